@@ -1,0 +1,73 @@
+"""Asking the database one question: a named statement, values, typed rows."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
+
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow, class_row
+
+import sql
+from sql import OperationalError, Pool
+
+Row = TypeVar("Row")
+Answer = TypeVar("Answer")
+
+
+async def rows(pool: Pool, name: str, row_type: type[Row], **values: Any) -> list[Row]:
+    """All rows of `queries/<name>.sql` as `row_type`, whose fields are the columns.
+
+    Raises OperationalError while the database is away.
+    """
+
+    async def ask(connection: AsyncConnection[TupleRow]) -> list[Row]:
+        async with connection.cursor(row_factory=class_row(row_type)) as cursor:
+            await cursor.execute(sql.query(name), values)
+            return await cursor.fetchall()
+
+    return await retrying(pool, ask)
+
+
+async def row(pool: Pool, name: str, row_type: type[Row], **values: Any) -> Row | None:
+    """The only row of `queries/<name>.sql`, or None."""
+    found = await rows(pool, name, row_type, **values)
+    return found[0] if found else None
+
+
+async def retrying(pool: Pool, ask: Callable[[AsyncConnection[TupleRow]], Awaitable[Answer]]) -> Answer:
+    """Asks once more where the connection turns out to be dead (the database was restarted): for reads only.
+
+    The pool never checks by itself: its check backs off for each dead connection, and a healed database would look
+    dead for a minute. One sweep over the idle connections after the first error heals them all.
+    """
+    async with pool.connection() as connection:
+        try:
+            return await ask(connection)
+        except OperationalError:
+            if not connection.closed:
+                raise
+    await pool.check()
+    async with pool.connection() as connection:
+        return await ask(connection)
+
+
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncIterator[AsyncConnection[TupleRow]]:
+    """A transaction on a connection that has just proved to be alive, for writes: those are never repeated, since
+    a lost acknowledgement leaves open whether they were made."""
+    async with AsyncExitStack() as held:
+        connection = await held.enter_async_context(pool.connection())
+        if not await _alive(connection):
+            await held.aclose()
+            await pool.check()
+            connection = await held.enter_async_context(pool.connection())
+        async with connection.transaction():
+            yield connection
+
+
+async def _alive(connection: AsyncConnection[TupleRow]) -> bool:
+    try:
+        await connection.execute("SELECT 1")
+    except OperationalError:
+        return False
+    return True

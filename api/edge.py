@@ -1,0 +1,162 @@
+"""The outermost layer around Litestar: what holds for every answer, whoever gives it.
+
+Security headers, CORS for the configured front ends, a deadline, HEAD for every GET, a request id, the count of
+requests, and the last net: no exception leaves here as anything but our error shape.
+"""
+
+import logging
+import secrets
+from collections.abc import Iterable
+from time import perf_counter
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import msgspec
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import ApiError
+from api.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+Headers = list[tuple[bytes, bytes]]
+
+REQUEST_DEADLINE_S = 15
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SECURITY: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+]
+CONTENT_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_EXPOSED = b"ETag, X-Cache, Age, Location, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-Request-Id"
+
+
+class Origins:
+    """Which web pages may read answers, send changes and open sockets: those of CLIENT_URLS and our own."""
+
+    def __init__(self, client_urls: Iterable[str]) -> None:
+        self.allowed = frozenset(_origin(url) for url in client_urls)
+
+    def headers(self, origin: bytes | None) -> Headers:
+        """The CORS headers of an answer to a page of `origin`."""
+        if not self.allowed:
+            return []
+        if origin not in self.allowed or origin is None:
+            return [(b"vary", b"Origin")]
+        return [
+            (b"vary", b"Origin"),
+            (b"access-control-allow-origin", origin),
+            (b"access-control-allow-credentials", b"true"),
+            (b"access-control-expose-headers", _EXPOSED),
+        ]
+
+    def trusts(self, origin: bytes | None, host: bytes | None) -> bool:
+        """Whether a page of `origin` may change things here; programs send no Origin and are trusted."""
+        return origin is None or origin in self.allowed or origin.partition(b"://")[2] == (host or b"")
+
+
+def _origin(url: str) -> bytes:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}".lower().encode()
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first value of a request header; `name` in small letters."""
+    return next((value for key, value in scope["headers"] if key == name), None)
+
+
+def error_messages(error: ApiError, extra: Headers) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The two ASGI messages of an error that is answered outside Litestar."""
+    body = msgspec.json.encode(error.body)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        *((name.lower().encode(), value.encode()) for name, value in error.headers.items()),
+        *extra,
+    ]
+    return (
+        {"type": "http.response.start", "status": error.status, "headers": headers},
+        {"type": "http.response.body", "body": body},
+    )
+
+
+class Edge:
+    """ASGI middleware; only HTTP comes here."""
+
+    def __init__(self, app: ASGIApp, origins: Origins, metrics: Metrics) -> None:
+        self._app = app
+        self._origins = origins
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        origin, method = header(scope, b"origin"), scope["method"]
+        answer = _Answer(send, self._origins.headers(origin))
+        started = perf_counter()
+        inner: Scope = scope | {"method": "GET"} if method == "HEAD" else scope  # type: ignore[assignment]
+        inner.setdefault("state", {})["request_id"] = answer.request_id
+        if method == "OPTIONS" and origin and header(scope, b"access-control-request-method"):
+            await answer.preflight(origin in self._origins.allowed)
+        elif method not in SAFE_METHODS and not self._origins.trusts(origin, header(scope, b"host")):
+            await answer.refuse(ApiError(403, "This page may not change anything here"))
+        else:
+            await self._answer(inner, receive, answer)
+        route = str(inner.get("path_template") or "unmatched")
+        self._metrics.requests.labels(route, method if method.isalpha() else "other", answer.status).inc()
+        self._metrics.request_seconds.labels(route).observe(perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        try:
+            with anyio.fail_after(REQUEST_DEADLINE_S):
+                await self._app(scope, receive, answer)
+        except TimeoutError:
+            await answer.refuse(ApiError(503, "This took too long; try again", headers={"Retry-After": "5"}))
+        except Exception:  # the last net: what Litestar itself failed at
+            log.exception("request %s failed outside its handler", answer.request_id)
+            await answer.refuse(ApiError(500, "Something went wrong on our side"))
+
+
+class _Answer:
+    """`send` of one request, adding what every answer carries."""
+
+    def __init__(self, send: Send, cors: Headers) -> None:
+        self._send = send
+        self._cors = cors
+        self.request_id = secrets.token_hex(8)
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            own = list(message["headers"])
+            names = {name for name, _ in own}
+            if b"content-security-policy" not in names:
+                own.append(CONTENT_POLICY)
+            if b"cache-control" not in names:
+                own.append((b"cache-control", b"no-store"))
+            own += [*SECURITY, *self._cors, (b"x-request-id", self.request_id.encode())]
+            message["headers"] = own
+        await self._send(message)
+
+    async def refuse(self, error: ApiError) -> None:
+        if self.status:  # the answer is already on its way; closing it short is all that is left
+            raise error
+        start, body = error_messages(error, [])
+        await self(start)  # type: ignore[arg-type]  # a plain dict is the ASGI message
+        await self(body)  # type: ignore[arg-type]
+
+    async def preflight(self, allowed: bool) -> None:
+        headers: Headers = []
+        if allowed:
+            headers = [
+                (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
+                (b"access-control-allow-headers", b"Authorization, Content-Type, If-Match, If-None-Match"),
+                (b"access-control-max-age", b"600"),
+            ]
+        await self({"type": "http.response.start", "status": 204, "headers": headers})
+        await self({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,153 @@
+"""One error shape, from wherever it is raised to the client: `{error, code, details?}`.
+
+Code that meets a problem raises `ApiError` (or a library does, and `describe` says what it means); nothing of a stack,
+a statement or a path reaches the answer. What nobody foresaw is a 500 that the log explains under the request's id.
+"""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Literal, get_args
+
+import msgspec
+from litestar import Request, Response
+from litestar.enums import MediaType
+from litestar.exceptions import HTTPException, SerializationException, ValidationException
+
+from sql import OperationalError
+
+log = logging.getLogger(__name__)
+
+Code = Literal[
+    "VALIDATION_ERROR", "UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND", "CONFLICT", "RATE_LIMITED", "SERVER_ERROR"
+]
+RETRY_AFTER_S = 2
+
+_CODES: Mapping[int, Code] = {
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    409: "CONFLICT",
+    412: "CONFLICT",
+    429: "RATE_LIMITED",
+}
+_MESSAGES: Mapping[int, str] = {
+    400: "The request is not valid",
+    404: "Not found",
+    405: "This method is not allowed here",
+    413: "The body is too large",
+    415: "Send the body as application/json",
+    503: "The database cannot be reached at the moment; try again",
+}
+
+
+class FieldProblem(msgspec.Struct, frozen=True):
+    """What is wrong with one field of a request: `intervalSeconds`, `tags[2]`, `body` for the whole of it."""
+
+    field: str
+    message: str
+
+
+class ErrorBody(msgspec.Struct, omit_defaults=True):
+    """Every error of this API looks like this; `details` names the fields of a request that was not valid."""
+
+    error: str
+    code: Code
+    details: Sequence[FieldProblem] = ()
+
+
+class ApiError(Exception):
+    """A refusal with its HTTP status; the text is for the client's eyes."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str | None = None,
+        details: Sequence[FieldProblem] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message or _MESSAGES.get(status) or HTTPStatus(status).phrase)
+        self.status = status
+        self.details = tuple(details)
+        self.headers = dict(headers or {})
+
+    @property
+    def body(self) -> ErrorBody:
+        return ErrorBody(str(self), code_of(self.status), self.details)
+
+
+def code_of(status: int) -> Code:
+    """The code that front ends switch on: what the client did wrong where nothing more exact is listed."""
+    return _CODES.get(status) or ("SERVER_ERROR" if status >= 500 else "VALIDATION_ERROR")
+
+
+def invalid(*problems: FieldProblem) -> ApiError:
+    """400: each problem names its field; the first one is the message."""
+    first = problems[0]
+    return ApiError(400, f"{first.field}: {first.message}", problems)
+
+
+def database_away() -> ApiError:
+    return ApiError(503, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def describe(error: BaseException) -> ApiError | None:
+    """What an exception means to the client; None for a fault of ours."""
+    match error:
+        case ApiError():
+            return error
+        case ValidationException():
+            return invalid(*(_problem(item) for item in _items(error.extra)))
+        case SerializationException():
+            return invalid(FieldProblem("body", "not valid JSON"))
+        case HTTPException() if isinstance(error.__cause__, SerializationException):
+            return invalid(FieldProblem("body", "not valid JSON"))
+        case HTTPException() if error.status_code < 500:
+            return ApiError(error.status_code, headers=error.headers)
+        case OperationalError():
+            return database_away()
+    return None
+
+
+def respond(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorBody]:
+    """Litestar's handler for every exception."""
+    described = describe(error)
+    if described is None:
+        request_id = request.scope["state"].get("request_id")
+        log.error("request %s failed: %s", request_id, type(error).__name__, exc_info=error)
+        described = ApiError(500, "Something went wrong on our side")
+    elif isinstance(error, OperationalError):
+        log.warning("the database cannot be reached: %s", type(error).__name__)
+    return Response(
+        described.body, status_code=described.status, headers=described.headers, media_type=MediaType.JSON
+    )
+
+
+def _items(extra: Any) -> Sequence[Mapping[str, str]]:
+    return extra if isinstance(extra, list) and extra else [{"key": "request", "message": "not valid"}]
+
+
+_NAMED = re.compile(r"Object (?:missing required|contains unknown) field `([^`]{1,100})`")
+_KIND_OF = {"Object missing required field": "is required", "Object contains unknown field": "is not a field of this"}
+
+
+def _problem(item: Mapping[str, str]) -> FieldProblem:
+    """Litestar names a field by its Python name or by `data`; clients know it by its JSON name."""
+    message, key = item["message"], item.get("key", "request")
+    if named := _NAMED.match(message):
+        parent = key.removeprefix("data").strip(".")
+        field = f"{parent}.{named[1]}" if parent else named[1]
+        return FieldProblem(field, next(said for text, said in _KIND_OF.items() if message.startswith(text)))
+    if key == "data":
+        return FieldProblem("body", "a JSON object is required" if message == "'data'" else message)
+    return FieldProblem(camel(key), message)
+
+
+def camel(name: str) -> str:
+    """`start_date` -> `startDate`, `from_` -> `from`."""
+    head, *tail = name.strip("_").split("_")
+    return head + "".join(part.capitalize() for part in tail)
+
+
+assert set(_CODES.values()) < set(get_args(Code))

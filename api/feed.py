@@ -1,0 +1,227 @@
+"""From the database to this process: what changed, heard at once, in commit order, none lost and none twice.
+
+NOTIFY only wakes; what happened is read from `events` by sequence. The listener LISTENs first and reads then, so
+nothing falls between. A connection can die without a sign: it speaks to itself through NOTIFY every `PING_S`, and
+silence for `SILENCE_S` counts as death. While it is being replaced, a poll through the pool takes over.
+"""
+
+import logging
+import random
+import secrets
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Literal
+
+import anyio
+import msgspec
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow, class_row
+
+import sql
+from api import database
+from api.answers import Answers
+from api.hub import Event, Hub
+from api.metrics import Metrics
+from api.server import text_frame
+from api.ws import MAX_REPLAY, MAX_SEQ, frame
+from sql import OperationalError, Pool
+
+log = logging.getLogger(__name__)
+
+PING_S = 2.0
+SILENCE_S = 5.0
+POLL_S = 1.0
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
+BATCH = 1000
+EXPIRE_S = 5.0
+
+
+class EventRow(msgspec.Struct):
+    """A row of `events`; `data` is JSON text as the database wrote it, `oldest` the first number that is still kept."""
+
+    seq: int
+    occurred_at: datetime
+    event: str
+    room: str | None
+    data: str
+    oldest: int
+
+    def encoded(self) -> Event:
+        """The row as the one frame that all clients get."""
+        body = {"event": self.event, "data": msgspec.Raw(self.data.encode()), "seq": self.seq}
+        return Event(self.seq, self.room, text_frame(msgspec.json.encode(body)))
+
+
+class LastSeq(msgspec.Struct):
+    seq: int
+
+
+class Feed:
+    """One per process. `state` is what /ready tells."""
+
+    def __init__(self, database_url: str, pool: Pool, hub: Hub, answers: Answers, metrics: Metrics) -> None:
+        self.state: Literal["starting", "listening", "polling", "away"] = "starting"
+        self._database_url = database_url
+        self._pool = pool
+        self._hub = hub
+        self._answers = answers
+        self._metrics = metrics
+        self._reading = anyio.Lock()
+        self._started = False
+        self._heard_at = anyio.current_time()
+        self._ping = "ping:" + secrets.token_hex(8)
+
+    async def run(self) -> None:
+        """Until cancelled; the database may come and go."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._keep_listening)
+            tasks.start_soon(self._poll)
+            tasks.start_soon(self._expire)
+
+    async def between(self, after: int, upto: int) -> list[Event] | None:
+        """The events after one number and up to another, or None where some are gone or they are too many."""
+        found = await database.rows(
+            self._pool, "events/between", EventRow, after=after, upto=upto, limit=MAX_REPLAY + 1
+        )
+        if not found or found[0].oldest > after + 1 or len(found) > MAX_REPLAY:
+            return None
+        return [event.encoded() for event in found]
+
+    async def _keep_listening(self) -> None:
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                await self._listen()
+            except (OperationalError, TimeoutError, OSError) as error:
+                log.warning("the listener lost the database (%s); polling meanwhile", type(error).__name__)
+            if self.state == "listening":
+                self.state, pause = "polling", FIRST_PAUSE_S
+            self._metrics.feed_alive.set(0)
+            self._metrics.feed_reconnects.inc()
+            self._answers.forget()
+            await anyio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    async def _listen(self) -> None:
+        """Listens until something is wrong, which raises."""
+        with anyio.fail_after(2 * SILENCE_S):
+            connection = await sql.connect(self._database_url, application="sla-monitor api feed")
+        try:
+            with anyio.fail_after(SILENCE_S):
+                await connection.execute("LISTEN sla_monitor")
+                await self._synchronise(connection)
+            self._hear_well()
+            while True:
+                payloads = await self._wait(connection)
+                await self._handle(connection, payloads)
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(1, shield=True):
+                await connection.close()
+
+    def _hear_well(self) -> None:
+        self._answers.forget()  # what changed unheard is not known
+        self.state = "listening"
+        self._metrics.feed_alive.set(1)
+        self._heard_at = anyio.current_time()
+
+    async def _wait(self, connection: AsyncConnection[TupleRow]) -> set[str]:
+        """The payloads that came with the next wake-up; a ping of our own goes out when nothing does for a while."""
+        payloads = {notice.payload async for notice in connection.notifies(timeout=PING_S, stop_after=1)}
+        now = anyio.current_time()
+        if payloads:
+            self._heard_at = now
+        self._metrics.feed_silence.set(now - self._heard_at)
+        if now - self._heard_at > SILENCE_S:
+            raise TimeoutError
+        if not payloads:
+            with anyio.fail_after(SILENCE_S):
+                await connection.execute("SELECT pg_notify('sla_monitor', %s)", [self._ping])
+        return payloads
+
+    async def _handle(self, connection: AsyncConnection[TupleRow], payloads: Iterable[str]) -> None:
+        """First the cached answers end, then the frames go out: who asks because of a frame gets the new answer."""
+        changes = {payload for payload in payloads if payload in ("checks", "event", "services")}
+        for change in changes:
+            self._answers.forget(change)  # type: ignore[arg-type]  # narrowed above
+        if "event" in changes:
+            with anyio.fail_after(SILENCE_S):
+                await self._catch_up(connection)
+
+    async def _synchronise(self, connection: AsyncConnection[TupleRow]) -> None:
+        """After (re)connecting: the database may be at its beginning, or not be the one we knew."""
+        last = await self._last_seq(connection)
+        if not self._started or last < self._hub.seq:
+            await self._start_over(connection, last)
+        else:
+            await self._catch_up(connection)
+
+    async def _catch_up(self, connection: AsyncConnection[TupleRow]) -> None:
+        """Reads on from the last number, until nothing is left. One reader at a time: poll and listener may overlap."""
+        async with self._reading, connection.cursor(row_factory=class_row(EventRow)) as cursor:
+            found: list[EventRow] | None = None
+            while found is None or len(found) == BATCH:
+                values = {"after": self._hub.seq, "upto": MAX_SEQ, "limit": BATCH}
+                await cursor.execute(sql.query("events/between"), values)
+                found = await cursor.fetchall()
+                if found and found[0].oldest > self._hub.seq + 1 and self._hub.seq:
+                    self._resync(found[-1].seq)  # away for so long that events were pruned unread
+                self._publish(found)
+
+    async def _last_seq(self, connection: AsyncConnection[TupleRow]) -> int:
+        async with connection.cursor(row_factory=class_row(LastSeq)) as cursor:
+            await cursor.execute(sql.query("events/last"))
+            row = await cursor.fetchone()
+        return row.seq if row is not None else 0
+
+    async def _start_over(self, connection: AsyncConnection[TupleRow], last: int) -> None:
+        """At the start; and when numbers run backwards, as after a restore: then clients are told."""
+        async with self._reading, connection.cursor(row_factory=class_row(EventRow)) as cursor:
+            await cursor.execute(sql.query("events/recent"), {"upto": last})
+            self._hub.remember([row.encoded() for row in await cursor.fetchall()], last)
+        if self._started:
+            self._resync(last)
+        self._started = True
+        self._metrics.event_seq.set(last)
+
+    def _resync(self, seq: int) -> None:
+        self._hub.tell(frame("resync", {"reason": "what happened since is no longer kept"}, seq))
+
+    def _publish(self, found: list[EventRow]) -> None:
+        for row in found:
+            self._hub.publish(row.encoded())
+        if found:
+            self._metrics.event_seq.set(self._hub.seq)
+            self._metrics.feed_lag.set((datetime.now(UTC) - found[-1].occurred_at).total_seconds())
+
+    async def _poll(self) -> None:
+        """Takes over while nobody listens. What no event tells of is not heard, so no answer outlives a round."""
+        while True:
+            await anyio.sleep(POLL_S)
+            if self.state == "listening":
+                continue
+            self._answers.forget()
+            try:
+                with anyio.fail_after(SILENCE_S):
+                    async with self._pool.connection() as connection:
+                        await self._synchronise(connection)
+            except (OperationalError, TimeoutError):
+                self._lost()
+            else:
+                if self.state != "listening":  # it may have come back meanwhile
+                    self.state = "polling"
+
+    def _lost(self) -> None:
+        if self.state != "listening":
+            self.state = "away"
+
+    async def _expire(self) -> None:
+        """Services whose checks stopped coming become unknown, even when no prober is left to say so."""
+        while True:
+            await anyio.sleep(EXPIRE_S)
+            try:
+                with anyio.fail_after(EXPIRE_S):
+                    async with self._pool.connection() as connection:
+                        await connection.execute("SELECT expire_states()")
+            except (OperationalError, TimeoutError) as error:
+                log.warning("states could not be expired (%s)", type(error).__name__)

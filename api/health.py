@@ -1,0 +1,55 @@
+"""Whether the process lives, whether it can do its work, and what it counts."""
+
+import anyio
+from litestar import Response, Router, get
+from litestar.datastructures import State
+from litestar.enums import MediaType
+
+from api.errors import ApiError, FieldProblem
+from api.feed import Feed
+from api.metrics import Metrics
+from sql import OperationalError, Pool
+
+PATIENCE_S = 1.0
+
+
+@get("/health", summary="The process lives", tags=["operations"], sync_to_thread=False)
+def health() -> dict[str, str]:
+    """No database in it: an orchestrator that restarts us because the database is away helps nobody."""
+    return {"status": "ok"}
+
+
+@get("/ready", summary="The API can do its work", tags=["operations"])
+async def ready(state: State) -> dict[str, str]:
+    """503 names what is missing. The status page is served from memory all the same."""
+    problems = []
+    if not await _database_answers(state.pool):
+        problems.append(FieldProblem("database", "does not answer"))
+    feed: Feed = state.feed
+    if feed.state != "listening":
+        problems.append(FieldProblem("feed", f"is {feed.state}, not listening"))
+    if problems:
+        raise ApiError(503, "Not ready", problems, headers={"Retry-After": "2"})
+    return {"status": "ready"}
+
+
+@get("/metrics", summary="Prometheus metrics", tags=["operations"], media_type=MediaType.TEXT, sync_to_thread=False)
+def metrics(state: State) -> Response[bytes]:
+    """The text format of Prometheus."""
+    counted: Metrics = state.metrics
+    for figure, value in state.pool.get_stats().items():
+        counted.pool.labels(figure).set(value)
+    return Response(counted.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _database_answers(pool: Pool) -> bool:
+    try:
+        with anyio.fail_after(PATIENCE_S):
+            async with pool.connection() as connection:
+                await connection.execute("SELECT 1")
+    except (OperationalError, TimeoutError):
+        return False
+    return True
+
+
+router = Router("/", route_handlers=[health, ready, metrics])

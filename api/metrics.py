@@ -1,0 +1,47 @@
+"""What the API counts about itself, each series declared once; `/metrics` renders them."""
+
+import anyio
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+LAG_PERIOD_S = 0.5
+
+
+class Metrics:
+    """One registry per application, so that two of them can live in one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = self._counter("requests", "HTTP requests answered", "route", "method", "status")
+        self.request_seconds = Histogram(
+            "sla_monitor_request_seconds", "Time to an answer that was computed", ["route"], registry=self.registry
+        )
+        self.answers = self._counter("answers", "Cacheable answers by where they came from", "source")
+        self.answer_bytes = self._gauge("answer_cache_bytes", "Bytes of the answers kept in memory")
+        self.answer_entries = self._gauge("answer_cache_entries", "Answers kept in memory")
+        self.sockets = self._gauge("sockets", "Open WebSockets")
+        self.sockets_refused = self._counter("sockets_refused", "WebSockets refused or ended by us", "reason")
+        self.frames = self._counter("frames", "Frames handed to WebSockets")
+        self.feed_alive = self._gauge("feed_alive", "1 while changes are heard from the database at once")
+        self.feed_lag = self._gauge("feed_lag_seconds", "Age of the last event when it was handed on")
+        self.feed_silence = self._gauge("feed_silence_seconds", "Time since the listener last heard anything")
+        self.feed_reconnects = self._counter("feed_reconnects", "Times the listener had to connect again")
+        self.event_seq = self._gauge("event_seq", "Number of the last event handed on")
+        self.loop_lag = self._gauge("event_loop_lag_seconds", "How late the event loop woke a sleeper, last time")
+        self.pool = self._gauge("database_pool", "The pool's own figures", "figure")
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(f"sla_monitor_{name}", meaning, labels, registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(f"sla_monitor_{name}", meaning, labels, registry=self.registry)
+
+    def render(self) -> bytes:
+        """The text format that Prometheus reads."""
+        return generate_latest(self.registry)
+
+    async def watch_loop(self) -> None:
+        """Measures for ever how late the event loop is."""
+        while True:
+            due = anyio.current_time() + LAG_PERIOD_S
+            await anyio.sleep_until(due)
+            self.loop_lag.set(anyio.current_time() - due)

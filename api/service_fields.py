@@ -1,0 +1,191 @@
+"""What may be said of a service, by REST or in services.toml, and what is wrong with what was said.
+
+Types carry the limits that one field has in itself (the same as the database's constraints); `problems` finds what no
+type can say. Names are camelCase outside and the columns' names inside.
+"""
+
+import re
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from api.errors import FieldProblem, camel
+from sla_monitor.settings import Settings, http_url
+
+SLUG = r"^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$"
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_FRAMING = frozenset({"connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer"})
+MAX_HEADERS = 50
+MAX_HEADER_LENGTH = 8000
+
+Slug = Annotated[str, Meta(pattern=SLUG, max_length=50, description="small letters, digits and hyphens")]
+Name = Annotated[str, Meta(min_length=1, max_length=100)]
+Description = Annotated[str, Meta(max_length=2000)]
+Url = Annotated[str, Meta(min_length=1, max_length=2048, description="http:// or https://, without credentials")]
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+Body = Annotated[str, Meta(max_length=65536)]
+StatusCodes = Annotated[list[Annotated[int, Meta(ge=100, le=599)]], Meta(min_length=1, max_length=500)]
+Keyword = Annotated[str, Meta(min_length=1, max_length=1000)]
+JsonPath = Annotated[str, Meta(min_length=1, max_length=500)]
+JsonValue = Annotated[str, Meta(max_length=1000)]
+Interval = Annotated[int, Meta(ge=1, le=86400, description="seconds")]
+Timeout = Annotated[int, Meta(ge=100, le=60000, description="milliseconds; no longer than the interval")]
+DegradedAfter = Annotated[int, Meta(ge=1, le=60000, description="milliseconds; no longer than the timeout")]
+Retries = Annotated[int, Meta(ge=0, le=5)]
+Redirects = Annotated[int, Meta(ge=0, le=20, description="most redirects that are followed; 0 for none")]
+Tags = Annotated[list[Annotated[str, Meta(min_length=1, max_length=50)]], Meta(max_length=50)]
+
+
+class ServiceName(msgspec.Struct, frozen=True):
+    """What everybody may know of a service."""
+
+    id: str
+    name: str
+
+
+ALL_SYSTEMS = ServiceName("all-systems", "All Systems")
+
+
+class ServiceChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """Some fields of a service: those that are not given keep what they are, null clears those that can be empty."""
+
+    name: Name | UnsetType = UNSET
+    description: Description | None | UnsetType = UNSET
+    type: Literal["http"] | UnsetType = UNSET
+    endpoint_url: Url | UnsetType = UNSET
+    method: Method | UnsetType = UNSET
+    headers: dict[str, str] | UnsetType = UNSET
+    body: Body | None | UnsetType = UNSET
+    expected_status_codes: StatusCodes | UnsetType = UNSET
+    keyword: Keyword | None | UnsetType = UNSET
+    keyword_absent: Keyword | None | UnsetType = UNSET
+    json_path: JsonPath | None | UnsetType = UNSET
+    json_value: JsonValue | None | UnsetType = UNSET
+    interval_seconds: Interval | UnsetType = UNSET
+    timeout_ms: Timeout | UnsetType = UNSET
+    degraded_after_ms: DegradedAfter | UnsetType = UNSET
+    retries: Retries | UnsetType = UNSET
+    verify_tls: bool | UnsetType = UNSET
+    follow_redirects: Redirects | UnsetType = UNSET
+    group_name: Name | None | UnsetType = msgspec.field(default=UNSET, name="group")
+    tags: Tags | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+    public: bool | UnsetType = UNSET
+
+    def given(self) -> dict[str, Any]:
+        """What was said, by column."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
+
+
+class NewService(ServiceChange, kw_only=True):
+    """A service to be made; id, name and endpointUrl must be given."""
+
+    id: Slug
+    name: Name
+    endpoint_url: Url
+
+
+class Service(msgspec.Struct, rename="camel", kw_only=True):
+    """A service as it is stored and answered."""
+
+    id: Slug
+    name: Name
+    description: Description | None = None
+    type: Literal["http"] = "http"
+    endpoint_url: Url
+    method: Method = "GET"
+    headers: dict[str, str] = {}
+    body: Body | None = None
+    expected_status_codes: StatusCodes = [200]
+    keyword: Keyword | None = None
+    keyword_absent: Keyword | None = None
+    json_path: JsonPath | None = None
+    json_value: JsonValue | None = None
+    interval_seconds: Interval
+    timeout_ms: Timeout
+    degraded_after_ms: DegradedAfter
+    retries: Retries = 0
+    verify_tls: bool = True
+    follow_redirects: Redirects = 5
+    group_name: Name | None = msgspec.field(default=None, name="group")
+    tags: Tags = []
+    enabled: bool = True
+    public: bool = True
+
+    def columns(self) -> dict[str, Any]:
+        """By column, for SQL."""
+        return msgspec.structs.asdict(self)
+
+
+Stored = TypeVar("Stored", bound=Service)
+
+
+def is_slug(text: str) -> bool:
+    return re.fullmatch(SLUG[1:-1], text) is not None
+
+
+def complete(new: NewService, settings: Settings) -> Service:
+    """A new service with everything that was left open. Its timeout is never longer than its interval by itself."""
+    given = new.given()
+    interval = given.setdefault("interval_seconds", max(1, round(settings.check_interval.total_seconds())))
+    timeout = given.setdefault("timeout_ms", min(settings.check_timeout_ms, interval * 1000))
+    given.setdefault("degraded_after_ms", min(3000, timeout))
+    return Service(**given)
+
+
+def problems(service: Service) -> list[FieldProblem]:
+    """Everything that is wrong with a service beyond what its types say."""
+    found = [_problem(name, f"must not contain {bad}") for name, bad in _unprintable(service)]
+    if service.id == ALL_SYSTEMS.id:
+        found.append(_problem("id", "is reserved"))
+    if (wrong := _url_problem(service.endpoint_url)) is not None:
+        found.append(_problem("endpoint_url", wrong))
+    if service.timeout_ms > service.interval_seconds * 1000:
+        found.append(_problem("timeout_ms", "must not be longer than intervalSeconds"))
+    if service.degraded_after_ms > service.timeout_ms:
+        found.append(_problem("degraded_after_ms", "must not be longer than timeoutMs"))
+    if service.json_value is not None and service.json_path is None:
+        found.append(_problem("json_value", "needs a jsonPath"))
+    if len(set(service.tags)) < len(service.tags):
+        found.append(_problem("tags", "must not repeat a tag"))
+    return found + _header_problems(service.headers)
+
+
+def _problem(column: str, message: str) -> FieldProblem:
+    return FieldProblem("group" if column == "group_name" else camel(column), message)
+
+
+def _unprintable(service: Service) -> list[tuple[str, str]]:
+    """NUL cannot be stored at all; one-line fields take no control characters, for the sake of logs and pages."""
+    one_line = ("name", "group_name", "json_path", "keyword", "keyword_absent", "json_value")
+    values = {name: getattr(service, name) or "" for name in one_line}
+    found = [(name, "control characters") for name, text in values.items() if not text.isprintable()]
+    found += [("name", "only spaces")] if service.name.isspace() else []
+    found += [("tags", "control characters") for tag in service.tags[:50] if not tag.isprintable()][:1]
+    return found + [(name, "NUL") for name in ("description", "body") if "\0" in (getattr(service, name) or "")]
+
+
+def _url_problem(url: str) -> str | None:
+    try:
+        http_url(url)
+        has_credentials = "@" in urlsplit(url).netloc
+    except ValueError as error:
+        return f"must be {error}"
+    if not url.startswith(("http://", "https://")):
+        return "must begin with http:// or https://"
+    return "must not contain credentials; send them in the header Authorization" if has_credentials else None
+
+
+def _header_problems(headers: dict[str, str]) -> list[FieldProblem]:
+    if len(headers) > MAX_HEADERS or sum(map(len, (*headers, *headers.values()))) > MAX_HEADER_LENGTH:
+        return [FieldProblem("headers", f"at most {MAX_HEADERS}, and {MAX_HEADER_LENGTH} characters in all")]
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            return [FieldProblem("headers", "a name has a character that HTTP does not allow")]
+        if name.lower() in _FRAMING:
+            return [FieldProblem("headers", f"{name} is set by the prober itself")]
+        if not value.isprintable() or not value.isascii():
+            return [FieldProblem("headers", f"the value of {name} must be printable ASCII on one line")]
+    return []

@@ -1,0 +1,92 @@
+"""The status page's one question: what is every public service now, and how were its last 90 days."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Router, get
+from litestar.datastructures import State
+
+from api import database
+from api.answers import Cacheable
+
+DAYS = 90
+ServiceState = Literal["operational", "degraded", "outage", "unknown", "maintenance"]
+OverallStatus = Literal["operational", "degraded", "outage"]
+DayStatus = Literal["o", "po", "mo", "nd"]
+
+ANSWERS = tuple(
+    Cacheable(path, frozenset({"checks", "event", "services"})) for path in ("/api/system-status", "/api/system/status")
+)
+
+
+class ServiceStatus(msgspec.Struct, rename="camel"):
+    """One service: its state, its uptime over the days shown ("99.98", "-" without data), and a status for each day."""
+
+    id: str
+    name: str
+    status: ServiceState
+    uptime: str
+    uptime_data: Annotated[list[DayStatus], msgspec.Meta(min_length=DAYS, max_length=DAYS)]
+
+
+class SystemStatus(msgspec.Struct, rename="camel"):
+    """Everything the status page shows; the last day of `uptimeData` is today in the reporting time zone."""
+
+    overall_status: OverallStatus
+    last_updated: str
+    services: list[ServiceStatus]
+
+
+class StatusRow(msgspec.Struct):
+    id: str
+    name: str
+    status: ServiceState
+    checked_at: datetime | None
+    uptime: str
+    days: str
+    positions: list[int]
+
+
+def overall(states: list[ServiceState]) -> OverallStatus:
+    """The worst of what is known. Maintenance is planned, so it is no trouble; knowing nothing at all is."""
+    known = {state for state in states if state != "unknown"}
+    if "outage" in known:
+        return "outage"
+    if "degraded" in known or (states and not known):
+        return "degraded"
+    return "operational"
+
+
+def day_statuses(days: str, positions: list[int]) -> list[DayStatus]:
+    """90 codes, oldest first, from those of the days that have data and where they stand."""
+    told: list[DayStatus] = days.split(",") if days else []  # type: ignore[assignment]  # the codes of the severity type
+    if len(told) == DAYS:
+        return told
+    statuses: list[DayStatus] = ["nd"] * DAYS
+    for position, status in zip(positions, told, strict=True):
+        if 0 <= position < DAYS:
+            statuses[position] = status
+    return statuses
+
+
+def iso(moment: datetime) -> str:
+    """As JavaScript writes it: 2026-11-23T14:02:00.000Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@get(["/system-status", "/system/status"], summary="Every public service, now and over 90 days", tags=["status"])
+async def system_status(state: State) -> SystemStatus:
+    """`lastUpdated` is the time of the newest check; before the first one, when this process started."""
+    rows = await database.rows(state.pool, "status/system_status", StatusRow)
+    return SystemStatus(
+        overall_status=overall([row.status for row in rows]),
+        last_updated=iso(max((row.checked_at for row in rows if row.checked_at), default=state.started_at)),
+        services=[
+            ServiceStatus(row.id, row.name, row.status, row.uptime, day_statuses(row.days, row.positions))
+            for row in rows
+        ],
+    )
+
+
+router = Router("/api", route_handlers=[system_status])

@@ -1,0 +1,116 @@
+"""The uptime calendar of one service, or of all systems together: months of days, padded to whole weeks."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Router, get
+from litestar.datastructures import State
+from litestar.params import FromPath, QueryParameter
+
+from api import database
+from api.answers import Cacheable
+from api.errors import ApiError, FieldProblem, invalid
+from api.service_fields import ALL_SYSTEMS, ServiceName, is_slug
+from sql import Pool
+
+ANSWERS = (
+    Cacheable("/api/uptime/", frozenset({"checks", "event", "services"}), frozenset({"months", "startDate"})),
+)
+MOST_MONTHS = 24
+FIRST_YEAR, LAST_YEAR = 2000, 2100
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
+Cell = Literal["o", "po", "mo", "nd", "e"]
+
+
+class Day(msgspec.Struct, rename="camel"):
+    """One real day; `incidents` are the outages that touch it."""
+
+    date: date
+    status: Cell
+    uptime: str
+    checks: int
+    downtime_seconds: int
+    incidents: int
+
+
+class Month(msgspec.Struct):
+    """`days` start on a Sunday and fill whole weeks: `e` is a cell outside the month or in the future."""
+
+    name: str
+    uptime: str
+    days: list[Cell]
+    details: list[Day]
+
+
+class Uptime(msgspec.Struct):
+    service: ServiceName
+    months: list[Month]
+
+
+class DayRow(msgspec.Struct):
+    month: date
+    day: date | None
+    status: Cell
+    uptime: str
+    checks: int
+    downtime_seconds: int
+    incidents: int
+
+
+def calendar(rows: list[DayRow]) -> list[Month]:
+    """Months from their rows: the sum of a month (no day) comes first, then its days in order."""
+    months: list[Month] = []
+    for row in rows:
+        if row.day is None:
+            lead = row.month.isoweekday() % 7  # cells before the first, in weeks that begin on Sunday
+            name = f"{MONTHS[row.month.month - 1]} {row.month.year}"
+            months.append(Month(name, row.uptime, ["e"] * lead, []))
+            continue
+        month = months[-1]
+        month.days.append(row.status)
+        if row.status != "e":
+            month.details.append(
+                Day(row.day, row.status, row.uptime, row.checks, row.downtime_seconds, row.incidents)
+            )
+    for month in months:
+        month.days += ["e"] * (-len(month.days) % 7)
+    return months
+
+
+async def public_service(pool: Pool, service_id: str) -> ServiceName:
+    """A service that everybody may know of. A private one and one that does not exist are the same 404."""
+    found = None
+    if is_slug(service_id):
+        found = await database.row(pool, "services/public", ServiceName, id=service_id)
+    if found is None:
+        raise ApiError(404, "There is no such service")
+    return found
+
+
+@get("/uptime/{service_id:str}", summary="The uptime calendar of a service", tags=["status"], raises=[])
+async def uptime(
+    state: State,
+    service_id: FromPath[str],
+    months: Annotated[int, QueryParameter(ge=1, le=MOST_MONTHS)] = 3,
+    start_date: Annotated[date | None, QueryParameter(name="startDate")] = None,
+) -> Uptime:
+    """`startDate` is any day of the first month; without it the last month shown is the present one."""
+    if start_date is not None and not FIRST_YEAR <= start_date.year <= LAST_YEAR:
+        raise invalid(FieldProblem("startDate", f"a day from {FIRST_YEAR} to {LAST_YEAR}"))
+    service = ALL_SYSTEMS if service_id == ALL_SYSTEMS.id else await public_service(state.pool, service_id)
+    rows = await database.rows(
+        state.pool,
+        "uptime/months",
+        DayRow,
+        service_id=None if service is ALL_SYSTEMS else service.id,
+        months=months,
+        start_date=start_date,
+    )
+    return Uptime(service, calendar(rows))
+
+
+router = Router("/api", route_handlers=[uptime])

@@ -1,0 +1,34 @@
+-- Days of the reporting time zone: 23, 24 or 25 hours long. Today is computed from its hours when it is read.
+CREATE TABLE materialized_checks_daily (LIKE materialized_checks_15m INCLUDING ALL);
+
+CREATE FUNCTION compute_checks_daily(low timestamptz, high timestamptz) RETURNS SETOF materialized_checks_daily
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT date_trunc('day', bucket, {time_zone}) AS bucket,
+           service_id,
+           location,
+           sum(checks)::bigint           AS checks,
+           sum(operational)::bigint      AS operational,
+           sum(degraded)::bigint         AS degraded,
+           sum(failed)::bigint           AS failed,
+           max(worst)                    AS worst,
+           sum(covered_seconds)::bigint  AS covered_seconds,
+           sum(degraded_seconds)::bigint AS degraded_seconds,
+           sum(down_seconds)::bigint     AS down_seconds,
+           sum(good)::bigint             AS good,
+           sum(sum_ms)                   AS sum_ms,
+           min(min_ms)                   AS min_ms,
+           max(max_ms)                   AS max_ms
+    FROM checks_hourly
+    WHERE bucket >= low AND bucket < high
+    GROUP BY 1, service_id, location;
+END;
+
+-- Nothing in a new installation; all of the past when the reporting time zone has changed.
+INSERT INTO materialized_checks_daily
+SELECT * FROM compute_checks_daily('-infinity', date_trunc('day', aggregates_watermark(), {time_zone}));
+
+CREATE VIEW checks_daily AS
+SELECT * FROM materialized_checks_daily
+UNION ALL
+SELECT * FROM compute_checks_daily(date_trunc('day', aggregates_watermark(), {time_zone}), 'infinity');

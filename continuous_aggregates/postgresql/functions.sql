@@ -1,0 +1,89 @@
+-- Recomputes every aggregate from `low` to `high` as far as it is materialised: what is above the watermark is computed when
+-- it is read. The lock keeps record_checks out, which decides by the watermark whether a row has come late. The first level is
+-- never computed from before the retention: the rows are gone there, the figures stay.
+CREATE OR REPLACE PROCEDURE refresh_aggregates(low timestamptz, high timestamptz)
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    zone    CONSTANT text := (SELECT time_zone FROM installation);
+    oldest  CONSTANT timestamptz := now() - (SELECT retention FROM installation) + interval '1 day';
+    quarter CONSTANT interval := '15 minutes';
+    origin  CONSTANT timestamptz := '2000-01-01 00:00Z';
+    first   timestamptz;
+    finish  timestamptz;
+    edge    timestamptz;
+BEGIN
+    PERFORM lock_recording();
+    edge := aggregates_watermark();
+
+    first  := date_bin(quarter, greatest(low, oldest), origin);
+    finish := least(date_bin(quarter, high, origin) + quarter, edge);
+    DELETE FROM materialized_checks_15m WHERE bucket >= first AND bucket < finish;
+    INSERT INTO materialized_checks_15m SELECT * FROM compute_checks_15m(first, finish);
+    DELETE FROM materialized_latency_15m WHERE bucket >= first AND bucket < finish;
+    INSERT INTO materialized_latency_15m SELECT * FROM compute_latency_15m(first, finish);
+
+    first  := date_trunc('hour', low, zone);
+    finish := least(date_trunc('hour', high, zone) + interval '1 hour', date_trunc('hour', edge, zone));
+    DELETE FROM materialized_checks_hourly WHERE bucket >= first AND bucket < finish;
+    INSERT INTO materialized_checks_hourly SELECT * FROM compute_checks_hourly(first, finish);
+    DELETE FROM materialized_latency_hourly WHERE bucket >= first AND bucket < finish;
+    INSERT INTO materialized_latency_hourly SELECT * FROM compute_latency_hourly(first, finish);
+
+    first  := date_trunc('day', low, zone);
+    finish := least(date_trunc('day', date_trunc('day', high, zone) + interval '36 hours', zone), date_trunc('day', edge, zone));
+    DELETE FROM materialized_checks_daily WHERE bucket >= first AND bucket < finish;
+    INSERT INTO materialized_checks_daily SELECT * FROM compute_checks_daily(first, finish);
+    DELETE FROM materialized_latency_daily WHERE bucket >= first AND bucket < finish;
+    INSERT INTO materialized_latency_daily SELECT * FROM compute_latency_daily(first, finish);
+    COMMIT;
+END
+$$;
+
+-- Materialises the quarters of an hour that have ended since the last call. Called by the prober's housekeeping, as
+-- TimescaleDB's own policies do there. The first quarter is left to the live part for as long as checks of it may be on
+-- their way.
+CREATE OR REPLACE PROCEDURE advance_aggregates()
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    edge   timestamptz;
+    target CONSTANT timestamptz := date_bin('15 minutes', now() - interval '2 minutes', '2000-01-01 00:00Z');
+BEGIN
+    PERFORM lock_recording();
+    edge := aggregates_watermark();
+    IF edge >= target THEN
+        RETURN;
+    END IF;
+    IF edge = '-infinity' THEN
+        edge := coalesce((SELECT min(scheduled_at) FROM checks WHERE scheduled_at < target), target);
+    END IF;
+    UPDATE aggregates_state SET watermark = target;
+    CALL refresh_aggregates(edge, target);
+END
+$$;
+
+-- Weekly partitions from the start of the retention to four weeks ahead; older ones are dropped.
+CREATE OR REPLACE PROCEDURE keep_partitions()
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    oldest    CONSTANT timestamptz := date_trunc('week', now() - (SELECT retention FROM installation), 'UTC');
+    week      timestamptz;
+    partition text;
+BEGIN
+    FOR week IN SELECT generate_series(oldest, now() + interval '28 days', interval '7 days', 'UTC') LOOP
+        partition := 'checks_' || to_char(week AT TIME ZONE 'UTC', 'YYYYMMDD');
+        IF to_regclass(partition) IS NULL THEN
+            EXECUTE format('CREATE TABLE %I PARTITION OF checks FOR VALUES FROM (%L) TO (%L)', partition,
+                           week, week + interval '7 days');
+        END IF;
+    END LOOP;
+    FOR partition IN SELECT inhrelid::regclass::text
+                     FROM pg_inherits
+                     WHERE inhparent = 'checks'::regclass
+                       AND inhrelid::regclass::text < 'checks_' || to_char(oldest AT TIME ZONE 'UTC', 'YYYYMMDD') LOOP
+        EXECUTE format('DROP TABLE %s', partition);
+    END LOOP;
+END
+$$;

@@ -1,0 +1,135 @@
+"""The services to check: read from the database at start, when it says that they changed, and each minute
+anyway.
+
+The last list is kept in the home folder, so that a prober that starts while the database is away goes on
+checking.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import msgspec
+import psycopg
+from psycopg.rows import dict_row
+
+import sql
+from prober.metrics import Metrics
+from prober.outcome import printable
+from prober.services import Service
+
+RELOAD_SECONDS = 60.0
+"""Notifications can be lost; this is how long a change may stay unheard then."""
+SETTLE_SECONDS = 0.2
+"""Changes that come together are read together."""
+LOAD_TIMEOUT_S = 10.0
+_BACKOFF_S = (0.25, 5.0)
+_ROWS_AT_ONCE = 50
+"""Rows made into services before the checks get their turn: the loop is not held for longer than a
+millisecond."""
+
+_log = logging.getLogger(__name__)
+
+
+class Catalogue:
+    """Keeps `apply` told of the enabled services."""
+
+    def __init__(
+        self, database_url: str, cache: Path, apply: Callable[[Iterable[Service]], None], metrics: Metrics
+    ) -> None:
+        self.changed = asyncio.Event()
+        self.known = False
+        self._database_url = database_url
+        self._cache = cache
+        self._apply = apply
+        self._metrics = metrics
+        self._services: dict[str, Service] = {}
+
+    async def run(self) -> None:
+        """Never ends; the database may come and go."""
+        pause_s, most_s = _BACKOFF_S
+        while True:
+            self.changed.clear()
+            try:
+                with anyio.fail_after(LOAD_TIMEOUT_S):
+                    services = await self._load()
+            except (psycopg.Error, OSError, TimeoutError) as error:
+                self._metrics.reload_failures.inc()
+                _log.warning("the services cannot be read: %s", printable(str(error)) or type(error).__name__)
+                await self._fall_back()
+                await anyio.sleep(pause_s)
+                pause_s = min(most_s, 2 * pause_s)
+                continue
+            pause_s = _BACKOFF_S[0]
+            self._metrics.reloads.inc()
+            await self._take(services)
+            with anyio.move_on_after(RELOAD_SECONDS):
+                await self.changed.wait()
+                await anyio.sleep(SETTLE_SECONDS)
+
+    async def _load(self) -> dict[str, Service]:
+        services: dict[str, Service] = {}
+        unusable = 0
+        connection = await sql.connect(self._database_url, application="sla-monitor prober services")
+        async with connection, connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(sql.query("services/enabled"))
+            while rows := await cursor.fetchmany(_ROWS_AT_ONCE):
+                for row in rows:
+                    try:
+                        service = msgspec.convert(row, Service)
+                    except msgspec.ValidationError as error:
+                        unusable += 1
+                        _log.error("service %s cannot be checked: %s", printable(str(row["id"])), error)
+                        continue
+                    known = self._services.get(service.id)
+                    services[service.id] = known if known == service else service
+                await anyio.sleep(0)
+        self._metrics.bad_services.set(unusable)
+        return services
+
+    async def _take(self, services: dict[str, Service]) -> None:
+        if self.known and services == self._services:
+            return
+        self._services = services
+        self.known = True
+        self._apply(services.values())
+        _log.info("%d services are checked", len(services))
+        try:
+            await anyio.to_thread.run_sync(_save, self._cache, list(services.values()))
+        except OSError as error:
+            _log.warning("the list of services cannot be kept in %s: %s", self._cache, error)
+
+    async def _fall_back(self) -> None:
+        if self.known:
+            return
+        try:
+            services = await anyio.to_thread.run_sync(_saved, self._cache)
+        except FileNotFoundError:
+            return
+        except (OSError, msgspec.MsgspecError) as error:
+            _log.warning("the kept list of services cannot be read: %s", error)
+            return
+        self.known = True
+        self._services = {service.id: service for service in services}
+        self._apply(services)
+        _log.warning("%d services are checked from the list kept in %s", len(services), self._cache)
+
+
+def _save(cache: Path, services: Sequence[Service]) -> None:
+    """Replaces the list at once. It may hold secrets (headers), hence the mode."""
+    new = cache.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(file, "wb") as open_file:
+        open_file.write(msgspec.json.encode(services))
+        open_file.flush()
+        os.fsync(open_file.fileno())
+    new.replace(cache)
+
+
+def _saved(cache: Path) -> list[Service]:
+    return msgspec.json.decode(cache.read_bytes(), type=list[Service])

@@ -1,0 +1,166 @@
+"""`sla-monitor check URL`: one check, made now and shown to a person, without a database."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from prober.judge import Judgement, parse_json_path
+from prober.probes import Engine, Outcome, ProberTrouble, run_check
+from prober.services import Service
+from sla_monitor.settings import Settings, http_url
+
+_VERDICTS = {"o": "operational", "po": "partial outage (slow)", "mo": "major outage"}
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_LONGEST_TIMEOUT_MS = 60_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `check`: a service's fields that decide how it is asked and what a good answer is."""
+    parser.add_argument("url", metavar="URL", help="what to check, http:// or https://")
+    parser.add_argument(
+        "--method", default="GET", type=str.upper, choices=_METHODS, help="default %(default)s"
+    )
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        type=_header,
+        metavar="'A: b'",
+        help="sent along; may be repeated",
+    )
+    parser.add_argument("--body", metavar="TEXT", help="sent along")
+    parser.add_argument(
+        "--expect",
+        default=(200,),
+        type=_status_codes,
+        metavar="CODES",
+        help="good status codes, such as 200,204",
+    )
+    parser.add_argument("--keyword", metavar="TEXT", help="must be in the answer")
+    parser.add_argument("--keyword-absent", metavar="TEXT", help="must not be in the answer")
+    parser.add_argument(
+        "--json-path", type=_json_path, metavar="PATH", help="must exist in the answer: $.a.b[0].c"
+    )
+    parser.add_argument("--json-value", metavar="TEXT", help="what must be at that path")
+    parser.add_argument(
+        "--timeout-ms", type=_count(1, _LONGEST_TIMEOUT_MS), metavar="MS", help="for each attempt"
+    )
+    parser.add_argument(
+        "--degraded-after-ms", default=3000, type=_count(1, _LONGEST_TIMEOUT_MS), metavar="MS"
+    )
+    parser.add_argument(
+        "--retries", default=0, type=_count(0, 10), metavar="N", help="attempts after a failed one"
+    )
+    parser.add_argument("--redirects", default=5, type=_count(0, 20), metavar="N", help="followed at most")
+    parser.add_argument("--insecure", action="store_true", help="accept any certificate")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Makes the check and prints it; returns 0 for a good one, 1 for a failed one or none, 2 for bad arguments."""
+    try:
+        url = http_url(args.url)
+    except ValueError as error:
+        print(f"sla-monitor check: URL is not {error}", file=sys.stderr)  # not quoted: it may hold a password
+        return 2
+    if args.json_value is not None and args.json_path is None:
+        print("sla-monitor check: --json-value needs --json-path", file=sys.stderr)
+        return 2
+    service = Service(
+        id="check",
+        endpoint_url=url,
+        method=args.method,
+        headers=dict(args.header),
+        body=args.body,
+        expected_status_codes=args.expect,
+        keyword=args.keyword,
+        keyword_absent=args.keyword_absent,
+        json_path=args.json_path,
+        json_value=args.json_value,
+        timeout_ms=args.timeout_ms or settings.check_timeout_ms,
+        degraded_after_ms=args.degraded_after_ms,
+        retries=args.retries,
+        verify_tls=not args.insecure,
+        follow_redirects=args.redirects,
+    )
+    text, code = asyncio.run(check_once(service, settings))
+    print(text)
+    return code
+
+
+async def check_once(service: Service, settings: Settings) -> tuple[str, int]:
+    """The check as lines of text, and the exit code that goes with it."""
+    async with Engine(settings, certificates=True) as engine:
+        try:
+            outcome, judgement, attempts = await run_check(service, engine)
+        except ProberTrouble as trouble:
+            return f"nothing is known: the prober itself could not look: {trouble}", 1
+    return "\n".join(_lines(outcome, judgement, attempts)), 0 if judgement.success else 1
+
+
+def _lines(outcome: Outcome, judgement: Judgement, attempts: int) -> list[str]:
+    phases = [
+        ("DNS", outcome.dns_ms),
+        ("connect", outcome.connect_ms),
+        ("TLS", outcome.tls_ms),
+        ("first byte", outcome.first_byte_ms),
+        ("total", outcome.total_ms),
+    ]
+    facts = [("result", f"{_VERDICTS[judgement.severity]} ({judgement.severity})")]
+    if judgement.error_type is not None:
+        facts.append(("error", f"{judgement.error_type}: {judgement.error_message}"))
+    if outcome.status_code is not None:
+        facts.append(("status", f"HTTP {outcome.status_code}"))
+    facts += [(name, f"{ms:10.1f} ms" if ms is not None else f"{'-':>10}") for name, ms in phases]
+    if outcome.address is not None:
+        facts.append(("address", outcome.address))
+    if outcome.certificate_expires is not None:
+        facts.append(("certificate", _validity(outcome.certificate_expires)))
+    if outcome.redirects:
+        facts.append(("redirects", str(outcome.redirects)))
+    if outcome.truncated:
+        facts.append(("note", "the answer was longer than PROBE_MAX_BYTES; the rest was not read"))
+    if attempts > 1:
+        facts.append(("attempts", str(attempts)))
+    return [f"{name:<12}{value}" for name, value in facts]
+
+
+def _validity(expires: datetime) -> str:
+    days = (expires - datetime.now(UTC)).days
+    return (
+        f"valid until {expires:%Y-%m-%d %H:%M} UTC ({days} days)"
+        if days >= 0
+        else f"expired {expires:%Y-%m-%d}"
+    )
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip() or not text.isprintable():
+        raise argparse.ArgumentTypeError("not a header such as 'Accept: text/plain'")
+    return name.strip(), value.strip()
+
+
+def _status_codes(text: str) -> tuple[int, ...]:
+    codes = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(","))
+    if not all(100 <= code <= 599 for code in codes):
+        raise argparse.ArgumentTypeError("not status codes such as 200,204")
+    return codes
+
+
+def _json_path(text: str) -> str:
+    try:
+        parse_json_path(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _count(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"not a whole number from {low} to {high}")
+        return int(text)
+
+    return parse

@@ -1,0 +1,41 @@
+"""The dead man's switch: HEARTBEAT_URL is called after each minute in which checks were stored, so that
+whoever waits for the calls learns of a prober that is gone, hangs, or writes into the spool only."""
+
+import logging
+from collections.abc import Callable
+
+import anyio
+
+from prober.dispatch import CheckRunner
+from prober.metrics import Metrics
+from prober.outcome import ProberTrouble, printable
+from prober.services import Service
+
+CYCLE_SECONDS = 60.0
+TIMEOUT_MS = 10_000
+
+_log = logging.getLogger(__name__)
+
+
+async def beat(url: str, run_check: CheckRunner, stored: Callable[[], int], metrics: Metrics) -> None:
+    """Never ends. `stored` counts the checks stored so far; a call that fails is counted and logged,
+    nothing more."""
+    target = Service(
+        id="heartbeat", endpoint_url=url, expected_status_codes=tuple(range(200, 300)), timeout_ms=TIMEOUT_MS
+    )
+    before = stored()
+    while True:
+        await anyio.sleep(CYCLE_SECONDS)
+        now = stored()
+        if now == before:
+            continue
+        before = now
+        metrics.heartbeats.inc()
+        try:
+            _, judgement, _ = await run_check(target)
+            complaint = judgement.error_message
+        except ProberTrouble as trouble:
+            complaint = printable(str(trouble))
+        if complaint is not None:
+            metrics.heartbeat_failures.inc()
+            _log.warning("the heartbeat was not received: %s", complaint)

@@ -1,0 +1,134 @@
+"""Outcome -> success, severity and error type: what an answer means for the service. Pure."""
+
+import re
+from functools import lru_cache
+from typing import Literal
+
+import msgspec
+
+from prober.outcome import Outcome, printable
+from prober.services import ErrorType, Service
+
+Severity = Literal["o", "po", "mo"]
+_SHOWN = 80
+
+_STEP = re.compile(r"""\.([^.\[\]'"]+)|\[(\d{1,9})\]|\['([^']*)'\]|\["([^"]*)"\]""")
+
+
+class Judgement(msgspec.Struct, frozen=True, gc=False):
+    """The verdict on one attempt. `severity`: `o` good, `po` good but slow, `mo` failed."""
+
+    success: bool
+    severity: Severity
+    error_type: ErrorType | None = None
+    error_message: str | None = None
+
+
+_GOOD = Judgement(True, "o")
+_SLOW = Judgement(True, "po")
+
+
+class PathMissing(Exception):  # noqa: N818 - an answer of the target, not a fault of this program
+    """The document has nothing at the path; the text says where it ends."""
+
+
+def judge(service: Service, outcome: Outcome) -> Judgement:
+    """Errors first, then the status, then what the answer says, then how long it took. Never raises."""
+    if outcome.error_type is not None:
+        return _failed(outcome.error_type, outcome.error_message or outcome.error_type)
+    if outcome.status_code not in service.expected_status_codes:
+        return _failed("http_error", f"HTTP {outcome.status_code}, expected {_listed(service)}")
+    if service.reads_body:
+        complaint = _complaint(service, outcome)
+        if complaint is not None:
+            if outcome.truncated:
+                complaint += f" (only the first {len(outcome.body)} bytes of the answer were read)"
+            return _failed("assertion_failed", complaint)
+    return _SLOW if outcome.total_ms > service.degraded_after_ms else _GOOD
+
+
+def _failed(error_type: ErrorType, message: str) -> Judgement:
+    return Judgement(False, "mo", error_type, printable(message))
+
+
+def _listed(service: Service) -> str:
+    return " or ".join(str(code) for code in service.expected_status_codes)
+
+
+def _complaint(service: Service, outcome: Outcome) -> str | None:
+    """The first assertion that does not hold, in words. Keywords are compared as UTF-8 bytes: nothing is decoded."""
+    if service.keyword is not None and service.keyword.encode() not in outcome.body:
+        return f"the answer does not contain {_quoted(service.keyword)}"
+    if service.keyword_absent is not None and service.keyword_absent.encode() in outcome.body:
+        return f"the answer contains {_quoted(service.keyword_absent)}"
+    if service.json_path is None:
+        return None
+    try:
+        found = json_at(outcome.body, parse_json_path(service.json_path))
+    except PathMissing as missing:
+        return f"the JSON has nothing at {service.json_path}: {missing}"
+    except ValueError as error:
+        return str(error)
+    if service.json_value is not None and found != service.json_value:
+        return f"{service.json_path} is {_quoted(found)}, expected {_quoted(service.json_value)}"
+    return None
+
+
+def _quoted(text: str) -> str:
+    return f'"{text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"}"'
+
+
+@lru_cache(maxsize=4096)
+def parse_json_path(path: str) -> tuple[str | int, ...]:
+    """`$.a.b[0].c`, `$['a key'][2]`: a member, an index, any depth. Raises ValueError for anything else.
+
+    A subset of RFC 9535 that always names one value: no wildcards, slices, filters or negative indexes.
+    """
+    steps: list[str | int] = []
+    position = 1
+    while path.startswith("$") and position < len(path):
+        step = _STEP.match(path, position)
+        if step is None:
+            break
+        steps.append(
+            int(step[2]) if step[2] else next(name for name in step.group(1, 3, 4) if name is not None)
+        )
+        position = step.end()
+    if position != len(path) or not path.startswith("$"):
+        raise ValueError(f"{_quoted(path)} is not a JSON path such as $.a.b[0].c")
+    return tuple(steps)
+
+
+def json_at(document: bytes, path: tuple[str | int, ...]) -> str:
+    """The value at the path: a string as it is, anything else as the JSON text that the document has there.
+
+    Each level is taken apart only as far as the path leads, so that a number keeps its digits (`1.0`, 400 of
+    them). Raises PathMissing, or ValueError where the document is not JSON.
+    """
+    try:
+        here = msgspec.json.decode(document, type=msgspec.Raw)
+        for step in path:
+            here = _child(bytes(here), step)
+        text = bytes(here).strip()
+        return msgspec.json.decode(text, type=str) if text.startswith(b'"') else text.decode()
+    except RecursionError:
+        raise ValueError("the answer's JSON is nested too deep") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ValueError("the answer is not valid JSON") from None
+
+
+def _child(document: bytes, step: str | int) -> msgspec.Raw:
+    document = document.strip()
+    if isinstance(step, int):
+        if not document.startswith(b"["):
+            raise PathMissing(f"[{step}] asks for a list")
+        items = msgspec.json.decode(document, type=list[msgspec.Raw])
+        if step >= len(items):
+            raise PathMissing(f"[{step}] of a list of {len(items)}")
+        return items[step]
+    if not document.startswith(b"{"):
+        raise PathMissing(f"{_quoted(step)} asks for an object")
+    members = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
+    if step not in members:
+        raise PathMissing(f"no {_quoted(step)}")
+    return members[step]

@@ -1,0 +1,48 @@
+"""What one attempt at a service gave: the value that every check type returns and that `judge` reads."""
+
+from datetime import datetime
+
+import msgspec
+
+from prober.services import ErrorType
+
+MESSAGE_LIMIT = 500
+
+
+class ProberTrouble(Exception):  # noqa: N818 - the field's word: trouble of ours, not an error of the service
+    """The prober itself could not look (no file descriptors, no route of its own, an unreadable CA file, a
+    stalled event loop). Nothing is known about the service then: the caller records no check, never an outage."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One attempt. Times are milliseconds, each phase's own; None is a phase that did not happen.
+
+    Where redirects were followed, each figure is the sum over the hops, so that the phases never exceed the
+    total; status, body and address are the last hop's.
+    """
+
+    total_ms: float
+    dns_ms: float | None = None
+    connect_ms: float | None = None
+    tls_ms: float | None = None
+    first_byte_ms: float | None = None
+    status_code: int | None = None
+    error_type: ErrorType | None = None
+    error_message: str | None = None
+    body: bytes = b""
+    truncated: bool = False
+    """The answer was longer than PROBE_MAX_BYTES; `body` is its beginning."""
+    address: str | None = None
+    redirects: int = 0
+    certificate_expires: datetime | None = None
+    """Only where it was asked for, by `Engine(certificates=True)`: reading it has a price."""
+
+
+def printable(text: str) -> str:
+    """`text` fit for a log line, a database row and a screen: no control characters, at most 500 characters.
+
+    Messages quote what targets said, and targets are hostile: escape sequences, line breaks, lone surrogates,
+    direction overrides.
+    """
+    cut = text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+    return cut if cut.isprintable() else "".join(char if char.isprintable() else "�" for char in cut)

@@ -1,0 +1,123 @@
+"""libcurl's codes, as the project's error types and as sentences for people."""
+
+import errno
+import os
+import socket
+from typing import Any
+
+import pycurl
+
+from prober.outcome import ProberTrouble
+from prober.probes.curl import Transfer
+from prober.services import ErrorType
+
+Failure = tuple[ErrorType, str]
+
+_TOO_LARGE = 100  # CURLE_TOO_LARGE, which pycurl does not name
+_OUR_TROUBLE = {
+    pycurl.E_OUT_OF_MEMORY: "out of memory",
+    pycurl.E_FAILED_INIT: "libcurl could not start",
+    pycurl.E_ABORTED_BY_CALLBACK: "the transfer was broken off",
+    pycurl.E_SSL_CACERT_BADFILE: "the file of CA certificates cannot be read (SSL_CERT_FILE)",
+}
+_OUR_ERRNO = {
+    errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.EPERM, errno.EACCES,
+    errno.ENETDOWN,
+}  # fmt: skip
+_TLS = {
+    pycurl.E_SSL_CONNECT_ERROR, pycurl.E_SSL_CERTPROBLEM, pycurl.E_SSL_CIPHER, pycurl.E_SSL_ISSUER_ERROR,
+    pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_INVALIDCERTSTATUS, pycurl.E_SSL_PINNEDPUBKEYNOTMATCH,
+    pycurl.E_USE_SSL_FAILED, pycurl.E_SSL_CRL_BADFILE,
+}  # fmt: skip
+# OpenSSL's verification results (x509_vfy.h), where its own words are not plain enough.
+_CERTIFICATE = {
+    9: "the certificate is not valid yet",
+    10: "the certificate has expired",
+    18: "self-signed certificate",
+    19: "self-signed certificate in the chain: its CA is not trusted",
+    20: "the certificate's issuer is not trusted, or an intermediate certificate is missing",
+    21: "the certificate's issuer is not trusted, or an intermediate certificate is missing",
+    23: "the certificate is revoked",
+    62: "the certificate is for another host",
+    64: "the certificate is for another host",
+}
+_CONNECT = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ECONNRESET: "connection reset",
+    errno.EHOSTUNREACH: "no route to the host",
+    errno.ENETUNREACH: "its network cannot be reached",
+    errno.ETIMEDOUT: "nobody answers at that address",
+}
+
+
+def failure(code: int, message: str, transfer: Transfer) -> Failure:
+    """What a transfer that ended with `code` says of the service; `ProberTrouble` where it says nothing."""
+    if transfer.trouble is not None:
+        raise ProberTrouble(transfer.trouble)
+    if code in _OUR_TROUBLE:
+        raise ProberTrouble(f"{_OUR_TROUBLE[code]}: {message}" if message else _OUR_TROUBLE[code])
+    if code == pycurl.E_COULDNT_CONNECT:
+        return _not_connected(transfer)
+    if code in _TLS:
+        return "tls_error", _tls(code, message, transfer.curl)
+    if code == pycurl.E_COULDNT_RESOLVE_HOST:
+        return "dns_error", "name not found"
+    if code == pycurl.E_GOT_NOTHING:
+        return "connection_error", "the connection was closed without an answer"
+    if code == pycurl.E_PARTIAL_FILE:
+        return "connection_error", f"the connection was closed in the middle of the answer ({message})"
+    if code in (pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR) and "reset" in message.lower():
+        return "connection_error", f"connection reset {waiting_for(transfer.curl, message)}"
+    if code == _TOO_LARGE or "response headers" in message:
+        return "http_error", "the headers of the answer have no end (over 300 kB)"
+    if code in (pycurl.E_WEIRD_SERVER_REPLY, pycurl.E_UNSUPPORTED_PROTOCOL, pycurl.E_RECV_ERROR):
+        return "http_error", f"not a valid HTTP answer ({message})"
+    if code == pycurl.E_SEND_ERROR:
+        return "connection_error", f"the request could not be sent ({message})"
+    return "unknown_error", f"{message or 'libcurl gave no reason'} (libcurl {code})"
+
+
+def waiting_for(curl: Any, _message: str = "") -> str:
+    """The phase that a transfer was in when it ended, in words."""
+    if curl.getinfo(pycurl.CONNECT_TIME_T) == 0:
+        return "while connecting"
+    if curl.getinfo(pycurl.PRETRANSFER_TIME_T) == 0:
+        return "during the TLS handshake"
+    if curl.getinfo(pycurl.STARTTRANSFER_TIME_T) == 0:
+        return "while waiting for the first byte"
+    return "while reading the answer"
+
+
+def _not_connected(transfer: Transfer) -> Failure:
+    if transfer.denied_address is not None:
+        address = transfer.denied_address
+        return "connection_error", f"probes may not connect to {address} (PROBE_DENY_NETWORKS)"
+    number = transfer.curl.getinfo(pycurl.OS_ERRNO)
+    if number in _OUR_ERRNO:
+        raise ProberTrouble(f"no connection could be made: {os.strerror(number)}")
+    if number == errno.ENETUNREACH and not any(_routed(address) for address in transfer.tried):
+        raise ProberTrouble(f"the prober has no route to {', '.join(transfer.tried)}")
+    return "connection_error", _CONNECT.get(number, os.strerror(number) if number else "no connection")
+
+
+def _routed(address: str) -> bool:
+    """Whether this host has a route there; sends nothing. A prober without IPv6 must not call others down."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((address, 9))
+    except OSError:
+        return False
+    return True
+
+
+def _tls(code: int, message: str, curl: Any) -> str:
+    if code == pycurl.E_PEER_FAILED_VERIFICATION:
+        verdict = curl.getinfo(pycurl.SSL_VERIFYRESULT)
+        if verdict in _CERTIFICATE:
+            return _CERTIFICATE[verdict]
+        if "subject" in message:
+            return _CERTIFICATE[62]
+    if "wrong version number" in message or "packet length too long" in message:
+        return "what answers at that port does not speak TLS"
+    return message or "the TLS handshake failed"

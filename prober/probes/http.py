@@ -1,0 +1,219 @@
+"""HTTP and HTTPS: one request on a new connection, redirects followed, one deadline over all of it."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+import pycurl
+
+from prober.outcome import Outcome, ProberTrouble, printable
+from prober.probes.curl import STALL_SECONDS, Engine, Shape, Transfer
+from prober.probes.failures import Failure, failure, waiting_for
+from prober.probes.resolver import NameFailure
+from prober.services import Service
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+# The usual URL, taken apart in a microsecond: ASCII, no credentials, no backslash. Others go through urlsplit.
+_PLAIN_URL = re.compile(
+    r"(https?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(?:[/?][!-\[\]-~]*)?"
+)
+_NUMERIC_HOST = re.compile(r"[0-9.]+|\[.*")
+
+
+class Target:
+    """A URL taken apart as far as the prober needs it. `url` is what libcurl gets: ASCII, no credentials."""
+
+    __slots__ = ("credentials", "host", "port", "scheme", "url")
+
+    def __init__(self, url: str) -> None:
+        """Raises ValueError for what is no http(s) URL, without quoting it: it may hold a secret."""
+        plain = _PLAIN_URL.fullmatch(url)
+        if plain is not None:
+            self.scheme, self.host, port = plain.groups()
+            self.url = url
+            self.credentials: str | None = None
+            self.port = int(port) if port else _default_port(self.scheme)
+            return
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https"):
+            raise ValueError(f"not an http(s) address but {parts.scheme or 'a relative'} one")
+        if not parts.hostname:
+            raise ValueError("an address without a host")
+        self.scheme = parts.scheme
+        self.host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        if not self.host.isascii():
+            self.host = self.host.encode("idna").decode()
+        self.port = parts.port or _default_port(self.scheme)
+        self.credentials = None
+        if parts.username is not None:
+            self.credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        path = quote(parts.path or "/", safe="%/:=&?~#+!$,;'@()*[]")
+        query = quote(parts.query, safe="%/:=&?~#+!$,;'@()*[]")
+        self.url = urlunsplit((self.scheme, f"{self.host}:{self.port}", path, query, ""))
+
+    def trusts(self, other: "Target") -> bool:
+        """Whether what was meant for this host may go to the other: the same origin, or its upgrade to TLS."""
+        if self.host != other.host:
+            return False
+        if self.scheme == other.scheme:
+            return self.port == other.port
+        return self.scheme == "http" and self.port == 80 and other.port == 443
+
+
+class _Chain:
+    """The hops of one check and what they add up to; milliseconds, None until the phase happened."""
+
+    __slots__ = ("address", "connect", "dns", "expires", "first_byte", "redirects", "status", "tls", "total")
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        self.dns: float | None = None
+        self.connect: float | None = None
+        self.tls: float | None = None
+        self.first_byte: float | None = None
+        self.status: int | None = None
+        self.address: str | None = None
+        self.redirects = 0
+        self.expires: datetime | None = None
+
+    def add(self, curl: Any) -> None:
+        """Reads a finished hop's figures: libcurl counts microseconds from the start, 0 for what never came."""
+        info = curl.getinfo
+        self.total += info(pycurl.TOTAL_TIME_T) / 1000
+        connected = info(pycurl.CONNECT_TIME_T)
+        if not connected:
+            return
+        self.connect = (self.connect or 0.0) + (connected - info(pycurl.NAMELOOKUP_TIME_T)) / 1000
+        self.address = info(pycurl.PRIMARY_IP)
+        secured = info(pycurl.APPCONNECT_TIME_T)
+        if secured:
+            self.tls = (self.tls or 0.0) + (secured - connected) / 1000
+        first = info(pycurl.STARTTRANSFER_TIME_T)
+        if first:
+            self.first_byte = (self.first_byte or 0.0) + (first - info(pycurl.PRETRANSFER_TIME_T)) / 1000
+            self.status = info(pycurl.RESPONSE_CODE) or None
+
+    def outcome(self, failed: Failure | None, body: bytes = b"", truncated: bool = False) -> Outcome:
+        return Outcome(
+            total_ms=self.total,
+            dns_ms=self.dns,
+            connect_ms=self.connect,
+            tls_ms=self.tls,
+            first_byte_ms=self.first_byte,
+            status_code=self.status,
+            error_type=failed[0] if failed else None,
+            error_message=printable(failed[1]) if failed else None,
+            body=body,
+            truncated=truncated,
+            address=self.address,
+            redirects=self.redirects,
+            certificate_expires=self.expires,
+        )
+
+
+async def probe(service: Service, deadline: float, engine: Engine) -> Outcome:
+    """Asks once. Ends by `deadline` (the loop's time) whatever the target does; raises `ProberTrouble`.
+
+    Redirects keep the method where HTTP says so (307, 308; 301 and 302 for all but POST; 303 means GET). To
+    another origin go neither the service's headers nor its credentials; the body goes where 307 and 308 send it.
+    """
+    chain = _Chain()
+    try:
+        target = Target(service.endpoint_url)
+    except ValueError as error:
+        return chain.outcome(("unknown_error", str(error)))
+    shape = Shape(service.method, service.headers, service.body, service.verify_tls, target.credentials)
+    transfer = engine.take()
+    try:
+        while True:
+            failed = await _hop(service, target, shape, transfer, chain, deadline, engine)
+            if failed is not None:
+                return chain.outcome(failed)
+            if chain.status not in _REDIRECTS or not service.follow_redirects:
+                break
+            location = transfer.curl.getinfo(pycurl.REDIRECT_URL)
+            if location is None:
+                break
+            if chain.redirects == service.follow_redirects:
+                return chain.outcome(("http_error", f"more than {service.follow_redirects} redirects"))
+            chain.redirects += 1
+            try:
+                onward = Target(location)
+            except ValueError as error:
+                return chain.outcome(("http_error", f"redirected to {error}"))
+            shape = _redirected(shape, chain.status, target, onward)
+            target = onward
+        body = b"".join(transfer.body) if transfer.body else b""
+        return chain.outcome(None, body, transfer.truncated)
+    finally:
+        engine.give_back(transfer)
+
+
+async def _hop(
+    service: Service,
+    target: Target,
+    shape: Shape,
+    transfer: Transfer,
+    chain: _Chain,
+    deadline: float,
+    engine: Engine,
+) -> Failure | None:
+    """One request and its answer, added to the chain; returns what went wrong with it, if anything."""
+    resolve = None
+    if _NUMERIC_HOST.fullmatch(target.host) is None:
+        begun = engine.loop.time()
+        try:
+            answer = await engine.resolver.addresses(target.host, deadline)
+        except (NameFailure, TimeoutError) as error:
+            chain.total += (engine.loop.time() - begun) * 1000
+            if isinstance(error, NameFailure):
+                return "dns_error", str(error)
+            return _timed_out(service, "while looking up the name", deadline, engine)
+        chain.total += answer.ms
+        chain.dns = (chain.dns or 0.0) + answer.ms
+        resolve = [f"+{target.host}:{target.port}:{','.join(answer.addresses)}"]
+    # A millisecond at least: 0 would mean no limit to libcurl.
+    timeout_ms = max(1, round((deadline - engine.loop.time()) * 1000))
+    transfer.expect(engine.max_bytes, service.reads_body)
+    try:
+        transfer.prepare(target.url, shape, resolve, timeout_ms)
+    except (pycurl.error, UnicodeError):
+        return "unknown_error", "libcurl refuses the request: check the URL, the method and the headers"
+    code, message = await engine.perform(transfer)
+    chain.add(transfer.curl)
+    if engine.certificates:
+        chain.expires = _expiry(transfer.curl)
+    if code == 0 or transfer.truncated:
+        return None
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        return _timed_out(service, waiting_for(transfer.curl), deadline, engine)
+    return failure(code, message, transfer)
+
+
+def _timed_out(service: Service, phase: str, deadline: float, engine: Engine) -> Failure:
+    late = engine.loop.time() - deadline
+    if late > STALL_SECONDS:
+        raise ProberTrouble(
+            f"the event loop stood still: a timeout was noticed {late:.1f} s after it was due"
+        )
+    return "timeout", f"timed out after {service.timeout_ms} ms {phase}"
+
+
+def _redirected(shape: Shape, status: int, target: Target, onward: Target) -> Shape:
+    method, body = shape.method, shape.body
+    if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
+        method, body = "GET", None
+    if target.trusts(onward):
+        return Shape(method, shape.headers, body, shape.verify_tls, onward.credentials or shape.credentials)
+    return Shape(method, {}, body, shape.verify_tls, onward.credentials)
+
+
+def _expiry(curl: Any) -> datetime | None:
+    chain = curl.getinfo(pycurl.INFO_CERTINFO)
+    stated = dict(chain[0]).get("Expire date") if chain else None
+    return datetime.strptime(stated, "%b %d %H:%M:%S %Y %Z").replace(tzinfo=UTC) if stated else None
+
+
+def _default_port(scheme: str) -> int:
+    return 443 if scheme == "https" else 80

@@ -1,0 +1,238 @@
+"""From finished checks to rows: batches into the database, or into the spool while it is away.
+
+A batch goes straight into the database as long as the spool is empty. When it cannot be stored in time it
+goes into the spool, and everything that comes after it goes behind it, until the replayer has emptied the
+spool: rows arrive in the order they were made. What is in memory only is therefore younger than
+FLUSH_SECONDS + DIRECT_TIMEOUT_S.
+"""
+
+import logging
+import random
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from prober.metrics import Metrics
+from prober.outcome import printable
+from prober.spool import Spool
+from prober.store import AwayError, Check, RefusedError, Store
+
+BATCH_ROWS = 1000
+FLUSH_SECONDS = 0.25
+"""Batches start at least this far apart, so the first check after a pause is stored at once and a busy
+prober needs four transactions a second."""
+
+DIRECT_TIMEOUT_S = 2.0
+REPLAY_TIMEOUT_S = 30.0
+QUEUE_ROWS = 50_000
+"""Checks that wait in memory while neither database nor disk take them; the oldest make room."""
+
+BACKOFF_S = (0.1, 5.0)
+DISK_RETRY_S = 1.0
+REFUSED_FILE_BYTES = 16 * 1024 * 1024
+
+_log = logging.getLogger(__name__)
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Check)
+
+
+class Recorder:
+    """The queue between the checks and the database. `put` never waits; `run` ends after `close`."""
+
+    def __init__(self, store: Store, spool: Spool, refused_file: Path, metrics: Metrics) -> None:
+        self._store = store
+        self._spool = spool
+        self._refused_file = refused_file
+        self._metrics = metrics
+        self._queue: deque[Check] = deque()
+        self._batch: Sequence[Check] = ()
+        self._disk = anyio.CapacityLimiter(1)
+        self._arrived = anyio.Event()
+        self._spooled = anyio.Event()
+        self._closing = False
+        self._losses = (0, 0)
+        self.database_answers = False
+        self.spool_works = True
+        metrics.queue.set_function(lambda: len(self._queue) + len(self._batch))
+        metrics.spool_rows.set_function(lambda: spool.records)
+        metrics.spool_bytes.set_function(lambda: spool.bytes)
+        metrics.spool_dropped.set_function(lambda: spool.dropped)
+        metrics.spool_corrupt.set_function(lambda: spool.corrupt)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a check that finishes now will be kept."""
+        return self.database_answers or self.spool_works
+
+    def put(self, check: Check) -> None:
+        """Takes a finished check."""
+        if len(self._queue) >= QUEUE_ROWS:
+            self._queue.popleft()
+            self._metrics.queue_dropped.inc()
+        self._queue.append(check)
+        self._arrived.set()
+
+    def close(self) -> None:
+        """Lets `run` end once all that was put is in the database or in the spool."""
+        self._closing = True
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Records until `close`; when cancelled, what is in memory goes into the spool."""
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._replay)
+                await self._write()
+                group.cancel_scope.cancel()
+        finally:
+            await self._keep_rest()
+
+    async def _write(self) -> None:
+        began = -FLUSH_SECONDS
+        while not (self._closing and not self._queue):
+            await self._arrived.wait()
+            pause = began + FLUSH_SECONDS - anyio.current_time()
+            if pause > 0 and len(self._queue) < BATCH_ROWS and not self._closing:
+                await anyio.sleep(pause)
+            began = anyio.current_time()
+            self._batch = [self._queue.popleft() for _ in range(min(BATCH_ROWS, len(self._queue)))]
+            if self._batch and not await self._keep(self._batch):
+                self._queue.extendleft(reversed(self._batch))
+                self._batch = ()
+                if self._closing:
+                    return
+                await anyio.sleep(DISK_RETRY_S)
+            self._batch = ()
+            if not self._queue and not self._closing:
+                self._arrived = anyio.Event()
+
+    async def _keep(self, batch: Sequence[Check]) -> bool:
+        """Whether the batch is in the database or in the spool now."""
+        if not self._spool.records:
+            try:
+                await self._record(batch, DIRECT_TIMEOUT_S)
+            except AwayError as error:
+                _log.warning("the database does not take checks (%s): they go into the spool", error)
+                self.database_answers = False
+            else:
+                return True
+        return await self._append(batch)
+
+    async def _append(self, batch: Sequence[Check]) -> bool:
+        try:
+            payloads = [_encoder.encode(check) for check in batch]
+            await anyio.to_thread.run_sync(self._spool.append, payloads, limiter=self._disk)
+        except OSError as error:
+            self._disk_failed("written", error)
+            return False
+        self._report_losses()
+        self.spool_works = True
+        self._spooled.set()
+        return True
+
+    async def _replay(self) -> None:
+        """Empties the spool, oldest first, whenever there is something in it."""
+        failures = replayed = 0
+        while True:
+            try:
+                found = await anyio.to_thread.run_sync(self._spool.read, BATCH_ROWS, limiter=self._disk)
+                self._report_losses()
+                if found is None:
+                    if replayed:
+                        _log.info("the spool is empty again: %d checks replayed", replayed)
+                        replayed = 0
+                    await self._something_spooled()
+                    continue
+                payloads, mark = found
+                await self._record(await self._decoded(payloads), REPLAY_TIMEOUT_S)
+                await anyio.to_thread.run_sync(self._spool.advance, mark, limiter=self._disk)
+                replayed += mark.records
+                failures = 0
+            except AwayError as error:
+                if not failures:
+                    _log.warning("the spool cannot be replayed yet: %s", error)
+                self.database_answers = False
+                failures += 1
+                await anyio.sleep(_backoff(failures))
+            except OSError as error:
+                self._disk_failed("read", error)
+                await anyio.sleep(DISK_RETRY_S)
+
+    async def _something_spooled(self) -> None:
+        self._spooled = anyio.Event()
+        if not self._spool.records:
+            await self._spooled.wait()
+
+    async def _record(self, checks: Sequence[Check], timeout_s: float) -> None:
+        """Stores the checks. A batch that is refused is halved until the checks at fault are found and set
+        aside."""
+        if not checks:
+            return
+        try:
+            await self._store.record(checks, timeout_s)
+            self.database_answers = True
+        except RefusedError as refusal:
+            if len(checks) == 1:
+                await self._set_aside(checks[0], str(refusal))
+                return
+            middle = len(checks) // 2
+            await self._record(checks[:middle], timeout_s)
+            await self._record(checks[middle:], timeout_s)
+
+    async def _decoded(self, payloads: list[bytes]) -> list[Check]:
+        checks = []
+        for payload in payloads:
+            try:
+                checks.append(_decoder.decode(payload))
+            except msgspec.DecodeError as error:  # sound on disk, but from another version of this program
+                await self._set_aside(payload, str(error))
+        return checks
+
+    async def _set_aside(self, check: Check | bytes, reason: str) -> None:
+        self._metrics.refused.inc()
+        _log.error(
+            "a check that the database refuses is set aside in %s: %s", self._refused_file, printable(reason)
+        )
+        line = msgspec.json.encode({"reason": reason, "check": check}) + b"\n"
+        try:
+            await anyio.to_thread.run_sync(_append_line, self._refused_file, line, limiter=self._disk)
+        except OSError as error:
+            self._disk_failed("written", error)
+
+    def _report_losses(self) -> None:
+        """Says so when checks in the spool were lost: to its bound, or to damage."""
+        losses = (self._spool.dropped, self._spool.corrupt)
+        if losses != self._losses:
+            dropped, corrupt = losses[0] - self._losses[0], losses[1] - self._losses[1]
+            _log.error(
+                "the spool lost %d checks of its oldest; %d damaged places were skipped", dropped, corrupt
+            )
+            self._losses = losses
+
+    def _disk_failed(self, verb: str, error: OSError) -> None:
+        self._metrics.spool_failures.inc()
+        self.spool_works = False
+        _log.error("the spool cannot be %s: %s", verb, error)
+
+    async def _keep_rest(self) -> None:
+        rest = [*self._batch, *self._queue]
+        with anyio.CancelScope(shield=True):
+            await self._store.close()
+            if rest and not await self._append(rest):
+                _log.error("%d checks are lost: neither the database nor the spool took them", len(rest))
+
+
+def _append_line(file: Path, line: bytes) -> None:
+    if not file.exists() or file.stat().st_size + len(line) <= REFUSED_FILE_BYTES:
+        with file.open("ab") as open_file:
+            open_file.write(line)
+
+
+def _backoff(failures: int) -> float:
+    """Exponential, with full jitter: probers that lost the same database do not come back in step."""
+    low, high = BACKOFF_S
+    return random.uniform(low, min(high, low * 2**failures))  # noqa: S311  # not a secret

@@ -1,0 +1,250 @@
+"""Checks on disk while the database is away: an append-only, checksummed, bounded log of byte records.
+
+A folder of segments `00000001.spool`; a record is its length and CRC-32 (of length and payload, so that a
+block of zeros is not an empty record), big-endian, then its payload. `append` returns after fsync. A
+segment is deleted once everything in it was replayed, so a crash while replaying repeats at most one
+segment: replay is idempotent anyway.
+
+After a crash no old segment is written to again: an incomplete record at its end was never acknowledged and
+is cut off; a damaged record makes the rest of its segment unreadable, which is skipped and counted. When
+the log would grow beyond its bound, the oldest segment is dropped and its records are counted.
+
+Blocking, safe to call from several threads.
+"""
+
+import fcntl
+import os
+import struct
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from zlib import crc32
+
+_HEAD = struct.Struct(">II")
+_LENGTH = struct.Struct(">I")
+MAX_RECORD_BYTES = 1024 * 1024
+_SEGMENT_BYTES = 4 * 1024 * 1024
+
+
+class SpoolError(Exception):
+    """The spool cannot be opened; its text is one line that says what would do."""
+
+
+class Mark(NamedTuple):
+    """Where a read ended: hand it to `advance` once its records are safe elsewhere."""
+
+    segment: int
+    offset: int
+    records: int
+
+
+class _Segment:
+    """One file: how much of it is good, and how much of that was replayed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.number = int(path.stem)
+        self.size = 0  # bytes of whole, sound records
+        self.records = 0
+        self.offset = 0  # where replay goes on
+        self.replayed = 0
+
+
+def _frame(payload: bytes) -> bytes:
+    length = _LENGTH.pack(len(payload))
+    return length + _LENGTH.pack(crc32(payload, crc32(length))) + payload
+
+
+def _frames(block: bytes) -> Iterator[tuple[bytes, int]]:
+    """The sound records at the start of a block, each with the offset behind it."""
+    offset = 0
+    while offset + _HEAD.size <= len(block):
+        length, checksum = _HEAD.unpack_from(block, offset)
+        start = offset + _HEAD.size
+        offset = start + length
+        if length > MAX_RECORD_BYTES or offset > len(block):
+            return
+        payload = block[start:offset]
+        if crc32(payload, crc32(block[start - 8 : start - 4])) != checksum:
+            return
+        yield payload, offset
+
+
+def _torn(block: bytes) -> bool:
+    """Whether a block that starts with no sound record is one that was still being written: it is
+    incomplete."""
+    if len(block) < _HEAD.size:
+        return True
+    length, _ = _HEAD.unpack_from(block)
+    return length <= MAX_RECORD_BYTES and _HEAD.size + length > len(block)
+
+
+class Spool:
+    """The log in one folder, which no other process may hold open meanwhile (`SpoolError`)."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self.records = 0
+        self.bytes = 0
+        self.dropped = 0  # records that were lost to the bound or to damage, since opening
+        self.corrupt = 0  # damaged places found since opening; how many records one had may be unknown
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._segment_bytes = min(_SEGMENT_BYTES, max_bytes // 16)
+        self._mutex = threading.Lock()
+        self._file: int | None = None  # of the last segment, while it is written to
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise SpoolError(
+                f"the spool {folder} cannot be written ({error.strerror}): set SLA_MONITOR_HOME"
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise SpoolError(
+                f"another prober uses the spool {folder}: stop it, or set another PROBE_LOCATION or
+                SLA_MONITOR_HOME"
+            ) from None
+        paths = sorted(folder.glob("[0-9]*.spool"))
+        self._segments = deque(self._scan(path, last=path is paths[-1]) for path in paths)
+        self._number = self._segments[-1].number if self._segments else 0
+
+    def append(self, payloads: Sequence[bytes]) -> None:
+        """Writes the records and waits until the disk has them. OSError: none or only the first of them are
+        written; repeating the call is harmless to a reader that knows repetition."""
+        with self._mutex:
+            block: list[bytes] = []
+            size = 0
+            for frame in map(_frame, payloads):
+                if size and size + len(frame) > self._segment_bytes:
+                    self._write(block)
+                    block, size = [], 0
+                block.append(frame)
+                size += len(frame)
+            if block:
+                self._write(block)
+
+    def read(self, limit: int) -> tuple[list[bytes], Mark] | None:
+        """The oldest records, up to `limit`, or None when there are none. They stay until `advance`."""
+        with self._mutex:
+            while self._segments:
+                segment = self._segments[0]
+                if segment.offset < segment.size:
+                    records, offset = self._read(segment, limit)
+                    if records:
+                        return records, Mark(segment.number, offset, len(records))
+                    self.corrupt += 1
+                    self.dropped += segment.records - segment.replayed
+                self._remove(segment)
+            return None
+
+    def advance(self, mark: Mark) -> None:
+        """Forgets what was read up to `mark`, unless it has been dropped meanwhile."""
+        with self._mutex:
+            if not self._segments or self._segments[0].number != mark.segment:
+                return
+            segment = self._segments[0]
+            segment.offset = mark.offset
+            segment.replayed += mark.records
+            self.records -= mark.records
+            if segment.offset >= segment.size:
+                self._remove(segment)
+
+    def close(self) -> None:
+        """Lets another process open the folder. What is in it stays."""
+        with self._mutex:
+            self._seal()
+            os.close(self._lock)
+
+    def _scan(self, path: Path, *, last: bool) -> _Segment:
+        segment = _Segment(path)
+        block = path.read_bytes()
+        for _, offset in _frames(block):
+            segment.size = offset
+            segment.records += 1
+        if segment.size < len(block) and not (last and _torn(block[segment.size :])):
+            self.corrupt += 1
+        self.records += segment.records
+        self.bytes += segment.size
+        return segment
+
+    def _read(self, segment: _Segment, limit: int) -> tuple[list[bytes], int]:
+        want = min(segment.size - segment.offset, MAX_RECORD_BYTES + _HEAD.size)
+        with segment.path.open("rb") as file:
+            file.seek(segment.offset)
+            block = file.read(want)
+        records: list[bytes] = []
+        behind = 0
+        for payload, end in _frames(block):
+            records.append(payload)
+            behind = end
+            if len(records) == limit:
+                break
+        return records, segment.offset + behind
+
+    def _write(self, frames: list[bytes]) -> None:
+        block = b"".join(frames)
+        while self._segments and self.bytes + len(block) > self._max_bytes:
+            oldest = self._segments[0]
+            self.dropped += oldest.records - oldest.replayed
+            self._remove(oldest)
+        if self._file is None:
+            self._begin()
+        segment = self._segments[-1]
+        try:
+            self._write_all(block)
+        except OSError:
+            # what a failed write or fsync left behind is unknown: cut it off and never write to this file
+            # again
+            self._seal(cut_to=segment.size)
+            if not segment.records:
+                self._remove(segment)
+            raise
+        segment.size += len(block)
+        segment.records += len(frames)
+        self.records += len(frames)
+        self.bytes += len(block)
+        if segment.size >= self._segment_bytes:
+            self._seal()
+
+    def _write_all(self, block: bytes) -> None:
+        assert self._file is not None
+        rest = memoryview(block)
+        while rest:
+            rest = rest[os.write(self._file, rest) :]
+        os.fsync(self._file)
+
+    def _begin(self) -> None:
+        """Starts the next segment; its name is on disk before the first record is acknowledged."""
+        self._number += 1
+        path = self._folder / f"{self._number:08}.spool"
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._segments.append(_Segment(path))
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _seal(self, cut_to: int | None = None) -> None:
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        try:
+            if cut_to is not None:
+                os.ftruncate(file, cut_to)
+        finally:
+            os.close(file)
+
+    def _remove(self, segment: _Segment) -> None:
+        """Deletes a segment. Should a power cut bring it back, its records are replayed twice."""
+        if segment is self._segments[-1]:
+            self._seal()
+        self._segments.remove(segment)
+        self.records -= segment.records - segment.replayed
+        self.bytes -= segment.size
+        segment.path.unlink(missing_ok=True)

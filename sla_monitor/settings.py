@@ -1,0 +1,245 @@
+"""Every setting of the program: its environment variable, its default, its meaning. One place, typed.
+
+`load` reads them all and raises `SettingsError`, whose text is one line naming the variable, for any value that
+cannot be used. The tables in the README are tested against `Settings.__struct_fields__` and `ENVIRONMENT`.
+"""
+
+import ipaddress
+import os
+import re
+import zoneinfo
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+from cronsim import CronSim, CronSimError
+from platformdirs import user_data_path
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; its text is one line that names the variable and says what would do."""
+
+
+_DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)?")
+_UNIT_SECONDS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _duration(text: str) -> timedelta:
+    """`90`, `90s`, `15m`, `24h`, `400d`: a bare number counts seconds."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("a duration such as 30s, 15m, 24h or 400d")
+    return timedelta(seconds=int(match[1]) * _UNIT_SECONDS[match[2]])
+
+
+def _interval(text: str) -> timedelta:
+    """A duration, or a cron line whose times lie evenly apart (`* * * * *`, `*/5 * * * *`, `*/30 * * * * *`)."""
+    if len(text.split()) < 5:
+        interval = _duration(text)
+    else:
+        try:
+            fires = CronSim(text, datetime(2026, 1, 1, tzinfo=UTC))
+            times = [next(fires) for _ in range(100)]
+        except (CronSimError, StopIteration):
+            raise ValueError("a cron line or a duration such as 60s") from None
+        gaps = {later - earlier for earlier, later in zip(times, times[1:], strict=False)}
+        if len(gaps) != 1:
+            raise ValueError("a cron line whose times lie evenly apart, such as */5 * * * *")
+        interval = gaps.pop()
+    if not timedelta(seconds=1) <= interval <= timedelta(days=1):
+        raise ValueError("between 1 second and 1 day")
+    return interval
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return number
+
+    return parse
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError("one of " + ", ".join(words))
+        return text.lower()
+
+    return parse
+
+
+def _time_zone(text: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(text)
+    except (ValueError, OSError, KeyError):  # malformed, a folder, unknown
+        raise ValueError("an IANA time zone such as Asia/Seoul") from None
+    return text
+
+
+def _postgresql_url(text: str) -> str:
+    if not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("a URL such as postgresql://user:password@host:5432/database")
+    return text
+
+
+def http_url(text: str) -> str:
+    """An absolute http(s) URL with a host and a valid port; anything else raises ValueError."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not text.isprintable() or " " in text or len(text) > 2048:
+        raise ValueError("an absolute http:// or https:// URL")
+    return text
+
+
+def _url_list(text: str) -> tuple[str, ...]:
+    return tuple(http_url(part.strip()).rstrip("/") for part in text.split(",") if part.strip())
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError("networks in CIDR notation, separated by commas, such as 169.254.0.0/16,fe80::/10") from None
+
+
+def _slug(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?", text):
+        raise ValueError("at most 50 small letters, digits and hyphens")
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def default_home() -> Path:
+    """Root's data belongs where an unprivileged PostgreSQL can reach it: /root itself is closed to others."""
+    return Path("/var/lib/sla-monitor") if os.geteuid() == 0 else user_data_path("sla-monitor")
+
+
+class Variable(NamedTuple):
+    """How one environment variable becomes a field of `Settings`."""
+
+    name: str
+    parse: Callable[[str], Any]
+    meaning: str
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The program's settings, each read from the variable that `ENVIRONMENT` names for it."""
+
+    database_url: str | None = None
+    database_engine: str = "auto"
+    home: Path = msgspec.field(default_factory=default_home)
+    time_zone: str = "UTC"
+    log_level: str = "info"
+    services_file: Path | None = None
+
+    api_host: str = "127.0.0.1"
+    api_port: int = 3001
+    client_urls: tuple[str, ...] = ()
+    socket_limit: int = 6000
+    socket_queue: int = 256
+    socket_send_timeout: timedelta = timedelta(seconds=10)
+
+    prober_host: str = "127.0.0.1"
+    prober_port: int = 3008
+    location: str = "local"
+    check_interval: timedelta = timedelta(minutes=1)
+    check_timeout_ms: int = 7000
+    probe_concurrency: int = 1000
+    probe_max_bytes: int = 2 * 1024 * 1024
+    probe_deny_networks: tuple[Network, ...] = _networks(
+        "169.254.0.0/16,fe80::/10,fd00:ec2::254/128,100.100.100.200/32,168.63.129.16/32,192.0.0.192/32"
+    )
+    ca_file: Path | None = None
+    spool_max_bytes: int = 256 * 1024 * 1024
+    heartbeat_url: str | None = None
+
+    retention: timedelta = timedelta(days=400)
+    compress_after: timedelta = timedelta(days=2)
+    event_retention: timedelta = timedelta(days=7)
+
+    id_recognition_endpoint: str | None = None
+    face_liveness_endpoint: str | None = None
+    id_liveness_endpoint: str | None = None
+    face_compare_endpoint: str | None = None
+    curp_verifier_endpoint: str | None = None
+
+
+_MB = 1024 * 1024
+_BYTES = _integer(64 * 1024, 2**40)
+_PORT = _integer(1, 65535)
+
+ENVIRONMENT: dict[str, Variable] = {
+    "database_url": Variable("DATABASE_URL", _postgresql_url, "PostgreSQL to use; without it `up` starts its own"),
+    "database_engine": Variable(
+        "DATABASE_ENGINE",
+        _one_of("auto", "timescaledb", "postgresql"),
+        "engine of a new installation; auto is TimescaleDB where the server has it",
+    ),
+    "home": Variable("SLA_MONITOR_HOME", _path, "folder of the embedded database and of the spool"),
+    "time_zone": Variable("SLA_MONITOR_TIMEZONE", _time_zone, "zone that days and months belong to"),
+    "log_level": Variable("LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "least level that is logged"),
+    "services_file": Variable("SERVICES_FILE", _path, "services.toml, applied at start and on change"),
+    "api_host": Variable("HOST", str, "address the API listens on"),
+    "api_port": Variable("PORT", _PORT, "port of the API"),
+    "client_urls": Variable("CLIENT_URLS", _url_list, "origins of browser front ends, separated by commas"),
+    "socket_limit": Variable("SOCKET_LIMIT", _integer(1, 1_000_000), "open sockets of one API process"),
+    "socket_queue": Variable("SOCKET_QUEUE", _integer(1, 100_000), "frames that may wait for one slow client"),
+    "socket_send_timeout": Variable("SOCKET_SEND_TIMEOUT", _duration, "time one frame may take to be sent"),
+    "prober_host": Variable("WATCH_SERVER_HOST", str, "address of the prober's /health and /metrics"),
+    "prober_port": Variable("WATCH_SERVER_PORT", _PORT, "port of the prober's /health and /metrics"),
+    "location": Variable("PROBE_LOCATION", _slug, "name of the place this prober looks from"),
+    "check_interval": Variable(
+        "HEALTH_CHECK_INTERVAL", _interval, "default time between checks: a cron line or a duration"
+    ),
+    "check_timeout_ms": Variable("HEALTH_CHECK_TIMEOUT", _integer(100, 60_000), "default timeout of a check, ms"),
+    "probe_concurrency": Variable("PROBE_CONCURRENCY", _integer(1, 20_000), "checks under way at once"),
+    "probe_max_bytes": Variable("PROBE_MAX_BYTES", _BYTES, "bytes of an answer that are read"),
+    "probe_deny_networks": Variable("PROBE_DENY_NETWORKS", _networks, "networks that no probe connects to"),
+    "ca_file": Variable("SSL_CERT_FILE", _path, "CA certificates that probes trust, instead of the system's"),
+    "spool_max_bytes": Variable("SPOOL_MAX_BYTES", _BYTES, "size of the spool on disk; the oldest checks go first"),
+    "heartbeat_url": Variable("HEARTBEAT_URL", http_url, "dead man's switch, called after each good cycle"),
+    "retention": Variable("CHECK_RETENTION", _duration, "age at which raw checks are dropped; rollups stay"),
+    "compress_after": Variable("CHECK_COMPRESS_AFTER", _duration, "age at which raw checks are compressed"),
+    "event_retention": Variable("EVENT_RETENTION", _duration, "how far back a socket can catch up with ?since="),
+    "id_recognition_endpoint": Variable("ID_RECOGNITION_ENDPOINT", http_url, "URL of the service id-recognition"),
+    "face_liveness_endpoint": Variable("FACE_LIVENESS_ENDPOINT", http_url, "URL of the service face-liveness"),
+    "id_liveness_endpoint": Variable("ID_LIVENESS_ENDPOINT", http_url, "URL of the service id-liveness"),
+    "face_compare_endpoint": Variable("FACE_COMPARE_ENDPOINT", http_url, "URL of the service face-compare"),
+    "curp_verifier_endpoint": Variable("CURP_VERIFIER_ENDPOINT", http_url, "URL of the service curp-verifier"),
+}
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Reads all settings. An unset or empty variable means its default; a bad one raises `SettingsError`."""
+    values: dict[str, Any] = {}
+    for field, variable in ENVIRONMENT.items():
+        text = environ.get(variable.name, "").strip()
+        if not text:
+            continue
+        try:
+            values[field] = variable.parse(text)
+        except ValueError as error:
+            shown = "***" if field == "database_url" else repr(text)
+            raise SettingsError(f"{variable.name}={shown} is not {error}") from None
+    settings = Settings(**values)
+    if settings.retention < timedelta(days=8):
+        raise SettingsError("CHECK_RETENTION must be at least 8d: aggregates are refreshed over the last 7 days")
+    if settings.compress_after >= settings.retention:
+        raise SettingsError("CHECK_COMPRESS_AFTER must be shorter than CHECK_RETENTION")
+    return settings

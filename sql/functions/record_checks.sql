@@ -1,0 +1,180 @@
+-- The only way a check is written. Takes the rows of the session's temporary table incoming_checks, and in the caller's
+-- transaction stores each once, moves the present state and the outages, appends events and notifies. Safe to repeat: a row
+-- that is already there changes nothing.
+--
+-- Rows that cannot be stored are set aside in parked_checks with the reason; the rest of the batch is stored.
+CREATE OR REPLACE FUNCTION record_checks(OUT stored integer, OUT duplicates integer, OUT parked integer)
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    zone        text;
+    oldest      timestamptz;
+    edge        timestamptz;
+    careful     boolean := false;
+    service_ids text[];
+    lows        timestamptz[];
+    late        tstzmultirange;
+    days        jsonb;
+BEGIN
+    PERFORM lock_recording();
+    SELECT time_zone, now() - retention + interval '1 day' INTO zone, oldest FROM installation;
+    -- What is older than a day may lie before the reach of the next regular refresh.
+    edge := greatest(aggregates_watermark(), now() - interval '1 day');
+
+    -- Rows newer than the latest known one are new: a plain INSERT takes half the time of ON CONFLICT. Should that ever not
+    -- hold (rows that came into checks by another way), the batch is taken again, every row with care.
+    LOOP
+        BEGIN
+            WITH incoming AS MATERIALIZED (
+                SELECT batch.*,
+                       CASE
+                           WHEN known_services.id IS NULL THEN 'unknown service'
+                           WHEN known_locations.id IS NULL THEN 'unknown location'
+                           WHEN num_nulls(scheduled_at, finished_at, batch.interval_seconds, success, severity, attempts) > 0
+                               THEN 'incomplete'
+                           WHEN scheduled_at > now() + interval '5 minutes' THEN 'from the future'
+                           WHEN scheduled_at < oldest THEN 'older than retention'
+                           WHEN finished_at < scheduled_at - interval '1 minute' THEN 'finished before it began'
+                           WHEN severity NOT IN ('o', 'po', 'mo') THEN 'severity is none of o, po, mo'
+                           WHEN success = (severity = 'mo') THEN 'success contradicts severity'
+                           WHEN batch.interval_seconds NOT BETWEEN 1 AND 86400 THEN 'interval out of range'
+                           WHEN attempts NOT BETWEEN 1 AND 100 THEN 'attempts out of range'
+                           WHEN status_code NOT BETWEEN 100 AND 999 THEN 'status code out of range'
+                           WHEN least(total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms) < 0
+                             OR greatest(total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms) > 1e7 THEN 'time out of range'
+                           WHEN error_type NOT IN ('timeout', 'connection_error', 'dns_error', 'tls_error', 'http_error',
+                                                   'assertion_failed', 'unknown_error') THEN 'unknown error type'
+                       END AS reason
+                FROM incoming_checks AS batch
+                LEFT JOIN services AS known_services ON known_services.id = batch.service_id
+                LEFT JOIN locations AS known_locations ON known_locations.id = batch.location
+            ), set_aside AS (
+                INSERT INTO parked_checks (reason, data)
+                SELECT reason, to_jsonb(incoming) - 'reason' FROM incoming WHERE reason IS NOT NULL
+                RETURNING 1
+            ), sequence AS MATERIALIZED (
+                -- Each row beside the ones before and after it: in this batch, or the latest known.
+                SELECT service_id, location, scheduled_at, date_trunc('milliseconds', finished_at) AS finished_at,
+                       interval_seconds, status_code, success, severity::severity AS severity,
+                       -- Sixteenths of a millisecond: binary fractions compress a third better, and no network is steadier.
+                       round(total_ms * 16) / 16 AS total_ms, round(dns_ms * 16) / 16 AS dns_ms,
+                       round(connect_ms * 16) / 16 AS connect_ms, round(tls_ms * 16) / 16 AS tls_ms,
+                       round(first_byte_ms * 16) / 16 AS first_byte_ms,
+                       attempts, error_type, left(error_message, 500) AS error_message,
+                       (scheduled_at AT TIME ZONE zone)::date            AS day,
+                       known_at,
+                       known_day,
+                       known_worst,
+                       coalesce(expired, true)                           AS expired,
+                       lag(severity::severity, 1, known_severity) OVER run AS previous,
+                       max(severity::severity) OVER (PARTITION BY service_id, location, (scheduled_at AT TIME ZONE zone)::date)
+                                                                         AS worst_of_day,
+                       lag(scheduled_at) OVER run = scheduled_at         AS repeated,
+                       lead(scheduled_at) OVER run IS NULL               AS newest,
+                       NOT careful AND coalesce(scheduled_at > known_at, false) AS fresh
+                FROM incoming
+                LEFT JOIN (
+                    SELECT service_id, location, scheduled_at AS known_at, severity AS known_severity, day AS known_day,
+                           day_worst AS known_worst, latest_checks.expired
+                    FROM latest_checks
+                ) AS latest USING (service_id, location)
+                WHERE reason IS NULL
+                WINDOW run AS (PARTITION BY service_id, location ORDER BY scheduled_at)
+            ), insert_fresh AS (
+                INSERT INTO checks
+                SELECT service_id, location, scheduled_at, finished_at, interval_seconds, status_code, success, severity,
+                       total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, attempts, error_type, error_message
+                FROM sequence
+                WHERE fresh AND repeated IS NOT TRUE
+            ), insert_others AS (
+                INSERT INTO checks
+                SELECT service_id, location, scheduled_at, finished_at, interval_seconds, status_code, success, severity,
+                       total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, attempts, error_type, error_message
+                FROM sequence
+                WHERE NOT fresh AND repeated IS NOT TRUE
+                ON CONFLICT DO NOTHING
+                RETURNING service_id, scheduled_at, severity
+            ), newest AS (
+                SELECT *, greatest(worst_of_day, CASE WHEN known_day = day THEN known_worst END) AS day_worst
+                FROM sequence
+                WHERE newest
+            ), renew_latest AS (
+                UPDATE latest_checks
+                SET scheduled_at = newest.scheduled_at, finished_at = newest.finished_at,
+                    interval_seconds = newest.interval_seconds, status_code = newest.status_code,
+                    severity = newest.severity, total_ms = newest.total_ms, error_type = newest.error_type,
+                    error_message = newest.error_message, day = newest.day, day_worst = newest.day_worst, expired = false
+                FROM newest
+                WHERE latest_checks.service_id = newest.service_id AND latest_checks.location = newest.location
+                  AND newest.scheduled_at > newest.known_at
+            ), add_latest AS (
+                INSERT INTO latest_checks
+                SELECT service_id, location, scheduled_at, finished_at, interval_seconds, status_code, severity, total_ms,
+                       error_type, error_message, day, day_worst
+                FROM newest
+                WHERE known_at IS NULL
+            ), news AS (
+                -- Nothing is derived for a check that says what the one before it said.
+                SELECT service_id, scheduled_at
+                FROM sequence
+                WHERE fresh AND repeated IS NOT TRUE AND (severity <> previous OR expired)
+                UNION ALL
+                SELECT service_id, scheduled_at FROM insert_others
+            ), spans AS (
+                SELECT service_id, min(scheduled_at) AS low FROM news GROUP BY service_id
+            ), worse_days AS (
+                SELECT service_id, day, max(severity) AS worst
+                FROM (
+                    SELECT service_id, day, severity
+                    FROM sequence
+                    WHERE fresh AND (day <> known_day OR severity > known_worst)
+                    UNION ALL
+                    SELECT service_id, (scheduled_at AT TIME ZONE zone)::date, severity FROM insert_others
+                ) AS rows_that_count
+                GROUP BY service_id, day
+            ), late_quarters AS (
+                SELECT DISTINCT date_bin('15 minutes', scheduled_at, timestamptz '2000-01-01 00:00Z') AS quarter
+                FROM (
+                    SELECT scheduled_at FROM sequence WHERE fresh
+                    UNION ALL
+                    SELECT scheduled_at FROM insert_others
+                ) AS times
+                WHERE scheduled_at < edge
+            ), counts AS (
+                SELECT (SELECT count(*) FROM sequence)                                        AS good,
+                       (SELECT count(*) FROM sequence WHERE fresh AND repeated IS NOT TRUE)
+                           + (SELECT count(*) FROM insert_others)                             AS stored
+            )
+            SELECT counts.stored,
+                   counts.good - counts.stored,
+                   (SELECT count(*) FROM set_aside),
+                   (SELECT array_agg(service_id ORDER BY service_id) FROM spans),
+                   (SELECT array_agg(low ORDER BY service_id) FROM spans),
+                   (SELECT range_agg(tstzrange(quarter, quarter + interval '15 minutes')) FROM late_quarters),
+                   (SELECT jsonb_agg(to_jsonb(worse_days)) FROM worse_days)
+            FROM counts
+            INTO stored, duplicates, parked, service_ids, lows, late, days;
+            EXIT;
+        EXCEPTION WHEN unique_violation THEN
+            IF careful THEN
+                RAISE;
+            END IF;
+            careful := true;
+        END;
+    END LOOP;
+
+    IF late IS NOT NULL THEN
+        INSERT INTO touched_ranges (range) SELECT unnest(late);
+        PERFORM pg_notify('sla_monitor', 'ranges');
+    END IF;
+    IF service_ids IS NOT NULL THEN
+        PERFORM derive_states(service_ids, lows);
+    END IF;
+    IF days IS NOT NULL THEN
+        PERFORM announce_days(days);
+    END IF;
+    IF stored > 0 THEN
+        PERFORM pg_notify('sla_monitor', 'checks');
+    END IF;
+END
+$$;

@@ -1,0 +1,190 @@
+"""Brings a database to the schema of this program: forward only, by one process at a time, all in one transaction.
+
+Order: numbered migrations (each applied once), functions, continuous aggregates (once; those of the time zone again
+when it changes), views, policies. A process that is killed leaves the database as it was; one that comes second waits.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+
+import psycopg
+from psycopg import AsyncConnection, sql
+from psycopg.rows import TupleRow
+
+from sla_monitor.settings import Settings
+from sql import connect, query
+
+log = logging.getLogger(__name__)
+
+LOCK_TIMEOUT = "120s"
+OLDEST_SERVER = 160000
+AGGREGATES = ("checks_15m", "latency_15m", "checks_hourly", "latency_hourly", "checks_daily", "latency_daily")
+VIEWS = (
+    "service_status",
+    "service_days",
+    "watch_server_logs",
+    "api_response_times",
+    "uptime_records",
+    "api_call_logs",
+)
+
+
+class MigrationError(Exception):
+    """Why the database cannot be used; its text is one line that says what to do."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of the schema. `once`: never applied again; `zoned`: made again when the time zone changes."""
+
+    name: str
+    text: str
+    once: bool = False
+    zoned: bool = False
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """What `migrate` found and did: the engine, and the names of the parts it applied."""
+
+    engine: str
+    applied: tuple[str, ...]
+
+
+def _folder(package: str, *folders: str) -> Iterator[tuple[str, str]]:
+    folder = files(package).joinpath(*folders)
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith(".sql"):
+            yield entry.name.removesuffix(".sql"), entry.read_text("utf-8")
+
+
+def _rendered(text: str, settings: Settings, connection: AsyncConnection[TupleRow]) -> str:
+    """Fills in the settings that DDL cannot take as parameters, quoted as SQL literals."""
+    return (
+        sql.SQL(text)  # type: ignore[arg-type]  # a file of this package, not a string from outside
+        .format(
+            time_zone=sql.Literal(settings.time_zone),
+            retention=sql.Literal(settings.retention),
+            compress_after=sql.Literal(settings.compress_after),
+        )
+        .as_string(connection)
+    )
+
+
+def _parts(engine: str, settings: Settings, connection: AsyncConnection[TupleRow]) -> list[Part]:
+    """Every file that makes up the schema on this engine, in the order of application."""
+    parts = []
+    for name, text in _folder("sql", "migrations"):
+        number, _, variant = name.partition(".")
+        if variant in ("", engine):
+            parts.append(Part(f"migrations/{number}", text, once=True))
+    parts += [Part(f"functions/{name}", text) for name, text in _folder("sql", "functions")]
+    aggregates = dict(_folder("continuous_aggregates", engine))
+    for name in AGGREGATES:
+        zoned = "{time_zone}" in aggregates[name]
+        text = _rendered(aggregates[name], settings, connection) if zoned else aggregates[name]
+        parts.append(Part(f"aggregates/{name}", text, once=True, zoned=zoned))
+    parts.append(Part("aggregates/functions", aggregates["functions"]))
+    views = dict(_folder("sql", "views"))
+    parts += [Part(f"views/{name}", views[name]) for name in VIEWS]
+    parts.append(Part("aggregates/policies", _rendered(aggregates["policies"], settings, connection)))
+    return parts
+
+
+async def _engine(connection: AsyncConnection[TupleRow], settings: Settings) -> str:
+    """The engine this database was set up with, or the best it offers; TimescaleDB's extension is created here."""
+    row = await (await connection.execute(query("migrate/engine"))).fetchone()
+    assert row is not None
+    installed, server_version, available, license_name = row
+    if server_version < OLDEST_SERVER:
+        raise MigrationError(f"PostgreSQL 16 or newer is needed, this is {server_version // 10000}")
+    if installed:
+        known = await (await connection.execute("SELECT engine FROM installation")).fetchone()
+        if known is not None:
+            return str(known[0])
+    if settings.database_engine == "postgresql" or (settings.database_engine == "auto" and not available):
+        return "postgresql"
+    if not available:
+        raise MigrationError("DATABASE_ENGINE=timescaledb, but this server does not load the timescaledb extension")
+    if license_name == "apache":
+        raise MigrationError(
+            "this TimescaleDB is the Apache-only edition, which has no continuous aggregates: install TimescaleDB "
+            "Community (timescaledb.license=timescale), or set DATABASE_ENGINE=postgresql to use plain PostgreSQL"
+        )
+    await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+    return "timescaledb"
+
+
+async def _apply(connection: AsyncConnection[TupleRow], engine: str, settings: Settings) -> tuple[str, ...]:
+    await connection.execute(query("migrate/versions_table"))
+    rows = await (await connection.execute("SELECT name, checksum FROM schema_versions")).fetchall()
+    known: dict[str, str] = dict(rows)  # type: ignore[arg-type]  # two columns
+    parts = _parts(engine, settings, connection)
+
+    names = {part.name for part in parts}
+    strangers = sorted(name for name in known if name.startswith("migrations/") and name not in names)
+    if strangers:
+        raise MigrationError(f"the database is newer than this program ({strangers[0]}): upgrade sla-monitor")
+    due = [part for part in parts if known.get(part.name) != part.checksum]
+    edited = [part for part in due if part.once and not part.zoned and part.name in known]
+    if edited:
+        raise MigrationError(f"{edited[0].name} was edited after it had been applied: restore it, add a new migration")
+
+    rezoned = any(part.zoned and part.name in known for part in due)
+    if rezoned or any(part.name.startswith("views/") for part in due):
+        await _drop_views(connection, known)
+        due = [part for part in parts if part in due or part.name.startswith("views/")]
+    if rezoned:
+        await connection.execute(dict(_folder("continuous_aggregates", engine))["drop_zoned"].encode())
+        due = [part for part in parts if part in due or part.zoned or part.name == "aggregates/policies"]
+
+    for part in due:
+        await connection.execute(part.text.encode())
+        await connection.execute(query("migrate/record_version"), {"name": part.name, "checksum": part.checksum})
+        if part.name == "migrations/0001_services":
+            await _describe(connection, engine, settings)
+    await _describe(connection, engine, settings)
+    return tuple(part.name for part in due)
+
+
+async def _describe(connection: AsyncConnection[TupleRow], engine: str, settings: Settings) -> None:
+    values = {"engine": engine, "time_zone": settings.time_zone, "retention": settings.retention}
+    await connection.execute(query("migrate/installation"), values)
+
+
+async def _drop_views(connection: AsyncConnection[TupleRow], known: dict[str, str]) -> None:
+    for name in known:
+        folder, _, view = name.partition("/")
+        if folder == "views":
+            await connection.execute(sql.SQL("DROP VIEW IF EXISTS {} CASCADE").format(sql.Identifier(view)))
+
+
+async def migrate(database_url: str, settings: Settings) -> Migrated:
+    """Brings the database up to date. Raises MigrationError, one line, when that cannot be done."""
+    try:
+        connection = await connect(database_url, application="sla-monitor migrate")
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise MigrationError(f"cannot reach the database ({reason}): check DATABASE_URL") from error
+    async with connection:
+        try:
+            await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'".encode())
+            await connection.execute("SET client_min_messages = warning")
+            await connection.execute("SELECT pg_advisory_lock(hashtextextended('sla-monitor migrate', 0))")
+            engine = await _engine(connection, settings)
+            async with connection.transaction():
+                applied = await _apply(connection, engine, settings)
+        except psycopg.errors.LockNotAvailable as error:
+            raise MigrationError(f"another process has been migrating for {LOCK_TIMEOUT}: try again later") from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise MigrationError(f"the database user lacks a right: {error.diag.message_primary}") from error
+    for name in applied:
+        log.info("applied %s", name)
+    return Migrated(engine, applied)

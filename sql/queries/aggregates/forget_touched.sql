@@ -1,0 +1,1 @@
+DELETE FROM touched_ranges WHERE id = ANY (%(ids)s)

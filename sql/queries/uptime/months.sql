@@ -1,0 +1,48 @@
+-- The calendar of one service, or of all public ones together (service_id NULL): for each month one row a day, and one
+-- without a day that sums the month up. A day of all systems is as bad as its worst service. `incidents` counts the
+-- outages that touch the day. Without `first_month` the months are the last ones, the running one included.
+WITH clock AS (
+    SELECT zone, today, coalesce(date_trunc('month', %(start_date)s::date),
+                                 date_trunc('month', today) - make_interval(months => %(months)s - 1))::date AS first_day
+    FROM (SELECT reporting_time_zone() AS zone, (now() AT TIME ZONE reporting_time_zone())::date AS today) AS today
+), calendar AS (
+    SELECT day::date                                        AS day,
+           date_trunc('month', day)::date                   AS month,
+           day::date > today                                AS future,
+           day::timestamp AT TIME ZONE zone                 AS starts_at,
+           (day + interval '1 day')::timestamp AT TIME ZONE zone AS ends_at
+    FROM clock,
+         generate_series(first_day::timestamp,
+                         first_day + make_interval(months => %(months)s) - interval '1 day', '1 day') AS day
+), chosen AS (
+    SELECT id FROM services WHERE public AND (%(service_id)s::text IS NULL OR id = %(service_id)s)
+), figures AS (
+    SELECT day,
+           max(status::severity)  AS status,
+           sum(checks)            AS checks,
+           sum(down_seconds)      AS down_seconds,
+           sum(covered_seconds)   AS covered_seconds
+    FROM service_days
+    WHERE service_id IN (SELECT id FROM chosen)
+      AND starts_at >= (SELECT min(starts_at) FROM calendar)
+      AND starts_at < (SELECT max(ends_at) FROM calendar)
+    GROUP BY day
+), episodes AS (
+    SELECT day, count(*) AS incidents
+    FROM calendar
+    JOIN outages ON started_at < ends_at AND coalesce(ended_at, 'infinity') > starts_at
+    WHERE service_id IN (SELECT id FROM chosen) AND NOT future
+    GROUP BY day
+)
+SELECT month,
+       day,
+       CASE WHEN bool_and(future) THEN 'e' ELSE coalesce(max(status)::text, 'nd') END AS status,
+       uptime_percent(sum(down_seconds), sum(covered_seconds))                        AS uptime,
+       coalesce(sum(checks), 0)::bigint                                               AS checks,
+       coalesce(sum(down_seconds), 0)::bigint                                         AS downtime_seconds,
+       coalesce(sum(incidents), 0)::bigint                                            AS incidents
+FROM calendar
+LEFT JOIN figures USING (day)
+LEFT JOIN episodes USING (day)
+GROUP BY GROUPING SETS ((month, day), (month))
+ORDER BY month, day NULLS FIRST

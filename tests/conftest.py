@@ -1,0 +1,78 @@
+"""Databases for the tests: each test that asks for one runs once on every engine found (see engines.py)."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.engines import EngineError, Server, Servers, find_engines
+
+SERVERS = pytest.StashKey[Servers]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        config.stash[SERVERS] = Servers(find_engines())
+    except EngineError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"database engines: {config.stash[SERVERS].found()}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.section("database engines")
+    for line in config.stash[SERVERS].summary():
+        terminalreporter.line(line)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine" in metafunc.fixturenames:
+        names = list(metafunc.config.stash[SERVERS].engines)
+        metafunc.parametrize("engine", names, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def servers(pytestconfig: pytest.Config) -> Iterator[Servers]:
+    yield (servers := pytestconfig.stash[SERVERS])
+    servers.close()
+
+
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest, servers: Servers) -> Server:
+    """The running engine that this round of the test uses; `engine.name` is timescaledb or postgresql."""
+    return servers.start(request.param)
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, engine: Server) -> Iterator[str]:
+    """The URL of a fresh database with the whole schema, dropped after the test."""
+    engine.tests.add(request.node.nodeid)
+    yield (url := engine.migrated_database())
+    engine.drop(url)
+
+
+@pytest.fixture
+def empty_database(request: pytest.FixtureRequest, engine: Server) -> Iterator[str]:
+    """The URL of a fresh database with nothing in it, dropped after the test."""
+    engine.tests.add(request.node.nodeid)
+    yield (url := engine.empty_database())
+    engine.drop(url)
+
+
+@pytest.fixture
+def databases(request: pytest.FixtureRequest, servers: Servers) -> Iterator[dict[str, str]]:
+    """The URL of a fresh migrated database on every engine at once, by engine name: for comparing answers."""
+    urls = {}
+    for name in servers.engines:
+        server = servers.start(name)
+        server.tests.add(request.node.nodeid)
+        urls[name] = server.migrated_database()
+    yield urls
+    for name, url in urls.items():
+        servers.start(name).drop(url)

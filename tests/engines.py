@@ -1,0 +1,270 @@
+"""Finds the database engines of this machine, runs them, and makes databases on them for the tests.
+
+In this order: what TEST_DATABASE_URL names; a local PostgreSQL with TimescaleDB Community; TimescaleDB in
+Docker; and always the embedded PostgreSQL. The first TimescaleDB wins, the others are not started. A
+TEST_DATABASE_URL that does not answer is an error. SLA_MONITOR_TEST_ENGINES=embedded (or timescaledb) narrows
+the choice while developing.
+"""
+
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import psycopg
+from anyio.from_thread import start_blocking_portal
+from psycopg import errors
+from psycopg.sql import SQL, Identifier
+
+from sla_monitor.settings import Settings
+from sql.local import local_postgresql
+
+TIMESCALEDB_IMAGE = "timescale/timescaledb:2.32.1-pg18"
+CLONE_PATIENCE_S = 30
+# A test server is thrown away: nothing needs to reach the disk.
+EPHEMERAL = {"fsync": "off", "full_page_writes": "off", "max_connections": "100"}
+# Without workers no policy runs by itself, and none holds a template open: tests call run_job for one.
+TIMESCALEDB = {
+    "shared_preload_libraries": "timescaledb",
+    "timescaledb.telemetry_level": "off",
+    "timescaledb.max_background_workers": "0",
+}
+
+
+class EngineError(Exception):
+    """An engine that was asked for and is not there."""
+
+
+class Engine(NamedTuple):
+    """A kind of database that tests can run on; `name` is the id in the tests' names."""
+
+    name: str
+    source: str
+    run: Callable[[], AbstractContextManager[str]]
+
+
+def find_engines(environ: Mapping[str, str] = os.environ) -> list[Engine]:
+    """The engines to test, TimescaleDB first. Raises EngineError for one that was asked for in vain."""
+    given = _given_engine(environ)
+    engines = [given] if given else []
+    if not (given and given.name == "timescaledb"):
+        timescaledb = _local_timescaledb() or _docker_timescaledb(environ)
+        engines += [timescaledb] if timescaledb else []
+    engines.append(Engine("postgresql", "embedded", partial(_local_server, None, {})))
+    asked = environ.get("SLA_MONITOR_TEST_ENGINES", "").replace("embedded", "postgresql")
+    names = [name.strip() for name in asked.split(",") if name.strip()]
+    if missing := set(names) - {engine.name for engine in engines}:
+        raise EngineError(f"SLA_MONITOR_TEST_ENGINES={asked}: not found here: {', '.join(sorted(missing))}")
+    return [engine for engine in engines if not names or engine.name in names]
+
+
+def _given_engine(environ: Mapping[str, str]) -> Engine | None:
+    url = environ.get("TEST_DATABASE_URL")
+    if not url:
+        return None
+    try:
+        with psycopg.connect(url, connect_timeout=5) as connection:
+            answer = connection.execute("SELECT FROM pg_available_extensions WHERE name = 'timescaledb'")
+            name = "timescaledb" if answer.fetchone() is not None else "given-postgresql"
+    except psycopg.OperationalError as error:
+        raise EngineError(f"TEST_DATABASE_URL does not answer: {error}") from None
+
+    @contextmanager
+    def run() -> Iterator[str]:
+        yield url
+
+    return Engine(name, "TEST_DATABASE_URL", run)
+
+
+def _local_timescaledb() -> Engine | None:
+    """The newest local PostgreSQL with TimescaleDB Community: the Apache edition lacks the tsl library."""
+    installed = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if path.parent.name.isdigit()]
+    installed.sort(key=lambda path: int(path.parent.name), reverse=True)
+    on_path = shutil.which("pg_config")
+    candidates = [Path(on_path)] if on_path else []
+    candidates += [path / "pg_config" for path in installed]
+    for pg_config in candidates:
+        command = [str(pg_config), "--bindir", "--sharedir", "--pkglibdir"]
+        try:
+            answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+        except (OSError, subprocess.SubprocessError):
+            continue
+        programs, share, libraries = map(Path, answer.splitlines())
+        community = (share / "extension" / "timescaledb.control").exists() and any(
+            libraries.glob("timescaledb-tsl-*.so")
+        )
+        if community and (programs / "postgres").exists():
+            return Engine("timescaledb", str(programs), partial(_local_server, programs, TIMESCALEDB))
+    return None
+
+
+def _docker_timescaledb(environ: Mapping[str, str]) -> Engine | None:
+    if "DOCKER_HOST" not in environ and not Path("/var/run/docker.sock").exists():
+        return None
+    docker = import_module("docker")
+    try:
+        docker.from_env(timeout=2).ping()
+    except (docker.errors.DockerException, OSError):
+        return None
+    return Engine("timescaledb", f"Docker, {TIMESCALEDB_IMAGE}", _docker_server)
+
+
+@contextmanager
+def _docker_server() -> Iterator[str]:
+    from testcontainers.community.postgres import PostgresContainer
+
+    settings = " ".join(f"-c {name}={value}" for name, value in {**EPHEMERAL, **TIMESCALEDB}.items())
+    container = PostgresContainer(TIMESCALEDB_IMAGE, driver=None)
+    # The image's tuning script divides by a memory limit that cgroup v2 need not have.
+    with container.with_env("NO_TS_TUNE", "true").with_command(f"postgres {settings}") as running:
+        yield running.get_connection_url()
+
+
+@contextmanager
+def _local_server(programs: Path | None, settings: Mapping[str, str]) -> Iterator[str]:
+    """A private server in a folder that its user can reach when the tests run as root (pytest's are 0700)."""
+    folder = Path(tempfile.mkdtemp(prefix="sla-tests-", dir="/tmp"))
+    folder.chmod(0o711)
+    server = local_postgresql(folder, bin_folder=programs, extra_settings={**EPHEMERAL, **settings})
+    try:
+        with start_blocking_portal() as portal, portal.wrap_async_context_manager(server) as running:
+            yield running.database_url
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Server:
+    """A running engine. Makes databases with names of their own, so that test runs can share a server."""
+
+    def __init__(self, engine: Engine, url: str) -> None:
+        self.name = engine.name
+        self.source = engine.source
+        self.tests: set[str] = set()
+        self._url = url
+        self._template: str | None = None
+        self._prefix = f"sla_test_{secrets.token_hex(4)}"
+        self._made = 0
+        with self._admin() as connection:
+            self.version = _text(connection, "SELECT current_setting('server_version')")
+            self.timescaledb_version = _text(
+                connection, "SELECT default_version FROM pg_available_extensions WHERE name = 'timescaledb'"
+            )
+            workers = _text(connection, "SELECT current_setting('timescaledb.max_background_workers', true)")
+        self._has_workers = workers not in ("", "0")
+
+    def migrated_database(self) -> str:
+        """The URL of a fresh database with the whole schema: a copy of a template that is migrated once."""
+        if self._template is None:
+            self._template = self._make_template()
+        return self._create(self._template)
+
+    def empty_database(self) -> str:
+        """The URL of a fresh database with nothing in it, the extension TimescaleDB included."""
+        return self._create("template0")
+
+    def drop(self, url: str) -> None:
+        with self._admin() as connection:
+            name = Identifier(urlsplit(url).path.removeprefix("/"))
+            connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+
+    def close(self) -> None:
+        if self._template is not None:
+            self.drop(f"/{self._template}")
+
+    def _make_template(self) -> str:
+        from sql.migrate import migrate
+
+        url = self.empty_database()
+        try:
+            with start_blocking_portal() as portal:
+                portal.call(migrate, url, Settings())
+            self._stop_workers(url)
+        except BaseException:  # also an interruption must not leave it on a shared server
+            self.drop(url)
+            raise
+        return urlsplit(url).path.removeprefix("/")
+
+    def _create(self, template: str) -> str:
+        self._made += 1
+        name = f"{self._prefix}_{self._made}"
+        statement = SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template))
+        deadline = time.monotonic() + CLONE_PATIENCE_S
+        with self._admin() as connection:
+            while True:
+                try:
+                    connection.execute(statement)
+                    break
+                except errors.ObjectInUse:  # a TimescaleDB worker or a closing session is in the template
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.05)
+        url = urlsplit(self._url)._replace(path=f"/{name}").geturl()
+        if template != "template0":
+            self._stop_workers(url)
+        return url
+
+    def _stop_workers(self, url: str) -> None:
+        """On a server that is not ours: keeps TimescaleDB's scheduler out; policies run when called."""
+        if not self._has_workers:
+            return
+        with psycopg.connect(url, autocommit=True) as connection:
+            if _text(connection, "SELECT extname FROM pg_extension WHERE extname = 'timescaledb'"):
+                connection.execute("SELECT _timescaledb_functions.stop_background_workers()")
+
+    def _admin(self) -> psycopg.Connection:
+        return psycopg.connect(self._url, autocommit=True, connect_timeout=5)
+
+
+class Servers:
+    """The engines of one test run, each started when the first test asks for it."""
+
+    def __init__(self, engines: list[Engine]) -> None:
+        self.engines = {engine.name: engine for engine in engines}
+        self.running: dict[str, Server] = {}
+        self._stack = ExitStack()
+
+    def start(self, name: str) -> Server:
+        if name not in self.running:
+            engine = self.engines[name]
+            server = Server(engine, self._stack.enter_context(engine.run()))
+            self._stack.callback(server.close)
+            self.running[name] = server
+        return self.running[name]
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def found(self) -> str:
+        return ", ".join(f"{engine.name} ({engine.source})" for engine in self.engines.values())
+
+    def summary(self) -> list[str]:
+        """A line for each engine: what it is and how many tests ran on it."""
+        lines = []
+        for name, engine in self.engines.items():
+            server = self.running.get(name)
+            what = "not needed by the tests chosen"
+            if server is not None:
+                extension = (
+                    f", TimescaleDB {server.timescaledb_version}" if server.timescaledb_version else ""
+                )
+                what = f"PostgreSQL {server.version}{extension}: {len(server.tests)} tests"
+            lines.append(f"{name} ({engine.source}): {what}")
+        if "timescaledb" not in self.engines:
+            lines.append(
+                "timescaledb: NOT TESTED; no TEST_DATABASE_URL, local TimescaleDB Community or Docker used"
+            )
+        return lines
+
+
+def _text(connection: psycopg.Connection, statement: str) -> str:
+    row = connection.execute(statement.encode()).fetchone()
+    return str(row[0] or "") if row is not None else ""
