@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 import psycopg
@@ -21,6 +22,7 @@ import sql
 from prober.metrics import Metrics
 from prober.outcome import printable
 from prober.services import Service
+from prober.store import reason
 
 RELOAD_SECONDS = 60.0
 """Notifications can be lost; this is how long a change may stay unheard then."""
@@ -59,7 +61,7 @@ class Catalogue:
                     services = await self._load()
             except (psycopg.Error, OSError, TimeoutError) as error:
                 self._metrics.reload_failures.inc()
-                _log.warning("the services cannot be read: %s", printable(str(error)) or type(error).__name__)
+                _log.warning("the services cannot be read: %s", reason(error))
                 await self._fall_back()
                 await anyio.sleep(pause_s)
                 pause_s = min(most_s, 2 * pause_s)
@@ -87,7 +89,7 @@ class Catalogue:
                         continue
                     known = self._services.get(service.id)
                     services[service.id] = known if known == service else service
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
         self._metrics.bad_services.set(unusable)
         return services
 

@@ -19,9 +19,7 @@ _LONGEST_TIMEOUT_MS = 60_000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `check`: a service's fields that decide how it is asked and what a good answer is."""
     parser.add_argument("url", metavar="URL", help="what to check, http:// or https://")
-    parser.add_argument(
-        "--method", default="GET", type=str.upper, choices=_METHODS, help="default %(default)s"
-    )
+    parser.add_argument("--method", default="GET", type=str.upper, choices=_METHODS, help="default %(default)s")
     parser.add_argument(
         "--header",
         action="append",
@@ -40,25 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--keyword", metavar="TEXT", help="must be in the answer")
     parser.add_argument("--keyword-absent", metavar="TEXT", help="must not be in the answer")
-    parser.add_argument(
-        "--json-path", type=_json_path, metavar="PATH", help="must exist in the answer: $.a.b[0].c"
-    )
+    parser.add_argument("--json-path", type=_json_path, metavar="PATH", help="must exist in the answer: $.a.b[0].c")
     parser.add_argument("--json-value", metavar="TEXT", help="what must be at that path")
-    parser.add_argument(
-        "--timeout-ms", type=_count(1, _LONGEST_TIMEOUT_MS), metavar="MS", help="for each attempt"
-    )
-    parser.add_argument(
-        "--degraded-after-ms", default=3000, type=_count(1, _LONGEST_TIMEOUT_MS), metavar="MS"
-    )
-    parser.add_argument(
-        "--retries", default=0, type=_count(0, 10), metavar="N", help="attempts after a failed one"
-    )
+    parser.add_argument("--timeout-ms", type=_count(1, _LONGEST_TIMEOUT_MS), metavar="MS", help="for each attempt")
+    parser.add_argument("--degraded-after-ms", default=3000, type=_count(1, _LONGEST_TIMEOUT_MS), metavar="MS")
+    parser.add_argument("--retries", default=0, type=_count(0, 10), metavar="N", help="attempts after a failed one")
     parser.add_argument("--redirects", default=5, type=_count(0, 20), metavar="N", help="followed at most")
     parser.add_argument("--insecure", action="store_true", help="accept any certificate")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Makes the check and prints it; returns 0 for a good one, 1 for a failed one or none, 2 for bad arguments."""
+    """Makes the check and prints it. Returns 0 when it is good, 1 when not, 2 for bad arguments."""
     try:
         url = http_url(args.url)
     except ValueError as error:
@@ -128,11 +118,7 @@ def _lines(outcome: Outcome, judgement: Judgement, attempts: int) -> list[str]:
 
 def _validity(expires: datetime) -> str:
     days = (expires - datetime.now(UTC)).days
-    return (
-        f"valid until {expires:%Y-%m-%d %H:%M} UTC ({days} days)"
-        if days >= 0
-        else f"expired {expires:%Y-%m-%d}"
-    )
+    return f"valid until {expires:%Y-%m-%d %H:%M} UTC ({days} days)" if days >= 0 else f"expired {expires:%Y-%m-%d}"
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -104,9 +104,7 @@ class Dispatch:
                 self._metrics.missed.inc(self._schedule.missed - self._missed)
                 self._missed = self._schedule.missed
             next_ms = self._schedule.next_ms()
-            pause_ms = (
-                LONGEST_SLEEP_MS if next_ms is None else min(next_ms - self._clock_ms(), LONGEST_SLEEP_MS)
-            )
+            pause_ms = LONGEST_SLEEP_MS if next_ms is None else min(next_ms - self._clock_ms(), LONGEST_SLEEP_MS)
             await self._sleep(max(1, int(pause_ms) + 1))
 
     async def _sleep(self, milliseconds: int) -> None:
@@ -160,9 +158,7 @@ class Dispatch:
             raise
         except ProberTrouble as trouble:
             self._count_trouble(printable(str(trouble)))
-        except (
-            Exception
-        ):  # a defect in one check type must not end the checks of all others; nothing is recorded
+        except Exception:  # a defect in one check type must not end the checks of all others; nothing is recorded
             self._count_trouble("a defect of the prober", exc_info=True)
         else:
             self._metrics.checks[judgement.severity].inc()
@@ -174,9 +170,7 @@ class Dispatch:
             if self._waiting:
                 self._start_waiting()
 
-    def _row(
-        self, service: Service, slot: Slot, outcome: Outcome, judgement: Judgement, attempts: int
-    ) -> Check:
+    def _row(self, service: Service, slot: Slot, outcome: Outcome, judgement: Judgement, attempts: int) -> Check:
         return Check(
             service.id,
             self._location,

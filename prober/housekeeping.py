@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 
 import sql
 from prober.metrics import Metrics
-from prober.outcome import printable
+from prober.store import reason
 from sla_monitor.settings import Settings
 from sql import aggregates
 
@@ -79,4 +79,4 @@ class Housekeeping:
 
     def _failed(self, chore: str, error: Exception) -> None:
         self._metrics.housekeeping_failures.labels(chore).inc()
-        _log.warning("housekeeping, %s: %s", chore, printable(str(error)) or type(error).__name__)
+        _log.warning("housekeeping, %s: %s", chore, reason(error))

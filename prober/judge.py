@@ -56,7 +56,7 @@ def _listed(service: Service) -> str:
 
 
 def _complaint(service: Service, outcome: Outcome) -> str | None:
-    """The first assertion that does not hold, in words. Keywords are compared as UTF-8 bytes: nothing is decoded."""
+    """The first assertion that does not hold, in words. Keywords are compared as UTF-8 bytes."""
     if service.keyword is not None and service.keyword.encode() not in outcome.body:
         return f"the answer does not contain {_quoted(service.keyword)}"
     if service.keyword_absent is not None and service.keyword_absent.encode() in outcome.body:
@@ -90,9 +90,7 @@ def parse_json_path(path: str) -> tuple[str | int, ...]:
         step = _STEP.match(path, position)
         if step is None:
             break
-        steps.append(
-            int(step[2]) if step[2] else next(name for name in step.group(1, 3, 4) if name is not None)
-        )
+        steps.append(int(step[2]) if step[2] else next(name for name in step.group(1, 3, 4) if name is not None))
         position = step.end()
     if position != len(path) or not path.startswith("$"):
         raise ValueError(f"{_quoted(path)} is not a JSON path such as $.a.b[0].c")

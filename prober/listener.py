@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow
 
 import sql
 from prober.metrics import Metrics
-from prober.outcome import printable
+from prober.store import reason
 
 PING_SECONDS = 15.0
 """A connection is asked for a sign of life this often, and has as long to answer: a blackholed one raises
@@ -42,7 +42,7 @@ async def listen(database_url: str, actions: Mapping[str, Callable[[], None]], m
                     act()
                 await _hear(connection, actions)
         except (psycopg.Error, OSError, TimeoutError, SilentError) as error:
-            _log.warning("not listening to the database: %s", printable(str(error)) or type(error).__name__)
+            _log.warning("not listening to the database: %s", reason(error))
         await anyio.sleep(pause_s)
         pause_s = min(most_s, 2 * pause_s)
 

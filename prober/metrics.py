@@ -16,12 +16,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         checks = self._counter("checks", "Finished checks", "severity")
         self.checks = {severity: checks.labels(severity) for severity in ("o", "po", "mo")}
-        self.check_seconds = self._histogram(
-            "check_seconds", "Duration of a check, with its retries", _CHECK_SECONDS
-        )
-        self.late_seconds = self._histogram(
-            "start_late_seconds", "Start of a check behind its slot", _LATE_SECONDS
-        )
+        self.check_seconds = self._histogram("check_seconds", "Duration of a check, with its retries", _CHECK_SECONDS)
+        self.late_seconds = self._histogram("start_late_seconds", "Start of a check behind its slot", _LATE_SECONDS)
         self.missed = self._counter("missed_slots", "Slots whose time had gone before they could be started")
         skipped = self._counter("skipped_slots", "Slots given up when they were due", "reason")
         self.overlap = skipped.labels("overlap")
@@ -29,17 +25,11 @@ class Metrics:
         self.stopping = skipped.labels("stopping")
         self.running = self._gauge("checks_running", "Checks under way")
         self.services = self._gauge("services", "Services that are checked")
-        self.bad_services = self._gauge(
-            "services_unusable", "Enabled services whose row this prober cannot use"
-        )
+        self.bad_services = self._gauge("services_unusable", "Enabled services whose row this prober cannot use")
         self.trouble = self._counter("trouble", "Checks that told nothing, for the prober's own trouble")
 
-        self.queue = self._gauge(
-            "queue_rows", "Checks in memory that are neither in the database nor in the spool"
-        )
-        self.queue_dropped = self._counter(
-            "queue_dropped_rows", "Checks lost because memory's bound was reached"
-        )
+        self.queue = self._gauge("queue_rows", "Checks in memory that are neither in the database nor in the spool")
+        self.queue_dropped = self._counter("queue_dropped_rows", "Checks lost because memory's bound was reached")
         self.batch_rows = self._histogram("batch_rows", "Checks in a transaction", _BATCH_ROWS)
         self.batch_seconds = self._histogram("batch_seconds", "Duration of a transaction", _BATCH_SECONDS)
         rows = self._counter("rows", "What became of recorded checks", "result")
@@ -49,15 +39,11 @@ class Metrics:
         self.refused = rows.labels("refused")
         self.last_stored = self._gauge("last_stored_timestamp_seconds", "When checks were last stored")
         self.connects = self._counter("database_connects", "Connections that recording has opened")
-        self.database_failures = self._counter(
-            "database_failures", "Transactions the database did not confirm"
-        )
+        self.database_failures = self._counter("database_failures", "Transactions the database did not confirm")
 
         self.spool_rows = self._gauge("spool_rows", "Checks in the spool")
         self.spool_bytes = self._gauge("spool_bytes", "Size of the spool")
-        self.spool_dropped = self._gauge(
-            "spool_dropped_rows", "Spooled checks lost to the bound or to damage"
-        )
+        self.spool_dropped = self._gauge("spool_dropped_rows", "Spooled checks lost to the bound or to damage")
         self.spool_corrupt = self._gauge("spool_corrupt", "Damaged places found in the spool")
         self.spool_failures = self._counter("spool_failures", "Failed writes and reads of the spool")
 

@@ -11,7 +11,7 @@ MESSAGE_LIMIT = 500
 
 class ProberTrouble(Exception):  # noqa: N818 - the field's word: trouble of ours, not an error of the service
     """The prober itself could not look (no file descriptors, no route of its own, an unreadable CA file, a
-    stalled event loop). Nothing is known about the service then: the caller records no check, never an outage."""
+    stalled event loop). Nothing is known about the service then: the caller records no check, no outage."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -123,8 +123,8 @@ class Recorder:
         return await self._append(batch)
 
     async def _append(self, batch: Sequence[Check]) -> bool:
+        payloads = await self._encoded(batch)
         try:
-            payloads = [_encoder.encode(check) for check in batch]
             await anyio.to_thread.run_sync(self._spool.append, payloads, limiter=self._disk)
         except OSError as error:
             self._disk_failed("written", error)
@@ -183,6 +183,15 @@ class Recorder:
             await self._record(checks[:middle], timeout_s)
             await self._record(checks[middle:], timeout_s)
 
+    async def _encoded(self, checks: Sequence[Check]) -> list[bytes]:
+        payloads = []
+        for check in checks:
+            try:
+                payloads.append(_encoder.encode(check))
+            except (UnicodeEncodeError, OverflowError) as error:  # the database would refuse it too
+                await self._set_aside(check, str(error))
+        return payloads
+
     async def _decoded(self, payloads: list[bytes]) -> list[Check]:
         checks = []
         for payload in payloads:
@@ -194,10 +203,8 @@ class Recorder:
 
     async def _set_aside(self, check: Check | bytes, reason: str) -> None:
         self._metrics.refused.inc()
-        _log.error(
-            "a check that the database refuses is set aside in %s: %s", self._refused_file, printable(reason)
-        )
-        line = msgspec.json.encode({"reason": reason, "check": check}) + b"\n"
+        _log.error("a check that the database refuses is set aside in %s: %s", self._refused_file, printable(reason))
+        line = msgspec.json.encode({"reason": printable(reason), "check": ascii(check)}) + b"\n"
         try:
             await anyio.to_thread.run_sync(_append_line, self._refused_file, line, limiter=self._disk)
         except OSError as error:
@@ -208,9 +215,7 @@ class Recorder:
         losses = (self._spool.dropped, self._spool.corrupt)
         if losses != self._losses:
             dropped, corrupt = losses[0] - self._losses[0], losses[1] - self._losses[1]
-            _log.error(
-                "the spool lost %d checks of its oldest; %d damaged places were skipped", dropped, corrupt
-            )
+            _log.error("the spool lost %d checks of its oldest; %d damaged places were skipped", dropped, corrupt)
             self._losses = losses
 
     def _disk_failed(self, verb: str, error: OSError) -> None:

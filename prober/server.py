@@ -13,6 +13,7 @@ import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from prober.metrics import Metrics
+from sla_monitor.settings import StartError
 
 CONNECTION_LIMIT = 64
 KEEP_ALIVE_S = 15
@@ -24,7 +25,7 @@ _Send = Callable[[_Message], Awaitable[None]]
 _Application = Callable[[_Message, _Receive, _Send], Awaitable[None]]
 
 
-class PortError(Exception):
+class PortError(StartError):
     """The port cannot be listened on; the text is one line that says what would do."""
 
 

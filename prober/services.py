@@ -16,7 +16,7 @@ ErrorType = Literal[
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked, how often, and what a good answer is. The API and services.toml have the same defaults."""
+    """What is asked, how often, and what a good answer is. API and services.toml have the same defaults."""
 
     id: str
     endpoint_url: str

@@ -22,13 +22,15 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
+from sla_monitor.settings import StartError
+
 _HEAD = struct.Struct(">II")
 _LENGTH = struct.Struct(">I")
 MAX_RECORD_BYTES = 1024 * 1024
 _SEGMENT_BYTES = 4 * 1024 * 1024
 
 
-class SpoolError(Exception):
+class SpoolError(StartError):
     """The spool cannot be opened; its text is one line that says what would do."""
 
 
@@ -77,7 +79,7 @@ def _torn(block: bytes) -> bool:
     incomplete."""
     if len(block) < _HEAD.size:
         return True
-    length, _ = _HEAD.unpack_from(block)
+    length: int = _LENGTH.unpack_from(block)[0]
     return length <= MAX_RECORD_BYTES and _HEAD.size + length > len(block)
 
 
@@ -98,16 +100,13 @@ class Spool:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise SpoolError(
-                f"the spool {folder} cannot be written ({error.strerror}): set SLA_MONITOR_HOME"
-            ) from None
+            raise SpoolError(f"the spool {folder} cannot be written ({error.strerror}): set SLA_MONITOR_HOME") from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._lock)
             raise SpoolError(
-                f"another prober uses the spool {folder}: stop it, or set another PROBE_LOCATION or
-                SLA_MONITOR_HOME"
+                f"another prober uses the spool {folder}: stop it, or set PROBE_LOCATION or SLA_MONITOR_HOME"
             ) from None
         paths = sorted(folder.glob("[0-9]*.spool"))
         self._segments = deque(self._scan(path, last=path is paths[-1]) for path in paths)

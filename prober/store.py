@@ -70,6 +70,11 @@ _REFUSALS = (
 )
 
 
+def reason(error: Exception) -> str:
+    """What the error says, on one line: libpq's texts have several."""
+    return printable(" ".join(str(error).split())) or type(error).__name__
+
+
 class Store:
     """Writes batches over a connection of its own, opened when it is needed and thrown away after any
     failure."""
@@ -93,11 +98,12 @@ class Store:
                 async with self._one_at_a_time:
                     recorded = await self._transaction(checks)
         except _REFUSALS as error:
-            raise RefusedError(printable(str(error))) from error
+            raise RefusedError(reason(error)) from error
         except (psycopg.Error, TimeoutError, OSError) as error:
             await self.close()
             self._metrics.database_failures.inc()
-            raise AwayError(printable(str(error)) or f"no answer within {timeout_s:g} s") from error
+            silent = isinstance(error, TimeoutError)
+            raise AwayError(f"no answer within {timeout_s:g} s" if silent else reason(error)) from error
         except BaseException:  # cancelled half-way: the connection may be in the middle of a transaction
             await self.close()
             raise

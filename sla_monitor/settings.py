@@ -5,6 +5,7 @@ cannot be used. The tables in the README are tested against `Settings.__struct_f
 """
 
 import ipaddress
+import itertools
 import os
 import re
 import zoneinfo
@@ -21,8 +22,16 @@ from platformdirs import user_data_path
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class SettingsError(Exception):
-    """A setting that cannot be used; its text is one line that names the variable and says what would do."""
+class StartError(Exception):
+    """Why the program cannot run, for the person who starts it: one line that says what to do. Never a traceback."""
+
+    exit_code = 1
+
+
+class SettingsError(StartError):
+    """A setting that cannot be used; the line names the variable and says what would do."""
+
+    exit_code = 2
 
 
 _DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)?")
@@ -34,7 +43,10 @@ def _duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError("a duration such as 30s, 15m, 24h or 400d")
-    return timedelta(seconds=int(match[1]) * _UNIT_SECONDS[match[2]])
+    try:
+        return timedelta(seconds=int(match[1]) * _UNIT_SECONDS[match[2]])
+    except OverflowError:
+        raise ValueError("a duration that a clock can count") from None
 
 
 def _interval(text: str) -> timedelta:
@@ -47,7 +59,7 @@ def _interval(text: str) -> timedelta:
             times = [next(fires) for _ in range(100)]
         except (CronSimError, StopIteration):
             raise ValueError("a cron line or a duration such as 60s") from None
-        gaps = {later - earlier for earlier, later in zip(times, times[1:], strict=False)}
+        gaps = {later - earlier for earlier, later in itertools.pairwise(times)}
         if len(gaps) != 1:
             raise ValueError("a cron line whose times lie evenly apart, such as */5 * * * *")
         interval = gaps.pop()

@@ -5,11 +5,11 @@
 
 from functools import cache
 from importlib.resources import files
+from typing import LiteralString
 
 from psycopg import AsyncConnection, OperationalError
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from typing_extensions import LiteralString
 
 CONNECT_TIMEOUT_S = 5
 Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
@@ -18,7 +18,7 @@ Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
 @cache
 def query(name: str) -> LiteralString:
     """The text of `queries/<name>.sql`; a missing file raises FileNotFoundError."""
-    return files(__name__).joinpath("queries", f"{name}.sql").read_text("utf-8")  # type: ignore[return-value]  # ours
+    return files(__name__).joinpath("queries", f"{name}.sql").read_text("utf-8")
 
 
 async def connect(database_url: str, *, application: str) -> AsyncConnection[TupleRow]:
@@ -26,7 +26,7 @@ async def connect(database_url: str, *, application: str) -> AsyncConnection[Tup
 
     TCP keepalives and a user timeout bound how long a blackholed peer can go unnoticed.
     """
-    return await AsyncConnection.connect(
+    connection = await AsyncConnection.connect(
         database_url,
         autocommit=True,
         application_name=application,
@@ -36,11 +36,21 @@ async def connect(database_url: str, *, application: str) -> AsyncConnection[Tup
         keepalives_count=3,
         tcp_user_timeout=30_000,
     )
+    await _configure(connection)
+    return connection
+
+
+async def _configure(connection: AsyncConnection[TupleRow]) -> None:
+    """Our statements are short: compiling one takes longer than running it."""
+    await connection.execute("SET jit = off")
 
 
 def open_pool(database_url: str, *, application: str, max_size: int = 8) -> Pool:
-    """A pool to be entered with `async with`. No `check=`: its back-off makes a healed database look dead for a
-    minute; `retrying` in the caller's place is to drain once on OperationalError and try again."""
+    """A pool to be entered with `async with`; its connections are in autocommit mode.
+
+    No `check=`: it backs off for each dead connection, so that a healed database looks dead for a minute. On
+    OperationalError the caller drains the pool and tries once more.
+    """
     return AsyncConnectionPool(
         database_url,
         min_size=1,
@@ -48,6 +58,7 @@ def open_pool(database_url: str, *, application: str, max_size: int = 8) -> Pool
         timeout=2,
         max_waiting=200,
         open=False,
+        configure=_configure,
         kwargs={"autocommit": True, "application_name": application, "connect_timeout": CONNECT_TIMEOUT_S},
     )
 

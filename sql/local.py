@@ -166,9 +166,7 @@ async def _stop_orphan(site: Site) -> None:
         if await _until(lambda: not server_processes(site.data), patience_s=patience_s, period_s=0.05):
             break
     else:
-        raise LocalPostgresError(
-            f"{site.data} is in use by processes {processes}, which do not stop: end them"
-        )
+        raise LocalPostgresError(f"{site.data} is in use by processes {processes}, which do not stop: end them")
     pid_file.unlink(missing_ok=True)
     sockets = Path(lines[4]) if len(lines) > 4 else site.folder
     if sockets.parent == SHORT_SOCKET_PARENT and sockets.name.startswith(SHORT_SOCKET_PREFIX):
@@ -245,9 +243,7 @@ def _start(site: Site, sockets: Path, password: str, extra_settings: Mapping[str
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
     reading, writing = os.pipe()
-    log_keeper = threading.Thread(
-        target=_keep_log, args=(reading, site.log), name="postgresql-log", daemon=True
-    )
+    log_keeper = threading.Thread(target=_keep_log, args=(reading, site.log), name="postgresql-log", daemon=True)
     log_keeper.start()
     try:
         process = site.start(command, writing)
@@ -270,9 +266,7 @@ async def _ready(server: LocalPostgres) -> None:
         if server.ended():
             raise await server.failure(f"PostgreSQL did not start ({_ending(server.process)})")
         if "password authentication failed" in answer:
-            raise LocalPostgresError(
-                f"the password in {server.log.with_name('password')} is not the database's"
-            )
+            raise LocalPostgresError(f"the password in {server.log.with_name('password')} is not the database's")
         limit_s = RECOVERY_TIMEOUT_S if "the database system is" in answer else READY_TIMEOUT_S
         if anyio.current_time() - since > limit_s:
             raise await server.failure(f"PostgreSQL was not ready after {limit_s} s")

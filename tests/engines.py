@@ -196,7 +196,9 @@ class Server:
     def _create(self, template: str) -> str:
         self._made += 1
         name = f"{self._prefix}_{self._made}"
-        statement = SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template))
+        # FILE_COPY: many small relations are copied faster as files than as log records.
+        command = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+        statement = command.format(Identifier(name), Identifier(template))
         deadline = time.monotonic() + CLONE_PATIENCE_S
         with self._admin() as connection:
             while True:
@@ -253,15 +255,11 @@ class Servers:
             server = self.running.get(name)
             what = "not needed by the tests chosen"
             if server is not None:
-                extension = (
-                    f", TimescaleDB {server.timescaledb_version}" if server.timescaledb_version else ""
-                )
+                extension = f", TimescaleDB {server.timescaledb_version}" if server.timescaledb_version else ""
                 what = f"PostgreSQL {server.version}{extension}: {len(server.tests)} tests"
             lines.append(f"{name} ({engine.source}): {what}")
         if "timescaledb" not in self.engines:
-            lines.append(
-                "timescaledb: NOT TESTED; no TEST_DATABASE_URL, local TimescaleDB Community or Docker used"
-            )
+            lines.append("timescaledb: NOT TESTED; no TEST_DATABASE_URL, local TimescaleDB Community or Docker used")
         return lines
 
 

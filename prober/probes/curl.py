@@ -11,7 +11,6 @@ import errno
 import select
 import socket
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -20,6 +19,7 @@ import pycurl
 from prober.outcome import ProberTrouble
 from prober.probes.networks import DenyRule
 from prober.probes.resolver import Resolver
+from sla_monitor import __version__
 from sla_monitor.settings import Settings
 
 _EVENTS_AT_ONCE = 64
@@ -29,10 +29,7 @@ _REFUSED: int = pycurl.SOCKET_BAD
 STALL_SECONDS = 0.25
 """A timeout noticed later than this after it was due is the event loop's fault, not the service's."""
 
-try:
-    USER_AGENT = f"sla-monitor/{version('sla-monitor')}"
-except PackageNotFoundError:  # run from a checkout that is not installed
-    USER_AGENT = "sla-monitor/0"
+USER_AGENT = f"sla-monitor/{__version__}"
 
 
 class Shape(NamedTuple):
@@ -52,9 +49,11 @@ class Transfer:
         "_bytes_left",
         "_denied",
         "_options",
+        "_resolve",
         "body",
         "curl",
         "denied_address",
+        "secure",
         "shape",
         "tried",
         "trouble",
@@ -66,6 +65,8 @@ class Transfer:
         self._options = options
         self._denied = denied
         self.shape: Shape | None = None
+        self._resolve: list[str] = []
+        self.secure = False
         self._bytes_left = 0
         self.body: list[bytes] | None = None
         self.truncated = False
@@ -73,16 +74,23 @@ class Transfer:
         self.tried: list[str] = []
         self.trouble: str | None = None
 
-    def prepare(self, url: str, shape: Shape, resolve: list[str] | None, timeout_ms: int) -> None:
-        """Sets what differs from the handle's last request; raises pycurl.error for what libcurl refuses."""
+    def prepare(self, url: str, shape: Shape, resolve: list[str], timeout_ms: int) -> None:
+        """Sets what differs from the handle's last request; raises pycurl.error for what libcurl refuses.
+
+        `resolve` holds the name's addresses, in CURLOPT_RESOLVE's words.
+        """
         curl = self.curl
-        if shape != self.shape or resolve is not None:
+        if shape != self.shape:
             curl.reset()
+            self._resolve = []
+            self.shape = None  # should an option be refused
             self._set_options(shape)
-            # A handle that carried a secret or an address of its own is set anew for whoever comes next.
-            self.shape = shape if resolve is None and shape.credentials is None else None
-            if resolve is not None:
-                curl.setopt(pycurl.RESOLVE, resolve)
+            if shape.credentials is None:  # a handle that carried them is reset for whoever comes next
+                self.shape = shape
+        if resolve != self._resolve:
+            curl.setopt(pycurl.RESOLVE, resolve)
+            self._resolve = resolve
+        self.secure = url.startswith("https")
         curl.setopt(pycurl.URL, url)
         curl.setopt(pycurl.TIMEOUT_MS, timeout_ms)
 
@@ -201,7 +209,7 @@ class Engine:
             transfer.curl.close()
 
     async def perform(self, transfer: Transfer) -> tuple[int, str]:
-        """Runs a prepared transfer to its end or its timeout; returns libcurl's code (0: good) and message."""
+        """Runs a prepared transfer to its end or timeout; returns libcurl's code (0: good) and message."""
         curl = transfer.curl
         waiter: asyncio.Future[tuple[int, str]] = self.loop.create_future()
         self._waiting[curl] = waiter
@@ -239,9 +247,7 @@ class Engine:
                 self._watched.remove(fd)
                 self._epoll.unregister(fd)
             return
-        mask = (select.EPOLLIN if what & pycurl.POLL_IN else 0) | (
-            select.EPOLLOUT if what & pycurl.POLL_OUT else 0
-        )
+        mask = (select.EPOLLIN if what & pycurl.POLL_IN else 0) | (select.EPOLLOUT if what & pycurl.POLL_OUT else 0)
         if fd in self._watched:
             self._epoll.modify(fd, mask)
         else:
@@ -287,9 +293,7 @@ class Engine:
 
 
 def _header_lines(shape: Shape) -> list[bytes]:
-    lines = {
-        name.lower(): f"{name}: {value}" if value else f"{name};" for name, value in shape.headers.items()
-    }
+    lines = {name.lower(): f"{name}: {value}" if value else f"{name};" for name, value in shape.headers.items()}
     lines.setdefault("accept-encoding", "Accept-Encoding: identity")
     if shape.body is not None:
         lines.setdefault("expect", "Expect:")

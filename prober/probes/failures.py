@@ -14,6 +14,7 @@ from prober.services import ErrorType
 Failure = tuple[ErrorType, str]
 
 _TOO_LARGE = 100  # CURLE_TOO_LARGE, which pycurl does not name
+_WEIRD_SERVER_REPLY = 8  # CURLE_WEIRD_SERVER_REPLY; pycurl knows it by FTP's name
 _OUR_TROUBLE = {
     pycurl.E_OUT_OF_MEMORY: "out of memory",
     pycurl.E_FAILED_INIT: "libcurl could not start",
@@ -29,6 +30,7 @@ _TLS = {
     pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_INVALIDCERTSTATUS, pycurl.E_SSL_PINNEDPUBKEYNOTMATCH,
     pycurl.E_USE_SSL_FAILED, pycurl.E_SSL_CRL_BADFILE,
 }  # fmt: skip
+_NOT_HTTP = {_WEIRD_SERVER_REPLY, pycurl.E_UNSUPPORTED_PROTOCOL, pycurl.E_RECV_ERROR}
 # OpenSSL's verification results (x509_vfy.h), where its own words are not plain enough.
 _CERTIFICATE = {
     9: "the certificate is not valid yet",
@@ -67,23 +69,24 @@ def failure(code: int, message: str, transfer: Transfer) -> Failure:
     if code == pycurl.E_PARTIAL_FILE:
         return "connection_error", f"the connection was closed in the middle of the answer ({message})"
     if code in (pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR) and "reset" in message.lower():
-        return "connection_error", f"connection reset {waiting_for(transfer.curl, message)}"
+        return "connection_error", f"connection reset {waiting_for(transfer)}"
     if code == _TOO_LARGE or "response headers" in message:
         return "http_error", "the headers of the answer have no end (over 300 kB)"
-    if code in (pycurl.E_WEIRD_SERVER_REPLY, pycurl.E_UNSUPPORTED_PROTOCOL, pycurl.E_RECV_ERROR):
+    if code in _NOT_HTTP:
         return "http_error", f"not a valid HTTP answer ({message})"
     if code == pycurl.E_SEND_ERROR:
         return "connection_error", f"the request could not be sent ({message})"
     return "unknown_error", f"{message or 'libcurl gave no reason'} (libcurl {code})"
 
 
-def waiting_for(curl: Any, _message: str = "") -> str:
+def waiting_for(transfer: Transfer) -> str:
     """The phase that a transfer was in when it ended, in words."""
-    if curl.getinfo(pycurl.CONNECT_TIME_T) == 0:
+    info = transfer.curl.getinfo
+    if info(pycurl.CONNECT_TIME_T) == 0:
         return "while connecting"
-    if curl.getinfo(pycurl.PRETRANSFER_TIME_T) == 0:
+    if transfer.secure and info(pycurl.APPCONNECT_TIME_T) == 0:
         return "during the TLS handshake"
-    if curl.getinfo(pycurl.STARTTRANSFER_TIME_T) == 0:
+    if info(pycurl.STARTTRANSFER_TIME_T) == 0:
         return "while waiting for the first byte"
     return "while reading the answer"
 

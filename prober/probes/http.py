@@ -14,10 +14,8 @@ from prober.probes.resolver import NameFailure
 from prober.services import Service
 
 _REDIRECTS = (301, 302, 303, 307, 308)
-# The usual URL, taken apart in a microsecond: ASCII, no credentials, no backslash. Others go through urlsplit.
-_PLAIN_URL = re.compile(
-    r"(https?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(?:[/?][!-\[\]-~]*)?"
-)
+# The usual URL, taken apart in a microsecond: ASCII, no credentials or backslash. Others go through urlsplit.
+_PLAIN_URL = re.compile(r"(https?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(?:[/?][!-\[\]-~]*)?")
 _NUMERIC_HOST = re.compile(r"[0-9.]+|\[.*")
 
 
@@ -53,7 +51,7 @@ class Target:
         self.url = urlunsplit((self.scheme, f"{self.host}:{self.port}", path, query, ""))
 
     def trusts(self, other: "Target") -> bool:
-        """Whether what was meant for this host may go to the other: the same origin, or its upgrade to TLS."""
+        """Whether what was meant for this host may go to the other: same origin, or its upgrade to TLS."""
         if self.host != other.host:
             return False
         if self.scheme == other.scheme:
@@ -77,17 +75,19 @@ class _Chain:
         self.redirects = 0
         self.expires: datetime | None = None
 
-    def add(self, curl: Any) -> None:
-        """Reads a finished hop's figures: libcurl counts microseconds from the start, 0 for what never came."""
-        info = curl.getinfo
+    def add(self, transfer: Transfer) -> None:
+        """Reads a finished hop's figures: libcurl counts microseconds from the start, 0: never came."""
+        info = transfer.curl.getinfo
         self.total += info(pycurl.TOTAL_TIME_T) / 1000
         connected = info(pycurl.CONNECT_TIME_T)
         if not connected:
             return
         self.connect = (self.connect or 0.0) + (connected - info(pycurl.NAMELOOKUP_TIME_T)) / 1000
         self.address = info(pycurl.PRIMARY_IP)
-        secured = info(pycurl.APPCONNECT_TIME_T)
-        if secured:
+        if transfer.secure:
+            secured = info(pycurl.APPCONNECT_TIME_T)
+            if not secured:  # libcurl then sets the later times too, to the moment of the failure
+                return
             self.tls = (self.tls or 0.0) + (secured - connected) / 1000
         first = info(pycurl.STARTTRANSFER_TIME_T)
         if first:
@@ -116,7 +116,8 @@ async def probe(service: Service, deadline: float, engine: Engine) -> Outcome:
     """Asks once. Ends by `deadline` (the loop's time) whatever the target does; raises `ProberTrouble`.
 
     Redirects keep the method where HTTP says so (307, 308; 301 and 302 for all but POST; 303 means GET). To
-    another origin go neither the service's headers nor its credentials; the body goes where 307 and 308 send it.
+    another origin go neither the service's headers nor its credentials; the body goes where 307 and 308 send
+    it.
     """
     chain = _Chain()
     try:
@@ -130,7 +131,8 @@ async def probe(service: Service, deadline: float, engine: Engine) -> Outcome:
             failed = await _hop(service, target, shape, transfer, chain, deadline, engine)
             if failed is not None:
                 return chain.outcome(failed)
-            if chain.status not in _REDIRECTS or not service.follow_redirects:
+            status = chain.status
+            if status not in _REDIRECTS or not service.follow_redirects:
                 break
             location = transfer.curl.getinfo(pycurl.REDIRECT_URL)
             if location is None:
@@ -142,7 +144,7 @@ async def probe(service: Service, deadline: float, engine: Engine) -> Outcome:
                 onward = Target(location)
             except ValueError as error:
                 return chain.outcome(("http_error", f"redirected to {error}"))
-            shape = _redirected(shape, chain.status, target, onward)
+            shape = _redirected(shape, status, target, onward)
             target = onward
         body = b"".join(transfer.body) if transfer.body else b""
         return chain.outcome(None, body, transfer.truncated)
@@ -160,7 +162,8 @@ async def _hop(
     engine: Engine,
 ) -> Failure | None:
     """One request and its answer, added to the chain; returns what went wrong with it, if anything."""
-    resolve = None
+    chain.status = chain.address = None
+    resolve: list[str] = []
     if _NUMERIC_HOST.fullmatch(target.host) is None:
         begun = engine.loop.time()
         try:
@@ -181,22 +184,20 @@ async def _hop(
     except (pycurl.error, UnicodeError):
         return "unknown_error", "libcurl refuses the request: check the URL, the method and the headers"
     code, message = await engine.perform(transfer)
-    chain.add(transfer.curl)
+    chain.add(transfer)
     if engine.certificates:
         chain.expires = _expiry(transfer.curl)
     if code == 0 or transfer.truncated:
         return None
     if code == pycurl.E_OPERATION_TIMEDOUT:
-        return _timed_out(service, waiting_for(transfer.curl), deadline, engine)
+        return _timed_out(service, waiting_for(transfer), deadline, engine)
     return failure(code, message, transfer)
 
 
 def _timed_out(service: Service, phase: str, deadline: float, engine: Engine) -> Failure:
     late = engine.loop.time() - deadline
     if late > STALL_SECONDS:
-        raise ProberTrouble(
-            f"the event loop stood still: a timeout was noticed {late:.1f} s after it was due"
-        )
+        raise ProberTrouble(f"the event loop stood still: a timeout was noticed {late:.1f} s after it was due")
     return "timeout", f"timed out after {service.timeout_ms} ms {phase}"
 
 

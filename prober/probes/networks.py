@@ -24,11 +24,7 @@ def _forms(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Add
     if isinstance(address, IPv4Address):
         return
     last_32_bits = IPv4Address(int(address) & 0xFFFF_FFFF)
-    if (
-        address.ipv4_mapped is not None
-        or address in _IPV4_COMPATIBLE
-        or any(address in nat for nat in _NAT64)
-    ):
+    if address.ipv4_mapped is not None or address in _IPV4_COMPATIBLE or any(address in nat for nat in _NAT64):
         yield from _forms(last_32_bits)
     elif (int(address) >> 32) & 0xFFFF_FFFF in _ISATAP:
         yield last_32_bits

@@ -1,10 +1,10 @@
 """Names to addresses, without one dead name keeping the others waiting.
 
-`getaddrinfo` blocks for as long as the name servers take (30 s and more for a dead delegation) and cannot be
-cancelled. libcurl asks in a pool of 20 threads, two for a name, and uvloop in one of 4: fifty dead names would
-starve fifty healthy services of either. So the prober has threads of its own, many, started on demand; a name
-is asked by one thread at a time, whose answer all checks waiting for that name share, so that a dead one ties
-up one thread at most; and a lookup that found no thread is the prober's trouble, not the service's.
+`getaddrinfo` blocks for as long as name servers take (30 s and more for a dead delegation) and cannot
+be cancelled. libcurl asks in a pool of 20 threads, two for a name, and uvloop in one of 4: fifty dead names
+would starve fifty healthy services of either. So the prober has threads of its own, many, started on demand. A
+name is asked by one thread at a time, whose answer all checks waiting for that name share, so that a dead one
+ties up one thread at most. A lookup that found no thread is the prober's trouble, not the service's.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class _Lookup:
 
 
 class Resolver:
-    """A bounded pool of threads around `getaddrinfo`; daemons, as a blocked lookup must not hold up the exit."""
+    """A bounded pool of threads around `getaddrinfo`; daemons: a blocked one must not hold up the exit."""
 
     def __init__(self, threads: int = THREADS, look_up: LookUp = socket.getaddrinfo) -> None:
         self._loop = asyncio.get_running_loop()
@@ -68,7 +68,7 @@ class Resolver:
         self._closed = False
 
     async def addresses(self, name: str, deadline: float) -> Answer:
-        """Looks the name up. Raises `NameFailure`, TimeoutError at `deadline` (loop time), or `ProberTrouble`."""
+        """Looks the name up. Raises NameFailure, TimeoutError at `deadline` (loop time), or ProberTrouble."""
         lookup = self._under_way.get(name)
         if lookup is None:
             lookup = self._under_way[name] = _Lookup(name)
@@ -100,9 +100,7 @@ class Resolver:
             self._threads += 1
         try:
             threading.Thread(target=self._work, name="resolver", daemon=True).start()
-        except (
-            RuntimeError
-        ) as error:  # no thread to be had: the ones that run will come to it, or it times out
+        except RuntimeError as error:  # no thread to be had: the ones that run will come to it, or it times out
             with self._wake:
                 self._threads -= 1
                 if self._threads == 0:
@@ -158,9 +156,7 @@ def _give_up(waiter: asyncio.Future[Answer], lookup: _Lookup, limit: int) -> Non
     if lookup.started:
         waiter.set_exception(TimeoutError())
     else:
-        waiter.set_exception(
-            ProberTrouble(f"{limit} name lookups are under way already, none came free in time")
-        )
+        waiter.set_exception(ProberTrouble(f"{limit} name lookups are under way already, none came free in time"))
 
 
 def _meaning(error: socket.gaierror) -> Exception:

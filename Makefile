@@ -1,0 +1,13 @@
+# Three words are all there is to know; each expects the environment that the README's test command makes.
+.PHONY: check test bench
+
+check:
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+test:
+	.venv/bin/pytest
+
+bench:
+	.venv/bin/python -m bench

@@ -1,0 +1,168 @@
+"""The command `sla-monitor`: one word for the whole, one for each part.
+
+Exit codes: 0 done, 1 could not be done (one line says why), 2 wrong settings or arguments.
+"""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+import uvloop
+
+from sla_monitor import __version__, settings
+from sla_monitor.settings import Settings, SettingsError, StartError
+
+log = logging.getLogger("sla_monitor")
+
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+class CommandError(StartError):
+    """What is missing before this command can run."""
+
+    exit_code = 2
+
+
+def _database_url(loaded: Settings) -> str:
+    if loaded.database_url is None:
+        raise CommandError("DATABASE_URL is not set: give a database, or run `sla-monitor up`, which starts its own")
+    return loaded.database_url
+
+
+async def _api(loaded: Settings, args: argparse.Namespace) -> None:
+    from api.app import serve
+
+    from sql.migrate import migrate
+
+    url = _database_url(loaded)
+    await migrate(url, loaded)
+    await serve(loaded, url)
+
+
+async def _prober(loaded: Settings, args: argparse.Namespace) -> None:
+    from prober.run import run
+    from sql.migrate import UnreachableError, migrate
+
+    url = _database_url(loaded)
+    try:
+        await migrate(url, loaded)
+    except UnreachableError as error:
+        log.warning("%s; going on with the services known from before, checks go to the spool", error)
+    await run(loaded, url)
+
+
+async def _migrate(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.first_services import register_first_services
+    from sql.migrate import migrate
+
+    url = _database_url(loaded)
+    migrated = await migrate(url, loaded)
+    await register_first_services(url, loaded)
+    for name in migrated.applied:
+        print(f"applied {name}")
+    print(f"the schema is up to date, on {migrated.engine}")
+
+
+async def _up(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.up import up
+
+    await up(loaded)
+
+
+async def _demo(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.demo import demo
+
+    await demo(loaded)
+
+
+def _arguments() -> argparse.ArgumentParser:
+    from prober import check
+
+    parser = argparse.ArgumentParser(
+        prog="sla-monitor",
+        description="A time-series-centred SLA monitor. Settings are environment variables, listed in the README.",
+    )
+    parser.add_argument("--version", action="version", version=f"sla-monitor {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, start, meaning in (
+        (
+            "up",
+            _up,
+            "run everything in this terminal, with a database of its own where DATABASE_URL is not set",
+        ),
+        ("demo", _demo, "the same against targets of its own, with 90 made-up days behind them"),
+        ("api", _api, "run the API"),
+        ("prober", _prober, "run the prober"),
+        ("migrate", _migrate, "bring the database to the schema of this program"),
+    ):
+        commands.add_parser(name, help=meaning, description=meaning).set_defaults(start=start)
+    checking = commands.add_parser("check", help="check one URL once, without a database")
+    check.add_arguments(checking)
+    services = commands.add_parser("services", help="list the services, or apply a services.toml")
+    actions = services.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="print the services").set_defaults(start=_list_services)
+    applying = actions.add_parser("apply", help="declare the services of a file")
+    applying.add_argument("file", help="services.toml")
+    applying.set_defaults(start=_apply_services)
+    return parser
+
+
+async def _list_services(loaded: Settings, args: argparse.Namespace) -> None:
+    raise CommandError("not yet")
+
+
+async def _apply_services(loaded: Settings, args: argparse.Namespace) -> None:
+    raise CommandError("not yet")
+
+
+def main() -> None:
+    """Entry point of the console command; ends the process."""
+    sys.exit(_main())
+
+
+def _main() -> int:
+    args = _arguments().parse_args()
+    try:
+        loaded = settings.load()
+    except SettingsError as error:
+        return _say(error)
+    logging.basicConfig(level=loaded.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
+    if args.command == "check":
+        from prober import check
+
+        return check.run(args, loaded)
+    return _run(args.start(loaded, args))
+
+
+def _run(work: Coroutine[Any, Any, None]) -> int:
+    """Runs one command to its end. What a person can mend is said in one line, whatever part it comes from."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work)
+    except KeyboardInterrupt:
+        return 130
+    except StartError as error:
+        return _say(error)
+    except BaseExceptionGroup as group:
+        known, unknown = group.split(StartError)
+        if known is None or unknown is not None:
+            raise
+        return _say(_first(known))
+    return 0
+
+
+def _first(group: BaseExceptionGroup[StartError]) -> StartError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _say(error: StartError) -> int:
+    print(f"sla-monitor: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""What the demo looks at: small HTTP servers on loopback ports of their own, each with one habit, and a name nobody has.
+
+The wrong certificate lies beside this file, key included. It guards nothing, since nobody trusts it; making one at each
+start would cost a dependency of several megabytes (cryptography) or cryptography of our own.
+"""
+
+import logging
+import random
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import anyio
+from anyio.abc import AnyByteStream, Listener, SocketAttribute
+from anyio.streams.buffered import BufferedByteReceiveStream
+from anyio.streams.tls import TLSListener
+
+log = logging.getLogger(__name__)
+
+CERTIFICATE = Path(__file__).with_name("demo_certificate.pem")
+REQUEST_PATIENCE_S = 10
+MAX_HEAD_BYTES = 8192
+SEED = 90
+
+
+class Answer(NamedTuple):
+    """What one request gets: a status line's end, after a while."""
+
+    status: str
+    delay_ms: float
+
+
+Habit = Callable[[int], Answer]
+"""From the number of the request, 0 first, to its answer."""
+
+
+def _jitter(request: int) -> random.Random:
+    return random.Random(SEED + request)  # noqa: S311 - no secret, and the same at every start
+
+
+def healthy(request: int) -> Answer:
+    """About 40 ms."""
+    return Answer("200 OK", _jitter(request).gauss(40, 6))
+
+
+def slow(request: int) -> Answer:
+    """About 450 ms; one answer in five takes longer than the 800 ms that count as degraded."""
+    return Answer("200 OK", _jitter(request).gauss(450, 60) + (600 if request % 5 == 3 else 0))
+
+
+def flaky(request: int) -> Answer:
+    """Of 48 requests the first 24 are a bad stretch, in which one in eight fails; the others are well."""
+    bad = request % 48 < 24 and request % 8 == 2
+    return Answer("503 Service Unavailable" if bad else "200 OK", _jitter(request).gauss(90, 20))
+
+
+def failing(request: int) -> Answer:
+    """An error, every time."""
+    return Answer("500 Internal Server Error", _jitter(request).gauss(25, 4))
+
+
+class DemoService(NamedTuple):
+    """One of the six. Without a habit nothing is served: nobody answers to `host`."""
+
+    id: str
+    name: str
+    description: str
+    habit: Habit | None
+    tls: bool = False
+    host: str = "127.0.0.1"
+
+
+SERVICES = (
+    DemoService("demo-healthy", "Healthy shop", "Answers in about 40 ms, as it should", healthy),
+    DemoService("demo-slow", "Slow search", "Takes longer than 800 ms now and then: degraded", slow),
+    DemoService("demo-flaky", "Flaky payments", "One check in eight fails, for minutes at a time", flaky),
+    DemoService("demo-failing", "Failing checkout", "Answers 500 Internal Server Error", failing),
+    DemoService(
+        "demo-wrong-certificate", "Wrong certificate", "Its certificate is for another host", healthy, tls=True
+    ),
+    DemoService("demo-dead-name", "Dead name", "Its host name does not exist", None, host="forgotten-domain.invalid"),
+)
+
+
+class _QuietTLSListener(TLSListener):
+    """A prober that refuses the certificate is what this listener is for: nothing to log."""
+
+    @staticmethod
+    async def handle_handshake_error(exc: BaseException, stream: AnyByteStream) -> None:
+        log.debug("handshake: %s", exc)
+        await anyio.aclose_forcefully(stream)
+
+
+@asynccontextmanager
+async def targets() -> AsyncIterator[dict[str, str]]:
+    """Serves them all until the block ends; yields their URLs by service id."""
+    urls: dict[str, str] = {}
+    async with anyio.create_task_group() as group:
+        for service in SERVICES:
+            if service.habit is None:
+                urls[service.id] = f"http://{service.host}/health"
+                continue
+            listening = await anyio.create_tcp_listener(local_host=service.host)
+            port = listening.extra(SocketAttribute.local_port)
+            urls[service.id] = f"{'https' if service.tls else 'http'}://{service.host}:{port}/health"
+            listener: Listener[AnyByteStream] = _secured(listening) if service.tls else listening
+            group.start_soon(_serve, listener, service.habit)
+        yield urls
+        group.cancel_scope.cancel()
+
+
+def _secured(listener: Listener[AnyByteStream]) -> Listener[AnyByteStream]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return _QuietTLSListener(listener, context, standard_compatible=False, handshake_timeout=REQUEST_PATIENCE_S)
+
+
+async def _serve(listener: Listener[AnyByteStream], habit: Habit) -> None:
+    served = 0
+
+    async def answer(stream: AnyByteStream) -> None:
+        nonlocal served
+        number, served = served, served + 1
+        await _answer(stream, habit(number))
+
+    async with listener:
+        await listener.serve(answer)
+
+
+async def _answer(stream: AnyByteStream, answer: Answer) -> None:
+    """One request, one answer, the end; who sends no request in time gets none."""
+    with anyio.move_on_after(REQUEST_PATIENCE_S):
+        async with stream:
+            try:
+                await BufferedByteReceiveStream(stream).receive_until(b"\r\n\r\n", MAX_HEAD_BYTES)
+                await anyio.sleep(max(0.0, answer.delay_ms) / 1000)
+                body = answer.status.encode()
+                head = f"HTTP/1.1 {answer.status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+                await stream.send(head.encode() + body)
+            except (anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.EndOfStream, OSError):
+                pass  # whoever asked went away, or spoke no HTTP
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                pass

@@ -1,0 +1,74 @@
+"""The API and the prober as child processes of `up` and `demo`: started, watched, restarted, stopped."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+
+import anyio
+from anyio.abc import Process
+
+from sla_monitor.settings import StartError
+
+log = logging.getLogger(__name__)
+
+STOP_PATIENCE_S = 11.0
+"""A child ends within 10 s of SIGTERM by itself; after this it is killed."""
+RESTART_PAUSE_S = 2.0
+GIVES_UP = (1, 2)
+"""Exit codes of a child that has said in one line why it cannot run: no restart would help."""
+
+
+class ChildError(StartError):
+    """A part has ended for a reason that it has printed itself."""
+
+    def __init__(self, part: str, code: int) -> None:
+        super().__init__(f"the {part} cannot run, so everything stops")
+        self.exit_code = code
+
+
+async def keep_running(part: str, environment: Mapping[str, str]) -> None:
+    """Runs `sla-monitor <part>` until cancelled, and again when it crashes. Raises ChildError when it gives up.
+
+    The child has a session of its own, so that Ctrl-C reaches this process only, which stops all in order.
+    """
+    command = [sys.executable, "-m", "sla_monitor.cli", part]
+    while True:
+        started = anyio.current_time()
+        async with await anyio.open_process(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=None,
+            stderr=None,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        ) as process:
+            try:
+                code = await process.wait()
+            finally:
+                if process.returncode is None:
+                    with anyio.CancelScope(shield=True):
+                        await _stop(process)
+        if code in GIVES_UP:
+            raise ChildError(part, code)
+        log.error(
+            "the %s ended with code %d after %.0f s, starting it again",
+            part,
+            code,
+            anyio.current_time() - started,
+        )
+        await anyio.sleep(RESTART_PAUSE_S)
+
+
+async def _stop(process: Process) -> None:
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    with anyio.move_on_after(STOP_PATIENCE_S):
+        await process.wait()
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

@@ -1,0 +1,85 @@
+"""`sla-monitor check URL`, as a person meets it."""
+
+import argparse
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from prober import check
+from sla_monitor.settings import Settings
+from tests.prober import targets
+
+
+class _Answering(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "17")
+        self.end_headers()
+        self.wfile.write(b'{"state": ["up"]}')
+
+    def log_message(self, *_: object) -> None:
+        """Keeps quiet."""
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), _Answering) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join(5)
+
+
+def run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser(prog="sla-monitor check")
+    check.add_arguments(parser)
+    return check.run(parser.parse_args(arguments), Settings())
+
+
+def test_a_good_check_shows_its_phases(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(url, "--json-path", "$.state[0]", "--json-value", "up", "--header", "A: b") == 0
+    shown = {line[:12].strip(): line[12:] for line in capsys.readouterr().out.splitlines()}
+    assert shown["result"] == "operational (o)"
+    assert shown["status"] == "HTTP 200"
+    assert shown["address"] == "127.0.0.1"
+    assert shown["TLS"].strip() == "-"
+    assert all(shown[name].endswith(" ms") for name in ("connect", "first byte", "total"))
+
+
+def test_a_failed_check_says_why(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(url, "--expect", "204,301") == 1
+    assert "http_error: HTTP 200, expected 204 or 301" in capsys.readouterr().out
+    assert run(f"http://127.0.0.1:{targets.closed_port()}/", "--timeout-ms", "900") == 1
+    assert "connection_error: connection refused" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("bad", ["example.com", "ftp://example.com/", "http://", "http://a:b@[::", "http://h:99999/"])
+def test_a_bad_url_is_one_line(bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(bad) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.count("\n") == 1 and "URL" in shown.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--expect", "abc"),
+        ("--expect", "99"),
+        ("--json-path", "state"),
+        ("--header", "no colon"),
+        ("--timeout-ms", "0"),
+    ],
+)
+def test_bad_arguments_exit_with_2(arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        run("http://127.0.0.1/", *arguments)
+    assert exit_.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_a_json_value_needs_a_path(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("http://127.0.0.1/", "--json-value", "up") == 2
+    assert "--json-path" in capsys.readouterr().err

@@ -1,0 +1,160 @@
+"""What an outcome means for a service."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prober.judge import PathMissing, json_at, judge, parse_json_path
+from prober.outcome import MESSAGE_LIMIT, Outcome
+from prober.services import Service
+
+KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="'"), max_size=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def service(**fields: Any) -> Service:
+    return Service(id="judged", endpoint_url="http://judged.example/", **fields)
+
+
+def outcome(body: bytes = b"", **fields: Any) -> Outcome:
+    values: dict[str, Any] = {"status_code": 200, "total_ms": 12.0, "body": body} | fields
+    return Outcome(**values)
+
+
+def verdict(asked: Service, seen: Outcome) -> tuple[str, str | None, str | None]:
+    judgement = judge(asked, seen)
+    assert judgement.success == (judgement.severity != "mo")
+    return judgement.severity, judgement.error_type, judgement.error_message
+
+
+class TestOrder:
+    def test_good(self) -> None:
+        assert verdict(service(), outcome()) == ("o", None, None)
+
+    @pytest.mark.parametrize(("total_ms", "severity"), [(3000.0, "o"), (3000.1, "po")])
+    def test_slow_means_longer_than_the_limit(self, total_ms: float, severity: str) -> None:
+        assert verdict(service(), outcome(total_ms=total_ms)) == (severity, None, None)
+
+    def test_an_error_comes_before_all_else(self) -> None:
+        seen = outcome(error_type="timeout", error_message="timed out", status_code=500)
+        assert verdict(service(keyword="x"), seen) == ("mo", "timeout", "timed out")
+
+    def test_the_status_comes_before_the_assertions(self) -> None:
+        expected = ("mo", "http_error", "HTTP 404, expected 200 or 204")
+        assert verdict(service(expected_status_codes=(200, 204), keyword="x"), outcome(status_code=404)) == expected
+
+    def test_a_failed_check_is_not_called_slow(self) -> None:
+        assert verdict(service(), outcome(status_code=500, total_ms=9000.0))[0] == "mo"
+
+
+class TestKeywords:
+    @given(before=st.binary(max_size=20), word=st.text(min_size=1, max_size=9), after=st.binary(max_size=20))
+    def test_bytes_are_compared_whatever_surrounds_them(self, before: bytes, word: str, after: bytes) -> None:
+        try:
+            body = before + word.encode() + after
+        except UnicodeEncodeError:
+            return
+        assert verdict(service(keyword=word), outcome(body))[0] == "o"
+        assert verdict(service(keyword_absent=word), outcome(body))[1] == "assertion_failed"
+
+    def test_the_message_says_which(self) -> None:
+        assert verdict(service(keyword="세계"), outcome(b"hello"))[2] == 'the answer does not contain "세계"'
+        assert verdict(service(keyword_absent="down"), outcome(b"down"))[2] == 'the answer contains "down"'
+
+    def test_a_cut_answer_is_told(self) -> None:
+        message = verdict(service(keyword="end"), outcome(b"begin", truncated=True))[2]
+        assert message == 'the answer does not contain "end" (only the first 5 bytes of the answer were read)'
+
+    def test_long_and_hostile_words_make_a_bounded_printable_message(self) -> None:
+        message = verdict(service(keyword="\x1b[31m\u202e" * 999), outcome())[2]
+        assert message is not None and len(message) <= MESSAGE_LIMIT and message.isprintable()
+
+
+class TestJsonPath:
+    @pytest.mark.parametrize(
+        ("path", "steps"),
+        [
+            ("$", ()),
+            ("$.a.b[0].c", ("a", "b", 0, "c")),
+            ("$['a key'][2]", ("a key", 2)),
+            ('$["it\'s"]', ("it's",)),
+            ("$['']", ("",)),
+            ("$.größe", ("größe",)),
+        ],
+    )
+    def test_understood(self, path: str, steps: tuple[str | int, ...]) -> None:
+        assert parse_json_path(path) == steps
+
+    @pytest.mark.parametrize(
+        "path", ["", "a", "$a", "$.", "$..a", "$[-1]", "$[*]", "$[0", "$.a[?(@.b)]", "$ .a", "x$.a"]
+    )
+    def test_refused(self, path: str) -> None:
+        with pytest.raises(ValueError, match="is not a JSON path"):
+            parse_json_path(path)
+
+    @given(document=JSON, data=st.data())
+    def test_each_value_of_a_document_is_found_at_its_path(self, document: Any, data: st.DataObject) -> None:
+        here, path = document, "$"
+        while isinstance(here, dict | list) and here and data.draw(st.booleans()):
+            if isinstance(here, list):
+                step: Any = data.draw(st.integers(0, len(here) - 1))
+                path += f"[{step}]"
+            else:
+                step = data.draw(st.sampled_from(sorted(here)))
+                path += f"['{step}']"
+            here = here[step]
+        found = json_at(msgspec.json.encode(document), parse_json_path(path))
+        assert found == (here if isinstance(here, str) else msgspec.json.encode(here).decode())
+
+    @given(body=st.binary(max_size=60) | st.text('[]{}":,0123456789truefalsn e.-', max_size=40).map(str.encode))
+    def test_no_answer_makes_it_raise(self, body: bytes) -> None:
+        for path in ("$", "$.a", "$[0]", "$.a[0].b"):
+            assert verdict(service(json_path=path, json_value="1"), outcome(body))[1] in (None, "assertion_failed")
+
+    @pytest.mark.parametrize(
+        ("body", "message"),
+        [
+            (b"<html>", "the answer is not valid JSON"),
+            (b"", "the answer is not valid JSON"),
+            (b'{"a": 1', "the answer is not valid JSON"),
+            (b"\xff\xfe", "the answer is not valid JSON"),
+            (b'{"a": "\xff"}', "the answer is not valid JSON"),
+            (b"NaN", "the answer is not valid JSON"),
+            (b"[" * 100_000, "the answer's JSON is nested too deep"),
+            (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "the answer's JSON is nested too deep"),
+            (b"[1]", 'the JSON has nothing at $.a: "a" asks for an object'),
+            (b'{"b": 1}', 'the JSON has nothing at $.a: no "a"'),
+        ],
+    )
+    def test_unusable_answers(self, body: bytes, message: str) -> None:
+        assert verdict(service(json_path="$.a"), outcome(body)) == ("mo", "assertion_failed", message)
+
+    @pytest.mark.parametrize(
+        "text", ["1.0", "1e3", "1E400", "9" * 400, "-0", "true", "null", '{"b": [1, 2]}', "12345678901234567890123"]
+    )
+    def test_other_values_compare_as_the_text_that_the_document_has(self, text: str) -> None:
+        body = f'{{"a": {text} }}'.encode()
+        assert verdict(service(json_path="$.a", json_value=text), outcome(body))[0] == "o"
+
+    def test_strings_compare_without_their_quotes(self) -> None:
+        body = rb'{"state": "\u004f\nK"}'
+        assert verdict(service(json_path="$.state", json_value="O\nK"), outcome(body))[0] == "o"
+
+    def test_without_a_value_the_path_must_exist(self) -> None:
+        assert verdict(service(json_path="$.a"), outcome(b'{"a": null}'))[0] == "o"
+
+    def test_the_message_shows_what_is_there(self) -> None:
+        seen = outcome(b'{"state": "down"}')
+        message = verdict(service(json_path="$.state", json_value="up"), seen)[2]
+        assert message == '$.state is "down", expected "up"'
+
+    def test_an_index_past_the_end(self) -> None:
+        with pytest.raises(PathMissing, match=r"\[3\] of a list of 1"):
+            json_at(b"[1]", (3,))

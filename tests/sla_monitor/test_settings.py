@@ -1,0 +1,131 @@
+"""Settings: one place, typed, and a bad value is one line that names it."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sla_monitor.settings import ENVIRONMENT, Settings, SettingsError, load
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_every_setting_has_a_variable_and_every_variable_a_setting() -> None:
+    assert set(ENVIRONMENT) == set(Settings.__struct_fields__)
+    names = [variable.name for variable in ENVIRONMENT.values()]
+    assert len(names) == len(set(names))
+
+
+def test_nothing_set_gives_the_defaults_of_the_product() -> None:
+    settings = load({})
+    assert settings.database_url is None
+    assert (settings.api_port, settings.prober_port) == (3001, 3008)
+    assert settings.check_interval == timedelta(minutes=1)
+    assert settings.check_timeout_ms == 7000
+    assert settings.time_zone == "UTC"
+    assert settings.api_host == settings.prober_host == "127.0.0.1"
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    assert load({"PORT": "", "SLA_MONITOR_TIMEZONE": " "}) == load({})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("* * * * *", 60),
+        ("*/5 * * * *", 300),
+        ("*/30 * * * * *", 30),
+        ("0 * * * *", 3600),
+        ("30s", 30),
+        ("90", 90),
+        ("2m", 120),
+        ("1d", 86400),
+    ],
+)
+def test_the_check_interval_is_a_cron_line_or_a_duration(text: str, seconds: int) -> None:
+    assert load({"HEALTH_CHECK_INTERVAL": text}).check_interval == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("PORT", "http", "a whole number from 1 to 65535"),
+        ("PORT", "70000", "a whole number from 1 to 65535"),
+        ("WATCH_SERVER_PORT", "0", "a whole number from 1 to 65535"),
+        ("HEALTH_CHECK_INTERVAL", "0 9-17 * * *", "times lie evenly apart"),
+        ("HEALTH_CHECK_INTERVAL", "soon", "a duration such as"),
+        ("HEALTH_CHECK_INTERVAL", "0s", "between 1 second and 1 day"),
+        ("HEALTH_CHECK_INTERVAL", "1 2 3 4 five", "a cron line"),
+        ("HEALTH_CHECK_TIMEOUT", "5", "from 100 to 60000"),
+        ("SLA_MONITOR_TIMEZONE", "Mars/Olympus", "an IANA time zone"),
+        ("SLA_MONITOR_TIMEZONE", "../../etc/passwd", "an IANA time zone"),
+        ("LOG_LEVEL", "loud", "one of debug, info, warning, error"),
+        ("DATABASE_ENGINE", "mysql", "one of auto, timescaledb, postgresql"),
+        ("CLIENT_URLS", "localhost", "an absolute http:// or https:// URL"),
+        ("ID_RECOGNITION_ENDPOINT", "ftp://example.com", "an absolute http:// or https:// URL"),
+        ("PROBE_DENY_NETWORKS", "10.0.0.0/33", "networks in CIDR notation"),
+        ("PROBE_LOCATION", "Seoul!", "small letters, digits and hyphens"),
+        ("CHECK_RETENTION", "7d", "at least 8d"),
+        ("CHECK_RETENTION", "9" * 30 + "d", "a duration that a clock can count"),
+        ("CHECK_COMPRESS_AFTER", "500d", "shorter than CHECK_RETENTION"),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_the_variable(variable: str, value: str, told: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load({variable: value})
+    line = str(raised.value)
+    assert variable in line
+    assert told in line
+    assert "\n" not in line
+    assert raised.value.exit_code == 2
+
+
+def test_a_bad_database_url_does_not_show_its_password() -> None:
+    with pytest.raises(SettingsError) as raised:
+        load({"DATABASE_URL": "mysql://root:hunter2@db/x"})
+    assert "hunter2" not in str(raised.value)
+    assert "DATABASE_URL" in str(raised.value)
+
+
+@given(st.sampled_from([variable.name for variable in ENVIRONMENT.values()]), st.text(max_size=40))
+def test_no_text_whatever_makes_loading_fail_otherwise(name: str, text: str) -> None:
+    try:
+        load({name: text})
+    except SettingsError as error:
+        assert name in str(error) or "CHECK_" in str(error)
+
+
+def settings_table() -> list[str]:
+    """The rows of the README's table, made of the declarations."""
+    defaults = Settings()
+    rows = []
+    for field, variable in ENVIRONMENT.items():
+        rows.append(f"| `{variable.name}` | {_shown(field, getattr(defaults, field))} | {variable.meaning} |")
+    return rows
+
+
+def _shown(field: str, value: object) -> str:
+    if field == "home":
+        return "the user's data directory; `/var/lib/sla-monitor` for root"
+    if value is None or value == ():
+        return ""
+    if isinstance(value, timedelta):
+        return f"`{_duration(value)}`"
+    if isinstance(value, tuple):
+        return "`" + ",".join(str(part) for part in value) + "`"
+    return f"`{value}`"
+
+
+def _duration(value: timedelta) -> str:
+    for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        if value.total_seconds() % seconds == 0:
+            return f"{int(value.total_seconds() // seconds)}{unit}"
+    raise AssertionError(value)
+
+
+def test_the_readme_lists_every_setting_as_it_is_declared() -> None:
+    table = README.read_text().split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
+    assert table.strip().splitlines()[2:] == settings_table()
