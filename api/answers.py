@@ -14,9 +14,8 @@ from urllib.parse import parse_qsl, urlencode
 
 import anyio
 import msgspec
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.edge import Headers, Origins
+from api.edge import ASGIApp, Headers, Message, Origins, Receive, Scope, Send
 from api.metrics import Metrics
 
 MAX_AGE_S = 60
@@ -27,7 +26,7 @@ MAX_KEY_BYTES = 1024
 RETRY_AWAY_S = 1.0
 Change = Literal["checks", "event", "services"]
 Source = Literal["HIT", "MISS", "STALE"]
-_DROPPED = frozenset({b"etag", b"cache-control", b"x-request-id", b"vary"})
+_REPLACED = frozenset({b"etag", b"cache-control", b"x-request-id"})
 
 
 class Cacheable(msgspec.Struct, frozen=True):
@@ -51,10 +50,10 @@ class _Kept:
     def __init__(self, status: int, headers: Headers, body: bytes, route: Cacheable, key: str) -> None:
         self.status = status
         self.etag = b'"' + blake2b(body, digest_size=16).hexdigest().encode() + b'"'
-        self.headers = headers
+        self.headers = [item for item in headers if item[0] != b"vary"]
         if status == 200:
-            kept = [item for item in headers if item[0] not in _DROPPED]
-            self.headers = [*kept, (b"etag", self.etag), (b"cache-control", b"no-cache")]
+            own = [item for item in self.headers if item[0] not in _REPLACED]
+            self.headers = [*own, (b"etag", self.etag), (b"cache-control", b"no-cache")]
         self.body: Any = {"type": "http.response.body", "body": body, "more_body": False}
         self.starts: dict[bytes | None, Any] = {}
         self.computed_at = monotonic()
@@ -83,6 +82,8 @@ class Answers:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._flights: dict[str, _Flight] = {}
         self._bytes = 0
+        self.database_away = False
+        """Set by the feed; then the last snapshot is given without trying."""
         self._away_until = 0.0
         self._counts = {source: metrics.answers.labels(source) for source in ("HIT", "MISS", "STALE")}
 
@@ -108,7 +109,7 @@ class Answers:
         if kept is not None and kept.fresh and monotonic() - kept.computed_at < MAX_AGE_S:
             self._kept.move_to_end(key)
             await self._give(kept, "HIT", scope, send)
-        elif kept is not None and monotonic() < self._away_until:
+        elif kept is not None and (self.database_away or monotonic() < self._away_until):
             await self._give(kept, "STALE", scope, send)
         else:
             await self._miss(key, route, scope, send)
@@ -132,6 +133,7 @@ class Answers:
         flight = self._flights[key] = _Flight(route)
         try:
             result = flight.result = await self._ask(key, route, scope)
+            self._away_until = monotonic() + RETRY_AWAY_S if result.status == 503 else 0.0
             if self._flights.get(key) is flight:
                 self._keep(key, result)
             return result
@@ -149,11 +151,8 @@ class Answers:
         return _Kept(caught.status, caught.headers, bytes(caught.body), route, key)
 
     def _keep(self, key: str, result: _Kept) -> None:
-        if result.status == 503:
-            self._away_until = monotonic() + RETRY_AWAY_S
         if result.status != 200 or result.size > MAX_BYTES:
             return
-        self._away_until = 0.0
         if (last := self._kept.pop(key, None)) is not None:
             self._bytes -= last.size
         self._kept[key] = result

@@ -6,14 +6,13 @@ requests, and the last net: no exception leaves here as anything but our error s
 
 import logging
 import secrets
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from time import perf_counter
 from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
 import msgspec
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ApiError
 from api.metrics import Metrics
@@ -21,6 +20,11 @@ from api.metrics import Metrics
 log = logging.getLogger(__name__)
 
 Headers = list[tuple[bytes, bytes]]
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 REQUEST_DEADLINE_S = 15
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -30,7 +34,9 @@ SECURITY: Headers = [
     (b"x-frame-options", b"DENY"),
 ]
 CONTENT_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-_EXPOSED = b"ETag, X-Cache, Age, Location, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-Request-Id"
+_EXPOSED = (
+    b"ETag, X-Cache, Age, Location, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-Request-Id"
+)
 
 
 class Origins:
@@ -98,7 +104,7 @@ class Edge:
         origin, method = header(scope, b"origin"), scope["method"]
         answer = _Answer(send, self._origins.headers(origin))
         started = perf_counter()
-        inner: Scope = scope | {"method": "GET"} if method == "HEAD" else scope  # type: ignore[assignment]
+        inner = dict(scope, method="GET") if method == "HEAD" else scope
         inner.setdefault("state", {})["request_id"] = answer.request_id
         if method == "OPTIONS" and origin and header(scope, b"access-control-request-method"):
             await answer.preflight(origin in self._origins.allowed)
@@ -147,8 +153,8 @@ class _Answer:
         if self.status:  # the answer is already on its way; closing it short is all that is left
             raise error
         start, body = error_messages(error, [])
-        await self(start)  # type: ignore[arg-type]  # a plain dict is the ASGI message
-        await self(body)  # type: ignore[arg-type]
+        await self(start)
+        await self(body)
 
     async def preflight(self, allowed: bool) -> None:
         headers: Headers = []

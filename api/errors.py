@@ -14,14 +14,13 @@ import msgspec
 from litestar import Request, Response
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException, SerializationException, ValidationException
+from litestar.openapi import ResponseSpec
 
 from sql import OperationalError
 
 log = logging.getLogger(__name__)
 
-Code = Literal[
-    "VALIDATION_ERROR", "UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND", "CONFLICT", "RATE_LIMITED", "SERVER_ERROR"
-]
+Code = Literal["VALIDATION_ERROR", "UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND", "CONFLICT", "RATE_LIMITED", "SERVER_ERROR"]
 RETRY_AFTER_S = 2
 
 _CODES: Mapping[int, Code] = {
@@ -39,6 +38,14 @@ _MESSAGES: Mapping[int, str] = {
     413: "The body is too large",
     415: "Send the body as application/json",
     503: "The database cannot be reached at the moment; try again",
+}
+_DESCRIPTIONS: Mapping[int, str] = {
+    400: "The request is not valid; `details` names the fields",
+    404: "There is no such thing",
+    409: "It contradicts what is there",
+    413: "The body is too large",
+    415: "The body is not application/json",
+    503: "The database cannot be reached; `Retry-After` tells when to try again",
 }
 
 
@@ -110,6 +117,14 @@ def describe(error: BaseException) -> ApiError | None:
     return None
 
 
+def responses(*statuses: int) -> dict[int, ResponseSpec]:
+    """What a route may answer beside its good answer, for its description."""
+    return {
+        status: ResponseSpec(ErrorBody, description=_DESCRIPTIONS[status], generate_examples=False)
+        for status in statuses
+    }
+
+
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorBody]:
     """Litestar's handler for every exception."""
     described = describe(error)
@@ -119,9 +134,7 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Error
         described = ApiError(500, "Something went wrong on our side")
     elif isinstance(error, OperationalError):
         log.warning("the database cannot be reached: %s", type(error).__name__)
-    return Response(
-        described.body, status_code=described.status, headers=described.headers, media_type=MediaType.JSON
-    )
+    return Response(described.body, status_code=described.status, headers=described.headers, media_type=MediaType.JSON)
 
 
 def _items(extra: Any) -> Sequence[Mapping[str, str]]:

@@ -121,6 +121,7 @@ class Feed:
 
     def _hear_well(self) -> None:
         self._answers.forget()  # what changed unheard is not known
+        self._answers.database_away = False
         self.state = "listening"
         self._metrics.feed_alive.set(1)
         self._heard_at = anyio.current_time()
@@ -206,14 +207,14 @@ class Feed:
                     async with self._pool.connection() as connection:
                         await self._synchronise(connection)
             except (OperationalError, TimeoutError):
-                self._lost()
+                self._meanwhile("away")
             else:
-                if self.state != "listening":  # it may have come back meanwhile
-                    self.state = "polling"
+                self._meanwhile("polling")
 
-    def _lost(self) -> None:
-        if self.state != "listening":
-            self.state = "away"
+    def _meanwhile(self, state: Literal["polling", "away"]) -> None:
+        if self.state != "listening":  # the listener may have come back while the poll was waiting
+            self.state = state
+            self._answers.database_away = state == "away"
 
     async def _expire(self) -> None:
         """Services whose checks stopped coming become unknown, even when no prober is left to say so."""

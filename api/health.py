@@ -5,7 +5,7 @@ from litestar import Response, Router, get
 from litestar.datastructures import State
 from litestar.enums import MediaType
 
-from api.errors import ApiError, FieldProblem
+from api.errors import ApiError, FieldProblem, responses
 from api.feed import Feed
 from api.metrics import Metrics
 from sql import OperationalError, Pool
@@ -19,7 +19,7 @@ def health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@get("/ready", summary="The API can do its work", tags=["operations"])
+@get("/ready", summary="The API can do its work", tags=["operations"], responses=responses(503))
 async def ready(state: State) -> dict[str, str]:
     """503 names what is missing. The status page is served from memory all the same."""
     problems = []
@@ -39,7 +39,7 @@ def metrics(state: State) -> Response[bytes]:
     counted: Metrics = state.metrics
     for figure, value in state.pool.get_stats().items():
         counted.pool.labels(figure).set(value)
-    return Response(counted.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(counted.render(), media_type="text/plain; version=0.0.4")
 
 
 async def _database_answers(pool: Pool) -> bool:

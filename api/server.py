@@ -1,13 +1,22 @@
 """uvicorn, with the bounds it lacks: a deadline for requests to arrive, and sockets that can be written to at once.
 
 uvicorn has no header timeout, and a WebSocket of ASGI can only be awaited: one slow client at a time. The two protocol
-classes here add what is missing and nothing else; they rest on uvicorn 0.54's `HttpToolsProtocol` and
-`WebSocketsSansIOProtocol` (attributes `transport`, `writable`, `conn`), and tests/api/test_server.py fails if those change.
+classes here add what is missing and nothing else. They rest on attributes of uvicorn 0.54's protocols (`transport`,
+`writable`, `conn`, `close_sent`, `queue`); tests/api fails if those change.
 """
 
 import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+from collections.abc import Callable, Generator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import anyio
+from anyio.abc import TaskStatus
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -17,6 +26,7 @@ from websockets.protocol import State
 
 from api.edge import error_messages
 from api.errors import ApiError
+from sla_monitor.settings import StartError
 
 ARRIVAL_DEADLINE_S = 15.0
 """A connection that has not sent its whole request by then is closed."""
@@ -26,6 +36,7 @@ GOODBYE_S = 2.0
 """A client that is dismissed may take this long to read why."""
 MAX_MESSAGE_BYTES = 4096
 SOCKET_EXTENSION = "sla_monitor.socket"
+BACKLOG = 2048
 HEADROOM = 1000
 """HTTP connections beside the sockets."""
 
@@ -129,14 +140,73 @@ def configure(app: Any, *, host: str, port: int, socket_limit: int) -> Config:
         proxy_headers=False,
         server_header=False,
         limit_concurrency=socket_limit + HEADROOM,
-        backlog=2048,
+        backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
 
 
-class QuietServer(Server):
-    """A server whose signals are somebody else's business: whoever cancels the task that serves ends it."""
+class PortError(StartError):
+    """The port cannot be had; one line that names the setting."""
 
-    def install_signal_handlers(self) -> None:
-        """Signals belong to the command line, which holds the process's one task group."""
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket, or PortError. Bound before anything else is started."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise PortError(f"HOST={host} cannot be listened on: {error.strerror}") from None
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortError(f"PORT={port} on {host} is taken by another program; set PORT to a free one") from None
+        raise PortError(f"PORT={port} on HOST={host} cannot be listened on: {error.strerror}") from None
+    listening.setblocking(False)
+    return listening
+
+
+class _Server(Server):
+    """uvicorn's server without its signals: those would be raised once more at the end, and the exit code not be 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+async def run(
+    app: Any, host: str, port: int, socket_limit: int, running: Callable[[], AbstractAsyncContextManager[None]]
+) -> None:
+    """Serves `app`, with `running` around it, until a signal or a cancellation; then connections have `SHUTDOWN_S`."""
+    listening = listen(host, port)
+    server = _Server(configure(app, host=host, port=port, socket_limit=socket_limit))
+    with contextlib.closing(listening):
+        async with running(), anyio.create_task_group() as tasks:
+            await tasks.start(_stop_on_signal, server)
+            tasks.start_soon(_stop_on_cancellation, server)
+            with anyio.CancelScope(shield=True):
+                await server.serve(sockets=[listening])
+            tasks.cancel_scope.cancel()
+
+
+async def _stop_on_signal(server: Server, *, task_status: TaskStatus[None]) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for number in signals:
+            if server.should_exit:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            server.should_exit = True
+
+
+async def _stop_on_cancellation(server: Server) -> None:
+    try:
+        await anyio.sleep_forever()
+    finally:
+        server.should_exit = True

@@ -52,24 +52,24 @@ class ServiceChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, 
     """Some fields of a service: those that are not given keep what they are, null clears those that can be empty."""
 
     name: Name | UnsetType = UNSET
-    description: Description | None | UnsetType = UNSET
+    description: Description | UnsetType | None = UNSET
     type: Literal["http"] | UnsetType = UNSET
     endpoint_url: Url | UnsetType = UNSET
     method: Method | UnsetType = UNSET
     headers: dict[str, str] | UnsetType = UNSET
-    body: Body | None | UnsetType = UNSET
+    body: Body | UnsetType | None = UNSET
     expected_status_codes: StatusCodes | UnsetType = UNSET
-    keyword: Keyword | None | UnsetType = UNSET
-    keyword_absent: Keyword | None | UnsetType = UNSET
-    json_path: JsonPath | None | UnsetType = UNSET
-    json_value: JsonValue | None | UnsetType = UNSET
+    keyword: Keyword | UnsetType | None = UNSET
+    keyword_absent: Keyword | UnsetType | None = UNSET
+    json_path: JsonPath | UnsetType | None = UNSET
+    json_value: JsonValue | UnsetType | None = UNSET
     interval_seconds: Interval | UnsetType = UNSET
     timeout_ms: Timeout | UnsetType = UNSET
     degraded_after_ms: DegradedAfter | UnsetType = UNSET
     retries: Retries | UnsetType = UNSET
     verify_tls: bool | UnsetType = UNSET
     follow_redirects: Redirects | UnsetType = UNSET
-    group_name: Name | None | UnsetType = msgspec.field(default=UNSET, name="group")
+    group_name: Name | UnsetType | None = msgspec.field(default=UNSET, name="group")
     tags: Tags | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
     public: bool | UnsetType = UNSET
@@ -98,7 +98,7 @@ class Service(msgspec.Struct, rename="camel", kw_only=True):
     method: Method = "GET"
     headers: dict[str, str] = {}
     body: Body | None = None
-    expected_status_codes: StatusCodes = [200]
+    expected_status_codes: StatusCodes = msgspec.field(default_factory=lambda: [200])
     keyword: Keyword | None = None
     keyword_absent: Keyword | None = None
     json_path: JsonPath | None = None

@@ -9,6 +9,7 @@ from litestar.datastructures import State
 
 from api import database
 from api.answers import Cacheable
+from api.errors import responses
 
 DAYS = 90
 ServiceState = Literal["operational", "degraded", "outage", "unknown", "maintenance"]
@@ -75,7 +76,12 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-@get(["/system-status", "/system/status"], summary="Every public service, now and over 90 days", tags=["status"])
+@get(
+    ["/system-status", "/system/status"],
+    summary="Every public service, now and over 90 days",
+    tags=["status"],
+    responses=responses(503),
+)
 async def system_status(state: State) -> SystemStatus:
     """`lastUpdated` is the time of the newest check; before the first one, when this process started."""
     rows = await database.rows(state.pool, "status/system_status", StatusRow)

@@ -10,13 +10,11 @@ from litestar.params import FromPath, QueryParameter
 
 from api import database
 from api.answers import Cacheable
-from api.errors import ApiError, FieldProblem, invalid
+from api.errors import ApiError, FieldProblem, invalid, responses
 from api.service_fields import ALL_SYSTEMS, ServiceName, is_slug
 from sql import Pool
 
-ANSWERS = (
-    Cacheable("/api/uptime/", frozenset({"checks", "event", "services"}), frozenset({"months", "startDate"})),
-)
+ANSWERS = (Cacheable("/api/uptime/", frozenset({"checks", "event", "services"}), frozenset({"months", "startDate"})),)
 MOST_MONTHS = 24
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 MONTHS = (
@@ -73,9 +71,7 @@ def calendar(rows: list[DayRow]) -> list[Month]:
         month = months[-1]
         month.days.append(row.status)
         if row.status != "e":
-            month.details.append(
-                Day(row.day, row.status, row.uptime, row.checks, row.downtime_seconds, row.incidents)
-            )
+            month.details.append(Day(row.day, row.status, row.uptime, row.checks, row.downtime_seconds, row.incidents))
     for month in months:
         month.days += ["e"] * (-len(month.days) % 7)
     return months
@@ -91,7 +87,12 @@ async def public_service(pool: Pool, service_id: str) -> ServiceName:
     return found
 
 
-@get("/uptime/{service_id:str}", summary="The uptime calendar of a service", tags=["status"], raises=[])
+@get(
+    "/uptime/{service_id:str}",
+    summary="The uptime calendar of a service",
+    tags=["status"],
+    responses=responses(400, 404, 503),
+)
 async def uptime(
     state: State,
     service_id: FromPath[str],

@@ -1,13 +1,13 @@
 """`/ws`: the live feed as a plain WebSocket, frames of `{"event", "data", "seq"}`.
 
-A client says `{"event": "join-room", "data": {"room": "system-status"}}` (or `"room"` beside `"event"`) and is answered
-`joined`; `leave-room` is answered `left`. What cannot be understood is answered `error`, the connection stays; more than
-a burst of `BURST` messages, one that is too large, or a bad `since` ends it (1008, 1009, 1008).
+A client says `{"event": "join-room", "data": {"room": "system-status"}}` (or `"room"` beside `"event"`) and is
+answered `joined`; `leave-room` is answered `left`. What cannot be understood is answered `error`, the connection stays;
+more than a burst of `BURST` messages, one that is too large, or a bad `since` ends it (1008, 1009, 1008).
 
 A client that comes back with `/ws?since=SEQ&rooms=system-status,uptime` first gets, in order, what it missed in those
-rooms, then `joined` for each, then what happens. A room joined later by message is replayed from the same SEQ when it is
-joined. Nothing is lost or told twice; where the missed events are gone, or are more than `MAX_REPLAY`, a `resync` frame says so: ask
-the REST API again. `seq` of every frame is safe to come back with.
+rooms, then `joined` for each, then what happens; the `seq` of its last frame is always safe to come back with. A room
+joined later by message is replayed from the same SEQ when it is joined. Nothing is lost or told twice. Where the missed
+events are gone, or are more than `MAX_REPLAY`, a `resync` frame says so: ask the REST API again.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,10 +16,10 @@ from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 import anyio
+import anyio.lowlevel
 import msgspec
-from litestar.types import Receive, Scope, Send
 
-from api.edge import SECURITY, Origins, error_messages, header
+from api.edge import SECURITY, Origins, Receive, Scope, Send, error_messages, header
 from api.errors import ApiError
 from api.hub import EVERYONE, ROOMS, Client, Event, Hub
 from api.metrics import Metrics
@@ -73,10 +73,10 @@ class Sockets:
         if (refusal := self._refusal(scope)) is not None:
             self._metrics.sockets_refused.labels(str(refusal.status)).inc()
             start, body = error_messages(refusal, SECURITY)
-            await send(start | {"type": "websocket.http.response.start"})  # type: ignore[arg-type]
-            await send(body | {"type": "websocket.http.response.body"})  # type: ignore[arg-type]
+            await send(start | {"type": "websocket.http.response.start"})
+            await send(body | {"type": "websocket.http.response.body"})
             return
-        client = self._hub.connect(scope["extensions"][SOCKET_EXTENSION])  # type: ignore[index]
+        client = self._hub.connect(scope["extensions"][SOCKET_EXTENSION])
         try:
             await send({"type": "websocket.accept", "subprotocol": None, "headers": SECURITY})
             await _Conversation(client, self._hub, self._read, scope["query_string"]).run(receive)
@@ -191,7 +191,7 @@ class _Conversation:
         """Waits for the client, so that a long replay never fills its queue."""
         while self._client.waiting and not self._client.dismissed:
             await self._client.socket.writable.wait()
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
         self._client.offer(encoded)
 
     def _resync(self) -> None:

@@ -70,6 +70,12 @@ _REFUSALS = (
 )
 
 
+def _lacks_partition(error: Exception) -> bool:
+    """Whether there is no partition for a row's time: PostgreSQL's check violation that names no constraint. Not the
+    batch's fault; housekeeping makes one."""
+    return isinstance(error, psycopg.errors.CheckViolation) and error.diag.constraint_name is None
+
+
 def reason(error: Exception) -> str:
     """What the error says, on one line: libpq's texts have several."""
     return printable(" ".join(str(error).split())) or type(error).__name__
@@ -98,6 +104,8 @@ class Store:
                 async with self._one_at_a_time:
                     recorded = await self._transaction(checks)
         except _REFUSALS as error:
+            if _lacks_partition(error):
+                raise AwayError(reason(error)) from error
             raise RefusedError(reason(error)) from error
         except (psycopg.Error, TimeoutError, OSError) as error:
             await self.close()

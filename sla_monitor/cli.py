@@ -1,6 +1,6 @@
 """The command `sla-monitor`: one word for the whole, one for each part.
 
-Exit codes: 0 done, 1 could not be done (one line says why), 2 wrong settings or arguments.
+Exit codes: 0 done, 1 could not be done (one line says why), 2 wrong settings or arguments, 70 a defect (a traceback).
 """
 
 import argparse
@@ -8,14 +8,19 @@ import asyncio
 import logging
 import sys
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from sla_monitor import __version__, settings
+from sla_monitor.processes import end_with_parent
 from sla_monitor.settings import Settings, SettingsError, StartError
 
 log = logging.getLogger("sla_monitor")
+
+DEFECT = 70
+"""EX_SOFTWARE of sysexits.h: not 1, so that `up` can tell a crash, after which it starts a part again."""
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
@@ -34,9 +39,9 @@ def _database_url(loaded: Settings) -> str:
 
 async def _api(loaded: Settings, args: argparse.Namespace) -> None:
     from api.app import serve
-
     from sql.migrate import migrate
 
+    end_with_parent()
     url = _database_url(loaded)
     await migrate(url, loaded)
     await serve(loaded, url)
@@ -46,6 +51,7 @@ async def _prober(loaded: Settings, args: argparse.Namespace) -> None:
     from prober.run import run
     from sql.migrate import UnreachableError, migrate
 
+    end_with_parent()
     url = _database_url(loaded)
     try:
         await migrate(url, loaded)
@@ -111,11 +117,15 @@ def _arguments() -> argparse.ArgumentParser:
 
 
 async def _list_services(loaded: Settings, args: argparse.Namespace) -> None:
-    raise CommandError("not yet")
+    from sla_monitor.services import list_services
+
+    await list_services(loaded)
 
 
 async def _apply_services(loaded: Settings, args: argparse.Namespace) -> None:
-    raise CommandError("not yet")
+    from sla_monitor.services import apply_services
+
+    await apply_services(loaded, Path(args.file))
 
 
 def main() -> None:
@@ -148,9 +158,13 @@ def _run(work: Coroutine[Any, Any, None]) -> int:
         return _say(error)
     except BaseExceptionGroup as group:
         known, unknown = group.split(StartError)
-        if known is None or unknown is not None:
-            raise
-        return _say(_first(known))
+        if known is not None and unknown is None:
+            return _say(_first(known))
+        log.critical("a defect ends the program", exc_info=group)
+        return DEFECT
+    except Exception:  # the end of the program, whatever it is: told whole, with an exit code of its own
+        log.critical("a defect ends the program", exc_info=True)
+        return DEFECT
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What the demo looks at: small HTTP servers on loopback ports of their own, each with one habit, and a name nobody has.
+"""What the demo looks at: small HTTP servers on loopback ports, each with one habit, and a name nobody has.
 
 The wrong certificate lies beside this file, key included. It guards nothing, since nobody trusts it; making one at each
 start would cost a dependency of several megabytes (cryptography) or cryptography of our own.
@@ -77,9 +77,7 @@ SERVICES = (
     DemoService("demo-slow", "Slow search", "Takes longer than 800 ms now and then: degraded", slow),
     DemoService("demo-flaky", "Flaky payments", "One check in eight fails, for minutes at a time", flaky),
     DemoService("demo-failing", "Failing checkout", "Answers 500 Internal Server Error", failing),
-    DemoService(
-        "demo-wrong-certificate", "Wrong certificate", "Its certificate is for another host", healthy, tls=True
-    ),
+    DemoService("demo-wrong-certificate", "Wrong certificate", "Its certificate is another host's", healthy, tls=True),
     DemoService("demo-dead-name", "Dead name", "Its host name does not exist", None, host="forgotten-domain.invalid"),
 )
 
@@ -103,7 +101,7 @@ async def targets() -> AsyncIterator[dict[str, str]]:
                 urls[service.id] = f"http://{service.host}/health"
                 continue
             listening = await anyio.create_tcp_listener(local_host=service.host)
-            port = listening.extra(SocketAttribute.local_port)
+            port = listening.extra(SocketAttribute.local_port)  # noqa: S610 - anyio's, not Django's
             urls[service.id] = f"{'https' if service.tls else 'http'}://{service.host}:{port}/health"
             listener: Listener[AnyByteStream] = _secured(listening) if service.tls else listening
             group.start_soon(_serve, listener, service.habit)
@@ -139,7 +137,5 @@ async def _answer(stream: AnyByteStream, answer: Answer) -> None:
                 body = answer.status.encode()
                 head = f"HTTP/1.1 {answer.status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
                 await stream.send(head.encode() + body)
-            except (anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.EndOfStream, OSError):
+            except (anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError, OSError):
                 pass  # whoever asked went away, or spoke no HTTP
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                pass

@@ -40,8 +40,17 @@ def _url(settings: Settings, service_id: str) -> str | None:
     return url
 
 
+def own_address(settings: Settings) -> str:
+    """The host that our own API can be reached at from this machine."""
+    everywhere = settings.api_host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    return "127.0.0.1" if everywhere else settings.api_host
+
+
 def first_services(settings: Settings) -> list[FirstService]:
     """The five services of Verify, paused where no URL is set, and `sla-monitor`, which watches the API."""
+
+    interval_s = int(settings.check_interval.total_seconds())
+    timeout_ms = min(settings.check_timeout_ms, interval_s * 1000)
 
     def row(service_id: str, name: str, description: str, url: str | None, default_url: str) -> FirstService:
         return FirstService(
@@ -49,14 +58,14 @@ def first_services(settings: Settings) -> list[FirstService]:
             name=name,
             description=description,
             endpoint_url=url or default_url,
-            interval_seconds=int(settings.check_interval.total_seconds()),
-            timeout_ms=settings.check_timeout_ms,
-            degraded_after_ms=min(3000, settings.check_timeout_ms),
+            interval_seconds=interval_s,
+            timeout_ms=timeout_ms,
+            degraded_after_ms=min(3000, timeout_ms),
             enabled=url is not None,
         )
 
-    everywhere = settings.api_host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-    own = f"http://{'127.0.0.1' if everywhere else settings.api_host}:{settings.api_port}/health"
+    host = own_address(settings)
+    own = f"http://{f'[{host}]' if ':' in host else host}:{settings.api_port}/health"
     return [
         *(
             row(

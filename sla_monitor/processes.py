@@ -1,5 +1,6 @@
 """The API and the prober as child processes of `up` and `demo`: started, watched, restarted, stopped."""
 
+import ctypes
 import logging
 import os
 import signal
@@ -17,7 +18,11 @@ log = logging.getLogger(__name__)
 
 STOP_PATIENCE_S = 11.0
 """A child ends within 10 s of SIGTERM by itself; after this it is killed."""
-RESTART_PAUSE_S = 2.0
+RESTART_PAUSES_S = (1.0, 30.0)
+"""Before a crashed child is started again: doubled each time it dies young, up to the second number."""
+PARENT = "SLA_MONITOR_PARENT"
+"""Set for the children of `up`: its process id."""
+PR_SET_PDEATHSIG = 1
 GIVES_UP = (1, 2)
 """Exit codes of a child that has said in one line why it cannot run: no restart would help."""
 
@@ -30,12 +35,26 @@ class ChildError(StartError):
         self.exit_code = code
 
 
+def end_with_parent() -> None:
+    """In a child of `up`: SIGTERM when the parent is gone, be it by kill -9, so that no half stays behind.
+
+    prctl(2), PR_SET_PDEATHSIG; on other systems than Linux the child would live on until it is stopped by hand.
+    """
+    parent = os.environ.get(PARENT)
+    if parent is None or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(parent):  # it went before we asked
+        sys.exit(0)
+
+
 async def keep_running(part: str, environment: Mapping[str, str]) -> None:
     """Runs `sla-monitor <part>` until cancelled, and again when it crashes. Raises ChildError when it gives up.
 
     The child has a session of its own, so that Ctrl-C reaches this process only, which stops all in order.
     """
     command = [sys.executable, "-m", "sla_monitor.cli", part]
+    pause_s, longest_s = RESTART_PAUSES_S
     while True:
         started = anyio.current_time()
         async with await anyio.open_process(
@@ -43,7 +62,7 @@ async def keep_running(part: str, environment: Mapping[str, str]) -> None:
             stdin=subprocess.DEVNULL,
             stdout=None,
             stderr=None,
-            env={**os.environ, **environment},
+            env={**os.environ, **environment, PARENT: str(os.getpid())},
             start_new_session=True,
         ) as process:
             try:
@@ -54,13 +73,11 @@ async def keep_running(part: str, environment: Mapping[str, str]) -> None:
                         await _stop(process)
         if code in GIVES_UP:
             raise ChildError(part, code)
-        log.error(
-            "the %s ended with code %d after %.0f s, starting it again",
-            part,
-            code,
-            anyio.current_time() - started,
-        )
-        await anyio.sleep(RESTART_PAUSE_S)
+        lived_s = anyio.current_time() - started
+        pause_s = RESTART_PAUSES_S[0] if lived_s > longest_s else pause_s
+        log.error("the %s ended with code %d after %.0f s, starting it again in %.0f s", part, code, lived_s, pause_s)
+        await anyio.sleep(pause_s)
+        pause_s = min(longest_s, 2 * pause_s)
 
 
 async def _stop(process: Process) -> None:

@@ -99,7 +99,15 @@ def _time_zone(text: str) -> str:
 
 
 def _postgresql_url(text: str) -> str:
-    if not text.startswith(("postgresql://", "postgres://")):
+    """Judged by libpq itself. Its words are not passed on: they may quote the password."""
+    from psycopg import ProgrammingError  # here, because most commands need no database
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        usable = text.startswith(("postgresql://", "postgres://")) and bool(conninfo_to_dict(text))
+    except ProgrammingError:
+        usable = False
+    if not usable:
         raise ValueError("a URL such as postgresql://user:password@host:5432/database")
     return text
 

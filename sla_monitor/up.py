@@ -1,23 +1,29 @@
 """`sla-monitor up`: the database where none is given, the schema, the prober and the API, in one terminal."""
 
+import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import anyio
+from anyio import CancelScope
 from anyio.abc import TaskGroup
 
 from sla_monitor import __version__
-from sla_monitor.first_services import register_first_services
+from sla_monitor.first_services import own_address, register_first_services
 from sla_monitor.processes import keep_running
 from sla_monitor.settings import Settings
 from sql import connect, query
 from sql.local import local_postgresql
 from sql.migrate import migrate
 
+Step = Callable[[str], Coroutine[Any, Any, None]]
+
 FIRST_CHECK_PATIENCE_S = 90
+API_PATIENCE_S = 10
 
 
 def say(text: str) -> None:
@@ -31,38 +37,68 @@ async def database(settings: Settings, group: TaskGroup) -> AsyncIterator[tuple[
     if settings.database_url is not None:
         yield settings.database_url, "the one of DATABASE_URL"
         return
-    async with local_postgresql(settings.home) as server:
+    async with local_postgresql(settings.home / "postgresql") as server:
         group.start_soon(server.watch)
         yield server.database_url, f"our own, in {settings.home}"
 
 
 async def up(settings: Settings) -> None:
     """Runs until SIGINT or SIGTERM. Errors that a person can mend come as exceptions of one line."""
-    async with running(settings, partial(register_first_services, settings=settings)):
-        await anyio.sleep_forever()
+    await run_all(settings, prepare=partial(register_first_services, settings=settings))
 
 
-@asynccontextmanager
-async def running(settings: Settings, prepare: Callable[[str], Awaitable[None]]) -> AsyncIterator[str]:
+async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None = None) -> None:
     """Everything started, and stopped in order at the end: API and prober first, the database last.
 
-    `prepare` is given the URL of the migrated database before the parts start.
+    Both steps are given the URL of the migrated database: `prepare` before the parts start, `meanwhile` beside them.
     """
-    started = anyio.current_time()
+    started = datetime.now(UTC)
     async with anyio.create_task_group() as group:
-        group.start_soon(_cancel_on_signal, group)
+        stopped_first = [group.cancel_scope]
+        group.start_soon(_cancel_on_signal, stopped_first)
         async with database(settings, group) as (url, place):
             migrated = await migrate(url, settings)
             await prepare(url)
-            async with anyio.create_task_group() as parts:
-                environment = {"DATABASE_URL": url, "SLA_MONITOR_HOME": str(settings.home)}
-                parts.start_soon(keep_running, "api", environment)
-                parts.start_soon(keep_running, "prober", environment)
-                _introduce(settings, migrated.engine, place)
-                parts.start_soon(_tell_of_first_check, url, started)
-                yield url
-                parts.cancel_scope.cancel()
-        group.cancel_scope.cancel()
+            environment = _environment(settings, url)
+            # The prober watches the API too: it starts after it and stops before it, else each start and each stop would
+            # be an outage.
+            async with anyio.create_task_group() as serving:
+                serving.start_soon(keep_running, "api", environment)
+                async with anyio.create_task_group() as probing:
+                    stopped_first.append(probing.cancel_scope)
+                    _introduce(settings, migrated.engine, place)
+                    probing.start_soon(_probe, settings, environment)
+                    probing.start_soon(_tell_of_first_check, url, started)
+                    if meanwhile is not None:
+                        probing.start_soon(meanwhile, url)
+                serving.cancel_scope.cancel()
+            group.cancel_scope.cancel()
+
+
+async def _probe(settings: Settings, environment: Mapping[str, str]) -> None:
+    """The prober, from the moment on that the API listens; without it when that takes too long."""
+    with anyio.move_on_after(API_PATIENCE_S):
+        while not await _listens(own_address(settings), settings.api_port):  # noqa: ASYNC110 - another process
+            await anyio.sleep(0.05)
+    await keep_running("prober", environment)
+
+
+async def _listens(host: str, port: int) -> bool:
+    try:
+        async with await anyio.connect_tcp(host, port):
+            return True
+    except OSError:
+        return False
+
+
+def _environment(settings: Settings, url: str) -> dict[str, str]:
+    """What the parts must see otherwise than in our own environment: `demo` runs on settings of its own."""
+    return {
+        "DATABASE_URL": url,
+        "SLA_MONITOR_HOME": str(settings.home),
+        "SERVICES_FILE": str(settings.services_file or ""),
+        "HEARTBEAT_URL": settings.heartbeat_url or "",
+    }
 
 
 def _introduce(settings: Settings, engine: str, place: str) -> None:
@@ -75,24 +111,28 @@ def _introduce(settings: Settings, engine: str, place: str) -> None:
     say("Ctrl-C stops it.")
 
 
-async def _tell_of_first_check(url: str, started: float) -> None:
+async def _tell_of_first_check(url: str, started: datetime) -> None:
     """Says once that data flow, so that nobody has to guess."""
     with anyio.move_on_after(FIRST_CHECK_PATIENCE_S):
         async with await connect(url, application="sla-monitor up") as connection:
             while True:
-                row = await (await connection.execute(query("checks/first_stored"))).fetchone()
+                row = await (await connection.execute(query("checks/first_stored"), {"started": started})).fetchone()
                 if row is not None and row[0] is not None:
-                    say(f"The first check is stored, {anyio.current_time() - started:.1f} s after the start.")
+                    waited_s = (datetime.now(UTC) - started).total_seconds()
+                    say(f"The first check is stored, {waited_s:.1f} s after the start.")
                     return
                 await anyio.sleep(0.25)
     say(f"No check has been stored within {FIRST_CHECK_PATIENCE_S} s: are all services paused?")
 
 
-async def _cancel_on_signal(group: TaskGroup) -> None:
-    """The first signal stops everything in order; a second one ends at once."""
+async def _cancel_on_signal(scopes: list[CancelScope]) -> None:
+    """The first signal stops everything in order, beginning with the last scope; a second one ends at once."""
+    stopping = False
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            if group.cancel_scope.cancel_called:
-                sys.exit(130)
+        async for number in signals:
+            if stopping:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            stopping = True
             say("Stopping …")
-            group.cancel_scope.cancel()
+            scopes[-1].cancel()

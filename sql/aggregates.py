@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 async def refresh(connection: AsyncConnection[TupleRow]) -> bool:
-    """Recomputes what late rows have touched, then materialises what has ended since the last call.
+    """Materialises what has ended since the last call, then recomputes what late rows have touched.
 
     One process at a time; another's turn, or TimescaleDB refreshing the same range at this moment, means False: the
     ranges stay noted and the next call finds them. The connection must be in autocommit mode, since a refresh commits.
@@ -21,12 +21,12 @@ async def refresh(connection: AsyncConnection[TupleRow]) -> bool:
     if row is None or not row[0]:
         return False
     try:
+        await connection.execute("CALL advance_aggregates()")
         spans = await (await connection.execute(query("aggregates/touched"))).fetchall()
         for low, high, _ in spans:
             await connection.execute("CALL refresh_aggregates(%s, %s)", (low, high))
         if spans:
             await connection.execute(query("aggregates/forget_touched"), {"ids": spans[0][2]})
-        await connection.execute("CALL advance_aggregates()")
     except (psycopg.errors.LockNotAvailable, psycopg.errors.ObjectInUse) as error:
         log.info("aggregates are being refreshed elsewhere, trying again later: %s", error.diag.message_primary)
         return False

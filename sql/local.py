@@ -130,6 +130,20 @@ async def local_postgresql(
         yield server
 
 
+def running_url(folder: Path) -> str | None:
+    """The URL of the server that another process runs on `folder`, or None. It holds the password: never log it."""
+    try:
+        sockets = (folder / "data" / "postmaster.pid").read_text().splitlines()[4]
+        password = (folder / "password").read_text()
+    except (OSError, IndexError):
+        return None
+    return _url(password, sockets)
+
+
+def _url(password: str, sockets: Path | str) -> str:
+    return f"postgresql://{ROLE}:{password}@/{DATABASE}?host={quote(str(sockets), safe='')}&port={PORT}"
+
+
 async def _open(
     stack: AsyncExitStack, folder: Path, bin_folder: Path | None, extra_settings: Mapping[str, str]
 ) -> LocalPostgres:
@@ -249,8 +263,7 @@ def _start(site: Site, sockets: Path, password: str, extra_settings: Mapping[str
         process = site.start(command, writing)
     finally:
         os.close(writing)
-    url = f"postgresql://{ROLE}:{password}@/{DATABASE}?host={quote(str(sockets), safe='')}&port={PORT}"
-    return LocalPostgres(url, site.log, process, log_keeper)
+    return LocalPostgres(_url(password, sockets), site.log, process, log_keeper)
 
 
 async def _ready(server: LocalPostgres) -> None:

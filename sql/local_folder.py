@@ -27,13 +27,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from sla_monitor.settings import StartError
+
 MAX_SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path holds 108 with its final NUL
 SHORT_SOCKET_PREFIX = "sla-monitor-"
 SHORT_SOCKET_PARENT = Path("/tmp")  # noqa: S108  # not TMPDIR: that may be long too, or closed to the server's user
 PORT = 5432  # a part of the socket's name; nothing listens on TCP
 
 
-class LocalPostgresError(Exception):
+class LocalPostgresError(StartError):
     """The local PostgreSQL cannot run; the first line of the text says why and what would help."""
 
 

@@ -39,6 +39,11 @@ class MigrationError(StartError):
 class UnreachableError(MigrationError):
     """The database does not answer; it may later."""
 
+    @classmethod
+    def of(cls, error: psycopg.OperationalError) -> "UnreachableError":
+        reason = str(error).strip().splitlines()[0]  # libpq's next lines only guess at what may be wrong
+        return cls(f"cannot reach the database ({reason}): check DATABASE_URL")
+
 
 @dataclass(frozen=True)
 class Part:
@@ -175,8 +180,7 @@ async def migrate(database_url: str, settings: Settings) -> Migrated:
     try:
         connection = await connect(database_url, application="sla-monitor migrate")
     except psycopg.OperationalError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise UnreachableError(f"cannot reach the database ({reason}): check DATABASE_URL") from error
+        raise UnreachableError.of(error) from error
     async with connection:
         try:
             await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'".encode())
@@ -189,6 +193,6 @@ async def migrate(database_url: str, settings: Settings) -> Migrated:
             raise MigrationError(f"another process has been migrating for {LOCK_TIMEOUT}: try again later") from error
         except psycopg.errors.InsufficientPrivilege as error:
             raise MigrationError(f"the database user lacks a right: {error.diag.message_primary}") from error
-    for name in applied:
-        log.info("applied %s", name)
+    if applied:
+        log.info("the schema is brought up to date: %d parts applied, on %s", len(applied), engine)
     return Migrated(engine, applied)

@@ -259,7 +259,7 @@ class Servers:
                 what = f"PostgreSQL {server.version}{extension}: {len(server.tests)} tests"
             lines.append(f"{name} ({engine.source}): {what}")
         if "timescaledb" not in self.engines:
-            lines.append("timescaledb: NOT TESTED; no TEST_DATABASE_URL, local TimescaleDB Community or Docker used")
+            lines.append("timescaledb: NOT TESTED (none found, or left out by SLA_MONITOR_TEST_ENGINES)")
         return lines
 
 

@@ -1,10 +1,21 @@
+-- The start of the local hour. Not date_trunc: Australia/Lord_Howe turns its clocks by half an hour, and the hour cut in two
+-- that this makes twice a year would begin before the end of the one before it. As time_bucket of TimescaleDB, it is longer or
+-- shorter instead, and the hours cover the time without overlap. Where an hour comes twice, these are two hours.
+CREATE OR REPLACE FUNCTION local_hour(moment timestamptz, zone text) RETURNS timestamptz
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE
+        WHEN date_trunc('hour', moment AT TIME ZONE zone) AT TIME ZONE zone <= moment
+            THEN date_trunc('hour', moment AT TIME ZONE zone) AT TIME ZONE zone
+        ELSE date_trunc('hour', moment, zone)
+    END;
+
 -- Hours of the reporting time zone. The open hour is computed from checks_15m when it is read.
 CREATE TABLE materialized_checks_hourly (LIKE materialized_checks_15m INCLUDING ALL);
 
 CREATE FUNCTION compute_checks_hourly(low timestamptz, high timestamptz) RETURNS SETOF materialized_checks_hourly
     LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT date_trunc('hour', bucket, {time_zone}) AS bucket,
+    SELECT local_hour(bucket, {time_zone}) AS bucket,
            service_id,
            location,
            sum(checks)::bigint           AS checks,
@@ -26,9 +37,9 @@ END;
 
 -- Nothing in a new installation; all of the past when the reporting time zone has changed.
 INSERT INTO materialized_checks_hourly
-SELECT * FROM compute_checks_hourly('-infinity', date_trunc('hour', aggregates_watermark(), {time_zone}));
+SELECT * FROM compute_checks_hourly('-infinity', local_hour(aggregates_watermark(), {time_zone}));
 
 CREATE VIEW checks_hourly AS
 SELECT * FROM materialized_checks_hourly
 UNION ALL
-SELECT * FROM compute_checks_hourly(date_trunc('hour', aggregates_watermark(), {time_zone}), 'infinity');
+SELECT * FROM compute_checks_hourly(local_hour(aggregates_watermark(), {time_zone}), 'infinity');

@@ -23,15 +23,16 @@ BEGIN
     DELETE FROM materialized_latency_15m WHERE bucket >= first AND bucket < finish;
     INSERT INTO materialized_latency_15m SELECT * FROM compute_latency_15m(first, finish);
 
-    first  := date_trunc('hour', low, zone);
-    finish := least(date_trunc('hour', high, zone) + interval '1 hour', date_trunc('hour', edge, zone));
+    -- Both ends are ends of buckets, which are not of one length when clocks are turned.
+    first  := local_hour(low, zone);
+    finish := least(local_hour(local_hour(high, zone) + interval '2 hours', zone), local_hour(edge, zone));
     DELETE FROM materialized_checks_hourly WHERE bucket >= first AND bucket < finish;
     INSERT INTO materialized_checks_hourly SELECT * FROM compute_checks_hourly(first, finish);
     DELETE FROM materialized_latency_hourly WHERE bucket >= first AND bucket < finish;
     INSERT INTO materialized_latency_hourly SELECT * FROM compute_latency_hourly(first, finish);
 
-    first  := date_trunc('day', low, zone);
-    finish := least(date_trunc('day', date_trunc('day', high, zone) + interval '36 hours', zone), date_trunc('day', edge, zone));
+    first  := local_day(low, zone);
+    finish := least(local_day(local_day(high, zone) + interval '36 hours', zone), local_day(edge, zone));
     DELETE FROM materialized_checks_daily WHERE bucket >= first AND bucket < finish;
     INSERT INTO materialized_checks_daily SELECT * FROM compute_checks_daily(first, finish);
     DELETE FROM materialized_latency_daily WHERE bucket >= first AND bucket < finish;
@@ -72,6 +73,8 @@ DECLARE
     week      timestamptz;
     partition text;
 BEGIN
+    -- One at a time: a migration and the housekeeping may both be at it.
+    PERFORM pg_advisory_xact_lock(hashtextextended('sla-monitor partitions', 0));
     FOR week IN SELECT generate_series(oldest, now() + interval '28 days', interval '7 days', 'UTC') LOOP
         partition := 'checks_' || to_char(week AT TIME ZONE 'UTC', 'YYYYMMDD');
         IF to_regclass(partition) IS NULL THEN

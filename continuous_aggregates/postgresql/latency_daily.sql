@@ -4,7 +4,7 @@ CREATE TABLE materialized_latency_daily (LIKE materialized_latency_15m INCLUDING
 CREATE FUNCTION compute_latency_daily(low timestamptz, high timestamptz) RETURNS SETOF materialized_latency_daily
     LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT date_trunc('day', bucket, {time_zone}) AS bucket,
+    SELECT local_day(bucket, {time_zone}) AS bucket,
            service_id,
            location,
            bin,
@@ -16,9 +16,9 @@ END;
 
 -- Nothing in a new installation; all of the past when the reporting time zone has changed.
 INSERT INTO materialized_latency_daily
-SELECT * FROM compute_latency_daily('-infinity', date_trunc('day', aggregates_watermark(), {time_zone}));
+SELECT * FROM compute_latency_daily('-infinity', local_day(aggregates_watermark(), {time_zone}));
 
 CREATE VIEW latency_daily AS
 SELECT * FROM materialized_latency_daily
 UNION ALL
-SELECT * FROM compute_latency_daily(date_trunc('day', aggregates_watermark(), {time_zone}), 'infinity');
+SELECT * FROM compute_latency_daily(local_day(aggregates_watermark(), {time_zone}), 'infinity');

@@ -4,7 +4,7 @@ CREATE TABLE materialized_latency_hourly (LIKE materialized_latency_15m INCLUDIN
 CREATE FUNCTION compute_latency_hourly(low timestamptz, high timestamptz) RETURNS SETOF materialized_latency_hourly
     LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT date_trunc('hour', bucket, {time_zone}) AS bucket,
+    SELECT local_hour(bucket, {time_zone}) AS bucket,
            service_id,
            location,
            bin,
@@ -16,9 +16,9 @@ END;
 
 -- Nothing in a new installation; all of the past when the reporting time zone has changed.
 INSERT INTO materialized_latency_hourly
-SELECT * FROM compute_latency_hourly('-infinity', date_trunc('hour', aggregates_watermark(), {time_zone}));
+SELECT * FROM compute_latency_hourly('-infinity', local_hour(aggregates_watermark(), {time_zone}));
 
 CREATE VIEW latency_hourly AS
 SELECT * FROM materialized_latency_hourly
 UNION ALL
-SELECT * FROM compute_latency_hourly(date_trunc('hour', aggregates_watermark(), {time_zone}), 'infinity');
+SELECT * FROM compute_latency_hourly(local_hour(aggregates_watermark(), {time_zone}), 'infinity');

@@ -1,3 +1,11 @@
+-- How far hours and days are materialised, see advance_aggregates; what comes after is computed when it is read.
+CREATE TABLE aggregates_state (
+    only_row    boolean     PRIMARY KEY DEFAULT true CHECK (only_row),
+    advanced_to timestamptz NOT NULL
+);
+
+INSERT INTO aggregates_state (advanced_to) VALUES ('-infinity');
+
 -- Hours of the reporting time zone.
 CREATE MATERIALIZED VIEW checks_hourly
 WITH (timescaledb.continuous, timescaledb.materialized_only = false, timescaledb.create_group_indexes = false) AS

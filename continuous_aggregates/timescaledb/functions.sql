@@ -6,46 +6,69 @@ CREATE OR REPLACE FUNCTION aggregates_watermark() RETURNS timestamptz
             FROM _timescaledb_catalog.continuous_agg
             WHERE user_view_name = 'checks_15m' AND user_view_schema = current_schema());
 
--- Recomputes every aggregate from `low` to `high`, each level in a transaction of its own (a refresh cannot run inside one).
--- Never past the last whole bucket: a refresh of the open bucket would hide the rows that are still to come. And the first
--- level never before the retention: a refresh over dropped chunks would erase the figures that were computed from them.
+-- The start of the bucket of an aggregate of one level that a moment lies in.
+CREATE OR REPLACE FUNCTION aggregate_bucket(level text, moment timestamptz) RETURNS timestamptz
+    LANGUAGE sql STABLE
+    RETURN CASE level
+        WHEN '15m'    THEN time_bucket('15 minutes', moment)
+        WHEN 'hourly' THEN time_bucket('1 hour', moment, reporting_time_zone())
+        WHEN 'daily'  THEN time_bucket('1 day', moment, reporting_time_zone())
+    END;
+
+-- Recomputes every aggregate from `low` to `high`, each in a transaction of its own (a refresh cannot run inside one).
+-- Never past the last bucket that ended a quarter of an hour ago: a refresh of a later one would hide rows that are still to
+-- come. And the first level never before the retention: a refresh over dropped chunks would erase the figures that were
+-- computed from them.
+--
+-- Hours and days are forced. Left to itself a refresh recomputes what TimescaleDB has noted as changed, and from buckets with
+-- a time zone it leaves out the last one when the noted range ends at its first moment, as it does whenever the late rows lie
+-- in the first quarter of an hour or the first hour of a day; then it forgets the note (timescale/timescaledb#10296).
 CREATE OR REPLACE PROCEDURE refresh_aggregates(low timestamptz, high timestamptz)
     LANGUAGE plpgsql AS
 $$
 DECLARE
-    zone   CONSTANT text := (SELECT time_zone FROM installation);
     oldest CONSTANT timestamptz := now() - (SELECT retention FROM installation) + interval '1 day';
+    closed CONSTANT timestamptz := now() - interval '15 minutes';
     level  text;
-    unit   text;
+    name   text;
     first  timestamptz;
     finish timestamptz;
 BEGIN
-    FOREACH unit IN ARRAY ARRAY['15m', 'hourly', 'daily'] LOOP
-        FOREACH level IN ARRAY ARRAY['checks_', 'latency_'] LOOP
-            CASE unit
-                WHEN '15m' THEN
-                    first  := time_bucket('15 minutes', greatest(low, oldest));
-                    finish := least(time_bucket('15 minutes', high) + interval '15 minutes',
-                                    time_bucket('15 minutes', now()));
-                WHEN 'hourly' THEN
-                    first  := date_trunc('hour', low, zone);
-                    finish := least(date_trunc('hour', high, zone) + interval '1 hour', date_trunc('hour', now(), zone));
-                ELSE
-                    first  := date_trunc('day', low, zone);
-                    finish := least(date_trunc('day', (date_trunc('day', high, zone) + interval '36 hours'), zone),
-                                    date_trunc('day', now(), zone));
-            END CASE;
-            IF first < finish THEN
-                CALL refresh_continuous_aggregate(level || unit, first, finish);
-                COMMIT;
-            END IF;
+    FOREACH level IN ARRAY ARRAY['15m', 'hourly', 'daily'] LOOP
+        first := aggregate_bucket(level, CASE level WHEN '15m' THEN greatest(low, oldest) ELSE low END);
+        -- The end of the bucket of `high`. Two hours and 36 hours, since clocks may be turned in between.
+        finish := aggregate_bucket(level, aggregate_bucket(level, high)
+            + CASE level WHEN '15m' THEN interval '15 minutes' WHEN 'hourly' THEN interval '2 hours' ELSE interval '36 hours' END);
+        finish := least(finish, aggregate_bucket(level, closed));
+        CONTINUE WHEN first >= finish;
+        FOREACH name IN ARRAY ARRAY['checks_', 'latency_'] LOOP
+            CALL refresh_continuous_aggregate(name || level, first, finish, force => level <> '15m');
+            COMMIT;
         END LOOP;
     END LOOP;
 END
 $$;
 
+-- Materialises the quarters of an hour, hours and days that have ended since the last call. Called by the prober's
+-- housekeeping; until then they are computed when they are read. The policies of the first level do its part of the work also
+-- where no prober runs; hours and days have none, see refresh_aggregates.
+CREATE OR REPLACE PROCEDURE advance_aggregates()
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    closed CONSTANT timestamptz := aggregate_bucket('15m', now() - interval '15 minutes');
+    edge   timestamptz := (SELECT advanced_to FROM aggregates_state);
+BEGIN
+    IF edge >= closed THEN
+        RETURN;
+    END IF;
+    IF edge = '-infinity' THEN
+        edge := least((SELECT min(bucket) FROM checks_15m), closed);
+    END IF;
+    CALL refresh_aggregates(edge, closed);
+    UPDATE aggregates_state SET advanced_to = closed;
+END
+$$;
+
 -- Nothing to do: TimescaleDB creates chunks when they are written and drops them by policy.
 CREATE OR REPLACE PROCEDURE keep_partitions() LANGUAGE plpgsql AS $$ BEGIN END $$;
-
--- Nothing to do: the refresh policies advance the aggregates.
-CREATE OR REPLACE PROCEDURE advance_aggregates() LANGUAGE plpgsql AS $$ BEGIN END $$;

@@ -59,7 +59,8 @@ BEGIN
         UNION ALL
         SELECT service_id, least(replaced_at, dies_at), -1, -(severity = 'mo')::int, -(severity = 'po')::int, NULL, NULL
         FROM lives
-        WHERE least(replaced_at, dies_at) <= now()
+        -- Replaced also by a check that is a little ahead of this server's clock.
+        WHERE replaced_at IS NOT NULL OR dies_at <= now()
     ), moments AS (
         SELECT service_id, at,
                sum(sum(alive))   OVER timeline AS alive,
@@ -122,10 +123,11 @@ BEGIN
                       WHERE d.service_id = outages.service_id AND d.started_at = outages.started_at);
 
     -- Closing comes before opening: at most one outage of a service is open at any moment.
-    UPDATE outages SET ended_at = d.ended_at
+    UPDATE outages SET ended_at = d.ended_at, error_type = d.error_type, error_message = d.error_message
     FROM derived_outages AS d
     WHERE d.service_id = outages.service_id AND d.started_at = outages.started_at
-      AND outages.ended_at IS DISTINCT FROM d.ended_at;
+      AND (outages.ended_at, outages.error_type, outages.error_message)
+          IS DISTINCT FROM (d.ended_at, d.error_type, d.error_message);
 
     INSERT INTO outages
     SELECT * FROM derived_outages
@@ -136,7 +138,7 @@ BEGIN
     SET state = present.state,
         since = present.since
     FROM (
-        SELECT DISTINCT ON (service_id) service_id, state,
+        SELECT DISTINCT ON (service_id) service_id, state, run,
                min(at) OVER (PARTITION BY service_id, run) AS since
         FROM (
             SELECT service_id, at, state,
@@ -151,7 +153,8 @@ BEGIN
     ) AS present
     JOIN services ON services.id = present.service_id
     WHERE service_states.service_id = present.service_id
-      AND service_states.state <> present.state
+      -- Where it began before this timeline does, what is known of its beginning stays.
+      AND (service_states.state <> present.state OR (run > 1 AND service_states.since <> present.since))
       AND services.enabled;
 END
 $$;

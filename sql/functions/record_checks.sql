@@ -11,6 +11,7 @@ DECLARE
     oldest      timestamptz;
     edge        timestamptz;
     careful     boolean := false;
+    several     CONSTANT boolean := (SELECT count(*) > 1 FROM locations);
     service_ids text[];
     lows        timestamptz[];
     late        tstzmultirange;
@@ -18,8 +19,9 @@ DECLARE
 BEGIN
     PERFORM lock_recording();
     SELECT time_zone, now() - retention + interval '1 day' INTO zone, oldest FROM installation;
-    -- What is older than a day may lie before the reach of the next regular refresh.
-    edge := greatest(aggregates_watermark(), now() - interval '1 day');
+    -- What is older than this may have been materialised, or be so before this transaction commits: buckets are when they
+    -- ended fifteen minutes ago.
+    edge := greatest(aggregates_watermark(), now() - interval '10 minutes');
 
     -- Rows newer than the latest known one are new: a plain INSERT takes half the time of ON CONFLICT. Should that ever not
     -- hold (rows that came into checks by another way), the batch is taken again, every row with care.
@@ -69,13 +71,16 @@ BEGIN
                        lag(severity::severity, 1, known_severity) OVER run AS previous,
                        max(severity::severity) OVER (PARTITION BY service_id, location, (scheduled_at AT TIME ZONE zone)::date)
                                                                          AS worst_of_day,
+                       lag(scheduled_at, 1, known_at) OVER run           AS previous_at,
+                       lag(scheduled_at + check_lifetime(interval_seconds), 1, known_dies_at) OVER run < now() AS gone,
                        lag(scheduled_at) OVER run = scheduled_at         AS repeated,
                        lead(scheduled_at) OVER run IS NULL               AS newest,
                        NOT careful AND coalesce(scheduled_at > known_at, false) AS fresh
                 FROM incoming
                 LEFT JOIN (
                     SELECT service_id, location, scheduled_at AS known_at, severity AS known_severity, day AS known_day,
-                           day_worst AS known_worst, latest_checks.expired
+                           day_worst AS known_worst, latest_checks.expired,
+                           scheduled_at + check_lifetime(latest_checks.interval_seconds) AS known_dies_at
                     FROM latest_checks
                 ) AS latest USING (service_id, location)
                 WHERE reason IS NULL
@@ -114,10 +119,14 @@ BEGIN
                 FROM newest
                 WHERE known_at IS NULL
             ), news AS (
-                -- Nothing is derived for a check that says what the one before it said.
-                SELECT service_id, scheduled_at
+                -- Nothing is derived for a check that says what the one before it said, as long as that one still speaks.
+                -- When it does not, a state may have been derived without it: this check brings its service back, and
+                -- where several locations vote it may change the vote of the time between the two.
+                SELECT service_id, CASE WHEN gone AND several THEN previous_at ELSE scheduled_at END AS scheduled_at
                 FROM sequence
-                WHERE fresh AND repeated IS NOT TRUE AND (severity <> previous OR expired)
+                WHERE fresh AND repeated IS NOT TRUE
+                  AND (severity <> previous OR expired
+                       OR gone AND (several OR scheduled_at + check_lifetime(interval_seconds) >= now()))
                 UNION ALL
                 SELECT service_id, scheduled_at FROM insert_others
             ), spans AS (

@@ -20,7 +20,7 @@ LEFT JOIN LATERAL (
     SELECT *
     FROM latest_checks
     WHERE latest_checks.service_id = services.id
-    ORDER BY scheduled_at DESC
+    ORDER BY scheduled_at DESC, severity DESC, location
     LIMIT 1
 ) AS latest ON true;
 

@@ -10,7 +10,7 @@ SELECT hashtextextended(service_id, (day - date '2000-01-01')) AS id,
           AND checks.scheduled_at >= service_days.starts_at
           AND checks.scheduled_at < (service_days.day + 1)::timestamp AT TIME ZONE reporting_time_zone()
           AND NOT checks.success
-        ORDER BY checks.scheduled_at DESC
+        ORDER BY checks.scheduled_at DESC, checks.location
         LIMIT 1)                                              AS error_message,
        starts_at                                              AS created_at,
        uptime_percent(down_seconds, covered_seconds)          AS uptime

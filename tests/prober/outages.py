@@ -23,6 +23,7 @@ class Line:
         self.refusing = False
         self.lose_next_commit = False
         self.commits_lost = 0
+        self.connections = 0
         self._swallow = False
         self.url = ""
 
@@ -62,6 +63,7 @@ class Line:
         if self.refusing:
             writer.transport.abort()
             return
+        self.connections += 1
         socket = Path(self._target_host) / f".s.PGSQL.{self._target_port}"
         if self._target_host.startswith("/"):
             up_reader, up_writer = await asyncio.open_unix_connection(socket)

@@ -1,0 +1,159 @@
+"""Response times of one service over any window: how many, how fast, percentiles, and a series of points.
+
+The step decides what is read. Below 15 minutes it is the raw checks, in a window of at most 48 hours and exactly as
+asked for. From 15 minutes, an hour or a day on it is the aggregate of that width, and the window is widened to whole
+buckets. Percentiles come from logarithmic bins there (within 2 %), and are exact over raw checks.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Router, get
+from litestar.datastructures import State
+from litestar.params import FromPath, QueryParameter
+
+from api import database
+from api.answers import Cacheable
+from api.errors import FieldProblem, invalid, responses
+from api.service_fields import ServiceName
+from api.status import iso
+from api.uptime import public_service
+
+ANSWERS = (Cacheable("/api/response-times/", frozenset({"checks", "services"}), frozenset({"from", "to", "step"})),)
+MOST_POINTS = 1500
+AIMED_POINTS = 200
+QUARTER_S, HOUR_S, DAY_S = 900, 3600, 86400
+LONGEST_RAW_S = 48 * HOUR_S
+FIRST = datetime(2000, 1, 1, tzinfo=UTC)
+LAST = datetime(2100, 1, 1, tzinfo=UTC)
+STEPS_S = (60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 7 * 86400, 30 * 86400)
+Tier = Literal["raw", "quarter_hours", "hours", "days"]
+
+
+class Point(msgspec.Struct):
+    """`count` checks were made in the step that begins at `time`, `errors` of them failed; the rest is milliseconds
+    of the good ones, null where there is none."""
+
+    time: str
+    count: int
+    errors: int
+    avg: float | None
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class ResponseTimes(msgspec.Struct):
+    """The whole window first, then its points; steps without a check have none."""
+
+    service: ServiceName
+    from_: str = msgspec.field(name="from")
+    to: str
+    count: int
+    errors: int
+    avg: float | None
+    min: float | None
+    max: float | None
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    series: list[Point]
+
+
+class PointRow(msgspec.Struct):
+    """A point, or the whole window where `time` is None; `low` and `high` are the window as it was read."""
+
+    time: datetime | None
+    low: datetime
+    high: datetime
+    checks: int
+    errors: int
+    avg: float | None
+    min: float | None
+    max: float | None
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+def default_step(window_s: float) -> int:
+    """The least of the usual steps that makes no more than some 200 points, and that its window may have."""
+    usable = STEPS_S if window_s <= LONGEST_RAW_S else [step for step in STEPS_S if step >= QUARTER_S]
+    return next((step for step in usable if window_s / step <= AIMED_POINTS), DAY_S * 365)
+
+
+def tier(step: int, window_s: float) -> Tier:
+    """What a step is read from; raises ApiError where that would be too much or cannot be."""
+    if window_s / step > MOST_POINTS:
+        raise invalid(FieldProblem("step", f"makes more than {MOST_POINTS} points; take a longer one"))
+    if step < QUARTER_S:
+        if window_s > LONGEST_RAW_S:
+            raise invalid(FieldProblem("step", "below 900 it serves windows of at most 48 hours"))
+        return "raw"
+    if step % QUARTER_S:
+        raise invalid(FieldProblem("step", "from 900 on it must be a multiple of 900"))
+    if step % HOUR_S:
+        return "quarter_hours"
+    return "hours" if step % DAY_S else "days"
+
+
+def window(from_: datetime | None, to: datetime | None, now: datetime) -> tuple[datetime, datetime]:
+    """The window asked for; the last 24 hours by default, to the whole second."""
+    for name, moment in (("from", from_), ("to", to)):
+        if moment is not None and moment.tzinfo is None:
+            raise invalid(FieldProblem(name, "needs a zone, such as 2026-11-23T14:00:00Z"))
+        if moment is not None and not FIRST <= moment <= LAST:
+            raise invalid(FieldProblem(name, f"a time from {FIRST.year} to {LAST.year}"))
+    end = to or now.replace(microsecond=0) + timedelta(seconds=1)
+    start = from_ or end - timedelta(days=1)
+    if start >= end:
+        raise invalid(FieldProblem("from", "must be before to"))
+    return start, end
+
+
+@get(
+    "/response-times/{service_id:str}",
+    summary="Response times and percentiles of a service",
+    tags=["status"],
+    responses=responses(400, 404, 503),
+)
+async def response_times(
+    state: State,
+    service_id: FromPath[str],
+    from_: Annotated[datetime | None, QueryParameter(name="from")] = None,
+    to: Annotated[datetime | None, QueryParameter()] = None,
+    step: Annotated[int | None, QueryParameter(ge=1, le=366 * DAY_S)] = None,
+) -> ResponseTimes:
+    """`from` and `to` are ISO times with a zone (`+` written as %2B), `step` is in seconds; the answer tells the window
+    that was read, which is wider than asked for where buckets are whole."""
+    start, end = window(from_, to, datetime.now(UTC))
+    window_s = (end - start).total_seconds()
+    step = step or default_step(window_s)
+    statement = f"response_times/{tier(step, window_s)}"
+    service = await public_service(state.pool, service_id)
+    rows = await database.rows(
+        state.pool, statement, PointRow, service_id=service.id, start=start, end=end, step=timedelta(seconds=step)
+    )
+    total = rows[0]
+    return ResponseTimes(
+        service=service,
+        from_=iso(total.low),
+        to=iso(total.high),
+        count=total.checks,
+        errors=total.errors,
+        avg=total.avg,
+        min=total.min,
+        max=total.max,
+        p50=total.p50,
+        p95=total.p95,
+        p99=total.p99,
+        series=[
+            Point(iso(row.time), row.checks, row.errors, row.avg, row.p50, row.p95, row.p99)
+            for row in rows[1:]
+            if row.time is not None
+        ],
+    )
+
+
+router = Router("/api", route_handlers=[response_times])

@@ -1,0 +1,67 @@
+"""How much is measured: the sizes of a whole run, of a fuller one and of the smoke test."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Sizes and durations; the defaults keep a whole run on two cores below ten minutes."""
+
+    rounds: int = 5
+    probe_rounds: int = 3
+    probe_seconds: float = 6.0
+    http_services: int = 2000
+    tls_services: int = 400
+    punctual_services: int = 10_000
+    punctual_seconds: float = 61.0
+    ingest_rounds: int = 20
+    ingest_services: int = 1000
+    ingest_small: int = 50
+    trd_services: int = 200
+    trd_rows_of_today: int = 720
+    storage_services: int = 100
+    read_services: int = 1000
+    read_checks_an_hour: int = 4
+    read_days: int = 90
+    api_services: int = 50
+    api_seconds: float = 2.0
+    changes: int = 20
+    sockets: int = 5000
+    events: int = 15
+    starts: int = 3
+
+
+FULL = Scale(
+    probe_rounds=5,
+    probe_seconds=15.0,
+    punctual_seconds=181.0,
+    ingest_rounds=50,
+    storage_services=500,
+    read_checks_an_hour=6,
+    api_seconds=5.0,
+    events=40,
+)
+
+TINY = Scale(
+    rounds=1,
+    probe_rounds=1,
+    probe_seconds=1.0,
+    http_services=20,
+    tls_services=10,
+    punctual_services=20,
+    punctual_seconds=2.0,
+    ingest_rounds=2,
+    ingest_services=20,
+    ingest_small=5,
+    trd_services=5,
+    trd_rows_of_today=20,
+    storage_services=2,
+    read_services=5,
+    read_checks_an_hour=2,
+    api_services=3,
+    api_seconds=0.2,
+    changes=2,
+    sockets=20,
+    events=2,
+    starts=1,
+)

@@ -1,0 +1,74 @@
+"""The requirements document's own way to record a check (its metricsCollector), statement for statement.
+
+Each statement is a transaction of its own, as its ORM sends them; checks run side by side on as many connections as
+that ORM opens on two cores. Statistics are computed anew in the client from all of today's response times, each time.
+"""
+
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from statistics import fmean
+
+import anyio
+from psycopg.sql import SQL, Literal
+
+from bench.databases import Connection, Database
+from bench.run import query
+
+CONNECTIONS = 5
+_WORSE = {"o": 0, "po": 1, "mo": 2, "nd": 3}
+
+
+class MetricsCollector:
+    """Records good checks, one after the other on each connection."""
+
+    def __init__(self, connections: list[Connection], services: int) -> None:
+        self.connections = connections
+        self._services = services
+        self._next = 0
+
+    async def checks_per_second(self, count: int) -> float:
+        """The rate over `count` checks of services in turn."""
+        waiting = deque(f"service-{1 + (self._next + n) % self._services}" for n in range(count))
+        self._next += count
+
+        async def work(connection: Connection) -> None:
+            while waiting:
+                await _record(connection, waiting.popleft(), 120)
+
+        began = time.perf_counter()
+        async with anyio.create_task_group() as group:
+            for connection in self.connections:
+                group.start_soon(work, connection)
+        return count / (time.perf_counter() - began)
+
+
+@asynccontextmanager
+async def collector(database: Database, services: int, rows_of_today: int) -> AsyncIterator[MetricsCollector]:
+    """With `rows_of_today` response times of each service already there."""
+    async with AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(await database.connect()) for _ in range(CONNECTIONS)]
+        values = {"services": Literal(services), "rows_of_today": Literal(rows_of_today)}
+        await connections[0].execute(SQL(query("trd_tables")).format(**values))
+        yield MetricsCollector(connections, services)
+
+
+async def _record(connection: Connection, service: str, ms: int) -> None:
+    now = datetime.now(UTC)
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    values = {"service": service, "ms": ms, "time": now, "date": today}
+    await connection.execute(query("trd_log"), values)
+    await connection.execute(query("trd_response_time"), values)
+    found = await (await connection.execute(query("trd_find_uptime"), values)).fetchone()
+    if found is None:
+        await connection.execute(query("trd_create_uptime"), values)
+    else:
+        status = found[3] if _WORSE[found[3]] >= _WORSE["o"] else "o"
+        await connection.execute(query("trd_update_uptime"), {**values, "status": status})
+    await connection.execute(query("trd_count_call"), values)
+    rows = await (await connection.execute(query("trd_times_of_today"), values)).fetchall()
+    times = [row[0] for row in rows]
+    stats = {"average": round(fmean(times)), "longest": max(times), "shortest": min(times)}
+    await connection.execute(query("trd_store_stats"), {**values, **stats})

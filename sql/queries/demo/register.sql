@@ -1,0 +1,5 @@
+-- The services of the demo, looked at every ten seconds, so that life shows.
+INSERT INTO services (id, name, description, endpoint_url, interval_seconds, timeout_ms, degraded_after_ms, group_name, tags,
+                      demo)
+SELECT id, name, description, endpoint_url, 10, 5000, 800, 'Demo', '{demo}', true
+FROM jsonb_to_recordset(%(services)s) AS given (id text, name text, description text, endpoint_url text)

@@ -1,0 +1,4 @@
+-- What is watched, for a person at a terminal.
+SELECT id, name, endpoint_url, CASE WHEN enabled THEN 'yes' ELSE 'no' END AS enabled
+FROM services
+ORDER BY id

@@ -1,0 +1,141 @@
+"""A real API on a real port, and the means to make things happen in its database."""
+
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import anyio
+import httpx
+import msgspec
+import psycopg
+import pytest
+
+import sql
+from api.app import serve
+from sla_monitor.settings import Settings
+
+PATIENCE_S = 20.0
+
+
+class Api:
+    """One API process of the test: its address, a client for it, and its settings."""
+
+    def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
+        self.settings = settings
+        self.http = http
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://127.0.0.1:{self.settings.api_port}/ws"
+
+    async def get(self, path: str, **options: Any) -> Any:
+        """The JSON of a 200."""
+        answer = await self.http.get(path, **options)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def ready(self) -> None:
+        await until(lambda: self._is_ready())
+
+    async def _is_ready(self) -> bool:
+        try:
+            return (await self.http.get("/ready")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+StartApi = Callable[..., AbstractAsyncContextManager[Api]]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def until(condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> None:
+    """Returns when the (async) condition holds; fails after `patience_s`."""
+    with anyio.fail_after(patience_s):
+        while not await condition():  # noqa: ASYNC110  # what is waited for lies in another process or database
+            await anyio.sleep(0.01)
+
+
+@asynccontextmanager
+async def running_api(database_url: str, *, ready: bool = True, **overrides: Any) -> AsyncIterator[Api]:
+    """Serves until the block ends, then checks that it stops in time."""
+    settings = msgspec.structs.replace(Settings(), api_port=free_port(), **overrides)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(serve, settings, database_url)
+        base_url = f"http://127.0.0.1:{settings.api_port}"
+        async with httpx.AsyncClient(base_url=base_url, timeout=20, trust_env=False) as http:
+            api = Api(settings, http)
+            if ready:
+                await api.ready()
+            yield api
+        tasks.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def api(database: str) -> AsyncIterator[Api]:
+    async with running_api(database, client_urls=("http://front.example",)) as running:
+        yield running
+
+
+@pytest.fixture
+async def db(database: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """A connection of an analyst, in autocommit mode."""
+    connection = await sql.connect(database, application="analyst")
+    async with connection:
+        yield connection
+
+
+async def add_service(db: psycopg.AsyncConnection[Any], service_id: str, **columns: Any) -> None:
+    values = {"name": service_id.title(), "endpoint_url": "http://127.0.0.1:9/health", "public": True} | columns
+    names = ", ".join(values)
+    marks = ", ".join(["%s"] * len(values))
+    statement = f"INSERT INTO services (id, {names}) VALUES (%s, {marks})"
+    await db.execute(statement.encode(), [service_id, *values.values()])
+    await db.execute("INSERT INTO locations (id, name) VALUES ('local', 'Local') ON CONFLICT DO NOTHING")
+
+
+class Check(msgspec.Struct):
+    """One check to be recorded; `ms` None is a failure."""
+
+    service: str
+    at: datetime
+    ms: float | None = 100.0
+    slow: bool = False
+    interval_s: int = 60
+
+
+async def record(db: psycopg.AsyncConnection[Any], checks: Sequence[Check]) -> None:
+    """Writes checks as the prober does: one transaction, through record_checks()."""
+    async with db.transaction():
+        await db.execute(sql.query("checks/incoming"))
+        for check in checks:
+            severity = "mo" if check.ms is None else "po" if check.slow else "o"
+            await db.execute(
+                "INSERT INTO incoming_checks (service_id, location, scheduled_at, finished_at, interval_seconds, "
+                "status_code, success, severity, total_ms, attempts, error_type) "
+                "VALUES (%s, 'local', %s, %s, %s, %s, %s, %s, %s, 1, %s)",
+                [
+                    check.service,
+                    check.at,
+                    check.at + timedelta(milliseconds=check.ms or 1),
+                    check.interval_s,
+                    200 if check.ms is not None else 500,
+                    check.ms is not None,
+                    severity,
+                    check.ms or 5.0,
+                    None if check.ms is not None else "http_error",
+                ],
+            )
+        counted = await (await db.execute("SELECT stored, duplicates, parked FROM record_checks()")).fetchone()
+    assert counted == (len(checks), 0, 0)
+
+
+def now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

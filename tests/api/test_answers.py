@@ -1,0 +1,229 @@
+"""Answers from memory: as fast as bytes can be sent, never older than the event that ends them."""
+
+from time import monotonic
+from typing import Any
+
+import anyio
+import psycopg
+
+from api.answers import MAX_ENTRIES, Answers, Cacheable, Change
+from api.edge import Origins
+from api.metrics import Metrics
+from tests.api.conftest import Api, Check, add_service, now, record, running_api, until
+from tests.api.relay import relay_before
+
+Db = psycopg.AsyncConnection[Any]
+EVERY_CHANGE: frozenset[Change] = frozenset({"checks", "event", "services"})
+
+
+class Slow:
+    """An application whose answers can be held back; it counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.body = b"first"
+        self.status = 200
+        self.go = anyio.Event()
+        self.go.set()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.asked += 1
+        body, status = self.body, self.status
+        await self.go.wait()
+        headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+async def ask(app: Any, path: str = "/a", query: bytes = b"", **headers: str) -> tuple[int, dict[str, str], bytes]:
+    told: list[Any] = []
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    async def receive() -> Any:
+        await anyio.sleep_forever()
+
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    await app({"type": "http", "method": "GET", "path": path, "query_string": query, "headers": raw}, receive, send)
+    return told[0]["status"], {name.decode(): value.decode() for name, value in told[0]["headers"]}, told[1]["body"]
+
+
+def cache(app: Any, *routes: Cacheable) -> Answers:
+    return Answers(app, routes or [Cacheable("/a", EVERY_CHANGE, frozenset({"x", "y"}))], Origins(()), Metrics())
+
+
+async def test_what_is_asked_at_once_is_computed_once() -> None:
+    slow = Slow()
+    slow.go = anyio.Event()
+    answers = cache(slow)
+    sources: list[str] = []
+
+    async def one() -> None:
+        sources.append((await ask(answers))[1]["x-cache"])
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(50):
+            tasks.start_soon(one)
+        await anyio.wait_all_tasks_blocked()
+        slow.go.set()
+    assert (slow.asked, set(sources)) == (1, {"MISS"})
+    assert (await ask(answers))[1]["x-cache"] == "HIT"
+
+
+async def test_an_answer_from_before_an_event_is_never_kept_after_it() -> None:
+    slow = Slow()
+    slow.go = anyio.Event()
+    answers = cache(slow)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, answers)
+        await anyio.wait_all_tasks_blocked()
+        answers.forget("event")
+        slow.body = b"second"
+        later: list[bytes] = []
+
+        async def asked_after_the_event() -> None:
+            later.append((await ask(answers))[2])
+
+        tasks.start_soon(asked_after_the_event)
+        await anyio.wait_all_tasks_blocked()
+        slow.go.set()
+    assert (slow.asked, later) == (2, [b"second"])
+    assert (await ask(answers))[2] == b"second"
+
+
+async def test_who_is_cancelled_leaves_the_work_to_the_next() -> None:
+    slow = Slow()
+    slow.go = anyio.Event()
+    answers = cache(slow)
+    got: list[bytes] = []
+
+    async def patient() -> None:
+        got.append((await ask(answers))[2])
+
+    async with anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as impatient:
+            impatient.start_soon(ask, answers)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(patient)
+            await anyio.wait_all_tasks_blocked()
+            impatient.cancel_scope.cancel()
+        slow.go.set()
+    assert got == [b"first"]
+
+
+async def test_only_what_a_route_reads_makes_another_answer() -> None:
+    slow = Slow()
+    answers = cache(slow)
+    for query in (b"", b"_=17", b"utm_source=x"):
+        await ask(answers, query=query)
+    assert slow.asked == 1
+    for query in (b"x=1&y=2", b"y=2&x=1&z=9", b"y=2&x=%31"):
+        await ask(answers, query=query)
+    assert slow.asked == 2
+
+
+async def test_changes_end_what_they_touch_only() -> None:
+    slow = Slow()
+    names = Cacheable("/names", frozenset({"services"}))
+    answers = cache(slow, names, Cacheable("/figures", EVERY_CHANGE))
+    for path in ("/names", "/figures"):
+        await ask(answers, path)
+    answers.forget("checks")
+    assert [(await ask(answers, path))[1]["x-cache"] for path in ("/names", "/figures")] == ["HIT", "MISS"]
+    answers.forget("services")
+    assert [(await ask(answers, path))[1]["x-cache"] for path in ("/names", "/figures")] == ["MISS", "MISS"]
+
+
+async def test_memory_is_bounded() -> None:
+    slow = Slow()
+    answers = cache(slow, Cacheable("/many/", EVERY_CHANGE))
+    for number in range(MAX_ENTRIES + 10):
+        await ask(answers, f"/many/{number}")
+    assert (await ask(answers, f"/many/{MAX_ENTRIES}"))[1]["x-cache"] == "HIT"
+    assert (await ask(answers, "/many/0"))[1]["x-cache"] == "MISS"
+    assert len(answers._kept) == MAX_ENTRIES
+
+
+async def test_errors_are_given_but_not_kept() -> None:
+    slow = Slow()
+    slow.status, slow.body = 404, b"nothing"
+    answers = cache(slow)
+    for _ in range(2):
+        assert (await ask(answers))[0] == 404
+    assert slow.asked == 2
+
+
+async def test_over_http_hit_miss_and_not_modified(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    path = "/api/system-status"
+
+    async def heard() -> bool:
+        return len((await api.get(path))["services"]) == 1
+
+    await until(heard)
+    await api.get(path)
+    first = await api.http.get(path)
+    assert first.headers["x-cache"] == "HIT"
+    assert first.headers["cache-control"] == "no-cache"
+    etag = first.headers["etag"]
+    for asked in (etag, f'"other", W/{etag}', "*"):
+        same = await api.http.get(path, headers={"if-none-match": asked})
+        assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", etag)
+    assert (await api.http.get(path, headers={"if-none-match": '"other"'})).status_code == 200
+    await record(db, [Check("shop", now())])
+
+    async def changed() -> bool:
+        return (await api.http.get(path, headers={"if-none-match": etag})).status_code == 200
+
+    started = monotonic()
+    await until(changed)
+    assert monotonic() - started < 1
+    assert (await api.http.get(path)).headers["etag"] != etag
+
+
+async def test_the_last_snapshot_is_served_while_the_database_is_away(database: str, db: Db) -> None:
+    await add_service(db, "shop")
+    async with relay_before(database) as relay, running_api(relay.url) as api:
+        before = await api.http.get("/api/system-status")
+        relay.cut()
+
+        async def stale() -> bool:
+            return (await api.http.get("/api/system-status")).headers["x-cache"] == "STALE"
+
+        await until(stale)
+        answer = await api.http.get("/api/system-status")
+        assert (answer.status_code, answer.content) == (200, before.content)
+        assert int(answer.headers["age"]) >= 0
+        started = monotonic()
+        for _ in range(20):
+            assert (await api.http.get("/api/system-status")).headers["x-cache"] == "STALE"
+        assert monotonic() - started < 5
+        never_asked = await api.http.get("/api/uptime/shop")
+        assert (never_asked.status_code, never_asked.json()["code"]) == (503, "SERVER_ERROR")
+        assert int(never_asked.headers["retry-after"]) > 0
+        assert (await api.http.get("/health")).status_code == 200
+        ready = await api.http.get("/ready")
+        assert ready.status_code == 503
+        assert {problem["field"] for problem in ready.json()["details"]} == {"database", "feed"}
+
+        await db.execute("UPDATE services SET name = 'Renamed'")
+        relay.restore()
+        await api.ready()
+
+        async def renamed() -> bool:
+            answer = await api.http.get("/api/system-status")
+            return answer.headers["x-cache"] != "STALE" and answer.json()["services"][0]["name"] == "Renamed"
+
+        await until(renamed)
+
+
+async def test_killed_connections_cost_nobody_an_answer(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    for _ in range(3):
+        await db.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        assert (await api.http.get("/api/services?details=true")).status_code == 200
+        assert (await api.http.patch("/api/services/shop", json={"name": "X"})).status_code == 200

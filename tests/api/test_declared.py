@@ -1,0 +1,97 @@
+"""services.toml: all or nothing, again and again, and never a history lost."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from api.declared import DeclarationError, apply, read
+from sla_monitor.settings import Settings
+from sql import open_pool
+from tests.api.conftest import add_service, running_api, until
+
+Db = psycopg.AsyncConnection[Any]
+SHOP = '[[service]]\nid = "shop"\nname = "Shop"\nendpointUrl = "https://shop.example/"\n'
+PAY = SHOP.replace("shop", "pay").replace("Shop", "Pay") + 'tags = ["eu"]\nexpectedStatusCodes = [200, 204]\n'
+
+
+async def services(db: Db) -> dict[str, tuple[Any, ...]]:
+    cursor = await db.execute("SELECT id, name, enabled, declared_in FROM services ORDER BY id")
+    return {row[0]: row[1:] for row in await cursor.fetchall()}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("[[service]", ["line 1"]),
+        ('[[service]]\nid = "shop"\n', ["'shop'", "name"]),
+        (SHOP + "intervalSeconds = 0\n", ["'shop'", "intervalSeconds"]),
+        (SHOP + "interval_seconds = 60\n", ["'shop'", "interval_seconds"]),
+        (SHOP + "timeoutMs = 1000\ndegradedAfterMs = 2000\n", ["'shop'", "degradedAfterMs"]),
+        (SHOP + SHOP, ["'shop'", "twice"]),
+        (SHOP.replace("https", "ftp"), ["'shop'", "endpointUrl"]),
+        ("[[service]]\nname = 'x'\nendpointUrl = 'http://x/'\n", ["number 1", "id"]),
+        ("service = 5\n", ["[[service]]"]),
+        ("[other]\n", ["[[service]]"]),
+    ],
+)
+def test_a_mistake_is_one_line_with_file_service_and_field(tmp_path: Path, text: str, names: list[str]) -> None:
+    path = tmp_path / "services.toml"
+    path.write_text(text)
+    with pytest.raises(DeclarationError) as refused:
+        read(path, Settings())
+    line = str(refused.value)
+    assert "\n" not in line
+    assert all(name in line for name in [*names, str(path)]), line
+
+
+async def test_a_file_is_applied_again_and_again(database: str, db: Db, tmp_path: Path) -> None:
+    path = tmp_path / "services.toml"
+    await add_service(db, "rest", name="Made over REST")
+    async with open_pool(database, application="test") as pool:
+        path.write_text(SHOP + PAY)
+        assert await apply(path, Settings(), pool) == [("pay", "applied"), ("shop", "applied")]
+        assert await apply(path, Settings(), pool) == []
+        path.write_text(SHOP.replace('"Shop"', '"Store"'))
+        assert await apply(path, Settings(), pool) == [("pay", "released"), ("shop", "applied")]
+        assert await services(db) == {
+            "pay": ("Pay", False, None),
+            "rest": ("Made over REST", True, None),
+            "shop": ("Store", True, "services.toml"),
+        }
+        path.write_text(SHOP + PAY + "intervalSeconds = 0\n")
+        with pytest.raises(DeclarationError):
+            await apply(path, Settings(), pool)
+        path.write_text(SHOP.replace("shop", "rest") + PAY)
+        await apply(path, Settings(), pool)
+        assert await services(db) == {
+            "pay": ("Pay", True, "services.toml"),
+            "rest": ("Shop", True, "services.toml"),
+            "shop": ("Store", False, None),
+        }
+
+
+async def test_the_api_follows_the_file(
+    database: str, db: Db, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "services.toml"
+    path.write_text(SHOP)
+    async with running_api(database, services_file=path) as api:
+
+        async def named(*names: str) -> bool:
+            listed = await api.get("/api/services")
+            return [service["name"] for service in listed["services"][1:]] == list(names)
+
+        await until(lambda: named("Shop"))
+        with caplog.at_level(logging.ERROR):
+            path.write_text("[[broken")
+
+            async def complained() -> bool:
+                return "services.toml" in caplog.text
+
+            await until(complained)
+        assert await named("Shop")
+        path.write_text(SHOP + PAY)
+        await until(lambda: named("Pay", "Shop"))

@@ -1,0 +1,55 @@
+"""The description of the API, and the page that shows it without the internet."""
+
+import re
+
+from tests.api.conftest import Api
+
+
+async def test_the_page_loads_nothing_from_elsewhere(api: Api) -> None:
+    page = await api.http.get("/docs")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "http:" not in page.text
+    assert "https:" not in page.text
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    for path in loaded:
+        if path == "data:,":
+            continue
+        asset = await api.http.get(path)
+        assert asset.status_code == 200, path
+        assert asset.headers["x-content-type-options"] == "nosniff"
+    style = (await api.http.get("/docs/swagger-ui.css")).text
+    assert not re.search(r"url\(['\"]?(?:https?:)?//", style)
+    assert "@import" not in style
+    script = (await api.http.get("/docs/docs.js")).text
+    assert "validatorUrl: null" in script
+    assert "http" not in script.replace("/openapi.json", "")
+
+
+async def test_assets_are_not_sent_twice(api: Api) -> None:
+    first = await api.http.get("/docs/swagger-ui-bundle.js")
+    again = await api.http.get("/docs/swagger-ui-bundle.js", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert (await api.http.get("/docs/../app.py")).status_code == 404
+    assert (await api.http.get("/docs/%2e%2e%2fapp.py")).status_code == 404
+
+
+async def test_every_route_is_described_with_its_errors(api: Api) -> None:
+    described = await api.get("/openapi.json")
+    assert described["openapi"].startswith("3.1")
+    paths = described["paths"]
+    assert {
+        *("/api/system-status", "/api/system/status", "/api/services", "/api/system/services"),
+        *("/api/services/{service_id}", "/api/uptime/{service_id}", "/api/response-times/{service_id}"),
+        *("/health", "/ready", "/metrics"),
+    } == set(paths)
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            for status, answer in operation["responses"].items():
+                if int(status) >= 400:
+                    schema = answer["content"]["application/json"]["schema"]
+                    assert schema == {"$ref": "#/components/schemas/ErrorBody"}, (path, method, status)
+    assert described["components"]["schemas"]["Service"]["properties"]["intervalSeconds"]["maximum"] == 86400
+    assert "example" in str(paths["/api/services"]["post"]["requestBody"])

@@ -1,0 +1,125 @@
+"""One error shape for everything, and nothing of our insides in it."""
+
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from tests.api.conftest import Api
+
+Db = psycopg.AsyncConnection[Any]
+DEEP = b"[" * 100_000
+JSON = {"content-type": "application/json"}
+
+
+def assert_error(answer: httpx.Response, status: int, code: str) -> Any:
+    assert answer.status_code == status, answer.text
+    body = answer.json()
+    assert set(body) <= {"error", "code", "details"}
+    assert body["code"] == code
+    assert isinstance(body["error"], str)
+    for inside in ("Traceback", "SELECT", "INSERT", "psycopg", ".py", "/work", "/tmp"):
+        assert inside not in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    return body
+
+
+REFUSALS = [
+    ("GET", "/", 404, "NOT_FOUND"),
+    ("GET", "/api/nope", 404, "NOT_FOUND"),
+    ("GET", "/api/uptime/", 404, "NOT_FOUND"),
+    ("GET", "/api/uptime/NOT-A-SLUG", 404, "NOT_FOUND"),
+    ("GET", "/api/uptime/%ff%00", 404, "NOT_FOUND"),
+    ("GET", "/api/uptime/a%3Fb", 404, "NOT_FOUND"),
+    ("GET", "/api/services/" + "x" * 5000, 404, "NOT_FOUND"),
+    ("DELETE", "/api/services/nope", 404, "NOT_FOUND"),
+    ("POST", "/api/system-status", 405, "VALIDATION_ERROR"),
+    ("PUT", "/api/services", 405, "VALIDATION_ERROR"),
+    ("GET", "/api/uptime/shop?months=0", 400, "VALIDATION_ERROR"),
+    ("GET", "/api/uptime/shop?months=25", 400, "VALIDATION_ERROR"),
+    ("GET", "/api/uptime/shop?months=" + "9" * 400, 400, "VALIDATION_ERROR"),
+    ("GET", "/api/uptime/shop?months=%ff", 400, "VALIDATION_ERROR"),
+    ("GET", "/api/uptime/shop?startDate=2026-02-30", 400, "VALIDATION_ERROR"),
+    ("GET", "/api/uptime/shop?startDate=9999-12-31", 400, "VALIDATION_ERROR"),
+    ("GET", "/api/services?details=perhaps", 400, "VALIDATION_ERROR"),
+]
+
+
+async def test_every_refusal_has_the_same_shape(api: Api) -> None:
+    for method, path, status, code in REFUSALS:
+        body = assert_error(await api.http.request(method, path), status, code)
+        if status == 400:
+            assert body["details"][0]["field"] in ("months", "startDate", "details")
+
+
+NOT_JSON = [
+    b"",
+    b"[",
+    b"null",
+    b"[]",
+    b"\xff\xfe",
+    b'{"name": "\xff"}',
+    b'{"name": "\\ud800"}',
+    b'{"intervalSeconds": NaN}',
+    b'{"intervalSeconds": Infinity}',
+    b'{"intervalSeconds": 1e999}',
+    DEEP,
+    b'{"tags": ' + DEEP,
+    b'{"unknown": ' + DEEP + b"]" * 100_000 + b"}",
+]
+
+
+async def test_a_body_that_is_not_json_is_the_clients_mistake(api: Api) -> None:
+    for body in NOT_JSON:
+        answer = await api.http.post("/api/services", content=body, headers=JSON)
+        assert assert_error(answer, 400, "VALIDATION_ERROR")["details"][0]["field"] == "body"
+
+
+async def test_too_large_and_not_json_are_told_apart(api: Api) -> None:
+    large = await api.http.post("/api/services", content=b" " * 300_000, headers=JSON)
+    assert_error(large, 413, "VALIDATION_ERROR")
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        answer = await api.http.post("/api/services", content=b"{}", headers={"content-type": kind})
+        assert_error(answer, 415, "VALIDATION_ERROR")
+
+
+async def test_a_fault_of_ours_tells_the_client_only_that(api: Api, db: Db, caplog: pytest.LogCaptureFixture) -> None:
+    await db.execute("ALTER TABLE services RENAME COLUMN name TO renamed")
+    answer = await api.http.get("/api/services")
+    assert_error(answer, 500, "SERVER_ERROR")
+    assert any("failed: UndefinedColumn" in record.message for record in caplog.records)
+    known = await api.http.get("/api/services/shop")
+    assert_error(known, 500, "SERVER_ERROR")
+    assert known.headers["x-request-id"] in caplog.text
+
+
+async def test_pages_of_others_may_not_change_anything(api: Api) -> None:
+    for origin, allowed in (("http://evil.example", False), ("null", False), ("http://front.example", True)):
+        answer = await api.http.delete("/api/services/nope", headers={"origin": origin})
+        assert_error(answer, *((404, "NOT_FOUND") if allowed else (403, "FORBIDDEN")))
+
+
+async def test_cors_is_for_the_configured_front_ends_only(api: Api) -> None:
+    ask = {"access-control-request-method": "PATCH", "access-control-request-headers": "content-type"}
+    ours = await api.http.options("/api/services/x", headers={"origin": "http://front.example", **ask})
+    assert (ours.status_code, ours.headers["access-control-allow-origin"]) == (204, "http://front.example")
+    assert "PATCH" in ours.headers["access-control-allow-methods"]
+    evil = await api.http.options("/api/services/x", headers={"origin": "http://evil.example", **ask})
+    assert "access-control-allow-origin" not in evil.headers
+    for path in ("/api/system-status", "/api/nope", "/api/services?details=true"):
+        for _ in range(2):  # computed, then from memory
+            answer = await api.http.get(path, headers={"origin": "http://front.example"})
+            assert answer.headers["access-control-allow-origin"] == "http://front.example"
+            stranger = await api.http.get(path, headers={"origin": "http://evil.example"})
+            assert "access-control-allow-origin" not in stranger.headers
+            assert stranger.headers["vary"] == "Origin"
+
+
+async def test_head_is_answered_as_get_without_a_body(api: Api) -> None:
+    for path in ("/health", "/api/system-status", "/api/system-status", "/api/services?details=true"):
+        answer = await api.http.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert int(answer.headers["content-length"]) > 0

@@ -1,0 +1,157 @@
+"""From COMMIT to every client of every process: at once, in order, once, whatever happens to connections."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from time import monotonic
+from typing import Any
+
+import anyio
+import msgspec
+import psycopg
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.api.conftest import Api, Check, add_service, now, record, running_api, until
+from tests.api.relay import relay_before
+
+Db = psycopg.AsyncConnection[Any]
+STATES = ("operational", "degraded", "outage", "unknown", "maintenance")
+
+
+@asynccontextmanager
+async def joined(api: Api, query: str = "?rooms=system-status,uptime") -> AsyncIterator[ClientConnection]:
+    """A socket that has heard `joined` for each room of its query."""
+    async with connect(api.ws_url + query) as socket:
+        assert (await frame(socket))["event"] == "hello"
+        for _ in query.partition("rooms=")[2].split(","):
+            assert (await frame(socket))["event"] == "joined"
+        yield socket
+
+
+async def frame(socket: ClientConnection, patience_s: float = 20.0) -> Any:
+    with anyio.fail_after(patience_s):
+        return msgspec.json.decode(await socket.recv())
+
+
+async def set_state(db: Db, service: str, state: str) -> None:
+    await db.execute("UPDATE service_states SET state = %s, since = now() WHERE service_id = %s", [state, service])
+
+
+async def test_an_analysts_update_reaches_every_client_of_two_processes_once_in_order(database: str, db: Db) -> None:
+    await add_service(db, "shop")
+    told = [STATES[n % 5] for n in range(25)]
+    async with (
+        running_api(database) as first,
+        running_api(database) as second,
+        joined(first) as one,
+        joined(first) as two,
+        joined(second) as three,
+    ):
+        for state in told:
+            await set_state(db, "shop", state)
+        heard = [[await frame(socket) for _ in told] for socket in (one, two, three)]
+    assert heard[0] == heard[1] == heard[2]
+    assert [event["data"]["status"] for event in heard[0]] == told
+    assert {event["event"] for event in heard[0]} == {"status-update"}
+    assert set(heard[0][0]["data"]) == {"serviceId", "status", "timestamp"}
+    seqs = [event["seq"] for event in heard[0]]
+    assert seqs == sorted(set(seqs))
+
+
+async def test_a_changed_name_reaches_the_answers_of_two_processes(database: str, db: Db) -> None:
+    await add_service(db, "shop")
+    async with running_api(database) as first, running_api(database) as second:
+        for api in (first, second):
+            await api.get("/api/services")
+        await db.execute("UPDATE services SET name = 'Renamed'")
+        for api in (first, second):
+
+            async def renamed(api: Api = api) -> bool:
+                return bool((await api.get("/api/services"))["services"][1]["name"] == "Renamed")
+
+            await until(renamed)
+
+
+async def test_who_asks_because_of_a_frame_gets_the_new_answer(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    async with joined(api) as socket:
+        delays = []
+        for number in range(20):
+            await api.get("/api/system-status")
+            state = STATES[number % 5]
+            started = monotonic()
+            await set_state(db, "shop", state)
+            assert (await frame(socket))["data"]["status"] == state
+            assert (await api.get("/api/system-status"))["services"][0]["status"] == state
+            delays.append(monotonic() - started)
+    assert sorted(delays)[len(delays) // 2] < 0.25
+
+
+async def test_recorded_checks_reach_both_rooms(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    await add_service(db, "private", public=False)
+    at = now() - timedelta(minutes=1)
+    async with joined(api) as socket:
+        await record(db, [Check("shop", at, ms=None), Check("private", at, ms=None)])
+        events = [await frame(socket) for _ in range(2)]
+        by_name = {event["event"]: event["data"] for event in events}
+        assert by_name["status-update"]["serviceId"] == by_name["uptime-updated"]["serviceId"] == "shop"
+        assert by_name["uptime-updated"] == {"serviceId": "shop", "date": at.date().isoformat(), "status": "mo"}
+        await set_state(db, "private", "degraded")
+        await set_state(db, "shop", "maintenance")
+        assert (await frame(socket))["data"]["serviceId"] == "shop"
+
+
+async def test_a_listener_that_is_killed_heals_and_loses_nothing(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    async with joined(api) as socket:
+        for number in range(12):
+            if number % 4 == 1:
+                await db.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                    "AND application_name = 'sla-monitor api feed'"
+                )
+            await set_state(db, "shop", STATES[number % 5])
+        assert [(await frame(socket))["data"]["status"] for _ in range(12)] == [STATES[n % 5] for n in range(12)]
+        await api.ready()
+
+
+async def test_a_connection_that_falls_silent_is_noticed(database: str, db: Db) -> None:
+    await add_service(db, "shop")
+    async with relay_before(database) as relay, running_api(relay.url) as api, joined(api) as socket:
+        relay.silence()
+        await set_state(db, "shop", "outage")
+
+        async def noticed() -> bool:
+            answer = await api.http.get("/ready")
+            return "feed" in [problem["field"] for problem in answer.json().get("details", [])]
+
+        await until(noticed, 30)
+        relay.cut()
+        await set_state(db, "shop", "operational")
+        relay.restore()
+        assert [(await frame(socket, 30))["data"]["status"] for _ in range(2)] == ["outage", "operational"]
+
+
+async def test_a_service_whose_checks_stopped_becomes_unknown(api: Api, db: Db) -> None:
+    await add_service(db, "shop", interval_seconds=1, timeout_ms=1000, degraded_after_ms=500)
+    await record(db, [Check("shop", now() - timedelta(seconds=61), interval_s=1)])
+    async with joined(api, "?rooms=system-status") as socket:
+        states = []
+        while "unknown" not in states:
+            states.append((await frame(socket))["data"]["status"])
+    assert (await api.get("/api/system-status"))["services"][0]["status"] == "unknown"
+
+
+async def test_the_metrics_tell_of_the_feed(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    async with joined(api) as socket:
+        await set_state(db, "shop", "outage")
+        seq = (await frame(socket))["seq"]
+        text = (await api.http.get("/metrics")).text
+    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert float(values["sla_monitor_event_seq"]) == seq
+    assert float(values["sla_monitor_feed_alive"]) == 1
+    assert float(values["sla_monitor_sockets"]) == 1
+    assert 0 <= float(values["sla_monitor_feed_lag_seconds"]) < 5
+    assert 'sla_monitor_requests_total{method="GET",route="/ready",status="200"}' in values

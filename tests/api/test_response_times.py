@@ -1,0 +1,112 @@
+"""Figures over any window: from raw checks, quarter hours, hours and days, the same within what bins allow."""
+
+import random
+import statistics
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import psycopg
+import pytest
+
+from api.errors import ApiError
+from api.response_times import MOST_POINTS, default_step, tier, window
+from tests.api.conftest import Api, Check, add_service, record
+
+Db = psycopg.AsyncConnection[Any]
+DAY_S = 86400
+
+
+@pytest.mark.parametrize(
+    ("window_s", "step"),
+    [
+        (60, 60),
+        (3600, 60),
+        (DAY_S, 600),
+        (2 * DAY_S, 900),
+        (3 * DAY_S, 1800),
+        (90 * DAY_S, DAY_S / 2),
+        (3650 * DAY_S, 30 * DAY_S),
+    ],
+)
+def test_the_default_step_makes_a_readable_number_of_points(window_s: float, step: int) -> None:
+    assert default_step(window_s) == step
+    assert window_s / step <= MOST_POINTS
+    tier(default_step(window_s), window_s)
+
+
+@pytest.mark.parametrize(
+    ("step", "read"), [(60, "raw"), (900, "quarter_hours"), (2700, "quarter_hours"), (7200, "hours"), (DAY_S, "days")]
+)
+def test_the_step_decides_what_is_read(step: int, read: str) -> None:
+    assert tier(step, DAY_S) == read
+
+
+@pytest.mark.parametrize(("step", "window_s"), [(1, DAY_S), (1000, DAY_S), (600, 3 * DAY_S), (900, 90 * DAY_S)])
+def test_a_step_that_asks_too_much_is_refused_by_name(step: int, window_s: float) -> None:
+    with pytest.raises(ApiError) as refused:
+        tier(step, window_s)
+    assert refused.value.details[0].field == "step"
+
+
+def test_a_window_ends_after_it_begins() -> None:
+    noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    assert window(None, None, noon)[1] - window(None, None, noon)[0] == timedelta(days=1)
+    with pytest.raises(ApiError):
+        window(noon, noon, noon)
+
+
+async def test_every_tier_tells_the_same_within_two_percent(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    chance = random.Random(5)
+    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    times = [chance.lognormvariate(5, 0.6) for _ in range(600)]
+    checks = [Check("shop", start + timedelta(minutes=2 * n), ms=ms) for n, ms in enumerate(times)]
+    checks += [Check("shop", start + timedelta(minutes=2 * n + 1), ms=None) for n in range(30)]
+    await record(db, checks)
+
+    exact = statistics.quantiles(times, n=100, method="inclusive")
+    for step in (600, 900, 3600, DAY_S):
+        query = urlencode({"from": start.isoformat(), "to": (start + timedelta(days=1)).isoformat(), "step": step})
+        answer = await api.get(f"/api/response-times/shop?{query}")
+        assert list(answer) == [
+            *("service", "from", "to", "count", "errors", "avg", "min", "max", "p50", "p95", "p99", "series")
+        ]
+        assert (answer["count"], answer["errors"]) == (630, 30), step
+        assert answer["service"] == {"id": "shop", "name": "Shop"}
+        assert answer["from"] == start.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        assert answer["avg"] == pytest.approx(statistics.fmean(times), rel=0.001)
+        assert answer["min"] == pytest.approx(min(times), abs=0.07)
+        assert answer["max"] == pytest.approx(max(times), abs=0.07)
+        for name, share in (("p50", 50), ("p95", 95), ("p99", 99)):
+            assert answer[name] == pytest.approx(exact[share - 1], rel=0.02), (step, name)
+        assert sum(point["count"] for point in answer["series"]) == 630
+        assert sum(point["errors"] for point in answer["series"]) == 30
+        assert list(answer["series"][0]) == ["time", "count", "errors", "avg", "p50", "p95", "p99"]
+        moments = [datetime.fromisoformat(point["time"]) for point in answer["series"]]
+        assert moments == sorted(moments)
+        assert all((moment - start) % timedelta(seconds=step) == timedelta() for moment in moments)
+
+
+async def test_a_window_without_checks_has_no_figures(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    for step in (60, 900, 3600, DAY_S):
+        answer = await api.get(f"/api/response-times/shop?step={step}")
+        assert (answer["count"], answer["avg"], answer["p95"], answer["series"]) == (0, None, None, [])
+
+
+async def test_a_bad_window_is_a_400_that_names_the_field(api: Api) -> None:
+    for query, field in (
+        ("from=2026-01-01T00:00:00", "from"),
+        ("from=yesterday", "from"),
+        ("to=1999-01-01T00:00:00Z", "to"),
+        ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "from"),
+        ("step=0", "step"),
+        ("step=" + "9" * 400, "step"),
+        ("step=NaN", "step"),
+        ("step=1", "step"),
+    ):
+        answer = await api.http.get(f"/api/response-times/shop?{query}")
+        assert answer.status_code == 400
+        assert answer.json()["code"] == "VALIDATION_ERROR"
+        assert answer.json()["details"][0]["field"] == field

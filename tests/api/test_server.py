@@ -1,0 +1,107 @@
+"""The process: its port, its signals, and connections that never finish what they say."""
+
+import os
+import signal
+import subprocess
+import sys
+from time import monotonic
+
+import anyio
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from api import server
+from api.app import serve
+from api.server import PortError
+from sla_monitor.settings import Settings
+from tests.api.conftest import Api, free_port, running_api, until
+
+
+async def test_a_port_that_is_taken_is_one_line(api: Api) -> None:
+    with pytest.raises(PortError) as refused:
+        await serve(api.settings, "postgresql://nowhere.invalid/x")
+    line = str(refused.value)
+    assert f"PORT={api.settings.api_port}" in line
+    assert "\n" not in line
+
+
+async def test_a_request_that_never_arrives_is_cut(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "ARRIVAL_DEADLINE_S", 0.3)
+    for said in (
+        b"",
+        b"GET / HTTP/1.1\r\nX: ",
+        b"POST /api/services HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+    ):
+        async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
+            await stream.send(said) if said else None
+            with anyio.fail_after(5), pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+                while True:
+                    await stream.receive()
+    async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
+        await stream.send(b"\x16\x03\x01 not http\r\n\r\n")
+        assert b'"code":"VALIDATION_ERROR"' in await stream.receive()
+
+
+async def test_an_api_without_a_database_lives_and_says_that_it_is_not_ready() -> None:
+    async with running_api(f"postgresql://127.0.0.1:{free_port()}/none", ready=False) as api:
+
+        async def lives() -> bool:
+            try:
+                return (await api.http.get("/health")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        await until(lives)
+        assert (await api.http.get("/ready")).status_code == 503
+        assert (await api.http.get("/api/system-status")).status_code == 503
+
+
+def run_api(database_url: str, port: int) -> subprocess.Popen[bytes]:
+    code = (
+        "import asyncio, uvloop; from api.app import serve; from sla_monitor.settings import load\n"
+        "s = load(); asyncio.Runner(loop_factory=uvloop.new_event_loop).run(serve(s, s.database_url))"
+    )
+    environment = os.environ | {"DATABASE_URL": database_url, "PORT": str(port)}
+    return subprocess.Popen([sys.executable, "-c", code], env=environment)
+
+
+async def test_a_signal_ends_it_in_order_and_within_ten_seconds(database: str) -> None:
+    port = free_port()
+    process = run_api(database, port)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+            api = Api(Settings(), http)
+            await api.ready()
+            async with connect(f"ws://127.0.0.1:{port}/ws") as socket:
+                await socket.recv()
+                started = monotonic()
+                process.send_signal(signal.SIGTERM)
+                with pytest.raises(ConnectionClosed) as closed:
+                    await socket.recv()
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == 1012
+        assert await anyio.to_thread.run_sync(process.wait) == 0
+        assert monotonic() - started < 10
+    finally:
+        process.kill()
+
+
+async def test_a_second_signal_ends_it_at_once(database: str) -> None:
+    port = free_port()
+    process = run_api(database, port)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+            await Api(Settings(), http).ready()
+            async with await anyio.connect_tcp("127.0.0.1", port) as slow:
+                await slow.send(b"POST /api/services HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+                await http.get("/health")
+                process.send_signal(signal.SIGTERM)
+                with anyio.fail_after(5):
+                    while process.poll() is None:
+                        process.send_signal(signal.SIGTERM)
+                        await anyio.sleep(0.05)
+        assert process.returncode == -signal.SIGTERM
+    finally:
+        process.kill()

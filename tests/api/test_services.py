@@ -1,0 +1,283 @@
+"""Administering services over REST: what is accepted, what is refused by name, what is stored."""
+
+import random
+import string
+from typing import Any
+
+import msgspec
+import psycopg
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.errors import FieldProblem
+from api.service_fields import NewService, Service, complete, problems
+from sla_monitor.settings import Settings
+from tests.api.conftest import Api
+
+Db = psycopg.AsyncConnection[Any]
+SHOP = {"id": "shop", "name": "Shop", "endpointUrl": "https://shop.example/health"}
+DEFAULTS: dict[str, Any] = {
+    "description": None,
+    "type": "http",
+    "method": "GET",
+    "headers": {},
+    "body": None,
+    "expectedStatusCodes": [200],
+    "keyword": None,
+    "keywordAbsent": None,
+    "jsonPath": None,
+    "jsonValue": None,
+    "intervalSeconds": 60,
+    "timeoutMs": 7000,
+    "degradedAfterMs": 3000,
+    "retries": 0,
+    "verifyTls": True,
+    "followRedirects": 5,
+    "group": None,
+    "tags": [],
+    "enabled": True,
+    "public": True,
+}
+EVERYTHING = {
+    "description": "Where people buy",
+    "method": "POST",
+    "headers": {"Authorization": "Bearer x", "X-Probe": "yes"},
+    "body": '{"ping": "\u00e9"}',
+    "expectedStatusCodes": [200, 204],
+    "keyword": "ok",
+    "keywordAbsent": "error",
+    "jsonPath": "$.status",
+    "jsonValue": "up",
+    "intervalSeconds": 30,
+    "timeoutMs": 5000,
+    "degradedAfterMs": 1000,
+    "retries": 2,
+    "verifyTls": False,
+    "followRedirects": 0,
+    "group": "Sales",
+    "tags": ["eu", "prod"],
+    "enabled": False,
+    "public": False,
+}
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"id": "Shop"}, "id"),
+    ({"id": ""}, "id"),
+    ({"id": "-shop"}, "id"),
+    ({"id": "shop\n"}, "id"),
+    ({"id": "x" * 51}, "id"),
+    ({"id": "all-systems"}, "id"),
+    ({"id": 5}, "id"),
+    ({"name": ""}, "name"),
+    ({"name": "   "}, "name"),
+    ({"name": "x" * 101}, "name"),
+    ({"name": "Sh\u0000op"}, "name"),
+    ({"name": "Sh\nop"}, "name"),
+    ({"name": "Sh\u202eop"}, "name"),
+    ({"name": None}, "name"),
+    ({"description": "x" * 2001}, "description"),
+    ({"description": "a\u0000b"}, "description"),
+    ({"type": "icmp"}, "type"),
+    ({"endpointUrl": ""}, "endpointUrl"),
+    ({"endpointUrl": "shop.example"}, "endpointUrl"),
+    ({"endpointUrl": "ftp://shop.example/"}, "endpointUrl"),
+    ({"endpointUrl": "file:///etc/passwd"}, "endpointUrl"),
+    ({"endpointUrl": "http://"}, "endpointUrl"),
+    ({"endpointUrl": "http://shop.example:99999/"}, "endpointUrl"),
+    ({"endpointUrl": "http://shop.example/a b"}, "endpointUrl"),
+    ({"endpointUrl": "http://user:secret@shop.example/"}, "endpointUrl"),
+    ({"endpointUrl": "http://shop.example/\r\nX: y"}, "endpointUrl"),
+    ({"endpointUrl": "http://shop.example/" + "x" * 2048}, "endpointUrl"),
+    ({"endpointUrl": "HTTP://shop.example/"}, "endpointUrl"),
+    ({"method": "TRACE"}, "method"),
+    ({"method": "get"}, "method"),
+    ({"headers": {"X-A": "b\r\nX-C: d"}}, "headers"),
+    ({"headers": {"X-A": "b\u0000"}}, "headers"),
+    ({"headers": {"X A": "b"}}, "headers"),
+    ({"headers": {"": "b"}}, "headers"),
+    ({"headers": {"Content-Length": "5"}}, "headers"),
+    ({"headers": {"X-A": 5}}, "headers[...]"),
+    ({"headers": {f"X-{n}": "v" for n in range(51)}}, "headers"),
+    ({"headers": []}, "headers"),
+    ({"body": "x" * 65537}, "body"),
+    ({"body": "a\u0000b"}, "body"),
+    ({"expectedStatusCodes": []}, "expectedStatusCodes"),
+    ({"expectedStatusCodes": [200, 99]}, "expectedStatusCodes[1]"),
+    ({"expectedStatusCodes": [600]}, "expectedStatusCodes[0]"),
+    ({"expectedStatusCodes": 200}, "expectedStatusCodes"),
+    ({"expectedStatusCodes": [True]}, "expectedStatusCodes[0]"),
+    ({"keyword": ""}, "keyword"),
+    ({"keyword": "a\u0000"}, "keyword"),
+    ({"keywordAbsent": "x" * 1001}, "keywordAbsent"),
+    ({"jsonPath": "x" * 501}, "jsonPath"),
+    ({"jsonValue": "up"}, "jsonValue"),
+    ({"intervalSeconds": 0}, "intervalSeconds"),
+    ({"intervalSeconds": 86401}, "intervalSeconds"),
+    ({"intervalSeconds": 1.5}, "intervalSeconds"),
+    ({"intervalSeconds": "soon"}, "intervalSeconds"),
+    ({"timeoutMs": 99}, "timeoutMs"),
+    ({"timeoutMs": 60001}, "timeoutMs"),
+    ({"intervalSeconds": 5, "timeoutMs": 6000}, "timeoutMs"),
+    ({"timeoutMs": 1000, "degradedAfterMs": 1001}, "degradedAfterMs"),
+    ({"degradedAfterMs": 0}, "degradedAfterMs"),
+    ({"retries": 6}, "retries"),
+    ({"retries": -1}, "retries"),
+    ({"verifyTls": "yes"}, "verifyTls"),
+    ({"followRedirects": 21}, "followRedirects"),
+    ({"group": ""}, "group"),
+    ({"group": "a\tb"}, "group"),
+    ({"tags": ["a", "a"]}, "tags"),
+    ({"tags": [""]}, "tags[0]"),
+    ({"tags": ["x" * 51]}, "tags[0]"),
+    ({"tags": ["a\u0000"]}, "tags"),
+    ({"tags": [str(n) for n in range(51)]}, "tags"),
+    ({"enabled": None}, "enabled"),
+    ({"declaredIn": "services.toml"}, "declaredIn"),
+    ({"demo": True}, "demo"),
+    ({"role": "admin"}, "role"),
+]
+
+
+async def stored(db: Db) -> int:
+    row = await (await db.execute("SELECT count(*) FROM services")).fetchone()
+    assert row is not None
+    count: int = row[0]
+    return count
+
+
+async def test_only_id_name_and_url_must_be_given(api: Api) -> None:
+    answer = await api.http.post("/api/services", json=SHOP)
+    assert (answer.status_code, answer.json()) == (201, SHOP | DEFAULTS)
+    assert answer.headers["location"] == "/api/services/shop"
+    assert await api.get("/api/services/shop") == SHOP | DEFAULTS
+    for missing in SHOP:
+        refused = await api.http.post("/api/services", json={k: v for k, v in SHOP.items() if k != missing})
+        assert refused.status_code == 400
+        assert refused.json()["details"] == [{"field": missing, "message": "is required"}]
+
+
+async def test_every_field_is_stored_as_given(api: Api, db: Db) -> None:
+    answer = await api.http.post("/api/services", json=SHOP | EVERYTHING)
+    assert answer.status_code == 201, answer.text
+    assert await api.get("/api/services/shop") == SHOP | {"type": "http"} | EVERYTHING
+    listed = await api.get("/api/services?details=true")
+    assert listed["services"] == [SHOP | {"type": "http"} | EVERYTHING]
+    assert (await api.get("/api/services"))["services"] == [{"id": "all-systems", "name": "All Systems"}]
+
+
+async def test_a_bad_service_is_refused_by_field_and_nothing_is_stored(api: Api, db: Db) -> None:
+    for change, field in BAD:
+        answer = await api.http.post("/api/services", json=SHOP | change)
+        assert answer.status_code == 400, (change, answer.text)
+        assert answer.json()["code"] == "VALIDATION_ERROR"
+        assert field in [problem["field"] for problem in answer.json()["details"]], (change, answer.text)
+    huge = b'{"id":"shop","name":"Shop","endpointUrl":"http://a.example/","intervalSeconds":' + b"9" * 400 + b"}"
+    answer = await api.http.post("/api/services", content=huge, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, "intervalSeconds")
+    assert await stored(db) == 0
+
+
+async def test_a_bad_change_is_refused_by_field_and_nothing_is_stored(api: Api) -> None:
+    await api.http.post("/api/services", json=SHOP)
+    for change, field in BAD:
+        if "id" in change:
+            field = "id"
+        answer = await api.http.patch("/api/services/shop", json=change)
+        assert answer.status_code == 400, (change, answer.text)
+        assert field in [problem["field"] for problem in answer.json()["details"]], (change, answer.text)
+    assert await api.get("/api/services/shop") == SHOP | DEFAULTS
+
+
+async def test_a_change_touches_what_it_names_only(api: Api) -> None:
+    await api.http.post("/api/services", json=SHOP | EVERYTHING)
+    changed = await api.http.patch("/api/services/shop", json={"name": "Store", "keyword": None, "group": None})
+    expected = SHOP | {"type": "http"} | EVERYTHING | {"name": "Store", "keyword": None, "group": None}
+    assert (changed.status_code, changed.json()) == (200, expected)
+    assert await api.get("/api/services/shop") == expected
+    assert (await api.http.patch("/api/services/shop", json={})).json() == expected
+    crossed = await api.http.patch("/api/services/shop", json={"intervalSeconds": 1})
+    assert crossed.json()["details"][0]["field"] == "timeoutMs"
+
+
+async def test_an_id_is_taken_once(api: Api) -> None:
+    assert (await api.http.post("/api/services", json=SHOP)).status_code == 201
+    again = await api.http.post("/api/services", json=SHOP | {"name": "Other"})
+    assert (again.status_code, again.json()["code"]) == (409, "CONFLICT")
+    assert again.json()["details"][0]["field"] == "id"
+    assert (await api.get("/api/services/shop"))["name"] == "Shop"
+
+
+async def test_a_service_that_is_removed_is_gone(api: Api) -> None:
+    await api.http.post("/api/services", json=SHOP)
+    gone = await api.http.delete("/api/services/shop")
+    assert (gone.status_code, gone.content) == (204, b"")
+    for method in ("GET", "DELETE"):
+        assert (await api.http.request(method, "/api/services/shop")).status_code == 404
+    assert (await api.http.patch("/api/services/shop", json={"name": "X"})).status_code == 404
+
+
+async def test_a_service_that_a_file_declares_is_changed_there(api: Api, db: Db) -> None:
+    await api.http.post("/api/services", json=SHOP)
+    await db.execute("UPDATE services SET declared_in = 'services.toml'")
+    for method, body in (("PATCH", {"name": "X"}), ("DELETE", None)):
+        answer = await api.http.request(method, "/api/services/shop", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (409, "CONFLICT")
+        assert "services.toml" in answer.json()["error"]
+    assert (await api.get("/api/services/shop"))["name"] == "Shop"
+
+
+def test_defaults_never_contradict_each_other() -> None:
+    for interval in (1, 2, 6, 7, 8, 86400):
+        service = complete(msgspec.convert(SHOP | {"intervalSeconds": interval}, NewService), Settings())
+        assert problems(service) == []
+
+
+text = st.text(st.characters(codec="utf-8"), max_size=60)
+
+
+@given(
+    name=text,
+    url=st.one_of(text, text.map("http://shop.example/".__add__), text.map("https://".__add__)),
+    headers=st.dictionaries(text, text, max_size=3),
+    keyword=text,
+    tags=st.lists(text, max_size=3),
+    interval=st.integers(),
+    timeout=st.integers(-1, 70000),
+)
+def test_whatever_passes_can_be_stored_by_postgresql(
+    name: str, url: str, headers: dict[str, str], keyword: str, tags: list[str], interval: int, timeout: int
+) -> None:
+    """What the table's constraints demand, said once more: no input may pass here and fail there."""
+    given_fields: dict[str, Any] = {
+        "id": "shop",
+        "name": name,
+        "endpointUrl": url,
+        "headers": headers,
+        "keyword": keyword,
+    }
+    given_fields |= {"tags": tags, "intervalSeconds": interval, "timeoutMs": timeout}
+    try:
+        service: Service = complete(msgspec.convert(given_fields, NewService), Settings())
+    except msgspec.ValidationError:
+        return
+    found: list[FieldProblem] = problems(service)
+    if found:
+        return
+    assert "\0" not in msgspec.json.encode(service).decode().replace("\\u0000", "\0")
+    assert 1 <= len(name) <= 100
+    assert name.isprintable()
+    assert url.startswith(("http://", "https://"))
+    assert " " not in url
+    assert "@" not in url.split("/")[2]
+    assert all(set(value) <= set(string.printable) - set("\r\n\t\x0b\x0c") for value in headers.values())
+    assert 1 <= interval <= 86400
+    assert 100 <= timeout <= min(60000, interval * 1000)
+
+
+async def test_random_services_pass_or_are_refused_but_never_break(api: Api) -> None:
+    chance = random.Random(7)
+    alphabet = "ab \u0000\n\u202e\U0001f600\"'\\%/:@?#\u00e9"
+    for _ in range(150):
+        word = "".join(chance.choices(alphabet, k=chance.randint(0, 12)))
+        body: dict[str, Any] = SHOP | {chance.choice(list(DEFAULTS)): word, "endpointUrl": "http://a.example/" + word}
+        answer = await api.http.post("/api/services", json=body)
+        assert answer.status_code in (201, 400, 409), (body, answer.text)

@@ -1,0 +1,218 @@
+"""The WebSocket: rooms, coming back, and everything a client may do wrong."""
+
+import socket as sockets
+from typing import Any
+
+import anyio
+import msgspec
+import psycopg
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.api.conftest import Api, add_service, running_api, until
+from tests.api.test_feed import STATES, frame, joined, set_state
+
+Db = psycopg.AsyncConnection[Any]
+
+
+async def say(socket: ClientConnection, **message: Any) -> Any:
+    await socket.send(msgspec.json.encode(message).decode())
+    return await frame(socket)
+
+
+async def close_code(socket: ClientConnection) -> int | None:
+    with anyio.fail_after(20):
+        try:
+            while True:
+                await socket.recv()
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd is not None else None
+
+
+async def test_rooms_are_joined_and_left(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    async with connect(api.ws_url) as socket:
+        hello = await frame(socket)
+        assert set(hello) == {"event", "data", "seq"}
+        assert hello["data"] == {"rooms": ["system-status", "uptime"]}
+        answer = await say(socket, event="join-room", data={"room": "system-status"})
+        assert (answer["event"], answer["data"]) == ("joined", {"room": "system-status"})
+        await set_state(db, "shop", "outage")
+        assert (await frame(socket))["event"] == "status-update"
+        answer = await say(socket, event="leave-room", room="system-status")
+        assert (answer["event"], answer["data"]) == ("left", {"room": "system-status"})
+        await set_state(db, "shop", "degraded")
+        await set_state(db, "shop", "operational")
+        assert (await say(socket, event="join-room", room="uptime"))["event"] == "joined"
+
+
+async def test_what_cannot_be_understood_is_answered_and_the_connection_stays(api: Api) -> None:
+    bad: list[str | bytes] = [
+        "",
+        "{",
+        "null",
+        "[]",
+        '{"event": 5}',
+        '{"event": "join-room"}',
+        '{"event": "join-room", "room": "incident-5"}',
+        '{"event": "join-room", "data": {"room": "constructor"}}',
+        '{"event": "publish", "room": "uptime"}',
+        b"\xff\xfe\x00",
+        "[" * 4000,
+        '{"event": "join-room", "room": "\\u0000"}',
+    ]
+    async with connect(api.ws_url) as socket:
+        await frame(socket)
+        for message in bad:
+            await socket.send(message)
+            answer = await frame(socket)
+            assert (answer["event"], answer["data"]["code"]) == ("error", "VALIDATION_ERROR"), message
+        assert (await say(socket, event="join-room", room="uptime"))["event"] == "joined"
+
+
+async def test_too_much_ends_the_connection(api: Api) -> None:
+    async with connect(api.ws_url) as socket:
+        await socket.send("x" * 5000)
+        assert await close_code(socket) == 1009
+    async with connect(api.ws_url) as socket:
+        for _ in range(40):
+            await socket.send('{"event": "join-room", "room": "uptime"}')
+        assert await close_code(socket) == 1008
+    for query in ("?since=x", "?since=-1", "?since=", "?since=1e3", "?since=" + "9" * 400, "?rooms=nope"):
+        async with connect(api.ws_url + query) as socket:
+            assert await close_code(socket) == 1008, query
+
+
+async def test_only_pages_that_are_known_may_open_a_socket(api: Api) -> None:
+    own = f"http://127.0.0.1:{api.settings.api_port}"
+    for origin in (None, own, "http://front.example"):
+        async with connect(api.ws_url, origin=origin) as socket:  # type: ignore[arg-type]
+            assert (await frame(socket))["event"] == "hello"
+    for origin, path in (("http://evil.example", ""), ("null", ""), (None, "/other")):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(api.ws_url + path, origin=origin)  # type: ignore[arg-type]
+        assert refused.value.response.status_code == (404 if path else 403)
+        assert set(msgspec.json.decode(refused.value.response.body)) == {"error", "code"}
+
+
+async def test_sockets_are_counted(database: str) -> None:
+    async with running_api(database, socket_limit=2) as api:
+        async with connect(api.ws_url), connect(api.ws_url):
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(api.ws_url)
+            assert refused.value.response.status_code == 503
+            assert refused.value.response.headers["retry-after"] == "10"
+
+        async def room_again() -> bool:
+            try:
+                async with connect(api.ws_url):
+                    return True
+            except InvalidStatus:
+                return False
+
+        await until(room_again)
+
+
+async def test_who_comes_back_gets_what_was_missed_and_nothing_twice(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    async with joined(api) as socket:
+        await set_state(db, "shop", STATES[0])
+        seen = (await frame(socket))["seq"]
+    for state in STATES[1:4]:
+        await set_state(db, "shop", state)
+    async with connect(f"{api.ws_url}?since={seen}&rooms=system-status") as socket:
+        assert (await frame(socket)) == {"event": "hello", "data": {"rooms": ["system-status", "uptime"]}, "seq": seen}
+        await set_state(db, "shop", STATES[4])
+        heard = [await frame(socket) for _ in range(5)]
+        events = [event for event in heard if event["event"] == "status-update"]
+        assert [event["data"]["status"] for event in events] == list(STATES[1:])
+        assert [event["seq"] for event in heard] == sorted(event["seq"] for event in heard)
+        assert sum(event["event"] == "joined" for event in heard) == 1
+
+
+async def test_a_room_that_is_joined_later_is_replayed_then(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    async with joined(api) as socket:
+        await set_state(db, "shop", "degraded")
+        seen = (await frame(socket))["seq"] - 1
+    async with connect(f"{api.ws_url}?since={seen}") as socket:
+        assert (await frame(socket))["event"] == "hello"
+        assert (await say(socket, event="join-room", room="system-status"))["event"] == "status-update"
+        assert (await frame(socket))["event"] == "joined"
+        assert (await say(socket, event="join-room", room="system-status"))["event"] == "joined"
+
+
+async def test_missed_events_are_read_from_the_database_after_a_restart(database: str, db: Db) -> None:
+    await add_service(db, "shop")
+    await db.execute(
+        "INSERT INTO events (event, room, data) SELECT 'status-update', 'system-status', "
+        "jsonb_build_object('n', n) FROM generate_series(1, 3000) AS n"
+    )
+    first = await (await db.execute("SELECT min(seq), max(seq) FROM events")).fetchone()
+    assert first is not None
+    async with running_api(database) as api, connect(f"{api.ws_url}?since={first[0]}&rooms=system-status") as socket:
+        assert (await frame(socket))["event"] == "hello"
+        assert [(await frame(socket))["data"]["n"] for _ in range(2999)] == list(range(2, 3001))
+        assert (await frame(socket)) == {"event": "joined", "data": {"room": "system-status"}, "seq": first[1]}
+
+
+async def test_what_is_no_longer_kept_is_a_resync(database: str, api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    async with joined(api) as socket:
+        for state in STATES[:4]:
+            await set_state(db, "shop", state)
+        last = [await frame(socket) for _ in range(4)][-1]["seq"]
+    await db.execute("DELETE FROM events WHERE seq < %s", [last])
+    async with running_api(database) as later:
+        for since, event in (
+            (last - 1, "status-update"),
+            (last - 3, "resync"),
+            (last, "joined"),
+            (last + 10**6, "resync"),
+        ):
+            async with connect(f"{later.ws_url}?since={since}&rooms=system-status") as socket:
+                await frame(socket)
+                assert (await frame(socket))["event"] == event, since
+
+
+async def test_a_client_that_stops_reading_costs_the_others_nothing(database: str, db: Db) -> None:
+    await add_service(db, "shop")
+    async with running_api(database, socket_queue=50) as api, joined(api) as quick:
+        raw = stalled_socket(api.settings.api_port)
+        try:
+
+            async def two_sockets() -> bool:
+                return "sla_monitor_sockets 2.0" in (await api.http.get("/metrics")).text
+
+            await until(two_sockets)
+            big = "x" * 100_000
+            for number in range(300):
+                await db.execute(
+                    "SELECT append_test_event(%s)"
+                    if False
+                    else "INSERT INTO events (event, room, data) VALUES "
+                    "('status-update', 'system-status', jsonb_build_object('n', %s::int, 'pad', %s::text))",
+                    [number, big],
+                )
+                if number % 10 == 9:
+                    await db.execute("NOTIFY sla_monitor, 'event'")
+                    for _ in range(10):
+                        await frame(quick, 5)
+            text = (await api.http.get("/metrics")).text
+            assert 'sla_monitor_sockets_refused_total{reason="slow"} 1.0' in text
+            assert "sla_monitor_sockets 1.0" in text
+        finally:
+            raw.close()
+
+
+def stalled_socket(port: int) -> sockets.socket:
+    """A client that joins by its URL and never reads a byte."""
+    raw = sockets.socket()
+    raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+    raw.connect(("127.0.0.1", port))
+    raw.sendall(
+        b"GET /ws?rooms=system-status HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    return raw

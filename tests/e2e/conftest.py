@@ -1,0 +1,49 @@
+"""What every end-to-end test needs: a home folder, and certificates."""
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.program import left_running
+from tests.prober.targets import Certificates
+
+
+@contextmanager
+def home_folder() -> Iterator[Path]:
+    """A home folder; whatever still runs on it in the end is an error.
+
+    For root, PostgreSQL's own user must be able to reach it; pytest's folders are closed to others.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="sla-e2e-", dir="/tmp"))
+    folder.chmod(0o711)
+    try:
+        yield folder
+        assert left_running(folder) == {}
+    finally:
+        for process_id in left_running(folder):
+            with suppress(ProcessLookupError):
+                os.kill(process_id, signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with home_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def shared_home() -> Iterator[Path]:
+    with home_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))

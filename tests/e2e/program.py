@@ -1,0 +1,175 @@
+"""`sla-monitor` as people run it: a process with an environment, a terminal and ports of its own."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import httpx
+
+from sla_monitor.settings import ENVIRONMENT
+
+COMMAND = (sys.executable, "-m", "sla_monitor.cli")
+PATIENCE_S = 20.0
+STOP_PATIENCE_S = 15.0
+ONE_SHOT_PATIENCE_S = 30.0
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """This process's environment without any setting of the program, and with these."""
+    names = {variable.name for variable in ENVIRONMENT.values()}
+    return {name: value for name, value in os.environ.items() if name not in names} | variables
+
+
+def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs `sla-monitor` to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env=environment(**variables),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=ONE_SHOT_PATIENCE_S,
+        start_new_session=True,
+    )
+
+
+def free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], two.getsockname()[1]
+
+
+class Program:
+    """A running `sla-monitor up`, `api` or `prober`. It writes to a file, since nobody reads a pipe all the time."""
+
+    def __init__(self, word: str, home: Path, ports: tuple[int, int], **variables: str) -> None:
+        api_port, prober_port = ports
+        self.ports = ports
+        self.ws_url = f"ws://127.0.0.1:{api_port}/ws"
+        self.api = httpx.AsyncClient(base_url=f"http://127.0.0.1:{api_port}", timeout=10, trust_env=False)
+        self.prober = httpx.AsyncClient(base_url=f"http://127.0.0.1:{prober_port}", timeout=10, trust_env=False)
+        terminal = home / f"{word}-{prober_port}.terminal"
+        terminal.unlink(missing_ok=True)
+        self._terminal = terminal.open("ab+")
+        own = {"SLA_MONITOR_HOME": str(home), "PORT": str(api_port), "WATCH_SERVER_PORT": str(prober_port)}
+        self.process = subprocess.Popen(
+            [*COMMAND, word],
+            env=environment(**own, **variables),
+            stdin=subprocess.DEVNULL,
+            stdout=self._terminal,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # a terminal of its own: Ctrl-C is a signal to its whole process group
+        )
+
+    @property
+    def said(self) -> str:
+        self._terminal.seek(0)
+        return self._terminal.read().decode()
+
+    async def says(self, pattern: str, patience_s: float = PATIENCE_S) -> None:
+        async def has_said() -> bool:
+            return re.search(pattern, self.said) is not None
+
+        await self.until(has_said, patience_s)
+
+    async def until(self, condition: Callable[[], Awaitable[bool]], patience_s: float = PATIENCE_S) -> None:
+        """Waits for the (async) condition. The program's end is an error."""
+
+        async def alive() -> bool:
+            assert self.process.poll() is None, f"it has ended, and said:\n{self.said}"
+            return await condition()
+
+        await until(alive, patience_s)
+
+    async def ready(self) -> None:
+        """API or prober, whichever this is; both for `up`."""
+        word = self.process.args[-1]  # type: ignore[index]  # a list, see above
+        for part, client in (("api", self.api), ("prober", self.prober)):
+            if word in ("up", part):
+                await self.until(lambda client=client: answers(client, "/ready"))  # type: ignore[misc]
+
+    async def get(self, path: str) -> Any:
+        """The JSON of the API's 200."""
+        answer = await self.api.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def states(self) -> dict[str, str]:
+        """What each service is now, by /api/system-status."""
+        status = await self.get("/api/system-status")
+        return {service["id"]: service["status"] for service in status["services"]}
+
+    async def figure(self, name: str) -> float:
+        """One line of the prober's /metrics, 0 where it is not there yet."""
+        text = (await self.prober.get("/metrics")).text
+        found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Sends the signal, SIGINT to the whole group as a terminal does, and waits for the exit code."""
+        if number == signal.SIGINT:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
+        return await anyio.to_thread.run_sync(lambda: self.process.wait(STOP_PATIENCE_S))
+
+    async def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        await self.api.aclose()
+        await self.prober.aclose()
+        self._terminal.close()
+
+
+@asynccontextmanager
+async def running(
+    word: str, home: Path, *, ports: tuple[int, int] | None = None, **variables: str
+) -> AsyncIterator[Program]:
+    """`sla-monitor <word>` with its data in `home`; ended, if need be, when the block ends."""
+    program = Program(word, home, ports or free_ports(), **variables)
+    try:
+        yield program
+    finally:
+        with anyio.CancelScope(shield=True):
+            await program.close()
+
+
+async def until(condition: Callable[[], Awaitable[bool]], patience_s: float = PATIENCE_S) -> None:
+    with anyio.fail_after(patience_s):
+        while not await condition():  # noqa: ASYNC110 - what is waited for happens in other processes
+            await anyio.sleep(0.02)
+
+
+async def answers(client: httpx.AsyncClient, path: str, status: int = 200) -> bool:
+    try:
+        return (await client.get(path)).status_code == status
+    except httpx.TransportError:
+        return False
+
+
+def left_running(home: Path) -> dict[int, str]:
+    """The processes that know this folder from their arguments, environment or working folder: id and command line."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_bytes()
+            if str(home).encode() in line + (process / "environ").read_bytes() + bytes((process / "cwd").readlink()):
+                found[int(process.name)] = line.replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue  # it has ended, or is another user's
+    return found

@@ -1,0 +1,219 @@
+"""The command's words: what each prints, one line for what a person can mend, and the exit code that goes with it."""
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio.to_thread
+import psycopg
+import pytest
+
+from sla_monitor import __version__
+from tests.e2e.program import command, free_ports
+from tests.e2e.watched import service, services_toml
+from tests.prober.targets import Certificates, closed_port, good, serving
+
+NOBODY = "postgresql://alice:s3cret@127.0.0.1:{port}/none"
+
+
+def says_one_line(ended: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
+    """It ended with this code; all it said is one line, which has these parts in it."""
+    assert (ended.returncode, ended.stdout) == (code, ""), ended.stderr
+    [line] = ended.stderr.splitlines()
+    assert line.startswith("sla-monitor: ")
+    for part in parts:
+        assert part in line
+    assert "s3cret" not in line
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        yield holder.getsockname()[1]
+
+
+def test_its_version() -> None:
+    told = command("--version")
+    assert (told.returncode, told.stdout, told.stderr) == (0, f"sla-monitor {__version__}\n", "")
+
+
+# What is wrong with settings
+
+
+@pytest.mark.parametrize(
+    ("word", "variable", "value"),
+    [
+        ("up", "PORT", "seventy"),
+        ("up", "WATCH_SERVER_PORT", "70000"),
+        ("prober", "HEALTH_CHECK_INTERVAL", "0 9 * * 1-5"),
+        ("prober", "HEALTH_CHECK_TIMEOUT", "-1"),
+        ("api", "SLA_MONITOR_TIMEZONE", "Mars/Olympus"),
+        ("api", "CLIENT_URLS", "front.example"),
+        ("migrate", "DATABASE_URL", "mysql://alice:s3cret@db/none"),
+        ("migrate", "DATABASE_URL", "postgresql://alice:s3cret@d b/none"),
+        ("migrate", "DATABASE_URL", "postgresql://alice:s3cret@db/none?nonsense=1"),
+        ("migrate", "CHECK_RETENTION", "1d"),
+        ("check", "PROBE_DENY_NETWORKS", "10.0.0.1/8/8"),
+        ("services", "FACE_COMPARE_ENDPOINT", "face-compare"),
+    ],
+)
+def test_a_bad_setting_is_one_line_that_names_it(word: str, variable: str, value: str) -> None:
+    rest = {"check": ["http://127.0.0.1/"], "services": ["list"]}.get(word, [])
+    says_one_line(command(word, *rest, **{variable: value}), 2, variable)
+
+
+@pytest.mark.parametrize("word", ["api", "prober", "migrate"])
+def test_a_part_needs_a_database(word: str) -> None:
+    says_one_line(command(word), 2, "DATABASE_URL is not set", "sla-monitor up")
+
+
+def test_services_need_a_database_or_a_running_up(home: Path) -> None:
+    ended = command("services", "list", SLA_MONITOR_HOME=str(home))
+    says_one_line(ended, 2, "DATABASE_URL is not set", f"no `sla-monitor up` runs on {home}")
+
+
+# What is wrong with the machine
+
+
+@pytest.mark.parametrize("words", [["up"], ["api"], ["migrate"], ["services", "list"]])
+def test_a_database_that_does_not_answer(home: Path, words: list[str]) -> None:
+    url = NOBODY.format(port=closed_port())
+    ended = command(*words, DATABASE_URL=url, SLA_MONITOR_HOME=str(home))
+    says_one_line(ended, 1, "cannot reach the database", "Connection refused", "check DATABASE_URL")
+
+
+@pytest.mark.parametrize("words", [["up"], ["api"], ["prober"], ["migrate"]])
+def test_a_database_that_is_newer_than_the_program(database: str, home: Path, words: list[str]) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("INSERT INTO schema_versions (name, checksum) VALUES ('migrations/9999_future', 'x')")
+    ended = command(*words, DATABASE_URL=database, SLA_MONITOR_HOME=str(home))
+    says_one_line(ended, 1, "newer than this program", "9999_future", "upgrade sla-monitor")
+
+
+def test_the_api_says_which_setting_moves_it_from_a_port_that_is_taken(database: str) -> None:
+    with taken_port() as port:
+        ended = command("api", DATABASE_URL=database, PORT=str(port))
+    says_one_line(ended, 1, f"PORT={port}")
+
+
+def test_the_prober_says_which_setting_moves_it_from_a_port_that_is_taken(database: str, home: Path) -> None:
+    with taken_port() as port:
+        ended = command("prober", DATABASE_URL=database, WATCH_SERVER_PORT=str(port), SLA_MONITOR_HOME=str(home))
+    says_one_line(ended, 1, f"port {port}", "WATCH_SERVER_PORT")
+
+
+@pytest.mark.parametrize("variable", ["PORT", "WATCH_SERVER_PORT"])
+def test_up_stops_when_a_port_is_taken(database: str, home: Path, variable: str) -> None:
+    api, prober = free_ports()
+    with taken_port() as port:
+        settings = {"PORT": str(api), "WATCH_SERVER_PORT": str(prober), variable: str(port)}
+        ended = command("up", DATABASE_URL=database, SLA_MONITOR_HOME=str(home), LOG_LEVEL="warning", **settings)
+    part = {"PORT": "api", "WATCH_SERVER_PORT": "prober"}[variable]
+    assert ended.returncode == 1
+    why, what = ended.stderr.splitlines()
+    assert variable in why
+    assert str(port) in why
+    assert what == f"sla-monitor: the {part} cannot run, so everything stops"
+
+
+# check
+
+
+async def test_check_shows_a_good_answer_with_its_phases(certificates: Certificates) -> None:
+    async with serving(good(b"all is well"), certificates.valid()) as port:
+        url = f"https://127.0.0.1:{port}/"
+        settings = {"SSL_CERT_FILE": str(certificates.ca_file)}
+        ended = await anyio.to_thread.run_sync(lambda: command("check", url, "--keyword", "well", **settings))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    told = dict(line.split(maxsplit=1) for line in ended.stdout.splitlines())
+    assert told["result"] == "operational (o)"
+    assert told["status"] == "HTTP 200"
+    assert told["address"] == "127.0.0.1"
+    for phase in ("connect", "TLS", "first", "total"):
+        assert told[phase].endswith(" ms")
+
+
+async def test_check_tells_what_is_wrong_and_ends_with_1() -> None:
+    async with serving(good(b"sorry", status="503 Service Unavailable")) as port:
+        ended = await anyio.to_thread.run_sync(lambda: command("check", f"http://127.0.0.1:{port}/"))
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert "major outage (mo)" in ended.stdout
+    assert "http_error: " in ended.stdout
+    refused = command("check", f"http://127.0.0.1:{closed_port()}/")
+    assert refused.returncode == 1
+    assert "connection_error: connection refused" in refused.stdout
+
+
+def test_check_of_what_is_no_url_is_one_line() -> None:
+    ended = command("check", "ftp://alice:s3cret@files.example/")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "sla-monitor check: URL is not an absolute http:// or https:// URL\n"
+
+
+# services
+
+
+def test_services_are_applied_from_a_file_and_listed(database: str, tmp_path: Path) -> None:
+    file = tmp_path / "services.toml"
+    shop, mail = service("shop", "http://shop.example/health"), service("mail", "http://mail.example/", enabled=False)
+    file.write_text(services_toml([shop, mail]))
+    applied = command("services", "apply", str(file), DATABASE_URL=database)
+    assert (applied.returncode, applied.stdout, applied.stderr) == (0, "mail applied\nshop applied\n", "")
+    again = command("services", "apply", str(file), DATABASE_URL=database)
+    assert again.stdout == "nothing has changed: the services are as services.toml says\n"
+    listed = command("services", "list", DATABASE_URL=database)
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert [line.split() for line in listed.stdout.splitlines()] == [
+        ["id", "name", "URL", "enabled"],
+        ["mail", "Mail", "http://mail.example/", "no"],
+        ["shop", "Shop", "http://shop.example/health", "yes"],
+    ]
+    file.write_text(services_toml([mail]))
+    released = command("services", "apply", str(file), DATABASE_URL=database)
+    assert released.stdout == "shop released\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (services_toml([service("shop", "ftp://shop.example/")]), ("service 'shop'", "endpointUrl: ")),
+        (services_toml([service("shop", "http://a/", intervalSeconds=0)]), ("service 'shop'", "intervalSeconds: ")),
+        (services_toml([service("shop", "http://a/", colour="red")]), ("service 'shop'", "colour")),
+        (services_toml([service("Shop!", "http://a/")]), ("service 'Shop!'", "id: ")),
+        ('[[service]]\nname = "Nameless"', ("service number 1", "id")),
+        ("[[service]\n", ("line 1",)),
+        ("", None),
+    ],
+    ids=["url", "interval", "unknown field", "id", "no id", "no toml", "no file"],
+)
+def test_a_mistake_in_the_file_is_one_line_and_changes_nothing(
+    database: str, tmp_path: Path, text: str, parts: tuple[str, ...] | None
+) -> None:
+    file = tmp_path / "services.toml"
+    if parts is not None:
+        file.write_text(text)
+    ended = command("services", "apply", str(file), DATABASE_URL=database)
+    says_one_line(ended, 2, str(file), *(parts or ("there is no such file",)))
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM services").fetchone() == (0,)
+
+
+def test_services_of_a_database_without_a_schema(empty_database: str) -> None:
+    ended = command("services", "list", DATABASE_URL=empty_database)
+    says_one_line(ended, 1, "no schema yet", "sla-monitor migrate")
+
+
+# migrate
+
+
+def test_migrate_tells_what_it_applied_and_is_done_the_second_time(empty_database: str) -> None:
+    first = command("migrate", DATABASE_URL=empty_database)
+    assert (first.returncode) == 0
+    assert "applied migrations/0001_services" in first.stdout
+    second = command("migrate", DATABASE_URL=empty_database)
+    assert second.returncode == 0
+    assert second.stdout.startswith("the schema is up to date, on ")
+    listed = command("services", "list", DATABASE_URL=empty_database)
+    assert len(listed.stdout.splitlines()) == 7

@@ -1,0 +1,145 @@
+"""`sla-monitor up` on an empty machine: its own PostgreSQL, true data within seconds, a clean end, and all kept."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import anyio.to_thread
+import psycopg
+import pytest
+
+from sql.local import running_url
+from tests.e2e.program import STOP_PATIENCE_S, Program, command, free_ports, left_running, running
+
+EACH_SECOND = {"HEALTH_CHECK_INTERVAL": "1s"}
+Row = tuple[object, ...]
+
+
+def database_of(home: Path) -> str:
+    url = running_url(home / "postgresql")
+    assert url is not None
+    return url
+
+
+async def ask(home: Path, statement: str) -> list[Row]:
+    async with await psycopg.AsyncConnection.connect(database_of(home)) as connection:
+        return await (await connection.execute(statement.encode())).fetchall()
+
+
+async def checks(home: Path) -> int:
+    [(count,)] = await ask(home, "SELECT count(*) FROM watch_server_logs")
+    assert isinstance(count, int)
+    return count
+
+
+async def ends(program: Program, number: signal.Signals) -> None:
+    """In time, with exit code 0, having said so."""
+    began = time.monotonic()
+    assert await program.end(number) == 0, program.said
+    assert time.monotonic() - began < STOP_PATIENCE_S
+    assert "Stopping …" in program.said
+    assert "Traceback" not in program.said
+    assert " ERROR " not in program.said
+
+
+async def test_from_nothing_to_true_data_within_seconds_and_back(home: Path) -> None:
+    ports = free_ports()
+    async with running("up", home, ports=ports, **EACH_SECOND) as program:
+        await program.says("The first check is stored")
+        waited = re.search(r"stored, (\d+\.\d) s after the start", program.said)
+        assert waited is not None
+        assert float(waited[1]) < 15
+        for told in (
+            f"PostgreSQL, our own, in {home}",
+            f"http://127.0.0.1:{ports[0]}/api/system-status",
+            f"http://127.0.0.1:{ports[0]}/docs",
+            f"http://127.0.0.1:{ports[1]}/metrics",
+            "Ctrl-C stops it.",
+        ):
+            assert told in program.said
+        await program.ready()
+        assert (await program.states())["sla-monitor"] == "operational"
+        assert (await program.get("/api/system-status"))["overallStatus"] == "operational"
+        assert await ask(home, "SELECT id, enabled FROM services ORDER BY 1") == [
+            ("curp-verifier", False),
+            ("face-compare", False),
+            ("face-liveness", False),
+            ("id-liveness", False),
+            ("id-recognition", False),
+            ("sla-monitor", True),
+        ]
+        assert await ask(home, "SELECT DISTINCT is_success, status_code FROM watch_server_logs") == [(True, 200)]
+        await ends(program, signal.SIGINT)
+    assert left_running(home) == {}
+
+
+async def test_a_second_start_keeps_the_data_and_gives_a_url_that_was_missing(home: Path) -> None:
+    ports = free_ports()
+    async with running("up", home, ports=ports, **EACH_SECOND) as program:
+        await program.says("The first check is stored")
+        before = await checks(home)
+        await ends(program, signal.SIGTERM)
+    url = f"http://127.0.0.1:{ports[0]}/ready"
+    async with running("up", home, ports=ports, **EACH_SECOND, FACE_COMPARE_ENDPOINT=url) as program:
+        await program.says("The first check is stored")
+        await program.until(lambda: _is_operational(program, "face-compare"))
+        assert await checks(home) > before
+        # Neither the stop nor the start counts as an outage of the API.
+        assert await ask(home, "SELECT * FROM outages") == []
+        await ends(program, signal.SIGTERM)
+    assert left_running(home) == {}
+
+
+async def _is_operational(program: Program, service_id: str) -> bool:
+    return (await program.states())[service_id] == "operational"
+
+
+async def test_a_second_one_on_the_same_folder_says_so_and_stops(home: Path) -> None:
+    async with running("up", home, **EACH_SECOND) as program:
+        await program.says("The first check is stored")
+        api, prober = free_ports()
+        second = await anyio.to_thread.run_sync(
+            lambda: command("up", SLA_MONITOR_HOME=str(home), PORT=str(api), WATCH_SERVER_PORT=str(prober))
+        )
+        assert (second.returncode, second.stdout) == (1, "")
+        [line] = second.stderr.splitlines()
+        assert re.fullmatch(rf"sla-monitor: already running on {home}/postgresql \(process {program.process.pid}\)", line)
+        # Others go on beside it: this one on its database, though no DATABASE_URL tells where that is.
+        listed = await anyio.to_thread.run_sync(lambda: command("services", "list", SLA_MONITOR_HOME=str(home)))
+        assert re.search(r"^sla-monitor +SLA Monitor API +http://\S+/health +yes$", listed.stdout, re.MULTILINE)
+        before = await checks(home)
+        await program.until(lambda: _more_checks(home, before))
+        await ends(program, signal.SIGINT)
+
+
+async def _more_checks(home: Path, before: int) -> bool:
+    return await checks(home) > before
+
+
+@pytest.mark.parametrize("part", ["api", "prober"])
+async def test_a_part_that_is_killed_is_started_again(home: Path, part: str) -> None:
+    async with running("up", home, **EACH_SECOND) as program:
+        await program.says("The first check is stored")
+        [victim] = [process_id for process_id, line in left_running(home).items() if line.endswith(f" {part} ")]
+        os.kill(victim, signal.SIGKILL)
+        await program.says(rf"the {part} ended with code -9 .*, starting it again")
+        before = await checks(home)
+        await program.ready()
+        await program.until(lambda: _more_checks(home, before))
+        assert await program.end() == 0
+
+
+async def test_killed_itself_it_leaves_no_part_behind_and_starts_again(home: Path) -> None:
+    ports = free_ports()
+    async with running("up", home, ports=ports, **EACH_SECOND) as program:
+        await program.says("The first check is stored")
+        before = await checks(home)
+        await program.end(signal.SIGKILL)
+    async with running("up", home, ports=ports, **EACH_SECOND) as program:
+        await program.says("The first check is stored")
+        await program.ready()
+        assert await checks(home) > before
+        await ends(program, signal.SIGTERM)
+    assert left_running(home) == {}

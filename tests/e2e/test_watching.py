@@ -1,0 +1,344 @@
+"""`sla-monitor up` watches a dozen services, good and hostile: the rows, the aggregates, REST and the feed.
+
+One program for all tests of this module, on a database of DATABASE_URL, once on every engine.
+"""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from tests.e2e.feed import listening
+from tests.e2e.program import Program, left_running, running
+from tests.e2e.watched import FINDINGS, SLOW_S, STATES, Declaration, service, services_toml, targets
+from tests.engines import Server
+from tests.prober.targets import Certificates, good, serving
+
+DECLARED = ("good", "server-error", "tls-expired", "dead-name", "wrong-words", "refusing")
+"""Those of services.toml; the others are made over REST."""
+
+FAILED = [service_id for service_id, finding in FINDINGS.items() if finding.severity == "mo"]
+STOP_PATIENCE_S = 15.0
+
+
+@dataclass
+class Watch:
+    """What runs, what it is told by file, and the database behind it."""
+
+    program: Program
+    database: str
+    services_file: Path
+    declared: list[Declaration]
+
+    async def ask(self, statement: str, *values: object) -> list[dict[str, Any]]:
+        """Rows, as an analyst has them."""
+        async with await psycopg.AsyncConnection.connect(self.database, row_factory=dict_row) as connection:
+            return await (await connection.execute(statement.encode(), values)).fetchall()
+
+    async def add(self, declaration: Declaration) -> None:
+        answer = await self.program.api.post("/api/services", json=declaration)
+        assert answer.status_code == 201, answer.text
+
+    async def everything_is_known(self) -> bool:
+        """Each service has a check; those of each second have two."""
+        rows = await self.ask("SELECT service_id, count(*) AS checks FROM checks GROUP BY 1")
+        checks = {row["service_id"]: row["checks"] for row in rows}
+        return all(checks.get(service_id, 0) >= (1 if service_id == "dead-name" else 2) for service_id in FINDINGS)
+
+
+@pytest.fixture(scope="module")
+def shared_database(engine: Server) -> Iterator[str]:
+    yield (url := engine.migrated_database())
+    engine.drop(url)
+
+
+@pytest.fixture(scope="module")
+async def watch(shared_home: Path, shared_database: str, certificates: Certificates) -> AsyncIterator[Watch]:
+    """Runs when each target has been looked at; must stop in the end, with nothing left."""
+    file = shared_home / "services.toml"
+    async with targets(certificates, shared_home) as declarations:
+        declared = [one for one in declarations if one["id"] in DECLARED]
+        file.write_text(services_toml(declared))
+        settings = {
+            "DATABASE_URL": shared_database,
+            "SERVICES_FILE": str(file),
+            "SSL_CERT_FILE": str(certificates.ca_file),
+            "HEALTH_CHECK_INTERVAL": "1s",
+        }
+        async with running("up", shared_home, **settings) as program:
+            await program.ready()
+            watch = Watch(program, shared_database, file, declared)
+            for declaration in declarations:
+                if declaration not in declared:
+                    await watch.add(declaration)
+            await program.until(watch.everything_is_known)
+            yield watch
+            began = time.monotonic()
+            assert await program.end() == 0, program.said
+            assert time.monotonic() - began < STOP_PATIENCE_S
+            assert "Traceback" not in program.said
+            assert left_running(shared_home) == {}
+
+
+@pytest.fixture(autouse=True)
+def counted(request: pytest.FixtureRequest, engine: Server) -> None:
+    engine.tests.add(request.node.nodeid)
+
+
+# The rows
+
+
+@pytest.mark.parametrize("service_id", FINDINGS)
+async def test_each_row_says_what_its_target_did(watch: Watch, service_id: str) -> None:
+    expected = FINDINGS[service_id]
+    rows = await watch.ask(
+        "SELECT DISTINCT is_success, status_code, error_type, error_message FROM watch_server_logs "
+        "WHERE service_id = %s",
+        service_id,
+    )
+    found = {(row["is_success"], row["status_code"], row["error_type"]) for row in rows}
+    assert found == {(expected.severity != "mo", expected.status_code, expected.error_type)}
+    for row in rows:
+        assert expected.message in (row["error_message"] or ""), row
+
+
+async def test_each_row_tells_the_phases_that_happened(watch: Watch) -> None:
+    rows = await watch.ask(
+        "SELECT service_id, count(*) AS checks, count(dns_ms) AS dns, count(connect_ms) AS connect, "
+        "count(tls_ms) AS tls, count(first_byte_ms) AS first_byte, min(total_ms) AS shortest, max(attempts) AS attempts "
+        "FROM checks GROUP BY 1"
+    )
+    phases = {
+        row["service_id"]: {name for name in ("connect", "tls", "first_byte") if row[name] == row["checks"]}
+        for row in rows
+    }
+    assert phases["good"] == {"connect", "first_byte"}
+    assert phases["tls-good"] == {"connect", "tls", "first_byte"}
+    assert phases["hanging"] == {"connect"}
+    assert phases["refusing"] == phases["dead-name"] == set()
+    shortest = {row["service_id"]: row["shortest"] for row in rows}
+    assert shortest["slow"] >= SLOW_S * 1000
+    assert shortest["hanging"] >= 390
+    assert {row["attempts"] for row in rows} == {1}
+
+
+async def test_its_own_start_is_no_outage(watch: Watch) -> None:
+    assert await watch.ask("SELECT * FROM outages WHERE service_id = 'sla-monitor'") == []
+
+
+async def test_rows_lie_on_the_grid_once_each(watch: Watch) -> None:
+    rows = await watch.ask(
+        "SELECT service_id, count(DISTINCT extract(epoch FROM scheduled_at)::numeric %% interval_seconds) AS phases "
+        "FROM checks GROUP BY 1"
+    )
+    assert {row["phases"] for row in rows} == {1}
+
+
+# The aggregates, and the one number everywhere
+
+
+async def test_the_aggregates_count_every_row(watch: Watch) -> None:
+    different = await watch.ask(
+        """
+        WITH counted AS (
+            SELECT service_id, location, count(*) AS checks, count(*) FILTER (WHERE severity = 'o') AS operational,
+                   count(*) FILTER (WHERE severity = 'po') AS degraded, count(*) FILTER (WHERE severity = 'mo') AS failed,
+                   max(severity) AS worst, count(total_ms) FILTER (WHERE success) AS good,
+                   min(total_ms) FILTER (WHERE success) AS min_ms, max(total_ms) FILTER (WHERE success) AS max_ms
+            FROM checks GROUP BY 1, 2
+        ), kept AS (
+            SELECT service_id, location, sum(checks)::bigint, sum(operational)::bigint, sum(degraded)::bigint,
+                   sum(failed)::bigint, max(worst), sum(good)::bigint, min(min_ms), max(max_ms)
+            FROM checks_daily GROUP BY 1, 2
+        )
+        (TABLE counted EXCEPT TABLE kept) UNION ALL (TABLE kept EXCEPT TABLE counted)
+        """
+    )
+    assert different == []
+    binned = await watch.ask(
+        "SELECT (SELECT sum(checks) FROM latency_daily) AS binned, (SELECT sum(good) FROM checks_daily) AS good"
+    )
+    assert binned[0]["binned"] == binned[0]["good"] > 0
+
+
+@pytest.mark.parametrize("service_id", FINDINGS)
+async def test_the_day_of_a_service_is_the_same_in_the_view_and_in_rest(watch: Watch, service_id: str) -> None:
+    severity = FINDINGS[service_id].severity
+    percent = "0.00" if severity == "mo" else "100.00"
+    records = await watch.ask("SELECT DISTINCT status, uptime FROM uptime_records WHERE service_id = %s", service_id)
+    assert records == [{"status": severity, "uptime": percent}]
+    shown = {one["id"]: one for one in (await watch.program.get("/api/system-status"))["services"]}[service_id]
+    assert (shown["status"], shown["uptime"]) == (STATES[severity], percent)
+    assert len(shown["uptimeData"]) == 90
+    assert set(shown["uptimeData"][:-2]) == {"nd"}
+    assert shown["uptimeData"][-1] == severity
+    calendar = await watch.program.get(f"/api/uptime/{service_id}?months=1")
+    assert calendar["service"] == {"id": service_id, "name": service_id.title()}
+    [month] = calendar["months"]
+    today = month["details"][-1]
+    assert (today["status"], today["uptime"], month["uptime"]) == (severity, percent, percent)
+    assert today["incidents"] == (severity == "mo")
+    assert (today["downtimeSeconds"] > 0) == (severity == "mo")
+
+
+# REST
+
+
+async def test_the_status_page_tells_of_all_services(watch: Watch) -> None:
+    status = await watch.program.get("/api/system-status")
+    assert status["overallStatus"] == "outage"
+    states = {one["id"]: one["status"] for one in status["services"]}
+    assert {service_id: states.pop(service_id) for service_id in FINDINGS} == {
+        service_id: STATES[finding.severity] for service_id, finding in FINDINGS.items()
+    }
+    assert states.pop("sla-monitor") == "operational"
+    assert states == dict.fromkeys(
+        ("id-recognition", "face-liveness", "id-liveness", "face-compare", "curp-verifier"), "unknown"
+    )
+
+
+async def test_the_calendar_of_all_systems_is_its_worst_service(watch: Watch) -> None:
+    calendar = await watch.program.get("/api/uptime/all-systems?months=2")
+    today = calendar["months"][-1]["details"][-1]
+    assert today["status"] == "mo"
+    assert today["incidents"] == len(FAILED)
+    assert 0 < float(today["uptime"]) < 100
+
+
+async def test_response_times_are_those_of_the_rows(watch: Watch) -> None:
+    slow = await watch.program.get("/api/response-times/slow")
+    assert slow["count"] >= 2
+    assert slow["errors"] == 0
+    assert SLOW_S * 1000 <= slow["min"] <= slow["p50"] <= slow["p95"] <= slow["p99"] <= slow["max"]
+    assert sum(point["count"] for point in slow["series"]) == slow["count"]
+    failing = await watch.program.get("/api/response-times/server-error")
+    assert failing["errors"] == failing["count"] >= 2
+    assert failing["p50"] is None
+
+
+async def test_front_ends_get_pairs_and_administrators_the_rest(watch: Watch) -> None:
+    services = (await watch.program.get("/api/services"))["services"]
+    assert services[0] == {"id": "all-systems", "name": "All Systems"}
+    assert {"id": "slow", "name": "Slow"} in services
+    details = (await watch.program.get("/api/services?details=true"))["services"]
+    hanging = next(one for one in details if one["id"] == "hanging")
+    assert (hanging["timeoutMs"], hanging["intervalSeconds"], hanging["verifyTls"]) == (400, 1, True)
+    again = await watch.program.api.get("/api/services")
+    assert again.headers["X-Cache"] == "HIT"
+    unchanged = await watch.program.api.get("/api/services", headers={"If-None-Match": again.headers["ETag"]})
+    assert unchanged.status_code == 304
+
+
+async def test_what_is_wrong_is_named_and_changes_nothing(watch: Watch) -> None:
+    api = watch.program.api
+    refused = await api.post("/api/services", json=service("hasty", "http://127.0.0.1/", intervalSeconds=0))
+    assert (refused.status_code, refused.json()["code"]) == (400, "VALIDATION_ERROR")
+    assert refused.json()["details"][0]["field"] == "intervalSeconds"
+    assert (await api.get("/api/services/hasty")).json()["code"] == "NOT_FOUND"
+    unknown = await api.get("/api/uptime/hasty")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "NOT_FOUND")
+    of_the_file = await api.patch("/api/services/good", json={"name": "Better"})
+    assert (of_the_file.status_code, of_the_file.json()["code"]) == (409, "CONFLICT")
+    assert "services.toml" in of_the_file.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
+async def test_both_parts_tell_how_they_are(watch: Watch, path: str) -> None:
+    for part in (watch.program.api, watch.program.prober):
+        answer = await part.get(path)
+        assert answer.status_code == 200
+        assert answer.text
+    if path == "/metrics":
+        assert await watch.program.figure('sla_prober_checks_total{severity="mo"}') > 0
+        assert await watch.program.figure("sla_prober_services_unusable") == 0
+        assert "sla_monitor_feed_alive 1.0" in (await watch.program.api.get(path)).text
+
+
+async def test_the_routes_are_documented_without_any_other_host(watch: Watch) -> None:
+    described = await watch.program.get("/openapi.json")
+    assert {"/api/system-status", "/api/uptime/{service_id}", "/api/services"} <= set(described["paths"])
+    page = await watch.program.api.get("/docs")
+    assert page.status_code == 200
+    assert "https://" not in page.text
+
+
+# The feed
+
+
+async def test_a_killed_target_is_an_outage_within_two_intervals(watch: Watch) -> None:
+    interval_s = 2
+    async with listening(watch.program.ws_url) as feed:
+        await feed.join("system-status", "uptime")
+        async with serving(good()) as port:
+            await watch.add(service("mortal", f"http://127.0.0.1:{port}/", intervalSeconds=interval_s))
+            await feed.hears("status-update", "mortal", "operational")
+        killed = time.monotonic()
+        await feed.hears("status-update", "mortal", "outage")
+        assert time.monotonic() - killed < 2 * interval_s
+        # Who asks because of a frame gets the new answer.
+        assert (await watch.program.states())["mortal"] == "outage"
+        async with serving(good(), port=port):
+            await feed.hears("status-update", "mortal", "operational")
+            assert (await watch.program.states())["mortal"] == "operational"
+    states = [frame["data"]["status"] for frame in feed.told("status-update", "mortal")]
+    assert states == ["operational", "outage", "operational"]
+    days = [frame["data"] for frame in feed.told("uptime-updated", "mortal")]
+    assert [day["status"] for day in days] == ["o", "mo"]
+
+    first = feed.frames[0]["seq"]
+    async with listening(watch.program.ws_url, since=first, rooms="system-status,uptime") as again:
+        while sum(frame["event"] == "joined" for frame in again.frames) < 2:
+            await again.next()
+    for event in ("status-update", "uptime-updated"):
+        assert again.told(event, "mortal") == feed.told(event, "mortal")
+
+    outages = await watch.ask("SELECT ended_at > started_at AS over FROM outages WHERE service_id = 'mortal'")
+    assert outages == [{"over": True}]
+    assert (await watch.program.api.delete("/api/services/mortal")).status_code == 204
+
+
+async def test_who_was_away_is_told_what_happened_meanwhile(watch: Watch) -> None:
+    async with serving(good()) as port, listening(watch.program.ws_url) as feed:
+        await feed.join("system-status")
+        await watch.add(service("missed", f"http://127.0.0.1:{port}/"))
+        last = await feed.hears("status-update", "missed", "operational")
+
+    async def is_out() -> bool:
+        return (await watch.program.states())["missed"] == "outage"
+
+    await watch.program.until(is_out)
+    async with listening(watch.program.ws_url, since=last["seq"], rooms="system-status") as feed:
+        outage = await feed.hears("status-update", "missed", "outage")
+        assert outage["seq"] > last["seq"]
+        async with serving(good(), port=port):
+            back = await feed.hears("status-update", "missed", "operational")
+        assert back["seq"] > outage["seq"]
+    assert (await watch.program.api.delete("/api/services/missed")).status_code == 204
+
+
+# What is declared
+
+
+async def test_services_toml_is_applied_when_it_changes_and_not_when_it_is_wrong(watch: Watch) -> None:
+    late = service("latecomer", watch.declared[0]["endpointUrl"])
+    watch.services_file.write_text(services_toml([*watch.declared, {**late, "intervalSeconds": 0}]))
+    await watch.program.says(r"services\.toml: service 'latecomer': intervalSeconds: ")
+    watch.services_file.write_text(services_toml([*watch.declared, late]))
+
+    async def is_checked() -> bool:
+        return (await watch.program.states()).get("latecomer") == "operational"
+
+    await watch.program.until(is_checked)
+    watch.services_file.write_text(services_toml(watch.declared))
+
+    async def is_paused() -> bool:
+        paused: bool = not (await watch.program.get("/api/services/latecomer"))["enabled"]
+        return paused
+
+    await watch.program.until(is_paused)
+    assert (await watch.program.api.delete("/api/services/latecomer")).status_code == 204

@@ -1,0 +1,93 @@
+"""A dozen targets, from good to hostile, declared as services, and what a check must find out about each."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.prober.targets import Behaviour, Certificates, answer, closed_port, good, hang, reset_in_answer, serving
+
+Declaration = dict[str, Any]
+
+EACH_SECOND: Declaration = {"intervalSeconds": 1, "timeoutMs": 1000, "degradedAfterMs": 1000}
+SLOW_S = 0.3
+
+
+class Finding(NamedTuple):
+    """What every check of a target says; `message` is a part of the error's text."""
+
+    severity: str
+    status_code: int | None
+    error_type: str | None = None
+    message: str = ""
+
+
+FINDINGS = {
+    "good": Finding("o", 200),
+    "slow": Finding("po", 200),
+    "server-error": Finding("mo", 500, "http_error", "500"),
+    "wrong-words": Finding("mo", 200, "assertion_failed", "sunshine"),
+    "hanging": Finding("mo", None, "timeout", "waiting for the first byte"),
+    "resetting": Finding("mo", 200, "connection_error", "connection reset"),
+    "refusing": Finding("mo", None, "connection_error", "connection refused"),
+    "dead-name": Finding("mo", None, "dns_error", "name not found"),
+    "tls-good": Finding("o", 200),
+    "tls-expired": Finding("mo", None, "tls_error", "has expired"),
+    "tls-wrong-host": Finding("mo", None, "tls_error", "for another host"),
+    "tls-self-signed": Finding("mo", None, "tls_error", "self-signed certificate"),
+}
+STATES = {"o": "operational", "po": "degraded", "mo": "outage"}
+
+
+async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    await asyncio.sleep(SLOW_S)
+    writer.write(answer())
+    await writer.drain()
+
+
+@asynccontextmanager
+async def targets(certificates: Certificates, folder: Path) -> AsyncIterator[list[Declaration]]:
+    """Serves them all; yields their declarations, in the words of REST and of services.toml."""
+    plain: dict[str, Behaviour] = {
+        "good": good(),
+        "slow": slow,
+        "server-error": good(b"sorry", status="500 Internal Server Error"),
+        "wrong-words": good(b"rain"),
+        "hanging": hang,
+        "resetting": reset_in_answer,
+    }
+    secure = {
+        "tls-good": certificates.valid(),
+        "tls-expired": certificates.expired(),
+        "tls-wrong-host": certificates.wrong_host(),
+        "tls-self-signed": certificates.self_signed(folder),
+    }
+    async with AsyncExitStack() as stack:
+        urls = {name: f"http://127.0.0.1:{await stack.enter_async_context(serving(how))}/" for name, how in plain.items()}
+        for name, tls in secure.items():
+            urls[name] = f"https://127.0.0.1:{await stack.enter_async_context(serving(good(), tls))}/"
+        urls |= {"refusing": f"http://127.0.0.1:{closed_port()}/", "dead-name": "http://no-such-host.invalid/"}
+        yield [service(name, url, **_OWN.get(name, {})) for name, url in urls.items()]
+
+
+_OWN: dict[str, Declaration] = {
+    "slow": {"degradedAfterMs": int(SLOW_S * 500)},
+    "wrong-words": {"keyword": "sunshine"},
+    "hanging": {"timeoutMs": 400, "degradedAfterMs": 400},
+    # A resolver that is itself cut off takes its time to say so.
+    "dead-name": {"intervalSeconds": 10, "timeoutMs": 10_000},
+}
+
+
+def service(service_id: str, url: str, **fields: Any) -> Declaration:
+    """One that is checked each second."""
+    return {"id": service_id, "name": service_id.title(), "endpointUrl": url, **EACH_SECOND, **fields}
+
+
+def services_toml(declarations: list[Declaration]) -> str:
+    """The text of a services.toml; JSON's strings and numbers are TOML's too."""
+    tables = ("\n".join(f"{key} = {json.dumps(value)}" for key, value in one.items()) for one in declarations)
+    return "\n\n".join(f"[[service]]\n{table}" for table in tables) + "\n"

@@ -1,0 +1,188 @@
+"""Starting what is due: never two at once, never more than allowed, nothing lost without being counted."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import pytest
+
+from prober.dispatch import CheckRunner, Dispatch
+from prober.judge import Judgement
+from prober.metrics import Metrics
+from prober.outcome import Outcome, ProberTrouble
+from prober.schedule import phase_ms
+from prober.services import Service
+from prober.store import Check
+
+GOOD = Outcome(total_ms=12.5, connect_ms=1.0, first_byte_ms=10.0, status_code=200)
+
+
+def service(name: str, interval_seconds: int = 1) -> Service:
+    return Service(id=name, endpoint_url="http://127.0.0.1/", interval_seconds=interval_seconds)
+
+
+class Round:
+    """A running dispatch and what came out of it."""
+
+    def __init__(self, run_check: CheckRunner, concurrency: int) -> None:
+        self.metrics = Metrics()
+        self.checks: list[Check] = []
+        self.arrived = anyio.Event()
+        self.dispatch = Dispatch(run_check, self._put, self.metrics, location="lab", concurrency=concurrency)
+
+    def _put(self, check: Check) -> None:
+        self.checks.append(check)
+        self.arrived.set()
+
+    async def finished(self, count: int) -> list[Check]:
+        with anyio.fail_after(10):
+            while len(self.checks) < count:
+                await self.arrived.wait()
+                self.arrived = anyio.Event()
+        return self.checks
+
+    def value(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(f"sla_prober_{name}", labels) or 0.0
+
+
+@asynccontextmanager
+async def dispatching(run_check: CheckRunner, *services: Service, concurrency: int = 100) -> AsyncIterator[Round]:
+    this = Round(run_check, concurrency)
+    this.dispatch.replace(services)
+    async with anyio.create_task_group() as group:
+        group.start_soon(this.dispatch.run)
+        yield this
+        this.dispatch.stop(0.1)
+
+
+async def at_once(_: Service) -> tuple[Outcome, Judgement, int]:
+    return GOOD, Judgement(True, "o"), 1
+
+
+async def test_a_check_carries_its_slot() -> None:
+    began = datetime.now(UTC)
+    async with dispatching(at_once, service("web")) as this:
+        checks = await this.finished(3)
+
+    for check in checks:
+        assert check.scheduled_at.timestamp() * 1000 % 1000 == pytest.approx(phase_ms("web", 1000))
+        assert check.finished_at >= check.scheduled_at
+        assert (check.service_id, check.location, check.severity) == ("web", "lab", "o")
+        assert (check.total_ms, check.dns_ms, check.attempts) == (12.5, None, 1)
+    times = [check.scheduled_at for check in checks]
+    assert times == [times[0] + timedelta(seconds=number) for number in range(3)]
+    assert began - timedelta(seconds=1) < times[0] <= began
+    assert this.value("start_late_seconds_count") == 3
+    assert this.value("start_late_seconds_bucket", le="0.1") == 3
+
+
+async def test_a_service_that_is_still_being_checked_has_its_slot_skipped() -> None:
+    running = most = 0
+    free = anyio.Event()
+
+    async def hang(_: Service) -> tuple[Outcome, Judgement, int]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await free.wait()
+        running -= 1
+        return GOOD, Judgement(True, "o"), 1
+
+    async with dispatching(hang, service("slow"), service("also-slow", 3600)) as this:
+        with anyio.fail_after(10):
+            while this.value("skipped_slots_total", reason="overlap") < 2:  # noqa: ASYNC110  # a count, not an event
+                await anyio.sleep(0.05)
+        free.set()
+        await this.finished(2)
+    assert most <= 2
+
+
+async def test_at_most_as_many_as_allowed_run_and_the_rest_wait_their_turn() -> None:
+    running = most = 0
+
+    async def brief(_: Service) -> tuple[Outcome, Judgement, int]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await anyio.sleep(0.05)
+        running -= 1
+        return GOOD, Judgement(True, "o"), 1
+
+    services = [service(f"service-{number}", 60) for number in range(30)]
+    async with dispatching(brief, *services, concurrency=3) as this:
+        checks = await this.finished(30)
+
+    assert most == 3
+    assert {check.service_id for check in checks} == {each.id for each in services}
+    assert this.value("skipped_slots_total", reason="full") == 0
+
+
+async def test_who_waits_too_long_for_a_place_is_skipped_and_counted() -> None:
+    free = anyio.Event()
+
+    async def hang(_: Service) -> tuple[Outcome, Judgement, int]:
+        await free.wait()
+        return GOOD, Judgement(True, "o"), 1
+
+    async with dispatching(hang, service("a"), service("b"), service("c"), concurrency=1) as this:
+        await anyio.sleep(0.7)  # longer than a 1 s service's slot may be late
+        free.set()
+        await this.finished(1)
+        with anyio.fail_after(10):
+            while not this.value("skipped_slots_total", reason="full"):  # noqa: ASYNC110  # a count, not an event
+                await anyio.sleep(0.01)
+        await this.finished(4)
+
+    for check in this.checks[1:]:
+        assert check.finished_at - check.scheduled_at < timedelta(seconds=0.6)
+
+
+async def test_the_probers_own_trouble_is_no_outage(caplog: pytest.LogCaptureFixture) -> None:
+    async def trouble(checked: Service) -> tuple[Outcome, Judgement, int]:
+        if checked.id == "defect":
+            raise KeyError("a defect")
+        raise ProberTrouble("no file descriptors\nFAKE log line")
+
+    async with dispatching(trouble, service("web"), service("defect")) as this:
+        with anyio.fail_after(10):
+            while this.value("trouble_total") < 4:  # noqa: ASYNC110  # a count, not an event
+                await anyio.sleep(0.05)
+
+    assert this.checks == []
+    errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(errors) == 1  # once a minute
+    assert "\n" not in errors[0].getMessage()
+
+
+async def test_services_come_and_go_while_others_are_checked() -> None:
+    async with dispatching(at_once, service("old")) as this:
+        await this.finished(1)
+        this.dispatch.replace([service("new")])
+        seen = len(this.checks)
+        checks = await this.finished(seen + 2)
+
+    assert {check.service_id for check in checks[seen:]} == {"new"}
+
+
+async def test_a_stop_lets_checks_finish_and_counts_those_that_do_not() -> None:
+    async def by_name(checked: Service) -> tuple[Outcome, Judgement, int]:
+        started.set()
+        await anyio.sleep(0.05 if checked.id == "quick" else 60)
+        return GOOD, Judgement(True, "o"), 1
+
+    started = anyio.Event()
+    this = Round(by_name, 100)
+    this.dispatch.replace([service("quick", 60), service("stuck", 60)])
+    async with anyio.create_task_group() as group:
+        group.start_soon(this.dispatch.run)
+        await started.wait()
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(5):
+            while this.value("checks_running") < 2:  # noqa: ASYNC110  # a count, not an event
+                await anyio.sleep(0.01)
+        this.dispatch.stop(0.5)
+
+    assert [check.service_id for check in this.checks] == ["quick"]
+    assert this.value("skipped_slots_total", reason="stopping") == 1

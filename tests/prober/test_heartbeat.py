@@ -1,0 +1,39 @@
+"""The dead man's switch."""
+
+import anyio
+import pytest
+
+from prober import heartbeat
+from prober.judge import Judgement
+from prober.metrics import Metrics
+from prober.outcome import Outcome, ProberTrouble
+from prober.services import Service
+from tests.prober.figures import reached, value
+
+
+async def test_it_is_called_only_while_checks_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "CYCLE_SECONDS", 0.02)
+    stored = 0
+    called: list[Service] = []
+    answers = [Judgement(True, "o"), Judgement(False, "mo", "timeout", "timed out"), None, Judgement(True, "o")]
+
+    async def check(service: Service) -> tuple[Outcome, Judgement, int]:
+        called.append(service)
+        answer = answers[len(called) - 1]
+        if answer is None:
+            raise ProberTrouble("no file descriptors")
+        return Outcome(total_ms=1.0), answer, 1
+
+    metrics = Metrics()
+    async with anyio.create_task_group() as group:
+        group.start_soon(heartbeat.beat, "http://127.0.0.1/beat", check, lambda: stored, metrics)
+        await anyio.sleep(0.1)
+        assert called == []
+        for count in range(1, 5):
+            stored += 1
+            await reached(metrics, "heartbeats_total", count)
+        await anyio.sleep(0.1)
+        group.cancel_scope.cancel()
+
+    assert [service.endpoint_url for service in called] == ["http://127.0.0.1/beat"] * 4
+    assert value(metrics, "heartbeat_failures_total") == 2

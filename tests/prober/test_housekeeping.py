@@ -1,0 +1,78 @@
+"""Housekeeping is done by one prober at a time, and never dies of a failure."""
+
+import anyio
+import psycopg
+import pytest
+
+from prober import housekeeping
+from prober.housekeeping import Housekeeping
+from prober.metrics import Metrics
+from sla_monitor.settings import Settings
+from tests.prober.figures import reached, value
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "LEAST_SECONDS", 0.01)
+    monkeypatch.setattr(housekeeping, "ROUND_SECONDS", 0.05)
+
+
+async def test_all_chores_are_done_again_and_again(database: str) -> None:
+    metrics = Metrics()
+    async with anyio.create_task_group() as group:
+        group.start_soon(Housekeeping(database, Settings(), metrics).run)
+        await reached(metrics, "housekeeping_runs_total", 2)
+        group.cancel_scope.cancel()
+    for chore in ("connect", "keep_partitions", "refresh_aggregates", "prune_events"):
+        assert value(metrics, "housekeeping_failures_total", chore=chore) == 0
+
+
+async def test_old_events_are_pruned(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO events (occurred_at, event, data) "
+            "SELECT now() - days * interval '1 day', 'status-update', '{}' FROM generate_series(1, 9) AS days"
+        )
+    metrics = Metrics()
+    async with anyio.create_task_group() as group:
+        group.start_soon(Housekeeping(database, Settings(), metrics).run)
+        await reached(metrics, "housekeeping_runs_total", 1)
+        group.cancel_scope.cancel()
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM events").fetchone() == (6,)
+
+
+async def test_one_prober_at_a_time_does_it(database: str) -> None:
+    metrics = Metrics()
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute(housekeeping._TRY_LOCK)
+        async with anyio.create_task_group() as group:
+            group.start_soon(Housekeeping(database, Settings(), metrics).run)
+            await anyio.sleep(0.3)  # several rounds
+            assert value(metrics, "housekeeping_runs_total") == 0
+            other.close()
+            await reached(metrics, "housekeeping_runs_total", 1)
+            group.cancel_scope.cancel()
+
+
+async def test_a_failing_chore_stops_neither_the_others_nor_the_loop(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("ALTER TABLE events RENAME TO lost_events")
+    metrics = Metrics()
+    async with anyio.create_task_group() as group:
+        group.start_soon(Housekeeping(database, Settings(), metrics).run)
+        await reached(metrics, "housekeeping_failures_total", 2, chore="prune_events")
+        with psycopg.connect(database) as connection:
+            connection.execute("ALTER TABLE lost_events RENAME TO events")
+        done = value(metrics, "housekeeping_runs_total")
+        await reached(metrics, "housekeeping_runs_total", done + 2)
+        group.cancel_scope.cancel()
+    assert value(metrics, "housekeeping_failures_total", chore="refresh_aggregates") == 0
+
+
+async def test_a_database_that_is_away_is_tried_again() -> None:
+    metrics = Metrics()
+    async with anyio.create_task_group() as group:
+        group.start_soon(Housekeeping("postgresql://nobody@127.0.0.1:1/none", Settings(), metrics).run)
+        await reached(metrics, "housekeeping_failures_total", 2, chore="connect")
+        group.cancel_scope.cancel()

@@ -1,0 +1,92 @@
+"""Hearing what the database says, and noticing when it is no longer heard."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import psycopg
+import pytest
+
+from prober import listener
+from prober.metrics import Metrics
+from tests.prober.outages import Line
+
+
+def say(database_url: str, payload: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SELECT pg_notify('sla_monitor', %s)", (payload,))
+
+
+class Ear:
+    """What was heard."""
+
+    def __init__(self) -> None:
+        self.services = 0
+        self.ranges = 0
+
+    def hear_services(self) -> None:
+        self.services += 1
+
+    def hear_ranges(self) -> None:
+        self.ranges += 1
+
+    async def until(self, services: int, ranges: int) -> None:
+        with anyio.fail_after(10):
+            while (self.services, self.ranges) != (services, ranges):  # noqa: ASYNC110  # counts, not events
+                await anyio.sleep(0.01)
+
+
+@asynccontextmanager
+async def listening(database_url: str) -> AsyncIterator[Ear]:
+    ear = Ear()
+    actions = {"services": ear.hear_services, "ranges": ear.hear_ranges}
+    async with anyio.create_task_group() as group:
+        group.start_soon(listener.listen, database_url, actions, Metrics())
+        yield ear
+        group.cancel_scope.cancel()
+
+
+async def test_each_payload_has_its_action(empty_database: str) -> None:
+    async with listening(empty_database) as ear:
+        await ear.until(1, 1)  # once after connecting: what was said before is unknown
+        say(empty_database, "services")
+        await ear.until(2, 1)
+        say(empty_database, "checks")
+        say(empty_database, "ranges")
+        await ear.until(2, 2)
+
+
+async def test_a_lost_connection_is_opened_again_and_all_is_asked_for(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "_BACKOFF_S", (0.01, 0.05))
+    async with Line(empty_database).serve() as line, listening(line.url) as ear:
+        await ear.until(1, 1)
+        line.cut()
+        line.mend()
+        await ear.until(2, 2)
+        say(empty_database, "services")
+        await ear.until(3, 2)
+
+
+async def test_a_connection_that_says_nothing_is_given_up(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "_BACKOFF_S", (0.01, 0.05))
+    monkeypatch.setattr(listener, "PING_SECONDS", 0.3)
+    async with Line(empty_database).serve() as line, listening(line.url) as ear:
+        await ear.until(1, 1)
+        line.blackhole()
+        with anyio.fail_after(10):
+            while line.connections < 2:  # noqa: ASYNC110  # a count, not an event
+                await anyio.sleep(0.01)
+        line.mend()
+        await ear.until(2, 2)
+
+
+async def test_its_own_pings_keep_a_quiet_connection(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "PING_SECONDS", 0.1)
+    async with Line(empty_database).serve() as line, listening(line.url) as ear:
+        await ear.until(1, 1)
+        await anyio.sleep(0.5)  # several pings
+        say(empty_database, "services")
+        await ear.until(2, 1)
+        assert line.connections == 1

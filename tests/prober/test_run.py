@@ -1,0 +1,280 @@
+"""The prober as a process: it starts, works, survives and ends as it says."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import psycopg
+import pytest
+
+from tests.prober.outages import Line
+from tests.prober.targets import Behaviour, good, hang, serving
+
+PATIENCE_S = 20.0
+PROBER = """
+import anyio, logging, sys
+from prober.run import run
+from sla_monitor.settings import StartError, load
+logging.basicConfig(level="INFO", stream=sys.stderr)
+try:
+    anyio.run(run, load(), sys.argv[1], backend_options={"use_uvloop": True})
+except StartError as error:
+    sys.exit(str(error))
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Prober:
+    """A prober process on a home folder, and what it answers."""
+
+    def __init__(self, database_url: str, home: Path, **environment: str) -> None:
+        self.port = free_port()
+        self._log = (home / "prober.log").open("ab+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROBER, database_url],
+            stderr=self._log,
+            env={**os.environ, "SLA_MONITOR_HOME": str(home), "WATCH_SERVER_PORT": str(self.port), **environment},
+        )
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    async def answers(self, path: str, condition: Callable[[int, str], bool]) -> None:
+        with anyio.fail_after(PATIENCE_S):
+            while not condition(*await anyio.to_thread.run_sync(self.get, path)):
+                assert self.process.poll() is None, self.log()
+                await anyio.sleep(0.05)
+
+    async def is_ready(self) -> None:
+        await self.answers("/ready", lambda status, _: status == 200)
+
+    async def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return await anyio.to_thread.run_sync(lambda: self.process.wait(PATIENCE_S))
+
+    def log(self) -> str:
+        self._log.seek(0)
+        return self._log.read().decode()
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._log.close()
+
+
+@contextmanager
+def prober(database_url: str, home: Path, **environment: str) -> Iterator[Prober]:
+    running = Prober(database_url, home, **environment)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+@asynccontextmanager
+async def watched(
+    database_url: str, behaviour: Behaviour, service_id: str = "web", timeout_ms: int = 60_000
+) -> AsyncIterator[None]:
+    """A target, and a service that is to be checked each second."""
+    async with serving(behaviour) as port:
+        with psycopg.connect(database_url) as connection:
+            connection.execute(
+                "INSERT INTO services (id, name, endpoint_url, interval_seconds, timeout_ms) "
+                "VALUES (%(id)s, %(id)s, %(url)s, 1, %(timeout)s)",
+                {"id": service_id, "url": f"http://127.0.0.1:{port}/", "timeout": timeout_ms},
+            )
+        yield
+
+
+def execute(database_url: str, statement: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute(statement.encode())
+
+
+def slots(database_url: str, service_id: str = "web") -> list[datetime]:
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "SELECT scheduled_at FROM checks WHERE service_id = %s ORDER BY 1", (service_id,)
+        ).fetchall()
+    return [at for (at,) in rows]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(PATIENCE_S):
+        while not await anyio.to_thread.run_sync(condition):  # noqa: ASYNC110  # the condition lies in the database
+            await anyio.sleep(0.05)
+
+
+def has_gap(times: list[datetime]) -> bool:
+    return any(later - earlier != timedelta(seconds=1) for earlier, later in pairwise(times))
+
+
+async def test_checks_each_service_on_its_grid_and_says_how_it_is(database: str, tmp_path: Path) -> None:
+    async with watched(database, good()):
+        with prober(database, tmp_path) as running:
+            await running.is_ready()
+            await until(lambda: len(slots(database)) >= 3)
+            assert running.get("/health") == (200, '{"status":"ok"}')
+            status, text = running.get("/ready")
+            assert (status, json.loads(text)) == (
+                200,
+                {"status": "ready", "servicesKnown": True, "databaseAnswers": True, "spoolWorks": True},
+            )
+            figures = running.get("/metrics")[1]
+            assert "sla_prober_missed_slots_total 0.0" in figures
+            assert 'sla_prober_checks_total{severity="o"}' in figures
+            assert running.get("/elsewhere")[0] == 404
+            assert await running.end() == 0
+    assert not has_gap(slots(database))
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT state FROM service_states").fetchone() == ("operational",)
+        assert connection.execute("SELECT id FROM locations").fetchall() == [("local",)]
+
+
+async def test_hears_of_new_changed_and_paused_services(database: str, tmp_path: Path) -> None:
+    with prober(database, tmp_path) as running:
+        await running.is_ready()
+        async with watched(database, good(), "late-comer"):
+            await until(lambda: len(slots(database, "late-comer")) >= 1)
+            execute(database, "UPDATE services SET enabled = false")
+            await running.answers("/metrics", lambda _, text: "sla_prober_services 0.0" in text)
+
+
+async def test_an_outage_of_the_database_leaves_no_gap(database: str, tmp_path: Path) -> None:
+    async with Line(database).serve() as line, watched(database, good()):
+        with prober(line.url, tmp_path) as running:
+            await until(lambda: len(slots(database)) >= 1)
+            line.cut()
+            await running.answers("/metrics", lambda _, text: "sla_prober_spool_rows 2.0" in text)
+            assert running.get("/ready")[0] == 200
+            line.mend()
+            await running.answers("/metrics", lambda _, text: "sla_prober_spool_rows 0.0" in text)
+            await until(lambda: len(slots(database)) >= 4)
+            assert await running.end() == 0
+    assert not has_gap(slots(database))
+
+
+async def test_kill_9_in_an_outage_loses_no_check_that_was_finished(database: str, tmp_path: Path) -> None:
+    async with Line(database).serve() as line, watched(database, good()):
+        with prober(line.url, tmp_path) as running:
+            await until(lambda: len(slots(database)) >= 1)
+            line.cut()
+            await running.answers("/metrics", lambda _, text: "sla_prober_spool_rows 3.0" in text)
+            await running.end(signal.SIGKILL)
+        killed = len(slots(database))
+        with prober(line.url, tmp_path) as running:  # the database is still away
+            await running.is_ready()
+            await running.answers("/metrics", lambda _, text: 'checks_total{severity="o"} 1.0' in text)
+            assert "from the list kept in" in running.log()
+            line.mend()
+            await running.answers("/metrics", lambda _, text: "sla_prober_spool_rows 0.0" in text)
+            assert await running.end() == 0
+    found = slots(database)
+    assert len(found) >= killed + 3
+    assert not has_gap(found[: killed + 3])
+
+
+async def test_without_a_database_it_waits_and_is_not_ready(database: str, tmp_path: Path) -> None:
+    async with Line(database).serve() as line, watched(database, good()):
+        line.cut()
+        with prober(line.url, tmp_path) as running:
+            await running.answers("/health", lambda status, _: status == 200)
+            assert running.get("/ready")[0] == 503
+            line.mend()
+            await running.is_ready()
+            await until(lambda: len(slots(database)) >= 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_within_ten_seconds_whatever_hangs(
+    database: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    async with Line(database).serve() as line, watched(database, hang), watched(database, good(), "good"):
+        with prober(line.url, tmp_path) as running:
+            await until(lambda: len(slots(database, "good")) >= 1)
+            line.blackhole()
+            began = time.monotonic()
+            assert await running.end(number) == 0
+            assert time.monotonic() - began < 10
+            assert "Traceback" not in running.log()
+
+
+async def test_a_second_signal_ends_it_at_once(database: str, tmp_path: Path) -> None:
+    async with watched(database, hang):
+        with prober(database, tmp_path) as running:
+            await running.answers("/metrics", lambda _, text: "sla_prober_checks_running 1.0" in text)
+            running.process.send_signal(signal.SIGTERM)
+            await until(lambda: "a second signal ends at once" in running.log())
+            began = time.monotonic()
+            assert await running.end() == -signal.SIGTERM
+            assert time.monotonic() - began < 1
+
+
+async def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with prober("postgresql:///unused", tmp_path, WATCH_SERVER_PORT=str(port)) as running:
+            assert await anyio.to_thread.run_sync(lambda: running.process.wait(PATIENCE_S)) == 1
+            lines = running.log().splitlines()
+    assert lines == [f"port {port} on 127.0.0.1 is in use: set WATCH_SERVER_PORT or WATCH_SERVER_HOST"]
+
+
+async def test_a_second_prober_on_the_same_home_says_so(database: str, tmp_path: Path) -> None:
+    with prober(database, tmp_path) as first:
+        await first.is_ready()
+        with prober(database, tmp_path) as second:
+            assert await anyio.to_thread.run_sync(lambda: second.process.wait(PATIENCE_S)) == 1
+            assert "another prober uses the spool" in second.log()
+        with prober(database, tmp_path, PROBE_LOCATION="elsewhere") as third:
+            await third.is_ready()
+
+
+async def test_housekeeping_brings_late_rows_into_the_aggregates(database: str, tmp_path: Path) -> None:
+    execute(database, "INSERT INTO services (id, name, endpoint_url) VALUES ('web', 'Web', 'http://127.0.0.1:9/')")
+    execute(database, "INSERT INTO locations (id, name) VALUES ('lab', 'Lab')")
+    with prober(database, tmp_path) as running:
+        await running.answers("/metrics", lambda _, text: "sla_prober_housekeeping_runs_total 0.0" not in text)
+        with psycopg.connect(database) as connection:
+            connection.execute(
+                "CREATE TEMP TABLE incoming_checks ON COMMIT DROP AS "
+                "SELECT 'web' AS service_id, 'lab' AS location, now() - interval '5 days' AS scheduled_at, "
+                "now() - interval '5 days' AS finished_at, 60 AS interval_seconds, 200 AS status_code, "
+                "true AS success, 'o' AS severity, 5::real AS total_ms, null::real AS dns_ms, "
+                "null::real AS connect_ms, null::real AS tls_ms, null::real AS first_byte_ms, 1 AS attempts, "
+                "null::text AS error_type, null::text AS error_message"
+            )
+            connection.execute("SELECT record_checks()")
+
+        def arrived() -> bool:
+            with psycopg.connect(database) as connection:
+                row = connection.execute("SELECT sum(checks) FROM checks_daily").fetchone()
+            return row == (1,)
+
+        await until(arrived)
+        assert "housekeeping_failures_total{" not in running.get("/metrics")[1]

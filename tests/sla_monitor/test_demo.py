@@ -1,0 +1,337 @@
+"""The demo: what it looks at, the past it makes up, and the whole of it as a newcomer starts it."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import anyio
+import httpx
+import psycopg
+import pytest
+from anyio.abc import Process
+from anyio.streams.text import TextReceiveStream
+
+from sla_monitor.demo import DemoError, _move_targets, _open_the_past, _refuse_real_services
+from sla_monitor.demo_targets import CERTIFICATE, SEED, SERVICES, targets
+from sla_monitor.settings import Settings
+from sql import connect, query
+
+IDS = [service.id for service in SERVICES]
+URLS = {service_id: f"http://127.0.0.1:9/{service_id}" for service_id in IDS}
+
+
+async def rows(database: str, statement: str) -> list[tuple[object, ...]]:
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        return await (await connection.execute(statement.encode())).fetchall()
+
+
+# Its targets
+
+
+async def test_each_target_has_its_habit() -> None:
+    async with targets() as urls, httpx.AsyncClient(timeout=5) as client:
+        assert list(urls) == IDS
+        assert (await client.get(urls["demo-healthy"])).status_code == 200
+        assert (await client.get(urls["demo-failing"])).status_code == 500
+        statuses = [(await client.get(urls["demo-flaky"])).status_code for _ in range(8)]
+        assert statuses.count(503) == 1
+        assert statuses.count(200) == 7
+        seconds = [(await client.get(urls["demo-slow"])).elapsed.total_seconds() for _ in range(4)]
+        assert [elapsed > 0.8 for elapsed in seconds] == [False, False, False, True]
+        with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
+            await client.get(urls["demo-wrong-certificate"])
+
+
+async def test_the_certificate_is_for_another_host_even_for_those_who_trust_it() -> None:
+    trusting = ssl.create_default_context(cafile=str(CERTIFICATE))
+    async with targets() as urls, httpx.AsyncClient(verify=trusting) as client:
+        with pytest.raises(httpx.ConnectError, match="IP address mismatch"):
+            await client.get(urls["demo-wrong-certificate"])
+
+
+async def test_targets_outlive_whoever_speaks_no_http() -> None:
+    async with targets() as urls, httpx.AsyncClient(timeout=5) as client:
+        url = httpx.URL(urls["demo-healthy"])
+        async with await anyio.connect_tcp("127.0.0.1", url.port or 0) as stream:
+            await stream.send(b"\0" * 20_000)
+            with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+                await stream.receive()
+        assert (await client.get(url)).status_code == 200
+
+
+# Its past
+
+
+async def test_the_past_is_ninety_days_that_look_like_life(database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    await _open_the_past(database, Settings(), URLS)
+    assert "made-up checks are stored" in capsys.readouterr().out
+
+    assert await rows(database, "SELECT count(*) FROM parked_checks") == [(0,)]
+    assert await rows(database, "SELECT DISTINCT demo, interval_seconds, group_name FROM services") == [
+        (True, 10, "Demo")
+    ]
+    states = await rows(database, "SELECT service_id, state::text FROM service_states ORDER BY service_id")
+    assert states == [
+        ("demo-dead-name", "outage"),
+        ("demo-failing", "outage"),
+        ("demo-flaky", "operational"),
+        ("demo-healthy", "operational"),
+        ("demo-slow", "operational"),
+        ("demo-wrong-certificate", "outage"),
+    ]
+    # Every service has all 90 days but the one on which nobody looked; outages, slow days and good ones among them.
+    days = await rows(
+        database,
+        """SELECT service_id, count(*), count(*) FILTER (WHERE status = 'mo') > 0,
+                  count(*) FILTER (WHERE status = 'o') > 60
+           FROM service_days GROUP BY service_id ORDER BY service_id""",
+    )
+    assert days == [(service_id, 89, True, True) for service_id in sorted(IDS)]
+    assert await rows(
+        database, "SELECT count(*) FROM service_days WHERE status = 'po' AND service_id = 'demo-slow'"
+    ) > [(8,)]
+    assert await rows(database, "SELECT DISTINCT error_type FROM checks WHERE NOT success ORDER BY 1") == [
+        ("connection_error",),
+        ("dns_error",),
+        ("http_error",),
+        ("timeout",),
+        ("tls_error",),
+    ]
+    # Busy by day, quiet by night.
+    ((by_day, by_night),) = await rows(
+        database,
+        """SELECT avg(total_ms) FILTER (WHERE date_part('hour', scheduled_at AT TIME ZONE 'UTC') BETWEEN 12 AND 15),
+                  avg(total_ms) FILTER (WHERE date_part('hour', scheduled_at AT TIME ZONE 'UTC') BETWEEN 0 AND 3)
+           FROM checks WHERE service_id = 'demo-flaky'""",
+    )
+    assert isinstance(by_day, float)
+    assert isinstance(by_night, float)
+    assert by_day > 1.2 * by_night
+    # What it covers ends before the true checks begin, and the aggregates hold it.
+    assert await rows(database, "SELECT max(scheduled_at + interval '5 minutes') <= now() FROM checks") == [(True,)]
+    assert await rows(database, "SELECT count(*) FROM touched_ranges") == [(0,)]
+    assert await rows(database, "SELECT sum(checks) FROM checks_daily") == await rows(
+        database, "SELECT count(*) FROM checks"
+    )
+
+
+async def test_a_later_start_keeps_the_past_and_moves_the_targets(
+    database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await rows(database, "UPDATE installation SET retention = '9 days' RETURNING 1")
+    await _open_the_past(database, Settings(), URLS)
+    # Nothing is made up that is older than what is kept.
+    assert await rows(database, "SELECT count(*) FROM parked_checks") == [(0,)]
+    assert await rows(database, "SELECT now() - min(scheduled_at) BETWEEN '7 days' AND '8 days' FROM checks") == [
+        (True,)
+    ]
+    before = await rows(database, "SELECT count(*), max(scheduled_at) FROM checks")
+    capsys.readouterr()
+    moved = {service_id: f"{url}/moved" for service_id, url in URLS.items()}
+    await _move_targets(database, moved)
+    await _open_the_past(database, Settings(), moved)
+    assert "kept from an earlier start" in capsys.readouterr().out
+    assert await rows(database, "SELECT count(*), max(scheduled_at) FROM checks") == before
+    assert dict(await rows(database, "SELECT id, endpoint_url FROM services")) == moved  # type: ignore[arg-type]
+
+
+async def test_the_same_moment_and_seed_make_the_same_past(database: str) -> None:
+    async def made_up(seed: int) -> list[tuple[object, ...]]:
+        async with await connect(database, application="test") as connection:
+            await connection.execute(query("checks/incoming"))
+            async with connection.transaction():
+                period = {"first": "2026-07-01T00:00Z", "until": "2026-07-08T00:00Z", "now": "2026-07-08T00:00Z"}
+                await connection.execute(query("demo/past"), {**period, "seed": seed, "location": "local"})
+                return await (await connection.execute("SELECT * FROM incoming_checks ORDER BY 1, 3")).fetchall()
+
+    once = await made_up(SEED)
+    assert len(once) == 6 * 7 * 288
+    assert await made_up(SEED) == once
+    assert await made_up(SEED + 1) != once
+
+
+async def test_a_database_with_real_services_is_refused(database: str) -> None:
+    settings = Settings(database_url=database)
+    await _refuse_real_services(settings)
+    await rows(
+        database, "INSERT INTO services (id, name, endpoint_url) VALUES ('shop', 'Shop', 'http://shop') RETURNING 1"
+    )
+    with pytest.raises(DemoError, match="DATABASE_URL"):
+        await _refuse_real_services(settings)
+
+
+async def test_a_database_without_a_schema_is_not_refused(empty_database: str) -> None:
+    await _refuse_real_services(Settings(database_url=empty_database))
+
+
+# The whole of it
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """For root, PostgreSQL's own user must be able to reach it; pytest's folders are closed to others."""
+    folder = Path(tempfile.mkdtemp(prefix="sla-demo-", dir="/tmp"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], two.getsockname()[1]
+
+
+class Demo:
+    """A running `sla-monitor demo`."""
+
+    def __init__(self, process: Process, api: str, output: AsyncIterator[str]) -> None:
+        self.process = process
+        self.api = api
+        self.text = ""
+        self._output = output
+
+    async def says(self, pattern: str) -> None:
+        """Waits until it has said this; its end before that is an error."""
+        while not re.search(pattern, self.text):
+            self.text += await anext(self._output)
+
+    async def stop(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        with anyio.fail_after(15):
+            async for text in self._output:
+                self.text += text
+            return await self.process.wait()
+
+
+async def start(home: Path) -> Demo:
+    api, prober = free_ports()
+    environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    environment |= {"SLA_MONITOR_HOME": str(home), "PORT": str(api), "WATCH_SERVER_PORT": str(prober)}
+    process = await anyio.open_process(
+        [sys.executable, "-m", "sla_monitor.cli", "demo"],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    return Demo(process, f"http://127.0.0.1:{api}", aiter(TextReceiveStream(process.stdout)))
+
+
+def left_running(home: Path) -> list[str]:
+    """The command lines of processes that know this folder, from their arguments or their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+            if str(home).encode() in command + (process / "environ").read_bytes():
+                found.append(command.replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue  # it has ended, or is another user's
+    return found
+
+
+def database_of(home: Path) -> str:
+    folder = home / "demo" / "postgresql"
+    sockets = quote(str(folder / "socket"), safe="")
+    return f"postgresql://sla_monitor:{(folder / 'password').read_text()}@/sla_monitor?host={sockets}"
+
+
+TRUE_CHECKS = """
+SELECT count(DISTINCT service_id) = 6 AND bool_or(error_type = 'http_error')
+       AND bool_or(error_type = 'tls_error') AND bool_or(error_type = 'dns_error')
+FROM checks WHERE interval_seconds = 10
+"""
+
+
+async def until_true(database: str, statement: str) -> None:
+    while await rows(database, statement) != [(True,)]:  # noqa: ASYNC110 - another process writes them
+        await anyio.sleep(0.1)
+
+
+async def test_a_newcomer_sees_six_services_and_ninety_days_at_once(home: Path) -> None:
+    demo = await start(home)
+    try:
+        with anyio.fail_after(60):
+            await demo.says("made-up checks are stored")
+            await demo.says("The first check is stored")
+            await until_true(database_of(home), TRUE_CHECKS)
+            async with httpx.AsyncClient(base_url=demo.api) as client:
+                status = (await client.get("/api/system-status")).raise_for_status().json()
+        services = {service["id"]: service for service in status["services"]}
+        assert sorted(services) == sorted(IDS)
+        for service in services.values():
+            assert len(service["uptimeData"]) == 90
+            assert {"o", "mo", "nd"} <= set(service["uptimeData"]) <= {"o", "po", "mo", "nd"}
+            assert 90 < float(service["uptime"]) < 100
+        assert services["demo-healthy"]["status"] == "operational"
+        assert services["demo-slow"]["status"] in ("operational", "degraded")
+        assert services["demo-flaky"]["status"] in ("operational", "outage")
+        for service_id in ("demo-failing", "demo-wrong-certificate", "demo-dead-name"):
+            assert services[service_id]["status"] == "outage"
+        assert status["overallStatus"] == "outage"
+        errors = await rows(
+            database_of(home),
+            """SELECT DISTINCT service_id, error_type FROM checks
+               WHERE interval_seconds = 10 AND service_id IN
+                     ('demo-healthy', 'demo-failing', 'demo-wrong-certificate', 'demo-dead-name') ORDER BY 1""",
+        )
+        assert errors == [
+            ("demo-dead-name", "dns_error"),
+            ("demo-failing", "http_error"),
+            ("demo-healthy", None),
+            ("demo-wrong-certificate", "tls_error"),
+        ]
+        assert str(home / "demo") in demo.text
+    finally:
+        code = await demo.stop()
+    assert code == 0, demo.text
+    assert "Traceback" not in demo.text
+    assert left_running(home) == []
+    assert os.listdir(home) == ["demo"]  # noqa: PTH208 - of a real installation's folder nothing else
+
+
+async def test_stopped_half_way_it_begins_anew(home: Path) -> None:
+    demo = await start(home)
+    try:
+        with anyio.fail_after(60):
+            await demo.says("Making up 90 days")
+    finally:
+        code = await demo.stop()
+    assert code == 0, demo.text
+    assert "Traceback" not in demo.text
+    assert "made-up checks" not in demo.text
+    again = await start(home)
+    try:
+        with anyio.fail_after(60):
+            await again.says("made-up checks are stored")
+    finally:
+        assert await again.stop() == 0, again.text
+    assert left_running(home) == []
+
+
+def test_it_leaves_a_real_installation_alone(database: str, home: Path) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("INSERT INTO services (id, name, endpoint_url) VALUES ('shop', 'Shop', 'http://shop')")
+    refused = subprocess.run(
+        [sys.executable, "-m", "sla_monitor.cli", "demo"],
+        env={**os.environ, "DATABASE_URL": database, "SLA_MONITOR_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert refused.returncode == 2
+    assert len(refused.stderr.splitlines()) == 1
+    assert "DATABASE_URL" in refused.stderr
+    assert list(home.iterdir()) == []

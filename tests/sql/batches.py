@@ -1,0 +1,146 @@
+"""Batches of checks for the database tests, written the way a prober writes them, and questions to the database."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
+import sql
+
+TYPES = (
+    *("text", "text", "timestamptz", "timestamptz", "int4", "int4", "bool", "text"),
+    *("float4", "float4", "float4", "float4", "float4", "int4", "text", "text"),
+)
+QUARTER = timedelta(minutes=15)
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+AGGREGATES = ("checks_15m", "checks_hourly", "checks_daily", "latency_15m", "latency_hourly", "latency_daily")
+PATIENCE_S = 30
+
+Connection = AsyncConnection[TupleRow]
+
+
+class Row(NamedTuple):
+    """One raw check, its fields in the order of queries/checks/copy.sql. Any of them may be nonsense."""
+
+    service_id: str | None
+    location: str | None
+    scheduled_at: datetime | None
+    finished_at: datetime | None
+    interval_seconds: int | None
+    status_code: int | None
+    success: bool | None
+    severity: str | None
+    total_ms: float | None
+    dns_ms: float | None
+    connect_ms: float | None
+    tls_ms: float | None
+    first_byte_ms: float | None
+    attempts: int | None
+    error_type: str | None
+    error_message: str | None
+
+
+def row(at: datetime, severity: str = "o", *, service: str = "web", location: str = "local", **changes: Any) -> Row:
+    """A well-formed check of `at`, failed where `severity` is mo; `changes` replace single fields."""
+    failed = severity == "mo"
+    return Row(
+        service_id=service,
+        location=location,
+        scheduled_at=at,
+        finished_at=at + timedelta(milliseconds=200),
+        interval_seconds=60,
+        status_code=None if failed else 200,
+        success=not failed,
+        severity=severity,
+        total_ms=None if failed else 3500.0 if severity == "po" else 120.5,
+        dns_ms=1.0,
+        connect_ms=2.0,
+        tls_ms=None,
+        first_byte_ms=100.0,
+        attempts=1,
+        error_type="timeout" if failed else None,
+        error_message="no answer within 7000 ms" if failed else None,
+    )._replace(**changes)
+
+
+def now() -> datetime:
+    """The present, to the second."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def quarter(at: datetime) -> datetime:
+    """The start of the quarter of an hour that `at` lies in."""
+    return at - timedelta(seconds=at.timestamp() % QUARTER.total_seconds())
+
+
+@asynccontextmanager
+async def connected(database_url: str) -> AsyncIterator[Connection]:
+    """An autocommit connection on which no statement can hang the test."""
+    async with await sql.connect(database_url, application="sla-monitor tests") as connection:
+        await connection.execute("SELECT set_config('statement_timeout', '30s', false)")
+        await connection.execute("SELECT set_config('client_min_messages', 'warning', false)")
+        yield connection
+
+
+async def add_locations(connection: Connection, *ids: str) -> None:
+    for location in ids:
+        await connection.execute(sql.query("locations/register"), {"id": location})
+
+
+async def add_services(connection: Connection, *ids: str, public: bool = True) -> None:
+    for service in ids:
+        await connection.execute(
+            "INSERT INTO services (id, name, endpoint_url, public) VALUES (%s, %s, 'http://target/', %s)",
+            (service, service.title(), public),
+        )
+
+
+async def copy(connection: Connection, rows: Iterable[Row]) -> None:
+    """Puts a batch before record_checks(), inside the caller's transaction."""
+    await connection.execute(sql.query("checks/incoming"))
+    async with connection.cursor().copy(sql.query("checks/copy")) as stream:
+        stream.set_types(TYPES)
+        for one in rows:
+            await stream.write_row(one)
+
+
+async def record(connection: Connection, rows: Iterable[Row]) -> tuple[int, int, int]:
+    """Writes a batch as a prober does; how many rows were stored, were there already, were parked."""
+    async with connection.transaction():
+        await copy(connection, rows)
+        found = await ask(connection, "SELECT stored, duplicates, parked FROM record_checks()")
+    stored, duplicates, parked = found[0]
+    return stored, duplicates, parked
+
+
+async def ask(connection: Connection, question: str, parameters: Sequence[Any] = ()) -> list[TupleRow]:
+    cursor = await connection.execute(question.encode(), parameters)
+    return await cursor.fetchall()
+
+
+async def value(connection: Connection, question: str, parameters: Sequence[Any] = ()) -> Any:
+    """The only column of the only row."""
+    [[answer]] = await ask(connection, question, parameters)
+    return answer
+
+
+async def outages(connection: Connection, service: str = "web") -> list[tuple[datetime, datetime | None]]:
+    found = await ask(
+        connection, "SELECT started_at, ended_at FROM outages WHERE service_id = %s ORDER BY 1", (service,)
+    )
+    return [(started, ended) for started, ended in found]
+
+
+async def state(connection: Connection, service: str = "web") -> tuple[str, datetime]:
+    [(name, since)] = await ask(
+        connection, "SELECT state::text, since FROM service_states WHERE service_id = %s", (service,)
+    )
+    return name, since
+
+
+async def is_timescaledb(connection: Connection) -> bool:
+    return bool(await value(connection, "SELECT engine = 'timescaledb' FROM installation"))

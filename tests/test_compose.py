@@ -1,0 +1,147 @@
+"""compose.yaml and the image beside it, as far as they can be judged without Docker."""
+
+import argparse
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from sla_monitor import cli, settings
+
+ROOT = Path(__file__).parent.parent
+OUR_PARTS = ("migrate", "api", "prober")
+NOT_OURS = {"PGPASSWORD": "libpq reads it: the password need not be quoted into a URL"}
+WIDE_OPEN = "0.0.0.0"
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = YAML(typ="safe").load(ROOT / "compose.yaml")
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def parts(compose: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: compose["services"][name] for name in OUR_PARTS}
+
+
+def dockerfile() -> list[list[str]]:
+    """The Dockerfile's instructions, split into words."""
+    text = (ROOT / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
+    return [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def test_it_is_what_the_compose_specification_says() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_every_variable_that_it_sets_is_a_setting(parts: dict[str, dict[str, Any]]) -> None:
+    known = {variable.name for variable in settings.ENVIRONMENT.values()} | NOT_OURS.keys()
+    image = {pair.split("=")[0] for words in dockerfile() if words[0] == "ENV" for pair in words[1:]}
+    for part in parts.values():
+        assert set(part["environment"]) <= known
+    assert image - {"PYTHONUNBUFFERED"} <= known
+
+
+def test_the_settings_are_good_ones(parts: dict[str, dict[str, Any]]) -> None:
+    for part in parts.values():
+        loaded = settings.load({name: str(value) for name, value in part["environment"].items()})
+        assert loaded.database_url is not None
+        assert "database" in loaded.database_url  # the name of the service is its host's
+
+
+def test_the_database_and_who_uses_it_agree(compose: dict[str, Any], parts: dict[str, dict[str, Any]]) -> None:
+    database = compose["services"]["database"]["environment"]
+    for part in parts.values():
+        url = f"postgresql://{database['POSTGRES_USER']}@database/{database['POSTGRES_DB']}"
+        assert part["environment"]["DATABASE_URL"] == url
+        assert part["environment"]["PGPASSWORD"] == database["POSTGRES_PASSWORD"]
+
+
+def test_no_password_has_a_default(compose: dict[str, Any]) -> None:
+    passwords = [
+        value
+        for service in compose["services"].values()
+        for name, value in service["environment"].items()
+        if "PASSWORD" in name or "SECRET" in name
+    ]
+    assert passwords
+    assert all(re.fullmatch(r"\$\{\w+:\?[^}]+\}", value) for value in passwords)
+
+
+def test_ports_are_open_to_this_machine_only(compose: dict[str, Any], parts: dict[str, dict[str, Any]]) -> None:
+    assert "ports" not in compose["services"]["database"]
+    for part in parts.values():
+        for port in part.get("ports", ()):
+            assert port.startswith("${PUBLISH_ADDRESS:-127.0.0.1}:")
+    # What is published is what the parts listen on, inside.
+    for name, host, port in (("api", "HOST", "PORT"), ("prober", "WATCH_SERVER_HOST", "WATCH_SERVER_PORT")):
+        environment = parts[name]["environment"]
+        assert environment[host] == WIDE_OPEN
+        assert parts[name]["ports"][0].endswith(f":{environment[port]}")
+        assert f":{environment[port]}/health" in " ".join(parts[name]["healthcheck"]["test"])
+
+
+def test_commands_exist(parts: dict[str, dict[str, Any]]) -> None:
+    parser = cli._arguments()
+    action = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    for part in parts.values():
+        parser.parse_args(part["command"])
+        assert part["command"][0] in action.choices
+    assert ["ENTRYPOINT", '["sla-monitor"]'] in dockerfile()
+    assert "sla-monitor" in project()["project"]["scripts"]
+
+
+def test_the_order_of_starting(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    assert services["migrate"]["depends_on"]["database"]["condition"] == "service_healthy"
+    for name in ("api", "prober"):
+        assert services[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+        assert services[name]["restart"] == "unless-stopped"
+    assert services["migrate"]["restart"] == "no"
+    assert all("healthcheck" in services[name] for name in ("database", "api", "prober"))
+
+
+def test_our_containers_can_do_no_more_than_they_must(parts: dict[str, dict[str, Any]]) -> None:
+    for part in parts.values():
+        assert part["read_only"] is True
+        assert part["cap_drop"] == ["ALL"]
+        assert "no-new-privileges:true" in part["security_opt"]
+    user = next(words[1] for words in dockerfile() if words[0] == "USER")
+    assert int(user) > 0
+
+
+def test_what_must_outlive_a_container_is_on_a_volume(compose: dict[str, Any]) -> None:
+    prober = compose["services"]["prober"]
+    spool = prober["environment"]["SLA_MONITOR_HOME"]
+    assert f"prober:{spool}" in prober["volumes"]
+    # Of PostgreSQL 18 and later; below it lies a folder per major version.
+    assert "database:/var/lib/postgresql" in compose["services"]["database"]["volumes"]
+    assert set(compose["volumes"]) == {"prober", "database"}
+    assert any(spool in words for words in dockerfile() if words[0] == "RUN")
+
+
+def test_images_are_pinned(compose: dict[str, Any]) -> None:
+    base = next(words[1] for words in dockerfile() if words[0] == "FROM")
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", base)
+    assert re.fullmatch(r"timescale/timescaledb:\d+\.\d+\.\d+-pg\d+", compose["services"]["database"]["image"])
+
+
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+def test_the_image_gets_all_that_the_program_is_made_of_and_nothing_else() -> None:
+    rules = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    allowed = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    assert "*" in rules
+    needed = {*project()["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"], project()["project"]["readme"]}
+    assert allowed == needed | {"pyproject.toml", "constraints.txt"}
+    assert all((ROOT / name).exists() for name in allowed)
