@@ -1,6 +1,7 @@
 """The status page's one question: what is every public service now, and how were its last 90 days."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
@@ -45,8 +46,9 @@ class StatusRow(msgspec.Struct):
     status: ServiceState
     checked_at: datetime | None
     uptime: str
-    days: str
-    positions: list[int]
+    known: str
+    degraded: str
+    failed: str
 
 
 def overall(states: list[ServiceState]) -> OverallStatus:
@@ -59,16 +61,13 @@ def overall(states: list[ServiceState]) -> OverallStatus:
     return "operational"
 
 
-def day_statuses(days: str, positions: list[int]) -> list[DayStatus]:
-    """90 codes, oldest first, from those of the days that have data and where they stand."""
-    told: list[DayStatus] = days.split(",") if days else []  # type: ignore[assignment]  # the codes of the severity type
-    if len(told) == DAYS:
-        return told
-    statuses: list[DayStatus] = ["nd"] * DAYS
-    for position, status in zip(positions, told, strict=True):
-        if 0 <= position < DAYS:
-            statuses[position] = status
-    return statuses
+@lru_cache(maxsize=4096)  # most services have had the same good days
+def day_statuses(known: str, degraded: str, failed: str) -> list[DayStatus]:
+    """A code for each day, from three strings of binary digits: has it data, was it degraded or worse, did checks fail."""
+    return [
+        "mo" if mo == "1" else "po" if po == "1" else "o" if any_data == "1" else "nd"
+        for any_data, po, mo in zip(known, degraded, failed, strict=True)
+    ]
 
 
 def iso(moment: datetime) -> str:
@@ -89,7 +88,7 @@ async def system_status(state: State) -> SystemStatus:
         overall_status=overall([row.status for row in rows]),
         last_updated=iso(max((row.checked_at for row in rows if row.checked_at), default=state.started_at)),
         services=[
-            ServiceStatus(row.id, row.name, row.status, row.uptime, day_statuses(row.days, row.positions))
+            ServiceStatus(row.id, row.name, row.status, row.uptime, day_statuses(row.known, row.degraded, row.failed))
             for row in rows
         ],
     )

@@ -13,7 +13,7 @@ import sql
 from bench.databases import Connection, Database
 from bench.report import Line, compared, least
 from bench.run import Run, alternate, query
-from bench.trd import collector
+from bench.trd import CONNECTIONS, collector
 from prober.metrics import Metrics
 from prober.store import Check, Store
 from sql import aggregates
@@ -98,17 +98,16 @@ async def _on(run: Run, database: Database) -> AsyncIterator[Line]:
             note=f"{kept * 1e6:.3g} us a row: {plain}",
         )
         trd = await stack.enter_async_context(collector(database, scale.trd_services, scale.trd_rows_of_today))
-        contenders = [partial(_store_rate, store, partial(batches.next, size)) for size in sizes]
-        peer = partial(trd.checks_per_second, TRD_CHECKS)
-        await alternate(1, *contenders, peer)
-        *ours, theirs = await alternate(scale.rounds, *contenders, peer)
-    rows, connections = scale.trd_rows_of_today, len(trd.connections)
-    note = (
-        f"{rows:,} response times of today for each service; {TRD_CHECKS} checks a round on {connections} connections"
-    )
-    for size, own, factor in zip(sizes, ours, (200, 40), strict=True):
+        ours = [partial(_store_rate, store, partial(batches.next, size)) for size in sizes]
+        peers = [partial(trd.checks_per_second, TRD_CHECKS, connections) for connections in (CONNECTIONS, 1)]
+        await alternate(1, *ours, *peers)
+        large, small, together, in_turn = await alternate(scale.rounds, *ours, *peers)
+    note = f"{scale.trd_rows_of_today:,} response times of today for each service, {TRD_CHECKS} checks a round"
+    for size, own, factor in zip(sizes, (large, small), (200, 40), strict=True):
         what = f"Ingest, {size:,} rows, {database.engine}: against the TRD's algorithm"
-        yield compared(what, own, theirs, "rows/s", least(factor), note=note)
+        note_here = f"{note}, {CONNECTIONS} at a time, as many as its ORM has connections on two cores"
+        yield compared(what, own, together, "rows/s", least(factor), note=note_here)
+        yield compared(f"{what}, one at a time", own, in_turn, "rows/s", least(factor))
 
 
 async def _against_copy(

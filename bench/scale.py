@@ -10,7 +10,7 @@ class Scale:
     rounds: int = 5
     probe_rounds: int = 3
     probe_seconds: float = 6.0
-    http_services: int = 2000
+    http_services: int = 4000
     tls_services: int = 400
     punctual_services: int = 10_000
     punctual_seconds: float = 61.0

@@ -25,11 +25,11 @@ class MetricsCollector:
     """Records good checks, one after the other on each connection."""
 
     def __init__(self, connections: list[Connection], services: int) -> None:
-        self.connections = connections
+        self._connections = connections
         self._services = services
         self._next = 0
 
-    async def checks_per_second(self, count: int) -> float:
+    async def checks_per_second(self, count: int, connections: int = CONNECTIONS) -> float:
         """The rate over `count` checks of services in turn."""
         waiting = deque(f"service-{1 + (self._next + n) % self._services}" for n in range(count))
         self._next += count
@@ -40,7 +40,7 @@ class MetricsCollector:
 
         began = time.perf_counter()
         async with anyio.create_task_group() as group:
-            for connection in self.connections:
+            for connection in self._connections[:connections]:
                 group.start_soon(work, connection)
         return count / (time.perf_counter() - began)
 

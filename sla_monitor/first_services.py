@@ -40,10 +40,11 @@ def _url(settings: Settings, service_id: str) -> str | None:
     return url
 
 
-def own_address(settings: Settings) -> str:
-    """The host that our own API can be reached at from this machine."""
+def own_url(settings: Settings) -> str:
+    """Where our own API says that it lives, as this machine reaches it."""
     everywhere = settings.api_host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-    return "127.0.0.1" if everywhere else settings.api_host
+    host = "127.0.0.1" if everywhere else settings.api_host
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.api_port}/health"
 
 
 def first_services(settings: Settings) -> list[FirstService]:
@@ -64,8 +65,7 @@ def first_services(settings: Settings) -> list[FirstService]:
             enabled=url is not None,
         )
 
-    host = own_address(settings)
-    own = f"http://{f'[{host}]' if ':' in host else host}:{settings.api_port}/health"
+    own = own_url(settings)
     return [
         *(
             row(
@@ -82,11 +82,13 @@ def first_services(settings: Settings) -> list[FirstService]:
 
 
 async def register_first_services(database_url: str, settings: Settings) -> None:
-    """Registers them on the first start; later starts only give a paused one the URL that was missing."""
+    """Registers them on the first start; later starts only give a paused one the URL that was missing, and the one that
+    watches our own API its present port."""
     services = first_services(settings)
     async with await connect(database_url, application="sla-monitor migrate") as connection:
         rows = Jsonb([asdict(service) for service in services])
         await connection.execute(query("services/register_first"), {"services": rows})
+        await connection.execute(query("services/move_own"), {"endpoint_url": own_url(settings)})
         for service_id in VERIFY:
             url = _url(settings, service_id)
             if url is not None:

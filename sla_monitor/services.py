@@ -18,7 +18,6 @@ from sql import connect, open_pool, query
 from sql.local import running_url
 from sql.migrate import MigrationError, UnreachableError
 
-
 APPLICATION = "sla-monitor services"
 
 

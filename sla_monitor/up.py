@@ -9,11 +9,12 @@ from functools import partial
 from typing import Any
 
 import anyio
+import httpx
 from anyio import CancelScope
 from anyio.abc import TaskGroup
 
 from sla_monitor import __version__
-from sla_monitor.first_services import own_address, register_first_services
+from sla_monitor.first_services import own_url, register_first_services
 from sla_monitor.processes import keep_running
 from sla_monitor.settings import Settings
 from sql import connect, query
@@ -60,8 +61,8 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
             migrated = await migrate(url, settings)
             await prepare(url)
             environment = _environment(settings, url)
-            # The prober watches the API too: it starts after it and stops before it, else each start and each stop would
-            # be an outage.
+            # The prober watches the API too: it starts after it and stops before it, else each start and each stop
+            # would be an outage.
             async with anyio.create_task_group() as serving:
                 serving.start_soon(keep_running, "api", environment)
                 async with anyio.create_task_group() as probing:
@@ -76,18 +77,18 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
 
 
 async def _probe(settings: Settings, environment: Mapping[str, str]) -> None:
-    """The prober, from the moment on that the API listens; without it when that takes too long."""
+    """The prober, from the moment on that the API answers; without it when that takes too long."""
     with anyio.move_on_after(API_PATIENCE_S):
-        while not await _listens(own_address(settings), settings.api_port):  # noqa: ASYNC110 - another process
-            await anyio.sleep(0.05)
+        async with httpx.AsyncClient(trust_env=False, timeout=1) as client:
+            while not await _answers(client, own_url(settings)):  # noqa: ASYNC110 - another process
+                await anyio.sleep(0.05)
     await keep_running("prober", environment)
 
 
-async def _listens(host: str, port: int) -> bool:
+async def _answers(client: httpx.AsyncClient, url: str) -> bool:
     try:
-        async with await anyio.connect_tcp(host, port):
-            return True
-    except OSError:
+        return (await client.get(url)).is_success
+    except httpx.HTTPError:
         return False
 
 

@@ -159,7 +159,10 @@ async def _apply(connection: AsyncConnection[TupleRow], engine: str, settings: S
         await connection.execute(query("migrate/record_version"), {"name": part.name, "checksum": part.checksum})
         if part.name == "migrations/0001_services":
             await _describe(connection, engine, settings)
+    await connection.execute(query("migrate/remember_retention"))
     await _describe(connection, engine, settings)
+    # Under the retention of now, and also where no program has run for weeks: the first check must find its partition.
+    await connection.execute(query("housekeeping/keep_partitions"))
     return tuple(part.name for part in due)
 
 
@@ -181,6 +184,8 @@ async def migrate(database_url: str, settings: Settings) -> Migrated:
         connection = await connect(database_url, application="sla-monitor migrate")
     except psycopg.OperationalError as error:
         raise UnreachableError.of(error) from error
+    except psycopg.ProgrammingError:  # its text is not shown: it quotes the URL, which may hold a password
+        raise MigrationError("DATABASE_URL is not a valid URL: check its port, parameters and %-escapes") from None
     async with connection:
         try:
             await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'".encode())

@@ -6,7 +6,7 @@ CREATE OR REPLACE PROCEDURE refresh_aggregates(low timestamptz, high timestamptz
 $$
 DECLARE
     zone    CONSTANT text := (SELECT time_zone FROM installation);
-    oldest  CONSTANT timestamptz := now() - (SELECT retention FROM installation) + interval '1 day';
+    oldest  CONSTANT timestamptz := oldest_check();
     quarter CONSTANT interval := '15 minutes';
     origin  CONSTANT timestamptz := '2000-01-01 00:00Z';
     first   timestamptz;
@@ -90,3 +90,8 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- The bucket of checks_daily that a moment belongs to.
+CREATE OR REPLACE FUNCTION day_bucket(moment timestamptz) RETURNS timestamptz
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN local_day(moment, reporting_time_zone());

@@ -27,7 +27,7 @@ CREATE OR REPLACE PROCEDURE refresh_aggregates(low timestamptz, high timestamptz
     LANGUAGE plpgsql AS
 $$
 DECLARE
-    oldest CONSTANT timestamptz := now() - (SELECT retention FROM installation) + interval '1 day';
+    oldest CONSTANT timestamptz := oldest_check();
     closed CONSTANT timestamptz := now() - interval '15 minutes';
     level  text;
     name   text;
@@ -72,3 +72,8 @@ $$;
 
 -- Nothing to do: TimescaleDB creates chunks when they are written and drops them by policy.
 CREATE OR REPLACE PROCEDURE keep_partitions() LANGUAGE plpgsql AS $$ BEGIN END $$;
+
+-- The bucket of checks_daily that a moment belongs to.
+CREATE OR REPLACE FUNCTION day_bucket(moment timestamptz) RETURNS timestamptz
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN time_bucket('1 day', moment, reporting_time_zone());

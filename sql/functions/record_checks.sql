@@ -18,7 +18,7 @@ DECLARE
     days        jsonb;
 BEGIN
     PERFORM lock_recording();
-    SELECT time_zone, now() - retention + interval '1 day' INTO zone, oldest FROM installation;
+    SELECT time_zone, oldest_check() INTO zone, oldest FROM installation;
     -- What is older than this may have been materialised, or be so before this transaction commits: buckets are when they
     -- ended fifteen minutes ago.
     edge := greatest(aggregates_watermark(), now() - interval '10 minutes');

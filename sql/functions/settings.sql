@@ -4,6 +4,12 @@ CREATE OR REPLACE FUNCTION reporting_time_zone() RETURNS text
 
 COMMENT ON FUNCTION reporting_time_zone IS 'the zone that days and months belong to (SLA_MONITOR_TIMEZONE)';
 
+-- Raw checks are complete from here on, with a day to spare: older ones are not taken in, and what was computed from them is
+-- never computed again.
+CREATE OR REPLACE FUNCTION oldest_check() RETURNS timestamptz
+    LANGUAGE sql STABLE
+    RETURN (SELECT greatest(now() - retention, complete_since) + interval '1 day' FROM installation);
+
 -- Two decimals, rounded down, so that 100.00 means no downtime at all; '-' where there is no data.
 CREATE OR REPLACE FUNCTION uptime_percent(down_seconds numeric, covered_seconds numeric) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

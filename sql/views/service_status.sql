@@ -16,12 +16,10 @@ SELECT services.id                           AS service_id,
        latest.error_message
 FROM services
 JOIN service_states ON service_states.service_id = services.id
-LEFT JOIN LATERAL (
-    SELECT *
+LEFT JOIN (
+    SELECT DISTINCT ON (service_id) *
     FROM latest_checks
-    WHERE latest_checks.service_id = services.id
-    ORDER BY scheduled_at DESC, severity DESC, location
-    LIMIT 1
-) AS latest ON true;
+    ORDER BY service_id, scheduled_at DESC, severity DESC, location
+) AS latest ON latest.service_id = services.id;
 
 COMMENT ON VIEW service_status IS 'one row a service: its state now, since when, and its last check';

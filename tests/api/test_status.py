@@ -29,9 +29,8 @@ def test_the_overall_status_is_the_worst_that_is_known(states: list[ServiceState
     assert overall(states) == worst
 
 
-def test_days_without_data_are_nd_where_they_stand() -> None:
-    statuses = day_statuses("mo,o", [0, 89])
-    assert (statuses[0], statuses[1], statuses[89], len(statuses)) == ("mo", "nd", "o", 90)
+def test_each_day_has_the_worst_of_what_its_digits_say() -> None:
+    assert day_statuses(known="1110", degraded="0110", failed="0010") == ["o", "po", "mo", "nd"]
 
 
 def test_a_month_is_padded_to_whole_weeks_that_begin_on_sunday() -> None:

@@ -52,7 +52,7 @@ def free_ports() -> tuple[int, int]:
 class Program:
     """A running `sla-monitor up`, `api` or `prober`. It writes to a file, since nobody reads a pipe all the time."""
 
-    def __init__(self, word: str, home: Path, ports: tuple[int, int], **variables: str) -> None:
+    def __init__(self, word: str, home: Path, ports: tuple[int, int], /, **variables: str) -> None:
         api_port, prober_port = ports
         self.ports = ports
         self.ws_url = f"ws://127.0.0.1:{api_port}/ws"
@@ -138,7 +138,7 @@ class Program:
 
 @asynccontextmanager
 async def running(
-    word: str, home: Path, *, ports: tuple[int, int] | None = None, **variables: str
+    word: str, home: Path, ports: tuple[int, int] | None = None, /, **variables: str
 ) -> AsyncIterator[Program]:
     """`sla-monitor <word>` with its data in `home`; ended, if need be, when the block ends."""
     program = Program(word, home, ports or free_ports(), **variables)

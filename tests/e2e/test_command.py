@@ -85,31 +85,31 @@ def test_a_database_that_does_not_answer(home: Path, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("words", [["up"], ["api"], ["prober"], ["migrate"]])
-def test_a_database_that_is_newer_than_the_program(database: str, home: Path, words: list[str]) -> None:
-    with psycopg.connect(database) as connection:
+def test_a_database_that_is_newer_than_the_program(any_database: str, home: Path, words: list[str]) -> None:
+    with psycopg.connect(any_database) as connection:
         connection.execute("INSERT INTO schema_versions (name, checksum) VALUES ('migrations/9999_future', 'x')")
-    ended = command(*words, DATABASE_URL=database, SLA_MONITOR_HOME=str(home))
+    ended = command(*words, DATABASE_URL=any_database, SLA_MONITOR_HOME=str(home))
     says_one_line(ended, 1, "newer than this program", "9999_future", "upgrade sla-monitor")
 
 
-def test_the_api_says_which_setting_moves_it_from_a_port_that_is_taken(database: str) -> None:
+def test_the_api_says_which_setting_moves_it_from_a_port_that_is_taken(any_database: str) -> None:
     with taken_port() as port:
-        ended = command("api", DATABASE_URL=database, PORT=str(port))
+        ended = command("api", DATABASE_URL=any_database, PORT=str(port))
     says_one_line(ended, 1, f"PORT={port}")
 
 
-def test_the_prober_says_which_setting_moves_it_from_a_port_that_is_taken(database: str, home: Path) -> None:
+def test_the_prober_says_which_setting_moves_it_from_a_port_that_is_taken(any_database: str, home: Path) -> None:
     with taken_port() as port:
-        ended = command("prober", DATABASE_URL=database, WATCH_SERVER_PORT=str(port), SLA_MONITOR_HOME=str(home))
+        ended = command("prober", DATABASE_URL=any_database, WATCH_SERVER_PORT=str(port), SLA_MONITOR_HOME=str(home))
     says_one_line(ended, 1, f"port {port}", "WATCH_SERVER_PORT")
 
 
 @pytest.mark.parametrize("variable", ["PORT", "WATCH_SERVER_PORT"])
-def test_up_stops_when_a_port_is_taken(database: str, home: Path, variable: str) -> None:
+def test_up_stops_when_a_port_is_taken(any_database: str, home: Path, variable: str) -> None:
     api, prober = free_ports()
     with taken_port() as port:
         settings = {"PORT": str(api), "WATCH_SERVER_PORT": str(prober), variable: str(port)}
-        ended = command("up", DATABASE_URL=database, SLA_MONITOR_HOME=str(home), LOG_LEVEL="warning", **settings)
+        ended = command("up", DATABASE_URL=any_database, SLA_MONITOR_HOME=str(home), LOG_LEVEL="warning", **settings)
     part = {"PORT": "api", "WATCH_SERVER_PORT": "prober"}[variable]
     assert ended.returncode == 1
     why, what = ended.stderr.splitlines()
@@ -182,21 +182,21 @@ def test_services_are_applied_from_a_file_and_listed(database: str, tmp_path: Pa
         (services_toml([service("shop", "http://a/", intervalSeconds=0)]), ("service 'shop'", "intervalSeconds: ")),
         (services_toml([service("shop", "http://a/", colour="red")]), ("service 'shop'", "colour")),
         (services_toml([service("Shop!", "http://a/")]), ("service 'Shop!'", "id: ")),
-        ('[[service]]\nname = "Nameless"', ("service number 1", "id")),
+        ('[[service]]\nname = "Nameless"', ("service number 1", "endpointUrl")),
         ("[[service]\n", ("line 1",)),
         ("", None),
     ],
-    ids=["url", "interval", "unknown field", "id", "no id", "no toml", "no file"],
+    ids=["url", "interval", "unknown field", "id", "no URL", "no toml", "no file"],
 )
 def test_a_mistake_in_the_file_is_one_line_and_changes_nothing(
-    database: str, tmp_path: Path, text: str, parts: tuple[str, ...] | None
+    any_database: str, tmp_path: Path, text: str, parts: tuple[str, ...] | None
 ) -> None:
     file = tmp_path / "services.toml"
     if parts is not None:
         file.write_text(text)
-    ended = command("services", "apply", str(file), DATABASE_URL=database)
+    ended = command("services", "apply", str(file), DATABASE_URL=any_database)
     says_one_line(ended, 2, str(file), *(parts or ("there is no such file",)))
-    with psycopg.connect(database) as connection:
+    with psycopg.connect(any_database) as connection:
         assert connection.execute("SELECT count(*) FROM services").fetchone() == (0,)
 
 
@@ -210,7 +210,7 @@ def test_services_of_a_database_without_a_schema(empty_database: str) -> None:
 
 def test_migrate_tells_what_it_applied_and_is_done_the_second_time(empty_database: str) -> None:
     first = command("migrate", DATABASE_URL=empty_database)
-    assert (first.returncode) == 0
+    assert first.returncode == 0
     assert "applied migrations/0001_services" in first.stdout
     second = command("migrate", DATABASE_URL=empty_database)
     assert second.returncode == 0

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import anyio.to_thread
 import psycopg
-import pytest
 
 from sql.local import running_url
 from tests.e2e.program import STOP_PATIENCE_S, Program, command, free_ports, left_running, running
@@ -46,7 +45,7 @@ async def ends(program: Program, number: signal.Signals) -> None:
 
 async def test_from_nothing_to_true_data_within_seconds_and_back(home: Path) -> None:
     ports = free_ports()
-    async with running("up", home, ports=ports, **EACH_SECOND) as program:
+    async with running("up", home, ports, **EACH_SECOND) as program:
         await program.says("The first check is stored")
         waited = re.search(r"stored, (\d+\.\d) s after the start", program.said)
         assert waited is not None
@@ -75,18 +74,19 @@ async def test_from_nothing_to_true_data_within_seconds_and_back(home: Path) -> 
     assert left_running(home) == {}
 
 
-async def test_a_second_start_keeps_the_data_and_gives_a_url_that_was_missing(home: Path) -> None:
-    ports = free_ports()
-    async with running("up", home, ports=ports, **EACH_SECOND) as program:
+async def test_a_second_start_keeps_the_data_and_follows_its_settings(home: Path) -> None:
+    async with running("up", home, **EACH_SECOND) as program:
         await program.says("The first check is stored")
         before = await checks(home)
         await ends(program, signal.SIGTERM)
-    url = f"http://127.0.0.1:{ports[0]}/ready"
-    async with running("up", home, ports=ports, **EACH_SECOND, FACE_COMPARE_ENDPOINT=url) as program:
+    api, prober = free_ports()
+    url = f"http://127.0.0.1:{api}/ready"
+    async with running("up", home, (api, prober), **EACH_SECOND, FACE_COMPARE_ENDPOINT=url) as program:
         await program.says("The first check is stored")
         await program.until(lambda: _is_operational(program, "face-compare"))
+        await program.until(lambda: _is_operational(program, "sla-monitor"))
         assert await checks(home) > before
-        # Neither the stop nor the start counts as an outage of the API.
+        # Neither the stop nor the start nor the new port counts as an outage of the API.
         assert await ask(home, "SELECT * FROM outages") == []
         await ends(program, signal.SIGTERM)
     assert left_running(home) == {}
@@ -96,21 +96,23 @@ async def _is_operational(program: Program, service_id: str) -> bool:
     return (await program.states())[service_id] == "operational"
 
 
-async def test_a_second_one_on_the_same_folder_says_so_and_stops(home: Path) -> None:
-    async with running("up", home, **EACH_SECOND) as program:
+async def test_a_second_one_on_the_same_folder_says_so_and_stops(shared_home: Path) -> None:
+    async with running("up", shared_home, **EACH_SECOND) as program:
         await program.says("The first check is stored")
         api, prober = free_ports()
         second = await anyio.to_thread.run_sync(
-            lambda: command("up", SLA_MONITOR_HOME=str(home), PORT=str(api), WATCH_SERVER_PORT=str(prober))
+            lambda: command("up", SLA_MONITOR_HOME=str(shared_home), PORT=str(api), WATCH_SERVER_PORT=str(prober))
         )
         assert (second.returncode, second.stdout) == (1, "")
         [line] = second.stderr.splitlines()
-        assert re.fullmatch(rf"sla-monitor: already running on {home}/postgresql \(process {program.process.pid}\)", line)
+        assert re.fullmatch(
+            rf"sla-monitor: already running on {shared_home}/postgresql \(process {program.process.pid}\)", line
+        )
         # Others go on beside it: this one on its database, though no DATABASE_URL tells where that is.
-        listed = await anyio.to_thread.run_sync(lambda: command("services", "list", SLA_MONITOR_HOME=str(home)))
+        listed = await anyio.to_thread.run_sync(lambda: command("services", "list", SLA_MONITOR_HOME=str(shared_home)))
         assert re.search(r"^sla-monitor +SLA Monitor API +http://\S+/health +yes$", listed.stdout, re.MULTILINE)
-        before = await checks(home)
-        await program.until(lambda: _more_checks(home, before))
+        before = await checks(shared_home)
+        await program.until(lambda: _more_checks(shared_home, before))
         await ends(program, signal.SIGINT)
 
 
@@ -118,28 +120,31 @@ async def _more_checks(home: Path, before: int) -> bool:
     return await checks(home) > before
 
 
-@pytest.mark.parametrize("part", ["api", "prober"])
-async def test_a_part_that_is_killed_is_started_again(home: Path, part: str) -> None:
-    async with running("up", home, **EACH_SECOND) as program:
+async def test_parts_that_are_killed_are_started_again(shared_home: Path) -> None:
+    async with running("up", shared_home, **EACH_SECOND) as program:
         await program.says("The first check is stored")
-        [victim] = [process_id for process_id, line in left_running(home).items() if line.endswith(f" {part} ")]
-        os.kill(victim, signal.SIGKILL)
-        await program.says(rf"the {part} ended with code -9 .*, starting it again")
-        before = await checks(home)
+        for part in ("api", "prober"):
+            [victim] = [
+                process_id for process_id, line in left_running(shared_home).items() if line.endswith(f" {part} ")
+            ]
+            os.kill(victim, signal.SIGKILL)
+        for part in ("api", "prober"):
+            await program.says(rf"the {part} ended with code -9 .*, starting it again")
+        before = await checks(shared_home)
         await program.ready()
-        await program.until(lambda: _more_checks(home, before))
+        await program.until(lambda: _more_checks(shared_home, before))
         assert await program.end() == 0
 
 
-async def test_killed_itself_it_leaves_no_part_behind_and_starts_again(home: Path) -> None:
+async def test_killed_itself_it_leaves_no_part_behind_and_starts_again(shared_home: Path) -> None:
     ports = free_ports()
-    async with running("up", home, ports=ports, **EACH_SECOND) as program:
+    async with running("up", shared_home, ports, **EACH_SECOND) as program:
         await program.says("The first check is stored")
-        before = await checks(home)
+        before = await checks(shared_home)
         await program.end(signal.SIGKILL)
-    async with running("up", home, ports=ports, **EACH_SECOND) as program:
+    async with running("up", shared_home, ports, **EACH_SECOND) as program:
         await program.says("The first check is stored")
         await program.ready()
-        assert await checks(home) > before
+        assert await checks(shared_home) > before
         await ends(program, signal.SIGTERM)
-    assert left_running(home) == {}
+    assert left_running(shared_home) == {}

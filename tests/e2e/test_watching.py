@@ -109,8 +109,8 @@ async def test_each_row_says_what_its_target_did(watch: Watch, service_id: str) 
 
 async def test_each_row_tells_the_phases_that_happened(watch: Watch) -> None:
     rows = await watch.ask(
-        "SELECT service_id, count(*) AS checks, count(dns_ms) AS dns, count(connect_ms) AS connect, "
-        "count(tls_ms) AS tls, count(first_byte_ms) AS first_byte, min(total_ms) AS shortest, max(attempts) AS attempts "
+        "SELECT service_id, count(*) AS checks, count(connect_ms) AS connect, count(tls_ms) AS tls, "
+        "count(first_byte_ms) AS first_byte, min(total_ms) AS shortest, max(attempts) AS attempts "
         "FROM checks GROUP BY 1"
     )
     phases = {
@@ -146,10 +146,10 @@ async def test_the_aggregates_count_every_row(watch: Watch) -> None:
     different = await watch.ask(
         """
         WITH counted AS (
-            SELECT service_id, location, count(*) AS checks, count(*) FILTER (WHERE severity = 'o') AS operational,
-                   count(*) FILTER (WHERE severity = 'po') AS degraded, count(*) FILTER (WHERE severity = 'mo') AS failed,
-                   max(severity) AS worst, count(total_ms) FILTER (WHERE success) AS good,
-                   min(total_ms) FILTER (WHERE success) AS min_ms, max(total_ms) FILTER (WHERE success) AS max_ms
+            SELECT service_id, location, count(*), count(*) FILTER (WHERE severity = 'o'),
+                   count(*) FILTER (WHERE severity = 'po'), count(*) FILTER (WHERE severity = 'mo'), max(severity),
+                   count(total_ms) FILTER (WHERE success), min(total_ms) FILTER (WHERE success),
+                   max(total_ms) FILTER (WHERE success)
             FROM checks GROUP BY 1, 2
         ), kept AS (
             SELECT service_id, location, sum(checks)::bigint, sum(operational)::bigint, sum(degraded)::bigint,

@@ -66,7 +66,9 @@ async def targets(certificates: Certificates, folder: Path) -> AsyncIterator[lis
         "tls-self-signed": certificates.self_signed(folder),
     }
     async with AsyncExitStack() as stack:
-        urls = {name: f"http://127.0.0.1:{await stack.enter_async_context(serving(how))}/" for name, how in plain.items()}
+        urls = {
+            name: f"http://127.0.0.1:{await stack.enter_async_context(serving(how))}/" for name, how in plain.items()
+        }
         for name, tls in secure.items():
             urls[name] = f"https://127.0.0.1:{await stack.enter_async_context(serving(good(), tls))}/"
         urls |= {"refusing": f"http://127.0.0.1:{closed_port()}/", "dead-name": "http://no-such-host.invalid/"}

@@ -153,7 +153,8 @@ def story(rows: Iterable[Row], moment: datetime) -> Story:
             assert one.scheduled_at is not None and one.interval_seconds is not None
             turns[one.scheduled_at][location] = one.severity
             dies_at = one.scheduled_at + timedelta(seconds=2 * one.interval_seconds + 60)
-            if dies_at < following.scheduled_at if following else dies_at <= moment:
+            replaced_at = following.scheduled_at if following else None
+            if dies_at < replaced_at if replaced_at else dies_at <= moment:
                 turns[dies_at][location] = None
     votes: dict[str | None, str | None] = {}
     episodes: list[tuple[datetime, datetime | None]] = []

@@ -152,7 +152,8 @@ async def days_of_services_are_those_of_the_rows(fed: Fed, connection: Connectio
     }
     found = await ask(
         connection,
-        "SELECT service_id, day, starts_at, checks, failed, status, covered_seconds, down_seconds, sum_ms FROM service_days",
+        "SELECT service_id, day, starts_at, checks, failed, status, covered_seconds, down_seconds, sum_ms "
+        "FROM service_days",
     )
     assert {(service, day, starts_at): tuple(rest) for service, day, starts_at, *rest in found} == expected
 
@@ -166,7 +167,8 @@ async def full_days_have_their_true_length(fed: Fed, connection: Connection) -> 
         for location in LOCATIONS:
             [(checks, covered)] = await ask(
                 connection,
-                "SELECT checks, covered_seconds FROM checks_daily WHERE service_id = 'web' AND location = %s AND bucket = %s",
+                "SELECT checks, covered_seconds FROM checks_daily "
+                "WHERE service_id = 'web' AND location = %s AND bucket = %s",
                 (location, start),
             )
             assert covered == checks * INTERVAL_S

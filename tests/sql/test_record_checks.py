@@ -97,7 +97,13 @@ class TestStoring:
 
     async def test_times_are_kept_to_a_sixteenth_and_messages_to_500_characters(self, db: Connection) -> None:
         slot = now()
-        times = {"total_ms": 123.456, "dns_ms": 0.01, "connect_ms": 0.04, "tls_ms": None, "first_byte_ms": 99.97}
+        times: dict[str, Any] = {
+            "total_ms": 123.456,
+            "dns_ms": 0.01,
+            "connect_ms": 0.04,
+            "tls_ms": None,
+            "first_byte_ms": 99.97,
+        }
         await record(db, [row(slot, "mo", error_message="x" * 10_000, **times)])
         kept = await ask(
             db, "SELECT total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, length(error_message) FROM checks"

@@ -44,7 +44,8 @@ WITH asked AS (
     GROUP BY time
 )
 SELECT figures.time, low, high, coalesce(checks, 0)::bigint AS checks, coalesce(errors, 0)::bigint AS errors,
-       round(avg::numeric, 2)::float8 AS avg, min, max,
+       round(avg::numeric, 2)::float8 AS avg, round(min::numeric, 2)::float8 AS min,
+       round(max::numeric, 2)::float8 AS max,
        round(least(greatest(p50, min), max)::numeric, 2)::float8 AS p50,
        round(least(greatest(p95, min), max)::numeric, 2)::float8 AS p95,
        round(least(greatest(p99, min), max)::numeric, 2)::float8 AS p99

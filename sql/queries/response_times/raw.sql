@@ -6,8 +6,8 @@ SELECT bin                                                                      
        count(scheduled_at)                                                           AS checks,
        count(*) FILTER (WHERE NOT success)                                           AS errors,
        round(avg(total_ms) FILTER (WHERE success)::numeric, 2)::float8               AS avg,
-       min(total_ms) FILTER (WHERE success)::float8                                  AS min,
-       max(total_ms) FILTER (WHERE success)::float8                                  AS max,
+       round(min(total_ms::float8) FILTER (WHERE success)::numeric, 2)::float8       AS min,
+       round(max(total_ms::float8) FILTER (WHERE success)::numeric, 2)::float8       AS max,
        round((percentile_cont(0.50) WITHIN GROUP (ORDER BY total_ms) FILTER (WHERE success))::numeric, 2)::float8 AS p50,
        round((percentile_cont(0.95) WITHIN GROUP (ORDER BY total_ms) FILTER (WHERE success))::numeric, 2)::float8 AS p95,
        round((percentile_cont(0.99) WITHIN GROUP (ORDER BY total_ms) FILTER (WHERE success))::numeric, 2)::float8 AS p99

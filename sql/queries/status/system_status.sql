@@ -1,16 +1,19 @@
 -- What each public service is now, and its last 90 local days, today included: one row a service, by group and name.
 -- `days` are the statuses of the days that have data, `positions` where they stand among the 90 (0 is the oldest).
-WITH period AS (
-    SELECT today - 89 AS first_day, (today - 89)::timestamp AT TIME ZONE zone AS starts_at
-    FROM (SELECT reporting_time_zone() AS zone, (now() AT TIME ZONE reporting_time_zone())::date AS today) AS clock
+--
+-- The zone is looked up once: service_days.day would look it up again for each of its rows.
+WITH clock AS MATERIALIZED (
+    SELECT zone, today - 89 AS first_day, (today - 89)::timestamp AT TIME ZONE zone AS starts_at
+    FROM (SELECT reporting_time_zone() AS zone, (now() AT TIME ZONE reporting_time_zone())::date AS today) AS now
 ), history AS (
     SELECT service_id,
-           string_agg(status, ',' ORDER BY day)      AS days,
-           array_agg(day - first_day ORDER BY day)   AS positions,
-           sum(down_seconds)                         AS down_seconds,
-           sum(covered_seconds)                      AS covered_seconds
-    FROM period
-    JOIN service_days ON service_days.starts_at >= period.starts_at
+           string_agg(status, ',' ORDER BY starts_at) AS days,
+           array_agg((starts_at AT TIME ZONE (SELECT zone FROM clock))::date - (SELECT first_day FROM clock)
+                     ORDER BY starts_at)              AS positions,
+           sum(down_seconds)                          AS down_seconds,
+           sum(covered_seconds)                       AS covered_seconds
+    FROM service_days
+    WHERE starts_at >= (SELECT starts_at FROM clock)
     GROUP BY service_id
 )
 SELECT service_status.service_id                       AS id,

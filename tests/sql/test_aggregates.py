@@ -1,0 +1,392 @@
+"""The continuous aggregates stay true: late rows, retention, concurrent refreshes, other time zones, policies."""
+
+import itertools
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import anyio
+import pytest
+from psycopg.rows import TupleRow
+
+import sql
+from sla_monitor.settings import Settings
+from sql.aggregates import refresh
+from sql.migrate import migrate
+from tests.sql.batches import (
+    AGGREGATES,
+    DAY,
+    MINUTE,
+    QUARTER,
+    Connection,
+    Row,
+    ask,
+    connected,
+    copy,
+    is_timescaledb,
+    now,
+    quarter,
+    record,
+    row,
+    value,
+)
+from tests.sql.histories import figures
+
+HOUR = timedelta(hours=1)
+LONG, SHORT = timedelta(days=400), timedelta(days=30)
+MIDNIGHT = now().replace(hour=0, minute=0, second=0)
+
+
+async def counts(db: Connection, low: datetime, high: datetime) -> dict[str, int]:
+    """How many checks each aggregate counts between two moments."""
+    return {
+        name: int(
+            await value(
+                db, f"SELECT coalesce(sum(checks), 0) FROM {name} WHERE bucket >= %s AND bucket < %s", (low, high)
+            )
+        )
+        for name in AGGREGATES
+    }
+
+
+async def days(db: Connection) -> list[TupleRow]:
+    return await ask(
+        db, "SELECT day, checks, failed, status, covered_seconds, down_seconds FROM service_days ORDER BY day"
+    )
+
+
+async def materialized_to(db: Connection) -> datetime:
+    found: datetime = await value(db, "SELECT aggregates_watermark()")
+    return found
+
+
+async def drop_old_checks(db: Connection) -> None:
+    """What the retention does: a policy on one engine, the prober's housekeeping on the other."""
+    if await is_timescaledb(db):
+        job = await value(db, "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = 'policy_retention'")
+        await db.execute("CALL run_job(%s)", (job,))
+    await db.execute(sql.query("housekeeping/keep_partitions"))
+
+
+def minutely(start: datetime, minutes: int, severity: str = "o") -> list[Row]:
+    return [row(start + minute * MINUTE, severity) for minute in range(minutes)]
+
+
+class TestLateRows:
+    """Hazard 2."""
+
+    @pytest.mark.parametrize(
+        "late",
+        [
+            pytest.param(timedelta(hours=12, minutes=3), id="first quarter of an hour"),
+            pytest.param(timedelta(minutes=3), id="first quarter of a day"),
+            pytest.param(timedelta(hours=23, minutes=59), id="last minute of a day"),
+        ],
+    )
+    @pytest.mark.parametrize("zone", ["UTC", "Europe/Vienna", "Asia/Kolkata"])
+    async def test_they_reach_every_aggregate(self, db: Connection, database: str, zone: str, late: timedelta) -> None:
+        await migrate(database, Settings(time_zone=zone))
+        midnight = (datetime.now(ZoneInfo(zone)) - 3 * DAY).replace(hour=0, minute=0, second=0, microsecond=0)
+        start = midnight.astimezone(UTC)
+        await record(db, [row(start + hour * HOUR + 30 * MINUTE) for hour in range(24)])
+        assert await refresh(db)
+
+        await record(db, [row(start + late, "mo"), row(start + late + timedelta(seconds=1), total_ms=9000.0)])
+        assert await value(db, "SELECT count(*) FROM touched_ranges") == 1
+        assert await refresh(db)
+
+        expected = dict.fromkeys(AGGREGATES, 25) | {name: 26 for name in AGGREGATES if name.startswith("checks")}
+        assert await counts(db, start, start + DAY) == expected
+        assert await value(db, "SELECT status FROM service_days") == "mo"
+        assert await value(db, "SELECT max_ms FROM checks_daily") == 9000.0
+        assert await value(db, "SELECT count(*) FROM touched_ranges") == 0
+
+    async def test_they_are_noted_in_the_transaction_that_stores_them(self, db: Connection) -> None:
+        start = MIDNIGHT - 3 * DAY
+        await record(db, [row(start)])
+        await refresh(db)
+        async with db.transaction(force_rollback=True):
+            await copy(db, [row(start + MINUTE), row(start + 16 * MINUTE), row(start + 40 * MINUTE)])
+            await ask(db, "SELECT record_checks()")
+            noted = await ask(db, "SELECT lower(range), upper(range) FROM touched_ranges ORDER BY range")
+        assert noted == [(start, start + 2 * QUARTER), (start + 2 * QUARTER, start + 3 * QUARTER)] or noted == [
+            (start, start + 3 * QUARTER)
+        ]
+        assert await value(db, "SELECT count(*) FROM touched_ranges") == 0
+        assert await value(db, "SELECT count(*) FROM checks") == 1
+
+    async def test_a_duplicate_touches_nothing(self, db: Connection) -> None:
+        late = [row(MIDNIGHT - 3 * DAY)]
+        await record(db, late)
+        await refresh(db)
+        await record(db, late)
+        assert await value(db, "SELECT count(*) FROM touched_ranges") == 0
+
+    async def test_a_late_row_hides_no_other(self, db: Connection) -> None:
+        """Rows of the last hours are not materialised yet when a later range is refreshed for a late row."""
+        start = quarter(now()) - 6 * HOUR
+        for minute in range(0, 360, 5):  # in time, as far as this database can tell
+            await db.execute("DELETE FROM touched_ranges")
+            await record(db, [row(start + minute * MINUTE)])
+        await db.execute("DELETE FROM touched_ranges")
+        await record(db, [row(start + 5 * HOUR + 7 * MINUTE)])
+        assert await refresh(db)
+        assert await counts(db, start - DAY, now()) == dict.fromkeys(AGGREGATES, 73)
+
+    async def test_random_batches_with_refreshes_in_between(self, db: Connection) -> None:
+        dice = random.Random("late rows")
+        start = MIDNIGHT - 4 * DAY
+        rows = dice.sample(minutely(start, 3 * 24 * 60, "po"), 600)
+        for first in range(0, 600, 60):
+            batch = sorted(rows[first : first + 60], key=lambda one: dice.random())
+            span = dice.randrange(0, 2 * 24 * 60)
+            close = [one for one in batch if one.scheduled_at and one.scheduled_at - start > span * MINUTE]
+            await record(db, close)
+            if first % 180 == 0:
+                assert await refresh(db)
+            await record(db, batch)
+        assert await refresh(db)
+        expected = figures([one._replace(interval_seconds=300) for one in rows], "day", "UTC")
+        found = await ask(db, "SELECT bucket, checks, degraded FROM checks_daily ORDER BY 1")
+        assert found == [(at, one.checks, one.degraded) for (at, _, _), one in sorted(expected.items())]
+        assert await counts(db, start, start + 3 * DAY) == dict.fromkeys(AGGREGATES, 600)
+
+
+class TestRetention:
+    """Hazard 1: figures outlive the rows that they were computed from."""
+
+    async def test_figures_stay_when_rows_go(self, db: Connection, database: str) -> None:
+        old, young = MIDNIGHT - 60 * DAY, MIDNIGHT - 2 * DAY
+        await record(db, [*minutely(old, 90), *minutely(old + 2 * HOUR, 30, "mo"), *minutely(young, 50)])
+        assert await refresh(db)
+        before = await days(db)
+        fine = await counts(db, old, old + DAY)
+
+        await migrate(database, Settings(retention=SHORT, compress_after=DAY))
+        await drop_old_checks(db)
+        assert await value(db, "SELECT count(*) FROM checks") == 50
+        await db.execute("INSERT INTO touched_ranges (range) VALUES (tstzrange(%s, now()))", (old - DAY,))
+        assert await refresh(db)
+
+        assert await days(db) == before
+        assert await counts(db, old, old + DAY) == fine
+
+    async def test_a_longer_retention_does_not_compute_them_from_what_is_gone(
+        self, db: Connection, database: str
+    ) -> None:
+        old = MIDNIGHT - 60 * DAY
+        await record(db, [*minutely(old, 90), row(MIDNIGHT - DAY)])
+        assert await refresh(db)
+        before = await days(db)
+        await migrate(database, Settings(retention=SHORT, compress_after=DAY))
+        await drop_old_checks(db)
+        await migrate(database, Settings(retention=LONG))
+
+        assert await record(db, [row(old + 5 * HOUR)]) == (0, 0, 1)
+        await db.execute("INSERT INTO touched_ranges (range) VALUES (tstzrange(%s, %s))", (old, old + DAY))
+        assert await refresh(db)
+
+        assert await days(db) == before
+
+    async def test_hours_and_days_of_another_zone_are_made_from_kept_quarters(
+        self, db: Connection, database: str
+    ) -> None:
+        old, young = MIDNIGHT - 60 * DAY, MIDNIGHT - 3 * DAY
+        rows = [
+            *minutely(old + 17 * HOUR, 120),
+            *minutely(young + 17 * HOUR, 120, "mo"),
+            *minutely(now() - 5 * MINUTE, 5),
+        ]
+        await record(db, rows)
+        assert await refresh(db)
+        await migrate(database, Settings(retention=SHORT, compress_after=DAY))
+        await drop_old_checks(db)
+
+        await migrate(database, Settings(retention=SHORT, compress_after=DAY, time_zone="Asia/Kolkata"))
+
+        expected = figures([one._replace(interval_seconds=300) for one in rows], "day", "Asia/Kolkata")
+        wanted = sorted((at, one.checks, one.failed) for (at, _, _), one in expected.items())
+        question = "SELECT bucket, checks, failed FROM checks_daily ORDER BY 1"
+        assert await ask(db, question) == wanted, "before the refresh, computed when read"
+        assert await refresh(db)
+        assert await ask(db, question) == wanted, "materialised"
+        assert len(wanted) >= 4, "17:00Z to 19:00Z are two days in Kolkata"
+        assert await value(db, "SELECT reporting_time_zone()") == "Asia/Kolkata"
+
+        await migrate(database, Settings(retention=SHORT, compress_after=DAY))
+        assert await refresh(db)
+        assert await value(db, "SELECT sum(checks) FROM service_days") == len(rows)
+        assert await value(db, "SELECT count(*) FROM service_days WHERE day = %s", (old.date(),)) == 1
+
+
+class TestOpenBuckets:
+    """Hazard 3."""
+
+    async def test_a_refresh_leaves_what_is_still_open(self, db: Connection) -> None:
+        await record(db, [row(MIDNIGHT - 2 * DAY), row(now() - 3 * HOUR), row(now() - 2 * MINUTE), row(now())])
+        assert await refresh(db)
+        assert await materialized_to(db) <= quarter(now())
+
+    async def test_rows_of_the_open_bucket_are_read_at_once(self, db: Connection) -> None:
+        start = now() - 2 * HOUR
+        await record(db, minutely(start, 100))
+        for second in range(3):
+            assert await refresh(db)
+            await record(db, [row(now() - timedelta(seconds=10 - second), "po", service="web")])
+            found = await counts(db, start - DAY, now() + HOUR)
+            assert found == dict.fromkeys(AGGREGATES, await value(db, "SELECT count(*) FROM checks"))
+
+    async def test_a_refresh_of_everything_up_to_the_future(self, db: Connection) -> None:
+        await record(db, [row(now() - DAY), row(now())])
+        await db.execute(
+            "INSERT INTO touched_ranges (range) VALUES (tstzrange(%s, %s))", (now() - 9 * DAY, now() + DAY)
+        )
+        assert await refresh(db)
+        assert await materialized_to(db) <= quarter(now())
+        await record(db, [row(now() + timedelta(seconds=5))])
+        assert await counts(db, now() - 3 * DAY, now() + DAY) == dict.fromkeys(AGGREGATES, 3)
+
+
+class TestRefreshersAtOnce:
+    """Hazard 3."""
+
+    async def test_the_second_one_goes_away_and_nothing_is_lost(self, db: Connection, database: str) -> None:
+        start = MIDNIGHT - 3 * DAY
+        await record(db, minutely(start, 60))
+        async with connected(database) as rival:
+            await ask(rival, sql.query("aggregates/lock"))
+            assert await refresh(db) is False
+            assert await value(db, "SELECT count(*) FROM touched_ranges") == 1
+            await ask(rival, sql.query("aggregates/unlock"))
+        assert await refresh(db) is True
+        assert await counts(db, start, start + DAY) == dict.fromkeys(AGGREGATES, 60)
+
+    async def test_many_refreshers_and_a_writer(self, db: Connection, database: str) -> None:
+        start = MIDNIGHT - 3 * DAY
+        results: list[bool] = []
+
+        async def refresh_often(connection: Connection) -> None:
+            results.extend([await refresh(connection) for _ in range(4)])
+
+        async def write(connection: Connection) -> None:
+            for minute in range(0, 300, 10):
+                await record(connection, minutely(start + minute * MINUTE, 10))
+
+        async with connected(database) as one, connected(database) as two, anyio.create_task_group() as tasks:
+            tasks.start_soon(refresh_often, one)
+            tasks.start_soon(refresh_often, two)
+            tasks.start_soon(write, db)
+        assert any(results)
+        assert await refresh(db)
+        assert await counts(db, start, start + DAY) == dict.fromkeys(AGGREGATES, 300)
+        assert await value(db, "SELECT count(*) FROM touched_ranges") == 0
+
+    async def test_the_lock_is_given_back(self, db: Connection) -> None:
+        assert [await refresh(db) for _ in range(3)] == [True] * 3
+        assert await value(db, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+
+
+class TestPolicies:
+    """TimescaleDB's own jobs, with the values of the settings."""
+
+    @pytest.fixture(autouse=True)
+    async def _timescaledb_only(self, db: Connection) -> None:
+        if not await is_timescaledb(db):
+            pytest.skip("plain PostgreSQL has no policies: the prober's housekeeping does their work")
+
+    async def jobs(self, db: Connection) -> list[TupleRow]:
+        return await ask(
+            db,
+            "SELECT proc_name, coalesce(view_name, jobs.hypertable_name), coalesce(config ->> 'drop_after', "
+            "config ->> 'compress_after', config ->> 'start_offset') FROM timescaledb_information.jobs AS jobs "
+            "LEFT JOIN timescaledb_information.continuous_aggregates "
+            "ON materialization_hypertable_name = jobs.hypertable_name "
+            "WHERE jobs.hypertable_name IS NOT NULL ORDER BY 1, 2",
+        )
+
+    async def test_they_are_there(self, db: Connection) -> None:
+        assert await self.jobs(db) == [
+            ("policy_compression", "checks", "2 days"),
+            ("policy_compression", "checks_15m", "30 days"),
+            ("policy_compression", "latency_15m", "30 days"),
+            ("policy_refresh_continuous_aggregate", "checks_15m", "2 days"),
+            ("policy_refresh_continuous_aggregate", "latency_15m", "2 days"),
+            ("policy_retention", "checks", "400 days"),
+        ]
+
+    async def test_they_follow_the_settings(self, db: Connection, database: str) -> None:
+        await migrate(database, Settings(retention=timedelta(days=90), compress_after=timedelta(days=5)))
+        found = await self.jobs(db)
+        assert ("policy_retention", "checks", "90 days") in found
+        assert ("policy_compression", "checks", "5 days") in found
+        assert len(found) == 6
+
+    async def test_they_run(self, db: Connection) -> None:
+        start = MIDNIGHT - 4 * DAY
+        await record(db, [*minutely(start, 30), *minutely(now() - 5 * HOUR, 120), row(now())])
+        jobs = await ask(db, "SELECT job_id FROM timescaledb_information.jobs WHERE hypertable_name IS NOT NULL")
+        for (job,) in jobs:
+            await db.execute("CALL run_job(%s)", (job,))
+        assert await value(db, "SELECT count(*) FROM checks") == 151
+        compressed = (
+            "SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'checks' AND is_compressed"
+        )
+        assert await value(db, compressed) == 1
+        assert await refresh(db)
+        assert await counts(db, start, now() + DAY) == dict.fromkeys(AGGREGATES, 151)
+
+    async def test_late_rows_reach_the_aggregates_of_compressed_chunks(self, db: Connection) -> None:
+        start = MIDNIGHT - 40 * DAY
+        await record(db, minutely(start, 30))
+        assert await refresh(db)
+        for (job,) in await ask(
+            db, "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression'"
+        ):
+            await db.execute("CALL run_job(%s)", (job,))
+        await record(db, minutely(start + 30 * MINUTE, 30))
+        assert await refresh(db)
+        assert await counts(db, start, start + DAY) == dict.fromkeys(AGGREGATES, 60)
+
+
+class TestPartitions:
+    """What plain PostgreSQL does instead."""
+
+    @pytest.fixture(autouse=True)
+    async def _postgresql_only(self, db: Connection) -> None:
+        if await is_timescaledb(db):
+            pytest.skip("TimescaleDB makes its chunks itself")
+
+    async def weeks(self, db: Connection) -> Sequence[datetime]:
+        names = await ask(db, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'checks'::regclass")
+        return sorted(datetime.strptime(name, "checks_%Y%m%d").replace(tzinfo=UTC) for (name,) in names)
+
+    async def test_they_reach_from_the_retention_to_four_weeks_ahead(self, db: Connection) -> None:
+        weeks = await self.weeks(db)
+        assert weeks[0] <= now() - LONG < weeks[1]
+        assert weeks[-1] + 7 * DAY > now() + 28 * DAY
+        assert {later - earlier for earlier, later in itertools.pairwise(weeks)} == {7 * DAY}
+        assert all(week.weekday() == 0 for week in weeks)
+
+    async def test_old_ones_are_dropped_and_missing_ones_made(self, db: Connection) -> None:
+        before = await self.weeks(db)
+        await db.execute(f"DROP TABLE checks_{before[-1]:%Y%m%d}".encode())
+        await db.execute("UPDATE installation SET retention = '30 days'")
+        await db.execute(sql.query("housekeeping/keep_partitions"))
+        weeks = await self.weeks(db)
+        assert weeks == [week for week in before if week + 7 * DAY > now() - SHORT]
+
+    async def test_two_at_once(self, db: Connection, database: str) -> None:
+        before = await self.weeks(db)
+        for week in before[-3:]:
+            await db.execute(f"DROP TABLE checks_{week:%Y%m%d}".encode())
+        async with connected(database) as one, connected(database) as two, anyio.create_task_group() as tasks:
+            for connection in (one, two):
+                tasks.start_soon(connection.execute, sql.query("housekeeping/keep_partitions"))
+        assert await self.weeks(db) == before
+
+    async def test_a_start_after_a_long_rest_makes_those_of_the_present(self, db: Connection, database: str) -> None:
+        for week in (await self.weeks(db))[-5:]:
+            await db.execute(f"DROP TABLE checks_{week:%Y%m%d}".encode())
+        await migrate(database, Settings())
+        assert await record(db, [row(now())]) == (1, 0, 0)

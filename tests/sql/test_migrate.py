@@ -1,0 +1,323 @@
+"""Migrations: idempotent, one at a time, all or nothing, forward only, and clear about what they refuse."""
+
+import random
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import anyio
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
+import sql.migrate
+from sla_monitor.settings import Settings
+from sql.migrate import MigrationError, UnreachableError, migrate
+from tests.engines import Server
+from tests.sql.batches import PATIENCE_S, ask, connected, now, record, row, value
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+import asyncio, sys
+from sla_monitor.settings import Settings
+from sql.migrate import migrate
+print(asyncio.run(migrate(sys.argv[1], Settings())).engine)
+"""
+# Whatever the schema consists of, without the numbers that a database gives by itself.
+CATALOG = (
+    "SELECT c.relname, c.relkind::text, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attcollation, "
+    "pg_get_expr(d.adbin, d.adrelid), c.reloptions::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
+    "LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum "
+    "WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped",
+    "SELECT proname, pg_get_functiondef(p.oid) FROM pg_proc p "
+    "LEFT JOIN pg_depend e ON e.objid = p.oid AND e.deptype = 'e' WHERE pronamespace = 'public'::regnamespace "
+    "AND e.objid IS NULL",
+    "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
+    "WHERE connamespace = 'public'::regnamespace",
+    "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    "SELECT viewname, definition FROM pg_views WHERE schemaname = 'public'",
+    "SELECT tgrelid::regclass::text, pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid "
+    "WHERE NOT tgisinternal AND c.relnamespace = 'public'::regnamespace",
+    "SELECT typname, enumlabel, enumsortorder FROM pg_enum JOIN pg_type ON pg_type.oid = enumtypid",
+    "SELECT c.relname, objsubid, description FROM pg_description JOIN pg_class c ON c.oid = objoid "
+    "WHERE c.relnamespace = 'public'::regnamespace",
+    "SELECT name, checksum FROM schema_versions",
+    "SELECT engine, time_zone, retention FROM installation",
+)
+JOBS = (
+    "SELECT proc_name, schedule_interval, config - 'mat_hypertable_id' - 'hypertable_id' "
+    "FROM timescaledb_information.jobs"
+)
+ADD_LOCATION = "INSERT INTO locations (id, name) VALUES ('local', 'local')"
+ADD_SERVICE = "INSERT INTO services (id, name, endpoint_url) VALUES ('web', 'Web', 'http://target/')"
+NUMBERED = re.compile(r"_hypertable_\d+\b|_watermark\(\d+\)")
+
+
+async def schema(database_url: str) -> dict[str, list[str]]:
+    """All there is to compare of a schema, as sorted texts."""
+    async with connected(database_url) as connection:
+        questions = list(CATALOG)
+        if await value(connection, "SELECT engine = 'timescaledb' FROM installation"):
+            questions.append(JOBS)
+        return {
+            question: sorted(NUMBERED.sub("_N", repr(one)) for one in await ask(connection, question))
+            for question in questions
+        }
+
+
+def in_process(database_url: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, database_url],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def reference(engine: Server) -> Iterator[str]:
+    """A database of the same engine, migrated in one go."""
+    yield (url := engine.migrated_database())
+    engine.drop(url)
+
+
+async def test_a_second_migration_changes_nothing(empty_database: str) -> None:
+    first = await migrate(empty_database, Settings())
+    before = await schema(empty_database)
+    second = await migrate(empty_database, Settings())
+    assert first.engine == second.engine
+    assert len(first.applied) > 20
+    assert second.applied == ()
+    assert await schema(empty_database) == before
+
+
+async def test_five_processes_at_once_end_at_the_same_schema(
+    empty_database: str, reference: str, engine: Server
+) -> None:
+    processes = [in_process(empty_database) for _ in range(5)]
+    try:
+        answers = [process.communicate(timeout=PATIENCE_S * 2) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0] * 5, answers
+    assert {out.strip() for out, _ in answers} == {engine.name}
+    assert await schema(empty_database) == await schema(reference)
+
+
+class Doomed(AsyncConnection[TupleRow]):
+    """A connection whose backend is killed before the n-th statement."""
+
+    statements = 0
+    last = 0
+
+    async def execute(self, *args: Any, **kwargs: Any) -> Any:
+        Doomed.statements += 1
+        if Doomed.statements == Doomed.last:
+            with psycopg.connect(self.info.dsn, password=self.info.password, autocommit=True) as killer:
+                killer.execute("SELECT pg_terminate_backend(%s, 5000)", (self.info.backend_pid,))
+        return await super().execute(*args, **kwargs)
+
+
+async def test_a_migration_killed_at_any_statement(
+    empty_database: str, reference: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each one leaves the database as it was before it; the one that lives ends at the same schema."""
+
+    async def connect_doomed(database_url: str, *, application: str) -> AsyncConnection[TupleRow]:
+        return await Doomed.connect(database_url, autocommit=True, application_name=application)
+
+    expected = await schema(reference)
+    with monkeypatch.context() as patch:
+        patch.setattr(sql.migrate, "connect", connect_doomed)
+        for last in [1, 2, 3, 4, 5, 6, 7, 8, *random.Random("kill").sample(range(9, 58), 8)]:
+            Doomed.statements, Doomed.last = 0, last
+            with pytest.raises(psycopg.OperationalError):
+                await migrate(empty_database, Settings())
+            async with connected(empty_database) as connection:
+                left = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+                assert await value(connection, left) == 0, f"tables after statement {last}"
+    await migrate(empty_database, Settings())
+    assert await schema(empty_database) == expected
+
+
+async def test_a_process_killed_in_the_middle(empty_database: str, reference: str) -> None:
+    process = in_process(empty_database)
+    busy = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sla-monitor migrate' "
+        "AND datname = current_database() AND backend_xid IS NOT NULL"
+    )
+    try:
+        async with connected(empty_database) as connection:
+            with anyio.fail_after(PATIENCE_S):
+                while not await value(connection, busy) and process.poll() is None:
+                    pass
+        assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+    await migrate(empty_database, Settings())
+    assert await schema(empty_database) == await schema(reference)
+
+
+async def test_every_file_is_applied(database: str, engine: Server) -> None:
+    """None is forgotten in a list."""
+    expected = {
+        f"migrations/{name.split('.')[0]}"
+        for name in names("sql", "migrations")
+        if name.count(".") == 1 or name.split(".")[1] == engine.name
+    }
+    expected |= {f"functions/{name.removesuffix('.sql')}" for name in names("sql", "functions")}
+    expected |= {f"views/{name.removesuffix('.sql')}" for name in names("sql", "views")}
+    expected |= {f"aggregates/{name.removesuffix('.sql')}" for name in names("continuous_aggregates", engine.name)}
+    expected -= {"aggregates/drop_zoned"}
+    async with connected(database) as connection:
+        applied = {name for (name,) in await ask(connection, "SELECT name FROM schema_versions")}
+    assert applied == expected
+
+
+def names(package: str, folder: str) -> list[str]:
+    return [entry.name for entry in files(package).joinpath(folder).iterdir() if entry.name.endswith(".sql")]
+
+
+async def test_both_engines_have_the_same_relations(databases: dict[str, str]) -> None:
+    """Each aggregate and view under the same name, with the same columns of the same types, in the same order."""
+    if len(databases) < 2:
+        pytest.skip(f"ONLY ONE ENGINE FOUND ({', '.join(databases)}): THE TWO WERE NOT COMPARED")
+    columns = []
+    for url in databases.values():
+        async with connected(url) as connection:
+            columns.append(
+                await ask(
+                    connection,
+                    "SELECT table_name, ordinal_position, column_name, data_type, udt_name "
+                    "FROM information_schema.columns WHERE table_schema = 'public' "
+                    "AND table_name !~ '^(materialized_|checks_[0-9]{8}|aggregates_state)' ORDER BY 1, 2",
+                )
+            )
+    assert columns[0] == columns[1]
+
+
+class TestRefusals:
+    @staticmethod
+    async def refused(database_url: str, settings: Settings | None = None) -> str:
+        with pytest.raises(MigrationError) as caught:
+            await migrate(database_url, settings or Settings())
+        line = str(caught.value)
+        assert "\n" not in line
+        return line
+
+    async def test_an_edited_migration(self, database: str) -> None:
+        async with connected(database) as connection:
+            await connection.execute("UPDATE schema_versions SET checksum = 'x' WHERE name = 'migrations/0003_states'")
+        before = await schema(database)
+        assert "migrations/0003_states was edited" in await self.refused(database)
+        assert await schema(database) == before
+
+    async def test_a_database_newer_than_the_program(self, database: str) -> None:
+        async with connected(database) as connection:
+            await connection.execute(
+                "INSERT INTO schema_versions (name, checksum) VALUES ('migrations/9999_next', 'x')"
+            )
+        line = await self.refused(database)
+        assert "newer than this program" in line
+        assert "upgrade sla-monitor" in line
+
+    async def test_an_unreachable_database(self) -> None:
+        with pytest.raises(UnreachableError) as caught:
+            await migrate("postgresql://nobody:secret@127.0.0.1:1/nothing", Settings())
+        line = str(caught.value)
+        assert "\n" not in line
+        assert "DATABASE_URL" in line
+        assert "secret" not in line
+
+    @pytest.mark.parametrize(
+        "url",
+        ["postgresql://u:secret@host:port/x", "postgresql://u:secret@h/x?nonsense=1", "postgresql://u:%zzsecret@h/x"],
+    )
+    async def test_a_url_that_is_none(self, url: str) -> None:
+        line = await self.refused(url)
+        assert "DATABASE_URL" in line
+        assert "secret" not in line
+
+    async def test_a_user_without_rights(self, empty_database: str, engine: Server) -> None:
+        role = "sla_test_powerless"
+        async with connected(empty_database) as connection:
+            await connection.execute(f"DROP ROLE IF EXISTS {role}".encode())
+            await connection.execute(f"CREATE ROLE {role}".encode())
+            try:
+                line = await self.refused(with_options(empty_database, f"-c role={role}"))
+            finally:
+                await connection.execute(f"DROP ROLE {role}".encode())
+        assert "lacks a right" in line
+
+    async def test_an_apache_only_timescaledb(self, empty_database: str, engine: Server) -> None:
+        if engine.name != "timescaledb":
+            pytest.skip("about TimescaleDB")
+        apache = with_options(empty_database, "-c timescaledb.license=apache")
+        line = await self.refused(apache)
+        assert "Apache-only" in line
+        assert "DATABASE_ENGINE=postgresql" in line
+
+        migrated = await migrate(apache, Settings(database_engine="postgresql"))
+        assert migrated.engine == "postgresql"
+        async with connected(apache) as connection:
+            await connection.execute(ADD_LOCATION)
+            await connection.execute(ADD_SERVICE)
+            assert await record(connection, [row(now())]) == (1, 0, 0)
+            assert await value(connection, "SELECT checks FROM service_days") == 1
+        assert (await migrate(apache, Settings())).engine == "postgresql", "the engine of an installation stays"
+
+    async def test_timescaledb_where_there_is_none(self, empty_database: str, engine: Server) -> None:
+        if engine.timescaledb_version:
+            pytest.skip("about servers without TimescaleDB")
+        line = await self.refused(empty_database, Settings(database_engine="timescaledb"))
+        assert "does not load the timescaledb extension" in line
+
+
+def with_options(database_url: str, options: str) -> str:
+    escaped = options.replace(" ", "%20").replace("=", "%3D")
+    return f"{database_url}{'&' if '?' in database_url else '?'}options={escaped}"
+
+
+class TestSettings:
+    async def test_a_new_retention_is_put_to_work(self, database: str) -> None:
+        settings = Settings(retention=timedelta(days=500), compress_after=timedelta(days=3))
+        migrated = await migrate(database, settings)
+        assert migrated.applied == ("aggregates/policies",)
+        async with connected(database) as connection:
+            assert await value(connection, "SELECT retention FROM installation") == timedelta(days=500)
+            await connection.execute(ADD_LOCATION)
+            await connection.execute(ADD_SERVICE)
+            young = now() - timedelta(days=398)
+            assert await record(connection, [row(young)]) == (1, 0, 0)
+        assert (await migrate(database, settings)).applied == ()
+
+    async def test_another_time_zone_makes_hours_and_days_again_and_nothing_else(self, database: str) -> None:
+        applied = (await migrate(database, Settings(time_zone="Asia/Seoul"))).applied
+        assert [name for name in applied if name.startswith("aggregates/")] == [
+            "aggregates/checks_hourly",
+            "aggregates/latency_hourly",
+            "aggregates/checks_daily",
+            "aggregates/latency_daily",
+            "aggregates/policies",
+        ]
+        assert not any(name.startswith("migrations/") for name in applied)
+        async with connected(database) as connection:
+            assert await value(connection, "SELECT reporting_time_zone()") == "Asia/Seoul"
+
+    async def test_a_time_zone_with_a_quote_in_it_is_only_a_text(self, database: str) -> None:
+        """Settings refuse it before; here it must not become SQL."""
+        with pytest.raises(psycopg.Error, match="time ?zone"):
+            await migrate(database, Settings(time_zone="UTC'); DROP TABLE services; --"))
+        async with connected(database) as connection:
+            assert await value(connection, "SELECT count(*) FROM services") == 0

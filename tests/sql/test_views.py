@@ -1,0 +1,178 @@
+"""The views that analysts and Grafana read: their columns are a promise, their figures are those of the rows."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.sql.batches import DAY, MINUTE, Connection, add_services, ask, now, record, row, value
+
+# TRD section 2.3, column by column; after the bar what this product adds.
+COLUMNS = {
+    "watch_server_logs": "id service_id check_time status_code response_time is_success error_message error_type "
+    "| location",
+    "api_response_times": "id service_id response_time status_code endpoint method timestamp | location",
+    "uptime_records": "id service_id date status response_time error_message created_at | uptime",
+    "api_call_logs": "id service_id date total_calls success_calls error_calls avg_response_time max_response_time "
+    "min_response_time created_at updated_at |",
+    "service_days": "service_id day starts_at checks operational degraded failed status covered_seconds "
+    "degraded_seconds down_seconds good sum_ms min_ms max_ms |",
+    "service_status": "service_id name description group_name tags public enabled state since checked_at total_ms "
+    "severity error_type error_message |",
+}
+MIDNIGHT = now().replace(hour=0, minute=0, second=0) - 2 * DAY
+
+
+@pytest.mark.parametrize("view", COLUMNS)
+async def test_columns(db: Connection, view: str) -> None:
+    found = await ask(
+        db,
+        "SELECT column_name::text FROM information_schema.columns WHERE table_schema = 'public' AND table_name = %s "
+        "ORDER BY ordinal_position",
+        (view,),
+    )
+    assert [name for (name,) in found] == COLUMNS[view].replace("|", "").split()
+
+
+async def test_every_view_says_what_it_is(db: Connection) -> None:
+    silent = await ask(
+        db,
+        "SELECT relname FROM pg_class WHERE relname = ANY (%s) AND coalesce(obj_description(oid, 'pg_class'), '') = ''",
+        (list(COLUMNS),),
+    )
+    assert silent == []
+    assert await value(db, "SELECT count(*) FROM pg_class WHERE relname = ANY (%s)", (list(COLUMNS),)) == len(COLUMNS)
+
+
+class TestOneDay:
+    """Four checks of a minute each, seen from one place: two good, one slow, one failed."""
+
+    @pytest.fixture(autouse=True)
+    async def _checks(self, db: Connection) -> None:
+        await record(
+            db,
+            [
+                row(MIDNIGHT, total_ms=100.0),
+                row(MIDNIGHT + MINUTE, total_ms=101.0, status_code=204),
+                row(MIDNIGHT + 2 * MINUTE, "po", total_ms=4000.0),
+                row(MIDNIGHT + 3 * MINUTE, "mo", status_code=503, total_ms=9000.0, error_type="http_error"),
+            ],
+        )
+
+    async def test_watch_server_logs(self, db: Connection) -> None:
+        found = await ask(
+            db,
+            "SELECT service_id, check_time, status_code, response_time, is_success, error_message, error_type, "
+            "location FROM watch_server_logs ORDER BY check_time",
+        )
+        assert found == [
+            ("web", MIDNIGHT, 200, 100, True, None, None, "local"),
+            ("web", MIDNIGHT + MINUTE, 204, 101, True, None, None, "local"),
+            ("web", MIDNIGHT + 2 * MINUTE, 200, 4000, True, None, None, "local"),
+            ("web", MIDNIGHT + 3 * MINUTE, 503, 9000, False, "no answer within 7000 ms", "http_error", "local"),
+        ]
+
+    async def test_ids_are_distinct_and_the_same_at_every_reading(self, db: Connection) -> None:
+        question = "SELECT id FROM watch_server_logs ORDER BY check_time"
+        ids = await ask(db, question)
+        assert len(set(ids)) == 4
+        await record(db, [row(MIDNIGHT + 9 * MINUTE)])
+        assert (await ask(db, question))[:4] == ids
+
+    async def test_api_response_times(self, db: Connection) -> None:
+        found = await ask(
+            db,
+            "SELECT service_id, response_time, status_code, endpoint, method, timestamp, location "
+            "FROM api_response_times ORDER BY timestamp",
+        )
+        assert found == [
+            ("web", 100, 200, "http://target/", "GET", MIDNIGHT, "local"),
+            ("web", 101, 204, "http://target/", "GET", MIDNIGHT + MINUTE, "local"),
+            ("web", 4000, 200, "http://target/", "GET", MIDNIGHT + 2 * MINUTE, "local"),
+        ]
+
+    async def test_uptime_records(self, db: Connection) -> None:
+        found = await ask(
+            db, "SELECT service_id, date, status, response_time, error_message, created_at, uptime FROM uptime_records"
+        )
+        assert found == [("web", MIDNIGHT.date(), "mo", 1400, "no answer within 7000 ms", MIDNIGHT, "75.00")]
+
+    async def test_api_call_logs(self, db: Connection) -> None:
+        found = await ask(
+            db,
+            "SELECT service_id, date, total_calls, success_calls, error_calls, avg_response_time, max_response_time, "
+            "min_response_time, created_at, updated_at FROM api_call_logs",
+        )
+        assert found == [("web", MIDNIGHT.date(), 4, 3, 1, 1400, 4000, 100, MIDNIGHT, MIDNIGHT + DAY)]
+
+    async def test_service_days(self, db: Connection) -> None:
+        found = await ask(
+            db,
+            "SELECT service_id, day, starts_at, checks, operational, degraded, failed, status, covered_seconds, "
+            "degraded_seconds, down_seconds, good, sum_ms, min_ms, max_ms FROM service_days",
+        )
+        assert found == [("web", MIDNIGHT.date(), MIDNIGHT, 4, 2, 1, 1, "mo", 240, 60, 60, 3, 4201.0, 100.0, 4000.0)]
+
+    async def test_a_second_location_adds_checks_and_not_time(self, db: Connection) -> None:
+        await record(db, [row(MIDNIGHT + minute * MINUTE, location="seoul") for minute in range(4)])
+        found = await ask(db, "SELECT checks, failed, status, covered_seconds, down_seconds FROM service_days")
+        assert found == [(8, 1, "mo", 240, 30)]
+
+
+async def test_a_day_of_failures_has_no_response_time(db: Connection) -> None:
+    await record(db, [row(MIDNIGHT, "mo")])
+    assert await ask(db, "SELECT response_time, uptime, status FROM uptime_records") == [(None, "0.00", "mo")]
+    assert await ask(db, "SELECT avg_response_time, max_response_time FROM api_call_logs") == [(None, None)]
+
+
+async def test_service_status(db: Connection) -> None:
+    await add_services(db, "fresh")
+    at = now() - MINUTE
+    await record(db, [row(at - MINUTE), row(at, "mo"), row(at, location="seoul"), row(at, location="fra-1")])
+    found = await ask(
+        db,
+        "SELECT service_id, name, public, enabled, state, checked_at, severity, error_type "
+        "FROM service_status ORDER BY 1",
+    )
+    assert found == [
+        ("fresh", "Fresh", True, True, "unknown", None, None, None),
+        ("web", "Web", True, True, "degraded", at, "mo", "timeout"),
+    ], "of checks at the same moment the worst is shown"
+
+
+@pytest.mark.parametrize(
+    ("down", "covered", "text"),
+    [
+        (0, 86_400, "100.00"),
+        (1, 86_400, "99.99"),
+        (1, 100_000_000, "99.99"),
+        (0.01, 1000, "99.99"),
+        (864, 86_400, "99.00"),
+        (1, 3, "66.66"),
+        (2, 3, "33.33"),
+        (86_399, 86_400, "0.00"),
+        (86_400, 86_400, "0.00"),
+        (0, 0, "-"),
+        (None, None, "-"),
+        (0, None, "-"),
+    ],
+)
+async def test_uptime_is_rounded_down(db: Connection, down: float | None, covered: float | None, text: str) -> None:
+    assert await value(db, "SELECT uptime_percent(%s::numeric, %s::numeric)", (down, covered)) == text
+
+
+async def test_bins_hold_what_they_say(db: Connection) -> None:
+    """Bin b: above 1.04^(b-1), up to 1.04^b milliseconds; nothing is too fast or too slow for one."""
+    found = await ask(
+        db,
+        "SELECT ms, latency_bin(ms::real) "
+        "FROM unnest('{0, 0.0625, 0.5, 1, 1.01, 120.5, 3000, 60000, 1e7}'::float8[]) AS ms",
+    )
+    for ms, number in found:
+        clamped = max(ms, 0.0625)
+        assert 1.04 ** (number - 1) < clamped * (1 + 1e-9)
+        assert clamped <= 1.04**number * (1 + 1e-9)
+
+
+async def test_iso_time(db: Connection) -> None:
+    at = MIDNIGHT + timedelta(milliseconds=7)
+    assert await value(db, "SELECT iso_time(%s)", (at,)) == f"{at:%Y-%m-%dT%H:%M:%S}.007Z"
