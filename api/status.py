@@ -63,7 +63,7 @@ def overall(states: list[ServiceState]) -> OverallStatus:
 
 @lru_cache(maxsize=4096)  # most services have had the same good days
 def day_statuses(known: str, degraded: str, failed: str) -> list[DayStatus]:
-    """A code for each day, from three strings of binary digits: has it data, was it degraded or worse, did checks fail."""
+    """A code for each day, from three strings of digits: has it data, was it degraded or worse, did checks fail."""
     return [
         "mo" if mo == "1" else "po" if po == "1" else "o" if any_data == "1" else "nd"
         for any_data, po, mo in zip(known, degraded, failed, strict=True)

@@ -20,6 +20,7 @@ from bench.scale import FULL, TINY, Scale
 
 GROUPS: dict[str, Callable[[Run], AsyncIterator[Line]]] = {
     "prober": prober.lines,
+    "punctuality": prober.punctuality,
     "ingest": ingest.lines,
     "storage": storage.lines,
     "reads": reads.lines,

@@ -31,8 +31,6 @@ async def lines(run: Run) -> AsyncIterator[Line]:
     for kind, services, factor in (("HTTP", scale.http_services, 3), ("TLS", scale.tls_services, 1)):
         async for line in _efficiency(run, kind, services, factor):
             yield line
-    async for line in _punctuality(run):
-        yield line
 
 
 async def _efficiency(run: Run, kind: str, services: int, factor: float) -> AsyncIterator[Line]:
@@ -59,9 +57,9 @@ async def _efficiency(run: Run, kind: str, services: int, factor: float) -> Asyn
             contenders.append(partial(blackbox.probes_per_cpu_second, seconds))
         own, limit, *others = await alternate(run.scale.probe_rounds, *contenders)
     what = f"Prober, {kind}"
-    note = (
-        f"checks stored per CPU-second; {services:,} services each second, {concurrency} under way, {database.engine}"
-    )
+    note = f"good checks stored per CPU-second; {services:,} services a second, {concurrency} at once, {database.engine}"
+    if worst := max(ours.failed_percent):
+        note += f";\nup to {worst:.2g} % of the checks of a round failed and do not count: the machine is too busy"
     if others:
         yield compared(f"{what}: against blackbox_exporter", own, others[0], "/CPU s", least(factor), note=note)
         told = "the same with the database server's CPU added to ours"
@@ -83,6 +81,7 @@ class _Prober:
         self._database = database
         self._ca_file = ca_file
         self.with_database: list[float] = []
+        self.failed_percent: list[float] = []
 
     async def set_services(self, count: int, urls: list[str], *, interval_seconds: int) -> None:
         async with await self._database.connect() as connection:
@@ -112,10 +111,12 @@ class _Prober:
             await anyio.sleep(seconds)
             used, served = spent(child.pid, cpu), self._server_cpu() - server
             after = await scrape(port)
-        stored, good = grown(before, after, STORED), grown(before, after, 'sla_prober_checks_total{severity="o"}')
-        assert good >= 0.99 * stored > 0, f"{good:.0f} of {stored:.0f} checks were good"
-        self.with_database.append(stored / (used + served))
-        return stored / used
+        stored, bad = grown(before, after, STORED), grown(before, after, 'sla_prober_checks_total{severity="mo"}')
+        good = stored - bad
+        assert good > 0, f"all of {stored:.0f} checks failed"
+        self.failed_percent.append(100 * bad / stored)
+        self.with_database.append(good / (used + served))
+        return good / used
 
     def _server_cpu(self) -> float:
         return cpu_seconds(self._database.server_pid) if self._database.server_pid else float("nan")
@@ -127,8 +128,7 @@ async def _stored(port: int, rows: int) -> bool:
 
 async def _bare_rate(bare: Child, seconds: float) -> float:
     told = await bare.ask(seconds=seconds)
-    assert not told["failed"], told
-    return float(told["checks"] / told["cpu"])
+    return float(told["checks"] / told["cpu"])  # the good ones
 
 
 class _Blackbox:
@@ -139,7 +139,7 @@ class _Blackbox:
     async def probes_per_cpu_second(self, seconds: float) -> float:
         cpu = cpu_seconds(self._process.pid)
         told = await self._client.ask(seconds=seconds)
-        assert not told["failed"] and not told["lost"], told
+        assert not told["lost"], told
         return float(told["done"] / spent(self._process.pid, cpu))
 
 
@@ -174,7 +174,8 @@ async def _blackbox(
             yield _Blackbox(process, client)
 
 
-async def _punctuality(run: Run) -> AsyncIterator[Line]:
+async def punctuality(run: Run) -> AsyncIterator[Line]:
+    """Ten thousand services each minute from one process: how late they start, how many not at all, in what memory."""
     services = run.scale.punctual_services
     interval = max(1, round(run.scale.punctual_seconds - 1)) if run.scale.punctual_seconds < 60 else 60
     target = peer("targets", run.folder, addresses=ADDRESSES, delay_ms=DELAY_MS, certificate=None)

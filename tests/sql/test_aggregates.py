@@ -76,31 +76,30 @@ def minutely(start: datetime, minutes: int, severity: str = "o") -> list[Row]:
 class TestLateRows:
     """Hazard 2."""
 
-    @pytest.mark.parametrize(
-        "late",
-        [
-            pytest.param(timedelta(hours=12, minutes=3), id="first quarter of an hour"),
-            pytest.param(timedelta(minutes=3), id="first quarter of a day"),
-            pytest.param(timedelta(hours=23, minutes=59), id="last minute of a day"),
-        ],
-    )
     @pytest.mark.parametrize("zone", ["UTC", "Europe/Vienna", "Asia/Kolkata"])
-    async def test_they_reach_every_aggregate(self, db: Connection, database: str, zone: str, late: timedelta) -> None:
-        await migrate(database, Settings(time_zone=zone))
-        midnight = (datetime.now(ZoneInfo(zone)) - 3 * DAY).replace(hour=0, minute=0, second=0, microsecond=0)
-        start = midnight.astimezone(UTC)
-        await record(db, [row(start + hour * HOUR + 30 * MINUTE) for hour in range(24)])
-        assert await refresh(db)
+    async def test_they_reach_every_aggregate(self, db: Connection, database: str, zone: str) -> None:
+        """Also from the first quarter of an hour and of a day, which TimescaleDB by itself leaves out of hours and days
+        that have a time zone."""
+        if zone != "UTC":
+            await migrate(database, Settings(time_zone=zone))
+        midnight = (datetime.now(ZoneInfo(zone)) - 5 * DAY).replace(hour=0, minute=0, second=0, microsecond=0)
+        for number, late in enumerate(
+            (timedelta(hours=12, minutes=3), timedelta(minutes=3), timedelta(hours=23, minutes=59))
+        ):
+            start = (midnight + number * DAY).astimezone(UTC)
+            await record(db, [row(start + hour * HOUR + 30 * MINUTE) for hour in range(23)])
+            assert await refresh(db)
 
-        await record(db, [row(start + late, "mo"), row(start + late + timedelta(seconds=1), total_ms=9000.0)])
-        assert await value(db, "SELECT count(*) FROM touched_ranges") == 1
-        assert await refresh(db)
+            await record(db, [row(start + late, "mo"), row(start + late + timedelta(seconds=1), total_ms=9000.0)])
+            assert await value(db, "SELECT count(*) FROM touched_ranges") == 1
+            assert await refresh(db)
 
-        expected = dict.fromkeys(AGGREGATES, 25) | {name: 26 for name in AGGREGATES if name.startswith("checks")}
-        assert await counts(db, start, start + DAY) == expected
-        assert await value(db, "SELECT status FROM service_days") == "mo"
-        assert await value(db, "SELECT max_ms FROM checks_daily") == 9000.0
-        assert await value(db, "SELECT count(*) FROM touched_ranges") == 0
+            expected = {name: 25 if name.startswith("checks") else 24 for name in AGGREGATES}
+            assert await counts(db, start, start + DAY) == expected, late
+            assert await ask(db, "SELECT worst::text, max_ms FROM checks_daily WHERE bucket = %s", (start,)) == [
+                ("mo", 9000.0)
+            ]
+            assert await value(db, "SELECT count(*) FROM touched_ranges") == 0
 
     async def test_they_are_noted_in_the_transaction_that_stores_them(self, db: Connection) -> None:
         start = MIDNIGHT - 3 * DAY
@@ -110,9 +109,7 @@ class TestLateRows:
             await copy(db, [row(start + MINUTE), row(start + 16 * MINUTE), row(start + 40 * MINUTE)])
             await ask(db, "SELECT record_checks()")
             noted = await ask(db, "SELECT lower(range), upper(range) FROM touched_ranges ORDER BY range")
-        assert noted == [(start, start + 2 * QUARTER), (start + 2 * QUARTER, start + 3 * QUARTER)] or noted == [
-            (start, start + 3 * QUARTER)
-        ]
+        assert noted == [(start, start + 3 * QUARTER)]
         assert await value(db, "SELECT count(*) FROM touched_ranges") == 0
         assert await value(db, "SELECT count(*) FROM checks") == 1
 

@@ -1,29 +1,34 @@
 -- What each public service is now, and its last 90 local days, today included: one row a service, by group and name.
--- `days` are the statuses of the days that have data, `positions` where they stand among the 90 (0 is the oldest).
---
--- The zone is looked up once: service_days.day would look it up again for each of its rows.
+-- The days come as three strings of 90 binary digits, oldest day first: has it data, was it degraded or worse, did checks
+-- fail. One pass over the daily aggregate: 90,000 rows for 1,000 services, and a bit each is the cheapest that can be kept.
 WITH clock AS MATERIALIZED (
-    SELECT zone, today - 89 AS first_day, (today - 89)::timestamp AT TIME ZONE zone AS starts_at
-    FROM (SELECT reporting_time_zone() AS zone, (now() AT TIME ZONE reporting_time_zone())::date AS today) AS now
+    SELECT zone, (now() AT TIME ZONE zone)::date AS today FROM (SELECT reporting_time_zone() AS zone) AS setting
+), days AS MATERIALIZED (
+    SELECT day_bucket((today - 89 + position + time '12:00') AT TIME ZONE zone) AS bucket,
+           1::bit(90) << (89 - position)                                       AS bit
+    FROM clock
+    CROSS JOIN generate_series(0, 89) AS position
 ), history AS (
     SELECT service_id,
-           string_agg(status, ',' ORDER BY starts_at) AS days,
-           array_agg((starts_at AT TIME ZONE (SELECT zone FROM clock))::date - (SELECT first_day FROM clock)
-                     ORDER BY starts_at)              AS positions,
-           sum(down_seconds)                          AS down_seconds,
-           sum(covered_seconds)                       AS covered_seconds
-    FROM service_days
-    WHERE starts_at >= (SELECT starts_at FROM clock)
+           bit_or(bit)                              AS known,
+           bit_or(bit) FILTER (WHERE worst >= 'po') AS degraded,
+           bit_or(bit) FILTER (WHERE worst = 'mo')  AS failed,
+           sum(down_seconds)                        AS down_seconds,
+           sum(covered_seconds)                     AS covered_seconds
+    FROM checks_daily
+    JOIN days USING (bucket)
+    WHERE bucket >= (SELECT min(bucket) FROM days)
     GROUP BY service_id
 )
-SELECT service_status.service_id                       AS id,
+SELECT service_status.service_id                     AS id,
        name,
-       state                                           AS status,
+       state                                         AS status,
        checked_at,
-       uptime_percent(down_seconds, covered_seconds)   AS uptime,
-       coalesce(days, '')                              AS days,
-       coalesce(positions, '{}')                       AS positions
+       uptime_percent(down_seconds, covered_seconds) AS uptime,
+       coalesce(known, 0::bit(90))::text             AS known,
+       coalesce(degraded, 0::bit(90))::text          AS degraded,
+       coalesce(failed, 0::bit(90))::text            AS failed
 FROM service_status
-LEFT JOIN history ON history.service_id = service_status.service_id
+LEFT JOIN history USING (service_id)
 WHERE public
 ORDER BY group_name NULLS FIRST, name, id
