@@ -57,7 +57,7 @@ async def _efficiency(run: Run, kind: str, services: int, factor: float) -> Asyn
             contenders.append(partial(blackbox.probes_per_cpu_second, seconds))
         own, limit, *others = await alternate(run.scale.probe_rounds, *contenders)
     what = f"Prober, {kind}"
-    note = f"good checks stored per CPU-second; {services:,} services a second, {concurrency} at once, {database.engine}"
+    note = f"good checks stored; {services:,} services a second, {concurrency} at once; {database.engine}"
     if worst := max(ours.failed_percent):
         note += f";\nup to {worst:.2g} % of the checks of a round failed and do not count: the machine is too busy"
     if others:

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 from tests.sql.batches import DAY, QUARTER, Row, now, row
 
-# Not among them: America/Havana and Atlantic/Azores, whose clocks are turned back to midnight. TimescaleDB's time_bucket gives
-# the first hour of that one day a bucket of its own, in the day before; plain PostgreSQL counts it where it belongs.
+# Not among them: America/Havana and Atlantic/Azores, whose clocks are turned back to midnight. TimescaleDB's
+# time_bucket gives the first hour of that one day a bucket of its own, in the day before; plain PostgreSQL counts it
+# where it belongs.
 ZONES = ("UTC", "Europe/Vienna", "Asia/Kolkata", "America/St_Johns", "Australia/Lord_Howe")
 INTERVAL_S = 300
 SERVICES = ("web", "mail")

@@ -144,8 +144,8 @@ async def days_of_services_are_those_of_the_rows(fed: Fed, connection: Connectio
             sum(one.checks for one in locations),
             sum(one.failed for one in locations),
             max((one.worst for one in locations), key=("o", "po", "mo").index),
-            sum(one.covered_seconds for one in locations) // len(locations),
-            sum(one.down_seconds for one in locations) // len(locations),
+            sum(one.covered_seconds for one in locations),
+            sum(one.down_seconds for one in locations),
             sum(one.sum_ms for one in locations),
         )
         for key, locations in days.items()

@@ -14,7 +14,7 @@ COLUMNS = {
     "uptime_records": "id service_id date status response_time error_message created_at | uptime",
     "api_call_logs": "id service_id date total_calls success_calls error_calls avg_response_time max_response_time "
     "min_response_time created_at updated_at |",
-    "service_days": "service_id day starts_at checks operational degraded failed status covered_seconds "
+    "service_days": "service_id day starts_at locations checks operational degraded failed status covered_seconds "
     "degraded_seconds down_seconds good sum_ms min_ms max_ms |",
     "service_status": "service_id name description group_name tags public enabled state since checked_at total_ms "
     "severity error_type error_message |",
@@ -113,10 +113,13 @@ class TestOneDay:
         )
         assert found == [("web", MIDNIGHT.date(), MIDNIGHT, 4, 2, 1, 1, "mo", 240, 60, 60, 3, 4201.0, 100.0, 4000.0)]
 
-    async def test_a_second_location_adds_checks_and_not_time(self, db: Connection) -> None:
+    async def test_a_second_location_adds_its_checks_and_its_seconds(self, db: Connection) -> None:
         await record(db, [row(MIDNIGHT + minute * MINUTE, location="seoul") for minute in range(4)])
-        found = await ask(db, "SELECT checks, failed, status, covered_seconds, down_seconds FROM service_days")
-        assert found == [(8, 1, "mo", 240, 30)]
+        found = await ask(
+            db, "SELECT locations, checks, failed, status, covered_seconds, down_seconds FROM service_days"
+        )
+        assert found == [(2, 8, 1, "mo", 480, 60)]
+        assert await ask(db, "SELECT uptime FROM uptime_records") == [("87.50",)]
 
 
 async def test_a_day_of_failures_has_no_response_time(db: Connection) -> None:

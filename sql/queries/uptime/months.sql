@@ -1,8 +1,6 @@
 -- The calendar of one service, or of all public ones together (service_id NULL): for each month one row a day, and one
 -- without a day that sums the month up. A day of all systems is as bad as its worst service. `incidents` counts the
 -- outages that touch the day. Without `first_month` the months are the last ones, the running one included.
---
--- The zone is looked up once: service_days.day would look it up again for each of its rows.
 WITH clock AS MATERIALIZED (
     SELECT zone, today, coalesce(date_trunc('month', %(start_date)s::date),
                                  date_trunc('month', today) - make_interval(months => %(months)s - 1))::date AS first_day
@@ -19,16 +17,17 @@ WITH clock AS MATERIALIZED (
 ), chosen AS (
     SELECT id FROM services WHERE public AND (%(service_id)s::text IS NULL OR id = %(service_id)s)
 ), figures AS (
-    SELECT (starts_at AT TIME ZONE (SELECT zone FROM clock))::date AS day,
-           max(status::severity)                                  AS status,
-           sum(checks)                                            AS checks,
-           sum(down_seconds)                                      AS down_seconds,
-           sum(covered_seconds)                                   AS covered_seconds
+    SELECT day,
+           max(status::severity)         AS status,
+           sum(checks)                   AS checks,
+           sum(down_seconds)             AS down_seconds,
+           sum(covered_seconds)          AS covered_seconds,
+           sum(down_seconds / locations) AS downtime_seconds
     FROM service_days
     WHERE service_id IN (SELECT id FROM chosen)
       AND starts_at >= (SELECT min(starts_at) FROM calendar)
       AND starts_at < (SELECT max(ends_at) FROM calendar)
-    GROUP BY 1
+    GROUP BY day
 ), episodes AS (
     SELECT day, count(*) AS incidents
     FROM calendar
@@ -41,7 +40,7 @@ SELECT month,
        CASE WHEN bool_and(future) THEN 'e' ELSE coalesce(max(status)::text, 'nd') END AS status,
        uptime_percent(sum(down_seconds), sum(covered_seconds))                        AS uptime,
        coalesce(sum(checks), 0)::bigint                                               AS checks,
-       coalesce(sum(down_seconds), 0)::bigint                                         AS downtime_seconds,
+       coalesce(sum(downtime_seconds), 0)::bigint                                     AS downtime_seconds,
        coalesce(sum(incidents), 0)::bigint                                            AS incidents
 FROM calendar
 LEFT JOIN figures USING (day)
