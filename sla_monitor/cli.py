@@ -1,6 +1,7 @@
 """The command `sla-monitor`: one word for the whole, one for each part.
 
-Exit codes: 0 done, 1 could not be done (one line says why), 2 wrong settings or arguments, 70 a defect (a traceback).
+Exit codes: 0 done, 1 could not be done (one line says why), 2 wrong settings or arguments, 75 the
+database cannot be reached now, 70 a defect (a traceback).
 """
 
 import argparse

@@ -49,6 +49,14 @@ def _duration(text: str) -> timedelta:
         raise ValueError("a duration that a clock can count") from None
 
 
+def _retention(text: str) -> timedelta:
+    """A duration, long enough that no refresh of the aggregates (7 days back) meets rows that are gone."""
+    retention = _duration(text)
+    if retention < timedelta(days=8):
+        raise ValueError("at least 8d: aggregates are refreshed over the last 7 days")
+    return retention
+
+
 def _interval(text: str) -> timedelta:
     """A duration, or a cron line whose times lie evenly apart (`* * * * *`, `*/5 * * * *`, `*/30 * * * * *`)."""
     if len(text.split()) < 5:
@@ -158,13 +166,27 @@ class Variable(NamedTuple):
     meaning: str
 
 
+class Terms(NamedTuple):
+    """What belongs to the database and not to one process: a setting that is not given leaves it as it is there.
+
+    Otherwise a prober on another machine, started without SLA_MONITOR_TIMEZONE, would move every day to UTC.
+    """
+
+    time_zone: str
+    retention: timedelta
+    compress_after: timedelta
+
+
+NEW_INSTALLATION = Terms("UTC", timedelta(days=400), timedelta(days=2))
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The program's settings, each read from the variable that `ENVIRONMENT` names for it."""
 
     database_url: str | None = None
     database_engine: str = "auto"
     home: Path = msgspec.field(default_factory=default_home)
-    time_zone: str = "UTC"
+    time_zone: str | None = None
     log_level: str = "info"
     services_file: Path | None = None
 
@@ -189,8 +211,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     spool_max_bytes: int = 256 * 1024 * 1024
     heartbeat_url: str | None = None
 
-    retention: timedelta = timedelta(days=400)
-    compress_after: timedelta = timedelta(days=2)
+    retention: timedelta | None = None
+    compress_after: timedelta | None = None
     event_retention: timedelta = timedelta(days=7)
 
     id_recognition_endpoint: str | None = None
@@ -212,7 +234,9 @@ ENVIRONMENT: dict[str, Variable] = {
         "engine of a new installation; auto is TimescaleDB where the server has it",
     ),
     "home": Variable("SLA_MONITOR_HOME", _path, "folder of the embedded database and of the spool"),
-    "time_zone": Variable("SLA_MONITOR_TIMEZONE", _time_zone, "zone that days and months belong to"),
+    "time_zone": Variable(
+        "SLA_MONITOR_TIMEZONE", _time_zone, "zone that days and months belong to; kept in the database"
+    ),
     "log_level": Variable("LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "least level that is logged"),
     "services_file": Variable("SERVICES_FILE", _path, "services.toml, applied at start and on change"),
     "api_host": Variable("HOST", str, "address the API listens on"),
@@ -234,8 +258,12 @@ ENVIRONMENT: dict[str, Variable] = {
     "ca_file": Variable("SSL_CERT_FILE", _path, "CA certificates that probes trust, instead of the system's"),
     "spool_max_bytes": Variable("SPOOL_MAX_BYTES", _BYTES, "size of the spool on disk; the oldest checks go first"),
     "heartbeat_url": Variable("HEARTBEAT_URL", http_url, "dead man's switch, called after each good cycle"),
-    "retention": Variable("CHECK_RETENTION", _duration, "age at which raw checks are dropped; rollups stay"),
-    "compress_after": Variable("CHECK_COMPRESS_AFTER", _duration, "age at which raw checks are compressed"),
+    "retention": Variable(
+        "CHECK_RETENTION", _retention, "age at which raw checks are dropped, rollups stay; kept in the database"
+    ),
+    "compress_after": Variable(
+        "CHECK_COMPRESS_AFTER", _duration, "age at which raw checks are compressed; kept in the database"
+    ),
     "event_retention": Variable("EVENT_RETENTION", _duration, "how far back a socket can catch up with ?since="),
     "id_recognition_endpoint": Variable("ID_RECOGNITION_ENDPOINT", http_url, "URL of the service id-recognition"),
     "face_liveness_endpoint": Variable("FACE_LIVENESS_ENDPOINT", http_url, "URL of the service face-liveness"),
@@ -257,9 +285,16 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         except ValueError as error:
             shown = "***" if field == "database_url" else repr(text)
             raise SettingsError(f"{variable.name}={shown} is not {error}") from None
-    settings = Settings(**values)
-    if settings.retention < timedelta(days=8):
-        raise SettingsError("CHECK_RETENTION must be at least 8d: aggregates are refreshed over the last 7 days")
-    if settings.compress_after >= settings.retention:
+    return Settings(**values)
+
+
+def terms(settings: Settings, kept: Terms) -> Terms:
+    """The terms of an installation: what is given, else what is `kept`. Raises SettingsError where they contradict."""
+    agreed = Terms(
+        settings.time_zone or kept.time_zone,
+        settings.retention or kept.retention,
+        settings.compress_after or kept.compress_after,
+    )
+    if agreed.compress_after >= agreed.retention:
         raise SettingsError("CHECK_COMPRESS_AFTER must be shorter than CHECK_RETENTION")
-    return settings
+    return agreed

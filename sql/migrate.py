@@ -14,7 +14,7 @@ import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.rows import TupleRow
 
-from sla_monitor.settings import Settings, StartError
+from sla_monitor.settings import NEW_INSTALLATION, Settings, StartError, Terms, terms
 from sql import connect, query
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,9 @@ class MigrationError(StartError):
 
 
 class UnreachableError(MigrationError):
-    """The database does not answer; it may later."""
+    """The database does not answer; it may later, so that `up` starts the part again."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
     @classmethod
     def of(cls, error: psycopg.OperationalError) -> "UnreachableError":
@@ -74,20 +76,13 @@ def _folder(package: str, *folders: str) -> Iterator[tuple[str, str]]:
             yield entry.name.removesuffix(".sql"), entry.read_text("utf-8")
 
 
-def _rendered(text: str, settings: Settings, connection: AsyncConnection[TupleRow]) -> str:
-    """Fills in the settings that DDL cannot take as parameters, quoted as SQL literals."""
-    return (
-        sql.SQL(text)
-        .format(
-            time_zone=sql.Literal(settings.time_zone),
-            retention=sql.Literal(settings.retention),
-            compress_after=sql.Literal(settings.compress_after),
-        )
-        .as_string(connection)
-    )
+def _rendered(text: str, agreed: Terms, connection: AsyncConnection[TupleRow]) -> str:
+    """Fills in what DDL cannot take as parameters, quoted as SQL literals."""
+    literals = {name: sql.Literal(value) for name, value in agreed._asdict().items()}
+    return sql.SQL(text).format(**literals).as_string(connection)
 
 
-def _parts(engine: str, settings: Settings, connection: AsyncConnection[TupleRow]) -> list[Part]:
+def _parts(engine: str, agreed: Terms, connection: AsyncConnection[TupleRow]) -> list[Part]:
     """Every file that makes up the schema on this engine, in the order of application."""
     parts = []
     for name, text in _folder("sql", "migrations"):
@@ -98,12 +93,12 @@ def _parts(engine: str, settings: Settings, connection: AsyncConnection[TupleRow
     aggregates = dict(_folder("continuous_aggregates", engine))
     for name in AGGREGATES:
         zoned = "{time_zone}" in aggregates[name]
-        text = _rendered(aggregates[name], settings, connection) if zoned else aggregates[name]
+        text = _rendered(aggregates[name], agreed, connection) if zoned else aggregates[name]
         parts.append(Part(f"aggregates/{name}", text, once=True, zoned=zoned))
     parts.append(Part("aggregates/functions", aggregates["functions"]))
     views = dict(_folder("sql", "views"))
     parts += [Part(f"views/{name}", views[name]) for name in VIEWS]
-    parts.append(Part("aggregates/policies", _rendered(aggregates["policies"], settings, connection)))
+    parts.append(Part("aggregates/policies", _rendered(aggregates["policies"], agreed, connection)))
     return parts
 
 
@@ -135,7 +130,8 @@ async def _apply(connection: AsyncConnection[TupleRow], engine: str, settings: S
     await connection.execute(query("migrate/versions_table"))
     rows = await (await connection.execute("SELECT name, checksum FROM schema_versions")).fetchall()
     known: dict[str, str] = dict(rows)
-    parts = _parts(engine, settings, connection)
+    agreed = await _terms(connection, settings, new=not known)
+    parts = _parts(engine, agreed, connection)
 
     names = {part.name for part in parts}
     strangers = sorted(name for name in known if name.startswith("migrations/") and name not in names)
@@ -158,17 +154,23 @@ async def _apply(connection: AsyncConnection[TupleRow], engine: str, settings: S
         await connection.execute(part.text.encode())
         await connection.execute(query("migrate/record_version"), {"name": part.name, "checksum": part.checksum})
         if part.name == "migrations/0001_services":
-            await _describe(connection, engine, settings)
+            await _describe(connection, engine, agreed)
     await connection.execute(query("migrate/remember_retention"))
-    await _describe(connection, engine, settings)
+    await _describe(connection, engine, agreed)
     # Under the retention of now, and also where no program has run for weeks: the first check must find its partition.
     await connection.execute(query("housekeeping/keep_partitions"))
     return tuple(part.name for part in due)
 
 
-async def _describe(connection: AsyncConnection[TupleRow], engine: str, settings: Settings) -> None:
-    values = {"engine": engine, "time_zone": settings.time_zone, "retention": settings.retention}
-    await connection.execute(query("migrate/installation"), values)
+async def _terms(connection: AsyncConnection[TupleRow], settings: Settings, *, new: bool) -> Terms:
+    if new:
+        return terms(settings, NEW_INSTALLATION)
+    row = await (await connection.execute(query("migrate/kept_terms"))).fetchone()
+    return terms(settings, Terms(*row) if row else NEW_INSTALLATION)
+
+
+async def _describe(connection: AsyncConnection[TupleRow], engine: str, agreed: Terms) -> None:
+    await connection.execute(query("migrate/installation"), {"engine": engine, **agreed._asdict()})
 
 
 async def _drop_views(connection: AsyncConnection[TupleRow], known: dict[str, str]) -> None:

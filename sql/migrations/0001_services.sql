@@ -5,13 +5,19 @@ CREATE TYPE severity AS ENUM ('nd', 'o', 'po', 'mo');
 
 CREATE TYPE service_state AS ENUM ('operational', 'degraded', 'outage', 'unknown', 'maintenance');
 
--- One row: what functions and views must know of the settings. `sla-monitor migrate` writes it.
+-- One row: what belongs to the database and not to one process. `sla-monitor migrate` writes it.
 CREATE TABLE installation (
-    only_row  boolean  PRIMARY KEY DEFAULT true CHECK (only_row),
-    engine    text     NOT NULL CHECK (engine IN ('timescaledb', 'postgresql')),
-    time_zone text     NOT NULL,
-    retention interval NOT NULL
+    only_row       boolean     PRIMARY KEY DEFAULT true CHECK (only_row),
+    engine         text        NOT NULL CHECK (engine IN ('timescaledb', 'postgresql')),
+    time_zone      text        NOT NULL,
+    retention      interval    NOT NULL,
+    compress_after interval    NOT NULL,
+    complete_since timestamptz NOT NULL DEFAULT '-infinity'
 );
+
+-- A retention that is made longer does not bring back what the shorter one has dropped: figures of that time are never
+-- computed again, and no row of it comes in.
+COMMENT ON COLUMN installation.complete_since IS 'before this, raw checks may have been dropped by an earlier, shorter retention';
 
 CREATE TABLE locations (
     id         text COLLATE "C" PRIMARY KEY CHECK (id ~ '^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$'),

@@ -31,7 +31,7 @@ async def test_old_events_are_pruned(database: str) -> None:
     with psycopg.connect(database) as connection:
         connection.execute(
             "INSERT INTO events (occurred_at, event, data) "
-            "SELECT now() - days * interval '1 day', 'status-update', '{}' FROM generate_series(1, 9) AS days"
+            "SELECT now() - days * interval '1 day', 'status-update', '{}' FROM generate_series(9, 1, -1) AS days"
         )
     metrics = Metrics()
     async with anyio.create_task_group() as group:
@@ -40,6 +40,19 @@ async def test_old_events_are_pruned(database: str) -> None:
         group.cancel_scope.cancel()
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (6,)
+
+
+async def test_the_last_event_is_kept_however_old(database: str) -> None:
+    """Else a feed that starts on the empty table could not tell how far the numbers are."""
+    with psycopg.connect(database) as connection:
+        connection.execute("INSERT INTO events (occurred_at, event, data) VALUES (now() - interval '1 year', 'x', '{}')")
+    metrics = Metrics()
+    async with anyio.create_task_group() as group:
+        group.start_soon(Housekeeping(database, Settings(), metrics).run)
+        await reached(metrics, "housekeeping_runs_total", 1)
+        group.cancel_scope.cancel()
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM events").fetchone() == (1,)
 
 
 async def test_one_prober_at_a_time_does_it(database: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sla_monitor.settings import ENVIRONMENT, Settings, SettingsError, load
+from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, Settings, SettingsError, Terms, load, terms
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -24,7 +24,7 @@ def test_nothing_set_gives_the_defaults_of_the_product() -> None:
     assert (settings.api_port, settings.prober_port) == (3001, 3008)
     assert settings.check_interval == timedelta(minutes=1)
     assert settings.check_timeout_ms == 7000
-    assert settings.time_zone == "UTC"
+    assert terms(settings, NEW_INSTALLATION).time_zone == "UTC"
     assert settings.api_host == settings.prober_host == "127.0.0.1"
 
 
@@ -75,12 +75,19 @@ def test_the_check_interval_is_a_cron_line_or_a_duration(text: str, seconds: int
 )
 def test_a_bad_value_is_one_line_that_names_the_variable(variable: str, value: str, told: str) -> None:
     with pytest.raises(SettingsError) as raised:
-        load({variable: value})
+        terms(load({variable: value}), NEW_INSTALLATION)
     line = str(raised.value)
     assert variable in line
     assert told in line
     assert "\n" not in line
     assert raised.value.exit_code == 2
+
+
+def test_what_belongs_to_the_database_stays_when_it_is_not_given() -> None:
+    kept = Terms("Asia/Seoul", timedelta(days=30), timedelta(days=3))
+    assert terms(load({}), kept) == kept
+    assert terms(load({"SLA_MONITOR_TIMEZONE": "Europe/Vienna"}), kept) == kept._replace(time_zone="Europe/Vienna")
+    assert terms(load({"CHECK_RETENTION": "90d"}), kept) == kept._replace(retention=timedelta(days=90))
 
 
 def test_a_bad_database_url_does_not_show_its_password() -> None:
@@ -110,6 +117,8 @@ def settings_table() -> list[str]:
 def _shown(field: str, value: object) -> str:
     if field == "home":
         return "the user's data directory; `/var/lib/sla-monitor` for root"
+    if field in Terms._fields:
+        value = getattr(NEW_INSTALLATION, field)
     if value is None or value == ():
         return ""
     if isinstance(value, timedelta):
