@@ -22,7 +22,7 @@ from api.uptime import public_service
 
 ANSWERS = (Cacheable("/api/response-times/", frozenset({"checks", "services"}), frozenset({"from", "to", "step"})),)
 MOST_POINTS = 1500
-AIMED_POINTS = 200
+AIMED_POINTS = 100
 QUARTER_S, HOUR_S, DAY_S = 900, 3600, 86400
 LONGEST_RAW_S = 48 * HOUR_S
 FIRST = datetime(2000, 1, 1, tzinfo=UTC)

@@ -1,6 +1,7 @@
 -- What is known now, what happened, and who must hear of it.
 
 COMMENT ON COLUMN checks.scheduled_at IS 'the slot on the grid that this check was due in; with service and location its key';
+COMMENT ON COLUMN checks.finished_at IS 'the end of the quarter second, counted from scheduled_at, in which the check was over';
 COMMENT ON COLUMN checks.interval_seconds IS 'the time this check stands for: until the next slot, as the grid was when it was scheduled';
 COMMENT ON COLUMN checks.status_code IS 'of the answer; NULL when no answer came';
 COMMENT ON COLUMN checks.severity IS 'o good, po good but slower than degraded_after_ms, mo failed';
