@@ -22,7 +22,7 @@ from api.uptime import public_service
 
 ANSWERS = (Cacheable("/api/response-times/", frozenset({"checks", "services"}), frozenset({"from", "to", "step"})),)
 MOST_POINTS = 1500
-AIMED_POINTS = 100
+AIMED_POINTS = 150
 QUARTER_S, HOUR_S, DAY_S = 900, 3600, 86400
 LONGEST_RAW_S = 48 * HOUR_S
 FIRST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -78,7 +78,7 @@ class PointRow(msgspec.Struct):
 
 
 def default_step(window_s: float) -> int:
-    """The least of the usual steps that makes no more than some 200 points, and that its window may have."""
+    """The least of the usual steps that makes no more than AIMED_POINTS points, and that its window may have."""
     usable = STEPS_S if window_s <= LONGEST_RAW_S else [step for step in STEPS_S if step >= QUARTER_S]
     return next((step for step in usable if window_s / step <= AIMED_POINTS), DAY_S * 365)
 

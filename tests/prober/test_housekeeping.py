@@ -45,7 +45,9 @@ async def test_old_events_are_pruned(database: str) -> None:
 async def test_the_last_event_is_kept_however_old(database: str) -> None:
     """Else a feed that starts on the empty table could not tell how far the numbers are."""
     with psycopg.connect(database) as connection:
-        connection.execute("INSERT INTO events (occurred_at, event, data) VALUES (now() - interval '1 year', 'x', '{}')")
+        connection.execute(
+            "INSERT INTO events (occurred_at, event, data) VALUES (now() - interval '1 year', 'status-update', '{}')"
+        )
     metrics = Metrics()
     async with anyio.create_task_group() as group:
         group.start_soon(Housekeeping(database, Settings(), metrics).run)
