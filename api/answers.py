@@ -136,6 +136,8 @@ class Answers:
             self._away_until = monotonic() + RETRY_AWAY_S if result.status == 503 else 0.0
             if self._flights.get(key) is flight:
                 self._keep(key, result)
+            if result.status == 404:  # deleted, or no longer public: its last snapshot is nobody's any more
+                self._drop(key)
             return result
         finally:
             if self._flights.get(key) is flight:
@@ -153,14 +155,17 @@ class Answers:
     def _keep(self, key: str, result: _Kept) -> None:
         if result.status != 200 or result.size > MAX_BYTES:
             return
-        if (last := self._kept.pop(key, None)) is not None:
-            self._bytes -= last.size
+        self._drop(key)
         self._kept[key] = result
         self._bytes += result.size
         while len(self._kept) > MAX_ENTRIES or self._bytes > MAX_BYTES:
             self._bytes -= self._kept.popitem(last=False)[1].size
         self._metrics.answer_bytes.set(self._bytes)
         self._metrics.answer_entries.set(len(self._kept))
+
+    def _drop(self, key: str) -> None:
+        if (last := self._kept.pop(key, None)) is not None:
+            self._bytes -= last.size
 
     async def _give(self, kept: _Kept, source: Source, scope: Scope, send: Send) -> None:
         self._counts[source].inc()

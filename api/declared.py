@@ -18,6 +18,7 @@ from typing import Any
 
 import anyio
 import msgspec
+from psycopg.errors import CheckViolation
 from psycopg.types.json import Jsonb
 
 import sql
@@ -47,8 +48,8 @@ def read(path: Path, settings: Settings) -> list[Service]:
         document = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise DeclarationError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
-        raise DeclarationError(f"{path}: {_one_line(error)}") from None
+    except (OSError, RecursionError, ValueError) as error:  # not UTF-8, not TOML, a number of 5,000 digits
+        raise DeclarationError(f"{path}: {_one_line(str(error) or type(error).__name__)}") from None
     tables = document.get("service", [])
     if set(document) - {"service"} or not isinstance(tables, list):
         raise DeclarationError(f"{path}: only [[service]] tables belong here")
@@ -68,7 +69,7 @@ def _service(path: Path, number: int, table: Any, settings: Settings) -> Service
     except msgspec.ValidationError as error:
         text, _, where = str(error).partition(" - at `$.")
         field = f"{where.rstrip('`')}: " if where else ""
-        raise DeclarationError(f"{path}: service {name}: {field}{text}") from None
+        raise DeclarationError(f"{path}: service {name}: {_one_line(field + text)}") from None
     if wrong := problems(service):
         raise DeclarationError(f"{path}: service {name}: {wrong[0].field}: {wrong[0].message}")
     return service
@@ -79,7 +80,11 @@ async def apply(path: Path, settings: Settings, pool: Pool) -> Outcome:
     services = await anyio.to_thread.run_sync(read, path, settings)
     values = {"file": path.name, "services": Jsonb([service.columns() for service in services])}
     async with database.transaction(pool) as connection:
-        cursor = await connection.execute(sql.query("services/apply_declared"), values)
+        try:
+            cursor = await connection.execute(sql.query("services/apply_declared"), values)
+        except CheckViolation as error:  # what our own limits did not foresee: the file's mistake, no reason to end
+            constraint = error.diag.constraint_name
+            raise DeclarationError(f"{path}: a value cannot be stored ({constraint})") from None
         return [(str(service_id), str(outcome)) for service_id, outcome in await cursor.fetchall()]
 
 
@@ -114,5 +119,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     return (status.st_mtime_ns, status.st_size)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _one_line(text: str) -> str:
+    """What a file says may hold anything; the log gets no control characters."""
+    return "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))

@@ -34,7 +34,13 @@ KEEP_ALIVE_S = 30
 SHUTDOWN_S = 6
 GOODBYE_S = 2.0
 """A client that is dismissed may take this long to read why."""
+MAX_HEAD_BYTES = 64 * 1024
+"""Request line and headers; llhttp keeps whatever comes."""
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+"""Body, trailers and framing; a body that is too large is answered long before."""
 MAX_MESSAGE_BYTES = 4096
+MAX_FRAGMENTS = 64
+"""Frames of one message: empty ones never reach `MAX_MESSAGE_BYTES`."""
 SOCKET_EXTENSION = "sla_monitor.socket"
 BACKLOG = 2048
 HEADROOM = 1000
@@ -45,6 +51,9 @@ class HttpProtocol(HttpToolsProtocol):
     """Closes a connection that is too slow to say what it wants, header by header or byte by byte of a body."""
 
     _arriving = True
+    _in_head = True
+    _turned = False  # the piece just received holds the end of one part: what came before it is not counted
+    _received = 0
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -56,19 +65,32 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        self._arriving = True
+        self._arriving = self._in_head = self._turned = True
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._turned = True
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._arriving = False
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
+        self._turned = False
         super().data_received(data)
+        if self._arriving:
+            self._received = 0 if self._turned else self._received + len(data)
+            if self._received > (MAX_HEAD_BYTES if self._in_head else MAX_REQUEST_BYTES) and not self._closing():
+                self.send_400_response("too large")
         if not self._arriving:  # the whole request came in one piece: no timer is ever set for most
             self._arrived()
-        elif self._deadline is None and not self.transport.is_closing():
+        elif self._deadline is None and not self._closing():
             self._deadline = self.loop.call_later(ARRIVAL_DEADLINE_S, self.transport.abort)
+
+    def _closing(self) -> bool:
+        return bool(self.transport.is_closing())
 
     def _arrived(self) -> None:
         if self._deadline is not None:
@@ -93,6 +115,35 @@ class Socket(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if (scope := getattr(self, "scope", None)) is not None:
             scope["extensions"][SOCKET_EXTENSION] = self
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.transport.is_closing():
+            self._refuse_handshake()  # uvicorn would leave it open and unanswered for ever
+
+    def _refuse_handshake(self) -> None:
+        start, body = error_messages(ApiError(400, "This is not a WebSocket handshake"), [(b"connection", b"close")])
+        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in start["headers"]), b"", b""]
+        self.transport.write(b"\r\n".join(lines) + body["body"])
+        self.transport.close()
+
+    def handle_ping(self) -> None:
+        """A pong is owed to those who read only: others would fill our memory with theirs."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
+
+    def handle_cont(self, event: Frame) -> None:
+        if len(self.frames) >= MAX_FRAGMENTS:
+            self.close_sent = True  # what came along with it is discarded
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            super().handle_cont(event)
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.loop.call_later(GOODBYE_S, self.transport.abort)  # close() waits for who does not read
 
     def write_frame(self, frame: bytes) -> bool:
         """False when the client does not read fast enough just now; then `writable` tells when to try again.

@@ -138,6 +138,8 @@ def complete(new: NewService, settings: Settings) -> Service:
 def problems(service: Service) -> list[FieldProblem]:
     """Everything that is wrong with a service beyond what its types say."""
     found = [_problem(name, f"must not contain {bad}") for name, bad in _unprintable(service)]
+    if not is_slug(service.id):  # the type's `$` lets a final line break pass
+        found.append(_problem("id", "must be small letters, digits and hyphens"))
     if service.id == ALL_SYSTEMS.id:
         found.append(_problem("id", "is reserved"))
     if (wrong := _url_problem(service.endpoint_url)) is not None:

@@ -99,7 +99,7 @@ class Catalogue:
         self._services = services
         self.known = True
         self._apply(services.values())
-        _log.info("%d services are checked", len(services))
+        _log.info("services checked: %d", len(services))
         try:
             await anyio.to_thread.run_sync(_save, self._cache, list(services.values()))
         except OSError as error:

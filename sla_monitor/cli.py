@@ -141,6 +141,7 @@ def _main() -> int:
     except SettingsError as error:
         return _say(error)
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # its warnings are of connections that we closed ourselves
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
     logging.basicConfig(level=loaded.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
     if args.command == "check":
         from prober import check

@@ -60,7 +60,10 @@ def _retention(text: str) -> timedelta:
 def _interval(text: str) -> timedelta:
     """A duration, or a cron line whose times lie evenly apart (`* * * * *`, `*/5 * * * *`, `*/30 * * * * *`)."""
     if len(text.split()) < 5:
-        interval = _duration(text)
+        try:
+            interval = _duration(text)
+        except ValueError:
+            raise ValueError("a duration such as 60s, or a cron line such as */5 * * * *") from None
     else:
         try:
             fires = CronSim(text, datetime(2026, 1, 1, tzinfo=UTC))
@@ -262,7 +265,7 @@ ENVIRONMENT: dict[str, Variable] = {
         "CHECK_RETENTION", _retention, "age at which raw checks are dropped, rollups stay; kept in the database"
     ),
     "compress_after": Variable(
-        "CHECK_COMPRESS_AFTER", _duration, "age at which raw checks are compressed; kept in the database"
+        "CHECK_COMPRESS_AFTER", _duration, "age at which TimescaleDB compresses raw checks; kept in the database"
     ),
     "event_retention": Variable("EVENT_RETENTION", _duration, "how far back a socket can catch up with ?since="),
     "id_recognition_endpoint": Variable("ID_RECOGNITION_ENDPOINT", http_url, "URL of the service id-recognition"),

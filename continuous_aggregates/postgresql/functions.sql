@@ -64,28 +64,29 @@ BEGIN
 END
 $$;
 
--- Weekly partitions from the start of the retention to four weeks ahead; older ones are dropped.
+-- Monthly partitions from the start of the retention to the end of next month; older ones are dropped. Not weekly: sixty
+-- partitions take 60 ms to plan for where fourteen take a quarter of that.
 CREATE OR REPLACE PROCEDURE keep_partitions()
     LANGUAGE plpgsql AS
 $$
 DECLARE
-    oldest    CONSTANT timestamptz := date_trunc('week', now() - (SELECT retention FROM installation), 'UTC');
-    week      timestamptz;
+    oldest    CONSTANT timestamptz := date_trunc('month', now() - (SELECT retention FROM installation), 'UTC');
+    month     timestamptz;
     partition text;
 BEGIN
     -- One at a time: a migration and the housekeeping may both be at it.
     PERFORM pg_advisory_xact_lock(hashtextextended('sla-monitor partitions', 0));
-    FOR week IN SELECT generate_series(oldest, now() + interval '28 days', interval '7 days', 'UTC') LOOP
-        partition := 'checks_' || to_char(week AT TIME ZONE 'UTC', 'YYYYMMDD');
+    FOR month IN SELECT generate_series(oldest, now() + interval '1 month', interval '1 month', 'UTC') LOOP
+        partition := 'checks_' || to_char(month AT TIME ZONE 'UTC', 'YYYYMM');
         IF to_regclass(partition) IS NULL THEN
             EXECUTE format('CREATE TABLE %I PARTITION OF checks FOR VALUES FROM (%L) TO (%L)', partition,
-                           week, week + interval '7 days');
+                           month, date_add(month, interval '1 month', 'UTC'));
         END IF;
     END LOOP;
     FOR partition IN SELECT inhrelid::regclass::text
                      FROM pg_inherits
                      WHERE inhparent = 'checks'::regclass
-                       AND inhrelid::regclass::text < 'checks_' || to_char(oldest AT TIME ZONE 'UTC', 'YYYYMMDD') LOOP
+                       AND inhrelid::regclass::text < 'checks_' || to_char(oldest AT TIME ZONE 'UTC', 'YYYYMM') LOOP
         EXECUTE format('DROP TABLE %s', partition);
     END LOOP;
 END

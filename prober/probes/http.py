@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from string import punctuation
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -134,7 +135,7 @@ async def probe(service: Service, deadline: float, engine: Engine) -> Outcome:
             status = chain.status
             if status not in _REDIRECTS or not service.follow_redirects:
                 break
-            location = transfer.curl.getinfo(pycurl.REDIRECT_URL)
+            location = _location(transfer.curl)
             if location is None:
                 break
             if chain.redirects == service.follow_redirects:
@@ -192,6 +193,15 @@ async def _hop(
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return _timed_out(service, waiting_for(transfer), deadline, engine)
     return failure(code, message, transfer)
+
+
+def _location(curl: Any) -> str | None:
+    """Where a redirect leads. Targets send any bytes: what is not UTF-8 is percent-encoded, as browsers do."""
+    try:
+        location: str | None = curl.getinfo(pycurl.REDIRECT_URL)
+    except UnicodeDecodeError:
+        location = quote(curl.getinfo_raw(pycurl.REDIRECT_URL), safe=punctuation)
+    return location
 
 
 def _timed_out(service: Service, phase: str, deadline: float, engine: Engine) -> Failure:

@@ -1,5 +1,5 @@
--- Raw checks, one row each, in range partitions of one week (Monday to Monday, UTC), which `keep_partitions` creates ahead
--- and drops by retention. A check's time is when it was *scheduled*: fixed before the probe starts, so that writing the
+-- Raw checks, one row each, in range partitions of one month (UTC), which `keep_partitions` creates ahead and drops by
+-- retention. A check's time is when it was *scheduled*: fixed before the probe starts, so that writing the
 -- same check twice stores it once.
 CREATE TABLE checks (
     service_id       text COLLATE "C" NOT NULL,

@@ -154,6 +154,18 @@ async def test_errors_are_given_but_not_kept() -> None:
     assert slow.asked == 2
 
 
+async def test_what_is_gone_leaves_no_snapshot_behind() -> None:
+    slow = Slow()
+    answers = cache(slow)
+    await ask(answers)
+    answers.forget()
+    slow.status = 404
+    assert (await ask(answers))[0] == 404
+    slow.status, answers.database_away = 503, True
+    assert (await ask(answers))[0] == 503
+    assert answers._bytes == 0
+
+
 async def test_over_http_hit_miss_and_not_modified(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     path = "/api/system-status"

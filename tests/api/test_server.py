@@ -44,6 +44,39 @@ async def test_a_request_that_never_arrives_is_cut(api: Api, monkeypatch: pytest
         assert b'"code":"VALIDATION_ERROR"' in await stream.receive()
 
 
+@pytest.mark.parametrize(
+    "endless",
+    [
+        (b"GET /health HTTP/1.1\r\nHost: x\r\nA: ", b"a" * 16384),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\n", b"A: b\r\n" * 2000),
+        (
+            b"POST /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+            b"A: b\r\n" * 2000,
+        ),
+    ],
+)
+async def test_a_request_without_an_end_is_cut(api: Api, endless: tuple[bytes, bytes]) -> None:
+    begin, more = endless
+    async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
+        with anyio.fail_after(10), pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+            await stream.send(begin)
+            while True:
+                await stream.send(more)
+    assert (await api.http.get("/health")).status_code == 200
+
+
+async def test_requests_may_come_in_one_piece(api: Api) -> None:
+    async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
+        one = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+        answers = b""
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(stream.send, one * 4000 + one[:20])
+                while answers.count(b'{"status":"ok"}') < 4000:
+                    answers += await stream.receive()
+    assert b"400 Bad" not in answers
+
+
 async def test_an_api_without_a_database_lives_and_says_that_it_is_not_ready() -> None:
     async with running_api(f"postgresql://127.0.0.1:{free_port()}/none", ready=False) as api:
 

@@ -1,6 +1,9 @@
 """The WebSocket: rooms, coming back, and everything a client may do wrong."""
 
+import contextlib
+import resource
 import socket as sockets
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -82,6 +85,42 @@ async def test_too_much_ends_the_connection(api: Api) -> None:
     for query in ("?since=x", "?since=-1", "?since=", "?since=1e3", "?since=" + "9" * 400, "?rooms=nope"):
         async with connect(api.ws_url + query) as socket:
             assert await close_code(socket) == 1008, query
+
+
+async def test_a_handshake_that_cannot_be_read_is_refused(api: Api) -> None:
+    said = b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    for more in (b"Content-Length: 5\r\n", b"A: b\r\n" * 500, b"A: " + b"a" * 20000 + b"\r\n"):
+        async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
+            await stream.send(said + more + b"\r\n")
+            with anyio.fail_after(5):
+                assert b'"code":"VALIDATION_ERROR"' in await stream.receive()
+                with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+                    await stream.receive()
+
+
+async def test_fragments_and_pings_without_end_fill_no_memory(api: Api) -> None:
+    with stalled_socket(api.settings.api_port) as fragments, stalled_socket(api.settings.api_port) as pings:
+        await anyio.sleep(0.2)
+        fragments.sendall(b"\x01\x81\0\0\0\0{" + b"\0\x80\0\0\0\0" * 1000)
+        await anyio.to_thread.run_sync(read_to_the_end, fragments)
+        million = (b"\x89\xfd\0\0\0\0" + b"a" * 125) * 8000
+        before = resident_bytes()
+        pings.settimeout(5)
+        for _ in range(40):
+            await anyio.to_thread.run_sync(pings.sendall, million)
+        await api.get("/health")
+        assert resident_bytes() - before < 16 * 2**20
+
+
+def read_to_the_end(raw: sockets.socket) -> None:
+    raw.settimeout(5)
+    with contextlib.suppress(ConnectionError):
+        while raw.recv(4096):
+            pass
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 async def test_only_pages_that_are_known_may_open_a_socket(api: Api) -> None:

@@ -270,6 +270,14 @@ class TestRedirects:
         assert judgement.error_type == "timeout"
         assert outcome.total_ms < TIMEOUT_MS + 250
 
+    @pytest.mark.parametrize(("location", "error"), [("http://h\xff.invalid/", "dns_error"), ("/\xff", "http_error")])
+    async def test_an_address_of_any_bytes_is_a_verdict(self, prober: Engine, location: str, error: str) -> None:
+        async with serving(targets.good(status="404 Not Found")) as port:
+            onward = location if location.startswith("http") else f"http://127.0.0.1:{port}{location}"
+            raw = b"HTTP/1.1 302 Found\r\nLocation: " + onward.encode("latin-1") + b"\r\nContent-Length: 0\r\n\r\n"
+            _, judgement = await check_behaviour(prober, targets.answering(raw), timeout_ms=5000)
+        assert judgement.error_type == error
+
     @pytest.mark.parametrize("location", ["file:///etc/passwd", "gopher://127.0.0.1:70/", "ftp://127.0.0.1/"])
     async def test_other_schemes_are_not_followed(self, prober: Engine, location: str) -> None:
         there = targets.good(status="302 Found", headers=f"Location: {location}\r\n")

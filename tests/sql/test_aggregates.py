@@ -354,36 +354,36 @@ class TestPartitions:
         if await is_timescaledb(db):
             pytest.skip("TimescaleDB makes its chunks itself")
 
-    async def weeks(self, db: Connection) -> Sequence[datetime]:
+    async def months(self, db: Connection) -> Sequence[datetime]:
         names = await ask(db, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'checks'::regclass")
-        return sorted(datetime.strptime(name, "checks_%Y%m%d").replace(tzinfo=UTC) for (name,) in names)
+        return sorted(datetime.strptime(name, "checks_%Y%m").replace(tzinfo=UTC) for (name,) in names)
 
-    async def test_they_reach_from_the_retention_to_four_weeks_ahead(self, db: Connection) -> None:
-        weeks = await self.weeks(db)
-        assert weeks[0] <= now() - LONG < weeks[1]
-        assert weeks[-1] + 7 * DAY > now() + 28 * DAY
-        assert {later - earlier for earlier, later in itertools.pairwise(weeks)} == {7 * DAY}
-        assert all(week.weekday() == 0 for week in weeks)
+    async def test_they_reach_from_the_retention_to_the_end_of_next_month(self, db: Connection) -> None:
+        months = await self.months(db)
+        assert months[0] <= now() - LONG < months[1]
+        assert months[-1] > now()
+        for earlier, later in itertools.pairwise(months):
+            assert (earlier + 31 * DAY).replace(day=1) == later
 
     async def test_old_ones_are_dropped_and_missing_ones_made(self, db: Connection) -> None:
-        before = await self.weeks(db)
-        await db.execute(f"DROP TABLE checks_{before[-1]:%Y%m%d}".encode())
+        before = await self.months(db)
+        await db.execute(f"DROP TABLE checks_{before[-1]:%Y%m}".encode())
         await db.execute("UPDATE installation SET retention = '30 days'")
         await db.execute(sql.query("housekeeping/keep_partitions"))
-        weeks = await self.weeks(db)
-        assert weeks == [week for week in before if week + 7 * DAY > now() - SHORT]
+        oldest = (now() - SHORT).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        assert await self.months(db) == [month for month in before if month >= oldest]
 
     async def test_two_at_once(self, db: Connection, database: str) -> None:
-        before = await self.weeks(db)
-        for week in before[-3:]:
-            await db.execute(f"DROP TABLE checks_{week:%Y%m%d}".encode())
+        before = await self.months(db)
+        for month in before[-2:]:
+            await db.execute(f"DROP TABLE checks_{month:%Y%m}".encode())
         async with connected(database) as one, connected(database) as two, anyio.create_task_group() as tasks:
             for connection in (one, two):
                 tasks.start_soon(connection.execute, sql.query("housekeeping/keep_partitions"))
-        assert await self.weeks(db) == before
+        assert await self.months(db) == before
 
     async def test_a_start_after_a_long_rest_makes_those_of_the_present(self, db: Connection, database: str) -> None:
-        for week in (await self.weeks(db))[-5:]:
-            await db.execute(f"DROP TABLE checks_{week:%Y%m%d}".encode())
+        for month in (await self.months(db))[-2:]:
+            await db.execute(f"DROP TABLE checks_{month:%Y%m}".encode())
         await migrate(database, Settings())
         assert await record(db, [row(now())]) == (1, 0, 0)

@@ -1,6 +1,7 @@
 -- The calendar of one service, or of all public ones together (service_id NULL): for each month one row a day, and one
 -- without a day that sums the month up. A day of all systems is as bad as its worst service. `incidents` counts the
--- outages that touch the day. Without `first_month` the months are the last ones, the running one included.
+-- outages that touch the day; the downtime of all systems is the mean of the services, as their uptime is. Without
+-- `start_date` the months are the last ones, the running one included.
 WITH clock AS MATERIALIZED (
     SELECT zone, today, coalesce(date_trunc('month', %(start_date)s::date),
                                  date_trunc('month', today) - make_interval(months => %(months)s - 1))::date AS first_day
@@ -22,7 +23,7 @@ WITH clock AS MATERIALIZED (
            sum(checks)                   AS checks,
            sum(down_seconds)             AS down_seconds,
            sum(covered_seconds)          AS covered_seconds,
-           sum(down_seconds / locations) AS downtime_seconds
+           avg(down_seconds / locations) AS downtime_seconds
     FROM service_days
     WHERE service_id IN (SELECT id FROM chosen)
       AND starts_at >= (SELECT min(starts_at) FROM calendar)
