@@ -88,10 +88,15 @@ class Answers:
         self._counts = {source: metrics.answers.labels(source) for source in ("HIT", "MISS", "STALE")}
 
     def forget(self, change: Change | None = None) -> None:
-        """Ends every answer that `change` makes untrue, or all; they stay as last snapshots for bad times."""
-        for kept in self._kept.values():
+        """Ends every answer that `change` makes untrue, or all; they stay as last snapshots for bad times.
+
+        Not after a change of a service: it may be private from now on, in bad times too.
+        """
+        for key, kept in list(self._kept.items()):
             if change is None or change in kept.route.changed_by:
                 kept.fresh = False
+                if change == "services":
+                    self._drop(key)
         for key, flight in list(self._flights.items()):
             if change is None or change in flight.route.changed_by:
                 del self._flights[key]

@@ -35,7 +35,7 @@ class Application:
         self._settings = settings
         self._database_url = database_url
         self._metrics = Metrics()
-        self._origins = Origins(settings.client_urls)
+        self._origins = Origins(settings.client_urls, settings.allowed_hosts)
         self._state = State({"settings": settings, "metrics": self._metrics, "started_at": datetime.now(UTC)})
         self._sockets: Sockets | None = None
         litestar = Litestar(

@@ -4,9 +4,10 @@ Security headers, CORS for the configured front ends, a deadline, HEAD for every
 requests, and the last net: no exception leaves here as anything but our error shape.
 """
 
+import ipaddress
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from time import perf_counter
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,8 +43,19 @@ _EXPOSED = (
 class Origins:
     """Which web pages may read answers, send changes and open sockets: those of CLIENT_URLS and our own."""
 
-    def __init__(self, client_urls: Iterable[str]) -> None:
+    def __init__(self, client_urls: Collection[str], hosts: Collection[str] = ()) -> None:
         self.allowed = frozenset(_origin(url) for url in client_urls)
+        self._hosts = {*hosts, *(urlsplit(url).hostname or "" for url in client_urls)}
+
+    def knows(self, host: bytes | None) -> bool:
+        """Whether `Host` is a name of ours. Else a page of evil.example, whose name it lets point to this machine once
+        it is loaded (DNS rebinding), would be a page of our own. Nobody can do that with an address or a bare name.
+        """
+        try:
+            name = urlsplit("//" + (host or b"").decode("latin-1")).hostname or ""
+        except ValueError:
+            return False
+        return "." not in name or name in self._hosts or _is_address(name)
 
     def headers(self, origin: bytes | None) -> Headers:
         """The CORS headers of an answer to a page of `origin`."""
@@ -60,7 +72,17 @@ class Origins:
 
     def trusts(self, origin: bytes | None, host: bytes | None) -> bool:
         """Whether a page of `origin` may change things here; programs send no Origin and are trusted."""
-        return origin is None or origin in self.allowed or origin.partition(b"://")[2] == (host or b"")
+        if origin is None or origin in self.allowed:
+            return True
+        return origin.partition(b"://")[2] == (host or b"") and self.knows(host)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _origin(url: str) -> bytes:
@@ -106,7 +128,11 @@ class Edge:
         started = perf_counter()
         inner = dict(scope, method="GET") if method == "HEAD" else scope
         inner.setdefault("state", {})["request_id"] = answer.request_id
-        if method == "OPTIONS" and origin and header(scope, b"access-control-request-method"):
+        if not self._origins.knows(header(scope, b"host")):
+            await answer.refuse(
+                ApiError(400, "Host is not a name of this server; ALLOWED_HOSTS lists those it answers to")
+            )
+        elif method == "OPTIONS" and origin and header(scope, b"access-control-request-method"):
             await answer.preflight(origin in self._origins.allowed)
         elif method not in SAFE_METHODS and not self._origins.trusts(origin, header(scope, b"host")):
             await answer.refuse(ApiError(403, "This page may not change anything here"))

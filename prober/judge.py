@@ -15,6 +15,10 @@ _SHOWN = 80
 _STEP = re.compile(r"""\.([^.\[\]'"]+)|\[(\d{1,9})\]|\['([^']*)'\]|\["([^"]*)"\]""")
 
 
+MAX_JSON_BYTES = 512 * 1024
+"""Taking JSON apart holds up all other checks: two megabytes of it for some 60 ms."""
+
+
 class Judgement(msgspec.Struct, frozen=True, gc=False):
     """The verdict on one attempt. `severity`: `o` good, `po` good but slow, `mo` failed."""
 
@@ -103,6 +107,8 @@ def json_at(document: bytes, path: tuple[str | int, ...]) -> str:
     Each level is taken apart only as far as the path leads, so that a number keeps its digits (`1.0`, 400 of
     them). Raises PathMissing, or ValueError where the document is not JSON.
     """
+    if len(document) > MAX_JSON_BYTES:
+        raise ValueError(f"the answer is larger than the {MAX_JSON_BYTES >> 10} KiB of JSON that are looked into")
     try:
         here = msgspec.json.decode(document, type=msgspec.Raw)
         for step in path:

@@ -139,6 +139,13 @@ def _url_list(text: str) -> tuple[str, ...]:
     return tuple(http_url(part.strip()).rstrip("/") for part in text.split(",") if part.strip())
 
 
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    if not all(re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name) for name in names):
+        raise ValueError("host names without ports, separated by commas, such as status.example.com")
+    return names
+
+
 def _networks(text: str) -> tuple[Network, ...]:
     try:
         return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
@@ -196,6 +203,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_host: str = "127.0.0.1"
     api_port: int = 3001
     client_urls: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     socket_limit: int = 6000
     socket_queue: int = 256
     socket_send_timeout: timedelta = timedelta(seconds=10)
@@ -245,6 +253,11 @@ ENVIRONMENT: dict[str, Variable] = {
     "api_host": Variable("HOST", str, "address the API listens on"),
     "api_port": Variable("PORT", _PORT, "port of the API"),
     "client_urls": Variable("CLIENT_URLS", _url_list, "origins of browser front ends, separated by commas"),
+    "allowed_hosts": Variable(
+        "ALLOWED_HOSTS",
+        _names,
+        "names the API is reached by; addresses, names without a dot and CLIENT_URLS always are",
+    ),
     "socket_limit": Variable("SOCKET_LIMIT", _integer(1, 1_000_000), "open sockets of one API process"),
     "socket_queue": Variable("SOCKET_QUEUE", _integer(1, 100_000), "frames that may wait for one slow client"),
     "socket_send_timeout": Variable("SOCKET_SEND_TIMEOUT", _duration, "time one frame may take to be sent"),

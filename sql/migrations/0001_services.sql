@@ -44,7 +44,9 @@ CREATE TABLE services (
                AND 100 <= ALL (expected_status_codes) AND 599 >= ALL (expected_status_codes)),
     keyword               text        CONSTRAINT services_keyword CHECK (length(keyword) BETWEEN 1 AND 1000),
     keyword_absent        text        CONSTRAINT services_keyword_absent CHECK (length(keyword_absent) BETWEEN 1 AND 1000),
-    json_path             text        CONSTRAINT services_json_path CHECK (length(json_path) BETWEEN 1 AND 500),
+    json_path             text        CONSTRAINT services_json_path
+        CHECK (length(json_path) BETWEEN 1 AND 500
+               AND json_path ~ $re$^\$(\.[^].['"]+|\[[0-9]{1,9}\]|\['[^']*'\]|\["[^"]*"\])*$$re$),
     json_value            text        CONSTRAINT services_json_value CHECK (length(json_value) <= 1000),
     interval_seconds      integer     NOT NULL DEFAULT 60
         CONSTRAINT services_interval_seconds CHECK (interval_seconds BETWEEN 1 AND 86400),

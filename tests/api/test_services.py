@@ -109,6 +109,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"keyword": "a\u0000"}, "keyword"),
     ({"keywordAbsent": "x" * 1001}, "keywordAbsent"),
     ({"jsonPath": "x" * 501}, "jsonPath"),
+    ({"jsonPath": "garbage["}, "jsonPath"),
+    ({"jsonPath": "$.a[-1]"}, "jsonPath"),
     ({"jsonValue": "up"}, "jsonValue"),
     ({"intervalSeconds": 0}, "intervalSeconds"),
     ({"intervalSeconds": 86401}, "intervalSeconds"),
