@@ -56,7 +56,7 @@ class HttpProtocol(HttpToolsProtocol):
     _received = 0
     _deadline: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvloop and asyncio give one
         super().connection_made(transport)
         self._deadline = self.loop.call_later(ARRIVAL_DEADLINE_S, transport.abort)
 
