@@ -12,15 +12,14 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.errors import FieldProblem, camel
-from sla_monitor.settings import Settings, http_url
+from sla_monitor.settings import SLUG, Settings, http_url
 
-SLUG = r"^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer"})
 MAX_HEADERS = 50
 MAX_HEADER_LENGTH = 8000
 
-Slug = Annotated[str, Meta(pattern=SLUG, max_length=50, description="small letters, digits and hyphens")]
+Slug = Annotated[str, Meta(pattern=f"^{SLUG}$", max_length=50, description="small letters, digits and hyphens")]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=2000)]
 Url = Annotated[str, Meta(min_length=1, max_length=2048, description="http:// or https://, without credentials")]
@@ -123,7 +122,7 @@ Stored = TypeVar("Stored", bound=Service)
 
 
 def is_slug(text: str) -> bool:
-    return re.fullmatch(SLUG[1:-1], text) is not None
+    return re.fullmatch(SLUG, text) is not None
 
 
 def complete(new: NewService, settings: Settings) -> Service:

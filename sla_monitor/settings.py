@@ -34,6 +34,9 @@ class SettingsError(StartError):
     exit_code = 2
 
 
+SLUG = "[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?"
+"""What the id of a service or of a location looks like, whole: the database has the same rule."""
+
 _DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)?")
 _UNIT_SECONDS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -154,7 +157,7 @@ def _networks(text: str) -> tuple[Network, ...]:
 
 
 def _slug(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?", text):
+    if not re.fullmatch(SLUG, text):
         raise ValueError("at most 50 small letters, digits and hyphens")
     return text
 
