@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 import anyio
 import msgspec
 
-from api.edge import ASGIApp, Headers, Message, Origins, Receive, Scope, Send
+from api.edge import ASGIApp, Headers, Message, Origins, Receive, Scope, Send, header
 from api.metrics import Metrics
 
 MAX_AGE_S = 60
@@ -33,13 +33,15 @@ class Cacheable(msgspec.Struct, frozen=True):
     """One route whose answers may be kept.
 
     `parameters` are all it reads of the query, others do not count; with one of `private` an answer is never kept.
-    A path that ends in `/` stands for one more segment after it.
+    A `personal` answer depends on who asks: only what nobody in particular gets is kept. A path that ends in `/`
+    stands for one more segment after it.
     """
 
     path: str
     changed_by: frozenset[Change]
     parameters: frozenset[str] = frozenset()
     private: frozenset[str] = frozenset()
+    personal: bool = False
 
 
 class _Kept:
@@ -49,7 +51,8 @@ class _Kept:
 
     def __init__(self, status: int, headers: Headers, body: bytes, route: Cacheable, key: str) -> None:
         self.status = status
-        self.etag = b'"' + blake2b(body, digest_size=16).hexdigest().encode() + b'"'
+        own_etag = next((value for name, value in headers if name == b"etag"), None)
+        self.etag = own_etag or b'"' + blake2b(body, digest_size=16).hexdigest().encode() + b'"'
         self.headers = [item for item in headers if item[0] != b"vary"]
         if status == 200:
             own = [item for item in self.headers if item[0] not in _REPLACED]
@@ -106,7 +109,7 @@ class Answers:
             await self._app(scope, receive, send)
             return
         found = self._key(scope["path"], scope["query_string"])
-        if found is None:
+        if found is None or (found[1].personal and header(scope, b"authorization") is not None):
             await self._app(scope, receive, send)
             return
         key, route = found
@@ -194,6 +197,8 @@ class Answers:
 
     def _start(self, kept: _Kept, source: Source, origin: bytes | None) -> Any:
         headers = [*kept.headers, *self._origins.headers(origin)]
+        if kept.route.personal:
+            headers.append((b"vary", b"Authorization"))
         if kept.status == 200:
             headers.append((b"x-cache", source.encode()))
         if source == "STALE":

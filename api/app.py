@@ -21,7 +21,9 @@ from api.feed import Feed
 from api.hub import Hub
 from api.metrics import Metrics
 from api.requests import MAX_BODY_BYTES, JsonRequest
+from api.security import Gatekeeper, check_routes, guard
 from api.server import run
+from api.tokens import Tokens
 from api.ws import Sockets
 from sla_monitor.settings import Settings
 
@@ -41,12 +43,14 @@ class Application:
         litestar = Litestar(
             [*(resource.router for resource in RESOURCES), health.router],
             exception_handlers={Exception: respond},
+            guards=[guard],
             openapi_config=docs.config,
             request_class=JsonRequest,
             request_max_body_size=MAX_BODY_BYTES,
             state=self._state,
             logging_config=None,
         )
+        check_routes(litestar)
         kept = [route for resource in RESOURCES for route in resource.ANSWERS]
         self._answers = Answers(Edge(litestar, self._origins, self._metrics), kept, self._origins, self._metrics)
 
@@ -58,10 +62,11 @@ class Application:
             sql.open_pool(self._database_url, application="sla-monitor api") as pool,
             anyio.create_task_group() as tasks,
         ):
+            gatekeeper = Gatekeeper(pool, tokens := Tokens(pool, settings.jwt_secret))
             hub = Hub(tasks, metrics, settings.socket_queue, settings.socket_send_timeout.total_seconds())
             feed = Feed(self._database_url, pool, hub, self._answers, metrics)
             self._sockets = Sockets(hub, feed.between, self._origins, metrics, settings.socket_limit)
-            self._state.update({"pool": pool, "feed": feed})
+            self._state.update({"pool": pool, "feed": feed, "tokens": tokens, "gatekeeper": gatekeeper})
             tasks.start_soon(feed.run)
             tasks.start_soon(metrics.watch_loop)
             tasks.start_soon(declared.watch, settings, pool)

@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
+from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, class_row
@@ -12,6 +13,16 @@ from sql import OperationalError, Pool
 
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
+
+
+class Actor(NamedTuple):
+    """Who makes a change, for the audit log."""
+
+    kind: Literal["user", "token", "operator", "anonymous", "program"]
+    id: UUID | None
+    name: str
+    address: str | None = None
+    request_id: str | None = None
 
 
 async def rows(pool: Pool, name: str, row_type: type[Row], **values: Any) -> list[Row]:
@@ -52,9 +63,9 @@ async def retrying(pool: Pool, ask: Callable[[AsyncConnection[TupleRow]], Awaita
 
 
 @asynccontextmanager
-async def transaction(pool: Pool) -> AsyncIterator[AsyncConnection[TupleRow]]:
+async def transaction(pool: Pool, actor: Actor | None = None) -> AsyncIterator[AsyncConnection[TupleRow]]:
     """A transaction on a connection that has just proved to be alive, for writes: those are never repeated, since
-    a lost acknowledgement leaves open whether they were made."""
+    a lost acknowledgement leaves open whether they were made. What it changes is put down to `actor`."""
     async with AsyncExitStack() as held:
         connection = await held.enter_async_context(pool.connection())
         if not await _alive(connection):
@@ -62,6 +73,8 @@ async def transaction(pool: Pool) -> AsyncIterator[AsyncConnection[TupleRow]]:
             await pool.check()
             connection = await held.enter_async_context(pool.connection())
         async with connection.transaction():
+            if actor is not None:
+                await connection.execute("SELECT act_as(%s, %s, %s, %s::inet, %s)", actor)
             yield connection
 
 

@@ -7,13 +7,14 @@ from litestar import MediaType, Response, Router, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Contact, License, Tag
+from litestar.openapi.spec import Components, Contact, License, SecurityScheme, Tag
 from litestar.params import FromPath
 from litestar.types import Method
 from litestar.types.internal_types import PathParameterDefinition
 
 from api.answers import Cacheable
 from api.errors import ApiError
+from api.security import requires
 from sla_monitor import __version__
 
 ANSWERS = (
@@ -52,11 +53,23 @@ config = OpenAPIConfig(
     tags=[
         Tag(name="status", description="What everybody may see"),
         Tag(name="services", description="What is monitored"),
+        Tag(name="incidents", description="What people write about"),
+        Tag(name="accounts", description="Who may do what"),
         Tag(name="operations", description="For those who run it"),
     ],
     use_handler_docstrings=True,
     operation_id_creator=_operation_id,
-    path="/openapi.json",
+    openapi_router=Router("/openapi.json", route_handlers=[], include_in_schema=False, opt={"action": "status:read"}),
+    components=Components(
+        security_schemes={
+            "bearer": SecurityScheme(
+                type="http",
+                scheme="bearer",
+                bearer_format="JWT or slam_…",
+                description="An access token from `/api/auth/login`, or an API token",
+            )
+        }
+    ),
     render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"], media_type=MediaType.JSON)],
 )
 
@@ -66,14 +79,14 @@ def _static(name: str) -> bytes:
     return files("api").joinpath("pages", "static", name).read_bytes()
 
 
-@get("/docs", include_in_schema=False, sync_to_thread=False)
+@get("/docs", include_in_schema=False, sync_to_thread=False, **requires("status:read"))
 def page() -> Response[bytes]:
     """A page that reads /openapi.json."""
     headers = {"Content-Security-Policy": PAGE_POLICY}
     return Response(_static("docs.html"), media_type="text/html", headers=headers)
 
 
-@get("/docs/{name:str}", include_in_schema=False, sync_to_thread=False)
+@get("/docs/{name:str}", include_in_schema=False, sync_to_thread=False, **requires("status:read"))
 def asset(name: FromPath[str]) -> Response[bytes]:
     """What the page loads."""
     if name not in STATIC:

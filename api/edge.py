@@ -128,6 +128,7 @@ class Edge:
         started = perf_counter()
         inner = dict(scope, method="GET") if method == "HEAD" else scope
         inner.setdefault("state", {})["request_id"] = answer.request_id
+        inner["state"]["client"] = scope["client"][0] if scope.get("client") else None
         if not self._origins.knows(header(scope, b"host")):
             await answer.refuse(
                 ApiError(400, "Host is not a name of this server; ALLOWED_HOSTS lists those it answers to")
@@ -187,7 +188,10 @@ class _Answer:
         if allowed:
             headers = [
                 (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
-                (b"access-control-allow-headers", b"Authorization, Content-Type, If-Match, If-None-Match"),
+                (
+                    b"access-control-allow-headers",
+                    b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match",
+                ),
                 (b"access-control-max-age", b"600"),
             ]
         await self({"type": "http.response.start", "status": 204, "headers": headers})

@@ -41,10 +41,14 @@ _MESSAGES: Mapping[int, str] = {
 }
 _DESCRIPTIONS: Mapping[int, str] = {
     400: "The request is not valid; `details` names the fields",
+    401: "Nobody is logged in, or the token is not good (any more)",
+    403: "The role is too low",
     404: "There is no such thing",
     409: "It contradicts what is there",
+    412: "Somebody else saved first",
     413: "The body is too large",
     415: "The body is not application/json",
+    429: "Too many requests; `Retry-After` tells when to try again",
     503: "The database cannot be reached; `Retry-After` tells when to try again",
 }
 

@@ -8,18 +8,25 @@ from litestar.enums import MediaType
 from api.errors import ApiError, FieldProblem, responses
 from api.feed import Feed
 from api.metrics import Metrics
+from api.security import requires
 from sql import OperationalError, Pool
 
 PATIENCE_S = 1.0
 
 
-@get("/health", summary="The process lives", tags=["operations"], sync_to_thread=False)
+@get("/health", summary="The process lives", tags=["operations"], sync_to_thread=False, **requires("status:read"))
 def health() -> dict[str, str]:
     """No database in it: an orchestrator that restarts us because the database is away helps nobody."""
     return {"status": "ok"}
 
 
-@get("/ready", summary="The API can do its work", tags=["operations"], responses=responses(503))
+@get(
+    "/ready",
+    summary="The API can do its work",
+    tags=["operations"],
+    responses=responses(503),
+    **requires("status:read"),
+)
 async def ready(state: State) -> dict[str, str]:
     """503 names what is missing. The status page is served from memory all the same."""
     problems = []
@@ -33,7 +40,14 @@ async def ready(state: State) -> dict[str, str]:
     return {"status": "ready"}
 
 
-@get("/metrics", summary="Prometheus metrics", tags=["operations"], media_type=MediaType.TEXT, sync_to_thread=False)
+@get(
+    "/metrics",
+    summary="Prometheus metrics",
+    tags=["operations"],
+    media_type=MediaType.TEXT,
+    sync_to_thread=False,
+    **requires("status:read"),
+)
 def metrics(state: State) -> Response[bytes]:
     """The text format of Prometheus."""
     counted: Metrics = state.metrics

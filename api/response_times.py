@@ -16,6 +16,7 @@ from litestar.params import FromPath, QueryParameter
 from api import database
 from api.answers import Cacheable
 from api.errors import FieldProblem, invalid, responses
+from api.security import requires
 from api.service_fields import ServiceName
 from api.status import iso
 from api.uptime import public_service
@@ -117,6 +118,7 @@ def window(from_: datetime | None, to: datetime | None, now: datetime) -> tuple[
     summary="Response times and percentiles of a service",
     tags=["status"],
     responses=responses(400, 404, 503),
+    **requires("status:read"),
 )
 async def response_times(
     state: State,

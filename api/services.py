@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Response, Router, delete, get, patch, post
+from litestar import Request, Response, Router, delete, get, patch, post
 from litestar.datastructures import State
 from litestar.enums import RequestEncodingType
 from litestar.openapi.spec import Example
@@ -17,6 +17,7 @@ import sql
 from api import database
 from api.answers import Cacheable
 from api.errors import ApiError, FieldProblem, camel, invalid, responses
+from api.security import actor, authorise, requires
 from api.service_fields import (
     ALL_SYSTEMS,
     NewService,
@@ -65,12 +66,19 @@ class StoredService(Service, kw_only=True):
         return Service(**{name: getattr(self, name) for name in Service.__struct_fields__})
 
 
-@get(["/services", "/system/services"], summary="The services", tags=["services"], responses=responses(400, 503))
+@get(
+    ["/services", "/system/services"],
+    summary="The services",
+    tags=["services"],
+    responses=responses(400, 401, 403, 503),
+    **requires("services:list"),
+)
 async def list_services(
-    state: State, details: Annotated[bool, QueryParameter()] = False
+    request: Request[Any, Any, Any], state: State, details: Annotated[bool, QueryParameter()] = False
 ) -> ServiceList | ServiceDetails:
     """`{id, name}` pairs for everybody; `?details=true` gives those who administer them the rest."""
     if details:
+        authorise(request.user, "services:administer")
         rows = await database.rows(state.pool, "services/all", StoredService)
         return ServiceDetails([row.published() for row in rows])
     return ServiceList([ALL_SYSTEMS, *await database.rows(state.pool, "services/names", ServiceName)])
@@ -80,7 +88,8 @@ async def list_services(
     "/services/{service_id:str}",
     summary="One service with all its fields",
     tags=["services"],
-    responses=responses(400, 404, 503),
+    responses=responses(400, 401, 403, 404, 429, 503),
+    **requires("services:administer"),
 )
 async def get_service(state: State, service_id: FromPath[str]) -> Service:
     """Private services too: this is for those who administer them."""
@@ -89,11 +98,17 @@ async def get_service(state: State, service_id: FromPath[str]) -> Service:
     return _found(row).published()
 
 
-@post("/services", summary="Add a service", tags=["services"], responses=responses(400, 409, 413, 415, 503))
-async def create_service(state: State, data: NewServiceBody) -> Response[Service]:
+@post(
+    "/services",
+    summary="Add a service",
+    tags=["services"],
+    responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
+    **requires("services:administer"),
+)
+async def create_service(request: Request[Any, Any, Any], state: State, data: NewServiceBody) -> Response[Service]:
     """What is not given has its default. 409 where the id is taken."""
     service = _valid(complete(data, state.settings))
-    async with database.transaction(state.pool) as connection:
+    async with database.transaction(state.pool, actor(request)) as connection:
         created = await _execute(connection, "services/create", service=Jsonb(service.columns()))
     if not created:
         raise ApiError(409, "There is a service with this id already", [FieldProblem("id", "is taken")])
@@ -104,12 +119,15 @@ async def create_service(state: State, data: NewServiceBody) -> Response[Service
     "/services/{service_id:str}",
     summary="Change some fields of a service",
     tags=["services"],
-    responses=responses(400, 404, 409, 413, 415, 503),
+    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
+    **requires("services:administer"),
 )
-async def change_service(state: State, service_id: FromPath[str], data: JSONBody[ServiceChange]) -> Service:
+async def change_service(
+    request: Request[Any, Any, Any], state: State, service_id: FromPath[str], data: JSONBody[ServiceChange]
+) -> Service:
     """Fields that are not given stay as they are; null empties those that can be empty."""
     _require_slug(service_id)
-    async with database.transaction(state.pool) as connection:
+    async with database.transaction(state.pool, actor(request)) as connection:
         current = _administered(await _locked(connection, service_id)).published()
         service = _valid(msgspec.structs.replace(current, **data.given()))
         await _execute(connection, "services/update", service=Jsonb(service.columns()))
@@ -117,12 +135,16 @@ async def change_service(state: State, service_id: FromPath[str], data: JSONBody
 
 
 @delete(
-    "/services/{service_id:str}", summary="Remove a service", tags=["services"], responses=responses(400, 404, 409, 503)
+    "/services/{service_id:str}",
+    summary="Remove a service",
+    tags=["services"],
+    responses=responses(400, 401, 403, 404, 409, 429, 503),
+    **requires("services:administer"),
 )
-async def delete_service(state: State, service_id: FromPath[str]) -> None:
+async def delete_service(request: Request[Any, Any, Any], state: State, service_id: FromPath[str]) -> None:
     """Its checks stay until their retention ends; a service entered again under the same id has them back."""
     _require_slug(service_id)
-    async with database.transaction(state.pool) as connection:
+    async with database.transaction(state.pool, actor(request)) as connection:
         _administered(await _locked(connection, service_id))
         await _execute(connection, "services/delete", id=service_id)
 

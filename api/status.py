@@ -11,6 +11,7 @@ from litestar.datastructures import State
 from api import database
 from api.answers import Cacheable
 from api.errors import responses
+from api.security import requires
 
 DAYS = 90
 ServiceState = Literal["operational", "degraded", "outage", "unknown", "maintenance"]
@@ -80,6 +81,7 @@ def iso(moment: datetime) -> str:
     summary="Every public service, now and over 90 days",
     tags=["status"],
     responses=responses(503),
+    **requires("status:read"),
 )
 async def system_status(state: State) -> SystemStatus:
     """`lastUpdated` is the time of the newest check; before the first one, when this process started."""

@@ -11,6 +11,7 @@ from litestar.params import FromPath, QueryParameter
 from api import database
 from api.answers import Cacheable
 from api.errors import ApiError, FieldProblem, invalid, responses
+from api.security import requires
 from api.service_fields import ALL_SYSTEMS, ServiceName, is_slug
 from sql import Pool
 
@@ -92,6 +93,7 @@ async def public_service(pool: Pool, service_id: str) -> ServiceName:
     summary="The uptime calendar of a service",
     tags=["status"],
     responses=responses(400, 404, 503),
+    **requires("status:read"),
 )
 async def uptime(
     state: State,

@@ -162,6 +162,46 @@ def _slug(text: str) -> str:
     return text
 
 
+class Limit(NamedTuple):
+    """So many times within a window, for one client; None in its place is no limit."""
+
+    times: int
+    window: timedelta
+
+
+def _limit(text: str) -> Limit | None:
+    """`100/15m`, `10/m`, `off`."""
+    if text.strip().lower() == "off":
+        return None
+    times, slash, window = text.partition("/")
+    try:
+        limit = Limit(int(times), _duration(window if window.strip()[:1].isdigit() else "1" + window.strip()))
+    except ValueError:
+        limit = Limit(0, timedelta())
+    if (
+        not slash
+        or not 1 <= limit.times <= 1_000_000_000
+        or not timedelta(seconds=1) <= limit.window <= timedelta(days=1)
+    ):
+        raise ValueError("a limit such as 100/15m (a window of at most one day), or off")
+    return limit
+
+
+def _secret(text: str) -> str:
+    """A key that cannot be guessed, as far as its length tells. What it is, is never shown."""
+    if len(text.encode()) < 32:
+        raise ValueError("long enough: 32 bytes or more; without it one is generated and kept in the database")
+    return text
+
+
+def _lifetime(text: str) -> timedelta:
+    """A duration from a minute to a year."""
+    lifetime = _duration(text)
+    if not timedelta(minutes=1) <= lifetime <= timedelta(days=365):
+        raise ValueError("between 1m and 365d")
+    return lifetime
+
+
 def _path(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
@@ -207,7 +247,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_port: int = 3001
     client_urls: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
+
+    jwt_secret: str | None = None
+    access_token_lifetime: timedelta = timedelta(hours=24)
+    refresh_token_lifetime: timedelta = timedelta(days=7)
+
+    rate_limit_api: Limit | None = Limit(100, timedelta(minutes=15))
+    rate_limit_login: Limit | None = Limit(5, timedelta(minutes=15))
+    rate_limit_incidents: Limit | None = Limit(10, timedelta(minutes=1))
+    rate_limit_sockets: Limit | None = Limit(30, timedelta(minutes=1))
+
     socket_limit: int = 6000
+    sockets_per_address: int = 500
+    sockets_per_user: int = 50
+    socket_max_message: int = 64 * 1024
     socket_queue: int = 256
     socket_send_timeout: timedelta = timedelta(seconds=10)
 
@@ -261,7 +315,30 @@ ENVIRONMENT: dict[str, Variable] = {
         _names,
         "names the API is reached by; addresses, names without a dot and CLIENT_URLS always are",
     ),
+    "trusted_proxies": Variable(
+        "TRUSTED_PROXIES", _networks, "networks of proxies whose X-Forwarded-For names the real client"
+    ),
+    "jwt_secret": Variable(
+        "JWT_SECRET", _secret, "key that tokens are signed with; generated and kept in the database if it is missing"
+    ),
+    "access_token_lifetime": Variable("JWT_EXPIRES_IN", _lifetime, "how long an access token is good for"),
+    "refresh_token_lifetime": Variable("REFRESH_EXPIRES_IN", _lifetime, "how long a login lasts that is not refreshed"),
+    "rate_limit_api": Variable(
+        "RATE_LIMIT_API", _limit, "API calls of one address; answers from memory are not counted"
+    ),
+    "rate_limit_login": Variable("RATE_LIMIT_LOGIN", _limit, "failed logins of one address"),
+    "rate_limit_incidents": Variable("RATE_LIMIT_INCIDENTS", _limit, "new incidents of one user"),
+    "rate_limit_sockets": Variable("RATE_LIMIT_SOCKETS", _limit, "sockets opened by one address"),
     "socket_limit": Variable("SOCKET_LIMIT", _integer(1, 1_000_000), "open sockets of one API process"),
+    "sockets_per_address": Variable(
+        "SOCKETS_PER_ADDRESS", _integer(1, 1_000_000), "open sockets of one address at one API process"
+    ),
+    "sockets_per_user": Variable(
+        "SOCKETS_PER_USER", _integer(1, 1_000_000), "open sockets of one user at one API process"
+    ),
+    "socket_max_message": Variable(
+        "SOCKET_MAX_MESSAGE", _integer(1024, 1024 * 1024), "bytes of one message from a socket"
+    ),
     "socket_queue": Variable("SOCKET_QUEUE", _integer(1, 100_000), "frames that may wait for one slow client"),
     "socket_send_timeout": Variable("SOCKET_SEND_TIMEOUT", _duration, "time one frame may take to be sent"),
     "prober_host": Variable("WATCH_SERVER_HOST", str, "address of the prober's /health and /metrics"),
@@ -292,6 +369,10 @@ ENVIRONMENT: dict[str, Variable] = {
 }
 
 
+SECRET = frozenset({"database_url", "jwt_secret", "heartbeat_url"})
+"""Fields whose values are shown to nobody."""
+
+
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
     """Reads all settings. An unset or empty variable means its default; a bad one raises `SettingsError`."""
     values: dict[str, Any] = {}
@@ -302,7 +383,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         try:
             values[field] = variable.parse(text)
         except ValueError as error:
-            shown = "***" if field == "database_url" else repr(text)
+            shown = "***" if field in SECRET else repr(text)
             raise SettingsError(f"{variable.name}={shown} is not {error}") from None
     return Settings(**values)
 

@@ -1,10 +1,12 @@
 """A real API on a real port, and the means to make things happen in its database."""
 
+import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 import anyio
 import httpx
@@ -14,7 +16,9 @@ import pytest
 
 import sql
 from api.app import serve
+from api.tokens import Tokens
 from sla_monitor.settings import Settings
+from sql import Pool
 
 PATIENCE_S = 20.0
 
@@ -46,6 +50,52 @@ class Api:
             return False
 
 
+JWT_SECRET = secrets.token_urlsafe(48)
+UNLIMITED: dict[str, Any] = {
+    "jwt_secret": JWT_SECRET,
+    "rate_limit_api": None,
+    "rate_limit_login": None,
+    "rate_limit_incidents": None,
+    "rate_limit_sockets": None,
+}
+"""How the API of a test is set where the test says nothing else: no limit gets in the way of what is not about limits."""
+
+
+class Someone(msgspec.Struct, frozen=True):
+    """A user of the test who is logged in; `headers` say so."""
+
+    user_id: UUID
+    session_id: UUID
+    username: str
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+async def someone(db: psycopg.AsyncConnection[Any], role: str = "admin", username: str | None = None) -> Someone:
+    """Makes a user with a session, without the second that a password costs."""
+    username = username or f"{role}-{secrets.token_hex(3)}"
+    cursor = await db.execute(
+        "INSERT INTO users (username, email, password_hash, role) VALUES (%s, %s, 'none', %s) RETURNING id",
+        [username, f"{username}@example.com", role],
+    )
+    [user_id] = await cursor.fetchone() or [None]
+    cursor = await db.execute(
+        "INSERT INTO sessions (user_id, expires_at) VALUES (%s, now() + interval '1 day') RETURNING id", [user_id]
+    )
+    [session_id] = await cursor.fetchone() or [None]
+    assert isinstance(user_id, UUID) and isinstance(session_id, UUID)
+    token = await signer().issue("access", user_id, session_id, timedelta(hours=1))
+    return Someone(user_id, session_id, username, token)
+
+
+def signer() -> Tokens:
+    """Signs as the APIs of the tests do."""
+    return Tokens(cast(Pool, None), JWT_SECRET)  # with a secret given, no database is asked for one
+
+
 StartApi = Callable[..., AbstractAsyncContextManager[Api]]
 
 
@@ -66,7 +116,7 @@ async def until(condition: Callable[[], Any], patience_s: float = PATIENCE_S) ->
 @asynccontextmanager
 async def running_api(database_url: str, *, ready: bool = True, **overrides: Any) -> AsyncIterator[Api]:
     """Serves until the block ends, then checks that it stops in time."""
-    settings = msgspec.structs.replace(Settings(), api_port=free_port(), **overrides)
+    settings = msgspec.structs.replace(Settings(), api_port=free_port(), **{**UNLIMITED, **overrides})
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(serve, settings, database_url)
         base_url = f"http://127.0.0.1:{settings.api_port}"

@@ -1,0 +1,81 @@
+-- Who acts in this transaction. What is changed without saying so is put down to the program, or to the person at psql, by
+-- the name of the connection.
+CREATE OR REPLACE FUNCTION act_as(actor_kind text, actor_id uuid, actor text, address inet, request_id text) RETURNS void
+    LANGUAGE sql AS
+$$
+SELECT set_config('sla_monitor.actor', jsonb_build_object('kind', actor_kind, 'id', actor_id, 'name', actor,
+                                                          'address', address, 'request', request_id)::text, true)
+$$;
+
+CREATE OR REPLACE FUNCTION current_actor(OUT kind text, OUT id uuid, OUT name text, OUT address inet, OUT request text)
+    LANGUAGE sql STABLE AS
+$$
+SELECT coalesce(told.actor ->> 'kind', 'program'),
+       (told.actor ->> 'id')::uuid,
+       coalesce(told.actor ->> 'name', nullif(current_setting('application_name'), ''), session_user),
+       (told.actor ->> 'address')::inet,
+       told.actor ->> 'request'
+FROM (SELECT nullif(current_setting('sla_monitor.actor', true), '')::jsonb AS actor) AS told
+$$;
+
+-- Writes one line by hand, for what is no change of a row: a login, a token that came back.
+CREATE OR REPLACE FUNCTION audit(action text, object_type text, object_id text, before jsonb DEFAULT NULL, after jsonb DEFAULT NULL)
+    RETURNS void
+    LANGUAGE sql AS
+$$
+INSERT INTO audit_entries (actor_kind, actor_id, actor, address, request_id, action, object_type, object_id, before, after)
+SELECT kind, id, name, address, request, action, object_type, object_id, before, after FROM current_actor()
+$$;
+
+-- Row trigger: audit_change('service', 'headers,body', 'updated_at') writes what changed of a row, with the columns of the
+-- second list masked and those of the third left out. The row's id is its column `id`.
+CREATE OR REPLACE FUNCTION audit_change() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    masked CONSTANT text[] := string_to_array(TG_ARGV[1], ',');
+    ignored CONSTANT text[] := string_to_array(TG_ARGV[2], ',');
+    former jsonb := to_jsonb(OLD) - ignored;
+    latter jsonb := to_jsonb(NEW) - ignored;
+    before jsonb;
+    after  jsonb;
+BEGIN
+    SELECT jsonb_object_agg(key, CASE WHEN key = ANY (masked) THEN '"***"' ELSE former -> key END)
+               FILTER (WHERE former IS NOT NULL),
+           jsonb_object_agg(key, CASE WHEN key = ANY (masked) THEN '"***"' ELSE latter -> key END)
+               FILTER (WHERE latter IS NOT NULL)
+    INTO before, after
+    FROM jsonb_object_keys(coalesce(latter, former)) AS key
+    WHERE former -> key IS DISTINCT FROM latter -> key;
+    IF before IS NOT NULL OR after IS NOT NULL THEN
+        PERFORM audit(CASE TG_OP WHEN 'INSERT' THEN 'create' WHEN 'UPDATE' THEN 'update' ELSE 'delete' END,
+                      TG_ARGV[0], coalesce(latter, former) ->> 'id', before, after);
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- What has been written about the past stays.
+CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    RAISE EXCEPTION '% cannot be changed or removed', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END
+$$;
+
+CREATE OR REPLACE TRIGGER audit_entries_stay
+    BEFORE UPDATE OR DELETE ON audit_entries
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE OR REPLACE TRIGGER services_audited
+    AFTER INSERT OR UPDATE OR DELETE ON services
+    FOR EACH ROW EXECUTE FUNCTION audit_change('service', 'headers,body', 'updated_at,created_at');
+
+CREATE OR REPLACE TRIGGER users_audited
+    AFTER INSERT OR UPDATE OR DELETE ON users
+    FOR EACH ROW EXECUTE FUNCTION audit_change('user', 'password_hash', 'updated_at,created_at,last_login_at');
+
+CREATE OR REPLACE TRIGGER api_tokens_audited
+    AFTER INSERT OR UPDATE OR DELETE ON api_tokens
+    FOR EACH ROW EXECUTE FUNCTION audit_change('token', 'token_hash', 'created_at,last_used_at,last_used_from');
