@@ -4,6 +4,17 @@ CREATE OR REPLACE FUNCTION lock_events() RETURNS void
     LANGUAGE sql
     RETURN pg_advisory_xact_lock(hashtextextended('sla-monitor events', 0));
 
+-- Appends one event: to everyone, or to a room; not to the socket it came from.
+CREATE OR REPLACE FUNCTION append_event(event text, room text, data jsonb, origin text DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    PERFORM lock_events();
+    INSERT INTO events (event, room, data, origin) VALUES (event, room, data, origin);
+    PERFORM pg_notify('sla_monitor', 'event');
+END
+$$;
+
 -- A service's state changed, whoever changed it: the prober, expire_states or an analyst's UPDATE.
 CREATE OR REPLACE FUNCTION announce_states() RETURNS trigger
     LANGUAGE plpgsql AS

@@ -58,7 +58,7 @@ UNLIMITED: dict[str, Any] = {
     "rate_limit_incidents": None,
     "rate_limit_sockets": None,
 }
-"""How the API of a test is set where the test says nothing else: no limit gets in the way of what is not about limits."""
+"""How the API of a test is set where the test says nothing else: no limit gets in the way."""
 
 
 class Someone(msgspec.Struct, frozen=True):
