@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 import psycopg
@@ -232,6 +232,7 @@ class Servers:
     def __init__(self, engines: list[Engine]) -> None:
         self.engines = {engine.name: engine for engine in engines}
         self.running: dict[str, Server] = {}
+        self._elsewhere: list[Report] = []
         self._stack = ExitStack()
 
     def start(self, name: str) -> Server:
@@ -248,19 +249,41 @@ class Servers:
     def found(self) -> str:
         return ", ".join(f"{engine.name} ({engine.source})" for engine in self.engines.values())
 
+    def reports(self) -> list["Report"]:
+        """What ran in this process, in a form that passes from a worker to the process that sums up."""
+        return [
+            {"name": name, "version": _version(server), "tests": sorted(server.tests)}
+            for name, server in self.running.items()
+        ]
+
+    def add_reports(self, reports: list["Report"]) -> None:
+        self._elsewhere += reports
+
     def summary(self) -> list[str]:
         """A line for each engine: what it is and how many tests ran on it."""
+        reports = self.reports() + self._elsewhere
         lines = []
         for name, engine in self.engines.items():
-            server = self.running.get(name)
-            what = "not needed by the tests chosen"
-            if server is not None:
-                extension = f", TimescaleDB {server.timescaledb_version}" if server.timescaledb_version else ""
-                what = f"PostgreSQL {server.version}{extension}: {len(server.tests)} tests"
+            tests = {test for report in reports if report["name"] == name for test in report["tests"]}
+            versions = [report["version"] for report in reports if report["name"] == name]
+            what = f"{versions[0]}: {len(tests)} tests" if versions else "not needed by the tests chosen"
             lines.append(f"{name} ({engine.source}): {what}")
         if "timescaledb" not in self.engines:
             lines.append("timescaledb: NOT TESTED (none found, or left out by SLA_MONITOR_TEST_ENGINES)")
         return lines
+
+
+class Report(TypedDict):
+    """What one process ran on one engine."""
+
+    name: str
+    version: str
+    tests: list[str]
+
+
+def _version(server: Server) -> str:
+    extension = f", TimescaleDB {server.timescaledb_version}" if server.timescaledb_version else ""
+    return f"PostgreSQL {server.version}{extension}"
 
 
 def _text(connection: psycopg.Connection, statement: str) -> str:
