@@ -6,7 +6,7 @@ who were waiting for it, but is not kept: `forget` takes it off `_flights`, and 
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from time import monotonic
 from typing import Any, Literal
@@ -15,8 +15,9 @@ from urllib.parse import parse_qsl, urlencode
 import anyio
 import msgspec
 
-from api.edge import ASGIApp, Headers, Message, Origins, Receive, Scope, Send, header
+from api.edge import ADMITTED, ASGIApp, Headers, Message, Origins, Receive, Scope, Send, header
 from api.metrics import Metrics
+from sql import OperationalError
 
 MAX_AGE_S = 60
 """Days turn without an event, so no answer is kept longer."""
@@ -26,6 +27,7 @@ MAX_KEY_BYTES = 1024
 RETRY_AWAY_S = 1.0
 Change = Literal["checks", "event", "services"]
 Source = Literal["HIT", "MISS", "STALE"]
+Admit = Callable[[Scope, Send], Awaitable[Headers | None]]
 _REPLACED = frozenset({b"etag", b"cache-control", b"x-request-id"})
 
 
@@ -64,6 +66,9 @@ class _Kept:
         self.route = route
         self.size = len(body) + len(key) + 1024
 
+    def is_fresh(self) -> bool:
+        return self.fresh and monotonic() - self.computed_at < MAX_AGE_S
+
 
 class _Flight:
     """One computation that everybody who asks the same waits for."""
@@ -77,8 +82,11 @@ class _Flight:
 class Answers:
     """ASGI middleware outside everything else; what is not cacheable passes through."""
 
-    def __init__(self, app: ASGIApp, routes: Iterable[Cacheable], origins: Origins, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, routes: Iterable[Cacheable], origins: Origins, metrics: Metrics, admit: Admit
+    ) -> None:
         self._app = app
+        self._admit = admit
         self._routes: Mapping[str, Cacheable] = {route.path: route for route in routes}
         self._origins = origins
         self._metrics = metrics
@@ -114,7 +122,7 @@ class Answers:
             return
         key, route = found
         kept = self._kept.get(key)
-        if kept is not None and kept.fresh and monotonic() - kept.computed_at < MAX_AGE_S:
+        if kept is not None and kept.is_fresh():
             self._kept.move_to_end(key)
             await self._give(kept, "HIT", scope, send)
         elif kept is not None and (self.database_away or monotonic() < self._away_until):
@@ -123,7 +131,19 @@ class Answers:
             await self._miss(key, route, scope, send)
 
     async def _miss(self, key: str, route: Cacheable, scope: Scope, send: Send) -> None:
-        result = None
+        """Counts against the limit of the one who asks, each for themselves, before the answer becomes everybody's."""
+        try:
+            told = await self._admit(scope, send)
+        except OperationalError:
+            self._away_until = monotonic() + RETRY_AWAY_S
+            if (last := self._kept.get(key)) is not None:
+                await self._give(last, "STALE", scope, send)
+                return
+            told = []
+        if told is None:
+            return
+        kept = self._kept.get(key)  # another one who asked the same may have been counted faster
+        result = kept if kept is not None and kept.is_fresh() else None
         while result is None:  # None where the one who computed was cancelled: then the next one does it
             flight = self._flights.get(key)
             if flight is None:
@@ -135,7 +155,7 @@ class Answers:
         if result.status == 503 and last is not None:
             await self._give(last, "STALE", scope, send)
         else:
-            await self._give(result, "MISS", scope, send)
+            await self._give(result, "MISS", scope, send, told)
 
     async def _compute(self, key: str, route: Cacheable, scope: Scope) -> _Kept:
         flight = self._flights[key] = _Flight(route)
@@ -156,6 +176,7 @@ class Answers:
         """The answer itself, asked in a neutral way: nothing of the one who happens to ask first is in it."""
         path, _, query = key.partition("?")
         neutral: Any = dict(scope) | {"method": "GET", "path": path, "query_string": query.encode(), "headers": []}
+        neutral["state"] = {ADMITTED: True}
         caught = _Caught()
         await self._app(neutral, _no_body, caught)
         return _Kept(caught.status, caught.headers, bytes(caught.body), route, key)
@@ -175,7 +196,9 @@ class Answers:
         if (last := self._kept.pop(key, None)) is not None:
             self._bytes -= last.size
 
-    async def _give(self, kept: _Kept, source: Source, scope: Scope, send: Send) -> None:
+    async def _give(
+        self, kept: _Kept, source: Source, scope: Scope, send: Send, told: Iterable[tuple[bytes, bytes]] = ()
+    ) -> None:
         self._counts[source].inc()
         origin = asked = None
         for name, value in scope["headers"]:
@@ -186,6 +209,7 @@ class Answers:
         start = kept.starts.get(origin) if source == "HIT" else None
         if start is None:
             start = self._start(kept, source, origin)
+            start["headers"].extend(told)
             if source == "HIT":
                 kept.starts[origin] = start
         if asked is not None and kept.status == 200 and _matches(asked, kept.etag):

@@ -1,7 +1,8 @@
 """The wiring: what is inside what, and what runs beside it.
 
 uvicorn -> Answers (bytes kept in memory) -> Edge (headers, CORS, deadline) -> Litestar (routes)
-        -> Sockets (/ws) -> Hub <- Feed <- LISTEN
+        -> Sockets (who is let in) -> WebSocketDoor (/ws), SocketIoDoor (/socket.io)
+               -> Live (what is said, Presence, Access) -> Hub (who hears it) <- Feed <- LISTEN
 """
 
 from collections.abc import AsyncIterator
@@ -13,21 +14,65 @@ from litestar import Litestar
 from litestar.datastructures import State
 
 import sql
-from api import declared, docs, health, response_times, services, status, uptime
+from api import (
+    accounts,
+    api_tokens,
+    audit,
+    comments,
+    declared,
+    docs,
+    drafts,
+    health,
+    incidents,
+    maintenance,
+    maintenance_plan,
+    response_times,
+    services,
+    settings,
+    status,
+    templates,
+    uptime,
+    users,
+)
+from api.access import Access
 from api.answers import Answers
 from api.edge import Edge, Origins, Receive, Scope, Send
 from api.errors import respond
 from api.feed import Feed
 from api.hub import Hub
+from api.limits import ApiCalls, Limits
+from api.live import Live
 from api.metrics import Metrics
+from api.passwords import Passwords
+from api.presence import Presence
 from api.requests import MAX_BODY_BYTES, JsonRequest
 from api.security import Gatekeeper, check_routes, guard
 from api.server import run
+from api.socketio import SocketIoDoor
+from api.sockets import DoorApp, Sockets
 from api.tokens import Tokens
-from api.ws import Sockets
+from api.ws import WebSocketDoor
 from sla_monitor.settings import Settings
 
-RESOURCES = (status, services, uptime, response_times, docs)
+RESOURCES = (
+    status,
+    services,
+    uptime,
+    response_times,
+    incidents,
+    comments,
+    drafts,
+    templates,
+    maintenance,
+    accounts,
+    users,
+    api_tokens,
+    audit,
+    settings,
+    docs,
+)
+
+SOCKETIO = "/socket.io"
 
 
 class Application:
@@ -52,7 +97,9 @@ class Application:
         )
         check_routes(litestar)
         kept = [route for resource in RESOURCES for route in resource.ANSWERS]
-        self._answers = Answers(Edge(litestar, self._origins, self._metrics), kept, self._origins, self._metrics)
+        calls = ApiCalls(self._state, settings.rate_limit_api)
+        edge = Edge(litestar, self._origins, self._metrics, calls, settings.trusted_proxies)
+        self._answers = Answers(edge, kept, self._origins, self._metrics, edge.admit)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -64,18 +111,36 @@ class Application:
         ):
             gatekeeper = Gatekeeper(pool, tokens := Tokens(pool, settings.jwt_secret))
             hub = Hub(tasks, metrics, settings.socket_queue, settings.socket_send_timeout.total_seconds())
-            feed = Feed(self._database_url, pool, hub, self._answers, metrics)
-            self._sockets = Sockets(hub, feed.between, self._origins, metrics, settings.socket_limit)
+            access = Access(pool, gatekeeper, metrics, settings.sockets_per_user)
+            feed = Feed(self._database_url, pool, hub, self._answers, access, metrics)
+            presence = Presence(pool, metrics)
+            live = Live(pool, hub, access, presence, feed.between, metrics)
+            doors: dict[str, DoorApp] = {
+                "/ws": WebSocketDoor(live),
+                SOCKETIO: SocketIoDoor(live, tasks, settings.socket_max_message),
+            }
+            limits = Limits(pool)
+            self._sockets = Sockets(doors, limits, self._origins, metrics, settings)
             self._state.update({"pool": pool, "feed": feed, "tokens": tokens, "gatekeeper": gatekeeper})
+            self._state["limits"] = limits
+            self._state["passwords"] = Passwords()
             tasks.start_soon(feed.run)
+            tasks.start_soon(access.run, live.restrict)
+            tasks.start_soon(presence.run)
             tasks.start_soon(metrics.watch_loop)
             tasks.start_soon(declared.watch, settings, pool)
-            yield
-            tasks.cancel_scope.cancel()
+            tasks.start_soon(maintenance_plan.run, pool)
+            try:
+                yield
+            finally:
+                await presence.close()
+                tasks.cancel_scope.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" and self._sockets is not None:
             await self._sockets(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"].rstrip("/") == SOCKETIO and self._sockets is not None:
+            await self._sockets.refuse_polling(scope, send)
         else:
             await self._answers(scope, receive, send)
 
@@ -91,4 +156,11 @@ async def serve(settings: Settings, database_url: str) -> None:
     The database may be away at any time. Raises `PortError`, one line, where the port cannot be had.
     """
     app = create_app(settings, database_url)
-    await run(app, settings.api_host, settings.api_port, settings.socket_limit, app.running)
+    await run(
+        app,
+        app.running,
+        host=settings.api_host,
+        port=settings.api_port,
+        socket_limit=settings.socket_limit,
+        socket_max_message=settings.socket_max_message,
+    )

@@ -1,13 +1,13 @@
 """The outermost layer around Litestar: what holds for every answer, whoever gives it.
 
-Security headers, CORS for the configured front ends, a deadline, HEAD for every GET, a request id, the count of
-requests, and the last net: no exception leaves here as anything but our error shape.
+Security headers, CORS for the configured front ends, the client's address, RATE_LIMIT_API, a deadline, HEAD for every
+GET, a request id, the count of requests, and the last net: no exception leaves here as anything but our error shape.
 """
 
 import ipaddress
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from time import perf_counter
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,8 +15,12 @@ from urllib.parse import urlsplit
 import anyio
 import msgspec
 
+from api.clients import client_of
 from api.errors import ApiError
+from api.limits import ApiCalls
 from api.metrics import Metrics
+from sla_monitor.settings import Network
+from sql import OperationalError
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +32,8 @@ Send = Callable[[Any], Awaitable[None]]
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 REQUEST_DEADLINE_S = 15
+ADMITTED = "admitted"
+"""In a scope's state: counted already, or nobody's in particular."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SECURITY: Headers = [
     (b"x-content-type-options", b"nosniff"),
@@ -95,6 +101,10 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     return next((value for key, value in scope["headers"] if key == name), None)
 
 
+def _headers(told: Mapping[str, str]) -> Headers:
+    return [(name.lower().encode(), value.encode()) for name, value in told.items()]
+
+
 def error_messages(error: ApiError, extra: Headers) -> tuple[dict[str, Any], dict[str, Any]]:
     """The two ASGI messages of an error that is answered outside Litestar."""
     body = msgspec.json.encode(error.body)
@@ -102,7 +112,7 @@ def error_messages(error: ApiError, extra: Headers) -> tuple[dict[str, Any], dic
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
-        *((name.lower().encode(), value.encode()) for name, value in error.headers.items()),
+        *_headers(error.headers),
         *extra,
     ]
     return (
@@ -114,10 +124,27 @@ def error_messages(error: ApiError, extra: Headers) -> tuple[dict[str, Any], dic
 class Edge:
     """ASGI middleware; only HTTP comes here."""
 
-    def __init__(self, app: ASGIApp, origins: Origins, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, origins: Origins, metrics: Metrics, calls: ApiCalls, trusted_proxies: Sequence[Network]
+    ) -> None:
         self._app = app
         self._origins = origins
         self._metrics = metrics
+        self._calls = calls
+        self._trusted_proxies = trusted_proxies
+
+    async def admit(self, scope: Scope, send: Send) -> Headers | None:
+        """Counts a call whose answer is then asked for on everybody's behalf (`ADMITTED`); what it must be told.
+
+        None where the limit is used up: then it is told so. Raises OperationalError while nothing can be counted.
+        """
+        try:
+            return _headers(await self._calls.take(scope["path"], client_of(scope, self._trusted_proxies)))
+        except ApiError as error:
+            answer = _Answer(send, self._origins.headers(header(scope, b"origin")))
+            await answer.refuse(error)
+            self._metrics.requests.labels("unmatched", scope["method"], answer.status).inc()
+            return None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -128,7 +155,7 @@ class Edge:
         started = perf_counter()
         inner = dict(scope, method="GET") if method == "HEAD" else scope
         inner.setdefault("state", {})["request_id"] = answer.request_id
-        inner["state"]["client"] = scope["client"][0] if scope.get("client") else None
+        inner["state"]["client"] = client_of(scope, self._trusted_proxies)
         if not self._origins.knows(header(scope, b"host")):
             await answer.refuse(
                 ApiError(400, "Host is not a name of this server; ALLOWED_HOSTS lists those it answers to")
@@ -137,11 +164,22 @@ class Edge:
             await answer.preflight(origin in self._origins.allowed)
         elif method not in SAFE_METHODS and not self._origins.trusts(origin, header(scope, b"host")):
             await answer.refuse(ApiError(403, "This page may not change anything here"))
-        else:
+        elif ADMITTED in inner["state"] or await self._counted(inner, answer):
             await self._answer(inner, receive, answer)
         route = str(inner.get("path_template") or "unmatched")
         self._metrics.requests.labels(route, method if method.isalpha() else "other", answer.status).inc()
         self._metrics.request_seconds.labels(route).observe(perf_counter() - started)
+
+    async def _counted(self, scope: Scope, answer: "_Answer") -> bool:
+        """False where the limit is used up, and the client told so."""
+        try:
+            answer.told = _headers(await self._calls.take(scope["path"], scope["state"]["client"]))
+        except OperationalError:  # nothing can be counted, and little be answered: the request finds that out itself
+            return True
+        except ApiError as error:
+            await answer.refuse(error)
+            return False
+        return True
 
     async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         try:
@@ -160,6 +198,7 @@ class _Answer:
     def __init__(self, send: Send, cors: Headers) -> None:
         self._send = send
         self._cors = cors
+        self.told: Headers = []
         self.request_id = secrets.token_hex(8)
         self.status = 0
 
@@ -172,6 +211,7 @@ class _Answer:
                 own.append(CONTENT_POLICY)
             if b"cache-control" not in names:
                 own.append((b"cache-control", b"no-store"))
+            own += [item for item in self.told if item[0] not in names]  # a narrower limit has told already
             own += [*SECURITY, *self._cors, (b"x-request-id", self.request_id.encode())]
             message["headers"] = own
         await self._send(message)

@@ -8,7 +8,7 @@ silence for `SILENCE_S` counts as death. While it is being replaced, a poll thro
 import logging
 import random
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -19,11 +19,11 @@ from psycopg.rows import TupleRow, class_row
 
 import sql
 from api import database
+from api.access import Access
 from api.answers import Answers
-from api.hub import Event, Hub
+from api.hub import Event, Hub, frames
 from api.metrics import Metrics
-from api.server import text_frame
-from api.ws import MAX_REPLAY, MAX_SEQ, frame
+from api.replay import MAX_REPLAY
 from sql import OperationalError, Pool
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ POLL_S = 1.0
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 BATCH = 1000
+MAX_SEQ = 2**63 - 1
 EXPIRE_S = 5.0
 
 
@@ -45,12 +46,13 @@ class EventRow(msgspec.Struct):
     event: str
     room: str | None
     data: str
+    origin: str | None
     oldest: int
 
     def encoded(self) -> Event:
-        """The row as the one frame that all clients get."""
-        body = {"event": self.event, "data": msgspec.Raw(self.data.encode()), "seq": self.seq}
-        return Event(self.seq, self.room, text_frame(msgspec.json.encode(body)))
+        """The row as the frames that all clients get."""
+        told = frames(self.event, msgspec.Raw(self.data.encode()), self.seq)
+        return Event(self.seq, self.room, told, self.origin)
 
 
 class LastSeq(msgspec.Struct):
@@ -60,12 +62,15 @@ class LastSeq(msgspec.Struct):
 class Feed:
     """One per process. `state` is what /ready tells."""
 
-    def __init__(self, database_url: str, pool: Pool, hub: Hub, answers: Answers, metrics: Metrics) -> None:
+    def __init__(
+        self, database_url: str, pool: Pool, hub: Hub, answers: Answers, access: Access, metrics: Metrics
+    ) -> None:
         self.state: Literal["starting", "listening", "polling", "away"] = "starting"
         self._database_url = database_url
         self._pool = pool
         self._hub = hub
         self._answers = answers
+        self._access = access
         self._metrics = metrics
         self._reading = anyio.Lock()
         self._started = False
@@ -121,6 +126,7 @@ class Feed:
 
     def _hear_well(self) -> None:
         self._answers.forget()  # what changed unheard is not known
+        self._access.notice()
         self._answers.database_away = False
         self.state = "listening"
         self._metrics.feed_alive.set(1)
@@ -140,8 +146,10 @@ class Feed:
                 await connection.execute("SELECT pg_notify('sla_monitor', %s)", [self._ping])
         return payloads
 
-    async def _handle(self, connection: AsyncConnection[TupleRow], payloads: Iterable[str]) -> None:
+    async def _handle(self, connection: AsyncConnection[TupleRow], payloads: Collection[str]) -> None:
         """First the cached answers end, then the frames go out: who asks because of a frame gets the new answer."""
+        if "access" in payloads:
+            self._access.notice()
         changes = {payload for payload in payloads if payload in ("checks", "event", "services")}
         for change in changes:
             self._answers.forget(change)  # type: ignore[arg-type]  # narrowed above
@@ -186,7 +194,7 @@ class Feed:
         self._metrics.event_seq.set(last)
 
     def _resync(self, seq: int) -> None:
-        self._hub.tell(frame("resync", {"reason": "what happened since is no longer kept"}, seq))
+        self._hub.tell(frames("resync", {"reason": "what happened since is no longer kept"}, seq))
 
     def _publish(self, found: list[EventRow]) -> None:
         for row in found:

@@ -1,34 +1,63 @@
 """Who hears what: rooms, their clients, and one event to all of them.
 
-An event is encoded once and written straight into every transport that takes it; only a client that does not read
-fast enough gets a task of its own, a bounded queue, and `send_timeout_s` to catch up before it is dismissed. So one
-stalled client costs the others nothing, and 5,000 that read cost one loop.
+An event is encoded once for each of the two doors (`/ws` and Socket.IO) and written straight into every transport that
+takes it; only a client that does not read fast enough gets a task of its own, a bounded queue, and `send_timeout_s` to
+catch up before it is dismissed. So one stalled client costs the others nothing, and 5,000 that read cost one loop.
 """
 
+import secrets
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from enum import IntEnum
+from typing import NamedTuple, Protocol
 
 import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
 from api.metrics import Metrics
+from api.server import text_frame
 
-ROOMS = frozenset({"system-status", "uptime"})
+PUBLIC_ROOMS = frozenset({"system-status", "uptime"})
 EVERYONE = None
 """The room of events that have none: each client is put into it when it has caught up with them."""
+ANONYMOUS = "anonymous"
+STAFF = "staff"
+"""Every client is in one of these two, by who it is; nobody can ask to be."""
 REMEMBERED = 1000
 """Events kept in memory, so that a thousand clients that reconnect at once ask the database nothing."""
 TRY_AGAIN_LATER = 1013
 
 
+class Door(IntEnum):
+    """How a client is spoken to; the index of its frame in `Frames`."""
+
+    WS = 0
+    SOCKETIO = 1
+
+
+class Frames(NamedTuple):
+    """One event, ready for the wire of either door."""
+
+    ws: bytes
+    socketio: bytes
+
+
+def frames(event: str, data: object, seq: int) -> Frames:
+    """`data` is encoded once; it may be `msgspec.Raw`."""
+    name, body = msgspec.json.encode(event), msgspec.json.encode(data)
+    return Frames(
+        text_frame(b'{"event":%b,"data":%b,"seq":%d}' % (name, body, seq)), text_frame(b"42[%b,%b]" % (name, body))
+    )
+
+
 class Event(msgspec.Struct, frozen=True):
-    """One row of `events`, and the frame that tells of it."""
+    """One row of `events`, and the frames that tell of it; the socket `origin` is not told."""
 
     seq: int
     room: str | None
-    frame: bytes
+    frames: Frames
+    origin: str | None = None
 
 
 class FrameSocket(Protocol):
@@ -49,10 +78,14 @@ class Waitable(Protocol):
 class Client:
     """One connection: the rooms it is in, and what waits for it while it does not read."""
 
-    __slots__ = ("_on_stall", "_waiting", "dismissed", "rooms", "socket")
+    __slots__ = ("_on_stall", "_waiting", "dismissed", "door", "id", "rooms", "socket")
 
-    def __init__(self, socket: FrameSocket, on_stall: "Callable[[Client, deque[bytes]], None]") -> None:
+    def __init__(
+        self, socket: FrameSocket, door: Door, on_stall: "Callable[[Client, deque[bytes]], None]", client_id: str
+    ) -> None:
         self.socket = socket
+        self.door = door
+        self.id = client_id
         self.rooms: set[str | None] = set()
         self.dismissed = False
         self._on_stall = on_stall
@@ -94,29 +127,38 @@ class Hub:
         self._queue_limit = queue_limit
         self._send_timeout_s = send_timeout_s
         self._clients: dict[Client, None] = {}
+        self._counts = dict.fromkeys(Door, 0)
         self._rooms: dict[str | None, dict[Client, None]] = {}
         self._remembered: deque[Event] = deque(maxlen=REMEMBERED)
         self._published = anyio.Event()
+        for door in Door:
+            self._count(door, 0)
 
     def __len__(self) -> int:
         return len(self._clients)
 
-    def connect(self, socket: FrameSocket) -> Client:
-        client = Client(socket, self._stalled)
+    def connect(self, socket: FrameSocket, door: Door) -> Client:
+        client = Client(socket, door, self._stalled, secrets.token_urlsafe(12))
         self._clients[client] = None
-        self._metrics.sockets.set(len(self._clients))
+        self._count(door, 1)
         return client
 
     def disconnect(self, client: Client) -> None:
         for room in tuple(client.rooms):
             self.leave(client, room)
-        self._clients.pop(client, None)
+        if client in self._clients:
+            del self._clients[client]
+            self._count(client.door, -1)
         client.caught_up()
-        self._metrics.sockets.set(len(self._clients))
+
+    def _count(self, door: Door, change: int) -> None:
+        self._counts[door] += change
+        self._metrics.sockets.labels(door.name.lower()).set(self._counts[door])
 
     def join(self, client: Client, room: str | None) -> None:
-        client.rooms.add(room)
-        self._rooms.setdefault(room, {})[client] = None
+        if client in self._clients:  # it may have been dismissed while something was asked for it
+            client.rooms.add(room)
+            self._rooms.setdefault(room, {})[client] = None
 
     def leave(self, client: Client, room: str | None) -> None:
         client.rooms.discard(room)
@@ -137,18 +179,22 @@ class Hub:
             return
         self.seq = event.seq
         self._remembered.append(event)
-        self.tell(event.frame, event.room)
+        self.tell(event.frames, event.room, event.origin)
         published, self._published = self._published, anyio.Event()
         published.set()
 
-    def tell(self, frame: bytes, room: str | None = EVERYONE) -> None:
-        """One frame to all who are in a room now."""
-        members = tuple(self._rooms.get(room, ()))
+    def tell(self, told: Frames, room: str | None = EVERYONE, origin: str | None = None) -> None:
+        """One event to all who are in a room now, but for the socket it came from."""
+        members: Iterable[Client] = tuple(self._rooms.get(room, ()))
+        if origin is not None:
+            members = [client for client in members if client.id != origin]
+        count = 0
         for client in members:
-            client.offer(frame)
+            client.offer(told[client.door])
+            count += 1
             if client.waiting > self._queue_limit:
                 self._dismiss(client, "too many frames are waiting")
-        self._metrics.frames.inc(len(members))
+        self._metrics.frames.inc(count)
 
     def remembered_after(self, seq: int) -> list[Event] | None:
         """The events after `seq`, or None when memory does not reach back that far."""

@@ -117,7 +117,7 @@ def window(from_: datetime | None, to: datetime | None, now: datetime) -> tuple[
     "/response-times/{service_id:str}",
     summary="Response times and percentiles of a service",
     tags=["status"],
-    responses=responses(400, 404, 503),
+    responses=responses(400, 404, 429, 503),
     **requires("status:read"),
 )
 async def response_times(

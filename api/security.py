@@ -29,6 +29,7 @@ Role = Literal["viewer", "reporter", "admin"]
 Action = Literal[
     "status:read",
     "session:open",
+    "session:read",
     "session:use",
     "incidents:read",
     "incidents:read-internal",
@@ -70,6 +71,7 @@ class Rule(NamedTuple):
 RULES: Mapping[Action, Rule] = {
     "status:read": Rule(None),
     "session:open": Rule(None),
+    "session:read": Rule("viewer"),
     "session:use": Rule("viewer", people_only=True),
     "incidents:read": Rule(None, personal=True),
     "incidents:read-internal": Rule("viewer"),

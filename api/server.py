@@ -38,9 +38,8 @@ MAX_HEAD_BYTES = 64 * 1024
 """Request line and headers; llhttp keeps whatever comes."""
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 """Body, trailers and framing; a body that is too large is answered long before."""
-MAX_MESSAGE_BYTES = 4096
 MAX_FRAGMENTS = 64
-"""Frames of one message: empty ones never reach `MAX_MESSAGE_BYTES`."""
+"""Frames of one message: empty ones never reach the limit of bytes."""
 SOCKET_EXTENSION = "sla_monitor.socket"
 BACKLOG = 2048
 HEADROOM = 1000
@@ -171,7 +170,7 @@ def text_frame(payload: bytes) -> bytes:
     return Frame(Opcode.TEXT, payload).serialize(mask=False)
 
 
-def configure(app: Any, *, host: str, port: int, socket_limit: int) -> Config:
+def configure(app: Any, *, host: str, port: int, socket_limit: int, socket_max_message: int) -> Config:
     """No proxy headers are trusted, nothing of a request's line is logged, everything is bounded."""
     return Config(
         app,
@@ -180,7 +179,7 @@ def configure(app: Any, *, host: str, port: int, socket_limit: int) -> Config:
         loop="uvloop",
         http=HttpProtocol,
         ws=Socket,
-        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_max_size=socket_max_message,
         ws_ping_interval=20.0,
         ws_ping_timeout=20.0,
         ws_per_message_deflate=False,
@@ -232,11 +231,18 @@ class _Server(Server):
 
 
 async def run(
-    app: Any, host: str, port: int, socket_limit: int, running: Callable[[], AbstractAsyncContextManager[None]]
+    app: Any,
+    running: Callable[[], AbstractAsyncContextManager[None]],
+    *,
+    host: str,
+    port: int,
+    socket_limit: int,
+    socket_max_message: int,
 ) -> None:
     """Serves `app`, with `running` around it, until a signal or a cancellation; then connections have `SHUTDOWN_S`."""
     listening = listen(host, port)
-    server = _Server(configure(app, host=host, port=port, socket_limit=socket_limit))
+    limits = {"socket_limit": socket_limit, "socket_max_message": socket_max_message}
+    server = _Server(configure(app, host=host, port=port, **limits))
     with contextlib.closing(listening):
         async with running(), anyio.create_task_group() as tasks:
             await tasks.start(_stop_on_signal, server)

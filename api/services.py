@@ -70,7 +70,7 @@ class StoredService(Service, kw_only=True):
     ["/services", "/system/services"],
     summary="The services",
     tags=["services"],
-    responses=responses(400, 401, 403, 503),
+    responses=responses(400, 401, 403, 429, 503),
     **requires("services:list"),
 )
 async def list_services(

@@ -33,12 +33,33 @@ class ServiceStatus(msgspec.Struct, rename="camel"):
     uptime_data: Annotated[list[DayStatus], msgspec.Meta(min_length=DAYS, max_length=DAYS)]
 
 
+class PlannedMaintenance(msgspec.Struct, rename="camel"):
+    """Maintenance that runs or begins within a week; a recurring one is there each time that it does."""
+
+    id: str
+    title: str
+    description: str | None
+    starts_at: str
+    ends_at: str
+    affected_services: list[str]
+
+
 class SystemStatus(msgspec.Struct, rename="camel"):
     """Everything the status page shows; the last day of `uptimeData` is today in the reporting time zone."""
 
     overall_status: OverallStatus
     last_updated: str
     services: list[ServiceStatus]
+    maintenance: list[PlannedMaintenance]
+
+
+class MaintenanceRow(msgspec.Struct):
+    id: str
+    title: str
+    description: str | None
+    starts_at: datetime
+    ends_at: datetime
+    affected_services: list[str]
 
 
 class StatusRow(msgspec.Struct):
@@ -53,11 +74,13 @@ class StatusRow(msgspec.Struct):
 
 
 def overall(states: list[ServiceState]) -> OverallStatus:
-    """The worst of what is known. Maintenance is planned, so it is no trouble; knowing nothing at all is."""
-    known = {state for state in states if state != "unknown"}
+    """The worst of what is known. What is under maintenance does not count: that is planned, so it is no trouble.
+    Knowing nothing at all of the others is."""
+    judged = [state for state in states if state != "maintenance"]
+    known = {state for state in judged if state != "unknown"}
     if "outage" in known:
         return "outage"
-    if "degraded" in known or (states and not known):
+    if "degraded" in known or (judged and not known):
         return "degraded"
     return "operational"
 
@@ -80,18 +103,25 @@ def iso(moment: datetime) -> str:
     ["/system-status", "/system/status"],
     summary="Every public service, now and over 90 days",
     tags=["status"],
-    responses=responses(503),
+    responses=responses(429, 503),
     **requires("status:read"),
 )
 async def system_status(state: State) -> SystemStatus:
     """`lastUpdated` is the time of the newest check; before the first one, when this process started."""
     rows = await database.rows(state.pool, "status/system_status", StatusRow)
+    planned = await database.rows(state.pool, "status/maintenance", MaintenanceRow)
     return SystemStatus(
         overall_status=overall([row.status for row in rows]),
         last_updated=iso(max((row.checked_at for row in rows if row.checked_at), default=state.started_at)),
         services=[
             ServiceStatus(row.id, row.name, row.status, row.uptime, day_statuses(row.known, row.degraded, row.failed))
             for row in rows
+        ],
+        maintenance=[
+            PlannedMaintenance(
+                row.id, row.title, row.description, iso(row.starts_at), iso(row.ends_at), row.affected_services
+            )
+            for row in planned
         ],
     )
 

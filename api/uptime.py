@@ -26,7 +26,8 @@ Cell = Literal["o", "po", "mo", "nd", "e"]
 
 
 class Day(msgspec.Struct, rename="camel"):
-    """One real day; `incidents` are the outages that touch it."""
+    """One real day; `incidents` counts the public ones that were open on it and affect the service, or any of them for all
+    systems."""
 
     date: date
     status: Cell
@@ -92,7 +93,7 @@ async def public_service(pool: Pool, service_id: str) -> ServiceName:
     "/uptime/{service_id:str}",
     summary="The uptime calendar of a service",
     tags=["status"],
-    responses=responses(400, 404, 503),
+    responses=responses(400, 404, 429, 503),
     **requires("status:read"),
 )
 async def uptime(

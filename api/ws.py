@@ -1,208 +1,182 @@
 """`/ws`: the live feed as a plain WebSocket, frames of `{"event", "data", "seq"}`.
 
 A client says `{"event": "join-room", "data": {"room": "system-status"}}` (or `"room"` beside `"event"`) and is
-answered `joined`; `leave-room` is answered `left`. What cannot be understood is answered `error`, the connection stays;
-more than a burst of `BURST` messages, one that is too large, or a bad `since` ends it (1008, 1009, 1008).
+answered `joined`; `leave-room` is answered `left`, `incident-editing` `editing`, `auto-save` `saved`, and
+`incident-comment` `commented` (api/live.py). What cannot be done is answered `error` and the connection stays; more
+than a burst of messages, one that is too large, or a bad `since` ends it (1008, 1009, 1008).
+
+`{"event": "auth", "data": {"token": …}}` says who it is and is answered `authenticated`; a bad token ends the
+connection (4401). With `/ws?auth` that is the first message, and nothing is told before it.
 
 A client that comes back with `/ws?since=SEQ&rooms=system-status,uptime` first gets, in order, what it missed in those
 rooms, then `joined` for each, then what happens; the `seq` of its last frame is always safe to come back with. A room
-joined later by message is replayed from the same SEQ when it is joined. Nothing is lost or told twice. Where the missed
-events are gone, or are more than `MAX_REPLAY`, a `resync` frame says so: ask the REST API again.
+joined later by message is replayed from the same SEQ when it is joined. Nothing is lost or told twice; `&socket=ID`,
+the `id` of its last `hello`, spares it what it did itself. Where the missed events are gone, or are more than
+`MAX_REPLAY`, a `resync` frame says so: ask the REST API again.
 """
 
-from collections.abc import Awaitable, Callable
-from time import monotonic
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 import anyio
-import anyio.lowlevel
 import msgspec
 
-from api.edge import SECURITY, Origins, Receive, Scope, Send, error_messages, header
+from api.access import UNAUTHORIZED, Participant
+from api.edge import SECURITY, Receive, Scope, Send
 from api.errors import ApiError
-from api.hub import EVERYONE, ROOMS, Client, Event, Hub
-from api.metrics import Metrics
-from api.server import SOCKET_EXTENSION, text_frame
-from sql import OperationalError
+from api.hub import PUBLIC_ROOMS, TRY_AGAIN_LATER, Door, frames
+from api.live import MAX_ROOMS, Allowance, Live
+from api.server import SOCKET_EXTENSION
 
-PATH = "/ws"
-BURST = 20
-PER_SECOND = 10
-MAX_REPLAY = 5000
-PATIENCE_S = 5.0
 POLICY_VIOLATION = 1008
 MAX_SEQ = 2**63 - 1
-
-ReadEvents = Callable[[int, int], Awaitable[list[Event] | None]]
-"""`(after, upto)` -> the events between from the database, or None where some are gone or they are too many."""
-
-
-class RoomName(msgspec.Struct):
-    room: Annotated[str, msgspec.Meta(max_length=100)]
+AUTH_DEADLINE_S = 10.0
 
 
 class ClientMessage(msgspec.Struct):
     """What a client may say; the room inside `data`, as Socket.IO clients are used to, or beside `event`."""
 
     event: Annotated[str, msgspec.Meta(max_length=100)]
-    data: RoomName | None = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
     room: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+
+
+class _Credentials(msgspec.Struct):
+    token: str
 
 
 _decode = msgspec.json.Decoder(ClientMessage).decode
 
 
-def frame(event: str, data: object, seq: int) -> bytes:
-    """One encoded frame."""
-    return text_frame(msgspec.json.encode({"event": event, "data": data, "seq": seq}))
+class WebSocketDoor:
+    """The ASGI application of `/ws`."""
 
+    def __init__(self, live: Live) -> None:
+        self._live = live
 
-class Sockets:
-    """The ASGI application of all WebSockets."""
-
-    def __init__(self, hub: Hub, read: ReadEvents, origins: Origins, metrics: Metrics, limit: int) -> None:
-        self._hub = hub
-        self._read = read
-        self._origins = origins
-        self._metrics = metrics
-        self._limit = limit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()  # websocket.connect
-        if (refusal := self._refusal(scope)) is not None:
-            self._metrics.sockets_refused.labels(str(refusal.status)).inc()
-            start, body = error_messages(refusal, SECURITY)
-            await send(start | {"type": "websocket.http.response.start"})
-            await send(body | {"type": "websocket.http.response.body"})
-            return
-        client = self._hub.connect(scope["extensions"][SOCKET_EXTENSION])
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, address: str) -> None:
+        client = self._live.hub.connect(scope["extensions"][SOCKET_EXTENSION], Door.WS)
+        participant = Participant(client, address)
         try:
             await send({"type": "websocket.accept", "subprotocol": None, "headers": SECURITY})
-            await _Conversation(client, self._hub, self._read, scope["query_string"]).run(receive)
+            await _Conversation(participant, self._live, receive).run(scope["query_string"])
         finally:
-            self._hub.disconnect(client)
-
-    def _refusal(self, scope: Scope) -> ApiError | None:
-        if scope["path"].rstrip("/") != PATH:
-            return ApiError(404)
-        if not self._origins.trusts(header(scope, b"origin"), header(scope, b"host")):
-            return ApiError(403, "This page's origin is not among CLIENT_URLS")
-        if len(self._hub) >= self._limit:
-            return ApiError(503, "There are too many sockets at the moment", headers={"Retry-After": "10"})
-        return None
+            self._live.leave(participant)
 
 
 class _Conversation:
     """One client, from its first frame to its last."""
 
-    def __init__(self, client: Client, hub: Hub, read: ReadEvents, query: bytes) -> None:
-        self._client = client
-        self._hub = hub
-        self._read = read
-        self._query = query
-        self._since: int | None = None
-        self._replayed: set[str | None] = set()
-        self._tokens = float(BURST)
-        self._counted_at = monotonic()
+    def __init__(self, participant: Participant, live: Live, receive: Receive) -> None:
+        self._participant = participant
+        self._client = participant.client
+        self._live = live
+        self._receive = receive
+        self._allowance = Allowance()
 
-    async def run(self, receive: Receive) -> None:
+    async def run(self, query: bytes) -> None:
+        asked = parse_qs(query.decode("latin-1"), keep_blank_values=True)
         try:
-            rooms = self._greet()
+            rooms = self._greet(asked)
         except ValueError as error:
             self._client.dismiss(POLICY_VIOLATION, str(error))
             return
-        await self._join(rooms)
-        while not self._client.dismissed:
-            message: Any = await receive()
-            if message["type"] != "websocket.receive":
-                return
-            if not self._allowed():
-                self._client.dismiss(POLICY_VIOLATION, "too many messages")
-                return
-            await self._hear(message.get("text") or message.get("bytes") or b"")
+        if "auth" in asked and not await self._introduced():
+            return
+        await self._enter(rooms)
+        while (text := await self._next()) is not None:
+            await self._hear(text)
 
-    def _greet(self) -> list[str]:
-        """Reads `?since=` and `?rooms=`; says hello. A value that cannot be meant raises ValueError."""
-        asked = parse_qs(self._query.decode("latin-1"), keep_blank_values=True)
+    def _greet(self, asked: dict[str, list[str]]) -> list[str]:
+        """Reads `?since=`, `?socket=` and `?rooms=`; says hello. A value that cannot be meant raises ValueError."""
         since = asked.get("since", [None])[-1]
         rooms = [room for text in asked.get("rooms", []) for room in text.split(",") if room]
         if since is not None:
             if not (since.isascii() and since.isdigit() and len(since) <= 19 and int(since) <= MAX_SEQ):
                 raise ValueError("since must be the seq of a frame")
-            self._since = int(since)
-        if unknown := [room for room in rooms if room not in ROOMS]:
+            self._participant.since = int(since)
+            self._participant.former = asked.get("socket", [None])[-1]
+        if unknown := [room for room in rooms if room not in PUBLIC_ROOMS and not room.startswith("incident-")]:
             raise ValueError(f"unknown room {unknown[0][:50]!r}")
-        seq = self._hub.seq if self._since is None else self._since
-        self._client.offer(frame("hello", {"rooms": sorted(ROOMS)}, seq))
-        return list(dict.fromkeys(rooms))
+        if len(rooms) > MAX_ROOMS:
+            raise ValueError(f"at most {MAX_ROOMS} rooms")
+        self._tell("hello", {"rooms": sorted(PUBLIC_ROOMS), "id": self._client.id}, self._participant.since)
+        return rooms
+
+    async def _introduced(self) -> bool:
+        """Waits for the `auth` that `?auth` promised; False where the connection has ended instead."""
+        with anyio.move_on_after(AUTH_DEADLINE_S) as deadline:
+            text = await self._next()
+        if deadline.cancelled_caught:
+            self._client.dismiss(UNAUTHORIZED, "auth did not come")
+        elif text is not None:
+            message = self._understood(text)
+            if message is None or message.event != "auth":
+                self._client.dismiss(UNAUTHORIZED, "auth must come first")
+            else:
+                await self._authenticate(message.data)
+        return self._participant.principal is not None and not self._client.dismissed
+
+    async def _enter(self, rooms: list[str]) -> None:
+        for room, refusal in await self._live.enter(self._participant, rooms):
+            if refusal is None:
+                self._tell("joined", {"room": room})
+            else:
+                self._tell("error", refusal.body)
+
+    async def _next(self) -> str | bytes | None:
+        """The next message, or None where there will be none."""
+        if self._client.dismissed:
+            return None
+        message: Any = await self._receive()
+        if message["type"] != "websocket.receive" or self._client.dismissed:
+            return None
+        if not self._allowance.take():
+            self._client.dismiss(POLICY_VIOLATION, "too many messages")
+            return None
+        said: str | bytes = message.get("text") or message.get("bytes") or b""
+        return said
 
     async def _hear(self, text: str | bytes) -> None:
+        if (message := self._understood(text)) is None:
+            return
+        if message.event == "auth":
+            await self._authenticate(message.data)
+            await self._enter([])
+            return
+        data = message.data
+        if message.room is not None:
+            data = msgspec.Raw(msgspec.json.encode({"room": message.room}))
         try:
-            message = _decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._error("send {event, data: {room}} as JSON")
-            return
-        room = message.data.room if message.data is not None else message.room
-        if message.event not in ("join-room", "leave-room"):
-            self._error("unknown event; there are join-room and leave-room")
-        elif room is None or room not in ROOMS:
-            self._error("unknown room; there are " + ", ".join(sorted(ROOMS)))
-        elif message.event == "join-room":
-            await self._join([room])
+            answer = await self._live.hear(self._participant, message.event, data)
+        except ApiError as refusal:
+            self._tell("error", refusal.body)
         else:
-            self._hub.leave(self._client, room)
-            self._client.offer(frame("left", {"room": room}, self._hub.seq))
+            self._tell(answer.event, answer.data)
 
-    async def _join(self, rooms: list[str]) -> None:
-        """Replays what `rooms` missed, then joins them; no await lies between the last look and the joining."""
-        missed = {EVERYONE, *rooms} - self._replayed
-        self._replayed |= missed
-        if self._since is not None and missed:
-            await self._replay(self._since, missed)
-        self._hub.join(self._client, EVERYONE)
-        for room in rooms:
-            self._hub.join(self._client, room)
-            self._client.offer(frame("joined", {"room": room}, self._hub.seq))
+    def _understood(self, text: str | bytes) -> ClientMessage | None:
+        try:
+            return _decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._tell("error", ApiError(400, "send {event, data} as JSON").body)
+            return None
 
-    async def _replay(self, since: int, rooms: set[str | None]) -> None:
-        with anyio.move_on_after(PATIENCE_S):
-            await self._hub.reach(since)  # another process may have told the client what is still on its way to us
-        cursor = since
-        if self._hub.seq < since:
-            self._resync()
-            return
-        while cursor < self._hub.seq and not self._client.dismissed:
-            events = self._hub.remembered_after(cursor)
-            if events is None:
-                try:
-                    events = await self._read(cursor, self._hub.seq)
-                except OperationalError:
-                    events = None
-                if events is None:
-                    self._resync()
-                    return
-            cursor = events[-1].seq if events else self._hub.seq
-            for event in events:
-                if event.room in rooms:
-                    await self._deliver(event.frame)
+    async def _authenticate(self, data: msgspec.Raw) -> None:
+        """Says who it is, or ends the connection."""
+        try:
+            token = msgspec.json.decode(data, type=_Credentials).token
+            principal = await self._live.authenticate(self._participant, token.removeprefix("Bearer "))
+        except (msgspec.DecodeError, RecursionError):
+            self._refuse(ApiError(401, "send {token}"))
+        except ApiError as refusal:
+            self._refuse(refusal)
+        else:
+            user = {"id": principal.user_id, "username": principal.name, "role": principal.role}
+            self._tell("authenticated", {"user": user})
 
-    async def _deliver(self, encoded: bytes) -> None:
-        """Waits for the client, so that a long replay never fills its queue."""
-        while self._client.waiting and not self._client.dismissed:
-            await self._client.socket.writable.wait()
-            await anyio.lowlevel.checkpoint()
-        self._client.offer(encoded)
+    def _refuse(self, refusal: ApiError) -> None:
+        self._tell("error", refusal.body)
+        self._client.dismiss(UNAUTHORIZED if refusal.status == 401 else TRY_AGAIN_LATER, str(refusal))
 
-    def _resync(self) -> None:
-        self._client.offer(frame("resync", {"reason": "what happened since is no longer kept"}, self._hub.seq))
-
-    def _error(self, text: str) -> None:
-        body = ApiError(400, text).body
-        self._client.offer(frame("error", body, self._hub.seq))
-
-    def _allowed(self) -> bool:
-        now = monotonic()
-        self._tokens = min(BURST, self._tokens + (now - self._counted_at) * PER_SECOND) - 1
-        self._counted_at = now
-        return self._tokens >= 0
+    def _tell(self, event: str, data: object, seq: int | None = None) -> None:
+        self._client.offer(frames(event, data, self._live.hub.seq if seq is None else seq).ws)

@@ -1,4 +1,4 @@
-"""What the database must have done regularly: partitions and retention, rollups of late rows, old events.
+"""What the database must have done regularly: partitions and retention, rollups of late rows, old events and sessions.
 
 Every prober asks; an advisory lock lets one of them do it.
 """
@@ -75,6 +75,8 @@ class Housekeeping:
             ("keep_partitions", lambda on: on.execute(sql.query("housekeeping/keep_partitions"))),
             ("refresh_aggregates", aggregates.refresh),
             ("prune_events", lambda on: on.execute(sql.query("housekeeping/prune_events"), event_retention)),
+            ("prune_sessions", lambda on: on.execute(sql.query("housekeeping/prune_sessions"))),
+            ("prune_idempotency", lambda on: on.execute(sql.query("housekeeping/prune_idempotency"))),
         )
 
     def _failed(self, chore: str, error: Exception) -> None:

@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from sla_monitor.processes import end_with_parent
 from sla_monitor.settings import Settings, SettingsError, StartError
 
 log = logging.getLogger("sla_monitor")
+Command = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, None]]
 
 DEFECT = 70
 """EX_SOFTWARE of sysexits.h: not 1, so that `up` can tell a crash, after which it starts a part again."""
@@ -40,11 +41,17 @@ def _database_url(loaded: Settings) -> str:
 
 async def _api(loaded: Settings, args: argparse.Namespace) -> None:
     from api.app import serve
+    from sla_monitor.first_admin import introduce_first_admin
+    from sla_monitor.processes import need_port
     from sql.migrate import migrate
 
     end_with_parent()
     url = _database_url(loaded)
     await migrate(url, loaded)
+    need_port(
+        "PORT", loaded.api_host, loaded.api_port
+    )  # a password that is shown once should be the last thing to be seen
+    await introduce_first_admin(url)
     await serve(loaded, url)
 
 
@@ -62,6 +69,7 @@ async def _prober(loaded: Settings, args: argparse.Namespace) -> None:
 
 
 async def _migrate(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.first_admin import introduce_first_admin
     from sla_monitor.first_services import register_first_services
     from sql.migrate import migrate
 
@@ -71,6 +79,7 @@ async def _migrate(loaded: Settings, args: argparse.Namespace) -> None:
     for name in migrated.applied:
         print(f"applied {name}")
     print(f"the schema is up to date, on {migrated.engine}")
+    await introduce_first_admin(url)
 
 
 async def _up(loaded: Settings, args: argparse.Namespace) -> None:
@@ -114,7 +123,69 @@ def _arguments() -> argparse.ArgumentParser:
     applying = actions.add_parser("apply", help="declare the services of a file")
     applying.add_argument("file", help="services.toml")
     applying.set_defaults(start=_apply_services)
+    _users_arguments(commands.add_parser("users", help="list the users, add and change them"))
     return parser
+
+
+def _users_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    roles = ("viewer", "reporter", "admin")
+
+    def action(name: str, start: Command, meaning: str, *, of_one: bool = True) -> argparse.ArgumentParser:
+        added = actions.add_parser(name, help=meaning, description=meaning)
+        added.set_defaults(start=start)
+        if of_one:
+            added.add_argument("name", help="the user name; of a user that there is, the e-mail does as well")
+        return added
+
+    action("list", _list_users, "print the users", of_one=False)
+    adding = action("add", _add_user, "add a user; the password is generated and printed")
+    adding.add_argument("email")
+    adding.add_argument("--role", choices=roles, default="viewer")
+    passwd = action("passwd", _set_password, "give a user a new password, generated and printed; ends their sessions")
+    for with_password in (adding, passwd):
+        with_password.add_argument(
+            "--password-stdin", action="store_true", help="read the password from the standard input instead"
+        )
+    action("role", _set_role, "give a user another role").add_argument("role", choices=roles)
+    action("disable", _disable_user, "let a user in no more; ends their sessions")
+    action("enable", _enable_user, "let a user in again")
+
+
+async def _list_users(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.users import list_users
+
+    await list_users(loaded)
+
+
+async def _add_user(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.users import add_user
+
+    await add_user(loaded, args.name, args.email, args.role, read_password=args.password_stdin)
+
+
+async def _set_password(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.users import set_password
+
+    await set_password(loaded, args.name, read_password=args.password_stdin)
+
+
+async def _set_role(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.users import change_user
+
+    await change_user(loaded, args.name, f"is {args.role} now", role=args.role)
+
+
+async def _disable_user(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.users import change_user
+
+    await change_user(loaded, args.name, "is disabled", active=False)
+
+
+async def _enable_user(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.users import change_user
+
+    await change_user(loaded, args.name, "is enabled", active=True)
 
 
 async def _list_services(loaded: Settings, args: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ import ctypes
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -46,6 +47,18 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != int(parent):  # it went before we asked
         sys.exit(0)
+
+
+def need_port(variable: str, host: str, port: int) -> None:
+    """Raises StartError, one line, where the port cannot be had now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError as error:
+            raise StartError(
+                f"{variable}={port} on {host} cannot be had ({error.strerror}): set {variable} to a free port"
+            ) from None
 
 
 async def keep_running(part: str, environment: Mapping[str, str]) -> None:

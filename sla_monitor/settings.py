@@ -173,13 +173,13 @@ def _limit(text: str) -> Limit | None:
     """`100/15m`, `10/m`, `off`."""
     if text.strip().lower() == "off":
         return None
-    times, slash, window = text.partition("/")
+    times, _, window = text.partition("/")
     try:
         limit = Limit(int(times), _duration(window if window.strip()[:1].isdigit() else "1" + window.strip()))
     except ValueError:
         limit = Limit(0, timedelta())
     if (
-        not slash
+        not window.strip()
         or not 1 <= limit.times <= 1_000_000_000
         or not timedelta(seconds=1) <= limit.window <= timedelta(days=1)
     ):

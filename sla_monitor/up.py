@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -15,9 +14,10 @@ from anyio import CancelScope
 from anyio.abc import TaskGroup
 
 from sla_monitor import __version__
+from sla_monitor.first_admin import introduce_first_admin
 from sla_monitor.first_services import own_url, register_first_services
-from sla_monitor.processes import keep_running
-from sla_monitor.settings import Settings, StartError
+from sla_monitor.processes import keep_running, need_port
+from sla_monitor.settings import Settings
 from sql import connect, query
 from sql.local import local_postgresql
 from sql.migrate import migrate
@@ -56,13 +56,14 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
     """
     started = datetime.now(UTC)
     # Before anything is started: else another program on our port would be taken for our own API.
-    _need_port("PORT", settings.api_host, settings.api_port)
-    _need_port("WATCH_SERVER_PORT", settings.prober_host, settings.prober_port)
+    need_port("PORT", settings.api_host, settings.api_port)
+    need_port("WATCH_SERVER_PORT", settings.prober_host, settings.prober_port)
     async with anyio.create_task_group() as group:
         stopped_first = [group.cancel_scope]
         group.start_soon(_cancel_on_signal, stopped_first)
         async with database(settings, group) as (url, place):
             migrated = await migrate(url, settings)
+            await introduce_first_admin(url)
             await prepare(url)
             environment = _environment(settings, url)
             # The prober watches the API too: it starts after it and stops before it, else each start and each stop
@@ -78,17 +79,6 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
                         probing.start_soon(meanwhile, url)
                 serving.cancel_scope.cancel()
             group.cancel_scope.cancel()
-
-
-def _need_port(variable: str, host: str, port: int) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((host, port))
-        except OSError as error:
-            raise StartError(
-                f"{variable}={port} on {host} cannot be had ({error.strerror}): set {variable} to a free port"
-            ) from None
 
 
 async def _probe(settings: Settings, environment: Mapping[str, str]) -> None:

@@ -25,10 +25,13 @@ AGGREGATES = ("checks_15m", "latency_15m", "checks_hourly", "latency_hourly", "c
 VIEWS = (
     "service_status",
     "service_days",
+    "maintenance_periods",
     "watch_server_logs",
     "api_response_times",
     "uptime_records",
     "api_call_logs",
+    "audit_log",
+    "incident_history",
 )
 
 

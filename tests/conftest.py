@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 
+from api import passwords
+from api.passwords import Passwords
 from tests.engines import EngineError, Server, Servers, find_engines
 
 SERVERS = pytest.StashKey[Servers]()
@@ -88,3 +91,11 @@ def databases(request: pytest.FixtureRequest, servers: Servers) -> Iterator[dict
     yield urls
     for name, url in urls.items():
         servers.start(name).drop(url)
+
+
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> Passwords:
+    """Passwords at a cost that nobody should have but tests: for everything that is started after this."""
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "PasswordHasher", lambda: hasher)
+    return Passwords()

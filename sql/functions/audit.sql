@@ -68,6 +68,10 @@ CREATE OR REPLACE TRIGGER audit_entries_stay
     BEFORE UPDATE OR DELETE ON audit_entries
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+CREATE OR REPLACE TRIGGER audit_entries_are_not_emptied
+    BEFORE TRUNCATE ON audit_entries
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 CREATE OR REPLACE TRIGGER services_audited
     AFTER INSERT OR UPDATE OR DELETE ON services
     FOR EACH ROW EXECUTE FUNCTION audit_change('service', 'headers,body', 'updated_at,created_at');

@@ -9,6 +9,8 @@ $$
 DECLARE
     -- Known before the plan is run, so that only the chunks or partitions from here on are looked at.
     earliest CONSTANT timestamptz := (SELECT min(low) FROM unnest(lows) AS low);
+    -- Not now(): who waited for the lock began before those whose work it goes on from, and must not turn it back.
+    moment   CONSTANT timestamptz := clock_timestamp();
 BEGIN
     CREATE TEMP TABLE IF NOT EXISTS timeline (
         service_id    text COLLATE "C" NOT NULL,
@@ -133,10 +135,19 @@ BEGIN
     SELECT * FROM derived_outages
     ON CONFLICT (service_id, started_at) DO NOTHING;
 
-    -- The present is the last moment of the timeline; it began with the first of the equal moments before it.
+    -- The present is the last moment of the timeline; it began with the first of the equal moments before it, or when the last
+    -- maintenance was over. While one runs the state is not for checks to say (see turn_maintenance).
     UPDATE service_states
     SET state = present.state,
-        since = present.since
+        since = greatest(present.since, maintained_until, CASE
+            WHEN service_states.state = 'maintenance'
+                THEN maintenance_ended(present.service_id, service_states.since, moment)
+        END),
+        maintained_until = CASE
+            WHEN service_states.state = 'maintenance'
+                THEN maintenance_ended(present.service_id, service_states.since, moment)
+            ELSE maintained_until
+        END
     FROM (
         SELECT DISTINCT ON (service_id) service_id, state, run,
                min(at) OVER (PARTITION BY service_id, run) AS since
@@ -155,6 +166,7 @@ BEGIN
     WHERE service_states.service_id = present.service_id
       -- Where it began before this timeline does, what is known of its beginning stays.
       AND (service_states.state <> present.state OR (run > 1 AND service_states.since <> present.since))
+      AND CASE WHEN service_states.state = 'maintenance' THEN NOT in_maintenance(present.service_id, moment) ELSE true END
       AND services.enabled;
 END
 $$;

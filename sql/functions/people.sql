@@ -9,23 +9,42 @@ BEGIN
 END
 $$;
 
+-- Row by row: a statement that changes nobody's access, such as the pruning of what has long ended, wakes nobody. Several
+-- notifications of one transaction arrive as one.
 CREATE OR REPLACE TRIGGER users_announced
-    AFTER UPDATE OF username, role, active, password_hash OR DELETE ON users
-    FOR EACH STATEMENT EXECUTE FUNCTION announce_access();
+    AFTER UPDATE ON users
+    FOR EACH ROW WHEN ((OLD.username, OLD.role, OLD.active) IS DISTINCT FROM (NEW.username, NEW.role, NEW.active))
+    EXECUTE FUNCTION announce_access();
+
+CREATE OR REPLACE TRIGGER users_deletion_announced
+    AFTER DELETE ON users
+    FOR EACH ROW EXECUTE FUNCTION announce_access();
 
 CREATE OR REPLACE TRIGGER sessions_announced
-    AFTER UPDATE OF revoked_at OR DELETE ON sessions
-    FOR EACH STATEMENT EXECUTE FUNCTION announce_access();
+    AFTER UPDATE ON sessions
+    FOR EACH ROW WHEN (OLD.revoked_at IS DISTINCT FROM NEW.revoked_at)
+    EXECUTE FUNCTION announce_access();
+
+CREATE OR REPLACE TRIGGER sessions_deletion_announced
+    AFTER DELETE ON sessions
+    FOR EACH ROW WHEN (OLD.revoked_at IS NULL)
+    EXECUTE FUNCTION announce_access();
 
 CREATE OR REPLACE TRIGGER api_tokens_announced
-    AFTER UPDATE OF role, revoked_at, expires_at OR DELETE ON api_tokens
-    FOR EACH STATEMENT EXECUTE FUNCTION announce_access();
+    AFTER UPDATE ON api_tokens
+    FOR EACH ROW WHEN ((OLD.role, OLD.revoked_at, OLD.expires_at) IS DISTINCT FROM (NEW.role, NEW.revoked_at, NEW.expires_at))
+    EXECUTE FUNCTION announce_access();
+
+CREATE OR REPLACE TRIGGER api_tokens_deletion_announced
+    AFTER DELETE ON api_tokens
+    FOR EACH ROW EXECUTE FUNCTION announce_access();
 
 CREATE OR REPLACE TRIGGER users_updated_at
     BEFORE UPDATE ON users
     FOR EACH ROW EXECUTE FUNCTION touch_updated_at();
 
--- A new password or a disabled account ends every session that there is.
+-- A new password or a disabled account ends every session that there is. The same password hashed at another cost, on a
+-- login after the cost was raised, ends none: open_session() announces that hash.
 CREATE OR REPLACE FUNCTION end_sessions() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -37,7 +56,9 @@ $$;
 
 CREATE OR REPLACE TRIGGER users_sessions_end
     AFTER UPDATE ON users
-    FOR EACH ROW WHEN (OLD.password_hash <> NEW.password_hash OR (OLD.active AND NOT NEW.active))
+    FOR EACH ROW WHEN ((OLD.active AND NOT NEW.active)
+                       OR (OLD.password_hash <> NEW.password_hash
+                           AND NEW.password_hash IS DISTINCT FROM current_setting('sla_monitor.same_password', true)))
     EXECUTE FUNCTION end_sessions();
 
 -- Somebody must be left who can administer. One change of this kind at a time: two admins who demote each other at the same
@@ -63,3 +84,97 @@ CREATE OR REPLACE TRIGGER users_last_admin_not_deleted
     BEFORE DELETE ON users
     FOR EACH ROW WHEN (OLD.role = 'admin' AND OLD.active)
     EXECUTE FUNCTION keep_an_admin();
+
+-- What an address is known as: of IPv6 the /64, which is the least that one customer has.
+CREATE OR REPLACE FUNCTION known_as(address inet) RETURNS inet
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN family(address) = 6 THEN network(set_masklen(address, 64)) ELSE address END;
+
+-- One login, whole or not at all. No row comes back where the password that was verified is no longer the one, or the user
+-- was disabled or deleted meanwhile: verifying takes a tenth of a second, and somebody may change that in it. Whoever
+-- disables a user waits for the row that this updates, and then ends this session too.
+CREATE OR REPLACE FUNCTION open_session(session_id uuid, user_id uuid, verified_hash text, same_password_hash text,
+                                        refresh_hash bytea, refresh_lifetime interval, session_lifetime interval,
+                                        address inet, user_agent text) RETURNS SETOF users
+    LANGUAGE plpgsql AS
+$$
+#variable_conflict use_column
+DECLARE
+    person users;
+BEGIN
+    UPDATE users
+    SET last_login_at = now()
+    WHERE id = $2 AND active AND password_hash = verified_hash
+    RETURNING * INTO person;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    IF same_password_hash IS NOT NULL THEN
+        PERFORM set_config('sla_monitor.same_password', same_password_hash, true);
+        UPDATE users SET password_hash = same_password_hash WHERE id = $2;
+    END IF;
+    INSERT INTO sessions (id, user_id, expires_at, address, user_agent)
+    VALUES ($1, $2, now() + session_lifetime, $8, $9);
+    INSERT INTO refresh_tokens (token_hash, session_id, expires_at)
+    VALUES (refresh_hash, $1, now() + refresh_lifetime);
+    IF $8 IS NOT NULL THEN
+        INSERT INTO known_addresses (user_id, address)
+        VALUES ($2, known_as($8))
+        ON CONFLICT (user_id, address) DO UPDATE SET last_login_at = now();
+    END IF;
+    PERFORM audit('login', 'user', $2::text);
+    RETURN NEXT person;
+END
+$$;
+
+-- Spends one refresh token for the next. `outcome` is 'refreshed'; or 'refused', where the session has ended or its user may
+-- not use it; or 'reused': a token that does not stand there unused was stolen, or its successor was, and nobody can tell
+-- which, so the session ends. The lock makes one of two who come at the same time the second.
+CREATE OR REPLACE FUNCTION refresh_session(session_id uuid, user_id uuid, spent_hash bytea, fresh_hash bytea,
+                                           refresh_lifetime interval, session_lifetime interval,
+                                           OUT outcome text, OUT username text, OUT email text, OUT role text)
+    LANGUAGE plpgsql AS
+$$
+#variable_conflict use_column
+BEGIN
+    outcome := 'refused';
+    SELECT users.username, users.email, users.role
+    INTO username, email, role
+    FROM sessions
+    JOIN users ON users.id = sessions.user_id
+    WHERE sessions.id = $1
+      AND users.id = $2
+      AND sessions.revoked_at IS NULL
+      AND sessions.expires_at > now()
+      AND users.active
+    FOR NO KEY UPDATE OF sessions;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    UPDATE refresh_tokens SET used_at = now() WHERE token_hash = spent_hash AND session_id = $1 AND used_at IS NULL;
+    IF FOUND THEN
+        INSERT INTO refresh_tokens (token_hash, session_id, expires_at) VALUES (fresh_hash, $1, now() + refresh_lifetime);
+        UPDATE sessions SET expires_at = now() + session_lifetime WHERE id = $1;
+        outcome := 'refreshed';
+    ELSE
+        UPDATE sessions SET revoked_at = now() WHERE id = $1;
+        PERFORM audit('refresh-reused', 'user', $2::text, after => jsonb_build_object('session', $1));
+        outcome := 'reused';
+    END IF;
+END
+$$;
+
+-- The first user of an installation, an admin; true to the one who made it. Of several processes that start together the
+-- others wait for the lock, and then see that there is somebody.
+CREATE OR REPLACE FUNCTION create_first_admin(username text, email text, password_hash text) RETURNS boolean
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('sla-monitor admins', 0));
+    IF EXISTS (SELECT FROM users) THEN
+        RETURN false;
+    END IF;
+    INSERT INTO users (username, email, password_hash, role) VALUES ($1, $2, $3, 'admin');
+    RETURN true;
+END
+$$;

@@ -41,10 +41,12 @@ CREATE TABLE refresh_tokens (
     token_hash bytea       PRIMARY KEY,
     session_id uuid        NOT NULL REFERENCES sessions ON DELETE CASCADE,
     issued_at  timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL,
     used_at    timestamptz
 );
 
 CREATE INDEX refresh_tokens_session_id ON refresh_tokens (session_id);
+CREATE INDEX refresh_tokens_expires_at ON refresh_tokens (expires_at);
 
 COMMENT ON COLUMN refresh_tokens.token_hash IS 'SHA-256: the tokens hold 128 random bits, so a slow hash would add nothing';
 
@@ -64,13 +66,16 @@ CREATE TABLE api_tokens (
 
 CREATE UNIQUE INDEX api_tokens_name_taken ON api_tokens (owner_id, name) WHERE revoked_at IS NULL;
 
--- Where somebody has logged in from: these addresses are let through while strangers try passwords on that account.
+-- Where somebody has logged in from: these addresses are let through while strangers try passwords on that account. Of IPv6
+-- the network (see known_as): a household has 2^64 addresses and changes them daily.
 CREATE TABLE known_addresses (
     user_id       uuid        NOT NULL REFERENCES users ON DELETE CASCADE,
     address       inet        NOT NULL,
     last_login_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (user_id, address)
 );
+
+CREATE INDEX known_addresses_last_login_at ON known_addresses (last_login_at);
 
 -- What no one should see: the key that tokens are signed with, where JWT_SECRET is not given.
 CREATE TABLE secrets (

@@ -6,10 +6,11 @@ from typing import Any
 import anyio
 import psycopg
 
-from api.answers import MAX_ENTRIES, Answers, Cacheable, Change
-from api.edge import Origins
+from api.answers import MAX_ENTRIES, Admit, Answers, Cacheable, Change
+from api.edge import Headers, Origins
 from api.metrics import Metrics
-from tests.api.conftest import Api, Check, add_service, now, record, running_api, until
+from sql import OperationalError
+from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone, until
 from tests.api.relay import relay_before
 
 Db = psycopg.AsyncConnection[Any]
@@ -49,8 +50,12 @@ async def ask(app: Any, path: str = "/a", query: bytes = b"", **headers: str) ->
     return told[0]["status"], {name.decode(): value.decode() for name, value in told[0]["headers"]}, told[1]["body"]
 
 
-def cache(app: Any, *routes: Cacheable) -> Answers:
-    return Answers(app, routes or [Cacheable("/a", EVERY_CHANGE, frozenset({"x", "y"}))], Origins(()), Metrics())
+async def admit_all(scope: Any, send: Any) -> Headers:
+    return []
+
+
+def cache(app: Any, *routes: Cacheable, admit: Admit = admit_all) -> Answers:
+    return Answers(app, routes or [Cacheable("/a", EVERY_CHANGE, frozenset({"x", "y"}))], Origins(()), Metrics(), admit)
 
 
 async def test_what_is_asked_at_once_is_computed_once() -> None:
@@ -110,6 +115,75 @@ async def test_who_is_cancelled_leaves_the_work_to_the_next() -> None:
             impatient.cancel_scope.cancel()
         slow.go.set()
     assert got == [b"first"]
+
+
+async def test_each_is_counted_but_one_computes_however_long_counting_takes() -> None:
+    slow = Slow()
+    counted = anyio.Event()
+
+    async def admit(scope: Any, send: Any) -> Headers:
+        if scope["headers"]:
+            await counted.wait()
+        return [(b"ratelimit-remaining", b"7")]
+
+    answers = cache(slow, admit=admit)
+    told: list[dict[str, str]] = []
+
+    async def counted_late() -> None:
+        told.append((await ask(answers, late="yes"))[1])
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(counted_late)
+        await anyio.wait_all_tasks_blocked()
+        told.append((await ask(answers))[1])
+        counted.set()
+    assert slow.asked == 1
+    assert [(headers["x-cache"], headers["ratelimit-remaining"]) for headers in told] == [("MISS", "7"), ("MISS", "7")]
+    assert "ratelimit-remaining" not in (await ask(answers))[1]
+
+
+async def test_who_may_not_ask_is_refused_alone() -> None:
+    slow = Slow()
+    slow.go = anyio.Event()
+
+    async def admit(scope: Any, send: Any) -> Headers | None:
+        if not scope["headers"]:
+            return []
+        await send({"type": "http.response.start", "status": 429, "headers": []})
+        await send({"type": "http.response.body", "body": b"too many"})
+        return None
+
+    answers = cache(slow, admit=admit)
+    statuses: list[int] = []
+
+    async def one(refused: bool = False) -> None:
+        statuses.append((await (ask(answers, refused="yes") if refused else ask(answers)))[0])
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one)
+        await anyio.wait_all_tasks_blocked()
+        await one(refused=True)
+        slow.go.set()
+    assert (statuses, slow.asked) == ([429, 200], 1)
+    assert (await ask(answers, refused="yes"))[0] == 200  # from memory, which nobody counts
+
+
+async def test_where_nothing_can_be_counted_the_last_snapshot_is_given_at_once() -> None:
+    slow = Slow()
+    away = False
+
+    async def admit(scope: Any, send: Any) -> Headers:
+        if away:
+            raise OperationalError
+        return []
+
+    answers = cache(slow, admit=admit)
+    await ask(answers)
+    answers.forget()
+    away = True
+    assert (await ask(answers))[1]["x-cache"] == "STALE"
+    assert slow.asked == 1
+    assert (await ask(answers, query=b"x=1"))[1]["x-cache"] == "MISS"
 
 
 async def test_only_what_a_route_reads_makes_another_answer() -> None:
@@ -232,10 +306,11 @@ async def test_the_last_snapshot_is_served_while_the_database_is_away(database: 
 
 async def test_killed_connections_cost_nobody_an_answer(api: Api, db: Db) -> None:
     await add_service(db, "shop")
+    headers = (await someone(db, "admin")).headers
     for _ in range(3):
         await db.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        assert (await api.http.get("/api/services?details=true")).status_code == 200
-        assert (await api.http.patch("/api/services/shop", json={"name": "X"})).status_code == 200
+        assert (await api.http.get("/api/services?details=true", headers=headers)).status_code == 200
+        assert (await api.http.patch("/api/services/shop", json={"name": "X"}, headers=headers)).status_code == 200

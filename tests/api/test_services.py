@@ -6,13 +6,15 @@ from typing import Any
 
 import msgspec
 import psycopg
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg.types.json import Jsonb
 
 from api.errors import FieldProblem
 from api.service_fields import NewService, Service, complete, problems
 from sla_monitor.settings import Settings
-from tests.api.conftest import Api
+from tests.api.conftest import Api, add_service, someone, until
 
 Db = psycopg.AsyncConnection[Any]
 SHOP = {"id": "shop", "name": "Shop", "endpointUrl": "https://shop.example/health"}
@@ -137,6 +139,13 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"demo": True}, "demo"),
     ({"role": "admin"}, "role"),
 ]
+
+
+@pytest.fixture
+async def api(api: Api, db: Db) -> Api:
+    """Where a test says nothing else, an admin asks."""
+    api.http.headers.update((await someone(db, "admin")).headers)
+    return api
 
 
 async def stored(db: Db) -> int:
@@ -283,3 +292,37 @@ async def test_random_services_pass_or_are_refused_but_never_break(api: Api) -> 
         body: dict[str, Any] = SHOP | {chance.choice(list(DEFAULTS)): word, "endpointUrl": "http://a.example/" + word}
         answer = await api.http.post("/api/services", json=body)
         assert answer.status_code in (201, 400, 409), (body, answer.text)
+
+
+WRITES = [("POST", "/api/services"), ("PATCH", "/api/services/shop"), ("DELETE", "/api/services/shop")]
+DETAILS = [("GET", "/api/services/shop"), ("GET", "/api/services?details=true"), ("GET", "/api/services/no-such-one")]
+
+
+@pytest.mark.parametrize(("role", "status"), [(None, 401), ("viewer", 403), ("reporter", 403)])
+async def test_only_admins_see_the_details_of_services_or_change_them(
+    api: Api, db: Db, role: str | None, status: int
+) -> None:
+    await add_service(db, "shop", headers=Jsonb({"Authorization": "Bearer hidden"}))
+    api.http.headers.pop("Authorization")
+    headers = (await someone(db, role)).headers if role else {}
+    for method, path in [*WRITES, *DETAILS]:
+        body = {"name": "Theirs"} if method == "PATCH" else SHOP if method == "POST" else None
+        answer = await api.http.request(method, path, json=body, headers=headers)
+        assert answer.status_code == status, (method, path, answer.text)
+        assert answer.json()["code"] == ("UNAUTHORIZED" if status == 401 else "FORBIDDEN")
+        assert "hidden" not in answer.text
+    assert (await api.get("/api/services", headers=headers))["services"][1:] == [{"id": "shop", "name": "Shop"}]
+
+
+async def test_the_list_for_everybody_is_kept_whoever_asks(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    viewer = await someone(db, "viewer")
+    path = "/api/services"
+
+    async def kept() -> bool:
+        return (await api.http.get(path)).headers["x-cache"] == "HIT"
+
+    await until(kept)
+    for headers in ({}, viewer.headers, {"Authorization": "Bearer nonsense"}):
+        answer = await api.http.get(path, headers=headers)
+        assert (answer.status_code, answer.headers["x-cache"]) == (200, "HIT")

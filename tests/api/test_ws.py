@@ -1,8 +1,10 @@
 """The WebSocket: rooms, coming back, and everything a client may do wrong."""
 
 import contextlib
+import ipaddress
 import resource
 import socket as sockets
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,11 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.api.conftest import Api, add_service, running_api, until
+from api import ws
+from sla_monitor.settings import Limit
+from tests.api.conftest import Api, add_service, running_api, someone, until
+from tests.api.doors import incident, speaker
+from tests.api.relay import relay_before
 from tests.api.test_feed import STATES, frame, joined, set_state
 
 Db = psycopg.AsyncConnection[Any]
@@ -38,7 +44,7 @@ async def test_rooms_are_joined_and_left(api: Api, db: Db) -> None:
     async with connect(api.ws_url) as socket:
         hello = await frame(socket)
         assert set(hello) == {"event", "data", "seq"}
-        assert hello["data"] == {"rooms": ["system-status", "uptime"]}
+        assert hello["data"] == {"rooms": ["system-status", "uptime"], "id": hello["data"]["id"]}
         answer = await say(socket, event="join-room", data={"room": "system-status"})
         assert (answer["event"], answer["data"]) == ("joined", {"room": "system-status"})
         await set_state(db, "shop", "outage")
@@ -59,6 +65,8 @@ async def test_what_cannot_be_understood_is_answered_and_the_connection_stays(ap
         '{"event": 5}',
         '{"event": "join-room"}',
         '{"event": "join-room", "room": "incident-5"}',
+        '{"event": "join-room", "room": "staff"}',
+        '{"event": "leave-room", "room": "anonymous"}',
         '{"event": "join-room", "data": {"room": "constructor"}}',
         '{"event": "publish", "room": "uptime"}',
         b"\xff\xfe\x00",
@@ -76,13 +84,21 @@ async def test_what_cannot_be_understood_is_answered_and_the_connection_stays(ap
 
 async def test_too_much_ends_the_connection(api: Api) -> None:
     async with connect(api.ws_url) as socket:
-        await socket.send("x" * 5000)
+        await socket.send("x" * 70_000)
         assert await close_code(socket) == 1009
     async with connect(api.ws_url) as socket:
         for _ in range(40):
             await socket.send('{"event": "join-room", "room": "uptime"}')
         assert await close_code(socket) == 1008
-    for query in ("?since=x", "?since=-1", "?since=", "?since=1e3", "?since=" + "9" * 400, "?rooms=nope"):
+    for query in (
+        "?since=x",
+        "?since=-1",
+        "?since=",
+        "?since=1e3",
+        "?since=" + "9" * 400,
+        "?rooms=nope",
+        "?rooms=" + "uptime," * 51,
+    ):
         async with connect(api.ws_url + query) as socket:
             assert await close_code(socket) == 1008, query
 
@@ -161,7 +177,8 @@ async def test_who_comes_back_gets_what_was_missed_and_nothing_twice(api: Api, d
     for state in STATES[1:4]:
         await set_state(db, "shop", state)
     async with connect(f"{api.ws_url}?since={seen}&rooms=system-status") as socket:
-        assert (await frame(socket)) == {"event": "hello", "data": {"rooms": ["system-status", "uptime"]}, "seq": seen}
+        hello = await frame(socket)
+        assert (hello["event"], hello["seq"]) == ("hello", seen)
         await set_state(db, "shop", STATES[4])
         heard = [await frame(socket) for _ in range(5)]
         events = [event for event in heard if event["event"] == "status-update"]
@@ -196,6 +213,92 @@ async def test_missed_events_are_read_from_the_database_after_a_restart(database
         assert (await frame(socket)) == {"event": "joined", "data": {"room": "system-status"}, "seq": first[1]}
 
 
+async def test_with_auth_promised_nothing_is_told_before_it(api: Api, db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann, number = await someone(db, "viewer"), await incident(db)
+    seen = await last_seq(db)
+    await db.execute("SELECT append_event('internal', 'staff', '{}'), append_event('outside', 'anonymous', '{}')")
+    await db.execute("SELECT append_event('said', 'incident-' || %s, '{}')", [number])
+    await db.execute("SELECT append_event('for-all', NULL, '{}')")
+    rooms = f"uptime,incident-{number},incident-INC-2026-9999"
+    async with connect(f"{api.ws_url}?auth&since={seen}&rooms={rooms}") as socket:
+        assert (await frame(socket))["event"] == "hello"
+        answer = await say(socket, event="auth", data={"token": ann.token})
+        user = {"id": str(ann.user_id), "username": ann.username, "role": "viewer"}
+        assert (answer["event"], answer["data"]) == ("authenticated", {"user": user})
+        assert [(await frame(socket))["event"] for _ in range(3)] == ["internal", "said", "for-all"]
+        assert [(await frame(socket))["event"] for _ in range(3)] == ["joined", "joined", "error"]
+    monkeypatch.setattr(ws, "AUTH_DEADLINE_S", 0.2)
+    async with connect(f"{api.ws_url}?auth") as socket:
+        assert await close_code(socket) == 4401
+    for first in ('{"event": "join-room", "room": "uptime"}', "x", '{"event": "auth"}', '{"event": "auth", "data": 5}'):
+        async with connect(f"{api.ws_url}?auth&since={seen}") as socket:
+            assert (await frame(socket))["event"] == "hello"
+            await socket.send(first)
+            assert await close_code(socket) == 4401
+
+
+async def last_seq(db: Db) -> int:
+    row = await (await db.execute("SELECT coalesce(max(seq), 0) FROM events")).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def test_who_logs_in_later_hears_as_somebody_from_then_on(api: Api, db: Db) -> None:
+    ann = await someone(db, "viewer")
+    async with connect(api.ws_url) as socket:
+        await frame(socket)
+        assert (await say(socket, event="auth", data={"token": "Bearer " + ann.token}))["event"] == "authenticated"
+        await db.execute("SELECT append_event('outside', 'anonymous', '{}'), append_event('internal', 'staff', '{}')")
+        assert (await frame(socket))["event"] == "internal"
+        assert (await say(socket, event="auth", data={"token": "x"}))["data"]["code"] == "UNAUTHORIZED"
+        assert await close_code(socket) == 4401
+
+
+async def test_a_token_in_the_url_is_nothing(api: Api, db: Db) -> None:
+    ann, number = await someone(db, "admin"), await incident(db)
+    async with speaker(api, "ws", query=f"token={ann.token}&access_token={ann.token}") as client:
+        assert (await client.say("join-room", room=f"incident-{number}"))["code"] == "UNAUTHORIZED"
+
+
+async def test_who_comes_back_is_not_told_what_it_did_itself(api: Api, db: Db) -> None:
+    ann, number = await someone(db, "reporter"), await incident(db)
+    async with speaker(api, "ws", ann.token) as client, speaker(api, "ws", ann.token) as other:
+        seen = client.seq
+        for socket in (client, other):
+            assert (await socket.say("auto-save", incidentId=number, data={"by": socket.id}))["ok"]
+        # Joined later, replayed then: what it sent before it was in the room is its own too.
+        query = f"since={seen}&socket={client.id}&rooms=incident-{number}"
+        async with speaker(api, "ws", ann.token, query) as again:
+            assert (await again.hear())[1]["data"] == {"by": other.id}
+            assert await again.answer() == {"ok": True, "room": f"incident-{number}"}
+
+
+async def test_an_address_is_that_of_the_client_behind_a_trusted_proxy(database: str) -> None:
+    loopback = (ipaddress.ip_network("127.0.0.0/8"),)
+    for trusted, admitted in ((loopback, True), ((), False)):
+        async with (
+            running_api(database, sockets_per_address=1, trusted_proxies=trusted) as api,
+            connect(api.ws_url, additional_headers={"X-Forwarded-For": "198.51.100.1"}),
+        ):
+            try:
+                async with connect(api.ws_url, additional_headers={"X-Forwarded-For": "198.51.100.2"}):
+                    assert admitted
+            except InvalidStatus as refused:
+                assert not admitted
+                assert refused.response.status_code == 429
+
+
+async def test_while_the_database_is_away_sockets_are_admitted(database: str) -> None:
+    limit = Limit(1, timedelta(minutes=1))
+    async with relay_before(database) as relay, running_api(relay.url, rate_limit_sockets=limit) as api:
+        relay.cut()
+        async with connect(api.ws_url) as socket:
+            await frame(socket)
+            answer = await say(socket, event="auth", data={"token": "slam_x"})
+            assert (answer["event"], answer["data"]["code"]) == ("error", "SERVER_ERROR")
+            assert await close_code(socket) == 1013
+
+
 async def test_what_is_no_longer_kept_is_a_resync(database: str, api: Api, db: Db) -> None:
     await add_service(db, "shop")
     async with joined(api) as socket:
@@ -222,7 +325,7 @@ async def test_a_client_that_stops_reading_costs_the_others_nothing(database: st
         try:
 
             async def two_sockets() -> bool:
-                return "sla_monitor_sockets 2.0" in (await api.http.get("/metrics")).text
+                return 'sla_monitor_sockets{door="ws"} 2.0' in (await api.http.get("/metrics")).text
 
             await until(two_sockets)
             big = "x" * 100_000
@@ -240,7 +343,7 @@ async def test_a_client_that_stops_reading_costs_the_others_nothing(database: st
                         await frame(quick, 5)
             text = (await api.http.get("/metrics")).text
             assert 'sla_monitor_sockets_refused_total{reason="slow"} 1.0' in text
-            assert "sla_monitor_sockets 1.0" in text
+            assert 'sla_monitor_sockets{door="ws"} 1.0' in text
         finally:
             raw.close()
 

@@ -62,9 +62,10 @@ class Program:
         terminal.unlink(missing_ok=True)
         self._terminal = terminal.open("ab+")
         own = {"SLA_MONITOR_HOME": str(home), "PORT": str(api_port), "WATCH_SERVER_PORT": str(prober_port)}
+        own["RATE_LIMIT_API"] = "off"  # the tests ask again and again until something has happened
         self.process = subprocess.Popen(
             [*COMMAND, word],
-            env=environment(**own, **variables),
+            env=environment(**own | variables),
             stdin=subprocess.DEVNULL,
             stdout=self._terminal,
             stderr=subprocess.STDOUT,
@@ -97,6 +98,15 @@ class Program:
         for part, client in (("api", self.api), ("prober", self.prober)):
             if word in ("up", part):
                 await self.until(lambda client=client: answers(client, "/ready"))  # type: ignore[misc]
+
+    async def log_in(self, shown: str | None = None) -> None:
+        """As the first admin, with the password that was `shown`, here or where the schema was made."""
+        said = shown or self.said
+        password = re.search(r"with the password (\S+)", said)
+        assert password is not None, said
+        answer = await self.api.post("/api/auth/login", json={"username": "admin", "password": password[1]})
+        assert answer.status_code == 200, answer.text
+        self.api.headers["Authorization"] = f"Bearer {answer.json()['accessToken']}"
 
     async def get(self, path: str) -> Any:
         """The JSON of the API's 200."""

@@ -37,6 +37,8 @@ class Database:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._held = AsyncExitStack()
+        self.shown = ""
+        """What was said when the schema was made, the first admin's password in it."""
         self._server: LocalPostgres | None = None
 
     @property
@@ -74,6 +76,7 @@ async def own(home: Path) -> AsyncIterator[Database]:
     try:
         migrated = await anyio.to_thread.run_sync(lambda: command("migrate", DATABASE_URL=database.url))
         assert migrated.returncode == 0, migrated.stderr
+        database.shown = migrated.stdout
         yield database
     finally:
         await database.stop()
@@ -106,6 +109,7 @@ async def test_no_check_is_lost_while_the_database_is_away(home: Path, own: Data
     ):
         local = await programs.enter_async_context(running("prober", home, DATABASE_URL=own.url))
         await api.ready()
+        await api.log_in(own.shown)
         async with listening(api.ws_url) as feed:
             await feed.join("system-status")
             async with serving(good()) as port:
@@ -191,6 +195,7 @@ async def test_who_was_on_an_api_that_is_killed_goes_on_with_another(home: Path,
         running("prober", home, DATABASE_URL=own.url) as prober,
     ):
         await first.ready()
+        await first.log_in(own.shown)
         await second.ready()
         await prober.ready()
         async with serving(good()) as port, listening(first.ws_url) as feed, listening(second.ws_url) as other:

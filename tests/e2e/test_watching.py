@@ -72,6 +72,7 @@ async def watch(shared_home: Path, shared_database: str, certificates: Certifica
         }
         async with running("up", shared_home, **settings) as program:
             await program.ready()
+            await program.log_in()
             watch = Watch(program, shared_database, file, declared)
             for declaration in declarations:
                 if declaration not in declared:
@@ -182,7 +183,7 @@ async def test_the_day_of_a_service_is_the_same_in_the_view_and_in_rest(watch: W
     [month] = calendar["months"]
     today = month["details"][-1]
     assert (today["status"], today["uptime"], month["uptime"]) == (severity, percent, percent)
-    assert today["incidents"] == (severity == "mo")
+    assert today["incidents"] == 0  # an outage is none until somebody writes about it
     assert (today["downtimeSeconds"] > 0) == (severity == "mo")
 
 
@@ -206,7 +207,7 @@ async def test_the_calendar_of_all_systems_is_its_worst_service(watch: Watch) ->
     calendar = await watch.program.get("/api/uptime/all-systems?months=2")
     today = calendar["months"][-1]["details"][-1]
     assert today["status"] == "mo"
-    assert today["incidents"] == len(FAILED)
+    assert today["incidents"] == 0
     assert 0 < float(today["uptime"]) < 100
 
 

@@ -23,7 +23,7 @@ async def test_all_chores_are_done_again_and_again(database: str) -> None:
         group.start_soon(Housekeeping(database, Settings(), metrics).run)
         await reached(metrics, "housekeeping_runs_total", 2)
         group.cancel_scope.cancel()
-    for chore in ("connect", "keep_partitions", "refresh_aggregates", "prune_events"):
+    for chore in ("connect", "keep_partitions", "refresh_aggregates", "prune_events", "prune_sessions"):
         assert value(metrics, "housekeeping_failures_total", chore=chore) == 0
 
 
@@ -55,6 +55,47 @@ async def test_the_last_event_is_kept_however_old(database: str) -> None:
         group.cancel_scope.cancel()
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (1,)
+
+
+async def test_what_can_no_longer_open_anything_is_pruned(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO users (username, email, password_hash) VALUES ('kim', 'kim@example.com', 'none')"
+        )
+        connection.execute(
+            "INSERT INTO sessions (user_id, user_agent, expires_at, revoked_at) "
+            "SELECT id, which, now() + expires * interval '1 hour', now() + revoked * interval '1 hour' "
+            "FROM users, (VALUES ('lives', 9, NULL), ('has just ended', 9, -1), ('ended', 9, -25), "
+            "('expired', -25, NULL)) AS given (which, expires, revoked)"
+        )
+        connection.execute(
+            "INSERT INTO refresh_tokens (token_hash, session_id, expires_at) "
+            "SELECT sha256((id::text || age)::bytea), id, now() - age * interval '1 hour' "
+            "FROM sessions, (VALUES (-1), (25)) AS given (age)"
+        )
+        connection.execute(
+            "INSERT INTO known_addresses (user_id, address, last_login_at) "
+            "SELECT id, address::inet, now() - days * interval '1 day' "
+            "FROM users, (VALUES ('192.0.2.1', 89), ('192.0.2.2', 91)) AS given (address, days)"
+        )
+        connection.execute(
+            "INSERT INTO rate_limits (limit_name, client, count, resets_at) "
+            "VALUES ('api', 'now', 5, now() + '1 minute'), ('api', 'past', 5, now() - '2 minutes'::interval)"
+        )
+    metrics = Metrics()
+    async with anyio.create_task_group() as group:
+        group.start_soon(Housekeeping(database, Settings(), metrics).run)
+        await reached(metrics, "housekeeping_runs_total", 1)
+        group.cancel_scope.cancel()
+    with psycopg.connect(database) as connection:
+        kept = connection.execute("SELECT user_agent FROM sessions ORDER BY 1").fetchall()
+        assert kept == [("has just ended",), ("lives",)]
+        assert connection.execute("SELECT count(*), min(expires_at) > now() FROM refresh_tokens").fetchone() == (
+            2,
+            True,
+        )
+        assert connection.execute("SELECT host(address) FROM known_addresses").fetchall() == [("192.0.2.1",)]
+        assert connection.execute("SELECT client FROM rate_limits").fetchall() == [("now",)]
 
 
 async def test_one_prober_at_a_time_does_it(database: str) -> None:

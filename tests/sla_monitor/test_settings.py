@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, Settings, SettingsError, Terms, load, terms
+from api.settings import shown
+from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, Limit, Settings, SettingsError, Terms, load, terms
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -71,6 +72,21 @@ def test_the_check_interval_is_a_cron_line_or_a_duration(text: str, seconds: int
         ("CHECK_RETENTION", "7d", "at least 8d"),
         ("CHECK_RETENTION", "9" * 30 + "d", "a duration that a clock can count"),
         ("CHECK_COMPRESS_AFTER", "500d", "shorter than CHECK_RETENTION"),
+        ("TRUSTED_PROXIES", "proxy.example", "networks in CIDR notation"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "networks in CIDR notation"),
+        ("JWT_EXPIRES_IN", "30s", "between 1m and 365d"),
+        ("JWT_EXPIRES_IN", "never", "a duration"),
+        ("REFRESH_EXPIRES_IN", "366d", "between 1m and 365d"),
+        ("RATE_LIMIT_API", "100", "a limit such as 100/15m"),
+        ("RATE_LIMIT_API", "0/15m", "a limit such as 100/15m"),
+        ("RATE_LIMIT_API", "-5/15m", "a limit such as 100/15m"),
+        ("RATE_LIMIT_API", "1000000001/d", "a limit such as 100/15m"),
+        ("RATE_LIMIT_API", "9" * 5000 + "/m", "a limit such as 100/15m"),
+        ("RATE_LIMIT_LOGIN", "5/0m", "a limit such as 100/15m"),
+        ("RATE_LIMIT_LOGIN", "5/25h", "at most one day"),
+        ("RATE_LIMIT_LOGIN", "5/", "a limit such as 100/15m"),
+        ("RATE_LIMIT_INCIDENTS", "ten/m", "a limit such as 100/15m"),
+        ("RATE_LIMIT_SOCKETS", "no", "or off"),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_the_variable(variable: str, value: str, told: str) -> None:
@@ -97,6 +113,45 @@ def test_a_bad_database_url_does_not_show_its_password() -> None:
     assert "DATABASE_URL" in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("100/15m", Limit(100, timedelta(minutes=15))),
+        ("10/m", Limit(10, timedelta(minutes=1))),
+        ("3/s", Limit(3, timedelta(seconds=1))),
+        (" 1000000000 / 24h ", Limit(1_000_000_000, timedelta(days=1))),
+        ("5/90", Limit(5, timedelta(seconds=90))),
+        ("off", None),
+        ("OFF", None),
+    ],
+)
+def test_a_limit_is_so_many_times_in_a_window_or_off(text: str, limit: Limit | None) -> None:
+    assert load({"RATE_LIMIT_API": text}).rate_limit_api == limit
+
+
+def test_limits_and_lifetimes_are_those_of_the_product() -> None:
+    settings = load({})
+    assert settings.rate_limit_api == Limit(100, timedelta(minutes=15))
+    assert settings.rate_limit_login == Limit(5, timedelta(minutes=15))
+    assert settings.rate_limit_incidents == Limit(10, timedelta(minutes=1))
+    assert settings.rate_limit_sockets == Limit(30, timedelta(minutes=1))
+    assert (settings.access_token_lifetime, settings.refresh_token_lifetime) == (timedelta(days=1), timedelta(days=7))
+    assert (settings.jwt_secret, settings.trusted_proxies) == (None, ())
+
+
+def test_proxies_are_trusted_by_network() -> None:
+    trusted = load({"TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7,fd00::/8"}).trusted_proxies
+    assert [str(network) for network in trusted] == ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8"]
+
+
+def test_a_key_that_is_too_short_is_refused_and_not_shown() -> None:
+    with pytest.raises(SettingsError) as raised:
+        load({"JWT_SECRET": "hunter2"})
+    assert "JWT_SECRET=***" in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+    assert load({"JWT_SECRET": "\u00e9" * 16}).jwt_secret == "\u00e9" * 16  # bytes count, not letters
+
+
 @given(st.sampled_from([variable.name for variable in ENVIRONMENT.values()]), st.text(max_size=40))
 def test_no_text_whatever_makes_loading_fail_otherwise(name: str, text: str) -> None:
     try:
@@ -119,20 +174,8 @@ def _shown(field: str, value: object) -> str:
         return "the user's data directory; `/var/lib/sla-monitor` for root"
     if field in Terms._fields:
         value = getattr(NEW_INSTALLATION, field)
-    if value is None or value == ():
-        return ""
-    if isinstance(value, timedelta):
-        return f"`{_duration(value)}`"
-    if isinstance(value, tuple):
-        return "`" + ",".join(str(part) for part in value) + "`"
-    return f"`{value}`"
-
-
-def _duration(value: timedelta) -> str:
-    for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        if value.total_seconds() % seconds == 0:
-            return f"{int(value.total_seconds() // seconds)}{unit}"
-    raise AssertionError(value)
+    text = shown(field, value)
+    return f"`{text}`" if text is not None else ""
 
 
 def test_the_readme_lists_every_setting_as_it_is_declared() -> None:

@@ -1,8 +1,11 @@
 -- The feed is kept as far back as a client may ask for with ?since=, and its last event for good: from an empty table nobody
--- could tell how far the numbers are. Parked checks are kept as long as checks are.
+-- could tell how far the numbers are. Who edited what an hour ago is no news to anybody. Parked checks are kept as long as
+-- checks are.
 WITH old_events AS (
     DELETE FROM events
-    WHERE occurred_at < now() - %(event_retention)s::interval AND seq < (SELECT max(seq) FROM events)
+    WHERE (occurred_at < now() - %(event_retention)s::interval
+           OR (occurred_at < now() - interval '1 hour' AND event IN ('incident-editing', 'auto-save', 'user-left')))
+      AND seq < (SELECT max(seq) FROM events)
 ), old_parked AS (
     DELETE FROM parked_checks WHERE parked_at < now() - (SELECT retention FROM installation)
 )

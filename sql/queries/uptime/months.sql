@@ -1,7 +1,7 @@
 -- The calendar of one service, or of all public ones together (service_id NULL): for each month one row a day, and one
 -- without a day that sums the month up. A day of all systems is as bad as its worst service. `incidents` counts the
--- outages that touch the day; the downtime of all systems is the mean of the services, as their uptime is. Without
--- `start_date` the months are the last ones, the running one included.
+-- public incidents that were open on the day and affect the service, or any; the downtime of all systems is the mean of the
+-- services, as their uptime is. Without `start_date` the months are the last ones, the running one included.
 WITH clock AS MATERIALIZED (
     SELECT zone, today, coalesce(date_trunc('month', %(start_date)s::date),
                                  date_trunc('month', today) - make_interval(months => %(months)s - 1))::date AS first_day
@@ -29,11 +29,15 @@ WITH clock AS MATERIALIZED (
       AND starts_at >= (SELECT min(starts_at) FROM calendar)
       AND starts_at < (SELECT max(ends_at) FROM calendar)
     GROUP BY day
-), episodes AS (
+), told AS (
     SELECT day, count(*) AS incidents
     FROM calendar
-    JOIN outages ON started_at < ends_at AND coalesce(ended_at, 'infinity') > starts_at
-    WHERE service_id IN (SELECT id FROM chosen) AND NOT future
+    JOIN incidents ON created_at < ends_at AND (resolved_at IS NULL OR resolved_at > starts_at OR created_at >= starts_at)
+    WHERE incidents.public
+      AND NOT future
+      AND (%(service_id)s::text IS NULL OR id IN (
+          SELECT incident_id FROM incident_services WHERE service_id IN (SELECT chosen.id FROM chosen)
+      ))
     GROUP BY day
 )
 SELECT month,
@@ -45,6 +49,6 @@ SELECT month,
        coalesce(sum(incidents), 0)::bigint                                            AS incidents
 FROM calendar
 LEFT JOIN figures USING (day)
-LEFT JOIN episodes USING (day)
+LEFT JOIN told USING (day)
 GROUP BY GROUPING SETS ((month, day), (month))
 ORDER BY month, day NULLS FIRST

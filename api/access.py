@@ -1,0 +1,184 @@
+"""Who is at the other end of each socket, and for how long: whoever loses access loses the socket at once.
+
+A change of anybody's access is heard as NOTIFY 'access'; then all sockets of this process are looked up again with one
+query. So they are after the listener was away, and every `SWEEP_S` in any case. A token that expires ends its sockets.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from uuid import UUID
+
+import anyio
+import msgspec
+
+from api import database
+from api.errors import ApiError
+from api.hub import ANONYMOUS, STAFF, Client, Door
+from api.metrics import Metrics
+from api.security import Gatekeeper, Principal, Role
+from api.server import text_frame
+from sql import OperationalError, Pool
+
+log = logging.getLogger(__name__)
+
+SWEEP_S = 10.0
+TICK_S = 1.0
+"""How late an expired token may be noticed."""
+UNAUTHORIZED = 4401
+_SOCKETIO_DISCONNECT = text_frame(b"41")
+
+
+class Participant:
+    """One socket and who it belongs to: nobody known, until it shows a token that is good."""
+
+    __slots__ = ("address", "client", "former", "principal", "replayed", "since", "token")
+
+    def __init__(self, client: Client, address: str) -> None:
+        self.client = client
+        self.address = address
+        self.principal: Principal | None = None
+        self.token: str | None = None
+        self.since: int | None = None
+        """The last event it heard before it was cut off, which socket it was then, and the rooms replayed so far."""
+        self.former: str | None = None
+        self.replayed: set[str | None] = set()
+
+    @property
+    def crowd(self) -> str:
+        """The one of the two rooms that it is in without asking."""
+        return ANONYMOUS if self.principal is None else STAFF
+
+    def end(self, code: int, reason: str) -> None:
+        """Ends the socket so that a Socket.IO client does not come back by itself with the same token."""
+        if self.client.door is Door.SOCKETIO:
+            self.client.offer(_SOCKETIO_DISCONNECT)
+        self.client.dismiss(code, reason)
+
+
+class _Valid(msgspec.Struct):
+    credential_id: UUID
+    user_id: UUID
+    name: str
+    role: Role
+
+
+class Access:
+    """The sockets of this process that belong to somebody."""
+
+    def __init__(self, pool: Pool, gatekeeper: Gatekeeper, metrics: Metrics, sockets_per_user: int) -> None:
+        self._pool = pool
+        self._gatekeeper = gatekeeper
+        self._metrics = metrics
+        self._sockets_per_user = sockets_per_user
+        self._known: dict[Participant, None] = {}
+        self._per_user: Counter[UUID] = Counter()
+        self._notices = 0
+        self._noticed = anyio.Event()
+
+    def notice(self) -> None:
+        """Somebody's access changed, or may have while nobody listened."""
+        self._notices += 1
+        self._noticed.set()
+
+    async def identify(self, participant: Participant, token: str) -> Principal:
+        """Makes the socket that of `token`'s owner; again with a newer token, before the first one expires.
+
+        Raises 401, and 429 where they have too many sockets already.
+        """
+        notices = None
+        while notices != self._notices:  # what changed while the database was asked may not be in its answer
+            notices = self._notices
+            principal = await self._gatekeeper.principal(token, participant.address)
+        if participant.principal is None:
+            if self._per_user[principal.user_id] >= self._sockets_per_user:
+                raise ApiError(429, "You have too many sockets open")
+            self._per_user[principal.user_id] += 1
+            self._known[participant] = None
+        elif participant.principal.user_id != principal.user_id:
+            raise ApiError(403, "This socket is somebody else's; open another one")
+        participant.principal, participant.token = principal, token
+        return principal
+
+    async def refresh(self, participant: Participant) -> Principal | None:
+        """Who it is now, for something that is not for everybody. Raises 401, and ends the socket, if it is over.
+
+        It is not remembered here: `run` has to see that the role is another, and act on it.
+        """
+        if participant.token is None:
+            return None
+        try:
+            return await self._gatekeeper.principal(participant.token, participant.address)
+        except ApiError as error:
+            if error.status == 401:
+                self._end(participant)
+            raise
+
+    def forget(self, participant: Participant) -> None:
+        """The socket is closed."""
+        if participant in self._known:
+            del self._known[participant]
+            assert participant.principal is not None
+            user_id = participant.principal.user_id
+            self._per_user[user_id] -= 1
+            if not self._per_user[user_id]:
+                del self._per_user[user_id]
+
+    async def run(self, restrict: Callable[[Participant], Awaitable[None]]) -> None:
+        """Until cancelled. `restrict` is called for each socket whose owner's role is another than before."""
+        last_sweep = anyio.current_time()
+        while True:
+            with anyio.move_on_after(TICK_S):
+                await self._noticed.wait()
+            self._end_expired()
+            if not self._noticed.is_set() and anyio.current_time() - last_sweep < SWEEP_S:
+                continue
+            self._noticed = anyio.Event()
+            try:
+                with anyio.fail_after(SWEEP_S):
+                    for participant in await self._sweep():
+                        await restrict(participant)
+                last_sweep = anyio.current_time()
+            except (OperationalError, TimeoutError) as error:
+                log.warning("the access of sockets could not be looked up (%s)", type(error).__name__)
+                await anyio.sleep(TICK_S)
+                self._noticed.set()
+
+    def _end_expired(self) -> None:
+        now = datetime.now(UTC)
+        for participant in tuple(self._known):
+            expires_at = participant.principal.expires_at if participant.principal is not None else None
+            if expires_at is not None and expires_at <= now:
+                self._end(participant)
+
+    async def _sweep(self) -> list[Participant]:
+        """Looks all sockets up at once; gives those whose role changed."""
+        asked = [(participant, participant.principal) for participant in self._known]
+        if not asked:
+            return []
+        found = await database.rows(
+            self._pool,
+            "accounts/still_valid",
+            _Valid,
+            sessions=list({who.session_id for _, who in asked if who is not None and who.session_id is not None}),
+            tokens=list({who.token_id for _, who in asked if who is not None and who.token_id is not None}),
+        )
+        self._metrics.access_sweeps.inc()
+        valid = {row.credential_id: row for row in found}
+        changed = []
+        for participant, before in asked:
+            if before is None or participant.principal is not before:
+                continue  # it has shown a newer token meanwhile
+            row = valid.get(before.token_id or before.session_id or before.user_id)
+            if row is None or row.user_id != before.user_id:
+                self._end(participant)
+            elif (row.name, row.role) != (before.name, before.role):
+                participant.principal = msgspec.structs.replace(before, name=row.name, role=row.role)
+                changed.append(participant)
+        return changed
+
+    def _end(self, participant: Participant) -> None:
+        if not participant.client.dismissed:
+            self._metrics.access_ended.inc()
+            participant.end(UNAUTHORIZED, "your access has ended; log in again")

@@ -1,0 +1,134 @@
+"""Incidents in the database: reading one, locking it, and what one transaction writes to it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from psycopg import AsyncConnection
+from psycopg.errors import CheckViolation
+from psycopg.rows import TupleRow, class_row
+from psycopg.types.json import Jsonb
+
+import sql
+from api import database
+from api.errors import ApiError, FieldProblem, camel, invalid
+from api.incident_fields import Incident, IncidentChange, IncidentUpdate, NewIncident, NewUpdate, is_incident_id
+from api.security import Principal, allows
+from api.templates import template_data
+from sql import Pool
+
+REQUIRED = ("title", "severity", "priority", "affected_services")
+Connection = AsyncConnection[TupleRow]
+
+
+class IncidentRow(msgspec.Struct):
+    """As `incident_json` writes it."""
+
+    incident: dict[str, Any]
+
+    def published(self) -> Incident:
+        return msgspec.convert(self.incident, Incident)
+
+
+def sees_internal(principal: Principal | None) -> bool:
+    """Whether somebody sees internal incidents, internal comments and private services."""
+    return allows(principal, "incidents:read-internal")
+
+
+async def visible(pool: Pool, incident_id: str, principal: Principal | None) -> Incident:
+    """The incident as `principal` may see it. Raises 404 where there is none for them."""
+    row = None
+    if is_incident_id(incident_id):
+        internal = sees_internal(principal)
+        row = await database.row(pool, "incidents/one", IncidentRow, id=incident_id, internal=internal)
+    if row is None:
+        raise not_found()
+    return row.published()
+
+
+def not_found() -> ApiError:
+    return ApiError(404, "There is no such incident")
+
+
+async def create(connection: Connection, data: NewIncident) -> Incident:
+    """A new incident with its services and, where one is given, its first update."""
+    given = await _template(connection, data) | data.given()
+    if missing := [name for name in REQUIRED if name not in given]:
+        raise invalid(*(FieldProblem(camel(name), "is required") for name in missing))
+    services, update = given.pop("affected_services"), given.pop("update", None)
+    await require_services(connection, services)
+    incident = Jsonb({"public": True} | given)
+    row = await (await connection.execute(sql.query("incidents/create"), {"incident": incident})).fetchone()
+    assert row is not None
+    incident_id = str(row[0])
+    await connection.execute(sql.query("incidents/set_services"), {"id": incident_id, "services": services})
+    if update:
+        await add_update(connection, incident_id, NewUpdate(status="investigating", description=update))
+    return await one(connection, incident_id)
+
+
+async def _template(connection: Connection, data: NewIncident) -> dict[str, Any]:
+    """What the template gives, by column."""
+    if not data.template:
+        return {}
+    template = await template_data(connection, data.template)
+    if template is None:
+        raise invalid(FieldProblem("template", "is not a template"))
+    return msgspec.structs.asdict(template)
+
+
+async def save(connection: Connection, incident_id: str, data: IncidentChange) -> None:
+    """What `data` names; the rest stays."""
+    change = data.given()
+    services = change.pop("affected_services", None)
+    try:
+        await connection.execute(sql.query("incidents/update"), {"id": incident_id, "change": Jsonb(change)})
+    except CheckViolation as error:
+        raise _refused(error) from error
+    if services is not None:
+        await connection.execute(sql.query("incidents/set_services"), {"id": incident_id, "services": services})
+
+
+async def add_update(connection: Connection, incident_id: str, update: NewUpdate) -> IncidentUpdate:
+    """The update as it is stored. Raises 409 where the timeline is full."""
+    values = {"id": incident_id, "status": update.status, "description": update.description}
+    try:
+        row = await (await connection.execute(sql.query("incidents/add_update"), values)).fetchone()
+    except CheckViolation as error:
+        raise _refused(error) from error
+    assert row is not None
+    return msgspec.convert(row[0], IncidentUpdate)
+
+
+def _refused(error: CheckViolation) -> ApiError:
+    if error.diag.constraint_name == "incident_updates_most":
+        return ApiError(409, "The timeline of this incident is full")
+    column = (error.diag.constraint_name or "").removeprefix("incidents_")
+    return invalid(FieldProblem(camel(column), "is not a value that can be stored"))
+
+
+async def require_services(connection: Connection, ids: Sequence[str]) -> None:
+    """Raises 400 for those that are no services; the others stay until the transaction has ended."""
+    rows = await (await connection.execute(sql.query("incidents/lock_services"), {"ids": list(ids)})).fetchall()
+    known = {row[0] for row in rows}
+    if wrong := [n for n, service in enumerate(ids) if service not in known]:
+        raise invalid(*(FieldProblem(f"affectedServices[{n}]", "is not a service") for n in wrong))
+
+
+async def lock(connection: Connection, incident_id: str) -> int:
+    """The version of the incident, which nobody else changes until the transaction has ended."""
+    if not is_incident_id(incident_id):
+        raise not_found()
+    row = await (await connection.execute(sql.query("incidents/lock"), {"id": incident_id})).fetchone()
+    if row is None:
+        raise not_found()
+    return int(row[0])
+
+
+async def one(connection: Connection, incident_id: str) -> Incident:
+    """As those inside see it, in this transaction."""
+    async with connection.cursor(row_factory=class_row(IncidentRow)) as cursor:
+        await cursor.execute(sql.query("incidents/one"), {"id": incident_id, "internal": True})
+        row = await cursor.fetchone()
+    assert row is not None
+    return row.published()

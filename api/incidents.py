@@ -1,0 +1,281 @@
+"""Incidents: what people write about what is going on, several of them at once without losing a word.
+
+The rules of an incident's life (ids, versions, timeline, events) are the database's: sql/functions/incidents.sql.
+"""
+
+from datetime import date
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response, Router, delete, get, post, put
+from litestar.datastructures import State
+from litestar.openapi import ResponseSpec
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+import sql
+from api import database
+from api import incident_records as records
+from api.answers import Cacheable, Change
+from api.errors import ApiError, code_of, invalid, responses
+from api.idempotency import REPLAYED, KeyHeader, claim
+from api.incident_fields import (
+    Incident,
+    IncidentAnswer,
+    IncidentChange,
+    IncidentConflict,
+    IncidentList,
+    NewIncident,
+    NewUpdate,
+    PastDay,
+    PastIncidents,
+    UpdateAnswer,
+    problems,
+)
+from api.incident_filters import PARAMETERS, FromMoment, Text, ToMoment, Values, filters
+from api.pagination import PageNumber, PageSize, Pagination
+from api.preconditions import IfMatch, IfNoneMatch, allows_version, etag, is_known
+from api.security import actor, requires
+from api.texts import text_problems
+from sql import Pool
+
+_CHANGES: frozenset[Change] = frozenset({"event", "services"})
+ANSWERS = (
+    Cacheable("/api/incidents", _CHANGES, PARAMETERS, personal=True),
+    Cacheable("/api/incidents/past", _CHANGES, frozenset({"days", "page", "limit"}), personal=True),
+    Cacheable("/api/incidents/", _CHANGES, personal=True),
+)
+_OUTDATED = {412: ResponseSpec(IncidentConflict, description="Somebody else saved first", generate_examples=False)}
+_KNOWN = {304: ResponseSpec(None, description="Nothing has changed since `If-None-Match`")}
+
+
+class ListRow(msgspec.Struct):
+    total: int
+    incidents: list[dict[str, Any]]
+
+
+class DayRow(msgspec.Struct):
+    day: date
+    incidents: list[dict[str, Any]]
+
+
+@get(
+    "/incidents",
+    summary="Incidents, newest first",
+    tags=["incidents"],
+    responses=responses(400, 401, 429, 503),
+    **requires("incidents:read"),
+)
+async def list_incidents(
+    request: Request[Any, Any, Any],
+    state: State,
+    status: Values = "",
+    severity: Values = "",
+    priority: Values = "",
+    service: Values = "",
+    from_: FromMoment = "",
+    to: ToMoment = "",
+    q: Text = "",
+    page: PageNumber = 1,
+    limit: PageSize = 100,
+) -> IncidentList:
+    """Without a filter, all that are not resolved; `status=all` for these too. Days are those of the reporting time
+    zone, and the time of an incident is when it began."""
+    asked = filters(status, severity, priority, service, from_, to, q)._asdict()
+    row = await database.row(
+        state.pool,
+        "incidents/listing",
+        ListRow,
+        **asked,
+        internal=records.sees_internal(request.user),
+        limit=limit,
+        offset=(page - 1) * limit,
+    )
+    assert row is not None
+    return IncidentList(_incidents(row.incidents), Pagination.of(page, limit, row.total))
+
+
+@get(
+    "/incidents/past",
+    summary="The incidents of the last days",
+    tags=["incidents"],
+    responses=responses(400, 401, 429, 503),
+    **requires("incidents:read"),
+)
+async def past_incidents(
+    request: Request[Any, Any, Any],
+    state: State,
+    days: Annotated[int, QueryParameter(ge=1, le=3660)] = 30,
+    page: PageNumber = 1,
+    limit: PageSize = 10,
+) -> PastIncidents:
+    """Every day of the reporting time zone, today first, with what began on it, resolved or not; a page is `limit`
+    days."""
+    rows = await database.rows(
+        state.pool,
+        "incidents/past",
+        DayRow,
+        internal=records.sees_internal(request.user),
+        days=days,
+        limit=limit,
+        offset=(page - 1) * limit,
+    )
+    listed = [PastDay(row.day.isoformat(), _incidents(row.incidents)) for row in rows]
+    return PastIncidents(listed, Pagination.of(page, limit, days))
+
+
+@get(
+    "/incidents/{incident_id:str}",
+    summary="One incident with its timeline",
+    tags=["incidents"],
+    responses=responses(400, 401, 404, 429, 503) | _KNOWN,
+    **requires("incidents:read"),
+)
+async def get_incident(
+    request: Request[Any, Any, Any], state: State, incident_id: FromPath[str], if_none_match: IfNoneMatch = None
+) -> Response[IncidentAnswer]:
+    """An internal one is a 404 to those who are not logged in. The `ETag` is what `If-Match` takes."""
+    answer = _answer(await records.visible(state.pool, incident_id, request.user))
+    if is_known(if_none_match, answer.headers["ETag"]):
+        return _unchanged(answer)
+    return answer
+
+
+@post(
+    "/incidents",
+    summary="Create an incident",
+    tags=["incidents"],
+    responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
+    **requires("incidents:write"),
+)
+async def create_incident(
+    request: Request[Any, Any, Any], state: State, data: JSONBody[NewIncident], idempotency_key: KeyHeader = None
+) -> Response[IncidentAnswer]:
+    """Under an `Idempotency-Key` that was used before, the incident that was made then; 409 where another one was
+    asked for under it. New incidents are limited per user."""
+    if wrong := problems(data):
+        raise invalid(*wrong)
+    claimed = claim(request.user, idempotency_key, data)
+    if claimed is not None and (made := await claimed.made(state.pool)) is not None:
+        return await _replayed(state.pool, made)
+    await state.limits.take("incidents", str(request.user.user_id), state.settings.rate_limit_incidents)
+    async with database.transaction(state.pool, actor(request)) as connection:
+        created = None
+        if claimed is None or await claimed.take(connection):
+            created = await records.create(connection, data)
+            if claimed is not None:
+                await claimed.fulfil(connection, created.id)
+    if created is not None:
+        return _answer(created, 201, {"Location": f"/api/incidents/{created.id}"})
+    assert claimed is not None  # somebody with the same key was faster
+    made = await claimed.made(state.pool)
+    if made is None:
+        raise ApiError(409, "The other request with this key is not finished; try again")
+    return await _replayed(state.pool, made)
+
+
+@put(
+    "/incidents/{incident_id:str}",
+    summary="Change an incident",
+    tags=["incidents"],
+    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503) | _OUTDATED,
+    **requires("incidents:write"),
+)
+async def change_incident(
+    request: Request[Any, Any, Any],
+    state: State,
+    incident_id: FromPath[str],
+    data: JSONBody[IncidentChange],
+    if_match: IfMatch = None,
+) -> Response[IncidentAnswer]:
+    """Fields that are not given stay as they are. A changed status adds to the timeline. With `If-Match`, 412 and the
+    incident as it is now where somebody else saved first. One's own draft of it ends."""
+    if wrong := problems(data):
+        raise invalid(*wrong)
+    async with database.transaction(state.pool, actor(request)) as connection:
+        if data.affected_services:
+            await records.require_services(connection, data.affected_services)
+        if not allows_version(if_match, await records.lock(connection, incident_id)):
+            return _outdated(await records.one(connection, incident_id))
+        await records.save(connection, incident_id, data)
+        draft = {"incident_id": incident_id, "user_id": request.user.user_id}
+        await connection.execute(sql.query("drafts/delete"), draft)
+        return _answer(await records.one(connection, incident_id))
+
+
+@post(
+    "/incidents/{incident_id:str}/updates",
+    summary="Add to the timeline of an incident",
+    tags=["incidents"],
+    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503) | _OUTDATED,
+    **requires("incidents:write"),
+)
+async def add_update(
+    request: Request[Any, Any, Any],
+    state: State,
+    incident_id: FromPath[str],
+    data: JSONBody[NewUpdate],
+    if_match: IfMatch = None,
+) -> Response[UpdateAnswer]:
+    """Sets the status, in any order; a resolved incident may be opened again. What was written before stays."""
+    if wrong := text_problems("description", data.description):
+        raise invalid(*wrong)
+    async with database.transaction(state.pool, actor(request)) as connection:
+        if not allows_version(if_match, await records.lock(connection, incident_id)):
+            return _outdated(await records.one(connection, incident_id))
+        update = await records.add_update(connection, incident_id, data)
+        tag = _answer(await records.one(connection, incident_id)).headers["ETag"]
+    return Response(UpdateAnswer(update), status_code=201, headers={"ETag": tag})
+
+
+@delete(
+    "/incidents/{incident_id:str}",
+    summary="Remove an incident",
+    tags=["incidents"],
+    responses=responses(400, 401, 403, 404, 429, 503),
+    **requires("incidents:delete"),
+)
+async def delete_incident(request: Request[Any, Any, Any], state: State, incident_id: FromPath[str]) -> None:
+    """With its timeline, comments and drafts. The audit log keeps what it said."""
+    async with database.transaction(state.pool, actor(request)) as connection:
+        await records.lock(connection, incident_id)
+        await connection.execute(sql.query("incidents/delete"), {"id": incident_id})
+
+
+async def _replayed(pool: Pool, incident_id: str) -> Response[IncidentAnswer]:
+    row = await database.row(pool, "incidents/one", records.IncidentRow, id=incident_id, internal=True)
+    if row is None:
+        raise ApiError(409, "The incident that was created under this key has been deleted")
+    return _answer(row.published(), 201, {REPLAYED: "true"})
+
+
+def _incidents(documents: list[dict[str, Any]]) -> list[Incident]:
+    return msgspec.convert(documents, list[Incident])
+
+
+def _answer(incident: Incident, status: int = 200, headers: dict[str, str] | None = None) -> Response[IncidentAnswer]:
+    content = IncidentAnswer(incident)
+    return Response(content, status_code=status, headers={"ETag": etag(incident.version, content), **(headers or {})})
+
+
+def _unchanged(answer: Response[IncidentAnswer]) -> Response[Any]:
+    return Response(None, status_code=304, headers=answer.headers)
+
+
+def _outdated(incident: Incident) -> Response[Any]:
+    content = IncidentConflict("Somebody else saved first", code_of(412), incident)
+    tag = etag(incident.version, IncidentAnswer(incident))
+    return Response(content, status_code=412, headers={"ETag": tag})
+
+
+router = Router(
+    "/api",
+    route_handlers=[
+        list_incidents,
+        past_incidents,
+        get_incident,
+        create_incident,
+        change_incident,
+        add_update,
+        delete_incident,
+    ],
+)

@@ -1,0 +1,95 @@
+"""How often one client may do something: counted in the database, so that all API processes count together.
+
+`take` before it is done; a 429 tells the client when to come again. Names and keys are the caller's: the API's calls
+count per address (IPv6: per /64), new incidents per user.
+"""
+
+import logging
+from collections.abc import Mapping
+
+import anyio
+import msgspec
+import psycopg
+from litestar.datastructures import State
+
+import sql
+from api import database
+from api.clients import client_key
+from api.errors import ApiError
+from sla_monitor.settings import Limit
+from sql import OperationalError, Pool
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 3
+"""A call is rather not counted than kept waiting for longer."""
+
+
+class _Counted(msgspec.Struct):
+    allowed: bool
+    remaining: int
+    seconds: int
+
+
+class Limits:
+    """One for all limits of an API process."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def take(self, name: str, client: str, limit: Limit | None) -> Mapping[str, str]:
+        """Counts one more against `limit` and returns the RateLimit headers. Raises 429 where it is used up.
+
+        Raises OperationalError while the database is away: nothing is counted then.
+        """
+        if limit is None:
+            return {}
+        counted = await database.row(
+            self._pool,
+            "limits/count",
+            _Counted,
+            limit_name=name,
+            client=client,
+            times=limit.times,
+            window_length=limit.window,
+        )
+        assert counted is not None
+        headers = {
+            "RateLimit-Limit": str(limit.times),
+            "RateLimit-Remaining": str(counted.remaining),
+            "RateLimit-Reset": str(counted.seconds),
+        }
+        if not counted.allowed:
+            headers["Retry-After"] = str(counted.seconds)
+            raise ApiError(429, f"Too many requests; try again in {counted.seconds} s", headers=headers)
+        return headers
+
+    async def give_back(self, name: str, client: str) -> None:
+        """Takes one back, for what turns out not to count."""
+        async with self._pool.connection() as connection:
+            await connection.execute(sql.query("limits/give_back"), {"limit_name": name, "client": client})
+
+
+class ApiCalls:
+    """RATE_LIMIT_API: the calls of one address to anything below /api/ that are not answered from memory."""
+
+    def __init__(self, state: State, limit: Limit | None) -> None:
+        self._state = state
+        self._limit = limit
+
+    async def take(self, path: str, address: str) -> Mapping[str, str]:
+        """As `Limits.take`; where the database answers but cannot count, a standby for one, nobody is refused."""
+        below_api = path.lstrip("/").startswith("api/")  # routes are found behind any number of slashes
+        if self._limit is None or not below_api:
+            return {}
+        limits: Limits = self._state.limits
+        try:
+            with anyio.fail_after(PATIENCE_S):
+                return await limits.take("api", client_key(address), self._limit)
+        except TimeoutError:
+            raise OperationalError("the database takes too long to count") from None
+        except OperationalError:
+            raise
+        except psycopg.Error as error:
+            log.error("API calls cannot be counted: %s", error.diag.message_primary)
+            return {}

@@ -1,0 +1,304 @@
+"""What a client may say, the same through both doors: into a room and out of it, who edits, drafts, comments.
+
+Each event is decoded into its type, put to `authorise` with what its sender may do *now*, carried out by the same SQL
+function as over REST, and answered. Who somebody is comes from the token, whatever else the event claims.
+"""
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from time import monotonic
+from typing import Annotated, Any, NamedTuple
+
+import anyio
+import msgspec
+from psycopg import DataError, IntegrityError
+from psycopg.errors import ForeignKeyViolation
+from psycopg.types.json import Jsonb
+
+from api import database
+from api.access import Access, Participant
+from api.drafts import data_problem
+from api.errors import ApiError, FieldProblem, database_away, describe, invalid
+from api.hub import EVERYONE, PUBLIC_ROOMS, Hub, frames
+from api.metrics import Metrics
+from api.presence import Editor, Presence
+from api.replay import ReadEvents, Replay
+from api.security import Principal, actor_of, allows, authorise
+from sql import Pool
+
+log = logging.getLogger(__name__)
+
+BURST = 20
+PER_SECOND = 10
+MAX_ROOMS = 50
+ANSWER_WITHIN_S = 30.0
+_INCIDENT_ROOM = re.compile(r"incident-(INC-[0-9]{4}-[0-9]{4,9})", re.ASCII)
+
+IncidentId = Annotated[str, msgspec.Meta(max_length=50, pattern=r"^[^\x00]*$")]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=10_000, pattern=r"^[^\x00]*\S[^\x00]*$")]
+
+
+class RoomName(msgspec.Struct):
+    room: Annotated[str, msgspec.Meta(max_length=100)]
+
+
+class Editing(msgspec.Struct, rename="camel"):
+    incident_id: IncidentId
+    is_editing: bool
+    field: Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[^\x00]*$")] | None = None
+
+
+class AutoSave(msgspec.Struct, rename="camel"):
+    incident_id: IncidentId
+    data: dict[str, Any]
+    base_version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
+
+
+class CommentText(msgspec.Struct):
+    """A comment as some front ends send it; the first that is there counts."""
+
+    text: Text | None = None
+    content: Text | None = None
+    message: Text | None = None
+    body: Text | None = None
+    public: bool = False
+
+
+class Comment(msgspec.Struct, rename="camel"):
+    incident_id: IncidentId
+    comment: Text | CommentText
+
+
+class Answer(NamedTuple):
+    """What the sender is told; the event's name is for `/ws`, where there are no acknowledgements."""
+
+    event: str
+    data: dict[str, Any]
+
+
+class Allowance:
+    """How much one client may say: a burst, then so much a second."""
+
+    def __init__(self) -> None:
+        self._tokens = float(BURST)
+        self._counted_at = monotonic()
+
+    def take(self) -> bool:
+        now = monotonic()
+        self._tokens = min(BURST, self._tokens + (now - self._counted_at) * PER_SECOND) - 1
+        self._counted_at = now
+        return self._tokens >= 0
+
+
+class Live:
+    """One for both doors of an API process."""
+
+    def __init__(
+        self, pool: Pool, hub: Hub, access: Access, presence: Presence, read: ReadEvents, metrics: Metrics
+    ) -> None:
+        self.hub = hub
+        self.access = access
+        self._pool = pool
+        self._presence = presence
+        self._replay = Replay(hub, read)
+        self._metrics = metrics
+        self._said = {
+            "join-room": self._join_room,
+            "leave-room": self._leave_room,
+            "incident-editing": self._edit,
+            "auto-save": self._save,
+            "incident-comment": self._comment,
+        }
+
+    async def hear(self, participant: Participant, event: str, data: msgspec.Raw | bytes) -> Answer:
+        """Carries out what a client said. Raises ApiError, and nothing else, where that cannot be."""
+        act = self._said.get(event)
+        try:
+            if act is None:
+                raise ApiError(400, "unknown event; there are " + ", ".join(self._said))
+            with anyio.fail_after(ANSWER_WITHIN_S):
+                answer = await act(participant, data)
+        except Exception as error:
+            self._metrics.socket_events.labels(event if act else "unknown", "refused").inc()
+            raise _described(error, event) from None
+        self._metrics.socket_events.labels(event, "done").inc()
+        return answer
+
+    async def enter(self, participant: Participant, rooms: Iterable[str] = ()) -> list[tuple[str, ApiError | None]]:
+        """Puts a client among everyone, among those of its kind and into `rooms`, once it has been told what it missed
+        there; says for each room whether it may be in it."""
+        prepared: dict[str | None, int | None] = {EVERYONE: None, participant.crowd: None}
+        outcome: list[tuple[str, ApiError | None]] = []
+        for room in dict.fromkeys(rooms):
+            try:
+                prepared[room] = await self._prepare(participant, room)
+            except Exception as error:
+                outcome.append((room, _described(error, "join-room")))
+            else:
+                outcome.append((room, None))
+        await self._join(participant, prepared)
+        return outcome
+
+    async def authenticate(self, participant: Participant, token: str) -> Principal:
+        """Who shows a token is heard and told as that person. Raises ApiError."""
+        before = participant.crowd
+        try:
+            with anyio.fail_after(ANSWER_WITHIN_S):
+                principal = await self.access.identify(participant, token)
+        except Exception as error:
+            raise _described(error, "auth") from None
+        self.hub.leave(participant.client, before)
+        return principal
+
+    def leave(self, participant: Participant) -> None:
+        """The connection is closed."""
+        self._presence.leave(participant.client.id)
+        self.access.forget(participant)
+        self.hub.disconnect(participant.client)
+
+    async def restrict(self, participant: Participant) -> None:
+        """The participant's role changed: it is no longer where it may not be, nor doing what it may not do."""
+        client = participant.client
+        for incident_id in _incidents(participant):
+            if not allows(participant.principal, "rooms:join-incident"):
+                self.hub.leave(client, "incident-" + incident_id)
+                self._presence.leave(client.id, incident_id)
+            elif not allows(participant.principal, "incidents:write") and self._presence.edits(client.id, incident_id):
+                assert participant.principal is not None
+                await self._presence.hold(client.id, participant.principal, incident_id, False)
+
+    async def _join_room(self, participant: Participant, data: bytes) -> Answer:
+        room = msgspec.json.decode(data, type=RoomName).room
+        await self._join(participant, {room: await self._prepare(participant, room)})
+        return Answer("joined", {"room": room})
+
+    async def _leave_room(self, participant: Participant, data: bytes) -> Answer:
+        room = msgspec.json.decode(data, type=RoomName).room
+        if room not in PUBLIC_ROOMS and not _INCIDENT_ROOM.fullmatch(room):
+            raise _unknown_room()
+        self.hub.leave(participant.client, room)
+        if match := _INCIDENT_ROOM.fullmatch(room):
+            self._presence.leave(participant.client.id, match[1])
+        return Answer("left", {"room": room})
+
+    async def _edit(self, participant: Participant, data: bytes) -> Answer:
+        said = msgspec.json.decode(data, type=Editing)
+        principal = await self.access.refresh(participant)
+        authorise(principal, "incidents:write")
+        room = "incident-" + said.incident_id
+        if said.is_editing or room in participant.client.rooms:
+            prepared = await self._enter_incident(participant, principal, room, said.is_editing, said.field)
+            await self._join(participant, {room: prepared})
+        return Answer("editing", {"incidentId": said.incident_id, "isEditing": said.is_editing})
+
+    async def _save(self, participant: Participant, data: bytes) -> Answer:
+        said = msgspec.json.decode(data, type=AutoSave)
+        if (wrong := data_problem(said.data)) is not None:
+            raise invalid(FieldProblem("data", wrong))
+        principal = await self.access.refresh(participant)
+        authorise(principal, "incidents:write")
+        assert principal is not None
+        values = [said.incident_id, principal.user_id, Jsonb(said.data), said.base_version, participant.client.id]
+        async with database.transaction(self._pool, actor_of(principal, participant.address)) as connection:
+            cursor = await connection.execute("SELECT iso_time(save_draft(%s, %s, %s, %s, %s))", values)
+            saved = await cursor.fetchone()
+        return Answer("saved", {"incidentId": said.incident_id, "timestamp": saved[0] if saved else None})
+
+    async def _comment(self, participant: Participant, data: bytes) -> Answer:
+        said = msgspec.json.decode(data, type=Comment)
+        comment = CommentText(said.comment) if isinstance(said.comment, str) else said.comment
+        text = comment.text or comment.content or comment.message or comment.body
+        if text is None:
+            raise invalid(FieldProblem("comment", "must be a text, or an object with a text"))
+        principal = await self.access.refresh(participant)
+        authorise(principal, "incidents:write")
+        assert principal is not None
+        values = [said.incident_id, principal.user_id, principal.name, text, comment.public]
+        async with database.transaction(self._pool, actor_of(principal, participant.address)) as connection:
+            cursor = await connection.execute(
+                "SELECT incident_comment_json(added) FROM add_comment(%s, %s, %s, %s, %s) AS added", values
+            )
+            added = await cursor.fetchone()
+        return Answer("commented", {"incidentId": said.incident_id, "comment": added[0] if added else None})
+
+    async def _prepare(self, participant: Participant, room: str) -> int | None:
+        """Whether a client may be in `room`, which raises; the number of the event up to which it has been told."""
+        if room in PUBLIC_ROOMS:
+            authorise(participant.principal, "rooms:join-public")
+            return None
+        if not _INCIDENT_ROOM.fullmatch(room):
+            raise _unknown_room()
+        return await self._enter_incident(participant, await self.access.refresh(participant), room)
+
+    async def _enter_incident(
+        self,
+        participant: Participant,
+        principal: Principal | None,
+        room: str,
+        editing: bool | None = None,
+        field: str | None = None,
+    ) -> int:
+        """Makes the others see it there, and tells it who is editing, as of the event whose number comes back."""
+        client = participant.client
+        authorise(principal, "rooms:join-incident")
+        assert principal is not None
+        if room not in client.rooms and len(client.rooms) >= MAX_ROOMS:
+            raise ApiError(429, f"You are in {MAX_ROOMS} rooms; leave one first")
+        match = _INCIDENT_ROOM.fullmatch(room)
+        present = await self._presence.hold(client.id, principal, match[1], editing, field) if match else None
+        if match is None or present is None:
+            raise ApiError(404, "There is no such incident")
+        if room not in client.rooms:
+            for editor in present.editors:
+                client.offer(frames("incident-editing", _editing(match[1], editor), present.seq)[client.door])
+        return present.seq
+
+    async def _join(self, participant: Participant, rooms: Mapping[str | None, int | None]) -> None:
+        """Replays what was missed since the client was last here, or since `_prepare` looked; then joins. Between the
+        last event that is replayed and the joining lies no task switch: nothing is lost, nothing told twice."""
+        since = participant.since
+        missed: dict[str | None, int] = {}
+        for room, seq in rooms.items():
+            after = since if since is not None and room not in participant.replayed else seq
+            if after is not None and room not in participant.client.rooms:
+                missed[room] = after
+        participant.replayed |= rooms.keys()
+        told = since if since in missed.values() else None
+        await self._replay.catch_up(participant.client, missed, told, participant.former)
+        for room in rooms:
+            self.hub.join(participant.client, room)
+
+
+def _editing(incident_id: str, editor: Editor) -> dict[str, object]:
+    return {
+        "incidentId": incident_id,
+        "userId": editor.user_id,
+        "userName": editor.user_name,
+        "isEditing": True,
+        "field": editor.field,
+    }
+
+
+def _incidents(participant: Participant) -> list[str]:
+    rooms = participant.client.rooms
+    return [match[1] for room in rooms if room is not None and (match := _INCIDENT_ROOM.fullmatch(room))]
+
+
+def _unknown_room() -> ApiError:
+    return ApiError(400, "unknown room; there are " + ", ".join(sorted(PUBLIC_ROOMS)) + ", incident-<id>")
+
+
+def _described(error: Exception, event: str) -> ApiError:
+    """What went wrong, for the client."""
+    match error:
+        case ForeignKeyViolation():
+            return ApiError(404, "There is no such incident")
+        case msgspec.DecodeError() | DataError() | IntegrityError() | UnicodeDecodeError() | RecursionError():
+            text = f": {error}" if isinstance(error, msgspec.ValidationError) else ""
+            return ApiError(400, f"the data of {event} is not valid{text}")
+    described = database_away() if isinstance(error, TimeoutError) else describe(error)
+    if described is None:
+        log.error("%s failed: %s", event, type(error).__name__, exc_info=error)
+        described = ApiError(500, "Something went wrong on our side")
+    return described

@@ -1,0 +1,140 @@
+"""When maintenance takes place: written ahead as rows, and put into effect when its time comes."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import anyio
+import msgspec
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow, class_row
+
+import sql
+from api import database
+from api.errors import ApiError, FieldProblem, invalid
+from api.recurrence import LONGEST, Occurrence, RuleError, Schedule, local_starts, occurrences, overlap, parse
+from sql import OperationalError, Pool
+
+log = logging.getLogger(__name__)
+
+AHEAD = timedelta(days=400)
+"""How far occurrences are written; a little more than a year, so that every yearly one is."""
+LEAST_AHEAD = AHEAD - timedelta(days=30)
+EARLIEST, LATEST = timedelta(days=1), timedelta(days=5 * 366)
+"""How long ago a new window may have begun, and how far in the future it may begin."""
+TURN_S = 1.0
+EXTEND_S = 3600.0
+TIMEOUT_S = 10.0
+Connection = AsyncConnection[TupleRow]
+
+
+class DueWindow(msgspec.Struct):
+    id: UUID
+    starts_at: datetime
+    ends_at: datetime
+    rrule: str | None
+    time_zone: str
+    expanded_until: datetime
+
+
+def zone(name: str) -> ZoneInfo | None:
+    """A time zone by its IANA name."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, KeyError, OSError):  # a name that is a path, is unknown, is a folder of names
+        return None
+
+
+def planned(starts_at: datetime, ends_at: datetime, rrule: str | None, time_zone: str) -> Schedule:
+    """The schedule that some fields make. Raises 400 for those that make none."""
+    if ends_at <= starts_at:
+        raise invalid(FieldProblem("endsAt", "must be after startsAt"))
+    if ends_at - starts_at > LONGEST:
+        raise invalid(FieldProblem("endsAt", f"must be at most {LONGEST.days} days after startsAt"))
+    known = zone(time_zone)
+    if known is None:
+        raise invalid(FieldProblem("timeZone", "must be an IANA time zone such as Asia/Seoul"))
+    try:
+        rule = parse(rrule) if rrule is not None else None
+    except RuleError as error:
+        raise invalid(FieldProblem("rrule", str(error))) from None
+    schedule = Schedule(starts_at, ends_at, rule, known)
+    if next(local_starts(schedule, schedule.first), None) != schedule.first:
+        raise invalid(FieldProblem("startsAt", f"must be the first occurrence of rrule, in {time_zone}"))
+    if overlap(schedule, starts_at + AHEAD):
+        raise invalid(FieldProblem("endsAt", "must not lie after the next occurrence has begun"))
+    return schedule
+
+
+def require_ahead(schedule: Schedule, now: datetime) -> None:
+    """Of a window that is new or was moved: the past is not planned. Raises 400."""
+    if not now - EARLIEST <= schedule.starts_at <= now + LATEST:
+        raise invalid(FieldProblem("startsAt", "must not be more than a day ago or five years ahead"))
+    if schedule.ends_at <= now and schedule.rule is None:
+        raise invalid(FieldProblem("endsAt", "must be in the future"))
+
+
+async def plan(connection: Connection, window_id: UUID, schedule: Schedule, now: datetime) -> None:
+    """Writes when a window takes place, in the transaction that saves it. What is over stays as it was."""
+    until = max(now, schedule.starts_at) + AHEAD
+    coming = [found for found in occurrences(schedule, until) if found.ends_at > now]
+    values = {"id": window_id, "until": until if schedule.rule is not None else None} | _arrays(coming)
+    await connection.execute(sql.query("maintenance/plan"), values)
+
+
+async def turn(pool: Pool) -> None:
+    """Services enter and leave maintenance."""
+    async with pool.connection() as connection:
+        await connection.execute("SELECT turn_maintenance()")
+
+
+async def extend(pool: Pool, now: datetime | None = None) -> int:
+    """Writes the occurrences that have come within reach. With several processes each takes windows of its own."""
+    now = now or datetime.now(UTC)
+    count = 0
+    while True:
+        async with database.transaction(pool) as connection:
+            async with connection.cursor(row_factory=class_row(DueWindow)) as cursor:
+                await cursor.execute(sql.query("maintenance/due_for_extension"), {"ahead": now + LEAST_AHEAD})
+                due = await cursor.fetchall()
+            for window in due:
+                coming = _coming(window, now + AHEAD)
+                values = {"id": window.id, "until": now + AHEAD} | _arrays(coming)
+                await connection.execute(sql.query("maintenance/extend"), values)
+        count += len(due)
+        if not due:
+            return count
+
+
+def _coming(window: DueWindow, until: datetime) -> list[Occurrence]:
+    try:
+        schedule = planned(window.starts_at, window.ends_at, window.rrule, window.time_zone)
+    except ApiError as error:  # good when it was saved: it was changed in the database, or its zone was given up
+        log.error("maintenance window %s does not go on: %s", window.id, error)
+        return []
+    return [found for found in occurrences(schedule, until) if found.starts_at >= window.expanded_until]
+
+
+def _arrays(found: list[Occurrence]) -> dict[str, Any]:
+    return {"starts": [one.starts_at for one in found], "ends": [one.ends_at for one in found]}
+
+
+async def run(pool: Pool) -> None:
+    """Until cancelled; the database may come and go."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_regularly, TURN_S, partial(turn, pool))
+        tasks.start_soon(_regularly, EXTEND_S, partial(extend, pool))
+
+
+async def _regularly(pause: float, work: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        try:
+            with anyio.fail_after(TIMEOUT_S):
+                await work()
+        except (OperationalError, TimeoutError) as error:
+            log.warning("maintenance could not be looked after (%s)", type(error).__name__)
+        await anyio.sleep(pause)

@@ -1,0 +1,54 @@
+-- What is said about an incident, and what somebody is about to save.
+
+CREATE OR REPLACE FUNCTION incident_comment_json(comment incident_comments) RETURNS jsonb
+    LANGUAGE sql STABLE
+    RETURN jsonb_build_object('id', comment.id, 'incidentId', comment.incident_id, 'text', comment.text,
+                              'public', comment.public, 'author', comment.author, 'userId', comment.author_id,
+                              'createdAt', iso_time(comment.created_at), 'timestamp', iso_time(comment.created_at));
+
+-- Only who is logged in can be in the room of an incident, so internal comments are told there too.
+CREATE OR REPLACE FUNCTION announce_comment() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    PERFORM append_event('incident-comment', 'incident-' || NEW.incident_id,
+                         jsonb_build_object('incidentId', NEW.incident_id, 'comment', incident_comment_json(NEW)));
+    RETURN NULL;
+END
+$$;
+
+DROP TRIGGER IF EXISTS incident_comments_announced ON incident_comments;
+CREATE CONSTRAINT TRIGGER incident_comments_announced
+    AFTER INSERT ON incident_comments DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION announce_comment();
+
+-- Adds a comment, for routes and sockets. Raises foreign_key_violation where there is no such incident.
+CREATE OR REPLACE FUNCTION add_comment(incident_id text, author_id uuid, author text, text text, public boolean) RETURNS incident_comments
+    LANGUAGE sql AS
+$$
+INSERT INTO incident_comments (incident_id, author_id, author, text, public)
+VALUES (add_comment.incident_id, add_comment.author_id, add_comment.author, add_comment.text, add_comment.public)
+RETURNING *
+$$;
+
+-- Keeps what somebody has typed and tells the others in the room, but not the socket it came from. Raises
+-- foreign_key_violation where there is no such incident, check_violation where `data` is no object or too large.
+CREATE OR REPLACE FUNCTION save_draft(incident_id text, user_id uuid, data jsonb, base_version integer, origin text) RETURNS timestamptz
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    saved_at CONSTANT timestamptz := clock_timestamp();
+BEGIN
+    INSERT INTO incident_drafts AS kept (incident_id, user_id, data, base_version, saved_at)
+    VALUES (save_draft.incident_id, save_draft.user_id, save_draft.data, save_draft.base_version, saved_at)
+    ON CONFLICT ON CONSTRAINT incident_drafts_pkey DO UPDATE
+        SET data = excluded.data, base_version = coalesce(excluded.base_version, kept.base_version), saved_at = excluded.saved_at;
+    PERFORM append_event('auto-save', 'incident-' || incident_id,
+                         jsonb_build_object('incidentId', incident_id, 'data', data, 'timestamp', iso_time(saved_at)), origin);
+    RETURN saved_at;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER incident_comments_audited
+    AFTER INSERT OR UPDATE OR DELETE ON incident_comments
+    FOR EACH ROW EXECUTE FUNCTION audit_change('comment', '', 'created_at');

@@ -1,0 +1,193 @@
+-- An incident's rules hold for whoever writes, a route or a person at psql. All that one transaction changes of an incident is
+-- one version and one event (or, of its timeline only, an event for each update).
+
+-- Ids: INC-2026-0007, the year in the reporting time zone. One that is given, as when old incidents are brought in, is kept,
+-- and its number is not given out again.
+CREATE OR REPLACE FUNCTION number_incident() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    year   CONSTANT integer := coalesce(substring(NEW.id FROM '^INC-([0-9]{4})-[0-9]{4,9}$')::integer,
+                                        extract(year FROM NEW.created_at AT TIME ZONE reporting_time_zone()));
+    given  CONSTANT integer := coalesce(substring(NEW.id FROM '^INC-[0-9]{4}-([0-9]{4,9})$')::integer, 0);
+    number integer;
+BEGIN
+    INSERT INTO incident_numbers AS known (year, last)
+    VALUES (year, greatest(given, 1))
+    ON CONFLICT ON CONSTRAINT incident_numbers_pkey DO UPDATE
+        SET last = CASE WHEN NEW.id IS NULL THEN known.last + 1 ELSE greatest(known.last, given) END
+    RETURNING last INTO number;
+    NEW.id := coalesce(NEW.id, format('INC-%s-%s', year, lpad(number::text, greatest(4, length(number::text)), '0')));
+    RETURN NEW;
+END
+$$;
+
+-- Who creates an incident is who acts in this transaction, unless the row says otherwise.
+CREATE OR REPLACE FUNCTION complete_incident() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    actor CONSTANT record := current_actor();
+BEGIN
+    NEW.created_by := coalesce(NEW.created_by, (SELECT id FROM users WHERE id = actor.id));
+    NEW.author := coalesce(NEW.author, actor.name);
+    NEW.reporter := coalesce(NEW.reporter, left(NEW.author, 100));
+    NEW.resolved_at := CASE WHEN NEW.status = 'resolved' THEN coalesce(NEW.resolved_at, greatest(clock_timestamp(), NEW.created_at)) END;
+    NEW.version := 1;
+    NEW.updated_at := now();
+    NEW.changed_in := pg_current_xact_id();
+    NEW.edited_in := NEW.changed_in;
+    RETURN NEW;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER incidents_1_completed
+    BEFORE INSERT ON incidents
+    FOR EACH ROW EXECUTE FUNCTION complete_incident();
+
+CREATE OR REPLACE TRIGGER incidents_2_numbered
+    BEFORE INSERT ON incidents
+    FOR EACH ROW EXECUTE FUNCTION number_incident();
+
+-- What people see of the row itself.
+CREATE OR REPLACE FUNCTION incident_texts(incident incidents) RETURNS jsonb
+    LANGUAGE sql STABLE
+    RETURN to_jsonb(incident) - '{status,created_by,updated_at,resolved_at,version,changed_in,edited_in}'::text[];
+
+-- The first change that a transaction makes is the next version; what it changes further belongs to the same. updated_at is
+-- looked at too, since a dump that is restored elsewhere brings numbers of transactions that are yet to come there.
+CREATE OR REPLACE FUNCTION version_incident() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    this    CONSTANT xid8 := pg_current_xact_id();
+    same    CONSTANT boolean := OLD.changed_in = this AND OLD.updated_at >= now();
+    edited  CONSTANT boolean := NEW.edited_in IS DISTINCT FROM OLD.edited_in OR incident_texts(NEW) IS DISTINCT FROM incident_texts(OLD);
+    changed CONSTANT boolean := edited
+        OR NEW.changed_in IS DISTINCT FROM OLD.changed_in OR NEW.status <> OLD.status
+        OR (NEW.status = 'resolved' AND NEW.resolved_at IS DISTINCT FROM OLD.resolved_at);
+BEGIN
+    NEW.id := OLD.id;
+    NEW.resolved_at := CASE WHEN NEW.status = 'resolved' THEN coalesce(NEW.resolved_at, greatest(clock_timestamp(), NEW.created_at)) END;
+    NEW.version := OLD.version + (changed AND NOT same)::integer;
+    NEW.updated_at := CASE WHEN changed THEN greatest(clock_timestamp(), OLD.updated_at) ELSE OLD.updated_at END;
+    NEW.changed_in := CASE WHEN changed THEN this ELSE OLD.changed_in END;
+    NEW.edited_in := CASE WHEN edited THEN this ELSE OLD.edited_in END;
+    RETURN NEW;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER incidents_versioned
+    BEFORE UPDATE ON incidents
+    FOR EACH ROW EXECUTE FUNCTION version_incident();
+
+-- The newest update of the timeline tells the incident's status: where the status is set directly, one without words is added.
+CREATE OR REPLACE FUNCTION add_status_update() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    INSERT INTO incident_updates (incident_id, status)
+    SELECT NEW.id, NEW.status
+    WHERE NEW.status IS DISTINCT FROM (SELECT status FROM incident_updates WHERE incident_id = NEW.id ORDER BY id DESC LIMIT 1);
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER incidents_status_told
+    AFTER UPDATE ON incidents
+    FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION add_status_update();
+
+-- An update is written now, by who acts now. It takes its number once it holds the incident's row, so that the order of the
+-- timeline is the order of commits and its newest update agrees with the status.
+CREATE OR REPLACE FUNCTION complete_incident_update() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    UPDATE incidents SET changed_in = pg_current_xact_id() WHERE id = NEW.incident_id RETURNING version INTO NEW.version;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no incident %', NEW.incident_id USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    IF (SELECT count(*) FROM incident_updates WHERE incident_id = NEW.incident_id) >= 500 THEN
+        RAISE EXCEPTION 'an incident has at most 500 updates' USING ERRCODE = 'check_violation', CONSTRAINT = 'incident_updates_most';
+    END IF;
+    NEW.id := nextval('incident_update_ids');
+    NEW.author := (current_actor()).name;
+    NEW.created_at := clock_timestamp();
+    RETURN NEW;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER incident_updates_completed
+    BEFORE INSERT ON incident_updates
+    FOR EACH ROW EXECUTE FUNCTION complete_incident_update();
+
+CREATE OR REPLACE FUNCTION follow_incident_update() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    UPDATE incidents SET status = NEW.status WHERE id = NEW.incident_id AND status <> NEW.status;
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER incident_updates_followed
+    AFTER INSERT ON incident_updates
+    FOR EACH ROW EXECUTE FUNCTION follow_incident_update();
+
+CREATE OR REPLACE TRIGGER incident_updates_stay
+    BEFORE UPDATE ON incident_updates
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+-- They go with their incident only.
+CREATE OR REPLACE FUNCTION keep_incident_update() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    IF EXISTS (SELECT FROM incidents WHERE id = OLD.incident_id) THEN
+        RAISE EXCEPTION 'incident_updates cannot be changed or removed' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN OLD;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER incident_updates_not_deleted
+    BEFORE DELETE ON incident_updates
+    FOR EACH ROW EXECUTE FUNCTION keep_incident_update();
+
+-- The affected services are part of the incident, also where one of them goes because the service itself is deleted.
+CREATE OR REPLACE FUNCTION touch_incidents() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    touched record;
+BEGIN
+    FOR touched IN
+        SELECT incidents.id, jsonb_build_object('affected_services', jsonb_agg(service_id ORDER BY service_id)) AS services
+        FROM changed
+        JOIN incidents ON incidents.id = incident_id
+        GROUP BY incidents.id
+        ORDER BY incidents.id
+    LOOP
+        UPDATE incidents SET edited_in = pg_current_xact_id() WHERE id = touched.id;
+        PERFORM audit('update', 'incident', touched.id, CASE TG_OP WHEN 'DELETE' THEN touched.services END,
+                      CASE TG_OP WHEN 'INSERT' THEN touched.services END);
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER incident_services_added
+    AFTER INSERT ON incident_services REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION touch_incidents();
+
+CREATE OR REPLACE TRIGGER incident_services_removed
+    AFTER DELETE ON incident_services REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION touch_incidents();
+
+CREATE OR REPLACE TRIGGER incidents_audited
+    AFTER INSERT OR UPDATE OR DELETE ON incidents
+    FOR EACH ROW EXECUTE FUNCTION audit_change('incident', '', 'version,updated_at,created_at,changed_in,edited_in');
+
+CREATE OR REPLACE TRIGGER incident_updates_audited
+    AFTER INSERT ON incident_updates
+    FOR EACH ROW EXECUTE FUNCTION audit_change('incident-update', '', 'version,created_at');

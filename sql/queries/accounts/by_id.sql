@@ -1,0 +1,11 @@
+-- The same of somebody who is logged in.
+SELECT id,
+       username,
+       email,
+       role::text AS role,
+       active,
+       password_hash,
+       EXISTS (SELECT FROM known_addresses
+               WHERE user_id = users.id AND address = known_as(%(address)s::inet)) AS known_address
+FROM users
+WHERE id = %(id)s

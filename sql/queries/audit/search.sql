@@ -1,0 +1,12 @@
+-- One page of the audit log, newest first; what is NULL does not matter.
+SELECT id, occurred_at, actor_kind, actor_id, actor, host(address) AS address, request_id, action, object_type, object_id,
+       before, after
+FROM audit_log
+WHERE (%(actor)s::text IS NULL OR lower(actor) = lower(%(actor)s) OR actor_id::text = lower(%(actor)s))
+  AND (%(object_type)s::text IS NULL OR object_type = %(object_type)s)
+  AND (%(object_id)s::text IS NULL OR object_id = %(object_id)s)
+  AND (%(action)s::text IS NULL OR action = %(action)s)
+  AND (%(start)s::timestamptz IS NULL OR occurred_at >= %(start)s)
+  AND (%(end)s::timestamptz IS NULL OR occurred_at < %(end)s)
+ORDER BY id DESC
+LIMIT %(limit)s OFFSET %(offset)s

@@ -1,0 +1,1 @@
+DELETE FROM incident_comments WHERE id = %(id)s

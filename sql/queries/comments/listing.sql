@@ -1,0 +1,12 @@
+-- The newest comments on an incident that the asker may see, oldest first; `before` leafs back.
+SELECT incident_comment_json(comment) AS comment
+FROM (
+    SELECT comment
+    FROM incident_comments AS comment
+    WHERE incident_id = %(incident_id)s
+      AND (public OR %(internal)s)
+      AND (%(before)s::bigint IS NULL OR id < %(before)s)
+    ORDER BY id DESC
+    LIMIT 1000
+) AS newest
+ORDER BY (comment).id

@@ -1,0 +1,2 @@
+-- With its timeline, comments and drafts.
+DELETE FROM incidents WHERE id = %(id)s

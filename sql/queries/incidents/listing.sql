@@ -1,0 +1,36 @@
+-- One page of the incidents that pass every filter that is not NULL, newest first, and how many pass. A day is one of the
+-- reporting time zone; the end is not included, unless it is a day. A text is found as it is written, but for its capitals.
+WITH clock AS MATERIALIZED (
+    SELECT reporting_time_zone() AS zone
+), found AS MATERIALIZED (
+    SELECT incidents.id, created_at
+    FROM incidents, clock
+    WHERE (public OR %(internal)s)
+      AND (%(statuses)s::incident_status[] IS NULL OR status = ANY (%(statuses)s::incident_status[]))
+      AND (%(severities)s::incident_severity[] IS NULL OR severity = ANY (%(severities)s::incident_severity[]))
+      AND (%(priorities)s::incident_priority[] IS NULL OR priority = ANY (%(priorities)s::incident_priority[]))
+      AND (%(services)s::text[] IS NULL OR EXISTS (
+          SELECT
+          FROM incident_services
+          JOIN services ON services.id = service_id
+          WHERE incident_id = incidents.id AND service_id = ANY (%(services)s::text[]) AND (services.public OR %(internal)s)
+      ))
+      AND (%(from_time)s::timestamptz IS NULL OR created_at >= %(from_time)s)
+      AND (%(from_day)s::date IS NULL OR created_at >= %(from_day)s::date::timestamp AT TIME ZONE zone)
+      AND (%(to_time)s::timestamptz IS NULL OR created_at < %(to_time)s)
+      AND (%(to_day)s::date IS NULL OR created_at < (%(to_day)s::date + 1)::timestamp AT TIME ZONE zone)
+      AND (%(text)s::text IS NULL
+           OR strpos(lower(concat_ws(E'\n', incidents.id, title, description)), lower(%(text)s)) > 0
+           OR EXISTS (
+               SELECT
+               FROM incident_updates
+               WHERE incident_id = incidents.id AND strpos(lower(incident_updates.description), lower(%(text)s)) > 0
+           ))
+), page AS (
+    SELECT incidents
+    FROM incidents
+    WHERE id IN (SELECT id FROM found ORDER BY created_at DESC, id DESC LIMIT %(limit)s OFFSET %(offset)s)
+)
+SELECT (SELECT count(*) FROM found) AS total,
+       (SELECT coalesce(jsonb_agg(incident_json(incidents, %(internal)s) ORDER BY (incidents).created_at DESC, (incidents).id DESC), '[]')
+        FROM page) AS incidents

@@ -1,0 +1,6 @@
+-- Changes what `change` names, by column; the rest stays.
+UPDATE incidents
+SET (title, description, status, severity, priority, reporter, detection_criteria, postmortem, public)
+  = (SELECT title, description, status, severity, priority, reporter, detection_criteria, postmortem, public
+     FROM jsonb_populate_record(incidents, %(change)s))
+WHERE id = %(id)s

@@ -1,0 +1,1 @@
+SELECT give_back(%(limit_name)s, %(client)s)

@@ -1,0 +1,35 @@
+-- The maintenance windows that take place within a period, the next one first, with when they do; for strangers the public
+-- ones, with their public services.
+SELECT id,
+       title,
+       description,
+       ARRAY(SELECT services.id
+             FROM unnest(affected_services) WITH ORDINALITY AS named (id, position)
+             JOIN services ON services.id = named.id
+             WHERE services.public OR %(internal)s
+             ORDER BY position)                                      AS affected_services,
+       starts_at,
+       ends_at,
+       rrule,
+       time_zone,
+       public,
+       maintenance_status(id)                                        AS status,
+       occurrence_starts,
+       occurrence_ends,
+       author,
+       created_by,
+       created_at,
+       updated_at,
+       version
+FROM maintenance_windows
+JOIN (
+    SELECT window_id,
+           array_agg(starts_at ORDER BY starts_at) AS occurrence_starts,
+           array_agg(ends_at ORDER BY starts_at)   AS occurrence_ends
+    FROM maintenance_occurrences
+    WHERE tstzrange(starts_at, ends_at) && tstzrange(%(from)s, %(to)s)
+    GROUP BY window_id
+) AS taking_place ON window_id = id
+WHERE deleted_at IS NULL AND (public OR %(internal)s)
+ORDER BY occurrence_starts[1], title, id
+LIMIT %(limit)s

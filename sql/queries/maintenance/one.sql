@@ -1,0 +1,31 @@
+-- One maintenance window, with when it takes place within a period; for strangers only a public one, with its public
+-- services.
+SELECT id,
+       title,
+       description,
+       ARRAY(SELECT services.id
+             FROM unnest(affected_services) WITH ORDINALITY AS named (id, position)
+             JOIN services ON services.id = named.id
+             WHERE services.public OR %(internal)s
+             ORDER BY position)                                      AS affected_services,
+       starts_at,
+       ends_at,
+       rrule,
+       time_zone,
+       public,
+       maintenance_status(id)                                        AS status,
+       ARRAY(SELECT starts_at
+             FROM maintenance_occurrences
+             WHERE window_id = id AND tstzrange(starts_at, ends_at) && tstzrange(%(from)s, %(to)s)
+             ORDER BY starts_at)                                     AS occurrence_starts,
+       ARRAY(SELECT ends_at
+             FROM maintenance_occurrences
+             WHERE window_id = id AND tstzrange(starts_at, ends_at) && tstzrange(%(from)s, %(to)s)
+             ORDER BY starts_at)                                     AS occurrence_ends,
+       author,
+       created_by,
+       created_at,
+       updated_at,
+       version
+FROM maintenance_windows
+WHERE id = %(id)s AND deleted_at IS NULL AND (public OR %(internal)s)

@@ -1,0 +1,1 @@
+SELECT end_presence(%(incidents)s::text[], %(sockets)s::text[])

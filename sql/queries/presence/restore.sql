@@ -1,0 +1,1 @@
+SELECT restore_presence(%(process_id)s, %(held)s::jsonb, %(lifetime)s)

@@ -1,0 +1,5 @@
+-- Which of some ids are no services.
+SELECT named.id
+FROM unnest(%(ids)s::text[]) AS named (id)
+LEFT JOIN services ON services.id = named.id
+WHERE services.id IS NULL

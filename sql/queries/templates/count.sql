@@ -1,0 +1,5 @@
+-- How many templates have a text in their name or description.
+SELECT count(*) AS total
+FROM templates,
+     (SELECT '%%' || regexp_replace(%(search)s, '([\\%%_])', '\\\1', 'g') || '%%' AS text) AS sought
+WHERE name ILIKE sought.text OR description ILIKE sought.text

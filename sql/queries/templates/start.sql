@@ -1,0 +1,12 @@
+-- What an incident starts from: a template with those of its services that exist, in its order.
+SELECT title,
+       severity,
+       priority,
+       ARRAY(SELECT named.id
+             FROM unnest(affected_services) WITH ORDINALITY AS named (id, position)
+             JOIN services ON services.id = named.id
+             ORDER BY position) AS affected_services,
+       incident_description     AS description,
+       first_update             AS update
+FROM templates
+WHERE id = %(id)s

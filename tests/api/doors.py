@@ -1,0 +1,143 @@
+"""A client of each of the two doors, spoken to in the same way: what is said through one holds for the other."""
+
+import itertools
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import anyio
+import msgspec
+import psycopg
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.api.conftest import Api
+
+DoorName = Literal["ws", "socketio"]
+DOORS: tuple[DoorName, ...] = ("ws", "socketio")
+PATIENCE_S = 20.0
+_ANSWERS = frozenset({"joined", "left", "editing", "saved", "commented", "authenticated", "error"})
+
+
+class Speaker:
+    """One open socket."""
+
+    def __init__(self, socket: ClientConnection, door: DoorName) -> None:
+        self.socket = socket
+        self.door = door
+        self.seq = 0
+        self.id = ""
+        self._numbers = itertools.count(1)
+        self._heard: deque[tuple[str, Any]] = deque()
+
+    async def say(self, event: str, **data: Any) -> dict[str, Any]:
+        """Says it and returns the answer: `ok` and its data, or the error."""
+        number = next(self._numbers)
+        if self.door == "ws":
+            await self.socket.send(msgspec.json.encode({"event": event, "data": data}).decode())
+        else:
+            await self.socket.send(f"42{number}" + msgspec.json.encode([event, data]).decode())
+        return await self.answer(0 if self.door == "ws" else number)
+
+    async def answer(self, number: int = 0) -> dict[str, Any]:
+        with anyio.fail_after(PATIENCE_S):
+            while True:
+                frame = await self._frame()
+                if frame[0] == "ack" and (not number or frame[1] == number):
+                    answer: dict[str, Any] = frame[2]
+                    return answer
+                if frame[0] == "event":
+                    self._heard.append(frame[1:])
+
+    async def hear(self, patience_s: float = PATIENCE_S) -> tuple[str, Any]:
+        """The next event that is no answer; that an incident was made is heard by everybody, and passed over here."""
+        with anyio.fail_after(patience_s):
+            while not self._heard or self._heard[0][0] == "incident-created":
+                if self._heard:
+                    self._heard.popleft()
+                    continue
+                frame = await self._frame()
+                if frame[0] == "event":
+                    self._heard.append(frame[1:])
+        return self._heard.popleft()
+
+    async def closed(self) -> int | None:
+        """The code of the close that must come."""
+        with anyio.fail_after(PATIENCE_S):
+            try:
+                while True:
+                    await self._frame()
+            except ConnectionClosed as closed:
+                return closed.rcvd.code if closed.rcvd is not None else None
+
+    async def _frame(self) -> Any:
+        text = await self.socket.recv(decode=True)
+        assert isinstance(text, str)
+        return self._of_ws(text) if self.door == "ws" else await self._of_socketio(text)
+
+    def _of_ws(self, text: str) -> Any:
+        frame = msgspec.json.decode(text)
+        self.seq = max(self.seq, frame["seq"])
+        if frame["event"] == "hello":
+            self.id = frame["data"]["id"]
+        if frame["event"] in _ANSWERS:
+            return "ack", 0, {"ok": frame["event"] != "error", **frame["data"]}
+        return "event", frame["event"], frame["data"]
+
+    async def _of_socketio(self, text: str) -> Any:
+        if text == "2":
+            await self.socket.send("3")
+            return ("ping",)
+        if text.startswith("43"):
+            number, _, data = text[2:].partition("[")
+            return "ack", int(number), msgspec.json.decode("[" + data)[0]
+        if text.startswith("42"):
+            event, data = msgspec.json.decode(text[2:])
+            return ("error", data) if event == "error" else ("event", event, data)
+        return ("other", text)
+
+
+def socketio_url(api: Api, query: str = "EIO=4&transport=websocket") -> str:
+    return f"ws://{urlsplit(api.ws_url).netloc}/socket.io/?{query}"
+
+
+@asynccontextmanager
+async def engine(api: Api, **options: Any) -> AsyncIterator[ClientConnection]:
+    """A connection that has heard Engine.IO's open packet."""
+    async with connect(socketio_url(api), **options) as socket:
+        text = await socket.recv()
+        assert isinstance(text, str) and text.startswith("0{")
+        yield socket
+
+
+@asynccontextmanager
+async def speaker(
+    api: Api, door: DoorName, token: str | None = None, query: str = "", **options: Any
+) -> AsyncIterator[Speaker]:
+    """A client that is connected and, with a token, logged in."""
+    if door == "ws":
+        async with connect(api.ws_url + (f"?auth&{query}" if token else f"?{query}"), **options) as socket:
+            client = Speaker(socket, door)
+            assert (await client.hear())[0] == "hello"
+            if token:
+                assert (await client.say("auth", token=token))["ok"]
+            yield client
+    else:
+        async with engine(api, **options) as socket:
+            await socket.send("40" + (msgspec.json.encode({"token": token}).decode() if token else ""))
+            text = await socket.recv()
+            assert isinstance(text, str) and text.startswith("40{"), text
+            yield Speaker(socket, door)
+
+
+async def incident(db: psycopg.AsyncConnection[Any], public: bool = True) -> str:
+    """A new incident; its id."""
+    cursor = await db.execute(
+        "INSERT INTO incidents (title, severity, priority, public) VALUES ('Down', 'high', 'P1', %s) RETURNING id",
+        [public],
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return str(row[0])

@@ -1,0 +1,105 @@
+"""Those who come to the two doors with what no front end would: any JSON, any bytes, any token, any header."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import anyio
+from websockets.asyncio.client import connect
+
+from tests.api.doors import DOORS, PATIENCE_S, DoorName, Speaker
+from tests.api.people import Db
+
+__all__ = ["DOORS", "DoorName", "Intruder", "RefusedError", "code", "entered"]
+Heard = tuple[str, Any]
+END = "that-was-all"
+
+
+class Served(Protocol):
+    """A running API: one of this process, or a process of its own."""
+
+    @property
+    def ws_url(self) -> str: ...
+
+
+class RefusedError(Exception):
+    """The door does not take a token; the text is what it says."""
+
+
+class Intruder(Speaker):
+    """A client that says anything."""
+
+    _asked = 0
+
+    async def send(self, raw: str | bytes) -> None:
+        """As it is."""
+        await self.socket.send(raw)
+
+    async def tell(self, event: str, data: object) -> dict[str, Any]:
+        """The answer to this one event; `data` need not be an object."""
+        self._asked += 1
+        if self.door == "ws":
+            await self.send(json.dumps({"event": event, "data": data}))
+            return await self.answer()
+        await self.send(f"42{self._asked}{json.dumps([event, data])}")
+        return await self.answer(self._asked)
+
+    async def hear(self, patience_s: float = PATIENCE_S) -> Heard:
+        """The next event that is no answer, whatever it is."""
+        with anyio.fail_after(patience_s):
+            while not self._heard:
+                frame = await self._frame()
+                if frame[0] == "event":
+                    self._heard.append(frame[1:])
+        return self._heard.popleft()
+
+    async def hears(self, event: str) -> Any:
+        """The data of the next event of this name; others are passed over."""
+        while True:
+            heard, data = await self.hear()
+            if heard == event:
+                return data
+
+    async def heard(self, db: Db) -> list[Heard]:
+        """All that has happened so far and was told to this client: an event to everyone comes after it."""
+        await db.execute("SELECT append_event(%s, NULL, '{}')", [END])
+        found = []
+        while (heard := await self.hear())[0] != END:
+            found.append(heard)
+        return found
+
+
+@asynccontextmanager
+async def entered(
+    api: Served, door: DoorName, token: str | None = None, *, query: str = "", headers: Mapping[str, str] | None = None
+) -> AsyncIterator[Intruder]:
+    """Somebody who has been let in, with a token or without. Raises RefusedError where the token is not taken."""
+    path = "/ws" if door == "ws" else "/socket.io/?EIO=4&transport=websocket"
+    address = f"ws://{urlsplit(api.ws_url).netloc}{path}{'&' if '?' in path else '?'}{query}"
+    async with connect(address, proxy=None, additional_headers=headers) as socket:
+        intruder = Intruder(socket, door)
+        with anyio.fail_after(PATIENCE_S):
+            await (_greeted if door == "ws" else _opened)(intruder, token)
+        yield intruder
+
+
+async def _greeted(intruder: Intruder, token: str | None) -> None:
+    event, _ = await intruder.hear()
+    assert event == "hello"
+    if token is not None and (refusal := code(await intruder.tell("auth", {"token": token}))) is not None:
+        raise RefusedError(refusal)
+
+
+async def _opened(intruder: Intruder, token: str | None) -> None:
+    assert str(await intruder.socket.recv()).startswith("0{")
+    await intruder.send("40" if token is None else "40" + json.dumps({"token": token}))
+    answer = str(await intruder.socket.recv())
+    if not answer.startswith("40{"):
+        raise RefusedError(answer)
+
+
+def code(answer: Mapping[str, Any]) -> str | None:
+    """Of an answer that is an error, which."""
+    return answer.get("code")

@@ -1,0 +1,63 @@
+"""What docs/permissions.md says: its two tables, read as data."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+from tests.api.people import Principal
+
+PAGE = Path(__file__).parents[2] / "docs" / "permissions.md"
+ROLES = ("viewer", "reporter", "admin")
+Who = Literal["everybody", "everybody*", "viewer", "reporter", "admin"]
+Outcome = Literal["allowed", 401, 403]
+
+
+class Row(NamedTuple):
+    """One route. `own`: the role that is enough for what is one's own."""
+
+    method: str
+    path: str
+    who: str
+    own: str | None
+    tokens: bool
+
+    def outcome(self, principal: Principal, *, own: bool) -> Outcome:
+        """What must come of it when `principal` asks; `own`: for a thing of theirs, or one that does not exist."""
+        if self.who == "everybody":
+            return "allowed"
+        if principal.bad:
+            return 401
+        if self.who == "everybody*":
+            return "allowed"
+        if principal.role is None:
+            return 401
+        if principal.machine and not self.tokens:
+            return 403
+        least = self.own if own and self.own else self.who
+        return "allowed" if ROLES.index(principal.role) >= ROLES.index(least) else 403
+
+
+class LiveRow(NamedTuple):
+    event: str
+    room: str
+    who: str
+
+
+def routes() -> list[Row]:
+    rows = []
+    for method, path, who, own, tokens, _ in _table("## REST"):
+        assert who.replace("\\", "") in get_args(Who), who
+        assert own in ("", *ROLES) and tokens in ("", "yes", "no"), path
+        assert (tokens == "") == (who == "everybody"), f"{method} {path} must say whether tokens may do it"
+        rows.append(Row(method, path.strip("`"), who, own or None, tokens == "yes"))
+    return rows
+
+
+def live() -> list[LiveRow]:
+    return [LiveRow(event.strip("`"), room.strip("`"), who) for event, room, who, _ in _table("## Live")]
+
+
+def _table(heading: str) -> list[list[str]]:
+    """The cells of the table under `heading`, without its head."""
+    section = PAGE.read_text().partition(f"{heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]

@@ -1,0 +1,632 @@
+"""Logging in and out: what front ends are answered, who is refused, and what an attacker gets."""
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+from typing import Any
+from uuid import UUID, uuid4
+
+import anyio
+import httpx
+import jwt
+import psycopg
+import pytest
+
+from api.errors import ApiError
+from api.passwords import Passwords
+from api.tokens import AUDIENCE, ISSUER
+from sla_monitor.settings import Limit
+from tests.api.conftest import JWT_SECRET, Api, running_api, someone
+
+Db = psycopg.AsyncConnection[Any]
+PASSWORD = "correct horse battery"
+WRONG = "wrong horse battery"
+MINUTES = timedelta(minutes=15)
+PROXY: dict[str, Any] = {"trusted_proxies": (ip_network("127.0.0.0/8"),)}
+
+pytestmark = pytest.mark.usefixtures("cheap")
+
+
+async def add_user(db: Db, username: str = "kim", password: str = PASSWORD, role: str = "reporter") -> UUID:
+    stored = await Passwords().hash(password)
+    cursor = await db.execute(
+        "INSERT INTO users (username, email, password_hash, role) VALUES (%s, %s, %s, %s) RETURNING id",
+        [username, f"{username}@example.com", stored, role],
+    )
+    [user_id] = await cursor.fetchone() or [None]
+    assert isinstance(user_id, UUID)
+    return user_id
+
+
+async def log_in(
+    api: Api, username: str = "kim", password: str = PASSWORD, address: str | None = None
+) -> httpx.Response:
+    headers = {"X-Forwarded-For": address} if address else {}
+    return await api.http.post("/api/auth/login", json={"username": username, "password": password}, headers=headers)
+
+
+async def logged_in(api: Api, **credentials: str) -> dict[str, Any]:
+    answer = await log_in(api, **credentials)
+    assert answer.status_code == 200, answer.text
+    pair: dict[str, Any] = answer.json()
+    return pair
+
+
+async def refresh(api: Api, token: str) -> httpx.Response:
+    return await api.http.post("/api/auth/refresh", json={"refreshToken": token})
+
+
+async def me(api: Api, token: str) -> httpx.Response:
+    return await api.http.get("/api/auth/me", headers=bearer(token))
+
+
+async def change_password(api: Api, token: str, current: str, new: str) -> httpx.Response:
+    return await api.http.post(
+        "/api/auth/password", json={"currentPassword": current, "newPassword": new}, headers=bearer(token)
+    )
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def one(db: Db, statement: str) -> tuple[Any, ...]:
+    row: tuple[Any, ...]
+    [row] = await (await db.execute(statement.encode())).fetchall()
+    return row
+
+
+async def audited(db: Db, action: str) -> list[tuple[Any, ...]]:
+    return await (
+        await db.execute(
+            "SELECT actor_kind, actor, host(address), object_type, object_id, after FROM audit_entries "
+            "WHERE action = %s ORDER BY id",
+            [action],
+        )
+    ).fetchall()
+
+
+def refused(answer: httpx.Response) -> None:
+    assert answer.status_code == 401, answer.text
+    assert answer.json()["code"] == "UNAUTHORIZED"
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+# Logging in
+
+
+async def test_a_login_is_answered_as_front_ends_know_it(api: Api, db: Db) -> None:
+    user_id = await add_user(db)
+    pair = await logged_in(api)
+    assert pair == {
+        "accessToken": pair["accessToken"],
+        "refreshToken": pair["refreshToken"],
+        "user": {"id": str(user_id), "username": "kim", "email": "kim@example.com", "role": "reporter"},
+    }
+    assert (await me(api, pair["accessToken"])).json() == {"user": pair["user"]}
+
+
+async def test_a_login_leaves_its_traces(api: Api, db: Db) -> None:
+    user_id = await add_user(db)
+    answer = await api.http.post(
+        "/api/auth/login",
+        json={"username": "kim", "password": PASSWORD},
+        headers={"User-Agent": "front\tend/1.0 " + "x" * 400},
+    )
+    assert answer.status_code == 200
+    address, agent, alive = await one(db, "SELECT host(address), user_agent, expires_at > now() FROM sessions")
+    assert (address, agent, alive) == ("127.0.0.1", ("front?end/1.0 " + "x" * 400)[:300], True)
+    assert await one(db, "SELECT last_login_at > now() - interval '1 minute' FROM users") == (True,)
+    assert await one(db, "SELECT user_id, host(address) FROM known_addresses") == (user_id, "127.0.0.1")
+    assert await audited(db, "login") == [("user", "kim", "127.0.0.1", "user", str(user_id), None)]
+
+
+async def test_by_name_or_e_mail_whatever_their_capitals(api: Api, db: Db) -> None:
+    await add_user(db)
+    for username in ("kim", "KIM", "kim@example.com", "Kim@Example.COM"):
+        assert (await logged_in(api, username=username))["user"]["username"] == "kim"
+
+
+async def test_only_hashes_of_refresh_tokens_are_kept(api: Api, db: Db) -> None:
+    await add_user(db)
+    pair = await logged_in(api)
+    [(stored,)] = await (await db.execute("SELECT to_jsonb(refresh_tokens)::text FROM refresh_tokens")).fetchall()
+    assert pair["refreshToken"] not in stored
+    assert await one(db, "SELECT length(token_hash) FROM refresh_tokens") == (32,)
+
+
+async def test_who_is_refused_does_not_learn_why(api: Api, db: Db) -> None:
+    await add_user(db)
+    await add_user(db, "gone")
+    await db.execute("UPDATE users SET active = false WHERE username = 'gone'")
+    await someone(db, username="without-password")
+    tried = [("kim", WRONG), ("nobody", PASSWORD), ("gone", PASSWORD), ("gone", WRONG), ("without-password", PASSWORD)]
+    answers = [await log_in(api, *credentials) for credentials in tried]
+    for answer in answers:
+        refused(answer)
+    assert len({answer.text for answer in answers}) == 1
+    assert [(kind, name, after) for kind, _, _, _, name, after in await audited(db, "login-failed")] == [
+        ("anonymous", "kim", {"reason": "wrong password"}),
+        ("anonymous", "nobody", {"reason": "unknown user"}),
+        ("anonymous", "gone", {"reason": "disabled"}),
+        ("anonymous", "gone", {"reason": "disabled"}),
+        ("anonymous", "without-password", {"reason": "wrong password"}),
+    ]
+
+
+async def test_who_is_unknown_or_disabled_takes_as_long_as_a_wrong_password(
+    api: Api, db: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One verification each; that those take the same is shown in test_passwords."""
+    await add_user(db)
+    await add_user(db, "gone")
+    await db.execute("UPDATE users SET active = false WHERE username = 'gone'")
+    verify, verified = Passwords.verify, []
+
+    async def counted(self: Passwords, password: str, stored: str | None) -> bool:
+        verified.append(password)
+        return await verify(self, password, stored)
+
+    monkeypatch.setattr(Passwords, "verify", counted)
+    for username in ("kim", "nobody", "gone"):
+        refused(await log_in(api, username, f"{WRONG} {username}"))
+    assert verified == [f"{WRONG} {username}" for username in ("kim", "nobody", "gone")]
+
+
+async def test_no_password_is_ever_written_down(api: Api, db: Db, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    await add_user(db)
+    pair = await logged_in(api)
+    await log_in(api, password=WRONG)
+    await change_password(api, pair["accessToken"], WRONG, "a new password")
+    await change_password(api, pair["accessToken"], PASSWORD, "a new password")
+    told = caplog.text
+    for table in ("users", "sessions", "refresh_tokens", "known_addresses", "rate_limits", "audit_entries"):
+        rows = await (await db.execute(f"SELECT to_jsonb(t)::text FROM {table} AS t".encode())).fetchall()
+        told += str(rows)
+    assert not any(word in told for word in (PASSWORD, WRONG, "a new password"))
+    assert "argon2" not in caplog.text
+    assert (await one(db, "SELECT count(*) FROM audit_entries WHERE to_jsonb(audit_entries)::text ~ 'argon2'")) == (0,)
+
+
+async def test_a_tried_name_is_made_fit_for_a_log(api: Api, db: Db) -> None:
+    refused(await log_in(api, "x\r\ny\u202e" + "z" * 95))
+    [(*_, name, _)] = await audited(db, "login-failed")
+    assert name == "x??y?" + "z" * 95
+
+
+NO_LOGINS: list[tuple[Any, str]] = [
+    ({"password": PASSWORD}, "username"),
+    ({"username": "kim"}, "password"),
+    ({"username": "", "password": PASSWORD}, "username"),
+    ({"username": "k" * 101, "password": PASSWORD}, "username"),
+    ({"username": "k\0m", "password": PASSWORD}, "username"),
+    ({"username": {"$ne": None}, "password": PASSWORD}, "username"),
+    ({"username": 10**400, "password": PASSWORD}, "username"),
+    ({"username": "kim", "password": "x" * 201}, "password"),
+    ({"username": "kim", "password": None}, "password"),
+    ({"username": "kim", "password": PASSWORD, "role": "admin"}, "role"),
+    ([], "body"),
+]
+
+
+async def test_what_is_no_login(api: Api) -> None:
+    for body, field in NO_LOGINS:
+        answer = await api.http.post("/api/auth/login", json=body)
+        assert answer.status_code == 400, (body, answer.text)
+        assert field in [problem["field"] for problem in answer.json()["details"]], (body, answer.text)
+        assert PASSWORD not in answer.text
+
+
+async def test_what_is_no_text(api: Api) -> None:
+    for body in (
+        b'{"username": "k", "password": "\\ud800"}',
+        b'{"username": "\\udc00", "password": "x"}',
+        b"\xff",
+        b"",
+    ):
+        answer = await api.http.post("/api/auth/login", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 400, (body, answer.text)
+
+
+async def test_a_hash_at_old_costs_is_renewed_and_nobody_is_logged_out(
+    api: Api, db: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_user(db)
+    other = await logged_in(api)
+    before = await one(db, "SELECT password_hash FROM users")
+    monkeypatch.setattr(Passwords, "outdated", lambda *_: True)
+    await logged_in(api)
+    monkeypatch.undo()
+    assert await one(db, "SELECT password_hash FROM users") != before
+    assert (await me(api, other["accessToken"])).status_code == 200
+    await logged_in(api)
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE users SET active = false", "UPDATE users SET password_hash = 'new'", "DELETE FROM users"]
+)
+async def test_what_changes_while_the_password_is_verified_counts(
+    api: Api, db: Db, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    await add_user(db)
+    verify = Passwords.verify
+
+    async def verify_and_change(self: Passwords, password: str, stored: str | None) -> bool:
+        right = await verify(self, password, stored)
+        await db.execute(change.encode())
+        return right
+
+    monkeypatch.setattr(Passwords, "verify", verify_and_change)
+    refused(await log_in(api))
+    assert await one(db, "SELECT count(*) FROM sessions") == (0,)
+
+
+# Limits
+
+
+async def test_guesses_from_one_address_are_limited(database: str, db: Db) -> None:
+    await add_user(db)
+    async with running_api(database, rate_limit_login=Limit(5, MINUTES)) as api:
+        for _ in range(5):
+            refused(await log_in(api, password=WRONG))
+        answer = await log_in(api)
+        assert (answer.status_code, answer.json()["code"]) == (429, "RATE_LIMITED")
+        assert 0 < int(answer.headers["retry-after"]) <= 900
+        assert (answer.headers["ratelimit-limit"], answer.headers["ratelimit-remaining"]) == ("5", "0")
+    assert len(await audited(db, "login-failed")) == 5
+
+
+async def test_fifty_guesses_at_the_same_moment_are_no_more_than_five(database: str, db: Db) -> None:
+    await add_user(db)
+    statuses: list[int] = []
+    async with running_api(database, rate_limit_login=Limit(5, MINUTES)) as api:
+
+        async def guess(number: int) -> None:
+            statuses.append((await log_in(api, password=f"guess number {number}")).status_code)
+
+        async with anyio.create_task_group() as group:
+            for number in range(50):
+                group.start_soon(guess, number)
+    assert sorted(statuses) == 5 * [401] + 45 * [429]
+
+
+async def test_right_passwords_do_not_count(database: str, db: Db) -> None:
+    await add_user(db)
+    async with running_api(database, rate_limit_login=Limit(2, MINUTES)) as api:
+        refused(await log_in(api, password=WRONG))
+        for _ in range(4):
+            await logged_in(api)
+        refused(await log_in(api, password=WRONG))
+        assert (await log_in(api)).status_code == 429
+
+
+async def test_the_right_password_of_a_disabled_account_counts_as_a_wrong_one(database: str, db: Db) -> None:
+    """Else whoever still comes through after so many tries would know that it is the right one."""
+    await add_user(db)
+    await db.execute("UPDATE users SET active = false")
+    async with running_api(database, rate_limit_login=Limit(1, MINUTES)) as api:
+        refused(await log_in(api))
+        assert (await log_in(api)).status_code == 429
+
+
+@pytest.mark.parametrize("name", ["kim", "nobody"])
+async def test_strangers_share_a_limit_for_each_name(database: str, db: Db, name: str) -> None:
+    """Also for a name that nobody has: else the limit would tell which names there are."""
+    await add_user(db)
+    async with running_api(database, rate_limit_login=Limit(1, MINUTES), **PROXY) as api:
+        for number in range(10):
+            refused(await log_in(api, name, WRONG, f"192.0.2.{number}"))
+        assert (await log_in(api, name, PASSWORD, "192.0.2.99")).status_code == 429
+
+
+async def test_strangers_lock_nobody_out(database: str, db: Db) -> None:
+    await add_user(db)
+    async with running_api(database, rate_limit_login=Limit(1, MINUTES), **PROXY) as api:
+        await logged_in(api, address="198.51.100.7")
+        await logged_in(api, address="2001:db8:1:2::3")
+        for number in range(12):
+            await log_in(api, "kim", WRONG, f"192.0.2.{number}")
+        assert (await log_in(api, address="192.0.2.99")).status_code == 429
+        await logged_in(api, address="198.51.100.7")
+        await logged_in(api, address="2001:db8:1:2:ffff::")
+        assert (await log_in(api, address="2001:db8:1:3::3")).status_code == 429
+
+
+async def test_the_name_and_the_e_mail_of_somebody_are_one_account(database: str, db: Db) -> None:
+    await add_user(db)
+    async with running_api(database, rate_limit_login=Limit(1, MINUTES), **PROXY) as api:
+        for number in range(10):
+            refused(await log_in(api, ("kim", "Kim", "kim@example.com")[number % 3], WRONG, f"192.0.2.{number}"))
+        assert (await log_in(api, "kim@example.com", PASSWORD, "192.0.2.99")).status_code == 429
+
+
+async def test_a_guess_that_was_not_judged_is_given_back(
+    database: str, db: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_user(db)
+
+    async def busy(*_: object) -> bool:
+        raise ApiError(503, "Too many", headers={"Retry-After": "3"})
+
+    async with running_api(database, rate_limit_login=Limit(1, MINUTES)) as api:
+        monkeypatch.setattr(Passwords, "verify", busy)
+        for _ in range(3):
+            answer = await log_in(api)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")
+        monkeypatch.undo()
+        refused(await log_in(api, password=WRONG))
+
+
+# Refreshing
+
+
+async def test_a_refresh_spends_one_token_for_the_next(api: Api, db: Db) -> None:
+    await add_user(db)
+    first = await logged_in(api)
+    await db.execute("UPDATE users SET role = 'viewer'")
+    await db.execute("UPDATE sessions SET expires_at = now() + interval '1 minute'")
+    answer = await refresh(api, first["refreshToken"])
+    assert answer.status_code == 200
+    second = answer.json()
+    assert second["user"] == first["user"] | {"role": "viewer"}
+    assert second["refreshToken"] != first["refreshToken"]
+    assert (await me(api, second["accessToken"])).json()["user"]["role"] == "viewer"
+    assert (await refresh(api, second["refreshToken"])).status_code == 200
+    assert await one(db, "SELECT expires_at > now() + interval '6 days' FROM sessions") == (True,)
+
+
+async def test_a_spent_token_that_comes_back_ends_the_session(api: Api, db: Db) -> None:
+    user_id = await add_user(db)
+    first, other = await logged_in(api), await logged_in(api)
+    second = (await refresh(api, first["refreshToken"])).json()
+    refused(await refresh(api, first["refreshToken"]))
+    for token in (first["accessToken"], second["accessToken"]):
+        refused(await me(api, token))
+    refused(await refresh(api, second["refreshToken"]))
+    assert (await me(api, other["accessToken"])).status_code == 200
+    [(kind, _, address, *on, after)] = await audited(db, "refresh-reused")
+    assert (kind, address, on) == ("anonymous", "127.0.0.1", ["user", str(user_id)])
+    assert after == {"session": jwt.decode(first["accessToken"], options={"verify_signature": False})["sid"]}
+
+
+async def test_of_two_refreshes_at_the_same_moment_one_wins_and_the_other_is_reuse(api: Api, db: Db) -> None:
+    await add_user(db)
+    first = await logged_in(api)
+    answers: list[httpx.Response] = []
+
+    async def spend() -> None:
+        answers.append(await refresh(api, first["refreshToken"]))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(2):
+            group.start_soon(spend)
+    assert sorted(answer.status_code for answer in answers) == [200, 401]
+    assert await one(db, "SELECT revoked_at IS NOT NULL FROM sessions") == (True,)
+    assert len(await audited(db, "refresh-reused")) == 1
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "UPDATE users SET active = false",
+        "DELETE FROM users",
+        "UPDATE users SET password_hash = 'new'",
+        "UPDATE users SET active = false; UPDATE sessions SET revoked_at = NULL",
+        "UPDATE sessions SET revoked_at = now()",
+        "UPDATE sessions SET expires_at = now()",
+        "DELETE FROM sessions",
+    ],
+)
+async def test_what_ends_a_session_ends_its_refreshing(api: Api, db: Db, ending: str) -> None:
+    await add_user(db)
+    pair = await logged_in(api)
+    await db.execute(ending.encode())
+    refused(await refresh(api, pair["refreshToken"]))
+    refused(await me(api, pair["accessToken"]))
+
+
+@pytest.mark.parametrize("ending", ["UPDATE users SET active = false", "DELETE FROM users"])
+async def test_whoever_refreshes_while_they_are_disabled_is_out(api: Api, db: Db, ending: str) -> None:
+    """Whichever comes first. Without an order of locks one of them would also fail by a deadlock."""
+    for number in range(8):
+        await add_user(db, f"kim{number}")
+        pair = await logged_in(api, username=f"kim{number}")
+        answers: list[httpx.Response] = []
+
+        async def renew(token: str = pair["refreshToken"], into: list[httpx.Response] = answers) -> None:
+            into.append(await refresh(api, token))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(renew)
+            await anyio.sleep(number * 0.001)
+            await db.execute(ending.encode())
+        assert answers[0].status_code in (200, 401)
+        latest = answers[0].json() if answers[0].status_code == 200 else pair
+        refused(await me(api, latest["accessToken"]))
+        refused(await refresh(api, latest["refreshToken"]))
+
+
+# Forged and confused tokens
+
+
+def forged(claims: dict[str, Any], key: str = JWT_SECRET, algorithm: str = "HS256") -> str:
+    return jwt.encode({name: value for name, value in claims.items() if value is not None}, key, algorithm)
+
+
+def unsigned(claims: dict[str, Any]) -> str:
+    def part(value: dict[str, Any]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    return f"{part({'alg': 'none', 'typ': 'JWT'})}.{part(claims)}."
+
+
+FORGERIES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "not signed": unsigned,
+    "another key": lambda claims: forged(claims, "x" * 48),
+    "another algorithm": lambda claims: forged(claims, algorithm="HS512"),
+    "no expiry": lambda claims: forged(claims | {"exp": None}),
+    "expired": lambda claims: forged(claims | {"exp": 1}),
+    "never expires": lambda claims: forged(claims | {"exp": 10**400}),
+    "another audience": lambda claims: forged(claims | {"aud": "other"}),
+    "several audiences": lambda claims: forged(claims | {"aud": [AUDIENCE, "other"]}),
+    "another issuer": lambda claims: forged(claims | {"iss": "other"}),
+    "no type": lambda claims: forged(claims | {"typ": None}),
+    "another type": lambda claims: forged(claims | {"typ": "admin"}),
+    "no session": lambda claims: forged(claims | {"sid": None}),
+    "no such session": lambda claims: forged(claims | {"sid": str(uuid4())}),
+    "no such user": lambda claims: forged(claims | {"sub": str(uuid4())}),
+    "a session that is none": lambda claims: forged(claims | {"sid": "' OR true --"}),
+    "not yet": lambda claims: forged(claims | {"nbf": 4102444800}),
+    "too long": lambda claims: forged(claims | {"more": "x" * 4000}),
+    "nonsense": lambda _: "x.y.z",
+    "an API token": lambda _: "slam_" + "x" * 43,
+    "no token": lambda _: "null",
+}
+
+
+async def test_forged_tokens_open_nothing(api: Api, db: Db) -> None:
+    victim = await someone(db)
+    claims = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "typ": "access",
+        "sub": str(victim.user_id),
+        "sid": str(victim.session_id),
+        "jti": "x",
+        "iat": 1,
+        "exp": int(datetime.now(UTC).timestamp()) + 3600,
+    }
+    for forgery, forge in FORGERIES.items():
+        assert (await me(api, forge(claims))).status_code == 401, forgery
+        status = (await refresh(api, forge(claims | {"typ": "refresh"}))).status_code
+        assert status == (400 if forgery == "too long" else 401), forgery
+        assert (await me(api, forged(claims))).status_code == 200, "the same, rightly signed, is let in"
+
+
+async def test_the_two_kinds_of_tokens_do_not_stand_for_each_other(api: Api, db: Db) -> None:
+    await add_user(db)
+    pair = await logged_in(api)
+    refused(await me(api, pair["refreshToken"]))
+    refused(await refresh(api, pair["accessToken"]))
+    assert (await me(api, pair["accessToken"])).status_code == 200
+
+
+async def test_a_signed_refresh_token_that_was_never_issued_ends_the_session_it_names(api: Api, db: Db) -> None:
+    """Somebody has the key, or the database is an old one: in both cases nobody should go on."""
+    await add_user(db)
+    pair = await logged_in(api)
+    claims = jwt.decode(pair["refreshToken"], options={"verify_signature": False})
+    refused(await refresh(api, forged(claims | {"jti": "other"})))
+    refused(await me(api, pair["accessToken"]))
+
+
+async def test_other_ways_to_authenticate_are_none(api: Api) -> None:
+    for authorization in ("Basic a2ltOmtpbQ==", "Bearer", "bearer null", "Token x", "", "Bearer \xff"):
+        headers = {b"Authorization": authorization.encode("latin-1")}
+        refused(await api.http.get("/api/auth/me", headers=headers))
+
+
+async def test_without_a_token_there_is_no_me(api: Api) -> None:
+    refused(await api.http.get("/api/auth/me"))
+    assert (await api.http.head("/api/auth/me")).status_code == 401
+
+
+async def test_no_token_is_taken_from_a_url_or_a_cookie(api: Api, db: Db) -> None:
+    victim = await someone(db)
+    for name in ("token", "access_token", "accessToken", "authorization"):
+        refused(await api.http.get("/api/auth/me", params={name: victim.token}))
+        refused(await api.http.get("/api/auth/me", headers={"Cookie": f"{name}={victim.token}"}))
+
+
+# Logging out
+
+
+async def test_logging_out_ends_this_session_at_once(api: Api, db: Db) -> None:
+    user_id = await add_user(db)
+    here, there = await logged_in(api), await logged_in(api)
+    answer = await api.http.post("/api/auth/logout", headers=bearer(here["accessToken"]))
+    assert (answer.status_code, answer.content) == (204, b"")
+    refused(await me(api, here["accessToken"]))
+    refused(await refresh(api, here["refreshToken"]))
+    refused(await api.http.post("/api/auth/logout", headers=bearer(here["accessToken"])))
+    assert (await me(api, there["accessToken"])).status_code == 200
+    assert await audited(db, "logout") == [("user", "kim", "127.0.0.1", "user", str(user_id), None)]
+
+
+async def test_logging_out_needs_a_login(api: Api) -> None:
+    refused(await api.http.post("/api/auth/logout"))
+
+
+async def test_another_role_and_a_disabled_account_count_from_the_next_request_on(api: Api, db: Db) -> None:
+    await add_user(db, "other", role="admin")
+    await add_user(db, role="admin")
+    headers = bearer((await logged_in(api))["accessToken"])
+    assert (await api.http.get("/api/users", headers=headers)).status_code == 200
+    await db.execute("UPDATE users SET role = 'viewer' WHERE username = 'kim'")
+    assert (await api.http.get("/api/users", headers=headers)).status_code == 403
+    await db.execute("UPDATE users SET active = false WHERE username = 'kim'")
+    refused(await api.http.get("/api/users", headers=headers))
+
+
+# One's own password
+
+
+async def test_a_new_password_ends_all_sessions_and_opens_one(api: Api, db: Db) -> None:
+    await add_user(db)
+    here, there = await logged_in(api), await logged_in(api)
+    answer = await change_password(api, here["accessToken"], PASSWORD, "a new password")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["user"] == here["user"]
+    for token in (here["accessToken"], there["accessToken"]):
+        refused(await me(api, token))
+    refused(await refresh(api, there["refreshToken"]))
+    assert (await me(api, answer.json()["accessToken"])).status_code == 200
+    assert (await refresh(api, answer.json()["refreshToken"])).status_code == 200
+    refused(await log_in(api))
+    await logged_in(api, password="a new password")
+    [(kind, name, *_, after)] = await audited(db, "update")
+    assert (kind, name, after) == ("user", "kim", {"password_hash": "***"})
+
+
+async def test_the_current_password_must_be_known(database: str, db: Db) -> None:
+    """No 401, on which front ends log out; and it counts like a login, else a stolen token could guess on."""
+    user_id = await add_user(db)
+    async with running_api(database, rate_limit_login=Limit(2, MINUTES)) as api:
+        token = (await logged_in(api))["accessToken"]
+        for _ in range(2):
+            answer = await change_password(api, token, WRONG, "a new password")
+            assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, "currentPassword")
+        assert (await change_password(api, token, PASSWORD, "a new password")).status_code == 429
+        assert (await me(api, token)).status_code == 200
+    noted = await audited(db, "password-failed")
+    assert [(name, on) for _, name, _, _, on, _ in noted] == 2 * [("kim", str(user_id))]
+
+
+async def test_what_is_no_new_password(api: Api, db: Db) -> None:
+    await add_user(db, "kim.the.first")
+    token = (await logged_in(api, username="kim.the.first"))["accessToken"]
+    nothing: Any = None
+    for new in ("too short", "x" * 201, "KIM.the.first", "kim.the.first@example.com", nothing):
+        answer = await change_password(api, token, PASSWORD, new)
+        assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, "newPassword"), new
+    assert (await me(api, token)).status_code == 200
+
+
+async def test_of_two_new_passwords_at_the_same_moment_one_is_set(api: Api, db: Db) -> None:
+    await add_user(db)
+    token = (await logged_in(api))["accessToken"]
+    statuses: dict[str, int] = {}
+
+    async def change(new: str) -> None:
+        statuses[new] = (await change_password(api, token, PASSWORD, new)).status_code
+
+    async with anyio.create_task_group() as group:
+        for new in ("the first new one", "the other new one"):
+            group.start_soon(change, new)
+    [winner] = [new for new, status in statuses.items() if status == 200]
+    assert set(statuses.values()) <= {200, 400, 401}
+    await logged_in(api, password=winner)
+    assert await one(db, "SELECT count(*) FROM sessions WHERE revoked_at IS NULL") == (2,)

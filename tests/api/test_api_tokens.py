@@ -1,0 +1,205 @@
+"""API tokens for machines: shown once, never more than their owner, over at once."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+
+from tests.api.conftest import Api, Someone, someone
+
+Db = psycopg.AsyncConnection[Any]
+
+
+async def made(api: Api, owner: Someone, **fields: Any) -> dict[str, Any]:
+    answer = await api.http.post("/api/tokens", json={"name": "ci", "role": "admin"} | fields, headers=owner.headers)
+    assert answer.status_code == 201, answer.text
+    said: dict[str, Any] = answer.json()
+    return said
+
+
+async def with_token(api: Api, secret: str, path: str = "/api/auth/me") -> httpx.Response:
+    return await api.http.get(path, headers={"Authorization": f"Bearer {secret}"})
+
+
+async def test_a_token_is_shown_once_and_kept_as_a_hash(api: Api, db: Db) -> None:
+    admin = await someone(db)
+    said = await made(api, admin, role="viewer")
+    secret, token = said["secret"], said["token"]
+    assert secret.startswith("slam_")
+    assert len(secret) == len("slam_") + 43
+    assert token == {
+        "id": token["id"],
+        "name": "ci",
+        "role": "viewer",
+        "owner": {"id": str(admin.user_id), "username": admin.username},
+        "createdAt": token["createdAt"],
+        "expiresAt": None,
+        "lastUsedAt": None,
+        "lastUsedFrom": None,
+        "revokedAt": None,
+    }
+    listed = await api.http.get("/api/tokens", headers=admin.headers)
+    assert listed.json()["tokens"] == [token]
+    assert secret not in listed.text
+    [(stored, whole)] = await (await db.execute("SELECT token_hash, to_jsonb(t)::text FROM api_tokens AS t")).fetchall()
+    assert stored == hashlib.sha256(secret.encode()).digest()
+    assert secret not in whole
+
+
+async def test_a_token_says_who_it_is_and_when_it_was_used(api: Api, db: Db) -> None:
+    admin = await someone(db)
+    secret = (await made(api, admin, role="viewer"))["secret"]
+    answer = await with_token(api, secret)
+    assert answer.json()["user"] == {
+        "id": str(admin.user_id),
+        "username": admin.username,
+        "email": f"{admin.username}@example.com",
+        "role": "viewer",
+    }
+    [token] = (await api.get("/api/tokens", headers=admin.headers))["tokens"]
+    assert token["lastUsedAt"].endswith("Z")
+    assert token["lastUsedFrom"] == "127.0.0.1"
+
+
+async def test_a_token_may_what_its_role_may_and_never_more_than_its_owner(api: Api, db: Db) -> None:
+    admin, _ = await someone(db), await someone(db)
+    weak = (await made(api, admin, role="reporter"))["secret"]
+    strong = (await made(api, admin, name="strong"))["secret"]
+    assert (await with_token(api, weak, "/api/users")).status_code == 403
+    assert (await with_token(api, strong, "/api/users")).status_code == 200
+    await db.execute("UPDATE users SET role = 'viewer' WHERE id = %s", [admin.user_id])
+    assert (await with_token(api, strong, "/api/users")).status_code == 403
+    assert (await with_token(api, strong)).json()["user"]["role"] == "viewer"
+    await db.execute("UPDATE users SET active = false WHERE id = %s", [admin.user_id])
+    assert (await with_token(api, strong)).status_code == 401
+
+
+async def test_a_token_makes_no_tokens_and_uses_no_session(api: Api, db: Db) -> None:
+    """What is stolen from a machine must not become something that outlives its revocation."""
+    admin = await someone(db)
+    headers = {"Authorization": f"Bearer {(await made(api, admin))['secret']}"}
+    passwords = {"currentPassword": "x", "newPassword": "a new password"}
+    for answer in (
+        await api.http.get("/api/tokens", headers=headers),
+        await api.http.post("/api/tokens", json={"name": "more", "role": "admin"}, headers=headers),
+        await api.http.delete(f"/api/tokens/{uuid4()}", headers=headers),
+        await api.http.post("/api/auth/logout", headers=headers),
+        await api.http.post("/api/auth/password", json=passwords, headers=headers),
+    ):
+        assert answer.status_code == 403, answer.text
+
+
+async def test_a_revoked_token_is_over_and_stays_in_the_list(api: Api, db: Db) -> None:
+    admin, other = await someone(db), await someone(db)
+    said = await made(api, admin)
+    path = f"/api/tokens/{said['token']['id']}"
+    answer = await api.http.delete(path, headers=other.headers)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert (await with_token(api, said["secret"])).status_code == 401
+    [first] = (await api.get("/api/tokens", headers=admin.headers))["tokens"]
+    assert first["revokedAt"].endswith("Z")
+    assert (await api.http.delete(path, headers=admin.headers)).status_code == 204
+    [again] = (await api.get("/api/tokens", headers=admin.headers))["tokens"]
+    assert again["revokedAt"] == first["revokedAt"]
+
+
+async def test_a_token_expires(api: Api, db: Db) -> None:
+    admin = await someone(db)
+    soon = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    said = await made(api, admin, expiresAt=soon.isoformat())
+    assert said["token"]["expiresAt"] == soon.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    assert (await with_token(api, said["secret"])).status_code == 200
+    await db.execute("UPDATE api_tokens SET expires_at = now()")
+    assert (await with_token(api, said["secret"])).status_code == 401
+
+
+async def test_a_token_is_taken_from_one_place(api: Api, db: Db) -> None:
+    secret = (await made(api, await someone(db)))["secret"]
+    for name in ("token", "api_token", "access_token", "apiKey", "authorization"):
+        assert (await api.http.get("/api/auth/me", params={name: secret})).status_code == 401
+    assert (await api.http.get("/api/auth/me", headers={"X-API-Key": secret})).status_code == 401
+    assert (await with_token(api, secret + "x")).status_code == 401
+    assert (await with_token(api, secret[:-1])).status_code == 401
+    assert (await with_token(api, "slam_")).status_code == 401
+    assert (await api.http.post("/api/auth/refresh", json={"refreshToken": secret})).status_code == 401
+
+
+async def test_a_name_is_taken_until_its_token_is_revoked(api: Api, db: Db) -> None:
+    admin, other = await someone(db), await someone(db)
+    first = await made(api, admin)
+    answer = await api.http.post("/api/tokens", json={"name": "ci", "role": "viewer"}, headers=admin.headers)
+    assert (answer.status_code, answer.json()["details"]) == (409, [{"field": "name", "message": "is taken"}])
+    await made(api, other)
+    await api.http.delete(f"/api/tokens/{first['token']['id']}", headers=admin.headers)
+    await made(api, admin)
+    pages = await api.get("/api/tokens?limit=2", headers=admin.headers)
+    assert pages["pagination"] == {"page": 1, "limit": 2, "total": 3, "totalPages": 2}
+    assert [token["owner"]["id"] for token in pages["tokens"]] == [str(admin.user_id), str(other.user_id)]
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"name": ""}, "name"),
+    ({"name": "   "}, "name"),
+    ({"name": "c\0i"}, "name"),
+    ({"name": "c\ni"}, "name"),
+    ({"name": "c" * 101}, "name"),
+    ({"name": None}, "name"),
+    ({"role": "owner"}, "role"),
+    ({"expiresAt": "2026-01-01T00:00:00Z"}, "expiresAt"),
+    ({"expiresAt": "2126-01-01T00:00:00Z"}, "expiresAt"),
+    ({"expiresAt": "9999-12-31T23:59:59-14:00"}, "expiresAt"),
+    ({"expiresAt": "0001-01-01T00:00:00+14:00"}, "expiresAt"),
+    ({"expiresAt": "2027-01-01T00:00:00"}, "expiresAt"),
+    ({"expiresAt": "tomorrow"}, "expiresAt"),
+    ({"expiresAt": 10**400}, "expiresAt"),
+    ({"ownerId": str(uuid4())}, "ownerId"),
+    ({"secret": "slam_x"}, "secret"),
+    ({"tokenHash": "x"}, "tokenHash"),
+]
+
+
+async def test_what_is_no_token_is_refused_by_field(api: Api, db: Db) -> None:
+    admin = await someone(db)
+    for fields, field in BAD:
+        body = {"name": "ci", "role": "viewer"} | fields
+        answer = await api.http.post("/api/tokens", json=body, headers=admin.headers)
+        assert answer.status_code == 400, (fields, answer.text)
+        assert field in [problem["field"] for problem in answer.json()["details"]], (fields, answer.text)
+
+
+@pytest.mark.parametrize("role", ["viewer", "reporter", None])
+async def test_only_admins_make_see_and_revoke(api: Api, db: Db, role: str | None) -> None:
+    headers = (await someone(db, role)).headers if role else {}
+    token_id = (await made(api, await someone(db)))["token"]["id"]
+    for answer in (
+        await api.http.get("/api/tokens", headers=headers),
+        await api.http.post("/api/tokens", json={"name": "ci", "role": "viewer"}, headers=headers),
+        await api.http.delete(f"/api/tokens/{token_id}", headers=headers),
+    ):
+        assert answer.status_code == (403 if role else 401)
+
+
+async def test_what_is_not_there_is_not_found(api: Api, db: Db) -> None:
+    admin = await someone(db)
+    for token_id in (str(uuid4()), "0", "%00", "x" * 300):
+        answer = await api.http.delete(f"/api/tokens/{token_id}", headers=admin.headers)
+        assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+
+
+async def test_tokens_leave_traces_without_their_secret(api: Api, db: Db) -> None:
+    admin = await someone(db)
+    said = await made(api, admin)
+    await api.http.delete(f"/api/tokens/{said['token']['id']}", headers=admin.headers)
+    rows = await (
+        await db.execute(
+            "SELECT actor, action, object_id, after FROM audit_entries WHERE object_type = 'token' ORDER BY id"
+        )
+    ).fetchall()
+    token_id = said["token"]["id"]
+    assert [row[:3] for row in rows] == [(admin.username, "create", token_id), (admin.username, "update", token_id)]
+    assert rows[0][3]["token_hash"] == "***"
+    assert set(rows[1][3]) == {"revoked_at"}

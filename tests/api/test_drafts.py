@@ -1,0 +1,100 @@
+"""Drafts: what was typed and not saved is there when its user comes back, and is nobody else's."""
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.api.conftest import Api, Someone, someone
+from tests.api.incidents import Db, change, create, fields, told
+
+
+@pytest.fixture
+async def reporter(db: Db) -> Someone:
+    return await someone(db, "reporter")
+
+
+def deep(levels: int) -> Any:
+    data: Any = {}
+    for _ in range(levels - 1):
+        data = {"x": data}
+    return data
+
+
+async def test_the_latest_is_kept_and_offered_to_its_user(api: Api, db: Db, reporter: Someone) -> None:
+    colleague = await someone(db, "reporter")
+    incident_id = (await create(api, reporter))["id"]
+    path = f"/api/incidents/{incident_id}/draft"
+    assert (await api.http.get(path, headers=reporter.headers)).status_code == 404
+    await api.http.put(path, json={"data": {"title": "T"}, "baseVersion": 1}, headers=reporter.headers)
+    data = {"title": "Ti\U0001f525", "list": [1, 2.5, None, {"a": "<b>"}]}
+    answer = await api.http.put(path, json={"data": data}, headers=reporter.headers)
+    draft = answer.json()["draft"]
+    assert (answer.status_code, draft) == (
+        200,
+        {"incidentId": incident_id, "data": data, "baseVersion": 1, "savedAt": draft["savedAt"]},
+    )
+    assert (await api.get(path, headers=reporter.headers)) == {"draft": draft}
+    assert (await api.get("/api/drafts", headers=reporter.headers)) == {"drafts": [draft]}
+    assert (await api.get("/api/drafts", headers=colleague.headers)) == {"drafts": []}
+    assert (await api.http.get(path, headers=colleague.headers)).status_code == 404
+    assert (await told(db))[-1] == (
+        "auto-save",
+        f"incident-{incident_id}",
+        {"incidentId": incident_id, "data": data, "timestamp": draft["savedAt"]},
+    )
+
+
+async def test_a_draft_ends_when_its_user_saves(api: Api, db: Db, reporter: Someone) -> None:
+    colleague = await someone(db, "reporter")
+    incident_id = (await create(api, reporter))["id"]
+    path = f"/api/incidents/{incident_id}/draft"
+    for who in (reporter, colleague):
+        await api.http.put(path, json={"data": {}}, headers=who.headers)
+    stale = await change(api, reporter, incident_id, '"9-0"', title="New")
+    assert (stale.status_code, (await api.http.get(path, headers=reporter.headers)).status_code) == (412, 200)
+    await change(api, reporter, incident_id, title="New")
+    assert (await api.http.get(path, headers=reporter.headers)).status_code == 404
+    assert (await api.http.delete(path, headers=colleague.headers)).status_code == 204
+    assert (await api.http.delete(path, headers=colleague.headers)).status_code == 404
+
+
+BAD: list[tuple[Any, str]] = [
+    ({}, "data"),
+    ({"data": []}, "body"),
+    ({"data": {"x": "\u0000"}}, "data"),
+    ({"data": {"\u0000": 1}}, "data"),
+    ({"data": {"x": "y" * 65536}}, "data"),
+    ({"data": deep(33)}, "data"),
+    ({"data": {"x": [1e300] * 9000}}, "data"),
+    ({"data": {}, "baseVersion": 0}, "baseVersion"),
+    ({"data": {}, "baseVersion": 2**31}, "baseVersion"),
+    ({"data": {}, "userId": "x"}, "userId"),
+]
+
+
+async def test_a_draft_that_cannot_be_kept_is_refused(api: Api, reporter: Someone) -> None:
+    for body, field in BAD:
+        incident_id = (await create(api, reporter))["id"]
+        path = f"/api/incidents/{incident_id}/draft"
+        assert field in fields(await api.http.put(path, json=body, headers=reporter.headers))
+        assert (await api.http.get(path, headers=reporter.headers)).status_code == 404
+
+
+async def test_what_is_just_allowed_is_kept(api: Api, reporter: Someone) -> None:
+    incident_id = (await create(api, reporter))["id"]
+    for data in (deep(32), {"x": "y" * (65536 - 8)}, {"x": "\u0007\u202e\ufffe"}):
+        answer = await api.http.put(
+            f"/api/incidents/{incident_id}/draft", json={"data": data}, headers=reporter.headers
+        )
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["draft"]["data"] == data
+
+
+async def test_a_draft_of_nothing_is_a_404(api: Api, db: Db, reporter: Someone) -> None:
+    for missing in ("INC-2026-0001", "nothing", "INC%00"):
+        path = f"/api/incidents/{missing}/draft"
+        for method, body in ("GET", None), ("PUT", {"data": {}}), ("DELETE", None):
+            assert (await api.http.request(method, path, json=body, headers=reporter.headers)).status_code == 404
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        await db.execute("SELECT save_draft('INC-2026-0001', %s, '{}', NULL, 'socket')", [reporter.user_id])

@@ -1,0 +1,109 @@
+"""What the feed is told of incidents: one event a transaction, to everybody as much as they may know."""
+
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Api, Someone, add_service, someone
+from tests.api.incidents import Db, change, create, say, told
+
+
+@pytest.fixture
+async def reporter(db: Db) -> Someone:
+    return await someone(db, "reporter")
+
+
+async def test_a_save_is_one_event_with_the_incident_as_rest_shows_it(api: Api, db: Db, reporter: Someone) -> None:
+    await add_service(db, "shop")
+    created = await create(api, reporter, affectedServices=["shop"], update="x")
+    incident_id = created["id"]
+    saved = await change(api, reporter, incident_id, title="New", status="identified", affectedServices=[])
+    update = await say(api, reporter, incident_id, "resolved")
+    assert await told(db) == [
+        ("incident-created", None, {"incident": created}),
+        ("incident-updated", None, {"incidentId": incident_id, "incident": saved.json()["incident"]}),
+        ("incident-updated", None, {"incidentId": incident_id, "update": update}),
+    ]
+
+
+async def test_a_person_at_psql_is_heard_too(api: Api, db: Db, reporter: Someone) -> None:
+    incident_id = (await create(api, reporter))["id"]
+    async with db.transaction():
+        await db.execute("UPDATE incidents SET status = 'resolved'")
+        async with db.transaction():
+            await db.execute("UPDATE incidents SET title = 'By hand'")
+        with pytest.raises(ZeroDivisionError):
+            async with db.transaction():
+                await db.execute("UPDATE incidents SET title = 'Not kept'")
+                raise ZeroDivisionError
+    incident = (await api.get(f"/api/incidents/{incident_id}", headers=reporter.headers))["incident"]
+    assert (incident["title"], incident["version"], incident["updates"][0]["author"]) == ("By hand", 2, "analyst")
+    assert incident["resolvedAt"] is not None
+    assert (await told(db))[1:] == [("incident-updated", None, {"incidentId": incident_id, "incident": incident})]
+    await db.execute(
+        "INSERT INTO incident_updates (incident_id, status, description) VALUES (%s, 'monitoring', 'Watching')",
+        [incident_id],
+    )
+    reopened = (await api.get(f"/api/incidents/{incident_id}", headers=reporter.headers))["incident"]
+    assert (reopened["status"], reopened["resolvedAt"], reopened["version"]) == ("monitoring", None, 3)
+    assert (await told(db))[-1][2]["update"] == reopened["updates"][0]
+
+
+async def test_nobody_outside_hears_of_what_is_internal(api: Api, db: Db, reporter: Someone) -> None:
+    incident_id = (await create(api, reporter, public=False, update="x"))["id"]
+    await say(api, reporter, incident_id, "identified")
+    await change(api, reporter, incident_id, title="Secret")
+    await db.execute("DELETE FROM incidents")
+    assert [(event, room) for event, room, _ in await told(db)] == [
+        ("incident-created", "staff"),
+        ("incident-updated", "staff"),
+        ("incident-updated", "staff"),
+        ("incident-deleted", "staff"),
+    ]
+
+
+async def test_private_services_are_told_to_those_inside(api: Api, db: Db, reporter: Someone) -> None:
+    await add_service(db, "shop")
+    await add_service(db, "vault", public=False)
+    whole = await create(api, reporter, affectedServices=["shop", "vault"])
+    outside = whole | {"affectedServices": ["shop"]}
+    assert await told(db) == [
+        ("incident-created", "staff", {"incident": whole}),
+        ("incident-created", "anonymous", {"incident": outside}),
+    ]
+
+
+async def test_what_stops_being_public_is_gone_for_those_outside(api: Api, db: Db, reporter: Someone) -> None:
+    incident_id = (await create(api, reporter))["id"]
+    hidden = (await change(api, reporter, incident_id, public=False, title="Secret")).json()["incident"]
+    shown = (await change(api, reporter, incident_id, public=True)).json()["incident"]
+    gone: dict[str, Any] = {"incidentId": incident_id}
+    assert (await told(db))[1:] == [
+        ("incident-updated", "staff", gone | {"incident": hidden}),
+        ("incident-deleted", "anonymous", gone),
+        ("incident-updated", "staff", gone | {"incident": shown}),
+        ("incident-created", "anonymous", {"incident": shown}),
+    ]
+
+
+async def test_all_that_a_transaction_does_before_it_deletes_is_not_told(api: Api, db: Db, reporter: Someone) -> None:
+    incident_id = (await create(api, reporter))["id"]
+    async with db.transaction():
+        await db.execute("UPDATE incidents SET title = 'Secret', public = false")
+        await db.execute("DELETE FROM incidents")
+        await db.execute("INSERT INTO incidents (title, severity, priority) VALUES ('Short', 'low', 'P3')")
+        await db.execute("DELETE FROM incidents")
+    assert (await told(db))[1:] == [("incident-deleted", None, {"incidentId": incident_id})]
+
+
+async def test_an_incident_that_was_public_is_not_given_while_the_database_is_away(
+    api: Api, db: Db, reporter: Someone
+) -> None:
+    """The last snapshot of an answer is kept for bad times: not of this one."""
+    incident_id = (await create(api, reporter, title="Leaky"))["id"]
+    assert "Leaky" in (await api.http.get("/api/incidents")).text
+    heard = await db.execute("LISTEN sla_monitor")
+    assert heard is not None
+    await change(api, reporter, incident_id, public=False)
+    payloads = {notice.payload async for notice in db.notifies(timeout=1, stop_after=2)}
+    assert "services" in payloads

@@ -1,0 +1,151 @@
+"""Two people and somebody at psql edit one incident in any order: nothing that was saved is lost, no rule is broken.
+
+The model is what everybody has been told. Each editor saves from what they last saw, which may be out of date.
+"""
+
+from typing import Any, ClassVar, cast
+
+import anyio.to_thread
+import httpx
+import psycopg
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from tests.api.conftest import Api, add_service, someone
+from tests.api.incidents import OUTAGE, Db
+
+EDITORS = st.sampled_from(["ana", "ben"])
+STATUSES = st.sampled_from(["investigating", "identified", "monitoring", "resolved"])
+SERVICES = st.lists(st.sampled_from(["shop", "search", "mail"]), unique=True).map(sorted)
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
+TITLES = TEXTS.filter(lambda text: not text.isspace())
+
+
+class Lifecycle(RuleBasedStateMachine):
+    """Talks to a running API from a thread of its own."""
+
+    http: ClassVar[httpx.Client]
+    db: ClassVar[psycopg.Connection[Any]]
+    headers: ClassVar[dict[str, dict[str, str]]]
+    ids: ClassVar[set[str]]
+
+    @initialize()
+    def create(self) -> None:
+        answer = self.http.post("/api/incidents", json=OUTAGE, headers=self.headers["ana"])
+        assert answer.status_code == 201
+        self.incident = answer.json()["incident"]
+        self.path = f"/api/incidents/{self.incident['id']}"
+        self.seen = dict.fromkeys(self.headers, answer.headers["etag"])
+        self.current = answer.headers["etag"]
+        assert self.incident["id"] not in self.ids
+        self.ids.add(self.incident["id"])
+
+    @rule(who=EDITORS)
+    def look(self, who: str) -> None:
+        answer = self.http.get(self.path, headers=self.headers[who])
+        assert answer.json() == {"incident": self.incident}
+        self.seen[who] = answer.headers["etag"]
+        known = self.http.get(self.path, headers=self.headers[who] | {"If-None-Match": self.seen[who]})
+        assert known.status_code == 304
+
+    @rule(who=EDITORS, title=TITLES)
+    def rename(self, who: str, title: str) -> None:
+        self._save(who, {"title": title})
+
+    @rule(who=EDITORS, status=STATUSES, services=SERVICES)
+    def move(self, who: str, status: str, services: list[str]) -> None:
+        self._save(who, {"status": status, "affectedServices": services})
+
+    @rule(who=EDITORS, status=STATUSES, description=TEXTS)
+    def say(self, who: str, status: str, description: str) -> None:
+        body = {"status": status, "description": description}
+        headers = self.headers[who] | {"If-Match": self.seen[who]}
+        answer = self.http.post(f"{self.path}/updates", json=body, headers=headers)
+        if self._refused(who, answer):
+            return
+        assert answer.status_code == 201
+        said = answer.json()["update"]
+        assert {name: said[name] for name in body} == body
+        self._accept(who, {"status": status}, [said])
+
+    @rule(status=STATUSES)
+    def set_by_hand(self, status: str) -> None:
+        self.db.execute("UPDATE incidents SET status = %s WHERE id = %s", [status, self.incident["id"]])
+        self._accept(None, {"status": status})
+
+    @invariant()
+    def rules_hold(self) -> None:
+        shown = self.incident
+        assert (shown["resolvedAt"] is not None) == (shown["status"] == "resolved")
+        numbers = [update["id"] for update in shown["updates"]]
+        assert numbers == sorted(set(numbers), reverse=True)
+        assert not shown["updates"] or shown["updates"][0]["status"] == shown["status"]
+
+    def _save(self, who: str, body: dict[str, Any]) -> None:
+        headers = self.headers[who] | {"If-Match": self.seen[who]}
+        answer = self.http.put(self.path, json=body, headers=headers)
+        if not self._refused(who, answer):
+            assert answer.status_code == 200
+            self._accept(
+                who, {name: sorted(value) if isinstance(value, list) else value for name, value in body.items()}
+            )
+
+    def _refused(self, who: str, answer: httpx.Response) -> bool:
+        """Exactly those who have not seen the last version are refused, and shown it."""
+        outdated = self.seen[who].split("-")[0] != self.current.split("-")[0]
+        assert (answer.status_code == 412) == outdated
+        if outdated:
+            assert answer.json()["incident"] == self.incident
+            self.seen[who] = answer.headers["etag"]
+            assert self.seen[who] == self.current
+        return outdated
+
+    def _accept(self, who: str | None, change: dict[str, Any], said: list[Any] | None = None) -> None:
+        """What was saved is there, what was there before still is, and the version tells whether anything changed."""
+        answer = self.http.get(self.path, headers=self.headers["ana"])
+        before, after = self.incident, answer.json()["incident"]
+        added = after["updates"][: len(after["updates"]) - len(before["updates"])]
+        assert after["updates"][len(added) :] == before["updates"]
+        if said is None:
+            moved = change.get("status", before["status"]) != before["status"]
+            assert [(update["status"], update["description"]) for update in added] == [(after["status"], "")] * moved
+        else:
+            assert added == said
+        kept = {name: before[name] for name in before if name not in (*change, "updates", *FOLLOWING)}
+        assert {name: after[name] for name in (*kept, *change)} == kept | change
+        changed = bool(added) or any(before[name] != after[name] for name in change)
+        assert after["version"] == before["version"] + changed
+        assert after["updatedAt"] >= before["updatedAt"] if changed else after["updatedAt"] == before["updatedAt"]
+        if before["status"] == after["status"]:
+            assert after["resolvedAt"] == before["resolvedAt"]
+        self.incident, self.current = after, answer.headers["etag"]
+        if who is not None:
+            self.seen[who] = self.current
+
+
+FOLLOWING = ("version", "updatedAt", "resolvedAt")
+
+
+async def test_whatever_two_editors_do_nothing_is_lost(api: Api, db: Db, database: str) -> None:
+    for service in ("shop", "search", "mail"):
+        await add_service(db, service)
+    editors = {name: (await someone(db, "reporter", name)).headers for name in ("ana", "ben")}
+    await anyio.to_thread.run_sync(run, str(api.http.base_url), database, editors)
+
+
+def run(base_url: str, database: str, editors: dict[str, dict[str, str]]) -> None:
+    with (
+        httpx.Client(base_url=base_url, trust_env=False, timeout=20) as http,
+        psycopg.connect(database, autocommit=True) as db,
+    ):
+        machine = type("Machine", (Lifecycle,), {"http": http, "db": db, "headers": editors, "ids": set()})
+        run_state_machine_as_test(
+            cast(type[RuleBasedStateMachine], machine),
+            settings=settings(
+                max_examples=25,
+                stateful_step_count=20,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )

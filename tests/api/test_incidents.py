@@ -1,0 +1,538 @@
+"""Incidents: what is accepted, who sees what, what one save changes, and that nobody overwrites anybody."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import anyio
+import httpx
+import psycopg
+import pytest
+
+import sql
+from sla_monitor.settings import Limit
+from tests.api.conftest import Api, Someone, add_service, running_api, someone, until
+from tests.api.incidents import OUTAGE, Db, change, create, fields, say, told
+
+YEAR = datetime.now(UTC).year
+HOSTILE = "<script>alert(1)</script> \u202e\u0007 \U0001f525 '; DROP TABLE incidents; --\r\n{{7*7}} %s"
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"title": ""}, "title"),
+    ({"title": "  \n"}, "title"),
+    ({"title": "x" * 256}, "title"),
+    ({"title": "a\u0000b"}, "title"),
+    ({"title": None}, "title"),
+    ({"title": 5}, "title"),
+    ({"description": "x" * 20001}, "description"),
+    ({"description": "\u0000"}, "description"),
+    ({"severity": "worst"}, "severity"),
+    ({"severity": None}, "severity"),
+    ({"priority": "P4"}, "priority"),
+    ({"affectedServices": ["shop", "nothing"]}, "affectedServices[1]"),
+    ({"affectedServices": ["shop", "shop"]}, "affectedServices[1]"),
+    ({"affectedServices": ["shop", "Not a slug"]}, "affectedServices[1]"),
+    ({"affectedServices": ["shop\u0000"]}, "affectedServices[0]"),
+    ({"affectedServices": ["shop\n"]}, "affectedServices[0]"),
+    ({"affectedServices": "shop"}, "affectedServices"),
+    ({"affectedServices": None}, "affectedServices"),
+    ({"affectedServices": [f"s{n}" for n in range(1001)]}, "affectedServices"),
+    ({"reporter": "x" * 101}, "reporter"),
+    ({"reporter": "\u0000"}, "reporter"),
+    ({"detectionCriteria": "x" * 20001}, "detectionCriteria"),
+    ({"detectionCriteria": "\u0000"}, "detectionCriteria"),
+    ({"public": "yes"}, "public"),
+    ({"version": 7}, "version"),
+    ({"author": "somebody"}, "author"),
+    ({"createdAt": "2026-01-01T00:00:00Z"}, "createdAt"),
+]
+
+
+@pytest.fixture
+async def reporter(db: Db) -> Someone:
+    return await someone(db, "reporter")
+
+
+async def one(api: Api, who: Someone, incident_id: str) -> Any:
+    return (await api.get(f"/api/incidents/{incident_id}", headers=who.headers))["incident"]
+
+
+async def test_an_incident_is_created_with_what_front_ends_send(api: Api, db: Db, reporter: Someone) -> None:
+    await add_service(db, "shop")
+    body = OUTAGE | {"affectedServices": ["shop"]}
+    answer = await api.http.post("/api/incidents", json=body, headers=reporter.headers)
+    incident = answer.json()["incident"]
+    assert (answer.status_code, answer.headers["location"]) == (201, f"/api/incidents/INC-{YEAR}-0001")
+    assert {**incident, "createdAt": 0, "updatedAt": 0} == body | {
+        "id": f"INC-{YEAR}-0001",
+        "description": None,
+        "status": "investigating",
+        "reporter": reporter.username,
+        "detectionCriteria": None,
+        "postmortem": None,
+        "public": True,
+        "author": reporter.username,
+        "createdAt": 0,
+        "updatedAt": 0,
+        "resolvedAt": None,
+        "version": 1,
+        "updates": [],
+    }
+    created = datetime.fromisoformat(incident["createdAt"])
+    assert incident["createdAt"].endswith("Z") and abs(datetime.now(UTC) - created) < timedelta(minutes=1)
+    assert await one(api, reporter, incident["id"]) == incident
+
+
+async def test_a_first_update_begins_the_timeline(api: Api, reporter: Someone) -> None:
+    incident = await create(api, reporter, update="We are looking")
+    [update] = incident["updates"]
+    assert (update["status"], update["description"]) == ("investigating", "We are looking")
+    assert (update["author"], incident["version"]) == (reporter.username, 1)
+
+
+async def test_a_bad_field_is_named_and_nothing_is_stored(api: Api, db: Db, reporter: Someone) -> None:
+    await add_service(db, "shop")
+    incident = await create(api, reporter)
+    for bad, field in BAD:
+        answer = await api.http.post("/api/incidents", json=OUTAGE | bad, headers=reporter.headers)
+        assert field in fields(answer), bad
+        assert field in fields(await change(api, reporter, incident["id"], **bad)), bad
+    for missing in OUTAGE:
+        body = {name: value for name, value in OUTAGE.items() if name != missing}
+        assert fields(await api.http.post("/api/incidents", json=body, headers=reporter.headers)) == [missing]
+    for bad, field in (
+        ({"status": "fixed"}, "status"),
+        ({"postmortem": "\u0000"}, "postmortem"),
+        ({"update": "x"}, "update"),
+    ):
+        assert field in fields(await change(api, reporter, incident["id"], **bad)), bad
+    for bad, field in ({"update": "\u0000"}, "update"), ({"update": ""}, "update"), ({"status": "resolved"}, "status"):
+        assert field in fields(await api.http.post("/api/incidents", json=OUTAGE | bad, headers=reporter.headers)), bad
+    assert await one(api, reporter, incident["id"]) == incident
+    assert len(await told(db)) == 1
+
+
+async def test_text_is_kept_as_it_comes(api: Api, reporter: Someone) -> None:
+    texts = {"title": HOSTILE, "description": HOSTILE, "detectionCriteria": HOSTILE, "reporter": HOSTILE}
+    incident = await create(api, reporter, **texts, update=HOSTILE)
+    changed = await change(api, reporter, incident["id"], postmortem=HOSTILE)
+    assert changed.status_code == 200
+    shown = await one(api, reporter, incident["id"])
+    assert {name: shown[name] for name in (*texts, "postmortem")} == texts | {"postmortem": HOSTILE}
+    assert shown["updates"][0]["description"] == HOSTILE
+
+
+async def test_numbers_have_no_gaps_and_no_twins(api: Api, db: Db, reporter: Someone) -> None:
+    async with anyio.create_task_group() as tasks:
+        for _ in range(12):
+            tasks.start_soon(create, api, reporter)
+        tasks.start_soon(api.http.post, "/api/incidents")
+    cursor = await db.execute("SELECT id FROM incidents ORDER BY id")
+    assert [row[0] for row in await cursor.fetchall()] == [f"INC-{YEAR}-{n:04}" for n in range(1, 13)]
+    await db.execute("UPDATE incident_numbers SET last = 9999")
+    assert (await create(api, reporter))["id"] == f"INC-{YEAR}-10000"
+    assert (await one(api, reporter, f"INC-{YEAR}-10000"))["version"] == 1
+
+
+async def test_the_year_of_an_id_is_that_of_the_reporting_zone(db: Db) -> None:
+    await db.execute("UPDATE installation SET time_zone = 'Pacific/Auckland'")
+    statement = (
+        "INSERT INTO incidents (title, severity, priority, created_at) "
+        "VALUES ('Old', 'low', 'P3', %s::timestamptz) RETURNING id, author"
+    )
+    cursor = await db.execute(statement, ["2025-12-31T12:00:00Z"])
+    assert await cursor.fetchone() == ("INC-2026-0001", "analyst")
+    cursor = await db.execute(statement, ["2025-12-31T10:00:00Z"])
+    assert await cursor.fetchone() == ("INC-2025-0001", "analyst")
+
+
+async def test_a_number_that_was_brought_in_is_not_given_out_again(db: Db) -> None:
+    statement = "INSERT INTO incidents (id, title, severity, priority) VALUES (%s, 'Old', 'low', 'P3') RETURNING id"
+    for given, got in ((f"INC-{YEAR}-0007", 7), (f"INC-{YEAR}-0003", 3), (None, 8)):
+        cursor = await db.execute(statement, [given])
+        assert await cursor.fetchone() == (f"INC-{YEAR}-{got:04}",)
+
+
+async def test_internal_incidents_and_private_services_are_for_those_inside(
+    api: Api, db: Db, reporter: Someone
+) -> None:
+    viewer = await someone(db, "viewer")
+    await add_service(db, "shop")
+    await add_service(db, "vault", public=False)
+    half = await create(api, reporter, affectedServices=["vault", "shop"])
+    internal = await create(api, reporter, public=False)
+    for who, ids in ((None, [half["id"]]), (viewer, [internal["id"], half["id"]])):
+        headers = {} if who is None else who.headers
+        for path in ("/api/incidents", "/api/incidents?status=all"):
+            assert [found["id"] for found in (await api.get(path, headers=headers))["incidents"]] == ids
+        past = (await api.get("/api/incidents/past", headers=headers))["days"]
+        assert [found["id"] for day in past for found in day["incidents"]] == ids
+    outside = await api.get(f"/api/incidents/{half['id']}")
+    assert outside["incident"]["affectedServices"] == ["shop"]
+    assert (await one(api, viewer, half["id"]))["affectedServices"] == ["shop", "vault"]
+    assert (await api.http.get(f"/api/incidents/{internal['id']}")).status_code == 404
+    assert (await one(api, viewer, internal["id"]))["public"] is False
+    assert (await api.get("/api/incidents?service=vault"))["incidents"] == []
+    assert len((await api.get("/api/incidents?service=vault", headers=viewer.headers))["incidents"]) == 1
+
+
+async def test_what_does_not_exist_is_a_404(api: Api, db: Db) -> None:
+    admin = await someone(db, "admin")
+    for missing in (f"INC-{YEAR}-0001", "nothing", "INC%00", "INC-2026-99999999999", "%ED%A0%80"):
+        path = f"/api/incidents/{missing}"
+        assert (await api.http.get(path)).status_code == 404, missing
+        for method, url, body in (
+            ("PUT", path, {}),
+            ("DELETE", path, None),
+            ("POST", f"{path}/updates", {"status": "resolved", "description": "x"}),
+        ):
+            answer = await api.http.request(method, url, json=body, headers=admin.headers)
+            assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND"), (method, url)
+
+
+async def test_a_change_touches_what_it_names_only(api: Api, db: Db, reporter: Someone) -> None:
+    for service in ("shop", "search"):
+        await add_service(db, service)
+    before = await create(api, reporter, affectedServices=["shop"], description="a", detectionCriteria="b")
+    everything: dict[str, Any] = {
+        "title": "Slow",
+        "description": "c",
+        "severity": "low",
+        "priority": "P3",
+        "affectedServices": ["search"],
+        "reporter": "Ana",
+        "detectionCriteria": "d",
+        "postmortem": "e",
+        "public": False,
+    }
+    expected = before
+    for version, (name, value) in enumerate(everything.items(), 2):
+        answer = await change(api, reporter, before["id"], **{name: value})
+        assert answer.status_code == 200, answer.text
+        expected = expected | {name: value, "version": version, "updatedAt": answer.json()["incident"]["updatedAt"]}
+        assert answer.json() == {"incident": expected}
+        assert await one(api, reporter, before["id"]) == expected
+    for name in ("description", "reporter", "detectionCriteria", "postmortem"):
+        cleared = await change(api, reporter, before["id"], **{name: None})
+        assert cleared.json()["incident"][name] is None
+    assert datetime.fromisoformat(expected["updatedAt"]) > datetime.fromisoformat(before["updatedAt"])
+
+
+async def test_a_save_that_changes_nothing_is_no_version_and_no_news(api: Api, db: Db, reporter: Someone) -> None:
+    await add_service(db, "shop")
+    incident = await create(api, reporter, affectedServices=["shop"])
+    same: dict[str, Any] = {
+        name: incident[name] for name in (*OUTAGE, "description", "status", "reporter", "postmortem", "public")
+    }
+    for body in ({}, same):
+        answer = await change(api, reporter, incident["id"], **body)
+        assert (answer.status_code, answer.json()) == (200, {"incident": incident})
+    assert len(await told(db)) == 1
+
+
+async def test_the_second_of_two_who_save_gets_the_incident_as_it_is(api: Api, db: Db, reporter: Someone) -> None:
+    incident = await create(api, reporter)
+    path = f"/api/incidents/{incident['id']}"
+    tag = (await api.http.get(path)).headers["etag"]
+    first = await change(api, reporter, incident["id"], tag, title="Mine")
+    second = await change(api, reporter, incident["id"], tag, title="Theirs")
+    assert (first.status_code, second.status_code) == (200, 412)
+    assert second.json() == {
+        "error": "Somebody else saved first",
+        "code": "CONFLICT",
+        "incident": first.json()["incident"],
+    }
+    assert second.headers["etag"] == first.headers["etag"] != tag
+    assert (await one(api, reporter, incident["id"]))["title"] == "Mine"
+    again = await change(api, reporter, incident["id"], second.headers["etag"], title="Theirs")
+    assert (again.status_code, again.json()["incident"]["version"]) == (200, 3)
+    unaware = await change(api, reporter, incident["id"], title="No If-Match")
+    assert unaware.status_code == 200
+    late = await api.http.post(
+        f"{path}/updates",
+        json={"status": "resolved", "description": "x"},
+        headers=reporter.headers | {"If-Match": tag},
+    )
+    assert (late.status_code, late.json()["incident"]["updates"]) == (412, [])
+
+
+async def test_of_many_who_save_the_same_version_one_wins(api: Api, db: Db, reporter: Someone) -> None:
+    """All of them are let go at once, when they have got as far as somebody else's lock lets them."""
+    incident = await create(api, reporter)
+    answers: list[httpx.Response] = []
+
+    async def save(n: int) -> None:
+        answers.append(await change(api, reporter, incident["id"], '"1-0"', title=f"By {n}"))
+
+    async def waiting() -> bool:
+        cursor = await db.execute(
+            "SELECT count(*) >= 3 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return await cursor.fetchone() == (True,)
+
+    async with anyio.create_task_group() as tasks, db.transaction():
+        await db.execute("SELECT FROM incidents FOR UPDATE")
+        for n in range(4):
+            tasks.start_soon(save, n)
+        await until(waiting)
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 3
+    [won] = [answer.json()["incident"] for answer in answers if answer.status_code == 200]
+    assert await one(api, reporter, incident["id"]) == won
+    assert all(answer.json()["incident"] == won for answer in answers)
+
+
+IF_MATCH: list[tuple[str, int]] = [
+    ("*", 200),
+    ('"1"', 200),
+    ('"1-abc"', 200),
+    ('W/"1-abc"', 200),
+    ('"7-abc", "1-abc"', 200),
+    ('"2-abc"', 412),
+    ('"somebody-elses"', 412),
+    ('"' + "9" * 300 + '"', 412),
+    ("1", 400),
+    ('"1', 400),
+    ("", 400),
+    (",", 400),
+]
+
+
+async def test_if_match(api: Api, reporter: Someone) -> None:
+    for if_match, status in IF_MATCH:
+        incident = await create(api, reporter)
+        answer = await change(api, reporter, incident["id"], if_match, title="New")
+        assert answer.status_code == status, answer.text
+        if status == 400:
+            assert fields(answer) == ["If-Match"]
+
+
+async def test_who_knows_the_incident_gets_a_304(api: Api, db: Db, reporter: Someone) -> None:
+    await add_service(db, "vault", public=False)
+    incident = await create(api, reporter, affectedServices=["vault"])
+    path = f"/api/incidents/{incident['id']}"
+    tags = {}
+
+    async def is_new(path: str, headers: dict[str, str]) -> bool:
+        return (await api.http.get(path, headers=headers)).status_code == 200
+
+    for headers in ({}, reporter.headers):
+        tag = (await api.http.get(path, headers=headers)).headers["etag"]
+        tags[tag] = headers
+        known = await api.http.get(path, headers=headers | {"If-None-Match": tag})
+        assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", tag)
+    assert len(tags) == 2  # they see different parts of one version
+    await change(api, reporter, incident["id"], title="New")
+    for tag, headers in tags.items():
+        await until(partial(is_new, path, headers | {"If-None-Match": tag}))
+
+
+async def test_the_same_key_creates_one_incident(api: Api, db: Db, reporter: Someone) -> None:
+    headers = reporter.headers | {"Idempotency-Key": "a-key"}
+    answers: list[httpx.Response] = []
+
+    async def ask() -> None:
+        answers.append(await api.http.post("/api/incidents", json=OUTAGE, headers=headers))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(6):
+            tasks.start_soon(ask)
+    await change(api, reporter, f"INC-{YEAR}-0001", title="Changed since")
+    turned = dict(reversed(OUTAGE.items()))
+    answers.append(await api.http.post("/api/incidents", json=turned, headers=headers))
+    assert {(answer.status_code, answer.json()["incident"]["id"]) for answer in answers} == {(201, f"INC-{YEAR}-0001")}
+    assert sum("idempotent-replayed" in answer.headers for answer in answers) == 6
+    assert answers[-1].json()["incident"]["title"] == "Changed since"
+    other = await api.http.post("/api/incidents", json=OUTAGE | {"title": "Other"}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (409, "CONFLICT")
+    colleague = await someone(db, "reporter")
+    theirs = await api.http.post("/api/incidents", json=OUTAGE, headers=headers | colleague.headers)
+    assert theirs.json()["incident"]["id"] == f"INC-{YEAR}-0002"
+    await db.execute("DELETE FROM incidents")
+    gone = await api.http.post("/api/incidents", json=OUTAGE, headers=headers)
+    assert gone.status_code == 409
+
+
+async def test_a_key_that_failed_is_free(api: Api, reporter: Someone) -> None:
+    headers = reporter.headers | {"Idempotency-Key": "a-key"}
+    bad = await api.http.post("/api/incidents", json=OUTAGE | {"affectedServices": ["nothing"]}, headers=headers)
+    good = await api.http.post("/api/incidents", json=OUTAGE, headers=headers)
+    assert (bad.status_code, good.status_code) == (400, 201)
+    for key in ("", "x" * 256, "a\tb", "\u00e9"):
+        raw = reporter.headers | {"Idempotency-Key": key.encode("latin-1")}
+        assert fields(await api.http.post("/api/incidents", json=OUTAGE, headers=raw)) == ["Idempotency-Key"]  # type: ignore[arg-type]
+
+
+async def test_keys_are_forgotten_after_a_day(db: Db) -> None:
+    await db.execute(
+        "INSERT INTO idempotency_keys (actor_id, key, request_hash, created_at) "
+        "SELECT gen_random_uuid(), hours::text, '', now() - make_interval(hours => hours) "
+        "FROM unnest('{23,25}'::int[]) AS hours"
+    )
+    await db.execute(sql.query("housekeeping/prune_idempotency"))
+    cursor = await db.execute("SELECT key FROM idempotency_keys")
+    assert await cursor.fetchall() == [("23",)]
+
+
+async def test_new_incidents_are_limited_per_user_but_not_what_is_asked_again(
+    database: str, db: Db, reporter: Someone
+) -> None:
+    async with running_api(database, rate_limit_incidents=Limit(2, timedelta(minutes=1))) as api:
+        headers = reporter.headers | {"Idempotency-Key": "a-key"}
+        statuses = [(await api.http.post("/api/incidents", json=OUTAGE, headers=headers)).status_code for _ in range(5)]
+        assert statuses == [201] * 5
+        await create(api, reporter)
+        refused = await api.http.post("/api/incidents", json=OUTAGE, headers=reporter.headers)
+        assert (refused.status_code, refused.json()["code"]) == (429, "RATE_LIMITED")
+        assert int(refused.headers["retry-after"]) <= 60
+        await create(api, await someone(db, "reporter"))
+
+
+async def test_an_incident_starts_from_a_template(api: Api, reporter: Someone) -> None:
+    start = {"title": "Slow", "severity": "low", "priority": "P3", "affectedServices": [], "update": "We are looking"}
+    made = await api.http.post("/api/templates", json={"name": "Slow", "data": start}, headers=reporter.headers)
+    template = made.json()["data"]["id"]
+    answer = await api.http.post(
+        "/api/incidents", json={"template": template, "title": "Slow today"}, headers=reporter.headers
+    )
+    incident = answer.json()["incident"]
+    assert (incident["title"], incident["severity"], incident["priority"]) == ("Slow today", "low", "P3")
+    assert [update["description"] for update in incident["updates"]] == ["We are looking"]
+    silent = await create(api, reporter, template=template, update=None)
+    assert (silent["title"], silent["updates"]) == (OUTAGE["title"], [])
+    for unknown in ("nothing", "\u0000", "00000000-0000-0000-0000-000000000000"):
+        answer = await api.http.post("/api/incidents", json={"template": unknown}, headers=reporter.headers)
+        assert fields(answer) == ["template"]
+
+
+async def test_updates_move_the_status_and_never_change_the_past(api: Api, db: Db, reporter: Someone) -> None:
+    colleague = await someone(db, "reporter")
+    incident_id = (await create(api, reporter))["id"]
+    written: list[Any] = []
+    for who, status in (
+        (reporter, "monitoring"),
+        (colleague, "resolved"),
+        (reporter, "identified"),
+        (reporter, "identified"),
+    ):
+        update = await say(api, who, incident_id, status, f"now {status}")
+        assert (update["author"], update["status"]) == (who.username, status)
+        written.insert(0, update)
+        incident = await one(api, reporter, incident_id)
+        assert (incident["updates"], incident["status"]) == (written, status)
+        assert (incident["resolvedAt"] is not None) == (status == "resolved")
+        assert incident["version"] == len(written) + 1
+    for statement in ("UPDATE incident_updates SET description = ''", "DELETE FROM incident_updates"):
+        with pytest.raises(psycopg.errors.RestrictViolation):
+            await db.execute(statement.encode())
+    assert (await one(api, reporter, incident_id))["updates"] == written
+
+
+BAD_UPDATES: list[tuple[Any, str]] = [
+    ({"description": "x"}, "status"),
+    ({"status": "resolved"}, "description"),
+    ({"status": "resolved", "description": ""}, "description"),
+    ({"status": "resolved", "description": "x" * 20001}, "description"),
+    ({"status": "resolved", "description": "\u0000"}, "description"),
+    ({"status": "gone", "description": "x"}, "status"),
+    ({"status": "resolved", "description": "x", "author": "y"}, "author"),
+    ({"status": "resolved", "description": "x", "createdAt": "2020-01-01T00:00:00Z"}, "createdAt"),
+]
+
+
+async def test_a_bad_update_is_refused_by_field(api: Api, reporter: Someone) -> None:
+    for body, field in BAD_UPDATES:
+        incident = await create(api, reporter)
+        answer = await api.http.post(f"/api/incidents/{incident['id']}/updates", json=body, headers=reporter.headers)
+        assert field in fields(answer)
+        assert await one(api, reporter, incident["id"]) == incident
+
+
+async def test_a_changed_status_is_in_the_timeline(api: Api, reporter: Someone) -> None:
+    incident_id = (await create(api, reporter))["id"]
+    resolved = (await change(api, reporter, incident_id, status="resolved", title="Was down")).json()["incident"]
+    assert (resolved["version"], resolved["resolvedAt"] is not None) == (2, True)
+    [update] = resolved["updates"]
+    assert (update["status"], update["description"], update["author"]) == ("resolved", "", reporter.username)
+    edited = (await change(api, reporter, incident_id, postmortem="Because")).json()["incident"]
+    assert edited["resolvedAt"] == resolved["resolvedAt"]
+    reopened = (await change(api, reporter, incident_id, status="investigating")).json()["incident"]
+    assert (reopened["resolvedAt"], len(reopened["updates"])) == (None, 2)
+
+
+async def test_a_timeline_has_an_end(api: Api, db: Db, reporter: Someone) -> None:
+    incident_id = (await create(api, reporter))["id"]
+    await db.execute(
+        "INSERT INTO incident_updates (incident_id, status, description) "
+        "SELECT %s, 'monitoring', 'still' FROM generate_series(1, 500)",
+        [incident_id],
+    )
+    body = {"status": "resolved", "description": "x"}
+    full = await api.http.post(f"/api/incidents/{incident_id}/updates", json=body, headers=reporter.headers)
+    assert (full.status_code, full.json()["code"]) == (409, "CONFLICT")
+    assert (await change(api, reporter, incident_id, status="resolved")).status_code == 409
+    assert (await change(api, reporter, incident_id, title="Long")).status_code == 200
+
+
+async def test_an_incident_is_removed_by_admins_with_all_that_hangs_on_it(api: Api, db: Db, reporter: Someone) -> None:
+    admin = await someone(db, "admin")
+    await add_service(db, "shop")
+    incident_id = (await create(api, reporter, affectedServices=["shop"], update="x"))["id"]
+    path = f"/api/incidents/{incident_id}"
+    await api.http.post(f"{path}/comments", json={"text": "x"}, headers=reporter.headers)
+    await api.http.put(f"{path}/draft", json={"data": {}}, headers=reporter.headers)
+    refused = await api.http.delete(path, headers=reporter.headers)
+    gone = await api.http.delete(path, headers=admin.headers)
+    assert (refused.status_code, gone.status_code, gone.content) == (403, 204, b"")
+    assert (await api.http.get(path, headers=admin.headers)).status_code == 404
+    assert (await told(db))[-1] == ("incident-deleted", None, {"incidentId": incident_id})
+    assert (await create(api, reporter))["id"] == f"INC-{YEAR}-0002"
+
+
+async def test_a_service_that_is_deleted_leaves_the_incident(api: Api, db: Db, reporter: Someone) -> None:
+    admin = await someone(db, "admin")
+    for service in ("shop", "search"):
+        await add_service(db, service)
+    incident_id = (await create(api, reporter, affectedServices=["shop", "search"]))["id"]
+    assert (await api.http.delete("/api/services/shop", headers=admin.headers)).status_code == 204
+    incident = await one(api, reporter, incident_id)
+    assert (incident["affectedServices"], incident["version"]) == (["search"], 2)
+    await db.execute("DELETE FROM users WHERE id = %s", [reporter.user_id])
+    assert (await one(api, admin, incident_id)) == incident
+
+
+async def test_a_service_may_go_while_an_incident_takes_it_in(api: Api, db: Db, reporter: Someone) -> None:
+    """Both lock the service first, so that they never wait for each other."""
+    admin = await someone(db, "admin")
+    incident_id = (await create(api, reporter))["id"]
+    statuses: list[int] = []
+
+    async def take_in(service: str) -> None:
+        statuses.append((await change(api, reporter, incident_id, affectedServices=[service])).status_code)
+
+    async def remove(service: str) -> None:
+        answer = await api.http.delete(f"/api/services/{service}", headers=admin.headers)
+        assert answer.status_code == 204, answer.text
+
+    for n in range(10):
+        await add_service(db, service := f"shop-{n}")
+        await change(api, reporter, incident_id, affectedServices=[service])
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(take_in, service)
+            tasks.start_soon(remove, service)
+            tasks.start_soon(take_in, service)
+    assert set(statuses) <= {200, 400}
+    assert (await one(api, reporter, incident_id))["affectedServices"] == []
+
+
+async def test_who_changed_what_is_in_the_audit_log(api: Api, db: Db, reporter: Someone) -> None:
+    await add_service(db, "shop")
+    incident_id = (await create(api, reporter, affectedServices=["shop"]))["id"]
+    await change(api, reporter, incident_id, title="New", affectedServices=[])
+    cursor = await db.execute(
+        "SELECT actor, action, before, after FROM audit_entries WHERE object_id = %s AND action = 'update' ORDER BY id",
+        [incident_id],
+    )
+    assert await cursor.fetchall() == [
+        (reporter.username, "update", None, {"affected_services": ["shop"]}),
+        (reporter.username, "update", {"title": "Down"}, {"title": "New"}),
+        (reporter.username, "update", {"affected_services": ["shop"]}, None),
+    ]

@@ -1,0 +1,297 @@
+"""Limits: counted in the database, shared by all processes, exact when many count at once."""
+
+import ipaddress
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import httpx
+import psycopg
+import pytest
+
+import sql
+from api.errors import ApiError
+from api.limits import Limits
+from sla_monitor.settings import Limit
+from tests.api.conftest import Api, running_api, someone, until
+from tests.api.relay import relay_before
+
+Db = psycopg.AsyncConnection[Any]
+DAY = timedelta(days=1)
+THREE = Limit(3, timedelta(minutes=15))
+
+
+async def rewind(db: Db, by: str) -> None:
+    """As if the windows had begun earlier."""
+    await db.execute("UPDATE rate_limits SET resets_at = resets_at - %s::interval", [by])
+
+
+async def refusal(limits: Limits, client: str = "a", limit: Limit = THREE) -> ApiError:
+    with pytest.raises(ApiError) as raised:
+        await limits.take("login", client, limit)
+    assert raised.value.status == 429
+    return raised.value
+
+
+async def test_a_window_begins_with_the_first_time_and_ends_as_a_whole(database: str, db: Db) -> None:
+    async with sql.open_pool(database, application="test") as pool:
+        limits = Limits(pool)
+        answers = [await limits.take("login", "a", THREE) for _ in range(3)]
+        assert [headers["RateLimit-Remaining"] for headers in answers] == ["2", "1", "0"]
+        assert {headers["RateLimit-Limit"] for headers in answers} == {"3"}
+        assert 898 <= int(answers[-1]["RateLimit-Reset"]) <= 900
+        await rewind(db, "14 minutes")
+        refused = await refusal(limits)
+        assert 58 <= int(refused.headers["Retry-After"]) == int(refused.headers["RateLimit-Reset"]) <= 60
+        assert refused.headers["RateLimit-Remaining"] == "0"
+        await rewind(db, "1 minute")
+        assert (await limits.take("login", "a", THREE))["RateLimit-Remaining"] == "2"
+
+
+async def test_who_is_refused_waits_no_longer_for_trying_and_writes_nothing(database: str, db: Db) -> None:
+    async with sql.open_pool(database, application="test") as pool:
+        limits = Limits(pool)
+        one = Limit(1, timedelta(minutes=1))
+        await limits.take("login", "a", one)
+        before = await (await db.execute("SELECT ctid, count, resets_at FROM rate_limits")).fetchall()
+        for _ in range(20):
+            await refusal(limits, limit=one)
+        assert await (await db.execute("SELECT ctid, count, resets_at FROM rate_limits")).fetchall() == before
+
+
+async def test_names_and_clients_are_counted_apart(database: str) -> None:
+    async with sql.open_pool(database, application="test") as pool:
+        limits = Limits(pool)
+        one = Limit(1, timedelta(minutes=1))
+        for name, client in (("login", "a"), ("login", "b"), ("api", "a")):
+            await limits.take(name, client, one)
+        await refusal(limits, limit=one)
+
+
+async def test_what_is_given_back_was_never_taken(database: str) -> None:
+    async with sql.open_pool(database, application="test") as pool:
+        limits = Limits(pool)
+        for _ in range(5):
+            await limits.take("login", "a", THREE)
+            await limits.give_back("login", "a")
+        await limits.give_back("login", "a")  # more than was taken is no credit
+        for _ in range(3):
+            await limits.take("login", "a", THREE)
+        await refusal(limits)
+        await limits.give_back("login", "nobody")
+
+
+async def test_those_who_count_at_once_are_counted_exactly(database: str) -> None:
+    outcomes: Counter[bool] = Counter()
+    limit = Limit(20, timedelta(minutes=1))
+
+    async def try_it(limits: Limits) -> None:
+        try:
+            await limits.take("api", "a", limit)
+        except ApiError:
+            outcomes[False] += 1
+        else:
+            outcomes[True] += 1
+
+    async with (
+        sql.open_pool(database, application="one process") as one,
+        sql.open_pool(database, application="another") as other,
+        anyio.create_task_group() as tasks,
+    ):
+        for limits in (Limits(one), Limits(other)):
+            for _ in range(40):
+                tasks.start_soon(try_it, limits)
+    assert outcomes == {True: 20, False: 60}
+
+
+async def test_the_largest_limit_can_be_counted(database: str, db: Db) -> None:
+    async with sql.open_pool(database, application="test") as pool:
+        limits = Limits(pool)
+        largest = Limit(1_000_000_000, timedelta(days=1))
+        await limits.take("api", "a", largest)
+        await db.execute("UPDATE rate_limits SET count = 1000000000")
+        await refusal_of(limits, largest)
+        await db.execute("UPDATE rate_limits SET count = 2147483647")
+        await refusal_of(limits, largest)
+
+
+async def refusal_of(limits: Limits, limit: Limit) -> None:
+    with pytest.raises(ApiError):
+        await limits.take("api", "a", limit)
+
+
+async def test_windows_that_are_over_leave_the_table(database: str, db: Db) -> None:
+    async with sql.open_pool(database, application="test") as pool:
+        limits = Limits(pool)
+        await db.execute(
+            "INSERT INTO rate_limits "
+            "SELECT 'api', 'stranger ' || n, 1, now() - interval '1 s' FROM generate_series(1, 25) AS n"
+        )
+        for number in range(3):
+            await limits.take("api", f"client {number}", THREE)
+        row = await (await db.execute("SELECT count(*) FROM rate_limits")).fetchone()
+        assert row == (3,)
+
+
+# RATE_LIMIT_API, over HTTP
+
+FIVE = Limit(5, timedelta(minutes=15))
+COUNTED = "/api/no-such-thing"
+RATE_LIMIT = {"ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"}
+
+
+def told(answer: httpx.Response) -> set[str]:
+    return RATE_LIMIT & set(answer.headers)
+
+
+async def use_up(api: Api, times: int = 5, client: str | None = None) -> None:
+    headers = {"x-forwarded-for": client} if client else {}
+    for _ in range(times):
+        assert (await api.http.get(COUNTED, headers=headers)).status_code == 404
+
+
+async def test_calls_of_one_address_are_counted_and_told(database: str) -> None:
+    async with running_api(database, rate_limit_api=FIVE, client_urls=("http://front.example",)) as api:
+        answers = [await api.http.get(COUNTED) for _ in range(5)]
+        assert [answer.headers["ratelimit-remaining"] for answer in answers] == ["4", "3", "2", "1", "0"]
+        refused = await api.http.get(COUNTED, headers={"origin": "http://front.example"})
+        assert (refused.status_code, refused.json()["code"]) == (429, "RATE_LIMITED")
+        assert told(refused) == RATE_LIMIT
+        assert 1 <= int(refused.headers["retry-after"]) <= 900
+        assert refused.headers["cache-control"] == "no-store"
+        assert refused.headers["x-content-type-options"] == "nosniff"
+        exposed = refused.headers["access-control-expose-headers"].lower()
+        assert all(name in exposed for name in (*RATE_LIMIT, "retry-after"))
+
+
+async def test_every_way_of_asking_is_counted(database: str, db: Db) -> None:
+    viewer = await someone(db, "viewer")
+    async with running_api(database, rate_limit_api=Limit(6, timedelta(minutes=15))) as api:
+        asked: list[tuple[str, str, dict[str, str], int]] = [
+            ("GET", "/api/system-status", {}, 200),
+            ("GET", "/api/services?details=true", viewer.headers, 403),
+            ("GET", "/api/services?details=true", {}, 401),
+            ("POST", "/api/services", {"Authorization": "Bearer nonsense"}, 401),
+            ("HEAD", "/api/uptime/no-such-one", {}, 404),
+            ("PUT", "/api/services", {}, 405),
+        ]
+        for remaining, (method, path, headers, status) in zip("543210", asked, strict=True):
+            answer = await api.http.request(method, path, headers=headers)
+            assert (answer.status_code, answer.headers["ratelimit-remaining"]) == (status, remaining), path
+        for method, path, headers, _ in asked[1:]:
+            assert (await api.http.request(method, path, headers=headers)).status_code == 429, path
+
+
+async def test_answers_from_memory_are_not_counted(database: str, db: Db) -> None:
+    async with running_api(database, rate_limit_api=FIVE) as api:
+        first = await api.http.get("/api/services")
+        assert (first.headers["x-cache"], first.headers["ratelimit-remaining"]) == ("MISS", "4")
+        for _ in range(20):
+            hit = await api.http.get("/api/services")
+            assert (hit.status_code, hit.headers["x-cache"], told(hit)) == (200, "HIT", set())
+            same = await api.http.get("/api/services", headers={"if-none-match": first.headers["etag"]})
+            assert (same.status_code, told(same)) == (304, set())
+        assert (await api.http.get(COUNTED)).headers["ratelimit-remaining"] == "3"
+        await use_up(api, 3)
+        assert (await api.http.get(COUNTED)).status_code == 429
+        assert (await api.http.get("/api/services")).headers["x-cache"] == "HIT"
+
+
+async def test_what_is_not_below_api_and_what_browsers_ask_first_is_not_counted(database: str) -> None:
+    async with running_api(database, rate_limit_api=FIVE, client_urls=("http://front.example",)) as api:
+        await use_up(api)
+        for path in ("/health", "/ready", "/metrics", "/docs", "/openapi.json"):
+            answer = await api.http.get(path)
+            assert (answer.status_code, told(answer)) == (200, set()), path
+        preflight = {"origin": "http://front.example", "access-control-request-method": "POST"}
+        assert (await api.http.options("/api/services", headers=preflight)).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "path", ["//api/services?details=1", "/%61pi//services?details=1", "///api/services/?details=1"]
+)
+async def test_no_other_spelling_of_a_path_goes_uncounted(database: str, path: str) -> None:
+    async with running_api(database, rate_limit_api=FIVE) as api:
+        await use_up(api)
+        assert (await api.http.get(f"http://127.0.0.1:{api.settings.api_port}{path}")).status_code == 429
+
+
+async def test_one_process_counts_what_the_other_one_answers(database: str) -> None:
+    async with running_api(database, rate_limit_api=FIVE) as one, running_api(database, rate_limit_api=FIVE) as other:
+        await use_up(one, 3)
+        await use_up(other, 2)
+        assert (await one.http.get(COUNTED)).status_code == 429
+        assert (await other.http.get(COUNTED)).status_code == 429
+
+
+PROXY = (ipaddress.ip_network("127.0.0.1/32"),)
+
+
+async def test_the_refusal_of_one_client_is_never_the_answer_of_another(database: str) -> None:
+    """They ask the same at the same time, and are answered by one computation: only one of them may not."""
+    async with running_api(database, rate_limit_api=FIVE, trusted_proxies=PROXY) as api:
+        await use_up(api, client="192.0.2.66")
+        answers: dict[str, httpx.Response] = {}
+
+        async def ask(client: str) -> None:
+            answers[client] = await api.http.get("/api/uptime/all-systems", headers={"x-forwarded-for": client})
+
+        async with anyio.create_task_group() as tasks:
+            for client in ("192.0.2.66", *(f"192.0.2.{n}" for n in range(8))):
+                tasks.start_soon(ask, client)
+        assert answers.pop("192.0.2.66").status_code == 429
+        for answer in answers.values():
+            assert (answer.status_code, answer.headers["ratelimit-remaining"]) == (200, "4")
+        assert (await api.http.get("/api/uptime/all-systems")).headers["x-cache"] == "HIT"
+
+
+async def test_a_forged_header_changes_nothing_unless_a_proxy_of_ours_wrote_it(database: str, db: Db) -> None:
+    async with running_api(database, rate_limit_api=FIVE) as api:
+        for n in range(5):
+            assert (await api.http.get(COUNTED, headers={"x-forwarded-for": f"192.0.2.{n}"})).status_code == 404
+        for name in ("x-forwarded-for", "x-real-ip", "forwarded", "cf-connecting-ip", "true-client-ip"):
+            assert (await api.http.get(COUNTED, headers={name: "192.0.2.99"})).status_code == 429
+    await db.execute("TRUNCATE rate_limits")
+    async with running_api(database, rate_limit_api=FIVE, trusted_proxies=PROXY) as api:
+        for n in range(5):  # what the client claims stands left of what the proxy saw
+            forged = {"x-forwarded-for": f"192.0.2.{n}, 198.51.100.7"}
+            assert (await api.http.get(COUNTED, headers=forged)).status_code == 404
+        assert (await api.http.get(COUNTED, headers={"x-forwarded-for": "198.51.100.7"})).status_code == 429
+        assert (await api.http.get(COUNTED, headers={"x-forwarded-for": "198.51.100.8"})).status_code == 404
+        for n in range(5):  # one customer's network, not 2^64 clients
+            await api.http.get(COUNTED, headers={"x-forwarded-for": f"2001:db8:1:2::{n}"})
+        assert (await api.http.get(COUNTED, headers={"x-forwarded-for": "2001:db8:1:2:ffff::1"})).status_code == 429
+
+
+async def test_a_limit_that_cannot_be_counted_refuses_nobody(database: str, db: Db) -> None:
+    async with relay_before(database) as relay, running_api(relay.url, rate_limit_api=Limit(2, DAY)) as api:
+        await use_up(api, 1)
+        await api.get("/api/services")
+        assert (await api.http.get(COUNTED)).status_code == 429
+        relay.cut()
+
+        async def stale() -> bool:
+            answer = await api.http.get("/api/services")
+            return bool(answer.headers.get("x-cache") == "STALE")
+
+        await until(stale)
+        assert (await api.http.get(COUNTED)).status_code == 404
+        assert (await api.http.get("/api/uptime/all-systems")).status_code == 503
+
+
+async def test_a_database_that_answers_but_cannot_count_refuses_nobody(
+    database: str, db: Db, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A standby has no unlogged tables."""
+    async with running_api(database, rate_limit_api=FIVE) as api:
+        await db.execute("ALTER TABLE rate_limits RENAME TO elsewhere")
+        assert (await api.http.get(COUNTED)).status_code == 404
+        assert (await api.http.get("/api/system-status")).status_code == 200
+    assert any("cannot be counted" in record.message for record in caplog.records)
+
+
+async def test_off_counts_nothing(database: str, db: Db) -> None:
+    async with running_api(database, rate_limit_api=None) as api:
+        assert told(await api.http.get(COUNTED)) == set()
+    assert await (await db.execute("SELECT FROM rate_limits")).fetchall() == []

@@ -1,0 +1,291 @@
+"""What people say to each other over sockets: the same through both doors, and for nobody whose role forbids it."""
+
+from datetime import timedelta
+from typing import Any, cast
+from uuid import uuid4
+
+import anyio
+import psycopg
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from api import access
+from api.access import Access, Participant
+from api.errors import ApiError
+from api.security import Principal
+from sla_monitor.settings import Limit
+from tests.api.conftest import Api, running_api, signer, someone, until
+from tests.api.doors import DOORS, DoorName, Speaker, incident, speaker
+
+Db = psycopg.AsyncConnection[Any]
+both_doors = pytest.mark.parametrize("door", DOORS)
+
+
+@both_doors
+async def test_a_comment_is_heard_by_everyone_in_the_room_once(api: Api, db: Db, door: DoorName) -> None:
+    number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
+    async with speaker(api, door, ann.token) as one, speaker(api, "ws", bob.token) as two:
+        for client in (one, two):
+            assert (await client.say("join-room", room=f"incident-{number}"))["ok"]
+        for comment in ("It is the disk", {"content": "Or not", "public": True, "userId": str(bob.user_id)}):
+            answer = await one.say("incident-comment", incidentId=number, comment=comment, userName="Mallory")
+            assert answer["ok"]
+            for client in (one, two):
+                event, data = await client.hear()
+                assert (event, data["incidentId"]) == ("incident-comment", number)
+                assert data["comment"]["userId"] == str(ann.user_id)
+                assert data["comment"]["author"] == ann.username
+                assert data["comment"]["public"] == (not isinstance(comment, str))
+    audited = await (
+        await db.execute("SELECT actor, count(*) FROM audit_entries GROUP BY 1 HAVING actor <> 'analyst'")
+    ).fetchall()
+    assert audited == [(ann.username, 2)]
+
+
+@both_doors
+async def test_a_draft_is_kept_and_told_to_the_others_only(api: Api, db: Db, door: DoorName) -> None:
+    number, ann = await incident(db), await someone(db, "reporter")
+    async with speaker(api, door, ann.token) as one, speaker(api, door, ann.token) as two:
+        for client in (one, two):
+            assert (await client.say("join-room", room=f"incident-{number}"))["ok"]
+        assert (await one.say("auto-save", incidentId=number, data={"title": "Half a sen"}))["ok"]
+        assert (await two.say("incident-comment", incidentId=number, comment="seen"))["ok"]
+        assert (await two.hear())[1]["data"] == {"title": "Half a sen"}
+        assert (await two.hear())[0] == "incident-comment"
+        assert (await one.hear())[0] == "incident-comment"
+    kept = await (await db.execute("SELECT incident_id, user_id, data FROM incident_drafts")).fetchall()
+    assert kept == [(number, ann.user_id, {"title": "Half a sen"})]
+
+
+@both_doors
+async def test_who_may_not_is_told_so(api: Api, db: Db, door: DoorName) -> None:
+    number = await incident(db)
+    room = f"incident-{number}"
+    said: list[tuple[str, dict[str, Any]]] = [
+        ("join-room", {"room": room}),
+        ("incident-editing", {"incidentId": number, "isEditing": True}),
+        ("auto-save", {"incidentId": number, "data": {}}),
+        ("incident-comment", {"incidentId": number, "comment": "x"}),
+    ]
+    async with speaker(api, door) as stranger, speaker(api, door, (await someone(db, "viewer")).token) as viewer:
+        for event, data in said:
+            assert (await stranger.say(event, **data))["code"] == "UNAUTHORIZED", event
+            answer = await viewer.say(event, **data)
+            assert answer.get("code") == (None if event == "join-room" else "FORBIDDEN"), event
+        for public in ("system-status", "uptime"):
+            assert (await stranger.say("join-room", room=public))["ok"]
+    assert (await (await db.execute("SELECT count(*) FROM incident_comments")).fetchone()) == (0,)
+    assert (await (await db.execute("SELECT count(*) FROM incident_drafts")).fetchone()) == (0,)
+
+
+@both_doors
+async def test_nobody_gets_into_a_room_that_is_not_published(api: Api, db: Db, door: DoorName) -> None:
+    admin = await someone(db, "admin")
+    async with speaker(api, door, admin.token) as client:
+        for room in ("staff", "anonymous", "", "incident-", "incident-*", "incident-INC-1", "INC-2026-0001", "a" * 99):
+            for event in ("join-room", "leave-room"):
+                assert (await client.say(event, room=room))["code"] == "VALIDATION_ERROR", room
+        for value in (None, 5, ["uptime"], "a" * 101):
+            assert (await client.say("join-room", room=value))["code"] == "VALIDATION_ERROR", value
+            await anyio.sleep(0.1)
+        assert (await client.say("join-room", room="incident-INC-2026-9999"))["code"] == "NOT_FOUND"
+
+
+@both_doors
+async def test_what_cannot_be_stored_is_a_bad_request(api: Api, db: Db, door: DoorName) -> None:
+    number, ann = await incident(db), await someone(db, "reporter")
+    said: list[tuple[str, dict[str, Any], str]] = [
+        ("auto-save", {"incidentId": number, "data": []}, "VALIDATION_ERROR"),
+        ("auto-save", {"incidentId": number, "data": {"text": "\0"}}, "VALIDATION_ERROR"),
+        ("auto-save", {"incidentId": number, "data": nested(40)}, "VALIDATION_ERROR"),
+        ("auto-save", {"incidentId": number, "data": {}, "baseVersion": 2**31}, "VALIDATION_ERROR"),
+        ("auto-save", {"incidentId": "INC-2026-9999", "data": {}}, "NOT_FOUND"),
+        ("auto-save", {"incidentId": "\0", "data": {}}, "VALIDATION_ERROR"),
+        ("incident-comment", {"incidentId": number, "comment": " "}, "VALIDATION_ERROR"),
+        ("incident-comment", {"incidentId": number, "comment": "a\0"}, "VALIDATION_ERROR"),
+        ("incident-comment", {"incidentId": number, "comment": {"public": True}}, "VALIDATION_ERROR"),
+        ("incident-comment", {"incidentId": "INC-2026-9999", "comment": "x"}, "NOT_FOUND"),
+        ("incident-editing", {"incidentId": number, "isEditing": "yes"}, "VALIDATION_ERROR"),
+        ("incident-editing", {"incidentId": number, "isEditing": True, "field": "\0"}, "VALIDATION_ERROR"),
+        ("incident-editing", {"incidentId": "INC-2026-9999", "isEditing": True}, "NOT_FOUND"),
+        ("auth-me", {}, "VALIDATION_ERROR"),
+    ]
+    async with speaker(api, door, ann.token) as client:
+        for event, data, code in said:
+            answer = await client.say(event, **data)
+            assert (answer["ok"], answer["code"]) == (False, code), (event, data, answer)
+
+
+def nested(depth: int) -> dict[str, Any]:
+    return {"in": nested(depth - 1)} if depth else {}
+
+
+@both_doors
+async def test_numbers_without_end_are_a_bad_request(api: Api, db: Db, door: DoorName) -> None:
+    number, ann = await incident(db), await someone(db, "reporter")
+    for digits in ("1" * 400, "1" * 5000, "-" + "9" * 20_000, "1e400", "1" * 300 + ".5"):
+        text = f'["auto-save",{{"incidentId":"{number}","data":{{"n":{digits}}}}}]'
+        async with speaker(api, door, ann.token) as client:
+            if door == "ws":
+                text = text.replace('["auto-save",', '{"event":"auto-save","data":')[:-1] + "}"
+                await client.socket.send(text)
+            else:
+                await client.socket.send("421" + text)
+            answer = await client.answer()
+            assert answer["ok"] or answer["code"] == "VALIDATION_ERROR", (digits[:20], answer)
+
+
+@both_doors
+async def test_staff_and_visitors_hear_what_is_theirs(api: Api, db: Db, door: DoorName) -> None:
+    ann = await someone(db, "viewer")
+    async with speaker(api, door) as visitor, speaker(api, door, ann.token) as staff:
+        await db.execute(
+            "SELECT append_event('for-staff', 'staff', '{}'), append_event('for-visitors', 'anonymous', '{}')"
+        )
+        await db.execute("SELECT append_event('for-all', NULL, '{}')")
+        assert [(await staff.hear())[0] for _ in range(2)] == ["for-staff", "for-all"]
+        assert [(await visitor.hear())[0] for _ in range(2)] == ["for-visitors", "for-all"]
+
+
+@both_doors
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE sessions SET revoked_at = now() WHERE user_id = %s",
+        "UPDATE users SET active = false WHERE id = %s",
+        "UPDATE users SET password_hash = 'another' WHERE id = %s",
+        "DELETE FROM users WHERE id = %s",
+    ],
+)
+async def test_who_loses_access_loses_the_socket_at_once(api: Api, db: Db, door: DoorName, statement: str) -> None:
+    ann, bob = await someone(db, "reporter"), await someone(db, "reporter")
+    async with speaker(api, door, ann.token) as gone, speaker(api, door, bob.token) as stays:
+        with anyio.fail_after(access.TICK_S * 3):
+            await db.execute(statement.encode(), [ann.user_id])
+            assert await gone.closed() == 4401
+        assert (await stays.say("join-room", room="uptime"))["ok"]
+    assert "sla_monitor_access_ended_total 1.0" in (await api.http.get("/metrics")).text
+
+
+async def test_access_that_ends_while_it_is_looked_up_is_looked_up_again() -> None:
+    class Slow:
+        asked = 0
+
+        async def principal(self, _token: str, _address: str) -> Principal:
+            self.asked += 1
+            if self.asked == 1:
+                ours.notice()
+                return Principal(user_id=uuid4(), name="ann", role="admin")
+            raise ApiError(401)
+
+    slow = Slow()
+    ours = Access(cast(Any, None), cast(Any, slow), cast(Any, None), sockets_per_user=5)
+    participant = Participant(cast(Any, None), "192.0.2.1")
+    with pytest.raises(ApiError):
+        await ours.identify(participant, "token")
+    assert participant.principal is None
+
+
+@both_doors
+async def test_another_role_holds_on_an_open_socket(api: Api, db: Db, door: DoorName) -> None:
+    number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
+    async with speaker(api, door, ann.token) as client, speaker(api, door, bob.token) as other:
+        assert (await other.say("join-room", room=f"incident-{number}"))["ok"]
+        assert (await client.say("incident-editing", incidentId=number, isEditing=True))["ok"]
+        assert (await other.hear())[1]["isEditing"] is True
+        await db.execute("UPDATE users SET role = 'viewer' WHERE id = %s", [ann.user_id])
+        assert (await other.hear())[1]["isEditing"] is False
+        answer = await client.say("incident-comment", incidentId=number, comment="x")
+        assert answer["code"] == "FORBIDDEN"
+        await db.execute("UPDATE users SET role = 'admin' WHERE id = %s", [ann.user_id])
+        assert (await client.say("incident-comment", incidentId=number, comment="x"))["ok"]
+
+
+@both_doors
+async def test_a_token_that_expires_ends_its_socket(api: Api, db: Db, door: DoorName) -> None:
+    ann = await someone(db, "viewer")
+    token = await signer().issue("access", ann.user_id, ann.session_id, timedelta(seconds=1.2))
+    async with speaker(api, door, token) as client:
+        assert await client.closed() == 4401
+
+
+async def test_a_socket_outlives_its_first_token_with_a_newer_one(api: Api, db: Db) -> None:
+    ann, bob = await someone(db, "viewer"), await someone(db, "viewer")
+    token = await signer().issue("access", ann.user_id, ann.session_id, timedelta(seconds=1.2))
+    async with speaker(api, "ws", token) as client:
+        assert (await client.say("auth", token=ann.token))["ok"]
+        await anyio.sleep(1.5)
+        assert (await client.say("join-room", room="uptime"))["ok"]
+        assert (await client.say("auth", token=bob.token))["code"] == "FORBIDDEN"
+
+
+@both_doors
+async def test_a_user_may_have_so_many_sockets(database: str, db: Db, door: DoorName) -> None:
+    ann, bob = await someone(db, "viewer"), await someone(db, "viewer")
+    async with running_api(database, sockets_per_user=1) as api:
+        async with speaker(api, "ws", ann.token):
+            with pytest.raises(AssertionError):
+                async with speaker(api, door, ann.token):
+                    pass
+            async with speaker(api, door, bob.token):
+                pass
+
+        async def again() -> bool:
+            try:
+                async with speaker(api, door, ann.token):
+                    return True
+            except AssertionError:
+                return False
+
+        await until(again)
+
+
+@both_doors
+async def test_an_address_may_open_so_many_sockets(database: str, door: DoorName) -> None:
+    async with running_api(database, sockets_per_address=1) as api, speaker(api, "ws"):
+        assert await refused(api, door) == 429
+    async with running_api(database, rate_limit_sockets=Limit(2, timedelta(minutes=1))) as api:
+        for _ in range(2):
+            async with speaker(api, door):
+                pass
+        assert await refused(api, door) == 429
+
+
+async def refused(api: Api, door: DoorName) -> int:
+    with pytest.raises(InvalidStatus) as answer:
+        async with speaker(api, door):
+            pass
+    assert answer.value.response.headers["retry-after"]
+    return int(answer.value.response.status_code)
+
+
+@both_doors
+async def test_a_flood_ends_the_socket(api: Api, door: DoorName) -> None:
+    async with speaker(api, door) as client:
+        await flood(client)
+        assert await client.closed() == 1008
+
+
+async def flood(client: Speaker) -> None:
+    text = '{"event":"join-room","room":"uptime"}' if client.door == "ws" else '42["join-room",{"room":"uptime"}]'
+    for _ in range(60):
+        await client.socket.send(text)
+
+
+@both_doors
+async def test_a_large_draft_fits_and_a_larger_message_does_not(api: Api, db: Db, door: DoorName) -> None:
+    number, ann = await incident(db), await someone(db, "reporter")
+    async with speaker(api, door, ann.token) as client:
+        assert (await client.say("auto-save", incidentId=number, data={"text": "x" * 60_000}))["ok"]
+        await client.socket.send("x" * 70_000)
+        assert await client.closed() == 1009
+
+
+async def test_rooms_of_a_client_are_counted(api: Api, db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.live.MAX_ROOMS", 3)
+    numbers, ann = [await incident(db) for _ in range(2)], await someone(db, "viewer")
+    async with speaker(api, "ws", ann.token) as client:
+        answers = [await client.say("join-room", room=f"incident-{number}") for number in numbers]
+        assert [answer.get("code") for answer in answers] == [None, "RATE_LIMITED"]
+        assert (await client.say("leave-room", room=f"incident-{numbers[0]}"))["ok"]
+        assert (await client.say("join-room", room=f"incident-{numbers[1]}"))["ok"]

@@ -1,0 +1,253 @@
+"""What has been tried against live feeds: refused on both doors, and the server goes on for the others."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.api.conftest import Api, Someone, add_service, signer, someone
+from tests.api.intruders import DOORS, DoorName, RefusedError, code, entered
+from tests.api.nonsense import HOSTILE_DATA, NO_INCIDENTS, NO_ROOM_DATA, NO_ROOMS, NONSENSE
+from tests.api.people import Db, machine
+from tests.api.things import INCIDENT
+
+pytestmark = pytest.mark.parametrize("door", DOORS)
+
+
+@pytest.fixture
+async def admin(db: Db) -> Someone:
+    await add_service(db, "shop")
+    return await someone(db, "admin")
+
+
+@pytest.fixture
+async def incident(api: Api, admin: Someone) -> str:
+    return await new_incident(api, admin)
+
+
+@pytest.fixture(autouse=True)
+async def others_are_served(api: Api, door: DoorName) -> AsyncIterator[None]:
+    """Whatever happens, somebody who was there before it still is, and somebody new can come."""
+    async with entered(api, door) as before:
+        yield
+        assert code(await before.tell("join-room", {"room": "uptime"})) is None
+    async with entered(api, door) as after:
+        assert code(await after.tell("join-room", {"room": "uptime"})) is None
+    assert await api.get("/ready") == {"status": "ready"}
+
+
+async def new_incident(api: Api, who: Someone, **fields: Any) -> str:
+    answer = await api.http.post("/api/incidents", json={**INCIDENT, **fields}, headers=who.headers)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["incident"]["id"])
+
+
+# Rooms
+
+
+async def test_no_name_leads_out_of_the_rooms(api: Api, db: Db, incident: str, admin: Someone, door: DoorName) -> None:
+    tried: list[Any] = [*NO_ROOM_DATA, *({"room": name} for name in NO_ROOMS)]
+    for token, refusal in ((None, "UNAUTHORIZED"), (admin.token, "NOT_FOUND")):
+        for some in (tried[first : first + 15] for first in range(0, len(tried), 15)):
+            async with entered(api, door, token) as speaker:
+                for data in some:
+                    assert code(await speaker.tell("join-room", data)) in ("VALIDATION_ERROR", refusal), data
+                internal = await new_incident(api, admin, public=False)
+                told = [
+                    data["incident"]["id"] for event, data in await speaker.heard(db) if event == "incident-created"
+                ]
+                assert told.count(internal) == (1 if token else 0)
+
+
+async def test_more_than_one_argument_is_not_more_than_one_room(api: Api, incident: str, door: DoorName) -> None:
+    async with entered(api, door) as speaker:
+        if door == "ws":
+            await speaker.send('{"event": "join-room", "event": "auth", "data": {"room": "staff"}}')
+        else:
+            await speaker.send('42["join-room",{"room":"uptime"},{"room":"staff"},"staff"]')
+            await speaker.send('42["join-room"]')
+            await speaker.send("42[]")
+            await speaker.send('42[["join-room"],{"room":"staff"}]')
+
+
+# Who it is
+
+
+ENDINGS = (
+    "UPDATE users SET active = false WHERE id = %(user)s",
+    "UPDATE users SET password_hash = 'another' WHERE id = %(user)s",
+    "UPDATE sessions SET revoked_at = now() WHERE user_id = %(user)s",
+    "DELETE FROM sessions WHERE user_id = %(user)s",
+    "DELETE FROM users WHERE id = %(user)s",
+)
+
+
+async def test_what_ends_an_access_ends_its_sockets(
+    api: Api, db: Db, incident: str, admin: Someone, door: DoorName
+) -> None:
+    """At once, without a word from the client; and those in the same room hear that it has left."""
+    room = {"room": f"incident-{incident}"}
+    async with entered(api, door, admin.token) as witness:
+        assert code(await witness.tell("join-room", room)) is None
+        for ending in ENDINGS:
+            bob = await someone(db, "reporter")
+            async with entered(api, door, bob.token) as speaker:
+                assert code(await speaker.tell("join-room", room)) is None
+                await db.execute(ending.encode(), {"user": bob.user_id})
+                await speaker.closed()
+                assert await witness.hears("user-left") == {**room, "userId": str(bob.user_id)}, ending
+            with pytest.raises(RefusedError):
+                async with entered(api, door, bob.token):
+                    pass
+
+
+async def test_a_revoked_api_token_ends_its_sockets(api: Api, db: Db, incident: str, door: DoorName) -> None:
+    bot = await machine(db, "reporter's token", owner_role="reporter", role="reporter")
+    async with entered(api, door, bot.token) as speaker:
+        assert code(await speaker.tell("join-room", {"room": f"incident-{incident}"})) is None
+        await db.execute("UPDATE api_tokens SET revoked_at = now() WHERE owner_id = %s", [bot.user_id])
+        await speaker.closed()
+
+
+async def test_an_expired_token_ends_its_socket(api: Api, db: Db, door: DoorName) -> None:
+    bob = await someone(db, "reporter")
+    token = await signer().issue("access", bob.user_id, bob.session_id, timedelta(seconds=1.5))
+    async with entered(api, door, token) as speaker:
+        await speaker.closed()
+
+
+async def test_the_very_next_event_knows_of_a_change(
+    api: Api, db: Db, incident: str, admin: Someone, door: DoorName
+) -> None:
+    """Without waiting until the server has heard of it by itself."""
+    about = {"incidentId": incident}
+    attempts: dict[str, Any] = {
+        "incident-editing": {**about, "isEditing": True},
+        "auto-save": {**about, "data": {"title": "x"}},
+        "incident-comment": {**about, "comment": "x"},
+    }
+    for event, data in attempts.items():
+        bob = await someone(db, "reporter")
+        async with entered(api, door, bob.token) as speaker:
+            assert code(await speaker.tell(event, data)) is None
+            await db.execute("UPDATE users SET role = 'viewer' WHERE id = %s", [bob.user_id])
+            assert code(await speaker.tell(event, data)) == "FORBIDDEN", event
+            await db.execute("UPDATE sessions SET revoked_at = now() WHERE user_id = %s", [bob.user_id])
+            with suppress(ConnectionClosed):
+                assert code(await speaker.tell(event, data)) == "UNAUTHORIZED", event
+    comments = await api.get(f"/api/incidents/{incident}/comments", headers=admin.headers)
+    assert len(comments["comments"]) == 1
+
+
+async def test_a_reporter_who_becomes_a_viewer_no_longer_edits(
+    api: Api, db: Db, incident: str, admin: Someone, door: DoorName
+) -> None:
+    bob = await someone(db, "reporter")
+    async with entered(api, door, admin.token) as witness, entered(api, door, bob.token) as speaker:
+        await witness.tell("join-room", {"room": f"incident-{incident}"})
+        await speaker.tell("incident-editing", {"incidentId": incident, "isEditing": True})
+        assert (await witness.hears("incident-editing"))["isEditing"] is True
+        await db.execute("UPDATE users SET role = 'viewer' WHERE id = %s", [bob.user_id])
+        assert (await witness.hears("incident-editing"))["isEditing"] is False
+
+
+async def test_nobody_becomes_somebody_else(api: Api, db: Db, incident: str, admin: Someone, door: DoorName) -> None:
+    """Neither by what an event claims nor by showing another token."""
+    bob = await someone(db, "reporter")
+    claimed = {"userId": str(admin.user_id), "userName": admin.username, "author": admin.username, "role": "admin"}
+    about = {"incidentId": incident, **claimed}
+    async with entered(api, door, admin.token) as witness, entered(api, door, bob.token) as speaker:
+        await witness.tell("join-room", {"room": f"incident-{incident}"})
+        await speaker.tell("incident-editing", {**about, "isEditing": True, "field": "title"})
+        who = {"userId": str(bob.user_id), "userName": bob.username}
+        editing = {"incidentId": incident, **who, "isEditing": True, "field": "title"}
+        assert await witness.hears("incident-editing") == editing
+        await speaker.tell("incident-comment", {**about, "comment": {"text": "x", "id": 5, **claimed}})
+        comment = (await witness.hears("incident-comment"))["comment"]
+        assert (comment["author"], comment["userId"]) == (bob.username, str(bob.user_id))
+        if door == "ws":
+            assert code(await speaker.tell("auth", {"token": admin.token})) is not None
+        else:
+            await speaker.send("40" + json.dumps({"token": admin.token}))
+            await speaker.send('40/admin,{"token":"x"}')
+        try:
+            await speaker.tell("incident-comment", {"incidentId": incident, "comment": "whose?"})
+        except (ConnectionClosed, TimeoutError):
+            return
+        assert (await witness.hears("incident-comment"))["comment"]["author"] == bob.username
+
+
+async def test_a_page_of_elsewhere_opens_no_socket(api: Api, door: DoorName) -> None:
+    for origin in ("http://evil.example", "null", "http://front.example.evil.example", "https://front.example"):
+        with pytest.raises(InvalidStatus) as refused:
+            async with entered(api, door, headers={"Origin": origin}):
+                pass
+        assert refused.value.response.status_code == 403, origin
+    async with entered(api, door, headers={"Origin": "http://front.example"}):
+        pass
+
+
+# Too much, and nonsense
+
+
+async def test_a_flood_ends_its_own_socket(api: Api, incident: str, admin: Someone, door: DoorName) -> None:
+    message = (
+        '{"event": "join-room", "data": {"room": "uptime"}}' if door == "ws" else '42["join-room",{"room":"uptime"}]'
+    )
+    for token in (None, admin.token):
+        async with entered(api, door, token) as speaker:
+            with pytest.raises((ConnectionClosed, TimeoutError)):
+                for _ in range(2000):
+                    await speaker.send(message)
+                await speaker.closed()
+                raise TimeoutError
+
+
+async def test_a_message_that_is_too_large_ends_its_socket(api: Api, admin: Someone, door: DoorName) -> None:
+    for token in (None, admin.token):
+        async with entered(api, door, token) as speaker:
+            await speaker.send("42" + "x" * (api.settings.socket_max_message + 1))
+            await speaker.closed()
+
+
+async def test_nonsense_is_answered_or_ends_its_socket(api: Api, admin: Someone, door: DoorName) -> None:
+    """Before and after somebody has said who they are; never a fault of ours."""
+    for token in (None, admin.token):
+        for nonsense in NONSENSE:
+            async with entered(api, door, token) as speaker:
+                await speaker.send(nonsense)
+                with suppress(ConnectionClosed):
+                    answers = [await speaker.tell("leave-room", {"room": "uptime"})]
+                    if door == "ws":
+                        answers.append(await speaker.answer())
+                    assert "SERVER_ERROR" not in map(code, answers), nonsense
+
+
+async def test_hostile_data_is_refused_with_a_reason(api: Api, incident: str, admin: Someone, door: DoorName) -> None:
+    tried = [(event, {"incidentId": incident, **data}) for event, data in HOSTILE_DATA]
+    good: dict[str, dict[str, Any]] = {
+        "incident-comment": {"comment": "x"},
+        "auto-save": {"data": {}},
+        "incident-editing": {"isEditing": True},
+    }
+    tried += [(event, {"incidentId": none, **data}) for event, data in good.items() for none in NO_INCIDENTS]
+    for some in (tried[first : first + 10] for first in range(0, len(tried), 10)):
+        async with entered(api, door, admin.token) as speaker:
+            for event, data in some:
+                answer = await speaker.tell(event, data)
+                assert code(answer) in ("VALIDATION_ERROR", "NOT_FOUND"), (event, data, answer)
+    comments = await api.get(f"/api/incidents/{incident}/comments", headers=admin.headers)
+    assert comments == {"comments": []}
+
+
+async def test_hostile_text_reaches_others_as_it_is(api: Api, incident: str, admin: Someone, door: DoorName) -> None:
+    texts = ("<script>alert(1)</script>", '"]}\n42["x"]', "x\u2028\u2029", "<!channel>", "\U0001f600", "a\r\nb: c")
+    async with entered(api, door, admin.token) as witness, entered(api, door, admin.token) as speaker:
+        await witness.tell("join-room", {"room": f"incident-{incident}"})
+        for text in texts:
+            await speaker.tell("incident-comment", {"incidentId": incident, "comment": text})
+            assert (await witness.hears("incident-comment"))["comment"]["text"] == text

@@ -1,0 +1,354 @@
+"""Maintenance windows over REST: who plans them, who sees what, what stays of them, what they make of services."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+
+import sql
+from api.maintenance_plan import AHEAD, extend
+from tests.api.conftest import Api, Check, Someone, add_service, now, record, running_api, someone, until
+
+Db = psycopg.AsyncConnection[Any]
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def body(starts: datetime, length: timedelta = 2 * HOUR, **fields: Any) -> dict[str, Any]:
+    return {
+        "title": "New disks",
+        "affectedServices": ["shop"],
+        "startsAt": iso(starts),
+        "endsAt": iso(starts + length),
+    } | fields
+
+
+async def announce(api: Api, who: Someone, planned: dict[str, Any]) -> Any:
+    answer = await api.http.post("/api/maintenance", json=planned, headers=who.headers)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["maintenance"]
+
+
+async def states(api: Api) -> dict[str, str]:
+    return {one["id"]: one["status"] for one in (await api.get("/api/system-status"))["services"]}
+
+
+async def test_a_window_is_announced_read_moved_and_cancelled(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    reporter = await someone(db, "reporter")
+    starts = now() + DAY
+    planned = body(starts, description="Old ones are full")
+    answer = await api.http.post("/api/maintenance", json=planned, headers=reporter.headers)
+    made = answer.json()["maintenance"]
+    assert {name: made[name] for name in planned} == planned
+    assert (made["rrule"], made["timeZone"], made["public"], made["status"]) == (None, "UTC", True, "scheduled")
+    assert made["occurrences"] == [{"startsAt": iso(starts), "endsAt": iso(starts + 2 * HOUR)}]
+    assert (made["createdBy"], made["version"]) == (reporter.username, 1)
+
+    path = answer.headers["location"]
+    assert path == f"/api/maintenance/{made['id']}"
+    assert (await api.get(path))["maintenance"] == made
+    assert (await api.get("/api/maintenance"))["maintenance"] == [made]
+
+    later = iso(starts + DAY)
+    answer = await api.http.put(
+        path, json={"startsAt": later, "endsAt": iso(starts + DAY + HOUR)}, headers=reporter.headers
+    )
+    moved = answer.json()["maintenance"]
+    assert moved["occurrences"] == [{"startsAt": later, "endsAt": iso(starts + DAY + HOUR)}]
+    assert (moved["title"], moved["version"]) == ("New disks", 2)
+
+    assert (await api.http.delete(path, headers=reporter.headers)).status_code == 204
+    assert (await api.http.get(path)).status_code == 404
+    assert (await api.get("/api/maintenance"))["maintenance"] == []
+    cursor = await db.execute("SELECT action FROM audit_entries WHERE object_type = 'maintenance' ORDER BY id")
+    assert [action for (action,) in await cursor.fetchall()] == ["create", "update", "delete"]
+    assert await (await db.execute("SELECT FROM maintenance_windows")).fetchall() == []
+
+
+async def test_a_recurring_window_follows_the_clock_of_its_zone(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    reporter = await someone(db, "reporter")
+    berlin = ZoneInfo("Europe/Berlin")
+    sunday = datetime.now(berlin).replace(hour=2, minute=0, second=0, microsecond=0)
+    sunday += timedelta(days=6 - sunday.weekday() + 7)
+    made = await announce(api, reporter, body(sunday, rrule="FREQ=WEEKLY;BYDAY=SU", timeZone="Europe/Berlin"))
+    path = f"/api/maintenance?from={iso(sunday - DAY)}&to={iso(sunday + 399 * DAY)}"
+    [window] = (await api.get(path))["maintenance"]
+    starts = [datetime.fromisoformat(one["startsAt"]) for one in window["occurrences"]]
+    assert len(starts) == 57
+    assert {(at.astimezone(berlin).weekday(), at.astimezone(berlin).hour) for at in starts} <= {(6, 2), (6, 3)}
+    assert len({at.hour for at in starts}) == 2  # summer and winter
+    assert made["rrule"] == "FREQ=WEEKLY;BYDAY=SU"
+
+
+async def test_whatever_cannot_be_planned_is_refused_by_name(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    reporter = await someone(db, "reporter")
+    starts = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0) + 2 * DAY
+    bad: list[tuple[dict[str, Any], str]] = [
+        ({"title": " "}, "title"),
+        ({"title": "a\nb"}, "title"),
+        ({"title": "a\x00b"}, "title"),
+        ({"title": "x" * 256}, "title"),
+        ({"description": "\x00"}, "description"),
+        ({"affectedServices": []}, "affectedServices"),
+        ({"affectedServices": ["shop", "shop"]}, "affectedServices"),
+        ({"affectedServices": ["shop", "nothing"]}, "affectedServices[1]"),
+        ({"affectedServices": ["shop\n"]}, "affectedServices[0]"),
+        ({"startsAt": "tomorrow"}, "startsAt"),
+        ({"startsAt": "2026-11-29T02:00:00"}, "startsAt"),
+        ({"startsAt": "0001-01-01T00:00:00+14:00"}, "startsAt"),
+        ({"startsAt": iso(starts - 10 * DAY), "endsAt": iso(starts - 9 * DAY)}, "startsAt"),
+        ({"startsAt": iso(starts + 3000 * DAY), "endsAt": iso(starts + 3001 * DAY)}, "startsAt"),
+        ({"endsAt": "9999-12-31T23:59:59-12:00"}, "endsAt"),
+        ({"endsAt": iso(starts)}, "endsAt"),
+        ({"endsAt": iso(starts + 31 * DAY)}, "endsAt"),
+        ({"rrule": "FREQ=DAILY", "endsAt": iso(starts + DAY + HOUR)}, "endsAt"),
+        ({"rrule": ""}, "rrule"),
+        ({"rrule": "weekly"}, "rrule"),
+        ({"rrule": "FREQ=SECONDLY"}, "rrule"),
+        ({"rrule": "FREQ=DAILY;BYDAY=" + "MO," * 200 + "MO"}, "rrule"),
+        ({"rrule": "FREQ=DAILY\x00"}, "rrule"),
+        ({"rrule": "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"}, "startsAt"),
+        ({"rrule": "FREQ=DAILY;UNTIL=20200101"}, "startsAt"),
+        ({"timeZone": "Mars/Olympus"}, "timeZone"),
+        ({"timeZone": "../etc/passwd"}, "timeZone"),
+        ({"timeZone": "Europe"}, "timeZone"),
+        ({"timeZone": "a\x00b"}, "timeZone"),
+        ({"version": 7}, "version"),
+        ({"createdBy": "me"}, "createdBy"),
+    ]
+    made = await announce(api, reporter, body(starts))
+    for fields, field in bad:
+        answers = [
+            await api.http.post("/api/maintenance", json=body(starts) | fields, headers=reporter.headers),
+            await api.http.put(f"/api/maintenance/{made['id']}", json=fields, headers=reporter.headers),
+        ]
+        for answer in answers:
+            assert answer.status_code == 400, (fields, answer.text)
+            assert answer.json()["details"][0]["field"] == field, (fields, answer.text)
+    assert (await api.get(f"/api/maintenance/{made['id']}"))["maintenance"] == made
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("from=yesterday", "from"),
+        ("from=2026-11-29T02:00:00", "from"),
+        ("from=9999-12-31T23:59:59Z", "from"),
+        ("to=0001-01-01T00:00:00%2B14:00", "to"),
+        ("from=2026-11-29T02:00:00Z&to=2026-11-28T02:00:00Z", "to"),
+        ("from=2026-11-29T02:00:00Z&to=2029-11-28T02:00:00Z", "to"),
+    ],
+)
+async def test_a_period_that_cannot_be_is_refused_by_name(api: Api, query: str, field: str) -> None:
+    answer = await api.http.get(f"/api/maintenance?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["details"][0]["field"] == field
+
+
+async def test_the_second_of_two_who_save_gets_the_window_as_it_is(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    reporter = await someone(db, "reporter")
+    made = await announce(api, reporter, body(now() + DAY))
+    path = f"/api/maintenance/{made['id']}"
+    tag = (await api.http.get(path)).headers["etag"]
+    assert tag.startswith('"1-')
+    first = await api.http.put(path, json={"title": "First"}, headers=reporter.headers | {"If-Match": tag})
+    assert first.status_code == 200
+    second = await api.http.put(path, json={"title": "Second"}, headers=reporter.headers | {"If-Match": tag})
+    assert second.status_code == 412
+    assert (second.json()["code"], second.json()["maintenance"]["title"]) == ("CONFLICT", "First")
+    third = await api.http.put(
+        path, json={"title": "Third"}, headers=reporter.headers | {"If-Match": second.headers["etag"]}
+    )
+    assert third.status_code == 200
+    known = await api.http.get(path, headers={"If-None-Match": third.headers["etag"]})
+    assert known.status_code == 304
+
+
+async def test_strangers_see_public_windows_with_their_public_services(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    await add_service(db, "hidden", public=False)
+    viewer, reporter = await someone(db, "viewer"), await someone(db, "reporter")
+    both = await announce(api, reporter, body(now() + DAY, affectedServices=["hidden", "shop"]))
+    internal = await announce(api, reporter, body(now() + DAY, title="Secret", public=False))
+    assert both["affectedServices"] == ["hidden", "shop"]
+
+    [seen] = (await api.get("/api/maintenance"))["maintenance"]
+    assert (seen["id"], seen["affectedServices"]) == (both["id"], ["shop"])
+    assert (await api.http.get(f"/api/maintenance/{internal['id']}")).status_code == 404
+    assert len((await api.get("/api/maintenance", headers=viewer.headers))["maintenance"]) == 2
+    [shown] = (await api.get("/api/system-status"))["maintenance"]
+    assert (shown["id"], shown["title"], shown["affectedServices"]) == (both["id"], "New disks", ["shop"])
+
+    # An answer that was kept ends when a window stops being public.
+    path = f"/api/maintenance/{both['id']}"
+    assert (await api.http.put(path, json={"public": False}, headers=reporter.headers)).status_code == 200
+
+    async def gone() -> bool:
+        listed = [(await api.get("/api/maintenance")), (await api.get("/api/system-status"))]
+        return all(answer["maintenance"] == [] for answer in listed)
+
+    await until(gone, 2)
+
+
+async def test_reporters_plan_and_cancel_their_own_admins_all(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    viewer, reporter, other, admin = [await someone(db, role) for role in ("viewer", "reporter", "reporter", "admin")]
+    path = f"/api/maintenance/{(await announce(api, reporter, body(now() + DAY)))['id']}"
+    assert (await api.http.post("/api/maintenance", json=body(now() + DAY))).status_code == 401
+    assert (await api.http.put(path, json={"title": "x"})).status_code == 401
+    for refused in (
+        await api.http.post("/api/maintenance", json=body(now() + DAY), headers=viewer.headers),
+        await api.http.put(path, json={"title": "x"}, headers=viewer.headers),
+        await api.http.delete(path, headers=viewer.headers),
+        await api.http.delete(path, headers=other.headers),
+    ):
+        assert refused.status_code == 403
+    assert (await api.http.put(path, json={"title": "Ours"}, headers=other.headers)).status_code == 200
+    assert (await api.http.delete(path, headers=admin.headers)).status_code == 204
+
+
+@pytest.mark.parametrize("window_id", ["nothing", "%00", str(uuid.UUID(int=0))])
+async def test_a_window_that_is_not_there_is_404(api: Api, db: Db, window_id: str) -> None:
+    admin = await someone(db)
+    path = f"/api/maintenance/{window_id}"
+    assert (await api.http.get(path)).status_code == 404
+    assert (await api.http.put(path, json={"title": "x"}, headers=admin.headers)).status_code == 404
+    assert (await api.http.delete(path, headers=admin.headers)).status_code == 404
+
+
+async def test_a_service_is_under_maintenance_while_a_window_runs(api: Api, db: Db) -> None:
+    for service in ("shop", "pay", "off"):
+        await add_service(db, service, enabled=service != "off")
+    await record(db, [Check("shop", now(), ms=None), Check("pay", now())])
+    reporter = await someone(db, "reporter")
+    assert (await api.get("/api/system-status"))["overallStatus"] == "outage"
+    planned = body(now() - timedelta(seconds=5), affectedServices=["shop", "off"])
+    made = await announce(api, reporter, planned)
+    assert made["status"] == "running"
+
+    async def runs() -> bool:
+        return (await states(api))["shop"] == "maintenance"
+
+    await until(runs, 3)
+    status = await api.get("/api/system-status")
+    assert status["overallStatus"] == "operational"
+    assert await states(api) == {"shop": "maintenance", "pay": "operational", "off": "unknown"}
+    assert [one["id"] for one in status["maintenance"]] == [made["id"]]
+
+    # Ended early: from now on the checks speak again, and what has been announced stays known.
+    path = f"/api/maintenance/{made['id']}"
+    answer = await api.http.put(path, json={"endsAt": iso(now())}, headers=reporter.headers)
+    assert answer.json()["maintenance"]["status"] == "over", answer.text
+
+    async def over() -> bool:
+        return (await states(api))["shop"] == "outage"
+
+    await until(over, 3)
+    cursor = await db.execute(
+        "SELECT data ->> 'status' FROM events "
+        "WHERE event = 'status-update' AND data ->> 'serviceId' = 'shop' ORDER BY seq"
+    )
+    assert [state for (state,) in await cursor.fetchall()] == ["outage", "maintenance", "outage"]
+
+
+async def test_the_past_of_a_window_stays_whatever_becomes_of_it(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    await add_service(db, "pay")
+    reporter = await someone(db, "reporter")
+    begun = datetime.now(UTC).replace(microsecond=0) - HOUR
+    made = await announce(api, reporter, body(begun, timedelta(hours=3), rrule="FREQ=DAILY"))
+    # As if it had been announced in time, and had run yesterday too.
+    await db.execute("UPDATE maintenance_occurrences SET starts_at = %s WHERE starts_at <= now()", [begun])
+    await db.execute(
+        "INSERT INTO maintenance_occurrences "
+        "SELECT window_id, starts_at - interval '1 day', ends_at - interval '1 day', service_ids "
+        "FROM maintenance_occurrences WHERE starts_at = %s",
+        [begun],
+    )
+
+    async def taken_place(service: str) -> list[tuple[timedelta, timedelta]]:
+        cursor = await db.execute(
+            "SELECT starts_at, ends_at FROM maintenance_periods WHERE service_id = %s AND starts_at < now() ORDER BY 1",
+            [service],
+        )
+        return [(starts - begun, ends - begun) for starts, ends in await cursor.fetchall()]
+
+    yesterday, today = (-DAY, -DAY + 3 * HOUR), (timedelta(), 3 * HOUR)
+    assert await taken_place("shop") == [yesterday, today]
+    path = f"/api/maintenance/{made['id']}"
+
+    # The same schedule again: nothing changes. A longer one: what runs goes on for longer, what is over does not.
+    for length in (3, 4):
+        change = {"startsAt": iso(begun), "endsAt": iso(begun + length * HOUR), "rrule": "FREQ=DAILY"}
+        assert (await api.http.put(path, json=change, headers=reporter.headers)).status_code == 200
+        assert await taken_place("shop") == [yesterday, (timedelta(), length * HOUR)]
+
+    # For another service: from now on.
+    await api.http.put(path, json={"affectedServices": ["pay"]}, headers=reporter.headers)
+    [_, (start, end)], [(start_of_rest, end_of_rest)] = await taken_place("shop"), await taken_place("pay")
+    assert (start, end_of_rest) == (timedelta(), 4 * HOUR)
+    assert end == start_of_rest
+    assert timedelta() < end - HOUR < timedelta(minutes=1)
+
+    assert (await api.http.delete(path, headers=reporter.headers)).status_code == 204
+    assert (await api.http.get(path, headers=reporter.headers)).status_code == 404
+    assert await taken_place("shop") == [yesterday, (start, end)]
+    [(_, end_of_rest)] = await taken_place("pay")
+    assert end_of_rest < 2 * HOUR
+    future = await db.execute("SELECT FROM maintenance_occurrences WHERE ends_at > now()")
+    assert await future.fetchall() == []
+
+
+async def test_occurrences_are_written_ahead_by_one_of_several_processes(database: str, db: Db) -> None:
+    await add_service(db, "shop")
+    reporter = await someone(db, "reporter")
+    async with running_api(database) as api:
+        await announce(api, reporter, body(now() + DAY, rrule="FREQ=DAILY"))
+        await announce(api, reporter, body(now() + DAY, rrule="FREQ=DAILY;COUNT=3"))
+        await announce(api, reporter, body(now() + DAY))
+
+    async def written() -> list[int]:
+        cursor = await db.execute("SELECT count(*) FROM maintenance_occurrences GROUP BY window_id ORDER BY 1")
+        return [count for (count,) in await cursor.fetchall()]
+
+    first = [1, 3, AHEAD.days]
+    assert await written() == first
+    async with sql.open_pool(database, application="one") as one, sql.open_pool(database, application="two") as two:
+        assert await extend(one) == 0
+        in_a_year = datetime.now(UTC) + timedelta(days=365)
+        assert await extend(one, in_a_year) + await extend(two, in_a_year) == 2
+        assert await written() == [1, 3, AHEAD.days + 365]
+        gaps = await db.execute(
+            "SELECT DISTINCT starts_at - lag(starts_at) OVER (PARTITION BY window_id ORDER BY starts_at) "
+            "FROM maintenance_occurrences"
+        )
+        assert {gap for (gap,) in await gaps.fetchall()} == {None, DAY}
+        assert await (await db.execute("SELECT DISTINCT version FROM maintenance_windows")).fetchall() == [(1,)]
+
+
+async def test_everybody_hears_of_a_public_window_and_staff_of_an_internal_one(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    reporter = await someone(db, "reporter")
+    public = await announce(api, reporter, body(now() + DAY))
+    internal = await announce(api, reporter, body(now() + DAY, public=False))
+    await api.http.put(f"/api/maintenance/{public['id']}", json={"public": False}, headers=reporter.headers)
+    await api.http.delete(f"/api/maintenance/{internal['id']}", headers=reporter.headers)
+    cursor = await db.execute(
+        "SELECT room, data ->> 'maintenanceId' FROM events WHERE event = 'maintenance-updated' ORDER BY seq"
+    )
+    assert await cursor.fetchall() == [
+        (None, public["id"]),
+        ("staff", internal["id"]),
+        (None, public["id"]),
+        ("staff", internal["id"]),
+    ]

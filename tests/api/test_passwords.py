@@ -1,0 +1,104 @@
+"""Passwords cost what they should, to us and to whoever guesses, and no more than two at a time."""
+
+import statistics
+import threading
+import time
+from typing import Any
+
+import anyio
+import pytest
+from argon2 import PasswordHasher, Type, extract_parameters
+
+from api.errors import ApiError
+from api.passwords import Passwords, new_password, password_problems
+
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+async def test_the_costs_are_those_of_rfc_9106() -> None:
+    costs = extract_parameters(await Passwords().hash("correct horse battery"))
+    assert costs.type is Type.ID
+    assert (costs.time_cost, costs.memory_cost, costs.parallelism) == (3, 64 * 1024, 4)
+    assert (costs.salt_len, costs.hash_len) == (16, 32)
+
+
+async def test_nobody_takes_as_long_as_a_wrong_password() -> None:
+    """Also where something that is no hash is stored. Alternating, so that a busy machine slows both."""
+    passwords = Passwords()
+    stored = await passwords.hash("correct horse battery")
+    seconds: dict[str | None, list[float]] = {stored: [], None: [], "none": []}
+    for _ in range(5):
+        for kind, taken in seconds.items():
+            began = time.perf_counter()
+            assert not await passwords.verify("wrong horse battery", kind)
+            taken.append(time.perf_counter() - began)
+    medians = [statistics.median(taken) for taken in seconds.values()]
+    assert max(medians) < 2 * min(medians)
+
+
+async def test_the_same_password_from_another_keyboard() -> None:
+    passwords = Passwords(CHEAP)
+    stored = await passwords.hash("caf\u00e9 cafe\u0301 \ufb01ne")
+    assert await passwords.verify("cafe\u0301 caf\u00e9 fine", stored)
+    assert not await passwords.verify("Caf\u00e9 caf\u00e9 fine", stored)
+
+
+async def test_a_hash_of_other_costs_is_outdated() -> None:
+    stored = await Passwords(CHEAP).hash("correct horse battery")
+    assert not Passwords(CHEAP).outdated(stored)
+    assert Passwords().outdated(stored)
+    assert await Passwords().verify("correct horse battery", stored)
+
+
+class Slow(PasswordHasher):
+    """Takes until it is let go on, and counts."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+        self.go_on = threading.Event()
+        self.under_way = self.most = 0
+        self._lock = threading.Lock()
+
+    def hash(self, password: Any, *, salt: bytes | None = None) -> str:
+        with self._lock:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+        self.go_on.wait(5)
+        with self._lock:
+            self.under_way -= 1
+        return super().hash(password, salt=salt)
+
+
+async def test_two_at_a_time_and_a_line_that_ends() -> None:
+    slow = Slow()
+    passwords = Passwords(slow, waiting=3)
+    hashed: list[str] = []
+
+    async def one() -> None:
+        hashed.append(await passwords.hash("correct horse battery"))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(5):
+            group.start_soon(one)
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(ApiError) as refused:
+            await passwords.hash("one too many")
+        assert refused.value.status == 503
+        assert int(refused.value.headers["Retry-After"]) > 0
+        slow.go_on.set()
+    assert len(hashed) == 5
+    assert slow.most == 2
+    assert await passwords.hash("the line is short again")
+
+
+def test_generated_passwords_differ_and_can_be_read_out() -> None:
+    generated = {new_password() for _ in range(100)}
+    assert len(generated) == 100
+    assert all(len(password) == 23 and not set(password) & set("O0Il1i") for password in generated)
+
+
+def test_only_ones_own_names_are_refused() -> None:
+    names = ("administrator", "kim@example.com")
+    assert [problem.field for problem in password_problems("password", "Administrator", *names)] == ["password"]
+    assert [problem.field for problem in password_problems("password", "KIM@example.com", *names)] == ["password"]
+    assert password_problems("password", "kkkkkkkkkkkk", *names) == []

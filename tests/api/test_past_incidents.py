@@ -1,0 +1,94 @@
+"""The incidents of the last days, by day of the reporting time zone, and how the calendar counts them."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.api.conftest import Api, Someone, add_service, someone
+from tests.api.incidents import Db, create, fields, say
+
+
+@pytest.fixture
+async def reporter(db: Db) -> Someone:
+    return await someone(db, "reporter")
+
+
+async def begun_at(api: Api, db: Db, who: Someone, at: datetime, **columns: Any) -> str:
+    """An incident that began then; its id."""
+    incident_id: str = (await create(api, who, **columns))["id"]
+    await db.execute("UPDATE incidents SET created_at = %s WHERE id = %s", [at, incident_id])
+    return incident_id
+
+
+async def test_every_day_is_there_newest_first(api: Api, db: Db, reporter: Someone) -> None:
+    today = datetime.now(UTC).date()
+    answer = await api.get("/api/incidents/past")
+    assert [day["date"] for day in answer["days"]] == [(today - timedelta(days=n)).isoformat() for n in range(10)]
+    assert answer["pagination"] == {"page": 1, "limit": 10, "total": 30, "totalPages": 3}
+    listed = [
+        day["date"]
+        for page in (1, 2, 3)
+        for day in (await api.get(f"/api/incidents/past?days=8&page={page}&limit=3"))["days"]
+    ]
+    assert listed == [(today - timedelta(days=n)).isoformat() for n in range(8)]
+    beyond = await api.get("/api/incidents/past?days=8&page=4&limit=3")
+    assert (beyond["days"], beyond["pagination"]["totalPages"]) == ([], 3)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/Santiago"])
+async def test_an_incident_is_on_the_local_day_it_began(api: Api, db: Db, reporter: Someone, zone: str) -> None:
+    await db.execute("UPDATE installation SET time_zone = %s", [zone])
+    local = ZoneInfo(zone)
+    day = datetime.now(local).date() - timedelta(days=3)
+    midnight = datetime.combine(day, time(), local)
+    before = await begun_at(api, db, reporter, midnight - timedelta(seconds=1))
+    first = await begun_at(api, db, reporter, midnight)
+    second = await begun_at(api, db, reporter, datetime.combine(day, time(23, 59, 59), local))
+    await say(api, reporter, first, "resolved")
+    days = (await api.get("/api/incidents/past?days=5"))["days"]
+    found = {shown["date"]: [incident["id"] for incident in shown["incidents"]] for shown in days if shown["incidents"]}
+    assert found == {day.isoformat(): [second, first], (day - timedelta(days=1)).isoformat(): [before]}
+
+
+async def test_a_window_that_cannot_be_is_refused_by_name(api: Api) -> None:
+    for name, value in ("days", "0"), ("days", "3661"), ("page", "0"), ("limit", "101"), ("days", "x"):
+        assert fields(await api.http.get(f"/api/incidents/past?{name}={value}")) == [name]
+
+
+async def counts(api: Api, service: str, since: date) -> list[int]:
+    months = (await api.get(f"/api/uptime/{service}?months=2"))["months"]
+    details = [day for month in months for day in month["details"]]
+    return [day["incidents"] for day in details if day["date"] >= since.isoformat()]
+
+
+async def test_the_calendar_counts_the_incidents_open_on_a_day(api: Api, db: Db, reporter: Someone) -> None:
+    for service in ("shop", "search"):
+        await add_service(db, service)
+    noon = datetime.now(UTC).replace(hour=12, minute=0) - timedelta(days=4)
+    over = await begun_at(api, db, reporter, noon, affectedServices=["shop"])
+    await db.execute(
+        "UPDATE incidents SET status = 'resolved', resolved_at = %s WHERE id = %s", [noon + timedelta(days=1), over]
+    )
+    await begun_at(api, db, reporter, noon + timedelta(days=2), affectedServices=["shop", "search"])
+    await begun_at(api, db, reporter, noon, affectedServices=["shop"], public=False)
+    await begun_at(api, db, reporter, noon + timedelta(days=3))
+    assert await counts(api, "shop", noon.date()) == [1, 1, 1, 1, 1]
+    assert await counts(api, "search", noon.date()) == [0, 0, 1, 1, 1]
+    assert await counts(api, "all-systems", noon.date()) == [1, 1, 1, 2, 2]
+
+
+async def test_the_history_tells_analysts_how_long_it_took(api: Api, db: Db, reporter: Someone) -> None:
+    await add_service(db, "shop")
+    begun = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
+    incident_id = await begun_at(api, db, reporter, begun, affectedServices=["shop"])
+    await say(api, reporter, incident_id, "identified")
+    await say(api, reporter, incident_id, "resolved")
+    await db.execute("UPDATE incidents SET resolved_at = %s", [begun + timedelta(minutes=5)])
+    await db.execute("UPDATE installation SET time_zone = 'Asia/Seoul'")
+    cursor = await db.execute(
+        "SELECT incident_id, day, status, open_seconds::int, updates, affected_services, identified_at IS NOT NULL "
+        "FROM incident_history"
+    )
+    assert await cursor.fetchall() == [(incident_id, date(2026, 3, 2), "resolved", 300, 2, ["shop"], True)]

@@ -1,0 +1,190 @@
+"""Who is where and who edits: across processes, as long as one of somebody's sockets lives, and not a lease longer."""
+
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import psycopg
+import pytest
+
+import sql
+from api import presence
+from tests.api.conftest import Api, running_api, someone, until
+from tests.api.doors import DOORS, DoorName, Speaker, incident, speaker
+from tests.api.relay import relay_before
+
+Db = psycopg.AsyncConnection[Any]
+both_doors = pytest.mark.parametrize("door", DOORS)
+
+
+@pytest.fixture
+def quick_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "LEASE_S", 0.9)
+    monkeypatch.setattr(presence, "RENEW_S", 0.3)
+    monkeypatch.setattr(presence, "AGAIN_S", 0.1)
+
+
+async def join(client: Speaker, number: str) -> None:
+    assert (await client.say("join-room", room=f"incident-{number}"))["ok"]
+
+
+async def edit(client: Speaker, number: str, editing: bool = True, **more: Any) -> None:
+    assert (await client.say("incident-editing", incidentId=number, isEditing=editing, **more))["ok"]
+
+
+@both_doors
+async def test_who_edits_is_known_in_every_process(database: str, db: Db, door: DoorName) -> None:
+    number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
+    about_ann = {"incidentId": number, "userId": str(ann.user_id), "userName": ann.username}
+    async with (
+        running_api(database) as first,
+        running_api(database) as second,
+        speaker(second, door, bob.token) as watcher,
+    ):
+        await join(watcher, number)
+        async with speaker(first, door, ann.token) as editor:
+            await edit(editor, number, field="title", userId=str(bob.user_id), userName="Mallory")
+            editing = ("incident-editing", {**about_ann, "isEditing": True, "field": "title"})
+            assert await watcher.hear() == editing
+            async with speaker(second, door, bob.token) as late:
+                await join(late, number)
+                assert await late.hear() == editing
+            await edit(editor, number, field="description")
+            assert (await watcher.hear())[1]["field"] == "description"
+            await edit(editor, number, False)
+            over = ("incident-editing", {**about_ann, "isEditing": False, "field": None})
+            assert await watcher.hear() == over
+            await edit(editor, number)
+            assert (await watcher.hear())[1]["isEditing"] is True
+        assert await watcher.hear() == over
+        left = {"room": f"incident-{number}", "userId": str(ann.user_id)}
+        assert await watcher.hear() == ("user-left", left)
+
+
+@both_doors
+async def test_a_person_is_there_while_one_of_their_sockets_is(api: Api, db: Db, door: DoorName) -> None:
+    number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
+    async with (
+        speaker(api, door, bob.token) as watcher,
+        speaker(api, "ws", ann.token) as one,
+        speaker(api, "socketio", ann.token) as two,
+    ):
+        for client in (watcher, one, two):
+            await join(client, number)
+        await edit(one, number, field="title")
+        await edit(two, number, field="postmortem")
+        assert [(await watcher.hear())[1]["field"] for _ in range(2)] == ["title", "postmortem"]
+        await edit(one, number, False)
+        assert (await one.say("leave-room", room=f"incident-{number}"))["ok"]
+        await edit(two, number, field="title")
+        assert (await watcher.hear())[1]["field"] == "title"
+        assert (await two.say("leave-room", room=f"incident-{number}"))["ok"]
+        assert (await watcher.hear())[1]["isEditing"] is False
+        assert (await watcher.hear())[0] == "user-left"
+
+
+async def test_the_editors_own_socket_is_told_nothing(api: Api, db: Db) -> None:
+    number, ann = await incident(db), await someone(db, "reporter")
+    async with speaker(api, "ws", ann.token) as one, speaker(api, "socketio", ann.token) as two:
+        for client in (one, two):
+            await join(client, number)
+        await edit(one, number)
+        assert (await two.hear())[1]["isEditing"] is True
+        assert (await two.say("incident-comment", incidentId=number, comment="x"))["ok"]
+        assert (await one.hear())[0] == "incident-comment"
+
+
+async def test_a_process_that_died_is_noticed_by_another(database: str, db: Db, quick_leases: None) -> None:
+    number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
+    async with running_api(database) as api, speaker(api, "ws", bob.token) as watcher:
+        await join(watcher, number)
+        await db.execute(
+            "SELECT hold_presence(%s, 'of the dead', gen_random_uuid(), %s, %s, true, 'title', interval '1 s')",
+            [number, ann.user_id, ann.username],
+        )
+        events = [await watcher.hear() for _ in range(3)]
+        assert [(event, data.get("isEditing")) for event, data in events] == [
+            ("incident-editing", True),
+            ("incident-editing", False),
+            ("user-left", None),
+        ]
+        await anyio.sleep(1.2)  # its own leases are renewed meanwhile
+        assert "sla_monitor_presence_leases 1.0" in (await api.http.get("/metrics")).text
+        assert (await (await db.execute("SELECT count(*) FROM presence_leases")).fetchone()) == (1,)
+
+
+async def test_what_a_crash_of_the_database_forgot_is_entered_again(database: str, db: Db, quick_leases: None) -> None:
+    number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
+    async with (
+        running_api(database) as api,
+        speaker(api, "ws", bob.token) as watcher,
+        speaker(api, "socketio", ann.token) as editor,
+    ):
+        await join(watcher, number)
+        await edit(editor, number, field="title")
+        assert (await watcher.hear())[1]["isEditing"] is True
+        await db.execute("TRUNCATE presence_leases")
+        assert (await watcher.hear())[1]["isEditing"] is True
+        held = await (await db.execute("SELECT user_id, editing FROM presence_leases ORDER BY editing")).fetchall()
+        assert held == [(bob.user_id, False), (ann.user_id, True)]
+
+
+async def test_what_ended_while_the_database_was_away_ends_then(database: str, db: Db, quick_leases: None) -> None:
+    number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
+    async with (
+        relay_before(database) as relay,
+        running_api(relay.url) as api,
+        speaker(api, "ws", bob.token) as watcher,
+    ):
+        await join(watcher, number)
+        async with speaker(api, "socketio", ann.token) as editor:
+            await edit(editor, number)
+            assert (await watcher.hear())[1]["isEditing"] is True
+            relay.cut()
+            answer = await editor.say("incident-editing", incidentId=number, isEditing=True, field="title")
+            assert answer["code"] == "SERVER_ERROR"
+        await anyio.sleep(presence.LEASE_S)
+        relay.restore()
+        assert (await watcher.hear())[1]["isEditing"] is False
+        assert (await watcher.hear())[0] == "user-left"
+        held = await (await db.execute("SELECT user_id FROM presence_leases")).fetchall()
+        assert held == [(bob.user_id,)]
+
+
+async def test_a_process_that_stops_says_goodbye(database: str, db: Db) -> None:
+    number, ann = await incident(db), await someone(db, "reporter")
+    async with running_api(database) as api, speaker(api, "ws", ann.token) as client:
+        await join(client, number)
+        assert (await (await db.execute("SELECT count(*) FROM presence_leases")).fetchone()) == (1,)
+
+    async def gone() -> bool:
+        return (await (await db.execute("SELECT count(*) FROM presence_leases")).fetchone()) == (0,)
+
+    await until(gone, 1)
+
+
+async def test_two_sockets_that_leave_at_the_same_moment_are_one_departure(database: str, db: Db) -> None:
+    number, ann = await incident(db), await someone(db, "reporter")
+    for socket in ("one", "two"):
+        await db.execute(
+            "SELECT hold_presence(%s, %s, gen_random_uuid(), %s, 'ann', true, NULL, interval '1 min')",
+            [number, socket, ann.user_id],
+        )
+    other = await sql.connect(database, application="analyst")
+    async with other, anyio.create_task_group() as tasks, db.transaction():
+        await db.execute("SELECT end_presence(ARRAY[%s], ARRAY['one'])", [number])
+        tasks.start_soon(other.execute, "SELECT end_presence(ARRAY['" + number + "'], ARRAY['two'])")
+        await anyio.sleep(0.2)
+    told = await (await db.execute("SELECT event, data -> 'isEditing' FROM events ORDER BY seq")).fetchall()
+    assert [event for event in told if event[0] == "user-left"] == [("user-left", None)]
+    assert [event for event in told if event[0] == "incident-editing"][-1] == ("incident-editing", False)
+
+
+async def test_who_edited_what_an_hour_ago_is_forgotten(db: Db) -> None:
+    for event in ("incident-editing", "auto-save", "user-left", "incident-comment", "incident-updated"):
+        await db.execute("SELECT append_event(%s, 'room', '{}')", [event])
+    await db.execute("UPDATE events SET occurred_at = now() - interval '61 min' WHERE room = 'room'")
+    await db.execute("SELECT append_event('auto-save', 'room', '{}')")
+    await db.execute(sql.query("housekeeping/prune_events"), {"event_retention": timedelta(days=7)})
+    kept = await (await db.execute("SELECT event FROM events WHERE room = 'room' ORDER BY seq")).fetchall()
+    assert kept == [("incident-comment",), ("incident-updated",), ("auto-save",)]

@@ -1,0 +1,177 @@
+"""Incident templates: who may do what with them, what is kept, what is refused by name."""
+
+import uuid
+from typing import Any
+
+import psycopg
+import pytest
+
+from api.templates import TemplateData, template_data
+from tests.api.conftest import Api, add_service, someone
+
+Db = psycopg.AsyncConnection[Any]
+DATA = {"title": "The shop is down", "severity": "high", "priority": "P1", "affectedServices": ["shop"]}
+WHOLE = DATA | {"description": "Nobody can buy", "update": "We are looking into it"}
+
+
+async def make(api: Api, headers: dict[str, str], name: str, **fields: Any) -> Any:
+    body = {"name": name, "data": DATA} | fields
+    answer = await api.http.post("/api/templates", json=body, headers=headers)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["data"]
+
+
+async def test_a_template_is_made_read_changed_and_removed(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    reporter = await someone(db, "reporter")
+    body = {"name": "Shop outage", "description": "When nobody can buy", "data": WHOLE}
+    answer = await api.http.post("/api/templates", json=body, headers=reporter.headers)
+    assert answer.status_code == 201
+    made = answer.json()["data"]
+    assert list(made) == ["id", "name", "description", "data", "createdBy", "createdAt", "updatedAt"]
+    assert (made["name"], made["description"], made["data"]) == ("Shop outage", "When nobody can buy", WHOLE)
+    assert made["createdBy"] == reporter.username
+
+    path = answer.headers["location"]
+    assert path == f"/api/templates/{made['id']}"
+    assert (await api.get(path, headers=reporter.headers))["data"] == made
+
+    answer = await api.http.put(path, json={"name": "Shop", "data": DATA}, headers=reporter.headers)
+    changed = answer.json()["data"]
+    assert (changed["name"], changed["description"]) == ("Shop", "When nobody can buy")
+    assert changed["data"] == DATA | {"description": None, "update": None}
+    answer = await api.http.put(path, json={"description": None}, headers=reporter.headers)
+    assert answer.json()["data"]["description"] is None
+
+    assert (await api.http.delete(path, headers=reporter.headers)).status_code == 204
+    assert (await api.http.get(path, headers=reporter.headers)).status_code == 404
+    cursor = await db.execute("SELECT action FROM audit_entries WHERE object_type = 'template' ORDER BY id")
+    assert [action for (action,) in await cursor.fetchall()] == ["create", "update", "update", "delete"]
+
+
+async def test_a_name_is_taken_whatever_its_capitals(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    admin = await someone(db)
+    first = await make(api, admin.headers, "Shop outage")
+    second = await make(api, admin.headers, "Other")
+    again = await api.http.post("/api/templates", json={"name": "SHOP outage", "data": DATA}, headers=admin.headers)
+    renamed = await api.http.put(f"/api/templates/{second['id']}", json={"name": "shop Outage"}, headers=admin.headers)
+    for answer in (again, renamed):
+        assert answer.status_code == 409
+        assert answer.json()["details"] == [{"field": "name", "message": "is taken"}]
+    answer = await api.http.put(f"/api/templates/{first['id']}", json={"name": "SHOP OUTAGE"}, headers=admin.headers)
+    assert answer.status_code == 200
+
+
+async def test_search_takes_a_text_as_it_is_and_gives_pages(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    admin = await someone(db)
+    for name, description in [("100% loss", None), ("a_b", None), ("axb", "Loss of data"), ("back\\slash", None)]:
+        await make(api, admin.headers, name, description=description)
+
+    async def found(**query: Any) -> tuple[list[str], dict[str, int]]:
+        answer = await api.get("/api/templates", params=query, headers=admin.headers)
+        return [template["name"] for template in answer["data"]], answer["pagination"]
+
+    assert (await found(search="LOSS"))[0] == ["100% loss", "axb"]
+    assert (await found(search="%"))[0] == ["100% loss"]
+    assert (await found(search="a_b"))[0] == ["a_b"]
+    assert (await found(search="\\"))[0] == ["back\\slash"]
+    assert await found(page=2, limit=3) == (["back\\slash"], {"page": 2, "limit": 3, "total": 4, "totalPages": 2})
+    assert await found(page=9, limit=3) == ([], {"page": 9, "limit": 3, "total": 4, "totalPages": 2})
+
+
+@pytest.mark.parametrize("query", ["page=0", "limit=0", "limit=101", "page=99999999999999999999", "search=%00"])
+async def test_a_page_that_cannot_be_is_refused_by_name(api: Api, db: Db, query: str) -> None:
+    viewer = await someone(db, "viewer")
+    answer = await api.http.get(f"/api/templates?{query}", headers=viewer.headers)
+    assert answer.status_code == 400
+    assert answer.json()["details"][0]["field"] == query.partition("=")[0]
+
+
+async def test_whatever_cannot_be_kept_is_refused_by_name(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    admin = await someone(db)
+    bad: list[tuple[dict[str, Any], str]] = [
+        ({"name": ""}, "name"),
+        ({"name": "  "}, "name"),
+        ({"name": "x" * 101}, "name"),
+        ({"name": "a\nb"}, "name"),
+        ({"name": "a\u202eb"}, "name"),
+        ({"name": "a\x00b"}, "name"),
+        ({"description": "a\x00b"}, "description"),
+        ({"description": "x" * 2001}, "description"),
+        ({"createdBy": "me"}, "createdBy"),
+        ({"data": DATA | {"title": " "}}, "title"),
+        ({"data": DATA | {"title": "x" * 256}}, "title"),
+        ({"data": DATA | {"severity": "huge"}}, "severity"),
+        ({"data": DATA | {"priority": "P9"}}, "priority"),
+        ({"data": DATA | {"affectedServices": ["shop", "nothing"]}}, "affectedServices[1]"),
+        ({"data": DATA | {"affectedServices": ["shop", "shop"]}}, "affectedServices"),
+        ({"data": DATA | {"affectedServices": ["a\x00b"]}}, "affectedServices[0]"),
+        ({"data": DATA | {"affectedServices": ["shop\n"]}}, "affectedServices[0]"),
+        ({"data": DATA | {"description": "\x00"}}, "description"),
+        ({"data": DATA | {"update": "\x00"}}, "update"),
+        ({"data": DATA | {"script": "rm"}}, "script"),
+    ]
+    made = await make(api, admin.headers, "Made")
+    for fields, field in bad:
+        body = {"name": "New", "data": DATA} | fields
+        answers = [
+            await api.http.post("/api/templates", json=body, headers=admin.headers),
+            await api.http.put(f"/api/templates/{made['id']}", json=fields, headers=admin.headers),
+        ]
+        for answer in answers:
+            assert answer.status_code == 400, (fields, answer.text)
+            # What a type refuses is named without `data.`: Litestar takes the field for its own word for a body.
+            assert answer.json()["details"][0]["field"].removeprefix("data.") == field, (fields, answer.text)
+    surrogate = b'{"name": "\\ud800", "data": {}}'
+    json = {"Content-Type": "application/json", **admin.headers}
+    assert (await api.http.post("/api/templates", content=surrogate, headers=json)).status_code == 400
+
+
+async def test_viewers_read_reporters_write_and_remove_their_own_admins_all(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    viewer, reporter, other, admin = [await someone(db, role) for role in ("viewer", "reporter", "reporter", "admin")]
+    path = f"/api/templates/{(await make(api, reporter.headers, 'Mine'))['id']}"
+    assert (await api.http.get("/api/templates")).status_code == 401
+    assert (await api.http.get(path)).status_code == 401
+    assert (await api.get("/api/templates", headers=viewer.headers))["pagination"]["total"] == 1
+    for refused in (
+        await api.http.post("/api/templates", json={"name": "V", "data": DATA}, headers=viewer.headers),
+        await api.http.put(path, json={"name": "V"}, headers=viewer.headers),
+        await api.http.delete(path, headers=viewer.headers),
+        await api.http.delete(path, headers=other.headers),
+    ):
+        assert refused.status_code == 403
+    assert (await api.http.put(path, json={"name": "Ours"}, headers=other.headers)).status_code == 200
+    assert (await api.http.delete(path, headers=admin.headers)).status_code == 204
+
+
+@pytest.mark.parametrize("template_id", ["nothing", "%00", str(uuid.UUID(int=0))])
+async def test_a_template_that_is_not_there_is_404(api: Api, db: Db, template_id: str) -> None:
+    admin = await someone(db)
+    path = f"/api/templates/{template_id}"
+    assert (await api.http.get(path, headers=admin.headers)).status_code == 404
+    assert (await api.http.put(path, json={"name": "x"}, headers=admin.headers)).status_code == 404
+    assert (await api.http.delete(path, headers=admin.headers)).status_code == 404
+
+
+async def test_an_incident_starts_without_the_services_that_are_gone(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    await add_service(db, "pay")
+    admin = await someone(db)
+    made = await make(api, admin.headers, "Both", data=WHOLE | {"affectedServices": ["shop", "pay"]})
+    await db.execute("DELETE FROM services WHERE id = 'shop'")
+    assert await template_data(db, made["id"]) == TemplateData(
+        title="The shop is down",
+        severity="high",
+        priority="P1",
+        affected_services=["pay"],
+        description="Nobody can buy",
+        update="We are looking into it",
+    )
+    kept = await api.get(f"/api/templates/{made['id']}", headers=admin.headers)
+    assert kept["data"]["data"]["affectedServices"] == ["shop", "pay"]
+    assert await template_data(db, "nothing") is None
+    assert await template_data(db, str(uuid.UUID(int=0))) is None

@@ -1,0 +1,305 @@
+"""Existing front ends against two real API processes: axios and socket.io-client on Node, and the same feed over /ws.
+
+What the front ends do stands in node/play.mjs, a step each; what must come of each step, here.
+"""
+
+import re
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+
+import sql
+from tests.api.conftest import add_service
+from tests.api.intruders import code, entered
+from tests.e2e.front_end import Steps, packages, perform, script
+from tests.e2e.program import Program, command, running
+
+Facts = dict[str, Any]
+ORIGIN = "http://front.example"
+SERVICE = "id-recognition"
+INTERNAL = {"incident-editing", "auto-save", "incident-comment", "user-left"}
+"""What is heard in the room of an incident only."""
+
+
+class Stage(NamedTuple):
+    """Two API processes on one database, and two reporters with their passwords."""
+
+    first: Program
+    second: Program
+    db: psycopg.AsyncConnection[Any]
+    people: dict[str, str]
+
+    async def outage(self) -> None:
+        await self.db.execute("UPDATE service_states SET state = 'outage', since = now()")
+
+    async def kill(self) -> None:
+        self.first.process.send_signal(signal.SIGKILL)
+
+
+@pytest.fixture
+async def stage(home: Path, database: str) -> AsyncIterator[Stage]:
+    people = {}
+    for name in ("alice", "bob"):
+        added = command("users", "add", name, f"{name}@example.com", "--role", "reporter", DATABASE_URL=database)
+        assert added.returncode == 0, added.stderr
+        found = re.search(r"^password: (\S+)$", added.stdout, re.MULTILINE)
+        assert found is not None
+        people[name] = found[1]
+    variables = {"DATABASE_URL": database, "CLIENT_URLS": ORIGIN}
+    async with (
+        running("api", home, **variables) as first,
+        running("api", home, **variables) as second,
+        await sql.connect(database, application="analyst") as db,
+    ):
+        await add_service(db, SERVICE)
+        await first.ready()
+        await second.ready()
+        yield Stage(first, second, db, people)
+
+
+@pytest.fixture(scope="session")
+def node_modules(pytestconfig: pytest.Config) -> Path:
+    assert pytestconfig.cache is not None
+    return packages(Path(pytestconfig.cache.mkdir("front-end")))
+
+
+@pytest.fixture
+async def steps(stage: Stage, node_modules: Path, tmp_path: Path) -> Steps:
+    first, second = (f"http://127.0.0.1:{program.ports[0]}" for program in (stage.first, stage.second))
+    told = {"first": first, "second": second, "origin": ORIGIN, "people": stage.people, "service": SERVICE}
+    return await perform(script(tmp_path, node_modules), told, {"outage": stage.outage, "kill": stage.kill})
+
+
+async def test_a_front_end_on_node_works_unmodified(steps: Steps) -> None:
+    for step, facts in steps.items():
+        EXPECTED[step](facts, steps)
+    assert list(steps) == list(EXPECTED)
+
+
+def log_in(facts: Facts, _: Steps) -> None:
+    assert facts["status"] == 200
+    assert set(facts["data"]) == {"accessToken", "refreshToken", "user"}
+    user = facts["data"]["user"]
+    assert (user["username"], user["email"], user["role"]) == ("alice", "alice@example.com", "reporter")
+    assert facts["allowedOrigin"] == ORIGIN
+    assert facts["me"]["data"] == {"user": user}
+    assert refusal(facts["wrong"]) == (401, "UNAUTHORIZED")
+    assert facts["visitorLoggedOut"] is True
+
+
+def connect(facts: Facts, _: Steps) -> None:
+    assert len(set(facts["ids"])) == 3 and all(facts["ids"])
+
+
+def read(facts: Facts, _: Steps) -> None:
+    assert {answer["status"] for answer in facts.values()} == {200}
+    [service] = facts["system-status"]["data"]["services"]
+    assert set(service) == {"id", "name", "status", "uptime", "uptimeData"}
+    assert len(service["uptimeData"]) == 90
+    assert facts["services"]["data"]["services"][0] == {"id": "all-systems", "name": "All Systems"}
+    assert facts["uptime"]["data"]["service"]["id"] == SERVICE
+    assert len(facts["uptime"]["data"]["months"]) == 3
+    assert facts["incidents"]["data"]["incidents"] == []
+    past = facts["incidents/past"]["data"]
+    assert set(past["pagination"]) == {"page", "limit", "total", "totalPages"}
+    assert [day["incidents"] for day in past["days"]] == [[]] * 10
+
+
+def create(facts: Facts, _: Steps) -> None:
+    incident = facts["data"]["incident"]
+    assert facts["status"] == 201
+    assert facts["location"] == f"/api/incidents/{incident['id']}"
+    assert re.fullmatch(r"INC-\d{4}-\d{4,}", incident["id"])
+    said = {
+        "title": "Logins fail",
+        "description": "Since noon",
+        "status": "investigating",
+        "severity": "high",
+        "priority": "P1",
+        "affectedServices": [SERVICE],
+        "reporter": "the night shift",
+        "detectionCriteria": "5xx above 1 %",
+        "author": "alice",
+        "resolvedAt": None,
+    }
+    assert {name: incident[name] for name in said} == said
+    assert facts["heard"] == {name: {"incident": incident} for name in ("alice", "bob", "visitor")}
+    assert refusal(facts["refused"]) == (401, "UNAUTHORIZED")
+
+
+def join(facts: Facts, _: Steps) -> None:
+    assert code(facts["visitor"]) == "UNAUTHORIZED"
+    assert code(facts["unknown"]) == "VALIDATION_ERROR"
+    assert code(facts["alice"]) is code(facts["bob"]) is None
+
+
+def presence(facts: Facts, steps: Steps) -> None:
+    """Each hears of the other, across the processes, as the token says and not as they claim."""
+    for hears, of, field in (("bobHears", "alice", "description"), ("aliceHears", "bob", "title")):
+        assert facts[hears] == {
+            "incidentId": incident_id(steps),
+            "userId": facts["users"][of]["id"],
+            "userName": of,
+            "isEditing": True,
+            "field": field,
+        }
+
+
+def save(facts: Facts, _: Steps) -> None:
+    """The second one to save from the same version is told what the first one wrote."""
+    assert facts["sameEtag"] is True
+    assert facts["saved"]["status"] == 200
+    assert refusal(facts["tooLate"]) == (412, "CONFLICT")
+    assert facts["tooLate"]["data"]["incident"] == facts["saved"]["data"]["incident"]
+    assert facts["careless"]["status"] == 200
+    incident = facts["careless"]["data"]["incident"]
+    assert (incident["title"], incident["description"]) == ("Nobody can log in", "by alice")
+    assert facts["heard"] == {"incidentId": incident["id"], "incident": incident}
+
+
+def auto_save(facts: Facts, steps: Steps) -> None:
+    assert set(facts["bobHears"]) == {"incidentId", "data", "timestamp"}
+    assert facts["bobHears"]["data"] == {"description": "half a sent"}
+    draft = facts["draft"]["data"]["draft"]
+    assert (draft["incidentId"], draft["data"]) == (incident_id(steps), {"description": "half a sent"})
+    assert facts["notHis"]["status"] == 404
+
+
+def comment(facts: Facts, steps: Steps) -> None:
+    """It comes to everyone in the room; what one did oneself (auto-save, editing) came to the others only."""
+    assert facts["aliceHears"] == facts["bobHears"]
+    assert facts["aliceHears"]["incidentId"] == incident_id(steps)
+    heard = facts["aliceHears"]["comment"]
+    assert (heard["text"], heard["author"]) == ("It is the <b>cache</b>", "alice")
+    assert [kept["id"] for kept in facts["kept"]["data"]["comments"]] == [heard["id"]]
+    assert "auto-save" not in facts["aliceHeard"]
+
+
+def update(facts: Facts, steps: Steps) -> None:
+    update = facts["data"]["update"]
+    assert facts["status"] == 201
+    assert (update["status"], update["description"], update["author"]) == ("identified", "The cache", "bob")
+    assert facts["visitorHears"] == {"incidentId": incident_id(steps), "update": update}
+
+
+def listen(facts: Facts, _: Steps) -> None:
+    """The visitor hears what is public, and nothing of what the two do inside."""
+    assert code(facts["joined"]) is None
+    assert set(facts["heard"]) == {"serviceId", "status", "timestamp"}
+    assert facts["heard"]["status"] == "outage"
+    assert not INTERNAL & set(facts["visitorHeard"])
+
+
+def lose(facts: Facts, steps: Steps) -> None:
+    assert facts["reason"] in ("transport close", "transport error")
+    assert facts["left"] == {"room": f"incident-{incident_id(steps)}", "userId": alice(steps)["id"]}
+    assert facts["seconds"] < 21  # a lease of 15 s, looked at every 5 s
+
+
+def come_back(facts: Facts, steps: Steps) -> None:
+    assert code(facts["joined"]) is None
+    assert (facts["isThere"]["userName"], facts["isThere"]["isEditing"]) == ("bob", True)
+    assert (facts["heard"]["comment"]["text"], facts["heard"]["comment"]["author"]) == ("Back again", "alice")
+
+
+def resolve(facts: Facts, steps: Steps) -> None:
+    incident = facts["data"]["incident"]
+    assert incident["status"] == "resolved" and incident["resolvedAt"] is not None
+    assert facts["open"]["data"]["incidents"] == []
+    past = [each["id"] for day in facts["past"]["data"]["days"] for each in day["incidents"]]
+    assert past == [incident_id(steps)]
+    assert refusal(facts["deleted"]) == (403, "FORBIDDEN")
+
+
+def log_out(facts: Facts, steps: Steps) -> None:
+    assert facts["status"] == 204
+    assert facts["reason"] == "io server disconnect"
+    assert facts["left"]["userId"] == alice(steps)["id"]
+    assert refusal(facts["next"]) == (401, "UNAUTHORIZED")
+    assert facts["loggedOut"] is True
+
+
+EXPECTED = {
+    "log in": log_in,
+    "connect": connect,
+    "read": read,
+    "create": create,
+    "join": join,
+    "presence": presence,
+    "save": save,
+    "auto-save": auto_save,
+    "comment": comment,
+    "update": update,
+    "listen": listen,
+    "lose": lose,
+    "come back": come_back,
+    "resolve": resolve,
+    "log out": log_out,
+}
+
+
+def refusal(answer: Facts) -> tuple[int, str]:
+    return answer["status"], answer["data"]["code"]
+
+
+def incident_id(steps: Steps) -> str:
+    return str(steps["create"]["data"]["incident"]["id"])
+
+
+def alice(steps: Steps) -> Facts:
+    user: Facts = steps["log in"]["data"]["user"]
+    return user
+
+
+async def test_the_same_over_ws(stage: Stage) -> None:
+    alice, bob = [await logged_in(stage, name) for name in ("alice", "bob")]
+    first, second = stage.first, stage.second
+    async with (
+        entered(first, "ws", alice["accessToken"]) as one,
+        entered(second, "ws", bob["accessToken"]) as two,
+        entered(second, "ws") as visitor,
+    ):
+        new = {"title": "Down", "severity": "low", "priority": "P3", "affectedServices": [SERVICE]}
+        headers = {"Authorization": f"Bearer {alice['accessToken']}"}
+        incident = (await first.api.post("/api/incidents", json=new, headers=headers)).json()["incident"]
+        for speaker in (one, two, visitor):
+            assert await speaker.hears("incident-created") == {"incident": incident}
+        about = {"incidentId": incident["id"]}
+        room = {"room": f"incident-{incident['id']}"}
+        assert code(await visitor.tell("join-room", room)) == "UNAUTHORIZED"
+        for speaker in (one, two):
+            assert code(await speaker.tell("join-room", room)) is None
+
+        await one.tell("incident-editing", {**about, "userId": "root", "userName": "Root", "isEditing": True})
+        who = {"userId": alice["user"]["id"], "userName": "alice"}
+        assert await two.hears("incident-editing") == {**about, **who, "isEditing": True, "field": None}
+        await one.tell("auto-save", {**about, "data": {"title": "Do"}})
+        assert (await two.hears("auto-save"))["data"] == {"title": "Do"}
+        await two.tell("incident-comment", {**about, "comment": {"text": "Seen", "author": "Root"}})
+        comment = await two.hears("incident-comment")
+        assert (comment["comment"]["text"], comment["comment"]["author"]) == ("Seen", "bob")
+        assert await one.hears("incident-comment") == comment
+        assert [event for event, _ in await one.heard(stage.db)] == []
+
+        left_at = two.seq
+        await two.socket.close()
+        assert (await one.hears("user-left"))["userId"] == bob["user"]["id"]
+        for text in ("while", "away"):
+            await one.tell("incident-comment", {**about, "comment": text})
+        async with entered(first, "ws", bob["accessToken"], query=f"since={left_at}") as again:
+            await again.tell("join-room", room)
+            missed = [(await again.hears("incident-comment"))["comment"]["text"] for _ in range(2)]
+            assert missed == ["while", "away"]
+        assert not INTERNAL & {event for event, _ in await visitor.heard(stage.db)}
+
+
+async def logged_in(stage: Stage, name: str) -> Facts:
+    credentials = {"username": name, "password": stage.people[name]}
+    answer = await stage.first.api.post("/api/auth/login", json=credentials)
+    assert answer.status_code == 200, answer.text
+    pair: Facts = answer.json()
+    return pair

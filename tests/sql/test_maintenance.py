@@ -1,0 +1,233 @@
+"""turn_maintenance(): the state of services while maintenance runs, before and after, whoever comes first."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import anyio
+import psycopg
+import pytest
+
+from tests.sql.batches import (
+    DAY,
+    MINUTE,
+    PATIENCE_S,
+    Connection,
+    add_services,
+    ask,
+    connected,
+    now,
+    outages,
+    record,
+    row,
+    state,
+    value,
+)
+
+HOUR = timedelta(hours=1)
+
+
+async def plan(db: Connection, starts: datetime, ends: datetime, *services: str) -> None:
+    """Maintenance that was announced long ago."""
+    window = await value(
+        db,
+        "INSERT INTO maintenance_windows (title, affected_services, starts_at, ends_at, time_zone, author) "
+        "VALUES ('New disks', %s, %s, %s, 'UTC', 'somebody') RETURNING id",
+        (list(services or ("web",)), starts, ends),
+    )
+    await db.execute(
+        "INSERT INTO maintenance_occurrences SELECT id, starts_at, ends_at, affected_services "
+        "FROM maintenance_windows WHERE id = %s",
+        (window,),
+    )
+
+
+async def end(db: Connection, moment: datetime) -> None:
+    await db.execute("UPDATE maintenance_occurrences SET ends_at = %s WHERE ends_at > now()", (moment,))
+
+
+async def turn(db: Connection) -> int:
+    turned: int = await value(db, "SELECT turn_maintenance()")
+    return turned
+
+
+async def told(db: Connection) -> list[tuple[str, str]]:
+    """The states that the feed has told of, and since when each holds."""
+    return [
+        (data["status"], data["timestamp"])
+        for (data,) in await ask(db, "SELECT data FROM events WHERE event = 'status-update' ORDER BY seq")
+    ]
+
+
+async def iso(db: Connection, moment: datetime) -> str:
+    return str(await value(db, "SELECT iso_time(%s)", (moment,)))
+
+
+async def test_maintenance_begins_and_ends_once_at_its_time(db: Connection) -> None:
+    checked, begun, over = now() - 20 * MINUTE, now() - 5 * MINUTE, now() - MINUTE
+    await record(db, [row(checked + n * MINUTE) for n in range(20)])
+    await plan(db, begun, now() + HOUR)
+    assert [await turn(db), await turn(db)] == [1, 0]
+    assert await state(db) == ("maintenance", begun)
+
+    await end(db, over)
+    assert [await turn(db), await turn(db)] == [1, 0]
+    assert await state(db) == ("operational", over)
+    assert await told(db) == [
+        ("operational", await iso(db, checked)),
+        ("maintenance", await iso(db, begun)),
+        ("operational", await iso(db, over)),
+    ]
+
+
+async def test_while_it_runs_checks_make_outages_but_no_states(db: Connection) -> None:
+    begun = now() - 5 * MINUTE
+    await record(db, [row(begun - MINUTE)])
+    await plan(db, begun, now() + HOUR)
+    await turn(db)
+    heard = await told(db)
+    for minute, severity in ((0, "mo"), (1, "mo"), (2, "o"), (3, "mo")):
+        await record(db, [row(begun + minute * MINUTE, severity)])
+        assert await state(db) == ("maintenance", begun)
+    assert await told(db) == heard
+    assert await outages(db) == [(begun, begun + 2 * MINUTE), (begun + 3 * MINUTE, None)]
+
+    over = begun + 4 * MINUTE
+    await end(db, over)
+    await turn(db)
+    assert await state(db) == ("outage", over)
+    assert await outages(db) == [(begun, begun + 2 * MINUTE), (begun + 3 * MINUTE, None)]
+
+
+async def test_a_check_that_comes_first_ends_it_as_well(db: Connection) -> None:
+    begun, over = now() - 5 * MINUTE, now() - 2 * MINUTE
+    await record(db, [row(begun - MINUTE)])
+    await plan(db, begun, now() + HOUR)
+    await turn(db)
+    await end(db, over)
+    await record(db, [row(now() - MINUTE, "mo")])
+    assert await state(db) == ("outage", now() - MINUTE) or (await state(db))[1] > over
+    assert await turn(db) == 0
+
+
+async def test_afterwards_checks_that_are_too_old_leave_it_unknown(db: Connection) -> None:
+    await add_services(db, "never")
+    await record(db, [row(now() - HOUR)])
+    await ask(db, "SELECT expire_states()")
+    await plan(db, now() - 30 * MINUTE, now() + HOUR, "web", "never")
+    assert await turn(db) == 2
+    over = now() - 10 * MINUTE
+    await end(db, over)
+    assert [await turn(db), await turn(db)] == [2, 0]
+    assert await state(db) == ("unknown", over)
+    assert await state(db, "never") == ("unknown", over)
+
+
+async def test_every_location_speaks_afterwards(db: Connection) -> None:
+    started = now() - 2 * MINUTE
+    for location, severity in (("local", "o"), ("seoul", "mo"), ("fra-1", "mo")):
+        await record(db, [row(started, severity, location=location)])
+    await plan(db, now() - MINUTE, now() + HOUR)
+    await turn(db)
+    await end(db, now())
+    await turn(db)
+    assert (await state(db))[0] == "outage"
+
+
+async def test_rows_that_come_late_do_not_begin_a_state_before_the_end(db: Connection) -> None:
+    begun, over = now() - 20 * MINUTE, now() - 5 * MINUTE
+    await record(db, [row(over + n * MINUTE) for n in range(-16, 5) if n != -12])
+    await plan(db, begun, now() + HOUR)
+    await turn(db)
+    await end(db, over)
+    await turn(db)
+    assert await state(db) == ("operational", over)
+    await record(db, [row(over - 12 * MINUTE, "mo")])
+    assert await outages(db) == [(over - 12 * MINUTE, over - 11 * MINUTE)]
+    assert await state(db) == ("operational", over)
+
+
+async def test_maintenance_that_overlaps_or_follows_is_one(db: Connection) -> None:
+    await record(db, [row(now() - 10 * MINUTE)])
+    await plan(db, now() - 5 * MINUTE, now() + HOUR)
+    await turn(db)
+    since = (await state(db))[1]
+    await plan(db, now() - MINUTE, now() + 2 * HOUR)
+    assert await turn(db) == 0
+    await db.execute(
+        "UPDATE maintenance_occurrences SET ends_at = now() WHERE starts_at < now() - interval '2 minutes'"
+    )
+    assert await turn(db) == 0
+    assert await state(db) == ("maintenance", since)
+
+
+async def test_a_service_that_is_paused_is_not_under_maintenance(db: Connection) -> None:
+    await db.execute("UPDATE services SET enabled = false WHERE id = 'web'")
+    await plan(db, now() - 5 * MINUTE, now() + HOUR)
+    assert await turn(db) == 0
+    await db.execute("UPDATE services SET enabled = true WHERE id = 'web'")
+    assert await turn(db) == 1
+    await db.execute("UPDATE services SET enabled = false WHERE id = 'web'")
+    assert (await state(db))[0] == "unknown"
+    assert await turn(db) == 0
+
+
+async def test_what_is_neither_now_nor_planned_for_it_does_nothing(db: Connection) -> None:
+    await add_services(db, "other")
+    await plan(db, now() - DAY, now() - HOUR)
+    await plan(db, now() + HOUR, now() + DAY)
+    await plan(db, now() - HOUR, now() + HOUR, "other", "deleted-since")
+    assert await turn(db) == 1
+    assert (await state(db))[0] == "unknown"
+
+
+async def test_a_state_that_somebody_set_by_hand_is_put_right(db: Connection) -> None:
+    await record(db, [row(now())])
+    await db.execute("UPDATE service_states SET state = 'maintenance'")
+    assert [await turn(db), await turn(db)] == [1, 0]
+    assert (await state(db))[0] == "operational"
+
+
+class TestWhoWaited:
+    """A transaction that waits for the lock has begun before the one that it waits for: its now() is out of date."""
+
+    async def test_does_not_begin_again_what_has_ended_meanwhile(self, db: Connection, database: str) -> None:
+        await record(db, [row(now() - MINUTE)])
+        await plan(db, now() - MINUTE, now() + HOUR)
+        turned: list[int] = []
+
+        async def late(connection: Connection) -> None:
+            turned.append(await turn(connection))
+
+        async with connected(database) as rival, anyio.create_task_group() as tasks, db.transaction():
+            await db.execute("SELECT lock_recording()")
+            tasks.start_soon(late, rival)
+            await until_waiting(db)
+            await db.execute("UPDATE maintenance_occurrences SET ends_at = clock_timestamp()")
+        assert turned == [0]
+        assert (await state(db))[0] == "operational"
+
+    async def test_does_not_end_what_has_begun_meanwhile(self, db: Connection, database: str) -> None:
+        await record(db, [row(now() - MINUTE)])
+        async with connected(database) as rival, anyio.create_task_group() as tasks, db.transaction():
+            await db.execute("SELECT lock_recording()")
+            tasks.start_soon(record, rival, [row(now(), "mo")])
+            await until_waiting(db)
+            await plan(db, await value(db, "SELECT clock_timestamp()"), now() + HOUR)
+            await db.execute("UPDATE service_states SET state = 'maintenance'")
+        assert (await state(db))[0] == "maintenance"
+
+
+async def until_waiting(db: Connection) -> None:
+    """Returns when a session of this database waits for an advisory lock."""
+    question = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
+    with anyio.fail_after(PATIENCE_S):
+        while await value(db, question) == 0:
+            await db.execute("SELECT pg_stat_clear_snapshot()")
+
+
+@pytest.mark.parametrize("change", ["ends_at = starts_at", "ends_at = starts_at - interval '1 hour'"])
+async def test_no_occurrence_is_empty(db: Connection, change: str) -> None:
+    await plan(db, now(), now() + HOUR)
+    statement: Any = f"UPDATE maintenance_occurrences SET {change}"
+    with pytest.raises(psycopg.errors.CheckViolation):
+        await db.execute(statement)
