@@ -128,7 +128,8 @@ async def login(request: _Request, state: State, data: JSONBody[Credentials]) ->
             person = await _open_session(connection, request, state, account, pair, rehashed)
         if person is not None:
             return pair.answer(person)
-    await _note(request, state, "login-failed", data.username, _reason(account))
+    # A name that is nobody's may be a password in the wrong field.
+    await _note(request, state, "login-failed", account.username if account else "unknown", _reason(account))
     raise unauthorized("The user name or the password is wrong")
 
 

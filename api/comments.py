@@ -37,7 +37,7 @@ class Comment(msgspec.Struct, rename="camel", kw_only=True):
     incident_id: str
     text: str
     public: bool
-    author: str
+    author: str | None
     user_id: UUID | None
     created_at: str
     timestamp: str

@@ -42,7 +42,8 @@ SECURITY: Headers = [
 ]
 CONTENT_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _EXPOSED = (
-    b"ETag, X-Cache, Age, Location, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-Request-Id"
+    b"ETag, X-Cache, Age, Location, Idempotent-Replayed, Retry-After, RateLimit-Limit, RateLimit-Remaining, "
+    b"RateLimit-Reset, X-Request-Id"
 )
 
 

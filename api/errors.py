@@ -49,7 +49,7 @@ _DESCRIPTIONS: Mapping[int, str] = {
     413: "The body is too large",
     415: "The body is not application/json",
     429: "Too many requests; `Retry-After` tells when to try again",
-    503: "The database cannot be reached; `Retry-After` tells when to try again",
+    503: "The database cannot be reached, or too many ask at once; `Retry-After` tells when to try again",
 }
 
 

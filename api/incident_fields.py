@@ -73,7 +73,7 @@ class IncidentUpdate(msgspec.Struct, rename="camel", kw_only=True):
     id: int
     status: IncidentStatus
     description: str
-    author: str
+    author: str | None
     created_at: str
 
 
@@ -91,7 +91,7 @@ class Incident(msgspec.Struct, rename="camel", kw_only=True):
     postmortem: str | None
     public: bool
     affected_services: list[str]
-    author: str
+    author: str | None
     created_at: str
     updated_at: str
     resolved_at: str | None

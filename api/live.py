@@ -217,7 +217,7 @@ class Live:
         values = [said.incident_id, principal.user_id, principal.name, text, comment.public]
         async with database.transaction(self._pool, actor_of(principal, participant.address)) as connection:
             cursor = await connection.execute(
-                "SELECT incident_comment_json(added) FROM add_comment(%s, %s, %s, %s, %s) AS added", values
+                "SELECT incident_comment_json(added, true) FROM add_comment(%s, %s, %s, %s, %s) AS added", values
             )
             added = await cursor.fetchone()
         return Answer("commented", {"incidentId": said.incident_id, "comment": added[0] if added else None})

@@ -128,7 +128,7 @@ async def change_window(
     window_id: FromPath[str],
     data: JSONBody[WindowChange],
     if_match: IfMatch = None,
-) -> Response[WindowAnswer] | Response[Conflict]:
+) -> Response[WindowAnswer]:
     """Fields that are not given stay as they are, and so does what is over. With `If-Match`, 412 and the window as it
     is now where somebody else saved first."""
     _require(problems(data))
@@ -217,7 +217,7 @@ def _answer(row: WindowRow, status: int = 200, headers: dict[str, str] | None = 
     return Response(answer, status_code=status, headers={"ETag": etag(row.version, answer), **(headers or {})})
 
 
-def _outdated(row: WindowRow) -> Response[Conflict]:
+def _outdated(row: WindowRow) -> Response[Any]:
     window = row.published()
     headers = {"ETag": etag(row.version, WindowAnswer(window))}
     return Response(Conflict("Somebody else saved first", code_of(412), window), status_code=412, headers=headers)

@@ -17,7 +17,7 @@ import sql
 from api import database
 from api.answers import Cacheable
 from api.errors import ApiError, FieldProblem, camel, invalid, responses
-from api.security import actor, authorise, requires
+from api.security import actor, authorise, identified, requires
 from api.service_fields import (
     ALL_SYSTEMS,
     NewService,
@@ -78,7 +78,7 @@ async def list_services(
 ) -> ServiceList | ServiceDetails:
     """`{id, name}` pairs for everybody; `?details=true` gives those who administer them the rest."""
     if details:
-        authorise(request.user, "services:administer")
+        authorise(await identified(request), "services:administer")
         rows = await database.rows(state.pool, "services/all", StoredService)
         return ServiceDetails([row.published() for row in rows])
     return ServiceList([ALL_SYSTEMS, *await database.rows(state.pool, "services/names", ServiceName)])

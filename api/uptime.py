@@ -26,8 +26,7 @@ Cell = Literal["o", "po", "mo", "nd", "e"]
 
 
 class Day(msgspec.Struct, rename="camel"):
-    """One real day; `incidents` counts the public ones that were open on it and affect the service, or any of them for all
-    systems."""
+    """One real day; `incidents` are the public ones that were open on it and affect the service (or any)."""
 
     date: date
     status: Cell

@@ -25,6 +25,9 @@ async def api(run: Run, database: Database, **settings: str) -> AsyncIterator[tu
         "SLA_MONITOR_HOME": str(run.folder / f"home-{port}"),
         "PORT": str(port),
         "LOG_LEVEL": "warning",
+        "RATE_LIMIT_API": "off",
+        "RATE_LIMIT_SOCKETS": "off",
+        "SOCKETS_PER_ADDRESS": "100000",
         **settings,
     }
     async with running([*PROGRAM, "api"], run.folder, environment) as child:

@@ -326,7 +326,11 @@ ENVIRONMENT: dict[str, Variable] = {
     "rate_limit_api": Variable(
         "RATE_LIMIT_API", _limit, "API calls of one address; answers from memory are not counted"
     ),
-    "rate_limit_login": Variable("RATE_LIMIT_LOGIN", _limit, "failed logins of one address"),
+    "rate_limit_login": Variable(
+        "RATE_LIMIT_LOGIN",
+        _limit,
+        "failed logins of one address; strangers together may fail ten times as often on one account",
+    ),
     "rate_limit_incidents": Variable("RATE_LIMIT_INCIDENTS", _limit, "new incidents of one user"),
     "rate_limit_sockets": Variable("RATE_LIMIT_SOCKETS", _limit, "sockets opened by one address"),
     "socket_limit": Variable("SOCKET_LIMIT", _integer(1, 1_000_000), "open sockets of one API process"),

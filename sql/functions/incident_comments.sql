@@ -1,9 +1,11 @@
 -- What is said about an incident, and what somebody is about to save.
 
-CREATE OR REPLACE FUNCTION incident_comment_json(comment incident_comments) RETURNS jsonb
+-- Whose it is, is for those inside.
+CREATE OR REPLACE FUNCTION incident_comment_json(comment incident_comments, internal boolean) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object('id', comment.id, 'incidentId', comment.incident_id, 'text', comment.text,
-                              'public', comment.public, 'author', comment.author, 'userId', comment.author_id,
+                              'public', comment.public, 'author', CASE WHEN internal THEN comment.author END,
+                              'userId', CASE WHEN internal THEN comment.author_id END,
                               'createdAt', iso_time(comment.created_at), 'timestamp', iso_time(comment.created_at));
 
 -- Only who is logged in can be in the room of an incident, so internal comments are told there too.
@@ -12,7 +14,7 @@ CREATE OR REPLACE FUNCTION announce_comment() RETURNS trigger
 $$
 BEGIN
     PERFORM append_event('incident-comment', 'incident-' || NEW.incident_id,
-                         jsonb_build_object('incidentId', NEW.incident_id, 'comment', incident_comment_json(NEW)));
+                         jsonb_build_object('incidentId', NEW.incident_id, 'comment', incident_comment_json(NEW, true)));
     RETURN NULL;
 END
 $$;

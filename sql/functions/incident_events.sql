@@ -1,11 +1,14 @@
 -- What is told of incidents: at the end of the transaction, to each as much as they may know.
 
-CREATE OR REPLACE FUNCTION incident_update_json(update incident_updates) RETURNS jsonb
+-- Authors are names that people log in with: for those inside.
+CREATE OR REPLACE FUNCTION incident_update_json(update incident_updates, internal boolean) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object('id', update.id, 'status', update.status, 'description', update.description,
-                              'author', update.author, 'createdAt', iso_time(update.created_at));
+                              'author', CASE WHEN internal THEN update.author END,
+                              'createdAt', iso_time(update.created_at));
 
--- The incident as routes answer it and events tell it. Private services are for those inside.
+-- The incident as routes answer it and events tell it. Private services and the names of users are for those inside; a
+-- reporter who was named when the incident was written, by another name, is not a user's.
 CREATE OR REPLACE FUNCTION incident_json(incident incidents, internal boolean) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object(
@@ -15,7 +18,7 @@ CREATE OR REPLACE FUNCTION incident_json(incident incidents, internal boolean) R
         'status', incident.status,
         'severity', incident.severity,
         'priority', incident.priority,
-        'reporter', incident.reporter,
+        'reporter', CASE WHEN internal OR incident.reporter IS DISTINCT FROM incident.author THEN incident.reporter END,
         'detectionCriteria', incident.detection_criteria,
         'postmortem', incident.postmortem,
         'public', incident.public,
@@ -25,37 +28,51 @@ CREATE OR REPLACE FUNCTION incident_json(incident incidents, internal boolean) R
             JOIN services ON services.id = service_id
             WHERE incident_id = incident.id AND (internal OR services.public)
         ),
-        'author', incident.author,
+        'author', CASE WHEN internal THEN incident.author END,
         'createdAt', iso_time(incident.created_at),
         'updatedAt', iso_time(incident.updated_at),
         'resolvedAt', iso_time(incident.resolved_at),
         'version', incident.version,
         'updates', (
-            SELECT coalesce(jsonb_agg(incident_update_json(incident_updates) ORDER BY id DESC), '[]')
+            SELECT coalesce(jsonb_agg(incident_update_json(incident_updates, internal) ORDER BY id DESC), '[]')
             FROM incident_updates
             WHERE incident_id = incident.id
         )
     );
 
--- To everybody where everybody may know all of it; else to those inside, and to those outside what they may know.
+-- Once to everybody where everybody may know the same; else to those inside, and to those outside what they may know.
+CREATE OR REPLACE FUNCTION tell_of_incident(event text, incident incidents, inside jsonb, outside jsonb) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    IF incident.public AND inside = outside THEN
+        PERFORM append_event(event, NULL, inside);
+        RETURN;
+    END IF;
+    PERFORM append_event(event, 'staff', inside);
+    IF incident.public THEN
+        PERFORM append_event(event, 'anonymous', outside);
+    END IF;
+END
+$$;
+
+-- For those outside, one that becomes public is new, and one that stops being it is gone.
 CREATE OR REPLACE FUNCTION announce_incident(incident incidents, was_public boolean, event text) RETURNS void
     LANGUAGE plpgsql AS
 $$
 DECLARE
-    whole    CONSTANT jsonb := incident_json(incident, true);
-    outside  CONSTANT jsonb := incident_json(incident, false);
+    inside   CONSTANT jsonb := jsonb_build_object('incident', incident_json(incident, true));
+    outside  CONSTANT jsonb := jsonb_build_object('incident', incident_json(incident, false));
     envelope CONSTANT jsonb := CASE event WHEN 'incident-updated' THEN jsonb_build_object('incidentId', incident.id) ELSE '{}' END;
 BEGIN
-    IF incident.public AND (was_public OR event = 'incident-created') AND whole = outside THEN
-        PERFORM append_event(event, NULL, envelope || jsonb_build_object('incident', whole));
+    IF incident.public = was_public OR event = 'incident-created' THEN
+        PERFORM tell_of_incident(event, incident, envelope || inside, envelope || outside);
         RETURN;
     END IF;
-    PERFORM append_event(event, 'staff', envelope || jsonb_build_object('incident', whole));
-    IF incident.public AND was_public THEN
-        PERFORM append_event(event, 'anonymous', envelope || jsonb_build_object('incident', outside));
-    ELSIF incident.public THEN
-        PERFORM append_event('incident-created', 'anonymous', jsonb_build_object('incident', outside));
-    ELSIF was_public THEN
+    PERFORM append_event(event, 'staff', envelope || inside);
+    IF incident.public THEN
+        PERFORM append_event('incident-created', 'anonymous', outside);
+    ELSE
         PERFORM withdraw_incident(incident.id, 'anonymous');
     END IF;
 END
@@ -97,8 +114,9 @@ BEGIN
         PERFORM announce_incident(incident, was_public, 'incident-updated');
     ELSE
         FOR update IN SELECT * FROM incident_updates WHERE incident_id = incident.id AND version = incident.version ORDER BY id LOOP
-            PERFORM append_event('incident-updated', CASE WHEN NOT incident.public THEN 'staff' END,
-                                 jsonb_build_object('incidentId', incident.id, 'update', incident_update_json(update)));
+            PERFORM tell_of_incident('incident-updated', incident,
+                                     jsonb_build_object('incidentId', incident.id, 'update', incident_update_json(update, true)),
+                                     jsonb_build_object('incidentId', incident.id, 'update', incident_update_json(update, false)));
         END LOOP;
     END IF;
     RETURN NULL;

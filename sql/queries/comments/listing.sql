@@ -1,5 +1,5 @@
 -- The newest comments on an incident that the asker may see, oldest first; `before` leafs back.
-SELECT incident_comment_json(comment) AS comment
+SELECT incident_comment_json(comment, %(internal)s) AS comment
 FROM (
     SELECT comment
     FROM incident_comments AS comment
