@@ -12,20 +12,24 @@ from uuid import UUID
 
 import anyio
 import msgspec
+import psycopg
 
 from api import database
+from api.allowance import Allowance
 from api.errors import ApiError
 from api.hub import ANONYMOUS, STAFF, Client, Door
 from api.metrics import Metrics
 from api.security import Gatekeeper, Principal, Role
 from api.server import text_frame
-from sql import OperationalError, Pool
+from sql import Pool
 
 log = logging.getLogger(__name__)
 
 SWEEP_S = 10.0
 TICK_S = 1.0
 """How late an expired token may be noticed."""
+SAVES, SAVES_PER_SECOND = 5, 1.0
+"""How many drafts one socket may save at once and in the long run: each is an event of up to 64 KB."""
 UNAUTHORIZED = 4401
 _SOCKETIO_DISCONNECT = text_frame(b"41")
 
@@ -33,7 +37,7 @@ _SOCKETIO_DISCONNECT = text_frame(b"41")
 class Participant:
     """One socket and who it belongs to: nobody known, until it shows a token that is good."""
 
-    __slots__ = ("address", "client", "former", "principal", "replayed", "since", "token")
+    __slots__ = ("address", "client", "former", "principal", "replayed", "saves", "since", "token")
 
     def __init__(self, client: Client, address: str) -> None:
         self.client = client
@@ -41,9 +45,12 @@ class Participant:
         self.principal: Principal | None = None
         self.token: str | None = None
         self.since: int | None = None
-        """The last event it heard before it was cut off, which socket it was then, and the rooms replayed so far."""
+        """The last event that it heard before it was cut off; None where it does not come back."""
         self.former: str | None = None
+        """The socket that it was then."""
         self.replayed: set[str | None] = set()
+        """The rooms whose events after `since` it has been told, or is not to be told."""
+        self.saves = Allowance(SAVES, SAVES_PER_SECOND)
 
     @property
     def crowd(self) -> str:
@@ -73,6 +80,8 @@ class Access:
         self._metrics = metrics
         self._sockets_per_user = sockets_per_user
         self._known: dict[Participant, None] = {}
+        self._unrestricted: dict[Participant, Principal] = {}
+        """Those whose role is another, and who still may be where it does not let them."""
         self._per_user: Counter[UUID] = Counter()
         self._notices = 0
         self._noticed = anyio.Event()
@@ -98,6 +107,9 @@ class Access:
             self._known[participant] = None
         elif participant.principal.user_id != principal.user_id:
             raise ApiError(403, "This socket is somebody else's; open another one")
+        elif participant.principal.role != principal.role:
+            self._unrestricted[participant] = principal
+            self._noticed.set()
         participant.principal, participant.token = principal, token
         return principal
 
@@ -119,6 +131,7 @@ class Access:
         """The socket is closed."""
         if participant in self._known:
             del self._known[participant]
+            self._unrestricted.pop(participant, None)
             assert participant.principal is not None
             user_id = participant.principal.user_id
             self._per_user[user_id] -= 1
@@ -135,15 +148,32 @@ class Access:
             if not self._noticed.is_set() and anyio.current_time() - last_sweep < SWEEP_S:
                 continue
             self._noticed = anyio.Event()
+            started = anyio.current_time()
             try:
                 with anyio.fail_after(SWEEP_S):
-                    for participant in await self._sweep():
-                        await restrict(participant)
-                last_sweep = anyio.current_time()
-            except (OperationalError, TimeoutError) as error:
-                log.warning("the access of sockets could not be looked up (%s)", type(error).__name__)
+                    await self._sweep()
+                    last_sweep = anyio.current_time()
+                    await self._restrict(restrict)
+            except (psycopg.Error, TimeoutError) as error:
+                self._failed("the access of sockets could not be looked up", error)
+            if self._unrestricted or last_sweep < started:
                 await anyio.sleep(TICK_S)
                 self._noticed.set()
+
+    async def _restrict(self, restrict: Callable[[Participant], Awaitable[None]]) -> None:
+        """Each stays noted until it is done, whatever becomes of the others."""
+        for participant, principal in tuple(self._unrestricted.items()):
+            try:
+                await restrict(participant)
+            except psycopg.Error as error:
+                self._failed("a socket could not be restricted to its role", error)
+            else:
+                if self._unrestricted.get(participant) is principal:  # else it became somebody else meanwhile
+                    del self._unrestricted[participant]
+
+    def _failed(self, what: str, error: Exception) -> None:
+        log.warning("%s (%s)", what, type(error).__name__)
+        self._metrics.background_failures.labels("access").inc()
 
     def _end_expired(self) -> None:
         now = datetime.now(UTC)
@@ -152,11 +182,11 @@ class Access:
             if expires_at is not None and expires_at <= now:
                 self._end(participant)
 
-    async def _sweep(self) -> list[Participant]:
-        """Looks all sockets up at once; gives those whose role changed."""
+    async def _sweep(self) -> None:
+        """Looks all sockets up at once; notes those whose role changed."""
         asked = [(participant, participant.principal) for participant in self._known]
         if not asked:
-            return []
+            return
         found = await database.rows(
             self._pool,
             "accounts/still_valid",
@@ -165,18 +195,16 @@ class Access:
             tokens=list({who.token_id for _, who in asked if who is not None and who.token_id is not None}),
         )
         self._metrics.access_sweeps.inc()
-        valid = {row.credential_id: row for row in found}
-        changed = []
+        valid: dict[UUID | None, _Valid] = {row.credential_id: row for row in found}
         for participant, before in asked:
             if before is None or participant.principal is not before:
                 continue  # it has shown a newer token meanwhile
-            row = valid.get(before.token_id or before.session_id or before.user_id)
+            row = valid.get(before.token_id or before.session_id)
             if row is None or row.user_id != before.user_id:
                 self._end(participant)
             elif (row.name, row.role) != (before.name, before.role):
                 participant.principal = msgspec.structs.replace(before, name=row.name, role=row.role)
-                changed.append(participant)
-        return changed
+                self._unrestricted[participant] = participant.principal
 
     def _end(self, participant: Participant) -> None:
         if not participant.client.dismissed:

@@ -1,9 +1,4 @@
-"""Logging in and out, a fresh pair of tokens, one's own account and password.
-
-A guess at a password is counted before it is judged, so that fifty at the same moment are not all let through, and a
-right one is given back. Strangers share a count for each account; addresses that somebody has logged in from before do
-not take part in it, so that nobody is locked out by others who try.
-"""
+"""Logging in and out, a fresh pair of tokens, one's own account and password."""
 
 import hashlib
 from typing import Annotated, Any, Literal
@@ -20,18 +15,15 @@ from psycopg.rows import TupleRow, class_row
 import sql
 from api import database
 from api.answers import Cacheable
-from api.clients import client_key
 from api.database import Actor
-from api.errors import ApiError, FieldProblem, invalid, responses
+from api.errors import FieldProblem, invalid, responses
+from api.login_guard import Account, LoginGuard
 from api.passwords import AnyPassword, NewPassword, password_problems
 from api.security import Role, actor, actor_of, requires, unauthorized
 from api.texts import text_problems
 from api.tokens import MAX_TOKEN_CHARACTERS
-from sla_monitor.settings import Limit
 
 ANSWERS: tuple[Cacheable, ...] = ()
-STRANGERS = 10
-"""How often the login limit of one address all unknown addresses together may try one account."""
 _Request = Request[Any, Any, Any]
 _Connection = AsyncConnection[TupleRow]
 
@@ -71,12 +63,6 @@ class LoggedIn(msgspec.Struct, rename="camel"):
     access_token: str
     refresh_token: str
     user: Person
-
-
-class Account(Person, kw_only=True):
-    active: bool
-    password_hash: str
-    known_address: bool
 
 
 class _Refreshed(msgspec.Struct):
@@ -119,10 +105,11 @@ async def login(request: _Request, state: State, data: JSONBody[Credentials]) ->
     if wrong := text_problems("username", data.username):
         raise invalid(*wrong)
     address = _address(request)
-    await _count_address(request, state)
+    guard = _guard(state)
+    await guard.count(address)
     account = await database.row(state.pool, "accounts/by_login", Account, login=data.username, address=address)
-    if await _is_right(request, state, account, data.username, data.password) and account is not None:
-        rehashed = await _rehashed(state, account, data.password)
+    if await guard.is_right(address, account, data.username, data.password) and account is not None:
+        rehashed = await state.passwords.rehash(data.password, account.password_hash)
         pair = await _Pair.issue(state, account.id, uuid4())
         async with database.transaction(state.pool, _as(account, request)) as connection:
             person = await _open_session(connection, request, state, account, pair, rehashed)
@@ -206,9 +193,10 @@ async def change_password(request: _Request, state: State, data: JSONBody[Passwo
     account = await _own_account(request, state)
     if wrong := password_problems("newPassword", data.new_password, account.username, account.email):
         raise invalid(*wrong)
-    await _count_address(request, state)
+    guard, address = _guard(state), _address(request)
+    await guard.count(address)
     # No 401: the token is good, and front ends would log out.
-    if not await _is_right(request, state, account, account.username, data.current_password):
+    if not await guard.is_right(address, account, account.username, data.current_password):
         await _note(request, state, "password-failed", str(account.id), _reason(account))
         raise invalid(FieldProblem("currentPassword", "is wrong"))
     password_hash = await state.passwords.hash(data.new_password)
@@ -221,47 +209,6 @@ async def change_password(request: _Request, state: State, data: JSONBody[Passwo
     if person is None:
         raise unauthorized("You have been logged out")
     return pair.answer(person)
-
-
-async def _is_right(request: _Request, state: State, account: Account | None, name: str, password: str) -> bool:
-    """Whether it is the password of an active user; takes as long where there is no such user.
-
-    The caller has counted the guess against its address; here it is counted against the account too. Both are given
-    back for a right one, and where too many wait for it to be judged at all.
-    """
-    limit: Limit | None = state.settings.rate_limit_login
-    taken = [("login-address", client_key(_address(request)))]
-    if account is None or not account.known_address:
-        # Unknown names are counted like accounts: else the limit would tell them apart.
-        one = ("login-account", str(account.id) if account is not None else name.lower())
-        await state.limits.take(*one, limit and Limit(limit.times * STRANGERS, limit.window))
-        taken.append(one)
-    try:
-        right = await state.passwords.verify(password, account and account.password_hash)
-    except ApiError:
-        await _give_back(state, taken)
-        raise
-    if not right or account is None or not account.active:
-        return False
-    await _give_back(state, taken)
-    return True
-
-
-async def _count_address(request: _Request, state: State) -> None:
-    await state.limits.take("login-address", client_key(_address(request)), state.settings.rate_limit_login)
-
-
-async def _give_back(state: State, taken: list[tuple[str, str]]) -> None:
-    for name, client in taken:
-        await state.limits.give_back(name, client)
-
-
-async def _rehashed(state: State, account: Account, password: str) -> str | None:
-    """The same password at the costs of now, where they have been raised since."""
-    if not state.passwords.outdated(account.password_hash):
-        return None
-    hashed: str = await state.passwords.hash(password)
-    return hashed
 
 
 async def _open_session(
@@ -312,6 +259,10 @@ def _reason(account: Account | None) -> str:
 
 def _as(account: Account, request: _Request) -> Actor:
     return actor(request)._replace(kind="user", id=account.id, name=account.username)
+
+
+def _guard(state: State) -> LoginGuard:
+    return LoginGuard(state.limits, state.passwords, state.settings.rate_limit_login)
 
 
 def _address(request: _Request) -> str:

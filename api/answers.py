@@ -199,13 +199,18 @@ class Answers:
     async def _give(
         self, kept: _Kept, source: Source, scope: Scope, send: Send, told: Iterable[tuple[bytes, bytes]] = ()
     ) -> None:
-        self._counts[source].inc()
-        origin = asked = None
+        origin = asked = host = None
         for name, value in scope["headers"]:
-            if name == b"origin":
+            if name == b"host":
+                host = value
+            elif name == b"origin":
                 origin = value if value in self._origins.allowed else None
             elif name == b"if-none-match":
                 asked = value
+        if not self._origins.knows(host):
+            await self._app(scope, _no_body, send)  # which refuses it, and says why
+            return
+        self._counts[source].inc()
         start = kept.starts.get(origin) if source == "HIT" else None
         if start is None:
             start = self._start(kept, source, origin)

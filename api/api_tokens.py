@@ -14,7 +14,9 @@ from litestar import Request, Response, Router, delete, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta
+from psycopg import AsyncConnection
 from psycopg.errors import ForeignKeyViolation
+from psycopg.rows import TupleRow
 
 import sql
 from api import database
@@ -28,6 +30,8 @@ from api.texts import line_problems
 ANSWERS: tuple[Cacheable, ...] = ()
 LONGEST = timedelta(days=10 * 366)
 """The last day of a token; who wants it to live on leaves it out. Years have an end in Python and in PostgreSQL."""
+MOST_TOKENS = 100
+"""Of one owner, revoked ones not counted."""
 _Request = Request[Any, Any, Any]
 
 
@@ -124,7 +128,7 @@ async def list_tokens(state: State, page: PageNumber = 1, limit: PageSize = 20) 
     **requires("tokens:administer"),
 )
 async def create_token(request: _Request, state: State, data: JSONBody[NewApiToken]) -> Response[NewApiTokenAnswer]:
-    """For a machine of one's own, with one's own role at most. 409 where one has a token of that name."""
+    """For a machine of one's own, with one's own role at most. 409 where one has a token of that name, or a hundred."""
     _require_valid(data)
     if ROLES.index(data.role) > ROLES.index(request.user.role):
         raise ApiError(403, f"Your role, {request.user.role}, may not make a token for {data.role}")
@@ -135,6 +139,7 @@ async def create_token(request: _Request, state: State, data: JSONBody[NewApiTok
     }
     try:
         async with database.transaction(state.pool, actor(request)) as connection:
+            await _require_room(connection, request.user.user_id)
             created = await (await connection.execute(sql.query("api_tokens/create"), values)).fetchone()
     except ForeignKeyViolation:  # deleted since the guard let them in
         raise unauthorized("You have been logged out") from None
@@ -171,6 +176,14 @@ async def revoke_token(request: _Request, state: State, token_id: FromPath[str])
         revoked = await connection.execute(sql.query("api_tokens/revoke"), {"id": key})
     if not revoked.rowcount:
         raise ApiError(404, "There is no such token")
+
+
+async def _require_room(connection: AsyncConnection[TupleRow], owner_id: UUID) -> None:
+    """Raises 409. One token after the other: two at the same moment would each not see the other."""
+    await connection.execute("SELECT FROM users WHERE id = %s FOR NO KEY UPDATE", [owner_id])
+    row = await (await connection.execute(sql.query("api_tokens/count_of_owner"), {"owner_id": owner_id})).fetchone()
+    if row is None or row[0] >= MOST_TOKENS:
+        raise ApiError(409, f"You have {MOST_TOKENS} tokens already; revoke those that are not needed")
 
 
 def _require_valid(data: NewApiToken) -> None:

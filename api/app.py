@@ -45,7 +45,7 @@ from api.live import Live
 from api.metrics import Metrics
 from api.passwords import Passwords
 from api.presence import Presence
-from api.requests import MAX_BODY_BYTES, JsonRequest
+from api.requests import MAX_BODY_BYTES, JsonRequest, tell_methods
 from api.security import Gatekeeper, check_routes, guard
 from api.server import run
 from api.socketio import SocketIoDoor
@@ -85,18 +85,19 @@ class Application:
         self._origins = Origins(settings.client_urls, settings.allowed_hosts)
         self._state = State({"settings": settings, "metrics": self._metrics, "started_at": datetime.now(UTC)})
         self._sockets: Sockets | None = None
+        kept = [route for resource in RESOURCES for route in resource.ANSWERS]
         litestar = Litestar(
             [*(resource.router for resource in RESOURCES), health.router],
             exception_handlers={Exception: respond},
             guards=[guard],
-            openapi_config=docs.config,
+            before_send=[tell_methods],
+            openapi_config=docs.config(kept),
             request_class=JsonRequest,
             request_max_body_size=MAX_BODY_BYTES,
             state=self._state,
             logging_config=None,
         )
         check_routes(litestar)
-        kept = [route for resource in RESOURCES for route in resource.ANSWERS]
         calls = ApiCalls(self._state, settings.rate_limit_api)
         edge = Edge(litestar, self._origins, self._metrics, calls, settings.trusted_proxies)
         self._answers = Answers(edge, kept, self._origins, self._metrics, edge.admit)
@@ -123,13 +124,14 @@ class Application:
             self._sockets = Sockets(doors, limits, self._origins, metrics, settings)
             self._state.update({"pool": pool, "feed": feed, "tokens": tokens, "gatekeeper": gatekeeper})
             self._state["limits"] = limits
-            self._state["passwords"] = Passwords()
+            self._state["passwords"] = passwords = Passwords()
+            metrics.passwords_waiting.set_function(lambda: passwords.waiting)
             tasks.start_soon(feed.run)
             tasks.start_soon(access.run, live.restrict)
             tasks.start_soon(presence.run)
             tasks.start_soon(metrics.watch_loop)
             tasks.start_soon(declared.watch, settings, pool)
-            tasks.start_soon(maintenance_plan.run, pool)
+            tasks.start_soon(maintenance_plan.run, pool, metrics)
             try:
                 yield
             finally:

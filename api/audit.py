@@ -11,7 +11,8 @@ from litestar.params import QueryParameter
 
 from api import database
 from api.answers import Cacheable
-from api.errors import FieldProblem, invalid, responses
+from api.errors import invalid, responses
+from api.moments import FromMoment, ToMoment, read_moment
 from api.pagination import PageNumber, PageSize, Pagination
 from api.security import requires
 from api.status import iso
@@ -94,29 +95,22 @@ async def audit_log(
     object_type: Annotated[str | None, QueryParameter(name="objectType", max_length=50)] = None,
     object_id: Annotated[str | None, QueryParameter(name="objectId", max_length=200)] = None,
     action: Annotated[str | None, QueryParameter(max_length=50)] = None,
-    from_: Annotated[datetime | None, QueryParameter(name="from")] = None,
-    to: Annotated[datetime | None, QueryParameter()] = None,
+    from_: FromMoment = None,
+    to: ToMoment = None,
     page: PageNumber = 1,
     limit: PageSize = 50,
 ) -> AuditLog:
     """Newest first. `actor` is a name or a user's id; `from` and `to` are ISO times with a zone."""
     texts = {"actor": actor, "objectType": object_type, "objectId": object_id, "action": action}
-    wrong = [problem for field, text in texts.items() for problem in text_problems(field, text)]
-    moments = {"from": from_, "to": to}
-    wrong += [
-        FieldProblem(field, "needs a zone, such as 2026-11-23T14:00:00Z")
-        for field, moment in moments.items()
-        if moment is not None and moment.tzinfo is None
-    ]
-    if wrong:
+    if wrong := [problem for field, text in texts.items() for problem in text_problems(field, text)]:
         raise invalid(*wrong)
     asked = {
         "actor": actor,
         "object_type": object_type,
         "object_id": object_id,
         "action": action,
-        "start": from_,
-        "end": to,
+        "start": read_moment("from", from_),
+        "end": read_moment("to", to),
     }
     counted = await database.row(state.pool, "audit/count", Count, **asked)
     rows = await database.rows(state.pool, "audit/search", EntryRow, **asked, limit=limit, offset=(page - 1) * limit)

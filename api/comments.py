@@ -21,12 +21,14 @@ from api.texts import text_problems
 
 ANSWERS: tuple[Cacheable, ...] = ()
 LARGEST_ID = 2**63 - 1
+Remark = Annotated[str, Meta(min_length=1, max_length=10000, pattern=r"\S")]
+"""What is said in a comment, on any way: more than spaces."""
 
 
 class NewComment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Internal unless it says that it is public."""
 
-    text: Annotated[str, Meta(min_length=1, max_length=10000)]
+    text: Remark
     public: bool = False
 
 
@@ -92,7 +94,7 @@ async def list_comments(
 async def add_comment(
     request: Request[Any, Any, Any], state: State, incident_id: FromPath[str], data: JSONBody[NewComment]
 ) -> Response[CommentAnswer]:
-    """Everybody in the room of the incident hears it."""
+    """Everybody in the room of the incident hears it. An `Idempotency-Key` is not looked at."""
     if wrong := text_problems("text", data.text):
         raise invalid(*wrong)
     _require_id(incident_id)

@@ -74,8 +74,13 @@ async def transaction(pool: Pool, actor: Actor | None = None) -> AsyncIterator[A
             connection = await held.enter_async_context(pool.connection())
         async with connection.transaction():
             if actor is not None:
-                await connection.execute("SELECT act_as(%s, %s, %s, %s::inet, %s)", actor)
+                await act_as(connection, actor)
             yield connection
+
+
+async def act_as(connection: AsyncConnection[TupleRow], actor: Actor) -> None:
+    """Puts what the running transaction changes down to `actor`."""
+    await connection.execute(sql.query("accounts/act_as"), actor._asdict())
 
 
 async def _alive(connection: AsyncConnection[TupleRow]) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 
 import anyio
 import msgspec
+import psycopg
 from psycopg.errors import CheckViolation
 from psycopg.types.json import Jsonb
 
@@ -25,7 +26,7 @@ import sql
 from api import database
 from api.service_fields import NewService, Service, complete, problems
 from sla_monitor.settings import Settings, StartError
-from sql import OperationalError, Pool
+from sql import Pool
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ async def watch(settings: Settings, pool: Pool) -> None:
             except DeclarationError as error:
                 log.error("nothing of it was applied: %s", error)
                 applied = stamp
-            except OperationalError as error:
+            except psycopg.Error as error:
                 log.warning("%s waits for the database (%s)", path.name, type(error).__name__)
             else:
                 applied = stamp

@@ -1,18 +1,19 @@
 """/openapi.json and /docs: the description of this API and a page to read and try it, all of it served from here."""
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
-from litestar import MediaType, Response, Router, get
+from litestar import Response, Router, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, Contact, License, SecurityScheme, Tag
 from litestar.params import FromPath
 from litestar.types import Method
 from litestar.types.internal_types import PathParameterDefinition
 
 from api.answers import Cacheable
+from api.description import ExactDescription
 from api.errors import ApiError
 from api.security import requires
 from sla_monitor import __version__
@@ -38,40 +39,47 @@ def _operation_id(_: HTTPRouteHandler, method: Method, parts: list[str | PathPar
     return "_".join([method.lower(), *(part if isinstance(part, str) else part.name for part in parts)])
 
 
-config = OpenAPIConfig(
-    title="SLA Monitor",
-    version=__version__,
-    summary="What services are, were, and how fast they answered",
-    description=(
-        "Every error is `{error, code, details?}`. Answers that an event may end carry an `ETag` and `X-Cache`. "
-        "The live feed is a WebSocket at `/ws`: frames of `{event, data, seq}`; join a room with "
-        '`{"event": "join-room", "data": {"room": "system-status"}}`; come back with '
-        "`/ws?since=SEQ&rooms=system-status,uptime`."
-    ),
-    contact=Contact(name="SLA Monitor"),
-    license=License(name="See the repository"),
-    tags=[
-        Tag(name="status", description="What everybody may see"),
-        Tag(name="services", description="What is monitored"),
-        Tag(name="incidents", description="What people write about"),
-        Tag(name="accounts", description="Who may do what"),
-        Tag(name="operations", description="For those who run it"),
-    ],
-    use_handler_docstrings=True,
-    operation_id_creator=_operation_id,
-    openapi_router=Router("/openapi.json", route_handlers=[], include_in_schema=False, opt={"action": "status:read"}),
-    components=Components(
-        security_schemes={
-            "bearer": SecurityScheme(
-                type="http",
-                scheme="bearer",
-                bearer_format="JWT or slam_…",
-                description="An access token from `/api/auth/login`, or an API token",
-            )
-        }
-    ),
-    render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"], media_type=MediaType.JSON)],
-)
+def config(kept: Iterable[Cacheable]) -> OpenAPIConfig:
+    """The description; the answers of the routes in `kept` come from memory."""
+    return OpenAPIConfig(
+        title="SLA Monitor",
+        version=__version__,
+        summary="What services are, were, and how fast they answered",
+        description=(
+            "Every error is `{error, code, details?}`. Any path may answer 400 to a `Host` that is no name of this "
+            "server, 403 to a change that a page of another origin asks for, 405, and 500. Answers that an event may "
+            "end carry an `ETag` and `X-Cache`. "
+            "The live feed is a WebSocket at `/ws`: frames of `{event, data, seq}`; join a room with "
+            '`{"event": "join-room", "data": {"room": "system-status"}}`; come back with '
+            "`/ws?since=SEQ&rooms=system-status,uptime`."
+        ),
+        contact=Contact(name="SLA Monitor"),
+        license=License(name="See the repository"),
+        tags=[
+            Tag(name="status", description="What everybody may see"),
+            Tag(name="services", description="What is monitored"),
+            Tag(name="incidents", description="What people write about"),
+            Tag(name="accounts", description="Who may do what"),
+            Tag(name="administration", description="Who did what, and how it is set"),
+            Tag(name="operations", description="For those who run it"),
+        ],
+        use_handler_docstrings=True,
+        operation_id_creator=_operation_id,
+        openapi_router=Router(
+            "/openapi.json", route_handlers=[], include_in_schema=False, opt={"action": "status:read"}
+        ),
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    bearer_format="JWT or slam_…",
+                    description="An access token from `/api/auth/login`, or an API token",
+                )
+            }
+        ),
+        render_plugins=[ExactDescription(kept)],
+    )
 
 
 @cache

@@ -117,26 +117,29 @@ async def get_draft(request: Request[Any, Any, Any], state: State, incident_id: 
     "/incidents/{incident_id:str}/draft",
     summary="Keep what is not yet saved",
     tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 413, 415, 429, 503),
+    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
     **requires("incidents:write"),
 )
 async def save_draft(
     request: Request[Any, Any, Any], state: State, incident_id: FromPath[str], data: JSONBody[DraftToSave]
 ) -> DraftAnswer:
-    """In place of the draft before. The others in the room of the incident hear `auto-save`."""
+    """In place of the draft before. The others in the room of the incident hear `auto-save`. 409 where one has saved
+    the incident since the version that it is based on."""
     if (wrong := data_problem(data.data)) is not None:
         raise invalid(FieldProblem("data", wrong))
     if not is_incident_id(incident_id):
         raise not_found()
     key = {"incident_id": incident_id, "user_id": request.user.user_id}
-    values = key | {"data": Jsonb(data.data), "base_version": data.base_version}
+    values = key | {"data": Jsonb(data.data), "base_version": data.base_version, "origin": None}
     try:
         async with database.transaction(state.pool, actor(request)) as connection:
-            await connection.execute(sql.query("drafts/save"), values)
+            saved = await (await connection.execute(sql.query("drafts/save"), values)).fetchone()
     except ForeignKeyViolation:
         raise not_found() from None
     except CheckViolation:  # numbers that PostgreSQL writes out in full make it longer
         raise invalid(FieldProblem("data", f"must not be longer than {MAX_DATA_BYTES} bytes")) from None
+    if saved is None or saved[0] is None:
+        raise ApiError(409, "You have saved the incident since")
     row = await database.row(state.pool, "drafts/one", DraftRow, **key)
     if row is None:
         raise _no_draft()

@@ -32,6 +32,8 @@ Send = Callable[[Any], Awaitable[None]]
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 REQUEST_DEADLINE_S = 15
+KNOWN_HOSTS = 1000
+"""Values of `Host` that need not be taken apart again."""
 ADMITTED = "admitted"
 """In a scope's state: counted already, or nobody's in particular."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -52,17 +54,23 @@ class Origins:
 
     def __init__(self, client_urls: Collection[str], hosts: Collection[str] = ()) -> None:
         self.allowed = frozenset(_origin(url) for url in client_urls)
+        self._known: set[bytes | None] = set()
         self._hosts = {*hosts, *(urlsplit(url).hostname or "" for url in client_urls)}
 
     def knows(self, host: bytes | None) -> bool:
         """Whether `Host` is a name of ours. Else a page of evil.example, whose name it lets point to this machine once
         it is loaded (DNS rebinding), would be a page of our own. Nobody can do that with an address or a bare name.
         """
+        if host in self._known:
+            return True
         try:
             name = urlsplit("//" + (host or b"").decode("latin-1")).hostname or ""
         except ValueError:
             return False
-        return "." not in name or name in self._hosts or _is_address(name)
+        known = "." not in name or name in self._hosts or _is_address(name)
+        if known and len(self._known) < KNOWN_HOSTS:
+            self._known.add(host)
+        return known
 
     def headers(self, origin: bytes | None) -> Headers:
         """The CORS headers of an answer to a page of `origin`."""

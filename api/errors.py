@@ -15,6 +15,8 @@ from litestar import Request, Response
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException, SerializationException, ValidationException
 from litestar.openapi import ResponseSpec
+from psycopg import DataError
+from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
 
 from sql import OperationalError
 
@@ -116,8 +118,10 @@ def describe(error: BaseException) -> ApiError | None:
             return invalid(FieldProblem("body", "not valid JSON"))
         case HTTPException() if error.status_code < 500:
             return ApiError(error.status_code, headers=error.headers)
-        case OperationalError():
+        case OperationalError() | ReadOnlySqlTransaction() | IdleInTransactionSessionTimeout():
             return database_away()
+        case DataError():  # a value that our own limits did not foresee
+            return ApiError(400, "A value cannot be stored")
     return None
 
 
@@ -158,7 +162,7 @@ def _problem(item: Mapping[str, str]) -> FieldProblem:
         return FieldProblem(field, next(said for text, said in _KIND_OF.items() if message.startswith(text)))
     if key == "data":
         return FieldProblem("body", "a JSON object is required" if message == "'data'" else message)
-    return FieldProblem(camel(key), message)
+    return FieldProblem(camel(key.removeprefix("data.")), message)
 
 
 def camel(name: str) -> str:

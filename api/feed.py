@@ -14,6 +14,7 @@ from typing import Literal
 
 import anyio
 import msgspec
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, class_row
 
@@ -21,10 +22,9 @@ import sql
 from api import database
 from api.access import Access
 from api.answers import Answers
-from api.hub import Event, Hub, frames
+from api.hub import EVERYONE, REMEMBERED_BYTES, Event, Frames, Hub, frames
 from api.metrics import Metrics
-from api.replay import MAX_REPLAY
-from sql import OperationalError, Pool
+from sql import Pool
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,11 @@ SILENCE_S = 5.0
 POLL_S = 1.0
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
-BATCH = 1000
+BATCH = 100
+BATCH_BYTES = 2**20
+"""What is read from `events` at once: so many rows, and no further when their data is as large as that."""
+REACH = 50_000
+"""How far back a client's replay may begin: rows that are looked at, whatever room they are for."""
 MAX_SEQ = 2**63 - 1
 EXPIRE_S = 5.0
 
@@ -55,8 +59,16 @@ class EventRow(msgspec.Struct):
         return Event(self.seq, self.room, told, self.origin)
 
 
-class LastSeq(msgspec.Struct):
+def _full(page: list[EventRow]) -> bool:
+    """Whether there may be more than what was read."""
+    return len(page) == BATCH or sum(len(row.data.encode()) for row in page) >= BATCH_BYTES
+
+
+class Kept(msgspec.Struct):
+    """The numbers of the last event and of the first that is still kept."""
+
     seq: int
+    oldest: int
 
 
 class Feed:
@@ -84,12 +96,16 @@ class Feed:
             tasks.start_soon(self._poll)
             tasks.start_soon(self._expire)
 
-    async def between(self, after: int, upto: int) -> list[Event] | None:
-        """The events after one number and up to another, or None where some are gone or they are too many."""
-        found = await database.rows(
-            self._pool, "events/between", EventRow, after=after, upto=upto, limit=MAX_REPLAY + 1
-        )
-        if not found or found[0].oldest > after + 1 or len(found) > MAX_REPLAY:
+    async def between(self, after: int, upto: int, rooms: Collection[str | None]) -> list[Event] | None:
+        """The first events of these rooms after one number and up to another; none where there are no more. None
+        where some are gone, or it is too far back to look."""
+        if upto - after > REACH:
+            return None
+        named = [room for room in rooms if room is not None]
+        values = {"after": after, "upto": upto, "rooms": named, "everyone": EVERYONE in rooms}
+        found = await database.rows(self._pool, "events/between", EventRow, **values, limit=BATCH, bytes=BATCH_BYTES)
+        kept = await database.row(self._pool, "events/last", Kept)  # asked after: what is kept now was kept before
+        if kept is None or kept.oldest > after + 1:
             return None
         return [event.encoded() for event in found]
 
@@ -98,8 +114,8 @@ class Feed:
         while True:
             try:
                 await self._listen()
-            except (OperationalError, TimeoutError, OSError) as error:
-                log.warning("the listener lost the database (%s); polling meanwhile", type(error).__name__)
+            except (psycopg.Error, TimeoutError, OSError) as error:
+                self._failed("the listener lost the database, a poll takes over", error)
             if self.state == "listening":
                 self.state, pause = "polling", FIRST_PAUSE_S
             self._metrics.feed_alive.set(0)
@@ -126,6 +142,7 @@ class Feed:
 
     def _hear_well(self) -> None:
         self._answers.forget()  # what changed unheard is not known
+        self._hub.forget()
         self._access.notice()
         self._answers.database_away = False
         self.state = "listening"
@@ -153,6 +170,8 @@ class Feed:
         changes = {payload for payload in payloads if payload in ("checks", "event", "services")}
         for change in changes:
             self._answers.forget(change)  # type: ignore[arg-type]  # narrowed above
+        if "services" in changes:
+            self._hub.forget()
         if "event" in changes:
             with anyio.fail_after(SILENCE_S):
                 await self._catch_up(connection)
@@ -168,17 +187,17 @@ class Feed:
     async def _catch_up(self, connection: AsyncConnection[TupleRow]) -> None:
         """Reads on from the last number, until nothing is left. One reader at a time: poll and listener may overlap."""
         async with self._reading, connection.cursor(row_factory=class_row(EventRow)) as cursor:
+            everything = {"rooms": None, "everyone": True, "upto": MAX_SEQ, "limit": BATCH, "bytes": BATCH_BYTES}
             found: list[EventRow] | None = None
-            while found is None or len(found) == BATCH:
-                values = {"after": self._hub.seq, "upto": MAX_SEQ, "limit": BATCH}
-                await cursor.execute(sql.query("events/between"), values)
+            while found is None or _full(found):
+                await cursor.execute(sql.query("events/between"), everything | {"after": self._hub.seq})
                 found = await cursor.fetchall()
                 if found and found[0].oldest > self._hub.seq + 1 and self._hub.seq:
                     self._resync(found[-1].seq)  # away for so long that events were pruned unread
                 self._publish(found)
 
     async def _last_seq(self, connection: AsyncConnection[TupleRow]) -> int:
-        async with connection.cursor(row_factory=class_row(LastSeq)) as cursor:
+        async with connection.cursor(row_factory=class_row(Kept)) as cursor:
             await cursor.execute(sql.query("events/last"))
             row = await cursor.fetchone()
         return row.seq if row is not None else 0
@@ -186,7 +205,8 @@ class Feed:
     async def _start_over(self, connection: AsyncConnection[TupleRow], last: int) -> None:
         """At the start; and when numbers run backwards, as after a restore: then clients are told."""
         async with self._reading, connection.cursor(row_factory=class_row(EventRow)) as cursor:
-            await cursor.execute(sql.query("events/recent"), {"upto": last})
+            values = {"upto": last, "bytes": REMEMBERED_BYTES // len(Frames._fields)}
+            await cursor.execute(sql.query("events/recent"), values)
             self._hub.remember([row.encoded() for row in await cursor.fetchall()], last)
         if self._started:
             self._resync(last)
@@ -214,7 +234,9 @@ class Feed:
                 with anyio.fail_after(SILENCE_S):
                     async with self._pool.connection() as connection:
                         await self._synchronise(connection)
-            except (OperationalError, TimeoutError):
+            except (psycopg.Error, TimeoutError) as error:
+                if self.state != "away":
+                    self._failed("the poll found no database", error)
                 self._meanwhile("away")
             else:
                 self._meanwhile("polling")
@@ -232,5 +254,9 @@ class Feed:
                 with anyio.fail_after(EXPIRE_S):
                     async with self._pool.connection() as connection:
                         await connection.execute("SELECT expire_states()")
-            except (OperationalError, TimeoutError) as error:
-                log.warning("states could not be expired (%s)", type(error).__name__)
+            except (psycopg.Error, TimeoutError) as error:
+                self._failed("states could not be expired", error)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        log.warning("%s (%s)", what, type(error).__name__)
+        self._metrics.background_failures.labels("feed").inc()

@@ -26,6 +26,7 @@ STAFF = "staff"
 """Every client is in one of these two, by who it is; nobody can ask to be."""
 REMEMBERED = 1000
 """Events kept in memory, so that a thousand clients that reconnect at once ask the database nothing."""
+REMEMBERED_BYTES = 16 * 2**20
 TRY_AGAIN_LATER = 1013
 
 
@@ -59,6 +60,11 @@ class Event(msgspec.Struct, frozen=True):
     frames: Frames
     origin: str | None = None
 
+    @property
+    def size(self) -> int:
+        """The bytes of its frames."""
+        return len(self.frames.ws) + len(self.frames.socketio)
+
 
 class FrameSocket(Protocol):
     """What the hub needs of a connection (api/server.py `Socket`)."""
@@ -78,7 +84,7 @@ class Waitable(Protocol):
 class Client:
     """One connection: the rooms it is in, and what waits for it while it does not read."""
 
-    __slots__ = ("_on_stall", "_waiting", "dismissed", "door", "id", "rooms", "socket")
+    __slots__ = ("_on_stall", "_waiting", "dismissed", "door", "gone", "id", "rooms", "socket")
 
     def __init__(
         self, socket: FrameSocket, door: Door, on_stall: "Callable[[Client, deque[bytes]], None]", client_id: str
@@ -88,6 +94,8 @@ class Client:
         self.id = client_id
         self.rooms: set[str | None] = set()
         self.dismissed = False
+        self.gone = False
+        """It is no longer in the hub, and does not come back."""
         self._on_stall = on_stall
         self._waiting: deque[bytes] | None = None
 
@@ -129,7 +137,8 @@ class Hub:
         self._clients: dict[Client, None] = {}
         self._counts = dict.fromkeys(Door, 0)
         self._rooms: dict[str | None, dict[Client, None]] = {}
-        self._remembered: deque[Event] = deque(maxlen=REMEMBERED)
+        self._remembered: deque[Event] = deque()
+        self._remembered_bytes = 0
         self._published = anyio.Event()
         for door in Door:
             self._count(door, 0)
@@ -146,6 +155,7 @@ class Hub:
     def disconnect(self, client: Client) -> None:
         for room in tuple(client.rooms):
             self.leave(client, room)
+        client.gone = True
         if client in self._clients:
             del self._clients[client]
             self._count(client.door, -1)
@@ -156,7 +166,7 @@ class Hub:
         self._metrics.sockets.labels(door.name.lower()).set(self._counts[door])
 
     def join(self, client: Client, room: str | None) -> None:
-        if client in self._clients:  # it may have been dismissed while something was asked for it
+        if not client.gone:  # it may have been dismissed while something was asked for it
             client.rooms.add(room)
             self._rooms.setdefault(room, {})[client] = None
 
@@ -169,16 +179,28 @@ class Hub:
 
     def remember(self, events: Iterable[Event], seq: int) -> None:
         """Starts where the database stands: `events` are its last ones, `seq` is the number of the very last."""
-        self._remembered.clear()
-        self._remembered.extend(events)
+        self.forget()
+        for event in events:
+            self._keep(event)
         self.seq = seq
+
+    def forget(self) -> None:
+        """What was told may have been withdrawn since: from here on the database is asked."""
+        self._remembered.clear()
+        self._remembered_bytes = 0
+
+    def _keep(self, event: Event) -> None:
+        self._remembered.append(event)
+        self._remembered_bytes += event.size
+        while len(self._remembered) > REMEMBERED or self._remembered_bytes > REMEMBERED_BYTES:
+            self._remembered_bytes -= self._remembered.popleft().size
 
     def publish(self, event: Event) -> None:
         """Hands one event to everyone who should hear it; numbers that were published already are passed over."""
         if event.seq <= self.seq:
             return
         self.seq = event.seq
-        self._remembered.append(event)
+        self._keep(event)
         self.tell(event.frames, event.room, event.origin)
         published, self._published = self._published, anyio.Event()
         published.set()
@@ -213,7 +235,7 @@ class Hub:
         self._tasks.start_soon(self._catch_up, client, waiting)
 
     async def _catch_up(self, client: Client, waiting: deque[bytes]) -> None:
-        while waiting and client in self._clients and not client.dismissed:
+        while waiting and not client.gone and not client.dismissed:
             with anyio.move_on_after(self._send_timeout_s) as limit:
                 await client.socket.writable.wait()
             if limit.cancelled_caught:

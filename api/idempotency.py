@@ -20,7 +20,11 @@ REPLAYED = "Idempotent-Replayed"
 MAX_KEY_CHARACTERS = 255
 KeyHeader = Annotated[
     str | None,
-    HeaderParameter(name=HEADER, description="repeat a request under the same key; it is remembered for a day"),
+    HeaderParameter(
+        name=HEADER,
+        description="repeat a request under the same key; it is remembered for a day",
+        schema_extra={"pattern": f"^[ -~]{{1,{MAX_KEY_CHARACTERS}}}$"},
+    ),
 ]
 
 

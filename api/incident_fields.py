@@ -78,7 +78,8 @@ class IncidentUpdate(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class Incident(msgspec.Struct, rename="camel", kw_only=True):
-    """`updates` are newest first, `affectedServices` in the order of their ids. `version` grows with every save."""
+    """`updates` are newest first; `updateCount` of them there are, of which lists and events bring 20 at most.
+    `affectedServices` are in the order of their ids. `version` grows with every save."""
 
     id: str
     title: str
@@ -96,6 +97,7 @@ class Incident(msgspec.Struct, rename="camel", kw_only=True):
     updated_at: str
     resolved_at: str | None
     version: int
+    update_count: int
     updates: list[IncidentUpdate]
 
 
@@ -120,10 +122,12 @@ class PastDay(msgspec.Struct):
 
 
 class PastIncidents(msgspec.Struct):
-    """`pagination` counts days."""
+    """`pagination` counts days. `truncated` says that the page would hold more than 1000 incidents and the oldest of
+    them are left out: fewer days a page show them."""
 
     days: list[PastDay]
     pagination: Pagination
+    truncated: bool
 
 
 class IncidentConflict(msgspec.Struct):

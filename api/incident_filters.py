@@ -13,6 +13,9 @@ from api.texts import text_problems
 
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 MAX_VALUES = 50
+LARGEST_PAGE = 100
+MOST_OPEN = 1000
+"""Without any filter or limit: all that are not resolved, in one answer."""
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 PARAMETERS = frozenset({"status", "severity", "priority", "service", "from", "to", "q", "page", "limit"})
@@ -24,7 +27,17 @@ FromMoment = Annotated[
 ToMoment = Annotated[
     str, QueryParameter(name="to", max_length=40, description="before: a time with its zone; or the last day")
 ]
-Text = Annotated[str, QueryParameter(max_length=200, description="in id, title, description and updates")]
+Text = Annotated[
+    str,
+    QueryParameter(
+        max_length=200,
+        description="in id, title, description and updates of the newest 10,000 that pass the other filters",
+    ),
+]
+PageLimit = Annotated[
+    int | None,
+    QueryParameter(ge=1, le=LARGEST_PAGE, description=f"{LARGEST_PAGE}, if not given; {MOST_OPEN} of the unresolved"),
+]
 
 
 class Filters(NamedTuple):
@@ -41,17 +54,24 @@ class Filters(NamedTuple):
     text: str | None
 
 
+UNRESOLVED = Filters([known for known in get_args(IncidentStatus) if known != "resolved"], *[None] * 8)
+
+
+def page_size(asked: Filters, limit: int | None) -> int:
+    """As many as were asked for; else a page, but of what is not resolved all, as far as that can be."""
+    return limit or (MOST_OPEN if asked == UNRESOLVED else LARGEST_PAGE)
+
+
 def filters(status: str, severity: str, priority: str, service: str, from_: str, to: str, text: str) -> Filters:
     """Raises 400 for a value that cannot be. Nothing at all asked for is all that are not resolved."""
     if wrong := text_problems("q", text):
         raise invalid(*wrong)
-    statuses = _listed("status", status, IncidentStatus, "all")
     if not any((status, severity, priority, service, from_, to, text)):
-        statuses = [known for known in get_args(IncidentStatus) if known != "resolved"]
+        return UNRESOLVED
     from_day, from_time = _moment("from", from_)
     to_day, to_time = _moment("to", to)
     return Filters(
-        statuses,
+        _listed("status", status, IncidentStatus, "all"),
         _listed("severity", severity, Severity),
         _listed("priority", priority, Priority),
         _services(service),

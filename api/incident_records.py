@@ -1,6 +1,5 @@
 """Incidents in the database: reading one, locking it, and what one transaction writes to it."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +10,7 @@ from psycopg.types.json import Jsonb
 
 import sql
 from api import database
+from api.affected_services import require_services
 from api.errors import ApiError, FieldProblem, camel, invalid
 from api.incident_fields import Incident, IncidentChange, IncidentUpdate, NewIncident, NewUpdate, is_incident_id
 from api.security import Principal, allows
@@ -40,7 +40,7 @@ async def visible(pool: Pool, incident_id: str, principal: Principal | None) -> 
     row = None
     if is_incident_id(incident_id):
         internal = sees_internal(principal)
-        row = await database.row(pool, "incidents/one", IncidentRow, id=incident_id, internal=internal)
+        row = await database.row(pool, "incidents/one", IncidentRow, id=incident_id, internal=internal, whole=True)
     if row is None:
         raise not_found()
     return row.published()
@@ -50,13 +50,18 @@ def not_found() -> ApiError:
     return ApiError(404, "There is no such incident")
 
 
-async def create(connection: Connection, data: NewIncident) -> Incident:
-    """A new incident with its services and, where one is given, its first update."""
+async def complete(connection: Connection, data: NewIncident) -> dict[str, Any]:
+    """What a new incident begins with, by column, with what its template gives. Raises 400 for what cannot be."""
     given = await _template(connection, data) | data.given()
     if missing := [name for name in REQUIRED if name not in given]:
         raise invalid(*(FieldProblem(camel(name), "is required") for name in missing))
-    services, update = given.pop("affected_services"), given.pop("update", None)
-    await require_services(connection, services)
+    await require_services(connection, given["affected_services"])
+    return given
+
+
+async def create(connection: Connection, given: dict[str, Any]) -> Incident:
+    """A new incident with its services and, where one is given, its first update."""
+    services, update = given["affected_services"], given.get("update")
     incident = Jsonb({"public": True} | given)
     row = await (await connection.execute(sql.query("incidents/create"), {"incident": incident})).fetchone()
     assert row is not None
@@ -78,9 +83,12 @@ async def _template(connection: Connection, data: NewIncident) -> dict[str, Any]
 
 
 async def save(connection: Connection, incident_id: str, data: IncidentChange) -> None:
-    """What `data` names; the rest stays."""
+    """What `data` names; the rest stays. Raises 400 for new services that are none."""
     change = data.given()
     services = change.pop("affected_services", None)
+    if services:
+        named = await (await connection.execute(sql.query("incidents/services"), {"id": incident_id})).fetchall()
+        await require_services(connection, services, kept=[service for (service,) in named])
     try:
         await connection.execute(sql.query("incidents/update"), {"id": incident_id, "change": Jsonb(change)})
     except CheckViolation as error:
@@ -89,15 +97,15 @@ async def save(connection: Connection, incident_id: str, data: IncidentChange) -
         await connection.execute(sql.query("incidents/set_services"), {"id": incident_id, "services": services})
 
 
-async def add_update(connection: Connection, incident_id: str, update: NewUpdate) -> IncidentUpdate:
-    """The update as it is stored. Raises 409 where the timeline is full."""
+async def add_update(connection: Connection, incident_id: str, update: NewUpdate) -> tuple[IncidentUpdate, int]:
+    """The update as it is stored, and the incident's version with it. Raises 409 where the timeline is full."""
     values = {"id": incident_id, "status": update.status, "description": update.description}
     try:
         row = await (await connection.execute(sql.query("incidents/add_update"), values)).fetchone()
     except CheckViolation as error:
         raise _refused(error) from error
     assert row is not None
-    return msgspec.convert(row[0], IncidentUpdate)
+    return msgspec.convert(row[0], IncidentUpdate), int(row[1])
 
 
 def _refused(error: CheckViolation) -> ApiError:
@@ -105,14 +113,6 @@ def _refused(error: CheckViolation) -> ApiError:
         return ApiError(409, "The timeline of this incident is full")
     column = (error.diag.constraint_name or "").removeprefix("incidents_")
     return invalid(FieldProblem(camel(column), "is not a value that can be stored"))
-
-
-async def require_services(connection: Connection, ids: Sequence[str]) -> None:
-    """Raises 400 for those that are no services; the others stay until the transaction has ended."""
-    rows = await (await connection.execute(sql.query("incidents/lock_services"), {"ids": list(ids)})).fetchall()
-    known = {row[0] for row in rows}
-    if wrong := [n for n, service in enumerate(ids) if service not in known]:
-        raise invalid(*(FieldProblem(f"affectedServices[{n}]", "is not a service") for n in wrong))
 
 
 async def lock(connection: Connection, incident_id: str) -> int:
@@ -125,10 +125,10 @@ async def lock(connection: Connection, incident_id: str) -> int:
     return int(row[0])
 
 
-async def one(connection: Connection, incident_id: str) -> Incident:
-    """As those inside see it, in this transaction."""
+async def one(connection: Connection, incident_id: str, whole: bool = True) -> Incident:
+    """As those inside see it, in this transaction; of the timeline all or, as in lists, the newest."""
     async with connection.cursor(row_factory=class_row(IncidentRow)) as cursor:
-        await cursor.execute(sql.query("incidents/one"), {"id": incident_id, "internal": True})
+        await cursor.execute(sql.query("incidents/one"), {"id": incident_id, "internal": True, "whole": whole})
         row = await cursor.fetchone()
     assert row is not None
     return row.published()

@@ -17,7 +17,7 @@ from api import database
 from api import incident_records as records
 from api.answers import Cacheable, Change
 from api.errors import ApiError, code_of, invalid, responses
-from api.idempotency import REPLAYED, KeyHeader, claim
+from api.idempotency import REPLAYED, Claim, KeyHeader, claim
 from api.incident_fields import (
     Incident,
     IncidentAnswer,
@@ -31,7 +31,7 @@ from api.incident_fields import (
     UpdateAnswer,
     problems,
 )
-from api.incident_filters import PARAMETERS, FromMoment, Text, ToMoment, Values, filters
+from api.incident_filters import PARAMETERS, FromMoment, PageLimit, Text, ToMoment, Values, filters, page_size
 from api.pagination import PageNumber, PageSize, Pagination
 from api.preconditions import IfMatch, IfNoneMatch, allows_version, etag, is_known
 from api.security import actor, requires
@@ -56,6 +56,7 @@ class ListRow(msgspec.Struct):
 class DayRow(msgspec.Struct):
     day: date
     incidents: list[dict[str, Any]]
+    truncated: bool
 
 
 @get(
@@ -76,16 +77,18 @@ async def list_incidents(
     to: ToMoment = "",
     q: Text = "",
     page: PageNumber = 1,
-    limit: PageSize = 100,
+    limit: PageLimit = None,
 ) -> IncidentList:
-    """Without a filter, all that are not resolved; `status=all` for these too. Days are those of the reporting time
-    zone, and the time of an incident is when it began."""
-    asked = filters(status, severity, priority, service, from_, to, q)._asdict()
+    """Without a filter, all that are not resolved, 1000 of them where no `limit` is given; `status=all` for the others
+    too. Days are those of the reporting time zone, and the time of an incident is when it began. Of each timeline the
+    newest 20 updates."""
+    asked = filters(status, severity, priority, service, from_, to, q)
+    limit = page_size(asked, limit)
     row = await database.row(
         state.pool,
         "incidents/listing",
         ListRow,
-        **asked,
+        **asked._asdict(),
         internal=records.sees_internal(request.user),
         limit=limit,
         offset=(page - 1) * limit,
@@ -109,7 +112,7 @@ async def past_incidents(
     limit: PageSize = 10,
 ) -> PastIncidents:
     """Every day of the reporting time zone, today first, with what began on it, resolved or not; a page is `limit`
-    days."""
+    days. Of each timeline the newest 20 updates."""
     rows = await database.rows(
         state.pool,
         "incidents/past",
@@ -120,7 +123,7 @@ async def past_incidents(
         offset=(page - 1) * limit,
     )
     listed = [PastDay(row.day.isoformat(), _incidents(row.incidents)) for row in rows]
-    return PastIncidents(listed, Pagination.of(page, limit, days))
+    return PastIncidents(listed, Pagination.of(page, limit, days), any(row.truncated for row in rows))
 
 
 @get(
@@ -151,19 +154,15 @@ async def create_incident(
     request: Request[Any, Any, Any], state: State, data: JSONBody[NewIncident], idempotency_key: KeyHeader = None
 ) -> Response[IncidentAnswer]:
     """Under an `Idempotency-Key` that was used before, the incident that was made then; 409 where another one was
-    asked for under it. New incidents are limited per user."""
+    asked for under it. New incidents are limited per user: those that are created count."""
     if wrong := problems(data):
         raise invalid(*wrong)
     claimed = claim(request.user, idempotency_key, data)
     if claimed is not None and (made := await claimed.made(state.pool)) is not None:
         return await _replayed(state.pool, made)
-    await state.limits.take("incidents", str(request.user.user_id), state.settings.rate_limit_incidents)
-    async with database.transaction(state.pool, actor(request)) as connection:
-        created = None
-        if claimed is None or await claimed.take(connection):
-            created = await records.create(connection, data)
-            if claimed is not None:
-                await claimed.fulfil(connection, created.id)
+    async with state.pool.connection() as connection:
+        given = await records.complete(connection, data)
+    created = await _created(request, state, given, claimed)
     if created is not None:
         return _answer(created, 201, {"Location": f"/api/incidents/{created.id}"})
     assert claimed is not None  # somebody with the same key was faster
@@ -188,17 +187,15 @@ async def change_incident(
     if_match: IfMatch = None,
 ) -> Response[IncidentAnswer]:
     """Fields that are not given stay as they are. A changed status adds to the timeline. With `If-Match`, 412 and the
-    incident as it is now where somebody else saved first. One's own draft of it ends."""
+    incident as it is now, with the newest 20 updates, where somebody else saved first. One's own draft of it ends."""
     if wrong := problems(data):
         raise invalid(*wrong)
     async with database.transaction(state.pool, actor(request)) as connection:
-        if data.affected_services:
-            await records.require_services(connection, data.affected_services)
         if not allows_version(if_match, await records.lock(connection, incident_id)):
-            return _outdated(await records.one(connection, incident_id))
+            return _outdated(await records.one(connection, incident_id, whole=False))
         await records.save(connection, incident_id, data)
         draft = {"incident_id": incident_id, "user_id": request.user.user_id}
-        await connection.execute(sql.query("drafts/delete"), draft)
+        await connection.execute(sql.query("drafts/end"), draft)
         return _answer(await records.one(connection, incident_id))
 
 
@@ -216,15 +213,15 @@ async def add_update(
     data: JSONBody[NewUpdate],
     if_match: IfMatch = None,
 ) -> Response[UpdateAnswer]:
-    """Sets the status, in any order; a resolved incident may be opened again. What was written before stays."""
+    """Sets the status, in any order; a resolved incident may be opened again. What was written before stays. An
+    `Idempotency-Key` is not looked at: what is sent again is added again."""
     if wrong := text_problems("description", data.description):
         raise invalid(*wrong)
     async with database.transaction(state.pool, actor(request)) as connection:
         if not allows_version(if_match, await records.lock(connection, incident_id)):
-            return _outdated(await records.one(connection, incident_id))
-        update = await records.add_update(connection, incident_id, data)
-        tag = _answer(await records.one(connection, incident_id)).headers["ETag"]
-    return Response(UpdateAnswer(update), status_code=201, headers={"ETag": tag})
+            return _outdated(await records.one(connection, incident_id, whole=False))
+        update, version = await records.add_update(connection, incident_id, data)
+    return Response(UpdateAnswer(update), status_code=201, headers={"ETag": f'"{version}"'})
 
 
 @delete(
@@ -241,8 +238,29 @@ async def delete_incident(request: Request[Any, Any, Any], state: State, inciden
         await connection.execute(sql.query("incidents/delete"), {"id": incident_id})
 
 
+async def _created(
+    request: Request[Any, Any, Any], state: State, given: dict[str, Any], claimed: Claim | None
+) -> Incident | None:
+    """The new incident; None where somebody with the same key was faster. Only what is created is counted."""
+    user = str(request.user.user_id)
+    await state.limits.take("incidents", user, state.settings.rate_limit_incidents)
+    created = None
+    try:
+        async with database.transaction(state.pool, actor(request)) as connection:
+            if claimed is None or await claimed.take(connection):
+                created = await records.create(connection, given)
+                if claimed is not None:
+                    await claimed.fulfil(connection, created.id)
+    except Exception:
+        await state.limits.give_back("incidents", user)
+        raise
+    if created is None:
+        await state.limits.give_back("incidents", user)
+    return created
+
+
 async def _replayed(pool: Pool, incident_id: str) -> Response[IncidentAnswer]:
-    row = await database.row(pool, "incidents/one", records.IncidentRow, id=incident_id, internal=True)
+    row = await database.row(pool, "incidents/one", records.IncidentRow, id=incident_id, internal=True, whole=True)
     if row is None:
         raise ApiError(409, "The incident that was created under this key has been deleted")
     return _answer(row.published(), 201, {REPLAYED: "true"})

@@ -7,7 +7,6 @@ function as over REST, and answered. Who somebody is comes from the token, whate
 import logging
 import re
 from collections.abc import Iterable, Mapping
-from time import monotonic
 from typing import Annotated, Any, NamedTuple
 
 import anyio
@@ -16,27 +15,29 @@ from psycopg import DataError, IntegrityError
 from psycopg.errors import ForeignKeyViolation
 from psycopg.types.json import Jsonb
 
+import sql
 from api import database
 from api.access import Access, Participant
+from api.comments import Remark
 from api.drafts import data_problem
 from api.errors import ApiError, FieldProblem, database_away, describe, invalid
-from api.hub import EVERYONE, PUBLIC_ROOMS, Hub, frames
+from api.hub import ANONYMOUS, EVERYONE, PUBLIC_ROOMS, STAFF, Hub, frames
 from api.metrics import Metrics
 from api.presence import Editor, Presence
 from api.replay import ReadEvents, Replay
 from api.security import Principal, actor_of, allows, authorise
+from api.texts import text_problems
 from sql import Pool
 
 log = logging.getLogger(__name__)
 
-BURST = 20
-PER_SECOND = 10
+BURST, PER_SECOND = 20, 10.0
+"""How many messages one socket may send at once and in the long run."""
 MAX_ROOMS = 50
 ANSWER_WITHIN_S = 30.0
 _INCIDENT_ROOM = re.compile(r"incident-(INC-[0-9]{4}-[0-9]{4,9})", re.ASCII)
 
 IncidentId = Annotated[str, msgspec.Meta(max_length=50, pattern=r"^[^\x00]*$")]
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=10_000, pattern=r"^[^\x00]*\S[^\x00]*$")]
 
 
 class RoomName(msgspec.Struct):
@@ -58,16 +59,16 @@ class AutoSave(msgspec.Struct, rename="camel"):
 class CommentText(msgspec.Struct):
     """A comment as some front ends send it; the first that is there counts."""
 
-    text: Text | None = None
-    content: Text | None = None
-    message: Text | None = None
-    body: Text | None = None
+    text: Remark | None = None
+    content: Remark | None = None
+    message: Remark | None = None
+    body: Remark | None = None
     public: bool = False
 
 
 class Comment(msgspec.Struct, rename="camel"):
     incident_id: IncidentId
-    comment: Text | CommentText
+    comment: Remark | CommentText
 
 
 class Answer(NamedTuple):
@@ -75,20 +76,6 @@ class Answer(NamedTuple):
 
     event: str
     data: dict[str, Any]
-
-
-class Allowance:
-    """How much one client may say: a burst, then so much a second."""
-
-    def __init__(self) -> None:
-        self._tokens = float(BURST)
-        self._counted_at = monotonic()
-
-    def take(self) -> bool:
-        now = monotonic()
-        self._tokens = min(BURST, self._tokens + (now - self._counted_at) * PER_SECOND) - 1
-        self._counted_at = now
-        return self._tokens >= 0
 
 
 class Live:
@@ -138,6 +125,7 @@ class Live:
             else:
                 outcome.append((room, None))
         await self._join(participant, prepared)
+        participant.replayed |= {ANONYMOUS, STAFF}  # whoever logs in later has been told, as one of the others
         return outcome
 
     async def authenticate(self, participant: Participant, token: str) -> Principal:
@@ -164,9 +152,9 @@ class Live:
             if not allows(participant.principal, "rooms:join-incident"):
                 self.hub.leave(client, "incident-" + incident_id)
                 self._presence.leave(client.id, incident_id)
-            elif not allows(participant.principal, "incidents:write") and self._presence.edits(client.id, incident_id):
+            elif not allows(participant.principal, "incidents:write"):
                 assert participant.principal is not None
-                await self._presence.hold(client.id, participant.principal, incident_id, False)
+                await self._presence.stop_editing(client, participant.principal, incident_id)
 
     async def _join_room(self, participant: Participant, data: bytes) -> Answer:
         room = msgspec.json.decode(data, type=RoomName).room
@@ -196,14 +184,24 @@ class Live:
         said = msgspec.json.decode(data, type=AutoSave)
         if (wrong := data_problem(said.data)) is not None:
             raise invalid(FieldProblem("data", wrong))
+        if not participant.saves.take():
+            raise ApiError(429, "You save drafts too often; the next one in a second")
         principal = await self.access.refresh(participant)
         authorise(principal, "incidents:write")
         assert principal is not None
-        values = [said.incident_id, principal.user_id, Jsonb(said.data), said.base_version, participant.client.id]
+        values = {
+            "incident_id": said.incident_id,
+            "user_id": principal.user_id,
+            "data": Jsonb(said.data),
+            "base_version": said.base_version,
+            "origin": participant.client.id,
+        }
         async with database.transaction(self._pool, actor_of(principal, participant.address)) as connection:
-            cursor = await connection.execute("SELECT iso_time(save_draft(%s, %s, %s, %s, %s))", values)
+            cursor = await connection.execute(sql.query("drafts/save"), values)
             saved = await cursor.fetchone()
-        return Answer("saved", {"incidentId": said.incident_id, "timestamp": saved[0] if saved else None})
+        if saved is None or saved[0] is None:
+            raise ApiError(409, "You have saved the incident since")
+        return Answer("saved", {"incidentId": said.incident_id, "timestamp": saved[0]})
 
     async def _comment(self, participant: Participant, data: bytes) -> Answer:
         said = msgspec.json.decode(data, type=Comment)
@@ -211,14 +209,20 @@ class Live:
         text = comment.text or comment.content or comment.message or comment.body
         if text is None:
             raise invalid(FieldProblem("comment", "must be a text, or an object with a text"))
+        if wrong := text_problems("comment", text):
+            raise invalid(*wrong)
         principal = await self.access.refresh(participant)
         authorise(principal, "incidents:write")
         assert principal is not None
-        values = [said.incident_id, principal.user_id, principal.name, text, comment.public]
+        values = {
+            "incident_id": said.incident_id,
+            "author_id": principal.user_id,
+            "author": principal.name,
+            "text": text,
+            "public": comment.public,
+        }
         async with database.transaction(self._pool, actor_of(principal, participant.address)) as connection:
-            cursor = await connection.execute(
-                "SELECT incident_comment_json(added, true) FROM add_comment(%s, %s, %s, %s, %s) AS added", values
-            )
+            cursor = await connection.execute(sql.query("comments/add"), values)
             added = await cursor.fetchone()
         return Answer("commented", {"incidentId": said.incident_id, "comment": added[0] if added else None})
 
@@ -246,7 +250,7 @@ class Live:
         if room not in client.rooms and len(client.rooms) >= MAX_ROOMS:
             raise ApiError(429, f"You are in {MAX_ROOMS} rooms; leave one first")
         match = _INCIDENT_ROOM.fullmatch(room)
-        present = await self._presence.hold(client.id, principal, match[1], editing, field) if match else None
+        present = await self._presence.hold(client, principal, match[1], editing, field) if match else None
         if match is None or present is None:
             raise ApiError(404, "There is no such incident")
         if room not in client.rooms:

@@ -13,6 +13,7 @@ from psycopg.rows import TupleRow, class_row
 
 import sql
 from api import database
+from api.affected_services import require_services
 from api.answers import Cacheable, Change
 from api.errors import ApiError, FieldProblem, code_of, invalid, responses
 from api.maintenance_fields import (
@@ -27,9 +28,9 @@ from api.maintenance_fields import (
     problems,
 )
 from api.maintenance_plan import plan, planned, require_ahead
+from api.moments import MAX_CHARACTERS, read_moment
 from api.preconditions import IfMatch, IfNoneMatch, allows_version, etag, is_known
 from api.security import Principal, actor, allows, authorise, requires
-from api.templates import missing_services
 
 DAYS = timedelta(days=90)
 MOST_DAYS = timedelta(days=400)
@@ -43,8 +44,16 @@ ANSWERS = (
 PLANNED = ("starts_at", "ends_at", "rrule", "time_zone", "affected_services")
 _KNOWN = {304: ResponseSpec(None, description="Nothing has changed since `If-None-Match`")}
 _OUTDATED = {412: ResponseSpec(Conflict, description="Somebody else saved first", generate_examples=False)}
-From = Annotated[datetime | None, QueryParameter(name="from", description="now, if not given")]
-To = Annotated[datetime | None, QueryParameter(description="90 days later, if not given; at most 400")]
+From = Annotated[
+    str | None,
+    QueryParameter(name="from", max_length=MAX_CHARACTERS, format="date-time", description="now, if not given"),
+]
+To = Annotated[
+    str | None,
+    QueryParameter(
+        max_length=MAX_CHARACTERS, format="date-time", description="90 days later, if not given; at most 400"
+    ),
+]
 Connection = AsyncConnection[TupleRow]
 
 
@@ -56,7 +65,8 @@ Connection = AsyncConnection[TupleRow]
     **requires("maintenance:read"),
 )
 async def list_windows(request: Request[Any, Any, Any], state: State, from_: From = None, to: To = None) -> WindowList:
-    """The next one first, each with its occurrences. Internal ones and private services only for who is logged in."""
+    """The next one first, each with its first fifty occurrences. Internal ones and private services are for those who
+    are logged in."""
     period = _period(from_, to)
     internal = sees_internal(request.user)
     rows = await database.rows(
@@ -106,9 +116,9 @@ async def create_window(
     values |= {"created_by": request.user.user_id, "author": request.user.name}
     async with database.transaction(state.pool, actor(request)) as connection:
         values["time_zone"] = values["time_zone"] or await _reporting_zone(connection)
-        schedule = planned(data.starts_at, data.ends_at, values["rrule"], values["time_zone"])
+        schedule = planned(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
         require_ahead(schedule, now)
-        _require(await missing_services(connection, "affectedServices", data.affected_services))
+        await require_services(connection, data.affected_services)
         window_id = await _insert(connection, values)
         await plan(connection, window_id, schedule, now)
         row = await _one(connection, window_id)
@@ -143,7 +153,7 @@ async def change_window(
         schedule = planned(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
         if values["starts_at"] != current.starts_at:
             require_ahead(schedule, now)
-        _require(await missing_services(connection, "affectedServices", given.get("affected_services", [])))
+        await require_services(connection, given.get("affected_services", []))
         await connection.execute(sql.query("maintenance/update"), values)
         if any(name in given for name in PLANNED):
             await plan(connection, current.id, schedule, now)
@@ -200,16 +210,20 @@ async def _reporting_zone(connection: Connection) -> str:
     return str(row[0])
 
 
-def _period(from_: datetime | None, to: datetime | None) -> dict[str, Any]:
+def _period(from_: str | None, to: str | None) -> dict[str, Any]:
     """Where it begins and ends; by itself 90 days from now on."""
-    for field, moment in (("from", from_), ("to", to)):
-        if moment is not None and (moment.tzinfo is None or not FIRST_YEAR < moment.year < LAST_YEAR):
-            raise invalid(FieldProblem(field, "a time with its zone such as 2026-11-23T14:00:00Z"))
-    start = from_ or datetime.now(UTC)
-    end = to or start + DAYS
+    start = _moment("from", from_) or datetime.now(UTC)
+    end = _moment("to", to) or start + DAYS
     if not timedelta() < end - start <= MOST_DAYS:
         raise invalid(FieldProblem("to", f"must be after from, by {MOST_DAYS.days} days at most"))
     return {"from": start, "to": end}
+
+
+def _moment(field: str, text: str | None) -> datetime | None:
+    moment = read_moment(field, text)
+    if moment is not None and not FIRST_YEAR < moment.year < LAST_YEAR:
+        raise invalid(FieldProblem(field, f"must lie between {FIRST_YEAR} and {LAST_YEAR}"))
+    return moment
 
 
 def _answer(row: WindowRow, status: int = 200, headers: dict[str, str] | None = None) -> Response[WindowAnswer]:

@@ -1,6 +1,6 @@
 """What may be said of a maintenance window, what is answered of one, and what is wrong with what was said."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -41,7 +41,8 @@ class WindowChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, k
 
     def given(self) -> dict[str, Any]:
         """What was said, by column."""
-        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
+        given = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
+        return {name: _utc(value) if isinstance(value, datetime) else value for name, value in given.items()}
 
 
 class NewWindow(WindowChange, kw_only=True):
@@ -72,7 +73,7 @@ class Window(msgspec.Struct, rename="camel", kw_only=True):
     public: bool
     status: WindowStatus
     occurrences: list[Period]
-    created_by: str
+    created_by: str | None
     created_at: str
     updated_at: str
     version: int
@@ -107,7 +108,7 @@ class WindowRow(msgspec.Struct, kw_only=True):
     status: WindowStatus
     occurrence_starts: list[datetime]
     occurrence_ends: list[datetime]
-    author: str
+    author: str | None
     created_by: UUID | None
     created_at: datetime
     updated_at: datetime
@@ -132,6 +133,14 @@ class WindowRow(msgspec.Struct, kw_only=True):
             updated_at=iso(self.updated_at),
             version=self.version,
         )
+
+
+def _utc(moment: datetime) -> datetime:
+    """PostgreSQL takes no offset of 16 hours or more. What has no such moment is refused by its year."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return moment
 
 
 def problems(change: WindowChange) -> list[FieldProblem]:

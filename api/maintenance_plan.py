@@ -10,14 +10,17 @@ from zoneinfo import ZoneInfo
 
 import anyio
 import msgspec
+import psycopg
+from anyio.lowlevel import checkpoint
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, class_row
 
 import sql
 from api import database
 from api.errors import ApiError, FieldProblem, invalid
+from api.metrics import Metrics
 from api.recurrence import LONGEST, Occurrence, RuleError, Schedule, local_starts, occurrences, overlap, parse
-from sql import OperationalError, Pool
+from sql import Pool
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +29,16 @@ AHEAD = timedelta(days=400)
 LEAST_AHEAD = AHEAD - timedelta(days=30)
 EARLIEST, LATEST = timedelta(days=1), timedelta(days=5 * 366)
 """How long ago a new window may have begun, and how far in the future it may begin."""
+LOCAL_NAMES = frozenset({"localtime", "posixrules", "Factory"})
+"""Names that a system gives to a zone of its own choice."""
 TURN_S = 1.0
 EXTEND_S = 3600.0
 TIMEOUT_S = 10.0
 Connection = AsyncConnection[TupleRow]
+
+
+class _Due(msgspec.Struct):
+    id: UUID
 
 
 class DueWindow(msgspec.Struct):
@@ -44,7 +53,7 @@ class DueWindow(msgspec.Struct):
 def zone(name: str) -> ZoneInfo | None:
     """A time zone by its IANA name."""
     try:
-        return ZoneInfo(name)
+        return ZoneInfo(name) if name not in LOCAL_NAMES else None
     except (ValueError, KeyError, OSError):  # a name that is a path, is unknown, is a folder of names
         return None
 
@@ -92,22 +101,34 @@ async def turn(pool: Pool) -> None:
         await connection.execute("SELECT turn_maintenance()")
 
 
-async def extend(pool: Pool, now: datetime | None = None) -> int:
-    """Writes the occurrences that have come within reach. With several processes each takes windows of its own."""
+async def extend(pool: Pool, metrics: Metrics, now: datetime | None = None) -> int:
+    """Writes the occurrences that have come within reach. With several processes each takes windows of its own.
+
+    Each window in a transaction of its own: one that somebody has spoilt in the database does not stop the others.
+    """
     now = now or datetime.now(UTC)
     count = 0
-    while True:
-        async with database.transaction(pool) as connection:
-            async with connection.cursor(row_factory=class_row(DueWindow)) as cursor:
-                await cursor.execute(sql.query("maintenance/due_for_extension"), {"ahead": now + LEAST_AHEAD})
-                due = await cursor.fetchall()
-            for window in due:
-                coming = _coming(window, now + AHEAD)
-                values = {"id": window.id, "until": now + AHEAD} | _arrays(coming)
-                await connection.execute(sql.query("maintenance/extend"), values)
-        count += len(due)
-        if not due:
-            return count
+    for due in await database.rows(pool, "maintenance/due_for_extension", _Due, ahead=now + LEAST_AHEAD):
+        await checkpoint()  # working out a year takes some milliseconds
+        try:
+            count += await _extend_one(pool, due.id, now)
+        except (psycopg.Error, ArithmeticError, ValueError) as error:
+            metrics.maintenance_failures.labels("window").inc()
+            log.error("maintenance window %s does not go on: %s", due.id, _reason(error))
+    return count
+
+
+async def _extend_one(pool: Pool, window_id: UUID, now: datetime) -> int:
+    async with database.transaction(pool) as connection:
+        async with connection.cursor(row_factory=class_row(DueWindow)) as cursor:
+            values = {"id": window_id, "ahead": now + LEAST_AHEAD}
+            await cursor.execute(sql.query("maintenance/take_for_extension"), values)
+            window = await cursor.fetchone()
+        if window is None:
+            return 0
+        coming = {"id": window_id, "until": now + AHEAD} | _arrays(_coming(window, now + AHEAD))
+        await connection.execute(sql.query("maintenance/extend"), coming)
+        return 1
 
 
 def _coming(window: DueWindow, until: datetime) -> list[Occurrence]:
@@ -123,18 +144,24 @@ def _arrays(found: list[Occurrence]) -> dict[str, Any]:
     return {"starts": [one.starts_at for one in found], "ends": [one.ends_at for one in found]}
 
 
-async def run(pool: Pool) -> None:
-    """Until cancelled; the database may come and go."""
+async def run(pool: Pool, metrics: Metrics) -> None:
+    """Until cancelled; the database may come and go, or be one that is only read from."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_regularly, TURN_S, partial(turn, pool))
-        tasks.start_soon(_regularly, EXTEND_S, partial(extend, pool))
+        tasks.start_soon(_regularly, TURN_S, "turn", partial(turn, pool), metrics)
+        tasks.start_soon(_regularly, EXTEND_S, "extend", partial(extend, pool, metrics), metrics)
 
 
-async def _regularly(pause: float, work: Callable[[], Awaitable[object]]) -> None:
+async def _regularly(pause: float, name: str, work: Callable[[], Awaitable[object]], metrics: Metrics) -> None:
     while True:
         try:
             with anyio.fail_after(TIMEOUT_S):
                 await work()
-        except (OperationalError, TimeoutError) as error:
-            log.warning("maintenance could not be looked after (%s)", type(error).__name__)
+        except (psycopg.Error, TimeoutError) as error:
+            metrics.maintenance_failures.labels(name).inc()
+            log.warning("maintenance, %s: %s", name, _reason(error))
         await anyio.sleep(pause)
+
+
+def _reason(error: Exception) -> str:
+    """One line."""
+    return " ".join([type(error).__name__, *str(error).splitlines()[:1]])

@@ -30,7 +30,14 @@ class Metrics:
         self.feed_silence = self._gauge("feed_silence_seconds", "Time since the listener last heard anything")
         self.feed_reconnects = self._counter("feed_reconnects", "Times the listener had to connect again")
         self.event_seq = self._gauge("event_seq", "Number of the last event handed on")
+        self.background_failures = self._counter(
+            "background_failures", "Times the database refused what goes on beside the requests", "task"
+        )
         self.loop_lag = self._gauge("event_loop_lag_seconds", "How late the event loop woke a sleeper, last time")
+        self.passwords_waiting = self._gauge("passwords_waiting", "Passwords that wait for their turn to be hashed")
+        self.maintenance_failures = self._counter(
+            "maintenance_failures", "Times maintenance could not be looked after: turn, extend, or one window", "work"
+        )
         self.pool = self._gauge("database_pool", "The pool's own figures", "figure")
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:

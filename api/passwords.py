@@ -37,7 +37,7 @@ class Passwords:
     def __init__(self, hasher: PasswordHasher | None = None, waiting: int = WAITING) -> None:
         self._hasher = hasher or PasswordHasher()
         self._nobodys = _nobodys_hash(self._hasher)
-        self._waiting = waiting
+        self._most_waiting = waiting
         self._limiter = CapacityLimiter(AT_ONCE)
 
     async def hash(self, password: str) -> str:
@@ -52,6 +52,18 @@ class Passwords:
         """Whether it was hashed at other costs than new ones are."""
         return self._hasher.check_needs_rehash(stored)
 
+    async def rehash(self, password: str, stored: str) -> str | None:
+        """The same password at the costs of now, where they have been raised since; for the next time when too many
+        wait already."""
+        if not self.outdated(stored) or self.waiting >= self._most_waiting:
+            return None
+        return await self.hash(password)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return self._limiter.statistics().tasks_waiting
+
     def _matches(self, password: str, stored: str) -> bool:
         try:
             return self._hasher.verify(stored, _normal(password))
@@ -61,7 +73,7 @@ class Passwords:
             return stored != self._nobodys and self._matches(password, self._nobodys)
 
     async def _in_line(self, work: Callable[[], Result]) -> Result:
-        if self._limiter.statistics().tasks_waiting >= self._waiting:
+        if self.waiting >= self._most_waiting:
             raise ApiError(503, "Too many log in at the moment; try again", headers={"Retry-After": str(RETRY_AFTER_S)})
         return await to_thread.run_sync(work, limiter=self._limiter)
 

@@ -17,7 +17,11 @@ _VERSION = re.compile(r"([0-9]{1,9})(?:-[0-9a-f]+)?")
 MAX_HEADER_CHARACTERS = 1000
 IfMatch = Annotated[
     str | None,
-    HeaderParameter(name="If-Match", description="the ETag this change is based on: 412 where that is out of date"),
+    HeaderParameter(
+        name="If-Match",
+        description="the ETag this change is based on: 412 where that is out of date",
+        schema_extra={"pattern": r'^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$'},
+    ),
 ]
 IfNoneMatch = Annotated[
     str | None,

@@ -6,22 +6,27 @@ the room hears of it. What this process holds is in its memory too: after the da
 
 import logging
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import anyio
 import msgspec
-from psycopg.rows import class_row
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
 
 import sql
 from api import database
+from api.hub import Client
 from api.metrics import Metrics
 from api.security import Principal
-from sql import OperationalError, Pool
+from sql import Pool
 
 log = logging.getLogger(__name__)
 
 LEASE_S = 15.0
 RENEW_S = 5.0
+REAP_S = 1.0
 AGAIN_S = 1.0
 GOODBYE_S = 2.0
 
@@ -52,8 +57,13 @@ class Present(msgspec.Struct):
     editors: list[Editor]
 
 
-class _Held(msgspec.Struct):
+class _Answer(msgspec.Struct):
     seq: int | None
+    editors: list[dict[str, Any]] | None
+
+
+class _Count(msgspec.Struct):
+    held: int
 
 
 class Presence:
@@ -68,61 +78,79 @@ class Presence:
         self._rooms: dict[str, set[str]] = {}
         """The incidents of each socket."""
         self._ended: set[tuple[str, str]] = set()
+        self._joining = anyio.Lock()
         self._asking = anyio.Lock()
+        """Held while memory and database are about to differ. Whoever joins waits for `_joining` first: so this task's
+        own work waits for one of them at most, not for all that came before."""
         self._changed = anyio.Event()
         self._exact = True
         """False while the database may hold other leases of ours than we do."""
-        self._renewing_since = anyio.current_time()
+        self._closed = False
+        self._reached_since = anyio.current_time()
 
     async def hold(
-        self, socket_id: str, who: Principal, incident_id: str, editing: bool | None = None, field: str | None = None
+        self, client: Client, who: Principal, incident_id: str, editing: bool | None = None, field: str | None = None
     ) -> Present | None:
         """Enters a socket into an incident's room, or says what it does there (`editing` None: as it was).
 
-        None where there is no such incident. Raises OperationalError while the database is away.
+        None where there is no such incident, or the socket has closed meanwhile. Raises OperationalError while the
+        database is away.
         """
-        key = (incident_id, socket_id)
-        async with self._asking:
-            self._ended.discard(key)
-            exact, self._exact = self._exact, False  # nobody knows what was stored if this is cut short
-            async with database.transaction(self._pool) as connection:
-                async with connection.cursor(row_factory=class_row(_Held)) as cursor:
-                    await cursor.execute(
-                        sql.query("presence/hold"),
-                        {
-                            "incident_id": incident_id,
-                            "socket_id": socket_id,
-                            "process_id": self._process_id,
-                            "user_id": who.user_id,
-                            "user_name": who.name,
-                            "editing": editing,
-                            "field": field,
-                            "lifetime": timedelta(seconds=LEASE_S),
-                        },
-                    )
-                    held = await cursor.fetchone()
-                async with connection.cursor(row_factory=class_row(Editor)) as cursor:
-                    await cursor.execute(
-                        sql.query("presence/others"), {"incident_id": incident_id, "user_id": who.user_id}
-                    )
-                    editors = await cursor.fetchall()
-            self._exact = exact
-            if held is None or held.seq is None:
-                self._forget(key)
+        async with self._joining, self._asking:
+            if client.gone or self._closed:
                 return None
-            self._rooms.setdefault(socket_id, set()).add(incident_id)
-            lease = self._leases.setdefault(key, Lease(incident_id, socket_id, str(who.user_id), who.name, False, None))
-            if editing is not None:
-                lease.editing, lease.field = editing, field
-            self._metrics.presence_leases.set(len(self._leases))
-            return Present(held.seq, editors)
+            return await self._hold(client, who, incident_id, editing, field)
+
+    async def stop_editing(self, client: Client, who: Principal, incident_id: str) -> None:
+        """Says that a socket does not edit any more, where it does."""
+        async with self._asking:
+            lease = self._leases.get((incident_id, client.id))
+            if lease is not None and lease.editing:
+                await self._hold(client, who, incident_id, False, None)
+
+    async def _hold(
+        self, client: Client, who: Principal, incident_id: str, editing: bool | None, field: str | None
+    ) -> Present | None:
+        key = (incident_id, client.id)
+        self._ended.discard(key)
+        exact, self._exact = self._exact, False  # nobody knows what was stored if this is cut short
+        answer = await database.row(  # asked again where the connection was dead: twice is as good as once
+            self._pool,
+            "presence/hold",
+            _Answer,
+            incident_id=incident_id,
+            socket_id=client.id,
+            process_id=self._process_id,
+            user_id=who.user_id,
+            user_name=who.name,
+            editing=editing,
+            field=field,
+            lifetime=timedelta(seconds=LEASE_S),
+        )
+        self._exact = exact
+        if answer is None or answer.seq is None:
+            self._forget(key)
+            return None
+        if client.gone:
+            self._forget(key)
+            self._end_soon(key)
+            return None
+        self._rooms.setdefault(client.id, set()).add(incident_id)
+        lease = self._leases.setdefault(key, Lease(incident_id, client.id, str(who.user_id), who.name, False, None))
+        if editing is not None:
+            lease.editing, lease.field = editing, field
+        self._metrics.presence_leases.set(len(self._leases))
+        return Present(answer.seq, msgspec.convert(answer.editors or [], list[Editor]))
 
     def leave(self, socket_id: str, incident_id: str | None = None) -> None:
         """Takes a socket out of a room, or of all; others hear of it shortly."""
         for incident in tuple(self._rooms.get(socket_id, ())) if incident_id is None else (incident_id,):
             if self._forget((incident, socket_id)):
-                self._ended.add((incident, socket_id))
-                self._changed.set()
+                self._end_soon((incident, socket_id))
+
+    def _end_soon(self, key: tuple[str, str]) -> None:
+        self._ended.add(key)
+        self._changed.set()
 
     def _forget(self, key: tuple[str, str]) -> bool:
         known = self._leases.pop(key, None) is not None
@@ -134,13 +162,13 @@ class Presence:
         self._metrics.presence_leases.set(len(self._leases))
         return known
 
-    def edits(self, socket_id: str, incident_id: str) -> bool:
-        """Whether this socket has said that it is editing."""
-        lease = self._leases.get((incident_id, socket_id))
-        return lease is not None and lease.editing
-
     async def run(self) -> None:
         """Until cancelled: ends what was left, renews what is held, takes away what others no longer renew."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._keep)
+            tasks.start_soon(self._reap)
+
+    async def _keep(self) -> None:
         due = anyio.current_time() + RENEW_S
         while True:
             with anyio.move_on_after(max(0.0, due - anyio.current_time())):
@@ -148,46 +176,78 @@ class Presence:
             self._changed = anyio.Event()
             try:
                 with anyio.fail_after(RENEW_S):
-                    async with self._asking:
+                    if anyio.current_time() < due:
                         await self._end()
-                        if anyio.current_time() >= due:
-                            await self._renew()
-                            due = anyio.current_time() + RENEW_S
-            except (OperationalError, TimeoutError) as error:
-                log.warning("presence could not be renewed (%s)", type(error).__name__)
+                    else:
+                        await self._renew()
+                        due = anyio.current_time() + RENEW_S
+            except (psycopg.Error, TimeoutError) as error:
+                self._failed("presence could not be renewed", error)
                 self._exact = False
                 await anyio.sleep(AGAIN_S)
-                self._renewing_since = due = anyio.current_time()
+                due = anyio.current_time()
 
     async def _end(self) -> None:
+        async with self._asking:
+            await self._end_left()
+
+    async def _end_left(self) -> None:
         ended = list(self._ended)
         if ended:
             incidents, sockets = [incident for incident, _ in ended], [socket for _, socket in ended]
-            async with database.transaction(self._pool) as connection:
-                await connection.execute(sql.query("presence/end"), {"incidents": incidents, "sockets": sockets})
+            await self._execute("presence/end", incidents=incidents, sockets=sockets)
             self._ended.difference_update(ended)
 
     async def _renew(self) -> None:
-        lifetime = timedelta(seconds=LEASE_S)
-        async with database.transaction(self._pool) as connection:
-            held = {"process_id": self._process_id, "lifetime": lifetime}
-            renewed = await connection.execute(sql.query("presence/renew"), held)
-            if renewed.rowcount != len(self._leases) or not self._exact:
+        """First, waiting for nobody, what is held lives on; then memory and database are compared."""
+        held = {"process_id": self._process_id, "lifetime": timedelta(seconds=LEASE_S)}
+        if self._leases:
+            await self._execute("presence/renew", **held)
+        async with self._asking:
+            await self._end_left()
+            if self._closed or (self._exact and not self._leases):
+                return
+            count = await database.row(self._pool, "presence/held", _Count, process_id=self._process_id)
+            if not self._exact or count is None or count.held != len(self._leases):
                 leases = msgspec.json.encode(list(self._leases.values())).decode()
-                await connection.execute(sql.query("presence/restore"), held | {"held": leases})
-        self._exact = True
-        # After the database was away all processes renew first: none of them is taken for dead by the quickest.
-        if anyio.current_time() - self._renewing_since >= LEASE_S:
-            async with self._pool.connection() as connection:
-                await connection.execute("SELECT expire_presence()")
+                await self._execute("presence/restore", **held, held=leases)
+            self._exact = True
+
+    async def _reap(self) -> None:
+        """After the database was away all processes renew first: none of them is taken for dead by the quickest."""
+        while True:
+            await anyio.sleep(REAP_S)
+            if anyio.current_time() - self._reached_since < LEASE_S:
+                continue
+            try:
+                with anyio.fail_after(RENEW_S):
+                    await self._execute("presence/expire")
+            except (psycopg.Error, TimeoutError) as error:
+                self._failed("dead processes could not be looked for", error)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        log.warning("%s (%s)", what, type(error).__name__)
+        self._metrics.background_failures.labels("presence").inc()
+        self._reached_since = anyio.current_time()
+
+    async def _execute(self, name: str, **values: Any) -> None:
+        """A statement that may be made twice, so it is repeated where the connection was dead."""
+
+        async def ask(connection: AsyncConnection[TupleRow]) -> None:
+            await connection.execute(sql.query(name), values)
+
+        await database.retrying(self._pool, ask)
 
     async def close(self) -> None:
-        """Takes out all sockets of this process, which ends."""
-        if not self._leases and not self._ended and self._exact:
-            return
+        """Takes out all sockets of this process, which ends; what is under way is waited for, nothing comes after."""
+        self._closed = True
         with anyio.move_on_after(GOODBYE_S, shield=True):
-            try:
-                async with self._pool.connection() as connection:
-                    await connection.execute("SELECT end_process_presence(%s)", [self._process_id])
-            except OperationalError as error:
-                log.warning("presence could not be ended (%s); it expires", type(error).__name__)
+            async with self._asking:
+                if not self._leases and not self._ended and self._exact:
+                    return
+                try:
+                    await self._execute("presence/end_process", process_id=self._process_id)
+                    self._leases.clear()
+                    self._rooms.clear()
+                except psycopg.Error as error:
+                    log.warning("presence could not be ended (%s); it expires", type(error).__name__)

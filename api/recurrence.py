@@ -8,7 +8,7 @@ busy to the year 9999; the tests hold the two against each other.
 import re
 from calendar import isleap, monthrange
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta
 from itertools import count, islice, pairwise
 from typing import Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
@@ -190,8 +190,9 @@ def local_starts(schedule: Schedule, upto: datetime) -> Iterator[datetime]:
         return
     until = rule.until
     if until is not None:
-        local = until.astimezone(schedule.zone).replace(tzinfo=None) if until.tzinfo else until
-        upto = min(upto, local)
+        if until.tzinfo and MINYEAR < until.year < MAXYEAR:  # at its ends the calendar has no local times
+            until = until.astimezone(schedule.zone)
+        upto = min(upto, until.replace(tzinfo=None))
     days = _days(_with_defaults(rule, first.date()), first.date(), upto.date())
     for day in islice(days, rule.count):
         if (start := datetime.combine(day, first.time())) > upto:

@@ -1,18 +1,27 @@
-"""What a client missed, before it hears what happens."""
+"""What a client missed, before it hears what happens.
 
-from collections.abc import Awaitable, Callable, Mapping
+It is read a page at a time, and the next one when the client has taken the last: however many come back at once, and
+whatever they have missed, no more is in memory than a page for each.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import anyio
 import anyio.lowlevel
+import psycopg
 
-from api.hub import Client, Event, Hub, frames
-from sql import OperationalError
+from api.hub import Client, Event, Frames, Hub, frames
 
 MAX_REPLAY = 5000
+MAX_REPLAY_BYTES = 4 * 2**20
+"""What a client is told from the database at most. Who missed more asks REST."""
+READERS = 2
+"""How many replays read the database at once; the others wait."""
 PATIENCE_S = 5.0
 
-ReadEvents = Callable[[int, int], Awaitable[list[Event] | None]]
-"""`(after, upto)` -> the events between from the database, or None where some are gone or they are too many."""
+ReadEvents = Callable[[int, int, Collection[str | None]], Awaitable[list[Event] | None]]
+"""`(after, upto, rooms)` -> the first of the events between, from the database: none where there are none, None where
+some are gone or they are too far back."""
 
 
 class Replay:
@@ -21,6 +30,7 @@ class Replay:
     def __init__(self, hub: Hub, read: ReadEvents) -> None:
         self._hub = hub
         self._read = read
+        self._readers = anyio.Semaphore(READERS)
 
     async def catch_up(
         self, client: Client, rooms: Mapping[str | None, int], since: int | None = None, former: str | None = None
@@ -37,21 +47,27 @@ class Replay:
             return
         cursor = min(rooms.values())
         own = {client.id, former}
-        while cursor < self._hub.seq and not client.dismissed:
+        count = size = 0
+        while cursor < (upto := self._hub.seq) and not client.dismissed:
             events = self._hub.remembered_after(cursor)
             if events is None:
-                try:
-                    events = await self._read(cursor, self._hub.seq)
-                except OperationalError:
-                    events = None
-                if events is None:
+                events = await self._page(cursor, upto, rooms)
+                count, size = count + len(events or ()), size + sum(event.size for event in events or ())
+                if events is None or count > MAX_REPLAY or size > len(Frames._fields) * MAX_REPLAY_BYTES:
                     self._resync(client)
                     return
-            cursor = events[-1].seq if events else self._hub.seq
+            cursor = events[-1].seq if events else upto
             for event in events:
                 mine = event.origin is not None and event.origin in own
                 if not mine and event.seq > rooms.get(event.room, event.seq):
                     await self._deliver(client, event)
+
+    async def _page(self, after: int, upto: int, rooms: Collection[str | None]) -> list[Event] | None:
+        try:
+            async with self._readers:
+                return await self._read(after, upto, rooms)
+        except psycopg.Error:
+            return None
 
     async def _reached(self, since: int) -> bool:
         """False for the number of another database, or of this one before it was restored."""

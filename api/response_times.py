@@ -16,6 +16,7 @@ from litestar.params import FromPath, QueryParameter
 from api import database
 from api.answers import Cacheable
 from api.errors import FieldProblem, invalid, responses
+from api.moments import FromMoment, ToMoment, read_moment
 from api.security import requires
 from api.service_fields import ServiceName
 from api.status import iso
@@ -102,8 +103,6 @@ def tier(step: int, window_s: float) -> Tier:
 def window(from_: datetime | None, to: datetime | None, now: datetime) -> tuple[datetime, datetime]:
     """The window asked for; the last 24 hours by default, to the whole second."""
     for name, moment in (("from", from_), ("to", to)):
-        if moment is not None and moment.tzinfo is None:
-            raise invalid(FieldProblem(name, "needs a zone, such as 2026-11-23T14:00:00Z"))
         if moment is not None and not FIRST <= moment <= LAST:
             raise invalid(FieldProblem(name, f"a time from {FIRST.year} to {LAST.year}"))
     end = to or now.replace(microsecond=0) + timedelta(seconds=1)
@@ -123,13 +122,13 @@ def window(from_: datetime | None, to: datetime | None, now: datetime) -> tuple[
 async def response_times(
     state: State,
     service_id: FromPath[str],
-    from_: Annotated[datetime | None, QueryParameter(name="from")] = None,
-    to: Annotated[datetime | None, QueryParameter()] = None,
+    from_: FromMoment = None,
+    to: ToMoment = None,
     step: Annotated[int | None, QueryParameter(ge=1, le=366 * DAY_S)] = None,
 ) -> ResponseTimes:
     """`from` and `to` are ISO times with a zone (`+` written as %2B), `step` is in seconds; the answer tells the window
     that was read, which is wider than asked for where buckets are whole."""
-    start, end = window(from_, to, datetime.now(UTC))
+    start, end = window(read_moment("from", from_), read_moment("to", to), datetime.now(UTC))
     window_s = (end - start).total_seconds()
     step = step or default_step(window_s)
     statement = f"response_times/{tier(step, window_s)}"

@@ -24,10 +24,11 @@ import socketio.packet
 from anyio.abc import TaskGroup
 
 from api.access import Participant
+from api.allowance import Allowance
 from api.edge import SECURITY, Receive, Scope, Send
 from api.errors import ApiError
 from api.hub import Door, frames
-from api.live import Allowance, Live
+from api.live import BURST, PER_SECOND, Live
 from api.server import SOCKET_EXTENSION
 from api.sockets import WEBSOCKET_ONLY
 
@@ -191,7 +192,7 @@ class _Gate:
         self._live = live
         self._receive = receive
         self._send = send
-        self._allowance = Allowance()
+        self._allowance = Allowance(BURST, PER_SECOND)
         self._opened = False
         self._connected = False
         self._deadline = anyio.current_time() + CONNECT_WITHIN_S

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
 import anyio
+import psycopg
 
 from api.clients import client_key, client_of
 from api.edge import SECURITY, Origins, Receive, Scope, Send, error_messages, header
@@ -15,7 +16,6 @@ from api.errors import ApiError
 from api.limits import Limits
 from api.metrics import Metrics
 from sla_monitor.settings import Settings
-from sql import OperationalError
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +89,11 @@ class Sockets:
         return door
 
     async def _count(self, key: str) -> None:
-        """RATE_LIMIT_SOCKETS. While the database is away nobody is kept out by what cannot be counted."""
+        """RATE_LIMIT_SOCKETS. While the database is away, or read-only, nobody is kept out: it cannot be counted."""
         try:
             with anyio.fail_after(COUNT_WITHIN_S):
                 await self._limits.take("sockets", key, self._settings.rate_limit_sockets)
-        except (OperationalError, TimeoutError) as error:
+        except (psycopg.Error, TimeoutError) as error:
             log.warning("a socket could not be counted (%s)", type(error).__name__)
 
     async def _refuse(self, refusal: ApiError, send: Send) -> None:

@@ -1,6 +1,5 @@
 """Incident templates: named texts that an incident may start from. Text only, never executed."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,6 +15,7 @@ from psycopg.rows import TupleRow, class_row
 
 import sql
 from api import database
+from api.affected_services import require_services
 from api.answers import Cacheable
 from api.errors import ApiError, FieldProblem, invalid, responses
 from api.incident_fields import LongText, Priority, Services, Severity, Title
@@ -25,6 +25,7 @@ from api.status import iso
 from api.texts import line_problems, text_problems
 
 ANSWERS: tuple[Cacheable, ...] = ()
+SERVICES = "data.affectedServices"
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=2000)]
 Connection = AsyncConnection[TupleRow]
@@ -123,13 +124,6 @@ async def template_data(connection: Connection, template_id: str) -> TemplateDat
         return await cursor.fetchone()
 
 
-async def missing_services(connection: Connection, field: str, ids: Sequence[str]) -> list[FieldProblem]:
-    """A problem for each of `ids`, the value of `field`, that is not the id of a service."""
-    rows = await (await connection.execute(sql.query("services/missing"), {"ids": list(ids)})).fetchall()
-    missing = {str(row[0]) for row in rows}
-    return [FieldProblem(f"{field}[{n}]", "is not a service") for n, service in enumerate(ids) if service in missing]
-
-
 @get(
     "/templates",
     summary="Incident templates by name",
@@ -183,7 +177,7 @@ async def create_template(
     values = _columns(data) | {"created_by": request.user.user_id, "author": request.user.name}
     values.setdefault("description", None)
     async with database.transaction(state.pool, actor(request)) as connection:
-        await _require_services(connection, data)
+        await require_services(connection, data.data.affected_services, SERVICES)
         row = await _one(connection, "templates/create", values)
     if row is None:
         raise _name_taken()
@@ -205,7 +199,8 @@ async def change_template(
     changed = _columns(data)
     async with database.transaction(state.pool, actor(request)) as connection:
         current = await _locked(connection, template_id)
-        await _require_services(connection, data)
+        if data.data is not UNSET:
+            await require_services(connection, data.data.affected_services, SERVICES)
         try:
             row = await _one(connection, "templates/update", msgspec.structs.asdict(current) | changed)
         except UniqueViolation as error:
@@ -260,13 +255,6 @@ def _data_problems(data: TemplateData) -> list[FieldProblem]:
     if len(set(data.affected_services)) < len(data.affected_services):
         found.append(FieldProblem("data.affectedServices", "must not repeat a service"))
     return found
-
-
-async def _require_services(connection: Connection, given: TemplateChange) -> None:
-    if given.data is UNSET:
-        return
-    if wrong := await missing_services(connection, "data.affectedServices", given.data.affected_services):
-        raise invalid(*wrong)
 
 
 async def _locked(connection: Connection, template_id: str) -> StoredTemplate:

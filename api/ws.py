@@ -12,7 +12,8 @@ A client that comes back with `/ws?since=SEQ&rooms=system-status,uptime` first g
 rooms, then `joined` for each, then what happens; the `seq` of its last frame is always safe to come back with. A room
 joined later by message is replayed from the same SEQ when it is joined. Nothing is lost or told twice; `&socket=ID`,
 the `id` of its last `hello`, spares it what it did itself. Where the missed events are gone, or are more than
-`MAX_REPLAY`, a `resync` frame says so: ask the REST API again.
+`MAX_REPLAY` or `MAX_REPLAY_BYTES`, a `resync` frame says so: ask the REST API again. Who logs in by message after that
+hears what is for those inside from then on.
 """
 
 from typing import Annotated, Any
@@ -22,10 +23,11 @@ import anyio
 import msgspec
 
 from api.access import UNAUTHORIZED, Participant
+from api.allowance import Allowance
 from api.edge import SECURITY, Receive, Scope, Send
 from api.errors import ApiError
 from api.hub import PUBLIC_ROOMS, TRY_AGAIN_LATER, Door, frames
-from api.live import MAX_ROOMS, Allowance, Live
+from api.live import BURST, MAX_ROOMS, PER_SECOND, Live
 from api.server import SOCKET_EXTENSION
 
 POLICY_VIOLATION = 1008
@@ -72,7 +74,7 @@ class _Conversation:
         self._client = participant.client
         self._live = live
         self._receive = receive
-        self._allowance = Allowance()
+        self._allowance = Allowance(BURST, PER_SECOND)
 
     async def run(self, query: bytes) -> None:
         asked = parse_qs(query.decode("latin-1"), keep_blank_values=True)

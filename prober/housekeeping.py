@@ -1,4 +1,4 @@
-"""What the database must have done regularly: partitions and retention, rollups of late rows, old events and sessions.
+"""What the database must have done regularly: partitions and retention, rollups of late rows, what has grown old.
 
 Every prober asks; an advisory lock lets one of them do it.
 """
@@ -71,11 +71,13 @@ class Housekeeping:
 
     def _chores(self) -> tuple[tuple[str, _Chore], ...]:
         event_retention = {"event_retention": self._settings.event_retention}
+        audit_retention = {"audit_retention": self._settings.audit_retention}
         return (
             ("keep_partitions", lambda on: on.execute(sql.query("housekeeping/keep_partitions"))),
             ("refresh_aggregates", aggregates.refresh),
             ("prune_events", lambda on: on.execute(sql.query("housekeeping/prune_events"), event_retention)),
             ("prune_sessions", lambda on: on.execute(sql.query("housekeeping/prune_sessions"))),
+            ("prune_audit", lambda on: on.execute(sql.query("housekeeping/prune_audit"), audit_retention)),
             ("prune_idempotency", lambda on: on.execute(sql.query("housekeeping/prune_idempotency"))),
         )
 

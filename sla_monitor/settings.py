@@ -60,6 +60,14 @@ def _retention(text: str) -> timedelta:
     return retention
 
 
+def _audit_retention(text: str) -> timedelta:
+    """A duration; the database itself keeps the last 30 days."""
+    retention = _duration(text)
+    if retention < timedelta(days=30):
+        raise ValueError("at least 30d")
+    return retention
+
+
 def _interval(text: str) -> timedelta:
     """A duration, or a cron line whose times lie evenly apart (`* * * * *`, `*/5 * * * *`, `*/30 * * * * *`)."""
     if len(text.split()) < 5:
@@ -282,6 +290,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention: timedelta | None = None
     compress_after: timedelta | None = None
     event_retention: timedelta = timedelta(days=7)
+    audit_retention: timedelta = timedelta(days=3 * 365)
 
     id_recognition_endpoint: str | None = None
     face_liveness_endpoint: str | None = None
@@ -365,6 +374,7 @@ ENVIRONMENT: dict[str, Variable] = {
         "CHECK_COMPRESS_AFTER", _duration, "age at which TimescaleDB compresses raw checks; kept in the database"
     ),
     "event_retention": Variable("EVENT_RETENTION", _duration, "how far back a socket can catch up with ?since="),
+    "audit_retention": Variable("AUDIT_RETENTION", _audit_retention, "age at which lines of the audit log are removed"),
     "id_recognition_endpoint": Variable("ID_RECOGNITION_ENDPOINT", http_url, "URL of the service id-recognition"),
     "face_liveness_endpoint": Variable("FACE_LIVENESS_ENDPOINT", http_url, "URL of the service face-liveness"),
     "id_liveness_endpoint": Variable("ID_LIVENESS_ENDPOINT", http_url, "URL of the service id-liveness"),

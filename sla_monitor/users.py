@@ -17,7 +17,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, class_row
 
 from api import users
-from api.database import Actor
+from api.database import Actor, act_as
 from api.errors import ApiError
 from api.passwords import Passwords, new_password
 from api.security import Role
@@ -79,7 +79,7 @@ async def _operating(settings: Settings) -> AsyncIterator[_Connection]:
     operator = Actor("operator", None, _operator())
     try:
         async with installation(settings, APPLICATION) as (_, connection), connection.transaction():
-            await connection.execute("SELECT act_as(%s, %s, %s, %s::inet, %s)", operator)
+            await act_as(connection, operator)
             yield connection
     except ApiError as error:
         _refuse(error)

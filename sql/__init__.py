@@ -5,13 +5,20 @@
 
 from functools import cache
 from importlib.resources import files
-from typing import LiteralString
+from typing import Any, LiteralString
 
 from psycopg import AsyncConnection, OperationalError
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 CONNECT_TIMEOUT_S = 5
+_DEAD_PEER: dict[str, Any] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""TCP keepalives and a user timeout bound how long a blackholed peer can go unnoticed."""
 Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
 
 
@@ -22,19 +29,13 @@ def query(name: str) -> LiteralString:
 
 
 async def connect(database_url: str, *, application: str) -> AsyncConnection[TupleRow]:
-    """One autocommit connection for a long-lived listener or writer.
-
-    TCP keepalives and a user timeout bound how long a blackholed peer can go unnoticed.
-    """
+    """One autocommit connection for a long-lived listener or writer."""
     connection = await AsyncConnection.connect(
         database_url,
         autocommit=True,
         application_name=application,
         connect_timeout=CONNECT_TIMEOUT_S,
-        keepalives_idle=10,
-        keepalives_interval=5,
-        keepalives_count=3,
-        tcp_user_timeout=30_000,
+        **_DEAD_PEER,
     )
     await _configure(connection)
     return connection
@@ -45,8 +46,12 @@ async def _configure(connection: AsyncConnection[TupleRow]) -> None:
     await connection.execute("SET jit = off")
 
 
+async def _configure_pooled(connection: AsyncConnection[TupleRow]) -> None:
+    await connection.execute(query("connections/pooled"))
+
+
 def open_pool(database_url: str, *, application: str, max_size: int = 8) -> Pool:
-    """A pool to be entered with `async with`; its connections are in autocommit mode.
+    """A pool for short statements, to be entered with `async with`; its connections are in autocommit mode.
 
     No `check=`: it backs off for each dead connection, so that a healed database looks dead for a minute. On
     OperationalError the caller drains the pool and tries once more.
@@ -58,8 +63,13 @@ def open_pool(database_url: str, *, application: str, max_size: int = 8) -> Pool
         timeout=2,
         max_waiting=200,
         open=False,
-        configure=_configure,
-        kwargs={"autocommit": True, "application_name": application, "connect_timeout": CONNECT_TIMEOUT_S},
+        configure=_configure_pooled,
+        kwargs={
+            "autocommit": True,
+            "application_name": application,
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            **_DEAD_PEER,
+        },
     )
 
 

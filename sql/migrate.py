@@ -32,6 +32,8 @@ VIEWS = (
     "api_call_logs",
     "audit_log",
     "incident_history",
+    "valid_sessions",
+    "valid_api_tokens",
 )
 
 

@@ -64,9 +64,36 @@ BEGIN
 END
 $$;
 
+-- So do the lines of the audit log, until prune_audit() removes them: no other statement does, and nothing of the last 30 days
+-- goes whatever somebody asks for. It guards against mistakes; the owner of a table can drop its triggers.
+CREATE OR REPLACE FUNCTION keep_audit_entry() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    IF TG_OP = 'DELETE' AND current_setting('sla_monitor.pruning_audit', true) = 'on'
+        AND OLD.occurred_at < now() - interval '30 days'
+    THEN
+        RETURN OLD;
+    END IF;
+    RAISE EXCEPTION '% cannot be changed or removed', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END
+$$;
+
+-- Removes what is older than `retention`, some at a time: the rest is for the next round.
+CREATE OR REPLACE FUNCTION prune_audit(retention interval) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    PERFORM set_config('sla_monitor.pruning_audit', 'on', true);
+    DELETE FROM audit_entries
+    WHERE id IN (SELECT id FROM audit_entries WHERE occurred_at < now() - retention ORDER BY occurred_at LIMIT 10000);
+    PERFORM set_config('sla_monitor.pruning_audit', '', true);
+END
+$$;
+
 CREATE OR REPLACE TRIGGER audit_entries_stay
     BEFORE UPDATE OR DELETE ON audit_entries
-    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+    FOR EACH ROW EXECUTE FUNCTION keep_audit_entry();
 
 CREATE OR REPLACE TRIGGER audit_entries_are_not_emptied
     BEFORE TRUNCATE ON audit_entries

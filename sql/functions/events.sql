@@ -43,6 +43,26 @@ CREATE OR REPLACE TRIGGER service_states_announced
     AFTER UPDATE ON service_states REFERENCING NEW TABLE AS changed OLD TABLE AS former
     FOR EACH STATEMENT EXECUTE FUNCTION announce_states();
 
+-- What is private or gone from now on is not told to those who ask what they missed. The rows stay, empty and in a room that
+-- nobody is in: their numbers are known to clients. Notified as 'services', upon which no API process trusts its memory.
+CREATE OR REPLACE FUNCTION withdraw_service() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    UPDATE events SET room = 'withdrawn', data = '{}'
+    WHERE event IN ('status-update', 'uptime-updated') AND data ->> 'serviceId' = OLD.id;
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER services_hidden
+    AFTER UPDATE OF public ON services
+    FOR EACH ROW WHEN (OLD.public AND NOT NEW.public) EXECUTE FUNCTION withdraw_service();
+
+CREATE OR REPLACE TRIGGER services_gone
+    AFTER DELETE ON services
+    FOR EACH ROW EXECUTE FUNCTION withdraw_service();
+
 -- A service was added, changed or removed: the prober reloads, the API forgets what it had encoded.
 CREATE OR REPLACE FUNCTION announce_services() RETURNS trigger
     LANGUAGE plpgsql AS

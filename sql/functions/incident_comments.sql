@@ -33,8 +33,9 @@ VALUES (add_comment.incident_id, add_comment.author_id, add_comment.author, add_
 RETURNING *
 $$;
 
--- Keeps what somebody has typed and tells the others in the room, but not the socket it came from. Raises
--- foreign_key_violation where there is no such incident, check_violation where `data` is no object or too large.
+-- Keeps what somebody has typed and tells the others in the room, but not the socket it came from. NULL where its user has
+-- saved since, so that it is out of date: a draft of what was on the screen before comes late. Raises foreign_key_violation where
+-- there is no such incident, check_violation where `data` is no object or too large.
 CREATE OR REPLACE FUNCTION save_draft(incident_id text, user_id uuid, data jsonb, base_version integer, origin text) RETURNS timestamptz
     LANGUAGE plpgsql AS
 $$
@@ -44,7 +45,11 @@ BEGIN
     INSERT INTO incident_drafts AS kept (incident_id, user_id, data, base_version, saved_at)
     VALUES (save_draft.incident_id, save_draft.user_id, save_draft.data, save_draft.base_version, saved_at)
     ON CONFLICT ON CONSTRAINT incident_drafts_pkey DO UPDATE
-        SET data = excluded.data, base_version = coalesce(excluded.base_version, kept.base_version), saved_at = excluded.saved_at;
+        SET data = excluded.data, base_version = coalesce(excluded.base_version, kept.base_version), saved_at = excluded.saved_at
+        WHERE kept.data IS NOT NULL OR coalesce(excluded.base_version >= kept.base_version, true);
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
     PERFORM append_event('auto-save', 'incident-' || incident_id,
                          jsonb_build_object('incidentId', incident_id, 'data', data, 'timestamp', iso_time(saved_at)), origin);
     RETURN saved_at;
@@ -53,4 +58,4 @@ $$;
 
 CREATE OR REPLACE TRIGGER incident_comments_audited
     AFTER INSERT OR UPDATE OR DELETE ON incident_comments
-    FOR EACH ROW EXECUTE FUNCTION audit_change('comment', '', 'created_at');
+    FOR EACH ROW EXECUTE FUNCTION audit_change('comment', '', 'author_id,created_at');

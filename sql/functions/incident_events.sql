@@ -7,9 +7,18 @@ CREATE OR REPLACE FUNCTION incident_update_json(update incident_updates, interna
                               'author', CASE WHEN internal THEN update.author END,
                               'createdAt', iso_time(update.created_at));
 
--- The incident as routes answer it and events tell it. Private services and the names of users are for those inside; a
--- reporter who was named when the incident was written, by another name, is not a user's.
-CREATE OR REPLACE FUNCTION incident_json(incident incidents, internal boolean) RETURNS jsonb
+-- A reporter for everybody is one who was named and is no user. One who was not named is the author, as far as it fits.
+CREATE OR REPLACE FUNCTION public_reporter(incident incidents) RETURNS text
+    LANGUAGE sql STABLE
+    RETURN CASE
+        WHEN incident.reporter <> left(incident.author, 100)
+            AND NOT EXISTS (SELECT FROM users WHERE lower(username) = lower(incident.reporter))
+        THEN incident.reporter
+    END;
+
+-- The incident as routes answer it and events tell it: the whole timeline or, in lists and events, the newest 20 updates.
+-- Services that are private or deleted, and the names of users, are for those inside.
+CREATE OR REPLACE FUNCTION incident_json(incident incidents, internal boolean, whole boolean) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object(
         'id', incident.id,
@@ -18,14 +27,14 @@ CREATE OR REPLACE FUNCTION incident_json(incident incidents, internal boolean) R
         'status', incident.status,
         'severity', incident.severity,
         'priority', incident.priority,
-        'reporter', CASE WHEN internal OR incident.reporter IS DISTINCT FROM incident.author THEN incident.reporter END,
+        'reporter', CASE WHEN internal THEN incident.reporter ELSE public_reporter(incident) END,
         'detectionCriteria', incident.detection_criteria,
         'postmortem', incident.postmortem,
         'public', incident.public,
         'affectedServices', (
             SELECT coalesce(jsonb_agg(service_id ORDER BY service_id), '[]')
             FROM incident_services
-            JOIN services ON services.id = service_id
+            LEFT JOIN services ON services.id = service_id
             WHERE incident_id = incident.id AND (internal OR services.public)
         ),
         'author', CASE WHEN internal THEN incident.author END,
@@ -33,22 +42,24 @@ CREATE OR REPLACE FUNCTION incident_json(incident incidents, internal boolean) R
         'updatedAt', iso_time(incident.updated_at),
         'resolvedAt', iso_time(incident.resolved_at),
         'version', incident.version,
+        'updateCount', (SELECT count(*) FROM incident_updates WHERE incident_id = incident.id),
         'updates', (
-            SELECT coalesce(jsonb_agg(incident_update_json(incident_updates, internal) ORDER BY id DESC), '[]')
-            FROM incident_updates
-            WHERE incident_id = incident.id
+            SELECT coalesce(jsonb_agg(incident_update_json(update, internal) ORDER BY (update).id DESC), '[]')
+            FROM (
+                SELECT update
+                FROM incident_updates AS update
+                WHERE incident_id = incident.id
+                ORDER BY id DESC
+                LIMIT CASE WHEN NOT whole THEN 20 END
+            ) AS newest
         )
     );
 
--- Once to everybody where everybody may know the same; else to those inside, and to those outside what they may know.
+-- To those inside, and to those outside what they may know.
 CREATE OR REPLACE FUNCTION tell_of_incident(event text, incident incidents, inside jsonb, outside jsonb) RETURNS void
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    IF incident.public AND inside = outside THEN
-        PERFORM append_event(event, NULL, inside);
-        RETURN;
-    END IF;
     PERFORM append_event(event, 'staff', inside);
     IF incident.public THEN
         PERFORM append_event(event, 'anonymous', outside);
@@ -61,8 +72,8 @@ CREATE OR REPLACE FUNCTION announce_incident(incident incidents, was_public bool
     LANGUAGE plpgsql AS
 $$
 DECLARE
-    inside   CONSTANT jsonb := jsonb_build_object('incident', incident_json(incident, true));
-    outside  CONSTANT jsonb := jsonb_build_object('incident', incident_json(incident, false));
+    inside   CONSTANT jsonb := jsonb_build_object('incident', incident_json(incident, true, false));
+    outside  CONSTANT jsonb := jsonb_build_object('incident', incident_json(incident, false, false));
     envelope CONSTANT jsonb := CASE event WHEN 'incident-updated' THEN jsonb_build_object('incidentId', incident.id) ELSE '{}' END;
 BEGIN
     IF incident.public = was_public OR event = 'incident-created' THEN

@@ -154,7 +154,7 @@ CREATE OR REPLACE TRIGGER incident_updates_not_deleted
     BEFORE DELETE ON incident_updates
     FOR EACH ROW EXECUTE FUNCTION keep_incident_update();
 
--- The affected services are part of the incident, also where one of them goes because the service itself is deleted.
+-- The affected services are part of the incident.
 CREATE OR REPLACE FUNCTION touch_incidents() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -186,7 +186,7 @@ CREATE OR REPLACE TRIGGER incident_services_removed
 
 CREATE OR REPLACE TRIGGER incidents_audited
     AFTER INSERT OR UPDATE OR DELETE ON incidents
-    FOR EACH ROW EXECUTE FUNCTION audit_change('incident', '', 'version,updated_at,created_at,changed_in,edited_in');
+    FOR EACH ROW EXECUTE FUNCTION audit_change('incident', '', 'version,updated_at,created_at,created_by,changed_in,edited_in');
 
 CREATE OR REPLACE TRIGGER incident_updates_audited
     AFTER INSERT ON incident_updates

@@ -133,7 +133,8 @@ BEGIN
 END
 $$;
 
--- What was announced has changed. The event only names the window: who may see what of it is the API's business.
+-- What was announced has changed. The event only names the window: who may see what of it is the API's business. At the end
+-- of the transaction: who appends an event keeps all others from it until then, and hundreds of occurrences follow a window.
 CREATE OR REPLACE FUNCTION announce_maintenance() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -147,8 +148,10 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE TRIGGER maintenance_windows_announced
-    AFTER INSERT OR DELETE OR UPDATE OF version ON maintenance_windows
+-- Constraint triggers know no CREATE OR REPLACE.
+DROP TRIGGER IF EXISTS maintenance_windows_announced ON maintenance_windows;
+CREATE CONSTRAINT TRIGGER maintenance_windows_announced
+    AFTER INSERT OR DELETE OR UPDATE OF version ON maintenance_windows DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION announce_maintenance();
 
 CREATE OR REPLACE TRIGGER maintenance_windows_updated_at
@@ -157,4 +160,4 @@ CREATE OR REPLACE TRIGGER maintenance_windows_updated_at
 
 CREATE OR REPLACE TRIGGER maintenance_windows_audited
     AFTER INSERT OR UPDATE OR DELETE ON maintenance_windows
-    FOR EACH ROW EXECUTE FUNCTION audit_change('maintenance', '', 'updated_at,created_at,version,expanded_until');
+    FOR EACH ROW EXECUTE FUNCTION audit_change('maintenance', '', 'updated_at,created_at,created_by,version,expanded_until');

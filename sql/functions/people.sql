@@ -92,7 +92,8 @@ CREATE OR REPLACE FUNCTION known_as(address inet) RETURNS inet
 
 -- One login, whole or not at all. No row comes back where the password that was verified is no longer the one, or the user
 -- was disabled or deleted meanwhile: verifying takes a tenth of a second, and somebody may change that in it. Whoever
--- disables a user waits for the row that this updates, and then ends this session too.
+-- disables a user waits for the row that this updates, and then ends this session too. Of a user's open sessions the newest
+-- hundred stay.
 CREATE OR REPLACE FUNCTION open_session(session_id uuid, user_id uuid, verified_hash text, same_password_hash text,
                                         refresh_hash bytea, refresh_lifetime interval, session_lifetime interval,
                                         address inet, user_agent text) RETURNS SETOF users
@@ -115,6 +116,12 @@ BEGIN
     END IF;
     INSERT INTO sessions (id, user_id, expires_at, address, user_agent)
     VALUES ($1, $2, now() + session_lifetime, $8, $9);
+    UPDATE sessions
+    SET revoked_at = now()
+    WHERE id IN (SELECT id FROM sessions
+                 WHERE user_id = $2 AND revoked_at IS NULL AND expires_at > now()
+                 ORDER BY created_at DESC
+                 OFFSET 100);
     INSERT INTO refresh_tokens (token_hash, session_id, expires_at)
     VALUES (refresh_hash, $1, now() + refresh_lifetime);
     IF $8 IS NOT NULL THEN

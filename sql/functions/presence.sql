@@ -1,17 +1,20 @@
--- Who is where. Whatever changes presence_leases is told to the room by the two triggers below: a person is there while one of
+-- Who is where. Whatever changes presence_leases is told to the room by the triggers below: a person is there while one of
 -- their sockets is, and edits while one of their sockets does. All changes are made one after the other, under lock_events():
 -- two sockets of one person that leave at the same moment would each still see the other one, and nobody would hear of it.
+-- It is taken before any row is: in the other order two of these functions could wait for each other.
 
--- Puts a socket into an incident's room, or says what it does there (`now_editing` NULL leaves that as it is). Returns the number
--- of the last event that others' presence, read in the same transaction, takes account of; NULL where there is no such incident.
+-- Puts a socket into an incident's room, or says what it does there (`now_editing` NULL leaves that as it is). `editors` are the
+-- others who edit, one a person, as of the event `seq`; that is NULL where there is no such incident. All in one statement: the
+-- lock is never held while a client thinks.
 CREATE OR REPLACE FUNCTION hold_presence(incident text, socket text, process uuid, person uuid, person_name text,
-                                         now_editing boolean, edited_field text, lifetime interval) RETURNS bigint
+                                         now_editing boolean, edited_field text, lifetime interval,
+                                         OUT seq bigint, OUT editors jsonb)
     LANGUAGE plpgsql AS
 $$
 BEGIN
     PERFORM FROM incidents WHERE id = incident;
     IF NOT FOUND THEN
-        RETURN NULL;
+        RETURN;
     END IF;
     PERFORM lock_events();
     INSERT INTO presence_leases AS held (incident_id, socket_id, process_id, user_id, user_name, editing, field, expires_at)
@@ -21,7 +24,14 @@ BEGIN
             field      = CASE WHEN now_editing IS NULL THEN held.field ELSE excluded.field END,
             user_name  = excluded.user_name,
             expires_at = excluded.expires_at;
-    RETURN (SELECT coalesce(max(seq), 0) FROM events);
+    SELECT coalesce(max(events.seq), 0) INTO seq FROM events;
+    SELECT coalesce(jsonb_agg(jsonb_build_object('user_id', user_id, 'user_name', user_name, 'field', field)), '[]') INTO editors
+    FROM (
+        SELECT DISTINCT ON (user_id) user_id, user_name, field
+        FROM presence_leases
+        WHERE incident_id = incident AND user_id <> person AND editing AND expires_at > now()
+        ORDER BY user_id, expires_at DESC
+    ) AS others;
 END
 $$;
 
@@ -67,15 +77,20 @@ BEGIN
 END
 $$;
 
--- Takes out the sockets of processes that died.
+-- Takes out the sockets of processes that died; a lease that is being renewed at this moment is none of theirs. Asked every
+-- second by every process: the lock is taken only where there is something to do.
 CREATE OR REPLACE FUNCTION expire_presence() RETURNS void
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    PERFORM FROM presence_leases WHERE expires_at < now();
+    PERFORM FROM presence_leases WHERE expires_at < now() LIMIT 1;
     IF FOUND THEN
         PERFORM lock_events();
-        DELETE FROM presence_leases WHERE expires_at < now();
+        DELETE FROM presence_leases
+        WHERE (incident_id, socket_id) IN (SELECT incident_id, socket_id
+                                           FROM presence_leases
+                                           WHERE expires_at < now()
+                                           FOR UPDATE SKIP LOCKED);
     END IF;
 END
 $$;

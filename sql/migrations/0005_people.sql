@@ -34,7 +34,7 @@ CREATE TABLE sessions (
 );
 
 CREATE INDEX sessions_user_id ON sessions (user_id);
-CREATE INDEX sessions_expires_at ON sessions (expires_at);
+CREATE INDEX sessions_ended_at ON sessions (least(expires_at, revoked_at));
 
 -- Each works once. One that comes back after it was used was stolen, or its successor was: the session ends.
 CREATE TABLE refresh_tokens (

@@ -36,6 +36,7 @@ CREATE TABLE incidents (
 
 CREATE INDEX incidents_created_at ON incidents (created_at DESC, id DESC);
 CREATE INDEX incidents_unresolved ON incidents (created_at DESC, id DESC) WHERE status <> 'resolved';
+CREATE INDEX incidents_resolved_at ON incidents (resolved_at);
 CREATE INDEX incidents_created_by ON incidents (created_by);
 
 COMMENT ON COLUMN incidents.author IS 'the name of who created it, as it was then';
@@ -43,9 +44,10 @@ COMMENT ON COLUMN incidents.version IS 'counts the transactions that changed the
 COMMENT ON COLUMN incidents.changed_in IS 'the transaction that made this version: all it changes is one version';
 COMMENT ON COLUMN incidents.edited_in IS 'the last transaction that changed more than the timeline';
 
+-- No reference to services, as in outages: what was affected stays so when the service is deleted.
 CREATE TABLE incident_services (
     incident_id text COLLATE "C" NOT NULL REFERENCES incidents ON DELETE CASCADE,
-    service_id  text COLLATE "C" NOT NULL REFERENCES services ON DELETE CASCADE,
+    service_id  text COLLATE "C" NOT NULL,
     PRIMARY KEY (incident_id, service_id)
 );
 
@@ -85,12 +87,13 @@ CREATE TABLE incident_comments (
 CREATE INDEX incident_comments_incident_id ON incident_comments (incident_id, id);
 CREATE INDEX incident_comments_author_id ON incident_comments (author_id);
 
--- What somebody has typed and not saved: the latest of each incident and user. The limit is on the text that events carry; it
--- is twice what the API takes, since jsonb writes numbers out in full.
+-- What somebody has typed and not saved: the latest of each incident and user, or that they have saved, so that what was typed
+-- before and comes later is not taken for news. The limit is on the text that events carry; it is twice what the API takes, since
+-- jsonb writes numbers out in full.
 CREATE TABLE incident_drafts (
     incident_id  text COLLATE "C" NOT NULL REFERENCES incidents ON DELETE CASCADE,
     user_id      uuid             NOT NULL REFERENCES users ON DELETE CASCADE,
-    data         jsonb            NOT NULL
+    data         jsonb
         CONSTRAINT incident_drafts_data CHECK (jsonb_typeof(data) = 'object' AND octet_length(data::text) <= 131072),
     base_version integer,
     saved_at     timestamptz      NOT NULL,
@@ -99,6 +102,7 @@ CREATE TABLE incident_drafts (
 
 CREATE INDEX incident_drafts_user_id ON incident_drafts (user_id, saved_at);
 
+COMMENT ON COLUMN incident_drafts.data IS 'NULL where its user has saved the incident, as version base_version';
 COMMENT ON COLUMN incident_drafts.base_version IS 'the version of the incident that was on the screen; NULL where it was not told';
 
 -- A client that does not know whether its POST arrived sends it again under the same key. Kept for a day.

@@ -34,8 +34,9 @@ CREATE TABLE maintenance_windows (
     description       text        CONSTRAINT maintenance_windows_description CHECK (length(description) <= 20000),
     affected_services text[]      NOT NULL
         CONSTRAINT maintenance_windows_affected_services CHECK (cardinality(affected_services) BETWEEN 1 AND 1000),
-    starts_at         timestamptz NOT NULL,
-    ends_at           timestamptz NOT NULL CONSTRAINT maintenance_windows_ends_at CHECK (ends_at > starts_at),
+    starts_at         timestamptz NOT NULL CONSTRAINT maintenance_windows_starts_at CHECK (starts_at >= '2000-01-01 00:00Z'),
+    ends_at           timestamptz NOT NULL
+        CONSTRAINT maintenance_windows_ends_at CHECK (ends_at > starts_at AND ends_at < '2101-01-01 00:00Z'),
     rrule             text        CONSTRAINT maintenance_windows_rrule CHECK (length(rrule) <= 500),
     time_zone         text        NOT NULL,
     public            boolean     NOT NULL DEFAULT true,

@@ -14,7 +14,7 @@ SELECT id,
        after
 FROM audit_entries;
 
-COMMENT ON VIEW audit_log IS 'one row for each change of an object, and for each login; it is only ever added to';
+COMMENT ON VIEW audit_log IS 'one row for each change of an object, and for each login; nothing in it changes, and it goes after AUDIT_RETENTION';
 COMMENT ON COLUMN audit_log.actor_kind IS 'user; token: a machine with one of a user''s API tokens; operator: the command line; anonymous; program: whoever changed it in SQL';
 COMMENT ON COLUMN audit_log.actor_id IS 'the user, of a token its owner; they may have been deleted since';
 COMMENT ON COLUMN audit_log.actor IS 'the name at that time; of a program, that of its connection (application_name)';

@@ -149,7 +149,7 @@ async def test_who_is_refused_does_not_learn_why(api: Api, db: Db) -> None:
     assert len({answer.text for answer in answers}) == 1
     assert [(kind, name, after) for kind, _, _, _, name, after in await audited(db, "login-failed")] == [
         ("anonymous", "kim", {"reason": "wrong password"}),
-        ("anonymous", "nobody", {"reason": "unknown user"}),
+        ("anonymous", "unknown", {"reason": "unknown user"}),
         ("anonymous", "gone", {"reason": "disabled"}),
         ("anonymous", "gone", {"reason": "disabled"}),
         ("anonymous", "without-password", {"reason": "wrong password"}),
@@ -191,10 +191,28 @@ async def test_no_password_is_ever_written_down(api: Api, db: Db, caplog: pytest
     assert (await one(db, "SELECT count(*) FROM audit_entries WHERE to_jsonb(audit_entries)::text ~ 'argon2'")) == (0,)
 
 
-async def test_a_tried_name_is_made_fit_for_a_log(api: Api, db: Db) -> None:
-    refused(await log_in(api, "x\r\ny\u202e" + "z" * 95))
-    [(*_, name, _)] = await audited(db, "login-failed")
-    assert name == "x??y?" + "z" * 95
+async def test_a_name_that_is_nobodys_is_not_written_down(api: Api, db: Db, caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody may have typed the password there."""
+    caplog.set_level("DEBUG")
+    await add_user(db)
+    tried = (PASSWORD, "x\r\ny\u202e" + "z" * 95, "kim ", "k\u0131m", "unknown")
+    for name in tried:
+        refused(await log_in(api, name))
+    assert [(kind, name, after) for kind, _, _, _, name, after in await audited(db, "login-failed")] == len(tried) * [
+        ("anonymous", "unknown", {"reason": "unknown user"})
+    ]
+    kept = caplog.text
+    for table in ("rate_limits", "audit_entries"):
+        kept += str(await (await db.execute(f"SELECT to_jsonb(t)::text FROM {table} AS t".encode())).fetchall())
+    assert not any(word in kept for word in (PASSWORD, "zzz"))
+
+
+async def test_a_name_that_is_known_is_written_down_as_its_owner_has_it(api: Api, db: Db) -> None:
+    """Whichever of name and e-mail was tried, in whatever capitals: what failed on one account is found together."""
+    await add_user(db)
+    for name in ("kim", "KIM", "Kim@Example.com"):
+        refused(await log_in(api, name, WRONG))
+    assert [name for *_, name, _ in await audited(db, "login-failed")] == 3 * ["kim"]
 
 
 NO_LOGINS: list[tuple[Any, str]] = [
@@ -262,6 +280,27 @@ async def test_what_changes_while_the_password_is_verified_counts(
     monkeypatch.setattr(Passwords, "verify", verify_and_change)
     refused(await log_in(api))
     assert await one(db, "SELECT count(*) FROM sessions") == (0,)
+
+
+async def test_of_a_hundred_sessions_the_oldest_ends_at_the_next_login(api: Api, db: Db) -> None:
+    user_id, other = await add_user(db), await add_user(db, "lee")
+    await db.execute(
+        "INSERT INTO sessions (user_id, created_at, expires_at, revoked_at) "
+        "SELECT whose, now() - n * interval '1 minute', now() + '1 day', CASE WHEN n <= 50 THEN now() END "
+        "FROM generate_series(1, 151) AS n, unnest(%s::uuid[]) AS whose",
+        [[user_id, other]],
+    )
+    pair = await logged_in(api)
+    assert (await me(api, pair["accessToken"])).status_code == 200
+    alive = await db.execute(
+        "SELECT username, count(*), min(sessions.created_at) > now() - interval '150 minutes' "
+        "FROM sessions JOIN users ON users.id = user_id WHERE revoked_at IS NULL GROUP BY username ORDER BY username"
+    )
+    assert await alive.fetchall() == [("kim", 100, True), ("lee", 101, False)]
+
+
+async def test_how_many_passwords_wait_is_a_metric(api: Api) -> None:
+    assert "\nsla_monitor_passwords_waiting 0.0\n" in (await api.http.get("/metrics")).text
 
 
 # Limits

@@ -12,6 +12,7 @@ import pytest
 from tests.api.conftest import Api, Someone, someone
 
 Db = psycopg.AsyncConnection[Any]
+MALLORY = {"username": "mallory", "email": "mallory@example.com", "role": "admin"}
 
 
 async def made(api: Api, owner: Someone, **fields: Any) -> dict[str, Any]:
@@ -69,16 +70,16 @@ async def test_a_token_may_what_its_role_may_and_never_more_than_its_owner(api: 
     admin, _ = await someone(db), await someone(db)
     weak = (await made(api, admin, role="reporter"))["secret"]
     strong = (await made(api, admin, name="strong"))["secret"]
-    assert (await with_token(api, weak, "/api/users")).status_code == 403
-    assert (await with_token(api, strong, "/api/users")).status_code == 200
+    assert (await with_token(api, weak, "/api/settings")).status_code == 403
+    assert (await with_token(api, strong, "/api/settings")).status_code == 200
     await db.execute("UPDATE users SET role = 'viewer' WHERE id = %s", [admin.user_id])
-    assert (await with_token(api, strong, "/api/users")).status_code == 403
+    assert (await with_token(api, strong, "/api/settings")).status_code == 403
     assert (await with_token(api, strong)).json()["user"]["role"] == "viewer"
     await db.execute("UPDATE users SET active = false WHERE id = %s", [admin.user_id])
     assert (await with_token(api, strong)).status_code == 401
 
 
-async def test_a_token_makes_no_tokens_and_uses_no_session(api: Api, db: Db) -> None:
+async def test_a_token_makes_no_tokens_and_no_users_and_uses_no_session(api: Api, db: Db) -> None:
     """What is stolen from a machine must not become something that outlives its revocation."""
     admin = await someone(db)
     headers = {"Authorization": f"Bearer {(await made(api, admin))['secret']}"}
@@ -87,10 +88,16 @@ async def test_a_token_makes_no_tokens_and_uses_no_session(api: Api, db: Db) -> 
         await api.http.get("/api/tokens", headers=headers),
         await api.http.post("/api/tokens", json={"name": "more", "role": "admin"}, headers=headers),
         await api.http.delete(f"/api/tokens/{uuid4()}", headers=headers),
+        await api.http.get("/api/users", headers=headers),
+        await api.http.post("/api/users", json=MALLORY, headers=headers),
+        await api.http.get(f"/api/users/{admin.user_id}", headers=headers),
+        await api.http.patch(f"/api/users/{admin.user_id}", json={"password": "a new password"}, headers=headers),
+        await api.http.delete(f"/api/users/{uuid4()}", headers=headers),
         await api.http.post("/api/auth/logout", headers=headers),
         await api.http.post("/api/auth/password", json=passwords, headers=headers),
     ):
         assert answer.status_code == 403, answer.text
+    assert await (await db.execute("SELECT username FROM users")).fetchall() == [(admin.username,)]
 
 
 async def test_a_revoked_token_is_over_and_stays_in_the_list(api: Api, db: Db) -> None:
@@ -126,6 +133,21 @@ async def test_a_token_is_taken_from_one_place(api: Api, db: Db) -> None:
     assert (await with_token(api, secret[:-1])).status_code == 401
     assert (await with_token(api, "slam_")).status_code == 401
     assert (await api.http.post("/api/auth/refresh", json={"refreshToken": secret})).status_code == 401
+
+
+async def test_one_owner_has_a_hundred_tokens_at_most(api: Api, db: Db) -> None:
+    admin, other = await someone(db), await someone(db)
+    await db.execute(
+        "INSERT INTO api_tokens (owner_id, name, role, token_hash, revoked_at) "
+        "SELECT %s, 'nr ' || n, 'viewer', sha256(n::text::bytea), CASE WHEN n > 99 THEN now() END "
+        "FROM generate_series(1, 150) AS n",
+        [admin.user_id],
+    )
+    await made(api, admin)
+    asked = {"name": "one too many", "role": "viewer"}
+    answer = await api.http.post("/api/tokens", json=asked, headers=admin.headers)
+    assert answer.status_code == 409, answer.text
+    await made(api, other)
 
 
 async def test_a_name_is_taken_until_its_token_is_revoked(api: Api, db: Db) -> None:

@@ -91,9 +91,10 @@ async def test_a_malformed_header_is_refused(api: Api) -> None:
 async def test_two_authorization_headers_are_not_a_choice(api: Api, admin: Someone) -> None:
     """A proxy may have judged the other one."""
     good, bad = admin.headers["Authorization"], "Bearer x"
-    for pair in ((good, bad), (bad, good)):
-        answer = await api.http.get("/api/users", headers=[("Authorization", value) for value in pair])
-        assert answer.status_code in (400, 401), pair
+    for path in ("/api/users", "/api/incidents", "/api/services?details=true"):
+        for pair in ((good, bad), (bad, good), (good, good)):
+            answer = await api.http.get(path, headers=[("Authorization", value) for value in pair])
+            assert answer.status_code == 401, (path, pair)
 
 
 async def test_tokens_of_one_kind_are_not_taken_for_another(api: Api, admin: Someone) -> None:
@@ -161,18 +162,17 @@ async def test_an_unknown_user_costs_as_much_as_a_wrong_password(api: Api, db: D
     await user(api, admin, "alice")
     await user(api, admin, "carol")
     await db.execute("UPDATE users SET active = false WHERE username = 'carol'")
-    costs: dict[str, float] = {}
+    costs: dict[str, list[float]] = {"alice": [], "nobody": [], "carol": []}
     said = set()
-    for name in ("alice", "nobody", "carol"):
-        taken = []
-        for _ in range(3):
+    for _ in range(5):
+        for name, taken in costs.items():  # in turn, so that a busy machine slows all of them
             began = time.perf_counter()
             answer = await api.http.post("/api/auth/login", json={"username": name, "password": "wrong one"})
             taken.append(time.perf_counter() - began)
             said.add((answer.status_code, answer.text))
-        costs[name] = min(taken)
     assert len(said) == 1
-    assert max(costs.values()) < 2.5 * min(costs.values()), costs
+    least = [min(taken) for taken in costs.values()]
+    assert max(least) < 2.5 * min(least), costs
 
 
 async def test_nobody_learns_a_password_hash(api: Api, admin: Someone) -> None:

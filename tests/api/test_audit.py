@@ -157,6 +157,8 @@ async def test_it_comes_in_pages(api: Api, db: Db, admin: Someone) -> None:
         ("limit=101", "limit"),
         ("from=2026-11-23T14:00:00", "from"),
         ("to=yesterday", "to"),
+        ("to=1795442400", "to"),
+        ("from=0.5", "from"),
         ("actor=%00", "actor"),
         ("objectId=a%00", "objectId"),
         ("objectType=" + "x" * 51, "objectType"),

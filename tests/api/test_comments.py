@@ -35,18 +35,33 @@ async def test_comments_are_told_in_the_room_and_listed_oldest_first(api: Api, d
         "timestamp": first["createdAt"],
     }
     room = f"incident-{incident_id}"
-    assert (await told(db))[1:] == [
+    assert (await told(db))[2:] == [
         ("incident-comment", room, {"incidentId": incident_id, "comment": first}),
         ("incident-comment", room, {"incidentId": incident_id, "comment": second}),
     ]
     path = f"/api/incidents/{incident_id}/comments"
     viewer = await someone(db, "viewer")
     assert (await api.get(path, headers=viewer.headers))["comments"] == [first, second]
-    assert (await api.get(path))["comments"] == [second]
+    assert (await api.get(path))["comments"] == [second | {"author": None, "userId": None}]
     assert (await api.get(f"{path}?before={second['id']}", headers=viewer.headers))["comments"] == [first]
     await change(api, reporter, incident_id, public=False)
     assert (await api.http.get(path)).status_code == 404
     assert (await api.get(f"/api/incidents/{incident_id}", headers=viewer.headers))["incident"]["version"] == 2
+
+
+async def test_who_wrote_a_comment_is_for_those_inside(api: Api, db: Db, reporter: Someone) -> None:
+    incident_id = (await create(api, reporter))["id"]
+    await comment(api, reporter, incident_id, text="Ours")
+    shown = await comment(api, reporter, incident_id, text="Everybody's", public=True)
+    path = f"/api/incidents/{incident_id}/comments"
+    outside = await api.http.get(path)
+    assert outside.json()["comments"] == [shown | {"author": None, "userId": None}]
+    assert not any(secret in outside.text for secret in (reporter.username, str(reporter.user_id), "Ours"))
+    rooms = {room for event, room, _ in await told(db) if event == "incident-comment"}
+    assert rooms == {f"incident-{incident_id}"}  # which nobody outside can join
+    for role in ("viewer", "reporter", "admin"):
+        listed = (await api.get(path, headers=(await someone(db, role)).headers))["comments"]
+        assert [(said["author"], said["userId"]) for said in listed] == 2 * [(reporter.username, str(reporter.user_id))]
 
 
 BAD: list[tuple[Any, str]] = [
@@ -54,6 +69,7 @@ BAD: list[tuple[Any, str]] = [
     ({"text": ""}, "text"),
     ({"text": "x" * 10001}, "text"),
     ({"text": "\u0000"}, "text"),
+    ({"text": " \n\u3000"}, "text"),
     ({"text": "x", "public": None}, "public"),
     ({"text": "x", "author": "somebody"}, "author"),
     ({"text": "x", "userId": "somebody"}, "userId"),
@@ -98,6 +114,9 @@ async def test_a_comment_on_nothing_is_a_404(api: Api, db: Db) -> None:
 async def test_a_comment_outlives_its_author(api: Api, db: Db, reporter: Someone) -> None:
     incident_id = (await create(api, reporter))["id"]
     await comment(api, reporter, incident_id, text="x", public=True)
-    await db.execute("DELETE FROM users")
-    [left] = (await api.get(f"/api/incidents/{incident_id}/comments"))["comments"]
-    assert (left["author"], left["userId"]) == (reporter.username, None)
+    viewer = await someone(db, "viewer")
+    await db.execute("DELETE FROM users WHERE id = %s", [reporter.user_id])
+    path = f"/api/incidents/{incident_id}/comments"
+    [left] = (await api.get(path, headers=viewer.headers))["comments"]
+    assert (left["text"], left["author"], left["userId"]) == ("x", reporter.username, None)
+    assert (await api.get(path))["comments"] == [left | {"author": None}]

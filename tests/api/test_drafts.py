@@ -59,9 +59,32 @@ async def test_a_draft_ends_when_its_user_saves(api: Api, db: Db, reporter: Some
     assert (await api.http.delete(path, headers=colleague.headers)).status_code == 404
 
 
+async def test_what_was_typed_before_its_user_saved_comes_too_late(api: Api, db: Db, reporter: Someone) -> None:
+    colleague = await someone(db, "reporter")
+    incident_id = (await create(api, reporter))["id"]
+    path = f"/api/incidents/{incident_id}/draft"
+    await change(api, reporter, incident_id, title="New")
+    news = await told(db)
+
+    async def keep(who: Someone, version: int | None) -> int:
+        body = {"data": {"title": "Ne"}, "baseVersion": version}
+        return (await api.http.put(path, json=body, headers=who.headers)).status_code
+
+    assert await keep(reporter, 1) == 409
+    assert await told(db) == news
+    assert (await api.http.get(path, headers=reporter.headers)).status_code == 404
+    assert (await api.get("/api/drafts", headers=reporter.headers)) == {"drafts": []}
+    assert (await api.http.delete(path, headers=reporter.headers)).status_code == 404
+    assert await keep(colleague, 1) == 200
+    for version in (2, 1, None):
+        assert await keep(reporter, version) == 200
+    await change(api, reporter, incident_id, title="Newer")
+    assert await keep(reporter, None) == 200
+
+
 BAD: list[tuple[Any, str]] = [
     ({}, "data"),
-    ({"data": []}, "body"),
+    ({"data": []}, "data"),
     ({"data": {"x": "\u0000"}}, "data"),
     ({"data": {"\u0000": 1}}, "data"),
     ({"data": {"x": "y" * 65536}}, "data"),

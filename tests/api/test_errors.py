@@ -1,5 +1,6 @@
 """One error shape for everything, and nothing of our insides in it."""
 
+import re
 from typing import Any
 
 import httpx
@@ -139,9 +140,45 @@ async def test_a_name_that_is_not_ours_is_refused(api: Api, host: str) -> None:
     assert_error(await api.http.get("/api/services?details=true", headers=page), 400, "VALIDATION_ERROR")
     new = {"id": "x", "name": "X", "endpointUrl": "http://127.0.0.1/"}
     assert_error(await api.http.post("/api/services", json=new, headers=page), 400, "VALIDATION_ERROR")
+    await api.get("/api/services")  # in memory from here on
+    for path in ("/api/services", "/api/system-status"):
+        assert_error(await api.http.get(path, headers=page), 400, "VALIDATION_ERROR")
 
 
 @pytest.mark.parametrize("host", ["localhost:3001", "api:3001", "127.0.0.1", "[::1]:3001", "status.example.com"])
 async def test_addresses_bare_names_and_allowed_hosts_are_ours(database: str, host: str) -> None:
     async with running_api(database, allowed_hosts=("status.example.com",)) as api:
         assert (await api.http.get("/api/no-such-thing", headers={"host": host})).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/api/services", {"id": "a", "name": "A", "endpointUrl": "http://a/", "enabled": 0}, "enabled"),
+        (
+            "/api/services",
+            {"id": "a", "name": "A", "endpointUrl": "http://a/", "intervalSeconds": "60"},
+            "intervalSeconds",
+        ),
+        ("/api/services", {"id": "a", "name": "A", "endpointUrl": "http://a/", "tags": "x"}, "tags"),
+        ("/api/tokens", {"name": "a", "role": "viewer", "expiresAt": 1795442400}, "expiresAt"),
+        ("/api/templates", {"name": "a", "data": {"title": 5}}, "data.title"),
+        ("/api/templates", {"name": "a", "data": {}}, "data.title"),
+    ],
+)
+async def test_nothing_in_a_body_is_taken_for_what_it_is_not(
+    api: Api, path: str, body: dict[str, Any], field: str
+) -> None:
+    """0 is not false, "60" not a number, and a number not a time; the description says so too."""
+    told = assert_error(await api.http.post(path, json=body), 400, "VALIDATION_ERROR")
+    assert told["details"][0]["field"] == field
+
+
+async def test_options_tell_every_method_of_a_path(api: Api) -> None:
+    described = (await api.get("/openapi.json"))["paths"]
+    for path, operations in described.items():
+        methods = {method.upper() for method in operations} | {"HEAD", "OPTIONS"}
+        if "get" not in operations:
+            methods.remove("HEAD")
+        answer = await api.http.options(re.sub(r"{\w+}", "1", path))
+        assert set(answer.headers.get("allow", "").split(", ")) == methods, path

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import anyio
 import pytest
 
-from tests.api.conftest import Api, Someone, add_service, someone
-from tests.api.incidents import Db, change, create, say, told
+from tests.api.conftest import PATIENCE_S, Api, Someone, add_service, someone
+from tests.api.incidents import Db, change, create, outside, say, told, unnamed
+from tests.api.intruders import DOORS, END, DoorName, entered
 
 
 @pytest.fixture
@@ -14,16 +16,48 @@ async def reporter(db: Db) -> Someone:
 
 
 async def test_a_save_is_one_event_with_the_incident_as_rest_shows_it(api: Api, db: Db, reporter: Someone) -> None:
+    """Once to those inside and once to those outside, who are not told the names of users."""
     await add_service(db, "shop")
     created = await create(api, reporter, affectedServices=["shop"], update="x")
     incident_id = created["id"]
-    saved = await change(api, reporter, incident_id, title="New", status="identified", affectedServices=[])
+    seen = [await outside(api, incident_id, 1)]
+    saved = (await change(api, reporter, incident_id, title="New", status="identified", affectedServices=[])).json()
+    seen.append(await outside(api, incident_id, 2))
     update = await say(api, reporter, incident_id, "resolved")
+    seen.append(await outside(api, incident_id, 3))
+    assert seen[:2] == [unnamed(created), unnamed(saved["incident"])]
+    assert seen[2]["updates"] == [update | {"author": None}, *seen[1]["updates"]]
     assert await told(db) == [
-        ("incident-created", None, {"incident": created}),
-        ("incident-updated", None, {"incidentId": incident_id, "incident": saved.json()["incident"]}),
-        ("incident-updated", None, {"incidentId": incident_id, "update": update}),
+        ("incident-created", "staff", {"incident": created}),
+        ("incident-created", "anonymous", {"incident": seen[0]}),
+        ("incident-updated", "staff", {"incidentId": incident_id, "incident": saved["incident"]}),
+        ("incident-updated", "anonymous", {"incidentId": incident_id, "incident": seen[1]}),
+        ("incident-updated", "staff", {"incidentId": incident_id, "update": update}),
+        ("incident-updated", "anonymous", {"incidentId": incident_id, "update": seen[2]["updates"][0]}),
     ]
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_each_hears_a_save_once_and_strangers_hear_no_names(
+    api: Api, db: Db, reporter: Someone, door: DoorName
+) -> None:
+    admin = await someone(db, "admin")
+    async with entered(api, door) as stranger, entered(api, door, admin.token) as inside:
+        incident_id = (await create(api, reporter, update="x"))["id"]
+        await say(api, admin, incident_id, "identified")
+        await change(api, admin, incident_id, public=False)
+        await change(api, admin, incident_id, public=True, title="Back")
+        comment = {"text": "x", "public": True}
+        await api.http.post(f"/api/incidents/{incident_id}/comments", json=comment, headers=reporter.headers)
+        await api.http.delete(f"/api/incidents/{incident_id}", headers=admin.headers)
+        without, whole = await stranger.heard(db), await inside.heard(db)
+    names = ["created", "updated", "deleted", "created", "deleted"]
+    assert [event for event, _ in without] == [f"incident-{name}" for name in names]
+    names = ["created", "updated", "updated", "updated", "deleted"]
+    assert [event for event, _ in whole if event != END] == [f"incident-{name}" for name in names]
+    for name in (reporter.username, admin.username):
+        assert name not in str(without)
+        assert name in str(whole)
 
 
 async def test_a_person_at_psql_is_heard_too(api: Api, db: Db, reporter: Someone) -> None:
@@ -39,14 +73,20 @@ async def test_a_person_at_psql_is_heard_too(api: Api, db: Db, reporter: Someone
     incident = (await api.get(f"/api/incidents/{incident_id}", headers=reporter.headers))["incident"]
     assert (incident["title"], incident["version"], incident["updates"][0]["author"]) == ("By hand", 2, "analyst")
     assert incident["resolvedAt"] is not None
-    assert (await told(db))[1:] == [("incident-updated", None, {"incidentId": incident_id, "incident": incident})]
+    assert (await told(db))[2:] == [
+        ("incident-updated", "staff", {"incidentId": incident_id, "incident": incident}),
+        ("incident-updated", "anonymous", {"incidentId": incident_id, "incident": unnamed(incident)}),
+    ]
     await db.execute(
         "INSERT INTO incident_updates (incident_id, status, description) VALUES (%s, 'monitoring', 'Watching')",
         [incident_id],
     )
     reopened = (await api.get(f"/api/incidents/{incident_id}", headers=reporter.headers))["incident"]
     assert (reopened["status"], reopened["resolvedAt"], reopened["version"]) == ("monitoring", None, 3)
-    assert (await told(db))[-1][2]["update"] == reopened["updates"][0]
+    assert [(room, data["update"]) for _, room, data in (await told(db))[4:]] == [
+        ("staff", reopened["updates"][0]),
+        ("anonymous", unnamed(reopened)["updates"][0]),
+    ]
 
 
 async def test_nobody_outside_hears_of_what_is_internal(api: Api, db: Db, reporter: Someone) -> None:
@@ -66,10 +106,10 @@ async def test_private_services_are_told_to_those_inside(api: Api, db: Db, repor
     await add_service(db, "shop")
     await add_service(db, "vault", public=False)
     whole = await create(api, reporter, affectedServices=["shop", "vault"])
-    outside = whole | {"affectedServices": ["shop"]}
+    part = unnamed(whole) | {"affectedServices": ["shop"]}
     assert await told(db) == [
         ("incident-created", "staff", {"incident": whole}),
-        ("incident-created", "anonymous", {"incident": outside}),
+        ("incident-created", "anonymous", {"incident": part}),
     ]
 
 
@@ -78,11 +118,11 @@ async def test_what_stops_being_public_is_gone_for_those_outside(api: Api, db: D
     hidden = (await change(api, reporter, incident_id, public=False, title="Secret")).json()["incident"]
     shown = (await change(api, reporter, incident_id, public=True)).json()["incident"]
     gone: dict[str, Any] = {"incidentId": incident_id}
-    assert (await told(db))[1:] == [
+    assert (await told(db))[2:] == [
         ("incident-updated", "staff", gone | {"incident": hidden}),
         ("incident-deleted", "anonymous", gone),
         ("incident-updated", "staff", gone | {"incident": shown}),
-        ("incident-created", "anonymous", {"incident": shown}),
+        ("incident-created", "anonymous", {"incident": unnamed(shown)}),
     ]
 
 
@@ -93,7 +133,7 @@ async def test_all_that_a_transaction_does_before_it_deletes_is_not_told(api: Ap
         await db.execute("DELETE FROM incidents")
         await db.execute("INSERT INTO incidents (title, severity, priority) VALUES ('Short', 'low', 'P3')")
         await db.execute("DELETE FROM incidents")
-    assert (await told(db))[1:] == [("incident-deleted", None, {"incidentId": incident_id})]
+    assert (await told(db))[2:] == [("incident-deleted", None, {"incidentId": incident_id})]
 
 
 async def test_an_incident_that_was_public_is_not_given_while_the_database_is_away(
@@ -105,5 +145,7 @@ async def test_an_incident_that_was_public_is_not_given_while_the_database_is_aw
     heard = await db.execute("LISTEN sla_monitor")
     assert heard is not None
     await change(api, reporter, incident_id, public=False)
-    payloads = {notice.payload async for notice in db.notifies(timeout=1, stop_after=2)}
-    assert "services" in payloads
+    with anyio.fail_after(PATIENCE_S):
+        async for notice in db.notifies():
+            if notice.payload == "services":
+                break

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Api, Someone, add_service, someone
-from tests.api.incidents import Db, change, create, fields, say
+from tests.api.incidents import Db, bring_in, change, create, fields, say
 
 
 @pytest.fixture
@@ -68,6 +68,22 @@ async def test_text_is_found_where_it_stands_and_as_it_stands(api: Api, db: Db, 
     assert await titles(api, q="_") == ["snake_case"]
     await change(api, reporter, a["id"], public=False)
     assert await titles(api, q="Database") == []
+
+
+async def test_text_is_looked_for_in_the_newest_ten_thousand(api: Api, db: Db) -> None:
+    await bring_in(db, 10001)
+    assert await titles(api, q="old 2", limit=1, to="2020-01-01T12:00:03Z") == ["Old 2"]
+    assert await titles(api, q="inc-2020-100002") == ["Old 2"]
+    assert await titles(api, q="inc-2020-100001") == []
+    assert await titles(api, q="inc-2020-100001", to="2020-01-01T13:00:00Z") == ["Old 1"]
+
+
+async def test_all_that_are_not_resolved_are_listed_where_nothing_is_asked_for(api: Api, db: Db) -> None:
+    await bring_in(db, 1001)
+    for query, limit in ("", 1000), ("?page=1", 1000), ("?limit=100", 100), ("?status=all", 100):
+        answer = await api.get(f"/api/incidents{query}")
+        assert (len(answer["incidents"]), answer["pagination"]["limit"]) == (limit, limit)
+        assert answer["pagination"]["total"] == 1001
 
 
 async def test_pages_hold_everything_once(api: Api, reporter: Someone) -> None:

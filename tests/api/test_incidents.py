@@ -12,9 +12,8 @@ import pytest
 import sql
 from sla_monitor.settings import Limit
 from tests.api.conftest import Api, Someone, add_service, running_api, someone, until
-from tests.api.incidents import OUTAGE, Db, change, create, fields, say, told
+from tests.api.incidents import OUTAGE, Db, change, create, fields, outside, say, told, unnamed
 
-YEAR = datetime.now(UTC).year
 HOSTILE = "<script>alert(1)</script> \u202e\u0007 \U0001f525 '; DROP TABLE incidents; --\r\n{{7*7}} %s"
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"title": ""}, "title"),
@@ -47,6 +46,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+def year() -> int:
+    return datetime.now(UTC).year
+
+
 @pytest.fixture
 async def reporter(db: Db) -> Someone:
     return await someone(db, "reporter")
@@ -61,9 +64,9 @@ async def test_an_incident_is_created_with_what_front_ends_send(api: Api, db: Db
     body = OUTAGE | {"affectedServices": ["shop"]}
     answer = await api.http.post("/api/incidents", json=body, headers=reporter.headers)
     incident = answer.json()["incident"]
-    assert (answer.status_code, answer.headers["location"]) == (201, f"/api/incidents/INC-{YEAR}-0001")
+    assert (answer.status_code, answer.headers["location"]) == (201, f"/api/incidents/INC-{year()}-0001")
     assert {**incident, "createdAt": 0, "updatedAt": 0} == body | {
-        "id": f"INC-{YEAR}-0001",
+        "id": f"INC-{year()}-0001",
         "description": None,
         "status": "investigating",
         "reporter": reporter.username,
@@ -75,6 +78,7 @@ async def test_an_incident_is_created_with_what_front_ends_send(api: Api, db: Db
         "updatedAt": 0,
         "resolvedAt": None,
         "version": 1,
+        "updateCount": 0,
         "updates": [],
     }
     created = datetime.fromisoformat(incident["createdAt"])
@@ -92,6 +96,7 @@ async def test_a_first_update_begins_the_timeline(api: Api, reporter: Someone) -
 async def test_a_bad_field_is_named_and_nothing_is_stored(api: Api, db: Db, reporter: Someone) -> None:
     await add_service(db, "shop")
     incident = await create(api, reporter)
+    news = await told(db)
     for bad, field in BAD:
         answer = await api.http.post("/api/incidents", json=OUTAGE | bad, headers=reporter.headers)
         assert field in fields(answer), bad
@@ -108,7 +113,8 @@ async def test_a_bad_field_is_named_and_nothing_is_stored(api: Api, db: Db, repo
     for bad, field in ({"update": "\u0000"}, "update"), ({"update": ""}, "update"), ({"status": "resolved"}, "status"):
         assert field in fields(await api.http.post("/api/incidents", json=OUTAGE | bad, headers=reporter.headers)), bad
     assert await one(api, reporter, incident["id"]) == incident
-    assert len(await told(db)) == 1
+    assert (await api.get("/api/incidents", headers=reporter.headers))["incidents"] == [incident]
+    assert await told(db) == news
 
 
 async def test_text_is_kept_as_it_comes(api: Api, reporter: Someone) -> None:
@@ -127,10 +133,10 @@ async def test_numbers_have_no_gaps_and_no_twins(api: Api, db: Db, reporter: Som
             tasks.start_soon(create, api, reporter)
         tasks.start_soon(api.http.post, "/api/incidents")
     cursor = await db.execute("SELECT id FROM incidents ORDER BY id")
-    assert [row[0] for row in await cursor.fetchall()] == [f"INC-{YEAR}-{n:04}" for n in range(1, 13)]
+    assert [row[0] for row in await cursor.fetchall()] == [f"INC-{year()}-{n:04}" for n in range(1, 13)]
     await db.execute("UPDATE incident_numbers SET last = 9999")
-    assert (await create(api, reporter))["id"] == f"INC-{YEAR}-10000"
-    assert (await one(api, reporter, f"INC-{YEAR}-10000"))["version"] == 1
+    assert (await create(api, reporter))["id"] == f"INC-{year()}-10000"
+    assert (await one(api, reporter, f"INC-{year()}-10000"))["version"] == 1
 
 
 async def test_the_year_of_an_id_is_that_of_the_reporting_zone(db: Db) -> None:
@@ -147,9 +153,9 @@ async def test_the_year_of_an_id_is_that_of_the_reporting_zone(db: Db) -> None:
 
 async def test_a_number_that_was_brought_in_is_not_given_out_again(db: Db) -> None:
     statement = "INSERT INTO incidents (id, title, severity, priority) VALUES (%s, 'Old', 'low', 'P3') RETURNING id"
-    for given, got in ((f"INC-{YEAR}-0007", 7), (f"INC-{YEAR}-0003", 3), (None, 8)):
+    for given, got in ((f"INC-{year()}-0007", 7), (f"INC-{year()}-0003", 3), (None, 8)):
         cursor = await db.execute(statement, [given])
-        assert await cursor.fetchone() == (f"INC-{YEAR}-{got:04}",)
+        assert await cursor.fetchone() == (f"INC-{year()}-{got:04}",)
 
 
 async def test_internal_incidents_and_private_services_are_for_those_inside(
@@ -166,8 +172,7 @@ async def test_internal_incidents_and_private_services_are_for_those_inside(
             assert [found["id"] for found in (await api.get(path, headers=headers))["incidents"]] == ids
         past = (await api.get("/api/incidents/past", headers=headers))["days"]
         assert [found["id"] for day in past for found in day["incidents"]] == ids
-    outside = await api.get(f"/api/incidents/{half['id']}")
-    assert outside["incident"]["affectedServices"] == ["shop"]
+    assert (await outside(api, half["id"], 1))["affectedServices"] == ["shop"]
     assert (await one(api, viewer, half["id"]))["affectedServices"] == ["shop", "vault"]
     assert (await api.http.get(f"/api/incidents/{internal['id']}")).status_code == 404
     assert (await one(api, viewer, internal["id"]))["public"] is False
@@ -175,9 +180,45 @@ async def test_internal_incidents_and_private_services_are_for_those_inside(
     assert len((await api.get("/api/incidents?service=vault", headers=viewer.headers))["incidents"]) == 1
 
 
+async def test_names_of_users_are_for_those_inside(api: Api, db: Db, reporter: Someone) -> None:
+    """Whoever may see an incident sees the same of it otherwise; only a reporter who is no creator is named to all."""
+    viewer, colleague = await someone(db, "viewer"), await someone(db, "reporter")
+    incident = await create(api, reporter, update="We are looking")
+    await say(api, colleague, incident["id"], "identified")
+    path = f"/api/incidents/{incident['id']}"
+    whole = await one(api, viewer, incident["id"])
+    assert (whole["author"], whole["reporter"]) == (reporter.username, reporter.username)
+    assert [update["author"] for update in whole["updates"]] == [colleague.username, reporter.username]
+    for where in (path, "/api/incidents", "/api/incidents?status=all", "/api/incidents/past"):
+        shown = (await api.http.get(where)).text
+        assert incident["id"] in shown
+        assert not any(name in shown for name in (reporter.username, colleague.username)), where
+    assert await outside(api, incident["id"], whole["version"]) == unnamed(whole)
+    for name in (reporter.username, colleague.username):
+        assert (await api.get(f"/api/incidents?status=all&q={name}"))["incidents"] == []
+    named = (await change(api, colleague, incident["id"], reporter="Ana of the desk")).json()["incident"]
+    assert (await outside(api, incident["id"], named["version"])) == unnamed(named)
+    assert unnamed(named)["reporter"] == "Ana of the desk"
+    typed = (await change(api, colleague, incident["id"], reporter=colleague.username.upper())).json()["incident"]
+    assert (await outside(api, incident["id"], typed["version"])) == unnamed(typed) | {"reporter": None}
+
+
+async def test_the_name_of_a_token_and_its_owner_is_for_those_inside(api: Api, db: Db) -> None:
+    """It is longer than what fits into `reporter`, and still the creator's."""
+    admin = await someone(db)
+    made = await api.http.post("/api/tokens", json={"name": "n" * 100, "role": "reporter"}, headers=admin.headers)
+    machine = {"Authorization": f"Bearer {made.json()['secret']}"}
+    answer = await api.http.post("/api/incidents", json=OUTAGE | {"update": "x"}, headers=machine)
+    incident = answer.json()["incident"]
+    assert incident["author"] == f"{admin.username}/{'n' * 100}"
+    assert incident["reporter"] == incident["author"][:100]
+    assert (await api.get(f"/api/incidents/{incident['id']}"))["incident"] == unnamed(incident) | {"reporter": None}
+    assert [admin.username in str(data) for _, room, data in await told(db) if room == "anonymous"] == [False]
+
+
 async def test_what_does_not_exist_is_a_404(api: Api, db: Db) -> None:
     admin = await someone(db, "admin")
-    for missing in (f"INC-{YEAR}-0001", "nothing", "INC%00", "INC-2026-99999999999", "%ED%A0%80"):
+    for missing in (f"INC-{year()}-0001", "nothing", "INC%00", "INC-2026-99999999999", "%ED%A0%80"):
         path = f"/api/incidents/{missing}"
         assert (await api.http.get(path)).status_code == 404, missing
         for method, url, body in (
@@ -223,10 +264,12 @@ async def test_a_save_that_changes_nothing_is_no_version_and_no_news(api: Api, d
     same: dict[str, Any] = {
         name: incident[name] for name in (*OUTAGE, "description", "status", "reporter", "postmortem", "public")
     }
+    news = await told(db)
     for body in ({}, same):
         answer = await change(api, reporter, incident["id"], **body)
         assert (answer.status_code, answer.json()) == (200, {"incident": incident})
-    assert len(await told(db)) == 1
+    assert await told(db) == news
+    assert await outside(api, incident["id"], 1) == unnamed(incident)
 
 
 async def test_the_second_of_two_who_save_gets_the_incident_as_it_is(api: Api, db: Db, reporter: Someone) -> None:
@@ -335,17 +378,19 @@ async def test_the_same_key_creates_one_incident(api: Api, db: Db, reporter: Som
     async with anyio.create_task_group() as tasks:
         for _ in range(6):
             tasks.start_soon(ask)
-    await change(api, reporter, f"INC-{YEAR}-0001", title="Changed since")
+    await change(api, reporter, f"INC-{year()}-0001", title="Changed since")
     turned = dict(reversed(OUTAGE.items()))
     answers.append(await api.http.post("/api/incidents", json=turned, headers=headers))
-    assert {(answer.status_code, answer.json()["incident"]["id"]) for answer in answers} == {(201, f"INC-{YEAR}-0001")}
+    assert {(answer.status_code, answer.json()["incident"]["id"]) for answer in answers} == {
+        (201, f"INC-{year()}-0001")
+    }
     assert sum("idempotent-replayed" in answer.headers for answer in answers) == 6
     assert answers[-1].json()["incident"]["title"] == "Changed since"
     other = await api.http.post("/api/incidents", json=OUTAGE | {"title": "Other"}, headers=headers)
     assert (other.status_code, other.json()["code"]) == (409, "CONFLICT")
     colleague = await someone(db, "reporter")
     theirs = await api.http.post("/api/incidents", json=OUTAGE, headers=headers | colleague.headers)
-    assert theirs.json()["incident"]["id"] == f"INC-{YEAR}-0002"
+    assert theirs.json()["incident"]["id"] == f"INC-{year()}-0002"
     await db.execute("DELETE FROM incidents")
     gone = await api.http.post("/api/incidents", json=OUTAGE, headers=headers)
     assert gone.status_code == 409
@@ -386,6 +431,23 @@ async def test_new_incidents_are_limited_per_user_but_not_what_is_asked_again(
         await create(api, await someone(db, "reporter"))
 
 
+async def test_only_incidents_that_are_created_count(database: str, db: Db, reporter: Someone) -> None:
+    async with running_api(database, rate_limit_incidents=Limit(3, timedelta(minutes=1))) as api:
+        for wrong in {"affectedServices": ["nothing"]}, {"template": "nothing"}, {"title": ""}:
+            answer = await api.http.post("/api/incidents", json=OUTAGE | wrong, headers=reporter.headers)
+            assert answer.status_code == 400
+        headers = reporter.headers | {"Idempotency-Key": "a-key"}
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(partial(api.http.post, "/api/incidents", json=OUTAGE, headers=headers))
+        await db.execute("ALTER TABLE incidents ADD CHECK (title <> 'Unlucky')")
+        unlucky = await api.http.post("/api/incidents", json=OUTAGE | {"title": "Unlucky"}, headers=reporter.headers)
+        assert unlucky.status_code == 500
+        for _ in range(2):
+            await create(api, reporter)
+        assert (await api.http.post("/api/incidents", json=OUTAGE, headers=reporter.headers)).status_code == 429
+
+
 async def test_an_incident_starts_from_a_template(api: Api, reporter: Someone) -> None:
     start = {"title": "Slow", "severity": "low", "priority": "P3", "affectedServices": [], "update": "We are looking"}
     made = await api.http.post("/api/templates", json={"name": "Slow", "data": start}, headers=reporter.headers)
@@ -424,6 +486,14 @@ async def test_updates_move_the_status_and_never_change_the_past(api: Api, db: D
         with pytest.raises(psycopg.errors.RestrictViolation):
             await db.execute(statement.encode())
     assert (await one(api, reporter, incident_id))["updates"] == written
+
+
+async def test_who_adds_to_the_timeline_may_save_what_comes_of_it(api: Api, reporter: Someone) -> None:
+    incident_id = (await create(api, reporter))["id"]
+    body = {"status": "identified", "description": "x"}
+    said = await api.http.post(f"/api/incidents/{incident_id}/updates", json=body, headers=reporter.headers)
+    assert (await change(api, reporter, incident_id, said.headers["etag"], title="New")).status_code == 200
+    assert (await change(api, reporter, incident_id, said.headers["etag"], title="Newer")).status_code == 412
 
 
 BAD_UPDATES: list[tuple[Any, str]] = [
@@ -484,43 +554,70 @@ async def test_an_incident_is_removed_by_admins_with_all_that_hangs_on_it(api: A
     assert (refused.status_code, gone.status_code, gone.content) == (403, 204, b"")
     assert (await api.http.get(path, headers=admin.headers)).status_code == 404
     assert (await told(db))[-1] == ("incident-deleted", None, {"incidentId": incident_id})
-    assert (await create(api, reporter))["id"] == f"INC-{YEAR}-0002"
+    assert (await create(api, reporter))["id"] == f"INC-{year()}-0002"
 
 
-async def test_a_service_that_is_deleted_leaves_the_incident(api: Api, db: Db, reporter: Someone) -> None:
+async def test_a_service_that_is_deleted_stays_named_inside(api: Api, db: Db, reporter: Someone) -> None:
     admin = await someone(db, "admin")
-    for service in ("shop", "search"):
+    for service in ("shop", "search", "mail"):
         await add_service(db, service)
-    incident_id = (await create(api, reporter, affectedServices=["shop", "search"]))["id"]
+    incident = await create(api, reporter, affectedServices=["shop", "search"])
+    news = await told(db)
     assert (await api.http.delete("/api/services/shop", headers=admin.headers)).status_code == 204
-    incident = await one(api, reporter, incident_id)
-    assert (incident["affectedServices"], incident["version"]) == (["search"], 2)
-    await db.execute("DELETE FROM users WHERE id = %s", [reporter.user_id])
-    assert (await one(api, admin, incident_id)) == incident
+    assert await one(api, reporter, incident["id"]) == incident
+    assert await told(db) == news
+    assert (await api.get("/api/incidents?service=shop", headers=admin.headers))["incidents"] == [incident]
+    assert (await api.get("/api/incidents?service=shop"))["incidents"] == []
+    kept = await change(api, reporter, incident["id"], affectedServices=["mail", "shop"])
+    assert kept.json()["incident"]["affectedServices"] == ["mail", "shop"]
+    assert (await outside(api, incident["id"], 2))["affectedServices"] == ["mail"]
+    assert fields(await change(api, reporter, incident["id"], affectedServices=["shop", "gone"])) == [
+        "affectedServices[1]"
+    ]
+    await change(api, reporter, incident["id"], affectedServices=[])
+    assert fields(await change(api, reporter, incident["id"], affectedServices=["shop"])) == ["affectedServices[0]"]
 
 
-async def test_a_service_may_go_while_an_incident_takes_it_in(api: Api, db: Db, reporter: Someone) -> None:
-    """Both lock the service first, so that they never wait for each other."""
-    admin = await someone(db, "admin")
+async def test_a_user_who_is_deleted_is_one_entry_in_the_audit_log(api: Api, db: Db, reporter: Someone) -> None:
+    viewer = await someone(db, "viewer")
+    await add_service(db, "shop")
     incident_id = (await create(api, reporter))["id"]
-    statuses: list[int] = []
+    start = {"title": "Slow", "severity": "low", "priority": "P3", "affectedServices": []}
+    begins = datetime.now(UTC) + timedelta(days=1)
+    window = {"title": "Work", "affectedServices": ["shop"], "startsAt": begins.isoformat()}
+    window["endsAt"] = (begins + timedelta(hours=1)).isoformat()
+    for path, body in (
+        (f"/api/incidents/{incident_id}/comments", {"text": "x"}),
+        ("/api/templates", {"name": "Slow", "data": start}),
+        ("/api/maintenance", window),
+    ):
+        answer = await api.http.post(path, json=body, headers=reporter.headers)
+        assert answer.status_code == 201, answer.text
+    incident = await one(api, viewer, incident_id)
+    cursor = await db.execute("SELECT max(id) FROM audit_entries")
+    last = await cursor.fetchone()
+    await db.execute("DELETE FROM users WHERE id = %s", [reporter.user_id])
+    cursor = await db.execute("SELECT object_type FROM audit_entries WHERE id > %s", last)
+    assert await cursor.fetchall() == [("user",)]
+    assert await one(api, viewer, incident_id) == incident
 
-    async def take_in(service: str) -> None:
-        statuses.append((await change(api, reporter, incident_id, affectedServices=[service])).status_code)
 
-    async def remove(service: str) -> None:
-        answer = await api.http.delete(f"/api/services/{service}", headers=admin.headers)
-        assert answer.status_code == 204, answer.text
-
-    for n in range(10):
-        await add_service(db, service := f"shop-{n}")
-        await change(api, reporter, incident_id, affectedServices=[service])
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(take_in, service)
-            tasks.start_soon(remove, service)
-            tasks.start_soon(take_in, service)
-    assert set(statuses) <= {200, 400}
-    assert (await one(api, reporter, incident_id))["affectedServices"] == []
+async def test_only_one_incident_brings_its_whole_timeline(api: Api, db: Db, reporter: Someone) -> None:
+    incident_id = (await create(api, reporter))["id"]
+    await db.execute(
+        "INSERT INTO incident_updates (incident_id, status, description) "
+        "SELECT %s, 'monitoring', n::text FROM generate_series(1, 30) AS n",
+        [incident_id],
+    )
+    whole = (await change(api, reporter, incident_id, title="Long")).json()["incident"]
+    assert [update["description"] for update in whole["updates"]] == [str(n) for n in range(30, 0, -1)]
+    assert await one(api, reporter, incident_id) == whole
+    newest = whole | {"updates": whole["updates"][:20]}
+    assert whole["updateCount"] == 30
+    assert (await api.get("/api/incidents", headers=reporter.headers))["incidents"] == [newest]
+    assert (await api.get("/api/incidents/past", headers=reporter.headers))["days"][0]["incidents"] == [newest]
+    assert (await change(api, reporter, incident_id, '"1"', title="Late")).json()["incident"] == newest
+    assert [data["incident"] for _, room, data in (await told(db))[-2:]] == [newest, unnamed(newest)]
 
 
 async def test_who_changed_what_is_in_the_audit_log(api: Api, db: Db, reporter: Someone) -> None:

@@ -2,22 +2,26 @@
 
 from datetime import timedelta
 from typing import Any, cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import anyio
 import psycopg
 import pytest
 from websockets.exceptions import InvalidStatus
 
+import sql
 from api import access
 from api.access import Access, Participant
 from api.errors import ApiError
+from api.metrics import Metrics
 from api.security import Principal
 from sla_monitor.settings import Limit
 from tests.api.conftest import Api, running_api, signer, someone, until
 from tests.api.doors import DOORS, DoorName, Speaker, incident, speaker
 
 Db = psycopg.AsyncConnection[Any]
+SOON = timedelta(seconds=3)
+"""Of a token that is to expire in the test. It does so up to a second earlier: tokens count in whole seconds."""
 both_doors = pytest.mark.parametrize("door", DOORS)
 
 
@@ -160,7 +164,7 @@ async def test_staff_and_visitors_hear_what_is_theirs(api: Api, db: Db, door: Do
 async def test_who_loses_access_loses_the_socket_at_once(api: Api, db: Db, door: DoorName, statement: str) -> None:
     ann, bob = await someone(db, "reporter"), await someone(db, "reporter")
     async with speaker(api, door, ann.token) as gone, speaker(api, door, bob.token) as stays:
-        with anyio.fail_after(access.TICK_S * 3):
+        with anyio.fail_after(access.SWEEP_S / 2):
             await db.execute(statement.encode(), [ann.user_id])
             assert await gone.closed() == 4401
         assert (await stays.say("join-room", room="uptime"))["ok"]
@@ -186,6 +190,55 @@ async def test_access_that_ends_while_it_is_looked_up_is_looked_up_again() -> No
     assert participant.principal is None
 
 
+async def test_one_who_cannot_be_restricted_now_is_later_and_holds_nobody_up(database: str, db: Db) -> None:
+    people = [await someone(db, "reporter") for _ in range(3)]
+    principals = {
+        ann.token: Principal(user_id=ann.user_id, name=ann.username, role="reporter", session_id=ann.session_id)
+        for ann in people
+    }
+    done: list[UUID] = []
+    failed: list[UUID] = []
+
+    class Known:
+        async def principal(self, token: str, _address: str) -> Principal:
+            return principals[token]
+
+    async def restrict(participant: Participant) -> None:
+        assert participant.principal is not None
+        if not failed:
+            failed.append(participant.principal.user_id)
+            raise psycopg.errors.ReadOnlySqlTransaction
+        done.append(participant.principal.user_id)
+
+    async with sql.open_pool(database, application="test") as pool, anyio.create_task_group() as tasks:
+        ours = Access(pool, cast(Any, Known()), Metrics(), sockets_per_user=5)
+        for token in principals:
+            await ours.identify(Participant(cast(Any, None), "192.0.2.1"), token)
+        await db.execute("UPDATE users SET role = 'viewer'")
+        ours.notice()
+        tasks.start_soon(ours.run, restrict)
+
+        async def all_done() -> bool:
+            return len(done) == len(people)
+
+        await until(all_done)
+        assert done[-1] == failed[0]
+        tasks.cancel_scope.cancel()
+
+
+@both_doors
+async def test_drafts_are_saved_so_often_and_no_more(
+    api: Api, db: Db, door: DoorName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "SAVES", 2)
+    number, ann = await incident(db), await someone(db, "reporter")
+    async with speaker(api, door, ann.token) as client:
+        answers = [await client.say("auto-save", incidentId=number, data={"n": n}) for n in range(3)]
+        assert [answer.get("code") for answer in answers] == [None, None, "RATE_LIMITED"]
+        await anyio.sleep(1 / access.SAVES_PER_SECOND)
+        assert (await client.say("auto-save", incidentId=number, data={}))["ok"]
+
+
 @both_doors
 async def test_another_role_holds_on_an_open_socket(api: Api, db: Db, door: DoorName) -> None:
     number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
@@ -204,17 +257,17 @@ async def test_another_role_holds_on_an_open_socket(api: Api, db: Db, door: Door
 @both_doors
 async def test_a_token_that_expires_ends_its_socket(api: Api, db: Db, door: DoorName) -> None:
     ann = await someone(db, "viewer")
-    token = await signer().issue("access", ann.user_id, ann.session_id, timedelta(seconds=1.2))
+    token = await signer().issue("access", ann.user_id, ann.session_id, SOON)
     async with speaker(api, door, token) as client:
         assert await client.closed() == 4401
 
 
 async def test_a_socket_outlives_its_first_token_with_a_newer_one(api: Api, db: Db) -> None:
     ann, bob = await someone(db, "viewer"), await someone(db, "viewer")
-    token = await signer().issue("access", ann.user_id, ann.session_id, timedelta(seconds=1.2))
+    token = await signer().issue("access", ann.user_id, ann.session_id, SOON)
     async with speaker(api, "ws", token) as client:
         assert (await client.say("auth", token=ann.token))["ok"]
-        await anyio.sleep(1.5)
+        await anyio.sleep(SOON.total_seconds())
         assert (await client.say("join-room", room="uptime"))["ok"]
         assert (await client.say("auth", token=bob.token))["code"] == "FORBIDDEN"
 

@@ -115,7 +115,7 @@ async def test_a_revoked_api_token_ends_its_sockets(api: Api, db: Db, incident: 
 
 async def test_an_expired_token_ends_its_socket(api: Api, db: Db, door: DoorName) -> None:
     bob = await someone(db, "reporter")
-    token = await signer().issue("access", bob.user_id, bob.session_id, timedelta(seconds=1.5))
+    token = await signer().issue("access", bob.user_id, bob.session_id, timedelta(seconds=3))
     async with entered(api, door, token) as speaker:
         await speaker.closed()
 

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.api.conftest import Api, Someone, add_service, someone
-from tests.api.incidents import Db, create, fields, say
+from tests.api.conftest import Api, Someone, add_service, midday, someone
+from tests.api.incidents import Db, bring_in, create, fields, say
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ async def begun_at(api: Api, db: Db, who: Someone, at: datetime, **columns: Any)
 
 
 async def test_every_day_is_there_newest_first(api: Api, db: Db, reporter: Someone) -> None:
-    today = datetime.now(UTC).date()
+    today = datetime.now(await midday(db)).date()
     answer = await api.get("/api/incidents/past")
     assert [day["date"] for day in answer["days"]] == [(today - timedelta(days=n)).isoformat() for n in range(10)]
     assert answer["pagination"] == {"page": 1, "limit": 10, "total": 30, "totalPages": 3}
@@ -47,9 +47,19 @@ async def test_an_incident_is_on_the_local_day_it_began(api: Api, db: Db, report
     first = await begun_at(api, db, reporter, midnight)
     second = await begun_at(api, db, reporter, datetime.combine(day, time(23, 59, 59), local))
     await say(api, reporter, first, "resolved")
-    days = (await api.get("/api/incidents/past?days=5"))["days"]
+    days = (await api.get("/api/incidents/past?days=9"))["days"]
     found = {shown["date"]: [incident["id"] for incident in shown["incidents"]] for shown in days if shown["incidents"]}
     assert found == {day.isoformat(): [second, first], (day - timedelta(days=1)).isoformat(): [before]}
+
+
+async def test_a_page_says_that_it_does_not_hold_all(api: Api, db: Db) -> None:
+    await bring_in(db, 1001)
+    await db.execute("UPDATE incidents SET created_at = now()")
+    answer = await api.get("/api/incidents/past")
+    assert (len(answer["days"][0]["incidents"]), answer["truncated"]) == (1000, True)
+    await db.execute("DELETE FROM incidents WHERE id = 'INC-2020-100001'")
+    answer = await api.get("/api/incidents/past?limit=1")
+    assert (len(answer["days"][0]["incidents"]), answer["truncated"]) == (1000, False)
 
 
 async def test_a_window_that_cannot_be_is_refused_by_name(api: Api) -> None:
@@ -66,7 +76,7 @@ async def counts(api: Api, service: str, since: date) -> list[int]:
 async def test_the_calendar_counts_the_incidents_open_on_a_day(api: Api, db: Db, reporter: Someone) -> None:
     for service in ("shop", "search"):
         await add_service(db, service)
-    noon = datetime.now(UTC).replace(hour=12, minute=0) - timedelta(days=4)
+    noon = datetime.now(await midday(db)).replace(minute=0) - timedelta(days=4)
     over = await begun_at(api, db, reporter, noon, affectedServices=["shop"])
     await db.execute(
         "UPDATE incidents SET status = 'resolved', resolved_at = %s WHERE id = %s", [noon + timedelta(days=1), over]
@@ -77,6 +87,24 @@ async def test_the_calendar_counts_the_incidents_open_on_a_day(api: Api, db: Db,
     assert await counts(api, "shop", noon.date()) == [1, 1, 1, 1, 1]
     assert await counts(api, "search", noon.date()) == [0, 0, 1, 1, 1]
     assert await counts(api, "all-systems", noon.date()) == [1, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/Havana"])
+async def test_the_calendar_counts_days_from_midnight_to_midnight(
+    api: Api, db: Db, reporter: Someone, zone: str
+) -> None:
+    """One resolved at midnight was not open on the new day; one that began then was, however short it was."""
+    await db.execute("UPDATE installation SET time_zone = %s", [zone])
+    today = datetime.now(ZoneInfo(zone)).date()
+    midnights = [datetime.combine(today - timedelta(days=n), time(), ZoneInfo(zone)) for n in range(5)]
+    for begun, resolved in ((midnights[4], midnights[2]), (midnights[3], midnights[3]), (midnights[1], midnights[1])):
+        incident_id = await begun_at(api, db, reporter, begun)
+        await db.execute(
+            "UPDATE incidents SET status = 'resolved', resolved_at = %s WHERE id = %s", [resolved, incident_id]
+        )
+    open_for_years = await begun_at(api, db, reporter, midnights[4] - timedelta(days=1000))
+    assert await counts(api, "all-systems", today - timedelta(days=4)) == [2, 3, 1, 2, 1]
+    await db.execute("DELETE FROM incidents WHERE id = %s", [open_for_years])
 
 
 async def test_the_history_tells_analysts_how_long_it_took(api: Api, db: Db, reporter: Someone) -> None:

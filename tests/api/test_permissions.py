@@ -111,6 +111,7 @@ async def test_options_disclose_nothing(api: Api, db: Db, things: Things) -> Non
         there, missing = [await things.path(row, whose, nobody) for whose in ("foreign", "missing")]
         answers = [await api.http.options(path) for path in (there, missing)]
         assert {answer.content for answer in answers} == {b""}, row
+        assert {answer.status_code for answer in answers} == {204}, row
         assert len({(answer.status_code, answer.headers.get("allow")) for answer in answers}) == 1, row
 
 

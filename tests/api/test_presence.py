@@ -1,7 +1,9 @@
 """Who is where and who edits: across processes, as long as one of somebody's sockets lives, and not a lease longer."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import psycopg
@@ -9,7 +11,11 @@ import pytest
 
 import sql
 from api import presence
-from tests.api.conftest import Api, running_api, someone, until
+from api.edge import REQUEST_DEADLINE_S
+from api.hub import Client, Door
+from api.metrics import Metrics
+from api.security import Principal
+from tests.api.conftest import Api, Someone, running_api, someone, until
 from tests.api.doors import DOORS, DoorName, Speaker, incident, speaker
 from tests.api.relay import relay_before
 
@@ -22,6 +28,7 @@ def quick_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence, "LEASE_S", 0.9)
     monkeypatch.setattr(presence, "RENEW_S", 0.3)
     monkeypatch.setattr(presence, "AGAIN_S", 0.1)
+    monkeypatch.setattr(presence, "REAP_S", 0.1)
 
 
 async def join(client: Speaker, number: str) -> None:
@@ -160,7 +167,7 @@ async def test_a_process_that_stops_says_goodbye(database: str, db: Db) -> None:
     async def gone() -> bool:
         return (await (await db.execute("SELECT count(*) FROM presence_leases")).fetchone()) == (0,)
 
-    await until(gone, 1)
+    await until(gone)
 
 
 async def test_two_sockets_that_leave_at_the_same_moment_are_one_departure(database: str, db: Db) -> None:
@@ -188,3 +195,145 @@ async def test_who_edited_what_an_hour_ago_is_forgotten(db: Db) -> None:
     await db.execute(sql.query("housekeeping/prune_events"), {"event_retention": timedelta(days=7)})
     kept = await (await db.execute("SELECT event FROM events WHERE room = 'room' ORDER BY seq")).fetchall()
     assert kept == [("incident-comment",), ("incident-updated",), ("auto-save",)]
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[sql.Pool]:
+    async with sql.open_pool(database, application="sla-monitor api") as pool:
+        yield pool
+
+
+def socket_of(hub_socket: str) -> Client:
+    return Client(cast(Any, None), Door.WS, lambda *_: None, hub_socket)
+
+
+def principal_of(person: Someone) -> Principal:
+    return Principal(user_id=person.user_id, name=person.username, role="reporter", session_id=person.session_id)
+
+
+@asynccontextmanager
+async def events_locked(database: str) -> AsyncIterator[None]:
+    """Somebody else appends an event, and takes their time."""
+    async with await sql.connect(database, application="slow") as slow, slow.transaction():
+        await slow.execute("SELECT lock_events()")
+        yield
+
+
+async def waiting_for_events(db: Db) -> bool:
+    found = await db.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    return await found.fetchone() is not None
+
+
+async def leases(db: Db) -> int:
+    row = await (await db.execute("SELECT count(*) FROM presence_leases")).fetchone()
+    return int(row[0]) if row else -1
+
+
+async def test_leases_are_renewed_while_joins_wait(database: str, db: Db, pool: sql.Pool, quick_leases: None) -> None:
+    number, ann = await incident(db), principal_of(await someone(db, "reporter"))
+    ours = presence.Presence(pool, Metrics())
+    await ours.hold(socket_of("first"), ann, number)
+    async with anyio.create_task_group() as tasks:
+        async with events_locked(database):
+            for name in range(30):
+                tasks.start_soon(ours.hold, socket_of(str(name)), ann, number)
+            tasks.start_soon(ours.run)
+            await anyio.sleep(2 * presence.LEASE_S)
+            found = await db.execute("SELECT FROM presence_leases WHERE expires_at > now()")
+            assert await found.fetchone() is not None
+
+        async def all_joined() -> bool:
+            return await leases(db) == 31
+
+        await until(all_joined)
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_socket_that_leaves_while_it_is_asked_for_is_gone(
+    database: str, db: Db, pool: sql.Pool, quick_leases: None
+) -> None:
+    number, ann = await incident(db), principal_of(await someone(db, "reporter"))
+    ours, socket = presence.Presence(pool, Metrics()), socket_of("leaving")
+    await ours.hold(socket, ann, number, editing=True)
+    async with anyio.create_task_group() as tasks:
+        async with events_locked(database):
+            tasks.start_soon(ours.stop_editing, socket, ann, number)
+            tasks.start_soon(ours.hold, socket, ann, number)
+            await until(lambda: waiting_for_events(db))
+            ours.leave(socket.id)
+            socket.gone = True
+        tasks.start_soon(ours.run)
+
+        async def gone() -> bool:
+            return await leases(db) == 0
+
+        await until(gone)
+        await anyio.sleep(2 * presence.RENEW_S)
+        assert await gone()
+        tasks.cancel_scope.cancel()
+
+
+async def test_nothing_comes_after_the_goodbye(database: str, db: Db, pool: sql.Pool, quick_leases: None) -> None:
+    number, ann = await incident(db), principal_of(await someone(db, "reporter"))
+    ours = presence.Presence(pool, Metrics())
+    await ours.hold(socket_of("one"), ann, number)
+    await db.execute("TRUNCATE presence_leases")
+    async with anyio.create_task_group() as tasks:
+        async with events_locked(database):
+            tasks.start_soon(ours.run)
+            await until(lambda: waiting_for_events(db))  # puts its lease back
+            tasks.start_soon(ours.close)
+            await anyio.sleep(0.1)
+        await anyio.sleep(2 * presence.RENEW_S)
+        assert await ours.hold(socket_of("two"), ann, number) is None
+        assert await leases(db) == 0
+        tasks.cancel_scope.cancel()
+
+
+async def test_who_looks_for_the_dead_waits_for_no_renewal(database: str, db: Db) -> None:
+    number, ann = await incident(db), await someone(db, "reporter")
+    for socket in ("dead", "slow"):
+        await db.execute(
+            "SELECT hold_presence(%s, %s, gen_random_uuid(), %s, 'ann', false, NULL, interval '-1 s')",
+            [number, socket, ann.user_id],
+        )
+    async with await sql.connect(database, application="renewal") as other, other.transaction():
+        await other.execute("UPDATE presence_leases SET expires_at = now() + interval '1 min' WHERE socket_id = 'slow'")
+        with anyio.fail_after(5):
+            await db.execute("SELECT expire_presence()")
+            await db.execute("SELECT append_event('others', NULL, '{}')")
+    left = await (await db.execute("SELECT socket_id FROM presence_leases")).fetchall()
+    assert left == [("slow",)]
+
+
+async def test_the_dead_are_noticed_within_a_lease_and_a_second(
+    database: str, db: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert presence.REAP_S <= 1
+    monkeypatch.setattr(presence, "LEASE_S", 0.5)
+    monkeypatch.setattr(presence, "REAP_S", 0.1)  # RENEW_S stays: it has no part in this
+    number, ann = await incident(db), await someone(db, "reporter")
+    async with running_api(database):
+        await anyio.sleep(presence.LEASE_S)
+        await db.execute(
+            "SELECT hold_presence(%s, 'dead', gen_random_uuid(), %s, 'ann', true, NULL, interval '0.1 s')",
+            [number, ann.user_id],
+        )
+
+        async def gone() -> bool:
+            return await leases(db) == 0
+
+        await until(gone, 2)
+
+
+async def test_nobody_keeps_locks_in_the_middle_of_a_transaction(db: Db, pool: sql.Pool) -> None:
+    async with pool.connection() as connection:
+        rows = await connection.execute(
+            "SELECT name, setting::int FROM pg_settings WHERE name = ANY (%s) ORDER BY name",
+            [["idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout"]],
+        )
+        found: dict[str, int] = dict(await rows.fetchall())
+    assert 0 < found["idle_in_transaction_session_timeout"] <= 5000
+    assert 0 < found["lock_timeout"] < found["statement_timeout"] < REQUEST_DEADLINE_S * 1000
+    alone = await (await db.execute("SHOW statement_timeout")).fetchone()
+    assert alone == ("0",)  # long work of the prober and of migrations

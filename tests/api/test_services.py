@@ -305,6 +305,9 @@ async def test_only_admins_see_the_details_of_services_or_change_them(
     await add_service(db, "shop", headers=Jsonb({"Authorization": "Bearer hidden"}))
     api.http.headers.pop("Authorization")
     headers = (await someone(db, role)).headers if role else {}
+    if role is None:
+        refused = await api.http.get("/api/services?details=true", headers={"Authorization": "Bearer nonsense"})
+        assert (refused.status_code, "hidden" in refused.text) == (401, False)
     for method, path in [*WRITES, *DETAILS]:
         body = {"name": "Theirs"} if method == "PATCH" else SHOP if method == "POST" else None
         answer = await api.http.request(method, path, json=body, headers=headers)

@@ -15,7 +15,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from api import ws
+from api import feed, hub, replay, ws
+from api.metrics import Metrics
 from sla_monitor.settings import Limit
 from tests.api.conftest import Api, add_service, running_api, someone, until
 from tests.api.doors import incident, speaker
@@ -108,7 +109,7 @@ async def test_a_handshake_that_cannot_be_read_is_refused(api: Api) -> None:
     for more in (b"Content-Length: 5\r\n", b"A: b\r\n" * 500, b"A: " + b"a" * 20000 + b"\r\n"):
         async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
             await stream.send(said + more + b"\r\n")
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 assert b'"code":"VALIDATION_ERROR"' in await stream.receive()
                 with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
                     await stream.receive()
@@ -121,7 +122,7 @@ async def test_fragments_and_pings_without_end_fill_no_memory(api: Api) -> None:
         await anyio.to_thread.run_sync(read_to_the_end, fragments)
         million = (b"\x89\xfd\0\0\0\0" + b"a" * 125) * 8000
         before = resident_bytes()
-        pings.settimeout(5)
+        pings.settimeout(20)
         for _ in range(40):
             await anyio.to_thread.run_sync(pings.sendall, million)
         await api.get("/health")
@@ -252,6 +253,68 @@ async def test_who_logs_in_later_hears_as_somebody_from_then_on(api: Api, db: Db
         assert (await frame(socket))["event"] == "internal"
         assert (await say(socket, event="auth", data={"token": "x"}))["data"]["code"] == "UNAUTHORIZED"
         assert await close_code(socket) == 4401
+
+
+async def test_who_logs_in_after_coming_back_is_not_told_twice(api: Api, db: Db) -> None:
+    ann, seen = await someone(db, "viewer"), await last_seq(db)
+    await db.execute("SELECT append_event('made', 'staff', '{}'), append_event('made', 'anonymous', '{}')")
+    async with connect(f"{api.ws_url}?since={seen}") as socket:
+        assert [(await frame(socket))["event"] for _ in range(2)] == ["hello", "made"]
+        assert (await say(socket, event="auth", data={"token": ann.token}))["event"] == "authenticated"
+        await db.execute("SELECT append_event('next', 'staff', '{}')")
+        assert (await frame(socket))["event"] == "next"
+
+
+async def append_padded(db: Db, room: str, count: int, size: int) -> None:
+    await db.execute(
+        "INSERT INTO events (event, room, data) "
+        "SELECT 'status-update', %s, jsonb_build_object('pad', repeat('x', %s)) FROM generate_series(1, %s)",
+        [room, size, count],
+    )
+
+
+async def test_what_happened_in_other_rooms_keeps_nobody_from_catching_up(database: str, db: Db) -> None:
+    await append_padded(db, "system-status", 2, 10)
+    seen = await last_seq(db) - 1
+    await append_padded(db, "incident-INC-2026-0001", replay.MAX_REPLAY + 1, 10)
+    await append_padded(db, "system-status", 1, 10)
+    async with running_api(database) as api, connect(f"{api.ws_url}?since={seen}&rooms=system-status") as socket:
+        heard = [(await frame(socket))["event"] for _ in range(4)]
+        assert heard == ["hello", "status-update", "status-update", "joined"]
+
+
+async def test_a_replay_and_the_memory_are_bounded_in_bytes(
+    database: str, db: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "BATCH_BYTES", 20_000)
+    for module in (feed, hub):
+        monkeypatch.setattr(module, "REMEMBERED_BYTES", 50_000)
+    monkeypatch.setattr(replay, "MAX_REPLAY_BYTES", 100_000)
+    seen = await last_seq(db)
+    await append_padded(db, "system-status", 9, 10_000)
+    few = await last_seq(db) - 8
+    await append_padded(db, "uptime", 9, 10_000)
+    await append_padded(db, "system-status", 9, 10_000)
+    async with running_api(database) as api:
+        for since, room, told in ((few, "system-status", False), (few, "uptime", True), (seen, "uptime", True)):
+            heard: list[str] = []
+            async with connect(f"{api.ws_url}?since={since}&rooms={room}") as socket:
+                while not heard or heard[-1] not in ("resync", "joined"):
+                    heard.append((await frame(socket))["event"])
+            assert heard[-1] == ("joined" if told else "resync"), (since, room)
+            assert heard.count("status-update") <= 11
+
+
+async def test_the_memory_forgets_by_the_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "REMEMBERED_BYTES", 1000)
+    async with anyio.create_task_group() as tasks:
+        ours = hub.Hub(tasks, Metrics(), queue_limit=10, send_timeout_s=1)
+        events = [hub.Event(seq, None, hub.Frames(b"x" * 100, b"x" * 100)) for seq in range(1, 21)]
+        ours.remember(events[:10], 10)
+        for event in events[10:]:
+            ours.publish(event)
+        assert ours.remembered_after(15) == events[15:]
+        assert ours.remembered_after(14) is None
 
 
 async def test_a_token_in_the_url_is_nothing(api: Api, db: Db) -> None:

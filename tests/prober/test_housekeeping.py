@@ -1,9 +1,13 @@
 """Housekeeping is done by one prober at a time, and never dies of a failure."""
 
+from datetime import timedelta
+
 import anyio
+import msgspec
 import psycopg
 import pytest
 
+import sql
 from prober import housekeeping
 from prober.housekeeping import Housekeeping
 from prober.metrics import Metrics
@@ -23,7 +27,7 @@ async def test_all_chores_are_done_again_and_again(database: str) -> None:
         group.start_soon(Housekeeping(database, Settings(), metrics).run)
         await reached(metrics, "housekeeping_runs_total", 2)
         group.cancel_scope.cancel()
-    for chore in ("connect", "keep_partitions", "refresh_aggregates", "prune_events", "prune_sessions"):
+    for chore in ("connect", "keep_partitions", "refresh_aggregates", "prune_events", "prune_sessions", "prune_audit"):
         assert value(metrics, "housekeeping_failures_total", chore=chore) == 0
 
 
@@ -96,6 +100,51 @@ async def test_what_can_no_longer_open_anything_is_pruned(database: str) -> None
         )
         assert connection.execute("SELECT host(address) FROM known_addresses").fetchall() == [("192.0.2.1",)]
         assert connection.execute("SELECT client FROM rate_limits").fetchall() == [("now",)]
+
+
+async def test_the_audit_log_is_kept_for_as_long_as_is_set(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO audit_entries (occurred_at, actor_kind, actor, action, object_type, object_id) "
+            "SELECT now() - days * interval '1 day', 'program', 'test', 'create', 'service', days::text "
+            "FROM unnest(ARRAY[1, 29, 31, 49, 51, 4000]) AS days"
+        )
+    settings = msgspec.structs.replace(Settings(), audit_retention=timedelta(days=50))
+    metrics = Metrics()
+    async with anyio.create_task_group() as group:
+        group.start_soon(Housekeeping(database, settings, metrics).run)
+        await reached(metrics, "housekeeping_runs_total", 1)
+        group.cancel_scope.cancel()
+    with psycopg.connect(database, autocommit=True) as connection:
+
+        def kept() -> list[str]:
+            return [
+                name for (name,) in connection.execute("SELECT object_id FROM audit_entries ORDER BY id").fetchall()
+            ]
+
+        assert kept() == ["1", "29", "31", "49"]
+        # No other statement removes any, and nothing removes what is younger than 30 days.
+        refused = [
+            "DELETE FROM audit_entries WHERE object_id = '49'",
+            "SELECT prune_audit('0'); DELETE FROM audit_entries",
+            "SELECT prune_audit('29 days')",
+            "SET sla_monitor.pruning_audit = 'on'; UPDATE audit_entries SET actor = 'nobody'",
+        ]
+        for statement in refused:
+            with pytest.raises(psycopg.errors.RestrictViolation):
+                connection.execute(statement.encode())
+        assert kept() == ["1", "29", "31", "49"]
+
+
+async def test_ended_sessions_are_found_by_an_index(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("INSERT INTO users (username, email, password_hash) VALUES ('kim', 'k@example.com', 'none')")
+        connection.execute(
+            "INSERT INTO sessions (user_id, expires_at) SELECT id, now() + '7d' FROM users, generate_series(1, 5000)"
+        )
+        connection.execute("ANALYZE sessions")
+        plan = connection.execute(b"EXPLAIN " + sql.query("housekeeping/prune_sessions").encode()).fetchall()
+    assert any("sessions_ended_at" in line for (line,) in plan)
 
 
 async def test_one_prober_at_a_time_does_it(database: str) -> None:

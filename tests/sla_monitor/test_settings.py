@@ -71,6 +71,7 @@ def test_the_check_interval_is_a_cron_line_or_a_duration(text: str, seconds: int
         ("PROBE_LOCATION", "Seoul!", "small letters, digits and hyphens"),
         ("CHECK_RETENTION", "7d", "at least 8d"),
         ("CHECK_RETENTION", "9" * 30 + "d", "a duration that a clock can count"),
+        ("AUDIT_RETENTION", "29d", "at least 30d"),
         ("CHECK_COMPRESS_AFTER", "500d", "shorter than CHECK_RETENTION"),
         ("TRUSTED_PROXIES", "proxy.example", "networks in CIDR notation"),
         ("TRUSTED_PROXIES", "10.0.0.1/8", "networks in CIDR notation"),

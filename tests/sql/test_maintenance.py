@@ -225,6 +225,17 @@ async def until_waiting(db: Connection) -> None:
             await db.execute("SELECT pg_stat_clear_snapshot()")
 
 
+async def test_a_window_is_announced_at_the_end_of_its_transaction(db: Connection, database: str) -> None:
+    """Hundreds of occurrences follow a new window: others append events meanwhile, and the numbers stay in order."""
+    async with connected(database) as rival:
+        async with db.transaction():
+            await plan(db, now() + HOUR, now() + 2 * HOUR)
+            with anyio.fail_after(PATIENCE_S):
+                await rival.execute("SELECT append_event('test', NULL, '{}')")
+        events = await ask(db, "SELECT event FROM events WHERE event IN ('test', 'maintenance-updated') ORDER BY seq")
+    assert events == [("test",), ("maintenance-updated",)]
+
+
 @pytest.mark.parametrize("change", ["ends_at = starts_at", "ends_at = starts_at - interval '1 hour'"])
 async def test_no_occurrence_is_empty(db: Connection, change: str) -> None:
     await plan(db, now(), now() + HOUR)

@@ -18,8 +18,8 @@ COLUMNS = {
     "degraded_seconds down_seconds good sum_ms min_ms max_ms |",
     "service_status": "service_id name description group_name tags public enabled state since checked_at total_ms "
     "severity error_type error_message |",
-    "incident_history": "incident_id title status severity priority public reporter author day created_at identified_at "
-    "resolved_at open_seconds updates affected_services |",
+    "incident_history": "incident_id title status severity priority public reporter author day created_at "
+    "identified_at resolved_at open_seconds updates affected_services |",
 }
 MIDNIGHT = now().replace(hour=0, minute=0, second=0) - 2 * DAY
 

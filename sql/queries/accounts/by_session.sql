@@ -1,9 +1,4 @@
--- Who a session belongs to, as long as it lives: not logged out of, not expired, its user active.
-SELECT users.id AS user_id, users.username AS name, users.role::text AS role
-FROM sessions
-JOIN users ON users.id = sessions.user_id
-WHERE sessions.id = %(session_id)s
-  AND users.id = %(user_id)s
-  AND sessions.revoked_at IS NULL
-  AND sessions.expires_at > now()
-  AND users.active
+-- Who a session belongs to, as long as it is good.
+SELECT user_id, username AS name, role::text AS role
+FROM valid_sessions
+WHERE session_id = %(session_id)s AND user_id = %(user_id)s

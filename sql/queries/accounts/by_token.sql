@@ -1,21 +1,14 @@
--- Whose an API token is and what it may do: never more than its owner may now. Its use is noted once a minute.
+-- Whose an API token is and what it may do, as long as it is good. Its use is noted once a minute.
 WITH found AS (
-    SELECT api_tokens.id,
-           owner_id,
-           users.username || '/' || api_tokens.name  AS name,
-           least(api_tokens.role, users.role)::text  AS role,
-           expires_at,
-           last_used_at
-    FROM api_tokens
-    JOIN users ON users.id = owner_id
-    WHERE token_hash = %(token_hash)s
-      AND revoked_at IS NULL
-      AND (expires_at IS NULL OR expires_at > now())
-      AND users.active
+    SELECT valid.token_id, valid.user_id, valid.name, valid.role::text AS role, valid.expires_at, valid.last_used_at
+    FROM valid_api_tokens AS valid
+    JOIN api_tokens ON api_tokens.id = valid.token_id
+    WHERE api_tokens.token_hash = %(token_hash)s
 ), noted AS (
     UPDATE api_tokens
     SET last_used_at = now(), last_used_from = %(address)s::inet
     FROM found
-    WHERE api_tokens.id = found.id AND (found.last_used_at IS NULL OR found.last_used_at < now() - interval '1 minute')
+    WHERE api_tokens.id = found.token_id
+      AND (found.last_used_at IS NULL OR found.last_used_at < now() - interval '1 minute')
 )
-SELECT id AS token_id, owner_id AS user_id, name, role, expires_at FROM found
+SELECT token_id, user_id, name, role, expires_at FROM found

@@ -1,2 +1,2 @@
--- It has been saved, or is not wanted any more.
-DELETE FROM incident_drafts WHERE incident_id = %(incident_id)s AND user_id = %(user_id)s
+-- It is not wanted any more.
+DELETE FROM incident_drafts WHERE incident_id = %(incident_id)s AND user_id = %(user_id)s AND data IS NOT NULL

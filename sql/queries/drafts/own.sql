@@ -1,6 +1,6 @@
 -- All that somebody has not saved, newest first.
 SELECT incident_id, data, base_version, saved_at
 FROM incident_drafts
-WHERE user_id = %(user_id)s
+WHERE user_id = %(user_id)s AND data IS NOT NULL
 ORDER BY saved_at DESC
 LIMIT 100

@@ -1,6 +1,18 @@
--- The events after one number and up to another, in commit order; `oldest` is the first number still kept.
-SELECT seq, occurred_at, event, room, data::text AS data, origin, (SELECT min(seq) FROM events) AS oldest
-FROM events
-WHERE seq > %(after)s AND seq <= %(upto)s
+-- The events after one number and up to another, in commit order: of everybody and all rooms, or (`rooms` not NULL) only of
+-- these. A page ends where its data exceeds `bytes`; whoever wants more asks again after its last number. `oldest` is the first
+-- number still kept.
+SELECT seq, occurred_at, event, room, data, origin, (SELECT min(seq) FROM events) AS oldest
+FROM (
+    SELECT seq, occurred_at, event, room, data, origin, sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS before
+    FROM (
+        SELECT seq, occurred_at, event, room, data::text AS data, origin
+        FROM events
+        WHERE seq > %(after)s
+          AND seq <= %(upto)s
+          AND (%(rooms)s::text[] IS NULL OR room = ANY (%(rooms)s::text[]) OR (room IS NULL AND %(everyone)s))
+        ORDER BY seq
+        LIMIT %(limit)s
+    ) AS page
+) AS measured
+WHERE before < %(bytes)s
 ORDER BY seq
-LIMIT %(limit)s

@@ -1,10 +1,14 @@
--- The last thousand events up to a number, in commit order, for clients that come back soon.
-SELECT seq, occurred_at, event, room, data, origin, oldest
+-- The last events up to a number, in commit order, for clients that come back soon: a thousand, or as many as `bytes` hold.
+SELECT seq, occurred_at, event, room, data, origin, 0::bigint AS oldest
 FROM (
-    SELECT seq, occurred_at, event, room, data::text AS data, origin, 0::bigint AS oldest
-    FROM events
-    WHERE seq <= %(upto)s
-    ORDER BY seq DESC
-    LIMIT 1000
+    SELECT seq, occurred_at, event, room, data, origin, sum(octet_length(data)) OVER (ORDER BY seq DESC) AS size
+    FROM (
+        SELECT seq, occurred_at, event, room, data::text AS data, origin
+        FROM events
+        WHERE seq <= %(upto)s
+        ORDER BY seq DESC
+        LIMIT 1000
+    ) AS last
 ) AS recent
+WHERE size <= %(bytes)s
 ORDER BY seq

@@ -1,5 +1,5 @@
 -- The maintenance windows that take place within a period, the next one first, with when they do; for strangers the public
--- ones, with their public services.
+-- ones, with their public services. The first fifty occurrences of each: one window has them all.
 SELECT id,
        title,
        description,
@@ -16,7 +16,7 @@ SELECT id,
        maintenance_status(id)                                        AS status,
        occurrence_starts,
        occurrence_ends,
-       author,
+       CASE WHEN %(internal)s THEN author END                        AS author,
        created_by,
        created_at,
        updated_at,
@@ -24,8 +24,8 @@ SELECT id,
 FROM maintenance_windows
 JOIN (
     SELECT window_id,
-           array_agg(starts_at ORDER BY starts_at) AS occurrence_starts,
-           array_agg(ends_at ORDER BY starts_at)   AS occurrence_ends
+           (array_agg(starts_at ORDER BY starts_at))[:50] AS occurrence_starts,
+           (array_agg(ends_at ORDER BY starts_at))[:50]   AS occurrence_ends
     FROM maintenance_occurrences
     WHERE tstzrange(starts_at, ends_at) && tstzrange(%(from)s, %(to)s)
     GROUP BY window_id

@@ -22,7 +22,7 @@ SELECT id,
              FROM maintenance_occurrences
              WHERE window_id = id AND tstzrange(starts_at, ends_at) && tstzrange(%(from)s, %(to)s)
              ORDER BY starts_at)                                     AS occurrence_ends,
-       author,
+       CASE WHEN %(internal)s THEN author END                        AS author,
        created_by,
        created_at,
        updated_at,

@@ -1,3 +1,3 @@
 -- Enters a socket into an incident's room, or says what it does there; no number where there is no such incident.
-SELECT hold_presence(%(incident_id)s, %(socket_id)s, %(process_id)s, %(user_id)s, %(user_name)s, %(editing)s, %(field)s,
-                     %(lifetime)s) AS seq
+SELECT seq, editors
+FROM hold_presence(%(incident_id)s, %(socket_id)s, %(process_id)s, %(user_id)s, %(user_name)s, %(editing)s, %(field)s, %(lifetime)s)

@@ -29,16 +29,28 @@ WITH clock AS MATERIALIZED (
       AND starts_at >= (SELECT min(starts_at) FROM calendar)
       AND starts_at < (SELECT max(ends_at) FROM calendar)
     GROUP BY day
-), told AS (
-    SELECT day, count(*) AS incidents
+), begun AS MATERIALIZED (
+    SELECT array_agg(starts_at ORDER BY day) AS midnights,
+           min(day)                          AS first_day,
+           min(starts_at)                    AS starts_at,
+           max(ends_at)                      AS ends_at
     FROM calendar
-    JOIN incidents ON created_at < ends_at AND (resolved_at IS NULL OR resolved_at > starts_at OR created_at >= starts_at)
+    WHERE NOT future
+), told AS (
+    SELECT first_day + number - 1 AS day, count(*) AS incidents
+    FROM begun
+    JOIN incidents ON created_at < ends_at AND (resolved_at IS NULL OR resolved_at >= starts_at)
+    CROSS JOIN generate_series(
+        greatest(width_bucket(created_at, midnights), 1),
+        -- One that is resolved at midnight was not open on the day that begins then.
+        CASE WHEN resolved_at IS NULL THEN cardinality(midnights)
+             ELSE width_bucket(greatest(created_at, resolved_at - interval '1 microsecond'), midnights)
+        END) AS number
     WHERE incidents.public
-      AND NOT future
       AND (%(service_id)s::text IS NULL OR id IN (
           SELECT incident_id FROM incident_services WHERE service_id IN (SELECT chosen.id FROM chosen)
       ))
-    GROUP BY day
+    GROUP BY first_day, number
 )
 SELECT month,
        day,

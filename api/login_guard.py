@@ -1,0 +1,72 @@
+"""How often a password may be guessed.
+
+A guess is counted before it is judged, so that fifty at the same moment are not all let through, and a right one is
+given back. Strangers share a count for each account; addresses that somebody has logged in from before do not take part
+in it, so that they are let in while others try.
+"""
+
+from uuid import UUID
+
+import msgspec
+
+from api.clients import client_key
+from api.errors import ApiError
+from api.limits import Limits
+from api.passwords import Passwords
+from api.security import Role
+from sla_monitor.settings import Limit
+
+STRANGERS = 10
+"""How often the login limit of one address all unknown addresses together may try one account."""
+
+
+class Account(msgspec.Struct, kw_only=True):
+    """Whose password is asked for, and whether they have logged in from this address before."""
+
+    id: UUID
+    username: str
+    email: str
+    role: Role
+    active: bool
+    password_hash: str
+    known_address: bool
+
+
+class LoginGuard:
+    """Judges passwords, as often as `limit` allows to one address."""
+
+    def __init__(self, limits: Limits, passwords: Passwords, limit: Limit | None) -> None:
+        self._limits = limits
+        self._passwords = passwords
+        self._limit = limit
+
+    async def count(self, address: str) -> None:
+        """Counts one guess against its address. Raises 429 when there were too many."""
+        await self._limits.take("login-address", client_key(address), self._limit)
+
+    async def is_right(self, address: str, account: Account | None, name: str, password: str) -> bool:
+        """Whether it is the password of an active user; takes as long where there is no such user.
+
+        The caller has counted the guess against its address; here it is counted against the account too. Both are
+        given back for a right one, and where too many wait for it to be judged at all.
+        """
+        limit = self._limit
+        taken = [("login-address", client_key(address))]
+        if account is None or not account.known_address:
+            # Unknown names are counted like accounts: else the limit would tell them apart.
+            one = ("login-account", str(account.id) if account is not None else name.lower())
+            await self._limits.take(*one, limit and Limit(limit.times * STRANGERS, limit.window))
+            taken.append(one)
+        try:
+            right = await self._passwords.verify(password, account.password_hash if account is not None else None)
+        except ApiError:
+            await self._give_back(taken)
+            raise
+        if not right or account is None or not account.active:
+            return False
+        await self._give_back(taken)
+        return True
+
+    async def _give_back(self, taken: list[tuple[str, str]]) -> None:
+        for name, client in taken:
+            await self._limits.give_back(name, client)

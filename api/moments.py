@@ -1,0 +1,28 @@
+"""Moments in a query: `from=2026-11-23T14:00:00Z`.
+
+Read here and not by Litestar, which would take a number for the seconds since 1970.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from litestar.params import QueryParameter
+from msgspec import Meta
+
+from api.errors import FieldProblem, invalid
+
+MAX_CHARACTERS = 40
+FromMoment = Annotated[str | None, QueryParameter(name="from", max_length=MAX_CHARACTERS, format="date-time")]
+ToMoment = Annotated[str | None, QueryParameter(max_length=MAX_CHARACTERS, format="date-time")]
+
+
+def read_moment(field: str, text: str | None) -> datetime | None:
+    """Raises 400 for what is no RFC 3339 time with a zone."""
+    if text is None:
+        return None
+    try:
+        moment: datetime = msgspec.convert(text, Annotated[datetime, Meta(tz=True)]).astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        raise invalid(FieldProblem(field, "must be a time with its zone, such as 2026-11-23T14:00:00Z")) from None
+    return moment

@@ -1,0 +1,1 @@
+SELECT prune_audit(%(audit_retention)s)

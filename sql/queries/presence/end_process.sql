@@ -1,0 +1,1 @@
+SELECT end_process_presence(%(process_id)s)
