@@ -115,12 +115,12 @@ class Application:
             access = Access(pool, gatekeeper, metrics, settings.sockets_per_user)
             feed = Feed(self._database_url, pool, hub, self._answers, access, metrics)
             presence = Presence(pool, metrics)
-            live = Live(pool, hub, access, presence, feed.between, metrics)
+            limits = Limits(pool)
+            live = Live(pool, hub, access, presence, feed.between, limits, metrics)
             doors: dict[str, DoorApp] = {
                 "/ws": WebSocketDoor(live),
                 SOCKETIO: SocketIoDoor(live, tasks, settings.socket_max_message),
             }
-            limits = Limits(pool)
             self._sockets = Sockets(doors, limits, self._origins, metrics, settings)
             self._state.update({"pool": pool, "feed": feed, "tokens": tokens, "gatekeeper": gatekeeper})
             self._state["limits"] = limits

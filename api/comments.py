@@ -1,5 +1,6 @@
 """Comments on incidents: internal ones for those inside, public ones for everybody who may see the incident."""
 
+from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -18,9 +19,12 @@ from api.incident_fields import is_incident_id
 from api.incident_records import not_found, sees_internal, visible
 from api.security import actor, authorise, requires
 from api.texts import text_problems
+from sla_monitor.settings import Limit
 
 ANSWERS: tuple[Cacheable, ...] = ()
 LARGEST_ID = 2**63 - 1
+RATE_LIMIT = Limit(60, timedelta(minutes=1))
+"""Comments of one user: they are kept for good."""
 Remark = Annotated[str, Meta(min_length=1, max_length=10000, pattern=r"\S")]
 """What is said in a comment, on any way: more than spaces."""
 
@@ -98,6 +102,7 @@ async def add_comment(
     if wrong := text_problems("text", data.text):
         raise invalid(*wrong)
     _require_id(incident_id)
+    await state.limits.take("comments", str(request.user.user_id), RATE_LIMIT)
     values = {
         "incident_id": incident_id,
         "author_id": request.user.user_id,

@@ -18,10 +18,11 @@ from psycopg.types.json import Jsonb
 import sql
 from api import database
 from api.access import Access, Participant
-from api.comments import Remark
+from api.comments import RATE_LIMIT, Remark
 from api.drafts import data_problem
 from api.errors import ApiError, FieldProblem, database_away, describe, invalid
 from api.hub import ANONYMOUS, EVERYONE, PUBLIC_ROOMS, STAFF, Hub, frames
+from api.limits import Limits
 from api.metrics import Metrics
 from api.presence import Editor, Presence
 from api.replay import ReadEvents, Replay
@@ -82,13 +83,21 @@ class Live:
     """One for both doors of an API process."""
 
     def __init__(
-        self, pool: Pool, hub: Hub, access: Access, presence: Presence, read: ReadEvents, metrics: Metrics
+        self,
+        pool: Pool,
+        hub: Hub,
+        access: Access,
+        presence: Presence,
+        read: ReadEvents,
+        limits: Limits,
+        metrics: Metrics,
     ) -> None:
         self.hub = hub
         self.access = access
         self._pool = pool
         self._presence = presence
         self._replay = Replay(hub, read)
+        self._limits = limits
         self._metrics = metrics
         self._said = {
             "join-room": self._join_room,
@@ -214,6 +223,7 @@ class Live:
         principal = await self.access.refresh(participant)
         authorise(principal, "incidents:write")
         assert principal is not None
+        await self._limits.take("comments", str(principal.user_id), RATE_LIMIT)
         values = {
             "incident_id": said.incident_id,
             "author_id": principal.user_id,

@@ -89,12 +89,16 @@ BEGIN
 END
 $$;
 
--- Nobody shall see it any more, not even in the answers that the API keeps for the time when the database is away: it drops
--- those for 'services' only.
+-- Nobody outside shall see it any more: not by asking for what they missed (the rows stay, empty and in a room that nobody is
+-- in, since their numbers are known), and not in what the API remembers, which it forgets for 'services' only.
 CREATE OR REPLACE FUNCTION withdraw_incident(incident_id text, room text) RETURNS void
     LANGUAGE plpgsql AS
 $$
 BEGIN
+    UPDATE events SET room = 'withdrawn', data = '{}'
+    WHERE event IN ('incident-created', 'incident-updated')
+      AND coalesce(data ->> 'incidentId', data -> 'incident' ->> 'id') = incident_id
+      AND events.room = 'anonymous';
     PERFORM append_event('incident-deleted', room, jsonb_build_object('incidentId', incident_id));
     PERFORM pg_notify('sla_monitor', 'services');
 END

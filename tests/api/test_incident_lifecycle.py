@@ -79,6 +79,7 @@ class Lifecycle(RuleBasedStateMachine):
         shown = self.incident
         assert (shown["resolvedAt"] is not None) == (shown["status"] == "resolved")
         numbers = [update["id"] for update in shown["updates"]]
+        assert shown["updateCount"] == len(numbers)
         assert numbers == sorted(set(numbers), reverse=True)
         assert not shown["updates"] or shown["updates"][0]["status"] == shown["status"]
 
@@ -124,7 +125,7 @@ class Lifecycle(RuleBasedStateMachine):
             self.seen[who] = self.current
 
 
-FOLLOWING = ("version", "updatedAt", "resolvedAt")
+FOLLOWING = ("version", "updatedAt", "resolvedAt", "updateCount")
 
 
 async def test_whatever_two_editors_do_nothing_is_lost(api: Api, db: Db, database: str) -> None:

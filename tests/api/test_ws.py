@@ -421,3 +421,27 @@ def stalled_socket(port: int) -> sockets.socket:
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
     return raw
+
+
+async def test_what_was_withdrawn_is_not_told_to_who_asks_what_was_missed(api: Api, db: Db) -> None:
+    admin = await someone(db)
+    await add_service(db, "shop")
+    texts = {"hidden": "Secret of the hidden", "deleted": "Secret of the deleted"}
+    ids = {}
+    for name, title in texts.items():
+        body = {"title": title, "severity": "low", "priority": "P3", "affectedServices": ["shop"]}
+        ids[name] = (await api.http.post("/api/incidents", json=body, headers=admin.headers)).json()["incident"]["id"]
+    await db.execute("UPDATE service_states SET state = 'outage', since = now()")
+    await api.http.put(f"/api/incidents/{ids['hidden']}", json={"public": False}, headers=admin.headers)
+    await api.http.delete(f"/api/incidents/{ids['deleted']}", headers=admin.headers)
+    await api.http.patch("/api/services/shop", json={"public": False}, headers=admin.headers)
+    [last] = await (await db.execute("SELECT max(seq) FROM events")).fetchone() or [0]
+
+    async with connect(f"{api.ws_url}?since=0&rooms=system-status,uptime") as socket:
+        told: list[Any] = []
+        with anyio.fail_after(20):
+            while not told or told[-1]["event"] != "joined":
+                told.append(msgspec.json.decode(await socket.recv()))
+    assert told[-1]["seq"] == last
+    assert sorted(frame["event"] for frame in told) == ["hello", "incident-deleted", "incident-deleted", "joined"]
+    assert "Secret" not in str(told) and "shop" not in str(told)
