@@ -30,6 +30,7 @@ from sql.local import local_postgresql
 
 TIMESCALEDB_IMAGE = "timescale/timescaledb:2.32.1-pg18"
 CLONE_PATIENCE_S = 30
+NEEDED_BYTES = 4 * 1024**3
 # A test server is thrown away: nothing needs to reach the disk.
 EPHEMERAL = {"fsync": "off", "full_page_writes": "off", "max_connections": "100"}
 # Without workers no policy runs by itself, and none holds a template open: tests call run_job for one.
@@ -132,7 +133,7 @@ def _docker_server() -> Iterator[str]:
 @contextmanager
 def _local_server(programs: Path | None, settings: Mapping[str, str]) -> Iterator[str]:
     """A private server in a folder that its user can reach when the tests run as root (pytest's are 0700)."""
-    folder = Path(tempfile.mkdtemp(prefix="sla-tests-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="sla-tests-", dir=_roomy_memory() or "/tmp"))
     folder.chmod(0o711)
     server = local_postgresql(folder, bin_folder=programs, extra_settings={**EPHEMERAL, **settings})
     try:
@@ -140,6 +141,16 @@ def _local_server(programs: Path | None, settings: Mapping[str, str]) -> Iterato
             yield running.database_url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _roomy_memory() -> str | None:
+    """A disk in memory, where there is one: a test's database is copied file by file and thrown away again."""
+    memory = Path("/dev/shm")
+    try:
+        free = shutil.disk_usage(memory).free
+    except OSError:
+        return None
+    return str(memory) if free > NEEDED_BYTES and os.access(memory, os.W_OK) else None
 
 
 class Server:
