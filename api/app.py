@@ -122,9 +122,9 @@ class Application:
                 SOCKETIO: SocketIoDoor(live, tasks, settings.socket_max_message),
             }
             self._sockets = Sockets(doors, limits, self._origins, metrics, settings)
-            self._state.update({"pool": pool, "feed": feed, "tokens": tokens, "gatekeeper": gatekeeper})
-            self._state["limits"] = limits
-            self._state["passwords"] = passwords = Passwords()
+            passwords = Passwords()
+            self._state.update({"pool": pool, "feed": feed, "limits": limits})
+            self._state.update({"tokens": tokens, "gatekeeper": gatekeeper, "passwords": passwords})
             metrics.passwords_waiting.set_function(lambda: passwords.waiting)
             tasks.start_soon(feed.run)
             tasks.start_soon(access.run, live.restrict)
