@@ -9,13 +9,12 @@ from litestar import Request, Router, get, post
 from litestar.datastructures import State
 from litestar.params import JSONBody
 from msgspec import Meta
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow, class_row
+from psycopg.rows import class_row
 
 import sql
 from api import database
 from api.answers import Cacheable
-from api.database import Actor
+from api.database import Actor, Connection
 from api.errors import FieldProblem, invalid, responses
 from api.login_guard import Account, LoginGuard
 from api.passwords import AnyPassword, NewPassword, password_problems
@@ -25,7 +24,6 @@ from api.tokens import MAX_TOKEN_CHARACTERS
 
 ANSWERS: tuple[Cacheable, ...] = ()
 _Request = Request[Any, Any, Any]
-_Connection = AsyncConnection[TupleRow]
 
 
 class Credentials(msgspec.Struct, forbid_unknown_fields=True):
@@ -212,7 +210,7 @@ async def change_password(request: _Request, state: State, data: JSONBody[Passwo
 
 
 async def _open_session(
-    connection: _Connection, request: _Request, state: State, account: Account, pair: _Pair, rehashed: str | None = None
+    connection: Connection, request: _Request, state: State, account: Account, pair: _Pair, rehashed: str | None = None
 ) -> Person | None:
     """None where the password or the user has changed since it was verified."""
     values = {

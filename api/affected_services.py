@@ -2,13 +2,9 @@
 
 from collections.abc import Collection, Sequence
 
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
-
 import sql
+from api.database import Connection
 from api.errors import FieldProblem, invalid
-
-Connection = AsyncConnection[TupleRow]
 
 
 async def require_services(

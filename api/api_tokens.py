@@ -22,9 +22,9 @@ import sql
 from api import database
 from api.answers import Cacheable
 from api.errors import ApiError, FieldProblem, invalid, responses
+from api.moments import iso
 from api.pagination import PageNumber, PageSize, Pagination
 from api.security import API_TOKEN_PREFIX, ROLES, Role, actor, requires, unauthorized
-from api.status import iso
 from api.texts import line_problems
 
 ANSWERS: tuple[Cacheable, ...] = ()
@@ -100,10 +100,6 @@ class StoredApiToken(msgspec.Struct, kw_only=True):
         )
 
 
-class _Count(msgspec.Struct):
-    total: int
-
-
 @get(
     "/tokens",
     summary="The API tokens, the newest first",
@@ -113,10 +109,9 @@ class _Count(msgspec.Struct):
 )
 async def list_tokens(state: State, page: PageNumber = 1, limit: PageSize = 20) -> ApiTokenList:
     """Those of everybody, revoked ones too."""
-    counted = await database.row(state.pool, "api_tokens/count", _Count)
+    total = await database.count(state.pool, "api_tokens/count")
     offset = (page - 1) * limit
     rows = await database.rows(state.pool, "api_tokens/page", StoredApiToken, limit=limit, offset=offset)
-    total = counted.total if counted is not None else 0
     return ApiTokenList([row.published() for row in rows], Pagination.of(page, limit, total))
 
 

@@ -12,10 +12,9 @@ from litestar.params import QueryParameter
 from api import database
 from api.answers import Cacheable
 from api.errors import invalid, responses
-from api.moments import FromMoment, ToMoment, read_moment
+from api.moments import FromMoment, ToMoment, iso, read_moment
 from api.pagination import PageNumber, PageSize, Pagination
 from api.security import requires
-from api.status import iso
 from api.texts import text_problems
 
 ANSWERS: tuple[Cacheable, ...] = ()
@@ -78,10 +77,6 @@ class EntryRow(msgspec.Struct):
         )
 
 
-class Count(msgspec.Struct):
-    total: int
-
-
 @get(
     "/audit",
     summary="Who did what",
@@ -112,9 +107,8 @@ async def audit_log(
         "start": read_moment("from", from_),
         "end": read_moment("to", to),
     }
-    counted = await database.row(state.pool, "audit/count", Count, **asked)
+    total = await database.count(state.pool, "audit/count", **asked)
     rows = await database.rows(state.pool, "audit/search", EntryRow, **asked, limit=limit, offset=(page - 1) * limit)
-    total = counted.total if counted is not None else 0
     return AuditLog([row.published() for row in rows], Pagination.of(page, limit, total))
 
 

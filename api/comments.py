@@ -16,8 +16,8 @@ from api import database
 from api.answers import Cacheable
 from api.errors import ApiError, invalid, responses
 from api.incident_fields import is_incident_id
-from api.incident_records import not_found, sees_internal, visible
-from api.security import actor, authorise, requires
+from api.incident_records import not_found, visible
+from api.security import actor, authorise, requires, sees_internal
 from api.texts import text_problems
 from sla_monitor.settings import Limit
 

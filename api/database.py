@@ -5,12 +5,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
+import msgspec
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, class_row
 
 import sql
 from sql import OperationalError, Pool
 
+Connection = AsyncConnection[TupleRow]
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
 
@@ -31,7 +33,7 @@ async def rows(pool: Pool, name: str, row_type: type[Row], **values: Any) -> lis
     Raises OperationalError while the database is away.
     """
 
-    async def ask(connection: AsyncConnection[TupleRow]) -> list[Row]:
+    async def ask(connection: Connection) -> list[Row]:
         async with connection.cursor(row_factory=class_row(row_type)) as cursor:
             await cursor.execute(sql.query(name), values)
             return await cursor.fetchall()
@@ -45,7 +47,17 @@ async def row(pool: Pool, name: str, row_type: type[Row], **values: Any) -> Row 
     return found[0] if found else None
 
 
-async def retrying(pool: Pool, ask: Callable[[AsyncConnection[TupleRow]], Awaitable[Answer]]) -> Answer:
+class _Count(msgspec.Struct):
+    total: int
+
+
+async def count(pool: Pool, name: str, **values: Any) -> int:
+    """The `total` of `queries/<name>.sql`."""
+    counted = await row(pool, name, _Count, **values)
+    return counted.total if counted is not None else 0
+
+
+async def retrying(pool: Pool, ask: Callable[[Connection], Awaitable[Answer]]) -> Answer:
     """Asks once more where the connection turns out to be dead (the database was restarted): for reads only.
 
     The pool never checks by itself: its check backs off for each dead connection, and a healed database would look
@@ -63,7 +75,7 @@ async def retrying(pool: Pool, ask: Callable[[AsyncConnection[TupleRow]], Awaita
 
 
 @asynccontextmanager
-async def transaction(pool: Pool, actor: Actor | None = None) -> AsyncIterator[AsyncConnection[TupleRow]]:
+async def transaction(pool: Pool, actor: Actor | None = None) -> AsyncIterator[Connection]:
     """A transaction on a connection that has just proved to be alive, for writes: those are never repeated, since
     a lost acknowledgement leaves open whether they were made. What it changes is put down to `actor`."""
     async with AsyncExitStack() as held:
@@ -78,12 +90,12 @@ async def transaction(pool: Pool, actor: Actor | None = None) -> AsyncIterator[A
             yield connection
 
 
-async def act_as(connection: AsyncConnection[TupleRow], actor: Actor) -> None:
+async def act_as(connection: Connection, actor: Actor) -> None:
     """Puts what the running transaction changes down to `actor`."""
     await connection.execute(sql.query("accounts/act_as"), actor._asdict())
 
 
-async def _alive(connection: AsyncConnection[TupleRow]) -> bool:
+async def _alive(connection: Connection) -> bool:
     try:
         await connection.execute("SELECT 1")
     except OperationalError:

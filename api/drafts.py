@@ -20,8 +20,8 @@ from api.answers import Cacheable
 from api.errors import ApiError, FieldProblem, invalid, responses
 from api.incident_fields import is_incident_id
 from api.incident_records import not_found
+from api.moments import iso
 from api.security import actor, requires
-from api.status import iso
 
 ANSWERS: tuple[Cacheable, ...] = ()
 MAX_DATA_BYTES = 64 * 1024

@@ -22,7 +22,7 @@ import sql
 from api import database
 from api.access import Access
 from api.answers import Answers
-from api.hub import EVERYONE, REMEMBERED_BYTES, Event, Frames, Hub, frames
+from api.hub import EVERYONE, MAX_SEQ, REMEMBERED_BYTES, Event, Frames, Hub, frames
 from api.metrics import Metrics
 from sql import Pool
 
@@ -38,7 +38,6 @@ BATCH_BYTES = 2**20
 """What is read from `events` at once: so many rows, and no further when their data is as large as that."""
 REACH = 50_000
 """How far back a client's replay may begin: rows that are looked at, whatever room they are for."""
-MAX_SEQ = 2**63 - 1
 EXPIRE_S = 5.0
 
 

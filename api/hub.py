@@ -27,7 +27,8 @@ STAFF = "staff"
 REMEMBERED = 1000
 """Events kept in memory, so that a thousand clients that reconnect at once ask the database nothing."""
 REMEMBERED_BYTES = 16 * 2**20
-TRY_AGAIN_LATER = 1013
+POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
+MAX_SEQ = 2**63 - 1
 
 
 class Door(IntEnum):

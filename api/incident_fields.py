@@ -15,7 +15,7 @@ from api.pagination import Pagination
 from api.service_fields import Slug
 from api.texts import text_problems
 
-_ID = re.compile(r"INC-[0-9]{4}-[0-9]{4,9}")
+INCIDENT_ID = "INC-[0-9]{4}-[0-9]{4,9}"
 _TEXTS = ("title", "description", "reporter", "detection_criteria", "postmortem", "update")
 
 IncidentStatus = Literal["investigating", "identified", "monitoring", "resolved"]
@@ -139,7 +139,7 @@ class IncidentConflict(msgspec.Struct):
 
 
 def is_incident_id(text: str) -> bool:
-    return _ID.fullmatch(text) is not None
+    return re.fullmatch(INCIDENT_ID, text) is not None
 
 
 def problems(fields: IncidentFields) -> list[FieldProblem]:

@@ -8,10 +8,10 @@ from litestar.params import QueryParameter
 
 from api.errors import FieldProblem, invalid
 from api.incident_fields import IncidentStatus, Priority, Severity
+from api.moments import FIRST_YEAR, LAST_YEAR
 from api.service_fields import is_slug
 from api.texts import text_problems
 
-FIRST_YEAR, LAST_YEAR = 2000, 2100
 MAX_VALUES = 50
 LARGEST_PAGE = 100
 MOST_OPEN = 1000

@@ -3,22 +3,21 @@
 from typing import Any
 
 import msgspec
-from psycopg import AsyncConnection
 from psycopg.errors import CheckViolation
-from psycopg.rows import TupleRow, class_row
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 import sql
 from api import database
 from api.affected_services import require_services
+from api.database import Connection
 from api.errors import ApiError, FieldProblem, camel, invalid
 from api.incident_fields import Incident, IncidentChange, IncidentUpdate, NewIncident, NewUpdate, is_incident_id
-from api.security import Principal, allows
+from api.security import Principal, sees_internal
 from api.templates import template_data
 from sql import Pool
 
 REQUIRED = ("title", "severity", "priority", "affected_services")
-Connection = AsyncConnection[TupleRow]
 
 
 class IncidentRow(msgspec.Struct):
@@ -28,11 +27,6 @@ class IncidentRow(msgspec.Struct):
 
     def published(self) -> Incident:
         return msgspec.convert(self.incident, Incident)
-
-
-def sees_internal(principal: Principal | None) -> bool:
-    """Whether somebody sees internal incidents, internal comments and private services."""
-    return allows(principal, "incidents:read-internal")
 
 
 async def visible(pool: Pool, incident_id: str, principal: Principal | None) -> Incident:

@@ -33,8 +33,8 @@ from api.incident_fields import (
 )
 from api.incident_filters import PARAMETERS, FromMoment, PageLimit, Text, ToMoment, Values, filters, page_size
 from api.pagination import PageNumber, PageSize, Pagination
-from api.preconditions import IfMatch, IfNoneMatch, allows_version, etag, is_known
-from api.security import actor, requires
+from api.preconditions import NOT_MODIFIED, IfMatch, IfNoneMatch, allows_version, etag, is_known, not_modified
+from api.security import actor, requires, sees_internal
 from api.texts import text_problems
 from sql import Pool
 
@@ -45,7 +45,6 @@ ANSWERS = (
     Cacheable("/api/incidents/", _CHANGES, personal=True),
 )
 _OUTDATED = {412: ResponseSpec(IncidentConflict, description="Somebody else saved first", generate_examples=False)}
-_KNOWN = {304: ResponseSpec(None, description="Nothing has changed since `If-None-Match`")}
 
 
 class ListRow(msgspec.Struct):
@@ -89,7 +88,7 @@ async def list_incidents(
         "incidents/listing",
         ListRow,
         **asked._asdict(),
-        internal=records.sees_internal(request.user),
+        internal=sees_internal(request.user),
         limit=limit,
         offset=(page - 1) * limit,
     )
@@ -117,7 +116,7 @@ async def past_incidents(
         state.pool,
         "incidents/past",
         DayRow,
-        internal=records.sees_internal(request.user),
+        internal=sees_internal(request.user),
         days=days,
         limit=limit,
         offset=(page - 1) * limit,
@@ -130,7 +129,7 @@ async def past_incidents(
     "/incidents/{incident_id:str}",
     summary="One incident with its timeline",
     tags=["incidents"],
-    responses=responses(400, 401, 404, 429, 503) | _KNOWN,
+    responses=responses(400, 401, 404, 429, 503) | NOT_MODIFIED,
     **requires("incidents:read"),
 )
 async def get_incident(
@@ -139,7 +138,7 @@ async def get_incident(
     """An internal one is a 404 to those who are not logged in. The `ETag` is what `If-Match` takes."""
     answer = _answer(await records.visible(state.pool, incident_id, request.user))
     if is_known(if_none_match, answer.headers["ETag"]):
-        return _unchanged(answer)
+        return not_modified(answer)
     return answer
 
 
@@ -244,18 +243,18 @@ async def _created(
     """The new incident; None where somebody with the same key was faster. Only what is created is counted."""
     user = str(request.user.user_id)
     await state.limits.take("incidents", user, state.settings.rate_limit_incidents)
-    created = None
+    counts = False
     try:
         async with database.transaction(state.pool, actor(request)) as connection:
+            created = None
             if claimed is None or await claimed.take(connection):
                 created = await records.create(connection, given)
                 if claimed is not None:
                     await claimed.fulfil(connection, created.id)
-    except Exception:
-        await state.limits.give_back("incidents", user)
-        raise
-    if created is None:
-        await state.limits.give_back("incidents", user)
+        counts = created is not None
+    finally:
+        if not counts:
+            await state.limits.give_back("incidents", user)
     return created
 
 
@@ -273,10 +272,6 @@ def _incidents(documents: list[dict[str, Any]]) -> list[Incident]:
 def _answer(incident: Incident, status: int = 200, headers: dict[str, str] | None = None) -> Response[IncidentAnswer]:
     content = IncidentAnswer(incident)
     return Response(content, status_code=status, headers={"ETag": etag(incident.version, content), **(headers or {})})
-
-
-def _unchanged(answer: Response[IncidentAnswer]) -> Response[Any]:
-    return Response(None, status_code=304, headers=answer.headers)
 
 
 def _outdated(incident: Incident) -> Response[Any]:

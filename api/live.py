@@ -22,6 +22,7 @@ from api.comments import RATE_LIMIT, Remark
 from api.drafts import data_problem
 from api.errors import ApiError, FieldProblem, database_away, describe, invalid
 from api.hub import ANONYMOUS, EVERYONE, PUBLIC_ROOMS, STAFF, Hub, frames
+from api.incident_fields import INCIDENT_ID
 from api.limits import Limits
 from api.metrics import Metrics
 from api.presence import Editor, Presence
@@ -36,7 +37,7 @@ BURST, PER_SECOND = 20, 10.0
 """How many messages one socket may send at once and in the long run."""
 MAX_ROOMS = 50
 ANSWER_WITHIN_S = 30.0
-_INCIDENT_ROOM = re.compile(r"incident-(INC-[0-9]{4}-[0-9]{4,9})", re.ASCII)
+_INCIDENT_ROOM = re.compile(f"incident-({INCIDENT_ID})")
 
 IncidentId = Annotated[str, msgspec.Meta(max_length=50, pattern=r"^[^\x00]*$")]
 
@@ -115,7 +116,7 @@ class Live:
                 raise ApiError(400, "unknown event; there are " + ", ".join(self._said))
             with anyio.fail_after(ANSWER_WITHIN_S):
                 answer = await act(participant, data)
-        except Exception as error:
+        except Exception as error:  # put into words for the client; what nobody foresaw is logged there
             self._metrics.socket_events.labels(event if act else "unknown", "refused").inc()
             raise _described(error, event) from None
         self._metrics.socket_events.labels(event, "done").inc()
@@ -129,7 +130,7 @@ class Live:
         for room in dict.fromkeys(rooms):
             try:
                 prepared[room] = await self._prepare(participant, room)
-            except Exception as error:
+            except Exception as error:  # of this room; the others are joined
                 outcome.append((room, _described(error, "join-room")))
             else:
                 outcome.append((room, None))
@@ -143,7 +144,7 @@ class Live:
         try:
             with anyio.fail_after(ANSWER_WITHIN_S):
                 principal = await self.access.identify(participant, token)
-        except Exception as error:
+        except Exception as error:  # as in `hear`
             raise _described(error, "auth") from None
         self.hub.leave(participant.client, before)
         return principal

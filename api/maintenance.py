@@ -8,17 +8,15 @@ from litestar import Request, Response, Router, delete, get, post, put
 from litestar.datastructures import State
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow, class_row
+from psycopg.rows import class_row
 
 import sql
 from api import database
 from api.affected_services import require_services
 from api.answers import Cacheable, Change
+from api.database import Connection
 from api.errors import ApiError, FieldProblem, code_of, invalid, responses
 from api.maintenance_fields import (
-    FIRST_YEAR,
-    LAST_YEAR,
     Conflict,
     NewWindow,
     WindowAnswer,
@@ -28,9 +26,10 @@ from api.maintenance_fields import (
     problems,
 )
 from api.maintenance_plan import plan, planned, require_ahead
-from api.moments import MAX_CHARACTERS, read_moment
-from api.preconditions import IfMatch, IfNoneMatch, allows_version, etag, is_known
-from api.security import Principal, actor, allows, authorise, requires
+from api.moments import FIRST_YEAR, LAST_YEAR, MAX_CHARACTERS, read_moment
+from api.preconditions import NOT_MODIFIED, IfMatch, IfNoneMatch, allows_version, etag, is_known, not_modified
+from api.security import actor, authorise, requires, sees_internal
+from api.texts import uuid_or_none
 
 DAYS = timedelta(days=90)
 MOST_DAYS = timedelta(days=400)
@@ -42,7 +41,6 @@ ANSWERS = (
     Cacheable("/api/maintenance/", _CHANGES, _PERIOD, personal=True),
 )
 PLANNED = ("starts_at", "ends_at", "rrule", "time_zone", "affected_services")
-_KNOWN = {304: ResponseSpec(None, description="Nothing has changed since `If-None-Match`")}
 _OUTDATED = {412: ResponseSpec(Conflict, description="Somebody else saved first", generate_examples=False)}
 From = Annotated[
     str | None,
@@ -54,7 +52,6 @@ To = Annotated[
         max_length=MAX_CHARACTERS, format="date-time", description="90 days later, if not given; at most 400"
     ),
 ]
-Connection = AsyncConnection[TupleRow]
 
 
 @get(
@@ -79,7 +76,7 @@ async def list_windows(request: Request[Any, Any, Any], state: State, from_: Fro
     "/maintenance/{window_id:str}",
     summary="One maintenance window",
     tags=["incidents"],
-    responses=responses(400, 401, 404, 429, 503) | _KNOWN,
+    responses=responses(400, 401, 404, 429, 503) | NOT_MODIFIED,
     **requires("maintenance:read"),
 )
 async def get_window(
@@ -91,11 +88,11 @@ async def get_window(
     if_none_match: IfNoneMatch = None,
 ) -> Response[WindowAnswer]:
     """With its occurrences of a period. The `ETag` is what `If-Match` takes."""
-    values = _period(from_, to) | {"id": _uuid(window_id), "internal": sees_internal(request.user)}
+    values = _period(from_, to) | {"id": uuid_or_none(window_id), "internal": sees_internal(request.user)}
     row = await database.row(state.pool, "maintenance/one", WindowRow, **values)
     answer = _answer(_found(row))
     if is_known(if_none_match, answer.headers["ETag"]):
-        return Response(None, status_code=304, headers=answer.headers)  # type: ignore[arg-type]  # 304 has no body
+        return not_modified(answer)
     return answer
 
 
@@ -178,11 +175,6 @@ async def delete_window(request: Request[Any, Any, Any], state: State, window_id
 _SETTABLE = ("title", "description", "starts_at", "ends_at", "rrule", "time_zone", "public")
 
 
-def sees_internal(principal: Principal | None) -> bool:
-    """Whether somebody sees internal windows and private services."""
-    return allows(principal, "incidents:read-internal")
-
-
 async def _insert(connection: Connection, values: dict[str, Any]) -> UUID:
     row = await (await connection.execute(sql.query("maintenance/create"), values)).fetchone()
     assert row is not None
@@ -192,7 +184,7 @@ async def _insert(connection: Connection, values: dict[str, Any]) -> UUID:
 
 async def _locked(connection: Connection, window_id: str) -> WindowRow:
     """The window, which nobody else changes until the transaction has ended."""
-    key = _uuid(window_id)
+    key = uuid_or_none(window_id)
     await connection.execute("SELECT FROM maintenance_windows WHERE id = %s FOR NO KEY UPDATE", [key])
     return await _one(connection, key)
 
@@ -240,13 +232,6 @@ def _outdated(row: WindowRow) -> Response[Any]:
 def _require(wrong: list[FieldProblem]) -> None:
     if wrong:
         raise invalid(*wrong)
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _found(row: WindowRow | None) -> WindowRow:

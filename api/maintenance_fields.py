@@ -9,12 +9,11 @@ from msgspec import UNSET, Meta, UnsetType
 
 from api.errors import Code, FieldProblem
 from api.incident_fields import LongText, Title
+from api.moments import FIRST_YEAR, LAST_YEAR, iso
 from api.recurrence import MAX_RULE
 from api.service_fields import Slug
-from api.status import iso
 from api.texts import line_problems, text_problems
 
-FIRST_YEAR, LAST_YEAR = 2000, 2100
 WindowStatus = Literal["scheduled", "running", "over"]
 Services = Annotated[list[Slug], Meta(min_length=1, max_length=1000, description="ids of services")]
 Moment = Annotated[datetime, Meta(tz=True)]

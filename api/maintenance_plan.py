@@ -12,11 +12,11 @@ import anyio
 import msgspec
 import psycopg
 from anyio.lowlevel import checkpoint
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow, class_row
+from psycopg.rows import class_row
 
 import sql
 from api import database
+from api.database import Connection
 from api.errors import ApiError, FieldProblem, invalid
 from api.metrics import Metrics
 from api.recurrence import LONGEST, Occurrence, RuleError, Schedule, local_starts, occurrences, overlap, parse
@@ -34,7 +34,6 @@ LOCAL_NAMES = frozenset({"localtime", "posixrules", "Factory"})
 TURN_S = 1.0
 EXTEND_S = 3600.0
 TIMEOUT_S = 10.0
-Connection = AsyncConnection[TupleRow]
 
 
 class _Due(msgspec.Struct):

@@ -8,6 +8,8 @@ from hashlib import blake2b
 from typing import Annotated, Any
 
 import msgspec
+from litestar import Response
+from litestar.openapi import ResponseSpec
 from litestar.params import HeaderParameter
 
 from api.errors import FieldProblem, invalid
@@ -27,6 +29,9 @@ IfNoneMatch = Annotated[
     str | None,
     HeaderParameter(name="If-None-Match", description="the ETag that is known: 304 where nothing has changed"),
 ]
+
+
+NOT_MODIFIED = {304: ResponseSpec(None, description="Nothing has changed since `If-None-Match`")}
 
 
 def etag(version: int, answer: Any) -> str:
@@ -52,6 +57,11 @@ def allows_version(if_match: str | None, version: int) -> bool:
 def is_known(if_none_match: str | None, tag: str) -> bool:
     """Whether the client has this answer already."""
     return if_none_match is not None and (if_none_match.strip() == "*" or tag.strip('"') in _tags(if_none_match))
+
+
+def not_modified(answer: Response[Any]) -> Response[Any]:
+    """In place of `answer`, to who has it."""
+    return Response(None, status_code=304, headers=answer.headers)
 
 
 def _tags(header: str) -> list[str]:

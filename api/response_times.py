@@ -16,10 +16,9 @@ from litestar.params import FromPath, QueryParameter
 from api import database
 from api.answers import Cacheable
 from api.errors import FieldProblem, invalid, responses
-from api.moments import FromMoment, ToMoment, read_moment
+from api.moments import FromMoment, ToMoment, iso, read_moment
 from api.security import requires
 from api.service_fields import ServiceName
-from api.status import iso
 from api.uptime import public_service
 
 ANSWERS = (Cacheable("/api/response-times/", frozenset({"checks", "services"}), frozenset({"from", "to", "step"})),)

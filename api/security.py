@@ -123,6 +123,11 @@ def allows(principal: Principal | None, action: Action, owner_id: UUID | None = 
     return ROLES.index(principal.role) >= ROLES.index(least)
 
 
+def sees_internal(principal: Principal | None) -> bool:
+    """Whether somebody sees internal incidents, comments and maintenance windows, and private services."""
+    return allows(principal, "incidents:read-internal")
+
+
 def authorise(principal: Principal | None, action: Action, owner_id: UUID | None = None) -> None:
     """Returns when it is allowed; else raises 401 where nobody is logged in, 403 where the role is too low."""
     if allows(principal, action, owner_id):

@@ -8,14 +8,14 @@ from litestar.datastructures import State
 from litestar.enums import RequestEncodingType
 from litestar.openapi.spec import Example
 from litestar.params import BodyKwarg, FromPath, JSONBody, QueryParameter
-from psycopg import AsyncConnection
 from psycopg.errors import CheckViolation
-from psycopg.rows import TupleRow, class_row
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 import sql
 from api import database
 from api.answers import Cacheable
+from api.database import Connection
 from api.errors import ApiError, FieldProblem, camel, invalid, responses
 from api.security import actor, authorise, identified, requires
 from api.service_fields import (
@@ -42,7 +42,6 @@ NewServiceBody = Annotated[
         ],
     ),
 ]
-Connection = AsyncConnection[TupleRow]
 
 
 class ServiceList(msgspec.Struct):

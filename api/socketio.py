@@ -27,7 +27,7 @@ from api.access import Participant
 from api.allowance import Allowance
 from api.edge import SECURITY, Receive, Scope, Send
 from api.errors import ApiError
-from api.hub import Door, frames
+from api.hub import POLICY_VIOLATION, Door, frames
 from api.live import BURST, PER_SECOND, Live
 from api.server import SOCKET_EXTENSION
 from api.sockets import WEBSOCKET_ONLY
@@ -40,7 +40,6 @@ CONNECT_WITHIN_S = 10.0
 PING_INTERVAL_S = 25
 PING_TIMEOUT_S = 20
 UNSUPPORTED = 1003
-POLICY_VIOLATION = 1008
 _GATE = "sla_monitor.gate"
 _CLIENT_PACKET = re.compile(r"3|40(/[^,\s]*,?)?(\{.*)?|42[0-9]{0,15}\[.*", re.DOTALL)
 _EVENT = re.compile(r"2([0-9]*)(.*)", re.DOTALL)

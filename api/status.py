@@ -1,6 +1,6 @@
 """The status page's one question: what is every public service now, and how were its last 90 days."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -11,6 +11,7 @@ from litestar.datastructures import State
 from api import database
 from api.answers import Cacheable
 from api.errors import responses
+from api.moments import iso
 from api.security import requires
 
 DAYS = 90
@@ -92,11 +93,6 @@ def day_statuses(known: str, degraded: str, failed: str) -> list[DayStatus]:
         "mo" if mo == "1" else "po" if po == "1" else "o" if any_data == "1" else "nd"
         for any_data, po, mo in zip(known, degraded, failed, strict=True)
     ]
-
-
-def iso(moment: datetime) -> str:
-    """As JavaScript writes it: 2026-11-23T14:02:00.000Z."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @get(

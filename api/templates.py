@@ -9,26 +9,25 @@ from litestar import Request, Response, Router, delete, get, post, put
 from litestar.datastructures import State
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
-from psycopg import AsyncConnection
 from psycopg.errors import UniqueViolation
-from psycopg.rows import TupleRow, class_row
+from psycopg.rows import class_row
 
 import sql
 from api import database
 from api.affected_services import require_services
 from api.answers import Cacheable
+from api.database import Connection
 from api.errors import ApiError, FieldProblem, invalid, responses
 from api.incident_fields import LongText, Priority, Services, Severity, Title
+from api.moments import iso
 from api.pagination import PageNumber, PageSize, Pagination
 from api.security import actor, authorise, requires
-from api.status import iso
-from api.texts import line_problems, text_problems
+from api.texts import line_problems, text_problems, uuid_or_none
 
 ANSWERS: tuple[Cacheable, ...] = ()
 SERVICES = "data.affectedServices"
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=2000)]
-Connection = AsyncConnection[TupleRow]
 
 
 class TemplateData(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
@@ -110,13 +109,9 @@ class StoredTemplate(msgspec.Struct, kw_only=True):
         )
 
 
-class Count(msgspec.Struct):
-    total: int
-
-
 async def template_data(connection: Connection, template_id: str) -> TemplateData | None:
     """What an incident starts with: of its services those that still exist. None where there is no such template."""
-    key = _uuid(template_id)
+    key = uuid_or_none(template_id)
     if key is None:
         return None
     async with connection.cursor(row_factory=class_row(TemplateData)) as cursor:
@@ -141,11 +136,10 @@ async def list_templates(
     if wrong := text_problems("search", search):
         raise invalid(*wrong)
     offset = (page - 1) * limit
-    counted = await database.row(state.pool, "templates/count", Count, search=search)
+    total = await database.count(state.pool, "templates/count", search=search)
     rows = await database.rows(
         state.pool, "templates/search", StoredTemplate, search=search, limit=limit, offset=offset
     )
-    total = counted.total if counted is not None else 0
     return TemplateList([row.published() for row in rows], Pagination.of(page, limit, total))
 
 
@@ -158,7 +152,7 @@ async def list_templates(
 )
 async def get_template(state: State, template_id: FromPath[str]) -> TemplateAnswer:
     """Services in it may have been deleted since; an incident that starts from it goes without those."""
-    key = _uuid(template_id)
+    key = uuid_or_none(template_id)
     row = await database.row(state.pool, "templates/one", StoredTemplate, id=key)
     return TemplateAnswer(_found(row).published())
 
@@ -259,7 +253,7 @@ def _data_problems(data: TemplateData) -> list[FieldProblem]:
 
 async def _locked(connection: Connection, template_id: str) -> StoredTemplate:
     """The template, which nobody else changes until the transaction has ended."""
-    key = _uuid(template_id)
+    key = uuid_or_none(template_id)
     await connection.execute("SELECT FROM templates WHERE id = %s FOR NO KEY UPDATE", [key])
     return _found(await _one(connection, "templates/one", {"id": key}))
 
@@ -268,13 +262,6 @@ async def _one(connection: Connection, name: str, values: dict[str, Any]) -> Sto
     async with connection.cursor(row_factory=class_row(StoredTemplate)) as cursor:
         await cursor.execute(sql.query(name), values)
         return await cursor.fetchone()
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _found(row: StoredTemplate | None) -> StoredTemplate:

@@ -1,6 +1,7 @@
 """What people write, before it is stored: what no field may hold, whoever shows it later."""
 
 import re
+from uuid import UUID
 
 from api.errors import FieldProblem
 
@@ -23,3 +24,11 @@ def line_problems(field: str, text: str | None) -> list[FieldProblem]:
 def text_problems(field: str, text: str | None) -> list[FieldProblem]:
     """Of a text with paragraphs. PostgreSQL cannot store NUL at all."""
     return [FieldProblem(field, "must not contain NUL")] if text is not None and "\0" in text else []
+
+
+def uuid_or_none(text: str) -> UUID | None:
+    """An id as a path has it; what is none is no id of anything."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

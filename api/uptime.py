@@ -11,13 +11,13 @@ from litestar.params import FromPath, QueryParameter
 from api import database
 from api.answers import Cacheable
 from api.errors import ApiError, FieldProblem, invalid, responses
+from api.moments import FIRST_YEAR, LAST_YEAR
 from api.security import requires
 from api.service_fields import ALL_SYSTEMS, ServiceName, is_slug
 from sql import Pool
 
 ANSWERS = (Cacheable("/api/uptime/", frozenset({"checks", "event", "services"}), frozenset({"months", "startDate"})),)
 MOST_MONTHS = 24
-FIRST_YEAR, LAST_YEAR = 2000, 2100
 MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July"),
     *("August", "September", "October", "November", "December"),

@@ -12,18 +12,18 @@ from litestar import Request, Response, Router, delete, get, patch, post
 from litestar.datastructures import State
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
-from psycopg import AsyncConnection
 from psycopg.errors import CheckViolation, RestrictViolation, UniqueViolation
-from psycopg.rows import TupleRow, class_row
+from psycopg.rows import class_row
 
 import sql
 from api import database
 from api.answers import Cacheable
+from api.database import Connection
 from api.errors import ApiError, FieldProblem, invalid, responses
+from api.moments import iso
 from api.pagination import PageNumber, PageSize, Pagination
 from api.passwords import NewPassword, new_password, password_problems
 from api.security import Role, actor, requires
-from api.status import iso
 from api.texts import text_problems
 
 ANSWERS: tuple[Cacheable, ...] = ()
@@ -32,7 +32,6 @@ _EMAIL = r"[^@\s]+@[^@\s]+"
 Username = Annotated[str, Meta(pattern=f"^{_USERNAME}$", description="letters, digits, dots, hyphens; at most 50")]
 Email = Annotated[str, Meta(pattern=f"^{_EMAIL}$", max_length=100)]
 _Request = Request[Any, Any, Any]
-Connection = AsyncConnection[TupleRow]
 _NOTHING: dict[str, None] = dict.fromkeys(("username", "email", "role", "active", "password_hash"))
 
 
@@ -96,10 +95,6 @@ class StoredUser(msgspec.Struct, kw_only=True):
         return User(**values)
 
 
-class _Count(msgspec.Struct):
-    total: int
-
-
 @get(
     "/users",
     summary="The users by name",
@@ -119,10 +114,9 @@ async def list_users(
     if wrong := text_problems("search", search):
         raise invalid(*wrong)
     filters = {"search": search, "role": role, "active": active}
-    counted = await database.row(state.pool, "users/count", _Count, **filters)
+    total = await database.count(state.pool, "users/count", **filters)
     offset = (page - 1) * limit
     rows = await database.rows(state.pool, "users/page", StoredUser, limit=limit, offset=offset, **filters)
-    total = counted.total if counted is not None else 0
     return UserList([row.published() for row in rows], Pagination.of(page, limit, total))
 
 

@@ -26,12 +26,10 @@ from api.access import UNAUTHORIZED, Participant
 from api.allowance import Allowance
 from api.edge import SECURITY, Receive, Scope, Send
 from api.errors import ApiError
-from api.hub import PUBLIC_ROOMS, TRY_AGAIN_LATER, Door, frames
+from api.hub import MAX_SEQ, POLICY_VIOLATION, PUBLIC_ROOMS, TRY_AGAIN_LATER, Door, frames
 from api.live import BURST, MAX_ROOMS, PER_SECOND, Live
 from api.server import SOCKET_EXTENSION
 
-POLICY_VIOLATION = 1008
-MAX_SEQ = 2**63 - 1
 AUTH_DEADLINE_S = 10.0
 
 
