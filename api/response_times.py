@@ -6,7 +6,7 @@ buckets. Percentiles come from logarithmic bins there (within 2 %), and are exac
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from litestar import Router, get
@@ -20,6 +20,7 @@ from api.moments import FromMoment, ToMoment, iso, read_moment
 from api.security import requires
 from api.service_fields import ServiceName
 from api.uptime import public_service
+from sql import Pool
 
 ANSWERS = (Cacheable("/api/response-times/", frozenset({"checks", "services"}), frozenset({"from", "to", "step"})),)
 MOST_POINTS = 1500
@@ -29,7 +30,20 @@ LONGEST_RAW_S = 48 * HOUR_S
 FIRST = datetime(2000, 1, 1, tzinfo=UTC)
 LAST = datetime(2100, 1, 1, tzinfo=UTC)
 STEPS_S = (60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 7 * 86400, 30 * 86400)
+Step = Annotated[int | None, QueryParameter(ge=1, le=366 * DAY_S)]
 Tier = Literal["raw", "quarter_hours", "hours", "days"]
+
+
+class Phases(msgspec.Struct, rename="camel"):
+    """Where the time of the good checks went, in milliseconds on average: `firstByte` from the request sent to the
+    first byte of the answer, `transfer` all that is left. A phase that did not happen (TLS of a plain address) took 0.
+    """
+
+    dns: float
+    connect: float
+    tls: float
+    first_byte: float
+    transfer: float
 
 
 class Point(msgspec.Struct):
@@ -43,6 +57,7 @@ class Point(msgspec.Struct):
     p50: float | None
     p95: float | None
     p99: float | None
+    phases: Phases | None
 
 
 class ResponseTimes(msgspec.Struct):
@@ -59,6 +74,7 @@ class ResponseTimes(msgspec.Struct):
     p50: float | None
     p95: float | None
     p99: float | None
+    phases: Phases | None
     series: list[Point]
 
 
@@ -76,6 +92,17 @@ class PointRow(msgspec.Struct):
     p50: float | None
     p95: float | None
     p99: float | None
+    dns: float | None
+    connect: float | None
+    tls: float | None
+    first_byte: float | None
+    transfer: float | None
+
+    def phases(self) -> Phases | None:
+        """All five, or none where no good check was measured."""
+        phases = (self.dns, self.connect, self.tls, self.first_byte, self.transfer)
+        measured = [ms for ms in phases if ms is not None]
+        return Phases(*measured) if measured else None
 
 
 def default_step(window_s: float) -> int:
@@ -111,31 +138,28 @@ def window(from_: datetime | None, to: datetime | None, now: datetime) -> tuple[
     return start, end
 
 
-@get(
-    "/response-times/{service_id:str}",
-    summary="Response times and percentiles of a service",
-    tags=["status"],
-    responses=responses(400, 404, 429, 503),
-    **requires("status:read"),
-)
-async def response_times(
-    state: State,
-    service_id: FromPath[str],
-    from_: FromMoment = None,
-    to: ToMoment = None,
-    step: Annotated[int | None, QueryParameter(ge=1, le=366 * DAY_S)] = None,
-) -> ResponseTimes:
-    """`from` and `to` are ISO times with a zone (`+` written as %2B), `step` is in seconds; the answer tells the window
-    that was read, which is wider than asked for where buckets are whole."""
+class Asked(NamedTuple):
+    """A window, a step in seconds that it may have, and what both are read from."""
+
+    start: datetime
+    end: datetime
+    step: int
+    tier: Tier
+
+
+def asked(from_: str | None, to: str | None, step: int | None) -> Asked:
+    """What a query asks for. Raises 400 for what is no time, and for a step that its window may not have."""
     start, end = window(read_moment("from", from_), read_moment("to", to), datetime.now(UTC))
     window_s = (end - start).total_seconds()
     step = step or default_step(window_s)
-    statement = f"response_times/{tier(step, window_s)}"
-    service = await public_service(state.pool, service_id)
-    rows = await database.rows(
-        state.pool, statement, PointRow, service_id=service.id, start=start, end=end, step=timedelta(seconds=step)
-    )
-    total = rows[0]
+    return Asked(start, end, step, tier(step, window_s))
+
+
+async def measured(pool: Pool, service: ServiceName, wanted: Asked) -> ResponseTimes:
+    """The response times of a service, for who may know of it."""
+    step = timedelta(seconds=wanted.step)
+    values = {"service_id": service.id, "start": wanted.start, "end": wanted.end, "step": step}
+    total, *points = await database.rows(pool, f"response_times/{wanted.tier}", PointRow, **values)
     return ResponseTimes(
         service=service,
         from_=iso(total.low),
@@ -148,12 +172,33 @@ async def response_times(
         p50=total.p50,
         p95=total.p95,
         p99=total.p99,
+        phases=total.phases(),
         series=[
-            Point(iso(row.time), row.checks, row.errors, row.avg, row.p50, row.p95, row.p99)
-            for row in rows[1:]
+            Point(iso(row.time), row.checks, row.errors, row.avg, row.p50, row.p95, row.p99, row.phases())
+            for row in points
             if row.time is not None
         ],
     )
+
+
+@get(
+    "/response-times/{service_id:str}",
+    summary="Response times and percentiles of a service",
+    tags=["status"],
+    responses=responses(400, 404, 429, 503),
+    **requires("status:read"),
+)
+async def response_times(
+    state: State,
+    service_id: FromPath[str],
+    from_: FromMoment = None,
+    to: ToMoment = None,
+    step: Step = None,
+) -> ResponseTimes:
+    """`from` and `to` are ISO times with a zone (`+` written as %2B), `step` is in seconds; the answer tells the window
+    that was read, which is wider than asked for where buckets are whole."""
+    wanted = asked(from_, to, step)
+    return await measured(state.pool, await public_service(state.pool, service_id), wanted)
 
 
 router = Router("/api", route_handlers=[response_times])

@@ -23,6 +23,7 @@ TIMEOUT_S = 60
 TYPES = (
     *("text", "text", "timestamptz", "timestamptz", "int4", "int2", "bool", "text"),
     *("float4", "float4", "float4", "float4", "float4", "int2", "text", "text"),
+    *("timestamptz", "text"),
 )
 TRD_CHECKS = 100
 FAILS_EVERY = 999

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from prober.judge import Judgement, parse_json_path
+from prober.outcome import Certificate
 from prober.probes import Engine, Outcome, ProberTrouble, run_check
 from prober.services import Service
-from sla_monitor.settings import Settings, http_url
+from sla_monitor.settings import Settings
+from sla_monitor.values import http_url
 
 _VERDICTS = {"o": "operational", "po": "partial outage (slow)", "mo": "major outage"}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -81,7 +83,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 async def check_once(service: Service, settings: Settings) -> tuple[str, int]:
     """The check as lines of text, and the exit code that goes with it."""
-    async with Engine(settings, certificates=True) as engine:
+    async with Engine(settings, certificates_every_s=0) as engine:
         try:
             outcome, judgement, attempts = await run_check(service, engine)
         except ProberTrouble as trouble:
@@ -105,8 +107,8 @@ def _lines(outcome: Outcome, judgement: Judgement, attempts: int) -> list[str]:
     facts += [(name, f"{ms:10.1f} ms" if ms is not None else f"{'-':>10}") for name, ms in phases]
     if outcome.address is not None:
         facts.append(("address", outcome.address))
-    if outcome.certificate_expires is not None:
-        facts.append(("certificate", _validity(outcome.certificate_expires)))
+    if outcome.certificate is not None:
+        facts.append(("certificate", _validity(outcome.certificate)))
     if outcome.redirects:
         facts.append(("redirects", str(outcome.redirects)))
     if outcome.truncated:
@@ -116,9 +118,13 @@ def _lines(outcome: Outcome, judgement: Judgement, attempts: int) -> list[str]:
     return [f"{name:<12}{value}" for name, value in facts]
 
 
-def _validity(expires: datetime) -> str:
+def _validity(certificate: Certificate) -> str:
+    expires, issuer = certificate
     days = (expires - datetime.now(UTC)).days
-    return f"valid until {expires:%Y-%m-%d %H:%M} UTC ({days} days)" if days >= 0 else f"expired {expires:%Y-%m-%d}"
+    by = f", issued by {issuer}" if issuer else ""
+    if days < 0:
+        return f"expired {expires:%Y-%m-%d}{by}"
+    return f"valid until {expires:%Y-%m-%d %H:%M} UTC ({days} days){by}"
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -188,6 +188,7 @@ class Dispatch:
             attempts,
             judgement.error_type,
             printable(judgement.error_message) if judgement.error_message else None,
+            *(outcome.certificate or ()),
         )
 
     def _count_trouble(self, what: str, *, exc_info: bool = False) -> None:

@@ -1,6 +1,7 @@
 """What one attempt at a service gave: the value that every check type returns and that `judge` reads."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,6 +13,13 @@ MESSAGE_LIMIT = 500
 class ProberTrouble(Exception):  # noqa: N818 - the field's word: trouble of ours, not an error of the service
     """The prober itself could not look (no file descriptors, no route of its own, an unreadable CA file, a
     stalled event loop). Nothing is known about the service then: the caller records no check, no outage."""
+
+
+class Certificate(NamedTuple):
+    """When a server's certificate expires, and the organisation that issued it, as far as it says."""
+
+    expires_at: datetime
+    issuer: str | None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -34,8 +42,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The answer was longer than PROBE_MAX_BYTES; `body` is its beginning."""
     address: str | None = None
     redirects: int = 0
-    certificate_expires: datetime | None = None
-    """Only where it was asked for, by `Engine(certificates=True)`: reading it has a price."""
+    inspected: bool = False
+    """The server's certificate was due to be looked at, and was."""
+    certificate: Certificate | None = None
+    """As it was seen, if it can be read; of several hops the one that expires first."""
 
 
 def printable(text: str) -> str:

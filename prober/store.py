@@ -19,12 +19,14 @@ STATEMENT_TIMEOUT_MS = 30_000
 _COLUMN_TYPES = (
     *("text", "text", "timestamptz", "timestamptz", "int4", "int4", "bool", "text"),
     *("float4", "float4", "float4", "float4", "float4", "int4", "text", "text"),
+    *("timestamptz", "text"),
 )
 
 
 class Check(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One raw row, its fields in the order of `queries/checks/copy.sql` and of the spool. Times are
-    milliseconds, None is a phase that did not happen; the key is (service_id, location, scheduled_at)."""
+    milliseconds, None is a phase that did not happen; the key is (service_id, location, scheduled_at). Fields that
+    come after the error have defaults, so that a spool of an earlier version can be read."""
 
     service_id: str
     location: str
@@ -42,6 +44,8 @@ class Check(msgspec.Struct, array_like=True, frozen=True, gc=False):
     attempts: int
     error_type: str | None
     error_message: str | None
+    certificate_expires_at: datetime | None = None
+    certificate_issuer: str | None = None
 
 
 class Recorded(NamedTuple):

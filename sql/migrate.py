@@ -21,7 +21,11 @@ log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT = "120s"
 OLDEST_SERVER = 160000
-AGGREGATES = ("checks_15m", "latency_15m", "checks_hourly", "latency_hourly", "checks_daily", "latency_daily")
+AGGREGATES = (
+    *("checks_15m", "latency_15m", "phases_15m"),
+    *("checks_hourly", "latency_hourly", "phases_hourly"),
+    *("checks_daily", "latency_daily", "phases_daily"),
+)
 VIEWS = (
     "service_status",
     "service_days",

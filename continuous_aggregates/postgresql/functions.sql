@@ -22,6 +22,8 @@ BEGIN
     INSERT INTO materialized_checks_15m SELECT * FROM compute_checks_15m(first, finish);
     DELETE FROM materialized_latency_15m WHERE bucket >= first AND bucket < finish;
     INSERT INTO materialized_latency_15m SELECT * FROM compute_latency_15m(first, finish);
+    DELETE FROM materialized_phases_15m WHERE bucket >= first AND bucket < finish;
+    INSERT INTO materialized_phases_15m SELECT * FROM compute_phases_15m(first, finish);
 
     -- Both ends are ends of buckets, which are not of one length when clocks are turned.
     first  := local_hour(low, zone);
@@ -30,6 +32,8 @@ BEGIN
     INSERT INTO materialized_checks_hourly SELECT * FROM compute_checks_hourly(first, finish);
     DELETE FROM materialized_latency_hourly WHERE bucket >= first AND bucket < finish;
     INSERT INTO materialized_latency_hourly SELECT * FROM compute_latency_hourly(first, finish);
+    DELETE FROM materialized_phases_hourly WHERE bucket >= first AND bucket < finish;
+    INSERT INTO materialized_phases_hourly SELECT * FROM compute_phases_hourly(first, finish);
 
     first  := local_day(low, zone);
     finish := least(local_day(local_day(high, zone) + interval '36 hours', zone), local_day(edge, zone));
@@ -37,6 +41,8 @@ BEGIN
     INSERT INTO materialized_checks_daily SELECT * FROM compute_checks_daily(first, finish);
     DELETE FROM materialized_latency_daily WHERE bucket >= first AND bucket < finish;
     INSERT INTO materialized_latency_daily SELECT * FROM compute_latency_daily(first, finish);
+    DELETE FROM materialized_phases_daily WHERE bucket >= first AND bucket < finish;
+    INSERT INTO materialized_phases_daily SELECT * FROM compute_phases_daily(first, finish);
     COMMIT;
 END
 $$;

@@ -41,7 +41,7 @@ BEGIN
             + CASE level WHEN '15m' THEN interval '15 minutes' WHEN 'hourly' THEN interval '2 hours' ELSE interval '36 hours' END);
         finish := least(finish, aggregate_bucket(level, closed));
         CONTINUE WHEN first >= finish;
-        FOREACH name IN ARRAY ARRAY['checks_', 'latency_'] LOOP
+        FOREACH name IN ARRAY ARRAY['checks_', 'latency_', 'phases_'] LOOP
             CALL refresh_continuous_aggregate(name || level, first, finish, force => level <> '15m');
             COMMIT;
         END LOOP;

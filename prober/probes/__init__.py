@@ -39,5 +39,6 @@ async def run_check(service: Service, engine: Engine) -> tuple[Outcome, Judgemen
         outcome = await probe(service, engine.loop.time() + service.timeout_ms / 1000, engine)
         judgement = judge(service, outcome)
         if judgement.success or attempts > service.retries:
+            engine.inspection.note(service, outcome, engine.loop.time())
             return outcome, judgement, attempts
         await asyncio.sleep(min(_PAUSE_SECONDS, service.interval_seconds / 10))

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Self
 import pycurl
 
 from prober.outcome import ProberTrouble
+from prober.probes.certificates import LOOK_EVERY_S, Inspection
 from prober.probes.networks import DenyRule
 from prober.probes.resolver import Resolver
 from sla_monitor import __version__
@@ -47,6 +48,7 @@ class Transfer:
 
     __slots__ = (
         "_bytes_left",
+        "_certificate",
         "_denied",
         "_options",
         "_resolve",
@@ -66,6 +68,7 @@ class Transfer:
         self._denied = denied
         self.shape: Shape | None = None
         self._resolve: list[str] = []
+        self._certificate = False
         self.secure = False
         self._bytes_left = 0
         self.body: list[bytes] | None = None
@@ -74,15 +77,17 @@ class Transfer:
         self.tried: list[str] = []
         self.trouble: str | None = None
 
-    def prepare(self, url: str, shape: Shape, resolve: list[str], timeout_ms: int) -> None:
+    def prepare(self, url: str, shape: Shape, resolve: list[str], timeout_ms: int, certificate: bool) -> None:
         """Sets what differs from the handle's last request; raises pycurl.error for what libcurl refuses.
 
-        `resolve` holds the name's addresses, in CURLOPT_RESOLVE's words.
+        `resolve` holds the name's addresses, in CURLOPT_RESOLVE's words. With `certificate` the server's can be
+        read afterwards.
         """
         curl = self.curl
         if shape != self.shape:
             curl.reset()
             self._resolve = []
+            self._certificate = False
             self.shape = None  # should an option be refused
             self._set_options(shape)
             if shape.credentials is None:  # a handle that carried them is reset for whoever comes next
@@ -90,6 +95,9 @@ class Transfer:
         if resolve != self._resolve:
             curl.setopt(pycurl.RESOLVE, resolve)
             self._resolve = resolve
+        if certificate != self._certificate:
+            curl.setopt(pycurl.OPT_CERTINFO, certificate)
+            self._certificate = certificate
         self.secure = url.startswith("https")
         curl.setopt(pycurl.URL, url)
         curl.setopt(pycurl.TIMEOUT_MS, timeout_ms)
@@ -153,15 +161,16 @@ class Transfer:
 
 
 class Engine:
-    """What all probes of a process share: libcurl's multi handle, resolver, deny rule, byte limit.
+    """What all probes of a process share: libcurl's multi handle, resolver, deny rule, byte limit, and whose
+    certificate was looked at when.
 
     `async with Engine(settings) as engine:` binds it to the running loop.
     """
 
-    def __init__(self, settings: Settings, *, certificates: bool = False) -> None:
+    def __init__(self, settings: Settings, *, certificates_every_s: float = LOOK_EVERY_S) -> None:
         self.max_bytes = settings.probe_max_bytes
-        self.certificates = certificates
-        self._options = _fixed_options(settings, certificates)
+        self.inspection = Inspection(certificates_every_s)
+        self._options = _fixed_options(settings)
         self._denied = DenyRule(settings.probe_deny_networks).denied
         self._spare: list[Transfer] = []
         self._spare_limit = settings.probe_concurrency
@@ -301,7 +310,7 @@ def _header_lines(shape: Shape) -> list[bytes]:
     return [line.encode() for line in lines.values()]
 
 
-def _fixed_options(settings: Settings, certificates: bool) -> list[tuple[int, Any]]:
+def _fixed_options(settings: Settings) -> list[tuple[int, Any]]:
     """What holds for every request, and stays set on a handle until it is reset."""
     web = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
     options: list[tuple[int, Any]] = [
@@ -320,6 +329,4 @@ def _fixed_options(settings: Settings, certificates: bool) -> list[tuple[int, An
     ]
     if settings.ca_file is not None:  # else pycurl's choice, the system's bundle
         options.append((pycurl.CAINFO, str(settings.ca_file)))
-    if certificates:
-        options.append((pycurl.OPT_CERTINFO, 1))
     return options

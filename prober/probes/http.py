@@ -1,14 +1,14 @@
 """HTTP and HTTPS: one request on a new connection, redirects followed, one deadline over all of it."""
 
 import re
-from datetime import UTC, datetime
 from string import punctuation
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import pycurl
 
-from prober.outcome import Outcome, ProberTrouble, printable
+from prober.outcome import Certificate, Outcome, ProberTrouble, printable
+from prober.probes import certificates
 from prober.probes.curl import STALL_SECONDS, Engine, Shape, Transfer
 from prober.probes.failures import Failure, failure, waiting_for
 from prober.probes.resolver import NameFailure
@@ -63,9 +63,13 @@ class Target:
 class _Chain:
     """The hops of one check and what they add up to; milliseconds, None until the phase happened."""
 
-    __slots__ = ("address", "connect", "dns", "expires", "first_byte", "redirects", "status", "tls", "total")
+    __slots__ = (
+        *("address", "certificate", "connect", "dns", "first_byte", "inspected"),
+        *("inspects", "redirects", "status", "tls", "total"),
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, inspects: bool) -> None:
+        self.inspects = inspects
         self.total = 0.0
         self.dns: float | None = None
         self.connect: float | None = None
@@ -74,7 +78,8 @@ class _Chain:
         self.status: int | None = None
         self.address: str | None = None
         self.redirects = 0
-        self.expires: datetime | None = None
+        self.inspected = False
+        self.certificate: Certificate | None = None
 
     def add(self, transfer: Transfer) -> None:
         """Reads a finished hop's figures: libcurl counts microseconds from the start, 0: never came."""
@@ -90,10 +95,18 @@ class _Chain:
             if not secured:  # libcurl then sets the later times too, to the moment of the failure
                 return
             self.tls = (self.tls or 0.0) + (secured - connected) / 1000
+            if self.inspects:
+                self._inspect(transfer.curl)
         first = info(pycurl.STARTTRANSFER_TIME_T)
         if first:
             self.first_byte = (self.first_byte or 0.0) + (first - info(pycurl.PRETRANSFER_TIME_T)) / 1000
             self.status = info(pycurl.RESPONSE_CODE) or None
+
+    def _inspect(self, curl: Any) -> None:
+        self.inspected = True
+        found = certificates.leaf(curl)
+        if found is not None and (self.certificate is None or found.expires_at < self.certificate.expires_at):
+            self.certificate = found
 
     def outcome(self, failed: Failure | None, body: bytes = b"", truncated: bool = False) -> Outcome:
         return Outcome(
@@ -109,7 +122,8 @@ class _Chain:
             truncated=truncated,
             address=self.address,
             redirects=self.redirects,
-            certificate_expires=self.expires,
+            inspected=self.inspected,
+            certificate=self.certificate,
         )
 
 
@@ -120,7 +134,7 @@ async def probe(service: Service, deadline: float, engine: Engine) -> Outcome:
     another origin go neither the service's headers nor its credentials; the body goes where 307 and 308 send
     it.
     """
-    chain = _Chain()
+    chain = _Chain(engine.inspection.due(service, engine.loop.time()))
     try:
         target = Target(service.endpoint_url)
     except ValueError as error:
@@ -181,13 +195,11 @@ async def _hop(
     timeout_ms = max(1, round((deadline - engine.loop.time()) * 1000))
     transfer.expect(engine.max_bytes, service.reads_body)
     try:
-        transfer.prepare(target.url, shape, resolve, timeout_ms)
+        transfer.prepare(target.url, shape, resolve, timeout_ms, chain.inspects and target.scheme == "https")
     except (pycurl.error, UnicodeError):
         return "unknown_error", "libcurl refuses the request: check the URL, the method and the headers"
     code, message = await engine.perform(transfer)
     chain.add(transfer)
-    if engine.certificates:
-        chain.expires = _expiry(transfer.curl)
     if code == 0 or transfer.truncated:
         return None
     if code == pycurl.E_OPERATION_TIMEDOUT:
@@ -218,12 +230,6 @@ def _redirected(shape: Shape, status: int, target: Target, onward: Target) -> Sh
     if target.trusts(onward):
         return Shape(method, shape.headers, body, shape.verify_tls, onward.credentials or shape.credentials)
     return Shape(method, {}, body, shape.verify_tls, onward.credentials)
-
-
-def _expiry(curl: Any) -> datetime | None:
-    chain = curl.getinfo(pycurl.INFO_CERTINFO)
-    stated = dict(chain[0]).get("Expire date") if chain else None
-    return datetime.strptime(stated, "%b %d %H:%M:%S %Y %Z").replace(tzinfo=UTC) if stated else None
 
 
 def _default_port(scheme: str) -> int:

@@ -178,6 +178,7 @@ BEGIN
         END;
     END LOOP;
 
+    PERFORM keep_certificates();
     IF late IS NOT NULL THEN
         INSERT INTO touched_ranges (range) SELECT unnest(late);
         PERFORM pg_notify('sla_monitor', 'ranges');

@@ -13,13 +13,23 @@ SELECT services.id                           AS service_id,
        latest.total_ms,
        latest.severity::text                 AS severity,
        latest.error_type,
-       latest.error_message
+       latest.error_message,
+       certificates.certificate_expires_at,
+       certificates.certificate_issuer
 FROM services
 JOIN service_states ON service_states.service_id = services.id
 LEFT JOIN (
     SELECT DISTINCT ON (service_id) *
     FROM latest_checks
     ORDER BY service_id, scheduled_at DESC, severity DESC, location
-) AS latest ON latest.service_id = services.id;
+) AS latest ON latest.service_id = services.id
+LEFT JOIN (
+    -- The first to expire, of the locations that still look where there are any.
+    SELECT DISTINCT ON (service_id) service_id, certificate_expires_at, certificate_issuer
+    FROM latest_checks
+    WHERE certificate_expires_at IS NOT NULL
+    ORDER BY service_id, expired, certificate_expires_at, location
+) AS certificates ON certificates.service_id = services.id;
 
-COMMENT ON VIEW service_status IS 'one row a service: its state now, since when, and its last check';
+COMMENT ON VIEW service_status IS 'one row a service: its state now, since when, its last check, and its certificate';
+COMMENT ON COLUMN service_status.certificate_expires_at IS 'as the locations saw it last; NULL where no TLS is spoken';

@@ -130,8 +130,8 @@ class Certificates:
         self.ca_file = folder / "ca.pem"
         self._ca.cert_pem.write_to_path(self.ca_file)
 
-    def valid(self) -> ssl.SSLContext:
-        return _context(self._ca.issue_cert("127.0.0.1", key_type=trustme.KeyType.ECDSA))
+    def valid(self, until: datetime | None = None) -> ssl.SSLContext:
+        return _context(self._ca.issue_cert("127.0.0.1", not_after=until, key_type=trustme.KeyType.ECDSA))
 
     def expired(self) -> ssl.SSLContext:
         past = datetime.now(UTC) - timedelta(days=1)

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from prober.outcome import Outcome, ProberTrouble
 from prober.probes import Engine, run_check
 from prober.probes.resolver import Resolver
 from prober.services import Service
-from sla_monitor.settings import Network, Settings
+from sla_monitor.settings import Settings
+from sla_monitor.values import Network
 from tests.prober import targets
 from tests.prober.targets import Behaviour, serving
 
@@ -34,7 +36,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> targets.Certificat
 
 @pytest.fixture
 async def prober(certificates: targets.Certificates) -> AsyncIterator[Engine]:
-    async with Engine(settings(certificates.ca_file), certificates=True) as engine:
+    async with Engine(settings(certificates.ca_file), certificates_every_s=0) as engine:
         yield engine
 
 
@@ -332,7 +334,59 @@ class TestTls:
             outcome, judgement = await check(prober, f"https://127.0.0.1:{port}/", timeout_ms=3000)
         assert judgement.success, judgement
         assert outcome.tls_ms is not None and outcome.tls_ms > 0
-        assert outcome.certificate_expires is not None
+
+    async def test_when_the_certificate_expires(self, prober: Engine, certificates: targets.Certificates) -> None:
+        until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=40)
+        async with serving(targets.good(), certificates.valid(until)) as port:
+            outcome, _ = await check(prober, f"https://127.0.0.1:{port}/", timeout_ms=3000)
+        assert outcome.certificate is not None
+        assert outcome.certificate.expires_at == until
+        assert outcome.certificate.issuer is not None and outcome.certificate.issuer.startswith("trustme")
+
+    async def test_an_expired_certificate_tells_when_where_it_is_not_verified(
+        self, prober: Engine, certificates: targets.Certificates
+    ) -> None:
+        async with serving(targets.good(), certificates.expired()) as port:
+            outcome, _ = await check(prober, f"https://127.0.0.1:{port}/", timeout_ms=3000, verify_tls=False)
+            assert outcome.certificate is not None
+            assert outcome.certificate.expires_at < datetime.now(UTC)
+            outcome, _ = await check(prober, f"https://127.0.0.1:{port}/", timeout_ms=3000)
+            assert outcome.certificate is None, "a failed handshake tells nothing"
+
+    async def test_of_two_hops_the_first_to_expire(self, prober: Engine, certificates: targets.Certificates) -> None:
+        until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
+        async with (
+            serving(targets.good(), certificates.valid(until + timedelta(days=3))) as onward,
+            serving(
+                targets.good(b"", "302 Found", f"Location: https://127.0.0.1:{onward}/\r\n"), certificates.valid(until)
+            ) as port,
+        ):
+            outcome, judgement = await check(prober, f"https://127.0.0.1:{port}/", timeout_ms=3000)
+        assert judgement.success, judgement
+        assert outcome.certificate is not None
+        assert outcome.certificate.expires_at == until
+
+    async def test_it_is_looked_at_once_an_hour(self, certificates: targets.Certificates) -> None:
+        async with (
+            serving(targets.good(), certificates.valid()) as port,
+            Engine(settings(certificates.ca_file)) as prober,
+        ):
+            url = f"https://127.0.0.1:{port}/"
+            seen = [(await check(prober, url, timeout_ms=3000))[0].certificate is not None for _ in range(3)]
+        assert seen == [True, False, False]
+
+    async def test_a_failed_attempt_does_not_use_up_the_look(self, certificates: targets.Certificates) -> None:
+        """What decides is the last attempt, and only its outcome is recorded."""
+        async with (
+            serving(targets.good(), certificates.valid()) as port,
+            Engine(settings(certificates.ca_file)) as prober,
+        ):
+            url = f"https://127.0.0.1:{port}/"
+            outcome, judgement = await check(
+                prober, url, timeout_ms=3000, retries=1, keyword="absent", interval_seconds=1
+            )
+        assert judgement.error_type == "assertion_failed"
+        assert outcome.certificate is not None
 
     @pytest.mark.parametrize(
         ("kind", "message"),

@@ -112,7 +112,7 @@ async def test_checks_become_rows(database: str, tmp_path: Path) -> None:
 
     with psycopg.connect(database) as connection:
         rows = connection.execute("SELECT * FROM checks ORDER BY scheduled_at").fetchall()
-    good = msgspec.structs.astuple(bench.check(2))
+    good = msgspec.structs.astuple(bench.check(2))[: len(rows[0])]  # a certificate is no part of a row
     assert [row[:3] for row in rows] == [good[:3], msgspec.structs.astuple(failed)[:3]]
     assert {row[3] - row[2] for row in rows} == {timedelta(milliseconds=250)}  # over after 80: in that quarter second
     assert rows[0][5:] == good[5:]
@@ -151,6 +151,36 @@ async def test_an_outage_of_the_database_loses_nothing(database: str, tmp_path: 
 
     assert bench.rows() == [5, 6, 7, 8, 9]
     assert bench.value("rows_total", result="duplicate") == 0
+
+
+async def test_a_spool_of_a_version_before_certificates_is_replayed(database: str, tmp_path: Path) -> None:
+    """Its records end with the error."""
+    async with running(database, tmp_path) as bench:
+        bench.line.cut()
+        fields = list(msgspec.structs.astuple(bench.check(3)))
+        bench.spool.append([msgspec.msgpack.encode(fields[: Check.__struct_fields__.index("error_message") + 1])])
+        bench.put(2)
+        await bench.until(lambda: bench.spool.records == 2)
+        bench.line.mend()
+        await bench.until(lambda: bench.spool.records == 0)
+
+    assert bench.rows() == [2, 3]
+    assert not bench.refused.exists()
+
+
+async def test_a_certificate_goes_through_the_spool(database: str, tmp_path: Path) -> None:
+    async with running(database, tmp_path) as bench:
+        expires_at = bench.now + timedelta(days=30)
+        bench.line.cut()
+        bench.recorder.put(bench.check(2, certificate_expires_at=expires_at, certificate_issuer="Acme"))
+        bench.put(1)
+        await bench.until(lambda: bench.spool.records == 2)
+        bench.line.mend()
+        await bench.until(lambda: bench.spool.records == 0)
+
+    with psycopg.connect(database) as connection:
+        found = connection.execute("SELECT certificate_expires_at, certificate_issuer FROM service_status").fetchall()
+    assert found == [(expires_at, "Acme")]
 
 
 async def test_rows_are_replayed_before_newer_ones(

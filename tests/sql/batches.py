@@ -13,11 +13,16 @@ import sql
 TYPES = (
     *("text", "text", "timestamptz", "timestamptz", "int4", "int4", "bool", "text"),
     *("float4", "float4", "float4", "float4", "float4", "int4", "text", "text"),
+    *("timestamptz", "text"),
 )
 QUARTER = timedelta(minutes=15)
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
-AGGREGATES = ("checks_15m", "checks_hourly", "checks_daily", "latency_15m", "latency_hourly", "latency_daily")
+AGGREGATES = (
+    *("checks_15m", "checks_hourly", "checks_daily"),
+    *("latency_15m", "latency_hourly", "latency_daily"),
+    *("phases_15m", "phases_hourly", "phases_daily"),
+)
 PATIENCE_S = 30
 
 Connection = AsyncConnection[TupleRow]
@@ -42,6 +47,8 @@ class Row(NamedTuple):
     attempts: int | None
     error_type: str | None
     error_message: str | None
+    certificate_expires_at: datetime | None = None
+    certificate_issuer: str | None = None
 
 
 def row(at: datetime, severity: str = "o", *, service: str = "web", location: str = "local", **changes: Any) -> Row:

@@ -80,9 +80,23 @@ def one_line(service: str, location: str, low: datetime, high: datetime, dice: r
         if dice.random() < 0.1:
             severity = dice.choice(("o", "o", "po", "mo", "mo"))
         if dice.random() > 0.04:
-            times = {} if severity == "mo" else {"total_ms": round(dice.lognormvariate(4.5, 0.8) * 16) / 16}
-            yield row(at, severity, service=service, location=location, interval_seconds=INTERVAL_S, **times)
+            seen = certificate(at, dice) if dice.random() < 0.1 else {}
+            times = {} if severity == "mo" else measured(dice)
+            yield row(at, severity, service=service, location=location, interval_seconds=INTERVAL_S, **times, **seen)
         at += timedelta(seconds=INTERVAL_S)
+
+
+def measured(dice: random.Random) -> dict[str, float | None]:
+    """The times of a good check; a phase in ten did not happen."""
+    names = ("dns_ms", "connect_ms", "tls_ms", "first_byte_ms")
+    phases = {name: dice.randrange(1, 400) / 16 if dice.random() > 0.1 else None for name in names}
+    return {"total_ms": round(dice.lognormvariate(4.5, 0.8) * 16) / 16, **phases}
+
+
+def certificate(at: datetime, dice: random.Random) -> dict[str, object]:
+    """What a check saw of a certificate, now and then from another issuer."""
+    issuer = dice.choice((None, "Acme", "Initech"))
+    return {"certificate_expires_at": at + dice.randint(1, 90) * DAY, "certificate_issuer": issuer}
 
 
 def batches(rows: Sequence[Row], dice: random.Random) -> list[list[Row]]:
@@ -134,6 +148,18 @@ def added_up(rows: Sequence[Row]) -> Figures:
         min_ms=min(good, default=None),
         max_ms=max(good, default=None),
     )
+
+
+def phases(rows: Sequence[Row], bucket: str, zone: str) -> dict[tuple[datetime, str, str], tuple[float, ...]]:
+    """What phases_15m, phases_hourly or phases_daily must say of these rows."""
+    sums: dict[tuple[datetime, str, str], list[float]] = defaultdict(lambda: [0.0] * 6)
+    for one in rows:
+        if one.success and one.total_ms is not None and one.first_byte_ms is not None:
+            assert one.scheduled_at is not None and one.service_id is not None and one.location is not None
+            times = (1, one.total_ms, one.dns_ms, one.connect_ms, one.tls_ms, one.first_byte_ms)
+            key = start_of(bucket, one.scheduled_at, zone), one.service_id, one.location
+            sums[key] = [known + (ms or 0) for known, ms in zip(sums[key], times, strict=True)]
+    return {key: tuple(known) for key, known in sums.items()}
 
 
 class Story(NamedTuple):

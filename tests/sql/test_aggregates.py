@@ -307,8 +307,10 @@ class TestPolicies:
             ("policy_compression", "checks", "2 days"),
             ("policy_compression", "checks_15m", "30 days"),
             ("policy_compression", "latency_15m", "30 days"),
+            ("policy_compression", "phases_15m", "30 days"),
             ("policy_refresh_continuous_aggregate", "checks_15m", "2 days"),
             ("policy_refresh_continuous_aggregate", "latency_15m", "2 days"),
+            ("policy_refresh_continuous_aggregate", "phases_15m", "2 days"),
             ("policy_retention", "checks", "400 days"),
         ]
 
@@ -317,7 +319,7 @@ class TestPolicies:
         found = await self.jobs(db)
         assert ("policy_retention", "checks", "90 days") in found
         assert ("policy_compression", "checks", "5 days") in found
-        assert len(found) == 6
+        assert len(found) == 8
 
     async def test_they_run(self, db: Connection) -> None:
         start = MIDNIGHT - 4 * DAY

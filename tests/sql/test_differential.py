@@ -41,6 +41,7 @@ from tests.sql.histories import (
     day_start,
     figures,
     history,
+    phases,
     story,
 )
 
@@ -106,6 +107,8 @@ async def test_the_engines_agree_with_each_other_and_with_the_rows(fed: Fed) -> 
         await days_of_services_are_those_of_the_rows(fed, connection)
         await full_days_have_their_true_length(fed, connection)
         await percentiles_are_close(fed, connection)
+        await phases_are_those_of_the_rows(fed, connection)
+        await certificates_are_the_last_ones_seen(fed, connection)
         await outages_are_those_of_the_rows(fed, connection)
     if len(fed.engines) < 2:
         pytest.skip(f"ONLY ONE ENGINE FOUND ({', '.join(fed.engines)}): THE TWO WERE NOT COMPARED")
@@ -200,6 +203,36 @@ def middle_of_bin(bins: Sequence[TupleRow], rank: int) -> float:
         if seen >= rank:
             return float(1.04 ** (number - 0.5))
     raise AssertionError("the bins hold fewer checks than the rows")
+
+
+async def phases_are_those_of_the_rows(fed: Fed, connection: Connection) -> None:
+    for relation, bucket in (("phases_15m", "quarter"), ("phases_hourly", "hour"), ("phases_daily", "day")):
+        if fed.zone == "Australia/Lord_Howe" and bucket == "hour":
+            continue  # as above
+        found = await ask(
+            connection,
+            "SELECT bucket, service_id, location, checks, sum_ms, sum_dns_ms, sum_connect_ms, sum_tls_ms, "
+            f"sum_first_byte_ms FROM {relation}",
+        )
+        assert {(at, service, location): tuple(sums) for at, service, location, *sums in found} == phases(
+            fed.rows, bucket, fed.zone
+        ), relation
+
+
+async def certificates_are_the_last_ones_seen(fed: Fed, connection: Connection) -> None:
+    """Whatever the order the checks came in."""
+    last: dict[tuple[str | None, str | None], Row] = {}
+    for one in sorted(fed.rows, key=lambda one: one.scheduled_at or now()):
+        if one.certificate_expires_at is not None:
+            last[one.service_id, one.location] = one
+    found = await ask(
+        connection,
+        "SELECT service_id, location, certificate_expires_at, certificate_issuer, certificate_seen_at "
+        "FROM latest_checks",
+    )
+    assert {(service, location): tuple(rest) for service, location, *rest in found} == {
+        key: (one.certificate_expires_at, one.certificate_issuer, one.scheduled_at) for key, one in last.items()
+    }
 
 
 async def outages_are_those_of_the_rows(fed: Fed, connection: Connection) -> None:

@@ -307,8 +307,10 @@ class TestSettings:
         assert [name for name in applied if name.startswith("aggregates/")] == [
             "aggregates/checks_hourly",
             "aggregates/latency_hourly",
+            "aggregates/phases_hourly",
             "aggregates/checks_daily",
             "aggregates/latency_daily",
+            "aggregates/phases_daily",
             "aggregates/policies",
         ]
         assert not any(name.startswith("migrations/") for name in applied)

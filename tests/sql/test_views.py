@@ -17,7 +17,7 @@ COLUMNS = {
     "service_days": "service_id day starts_at locations checks operational degraded failed status covered_seconds "
     "degraded_seconds down_seconds good sum_ms min_ms max_ms |",
     "service_status": "service_id name description group_name tags public enabled state since checked_at total_ms "
-    "severity error_type error_message |",
+    "severity error_type error_message certificate_expires_at certificate_issuer |",
     "incident_history": "incident_id title status severity priority public reporter author day created_at "
     "identified_at resolved_at open_seconds updates affected_services |",
 }

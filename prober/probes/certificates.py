@@ -1,0 +1,80 @@
+"""Whose certificate is looked at, and when it expires.
+
+Looking costs a tenth of the CPU of a TLS check (libcurl writes out every field of the whole chain), so it is done
+once in a while for each service. What a certificate says of itself is hostile text.
+"""
+
+import re
+import ssl
+from datetime import UTC, datetime
+from typing import Any
+
+import pycurl
+
+from prober.outcome import Certificate, Outcome, printable
+from prober.services import Service
+
+LOOK_EVERY_S = 3600.0
+ISSUER_LIMIT = 100
+LAST_YEAR = 9998
+"""The last second of 9999 says "never" (RFC 5280), and does not survive a change of time zone."""
+
+# One attribute of a name as OpenSSL writes it: O = "Acme, Inc.", CN = M\C3\BCller
+_ATTRIBUTE = re.compile(rb'([A-Za-z0-9.]+) ?= ?("(?:\\.|[^"\\])*"|(?:\\.|[^,+\\])*)', re.DOTALL)
+_ESCAPED = re.compile(rb"\\([0-9A-F]{2})|\\(.)", re.DOTALL)
+
+
+class Inspection:
+    """When each service's certificate is due to be looked at: `every_s` after it was, at once where it has another
+    URL or its last handshake failed."""
+
+    def __init__(self, every_s: float = LOOK_EVERY_S) -> None:
+        self._every_s = every_s
+        self._seen: dict[str, tuple[str, float]] = {}
+
+    def due(self, service: Service, now: float) -> bool:
+        url, at = self._seen.get(service.id, ("", 0.0))
+        return url != service.endpoint_url or now >= at + self._every_s
+
+    def note(self, service: Service, outcome: Outcome, now: float) -> None:
+        """What the deciding attempt of a check came to."""
+        if outcome.inspected:
+            self._seen[service.id] = (service.endpoint_url, now)
+        elif outcome.error_type == "tls_error":
+            self._seen.pop(service.id, None)
+
+
+def leaf(curl: Any) -> Certificate | None:
+    """The server's own certificate in a transfer that was made with OPT_CERTINFO; None where there is none, or
+    where it cannot be said when it expires."""
+    chain = curl.getinfo_raw(pycurl.INFO_CERTINFO)
+    return certificate(dict(field for field in chain[0] if len(field) == 2)) if chain else None
+
+
+def certificate(fields: dict[bytes, bytes]) -> Certificate | None:
+    """Reads libcurl's fields of one certificate."""
+    expires_at = _moment(fields.get(b"Expire date", b""))
+    return Certificate(expires_at, _organisation(fields.get(b"Issuer", b""))) if expires_at else None
+
+
+def _moment(stated: bytes) -> datetime | None:
+    try:
+        seconds = ssl.cert_time_to_seconds(stated.decode("ascii"))
+        moment = datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return moment if 1970 <= moment.year <= LAST_YEAR else None
+
+
+def _organisation(name: bytes) -> str | None:
+    """The O of a distinguished name, or its CN."""
+    attributes: dict[bytes, bytes] = {}
+    for found in _ATTRIBUTE.finditer(name):
+        attributes.setdefault(found[1].upper(), found[2].strip())
+    value = attributes.get(b"O") or attributes.get(b"CN") or b""
+    plain = _ESCAPED.sub(_unescaped, value.removeprefix(b'"').removesuffix(b'"') if value[:1] == b'"' else value)
+    return printable(plain.decode("utf-8", "replace"))[:ISSUER_LIMIT] or None
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(found[1].decode()) if found[1] else found[2]

@@ -1,0 +1,47 @@
+-- What the checks in incoming_checks saw of certificates. Called by record_checks(), when each service and location has its row in
+-- latest_checks. A check that was parked for its time is no witness; dates that no certificate has in earnest are not kept.
+CREATE OR REPLACE FUNCTION keep_certificates() RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    -- The table of a prober of an earlier version has no such column.
+    IF NOT EXISTS (SELECT FROM pg_attribute
+                   WHERE attrelid = 'incoming_checks'::regclass AND attname = 'certificate_expires_at') THEN
+        RETURN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM incoming_checks WHERE certificate_expires_at IS NOT NULL) THEN
+        RETURN;
+    END IF;
+    UPDATE latest_checks
+    SET certificate_expires_at = seen.certificate_expires_at,
+        certificate_issuer     = left(seen.certificate_issuer, 100),
+        certificate_seen_at    = seen.scheduled_at
+    FROM (
+        SELECT DISTINCT ON (service_id, location) *
+        FROM incoming_checks
+        WHERE certificate_expires_at BETWEEN '1970-01-01 00:00Z' AND '9999-01-01 00:00Z'
+          AND scheduled_at BETWEEN oldest_check() AND now() + interval '5 minutes'
+        ORDER BY service_id, location, scheduled_at DESC
+    ) AS seen
+    WHERE latest_checks.service_id = seen.service_id AND latest_checks.location = seen.location
+      AND (certificate_seen_at < seen.scheduled_at OR certificate_seen_at IS NULL);
+END
+$$;
+
+-- Another URL has another certificate, or none: what is known is of no use, and neither is what older checks will tell.
+CREATE OR REPLACE FUNCTION forget_certificates() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    PERFORM lock_recording();
+    UPDATE latest_checks
+    SET certificate_expires_at = NULL, certificate_issuer = NULL, certificate_seen_at = now()
+    WHERE service_id = NEW.id;
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER services_moved
+    AFTER UPDATE OF endpoint_url ON services
+    FOR EACH ROW WHEN (OLD.endpoint_url <> NEW.endpoint_url)
+    EXECUTE FUNCTION forget_certificates();

@@ -1,0 +1,16 @@
+-- The newest raw checks of one service from all locations, of the last week. From each location by its key, so that hardly more
+-- rows are read than are shown.
+SELECT newest.*
+FROM latest_checks AS known
+CROSS JOIN LATERAL (
+    SELECT scheduled_at, location, severity::text AS severity, status_code, total_ms, dns_ms, connect_ms, tls_ms,
+           first_byte_ms, attempts, error_type, error_message
+    FROM checks
+    WHERE checks.service_id = %(service_id)s AND checks.location = known.location
+      AND checks.scheduled_at > now() - interval '7 days'
+    ORDER BY checks.scheduled_at DESC
+    LIMIT %(limit)s
+) AS newest
+WHERE known.service_id = %(service_id)s
+ORDER BY scheduled_at DESC, location
+LIMIT %(limit)s

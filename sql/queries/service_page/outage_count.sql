@@ -1,0 +1,1 @@
+SELECT count(*) AS total FROM outages WHERE service_id = %(service_id)s
