@@ -8,6 +8,7 @@ from argon2 import PasswordHasher
 
 from api import passwords
 from api.passwords import Passwords
+from tests.browsers import NO_BROWSER, find_browser
 from tests.engines import EngineError, Server, Servers, find_engines
 
 SERVERS = pytest.StashKey[Servers]()
@@ -39,6 +40,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("database engines")
     for line in config.stash[SERVERS].summary():
         terminalreporter.line(line)
+    terminalreporter.section("browser")
+    terminalreporter.line(_browser_summary(terminalreporter))
+
+
+def _browser_summary(terminalreporter: pytest.TerminalReporter) -> str:
+    """The browser, and how many tests of pages ran in it; or how many did not."""
+    browser = find_browser()
+    outcomes = ("skipped",) if browser is None else ("passed", "failed")
+    reports = [report for outcome in outcomes for report in terminalreporter.getreports(outcome)]
+    tests = {report.nodeid for report in reports if report.nodeid.startswith("tests/pages/")}
+    return f"{browser}: {len(tests)} tests" if browser else f"NOT TESTED, {len(tests)} tests skipped: {NO_BROWSER}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -70,6 +82,20 @@ def database(request: pytest.FixtureRequest, engine: Server) -> Iterator[str]:
     engine.tests.add(request.node.nodeid)
     yield (url := engine.migrated_database())
     engine.drop(url)
+
+
+@pytest.fixture(scope="session")
+def any_engine(servers: Servers) -> Server:
+    """One engine, for what has nothing to do with engines."""
+    return servers.start(next(reversed(servers.engines)))
+
+
+@pytest.fixture
+def any_database(request: pytest.FixtureRequest, any_engine: Server) -> Iterator[str]:
+    """As `database`, once: on one engine."""
+    any_engine.tests.add(request.node.nodeid)
+    yield (url := any_engine.migrated_database())
+    any_engine.drop(url)
 
 
 @pytest.fixture

@@ -182,6 +182,10 @@ class Server:
         """The URL of a fresh database with nothing in it, the extension TimescaleDB included."""
         return self._create("template0")
 
+    def copy(self, url: str) -> str:
+        """The URL of a fresh copy of this database, which nobody may be connected to."""
+        return self._create(urlsplit(url).path.removeprefix("/"))
+
     def drop(self, url: str) -> None:
         with self._admin() as connection:
             name = Identifier(urlsplit(url).path.removeprefix("/"))

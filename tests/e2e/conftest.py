@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.program import left_running
-from tests.engines import Servers
 from tests.prober.targets import Certificates
 
 
@@ -43,15 +42,6 @@ def home() -> Iterator[Path]:
 def shared_home() -> Iterator[Path]:
     with home_folder() as folder:
         yield folder
-
-
-@pytest.fixture
-def any_database(request: pytest.FixtureRequest, servers: Servers) -> Iterator[str]:
-    """A fresh database with the schema, on one engine, for what has nothing to do with engines."""
-    server = servers.start(next(reversed(servers.engines)))
-    server.tests.add(request.node.nodeid)
-    yield (url := server.migrated_database())
-    server.drop(url)
 
 
 @pytest.fixture(scope="session")
