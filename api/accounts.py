@@ -1,6 +1,7 @@
 """Logging in and out, a fresh pair of tokens, one's own account and password."""
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
@@ -70,15 +71,20 @@ class _Refreshed(msgspec.Struct):
     role: Role | None
 
 
-class _Pair(msgspec.Struct):
-    """Two tokens for one session; of the refresh token only the hash is kept."""
+class IssuedTokens(msgspec.Struct):
+    """The tokens of one session; of the refresh token only the hash is kept. A browser has one, for its cookie."""
 
     session_id: UUID
     access: str
-    refresh: str
+    refresh: str | None = None
 
     @classmethod
-    async def issue(cls, state: State, user_id: UUID, session_id: UUID) -> "_Pair":
+    async def for_browser(cls, state: State, user_id: UUID, session_id: UUID) -> "IssuedTokens":
+        lifetime = state.settings.refresh_token_lifetime
+        return cls(session_id, await state.tokens.issue("browser", user_id, session_id, lifetime))
+
+    @classmethod
+    async def pair(cls, state: State, user_id: UUID, session_id: UUID) -> "IssuedTokens":
         settings, issue = state.settings, state.tokens.issue
         return cls(
             session_id,
@@ -87,6 +93,7 @@ class _Pair(msgspec.Struct):
         )
 
     def answer(self, person: Person) -> LoggedIn:
+        assert self.refresh is not None
         return LoggedIn(self.access, self.refresh, person)
 
 
@@ -100,6 +107,14 @@ class _Pair(msgspec.Struct):
 )
 async def login(request: _Request, state: State, data: JSONBody[Credentials]) -> LoggedIn:
     """By user name or e-mail. Which of the two was wrong, name or password, is not told."""
+    pair, person = await opened_session(request, state, data, IssuedTokens.pair)
+    return pair.answer(person)
+
+
+async def opened_session(
+    request: _Request, state: State, data: Credentials, issue: Callable[[State, UUID, UUID], Awaitable[IssuedTokens]]
+) -> tuple[IssuedTokens, Person]:
+    """Logs somebody in, with the tokens that `issue` makes. Raises 401 for a wrong name or password, 429 for many."""
     if wrong := text_problems("username", data.username):
         raise invalid(*wrong)
     address = _address(request)
@@ -108,11 +123,11 @@ async def login(request: _Request, state: State, data: JSONBody[Credentials]) ->
     account = await database.row(state.pool, "accounts/by_login", Account, login=data.username, address=address)
     if await guard.is_right(address, account, data.username, data.password) and account is not None:
         rehashed = await state.passwords.rehash(data.password, account.password_hash)
-        pair = await _Pair.issue(state, account.id, uuid4())
+        issued = await issue(state, account.id, uuid4())
         async with database.transaction(state.pool, _as(account, request)) as connection:
-            person = await _open_session(connection, request, state, account, pair, rehashed)
+            person = await _open_session(connection, request, state, account, issued, rehashed)
         if person is not None:
-            return pair.answer(person)
+            return issued, person
     # A name that is nobody's may be a password in the wrong field.
     await _note(request, state, "login-failed", account.username if account else "unknown", _reason(account))
     raise unauthorized("The user name or the password is wrong")
@@ -129,7 +144,8 @@ async def login(request: _Request, state: State, data: JSONBody[Credentials]) ->
 async def refresh(request: _Request, state: State, data: JSONBody[Renewal]) -> LoggedIn:
     """The refresh token is spent by this. One that comes back ends its session: somebody else has it too."""
     claims = await state.tokens.read(data.refresh_token, "refresh")
-    fresh = await _Pair.issue(state, claims.user_id, claims.session_id)
+    fresh = await IssuedTokens.pair(state, claims.user_id, claims.session_id)
+    assert fresh.refresh is not None
     values = {
         "session_id": claims.session_id,
         "user_id": claims.user_id,
@@ -161,6 +177,11 @@ async def refresh(request: _Request, state: State, data: JSONBody[Renewal]) -> L
 )
 async def logout(request: _Request, state: State) -> None:
     """Ends this session at once: its tokens are worth nothing, and its sockets are closed."""
+    await end_session(request, state)
+
+
+async def end_session(request: _Request, state: State) -> None:
+    """Of the one who asks."""
     async with database.transaction(state.pool, actor(request)) as connection:
         await connection.execute(sql.query("accounts/end_session"), {"session_id": request.user.session_id})
 
@@ -198,7 +219,7 @@ async def change_password(request: _Request, state: State, data: JSONBody[Passwo
         await _note(request, state, "password-failed", str(account.id), _reason(account))
         raise invalid(FieldProblem("currentPassword", "is wrong"))
     password_hash = await state.passwords.hash(data.new_password)
-    pair = await _Pair.issue(state, account.id, uuid4())
+    pair = await IssuedTokens.pair(state, account.id, uuid4())
     values = {"user_id": account.id, "verified_hash": account.password_hash, "password_hash": password_hash}
     async with database.transaction(state.pool, actor(request)) as connection:
         await connection.execute(sql.query("accounts/change_password"), values)
@@ -210,7 +231,12 @@ async def change_password(request: _Request, state: State, data: JSONBody[Passwo
 
 
 async def _open_session(
-    connection: Connection, request: _Request, state: State, account: Account, pair: _Pair, rehashed: str | None = None
+    connection: Connection,
+    request: _Request,
+    state: State,
+    account: Account,
+    pair: IssuedTokens,
+    rehashed: str | None = None,
 ) -> Person | None:
     """None where the password or the user has changed since it was verified."""
     values = {
@@ -218,7 +244,7 @@ async def _open_session(
         "user_id": account.id,
         "verified_hash": account.password_hash,
         "same_password_hash": rehashed,
-        "refresh_hash": _digest(pair.refresh),
+        "refresh_hash": _digest(pair.refresh) if pair.refresh is not None else None,
         "address": _address(request),
         "user_agent": printable(request.headers.get("user-agent", ""), 300) or None,
         **_lifetimes(state),

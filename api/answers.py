@@ -5,18 +5,24 @@ never gets the answer from before it. A computation that was under way at that m
 who were waiting for it, but is not kept: `forget` takes it off `_flights`, and only what is still there is stored.
 """
 
+import gzip
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 import anyio
 import msgspec
+from anyio import to_thread
 
+from api.clients import is_secure
+from api.cookies import LANGUAGE, cookie, has_session
 from api.edge import ADMITTED, ASGIApp, Headers, Message, Origins, Receive, Scope, Send, header
 from api.metrics import Metrics
+from api.pages.languages import Language, negotiated
+from sla_monitor.values import Network
 from sql import OperationalError
 
 MAX_AGE_S = 60
@@ -25,6 +31,13 @@ MAX_ENTRIES = 2048
 MAX_BYTES = 64 * 1024 * 1024
 MAX_KEY_BYTES = 1024
 RETRY_AWAY_S = 1.0
+PAGE_REST_S = 5.0
+"""A page tells of new checks after this time; of an event at once."""
+LEAST_PACKED_BYTES = 1024
+PACKING = 6
+IMMUTABLE = b"public, max-age=31536000, immutable"
+SNAPSHOT = (b'data-snapshot="live"', b'data-snapshot="past"')
+"""What a page says of itself, and what is said in its place once it is all there is."""
 Change = Literal["checks", "event", "services"]
 Source = Literal["HIT", "MISS", "STALE"]
 Admit = Callable[[Scope, Send], Awaitable[Headers | None]]
@@ -36,7 +49,8 @@ class Cacheable(msgspec.Struct, frozen=True):
 
     `parameters` are all it reads of the query, others do not count; with one of `private` an answer is never kept.
     A `personal` answer depends on who asks: only what nobody in particular gets is kept. A path that ends in `/`
-    stands for one more segment after it.
+    (other than `/` itself) stands for one more segment after it, and `*` for any segment before the last one. A `page`
+    is for browsers: one in each language, sent compressed.
     """
 
     path: str
@@ -44,30 +58,66 @@ class Cacheable(msgspec.Struct, frozen=True):
     parameters: frozenset[str] = frozenset()
     private: frozenset[str] = frozenset()
     personal: bool = False
+    page: bool = False
+    absolute: bool = False
+    """It names its own address, which is where it was asked for: one for each Host."""
+    immutable: bool = False
+    """Its path changes with its content."""
+
+
+class Question(NamedTuple):
+    """What is asked, in the words of no one in particular; the rest where the answer depends on it."""
+
+    path: str
+    query: str = ""
+    language: Language | None = None
+    host: bytes = b""
+    secure: bool = False
 
 
 class _Kept:
-    """One encoded answer with its headers, ready for each origin it may be asked from."""
+    """One encoded answer with its headers, ready for each origin it may be asked from, compressed where it may be."""
 
-    __slots__ = ("body", "computed_at", "etag", "fresh", "headers", "route", "size", "starts", "status")
+    __slots__ = (
+        "body",
+        "computed_at",
+        "etag",
+        "fresh",
+        "headers",
+        "packed",
+        "resting",
+        "route",
+        "size",
+        "starts",
+        "status",
+    )
 
-    def __init__(self, status: int, headers: Headers, body: bytes, route: Cacheable, key: str) -> None:
+    def __init__(
+        self, status: int, headers: Headers, body: bytes, route: Cacheable, packed: bytes | None = None
+    ) -> None:
         self.status = status
         own_etag = next((value for name, value in headers if name == b"etag"), None)
         self.etag = own_etag or b'"' + blake2b(body, digest_size=16).hexdigest().encode() + b'"'
         self.headers = [item for item in headers if item[0] != b"vary"]
         if status == 200:
             own = [item for item in self.headers if item[0] not in _REPLACED]
-            self.headers = [*own, (b"etag", self.etag), (b"cache-control", b"no-cache")]
-        self.body: Any = {"type": "http.response.body", "body": body, "more_body": False}
-        self.starts: dict[bytes | None, Any] = {}
+            control = IMMUTABLE if route.immutable else b"no-cache"
+            self.headers = [*own, (b"etag", self.etag), (b"cache-control", control)]
+        self.body: Any = _body(body)
+        self.packed: Any = _body(packed) if packed else None
+        self.starts: dict[tuple[bytes | None, bool], Any] = {}
         self.computed_at = monotonic()
         self.fresh = True
+        self.resting = False
         self.route = route
-        self.size = len(body) + len(key) + 1024
+        self.size = len(body) + len(packed or b"") + 1024
 
     def is_fresh(self) -> bool:
-        return self.fresh and monotonic() - self.computed_at < MAX_AGE_S
+        return self.fresh and monotonic() - self.computed_at < (PAGE_REST_S if self.resting else MAX_AGE_S)
+
+
+def _body(content: bytes) -> Any:
+    return {"type": "http.response.body", "body": content, "more_body": False}
 
 
 class _Flight:
@@ -83,15 +133,22 @@ class Answers:
     """ASGI middleware outside everything else; what is not cacheable passes through."""
 
     def __init__(
-        self, app: ASGIApp, routes: Iterable[Cacheable], origins: Origins, metrics: Metrics, admit: Admit
+        self,
+        app: ASGIApp,
+        routes: Iterable[Cacheable],
+        origins: Origins,
+        metrics: Metrics,
+        admit: Admit,
+        trusted_proxies: Sequence[Network] = (),
     ) -> None:
         self._app = app
         self._admit = admit
         self._routes: Mapping[str, Cacheable] = {route.path: route for route in routes}
         self._origins = origins
         self._metrics = metrics
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._flights: dict[str, _Flight] = {}
+        self._trusted_proxies = trusted_proxies
+        self._kept: OrderedDict[Question, _Kept] = OrderedDict()
+        self._flights: dict[Question, _Flight] = {}
         self._bytes = 0
         self.database_away = False
         """Set by the feed; then the last snapshot is given without trying."""
@@ -104,7 +161,9 @@ class Answers:
         Not after a change of a service: it may be private from now on, in bad times too.
         """
         for key, kept in list(self._kept.items()):
-            if change is None or change in kept.route.changed_by:
+            if change == "checks" and kept.route.page:
+                kept.resting = kept.resting or change in kept.route.changed_by
+            elif change is None or change in kept.route.changed_by:
                 kept.fresh = False
                 if change == "services":
                     self._drop(key)
@@ -116,8 +175,8 @@ class Answers:
         if scope["type"] != "http" or (scope["method"] != "GET" and scope["method"] != "HEAD"):
             await self._app(scope, receive, send)
             return
-        found = self._key(scope["path"], scope["query_string"])
-        if found is None or (found[1].personal and header(scope, b"authorization") is not None):
+        found = self._question(scope)
+        if found is None or (found[1].personal and _is_somebody(scope)):
             await self._app(scope, receive, send)
             return
         key, route = found
@@ -130,7 +189,7 @@ class Answers:
         else:
             await self._miss(key, route, scope, send)
 
-    async def _miss(self, key: str, route: Cacheable, scope: Scope, send: Send) -> None:
+    async def _miss(self, key: Question, route: Cacheable, scope: Scope, send: Send) -> None:
         """Counts against the limit of the one who asks, each for themselves, before the answer becomes everybody's."""
         try:
             told = await self._admit(scope, send)
@@ -157,7 +216,7 @@ class Answers:
         else:
             await self._give(result, "MISS", scope, send, told)
 
-    async def _compute(self, key: str, route: Cacheable, scope: Scope) -> _Kept:
+    async def _compute(self, key: Question, route: Cacheable, scope: Scope) -> _Kept:
         flight = self._flights[key] = _Flight(route)
         try:
             result = flight.result = await self._ask(key, route, scope)
@@ -172,16 +231,20 @@ class Answers:
                 del self._flights[key]
             flight.landed.set()
 
-    async def _ask(self, key: str, route: Cacheable, scope: Scope) -> _Kept:
+    async def _ask(self, key: Question, route: Cacheable, scope: Scope) -> _Kept:
         """The answer itself, asked in a neutral way: nothing of the one who happens to ask first is in it."""
-        path, _, query = key.partition("?")
-        neutral: Any = dict(scope) | {"method": "GET", "path": path, "query_string": query.encode(), "headers": []}
-        neutral["state"] = {ADMITTED: True}
+        host = [(b"host", key.host)] if route.absolute else []
+        neutral: Any = dict(scope) | {"method": "GET", "path": key.path, "query_string": key.query.encode()}
+        neutral |= {"headers": host, "state": {ADMITTED: True, "language": key.language, "secure": key.secure}}
         caught = _Caught()
         await self._app(neutral, _no_body, caught)
-        return _Kept(caught.status, caught.headers, bytes(caught.body), route, key)
+        body = bytes(caught.body)
+        packed = None
+        if route.page and caught.status == 200 and len(body) >= LEAST_PACKED_BYTES:
+            packed = await to_thread.run_sync(lambda: gzip.compress(body, PACKING, mtime=0))
+        return _Kept(caught.status, caught.headers, body, route, packed)
 
-    def _keep(self, key: str, result: _Kept) -> None:
+    def _keep(self, key: Question, result: _Kept) -> None:
         if result.status != 200 or result.size > MAX_BYTES:
             return
         self._drop(key)
@@ -192,7 +255,7 @@ class Answers:
         self._metrics.answer_bytes.set(self._bytes)
         self._metrics.answer_entries.set(len(self._kept))
 
-    def _drop(self, key: str) -> None:
+    def _drop(self, key: Question) -> None:
         if (last := self._kept.pop(key, None)) is not None:
             self._bytes -= last.size
 
@@ -200,6 +263,7 @@ class Answers:
         self, kept: _Kept, source: Source, scope: Scope, send: Send, told: Iterable[tuple[bytes, bytes]] = ()
     ) -> None:
         origin = asked = host = None
+        packed = False
         for name, value in scope["headers"]:
             if name == b"host":
                 host = value
@@ -207,47 +271,91 @@ class Answers:
                 origin = value if value in self._origins.allowed else None
             elif name == b"if-none-match":
                 asked = value
+            elif name == b"accept-encoding":
+                packed = kept.packed is not None and b"gzip" in value
         if not self._origins.knows(host):
             await self._app(scope, _no_body, send)  # which refuses it, and says why
             return
         self._counts[source].inc()
-        start = kept.starts.get(origin) if source == "HIT" else None
+        past = _told_as_past(kept) if source == "STALE" else None
+        if past is not None:
+            start = self._start(kept, source, origin, False)
+            # Whoever keeps it must not be told later that nothing has changed since.
+            start["headers"] = [item for item in start["headers"] if item[0] != b"etag"]
+            await send(start)
+            await send(past)
+            return
+        start = kept.starts.get((origin, packed)) if source == "HIT" else None
         if start is None:
-            start = self._start(kept, source, origin)
+            start = self._start(kept, source, origin, packed)
             start["headers"].extend(told)
             if source == "HIT":
-                kept.starts[origin] = start
+                kept.starts[origin, packed] = start
         if asked is not None and kept.status == 200 and _matches(asked, kept.etag):
             await send(_not_modified(start))
             await send(_EMPTY)
             return
         await send(start)
-        await send(kept.body)
+        await send(kept.packed if packed else kept.body)
 
-    def _start(self, kept: _Kept, source: Source, origin: bytes | None) -> Any:
+    def _start(self, kept: _Kept, source: Source, origin: bytes | None, packed: bool) -> Any:
         headers = [*kept.headers, *self._origins.headers(origin)]
         if kept.route.personal:
-            headers.append((b"vary", b"Authorization"))
+            headers.append((b"vary", b"Cookie" if kept.route.page else b"Authorization"))
+        if kept.route.page:
+            headers.append((b"vary", b"Accept-Language, Cookie, Accept-Encoding"))
+        if packed:
+            unpacked = (b"content-length", b"etag")
+            headers = [item for item in headers if item[0] not in unpacked]
+            headers += [(b"content-encoding", b"gzip"), (b"etag", b"W/" + kept.etag)]
+            headers.append((b"content-length", b"%d" % len(kept.packed["body"])))
         if kept.status == 200:
             headers.append((b"x-cache", source.encode()))
         if source == "STALE":
             headers.append((b"age", b"%d" % (monotonic() - kept.computed_at)))
         return {"type": "http.response.start", "status": kept.status, "headers": headers}
 
-    def _key(self, path: str, query: bytes) -> tuple[str, Cacheable] | None:
+    def _question(self, scope: Scope) -> tuple[Question, Cacheable] | None:
+        path, query = scope["path"], scope["query_string"]
         route = self._route(path)
         if route is None or "?" in path or len(path) + len(query) > MAX_KEY_BYTES:
             return None
-        if not query:
-            return path, route
-        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-        if any(name in route.private for name, _ in pairs):
-            return None
-        told = sorted((pair for pair in pairs if pair[0] in route.parameters), key=lambda pair: pair[0])
-        return (f"{path}?{urlencode(told)}" if told else path), route
+        told = ""
+        if query:
+            pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+            if any(name in route.private for name, _ in pairs):
+                return None
+            told = urlencode(sorted((pair for pair in pairs if pair[0] in route.parameters), key=lambda pair: pair[0]))
+        if not route.page:
+            return Question(path, told), route
+        language = negotiated(_text(scope, b"accept-language"), cookie(scope, LANGUAGE))
+        if not route.absolute:
+            return Question(path, told, language), route
+        secure = is_secure(scope, self._trusted_proxies)
+        return Question(path, told, language, header(scope, b"host") or b"", secure), route
 
     def _route(self, path: str) -> Cacheable | None:
-        return self._routes.get(path) or self._routes.get(path[: path.rfind("/") + 1])
+        parent, _, last = path.rpartition("/")
+        return (
+            self._routes.get(path)
+            or (self._routes.get(parent + "/") if parent else None)
+            or self._routes.get(f"{parent.rpartition('/')[0]}/*/{last}")
+        )
+
+
+def _is_somebody(scope: Scope) -> bool:
+    return header(scope, b"authorization") is not None or has_session(scope)
+
+
+def _text(scope: Scope, name: bytes) -> str:
+    return (header(scope, name) or b"").decode("latin-1")
+
+
+def _told_as_past(kept: _Kept) -> Any:
+    """The body of a page that says that it is its last snapshot; None of what is no page."""
+    if not kept.route.page or SNAPSHOT[0] not in kept.body["body"]:
+        return None
+    return _body(kept.body["body"].replace(*SNAPSHOT, 1))
 
 
 class _Caught:
@@ -265,7 +373,7 @@ class _Caught:
             self.body += message["body"]
 
 
-_EMPTY: Any = {"type": "http.response.body", "body": b"", "more_body": False}
+_EMPTY: Any = _body(b"")
 
 
 async def _no_body() -> Any:

@@ -36,13 +36,16 @@ from api import (
 )
 from api.access import Access
 from api.answers import Answers
+from api.console import routes as console
 from api.edge import Edge, Origins, Receive, Scope, Send
 from api.errors import respond
 from api.feed import Feed
 from api.hub import Hub
-from api.limits import ApiCalls, Limits
+from api.limits import Calls, Limits
 from api.live import Live
 from api.metrics import Metrics
+from api.pages import routes as public
+from api.pages.site import Site
 from api.passwords import Passwords
 from api.presence import Presence
 from api.requests import MAX_BODY_BYTES, JsonRequest, tell_methods
@@ -72,6 +75,8 @@ RESOURCES = (
     docs,
 )
 
+PAGES = (*public.PAGES, *console.PAGES)
+
 SOCKETIO = "/socket.io"
 
 
@@ -82,12 +87,16 @@ class Application:
         self._settings = settings
         self._database_url = database_url
         self._metrics = Metrics()
-        self._origins = Origins(settings.client_urls, settings.allowed_hosts)
-        self._state = State({"settings": settings, "metrics": self._metrics, "started_at": datetime.now(UTC)})
+        self._origins = Origins(settings.client_urls, settings.allowed_hosts, settings.site_url)
+        site = Site(settings)
+        self._state = State(
+            {"settings": settings, "metrics": self._metrics, "site": site, "started_at": datetime.now(UTC)}
+        )
         self._sockets: Sockets | None = None
         kept = [route for resource in RESOURCES for route in resource.ANSWERS]
+        pages = [*site.assets.answers(), *(route for module in PAGES for route in module.ANSWERS)]
         litestar = Litestar(
-            [*(resource.router for resource in RESOURCES), health.router],
+            [*(module.router for module in (*RESOURCES, *PAGES)), health.router],
             exception_handlers={Exception: respond},
             guards=[guard],
             before_send=[tell_methods],
@@ -95,12 +104,14 @@ class Application:
             request_class=JsonRequest,
             request_max_body_size=MAX_BODY_BYTES,
             state=self._state,
+            template_config=site.config(),
             logging_config=None,
         )
         check_routes(litestar)
-        calls = ApiCalls(self._state, settings.rate_limit_api)
-        edge = Edge(litestar, self._origins, self._metrics, calls, settings.trusted_proxies)
-        self._answers = Answers(edge, kept, self._origins, self._metrics, edge.admit)
+        calls = Calls(self._state, settings.rate_limit_api, settings.rate_limit_pages)
+        proxies = settings.trusted_proxies
+        edge = Edge(litestar, self._origins, self._metrics, calls, proxies, site.error_page, site.secure)
+        self._answers = Answers(edge, [*kept, *pages], self._origins, self._metrics, edge.admit, proxies)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -123,7 +134,7 @@ class Application:
             }
             self._sockets = Sockets(doors, limits, self._origins, metrics, settings)
             passwords = Passwords()
-            self._state.update({"pool": pool, "feed": feed, "limits": limits})
+            self._state.update({"pool": pool, "feed": feed, "hub": hub, "limits": limits})
             self._state.update({"tokens": tokens, "gatekeeper": gatekeeper, "passwords": passwords})
             metrics.passwords_waiting.set_function(lambda: passwords.waiting)
             tasks.start_soon(feed.run)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sla_monitor.settings import Network
+from sla_monitor.values import Network
 
 UNKNOWN = "0.0.0.0"  # noqa: S104  # nothing is bound to it: it stands for a peer that is gone before it was asked
 MAX_HOPS = 32
@@ -41,6 +41,18 @@ def client_of(scope: Mapping[str, Any], trusted: Sequence[Network]) -> str:
     peer = scope.get("client")
     lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"] if trusted else []
     return client_address(peer[0] if peer else None, lines, trusted)
+
+
+def is_secure(scope: Mapping[str, Any], trusted: Sequence[Network]) -> bool:
+    """Whether the browser speaks TLS: to us, or to a trusted proxy, which says so in X-Forwarded-Proto."""
+    if scope.get("scheme") == "https":
+        return True
+    peer = scope.get("client")
+    address = _address(peer[0]) if peer and trusted else None
+    if address is None or not _among(address, trusted):
+        return False
+    told = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+    return bool(told) and told[-1].rpartition(b",")[2].strip().lower() == b"https"
 
 
 def client_key(address: str) -> str:

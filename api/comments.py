@@ -19,7 +19,7 @@ from api.incident_fields import is_incident_id
 from api.incident_records import not_found, visible
 from api.security import actor, authorise, requires, sees_internal
 from api.texts import text_problems
-from sla_monitor.settings import Limit
+from sla_monitor.values import Limit
 
 ANSWERS: tuple[Cacheable, ...] = ()
 LARGEST_ID = 2**63 - 1

@@ -6,6 +6,7 @@ GET, a request id, the count of requests, and the last net: no exception leaves 
 
 import ipaddress
 import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from time import perf_counter
@@ -15,11 +16,11 @@ from urllib.parse import urlsplit
 import anyio
 import msgspec
 
-from api.clients import client_of
+from api.clients import client_of, is_secure
 from api.errors import ApiError
-from api.limits import ApiCalls
+from api.limits import Calls
 from api.metrics import Metrics
-from sla_monitor.settings import Network
+from sla_monitor.values import Network
 from sql import OperationalError
 
 log = logging.getLogger(__name__)
@@ -30,18 +31,32 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
+ErrorPage = Callable[[Scope, ApiError], bytes | None]
+"""The page of an error, for who asked for a page; None for all others."""
 
 REQUEST_DEADLINE_S = 15
 KNOWN_HOSTS = 1000
 """Values of `Host` that need not be taken apart again."""
+_HOST = re.compile(rb"([A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:\d{0,5})?")
+"""What `Host` looks like, whole: links in feeds begin with it."""
 ADMITTED = "admitted"
 """In a scope's state: counted already, or nobody's in particular."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SECURITY: Headers = [
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # with no-referrer, browsers send forms with `Origin: null`
     (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    (b"x-permitted-cross-domain-policies", b"none"),
 ]
+SECURE_ONLY = (b"strict-transport-security", b"max-age=31536000")
+"""Of this name alone: what else there is below its domain is not ours to close."""
+FRAMEABLE = b"frame-ancestors *"
+PAGE_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 CONTENT_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _EXPOSED = (
     b"ETag, X-Cache, Age, Location, Idempotent-Replayed, Retry-After, RateLimit-Limit, RateLimit-Remaining, "
@@ -52,10 +67,11 @@ _EXPOSED = (
 class Origins:
     """Which web pages may read answers, send changes and open sockets: those of CLIENT_URLS and our own."""
 
-    def __init__(self, client_urls: Collection[str], hosts: Collection[str] = ()) -> None:
+    def __init__(self, client_urls: Collection[str], hosts: Collection[str] = (), site_url: str | None = None) -> None:
         self.allowed = frozenset(_origin(url) for url in client_urls)
         self._known: set[bytes | None] = set()
-        self._hosts = {*hosts, *(urlsplit(url).hostname or "" for url in client_urls)}
+        ours = [*client_urls, site_url] if site_url else client_urls
+        self._hosts = {*hosts, *(urlsplit(url).hostname or "" for url in ours)}
 
     def knows(self, host: bytes | None) -> bool:
         """Whether `Host` is a name of ours. Else a page of evil.example, whose name it lets point to this machine once
@@ -63,10 +79,9 @@ class Origins:
         """
         if host in self._known:
             return True
-        try:
-            name = urlsplit("//" + (host or b"").decode("latin-1")).hostname or ""
-        except ValueError:
+        if not _HOST.fullmatch(host or b""):
             return False
+        name = urlsplit("//" + (host or b"").decode("ascii")).hostname or ""
         known = "." not in name or name in self._hosts or _is_address(name)
         if known and len(self._known) < KNOWN_HOSTS:
             self._known.add(host)
@@ -130,17 +145,44 @@ def error_messages(error: ApiError, extra: Headers) -> tuple[dict[str, Any], dic
     )
 
 
+def page_messages(error: ApiError, html: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same of one that is read by a person."""
+    headers = [
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-length", b"%d" % len(html)),
+        (b"content-security-policy", PAGE_POLICY),
+        *_headers(error.headers),
+    ]
+    return (
+        {"type": "http.response.start", "status": error.status, "headers": headers},
+        {"type": "http.response.body", "body": html},
+    )
+
+
 class Edge:
     """ASGI middleware; only HTTP comes here."""
 
     def __init__(
-        self, app: ASGIApp, origins: Origins, metrics: Metrics, calls: ApiCalls, trusted_proxies: Sequence[Network]
+        self,
+        app: ASGIApp,
+        origins: Origins,
+        metrics: Metrics,
+        calls: Calls,
+        trusted_proxies: Sequence[Network],
+        error_page: ErrorPage,
+        secure: bool = False,
     ) -> None:
         self._app = app
         self._origins = origins
         self._metrics = metrics
         self._calls = calls
         self._trusted_proxies = trusted_proxies
+        self._error_page = error_page
+        self._security = [*SECURITY, SECURE_ONLY] if secure else SECURITY
+
+    def _answer_to(self, scope: Scope, send: Send) -> "_Answer":
+        extra = [*self._security, *self._origins.headers(header(scope, b"origin"))]
+        return _Answer(send, extra, lambda error: self._error_page(scope, error))
 
     async def admit(self, scope: Scope, send: Send) -> Headers | None:
         """Counts a call whose answer is then asked for on everybody's behalf (`ADMITTED`); what it must be told.
@@ -150,7 +192,7 @@ class Edge:
         try:
             return _headers(await self._calls.take(scope["path"], client_of(scope, self._trusted_proxies)))
         except ApiError as error:
-            answer = _Answer(send, self._origins.headers(header(scope, b"origin")))
+            answer = self._answer_to(scope, send)
             await answer.refuse(error)
             self._metrics.requests.labels("unmatched", scope["method"], answer.status).inc()
             return None
@@ -160,11 +202,12 @@ class Edge:
             await self._app(scope, receive, send)
             return
         origin, method = header(scope, b"origin"), scope["method"]
-        answer = _Answer(send, self._origins.headers(origin))
+        answer = self._answer_to(scope, send)
         started = perf_counter()
         inner = dict(scope, method="GET") if method == "HEAD" else scope
         inner.setdefault("state", {})["request_id"] = answer.request_id
         inner["state"]["client"] = client_of(scope, self._trusted_proxies)
+        inner["state"].setdefault("secure", is_secure(scope, self._trusted_proxies))
         if not self._origins.knows(header(scope, b"host")):
             await answer.refuse(
                 ApiError(400, "Host is not a name of this server; ALLOWED_HOSTS lists those it answers to")
@@ -204,9 +247,10 @@ class Edge:
 class _Answer:
     """`send` of one request, adding what every answer carries."""
 
-    def __init__(self, send: Send, cors: Headers) -> None:
+    def __init__(self, send: Send, extra: Headers, error_page: Callable[[ApiError], bytes | None]) -> None:
         self._send = send
-        self._cors = cors
+        self._extra = extra
+        self._error_page = error_page
         self.told: Headers = []
         self.request_id = secrets.token_hex(8)
         self.status = 0
@@ -221,7 +265,9 @@ class _Answer:
             if b"cache-control" not in names:
                 own.append((b"cache-control", b"no-store"))
             own += [item for item in self.told if item[0] not in names]  # a narrower limit has told already
-            own += [*SECURITY, *self._cors, (b"x-request-id", self.request_id.encode())]
+            framed = any(name == b"content-security-policy" and FRAMEABLE in value for name, value in own)
+            own += [item for item in self._extra if not (framed and item[0] == b"x-frame-options")]
+            own.append((b"x-request-id", self.request_id.encode()))
             message["headers"] = own
         await self._send(message)
 
@@ -229,6 +275,8 @@ class _Answer:
         if self.status:  # the answer is already on its way; closing it short is all that is left
             raise error
         start, body = error_messages(error, [])
+        if (html := self._error_page(error)) is not None:
+            start, body = page_messages(error, html)
         await self(start)
         await self(body)
 

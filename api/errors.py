@@ -133,8 +133,8 @@ def responses(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
-def respond(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorBody]:
-    """Litestar's handler for every exception."""
+def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Litestar's handler for every exception: JSON, or a page for those who asked for one."""
     described = describe(error)
     if described is None:
         request_id = request.scope["state"].get("request_id")
@@ -142,7 +142,17 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Error
         described = ApiError(500, "Something went wrong on our side")
     elif isinstance(error, OperationalError):
         log.warning("the database cannot be reached: %s", type(error).__name__)
-    return Response(described.body, status_code=described.status, headers=described.headers, media_type=MediaType.JSON)
+    site = request.app.state.site
+    html = site.error_page(request.scope, described)
+    if html is None:
+        return Response(
+            described.body, status_code=described.status, headers=described.headers, media_type=MediaType.JSON
+        )
+    if described.status == 401 and request.method == "GET":
+        return Response(None, status_code=303, headers={"Location": site.login_path(request.scope)})
+    headers = {name: value for name, value in described.headers.items() if name != "WWW-Authenticate"}
+    headers["Content-Security-Policy"] = site.policy
+    return Response(html, status_code=described.status, headers=headers, media_type="text/html")
 
 
 def _items(extra: Any) -> Sequence[Mapping[str, str]]:

@@ -16,11 +16,13 @@ import sql
 from api import database
 from api.clients import client_key
 from api.errors import ApiError
-from sla_monitor.settings import Limit
+from sla_monitor.values import Limit
 from sql import OperationalError, Pool
 
 log = logging.getLogger(__name__)
 
+_FREE = frozenset({"health", "ready", "metrics", "openapi.json", "docs", "static"})
+"""For those who run it, or never asked of the database."""
 PATIENCE_S = 3
 """A call is rather not counted than kept waiting for longer."""
 
@@ -70,26 +72,33 @@ class Limits:
             await connection.execute(sql.query("limits/give_back"), {"limit_name": name, "client": client})
 
 
-class ApiCalls:
-    """RATE_LIMIT_API: the calls of one address to anything below /api/ that are not answered from memory."""
+class Calls:
+    """RATE_LIMIT_API and RATE_LIMIT_PAGES: what one address asks for that is not answered from memory."""
 
-    def __init__(self, state: State, limit: Limit | None) -> None:
+    def __init__(self, state: State, api: Limit | None, pages: Limit | None) -> None:
         self._state = state
-        self._limit = limit
+        self._api = api
+        self._pages = pages
 
     async def take(self, path: str, address: str) -> Mapping[str, str]:
         """As `Limits.take`; where the database answers but cannot count, a standby for one, nobody is refused."""
-        below_api = path.lstrip("/").startswith("api/")  # routes are found behind any number of slashes
-        if self._limit is None or not below_api:
+        name, limit = self._limit_of(path.strip("/"))  # routes are found behind any number of slashes
+        if limit is None:
             return {}
         limits: Limits = self._state.limits
         try:
             with anyio.fail_after(PATIENCE_S):
-                return await limits.take("api", client_key(address), self._limit)
+                return await limits.take(name, client_key(address), limit)
         except TimeoutError:
             raise OperationalError("the database takes too long to count") from None
         except OperationalError:
             raise
         except psycopg.Error as error:
-            log.error("API calls cannot be counted: %s", error.diag.message_primary)
+            log.error("calls cannot be counted: %s", error.diag.message_primary)
             return {}
+
+    def _limit_of(self, path: str) -> tuple[str, Limit | None]:
+        first, _, rest = path.partition("/")
+        if first == "api" and rest:
+            return "api", self._api
+        return "pages", None if first in _FREE else self._pages

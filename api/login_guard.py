@@ -14,7 +14,7 @@ from api.errors import ApiError
 from api.limits import Limits
 from api.passwords import Passwords
 from api.security import Role
-from sla_monitor.settings import Limit
+from sla_monitor.values import Limit
 
 STRANGERS = 10
 """How often the login limit of one address all unknown addresses together may try one account."""

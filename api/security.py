@@ -4,10 +4,13 @@ A route names its action (`**requires("incidents:write")`), which also documents
 names none does not start. Who asks is looked up in the database each time, so a logout, a new password, another role or
 a disabled account takes effect with the next request, and on open sockets at once (the feed hears of it).
 
-The credentials are an access token or an API token, in `Authorization: Bearer …` and nowhere else.
+REST and sockets take an access token or an API token, in `Authorization: Bearer …` and nowhere else. Pages take the
+cookie of a browser's session and nothing else: no form of another site can then speak to REST in somebody's name, and
+none to a page, since `guard` lets a page be changed from a page of this very host only.
 """
 
 import hashlib
+import hmac
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, get_args
@@ -20,14 +23,17 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from api import database
+from api.cookies import cookies, session_name
 from api.database import Actor
 from api.errors import ApiError
-from api.tokens import Tokens
+from api.tokens import Claims, Tokens
 from sql import Pool
 
 Role = Literal["viewer", "reporter", "admin"]
 Action = Literal[
     "status:read",
+    "pages:read",
+    "checks:read",
     "session:open",
     "session:read",
     "session:use",
@@ -71,6 +77,8 @@ class Rule(NamedTuple):
 
 RULES: Mapping[Action, Rule] = {
     "status:read": Rule(None),
+    "pages:read": Rule(None, personal=True),
+    "checks:read": Rule("reporter"),
     "session:open": Rule(None),
     "session:read": Rule("viewer"),
     "session:use": Rule("viewer", people_only=True),
@@ -172,7 +180,13 @@ class Gatekeeper:
             if machine is None:
                 raise unauthorized("This API token is not valid")
             return Principal(**msgspec.structs.asdict(machine))
-        claims = await self._tokens.read(token, "access")
+        return await self._person(await self._tokens.read(token, "access"))
+
+    async def visitor(self, token: str) -> Principal:
+        """Whose browser sends `token` in its cookie. Raises 401 for one that is not good (any more)."""
+        return await self._person(await self._tokens.read(token, "browser"))
+
+    async def _person(self, claims: Claims) -> Principal:
         person = await database.row(
             self._pool, "accounts/by_session", _SessionRow, session_id=claims.session_id, user_id=claims.user_id
         )
@@ -198,6 +212,11 @@ def requires(action: Action) -> dict[str, Any]:
     return {"opt": {"action": action}, "security": known}
 
 
+def shown_to(action: Action) -> dict[str, Any]:
+    """The same for a page, which only a browser asks for: who asks is told by the cookie of their session."""
+    return {"opt": {"action": action, "browser": True}, "include_in_schema": False}
+
+
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Runs before every route: who asks (kept as `request.user`, None for nobody), and whether they may.
 
@@ -207,7 +226,15 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         return  # Litestar's own answer of which methods there are; check_routes lets nothing else pass
     action: Action = handler.opt["action"]
     rule = RULES[action]
-    principal = await identified(connection) if rule.least is not None or rule.personal else None
+    principal = None
+    if handler.opt.get("browser"):
+        _require_own_page(connection)
+        connection.scope["state"]["seq"] = (
+            connection.app.state.hub.seq
+        )  # before anything is read: what comes later is told
+        principal = await visitor(connection)
+    elif rule.least is not None or rule.personal:
+        principal = await identified(connection)
     connection.scope["user"] = principal
     authorise(principal, action, principal.user_id if principal is not None and rule.own is not None else None)
 
@@ -221,6 +248,39 @@ async def identified(connection: ASGIConnection[Any, Any, Any, Any]) -> Principa
         raise unauthorized("Send one Authorization header")
     gatekeeper: Gatekeeper = connection.app.state.gatekeeper
     return await gatekeeper.principal(bearer(given[0]), connection.scope["state"].get("client"))
+
+
+async def visitor(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
+    """Whose browser asks, None for nobody known: a session that has ended is none. Two cookies of that name are one too
+    many: the other one was put there by somebody else."""
+    given = list(cookies(connection.scope, session_name(connection.scope["state"].get("secure", False))))
+    if len(given) != 1:
+        return None
+    gatekeeper: Gatekeeper = connection.app.state.gatekeeper
+    try:
+        return await gatekeeper.visitor(given[0])
+    except ApiError:
+        return None
+
+
+def _require_own_page(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """Raises 403 for a change that no page of this host asks for. Browsers say where a form was sent from; what does
+    not say it, is not let in: SameSite alone would trust every neighbour under the same domain."""
+    if connection.scope["method"] in ("GET", "HEAD"):  # type: ignore[typeddict-item]  # HTTP only comes here
+        return
+    origin, site = connection.headers.get("origin"), connection.headers.get("sec-fetch-site")
+    own = origin.partition("://")[2] == connection.headers.get("host") if origin is not None else site == "same-origin"
+    if not own or site not in (None, "same-origin"):
+        raise ApiError(403, "This page may not change anything here")
+
+
+async def form_token(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """What every form of a session carries, so that whoever can make a browser send one cannot make up its content."""
+    principal: Principal | None = connection.scope["user"]
+    if principal is None or principal.session_id is None:
+        return ""
+    tokens: Tokens = connection.app.state.tokens
+    return hmac.new(await tokens.secret(), b"form:" + principal.session_id.bytes, "sha256").hexdigest()
 
 
 def actor(request: Request[Any, Any, Any]) -> Actor:

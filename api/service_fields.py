@@ -12,7 +12,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.errors import FieldProblem, camel
-from sla_monitor.settings import SLUG, Settings, http_url
+from sla_monitor.settings import Settings
+from sla_monitor.values import SLUG, http_url
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer"})

@@ -15,7 +15,8 @@ from api import database
 from api.answers import Cacheable
 from api.errors import responses
 from api.security import requires
-from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, SECRET, Limit, Settings, Terms
+from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, SECRET, Settings, Terms
+from sla_monitor.values import Limit
 
 ANSWERS: tuple[Cacheable, ...] = ()
 MASK = "***"

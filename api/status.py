@@ -13,6 +13,7 @@ from api.answers import Cacheable
 from api.errors import responses
 from api.moments import iso
 from api.security import requires
+from sql import Pool
 
 DAYS = 90
 ServiceState = Literal["operational", "degraded", "outage", "unknown", "maintenance"]
@@ -66,6 +67,7 @@ class MaintenanceRow(msgspec.Struct):
 class StatusRow(msgspec.Struct):
     id: str
     name: str
+    group_name: str | None
     status: ServiceState
     checked_at: datetime | None
     uptime: str
@@ -95,6 +97,20 @@ def day_statuses(known: str, degraded: str, failed: str) -> list[DayStatus]:
     ]
 
 
+async def status_rows(pool: Pool) -> list[StatusRow]:
+    """Every public service, by group and name."""
+    return await database.rows(pool, "status/system_status", StatusRow)
+
+
+async def planned_maintenance(pool: Pool) -> list[MaintenanceRow]:
+    """What runs or begins within a week, the next one first."""
+    return await database.rows(pool, "status/maintenance", MaintenanceRow)
+
+
+def newest_check(rows: list[StatusRow]) -> datetime | None:
+    return max((row.checked_at for row in rows if row.checked_at), default=None)
+
+
 @get(
     ["/system-status", "/system/status"],
     summary="Every public service, now and over 90 days",
@@ -104,11 +120,11 @@ def day_statuses(known: str, degraded: str, failed: str) -> list[DayStatus]:
 )
 async def system_status(state: State) -> SystemStatus:
     """`lastUpdated` is the time of the newest check; before the first one, when this process started."""
-    rows = await database.rows(state.pool, "status/system_status", StatusRow)
-    planned = await database.rows(state.pool, "status/maintenance", MaintenanceRow)
+    rows = await status_rows(state.pool)
+    planned = await planned_maintenance(state.pool)
     return SystemStatus(
         overall_status=overall([row.status for row in rows]),
-        last_updated=iso(max((row.checked_at for row in rows if row.checked_at), default=state.started_at)),
+        last_updated=iso(newest_check(rows) or state.started_at),
         services=[
             ServiceStatus(row.id, row.name, row.status, row.uptime, day_statuses(row.known, row.degraded, row.failed))
             for row in rows

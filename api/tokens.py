@@ -1,4 +1,4 @@
-"""Signed tokens: an access token for a day, a refresh token for a week, told apart by their `typ`.
+"""Signed tokens: an access token for a day, a refresh token for a week, the cookie of a browser; told apart by `typ`.
 
 JSON Web Tokens, HS256 and nothing else; `exp`, `iat`, `sub`, `sid`, `jti`, `typ`, `iss` and `aud` must be there. What
 they say is never believed beyond who and which session: whether that still lives, the database says.
@@ -20,7 +20,7 @@ ALGORITHM = "HS256"
 ISSUER = "sla-monitor"
 AUDIENCE = "sla-monitor-api"
 MAX_TOKEN_CHARACTERS = 2048
-TokenType = Literal["access", "refresh"]
+TokenType = Literal["access", "refresh", "browser"]
 _REQUIRED = ["exp", "iat", "sub", "sid", "jti", "typ", "iss", "aud"]
 
 
@@ -73,6 +73,10 @@ class Tokens:
             raise _refused("The token has expired") from None
         except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, OverflowError, RecursionError, OSError):
             raise _refused("The token is not valid") from None
+
+    async def secret(self) -> bytes:
+        """The key, for what else is to be signed: under a prefix of its own, so that no token is made by it."""
+        return (await self._key()).encode()
 
     async def _key(self) -> str:
         """Generated once for all processes of this database. Raises OperationalError while that is away."""

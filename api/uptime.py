@@ -65,9 +65,8 @@ def calendar(rows: list[DayRow]) -> list[Month]:
     months: list[Month] = []
     for row in rows:
         if row.day is None:
-            lead = row.month.isoweekday() % 7  # cells before the first, in weeks that begin on Sunday
             name = f"{MONTHS[row.month.month - 1]} {row.month.year}"
-            months.append(Month(name, row.uptime, ["e"] * lead, []))
+            months.append(Month(name, row.uptime, ["e"] * weekday(row.month), []))
             continue
         month = months[-1]
         month.days.append(row.status)
@@ -76,6 +75,31 @@ def calendar(rows: list[DayRow]) -> list[Month]:
     for month in months:
         month.days += ["e"] * (-len(month.days) % 7)
     return months
+
+
+def weekday(day: date) -> int:
+    """How many days of its week come before it: weeks begin on Sunday."""
+    return day.isoweekday() % 7
+
+
+async def calendar_rows(
+    pool: Pool, service: ServiceName, months: int, start_date: date | None, internal: bool = False
+) -> list[DayRow]:
+    """What `calendar` takes. `internal`: for those who may see a private service, and incidents that are not public."""
+    return await database.rows(
+        pool,
+        "uptime/months",
+        DayRow,
+        service_id=None if service is ALL_SYSTEMS else service.id,
+        months=months,
+        start_date=start_date,
+        internal=internal,
+    )
+
+
+async def chosen_service(pool: Pool, service_id: str) -> ServiceName:
+    """A public service, or all of them."""
+    return ALL_SYSTEMS if service_id == ALL_SYSTEMS.id else await public_service(pool, service_id)
 
 
 async def public_service(pool: Pool, service_id: str) -> ServiceName:
@@ -104,16 +128,8 @@ async def uptime(
     """`startDate` is any day of the first month; without it the last month shown is the present one."""
     if start_date is not None and not FIRST_YEAR <= start_date.year <= LAST_YEAR:
         raise invalid(FieldProblem("startDate", f"a day from {FIRST_YEAR} to {LAST_YEAR}"))
-    service = ALL_SYSTEMS if service_id == ALL_SYSTEMS.id else await public_service(state.pool, service_id)
-    rows = await database.rows(
-        state.pool,
-        "uptime/months",
-        DayRow,
-        service_id=None if service is ALL_SYSTEMS else service.id,
-        months=months,
-        start_date=start_date,
-    )
-    return Uptime(service, calendar(rows))
+    service = await chosen_service(state.pool, service_id)
+    return Uptime(service, calendar(await calendar_rows(state.pool, service, months, start_date)))
 
 
 router = Router("/api", route_handlers=[uptime])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import api, feed, ingest, prober, reads, start, storage
+from bench import api, feed, ingest, pages, prober, reads, start, storage
 from bench.databases import Databases, temporary_folder
 from bench.report import FAILED, Line, failed, table
 from bench.run import Run
@@ -25,6 +25,7 @@ GROUPS: dict[str, Callable[[Run], AsyncIterator[Line]]] = {
     "storage": storage.lines,
     "reads": reads.lines,
     "api": api.lines,
+    "pages": pages.lines,
     "feed": feed.lines,
     "start": start.lines,
 }

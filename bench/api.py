@@ -4,19 +4,21 @@ import re
 import shutil
 import subprocess
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import anyio
 import httpx
 
-from bench.children import free_port, peer
+from bench.children import Child, free_port, peer
 from bench.exposition import answers
 from bench.past import load, make_services
-from bench.report import Line, compared, least
+from bench.report import Line, Target, compared, least
 from bench.run import Run, alternate, until
-from bench.served import STATUS, api, get
+from bench.served import STATUS, api
 from bench.usage import cpu_seconds, spent
 
 CONNECTIONS = 32
@@ -24,6 +26,14 @@ OWN_HEADERS = frozenset({"date", "content-length"})
 """uvicorn adds the date itself, the length is said anyway."""
 _REQUESTS = re.compile(r"(\d+) requests in")
 _RATE = re.compile(r"Requests/sec: +([\d.]+)")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked again and again."""
+
+    path: str
+    headers: Mapping[str, str]
 
 
 async def lines(run: Run) -> AsyncIterator[Line]:
@@ -35,25 +45,52 @@ async def lines(run: Run) -> AsyncIterator[Line]:
             await make_services(connection, services)
             await load(connection, database.engine, services=services, days=90, checks_an_hour=4)
         child, port = await enter(api(run, database))
-        await get(port, STATUS)
-        told = await get(port, STATUS)
-        assert told.headers.get("x-cache") == "HIT", told.headers
-        servers = [_Server(child.pid, port), await _bare(stack, run, told)]
-        rates = [partial(server.rate, await _load(stack, run, server.port)) for server in servers]
-        await alternate(1, *rates)
-        for server in servers:
-            server.efficiency.clear()
-        own, bare = await alternate(run.scale.rounds, *rates)
-        again = await get(port, STATUS)
-        assert again.content == told.content, "the answer changed while it was measured"
-    what = f"API, cached status of {services} services: against bare uvicorn"
+        what = f"API, cached status of {services} services: against bare uvicorn"
+        for line in await against_bare(run, stack, child, port, Request(STATUS, {}), what, least(0.9)):
+            yield line
+
+
+async def against_bare(
+    run: Run, stack: AsyncExitStack, child: Child, port: int, request: Request, what: str, target: Target
+) -> list[Line]:
+    """Requests a second for an answer from memory, of the API and of a bare uvicorn that sends the same bytes."""
+    await asked(port, request)
+    told = await asked(port, request)
+    assert told.headers.get("x-cache") == "HIT", told.headers
+    servers = [_Server(child.pid, port), await _bare(stack, run, told)]
+    rates = [partial(server.rate, await _load(stack, run, server.port, request)) for server in servers]
+    await alternate(1, *rates)
+    for server in servers:
+        server.efficiency.clear()
+    own, bare = await alternate(run.scale.rounds, *rates)
+    again = await asked(port, request)
+    assert again.content == told.content, "the answer changed while it was measured"
     by = "wrk" if _wrk(run.scale.api_seconds) else "an asyncio client"
     note = f"{len(told.content):,} bytes, {CONNECTIONS} kept connections, load by {by}"
-    yield compared(what, own, bare, "/s", least(0.9), note=note)
     ours, theirs = (server.efficiency for server in servers)
-    yield compared(
-        f"{what}, by CPU", ours, theirs, "/CPU s", note="the same per second of the server's CPU, whoever else runs"
-    )
+    return [
+        compared(what, own, bare, "/s", target, note=note),
+        compared(
+            f"{what}, by CPU", ours, theirs, "/CPU s", note="the same per second of the server's CPU, whoever else runs"
+        ),
+    ]
+
+
+class Answer(NamedTuple):
+    """As it came over the wire: `content` is still compressed."""
+
+    headers: httpx.Headers
+    content: bytes
+
+
+async def asked(port: int, request: Request) -> Answer:
+    headers = {"accept-encoding": "identity", **request.headers}
+    async with (
+        httpx.AsyncClient(trust_env=False, timeout=30) as client,
+        client.stream("GET", f"http://127.0.0.1:{port}{request.path}", headers=headers) as answer,
+    ):
+        assert answer.status_code == 200, answer.status_code
+        return Answer(answer.headers, b"".join([part async for part in answer.aiter_raw()]))
 
 
 class _Server:
@@ -71,7 +108,7 @@ class _Server:
         return rate
 
 
-async def _bare(stack: AsyncExitStack, run: Run, told: httpx.Response) -> _Server:
+async def _bare(stack: AsyncExitStack, run: Run, told: Answer) -> _Server:
     """The same headers in the same order, the same body."""
     headers = [[name, value] for name, value in told.headers.multi_items() if name not in OWN_HEADERS]
     headers.append(["content-length", str(len(told.content))])
@@ -82,14 +119,20 @@ async def _bare(stack: AsyncExitStack, run: Run, told: httpx.Response) -> _Serve
     return _Server(child.pid, port)
 
 
-async def _load(stack: AsyncExitStack, run: Run, port: int) -> Callable[[], Awaitable[tuple[float, float]]]:
+async def _load(
+    stack: AsyncExitStack, run: Run, port: int, request: Request
+) -> Callable[[], Awaitable[tuple[float, float]]]:
     """What loads a server for a while and tells how many requests were answered, and how many a second."""
     seconds = run.scale.api_seconds
     wrk = _wrk(seconds)
     if wrk is not None:
-        command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", f"http://127.0.0.1:{port}{STATUS}"]
-        return partial(_run_wrk, command)
-    arguments = {"host": "127.0.0.1", "port": port, "paths": [STATUS], "concurrency": CONNECTIONS, "expect": "200 OK"}
+        url = f"http://127.0.0.1:{port}{request.path}"
+        told = [part for name, value in request.headers.items() for part in ("-H", f"{name}: {value}")]
+        return partial(_run_wrk, [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", *told, url])
+    paths = [request.path]
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    arguments = {"host": "127.0.0.1", "port": port, "paths": paths, "concurrency": CONNECTIONS, "expect": "200 OK"}
+    arguments["head"] = head
     client, _ = await stack.enter_async_context(peer("http_load", run.folder, **arguments))
 
     async def ask() -> tuple[float, float]:

@@ -25,6 +25,8 @@ class Scale:
     read_days: int = 90
     api_services: int = 50
     api_seconds: float = 2.0
+    page_services: int = 1000
+    page_loads: int = 9
     changes: int = 20
     sockets: int = 5000
     events: int = 15
@@ -60,6 +62,8 @@ TINY = Scale(
     read_checks_an_hour=2,
     api_services=3,
     api_seconds=0.2,
+    page_services=20,
+    page_loads=1,
     changes=2,
     sockets=20,
     events=2,

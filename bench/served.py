@@ -26,6 +26,7 @@ async def api(run: Run, database: Database, **settings: str) -> AsyncIterator[tu
         "PORT": str(port),
         "LOG_LEVEL": "warning",
         "RATE_LIMIT_API": "off",
+        "RATE_LIMIT_PAGES": "off",
         "RATE_LIMIT_SOCKETS": "off",
         "SOCKETS_PER_ADDRESS": "100000",
         **settings,

@@ -45,8 +45,9 @@ class _Client(asyncio.Protocol):
 class Load:
     """What all connections share. Answers that lack `expect` count as failed."""
 
-    def __init__(self, host: str, paths: list[str], expect: str) -> None:
-        self._requests = itertools.cycle([f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() for path in paths])
+    def __init__(self, host: str, paths: list[str], expect: str, head: str = "") -> None:
+        asked = [f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{head}\r\n" for path in paths]
+        self._requests = itertools.cycle([request.encode() for request in asked])
         self._expect = expect.encode()
         self.clients: list[_Client] = []
         self.deadline = 0.0
@@ -80,9 +81,10 @@ class Load:
             await self.idle.wait()
 
 
-async def main(host: str, port: int, paths: list[str], concurrency: int, expect: str) -> None:
-    """Each question is a number of seconds; the answer is how many good answers came in what time."""
-    load = Load(host, paths, expect)
+async def main(host: str, port: int, paths: list[str], concurrency: int, expect: str, head: str = "") -> None:
+    """Each question is a number of seconds; the answer is how many good answers came in what time. `head` is what each
+    request says besides, in whole lines."""
+    load = Load(host, paths, expect, head)
     for _ in range(concurrency):
         await asyncio.get_running_loop().create_connection(lambda: _Client(load), host, port)
     answer({})

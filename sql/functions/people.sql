@@ -93,7 +93,7 @@ CREATE OR REPLACE FUNCTION known_as(address inet) RETURNS inet
 -- One login, whole or not at all. No row comes back where the password that was verified is no longer the one, or the user
 -- was disabled or deleted meanwhile: verifying takes a tenth of a second, and somebody may change that in it. Whoever
 -- disables a user waits for the row that this updates, and then ends this session too. Of a user's open sessions the newest
--- hundred stay.
+-- hundred stay. A browser's session has no refresh token: its cookie is renewed instead.
 CREATE OR REPLACE FUNCTION open_session(session_id uuid, user_id uuid, verified_hash text, same_password_hash text,
                                         refresh_hash bytea, refresh_lifetime interval, session_lifetime interval,
                                         address inet, user_agent text) RETURNS SETOF users
@@ -122,8 +122,10 @@ BEGIN
                  WHERE user_id = $2 AND revoked_at IS NULL AND expires_at > now()
                  ORDER BY created_at DESC
                  OFFSET 100);
-    INSERT INTO refresh_tokens (token_hash, session_id, expires_at)
-    VALUES (refresh_hash, $1, now() + refresh_lifetime);
+    IF refresh_hash IS NOT NULL THEN
+        INSERT INTO refresh_tokens (token_hash, session_id, expires_at)
+        VALUES (refresh_hash, $1, now() + refresh_lifetime);
+    END IF;
     IF $8 IS NOT NULL THEN
         INSERT INTO known_addresses (user_id, address)
         VALUES ($2, known_as($8))

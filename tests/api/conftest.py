@@ -55,6 +55,7 @@ JWT_SECRET = secrets.token_urlsafe(48)
 UNLIMITED: dict[str, Any] = {
     "jwt_secret": JWT_SECRET,
     "rate_limit_api": None,
+    "rate_limit_pages": None,
     "rate_limit_login": None,
     "rate_limit_incidents": None,
     "rate_limit_sockets": None,
@@ -160,6 +161,8 @@ class Check(msgspec.Struct):
     ms: float | None = 100.0
     slow: bool = False
     interval_s: int = 60
+    phases: tuple[float, float, float, float] | None = None
+    """DNS, connect, TLS, first byte."""
 
 
 async def record(db: psycopg.AsyncConnection[Any], checks: Sequence[Check]) -> None:
@@ -170,8 +173,9 @@ async def record(db: psycopg.AsyncConnection[Any], checks: Sequence[Check]) -> N
             severity = "mo" if check.ms is None else "po" if check.slow else "o"
             await db.execute(
                 "INSERT INTO incoming_checks (service_id, location, scheduled_at, finished_at, interval_seconds, "
-                "status_code, success, severity, total_ms, attempts, error_type) "
-                "VALUES (%s, 'local', %s, %s, %s, %s, %s, %s, %s, 1, %s)",
+                "status_code, success, severity, total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, attempts, "
+                "error_type) "
+                "VALUES (%s, 'local', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 1, %s)",
                 [
                     check.service,
                     check.at,
@@ -181,6 +185,7 @@ async def record(db: psycopg.AsyncConnection[Any], checks: Sequence[Check]) -> N
                     check.ms is not None,
                     severity,
                     check.ms or 5.0,
+                    *(check.phases or (None, None, None, None)),
                     None if check.ms is not None else "http_error",
                 ],
             )

@@ -1,4 +1,4 @@
-"""What docs/permissions.md says: its two tables, read as data."""
+"""What docs/permissions.md says: its tables, read as data."""
 
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -49,6 +49,15 @@ def routes() -> list[Row]:
         assert own in ("", *ROLES) and tokens in ("", "yes", "no"), path
         assert (tokens == "") == (who == "everybody"), f"{method} {path} must say whether tokens may do it"
         rows.append(Row(method, path.strip("`"), who, own or None, tokens == "yes"))
+    return rows
+
+
+def pages() -> list[Row]:
+    """Pages know of no tokens."""
+    rows = []
+    for method, path, who, own, _ in _table("## Pages"):
+        assert who.replace("\\", "") in get_args(Who) and own in ("", *ROLES), path
+        rows.append(Row(method, path.strip("`"), who, own or None, tokens=False))
     return rows
 
 

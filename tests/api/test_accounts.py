@@ -17,7 +17,7 @@ import pytest
 from api.errors import ApiError
 from api.passwords import Passwords
 from api.tokens import AUDIENCE, ISSUER
-from sla_monitor.settings import Limit
+from sla_monitor.values import Limit
 from tests.api.conftest import JWT_SECRET, Api, running_api, someone
 
 Db = psycopg.AsyncConnection[Any]

@@ -31,12 +31,12 @@ def assert_error(answer: httpx.Response, status: int, code: str) -> Any:
         assert inside not in answer.text
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
-    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["referrer-policy"] == "same-origin"
     return body
 
 
 REFUSALS = [
-    ("GET", "/", 404, "NOT_FOUND"),
+    ("GET", "/nothing", 404, "NOT_FOUND"),
     ("GET", "/api/nope", 404, "NOT_FOUND"),
     ("GET", "/api/uptime/", 404, "NOT_FOUND"),
     ("GET", "/api/uptime/NOT-A-SLUG", 404, "NOT_FOUND"),

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 import sql
-from sla_monitor.settings import Limit
+from sla_monitor.values import Limit
 from tests.api.conftest import Api, Someone, add_service, running_api, someone, until
 from tests.api.incidents import OUTAGE, Db, change, create, fields, outside, say, told, unnamed
 

@@ -13,7 +13,7 @@ import pytest
 import sql
 from api.errors import ApiError
 from api.limits import Limits
-from sla_monitor.settings import Limit
+from sla_monitor.values import Limit
 from tests.api.conftest import Api, running_api, someone, until
 from tests.api.relay import relay_before
 

@@ -15,7 +15,7 @@ from api.access import Access, Participant
 from api.errors import ApiError
 from api.metrics import Metrics
 from api.security import Principal
-from sla_monitor.settings import Limit
+from sla_monitor.values import Limit
 from tests.api.conftest import Api, running_api, signer, someone, until
 from tests.api.doors import DOORS, DoorName, Speaker, incident, speaker
 

@@ -70,7 +70,7 @@ async def test_every_tier_tells_the_same_within_two_percent(api: Api, db: Db) ->
         query = urlencode({"from": start.isoformat(), "to": (start + timedelta(days=1)).isoformat(), "step": step})
         answer = await api.get(f"/api/response-times/shop?{query}")
         assert list(answer) == [
-            *("service", "from", "to", "count", "errors", "avg", "min", "max", "p50", "p95", "p99", "series")
+            *("service", "from", "to", "count", "errors", "avg", "min", "max", "p50", "p95", "p99", "phases", "series")
         ]
         assert (answer["count"], answer["errors"]) == (630, 30), step
         assert answer["service"] == {"id": "shop", "name": "Shop"}
@@ -82,10 +82,38 @@ async def test_every_tier_tells_the_same_within_two_percent(api: Api, db: Db) ->
             assert answer[name] == pytest.approx(exact[share - 1], rel=0.02), (step, name)
         assert sum(point["count"] for point in answer["series"]) == 630
         assert sum(point["errors"] for point in answer["series"]) == 30
-        assert list(answer["series"][0]) == ["time", "count", "errors", "avg", "p50", "p95", "p99"]
+        assert list(answer["series"][0]) == [*("time", "count", "errors", "avg", "p50", "p95", "p99", "phases")]
         moments = [datetime.fromisoformat(point["time"]) for point in answer["series"]]
         assert moments == sorted(moments)
         assert all((moment - start) % timedelta(seconds=step) == timedelta() for moment in moments)
+
+
+async def test_every_tier_tells_where_the_time_went(api: Api, db: Db) -> None:
+    """On average over the good checks that were measured; the transfer is what is left of their whole."""
+    await add_service(db, "shop")
+    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    measured = [
+        Check("shop", start + timedelta(minutes=n), ms=100.0 + n, phases=(1.0, 2.0 + n, 0.0, 50.0)) for n in range(4)
+    ]
+    others = [
+        Check("shop", start + timedelta(minutes=4), ms=None, phases=(9.0, 9.0, 9.0, 9.0)),
+        Check("shop", start + timedelta(minutes=5), ms=900.0),
+        Check("shop", start + timedelta(hours=2), ms=900.0),
+        Check("shop", start + timedelta(hours=3), ms=10.0, phases=(4.0, 4.0, 4.0, 4.0)),
+    ]
+    await record(db, [*measured, *others])
+    at_first = {"dns": 1.0, "connect": 3.5, "tls": 0.0, "firstByte": 50.0, "transfer": 47.0}
+    altogether = {"dns": 1.6, "connect": 3.6, "tls": 0.8, "firstByte": 40.8, "transfer": 36.4}
+    for step in (600, 900, 3600, DAY_S):
+        query = urlencode({"from": start.isoformat(), "to": (start + timedelta(days=1)).isoformat(), "step": step})
+        answer = await api.get(f"/api/response-times/shop?{query}")
+        assert answer["phases"] == altogether, step
+        if step < DAY_S:
+            points = [point["phases"] for point in answer["series"]]
+            assert points[0] == at_first, step
+            assert points[1] is None, "a check that was not measured"
+            assert points[2]["transfer"] == 0, "never negative"
+        assert list(answer["phases"]) == list(at_first)
 
 
 async def test_a_window_without_checks_has_no_figures(api: Api, db: Db) -> None:
@@ -93,6 +121,7 @@ async def test_a_window_without_checks_has_no_figures(api: Api, db: Db) -> None:
     for step in (60, 900, 3600, DAY_S):
         answer = await api.get(f"/api/response-times/shop?step={step}")
         assert (answer["count"], answer["avg"], answer["p95"], answer["series"]) == (0, None, None, [])
+        assert answer["phases"] is None
 
 
 async def test_a_bad_window_is_a_400_that_names_the_field(api: Api) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.settings import described, written
-from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, SECRET, Limit, Settings, Terms, load
+from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, SECRET, Settings, Terms, load
+from sla_monitor.values import Limit
 from tests.api.conftest import JWT_SECRET, Api, running_api, someone
 
 Db = psycopg.AsyncConnection[Any]

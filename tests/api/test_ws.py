@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api import feed, hub, replay, ws
 from api.metrics import Metrics
-from sla_monitor.settings import Limit
+from sla_monitor.values import Limit
 from tests.api.conftest import Api, add_service, running_api, someone, until
 from tests.api.doors import incident, speaker
 from tests.api.relay import relay_before

@@ -145,7 +145,9 @@ class Watch:
             self._refused.add(request.url)
 
     def _failed(self, request: Request) -> None:
-        if request.failure != "net::ERR_ABORTED":  # by the page itself: it was left, or closed
+        # By the page itself: it was left, or closed. Or by a policy: the console tells of those that matter, not of
+        # modules that are to be loaded ahead where scripts are off.
+        if request.failure not in ("net::ERR_ABORTED", "csp"):
             self._seen.append(f"failed: {request.method} {request.url}: {request.failure}")
 
     def _connected(self, socket: WebSocket) -> None:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.settings import shown
-from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, Limit, Settings, SettingsError, Terms, load, terms
+from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, Settings, SettingsError, Terms, load, terms
+from sla_monitor.values import Limit
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -88,6 +89,17 @@ def test_the_check_interval_is_a_cron_line_or_a_duration(text: str, seconds: int
         ("RATE_LIMIT_LOGIN", "5/", "a limit such as 100/15m"),
         ("RATE_LIMIT_INCIDENTS", "ten/m", "a limit such as 100/15m"),
         ("RATE_LIMIT_SOCKETS", "no", "or off"),
+        ("RATE_LIMIT_PAGES", "600", "a limit such as 100/15m"),
+        ("SITE_TITLE", "a\nb", "one line of at most 100 characters"),
+        ("SITE_TITLE", "x" * 101, "one line of at most 100 characters"),
+        ("SITE_COLOR", "red", "a colour such as #0b6e4f"),
+        ("SITE_COLOR", "#fff;}body{display:none", "a colour such as #0b6e4f"),
+        ("SITE_LOGO", "/nowhere/logo.svg", "a file that is there"),
+        ("SITE_LOGO", "/" + "x" * 5000 + ".png", "a file that is there"),
+        ("SITE_LOGO", "/etc/passwd", "an .svg or a .png"),
+        ("SITE_URL", "status.example.com", "an absolute http:// or https:// URL"),
+        ("SITE_URL", "https://example.com/status", "without a path"),
+        ("SITE_URL", "https://me:secret@example.com", "without a path"),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_the_variable(variable: str, value: str, told: str) -> None:
@@ -138,6 +150,15 @@ def test_limits_and_lifetimes_are_those_of_the_product() -> None:
     assert settings.rate_limit_sockets == Limit(30, timedelta(minutes=1))
     assert (settings.access_token_lifetime, settings.refresh_token_lifetime) == (timedelta(days=1), timedelta(days=7))
     assert (settings.jwt_secret, settings.trusted_proxies) == (None, ())
+
+
+def test_a_site_has_a_name_a_colour_a_logo_and_an_address(tmp_path: Path) -> None:
+    logo = tmp_path / "logo.svg"
+    logo.write_text("<svg/>")
+    given = {"SITE_TITLE": "서비스 상태", "SITE_COLOR": "#0B6E4F", "SITE_LOGO": str(logo)}
+    settings = load({**given, "SITE_URL": "https://Status.Example.com/"})
+    assert (settings.site_title, settings.site_color, settings.site_logo) == ("서비스 상태", "#0b6e4f", logo)
+    assert settings.site_url == "https://status.example.com"
 
 
 def test_proxies_are_trusted_by_network() -> None:

@@ -22,6 +22,7 @@ WITH clock AS MATERIALIZED (
 )
 SELECT service_status.service_id                     AS id,
        name,
+       group_name,
        state                                         AS status,
        checked_at,
        uptime_percent(down_seconds, covered_seconds) AS uptime,

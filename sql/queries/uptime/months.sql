@@ -1,7 +1,8 @@
 -- The calendar of one service, or of all public ones together (service_id NULL): for each month one row a day, and one
 -- without a day that sums the month up. A day of all systems is as bad as its worst service. `incidents` counts the
 -- public incidents that were open on the day and affect the service, or any; the downtime of all systems is the mean of the
--- services, as their uptime is. Without `start_date` the months are the last ones, the running one included.
+-- services, as their uptime is. Without `start_date` the months are the last ones, the running one included. `internal` shows
+-- what is not public too.
 WITH clock AS MATERIALIZED (
     SELECT zone, today, coalesce(date_trunc('month', %(start_date)s::date),
                                  date_trunc('month', today) - make_interval(months => %(months)s - 1))::date AS first_day
@@ -16,7 +17,7 @@ WITH clock AS MATERIALIZED (
          generate_series(first_day::timestamp,
                          first_day + make_interval(months => %(months)s) - interval '1 day', '1 day') AS day
 ), chosen AS (
-    SELECT id FROM services WHERE public AND (%(service_id)s::text IS NULL OR id = %(service_id)s)
+    SELECT id FROM services WHERE (public OR %(internal)s) AND (%(service_id)s::text IS NULL OR id = %(service_id)s)
 ), figures AS (
     SELECT day,
            max(status::severity)         AS status,
@@ -46,7 +47,7 @@ WITH clock AS MATERIALIZED (
         CASE WHEN resolved_at IS NULL THEN cardinality(midnights)
              ELSE width_bucket(greatest(created_at, resolved_at - interval '1 microsecond'), midnights)
         END) AS number
-    WHERE incidents.public
+    WHERE (incidents.public OR %(internal)s)
       AND (%(service_id)s::text IS NULL OR id IN (
           SELECT incident_id FROM incident_services WHERE service_id IN (SELECT chosen.id FROM chosen)
       ))

@@ -1,0 +1,124 @@
+"""/console/incidents: what is going on, for those who work on it, and one incident with all that was said of it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, get_args
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Request, Response, Router, get
+from litestar.datastructures import State
+from litestar.params import FromPath
+from litestar.response import Redirect, Template
+
+from api import incident_records as records
+from api.answers import Cacheable
+from api.comments import CommentList
+from api.console.incident_people import editors, waiting_drafts
+from api.console.rest import rest
+from api.console.submissions import answer_of, refusal, service_choices, told
+from api.incident_fields import IncidentStatus, Priority, Severity
+from api.incident_filters import PARAMETERS
+from api.pages.shown_incidents import ShownIncident, shown
+from api.pages.site import page
+from api.security import shown_to
+
+ANSWERS: tuple[Cacheable, ...] = ()
+_Request = Request[Any, Any, Any]
+HOME = "/console/incidents"
+PER_PAGE = 20
+OPEN = ",".join(status for status in get_args(IncidentStatus) if status != "resolved")
+_CHOICES = {"statuses": get_args(IncidentStatus), "severities": get_args(Severity), "priorities": get_args(Priority)}
+
+
+class ManagedIncident(ShownIncident, rename="camel"):
+    """With what is said of it inside."""
+
+    reporter: str | None
+    detection_criteria: str | None
+    author: str | None
+    updated_at: datetime
+    version: int
+
+
+class ShownComment(msgspec.Struct, rename="camel"):
+    id: int
+    text: str
+    public: bool
+    author: str | None
+    user_id: str | None
+    created_at: datetime
+
+
+@get("/console", **shown_to("incidents:read-internal"))
+async def console() -> Response[Any]:
+    return Redirect(HOME, status_code=303)
+
+
+@get(HOME, **shown_to("incidents:read-internal"))
+async def list_incidents(request: _Request, state: State) -> Template:
+    """The filters are those of GET /api/incidents, whose answer this is."""
+    asked = {name: value for name, value in request.query_params.items() if name in PARAMETERS and value}
+    asked.pop("limit", None)
+    said = await rest(request, "GET", "/api/incidents", query=urlencode({**asked, "limit": str(PER_PAGE)}))
+    problems = refusal(said)
+    incidents = [] if problems else shown(said.body["incidents"])
+    filters = {name: asked.get(name, "") for name in PARAMETERS - {"limit", "page"}}
+    return await page(
+        request,
+        "console/incidents.html",
+        status_code=said.status,
+        incidents=incidents,
+        pagination=None if problems else said.body["pagination"],
+        problems=problems,
+        filters=filters,
+        filtered=any(filters.values()),
+        open=OPEN,
+        here=f"{HOME}?" + urlencode({**{name: text for name, text in filters.items() if text}, "page": ""}),
+        services=(services := await service_choices(state)),
+        names={service.id: service.name for service in services},
+        editors=await editors(state.pool, request.user, [incident.id for incident in incidents]),
+        drafts=await waiting_drafts(state.pool, request.user),
+        done=told(request, "console_incidents", "deleted"),
+        **_CHOICES,
+    )
+
+
+@get(HOME + "/{incident_id:str}", **shown_to("incidents:read-internal"))
+async def show_incident(request: _Request, state: State, incident_id: FromPath[str]) -> Template:
+    done = told(request, "console_incidents", "created", "saved", "updated", "commented", "discarded", "withdrawn")
+    return await incident_page(request, state, incident_id, done=done)
+
+
+async def incident_page(
+    request: _Request,
+    state: State,
+    incident_id: str,
+    status_code: int = 200,
+    problems: Mapping[str, str] | None = None,
+    said: Mapping[str, str] | None = None,
+    done: str | None = None,
+) -> Template:
+    """The page of one incident; after a refusal with what is wrong and what was typed (`said`)."""
+    found = await records.visible(state.pool, incident_id, request.user)
+    incident = msgspec.convert(msgspec.to_builtins(found), ManagedIncident)
+    answer = msgspec.convert(await answer_of(request, f"/api/incidents/{incident_id}/comments"), CommentList)
+    return await page(
+        request,
+        "console/incident.html",
+        status_code=status_code,
+        incident=incident,
+        comments=msgspec.convert(msgspec.to_builtins(answer.comments), list[ShownComment]),
+        names={service.id: service.name for service in await service_choices(state)},
+        editors=(await editors(state.pool, request.user, [incident_id])).get(incident_id, []),
+        draft=next(
+            (kept for kept in await waiting_drafts(state.pool, request.user) if kept.incident_id == incident_id), None
+        ),
+        problems=problems or {},
+        said=said or {},
+        done=done,
+        **_CHOICES,
+    )
+
+
+router = Router("/", route_handlers=[console, list_incidents, show_incident], include_in_schema=False)

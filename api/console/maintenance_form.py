@@ -1,0 +1,153 @@
+"""The form of a maintenance window: what is filled in, and what REST is told of it.
+
+Times are entered on the clock of a named zone and turned into moments here, since a browser may be anywhere.
+"""
+
+from datetime import date, datetime, timedelta
+from functools import cache
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgspec
+
+from api.console import repetition
+from api.console.local_times import LocalTimeError, moment_at, which, written
+from api.console.repetition import Repetition
+from api.maintenance_fields import WindowRow
+from api.maintenance_plan import AHEAD, LOCAL_NAMES, planned, zone
+from api.pages.forms import Form
+from api.pages.languages import Texts
+from api.recurrence import Occurrence, occurrences
+
+SHOWN_AHEAD = 10
+
+
+class Filled(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields as they stand in the form, named as REST names them where it has them."""
+
+    title: str = ""
+    description: str = ""
+    services: tuple[str, ...] = ()
+    time_zone: str = "UTC"
+    starts_at: str = ""
+    starts_which: str = ""
+    ends_at: str = ""
+    ends_which: str = ""
+    repetition: Repetition = Repetition()
+    public: bool = True
+
+    def problems(self, t: Texts) -> dict[str, str]:
+        """Times that are none; everything else is REST's to judge."""
+        return {field: message for field, (_, message) in self._moments(t).items() if message}
+
+    def moment(self, field: str, t: Texts) -> datetime:
+        """Of `startsAt` or `endsAt`, where `problems` finds nothing."""
+        moment = self._moments(t)[field][0]
+        assert moment is not None
+        return moment
+
+    def body(self, t: Texts) -> dict[str, Any]:
+        """What REST is told, where `problems` finds nothing."""
+        return {
+            "title": self.title,
+            "description": self.description or None,
+            "affectedServices": list(self.services),
+            "startsAt": self.moment("startsAt", t),
+            "endsAt": self.moment("endsAt", t),
+            "rrule": self.repetition.rrule(self.first),
+            "timeZone": self.time_zone,
+            "public": self.public,
+        }
+
+    def ahead(self, t: Texts, now: datetime) -> list[Occurrence]:
+        """When it would take place next. Raises the 400 that REST would answer for what makes no schedule."""
+        said = self.body(t)
+        schedule = planned(said["startsAt"], said["endsAt"], said["rrule"], said["timeZone"])
+        coming = occurrences(schedule, max(now, schedule.starts_at) + AHEAD)
+        return [one for one in coming if one.ends_at > now][:SHOWN_AHEAD]
+
+    @property
+    def first(self) -> date:
+        """The day on which it takes place first."""
+        return datetime.fromisoformat(self.starts_at).date()
+
+    def _moments(self, t: Texts) -> dict[str, tuple[datetime | None, str]]:
+        known = zone(self.time_zone)
+        if known is None:
+            return {"timeZone": (None, t("maintenance.zone_unknown"))}
+        return {
+            "startsAt": _moment(self.starts_at, known, self.starts_which, t),
+            "endsAt": _moment(self.ends_at, known, self.ends_which, t),
+        }
+
+
+def _moment(text: str, known: ZoneInfo, said: str, t: Texts) -> tuple[datetime | None, str]:
+    try:
+        return moment_at(text, known, said), ""
+    except LocalTimeError as error:
+        return None, t(f"maintenance.time_{error.wrong}", time=text.replace("T", " "), zone=known.key)
+
+
+def filled(form: Form) -> Filled:
+    return Filled(
+        title=form.text("title"),
+        description=form.text("description"),
+        services=tuple(form.texts("affectedServices")),
+        time_zone=form.text("timeZone"),
+        starts_at=form.text("startsAt"),
+        starts_which=form.text("startsAt-which"),
+        ends_at=form.text("endsAt"),
+        ends_which=form.text("endsAt-which"),
+        public=form.text("public") == "yes",
+        repetition=Repetition(
+            kind=form.text("repeats"),
+            every=form.text("every"),
+            days=tuple(form.texts("days")),
+            limit=form.text("limit"),
+            until=form.text("until"),
+            count=form.text("count"),
+            rule=form.text("rrule"),
+        ),
+    )
+
+
+def blank(zone_name: str, now: datetime) -> Filled:
+    """Tomorrow at this hour, for an hour."""
+    starts_at = now.replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
+    known = ZoneInfo(zone_name)
+    return Filled(
+        time_zone=zone_name, starts_at=written(starts_at, known), ends_at=written(starts_at + timedelta(hours=1), known)
+    )
+
+
+def of_window(row: WindowRow) -> Filled:
+    """As it is stored."""
+    known = zone(row.time_zone) or ZoneInfo("UTC")
+    return Filled(
+        title=row.title,
+        description=row.description or "",
+        services=tuple(row.affected_services),
+        time_zone=known.key,
+        starts_at=written(row.starts_at, known),
+        starts_which=which(row.starts_at, known),
+        ends_at=written(row.ends_at, known),
+        ends_which=which(row.ends_at, known),
+        repetition=repetition.read(row.rrule, row.starts_at.astimezone(known).date()),
+        public=row.public,
+    )
+
+
+def changes(after: Filled, before: Filled, t: Texts) -> dict[str, Any]:
+    """What REST is told of a change: what is as it was is left out, so that a time keeps what its field cannot show."""
+    was = before.body(t)
+    return {name: value for name, value in after.body(t).items() if value != was[name]}
+
+
+def zones(first: str, *others: str) -> list[str]:
+    """The time zones to choose from, the reporting one first."""
+    return list(dict.fromkeys([first, "UTC", *others, *_all_zones()]))
+
+
+@cache
+def _all_zones() -> list[str]:
+    return sorted(name for name in available_timezones() - LOCAL_NAMES if "/" in name and not name.startswith("Etc/"))

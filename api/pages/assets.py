@@ -1,0 +1,117 @@
+"""/static/…: what pages load, from memory. The path holds a digest of all of it, so a browser keeps each file for good.
+
+Everything is served from here, nothing from a third party.
+"""
+
+import mimetypes
+import re
+from collections.abc import Mapping
+from functools import cache
+from hashlib import blake2b
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from litestar import Response, Router, get
+from litestar.datastructures import State
+from litestar.params import FromPath
+from markupsafe import Markup
+
+from api.answers import Cacheable
+from api.errors import ApiError
+from api.pages.colors import stylesheet
+from api.security import requires
+from sla_monitor.settings import Settings
+
+FOLDERS = ("", "js", "uplot")
+TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".txt": "text/plain",
+}
+ANSWERS: tuple[Cacheable, ...] = ()
+_IMPORT = re.compile(r'^import [^;]*?"\./([^"]+)";', re.MULTILINE)
+
+
+class Assets:
+    """The files below pages/static, and what the settings make of them: colours and logo."""
+
+    def __init__(self, settings: Settings) -> None:
+        own = {"site.css": stylesheet(settings.site_color).encode()}
+        self.logo: str | None = None
+        if settings.site_logo is not None:
+            self.logo = "logo" + settings.site_logo.suffix.lower()
+            own[self.logo] = settings.site_logo.read_bytes()
+        self._files: Mapping[str, bytes] = {**shipped(), **own}
+        digest = blake2b(digest_size=8)
+        for name, content in sorted(self._files.items()):
+            digest.update(name.encode() + b"\0" + content)
+        self.version = digest.hexdigest()
+
+    def url(self, name: str) -> str:
+        """Where a page finds the file. Raises KeyError, a defect, for one that is not there."""
+        self._files[name]
+        return f"/static/{self.version}/{name}"
+
+    def script(self, name: str) -> Markup:
+        """The tags of a module, and of all that it imports: a browser that knows of them fetches them at once."""
+        imported = [
+            Markup('<link rel="modulepreload" href="{}">').format(self.url(other)) for other in self._imports(name)
+        ]
+        return Markup('<script type="module" src="{}"></script>').format(self.url(name)) + Markup("").join(imported)
+
+    @cache  # noqa: B019  # one object in a process, and a handful of names
+    def _imports(self, name: str) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        waiting = [name]
+        while waiting:
+            folder, _, _ = (module := waiting.pop()).rpartition("/")
+            named = _IMPORT.findall(self._files[module].decode())
+            fresh = [f"{folder}/{other}" for other in named if f"{folder}/{other}" not in found]
+            found.update(dict.fromkeys(fresh))
+            waiting += fresh
+        return tuple(found)
+
+    def content(self, name: str) -> bytes | None:
+        return self._files.get(name)
+
+    def answers(self) -> tuple[Cacheable, ...]:
+        """Every folder that a page loads from."""
+        parts = [f"/static/{self.version}/{folder}/".replace("//", "/") for folder in FOLDERS]
+        return tuple(Cacheable(part, frozenset(), page=True, immutable=True) for part in parts)
+
+
+@cache
+def shipped() -> Mapping[str, bytes]:
+    """The files that come with the program."""
+    root = files("api").joinpath("pages", "static")
+    found: dict[str, bytes] = {}
+    for folder in FOLDERS:
+        place: Traversable = root.joinpath(folder) if folder else root
+        for file in place.iterdir():
+            if file.is_file():
+                found[f"{folder}/{file.name}".lstrip("/")] = file.read_bytes()
+    return found
+
+
+@get("/static/{version:str}/{name:path}", include_in_schema=False, sync_to_thread=False, **requires("status:read"))
+def asset(state: State, version: FromPath[str], name: FromPath[str]) -> Response[bytes]:
+    """A file of another version is gone: its page is older than this process, and loads itself again."""
+    assets: Assets = state.site.assets
+    content = assets.content(name.lstrip("/")) if version == assets.version else None
+    if content is None:
+        raise ApiError(404)
+    return Response(content, media_type=_type(name), headers={"Content-Security-Policy": IMAGE_POLICY})
+
+
+IMAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
+"""For an SVG that is opened by itself: the logo comes from whoever runs this, and may have been drawn by anybody."""
+
+
+def _type(name: str) -> str:
+    ending = "." + name.rpartition(".")[2]
+    return TYPES.get(ending) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+router = Router("/", route_handlers=[asset])

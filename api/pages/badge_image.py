@@ -1,0 +1,146 @@
+"""A badge as it is drawn: two fields of text, as wide as the text in them, whatever script it is in.
+
+Every browser draws it in another font. So the width of a text is what it has in DejaVu Sans, or in Verdana, from which
+that differs by a hundredth, and `textLength` keeps it there.
+"""
+
+import unicodedata
+from typing import Literal
+
+import msgspec
+from jinja2 import Environment
+
+from api.pages.xml_text import xml_text
+
+Style = Literal["flat", "flat-square"]
+Color = Literal["operational", "degraded", "outage", "unknown", "maintenance", "figure"]
+COLORS: dict[Color, str] = {
+    "operational": "#1a7a4f",
+    "degraded": "#976100",
+    "outage": "#c8322d",
+    "unknown": "#5f6875",
+    "maintenance": "#2f62c4",
+    "figure": "#2a6f97",
+}
+"""Each dark enough for white text on it."""
+LABEL_COLOR = "#3f4650"
+FONT_PX = 11
+PADDING_PX = 6
+WIDEST_PX = 360
+ELLIPSIS = "…"
+
+_EM_PERCENT = {
+    character: width
+    for width, characters in {
+        27: "'",
+        28: "ijl",
+        29: "IJ",
+        32: " ,.·",
+        34: "/:;\\|",
+        35: "f",
+        36: "-",
+        39: "()[]t",
+        40: "!",
+        41: "r",
+        46: '"',
+        50: "*_`–",
+        52: "sz",
+        53: "?",
+        55: "c",
+        56: "L",
+        58: "Fk",
+        59: "vxy",
+        60: "P",
+        61: "TYao",
+        62: "e",
+        63: "ESbdghnpqu",
+        64: "0123456789${}",
+        66: "K",
+        68: "AV",
+        69: "BRXZ",
+        70: "C",
+        73: "U",
+        75: "HN",
+        77: "DG",
+        78: "&",
+        79: "OQ",
+        82: "w",
+        84: "#+<=>^~",
+        86: "M",
+        95: "%",
+        97: "m",
+        99: "W",
+        100: "@…",
+    }.items()
+    for character in characters
+}
+_WIDE_EM_PERCENT, _OTHER_EM_PERCENT = 100, 75
+
+
+class Badge(msgspec.Struct, frozen=True):
+    """What a badge says. `is_error`: no colour of somebody else's choice may hide it."""
+
+    label: str
+    message: str
+    color: Color
+    is_error: bool = False
+
+
+class _Field(msgspec.Struct, frozen=True):
+    """One of the two: its text, the width of that, and where it begins."""
+
+    text: str
+    length: float
+    x: float
+
+    @property
+    def width(self) -> float:
+        return self.length + 2 * PADDING_PX if self.text else 0
+
+
+def draw(environment: Environment, badge: Badge, style: Style) -> bytes:
+    """The SVG: nothing in it is loaded, runs or is styled from elsewhere."""
+    label = _field(badge.label, 0)
+    message = _field(badge.message, label.width)
+    return (
+        environment.get_template("badge.svg")
+        .render(
+            title=xml_text(": ".join(part for part in (badge.label, badge.message) if part)),
+            label=label,
+            message=message,
+            colors=(LABEL_COLOR, COLORS[badge.color]),
+            radius=3 if style == "flat" else 0,
+            font_px=FONT_PX,
+            padding=PADDING_PX,
+        )
+        .encode()
+    )
+
+
+def text_width(text: str) -> float:
+    """In pixels."""
+    return sum(_em_percent(character) for character in text) * FONT_PX / 100
+
+
+def cut(text: str) -> str:
+    """On one line, and no wider than a badge may be."""
+    text = xml_text(" ".join(text.split()))
+    if text_width(text) <= WIDEST_PX:
+        return text
+    while text_width(text) + text_width(ELLIPSIS) > WIDEST_PX:
+        text = text[:-1]
+    return text.rstrip() + ELLIPSIS
+
+
+def _field(text: str, start: float) -> _Field:
+    text = cut(text)
+    return _Field(text, round(text_width(text), 1), round(start, 1))
+
+
+def _em_percent(character: str) -> int:
+    if (known := _EM_PERCENT.get(character)) is not None:
+        return known
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    wide = unicodedata.east_asian_width(character) in ("W", "F")
+    return _WIDE_EM_PERCENT if wide else _OTHER_EM_PERCENT

@@ -1,0 +1,110 @@
+"""/uptime: the calendar of one service, or of all systems, three months at a time."""
+
+import re
+from datetime import UTC, date, datetime
+from itertools import groupby
+from typing import Annotated, Any, NamedTuple
+
+from litestar import Request, Router, get
+from litestar.datastructures import State
+from litestar.params import QueryParameter
+from litestar.response import Template
+
+from api import database
+from api.answers import Cacheable
+from api.errors import FieldProblem, invalid
+from api.pages.site import page, page_texts
+from api.security import shown_to
+from api.service_fields import ALL_SYSTEMS, ServiceName
+from api.uptime import DayRow, calendar_rows, chosen_service, weekday
+
+ANSWERS = (
+    Cacheable("/uptime", frozenset({"checks", "event", "services"}), frozenset({"service", "start"}), page=True),
+)
+SHOWN_MONTHS = 3
+PAST_MONTHS = 60
+"""How far back the pages go."""
+DAYS_OF_A_WEEK = 7
+_MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
+Chosen = Annotated[str, QueryParameter(name="service", max_length=50)]
+Start = Annotated[str, QueryParameter(max_length=7)]
+
+
+class MonthGrid(NamedTuple):
+    """A month as a page shows it: whole weeks, None outside of the month."""
+
+    first: date
+    uptime: str
+    weeks: list[list[DayRow | None]]
+
+
+class Paging(NamedTuple):
+    """The first month shown, and those of the pages before and after it, as addresses have them."""
+
+    start: str
+    earlier: str | None
+    later: str | None
+
+
+def grids(rows: list[DayRow]) -> list[MonthGrid]:
+    """From the rows of the calendar: of each month its sum first, then its days."""
+    months = []
+    for first, (total, *days) in groupby(rows, key=lambda row: row.month):
+        cells: list[DayRow | None] = [None] * weekday(first) + days
+        cells += [None] * (-len(cells) % DAYS_OF_A_WEEK)
+        weeks = [cells[at : at + DAYS_OF_A_WEEK] for at in range(0, len(cells), DAYS_OF_A_WEEK)]
+        months.append(MonthGrid(first, total.uptime, weeks))
+    return months
+
+
+def months_later(month: date, count: int) -> date:
+    """The first day of another month."""
+    years, rest = divmod(month.month - 1 + count, 12)
+    return date(month.year + years, rest + 1, 1)
+
+
+def first_month(start: str, today: date) -> date:
+    """The month asked for, or the nearest that is shown: nothing in the future, and nothing older than PAST_MONTHS.
+    Raises 400 for what is no month."""
+    newest = months_later(today, 1 - SHOWN_MONTHS)
+    if not start:
+        return newest
+    found = _MONTH.fullmatch(start)
+    if found is None or found[1] == "0000":
+        raise invalid(FieldProblem("start", "a month such as 2026-09"))
+    return min(max(date(int(found[1]), int(found[2]), 1), months_later(today, -PAST_MONTHS)), newest)
+
+
+def paging(first: date, today: date) -> Paging:
+    """By as many months as are shown; the ends are met exactly."""
+    oldest, newest = first_month("0001-01", today), first_month("9999-12", today)
+    earlier, later = max(months_later(first, -SHOWN_MONTHS), oldest), min(months_later(first, SHOWN_MONTHS), newest)
+    return Paging(
+        f"{first:%Y-%m}",
+        f"{earlier:%Y-%m}" if first > oldest else None,
+        f"{later:%Y-%m}" if first < newest else None,
+    )
+
+
+@get("/uptime", **shown_to("status:read"))
+async def calendar_page(
+    request: Request[Any, Any, Any], state: State, service_id: Chosen = ALL_SYSTEMS.id, start: Start = ""
+) -> Template:
+    """`start` is the first month, such as 2026-09; without it the present one is the last."""
+    today = (await page_texts(request)).local(datetime.now(UTC)).date()
+    first = first_month(start, today)
+    service = await chosen_service(state.pool, service_id or ALL_SYSTEMS.id)
+    rows = await calendar_rows(state.pool, service, SHOWN_MONTHS, first)
+    return await page(
+        request,
+        "uptime.html",
+        service=service,
+        services=await database.rows(state.pool, "services/names", ServiceName),
+        all_systems=ALL_SYSTEMS,
+        months=grids(rows),
+        paging=paging(first, today),
+        today=today,
+    )
+
+
+router = Router("/", route_handlers=[calendar_page], include_in_schema=False)

@@ -1,0 +1,54 @@
+"""/embed: the states of some services, or of all, in a frame of somebody else's page. It needs no script.
+
+Any page may frame it, so nothing in it depends on who looks: no cookie is asked for, and there is nothing to click but
+links that open the status page elsewhere.
+"""
+
+from typing import Annotated, Any, Literal
+
+from litestar import Request, Router, get
+from litestar.datastructures import State
+from litestar.params import FromQuery, QueryParameter
+from litestar.response import Template
+
+from api.answers import Cacheable
+from api.pages.languages import Language, texts
+from api.pages.service_states import public_states, together
+from api.pages.site import THEMES, Site, language_of
+from api.security import requires
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors *"
+)
+MOST_CHARACTERS = 6000
+REFRESH_S = 60
+ANSWERS = (Cacheable("/embed", frozenset({"event", "services"}), frozenset({"services", "theme", "lang"}), page=True),)
+
+
+@get("/embed", include_in_schema=False, **requires("status:read"))
+async def embed(
+    request: Request[Any, Any, Any],
+    state: State,
+    services: Annotated[str, QueryParameter(max_length=MOST_CHARACTERS)] = "",
+    theme: FromQuery[Literal["light", "dark", "auto"]] = "auto",
+    lang: FromQuery[Language | None] = None,
+) -> Template:
+    """`services` are ids, in the order in which they are shown; of those that are none, or private, nothing is said."""
+    site: Site = state.site
+    rows = await public_states(state.pool)
+    if services:
+        wanted = list(dict.fromkeys(part.strip() for part in services.split(",")))
+        known = {row.id: row for row in rows}
+        rows = [known[service_id] for service_id in wanted if service_id in known]
+    context = {
+        "t": texts(lang or language_of(request.scope), await site.zone(state.pool)),
+        "theme": theme if theme in THEMES else None,
+        "services": rows,
+        "state": together([row.state for row in rows]),
+        "checked_at": max((row.checked_at for row in rows if row.checked_at), default=state.started_at),
+        "refresh_s": REFRESH_S,
+    }
+    return Template("embed.html", context=context, headers={"Content-Security-Policy": POLICY}, media_type="text/html")
+
+
+router = Router("/", route_handlers=[embed])

@@ -1,0 +1,112 @@
+"""What feeds tell: the newest public incidents with what was said of them, and the maintenance that was announced."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from email.utils import format_datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from jinja2 import Environment
+
+from api import database
+from api.incident_fields import IncidentStatus
+from api.pages.languages import Texts
+from sql import Pool
+
+MOST_ENTRIES = 50
+"""Of incidents, and of maintenance."""
+
+
+class Update(msgspec.Struct, rename="camel"):
+    status: IncidentStatus
+    description: str
+    created_at: datetime
+
+
+class Incident(msgspec.Struct, rename="camel"):
+    """What a feed needs of what `incident_json` writes."""
+
+    id: str
+    title: str
+    description: str | None
+    status: IncidentStatus
+    created_at: datetime
+    updated_at: datetime
+    updates: list[Update]
+
+
+class _IncidentRow(msgspec.Struct):
+    incident: dict[str, Any]
+    services: list[str]
+
+
+class MaintenanceRow(msgspec.Struct):
+    """A window with its next occurrences."""
+
+    id: UUID
+    title: str
+    description: str | None
+    created_at: datetime
+    updated_at: datetime
+    occurrence_starts: list[datetime]
+    occurrence_ends: list[datetime]
+    services: list[str]
+
+    @property
+    def occurrences(self) -> Sequence[tuple[datetime, datetime]]:
+        return list(zip(self.occurrence_starts, self.occurrence_ends, strict=True))
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One of a feed. `id` stays the same and is of this thing alone, which `url` need not be; `content` is HTML."""
+
+    id: str
+    url: str
+    title: str
+    published: datetime
+    updated: datetime
+    services: list[str]
+    content: str
+
+    @property
+    def published_rfc822(self) -> str:
+        return format_datetime(self.published, usegmt=True)
+
+
+async def entries(pool: Pool, environment: Environment, t: Texts, address: str, service_id: str | None) -> list[Entry]:
+    """The newest first. `address` is where this site is, without a slash at its end."""
+    values = {"service_id": service_id, "limit": MOST_ENTRIES}
+    incidents = await database.rows(pool, "feeds/incidents", _IncidentRow, **values)
+    windows = await database.rows(pool, "feeds/maintenance", MaintenanceRow, **values)
+    found = [_of_incident(environment, t, address, row) for row in incidents]
+    found += [_of_maintenance(environment, t, address, row) for row in windows]
+    return sorted(found, key=lambda entry: (entry.published, entry.id), reverse=True)
+
+
+def _of_incident(environment: Environment, t: Texts, address: str, row: _IncidentRow) -> Entry:
+    incident = msgspec.convert(row.incident, Incident)
+    content = environment.get_template("feed_incident.html")
+    url = f"{address}/incidents/{incident.id}"
+    return Entry(
+        id=url,
+        url=url,
+        title=t("feed.incident", title=" ".join(incident.title.split()), status=t("incidents." + incident.status)),
+        published=incident.created_at,
+        updated=incident.updated_at,
+        services=row.services,
+        content=content.render(t=t, incident=incident, services=row.services),
+    )
+
+
+def _of_maintenance(environment: Environment, t: Texts, address: str, row: MaintenanceRow) -> Entry:
+    content = environment.get_template("feed_maintenance.html")
+    return Entry(
+        id=row.id.urn,
+        url=f"{address}/",
+        title=t("feed.maintenance", title=" ".join(row.title.split())),
+        published=row.created_at,
+        updated=row.updated_at,
+        services=row.services,
+        content=content.render(t=t, maintenance=row),
+    )

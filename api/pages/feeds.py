@@ -1,0 +1,120 @@
+"""/feed.atom (RFC 4287), /feed.rss (RSS 2.0) and /feed.json (JSON Feed 1.1): incidents and maintenance."""
+
+from datetime import datetime
+from email.utils import format_datetime
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Request, Response, Router, get
+from litestar.datastructures import State
+from litestar.params import FromQuery, QueryParameter
+
+from api.answers import Cacheable
+from api.moments import iso
+from api.pages.feed_entries import Entry, entries
+from api.pages.languages import Language, Texts, texts
+from api.pages.site import Site, language_of
+from api.pages.xml_text import xml_text
+from api.security import requires
+from api.uptime import public_service
+
+ANSWERS = tuple(
+    Cacheable(
+        f"/feed.{form}", frozenset({"event", "services"}), frozenset({"service", "lang"}), page=True, absolute=True
+    )
+    for form in ("atom", "rss", "json")
+)
+ServiceId = Annotated[str | None, QueryParameter(name="service", max_length=50)]
+
+
+class Feed(msgspec.Struct, frozen=True):
+    """All three are made of this."""
+
+    t: Texts
+    title: str
+    home: str
+    """Where the status page is."""
+    url: str
+    """Of the feed itself."""
+    updated: datetime
+    entries: list[Entry]
+
+    @property
+    def updated_rfc822(self) -> str:
+        return format_datetime(self.updated, usegmt=True)
+
+
+@get("/feed.atom", include_in_schema=False, **requires("status:read"))
+async def atom(
+    request: Request[Any, Any, Any], state: State, service: ServiceId = None, lang: FromQuery[Language | None] = None
+) -> Response[bytes]:
+    return _xml(await _feed(request, state, service, lang), state.site, "atom")
+
+
+@get("/feed.rss", include_in_schema=False, **requires("status:read"))
+async def rss(
+    request: Request[Any, Any, Any], state: State, service: ServiceId = None, lang: FromQuery[Language | None] = None
+) -> Response[bytes]:
+    return _xml(await _feed(request, state, service, lang), state.site, "rss")
+
+
+@get("/feed.json", include_in_schema=False, **requires("status:read"))
+async def json(
+    request: Request[Any, Any, Any], state: State, service: ServiceId = None, lang: FromQuery[Language | None] = None
+) -> Response[bytes]:
+    feed = await _feed(request, state, service, lang)
+    return Response(msgspec.json.encode(json_feed(feed, state.site)), media_type="application/feed+json; charset=utf-8")
+
+
+async def _feed(request: Request[Any, Any, Any], state: State, service: str | None, lang: Language | None) -> Feed:
+    """Raises 404 for a service that nobody outside may know of, as for one that does not exist."""
+    site: Site = state.site
+    t = texts(lang or language_of(request.scope), await site.zone(state.pool))
+    address = site.address(request)
+    chosen = await public_service(state.pool, service) if service is not None else None
+    found = await entries(state.pool, site.environment, t, address, chosen.id if chosen else None)
+    said = {name: value for name, value in (("service", service), ("lang", lang)) if value is not None}
+    return Feed(
+        t=t,
+        title=t("feed.title_service", site=site.title, service=chosen.name)
+        if chosen
+        else t("feed.title", site=site.title),
+        home=f"{address}/",
+        url=address + request.scope["path"] + ("?" + urlencode(said) if said else ""),
+        updated=max((entry.updated for entry in found), default=state.started_at),
+        entries=found,
+    )
+
+
+def _xml(feed: Feed, site: Site, form: str) -> Response[bytes]:
+    document = xml_text(site.environment.get_template(f"feed.{form}").render(feed=feed, t=feed.t))
+    return Response(document.encode(), media_type=f"application/{form}+xml; charset=utf-8")
+
+
+def json_feed(feed: Feed, site: Site) -> dict[str, Any]:
+    """As https://www.jsonfeed.org/version/1.1/ names it."""
+    return {
+        "version": "https://jsonfeed.org/version/1.1",
+        "title": feed.title,
+        "description": feed.t("feed.subtitle"),
+        "language": feed.t.language,
+        "home_page_url": feed.home,
+        "feed_url": feed.url,
+        "authors": [{"name": site.title, "url": feed.home}],
+        "items": [
+            {
+                "id": entry.id,
+                "url": entry.url,
+                "title": entry.title,
+                "content_html": entry.content,
+                "date_published": iso(entry.published),
+                "date_modified": iso(entry.updated),
+                "tags": entry.services,
+            }
+            for entry in feed.entries
+        ],
+    }
+
+
+router = Router("/", route_handlers=[atom, rss, json])

@@ -1,0 +1,73 @@
+"""What a form of ours says: named texts, and the token of the session it is from."""
+
+import hmac
+from typing import Any
+
+from litestar import Request
+from litestar.datastructures import FormMultiDict
+
+from api.errors import ApiError, FieldProblem, invalid
+from api.security import form_token
+from api.texts import text_problems
+
+MOST_FIELDS = 1200
+TOKEN = "csrf"  # noqa: S105  # the name of the field
+
+
+class Form:
+    """The fields, by name; what was not filled in is empty."""
+
+    def __init__(self, fields: FormMultiDict) -> None:
+        self._fields = fields
+
+    def text(self, name: str) -> str:
+        """Stripped; lines end as everywhere else, whatever browsers send."""
+        value = self._fields.get(name, "")
+        return value.replace("\r\n", "\n").strip() if isinstance(value, str) else ""
+
+    def secret(self, name: str) -> str:
+        """As it was typed: a password may begin with a space."""
+        value = self._fields.get(name, "")
+        return value if isinstance(value, str) else ""
+
+    def texts(self, name: str) -> list[str]:
+        """All values of a field that may be chosen several times."""
+        return [value for value in self._fields.getall(name, []) if isinstance(value, str) and value]
+
+    def flag(self, name: str) -> bool:
+        """Whether a box is ticked."""
+        return bool(self.text(name))
+
+    def optional(self, name: str) -> str | None:
+        """None where nothing was filled in."""
+        return self.text(name) or None
+
+    def number(self, name: str) -> int | str | None:
+        """A whole number; what is none stays as it is, and the API says so."""
+        text = self.text(name)
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else (text or None)
+
+    def said(self) -> dict[str, str]:
+        """Everything, to be shown again."""
+        return {name: value for name, value in self._fields.multi_items() if isinstance(value, str) and name != TOKEN}
+
+
+async def read_form(request: Request[Any, Any, Any]) -> Form:
+    """The form. Raises 415 for what is none, 400 for one that cannot be, 403 for one that is not of this session."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        raise ApiError(415, "Send a form")
+    try:
+        fields = await request.form()
+    except (UnicodeDecodeError, ValueError):
+        raise invalid(FieldProblem("form", "cannot be read")) from None
+    if len(fields) > MOST_FIELDS:
+        raise invalid(FieldProblem("form", "has too many fields"))
+    for name, value in fields.multi_items():
+        if isinstance(value, str) and (wrong := text_problems(name, value)):
+            raise invalid(*wrong)
+    form = Form(fields)
+    expected = await form_token(request)
+    if expected and not hmac.compare_digest(form.text(TOKEN).encode(), expected.encode()):
+        raise ApiError(403, "This form is not from your session; load the page again")
+    return form

@@ -1,0 +1,98 @@
+"""`/history` and `/incidents/{id}`: what has happened, as everybody may see it, whoever is logged in."""
+
+from datetime import date
+from itertools import groupby
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Router, get
+from litestar.datastructures import State
+from litestar.params import FromPath, QueryParameter
+from litestar.response import Template
+
+from api import database
+from api.answers import Cacheable, Change
+from api.comments import CommentRow
+from api.errors import ApiError
+from api.incident_fields import is_incident_id
+from api.incident_records import IncidentRow, not_found
+from api.incidents import DayRow
+from api.pages.shown_incidents import ShownIncident, public_names, shown, shown_comments
+from api.pages.site import page
+from api.security import shown_to
+
+_CHANGES: frozenset[Change] = frozenset({"event", "services"})
+ANSWERS = (
+    Cacheable("/history", _CHANGES, frozenset({"page"}), page=True),
+    Cacheable("/incidents/", _CHANGES, page=True),
+)
+DAYS_A_PAGE = 30
+MOST_DAYS = 3660
+"""As far back as GET /api/incidents/past goes."""
+PageOfHistory = Annotated[int, QueryParameter(name="page", ge=1, le=MOST_DAYS)]
+
+
+class Days(msgspec.Struct):
+    """A day with what began on it; or the days, one after another, on which nothing did."""
+
+    first: date
+    last: date
+    incidents: list[ShownIncident]
+
+
+def folded(rows: list[DayRow]) -> list[Days]:
+    """Newest first, as the rows are."""
+    days: list[Days] = []
+    for quiet, run in groupby(rows, lambda row: not row.incidents):
+        if quiet:
+            members = list(run)
+            days.append(Days(members[-1].day, members[0].day, []))
+        else:
+            days += [Days(row.day, row.day, shown(row.incidents)) for row in run]
+    return days
+
+
+@get("/history", **shown_to("incidents:read"))
+async def history(request: Request[Any, Any, Any], state: State, page_number: PageOfHistory = 1) -> Template:
+    """By the day on which an incident began, thirty days a page, back to the first one."""
+    known = min(await database.count(state.pool, "incidents/known_days"), MOST_DAYS)
+    pages = max(-(-known // DAYS_A_PAGE), 1)
+    if page_number > pages:
+        raise ApiError(404)
+    offset = (page_number - 1) * DAYS_A_PAGE
+    rows = await database.rows(
+        state.pool, "incidents/past", DayRow, internal=False, days=max(known, 1), limit=DAYS_A_PAGE, offset=offset
+    )
+    return await page(
+        request,
+        "history.html",
+        days=folded(rows) if known else [],
+        truncated=any(row.truncated for row in rows),
+        services=await public_names(state.pool),
+        page_number=page_number,
+        pages=pages,
+    )
+
+
+@get("/incidents/{incident_id:str}", **shown_to("incidents:read"))
+async def incident_page(request: Request[Any, Any, Any], state: State, incident_id: FromPath[str]) -> Template:
+    """The whole of it. An internal one is a 404, as one that does not exist."""
+    row = None
+    if is_incident_id(incident_id):
+        row = await database.row(state.pool, "incidents/one", IncidentRow, id=incident_id, internal=False, whole=True)
+    if row is None:
+        raise not_found()
+    comments = await database.rows(
+        state.pool, "comments/listing", CommentRow, incident_id=incident_id, internal=False, before=None
+    )
+    [incident] = shown([row.incident])
+    return await page(
+        request,
+        "incident.html",
+        incident=incident,
+        comments=shown_comments([comment.comment for comment in comments]),
+        services=await public_names(state.pool),
+    )
+
+
+router = Router("/", route_handlers=[history, incident_page])

@@ -1,0 +1,5 @@
+"""Every page that is for everybody, and what belongs to it."""
+
+from api.pages import assets, badges, calendar, embed, feeds, incidents, service, session, status, well_known
+
+PAGES = (status, calendar, service, incidents, session, badges, embed, feeds, well_known, assets)

@@ -1,0 +1,241 @@
+"""/services/{id}: all that is known of one service: its state, uptimes, days, response times, outages, and badges.
+
+A private one is there for those who see what is internal; for all others it is the same 404 as one that does not exist.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+from litestar import Request, Router, get
+from litestar.datastructures import State
+from litestar.params import FromPath, QueryParameter
+from litestar.response import Template
+
+from api import database
+from api.answers import Cacheable
+from api.errors import ApiError
+from api.incident_filters import UNRESOLVED
+from api.incidents import ListRow
+from api.moments import FromMoment, ToMoment, iso
+from api.pages.day_strips import strip_of
+from api.pages.shown_incidents import ShownIncident, shown
+from api.pages.site import Site, page
+from api.pagination import Pagination
+from api.response_times import HOUR_S, ResponseTimes, Step, asked, measured
+from api.security import Principal, allows, sees_internal, shown_to
+from api.service_fields import ServiceName, is_slug
+from api.status import DAYS, ServiceState
+from api.uptime import Day, calendar, calendar_rows
+from sql import Pool
+
+ANSWERS = (
+    Cacheable(
+        "/services/",
+        frozenset({"checks", "event", "services"}),
+        frozenset({"page"}),
+        personal=True,
+        page=True,
+        absolute=True,
+    ),
+)
+_Request = Request[Any, Any, Any]
+OUTAGES_A_PAGE = 10
+LATEST_CHECKS = 50
+MOST_INCIDENTS = 20
+MONTHS_OF_DAYS = 4
+"""The running one and three whole ones before it have DAYS days at least."""
+SOON_DAYS, VERY_SOON_DAYS = 30, 7
+BADGES = ("status", "uptime", "response")
+PageNumber = Annotated[int, QueryParameter(name="page", ge=1, le=1_000_000)]
+
+
+class Service(msgspec.Struct):
+    """The head of the page."""
+
+    id: str
+    name: str
+    description: str | None
+    group: str | None
+    state: ServiceState
+    since: datetime
+    checked_at: datetime | None
+    interval_seconds: int
+    certificate_expires_at: datetime | None
+    certificate_issuer: str | None
+    public: bool
+    enabled: bool
+
+    @property
+    def named(self) -> ServiceName:
+        return ServiceName(self.id, self.name)
+
+    def certificate(self, now: datetime) -> "Certificate | None":
+        if self.certificate_expires_at is None:
+            return None
+        days = (self.certificate_expires_at - now) // timedelta(days=1)
+        looks: ServiceState = "outage" if days < VERY_SOON_DAYS else "degraded" if days < SOON_DAYS else "operational"
+        return Certificate(self.certificate_expires_at, self.certificate_issuer, days, looks)
+
+
+class Certificate(NamedTuple):
+    """Whole days are left, less than none where it has expired; it `looks` like a service in that state."""
+
+    expires_at: datetime
+    issuer: str | None
+    days: int
+    looks: ServiceState
+
+
+class UptimeRow(msgspec.Struct):
+    """The last `days`; `coverage` is the share of them that is known."""
+
+    days: int
+    starts_at: datetime
+    uptime: str
+    coverage: float
+    downtime_seconds: int
+
+    @property
+    def known(self) -> str | None:
+        """The coverage as the API writes an uptime; None where all is known."""
+        return None if self.coverage >= 1 else f"{self.coverage * 100:.2f}"
+
+
+class OutageRow(msgspec.Struct):
+    started_at: datetime
+    ended_at: datetime | None
+    duration_seconds: int
+    error_type: str | None
+    error_message: str | None
+
+
+class CheckRow(msgspec.Struct):
+    """A raw check; phases are milliseconds, None for one that did not happen."""
+
+    scheduled_at: datetime
+    location: str
+    severity: Literal["o", "po", "mo"]
+    status_code: int | None
+    total_ms: float
+    dns_ms: float | None
+    connect_ms: float | None
+    tls_ms: float | None
+    first_byte_ms: float | None
+    attempts: int
+    error_type: str | None
+    error_message: str | None
+
+
+class Badge(NamedTuple):
+    kind: str
+    url: str
+    markdown: str
+    html: str
+
+
+async def visible(pool: Pool, service_id: str, user: Principal | None) -> Service:
+    """The service, if `user` may know of it. Raises the same 404 where there is none, and where they may not."""
+    found = None
+    if is_slug(service_id):
+        found = await database.row(pool, "service_page/page", Service, service_id=service_id)
+    if found is None or not (found.public or sees_internal(user)):
+        raise ApiError(404, "There is no such service")
+    return found
+
+
+async def last_days(pool: Pool, service: Service, internal: bool) -> list[Day]:
+    """The last DAYS days, oldest first, as the calendar has them."""
+    rows = await calendar_rows(pool, service.named, MONTHS_OF_DAYS, None, internal)
+    return [day for month in calendar(rows) for day in month.details][-DAYS:]
+
+
+async def last_day(pool: Pool, service: Service, now: datetime) -> ResponseTimes:
+    """The response times of the last 24 hours, by hours."""
+    end = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    return await measured(pool, service.named, asked(iso(end - timedelta(days=1)), iso(end), HOUR_S))
+
+
+async def outages(pool: Pool, service: Service, number: int) -> tuple[list[OutageRow], Pagination]:
+    """A page of them. Raises 404 for one after the last."""
+    total = await database.count(pool, "service_page/outage_count", service_id=service.id)
+    pagination = Pagination.of(number, OUTAGES_A_PAGE, total)
+    if number > max(pagination.total_pages, 1):
+        raise ApiError(404)
+    offset = (number - 1) * OUTAGES_A_PAGE
+    values = {"service_id": service.id, "limit": OUTAGES_A_PAGE, "offset": offset}
+    return await database.rows(pool, "service_page/outages", OutageRow, **values), pagination
+
+
+async def open_incidents(pool: Pool, service: Service, internal: bool) -> list[ShownIncident]:
+    """What is not resolved and affects the service, newest first."""
+    filters = UNRESOLVED._replace(services=[service.id])._asdict()
+    row = await database.row(
+        pool, "incidents/listing", ListRow, **filters, internal=internal, limit=MOST_INCIDENTS, offset=0
+    )
+    return shown(row.incidents) if row is not None else []
+
+
+async def latest_checks(pool: Pool, service: Service, user: Principal | None) -> list[CheckRow] | None:
+    """None for those who may not see single checks: their errors are those of the inside."""
+    if not allows(user, "checks:read"):
+        return None
+    values = {"service_id": service.id, "limit": LATEST_CHECKS}
+    return await database.rows(pool, "service_page/latest_checks", CheckRow, **values)
+
+
+def badges(address: str, service: Service) -> list[Badge]:
+    """How the badges of a public service are put into other pages. Its name is a text of people, and is left out."""
+    found = []
+    for kind in BADGES:
+        url, target = f"{address}/badges/{service.id}/{kind}.svg", f"{address}/services/{service.id}"
+        markdown = f"[![{service.id} {kind}]({url})]({target})"
+        found.append(Badge(kind, url, markdown, f'<a href="{target}"><img src="{url}" alt="{service.id} {kind}"></a>'))
+    return found
+
+
+@get("/services/{service_id:str}", **shown_to("pages:read"))
+async def service_page(request: _Request, state: State, service_id: FromPath[str], number: PageNumber = 1) -> Template:
+    pool, user = state.pool, request.user
+    service = await visible(pool, service_id, user)
+    internal, now = sees_internal(user), datetime.now(UTC)
+    listed, pagination = await outages(pool, service, number)
+    times = await last_day(pool, service, now)
+    days = await last_days(pool, service, internal)
+    site: Site = state.site
+    return await page(
+        request,
+        "service.html",
+        service=service,
+        uptimes=await database.rows(pool, "service_page/uptimes", UptimeRow, service_id=service.id),
+        days=msgspec.to_builtins(days),
+        codes=[day.status for day in days],
+        strip_of=strip_of,
+        times=times,
+        period=(datetime.fromisoformat(times.from_), datetime.fromisoformat(times.to)),
+        hours=[(datetime.fromisoformat(point.time), point) for point in times.series],
+        outages=listed,
+        pagination=pagination,
+        incidents=await open_incidents(pool, service, internal),
+        certificate=service.certificate(now),
+        checks=await latest_checks(pool, service, user),
+        badges=badges(site.address(request), service) if service.public else [],
+    )
+
+
+@get("/services/{service_id:str}/response-times", **shown_to("pages:read"))
+async def private_response_times(
+    request: _Request,
+    state: State,
+    service_id: FromPath[str],
+    from_: FromMoment = None,
+    to: ToMoment = None,
+    step: Step = None,
+) -> ResponseTimes:
+    """For the chart of a private service: as /api/response-times/{id}, which knows none and takes no cookie."""
+    wanted = asked(from_, to, step)
+    service = await visible(state.pool, service_id, request.user)
+    return await measured(state.pool, service.named, wanted)
+
+
+router = Router("/", route_handlers=[service_page, private_response_times], include_in_schema=False)

@@ -1,0 +1,111 @@
+"""/login, /logout, and what a browser is given besides: its language, its look, and a token for the live feed."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response, Router, get, post
+from litestar.datastructures import Cookie, State
+from litestar.params import FromPath, QueryParameter
+from litestar.response import Redirect
+
+from api.accounts import Credentials, IssuedTokens, end_session, opened_session
+from api.answers import Cacheable
+from api.cookies import preference, session_cookie
+from api.errors import ApiError
+from api.pages.forms import read_form
+from api.pages.languages import LANGUAGES
+from api.pages.site import THEMES, page
+from api.security import shown_to
+
+ANSWERS: tuple[Cacheable, ...] = ()
+_Request = Request[Any, Any, Any]
+LIVE_TOKEN_LIFETIME = timedelta(hours=1)
+HOME = "/console"
+MAX_TARGET_CHARACTERS = 2000
+_OWN_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
+Target = Annotated[str, QueryParameter(name="next", max_length=MAX_TARGET_CHARACTERS)]
+
+
+class LiveToken(msgspec.Struct):
+    """For `auth` on `/ws`: the cookie itself is not for scripts."""
+
+    token: str
+
+
+def own_path(target: str, otherwise: str) -> str:
+    """A path of this site and of no other, to go on to; `//evil.example` is not one."""
+    return target if _OWN_PATH.fullmatch(target) and len(target) <= MAX_TARGET_CHARACTERS else otherwise
+
+
+@get("/login", **shown_to("pages:read"))
+async def login_page(request: _Request, target: Target = HOME) -> Response[Any]:
+    """Who is logged in already, goes on."""
+    if request.user is not None:
+        return Redirect(own_path(target, HOME), status_code=303)
+    return await page(request, "login.html", target=own_path(target, HOME), username="", problem=None)
+
+
+@post("/login", **shown_to("session:open"))
+async def login(request: _Request, state: State) -> Response[Any]:
+    """A wrong password shows the form again, with everything but the password."""
+    form = await read_form(request)
+    target, username = own_path(form.text("next"), HOME), form.text("username")
+    try:
+        said = msgspec.convert({"username": username, "password": form.secret("password")}, Credentials)
+        issued, _ = await opened_session(request, state, said, IssuedTokens.for_browser)
+    except (ApiError, msgspec.ValidationError) as error:
+        status = error.status if isinstance(error, ApiError) else 401
+        if status >= 500:
+            raise
+        problem = "limited" if status == 429 else "wrong"
+        answer = await page(
+            request, "login.html", status_code=status, target=target, username=username, problem=problem
+        )
+        answer.headers |= error.headers if isinstance(error, ApiError) else {}
+        return answer
+    lifetime = state.settings.refresh_token_lifetime
+    return _sent_on(target, session_cookie(issued.access, lifetime, _secure(request)))
+
+
+@post("/logout", **shown_to("session:use"))
+async def logout(request: _Request, state: State) -> Response[Any]:
+    await read_form(request)
+    await end_session(request, state)
+    return _sent_on("/", session_cookie("", timedelta(), _secure(request)))
+
+
+@post("/live-token", status_code=200, **shown_to("rooms:join-incident"))
+async def live_token(request: _Request, state: State) -> LiveToken:
+    """An access token for an hour, as long as the session lasts; a page asks for the next one itself."""
+    user = request.user
+    return LiveToken(await state.tokens.issue("access", user.user_id, user.session_id, LIVE_TOKEN_LIFETIME))
+
+
+@get("/language/{language:str}", **shown_to("status:read"))
+async def choose_language(request: _Request, language: FromPath[str], target: Target = "/") -> Response[Any]:
+    if language not in LANGUAGES:
+        raise ApiError(404)
+    return _sent_on(own_path(target, "/"), preference("language", language, _secure(request)))
+
+
+@get("/theme/{theme:str}", **shown_to("status:read"))
+async def choose_theme(request: _Request, theme: FromPath[str], target: Target = "/") -> Response[Any]:
+    """`auto` is as the device says."""
+    if theme not in (*THEMES, "auto"):
+        raise ApiError(404)
+    return _sent_on(own_path(target, "/"), preference("theme", theme, _secure(request)))
+
+
+def _sent_on(target: str, cookie: Cookie) -> Response[Any]:
+    return Redirect(target, status_code=303, cookies=[cookie])
+
+
+def _secure(request: _Request) -> bool:
+    return bool(request.scope["state"].get("secure"))
+
+
+router = Router(
+    "/", route_handlers=[login_page, login, logout, live_token, choose_language, choose_theme], include_in_schema=False
+)

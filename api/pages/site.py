@@ -1,0 +1,172 @@
+"""How a page is made: Litestar's templates on Jinja, escaped, in the reader's language, under one policy.
+
+`page(request, "status.html", …)` is what every route of a page ends with. Errors become pages here too.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, Literal
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from litestar import Request
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.response import Template
+from litestar.template import TemplateConfig
+from markupsafe import Markup
+
+import sql
+from api import database
+from api.cookies import LANGUAGE, THEME, cookie, session_cookie
+from api.edge import PAGE_POLICY
+from api.errors import ApiError
+from api.pages.assets import Assets
+from api.pages.languages import LANGUAGES, Language, Texts, negotiated, texts
+from api.pages.markdown import markdown
+from api.pages.problems import told
+from api.security import Principal, allows, form_token
+from sla_monitor import __version__
+from sla_monitor.settings import Settings, Terms
+
+ZONE_KEPT_S = 60.0
+THEMES = ("light", "dark")
+Theme = Literal["light", "dark"]
+
+
+class Site:
+    """What all pages of this process share."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.title = settings.site_title
+        self.assets = Assets(settings)
+        self.logo = self.assets.url(self.assets.logo) if self.assets.logo else None
+        self.secure = (settings.site_url or "").startswith("https://")
+        self._url = settings.site_url
+        self._zone = "UTC"
+        self._zone_until = 0.0
+        self.environment = Environment(
+            loader=PackageLoader("api", "pages/templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.environment.globals |= {
+            "site": self,
+            "asset": self.assets.url,
+            "script": self.assets.script,
+            "version": __version__,
+            "languages": LANGUAGES,
+            "allows": allows,
+            "path_of": lambda text: quote(text, safe=""),
+        }
+        self.environment.filters |= {"markdown": lambda text: Markup(markdown(text)), "iso": _iso, "told": told}  # noqa: S704
+
+    def config(self) -> TemplateConfig[JinjaTemplateEngine]:
+        return TemplateConfig(instance=JinjaTemplateEngine.from_environment(self.environment))
+
+    async def zone(self, pool: sql.Pool) -> str:
+        """The reporting time zone. Another one takes a migration, so it is asked for once a minute at most."""
+        if monotonic() >= self._zone_until:
+            kept = await database.row(pool, "migrate/kept_terms", Terms)
+            self._zone = kept.time_zone if kept is not None else "UTC"
+            self._zone_until = monotonic() + ZONE_KEPT_S
+        return self._zone
+
+    def address(self, request: Request[Any, Any, Any]) -> str:
+        """Where this site is, for links in feeds: SITE_URL, or as it was asked for."""
+        if self._url is not None:
+            return self._url
+        scheme = "https" if request.scope["state"].get("secure") else "http"
+        return f"{scheme}://{request.headers.get('host', 'localhost')}"
+
+    policy = PAGE_POLICY.decode()
+
+    def login_path(self, scope: Mapping[str, Any]) -> str:
+        """Where to log in, to come back to the page that was asked for."""
+        query = scope["query_string"].decode("latin-1")
+        return "/login?next=" + quote(scope["path"] + ("?" + query if query else ""), safe="/")
+
+    def error_page(self, scope: Mapping[str, Any], error: ApiError) -> bytes | None:
+        """The page of an error, which needs nothing but what is in memory; None for who did not ask for a page."""
+        if not wants_page(scope):
+            return None
+        t = texts(language_of(scope), "UTC")
+        known = (
+            error.status
+            if error.status in (400, 401, 403, 404, 412, 413, 429, 503)
+            else (500 if error.status >= 500 else 400)
+        )
+        context = {**_basics(scope, t), "status": error.status, "known": str(known), "error": error, "csrf": ""}
+        return self.environment.get_template("error.html").render(context).encode()
+
+
+def language_of(scope: Mapping[str, Any]) -> Language:
+    """The language of the answer: what is kept for everybody is asked for in each."""
+    told: Language | None = scope.get("state", {}).get("language")
+    if told is not None:
+        return told
+    accepted = next((value for name, value in scope["headers"] if name == b"accept-language"), b"")
+    return negotiated(accepted.decode("latin-1"), cookie(scope, LANGUAGE))
+
+
+def wants_page(scope: Mapping[str, Any]) -> bool:
+    """Whether an error is read by a person in a browser."""
+    if scope.get("state", {}).get("language") is not None:
+        return True
+    if scope["path"].lstrip("/").startswith("api/"):
+        return False
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+
+
+async def page_texts(request: Request[Any, Any, Any]) -> Texts:
+    """The texts for this reader, in the reporting time zone."""
+    site: Site = request.app.state.site
+    return texts(language_of(request.scope), await site.zone(request.app.state.pool))
+
+
+async def page(request: Request[Any, Any, Any], name: str, status_code: int = 200, **context: Any) -> Template:
+    """The answer: template `name` with what every page has, and `context`."""
+    t = await page_texts(request)
+    context |= _basics(request.scope, t) | {"csrf": await form_token(request)}
+    headers = {"Content-Security-Policy": Site.policy}
+    cookies = await _renewed(request)
+    return Template(
+        name, context=context, status_code=status_code, headers=headers, cookies=cookies, media_type="text/html"
+    )
+
+
+def _basics(scope: Mapping[str, Any], t: Texts) -> dict[str, Any]:
+    theme = cookie(scope, THEME)
+    return {
+        "t": t,
+        "language": t.language,
+        "theme": theme if theme in THEMES else None,
+        "path": scope["path"],
+        "query": scope["query_string"].decode("latin-1"),
+        "user": scope.get("user"),
+        "zone": t.zone,
+        "now": datetime.now(UTC),
+        "seq": scope.get("state", {}).get("seq", 0),
+    }
+
+
+async def _renewed(request: Request[Any, Any, Any]) -> list[Any]:
+    """A session in use goes on: after half its time the browser is given a new cookie."""
+    user: Principal | None = request.scope.get("user")
+    state = request.app.state
+    lifetime = state.settings.refresh_token_lifetime
+    if user is None or user.session_id is None or user.expires_at is None:
+        return []
+    if user.expires_at - datetime.now(UTC) > lifetime / 2:
+        return []
+    async with state.pool.connection() as connection:
+        values = {"session_id": user.session_id, "lifetime": lifetime}
+        await connection.execute(sql.query("accounts/extend_session"), values)
+    token = await state.tokens.issue("browser", user.user_id, user.session_id, lifetime)
+    return [session_cookie(token, lifetime, request.scope["state"].get("secure", False))]
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

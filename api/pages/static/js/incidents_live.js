@@ -1,0 +1,17 @@
+// The history and the page of one incident, fetched anew soon after something was said of what they show.
+
+import { connect } from "./live.js";
+import { refreshSoon } from "./refresh.js";
+
+const shown = document.querySelector("[data-incident]")?.dataset.incident;
+const part = shown ? "incident" : "history";
+const feed = connect();
+
+for (const event of ["incident-created", "incident-updated", "incident-deleted"]) {
+  feed.on(event, ({ incidentId, incident }) => {
+    if (shown && shown !== (incidentId ?? incident.id)) return;
+    if (shown && event === "incident-deleted") location.reload();
+    else refreshSoon(part);
+  });
+}
+feed.on("resync", () => refreshSoon(part));

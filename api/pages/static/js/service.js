@@ -1,0 +1,96 @@
+// The page of one service, kept up to date: its state as it changes, the rest fetched anew soon after.
+
+import { dayAfter, followDays, makeSliders } from "./days.js";
+import { paintDay, STRIP } from "./day_strips.js";
+import { connect, fill, texts } from "./live.js";
+import { refreshSoon } from "./refresh.js";
+import { ResponseTimes } from "./response_times.js";
+
+const FIGURES = ["head", "uptimes", "days", "outages", "checks"];
+const EVERYTHING = [...FIGURES, "incidents"];
+const MINUTE_MS = 60_000;
+const COPIED_MS = 2000;
+
+const { service } = document.getElementById("service").dataset;
+const chartTexts = JSON.parse(document.getElementById("chart-texts").textContent);
+const days = () => document.getElementById("days");
+const isInUse = (id) => document.getElementById(id)?.contains(document.activeElement);
+
+/** The figures of the days come with the page. */
+const OWN_STRIP = {
+  ...STRIP,
+  figures: (strip, index) => JSON.parse(strip.parentElement.querySelector("script").textContent)[index],
+};
+
+const times = new ResponseTimes(document.getElementById("times"));
+followDays(document, OWN_STRIP);
+prepareDays();
+offerCopies();
+
+let lost = false;
+const feed = connect({ rooms: ["system-status", "uptime"] });
+
+feed.on("status-update", ({ serviceId, status }) => {
+  if (serviceId !== service) return;
+  const shown = document.getElementById("state");
+  shown.className = `state ${status}`;
+  shown.textContent = texts.states[status];
+  refresh(EVERYTHING);
+  times.soon();
+});
+
+feed.on("uptime-updated", ({ serviceId, date, status }) => {
+  if (serviceId !== service) return;
+  const strip = days().querySelector(STRIP.selector);
+  const { first, codes } = STRIP.days(strip);
+  const index = codes.findLastIndex((_, day) => dayAfter(first, day) === date);
+  if (index >= 0) paintDay(strip, index, status);
+  refresh(FIGURES);
+});
+
+for (const event of ["incident-created", "incident-updated", "incident-deleted"]) {
+  feed.on(event, () => refresh(["incidents", "days"]));
+}
+feed.on("resync", () => refresh(EVERYTHING));
+feed.on("lost", () => { lost = true; });
+feed.on("connected", () => {
+  if (!lost) return;
+  lost = false;
+  refresh(EVERYTHING);
+  times.now();
+});
+
+// Checks that change no state are told by no event.
+setInterval(() => {
+  if (!document.hidden && feed.connected) refresh(EVERYTHING);
+}, MINUTE_MS);
+
+document.addEventListener("refreshed", prepareDays);
+
+/** Not under the hands of who reads the days or turns the pages. */
+function refresh(parts) {
+  refreshSoon(...parts.filter((id) => !isInUse(id)));
+}
+
+function prepareDays() {
+  const name = document.querySelector("h1").textContent;
+  makeSliders(days(), OWN_STRIP, () => fill(texts.days_of, { service: name }));
+}
+
+/** A button beside each snippet, where the browser lets a page write to the clipboard. */
+function offerCopies() {
+  if (!navigator.clipboard) return;
+  for (const snippet of document.querySelectorAll(".snippet")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = chartTexts.copy;
+    const what = [snippet.closest("details").querySelector("summary span"), snippet.querySelector("dt")];
+    button.ariaLabel = [chartTexts.copy, ...what.map((element) => element.textContent)].join(": ");
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(snippet.querySelector("code").textContent);
+      button.textContent = chartTexts.copied;
+      setTimeout(() => { button.textContent = chartTexts.copy; }, COPIED_MS);
+    });
+    snippet.querySelector("dd").append(button);
+  }
+}

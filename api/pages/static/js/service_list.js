@@ -1,0 +1,62 @@
+// Groups of services: which are open, and which services are shown.
+
+import { fill, texts } from "./live.js";
+
+const chosen = new Map(); // what somebody opened or closed, by group: it stays so when the list is fetched anew
+let typed = "";
+
+document.addEventListener("click", (event) => {
+  const group = event.target instanceof Element ? event.target.closest("summary")?.parentElement : null;
+  if (group?.dataset.group !== undefined && !typed) chosen.set(group.dataset.group, !group.open);
+});
+
+document.addEventListener("input", (event) => {
+  if (event.target.id !== "filter") return;
+  typed = event.target.value.trim();
+  apply(document.getElementById("services"));
+});
+
+/** Opens and closes the groups of a new list as they were before. */
+export function openGroups(list) {
+  for (const group of list.querySelectorAll("[data-group]")) {
+    group.dataset.opened = String(group.open);
+    if (chosen.has(group.dataset.group)) group.open = chosen.get(group.dataset.group);
+  }
+}
+
+/** Shows the filter, where the list has one, and what was asked for in it. */
+export function filterServices(list) {
+  const filter = list.querySelector("#filter");
+  if (!filter) return;
+  filter.parentElement.hidden = false;
+  if (typed) {
+    filter.value = typed;
+    apply(list);
+  }
+}
+
+/** Hides the services whose name does not match, and the groups that have none; the others are open. */
+function apply(list) {
+  const wanted = folded(typed);
+  let found = 0;
+  for (const group of list.querySelectorAll(".service-group")) {
+    let matching = 0;
+    for (const row of group.querySelectorAll("[data-service]")) {
+      row.hidden = !folded(row.firstElementChild.textContent).includes(wanted);
+      if (!row.hidden) matching += 1;
+    }
+    group.hidden = matching === 0;
+    if (group.dataset.group !== undefined) group.open = wanted ? matching > 0 : wasOpen(group);
+    found += matching;
+  }
+  const said = found ? fill(texts.filter_found, { count: found }) : texts.filter_none;
+  list.querySelector("output").textContent = wanted ? said : "";
+}
+
+function wasOpen(group) {
+  return chosen.get(group.dataset.group) ?? group.dataset.opened === "true";
+}
+
+function folded(text) {
+  return text.normalize("NFKC").toLocaleLowerCase();
+}

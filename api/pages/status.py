@@ -1,0 +1,142 @@
+"""`/`: what every public service is now and how its last ninety days were, what is wrong, and what is planned.
+
+status.js keeps the page up to date. What it says of all services and of a group, it says by the same rules as here.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from itertools import groupby
+from typing import Any
+
+import msgspec
+from litestar import Request, Router, get
+from litestar.datastructures import State
+from litestar.response import Template
+
+from api import database
+from api.answers import Cacheable
+from api.incident_filters import UNRESOLVED
+from api.incidents import DayRow, ListRow
+from api.pages.day_strips import strip
+from api.pages.languages import Texts
+from api.pages.shown_incidents import ShownIncident, shown
+from api.pages.site import page, page_texts
+from api.security import shown_to
+from api.status import ServiceState, StatusRow, newest_check, overall, planned_maintenance, status_rows
+
+ANSWERS = (Cacheable("/", frozenset({"checks", "event", "services"}), page=True),)
+WORST_FIRST: tuple[ServiceState, ...] = ("outage", "degraded", "unknown", "maintenance", "operational")
+PAST_DAYS = 7
+MOST_INCIDENTS = 50
+"""Of those that run; nobody reads more of them here."""
+MOST_OPEN = 100
+"""Where there are more services, only groups with trouble are open."""
+FILTERED_FROM = 16
+
+
+class Banner(msgspec.Struct):
+    """The state of everything, as a class name; the text's key, and what follows from the numbers."""
+
+    state: ServiceState
+    headline: str
+    sentences: list[str]
+
+
+class Group(msgspec.Struct):
+    """Services under one name; those without a group have none."""
+
+    name: str | None
+    services: list[StatusRow]
+    state: ServiceState
+    summary: str
+    open: bool
+
+
+def banner(t: Texts, states: list[ServiceState]) -> Banner:
+    """In the API's three words; where those would say more than is known, in words that say how little it is."""
+    known = Counter(states)
+    state: ServiceState = overall(states)
+    headline: str = state
+    if state == "degraded" and not known["degraded"]:
+        state = headline = "unknown"
+    elif state == "operational" and known["unknown"]:
+        headline = "no_problems"
+    elif state == "operational" and known["maintenance"]:
+        state = headline = "maintenance"
+    return Banner(state, headline, list(_sentences(t, known)))
+
+
+def _sentences(t: Texts, known: Counter[ServiceState]) -> Iterator[str]:
+    total, trouble = known.total(), known["outage"] + known["degraded"]
+    if trouble:
+        yield t("live.counts_trouble", count=trouble, total=total)
+    elif known["operational"] == total:
+        yield t("live.counts_good", count=total)
+    elif known["operational"]:
+        yield t("live.counts_rest", count=known["operational"], total=total)
+    if known["maintenance"]:
+        yield t("live.counts_maintenance", count=known["maintenance"])
+    if known["unknown"]:
+        yield t("live.counts_unknown", count=known["unknown"])
+
+
+def groups(t: Texts, rows: list[StatusRow]) -> list[Group]:
+    """In the order of the rows, which is that of the groups."""
+    return [_group(t, name, list(members), len(rows)) for name, members in groupby(rows, lambda row: row.group_name)]
+
+
+def _group(t: Texts, name: str | None, services: list[StatusRow], total: int) -> Group:
+    known = Counter(service.status for service in services)
+    trouble = known["outage"] + known["degraded"]
+    summary = (
+        t("live.group_trouble", count=trouble, total=len(services))
+        if trouble
+        else t("live.group_good", count=len(services))
+    )
+    worst = next(state for state in WORST_FIRST if known[state])
+    return Group(name, services, worst, summary, total <= MOST_OPEN or trouble > 0)
+
+
+class PastDay(msgspec.Struct):
+    """A day on which something began."""
+
+    day: date
+    incidents: list[ShownIncident]
+
+
+@get("/", **shown_to("status:read"))
+async def status_page(request: Request[Any, Any, Any], state: State) -> Template:
+    t = await page_texts(request)
+    rows = await status_rows(state.pool)
+    running = await database.row(
+        state.pool,
+        "incidents/listing",
+        ListRow,
+        **UNRESOLVED._asdict(),
+        internal=False,
+        limit=MOST_INCIDENTS,
+        offset=0,
+    )
+    days = await database.rows(
+        state.pool, "incidents/past", DayRow, internal=False, days=PAST_DAYS, limit=PAST_DAYS, offset=0
+    )
+    assert running is not None
+    return await page(
+        request,
+        "status.html",
+        banner=banner(t, [row.status for row in rows]),
+        checked_at=newest_check(rows),
+        today=days[0].day,
+        groups=groups(t, rows),
+        services={row.id: row.name for row in rows},
+        filtered=len(rows) >= FILTERED_FROM,
+        strip=strip,
+        incidents=shown(running.incidents),
+        maintenance=await planned_maintenance(state.pool),
+        past=[PastDay(row.day, shown(row.incidents)) for row in days if row.incidents],
+        past_days=PAST_DAYS,
+    )
+
+
+router = Router("/", route_handlers=[status_page])

@@ -1,0 +1,33 @@
+-- Uptime of one public service, or of all of them together (service_id NULL): over the last 24 hours by quarters of an hour
+-- where days is 1, else over so many local days, today included, as the status page counts them. No row where there is no such
+-- service: a private one is none. Where one is asked for, its id is said to the aggregates too: they find it by their index.
+WITH clock AS MATERIALIZED (
+    SELECT zone, (now() AT TIME ZONE zone)::date AS today FROM (SELECT reporting_time_zone() AS zone) AS setting
+), period AS MATERIALIZED (
+    SELECT CASE %(days)s::integer
+               WHEN 1 THEN date_bin('15 minutes', now() - interval '24 hours', timestamptz '2000-01-01 00:00Z')
+               ELSE day_bucket((today - %(days)s::integer + 1 + time '12:00') AT TIME ZONE zone)
+           END                                                 AS first_bucket,
+           day_bucket((today + time '12:00') AT TIME ZONE zone) AS today_bucket
+    FROM clock
+), chosen AS MATERIALIZED (
+    SELECT id, name FROM services WHERE public AND (%(service_id)s::text IS NULL OR id = %(service_id)s)
+), figures AS (
+    SELECT down_seconds, covered_seconds
+    FROM checks_15m
+    WHERE %(days)s::integer = 1
+      AND service_id IN (SELECT id FROM chosen)
+      AND (%(service_id)s::text IS NULL OR service_id = %(service_id)s)
+      AND bucket >= (SELECT first_bucket FROM period)
+    UNION ALL
+    SELECT down_seconds, covered_seconds
+    FROM checks_daily
+    WHERE %(days)s::integer > 1
+      AND service_id IN (SELECT id FROM chosen)
+      AND (%(service_id)s::text IS NULL OR service_id = %(service_id)s)
+      AND bucket BETWEEN (SELECT first_bucket FROM period) AND (SELECT today_bucket FROM period)
+)
+SELECT min(name) AS name,
+       (SELECT uptime_percent(sum(down_seconds), sum(covered_seconds)) FROM figures) AS uptime
+FROM chosen
+HAVING %(service_id)s::text IS NULL OR count(*) > 0

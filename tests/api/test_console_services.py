@@ -1,0 +1,149 @@
+"""/console/services: services added, changed and removed in forms."""
+
+from typing import Any
+
+import pytest
+
+from api.console.service_form import body, of_service, problems
+from api.pages.languages import texts
+from api.service_fields import Service
+from tests.api.conftest import Api, add_service, someone
+from tests.api.people import Db
+from tests.api.visitors import Visitor, marked, sent_to, visitor
+
+HERE = "/console/services"
+NEW = {"id": "shop", "name": "Shop", "endpointUrl": "https://shop.example/health"}
+FULL = {
+    **NEW,
+    "description": "Sells\nthings",
+    "method": "POST",
+    "headers": "Accept: text/html\nAuthorization: Bearer a:b",
+    "body": "\n  {}",
+    "expectedStatusCodes": "200, 204,301",
+    "keyword": "ok",
+    "keywordAbsent": "error",
+    "jsonPath": "$.status",
+    "jsonValue": "up",
+    "intervalSeconds": "30",
+    "timeoutMs": "5000",
+    "degradedAfterMs": "800",
+    "retries": "2",
+    "followRedirects": "0",
+    "group": "Sales",
+    "tags": "eu, shop",
+    "verifyTls": None,
+    "enabled": None,
+    "public": None,
+}
+
+
+@pytest.fixture
+async def admin(api: Api, db: Db) -> Visitor:
+    return await visitor(api, await someone(db, "admin", "ada"))
+
+
+async def stored(db: Db, service_id: str = "shop") -> dict[str, Any]:
+    cursor = await db.execute("SELECT to_jsonb(services) FROM services WHERE id = %s", [service_id])
+    [(row,)] = await cursor.fetchall()
+    found: dict[str, Any] = row
+    return found
+
+
+async def test_three_fields_are_enough(admin: Visitor, db: Db) -> None:
+    assert sent_to(await admin.fill(f"{HERE}/new", HERE, **NEW)) == f"{HERE}?done=created"
+    row = await stored(db)
+    assert (row["method"], row["expected_status_codes"], row["interval_seconds"]) == ("GET", [200], 60)
+    assert row["verify_tls"] and row["enabled"] and row["public"] and row["body"] is None
+    page = await admin.get(f"{HERE}?done=created")
+    assert "The service has been added." in page.text and "not checked yet" in page.text
+
+
+async def test_every_field_is_stored_shown_again_and_saved_unchanged(admin: Visitor, db: Db) -> None:
+    sent_to(await admin.fill(f"{HERE}/new", HERE, **FULL))
+    row = await stored(db)
+    assert row["headers"] == {"Accept": "text/html", "Authorization": "Bearer a:b"}
+    assert (row["body"], row["expected_status_codes"], row["tags"]) == ("\n  {}", [200, 204, 301], ["eu", "shop"])
+    assert (row["group_name"], row["follow_redirects"], row["retries"]) == ("Sales", 0, 2)
+    assert not row["verify_tls"] and not row["enabled"] and not row["public"]
+    assert sent_to(await admin.fill(f"{HERE}/shop")) == f"{HERE}?done=saved"
+    assert {**await stored(db), "updated_at": None} == {**row, "updated_at": None}
+
+
+async def test_what_is_emptied_is_empty(admin: Visitor, db: Db) -> None:
+    sent_to(await admin.fill(f"{HERE}/new", HERE, **FULL))
+    names = ("description", "headers", "body", "keyword", "keywordAbsent", "jsonPath", "jsonValue", "group", "tags")
+    sent_to(await admin.fill(f"{HERE}/shop", **dict.fromkeys(names, "")))
+    row = await stored(db)
+    assert (row["description"], row["body"], row["json_path"], row["group_name"]) == (None, None, None, None)
+    assert (row["headers"], row["tags"]) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("id", "Not a slug"),
+        ("id", "taken"),
+        ("name", ""),
+        ("endpointUrl", "ftp://shop.example"),
+        ("headers", "no colon"),
+        ("headers", "A: 1\na: 2"),
+        ("headers", "Content-Length: 5"),
+        ("expectedStatusCodes", "200-299"),
+        ("expectedStatusCodes", "99"),
+        ("expectedStatusCodes", ""),
+        ("timeoutMs", "60001"),
+        ("timeoutMs", "many"),
+        ("retries", ""),
+        ("jsonValue", "up"),
+        ("tags", "eu, eu"),
+    ],
+)
+async def test_wrong_values_are_marked_and_all_are_kept(admin: Visitor, db: Db, field: str, value: str) -> None:
+    await add_service(db, "taken")
+    answer = await admin.fill(f"{HERE}/new", HERE, **{**NEW, "description": "<b>", "public": None, field: value})
+    assert answer.status in (400, 409)
+    assert marked(answer) == {field}
+    form = answer.form(HERE)
+    assert (form.value(field), form.value("description"), form.values("public")) == (value, "<b>", [])
+    _, within, before = answer.text.partition(f'id="problem-{field}"')[0].rpartition("<details")
+    assert not within or "</details>" in before or " open>" in before, "nothing wrong may be folded away"
+
+
+async def test_a_service_that_is_declared_as_code_is_only_shown(admin: Visitor, db: Db) -> None:
+    await add_service(db, "shop", declared_in="services.toml")
+    page = await admin.get(f"{HERE}/shop")
+    assert "declared in services.toml" in page.text
+    assert page.form(f"{HERE}/shop").disabled and f"{HERE}/shop/delete" not in page.text
+    assert "Save" not in page.text
+    refused = await admin.submit(page.form(f"{HERE}/shop"), name="Mine", public="1")
+    assert (refused.status, (await stored(db))["name"]) == (409, "Shop")
+    assert "services.toml" in refused.text
+    assert (await admin.fill(f"{HERE}/shop/delete")).status == 409
+
+
+async def test_removing_asks_first_and_says_that_checks_are_kept(admin: Visitor, db: Db) -> None:
+    await add_service(db, "shop")
+    page = await admin.get(f"{HERE}/shop/delete")
+    assert "checks are kept" in page.text
+    assert sent_to(await admin.submit(page.form(f"{HERE}/shop/delete"))) == f"{HERE}?done=deleted"
+    await admin.get(f"{HERE}/shop", status=404)
+    await admin.get(f"{HERE}/No%20slug", status=404)
+
+
+def test_a_form_says_what_it_was_made_of() -> None:
+    service = Service(
+        id="shop",
+        name="Shop",
+        endpoint_url="http://shop.example/",
+        headers={"A": "b: c"},
+        expected_status_codes=[200, 500],
+        interval_seconds=30,
+        timeout_ms=1000,
+        degraded_after_ms=500,
+        tags=["a", "b"],
+    )
+    values = of_service(service)
+    said = body({name: str(value) if isinstance(value, int) else value for name, value in values.items()})
+    assert problems(values, texts("en", "UTC")) == {}
+    assert (said["headers"], said["expectedStatusCodes"], said["tags"]) == ({"A": "b: c"}, [200, 500], ["a", "b"])
+    assert (said["intervalSeconds"], said["keyword"], said["group"]) == (30, None, None)

@@ -1,0 +1,305 @@
+"""Feeds: what readers of feeds make of them, read by one."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
+from typing import Any
+from xml.etree import ElementTree
+
+import feedparser
+import psycopg
+import pytest
+
+from tests.api.conftest import Api, add_service, running_api, someone, until
+from tests.api.incidents import create, say
+
+Db = psycopg.AsyncConnection[Any]
+FORMS = ("atom", "rss", "json")
+ATOM = "{http://www.w3.org/2005/Atom}"
+TYPES = {"atom": "application/atom+xml", "rss": "application/rss+xml", "json": "application/feed+json"}
+HOURS = timedelta(hours=1)
+
+
+async def text(api: Api, form: str, query: str = "", **headers: str) -> str:
+    answer = await api.http.get(f"/feed.{form}{query}", headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == f"{TYPES[form]}; charset=utf-8"
+    return answer.text
+
+
+async def read(api: Api, form: str, query: str = "", **headers: str) -> Any:
+    """As feedparser understands it, which must find nothing to complain about. JSON it does not know."""
+    body = await text(api, form, query, **headers)
+    if form == "json":
+        return _as_xml(json.loads(body))
+    read = feedparser.parse(body, sanitize_html=False, resolve_relative_uris=False)
+    assert not read.bozo, read.get("bozo_exception")
+    return read
+
+
+def _as_xml(told: Any) -> Any:
+    entries = [
+        SimpleNamespace(
+            id=item["id"],
+            link=item["url"],
+            title=item["title"],
+            summary=item["content_html"],
+            tags=[SimpleNamespace(term=tag) for tag in item["tags"]],
+        )
+        for item in told["items"]
+    ]
+    return SimpleNamespace(feed=SimpleNamespace(title=told["title"]), entries=entries)
+
+
+def content_of(entry: Any) -> str:
+    """The HTML of an entry, wherever its format has it."""
+    html: str = entry.content[0].value if hasattr(entry, "content") else entry.summary
+    return html
+
+
+async def announce(api: Api, db: Db, **fields: Any) -> Any:
+    admin = await someone(db)
+    start = datetime.now(UTC) + 5 * HOURS
+    window = {"title": "New disks", "affectedServices": ["shop"], "startsAt": start.isoformat()}
+    body = window | {"endsAt": (start + HOURS).isoformat()} | fields
+    answer = await api.http.post("/api/maintenance", json=body, headers=admin.headers)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["maintenance"]
+
+
+async def test_incidents_are_told_newest_first_with_their_updates(api: Api, db: Db) -> None:
+    await add_service(db, "shop", name="Shop")
+    admin = await someone(db)
+    first = await create(api, admin, title="First", affectedServices=["shop"], description="It is **down**.")
+    second = await create(api, admin, title="Second")
+    await say(api, admin, first["id"], "identified", "A *disk* is full.")
+    for form in FORMS:
+
+        async def told(form: str = form) -> bool:
+            return "disk" in await text(api, form)
+
+        await until(told)
+        feed = await read(api, form)
+        assert [entry.title for entry in feed.entries] == ["Second (Investigating)", "First (Identified)"]
+        entry = feed.entries[1]
+        assert entry.link == entry.id == f"http://127.0.0.1:{api.settings.api_port}/incidents/{first['id']}"
+        content = content_of(entry)
+        assert "<p>A <em>disk</em> is full.</p>" in content
+        assert "<p>It is <strong>down</strong>.</p>" in content
+        assert "Affected: Shop" in content
+        assert content.index("disk") < content.index("down")
+        assert [tag.term for tag in entry.tags] == ["Shop"]
+    assert second["id"]
+
+
+async def test_updated_moves_with_every_update(api: Api, db: Db) -> None:
+    admin = await someone(db)
+    incident = await create(api, admin)
+    before = await read(api, "atom")
+    published = before.entries[0].published
+    await say(api, admin, incident["id"], "resolved")
+
+    async def moved() -> bool:
+        return "Resolved" in await text(api, "atom")
+
+    await until(moved)
+    changed = (await api.get(f"/api/incidents/{incident['id']}"))["incident"]
+    after = await read(api, "atom")
+    assert after.entries[0].id == before.entries[0].id
+    assert after.entries[0].published == published
+    assert after.entries[0].updated == after.feed.updated == changed["updatedAt"][:19] + "Z"
+    [item] = json.loads(await text(api, "json"))["items"]
+    assert item["date_modified"] == changed["updatedAt"]
+    assert item["date_published"] == changed["createdAt"]
+
+
+async def test_maintenance_is_announced_with_its_times(api: Api, db: Db) -> None:
+    await add_service(db, "shop", name="Shop")
+    window = await announce(api, db, rrule="FREQ=DAILY;COUNT=20")
+    private = await announce(api, db, title="Hidden work", public=False)
+    feed = await read(api, "atom")
+    [entry] = feed.entries
+    assert entry.title == "Maintenance: New disks"
+    assert entry.id == f"urn:uuid:{window['id']}"
+    assert entry.content[0].value.count("<p>From ") == 5
+    rss = await read(api, "rss")
+    assert rss.entries[0].guidislink is False
+    for form in FORMS:
+        body = await text(api, form)
+        assert "Hidden work" not in body
+        assert private["id"] not in body
+
+
+async def test_what_is_over_for_a_week_is_told_no_more(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    window = await announce(api, db)
+    for days, entries in ((6, 1), (8, 0)):
+        await db.execute(
+            "UPDATE maintenance_occurrences SET starts_at = now() - %s - interval '1 hour', ends_at = now() - %s",
+            [timedelta(days=days)] * 2,
+        )
+        await db.execute("UPDATE maintenance_windows SET version = version + 1 WHERE id = %s", [window["id"]])
+
+        async def told(entries: int = entries) -> bool:
+            return len((await read(api, "atom")).entries) == entries
+
+        await until(told)
+
+
+async def test_a_service_has_its_own_feed(api: Api, db: Db) -> None:
+    for service in ("shop", "search", "vault"):
+        await add_service(db, service, name=service.title(), public=service != "vault")
+    admin = await someone(db)
+    for service in ("shop", "search", "vault"):
+        await create(api, admin, title=f"Trouble of {service}", affectedServices=[service])
+    await announce(api, db, affectedServices=["search", "vault"])
+    for form in FORMS:
+        feed = await read(api, form, "?service=search")
+        assert [entry.title for entry in feed.entries] == [
+            "Maintenance: New disks",
+            "Trouble of search (Investigating)",
+        ]
+        assert [tag.term for tag in feed.entries[0].tags] == ["Search"]
+        assert feed.feed.title == "SLA Monitor: incidents and maintenance of Search"
+        for name in ("vault", "missing", "all-systems", "Vault", "%00"):
+            assert (await api.http.get(f"/feed.{form}?service={name}")).status_code == 404
+    assert "Vault" not in await text(api, "atom")
+
+
+async def test_internal_incidents_and_names_of_users_are_not_told(api: Api, db: Db) -> None:
+    admin = await someone(db, username="vault-keeper")
+    await create(api, admin, title="Hidden", public=False)
+    await create(api, admin, title="Shown")
+    for form in FORMS:
+        body = await text(api, form)
+        assert "Shown" in body
+        assert "Hidden" not in body
+        assert "vault-keeper" not in body
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_links_are_absolute_and_the_feed_knows_where_it_is(database: str, api: Api, form: str) -> None:
+    home = f"http://127.0.0.1:{api.settings.api_port}"
+    assert f"{home}/feed.{form}?lang=ko" in await text(api, form, "?lang=ko&unknown=1")
+    assert "http://status.local/feed" not in await text(api, form)
+    other = await api.http.get(f"/feed.{form}", headers={"Host": "localhost:1234"})
+    assert "http://localhost:1234/feed" in other.text
+    assert home not in other.text
+    async with running_api(database, site_url="https://status.example.com") as told:
+        body = await text(told, form)
+        assert f"https://status.example.com/feed.{form}" in body
+        assert "127.0.0.1" not in body
+
+
+async def test_the_formats_are_what_their_specifications_ask_for(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    await create(api, await someone(db), affectedServices=["shop"])
+    await announce(api, db)
+    atom = ElementTree.fromstring((await text(api, "atom")).encode())
+    for element in (atom, *atom.iter(f"{ATOM}entry")):
+        for name in ("id", "title", "updated"):
+            assert len(element.findall(f"{ATOM}{name}")) == 1, name
+        updated = datetime.fromisoformat(element.findtext(f"{ATOM}updated") or "")
+        assert updated.tzinfo is not None
+    assert atom.find(f"{ATOM}author/{ATOM}name") is not None
+    assert {link.get("rel") for link in atom.findall(f"{ATOM}link")} == {"self", "alternate"}
+    ids = [entry.findtext(f"{ATOM}id") for entry in atom.iter(f"{ATOM}entry")]
+    assert len(set(ids)) == len(ids) == 2
+
+    rss = ElementTree.fromstring((await text(api, "rss")).encode())
+    [channel] = rss
+    assert (rss.tag, rss.get("version"), channel.tag) == ("rss", "2.0", "channel")
+    assert all(channel.findtext(name) for name in ("title", "link", "description", "lastBuildDate"))
+    for item in channel.iter("item"):
+        assert parsedate_to_datetime(item.findtext("pubDate") or "").tzinfo is not None
+        assert item.findtext("guid")
+
+    told = json.loads(await text(api, "json"))
+    assert told["version"] == "https://jsonfeed.org/version/1.1"
+    assert {"title", "home_page_url", "feed_url", "language", "authors", "items"} <= set(told)
+    for found in told["items"]:
+        assert {"id", "url", "title", "content_html", "date_published", "date_modified"} <= set(found)
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_languages(api: Api, db: Db, form: str) -> None:
+    await create(api, await someone(db), title="Down")
+    korean = await read(api, form, "?lang=ko")
+    assert korean.entries[0].title == "Down (조사 중)"
+    assert korean.feed.title == "SLA Monitor: 장애 및 점검"
+    assert (await read(api, form, "", **{"Accept-Language": "ko"})).entries[0].title == "Down (조사 중)"
+    assert (await read(api, form, "?lang=en", **{"Accept-Language": "ko"})).entries[0].title == "Down (Investigating)"
+    assert (await api.http.get(f"/feed.{form}?lang=xx")).status_code == 400
+
+
+CONTROLS = "".join(chr(code) for code in (*range(1, 32), *range(127, 160), 0xFFFE, 0xFFFF, 0x10FFFF))
+HOSTILE = "</title>]]><script>alert(1)</script> &lt;b&gt; {{7*7}} <img src=x onerror=alert(1)> {title}"
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_every_character_that_can_be_stored_makes_a_good_feed(api: Api, db: Db, form: str) -> None:
+    await add_service(db, "shop", name=f"Shop {CONTROLS}")
+    admin = await someone(db)
+    incident = await create(
+        api, admin, title=f"a{CONTROLS}b {HOSTILE}", description=f"{CONTROLS}{HOSTILE}", affectedServices=["shop"]
+    )
+    await say(api, admin, incident["id"], "resolved", f"{CONTROLS} {HOSTILE} [x](javascript:alert(1)) ![y](data:,)")
+
+    async def told() -> bool:
+        return "Resolved" in await text(api, form)
+
+    await until(told)
+    body = await text(api, form)
+    if form != "json":
+        ElementTree.fromstring(body.encode())
+    [entry] = (await read(api, form)).entries
+    content = content_of(entry)
+    assert "&lt;script&gt;" in content
+    assert not [bad for bad in ("<script", "<img", 'javascript:alert(1)"') if bad in content]
+    if form == "json":
+        title = json.loads(body)["items"][0]["title"]
+    else:
+        title = ElementTree.fromstring(body.encode()).findall(f".//{ATOM if form == 'atom' else ''}title")[1].text or ""
+    assert HOSTILE.split(" ")[0] in title
+    assert "{{7*7}}" in title
+    assert "{title}" in title
+
+
+async def test_fifty_incidents_are_told(api: Api, db: Db) -> None:
+    admin = await someone(db)
+    for number in range(51):
+        await db.execute(
+            "INSERT INTO incidents (title, severity, priority, author) VALUES (%s, 'low', 'P3', 'x')", [f"No. {number}"]
+        )
+    assert admin
+    titles = [entry.title for entry in (await read(api, "atom")).entries]
+    assert len(titles) == 50
+    assert titles[0] == "No. 50 (Investigating)"
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_an_empty_feed_is_a_feed(api: Api, form: str) -> None:
+    feed = await read(api, form)
+    assert feed.entries == []
+    assert feed.feed.title
+
+
+async def test_a_feed_comes_from_memory(api: Api) -> None:
+    first = await api.http.get("/feed.atom")
+    again = await api.http.get("/feed.atom", headers={"If-None-Match": first.headers["etag"]})
+    assert again.status_code == 304
+
+
+async def test_pages_name_their_feed(api: Api) -> None:
+    link = '<link rel="alternate" type="application/atom+xml" title="SLA Monitor" href="/feed.atom">'
+    assert link in (await api.http.get("/login")).text
+
+
+async def test_what_browsers_and_crawlers_ask_for_unasked(api: Api) -> None:
+    robots = await api.http.get("/robots.txt")
+    assert robots.status_code == 200
+    assert robots.headers["content-type"].startswith("text/plain")
+    assert {"Disallow: /console", "Disallow: /login"} <= set(robots.text.splitlines())
+    icon = await api.http.get("/favicon.ico", follow_redirects=True)
+    assert (icon.status_code, icon.headers["content-type"]) == (200, "image/svg+xml")

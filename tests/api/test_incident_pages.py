@@ -1,0 +1,135 @@
+"""`/history` and `/incidents/{id}` over HTTP: only what everybody may see, safely, in both languages."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.api.conftest import Api, add_service, someone, until
+from tests.api.incidents import change, create, say
+from tests.api.test_status_page import BROWSER, html
+
+Db = psycopg.AsyncConnection[Any]
+
+
+async def status(api: Api, path: str) -> int:
+    return (await api.http.get(path, headers=BROWSER)).status_code
+
+
+async def began(db: Db, incident_id: str, ago: timedelta) -> None:
+    await db.execute("ALTER TABLE incidents DISABLE TRIGGER USER")
+    await db.execute("UPDATE incidents SET created_at = now() - %s WHERE id = %s", [ago, incident_id])
+    await db.execute("ALTER TABLE incidents ENABLE TRIGGER USER")
+
+
+def timeless(page: str) -> str:
+    """Without when it was made."""
+    return re.sub(r'data-seq="\d+"|<time id="as-of".*?</time>', "", page)
+
+
+class TestIncident:
+    async def test_all_that_was_said_newest_first(self, api: Api, db: Db) -> None:
+        await add_service(db, "shop", name="Shop")
+        await add_service(db, "vault", name="Vault", public=False)
+        who = await someone(db, "reporter")
+        fields = {"title": "Checkout fails", "description": "Nobody can *pay*.", "affectedServices": ["shop", "vault"]}
+        incident = await create(api, who, **fields)
+        for number in range(25):
+            await say(api, who, incident["id"], "identified", f"Said {number}.")
+        await say(api, who, incident["id"], "resolved", "It works again.")
+        await change(api, who, incident["id"], postmortem="We **learned**.")
+        for text, public in (("To everybody", True), ("To us only", False)):
+            body = {"text": text, "public": public}
+            await api.http.post(f"/api/incidents/{incident['id']}/comments", json=body, headers=who.headers)
+
+        page = await html(api, path=f"/incidents/{incident['id']}")
+        assert "<h1>Checkout fails</h1>" in page
+        said = [page.index(text) for text in ("It works again.", "Said 24.", "Said 0.", "Nobody can <em>pay</em>.")]
+        assert said == sorted(said)
+        assert '<a href="/services/shop">Shop</a>' in page
+        assert "We <strong>learned</strong>." in page and "To everybody" in page
+        for hidden in ("vault", "Vault", "To us only", who.username):
+            assert hidden not in page, hidden
+
+    async def test_one_that_is_internal_looks_like_none(self, api: Api, db: Db) -> None:
+        who = await someone(db, "reporter")
+        incident = await create(api, who, public=False)
+        internal = await api.http.get(f"/incidents/{incident['id']}", headers=BROWSER)
+        unknown = await api.http.get("/incidents/INC-2020-0001", headers=BROWSER)
+        strange = await api.http.get("/incidents/%00", headers=BROWSER)
+        assert internal.status_code == unknown.status_code == strange.status_code == 404
+        assert timeless(internal.text).replace(incident["id"], "INC-2020-0001") == timeless(unknown.text)
+
+    async def test_one_that_is_withdrawn_is_gone_at_once(self, api: Api, db: Db) -> None:
+        who = await someone(db, "reporter")
+        incident = await create(api, who)
+        path = f"/incidents/{incident['id']}"
+        assert await status(api, path) == 200
+        await change(api, who, incident["id"], public=False)
+        await until(lambda: _is(api, path, 404))
+
+    async def test_what_people_write_stays_text(self, api: Api, db: Db) -> None:
+        evil = "<script>alert(1)</script>"
+        who = await someone(db, "reporter")
+        incident = await create(api, who, title=evil, description=f"{evil} [x](javascript:alert(2))")
+        await say(api, who, incident["id"], "monitoring", f"{evil} <img src=x onerror=alert(3)>")
+        for path in (f"/incidents/{incident['id']}", "/history"):
+            page = await html(api, path=path)
+            assert "<script>alert" not in page and "&lt;script&gt;alert(1)" in page
+            assert 'href="javascript' not in page and "<img" not in page.split("<main")[1]
+
+    async def test_in_korean(self, api: Api, db: Db) -> None:
+        who = await someone(db, "reporter")
+        incident = await create(api, who)
+        page = await html(api, "ko", f"/incidents/{incident['id']}")
+        assert "진행 경과" in page and "조사 중" in page and "현재까지" in page
+
+
+class TestHistory:
+    async def test_by_day_with_quiet_days_folded(self, api: Api, db: Db) -> None:
+        who = await someone(db, "reporter")
+        newer = await create(api, who, title="Newer")
+        older = await create(api, who, title="Older")
+        await create(api, who, title="Internal", public=False)
+        await began(db, older["id"], timedelta(days=10))
+        await say(api, who, newer["id"], "resolved", "All done.")
+        page = await html(api, path="/history")
+        assert page.index("Newer") < page.index("No incidents") < page.index("Older")
+        assert page.count("No incidents") == 1
+        assert "<details>" in page and "All done." in page
+        assert "Internal" not in page and 'class="pager"' not in page
+
+    async def test_pages_reach_back_to_the_first_incident(self, api: Api, db: Db) -> None:
+        who = await someone(db, "reporter")
+        await create(api, who, title="Fresh")
+        older = await create(api, who, title="Ancient")
+        await began(db, older["id"], timedelta(days=70))
+        first, last = await html(api, path="/history"), await html(api, path="/history?page=3")
+        assert "Fresh" in first and "Ancient" not in first and 'href="/history?page=2"' in first
+        assert "Ancient" in last and "Fresh" not in last and "Page 3 of 3" in last
+        assert await status(api, "/history?page=4") == 404
+
+    @pytest.mark.parametrize("page", ["0", "-1", "x", "99999"])
+    async def test_a_page_that_cannot_be(self, api: Api, page: str) -> None:
+        assert await status(api, f"/history?page={page}") == 400
+
+    async def test_nothing_has_ever_happened(self, api: Api) -> None:
+        assert "No incident has ever been reported here." in await html(api, path="/history")
+        assert "지금까지 보고된 인시던트가 없습니다." in await html(api, "ko", "/history")
+
+    async def test_it_is_kept_until_something_is_said(self, api: Api, db: Db) -> None:
+        who = await someone(db, "reporter")
+        await html(api, path="/history")
+        assert (await api.http.get("/history", headers=BROWSER)).headers["x-cache"] == "HIT"
+        await create(api, who, title="Brand new")
+        await until(lambda: _says(api, "/history", "Brand new"))
+
+
+async def _is(api: Api, path: str, expected: int) -> bool:
+    return await status(api, path) == expected
+
+
+async def _says(api: Api, path: str, text: str) -> bool:
+    return text in await html(api, path=path)

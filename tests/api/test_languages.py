@@ -1,0 +1,231 @@
+"""Both catalogues say the same things, all of them are needed; dates and numbers are written as people write them."""
+
+import re
+import string
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from api.pages.languages import DEFAULT, LANGUAGES, Language, Texts, catalogue, negotiated, texts
+
+ROOT = Path(str(files("api")))
+FORMS = {"en": {"one", "other"}, "ko": {"other"}}
+MOMENT = datetime(2026, 11, 24, 5, 2, tzinfo=UTC)
+KEYS = frozenset(catalogue("en"))
+TABLES = frozenset(key.partition(".")[0] for key in KEYS)
+
+
+def written(text: str | Mapping[str, str]) -> list[str]:
+    return [text] if isinstance(text, str) else list(text.values())
+
+
+def placeholders(text: str | Mapping[str, str]) -> list[frozenset[str | None]]:
+    return [frozenset(name for _, name, _, _ in string.Formatter().parse(form) if name) for form in written(text)]
+
+
+def test_both_say_the_same_things() -> None:
+    assert set(catalogue("ko")) == KEYS
+
+
+def test_a_text_takes_the_same_values_in_both() -> None:
+    wrong = []
+    for key in sorted(KEYS):
+        english, korean = catalogue("en")[key], catalogue("ko")[key]
+        forms = [*placeholders(english), *placeholders(korean)]
+        if len({form | {"count"} for form in forms}) > 1:  # "One thing" needs no number
+            wrong.append(key)
+        if isinstance(korean, str) != isinstance(english, str):
+            wrong.append(f"{key}: only one of the two counts")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_text_is_empty_and_plurals_have_the_forms_of_their_language(language: Language) -> None:
+    for key, text in catalogue(language).items():
+        assert isinstance(text, str) or set(text) == FORMS[language], key
+        assert all(form.strip() == form and form for form in written(text)), key
+
+
+def sources() -> Iterator[tuple[Path, str]]:
+    for pattern in ("**/*.py", "pages/templates/**/*.html", "pages/templates/**/*.svg", "pages/static/js/*.js"):
+        for path in ROOT.glob(pattern):
+            yield path, path.read_text("utf-8")
+
+
+SOURCES = dict(sources())
+ALL = "\n".join(SOURCES.values())
+ASKED = re.compile(r"""\bt\(\s*f?["']([a-z_]+\.[\w{.-]*)["'](\s*[~+])?""")
+PUT_TOGETHER = re.compile(r"""["']([a-z_]+\.[\w-]*)["']\s*[~+]|f["']([a-z_]+\.[\w-]*)\{""")
+ENDINGS = re.compile(r"""~\s*["'](\.[\w-]+)["']|\{\w+\}(\.[\w-]+)""")
+SECTIONS = re.compile(r"""section\(["'](\w+)["']\)""")
+
+
+def test_every_text_that_is_asked_for_is_there() -> None:
+    missing = []
+    for path, source in SOURCES.items():
+        for key, more in ASKED.findall(source):
+            beginning = key.partition("{")[0]
+            known = any(found.startswith(beginning) for found in KEYS) if more or "{" in key else key in KEYS
+            missing += [] if known else [f"{path.relative_to(ROOT)}: {key}"]
+    assert missing == []
+
+
+def test_every_text_is_asked_for() -> None:
+    """By its key; by a beginning that something is put behind; or by a script, from its section."""
+    beginnings = {one or other for one, other in PUT_TOGETHER.findall(ALL)} - {""}
+    endings = {one or other for one, other in ENDINGS.findall(ALL)}
+    scripts = "\n".join(source for path, source in SOURCES.items() if path.suffix == ".js")
+    given_to_scripts = set(SECTIONS.findall(ALL))
+    unused = []
+    for key in KEYS:
+        table, _, name = key.partition(".")
+        used = (
+            re.search(rf"""["']{re.escape(key)}["']""", ALL)
+            or any(key.startswith(beginning) for beginning in beginnings if beginning.partition(".")[0] in TABLES)
+            or any(
+                key == table + ending or (ending.endswith("_") and f".{name}".startswith(ending)) for ending in endings
+            )
+            or (table in given_to_scripts and re.search(rf"""["'`.]{re.escape(name)}\b""", scripts))
+        )
+        unused += [] if used else [key]
+    assert sorted(unused) == []
+
+
+def test_no_template_holds_text_of_its_own() -> None:
+    """Between the tags of a template there are expressions and signs, no words."""
+    found = []
+    for path, source in SOURCES.items():
+        if path.suffix == ".html" and "templates" in path.parts:
+            bare = re.sub(r"{#.*?#}|{%.*?%}|{{.*?}}", " ", source, flags=re.DOTALL)
+            bare = re.sub(r"<(script|style|code)\b.*?</\1>|<[^>]*>", " ", bare, flags=re.DOTALL)
+            bare = re.sub(r"""[\w-]+="[^"]*"|[/?&]\w+=?|\w+=""", " ", bare)  # attributes and addresses, by macros
+            found += [f"{path.name}: {word}" for word in re.findall(r"[^\W\d_]{2,}", re.sub(r"&\w+;", "", bare))]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        (
+            "en",
+            {
+                "day": "Tue, Nov 24, 2026",
+                "short_day": "Nov 24",
+                "long_day": "November 24, 2026",
+                "month": "November 2026",
+                "moment": "Nov 24, 2026, 14:02",
+                "clock": "14:02",
+            },
+        ),
+        (
+            "ko",
+            {
+                "day": "2026년 11월 24일 (화)",
+                "short_day": "11월 24일",
+                "long_day": "2026년 11월 24일",
+                "month": "2026년 11월",
+                "moment": "2026. 11. 24. 14:02",
+                "clock": "14:02",
+            },
+        ),
+    ],
+)
+def test_dates_are_those_of_the_language_and_the_zone(language: Language, expected: dict[str, str]) -> None:
+    t = texts(language, "Asia/Seoul")
+    values = {name: MOMENT if name in ("moment", "clock") else date(2026, 11, 24) for name in expected}
+    assert {name: getattr(t, name)(values[name]) for name in expected} == expected
+    late = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
+    assert t.clock(late) == "08:30" and "25" in t.moment(late)
+
+
+@pytest.mark.parametrize(("language", "first", "last"), [("en", "Sun", "Sat"), ("ko", "일", "토")])
+def test_weeks_begin_on_sunday(language: Language, first: str, last: str) -> None:
+    names = texts(language, "UTC").weekdays()
+    assert (len(names), names[0], names[-1]) == (7, first, last)
+
+
+def test_figures() -> None:
+    t = Texts("en")
+    assert (t.number(1234567), t.number(1.25, 2), t.percent("99.9"), t.percent("-")) == (
+        "1,234,567",
+        "1.25",
+        "99.90%",
+        "–",
+    )
+    assert [t.milliseconds(value) for value in (None, 0.42, 9.96, 42.4, 1240)] == [
+        "–",
+        "0.4 ms",
+        "10.0 ms",
+        "42 ms",
+        "1.24 s",
+    ]
+    seconds = (0, 59, 60, 3600, 3661, 90061, 86400, 86460)
+    told = ["0 s", "59 s", "1 min", "1 h", "1 h 1 min", "1 d 1 h", "1 d", "1 d"]
+    assert [t.duration(value) for value in seconds] == told
+
+
+@given(st.decimals(0, 100, places=2))
+def test_an_uptime_is_written_as_it_is(uptime: object) -> None:
+    """What is 99.99 never reads 100."""
+    assert Texts("en").percent(str(uptime)) == f"{uptime:.2f}%"
+
+
+def test_plurals() -> None:
+    english, korean = Texts("en"), Texts("ko")
+    assert english("site.problems", count=1) != english("site.problems", count=2)
+    assert english("site.problems", count=1200).startswith("1,200 ")
+    assert korean("site.problems", count=1).startswith("1가지")
+
+
+def test_a_text_that_is_not_there_is_a_defect() -> None:
+    with pytest.raises(KeyError):
+        Texts("en")("site.nothing")
+    with pytest.raises(KeyError):
+        Texts("en")("site.page_of", page=1)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "chosen", "language"),
+    [
+        ("", "", "en"),
+        ("ko", "", "ko"),
+        ("ko-KR,ko;q=0.9,en;q=0.8", "", "ko"),
+        ("en-GB,ko;q=0.9", "", "en"),
+        ("en;q=0.5, ko;q=0.8", "", "ko"),
+        ("fr, ko;q=0.1", "", "ko"),
+        ("fr,de", "", "en"),
+        ("ko;q=0, en;q=0.1", "", "en"),
+        ("KO", "", "ko"),
+        ("kok", "", "en"),
+        ("ko;q=nan", "", "en"),
+        ("ko;q=9", "", "en"),
+        ("ko", "en", "en"),
+        ("en", "ko", "ko"),
+        ("ko", "xx", "ko"),
+    ],
+)
+def test_the_language_is_what_was_chosen_or_what_the_browser_wants(accepted: str, chosen: str, language: str) -> None:
+    assert negotiated(accepted, chosen) == language
+
+
+tags = st.sampled_from(["ko", "en", "fr", "ko-KR", "en-US", "de-CH"])
+qualities = st.integers(1, 10).map(lambda tenths: tenths / 10)
+
+
+@given(st.lists(st.tuples(tags, qualities), max_size=6))
+@example([("en", 0.5), ("ko", 0.5)])
+def test_the_first_of_the_best_known_ones_wins(wanted: list[tuple[str, float]]) -> None:
+    known = [(quality, tag[:2]) for tag, quality in wanted if tag[:2] in LANGUAGES]
+    best = max((quality for quality, _ in known), default=0)
+    expected = next((tag for quality, tag in known if quality == best), DEFAULT)
+    assert negotiated(", ".join(f"{tag};q={quality}" for tag, quality in wanted)) == expected
+
+
+@given(st.text(max_size=600), st.text(max_size=10))
+def test_whatever_a_header_holds_a_language_is_chosen(accepted: str, chosen: str) -> None:
+    assert negotiated(accepted, chosen) in LANGUAGES

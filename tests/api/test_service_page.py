@@ -1,0 +1,240 @@
+"""/services/{id} as it comes from the server: the API's figures, for whoever may see them."""
+
+import html
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from api.pages.service import Service
+from tests.api import incidents
+from tests.api.conftest import Api, Check, Someone, add_service, now, record, someone, until
+from tests.api.hostile_site import session_cookie
+
+Db = psycopg.AsyncConnection[Any]
+HTML = {"accept": "text/html"}
+SECRET = "Vault <XK-4711>"
+
+
+async def shown(api: Api, path: str, user: Someone | None = None, language: str = "en") -> str:
+    """The page of a 200, as `user` sees it."""
+    answer = await api.http.get(path, headers=HTML | {"accept-language": language} | await as_browser(user))
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+async def as_browser(user: Someone | None) -> dict[str, str]:
+    return {} if user is None else {"cookie": await session_cookie(user)}
+
+
+def part(page: str, element_id: str) -> str:
+    """What a reader sees of one part, in one line."""
+    found = re.search(rf'<(\w+)[^>]* id="{element_id}".*?\n</\1>', page, re.DOTALL)
+    assert found is not None
+    return html.unescape(" ".join(re.sub(r"<[^>]*>", " ", found[0]).split()))
+
+
+async def test_its_figures_are_those_of_the_api(api: Api, db: Db) -> None:
+    await add_service(db, "shop", interval_seconds=3600)
+    checks = [
+        Check("shop", now() - timedelta(hours=n), ms=None if n in (30, 31) else 100.0 + n, interval_s=3600)
+        for n in range(1, 72)
+    ]
+    await record(db, checks)
+    page = await shown(api, "/services/shop")
+
+    days = [day for month in (await api.get("/api/uptime/shop?months=4"))["months"] for day in month["details"]]
+    [embedded] = re.findall(r'<script type="application/json">(.*?)</script>\n  </div>', page)
+    assert json.loads(embedded) == days[-90:]
+
+    status = (await api.get("/api/system-status"))["services"][0]
+    uptimes = part(page, "uptimes")
+    assert f"90 days {status['uptime']}% 2 h down" in uptimes
+    assert "24 hours 100.00% No downtime" in uptimes
+
+    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    window = f"from={end - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}&to={end:%Y-%m-%dT%H:%M:%SZ}&step=3600"
+    times = await api.get(f"/api/response-times/shop?{window}")
+    told = part(page, "times")
+    assert f"at most {times['p50']:.0f} ms, 95% at most {times['p95']:.0f} ms" in told
+    assert f"0 of {times['count']} checks failed." in told
+    assert page.count('<td class="number">1</td><td class="number">0</td></tr>') == len(times["series"])
+
+
+async def test_what_is_not_known_is_told(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    page = await shown(api, "/services/shop")
+    assert "24 hours – No data 7 days – No data" in part(page, "uptimes")
+    assert "Not checked yet" in part(page, "head")
+    assert "No checks in the last 24 hours." in part(page, "times")
+    assert "No outage has been recorded." in part(page, "outages")
+    await record(db, [Check("shop", now() - timedelta(hours=6))])
+    await until(lambda: _says(api, "/services/shop", r"24 hours 100\.00% No downtime 0\.0\d% known"))
+
+
+async def _says(api: Api, path: str, told: str) -> bool:
+    return re.search(told, part(await shown(api, path), "uptimes")) is not None
+
+
+async def test_outages_come_in_pages_and_their_messages_are_for_reporters(api: Api, db: Db) -> None:
+    await add_service(db, "shop", interval_seconds=60)
+    failures = [Check("shop", now() - timedelta(minutes=2 * n), ms=None) for n in range(1, 24)]
+    goods = [Check("shop", failure.at + timedelta(minutes=1)) for failure in failures[1:]]
+    await record(db, [*failures, *goods])
+    await db.execute("UPDATE outages SET error_message = 'secret-db refused <b>'")
+    first = await shown(api, "/services/shop")
+    assert part(first, "outages").count("Wrong HTTP status") == 10
+    assert "still going on" in part(first, "outages")
+    assert 'href="/services/shop?page=2"' in first
+    last = await shown(api, "/services/shop?page=3")
+    assert part(last, "outages").count("Wrong HTTP status") == 3
+    assert "still going on" not in part(last, "outages")
+    for number, status in (("4", 404), ("0", 400), ("x", 400)):
+        assert (await api.http.get(f"/services/shop?page={number}", headers=HTML)).status_code == status
+    assert "secret-db" not in first
+    assert "secret-db refused <b>" in part(await shown(api, "/services/shop", await someone(db, "reporter")), "outages")
+    assert "secret-db" not in await shown(api, "/services/shop", await someone(db, "viewer"))
+
+
+async def test_the_latest_checks_are_for_reporters(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    await record(db, [Check("shop", now() - timedelta(minutes=n), ms=None if n == 3 else 90.0) for n in range(1, 61)])
+    await db.execute(
+        "UPDATE checks SET error_message = '<img src=x>', dns_ms = 4.5, attempts = 3 "
+        "WHERE service_id = 'shop' AND NOT success"
+    )
+    viewer, reporter = await someone(db, "viewer"), await someone(db, "reporter")
+    for other in (None, viewer):
+        page = await shown(api, "/services/shop", other)
+        assert 'id="checks"' not in page
+        assert "img src=x" not in page
+    page = await shown(api, "/services/shop", reporter)
+    checks = part(page, "checks")
+    assert checks.count("local") == 50
+    assert "local Wrong HTTP status <img src=x> 3 5.0 ms 4.5 ms – – –" in checks
+    assert "<img src=x>" not in page
+
+
+@pytest.mark.parametrize(
+    ("left", "looks", "days"),
+    [
+        (timedelta(days=60), "operational", 60),
+        (timedelta(days=30), "operational", 30),
+        (timedelta(days=29, hours=23), "degraded", 29),
+        (timedelta(days=7), "degraded", 7),
+        (timedelta(days=6, hours=23), "outage", 6),
+        (timedelta(hours=2), "outage", 0),
+        (timedelta(hours=-2), "outage", -1),
+    ],
+)
+def test_a_certificate_that_expires_soon_looks_like_it(left: timedelta, looks: str, days: int) -> None:
+    at = datetime(2026, 11, 24, tzinfo=UTC)
+    service = Service("shop", "Shop", None, None, "operational", at, at, 60, at + left, "R3", True, True)
+    certificate = service.certificate(at)
+    assert certificate is not None
+    assert (certificate.looks, certificate.days) == (looks, days)
+
+
+async def test_the_certificate_is_told_where_there_is_one(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    await record(db, [Check("shop", now())])
+    assert "Certificate" not in await shown(api, "/services/shop")
+    await db.execute(
+        "UPDATE latest_checks SET certificate_expires_at = now() + interval '5 days 1 hour', "
+        "certificate_seen_at = now(), certificate_issuer = '<i>Authority'"
+    )
+    admin = await someone(db)  # for whom nothing is kept
+    assert re.search(
+        r"Certificate Expires in 5 days Valid until .* Issued by <i>Authority",
+        part(await shown(api, "/services/shop", admin), "head"),
+    )
+
+
+async def test_open_incidents_that_affect_it_are_shown(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    await add_service(db, "pay")
+    reporter = await someone(db, "reporter")
+    await incidents.create(api, reporter, title="Shop <down>", affectedServices=["shop"])
+    await incidents.create(api, reporter, title="Pay is slow", affectedServices=["pay"])
+    inside = await incidents.create(api, reporter, title="Of the inside", affectedServices=["shop"], public=False)
+    over = await incidents.create(api, reporter, title="It is over", affectedServices=["shop"])
+    await incidents.say(api, reporter, over["id"], "resolved")
+    page = await shown(api, "/services/shop")
+    assert "Shop &lt;down&gt;" in page
+    assert [title for title in ("Pay is slow", "Of the inside", "It is over") if title in page] == []
+    assert f'href="/incidents/{inside["id"]}"' in await shown(api, "/services/shop", await someone(db, "viewer"))
+
+
+async def test_texts_of_people_are_text_in_both_languages(api: Api, db: Db) -> None:
+    hostile = "<script>alert(1)</script>\"'&"
+    await add_service(db, "shop", name=hostile, description=hostile, group_name=hostile)
+    for language, state in (("en", "Unknown"), ("ko", "확인 불가")):
+        page = await shown(api, "/services/shop", language=language)
+        assert f'<html lang="{language}"' in page
+        assert "<script>alert" not in page
+        assert (
+            page.count("&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;&amp;") == 4
+        )  # title, group, heading, description
+        assert state in part(page, "head")
+
+
+async def test_a_private_service_is_there_for_those_inside_only(api: Api, db: Db) -> None:
+    await add_service(db, "vault", name=SECRET, public=False)
+    await record(db, [Check("vault", now() - timedelta(hours=1))])
+    for path in ("/services/{}", "/services/{}?page=2", "/services/{}/response-times"):
+        for headers in (HTML, {}):
+            private = await api.http.get(path.format("vault"), headers=headers)
+            missing = await api.http.get(path.format("fault"), headers=headers)
+            assert (private.status_code, missing.status_code) == (404, 404)
+            assert private.text.replace("vault", "fault") == missing.text
+            varying = {"x-request-id", "content-length", "date"}
+            assert set(private.headers.items()) - set(missing.headers.items()) <= {
+                item for item in private.headers.items() if item[0] in varying
+            }
+    for role in ("viewer", "admin"):
+        user = await someone(db, role)
+        page = await shown(api, "/services/vault", user)
+        assert "Private: only people who are logged in" in page
+        assert "/badges/vault" not in page
+        assert "/api/" not in page
+        times = await api.get("/services/vault/response-times", headers=await as_browser(user))
+        assert (times["count"], times["series"][0]["p50"]) == (1, 100.0)
+    gone = {"cookie": "sla_session=nonsense"}
+    assert (await api.http.get("/services/vault", headers=HTML | gone)).status_code == 404
+
+
+async def test_badges_are_given_with_the_address_they_were_asked_for(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    other = await api.http.get("/services/shop", headers=HTML | {"host": "status:80"})
+    assert "http://status:80/badges/shop/status.svg" in other.text
+    page = html.unescape(await shown(api, "/services/shop"))
+    address = f"http://127.0.0.1:{api.settings.api_port}"
+    for kind in ("status", "uptime", "response"):
+        url = f"{address}/badges/shop/{kind}.svg"
+        assert f"<code>{url}</code>" in page
+        assert f"[![shop {kind}]({url})]({address}/services/shop)" in page
+        assert f'<a href="{address}/services/shop"><img src="{url}" alt="shop {kind}"></a>' in page
+
+
+async def test_it_is_kept_for_nobody_in_particular_until_something_changes(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    await until(lambda: _from(api, "HIT"))
+    assert "x-cache" not in (await api.http.get("/services/shop", headers=await as_browser(await someone(db)))).headers
+    await record(db, [Check("shop", now())])
+    assert "Operational" in part(await _fresh(api), "head")
+
+
+async def _from(api: Api, source: str) -> bool:
+    return (await api.http.get("/services/shop")).headers["x-cache"] == source
+
+
+async def _fresh(api: Api) -> str:
+    await until(lambda: _has_operational(api))
+    return await shown(api, "/services/shop")
+
+
+async def _has_operational(api: Api) -> bool:
+    return "state operational" in (await api.http.get("/services/shop")).text

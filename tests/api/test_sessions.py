@@ -1,0 +1,206 @@
+"""A browser's session: /login, /logout, the cookie, how long it lasts, and the token for the live feed."""
+
+import ipaddress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import anyio
+import pytest
+
+from api.cookies import SECURE_SESSION, SESSION
+from api.pages.session import own_path
+from sla_monitor.values import Limit
+from tests.api.conftest import Api, Someone, add_service, running_api, someone, until
+from tests.api.doors import speaker
+from tests.api.people import Db
+from tests.api.visitors import Page, Visitor, give_password, sent_to, session_of, visitor
+
+PASSWORD = "correct horse"
+LIFETIME = timedelta(days=7)
+
+
+@pytest.fixture
+async def rosa(db: Db) -> Someone:
+    rosa = await someone(db, "reporter", "rosa")
+    await give_password(db, rosa, PASSWORD)
+    return rosa
+
+
+def cookie_of(page: Page, name: str = SESSION) -> tuple[str, str]:
+    """The session that an answer sets, and its attributes."""
+    [given] = [line for line in page.answer.headers.get_list("set-cookie") if line.startswith(name + "=")]
+    value, _, attributes = given.partition("; ")
+    return value.partition("=")[2], attributes.lower()
+
+
+async def test_a_login_leads_to_the_page_that_was_asked_for(api: Api, rosa: Someone) -> None:
+    nobody = await visitor(api, None)
+    form = (await nobody.get("/login?next=/console/templates?page=1")).form("/login")
+    answer = await nobody.submit(form, username="rosa", password=PASSWORD)
+    assert sent_to(answer) == "/console/templates?page=1"
+    value, attributes = cookie_of(answer)
+    assert set(attributes.split("; ")) == {"httponly", "samesite=lax", "path=/", f"max-age={7 * 86400}"}
+    browser = Visitor(api, value)
+    assert "rosa" in (await browser.get("/console/templates")).text
+    assert sent_to(await browser.ask("GET", "/login?next=/history")) == "/history"
+
+
+async def test_a_wrong_password_keeps_the_name_and_not_the_password(api: Api, rosa: Someone) -> None:
+    nobody = await visitor(api, None)
+    for username, password in (("rosa", "wrong horse"), ("<b>nobody", PASSWORD), ("", ""), ("x" * 101, "y" * 201)):
+        answer = await nobody.fill("/login?next=/history", "/login", username=username, password=password)
+        assert answer.status == 401 and "set-cookie" not in answer.answer.headers
+        assert 'role="alert">The user name or the password is wrong.' in answer.text
+        form = answer.form("/login")
+        assert (form.value("username"), form.value("password"), form.value("next")) == (username, "", "/history")
+        assert "<b>nobody" not in answer.text
+
+
+async def test_too_many_attempts_are_told_so(database: str, db: Db) -> None:
+    await someone(db, "reporter", "rosa")
+    async with running_api(database, rate_limit_login=Limit(2, timedelta(minutes=5))) as api:
+        nobody = await visitor(api, None)
+        answers = [await nobody.fill("/login", username="rosa", password="wrong horse") for _ in range(3)]
+    assert [answer.status for answer in answers] == [401, 401, 429]
+    assert "Too many attempts" in answers[-1].text and int(answers[-1].answer.headers["retry-after"]) > 0
+    assert answers[-1].form("/login").value("username") == "rosa"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "//evil.example",
+        "/\\evil.example",
+        "https://evil.example",
+        "evil",
+        "",
+        "/a b",
+        "/a\r\nSet-Cookie: x=y",
+        "/\t/evil.example",
+        "javascript:alert(1)",
+        "/" + "x" * 2000,
+        "/ä",
+    ],
+)
+def test_no_other_site_is_gone_on_to(target: str) -> None:
+    assert own_path(target, "/console") == "/console"
+
+
+@pytest.mark.parametrize("target", ["/", "/console/incidents?status=all&page=2", "/a/b;c#d", "/%2F/evil.example"])
+def test_pages_of_this_site_are_gone_on_to(target: str) -> None:
+    assert own_path(target, "/console") == target
+
+
+async def test_a_logout_ends_the_session_at_once_on_open_sockets_too(api: Api, db: Db, rosa: Someone) -> None:
+    browser = await visitor(api, rosa)
+    token = (await browser.ask("POST", "/live-token")).answer.json()["token"]
+    async with speaker(api, "ws", token) as socket:
+        page = await browser.get("/console/templates")
+        answer = await browser.submit(page.form("/logout"))
+        assert sent_to(answer) == "/"
+        assert cookie_of(answer)[0] in ("", '""') and "max-age=0" in cookie_of(answer)[1]
+        with anyio.fail_after(10):
+            assert await socket.closed() is not None
+    assert (await browser.ask("GET", "/console/account")).status == 303
+    assert (await api.http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})).status_code == 401
+
+
+async def test_the_live_token_opens_a_socket_as_oneself_and_nothing_longer_than_the_session(
+    api: Api, db: Db, rosa: Someone
+) -> None:
+    browser = await visitor(api, rosa)
+    answer = await browser.ask("POST", "/live-token")
+    assert answer.status == 200 and answer.answer.headers["cache-control"] == "no-store"
+    headers = {"Authorization": f"Bearer {answer.answer.json()['token']}"}
+    assert (await api.get("/api/auth/me", headers=headers))["user"]["username"] == "rosa"
+    await db.execute("UPDATE sessions SET expires_at = now() WHERE id = %s", [rosa.session_id])
+    assert (await api.http.get("/api/auth/me", headers=headers)).status_code == 401
+    assert (await browser.ask("POST", "/live-token")).status == 401
+
+
+async def expires_at(db: Db, user: Someone) -> datetime:
+    cursor = await db.execute("SELECT expires_at FROM sessions WHERE id = %s", [user.session_id])
+    [(moment,)] = await cursor.fetchall()
+    assert isinstance(moment, datetime)
+    return moment
+
+
+@pytest.mark.parametrize(("left", "renewed"), [(0.9, False), (0.51, False), (0.49, True), (0.01, True)])
+async def test_a_session_in_use_goes_on_after_half_its_time(
+    api: Api, db: Db, rosa: Someone, left: float, renewed: bool
+) -> None:
+    await db.execute("UPDATE sessions SET expires_at = now() + %s WHERE id = %s", [LIFETIME * left, rosa.session_id])
+    before = await expires_at(db, rosa)
+    page = await Visitor(api, await session_of(rosa, LIFETIME * left)).get("/console/account")
+    assert ("set-cookie" in page.answer.headers) == renewed
+    after = await expires_at(db, rosa)
+    if not renewed:
+        assert after == before
+        return
+    assert abs(after - datetime.now(UTC) - LIFETIME) < timedelta(minutes=1)
+    value, attributes = cookie_of(page)
+    assert value != await session_of(rosa, LIFETIME * left) and "httponly" in attributes
+    assert "rosa" in (await Visitor(api, value).get("/console/account")).text
+
+
+async def test_a_session_that_has_ended_is_not_renewed(api: Api, db: Db, rosa: Someone) -> None:
+    cookie = await session_of(rosa, timedelta(hours=1))
+    await db.execute("UPDATE sessions SET revoked_at = now() WHERE id = %s", [rosa.session_id])
+    page = await Visitor(api, cookie).ask("GET", "/console/account")
+    assert page.status == 303 and "set-cookie" not in page.answer.headers
+
+
+async def test_behind_a_trusted_proxy_over_tls_the_cookie_is_for_tls_and_this_host_only(
+    database: str, db: Db, rosa: Someone
+) -> None:
+    proxies = (ipaddress.ip_network("127.0.0.0/8"),)
+    tls: dict[str, Any] = {"headers": {"X-Forwarded-Proto": "https"}}
+    async with running_api(database, trusted_proxies=proxies) as api:
+        nobody = await visitor(api, None)
+        form = {"data": {"username": "rosa", "password": PASSWORD}}
+        value, attributes = cookie_of(await nobody.ask("POST", "/login", **form, **tls), SECURE_SESSION)
+        assert {"secure", "httponly", "path=/"} <= set(attributes.split("; ")) and "domain" not in attributes
+        for name, over_tls, shown in (
+            (SECURE_SESSION, True, 200),
+            (SESSION, True, 303),
+            (SECURE_SESSION, False, 303),
+        ):
+            headers = {"Cookie": f"{name}={value}", **(tls["headers"] if over_tls else {})}
+            page = await nobody.ask("GET", "/console/account", headers=headers)
+            assert page.status == shown, (name, over_tls)
+
+
+async def test_who_is_not_trusted_cannot_say_that_it_is_tls(api: Api, rosa: Someone) -> None:
+    headers = {"X-Forwarded-Proto": "https"}
+    nobody = await visitor(api, None)
+    answer = await nobody.ask("POST", "/login", data={"username": "rosa", "password": PASSWORD}, headers=headers)
+    assert "secure" not in cookie_of(answer)[1].split("; ")
+
+
+async def test_language_and_look_are_kept(api: Api) -> None:
+    nobody = await visitor(api, None)
+    for path, name, value in (
+        ("/language/ko?next=/uptime", "language", "ko"),
+        ("/theme/dark?next=/uptime", "theme", "dark"),
+    ):
+        answer = await nobody.ask("GET", path)
+        assert sent_to(answer) == "/uptime"
+        assert cookie_of(answer, name)[0] == value
+    page = await nobody.ask("GET", "/login", headers={"Cookie": "language=ko; theme=dark"})
+    assert '<html lang="ko"' in page.text and 'data-theme="dark"' in page.text
+    for path in ("/language/xx", "/theme/pink"):
+        assert (await nobody.ask("GET", path)).status == 404
+    assert sent_to(await nobody.ask("GET", "/language/ko?next=//evil.example")) == "/"
+
+
+async def test_what_is_kept_for_everybody_is_not_what_somebody_is_shown(api: Api, db: Db, rosa: Someone) -> None:
+    """Nor the other way round."""
+    await add_service(db, "shop")
+    nobody, browser = await visitor(api, None), await visitor(api, rosa)
+
+    async def kept() -> bool:
+        return bool((await nobody.get("/services/shop")).answer.headers.get("x-cache") == "HIT")
+
+    await until(kept)
+    assert (await browser.get("/services/shop")).answer.headers.get("x-cache") != "HIT"
+    assert await kept()

@@ -1,0 +1,243 @@
+"""`/` over HTTP: what it says, that it says it safely and in both languages, and when it says something new."""
+
+import gzip
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from api.pages.day_strips import strip
+from api.pages.languages import Language, texts
+from api.pages.status import banner, groups
+from api.status import ServiceState, StatusRow
+from tests.api.conftest import Api, Check, add_service, now, record, someone, until
+from tests.api.incidents import create, say
+
+Db = psycopg.AsyncConnection[Any]
+BROWSER = {"Accept": "text/html", "Accept-Language": "en"}
+NONE, ALL = "0" * 90, "1" * 90
+
+
+async def html(api: Api, language: Language = "en", path: str = "/") -> str:
+    answer = await api.http.get(path, headers=BROWSER | {"Accept-Language": language})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+    return answer.text
+
+
+@pytest.mark.parametrize(
+    ("states", "state", "headline"),
+    [
+        (["operational", "operational"], "operational", "operational"),
+        (["operational", "unknown"], "operational", "no_problems"),
+        (["operational", "maintenance"], "maintenance", "maintenance"),
+        (["maintenance"], "maintenance", "maintenance"),
+        (["unknown", "maintenance"], "unknown", "unknown"),
+        (["degraded", "unknown"], "degraded", "degraded"),
+        (["degraded", "outage", "maintenance"], "outage", "outage"),
+    ],
+)
+def test_the_banner_says_no_more_than_is_known(states: list[ServiceState], state: str, headline: str) -> None:
+    said = banner(texts("en", "UTC"), states)
+    assert (said.state, said.headline) == (state, headline)
+
+
+@pytest.mark.parametrize(
+    ("states", "sentences"),
+    [
+        (["operational"], ["The service is operational."]),
+        (["operational"] * 3, ["All 3 services are operational."]),
+        (["outage", "degraded", "operational"], ["2 of 3 services are not operational."]),
+        (["outage", "operational"], ["1 of 2 services is not operational."]),
+        (["operational", "operational", "unknown"], ["2 of 3 services are operational.", "The state of 1 is unknown."]),
+        (["maintenance", "maintenance"], ["2 are under maintenance."]),
+    ],
+)
+def test_the_banner_counts(states: list[ServiceState], sentences: list[str]) -> None:
+    assert banner(texts("en", "UTC"), states).sentences == sentences
+
+
+def test_a_strip_draws_days_of_one_code_in_a_row_as_one_rectangle() -> None:
+    known, degraded, failed = "0" + "1" * 89, "0" * 88 + "11", "0" * 89 + "1"
+    drawn = strip(texts("en", "UTC"), known, degraded, failed, "99.50")
+    assert drawn.paths == [
+        ("nd", "M0 .24h1V1h-1z"),
+        ("o", "M1 .24h87V1h-87z"),
+        ("po", "M88 .12h1V1h-1z"),
+        ("mo", "M89 0h1V1h-1z"),
+    ]
+    assert drawn.words == "99.50% uptime in 90 days: 1 day with an outage, 1 day degraded, 1 day without data."
+
+
+@pytest.mark.parametrize(
+    ("known", "uptime", "words"),
+    [
+        (ALL, "100.00", "100.00% uptime in 90 days: no day with problems."),
+        (NONE, "-", "90 days without data."),
+    ],
+)
+def test_a_strip_is_told_in_words(known: str, uptime: str, words: str) -> None:
+    assert strip(texts("en", "UTC"), known, NONE, NONE, uptime).words == words
+
+
+@pytest.mark.parametrize(("services", "opened"), [(100, [True, True]), (101, [True, False])])
+def test_where_there_are_many_services_only_groups_with_trouble_are_open(services: int, opened: list[bool]) -> None:
+    rows = [
+        StatusRow(str(n), str(n), "A" if n < 9 else "B", "outage" if n == 0 else "operational", None, "-", "", "", "")
+        for n in range(services)
+    ]
+    shown = groups(texts("en", "UTC"), rows)
+    assert [group.open for group in shown] == opened
+    assert [(group.name, group.state) for group in shown] == [("A", "outage"), ("B", "operational")]
+    assert shown[0].summary == "1 of 9 not operational"
+
+
+async def test_services_stand_in_their_groups_with_state_uptime_and_days(api: Api, db: Db) -> None:
+    await add_service(db, "shop", name="Shop", group_name="Sales")
+    await add_service(db, "pay", name="Pay", group_name="Sales")
+    await add_service(db, "mail", name="Mail")
+    at = now() - timedelta(seconds=1)
+    await record(db, [Check("shop", at), Check("pay", at, ms=None), Check("mail", at)])
+    page = await html(api)
+    assert "Some services are down" in page and "1 of 3 services is not operational." in page
+    assert page.index('data-service="mail"') < page.index("Sales") < page.index('data-service="pay"')
+    assert '<a href="/services/pay">Pay</a><span class="state outage">Outage</span>' in page
+    assert '<span class="uptime">0.00%</span>' in page
+    assert '<path class="mo" d="M89 0h1V1h-1z"/>' in page
+    assert "0.00% uptime in 90 days: 1 day with an outage, 89 days without data." in page
+    assert f'datetime="{at:%Y-%m-%dT%H:%M:%SZ}"' in page
+
+
+async def test_an_empty_installation_says_what_to_do(api: Api) -> None:
+    page = await html(api)
+    assert "Nothing is shown here yet" in page and 'href="/console/services"' in page
+    assert "data-service" not in page
+
+
+async def test_both_languages(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    await record(db, [Check("shop", now() - timedelta(seconds=1), ms=None)])
+    page = await html(api, "ko")
+    assert '<html lang="ko"' in page
+    assert "일부 서비스에 장애가 발생했습니다" in page and "서비스 1개 중 1개가 정상이 아닙니다." in page
+    assert "Some services are down" in await html(api, "en")
+
+
+async def test_incidents_and_maintenance_are_shown_with_what_is_public_of_them(api: Api, db: Db) -> None:
+    await add_service(db, "shop", name="Shop")
+    await add_service(db, "vault", name="Vault", public=False)
+    who = await someone(db, "reporter")
+    running = await create(api, who, title="Running", affectedServices=["shop", "vault"])
+    await say(api, who, running["id"], "identified", "It is the **cable**.")
+    solved = await create(api, who, title="Solved")
+    await say(api, who, solved["id"], "resolved", "Done.")
+    await create(api, who, title="Internal", public=False)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    for title, public in (("New disks", True), ("Secret disks", False)):
+        planned = {
+            "title": title,
+            "public": public,
+            "affectedServices": ["shop", "vault"],
+            "startsAt": tomorrow.isoformat(),
+            "endsAt": (tomorrow + timedelta(hours=1)).isoformat(),
+        }
+        answer = await api.http.post("/api/maintenance", json=planned, headers=who.headers)
+        assert answer.status_code == 201, answer.text
+
+    page = await until_html(api, "Done.")
+    above, past = page.split('<section id="past"')
+    assert f'<a href="/incidents/{running["id"]}">Running</a>' in above
+    assert "It is the <strong>cable</strong>." in above and "Solved" not in above
+    assert "New disks" in above and '<a href="/services/shop">Shop</a>' in above
+    assert "Solved" in past and "Done." in past and "No incidents on the other days." in past
+    assert "cable" not in past
+    for hidden in ("vault", "Vault", "Internal", "Secret disks", who.username):
+        assert hidden not in page, hidden
+
+
+async def test_what_people_write_stays_text(api: Api, db: Db) -> None:
+    evil = "<script>alert(1)</script>"
+    await add_service(db, "shop", name=evil, group_name=evil)
+    who = await someone(db, "reporter")
+    incident = await create(api, who, title=evil, affectedServices=["shop"])
+    await say(
+        api,
+        who,
+        incident["id"],
+        "identified",
+        f"{evil} [x](javascript:alert(2)) [y](https://y.example/) ![z](http://z)",
+    )
+    page = await until_html(api, "y.example")
+    assert "<script>alert" not in page and "&lt;script&gt;alert(1)" in page
+    assert 'href="javascript' not in page and "<img" not in page.split("<main")[1]
+    assert '<a href="https://y.example/" rel="nofollow noopener noreferrer">y</a>' in page
+
+
+async def test_a_private_service_is_nowhere(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    await add_service(db, "vault", name="Treasure", group_name="Cellar", public=False)
+    await record(db, [Check("vault", now() - timedelta(seconds=1), ms=None)])
+    page = await html(api)
+    assert not [hidden for hidden in ("vault", "Treasure", "Cellar") if hidden in page]
+    assert "The state of 1 is unknown." in page  # of the shop, and the vault is not counted
+
+
+async def test_it_is_kept_until_something_changes(api: Api, db: Db) -> None:
+    await add_service(db, "shop", name="Shop")
+    await record(db, [Check("shop", now() - timedelta(minutes=2))])
+    await until_html(api, "state operational")
+    await until(lambda: _is_hit(api))
+    # A check that changes nothing is told when the page has rested; what is an event at once.
+    await record(db, [Check("shop", now() - timedelta(minutes=1))])
+    assert await _is_hit(api)
+    await record(db, [Check("shop", now() - timedelta(seconds=1), ms=None)])
+    await until_html(api, "state outage")
+    await db.execute("UPDATE services SET public = false")
+    await until_html(api, "Nothing is shown here yet")
+
+
+async def test_only_the_page_itself_is_kept_for_everybody(api: Api) -> None:
+    await html(api)
+    for path in ("/ready", "/metrics", "/console"):
+        answer = await api.http.get(path, headers=BROWSER)
+        assert "x-cache" not in answer.headers, path
+
+
+async def test_it_is_sent_compressed_and_small(api: Api, db: Db) -> None:
+    for n in range(50):
+        await add_service(db, f"service-{n}", group_name=f"Group {n // 10}")
+    async with api.http.stream("GET", "/", headers=BROWSER | {"Accept-Encoding": "gzip"}) as answer:
+        packed = b"".join([part async for part in answer.aiter_raw()])
+    assert answer.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(packed).count(b"data-service=") == 50
+    assert len(packed) < 10_000
+
+
+async def test_the_filter_is_there_for_long_lists_only(api: Api, db: Db) -> None:
+    for n in range(15):
+        await add_service(db, f"service-{n}")
+    assert 'id="filter"' not in await html(api)
+    await add_service(db, "one-more")
+    await until_html(api, 'id="filter"')
+
+
+async def test_without_scripts_it_loads_itself_again(api: Api) -> None:
+    assert '<noscript><meta http-equiv="refresh" content="60"></noscript>' in await html(api)
+
+
+async def _is_hit(api: Api) -> bool:
+    answer = await api.http.get("/", headers=BROWSER)
+    return answer.headers["x-cache"] == "HIT"
+
+
+async def until_html(api: Api, text: str) -> str:
+    """The page once it says `text`: what is kept in memory is ended a moment after the change."""
+    seen = [""]
+
+    async def says() -> bool:
+        seen[0] = await html(api)
+        return text in seen[0]
+
+    await until(says)
+    return seen[0]

@@ -1,0 +1,285 @@
+"""The status page in a browser: live, by keyboard and touch, without scripts, and when its API is away."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import psycopg
+from playwright.async_api import FloatRect, Locator, Page, expect
+
+from api.app import serve
+from sla_monitor.settings import Settings
+from tests.api.conftest import Api, Check, Someone, add_service, now, record, running_api
+from tests.api.incidents import create, say
+from tests.pages.looks import assert_accessible, screenshot
+from tests.pages.sites import HIDDEN, OPEN_INCIDENT, RESOLVED_INCIDENT
+from tests.pages.visits import Device, Language, OpenPage, Theme
+
+Db = psycopg.AsyncConnection[Any]
+LOOKS: tuple[tuple[Language, Theme, Device], ...] = (
+    ("en", "light", "desktop"),
+    ("en", "dark", "phone"),
+    ("ko", "light", "phone"),
+    ("ko", "dark", "desktop"),
+)
+WITHIN_A_SECOND = 1000
+AWAY = ("WebSocket", "ERR_CONNECTION_REFUSED")
+
+
+def row(page: Page, service: str) -> Locator:
+    return page.locator(f'[data-service="{service}"]')
+
+
+def card(page: Page) -> Locator:
+    return page.locator(".day-card")
+
+
+async def box(locator: Locator) -> FloatRect:
+    found = await locator.bounding_box()
+    assert found is not None
+    return found
+
+
+async def connected(page: Page) -> None:
+    """Once its sliders are made, the page listens."""
+    await expect(page.locator(".days[role=slider]").first).to_be_attached()
+
+
+@asynccontextmanager
+async def serving(settings: Settings, database_url: str) -> AsyncIterator[None]:
+    """The same API again, on its port."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(serve, settings, database_url)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+async def test_every_look_is_accessible_and_fits(open_page: OpenPage) -> None:
+    for language, theme, device in LOOKS:
+        page = await open_page("/", language=language, theme=theme, device=device)
+        await connected(page)
+        await assert_accessible(page)
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert not [name for name in HIDDEN if name in await page.content()]
+        await screenshot(page, f"status-{language}-{theme}-{device}")
+
+
+async def test_incident_and_history_are_accessible_and_fit(open_page: OpenPage) -> None:
+    for path, name in (("/history", "history"), (f"/incidents/{RESOLVED_INCIDENT}", "incident")):
+        for language, theme, device in LOOKS[1:3]:
+            page = await open_page(path, language=language, theme=theme, device=device)
+            await page.evaluate("document.querySelectorAll('details').forEach((folded) => { folded.open = true; })")
+            await assert_accessible(page)
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            await screenshot(page, f"{name}-{language}-{theme}-{device}")
+
+
+async def test_a_service_goes_down_and_up_under_the_eyes_of_the_page(open_page: OpenPage, site_db: Db) -> None:
+    page = await open_page()
+    await connected(page)
+    shop, state = row(page, "demo-healthy"), row(page, "demo-healthy").locator(".state")
+    await expect(page.locator("#counts")).to_have_text("3 of 6 services are not operational.")
+    await expect(state).to_have_text("Operational")
+
+    await record(site_db, [Check("demo-healthy", now() - timedelta(seconds=1), ms=None, interval_s=900)])
+    await expect(state).to_have_text("Outage", timeout=WITHIN_A_SECOND)
+    await expect(shop.locator(".days .mo[d*='M89 ']")).to_be_attached()
+    await expect(page.locator("#counts")).to_have_text("4 of 6 services are not operational.")
+    await expect(page.get_by_role("group").filter(has=shop).locator(".group-state")).to_contain_text("2 of 3")
+    await expect(page.locator("#announcement")).to_have_text("Healthy shop: Outage")
+
+    services = ("demo-healthy", "demo-failing", "demo-wrong-certificate", "demo-dead-name")
+    await site_db.execute("UPDATE service_states SET state = 'operational' WHERE service_id = ANY (%s)", [[*services]])
+    await record(site_db, [Check(service, now(), interval_s=900) for service in services])
+    await expect(page.locator("#headline")).to_have_text("All systems operational", timeout=2 * WITHIN_A_SECOND)
+    await expect(page.locator("#banner")).to_have_class("banner operational")
+    await expect(page.locator("#counts")).to_have_text("All 6 services are operational.")
+
+
+async def test_an_incident_appears_and_goes(open_page: OpenPage, site: Api, reporter: Someone) -> None:
+    page = await open_page()
+    await connected(page)
+    incident = await create(site, reporter, title="The cable is cut")
+    await expect(page.locator("#incidents").get_by_role("link", name="The cable is cut")).to_be_visible()
+    await say(site, reporter, incident["id"], "resolved", "It is **mended**.")
+    await expect(page.locator("#past").get_by_text("It is mended.")).to_be_visible()
+    await expect(page.locator("#incidents")).not_to_contain_text("cable")
+
+
+async def test_the_page_of_an_incident_follows_it(open_page: OpenPage, site: Api, reporter: Someone) -> None:
+    page = await open_page(f"/incidents/{OPEN_INCIDENT}")
+    await say(site, reporter, OPEN_INCIDENT, "resolved", "Everybody can pay again.")
+    await expect(page.locator(".timeline > li").first).to_contain_text("Everybody can pay again.")
+    await expect(page.locator("#incident .tag").first).to_have_text("Resolved")
+
+
+async def test_days_by_keyboard(open_page: OpenPage) -> None:
+    page = await open_page()
+    await connected(page)
+    link = row(page, "demo-failing").get_by_role("link")
+    await link.focus()
+    await page.keyboard.press("Tab")
+    strip = row(page, "demo-failing").get_by_role("slider", name="Failing checkout, day by day")
+    await expect(strip).to_be_focused()
+    await expect(card(page)).to_contain_text("Outage")
+    await expect(strip).to_have_attribute("aria-valuenow", "89")
+    await expect(strip).to_have_attribute(
+        "aria-valuetext", re.compile(r"Outage, Uptime [\d.]+%, Downtime .+, Checks \d+")
+    )
+    await page.keyboard.press("ArrowLeft")
+    await expect(strip).to_have_attribute("aria-valuenow", "88")
+    await expect(card(page)).to_contain_text(re.compile(r"Checks\s*96"))
+    await page.keyboard.press("Home")
+    await expect(strip).to_have_attribute("aria-valuenow", "0")
+    await page.keyboard.press("ArrowLeft")
+    await expect(strip).to_have_attribute("aria-valuenow", "0")
+    await page.keyboard.press("End")
+    await expect(strip).to_have_attribute("aria-valuenow", "89")
+    await page.keyboard.press("Escape")
+    await expect(card(page)).to_be_hidden()
+    await page.keyboard.press("ArrowLeft")
+    await expect(card(page)).to_be_visible()
+    await page.keyboard.press("Tab")
+    await expect(card(page)).to_be_hidden()
+
+
+async def test_days_by_pointer(open_page: OpenPage) -> None:
+    page = await open_page()
+    await connected(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/api/uptime/" in request.url else None)
+    strip = row(page, "demo-slow").locator(".days")
+    await strip.scroll_into_view_if_needed()
+    place = await box(strip)
+    await page.mouse.move(place["x"] + place["width"] - 2, place["y"] + 5)
+    await expect(card(page).locator("strong")).to_have_text(f"{now():%a, %b} {now().day}, {now().year}")
+    await expect(card(page)).to_contain_text("Checks")
+    await page.mouse.move(place["x"] + 2, place["y"] + 5)
+    await expect(card(page).locator("dd").first).to_be_visible()
+    assert len(asked) == 1
+    # Who reads the card may go there; who leaves it, and the strip, has done with it.
+    there = await box(card(page))
+    await page.mouse.move(there["x"] + 5, there["y"] + there["height"] - 5, steps=3)
+    await page.wait_for_timeout(300)
+    await expect(card(page)).to_be_visible()
+    await page.mouse.move(2, 2)
+    await expect(card(page)).to_be_hidden()
+
+
+async def test_days_by_touch(open_page: OpenPage) -> None:
+    page = await open_page(device="phone")
+    await connected(page)
+    strip = row(page, "demo-slow").locator(".days")
+    await strip.scroll_into_view_if_needed()
+    place = await box(strip)
+    await page.touchscreen.tap(place["x"] + place["width"] / 2, place["y"] + 5)
+    await expect(card(page)).to_contain_text("Uptime")
+    there = await box(card(page))
+    assert there["x"] >= 0 and there["x"] + there["width"] <= 360
+    await page.locator("#headline").dispatch_event("pointerdown", {"bubbles": True})
+    await expect(card(page)).to_be_hidden()
+
+
+async def test_figures_that_cannot_be_had_are_told_and_asked_for_again(open_page: OpenPage) -> None:
+    page = await open_page(expected=["api/uptime", "ERR_FAILED"])
+    await connected(page)
+    await page.route("**/api/uptime/**", lambda route: route.abort())
+    strip = row(page, "demo-slow").get_by_role("slider")
+    await strip.focus()
+    await page.keyboard.press("End")
+    await expect(card(page)).to_contain_text("could not be loaded")
+    await page.unroute("**/api/uptime/**")
+    await page.keyboard.press("ArrowLeft")
+    await expect(card(page)).to_contain_text("Checks")
+
+
+async def test_without_scripts_everything_can_be_read(open_page: OpenPage) -> None:
+    page = await open_page(javascript=False)
+    await expect(page.locator("#headline")).to_have_text("Some services are down")
+    shop = row(page, "demo-slow")
+    await expect(shop.locator(".days")).to_have_attribute("aria-label", re.compile(r"uptime in 90 days: .* degraded"))
+    await expect(page.locator("#filter")).to_be_hidden()
+    await page.locator("summary", has_text="Shop").click()
+    await expect(shop).to_be_hidden()
+    await page.locator("summary", has_text="Shop").click()
+    await shop.get_by_role("link").click()
+    assert page.url.endswith("/services/demo-slow")
+
+
+async def test_many_services_are_folded_and_filtered(open_page: OpenPage, site_db: Db) -> None:
+    async with site_db.transaction():
+        for number in range(100):
+            await add_service(site_db, f"many-{number}", name=f"Node {number}", group_name=f"Rack {number // 10}")
+    page = await open_page()
+    await connected(page)
+    await expect(page.locator("details[open]")).to_have_count(2)  # the ones with trouble
+    wanted = page.get_by_role("searchbox", name="Filter by name")
+    await wanted.fill("NODE 42")
+    await expect(row(page, "many-42")).to_be_visible()
+    await expect(page.locator("[data-service]:visible")).to_have_count(1)
+    await expect(page.locator("output")).to_have_text("1 service")
+    await assert_accessible(page)
+    await wanted.fill("none such")
+    await expect(page.locator("output")).to_have_text("No service has this in its name.")
+    await wanted.fill("")
+    await expect(page.locator("details[open]")).to_have_count(2)
+
+
+async def test_the_api_is_killed_and_comes_back(open_page: OpenPage, site_database: str, site_db: Db) -> None:
+    async with running_api(site_database) as api:
+        page = await open_page(at=api, expected=AWAY)
+        await connected(page)
+    notice = page.locator("#connection")
+    await expect(notice).to_be_visible()
+    await expect(notice).to_contain_text("The live connection was lost.")
+    await record(site_db, [Check("demo-healthy", now(), ms=None, interval_s=900)])
+    async with serving(api.settings, site_database):
+        await expect(notice).to_be_hidden()
+        await expect(row(page, "demo-healthy").locator(".state")).to_have_text("Outage")
+        await expect(page.locator("#counts")).to_have_text("4 of 6 services are not operational.")
+        await page.close()
+
+
+async def test_what_was_opened_stays_open_when_the_list_is_fetched_anew(open_page: OpenPage, site_db: Db) -> None:
+    page = await open_page()
+    await connected(page)
+    shop = row(page, "demo-slow")
+    await page.locator("summary", has_text="Shop").click()
+    await expect(shop).to_be_hidden()
+    await page.evaluate("document.getElementById('services').dataset.today = '2020-01-01'")
+    await add_service(site_db, "brand-new", group_name="Shop")
+    await record(site_db, [Check("brand-new", now(), interval_s=900)])
+    await expect(row(page, "brand-new")).to_be_attached()
+    await expect(shop).to_be_hidden()
+
+
+async def test_an_empty_installation(open_page: OpenPage, empty_site: Api) -> None:
+    page = await open_page(at=empty_site)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is shown here yet")
+    await assert_accessible(page)
+    await screenshot(page, "status-empty")
+
+
+async def test_what_no_event_tells_is_fetched_now_and_then(open_page: OpenPage, site_db: Db) -> None:
+    page = await open_page()
+    await page.clock.install()
+    await page.reload()
+    await connected(page)
+    await site_db.execute("UPDATE services SET name = 'Very healthy shop' WHERE id = 'demo-healthy'")
+    await page.clock.run_for(5 * 60_000)
+    await expect(row(page, "demo-healthy").get_by_role("link")).to_have_text("Very healthy shop")
+
+
+async def test_where_no_socket_comes_through_it_is_fetched_every_minute(open_page: OpenPage, site_db: Db) -> None:
+    page = await open_page()
+    await page.route_web_socket("**/ws?**", lambda socket: socket.close())
+    await page.clock.install()
+    await page.reload()
+    await connected(page)
+    await record(site_db, [Check("demo-healthy", now(), ms=None, interval_s=900)])
+    await page.clock.run_for(62_000)
+    await expect(row(page, "demo-healthy").locator(".state")).to_have_text("Outage")
+    await expect(page.locator("#connection")).to_be_visible()
