@@ -35,7 +35,7 @@ from api import (
     users,
 )
 from api.access import Access
-from api.answers import Answers
+from api.answer_cache import Answers
 from api.console import routes as console
 from api.edge import Edge, Origins, Receive, Scope, Send
 from api.errors import respond
@@ -90,7 +90,13 @@ class Application:
         self._origins = Origins(settings.client_urls, settings.allowed_hosts, settings.site_url)
         site = Site(settings)
         self._state = State(
-            {"settings": settings, "metrics": self._metrics, "site": site, "started_at": datetime.now(UTC)}
+            {
+                "settings": settings,
+                "metrics": self._metrics,
+                "origins": self._origins,
+                "site": site,
+                "started_at": datetime.now(UTC),
+            }
         )
         self._sockets: Sockets | None = None
         kept = [route for resource in RESOURCES for route in resource.ANSWERS]

@@ -6,33 +6,45 @@ this host only, over TLS only and for all paths: no neighbour under the same dom
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, get_args
 
 from litestar.datastructures import Cookie
 
 SESSION = "sla_session"
 SECURE_SESSION = "__Host-sla_session"
-LANGUAGE = "language"
-THEME = "theme"
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = get_args(Theme)
 PREFERENCE_S = 365 * 86400
-MAX_COOKIES = 50
+
+
+class Preferences(NamedTuple):
+    """What somebody has chosen for their browser, nothing where they have not."""
+
+    language: str
+    theme: Theme | None
+
+
+_THEMES = {theme.encode(): theme for theme in THEMES}
 _SESSIONS = (SESSION.encode() + b"=", SECURE_SESSION.encode() + b"=")
 
 
 def cookies(scope: Mapping[str, Any], name: str) -> Iterator[str]:
     """Every value that came along under `name`: two mean that somebody has put one in."""
     wanted = name.encode()
+    return (value.decode("latin-1") for own, value in _pairs(scope) if own == wanted)
+
+
+def preferences(scope: Mapping[str, Any]) -> Preferences:
+    given = dict(_pairs(scope))
+    return Preferences(given.get(b"language", b"").decode("latin-1"), _THEMES.get(given.get(b"theme", b"")))
+
+
+def _pairs(scope: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes]]:
     for key, line in scope["headers"]:
         if key == b"cookie":
-            for pair in line.split(b";", MAX_COOKIES):
-                own, _, value = pair.strip().partition(b"=")
-                if own == wanted:
-                    yield value.decode("latin-1")
-
-
-def cookie(scope: Mapping[str, Any], name: str) -> str:
-    """The value of a preference; nothing where there is none."""
-    return next(cookies(scope, name), "")
+            for pair in line.split(b";"):
+                name, _, value = pair.strip().partition(b"=")
+                yield name, value
 
 
 def session_name(secure: bool) -> str:

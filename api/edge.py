@@ -69,6 +69,8 @@ class Origins:
 
     def __init__(self, client_urls: Collection[str], hosts: Collection[str] = (), site_url: str | None = None) -> None:
         self.allowed = frozenset(_origin(url) for url in client_urls)
+        self.site = _origin(site_url) if site_url else None
+        """As SITE_URL says, whatever `Host` a proxy asks for."""
         self._known: set[bytes | None] = set()
         ours = [*client_urls, site_url] if site_url else client_urls
         self._hosts = {*hosts, *(urlsplit(url).hostname or "" for url in ours)}
@@ -102,9 +104,11 @@ class Origins:
 
     def trusts(self, origin: bytes | None, host: bytes | None) -> bool:
         """Whether a page of `origin` may change things here; programs send no Origin and are trusted."""
-        if origin is None or origin in self.allowed:
-            return True
-        return origin.partition(b"://")[2] == (host or b"") and self.knows(host)
+        return origin is None or origin in self.allowed or self.owns(origin, host)
+
+    def owns(self, origin: bytes, host: bytes | None) -> bool:
+        """Whether a page of `origin` is one of this site, which is asked for as `host`."""
+        return origin == self.site or (origin.partition(b"://")[2] == (host or b"") and self.knows(host))
 
 
 def _is_address(name: str) -> bool:
@@ -179,6 +183,7 @@ class Edge:
         self._trusted_proxies = trusted_proxies
         self._error_page = error_page
         self._security = [*SECURITY, SECURE_ONLY] if secure else SECURITY
+        self._secure = secure
 
     def _answer_to(self, scope: Scope, send: Send) -> "_Answer":
         extra = [*self._security, *self._origins.headers(header(scope, b"origin"))]
@@ -207,7 +212,7 @@ class Edge:
         inner = dict(scope, method="GET") if method == "HEAD" else scope
         inner.setdefault("state", {})["request_id"] = answer.request_id
         inner["state"]["client"] = client_of(scope, self._trusted_proxies)
-        inner["state"].setdefault("secure", is_secure(scope, self._trusted_proxies))
+        inner["state"].setdefault("secure", self._secure or is_secure(scope, self._trusted_proxies))
         if not self._origins.knows(header(scope, b"host")):
             await answer.refuse(
                 ApiError(400, "Host is not a name of this server; ALLOWED_HOSTS lists those it answers to")

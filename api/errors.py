@@ -15,6 +15,7 @@ from litestar import Request, Response
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException, SerializationException, ValidationException
 from litestar.openapi import ResponseSpec
+from litestar.params import QueryParameter
 from psycopg import DataError
 from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
 
@@ -105,13 +106,14 @@ def database_away() -> ApiError:
     return ApiError(503, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-def describe(error: BaseException) -> ApiError | None:
-    """What an exception means to the client; None for a fault of ours."""
+def describe(error: BaseException, names: Mapping[str, str] | None = None) -> ApiError | None:
+    """What an exception means to the client; None for a fault of ours. `names` are those of parameters that the client
+    knows by another one than Python does."""
     match error:
         case ApiError():
             return error
         case ValidationException():
-            return invalid(*(_problem(item) for item in _items(error.extra)))
+            return invalid(*(_problem(item, names or {}) for item in _items(error.extra)))
         case SerializationException():
             return invalid(FieldProblem("body", "not valid JSON"))
         case HTTPException() if isinstance(error.__cause__, SerializationException):
@@ -135,24 +137,37 @@ def responses(*statuses: int) -> dict[int, ResponseSpec]:
 
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Litestar's handler for every exception: JSON, or a page for those who asked for one."""
-    described = describe(error)
-    if described is None:
-        request_id = request.scope["state"].get("request_id")
-        log.error("request %s failed: %s", request_id, type(error).__name__, exc_info=error)
-        described = ApiError(500, "Something went wrong on our side")
-    elif isinstance(error, OperationalError):
-        log.warning("the database cannot be reached: %s", type(error).__name__)
+    described = _logged(request, error)
     site = request.app.state.site
     html = site.error_page(request.scope, described)
     if html is None:
-        return Response(
-            described.body, status_code=described.status, headers=described.headers, media_type=MediaType.JSON
-        )
+        return _json(described)
     if described.status == 401 and request.method == "GET":
         return Response(None, status_code=303, headers={"Location": site.login_path(request.scope)})
     headers = {name: value for name, value in described.headers.items() if name != "WWW-Authenticate"}
     headers["Content-Security-Policy"] = site.policy
     return Response(html, status_code=described.status, headers=headers, media_type="text/html")
+
+
+def respond_to_program(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """The handler of what only programs read, whatever they say they accept."""
+    return _json(_logged(request, error))
+
+
+def _logged(request: Request[Any, Any, Any], error: Exception) -> ApiError:
+    """What the client is told; the log is told the rest."""
+    described = describe(error, _query_names(request))
+    if described is None:
+        request_id = request.scope["state"].get("request_id")
+        log.error("request %s failed: %s", request_id, type(error).__name__, exc_info=error)
+        return ApiError(500, "Something went wrong on our side")
+    if isinstance(error, OperationalError):
+        log.warning("the database cannot be reached: %s", type(error).__name__)
+    return described
+
+
+def _json(error: ApiError) -> Response[Any]:
+    return Response(error.body, status_code=error.status, headers=error.headers, media_type=MediaType.JSON)
 
 
 def _items(extra: Any) -> Sequence[Mapping[str, str]]:
@@ -163,7 +178,17 @@ _NAMED = re.compile(r"Object (?:missing required|contains unknown) field `([^`]{
 _KIND_OF = {"Object missing required field": "is required", "Object contains unknown field": "is not a field of this"}
 
 
-def _problem(item: Mapping[str, str]) -> FieldProblem:
+def _query_names(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """By the parameter of the function, what its route calls it in the query."""
+    scope: Mapping[str, Any] = request.scope
+    if "route_handler" not in scope:  # no route was found
+        return {}
+    fields = scope["route_handler"].parsed_fn_signature.parameters
+    given = {name: field.kwarg_definition for name, field in fields.items()}
+    return {name: told.name for name, told in given.items() if isinstance(told, QueryParameter) and told.name}
+
+
+def _problem(item: Mapping[str, str], names: Mapping[str, str]) -> FieldProblem:
     """Litestar names a field by its Python name or by `data`; clients know it by its JSON name."""
     message, key = item["message"], item.get("key", "request")
     if named := _NAMED.match(message):
@@ -172,7 +197,7 @@ def _problem(item: Mapping[str, str]) -> FieldProblem:
         return FieldProblem(field, next(said for text, said in _KIND_OF.items() if message.startswith(text)))
     if key == "data":
         return FieldProblem("body", "a JSON object is required" if message == "'data'" else message)
-    return FieldProblem(camel(key.removeprefix("data.")), message)
+    return FieldProblem(names.get(key) or camel(key.removeprefix("data.")), message)
 
 
 def camel(name: str) -> str:

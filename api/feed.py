@@ -21,7 +21,7 @@ from psycopg.rows import TupleRow, class_row
 import sql
 from api import database
 from api.access import Access
-from api.answers import Answers
+from api.answer_cache import Answers
 from api.hub import EVERYONE, MAX_SEQ, REMEMBERED_BYTES, Event, Frames, Hub, frames
 from api.metrics import Metrics
 from sql import Pool
@@ -39,6 +39,8 @@ BATCH_BYTES = 2**20
 REACH = 50_000
 """How far back a client's replay may begin: rows that are looked at, whatever room they are for."""
 EXPIRE_S = 5.0
+WITHDRAWING = frozenset({"incident-deleted", "maintenance-updated"})
+"""After these something may no longer be public: no last snapshot has it."""
 
 
 class EventRow(msgspec.Struct):
@@ -216,6 +218,8 @@ class Feed:
         self._hub.tell(frames("resync", {"reason": "what happened since is no longer kept"}, seq))
 
     def _publish(self, found: list[EventRow]) -> None:
+        if any(row.event in WITHDRAWING for row in found):
+            self._answers.forget("services")  # in bad times too nobody is shown what is no longer to be seen
         for row in found:
             self._hub.publish(row.encoded())
         if found:

@@ -44,6 +44,8 @@ ANSWERS = (
     Cacheable("/api/incidents/past", _CHANGES, frozenset({"days", "page", "limit"}), personal=True),
     Cacheable("/api/incidents/", _CHANGES, personal=True),
 )
+MOST_PAST = 1000
+"""Incidents of a page of past days."""
 _OUTDATED = {412: ResponseSpec(IncidentConflict, description="Somebody else saved first", generate_examples=False)}
 
 
@@ -53,9 +55,11 @@ class ListRow(msgspec.Struct):
 
 
 class DayRow(msgspec.Struct):
+    """A day with what began on it; of the `total`, those for which there was room on the page."""
+
     day: date
     incidents: list[dict[str, Any]]
-    truncated: bool
+    total: int
 
 
 @get(
@@ -120,9 +124,11 @@ async def past_incidents(
         days=days,
         limit=limit,
         offset=(page - 1) * limit,
+        most=MOST_PAST,
     )
     listed = [PastDay(row.day.isoformat(), _incidents(row.incidents)) for row in rows]
-    return PastIncidents(listed, Pagination.of(page, limit, days), any(row.truncated for row in rows))
+    truncated = any(row.total > len(row.incidents) for row in rows)
+    return PastIncidents(listed, Pagination.of(page, limit, days), truncated)
 
 
 @get(

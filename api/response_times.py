@@ -181,6 +181,13 @@ async def measured(pool: Pool, service: ServiceName, wanted: Asked) -> ResponseT
     )
 
 
+async def last_24_hours(pool: Pool, service: ServiceName, now: datetime) -> ResponseTimes:
+    """Up to `now`, with a point an hour, by whole quarters of an hour: what badges and the page of a service say, and
+    the figures of its chart."""
+    times = await measured(pool, service, Asked(now - timedelta(days=1), now, HOUR_S, "quarter_hours"))
+    return msgspec.structs.replace(times, to=iso(now))  # the last quarter goes on, and nobody knows what it will bring
+
+
 @get(
     "/response-times/{service_id:str}",
     summary="Response times and percentiles of a service",

@@ -6,11 +6,10 @@ a disabled account takes effect with the next request, and on open sockets at on
 
 REST and sockets take an access token or an API token, in `Authorization: Bearer …` and nowhere else. Pages take the
 cookie of a browser's session and nothing else: no form of another site can then speak to REST in somebody's name, and
-none to a page, since `guard` lets a page be changed from a page of this very host only.
+none to a page (forgery.py).
 """
 
 import hashlib
-import hmac
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, get_args
@@ -26,6 +25,7 @@ from api import database
 from api.cookies import cookies, session_name
 from api.database import Actor
 from api.errors import ApiError
+from api.forgery import require_own_page
 from api.tokens import Claims, Tokens
 from sql import Pool
 
@@ -228,10 +228,9 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     rule = RULES[action]
     principal = None
     if handler.opt.get("browser"):
-        _require_own_page(connection)
-        connection.scope["state"]["seq"] = (
-            connection.app.state.hub.seq
-        )  # before anything is read: what comes later is told
+        require_own_page(connection)
+        # Before anything is read: what comes later is told by the feed.
+        connection.scope["state"]["seq"] = connection.app.state.hub.seq
         principal = await visitor(connection)
     elif rule.least is not None or rule.personal:
         principal = await identified(connection)
@@ -261,26 +260,6 @@ async def visitor(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal |
         return await gatekeeper.visitor(given[0])
     except ApiError:
         return None
-
-
-def _require_own_page(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """Raises 403 for a change that no page of this host asks for. Browsers say where a form was sent from; what does
-    not say it, is not let in: SameSite alone would trust every neighbour under the same domain."""
-    if connection.scope["method"] in ("GET", "HEAD"):  # type: ignore[typeddict-item]  # HTTP only comes here
-        return
-    origin, site = connection.headers.get("origin"), connection.headers.get("sec-fetch-site")
-    own = origin.partition("://")[2] == connection.headers.get("host") if origin is not None else site == "same-origin"
-    if not own or site not in (None, "same-origin"):
-        raise ApiError(403, "This page may not change anything here")
-
-
-async def form_token(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """What every form of a session carries, so that whoever can make a browser send one cannot make up its content."""
-    principal: Principal | None = connection.scope["user"]
-    if principal is None or principal.session_id is None:
-        return ""
-    tokens: Tokens = connection.app.state.tokens
-    return hmac.new(await tokens.secret(), b"form:" + principal.session_id.bytes, "sha256").hexdigest()
 
 
 def actor(request: Request[Any, Any, Any]) -> Actor:

@@ -1,6 +1,6 @@
 """The status page's one question: what is every public service now, and how were its last 90 days."""
 
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -74,6 +74,7 @@ class StatusRow(msgspec.Struct):
     known: str
     degraded: str
     failed: str
+    today: date
 
 
 def overall(states: list[ServiceState]) -> OverallStatus:

@@ -1,7 +1,8 @@
 """The uptime calendar of one service, or of all systems together: months of days, padded to whole weeks."""
 
 from datetime import date
-from typing import Annotated, Literal
+from itertools import groupby
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from litestar import Router, get
@@ -14,6 +15,7 @@ from api.errors import ApiError, FieldProblem, invalid, responses
 from api.moments import FIRST_YEAR, LAST_YEAR
 from api.security import requires
 from api.service_fields import ALL_SYSTEMS, ServiceName, is_slug
+from api.status import DayStatus
 from sql import Pool
 
 ANSWERS = (Cacheable("/api/uptime/", frozenset({"checks", "event", "services"}), frozenset({"months", "startDate"})),)
@@ -22,14 +24,16 @@ MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July"),
     *("August", "September", "October", "November", "December"),
 )
+DAYS_OF_A_WEEK = 7
 Cell = Literal["o", "po", "mo", "nd", "e"]
+_Cell = TypeVar("_Cell")
 
 
 class Day(msgspec.Struct, rename="camel"):
     """One real day; `incidents` are the public ones that were open on it and affect the service (or any)."""
 
     date: date
-    status: Cell
+    status: DayStatus
     uptime: str
     checks: int
     downtime_seconds: int
@@ -62,24 +66,31 @@ class DayRow(msgspec.Struct):
 
 def calendar(rows: list[DayRow]) -> list[Month]:
     """Months from their rows: the sum of a month (no day) comes first, then its days in order."""
-    months: list[Month] = []
-    for row in rows:
-        if row.day is None:
-            name = f"{MONTHS[row.month.month - 1]} {row.month.year}"
-            months.append(Month(name, row.uptime, ["e"] * weekday(row.month), []))
-            continue
-        month = months[-1]
-        month.days.append(row.status)
-        if row.status != "e":
-            month.details.append(Day(row.day, row.status, row.uptime, row.checks, row.downtime_seconds, row.incidents))
-    for month in months:
-        month.days += ["e"] * (-len(month.days) % 7)
-    return months
+    return [
+        Month(
+            f"{MONTHS[first.month - 1]} {first.year}",
+            total.uptime,
+            whole_weeks(first, [row.status for row in days], "e"),
+            real_days(days),
+        )
+        for first, (total, *days) in groupby(rows, key=lambda row: row.month)
+    ]
 
 
-def weekday(day: date) -> int:
-    """How many days of its week come before it: weeks begin on Sunday."""
-    return day.isoweekday() % 7
+def real_days(rows: list[DayRow]) -> list[Day]:
+    """Those that have begun."""
+    return [
+        Day(row.day, row.status, row.uptime, row.checks, row.downtime_seconds, row.incidents)
+        for row in rows
+        if row.day is not None and row.status != "e"
+    ]
+
+
+def whole_weeks(first: date, days: list[_Cell], outside: _Cell) -> list[_Cell]:
+    """The days of the month that begins on `first`, and `outside` around them: weeks begin on Sunday."""
+    before = [outside] * (first.isoweekday() % DAYS_OF_A_WEEK)
+    after = [outside] * (-(len(before) + len(days)) % DAYS_OF_A_WEEK)
+    return [*before, *days, *after]
 
 
 async def calendar_rows(

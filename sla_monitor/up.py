@@ -112,6 +112,7 @@ def _introduce(settings: Settings, engine: str, place: str) -> None:
     address = f"http://{settings.api_host}:{settings.api_port}"
     say(f"SLA Monitor {__version__}")
     say(f"  database  {names[engine]}, {place}")
+    say(f"  pages     {address}/ to look at, {address}/console to work in")
     say(f"  API       {address}/api/system-status, documentation at {address}/docs")
     say(f"  prober    http://{settings.prober_host}:{settings.prober_port}/metrics, looking from {settings.location!r}")
     say("Ctrl-C stops it.")

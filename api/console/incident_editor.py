@@ -8,6 +8,7 @@ writer's draft, which the page offers when they come back. All of it works witho
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, get_args
+from urllib.parse import quote
 
 import msgspec
 from litestar import Request, Response, Router, get, post
@@ -139,7 +140,7 @@ async def discard_draft(request: _Request, incident_id: FromPath[str]) -> Respon
     said = await rest(request, "DELETE", f"/api/incidents/{incident_id}/draft")
     if said.status != 404:
         refusal(said)
-    return Redirect(f"{HOME}/{incident_id}/edit", status_code=303)
+    return Redirect(f"{HOME}/{quote(incident_id, safe='')}/edit", status_code=303)
 
 
 async def _keep(request: _Request, incident_id: str, written: Written) -> Said:

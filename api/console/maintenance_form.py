@@ -13,7 +13,8 @@ import msgspec
 from api.console import repetition
 from api.console.local_times import LocalTimeError, moment_at, which, written
 from api.console.repetition import Repetition
-from api.maintenance_fields import WindowRow
+from api.errors import invalid
+from api.maintenance_fields import WindowChange, WindowRow, problems
 from api.maintenance_plan import AHEAD, LOCAL_NAMES, planned, zone
 from api.pages.forms import Form
 from api.pages.languages import Texts
@@ -62,6 +63,9 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
     def ahead(self, t: Texts, now: datetime) -> list[Occurrence]:
         """When it would take place next. Raises the 400 that REST would answer for what makes no schedule."""
         said = self.body(t)
+        times = {name: said[name] for name in ("startsAt", "endsAt")}
+        if wrong := problems(msgspec.convert(times, WindowChange)):
+            raise invalid(*wrong)
         schedule = planned(said["startsAt"], said["endsAt"], said["rrule"], said["timeZone"])
         coming = occurrences(schedule, max(now, schedule.starts_at) + AHEAD)
         return [one for one in coming if one.ends_at > now][:SHOWN_AHEAD]

@@ -3,7 +3,7 @@
 Their figures are those of the status page and of the API. A private service is one that does not exist, to the byte.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -16,12 +16,14 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from api import database
 from api.answers import Cacheable, Change
 from api.errors import ApiError, describe, respond
+from api.moments import iso
 from api.pages.badge_image import COLORS, Badge, Color, Style, cut, draw
 from api.pages.languages import DEFAULT, Language, Texts, texts
-from api.pages.service_states import public_states, together
-from api.response_times import PointRow, default_step, tier, window
+from api.pages.service_states import has_open_incident, public_states, together
+from api.response_times import asked, last_24_hours, measured
 from api.security import requires
 from api.service_fields import ALL_SYSTEMS, is_slug
+from api.status import ServiceState
 from api.uptime import public_service
 from sql import Pool
 
@@ -37,7 +39,7 @@ _CHECKS: frozenset[Change] = frozenset({"checks", "services"})
 _EVENTS: frozenset[Change] = frozenset({"event", "services"})
 
 
-class Asked(NamedTuple):
+class Wanted(NamedTuple):
     """What a badge is asked for, beside its service."""
 
     t: Texts
@@ -50,49 +52,56 @@ class _UptimeRow(msgspec.Struct):
     uptime: str
 
 
-async def status_badge(pool: Pool, service_id: str | None, asked: Asked) -> Badge:
+async def status_badge(pool: Pool, service_id: str | None, wanted: Wanted) -> Badge:
     """The state of a service now, or the worst of all."""
     rows = await public_states(pool, service_id)
     if service_id is not None and not rows:
         raise ApiError(404)
-    state = together([row.state for row in rows])
-    label = asked.t("badge.all_systems") if service_id is None else rows[0].name
-    return Badge(label, asked.t("states." + state), state, is_error=state in ("outage", "unknown"))
+    label = wanted.t("badge.all_systems") if service_id is None else rows[0].name
+    incident = service_id is None and await has_open_incident(pool)
+    return state_badge(wanted.t, label, [row.state for row in rows], incident)
 
 
-async def uptime_badge(pool: Pool, service_id: str | None, asked: Asked) -> Badge:
+def state_badge(t: Texts, label: str, states: Iterable[ServiceState], incident: bool = False) -> Badge:
+    """What they are together."""
+    state, headline = together(states, incident)
+    message = t(("badge." if headline in ("no_problems", "incident") else "states.") + headline)
+    return Badge(label, message, state, is_error=state in ("outage", "unknown"))
+
+
+async def uptime_badge(pool: Pool, service_id: str | None, wanted: Wanted) -> Badge:
     """The share of the time that checks stand for in which the service was not down, rounded down."""
-    period = asked.period or "90d"
+    period = wanted.period or "90d"
     row = await database.row(pool, "uptime/period", _UptimeRow, service_id=service_id, days=DAYS[period])
     if row is None:
         raise ApiError(404)
-    name = asked.t("badge.all_systems") if service_id is None else row.name
-    label = asked.t("badge.uptime", name=name, period=asked.t("badge.period_" + period))
+    name = wanted.t("badge.all_systems") if service_id is None else row.name
+    label = wanted.t("badge.uptime", name=name, period=wanted.t("badge.period_" + period))
     if row.uptime == "-":
-        return Badge(label, asked.t("states.nd"), "unknown", is_error=True)
-    return Badge(label, asked.t.percent(row.uptime), _uptime_color(float(row.uptime)))
+        return Badge(label, wanted.t("states.nd"), "unknown", is_error=True)
+    return Badge(label, wanted.t.percent(row.uptime), _uptime_color(float(row.uptime)))
 
 
-async def response_badge(pool: Pool, service_id: str | None, asked: Asked) -> Badge:
+async def response_badge(pool: Pool, service_id: str | None, wanted: Wanted) -> Badge:
     """A percentile, or the mean, of the response times. There is none of several services together."""
     if service_id is None:
         raise ApiError(404)
     service = await public_service(pool, service_id)
-    period = asked.period or "24h"
+    period = wanted.period or "24h"
     now = datetime.now(UTC)
-    start, end = window(now - timedelta(days=DAYS[period]), None, now)
-    window_s = (end - start).total_seconds()
-    step = default_step(window_s)
-    values = {"service_id": service_id, "start": start, "end": end, "step": timedelta(seconds=step)}
-    [total, *_] = await database.rows(pool, f"response_times/{tier(step, window_s)}", PointRow, **values)
-    label = asked.t("badge." + asked.figure, name=service.name, period=asked.t("badge.period_" + period))
-    value: float | None = getattr(total, asked.figure)
+    if period == "24h":
+        times = await last_24_hours(pool, service, now)
+    else:
+        start = now - timedelta(days=DAYS[period])
+        times = await measured(pool, service, asked(iso(start), iso(now), None))
+    label = wanted.t("badge." + wanted.figure, name=service.name, period=wanted.t("badge.period_" + period))
+    value: float | None = getattr(times, wanted.figure)
     if value is None:
-        return Badge(label, asked.t("states.nd"), "unknown", is_error=True)
-    return Badge(label, asked.t.milliseconds(value), "figure")
+        return Badge(label, wanted.t("states.nd"), "unknown", is_error=True)
+    return Badge(label, wanted.t.milliseconds(value), "figure")
 
 
-KINDS: Mapping[str, Callable[[Pool, str | None, Asked], Awaitable[Badge]]] = {
+KINDS: Mapping[str, Callable[[Pool, str | None, Wanted], Awaitable[Badge]]] = {
     "status": status_badge,
     "uptime": uptime_badge,
     "response": response_badge,
@@ -135,7 +144,7 @@ async def badge(
     if kind not in KINDS or form not in ("svg", "json") or not is_slug(service_id):
         raise ApiError(404)
     chosen = None if service_id == ALL_SYSTEMS.id else service_id
-    made = await KINDS[kind](state.pool, chosen, Asked(texts(lang, "UTC"), period, figure))
+    made = await KINDS[kind](state.pool, chosen, Wanted(texts(lang, "UTC"), period, figure))
     if label is not None:
         made = msgspec.structs.replace(made, label=label)
     if form == "svg":

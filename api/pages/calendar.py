@@ -16,7 +16,7 @@ from api.errors import FieldProblem, invalid
 from api.pages.site import page, page_texts
 from api.security import shown_to
 from api.service_fields import ALL_SYSTEMS, ServiceName
-from api.uptime import DayRow, calendar_rows, chosen_service, weekday
+from api.uptime import DAYS_OF_A_WEEK, DayRow, calendar_rows, chosen_service, whole_weeks
 
 ANSWERS = (
     Cacheable("/uptime", frozenset({"checks", "event", "services"}), frozenset({"service", "start"}), page=True),
@@ -24,7 +24,6 @@ ANSWERS = (
 SHOWN_MONTHS = 3
 PAST_MONTHS = 60
 """How far back the pages go."""
-DAYS_OF_A_WEEK = 7
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 Chosen = Annotated[str, QueryParameter(name="service", max_length=50)]
 Start = Annotated[str, QueryParameter(max_length=7)]
@@ -50,8 +49,7 @@ def grids(rows: list[DayRow]) -> list[MonthGrid]:
     """From the rows of the calendar: of each month its sum first, then its days."""
     months = []
     for first, (total, *days) in groupby(rows, key=lambda row: row.month):
-        cells: list[DayRow | None] = [None] * weekday(first) + days
-        cells += [None] * (-len(cells) % DAYS_OF_A_WEEK)
+        cells: list[DayRow | None] = whole_weeks(first, [*days], None)
         weeks = [cells[at : at + DAYS_OF_A_WEEK] for at in range(0, len(cells), DAYS_OF_A_WEEK)]
         months.append(MonthGrid(first, total.uptime, weeks))
     return months

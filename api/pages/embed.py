@@ -1,4 +1,5 @@
-"""/embed: the states of some services, or of all, in a frame of somebody else's page. It needs no script.
+"""/embed: the states of some services, or of all, in a frame of somebody else's page. It needs no script
+(embed.js keeps it up to date, and without that it loads itself again).
 
 Any page may frame it, so nothing in it depends on who looks: no cookie is asked for, and there is nothing to click but
 links that open the status page elsewhere.
@@ -12,13 +13,15 @@ from litestar.params import FromQuery, QueryParameter
 from litestar.response import Template
 
 from api.answers import Cacheable
-from api.pages.languages import Language, texts
-from api.pages.service_states import public_states, together
-from api.pages.site import THEMES, Site, language_of
+from api.cookies import THEMES
+from api.pages.languages import Language, Texts, texts
+from api.pages.service_states import StateRow, has_open_incident, public_states, together
+from api.pages.site import Site, language_of
 from api.security import requires
 
 POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors *"
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors *"
 )
 MOST_CHARACTERS = 6000
 REFRESH_S = 60
@@ -40,15 +43,21 @@ async def embed(
         wanted = list(dict.fromkeys(part.strip() for part in services.split(",")))
         known = {row.id: row for row in rows}
         rows = [known[service_id] for service_id in wanted if service_id in known]
-    context = {
-        "t": texts(lang or language_of(request.scope), await site.zone(state.pool)),
-        "theme": theme if theme in THEMES else None,
+    t = texts(lang or language_of(request.scope), await site.zone(state.pool))
+    incident = not services and await has_open_incident(state.pool)
+    context = told(t, rows, incident) | {"theme": theme if theme in THEMES else None}
+    return Template("embed.html", context=context, headers={"Content-Security-Policy": POLICY}, media_type="text/html")
+
+
+def told(t: Texts, rows: list[StateRow], incident: bool = False) -> dict[str, Any]:
+    """What the frame says of these services."""
+    return {
+        "t": t,
         "services": rows,
-        "state": together([row.state for row in rows]),
-        "checked_at": max((row.checked_at for row in rows if row.checked_at), default=state.started_at),
+        "together": together((row.state for row in rows), incident),
+        "checked_at": max((row.checked_at for row in rows if row.checked_at), default=None),
         "refresh_s": REFRESH_S,
     }
-    return Template("embed.html", context=context, headers={"Content-Security-Policy": POLICY}, media_type="text/html")
 
 
 router = Router("/", route_handlers=[embed])

@@ -10,7 +10,9 @@ from litestar import Request, Response, Router, get
 from litestar.datastructures import State
 from litestar.params import FromQuery, QueryParameter
 
+from api import database
 from api.answers import Cacheable
+from api.errors import respond_to_program
 from api.moments import iso
 from api.pages.feed_entries import Entry, entries
 from api.pages.languages import Language, Texts, texts
@@ -18,6 +20,7 @@ from api.pages.site import Site, language_of
 from api.pages.xml_text import xml_text
 from api.security import requires
 from api.uptime import public_service
+from sql import Pool
 
 ANSWERS = tuple(
     Cacheable(
@@ -38,11 +41,16 @@ class Feed(msgspec.Struct, frozen=True):
     url: str
     """Of the feed itself."""
     updated: datetime
+    """When the newest of its entries changed; without one, when this site began: it stays the same meanwhile."""
     entries: list[Entry]
 
     @property
     def updated_rfc822(self) -> str:
         return format_datetime(self.updated, usegmt=True)
+
+
+class _Beginning(msgspec.Struct):
+    began: datetime
 
 
 @get("/feed.atom", include_in_schema=False, **requires("status:read"))
@@ -82,9 +90,15 @@ async def _feed(request: Request[Any, Any, Any], state: State, service: str | No
         else t("feed.title", site=site.title),
         home=f"{address}/",
         url=address + request.scope["path"] + ("?" + urlencode(said) if said else ""),
-        updated=max((entry.updated for entry in found), default=state.started_at),
+        updated=max([entry.updated for entry in found]) if found else await _began(state.pool),
         entries=found,
     )
+
+
+async def _began(pool: Pool) -> datetime:
+    row = await database.row(pool, "feeds/began", _Beginning)
+    assert row is not None
+    return row.began
 
 
 def _xml(feed: Feed, site: Site, form: str) -> Response[bytes]:
@@ -117,4 +131,4 @@ def json_feed(feed: Feed, site: Site) -> dict[str, Any]:
     }
 
 
-router = Router("/", route_handlers=[atom, rss, json])
+router = Router("/", route_handlers=[atom, rss, json], exception_handlers={Exception: respond_to_program})

@@ -16,8 +16,8 @@ from api.comments import CommentRow
 from api.errors import ApiError
 from api.incident_fields import is_incident_id
 from api.incident_records import IncidentRow, not_found
-from api.incidents import DayRow
-from api.pages.shown_incidents import ShownIncident, public_names, shown, shown_comments
+from api.incidents import MOST_PAST, DayRow
+from api.pages.shown_incidents import ShownDay, ShownIncident, past_days, public_names, shown, shown_comments
 from api.pages.site import page
 from api.security import shown_to
 
@@ -38,18 +38,19 @@ class Days(msgspec.Struct):
     first: date
     last: date
     incidents: list[ShownIncident]
+    more: int = 0
 
 
-def folded(rows: list[DayRow]) -> list[Days]:
-    """Newest first, as the rows are."""
-    days: list[Days] = []
-    for quiet, run in groupby(rows, lambda row: not row.incidents):
+def folded(days: list[ShownDay]) -> list[Days]:
+    """Newest first, as the days are. One of which there is no room for anything is not a quiet one."""
+    found: list[Days] = []
+    for quiet, run in groupby(days, lambda day: day.is_quiet):
+        members = list(run)
         if quiet:
-            members = list(run)
-            days.append(Days(members[-1].day, members[0].day, []))
+            found.append(Days(members[-1].day, members[0].day, []))
         else:
-            days += [Days(row.day, row.day, shown(row.incidents)) for row in run]
-    return days
+            found += [Days(day.day, day.day, day.incidents, day.more) for day in members]
+    return found
 
 
 @get("/history", **shown_to("incidents:read"))
@@ -61,13 +62,21 @@ async def history(request: Request[Any, Any, Any], state: State, page_number: Pa
         raise ApiError(404)
     offset = (page_number - 1) * DAYS_A_PAGE
     rows = await database.rows(
-        state.pool, "incidents/past", DayRow, internal=False, days=max(known, 1), limit=DAYS_A_PAGE, offset=offset
+        state.pool,
+        "incidents/past",
+        DayRow,
+        internal=False,
+        days=max(known, 1),
+        limit=DAYS_A_PAGE,
+        offset=offset,
+        most=MOST_PAST,
     )
+    days = past_days(rows)
     return await page(
         request,
         "history.html",
-        days=folded(rows) if known else [],
-        truncated=any(row.truncated for row in rows),
+        days=folded(days) if known else [],
+        truncated=any(day.more for day in days),
         services=await public_names(state.pool),
         page_number=page_number,
         pages=pages,

@@ -16,6 +16,8 @@ from babel import Locale
 from babel.dates import format_date, format_skeleton, format_time
 from babel.numbers import format_decimal, format_percent
 
+from api.negotiation import weighted
+
 Language = Literal["en", "ko"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 DEFAULT: Language = "en"
@@ -107,7 +109,7 @@ class Texts:
             return "–"
         if value >= 1000:
             return self("duration.seconds", n=self.number(value / 1000, 2))
-        return self("duration.ms", n=self.number(value, 0 if value >= 10 else 1))
+        return self("duration.ms", n=self.number(value, 1 if 0 < value < 10 else 0))
 
 
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
@@ -136,19 +138,18 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return found
 
 
-@lru_cache(maxsize=1024)
 def negotiated(accepted: str, chosen: str = "") -> Language:
     """The language of a page: the one that was chosen by the switch, else the first known one of Accept-Language."""
     for language in LANGUAGES:
         if chosen == language:
             return language
+    return _first_known(accepted[:MAX_HEADER_CHARACTERS])
+
+
+@lru_cache(maxsize=1024)
+def _first_known(accepted: str) -> Language:
     wanted: list[tuple[float, Language]] = []
-    for part in accepted[:MAX_HEADER_CHARACTERS].split(","):
-        tag, _, weight = part.strip().partition(";q=")
-        primary = tag.strip().lower().partition("-")[0]
-        try:
-            quality = float(weight or 1)
-        except ValueError:
-            continue
-        wanted += [(quality, language) for language in LANGUAGES if language == primary and 0 < quality <= 1]
+    for tag, quality in weighted(accepted):
+        primary = tag.partition("-")[0]
+        wanted += [(quality, language) for language in LANGUAGES if language == primary and quality]
     return max(wanted, key=lambda found: found[0])[1] if wanted else DEFAULT

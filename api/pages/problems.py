@@ -10,9 +10,10 @@ from api.pages.languages import Texts
 
 KEYS: Mapping[str, str] = {
     r"is required|must not be empty|must not be only spaces|must not contain only spaces|"
-    r"Expected `(?:str|array)` of length >= 1": "empty",
+    r"Expected `(?:str|array)` of length >= 1|Expected `str` matching regex '\\+S'": "empty",
     r"Expected `str` of length >= (?P<least>\d+)": "short",
-    r"Expected `(?:str|array)` of length <= (?P<most>\d+)": "long",
+    r"(?:Expected `str` of length <= |must not be longer than )(?P<most>\d+)(?: characters)?": "long",
+    r"Expected `array` of length <= (?P<most>\d+)": "many",
     r"Expected `int` >= (?P<least>-?\d+)": "small",
     r"Expected `int` <= (?P<most>-?\d+)": "large",
     r"Expected `int.*`, got `.*`": "number",
@@ -22,7 +23,7 @@ KEYS: Mapping[str, str] = {
     r"is not an e-mail address|Expected `str` matching regex '\^\[\^@.*'": "email",
     r"is taken": "taken",
     r"is reserved": "reserved",
-    r"is wrong": "wrong",
+    r"is wrong|is not a value that can be stored|A value cannot be stored": "wrong",
     r"is not a service": "service",
     r"must not repeat a service|is there twice|must not repeat a tag": "twice",
     r"must not contain (?:control characters|NUL)": "characters",
@@ -40,9 +41,13 @@ KEYS: Mapping[str, str] = {
     r"must be the first occurrence of rrule, in .*": "first_occurrence",
     r"must not lie after the next occurrence has begun": "overlap",
     r"must not be more than a day ago or five years ahead|must lie between \d+ and \d+": "far",
+    r"(?P<rule>needs FREQ, .*|must be NAME=VALUE parts .*|must not have both COUNT and UNTIL|.{1,20} is not supported|"
+    r"[A-Z]+ (?:does not go|goes|needs|must be|must not be) .*|"
+    r"a number in BYDAY goes .*|a day of the week is .*)": "rule",
     r"must be in the future": "future",
     r"must lie in the next ten years": "ten_years",
     r"must be a time with its zone, such as .*": "time",
+    r"a (?:day|time) (?:such as|from) .*": "day",
     r"This is the last active admin: make somebody else one first": "last_admin",
     r"This service is declared in (?P<file>.+); change it there": "declared",
 }

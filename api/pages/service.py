@@ -1,6 +1,7 @@
 """/services/{id}: all that is known of one service: its state, uptimes, days, response times, outages, and badges.
 
 A private one is there for those who see what is internal; for all others it is the same 404 as one that does not exist.
+What scripts ask for is below the same path and counted as pages are: readers do not use up what programs may ask.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -13,30 +14,32 @@ from litestar.params import FromPath, QueryParameter
 from litestar.response import Template
 
 from api import database
-from api.answers import Cacheable
+from api.answers import Cacheable, Change
 from api.errors import ApiError
 from api.incident_filters import UNRESOLVED
 from api.incidents import ListRow
-from api.moments import FromMoment, ToMoment, iso
+from api.moments import FromMoment, ToMoment
 from api.pages.day_strips import strip_of
 from api.pages.shown_incidents import ShownIncident, shown
-from api.pages.site import Site, page
+from api.pages.site import Site, page, page_texts
 from api.pagination import Pagination
-from api.response_times import HOUR_S, ResponseTimes, Step, asked, measured
+from api.response_times import ResponseTimes, Step, asked, last_24_hours, measured
 from api.security import Principal, allows, sees_internal, shown_to
 from api.service_fields import ServiceName, is_slug
 from api.status import DAYS, ServiceState
-from api.uptime import Day, calendar, calendar_rows
+from api.uptime import Day, calendar_rows, real_days
 from sql import Pool
 
+_CHANGES: frozenset[Change] = frozenset({"checks", "event", "services"})
 ANSWERS = (
+    Cacheable("/services/", _CHANGES, frozenset({"page"}), personal=True, page=True, absolute=True),
+    Cacheable("/services/*/days", _CHANGES, personal=True, page=True),
     Cacheable(
-        "/services/",
-        frozenset({"checks", "event", "services"}),
-        frozenset({"page"}),
+        "/services/*/response-times",
+        frozenset({"checks", "services"}),
+        frozenset({"from", "to", "step"}),
         personal=True,
         page=True,
-        absolute=True,
     ),
 )
 _Request = Request[Any, Any, Any]
@@ -127,6 +130,13 @@ class CheckRow(msgspec.Struct):
     error_message: str | None
 
 
+class Days(msgspec.Struct):
+    """The last DAYS days, oldest first, as the calendar has them."""
+
+    service: ServiceName
+    days: list[Day]
+
+
 class Badge(NamedTuple):
     kind: str
     url: str
@@ -145,15 +155,8 @@ async def visible(pool: Pool, service_id: str, user: Principal | None) -> Servic
 
 
 async def last_days(pool: Pool, service: Service, internal: bool) -> list[Day]:
-    """The last DAYS days, oldest first, as the calendar has them."""
-    rows = await calendar_rows(pool, service.named, MONTHS_OF_DAYS, None, internal)
-    return [day for month in calendar(rows) for day in month.details][-DAYS:]
-
-
-async def last_day(pool: Pool, service: Service, now: datetime) -> ResponseTimes:
-    """The response times of the last 24 hours, by hours."""
-    end = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-    return await measured(pool, service.named, asked(iso(end - timedelta(days=1)), iso(end), HOUR_S))
+    """Of `Days`; the last one is today."""
+    return real_days(await calendar_rows(pool, service.named, MONTHS_OF_DAYS, None, internal))[-DAYS:]
 
 
 async def outages(pool: Pool, service: Service, number: int) -> tuple[list[OutageRow], Pagination]:
@@ -200,17 +203,18 @@ async def service_page(request: _Request, state: State, service_id: FromPath[str
     service = await visible(pool, service_id, user)
     internal, now = sees_internal(user), datetime.now(UTC)
     listed, pagination = await outages(pool, service, number)
-    times = await last_day(pool, service, now)
-    days = await last_days(pool, service, internal)
+    times = await last_24_hours(pool, service.named, now)
+    shown_days = await last_days(pool, service, internal)
+    uptimes = await database.rows(pool, "service_page/uptimes", UptimeRow, service_id=service.id)
+    uptime = next(row.uptime for row in uptimes if row.days == DAYS)
     site: Site = state.site
     return await page(
         request,
         "service.html",
         service=service,
-        uptimes=await database.rows(pool, "service_page/uptimes", UptimeRow, service_id=service.id),
-        days=msgspec.to_builtins(days),
-        codes=[day.status for day in days],
-        strip_of=strip_of,
+        uptimes=uptimes,
+        days=msgspec.to_builtins(shown_days),
+        strip=strip_of(await page_texts(request), [day.status for day in shown_days], uptime),
         times=times,
         period=(datetime.fromisoformat(times.from_), datetime.fromisoformat(times.to)),
         hours=[(datetime.fromisoformat(point.time), point) for point in times.series],
@@ -223,8 +227,15 @@ async def service_page(request: _Request, state: State, service_id: FromPath[str
     )
 
 
+@get("/services/{service_id:str}/days", **shown_to("pages:read"))
+async def days(request: _Request, state: State, service_id: FromPath[str]) -> Days:
+    """For the bars of a strip."""
+    service = await visible(state.pool, service_id, request.user)
+    return Days(service.named, await last_days(state.pool, service, sees_internal(request.user)))
+
+
 @get("/services/{service_id:str}/response-times", **shown_to("pages:read"))
-async def private_response_times(
+async def response_times(
     request: _Request,
     state: State,
     service_id: FromPath[str],
@@ -232,10 +243,10 @@ async def private_response_times(
     to: ToMoment = None,
     step: Step = None,
 ) -> ResponseTimes:
-    """For the chart of a private service: as /api/response-times/{id}, which knows none and takes no cookie."""
+    """For the chart: as /api/response-times/{id}, which knows no private service and takes no cookie."""
     wanted = asked(from_, to, step)
     service = await visible(state.pool, service_id, request.user)
     return await measured(state.pool, service.named, wanted)
 
 
-router = Router("/", route_handlers=[service_page, private_response_times], include_in_schema=False)
+router = Router("/", route_handlers=[service_page, days, response_times], include_in_schema=False)

@@ -1,13 +1,16 @@
-"""What public services are now, one or all, and what they are together: for badges and the embedded frame."""
+"""What public services are now, one or all, and what they are together: for the status page, badges and the frame."""
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from api import database
 from api.status import ServiceState, overall
 from sql import Pool
+
+Headline = Literal[ServiceState, "no_problems", "incident"]
 
 
 class StateRow(msgspec.Struct):
@@ -20,16 +23,40 @@ class StateRow(msgspec.Struct):
     checked_at: datetime | None
 
 
+class Together(NamedTuple):
+    """What services are together: how it looks, and which text says it."""
+
+    state: ServiceState
+    headline: Headline
+
+
 async def public_states(pool: Pool, service_id: str | None = None) -> list[StateRow]:
     """Every public service, or this one; none where it does not exist or is private."""
     return await database.rows(pool, "status/states", StateRow, service_id=service_id)
 
 
-def together(states: Collection[ServiceState]) -> ServiceState:
-    """As the API says it, but for what its three words cannot say: that all are maintained, or nothing is known."""
-    if not states:
-        return "unknown"
-    alike = set(states)
-    if alike == {"maintenance"} or alike == {"unknown"}:
-        return alike.pop()
-    return overall(list(states))
+async def has_open_incident(pool: Pool) -> bool:
+    """Whether people say that something is wrong."""
+    return await database.count(pool, "status/open_incidents") > 0
+
+
+def together(states: Iterable[ServiceState], incident: bool = False) -> Together:
+    """In the API's three words; where those would say more than is known, in words that say how little it is. While an
+    incident is open nothing is said to be well, whatever the probes see.
+
+    As `overall` of status.js.
+    """
+    seen = _seen(list(states))
+    return Together("degraded", "incident") if incident and seen.state not in ("outage", "degraded") else seen
+
+
+def _seen(states: list[ServiceState]) -> Together:
+    known = set(states)
+    state: ServiceState = overall(states)
+    if not known or (state == "degraded" and "degraded" not in known):
+        return Together("unknown", "unknown")
+    if state == "operational" and "unknown" in known:
+        return Together(state, "no_problems")
+    if state == "operational" and "maintenance" in known:
+        return Together("maintenance", "maintenance")
+    return Together(state, state)

@@ -12,11 +12,11 @@ from litestar.response import Redirect
 
 from api.accounts import Credentials, IssuedTokens, end_session, opened_session
 from api.answers import Cacheable
-from api.cookies import preference, session_cookie
+from api.cookies import THEMES, preference, session_cookie
 from api.errors import ApiError
 from api.pages.forms import read_form
 from api.pages.languages import LANGUAGES
-from api.pages.site import THEMES, page
+from api.pages.site import page
 from api.security import shown_to
 
 ANSWERS: tuple[Cacheable, ...] = ()

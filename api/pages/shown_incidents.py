@@ -1,12 +1,14 @@
 """Incidents as templates take them (incident_parts.html): with times instead of texts, and what follows from them."""
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
 
 from api import database
 from api.incident_fields import IncidentStatus, Priority, Severity
+from api.incidents import DayRow
 from sql import Pool
 
 Names = dict[str, str]
@@ -54,6 +56,18 @@ class ShownComment(msgspec.Struct, rename="camel"):
     created_at: datetime
 
 
+class ShownDay(msgspec.Struct):
+    """A day with what began on it, the newest first; `more` began on it than there is room for."""
+
+    day: date
+    incidents: list[ShownIncident]
+    more: int
+
+    @property
+    def is_quiet(self) -> bool:
+        return not self.incidents and not self.more
+
+
 def shown(documents: list[dict[str, Any]]) -> list[ShownIncident]:
     """From `incident_json`, or from an answer of the REST API."""
     return msgspec.convert(documents, list[ShownIncident])
@@ -62,6 +76,11 @@ def shown(documents: list[dict[str, Any]]) -> list[ShownIncident]:
 def shown_comments(documents: list[dict[str, Any]]) -> list[ShownComment]:
     """The same, from `incident_comment_json`."""
     return msgspec.convert(documents, list[ShownComment])
+
+
+def past_days(rows: Iterable[DayRow]) -> list[ShownDay]:
+    """Newest first, as the rows are."""
+    return [ShownDay(row.day, shown(row.incidents), row.total - len(row.incidents)) for row in rows]
 
 
 class _ServiceName(msgspec.Struct):

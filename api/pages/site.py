@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -18,20 +18,20 @@ from markupsafe import Markup
 
 import sql
 from api import database
-from api.cookies import LANGUAGE, THEME, cookie, session_cookie
+from api.cookies import preferences, session_cookie
 from api.edge import PAGE_POLICY
 from api.errors import ApiError
+from api.forgery import form_token
+from api.negotiation import accepts_html
 from api.pages.assets import Assets
 from api.pages.languages import LANGUAGES, Language, Texts, negotiated, texts
 from api.pages.markdown import markdown
 from api.pages.problems import told
-from api.security import Principal, allows, form_token
+from api.security import Principal, allows
 from sla_monitor import __version__
 from sla_monitor.settings import Settings, Terms
 
 ZONE_KEPT_S = 60.0
-THEMES = ("light", "dark")
-Theme = Literal["light", "dark"]
 
 
 class Site:
@@ -108,16 +108,12 @@ def language_of(scope: Mapping[str, Any]) -> Language:
     if told is not None:
         return told
     accepted = next((value for name, value in scope["headers"] if name == b"accept-language"), b"")
-    return negotiated(accepted.decode("latin-1"), cookie(scope, LANGUAGE))
+    return negotiated(accepted.decode("latin-1"), preferences(scope).language)
 
 
 def wants_page(scope: Mapping[str, Any]) -> bool:
     """Whether an error is read by a person in a browser."""
-    if scope.get("state", {}).get("language") is not None:
-        return True
-    if scope["path"].lstrip("/").startswith("api/"):
-        return False
-    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+    return not scope["path"].lstrip("/").startswith("api/") and accepts_html(scope)
 
 
 async def page_texts(request: Request[Any, Any, Any]) -> Texts:
@@ -138,11 +134,10 @@ async def page(request: Request[Any, Any, Any], name: str, status_code: int = 20
 
 
 def _basics(scope: Mapping[str, Any], t: Texts) -> dict[str, Any]:
-    theme = cookie(scope, THEME)
     return {
         "t": t,
         "language": t.language,
-        "theme": theme if theme in THEMES else None,
+        "theme": scope.get("state", {}).get("theme") or preferences(scope).theme,
         "path": scope["path"],
         "query": scope["query_string"].decode("latin-1"),
         "user": scope.get("user"),

@@ -5,7 +5,6 @@ status.js keeps the page up to date. What it says of all services and of a group
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date
 from itertools import groupby
 from typing import Any
 
@@ -20,16 +19,17 @@ from api.incident_filters import UNRESOLVED
 from api.incidents import DayRow, ListRow
 from api.pages.day_strips import strip
 from api.pages.languages import Texts
-from api.pages.shown_incidents import ShownIncident, shown
+from api.pages.service_states import Headline, together
+from api.pages.shown_incidents import past_days, shown
 from api.pages.site import page, page_texts
 from api.security import shown_to
-from api.status import ServiceState, StatusRow, newest_check, overall, planned_maintenance, status_rows
+from api.status import ServiceState, StatusRow, newest_check, planned_maintenance, status_rows
 
 ANSWERS = (Cacheable("/", frozenset({"checks", "event", "services"}), page=True),)
 WORST_FIRST: tuple[ServiceState, ...] = ("outage", "degraded", "unknown", "maintenance", "operational")
 PAST_DAYS = 7
-MOST_INCIDENTS = 50
-"""Of those that run; nobody reads more of them here."""
+MOST_INCIDENTS, MOST_PAST = 50, 30
+"""Of those that run, and of those of the past days; nobody reads more of them here."""
 MOST_OPEN = 100
 """Where there are more services, only groups with trouble are open."""
 FILTERED_FROM = 16
@@ -39,7 +39,7 @@ class Banner(msgspec.Struct):
     """The state of everything, as a class name; the text's key, and what follows from the numbers."""
 
     state: ServiceState
-    headline: str
+    headline: Headline
     sentences: list[str]
 
 
@@ -53,18 +53,9 @@ class Group(msgspec.Struct):
     open: bool
 
 
-def banner(t: Texts, states: list[ServiceState]) -> Banner:
-    """In the API's three words; where those would say more than is known, in words that say how little it is."""
-    known = Counter(states)
-    state: ServiceState = overall(states)
-    headline: str = state
-    if state == "degraded" and not known["degraded"]:
-        state = headline = "unknown"
-    elif state == "operational" and known["unknown"]:
-        headline = "no_problems"
-    elif state == "operational" and known["maintenance"]:
-        state = headline = "maintenance"
-    return Banner(state, headline, list(_sentences(t, known)))
+def banner(t: Texts, states: list[ServiceState], incident: bool = False) -> Banner:
+    state, headline = together(states, incident)
+    return Banner(state, headline, list(_sentences(t, Counter(states))))
 
 
 def _sentences(t: Texts, known: Counter[ServiceState]) -> Iterator[str]:
@@ -98,13 +89,6 @@ def _group(t: Texts, name: str | None, services: list[StatusRow], total: int) ->
     return Group(name, services, worst, summary, total <= MOST_OPEN or trouble > 0)
 
 
-class PastDay(msgspec.Struct):
-    """A day on which something began."""
-
-    day: date
-    incidents: list[ShownIncident]
-
-
 @get("/", **shown_to("status:read"))
 async def status_page(request: Request[Any, Any, Any], state: State) -> Template:
     t = await page_texts(request)
@@ -119,23 +103,34 @@ async def status_page(request: Request[Any, Any, Any], state: State) -> Template
         offset=0,
     )
     days = await database.rows(
-        state.pool, "incidents/past", DayRow, internal=False, days=PAST_DAYS, limit=PAST_DAYS, offset=0
+        state.pool,
+        "incidents/past",
+        DayRow,
+        internal=False,
+        days=PAST_DAYS,
+        limit=PAST_DAYS,
+        offset=0,
+        most=MOST_PAST,
     )
     assert running is not None
+    past = past_days(days)
     return await page(
         request,
         "status.html",
-        banner=banner(t, [row.status for row in rows]),
+        banner=banner(t, [row.status for row in rows], running.total > 0),
         checked_at=newest_check(rows),
-        today=days[0].day,
+        today=rows[0].today if rows else days[0].day,
         groups=groups(t, rows),
         services={row.id: row.name for row in rows},
         filtered=len(rows) >= FILTERED_FROM,
+        many=len(rows) > MOST_OPEN,
         strip=strip,
         incidents=shown(running.incidents),
+        more_incidents=running.total - len(running.incidents),
         maintenance=await planned_maintenance(state.pool),
-        past=[PastDay(row.day, shown(row.incidents)) for row in days if row.incidents],
-        past_days=PAST_DAYS,
+        past=[day for day in past if day.incidents],
+        more_past=sum(day.more for day in past),
+        quiet=any(day.is_quiet for day in past),
     )
 
 

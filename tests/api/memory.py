@@ -4,7 +4,8 @@ from typing import Any
 
 import anyio
 
-from api.answers import Admit, Answers, Cacheable, Change
+from api.answer_cache import Admit, Answers
+from api.answers import Cacheable, Change
 from api.edge import Headers, Origins
 from api.metrics import Metrics
 
@@ -48,5 +49,12 @@ async def admit_all(scope: Any, send: Any) -> Headers:
     return []
 
 
-def cache(app: Any, *routes: Cacheable, admit: Admit = admit_all) -> Answers:
-    return Answers(app, routes or [Cacheable("/a", EVERY_CHANGE, frozenset({"x", "y"}))], Origins(()), Metrics(), admit)
+def cache(
+    app: Any,
+    *routes: Cacheable,
+    admit: Admit = admit_all,
+    metrics: Metrics | None = None,
+    site_url: str | None = None,
+) -> Answers:
+    routes = routes or (Cacheable("/a", EVERY_CHANGE, frozenset({"x", "y"})),)
+    return Answers(app, routes, Origins((), site_url=site_url), metrics or Metrics(), admit)

@@ -6,8 +6,10 @@ from typing import Any
 import anyio
 import psycopg
 
-from api.answers import MAX_ENTRIES, Cacheable
+from api.answer_memory import MAX_ENTRIES, MAX_QUERIES
+from api.answers import Cacheable
 from api.edge import Headers
+from api.metrics import Metrics
 from sql import OperationalError
 from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone, until
 from tests.api.memory import EVERY_CHANGE, Slow, ask, cache
@@ -174,7 +176,23 @@ async def test_memory_is_bounded() -> None:
         await ask(answers, f"/many/{number}")
     assert (await ask(answers, f"/many/{MAX_ENTRIES}"))[1]["x-cache"] == "HIT"
     assert (await ask(answers, "/many/0"))[1]["x-cache"] == "MISS"
-    assert len(answers._kept) == MAX_ENTRIES
+    assert len(answers._memory) == MAX_ENTRIES
+
+
+async def test_queries_that_anybody_can_make_up_drive_out_one_another_only() -> None:
+    answers = cache(Slow(), Cacheable("/many/", EVERY_CHANGE, frozenset({"x"})))
+    for path in ("/many/1", "/many/2"):
+        await ask(answers, path)
+    for number in range(MAX_QUERIES + 10):
+        await ask(answers, "/many/1", f"x={number}".encode())
+    assert len(answers._memory) == MAX_QUERIES + 2
+    for path, query, source in (
+        ("/many/1", b"", "HIT"),
+        ("/many/2", b"", "HIT"),
+        ("/many/1", f"x={MAX_QUERIES}".encode(), "HIT"),
+        ("/many/1", b"x=0", "MISS"),
+    ):
+        assert (await ask(answers, path, query))[1]["x-cache"] == source, (path, query)
 
 
 async def test_errors_are_given_but_not_kept() -> None:
@@ -195,7 +213,25 @@ async def test_what_is_gone_leaves_no_snapshot_behind() -> None:
     assert (await ask(answers))[0] == 404
     slow.status, answers.database_away = 503, True
     assert (await ask(answers))[0] == 503
-    assert answers._bytes == 0
+    assert answers._memory.bytes == 0
+
+
+async def test_what_is_kept_is_counted_whatever_becomes_of_it() -> None:
+    answers = cache(slow := Slow(), metrics=(metrics := Metrics()))
+
+    def counted() -> tuple[float | None, bool]:
+        figure = metrics.registry.get_sample_value
+        return figure("sla_monitor_answer_cache_entries"), bool(figure("sla_monitor_answer_cache_bytes"))
+
+    for query in (b"", b"x=1", b"x=2"):
+        await ask(answers, query=query)
+    assert counted() == (3, True)
+    answers.forget()
+    slow.status = 404
+    await ask(answers, query=b"x=1")
+    assert counted() == (2, True)
+    answers.forget("services")
+    assert counted() == (0, False)
 
 
 async def test_over_http_hit_miss_and_not_modified(api: Api, db: Db) -> None:

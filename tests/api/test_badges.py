@@ -98,7 +98,7 @@ async def test_uptime_is_that_of_the_status_page_to_the_digit(api: Api, db: Db) 
     assert (await svg(api, "shop/uptime.svg?period=24h")).colors[0] == COLORS["unknown"]
 
 
-async def test_response_times_are_those_of_the_api(api: Api, db: Db) -> None:
+async def test_response_times_are_those_of_the_page_and_of_its_chart(api: Api, db: Db) -> None:
     await add_service(db, "shop", name="Shop")
     assert (await svg(api, "shop/response.svg")).texts == ["Shop p95 response time, 24 h", "No data"]
     await record(db, [Check("shop", now() - timedelta(minutes=n), 100.0 + 10 * n) for n in range(1, 21)])
@@ -107,10 +107,18 @@ async def test_response_times_are_those_of_the_api(api: Api, db: Db) -> None:
         return (await svg(api, "shop/response.svg")).texts[1] != "No data"
 
     await until(told)
-    figures = await api.get("/api/response-times/shop")
-    for figure in ("avg", "p50", "p95", "p99"):
-        shown = (await shield(api, f"shop/response.json?figure={figure}"))["message"]
-        assert shown == f"{figures[figure]:.0f} ms", figure
+    figures = {
+        figure: (await shield(api, f"shop/response.json?figure={figure}"))["message"]
+        for figure in ("avg", "p50", "p95", "p99")
+    }
+    page = (await api.http.get("/services/shop", headers={"Accept": "text/html"})).text
+    said = "at most {p50}, 95% at most {p95}, 99% at most {p99}"
+    assert said.format_map(figures) in " ".join(page.split())
+    end = now()  # as js/response_times.js asks
+    asked = {"from": (end - timedelta(days=1)).isoformat(), "to": end.isoformat(), "step": "900"}
+    chart = await api.get("/api/response-times/shop", params=asked)
+    assert figures == {figure: f"{chart[figure]:.0f} ms" for figure in figures}
+    assert chart["p95"] != (await api.get("/api/response-times/shop"))["p95"]  # which reads each check
     assert (await svg(api, "shop/response.svg?period=90d&figure=avg")).texts[0] == "Shop response time, 90 days"
 
 
@@ -149,7 +157,7 @@ async def test_labels_styles_and_languages(api: Api, db: Db) -> None:
     alone = await svg(api, "shop/status.svg?label=")
     assert (alone.texts, alone.title) == (["Unknown"], "Unknown")
     assert (await svg(api, "shop/status.svg?lang=ko")).texts == ["가게", "확인 불가"]
-    assert (await svg(api, "shop/uptime.svg?lang=ko")).texts[0] == "가게 가동률, 90일"
+    assert (await svg(api, "shop/uptime.svg?lang=ko")).texts[0] == "가게 90일 가동률"
     for style, radius in (("flat", "3"), ("flat-square", "0")):
         [ground] = (await svg(api, f"shop/status.svg?style={style}")).root.iter(f"{SVG}rect")
         assert ground.get("rx") == radius

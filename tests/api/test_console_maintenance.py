@@ -1,5 +1,6 @@
 """/console/maintenance: windows announced, changed and cancelled in forms."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -206,3 +207,4 @@ async def test_korean(api: Api, db: Db, reporter: Visitor) -> None:
     await announced(reporter, db, repeats="weekly", startsAt="2027-01-06T02:00", endsAt="2027-01-06T03:00")
     text = (await (await visitor(api, await someone(db, "reporter"), "ko")).get(HERE)).text
     assert '<html lang="ko"' in text and "매주 · 수" in text and "Every" not in text
+    assert re.search(r"02:00</time> ~ <time[^>]*>03:00", text) and " – " not in text

@@ -1,4 +1,4 @@
-"""The embedded frame: some services in a page of somebody else, without a script and about nobody."""
+"""The embedded frame: some services in a page of somebody else, and about nobody."""
 
 import re
 from typing import Any
@@ -32,7 +32,7 @@ async def test_all_public_services_or_the_chosen_ones_are_shown(api: Api, db: Db
     assert shown(await frame(api)) == [("search", "outage"), ("shop", "operational")]
     assert shown(await frame(api, "?services=shop,search")) == [("shop", "operational"), ("search", "outage")]
     assert shown(await frame(api, "?services=shop,%20shop,")) == [("shop", "operational")]
-    assert "There is an outage" in await frame(api)
+    assert "Some services are down" in await frame(api)
     assert "All systems operational" in await frame(api, "?services=shop")
 
 
@@ -50,12 +50,13 @@ async def test_any_page_may_frame_it_and_it_loads_nothing_from_elsewhere(api: Ap
     answer = await api.http.get("/embed")
     assert "x-frame-options" not in answer.headers
     assert answer.headers["content-security-policy"] == (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors *"
+        "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors *"
     )
-    assert "<script" not in answer.text
+    assert len(re.findall(r'<script type="module" src="/static/[^"]*embed[^"]*"></script>', answer.text)) == 1
+    assert answer.text.count("<script") == 1
     assert "<form" not in answer.text
-    assert '<meta http-equiv="refresh" content="60">' in answer.text
+    assert '<noscript><meta http-equiv="refresh" content="60"></noscript>' in answer.text
     links = re.findall(r"<a [^>]*>", answer.text)
     assert len(links) == 3
     assert all('target="_blank" rel="noopener"' in link for link in links)
@@ -80,7 +81,7 @@ async def test_language_and_theme_are_chosen_by_the_query(api: Api, db: Db) -> N
     await furnish(db)
     korean = await frame(api, "?lang=ko&theme=dark")
     assert '<html lang="ko" data-snapshot="live" data-theme="dark">' in korean
-    assert "장애가 발생했습니다" in korean
+    assert "일부 서비스에 장애가 발생했습니다" in korean
     assert 'lang="ko"' in await frame(api, "", **{"Accept-Language": "ko-KR,ko;q=0.9"})
     assert "data-theme" not in await frame(api, "?theme=auto")
     for query in ("lang=xx", "theme=pink", "services=" + "x" * 7000):
@@ -98,5 +99,13 @@ async def test_a_change_is_shown_by_the_next_load(api: Api, db: Db) -> None:
     await until(told)
 
 
-async def test_an_empty_installation_says_so(api: Api) -> None:
-    assert "There is no service to show." in await frame(api)
+async def test_no_time_is_told_where_nothing_is_known(api: Api, db: Db) -> None:
+    empty = await frame(api)
+    assert "There is no service to show." in empty and "<time" not in empty
+    await add_service(db, "shop")
+
+    async def told() -> bool:
+        return shown(await frame(api)) == [("shop", "unknown")]
+
+    await until(told)
+    assert "<time" not in await frame(api)

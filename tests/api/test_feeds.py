@@ -285,6 +285,20 @@ async def test_an_empty_feed_is_a_feed(api: Api, form: str) -> None:
     assert feed.feed.title
 
 
+async def test_an_empty_feed_has_not_changed_since_the_site_began(api: Api, db: Db) -> None:
+    """Nor does another process, or one that is started again, say anything else."""
+    cursor = await db.execute("SELECT min(applied_at) FROM schema_versions")
+    [began] = await cursor.fetchone() or [None]
+    assert (await read(api, "atom")).feed.updated == f"{began:%Y-%m-%dT%H:%M:%SZ}"
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_what_is_wrong_is_told_to_programs(api: Api, form: str) -> None:
+    for query, status, code in (("service=nope", 404, "NOT_FOUND"), ("lang=xx", 400, "VALIDATION_ERROR")):
+        answer = await api.http.get(f"/feed.{form}?{query}", headers={"Accept": "text/html, */*"})
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
 async def test_a_feed_comes_from_memory(api: Api) -> None:
     first = await api.http.get("/feed.atom")
     again = await api.http.get("/feed.atom", headers={"If-None-Match": first.headers["etag"]})

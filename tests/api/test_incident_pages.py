@@ -1,12 +1,14 @@
 """`/history` and `/incidents/{id}` over HTTP: only what everybody may see, safely, in both languages."""
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
+from api.pages.incidents import folded
+from api.pages.shown_incidents import ShownDay
 from tests.api.conftest import Api, add_service, someone, until
 from tests.api.incidents import change, create, say
 from tests.api.test_status_page import BROWSER, html
@@ -87,7 +89,37 @@ class TestIncident:
         assert "진행 경과" in page and "조사 중" in page and "현재까지" in page
 
 
+def test_a_day_without_room_for_its_incidents_is_not_a_quiet_one() -> None:
+    today = date(2026, 11, 24)
+    days = [ShownDay(today - timedelta(days=n), [], more) for n, more in enumerate((0, 0, 3, 0))]
+    assert [(found.first.day, found.last.day, found.more) for found in folded(days)] == [
+        (23, 24, 0),
+        (22, 22, 3),
+        (21, 21, 0),
+    ]
+
+
 class TestHistory:
+    async def test_what_there_is_no_room_for_is_counted(self, api: Api, db: Db, monkeypatch: Any) -> None:
+        monkeypatch.setattr("api.pages.incidents.MOST_PAST", 2)
+        monkeypatch.setattr("api.pages.status.MOST_PAST", 2)
+        monkeypatch.setattr("api.pages.status.MOST_INCIDENTS", 3)
+        who = await someone(db, "reporter")
+        made = [await create(api, who, title=f"No. {number} of them") for number in range(4)]
+        await create(api, who, title="Internal", public=False)
+        for days, incident in enumerate(reversed(made)):
+            await began(db, incident["id"], timedelta(days=2 * days))
+        await until(lambda: _says(api, "/history", "the oldest are left out"))
+        history = await html(api, path="/history")
+        assert [f"No. {number} of them" in history for number in range(4)] == [False, False, True, True]
+        assert history.count("One more incident began on this day.") == 2
+        assert history.count("No incidents") == 3
+        await until(lambda: _says(api, "/", '<a href="/history">2 more incidents</a>'))
+        above, past = (await html(api)).split('<section id="past"')
+        assert above.count("</article>") == 3 and '<a href="/history">One more incident</a>' in above
+        assert past.count("</article>") == 2 and '<a href="/history">2 more incidents</a>' in past
+        assert "No incidents on the other days." in past
+
     async def test_by_day_with_quiet_days_folded(self, api: Api, db: Db) -> None:
         who = await someone(db, "reporter")
         newer = await create(api, who, title="Newer")

@@ -3,9 +3,11 @@
 import gzip
 from datetime import timedelta
 
+import anyio
 import pytest
 
-from api import answers
+from api import answer_cache, answers
+from api.answer_cache import MAX_HOSTS
 from api.answers import Cacheable, Question
 from sla_monitor.values import Limit
 from tests.api.conftest import Api, running_api
@@ -26,7 +28,7 @@ async def test_each_language_has_a_page_of_its_own() -> None:
     for headers in told:
         await ask(app, "/a", b"", **headers)
     assert slow.asked == 2
-    assert {question.language for question in app._kept} == {"en", "ko"}
+    assert {question.language for question in app._memory} == {"en", "ko"}
 
 
 async def test_a_page_is_compressed_once_for_those_who_can_read_it() -> None:
@@ -81,15 +83,129 @@ async def test_who_may_be_logged_in_is_given_nothing_that_is_kept(cookie: str) -
     app = cache(slow := Slow(), Cacheable("/a", EVERY_CHANGE, page=True, personal=True))
     for _ in range(2):
         assert "x-cache" not in (await ask(app, cookie=cookie))[1]
-    assert (slow.asked, len(app._kept)) == (2, 0)
+    assert (slow.asked, len(app._memory)) == (2, 0)
     assert "Cookie" in (await ask(app))[1]["vary"]
 
 
+ABSOLUTE = Cacheable("/a", EVERY_CHANGE, page=True, absolute=True)
+
+
 async def test_what_names_its_own_address_is_kept_for_each() -> None:
-    app = cache(Slow(), Cacheable("/a", EVERY_CHANGE, page=True, absolute=True))
+    app = cache(Slow(), ABSOLUTE)
     for host in ("localhost", "127.0.0.1", "localhost"):
         await ask(app, host=host, x_forwarded_proto="https", x_forwarded_host="evil.example")
-    assert set(app._kept) == {Question("/a", "", "en", host, False) for host in (b"localhost", b"127.0.0.1")}
+    assert set(app._memory) == {Question("/a", "", "en", None, host) for host in (b"localhost", b"127.0.0.1")}
+
+
+async def test_it_is_kept_for_a_few_names_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every bare name and every port is one that is answered to."""
+    app = cache(slow := Slow(), ABSOLUTE)
+    for number in range(MAX_HOSTS + 20):
+        await ask(app, host=f"localhost:{number}")
+    assert (len(app._memory), slow.asked) == (MAX_HOSTS, MAX_HOSTS + 20)
+    assert (await ask(app, host="localhost:0"))[1]["x-cache"] == "HIT"
+    monkeypatch.setattr(answer_cache, "HOST_IN_USE_S", 0.0)
+    assert [(await ask(app, host="shop:1"))[1]["x-cache"] for _ in range(2)] == ["MISS", "HIT"]
+    kept = {question.host for question in app._memory}
+    assert len(kept) == MAX_HOSTS and b"localhost:1" not in kept and b"localhost:0" in kept
+
+
+async def test_with_site_url_it_is_the_same_under_every_name() -> None:
+    app = cache(slow := Slow(), ABSOLUTE, site_url="https://status.example.com")
+    for number in range(20):
+        await ask(app, host=f"localhost:{number}")
+    assert (len(app._memory), slow.asked) == (1, 1)
+
+
+async def test_each_look_has_a_page_of_its_own() -> None:
+    app = cache(slow := Slow(), PAGE)
+    for cookie in ("theme=dark", "a=b; theme=dark", "theme=light", "", "theme=auto", "theme=<x>"):
+        await ask(app, cookie=cookie)
+    assert slow.asked == 3
+    assert {question.theme for question in app._memory} == {None, "dark", "light"}
+
+
+async def test_a_file_is_one_for_all() -> None:
+    app = cache(slow := Slow(), Cacheable("/a", EVERY_CHANGE, page=True, immutable=True))
+    visitors: list[dict[str, str]] = [{"accept_language": "ko"}, {"cookie": "theme=dark; language=ko"}, {}]
+    for headers in visitors:
+        _, told, _ = await ask(app, "/a", b"", **headers)
+        assert told["vary"] == "Accept-Encoding"
+    assert slow.asked == 1
+
+
+async def test_a_page_that_takes_longer_than_the_next_checks_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = cache(slow := Slow(), PAGE)
+    slow.go = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(ask, app)
+            await anyio.wait_all_tasks_blocked()
+            app.forget("checks")
+        slow.go.set()
+    assert slow.asked == 1
+    assert (await ask(app))[1]["x-cache"] == "HIT"
+    monkeypatch.setattr(answers, "PAGE_REST_S", 0.0)
+    assert (await ask(app))[1]["x-cache"] == "MISS", "it was old when it landed"
+
+
+async def test_a_page_from_before_an_event_is_never_kept() -> None:
+    app = cache(slow := Slow(), PAGE)
+    slow.go = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, app)
+        await anyio.wait_all_tasks_blocked()
+        app.forget("event")
+        slow.go.set()
+    assert len(app._memory) == 0
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        ("gzip", True),
+        ("br, gzip;q=0.5", True),
+        ("br;q=1, x-gzip", True),
+        ("gzip;q=0", False),
+        ("br, gzip ; Q=0.0", False),
+        ("identity", False),
+        ("gzip;q=x", False),
+    ],
+)
+async def test_nobody_is_sent_what_they_refuse(accepted: str, packed: bool) -> None:
+    app = cache(slow := Slow(), PAGE)
+    slow.body = LONG
+    assert ("content-encoding" in (await ask(app, accept_encoding=accepted))[1]) is packed
+
+
+async def test_an_error_of_a_kept_page_is_told_as_it_was_asked_for(api: Api) -> None:
+    paths = ("/services/nope", "/incidents/INC-1999-0001", "/history?page=0")
+    for path in (*paths, "/feed.json?service=nope"):
+        for accept in ("*/*", "application/json"):
+            answer = await api.http.get(path, headers={"Accept": accept})
+            assert answer.json()["code"] in ("NOT_FOUND", "VALIDATION_ERROR"), path
+    person = {"Accept": "text/html", "Accept-Language": "ko", "Cookie": "theme=dark"}
+    for path in paths:
+        page = await api.http.get(path, headers=person)
+        assert page.text.startswith("<!doctype html>") and '<html lang="ko"' in page.text, path
+        assert 'data-theme="dark"' in page.text, path
+
+
+async def test_who_asks_otherwise_at_the_same_moment_is_told_otherwise(api: Api) -> None:
+    async def one(accept: str) -> None:
+        answer = await api.http.get("/services/nope", headers={"Accept": accept})
+        assert answer.headers["content-type"].partition(";")[0] == accept
+
+    async with anyio.create_task_group() as tasks:
+        for accept in ("text/html", "application/json") * 5:
+            tasks.start_soon(one, accept)
+
+
+async def test_what_is_wrong_is_named_as_it_was_asked_and_said_in_ones_language(api: Api) -> None:
+    problem = (await api.http.get("/history?page=0")).json()["details"][0]
+    assert problem == {"field": "page", "message": "Expected `int` >= 1"}
+    page = (await api.http.get("/history?page=0", headers={"Accept": "text/html", "Accept-Language": "ko"})).text
+    assert "<code>page</code>" in page and "Expected" not in page
 
 
 async def test_what_pages_load_is_kept_by_browsers_for_good(api: Api) -> None:

@@ -11,7 +11,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from api.pages.languages import DEFAULT, LANGUAGES, Language, Texts, catalogue, negotiated, texts
+from api.pages.languages import (
+    DEFAULT,
+    LANGUAGES,
+    MAX_HEADER_CHARACTERS,
+    Language,
+    Texts,
+    _first_known,
+    catalogue,
+    negotiated,
+    texts,
+)
 
 ROOT = Path(str(files("api")))
 FORMS = {"en": {"one", "other"}, "ko": {"other"}}
@@ -157,8 +167,9 @@ def test_figures() -> None:
         "99.90%",
         "–",
     )
-    assert [t.milliseconds(value) for value in (None, 0.42, 9.96, 42.4, 1240)] == [
+    assert [t.milliseconds(value) for value in (None, 0, 0.42, 9.96, 42.4, 1240)] == [
         "–",
+        "0 ms",
         "0.4 ms",
         "10.0 ms",
         "42 ms",
@@ -179,7 +190,7 @@ def test_plurals() -> None:
     english, korean = Texts("en"), Texts("ko")
     assert english("site.problems", count=1) != english("site.problems", count=2)
     assert english("site.problems", count=1200).startswith("1,200 ")
-    assert korean("site.problems", count=1).startswith("1가지")
+    assert korean("site.problems", count=1).startswith("1개")
 
 
 def test_a_text_that_is_not_there_is_a_defect() -> None:
@@ -204,6 +215,10 @@ def test_a_text_that_is_not_there_is_a_defect() -> None:
         ("kok", "", "en"),
         ("ko;q=nan", "", "en"),
         ("ko;q=9", "", "en"),
+        ("en;q=0.5, ko; q=0.8", "", "ko"),
+        ("en ; Q=0.5,ko\t;\tQ=0.8", "", "ko"),
+        ("en;level=1;q=0.5, ko;q=0.8", "", "ko"),
+        ("ko;q=0.0, en;q=0", "", "en"),
         ("ko", "en", "en"),
         ("en", "ko", "ko"),
         ("ko", "xx", "ko"),
@@ -229,3 +244,11 @@ def test_the_first_of_the_best_known_ones_wins(wanted: list[tuple[str, float]]) 
 @given(st.text(max_size=600), st.text(max_size=10))
 def test_whatever_a_header_holds_a_language_is_chosen(accepted: str, chosen: str) -> None:
     assert negotiated(accepted, chosen) in LANGUAGES
+
+
+def test_long_headers_are_not_remembered() -> None:
+    before = _first_known.cache_info().currsize
+    for number in range(20):
+        assert negotiated("ko," + " " * MAX_HEADER_CHARACTERS + "x" * number) == "ko"
+        assert negotiated("ko", "x" * 1000 + str(number)) == "ko"
+    assert _first_known.cache_info().currsize <= before + 2

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.pages.markdown import TAGS, markdown
+from api.pages.markdown import REMEMBERED_CHARACTERS, TAGS, _remembered, markdown
 
 
 class Seen(HTMLParser):
@@ -76,3 +76,10 @@ def test_whatever_is_written_only_known_tags_come_out(text: str) -> None:
     seen = Seen(markdown(text))
     assert seen.tags <= TAGS
     assert {name for name, _ in seen.attributes} <= {"href", "rel", "title"}
+
+
+def test_long_texts_are_not_remembered() -> None:
+    markdown("short")
+    before = _remembered.cache_info()
+    assert markdown("x" * (REMEMBERED_CHARACTERS + 1)) == f"<p>{'x' * (REMEMBERED_CHARACTERS + 1)}</p>\n"
+    assert _remembered.cache_info() == before

@@ -191,6 +191,15 @@ async def test_nobody_puts_anything_into_what_others_are_given(api: Api) -> None
             assert 'data-theme="' not in again.text, described(again)
 
 
+async def test_the_chosen_look_is_that_of_who_chose_it(api: Api) -> None:
+    for path in ("/", "/uptime", "/history", "/incidents/INC-2026-0001", "/services/shop", "/login", "/missing"):
+        for _ in range(2):  # made, and from memory
+            for theme in ("dark", "light"):
+                answer = await ask(api, path, {"Cookie": f"theme={theme}"})
+                assert f'data-theme="{theme}"' in answer.text, described(answer)
+            assert 'data-theme="' not in (await ask(api, path)).text, path
+
+
 async def test_each_name_of_the_site_has_its_own_feed(api: Api) -> None:
     """A bare name is let in; what it is answered is not for others."""
     for path in ("/feed.atom", "/feed.rss", "/feed.json", "/", "/embed", "/uptime", "/history"):

@@ -251,3 +251,26 @@ async def test_who_has_logged_out_is_nobody_at_once(site: Site, db: Db) -> None:
     assert (await api.http.get("/console/account", headers=HTML | {"Cookie": cookie})).status_code == 303
     assert (await api.http.get("/api/auth/me", headers=viewer.headers)).status_code == 401
     assert (await api.http.post("/live-token", headers=headers)).status_code == 401
+
+
+@pytest.mark.usefixtures("cheap")
+async def test_behind_a_proxy_that_asks_for_another_host_forms_come_from_site_url(any_database: str) -> None:
+    """Which is told by no header that could be forged: no proxy is trusted here."""
+    site_url = "https://status.example.com"
+    async with running_api(any_database, site_url=f"{site_url}/") as api:
+        async with await psycopg.AsyncConnection.connect(any_database, autocommit=True) as db:
+            await add_user(db)
+        for name, said in forgeries(api).items():
+            assert (await log_in(api, {"Origin": "null", **said})).status_code == 403, name
+        for stranger in ("https://evil.example.com", "http://status.example.com", "https://status.example.com:8443"):
+            assert (await log_in(api, {"Origin": stranger})).status_code == 403, stranger
+        answer = await log_in(api, {"Origin": site_url, "Sec-Fetch-Site": "same-origin"})
+        session = session_set(answer)
+        assert (session.key, bool(session["secure"])) == (SECURE_SESSION, True)
+        cookie = f"{SECURE_SESSION}={session.value}"
+        token = await form_token(api, cookie)
+        headers = {"Cookie": cookie, "Origin": site_url}
+        answer = await api.http.post("/logout", data={"csrf": token}, headers=headers)
+        assert (answer.status_code, session_set(answer).key) == (303, SECURE_SESSION)
+        for path in ("/theme/dark", "/language/ko"):
+            assert session_set(await api.http.get(path))["secure"] is True

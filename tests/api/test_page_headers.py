@@ -70,7 +70,13 @@ async def test_every_answer_carries_its_headers(site: Site) -> None:
         assert answer.headers["referrer-policy"] in ("no-referrer", "same-origin"), what
         assert answer.headers["cross-origin-opener-policy"] == "same-origin", what
         assert "permissions-policy" in answer.headers, what
-        assert answer.headers.get("cache-control") in ("no-store", "no-cache"), what
+        control = answer.headers["cache-control"]
+        # Without no-store a browser brings back what was typed into a form; it is for that browser alone.
+        assert control in ("no-store", "no-cache", "private, no-cache"), what
+        assert control != "no-cache" or (answer.status_code == 200 and "x-cache" in answer.headers), what
+        if furnished.admin.username in answer.text:
+            assert "no-store" in control or "private" in control, what
+            assert "x-cache" not in answer.headers, what
         assert "strict-transport-security" not in answer.headers, what
         seen += 1
     assert seen > 2 * len(pages())
@@ -159,7 +165,8 @@ async def test_lines_do_not_end_where_an_attacker_wants(site: Site) -> None:
         answer = await raw.ask(port, "GET", target, {"Accept": "text/html"})
         assert answer.status in (200, 303, 400, 404), target
         assert "evil" not in answer.headers.get("set-cookie", ""), target
-        assert "<script>alert" not in answer.body.decode(), target
+        if answer.headers["content-type"] != "application/json":  # which nobody takes for a page: nosniff
+            assert "<script>alert" not in answer.body.decode(), target
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,15 @@ from tests.api.visitors import visitor
     ("message", "said"),
     [
         ("Expected `str` of length >= 1", "비워 둘 수 없습니다"),
+        ("Expected `str` matching regex '\\\\S'", "비워 둘 수 없습니다"),
+        ("Expected `str` of length <= 255", "최대 255자"),
+        ("Expected `array` of length <= 50", "최대 50개"),
+        (
+            "BYMONTHDAY does not go with FREQ=WEEKLY",
+            "이해할 수 없는 규칙입니다(BYMONTHDAY does not go with FREQ=WEEKLY)",
+        ),
+        ("must not be longer than intervalSeconds", "주기보다 길 수 없습니다"),
+        ("a day such as 2026-11-23 or a time with its zone", "올바른 날짜가 아닙니다"),
         ("Expected `int` <= 60000", "60000 이하여야 합니다"),
         ("Expected `int`, got `str`", "정수여야 합니다"),
         ("must be at most 30 days after startsAt", "시작 후 30일 이내여야 합니다"),

@@ -9,9 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from api.pages.service import Service
+from api.pages.service import ANSWERS, Service
+from sla_monitor.values import Limit
 from tests.api import incidents
-from tests.api.conftest import Api, Check, Someone, add_service, now, record, someone, until
+from tests.api.conftest import Api, Check, Someone, add_service, now, record, running_api, someone, until
 from tests.api.hostile_site import session_cookie
 
 Db = psycopg.AsyncConnection[Any]
@@ -37,31 +38,78 @@ def part(page: str, element_id: str) -> str:
     return html.unescape(" ".join(re.sub(r"<[^>]*>", " ", found[0]).split()))
 
 
+async def last_days(api: Api) -> list[Any]:
+    """As the API tells them."""
+    return [day for month in (await api.get("/api/uptime/shop?months=4"))["months"] for day in month["details"]][-90:]
+
+
 async def test_its_figures_are_those_of_the_api(api: Api, db: Db) -> None:
     await add_service(db, "shop", interval_seconds=3600)
+    at = now() - timedelta(
+        minutes=now().minute % 15 + 7
+    )  # far from both ends of a quarter, so that it may end meanwhile
     checks = [
-        Check("shop", now() - timedelta(hours=n), ms=None if n in (30, 31) else 100.0 + n, interval_s=3600)
-        for n in range(1, 72)
+        Check("shop", at - timedelta(hours=n), ms=None if n in (30, 31) else 100.0 + n, interval_s=3600)
+        for n in range(72)
     ]
     await record(db, checks)
-    page = await shown(api, "/services/shop")
+    before, page, after = await last_days(api), await shown(api, "/services/shop"), await last_days(api)
 
-    days = [day for month in (await api.get("/api/uptime/shop?months=4"))["months"] for day in month["details"]]
     [embedded] = re.findall(r'<script type="application/json">(.*?)</script>\n  </div>', page)
-    assert json.loads(embedded) == days[-90:]
+    assert json.loads(embedded) in (before, after)
 
     status = (await api.get("/api/system-status"))["services"][0]
     uptimes = part(page, "uptimes")
     assert f"90 days {status['uptime']}% 2 h down" in uptimes
     assert "24 hours 100.00% No downtime" in uptimes
 
-    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-    window = f"from={end - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}&to={end:%Y-%m-%dT%H:%M:%SZ}&step=3600"
-    times = await api.get(f"/api/response-times/shop?{window}")
+    window = {"from": (now() - timedelta(days=1)).isoformat(), "to": now().isoformat(), "step": "900"}
+    times = await api.get("/api/response-times/shop", params=window)
     told = part(page, "times")
+    end = re.findall(r"\w{3} \d+, \d{4}, \d\d:\d\d", told)[1]
+    assert datetime.strptime(end, "%b %d, %Y, %H:%M").replace(tzinfo=UTC) <= now()  # not when its quarter ends
     assert f"at most {times['p50']:.0f} ms, 95% at most {times['p95']:.0f} ms" in told
     assert f"0 of {times['count']} checks failed." in told
-    assert page.count('<td class="number">1</td><td class="number">0</td></tr>') == len(times["series"])
+    assert (
+        page.count('<td class="number">1</td><td class="number">0</td></tr>') == len(times["series"]) == times["count"]
+    )
+
+
+async def test_what_scripts_ask_for_is_as_the_api_says_and_counted_as_pages_are(database: str, db: Db) -> None:
+    await add_service(db, "shop")
+    await record(db, [Check("shop", now() - timedelta(hours=n), ms=100.0 + n) for n in range(1, 4)])
+    window = {"from": (now() - timedelta(days=1)).isoformat(), "to": now().isoformat(), "step": "900"}
+    once = Limit(1, timedelta(minutes=1))
+    async with running_api(database, rate_limit_api=Limit(3, timedelta(minutes=1))) as api:
+        before, days, after = await last_days(api), await api.get("/services/shop/days"), await last_days(api)
+        assert days["service"] == {"id": "shop", "name": "Shop"} and days["days"] in (before, after)
+        times = await api.get("/services/shop/response-times", params=window)
+        assert times == await api.get("/api/response-times/shop", params=window) and times["count"] == 3
+        assert [(await api.http.get("/api/templates")).status_code for _ in range(3)][-1] == 429
+        user = await as_browser(await someone(db, "viewer"))
+        for path in ("/services/shop/days", "/services/shop/response-times?step=900"):
+            first = await api.http.get(path)
+            assert first.status_code == 200 and first.headers["x-cache"] in ("HIT", "MISS")
+            assert "x-cache" not in (await api.http.get(path, headers=user)).headers
+    async with running_api(database, rate_limit_pages=once) as api:
+        assert [(await api.http.get(f"/services/{name}/days")).status_code for name in ("a", "b")] == [404, 429]
+    refused = ("step=1000", "from=yesterday", "from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z")
+    async with running_api(database) as api:
+        for query in refused:
+            said = [
+                await api.http.get(f"{path}?{query}")
+                for path in ("/services/shop/response-times", "/api/response-times/shop")
+            ]
+            assert [answer.status_code for answer in said] == [400, 400], query
+
+
+def test_what_scripts_ask_for_rests_as_pages_do() -> None:
+    """A batch of checks ends it after a while only, and nothing of it is of somebody."""
+    assert {route.path for route in ANSWERS if route.page and route.personal} == {
+        "/services/",
+        "/services/*/days",
+        "/services/*/response-times",
+    }
 
 
 async def test_what_is_not_known_is_told(api: Api, db: Db) -> None:
@@ -184,7 +232,7 @@ async def test_texts_of_people_are_text_in_both_languages(api: Api, db: Db) -> N
 async def test_a_private_service_is_there_for_those_inside_only(api: Api, db: Db) -> None:
     await add_service(db, "vault", name=SECRET, public=False)
     await record(db, [Check("vault", now() - timedelta(hours=1))])
-    for path in ("/services/{}", "/services/{}?page=2", "/services/{}/response-times"):
+    for path in ("/services/{}", "/services/{}?page=2", "/services/{}/days", "/services/{}/response-times"):
         for headers in (HTML, {}):
             private = await api.http.get(path.format("vault"), headers=headers)
             missing = await api.http.get(path.format("fault"), headers=headers)
@@ -202,6 +250,8 @@ async def test_a_private_service_is_there_for_those_inside_only(api: Api, db: Db
         assert "/api/" not in page
         times = await api.get("/services/vault/response-times", headers=await as_browser(user))
         assert (times["count"], times["series"][0]["p50"]) == (1, 100.0)
+        days = (await api.get("/services/vault/days", headers=await as_browser(user)))["days"]
+        assert [len(days), sum(day["checks"] for day in days)] == [90, 1]
     gone = {"cookie": "sla_session=nonsense"}
     assert (await api.http.get("/services/vault", headers=HTML | gone)).status_code == 404
 

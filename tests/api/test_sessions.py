@@ -204,3 +204,13 @@ async def test_what_is_kept_for_everybody_is_not_what_somebody_is_shown(api: Api
     await until(kept)
     assert (await browser.get("/services/shop")).answer.headers.get("x-cache") != "HIT"
     assert await kept()
+
+
+async def test_who_sends_a_form_after_the_session_has_ended_is_told_so_and_where_to_log_in(
+    api: Api, db: Db, rosa: Someone
+) -> None:
+    browser = await visitor(api, rosa)
+    await db.execute("UPDATE sessions SET revoked_at = now() WHERE id = %s", [rosa.session_id])
+    answer = await browser.ask("POST", "/console/incidents/new", data={"csrf": "x"}, headers={"Accept": "text/html"})
+    assert answer.status == 401 and "nothing was saved" in answer.text
+    assert '<a class="button" href="/login">' in answer.text

@@ -1,16 +1,22 @@
 """`/` over HTTP: what it says, that it says it safely and in both languages, and when it says something new."""
 
 import gzip
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
+from api.pages.badges import state_badge
 from api.pages.day_strips import strip
+from api.pages.embed import told
 from api.pages.languages import Language, texts
+from api.pages.service_states import StateRow
+from api.pages.site import Site
 from api.pages.status import banner, groups
 from api.status import ServiceState, StatusRow
+from sla_monitor.settings import Settings
 from tests.api.conftest import Api, Check, add_service, now, record, someone, until
 from tests.api.incidents import create, say
 
@@ -29,18 +35,54 @@ async def html(api: Api, language: Language = "en", path: str = "/") -> str:
 @pytest.mark.parametrize(
     ("states", "state", "headline"),
     [
-        (["operational", "operational"], "operational", "operational"),
-        (["operational", "unknown"], "operational", "no_problems"),
-        (["operational", "maintenance"], "maintenance", "maintenance"),
-        (["maintenance"], "maintenance", "maintenance"),
-        (["unknown", "maintenance"], "unknown", "unknown"),
-        (["degraded", "unknown"], "degraded", "degraded"),
-        (["degraded", "outage", "maintenance"], "outage", "outage"),
+        (["operational", "operational"], "operational", "All systems operational"),
+        (["operational", "unknown"], "operational", "No known problems"),
+        (["operational", "maintenance"], "maintenance", "Maintenance is under way"),
+        (["operational", "maintenance", "unknown"], "operational", "No known problems"),
+        (["maintenance"], "maintenance", "Maintenance is under way"),
+        (["unknown", "maintenance"], "unknown", "The state of the services is not known"),
+        (["unknown"], "unknown", "The state of the services is not known"),
+        (["degraded", "unknown"], "degraded", "Some services are degraded"),
+        (["degraded", "maintenance"], "degraded", "Some services are degraded"),
+        (["degraded", "outage", "maintenance"], "outage", "Some services are down"),
+        (["outage", "unknown"], "outage", "Some services are down"),
     ],
 )
-def test_the_banner_says_no_more_than_is_known(states: list[ServiceState], state: str, headline: str) -> None:
-    said = banner(texts("en", "UTC"), states)
-    assert (said.state, said.headline) == (state, headline)
+def test_page_badge_and_frame_say_the_same_and_no_more_than_is_known(
+    states: list[ServiceState], state: ServiceState, headline: str
+) -> None:
+    t = texts("en", "UTC")
+    said = banner(t, states)
+    assert (said.state, t(f"live.headline_{said.headline}")) == (state, headline)
+
+    rows = [StateRow(str(n), str(n), None, one, None) for n, one in enumerate(states)]
+    frame = Site(Settings()).environment.get_template("embed.html").render(told(t, rows) | {"theme": None})
+    assert f'<h1><span class="state {state}">{headline}</span></h1>' in frame
+
+    badge = state_badge(t, "All systems", states)
+    word = "No known problems" if headline == "No known problems" else t("states." + state)
+    assert (badge.color, badge.message, badge.is_error) == (state, word, state in ("outage", "unknown"))
+
+
+@pytest.mark.parametrize("states", [["operational"], ["maintenance", "operational"], ["unknown"], []])
+def test_nothing_is_said_to_be_well_while_an_incident_is_open(states: list[ServiceState]) -> None:
+    t = texts("en", "UTC")
+    said = banner(t, states, True)
+    assert (said.state, said.headline) == ("degraded", "incident")
+    assert told(t, [], True)["together"] == ("degraded", "incident")
+    assert state_badge(t, "All systems", states, True).message == "Incident"
+    assert banner(t, ["outage"], True).headline == "outage"
+
+
+async def test_an_open_incident_is_told_by_page_frame_and_badge(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    await db.execute("UPDATE service_states SET state = 'operational'")
+    await create(api, await someone(db), affectedServices=["shop"])
+    for path in ("/", "/embed"):
+        html = (await api.http.get(path, headers=BROWSER)).text.partition('<script type="application/json"')[0]
+        assert "An incident is under way" in html and "All systems operational" not in html, path
+    assert (await api.get("/badges/all-systems/status.json"))["message"] == "Incident"
+    assert (await api.get("/badges/shop/status.json"))["message"] == "Operational"
 
 
 @pytest.mark.parametrize(
@@ -83,8 +125,11 @@ def test_a_strip_is_told_in_words(known: str, uptime: str, words: str) -> None:
 
 @pytest.mark.parametrize(("services", "opened"), [(100, [True, True]), (101, [True, False])])
 def test_where_there_are_many_services_only_groups_with_trouble_are_open(services: int, opened: list[bool]) -> None:
+    today = date(2026, 11, 24)
     rows = [
-        StatusRow(str(n), str(n), "A" if n < 9 else "B", "outage" if n == 0 else "operational", None, "-", "", "", "")
+        StatusRow(
+            str(n), str(n), "A" if n < 9 else "B", "outage" if n == 0 else "operational", None, "-", "", "", "", today
+        )
         for n in range(services)
     ]
     shown = groups(texts("en", "UTC"), rows)
@@ -100,11 +145,13 @@ async def test_services_stand_in_their_groups_with_state_uptime_and_days(api: Ap
     at = now() - timedelta(seconds=1)
     await record(db, [Check("shop", at), Check("pay", at, ms=None), Check("mail", at)])
     page = await html(api)
+    [today] = set(re.findall(r'data-today="(.*?)"', page))
+    place = 89 - (date.fromisoformat(today) - at.date()).days  # the day may have turned since
     assert "Some services are down" in page and "1 of 3 services is not operational." in page
     assert page.index('data-service="mail"') < page.index("Sales") < page.index('data-service="pay"')
     assert '<a href="/services/pay">Pay</a><span class="state outage">Outage</span>' in page
     assert '<span class="uptime">0.00%</span>' in page
-    assert '<path class="mo" d="M89 0h1V1h-1z"/>' in page
+    assert f'<path class="mo" d="M{place} 0h1V1h-1z"/>' in page
     assert "0.00% uptime in 90 days: 1 day with an outage, 89 days without data." in page
     assert f'datetime="{at:%Y-%m-%dT%H:%M:%SZ}"' in page
 

@@ -1,13 +1,14 @@
 """/uptime in a browser."""
 
+import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import psycopg
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, WebSocketRoute, expect
 
-from tests.api.conftest import Api, Check, now, record
+from tests.api.conftest import Api, Check, now, record, until
 from tests.pages.looks import assert_accessible, screenshot
 from tests.pages.visits import Device, Language, OpenPage, Theme
 
@@ -41,7 +42,7 @@ async def test_it_can_be_read_by_everybody(
 
 async def test_the_keyboard_goes_from_day_to_day(open_page: OpenPage) -> None:
     page = await open_page("/uptime")
-    today = datetime.now(UTC).date()
+    today = date.fromisoformat(str(await page.locator(TODAY).get_attribute("data-date")))
     await page.locator(TODAY).focus()
     assert await focused(page) == today.isoformat()
     for key, days in [("ArrowLeft", 1), ("ArrowUp", 8), ("ArrowRight", 7), ("ArrowDown", 0)]:
@@ -118,6 +119,40 @@ async def test_an_outage_colours_today_at_once(
     await record(site_db, [Check("demo-healthy", now(), ms=None, interval_s=900)])
     await expect(page.locator(f"{TODAY}.mo")).to_contain_text("Outage")
     await expect(page.locator(TODAY)).to_be_focused()
+
+
+async def test_it_is_fetched_when_a_day_begins_and_not_when_it_connects(open_page: OpenPage) -> None:
+    page = await open_page("/uptime?service=demo-slow")
+    sockets: list[WebSocketRoute] = []
+    asked: list[str] = []
+
+    def greet(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+        socket.send(json.dumps({"event": "hello", "data": {"id": "x"}, "seq": 0}))
+
+    def tell(service: str, day: date) -> None:
+        data = {"serviceId": service, "date": day.isoformat(), "status": "mo"}
+        sockets[-1].send(json.dumps({"event": "uptime-updated", "data": data, "seq": 0}))
+
+    await page.route_web_socket("**/ws?**", greet)
+    await page.clock.install()
+    await page.reload()
+    page.on("request", lambda request: asked.append(request.url) if request.resource_type == "fetch" else None)
+    await until(lambda: _any(sockets))
+    await page.wait_for_timeout(100)  # for what it would do once connected
+    await page.clock.run_for(2000)
+    assert asked == []
+    tomorrow = date.fromisoformat(str(await page.locator(TODAY).get_attribute("data-date"))) + timedelta(days=1)
+    tell("demo-healthy", tomorrow)
+    tell("demo-slow", tomorrow)
+    async with page.expect_request("**/uptime?**"):
+        await page.wait_for_timeout(100)
+        await page.clock.run_for(2000)
+    assert len(asked) == 1
+
+
+async def _any(found: list[WebSocketRoute]) -> bool:
+    return bool(found)
 
 
 async def test_a_site_without_services_says_so_by_days_without_data(open_page: OpenPage, empty_site: Api) -> None:

@@ -53,7 +53,7 @@ async def test_what_is_folded_or_shown_on_demand_is_accessible_too(open_page: Op
         await page.get_by_label("Ends").select_option("until") if kind != "rule" else None
         await assert_accessible(page)
     await page.goto("/console/audit")
-    await page.locator("main summary").first.click()
+    await page.locator("main ol summary").first.click()
     await assert_accessible(page)
 
 

@@ -1,23 +1,18 @@
 """The incident console in browsers: two people at one incident, drafts that outlive tabs and servers, keys, phones."""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import anyio
 import msgspec
 import psycopg
 import pytest
 from playwright.async_api import Dialog, Locator, Page, expect
 
-from api.app import serve
-from sla_monitor.settings import Settings
 from tests.api.conftest import Api, Someone, running_api, someone
 from tests.api.incidents import change, say
 from tests.pages.looks import assert_accessible, screenshot
 from tests.pages.sites import OPEN_INCIDENT, RESOLVED_INCIDENT
-from tests.pages.visits import Device, Language, OpenPage, Theme, log_in
+from tests.pages.visits import Device, Language, OpenPage, Theme, log_in, serving
 
 Db = psycopg.AsyncConnection[Any]
 LIST = "/console/incidents"
@@ -50,15 +45,6 @@ def draft_state(page: Page) -> Locator:
 
 async def stored(site: Api, who: Someone, incident_id: str = OPEN_INCIDENT) -> Any:
     return (await site.get(f"/api/incidents/{incident_id}", headers=who.headers))["incident"]
-
-
-@asynccontextmanager
-async def serving(settings: Settings, database_url: str) -> AsyncIterator[None]:
-    """The same API again, on its port."""
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(serve, settings, database_url)
-        yield
-        tasks.cancel_scope.cancel()
 
 
 async def again(db: Db, who: Someone) -> Someone:
@@ -142,6 +128,28 @@ async def test_who_was_not_told_is_asked_when_saving(
     await page.get_by_label("Yours").check()
     await page.get_by_role("button", name="Save this choice").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Payments fail by card")
+
+
+async def test_menu_and_filters_fold_on_a_phone_only(open_page: OpenPage, reporter: Someone) -> None:
+    """They are summaries that keys open; filters that are set are seen. On a desktop all of it is there."""
+    for javascript in (True, False):
+        page = await open_page(LIST, user=reporter, device="phone", javascript=javascript)
+        menu, severity = page.get_by_role("link", name="Templates"), page.get_by_label("Severity")
+        await expect(menu).to_be_hidden()
+        await expect(severity).to_be_hidden()
+        await page.get_by_text("Console menu").press("Enter")
+        await expect(menu).to_be_visible()
+        await expect(page.get_by_role("button", name="Log out")).to_be_visible()
+        await page.locator("main summary").press("Space")
+        await severity.select_option("high")
+        await page.get_by_role("button", name="Apply").click()
+        await expect(severity).to_be_visible()
+        await expect(menu).to_be_hidden()
+    page = await open_page(LIST, user=reporter)
+    await expect(page.get_by_text("Console menu")).to_be_hidden()
+    await expect(page.get_by_label("Severity")).to_be_visible()
+    await page.get_by_role("link", name="Templates").press("Enter")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Templates")
 
 
 async def test_a_draft_outlives_its_tab(open_page: OpenPage, ann: Someone) -> None:

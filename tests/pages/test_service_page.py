@@ -1,18 +1,22 @@
 """/services/{id} in a browser."""
 
 import re
-from datetime import datetime
+from collections.abc import Awaitable, Callable
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.api.conftest import Api, Check, Someone, now, record, until
 from tests.pages.looks import assert_accessible, screenshot
+from tests.pages.test_refreshing import refresh
 from tests.pages.visits import Device, Language, OpenPage, Theme
 
 HOUR_S, DAY_S = 3600, 86400
+CHART = "/response-times?"
 DRAWN = """canvas => {
   const { width, height } = canvas;
   const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
@@ -41,21 +45,30 @@ async def drawn_in(page: Page, colour: str) -> None:
     await until(is_there)
 
 
-class Asked:
-    """The windows that a page asks for: how long, and by which step."""
+class Window(NamedTuple):
+    """What a chart asks for: how long, and by which step."""
 
-    def __init__(self, page: Page) -> None:
-        self.windows: list[tuple[float, int]] = []
-        self.addresses: list[str] = []
-        page.on("request", lambda request: self._hear(request.url))
+    length: float
+    step: int
 
-    def _hear(self, url: str) -> None:
-        parts = urlsplit(url)
-        if "/response-times" in parts.path:
-            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            length = (datetime.fromisoformat(query["to"]) - datetime.fromisoformat(query["from"])).total_seconds()
-            self.addresses.append(parts.path)
-            self.windows.append((length, int(query["step"])))
+
+def window(url: str) -> Window:
+    query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+    length = datetime.fromisoformat(query["to"]) - datetime.fromisoformat(query["from"])
+    return Window(length.total_seconds(), int(query["step"]))
+
+
+def asked_by(page: Page) -> list[Window]:
+    """All that the chart asks for from now on."""
+    asked: list[Window] = []
+    page.on("request", lambda request: asked.append(window(request.url)) if CHART in request.url else None)
+    return asked
+
+
+async def asked_after(page: Page, act: Callable[[], Awaitable[object]]) -> Window:
+    async with page.expect_request(lambda request: CHART in request.url) as asked:
+        await act()
+    return window((await asked.value).url)
 
 
 @pytest.mark.parametrize(
@@ -79,44 +92,42 @@ async def test_it_can_be_read_by_everybody(
 async def test_periods_views_and_zoom(open_page: OpenPage) -> None:
     page = await open_page("/services/demo-slow")
     await expect(page.locator("canvas")).to_be_visible()
-    asked = Asked(page)
-    await page.get_by_role("button", name="7 d", exact=True).click()
-    await expect(page.get_by_role("button", name="7 d", exact=True)).to_have_attribute("aria-pressed", "true")
-    await expect(page.get_by_role("button", name="24 h", exact=True)).to_have_attribute("aria-pressed", "false")
-    assert asked.windows.pop() == (7 * DAY_S + HOUR_S, HOUR_S)  # whole steps, the running one included
-    for period, step in (("1 h", 60), ("30 d", 4 * HOUR_S), ("90 d", DAY_S), ("1 y", DAY_S)):
-        await page.get_by_role("button", name=period, exact=True).click()
-        assert asked.windows.pop()[1] == step
-    await page.get_by_role("button", name="Zoom in").press("Enter")
-    await expect(page.locator("#ranges [aria-pressed=true]")).to_have_count(0)
-    assert 182 * DAY_S < asked.windows.pop()[0] < 185 * DAY_S
-    await page.get_by_role("button", name="Earlier").click()
-    await page.get_by_role("button", name="Zoom out").click()
-    assert 365 * DAY_S <= asked.windows.pop()[0] < 367 * DAY_S
-    await page.get_by_role("button", name="Reset").click()
-    assert asked.windows.pop() == (DAY_S + 900, 900)
-    await expect(page.get_by_role("button", name="24 h", exact=True)).to_have_attribute("aria-pressed", "true")
 
-    asked.windows.clear()
-    await page.get_by_role("button", name="Phases").click()
+    def button(name: str) -> Locator:
+        return page.get_by_role("button", name=name, exact=True)
+
+    assert await asked_after(page, button("7 d").click) == Window(7 * DAY_S + HOUR_S, HOUR_S)  # whole steps
+    await expect(button("7 d")).to_have_attribute("aria-pressed", "true")
+    await expect(button("24 h")).to_have_attribute("aria-pressed", "false")
+    for period, step in (("1 h", 60), ("30 d", 4 * HOUR_S), ("90 d", DAY_S), ("1 y", DAY_S)):
+        assert (await asked_after(page, button(period).click)).step == step
+    closer = await asked_after(page, lambda: button("Zoom in").press("Enter"))
+    assert 182 * DAY_S < closer.length < 185 * DAY_S
+    await expect(page.locator("#ranges [aria-pressed=true]")).to_have_count(0)
+    await asked_after(page, button("Earlier").click)
+    wider = await asked_after(page, button("Zoom out").click)
+    assert 365 * DAY_S <= wider.length < 367 * DAY_S
+    assert await asked_after(page, button("Reset").click) == Window(DAY_S + 900, 900)
+    await expect(button("24 h")).to_have_attribute("aria-pressed", "true")
+
+    asked = asked_by(page)
+    await button("Phases").click()
     await expect(page.locator("#legend")).to_contain_text("First byte")
     await expect(page.locator("#legend")).not_to_contain_text("p95")
-    assert asked.windows == []  # the points have both
+    assert asked == []  # the points have both
 
 
 async def test_dragging_zooms_in(open_page: OpenPage) -> None:
     page = await open_page("/services/demo-slow")
     await page.get_by_role("button", name="7 d", exact=True).click()
     await expect(page.locator("#words")).to_be_empty()
-    asked = Asked(page)
     box = await page.locator(".u-over").bounding_box()
     assert box is not None
     await page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 50)
     await page.mouse.down()
     await page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60, steps=3)
-    await page.mouse.up()
+    length, step = await asked_after(page, page.mouse.up)
     await expect(page.locator("#ranges [aria-pressed=true]")).to_have_count(0)
-    [(length, step)] = asked.windows
     assert step == 900  # closer by a quarter: in finer steps
     assert 7 * DAY_S / 4 - HOUR_S < length < 7 * DAY_S / 4 + 2 * HOUR_S
 
@@ -183,11 +194,11 @@ async def test_the_right_edge_is_alive(
     await page.clock.install()
     await page.reload()
     await expect(page.locator("#legend")).to_contain_text("0 of")
-    asked = Asked(page)
+    asked = asked_by(page)
     await record(site_db, [Check("demo-healthy", now(), ms=None, interval_s=900)])
     await expect(page.locator("#state")).to_have_class("state outage")  # at once
     await page.clock.fast_forward("00:10")
-    assert asked.windows == []
+    assert asked == []
     await page.clock.fast_forward("10:00")
     await expect(page.locator("#legend")).to_contain_text("1 of")
     await expect(page.locator("#outages")).to_contain_text("still going on")
@@ -205,7 +216,7 @@ async def test_it_says_when_there_is_nothing_and_when_it_failed(open_page: OpenP
         else:
             await route.continue_()
 
-    await page.route("**/api/response-times/**", answer)
+    await page.route("**/services/demo-slow/response-times?**", answer)
     await page.get_by_role("button", name="7 d", exact=True).click()
     await expect(page.locator("#words")).to_contain_text("could not be loaded")
     await expect(page.locator("canvas")).to_be_visible()  # what was known stays
@@ -232,6 +243,50 @@ async def test_reporters_see_the_checks_of_a_private_service(open_page: OpenPage
     await screenshot(page, "service-reporter")
 
 
+async def test_what_happens_to_a_private_service_is_seen_at_once_by_those_inside(
+    open_page: OpenPage, reporter: Someone, site_db: psycopg.AsyncConnection[tuple[object, ...]]
+) -> None:
+    page = await open_page("/services/secret-vault", user=reporter)
+    heard: list[str] = []
+
+    async def is_listening() -> bool:
+        return any('"joined"' in frame for frame in heard)
+
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: heard.append(str(frame))))
+    await page.reload()
+    await until(is_listening)
+    await expect(page.locator("#state")).to_have_class("state outage")
+    # Before the page would be fetched again.
+    await site_db.execute("UPDATE service_states SET state = 'operational' WHERE service_id = 'secret-vault'")
+    await expect(page.locator("#state")).to_have_class("state operational", timeout=1000)
+
+
+async def test_days_keep_their_dates_over_midnight(open_page: OpenPage) -> None:
+    """A page that is open since yesterday, and what the server has for it today."""
+    page = await open_page("/services/demo-slow")
+    await expect(page.locator("#words")).to_be_empty()
+    today = date.fromisoformat(str(await page.locator("[data-today]").get_attribute("data-today")))
+    tomorrow = today + timedelta(days=1)
+
+    async def a_day_later(route: Route) -> None:
+        answer = await route.fetch()
+        html = re.sub(r'(?<=")\d{4}-\d\d-\d\d(?=")', lambda day: _after(day[0]), await answer.text())
+        await route.fulfill(response=answer, body=html)
+
+    await page.route("**/services/demo-slow", a_day_later)
+    await refresh(page, "days")
+    await expect(page.locator("#days script")).to_contain_text(f'"{tomorrow}"')
+    strip = page.locator("#days [role=slider]")
+    await strip.press("End")
+    await expect(page.locator(".day-card strong")).to_contain_text(f"{tomorrow:%b} {tomorrow.day},")
+    await strip.press("ArrowLeft")
+    await expect(page.locator(".day-card strong")).to_contain_text(f"{today:%b} {today.day},")
+
+
+def _after(day: str) -> str:
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+
+
 async def test_strangers_find_no_private_service(open_page: OpenPage) -> None:
     page = await open_page("/services/secret-vault", status=404)
     await expect(page.locator("h1")).to_have_text("Not found")
@@ -252,7 +307,7 @@ async def test_without_javascript_the_hours_are_a_table(open_page: OpenPage) -> 
     await expect(page.locator("#summary")).to_contain_text("half of the good checks")
     await page.get_by_text("The last 24 hours as a table").click()
     rows = await page.locator("#points tbody tr").count()
-    assert 23 <= rows <= 24
+    assert 24 <= rows <= 25
     await expect(page.locator("#days [role=img]")).to_have_attribute("aria-label", re.compile("99.97%"))
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import anyio
@@ -94,8 +94,8 @@ async def test_a_service_goes_down_and_up_under_the_eyes_of_the_page(open_page: 
     services = ("demo-healthy", "demo-failing", "demo-wrong-certificate", "demo-dead-name")
     await site_db.execute("UPDATE service_states SET state = 'operational' WHERE service_id = ANY (%s)", [[*services]])
     await record(site_db, [Check(service, now(), interval_s=900) for service in services])
-    await expect(page.locator("#headline")).to_have_text("All systems operational", timeout=2 * WITHIN_A_SECOND)
-    await expect(page.locator("#banner")).to_have_class("banner operational")
+    await expect(page.locator("#headline")).to_have_text("An incident is under way", timeout=2 * WITHIN_A_SECOND)
+    await expect(page.locator("#banner")).to_have_class("banner degraded")
     await expect(page.locator("#counts")).to_have_text("All 6 services are operational.")
 
 
@@ -150,12 +150,13 @@ async def test_days_by_pointer(open_page: OpenPage) -> None:
     page = await open_page()
     await connected(page)
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if "/api/uptime/" in request.url else None)
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/days") else None)
     strip = row(page, "demo-slow").locator(".days")
     await strip.scroll_into_view_if_needed()
     place = await box(strip)
     await page.mouse.move(place["x"] + place["width"] - 2, place["y"] + 5)
-    await expect(card(page).locator("strong")).to_have_text(f"{now():%a, %b} {now().day}, {now().year}")
+    today = date.fromisoformat(str(await page.locator("#services").get_attribute("data-today")))
+    await expect(card(page).locator("strong")).to_have_text(f"{today:%a, %b} {today.day}, {today.year}")
     await expect(card(page)).to_contain_text("Checks")
     await page.mouse.move(place["x"] + 2, place["y"] + 5)
     await expect(card(page).locator("dd").first).to_be_visible()
@@ -184,14 +185,14 @@ async def test_days_by_touch(open_page: OpenPage) -> None:
 
 
 async def test_figures_that_cannot_be_had_are_told_and_asked_for_again(open_page: OpenPage) -> None:
-    page = await open_page(expected=["api/uptime", "ERR_FAILED"])
+    page = await open_page(expected=["/days", "ERR_FAILED"])
     await connected(page)
-    await page.route("**/api/uptime/**", lambda route: route.abort())
+    await page.route("**/services/*/days", lambda route: route.abort())
     strip = row(page, "demo-slow").get_by_role("slider")
     await strip.focus()
     await page.keyboard.press("End")
     await expect(card(page)).to_contain_text("could not be loaded")
-    await page.unroute("**/api/uptime/**")
+    await page.unroute("**/services/*/days")
     await page.keyboard.press("ArrowLeft")
     await expect(card(page)).to_contain_text("Checks")
 

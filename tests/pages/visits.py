@@ -7,9 +7,12 @@ from datetime import timedelta
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
+import anyio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, WebSocket
 
+from api.app import serve
 from api.cookies import SESSION
+from sla_monitor.settings import Settings
 from tests.api.conftest import Api, Someone, signer
 
 Language = Literal["en", "ko"]
@@ -101,6 +104,15 @@ async def log_in(context: BrowserContext, address: str, user: Someone) -> None:
     """Gives the browser the session that the user has, as the form of /login would."""
     token = await signer().issue("browser", user.user_id, user.session_id, timedelta(hours=1))
     await context.add_cookies([{"name": SESSION, "value": token, "url": address, "httpOnly": True, "sameSite": "Lax"}])
+
+
+@asynccontextmanager
+async def serving(settings: Settings, database_url: str) -> AsyncIterator[None]:
+    """The same API again, on its port."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(serve, settings, database_url)
+        yield
+        tasks.cancel_scope.cancel()
 
 
 class Watch:

@@ -125,6 +125,16 @@ async def test_the_past_is_ninety_days_that_look_like_life(database: str, capsys
     assert await rows(database, "SELECT sum(checks) FROM checks_daily") == await rows(
         database, "SELECT count(*) FROM checks"
     )
+    # People have written about it.
+    assert await rows(database, "SELECT status, affected_services FROM incident_history ORDER BY created_at") == [
+        ("resolved", ["demo-healthy"]),
+        ("resolved", ["demo-wrong-certificate"]),
+        ("identified", ["demo-failing"]),
+    ]
+    assert await rows(database, "SELECT affected_services FROM maintenance_windows WHERE starts_at > now()") == [
+        (["demo-slow"],)
+    ]
+    assert await rows(database, "SELECT count(*) FROM templates") == [(1,)]
 
 
 async def test_a_later_start_keeps_the_past_and_moves_the_targets(

@@ -1,5 +1,5 @@
 -- What each public service is now, and its last 90 local days, today included: one row a service, by group and name.
--- The days come as three strings of 90 binary digits, oldest day first: has it data, was it degraded or worse, did checks
+-- The days come as three strings of 90 binary digits, the last one `today`: has it data, was it degraded or worse, did checks
 -- fail. One pass over the daily aggregate: 90,000 rows for 1,000 services, and a bit each is the cheapest that can be kept.
 WITH clock AS MATERIALIZED (
     SELECT zone, (now() AT TIME ZONE zone)::date AS today FROM (SELECT reporting_time_zone() AS zone) AS setting
@@ -28,7 +28,8 @@ SELECT service_status.service_id                     AS id,
        uptime_percent(down_seconds, covered_seconds) AS uptime,
        coalesce(known, 0::bit(90))::text             AS known,
        coalesce(degraded, 0::bit(90))::text          AS degraded,
-       coalesce(failed, 0::bit(90))::text            AS failed
+       coalesce(failed, 0::bit(90))::text            AS failed,
+       (SELECT today FROM clock)                     AS today
 FROM service_status
 LEFT JOIN history USING (service_id)
 WHERE public

@@ -4,10 +4,11 @@
 
 import { followDays } from "./days.js";
 import { connect } from "./live.js";
-import { load, refreshSoon } from "./refresh.js";
+import { healAfterwards, isBehind, load, refreshSoon } from "./refresh.js";
 
 const COLUMNS = 7;
 const DAYS = "td[data-date]";
+const FEW_MINUTES_MS = 5 * 60_000;
 
 /** A day of the calendar is a span of one day: what is known of it is in its cell. */
 const CELL = {
@@ -45,17 +46,27 @@ document.addEventListener("keydown", move);
 document.addEventListener("refreshed", makeGrids);
 addEventListener("popstate", () => location.reload());
 
-connect({ rooms: ["uptime"] })
-  .on("uptime-updated", ({ serviceId, date, status }) => {
-    const all = shownService() === "all-systems";
-    const cell = document.getElementById(`day-${date}`);
-    if (cell && serviceId === shownService()) paint(cell, status);
-    if (cell && (all || serviceId === shownService())) refreshSoon("calendar");
-  })
-  .on("incident-created", () => refreshSoon("calendar"))
-  .on("incident-updated", () => refreshSoon("calendar"))
-  .on("incident-deleted", () => refreshSoon("calendar"))
-  .on("connected", () => refreshSoon("calendar"));
+const feed = connect({ rooms: ["uptime"] });
+
+feed.on("uptime-updated", ({ serviceId, date, status }) => {
+  if (![serviceId, "all-systems"].includes(shownService())) return;
+  const cell = document.getElementById(`day-${date}`);
+  if (cell && serviceId === shownService()) paint(cell, status);
+  if (cell || date > today()) refreshSoon("calendar");
+});
+
+for (const event of ["incident-created", "incident-updated", "incident-deleted", "resync", "recovered"]) {
+  feed.on(event, () => refreshSoon("calendar"));
+}
+healAfterwards("calendar");
+
+// Checks that change no day's status are told by no event, nor is midnight.
+setInterval(() => document.hidden || refreshSoon("calendar"), FEW_MINUTES_MS);
+
+/** The newest day that is shown; pages that end in the past show none that is after any day. */
+function today() {
+  return document.querySelector("#calendar [aria-current=date]")?.dataset.date ?? "9999-12-31";
+}
 
 function shownService() {
   return document.getElementById("calendar").dataset.service;
@@ -72,6 +83,7 @@ async function show(address) {
     document.getElementById("calendar").replaceWith(document.adoptNode(fresh.getElementById("calendar")));
     trouble.hidden = true;
     makeGrids();
+    if (isBehind(fresh)) refreshSoon("calendar");
   } catch {
     trouble.hidden = mine !== asked;
   }

@@ -5,7 +5,7 @@
 /* global uPlot */
 
 /**
- * @typedef {object} Point as GET /api/response-times answers
+ * @typedef {object} Point as /services/…/response-times answers
  * @property {string} time @property {number} count @property {number} errors
  * @property {number|null} p50 @property {number|null} p95 @property {number|null} p99
  * @property {{dns: number, connect: number, tls: number, firstByte: number, transfer: number}|null} phases

@@ -24,7 +24,7 @@ export const STRIP = {
     const count = length(strip);
     return new DOMRect(left + (index / count) * width, top, width / count, height);
   },
-  source: (service) => `/api/uptime/${encodeURIComponent(service)}?months=4`,
+  source: (service) => `/services/${encodeURIComponent(service)}/days`,
   steps: STEPS,
 };
 

@@ -22,7 +22,7 @@ import { fill, texts } from "./live.js";
  * @property {(span: Element) => number} [last] the index of its last day that has begun: of what becomes a slider
  * @property {(span: Element, event: PointerEvent) => number} at the index of the day under the pointer, -1 for none
  * @property {(span: Element, index: number) => DOMRect} box where a day is on the screen
- * @property {(service: string, date: string) => string} source the address of its figures, as GET /api/uptime answers
+ * @property {(service: string, date: string) => string} source where its figures are, as /services/…/days answers
  * @property {(span: Element, index: number) => object} [figures] those of a day, where the page has them already
  * @property {Record<string, number>} steps how many days a key moves: {ArrowLeft: -1, …}
  */
@@ -224,12 +224,12 @@ class DayCard {
   }
 }
 
-/** The days of an answer of /api/uptime, by date. */
+/** The days of an answer of /services/…/days, by date. */
 async function figuresFrom(source) {
   const answer = await fetch(source, { signal: AbortSignal.timeout(15_000) });
   if (!answer.ok) throw new Error(`status ${answer.status}`);
-  const { months } = await answer.json();
-  return new Map(months.flatMap((month) => month.details).map((day) => [day.date, day]));
+  const { days } = await answer.json();
+  return new Map(days.map((day) => [day.date, day]));
 }
 
 function fact([name, text]) {

@@ -1,7 +1,7 @@
 // The history and the page of one incident, fetched anew soon after something was said of what they show.
 
 import { connect } from "./live.js";
-import { refreshSoon } from "./refresh.js";
+import { healAfterwards, refreshSoon } from "./refresh.js";
 
 const shown = document.querySelector("[data-incident]")?.dataset.incident;
 const part = shown ? "incident" : "history";
@@ -15,3 +15,5 @@ for (const event of ["incident-created", "incident-updated", "incident-deleted"]
   });
 }
 feed.on("resync", () => refreshSoon(part));
+feed.on("recovered", () => refreshSoon(part));
+healAfterwards(part);

@@ -10,10 +10,18 @@ const LONGEST_PAUSE_MS = 15000;
 const SHOWN_AFTER_MS = 1500;
 const ANSWER_WITHIN_MS = 15000;
 const ANSWERS = new Set(["joined", "left", "editing", "saved", "commented", "error"]);
+const OF_CONNECTION = new Set(["authenticated", "resync"]); // their number is of no event
 const UNAUTHORIZED = 4401;
 
 /** The texts of [live] in the page's language; below `states` and `duration` those of these tables. */
 export const texts = JSON.parse(document.getElementById("texts").textContent);
+
+let newest = Number(document.documentElement.dataset.seq);
+
+/** The number of the newest event that the page has heard of: what was rendered before it is older than the page. */
+export function newestHeard() {
+  return newest;
+}
 
 /** The text of [live] with its {placeholders} filled in. */
 export function say(key, values = {}) {
@@ -29,7 +37,8 @@ export function fill(text, values) {
 }
 
 /**
- * @param {{rooms?: string[], since?: number, token?: () => Promise<string>}} options `token` logs in, anew each time.
+ * @param {{rooms?: string[], since?: number, token?: () => Promise<string | null>}} options `token` logs in, anew each
+ *   time; null is nobody in particular.
  */
 export function connect({ rooms = [], since = Number(document.documentElement.dataset.seq), token = null } = {}) {
   return new Feed(rooms, since, token);
@@ -41,10 +50,12 @@ class Feed {
   #token;
   #listeners = new Map();
   #waiting = [];
+  #entering = 0; // rooms of which it is not known yet whether the feed is let in
   #socket = null;
   #id = null;
   #pauseMs = FIRST_PAUSE_MS;
   #lostTimer = null;
+  #lost = false;
   #leaving = false;
   #opening = false;
 
@@ -58,7 +69,10 @@ class Feed {
     this.#open();
   }
 
-  /** Calls `listener(data)` for each event of that name; `connected` and `lost` tell of the connection itself. */
+  /**
+   * Calls `listener(data)` for each event of that name. `connected`, `lost` and, where it was lost, `recovered` tell of
+   * the connection itself; `joined` and `refused` of the feed's own rooms.
+   */
   on(event, listener) {
     this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), listener]);
     return this;
@@ -98,13 +112,13 @@ class Feed {
       try {
         credentials = await this.#token();
       } catch {
-        this.#again();
+        this.#missing();
         return;
       } finally {
         this.#opening = false;
       }
       if (this.#leaving) return;
-      query.set("auth", "");
+      if (credentials) query.set("auth", "");
     }
     const url = new URL(`/ws?${query}`, location.href);
     url.protocol = url.protocol.replace("http", "ws");
@@ -119,12 +133,20 @@ class Feed {
   #hear({ event, data, seq }) {
     if (event === "hello") {
       this.#id = data.id;
+      this.#entering = new Set(this.#rooms).size;
       this.#healed();
       return;
     }
     if (seq > this.#seq) this.#seq = seq;
-    if (ANSWERS.has(event) && !(event === "joined" && this.#rooms.includes(data.room))) this.#answered(event, data);
-    else this.#tell(event, data);
+    if (this.#entering && (event === "joined" || event === "error")) {
+      this.#entering -= 1; // the server says of each room whether it may be entered before it answers anything
+      this.#tell(event === "joined" ? "joined" : "refused", data);
+    } else if (ANSWERS.has(event)) {
+      this.#answered(event, data);
+    } else {
+      if (!OF_CONNECTION.has(event)) newest = Math.max(newest, seq);
+      this.#tell(event, data);
+    }
   }
 
   #answered(event, data) {
@@ -145,6 +167,8 @@ class Feed {
     this.#lostTimer = null;
     document.getElementById("connection").hidden = true;
     this.#tell("connected");
+    if (this.#lost) this.#tell("recovered");
+    this.#lost = false;
   }
 
   #closed(code) {
@@ -153,13 +177,13 @@ class Feed {
       clearTimeout(asked.timer);
       asked.reject(new Error("not connected"));
     }
-    if (this.#leaving) return;
-    if (code === UNAUTHORIZED && !this.#token) return;
-    this.#lostTimer ??= setTimeout(() => this.#showLost(), SHOWN_AFTER_MS);
-    this.#again();
+    if (code !== UNAUTHORIZED || this.#token) this.#missing();
   }
 
-  #again() {
+  /** There is no connection: it is tried again, and said where that takes longer. */
+  #missing() {
+    if (this.#leaving) return;
+    this.#lostTimer ??= setTimeout(() => this.#showLost(), SHOWN_AFTER_MS);
     setTimeout(() => this.#open(), this.#pauseMs * (0.5 + Math.random() / 2));
     this.#pauseMs = Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS);
   }
@@ -168,6 +192,7 @@ class Feed {
     const notice = document.getElementById("connection");
     notice.textContent = say("lost", { time: document.getElementById("as-of").textContent });
     notice.hidden = false;
+    this.#lost = true;
     this.#tell("lost");
   }
 }

@@ -236,7 +236,8 @@ function failedOf({ count, errors }) {
 }
 
 function summaryOf({ from, to, count, errors, p50, p95, p99 }) {
-  const [start, end] = [from, to].map((time) => moments.format(new Date(time)));
+  // The last step goes on: nobody knows what it will bring.
+  const [start, end] = [from, to].map((time) => moments.format(Math.min(new Date(time), Date.now())));
   const values = { from: start, to: end, count: numbers.format(count) };
   if (errors === count) return fill(texts.summary_failed, values);
   const times = { p50: milliseconds(p50), p95: milliseconds(p95), p99: milliseconds(p99) };

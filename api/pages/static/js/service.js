@@ -3,15 +3,16 @@
 import { dayAfter, followDays, makeSliders } from "./days.js";
 import { paintDay, STRIP } from "./day_strips.js";
 import { connect, fill, texts } from "./live.js";
-import { refreshSoon } from "./refresh.js";
+import { healAfterwards, refreshSoon } from "./refresh.js";
 import { ResponseTimes } from "./response_times.js";
+import { tokenOfVisitor } from "./session.js";
 
 const FIGURES = ["head", "uptimes", "days", "outages", "checks"];
 const EVERYTHING = [...FIGURES, "incidents"];
 const MINUTE_MS = 60_000;
 const COPIED_MS = 2000;
 
-const { service } = document.getElementById("service").dataset;
+const { service, personal } = document.getElementById("service").dataset;
 const chartTexts = JSON.parse(document.getElementById("chart-texts").textContent);
 const days = () => document.getElementById("days");
 const isInUse = (id) => document.getElementById(id)?.contains(document.activeElement);
@@ -27,8 +28,8 @@ followDays(document, OWN_STRIP);
 prepareDays();
 offerCopies();
 
-let lost = false;
-const feed = connect({ rooms: ["system-status", "uptime"] });
+// What happens to a private service is told to those inside only.
+const feed = connect({ rooms: ["system-status", "uptime"], token: personal === undefined ? null : tokenOfVisitor });
 
 feed.on("status-update", ({ serviceId, status }) => {
   if (serviceId !== service) return;
@@ -52,13 +53,11 @@ for (const event of ["incident-created", "incident-updated", "incident-deleted"]
   feed.on(event, () => refresh(["incidents", "days"]));
 }
 feed.on("resync", () => refresh(EVERYTHING));
-feed.on("lost", () => { lost = true; });
-feed.on("connected", () => {
-  if (!lost) return;
-  lost = false;
+feed.on("recovered", () => {
   refresh(EVERYTHING);
   times.now();
 });
+healAfterwards(...EVERYTHING);
 
 // Checks that change no state are told by no event.
 setInterval(() => {

@@ -3,6 +3,8 @@
 import { say } from "./live.js";
 import { load } from "./refresh.js";
 
+const DEADLINE_MS = 15_000;
+
 /**
  * Asks for a token each time the feed connects. Where the session turns out to have ended, #ended says so, and also when
  * there is one again: somebody has logged in in another tab, and the forms of this page are made theirs.
@@ -10,16 +12,31 @@ import { load } from "./refresh.js";
 export function liveToken() {
   let ended = false;
   return async () => {
-    const answer = await fetch("/live-token", { method: "POST", headers: { Accept: "application/json" } });
+    const answer = await askForToken();
     if (answer.status === 401 && !ended) tell((ended = true));
-    if (!answer.ok) throw new Error(`status ${answer.status}`);
-    const { token } = await answer.json();
+    const token = await tokenIn(answer);
     if (ended) {
       await adopt();
       tell((ended = false));
     }
     return token;
   };
+}
+
+/** The same for a page that everybody may see: whoever is not logged in any more goes on as a stranger, by null. */
+export async function tokenOfVisitor() {
+  const answer = await askForToken();
+  return answer.status === 401 ? null : tokenIn(answer);
+}
+
+function askForToken() {
+  const signal = AbortSignal.timeout(DEADLINE_MS);
+  return fetch("/live-token", { method: "POST", headers: { Accept: "application/json" }, signal });
+}
+
+async function tokenIn(answer) {
+  if (!answer.ok) throw new Error(`status ${answer.status}`);
+  return (await answer.json()).token;
 }
 
 function tell(ended) {

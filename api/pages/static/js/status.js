@@ -1,11 +1,12 @@
 // The status page, kept up to date: states as they change, the rest fetched anew soon after an event.
 //
-// What the page says of all services and of a group follows from its rows by the rules of api/pages/status.py.
+// What the page says of all services follows from its rows by the rules of together() in api/pages/service_states.py, and
+// what it says of a group by those of api/pages/status.py.
 
 import { paintDay, STRIP } from "./day_strips.js";
 import { dayAfter, followDays, makeSliders } from "./days.js";
 import { connect, fill, say, texts } from "./live.js";
-import { refreshSoon } from "./refresh.js";
+import { healAfterwards, refreshSoon } from "./refresh.js";
 import { filterServices, openGroups } from "./service_list.js";
 
 const WORST_FIRST = ["outage", "degraded", "unknown", "maintenance", "operational"];
@@ -13,6 +14,7 @@ const PEOPLE_SAID = ["banner", "incidents", "maintenance", "past"];
 const EVERYTHING = [...PEOPLE_SAID, "services"];
 const MINUTE_MS = 60_000;
 const MINUTES_OF_SERVICES = 5;
+const EMPTY_MS = 5000;
 const FRESH_MS = 2000;
 const STATE = ":scope > .state";
 
@@ -22,7 +24,6 @@ const rowOf = (id) => services().querySelector(`[data-service="${CSS.escape(id)}
 const card = followDays(document, STRIP);
 const feed = connect({ rooms: ["system-status", "uptime"] });
 let minutes = 0;
-let lost = false;
 
 feed.on("status-update", ({ serviceId, status }) => {
   const row = rowOf(serviceId);
@@ -52,11 +53,8 @@ for (const event of ["incident-created", "incident-updated", "incident-deleted",
   feed.on(event, () => refreshSoon(...PEOPLE_SAID));
 }
 feed.on("resync", () => refreshSoon(...EVERYTHING));
-feed.on("lost", () => { lost = true; });
-feed.on("connected", () => {
-  if (lost) refreshSoon(...EVERYTHING);
-  lost = false;
-});
+feed.on("recovered", () => refreshSoon(...EVERYTHING));
+healAfterwards(...EVERYTHING);
 
 // Once a minute what is told in words of time, and now and then all; each time where nothing comes through the socket,
 // as behind some proxies. Not under the hands of who reads a strip.
@@ -67,6 +65,12 @@ setInterval(() => {
   refreshSoon(...(due && !services().contains(document.activeElement) ? EVERYTHING : PEOPLE_SAID));
 }, MINUTE_MS);
 document.addEventListener("visibilitychange", () => document.hidden || refreshSoon(...PEOPLE_SAID));
+
+// A first service is not told through the socket.
+const waiting = setInterval(() => {
+  if (services().querySelector("[data-service]")) clearInterval(waiting);
+  else if (!document.hidden) refreshSoon(...EVERYTHING);
+}, EMPTY_MS);
 
 document.addEventListener("refreshed", ({ detail }) => {
   if (detail.includes("services")) prepare();
@@ -119,6 +123,7 @@ function summariseAll() {
 function overall(known) {
   if (known.outage) return ["outage", "outage"];
   if (known.degraded) return ["degraded", "degraded"];
+  if (document.querySelector("#incidents article")) return ["degraded", "incident"];
   if (known.unknown && !known.operational) return ["unknown", "unknown"];
   if (known.unknown) return ["operational", "no_problems"];
   return known.maintenance ? ["maintenance", "maintenance"] : ["operational", "operational"];

@@ -1,0 +1,284 @@
+"""Answers kept as encoded bytes, served without entering Litestar, until an event ends them.
+
+The feed calls `forget` *before* it hands an event to the sockets, so a client that asks again because of a frame
+never gets the answer from before it. A computation that was under way at that moment may still be given to those
+who were waiting for it, but is not kept: `forget` takes it off `_flights`, and only what is still there is stored.
+A page that is behind new checks only is kept for its short rest all the same, or it would be computed for every visitor
+wherever computing takes longer than the next checks are away.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from time import monotonic
+from urllib.parse import parse_qsl, urlencode
+
+import anyio
+
+from api.answer_memory import AnswerMemory
+from api.answers import Cacheable, Change, KeptAnswer, Question, Source, body_message, encoded, not_modified
+from api.clients import is_secure
+from api.cookies import has_session, preferences
+from api.edge import ADMITTED, ASGIApp, Headers, Message, Origins, Receive, Scope, Send, header
+from api.metrics import Metrics
+from api.negotiation import accepts_gzip, accepts_html
+from api.pages.languages import negotiated
+from sla_monitor.values import Network
+from sql import OperationalError
+
+MAX_KEY_BYTES = 1024
+MAX_HOSTS = 8
+"""Names of this site in use at once; each has its own copy of what is `absolute`."""
+HOST_IN_USE_S = 60.0
+RETRY_AWAY_S = 1.0
+Admit = Callable[[Scope, Send], Awaitable[Headers | None]]
+
+
+class _Flight:
+    """One computation that everybody who asks the same waits for."""
+
+    def __init__(self, route: Cacheable) -> None:
+        self.route = route
+        self.landed = anyio.Event()
+        self.result: KeptAnswer | None = None
+        self.resting = False
+        """New checks came meanwhile, so what it says of them is old already."""
+
+
+class Answers:
+    """ASGI middleware outside everything else; what is not cacheable passes through."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        routes: Iterable[Cacheable],
+        origins: Origins,
+        metrics: Metrics,
+        admit: Admit,
+        trusted_proxies: Sequence[Network] = (),
+    ) -> None:
+        self._app = app
+        self._admit = admit
+        self._routes: Mapping[str, Cacheable] = {route.path: route for route in routes}
+        self._origins = origins
+        self._trusted_proxies = trusted_proxies
+        self._memory = AnswerMemory()
+        self._flights: dict[tuple[Question, bool], _Flight] = {}
+        self._hosts: dict[bytes, float] = {}
+        """When each was asked for last."""
+        self.database_away = False
+        """Set by the feed; then the last snapshot is given without trying."""
+        self._away_until = 0.0
+        self._counts = {source: metrics.answers.labels(source) for source in ("HIT", "MISS", "STALE")}
+        metrics.answer_bytes.set_function(lambda: self._memory.bytes)
+        metrics.answer_entries.set_function(lambda: len(self._memory))
+
+    def forget(self, change: Change | None = None) -> None:
+        """Ends every answer that `change` makes untrue, or all; they stay as last snapshots for bad times.
+
+        Not after a change of a service: it may be private from now on, in bad times too.
+        """
+        for key, kept in list(self._memory.items()):
+            if change is not None and change not in kept.route.changed_by:
+                continue
+            if change == "checks" and kept.route.page:
+                kept.resting = True
+            else:
+                kept.fresh = False
+            if change == "services":
+                self._memory.drop(key)
+        for flown, flight in list(self._flights.items()):
+            if change is not None and change not in flight.route.changed_by:
+                continue
+            if change == "checks" and flight.route.page:
+                flight.resting = True
+            else:
+                del self._flights[flown]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or (scope["method"] != "GET" and scope["method"] != "HEAD"):
+            await self._app(scope, receive, send)
+            return
+        found = self._question(scope)
+        if found is None or (found[1].personal and _is_somebody(scope)):
+            await self._app(scope, receive, send)
+            return
+        key, route = found
+        room = self._memory.room(key)
+        kept = room.get(key)
+        if kept is not None and kept.is_fresh():
+            room.move_to_end(key)
+            await self._give(kept, "HIT", scope, send)
+        elif kept is not None and (self.database_away or monotonic() < self._away_until):
+            await self._give(kept, "STALE", scope, send)
+        else:
+            await self._miss(key, route, scope, send)
+
+    async def _miss(self, key: Question, route: Cacheable, scope: Scope, send: Send) -> None:
+        """Counts against the limit of the one who asks, each for themselves, before the answer becomes everybody's."""
+        try:
+            told = await self._admit(scope, send)
+        except OperationalError:
+            self._away_until = monotonic() + RETRY_AWAY_S
+            if (last := self._memory.get(key)) is not None:
+                await self._give(last, "STALE", scope, send)
+                return
+            told = []
+        if told is None:
+            return
+        kept = self._memory.get(key)  # another one who asked the same may have been counted faster
+        result = kept if kept is not None and kept.is_fresh() else None
+        html = route.page and accepts_html(scope)
+        while result is None:  # None where the one who computed was cancelled: then the next one does it
+            flight = self._flights.get((key, html))
+            if flight is None:
+                result = await self._compute(key, html, route, scope)
+            else:
+                await flight.landed.wait()
+                result = flight.result
+        last = self._memory.get(key)
+        if result.status == 503 and last is not None:
+            await self._give(last, "STALE", scope, send)
+        else:
+            await self._give(result, "MISS", scope, send, told)
+
+    async def _compute(self, key: Question, html: bool, route: Cacheable, scope: Scope) -> KeptAnswer:
+        """`html`: how an error is told; nothing else depends on it."""
+        flight = self._flights[key, html] = _Flight(route)
+        try:
+            result = flight.result = await self._ask(key, html, route, scope)
+            result.resting = flight.resting
+            self._away_until = monotonic() + RETRY_AWAY_S if result.status == 503 else 0.0
+            if self._flights.get((key, html)) is flight and result.status == 200:
+                self._memory.keep(key, result)
+            if result.status == 404:  # deleted, or no longer public: its last snapshot is nobody's any more
+                self._memory.drop(key)
+            return result
+        finally:
+            if self._flights.get((key, html)) is flight:
+                del self._flights[key, html]
+            flight.landed.set()
+
+    async def _ask(self, key: Question, html: bool, route: Cacheable, scope: Scope) -> KeptAnswer:
+        """The answer itself, asked in a neutral way: nothing of the one who happens to ask first is in it."""
+        headers = [(b"host", key.host)] if key.host else []
+        if html:
+            headers.append((b"accept", b"text/html"))
+        state = {ADMITTED: True, "language": key.language, "theme": key.theme, "secure": key.secure}
+        neutral = dict(scope) | {"method": "GET", "path": key.path, "query_string": key.query.encode()}
+        neutral |= {"headers": headers, "state": state}
+        caught = _Caught()
+        await self._app(neutral, _no_body, caught)
+        return await encoded(caught.status, caught.headers, bytes(caught.body), route)
+
+    async def _give(
+        self, kept: KeptAnswer, source: Source, scope: Scope, send: Send, told: Iterable[tuple[bytes, bytes]] = ()
+    ) -> None:
+        origin = asked = host = None
+        packed = False
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = value
+            elif name == b"origin":
+                origin = value if value in self._origins.allowed else None
+            elif name == b"if-none-match":
+                asked = value
+            elif name == b"accept-encoding":
+                packed = kept.packed is not None and accepts_gzip(value)
+        if not self._origins.knows(host):
+            await self._app(scope, _no_body, send)  # which refuses it, and says why
+            return
+        self._counts[source].inc()
+        past = kept.told_as_past() if source == "STALE" else None
+        if past is not None:
+            start = kept.start(source, False, self._origins.headers(origin))
+            # Whoever keeps it must not be told later that nothing has changed since.
+            start["headers"] = [item for item in start["headers"] if item[0] != b"etag"]
+            await send(start)
+            await send(past)
+            return
+        start = kept.starts.get((origin, packed)) if source == "HIT" else None
+        if start is None:
+            start = kept.start(source, packed, self._origins.headers(origin))
+            start["headers"].extend(told)
+            if source == "HIT":
+                kept.starts[origin, packed] = start
+        if asked is not None and kept.matches(asked):
+            await send(not_modified(start))
+            await send(_EMPTY)
+            return
+        await send(start)
+        await send(kept.packed if packed else kept.body)
+
+    def _question(self, scope: Scope) -> tuple[Question, Cacheable] | None:
+        """None where the answer is not kept, whatever it is."""
+        path, query = scope["path"], scope["query_string"]
+        route = self._route(path)
+        if route is None or "?" in path or len(path) + len(query) > MAX_KEY_BYTES:
+            return None
+        told = ""
+        if query:
+            pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+            if any(name in route.private for name, _ in pairs):
+                return None
+            told = urlencode(sorted((pair for pair in pairs if pair[0] in route.parameters), key=lambda pair: pair[0]))
+        if not route.page or route.immutable:
+            return Question(path, told), route
+        chosen = preferences(scope)
+        language = negotiated((header(scope, b"accept-language") or b"").decode("latin-1"), chosen.language)
+        if not route.absolute or self._origins.site is not None:
+            return Question(path, told, language, chosen.theme), route
+        host = header(scope, b"host") or b""
+        if not self._is_in_use(host):
+            return None
+        secure = is_secure(scope, self._trusted_proxies)
+        return Question(path, told, language, chosen.theme, host, secure), route
+
+    def _is_in_use(self, host: bytes) -> bool:
+        """Whether what is `absolute` is kept for `host`. Anybody can make names up, so there is room for a few, and for
+        another one once one of those has not been asked for in a while."""
+        now = monotonic()
+        if host not in self._hosts:
+            if not self._origins.knows(host):
+                return False
+            if len(self._hosts) >= MAX_HOSTS:
+                idle = min(self._hosts, key=self._hosts.__getitem__)
+                if now - self._hosts[idle] < HOST_IN_USE_S:
+                    return False
+                del self._hosts[idle]
+                for key in [key for key in self._memory if key.host == idle]:
+                    self._memory.drop(key)
+        self._hosts[host] = now
+        return True
+
+    def _route(self, path: str) -> Cacheable | None:
+        parent, _, last = path.rpartition("/")
+        return (
+            self._routes.get(path)
+            or (self._routes.get(parent + "/") if parent else None)
+            or self._routes.get(f"{parent.rpartition('/')[0]}/*/{last}")
+        )
+
+
+def _is_somebody(scope: Scope) -> bool:
+    return header(scope, b"authorization") is not None or has_session(scope)
+
+
+class _Caught:
+    """`send` that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.status = 500
+        self.headers: Headers = []
+        self.body = bytearray()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status, self.headers = message["status"], list(message["headers"])
+        elif message["type"] == "http.response.body":
+            self.body += message["body"]
+
+
+_EMPTY = body_message(b"")
+
+
+async def _no_body() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}

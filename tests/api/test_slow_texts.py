@@ -1,0 +1,121 @@
+"""What is made to be slow or large: texts of a few kilobytes that would hold up everybody, or fill the memory."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from api.console.maintenance_form import Filled
+from api.console.repetition import Repetition
+from api.console.word_diff import MOST_WORDS, Piece, side_by_side
+from api.errors import ApiError
+from api.pages.forms import _parts
+from api.pages.languages import texts
+from api.pages.markdown import markdown
+from tests.api.conftest import Api, add_service, now, running_api, someone, until
+from tests.api.relay import relay_before
+
+BOUNDARY = "B"
+
+
+@pytest.fixture
+async def any_api(any_database: str) -> AsyncIterator[Api]:
+    async with running_api(any_database) as running:
+        yield running
+
+
+def multipart(charset: str, text: str) -> bytes:
+    head = f'--B\r\nContent-Disposition: form-data; name="username"\r\nContent-Type: text/plain; charset={charset}'
+    return f"{head}\r\n\r\n{text}\r\n--B--\r\n".encode()
+
+
+@pytest.mark.parametrize("charset", ["punycode", "nonsense", "utf-16", "idna"])
+async def test_a_form_is_utf_8_whatever_it_says(any_api: Api, charset: str) -> None:
+    """Python's punycode takes seconds for 255 kB of what is made for it."""
+    text = "2f32g" + "a" * 1000
+    body = multipart(charset, text)
+    kind = f"multipart/form-data; boundary={BOUNDARY}"
+    assert _parts(body, kind) == [("username", text)]
+    headers = {"Content-Type": kind, "Origin": str(any_api.http.base_url)}
+    assert (await any_api.http.post("/login", content=body, headers=headers)).status_code == 401
+
+
+async def test_a_broken_form_is_a_400(any_api: Api) -> None:
+    for kind, body in (
+        (f"multipart/form-data; boundary={BOUNDARY}", b"--B\r\nContent-Disposition: form-data"),
+        (f"multipart/form-data; boundary={BOUNDARY}", multipart("utf-8", "x").replace(b"x\r\n", b"\xff\r\n")),
+        ("multipart/form-data", multipart("utf-8", "x")),
+        ("application/x-www-form-urlencoded", b"username=%ff"),
+        ("application/x-www-form-urlencoded", b"&".join(b"a=1" for _ in range(2000))),
+    ):
+        headers = {"Content-Type": kind, "Origin": str(any_api.http.base_url)}
+        answer = await any_api.http.post("/login", content=body, headers=headers)
+        assert answer.status_code == 400, (kind, body[:60])
+
+
+def test_texts_that_take_the_cube_to_compare_are_not_compared() -> None:
+    one, other = "." * 2000, ".," * 1000
+    assert side_by_side(one, other) == ([Piece(one, True)], [Piece(other, True)])
+
+
+def test_a_change_in_a_long_text_is_still_found() -> None:
+    before = "word " * MOST_WORDS
+    left, right = side_by_side(before + "old " + before, before + "new " + before)
+    assert [piece.text for piece in left if piece.only_here] == ["old"]
+    assert [piece.text for piece in right if piece.only_here] == ["new"]
+    assert "".join(piece.text for piece in left) == before + "old " + before
+
+
+def test_a_link_is_not_defined_once_and_used_often() -> None:
+    text = "[a]: http://e/" + "x" * 2000 + "\n\n" + "[a] " * 500
+    assert len(markdown(text)) < 2 * len(text)
+    assert "<a " not in markdown(text)
+
+
+@pytest.mark.parametrize("year", ["0001", "1969", "9999"])
+@pytest.mark.parametrize("kind", ["daily", "never"])
+def test_a_preview_does_not_walk_through_the_ages(year: str, kind: Any) -> None:
+    filled = Filled(
+        title="x",
+        services=("shop",),
+        time_zone="Asia/Seoul",
+        starts_at=f"{year}-01-03T12:00",
+        ends_at=f"{year}-01-03T13:00",
+        repetition=Repetition(kind=kind),
+    )
+    with pytest.raises(ApiError) as refused:
+        filled.ahead(texts("en", "UTC"), now())
+    assert refused.value.status == 400
+
+
+async def test_what_is_withdrawn_is_in_no_last_snapshot(any_database: str) -> None:
+    async with (
+        await psycopg.AsyncConnection.connect(any_database, autocommit=True) as db,
+        relay_before(any_database) as relay,
+        running_api(relay.url) as api,
+    ):
+        await add_service(db, "shop")
+        admin = await someone(db)
+        incident = {"title": "Told too early", "severity": "low", "priority": "P3", "affectedServices": ["shop"]}
+        made = (await api.http.post("/api/incidents", json=incident, headers=admin.headers)).json()["incident"]
+        path = f"/incidents/{made['id']}"
+        assert (await api.http.get(path)).status_code == 200
+        hidden = {"public": False}
+        assert (await api.http.put(f"/api{path}", json=hidden, headers=admin.headers)).status_code == 200
+
+        async def told() -> bool:
+            return (await api.http.get("/feed.json")).text.count("Told too early") == 0
+
+        await until(told)
+        relay.cut()
+
+        async def away() -> bool:
+            try:
+                return (await api.http.get("/ready")).status_code == 503
+            except httpx.TransportError:
+                return False
+
+        await until(away)
+        assert (await api.http.get(path)).status_code == 503

@@ -1,0 +1,181 @@
+"""How an open page is brought up to date: never by what is older, whatever state the server is in."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import psycopg
+from playwright.async_api import Page, Route, WebSocketRoute, expect
+
+from tests.api.conftest import Check, Someone, now, record
+from tests.pages.sites import OPEN_INCIDENT
+from tests.pages.visits import OpenPage
+
+Db = psycopg.AsyncConnection[Any]
+OWN_SCRIPT = "script[type=module][src*='/js/']"
+
+
+async def run_in(page: Page, name: str, source: str) -> Any:
+    """Runs `source` with the page's own `module` of that name."""
+    own = await page.locator(OWN_SCRIPT).first.get_attribute("src") or ""
+    return await page.evaluate(f"import('{own.rpartition('/')[0]}/{name}').then((module) => {{ {source} }})")
+
+
+async def refresh(page: Page, *ids: str) -> None:
+    await run_in(page, "refresh.js", f"module.refreshSoon(...{json.dumps(ids)})")
+
+
+class Server:
+    """Answers what scripts of a page ask for, once or as long as there is an `answer`; counts it."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.answer: Callable[[Route], Awaitable[None]] | None = None
+
+    async def __call__(self, route: Route) -> None:
+        if route.request.resource_type == "document":
+            await route.continue_()
+            return
+        self.asked += 1
+        await (self.answer or Route.continue_)(route)
+
+
+async def test_what_was_rendered_before_an_event_is_not_shown_after_it(open_page: OpenPage, site_db: Db) -> None:
+    page = await open_page("/services/demo-healthy")
+    await expect(page.locator("#legend")).to_contain_text("0 of")
+    await page.evaluate(
+        """window.shown = new Promise((resolve) => document.addEventListener("refreshed", () => {
+          resolve(document.getElementById("state").className);
+        }))"""
+    )
+    server, heard = Server(), anyio.Event()
+
+    async def late(route: Route) -> None:
+        server.answer = None
+        old = await route.fetch()
+        asked.set()
+        await heard.wait()
+        await route.fulfill(response=old)
+
+    asked, server.answer = anyio.Event(), late
+    await page.route("**/services/demo-healthy", server)
+    await refresh(page, "head")
+    await asked.wait()
+    await record(site_db, [Check("demo-healthy", now(), ms=None, interval_s=900)])
+    await expect(page.locator("#state")).to_have_class("state outage")
+    heard.set()
+    assert await page.evaluate("shown") == "state outage"
+    assert server.asked == 2
+
+
+async def test_every_page_heals_when_bad_times_are_over(open_page: OpenPage) -> None:
+    page = await open_page("/history")
+    await page.clock.install()
+    past = True
+
+    async def answer(route: Route) -> None:
+        live = await route.fetch()
+        text = (await live.text()).replace(
+            'data-snapshot="live"', 'data-snapshot="past"' if past else 'data-snapshot="live"'
+        )
+        await route.fulfill(response=live, body=text)
+
+    for path in ("/history", "/uptime", f"/incidents/{OPEN_INCIDENT}", "/", "/services/demo-slow"):
+        past = True
+        await page.route("**" + path, answer)
+        await page.goto(path)
+        await expect(page.locator("#snapshot")).to_be_visible()
+        async with page.expect_response("**" + path):
+            await page.clock.run_for(16_000)
+        await expect(page.locator("#snapshot")).to_be_visible()
+        past = False
+        async with page.expect_response("**" + path):
+            await page.clock.run_for(16_000)
+        await expect(page.locator("#snapshot")).to_be_hidden()
+
+
+async def test_a_busy_server_is_left_alone_and_a_page_that_is_gone_goes(open_page: OpenPage) -> None:
+    page = await open_page("/history", expected=["503", "410"])
+    await page.clock.install()
+    await page.reload()
+    server = Server()
+    await page.route("**/history", server)
+    server.answer = lambda route: route.fulfill(status=503, headers={"Retry-After": "60"})
+    await refresh(page, "history")
+    async with page.expect_response("**/history"):
+        await page.clock.run_for(1000)
+    await refresh(page, "history")  # whatever happens meanwhile
+    await page.clock.run_for(50_000)
+    assert server.asked == 1
+    server.answer = lambda route: route.fulfill(status=410)
+    async with page.expect_event("load"):
+        await page.clock.run_for(45_000)
+    assert server.asked == 2
+
+
+async def of_another_version(route: Route) -> None:
+    fresh = await route.fetch()
+    await route.fulfill(response=fresh, body=(await fresh.text()).replace("/static/", "/static/0"))
+
+
+async def test_a_page_of_another_version_is_loaded_as_a_whole(open_page: OpenPage, reporter: Someone) -> None:
+    """But not under the hands of somebody who types."""
+    server = Server()
+    server.answer = of_another_version
+    page = await open_page("/history")
+    await page.route("**/history", server)
+    async with page.expect_event("load"):
+        await refresh(page, "history")
+
+    path = f"/console/incidents/{OPEN_INCIDENT}"
+    page = await open_page(path, user=reporter)
+    await page.route("**" + path, server)
+    text = page.locator("textarea").last
+    await text.fill("It is the cable")
+    await refresh(page, "timeline")
+    await expect(page.locator("#outdated")).to_contain_text("This page has changed meanwhile.")
+    await expect(text).to_have_value("It is the cable")
+    page.on("dialog", lambda dialog: dialog.accept())
+    async with page.expect_event("load"):
+        await page.get_by_role("button", name="Reload").click()
+
+
+async def test_what_is_said_of_a_room_is_no_answer(open_page: OpenPage) -> None:
+    page = await open_page("/history")
+    heard: list[str] = []
+
+    def serve(socket: WebSocketRoute) -> None:
+        def hear(message: str | bytes) -> None:
+            heard.append(json.loads(message)["event"])
+            for event in ("error", "saved"):  # the room is refused, then comes the answer
+                socket.send(json.dumps({"event": event, "data": {"error": "no", "timestamp": "now"}, "seq": 0}))
+
+        socket.on_message(hear)
+        socket.send(json.dumps({"event": "hello", "data": {"id": "x"}, "seq": 0}))
+
+    await page.route_web_socket("**/ws?rooms=incident-X*", serve)
+    answer = await run_in(
+        page,
+        "live.js",
+        """const feed = module.connect({ rooms: ["incident-X"] });
+        return new Promise((resolve, reject) => {
+          feed.on("connected", () => feed.say("auto-save", {}).then(resolve, reject));
+        });""",
+    )
+    assert (heard, answer["timestamp"]) == (["auto-save"], "now")
+
+
+async def test_it_is_said_when_there_is_no_connection_from_the_beginning(
+    open_page: OpenPage, reporter: Someone
+) -> None:
+    page = await open_page("/console/incidents", user=reporter, expected=["503"])
+    await page.clock.install()
+    await page.route("**/live-token", lambda route: route.fulfill(status=503))
+    async with page.expect_response("**/live-token"):
+        await page.reload()
+    await page.clock.run_for(2000)
+    await expect(page.locator("#connection")).to_be_visible()
+    await page.unroute("**/live-token")
+    await page.clock.run_for(15_000)
+    await expect(page.locator("#connection")).to_be_hidden()
