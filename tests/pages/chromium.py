@@ -12,6 +12,7 @@ ARGUMENTS = (
     "--disable-quic",
     "--disable-sync",
     "--no-proxy-server",
+    "--disable-features=LocalNetworkAccessChecks",  # a page that a test has touched counts as one from the internet
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 

@@ -62,6 +62,21 @@ async def leave(page: Page) -> None:
     await page.close(run_before_unload=False)
 
 
+async def test_what_is_sent_to_a_server_that_is_away_stays_in_the_form(
+    open_page: OpenPage, site: Api, ann: Someone
+) -> None:
+    page = await open_page(EDIT, user=ann, expected=["ERR_INTERNET_DISCONNECTED", "WebSocket"])
+    await page.context.set_offline(True)
+    await field(page, "title").fill("Written while nobody answered")
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.locator(".unsent")).to_contain_text("Nothing was sent")
+    await expect(field(page, "title")).to_have_value("Written while nobody answered")
+    await page.context.set_offline(False)
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await page.wait_for_url(f"**{VIEW}?done=saved")
+    assert (await stored(site, ann))["title"] == "Written while nobody answered"
+
+
 @pytest.mark.parametrize("path", [LIST, f"{LIST}/new", VIEW, EDIT])
 async def test_the_console_is_for_everybody(open_page: OpenPage, admin: Someone, path: str) -> None:
     name = {LIST: "list", f"{LIST}/new": "new", VIEW: "view", EDIT: "edit"}[path]

@@ -4,11 +4,10 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import anyio
 import psycopg
 from playwright.async_api import Page, Route, WebSocketRoute, expect
 
-from tests.api.conftest import Check, Someone, now, record
+from tests.api.conftest import Someone
 from tests.pages.sites import OPEN_INCIDENT
 from tests.pages.visits import OpenPage
 
@@ -41,34 +40,6 @@ class Server:
         await (self.answer or Route.continue_)(route)
 
 
-async def test_what_was_rendered_before_an_event_is_not_shown_after_it(open_page: OpenPage, site_db: Db) -> None:
-    page = await open_page("/services/demo-healthy")
-    await expect(page.locator("#legend")).to_contain_text("0 of")
-    await page.evaluate(
-        """window.shown = new Promise((resolve) => document.addEventListener("refreshed", () => {
-          resolve(document.getElementById("state").className);
-        }))"""
-    )
-    server, heard = Server(), anyio.Event()
-
-    async def late(route: Route) -> None:
-        server.answer = None
-        old = await route.fetch()
-        asked.set()
-        await heard.wait()
-        await route.fulfill(response=old)
-
-    asked, server.answer = anyio.Event(), late
-    await page.route("**/services/demo-healthy", server)
-    await refresh(page, "head")
-    await asked.wait()
-    await record(site_db, [Check("demo-healthy", now(), ms=None, interval_s=900)])
-    await expect(page.locator("#state")).to_have_class("state outage")
-    heard.set()
-    assert await page.evaluate("shown") == "state outage"
-    assert server.asked == 2
-
-
 async def test_every_page_heals_when_bad_times_are_over(open_page: OpenPage) -> None:
     page = await open_page("/history")
     await page.clock.install()
@@ -93,25 +64,6 @@ async def test_every_page_heals_when_bad_times_are_over(open_page: OpenPage) -> 
         async with page.expect_response("**" + path):
             await page.clock.run_for(16_000)
         await expect(page.locator("#snapshot")).to_be_hidden()
-
-
-async def test_a_busy_server_is_left_alone_and_a_page_that_is_gone_goes(open_page: OpenPage) -> None:
-    page = await open_page("/history", expected=["503", "410"])
-    await page.clock.install()
-    await page.reload()
-    server = Server()
-    await page.route("**/history", server)
-    server.answer = lambda route: route.fulfill(status=503, headers={"Retry-After": "60"})
-    await refresh(page, "history")
-    async with page.expect_response("**/history"):
-        await page.clock.run_for(1000)
-    await refresh(page, "history")  # whatever happens meanwhile
-    await page.clock.run_for(50_000)
-    assert server.asked == 1
-    server.answer = lambda route: route.fulfill(status=410)
-    async with page.expect_event("load"):
-        await page.clock.run_for(45_000)
-    assert server.asked == 2
 
 
 async def of_another_version(route: Route) -> None:
