@@ -31,8 +31,15 @@ from sql.local import local_postgresql
 TIMESCALEDB_IMAGE = "timescale/timescaledb:2.32.1-pg18"
 CLONE_PATIENCE_S = 30
 NEEDED_BYTES = 4 * 1024**3
-# A test server is thrown away: nothing needs to reach the disk.
-EPHEMERAL = {"fsync": "off", "full_page_writes": "off", "max_connections": "100"}
+# A test server is thrown away: nothing needs to reach the disk. A standby that is waited for, and never comes, is how a
+# test holds up a commit.
+EPHEMERAL = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "100",
+    "wal_level": "replica",
+    "max_wal_senders": "1",
+}
 # Without workers no policy runs by itself, and none holds a template open: tests call run_job for one.
 TIMESCALEDB = {
     "shared_preload_libraries": "timescaledb",

@@ -20,9 +20,11 @@ CREATE OR REPLACE FUNCTION aggregate_bucket(level text, moment timestamptz) RETU
 -- come. And the first level never before the retention: a refresh over dropped chunks would erase the figures that were
 -- computed from them.
 --
--- Hours and days are forced. Left to itself a refresh recomputes what TimescaleDB has noted as changed, and from buckets with
--- a time zone it leaves out the last one when the noted range ends at its first moment, as it does whenever the late rows lie
--- in the first quarter of an hour or the first hour of a day; then it forgets the note (timescale/timescaledb#10296).
+-- All of it is forced: what is to be refreshed we have noted ourselves. Left to itself a refresh recomputes what TimescaleDB has
+-- noted as changed, and its notes are not complete. A transaction notes what is older than the last refresh when its commit
+-- begins; what is refreshed over before that commit can be seen is in no note, and stays out for good. And from buckets with a
+-- time zone a refresh leaves out the last one when the noted range ends at its first moment, as it does whenever the late rows
+-- lie in the first quarter of an hour or the first hour of a day (timescale/timescaledb#10296).
 CREATE OR REPLACE PROCEDURE refresh_aggregates(low timestamptz, high timestamptz)
     LANGUAGE plpgsql AS
 $$
@@ -42,7 +44,7 @@ BEGIN
         finish := least(finish, aggregate_bucket(level, closed));
         CONTINUE WHEN first >= finish;
         FOREACH name IN ARRAY ARRAY['checks_', 'latency_', 'phases_'] LOOP
-            CALL refresh_continuous_aggregate(name || level, first, finish, force => level <> '15m');
+            CALL refresh_continuous_aggregate(name || level, first, finish, force => true);
             COMMIT;
         END LOOP;
     END LOOP;

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+import anyio
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
@@ -133,6 +134,19 @@ async def value(connection: Connection, question: str, parameters: Sequence[Any]
     """The only column of the only row."""
     [[answer]] = await ask(connection, question, parameters)
     return answer
+
+
+async def until_true(connection: Connection, question: str) -> None:
+    """Returns when the database answers true."""
+    with anyio.fail_after(PATIENCE_S):
+        while not await value(connection, question):
+            await connection.execute("SELECT pg_stat_clear_snapshot()")
+
+
+async def until_waiting(connection: Connection) -> None:
+    """Returns when a session of this database waits for an advisory lock."""
+    waiting = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
+    await until_true(connection, f"SELECT count(*) > 0 {waiting}")
 
 
 async def outages(connection: Connection, service: str = "web") -> list[tuple[datetime, datetime | None]]:

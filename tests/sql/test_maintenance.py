@@ -20,6 +20,7 @@ from tests.sql.batches import (
     record,
     row,
     state,
+    until_waiting,
     value,
 )
 
@@ -215,14 +216,6 @@ class TestWhoWaited:
             await plan(db, await value(db, "SELECT clock_timestamp()"), now() + HOUR)
             await db.execute("UPDATE service_states SET state = 'maintenance'")
         assert (await state(db))[0] == "maintenance"
-
-
-async def until_waiting(db: Connection) -> None:
-    """Returns when a session of this database waits for an advisory lock."""
-    question = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
-    with anyio.fail_after(PATIENCE_S):
-        while await value(db, question) == 0:
-            await db.execute("SELECT pg_stat_clear_snapshot()")
 
 
 async def test_a_window_is_announced_at_the_end_of_its_transaction(db: Connection, database: str) -> None:
