@@ -19,7 +19,7 @@ from api.allowance import Allowance
 from api.errors import ApiError
 from api.hub import ANONYMOUS, STAFF, Client, Door
 from api.metrics import Metrics
-from api.security import Gatekeeper, Principal, Role
+from api.security import Gatekeeper, Principal, Role, sees_internal
 from api.server import text_frame
 from sql import Pool
 
@@ -55,7 +55,12 @@ class Participant:
     @property
     def crowd(self) -> str:
         """The one of the two rooms that it is in without asking."""
-        return ANONYMOUS if self.principal is None else STAFF
+        return STAFF if self.inside else ANONYMOUS
+
+    @property
+    def inside(self) -> bool:
+        """Whether it is told what is internal."""
+        return sees_internal(self.principal)
 
     def end(self, code: int, reason: str) -> None:
         """Ends the socket so that a Socket.IO client does not come back by itself with the same token."""

@@ -9,26 +9,26 @@ wherever computing takes longer than the next checks are away.
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from time import monotonic
-from urllib.parse import parse_qsl, urlencode
 
 import anyio
 
 from api.answer_memory import AnswerMemory
 from api.answers import Cacheable, Change, KeptAnswer, Question, Source, body_message, encoded, not_modified
-from api.clients import is_secure
-from api.cookies import has_session, preferences
-from api.edge import ADMITTED, ASGIApp, Headers, Message, Origins, Receive, Scope, Send, header
+from api.edge import ADMITTED, ASGIApp, Headers, Message, Origins, Receive, Scope, Send
 from api.metrics import Metrics
 from api.negotiation import accepts_gzip, accepts_html
-from api.pages.languages import negotiated
+from api.questions import Questions
 from sla_monitor.values import Network
 from sql import OperationalError
 
-MAX_KEY_BYTES = 1024
-MAX_HOSTS = 8
-"""Names of this site in use at once; each has its own copy of what is `absolute`."""
-HOST_IN_USE_S = 60.0
 RETRY_AWAY_S = 1.0
+_MAKES: Mapping[str, Change] = {
+    "incidents": "event",
+    "comments": "event",
+    "maintenance": "event",
+    "services": "services",
+}
+"""What somebody who may act on these (api/security.py) makes untrue by it."""
 Admit = Callable[[Scope, Send], Awaitable[Headers | None]]
 
 
@@ -57,17 +57,14 @@ class Answers:
     ) -> None:
         self._app = app
         self._admit = admit
-        self._routes: Mapping[str, Cacheable] = {route.path: route for route in routes}
         self._origins = origins
-        self._trusted_proxies = trusted_proxies
         self._memory = AnswerMemory()
+        self._questions = Questions(routes, self._memory, origins, trusted_proxies)
         self._flights: dict[tuple[Question, bool], _Flight] = {}
-        self._hosts: dict[bytes, float] = {}
-        """When each was asked for last."""
         self.database_away = False
         """Set by the feed; then the last snapshot is given without trying."""
         self._away_until = 0.0
-        self._counts = {source: metrics.answers.labels(source) for source in ("HIT", "MISS", "STALE")}
+        self._counts = metrics.answers
         metrics.answer_bytes.set_function(lambda: self._memory.bytes)
         metrics.answer_entries.set_function(lambda: len(self._memory))
 
@@ -95,22 +92,39 @@ class Answers:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or (scope["method"] != "GET" and scope["method"] != "HEAD"):
+            await self._app(scope, receive, self._after_writing(scope, send))
+            return
+        asked = self._questions.asked(scope)
+        if asked is None:
             await self._app(scope, receive, send)
             return
-        found = self._question(scope)
-        if found is None or (found[1].personal and _is_somebody(scope)):
-            await self._app(scope, receive, send)
-            return
-        key, route = found
+        key, route, variant = asked
         room = self._memory.room(key)
         kept = room.get(key)
         if kept is not None and kept.is_fresh():
             room.move_to_end(key)
-            await self._give(kept, "HIT", scope, send)
+            if variant is None or (ready := kept.ready.get(variant)) is None:
+                await self._give(kept, "HIT", scope, send)
+            else:  # the way of nearly all requests, and as short as it can be
+                self._counts["HIT"] += 1
+                await send(ready[0])
+                await send(ready[1])
         elif kept is not None and (self.database_away or monotonic() < self._away_until):
             await self._give(kept, "STALE", scope, send)
         else:
             await self._miss(key, route, scope, send)
+
+    def _after_writing(self, scope: Scope, send: Send) -> Send:
+        """Who has changed something sees it with the next request: the feed tells of it too, but a moment later."""
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] < 400:
+                action, _, _ = str(scope.get("state", {}).get("action", "")).partition(":")
+                if action in _MAKES:
+                    self.forget(_MAKES[action])
+            await send(message)
+
+        return answer
 
     async def _miss(self, key: Question, route: Cacheable, scope: Scope, send: Send) -> None:
         """Counts against the limit of the one who asks, each for themselves, before the answer becomes everybody's."""
@@ -173,7 +187,7 @@ class Answers:
         self, kept: KeptAnswer, source: Source, scope: Scope, send: Send, told: Iterable[tuple[bytes, bytes]] = ()
     ) -> None:
         origin = asked = host = None
-        packed = False
+        wanted = False
         for name, value in scope["headers"]:
             if name == b"host":
                 host = value
@@ -182,11 +196,11 @@ class Answers:
             elif name == b"if-none-match":
                 asked = value
             elif name == b"accept-encoding":
-                packed = kept.packed is not None and accepts_gzip(value)
+                wanted = accepts_gzip(value)
         if not self._origins.knows(host):
             await self._app(scope, _no_body, send)  # which refuses it, and says why
             return
-        self._counts[source].inc()
+        self._counts[source] += 1
         past = kept.told_as_past() if source == "STALE" else None
         if past is not None:
             start = kept.start(source, False, self._origins.headers(origin))
@@ -195,71 +209,20 @@ class Answers:
             await send(start)
             await send(past)
             return
-        start = kept.starts.get((origin, packed)) if source == "HIT" else None
-        if start is None:
-            start = kept.start(source, packed, self._origins.headers(origin))
-            start["headers"].extend(told)
+        ready = kept.ready.get((origin, wanted)) if source == "HIT" else None
+        if ready is None:
+            packed = wanted and kept.packed is not None
+            ready = kept.start(source, packed, self._origins.headers(origin)), kept.packed if packed else kept.body
+            ready[0]["headers"].extend(told)
             if source == "HIT":
-                kept.starts[origin, packed] = start
+                kept.ready[origin, wanted] = ready
+        start, body = ready
         if asked is not None and kept.matches(asked):
             await send(not_modified(start))
             await send(_EMPTY)
             return
         await send(start)
-        await send(kept.packed if packed else kept.body)
-
-    def _question(self, scope: Scope) -> tuple[Question, Cacheable] | None:
-        """None where the answer is not kept, whatever it is."""
-        path, query = scope["path"], scope["query_string"]
-        route = self._route(path)
-        if route is None or "?" in path or len(path) + len(query) > MAX_KEY_BYTES:
-            return None
-        told = ""
-        if query:
-            pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-            if any(name in route.private for name, _ in pairs):
-                return None
-            told = urlencode(sorted((pair for pair in pairs if pair[0] in route.parameters), key=lambda pair: pair[0]))
-        if not route.page or route.immutable:
-            return Question(path, told), route
-        chosen = preferences(scope)
-        language = negotiated((header(scope, b"accept-language") or b"").decode("latin-1"), chosen.language)
-        if not route.absolute or self._origins.site is not None:
-            return Question(path, told, language, chosen.theme), route
-        host = header(scope, b"host") or b""
-        if not self._is_in_use(host):
-            return None
-        secure = is_secure(scope, self._trusted_proxies)
-        return Question(path, told, language, chosen.theme, host, secure), route
-
-    def _is_in_use(self, host: bytes) -> bool:
-        """Whether what is `absolute` is kept for `host`. Anybody can make names up, so there is room for a few, and for
-        another one once one of those has not been asked for in a while."""
-        now = monotonic()
-        if host not in self._hosts:
-            if not self._origins.knows(host):
-                return False
-            if len(self._hosts) >= MAX_HOSTS:
-                idle = min(self._hosts, key=self._hosts.__getitem__)
-                if now - self._hosts[idle] < HOST_IN_USE_S:
-                    return False
-                del self._hosts[idle]
-                for key in [key for key in self._memory if key.host == idle]:
-                    self._memory.drop(key)
-        self._hosts[host] = now
-        return True
-
-    def _route(self, path: str) -> Cacheable | None:
-        parent, _, last = path.rpartition("/")
-        return (
-            self._routes.get(path)
-            or (self._routes.get(parent + "/") if parent else None)
-            or self._routes.get(f"{parent.rpartition('/')[0]}/*/{last}")
-        )
-
-
-def _is_somebody(scope: Scope) -> bool:
-    return header(scope, b"authorization") is not None or has_session(scope)
+        await send(body)
 
 
 class _Caught:

@@ -4,7 +4,7 @@ import gzip
 from collections.abc import Sequence
 from hashlib import blake2b
 from time import monotonic
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 from anyio import to_thread
@@ -24,6 +24,8 @@ SNAPSHOT = (b'data-snapshot="live"', b'data-snapshot="past"')
 """What a page says of itself, and what is said in its place once it is all there is."""
 Change = Literal["checks", "event", "services"]
 Source = Literal["HIT", "MISS", "STALE"]
+Variant = tuple[bytes | None, bool]
+"""The origin of the web page that asks, if it may read the answer, and whether that may come compressed."""
 _REPLACED = frozenset({b"etag", b"cache-control", b"x-request-id"})
 
 
@@ -59,7 +61,7 @@ class Cacheable(msgspec.Struct, frozen=True):
         return told
 
 
-class Question(NamedTuple):
+class Question(msgspec.Struct, frozen=True, cache_hash=True):
     """What is asked, in the words of no one in particular; the rest where the answer depends on it."""
 
     path: str
@@ -80,10 +82,10 @@ class KeptAnswer:
         "fresh",
         "headers",
         "packed",
+        "ready",
         "resting",
         "route",
         "size",
-        "starts",
         "status",
     )
 
@@ -100,7 +102,7 @@ class KeptAnswer:
             self.headers = [*own, (b"etag", self.etag), (b"cache-control", control)]
         self.body: Any = body_message(body)
         self.packed: Any = body_message(packed) if packed else None
-        self.starts: dict[tuple[bytes | None, bool], Any] = {}
+        self.ready: dict[Variant, tuple[Any, Any]] = {}
         self.computed_at = monotonic()
         self.fresh = True
         self.resting = False

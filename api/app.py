@@ -5,7 +5,7 @@ uvicorn -> Answers (bytes kept in memory) -> Edge (headers, CORS, deadline) -> L
                -> Live (what is said, Presence, Access) -> Hub (who hears it) <- Feed <- LISTEN
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -133,7 +133,7 @@ class Application:
             feed = Feed(self._database_url, pool, hub, self._answers, access, metrics)
             presence = Presence(pool, metrics)
             limits = Limits(pool)
-            live = Live(pool, hub, access, presence, feed.between, limits, metrics)
+            live = Live(pool, hub, access, presence, feed, limits, metrics)
             doors: dict[str, DoorApp] = {
                 "/ws": WebSocketDoor(live),
                 SOCKETIO: SocketIoDoor(live, tasks, settings.socket_max_message),
@@ -155,13 +155,14 @@ class Application:
                 await presence.close()
                 tasks.cancel_scope.cancel()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and self._sockets is not None:
-            await self._sockets(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"].rstrip("/") == SOCKETIO and self._sockets is not None:
-            await self._sockets.refuse_polling(scope, send)
-        else:
-            await self._answers(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Hands on the coroutine itself: one more around it would be felt, so short is the way of what is in memory."""
+        if self._sockets is not None:
+            if scope["type"] == "websocket":
+                return self._sockets(scope, receive, send)
+            if scope["path"].startswith(SOCKETIO) and scope["path"].rstrip("/") == SOCKETIO:
+                return self._sockets.refuse_polling(scope, send)
+        return self._answers(scope, receive, send)
 
 
 def create_app(settings: Settings, database_url: str) -> Application:

@@ -87,7 +87,7 @@ def data_problem(data: dict[str, Any]) -> str | None:
     summary="One's own drafts, newest first",
     tags=["incidents"],
     responses=responses(401, 403, 429, 503),
-    **requires("incidents:write"),
+    **requires("drafts:write"),
 )
 async def list_drafts(request: Request[Any, Any, Any], state: State) -> DraftList:
     """What is to be offered to somebody who comes back; the newest hundred."""
@@ -100,7 +100,7 @@ async def list_drafts(request: Request[Any, Any, Any], state: State) -> DraftLis
     summary="One's own draft of an incident",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("incidents:write"),
+    **requires("drafts:write"),
 )
 async def get_draft(request: Request[Any, Any, Any], state: State, incident_id: FromPath[str]) -> DraftAnswer:
     """404 where there is none. The drafts of others are not shown to anybody."""
@@ -118,7 +118,7 @@ async def get_draft(request: Request[Any, Any, Any], state: State, incident_id: 
     summary="Keep what is not yet saved",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
-    **requires("incidents:write"),
+    **requires("drafts:write"),
 )
 async def save_draft(
     request: Request[Any, Any, Any], state: State, incident_id: FromPath[str], data: JSONBody[DraftToSave]
@@ -151,7 +151,7 @@ async def save_draft(
     summary="Throw one's own draft away",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("incidents:write"),
+    **requires("drafts:write"),
 )
 async def delete_draft(request: Request[Any, Any, Any], state: State, incident_id: FromPath[str]) -> None:
     """404 where there is none."""

@@ -22,7 +22,18 @@ import sql
 from api import database
 from api.access import Access
 from api.answer_cache import Answers
-from api.hub import EVERYONE, MAX_SEQ, REMEMBERED_BYTES, Event, Frames, Hub, frames
+from api.hub import (
+    EVERYONE,
+    MAX_SEQ,
+    OUTSIDE,
+    PUBLIC_STEP,
+    REMEMBERED_BYTES,
+    Event,
+    Frames,
+    Hub,
+    frames,
+    public_number,
+)
 from api.metrics import Metrics
 from sql import Pool
 
@@ -53,6 +64,11 @@ class EventRow(msgspec.Struct):
     data: str
     origin: str | None
     oldest: int
+
+    @property
+    def public(self) -> bool:
+        """Whether strangers may hear of it."""
+        return self.seq == public_number(self.seq)
 
     def encoded(self) -> Event:
         """The row as the frames that all clients get."""
@@ -99,16 +115,22 @@ class Feed:
 
     async def between(self, after: int, upto: int, rooms: Collection[str | None]) -> list[Event] | None:
         """The first events of these rooms after one number and up to another; none where there are no more. None
-        where some are gone, or it is too far back to look."""
-        if upto - after > REACH:
-            return None
+        where some are gone."""
         named = [room for room in rooms if room is not None]
         values = {"after": after, "upto": upto, "rooms": named, "everyone": EVERYONE in rooms}
         found = await database.rows(self._pool, "events/between", EventRow, **values, limit=BATCH, bytes=BATCH_BYTES)
         kept = await database.row(self._pool, "events/last", Kept)  # asked after: what is kept now was kept before
-        if kept is None or kept.oldest > after + 1:
+        following = public_number(after) + PUBLIC_STEP if OUTSIDE.issuperset(rooms) else after + 1
+        if kept is None or kept.oldest > following:
             return None
         return [event.encoded() for event in found]
+
+    async def reaches(self, after: int, upto: int) -> bool:
+        """Whether what lies between two numbers is little enough to be looked through. There are fewer rows than
+        numbers: most are passed over."""
+        if upto - after <= REACH:
+            return True
+        return await database.count(self._pool, "events/count_between", after=after, upto=upto, most=REACH + 1) <= REACH
 
     async def _keep_listening(self) -> None:
         pause = FIRST_PAUSE_S
@@ -165,7 +187,10 @@ class Feed:
         return payloads
 
     async def _handle(self, connection: AsyncConnection[TupleRow], payloads: Collection[str]) -> None:
-        """First the cached answers end, then the frames go out: who asks because of a frame gets the new answer."""
+        """First the cached answers end, then the frames go out: who asks because of a frame gets the new answer.
+
+        'inside' is an event that strangers do not hear of: no answer that is kept depends on it.
+        """
         if "access" in payloads:
             self._access.notice()
         changes = {payload for payload in payloads if payload in ("checks", "event", "services")}
@@ -173,7 +198,7 @@ class Feed:
             self._answers.forget(change)  # type: ignore[arg-type]  # narrowed above
         if "services" in changes:
             self._hub.forget()
-        if "event" in changes:
+        if "event" in changes or "inside" in payloads:
             with anyio.fail_after(SILENCE_S):
                 await self._catch_up(connection)
 
@@ -212,19 +237,20 @@ class Feed:
         if self._started:
             self._resync(last)
         self._started = True
-        self._metrics.event_seq.set(last)
+        self._metrics.event_seq.set(public_number(last))
 
     def _resync(self, seq: int) -> None:
-        self._hub.tell(frames("resync", {"reason": "what happened since is no longer kept"}, seq))
+        self._hub.tell(frames("resync", {"reason": "what happened since is no longer kept"}, public_number(seq)))
 
     def _publish(self, found: list[EventRow]) -> None:
-        if any(row.event in WITHDRAWING for row in found):
+        public = [row for row in found if row.public]
+        if any(row.event in WITHDRAWING for row in public):
             self._answers.forget("services")  # in bad times too nobody is shown what is no longer to be seen
         for row in found:
             self._hub.publish(row.encoded())
-        if found:
-            self._metrics.event_seq.set(self._hub.seq)
-            self._metrics.feed_lag.set((datetime.now(UTC) - found[-1].occurred_at).total_seconds())
+        if public:
+            self._metrics.event_seq.set(self._hub.public_seq)
+            self._metrics.feed_lag.set((datetime.now(UTC) - public[-1].occurred_at).total_seconds())
 
     async def _poll(self) -> None:
         """Takes over while nobody listens. What no event tells of is not heard, so no answer outlives a round."""

@@ -19,16 +19,27 @@ from api.metrics import Metrics
 from api.server import text_frame
 
 PUBLIC_ROOMS = frozenset({"system-status", "uptime"})
+INSIDE_OF = {room: f"{room}-inside" for room in PUBLIC_ROOMS}
+"""Where it is told what happens to private services: whoever is logged in is there with the room itself."""
+PUBLIC_STEP = 2**16
+"""What strangers may hear of has a number that this divides, all else one between (sql/functions/events.sql)."""
 EVERYONE = None
 """The room of events that have none: each client is put into it when it has caught up with them."""
 ANONYMOUS = "anonymous"
 STAFF = "staff"
 """Every client is in one of these two, by who it is; nobody can ask to be."""
+OUTSIDE = PUBLIC_ROOMS | {EVERYONE, ANONYMOUS}
+"""The rooms that strangers can be in."""
 REMEMBERED = 1000
 """Events kept in memory, so that a thousand clients that reconnect at once ask the database nothing."""
 REMEMBERED_BYTES = 16 * 2**20
 POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
 MAX_SEQ = 2**63 - 1
+
+
+def public_number(seq: int) -> int:
+    """The last number up to `seq` that strangers may know: those between tell how much happens inside."""
+    return seq - seq % PUBLIC_STEP
 
 
 class Door(IntEnum):
@@ -140,12 +151,19 @@ class Hub:
         self._rooms: dict[str | None, dict[Client, None]] = {}
         self._remembered: deque[Event] = deque()
         self._remembered_bytes = 0
+        self._reaches_back_to = 0
+        """Memory has all that came after this number."""
         self._published = anyio.Event()
         for door in Door:
             self._count(door, 0)
 
     def __len__(self) -> int:
         return len(self._clients)
+
+    @property
+    def public_seq(self) -> int:
+        """What strangers may know of `seq`."""
+        return public_number(self.seq)
 
     def connect(self, socket: FrameSocket, door: Door) -> Client:
         client = Client(socket, door, self._stalled, secrets.token_urlsafe(12))
@@ -181,20 +199,25 @@ class Hub:
     def remember(self, events: Iterable[Event], seq: int) -> None:
         """Starts where the database stands: `events` are its last ones, `seq` is the number of the very last."""
         self.forget()
+        self.seq = self._reaches_back_to = seq
         for event in events:
+            if not self._remembered:
+                self._reaches_back_to = event.seq - 1
             self._keep(event)
-        self.seq = seq
 
     def forget(self) -> None:
         """What was told may have been withdrawn since: from here on the database is asked."""
         self._remembered.clear()
         self._remembered_bytes = 0
+        self._reaches_back_to = self.seq
 
     def _keep(self, event: Event) -> None:
         self._remembered.append(event)
         self._remembered_bytes += event.size
         while len(self._remembered) > REMEMBERED or self._remembered_bytes > REMEMBERED_BYTES:
-            self._remembered_bytes -= self._remembered.popleft().size
+            forgotten = self._remembered.popleft()
+            self._reaches_back_to = forgotten.seq
+            self._remembered_bytes -= forgotten.size
 
     def publish(self, event: Event) -> None:
         """Hands one event to everyone who should hear it; numbers that were published already are passed over."""
@@ -223,7 +246,7 @@ class Hub:
         """The events after `seq`, or None when memory does not reach back that far."""
         if seq >= self.seq:
             return []
-        if not self._remembered or self._remembered[0].seq > seq + 1:
+        if seq < self._reaches_back_to:
             return None
         return [event for event in self._remembered if event.seq > seq]
 

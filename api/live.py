@@ -21,12 +21,12 @@ from api.access import Access, Participant
 from api.comments import RATE_LIMIT, Remark
 from api.drafts import data_problem
 from api.errors import ApiError, FieldProblem, database_away, describe, invalid
-from api.hub import ANONYMOUS, EVERYONE, PUBLIC_ROOMS, STAFF, Hub, frames
+from api.hub import ANONYMOUS, EVERYONE, INSIDE_OF, PUBLIC_ROOMS, STAFF, Hub, frames, public_number
 from api.incident_fields import INCIDENT_ID
 from api.limits import Limits
 from api.metrics import Metrics
 from api.presence import Editor, Presence
-from api.replay import ReadEvents, Replay
+from api.replay import History, Replay
 from api.security import Principal, actor_of, allows, authorise
 from api.texts import text_problems
 from sql import Pool
@@ -89,7 +89,7 @@ class Live:
         hub: Hub,
         access: Access,
         presence: Presence,
-        read: ReadEvents,
+        history: History,
         limits: Limits,
         metrics: Metrics,
     ) -> None:
@@ -97,7 +97,7 @@ class Live:
         self.access = access
         self._pool = pool
         self._presence = presence
-        self._replay = Replay(hub, read)
+        self._replay = Replay(hub, history)
         self._limits = limits
         self._metrics = metrics
         self._said = {
@@ -134,8 +134,12 @@ class Live:
                 outcome.append((room, _described(error, "join-room")))
             else:
                 outcome.append((room, None))
+        if participant.inside:  # what it is in already now has an inside
+            prepared |= dict.fromkeys(PUBLIC_ROOMS & participant.client.rooms)
         await self._join(participant, prepared)
-        participant.replayed |= {ANONYMOUS, STAFF}  # whoever logs in later has been told, as one of the others
+        participant.replayed.add(ANONYMOUS)
+        if not participant.inside:  # who logs in later has been told, as one of the others
+            participant.replayed |= {STAFF, *INSIDE_OF.values()}
         return outcome
 
     async def authenticate(self, participant: Participant, token: str) -> Principal:
@@ -176,6 +180,7 @@ class Live:
         if room not in PUBLIC_ROOMS and not _INCIDENT_ROOM.fullmatch(room):
             raise _unknown_room()
         self.hub.leave(participant.client, room)
+        self.hub.leave(participant.client, INSIDE_OF.get(room, room))
         if match := _INCIDENT_ROOM.fullmatch(room):
             self._presence.leave(participant.client.id, match[1])
         return Answer("left", {"room": room})
@@ -271,8 +276,15 @@ class Live:
 
     async def _join(self, participant: Participant, rooms: Mapping[str | None, int | None]) -> None:
         """Replays what was missed since the client was last here, or since `_prepare` looked; then joins. Between the
-        last event that is replayed and the joining lies no task switch: nothing is lost, nothing told twice."""
+        last event that is replayed and the joining lies no task switch: nothing is lost, nothing told twice.
+
+        Who is logged in is told in a public room of private services too. A stranger's `since` counts as the public
+        number before it: whether there is one after that, they cannot find out."""
         since = participant.since
+        if participant.inside:
+            rooms = {**rooms, **{INSIDE_OF[room]: None for room in rooms if room in INSIDE_OF}}
+        elif since is not None:
+            since = public_number(since)
         missed: dict[str | None, int] = {}
         for room, seq in rooms.items():
             after = since if since is not None and room not in participant.replayed else seq

@@ -1,7 +1,11 @@
 """What the API counts about itself, each series declared once; `/metrics` renders them."""
 
+from collections.abc import Iterator, Mapping
+
 import anyio
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 LAG_PERIOD_S = 0.5
 
@@ -15,7 +19,9 @@ class Metrics:
         self.request_seconds = Histogram(
             "sla_monitor_request_seconds", "Time to an answer that was computed", ["route"], registry=self.registry
         )
-        self.answers = self._counter("answers", "Cacheable answers by where they came from", "source")
+        self.answers = {"HIT": 0, "MISS": 0, "STALE": 0}
+        """Plain numbers: each answer from memory is counted, and a Counter would take a good part of its time."""
+        self.registry.register(_Counts("answers", "Cacheable answers by where they came from", "source", self.answers))
         self.answer_bytes = self._gauge("answer_cache_bytes", "Bytes of the answers kept in memory")
         self.answer_entries = self._gauge("answer_cache_entries", "Answers kept in memory")
         self.sockets = self._gauge("sockets", "Open WebSockets by door: ws or socketio", "door")
@@ -29,7 +35,7 @@ class Metrics:
         self.feed_lag = self._gauge("feed_lag_seconds", "Age of the last event when it was handed on")
         self.feed_silence = self._gauge("feed_silence_seconds", "Time since the listener last heard anything")
         self.feed_reconnects = self._counter("feed_reconnects", "Times the listener had to connect again")
-        self.event_seq = self._gauge("event_seq", "Number of the last event handed on")
+        self.event_seq = self._gauge("event_seq", "Number of the last public event handed on")
         self.background_failures = self._counter(
             "background_failures", "Times the database refused what goes on beside the requests", "task"
         )
@@ -56,3 +62,18 @@ class Metrics:
             due = anyio.current_time() + LAG_PERIOD_S
             await anyio.sleep_until(due)
             self.loop_lag.set(anyio.current_time() - due)
+
+
+class _Counts(Collector):
+    """A counter that is kept elsewhere, by the values of its one label."""
+
+    def __init__(self, name: str, meaning: str, label: str, counts: Mapping[str, int]) -> None:
+        self._described = (f"sla_monitor_{name}", meaning, label)
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        name, meaning, label = self._described
+        family = CounterMetricFamily(name, meaning, labels=[label])
+        for value, count in self._counts.items():
+            family.add_metric([value], count)
+        yield family

@@ -4,7 +4,8 @@ It is read a page at a time, and the next one when the client has taken the last
 whatever they have missed, no more is in memory than a page for each.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
+from typing import Protocol
 
 import anyio
 import anyio.lowlevel
@@ -19,17 +20,20 @@ READERS = 2
 """How many replays read the database at once; the others wait."""
 PATIENCE_S = 5.0
 
-ReadEvents = Callable[[int, int, Collection[str | None]], Awaitable[list[Event] | None]]
-"""`(after, upto, rooms)` -> the first of the events between, from the database: none where there are none, None where
-some are gone or they are too far back."""
+
+class History(Protocol):
+    """What the database still has of the events (api/feed.py `Feed`)."""
+
+    async def reaches(self, after: int, upto: int) -> bool: ...
+    async def between(self, after: int, upto: int, rooms: Collection[str | None]) -> list[Event] | None: ...
 
 
 class Replay:
     """From memory where that reaches back far enough, else from the database."""
 
-    def __init__(self, hub: Hub, read: ReadEvents) -> None:
+    def __init__(self, hub: Hub, history: History) -> None:
         self._hub = hub
-        self._read = read
+        self._history = history
         self._readers = anyio.Semaphore(READERS)
 
     async def catch_up(
@@ -48,10 +52,12 @@ class Replay:
         cursor = min(rooms.values())
         own = {client.id, former}
         count = size = 0
+        looked = False
         while cursor < (upto := self._hub.seq) and not client.dismissed:
             events = self._hub.remembered_after(cursor)
             if events is None:
-                events = await self._page(cursor, upto, rooms)
+                events = await self._page(cursor, upto, rooms, first=not looked)
+                looked = True
                 count, size = count + len(events or ()), size + sum(event.size for event in events or ())
                 if events is None or count > MAX_REPLAY or size > len(Frames._fields) * MAX_REPLAY_BYTES:
                     self._resync(client)
@@ -62,10 +68,13 @@ class Replay:
                 if not mine and event.seq > rooms.get(event.room, event.seq):
                     await self._deliver(client, event)
 
-    async def _page(self, after: int, upto: int, rooms: Collection[str | None]) -> list[Event] | None:
+    async def _page(self, after: int, upto: int, rooms: Collection[str | None], *, first: bool) -> list[Event] | None:
+        """None where some are gone, or it is too far back to look."""
         try:
             async with self._readers:
-                return await self._read(after, upto, rooms)
+                if first and not await self._history.reaches(after, upto):
+                    return None
+                return await self._history.between(after, upto, rooms)
         except psycopg.Error:
             return None
 
@@ -76,7 +85,7 @@ class Replay:
         return self._hub.seq >= since
 
     def _resync(self, client: Client) -> None:
-        told = frames("resync", {"reason": "what happened since is no longer kept"}, self._hub.seq)
+        told = frames("resync", {"reason": "what happened since is no longer kept"}, self._hub.public_seq)
         client.offer(told[client.door])
 
     async def _deliver(self, client: Client, event: Event) -> None:

@@ -41,6 +41,7 @@ Action = Literal[
     "incidents:read-internal",
     "incidents:write",
     "incidents:delete",
+    "drafts:write",
     "comments:delete",
     "templates:read",
     "templates:write",
@@ -86,6 +87,7 @@ RULES: Mapping[Action, Rule] = {
     "incidents:read-internal": Rule("viewer"),
     "incidents:write": Rule("reporter"),
     "incidents:delete": Rule("admin"),
+    "drafts:write": Rule("reporter"),
     "comments:delete": Rule("admin", own="reporter"),
     "templates:read": Rule("viewer"),
     "templates:write": Rule("reporter"),
@@ -229,12 +231,14 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     principal = None
     if handler.opt.get("browser"):
         require_own_page(connection)
-        # Before anything is read: what comes later is told by the feed.
-        connection.scope["state"]["seq"] = connection.app.state.hub.seq
+        hub = connection.app.state.hub
+        inside, outside = hub.seq, hub.public_seq  # before anything is read: what comes later is told by the feed
         principal = await visitor(connection)
+        connection.scope["state"]["seq"] = inside if sees_internal(principal) else outside
     elif rule.least is not None or rule.personal:
         principal = await identified(connection)
     connection.scope["user"] = principal
+    connection.scope["state"]["action"] = action
     authorise(principal, action, principal.user_id if principal is not None and rule.own is not None else None)
 
 

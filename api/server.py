@@ -1,8 +1,9 @@
 """uvicorn, with the bounds it lacks: a deadline for requests to arrive, and sockets that can be written to at once.
 
 uvicorn has no header timeout, and a WebSocket of ASGI can only be awaited: one slow client at a time. The two protocol
-classes here add what is missing and nothing else. They rest on attributes of uvicorn 0.54's protocols (`transport`,
-`writable`, `conn`, `close_sent`, `queue`); tests/api fails if those change.
+classes here add what is missing and nothing else. They rest on attributes of uvicorn 0.54's protocols
+(`transport`, `scope`, `cycle`, `writable`, `conn`, `close_sent`, `close_timer`, `read_paused`, `queue`); tests/api
+fails if those change.
 """
 
 import asyncio
@@ -49,10 +50,9 @@ HEADROOM = 1000
 class HttpProtocol(HttpToolsProtocol):
     """Closes a connection that is too slow to say what it wants, header by header or byte by byte of a body."""
 
-    _arriving = True
-    _in_head = True
-    _turned = False  # the piece just received holds the end of one part: what came before it is not counted
-    _received = 0
+    _complete: Any = None  # the scope of the last request that is here as a whole
+    _part: tuple[Any, bool] = (None, True)  # whose head or body was arriving, and whether it was the head
+    _received = 0  # of that part
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvloop and asyncio give one
@@ -63,29 +63,31 @@ class HttpProtocol(HttpToolsProtocol):
         self._arrived()
         super().connection_lost(exc)
 
-    def on_message_begin(self) -> None:
-        self._arriving = self._in_head = self._turned = True
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        self._turned = True
-        super().on_headers_complete()
-
     def on_message_complete(self) -> None:
-        self._arriving = False
-        super().on_message_complete()
+        self._complete = self.scope
+        HttpToolsProtocol.on_message_complete(self)  # super() takes its time, and this is done for each request
 
     def data_received(self, data: bytes) -> None:
-        self._turned = False
-        super().data_received(data)
-        if self._arriving:
-            self._received = 0 if self._turned else self._received + len(data)
-            if self._received > (MAX_HEAD_BYTES if self._in_head else MAX_REQUEST_BYTES) and not self._closing():
-                self.send_400_response("too large")
-        if not self._arriving:  # the whole request came in one piece: no timer is ever set for most
+        HttpToolsProtocol.data_received(self, data)
+        if self._complete is not self.scope or self.scope is None:
+            self._arriving(len(data))
+        elif self.cycle is not None and self.cycle.response_complete:
+            self._expect()  # an empty line between two requests: uvicorn takes it for the next one, and waits for ever
+        elif self._deadline is not None:  # most requests come in one piece, and no timer is ever set for them
             self._arrived()
-        elif self._deadline is None and not self._closing():
+
+    def _arriving(self, received: int) -> None:
+        """A part of a request has come; what lies in the piece before that part began is not counted."""
+        in_head = self.scope is None or "method" not in self.scope
+        goes_on = self._part[0] is self.scope and self._part[1] is in_head
+        self._part = (self.scope, in_head)
+        self._received = self._received + received if goes_on else 0
+        if self._received > (MAX_HEAD_BYTES if in_head else MAX_REQUEST_BYTES) and not self._closing():
+            self.send_400_response("too large")
+        self._expect()
+
+    def _expect(self) -> None:
+        if self._deadline is None and not self._closing():
             self._deadline = self.loop.call_later(ARRIVAL_DEADLINE_S, self.transport.abort)
 
     def _closing(self) -> bool:
@@ -97,7 +99,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def handle_websocket_upgrade(self) -> None:
-        self._arriving = False
+        self._complete = self.scope
         super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
@@ -140,6 +142,10 @@ class Socket(WebSocketsSansIOProtocol):
         elif not self.transport.is_closing():
             super().handle_cont(event)
 
+    def handle_close(self, event: Frame) -> None:
+        super().handle_close(event)
+        self.loop.call_later(GOODBYE_S, self.transport.abort)  # as below
+
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
         self.loop.call_later(GOODBYE_S, self.transport.abort)  # close() waits for who does not read
@@ -156,13 +162,20 @@ class Socket(WebSocketsSansIOProtocol):
         return True
 
     def dismiss(self, code: int, reason: str) -> None:
-        """Closes with a code that the client gets if it reads again soon; afterwards the connection is cut."""
+        """Closes with a code that the client gets if it reads again soon; afterwards the connection is cut.
+
+        Until then what it still says is read and discarded: a connection that is closed with something unread is reset,
+        and the code is lost on its way. uvicorn waits for the client while there is a `close_timer`.
+        """
+        last = self.loop.call_later(GOODBYE_S, self.transport.abort)
         if self.conn.state is State.OPEN:
             self.conn.send_close(code, reason)
             self.transport.write(b"".join(self.conn.data_to_send()))
-            self.close_sent = True
+            self.close_sent, self.close_timer = True, last
+            if self.read_paused:
+                self.read_paused = False
+                self.transport.resume_reading()
             self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self.loop.call_later(GOODBYE_S, self.transport.abort)
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -184,6 +197,7 @@ def configure(app: Any, *, host: str, port: int, socket_limit: int, socket_max_m
         ws_ping_timeout=20.0,
         ws_per_message_deflate=False,
         lifespan="off",
+        interface="asgi3",
         log_config=None,
         log_level="warning",
         access_log=False,

@@ -73,6 +73,7 @@ class _Conversation:
         self._live = live
         self._receive = receive
         self._allowance = Allowance(BURST, PER_SECOND)
+        self._caught_up = False
 
     async def run(self, query: bytes) -> None:
         asked = parse_qs(query.decode("latin-1"), keep_blank_values=True)
@@ -100,7 +101,7 @@ class _Conversation:
             raise ValueError(f"unknown room {unknown[0][:50]!r}")
         if len(rooms) > MAX_ROOMS:
             raise ValueError(f"at most {MAX_ROOMS} rooms")
-        self._tell("hello", {"rooms": sorted(PUBLIC_ROOMS), "id": self._client.id}, self._participant.since)
+        self._tell("hello", {"rooms": sorted(PUBLIC_ROOMS), "id": self._client.id})
         return rooms
 
     async def _introduced(self) -> bool:
@@ -118,7 +119,9 @@ class _Conversation:
         return self._participant.principal is not None and not self._client.dismissed
 
     async def _enter(self, rooms: list[str]) -> None:
-        for room, refusal in await self._live.enter(self._participant, rooms):
+        entered = await self._live.enter(self._participant, rooms)
+        self._caught_up = True
+        for room, refusal in entered:
             if refusal is None:
                 self._tell("joined", {"room": room})
             else:
@@ -178,5 +181,10 @@ class _Conversation:
         self._tell("error", refusal.body)
         self._client.dismiss(UNAUTHORIZED if refusal.status == 401 else TRY_AGAIN_LATER, str(refusal))
 
-    def _tell(self, event: str, data: object, seq: int | None = None) -> None:
-        self._client.offer(frames(event, data, self._live.hub.seq if seq is None else seq).ws)
+    def _tell(self, event: str, data: object) -> None:
+        """What is no event has the number that is safe to come back with, of those that this client may know."""
+        hub, since = self._live.hub, self._participant.since
+        seq = hub.seq if self._participant.inside else hub.public_seq
+        if since is not None and not self._caught_up:
+            seq = since
+        self._client.offer(frames(event, data, seq).ws)

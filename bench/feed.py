@@ -9,6 +9,7 @@ from statistics import median
 import anyio
 
 import sql
+from api.hub import PUBLIC_STEP
 from bench.children import Child, free_port, peer
 from bench.databases import Connection
 from bench.exposition import scrape
@@ -162,10 +163,9 @@ async def _fill(connection: Connection, port: int, clients: int) -> None:
     await until(all_there, "the stalled socket")
     before = (await scrape(port))["sla_monitor_event_seq"]
     await connection.execute(query("stall_events"), {"count": STALL_EVENTS})
-    await connection.execute("NOTIFY sla_monitor, 'event'")
 
     async def all_read() -> bool:
-        return (await scrape(port))["sla_monitor_event_seq"] >= before + STALL_EVENTS
+        return (await scrape(port))["sla_monitor_event_seq"] >= before + STALL_EVENTS * PUBLIC_STEP
 
     await until(all_read, "the events that fill the stalled client")
     assert send_queue_bytes(port) > 0, "the client that does not read is not stalled"

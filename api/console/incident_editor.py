@@ -127,14 +127,14 @@ async def _put(request: _Request, current: Incident, written: Written, names: li
     )
 
 
-@post(ONE + "/draft", status_code=200, **shown_to("incidents:write"))
+@post(ONE + "/draft", status_code=200, **shown_to("drafts:write"))
 async def keep_draft(request: _Request, incident_id: FromPath[str]) -> Response[Any]:
     """Keeps the form as a draft, for a page that is being left or that has no socket."""
     said = await _keep(request, incident_id, of_form(await read_form(request)))
     return Response(said.body, status_code=said.status, media_type="application/json")
 
 
-@post(ONE + "/draft/discard", **shown_to("incidents:write"))
+@post(ONE + "/draft/discard", **shown_to("drafts:write"))
 async def discard_draft(request: _Request, incident_id: FromPath[str]) -> Response[Any]:
     await read_form(request)
     said = await rest(request, "DELETE", f"/api/incidents/{incident_id}/draft")

@@ -1,23 +1,19 @@
--- Tells the uptime room of days whose worst check has become worse, or that have their first one. `days` is an array of
--- {service_id, day, worst}, the worst of the rows that have just been stored.
+-- Tells the uptime room of days whose worst check has become worse, or that have their first one; those of private services
+-- are told to those inside. `days` is an array of {service_id, day, worst}, the worst of the rows that have just been stored.
 CREATE OR REPLACE FUNCTION announce_days(days jsonb) RETURNS void
     LANGUAGE plpgsql AS
 $$
-DECLARE
-    announced integer;
 BEGIN
     PERFORM lock_events();
     INSERT INTO events (event, room, data)
-    SELECT 'uptime-updated', 'uptime', jsonb_build_object('serviceId', worse.service_id, 'date', worse.day, 'status', worse.worst)
+    SELECT 'uptime-updated',
+           room_of('uptime', services.public),
+           jsonb_build_object('serviceId', worse.service_id, 'date', worse.day, 'status', worse.worst)
     FROM jsonb_to_recordset(days) AS worse (service_id text, day date, worst severity)
-    JOIN services ON services.id = worse.service_id AND services.public
+    JOIN services ON services.id = worse.service_id
     LEFT JOIN announced_days AS known ON known.service_id = worse.service_id AND known.day = worse.day
     WHERE known.worst IS NULL OR worse.worst > known.worst
     ORDER BY worse.day, worse.service_id;
-    GET DIAGNOSTICS announced = ROW_COUNT;
-    IF announced > 0 THEN
-        PERFORM pg_notify('sla_monitor', 'event');
-    END IF;
 
     INSERT INTO announced_days AS known (service_id, day, worst)
     SELECT service_id, day, worst

@@ -4,6 +4,36 @@ CREATE OR REPLACE FUNCTION lock_events() RETURNS void
     LANGUAGE sql
     RETURN pg_advisory_xact_lock(hashtextextended('sla-monitor events', 0));
 
+-- Numbers tell nothing of what happens inside. What strangers may hear of gets the next multiple of 65536 (PUBLIC_STEP in
+-- api/hub.py), the rest the numbers between: the numbers that a stranger sees follow each other, whatever happens there. Were
+-- they counted together, a hole in them each midnight would be a private service that has its first check of the day.
+--
+-- Both wake those who read events ('event', 'inside'); answers that strangers get end with the first kind only.
+CREATE OR REPLACE FUNCTION number_event() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    public CONSTANT boolean := NEW.room IS NULL OR NEW.room IN ('system-status', 'uptime', 'anonymous');
+BEGIN
+    IF public THEN
+        NEW.seq := setval(pg_get_serial_sequence('events', 'seq'), (NEW.seq + 65535) / 65536 * 65536);
+    ELSIF NEW.seq % 65536 = 0 THEN
+        NEW.seq := nextval(pg_get_serial_sequence('events', 'seq'));
+    END IF;
+    PERFORM pg_notify('sla_monitor', CASE WHEN public THEN 'event' ELSE 'inside' END);
+    RETURN NEW;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER events_numbered
+    BEFORE INSERT ON events
+    FOR EACH ROW EXECUTE FUNCTION number_event();
+
+-- The room in which it is told what happens to a service: of a private one, only those inside are told.
+CREATE OR REPLACE FUNCTION room_of(room text, public boolean) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN public THEN room ELSE room || '-inside' END;
+
 -- Appends one event: to everyone, or to a room; not to the socket it came from.
 CREATE OR REPLACE FUNCTION append_event(event text, room text, data jsonb, origin text DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql AS
@@ -11,7 +41,6 @@ $$
 BEGIN
     PERFORM lock_events();
     INSERT INTO events (event, room, data, origin) VALUES (event, room, data, origin);
-    PERFORM pg_notify('sla_monitor', 'event');
 END
 $$;
 
@@ -26,14 +55,13 @@ BEGIN
     PERFORM lock_events();
     INSERT INTO events (event, room, data)
     SELECT 'status-update',
-           'system-status',
+           room_of('system-status', services.public),
            jsonb_build_object('serviceId', service_id, 'status', changed.state, 'timestamp', iso_time(changed.since))
     FROM changed
     JOIN former USING (service_id)
     JOIN services ON services.id = service_id
-    WHERE changed.state <> former.state AND services.public
+    WHERE changed.state <> former.state
     ORDER BY changed.since, service_id;
-    PERFORM pg_notify('sla_monitor', 'event');
     PERFORM pg_notify('sla_monitor', 'checks');
     RETURN NULL;
 END
@@ -43,14 +71,21 @@ CREATE OR REPLACE TRIGGER service_states_announced
     AFTER UPDATE ON service_states REFERENCING NEW TABLE AS changed OLD TABLE AS former
     FOR EACH STATEMENT EXECUTE FUNCTION announce_states();
 
--- What is private or gone from now on is not told to those who ask what they missed. The rows stay, empty and in a room that
--- nobody is in: their numbers are known to clients. Notified as 'services', upon which no API process trusts its memory.
+-- Of what is private from now on those inside alone are told what they missed, of what is gone nobody. Its rows stay: their
+-- numbers are known to clients. Notified as 'services', upon which no API process trusts its memory. Under the lock of events, so
+-- that nothing is told meanwhile by who still takes the service for a public one; and first that of recording, because a batch
+-- takes them in this order, and so does a service that is paused and hidden at once.
 CREATE OR REPLACE FUNCTION withdraw_service() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    UPDATE events SET room = 'withdrawn', data = '{}'
-    WHERE event IN ('status-update', 'uptime-updated') AND data ->> 'serviceId' = OLD.id;
+    PERFORM lock_recording();
+    PERFORM lock_events();
+    UPDATE events
+    SET room = CASE TG_OP WHEN 'DELETE' THEN 'withdrawn' ELSE room_of(room, false) END,
+        data = CASE TG_OP WHEN 'DELETE' THEN '{}' ELSE data END
+    WHERE event IN ('status-update', 'uptime-updated') AND data ->> 'serviceId' = OLD.id
+      AND (TG_OP = 'DELETE' OR room IN ('system-status', 'uptime'));
     RETURN NULL;
 END
 $$;

@@ -100,7 +100,9 @@ BEGIN
       AND coalesce(data ->> 'incidentId', data -> 'incident' ->> 'id') = incident_id
       AND events.room = 'anonymous';
     PERFORM append_event('incident-deleted', room, jsonb_build_object('incidentId', incident_id));
-    PERFORM pg_notify('sla_monitor', 'services');
+    IF room IS DISTINCT FROM 'staff' THEN
+        PERFORM pg_notify('sla_monitor', 'services');
+    END IF;
 END
 $$;
 

@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 from tests.api.doors import DOORS, PATIENCE_S, DoorName, Speaker
 from tests.api.people import Db
 
-__all__ = ["DOORS", "DoorName", "Intruder", "RefusedError", "code", "entered"]
+__all__ = ["DOORS", "END", "DoorName", "Heard", "Intruder", "RefusedError", "code", "entered"]
 Heard = tuple[str, Any]
 END = "that-was-all"
 
@@ -65,8 +65,12 @@ class Intruder(Speaker):
     async def heard(self, db: Db) -> list[Heard]:
         """All that has happened so far and was told to this client: an event to everyone comes after it."""
         await db.execute("SELECT append_event(%s, NULL, '{}')", [END])
+        return await self.hears_until(END)
+
+    async def hears_until(self, event: str) -> list[Heard]:
+        """All that it is told before the next event of this name."""
         found = []
-        while (heard := await self.hear())[0] != END:
+        while (heard := await self.hear())[0] != event:
             found.append(heard)
         return found
 

@@ -19,6 +19,8 @@ class Slow:
         self.asked = 0
         self.body = b"first"
         self.status = 200
+        self.action = ""
+        """What the guard of a route says that was done (api/security.py)."""
         self.go = anyio.Event()
         self.go.set()
 
@@ -26,12 +28,15 @@ class Slow:
         self.asked += 1
         body, status = self.body, self.status
         await self.go.wait()
+        scope.setdefault("state", {})["action"] = self.action
         headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
 
-async def ask(app: Any, path: str = "/a", query: bytes = b"", **headers: str) -> tuple[int, dict[str, str], bytes]:
+async def ask(
+    app: Any, path: str = "/a", query: bytes = b"", method: str = "GET", **headers: str
+) -> tuple[int, dict[str, str], bytes]:
     told: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -41,7 +46,7 @@ async def ask(app: Any, path: str = "/a", query: bytes = b"", **headers: str) ->
         await anyio.sleep_forever()
 
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    await app({"type": "http", "method": "GET", "path": path, "query_string": query, "headers": raw}, receive, send)
+    await app({"type": "http", "method": method, "path": path, "query_string": query, "headers": raw}, receive, send)
     return told[0]["status"], {name.decode(): value.decode() for name, value in told[0]["headers"]}, told[1]["body"]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import anyio
 import psycopg
+import pytest
 
 from api.answer_memory import MAX_ENTRIES, MAX_QUERIES
 from api.answers import Cacheable
@@ -55,6 +56,47 @@ async def test_an_answer_from_before_an_event_is_never_kept_after_it() -> None:
         slow.go.set()
     assert (slow.asked, later) == (2, [b"second"])
     assert (await ask(answers))[2] == b"second"
+
+
+async def test_who_writes_sees_it_with_the_next_request() -> None:
+    """Before the database has told this process of it: nothing is told in this test."""
+    answers = cache(slow := Slow(), Cacheable("/a", frozenset({"event"})), Cacheable("/list", frozenset({"services"})))
+    for path in ("/a", "/list"):
+        await ask(answers, path)
+    slow.action, slow.status, slow.body = "incidents:write", 403, b"second"
+    await ask(answers, method="PUT")
+    assert (await ask(answers))[2] == b"first"  # nothing was changed
+    slow.status = 200
+    await ask(answers, method="PUT")
+    assert ((await ask(answers))[2], (await ask(answers, "/list"))[2]) == (b"second", b"first")
+    slow.action = "services:administer"
+    await ask(answers, method="DELETE")
+    assert (await ask(answers, "/list"))[2] == b"second"
+
+
+@pytest.mark.parametrize("action", ["", "session:open", "drafts:write", "templates:write"])
+async def test_what_changes_no_answer_ends_none(action: str) -> None:
+    answers = cache(slow := Slow())
+    await ask(answers)
+    slow.action = action
+    for method in ("OPTIONS", "POST"):
+        await ask(answers, method=method)
+        assert (await ask(answers))[1]["x-cache"] == "HIT"
+
+
+async def test_a_stranger_ends_no_answer(api: Api, db: Db) -> None:
+    """Not by asking what they may ask either, which is answered with a success and counted by nobody."""
+    await add_service(db, "shop")
+    await until(lambda: _has_services(api))
+    headers = {"Origin": "http://front.example", "Access-Control-Request-Method": "DELETE"}
+    for method, path in (("OPTIONS", "/api/services/shop"), ("OPTIONS", "/services"), ("DELETE", "/api/services/shop")):
+        assert (await api.http.request(method, path, headers=headers)).status_code in (204, 401)
+        assert (await api.http.get("/api/services")).headers["x-cache"] == "HIT"
+
+
+async def _has_services(api: Api) -> bool:
+    answers = [await api.http.get("/api/services") for _ in range(2)]
+    return len(answers[0].json()["services"]) == 2 and answers[1].headers["x-cache"] == "HIT"
 
 
 async def test_who_is_cancelled_leaves_the_work_to_the_next() -> None:

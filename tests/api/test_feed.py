@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 import sql
 from api import feed, presence
 from api.feed import POLL_S
+from api.hub import MAX_SEQ, PUBLIC_STEP
 from tests.api.conftest import Api, Check, add_service, midday, now, record, running_api, someone, until
 from tests.api.doors import incident, speaker
 from tests.api.relay import relay_before
@@ -185,16 +186,18 @@ async def test_events_are_read_by_the_page(db: Db) -> None:
         await db.execute("SELECT append_event('e', %s, jsonb_build_object('pad', repeat('x', 1000)))", [room])
 
     async def page(**values: Any) -> list[Any]:
-        asked = {"after": 0, "upto": 99, "limit": 100, "bytes": 10**6, "rooms": None, "everyone": True} | values
+        asked = {"after": 0, "upto": MAX_SEQ, "limit": 100, "bytes": 10**6, "rooms": None, "everyone": True} | values
         rows = await (await db.execute(sql.query("events/between"), asked)).fetchall()
-        return [row[0] for row in rows]
+        return [row[0] / PUBLIC_STEP for row in rows]
 
-    assert await page() == [1, 2, 3, 4, 5]
+    inside = 2 + 1 / PUBLIC_STEP
+    assert await page() == [1, 2, inside, 3, 4]
     assert await page(limit=2) == [1, 2]
     assert await page(bytes=1500) == [1, 2]
     assert await page(bytes=1) == [1]
-    assert await page(rooms=["uptime"]) == [1, 2, 4, 5]
-    assert await page(rooms=["uptime"], everyone=False) == [1, 4, 5]
+    assert await page(upto=2 * PUBLIC_STEP) == [1, 2]
+    assert await page(rooms=["uptime"]) == [1, 2, 3, 4]
+    assert await page(rooms=["uptime"], everyone=False) == [1, 3, 4]
     assert await page(rooms=[]) == [2]
 
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from api import answer_cache, answers
-from api.answer_cache import MAX_HOSTS
+from api import answers, questions
 from api.answers import Cacheable, Question
+from api.questions import MAX_HOSTS
 from sla_monitor.values import Limit
 from tests.api.conftest import Api, running_api
 from tests.api.memory import EVERY_CHANGE, Slow, ask, cache
@@ -97,6 +97,30 @@ async def test_what_names_its_own_address_is_kept_for_each() -> None:
     assert set(app._memory) == {Question("/a", "", "en", None, host) for host in (b"localhost", b"127.0.0.1")}
 
 
+async def test_who_asks_in_known_words_is_still_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has been asked in the very same words is answered by a shorter way."""
+    monkeypatch.setattr(questions, "MAX_WORDINGS", 5)
+    app = cache(slow := Slow(), Cacheable("/a", EVERY_CHANGE, page=True, personal=True))
+    slow.body = LONG
+
+    async def asks(host: str = "localhost", **more: str) -> tuple[int, dict[str, str], bytes]:
+        return await ask(app, "/a", b"", host=host, accept_encoding="gzip", **more)
+
+    assert [(await asks())[1]["x-cache"] for _ in range(2)] == ["MISS", "HIT"]
+    _, headers, body = await asks()
+    assert (headers["x-cache"], headers["content-encoding"]) == ("HIT", "gzip")
+    assert gzip.decompress(body) == LONG and slow.asked == 1
+    assert (await ask(app, host="localhost"))[2] == LONG
+    assert (await asks(if_none_match=headers["etag"]))[0] == 304
+    assert "x-cache" not in (await asks(authorization="Bearer x"))[1]
+    assert "x-cache" not in (await asks(cookie="sla_session=x"))[1]
+    assert "x-cache" not in (await asks(host="evil.example"))[1]
+    assert slow.asked == 4
+    for number in range(20):
+        assert (await asks(cookie=f"other={number}"))[1]["x-cache"] == "HIT"
+        assert len(app._questions._wordings) <= 5
+
+
 async def test_it_is_kept_for_a_few_names_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every bare name and every port is one that is answered to."""
     app = cache(slow := Slow(), ABSOLUTE)
@@ -104,7 +128,7 @@ async def test_it_is_kept_for_a_few_names_at_once(monkeypatch: pytest.MonkeyPatc
         await ask(app, host=f"localhost:{number}")
     assert (len(app._memory), slow.asked) == (MAX_HOSTS, MAX_HOSTS + 20)
     assert (await ask(app, host="localhost:0"))[1]["x-cache"] == "HIT"
-    monkeypatch.setattr(answer_cache, "HOST_IN_USE_S", 0.0)
+    monkeypatch.setattr(questions, "HOST_IN_USE_S", 0.0)
     assert [(await ask(app, host="shop:1"))[1]["x-cache"] for _ in range(2)] == ["MISS", "HIT"]
     kept = {question.host for question in app._memory}
     assert len(kept) == MAX_HOSTS and b"localhost:1" not in kept and b"localhost:0" in kept

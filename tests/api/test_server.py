@@ -1,5 +1,6 @@
 """The process: its port, its signals, and connections that never finish what they say."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from api.app import serve
 from api.server import PortError
 from sla_monitor.settings import Settings
 from tests.api.conftest import Api, free_port, running_api, until
+from tests.api.raw import everything
 
 
 async def test_a_port_that_is_taken_is_one_line(api: Api) -> None:
@@ -42,6 +44,27 @@ async def test_a_request_that_never_arrives_is_cut(api: Api, monkeypatch: pytest
     async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
         await stream.send(b"\x16\x03\x01 not http\r\n\r\n")
         assert b'"code":"VALIDATION_ERROR"' in await stream.receive()
+
+
+async def test_empty_lines_keep_no_connection(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "ARRIVAL_DEADLINE_S", 0.3)
+    request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
+        for _ in range(3):  # it may be used again as long as it is used
+            await stream.send(request)
+            assert b"200 OK" in await stream.receive()
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_drip, stream)
+                assert await everything(stream) == b""
+                tasks.cancel_scope.cancel()
+
+
+async def _drip(stream: anyio.abc.SocketStream) -> None:
+    with contextlib.suppress(anyio.BrokenResourceError):
+        while True:
+            await stream.send(b"\r\n")
+            await anyio.sleep(0.05)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import ipaddress
 import resource
 import socket as sockets
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from api import feed, hub, replay, ws
+from api import feed, hub, replay, server, ws
+from api.hub import PUBLIC_STEP
 from api.metrics import Metrics
 from sla_monitor.values import Limit
 from tests.api.conftest import Api, add_service, running_api, someone, until
@@ -226,6 +228,7 @@ async def test_with_auth_promised_nothing_is_told_before_it(api: Api, db: Db, mo
         answer = await say(socket, event="auth", data={"token": ann.token})
         user = {"id": str(ann.user_id), "username": ann.username, "role": "viewer"}
         assert (answer["event"], answer["data"]) == ("authenticated", {"user": user})
+        assert answer["seq"] == seen, "what was missed is still to be told"
         assert [(await frame(socket))["event"] for _ in range(3)] == ["internal", "said", "for-all"]
         assert [(await frame(socket))["event"] for _ in range(3)] == ["joined", "joined", "error"]
     monkeypatch.setattr(ws, "AUTH_DEADLINE_S", 0.2)
@@ -372,7 +375,8 @@ async def test_what_is_no_longer_kept_is_a_resync(database: str, api: Api, db: D
     async with running_api(database) as later:
         for since, event in (
             (last - 1, "status-update"),
-            (last - 3, "resync"),
+            (last - PUBLIC_STEP, "status-update"),
+            (last - PUBLIC_STEP - 1, "resync"),
             (last, "joined"),
             (last + 10**6, "resync"),
         ):
@@ -394,16 +398,11 @@ async def test_a_client_that_stops_reading_costs_the_others_nothing(database: st
             big = "x" * 100_000
             for number in range(300):
                 await db.execute(
-                    "SELECT append_test_event(%s)"
-                    if False
-                    else "INSERT INTO events (event, room, data) VALUES "
+                    "INSERT INTO events (event, room, data) VALUES "
                     "('status-update', 'system-status', jsonb_build_object('n', %s::int, 'pad', %s::text))",
                     [number, big],
                 )
-                if number % 10 == 9:
-                    await db.execute("NOTIFY sla_monitor, 'event'")
-                    for _ in range(10):
-                        await frame(quick, 5)
+                assert (await frame(quick, 5))["data"]["n"] == number
             text = (await api.http.get("/metrics")).text
             assert 'sla_monitor_sockets_refused_total{reason="slow"} 1.0' in text
             assert 'sla_monitor_sockets{door="ws"} 1.0' in text
@@ -421,6 +420,42 @@ def stalled_socket(port: int) -> sockets.socket:
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
     return raw
+
+
+async def test_who_says_goodbye_and_does_not_read_is_cut(
+    database: str, db: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for them in vain would keep the connection open for ever."""
+    monkeypatch.setattr(server, "GOODBYE_S", 0.3)
+    goodbye = bytes([0x88, 0x80, 0, 0, 0, 0])  # a masked close frame
+    async with running_api(database, socket_queue=3) as api:
+        for dismissed in (True, False):
+            raw = stalled_socket(api.settings.api_port)
+            try:
+                await until(lambda: _open_sockets(api, 1))
+                for _ in range(80 if dismissed else 3):
+                    await append_padded(db, "system-status", 1, 100_000 if dismissed else 2_000_000)
+                if dismissed:
+                    await until(lambda: _open_sockets(api, 0))
+                raw.sendall(goodbye)
+                await until(partial(_is_cut, api.settings.api_port, raw.getsockname()[1]))
+            finally:
+                raw.close()
+
+
+async def _open_sockets(api: Api, count: int) -> bool:
+    return f'sla_monitor_sockets{{door="ws"}} {count}.0' in (await api.http.get("/metrics")).text
+
+
+async def _is_cut(port: int, peer: int) -> bool:
+    """Whether the connection is nobody's any more, whatever the kernel still keeps of it."""
+    return all(inode == "0" for inode in _inodes(f":{port:04X}", f":{peer:04X}"))
+
+
+def _inodes(local: str, remote: str) -> list[str]:
+    """Of the connections between two ports, as the kernel tells of them."""
+    rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()]
+    return [row[9] for row in rows if row[1].endswith(local) and row[2].endswith(remote)]
 
 
 async def test_what_was_withdrawn_is_not_told_to_who_asks_what_was_missed(api: Api, db: Db) -> None:

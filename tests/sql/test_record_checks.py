@@ -25,6 +25,7 @@ from tests.sql.batches import (
     record,
     row,
     state,
+    until_waiting,
     value,
 )
 
@@ -407,12 +408,15 @@ class TestEvents:
         await record(db, [row(now() - MINUTE, "mo")])
         assert len(await events(db)) == 1
 
-    async def test_private_services_are_never_told_of(self, db: Connection) -> None:
+    async def test_private_services_are_told_of_inside_only(self, db: Connection) -> None:
         await add_services(db, "secret", public=False)
         await record(db, [row(now() - MINUTE, "mo", service="secret"), row(now(), service="secret")])
         await ask(db, "UPDATE services SET enabled = false WHERE id = 'secret' RETURNING 1")
         assert (await state(db, "secret"))[0] == "unknown"
-        assert await ask(db, "SELECT event FROM events") == []
+        assert await ask(db, "SELECT DISTINCT event, room FROM events ORDER BY room") == [
+            ("status-update", "system-status-inside"),
+            ("uptime-updated", "uptime-inside"),
+        ]
         assert len(await outages(db, "secret")) == 1
 
     async def test_each_worse_day_is_told_once(self, db: Connection) -> None:
@@ -444,12 +448,32 @@ class TestEvents:
         assert [service for _, service in numbered] == ["web", "web", "other", "other"]
 
 
-async def until_waiting(db: Connection) -> None:
-    """Returns when a session of this database waits for an advisory lock."""
-    question = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
-    with anyio.fail_after(PATIENCE_S):
-        while await value(db, question) == 0:
-            await db.execute("SELECT pg_stat_clear_snapshot()")
+class TestNumbers:
+    """Of events: what strangers may hear of, and the rest between."""
+
+    async def test_inside_never_takes_a_public_number(self, db: Connection) -> None:
+        for room in ("uptime", "staff"):
+            await db.execute("SELECT append_event('e', %s, '{}')", (room,))
+        await db.execute("SELECT setval(pg_get_serial_sequence('events', 'seq'), 131071)")
+        await db.execute("SELECT append_event('e', 'incident-INC-2026-0001', '{}'), append_event('e', NULL, '{}')")
+        assert [seq for (seq,) in await ask(db, "SELECT seq FROM events ORDER BY seq")] == [
+            65536,
+            65537,
+            131073,
+            196608,
+        ]
+
+    async def test_a_service_that_is_hidden_and_paused_waits_for_a_batch_before_it_is_in_its_way(
+        self, db: Connection, database: str
+    ) -> None:
+        await record(db, [row(now())])
+        async with connected(database) as rival, anyio.create_task_group() as tasks, db.transaction():
+            await db.execute("SELECT lock_recording()")
+            tasks.start_soon(rival.execute, "UPDATE services SET public = false, enabled = false")
+            await until_waiting(db)
+            with anyio.fail_after(PATIENCE_S):
+                await db.execute("SELECT lock_events()")
+        assert await value(db, "SELECT NOT public AND NOT enabled FROM services")
 
 
 class TestWritersAtOnce:

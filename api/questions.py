@@ -1,0 +1,130 @@
+"""Which kept answer a request asks for, in the words of no one in particular.
+
+Most requests ask in the very words in which somebody has asked before: those are recognised, not taken apart again.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from time import monotonic
+from typing import NamedTuple
+from urllib.parse import parse_qsl, urlencode
+
+from api.answer_memory import AnswerMemory
+from api.answers import Cacheable, Question, Variant
+from api.clients import is_secure
+from api.cookies import has_session, preferences
+from api.edge import Origins, Scope, header
+from api.negotiation import accepts_gzip
+from api.pages.languages import negotiated
+from sla_monitor.values import Network
+
+MAX_KEY_BYTES = 1024
+MAX_HOSTS = 8
+"""Names of this site in use at once; each has its own copy of what is `absolute`."""
+HOST_IN_USE_S = 60.0
+MAX_WORDINGS = 1024
+MAX_WORDING_BYTES = 2048
+_Wording = tuple[str | bytes | None, ...]
+
+
+class Asked(NamedTuple):
+    """A question, and how whoever asks wants to have the answer: None where more than that is to be looked at."""
+
+    question: Question
+    route: Cacheable
+    variant: Variant | None = None
+
+
+class Questions:
+    """Those that are answered from memory."""
+
+    def __init__(
+        self, routes: Iterable[Cacheable], memory: AnswerMemory, origins: Origins, trusted_proxies: Sequence[Network]
+    ) -> None:
+        self._routes: Mapping[str, Cacheable] = {route.path: route for route in routes}
+        self._memory = memory
+        self._origins = origins
+        self._trusted_proxies = trusted_proxies
+        self._wordings: dict[_Wording, Asked] = {}
+        self._hosts: dict[bytes, float] = {}
+        """When each was asked for last."""
+
+    def asked(self, scope: Scope) -> Asked | None:
+        """None where the answer is not kept, whatever it is, or is for somebody in particular."""
+        headers = scope["headers"]
+        told = dict(headers)
+        if len(told) != len(headers) or b"if-none-match" in told or b"authorization" in told:
+            return self._understood(scope)
+        wording = (
+            scope["path"],
+            scope["query_string"],
+            told.get(b"host"),
+            told.get(b"origin"),
+            told.get(b"accept-encoding"),
+            told.get(b"accept-language"),
+            told.get(b"cookie"),
+        )
+        return self._wordings.get(wording) or self._first(scope, wording)
+
+    def _first(self, scope: Scope, wording: _Wording) -> Asked | None:
+        """Somebody asks in these words. They are kept in mind if all that counts is in them."""
+        asked = self._understood(scope)
+        host, origin, encoding = header(scope, b"host"), header(scope, b"origin"), header(scope, b"accept-encoding")
+        length = sum(len(word) for word in wording if word is not None)
+        if asked is None or asked.question.host or length > MAX_WORDING_BYTES or not self._origins.knows(host):
+            return asked
+        allowed = origin if origin in self._origins.allowed else None
+        asked = asked._replace(variant=(allowed, encoding is not None and accepts_gzip(encoding)))
+        if len(self._wordings) >= MAX_WORDINGS:
+            self._wordings.clear()
+        self._wordings[wording] = asked
+        return asked
+
+    def _understood(self, scope: Scope) -> Asked | None:
+        path, query = scope["path"], scope["query_string"]
+        route = self._route(path)
+        if route is None or "?" in path or len(path) + len(query) > MAX_KEY_BYTES:
+            return None
+        if route.personal and (header(scope, b"authorization") is not None or has_session(scope)):
+            return None
+        told = ""
+        if query:
+            pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+            if any(name in route.private for name, _ in pairs):
+                return None
+            told = urlencode(sorted((pair for pair in pairs if pair[0] in route.parameters), key=lambda pair: pair[0]))
+        if not route.page or route.immutable:
+            return Asked(Question(path, told), route)
+        chosen = preferences(scope)
+        language = negotiated((header(scope, b"accept-language") or b"").decode("latin-1"), chosen.language)
+        if not route.absolute or self._origins.site is not None:
+            return Asked(Question(path, told, language, chosen.theme), route)
+        host = header(scope, b"host") or b""
+        if not self._is_in_use(host):
+            return None
+        secure = is_secure(scope, self._trusted_proxies)
+        return Asked(Question(path, told, language, chosen.theme, host, secure), route)
+
+    def _is_in_use(self, host: bytes) -> bool:
+        """Whether what is `absolute` is kept for `host`. Anybody can make names up, so there is room for a few, and for
+        another one once one of those has not been asked for in a while."""
+        now = monotonic()
+        if host not in self._hosts:
+            if not self._origins.knows(host):
+                return False
+            if len(self._hosts) >= MAX_HOSTS:
+                idle = min(self._hosts, key=self._hosts.__getitem__)
+                if now - self._hosts[idle] < HOST_IN_USE_S:
+                    return False
+                del self._hosts[idle]
+                for key in [key for key in self._memory if key.host == idle]:
+                    self._memory.drop(key)
+        self._hosts[host] = now
+        return True
+
+    def _route(self, path: str) -> Cacheable | None:
+        parent, _, last = path.rpartition("/")
+        return (
+            self._routes.get(path)
+            or (self._routes.get(parent + "/") if parent else None)
+            or self._routes.get(f"{parent.rpartition('/')[0]}/*/{last}")
+        )
