@@ -20,10 +20,13 @@ LARGEST_KB = 60.0
 LONGEST_MS = 150.0
 _LOADED = re.compile(r'(?:<script type="module" src|<link rel="stylesheet" href|<link rel="icon" href)="([^"]+)"')
 _IMPORTED = re.compile(rb'(?:from|import) "\./([^"]+)"')
-READY = """() => {
+READY = """async () => {
   const [visit] = performance.getEntriesByType("navigation");
-  const [paint] = performance.getEntriesByName("first-contentful-paint");
-  return {ready: visit.domContentLoadedEventEnd, painted: paint ? paint.startTime : null, first: visit.responseStart};
+  const painted = await new Promise((resolve) => {
+    const told = (list) => list.getEntriesByName("first-contentful-paint").forEach((paint) => resolve(paint.startTime));
+    new PerformanceObserver(told).observe({ type: "paint", buffered: true });
+  });
+  return {ready: visit.domContentLoadedEventEnd, painted, first: visit.responseStart};
 }"""
 """Module scripts have run when that event ends: from then on the page answers."""
 
@@ -90,7 +93,6 @@ async def _visit(browser: Browser, port: int) -> dict[str, float]:
     try:
         page = await context.new_page()
         await page.goto(f"http://127.0.0.1:{port}{PAGE}", wait_until="load")
-        await page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
         measured: dict[str, float] = await page.evaluate(READY)
         return measured
     finally:

@@ -1,16 +1,27 @@
 """Databases for the tests: each test that asks for one runs once on every engine found (see engines.py)."""
 
+import gc
 from collections.abc import Iterator
+from copy import copy
+from functools import partial
 from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
+from hypothesis import settings
+from jinja2 import BytecodeCache, Environment
+from jinja2.bccache import Bucket
+from litestar import Litestar
+from litestar.datastructures import State
 
-from api import passwords
+from api import app, passwords
+from api.pages import site
 from api.passwords import Passwords
 from tests.browsers import NO_BROWSER, find_browser
 from tests.engines import EngineError, Server, Servers, find_engines
 
+settings.register_profile("tests", deadline=None)  # how long an example takes is the machine's affair
+settings.load_profile("tests")
 SERVERS = pytest.StashKey[Servers]()
 
 
@@ -19,6 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SERVERS] = Servers(find_engines())
     except EngineError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def pytest_collection_finish() -> None:
+    """What was made so far stays: the garbage collector need not look at it again for each of a thousand APIs."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -125,3 +142,41 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> Passwords:
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(passwords, "PasswordHasher", lambda: hasher)
     return Passwords()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def made_once() -> Iterator[None]:
+    """What takes a good part of the time of a test, and is the same in every API of the process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(site, "Environment", partial(Environment, bytecode_cache=_Compiled()))
+        patch.setattr(app, "Litestar", _Routes())
+        yield
+
+
+class _Routes:
+    """Looks at all routes once; each API gets a copy of what came of it, with a state and templates of its own."""
+
+    def __init__(self) -> None:
+        self._made: Litestar | None = None
+
+    def __call__(self, *arguments: Any, state: State, template_config: Any, **others: Any) -> Litestar:
+        if self._made is None:
+            self._made = Litestar(*arguments, state=State(), template_config=template_config, **others)
+        copied = copy(self._made)
+        copied.state = state
+        copied.template_engine = template_config.engine_instance
+        return copied
+
+
+class _Compiled(BytecodeCache):
+    """Templates that were compiled in this process."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._kept:
+            bucket.bytecode_from_string(self._kept[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._kept[bucket.key] = bucket.bytecode_to_string()

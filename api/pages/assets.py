@@ -38,7 +38,7 @@ class Assets:
     """The files below pages/static, and what the settings make of them: colours and logo."""
 
     def __init__(self, settings: Settings) -> None:
-        own = {"site.css": stylesheet(settings.site_color).encode()}
+        own = {"app.css": shipped()["app.css"] + b"\n" + stylesheet(settings.site_color).encode()}
         self.logo: str | None = None
         if settings.site_logo is not None:
             self.logo = "logo" + settings.site_logo.suffix.lower()

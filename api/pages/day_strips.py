@@ -1,6 +1,7 @@
 """Ninety days of a service as one small drawing, and the same in words."""
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
@@ -22,14 +23,14 @@ class Strip(NamedTuple):
 
 
 @lru_cache(maxsize=_KEPT)
-def strip(t: Texts, known: str, degraded: str, failed: str, uptime: str) -> Strip:
+def strip(t: Texts, known: str, degraded: str, failed: str, uptime: str, today: date) -> Strip:
     """From what a `StatusRow` says."""
-    return Strip(_paths(known, degraded, failed), _words(t, day_statuses(known, degraded, failed), uptime))
+    return Strip(_paths(known, degraded, failed), _words(t, day_statuses(known, degraded, failed), uptime, today))
 
 
-def strip_of(t: Texts, codes: Sequence[DayStatus], uptime: str) -> Strip:
+def strip_of(t: Texts, codes: Sequence[DayStatus], uptime: str, today: date) -> Strip:
     """From a code for each day, oldest first."""
-    return Strip(_drawn(codes), _words(t, codes, uptime))
+    return Strip(_drawn(codes), _words(t, codes, uptime, today))
 
 
 @lru_cache(maxsize=_KEPT)  # most services have had the same good days
@@ -48,11 +49,15 @@ def _drawn(codes: Sequence[DayStatus]) -> Sequence[tuple[DayStatus, str]]:
     return [(code, paths[code]) for code in TOPS if code in paths]
 
 
-def _words(t: Texts, codes: Sequence[DayStatus], uptime: str) -> str:
+def _words(t: Texts, codes: Sequence[DayStatus], uptime: str, today: date) -> str:
+    """Days before the first data are not missing any: the service is new."""
     if uptime == "-":
         return t("status.strip_no_data")
-    days = [codes.count(code) for code in TOLD]
+    since = next(index for index, code in enumerate(codes) if code != "nd")
+    days = [codes[since:].count(code) for code in TOLD]
     told = [t(f"status.strip_{code}", count=count) for code, count in zip(TOLD, days, strict=True) if count]
     if not any(days[:2]):
         told.insert(0, t("status.strip_good"))
+    if since:
+        told.append(t("status.strip_since", day=t.short_day(today - timedelta(days=len(codes) - 1 - since))))
     return t("status.strip", uptime=t.percent(uptime), days=", ".join(told))

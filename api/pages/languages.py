@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 from babel.dates import format_date, format_skeleton, format_time
 from babel.numbers import format_decimal, format_percent
+from markupsafe import Markup, escape
 
 from api.negotiation import weighted
 
@@ -35,14 +36,21 @@ class Texts:
         self._zone = ZoneInfo(zone)
 
     def __call__(self, key: str, **values: Any) -> str:
-        """The text of `key`, such as `status.title`. Raises KeyError for one that is in no catalogue, a defect."""
+        """The text of `key`, such as `status.title`, in HTML where a value is. Raises KeyError for one that is in no
+        catalogue, a defect."""
         text = self._texts[key]
         if isinstance(text, Mapping):
             text = text[self._locale.plural_form(values["count"])]
         if not values:
             return text
         numbers = {name: self.number(value) for name, value in values.items() if isinstance(value, int | float)}
+        if any(isinstance(value, Markup) for value in values.values()):
+            text = escape(text)
         return text.format_map(values | numbers)
+
+    def meaning(self, english: str) -> str:
+        """What a setting is for. Settings say it themselves, in English."""
+        return meanings(self.language).get(english, english)
 
     def section(self, name: str) -> dict[str, str | Mapping[str, str]]:
         """All texts of one table, for scripts."""
@@ -126,6 +134,14 @@ def catalogue(language: Language) -> Mapping[str, str | Mapping[str, str]]:
     return dict(
         _flat(tomllib.loads(files("api").joinpath("pages", "languages", f"{language}.toml").read_text("utf-8")))
     )
+
+
+@cache
+def meanings(language: Language) -> Mapping[str, str]:
+    """What settings are for, by their English text; nothing in English."""
+    if language == DEFAULT:
+        return {}
+    return tomllib.loads(files("api").joinpath("pages", "languages", f"settings.{language}.toml").read_text("utf-8"))
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

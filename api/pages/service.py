@@ -98,6 +98,7 @@ class UptimeRow(msgspec.Struct):
     uptime: str
     coverage: float
     downtime_seconds: int
+    first_at: datetime | None
 
     @property
     def known(self) -> str | None:
@@ -213,8 +214,14 @@ async def service_page(request: _Request, state: State, service_id: FromPath[str
         "service.html",
         service=service,
         uptimes=uptimes,
+        first_at=uptimes[-1].first_at,
         days=msgspec.to_builtins(shown_days),
-        strip=strip_of(await page_texts(request), [day.status for day in shown_days], uptime),
+        strip=strip_of(
+            await page_texts(request),
+            [day.status for day in shown_days],
+            uptime,
+            shown_days[-1].date,
+        ),
         times=times,
         period=(datetime.fromisoformat(times.from_), datetime.fromisoformat(times.to)),
         hours=[(datetime.fromisoformat(point.time), point) for point in times.series],

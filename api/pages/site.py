@@ -41,8 +41,10 @@ class Site:
         self.title = settings.site_title
         self.assets = Assets(settings)
         self.logo = self.assets.url(self.assets.logo) if self.assets.logo else None
-        self.secure = (settings.site_url or "").startswith("https://")
-        self._url = settings.site_url
+        self.picture = self.logo if self.logo and self.logo.endswith(".png") else None
+        """For where links are shown, which no .svg is taken for."""
+        self.url = settings.site_url
+        self.secure = (self.url or "").startswith("https://")
         self._zone = "UTC"
         self._zone_until = 0.0
         self.environment = Environment(
@@ -76,8 +78,8 @@ class Site:
 
     def address(self, request: Request[Any, Any, Any]) -> str:
         """Where this site is, for links in feeds: SITE_URL, or as it was asked for."""
-        if self._url is not None:
-            return self._url
+        if self.url is not None:
+            return self.url
         scheme = "https" if request.scope["state"].get("secure") else "http"
         return f"{scheme}://{request.headers.get('host', 'localhost')}"
 

@@ -5,6 +5,7 @@ status.js keeps the page up to date. What it says of all services and of a group
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
@@ -114,6 +115,7 @@ async def status_page(request: Request[Any, Any, Any], state: State) -> Template
     )
     assert running is not None
     past = past_days(days)
+    planned, now = await planned_maintenance(state.pool), datetime.now(UTC)
     return await page(
         request,
         "status.html",
@@ -127,7 +129,8 @@ async def status_page(request: Request[Any, Any, Any], state: State) -> Template
         strip=strip,
         incidents=shown(running.incidents),
         more_incidents=running.total - len(running.incidents),
-        maintenance=await planned_maintenance(state.pool),
+        maintenance=[window for window in planned if window.starts_at <= now],
+        upcoming=[window for window in planned if window.starts_at > now],
         past=[day for day in past if day.incidents],
         more_past=sum(day.more for day in past),
         quiet=any(day.is_quiet for day in past),

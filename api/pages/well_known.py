@@ -1,8 +1,8 @@
-"""What browsers and crawlers ask for without being told to."""
+"""What browsers, crawlers and people ask for without being told to."""
 
 from typing import Any
 
-from litestar import Response, Router, get
+from litestar import Request, Response, Router, get
 from litestar.datastructures import State
 
 from api.answers import Cacheable
@@ -10,6 +10,19 @@ from api.pages.assets import shipped
 from api.pages.site import Site
 from api.security import requires
 
+GUESSED = {
+    "/status": "/",
+    "/services": "/#services",
+    "/maintenance": "/#maintenance",
+    "/incidents": "/history",
+    "/admin": "/console",
+    "/feed": "/feed.atom",
+    "/feed.xml": "/feed.atom",
+    "/atom.xml": "/feed.atom",
+    "/rss": "/feed.rss",
+    "/rss.xml": "/feed.rss",
+}
+"""What people type who know such sites, and where that is here."""
 ANSWERS = (Cacheable("/robots.txt", frozenset()),)
 
 
@@ -25,4 +38,10 @@ def favicon(state: State) -> Response[Any]:
     return Response(None, status_code=302, headers={"Location": site.logo or site.assets.url("icon.svg")})
 
 
-router = Router("/", route_handlers=[robots, favicon])
+@get(list(GUESSED), include_in_schema=False, sync_to_thread=False, **requires("status:read"))
+def guessed(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Not for good: there may be such a page one day."""
+    return Response(None, status_code=302, headers={"Location": GUESSED[request.url.path.rstrip("/")]})
+
+
+router = Router("/", route_handlers=[robots, favicon, guessed])

@@ -13,6 +13,7 @@ from litestar.params import QueryParameter
 from litestar.routes import HTTPRoute
 
 from api.app import PAGES
+from api.pages.well_known import GUESSED
 from api.security import RULES, Action
 
 Values = Mapping[str, Sequence[str]]
@@ -66,8 +67,12 @@ def page_routes() -> tuple[PageRoute, ...]:
 
 
 def pages() -> list[PageRoute]:
-    """What is asked for by GET and shows something; /language/ and /theme/ only send on."""
-    return [route for route in page_routes() if route.method == "GET" and route.path.split("/")[1] not in _SENDING_ON]
+    """What is asked for by GET and shows something; /language/, /theme/ and what is only guessed send on."""
+    return [
+        route
+        for route in page_routes()
+        if route.method == "GET" and route.path.split("/")[1] not in _SENDING_ON and route.path not in GUESSED
+    ]
 
 
 _SENDING_ON = ("language", "theme", "favicon.ico")

@@ -87,7 +87,7 @@ async def test_it_shows_what_the_api_says(api: Api, db: Db, service: str) -> Non
     days = [day for month in said["months"] for day in month["details"]]
     assert shown == [{name: str(value) for name, value in day.items()} for day in days]
     assert [month["uptime"] for month in said["months"]] == [
-        uptime.replace("%", "").replace("–", "-") for uptime in re.findall(r"</span>([\d.]+%|–)</p>", page)
+        uptime.replace("%", "").replace("No data", "-") for uptime in re.findall(r"</span>([\d.]+%|No data)</p>", page)
     ]
     assert page.count('aria-current="date"') == 1
     assert "hidden" not in re.sub(r'aria-hidden|type="hidden"|\bhidden>', "", page)
@@ -98,8 +98,8 @@ async def test_a_day_is_told_in_words_for_those_who_do_not_see_it(api: Api, db: 
     at = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(hours=12)
     await record(db, [Check("shop", at + timedelta(minutes=n), ms=None if n == 0 else 9.0) for n in range(4)])
     words = {
-        "en": ": Outage, Uptime 75.00%, Downtime 1 min, 4 checks</span>",
-        "ko": ": 장애, 가동률 75.00%, 중단 시간 1분, 확인 4회</span>",
+        "en": ": Outage, Downtime 1 min, Uptime 75.00%, 4 checks</span>",
+        "ko": ": 장애, 중단 시간 1분, 가동률 75.00%, 확인 4회</span>",
     }
     for language, told in words.items():
         answer = await api.http.get("/uptime?service=shop", headers={"accept-language": language})

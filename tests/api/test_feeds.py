@@ -11,6 +11,7 @@ import feedparser
 import psycopg
 import pytest
 
+from api.pages.well_known import GUESSED
 from tests.api.conftest import Api, add_service, running_api, someone, until
 from tests.api.incidents import create, say
 
@@ -317,3 +318,8 @@ async def test_what_browsers_and_crawlers_ask_for_unasked(api: Api) -> None:
     assert {"Disallow: /console", "Disallow: /login"} <= set(robots.text.splitlines())
     icon = await api.http.get("/favicon.ico", follow_redirects=True)
     assert (icon.status_code, icon.headers["content-type"]) == (200, "image/svg+xml")
+    for path, place in GUESSED.items():
+        for guess in (path, path + "/"):
+            assert (await api.http.get(guess)).headers["location"] == place
+        found = await api.http.get(place, headers={"Accept": "text/html"}, follow_redirects=True)
+        assert found.status_code == 200, path

@@ -146,7 +146,6 @@ def run(base_url: str, database: str, editors: dict[str, dict[str, str]]) -> Non
             settings=settings(
                 max_examples=25,
                 stateful_step_count=20,
-                deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
         )

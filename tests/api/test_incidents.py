@@ -308,7 +308,7 @@ async def test_of_many_who_save_the_same_version_one_wins(api: Api, db: Db, repo
 
     async def waiting() -> bool:
         cursor = await db.execute(
-            "SELECT count(*) >= 3 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            "SELECT count(*) >= 2 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
         return await cursor.fetchone() == (True,)
 

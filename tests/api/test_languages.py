@@ -19,9 +19,11 @@ from api.pages.languages import (
     Texts,
     _first_known,
     catalogue,
+    meanings,
     negotiated,
     texts,
 )
+from sla_monitor.settings import ENVIRONMENT
 
 ROOT = Path(str(files("api")))
 FORMS = {"en": {"one", "other"}, "ko": {"other"}}
@@ -40,6 +42,15 @@ def placeholders(text: str | Mapping[str, str]) -> list[frozenset[str | None]]:
 
 def test_both_say_the_same_things() -> None:
     assert set(catalogue("ko")) == KEYS
+
+
+@pytest.mark.parametrize("language", [language for language in LANGUAGES if language != DEFAULT])
+def test_every_setting_is_explained_in_every_language(language: Language) -> None:
+    """As the settings themselves have it today: one that says something else now is to be translated again."""
+    told = {variable.meaning for variable in ENVIRONMENT.values()}
+    assert set(meanings(language)) == told
+    assert all(text.strip() and text not in told for text in meanings(language).values())
+    assert texts(language, "UTC").meaning("port of the API") == meanings(language)["port of the API"]
 
 
 def test_a_text_takes_the_same_values_in_both() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from api.app import PAGES
 from api.cookies import SECURE_SESSION, SESSION
+from api.pages.well_known import GUESSED
 from tests.api.conftest import Api, Someone, add_service, signer, someone
 from tests.api.people import Db, Principal, machine, principal
 from tests.api.published import Row, pages
@@ -134,7 +135,9 @@ async def test_pages_that_are_shown_are_there(api: Api, db: Db, things: Things) 
     for row in pages():
         if row.method == "GET" and not {"version", "name"} & set(re.findall(r"{(\w+)}", row.path)):
             page = await admin.browser.ask("GET", await path_of(row, things, admin.someone))
-            moved = row.path in ("/login", "/favicon.ico", "/console") or row.path.startswith(("/language", "/theme"))
+            moved = row.path in ("/login", "/favicon.ico", "/console", *GUESSED) or row.path.startswith(
+                ("/language", "/theme")
+            )
             assert page.status == 200 or (moved and page.status in (302, 303)), f"{row.path}: {page.status}"
 
 

@@ -115,12 +115,18 @@ def test_what_scripts_ask_for_rests_as_pages_do() -> None:
 async def test_what_is_not_known_is_told(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     page = await shown(api, "/services/shop")
-    assert "24 hours – No data 7 days – No data" in part(page, "uptimes")
+    assert "24 hours – No data yet 7 days – No data yet" in part(page, "uptimes")
     assert "Not checked yet" in part(page, "head")
     assert "No checks in the last 24 hours." in part(page, "times")
     assert "No outage has been recorded." in part(page, "outages")
-    await record(db, [Check("shop", now() - timedelta(hours=6))])
-    await until(lambda: _says(api, "/services/shop", r"24 hours 100\.00% No downtime 0\.0\d% known"))
+    await record(db, [Check("shop", now())])
+    await until(
+        lambda: _says(api, "/services/shop", r"24 hours 100\.00% No downtime Since today 7 days .* Since today")
+    )
+    await record(db, [Check("shop", now() - timedelta(days=10))])
+    await until(
+        lambda: _says(api, "/services/shop", r"7 days 100\.00% No downtime 0\.0\d% known 30 days .* Since \w+ \d+, 20")
+    )
 
 
 async def _says(api: Api, path: str, told: str) -> bool:
@@ -223,9 +229,8 @@ async def test_texts_of_people_are_text_in_both_languages(api: Api, db: Db) -> N
         page = await shown(api, "/services/shop", language=language)
         assert f'<html lang="{language}"' in page
         assert "<script>alert" not in page
-        assert (
-            page.count("&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;&amp;") == 4
-        )  # title, group, heading, description
+        # title, group, heading, description, and in what is said to those who show links
+        assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;&amp;") == 7
         assert state in part(page, "head")
 
 

@@ -100,16 +100,19 @@ def test_the_banner_counts(states: list[ServiceState], sentences: list[str]) -> 
     assert banner(texts("en", "UTC"), states).sentences == sentences
 
 
+TODAY = date(2026, 11, 24)
+
+
 def test_a_strip_draws_days_of_one_code_in_a_row_as_one_rectangle() -> None:
     known, degraded, failed = "0" + "1" * 89, "0" * 88 + "11", "0" * 89 + "1"
-    drawn = strip(texts("en", "UTC"), known, degraded, failed, "99.50")
+    drawn = strip(texts("en", "UTC"), known, degraded, failed, "99.50", TODAY)
     assert drawn.paths == [
         ("nd", "M0 .24h1V1h-1z"),
         ("o", "M1 .24h87V1h-87z"),
         ("po", "M88 .12h1V1h-1z"),
         ("mo", "M89 0h1V1h-1z"),
     ]
-    assert drawn.words == "99.50% uptime in 90 days: 1 day with an outage, 1 day degraded, 1 day without data."
+    assert drawn.words == "99.50% uptime in 90 days: 1 day with an outage, 1 day degraded, data since Aug 28."
 
 
 @pytest.mark.parametrize(
@@ -117,10 +120,12 @@ def test_a_strip_draws_days_of_one_code_in_a_row_as_one_rectangle() -> None:
     [
         (ALL, "100.00", "100.00% uptime in 90 days: no day with problems."),
         (NONE, "-", "90 days without data."),
+        ("1" * 80 + "0" * 10, "100.00", "100.00% uptime in 90 days: no day with problems, 10 days without data."),
+        ("0" * 89 + "1", "100.00", "100.00% uptime in 90 days: no day with problems, data since Nov 24."),
     ],
 )
 def test_a_strip_is_told_in_words(known: str, uptime: str, words: str) -> None:
-    assert strip(texts("en", "UTC"), known, NONE, NONE, uptime).words == words
+    assert strip(texts("en", "UTC"), known, NONE, NONE, uptime, TODAY).words == words
 
 
 @pytest.mark.parametrize(("services", "opened"), [(100, [True, True]), (101, [True, False])])
@@ -142,17 +147,18 @@ async def test_services_stand_in_their_groups_with_state_uptime_and_days(api: Ap
     await add_service(db, "shop", name="Shop", group_name="Sales")
     await add_service(db, "pay", name="Pay", group_name="Sales")
     await add_service(db, "mail", name="Mail")
+    await add_service(db, "new", name="New")
     at = now() - timedelta(seconds=1)
     await record(db, [Check("shop", at), Check("pay", at, ms=None), Check("mail", at)])
     page = await html(api)
     [today] = set(re.findall(r'data-today="(.*?)"', page))
     place = 89 - (date.fromisoformat(today) - at.date()).days  # the day may have turned since
-    assert "Some services are down" in page and "1 of 3 services is not operational." in page
+    assert "Some services are down" in page and "1 of 4 services is not operational." in page
     assert page.index('data-service="mail"') < page.index("Sales") < page.index('data-service="pay"')
     assert '<a href="/services/pay">Pay</a><span class="state outage">Outage</span>' in page
-    assert '<span class="uptime">0.00%</span>' in page
+    assert '<span class="uptime">0.00%</span>' in page and '<span class="uptime">No data</span>' in page
     assert f'<path class="mo" d="M{place} 0h1V1h-1z"/>' in page
-    assert "0.00% uptime in 90 days: 1 day with an outage, 89 days without data." in page
+    assert f"0.00% uptime in 90 days: 1 day with an outage, data since {at:%b} {at.day}." in page
     assert f'datetime="{at:%Y-%m-%dT%H:%M:%SZ}"' in page
 
 
@@ -180,20 +186,24 @@ async def test_incidents_and_maintenance_are_shown_with_what_is_public_of_them(a
     solved = await create(api, who, title="Solved")
     await say(api, who, solved["id"], "resolved", "Done.")
     await create(api, who, title="Internal", public=False)
-    tomorrow = datetime.now(UTC) + timedelta(days=1)
-    for title, public in (("New disks", True), ("Secret disks", False)):
+    tomorrow, today = datetime.now(UTC) + timedelta(days=1), datetime.now(UTC) - timedelta(minutes=1)
+    windows = (("New disks", True, tomorrow), ("Secret disks", False, tomorrow), ("New cables", True, today))
+    for title, public, begins in windows:
         planned = {
             "title": title,
             "public": public,
             "affectedServices": ["shop", "vault"],
-            "startsAt": tomorrow.isoformat(),
-            "endsAt": (tomorrow + timedelta(hours=1)).isoformat(),
+            "startsAt": begins.isoformat(),
+            "endsAt": (begins + timedelta(hours=1)).isoformat(),
         }
         answer = await api.http.post("/api/maintenance", json=planned, headers=who.headers)
         assert answer.status_code == 201, answer.text
 
     page = await until_html(api, "Done.")
     above, past = page.split('<section id="past"')
+    above_services, below = above.split('<section id="services"')
+    assert "<h3>New cables</h3>" in above_services and "<h3>New disks</h3>" in below
+    assert '<a href="#upcoming">New disks</a>' in above_services
     assert f'<a href="/incidents/{running["id"]}">Running</a>' in above
     assert "It is the <strong>cable</strong>." in above and "Solved" not in above
     assert "New disks" in above and '<a href="/services/shop">Shop</a>' in above

@@ -49,6 +49,11 @@ def free_ports() -> tuple[int, int]:
         return one.getsockname()[1], two.getsockname()[1]
 
 
+def plain_client(port: int) -> httpx.AsyncClient:
+    """Of something on this machine: there is nothing to verify, and no proxy in between."""
+    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False, verify=False)
+
+
 class Program:
     """A running `sla-monitor up`, `api` or `prober`. It writes to a file, since nobody reads a pipe all the time."""
 
@@ -56,8 +61,8 @@ class Program:
         api_port, prober_port = ports
         self.ports = ports
         self.ws_url = f"ws://127.0.0.1:{api_port}/ws"
-        self.api = httpx.AsyncClient(base_url=f"http://127.0.0.1:{api_port}", timeout=10, trust_env=False)
-        self.prober = httpx.AsyncClient(base_url=f"http://127.0.0.1:{prober_port}", timeout=10, trust_env=False)
+        self.api = plain_client(api_port)
+        self.prober = plain_client(prober_port)
         terminal = home / f"{word}-{prober_port}.terminal"
         terminal.unlink(missing_ok=True)
         self._terminal = terminal.open("ab+")

@@ -174,6 +174,7 @@ async def test_a_password_is_changed_and_the_browser_stays_logged_in(open_page: 
     await own.get_by_label("User name or e-mail").fill("rosa")
     await own.get_by_label("Password").fill(password)
     await own.get_by_role("button", name="Log in").click()
+    await own.wait_for_url("**/console/**")
     await own.goto("/console/account")
     await own.get_by_label("Current password").fill(password)
     await own.get_by_label("New password", exact=True).fill("battery staple")

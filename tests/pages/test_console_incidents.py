@@ -183,6 +183,7 @@ async def test_a_draft_outlives_its_tab(open_page: OpenPage, ann: Someone) -> No
     await expect(field(other, "description")).to_have_value("Half a sentence")
     await expect(field(other, "postmortem")).to_have_value("and the last word")
     await other.get_by_role("button", name="Save").click()
+    await expect(other.get_by_text("Saved.")).to_be_visible()
     await other.goto(EDIT)
     await expect(field(other, "description")).to_have_value("Half a sentence")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 import psycopg
-from playwright.async_api import FloatRect, Locator, Page, expect
+from playwright.async_api import FloatRect, Locator, Page, Route, expect
 
 from api.app import serve
 from sla_monitor.settings import Settings
@@ -16,6 +16,7 @@ from tests.api.conftest import Api, Check, Someone, add_service, now, record, ru
 from tests.api.incidents import create, say
 from tests.pages.looks import assert_accessible, screenshot
 from tests.pages.sites import HIDDEN, OPEN_INCIDENT, RESOLVED_INCIDENT
+from tests.pages.test_refreshing import refresh
 from tests.pages.visits import Device, Language, OpenPage, Theme
 
 Db = psycopg.AsyncConnection[Any]
@@ -127,7 +128,7 @@ async def test_days_by_keyboard(open_page: OpenPage) -> None:
     await expect(card(page)).to_contain_text("Outage")
     await expect(strip).to_have_attribute("aria-valuenow", "89")
     await expect(strip).to_have_attribute(
-        "aria-valuetext", re.compile(r"Outage, Uptime [\d.]+%, Downtime .+, Checks \d+")
+        "aria-valuetext", re.compile(r"Outage, Downtime .+, Uptime [\d.]+%, Checks \d+")
     )
     await page.keyboard.press("ArrowLeft")
     await expect(strip).to_have_attribute("aria-valuenow", "88")
@@ -144,6 +145,35 @@ async def test_days_by_keyboard(open_page: OpenPage) -> None:
     await expect(card(page)).to_be_visible()
     await page.keyboard.press("Tab")
     await expect(card(page)).to_be_hidden()
+
+
+async def test_days_keep_their_dates_over_midnight(open_page: OpenPage) -> None:
+    """Pages that are open since yesterday, and what the server has for them today."""
+
+    async def a_day_later(route: Route) -> None:
+        answer = await route.fetch()
+        html = re.sub(r'(?<=")\d{4}-\d\d-\d\d(?=")', lambda day: _after(day[0]), await answer.text())
+        await route.fulfill(response=answer, body=html)
+
+    for path, part, within in (
+        ("/", "services", '[data-service="demo-slow"]'),
+        ("/services/demo-slow", "days", "#days"),
+    ):
+        page = await open_page(path)
+        strip = page.locator(within).get_by_role("slider")
+        await expect(strip).to_be_attached()
+        today = str(await page.locator(f"#{part}").get_attribute("data-today"))
+        await page.route("**" + path, a_day_later)
+        await refresh(page, part)
+        await expect(page.locator(f"#{part}")).to_have_attribute("data-today", _after(today))
+        await strip.press("End")
+        for day in (date.fromisoformat(_after(today)), date.fromisoformat(today)):
+            await expect(card(page).locator("strong")).to_have_text(f"{day:%a, %b} {day.day}, {day.year}")
+            await strip.press("ArrowLeft")
+
+
+def _after(day: str) -> str:
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
 
 
 async def test_days_by_pointer(open_page: OpenPage) -> None:
@@ -214,9 +244,18 @@ async def test_many_services_are_folded_and_filtered(open_page: OpenPage, site_d
     async with site_db.transaction():
         for number in range(100):
             await add_service(site_db, f"many-{number}", name=f"Node {number}", group_name=f"Rack {number // 10}")
+    page = await open_page(javascript=False)
+    await page.locator("summary", has_text="Rack 9").click()
+    await expect(row(page, "many-99").get_by_role("link")).to_be_visible()
+    await expect(row(page, "many-42")).to_be_hidden()
+
     page = await open_page()
     await connected(page)
     await expect(page.locator("details[open]")).to_have_count(2)  # the ones with trouble
+    await expect(page.locator("[data-service]")).to_have_count(106)  # once there was time for them
+    await page.get_by_text("Rack 3").click()
+    await expect(row(page, "many-30").get_by_role("slider")).to_be_visible()
+    await page.get_by_text("Rack 3").click()
     wanted = page.get_by_role("searchbox", name="Filter by name")
     await wanted.fill("NODE 42")
     await expect(row(page, "many-42")).to_be_visible()

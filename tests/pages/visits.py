@@ -50,6 +50,7 @@ class OpenPage(Protocol):
         device: Device = "desktop",
         javascript: bool = True,
         user: Someone | None = None,
+        zone: str = "UTC",
         status: int = 200,
         expected: Sequence[str] = (),
     ) -> Page: ...
@@ -69,6 +70,7 @@ async def visiting(browser: Browser, site: Api | str) -> AsyncIterator[OpenPage]
         device: Device = "desktop",
         javascript: bool = True,
         user: Someone | None = None,
+        zone: str = "UTC",
         status: int = 200,
         expected: Sequence[str] = (),
     ) -> Page:
@@ -76,7 +78,7 @@ async def visiting(browser: Browser, site: Api | str) -> AsyncIterator[OpenPage]
         context = await browser.new_context(
             base_url=address,
             locale=LOCALES[language],
-            timezone_id="UTC",
+            timezone_id=zone,
             color_scheme=theme,
             reduced_motion="reduce",  # a colour that is measured while it fades in is none
             java_script_enabled=javascript,

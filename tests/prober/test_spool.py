@@ -63,7 +63,7 @@ def test_records_appended_while_reading_come_behind(tmp_path: Path) -> None:
     assert drain(spool) == numbered(3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.lists(st.binary(max_size=3000), max_size=20), max_size=10), st.integers(1, 30))
 def test_any_records_survive_reopening(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[bytes]], limit: int

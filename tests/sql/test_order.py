@@ -31,7 +31,7 @@ async def stored_story(db: Connection, service: str) -> Story:
     return Story(await outages(db, service), (await state(db, service))[0])
 
 
-@settings(max_examples=15, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, print_blob=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories, recent=st.booleans(), size=st.integers(1, 12), seed=st.integers(0, 999))
 async def test_order_does_not_matter(
     db: Connection, history: list[list[str | None]], recent: bool, size: int, seed: int

@@ -38,6 +38,7 @@ class Uptime(msgspec.Struct):
     uptime: str
     coverage: float
     downtime_seconds: int
+    first_at: datetime | None
 
 
 class Outage(msgspec.Struct):
@@ -85,7 +86,9 @@ class TestUptimes:
     async def test_without_checks_nothing_is_known(self, db: Connection) -> None:
         found = await uptimes(db)
         assert list(found) == [1, 7, 30, 90, 365]
-        assert {(one.uptime, one.coverage, one.downtime_seconds) for one in found.values()} == {("-", 0.0, 0)}
+        assert {(one.uptime, one.coverage, one.downtime_seconds, one.first_at) for one in found.values()} == {
+            ("-", 0.0, 0, None)
+        }
 
     async def test_the_last_24_hours_roll(self, db: Connection) -> None:
         edge = quarter(now())
@@ -99,7 +102,7 @@ class TestUptimes:
         )
         day = (await uptimes(db))[1]
         assert day.starts_at == edge - 24 * HOUR
-        assert (day.uptime, day.downtime_seconds) == ("87.50", 3 * 3600)
+        assert (day.uptime, day.downtime_seconds, day.first_at) == ("87.50", 3 * 3600, edge - 24 * HOUR)
         assert day.coverage == pytest.approx(24 * HOUR / (now() - day.starts_at), abs=0.001)
 
     @pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "Australia/Lord_Howe"])
@@ -121,6 +124,8 @@ class TestUptimes:
                 assert window.uptime == f"{10000 * (len(inside) - down) // len(inside) / 100:.2f}", days
                 elapsed = (now() - window.starts_at).total_seconds()
                 assert window.coverage == pytest.approx(len(inside) * 1800 / elapsed, abs=0.001), days
+                first = min(one.scheduled_at for one in inside if one.scheduled_at)
+                assert window.first_at and first - DAY < window.first_at <= first, days
         async with db.cursor() as cursor:
             await cursor.execute(sql.query("status/system_status"))
             names = [column.name for column in cursor.description or ()]

@@ -1,6 +1,7 @@
 -- Uptime of one service over the last 24 hours (days = 1), by quarters of an hour, and over the last 7, 30, 90 and 365 local
 -- days, today included: always five rows. `coverage` is the share of the window that checks stand for, in each bucket those of
--- the location that looked most; `downtime_seconds` is the mean of the locations, as in the calendar.
+-- the location that looked most; `downtime_seconds` is the mean of the locations, as in the calendar; `first_at` is when
+-- the data begin, NULL where there are none.
 WITH clock AS MATERIALIZED (
     SELECT zone, (now() AT TIME ZONE zone)::date AS today FROM (SELECT reporting_time_zone() AS zone) AS setting
 ), spans AS MATERIALIZED (
@@ -32,7 +33,8 @@ SELECT days,
        spans.starts_at,
        uptime_percent(sum(down_seconds), sum(covered_seconds)) AS uptime,
        trunc(least(coalesce(sum(known_seconds), 0) / extract(epoch FROM now() - spans.starts_at), 1), 4)::float8 AS coverage,
-       coalesce(round(sum(downtime_seconds)), 0)::bigint       AS downtime_seconds
+       coalesce(round(sum(downtime_seconds)), 0)::bigint       AS downtime_seconds,
+       min(bucket)                                             AS first_at
 FROM spans
 LEFT JOIN buckets ON days BETWEEN least_days AND most_days AND bucket >= spans.starts_at
 GROUP BY days, spans.starts_at

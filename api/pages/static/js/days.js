@@ -236,11 +236,13 @@ function fact([name, text]) {
   return built("div", "", built("dt", "", name), built("dd", "", text));
 }
 
+/** How long it was down comes first, if at all: the colour of a day is that of its worst moment, however short. */
 function factsOf({ uptime, downtimeSeconds, checks, incidents }) {
   const { lang } = document.documentElement;
+  const down = [texts.day_downtime, duration(downtimeSeconds)];
+  const up = [texts.day_uptime, uptime === "-" ? "–" : (Number(uptime) / 100).toLocaleString(lang, PERCENT_FORMAT)];
   return [
-    [texts.day_uptime, uptime === "-" ? "–" : (Number(uptime) / 100).toLocaleString(lang, PERCENT_FORMAT)],
-    [texts.day_downtime, duration(downtimeSeconds)],
+    ...(downtimeSeconds ? [down, up] : [up, down]),
     [texts.day_checks, checks.toLocaleString(lang)],
     [texts.day_incidents, incidents.toLocaleString(lang)],
   ];

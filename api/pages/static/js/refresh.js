@@ -4,6 +4,7 @@
 // last snapshot of bad times asks until they are over, one that is gone or of another version loads itself again.
 
 import { newestHeard, say } from "./live.js";
+import { inReadersTime } from "./times.js";
 
 const LEAST_PAUSE_MS = 300;
 const SPREAD_MS = 700;
@@ -136,7 +137,9 @@ export async function load(url) {
     const retryAfterMs = 1000 * Number(answer.headers.get("Retry-After"));
     throw Object.assign(new Error(`status ${answer.status}`), { status: answer.status, retryAfterMs });
   }
-  return new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  inReadersTime(fresh);
+  return fresh;
 }
 
 function replace(old, fresh) {

@@ -2,6 +2,7 @@
 
 import { fill, texts } from "./live.js";
 
+const FOLDED = "noscript";
 const chosen = new Map(); // what somebody opened or closed, by group: it stays so when the list is fetched anew
 let typed = "";
 
@@ -15,6 +16,23 @@ document.addEventListener("input", (event) => {
   typed = event.target.value.trim();
   apply(document.getElementById("services"));
 });
+
+/**
+ * Makes rows of what is folded, where that has not been done. The page has them in <noscript>, which a browser that runs
+ * scripts takes for plain text: a thousand rows that nobody sees are not in the way of what is seen.
+ */
+export function unfold(within) {
+  for (const hidden of within.querySelectorAll(FOLDED)) {
+    // A document that was fetched, and not visited, has been read as if there were no scripts: there they are rows.
+    const rows = hidden.firstElementChild ? hidden : new DOMParser().parseFromString(hidden.textContent, "text/html").body;
+    hidden.replaceWith(...rows.children);
+  }
+}
+
+/** The same group by group when the browser has time, so that they are found by its own search. */
+export function unfoldSoon(list) {
+  for (const group of list.querySelectorAll(`:has(> ${FOLDED})`)) whenIdle(() => unfold(group));
+}
 
 /** Opens and closes the groups of a new list as they were before. */
 export function openGroups(list) {
@@ -37,6 +55,7 @@ export function filterServices(list) {
 
 /** Hides the services whose name does not match, and the groups that have none; the others are open. */
 function apply(list) {
+  unfold(list);
   const wanted = folded(typed);
   let found = 0;
   for (const group of list.querySelectorAll(".service-group")) {
@@ -59,4 +78,9 @@ function wasOpen(group) {
 
 function folded(text) {
   return text.normalize("NFKC").toLocaleLowerCase();
+}
+
+/** Runs `work` when there is nothing more urgent. */
+export function whenIdle(work) {
+  (window.requestIdleCallback ?? setTimeout)(work);
 }

@@ -7,10 +7,10 @@ import { paintDay, STRIP } from "./day_strips.js";
 import { dayAfter, followDays, makeSliders } from "./days.js";
 import { connect, fill, say, texts } from "./live.js";
 import { healAfterwards, refreshSoon } from "./refresh.js";
-import { filterServices, openGroups } from "./service_list.js";
+import { filterServices, openGroups, unfold, unfoldSoon, whenIdle } from "./service_list.js";
 
 const WORST_FIRST = ["outage", "degraded", "unknown", "maintenance", "operational"];
-const PEOPLE_SAID = ["banner", "incidents", "maintenance", "past"];
+const PEOPLE_SAID = ["banner", "incidents", "maintenance", "upcoming", "past"];
 const EVERYTHING = [...PEOPLE_SAID, "services"];
 const MINUTE_MS = 60_000;
 const MINUTES_OF_SERVICES = 5;
@@ -19,7 +19,6 @@ const FRESH_MS = 2000;
 const STATE = ":scope > .state";
 
 const services = () => document.getElementById("services");
-const rowOf = (id) => services().querySelector(`[data-service="${CSS.escape(id)}"]`);
 
 const card = followDays(document, STRIP);
 const feed = connect({ rooms: ["system-status", "uptime"] });
@@ -76,6 +75,11 @@ document.addEventListener("refreshed", ({ detail }) => {
   if (detail.includes("services")) prepare();
   else if (document.getElementById("banner").dataset.today !== services().dataset.today) refreshSoon("services");
 });
+
+function rowOf(id) {
+  unfold(services());
+  return services().querySelector(`[data-service="${CSS.escape(id)}"]`);
+}
 
 /** The state that a row or a group shows. Returns whether it is another one than before. */
 function showState(shown, status) {
@@ -144,10 +148,11 @@ function prepare() {
   openGroups(services());
   filterServices(services());
   for (const group of services().querySelectorAll("div.service-group, .service-group[open]")) prepareStrips(group);
+  unfoldSoon(services());
 }
 
 function prepareStrips(group) {
-  const whenIdle = window.requestIdleCallback ?? setTimeout;
+  unfold(group);
   whenIdle(() => makeSliders(group, STRIP, nameOf));
 }
 

@@ -1,0 +1,88 @@
+// Times for a reader whose clock is not the site's: pointed at, each tells theirs; by a switch it is the other way round.
+//
+// Days stay those of the site's zone: uptime is counted by them. So does the console, where people write times.
+
+import { say } from "./live.js";
+
+const KEPT_AS = "times";
+const OWN = "own";
+const HALF_A_YEAR_MS = 183 * 86_400_000;
+
+const page = document.documentElement;
+const siteZone = page.dataset.zone;
+const isConsole = Boolean(document.querySelector(".console"));
+let ownZone = siteZone;
+let atSite, atReader; // formats, where the two differ
+let own = false;
+
+/** Makes the times of a document, or of a part of it, those of the reader, as far as that is wanted. */
+export function inReadersTime(root) {
+  if (!atSite) return;
+  const [shown, other, zone] = own ? [atReader, atSite, siteZone] : [atSite, atReader, ownZone];
+  for (const time of root.querySelectorAll("time[datetime*=T]")) {
+    const moment = new Date(time.dateTime);
+    time.title = `${other.format(moment)} (${zone})`;
+    if (own) time.textContent = endsOnTheSameDay(time, moment) ? clock(moment) : shown.format(moment);
+  }
+}
+
+/** The second time of a period, of which the server shows no day either. */
+function endsOnTheSameDay(time, moment) {
+  const from = time.previousElementSibling;
+  if (!/^\d\d:\d\d$/.test(time.textContent.trim()) || from?.localName !== "time") return false;
+  const day = new Intl.DateTimeFormat("en", { dateStyle: "short", timeZone: ownZone });
+  return day.format(new Date(from.dateTime)) === day.format(moment);
+}
+
+function clock(moment) {
+  return moment.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: ownZone });
+}
+
+/** As the server writes them. */
+function formatIn(timeZone) {
+  return new Intl.DateTimeFormat(page.lang, { dateStyle: "medium", timeStyle: "short", hourCycle: "h23", timeZone });
+}
+
+function kept() {
+  try {
+    return localStorage.getItem(KEPT_AS) ?? "";
+  } catch {
+    return null; // a browser that keeps nothing
+  }
+}
+
+function offerSwitch() {
+  const button = document.getElementById("own-times");
+  button.textContent = say("times_in", { zone: own ? siteZone : ownZone });
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    localStorage.setItem(KEPT_AS, own ? "" : OWN);
+    location.reload();
+  });
+}
+
+/** Finds out which zones there are, and tells times by them. */
+function start() {
+  ownZone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (ownZone === siteZone) return;
+  let formats;
+  try {
+    formats = [siteZone, ownZone].map(formatIn);
+  } catch {
+    return; // a browser that does not know the site's zone by this name
+  }
+  const differs = (past) => new Set(formats.map((format) => format.format(Date.now() - past))).size > 1;
+  if (![0, HALF_A_YEAR_MS].some(differs)) return;
+  [atSite, atReader] = formats;
+  own = !isConsole && kept() === OWN;
+  inReadersTime(document);
+  if (own) {
+    page.dataset.zone = ownZone; // charts go by it
+    document.getElementById("zone").textContent = say("times_zones", { zone: ownZone, site: siteZone });
+  }
+  if (!isConsole && kept() !== null) offerSwitch();
+}
+
+// A browser takes long to make its first format: where the times stay what they are, other things come first.
+if (kept() === OWN) start();
+else (window.requestIdleCallback ?? setTimeout)(start);
