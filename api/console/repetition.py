@@ -65,7 +65,7 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
         said = [t(f"maintenance.every_{unit}", count=every) if every > 1 else t(f"maintenance.each_{unit}")]
         said += [on[self.kind]] if self.kind in on else []
         if self.limit == "until":
-            said.append(t("maintenance.until_day", day=t.long_day(date.fromisoformat(self.until))))
+            said.append(t("maintenance.until_day", day=t.full_day(date.fromisoformat(self.until))))
         elif self.limit == "count":
             said.append(t("maintenance.times", count=int(self.count)))
         return " · ".join(said)

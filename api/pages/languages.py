@@ -73,9 +73,9 @@ class Texts:
         """`Nov 24`, `11월 24일`."""
         return str(format_skeleton("MMMd", day, locale=self._locale))
 
-    def long_day(self, day: date) -> str:
-        """`November 24, 2026`, `2026년 11월 24일`."""
-        return format_date(day, "long", locale=self._locale)
+    def full_day(self, day: date) -> str:
+        """`Nov 24, 2026`, `2026. 11. 24.`: with its year."""
+        return format_date(day, "medium", locale=self._locale)
 
     def month(self, day: date) -> str:
         """`November 2026`, `2026년 11월`."""

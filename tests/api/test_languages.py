@@ -137,7 +137,7 @@ def test_no_template_holds_text_of_its_own() -> None:
             {
                 "day": "Tue, Nov 24, 2026",
                 "short_day": "Nov 24",
-                "long_day": "November 24, 2026",
+                "full_day": "Nov 24, 2026",
                 "month": "November 2026",
                 "moment": "Nov 24, 2026, 14:02",
                 "clock": "14:02",
@@ -148,7 +148,7 @@ def test_no_template_holds_text_of_its_own() -> None:
             {
                 "day": "2026년 11월 24일 (화)",
                 "short_day": "11월 24일",
-                "long_day": "2026년 11월 24일",
+                "full_day": "2026. 11. 24.",
                 "month": "2026년 11월",
                 "moment": "2026. 11. 24. 14:02",
                 "clock": "14:02",

@@ -59,7 +59,7 @@ async def test_what_goes_wrong_in_a_page_fails_its_test(browser: Browser, body: 
         with pytest.raises(AssertionError) as failed:
             async with visiting(browser, address) as open_page:
                 page = await open_page()
-                await page.evaluate("new Promise(done => setTimeout(done, 50))")
+                await page.wait_for_load_state("networkidle")  # what goes wrong may be on its way
     assert re.search(told, str(failed.value))
 
 
