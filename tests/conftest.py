@@ -1,12 +1,15 @@
 """Databases for the tests: each test that asks for one runs once on every engine found (see engines.py)."""
 
+import asyncio
 import gc
 from collections.abc import Iterator
 from copy import copy
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import uvicorn.server
 from argon2 import PasswordHasher
 from hypothesis import settings
 from jinja2 import BytecodeCache, Environment
@@ -145,12 +148,18 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> Passwords:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def made_once() -> Iterator[None]:
-    """What takes a good part of the time of a test, and is the same in every API of the process."""
+def quicker_apis() -> Iterator[None]:
+    """In most tests it is the API that takes the time. What is the same in each of the process is made once, and none
+    takes the two tenths of a second that uvicorn gives itself to end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(site, "Environment", partial(Environment, bytecode_cache=_Compiled()))
         patch.setattr(app, "Litestar", _Routes())
+        patch.setattr(uvicorn.server, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": _nap}))
         yield
+
+
+async def _nap(seconds: float) -> None:
+    await asyncio.sleep(seconds / 10)
 
 
 class _Routes:

@@ -1,7 +1,8 @@
 """What people read, in their language: texts of one catalogue each, dates and numbers as their locale writes them.
 
 A catalogue is `languages/<language>.toml`. A text may have `{placeholders}`; one that depends on `count` is a table of
-the plural forms that its language knows (CLDR): `one` and `other` in English, `other` in Korean.
+the plural forms that its language knows (CLDR): `one` and `other` in English, `other` in Korean. The table [meanings]
+translates what the settings say of themselves.
 """
 
 import tomllib
@@ -23,6 +24,7 @@ Language = Literal["en", "ko"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 DEFAULT: Language = "en"
 MAX_HEADER_CHARACTERS = 500
+MEANINGS = "meanings"
 
 
 class Texts:
@@ -131,17 +133,19 @@ def texts(language: Language, zone: str) -> Texts:
 @cache
 def catalogue(language: Language) -> Mapping[str, str | Mapping[str, str]]:
     """All texts of a language by their key, `table.name`."""
-    return dict(
-        _flat(tomllib.loads(files("api").joinpath("pages", "languages", f"{language}.toml").read_text("utf-8")))
-    )
+    return dict(_flat({name: table for name, table in _file(language).items() if name != MEANINGS}))
 
 
 @cache
 def meanings(language: Language) -> Mapping[str, str]:
-    """What settings are for, by their English text; nothing in English."""
-    if language == DEFAULT:
-        return {}
-    return tomllib.loads(files("api").joinpath("pages", "languages", f"settings.{language}.toml").read_text("utf-8"))
+    """What settings are for, by their English text, which sla_monitor/settings.py has: in English there is none."""
+    found: Mapping[str, str] = _file(language).get(MEANINGS, {})
+    return found
+
+
+@cache
+def _file(language: Language) -> dict[str, Any]:
+    return tomllib.loads(files("api").joinpath("pages", "languages", f"{language}.toml").read_text("utf-8"))
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

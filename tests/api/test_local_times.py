@@ -106,7 +106,7 @@ def test_other_rules_stay_as_they_are(rule: str) -> None:
         ("FREQ=WEEKLY", date(2027, 1, 6), "Every week · Wed"),
         ("FREQ=MONTHLY;BYDAY=2SU", date(2027, 1, 10), "Every month · on the second Sun"),
         ("FREQ=MONTHLY;BYDAY=-1SU", date(2027, 1, 31), "Every month · on the last Sun"),
-        ("FREQ=DAILY;UNTIL=20270131", date(2027, 1, 6), "Every day · until January 31, 2027"),
+        ("FREQ=DAILY;UNTIL=20270131", date(2027, 1, 6), "Every day · until Jan 31, 2027"),
         ("FREQ=YEARLY", date(2027, 1, 6), "FREQ=YEARLY"),
     ],
 )
