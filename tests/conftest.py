@@ -25,6 +25,13 @@ from tests.engines import EngineError, Server, Servers, find_engines
 
 settings.register_profile("tests", deadline=None)  # how long an example takes is the machine's affair
 settings.load_profile("tests")
+LONGEST = (
+    "tests/sla_monitor/test_demo.py",
+    "tests/e2e/",
+    "tests/test_bench.py",
+    "tests/api/test_permissions",
+    "tests/pages/test_console_admin.py",
+)
 SERVERS = pytest.StashKey[Servers]()
 
 
@@ -33,6 +40,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SERVERS] = Servers(find_engines())
     except EngineError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first: else one worker ends with it, and the others have nothing left to do."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def pytest_collection_finish() -> None:

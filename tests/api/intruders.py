@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 from tests.api.doors import DOORS, PATIENCE_S, DoorName, Speaker
 from tests.api.people import Db
 
-__all__ = ["DOORS", "END", "DoorName", "Heard", "Intruder", "RefusedError", "code", "entered"]
+__all__ = ["DOORS", "END", "DoorName", "Heard", "Intruder", "RefusedError", "code", "entered", "heard"]
 Heard = tuple[str, Any]
 END = "that-was-all"
 
@@ -63,9 +63,8 @@ class Intruder(Speaker):
                 return data
 
     async def heard(self, db: Db) -> list[Heard]:
-        """All that has happened so far and was told to this client: an event to everyone comes after it."""
-        await db.execute("SELECT append_event(%s, NULL, '{}')", [END])
-        return await self.hears_until(END)
+        """All that has happened so far and was told to this client."""
+        return (await heard(db, self))[0]
 
     async def hears_until(self, event: str) -> list[Heard]:
         """All that it is told before the next event of this name."""
@@ -73,6 +72,12 @@ class Intruder(Speaker):
         while (heard := await self.hear())[0] != event:
             found.append(heard)
         return found
+
+
+async def heard(db: Db, *clients: Intruder) -> list[list[Heard]]:
+    """What each has been told so far: an event to everyone comes after it."""
+    await db.execute("SELECT append_event(%s, NULL, '{}')", [END])
+    return [await client.hears_until(END) for client in clients]
 
 
 @asynccontextmanager

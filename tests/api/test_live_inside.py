@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 
 from api.hub import PUBLIC_STEP
 from tests.api.conftest import Api, Check, add_service, now, record, someone
-from tests.api.intruders import DOORS, END, DoorName, Heard, Intruder, code, entered
+from tests.api.intruders import DOORS, DoorName, Intruder, code, entered, heard
 from tests.api.people import Db
 from tests.api.test_feed import frame, joined, set_state
 
@@ -26,12 +26,6 @@ async def services(db: Db) -> None:
 async def join(client: Intruder) -> None:
     for room in ROOMS:
         assert code(await client.tell("join-room", {"room": room})) is None
-
-
-async def heard(db: Db, *clients: Intruder) -> list[list[Heard]]:
-    """What each was told so far: an event to everyone comes after it."""
-    await db.execute("SELECT append_event(%s, NULL, '{}')", [END])
-    return [await client.hears_until(END) for client in clients]
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 
 from tests.api.conftest import Api, add_service, someone
-from tests.api.intruders import DOORS, DoorName, RefusedError, code, entered
+from tests.api.intruders import DOORS, DoorName, RefusedError, code, entered, heard
 from tests.api.people import Db, Kind, principal
 from tests.api.published import ROLES, LiveRow, live
 from tests.api.things import INCIDENT
@@ -99,6 +99,7 @@ async def test_each_is_told_what_they_may_know(api: Api, db: Db, incident: str, 
     """Internal incidents are for who is logged in; what happens in an incident's room, for who has joined it."""
     admin, viewer = await principal(db, "admin"), await principal(db, "viewer")
     async with entered(api, door) as nobody, entered(api, door, viewer.token) as staff:
+        await heard(db, nobody, staff)  # of what has happened before
         internal = await api.http.post("/api/incidents", json={**INCIDENT, "public": False}, headers=admin.headers)
         hidden = internal.json()["incident"]["id"]
         await api.http.put(f"/api/incidents/{hidden}", json={"title": "Secret"}, headers=admin.headers)
