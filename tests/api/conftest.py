@@ -115,6 +115,19 @@ async def until(condition: Callable[[], Any], patience_s: float = PATIENCE_S) ->
             await anyio.sleep(0.01)
 
 
+async def until_heard(api: "Api", db: psycopg.AsyncConnection[Any]) -> None:
+    """Returns when the API has heard of everything that was committed before: it ends no kept answer any more."""
+    await db.execute("SELECT append_event('said', NULL, '{}')")
+    row = await (await db.execute("SELECT max(seq) FROM events WHERE event = 'said'")).fetchone()
+
+    async def heard() -> bool:
+        text = (await api.http.get("/metrics")).text
+        [seq] = [line for line in text.splitlines() if line.startswith("sla_monitor_event_seq ")]
+        return row is not None and float(seq.rpartition(" ")[2]) >= row[0]
+
+    await until(heard)
+
+
 @asynccontextmanager
 async def running_api(database_url: str, *, ready: bool = True, **overrides: Any) -> AsyncIterator[Api]:
     """Serves until the block ends, then checks that it stops in time."""

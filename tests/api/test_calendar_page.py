@@ -10,7 +10,7 @@ import pytest
 from api.errors import ApiError
 from api.pages.calendar import MonthGrid, Paging, first_month, grids, months_later, paging
 from api.uptime import DayRow
-from tests.api.conftest import Api, Check, add_service, now, record
+from tests.api.conftest import Api, Check, add_service, now, record, until_heard
 
 Db = psycopg.AsyncConnection[Any]
 TODAY = date(2026, 11, 24)
@@ -137,6 +137,7 @@ async def test_pages_lead_through_time(api: Api, db: Db) -> None:
 
 async def test_it_is_kept_until_something_changes(api: Api, db: Db) -> None:
     await add_service(db, "shop")
+    await until_heard(api, db)
     await api.http.get("/uptime")
     assert (await api.http.get("/uptime")).headers["x-cache"] == "HIT"
     assert (await api.http.get("/uptime?nonsense=1")).headers["x-cache"] == "HIT"

@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from api.hub import PUBLIC_STEP
-from tests.api.conftest import Api, Check, add_service, now, record, someone
+from tests.api.conftest import Api, Check, add_service, now, record, someone, until_heard
 from tests.api.intruders import DOORS, DoorName, Intruder, code, entered, heard
 from tests.api.people import Db
 from tests.api.test_feed import frame, joined, set_state
@@ -115,6 +115,7 @@ async def test_what_happens_inside_ends_no_answer(api: Api, db: Db) -> None:
     async with joined(api, "?rooms=system-status") as stranger, entered(api, "ws", ann.token) as staff:
         await set_state(db, "shop", "outage")
         await frame(stranger)
+        await until_heard(api, db)
         for _ in range(2):
             answer = await api.http.get("/history")
         assert answer.headers["x-cache"] == "HIT"
