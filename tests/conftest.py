@@ -2,9 +2,11 @@
 
 import asyncio
 import gc
+import os
 from collections.abc import Iterator
 from copy import copy
 from functools import partial
+from itertools import chain, islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,8 +46,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first: else one worker ends with it, and the others have nothing left to do."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+    """Each worker begins with some files of what takes longest: else one of them ends with it, and the others have
+    nothing left to do. pytest-xdist gives each an equal part of the list."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    files = list(dict.fromkeys(item.path for item in items if item.nodeid.startswith(LONGEST)))
+    first = [[item for item in items if item.path in files[worker::workers]] for worker in range(workers)]
+    others = iter([item for item in items if item.path not in files])
+    parts = [[*some, *islice(others, max(len(items) // workers - len(some), 0))] for some in first]
+    items[:] = [*chain.from_iterable(parts), *others]
 
 
 def pytest_collection_finish() -> None:

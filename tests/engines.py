@@ -32,8 +32,10 @@ TIMESCALEDB_IMAGE = "timescale/timescaledb:2.32.1-pg18"
 CLONE_PATIENCE_S = 30
 NEEDED_BYTES = 4 * 1024**3
 # A test server is thrown away: nothing needs to reach the disk. A standby that is waited for, and never comes, is how a
-# test holds up a commit.
+# test holds up a commit. A client that was killed while it logged in keeps its database from being dropped for as long
+# as a login may take.
 EPHEMERAL = {
+    "authentication_timeout": "5s",
     "fsync": "off",
     "full_page_writes": "off",
     "max_connections": "100",
