@@ -7,7 +7,7 @@ check:
 	.venv/bin/mypy
 
 test:
-	.venv/bin/pytest -n 5 --dist worksteal
+	.venv/bin/pytest -n 4 --dist worksteal
 
 bench:
 	.venv/bin/python -m bench

@@ -1,6 +1,7 @@
 """What a page is made of, as far as a text in it could change that."""
 
 import json
+import re
 from collections import Counter
 from html.parser import HTMLParser
 from typing import NamedTuple
@@ -78,3 +79,8 @@ def parts(html: str) -> Parts:
     reader.feed(html)
     reader.close()
     return Parts(frozenset(reader.elements), reader.active, reader.wrong)
+
+
+def timeless(page: str) -> str:
+    """A page without when it was made."""
+    return re.sub(r'data-seq="\d+"|<p id="snapshot".*?</p>|<time id="as-of".*?</time>', "", page)

@@ -1,6 +1,5 @@
 """`/history` and `/incidents/{id}` over HTTP: only what everybody may see, safely, in both languages."""
 
-import re
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,6 +10,7 @@ from api.pages.incidents import folded
 from api.pages.shown_incidents import ShownDay
 from tests.api.conftest import Api, add_service, someone, until
 from tests.api.incidents import change, create, say
+from tests.api.page_parts import timeless
 from tests.api.test_status_page import BROWSER, html
 
 Db = psycopg.AsyncConnection[Any]
@@ -24,11 +24,6 @@ async def began(db: Db, incident_id: str, ago: timedelta) -> None:
     await db.execute("ALTER TABLE incidents DISABLE TRIGGER USER")
     await db.execute("UPDATE incidents SET created_at = now() - %s WHERE id = %s", [ago, incident_id])
     await db.execute("ALTER TABLE incidents ENABLE TRIGGER USER")
-
-
-def timeless(page: str) -> str:
-    """Without when it was made."""
-    return re.sub(r'data-seq="\d+"|<p id="snapshot".*?</p>|<time id="as-of".*?</time>', "", page)
 
 
 class TestIncident:
