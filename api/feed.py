@@ -33,6 +33,7 @@ from api.hub import (
     Hub,
     frames,
     public_number,
+    resync,
 )
 from api.metrics import Metrics
 from sql import Pool
@@ -219,7 +220,7 @@ class Feed:
                 await cursor.execute(sql.query("events/between"), everything | {"after": self._hub.seq})
                 found = await cursor.fetchall()
                 if found and found[0].oldest > self._hub.seq + 1 and self._hub.seq:
-                    self._resync(found[-1].seq)  # away for so long that events were pruned unread
+                    self._hub.tell(resync(found[-1].seq))  # away for so long that events were pruned unread
                 self._publish(found)
 
     async def _last_seq(self, connection: AsyncConnection[TupleRow]) -> int:
@@ -235,12 +236,9 @@ class Feed:
             await cursor.execute(sql.query("events/recent"), values)
             self._hub.remember([row.encoded() for row in await cursor.fetchall()], last)
         if self._started:
-            self._resync(last)
+            self._hub.tell(resync(last))
         self._started = True
-        self._metrics.event_seq.set(public_number(last))
-
-    def _resync(self, seq: int) -> None:
-        self._hub.tell(frames("resync", {"reason": "what happened since is no longer kept"}, public_number(seq)))
+        self._metrics.event_seq.set(self._hub.public_seq)
 
     def _publish(self, found: list[EventRow]) -> None:
         public = [row for row in found if row.public]

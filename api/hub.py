@@ -64,6 +64,11 @@ def frames(event: str, data: object, seq: int) -> Frames:
     )
 
 
+def resync(seq: int) -> Frames:
+    """That REST is to be asked again: what happened up to `seq` can no longer be told event by event."""
+    return frames("resync", {"reason": "what happened since is no longer kept"}, public_number(seq))
+
+
 class Event(msgspec.Struct, frozen=True):
     """One row of `events`, and the frames that tell of it; the socket `origin` is not told."""
 

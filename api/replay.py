@@ -11,7 +11,7 @@ import anyio
 import anyio.lowlevel
 import psycopg
 
-from api.hub import Client, Event, Frames, Hub, frames
+from api.hub import Client, Event, Frames, Hub, resync
 
 MAX_REPLAY = 5000
 MAX_REPLAY_BYTES = 4 * 2**20
@@ -47,7 +47,7 @@ class Replay:
         if not rooms:
             return
         if since is not None and not await self._reached(since):
-            self._resync(client)
+            client.offer(resync(self._hub.seq)[client.door])
             return
         cursor = min(rooms.values())
         own = {client.id, former}
@@ -60,7 +60,7 @@ class Replay:
                 looked = True
                 count, size = count + len(events or ()), size + sum(event.size for event in events or ())
                 if events is None or count > MAX_REPLAY or size > len(Frames._fields) * MAX_REPLAY_BYTES:
-                    self._resync(client)
+                    client.offer(resync(self._hub.seq)[client.door])
                     return
             cursor = events[-1].seq if events else upto
             for event in events:
@@ -83,10 +83,6 @@ class Replay:
         with anyio.move_on_after(PATIENCE_S):
             await self._hub.reach(since)  # another process may have told the client what is still on its way to us
         return self._hub.seq >= since
-
-    def _resync(self, client: Client) -> None:
-        told = frames("resync", {"reason": "what happened since is no longer kept"}, self._hub.public_seq)
-        client.offer(told[client.door])
 
     async def _deliver(self, client: Client, event: Event) -> None:
         """Waits for the client, so that a long replay never fills its queue."""

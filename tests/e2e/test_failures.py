@@ -17,6 +17,7 @@ from tests.e2e.feed import listening
 from tests.e2e.program import Program, answers, command, running, until
 from tests.e2e.watched import service
 from tests.engines import EPHEMERAL
+from tests.prober.outages import missing_seconds
 from tests.prober.targets import good, serving
 
 SECOND = timedelta(seconds=1)
@@ -166,11 +167,6 @@ async def test_no_check_is_lost_while_the_database_is_away(home: Path, own: Data
     assert before[-1] > killed_at - IN_MEMORY - SECOND
     assert after[-1] > returned_at
     assert missing_seconds(before) + missing_seconds(after) <= missed["local"]
-
-
-def missing_seconds(slots: list[datetime]) -> float:
-    """Points of the grid between the first and the last slot that have no row."""
-    return (slots[-1] - slots[0]) / SECOND + 1 - len(slots)
 
 
 async def not_started(prober: Program) -> float:

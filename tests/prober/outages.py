@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -93,3 +94,9 @@ class Line:
             writer.write(data)
             await writer.drain()
         writer.transport.abort()
+
+
+def missing_seconds(slots: list[datetime]) -> float:
+    """Points of the grid between the first and the last slot that have no row. On a busy machine some are missed, and
+    counted."""
+    return (slots[-1] - slots[0]) / timedelta(seconds=1) + 1 - len(slots)

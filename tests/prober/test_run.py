@@ -19,7 +19,7 @@ import anyio.to_thread
 import psycopg
 import pytest
 
-from tests.prober.outages import Line
+from tests.prober.outages import Line, missing_seconds
 from tests.prober.targets import Behaviour, good, hang, serving
 
 PATIENCE_S = 20.0
@@ -133,11 +133,6 @@ async def until(condition: Callable[[], bool]) -> None:
 MISSED = "sla_prober_missed_slots_total"
 
 
-def gaps(times: list[datetime]) -> int:
-    """How many seconds have no check between the first and the last. On a busy machine some are missed, and counted."""
-    return round((times[-1] - times[0]).total_seconds()) + 1 - len(times)
-
-
 async def test_checks_each_service_on_its_grid_and_says_how_it_is(database: str, tmp_path: Path) -> None:
     async with watched(database, good()):
         with prober(database, tmp_path) as running:
@@ -151,7 +146,7 @@ async def test_checks_each_service_on_its_grid_and_says_how_it_is(database: str,
             )
             found = slots(database)
             figures = running.get("/metrics")[1]
-            assert gaps(found) <= metric(figures, MISSED)
+            assert missing_seconds(found) <= metric(figures, MISSED)
             assert 'sla_prober_checks_total{severity="o"}' in figures
             assert running.get("/elsewhere")[0] == 404
             assert await running.end() == 0
@@ -182,7 +177,7 @@ async def test_an_outage_of_the_database_leaves_no_gap(database: str, tmp_path: 
             found = slots(database)
             missed = metric(running.get("/metrics")[1], MISSED)
             assert await running.end() == 0
-    assert gaps(found) <= missed
+    assert missing_seconds(found) <= missed
 
 
 def metric(text: str, series: str) -> float:
@@ -211,7 +206,7 @@ async def test_kill_9_in_an_outage_loses_no_check_that_was_finished(database: st
             assert await running.end() == 0
     found = slots(database)
     assert len(found) >= killed + 3
-    assert gaps(found[: killed + 3]) <= missed
+    assert missing_seconds(found[: killed + 3]) <= missed
 
 
 async def test_without_a_database_it_waits_and_is_not_ready(database: str, tmp_path: Path) -> None:
