@@ -16,7 +16,7 @@ from prober.dispatch import wall_ms
 from prober.judge import Judgement
 from prober.outcome import Outcome
 from prober.probes import Engine, run_check
-from prober.schedule import Schedule, phase_ms
+from prober.schedule import Schedule, Slot, phase_ms
 from prober.services import Service
 from prober.store import Check
 from sla_monitor.settings import Settings
@@ -112,7 +112,7 @@ class TestRowsLieEndToEnd:
         schedule.replace({"web": interval_ms}, now)
         rows: list[tuple[int, int]] = []
         for duration in durations:
-            slots = []
+            slots: list[Slot] = []
             while not slots:
                 now = max(now, (schedule.next_ms() or 0) + delays[tick % len(delays)])
                 tick += 1
