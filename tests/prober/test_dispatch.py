@@ -1,64 +1,16 @@
 """Starting what is due: never two at once, never more than allowed, nothing lost without being counted."""
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
 
-from prober.dispatch import CheckRunner, Dispatch
 from prober.judge import Judgement
-from prober.metrics import Metrics
 from prober.outcome import Outcome, ProberTrouble
 from prober.schedule import phase_ms
 from prober.services import Service
-from prober.store import Check
-
-GOOD = Outcome(total_ms=12.5, connect_ms=1.0, first_byte_ms=10.0, status_code=200)
-
-
-def service(name: str, interval_seconds: int = 1) -> Service:
-    return Service(id=name, endpoint_url="http://127.0.0.1/", interval_seconds=interval_seconds)
-
-
-class Round:
-    """A running dispatch and what came out of it."""
-
-    def __init__(self, run_check: CheckRunner, concurrency: int) -> None:
-        self.metrics = Metrics()
-        self.checks: list[Check] = []
-        self.arrived = anyio.Event()
-        self.dispatch = Dispatch(run_check, self._put, self.metrics, location="lab", concurrency=concurrency)
-
-    def _put(self, check: Check) -> None:
-        self.checks.append(check)
-        self.arrived.set()
-
-    async def finished(self, count: int) -> list[Check]:
-        with anyio.fail_after(10):
-            while len(self.checks) < count:
-                await self.arrived.wait()
-                self.arrived = anyio.Event()
-        return self.checks
-
-    def value(self, name: str, **labels: str) -> float:
-        return self.metrics.registry.get_sample_value(f"sla_prober_{name}", labels) or 0.0
-
-
-@asynccontextmanager
-async def dispatching(run_check: CheckRunner, *services: Service, concurrency: int = 100) -> AsyncIterator[Round]:
-    this = Round(run_check, concurrency)
-    this.dispatch.replace(services)
-    async with anyio.create_task_group() as group:
-        group.start_soon(this.dispatch.run)
-        yield this
-        this.dispatch.stop(0.1)
-
-
-async def at_once(_: Service) -> tuple[Outcome, Judgement, int]:
-    return GOOD, Judgement(True, "o"), 1
+from tests.prober.rounds import GOOD, Round, at_once, dispatching, service
 
 
 async def test_a_check_carries_its_slot() -> None:
