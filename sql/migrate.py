@@ -24,10 +24,14 @@ log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT = "120s"
 OLDEST_SERVER = 160000
-LEGACY = frozenset(f"aggregates/{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily"))
+LEGACY = frozenset(
+    f"aggregates/{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily")
+)
 """What release 0.1 recorded of its aggregates in schema_versions."""
 ROLLUPS = ("functions", "folding", "strips", "rebuild", "upgrade")
-ROLLUP_VIEWS = tuple(f"{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily"))
+ROLLUP_VIEWS = tuple(
+    f"{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily")
+)
 VIEWS = (
     *ROLLUP_VIEWS,
     "service_status",
@@ -208,9 +212,7 @@ async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
         await _drop_views(connection, known)
         await connection.execute(dict(_folder("continuous_aggregates", engine))["drop_legacy"].encode())
         await connection.execute("UPDATE rollup_state SET legacy = false")
-        await connection.execute(
-            "DELETE FROM schema_versions WHERE name = ANY (%s)", ([*LEGACY],)
-        )
+        await connection.execute("DELETE FROM schema_versions WHERE name = ANY (%s)", ([*LEGACY],))
         parts = _parts(engine, agreed, connection, legacy=False)
         due = [part for part in parts if part.name.startswith("views/") or part.name not in known]
         await _apply_parts(connection, due, engine, agreed)
