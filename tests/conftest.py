@@ -25,6 +25,7 @@ from api.passwords import Passwords
 from tests.browsers import NO_BROWSER, find_browser
 from tests.engines import EngineError, Server, Servers, find_engines
 
+pytest_plugins = ("tests.campaigns", "tests.requirements")
 settings.register_profile("tests", deadline=None)  # how long an example takes is the machine's affair
 settings.load_profile("tests")
 LONGEST = (
@@ -38,10 +39,13 @@ SERVERS = pytest.StashKey[Servers]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    from tests.requirements import require, required  # as a plugin it is imported by pytest
+
     try:
         config.stash[SERVERS] = Servers(find_engines())
     except EngineError as error:
         raise pytest.UsageError(str(error)) from None
+    require(required(), config.stash[SERVERS].engines)
 
 
 @pytest.hookimpl(trylast=True)
@@ -95,8 +99,11 @@ def _browser_summary(terminalreporter: pytest.TerminalReporter) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that has to do with engines runs on each, or on those that its marker `engines` names."""
     if "engine" in metafunc.fixturenames:
-        names = list(metafunc.config.stash[SERVERS].engines)
+        only = {name for marker in metafunc.definition.iter_markers("engines") for name in marker.args}
+        found = metafunc.config.stash[SERVERS].engines
+        names = [name for name in found if not only or name.removeprefix("given-") in only]
         metafunc.parametrize("engine", names, indirect=True, scope="session")
 
 
