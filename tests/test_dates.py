@@ -19,7 +19,7 @@ TESTS = Path(__file__).parent
 FOLDERS = ("sql", "api", "prober", "sla_monitor")
 USES_THE_PRESENT = re.compile(r"\bnow\(|\btoday\(|\bmidday\(|\bMIDNIGHT\b|\bhistories\b|\btime\.time\(")
 MONTHS = range(1, 13)
-NIGHTS = ("2027-01-31", "2027-02-28", "2027-06-15", "2027-12-31", "2028-02-29")
+NIGHTS = ("2027-02-01", "2027-03-01", "2027-06-15", "2028-01-01", "2028-02-29", "2028-03-01")
 DATES: dict[str, list[tuple[str, str]]] = {
     "first of a month": [(f"2027-{month:02}-01 12:00", "UTC") for month in MONTHS],
     "end of a month": [
@@ -28,11 +28,13 @@ DATES: dict[str, list[tuple[str, str]]] = {
         for day in (29, 30, 31)
         if not (month == 2 or (day == 31 and month in (4, 6, 9, 11)))
     ],
-    "29 February": [("2028-02-29 00:01", "UTC"), ("2028-02-29 12:00", "UTC"), ("2028-02-29 12:00", "Asia/Kathmandu")],
-    "midnight": [(f"{night} 23:59", "UTC") for night in NIGHTS],
-    "midnight in Kathmandu": [(f"{night} 23:59", "Asia/Kathmandu") for night in NIGHTS],
-    "change of clocks": [("2027-03-28 01:55", "Europe/Berlin"), ("2027-10-31 02:55", "Europe/Berlin")],
+    "29 February": [("2028-02-29 12:00", "UTC"), ("2028-02-29 12:00", "Asia/Kathmandu")],
+    "midnight": [(f"{night} 00:00", "UTC") for night in NIGHTS],
+    "midnight in Kathmandu": [(f"{night} 00:00", "Asia/Kathmandu") for night in NIGHTS],
+    "change of clocks": [("2027-03-28 03:00", "Europe/Berlin"), ("2027-10-31 02:00", "Europe/Berlin")],
 }
+CROSSED = ("midnight", "midnight in Kathmandu", "change of clocks")
+"""Each test begins some seconds before such a moment."""
 
 
 @cache
@@ -60,8 +62,10 @@ class TestDates:
         dates = random.Random(budget.seed).sample(DATES[kind], len(DATES[kind]))
         for number, (local, zone) in zip(budget.rounds(), dates, strict=False):
             at = datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
-            order = budget.seed + number
-            said = faked_clock.run(faked_library, at, zone, date_sensitive(), budget.deadline, order)
+            order, each = budget.seed + number, kind in CROSSED
+            said = faked_clock.run(
+                faked_library, at, zone, date_sensitive(), deadline=budget.deadline, order=order, each=each
+            )
             budget.note(f"{local} {zone}: {said.splitlines()[-1]}")
 
 

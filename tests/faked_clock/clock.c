@@ -1,25 +1,48 @@
-/* Moves the system's date by CLOCK_SHIFT_S seconds, for every program that is started with this library in LD_PRELOAD.
+/* Moves the date of every program that is started with this library in LD_PRELOAD. The file CLOCK_FILE holds by how many
+   nanoseconds, a 64-bit integer that is read each time: who writes to it moves them all at once.
    Only readings of the date change. Monotonic clocks, sleeps, timeouts and the times of files stay as they are: Debian 12's
    libfaketime 0.9.10 changes monotonic sleeps too, and Python's time.sleep() then fails with EINVAL. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
+
+#define SECOND 1000000000LL
 
 static int (*read_clock)(clockid_t, struct timespec *);
-static time_t shift;
+static const volatile int64_t no_shift = 0;
+static const volatile int64_t *shift = &no_shift;
+
+/* Another file from now on, for this process. 0 when it can be read. */
+int follow_clock(const char *path) {
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return -1;
+    void *mapped = mmap(NULL, sizeof *shift, PROT_READ, MAP_SHARED, file, 0);
+    close(file);
+    if (mapped == MAP_FAILED) return -1;
+    shift = mapped;
+    return 0;
+}
 
 __attribute__((constructor)) static void prepare(void) {
-    const char *given = getenv("CLOCK_SHIFT_S");
-    shift = given ? atoll(given) : 0;
+    const char *path = getenv("CLOCK_FILE");
     read_clock = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    if (path) follow_clock(path);
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
     if (!read_clock) prepare(); /* another library's constructor came first */
     int failed = read_clock(clock, now);
-    if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) now->tv_sec += shift;
+    if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
+        int64_t moved = now->tv_nsec + *shift % SECOND + SECOND;
+        now->tv_sec += *shift / SECOND + moved / SECOND - 1;
+        now->tv_nsec = moved % SECOND;
+    }
     return failed;
 }
 
