@@ -561,8 +561,10 @@ class TestNotifications:
         assert await self.heard(database, [row(now())]) == ["checks", "event"]
 
     async def test_a_check_that_changes_nothing_but_figures(self, db: Connection, database: str) -> None:
-        await record(db, [row(now() - MINUTE), row(now() - DAY)])
-        assert await self.heard(database, [row(now())]) == ["checks"]
+        at = now()
+        at = max(at, at.replace(hour=0, minute=1, second=0))  # the first check of a day is news
+        await record(db, [row(at - MINUTE), row(at - DAY)])
+        assert await self.heard(database, [row(at)]) == ["checks"]
 
     async def test_a_late_check_asks_for_a_refresh(self, db: Connection, database: str) -> None:
         await record(db, [row(now() - 3 * DAY)])
