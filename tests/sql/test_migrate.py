@@ -260,9 +260,8 @@ class TestRefusals:
                 await connection.execute(f"DROP ROLE {role}".encode())
         assert "lacks a right" in line
 
-    async def test_an_apache_only_timescaledb(self, empty_database: str, engine: Server) -> None:
-        if engine.name != "timescaledb":
-            pytest.skip("about TimescaleDB")
+    @pytest.mark.engines("timescaledb")
+    async def test_an_apache_only_timescaledb(self, empty_database: str) -> None:
         apache = with_options(empty_database, "-c timescaledb.license=apache")
         line = await self.refused(apache)
         assert "Apache-only" in line
@@ -277,9 +276,8 @@ class TestRefusals:
             assert await value(connection, "SELECT checks FROM service_days") == 1
         assert (await migrate(apache, Settings())).engine == "postgresql", "the engine of an installation stays"
 
-    async def test_timescaledb_where_there_is_none(self, empty_database: str, engine: Server) -> None:
-        if engine.timescaledb_version:
-            pytest.skip("about servers without TimescaleDB")
+    @pytest.mark.engines("postgresql")
+    async def test_timescaledb_where_there_is_none(self, empty_database: str) -> None:
         line = await self.refused(empty_database, Settings(database_engine="timescaledb"))
         assert "does not load the timescaledb extension" in line
 
