@@ -296,13 +296,12 @@ class TestRefreshersAtOnce:
         assert await counts(db, start, start + DAY) == dict.fromkeys(AGGREGATES, 300)
         assert await value(db, "SELECT count(*) FROM touched_ranges") == 0
 
+    @pytest.mark.engines("timescaledb")  # plain PostgreSQL refreshes while nobody records
     async def test_a_commit_that_stalls_while_everything_is_refreshed(
         self, db: Connection, engine: Server, database: str
     ) -> None:
         """TimescaleDB notes what is late when a commit begins, not when it is done: what was still new then, and has
         been refreshed over by the time it can be seen, is in none of its notes."""
-        if not await is_timescaledb(db):
-            pytest.skip("plain PostgreSQL refreshes while nobody records")
         if engine.source == "TEST_DATABASE_URL":
             pytest.skip("this holds up every commit on the server")
         start = MIDNIGHT - 3 * DAY
@@ -322,13 +321,9 @@ class TestRefreshersAtOnce:
         assert await value(db, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
 
 
+@pytest.mark.engines("timescaledb")  # on plain PostgreSQL the prober's housekeeping does their work
 class TestPolicies:
     """TimescaleDB's own jobs, with the values of the settings."""
-
-    @pytest.fixture(autouse=True)
-    async def _timescaledb_only(self, db: Connection) -> None:
-        if not await is_timescaledb(db):
-            pytest.skip("plain PostgreSQL has no policies: the prober's housekeeping does their work")
 
     async def jobs(self, db: Connection) -> list[TupleRow]:
         return await ask(
@@ -386,13 +381,9 @@ class TestPolicies:
         assert await counts(db, start, start + DAY) == dict.fromkeys(AGGREGATES, 60)
 
 
+@pytest.mark.engines("postgresql")
 class TestPartitions:
     """What plain PostgreSQL does instead."""
-
-    @pytest.fixture(autouse=True)
-    async def _postgresql_only(self, db: Connection) -> None:
-        if await is_timescaledb(db):
-            pytest.skip("TimescaleDB makes its chunks itself")
 
     async def months(self, db: Connection) -> Sequence[datetime]:
         names = await ask(db, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'checks'::regclass")

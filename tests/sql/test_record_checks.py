@@ -19,7 +19,6 @@ from tests.sql.batches import (
     ask,
     connected,
     copy,
-    is_timescaledb,
     now,
     outages,
     record,
@@ -67,9 +66,8 @@ class TestStoring:
         assert await ask(db, "SELECT severity::text, total_ms FROM checks") == [("o", 100.0)]
         assert (await state(db))[0] == "operational"
 
+    @pytest.mark.engines("timescaledb")  # plain PostgreSQL does not compress
     async def test_replay_into_compressed_chunks(self, db: Connection) -> None:
-        if not await is_timescaledb(db):
-            pytest.skip("plain PostgreSQL does not compress")
         start = now() - 5 * DAY
         batch = [row(start + minute * MINUTE) for minute in range(0, 60, 2)]
         late = [row(start + minute * MINUTE) for minute in range(60)]
