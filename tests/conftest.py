@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import time
 from collections.abc import Iterator
 from copy import copy
 from functools import partial
@@ -35,6 +36,8 @@ LONGEST = (
     "tests/api/test_permissions",
     "tests/pages/test_console_admin.py",
 )
+PERIODS_S = {"one_day": 86400, "one_quarter": 900}
+JUST_BEGUN_S, NEARLY_OVER_S = 5, 30
 SERVERS = pytest.StashKey[Servers]()
 
 
@@ -105,6 +108,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         found = metafunc.config.stash[SERVERS].engines
         names = [name for name in found if not only or name.removeprefix("given-") in only]
         metafunc.parametrize("engine", names, indirect=True, scope="session")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What must begin and end on the same day, or in the same quarter of an hour, waits where it is nearly over."""
+    for marker, period_s in PERIODS_S.items():
+        if item.get_closest_marker(marker) is not None:
+            since_s = time.time() % period_s
+            if not JUST_BEGUN_S < since_s < period_s - NEARLY_OVER_S:
+                time.sleep((JUST_BEGUN_S - since_s) % period_s)
 
 
 @pytest.fixture(scope="session")

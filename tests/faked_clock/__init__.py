@@ -47,7 +47,7 @@ def run(
     clock = library.with_name("clock")
     set_clock(clock, int(at.timestamp() * SECOND_NS) - time.time_ns())
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
         "LD_PRELOAD": str(library),
         "CLOCK_FILE": str(clock),
         "PYTHONPATH": str(HERE / "everywhere"),

@@ -57,18 +57,22 @@ JOBS = (
 )
 ADD_LOCATION = "INSERT INTO locations (id, name) VALUES ('local', 'local')"
 ADD_SERVICE = "INSERT INTO services (id, name, endpoint_url) VALUES ('web', 'Web', 'http://target/')"
+MONTH = re.compile(r"checks_\d{6}(?!\d)")
 NUMBERED = re.compile(r"_hypertable_\d+\b|_watermark\(\d+\)")
 
 
+def nameless(text: str) -> str:
+    return MONTH.sub("checks_MONTH", NUMBERED.sub("_N", text))
+
+
 async def schema(database_url: str) -> dict[str, list[str]]:
-    """All there is to compare of a schema, as sorted texts."""
+    """All there is to compare of a schema, as sorted texts; not the months of `checks`, which depend on the date."""
     async with connected(database_url) as connection:
         questions = list(CATALOG)
         if await value(connection, "SELECT engine = 'timescaledb' FROM installation"):
             questions.append(JOBS)
         return {
-            question: sorted(NUMBERED.sub("_N", repr(one)) for one in await ask(connection, question))
-            for question in questions
+            question: sorted({nameless(repr(one)) for one in await ask(connection, question)}) for question in questions
         }
 
 
