@@ -382,8 +382,14 @@ class TestPolicies:
 
 
 @pytest.mark.engines("postgresql")
+@pytest.mark.one_day
 class TestPartitions:
     """What plain PostgreSQL does instead."""
+
+    @pytest.fixture(autouse=True)
+    async def _of_this_month(self, db: Connection, database: str) -> None:
+        """The database is a copy of one that was migrated when the tests began."""
+        await migrate(database, Settings())
 
     async def months(self, db: Connection) -> Sequence[datetime]:
         names = await ask(db, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'checks'::regclass")
