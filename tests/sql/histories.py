@@ -5,6 +5,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -36,6 +37,7 @@ class Figures(NamedTuple):
     max_ms: float | None
 
 
+@cache
 def clock_changes(zone: str) -> list[datetime]:
     """When clocks were turned in the last year; in a zone where they never are, a moment all the same."""
     local = ZoneInfo(zone)
