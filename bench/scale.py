@@ -23,6 +23,7 @@ class Scale:
     read_services: int = 1000
     read_checks_an_hour: int = 4
     read_days: int = 90
+    past_days: int = 90
     api_services: int = 50
     api_seconds: float = 2.0
     page_services: int = 1000
@@ -60,6 +61,8 @@ TINY = Scale(
     storage_services=2,
     read_services=5,
     read_checks_an_hour=2,
+    read_days=4,
+    past_days=3,
     api_services=3,
     api_seconds=0.2,
     page_services=20,

@@ -1,0 +1,121 @@
+"""How the benchmark records checks and sets the database's clock.
+
+The only place that looks which functions a schema has: record_checks_v2(), present() and present_clock() are used where
+they exist.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import LiteralString, NamedTuple
+
+import msgspec
+from psycopg import AsyncCursor
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Literal
+
+import sql
+from bench.databases import Connection
+from bench.run import query
+from prober.store import Check
+
+_RECORD: dict[bool, LiteralString] = {
+    True: "SELECT stored, duplicates, parked FROM record_checks_v2()",
+    False: "SELECT stored, duplicates, parked FROM record_checks()",
+}
+INCOMING: LiteralString = "incoming_checks"
+SIMULATED = "the database's clock is simulated"
+REAL = "present() does not exist: rows of the past are recorded by the real clock, so that most of them come late"
+
+
+class Recorded(NamedTuple):
+    """What one batch came to, and when its COMMIT was sent, on the machine's monotonic clock."""
+
+    stored: int
+    duplicates: int
+    parked: int
+    committed: float
+
+
+class Recorder:
+    """Records batches over one connection, whose clock can be set where the schema has present()."""
+
+    def __init__(
+        self, connection: Connection, statement: LiteralString, types: Sequence[int], *, simulated: bool
+    ) -> None:
+        self.connection = connection
+        self.simulated = simulated
+        self._statement = statement
+        self._types = types
+
+    @property
+    def clock(self) -> str:
+        """In words, for a note."""
+        return SIMULATED if self.simulated else REAL
+
+    async def set_clock(self, moment: datetime) -> None:
+        """What present() and present_clock() say on this connection from now on; nothing where they do not exist."""
+        if self.simulated:
+            await self.connection.execute("SELECT set_config('bench.present', %s, false)", (moment.isoformat(),))
+
+    async def record(self, checks: Sequence[Check]) -> Recorded:
+        """Stores a batch in one transaction. Raises AssertionError if any row of it was not stored."""
+        async with self.connection.cursor() as cursor:
+            await cursor.execute("BEGIN")
+            await copy(cursor, INCOMING, self._types, checks)
+            recorded = await self._commit(cursor)
+        assert recorded.stored == len(checks), recorded
+        return recorded
+
+    async def record_noise(self, first: int, last: int, low: datetime, high: datetime, every_s: int) -> Recorded:
+        """Stores made-up checks of the services `first` to `last` in one transaction; see queries/noise.sql."""
+        values = {"first": first, "last": last, "low": low, "high": high, "every": every_s}
+        async with self.connection.cursor() as cursor:
+            await cursor.execute("BEGIN")
+            await cursor.execute(query("load_incoming"), values)
+            return await self._commit(cursor)
+
+    async def _commit(self, cursor: AsyncCursor[TupleRow]) -> Recorded:
+        row = await (await cursor.execute(self._statement)).fetchone()
+        committed = time.monotonic()
+        await cursor.execute("COMMIT")
+        assert row is not None
+        stored, duplicates, parked = row
+        return Recorded(stored, duplicates, parked, committed)
+
+
+async def recorder(connection: Connection) -> Recorder:
+    """Over `connection`, which must be in autocommit mode; sets up its temporary table and replaces the clock."""
+    row = await (await connection.execute(query("core"))).fetchone()
+    assert row is not None
+    recording, simulated = row
+    await connection.execute(sql.query("checks/incoming"))
+    if simulated:
+        await connection.execute(query("session_clock"))
+    types = await column_types(connection, INCOMING)
+    return Recorder(connection, _RECORD[recording], types, simulated=simulated)
+
+
+async def shift_clock(connection: Connection, offset: timedelta) -> bool:
+    """Lets present() run `offset` beside the real clock, in all sessions. False where it does not exist."""
+    row = await (await connection.execute(query("core"))).fetchone()
+    assert row is not None
+    if row[1]:
+        await connection.execute(SQL(query("shifted_clock")).format(offset=Literal(offset)))
+    return bool(row[1])
+
+
+async def column_types(connection: Connection, table: LiteralString) -> list[int]:
+    """The types that `copy` has to write into a table, whose columns have the order of Check."""
+    found = await (await connection.execute(query("column_types"), {"table": table})).fetchall()
+    return [oid for (oid,) in found]
+
+
+async def copy(
+    cursor: AsyncCursor[TupleRow], table: LiteralString, types: Sequence[int], checks: Sequence[Check]
+) -> None:
+    """The prober's own COPY, into `table`."""
+    async with cursor.copy(sql.query("checks/copy").replace("incoming_checks", table)) as rows:
+        rows.set_types(types)
+        for check in checks:
+            await rows.write_row(msgspec.structs.astuple(check))
