@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import api, feed, ingest, pages, prober, reads, start, storage
+from bench import aggregates, api, feed, ingest, pages, pipeline, prober, reads, start, storage
 from bench.databases import Databases, temporary_folder
 from bench.report import FAILED, Line, failed, table
 from bench.run import Run
@@ -21,7 +21,9 @@ from bench.scale import FULL, TINY, Scale
 GROUPS: dict[str, Callable[[Run], AsyncIterator[Line]]] = {
     "prober": prober.lines,
     "punctuality": prober.punctuality,
+    "pipeline": pipeline.lines,
     "ingest": ingest.lines,
+    "aggregates": aggregates.lines,
     "storage": storage.lines,
     "reads": reads.lines,
     "api": api.lines,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 FAILED = "failed"
+NOT_MEASURED = "not measured"
 HEADINGS = ("", "ours", "peer", "ratio (spread)", "target", "verdict")
 
 
@@ -127,7 +128,7 @@ def absolute(
 
 def not_measured(what: str, reason: str) -> Line:
     """What this machine lacks something for."""
-    return Line(what, verdict="not measured", note=reason)
+    return Line(what, verdict=NOT_MEASURED, note=reason)
 
 
 def failed(what: str, reason: str) -> Line:
