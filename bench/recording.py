@@ -97,12 +97,16 @@ async def recorder(connection: Connection) -> Recorder:
 
 
 async def shift_clock(connection: Connection, offset: timedelta) -> bool:
-    """Lets present() run `offset` beside the real clock, in all sessions. False where it does not exist."""
+    """Lets present() run `offset` beside the real clock, in all sessions. False where it does not exist, and then the
+    real clock goes on. bench_present() tells the one that is used."""
     row = await (await connection.execute(query("core"))).fetchone()
     assert row is not None
-    if row[1]:
+    simulated = bool(row[1])
+    if simulated:
         await connection.execute(SQL(query("shifted_clock")).format(offset=Literal(offset)))
-    return bool(row[1])
+    told = offset if simulated else timedelta()
+    await connection.execute(SQL(query("bench_clock")).format(offset=Literal(told)))
+    return simulated
 
 
 async def column_types(connection: Connection, table: LiteralString) -> list[int]:

@@ -37,6 +37,13 @@ class Scale:
     sockets: int = 5000
     events: int = 15
     starts: int = 3
+    sustained_services: int = 21_000
+    sustained_interval_s: int = 1
+    sustained_batch: int = 1000
+    sustained_seconds: float = 60.0
+    sustained_refresh_s: float = 30.0
+    sustained_old_days: int = 2
+    sustained_old_services: int = 400
 
 
 FULL = Scale(
@@ -50,6 +57,9 @@ FULL = Scale(
     read_checks_an_hour=6,
     api_seconds=5.0,
     events=40,
+    sustained_seconds=600.0,
+    sustained_old_days=8,
+    sustained_old_services=1000,
 )
 
 TINY = Scale(
@@ -83,4 +93,10 @@ TINY = Scale(
     sockets=20,
     events=2,
     starts=1,
+    sustained_services=100,
+    sustained_batch=20,
+    sustained_seconds=2.0,
+    sustained_refresh_s=0.5,
+    sustained_old_days=2,
+    sustained_old_services=2,
 )

@@ -13,6 +13,7 @@ from prometheus_client import generate_latest
 import api.metrics
 import prober.metrics
 import sql
+from bench import document
 from bench.__main__ import GROUPS
 from bench.exposition import grown, total
 from bench.recording import recorder, shift_clock
@@ -126,6 +127,29 @@ async def test_the_clock_of_a_session_is_set(any_database: str) -> None:
         row = await (await other.execute("SELECT now() - present(), clock_timestamp() - present_clock()")).fetchone()
         assert row is not None
         assert all(abs(ahead - timedelta(hours=2)) < timedelta(seconds=1) for ahead in row)
+
+
+def test_the_document_keeps_what_people_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "benchmark.md"
+    lines = [
+        absolute("A | line", [60.0], "ms", most(50, "ms"), note="in two\nlines"),
+        not_measured("Another", "no peer"),
+    ]
+    assert document.write(path, lines, {"Date": "2026-01-01"}, "Medians.") == ["A | line"]
+    path.write_text(path.read_text().replace("60 ms", "stale") + "\nA | line: the disk.\n")
+    assert document.write(path, lines, {"Date": "2026-01-02"}, "Medians.") == []
+    text = path.read_text()
+    assert "- Date: 2026-01-02" in text
+    assert "| A \\| line | 60 ms |  |  | <= 50 ms | missed |" in text
+    assert "- **A | line**: in two lines" in text
+    assert text.count(document.KEPT) == 1
+    assert text.endswith("\nA | line: the disk.\n")
+
+
+def test_the_document_says_what_was_measured_with() -> None:
+    facts = document.facts({"postgresql": "PostgreSQL 18.6"})
+    assert {"Date", "Machine", "System", "Engine postgresql", "blackbox_exporter", "Chromium"} <= facts.keys()
+    assert all(facts.values())
 
 
 def test_what_could_not_be_measured_says_so() -> None:
