@@ -84,7 +84,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures the targets, prints one table.")
     parser.add_argument("groups", nargs="*", metavar="GROUP", help="some of: " + " ".join(GROUPS))
     sizes = parser.add_mutually_exclusive_group()
-    sizes.add_argument("--full", action="store_true", help="larger sizes: half an hour")
+    sizes.add_argument("--full", action="store_true", help="larger sizes, and the group sustained: more than an hour")
     sizes.add_argument("--tiny", action="store_true", help="sizes that only show that everything works")
     parser.add_argument("--output", type=Path, metavar="FILE", help="writes a document in Markdown too")
     args = parser.parse_args()

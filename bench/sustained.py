@@ -30,6 +30,8 @@ FIGURES = ("/api/response-times/service-2", "/api/uptime/service-2")
 ROWS_PER_SECOND = 20_000
 BEHIND_S = 120
 LAG_MS = 1000
+LONG_AGO = timedelta(minutes=-40)
+"""The clock of the time before, of which it is only set forward."""
 READS_PERIOD_S = 0.1
 STATUS_PERIOD_S = 1.0
 
@@ -55,15 +57,13 @@ async def lines(run: Run) -> AsyncIterator[Line]:
         services, interval_s = scale.sustained_services, scale.sustained_interval_s
         connection = await enter(await database.connect())
         await make_services(connection, services)
-        offset = _offset(scale.sustained_seconds)
-        now = datetime.now(UTC) + offset
-        await (await recorder(connection)).record_noise(2, 2, now - timedelta(hours=1), now, 60)  # for the watermark
-        shifted = await shift_clock(connection, offset)
-        await aggregates.refresh(connection)
-        await _load_old(run, connection)
+        await _prepare(run, connection)
         server, port = await enter(api(run, database))
         clients, _ = await enter(peer("sockets", run.folder))
         await clients.ask(what="connect", port=port, path=ROOM, count=1, marker=MARKER)
+        offset = _offset(scale.sustained_seconds)
+        shifted = await shift_clock(connection, offset)
+        await aggregates.refresh(connection)
         offset_s = offset.total_seconds() if shifted else 0.0
         pace = {"services": services, "interval_s": interval_s, "batch": scale.sustained_batch, "offset_s": offset_s}
         writer, _ = await enter(peer("writer", run.folder, database_url=database.url, **pace))
@@ -89,11 +89,16 @@ def _offset(seconds: float) -> timedelta:
     return ended - timedelta(seconds=seconds / 2) - now
 
 
-async def _load_old(run: Run, connection: Connection) -> None:
-    """Chunks that are old enough for compression, of services that are gone: nobody reads their aggregates."""
+async def _prepare(run: Run, connection: Connection) -> None:
+    """An hour of one service, so that there is a watermark. Then chunks that are old enough for compression, of
+    services that are gone: nobody reads their aggregates."""
     first, high = run.scale.sustained_services + 1, midnight() - timedelta(days=2)
     low, last = high - timedelta(days=run.scale.sustained_old_days), first + run.scale.sustained_old_services - 1
     values = {"low": low, "high": high, "first": first, "last": last}
+    seed = await recorder(connection)
+    now = datetime.now(UTC) + (LONG_AGO if await shift_clock(connection, LONG_AGO) else timedelta())
+    await seed.record_noise(2, 2, now - timedelta(hours=1), now, 60)
+    await aggregates.refresh(connection)
     await connection.execute(query("load_checks"), {**values, "every": 60, "hours": 24})
 
 
