@@ -8,7 +8,7 @@ from functools import partial
 from typing import LiteralString
 
 from bench.databases import Connection, Database
-from bench.recording import column_types, copy
+from bench.recording import column_types, copy, number
 from bench.report import Line, compared, least
 from bench.run import Run, alternate, query, seconds
 from bench.trd import CONNECTIONS, collector
@@ -144,6 +144,4 @@ async def _copy_rate(
 async def _aggregates_row_seconds(connection: Connection) -> float:
     """The first refresh after the rows were stored: all that has ended goes into the aggregates."""
     took = await seconds(aggregates.refresh(connection))
-    row = await (await connection.execute(query("materialised"))).fetchone()
-    assert row is not None
-    return float(took / max(1, row[0]))
+    return took / max(1.0, await number(connection, "materialised"))

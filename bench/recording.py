@@ -1,7 +1,7 @@
 """How the benchmark records checks and sets the database's clock.
 
-The only place that looks which functions a schema has: record_checks_v2(), present() and present_clock() are used where
-they exist.
+The only place that looks which functions a schema has: record_checks_v2(), present() with present_clock(), and
+rollup_watermark() are used where they exist.
 """
 
 import time
@@ -12,20 +12,34 @@ from typing import LiteralString, NamedTuple
 import msgspec
 from psycopg import AsyncCursor
 from psycopg.rows import TupleRow
-from psycopg.sql import SQL, Literal
+from psycopg.sql import SQL, Identifier, Literal
 
 import sql
 from bench.databases import Connection
 from bench.run import query
 from prober.store import Check
 
-_RECORD: dict[bool, LiteralString] = {
-    True: "SELECT stored, duplicates, parked FROM record_checks_v2()",
-    False: "SELECT stored, duplicates, parked FROM record_checks()",
-}
 INCOMING: LiteralString = "incoming_checks"
 SIMULATED = "the database's clock is simulated"
 REAL = "present() does not exist: rows of the past are recorded by the real clock, so that most of them come late"
+
+
+class Core(NamedTuple):
+    """What a schema has."""
+
+    v2: bool
+    clock: bool
+    rollups: bool
+
+    @property
+    def record(self) -> LiteralString:
+        name: LiteralString = "record_checks_v2" if self.v2 else "record_checks"
+        return f"SELECT stored, duplicates, parked FROM {name}()"
+
+    @property
+    def watermark(self) -> Identifier:
+        """The function that tells up to when all checks are in the aggregates."""
+        return Identifier("rollup_watermark" if self.rollups else "aggregates_watermark")
 
 
 class Recorded(NamedTuple):
@@ -84,29 +98,39 @@ class Recorder:
         return Recorded(stored, duplicates, parked, committed)
 
 
-async def recorder(connection: Connection) -> Recorder:
-    """Over `connection`, which must be in autocommit mode; sets up its temporary table and replaces the clock."""
+async def core(connection: Connection) -> Core:
     row = await (await connection.execute(query("core"))).fetchone()
     assert row is not None
-    recording, simulated = row
+    return Core(*row)
+
+
+async def recorder(connection: Connection) -> Recorder:
+    """Over `connection`, which must be in autocommit mode; sets up its temporary table and replaces the clock."""
+    has = await core(connection)
     await connection.execute(sql.query("checks/incoming"))
-    if simulated:
+    if has.clock:
         await connection.execute(query("session_clock"))
     types = await column_types(connection, INCOMING)
-    return Recorder(connection, _RECORD[recording], types, simulated=simulated)
+    return Recorder(connection, has.record, types, simulated=has.clock)
 
 
 async def shift_clock(connection: Connection, offset: timedelta) -> bool:
     """Lets present() run `offset` beside the real clock, in all sessions. False where it does not exist, and then the
     real clock goes on. bench_present() tells the one that is used."""
-    row = await (await connection.execute(query("core"))).fetchone()
-    assert row is not None
-    simulated = bool(row[1])
+    simulated = (await core(connection)).clock
     if simulated:
         await connection.execute(SQL(query("shifted_clock")).format(offset=Literal(offset)))
     told = offset if simulated else timedelta()
     await connection.execute(SQL(query("bench_clock")).format(offset=Literal(told)))
     return simulated
+
+
+async def number(connection: Connection, name: str) -> float:
+    """What one of the queries tells that ask for the watermark."""
+    statement = SQL(query(name)).format(watermark=(await core(connection)).watermark)
+    row = await (await connection.execute(statement)).fetchone()
+    assert row is not None
+    return float(row[0])
 
 
 async def column_types(connection: Connection, table: LiteralString) -> list[int]:

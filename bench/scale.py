@@ -20,7 +20,7 @@ class Scale:
     trd_services: int = 200
     trd_rows_of_today: int = 720
     storage_services: int = 100
-    storage_days: int = 8
+    storage_days: int = 14
     steady_services: int = 1000
     steady_past_hours: int = 48
     steady_hours: int = 2

@@ -1,6 +1,7 @@
 """All at once, for minutes: recording at a steady pace, refresh, compression, the feed, and a client that reads."""
 
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import anyio
 from bench.children import Child, peer
 from bench.databases import Connection, Database
 from bench.past import make_services, midnight
-from bench.recording import recorder, shift_clock
+from bench.recording import number, recorder, shift_clock
 from bench.report import Line, absolute, least, most
 from bench.run import Run, query, until
 from bench.served import STATUS, api, asker
@@ -42,9 +43,11 @@ class Beside:
 
     figures_ms: list[float] = field(default_factory=list)
     status_ms: list[float] = field(default_factory=list)
-    refused: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    """Requests that were not answered 200, by status and path."""
     refreshes_s: list[float] = field(default_factory=list)
-    behind_s: list[float] = field(default_factory=list)
+    ages_s: list[float] = field(default_factory=list)
+    """How far the watermark was behind the present."""
     compressed: int = 0
     """Chunks of a day."""
 
@@ -134,9 +137,7 @@ async def _refresh(connection: Connection, beside: Beside) -> None:
 
 
 async def _watch(connection: Connection, beside: Beside) -> None:
-    row = await (await connection.execute(query("watermark_age"))).fetchone()
-    assert row is not None
-    beside.behind_s.append(max(0.0, float(row[0]) - QUARTER.total_seconds()))
+    beside.ages_s.append(await number(connection, "watermark_age"))
 
 
 async def _compress(connection: Connection, period_s: float, beside: Beside) -> None:
@@ -158,7 +159,7 @@ async def _read(port: int, period_s: float, paths: Sequence[str], took: list[flo
                 status, _ = await client.get(path)
                 spent_s = perf_counter() - began
                 took.append(1000 * spent_s)
-                beside.refused += status != 200
+                beside.refused.update([f"{status} of {path}"] if status != 200 else [])
                 await anyio.sleep(max(0.0, period_s - spent_s))
 
 
@@ -178,19 +179,27 @@ def _lines(run: Run, engine: str, told: dict[str, Any], beside: Beside, shares: 
     scale, what = run.scale, f"Sustained, {engine}"
     offered = scale.sustained_services / scale.sustained_interval_s
     requests = len(beside.figures_ms) + len(beside.status_ms)
+    refused = (
+        "not answered: " + ", ".join(f"{n} x {what}" for what, n in beside.refused.items())
+        if beside.refused
+        else "all answered 200"
+    )
     compressed = beside.compressed * scale.sustained_old_services * ROWS_A_DAY
     note = (
         f"{told['seconds']:.0f} s, {offered:,.0f} rows/s offered: {scale.sustained_services:,} services each"
         f" {scale.sustained_interval_s} s, batches of {scale.sustained_batch:,}, which took"
         f" {median(told['took']):.0f} ms (p99 {_rank(told['took'], 0.99):.0f} ms);"
         f"\nbeside it {len(beside.refreshes_s)} refreshes, the longest {max(beside.refreshes_s):.1f} s,"
-        f" {compressed:,} old rows compressed, and {requests:,} requests, {beside.refused} not answered 200;"
+        f" {compressed:,} old rows compressed, and {requests:,} requests, {refused};"
         f"\ndatabase and API took {shares} of a core"
     )
-    behind = (
-        "now - aggregates_watermark() - 15 min when the last batch is stored: how long ago the first quarter ended that"
-        f" is not in the aggregates;\nthe most, asked every second: {max(beside.behind_s):.0f} s; "
-    ) + ("a quarter ended in mid-run" if shifted else "by the real clock, whether or not a quarter ended in the run")
+    behind = [max(0.0, age - QUARTER.total_seconds()) for age in beside.ages_s]
+    when = "a quarter ended in mid-run" if shifted else "by the real clock, whether or not a quarter ended in the run"
+    note_behind = (
+        "how long ago the first quarter ended that is not in the aggregates: the age of the watermark less 15 min,"
+        f"\nwhen the last batch is stored; the most, asked every second: {max(behind):.0f} s; the watermark itself was"
+        f" {beside.ages_s[-1]:.0f} s old at the end, {max(beside.ages_s):.0f} s at most; {when}"
+    )
     return [
         absolute(
             f"{what}: rows recorded",
@@ -199,7 +208,7 @@ def _lines(run: Run, engine: str, told: dict[str, Any], beside: Beside, shares: 
             least(ROWS_PER_SECOND, "rows/s"),
             note=note,
         ),
-        absolute(f"{what}: aggregates behind at the end", beside.behind_s[-1:], "s", most(BEHIND_S, "s"), note=behind),
+        absolute(f"{what}: aggregates behind at the end", behind[-1:], "s", most(BEHIND_S, "s"), note=note_behind),
         _latency(f"{what}: reads of one service's figures, p99", beside.figures_ms, READS_PERIOD_S),
         _latency(f"{what}: reads of the system status, p99", beside.status_ms, STATUS_PERIOD_S),
     ]

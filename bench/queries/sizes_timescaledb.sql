@@ -10,5 +10,5 @@ FROM timescaledb_information.continuous_aggregates
 UNION ALL
 SELECT relname, pg_total_relation_size(oid)
 FROM pg_class
-WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname ~ '^(rollup_|episodes$|outages$)'
+WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname ~ '^(rollups|rollup_(15m|hourly|daily)|day_strips|episodes|outages)$'
   AND relname NOT IN (SELECT hypertable_name FROM timescaledb_information.hypertables)

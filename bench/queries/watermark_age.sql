@@ -1,2 +1,2 @@
--- Seconds since the end of the last quarter of an hour that is in the aggregates.
-SELECT extract(epoch FROM bench_present() - aggregates_watermark())::float8
+-- Seconds since the moment up to which all checks are in the aggregates.
+SELECT extract(epoch FROM bench_present() - {watermark}())::float8
