@@ -69,13 +69,15 @@ async def lines(run: Run) -> AsyncIterator[Line]:
         await aggregates.refresh(connection)
         offset_s = offset.total_seconds() if shifted else 0.0
         pace = {"services": services, "interval_s": interval_s, "batch": scale.sustained_batch, "offset_s": offset_s}
+        await clients.ask(what="times")  # forgets what came with joining
         writer, _ = await enter(peer("writer", run.folder, database_url=database.url, **pace))
-        await clients.ask(what="times")  # what came with joining
+        await _arrivals(clients, 1)  # of the first checks, before the measurement
         pids = [pid for pid in (database.server_pid, server.pid) if pid is not None]
         cpu = [cpu_seconds(pid) for pid in pids]
         told, beside = await _together(run, database, connection, writer, port)
         used = [cpu_seconds(pid) - before for pid, before in zip(pids, cpu, strict=True)]
-        lags = await _lags(clients, told["turns"])
+        arrived = await _arrivals(clients, len(told["turns"]))
+    lags = [1000 * (at - sent) for sent, at in zip(told["turns"], arrived, strict=True)]
     shares = " and ".join(f"{100 * each / told['seconds']:.0f} %" for each in used)
     for line in _lines(run, database.engine, told, beside, shares, shifted=shifted):
         yield line
@@ -163,16 +165,16 @@ async def _read(port: int, period_s: float, paths: Sequence[str], took: list[flo
                 await anyio.sleep(max(0.0, period_s - spent_s))
 
 
-async def _lags(clients: Child, turns: list[float]) -> list[float]:
-    """Milliseconds from each change to its frame; the feed loses none and tells none twice."""
+async def _arrivals(clients: Child, changes: int) -> list[float]:
+    """When the frames of so many changes came; the feed loses none and tells none twice."""
     arrived = list[float]()
 
     async def all_there() -> bool:
         arrived.extend((await clients.ask(what="times"))["times"])
-        return len(arrived) >= len(turns)
+        return len(arrived) >= changes
 
-    await until(all_there, f"the frames of {len(turns)} changes")
-    return [1000 * (at - sent) for sent, at in zip(turns, arrived, strict=True)]
+    await until(all_there, f"the frames of {changes} changes")
+    return arrived
 
 
 def _lines(run: Run, engine: str, told: dict[str, Any], beside: Beside, shares: str, *, shifted: bool) -> list[Line]:
