@@ -12,6 +12,7 @@ from prober.outcome import Outcome
 from prober.services import Service
 from prober.store import Check
 
+PATIENCE_S = 30.0
 GOOD = Outcome(total_ms=12.5, connect_ms=1.0, first_byte_ms=10.0, status_code=200)
 
 
@@ -35,7 +36,7 @@ class Round:
         self.arrived.set()
 
     async def finished(self, count: int) -> list[Check]:
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE_S):
             while len(self.checks) < count:
                 await self.arrived.wait()
                 self.arrived = anyio.Event()
@@ -43,7 +44,7 @@ class Round:
 
     async def counted(self, name: str, count: float, **labels: str) -> None:
         """Waits until this metric has reached `count`."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE_S):
             while self.value(name, **labels) < count:  # noqa: ASYNC110  # a count, not an event
                 await anyio.sleep(0.01)
 

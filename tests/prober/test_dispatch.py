@@ -11,7 +11,7 @@ from prober.judge import Judgement
 from prober.outcome import Outcome, ProberTrouble
 from prober.schedule import phase_ms
 from prober.services import Service
-from tests.prober.rounds import GOOD, Round, at_once, dispatching, service
+from tests.prober.rounds import GOOD, PATIENCE_S, Round, at_once, dispatching, service
 
 
 async def test_a_check_carries_its_slot() -> None:
