@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -129,7 +129,7 @@ class Probing:
         self._plan = plan
         self._dice = random.Random(plan["seed"])
         self._stopping = asyncio.Event()
-        self._sent: list[Fed] = []
+        self._sent: dict[tuple[Any, ...], Fed] = {}
         self.batches = 0
 
     async def run(self) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class Probing:
                 for fed in self._next():
                     writer.put(check(fed))
                 await self._pause(self._plan["period"])
-            while kept.records:
+            while kept.records:  # noqa: ASYNC110  # the spool has no event for it
                 await asyncio.sleep(0.05)
             writer.close()
             await chores[0]
@@ -170,8 +170,8 @@ class Probing:
     def note(self, checks: Any, done: list[int]) -> None:
         self.batches += 1
         rows = [
-            [one.service_id, one.location, one.scheduled_at.timestamp(), one.interval_seconds, one.severity]
-            + [one.total_ms, one.error_type]
+            [one.service_id, one.location, one.scheduled_at.timestamp(), one.interval_seconds]
+            + [one.severity, one.total_ms, one.error_type]  # noqa: RUF005
             for one in checks
         ]
         with self._log.open("a", encoding="utf-8") as file:
@@ -185,11 +185,14 @@ class Probing:
         if dice.random() < 0.5:
             for service, location in plan["late"]:
                 low, high = dice.choice(plan["spans"])
-                at = dice.randrange(int(low), int(high)) // 60 * 60 + 17
+                at = dice.randrange(int(low), int(high)) // 60 * 60 + plan["second"]
                 rows.append(self._row(service, location, at, 300))
-        if self._sent and dice.random() < 0.3:
-            rows += dice.sample(self._sent, min(3, len(self._sent)))  # sent, not known to be stored
-        self._sent += rows
+        rows = [row for row in rows if tuple(row[:3]) not in self._sent]
+        again = list(self._sent.values())
+        self._sent |= {tuple(row[:3]): row for row in rows}
+        # Beside new rows only where the new release takes them: the last one goes wrong there.
+        if again and dice.random() < 0.3 and Path(plan["migrated"]).exists():
+            rows += dice.sample(again, min(3, len(again)))
         return rows
 
     def _row(self, service: str, location: str, at: float, interval: int) -> Fed:
@@ -216,7 +219,7 @@ async def probe(url: str, log: str, plan: dict[str, Any]) -> dict[str, Any]:
     return await Probing(url, Path(log), plan).run()
 
 
-COMMANDS: dict[str, Callable[..., Awaitable[Any]]] = {
+COMMANDS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
     "migrate": migrate,
     "record": record,
     "keep_house": keep_house,
@@ -230,7 +233,7 @@ def main() -> None:
     for line in sys.stdin:
         name, *arguments = json.loads(line)
         try:
-            answer = {"result": asyncio.run(COMMANDS[name](*arguments))}
+            answer: dict[str, Any] = {"result": asyncio.run(COMMANDS[name](*arguments))}
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)
