@@ -48,13 +48,15 @@ async def old_database(
         if (engine.name, name) not in built:
             url = engine.empty_database()
             old = await build(last_release, url, history)
-            if name != "havana" or engine.name == "postgresql":  # FAULTS A6: it has two rows for one of the days there
+            if (
+                history.zone != "America/Havana" or engine.name == "postgresql"
+            ):  # FAULTS A6: it has two rows for one of the days there
                 assert differences(Seen(old, base=old.settled)) == []
             await leave_pending(last_release, old)
             built[engine.name, name] = old
         old = built[engine.name, name]
         copies.append(engine.copy(old.url))
-        return replace(old, url=copies[-1])
+        return replace(old, url=copies[-1], all=old.all.copy())
 
     yield make
     for url in copies:

@@ -169,11 +169,10 @@ class Probing:
 
     def note(self, checks: Any, done: list[int]) -> None:
         self.batches += 1
-        rows = [
-            [one.service_id, one.location, one.scheduled_at.timestamp(), one.interval_seconds]
-            + [one.severity, one.total_ms, one.error_type]  # noqa: RUF005
-            for one in checks
-        ]
+        names = ("service_id", "location", "scheduled_at", "interval_seconds", "severity", "total_ms", "error_type")
+        rows = [[getattr(one, name) for name in names] for one in checks]
+        for row in rows:
+            row[2] = row[2].timestamp()
         with self._log.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"rows": rows, "done": done}) + "\n")
 

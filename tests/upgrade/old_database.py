@@ -54,11 +54,6 @@ class Old:
     all: Ledger
     """With the late rows that no refresh has seen."""
 
-    @property
-    def certain(self) -> list[Fed]:
-        """Rows that are not dropped."""
-        return [fed for fed in self.all.rows.values() if fed.at >= self.raw_from]
-
 
 async def build(release: LastRelease, url: str, history: History) -> Old:
     """Records the history as the last release does, with its migrations, its Store and its housekeeping."""
