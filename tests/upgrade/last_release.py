@@ -1,0 +1,242 @@
+"""Runs inside the last release: `python -P last_release.py`, its PYTHONPATH the unpacked wheel (see processes.py).
+
+Nothing of this repository is imported here: `sql`, `prober` and `sla_monitor` are the last release's own. Reads one
+command a line from stdin, JSON, and answers each with a line, {"result": …} or {"error": …}.
+"""
+
+import asyncio
+import json
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+Fed = list[Any]
+"""[service, location, scheduled_at (seconds since 1970), interval_seconds, severity, total_ms, error_type]"""
+
+sql: Any = import_module("sql")
+aggregates: Any = import_module("sql.aggregates")
+migrations: Any = import_module("sql.migrate")
+settings: Any = import_module("sla_monitor.settings")
+store: Any = import_module("prober.store")
+recorder: Any = import_module("prober.recorder")
+spool: Any = import_module("prober.spool")
+metrics: Any = import_module("prober.metrics")
+housekeeping: Any = import_module("prober.housekeeping")
+
+BATCH_ROWS = 1000
+JOBS = (
+    "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name IN "
+    "('policy_refresh_continuous_aggregate', 'policy_compression', 'policy_retention') "
+    "ORDER BY proc_name DESC, job_id"
+)
+
+
+def check(fed: Fed) -> Any:
+    """The last release's own row for what the tests know of a check."""
+    service, location, at, interval, severity, total_ms, error_type = fed
+    scheduled_at = datetime.fromtimestamp(at, UTC)
+    failed = severity == "mo"
+    return store.Check(
+        service_id=service,
+        location=location,
+        scheduled_at=scheduled_at,
+        finished_at=scheduled_at + timedelta(milliseconds=200),
+        interval_seconds=interval,
+        status_code=None if failed else 200,
+        success=not failed,
+        severity=severity,
+        total_ms=total_ms,
+        dns_ms=1.0,
+        connect_ms=2.0,
+        tls_ms=None,
+        first_byte_ms=None if failed else 50.0,
+        attempts=1,
+        error_type=error_type,
+        error_message=f"it was {error_type}" if failed else None,
+    )
+
+
+async def migrate(url: str, given: dict[str, Any]) -> dict[str, Any]:
+    if "retention_days" in given:
+        given["retention"] = timedelta(days=given.pop("retention_days"))
+    done = await migrations.migrate(url, settings.Settings(**given))
+    return {"engine": done.engine, "applied": list(done.applied), "source": str(Path(sql.__file__))}
+
+
+async def record(url: str, rows: list[Fed]) -> list[int]:
+    """Through the release's Store, one for each location, in the order given: stored, duplicates, parked."""
+    stores: dict[str, Any] = {}
+    total = [0, 0, 0]
+    try:
+        for location in sorted({row[1] for row in rows}):
+            stores[location] = store.Store(url, location, metrics.Metrics())
+        for first in range(0, len(rows), BATCH_ROWS):
+            batch = rows[first : first + BATCH_ROWS]
+            done = await stores[batch[0][1]].record([check(fed) for fed in batch], 120)
+            total = [known + more for known, more in zip(total, done, strict=True)]
+    finally:
+        for opened in stores.values():
+            await opened.close()
+    return total
+
+
+async def keep_house(url: str) -> dict[str, float]:
+    """One round of the prober's housekeeping; what it counted as failed."""
+    counted = metrics.Metrics()
+    keeper = housekeeping.Housekeeping(url, settings.Settings(), counted)
+    await keeper._round()
+    return {
+        sample.labels["chore"]: sample.value
+        for family in counted.registry.collect()
+        for sample in family.samples
+        if sample.name.endswith("housekeeping_failures_total") and sample.value
+    }
+
+
+async def run_jobs(url: str) -> int:
+    """What TimescaleDB's scheduler does by itself: the policies' jobs, once each."""
+    async with await sql.connect(url, application="sla-monitor tests") as connection:
+        jobs = await (await connection.execute(JOBS)).fetchall()
+        for (job,) in jobs:
+            await connection.execute("CALL run_job(%s)", (job,))
+    return len(jobs)
+
+
+async def ask(url: str, query: str, parameters: dict[str, Any]) -> list[list[str]]:
+    """What a query file of the release answers, as texts."""
+    async with await sql.connect(url, application="sla-monitor tests") as connection:
+        rows = await (await connection.execute(sql.query(query), parameters)).fetchall()
+    return [[str(value) for value in row] for row in rows]
+
+
+class Probing:
+    """A prober of the release that goes on recording until SIGTERM: a batch each `period` seconds through its
+    Recorder, its spool and its Store; every few batches some rows are late, or come again.
+
+    Each batch whose transaction is known to be committed is a line in the log, written before anything else happens.
+    """
+
+    def __init__(self, url: str, log: Path, plan: dict[str, Any]) -> None:
+        self._url = url
+        self._log = log
+        self._plan = plan
+        self._dice = random.Random(plan["seed"])
+        self._stopping = asyncio.Event()
+        self._sent: dict[tuple[Any, ...], Fed] = {}
+        self.batches = 0
+
+    async def run(self) -> dict[str, Any]:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stopping.set)
+        with tempfile.TemporaryDirectory() as folder:
+            kept = spool.Spool(Path(folder) / "spool", 64 * 1024 * 1024)
+            refused = Path(folder) / "refused"
+            writer = recorder.Recorder(self._store(), kept, refused, metrics.Metrics())
+            chores = [asyncio.create_task(writer.run())]
+            if self._plan["housekeeping"]:
+                chores.append(asyncio.create_task(self._keep_house()))
+            while not self._stopping.is_set():
+                for fed in self._next():
+                    writer.put(check(fed))
+                await self._pause(self._plan["period"])
+            while kept.records:  # noqa: ASYNC110  # the spool has no event for it
+                await asyncio.sleep(0.05)
+            writer.close()
+            await chores[0]
+            for chore in chores[1:]:
+                await chore
+            left = kept.records
+            return {"put": len(self._sent), "spooled": left, "refused": refused.exists(), "batches": self.batches}
+
+    def _store(self) -> Any:
+        """The release's Store, that notes what it has been told is stored."""
+        probing = self
+
+        class NotingStore(store.Store):  # type: ignore[misc]  # its base is loaded at run time
+            async def record(self, checks: Any, timeout_s: float) -> Any:
+                done = await super().record(checks, timeout_s)
+                probing.note(checks, list(done))
+                return done
+
+        return NotingStore(self._url, self._plan["location"], metrics.Metrics())
+
+    def note(self, checks: Any, done: list[int]) -> None:
+        self.batches += 1
+        names = ("service_id", "location", "scheduled_at", "interval_seconds", "severity", "total_ms", "error_type")
+        rows = [[getattr(one, name) for name in names] for one in checks]
+        for row in rows:
+            row[2] = row[2].timestamp()
+        with self._log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"rows": rows, "done": done}) + "\n")
+
+    def _next(self) -> list[Fed]:
+        """The present of each service, and some of the past: what a spool of another prober would bring."""
+        dice, plan = self._dice, self._plan
+        moment = time.time()
+        rows = [self._row(service, plan["location"], int(moment * 4) / 4, 5) for service in plan["present"]]
+        if dice.random() < 0.5:
+            for service, location in plan["late"]:
+                low, high = dice.choice(plan["spans"])
+                at = dice.randrange(int(low), int(high)) // 60 * 60 + plan["second"]
+                rows.append(self._row(service, location, at, 300))
+        rows = [row for row in rows if tuple(row[:3]) not in self._sent]
+        again = list(self._sent.values())
+        self._sent |= {tuple(row[:3]): row for row in rows}
+        # Beside new rows only where the new release takes them: the last one goes wrong there.
+        if again and dice.random() < 0.3 and Path(plan["migrated"]).exists():
+            rows += dice.sample(again, min(3, len(again)))
+        return rows
+
+    def _row(self, service: str, location: str, at: float, interval: int) -> Fed:
+        severity = self._dice.choices(("o", "po", "mo"), (8, 1, 2))[0]
+        total_ms = None if severity == "mo" else self._dice.randrange(320, 40000) / 16
+        return [service, location, at, interval, severity, total_ms, "timeout" if severity == "mo" else None]
+
+    async def _keep_house(self) -> None:
+        while not self._stopping.is_set():
+            failed = await keep_house(self._url)
+            if failed and not self._stopping.is_set():
+                with self._log.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"housekeeping": failed}) + "\n")
+            await self._pause(self._plan["housekeeping"])
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return
+
+
+async def probe(url: str, log: str, plan: dict[str, Any]) -> dict[str, Any]:
+    return await Probing(url, Path(log), plan).run()
+
+
+COMMANDS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
+    "migrate": migrate,
+    "record": record,
+    "keep_house": keep_house,
+    "run_jobs": run_jobs,
+    "ask": ask,
+    "probe": probe,
+}
+
+
+def main() -> None:
+    for line in sys.stdin:
+        name, *arguments = json.loads(line)
+        try:
+            answer: dict[str, Any] = {"result": asyncio.run(COMMANDS[name](*arguments))}
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
