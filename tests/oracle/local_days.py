@@ -99,10 +99,10 @@ def local_days(zone: str) -> LocalDays:
     return LocalDays(zone)
 
 
-def months_from(first: date, count: int) -> list[date]:
-    """The first days of `count` months, from the one `first` is in."""
-    numbers = range(first.year * 12 + first.month - 1, first.year * 12 + first.month - 1 + count)
-    return [date(number // 12, number % 12 + 1, 1) for number in numbers]
+def months_from(day: date, count: int, before: int = 0) -> list[date]:
+    """The first days of `count` months, from the one `before` months before that of `day`."""
+    first = day.year * 12 + day.month - 1 - before
+    return [date(number // 12, number % 12 + 1, 1) for number in range(first, first + count)]
 
 
 def days_of_month(first: date) -> list[date]:

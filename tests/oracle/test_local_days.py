@@ -7,8 +7,8 @@ from zoneinfo import TZPATH, available_timezones
 
 import pytest
 
-from tests.oracle.generate_zones import ODD_ZONES
 from tests.oracle.local_days import DAY, HOUR, LocalDays, days_of_month, local_days, months_from
+from tests.oracle.moments import ODD_ZONES
 
 QUARTER_S = 900
 FIRST_DAY, LAST_DAY = date(1990, 1, 1), date(2039, 12, 31)
