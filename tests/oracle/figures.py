@@ -113,6 +113,10 @@ class ServiceDay(NamedTuple):
     error_message: str | None
 
     @property
+    def uptime(self) -> str:
+        return uptime(self.sums.down_seconds, self.sums.covered_seconds)
+
+    @property
     def downtime(self) -> Fraction:
         """Seconds, on average over the locations."""
         return Fraction(self.sums.down_seconds, self.locations)

@@ -183,6 +183,7 @@ def histories(draw: st.DrawFn) -> History:
         steps,
         draw(st.lists(asked(frame), min_size=2, max_size=4)),
         draw(_calendars(frame)),
+        draw(st.sampled_from([60, 60, 60, 400])) * DAY,
     )
 
 
@@ -217,7 +218,7 @@ def _steps(draw: st.DrawFn, frame: Frame, sent: Sequence[Sequence[Check]], servi
 
 
 def _within(check: Check, span: tuple[datetime, datetime] | None) -> bool:
-    return bool(span) and span[0] <= check.at <= span[1]
+    return span is not None and span[0] <= check.at <= span[1]
 
 
 @st.composite

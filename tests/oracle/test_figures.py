@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from tests.oracle.figures import calendar, phases, rollup, service_days, uptime, windows
+from tests.oracle.figures import Cell, calendar, phases, rollup, service_days, uptime, windows
 from tests.oracle.local_days import DAY, HOUR, local_days
 from tests.oracle.response_times import bin_of, middle, percentile, point, series, widened
 from tests.oracle.rows import Check, Kept, Known, Told, oldest_kept, sixteenths
@@ -109,8 +109,9 @@ def test_days_and_months_of_a_double_midnight() -> None:
     first = known["web", date(2026, 11, 1)]
     assert (first.starts_at, first.sums.checks, first.error_message) == (at("2026-11-01 04:00"), 3, "gone")
     cells = calendar(known.values(), days, at("2026-11-02 15:00"), 1, date(2026, 11, 1))
-    assert cells[0] == (date(2026, 11, 1), None, "mo", "75.00", 4, 60)
-    assert cells[1] == (date(2026, 11, 1), date(2026, 11, 1), "mo", "66.66", 3, 60)
+    november = date(2026, 11, 1)
+    assert cells[0] == Cell(november, None, "mo", "75.00", 4, Fraction(60))
+    assert cells[1] == Cell(november, november, "mo", "66.66", 3, Fraction(60))
     assert [cell.status for cell in cells[2:5]] == ["o", "e", "e"]
     assert len(cells) == 31
 
@@ -140,10 +141,10 @@ def test_windows() -> None:
         check("2026-05-01 12:00", "mo", interval=20, location="seoul"),
     ]
     day, week, *_, year = windows(rows, local_days("UTC"), at("2026-05-01 12:01"))
-    assert (day.starts_at, day.uptime, day.downtime) == (at("2026-04-30 12:00"), "42.85", 70)
+    assert (day.starts_at, day.uptime, day.downtime) == (at("2026-04-30 12:00"), "42.85", Fraction(70))
     assert day.coverage == 0.0013  # 120 of 86,460 seconds
     assert (week.starts_at, week.uptime) == (at("2026-04-25 00:00"), "30.00")
-    assert (week.downtime, week.first_at) == (130, at("2026-04-30 00:00"))
+    assert (week.downtime, week.first_at) == (Fraction(130), at("2026-04-30 00:00"))
     assert year.starts_at == at("2025-05-02 00:00")
 
 

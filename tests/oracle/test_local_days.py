@@ -82,7 +82,7 @@ def test_months() -> None:
 
 def unlike_zones() -> list[str]:
     """One name for each set of rules, of all names in the tz database."""
-    unlike = {}
+    unlike: dict[str, str] = {}
     for zone in sorted(available_timezones()):
         files = [Path(folder, zone) for folder in TZPATH if Path(folder, zone).exists()]
         rules = hashlib.sha256(files[0].read_bytes()).hexdigest() if files else zone
