@@ -11,7 +11,8 @@ from tests.oracle.world import World
 from tests.sql.batches import Connection, ask, value
 
 TIERS = ("15m", "hourly", "daily")
-SUMS = ", ".join(f"{name}::text" if name == "worst" else name for name in Sums._fields)
+CASTS = {"worst": "worst::text", "min_ms": "min_ms::float8", "max_ms": "max_ms::float8"}
+SUMS = ", ".join(CASTS.get(name, name) for name in Sums._fields)
 PHASES = "checks, sum_ms, sum_dns_ms, sum_connect_ms, sum_tls_ms, sum_first_byte_ms"
 
 

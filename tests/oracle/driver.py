@@ -47,7 +47,7 @@ CREATE OR REPLACE FUNCTION present_clock() RETURNS timestamptz LANGUAGE sql VOLA
 TABLES = """
 SELECT relname FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
-  AND relname <> 'schema_versions'
+  AND relname NOT IN ('schema_versions', 'audit_entries')
 ORDER BY relname
 """
 
@@ -114,7 +114,8 @@ class Database:
         self._world, self._outages = World(history), {}
         await self.set_clock(history.begins)
         await self.connection.execute(
-            "UPDATE installation SET time_zone = %s, retention = %s", (history.zone, history.retention)
+            "UPDATE installation SET time_zone = %s, retention = %s, complete_since = '-infinity'",
+            (history.zone, history.retention),
         )
         await self.connection.execute("CALL keep_partitions()")
         await add_locations(self.connection, *history.locations)
@@ -130,7 +131,7 @@ class Database:
         if not await is_timescaledb(self.connection):
             await self._drop_partitions()
         await self.connection.execute(
-            SQL("TRUNCATE {}").format(SQL(", ").join(map(Identifier, names))).as_string().encode()
+            SQL("TRUNCATE {} CASCADE").format(SQL(", ").join(map(Identifier, names))).as_string().encode()
         )
         for name, rows in self._made.items():
             statement = SQL(
@@ -165,7 +166,9 @@ class Database:
             wrong = await self.take(step, history)
             if wrong:
                 place = f"step {number + 1} of {len(history.steps)}, {type(step).__name__}"
-                raise WrongError(f"{place}, {self.world.zone}, at {self.world.present:%F %T.%f}Z\n{report(wrong)}")
+                raise WrongError(
+                    f"{place}, {self.world.zone}, at {self.world.present:%F %T.%f}Z\n{report(wrong)}\n{history.told()}"
+                )
 
     async def take(self, step: Step, history: History) -> list[Difference]:
         """One step, here and in the oracle's memory; what differs after it."""
@@ -230,10 +233,8 @@ class Database:
         await self.connection.execute(CLOCK)
 
     async def _clean(self) -> None:
-        """What the housekeeping, and TimescaleDB's policy, do about old raw rows."""
+        """What the housekeeping, and TimescaleDB's policy, do about old raw rows; the policy by our clock."""
         await self.connection.execute("CALL keep_partitions()")
         if await is_timescaledb(self.connection):
-            job = await value(
-                self.connection, "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = 'policy_retention'"
-            )
-            await self.connection.execute("CALL run_job(%s)", (job,))
+            edge = self.world.present - self.world.retention
+            await self.connection.execute("SELECT drop_chunks('checks', older_than => %s::timestamptz)", (edge,))

@@ -101,3 +101,24 @@ class History(NamedTuple):
             any(turn - near <= at < turn for at in times) and any(turn <= at <= turn + near for at in times)
             for turn in turns
         )
+
+    def told(self) -> str:
+        """The history as a person writes it down."""
+        services = ", ".join(f"{one.id} (retries {one.retries})" for one in self.services)
+        lines = [
+            f"{self.zone} from {self.begins:%F %T}, {services}, {', '.join(self.locations)}, kept {self.retention.days} d"
+        ]
+        for step in self.steps:
+            match step:
+                case Record(batch):
+                    lines += [f"  {one.service} {one.location} {_when(one)}" for one in batch]
+                case Advance(to):
+                    lines.append(f"{to:%F %T.%f}")
+                case _:
+                    lines.append(str(step))
+        return "\n".join(lines)
+
+
+def _when(check: Check) -> str:
+    ms = "" if check.total_ms is None else f" {check.total_ms} ms"
+    return f"{check.at:%F %T} {check.severity} for {check.interval} s{ms}"

@@ -7,7 +7,7 @@ ORACLE_EXAMPLES says how many; `-m campaign` plays some thousands.
 import os
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.oracle.driver import Database
 from tests.oracle.generate import histories
@@ -17,6 +17,7 @@ EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "100"))
 CAMPAIGN = int(os.environ.get("ORACLE_EXAMPLES", "2000"))
 played_on_one_database = settings(
     print_blob=True,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
