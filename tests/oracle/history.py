@@ -105,9 +105,9 @@ class History(NamedTuple):
     def told(self) -> str:
         """The history as a person writes it down."""
         services = ", ".join(f"{one.id} (retries {one.retries})" for one in self.services)
-        lines = [
-            f"{self.zone} from {self.begins:%F %T}, {services}, {', '.join(self.locations)}, kept {self.retention.days} d"
-        ]
+        places = ", ".join(self.locations)
+        begins = f"{self.begins:%F %T}"
+        lines = [f"{self.zone} from {begins}, {services}, {places}, kept {self.retention.days} d"]
         for step in self.steps:
             match step:
                 case Record(batch):
