@@ -141,7 +141,7 @@ class Store:
                 copy.set_types(_COLUMN_TYPES)
                 for check in checks:
                     await copy.write_row(msgspec.structs.astuple(check))
-            await cursor.execute("SELECT stored, duplicates, parked FROM record_checks()")
+            await cursor.execute("SELECT stored, duplicates, parked FROM record_checks_v2()")
             row = await cursor.fetchone()
         assert row is not None
         return Recorded(*row)

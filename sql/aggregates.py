@@ -1,32 +1,35 @@
-"""Keeps the continuous aggregates true: late rows reach them, and their closed part moves on."""
+"""Keeps the rollups: what is over is folded into them; an installation of release 0.1 is brought along."""
 
 import logging
+import time
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from sql import query
+from sql.migrate import finish_upgrade
 
 log = logging.getLogger(__name__)
 
+UPGRADE_SECONDS = 10.0
+"""How long one round may work on an upgrade from release 0.1; recording waits for single steps of it only."""
+
 
 async def refresh(connection: AsyncConnection[TupleRow]) -> bool:
-    """Materialises what has ended since the last call, then recomputes what late rows have touched.
+    """Folds what has ended since the last call, and goes on with an upgrade where one is under way.
 
-    One process at a time; another's turn, or TimescaleDB refreshing the same range at this moment, means False: the
-    ranges stay noted and the next call finds them. The connection must be in autocommit mode, since a refresh commits.
+    One process at a time: False means that another is at it. The connection must be in autocommit mode, since each step
+    commits.
     """
     row = await (await connection.execute(query("aggregates/lock"))).fetchone()
     if row is None or not row[0]:
         return False
     try:
-        await connection.execute("CALL advance_aggregates()")
-        spans = await (await connection.execute(query("aggregates/touched"))).fetchall()
-        for low, high, _ in spans:
-            await connection.execute("CALL refresh_aggregates(%s, %s)", (low, high))
-        if spans:
-            await connection.execute(query("aggregates/forget_touched"), {"ids": spans[0][2]})
+        await connection.execute("CALL fold_checks()")
+        if await _pending(connection):
+            await _refresh_legacy(connection)
+            await _upgrade(connection)
     except (psycopg.errors.LockNotAvailable, psycopg.errors.ObjectInUse) as error:
         log.info("aggregates are being refreshed elsewhere, trying again later: %s", error.diag.message_primary)
         return False
@@ -34,3 +37,27 @@ async def refresh(connection: AsyncConnection[TupleRow]) -> bool:
         if not connection.closed:
             await connection.execute(query("aggregates/unlock"))
     return True
+
+
+async def _pending(connection: AsyncConnection[TupleRow]) -> bool:
+    row = await (await connection.execute("SELECT upgrade_pending()")).fetchone()
+    return row is not None and bool(row[0])
+
+
+async def _refresh_legacy(connection: AsyncConnection[TupleRow]) -> None:
+    """What release 0.1 did for its aggregates: the views stand on them until the upgrade is over."""
+    await connection.execute("CALL advance_aggregates()")
+    spans = await (await connection.execute(query("aggregates/touched"))).fetchall()
+    for low, high, _ in spans:
+        await connection.execute("CALL refresh_aggregates(%s, %s)", (low, high))
+    if spans:
+        await connection.execute(query("aggregates/forget_touched"), {"ids": spans[0][2]})
+
+
+async def _upgrade(connection: AsyncConnection[TupleRow]) -> None:
+    until = time.monotonic() + UPGRADE_SECONDS
+    while time.monotonic() < until:
+        row = await (await connection.execute("SELECT run_upgrade_task()")).fetchone()
+        if row is None or not row[0]:
+            await finish_upgrade(connection)
+            return

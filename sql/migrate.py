@@ -1,7 +1,10 @@
 """Brings a database to the schema of this program: forward only, by one process at a time, all in one transaction.
 
-Order: numbered migrations (each applied once), functions, continuous aggregates (once; those of the time zone again
-when it changes), views, policies. A process that is killed leaves the database as it was; one that comes second waits.
+Order: numbered migrations (each applied once), functions, rollups (tables once, functions whenever they change), views,
+policies. A process that is killed leaves the database as it was; one that comes second waits.
+
+An installation of release 0.1 keeps its aggregates, and the views that stand on them, until the rollups have all of its
+past: `sql.aggregates.refresh` brings that along in the background and then calls `finish_upgrade`.
 """
 
 import hashlib
@@ -21,12 +24,12 @@ log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT = "120s"
 OLDEST_SERVER = 160000
-AGGREGATES = (
-    *("checks_15m", "latency_15m", "phases_15m"),
-    *("checks_hourly", "latency_hourly", "phases_hourly"),
-    *("checks_daily", "latency_daily", "phases_daily"),
-)
+LEGACY = frozenset(f"aggregates/{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily"))
+"""What release 0.1 recorded of its aggregates in schema_versions."""
+ROLLUPS = ("functions", "folding", "strips", "rebuild", "upgrade")
+ROLLUP_VIEWS = tuple(f"{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily"))
 VIEWS = (
+    *ROLLUP_VIEWS,
     "service_status",
     "service_days",
     "maintenance_periods",
@@ -58,12 +61,11 @@ class UnreachableError(MigrationError):
 
 @dataclass(frozen=True)
 class Part:
-    """One file of the schema. `once`: never applied again; `zoned`: made again when the time zone changes."""
+    """One file of the schema. `once`: never applied again."""
 
     name: str
     text: str
     once: bool = False
-    zoned: bool = False
 
     @property
     def checksum(self) -> str:
@@ -91,23 +93,27 @@ def _rendered(text: str, agreed: Terms, connection: AsyncConnection[TupleRow]) -
     return sql.SQL(text).format(**literals).as_string(connection)
 
 
-def _parts(engine: str, agreed: Terms, connection: AsyncConnection[TupleRow]) -> list[Part]:
-    """Every file that makes up the schema on this engine, in the order of application."""
+def _parts(engine: str, agreed: Terms, connection: AsyncConnection[TupleRow], *, legacy: bool) -> list[Part]:
+    """Every file that makes up the schema on this engine, in the order of application. `legacy`: without what would
+    take the place of the aggregates of release 0.1."""
     parts = []
     for name, text in _folder("sql", "migrations"):
         number, _, variant = name.partition(".")
         if variant in ("", engine):
             parts.append(Part(f"migrations/{number}", text, once=True))
     parts += [Part(f"functions/{name}", text) for name, text in _folder("sql", "functions")]
-    aggregates = dict(_folder("continuous_aggregates", engine))
-    for name in AGGREGATES:
-        zoned = "{time_zone}" in aggregates[name]
-        text = _rendered(aggregates[name], agreed, connection) if zoned else aggregates[name]
-        parts.append(Part(f"aggregates/{name}", text, once=True, zoned=zoned))
-    parts.append(Part("aggregates/functions", aggregates["functions"]))
+    shared = dict(_folder("continuous_aggregates"))
+    own = dict(_folder("continuous_aggregates", engine))
+    parts.append(Part("aggregates/rollups", shared["rollups"], once=True))
+    parts.append(Part(f"aggregates/{engine}_rollups", own["rollups"], once=True))
+    parts += [Part(f"aggregates/{name}", shared[name]) for name in ROLLUPS]
+    parts.append(Part(f"aggregates/{engine}_functions", own["functions"]))
+    parts.append(Part("aggregates/begin_upgrade", shared["begin_upgrade"], once=True))
     views = dict(_folder("sql", "views"))
-    parts += [Part(f"views/{name}", views[name]) for name in VIEWS]
-    parts.append(Part("aggregates/policies", _rendered(aggregates["policies"], agreed, connection)))
+    parts += [Part(f"views/{name}", views[name]) for name in VIEWS if not (legacy and name in ROLLUP_VIEWS)]
+    if not legacy:
+        parts.append(Part("aggregates/compatibility", shared["compatibility"]))
+    parts.append(Part("aggregates/policies", _rendered(own["policies"], agreed, connection)))
     return parts
 
 
@@ -140,35 +146,72 @@ async def _apply(connection: AsyncConnection[TupleRow], engine: str, settings: S
     rows = await (await connection.execute("SELECT name, checksum FROM schema_versions")).fetchall()
     known: dict[str, str] = dict(rows)
     agreed = await _terms(connection, settings, new=not known)
-    parts = _parts(engine, agreed, connection)
+    legacy = not LEGACY.isdisjoint(known)
+    parts = _parts(engine, agreed, connection, legacy=legacy)
 
     names = {part.name for part in parts}
     strangers = sorted(name for name in known if name.startswith("migrations/") and name not in names)
     if strangers:
         raise MigrationError(f"the database is newer than this program ({strangers[0]}): upgrade sla-monitor")
     due = [part for part in parts if known.get(part.name) != part.checksum]
-    edited = [part for part in due if part.once and not part.zoned and part.name in known]
+    edited = [part for part in due if part.once and part.name in known]
     if edited:
         raise MigrationError(f"{edited[0].name} was edited after it had been applied: restore it, add a new migration")
-
-    rezoned = any(part.zoned and part.name in known for part in due)
-    if rezoned or any(part.name.startswith("views/") for part in due):
+    rezoned = bool(known) and agreed.time_zone != await _time_zone(connection)
+    if rezoned and legacy:
+        raise MigrationError(
+            "the figures of release 0.1 are still being brought along in the background: "
+            "leave SLA_MONITOR_TIMEZONE as it was until that is done"
+        )
+    if any(part.name.startswith("views/") for part in due):
         await _drop_views(connection, known)
         due = [part for part in parts if part in due or part.name.startswith("views/")]
-    if rezoned:
-        await connection.execute(dict(_folder("continuous_aggregates", engine))["drop_zoned"].encode())
-        due = [part for part in parts if part in due or part.zoned or part.name == "aggregates/policies"]
 
+    await _apply_parts(connection, due, engine, agreed)
+    await connection.execute(query("migrate/remember_retention"))
+    await _describe(connection, engine, agreed)
+    if rezoned:
+        await connection.execute("SELECT rebuild_days()")
+    # Under the retention of now, and also where no program has run for weeks: the first check must find its partition.
+    await connection.execute(query("housekeeping/keep_partitions"))
+    return tuple(part.name for part in due)
+
+
+async def _apply_parts(connection: AsyncConnection[TupleRow], due: list[Part], engine: str, agreed: Terms) -> None:
     for part in due:
         await connection.execute(part.text.encode())
         await connection.execute(query("migrate/record_version"), {"name": part.name, "checksum": part.checksum})
         if part.name == "migrations/0001_services":
             await _describe(connection, engine, agreed)
-    await connection.execute(query("migrate/remember_retention"))
-    await _describe(connection, engine, agreed)
-    # Under the retention of now, and also where no program has run for weeks: the first check must find its partition.
-    await connection.execute(query("housekeeping/keep_partitions"))
-    return tuple(part.name for part in due)
+
+
+async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
+    """Puts the views on the rollups and removes the aggregates of release 0.1, if all of their past is in the rollups.
+    False where there is nothing to finish, or not yet. The connection must be in autocommit mode."""
+    async with connection.transaction():
+        await connection.execute("SET LOCAL lock_timeout = '10s'")
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('sla-monitor migrate', 0))")
+        await connection.execute("SELECT lock_recording()")
+        row = await (await connection.execute(query("migrate/upgrade_left"))).fetchone()
+        if row is None or row[0] is None or row[0] > 0:
+            return False
+        engine = str(row[1])
+        terms_row = await (await connection.execute(query("migrate/kept_terms"))).fetchone()
+        assert terms_row is not None
+        agreed = Terms(*terms_row)
+        rows = await (await connection.execute("SELECT name, checksum FROM schema_versions")).fetchall()
+        known: dict[str, str] = dict(rows)
+        await _drop_views(connection, known)
+        await connection.execute(dict(_folder("continuous_aggregates", engine))["drop_legacy"].encode())
+        await connection.execute("UPDATE rollup_state SET legacy = false")
+        await connection.execute(
+            "DELETE FROM schema_versions WHERE name = ANY (%s)", ([*LEGACY],)
+        )
+        parts = _parts(engine, agreed, connection, legacy=False)
+        due = [part for part in parts if part.name.startswith("views/") or part.name not in known]
+        await _apply_parts(connection, due, engine, agreed)
+    log.info("the figures of release 0.1 are all in the rollups: its aggregates are removed")
+    return True
 
 
 async def _terms(connection: AsyncConnection[TupleRow], settings: Settings, *, new: bool) -> Terms:
@@ -176,6 +219,11 @@ async def _terms(connection: AsyncConnection[TupleRow], settings: Settings, *, n
         return terms(settings, NEW_INSTALLATION)
     row = await (await connection.execute(query("migrate/kept_terms"))).fetchone()
     return terms(settings, Terms(*row) if row else NEW_INSTALLATION)
+
+
+async def _time_zone(connection: AsyncConnection[TupleRow]) -> str:
+    row = await (await connection.execute(query("migrate/kept_terms"))).fetchone()
+    return str(row[0]) if row else ""
 
 
 async def _describe(connection: AsyncConnection[TupleRow], engine: str, agreed: Terms) -> None:

@@ -1,139 +1,17 @@
--- What the stored checks say about `service_ids` from `lows` on: outages and the present state, derived from the raw rows
--- alone. The same rows give the same answer whatever order they came in, so late and replayed rows are nothing special.
+-- Outages and the present state of services, from the episodes of their locations, for the time from `lows` on.
 --
--- A location's verdict is its last check, for as long as that check lives (check_lifetime). A service is in outage while more
--- than half of its living locations fail, degraded while any of them fails or is slow, unknown when none is alive.
+-- A location's verdict is the state of its episode. While it is unknown the verdict before it holds until the episode's expires_at:
+-- a check or two that are missing change nothing. A service is in outage while more than half of its living locations fail,
+-- degraded while any of them fails or is slow, unknown when none is alive.
 CREATE OR REPLACE FUNCTION derive_states(service_ids text[], lows timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
 DECLARE
-    -- Known before the plan is run, so that only the chunks or partitions from here on are looked at.
-    earliest CONSTANT timestamptz := (SELECT min(low) FROM unnest(lows) AS low);
-    -- Not now(): who waited for the lock began before those whose work it goes on from, and must not turn it back.
-    moment   CONSTANT timestamptz := clock_timestamp();
+    -- Not present(): who waited for the lock began before those whose work it goes on from, and must not turn it back.
+    moment CONSTANT timestamptz := present_clock();
 BEGIN
-    CREATE TEMP TABLE IF NOT EXISTS timeline (
-        service_id    text COLLATE "C" NOT NULL,
-        at            timestamptz      NOT NULL,
-        state         service_state    NOT NULL,
-        error_type    text,
-        error_message text
-    ) ON COMMIT DELETE ROWS;
-    DELETE FROM timeline;
-
-    INSERT INTO timeline
-    WITH span AS (
-        SELECT service_id, low FROM unnest(service_ids, lows) AS span (service_id, low)
-    ), known AS (
-        -- The rows from `low` on, and before them the last one of each location.
-        SELECT span.service_id, onward.*
-        FROM span
-        CROSS JOIN locations
-        CROSS JOIN LATERAL (
-            SELECT location, scheduled_at, interval_seconds, severity, error_type, error_message
-            FROM checks
-            WHERE checks.service_id = span.service_id AND checks.location = locations.id AND scheduled_at >= low
-              AND scheduled_at >= earliest
-        ) AS onward
-        UNION ALL
-        SELECT span.service_id, earlier.*
-        FROM span
-        CROSS JOIN locations
-        CROSS JOIN LATERAL (
-            SELECT location, scheduled_at, interval_seconds, severity, error_type, error_message
-            FROM checks
-            WHERE checks.service_id = span.service_id AND checks.location = locations.id
-              AND scheduled_at < low AND scheduled_at >= low - check_lifetime(86400)
-              AND scheduled_at >= earliest - check_lifetime(86400)
-            ORDER BY scheduled_at DESC
-            LIMIT 1
-        ) AS earlier
-    ), lives AS (
-        SELECT *,
-               scheduled_at + check_lifetime(interval_seconds)                                AS dies_at,
-               lead(scheduled_at) OVER (PARTITION BY service_id, location ORDER BY scheduled_at) AS replaced_at
-        FROM known
-    ), steps AS (
-        -- Each check begins to speak for its location when it is due, and ends when the next one is or when its life is over.
-        SELECT service_id, scheduled_at AS at, 1 AS alive,
-               (severity = 'mo')::int AS failing, (severity = 'po')::int AS slow, error_type, error_message
-        FROM lives
-        UNION ALL
-        SELECT service_id, least(replaced_at, dies_at), -1, -(severity = 'mo')::int, -(severity = 'po')::int, NULL, NULL
-        FROM lives
-        -- Replaced also by a check that is a little ahead of this server's clock.
-        WHERE replaced_at IS NOT NULL OR dies_at <= now()
-    ), moments AS (
-        SELECT service_id, at,
-               sum(sum(alive))   OVER timeline AS alive,
-               sum(sum(failing)) OVER timeline AS failing,
-               sum(sum(slow))    OVER timeline AS slow,
-               max(error_type)    AS error_type,
-               max(error_message) AS error_message
-        FROM steps
-        GROUP BY service_id, at
-        WINDOW timeline AS (PARTITION BY service_id ORDER BY at)
-    )
-    SELECT service_id,
-           at,
-           CASE
-               WHEN alive = 0 THEN 'unknown'
-               WHEN failing * 2 > alive THEN 'outage'
-               WHEN failing + slow > 0 THEN 'degraded'
-               ELSE 'operational'
-           END::service_state,
-           error_type,
-           error_message
-    FROM moments
-    JOIN span USING (service_id)
-    WHERE at >= low;
-
-    -- Outages that were running at `low` or began after it are derived anew; those that ended before are not touched.
-    CREATE TEMP TABLE IF NOT EXISTS derived_outages (LIKE outages) ON COMMIT DELETE ROWS;
-    DELETE FROM derived_outages;
-
-    INSERT INTO derived_outages
-    WITH span AS (
-        SELECT service_id, low FROM unnest(service_ids, lows) AS span (service_id, low)
-    ), running AS (
-        SELECT service_id, started_at, outages.error_type, outages.error_message
-        FROM span
-        JOIN outages USING (service_id)
-        WHERE started_at < low AND (ended_at IS NULL OR ended_at >= low)
-    ), verdicts AS (
-        -- A gap neither ends an outage nor begins one.
-        SELECT service_id, started_at AS at, true AS out, error_type, error_message FROM running
-        UNION ALL
-        SELECT service_id, at, state = 'outage', error_type, error_message FROM timeline WHERE state <> 'unknown'
-    ), turns AS (
-        SELECT *, lag(out, 1, false) OVER (PARTITION BY service_id ORDER BY at) AS was_out FROM verdicts
-    )
-    SELECT service_id, at, ended_at, error_type, error_message
-    FROM (
-        SELECT service_id, at, out, error_type, error_message,
-               lead(at) OVER (PARTITION BY service_id ORDER BY at) AS ended_at
-        FROM turns
-        WHERE out <> was_out
-    ) AS episodes
-    WHERE out;
-
-    DELETE FROM outages
-    USING unnest(service_ids, lows) AS span (service_id, low)
-    WHERE outages.service_id = span.service_id
-      AND started_at >= low
-      AND NOT EXISTS (SELECT FROM derived_outages AS d
-                      WHERE d.service_id = outages.service_id AND d.started_at = outages.started_at);
-
-    -- Closing comes before opening: at most one outage of a service is open at any moment.
-    UPDATE outages SET ended_at = d.ended_at, error_type = d.error_type, error_message = d.error_message
-    FROM derived_outages AS d
-    WHERE d.service_id = outages.service_id AND d.started_at = outages.started_at
-      AND (outages.ended_at, outages.error_type, outages.error_message)
-          IS DISTINCT FROM (d.ended_at, d.error_type, d.error_message);
-
-    INSERT INTO outages
-    SELECT * FROM derived_outages
-    ON CONFLICT (service_id, started_at) DO NOTHING;
+    PERFORM derive_timeline(service_ids, lows);
+    PERFORM derive_outages(service_ids, lows);
 
     -- The present is the last moment of the timeline; it began with the first of the equal moments before it, or when the last
     -- maintenance was over. While one runs the state is not for checks to say (see turn_maintenance).
@@ -149,15 +27,14 @@ BEGIN
             ELSE maintained_until
         END
     FROM (
-        SELECT DISTINCT ON (service_id) service_id, state, run,
-               min(at) OVER (PARTITION BY service_id, run) AS since
+        SELECT DISTINCT ON (service_id) service_id, state, run, first_value(at) OVER (PARTITION BY service_id, run ORDER BY at) AS since
         FROM (
-            SELECT service_id, at, state,
-                   count(*) FILTER (WHERE turned) OVER (PARTITION BY service_id ORDER BY at) AS run
+            SELECT service_id, at, state, count(*) FILTER (WHERE turned) OVER (PARTITION BY service_id ORDER BY at) AS run
             FROM (
                 SELECT service_id, at, state,
                        state IS DISTINCT FROM lag(state) OVER (PARTITION BY service_id ORDER BY at) AS turned
                 FROM timeline
+                WHERE at <= moment + interval '5 minutes'
             ) AS turns
         ) AS runs
         ORDER BY service_id, at DESC
@@ -165,8 +42,177 @@ BEGIN
     JOIN services ON services.id = present.service_id
     WHERE service_states.service_id = present.service_id
       -- Where it began before this timeline does, what is known of its beginning stays.
-      AND (service_states.state <> present.state OR (run > 1 AND service_states.since <> present.since))
+      AND (service_states.state <> present.state OR (run > 1 AND service_states.since <> greatest(present.since, maintained_until)))
       AND CASE WHEN service_states.state = 'maintenance' THEN NOT in_maintenance(present.service_id, moment) ELSE true END
       AND services.enabled;
+END
+$$;
+
+-- The state of each service from just before `low` on, a row for each moment at which a verdict changes, in the temporary table timeline.
+CREATE OR REPLACE FUNCTION derive_timeline(service_ids text[], lows timestamptz[]) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    CREATE TEMP TABLE IF NOT EXISTS timeline (
+        service_id    text COLLATE "C" NOT NULL,
+        at            timestamptz      NOT NULL,
+        state         service_state    NOT NULL,
+        error_type    text,
+        error_message text
+    ) ON COMMIT DELETE ROWS;
+    DELETE FROM timeline;
+
+    INSERT INTO timeline (service_id, at, state, error_type, error_message)
+    WITH span AS (
+        SELECT service_id, low - interval '1 microsecond' AS low FROM unnest(service_ids, lows) AS span (service_id, low)
+    ), known AS (
+        -- Since a verdict may outlast its episode, also the one before the first.
+        SELECT span.low, episodes.*
+        FROM span
+        JOIN episodes USING (service_id)
+        WHERE ends_at > low OR ends_at IS NULL
+        UNION ALL
+        SELECT span.low, earlier.*
+        FROM span
+        CROSS JOIN locations
+        CROSS JOIN LATERAL (
+            SELECT *
+            FROM episodes
+            WHERE episodes.service_id = span.service_id AND episodes.location = locations.id AND ends_at <= low
+            ORDER BY starts_at DESC
+            LIMIT 1
+        ) AS earlier
+    ), verdicts AS (
+        SELECT service_id, low, starts_at, state, error_type, error_message,
+               CASE
+                   WHEN lead(state) OVER line = 'unknown'
+                       THEN least(lead(coalesce(ends_at, 'infinity')) OVER line, greatest(lead(expires_at) OVER line, ends_at))
+                   ELSE coalesce(ends_at, 'infinity')
+               END AS ends_at
+        FROM known
+        WINDOW line AS (PARTITION BY service_id, location ORDER BY starts_at)
+    ), steps AS (
+        SELECT service_id, greatest(starts_at, low) AS at, 1 AS alive, (state = 'outage')::int AS failing,
+               (state = 'degraded')::int AS slow, error_type, error_message
+        FROM verdicts
+        WHERE state <> 'unknown' AND ends_at > low
+        UNION ALL
+        SELECT service_id, ends_at, -1, -(state = 'outage')::int, -(state = 'degraded')::int, NULL, NULL
+        FROM verdicts
+        WHERE state <> 'unknown' AND ends_at > low AND isfinite(ends_at)
+        UNION ALL
+        SELECT service_id, low, 0, 0, 0, NULL, NULL FROM span
+    ), moments AS (
+        SELECT service_id, at,
+               sum(sum(alive))   OVER line AS alive,
+               sum(sum(failing)) OVER line AS failing,
+               sum(sum(slow))    OVER line AS slow,
+               max(error_type)    AS error_type,
+               max(error_message) AS error_message
+        FROM steps
+        GROUP BY service_id, at
+        WINDOW line AS (PARTITION BY service_id ORDER BY at)
+    )
+    SELECT service_id,
+           at,
+           CASE
+               WHEN alive = 0 THEN 'unknown'
+               WHEN failing * 2 > alive THEN 'outage'
+               WHEN failing + slow > 0 THEN 'degraded'
+               ELSE 'operational'
+           END::service_state,
+           error_type,
+           error_message
+    FROM moments;
+END
+$$;
+
+-- Outages that were running at `low` or began after it, from the timeline. Those that ended before are not touched. A pause ends
+-- one; a gap neither ends one nor begins one. An outage whose bounds have moved keeps its id; of several that are one now, and of the
+-- parts of one that are several, the oldest id stays with the first.
+CREATE OR REPLACE FUNCTION derive_outages(service_ids text[], lows timestamptz[]) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    CREATE TEMP TABLE IF NOT EXISTS derived_outages (
+        service_id    text COLLATE "C" NOT NULL,
+        started_at    timestamptz      NOT NULL,
+        ended_at      timestamptz,
+        error_type    text,
+        error_message text,
+        id            bigint
+    ) ON COMMIT DELETE ROWS;
+    DELETE FROM derived_outages;
+
+    INSERT INTO derived_outages (service_id, started_at, ended_at, error_type, error_message)
+    WITH span AS (
+        SELECT service_id, low - interval '1 microsecond' AS low FROM unnest(service_ids, lows) AS span (service_id, low)
+    ), running AS (
+        SELECT outages.service_id, started_at, outages.error_type, outages.error_message
+        FROM span
+        JOIN outages USING (service_id)
+        WHERE started_at <= low AND (ended_at IS NULL OR ended_at > low)
+    ), verdicts AS (
+        SELECT service_id, started_at AS at, true AS out, error_type, error_message FROM running
+        UNION ALL
+        SELECT service_id, at, state = 'outage', error_type, error_message FROM timeline WHERE state <> 'unknown'
+        UNION ALL
+        SELECT service_id, paused_at, false, NULL, NULL FROM span JOIN service_pauses USING (service_id) WHERE paused_at > low
+    ), turns AS (
+        SELECT *, lag(out, 1, false) OVER (PARTITION BY service_id ORDER BY at, out DESC) AS was_out FROM verdicts
+    )
+    SELECT service_id, at, ended_at, error_type, error_message
+    FROM (
+        SELECT service_id, at, out, error_type, error_message,
+               lead(at) OVER (PARTITION BY service_id ORDER BY at, out DESC) AS ended_at
+        FROM turns
+        WHERE out <> was_out
+    ) AS spans
+    WHERE out AND (ended_at > at OR ended_at IS NULL);
+
+    -- Each known outage belongs to the first of the derived ones that it overlaps.
+    UPDATE derived_outages
+    SET id = inherited.id
+    FROM (
+        SELECT service_id, started_at, min(id) AS id
+        FROM (
+            SELECT DISTINCT ON (outages.id) outages.id, derived.service_id, derived.started_at
+            FROM derived_outages AS derived
+            JOIN outages ON outages.service_id = derived.service_id
+              AND tstzrange(outages.started_at, outages.ended_at) && tstzrange(derived.started_at, derived.ended_at)
+            ORDER BY outages.id, derived.started_at
+        ) AS heirs
+        GROUP BY service_id, started_at
+    ) AS inherited
+    WHERE derived_outages.service_id = inherited.service_id AND derived_outages.started_at = inherited.started_at;
+
+    DELETE FROM outages
+    USING unnest(service_ids, lows) AS span (service_id, low)
+    WHERE outages.service_id = span.service_id
+      AND (ended_at >= low OR ended_at IS NULL)
+      AND NOT EXISTS (SELECT FROM derived_outages AS derived WHERE derived.id = outages.id);
+
+    -- Closing comes before opening: at most one outage of a service is open at any moment.
+    UPDATE outages
+    SET started_at = derived.started_at, ended_at = derived.ended_at,
+        error_type = derived.error_type, error_message = derived.error_message
+    FROM derived_outages AS derived
+    WHERE derived.id = outages.id AND derived.ended_at IS NOT NULL
+      AND (outages.started_at, outages.ended_at, outages.error_type, outages.error_message)
+          IS DISTINCT FROM (derived.started_at, derived.ended_at, derived.error_type, derived.error_message);
+
+    UPDATE outages
+    SET started_at = derived.started_at, ended_at = derived.ended_at,
+        error_type = derived.error_type, error_message = derived.error_message
+    FROM derived_outages AS derived
+    WHERE derived.id = outages.id AND derived.ended_at IS NULL
+      AND (outages.started_at, outages.ended_at, outages.error_type, outages.error_message)
+          IS DISTINCT FROM (derived.started_at, derived.ended_at, derived.error_type, derived.error_message);
+
+    INSERT INTO outages (service_id, started_at, ended_at, error_type, error_message)
+    SELECT service_id, started_at, ended_at, error_type, error_message
+    FROM derived_outages
+    WHERE id IS NULL
+    ORDER BY started_at, service_id;
 END
 $$;

@@ -115,23 +115,6 @@ CREATE OR REPLACE TRIGGER services_announced
     AFTER INSERT OR UPDATE OR DELETE ON services
     FOR EACH STATEMENT EXECUTE FUNCTION announce_services();
 
--- A service that is paused says nothing about the present. When it goes on, the check that was under way while it was paused
--- must not stand for it: its first new check has to be news. One recorder at a time, as in record_checks.
-CREATE OR REPLACE FUNCTION forget_paused() RETURNS trigger
-    LANGUAGE plpgsql AS
-$$
-BEGIN
-    PERFORM lock_recording();
-    UPDATE latest_checks SET expired = true WHERE service_id = NEW.id;
-    UPDATE service_states SET state = 'unknown', since = now() WHERE service_id = NEW.id AND state <> 'unknown';
-    RETURN NULL;
-END
-$$;
-
-CREATE OR REPLACE TRIGGER services_paused
-    AFTER UPDATE OF enabled ON services
-    FOR EACH ROW WHEN (OLD.enabled <> NEW.enabled) EXECUTE FUNCTION forget_paused();
-
 -- A batch that has just looked its services up must not find one gone when it writes what refers to it: the whole batch
 -- would be refused.
 CREATE OR REPLACE FUNCTION await_recording() RETURNS trigger

@@ -20,7 +20,7 @@ BEGIN
         SELECT DISTINCT ON (service_id, location) *
         FROM incoming_checks
         WHERE certificate_expires_at BETWEEN '1970-01-01 00:00Z' AND '9999-01-01 00:00Z'
-          AND scheduled_at BETWEEN oldest_check() AND now() + interval '5 minutes'
+          AND scheduled_at BETWEEN oldest_check() AND present() + interval '5 minutes'
         ORDER BY service_id, location, scheduled_at DESC
     ) AS seen
     WHERE latest_checks.service_id = seen.service_id AND latest_checks.location = seen.location
@@ -35,7 +35,7 @@ $$
 BEGIN
     PERFORM lock_recording();
     UPDATE latest_checks
-    SET certificate_expires_at = NULL, certificate_issuer = NULL, certificate_seen_at = now()
+    SET certificate_expires_at = NULL, certificate_issuer = NULL, certificate_seen_at = present()
     WHERE service_id = NEW.id;
     RETURN NULL;
 END

@@ -49,11 +49,11 @@ DECLARE
     ends    timestamptz[];
     entered integer;
 BEGIN
-    IF NOT EXISTS (SELECT FROM due_maintenance(now())) THEN
+    IF NOT EXISTS (SELECT FROM due_maintenance(present())) THEN
         RETURN 0;
     END IF;
     PERFORM lock_recording();
-    moment := clock_timestamp();
+    moment := present_clock();
 
     UPDATE service_states SET state = 'maintenance', since = began_at
     FROM due_maintenance(moment) AS due
@@ -78,7 +78,7 @@ BEGIN
         UPDATE service_states SET state = 'unknown', since = ended_at, maintained_until = ended_at
         FROM unnest(leaving, ends) AS gone (service_id, ended_at)
         WHERE service_states.service_id = gone.service_id
-          AND state = 'maintenance' AND NOT in_maintenance(gone.service_id, clock_timestamp());
+          AND state = 'maintenance' AND NOT in_maintenance(gone.service_id, present_clock());
     END IF;
     RETURN entered + coalesce(cardinality(leaving), 0);
 END
@@ -87,12 +87,12 @@ $$;
 CREATE OR REPLACE FUNCTION maintenance_status(maintenance_window uuid) RETURNS text
     LANGUAGE sql STABLE
     RETURN (SELECT CASE
-                       WHEN bool_or(starts_at <= now()) THEN 'running'
+                       WHEN bool_or(starts_at <= present()) THEN 'running'
                        WHEN count(*) > 0 THEN 'scheduled'
                        ELSE 'over'
                    END
             FROM maintenance_occurrences
-            WHERE window_id = maintenance_window AND ends_at > now());
+            WHERE window_id = maintenance_window AND ends_at > present());
 
 -- Writes when a window takes place from now on. What is over is not touched: a running occurrence goes on under the new plan,
 -- or ends here; for other services it ends here, and the rest of it follows as another one. `starts` and `ends` are the new
@@ -103,19 +103,19 @@ $$
 DECLARE
     services CONSTANT text[] := (SELECT affected_services FROM maintenance_windows WHERE id = planned);
 BEGIN
-    DELETE FROM maintenance_occurrences WHERE window_id = planned AND starts_at >= now();
+    DELETE FROM maintenance_occurrences WHERE window_id = planned AND starts_at >= present();
     UPDATE maintenance_occurrences
     SET ends_at = coalesce((SELECT plan.ends_at
                             FROM unnest(starts, ends) AS plan (starts_at, ends_at)
-                            WHERE plan.starts_at <= now() AND plan.ends_at > now()
-                              AND service_ids @> services AND service_ids <@ services), now())
-    WHERE window_id = planned AND ends_at > now();
+                            WHERE plan.starts_at <= present() AND plan.ends_at > present()
+                              AND service_ids @> services AND service_ids <@ services), present())
+    WHERE window_id = planned AND ends_at > present();
     INSERT INTO maintenance_occurrences (window_id, starts_at, ends_at, service_ids)
-    SELECT planned, greatest(plan.starts_at, now()), plan.ends_at, services
+    SELECT planned, greatest(plan.starts_at, present()), plan.ends_at, services
     FROM unnest(starts, ends) AS plan (starts_at, ends_at)
-    WHERE plan.ends_at > now()
-      AND (plan.starts_at > now()
-           OR NOT EXISTS (SELECT FROM maintenance_occurrences WHERE window_id = planned AND ends_at > now()));
+    WHERE plan.ends_at > present()
+      AND (plan.starts_at > present()
+           OR NOT EXISTS (SELECT FROM maintenance_occurrences WHERE window_id = planned AND ends_at > present()));
 END
 $$;
 
@@ -126,7 +126,7 @@ $$
 BEGIN
     PERFORM plan_maintenance(cancelled, '{}', '{}');
     IF EXISTS (SELECT FROM maintenance_occurrences WHERE window_id = cancelled) THEN
-        UPDATE maintenance_windows SET deleted_at = now(), version = version + 1 WHERE id = cancelled;
+        UPDATE maintenance_windows SET deleted_at = present(), version = version + 1 WHERE id = cancelled;
     ELSE
         DELETE FROM maintenance_windows WHERE id = cancelled;
     END IF;

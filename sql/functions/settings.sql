@@ -8,7 +8,7 @@ COMMENT ON FUNCTION reporting_time_zone IS 'the zone that days and months belong
 -- never computed again.
 CREATE OR REPLACE FUNCTION oldest_check() RETURNS timestamptz
     LANGUAGE sql STABLE
-    RETURN (SELECT greatest(now() - retention, complete_since) + interval '1 day' FROM installation);
+    RETURN (SELECT greatest(present() - retention, complete_since) + interval '1 day' FROM installation);
 
 -- Two decimals, rounded down, so that 100.00 means no downtime at all; '-' where there is no data.
 CREATE OR REPLACE FUNCTION uptime_percent(down_seconds numeric, covered_seconds numeric) RETURNS text

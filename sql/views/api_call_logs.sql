@@ -9,7 +9,7 @@ SELECT hashtextextended(service_id, (day - date '2000-01-01')) AS id,
        round(max_ms)::integer                                 AS max_response_time,
        round(min_ms)::integer                                 AS min_response_time,
        starts_at                                              AS created_at,
-       least(now(), (day + 1)::timestamp AT TIME ZONE reporting_time_zone()) AS updated_at
+       least(present(), local_day_start(day + 1, reporting_time_zone())) AS updated_at
 FROM service_days;
 
 COMMENT ON VIEW api_call_logs IS 'one row a service and local day: how many checks, how many good, and their times in milliseconds';

@@ -8,7 +8,7 @@ SELECT hashtextextended(service_id, (day - date '2000-01-01')) AS id,
         FROM checks
         WHERE checks.service_id = service_days.service_id
           AND checks.scheduled_at >= service_days.starts_at
-          AND checks.scheduled_at < (service_days.day + 1)::timestamp AT TIME ZONE reporting_time_zone()
+          AND checks.scheduled_at < local_day_start(service_days.day + 1, reporting_time_zone())
           AND NOT checks.success
         ORDER BY checks.scheduled_at DESC, checks.location
         LIMIT 1)                                              AS error_message,

@@ -120,7 +120,7 @@ async def record(connection: Connection, rows: Iterable[Row]) -> tuple[int, int,
     """Writes a batch as a prober does; how many rows were stored, were there already, were parked."""
     async with connection.transaction():
         await copy(connection, rows)
-        found = await ask(connection, "SELECT stored, duplicates, parked FROM record_checks()")
+        found = await ask(connection, "SELECT stored, duplicates, parked FROM record_checks_v2()")
     stored, duplicates, parked = found[0]
     return stored, duplicates, parked
 

@@ -1,2 +1,2 @@
 -- What the retention of until now may have dropped stays dropped under the next one.
-UPDATE installation SET complete_since = greatest(complete_since, now() - retention)
+UPDATE installation SET complete_since = greatest(complete_since, present() - retention)

@@ -7,7 +7,7 @@ CROSS JOIN LATERAL (
            first_byte_ms, attempts, error_type, error_message
     FROM checks
     WHERE checks.service_id = %(service_id)s AND checks.location = known.location
-      AND checks.scheduled_at > now() - interval '7 days'
+      AND checks.scheduled_at > present() - interval '7 days'
     ORDER BY checks.scheduled_at DESC
     LIMIT %(limit)s
 ) AS newest

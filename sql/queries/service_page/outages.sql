@@ -1,7 +1,7 @@
 -- The outages of one service, newest first; one that goes on lasts until now. The error is the one it began with.
 SELECT started_at,
        ended_at,
-       extract(epoch FROM coalesce(ended_at, now()) - started_at)::bigint AS duration_seconds,
+       extract(epoch FROM coalesce(ended_at, present()) - started_at)::bigint AS duration_seconds,
        error_type,
        error_message
 FROM outages

@@ -3,11 +3,11 @@
 -- the location that looked most; `downtime_seconds` is the mean of the locations, as in the calendar; `first_at` is when
 -- the data begin, NULL where there are none.
 WITH clock AS MATERIALIZED (
-    SELECT zone, (now() AT TIME ZONE zone)::date AS today FROM (SELECT reporting_time_zone() AS zone) AS setting
+    SELECT zone, local_date(present(), zone) AS today FROM (SELECT reporting_time_zone() AS zone) AS setting
 ), spans AS MATERIALIZED (
-    SELECT 1 AS days, date_bin('15 minutes', now() - interval '24 hours', timestamptz '2000-01-01 00:00Z') AS starts_at
+    SELECT 1 AS days, date_bin('15 minutes', present() - interval '24 hours', timestamptz '2000-01-01 00:00Z') AS starts_at
     UNION ALL
-    SELECT days, day_bucket((today - days + 1 + time '12:00') AT TIME ZONE zone)
+    SELECT days, local_day_start(today - days + 1, zone)
     FROM clock
     CROSS JOIN unnest(ARRAY[7, 30, 90, 365]) AS days
 ), buckets AS (
@@ -26,13 +26,13 @@ WITH clock AS MATERIALIZED (
            div(sum(down_seconds), count(*))
     FROM checks_daily
     WHERE service_id = %(service_id)s AND bucket >= (SELECT starts_at FROM spans WHERE days = 365)
-      AND bucket <= (SELECT day_bucket((today + time '12:00') AT TIME ZONE zone) FROM clock)
+      AND bucket <= (SELECT local_day_start(today, zone) FROM clock)
     GROUP BY bucket
 )
 SELECT days,
        spans.starts_at,
        uptime_percent(sum(down_seconds), sum(covered_seconds)) AS uptime,
-       trunc(least(coalesce(sum(known_seconds), 0) / extract(epoch FROM now() - spans.starts_at), 1), 4)::float8 AS coverage,
+       trunc(least(coalesce(sum(known_seconds), 0) / extract(epoch FROM present() - spans.starts_at), 1), 4)::float8 AS coverage,
        coalesce(round(sum(downtime_seconds)), 0)::bigint       AS downtime_seconds,
        min(bucket)                                             AS first_at
 FROM spans

@@ -3,7 +3,7 @@ WITH announced AS (
     SELECT window_id, title, description, occurrence.starts_at, occurrence.ends_at, service_ids
     FROM maintenance_occurrences AS occurrence
     JOIN maintenance_windows ON maintenance_windows.id = window_id
-    WHERE tstzrange(occurrence.starts_at, occurrence.ends_at) && tstzrange(now(), now() + interval '7 days')
+    WHERE tstzrange(occurrence.starts_at, occurrence.ends_at) && tstzrange(present(), present() + interval '7 days')
       AND public AND deleted_at IS NULL
     ORDER BY occurrence.starts_at, title, window_id
     LIMIT 100

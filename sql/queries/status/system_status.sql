@@ -1,24 +1,46 @@
 -- What each public service is now, and its last 90 local days, today included: one row a service, by group and name.
 -- The days come as three strings of 90 binary digits, the last one `today`: has it data, was it degraded or worse, did checks
--- fail. One pass over the daily aggregate: 90,000 rows for 1,000 services, and a bit each is the cheapest that can be kept.
+-- fail. The closed days are stored (day_strips); in the first minutes after midnight, when they are not yet, they are computed.
 WITH clock AS MATERIALIZED (
-    SELECT zone, (now() AT TIME ZONE zone)::date AS today FROM (SELECT reporting_time_zone() AS zone) AS setting
+    SELECT zone, today, local_day_start(today, zone) AS starts_at,
+           coalesce((SELECT max(upto) FROM day_strips) = today - 1, false) AS stored
+    FROM (SELECT reporting_time_zone() AS zone, local_date(present(), reporting_time_zone()) AS today) AS setting
 ), days AS MATERIALIZED (
-    SELECT day_bucket((today - 89 + position + time '12:00') AT TIME ZONE zone) AS bucket,
-           1::bit(90) << (89 - position)                                       AS bit
+    SELECT local_day_start(today - age, zone) AS bucket, 1::bit(90) << age AS bit
     FROM clock
-    CROSS JOIN generate_series(0, 89) AS position
-), history AS (
+    CROSS JOIN generate_series(1, 89) AS age
+    WHERE NOT stored
+), closed AS (
+    SELECT service_id, known << 1 AS known, degraded << 1 AS degraded, failed << 1 AS failed, down_seconds, covered_seconds
+    FROM day_strips
+    WHERE (SELECT stored FROM clock)
+    UNION ALL
     SELECT service_id,
-           bit_or(bit)                              AS known,
-           bit_or(bit) FILTER (WHERE worst >= 'po') AS degraded,
-           bit_or(bit) FILTER (WHERE worst = 'mo')  AS failed,
-           sum(down_seconds)                        AS down_seconds,
-           sum(covered_seconds)                     AS covered_seconds
+           bit_or(bit),
+           coalesce(bit_or(bit) FILTER (WHERE worst >= 'po'), 0::bit(90)),
+           coalesce(bit_or(bit) FILTER (WHERE worst = 'mo'), 0::bit(90)),
+           sum(down_seconds),
+           sum(covered_seconds)
     FROM checks_daily
     JOIN days USING (bucket)
-    WHERE bucket >= (SELECT min(bucket) FROM days)
+    WHERE NOT (SELECT stored FROM clock)
+      AND bucket >= (SELECT min(bucket) FROM days)
+      AND bucket < (SELECT starts_at FROM clock)
     GROUP BY service_id
+), running AS (
+    SELECT service_id, max(worst) AS worst, sum(down_seconds) AS down_seconds, sum(covered_seconds) AS covered_seconds
+    FROM checks_daily
+    WHERE bucket = (SELECT starts_at FROM clock)
+    GROUP BY service_id
+), history AS (
+    SELECT service_id,
+           coalesce(known, 0::bit(90)) | (running.worst IS NOT NULL)::int::bit(90)                 AS known,
+           coalesce(degraded, 0::bit(90)) | coalesce(running.worst >= 'po', false)::int::bit(90)   AS degraded,
+           coalesce(failed, 0::bit(90)) | coalesce(running.worst = 'mo', false)::int::bit(90)      AS failed,
+           coalesce(closed.down_seconds, 0) + coalesce(running.down_seconds, 0)                    AS down_seconds,
+           coalesce(closed.covered_seconds, 0) + coalesce(running.covered_seconds, 0)              AS covered_seconds
+    FROM closed
+    FULL JOIN running USING (service_id)
 )
 SELECT service_status.service_id                     AS id,
        name,

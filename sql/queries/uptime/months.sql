@@ -6,13 +6,13 @@
 WITH clock AS MATERIALIZED (
     SELECT zone, today, coalesce(date_trunc('month', %(start_date)s::date),
                                  date_trunc('month', today) - make_interval(months => %(months)s - 1))::date AS first_day
-    FROM (SELECT reporting_time_zone() AS zone, (now() AT TIME ZONE reporting_time_zone())::date AS today) AS today
+    FROM (SELECT reporting_time_zone() AS zone, local_date(present(), reporting_time_zone()) AS today) AS today
 ), calendar AS (
     SELECT day::date                                        AS day,
            date_trunc('month', day)::date                   AS month,
            day::date > today                                AS future,
-           day::timestamp AT TIME ZONE zone                 AS starts_at,
-           (day + interval '1 day')::timestamp AT TIME ZONE zone AS ends_at
+           local_day_start(day::date, zone)                 AS starts_at,
+           local_day_start(day::date + 1, zone)             AS ends_at
     FROM clock,
          generate_series(first_day::timestamp,
                          first_day + make_interval(months => %(months)s) - interval '1 day', '1 day') AS day

@@ -2,13 +2,13 @@
 -- where days is 1, else over so many local days, today included, as the status page counts them. No row where there is no such
 -- service: a private one is none. Where one is asked for, its id is said to the aggregates too: they find it by their index.
 WITH clock AS MATERIALIZED (
-    SELECT zone, (now() AT TIME ZONE zone)::date AS today FROM (SELECT reporting_time_zone() AS zone) AS setting
+    SELECT zone, local_date(present(), zone) AS today FROM (SELECT reporting_time_zone() AS zone) AS setting
 ), period AS MATERIALIZED (
     SELECT CASE %(days)s::integer
-               WHEN 1 THEN date_bin('15 minutes', now() - interval '24 hours', timestamptz '2000-01-01 00:00Z')
-               ELSE day_bucket((today - %(days)s::integer + 1 + time '12:00') AT TIME ZONE zone)
+               WHEN 1 THEN date_bin('15 minutes', present() - interval '24 hours', timestamptz '2000-01-01 00:00Z')
+               ELSE local_day_start(today - %(days)s::integer + 1, zone)
            END                                                 AS first_bucket,
-           day_bucket((today + time '12:00') AT TIME ZONE zone) AS today_bucket
+           local_day_start(today, zone)                        AS today_bucket
     FROM clock
 ), chosen AS MATERIALIZED (
     SELECT id, name FROM services WHERE public AND (%(service_id)s::text IS NULL OR id = %(service_id)s)

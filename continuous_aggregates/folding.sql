@@ -1,0 +1,181 @@
+-- How raw checks get into the rollups: those of each quarter of an hour once it is over (fold_checks), those that come later in the
+-- transaction that records them (fold_late). Both add; nothing is computed twice, and all views are right at every moment.
+--
+-- Whoever adds holds the recording lock, because a check is late or not by the watermark.
+
+-- Rows on their way into the rollups: quarters of an hour, to be added to all three tiers.
+CREATE OR REPLACE FUNCTION make_room_for_folded() RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    CREATE TEMP TABLE IF NOT EXISTS folded (LIKE rollups) ON COMMIT DELETE ROWS;
+    DELETE FROM folded;
+END
+$$;
+
+-- Adds what is in `folded` to the tiers that are named.
+CREATE OR REPLACE FUNCTION add_folded(tiers rollup_tier[] DEFAULT '{15m, hourly, daily}') RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    INSERT INTO rollups AS known
+        (tier, service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
+         sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks)
+    WITH days AS MATERIALIZED (
+        SELECT starts_at, ends_at
+        FROM local_days((SELECT min(bucket) FROM folded), (SELECT max(bucket) FROM folded))
+        WHERE 'daily' = ANY (tiers)
+    ), placed AS (
+        SELECT '15m'::rollup_tier AS into_tier, bucket AS into_bucket, folded.* FROM folded WHERE '15m' = ANY (tiers)
+        UNION ALL
+        SELECT 'hourly', date_bin('1 hour', bucket, '2000-01-01 00:00Z'), folded.* FROM folded WHERE 'hourly' = ANY (tiers)
+        UNION ALL
+        SELECT 'daily', starts_at, folded.* FROM folded JOIN days ON bucket >= starts_at AND bucket < ends_at
+    ), sums AS (
+        SELECT into_tier, service_id, location, into_bucket,
+               sum(checks) AS checks, sum(degraded) AS degraded, sum(failed) AS failed,
+               sum(covered_seconds) AS covered_seconds, sum(degraded_seconds) AS degraded_seconds,
+               sum(down_seconds) AS down_seconds,
+               sum(good) AS good, sum(sum_ms) AS sum_ms, min(min_ms) AS min_ms, max(max_ms) AS max_ms,
+               sum(measured) AS measured, sum(measured_ms) AS measured_ms, sum(dns_ms) AS dns_ms, sum(connect_ms) AS connect_ms,
+               sum(tls_ms) AS tls_ms, sum(first_byte_ms) AS first_byte_ms
+        FROM placed
+        GROUP BY into_tier, service_id, location, into_bucket
+    ), binned AS (
+        SELECT into_tier, service_id, location, into_bucket,
+               array_agg(bin ORDER BY bin) AS bins, array_agg(bin_checks ORDER BY bin) AS bin_checks
+        FROM (
+            SELECT into_tier, service_id, location, into_bucket, bin, sum(n)::integer AS bin_checks
+            FROM placed
+            CROSS JOIN LATERAL unnest(bins, placed.bin_checks) AS counted (bin, n)
+            GROUP BY into_tier, service_id, location, into_bucket, bin
+        ) AS counted
+        GROUP BY into_tier, service_id, location, into_bucket
+    )
+    SELECT into_tier, service_id, location, into_bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds,
+           good, sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks
+    FROM sums
+    LEFT JOIN binned USING (into_tier, service_id, location, into_bucket)
+    ON CONFLICT (service_id, tier, bucket, location) DO UPDATE
+    SET checks           = known.checks + excluded.checks,
+        degraded         = known.degraded + excluded.degraded,
+        failed           = known.failed + excluded.failed,
+        covered_seconds  = known.covered_seconds + excluded.covered_seconds,
+        degraded_seconds = known.degraded_seconds + excluded.degraded_seconds,
+        down_seconds     = known.down_seconds + excluded.down_seconds,
+        good             = known.good + excluded.good,
+        sum_ms           = known.sum_ms + excluded.sum_ms,
+        min_ms           = least(known.min_ms, excluded.min_ms),
+        max_ms           = greatest(known.max_ms, excluded.max_ms),
+        measured         = known.measured + excluded.measured,
+        measured_ms      = known.measured_ms + excluded.measured_ms,
+        dns_ms           = known.dns_ms + excluded.dns_ms,
+        connect_ms       = known.connect_ms + excluded.connect_ms,
+        tls_ms           = known.tls_ms + excluded.tls_ms,
+        first_byte_ms    = known.first_byte_ms + excluded.first_byte_ms,
+        (bins, bin_checks) = (
+            SELECT array_agg(bin ORDER BY bin), array_agg(n ORDER BY bin)
+            FROM (
+                SELECT bin, sum(n)::integer AS n
+                FROM unnest(known.bins || excluded.bins, known.bin_checks || excluded.bin_checks) AS both_counted (bin, n)
+                GROUP BY bin
+            ) AS counted
+        );
+END
+$$;
+
+-- The raw checks from `low` up to `high` come into `folded`; those of one service and location where these are named.
+CREATE OR REPLACE FUNCTION fold_range(low timestamptz, high timestamptz) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    PERFORM make_room_for_folded();
+    INSERT INTO folded
+        (tier, service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
+         sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks)
+    SELECT '15m', figures.*, bins, bin_checks
+    FROM figures_of_checks(low, high) AS figures
+    LEFT JOIN (
+        SELECT service_id, location, bucket,
+               array_agg(bin ORDER BY bin) AS bins, array_agg(checks::integer ORDER BY bin) AS bin_checks
+        FROM bins_of_checks(low, high)
+        GROUP BY service_id, location, bucket
+    ) AS binned USING (service_id, location, bucket);
+    PERFORM add_folded();
+END
+$$;
+
+-- Adds single checks, by their keys, which were recorded after their time had been folded. Called by record_checks_v2().
+CREATE OR REPLACE FUNCTION fold_late(service_ids text[], locations text[], times timestamptz[]) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    -- Known before the plan is run, so that only the chunks or partitions of these times are looked at.
+    earliest CONSTANT timestamptz := (SELECT min(at) FROM unnest(times) AS at);
+    latest   CONSTANT timestamptz := (SELECT max(at) FROM unnest(times) AS at);
+BEGIN
+    PERFORM make_room_for_folded();
+    INSERT INTO folded
+        (tier, service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
+         sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks)
+    SELECT '15m', figures.*, CASE WHEN good > 0 THEN ARRAY[response_bin(max_ms)] END, CASE WHEN good > 0 THEN ARRAY[1] END
+    FROM unnest(service_ids, locations, times) AS late (service_id, location, at)
+    CROSS JOIN LATERAL (
+        SELECT *
+        FROM figures_of_checks(greatest(late.at, earliest), least(late.at, latest) + interval '1 microsecond') AS one
+        WHERE one.service_id = late.service_id AND one.location = late.location
+    ) AS figures;
+    PERFORM add_folded();
+    PERFORM keep_strips(service_ids, times);
+END
+$$;
+
+-- Moves the watermark on to the end of the last quarter of an hour that ended two minutes ago; checks that are still on their way
+-- then are late. Where very many checks come in, quarters are folded in parts, up to half a minute ago. Commits after each step,
+-- so that recording never waits for long. Called by the worker every half minute; until then the views add up more raw checks.
+CREATE OR REPLACE PROCEDURE fold_checks()
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    quarter CONSTANT interval    := '15 minutes';
+    origin  CONSTANT timestamptz := '2000-01-01 00:00Z';
+    most    CONSTANT integer     := 100000;
+    step    interval := quarter;
+    edge    timestamptz;
+    target  timestamptz;
+    upto    timestamptz;
+    n       integer;
+BEGIN
+    LOOP
+        PERFORM lock_recording();
+        edge := rollup_watermark();
+        target := date_bin(quarter, present() - interval '2 minutes', origin);
+        IF edge = '-infinity' THEN
+            edge := least(date_bin(quarter, (SELECT min(scheduled_at) FROM checks), origin), target);
+        END IF;
+        IF target <= edge THEN
+            -- Checks that nobody will read one by one much longer.
+            target := date_bin('10 seconds', present() - interval '30 seconds', origin);
+            SELECT count(*) INTO n FROM (SELECT FROM checks WHERE scheduled_at >= edge AND scheduled_at < target LIMIT most) AS first_ones;
+            EXIT WHEN n < most OR target <= edge;
+        END IF;
+        upto := least(edge + step, target);
+        SELECT count(*) INTO n FROM (SELECT FROM checks WHERE scheduled_at >= edge AND scheduled_at < upto LIMIT most) AS first_ones;
+        IF n >= most AND upto - edge > interval '10 seconds' THEN
+            step := greatest((upto - edge) / 4, interval '10 seconds');
+            COMMIT;
+            CONTINUE;
+        END IF;
+        IF n > 0 THEN
+            PERFORM fold_range(edge, upto);
+        END IF;
+        UPDATE rollup_state SET watermark = upto;
+        COMMIT;
+        IF n < most / 10 THEN
+            step := least(step * 2, interval '7 days');
+        END IF;
+    END LOOP;
+    COMMIT;
+    CALL renew_strips();
+END
+$$;

@@ -1,0 +1,174 @@
+-- Raw checks before this are in the rollups; what comes after is computed when it is read.
+CREATE OR REPLACE FUNCTION rollup_watermark() RETURNS timestamptz
+    LANGUAGE sql STABLE
+    RETURN (SELECT watermark FROM rollup_state);
+
+-- The start of the bucket that the watermark lies in: of this one and later ones a view adds up what is in the rollups and what
+-- is not yet.
+CREATE OR REPLACE FUNCTION open_bucket(tier rollup_tier) RETURNS timestamptz
+    LANGUAGE sql STABLE
+    RETURN (SELECT CASE
+                       WHEN NOT isfinite(watermark) THEN watermark
+                       WHEN tier = '15m'    THEN date_bin('15 minutes', watermark, '2000-01-01 00:00Z')
+                       WHEN tier = 'hourly' THEN date_bin('1 hour', watermark, '2000-01-01 00:00Z')
+                       ELSE day_bucket(watermark)
+                   END
+            FROM rollup_state);
+
+-- What the raw checks from `low` up to `high` come to, by quarters of an hour: the definition of every figure. Kept simple enough to
+-- be inlined where it is called, so that conditions on service and location reach the raw table.
+CREATE OR REPLACE FUNCTION figures_of_checks(low timestamptz, high timestamptz)
+    RETURNS TABLE (
+        service_id text, location text, bucket timestamptz, checks bigint, degraded bigint, failed bigint, covered_seconds bigint,
+        degraded_seconds bigint, down_seconds bigint, good bigint, sum_ms double precision, min_ms real, max_ms real,
+        measured bigint, measured_ms double precision, dns_ms double precision, connect_ms double precision,
+        tls_ms double precision, first_byte_ms double precision
+    )
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT checks.service_id,
+           checks.location,
+           date_bin('15 minutes', scheduled_at, timestamptz '2000-01-01 00:00Z')                             AS bucket,
+           count(*)                                                                                          AS checks,
+           count(*) FILTER (WHERE severity = 'po')                                                           AS degraded,
+           count(*) FILTER (WHERE severity = 'mo')                                                           AS failed,
+           sum(interval_seconds)                                                                             AS covered_seconds,
+           coalesce(sum(interval_seconds) FILTER (WHERE severity = 'po'), 0)                                 AS degraded_seconds,
+           coalesce(sum(interval_seconds) FILTER (WHERE severity = 'mo'), 0)                                 AS down_seconds,
+           count(total_ms) FILTER (WHERE success)                                                            AS good,
+           coalesce(sum(total_ms::double precision) FILTER (WHERE success), 0)                               AS sum_ms,
+           min(total_ms) FILTER (WHERE success)                                                              AS min_ms,
+           max(total_ms) FILTER (WHERE success)                                                              AS max_ms,
+           count(first_byte_ms) FILTER (WHERE success AND total_ms IS NOT NULL)                              AS measured,
+           coalesce(sum(total_ms::double precision) FILTER (WHERE success AND first_byte_ms IS NOT NULL), 0) AS measured_ms,
+           coalesce(sum(dns_ms::double precision)
+                    FILTER (WHERE success AND total_ms IS NOT NULL AND first_byte_ms IS NOT NULL), 0)        AS dns_ms,
+           coalesce(sum(connect_ms::double precision)
+                    FILTER (WHERE success AND total_ms IS NOT NULL AND first_byte_ms IS NOT NULL), 0)        AS connect_ms,
+           coalesce(sum(tls_ms::double precision)
+                    FILTER (WHERE success AND total_ms IS NOT NULL AND first_byte_ms IS NOT NULL), 0)        AS tls_ms,
+           coalesce(sum(first_byte_ms::double precision)
+                    FILTER (WHERE success AND total_ms IS NOT NULL), 0)                                      AS first_byte_ms
+    FROM checks
+    WHERE scheduled_at >= low AND scheduled_at < high
+    GROUP BY checks.service_id, checks.location, bucket;
+END;
+
+-- The same for response times: how many good checks are in which logarithmic bin.
+CREATE OR REPLACE FUNCTION bins_of_checks(low timestamptz, high timestamptz)
+    RETURNS TABLE (service_id text, location text, bucket timestamptz, bin smallint, checks bigint)
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT checks.service_id,
+           checks.location,
+           date_bin('15 minutes', scheduled_at, timestamptz '2000-01-01 00:00Z') AS bucket,
+           response_bin(total_ms)                                                 AS bin,
+           count(*)                                                              AS checks
+    FROM checks
+    WHERE scheduled_at >= low AND scheduled_at < high AND success AND total_ms IS NOT NULL
+    GROUP BY checks.service_id, checks.location, bucket, response_bin(total_ms);
+END;
+
+-- The days that raw checks above the watermark may lie in.
+CREATE OR REPLACE FUNCTION open_days() RETURNS TABLE (day date, starts_at timestamptz, ends_at timestamptz)
+    LANGUAGE sql STABLE PARALLEL SAFE ROWS 2 AS
+$$
+SELECT day, starts_at, ends_at
+FROM rollup_state
+CROSS JOIN LATERAL local_days(
+    CASE WHEN isfinite(watermark) THEN watermark ELSE coalesce((SELECT min(scheduled_at) FROM checks), present()) END,
+    greatest(present(), (SELECT max(scheduled_at) FROM latest_checks))) AS days
+$$;
+
+-- The same raw checks placed into the buckets of one tier.
+CREATE OR REPLACE FUNCTION live_figures(tier rollup_tier)
+    RETURNS TABLE (
+        service_id text, location text, bucket timestamptz, checks bigint, degraded bigint, failed bigint, covered_seconds bigint,
+        degraded_seconds bigint, down_seconds bigint, good bigint, sum_ms double precision, min_ms real, max_ms real,
+        measured bigint, measured_ms double precision, dns_ms double precision, connect_ms double precision,
+        tls_ms double precision, first_byte_ms double precision
+    )
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT figures.service_id,
+           figures.location,
+           CASE tier
+               WHEN '15m'    THEN figures.bucket
+               WHEN 'hourly' THEN date_bin('1 hour', figures.bucket, timestamptz '2000-01-01 00:00Z')
+               ELSE days.starts_at
+           END,
+           checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good, sum_ms, min_ms, max_ms, measured,
+           measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms
+    FROM figures_of_checks((SELECT watermark FROM rollup_state), 'infinity') AS figures
+    LEFT JOIN open_days() AS days ON tier = 'daily' AND figures.bucket >= days.starts_at AND figures.bucket < days.ends_at;
+END;
+
+CREATE OR REPLACE FUNCTION live_bins(tier rollup_tier)
+    RETURNS TABLE (service_id text, location text, bucket timestamptz, bin smallint, checks bigint)
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT binned.service_id,
+           binned.location,
+           CASE tier
+               WHEN '15m'    THEN binned.bucket
+               WHEN 'hourly' THEN date_bin('1 hour', binned.bucket, timestamptz '2000-01-01 00:00Z')
+               ELSE days.starts_at
+           END,
+           bin, checks
+    FROM bins_of_checks((SELECT watermark FROM rollup_state), 'infinity') AS binned
+    LEFT JOIN open_days() AS days ON tier = 'daily' AND binned.bucket >= days.starts_at AND binned.bucket < days.ends_at;
+END;
+
+-- The figures of one tier: a closed bucket is a row of the rollups; of the open ones what has been folded is added to what the raw
+-- checks above the watermark come to.
+CREATE OR REPLACE FUNCTION figures_of_tier(tier rollup_tier)
+    RETURNS TABLE (
+        service_id text, location text, bucket timestamptz, checks bigint, degraded bigint, failed bigint, covered_seconds bigint,
+        degraded_seconds bigint, down_seconds bigint, good bigint, sum_ms double precision, min_ms real, max_ms real,
+        measured bigint, measured_ms double precision, dns_ms double precision, connect_ms double precision,
+        tls_ms double precision, first_byte_ms double precision
+    )
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT rollups.service_id, rollups.location, rollups.bucket, checks::bigint, degraded::bigint, failed::bigint, covered_seconds,
+           degraded_seconds, down_seconds, good::bigint, sum_ms, min_ms, max_ms, measured::bigint, measured_ms, dns_ms, connect_ms,
+           tls_ms, first_byte_ms
+    FROM rollups
+    WHERE rollups.tier = figures_of_tier.tier AND rollups.bucket < (SELECT open_bucket(figures_of_tier.tier))
+    UNION ALL
+    SELECT parts.service_id, parts.location, parts.bucket, sum(checks)::bigint, sum(degraded)::bigint, sum(failed)::bigint,
+           sum(covered_seconds)::bigint, sum(degraded_seconds)::bigint, sum(down_seconds)::bigint, sum(good)::bigint, sum(sum_ms),
+           min(min_ms), max(max_ms), sum(measured)::bigint, sum(measured_ms), sum(dns_ms), sum(connect_ms), sum(tls_ms),
+           sum(first_byte_ms)
+    FROM (
+        SELECT rollups.service_id, rollups.location, rollups.bucket, checks::bigint, degraded::bigint, failed::bigint,
+               covered_seconds, degraded_seconds, down_seconds, good::bigint, sum_ms, min_ms, max_ms, measured::bigint, measured_ms,
+               dns_ms, connect_ms, tls_ms, first_byte_ms
+        FROM rollups
+        WHERE rollups.tier = figures_of_tier.tier AND rollups.bucket >= (SELECT open_bucket(figures_of_tier.tier))
+        UNION ALL
+        SELECT * FROM live_figures(figures_of_tier.tier) AS live
+    ) AS parts
+    GROUP BY parts.service_id, parts.location, parts.bucket;
+END;
+
+CREATE OR REPLACE FUNCTION bins_of_tier(tier rollup_tier)
+    RETURNS TABLE (service_id text, location text, bucket timestamptz, bin smallint, checks bigint)
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT rollups.service_id, rollups.location, rollups.bucket, counted.bin, counted.checks::bigint
+    FROM rollups
+    CROSS JOIN LATERAL unnest(bins, bin_checks) AS counted (bin, checks)
+    WHERE rollups.tier = bins_of_tier.tier AND rollups.bucket < (SELECT open_bucket(bins_of_tier.tier))
+    UNION ALL
+    SELECT parts.service_id, parts.location, parts.bucket, parts.bin, sum(parts.checks)::bigint
+    FROM (
+        SELECT rollups.service_id, rollups.location, rollups.bucket, counted.bin, counted.checks::bigint
+        FROM rollups
+        CROSS JOIN LATERAL unnest(bins, bin_checks) AS counted (bin, checks)
+        WHERE rollups.tier = bins_of_tier.tier AND rollups.bucket >= (SELECT open_bucket(bins_of_tier.tier))
+        UNION ALL
+        SELECT live.service_id, live.location, live.bucket, live.bin, live.checks FROM live_bins(bins_of_tier.tier) AS live
+    ) AS parts
+    GROUP BY parts.service_id, parts.location, parts.bucket, parts.bin;
+END;

@@ -1,0 +1,96 @@
+-- Computing rollups again: from raw checks, as a repair, and days for another time zone.
+
+-- Makes the rollups of one service and location again from its raw checks, whatever is there: from the first whole local day for
+-- which the raw checks are complete.
+CREATE OR REPLACE FUNCTION rebuild_rollups(service text, place text, low timestamptz, high timestamptz) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    first  timestamptz;
+    finish timestamptz;
+BEGIN
+    PERFORM lock_recording();
+    first := day_bucket(low);
+    IF first < oldest_check() THEN
+        first := day_bucket(oldest_check() + interval '36 hours');
+    END IF;
+    finish := least(rollup_watermark(), day_bucket(day_bucket(high) + interval '36 hours'));
+    IF first >= finish THEN
+        RETURN;
+    END IF;
+    PERFORM replace_quarters(service, place, first, finish);
+    PERFORM replace_tiers(service, place, first, finish);
+END
+$$;
+
+-- The quarters of an hour of one service and location, from raw checks.
+CREATE OR REPLACE FUNCTION replace_quarters(service text, place text, low timestamptz, high timestamptz) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    DELETE FROM rollups
+    WHERE service_id = service AND location = place AND tier = '15m' AND bucket >= low AND bucket < high;
+
+    PERFORM make_room_for_folded();
+    INSERT INTO folded
+        (tier, service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
+         sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks)
+    SELECT '15m', figures.*, bins, bin_checks
+    FROM figures_of_checks(low, high) AS figures
+    LEFT JOIN (
+        SELECT service_id, location, bucket,
+               array_agg(bin ORDER BY bin) AS bins, array_agg(checks::integer ORDER BY bin) AS bin_checks
+        FROM bins_of_checks(low, high)
+        WHERE service_id = service AND location = place
+        GROUP BY service_id, location, bucket
+    ) AS binned USING (service_id, location, bucket)
+    WHERE service_id = service AND location = place;
+    PERFORM add_folded('{15m}');
+END
+$$;
+
+-- Hours and days of one service and location, from its quarters of an hour. Hours that begin before `low` or end after `high` are
+-- made whole.
+CREATE OR REPLACE FUNCTION replace_tiers(service text, place text, low timestamptz, high timestamptz) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    first_hour CONSTANT timestamptz := date_bin('1 hour', low, '2000-01-01 00:00Z');
+    last_hour  CONSTANT timestamptz := date_bin('1 hour', high + interval '45 minutes', '2000-01-01 00:00Z');
+    first_day  CONSTANT timestamptz := day_bucket(low);
+    last_day   CONSTANT timestamptz := CASE WHEN day_bucket(high) = high THEN high ELSE day_bucket(day_bucket(high) + interval '36 hours') END;
+BEGIN
+    DELETE FROM rollups
+    WHERE service_id = service AND location = place AND tier = 'hourly' AND bucket >= first_hour AND bucket < last_hour;
+    PERFORM make_room_for_folded();
+    INSERT INTO folded
+    SELECT * FROM rollups
+    WHERE service_id = service AND location = place AND tier = '15m' AND bucket >= first_hour AND bucket < last_hour;
+    PERFORM add_folded('{hourly}');
+
+    DELETE FROM rollups
+    WHERE service_id = service AND location = place AND tier = 'daily' AND bucket >= first_day AND bucket < last_day;
+    PERFORM make_room_for_folded();
+    INSERT INTO folded
+    SELECT * FROM rollups
+    WHERE service_id = service AND location = place AND tier = '15m' AND bucket >= first_day AND bucket < last_day;
+    PERFORM add_folded('{daily}');
+END
+$$;
+
+-- Days of another reporting time zone, from the quarters of an hour, which are kept for good.
+CREATE OR REPLACE FUNCTION rebuild_days() RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    PERFORM lock_recording();
+    DELETE FROM rollups WHERE tier = 'daily';
+    DELETE FROM day_strips;
+    PERFORM make_room_for_folded();
+    INSERT INTO folded SELECT * FROM rollups WHERE tier = '15m';
+    PERFORM add_folded('{daily}');
+    -- The day of a check has another name now.
+    UPDATE latest_checks SET day = local_date(scheduled_at, reporting_time_zone()), day_worst = severity;
+    DELETE FROM announced_days;
+END
+$$;

@@ -1,0 +1,188 @@
+-- From the aggregates of release 0.1 to rollups and episodes, in the background. The views stand on the old aggregates until all of
+-- the past is in the new tables; then they are swapped (sql/upgrade.py). Checks that are recorded meanwhile reach both.
+
+CREATE OR REPLACE FUNCTION upgrade_pending() RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN (SELECT legacy FROM rollup_state);
+
+-- Late checks, for the refresher of the old aggregates.
+CREATE OR REPLACE FUNCTION note_touched(times timestamptz[]) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    INSERT INTO touched_ranges (range)
+    SELECT unnest(range_agg(tstzrange(quarter, quarter + interval '15 minutes')))
+    FROM (SELECT date_bin('15 minutes', at, '2000-01-01 00:00Z') AS quarter FROM unnest(times) AS at) AS quarters;
+    PERFORM pg_notify('sla_monitor', 'ranges');
+END
+$$;
+
+-- The first quarter of an hour whose raw checks are complete: what is older is taken from the old aggregates.
+CREATE OR REPLACE FUNCTION first_raw_quarter() RETURNS timestamptz
+    LANGUAGE sql STABLE
+    RETURN date_bin('15 minutes', oldest_check(), '2000-01-01 00:00Z') + interval '15 minutes';
+
+-- What is to be done: for each service and location a month of quarters of an hour at a time, then its hours and days, then its
+-- episodes, the newest month first, so that they reach from some moment to the present at any time; then its outages.
+CREATE OR REPLACE FUNCTION plan_upgrade() RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    CREATE TABLE upgrade_tasks (
+        id         bigint           PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+        step       text             NOT NULL CHECK (step IN ('quarters', 'tiers', 'episodes', 'outages')),
+        service_id text COLLATE "C" NOT NULL,
+        location   text COLLATE "C" NOT NULL,
+        low        timestamptz      NOT NULL,
+        high       timestamptz      NOT NULL
+    );
+    COMMENT ON TABLE upgrade_tasks IS 'what is left to do in the background before the aggregates of release 0.1 can go';
+
+    INSERT INTO upgrade_tasks (step, service_id, location, low, high)
+    WITH known AS (
+        SELECT service_id, location, date_bin('15 minutes', min(bucket), '2000-01-01 00:00Z') - interval '2 hours' AS low, watermark
+        FROM checks_daily
+        CROSS JOIN rollup_state
+        GROUP BY service_id, location, watermark
+    ), months AS (
+        SELECT service_id, location, month AS low, least(month + interval '30 days', watermark) AS high
+        FROM known
+        CROSS JOIN LATERAL generate_series(low, watermark - interval '1 second', interval '30 days') AS month
+    )
+    SELECT step, service_id, location, low, high
+    FROM (
+        SELECT 1 AS turn, 'quarters' AS step, service_id, location, low, high, -extract(epoch FROM low) AS place FROM months
+        UNION ALL
+        SELECT 2, 'tiers', service_id, location, low, watermark, 0 FROM known
+        UNION ALL
+        SELECT 3, 'episodes', service_id, location, low, CASE WHEN high = watermark THEN 'infinity' ELSE high END,
+               -extract(epoch FROM low) FROM months CROSS JOIN rollup_state
+        UNION ALL
+        SELECT 4, 'outages', service_id, location, low, watermark, 0 FROM known
+    ) AS steps
+    ORDER BY turn = 4, service_id, location, turn, place;
+END
+$$;
+
+-- Quarters of an hour that are older than the raw checks, from the old aggregates.
+CREATE OR REPLACE FUNCTION adopt_quarters(service text, place text, first timestamptz, finish timestamptz) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    DELETE FROM rollups
+    WHERE service_id = service AND location = place AND tier = '15m' AND bucket >= first AND bucket < finish;
+
+    PERFORM make_room_for_folded();
+    INSERT INTO folded
+        (tier, service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
+         sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks)
+    SELECT '15m', known.service_id, known.location, known.bucket, known.checks, degraded, failed, covered_seconds, degraded_seconds,
+           down_seconds, good, known.sum_ms, min_ms, max_ms, coalesce(phases.checks, 0), coalesce(phases.sum_ms, 0),
+           coalesce(sum_dns_ms, 0), coalesce(sum_connect_ms, 0), coalesce(sum_tls_ms, 0), coalesce(sum_first_byte_ms, 0),
+           bins, bin_checks
+    FROM checks_15m AS known
+    LEFT JOIN phases_15m AS phases
+        ON phases.service_id = known.service_id AND phases.location = known.location AND phases.bucket = known.bucket
+       AND phases.service_id = service AND phases.location = place AND phases.bucket >= first AND phases.bucket < finish
+    LEFT JOIN (
+        SELECT service_id, location, bucket,
+               array_agg(bin ORDER BY bin) AS bins, array_agg(checks::integer ORDER BY bin) AS bin_checks
+        FROM latency_15m
+        WHERE service_id = service AND location = place AND bucket >= first AND bucket < finish
+        GROUP BY service_id, location, bucket
+    ) AS binned
+        ON binned.service_id = known.service_id AND binned.location = known.location AND binned.bucket = known.bucket
+    WHERE known.service_id = service AND known.location = place AND known.bucket >= first AND known.bucket < finish;
+    PERFORM add_folded('{15m}');
+END
+$$;
+
+-- Episodes that are older than the raw checks, from the old aggregates: how long each state lasted in a quarter of an hour is known,
+-- when is not. An outage is laid beside the one in the quarter before or after, if there is one.
+CREATE OR REPLACE FUNCTION estimate_episodes(service text, place text, first timestamptz, finish timestamptz) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    PERFORM derive_episodes('{}', '{}', '{}', '{}');  -- makes the table pieces, empty
+    INSERT INTO pieces (service_id, location, starts_at, ends_at, state, expires_at, estimated)
+    WITH quarters AS (
+        SELECT bucket, down, degraded, operational, 900 - down - degraded - operational AS unknown,
+               down > 0 AND lag(down, 1, 0) OVER line = 0 AND lead(down, 1, 0) OVER line > 0
+                   AND lead(bucket) OVER line = bucket + interval '15 minutes' AS outage_last
+        FROM (
+            SELECT bucket,
+                   least(down_seconds, 900)                                                              AS down,
+                   least(degraded_seconds, 900 - least(down_seconds, 900))                               AS degraded,
+                   least(greatest(covered_seconds, 0), 900)
+                       - least(down_seconds, 900) - least(degraded_seconds, 900 - least(down_seconds, 900)) AS operational
+            FROM checks_15m
+            WHERE service_id = service AND location = place AND bucket >= first AND bucket < finish
+        ) AS seconds
+        WINDOW line AS (ORDER BY bucket)
+    ), laid AS (
+        SELECT bucket, turn, state, seconds,
+               sum(seconds) OVER (PARTITION BY bucket ORDER BY turn) - seconds AS offset_seconds
+        FROM quarters
+        CROSS JOIN LATERAL (VALUES
+            (CASE WHEN outage_last THEN 4 ELSE 1 END, 'outage'::service_state, down),
+            (2, 'degraded', degraded),
+            (3, 'operational', operational),
+            (CASE WHEN outage_last THEN 1 ELSE 5 END, 'unknown', unknown)
+        ) AS part (turn, state, seconds)
+        WHERE seconds > 0
+    )
+    SELECT service, place,
+           bucket + offset_seconds * interval '1 second',
+           bucket + (offset_seconds + seconds) * interval '1 second',
+           state,
+           CASE WHEN state = 'unknown' THEN bucket + offset_seconds * interval '1 second' END,
+           true
+    FROM laid;
+    IF EXISTS (SELECT FROM pieces) THEN
+        PERFORM splice_pieces();
+    END IF;
+END
+$$;
+
+-- Does the next task, in the caller's transaction; false when there was none.
+CREATE OR REPLACE FUNCTION run_upgrade_task() RETURNS boolean
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    task      record;
+    first_raw timestamptz;
+BEGIN
+    PERFORM lock_recording();
+    IF to_regclass('upgrade_tasks') IS NULL THEN
+        RETURN false;
+    END IF;
+    SELECT * INTO task FROM upgrade_tasks ORDER BY id LIMIT 1 FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    first_raw := least(greatest(first_raw_quarter(), task.low), task.high);
+    CASE task.step
+        WHEN 'quarters' THEN
+            PERFORM adopt_quarters(task.service_id, task.location, task.low, first_raw);
+            PERFORM replace_quarters(task.service_id, task.location, first_raw, task.high);
+        WHEN 'tiers' THEN
+            -- Up to the present: hours and days that are open have been added to by fold_checks() meanwhile.
+            PERFORM replace_tiers(task.service_id, task.location, task.low, rollup_watermark());
+        WHEN 'episodes' THEN
+            PERFORM derive_episodes(ARRAY[task.service_id], ARRAY[task.location], ARRAY[first_raw], ARRAY[task.high])
+            WHERE first_raw < task.high;
+            IF task.low < first_raw THEN
+                PERFORM estimate_episodes(task.service_id, task.location, task.low, first_raw);
+            END IF;
+        WHEN 'outages' THEN
+            -- What was taken for known before the first check.
+            DELETE FROM episodes
+            WHERE service_id = task.service_id AND location = task.location AND estimated AND state = 'unknown'
+              AND ends_at <= (SELECT min(starts_at) FROM episodes
+                              WHERE service_id = task.service_id AND location = task.location AND state <> 'unknown');
+            PERFORM derive_states(ARRAY[task.service_id], ARRAY[greatest(task.low, first_raw_quarter())]);
+    END CASE;
+    DELETE FROM upgrade_tasks WHERE id = task.id;
+    RETURN true;
+END
+$$;

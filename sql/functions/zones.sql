@@ -1,0 +1,62 @@
+-- A local day begins with the first instant of its date and ends where the next one begins. Where clocks are turned back to
+-- midnight or over it (America/Havana, Atlantic/Azores, America/St_Johns), midnight comes twice: the first one counts. A date that a
+-- zone has skipped (Pacific/Apia, 2011-12-30) has no length. Each bound is a whole quarter of an hour in every zone since 1990.
+
+-- PostgreSQL takes a time that comes twice for the second, and a time that never came for the instant of the change. The first is
+-- found by the offset of the day before.
+CREATE OR REPLACE FUNCTION local_day_start(day date, zone text) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE PARALLEL SAFE AS
+$$
+DECLARE
+    midnight CONSTANT timestamptz := day::timestamp AT TIME ZONE zone;
+    before   CONSTANT timestamptz := midnight - interval '1 day';
+    earlier  CONSTANT timestamptz := (day::timestamp - (before AT TIME ZONE zone - before AT TIME ZONE 'UTC')) AT TIME ZONE 'UTC';
+BEGIN
+    IF earlier < midnight AND (earlier AT TIME ZONE zone)::date >= day THEN
+        RETURN earlier;
+    END IF;
+    RETURN midnight;
+END
+$$;
+
+-- The local day that a moment lies in. Where clocks went back over midnight, the second evening of the old date is the new day's.
+CREATE OR REPLACE FUNCTION local_date(moment timestamptz, zone text) RETURNS date
+    LANGUAGE plpgsql STABLE PARALLEL SAFE AS
+$$
+DECLARE
+    day CONSTANT date := (moment AT TIME ZONE zone)::date;
+BEGIN
+    IF local_day_start(day + 1, zone) <= moment THEN
+        RETURN day + 1;
+    END IF;
+    RETURN day;
+END
+$$;
+
+-- The start of the local day that a moment lies in.
+CREATE OR REPLACE FUNCTION local_day(moment timestamptz, zone text) RETURNS timestamptz
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN local_day_start(local_date(moment, zone), zone);
+
+-- The local days that a stretch of time touches, by the zone of the installation: from the one that `low` lies in to the one
+-- that `high` lies in. Infinite ends are those of the data.
+CREATE OR REPLACE FUNCTION local_days(low timestamptz, high timestamptz)
+    RETURNS TABLE (day date, starts_at timestamptz, ends_at timestamptz)
+    LANGUAGE sql STABLE PARALLEL SAFE ROWS 2 AS
+$$
+SELECT day, starts_at, ends_at
+FROM (
+    SELECT first_day + number                                   AS day,
+           local_day_start(first_day + number, zone)            AS starts_at,
+           local_day_start(first_day + number + 1, zone)        AS ends_at
+    FROM (SELECT local_date(low, zone) AS first_day, local_date(high, zone) AS last_day, zone
+          FROM (SELECT reporting_time_zone() AS zone) AS setting) AS span
+    CROSS JOIN generate_series(0, last_day - first_day) AS number
+) AS days
+WHERE starts_at < ends_at
+$$;
+
+-- The bucket of a moment in days of the installation.
+CREATE OR REPLACE FUNCTION day_bucket(moment timestamptz) RETURNS timestamptz
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN local_day(moment, reporting_time_zone());
