@@ -6,7 +6,7 @@ asked whether its life is over, and it is.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -79,8 +79,7 @@ def episodes(
         end = min(ends, default=None)
         spans.append(Episode(check.at, end, STATES[check.severity], check.error_type, check.error_message))
         if end and end != limit:
-            believed = min(expiry(check), pause) if pause else expiry(check)
-            spans.append(Episode(end, limit, UNKNOWN, expires_at=believed))
+            spans.append(Episode(end, limit, UNKNOWN, expires_at=pause if pause == end else expiry(check)))
     return _joined(one for one in spans if one.starts_at != one.ends_at)
 
 
@@ -110,7 +109,7 @@ def story(lines: Iterable[Sequence[Episode]], pauses: Sequence[Pause]) -> Story:
     for moment in sorted(moments | begun):
         if moment in begun and outages and outages[-1].ended_at is None:
             outages[-1] = outages[-1]._replace(ended_at=moment)
-        votes = [vote for line in known if (vote := vote_at(line, moment))]
+        votes = [vote for line in known if (vote := vote_at(line, moment, begun))]
         state = verdict([vote.state for vote in votes])
         if (states or votes) and (not states or states[-1][1] != state):
             states.append((moment, state))
@@ -123,16 +122,18 @@ def story(lines: Iterable[Sequence[Episode]], pauses: Sequence[Pause]) -> Story:
     return Story(states, outages)
 
 
-def vote_at(line: Sequence[Episode], moment: datetime) -> Episode | None:
-    """The episode a location votes with: its present one, or the one before an unknown one that is still believed."""
-    begun = [one for one in line if one.starts_at <= moment]
-    if not begun:
+def vote_at(line: Sequence[Episode], moment: datetime, pauses: Collection[datetime]) -> Episode | None:
+    """The episode a location votes with: its present one, or the one before an unknown one that is still believed.
+    Nothing is believed after a pause has begun."""
+    past = [one for one in line if one.starts_at <= moment]
+    if not past:
         return None
-    last = begun[-1]
+    last = past[-1]
     if last.state != UNKNOWN:
         return last
     assert last.expires_at is not None
-    return begun[-2] if len(begun) > 1 and moment < last.expires_at else None
+    is_over = moment >= last.expires_at or any(last.starts_at <= pause <= moment for pause in pauses)
+    return None if is_over or len(past) < 2 else past[-2]
 
 
 def verdict(states: Sequence[str]) -> str:

@@ -77,7 +77,9 @@ def test_a_pause_ends_what_a_check_stands_for_and_is_believed_at_once() -> None:
 
 
 def test_a_pause_in_a_gap_ends_the_belief_in_the_check_before() -> None:
-    assert lines("o", 60, [Pause(after(2), None)]) == [[(0, 1, "operational", None), (1, None, "unknown", 2)]]
+    pause = Pause(after(2), None)
+    assert lines("o", 60, [pause]) == [[(0, 1, "operational", None), (1, None, "unknown", 3)]]
+    assert told("o", 60, [pause])[0] == [(0, "operational"), (2, "unknown")]
 
 
 def test_a_missed_slot_or_two_change_no_state() -> None:

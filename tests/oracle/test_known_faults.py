@@ -195,6 +195,21 @@ LONG_GAP = Case(
     story(
         "UTC",
         *(clock("2026-04-11 12:00:02"), batch("2026-04-11", "12:00 mo"), Refresh()),
+        *(clock("2026-06-01 11:59:32"), Refresh()),
+        batch("2026-06-01", "11:59:30 o"),
+        locations=("local", "seoul"),
+        retention=30 * DAY,
+    ),
+    [
+        (OUTAGES, [(at("2026-04-11 12:00"), at("2026-06-01 11:59:30"))]),
+        (STATE, [("operational", at("2026-06-01 11:59:30"))]),
+    ],
+)
+DROPPED_GAP = Case(
+    "an outage ends after a gap that is longer than the retention, its raw rows dropped",
+    story(
+        "UTC",
+        *(clock("2026-04-11 12:00:02"), batch("2026-04-11", "12:00 mo"), Refresh()),
         *(clock("2026-06-01 11:59:32"), Refresh(), Clean(), Look()),
         batch("2026-06-01", "11:59:30 o"),
         locations=("local", "seoul"),
@@ -246,7 +261,7 @@ DELETED = Case(
 )
 CASES = (
     *(REPLAYED, REPLAYED_OUTAGE, REPEATED_HOUR, FIRST_HOUR, SANTIAGO, HAVANA_LATE, AZORES_LATE, HAVANA_CALENDAR),
-    *(AZORES_WINDOW, CHATHAM, LATE_BEGINNING, LONG_GAP, SHORTENED, PAUSED, DELETED),
+    *(AZORES_WINDOW, CHATHAM, LATE_BEGINNING, LONG_GAP, DROPPED_GAP, SHORTENED, PAUSED, DELETED),
 )
 
 
