@@ -52,6 +52,15 @@ BEGIN
             WHERE checks.service_id = windows.service_id AND checks.location = windows.location
               AND scheduled_at BETWEEN low AND high AND scheduled_at BETWEEN earliest AND latest
             UNION ALL
+            -- The newest check may have outlived its raw row.
+            SELECT scheduled_at, interval_seconds, severity, error_type, error_message, false
+            FROM latest_checks
+            WHERE latest_checks.service_id = windows.service_id AND latest_checks.location = windows.location
+              AND scheduled_at BETWEEN low AND high
+              AND NOT EXISTS (SELECT FROM checks
+                              WHERE checks.service_id = latest_checks.service_id AND checks.location = latest_checks.location
+                                AND checks.scheduled_at = latest_checks.scheduled_at AND checks.scheduled_at BETWEEN earliest AND latest)
+            UNION ALL
             (SELECT scheduled_at, NULL, NULL, NULL, NULL, true
              FROM checks
              WHERE checks.service_id = windows.service_id AND checks.location = windows.location
