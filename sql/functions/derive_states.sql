@@ -19,8 +19,8 @@ BEGIN
 
     -- The present is the last moment of the timeline; it began with the first of the equal moments before it. Where it began before
     -- this timeline does, what is known of its beginning stays; if it is another state than the known one, its beginning is looked for.
-    SELECT array_agg(service_id) FILTER (WHERE run > 1), array_agg(state) FILTER (WHERE run > 1),
-           array_agg(since) FILTER (WHERE run > 1), array_agg(service_id) FILTER (WHERE run = 1)
+    SELECT array_agg(service_id) FILTER (WHERE run > 1), array_agg(present.state) FILTER (WHERE run > 1),
+           array_agg(present.since) FILTER (WHERE run > 1), array_agg(service_id) FILTER (WHERE run = 1)
     INTO changed, states, began, unclear
     FROM present_states(moment) AS present
     JOIN service_states USING (service_id)
@@ -57,21 +57,25 @@ $$;
 -- The last state of each timeline, since when, and how many states there were: 1 where it began before the timeline does.
 CREATE OR REPLACE FUNCTION present_states(moment timestamptz)
     RETURNS TABLE (service_id text, state service_state, run bigint, since timestamptz)
-    LANGUAGE sql STABLE AS
+    LANGUAGE plpgsql STABLE AS
 $$
-SELECT DISTINCT ON (service_id) service_id, state, run,
-       -- A service that is paused is unknown from then on, if not for longer.
-       least(first_value(at) OVER (PARTITION BY service_id, run ORDER BY at),
-             (SELECT paused_at FROM service_pauses WHERE service_pauses.service_id = runs.service_id AND resumed_at IS NULL))
-FROM (
-    SELECT service_id, at, state, count(*) FILTER (WHERE turned) OVER (PARTITION BY service_id ORDER BY at) AS run
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT DISTINCT ON (service_id) service_id, state, run,
+           -- A service that is paused is unknown from then on, if not for longer.
+           least(first_value(at) OVER (PARTITION BY service_id, run ORDER BY at),
+                 (SELECT paused_at FROM service_pauses WHERE service_pauses.service_id = runs.service_id AND resumed_at IS NULL))
     FROM (
-        SELECT service_id, at, state, state IS DISTINCT FROM lag(state) OVER (PARTITION BY service_id ORDER BY at) AS turned
-        FROM timeline
-        WHERE at <= moment + interval '5 minutes'
-    ) AS turns
-) AS runs
-ORDER BY service_id, at DESC
+        SELECT service_id, at, state, count(*) FILTER (WHERE turned) OVER (PARTITION BY service_id ORDER BY at) AS run
+        FROM (
+            SELECT service_id, at, state, state IS DISTINCT FROM lag(state) OVER (PARTITION BY service_id ORDER BY at) AS turned
+            FROM timeline
+            WHERE at <= moment + interval '5 minutes'
+        ) AS turns
+    ) AS runs
+    ORDER BY service_id, at DESC;
+END
 $$;
 
 -- The present state of one service and since when, however long ago that is: the last day's timeline, then longer ones.
@@ -107,7 +111,9 @@ BEGIN
 
     INSERT INTO timeline (service_id, at, state, error_type, error_message)
     WITH span AS (
-        SELECT service_id, low - interval '1 microsecond' AS low FROM unnest(service_ids, lows) AS span (service_id, low)
+        SELECT service_id, low - interval '1 microsecond' AS low
+        FROM unnest(service_ids, lows) AS span (service_id, low)
+        WHERE low IS NOT NULL
     ), known AS (
         -- Since a verdict may outlast its episode, also the one before the first.
         SELECT span.low, episodes.*
@@ -204,7 +210,9 @@ BEGIN
 
     INSERT INTO derived_outages (service_id, started_at, ended_at, error_type, error_message)
     WITH span AS (
-        SELECT service_id, low - interval '1 microsecond' AS low FROM unnest(service_ids, lows) AS span (service_id, low)
+        SELECT service_id, low - interval '1 microsecond' AS low
+        FROM unnest(service_ids, lows) AS span (service_id, low)
+        WHERE low IS NOT NULL
     ), running AS (
         SELECT outages.service_id, started_at, outages.error_type, outages.error_message
         FROM span
