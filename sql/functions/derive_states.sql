@@ -1,20 +1,39 @@
 -- Outages and the present state of services, from the episodes of their locations, for the time from `lows` on.
 --
 -- A location's verdict is the state of its episode. While it is unknown the verdict before it holds until the episode's expires_at:
--- a check or two that are missing change nothing. A service is in outage while more than half of its living locations fail,
+-- a check or two that are missing change nothing (a pause ends it at once). A service is in outage while more than half of its living locations fail,
 -- degraded while any of them fails or is slow, unknown when none is alive.
 CREATE OR REPLACE FUNCTION derive_states(service_ids text[], lows timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
 DECLARE
     -- Not present(): who waited for the lock began before those whose work it goes on from, and must not turn it back.
-    moment CONSTANT timestamptz := present_clock();
+    moment  CONSTANT timestamptz := present_clock();
+    changed text[];
+    states  service_state[];
+    began   timestamptz[];
+    unclear text[];
 BEGIN
     PERFORM derive_timeline(service_ids, lows);
     PERFORM derive_outages(service_ids, lows);
 
-    -- The present is the last moment of the timeline; it began with the first of the equal moments before it, or when the last
-    -- maintenance was over. While one runs the state is not for checks to say (see turn_maintenance).
+    -- The present is the last moment of the timeline; it began with the first of the equal moments before it. Where it began before
+    -- this timeline does, what is known of its beginning stays; if it is another state than the known one, its beginning is looked for.
+    SELECT array_agg(service_id) FILTER (WHERE run > 1), array_agg(state) FILTER (WHERE run > 1),
+           array_agg(since) FILTER (WHERE run > 1), array_agg(service_id) FILTER (WHERE run = 1)
+    INTO changed, states, began, unclear
+    FROM present_states(moment) AS present
+    JOIN service_states USING (service_id)
+    WHERE service_states.state <> present.state OR (run > 1 AND service_states.since <> present.since);
+    IF unclear IS NOT NULL THEN
+        SELECT changed || array_agg(service_id), states || array_agg(found.state), began || array_agg(found.since)
+        INTO changed, states, began
+        FROM unnest(unclear) AS service_id
+        CROSS JOIN LATERAL find_state(service_id, moment) AS found;
+    END IF;
+
+    -- A state does not begin before the last maintenance was over. While one runs it is not for checks to say (turn_maintenance). A
+    -- paused service stays unknown; since when is for late checks to say too.
     UPDATE service_states
     SET state = present.state,
         since = greatest(present.since, maintained_until, CASE
@@ -26,30 +45,49 @@ BEGIN
                 THEN maintenance_ended(present.service_id, service_states.since, moment)
             ELSE maintained_until
         END
-    FROM (
-        -- A service that is paused is unknown from then on, if not for longer.
-        SELECT DISTINCT ON (service_id) service_id, state, run,
-               least(first_value(at) OVER (PARTITION BY service_id, run ORDER BY at),
-                     (SELECT paused_at FROM service_pauses
-                      WHERE service_pauses.service_id = runs.service_id AND resumed_at IS NULL)) AS since
-        FROM (
-            SELECT service_id, at, state, count(*) FILTER (WHERE turned) OVER (PARTITION BY service_id ORDER BY at) AS run
-            FROM (
-                SELECT service_id, at, state,
-                       state IS DISTINCT FROM lag(state) OVER (PARTITION BY service_id ORDER BY at) AS turned
-                FROM timeline
-                WHERE at <= moment + interval '5 minutes'
-            ) AS turns
-        ) AS runs
-        ORDER BY service_id, at DESC
-    ) AS present
+    FROM unnest(changed, states, began) AS present (service_id, state, since)
     JOIN services ON services.id = present.service_id
     WHERE service_states.service_id = present.service_id
-      -- Where it began before this timeline does, what is known of its beginning stays.
-      AND (service_states.state <> present.state OR (run > 1 AND service_states.since <> greatest(present.since, maintained_until)))
+      AND (service_states.state <> present.state OR service_states.since <> greatest(present.since, maintained_until))
       AND CASE WHEN service_states.state = 'maintenance' THEN NOT in_maintenance(present.service_id, moment) ELSE true END
-      -- A paused service stays unknown; since when is for late checks to say too.
       AND (services.enabled OR (present.state = 'unknown' AND service_states.state = 'unknown'));
+END
+$$;
+
+-- The last state of each timeline, since when, and how many states there were: 1 where it began before the timeline does.
+CREATE OR REPLACE FUNCTION present_states(moment timestamptz)
+    RETURNS TABLE (service_id text, state service_state, run bigint, since timestamptz)
+    LANGUAGE sql STABLE AS
+$$
+SELECT DISTINCT ON (service_id) service_id, state, run,
+       -- A service that is paused is unknown from then on, if not for longer.
+       least(first_value(at) OVER (PARTITION BY service_id, run ORDER BY at),
+             (SELECT paused_at FROM service_pauses WHERE service_pauses.service_id = runs.service_id AND resumed_at IS NULL))
+FROM (
+    SELECT service_id, at, state, count(*) FILTER (WHERE turned) OVER (PARTITION BY service_id ORDER BY at) AS run
+    FROM (
+        SELECT service_id, at, state, state IS DISTINCT FROM lag(state) OVER (PARTITION BY service_id ORDER BY at) AS turned
+        FROM timeline
+        WHERE at <= moment + interval '5 minutes'
+    ) AS turns
+) AS runs
+ORDER BY service_id, at DESC
+$$;
+
+-- The present state of one service and since when, however long ago that is: the last day's timeline, then longer ones.
+CREATE OR REPLACE FUNCTION find_state(service text, moment timestamptz, OUT state service_state, OUT since timestamptz)
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    first CONSTANT timestamptz := (SELECT min(starts_at) FROM episodes WHERE service_id = service);
+    low   timestamptz;
+    runs  bigint;
+BEGIN
+    FOREACH low IN ARRAY ARRAY[moment - interval '1 day', moment - interval '30 days', first] LOOP
+        PERFORM derive_timeline(ARRAY[service], ARRAY[greatest(low, first)]);
+        SELECT present.state, present.since, present.run INTO state, since, runs FROM present_states(moment) AS present;
+        EXIT WHEN runs > 1;
+    END LOOP;
 END
 $$;
 
@@ -89,13 +127,20 @@ BEGIN
         ) AS earlier
     ), verdicts AS (
         SELECT service_id, location, low, starts_at, state, error_type, error_message,
-               CASE
-                   WHEN lead(state) OVER line = 'unknown'
-                       THEN least(lead(coalesce(ends_at, 'infinity')) OVER line, greatest(lead(expires_at) OVER line, ends_at))
-                   ELSE coalesce(ends_at, 'infinity')
-               END AS ends_at
-        FROM known
-        WINDOW line AS (PARTITION BY service_id, location ORDER BY starts_at)
+               least(held_until, (SELECT min(paused_at)
+                                  FROM service_pauses
+                                  WHERE service_pauses.service_id = held.service_id
+                                    AND paused_at >= ends_at AND paused_at < held_until)) AS ends_at
+        FROM (
+            SELECT known.*,
+                   CASE
+                       WHEN lead(state) OVER line = 'unknown'
+                           THEN least(lead(coalesce(ends_at, 'infinity')) OVER line, greatest(lead(expires_at) OVER line, ends_at))
+                       ELSE coalesce(ends_at, 'infinity')
+                   END AS held_until
+            FROM known
+            WINDOW line AS (PARTITION BY service_id, location ORDER BY starts_at)
+        ) AS held
     ), steps AS (
         SELECT service_id, greatest(starts_at, low) AS at, 1 AS alive, (state = 'outage')::int AS failing,
                (state = 'degraded')::int AS slow
