@@ -48,6 +48,12 @@ def unpack(folder: Path) -> Path:
     return folder
 
 
+def of_last_release(name: str) -> str:
+    """A file of the last release."""
+    with zipfile.ZipFile(WHEEL) as wheel:
+        return wheel.read(name).decode()
+
+
 def _environ(path: Path) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TZ", "TMPDIR")}
     return {**inherited, "PYTHONPATH": str(path)}

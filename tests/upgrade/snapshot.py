@@ -18,6 +18,7 @@ import sql
 from tests.upgrade.history import PUBLIC, SERVICES, Fed
 from tests.upgrade.ledger import Ledger, Span, added_up, shown
 from tests.upgrade.old_database import Old
+from tests.upgrade.processes import of_last_release
 
 RAW = """
 SELECT service_id, location, extract(epoch FROM scheduled_at)::float8, interval_seconds, severity::text,
@@ -75,7 +76,8 @@ class Seen:
             self.touched = ask(TOUCHED) if exists else []
             self.quarters, self.days, self.records = ask(QUARTERS), ask(DAYS), ask(RECORDS)
             self.bins, self.outages = ask(BINS), ask(OUTAGES)
-            months = sql.query("uptime/months")
+            [(migrated,)] = ask("SELECT to_regclass('episodes') IS NOT NULL")
+            months = sql.query("uptime/months") if migrated else of_last_release("sql/queries/uptime/months.sql")
             self.calendars = {
                 service: ask(months, {"start_date": None, "months": 3, "service_id": service, "internal": False})
                 for service in (None, *PUBLIC)
