@@ -1,5 +1,5 @@
-# Three words are all there is to know; each expects the environment that the README's test command makes.
-.PHONY: check test bench
+# Four words are all there is to know; each expects the environment that the README's test command makes.
+.PHONY: check test campaign bench
 
 check:
 	.venv/bin/ruff format --check .
@@ -8,6 +8,10 @@ check:
 
 test:
 	.venv/bin/pytest -n 4 --dist worksteal
+
+# As long as CAMPAIGN_SECONDS says, an hour by itself.
+campaign:
+	.venv/bin/pytest -m campaign
 
 bench:
 	.venv/bin/python -m bench

@@ -43,7 +43,7 @@ async def lines(run: Run) -> AsyncIterator[Line]:
         database = await enter(run.databases.migrated())
         async with await database.connect() as connection:
             await make_services(connection, services)
-            await load(connection, database.engine, services=services, days=90, checks_an_hour=4)
+            await load(connection, database.engine, services=services, days=run.scale.past_days, checks_an_hour=4)
         child, port = await enter(api(run, database))
         what = f"API, cached status of {services} services: against bare uvicorn"
         for line in await against_bare(run, stack, child, port, Request(STATUS, {}), what, least(0.9)):

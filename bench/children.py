@@ -47,14 +47,14 @@ class Child:
         except (TimeoutError, anyio.EndOfStream, anyio.IncompleteRead) as error:
             raise self.error(type(error).__name__) from error
 
-    async def answer(self) -> Any:
-        return json.loads(await self.line())
+    async def answer(self, patience_s: float = ANSWER_PATIENCE_S) -> Any:
+        return json.loads(await self.line(patience_s))
 
-    async def ask(self, **question: object) -> Any:
+    async def ask(self, patience_s: float = ANSWER_PATIENCE_S, **question: object) -> Any:
         """One question to a process of bench.peers, and its answer."""
         assert self.process.stdin is not None
         await self.process.stdin.send(json.dumps(question).encode() + b"\n")
-        return await self.answer()
+        return await self.answer(patience_s)
 
     def error(self, what: str) -> ChildError:
         said = self._log.read_text(errors="replace").strip().splitlines()[-3:]
@@ -89,7 +89,7 @@ async def running(
 async def peer(name: str, folder: Path, **arguments: object) -> AsyncIterator[tuple[Child, Any]]:
     """One of bench.peers, and what it says when it is ready."""
     async with running((sys.executable, "-m", f"bench.peers.{name}"), folder) as child:
-        yield child, await child.ask(**arguments)
+        yield child, await child.ask(ANSWER_PATIENCE_S, **arguments)
 
 
 def _environment() -> dict[str, str]:

@@ -20,6 +20,7 @@ from sql.migrate import migrate
 from tests.engines import TIMESCALEDB, Engine, find_engines
 
 Connection = AsyncConnection[TupleRow]
+_TIMESCALEDB_VERSION = "SELECT default_version FROM pg_available_extensions WHERE name = 'timescaledb'"
 
 
 @contextmanager
@@ -55,6 +56,8 @@ class Databases:
     def __init__(self) -> None:
         self._engines = {engine.name: engine for engine in find_engines()}
         self._servers: dict[str, _Server] = {}
+        self.versions: dict[str, str] = {}
+        """In words, of the engines that were started."""
         self._stack = AsyncExitStack()
 
     @property
@@ -88,6 +91,7 @@ class Databases:
     async def _server(self, name: str) -> _Server:
         if name not in self._servers:
             self._servers[name] = await self._start(self._engines[name])
+            self.versions[name] = await _version(self._servers[name].url)
         return self._servers[name]
 
     async def _start(self, engine: Engine) -> _Server:
@@ -103,6 +107,14 @@ class Databases:
             local_postgresql(folder, bin_folder=programs, extra_settings=settings)
         )
         return _Server(server.database_url, server.pid)
+
+
+async def _version(url: str) -> str:
+    async with await connect(url, application="sla-monitor bench") as connection:
+        server = await (await connection.execute("SHOW server_version")).fetchone()
+        timescaledb = await (await connection.execute(_TIMESCALEDB_VERSION)).fetchone()
+    assert server is not None
+    return f"PostgreSQL {server[0]}" + (f", TimescaleDB {timescaledb[0]}" if timescaledb else "")
 
 
 async def _execute(url: str, statement: str) -> None:

@@ -25,17 +25,26 @@ async def answers(port: int) -> bool:
     return True
 
 
+def total(samples: Mapping[str, float], name: str) -> float:
+    """The sum of a metric's samples over the labels that `name` does not say. Raises LookupError where there is none:
+    a name that has changed must not read as zero."""
+    found = [value for key, value in samples.items() if key == name or key.startswith(f"{name}{{")]
+    if not found:
+        raise LookupError(f"there is no metric {name}")
+    return sum(found)
+
+
 def grown(before: Mapping[str, float], after: Mapping[str, float], name: str) -> float:
-    """What was added to the samples whose name begins so."""
-    return sum(value - before.get(key, 0.0) for key, value in after.items() if key.startswith(name))
+    """What was added to a metric, over all labels that `name` does not say."""
+    return total(after, name) - total(before, name)
 
 
 def quantile(before: Mapping[str, float], after: Mapping[str, float], histogram: str, share: float) -> float:
     """The upper edge of the bucket that holds the quantile of what was observed between the two."""
-    total = grown(before, after, f"{histogram}_count")
+    observed = grown(before, after, f"{histogram}_count")
     edges = []
     for key, value in after.items():
-        if key.startswith(f"{histogram}_bucket"):
+        if key.startswith(f"{histogram}_bucket{{"):
             edge = float(key.partition('le="')[2].partition('"')[0])
             edges.append((edge, value - before.get(key, 0.0)))
-    return next((edge for edge, count in sorted(edges) if count >= share * total), float("inf"))
+    return next((edge for edge, count in sorted(edges) if count >= share * observed), float("inf"))

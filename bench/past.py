@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from bench.databases import Connection
+from bench.recording import recorder
 from bench.run import query
 from sql import aggregates
 
@@ -22,7 +23,11 @@ def midnight() -> datetime:
 
 async def load(connection: Connection, engine: str, *, services: int, days: int, checks_an_hour: int) -> str:
     """`days` days up to now. The first service has a check each minute; the others are checked in the first hour of
-    each day, so that more checks make no more buckets of the aggregates. Returns what it took, in words."""
+    each day, so that more checks make no more buckets of the aggregates. Returns what it took, in words.
+
+    The rows go straight into `checks`, and only then the first refresh makes the aggregates of all of them. The last
+    check of each service is recorded, so that its state is known; it stands for an hour, which no measurement outlasts.
+    """
     began = time.perf_counter()
     low, high = midnight() - timedelta(days=days - 1), midnight() + timedelta(days=1)
     every = 3600 // checks_an_hour
@@ -31,11 +36,11 @@ async def load(connection: Connection, engine: str, *, services: int, days: int,
     minutely = {"first": 1, "last": 1, "every": 60, "hours": 24}
     for span in (minutely, {"first": 2, "last": services, "every": every, "hours": 1}):
         rows += (await connection.execute(query("load_checks"), {**values, **span})).rowcount
+    now = datetime.now(UTC)
+    await (await recorder(connection)).record_noise(1, services, now - timedelta(hours=1), now, 3600)
     loaded = time.perf_counter()
-    await connection.execute(query("load_latest"))
     await aggregates.refresh(connection)
-    if engine == "timescaledb":  # what its policies do elsewhere
-        await connection.execute("CALL refresh_aggregates(%s, %s)", (low, datetime.now(UTC)))
+    if engine == "timescaledb":  # what its policy does elsewhere
         await connection.execute(query("compress"), {"older_than": midnight() - timedelta(days=2)})
     await connection.execute("VACUUM ANALYZE")
     done = time.perf_counter()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 FAILED = "failed"
+NOT_MEASURED = "not measured"
 HEADINGS = ("", "ours", "peer", "ratio (spread)", "target", "verdict")
 
 
@@ -15,13 +16,21 @@ class Target:
     limit: float
     unit: str = "x"
     at_least: bool = True
+    tolerance: float = 0.0
+    """Where it is set, what counts is to lie so near to the limit, on either side."""
 
     def verdict(self, value: float) -> str:
-        met = value >= self.limit if self.at_least else value <= self.limit
+        if self.tolerance:
+            met = abs(value - self.limit) <= self.tolerance
+        else:
+            met = value >= self.limit if self.at_least else value <= self.limit
         return "met" if met else "missed"
 
     def __str__(self) -> str:
-        return f"{'>=' if self.at_least else '<='} {quantity(self.limit, self.unit, plain=True)}"
+        limit = quantity(self.limit, self.unit, plain=True)
+        if self.tolerance:
+            return f"{limit} +- {quantity(self.tolerance, self.unit)}"
+        return f"{'>=' if self.at_least else '<='} {limit}"
 
 
 def least(limit: float, unit: str = "x") -> Target:
@@ -30,6 +39,10 @@ def least(limit: float, unit: str = "x") -> Target:
 
 def most(limit: float, unit: str = "x") -> Target:
     return Target(limit, unit, at_least=False)
+
+
+def about(limit: float, tolerance: float, unit: str = "x") -> Target:
+    return Target(limit, unit, tolerance=tolerance)
 
 
 @dataclass(frozen=True)
@@ -115,7 +128,7 @@ def absolute(
 
 def not_measured(what: str, reason: str) -> Line:
     """What this machine lacks something for."""
-    return Line(what, verdict="not measured", note=reason)
+    return Line(what, verdict=NOT_MEASURED, note=reason)
 
 
 def failed(what: str, reason: str) -> Line:

@@ -2,16 +2,19 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import LiteralString
+from typing import TYPE_CHECKING, LiteralString
 
 import anyio
 
 from bench.databases import Databases
 from bench.scale import Scale
+
+if TYPE_CHECKING:
+    from bench.steady import Steady
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Run:
     scale: Scale
     databases: Databases
     folder: Path
+    steady: "dict[str, Steady | None]" = field(default_factory=dict)
+    """By engine, what bench.steady has measured for the groups that need it."""
 
 
 @cache

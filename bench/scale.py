@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Scale:
-    """Sizes and durations; the defaults keep a whole run on two cores below ten minutes."""
+    """Sizes and durations; with the defaults a whole run takes some twenty minutes on two cores."""
 
     rounds: int = 5
     probe_rounds: int = 3
@@ -20,9 +20,15 @@ class Scale:
     trd_services: int = 200
     trd_rows_of_today: int = 720
     storage_services: int = 100
+    storage_days: int = 14
+    steady_services: int = 1000
+    steady_past_hours: int = 48
+    steady_hours: int = 2
+    late_rows: int = 9
     read_services: int = 1000
     read_checks_an_hour: int = 4
     read_days: int = 90
+    past_days: int = 90
     api_services: int = 50
     api_seconds: float = 2.0
     page_services: int = 1000
@@ -31,6 +37,13 @@ class Scale:
     sockets: int = 5000
     events: int = 15
     starts: int = 3
+    sustained_services: int = 21_000
+    sustained_interval_s: int = 1
+    sustained_batch: int = 1000
+    sustained_seconds: float = 60.0
+    sustained_refresh_s: float = 30.0
+    sustained_old_days: int = 2
+    sustained_old_services: int = 400
 
 
 FULL = Scale(
@@ -38,10 +51,14 @@ FULL = Scale(
     probe_seconds=15.0,
     punctual_seconds=181.0,
     ingest_rounds=50,
-    storage_services=500,
+    storage_days=30,
+    late_rows=25,
     read_checks_an_hour=6,
     api_seconds=5.0,
     events=40,
+    sustained_seconds=600.0,
+    sustained_old_days=8,
+    sustained_old_services=1000,
 )
 
 TINY = Scale(
@@ -58,8 +75,15 @@ TINY = Scale(
     trd_services=5,
     trd_rows_of_today=20,
     storage_services=2,
+    storage_days=2,
+    steady_services=5,
+    steady_past_hours=2,
+    steady_hours=1,
+    late_rows=2,
     read_services=5,
     read_checks_an_hour=2,
+    read_days=4,
+    past_days=3,
     api_services=3,
     api_seconds=0.2,
     page_services=20,
@@ -68,4 +92,10 @@ TINY = Scale(
     sockets=20,
     events=2,
     starts=1,
+    sustained_services=100,
+    sustained_batch=20,
+    sustained_seconds=2.0,
+    sustained_refresh_s=0.5,
+    sustained_old_days=2,
+    sustained_old_services=2,
 )

@@ -51,17 +51,23 @@ class Asker:
 
     def __init__(self, stream: ByteStream, port: int) -> None:
         self._stream = stream
-        self._request = f"GET {STATUS} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+        self._host = f"127.0.0.1:{port}"
 
     async def ask(self) -> bytes:
-        """The whole answer."""
-        await self._stream.send(self._request)
+        """The whole status answer."""
+        status, body = await self.get(STATUS)
+        assert status == 200, status
+        return body
+
+    async def get(self, path: str) -> tuple[int, bytes]:
+        """The status code and the whole answer."""
+        await self._stream.send(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
         answer = b""
         while True:
             answer += await self._stream.receive(1 << 20)
             head, found, body = answer.partition(b"\r\n\r\n")
             if found and len(body) >= int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0]):
-                return body
+                return int(head.split(b" ", 2)[1]), body
 
 
 @asynccontextmanager

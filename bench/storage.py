@@ -1,48 +1,71 @@
-"""Storage: bytes of a raw check after compression, indexes included, stored by record_checks()."""
+"""Storage: bytes of a raw check, and of all rollups of a check, which are kept for good; indexes and TOAST included."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import sql
 from bench.databases import Connection
 from bench.past import make_services, midnight
-from bench.report import Line, absolute, most, not_measured
+from bench.recording import recorder
+from bench.report import Line, absolute, most, not_measured, number
 from bench.run import Run, query
+from sql import aggregates
 
-ENGINE = "timescaledb"
+COMPRESSING = "timescaledb"
 ROWS_A_DAY = 1440
+RAW_BYTES = 15
+ROLLUP_BYTES = 8
 
 
 async def lines(run: Run) -> AsyncIterator[Line]:
-    if ENGINE not in run.databases.engines:
-        yield not_measured("Storage", "no TimescaleDB here")
-        return
-    services = run.scale.storage_services
-    async with run.databases.migrated(ENGINE) as database, await database.connect() as connection:
-        await make_services(connection, services)
-        day = midnight() - timedelta(days=4)
-        await _record(connection, services, day.isoformat(), (day + timedelta(days=1)).isoformat())
-        before = await _bytes_a_row(connection)
-        await connection.execute(query("compress"), {"older_than": midnight()})
-        after = await _bytes_a_row(connection)
+    if COMPRESSING not in run.databases.engines:
+        yield not_measured(f"Storage, {COMPRESSING}", "no TimescaleDB here")
+    for engine in run.databases.engines:
+        async with run.databases.migrated(engine) as database, await database.connect() as connection:
+            rows = await _record(run, connection)
+            await aggregates.refresh(connection)
+            before = await _sizes(connection, engine)
+            if engine == COMPRESSING:
+                await connection.execute(query("compress_all"))
+            after = await _sizes(connection, engine)
+        for line in _lines(run, engine, before, after, rows):
+            yield line
+
+
+def _lines(run: Run, engine: str, before: dict[str, int], after: dict[str, int], rows: int) -> list[Line]:
+    """`before` and `after` compression, which is the same on an engine that has none."""
+    compressed = engine == COMPRESSING
+    raw, raw_before = after.pop("checks") / rows, before.pop("checks") / rows
+    kept, kept_before = sum(after.values()) / rows, sum(before.values()) / rows
     note = (
-        f"{services} services, {ROWS_A_DAY:,} rows each, stored by record_checks; log-normal times with a daily rhythm,"
-        " all phases, 1 % failures with messages;\nthe peer is the same before compression"
+        f"{run.scale.storage_services} services, {run.scale.storage_days} days of {ROWS_A_DAY:,} rows each, recorded;"
+        " log-normal times with a daily rhythm, all phases, 1 % failures with messages"
     )
-    yield absolute("Storage, bytes a raw check", [after], "B", most(15, "B"), peer=[before], note=note)
+    if compressed:
+        note += ";\nthe peer is the same before compression"
+    parts = sorted(((size / rows, name) for name, size in after.items()), reverse=True)
+    each = ", ".join(f"{name} {number(size)}" for size, name in parts)
+    limits = (most(RAW_BYTES, "B"), most(ROLLUP_BYTES, "B")) if compressed else (None, None)
+    peers = ([raw_before], [kept_before]) if compressed else (None, None)
+    return [
+        absolute(f"Storage, bytes a raw check, {engine}", [raw], "B", limits[0], peer=peers[0], note=note),
+        absolute(f"Storage, bytes a check of all rollups, {engine}", [kept], "B", limits[1], peer=peers[1], note=each),
+    ]
 
 
-async def _record(connection: Connection, services: int, low: str, high: str) -> None:
-    """All of a day in one transaction, as a replayed spool would come."""
-    values = {"first": 1, "last": services, "low": low, "high": high, "every": 86400 // ROWS_A_DAY}
-    await connection.execute(sql.query("checks/incoming"))
-    async with connection.transaction():
-        await connection.execute(query("load_incoming"), values)
-        row = await (await connection.execute("SELECT stored, parked FROM record_checks()")).fetchone()
-    assert row == (services * ROWS_A_DAY, 0), row
+async def _record(run: Run, connection: Connection) -> int:
+    """Each day in one transaction, as a replayed spool would come; days that are over. Returns the number of rows."""
+    services, days = run.scale.storage_services, run.scale.storage_days
+    await make_services(connection, services)
+    recorder_ = await recorder(connection)
+    for back in range(days, 0, -1):
+        low = midnight() - timedelta(days=back)
+        recorded = await recorder_.record_noise(1, services, low, low + timedelta(days=1), 86400 // ROWS_A_DAY)
+        assert (recorded.stored, recorded.parked) == (services * ROWS_A_DAY, 0), recorded
+    return services * days * ROWS_A_DAY
 
 
-async def _bytes_a_row(connection: Connection) -> float:
-    row = await (await connection.execute(query("checks_size"))).fetchone()
-    assert row is not None
-    return float(row[0] / row[1])
+async def _sizes(connection: Connection, engine: str) -> dict[str, int]:
+    """Bytes of `checks` and of every table that is kept for good, by name."""
+    await connection.execute("VACUUM")
+    found = await (await connection.execute(query(f"sizes_{engine}"))).fetchall()
+    return {name: int(size) for name, size in found}

@@ -151,7 +151,9 @@ BEGIN
         edge := rollup_watermark();
         target := date_bin(quarter, present() - interval '2 minutes', origin);
         IF edge = '-infinity' THEN
+            -- From the first fold on nothing waits above the watermark for long: what is older than it is folded when it comes.
             edge := least(date_bin(quarter, (SELECT min(scheduled_at) FROM checks), origin), target);
+            UPDATE rollup_state SET watermark = edge;
         END IF;
         IF target <= edge THEN
             -- Checks that nobody will read one by one much longer.

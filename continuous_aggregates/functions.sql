@@ -1,7 +1,7 @@
 -- Raw checks before this are in the rollups; what comes after is computed when it is read.
 CREATE OR REPLACE FUNCTION rollup_watermark() RETURNS timestamptz
     LANGUAGE sql STABLE
-    RETURN (SELECT watermark FROM rollup_state);
+    RETURN (SELECT watermark FROM rollup_state WHERE only_row);
 
 -- The start of the bucket that the watermark lies in: of this one and later ones a view adds up what is in the rollups and what
 -- is not yet.
@@ -13,10 +13,11 @@ CREATE OR REPLACE FUNCTION open_bucket(tier rollup_tier) RETURNS timestamptz
                        WHEN tier = 'hourly' THEN date_bin('1 hour', watermark, '2000-01-01 00:00Z')
                        ELSE day_bucket(watermark)
                    END
-            FROM rollup_state);
+            FROM rollup_state
+            WHERE only_row);
 
 -- What the raw checks from `low` up to `high` come to, by quarters of an hour: the definition of every figure. Kept simple enough to
--- be inlined where it is called, so that conditions on service and location reach the raw table.
+-- be inlined where it is called (with bounds that are no sub-selects), so that conditions on service and location reach the raw table.
 CREATE OR REPLACE FUNCTION figures_of_checks(low timestamptz, high timestamptz)
     RETURNS TABLE (
         service_id text, location text, bucket timestamptz, checks bigint, degraded bigint, failed bigint, covered_seconds bigint,
@@ -78,6 +79,7 @@ FROM rollup_state
 CROSS JOIN LATERAL local_days(
     CASE WHEN isfinite(watermark) THEN watermark ELSE coalesce((SELECT min(scheduled_at) FROM checks), present()) END,
     greatest(present(), (SELECT max(scheduled_at) FROM latest_checks))) AS days
+WHERE only_row
 $$;
 
 -- The same raw checks placed into the buckets of one tier.
@@ -99,8 +101,10 @@ BEGIN ATOMIC
            END,
            checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good, sum_ms, min_ms, max_ms, measured,
            measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms
-    FROM figures_of_checks((SELECT watermark FROM rollup_state), 'infinity') AS figures
-    LEFT JOIN open_days() AS days ON tier = 'daily' AND figures.bucket >= days.starts_at AND figures.bucket < days.ends_at;
+    FROM rollup_state
+    CROSS JOIN LATERAL figures_of_checks(rollup_state.watermark, 'infinity') AS figures
+    LEFT JOIN open_days() AS days ON tier = 'daily' AND figures.bucket >= days.starts_at AND figures.bucket < days.ends_at
+    WHERE rollup_state.only_row;
 END;
 
 CREATE OR REPLACE FUNCTION live_bins(tier rollup_tier)
@@ -115,8 +119,10 @@ BEGIN ATOMIC
                ELSE days.starts_at
            END,
            bin, checks
-    FROM bins_of_checks((SELECT watermark FROM rollup_state), 'infinity') AS binned
-    LEFT JOIN open_days() AS days ON tier = 'daily' AND binned.bucket >= days.starts_at AND binned.bucket < days.ends_at;
+    FROM rollup_state
+    CROSS JOIN LATERAL bins_of_checks(rollup_state.watermark, 'infinity') AS binned
+    LEFT JOIN open_days() AS days ON tier = 'daily' AND binned.bucket >= days.starts_at AND binned.bucket < days.ends_at
+    WHERE rollup_state.only_row;
 END;
 
 -- The figures of one tier: a closed bucket is a row of the rollups; of the open ones what has been folded is added to what the raw

@@ -92,5 +92,10 @@ BEGIN
     -- The day of a check has another name now.
     UPDATE latest_checks SET day = local_date(scheduled_at, reporting_time_zone()), day_worst = severity;
     DELETE FROM announced_days;
+    INSERT INTO announced_days (service_id, day, worst)
+    SELECT service_id, (bucket AT TIME ZONE reporting_time_zone())::date, max(CASE WHEN failed > 0 THEN 'mo' WHEN degraded > 0 THEN 'po' ELSE 'o' END::severity)
+    FROM figures_of_tier('daily')
+    WHERE bucket >= present() - interval '3 days'
+    GROUP BY service_id, bucket;
 END
 $$;

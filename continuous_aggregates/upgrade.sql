@@ -161,6 +161,10 @@ BEGIN
         RETURN false;
     END IF;
     first_raw := least(greatest(first_raw_quarter(), task.low), task.high);
+    -- What the old aggregates do not have yet must reach them first.
+    IF task.step = 'quarters' AND EXISTS (SELECT FROM touched_ranges WHERE range && tstzrange(task.low, first_raw)) THEN
+        RETURN false;
+    END IF;
     CASE task.step
         WHEN 'quarters' THEN
             PERFORM adopt_quarters(task.service_id, task.location, task.low, first_raw);
@@ -180,6 +184,14 @@ BEGIN
             WHERE service_id = task.service_id AND location = task.location AND estimated AND state = 'unknown'
               AND ends_at <= (SELECT min(starts_at) FROM episodes
                               WHERE service_id = task.service_id AND location = task.location AND state <> 'unknown');
+            -- A service that had been deleted before: nobody has watched it since its last check.
+            INSERT INTO service_pauses (service_id, paused_at)
+            SELECT service_id, max(starts_at)
+            FROM episodes
+            WHERE service_id = task.service_id AND state = 'unknown' AND ends_at IS NULL
+              AND NOT EXISTS (SELECT FROM services WHERE id = task.service_id)
+            GROUP BY service_id
+            ON CONFLICT DO NOTHING;
             PERFORM derive_states(ARRAY[task.service_id], ARRAY[greatest(task.low, first_raw_quarter())]);
     END CASE;
     DELETE FROM upgrade_tasks WHERE id = task.id;

@@ -3,7 +3,7 @@
 At most `concurrency` checks are under way. A check that finds no place waits its turn, first come first
 served, for as long as a slot may be late (`grace_ms`); then its slot is given up and counted. A service
 whose check is still under way at its next slot has that slot given up and counted: there are never two at
-once.
+once. The check stands for the time of the slots that were given up for it (see coverage.py).
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 import anyio
 
+from prober.coverage import Coverage
 from prober.judge import Judgement
 from prober.metrics import Metrics
 from prober.outcome import Outcome, ProberTrouble, printable
@@ -48,6 +49,7 @@ class Dispatch:
         location: str,
         concurrency: int,
         clock_ms: Callable[[], float] = wall_ms,
+        steady_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run_check = run_check
         self._put = put
@@ -55,9 +57,10 @@ class Dispatch:
         self._location = location
         self._concurrency = concurrency
         self._clock_ms = clock_ms
+        self._steady_s = steady_s
         self._schedule = Schedule()
         self._services: dict[str, Service] = {}
-        self._busy: set[str] = set()  # services with a check under way or waiting for a place
+        self._busy: dict[str, Coverage] = {}  # by service: its check that is under way or waits for a place
         self._waiting: deque[Slot] = deque()
         self._running = 0
         self._missed = 0
@@ -74,6 +77,8 @@ class Dispatch:
         self._services = {service.id: service for service in services}
         intervals = {service.id: service.interval_seconds * 1000 for service in self._services.values()}
         self._schedule.replace(intervals, int(self._clock_ms()))
+        for service_id in self._busy.keys() - intervals.keys():
+            self._busy[service_id].release()
         self._wake()
 
     def stop(self, patience_s: float) -> None:
@@ -123,10 +128,13 @@ class Dispatch:
             self._alarm.set_result(None)
 
     def _admit(self, slot: Slot) -> None:
-        if slot.service_id in self._busy:
+        interval_ms = self._services[slot.service_id].interval_seconds * 1000
+        busy = self._busy.get(slot.service_id)
+        if busy is not None:
+            busy.extend(slot.at_ms, interval_ms)
             self._metrics.overlap.inc()
             return
-        self._busy.add(slot.service_id)
+        self._busy[slot.service_id] = Coverage(slot.at_ms, interval_ms)
         self._waiting.append(slot)
 
     def _start_waiting(self) -> None:
@@ -136,9 +144,9 @@ class Dispatch:
             service = self._services.get(slot.service_id)
             late_ms = self._clock_ms() - slot.due_ms
             if service is None:  # removed while it waited
-                self._busy.discard(slot.service_id)
+                del self._busy[slot.service_id]
             elif late_ms > grace_ms(service.interval_seconds * 1000):
-                self._busy.discard(slot.service_id)
+                del self._busy[slot.service_id]
                 self._metrics.full.inc()
             else:
                 self._running += 1
@@ -150,7 +158,7 @@ class Dispatch:
         self._waiting.clear()
 
     async def _check(self, service: Service, slot: Slot) -> None:
-        began = time.monotonic()
+        began_s, began_ms = self._steady_s(), self._clock_ms()
         try:
             outcome, judgement, attempts = await self._run_check(service)
         except asyncio.CancelledError:
@@ -162,21 +170,27 @@ class Dispatch:
             self._count_trouble("a defect of the prober", exc_info=True)
         else:
             self._metrics.checks[judgement.severity].inc()
-            self._metrics.check_seconds.observe(time.monotonic() - began)
-            self._put(self._row(service, slot, outcome, judgement, attempts))
+            elapsed_s = self._steady_s() - began_s
+            self._metrics.check_seconds.observe(elapsed_s)
+            finished_ms = self._clock_ms()
+            next_ms = self._schedule.next_slot(service.id)
+            seconds = self._busy[service.id].seconds(next_ms, began_ms, finished_ms, elapsed_s * 1000)
+            self._put(self._row(slot, finished_ms, seconds, outcome, judgement, attempts))
         finally:
             self._running -= 1
-            self._busy.discard(service.id)
+            del self._busy[service.id]
             if self._waiting:
                 self._start_waiting()
 
-    def _row(self, service: Service, slot: Slot, outcome: Outcome, judgement: Judgement, attempts: int) -> Check:
+    def _row(
+        self, slot: Slot, finished_ms: float, seconds: int, outcome: Outcome, judgement: Judgement, attempts: int
+    ) -> Check:
         return Check(
-            service.id,
+            slot.service_id,
             self._location,
             datetime.fromtimestamp(slot.at_ms / 1000, UTC),
-            datetime.fromtimestamp(self._clock_ms() / 1000, UTC),
-            service.interval_seconds,
+            datetime.fromtimestamp(finished_ms / 1000, UTC),
+            seconds,
             outcome.status_code,
             judgement.success,
             judgement.severity,

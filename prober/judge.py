@@ -8,6 +8,7 @@ import msgspec
 
 from prober.outcome import Outcome, printable
 from prober.services import ErrorType, Service
+from prober.text import Text, json_bytes
 
 Severity = Literal["o", "po", "mo"]
 _SHOWN = 80
@@ -42,6 +43,8 @@ def judge(service: Service, outcome: Outcome) -> Judgement:
         return _failed(outcome.error_type, outcome.error_message or outcome.error_type)
     if outcome.status_code not in service.expected_status_codes:
         return _failed("http_error", f"HTTP {outcome.status_code}, expected {_listed(service)}")
+    if outcome.undecodable is not None:
+        return _failed("assertion_failed", outcome.undecodable)
     if service.reads_body:
         complaint = _complaint(service, outcome)
         if complaint is not None:
@@ -60,11 +63,13 @@ def _listed(service: Service) -> str:
 
 
 def _complaint(service: Service, outcome: Outcome) -> str | None:
-    """The first assertion that does not hold, in words. Keywords are compared as UTF-8 bytes."""
-    if service.keyword is not None and service.keyword.encode() not in outcome.body:
-        return f"the answer does not contain {_quoted(service.keyword)}"
-    if service.keyword_absent is not None and service.keyword_absent.encode() in outcome.body:
-        return f"the answer contains {_quoted(service.keyword_absent)}"
+    """The first assertion that does not hold, in words. Keywords are compared as text, in the body's charset."""
+    if service.keyword is not None or service.keyword_absent is not None:
+        text = Text(outcome.body, outcome.content_type)
+        if service.keyword is not None and service.keyword not in text:
+            return f"the answer does not contain {_quoted(service.keyword)}"
+        if service.keyword_absent is not None and service.keyword_absent in text:
+            return f"the answer contains {_quoted(service.keyword_absent)}"
     if service.json_path is None:
         return None
     try:
@@ -105,12 +110,12 @@ def json_at(document: bytes, path: tuple[str | int, ...]) -> str:
     """The value at the path: a string as it is, anything else as the JSON text that the document has there.
 
     Each level is taken apart only as far as the path leads, so that a number keeps its digits (`1.0`, 400 of
-    them). Raises PathMissing, or ValueError where the document is not JSON.
+    them). Raises PathMissing, or ValueError where the document is not JSON (in UTF-8, UTF-16 or UTF-32).
     """
     if len(document) > MAX_JSON_BYTES:
         raise ValueError(f"the answer is larger than the {MAX_JSON_BYTES >> 10} KiB of JSON that are looked into")
     try:
-        here = msgspec.json.decode(document, type=msgspec.Raw)
+        here = msgspec.json.decode(json_bytes(document), type=msgspec.Raw)
         for step in path:
             here = _child(bytes(here), step)
         text = bytes(here).strip()

@@ -38,8 +38,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     error_type: ErrorType | None = None
     error_message: str | None = None
     body: bytes = b""
+    """Without its content codings; empty where the verdict does not need it."""
+    content_type: str = ""
     truncated: bool = False
-    """The answer was longer than PROBE_MAX_BYTES; `body` is its beginning."""
+    """The body was longer than PROBE_MAX_BYTES; `body` is its beginning."""
+    undecodable: str | None = None
+    """Why the body's content codings could not be undone; `body` is empty then."""
     address: str | None = None
     redirects: int = 0
     inspected: bool = False

@@ -117,6 +117,10 @@ class Schedule:
         """When to ask again, at the latest; None without services."""
         return self._heap[0][0] if self._heap else None
 
+    def next_slot(self, service_id: str) -> int | None:
+        """The point of the grid that `due` hands out next for this service; None for one that is not scheduled."""
+        return self._next.get(service_id)
+
     def _plan(self, service_id: str, at_ms: int, due_ms: int) -> None:
         self._next[service_id] = at_ms
         heappush(self._heap, (due_ms, at_ms, service_id))

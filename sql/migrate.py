@@ -24,10 +24,14 @@ log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT = "120s"
 OLDEST_SERVER = 160000
-LEGACY = frozenset(f"aggregates/{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily"))
+LEGACY = frozenset(
+    f"aggregates/{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily")
+)
 """What release 0.1 recorded of its aggregates in schema_versions."""
 ROLLUPS = ("functions", "folding", "strips", "rebuild", "upgrade")
-ROLLUP_VIEWS = tuple(f"{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily"))
+ROLLUP_VIEWS = tuple(
+    f"{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily")
+)
 VIEWS = (
     *ROLLUP_VIEWS,
     "service_status",
@@ -147,6 +151,8 @@ async def _apply(connection: AsyncConnection[TupleRow], engine: str, settings: S
     known: dict[str, str] = dict(rows)
     agreed = await _terms(connection, settings, new=not known)
     legacy = not LEGACY.isdisjoint(known)
+    if legacy:
+        agreed = await _retention_for_upgrade(connection, agreed)
     parts = _parts(engine, agreed, connection, legacy=legacy)
 
     names = {part.name for part in parts}
@@ -158,6 +164,8 @@ async def _apply(connection: AsyncConnection[TupleRow], engine: str, settings: S
     if edited:
         raise MigrationError(f"{edited[0].name} was edited after it had been applied: restore it, add a new migration")
     rezoned = bool(known) and agreed.time_zone != await _time_zone(connection)
+    if rezoned or not known:
+        await _check_time_zone(connection, agreed.time_zone)
     if rezoned and legacy:
         raise MigrationError(
             "the figures of release 0.1 are still being brought along in the background: "
@@ -204,9 +212,7 @@ async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
         await _drop_views(connection, known)
         await connection.execute(dict(_folder("continuous_aggregates", engine))["drop_legacy"].encode())
         await connection.execute("UPDATE rollup_state SET legacy = false")
-        await connection.execute(
-            "DELETE FROM schema_versions WHERE name = ANY (%s)", ([*LEGACY],)
-        )
+        await connection.execute("DELETE FROM schema_versions WHERE name = ANY (%s)", ([*LEGACY],))
         parts = _parts(engine, agreed, connection, legacy=False)
         due = [part for part in parts if part.name.startswith("views/") or part.name not in known]
         await _apply_parts(connection, due, engine, agreed)
@@ -221,9 +227,24 @@ async def _terms(connection: AsyncConnection[TupleRow], settings: Settings, *, n
     return terms(settings, Terms(*row) if row else NEW_INSTALLATION)
 
 
+async def _retention_for_upgrade(connection: AsyncConnection[TupleRow], agreed: Terms) -> Terms:
+    """Not shorter than it was: what has come late must reach the rollups before its raw checks go."""
+    row = await (await connection.execute(query("migrate/kept_terms"))).fetchone()
+    if row is None or agreed.retention >= Terms(*row).retention:
+        return agreed
+    log.warning("CHECK_RETENTION stays as it was until the figures of release 0.1 are brought along; start again then")
+    return agreed._replace(retention=Terms(*row).retention)
+
+
 async def _time_zone(connection: AsyncConnection[TupleRow]) -> str:
     row = await (await connection.execute(query("migrate/kept_terms"))).fetchone()
     return str(row[0]) if row else ""
+
+
+async def _check_time_zone(connection: AsyncConnection[TupleRow], name: str) -> None:
+    row = await (await connection.execute(query("migrate/knows_time_zone"), {"name": name})).fetchone()
+    if row is None or not row[0]:
+        raise MigrationError(f"SLA_MONITOR_TIMEZONE={name}: the database server does not know this time zone")
 
 
 async def _describe(connection: AsyncConnection[TupleRow], engine: str, agreed: Terms) -> None:

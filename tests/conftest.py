@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import time
 from collections.abc import Iterator
 from copy import copy
 from functools import partial
@@ -25,6 +26,7 @@ from api.passwords import Passwords
 from tests.browsers import NO_BROWSER, find_browser
 from tests.engines import EngineError, Server, Servers, find_engines
 
+pytest_plugins = ("tests.campaigns", "tests.requirements")
 settings.register_profile("tests", deadline=None)  # how long an example takes is the machine's affair
 settings.load_profile("tests")
 LONGEST = (
@@ -34,14 +36,19 @@ LONGEST = (
     "tests/api/test_permissions",
     "tests/pages/test_console_admin.py",
 )
+PERIODS_S = {"one_day": 86400, "one_quarter": 900}
+JUST_BEGUN_S, NEARLY_OVER_S = 5, 30
 SERVERS = pytest.StashKey[Servers]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    from tests.requirements import require, required  # as a plugin it is imported by pytest
+
     try:
         config.stash[SERVERS] = Servers(find_engines())
     except EngineError as error:
         raise pytest.UsageError(str(error)) from None
+    require(required(), config.stash[SERVERS].engines)
 
 
 @pytest.hookimpl(trylast=True)
@@ -95,9 +102,21 @@ def _browser_summary(terminalreporter: pytest.TerminalReporter) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that has to do with engines runs on each, or on those that its marker `engines` names."""
     if "engine" in metafunc.fixturenames:
-        names = list(metafunc.config.stash[SERVERS].engines)
+        only = {name for marker in metafunc.definition.iter_markers("engines") for name in marker.args}
+        found = metafunc.config.stash[SERVERS].engines
+        names = [name for name in found if not only or name.removeprefix("given-") in only]
         metafunc.parametrize("engine", names, indirect=True, scope="session")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What must begin and end on the same day, or in the same quarter of an hour, waits where it is nearly over."""
+    for marker, period_s in PERIODS_S.items():
+        if item.get_closest_marker(marker) is not None:
+            since_s = time.time() % period_s
+            if not JUST_BEGUN_S < since_s < period_s - NEARLY_OVER_S:
+                time.sleep((JUST_BEGUN_S - since_s) % period_s)
 
 
 @pytest.fixture(scope="session")

@@ -25,12 +25,12 @@ class _Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         text = self._tail + data
-        self._tail = text[1 - len(MARKER) :]
+        self._tail = text[1 - len(self._room.marker) :]
         if not self.open.done():
             if b"\r\n\r\n" in text:
                 self.open.set_result(b" 101 " in text)
             return
-        for _ in range(text.count(MARKER)):
+        for _ in range(text.count(self._room.marker)):
             self._room.heard()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -40,13 +40,16 @@ class _Client(asyncio.Protocol):
 
 
 class Room:
-    """Everyone who reads; `times` are when each next frame had reached the last of them."""
+    """Everyone who reads. `at` is when the frames that were expected had reached the last of them, `times` when each
+    frame came, if one alone is asked about."""
 
     def __init__(self) -> None:
         self.clients: list[_Client] = []
         self.transports: list[asyncio.BaseTransport] = []
         self.stalled: list[socket.socket] = []
         self.lost = 0
+        self.marker = MARKER
+        self.times: list[float] = []
         self._heard = 0
         self._awaited = 0
         self._all = asyncio.Event()
@@ -54,6 +57,8 @@ class Room:
 
     def heard(self) -> None:
         self._heard += 1
+        if len(self.clients) <= 1:
+            self.times.append(time.monotonic())
         if self._heard == self._awaited:
             self.at = time.monotonic()
             self._all.set()
@@ -69,7 +74,9 @@ class Room:
             await self._all.wait()
         return self.at
 
-    async def connect(self, port: int, path: str, count: int) -> None:
+    async def connect(self, port: int, path: str, count: int, marker: str | None = None) -> None:
+        """`marker` is what their frames are known by, once for all clients."""
+        self.marker = marker.encode() if marker else MARKER
         begun = 0
         while begun < count:
             some = min(AT_ONCE, count - begun)
@@ -120,6 +127,9 @@ async def _do(room: Room, what: str, **given: Any) -> dict[str, Any]:
         room.expect(**given)
     elif what == "arrived":
         return {"at": await room.arrived(), "lost": room.lost}
+    elif what == "times":
+        times, room.times = room.times, []
+        return {"times": times, "lost": room.lost}
     return {"clients": len(room.clients), "lost": room.lost}
 
 

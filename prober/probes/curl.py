@@ -51,10 +51,12 @@ class Transfer:
         "_certificate",
         "_denied",
         "_options",
+        "_reads_head",
         "_resolve",
         "body",
         "curl",
         "denied_address",
+        "head",
         "secure",
         "shape",
         "tried",
@@ -69,9 +71,12 @@ class Transfer:
         self.shape: Shape | None = None
         self._resolve: list[str] = []
         self._certificate = False
+        self._reads_head = False
         self.secure = False
         self._bytes_left = 0
         self.body: list[bytes] | None = None
+        self.head: list[bytes] = []
+        """The header lines of a response whose body is kept."""
         self.truncated = False
         self.denied_address: str | None = None
         self.tried: list[str] = []
@@ -87,7 +92,7 @@ class Transfer:
         if shape != self.shape:
             curl.reset()
             self._resolve = []
-            self._certificate = False
+            self._certificate = self._reads_head = False
             self.shape = None  # should an option be refused
             self._set_options(shape)
             if shape.credentials is None:  # a handle that carried them is reset for whoever comes next
@@ -98,14 +103,19 @@ class Transfer:
         if certificate != self._certificate:
             curl.setopt(pycurl.OPT_CERTINFO, certificate)
             self._certificate = certificate
+        if self._reads_head != (self.body is not None):
+            self._reads_head = not self._reads_head
+            curl.setopt(pycurl.HEADERFUNCTION, self.head.append if self._reads_head else None)
         self.secure = url.startswith("https")
         curl.setopt(pycurl.URL, url)
         curl.setopt(pycurl.TIMEOUT_MS, timeout_ms)
 
     def expect(self, byte_limit: int, keep_body: bool) -> None:
-        """Begins a new answer of at most `byte_limit` bytes, kept only where the verdict needs it."""
+        """Begins a new answer of at most `byte_limit` bytes, kept only where the verdict needs it. Comes before
+        `prepare`."""
         self._bytes_left = byte_limit
         self.body = [] if keep_body else None
+        self.head.clear()
         self.truncated = False
         self.denied_address = None
         self.tried.clear()
@@ -213,6 +223,7 @@ class Engine:
     def give_back(self, transfer: Transfer) -> None:
         if len(self._spare) < self._spare_limit:
             transfer.body = None
+            transfer.head.clear()
             self._spare.append(transfer)
         else:
             transfer.curl.close()

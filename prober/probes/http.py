@@ -1,5 +1,6 @@
 """HTTP and HTTPS: one request on a new connection, redirects followed, one deadline over all of it."""
 
+import asyncio
 import re
 from string import punctuation
 from typing import Any
@@ -8,7 +9,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 import pycurl
 
 from prober.outcome import Certificate, Outcome, ProberTrouble, printable
-from prober.probes import certificates
+from prober.probes import certificates, codings
 from prober.probes.curl import STALL_SECONDS, Engine, Shape, Transfer
 from prober.probes.failures import Failure, failure, waiting_for
 from prober.probes.resolver import NameFailure
@@ -17,6 +18,8 @@ from prober.services import Service
 _REDIRECTS = (301, 302, 303, 307, 308)
 # The usual URL, taken apart in a microsecond: ASCII, no credentials or backslash. Others go through urlsplit.
 _PLAIN_URL = re.compile(r"(https?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(?:[/?][!-\[\]-~]*)?")
+_DECODED_AT_ONCE = 64 * 1024
+"""A larger coded body is decoded in a thread: one that was made to take long would hold up all other checks."""
 _NUMERIC_HOST = re.compile(r"[0-9.]+|\[.*")
 
 
@@ -108,7 +111,14 @@ class _Chain:
         if found is not None and (self.certificate is None or found.expires_at < self.certificate.expires_at):
             self.certificate = found
 
-    def outcome(self, failed: Failure | None, body: bytes = b"", truncated: bool = False) -> Outcome:
+    def outcome(
+        self,
+        failed: Failure | None,
+        body: bytes = b"",
+        content_type: str = "",
+        truncated: bool = False,
+        undecodable: str | None = None,
+    ) -> Outcome:
         return Outcome(
             total_ms=self.total,
             dns_ms=self.dns,
@@ -119,7 +129,9 @@ class _Chain:
             error_type=failed[0] if failed else None,
             error_message=printable(failed[1]) if failed else None,
             body=body,
+            content_type=content_type,
             truncated=truncated,
+            undecodable=undecodable,
             address=self.address,
             redirects=self.redirects,
             inspected=self.inspected,
@@ -161,8 +173,9 @@ async def probe(service: Service, deadline: float, engine: Engine) -> Outcome:
                 return chain.outcome(("http_error", f"redirected to {error}"))
             shape = _redirected(shape, status, target, onward)
             target = onward
-        body = b"".join(transfer.body) if transfer.body else b""
-        return chain.outcome(None, body, transfer.truncated)
+        if not transfer.body:
+            return chain.outcome(None, truncated=transfer.truncated)
+        return await _with_body(chain, transfer, b"".join(transfer.body), engine.max_bytes)
     finally:
         engine.give_back(transfer)
 
@@ -205,6 +218,21 @@ async def _hop(
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return _timed_out(service, waiting_for(transfer), deadline, engine)
     return failure(code, message, transfer)
+
+
+async def _with_body(chain: _Chain, transfer: Transfer, body: bytes, limit: int) -> Outcome:
+    """The outcome of an answer whose body the verdict needs: without its content codings, `limit` bytes at most."""
+    content_type = (transfer.curl.getinfo_raw(pycurl.CONTENT_TYPE) or b"").decode("latin-1")
+    applied, truncated = codings.applied(transfer.head), transfer.truncated
+    if applied:
+        try:
+            if len(body) <= _DECODED_AT_ONCE:
+                body, truncated = codings.decoded(body, applied, limit, truncated)
+            else:
+                body, truncated = await asyncio.to_thread(codings.decoded, body, applied, limit, truncated)
+        except codings.Undecodable as error:
+            return chain.outcome(None, b"", content_type, truncated, str(error))
+    return chain.outcome(None, body, content_type, truncated)
 
 
 def _location(curl: Any) -> str | None:

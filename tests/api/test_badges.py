@@ -15,6 +15,8 @@ from api.pages.colors import contrast
 from sla_monitor.values import Limit
 from tests.api.conftest import Api, Check, add_service, now, record, running_api, until, until_heard
 
+pytestmark = pytest.mark.one_day
+
 Db = psycopg.AsyncConnection[Any]
 SVG = "{http://www.w3.org/2000/svg}"
 KINDS = ("status", "uptime", "response")

@@ -13,6 +13,8 @@ from api.uptime import DayRow
 from tests.api.conftest import Api, Check, add_service, now, record, until_heard
 from tests.api.page_parts import timeless
 
+pytestmark = pytest.mark.one_day
+
 Db = psycopg.AsyncConnection[Any]
 TODAY = date(2026, 11, 24)
 CELL = re.compile(

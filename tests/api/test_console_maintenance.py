@@ -6,12 +6,18 @@ from typing import Any
 
 import pytest
 
+from tests.api import coming
+from tests.api.coming import coming_change_of_clocks, coming_day
 from tests.api.conftest import Api, add_service, someone
 from tests.api.people import Db
 from tests.api.visitors import Visitor, marked, sent_to, visitor
 
 HERE = "/console/maintenance"
-NEW = {"title": "New disks", "affectedServices": "shop", "startsAt": "2027-01-05T02:00", "endsAt": "2027-01-05T03:30"}
+DAY = coming_day()
+WEDNESDAY = coming_day(coming.WEDNESDAY)
+SPRING, AUTUMN = coming_change_of_clocks(3), coming_change_of_clocks(10)
+WEEK = timedelta(days=7)
+NEW = {"title": "New disks", "affectedServices": "shop", "startsAt": f"{DAY}T02:00", "endsAt": f"{DAY}T03:30"}
 
 
 @pytest.fixture
@@ -32,7 +38,7 @@ async def test_a_window_is_announced_in_the_zone_that_was_chosen(reporter: Visit
     answer = await reporter.fill(f"{HERE}/new", HERE, **NEW, timeZone="Asia/Seoul", public="no")
     assert sent_to(answer) == f"{HERE}?done=created"
     [window] = await stored(db)
-    assert window["starts_at"] == "2027-01-04T17:00:00+00:00"
+    assert window["starts_at"] == f"{DAY - timedelta(days=1)}T17:00:00+00:00"
     assert (window["time_zone"], window["rrule"], window["public"]) == ("Asia/Seoul", None, False)
     page = await reporter.get(f"{HERE}?done=created")
     assert 'role="status">The maintenance has been announced.' in page.text
@@ -54,7 +60,7 @@ async def test_the_form_begins_with_the_reporting_zone(reporter: Visitor, db: Db
 
 
 async def test_wrong_fields_are_marked_and_all_values_kept(reporter: Visitor, db: Db) -> None:
-    wrong = {**NEW, "title": "", "affectedServices": None, "endsAt": "2027-01-05T01:00", "description": "<b>&"}
+    wrong = {**NEW, "title": "", "affectedServices": None, "endsAt": f"{DAY}T01:00", "description": "<b>&"}
     answer = await reporter.fill(
         f"{HERE}/new", HERE, **wrong, repeats="weekly", days=["SU", "WE"], limit="count", count="5", every="2"
     )
@@ -65,13 +71,13 @@ async def test_wrong_fields_are_marked_and_all_values_kept(reporter: Visitor, db
     assert kept == {
         "title": [""],
         "description": ["<b>&"],
-        "endsAt": ["2027-01-05T01:00"],
+        "endsAt": [f"{DAY}T01:00"],
         "repeats": ["weekly"],
         "days": ["SU", "WE"],
         "count": ["5"],
         "every": ["2"],
     }
-    mended = await reporter.submit(form, **{**NEW, "startsAt": "2027-01-06T02:00", "endsAt": "2027-01-06T03:00"})
+    mended = await reporter.submit(form, **{**NEW, "startsAt": f"{WEDNESDAY}T02:00", "endsAt": f"{WEDNESDAY}T03:00"})
     assert sent_to(mended) == f"{HERE}?done=created"
     [window] = await stored(db)
     assert window["rrule"] == "FREQ=WEEKLY;INTERVAL=2;BYDAY=SU,WE;COUNT=5"
@@ -80,11 +86,12 @@ async def test_wrong_fields_are_marked_and_all_values_kept(reporter: Visitor, db
 @pytest.mark.parametrize(
     ("starts_at", "told"),
     [
-        ("2027-03-28T02:30", "does not exist in Europe/Berlin"),
-        ("2027-10-31T02:30", "comes twice in Europe/Berlin"),
+        (f"{SPRING}T02:30", "does not exist in Europe/Berlin"),
+        (f"{AUTUMN}T02:30", "comes twice in Europe/Berlin"),
         ("tomorrow", "Please enter a date and a time"),
         ("", "Please enter a date and a time"),
     ],
+    ids=["never", "twice", "nonsense", "empty"],
 )
 async def test_times_that_never_come_or_come_twice_are_told(
     reporter: Visitor, db: Db, starts_at: str, told: str
@@ -98,23 +105,24 @@ async def test_times_that_never_come_or_come_twice_are_told(
 
 @pytest.mark.parametrize(("which", "utc"), [("first", "00:30"), ("second", "01:30")])
 async def test_of_a_time_that_comes_twice_one_can_be_chosen(reporter: Visitor, db: Db, which: str, utc: str) -> None:
-    values = {**NEW, "startsAt": "2027-10-31T02:30", "endsAt": "2027-10-31T05:00", "timeZone": "Europe/Berlin"}
+    values = {**NEW, "startsAt": f"{AUTUMN}T02:30", "endsAt": f"{AUTUMN}T05:00", "timeZone": "Europe/Berlin"}
     first = await reporter.fill(f"{HERE}/new", HERE, **values)
     answer = await reporter.submit(first.form(HERE), fields={"startsAt-which": which})
     sent_to(answer)
     [window] = await stored(db)
-    assert window["starts_at"] == f"2027-10-31T{utc}:00+00:00"
+    assert window["starts_at"] == f"{AUTUMN}T{utc}:00+00:00"
     page = await reporter.get(f"{HERE}/{window['id']}")
     assert page.form(f"{HERE}/{window['id']}").value("startsAt-which") == which
 
 
 async def test_a_preview_shows_the_next_occurrences_and_saves_nothing(reporter: Visitor, db: Db) -> None:
-    values = {**NEW, "startsAt": "2027-03-21T02:30", "endsAt": "2027-03-21T03:30", "timeZone": "Europe/Berlin"}
+    before = SPRING - WEEK
+    values = {**NEW, "startsAt": f"{before}T02:30", "endsAt": f"{before}T03:30", "timeZone": "Europe/Berlin"}
     answer = await reporter.fill(f"{HERE}/new", HERE, **values, repeats="weekly", preview="1")
     assert answer.status == 200
     shown = answer.text.partition('id="preview"')[2].partition("</section>")[0]
     assert shown.count("<li>") == 10
-    assert "2027-03-21T01:30:00Z" in shown and "2027-03-28T01:00:00Z" in shown and "2027-04-04T00:30:00Z" in shown
+    assert f"{before}T01:30:00Z" in shown and f"{SPRING}T01:00:00Z" in shown and f"{SPRING + WEEK}T00:30:00Z" in shown
     assert answer.form(HERE).value("repeats") == "weekly"
     assert await stored(db) == []
     wrong = await reporter.fill(f"{HERE}/new", HERE, **NEW, repeats="rule", rrule="FREQ=SECONDLY", preview="1")
@@ -133,7 +141,7 @@ async def test_a_change_keeps_what_the_form_cannot_show(reporter: Visitor, db: D
     assert sent_to(answer) == f"{HERE}?done=saved"
     [row] = await stored(db)
     assert (row["title"], row["description"]) == ("Newer disks", "Soon")
-    assert row["starts_at"] == "2027-01-05T02:00:01.5+00:00"
+    assert row["starts_at"] == f"{DAY}T02:00:01.5+00:00"
 
 
 async def test_who_saves_second_is_told_what_the_first_one_saved(reporter: Visitor, db: Db) -> None:
@@ -204,7 +212,7 @@ async def test_everything_is_escaped(reporter: Visitor, db: Db) -> None:
 
 
 async def test_korean(api: Api, db: Db, reporter: Visitor) -> None:
-    await announced(reporter, db, repeats="weekly", startsAt="2027-01-06T02:00", endsAt="2027-01-06T03:00")
+    await announced(reporter, db, repeats="weekly", startsAt=f"{WEDNESDAY}T02:00", endsAt=f"{WEDNESDAY}T03:00")
     text = (await (await visitor(api, await someone(db, "reporter"), "ko")).get(HERE)).text
     assert '<html lang="ko"' in text and "매주 · 수" in text and "Every" not in text
     assert re.search(r"02:00</time> ~ <time[^>]*>03:00", text) and " – " not in text

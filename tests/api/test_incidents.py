@@ -127,6 +127,7 @@ async def test_text_is_kept_as_it_comes(api: Api, reporter: Someone) -> None:
     assert shown["updates"][0]["description"] == HOSTILE
 
 
+@pytest.mark.one_day
 async def test_numbers_have_no_gaps_and_no_twins(api: Api, db: Db, reporter: Someone) -> None:
     async with anyio.create_task_group() as tasks:
         for _ in range(12):
@@ -158,6 +159,7 @@ async def test_a_number_that_was_brought_in_is_not_given_out_again(db: Db) -> No
         assert await cursor.fetchone() == (f"INC-{year()}-{got:04}",)
 
 
+@pytest.mark.one_day
 async def test_internal_incidents_and_private_services_are_for_those_inside(
     api: Api, db: Db, reporter: Someone
 ) -> None:
@@ -602,6 +604,7 @@ async def test_a_user_who_is_deleted_is_one_entry_in_the_audit_log(api: Api, db:
     assert await one(api, viewer, incident_id) == incident
 
 
+@pytest.mark.one_day
 async def test_only_one_incident_brings_its_whole_timeline(api: Api, db: Db, reporter: Someone) -> None:
     incident_id = (await create(api, reporter))["id"]
     await db.execute(

@@ -231,6 +231,7 @@ async def test_drafts_are_saved_so_often_and_no_more(
     api: Api, db: Db, door: DoorName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access, "SAVES", 2)
+    monkeypatch.setattr(access, "SAVES_PER_SECOND", 0.5)
     number, ann = await incident(db), await someone(db, "reporter")
     async with speaker(api, door, ann.token) as client:
         answers = [await client.say("auto-save", incidentId=number, data={"n": n}) for n in range(3)]

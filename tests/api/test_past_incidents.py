@@ -9,6 +9,8 @@ import pytest
 from tests.api.conftest import Api, Someone, add_service, midday, someone
 from tests.api.incidents import Db, bring_in, create, fields, say
 
+pytestmark = pytest.mark.one_quarter
+
 
 @pytest.fixture
 async def reporter(db: Db) -> Someone:

@@ -15,7 +15,7 @@ from api.edge import REQUEST_DEADLINE_S
 from api.hub import Client, Door
 from api.metrics import Metrics
 from api.security import Principal
-from tests.api.conftest import Api, Someone, running_api, someone, until
+from tests.api.conftest import PATIENCE_S, Api, Someone, running_api, someone, until
 from tests.api.doors import DOORS, DoorName, Speaker, incident, speaker
 from tests.api.relay import relay_before
 
@@ -25,7 +25,7 @@ both_doors = pytest.mark.parametrize("door", DOORS)
 
 @pytest.fixture
 def quick_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence, "LEASE_S", 0.9)
+    monkeypatch.setattr(presence, "LEASE_S", 1.8)
     monkeypatch.setattr(presence, "RENEW_S", 0.3)
     monkeypatch.setattr(presence, "AGAIN_S", 0.1)
     monkeypatch.setattr(presence, "REAP_S", 0.1)
@@ -115,7 +115,7 @@ async def test_a_process_that_died_is_noticed_by_another(database: str, db: Db, 
             ("incident-editing", False),
             ("user-left", None),
         ]
-        await anyio.sleep(1.2)  # its own leases are renewed meanwhile
+        await anyio.sleep(1.2 * presence.LEASE_S)  # its own leases are renewed meanwhile
         assert "sla_monitor_presence_leases 1.0" in (await api.http.get("/metrics")).text
         assert (await (await db.execute("SELECT count(*) FROM presence_leases")).fetchone()) == (1,)
 
@@ -181,7 +181,7 @@ async def test_two_sockets_that_leave_at_the_same_moment_are_one_departure(datab
     async with other, anyio.create_task_group() as tasks, db.transaction():
         await db.execute("SELECT end_presence(ARRAY[%s], ARRAY['one'])", [number])
         tasks.start_soon(other.execute, "SELECT end_presence(ARRAY['" + number + "'], ARRAY['two'])")
-        await anyio.sleep(0.2)
+        await until(lambda: waiting_for_events(db))
     told = await (await db.execute("SELECT event, data -> 'isEditing' FROM events ORDER BY seq")).fetchall()
     assert [event for event in told if event[0] == "user-left"] == [("user-left", None)]
     assert [event for event in told if event[0] == "incident-editing"][-1] == ("incident-editing", False)
@@ -299,7 +299,7 @@ async def test_who_looks_for_the_dead_waits_for_no_renewal(database: str, db: Db
         )
     async with await sql.connect(database, application="renewal") as other, other.transaction():
         await other.execute("UPDATE presence_leases SET expires_at = now() + interval '1 min' WHERE socket_id = 'slow'")
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE_S):
             await db.execute("SELECT expire_presence()")
             await db.execute("SELECT append_event('others', NULL, '{}')")
     left = await (await db.execute("SELECT socket_id FROM presence_leases")).fetchall()
@@ -311,7 +311,7 @@ async def test_the_dead_are_noticed_within_a_lease_and_a_second(
 ) -> None:
     assert presence.REAP_S <= 1
     monkeypatch.setattr(presence, "LEASE_S", 0.5)
-    monkeypatch.setattr(presence, "REAP_S", 0.1)  # RENEW_S stays: it has no part in this
+    monkeypatch.setattr(presence, "REAP_S", 0.1)  # renewals have no part in this
     number, ann = await incident(db), await someone(db, "reporter")
     async with running_api(database):
         await anyio.sleep(presence.LEASE_S)
@@ -323,7 +323,7 @@ async def test_the_dead_are_noticed_within_a_lease_and_a_second(
         async def gone() -> bool:
             return await leases(db) == 0
 
-        await until(gone, 2)
+        await until(gone, presence.RENEW_S - 0.5)
 
 
 async def test_nobody_keeps_locks_in_the_middle_of_a_transaction(db: Db, pool: sql.Pool) -> None:

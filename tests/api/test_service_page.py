@@ -16,6 +16,8 @@ from tests.api.conftest import Api, Check, Someone, add_service, now, record, ru
 from tests.api.hostile_site import session_cookie
 from tests.api.page_parts import timeless
 
+pytestmark = pytest.mark.one_day
+
 Db = psycopg.AsyncConnection[Any]
 HTML = {"accept": "text/html"}
 SECRET = "Vault <XK-4711>"

@@ -10,6 +10,8 @@ from api.status import ServiceState, day_statuses, overall
 from api.uptime import DayRow, calendar
 from tests.api.conftest import Api, Check, add_service, now, record
 
+pytestmark = pytest.mark.one_day
+
 Db = psycopg.AsyncConnection[Any]
 
 

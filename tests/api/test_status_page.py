@@ -20,6 +20,8 @@ from sla_monitor.settings import Settings
 from tests.api.conftest import Api, Check, add_service, now, record, someone, until
 from tests.api.incidents import create, say
 
+pytestmark = pytest.mark.one_day
+
 Db = psycopg.AsyncConnection[Any]
 BROWSER = {"Accept": "text/html", "Accept-Language": "en"}
 NONE, ALL = "0" * 90, "1" * 90

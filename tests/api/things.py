@@ -5,6 +5,7 @@ import secrets
 from typing import Any, Literal
 from uuid import uuid4
 
+from tests.api.coming import coming_day
 from tests.api.conftest import Api, add_service, someone
 from tests.api.people import Db, Principal
 from tests.api.published import Row
@@ -15,8 +16,8 @@ TEMPLATE = {"data": {"title": "Down", "severity": "high", "priority": "P1", "aff
 WINDOW = {
     "title": "New disks",
     "affectedServices": ["shop"],
-    "startsAt": "2030-01-01T00:00:00Z",
-    "endsAt": "2030-01-01T01:00:00Z",
+    "startsAt": f"{coming_day()}T00:00:00Z",
+    "endsAt": f"{coming_day()}T01:00:00Z",
 }
 ABSENT: dict[str, str] = {"service_id": "nothing", "incident_id": "INC-1999-0001", "comment_id": "999999999"}
 """Ids of nothing; the others are UUIDs."""

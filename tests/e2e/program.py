@@ -51,7 +51,7 @@ def free_ports() -> tuple[int, int]:
 
 def plain_client(port: int) -> httpx.AsyncClient:
     """Of something on this machine: there is nothing to verify, and no proxy in between."""
-    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False, verify=False)
+    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False, verify=False)
 
 
 class Program:

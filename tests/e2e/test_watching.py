@@ -272,7 +272,7 @@ async def test_the_routes_are_documented_without_any_other_host(watch: Watch) ->
 
 
 async def test_a_killed_target_is_an_outage_within_two_intervals(watch: Watch) -> None:
-    interval_s = 2
+    interval_s = 4
     async with listening(watch.program.ws_url) as feed:
         await feed.join("system-status", "uptime")
         async with serving(good()) as port:

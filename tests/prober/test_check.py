@@ -1,6 +1,7 @@
 """`sla-monitor check URL`, as a person meets it."""
 
 import argparse
+import gzip
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,10 +15,14 @@ from tests.prober import targets
 
 class _Answering(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
+        body = gzip.compress("FATAL: 오류".encode("cp949")) if self.path == "/coded" else b'{"state": ["up"]}'
         self.send_response(200)
-        self.send_header("Content-Length", "17")
+        self.send_header("Content-Length", str(len(body)))
+        if self.path == "/coded":
+            self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Type", "text/plain; charset=euc-kr")
         self.end_headers()
-        self.wfile.write(b'{"state": ["up"]}')
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Keeps quiet."""
@@ -54,6 +59,12 @@ def test_a_failed_check_says_why(url: str, capsys: pytest.CaptureFixture[str]) -
     assert "http_error: HTTP 200, expected 204 or 301" in capsys.readouterr().out
     assert run(f"http://127.0.0.1:{targets.closed_port()}/", "--timeout-ms", "900") == 1
     assert "connection_error: connection refused" in capsys.readouterr().out
+
+
+def test_a_coded_body_is_read_as_the_prober_reads_it(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(f"{url}coded", "--keyword", "오류") == 0
+    assert run(f"{url}coded", "--keyword-absent", "FATAL") == 1
+    assert 'assertion_failed: the answer contains "FATAL"' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("bad", ["example.com", "ftp://example.com/", "http://", "http://a:b@[::", "http://h:99999/"])

@@ -56,13 +56,19 @@ class TestOrder:
 
 class TestKeywords:
     @given(before=st.binary(max_size=20), word=st.text(min_size=1, max_size=9), after=st.binary(max_size=20))
-    def test_bytes_are_compared_whatever_surrounds_them(self, before: bytes, word: str, after: bytes) -> None:
+    def test_they_are_found_whatever_surrounds_them(self, before: bytes, word: str, after: bytes) -> None:
         try:
             body = before + word.encode() + after
         except UnicodeEncodeError:
             return
-        assert verdict(service(keyword=word), outcome(body))[0] == "o"
-        assert verdict(service(keyword_absent=word), outcome(body))[1] == "assertion_failed"
+        seen = outcome(body, content_type="text/plain; charset=utf-8")
+        assert verdict(service(keyword=word), seen)[0] == "o"
+        assert verdict(service(keyword_absent=word), seen)[1] == "assertion_failed"
+
+    def test_a_body_that_cannot_be_decoded_satisfies_nothing(self) -> None:
+        seen = outcome(undecodable="cut short", truncated=True)
+        for asked in (service(keyword="a"), service(keyword_absent="a"), service(json_path="$")):
+            assert verdict(asked, seen) == ("mo", "assertion_failed", "cut short")
 
     def test_the_message_says_which(self) -> None:
         assert verdict(service(keyword="세계"), outcome(b"hello"))[2] == 'the answer does not contain "세계"'

@@ -9,6 +9,7 @@ import pytest
 
 from prober import listener
 from prober.metrics import Metrics
+from tests.prober.figures import PATIENCE_S
 from tests.prober.outages import Line
 
 
@@ -31,7 +32,7 @@ class Ear:
         self.ranges += 1
 
     async def until(self, services: int, ranges: int) -> None:
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE_S):
             while (self.services, self.ranges) != (services, ranges):  # noqa: ASYNC110  # counts, not events
                 await anyio.sleep(0.01)
 
@@ -71,11 +72,11 @@ async def test_a_lost_connection_is_opened_again_and_all_is_asked_for(
 
 async def test_a_connection_that_says_nothing_is_given_up(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener, "_BACKOFF_S", (0.01, 0.05))
-    monkeypatch.setattr(listener, "PING_SECONDS", 0.3)
+    monkeypatch.setattr(listener, "PING_SECONDS", 1.0)
     async with Line(empty_database).serve() as line, listening(line.url) as ear:
         await ear.until(1, 1)
         line.blackhole()
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE_S):
             while line.connections < 2:  # noqa: ASYNC110  # a count, not an event
                 await anyio.sleep(0.01)
         line.mend()
@@ -83,10 +84,10 @@ async def test_a_connection_that_says_nothing_is_given_up(empty_database: str, m
 
 
 async def test_its_own_pings_keep_a_quiet_connection(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "PING_SECONDS", 0.1)
+    monkeypatch.setattr(listener, "PING_SECONDS", 1.0)
     async with Line(empty_database).serve() as line, listening(line.url) as ear:
         await ear.until(1, 1)
-        await anyio.sleep(0.5)  # several pings
+        await anyio.sleep(3.5)  # several pings
         say(empty_database, "services")
         await ear.until(2, 1)
         assert line.connections == 1

@@ -26,6 +26,7 @@ from sla_monitor.settings import Settings
 from sql import connect, query
 
 IDS = [service.id for service in SERVICES]
+PATIENCE_S = 120
 URLS = {service_id: f"http://127.0.0.1:9/{service_id}" for service_id in IDS}
 
 
@@ -38,7 +39,7 @@ async def rows(database: str, statement: str) -> list[tuple[object, ...]]:
 
 
 async def test_each_target_has_its_habit() -> None:
-    async with targets() as urls, httpx.AsyncClient(timeout=5) as client:
+    async with targets() as urls, httpx.AsyncClient(timeout=20) as client:
         assert list(urls) == IDS
         assert (await client.get(urls["demo-healthy"])).status_code == 200
         assert (await client.get(urls["demo-failing"])).status_code == 500
@@ -59,7 +60,7 @@ async def test_the_certificate_is_for_another_host_even_for_those_who_trust_it()
 
 
 async def test_targets_outlive_whoever_speaks_no_http() -> None:
-    async with targets() as urls, httpx.AsyncClient(timeout=5) as client:
+    async with targets() as urls, httpx.AsyncClient(timeout=20) as client:
         url = httpx.URL(urls["demo-healthy"])
         async with await anyio.connect_tcp("127.0.0.1", url.port or 0) as stream:
             await stream.send(b"\0" * 20_000)
@@ -276,7 +277,7 @@ async def until_true(database: str, statement: str) -> None:
 async def test_a_newcomer_sees_six_services_and_ninety_days_at_once(home: Path) -> None:
     demo = await start(home)
     try:
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE_S):
             await demo.says("made-up checks are stored")
             await demo.says("The first check is stored")
             await until_true(database_of(home), TRUE_CHECKS)
@@ -318,7 +319,7 @@ async def test_a_newcomer_sees_six_services_and_ninety_days_at_once(home: Path) 
 async def test_stopped_half_way_it_begins_anew(home: Path) -> None:
     demo = await start(home)
     try:
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE_S):
             await demo.says("Making up 90 days")
     finally:
         code = await demo.stop()
@@ -327,7 +328,7 @@ async def test_stopped_half_way_it_begins_anew(home: Path) -> None:
     assert "made-up checks" not in demo.text
     again = await start(home)
     try:
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE_S):
             await again.says("made-up checks are stored")
     finally:
         assert await again.stop() == 0, again.text
@@ -342,7 +343,7 @@ def test_it_leaves_a_real_installation_alone(database: str, home: Path) -> None:
         env={**os.environ, "DATABASE_URL": database, "SLA_MONITOR_HOME": str(home)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
     )
     assert refused.returncode == 2
     assert len(refused.stderr.splitlines()) == 1

@@ -125,6 +125,15 @@ async def record(connection: Connection, rows: Iterable[Row]) -> tuple[int, int,
     return stored, duplicates, parked
 
 
+async def set_clock(connection: Connection, moment: datetime) -> None:
+    """Makes this the present of the database, for every connection, until it is set again."""
+    for function, volatility in (("present", "STABLE"), ("present_clock", "VOLATILE")):
+        await connection.execute(
+            f"CREATE OR REPLACE FUNCTION {function}() RETURNS timestamptz LANGUAGE sql {volatility} "
+            f"RETURN timestamptz '{moment.isoformat()}'".encode()
+        )
+
+
 async def ask(connection: Connection, question: str, parameters: Sequence[Any] = ()) -> list[TupleRow]:
     cursor = await connection.execute(question.encode(), parameters)
     return await cursor.fetchall()

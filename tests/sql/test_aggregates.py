@@ -20,9 +20,9 @@ from tests.sql.batches import (
     AGGREGATES,
     DAY,
     MINUTE,
-    QUARTER,
     Connection,
     Row,
+    add_services,
     ask,
     connected,
     copy,
@@ -31,7 +31,9 @@ from tests.sql.batches import (
     quarter,
     record,
     row,
+    set_clock,
     until_true,
+    until_waiting,
     value,
 )
 from tests.sql.histories import figures
@@ -39,6 +41,8 @@ from tests.sql.histories import figures
 HOUR = timedelta(hours=1)
 LONG, SHORT = timedelta(days=400), timedelta(days=30)
 MIDNIGHT = now().replace(hour=0, minute=0, second=0)
+PAST_RETENTION = MIDNIGHT - SHORT - timedelta(days=40)
+"""In a month that has been over for longer than SHORT, whatever day it is: plain PostgreSQL drops whole months."""
 
 
 async def counts(db: Connection, low: datetime, high: datetime) -> dict[str, int]:
@@ -60,7 +64,7 @@ async def days(db: Connection) -> list[TupleRow]:
 
 
 async def materialized_to(db: Connection) -> datetime:
-    found: datetime = await value(db, "SELECT aggregates_watermark()")
+    found: datetime = await value(db, "SELECT rollup_watermark()")
     return found
 
 
@@ -93,8 +97,7 @@ class TestLateRows:
 
     @pytest.mark.parametrize("zone", ["UTC", "Europe/Vienna", "Asia/Kolkata"])
     async def test_they_reach_every_aggregate(self, db: Connection, database: str, zone: str) -> None:
-        """Also where they end in the first quarter of an hour or the first hour of a day: TimescaleDB by itself leaves
-        the hour or day that begins there out."""
+        """At once, also where they end in the first quarter of an hour or the first hour of a day."""
         if zone != "UTC":
             await migrate(database, Settings(time_zone=zone))
         midnight = (datetime.now(ZoneInfo(zone)) - 6 * DAY).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -107,41 +110,52 @@ class TestLateRows:
 
             run = [row(start + late - 10 * minute * MINUTE) for minute in range(12)]
             await record(db, [*run, row(start + late + timedelta(seconds=1), "mo")])
-            assert await value(db, "SELECT count(*) FROM touched_ranges") == 1
-            assert await refresh(db)
 
-            [(good, failed)] = await ask(db, "SELECT sum(success::int), sum((NOT success)::int) FROM checks")
-            expected = {name: good + failed if name.startswith("checks") else good for name in AGGREGATES}
-            assert await counts(db, start - 9 * DAY, start + DAY) == expected, late
-            assert await value(db, "SELECT worst::text FROM checks_daily WHERE bucket = %s", (start,)) == "mo"
-            assert await value(db, "SELECT count(*) FROM touched_ranges") == 0
+            for moment in ("before the next refresh", "after it"):
+                [(good, failed)] = await ask(db, "SELECT sum(success::int), sum((NOT success)::int) FROM checks")
+                expected = {name: good + failed if name.startswith("checks") else good for name in AGGREGATES}
+                assert await counts(db, start - 9 * DAY, start + DAY) == expected, (late, moment)
+                assert await value(db, "SELECT worst::text FROM checks_daily WHERE bucket = %s", (start,)) == "mo"
+                assert await refresh(db)
 
-    async def test_they_are_noted_in_the_transaction_that_stores_them(self, db: Connection) -> None:
+    async def test_they_are_added_in_the_transaction_that_stores_them(self, db: Connection) -> None:
         start = MIDNIGHT - 3 * DAY
         await record(db, [row(start)])
         await refresh(db)
         async with db.transaction(force_rollback=True):
             await copy(db, [row(start + MINUTE), row(start + 16 * MINUTE), row(start + 40 * MINUTE)])
-            await ask(db, "SELECT record_checks()")
-            noted = await ask(db, "SELECT lower(range), upper(range) FROM touched_ranges ORDER BY range")
-        assert noted == [(start, start + 3 * QUARTER)]
-        assert await value(db, "SELECT count(*) FROM touched_ranges") == 0
+            await ask(db, "SELECT record_checks_v2()")
+            assert await counts(db, start, start + DAY) == dict.fromkeys(AGGREGATES, 4)
+            tiers = await ask(db, "SELECT tier::text, count(*), sum(checks) FROM rollups GROUP BY rollups.tier")
+            assert sorted(tiers) == [("15m", 3, 4), ("daily", 1, 4), ("hourly", 1, 4)]
+        assert await counts(db, start, start + DAY) == dict.fromkeys(AGGREGATES, 1)
         assert await value(db, "SELECT count(*) FROM checks") == 1
 
     async def test_a_duplicate_touches_nothing(self, db: Connection) -> None:
         late = [row(MIDNIGHT - 3 * DAY)]
         await record(db, late)
         await refresh(db)
-        await record(db, late)
-        assert await value(db, "SELECT count(*) FROM touched_ranges") == 0
+        rollups = "SELECT * FROM rollups ORDER BY tier"
+        before = await ask(db, rollups)
+        await record(db, [*late, *late])
+        assert await ask(db, rollups) == before
+
+    async def test_those_of_one_service_cost_no_other(self, db: Connection) -> None:
+        """Only buckets of the service that the late row is of are written."""
+        start = MIDNIGHT - 3 * DAY
+        await add_services(db, "mail")
+        await record(db, [*minutely(start, 30), *[one._replace(service_id="mail") for one in minutely(start, 30)]])
+        await refresh(db)
+        versions = "SELECT xmin, ctid FROM rollups WHERE service_id = 'mail' ORDER BY tier, bucket"
+        before = await ask(db, versions)
+        await record(db, [row(start + 31 * MINUTE)])
+        assert await ask(db, versions) == before
 
     async def test_a_late_row_hides_no_other(self, db: Connection) -> None:
-        """Rows of the last hours are not materialised yet when a later range is refreshed for a late row."""
+        """Rows of the last hours are not folded yet when one comes that is older."""
         start = quarter(now()) - 6 * HOUR
-        for minute in range(0, 360, 5):  # in time, as far as this database can tell
-            await db.execute("DELETE FROM touched_ranges")
+        for minute in range(0, 360, 5):
             await record(db, [row(start + minute * MINUTE)])
-        await db.execute("DELETE FROM touched_ranges")
         await record(db, [row(start + 5 * HOUR + 7 * MINUTE)])
         assert await refresh(db)
         assert await counts(db, start - DAY, now()) == dict.fromkeys(AGGREGATES, 73)
@@ -169,7 +183,7 @@ class TestRetention:
     """Hazard 1: figures outlive the rows that they were computed from."""
 
     async def test_figures_stay_when_rows_go(self, db: Connection, database: str) -> None:
-        old, young = MIDNIGHT - 60 * DAY, MIDNIGHT - 2 * DAY
+        old, young = PAST_RETENTION, MIDNIGHT - 2 * DAY
         await record(db, [*minutely(old, 90), *minutely(old + 2 * HOUR, 30, "mo"), *minutely(young, 50)])
         assert await refresh(db)
         before = await days(db)
@@ -178,7 +192,7 @@ class TestRetention:
         await migrate(database, Settings(retention=SHORT, compress_after=DAY))
         await drop_old_checks(db)
         assert await value(db, "SELECT count(*) FROM checks") == 50
-        await db.execute("INSERT INTO touched_ranges (range) VALUES (tstzrange(%s, now()))", (old - DAY,))
+        await ask(db, "SELECT rebuild_rollups('web', 'local', %s, now())", (old - DAY,))
         assert await refresh(db)
 
         assert await days(db) == before
@@ -187,7 +201,7 @@ class TestRetention:
     async def test_a_longer_retention_does_not_compute_them_from_what_is_gone(
         self, db: Connection, database: str
     ) -> None:
-        old = MIDNIGHT - 60 * DAY
+        old = PAST_RETENTION
         await record(db, [*minutely(old, 90), row(MIDNIGHT - DAY)])
         assert await refresh(db)
         before = await days(db)
@@ -196,7 +210,7 @@ class TestRetention:
         await migrate(database, Settings(retention=LONG))
 
         assert await record(db, [row(old + 5 * HOUR)]) == (0, 0, 1)
-        await db.execute("INSERT INTO touched_ranges (range) VALUES (tstzrange(%s, %s))", (old, old + DAY))
+        await ask(db, "SELECT rebuild_rollups('web', 'local', %s, %s)", (old, old + DAY))
         assert await refresh(db)
 
         assert await days(db) == before
@@ -204,7 +218,7 @@ class TestRetention:
     async def test_hours_and_days_of_another_zone_are_made_from_kept_quarters(
         self, db: Connection, database: str
     ) -> None:
-        old, young = MIDNIGHT - 60 * DAY, MIDNIGHT - 3 * DAY
+        old, young = PAST_RETENTION, MIDNIGHT - 3 * DAY
         rows = [
             *minutely(old + 17 * HOUR, 120),
             *minutely(young + 17 * HOUR, 120, "mo"),
@@ -249,15 +263,34 @@ class TestOpenBuckets:
             found = await counts(db, start - DAY, now() + HOUR)
             assert found == dict.fromkeys(AGGREGATES, await value(db, "SELECT count(*) FROM checks"))
 
-    async def test_a_refresh_of_everything_up_to_the_future(self, db: Connection) -> None:
+    async def test_a_check_from_a_clock_that_is_ahead(self, db: Connection) -> None:
         await record(db, [row(now() - DAY), row(now())])
-        await db.execute(
-            "INSERT INTO touched_ranges (range) VALUES (tstzrange(%s, %s))", (now() - 9 * DAY, now() + DAY)
-        )
         assert await refresh(db)
-        assert await materialized_to(db) <= quarter(now())
         await record(db, [row(now() + timedelta(seconds=5))])
         assert await counts(db, now() - 3 * DAY, now() + DAY) == dict.fromkeys(AGGREGATES, 3)
+
+    async def test_very_many_checks_are_folded_before_their_quarter_ends(self, db: Connection) -> None:
+        """So that readers never have to add up more than a minute of them."""
+        start = quarter(now()) + timedelta(seconds=1)
+        await set_clock(db, start)
+        await refresh(db)
+        await db.execute(
+            """INSERT INTO checks (service_id, location, scheduled_at, finished_at, interval_seconds, success, severity,
+                                   attempts)
+               SELECT 'web', 'local', at, at, 1, true, 'o', 1
+               FROM generate_series(0, 149999) AS n
+               CROSS JOIN LATERAL (SELECT %s::timestamptz + n * interval '2 ms' AS at) AS slot""",
+            (start,),
+        )
+        await set_clock(db, start + 7 * MINUTE)
+        assert await refresh(db)
+        edge = await materialized_to(db)
+        assert start < edge < start + 7 * MINUTE
+        assert await value(db, "SELECT count(*) FROM checks WHERE scheduled_at >= %s", (edge,)) < 100_000
+        for view in ("checks_15m", "checks_hourly", "checks_daily"):
+            assert await ask(db, f"SELECT count(*), sum(checks) FROM {view}") == [(1, 150_000)]
+        await record(db, [row(start + 2 * MINUTE + timedelta(milliseconds=1), "mo")])
+        assert await ask(db, "SELECT checks, failed FROM checks_15m") == [(150_001, 1)]
 
 
 class TestRefreshersAtOnce:
@@ -269,7 +302,6 @@ class TestRefreshersAtOnce:
         async with connected(database) as rival:
             await ask(rival, sql.query("aggregates/lock"))
             assert await refresh(db) is False
-            assert await value(db, "SELECT count(*) FROM touched_ranges") == 1
             await ask(rival, sql.query("aggregates/unlock"))
         assert await refresh(db) is True
         assert await counts(db, start, start + DAY) == dict.fromkeys(AGGREGATES, 60)
@@ -292,41 +324,36 @@ class TestRefreshersAtOnce:
         assert any(results)
         assert await refresh(db)
         assert await counts(db, start, start + DAY) == dict.fromkeys(AGGREGATES, 300)
-        assert await value(db, "SELECT count(*) FROM touched_ranges") == 0
 
     async def test_a_commit_that_stalls_while_everything_is_refreshed(
         self, db: Connection, engine: Server, database: str
     ) -> None:
-        """TimescaleDB notes what is late when a commit begins, not when it is done: what was still new then, and has
-        been refreshed over by the time it can be seen, is in none of its notes."""
-        if not await is_timescaledb(db):
-            pytest.skip("plain PostgreSQL refreshes while nobody records")
+        """Whether a check is late is decided by the watermark: it does not move before the commit is done."""
         if engine.source == "TEST_DATABASE_URL":
             pytest.skip("this holds up every commit on the server")
-        start = MIDNIGHT - 3 * DAY
+        start = now() - 2 * HOUR
         await record(db, minutely(start, 60))
         await db.execute("SET synchronous_commit = local")
-        async with connected(database) as writer, anyio.create_task_group() as tasks, stalled_commits(db):
-            await until_true(writer, "SELECT current_setting('synchronous_standby_names') = 'nobody'")
-            tasks.start_soon(record, writer, [one._replace(location="seoul") for one in minutely(start, 30)])
-            await until_true(db, "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
-            assert await refresh(db)
-            assert await counts(db, start, start + DAY) == dict.fromkeys(AGGREGATES, 60)
-        assert await refresh(db)
-        assert await counts(db, start, start + DAY) == dict.fromkeys(AGGREGATES, 90)
+        async with connected(database) as writer, connected(database) as refresher, anyio.create_task_group() as tasks:
+            await refresher.execute("SET synchronous_commit = local")
+            async with stalled_commits(db):
+                await until_true(writer, "SELECT current_setting('synchronous_standby_names') = 'nobody'")
+                tasks.start_soon(record, writer, [one._replace(location="seoul") for one in minutely(start, 30)])
+                await until_true(db, "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+                tasks.start_soon(refresh, refresher)
+                await until_waiting(db)
+                assert await counts(db, start - DAY, start + DAY) == dict.fromkeys(AGGREGATES, 60)
+        assert await counts(db, start - DAY, start + DAY) == dict.fromkeys(AGGREGATES, 90)
+        assert await materialized_to(db) > start + HOUR
 
     async def test_the_lock_is_given_back(self, db: Connection) -> None:
         assert [await refresh(db) for _ in range(3)] == [True] * 3
         assert await value(db, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
 
 
+@pytest.mark.engines("timescaledb")  # on plain PostgreSQL the prober's housekeeping does their work
 class TestPolicies:
     """TimescaleDB's own jobs, with the values of the settings."""
-
-    @pytest.fixture(autouse=True)
-    async def _timescaledb_only(self, db: Connection) -> None:
-        if not await is_timescaledb(db):
-            pytest.skip("plain PostgreSQL has no policies: the prober's housekeeping does their work")
 
     async def jobs(self, db: Connection) -> list[TupleRow]:
         return await ask(
@@ -341,12 +368,7 @@ class TestPolicies:
     async def test_they_are_there(self, db: Connection) -> None:
         assert await self.jobs(db) == [
             ("policy_compression", "checks", "2 days"),
-            ("policy_compression", "checks_15m", "30 days"),
-            ("policy_compression", "latency_15m", "30 days"),
-            ("policy_compression", "phases_15m", "30 days"),
-            ("policy_refresh_continuous_aggregate", "checks_15m", "2 days"),
-            ("policy_refresh_continuous_aggregate", "latency_15m", "2 days"),
-            ("policy_refresh_continuous_aggregate", "phases_15m", "2 days"),
+            ("policy_compression", "rollups", "3 days"),
             ("policy_retention", "checks", "400 days"),
         ]
 
@@ -355,7 +377,7 @@ class TestPolicies:
         found = await self.jobs(db)
         assert ("policy_retention", "checks", "90 days") in found
         assert ("policy_compression", "checks", "5 days") in found
-        assert len(found) == 8
+        assert len(found) == 3
 
     async def test_they_run(self, db: Connection) -> None:
         start = MIDNIGHT - 4 * DAY
@@ -384,13 +406,15 @@ class TestPolicies:
         assert await counts(db, start, start + DAY) == dict.fromkeys(AGGREGATES, 60)
 
 
+@pytest.mark.engines("postgresql")
+@pytest.mark.one_day
 class TestPartitions:
     """What plain PostgreSQL does instead."""
 
     @pytest.fixture(autouse=True)
-    async def _postgresql_only(self, db: Connection) -> None:
-        if await is_timescaledb(db):
-            pytest.skip("TimescaleDB makes its chunks itself")
+    async def _of_this_month(self, db: Connection, database: str) -> None:
+        """The database is a copy of one that was migrated when the tests began."""
+        await migrate(database, Settings())
 
     async def months(self, db: Connection) -> Sequence[datetime]:
         names = await ask(db, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'checks'::regclass")

@@ -19,11 +19,11 @@ from tests.sql.batches import (
     ask,
     connected,
     copy,
-    is_timescaledb,
     now,
     outages,
     record,
     row,
+    set_clock,
     state,
     until_waiting,
     value,
@@ -67,9 +67,8 @@ class TestStoring:
         assert await ask(db, "SELECT severity::text, total_ms FROM checks") == [("o", 100.0)]
         assert (await state(db))[0] == "operational"
 
+    @pytest.mark.engines("timescaledb")  # plain PostgreSQL does not compress
     async def test_replay_into_compressed_chunks(self, db: Connection) -> None:
-        if not await is_timescaledb(db):
-            pytest.skip("plain PostgreSQL does not compress")
         start = now() - 5 * DAY
         batch = [row(start + minute * MINUTE) for minute in range(0, 60, 2)]
         late = [row(start + minute * MINUTE) for minute in range(60)]
@@ -309,9 +308,13 @@ class TestStates:
 
 class TestSilence:
     async def test_a_service_becomes_unknown_when_its_checks_stop(self, db: Connection) -> None:
-        last = now() - 3 * MINUTE - timedelta(seconds=10)
+        """Two intervals and a minute after its last check, and the 7 seconds that the next check may take."""
+        last = now()
         await record(db, [row(last)])
-        await db.execute("UPDATE service_states SET state = 'operational'")  # as it was when the check came
+        await set_clock(db, last + 3 * MINUTE + timedelta(seconds=7))
+        assert await value(db, "SELECT expire_states()") == 0
+        assert await state(db) == ("operational", last)
+        await set_clock(db, last + 3 * MINUTE + timedelta(seconds=8))
 
         assert await value(db, "SELECT expire_states()") == 1
 
@@ -319,6 +322,30 @@ class TestSilence:
         assert await value(db, "SELECT expired FROM latest_checks") is True
         assert await value(db, "SELECT expire_states()") == 0
         assert (await events(db))[-1]["status"] == "unknown"
+
+    @pytest.mark.parametrize(("timeout_ms", "retries", "takes_s"), [(15_000, 5, 90), (7_000, 5, 42), (2_000, 0, 2)])
+    async def test_a_state_holds_while_its_next_verdict_is_being_worked_out(
+        self, db: Connection, timeout_ms: int, retries: int, takes_s: int
+    ) -> None:
+        """Faults A1: 15 s interval, 15 s timeout, 5 retries went from operational to unknown and never to outage."""
+        await db.execute(
+            "UPDATE services SET timeout_ms = %s, retries = %s, interval_seconds = 15", (timeout_ms, retries)
+        )
+        last = now()
+        await record(db, [row(last, interval_seconds=15)])
+        due = last + timedelta(seconds=15)
+        # The check of `due` times out again and again; so does the one after it.
+        for _ in range(3):
+            long = (takes_s // 15 + 1) * 15
+            await set_clock(db, due + timedelta(seconds=takes_s, milliseconds=500))
+            assert await value(db, "SELECT expire_states()") == 0
+            await record(db, [row(due, "mo", interval_seconds=long)])
+            assert await state(db) == ("outage", last + timedelta(seconds=15))
+            due += timedelta(seconds=long)
+        assert await outages(db) == [(last + timedelta(seconds=15), None)]
+        assert await ask(db, "SELECT sum(covered_seconds), sum(down_seconds) FROM checks_daily") == [
+            (15 + 3 * long, 3 * long)
+        ]
 
     async def test_nothing_expires_while_checks_come(self, db: Connection) -> None:
         await record(db, [row(now() - 2 * MINUTE)])
@@ -561,12 +588,10 @@ class TestNotifications:
         assert await self.heard(database, [row(now())]) == ["checks", "event"]
 
     async def test_a_check_that_changes_nothing_but_figures(self, db: Connection, database: str) -> None:
-        await record(db, [row(now() - MINUTE), row(now() - DAY)])
-        assert await self.heard(database, [row(now())]) == ["checks"]
-
-    async def test_a_late_check_asks_for_a_refresh(self, db: Connection, database: str) -> None:
-        await record(db, [row(now() - 3 * DAY)])
-        assert await self.heard(database, [row(now() - 3 * DAY + MINUTE)]) == ["checks", "ranges"]
+        at = now()
+        at = max(at, at.replace(hour=0, minute=1, second=0))  # the first check of a day is news
+        await record(db, [row(at - MINUTE), row(at - DAY)])
+        assert await self.heard(database, [row(at)]) == ["checks"]
 
     async def test_a_duplicate_is_silent(self, db: Connection, database: str) -> None:
         batch = [row(now() - MINUTE)]

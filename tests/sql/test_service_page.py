@@ -13,6 +13,8 @@ from sql.aggregates import refresh
 from sql.migrate import migrate
 from tests.sql.batches import DAY, MINUTE, Connection, Row, add_services, now, quarter, record, row
 
+pytestmark = pytest.mark.one_quarter
+
 Answer = TypeVar("Answer")
 HOUR = timedelta(hours=1)
 
@@ -204,9 +206,10 @@ class TestLatestChecks:
         )
 
     async def test_those_of_the_last_week(self, db: Connection) -> None:
-        await record(db, [row(now() - 6 * DAY), row(now() - 8 * DAY)])
+        at = now()
+        await record(db, [row(at - 6 * DAY), row(at - 8 * DAY)])
         found = await answers(db, "service_page/latest_checks", LatestCheck, limit=50)
-        assert [one.scheduled_at for one in found] == [now() - 6 * DAY]
+        assert [one.scheduled_at for one in found] == [at - 6 * DAY]
 
 
 class TestPage:

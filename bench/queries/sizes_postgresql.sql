@@ -1,0 +1,6 @@
+-- Bytes of the raw checks and of everything that is kept for good; heap, TOAST and indexes, partitions with their table.
+SELECT coalesce(pg_partition_root(oid), oid)::regclass::text, sum(pg_total_relation_size(oid))
+FROM pg_class
+WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
+  AND coalesce(pg_partition_root(oid), oid)::regclass::text ~ '^(checks|rollups|rollup_(15m|hourly|daily)|materialized_.*|day_strips|episodes|outages)$'
+GROUP BY 1

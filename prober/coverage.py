@@ -1,0 +1,53 @@
+"""How much time a check stands for: from its slot until the next slot of its service that is probed.
+
+A check whose attempts outlast the interval makes its service give up slots. Nobody looks at these slots again, so the
+check's verdict, good or failed, holds for them too; otherwise down time with retries would be unknown time.
+"""
+
+from prober.schedule import STEP_MS
+
+MOST_SECONDS = 86_400
+"""The database takes no longer interval."""
+
+
+class Coverage:
+    """The slots that one check stands for. All times are milliseconds; moments are wall-clock time since the epoch."""
+
+    __slots__ = ("_at_ms", "_interval_ms", "_released", "_until_ms")
+
+    def __init__(self, at_ms: int, interval_ms: int) -> None:
+        """`at_ms` is the check's own slot, `interval_ms` the interval of the grid that the slot belongs to."""
+        self._at_ms = at_ms
+        self._interval_ms = interval_ms
+        self._until_ms = at_ms + interval_ms
+        self._released = False
+
+    def extend(self, at_ms: int, interval_ms: int) -> None:
+        """Adds a slot that was given up because the check was under way. Its interval may be another one than the
+        check's, where the service was changed meanwhile."""
+        if not self._released and at_ms > self._at_ms:
+            self._until_ms = at_ms + interval_ms
+
+    def release(self) -> None:
+        """The service was paused or removed: slots that are given up from now on are not added."""
+        self._released = True
+
+    def seconds(self, next_ms: int | None, began_ms: float, finished_ms: float, elapsed_ms: float) -> int:
+        """The time that the check stands for, in whole seconds: 1 to MOST_SECONDS.
+
+        `next_ms` is the next slot that the schedule will hand out (None for a service that is gone). `began_ms` and
+        `finished_ms` are the wall clock's, `elapsed_ms` is a steady clock's time between the two.
+        """
+        passed = int((began_ms - self._at_ms + elapsed_ms) // self._interval_ms)
+        own_end_ms = self._at_ms + (passed + 1) * self._interval_ms
+        end_ms = self._until_ms
+        step_ms = finished_ms - began_ms - elapsed_ms
+        if step_ms < -STEP_MS:  # the wall clock was set back: the slots that were given up come a second time
+            end_ms = self._at_ms + self._interval_ms
+        elif step_ms > STEP_MS:  # it was set forward: the slots in between never were
+            end_ms = own_end_ms
+        elif next_ms is not None and self._at_ms < next_ms < end_ms:  # the interval became shorter
+            end_ms = next_ms
+        elif next_ms is not None and end_ms <= finished_ms and not self._released:  # the schedule missed the last slots
+            end_ms = max(end_ms, min(next_ms, own_end_ms))
+        return min(max(1, (end_ms - self._at_ms) // 1000), MOST_SECONDS)

@@ -1,0 +1,114 @@
+"""Content codings: what a response's Content-Encoding header says was done to its body, undone within bounds.
+
+libcurl could undo them while it reads, but it takes a body that is cut short for a whole one, and then a word that
+must be absent seems to be. The prober asks for `identity`; some servers send coded bodies anyway.
+"""
+
+import zlib
+from collections.abc import Callable, Sequence
+
+from prober.probes import brotli
+
+MOST_CODINGS = 5
+MOST_MEMBERS = 1000
+"""Parts of one gzip body: tools that write in blocks make one of each 64 KiB."""
+
+_CHUNK = 16 * 1024
+_NAME_SHOWN = 40
+_GZIP_MAGIC = b"\x1f\x8b"
+_GZIP, _ZLIB, _RAW = 31, 15, -15  # zlib's numbers for what stands around deflated data
+
+
+class Undecodable(Exception):  # noqa: N818 - a fault of the target, not of this program
+    """The body cannot be decoded; the text says why."""
+
+
+def applied(head: Sequence[bytes]) -> list[str]:
+    """The codings of a response's body in the order in which they were applied, lower case and without `identity`.
+
+    `head` is what libcurl hands out: header lines, those of interim responses (1xx) before and of trailers after.
+    """
+    if b"content-encoding:" not in b"".join(head).lower():
+        return []
+    names: list[str] = []
+    complete = False
+    for line in head:
+        if line.startswith(b"HTTP/"):
+            names, complete = [], False
+        elif line in (b"\r\n", b"\n"):
+            complete = True
+        elif not complete and line[:17].lower() == b"content-encoding:":
+            names += line[17:].decode("latin-1").lower().split(",")
+    return [name for each in names if (name := each.strip()) not in ("", "identity")]
+
+
+def decoded(body: bytes, codings: Sequence[str], limit: int, cut: bool) -> tuple[bytes, bool]:
+    """The body without its codings, and whether it is only a beginning: at most `limit` bytes, in each step.
+
+    With `cut` the body is itself the beginning of a longer one. Raises `Undecodable`. Takes some 15 ms for
+    64 KiB that were made to take long.
+    """
+    if len(codings) > MOST_CODINGS:
+        raise Undecodable(f"the response's body has more than {MOST_CODINGS} codings (Content-Encoding)")
+    for name in reversed(codings):
+        if not body:  # no response to HEAD has one, and servers leave an empty one as it is
+            break
+        decode = _DECODERS.get(name)
+        if decode is None:
+            raise Undecodable(
+                f'the coding "{name[:_NAME_SHOWN]}" of the response\'s body (Content-Encoding) is not known'
+            )
+        try:
+            body, complete = decode(body, limit + 1)
+        except ValueError as error:
+            raise Undecodable(f"the response's body is not valid {name} (Content-Encoding): {error}") from None
+        if len(body) > limit:
+            body, cut = body[:limit], True
+        elif not complete and not cut:
+            raise Undecodable(f"the response's {name} body is cut short (Content-Encoding)")
+    return body, cut
+
+
+def _gunzip(data: bytes, most: int) -> tuple[bytes, bool]:
+    """One member after the other; what follows them and is none is ignored, as browsers and gzip do."""
+    pieces: list[bytes] = []
+    members = at = 0
+    while True:
+        piece, complete, at = _inflate(data, at, most, _GZIP)
+        pieces.append(piece)
+        most -= len(piece)
+        members += 1
+        if not complete or most <= 0 or not data.startswith(_GZIP_MAGIC, at):
+            return b"".join(pieces), complete
+        if members == MOST_MEMBERS:
+            raise ValueError(f"more than {MOST_MEMBERS} parts")
+
+
+def _undeflate(data: bytes, most: int) -> tuple[bytes, bool]:
+    """With zlib's header, as RFC 9110 has it, or without, as some servers send it."""
+    headed = data[0] & 0x0F == 8 and (len(data) < 2 or int.from_bytes(data[:2], "big") % 31 == 0)
+    return _inflate(data, 0, most, _ZLIB if headed else _RAW)[:2]
+
+
+def _inflate(data: bytes, at: int, most: int, wrapper: int) -> tuple[bytes, bool, int]:
+    """Up to `most` bytes of the stream that begins at `at`, whether that is all of it, and where it ends then."""
+    stream = zlib.decompressobj(wrapper)
+    pieces: list[bytes] = []
+    try:
+        while at < len(data) and most > 0 and not stream.eof:
+            chunk = data[at : at + _CHUNK]  # what follows the stream is copied from it
+            pieces.append(stream.decompress(chunk, most))
+            most -= len(pieces[-1])
+            at += len(chunk) - len(stream.unused_data)
+    except zlib.error as error:
+        raise ValueError(str(error).rpartition(": ")[2]) from None
+    return b"".join(pieces), stream.eof, at
+
+
+_DECODERS: dict[str, Callable[[bytes, int], tuple[bytes, bool]]] = {
+    "gzip": _gunzip,
+    "x-gzip": _gunzip,
+    "deflate": _undeflate,
+}
+if brotli.AVAILABLE:
+    _DECODERS["br"] = brotli.decompress

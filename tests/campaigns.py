@@ -1,0 +1,153 @@
+"""Campaigns: tests that try as much as the time allows. `pytest -m campaign` runs them, and nothing else does.
+
+CAMPAIGN_SECONDS is for all of them together. The fixture `budget` gives a test its share of what is left of it:
+
+    @pytest.mark.campaign
+    def test_kills(budget: Share) -> None:
+        for number in budget.rounds():  # at least one
+            ...
+
+    @pytest.mark.campaign
+    def test_any_history(budget: Share) -> None:
+        budget.explore(check, history=histories)  # check(history=...) once an example
+
+The summary says how much each of them tried, and from which seed; CAMPAIGN_SEED repeats one.
+"""
+
+import math
+import os
+import random
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+from anyio import from_thread, to_thread
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis.strategies import SearchStrategy
+
+DEFAULT_S = 3600.0
+BATCH = 50
+MARK = "campaign"
+DEADLINE = pytest.StashKey[float]()
+BEGUN = pytest.StashKey[set[str]]()
+
+
+class Share:
+    """The time of one campaign; all moments are those of time.monotonic(), which the processes of a machine share."""
+
+    def __init__(self, deadline: float, say: Callable[[str], None], number: int | None = None) -> None:
+        self.deadline = deadline
+        self.seed = int(os.environ.get("CAMPAIGN_SEED") or random.randrange(2**32)) if number is None else number
+        self._say = say
+
+    def left(self) -> float:
+        """Seconds, 0 when the share is over."""
+        return max(0.0, self.deadline - time.monotonic())
+
+    def over(self) -> bool:
+        return self.left() == 0
+
+    def note(self, text: str) -> None:
+        """Puts a line into the summary of the run."""
+        self._say(text)
+
+    def rounds(self) -> Iterator[int]:
+        """0, 1, 2, … until the share is over, at least 0. Says how many there were."""
+        began, number = time.monotonic(), 0
+        try:
+            while number == 0 or not self.over():
+                yield number
+                number += 1
+        finally:
+            self.note(f"{number} rounds in {time.monotonic() - began:.0f} s")
+
+    def explore(self, check: Callable[..., None], /, **strategies: SearchStrategy[Any]) -> int:
+        """Calls `check` with examples until the share is over; returns how many, and notes it.
+
+        A failure is made small first, however long that takes. The note gives the seed that brings it back."""
+        began, examples, failed = time.monotonic(), 0, False
+
+        def counted(**drawn: Any) -> None:
+            nonlocal examples, failed
+            if self.over() and examples and not failed:
+                return
+            examples += 1
+            try:
+                check(**drawn)
+            except Exception:
+                failed = True
+                raise
+
+        bounds = settings(max_examples=BATCH, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        batch = self.seed
+        try:
+            while examples == 0 or not self.over():
+                bounds(seed(batch)(given(**strategies)(counted)))()
+                batch += 1
+        finally:
+            self.note(f"{examples} examples in {time.monotonic() - began:.0f} s, seed {batch}")
+        return examples
+
+    async def explore_async(
+        self, check: Callable[..., Coroutine[Any, Any, None]], /, **strategies: SearchStrategy[Any]
+    ) -> int:
+        """As `explore`, for a check that runs on the test's own event loop."""
+
+        def blocking(**drawn: Any) -> None:
+            from_thread.run(lambda: check(**drawn))
+
+        return await to_thread.run_sync(lambda: self.explore(blocking, **strategies))
+
+
+def seconds() -> float:
+    """What CAMPAIGN_SECONDS says."""
+    given_s = os.environ.get("CAMPAIGN_SECONDS", "").strip()
+    try:
+        found = float(given_s) if given_s else DEFAULT_S
+    except ValueError:
+        found = -1
+    if not 0 <= found < math.inf:
+        raise pytest.UsageError(f"CAMPAIGN_SECONDS={given_s}: not a number of seconds")
+    return found
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The processes of pytest-xdist have the deadline of the one that started them."""
+    handed_on: dict[str, Any] = getattr(config, "workerinput", {})
+    config.stash[DEADLINE] = handed_on.get("campaign_deadline", time.monotonic() + seconds())
+    config.stash[BEGUN] = set()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["campaign_deadline"] = node.config.stash[DEADLINE]
+
+
+@pytest.fixture
+def budget(request: pytest.FixtureRequest) -> Share:
+    """This test's share: what is left of CAMPAIGN_SECONDS, divided by the campaigns that have still to begin here."""
+    config, node = request.config, request.node
+    assert node.get_closest_marker(MARK) is not None, "only what is marked as a campaign has a budget"
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    campaigns = sum(item.get_closest_marker(MARK) is not None for item in request.session.items)
+    waiting = max(1, math.ceil(campaigns / workers) - len(config.stash[BEGUN]))
+    config.stash[BEGUN].add(node.nodeid)
+    now = time.monotonic()
+    left = max(0.0, config.stash[DEADLINE] - now)
+    return Share(now + left / waiting, lambda text: node.user_properties.append((MARK, text)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    lines = [
+        f"{report.nodeid}: {text}"
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, text in report.user_properties
+        if name == MARK
+    ]
+    if lines:
+        terminalreporter.section("campaigns")
+        for line in lines:
+            terminalreporter.line(line)

@@ -1,0 +1,64 @@
+"""Zones and moments that histories are made around: when clocks are turned, and what else is odd about a zone."""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from zoneinfo import available_timezones
+
+from hypothesis import strategies as st
+
+from tests.oracle.local_days import DAY, local_days
+
+ODD_ZONES = (
+    *("Europe/Berlin", "America/Havana", "Atlantic/Azores", "America/St_Johns", "Australia/Lord_Howe"),
+    *("Africa/Cairo", "America/Santiago", "Pacific/Chatham", "Pacific/Apia", "Asia/Kolkata", "Antarctica/Casey"),
+    *("America/Asuncion", "Antarctica/Troll", "Asia/Gaza", "Asia/Beirut", "Asia/Kathmandu", "Africa/Casablanca"),
+    *("America/Sao_Paulo", "Asia/Tehran", "America/New_York", "Australia/Adelaide", "America/Scoresbysund", "UTC"),
+)
+# Those whose clocks are turned at midnight or over it come more often: most faults were found there.
+MIDNIGHT_ZONES = (
+    *("America/Havana", "Atlantic/Azores", "Africa/Cairo", "America/Santiago", "America/Asuncion", "Asia/Beirut"),
+    *("America/St_Johns", "Pacific/Apia", "America/Sao_Paulo", "Asia/Tehran", "Asia/Gaza", "America/Scoresbysund"),
+)
+FIRST_YEAR, LAST_YEAR = 2004, 2036
+DATE_LINE = {"Pacific/Apia": [datetime(2011, 12, 30, 10, tzinfo=UTC)]}
+ALL_ZONES = tuple(
+    sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(("posix/", "right/", "Etc/")))
+)
+
+zones = st.one_of(st.sampled_from(MIDNIGHT_ZONES), st.sampled_from(ODD_ZONES), st.sampled_from(ALL_ZONES))
+
+
+@cache
+def changes_of_clocks(zone: str) -> tuple[datetime, ...]:
+    """When the clocks of a zone were and will be turned, in the years of the histories."""
+    return tuple(turn.at for turn in local_days(zone).turns if FIRST_YEAR <= turn.at.year <= LAST_YEAR)
+
+
+@cache
+def odd_moments(zone: str) -> tuple[datetime, ...]:
+    """Changes of clocks that touch midnight, and dates that are left out; all changes where there are none of these."""
+    days = local_days(zone)
+    odd = [turn.at for turn in days.turns if turn.touches_midnight and FIRST_YEAR <= turn.at.year <= LAST_YEAR]
+    return tuple(odd) + tuple(DATE_LINE.get(zone, ())) or changes_of_clocks(zone)
+
+
+@st.composite
+def moments(draw: st.DrawFn, zone: str) -> datetime:
+    """A moment in a zone, mostly a change of its clocks, else the start of a day: of any, of a month, of a leap day."""
+    for choices in draw(st.sampled_from([odd_moments, changes_of_clocks, changes_of_clocks, None])), changes_of_clocks:
+        if choices is None:
+            break
+        if found := choices(zone):
+            return draw(st.sampled_from(found))
+    year = draw(st.integers(FIRST_YEAR, LAST_YEAR))
+    first = draw(st.sampled_from([date(year, 1, 1), date(year, 3, 1), date(year, 11, 30), date(year, 7, 17)]))
+    return local_days(zone).starts(first + draw(st.integers(-2, 2)) * DAY)
+
+
+def near(moment: datetime, zone: str) -> list[datetime]:
+    """Moments around one, at which something may begin or end: the bounds of days, whole hours and quarters."""
+    days = local_days(zone)
+    today = days.date_of(moment)
+    bounds = [days.starts(today + number * DAY) for number in (-1, 0, 1)]
+    others = [moment + number * timedelta(minutes=15) for number in (-100, -96, -9, -4, -2, -1, 0, 1, 2, 4, 5, 9, 95)]
+    return [*bounds, *others]

@@ -1,0 +1,37 @@
+"""The histories that are made up: they must be about changes of clocks often enough, and make sense."""
+
+import hypothesis
+from hypothesis import HealthCheck, given, settings
+
+from tests.oracle.generate import histories
+from tests.oracle.history import Advance, History, Record
+from tests.oracle.moments import changes_of_clocks
+
+SHARE = 0.3
+EXAMPLES = 200
+
+
+def test_three_in_ten_cross_a_change_of_clocks() -> None:
+    crossing = []
+
+    @settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
+    @hypothesis.seed(8)
+    @given(history=histories())
+    def look(history: History) -> None:
+        crossing.append(history.crosses_a_change(changes_of_clocks(history.zone)))
+
+    look()
+    print(sum(crossing), len(crossing))
+    assert sum(crossing) >= SHARE * len(crossing)
+
+
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
+@given(history=histories())
+def test_time_goes_on_and_no_batch_says_two_things_of_one_check(history: History) -> None:
+    clock = history.begins
+    for step in history.steps:
+        if isinstance(step, Advance):
+            assert step.to >= clock
+            clock = step.to
+        if isinstance(step, Record):
+            assert len({one.key for one in step.batch}) == len(set(step.batch))

@@ -1,0 +1,322 @@
+"""Faults that others have found (figures and states), with exactly their inputs and the right values. Each history is
+also compared with the oracle as a whole."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.oracle.compare_answers import asked
+from tests.oracle.driver import Database
+from tests.oracle.history import (
+    Advance,
+    Asked,
+    Clean,
+    GoOn,
+    History,
+    Interrupt,
+    Look,
+    Record,
+    Refresh,
+    Retain,
+    Service,
+    Step,
+)
+from tests.oracle.local_days import DAY, HOUR
+from tests.oracle.rows import Check
+from tests.sql.batches import ask
+
+WEB = Service("web")
+QUARTER = timedelta(minutes=15)
+STATE = "SELECT state::text, since FROM service_states"
+OUTAGES = "SELECT started_at, ended_at FROM outages ORDER BY 1"
+DAYS = "SELECT date::text, uptime::text, status FROM uptime_records ORDER BY 1"
+COUNTS = "SELECT day::text, checks, failed FROM service_days ORDER BY 1"
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+class Case(NamedTuple):
+    """What is played, and what must be the answers to questions in SQL afterwards."""
+
+    name: str
+    history: History
+    answers: Sequence[tuple[str, Sequence[tuple[Any, ...]]]]
+
+
+def batch(day: str, text: str, location: str = "local", ms: float | None = 120.5) -> Record:
+    """Checks as the fault list writes them: `11:58 o, 11:59 mo`; a time may be preceded by another day."""
+    checks = []
+    for one in text.split(", "):
+        *other, time, severity = one.split()
+        failed = severity == "mo"
+        checks.append(
+            Check(
+                *("web", location, at(f"{other[0] if other else day} {time}"), 60, severity, None if failed else ms),
+                error_type="timeout" if failed else None,
+                error_message="no answer" if failed else None,
+            )
+        )
+    return Record(checks)
+
+
+def story(zone: str, *steps: Step, locations: Sequence[str] = ("local",), **changes: Any) -> History:
+    """A history that begins with its first moment and ends with a look."""
+    begins = next(step.to for step in steps if isinstance(step, Advance))
+    return History(zone, begins, [WEB], locations, [*steps, Look(), Refresh(), Look()], **changes)
+
+
+def clock(text: str) -> Advance:
+    return Advance(at(text))
+
+
+REPLAYED = Case(
+    "a replayed row does not hide the latest one",
+    story(
+        "UTC",
+        *(clock("2026-05-01 11:58:02"), batch("2026-05-01", "11:58 o")),
+        *(clock("2026-05-01 11:59:02"), batch("2026-05-01", "11:59 mo")),
+        *(clock("2026-05-01 12:00:02"), batch("2026-05-01", "11:58 o, 12:00 o")),
+        *(clock("2026-05-01 12:01:02"), batch("2026-05-01", "12:01 o")),
+    ),
+    [
+        (STATE, [("operational", at("2026-05-01 12:00"))]),
+        (OUTAGES, [(at("2026-05-01 11:59"), at("2026-05-01 12:00"))]),
+    ],
+)
+REPLAYED_OUTAGE = Case(
+    "an outage between a replayed row and a good one",
+    story(
+        "UTC",
+        *(clock("2026-05-01 11:40:02"), batch("2026-05-01", "11:40 mo")),
+        *(clock("2026-05-01 11:41:02"), batch("2026-05-01", "11:41 o")),
+        *(clock("2026-05-01 11:45:02"), batch("2026-05-01", "11:40 mo, 11:43 mo, 11:45 o")),
+    ),
+    [
+        (
+            OUTAGES,
+            [
+                (at("2026-05-01 11:40"), at("2026-05-01 11:41")),
+                (at("2026-05-01 11:43"), at("2026-05-01 11:45")),
+            ],
+        )
+    ],
+)
+REPEATED_HOUR = Case(
+    "the hour that comes twice is not hidden",
+    story("Europe/Berlin", clock("2026-10-25 00:16"), batch("2026-10-24", "23:50 o, 2026-10-25 00:10 mo"), Refresh()),
+    [(DAYS, [("2026-10-25", "50.00", "mo")])],
+)
+FIRST_HOUR = Case(
+    "the first hour after a change at midnight is not hidden",
+    story("Africa/Cairo", clock("2026-04-24 21:31"), batch("2026-04-24", "12:00 o, 21:10 mo"), Refresh()),
+    [(DAYS, [("2026-04-24", "100.00", "o"), ("2026-04-25", "0.00", "mo")])],
+)
+SANTIAGO = Case(
+    "response times while an hour comes twice",
+    story(
+        "America/Santiago",
+        clock("2026-04-05 03:25"),
+        batch("2026-04-05", "02:50 o, 03:10 o, 03:20 mo"),
+        Refresh(),
+        asked=[
+            Asked("quarter_hours", at("2026-04-04 03:25"), at("2026-04-05 03:25"), QUARTER),
+            Asked("hours", at("2026-04-04 03:25"), at("2026-04-05 03:25"), HOUR),
+            Asked("days", at("2026-04-04 03:25"), at("2026-04-05 03:25"), DAY),
+        ],
+    ),
+    [(COUNTS, [("2026-04-04", 3, 1)])],
+)
+HAVANA_LATE = Case(
+    "a late row in a double midnight stops no refresh",
+    story(
+        "America/Havana",
+        *(clock("2026-11-02 14:00"), batch("2026-11-01", "04:30 o, 12:00 o, 13:00 mo, 2026-11-02 12:00 o"), Refresh()),
+        *(clock("2026-11-02 15:00"), batch("2026-11-01", "04:45 mo"), Refresh()),
+        *(clock("2026-11-02 15:05"), batch("2026-10-30", "12:00 mo"), Refresh()),
+    ),
+    [(COUNTS, [("2026-10-30", 1, 1), ("2026-11-01", 4, 2), ("2026-11-02", 1, 0)])],
+)
+AZORES_LATE = Case(
+    "the same in the Azores",
+    story(
+        "Atlantic/Azores",
+        *(clock("2026-10-26 14:00"), batch("2026-10-25", "00:30 o, 01:30 o, 13:00 mo, 2026-10-26 12:00 o"), Refresh()),
+        *(clock("2026-10-26 15:00"), batch("2026-10-25", "00:45 mo"), Refresh()),
+        *(clock("2026-10-26 15:05"), batch("2026-10-20", "12:00 mo"), Refresh()),
+    ),
+    [(COUNTS, [("2026-10-20", 1, 1), ("2026-10-25", 4, 2), ("2026-10-26", 1, 0)])],
+)
+HAVANA_CALENDAR = Case(
+    "a calendar and a window that begin with a double midnight",
+    story(
+        "America/Havana",
+        clock("2026-11-02 15:00"),
+        batch("2026-11-01", "04:30 o, 12:00 o, 13:00 mo, 2026-11-02 12:00 o"),
+        asked=[Asked("days", at("2026-11-01 04:00"), at("2026-11-02 05:00"), DAY)],
+        calendars=[(1, date(2026, 11, 1)), (2, None)],
+    ),
+    [(DAYS, [("2026-11-01", "66.66", "mo"), ("2026-11-02", "100.00", "o")])],
+)
+AZORES_WINDOW = Case(
+    "a window that ends on a day without a midnight",
+    story(
+        "Atlantic/Azores",
+        clock("2026-03-30 12:00"),
+        batch("2026-03-28", "12:00 o, 2026-03-29 12:00 o, 2026-03-30 00:30 o"),
+        asked=[Asked("days", at("2026-03-28 12:00"), at("2026-03-29 12:00"), DAY)],
+    ),
+    [(COUNTS, [("2026-03-28", 1, 0), ("2026-03-29", 1, 0), ("2026-03-30", 1, 0)])],
+)
+CHATHAM = Case(
+    "hours of a zone at :45 while clocks are turned",
+    story(
+        "Pacific/Chatham",
+        clock("2026-04-04 16:00"),
+        batch("2026-04-04", "12:20 o, 14:05 mo, 14:20 o"),
+        asked=[Asked("hours", at("2026-04-04 12:15"), at("2026-04-04 15:15"), HOUR)],
+    ),
+    [(COUNTS, [("2026-04-05", 3, 1)])],
+)
+LATE_BEGINNING = Case(
+    "since follows a late row",
+    story(
+        "UTC",
+        *(clock("2026-05-01 11:59:02"), batch("2026-05-01", "11:59 o")),
+        *(clock("2026-05-01 11:59:30"), batch("2026-05-01", "11:58 o")),
+    ),
+    [(STATE, [("operational", at("2026-05-01 11:58"))])],
+)
+LONG_GAP = Case(
+    "an outage ends after a gap that is longer than the retention",
+    story(
+        "UTC",
+        *(clock("2026-04-11 12:00:02"), batch("2026-04-11", "12:00 mo"), Refresh()),
+        *(clock("2026-06-01 11:59:32"), Refresh()),
+        batch("2026-06-01", "11:59:30 o"),
+        locations=("local", "seoul"),
+        retention=30 * DAY,
+    ),
+    [
+        (OUTAGES, [(at("2026-04-11 12:00"), at("2026-06-01 11:59:30"))]),
+        (STATE, [("operational", at("2026-06-01 11:59:30"))]),
+    ],
+)
+DROPPED_GAP = Case(
+    "an outage ends after a gap that is longer than the retention, its raw rows dropped",
+    story(
+        "UTC",
+        *(clock("2026-04-11 12:00:02"), batch("2026-04-11", "12:00 mo"), Refresh()),
+        *(clock("2026-06-01 11:59:32"), Refresh(), Clean(), Look()),
+        batch("2026-06-01", "11:59:30 o"),
+        locations=("local", "seoul"),
+        retention=30 * DAY,
+    ),
+    [
+        (OUTAGES, [(at("2026-04-11 12:00"), at("2026-06-01 11:59:30"))]),
+        (STATE, [("operational", at("2026-06-01 11:59:30"))]),
+    ],
+)
+SHORTENED = Case(
+    "a retention that is shortened while late rows are waiting loses no day",
+    story(
+        "UTC",
+        *(clock("2026-05-01 12:00:02"), batch("2026-05-01", "12:00 o"), Refresh()),
+        *(batch("2026-03-20", "10:00 o, 11:00 mo"), Retain(7 * DAY), Clean(), Refresh(), Look()),
+        clock("2026-05-02 13:00"),
+    ),
+    [(COUNTS, [("2026-03-20", 2, 1), ("2026-05-01", 1, 0)])],
+)
+PAUSED = Case(
+    "a pause ends an outage",
+    story(
+        "UTC",
+        *(clock("2026-05-01 12:00:02"), batch("2026-05-01", "11:59 o, 12:00 mo")),
+        *(clock("2026-05-01 12:00:30"), Interrupt("web", "pause"), Look()),
+        clock("2026-05-01 13:00"),
+    ),
+    [
+        (OUTAGES, [(at("2026-05-01 12:00"), at("2026-05-01 12:00:30"))]),
+        (STATE, [("unknown", at("2026-05-01 12:00:30"))]),
+    ],
+)
+DELETED = Case(
+    "a service that is made again has its history, and the feed tells no better day than the views",
+    story(
+        "UTC",
+        *(clock("2026-05-01 12:00:02"), batch("2026-05-01", "11:59 o, 12:00 mo")),
+        *(clock("2026-05-01 12:00:30"), Interrupt("web", "delete"), Look()),
+        *(clock("2026-05-01 12:03:30"), GoOn("web"), Look()),
+        *(clock("2026-05-01 12:04:02"), batch("2026-05-01", "12:04 o")),
+    ),
+    [
+        (DAYS, [("2026-05-01", "66.66", "mo")]),
+        (OUTAGES, [(at("2026-05-01 12:00"), at("2026-05-01 12:00:30"))]),
+        (STATE, [("operational", at("2026-05-01 12:04"))]),
+        ("SELECT data->>'status' FROM events WHERE event = 'uptime-updated' ORDER BY seq DESC LIMIT 1", [("mo",)]),
+    ],
+)
+CASES = (
+    *(REPLAYED, REPLAYED_OUTAGE, REPEATED_HOUR, FIRST_HOUR, SANTIAGO, HAVANA_LATE, AZORES_LATE, HAVANA_CALENDAR),
+    *(AZORES_WINDOW, CHATHAM, LATE_BEGINNING, LONG_GAP, DROPPED_GAP, SHORTENED, PAUSED, DELETED),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_faults_that_were_found(played: Database, case: Case) -> None:
+    await played.play(case.history)
+    for question, answer in case.answers:
+        assert await ask(played.connection, question) == answer, question
+
+
+async def test_the_calendar_of_havana(played: Database) -> None:
+    await played.play(HAVANA_CALENDAR.history)
+    columns = "day uptime checks"
+    wanted = {"service_id": "web", "months": 1, "start_date": date(2026, 11, 1), "internal": False}
+    [month, first, *_] = await asked(played.connection, "uptime/months", columns, **wanted)
+    assert (month, first) == ((None, "75.00", 4), (date(2026, 11, 1), "66.66", 3))
+
+
+@pytest.mark.parametrize(
+    ("case", "number", "counts"),
+    [
+        (AZORES_WINDOW, 0, {None: 2, "2026-03-28 01:00": 1, "2026-03-29 01:00": 1}),
+        (HAVANA_CALENDAR, 0, {None: 3, "2026-11-01 04:00": 3}),
+        (CHATHAM, 0, {None: 3, "2026-04-04 12:15": 1, "2026-04-04 13:15": 1, "2026-04-04 14:15": 1}),
+    ],
+    ids=["Azores", "Havana", "Chatham"],
+)
+async def test_counts_of_windows(played: Database, case: Case, number: int, counts: dict[str | None, int]) -> None:
+    await played.play(case.history)
+    tier, start, end, step = case.history.asked[number]
+    values = {"service_id": "web", "start": start, "end": end, "step": step}
+    found = await asked(played.connection, f"response_times/{tier}", "time checks", **values)
+    assert dict(found) == {at(time) if time else None: count for time, count in counts.items()}
+
+
+@pytest.mark.parametrize(
+    ("times", "p50", "p95"),
+    [([98.4375] * 88 + [1000.0], 98.4375, 98.4375), ([10.0, 1000.0], 10.0, 1000.0)],
+    ids=["88 and one", "two far apart"],
+)
+async def test_percentiles_are_the_same_at_every_step(
+    played: Database, times: Sequence[float], p50: float, p95: float
+) -> None:
+    """Within 2 %, and to the last digit the same from raw checks as from each tier."""
+    noon = at("2026-05-01 12:00")
+    checks = [
+        Check("web", "local", noon + number * timedelta(seconds=10), 10, "o", ms) for number, ms in enumerate(times)
+    ]
+    steps = {"raw": timedelta(minutes=14), "quarter_hours": QUARTER, "hours": HOUR, "days": DAY}
+    windows = [Asked(tier, noon, noon + QUARTER, step) for tier, step in steps.items()]  # type: ignore[arg-type]
+    await played.play(story("UTC", clock("2026-05-01 12:20"), Record(checks), asked=windows))
+    answers = set()
+    for tier, step in steps.items():
+        values = {"service_id": "web", "start": noon, "end": noon + QUARTER, "step": step}
+        answers.add((await asked(played.connection, f"response_times/{tier}", "p50 p95", **values))[0])
+    [(found_p50, found_p95)] = answers
+    assert found_p50 == pytest.approx(p50, rel=0.02)
+    assert found_p95 == pytest.approx(p95, rel=0.02)
