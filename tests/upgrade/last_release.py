@@ -239,6 +239,8 @@ def main() -> None:
         try:
             answer: dict[str, Any] = {"result": asyncio.run(COMMANDS[name](*arguments))}
         except Exception as error:
+            if name == "probe":
+                raise
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)
 

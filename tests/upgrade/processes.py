@@ -93,6 +93,9 @@ class LastRelease:
         assert "error" not in found, found["error"]
         return found["result"]
 
+    def lives(self) -> bool:
+        return self._process.poll() is None
+
     def interrupt(self) -> None:
         """Ends what it is doing, in order; the answer is still to come."""
         self._process.send_signal(signal.SIGTERM)
