@@ -1,2 +1,12 @@
--- Nothing to do: TimescaleDB creates chunks when they are written and drops them by policy.
-CREATE OR REPLACE PROCEDURE keep_partitions() LANGUAGE plpgsql AS $$ BEGIN END $$;
+-- TimescaleDB creates chunks when they are written. Old ones are dropped here and not by its retention policy, which knows nothing of
+-- the watermark: checks that are not in the rollups yet are kept, however old they are.
+CREATE OR REPLACE PROCEDURE keep_partitions()
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    IF NOT isfinite(rollup_watermark()) THEN
+        RETURN;
+    END IF;
+    PERFORM drop_chunks('checks', older_than => least(present() - (SELECT retention FROM installation), rollup_watermark()));
+END
+$$;

@@ -1,7 +1,7 @@
 -- What TimescaleDB does by itself, in the background. Applied again whenever the retention settings change.
 
+-- Raw checks of {retention} are kept; keep_partitions drops older ones.
 SELECT remove_retention_policy('checks', if_exists => true);
-SELECT add_retention_policy('checks', drop_after => {retention}::interval);
 
 CALL remove_columnstore_policy('checks', if_exists => true);
 CALL add_columnstore_policy('checks', after => {compress_after}::interval);

@@ -52,15 +52,6 @@ BEGIN
             WHERE checks.service_id = windows.service_id AND checks.location = windows.location
               AND scheduled_at BETWEEN low AND high AND scheduled_at BETWEEN earliest AND latest
             UNION ALL
-            -- The newest check may have outlived its raw row.
-            SELECT scheduled_at, interval_seconds, severity, error_type, error_message, false
-            FROM latest_checks
-            WHERE latest_checks.service_id = windows.service_id AND latest_checks.location = windows.location
-              AND scheduled_at BETWEEN low AND high
-              AND NOT EXISTS (SELECT FROM checks
-                              WHERE checks.service_id = latest_checks.service_id AND checks.location = latest_checks.location
-                                AND checks.scheduled_at = latest_checks.scheduled_at AND checks.scheduled_at BETWEEN earliest AND latest)
-            UNION ALL
             (SELECT scheduled_at, NULL, NULL, NULL, NULL, true
              FROM checks
              WHERE checks.service_id = windows.service_id AND checks.location = windows.location
@@ -207,6 +198,33 @@ BEGIN
            CASE WHEN state = 'unknown' THEN expires_at END, estimated
     FROM patched;
 END
+$$;
+
+-- The last check of these locations speaks no longer than until `ends`: their open episodes end there, and what follows is unknown.
+-- Not derived from the raw checks, which the retention may have dropped meanwhile.
+CREATE OR REPLACE FUNCTION end_episodes(service_ids text[], locations text[], ends timestamptz[], expiries timestamptz[])
+    RETURNS void
+    LANGUAGE sql AS
+$$
+WITH ending AS (
+    SELECT * FROM unnest(service_ids, locations, ends, expiries) AS given (service_id, location, at, expires_at)
+), never_spoken AS (
+    UPDATE episodes
+    SET state = 'unknown', error_type = NULL, error_message = NULL, expires_at = ending.expires_at
+    FROM ending
+    WHERE episodes.service_id = ending.service_id AND episodes.location = ending.location
+      AND ends_at IS NULL AND state <> 'unknown' AND starts_at >= at
+), ended AS (
+    UPDATE episodes
+    SET ends_at = at
+    FROM ending
+    WHERE episodes.service_id = ending.service_id AND episodes.location = ending.location
+      AND ends_at IS NULL AND state <> 'unknown' AND starts_at < at
+    RETURNING episodes.service_id, episodes.location, ends_at, ending.expires_at
+)
+INSERT INTO episodes (service_id, location, starts_at, state, expires_at)
+SELECT service_id, location, ends_at, 'unknown', expires_at
+FROM ended
 $$;
 
 -- Makes the episodes of one service anew from its raw checks in a window, whatever is there. Outages and the present state follow.

@@ -27,7 +27,11 @@ BEGIN
             ELSE maintained_until
         END
     FROM (
-        SELECT DISTINCT ON (service_id) service_id, state, run, first_value(at) OVER (PARTITION BY service_id, run ORDER BY at) AS since
+        -- A service that is paused is unknown from then on, if not for longer.
+        SELECT DISTINCT ON (service_id) service_id, state, run,
+               least(first_value(at) OVER (PARTITION BY service_id, run ORDER BY at),
+                     (SELECT paused_at FROM service_pauses
+                      WHERE service_pauses.service_id = runs.service_id AND resumed_at IS NULL)) AS since
         FROM (
             SELECT service_id, at, state, count(*) FILTER (WHERE turned) OVER (PARTITION BY service_id ORDER BY at) AS run
             FROM (
@@ -84,7 +88,7 @@ BEGIN
             LIMIT 1
         ) AS earlier
     ), verdicts AS (
-        SELECT service_id, low, starts_at, state, error_type, error_message,
+        SELECT service_id, location, low, starts_at, state, error_type, error_message,
                CASE
                    WHEN lead(state) OVER line = 'unknown'
                        THEN least(lead(coalesce(ends_at, 'infinity')) OVER line, greatest(lead(expires_at) OVER line, ends_at))
@@ -94,37 +98,45 @@ BEGIN
         WINDOW line AS (PARTITION BY service_id, location ORDER BY starts_at)
     ), steps AS (
         SELECT service_id, greatest(starts_at, low) AS at, 1 AS alive, (state = 'outage')::int AS failing,
-               (state = 'degraded')::int AS slow, error_type, error_message
+               (state = 'degraded')::int AS slow
         FROM verdicts
         WHERE state <> 'unknown' AND ends_at > low
         UNION ALL
-        SELECT service_id, ends_at, -1, -(state = 'outage')::int, -(state = 'degraded')::int, NULL, NULL
+        SELECT service_id, ends_at, -1, -(state = 'outage')::int, -(state = 'degraded')::int
         FROM verdicts
         WHERE state <> 'unknown' AND ends_at > low AND isfinite(ends_at)
         UNION ALL
-        SELECT service_id, low, 0, 0, 0, NULL, NULL FROM span
+        SELECT service_id, low, 0, 0, 0 FROM span
     ), moments AS (
         SELECT service_id, at,
                sum(sum(alive))   OVER line AS alive,
                sum(sum(failing)) OVER line AS failing,
-               sum(sum(slow))    OVER line AS slow,
-               max(error_type)    AS error_type,
-               max(error_message) AS error_message
+               sum(sum(slow))    OVER line AS slow
         FROM steps
         GROUP BY service_id, at
         WINDOW line AS (PARTITION BY service_id ORDER BY at)
+    ), states AS (
+        SELECT service_id,
+               at,
+               CASE
+                   WHEN alive = 0 THEN 'unknown'
+                   WHEN failing * 2 > alive THEN 'outage'
+                   WHEN failing + slow > 0 THEN 'degraded'
+                   ELSE 'operational'
+               END::service_state AS state
+        FROM moments
     )
-    SELECT service_id,
-           at,
-           CASE
-               WHEN alive = 0 THEN 'unknown'
-               WHEN failing * 2 > alive THEN 'outage'
-               WHEN failing + slow > 0 THEN 'degraded'
-               ELSE 'operational'
-           END::service_state,
-           error_type,
-           error_message
-    FROM moments;
+    SELECT states.service_id, states.at, states.state, reason.error_type, reason.error_message
+    FROM states
+    LEFT JOIN LATERAL (
+        -- What failed last, of what is failing at that moment.
+        SELECT error_type, error_message
+        FROM verdicts
+        WHERE verdicts.service_id = states.service_id AND verdicts.state = 'outage'
+          AND verdicts.starts_at <= states.at AND verdicts.ends_at > states.at
+        ORDER BY starts_at DESC, location
+        LIMIT 1
+    ) AS reason ON states.state = 'outage';
 END
 $$;
 

@@ -11,7 +11,8 @@ $$
 DECLARE
     service_ids text[];
     places      text[];
-    times       timestamptz[];
+    ends        timestamptz[];
+    expiries    timestamptz[];
 BEGIN
     IF NOT EXISTS (SELECT FROM latest_checks
                    JOIN services ON services.id = service_id
@@ -26,13 +27,20 @@ BEGIN
         FROM services
         WHERE services.id = service_id AND NOT expired
           AND scheduled_at + check_lifetime(latest_checks.interval_seconds) + check_duration(timeout_ms, retries) < present()
-        RETURNING service_id, location, scheduled_at
+        RETURNING service_id, location, scheduled_at, latest_checks.interval_seconds
     )
-    SELECT array_agg(service_id), array_agg(location), array_agg(scheduled_at) INTO service_ids, places, times FROM dead;
+    SELECT array_agg(service_id), array_agg(location), array_agg(scheduled_at + interval_seconds * interval '1 second'),
+           array_agg(scheduled_at + check_lifetime(interval_seconds))
+    INTO service_ids, places, ends, expiries
+    FROM dead;
     IF service_ids IS NULL THEN
         RETURN 0;
     END IF;
-    PERFORM derive_changes(service_ids, places, times);
+    PERFORM end_episodes(service_ids, places, ends, expiries);
+    PERFORM derive_states(array_agg(service_id), array_agg(low))
+    FROM (SELECT service_id, min(ends_at) AS low
+          FROM unnest(service_ids, ends) AS ended (service_id, ends_at)
+          GROUP BY service_id) AS touched;
     RETURN (SELECT count(DISTINCT id) FROM unnest(service_ids) AS id);
 END
 $$;
@@ -43,20 +51,31 @@ CREATE OR REPLACE FUNCTION stop_watching(service text) RETURNS void
     LANGUAGE plpgsql AS
 $$
 DECLARE
-    moment timestamptz;
-    places text[];
-    times  timestamptz[];
+    moment   timestamptz;
+    places   text[];
+    ends     timestamptz[];
+    expiries timestamptz[];
 BEGIN
     PERFORM lock_recording();
     moment := present_clock();
     INSERT INTO service_pauses (service_id, paused_at) VALUES (service, moment) ON CONFLICT DO NOTHING;
-    WITH silenced AS (
-        UPDATE latest_checks SET expired = true WHERE service_id = service RETURNING location, scheduled_at
+    WITH speaking AS (
+        SELECT location, scheduled_at + interval_seconds * interval '1 second' AS due_at,
+               scheduled_at + check_lifetime(interval_seconds) AS expires_at
+        FROM latest_checks
+        WHERE service_id = service AND NOT expired
+    ), silenced AS (
+        UPDATE latest_checks SET expired = true WHERE service_id = service
     )
-    SELECT array_agg(location), array_agg(scheduled_at) INTO places, times FROM silenced;
+    SELECT array_agg(location), array_agg(least(due_at, moment)),
+           array_agg(CASE WHEN due_at > moment THEN moment ELSE expires_at END)
+    INTO places, ends, expiries
+    FROM speaking;
     IF places IS NOT NULL THEN
-        PERFORM derive_changes(array_fill(service, ARRAY[cardinality(places)]), places, times);
+        PERFORM end_episodes(array_fill(service, ARRAY[cardinality(places)]), places, ends, expiries);
     END IF;
+    -- Also the outage of a service whose checks had stopped before.
+    PERFORM derive_states(ARRAY[service], ARRAY[least(moment, (SELECT min(at) FROM unnest(ends) AS at))]);
 END
 $$;
 
@@ -68,14 +87,19 @@ BEGIN
         PERFORM stop_watching(OLD.id);
         RETURN OLD;
     END IF;
+    PERFORM lock_recording();
+    UPDATE service_states SET state = 'unknown', since = present() WHERE service_id = NEW.id AND state <> 'unknown';
     IF NEW.enabled THEN
-        PERFORM lock_recording();
         UPDATE service_pauses SET resumed_at = greatest(present_clock(), paused_at) WHERE service_id = NEW.id AND resumed_at IS NULL;
         UPDATE latest_checks SET expired = true WHERE service_id = NEW.id;
     ELSE
         PERFORM stop_watching(NEW.id);
     END IF;
-    UPDATE service_states SET state = 'unknown', since = present() WHERE service_id = NEW.id AND state <> 'unknown';
+    IF TG_OP = 'INSERT' AND EXISTS (SELECT FROM episodes WHERE service_id = NEW.id) THEN
+        -- One that was deleted has its history back: since when nothing is known of it.
+        INSERT INTO service_states (service_id) VALUES (NEW.id) ON CONFLICT DO NOTHING;
+        PERFORM derive_states(ARRAY[NEW.id], ARRAY[(SELECT min(starts_at) FROM episodes WHERE service_id = NEW.id AND ends_at IS NULL)]);
+    END IF;
     RETURN NULL;
 END
 $$;

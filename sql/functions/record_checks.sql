@@ -18,6 +18,11 @@ DECLARE
     late_of    text[];
     late_from  text[];
     late_at    timestamptz[];
+    -- ... and the ends of checks that have spoken until now, although they should have expired long ago.
+    ended_of   text[];
+    ended_from text[];
+    ended_at   timestamptz[];
+    ended_expiries timestamptz[];
     worse_days jsonb;
     -- While an installation of release 0.1 is upgraded, its aggregates hear of late checks too.
     legacy_edge timestamptz;
@@ -103,6 +108,7 @@ BEGIN
                        attempts, error_type, left(error_message, 500) AS error_message,
                        day,
                        known_at,
+                       known_interval,
                        known_day,
                        known_worst,
                        coalesce(expired, true)                           AS expired,
@@ -114,6 +120,7 @@ BEGIN
                        greatest(max(severity::severity) OVER (PARTITION BY service_id, location, fresh, day),
                                 CASE WHEN known_day = day THEN known_worst END)
                                                                          AS day_worst,
+                       lag(scheduled_at) OVER run IS NULL                AS first_of_run,
                        lead(scheduled_at) OVER run IS NULL               AS newest,
                        fresh
                 FROM valid
@@ -175,8 +182,16 @@ BEGIN
                    counts.good - counts.stored,
                    (SELECT count(*) FROM set_aside),
                    (SELECT jsonb_agg(to_jsonb(worse)) FROM worse),
+                   ended.*,
                    changed.*
             FROM counts
+            CROSS JOIN (
+                SELECT array_agg(service_id), array_agg(location),
+                       array_agg(known_at + known_interval * interval '1 second'),
+                       array_agg(known_at + check_lifetime(known_interval))
+                FROM sequence
+                WHERE fresh AND first_of_run AND NOT expired AND scheduled_at > known_at + longest_check()
+            ) AS ended
             CROSS JOIN (
                 SELECT array_agg(service_id)   FILTER (WHERE is_news),
                        array_agg(location)     FILTER (WHERE is_news),
@@ -187,7 +202,7 @@ BEGIN
                        array_agg(scheduled_at) FILTER (WHERE scheduled_at < legacy_edge)
                 FROM stored_rows
             ) AS changed
-            INTO stored, duplicates, parked, worse_days, news_of, news_from, news_at, late_of, late_from, late_at,
+            INTO stored, duplicates, parked, worse_days, ended_of, ended_from, ended_at, ended_expiries, news_of, news_from, news_at, late_of, late_from, late_at,
                  touched_at;
             EXIT;
         EXCEPTION WHEN unique_violation THEN
@@ -204,6 +219,9 @@ BEGIN
     END IF;
     IF late_at IS NOT NULL THEN
         PERFORM fold_late(late_of, late_from, late_at);
+    END IF;
+    IF ended_at IS NOT NULL THEN
+        PERFORM end_episodes(ended_of, ended_from, ended_at, ended_expiries);
     END IF;
     IF news_at IS NOT NULL THEN
         PERFORM derive_changes(news_of, news_from, news_at);

@@ -178,6 +178,7 @@ class Database:
             case Record(batch):
                 return await self.record(batch)
             case Refresh():
+                await self.connection.execute("CALL keep_partitions()")  # as a round of housekeeping begins
                 if not await refresh(self.connection):
                     return [Difference("refresh", (), True, False)]
             case Clean():

@@ -256,7 +256,7 @@ DELETED = Case(
         (DAYS, [("2026-05-01", "66.66", "mo")]),
         (OUTAGES, [(at("2026-05-01 12:00"), at("2026-05-01 12:00:30"))]),
         (STATE, [("operational", at("2026-05-01 12:04"))]),
-        ("SELECT data->>'status' FROM events WHERE event = 'uptime-updated' ORDER BY seq DESC LIMIT 1", [("mo",)]),
+        ("SELECT count(*) FROM events WHERE event = 'uptime-updated' AND data->>'status' = 'o'", [(0,)]),
     ],
 )
 CASES = (

@@ -26,7 +26,6 @@ from tests.sql.batches import (
     ask,
     connected,
     copy,
-    is_timescaledb,
     now,
     quarter,
     record,
@@ -69,10 +68,7 @@ async def materialized_to(db: Connection) -> datetime:
 
 
 async def drop_old_checks(db: Connection) -> None:
-    """What the retention does: a policy on one engine, the prober's housekeeping on the other."""
-    if await is_timescaledb(db):
-        job = await value(db, "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = 'policy_retention'")
-        await db.execute("CALL run_job(%s)", (job,))
+    """What the retention does, in a round of housekeeping."""
     await db.execute(sql.query("housekeeping/keep_partitions"))
 
 
@@ -245,6 +241,22 @@ class TestRetention:
         assert await value(db, "SELECT sum(checks) FROM service_days") == len(rows)
         assert await value(db, "SELECT count(*) FROM service_days WHERE day = %s", (old.date(),)) == 1
 
+    async def test_checks_that_are_not_in_the_figures_yet_are_not_dropped(self, db: Connection) -> None:
+        """Nobody has kept house for longer than the retention."""
+        await record(db, [row(now() - 10 * MINUTE)])
+        assert await refresh(db)
+        await record(db, [row(now())])
+        await db.execute("UPDATE installation SET retention = '30 days'")
+        await set_clock(db, now() + 100 * DAY)
+        await drop_old_checks(db)
+        assert await value(db, "SELECT count(*) FROM checks WHERE scheduled_at >= rollup_watermark()") >= 1
+        assert await refresh(db)
+        assert await value(db, "SELECT sum(checks) FROM checks_daily") == 2
+        await set_clock(db, now() + 200 * DAY)
+        await drop_old_checks(db)
+        assert await value(db, "SELECT count(*) FROM checks") == 0
+        assert await value(db, "SELECT sum(checks) FROM checks_daily") == 2
+
 
 class TestOpenBuckets:
     """Hazard 3."""
@@ -369,15 +381,13 @@ class TestPolicies:
         assert await self.jobs(db) == [
             ("policy_compression", "checks", "2 days"),
             ("policy_compression", "rollups", "3 days"),
-            ("policy_retention", "checks", "400 days"),
         ]
 
     async def test_they_follow_the_settings(self, db: Connection, database: str) -> None:
         await migrate(database, Settings(retention=timedelta(days=90), compress_after=timedelta(days=5)))
         found = await self.jobs(db)
-        assert ("policy_retention", "checks", "90 days") in found
         assert ("policy_compression", "checks", "5 days") in found
-        assert len(found) == 3
+        assert len(found) == 2
 
     async def test_they_run(self, db: Connection) -> None:
         start = MIDNIGHT - 4 * DAY
