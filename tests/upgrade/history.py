@@ -162,7 +162,7 @@ def _told(made: History, service: str, moment: datetime) -> str | None:
             return "mo"
         return "mo" if age < HOUR else "o" if age < 2 * HOUR else None  # and is out now
     if service == "intern":
-        return "-" if age < 3 * DAY else None
+        return "-" if age < 3 * DAY else "o" if age < 3.5 * DAY else None
     if service == "gone":
         if age < 4 * DAY or age > 12 * DAY:
             return "-"
