@@ -161,14 +161,16 @@ def _told(made: History, service: str, moment: datetime) -> str | None:
         if 5.9 * DAY <= age < 8.1 * DAY:
             return "mo"
         return "mo" if age < HOUR else "o" if age < 2 * HOUR else None  # and is out now
-    if age < QUIET + HOUR:
-        return "o"
     if service == "intern":
-        return "-" if age < 3 * DAY else None
+        return "-" if age < 3 * DAY else "o" if age < 3.5 * DAY else None
     if service == "gone":
         if age < 4 * DAY or age > 12 * DAY:
             return "-"
         return "o" if age < 4.5 * DAY else None
+    if age < QUIET + HOUR:
+        return "o"
+    if service == "shop" and age > 14 * DAY and abs(moment - made.turned) > 12 * HOUR:
+        return "-"  # new, but for the night when clocks were turned
     if made.turned - HOUR / 2 <= moment < made.turned + HOUR / 2:
         return "mo"  # both locations, while clocks are turned
     return None

@@ -12,10 +12,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 Fed = list[Any]
 """[service, location, scheduled_at (seconds since 1970), interval_seconds, severity, total_ms, error_type]"""
@@ -101,11 +104,13 @@ async def keep_house(url: str) -> dict[str, float]:
 
 
 async def run_jobs(url: str) -> int:
-    """What TimescaleDB's scheduler does by itself: the policies' jobs, once each."""
+    """What TimescaleDB's scheduler does by itself: the policies' jobs, once each. One that meets another refresh of its
+    range fails there too, and comes again later."""
     async with await sql.connect(url, application="sla-monitor tests") as connection:
         jobs = await (await connection.execute(JOBS)).fetchall()
         for (job,) in jobs:
-            await connection.execute("CALL run_job(%s)", (job,))
+            with suppress(psycopg.errors.LockNotAvailable):
+                await connection.execute("CALL run_job(%s)", (job,))
     return len(jobs)
 
 
@@ -234,6 +239,8 @@ def main() -> None:
         try:
             answer: dict[str, Any] = {"result": asyncio.run(COMMANDS[name](*arguments))}
         except Exception as error:
+            if name == "probe":
+                raise
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)
 

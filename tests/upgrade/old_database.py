@@ -1,6 +1,7 @@
 """Databases that the last release has made and filled, and goes on filling."""
 
 import json
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -53,6 +54,9 @@ class Old:
     """What has reached all aggregates."""
     all: Ledger
     """With the late rows that no refresh has seen."""
+    stages: list[Ledger] = field(default_factory=list)
+    """What was known just before and just after migrate(). While the upgrade is pending, outages may be as they were
+    then: what later rows change of those that are over is derived with the episodes."""
 
 
 async def build(release: LastRelease, url: str, history: History) -> Old:
@@ -147,8 +151,9 @@ class Prober:
         """Returns when it has had so many more batches stored."""
         known = self._batches()
         with anyio.fail_after(PATIENCE_S):
-            while self._batches() < known + more:  # noqa: ASYNC110  # another process writes the log
+            while self._batches() < known + more and self.release.lives():  # noqa: ASYNC110  # another process writes the log
                 await anyio.sleep(0.05)
+        assert self._batches() >= known + more, "the prober has ended"
 
     def _batches(self) -> int:
         return self.log.read_bytes().count(b"\n") if self.log.exists() else 0
@@ -181,7 +186,7 @@ def plan(old: Old, prober: Prober, housekeeping: float, period: float, second: i
     now = datetime.now(UTC)
     low = max(now - old.history.kept, datetime.fromtimestamp(old.raw_from, UTC)) + timedelta(days=1, hours=2)
     return {
-        "seed": f"{second} {old.history.zone}",
+        "seed": random.randrange(2**32),
         "location": "local",
         "period": period,
         "housekeeping": housekeeping,

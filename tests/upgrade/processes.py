@@ -48,6 +48,12 @@ def unpack(folder: Path) -> Path:
     return folder
 
 
+def of_last_release(name: str) -> str:
+    """A file of the last release."""
+    with zipfile.ZipFile(WHEEL) as wheel:
+        return wheel.read(name).decode()
+
+
 def _environ(path: Path) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TZ", "TMPDIR")}
     return {**inherited, "PYTHONPATH": str(path)}
@@ -86,6 +92,9 @@ class LastRelease:
         found = json.loads(line)
         assert "error" not in found, found["error"]
         return found["result"]
+
+    def lives(self) -> bool:
+        return self._process.poll() is None
 
     def interrupt(self) -> None:
         """Ends what it is doing, in order; the answer is still to come."""

@@ -1,5 +1,6 @@
 """An installation of the last release is upgraded with its data, in the background, and is right at every moment."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,26 +8,40 @@ import psycopg
 import pytest
 
 from sla_monitor.settings import Settings
-from sql.migrate import MigrationError, migrate
+from sql.migrate import Migrated, MigrationError, migrate
 from tests.engines import Server
 from tests.upgrade.history import Fed
-from tests.upgrade.old_database import Old, recording
+from tests.upgrade.old_database import Old, Prober, recording
 from tests.upgrade.processes import LastRelease
+from tests.upgrade.snapshot import Seen
 from tests.upgrade.upgrading import complete, right, rounds, upgrade
 
 MINUTE_S = 60
 
 
+async def begin(old: Old, *probers: Prober) -> Migrated:
+    """Migrates while probers of the last release record; figures are right before and after."""
+    old.stages.append(right(old, acknowledged(probers)).ledger)
+    migrated = await migrate(old.url, Settings())
+    for one in probers:
+        one.migrated.touch()
+    old.stages.append(Seen(old).ledger)
+    right(old, acknowledged(probers))
+    return migrated
+
+
+def acknowledged(probers: Sequence[Prober]) -> list[Fed]:
+    return [fed for one in probers for fed in one.acknowledged()]
+
+
 async def test_while_a_prober_of_the_last_release_records(short: Old, package: Path, tmp_path: Path) -> None:
     """Most of the past is in the aggregates only; late rows come all the time."""
     async with recording(package, short, tmp_path) as prober:
-        right(short, prober.acknowledged())
-        await migrate(short.url, Settings())
-        prober.migrated.touch()
-        right(short, prober.acknowledged())
+        await begin(short, prober)
         async for number in rounds(short.url):
-            await prober.goes_on(1)
-            if number <= 6 or number.bit_count() == 1:
+            if number <= 4:
+                await prober.goes_on(1)
+            if number <= 4 or number.bit_count() == 1:
                 right(short, prober.acknowledged())
         right(short, prober.acknowledged(), exact=True)
         await prober.goes_on()
@@ -43,19 +58,18 @@ async def test_while_the_last_release_keeps_house(
         recording(package, long, tmp_path, second=23) as other,
     ):
         both = (prober, other)
-        migrated = await migrate(long.url, Settings())
-        for one in both:
-            one.migrated.touch()
+        migrated = await begin(long, *both)
         async for number in rounds(long.url):
-            for one in both:
-                await one.goes_on(1)
+            if number <= 4:
+                await prober.goes_on(1)
+                await other.goes_on(1)
             if migrated.engine == "timescaledb":
                 await last_release.call("run_jobs", long.url)
             if number <= 4 or number.bit_count() == 1:
-                right(long, [fed for one in both for fed in one.acknowledged()])
+                right(long, acknowledged(both))
         await prober.goes_on()
-        right(long, [fed for one in both for fed in one.acknowledged()], exact=True)
-    await complete(long, [fed for one in both for fed in one.acknowledged()])
+        right(long, acknowledged(both), exact=True)
+    await complete(long, acknowledged(both))
     assert prober.kept_house == []
 
 
@@ -81,19 +95,33 @@ def outage_ids(url: str) -> dict[tuple[str, int], object]:
 
 
 async def test_with_a_shorter_retention_from_then_on(long: Old, last_release: LastRelease) -> None:
-    """What the new retention drops is in the figures for good, also what no refresh has seen."""
-    migrated = await migrate(long.url, Settings(retention=timedelta(days=8), compress_after=timedelta(days=2)))
-    if migrated.engine == "timescaledb":
-        await last_release.call("run_jobs", long.url)
-    with psycopg.connect(long.url) as connection:
+    """Nothing is dropped before all of it is in the figures, also what no refresh has seen; then it is."""
+    shorter = Settings(retention=timedelta(days=8))
+    migrated = await migrate(long.url, shorter)
+    await sweep(long, migrated.engine, last_release)
+    await upgrade(long)
+    assert first_check(long.url) == long.raw_from
+    await complete(long)
+    await migrate(long.url, shorter)
+    await sweep(long, migrated.engine, last_release)
+    assert first_check(long.url) > long.raw_from
+    long.raw_from = first_check(long.url)
+    right(long, exact=True)
+
+
+async def sweep(old: Old, engine: str, last_release: LastRelease) -> None:
+    """Drops what is older than the retention, as is done in the background."""
+    if engine == "timescaledb":
+        await last_release.call("run_jobs", old.url)
+    with psycopg.connect(old.url) as connection:
         connection.execute("CALL keep_partitions()")
+
+
+def first_check(url: str) -> float:
+    with psycopg.connect(url) as connection:
         row = connection.execute("SELECT extract(epoch FROM min(scheduled_at))::float8 FROM checks").fetchone()
     assert row is not None
-    assert row[0] > long.raw_from
-    long.raw_from = row[0]
-    right(long)
-    await upgrade(long)
-    await complete(long)
+    return float(row[0])
 
 
 async def test_another_time_zone(long: Old) -> None:

@@ -55,7 +55,7 @@ async def rounds(url: str) -> AsyncIterator[int]:
         assert time.monotonic() < deadline, f"still pending after {number} rounds"
 
 
-async def upgrade(old: Old, *, acknowledged: Callable[[], list[Fed]] = list, moments: int = 6) -> int:
+async def upgrade(old: Old, *, acknowledged: Callable[[], list[Fed]] = list, moments: int = 3) -> int:
     """Migrates and refreshes until all is there; figures are right at every moment that is looked at: the first ones
     and then each time that the number of rounds has doubled. How many rounds it took."""
     await migrate(old.url, Settings())
@@ -96,10 +96,13 @@ def nothing_is_left(url: str) -> None:
 
 
 def episodes_are_right(old: Old, seen: Seen) -> None:
-    """Of each service and location: contiguous from its first check on; exact where there are raw rows, else estimated
-    and in agreement with the aggregates."""
+    """Of each service and location: contiguous from its first check on; exact where the raw rows are complete, else
+    estimated and in agreement with the aggregates."""
     with psycopg.connect(old.url) as connection:
         stored = connection.execute(EPISODES.encode()).fetchall()
+        row = connection.execute("SELECT extract(epoch FROM oldest_check())::float8").fetchone()
+    assert row is not None
+    complete_from = row[0] + 900
     lines: dict[tuple[str, str], list[tuple[Any, ...]]] = defaultdict(list)
     for service, location, *rest in stored:
         lines[service, location].append(tuple(rest))
@@ -111,15 +114,15 @@ def episodes_are_right(old: Old, seen: Seen) -> None:
         assert line[-1][1] is None, f"{place}: the last one has ended"
         first = min(fed.at for fed in seen.ledger.rows.values() if (fed.service, fed.location) == place)
         assert abs(line[0][0] - first) < 1800, f"{place}: from {utc(line[0][0])}, first check {utc(first)}"
-        exact_from = _first_raw(seen, place)
-        if exact_from is None:
-            assert all(one[3] for one in line), place
-            continue
+        raw_from = _first_raw(seen, place)
         for starts, ends, _, estimated in line:
-            if ends is not None and ends <= exact_from:
+            if ends is not None and (raw_from is None or ends <= raw_from):
                 assert estimated, f"{place}: {utc(starts)} is older than the raw rows"
-            if starts > exact_from:
+            if raw_from is not None and starts > max(raw_from, complete_from):
                 assert not estimated, f"{place}: {utc(starts)} is known from raw rows"
+        if raw_from is None:
+            continue
+        exact_from = max(raw_from, complete_from)
         found = merged(Line(starts, state) for starts, _, state, _ in line)
         _same(place, since(must[place], exact_from), since(found, exact_from), seen, exact_from)
         _agrees(place, line, seen.ledger, exact_from)
