@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faked_clock import DEADLINE, EACH, ORDER, SECOND_NS, set_clock
+from tests.faked_clock import DEADLINE, EACH, SECOND_NS, set_clock
 
 MOST_BEFORE_S = 4.0  # about as long as a test and what it needs take
 LEAST_BEFORE_S = 0.2
@@ -28,14 +28,6 @@ def pytest_configure(config: pytest.Config) -> None:
         set_clock(config.stash[FILE], shift_ns)
         os.environ["CLOCK_FILE"] = name
         assert ctypes.CDLL(None).follow_clock(name.encode()) == 0
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files in a random order: where the time is short, each run tries others. All workers need the same."""
-    files = sorted({item.path for item in items})
-    random.Random(int(os.environ[ORDER])).shuffle(files)
-    items.sort(key=lambda item: files.index(item.path))
 
 
 @pytest.hookimpl(tryfirst=True)
