@@ -14,6 +14,7 @@ from tests.faked_clock import DEADLINE, EACH, SECOND_NS, set_clock
 
 MOST_BEFORE_S = 4.0  # about as long as a test and what it needs take
 LEAST_BEFORE_S = 0.2
+AFTERWARDS_S = -6.0  # where those begin that would wait until then
 FILE = pytest.StashKey[Path]()
 
 
@@ -35,7 +36,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if time.monotonic() > float(os.environ[DEADLINE]):
         pytest.skip("the time for this date is over")
     if os.environ[EACH]:
-        before_s = random.uniform(LEAST_BEFORE_S, MOST_BEFORE_S)
+        waits = item.get_closest_marker("one_day") or item.get_closest_marker("one_quarter")
+        before_s = AFTERWARDS_S if waits else random.uniform(LEAST_BEFORE_S, MOST_BEFORE_S)
         file = item.config.stash[FILE]
         shift_ns = int.from_bytes(file.read_bytes(), sys.byteorder, signed=True)
         real_ns = time.time_ns() - shift_ns
