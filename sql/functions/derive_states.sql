@@ -3,7 +3,7 @@
 -- A location's verdict is the state of its episode. While it is unknown the verdict before it holds until the episode's expires_at:
 -- a check or two that are missing change nothing (a pause ends it at once). A service is in outage while more than half of its living locations fail,
 -- degraded while any of them fails or is slow, unknown when none is alive.
-CREATE OR REPLACE FUNCTION derive_states(service_ids text[], lows timestamptz[]) RETURNS void
+CREATE OR REPLACE FUNCTION derive_service_states(service_ids text[], lows timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
 DECLARE
@@ -70,7 +70,7 @@ BEGIN
         SELECT service_id, at, state, count(*) FILTER (WHERE turned) OVER (PARTITION BY service_id ORDER BY at) AS run
         FROM (
             SELECT service_id, at, state, state IS DISTINCT FROM lag(state) OVER (PARTITION BY service_id ORDER BY at) AS turned
-            FROM timeline
+            FROM state_timeline
             WHERE at <= moment + interval '5 minutes'
         ) AS turns
     ) AS runs
@@ -95,21 +95,21 @@ BEGIN
 END
 $$;
 
--- The state of each service from just before `low` on, a row for each moment at which a verdict changes, in the temporary table timeline.
+-- The state of each service from just before `low` on, a row for each moment at which a verdict changes, in the temporary table state_timeline.
 CREATE OR REPLACE FUNCTION derive_timeline(service_ids text[], lows timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    CREATE TEMP TABLE IF NOT EXISTS timeline (
+    CREATE TEMP TABLE IF NOT EXISTS state_timeline (
         service_id    text COLLATE "C" NOT NULL,
         at            timestamptz      NOT NULL,
         state         service_state    NOT NULL,
         error_type    text,
         error_message text
     ) ON COMMIT DELETE ROWS;
-    DELETE FROM timeline;
+    DELETE FROM state_timeline;
 
-    INSERT INTO timeline (service_id, at, state, error_type, error_message)
+    INSERT INTO state_timeline (service_id, at, state, error_type, error_message)
     WITH span AS (
         SELECT service_id, low - interval '1 microsecond' AS low
         FROM unnest(service_ids, lows) AS span (service_id, low)
@@ -198,7 +198,7 @@ CREATE OR REPLACE FUNCTION derive_outages(service_ids text[], lows timestamptz[]
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    CREATE TEMP TABLE IF NOT EXISTS derived_outages (
+    CREATE TEMP TABLE IF NOT EXISTS outage_spans (
         service_id    text COLLATE "C" NOT NULL,
         started_at    timestamptz      NOT NULL,
         ended_at      timestamptz,
@@ -206,9 +206,9 @@ BEGIN
         error_message text,
         id            bigint
     ) ON COMMIT DELETE ROWS;
-    DELETE FROM derived_outages;
+    DELETE FROM outage_spans;
 
-    INSERT INTO derived_outages (service_id, started_at, ended_at, error_type, error_message)
+    INSERT INTO outage_spans (service_id, started_at, ended_at, error_type, error_message)
     WITH span AS (
         SELECT service_id, low - interval '1 microsecond' AS low
         FROM unnest(service_ids, lows) AS span (service_id, low)
@@ -221,7 +221,7 @@ BEGIN
     ), verdicts AS (
         SELECT service_id, started_at AS at, true AS out, error_type, error_message FROM running
         UNION ALL
-        SELECT service_id, at, state = 'outage', error_type, error_message FROM timeline WHERE state <> 'unknown'
+        SELECT service_id, at, state = 'outage', error_type, error_message FROM state_timeline WHERE state <> 'unknown'
         UNION ALL
         SELECT service_id, paused_at, false, NULL, NULL FROM span JOIN service_pauses USING (service_id) WHERE paused_at > low
     ), turns AS (
@@ -237,32 +237,32 @@ BEGIN
     WHERE out AND (ended_at > at OR ended_at IS NULL);
 
     -- Each known outage belongs to the first of the derived ones that it overlaps.
-    UPDATE derived_outages
+    UPDATE outage_spans
     SET id = inherited.id
     FROM (
         SELECT service_id, started_at, min(id) AS id
         FROM (
             SELECT DISTINCT ON (outages.id) outages.id, derived.service_id, derived.started_at
-            FROM derived_outages AS derived
+            FROM outage_spans AS derived
             JOIN outages ON outages.service_id = derived.service_id
               AND tstzrange(outages.started_at, outages.ended_at) && tstzrange(derived.started_at, derived.ended_at)
             ORDER BY outages.id, derived.started_at
         ) AS heirs
         GROUP BY service_id, started_at
     ) AS inherited
-    WHERE derived_outages.service_id = inherited.service_id AND derived_outages.started_at = inherited.started_at;
+    WHERE outage_spans.service_id = inherited.service_id AND outage_spans.started_at = inherited.started_at;
 
     DELETE FROM outages
     USING unnest(service_ids, lows) AS span (service_id, low)
     WHERE outages.service_id = span.service_id
       AND (ended_at >= low OR ended_at IS NULL)
-      AND NOT EXISTS (SELECT FROM derived_outages AS derived WHERE derived.id = outages.id);
+      AND NOT EXISTS (SELECT FROM outage_spans AS derived WHERE derived.id = outages.id);
 
     -- Closing comes before opening: at most one outage of a service is open at any moment.
     UPDATE outages
     SET started_at = derived.started_at, ended_at = derived.ended_at,
         error_type = derived.error_type, error_message = derived.error_message
-    FROM derived_outages AS derived
+    FROM outage_spans AS derived
     WHERE derived.id = outages.id AND derived.ended_at IS NOT NULL
       AND (outages.started_at, outages.ended_at, outages.error_type, outages.error_message)
           IS DISTINCT FROM (derived.started_at, derived.ended_at, derived.error_type, derived.error_message);
@@ -270,15 +270,35 @@ BEGIN
     UPDATE outages
     SET started_at = derived.started_at, ended_at = derived.ended_at,
         error_type = derived.error_type, error_message = derived.error_message
-    FROM derived_outages AS derived
+    FROM outage_spans AS derived
     WHERE derived.id = outages.id AND derived.ended_at IS NULL
       AND (outages.started_at, outages.ended_at, outages.error_type, outages.error_message)
           IS DISTINCT FROM (derived.started_at, derived.ended_at, derived.error_type, derived.error_message);
 
     INSERT INTO outages (service_id, started_at, ended_at, error_type, error_message)
     SELECT service_id, started_at, ended_at, error_type, error_message
-    FROM derived_outages
+    FROM outage_spans
     WHERE id IS NULL
     ORDER BY started_at, service_id;
+END
+$$;
+
+-- As a batch of release 0.1 calls it that has waited for the recording lock while the schema was brought up to date.
+CREATE OR REPLACE FUNCTION derive_states(service_ids text[], lows timestamptz[]) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    PERFORM derive_episodes(array_agg(service_id), array_agg(location), array_agg(first_low), array_agg('infinity'::timestamptz))
+    FROM (
+        SELECT service_id, locations.id AS location,
+               greatest(low, (SELECT min(starts_at)
+                              FROM episodes
+                              WHERE episodes.service_id = span.service_id AND episodes.location = locations.id)) AS first_low
+        FROM unnest(service_ids, lows) AS span (service_id, low)
+        CROSS JOIN locations
+    ) AS windows;
+    PERFORM derive_service_states(array_agg(service_id), array_agg(low))
+    FROM (SELECT service_id, min(starts_at) AS low FROM pieces GROUP BY service_id) AS touched
+    HAVING count(*) > 0;
 END
 $$;
