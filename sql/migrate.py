@@ -139,7 +139,7 @@ async def _engine(connection: AsyncConnection[TupleRow], settings: Settings) -> 
         raise MigrationError("DATABASE_ENGINE=timescaledb, but this server does not load the timescaledb extension")
     if license_name == "apache":
         raise MigrationError(
-            "this TimescaleDB is the Apache-only edition, which has no continuous aggregates: install TimescaleDB "
+            "this TimescaleDB is the Apache-only edition, which has no columnstore: install TimescaleDB "
             "Community (timescaledb.license=timescale), or set DATABASE_ENGINE=postgresql to use plain PostgreSQL"
         )
     await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
