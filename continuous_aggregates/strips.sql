@@ -8,6 +8,8 @@ INSERT INTO day_strips (service_id, upto, known, degraded, failed, down_seconds,
 WITH days AS MATERIALIZED (
     SELECT local_day_start(last_day - age, reporting_time_zone()) AS bucket, age, 1::bit(90) << age AS bit
     FROM generate_series(0, 89) AS age
+    -- A date that the zone has skipped has no day.
+    WHERE local_day_start(last_day - age, reporting_time_zone()) < local_day_start(last_day - age + 1, reporting_time_zone())
 )
 SELECT service_id,
        last_day,

@@ -192,7 +192,7 @@ BEGIN
               AND NOT EXISTS (SELECT FROM services WHERE id = task.service_id)
             GROUP BY service_id
             ON CONFLICT DO NOTHING;
-            PERFORM derive_states(ARRAY[task.service_id], ARRAY[greatest(task.low, first_raw_quarter())]);
+            PERFORM derive_service_states(ARRAY[task.service_id], ARRAY[greatest(task.low, first_raw_quarter())]);
     END CASE;
     DELETE FROM upgrade_tasks WHERE id = task.id;
     RETURN true;

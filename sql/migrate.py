@@ -23,6 +23,7 @@ from sql import connect, query
 log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT = "120s"
+ATTEMPTS = 5
 OLDEST_SERVER = 160000
 LEGACY = frozenset(
     f"aggregates/{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily")
@@ -145,8 +146,23 @@ async def _engine(connection: AsyncConnection[TupleRow], settings: Settings) -> 
     return "timescaledb"
 
 
+async def _apply_in_turn(connection: AsyncConnection[TupleRow], engine: str, settings: Settings) -> tuple[str, ...]:
+    """Recorders and readers go on meanwhile: what they hold may be what the schema waits for, and the other way round."""
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            async with connection.transaction():
+                return await _apply(connection, engine, settings)
+        except psycopg.errors.DeadlockDetected:
+            if not left:
+                raise
+            log.info("the schema and a recorder waited for each other: trying again")
+    raise AssertionError("unreachable")
+
+
 async def _apply(connection: AsyncConnection[TupleRow], engine: str, settings: Settings) -> tuple[str, ...]:
     await connection.execute(query("migrate/versions_table"))
+    # Before any table: who records holds this lock and then waits for tables.
+    await connection.execute(query("migrate/lock_recording"))
     rows = await (await connection.execute("SELECT name, checksum FROM schema_versions")).fetchall()
     known: dict[str, str] = dict(rows)
     agreed = await _terms(connection, settings, new=not known)
@@ -272,8 +288,7 @@ async def migrate(database_url: str, settings: Settings) -> Migrated:
             await connection.execute("SET client_min_messages = warning")
             await connection.execute("SELECT pg_advisory_lock(hashtextextended('sla-monitor migrate', 0))")
             engine = await _engine(connection, settings)
-            async with connection.transaction():
-                applied = await _apply(connection, engine, settings)
+            applied = await _apply_in_turn(connection, engine, settings)
         except psycopg.errors.LockNotAvailable as error:
             raise MigrationError(f"another process has been migrating for {LOCK_TIMEOUT}: try again later") from error
         except psycopg.errors.InsufficientPrivilege as error:

@@ -163,9 +163,9 @@ BEGIN
         SELECT * FROM whole
         UNION ALL
         -- Between a patch and what comes after it nothing may be missing.
-        SELECT service_id, location, ends_at, following, 'unknown', NULL, NULL, expires_at, false
+        SELECT service_id, location, ends_at, following, 'unknown', NULL, NULL, expires_at, estimated
         FROM (
-            SELECT service_id, location, ends_at, expires_at,
+            SELECT service_id, location, ends_at, expires_at, estimated,
                    least(lead(starts_at) OVER (PARTITION BY service_id, location ORDER BY starts_at),
                          (SELECT min(later.starts_at)
                           FROM episodes AS later
@@ -239,7 +239,7 @@ BEGIN
     PERFORM derive_episodes(array_fill(service, ARRAY[cardinality(watched_from)]), watched_from,
                             array_fill(greatest(low, oldest_check()), ARRAY[cardinality(watched_from)]),
                             array_fill(high, ARRAY[cardinality(watched_from)]));
-    PERFORM derive_states(ARRAY[service], ARRAY[low]);
+    PERFORM derive_service_states(ARRAY[service], ARRAY[low]);
 END
 $$;
 
@@ -289,7 +289,7 @@ BEGIN
     INTO service_list, service_lows
     FROM (SELECT service_id, min(starts_at) AS low FROM pieces GROUP BY service_id) AS touched;
     IF service_list IS NOT NULL THEN
-        PERFORM derive_states(service_list, service_lows);
+        PERFORM derive_service_states(service_list, service_lows);
     END IF;
 END
 $$;

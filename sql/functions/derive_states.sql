@@ -1,20 +1,39 @@
 -- Outages and the present state of services, from the episodes of their locations, for the time from `lows` on.
 --
 -- A location's verdict is the state of its episode. While it is unknown the verdict before it holds until the episode's expires_at:
--- a check or two that are missing change nothing. A service is in outage while more than half of its living locations fail,
+-- a check or two that are missing change nothing (a pause ends it at once). A service is in outage while more than half of its living locations fail,
 -- degraded while any of them fails or is slow, unknown when none is alive.
-CREATE OR REPLACE FUNCTION derive_states(service_ids text[], lows timestamptz[]) RETURNS void
+CREATE OR REPLACE FUNCTION derive_service_states(service_ids text[], lows timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
 DECLARE
     -- Not present(): who waited for the lock began before those whose work it goes on from, and must not turn it back.
-    moment CONSTANT timestamptz := present_clock();
+    moment  CONSTANT timestamptz := present_clock();
+    changed text[];
+    states  service_state[];
+    began   timestamptz[];
+    unclear text[];
 BEGIN
     PERFORM derive_timeline(service_ids, lows);
     PERFORM derive_outages(service_ids, lows);
 
-    -- The present is the last moment of the timeline; it began with the first of the equal moments before it, or when the last
-    -- maintenance was over. While one runs the state is not for checks to say (see turn_maintenance).
+    -- The present is the last moment of the timeline; it began with the first of the equal moments before it. Where it began before
+    -- this timeline does, what is known of its beginning stays; if it is another state than the known one, its beginning is looked for.
+    SELECT array_agg(service_id) FILTER (WHERE run > 1), array_agg(present.state) FILTER (WHERE run > 1),
+           array_agg(present.since) FILTER (WHERE run > 1), array_agg(service_id) FILTER (WHERE run = 1)
+    INTO changed, states, began, unclear
+    FROM present_states(moment) AS present
+    JOIN service_states USING (service_id)
+    WHERE service_states.state <> present.state OR (run > 1 AND service_states.since <> present.since);
+    IF unclear IS NOT NULL THEN
+        SELECT changed || array_agg(service_id), states || array_agg(found.state), began || array_agg(found.since)
+        INTO changed, states, began
+        FROM unnest(unclear) AS service_id
+        CROSS JOIN LATERAL find_state(service_id, moment) AS found;
+    END IF;
+
+    -- A state does not begin before the last maintenance was over. While one runs it is not for checks to say (turn_maintenance). A
+    -- paused service stays unknown; since when is for late checks to say too.
     UPDATE service_states
     SET state = present.state,
         since = greatest(present.since, maintained_until, CASE
@@ -26,50 +45,75 @@ BEGIN
                 THEN maintenance_ended(present.service_id, service_states.since, moment)
             ELSE maintained_until
         END
-    FROM (
-        -- A service that is paused is unknown from then on, if not for longer.
-        SELECT DISTINCT ON (service_id) service_id, state, run,
-               least(first_value(at) OVER (PARTITION BY service_id, run ORDER BY at),
-                     (SELECT paused_at FROM service_pauses
-                      WHERE service_pauses.service_id = runs.service_id AND resumed_at IS NULL)) AS since
-        FROM (
-            SELECT service_id, at, state, count(*) FILTER (WHERE turned) OVER (PARTITION BY service_id ORDER BY at) AS run
-            FROM (
-                SELECT service_id, at, state,
-                       state IS DISTINCT FROM lag(state) OVER (PARTITION BY service_id ORDER BY at) AS turned
-                FROM timeline
-                WHERE at <= moment + interval '5 minutes'
-            ) AS turns
-        ) AS runs
-        ORDER BY service_id, at DESC
-    ) AS present
+    FROM unnest(changed, states, began) AS present (service_id, state, since)
     JOIN services ON services.id = present.service_id
     WHERE service_states.service_id = present.service_id
-      -- Where it began before this timeline does, what is known of its beginning stays.
-      AND (service_states.state <> present.state OR (run > 1 AND service_states.since <> greatest(present.since, maintained_until)))
+      AND (service_states.state <> present.state OR service_states.since <> greatest(present.since, maintained_until))
       AND CASE WHEN service_states.state = 'maintenance' THEN NOT in_maintenance(present.service_id, moment) ELSE true END
-      -- A paused service stays unknown; since when is for late checks to say too.
       AND (services.enabled OR (present.state = 'unknown' AND service_states.state = 'unknown'));
 END
 $$;
 
--- The state of each service from just before `low` on, a row for each moment at which a verdict changes, in the temporary table timeline.
+-- The last state of each timeline, since when, and how many states there were: 1 where it began before the timeline does.
+CREATE OR REPLACE FUNCTION present_states(moment timestamptz)
+    RETURNS TABLE (service_id text, state service_state, run bigint, since timestamptz)
+    LANGUAGE plpgsql STABLE AS
+$$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT DISTINCT ON (service_id) service_id, state, run,
+           -- A service that is paused is unknown from then on, if not for longer.
+           least(first_value(at) OVER (PARTITION BY service_id, run ORDER BY at),
+                 (SELECT paused_at FROM service_pauses WHERE service_pauses.service_id = runs.service_id AND resumed_at IS NULL))
+    FROM (
+        SELECT service_id, at, state, count(*) FILTER (WHERE turned) OVER (PARTITION BY service_id ORDER BY at) AS run
+        FROM (
+            SELECT service_id, at, state, state IS DISTINCT FROM lag(state) OVER (PARTITION BY service_id ORDER BY at) AS turned
+            FROM state_timeline
+            WHERE at <= moment + interval '5 minutes'
+        ) AS turns
+    ) AS runs
+    ORDER BY service_id, at DESC;
+END
+$$;
+
+-- The present state of one service and since when, however long ago that is: the last day's timeline, then longer ones.
+CREATE OR REPLACE FUNCTION find_state(service text, moment timestamptz, OUT state service_state, OUT since timestamptz)
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    first CONSTANT timestamptz := (SELECT min(starts_at) FROM episodes WHERE service_id = service);
+    low   timestamptz;
+    runs  bigint;
+BEGIN
+    FOREACH low IN ARRAY ARRAY[moment - interval '1 day', moment - interval '30 days', first] LOOP
+        PERFORM derive_timeline(ARRAY[service], ARRAY[greatest(low, first)]);
+        SELECT present.state, present.since, present.run INTO state, since, runs FROM present_states(moment) AS present;
+        EXIT WHEN runs > 1;
+    END LOOP;
+END
+$$;
+
+-- The state of each service from just before `low` on, a row for each moment at which a verdict changes, in the temporary table state_timeline.
 CREATE OR REPLACE FUNCTION derive_timeline(service_ids text[], lows timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    CREATE TEMP TABLE IF NOT EXISTS timeline (
+    CREATE TEMP TABLE IF NOT EXISTS state_timeline (
         service_id    text COLLATE "C" NOT NULL,
         at            timestamptz      NOT NULL,
         state         service_state    NOT NULL,
         error_type    text,
         error_message text
     ) ON COMMIT DELETE ROWS;
-    DELETE FROM timeline;
+    DELETE FROM state_timeline;
 
-    INSERT INTO timeline (service_id, at, state, error_type, error_message)
+    INSERT INTO state_timeline (service_id, at, state, error_type, error_message)
     WITH span AS (
-        SELECT service_id, low - interval '1 microsecond' AS low FROM unnest(service_ids, lows) AS span (service_id, low)
+        SELECT service_id, low - interval '1 microsecond' AS low
+        FROM unnest(service_ids, lows) AS span (service_id, low)
+        WHERE low IS NOT NULL
     ), known AS (
         -- Since a verdict may outlast its episode, also the one before the first.
         SELECT span.low, episodes.*
@@ -89,13 +133,20 @@ BEGIN
         ) AS earlier
     ), verdicts AS (
         SELECT service_id, location, low, starts_at, state, error_type, error_message,
-               CASE
-                   WHEN lead(state) OVER line = 'unknown'
-                       THEN least(lead(coalesce(ends_at, 'infinity')) OVER line, greatest(lead(expires_at) OVER line, ends_at))
-                   ELSE coalesce(ends_at, 'infinity')
-               END AS ends_at
-        FROM known
-        WINDOW line AS (PARTITION BY service_id, location ORDER BY starts_at)
+               least(held_until, (SELECT min(paused_at)
+                                  FROM service_pauses
+                                  WHERE service_pauses.service_id = held.service_id
+                                    AND paused_at >= ends_at AND paused_at < held_until)) AS ends_at
+        FROM (
+            SELECT known.*,
+                   CASE
+                       WHEN lead(state) OVER line = 'unknown'
+                           THEN least(lead(coalesce(ends_at, 'infinity')) OVER line, greatest(lead(expires_at) OVER line, ends_at))
+                       ELSE coalesce(ends_at, 'infinity')
+                   END AS held_until
+            FROM known
+            WINDOW line AS (PARTITION BY service_id, location ORDER BY starts_at)
+        ) AS held
     ), steps AS (
         SELECT service_id, greatest(starts_at, low) AS at, 1 AS alive, (state = 'outage')::int AS failing,
                (state = 'degraded')::int AS slow
@@ -147,7 +198,7 @@ CREATE OR REPLACE FUNCTION derive_outages(service_ids text[], lows timestamptz[]
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    CREATE TEMP TABLE IF NOT EXISTS derived_outages (
+    CREATE TEMP TABLE IF NOT EXISTS outage_spans (
         service_id    text COLLATE "C" NOT NULL,
         started_at    timestamptz      NOT NULL,
         ended_at      timestamptz,
@@ -155,11 +206,13 @@ BEGIN
         error_message text,
         id            bigint
     ) ON COMMIT DELETE ROWS;
-    DELETE FROM derived_outages;
+    DELETE FROM outage_spans;
 
-    INSERT INTO derived_outages (service_id, started_at, ended_at, error_type, error_message)
+    INSERT INTO outage_spans (service_id, started_at, ended_at, error_type, error_message)
     WITH span AS (
-        SELECT service_id, low - interval '1 microsecond' AS low FROM unnest(service_ids, lows) AS span (service_id, low)
+        SELECT service_id, low - interval '1 microsecond' AS low
+        FROM unnest(service_ids, lows) AS span (service_id, low)
+        WHERE low IS NOT NULL
     ), running AS (
         SELECT outages.service_id, started_at, outages.error_type, outages.error_message
         FROM span
@@ -168,7 +221,7 @@ BEGIN
     ), verdicts AS (
         SELECT service_id, started_at AS at, true AS out, error_type, error_message FROM running
         UNION ALL
-        SELECT service_id, at, state = 'outage', error_type, error_message FROM timeline WHERE state <> 'unknown'
+        SELECT service_id, at, state = 'outage', error_type, error_message FROM state_timeline WHERE state <> 'unknown'
         UNION ALL
         SELECT service_id, paused_at, false, NULL, NULL FROM span JOIN service_pauses USING (service_id) WHERE paused_at > low
     ), turns AS (
@@ -184,32 +237,32 @@ BEGIN
     WHERE out AND (ended_at > at OR ended_at IS NULL);
 
     -- Each known outage belongs to the first of the derived ones that it overlaps.
-    UPDATE derived_outages
+    UPDATE outage_spans
     SET id = inherited.id
     FROM (
         SELECT service_id, started_at, min(id) AS id
         FROM (
             SELECT DISTINCT ON (outages.id) outages.id, derived.service_id, derived.started_at
-            FROM derived_outages AS derived
+            FROM outage_spans AS derived
             JOIN outages ON outages.service_id = derived.service_id
               AND tstzrange(outages.started_at, outages.ended_at) && tstzrange(derived.started_at, derived.ended_at)
             ORDER BY outages.id, derived.started_at
         ) AS heirs
         GROUP BY service_id, started_at
     ) AS inherited
-    WHERE derived_outages.service_id = inherited.service_id AND derived_outages.started_at = inherited.started_at;
+    WHERE outage_spans.service_id = inherited.service_id AND outage_spans.started_at = inherited.started_at;
 
     DELETE FROM outages
     USING unnest(service_ids, lows) AS span (service_id, low)
     WHERE outages.service_id = span.service_id
       AND (ended_at >= low OR ended_at IS NULL)
-      AND NOT EXISTS (SELECT FROM derived_outages AS derived WHERE derived.id = outages.id);
+      AND NOT EXISTS (SELECT FROM outage_spans AS derived WHERE derived.id = outages.id);
 
     -- Closing comes before opening: at most one outage of a service is open at any moment.
     UPDATE outages
     SET started_at = derived.started_at, ended_at = derived.ended_at,
         error_type = derived.error_type, error_message = derived.error_message
-    FROM derived_outages AS derived
+    FROM outage_spans AS derived
     WHERE derived.id = outages.id AND derived.ended_at IS NOT NULL
       AND (outages.started_at, outages.ended_at, outages.error_type, outages.error_message)
           IS DISTINCT FROM (derived.started_at, derived.ended_at, derived.error_type, derived.error_message);
@@ -217,15 +270,35 @@ BEGIN
     UPDATE outages
     SET started_at = derived.started_at, ended_at = derived.ended_at,
         error_type = derived.error_type, error_message = derived.error_message
-    FROM derived_outages AS derived
+    FROM outage_spans AS derived
     WHERE derived.id = outages.id AND derived.ended_at IS NULL
       AND (outages.started_at, outages.ended_at, outages.error_type, outages.error_message)
           IS DISTINCT FROM (derived.started_at, derived.ended_at, derived.error_type, derived.error_message);
 
     INSERT INTO outages (service_id, started_at, ended_at, error_type, error_message)
     SELECT service_id, started_at, ended_at, error_type, error_message
-    FROM derived_outages
+    FROM outage_spans
     WHERE id IS NULL
     ORDER BY started_at, service_id;
+END
+$$;
+
+-- As a batch of release 0.1 calls it that has waited for the recording lock while the schema was brought up to date.
+CREATE OR REPLACE FUNCTION derive_states(service_ids text[], lows timestamptz[]) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    PERFORM derive_episodes(array_agg(service_id), array_agg(location), array_agg(first_low), array_agg('infinity'::timestamptz))
+    FROM (
+        SELECT service_id, locations.id AS location,
+               greatest(low, (SELECT min(starts_at)
+                              FROM episodes
+                              WHERE episodes.service_id = span.service_id AND episodes.location = locations.id)) AS first_low
+        FROM unnest(service_ids, lows) AS span (service_id, low)
+        CROSS JOIN locations
+    ) AS windows;
+    PERFORM derive_service_states(array_agg(service_id), array_agg(low))
+    FROM (SELECT service_id, min(starts_at) AS low FROM pieces GROUP BY service_id) AS touched
+    HAVING count(*) > 0;
 END
 $$;

@@ -37,7 +37,7 @@ BEGIN
         RETURN 0;
     END IF;
     PERFORM end_episodes(service_ids, places, ends, expiries);
-    PERFORM derive_states(array_agg(service_id), array_agg(low))
+    PERFORM derive_service_states(array_agg(service_id), array_agg(low))
     FROM (SELECT service_id, min(ends_at) AS low
           FROM unnest(service_ids, ends) AS ended (service_id, ends_at)
           GROUP BY service_id) AS touched;
@@ -75,7 +75,7 @@ BEGIN
         PERFORM end_episodes(array_fill(service, ARRAY[cardinality(places)]), places, ends, expiries);
     END IF;
     -- Also the outage of a service whose checks had stopped before.
-    PERFORM derive_states(ARRAY[service], ARRAY[least(moment, (SELECT min(at) FROM unnest(ends) AS at))]);
+    PERFORM derive_service_states(ARRAY[service], ARRAY[least(moment, (SELECT min(at) FROM unnest(ends) AS at))]);
 END
 $$;
 
@@ -98,7 +98,7 @@ BEGIN
     IF TG_OP = 'INSERT' AND EXISTS (SELECT FROM episodes WHERE service_id = NEW.id) THEN
         -- One that was deleted has its history back: since when nothing is known of it.
         INSERT INTO service_states (service_id) VALUES (NEW.id) ON CONFLICT DO NOTHING;
-        PERFORM derive_states(ARRAY[NEW.id], ARRAY[(SELECT min(starts_at) FROM episodes WHERE service_id = NEW.id AND ends_at IS NULL)]);
+        PERFORM derive_service_states(ARRAY[NEW.id], ARRAY[(SELECT min(starts_at) FROM episodes WHERE service_id = NEW.id AND ends_at IS NULL)]);
     END IF;
     RETURN NULL;
 END

@@ -73,7 +73,7 @@ BEGIN
     ) AS latest
     WHERE NOT begins;
     IF leaving IS NOT NULL THEN
-        PERFORM derive_states(leaving, lows);
+        PERFORM derive_service_states(leaving, lows);
         -- Where no check is left nothing is derived.
         UPDATE service_states SET state = 'unknown', since = ended_at, maintained_until = ended_at
         FROM unnest(leaving, ends) AS gone (service_id, ended_at)

@@ -54,6 +54,7 @@ BEGIN
                        latest.day              AS known_day,
                        latest.day_worst        AS known_worst,
                        latest.expired,
+                       known_services.enabled,
                        check_duration(known_services.timeout_ms, known_services.retries) AS duration,
                        NOT careful AND coalesce(batch.scheduled_at > latest.scheduled_at, false) AS fresh,
                        CASE
@@ -81,7 +82,7 @@ BEGIN
             ), set_aside AS (
                 INSERT INTO parked_checks (reason, data)
                 SELECT reason,
-                       to_jsonb(incoming) - ARRAY['reason', 'place', 'duration', 'known_at', 'known_interval', 'known_severity',
+                       to_jsonb(incoming) - ARRAY['reason', 'place', 'enabled', 'duration', 'known_at', 'known_interval', 'known_severity',
                                                   'known_day', 'known_worst', 'expired', 'fresh']
                 FROM incoming WHERE reason IS NOT NULL
                 RETURNING 1
@@ -112,8 +113,8 @@ BEGIN
                        known_day,
                        known_worst,
                        coalesce(expired, true)                           AS expired,
-                       -- A check that comes when its life is over speaks for the past alone.
-                       scheduled_at + check_lifetime(interval_seconds) + duration < present() AS is_over,
+                       -- A check that comes when its life is over, or its service paused, speaks for the past alone.
+                       NOT enabled OR scheduled_at + check_lifetime(interval_seconds) + duration < present() AS is_over,
                        lag(severity::severity, 1, known_severity) OVER run AS previous,
                        lag(scheduled_at + interval_seconds * interval '1 second', 1,
                            known_at + known_interval * interval '1 second') OVER run AS previous_due,

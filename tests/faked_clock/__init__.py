@@ -15,7 +15,7 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-DEADLINE, ORDER, EACH = "FAKED_CLOCK_DEADLINE", "FAKED_CLOCK_ORDER", "FAKED_CLOCK_EACH"
+DEADLINE, EACH = "FAKED_CLOCK_DEADLINE", "FAKED_CLOCK_EACH"
 SECOND_NS = 1_000_000_000
 GRACE_S = 300  # for the tests that are under way at the deadline
 
@@ -39,11 +39,11 @@ def set_clock(file: Path, shift_ns: int) -> None:
 
 
 def run(
-    library: Path, at: datetime, time_zone: str, files: Sequence[str | Path], *, deadline: float, order: int, each: bool
+    library: Path, at: datetime, time_zone: str, files: Sequence[str | Path], *, deadline: float, each: bool
 ) -> str:
-    """Runs these tests from the date `at` on, in a random order of files, until all are done or the deadline (on the
-    monotonic clock) has passed; with `each`, every one of them begins some seconds before `at`. Returns what pytest
-    said; raises AssertionError with it where a test has failed."""
+    """Runs these tests from the date `at` on until all are done or the deadline (on the monotonic clock) has passed;
+    with `each`, every one of them begins some seconds before `at`. Returns what pytest said; raises AssertionError with
+    it where a test has failed."""
     clock = library.with_name("clock")
     set_clock(clock, int(at.timestamp() * SECOND_NS) - time.time_ns())
     environment = {
@@ -53,7 +53,6 @@ def run(
         "PYTHONPATH": str(HERE / "everywhere"),
         "TZ": time_zone,
         DEADLINE: str(deadline),
-        ORDER: str(order),
         EACH: str(at.timestamp()) if each else "",
         "SLA_MONITOR_TEST_REQUIRE": "",  # what is not reached by the deadline is skipped
     }
@@ -69,6 +68,6 @@ def run(
         timeout=max(0.0, deadline - time.monotonic()) + GRACE_S,
     )
     assert ended.returncode in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED), (
-        f"at {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, TZ={time_zone}, {ORDER}={order}:\n{ended.stdout}"
+        f"at {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, TZ={time_zone}:\n{ended.stdout}"
     )
     return ended.stdout

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faked_clock import DEADLINE, EACH, ORDER, SECOND_NS, set_clock
+from tests.faked_clock import DEADLINE, EACH, SECOND_NS, set_clock
 
 MOST_BEFORE_S = 4.0  # about as long as a test and what it needs take
 LEAST_BEFORE_S = 0.2
+AFTERWARDS_S = -6.0  # where those begin that would wait until then
 FILE = pytest.StashKey[Path]()
 
 
@@ -30,20 +31,13 @@ def pytest_configure(config: pytest.Config) -> None:
         assert ctypes.CDLL(None).follow_clock(name.encode()) == 0
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files in a random order: where the time is short, each run tries others. All workers need the same."""
-    files = sorted({item.path for item in items})
-    random.Random(int(os.environ[ORDER])).shuffle(files)
-    items.sort(key=lambda item: files.index(item.path))
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if time.monotonic() > float(os.environ[DEADLINE]):
         pytest.skip("the time for this date is over")
     if os.environ[EACH]:
-        before_s = random.uniform(LEAST_BEFORE_S, MOST_BEFORE_S)
+        waits = item.get_closest_marker("one_day") or item.get_closest_marker("one_quarter")
+        before_s = AFTERWARDS_S if waits else random.uniform(LEAST_BEFORE_S, MOST_BEFORE_S)
         file = item.config.stash[FILE]
         shift_ns = int.from_bytes(file.read_bytes(), sys.byteorder, signed=True)
         real_ns = time.time_ns() - shift_ns

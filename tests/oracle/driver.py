@@ -7,7 +7,7 @@ leaves.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from psycopg.sql import SQL, Identifier, Literal
@@ -34,10 +34,13 @@ from tests.oracle.history import (
     Service,
     Step,
 )
+from tests.oracle.local_days import local_days
+from tests.oracle.moments import changes_of_clocks
 from tests.oracle.rows import Check, Told
 from tests.oracle.world import World
 from tests.sql.batches import Connection, Row, add_locations, ask, connected, copy, is_timescaledb, value
 
+SECOND = timedelta(seconds=1)
 CLOCK = """
 CREATE OR REPLACE FUNCTION present() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
     RETURN current_setting('oracle.present')::timestamptz;
@@ -88,6 +91,7 @@ class Database:
         self._tables = tables
         self._world: World | None = None
         self._outages: dict[str, list[Known]] = {}
+        self._known_zones: dict[str, bool] = {}
         self.looks = 0
 
     @classmethod
@@ -102,6 +106,19 @@ class Database:
                     made[name] = found
             await connection.execute(CLOCK)
             yield cls(url, connection, made, tables)
+
+    async def knows(self, zone: str) -> bool:
+        """Whether the server turns the clocks of a zone when Python does: the two have tz databases of their own."""
+        if zone not in self._known_zones:
+            days = local_days(zone)
+            moments = [at + side * SECOND for at in changes_of_clocks(zone) for side in (-1, 0)]
+            found = await ask(
+                self.connection,
+                "SELECT at, at AT TIME ZONE %s - at AT TIME ZONE 'UTC' FROM unnest(%s::timestamptz[]) AS at",
+                (zone, moments),
+            )
+            self._known_zones[zone] = all(offset == days.offset(at) for at, offset in found)
+        return self._known_zones[zone]
 
     @property
     def world(self) -> World:
@@ -200,7 +217,7 @@ class Database:
             case Retain(retention):
                 await self._retain(retention, self.world.zone)
                 self.world.apply(step)
-            case Rezone(zone):
+            case Rezone(zone) if await self.knows(zone):
                 await self._retain(self.world.retention, zone)
                 self.world.apply(step)
         return []

@@ -37,7 +37,7 @@ class Episode(NamedTuple):
 
 
 class Outage(NamedTuple):
-    """The errors are those that the failing locations gave when it began; the database names one of them."""
+    """The errors are those that failing locations gave when it began; the database names one of them."""
 
     started_at: datetime
     ended_at: datetime | None
@@ -115,11 +115,19 @@ def story(lines: Iterable[Sequence[Episode]], pauses: Sequence[Pause]) -> Story:
             states.append((moment, state))
         is_out = bool(outages) and outages[-1].ended_at is None
         if state == "outage" and not is_out:
-            errors = frozenset((one.error_type, one.error_message) for one in votes if one.state == "outage")
-            outages.append(Outage(moment, None, errors))
+            outages.append(Outage(moment, None, _errors(moment, votes)))
         elif state in ("operational", "degraded") and is_out:
             outages[-1] = outages[-1]._replace(ended_at=moment)
     return Story(states, outages)
+
+
+def _errors(moment: datetime, votes: Sequence[Episode]) -> frozenset[tuple[str | None, str | None]]:
+    """Of the failed checks that made it an outage. Where it is one because a good location has fallen silent there are
+    none: what the failing ones have been saying will do, or nothing."""
+    failing = [one for one in votes if one.state == "outage"]
+    began = [one for one in failing if one.starts_at == moment]
+    errors = frozenset((one.error_type, one.error_message) for one in began or failing)
+    return errors if began else errors | {(None, None)}
 
 
 def vote_at(line: Sequence[Episode], moment: datetime, pauses: Collection[datetime]) -> Episode | None:

@@ -181,7 +181,7 @@ def histories(draw: st.DrawFn) -> History:
         services,
         locations,
         steps,
-        draw(st.lists(asked(frame), min_size=2, max_size=4)),
+        draw(st.lists(asked(frame), min_size=1, max_size=3)),
         draw(_calendars(frame)),
         draw(st.sampled_from([60, 60, 60, 400])) * DAY,
     )
@@ -196,7 +196,9 @@ def _steps(draw: st.DrawFn, frame: Frame, sent: Sequence[Sequence[Check]], servi
     interrupted: dict[str, tuple[datetime, datetime]] = {}
     happening = draw(st.lists(st.sampled_from(["", "", "", "pause", "delete"]), min_size=len(sent), max_size=len(sent)))
     between = draw(
-        st.lists(st.sampled_from(["", "", "refresh", "look", "refresh look"]), min_size=len(sent), max_size=len(sent))
+        st.lists(
+            st.sampled_from(["", "", "", "refresh", "look", "refresh look"]), min_size=len(sent), max_size=len(sent)
+        )
     )
     for batch, what, then in zip(sent, happening, between, strict=True):
         kept = [check for check in batch if not _within(check, interrupted.get(check.service))]

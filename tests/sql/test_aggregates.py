@@ -439,6 +439,7 @@ class TestPartitions:
 
     async def test_old_ones_are_dropped_and_missing_ones_made(self, db: Connection) -> None:
         before = await self.months(db)
+        assert await refresh(db)
         await db.execute(f"DROP TABLE checks_{before[-1]:%Y%m}".encode())
         await db.execute("UPDATE installation SET retention = '30 days'")
         await db.execute(sql.query("housekeeping/keep_partitions"))

@@ -9,7 +9,8 @@ WITH clock AS MATERIALIZED (
     SELECT local_day_start(today - age, zone) AS bucket, 1::bit(90) << age AS bit
     FROM clock
     CROSS JOIN generate_series(1, 89) AS age
-    WHERE NOT stored
+    -- A date that the zone has skipped has no day.
+    WHERE NOT stored AND local_day_start(today - age, zone) < local_day_start(today - age + 1, zone)
 ), closed AS (
     SELECT service_id, known << 1 AS known, degraded << 1 AS degraded, failed << 1 AS failed, down_seconds, covered_seconds
     FROM day_strips
