@@ -1,5 +1,6 @@
 """Installations of the last release that are unlike most: new ones, ones with deleted services, or with gaps."""
 
+import math
 import time
 
 import psycopg
@@ -54,8 +55,8 @@ async def test_a_deleted_service_that_is_entered_again(empty_database: str, last
     assert ended is not None
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute("INSERT INTO services (id, name, endpoint_url) VALUES ('web', 'Web', 'http://target/')")
-    seen_now = Fed("web", "local", float(int(time.time())), 300, "o", 100.0, None)
-    assert Session(empty_database).record([seen_now]) == (1, 0, 0)
+    next_check = Fed("web", "local", float(math.ceil(time.time())), 300, "o", 100.0, None)
+    assert Session(empty_database).record([next_check]) == (1, 0, 0)
     episodes = ask(empty_database, EPISODES)
     assert [state for _, _, state, _ in episodes][:4] == ["operational", "outage", "unknown", "operational"]
     assert [end for _, end, _, _ in episodes[:-1]] == [start for start, _, _, _ in episodes[1:]]

@@ -9,10 +9,12 @@ import anyio
 import pytest
 from anyio import to_thread
 
+from tests.campaigns import Share
 from tests.engines import Server
 from tests.upgrade.conftest import Make
 from tests.upgrade.old_database import Old, recording, suite_history
 from tests.upgrade.processes import MIGRATE, PATIENCE_S, REFRESH, this_release
+from tests.upgrade.snapshot import Seen
 from tests.upgrade.upgrading import complete, pending, right
 
 ZONES = ("America/Havana", "Australia/Lord_Howe", "America/St_Johns", "Asia/Kathmandu")
@@ -80,24 +82,36 @@ async def test_several_at_once(short: Old) -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("zone", ZONES)
-async def test_of_a_long_history_killed_often(
-    zone: str, old_database: Make, package: Path, tmp_path: Path, engine: Server
+async def test_long_histories_killed_often(
+    budget: Share, old_database: Make, package: Path, tmp_path: Path, engine: Server
 ) -> None:
     """Sixty days, most of them in the aggregates only, a prober of the last release at work, its housekeeping too."""
-    old = await old_database(suite_history(zone, kept_days=25, days=60, fine_days=60), zone)
-    dice = random.Random(f"often {zone} {time.time()}")
-    is_right_before = zone != "America/Havana" or engine.name == "postgresql"
-    async with recording(package, old, tmp_path, housekeeping=2, period=1) as prober:
+    for number in budget.rounds():
+        zone = ZONES[number % len(ZONES)]
+        old = await old_database(suite_history(zone, kept_days=25, days=60, fine_days=60), zone)
+        # TimescaleDB's own days of Havana are wrong until the upgrade is over (FAULTS A6).
+        await _killed_often(
+            old,
+            random.Random(f"{budget.seed} {number}"),
+            package,
+            tmp_path / str(number),
+            is_right=zone != "America/Havana" or engine.name == "postgresql",
+        )
+
+
+async def _killed_often(old: Old, dice: random.Random, package: Path, folder: Path, *, is_right: bool) -> None:
+    folder.mkdir()  # noqa: ASYNC240
+    async with recording(package, old, folder, housekeeping=2, period=1) as prober:
+        old.stages.append(Seen(old).ledger)
         while not await killed(MIGRATE, old.url, dice, 4):
-            if is_right_before:
+            if is_right:
                 right(old, prober.acknowledged())
         prober.migrated.touch()
+        old.stages.append(Seen(old).ledger)
         while await pending(old.url):
             await killed(REFRESH, old.url, dice, dice.choice((0.2, 1, 5)))
-            if is_right_before:
+            if is_right:
                 right(old, prober.acknowledged())
-        await until_done(old.url)
         await prober.goes_on()
         right(old, prober.acknowledged(), exact=True)
     await complete(old, prober.acknowledged())
