@@ -28,12 +28,16 @@ BEGIN
         error_type    text,
         error_message text,
         expires_at    timestamptz,
-        estimated     boolean          NOT NULL DEFAULT false
+        estimated     boolean          NOT NULL DEFAULT false,
+        -- Of the check that comes after: an episode that is cut goes on with it.
+        next_error_type    text,
+        next_error_message text
     ) ON COMMIT DELETE ROWS;
     DELETE FROM pieces;
 
     -- 1. What the checks of each window say, from the check before it to the check after it.
-    INSERT INTO pieces (service_id, location, starts_at, ends_at, state, error_type, error_message, expires_at)
+    INSERT INTO pieces (service_id, location, starts_at, ends_at, state, error_type, error_message, expires_at, next_error_type,
+                        next_error_message)
     WITH windows AS (
         SELECT * FROM unnest(service_ids, locations, lows, highs) AS given (service_id, location, low, high)
     ), rows AS (
@@ -52,7 +56,7 @@ BEGIN
             WHERE checks.service_id = windows.service_id AND checks.location = windows.location
               AND scheduled_at BETWEEN low AND high AND scheduled_at BETWEEN earliest AND latest
             UNION ALL
-            (SELECT scheduled_at, NULL, NULL, NULL, NULL, true
+            (SELECT scheduled_at, NULL, NULL, error_type, error_message, true
              FROM checks
              WHERE checks.service_id = windows.service_id AND checks.location = windows.location
                AND scheduled_at > high AND scheduled_at <= high + longest_check() AND scheduled_at <= latest
@@ -63,6 +67,8 @@ BEGIN
         SELECT rows.*,
                rows.scheduled_at + rows.interval_seconds * interval '1 second'      AS due_at,
                lead(rows.scheduled_at) OVER run                                     AS next_at,
+               lead(rows.error_type) OVER run                                       AS next_error_type,
+               lead(rows.error_message) OVER run                                    AS next_error_message,
                -- Of a deleted service nothing is known but its checks.
                coalesce(newest.scheduled_at = rows.scheduled_at,
                         lead(rows.scheduled_at) OVER run IS NULL
@@ -89,7 +95,7 @@ BEGIN
     )
     SELECT service_id, location, scheduled_at, ends_at,
            CASE severity WHEN 'mo' THEN 'outage' WHEN 'po' THEN 'degraded' ELSE 'operational' END::service_state,
-           error_type, error_message, scheduled_at + check_lifetime(interval_seconds)
+           error_type, error_message, scheduled_at + check_lifetime(interval_seconds), next_error_type, next_error_message
     FROM ended
     WHERE ends_at > scheduled_at
     UNION ALL
@@ -97,7 +103,8 @@ BEGIN
     SELECT service_id, location, ends_at,
            CASE WHEN next_at IS NOT NULL THEN next_at WHEN is_newest THEN 'infinity' ELSE ends_at END,
            'unknown', NULL, NULL,
-           CASE WHEN paused_at IS NOT NULL THEN paused_at ELSE scheduled_at + check_lifetime(interval_seconds) END
+           CASE WHEN paused_at IS NOT NULL THEN paused_at ELSE scheduled_at + check_lifetime(interval_seconds) END,
+           next_error_type, next_error_message
     FROM ended
     WHERE ends_at < CASE WHEN next_at IS NOT NULL THEN next_at WHEN is_newest THEN 'infinity' ELSE ends_at END;
 
@@ -111,7 +118,17 @@ CREATE OR REPLACE FUNCTION splice_pieces() RETURNS void
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    CREATE TEMP TABLE IF NOT EXISTS patched (LIKE pieces) ON COMMIT DELETE ROWS;
+    CREATE TEMP TABLE IF NOT EXISTS patched (
+        service_id    text COLLATE "C" NOT NULL,
+        location      text COLLATE "C" NOT NULL,
+        starts_at     timestamptz      NOT NULL,
+        ends_at       timestamptz      NOT NULL,
+        state         service_state    NOT NULL,
+        error_type    text,
+        error_message text,
+        expires_at    timestamptz,
+        estimated     boolean          NOT NULL
+    ) ON COMMIT DELETE ROWS;
     DELETE FROM patched;
 
     WITH patches AS MATERIALIZED (
@@ -148,13 +165,15 @@ BEGIN
         FROM former
     ), kept AS (
         SELECT bounds.service_id, bounds.location, lower(span) AS starts_at, upper(span) AS ends_at, bounds.state,
-               bounds.error_type, bounds.error_message,
-               -- What follows a patch is unknown since the patch's last check.
+               CASE WHEN before.service_id IS NULL THEN bounds.error_type ELSE before.next_error_type END AS error_type,
+               CASE WHEN before.service_id IS NULL THEN bounds.error_message ELSE before.next_error_message END AS error_message,
+               -- What follows a patch begins with the check after it, or is unknown since the patch's last check.
                coalesce(before.expires_at, bounds.expires_at) AS expires_at, bounds.estimated
         FROM bounds
         CROSS JOIN LATERAL unnest(remains) AS span
         LEFT JOIN pieces AS before
             ON before.service_id = bounds.service_id AND before.location = bounds.location AND before.ends_at = lower(span)
+           AND lower(span) > bounds.starts_at
     ), whole AS (
         SELECT service_id, location, starts_at, ends_at, state, error_type, error_message, expires_at, estimated FROM pieces
         UNION ALL
