@@ -147,7 +147,7 @@ async def _engine(connection: AsyncConnection[TupleRow], settings: Settings) -> 
 
 
 async def _apply_in_turn(connection: AsyncConnection[TupleRow], engine: str, settings: Settings) -> tuple[str, ...]:
-    """Recorders and readers go on meanwhile: what they hold may be what the schema waits for, and the other way round."""
+    """Others go on recording and reading: what they hold may be what the schema waits for, and the other way round."""
     for left in reversed(range(ATTEMPTS)):
         try:
             async with connection.transaction():
