@@ -158,11 +158,15 @@ BEGIN
         IF target <= edge THEN
             -- Checks that nobody will read one by one much longer.
             target := date_bin('10 seconds', present() - interval '30 seconds', origin);
-            SELECT count(*) INTO n FROM (SELECT FROM checks WHERE scheduled_at >= edge AND scheduled_at < target LIMIT most) AS first_ones;
+            SELECT count(*)
+            INTO n
+            FROM (SELECT FROM checks WHERE scheduled_at >= edge AND scheduled_at < target LIMIT most) AS first_ones;
             EXIT WHEN n < most OR target <= edge;
         END IF;
         upto := least(edge + step, target);
-        SELECT count(*) INTO n FROM (SELECT FROM checks WHERE scheduled_at >= edge AND scheduled_at < upto LIMIT most) AS first_ones;
+        SELECT count(*)
+        INTO n
+        FROM (SELECT FROM checks WHERE scheduled_at >= edge AND scheduled_at < upto LIMIT most) AS first_ones;
         IF n >= most AND upto - edge > interval '10 seconds' THEN
             step := greatest((upto - edge) / 4, interval '10 seconds');
             COMMIT;

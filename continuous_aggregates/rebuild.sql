@@ -58,7 +58,10 @@ DECLARE
     first_hour CONSTANT timestamptz := date_bin('1 hour', low, '2000-01-01 00:00Z');
     last_hour  CONSTANT timestamptz := date_bin('1 hour', high + interval '45 minutes', '2000-01-01 00:00Z');
     first_day  CONSTANT timestamptz := day_bucket(low);
-    last_day   CONSTANT timestamptz := CASE WHEN day_bucket(high) = high THEN high ELSE day_bucket(day_bucket(high) + interval '36 hours') END;
+    last_day   CONSTANT timestamptz := CASE
+        WHEN day_bucket(high) = high THEN high
+        ELSE day_bucket(day_bucket(high) + interval '36 hours')
+    END;
 BEGIN
     DELETE FROM rollups
     WHERE service_id = service AND location = place AND tier = 'hourly' AND bucket >= first_hour AND bucket < last_hour;
@@ -93,7 +96,8 @@ BEGIN
     UPDATE latest_checks SET day = local_date(scheduled_at, reporting_time_zone()), day_worst = severity;
     DELETE FROM announced_days;
     INSERT INTO announced_days (service_id, day, worst)
-    SELECT service_id, (bucket AT TIME ZONE reporting_time_zone())::date, max(CASE WHEN failed > 0 THEN 'mo' WHEN degraded > 0 THEN 'po' ELSE 'o' END::severity)
+    SELECT service_id, (bucket AT TIME ZONE reporting_time_zone())::date,
+           max(CASE WHEN failed > 0 THEN 'mo' WHEN degraded > 0 THEN 'po' ELSE 'o' END::severity)
     FROM figures_of_tier('daily')
     WHERE bucket >= present() - interval '3 days'
     GROUP BY service_id, bucket;

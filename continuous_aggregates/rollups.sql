@@ -1,5 +1,6 @@
--- What is kept of checks for good: one row for each service, location and bucket, in three tiers. Quarters of an hour and hours are
--- UTC's, days the reporting zone's; a quarter divides the days and hours of every zone, so that days can be made again for another one.
+-- What is kept of checks for good: one row for each service, location and bucket, in three tiers. Quarters of an hour and hours
+-- are UTC's, days the reporting zone's; a quarter divides the days and hours of every zone, so that days can be made again for
+-- another one.
 --
 -- All figures can be added up: counts, seconds, sums in milliseconds, and the response times of good checks in logarithmic bins.
 CREATE TYPE rollup_tier AS ENUM ('15m', 'hourly', 'daily');

@@ -1,8 +1,8 @@
 -- Outages and the present state of services, from the episodes of their locations, for the time from `lows` on.
 --
 -- A location's verdict is the state of its episode. While it is unknown the verdict before it holds until the episode's expires_at:
--- a check or two that are missing change nothing (a pause ends it at once). A service is in outage while more than half of its living locations fail,
--- degraded while any of them fails or is slow, unknown when none is alive.
+-- a check or two that are missing change nothing (a pause ends it at once). A service is in outage while more than half of its
+-- living locations fail, degraded while any of them fails or is slow, unknown when none is alive.
 CREATE OR REPLACE FUNCTION derive_service_states(service_ids text[], lows timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -17,8 +17,9 @@ BEGIN
     PERFORM derive_timeline(service_ids, lows);
     PERFORM derive_outages(service_ids, lows);
 
-    -- The present is the last moment of the timeline; it began with the first of the equal moments before it. Where it began before
-    -- this timeline does, what is known of its beginning stays; if it is another state than the known one, its beginning is looked for.
+    -- The present is the last moment of the timeline; it began with the first of the equal moments before it. Where it began
+    -- before this timeline does, what is known of its beginning stays; if it is another state than the known one, its beginning
+    -- is looked for.
     SELECT array_agg(service_id) FILTER (WHERE run > 1), array_agg(present.state) FILTER (WHERE run > 1),
            array_agg(present.since) FILTER (WHERE run > 1), array_agg(service_id) FILTER (WHERE run = 1)
     INTO changed, states, began, unclear
@@ -95,7 +96,8 @@ BEGIN
 END
 $$;
 
--- The state of each service from just before `low` on, a row for each moment at which a verdict changes, in the temporary table state_timeline.
+-- The state of each service from just before `low` on, a row for each moment at which a verdict changes, in the temporary table
+-- state_timeline.
 CREATE OR REPLACE FUNCTION derive_timeline(service_ids text[], lows timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$

@@ -98,7 +98,9 @@ BEGIN
     IF TG_OP = 'INSERT' AND EXISTS (SELECT FROM episodes WHERE service_id = NEW.id) THEN
         -- One that was deleted has its history back: since when nothing is known of it.
         INSERT INTO service_states (service_id) VALUES (NEW.id) ON CONFLICT DO NOTHING;
-        PERFORM derive_service_states(ARRAY[NEW.id], ARRAY[(SELECT min(starts_at) FROM episodes WHERE service_id = NEW.id AND ends_at IS NULL)]);
+        PERFORM derive_service_states(ARRAY[NEW.id], ARRAY[(SELECT min(starts_at)
+                                                            FROM episodes
+                                                            WHERE service_id = NEW.id AND ends_at IS NULL)]);
     END IF;
     RETURN NULL;
 END

@@ -203,8 +203,8 @@ BEGIN
                        array_agg(scheduled_at) FILTER (WHERE scheduled_at < legacy_edge)
                 FROM stored_rows
             ) AS changed
-            INTO stored, duplicates, parked, worse_days, ended_of, ended_from, ended_at, ended_expiries, news_of, news_from, news_at, late_of, late_from, late_at,
-                 touched_at;
+            INTO stored, duplicates, parked, worse_days, ended_of, ended_from, ended_at, ended_expiries,
+                 news_of, news_from, news_at, late_of, late_from, late_at, touched_at;
             EXIT;
         EXCEPTION WHEN unique_violation THEN
             IF careful THEN

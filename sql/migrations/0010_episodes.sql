@@ -29,8 +29,8 @@ COMMENT ON FUNCTION bin_ms IS 'the geometric middle of a bin, in milliseconds';
 -- The newest raw checks are found by time, whatever service they belong to: some pages of block ranges instead of a scan of the day.
 CREATE INDEX checks_scheduled_at ON checks USING brin (scheduled_at) WITH (pages_per_range = 16, autosummarize = on);
 
--- What each location saw of a service: contiguous spans from its first check on, kept for good. See docs/accounting of states in
--- docs/decisions.md. No reference to services, as in outages.
+-- What each location saw of a service: contiguous spans from its first check on, kept for good. No reference to services, as in
+-- outages.
 CREATE TABLE episodes (
     service_id    text COLLATE "C" NOT NULL,
     location      text COLLATE "C" NOT NULL,
@@ -52,7 +52,8 @@ COMMENT ON COLUMN episodes.ends_at IS 'the start of the next one; NULL while it 
 COMMENT ON COLUMN episodes.state IS 'operational, degraded, outage, or unknown: no check stands for this time';
 COMMENT ON COLUMN episodes.error_type IS 'of the check that it began with';
 COMMENT ON COLUMN episodes.expires_at IS 'of an unknown one: until then the state before it holds, so that a missed check changes none';
-COMMENT ON COLUMN episodes.estimated IS 'true where it was made from aggregates, or from the last known state, because the raw checks are gone';
+COMMENT ON COLUMN episodes.estimated IS
+    'true where it was made from aggregates, or from the last known state, because the raw checks are gone';
 
 -- When a service was not watched: paused, or deleted and not yet entered again.
 CREATE TABLE service_pauses (

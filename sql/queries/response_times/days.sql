@@ -14,22 +14,31 @@ WITH asked AS (
                (extract(epoch FROM %(step)s::interval) / 86400)::integer              AS days
         FROM (SELECT reporting_time_zone() AS zone) AS setting
     ) AS window_of_days
-), buckets AS (
-    SELECT local_day_start(first_day + ((bucket AT TIME ZONE zone)::date - first_day) / days * days, zone) AS time, checks, failed, sum_ms, good, min_ms, max_ms
-    FROM asked
-    CROSS JOIN checks_daily
+), found AS MATERIALIZED (
+    SELECT bucket, checks, failed, sum_ms, good, min_ms, max_ms
+    FROM checks_daily
     WHERE service_id = %(service_id)s
       AND bucket >= (SELECT low FROM asked) AND bucket < (SELECT high FROM asked)
-), bins AS (
-    SELECT local_day_start(first_day + ((bucket AT TIME ZONE zone)::date - first_day) / days * days, zone) AS time, bin, checks AS n
+), steps AS MATERIALIZED (
+    -- The step that each day belongs to, by the first of its days.
+    SELECT bucket,
+           local_day_start(first_day + ((bucket AT TIME ZONE zone)::date - first_day) / days * days, zone) AS time
     FROM asked
-    CROSS JOIN latency_daily
+    CROSS JOIN (SELECT DISTINCT bucket FROM found) AS buckets
+), buckets AS (
+    SELECT time, checks, failed, sum_ms, good, min_ms, max_ms
+    FROM found
+    JOIN steps USING (bucket)
+), bins AS (
+    SELECT time, bin, checks AS n
+    FROM latency_daily
+    JOIN steps USING (bucket)
     WHERE service_id = %(service_id)s
       AND bucket >= (SELECT low FROM asked) AND bucket < (SELECT high FROM asked)
 ), measured AS (
-    SELECT local_day_start(first_day + ((bucket AT TIME ZONE zone)::date - first_day) / days * days, zone) AS time, checks, sum_ms, sum_dns_ms, sum_connect_ms, sum_tls_ms, sum_first_byte_ms
-    FROM asked
-    CROSS JOIN phases_daily
+    SELECT time, checks, sum_ms, sum_dns_ms, sum_connect_ms, sum_tls_ms, sum_first_byte_ms
+    FROM phases_daily
+    JOIN steps USING (bucket)
     WHERE service_id = %(service_id)s
       AND bucket >= (SELECT low FROM asked) AND bucket < (SELECT high FROM asked)
 ), binned AS (
