@@ -103,6 +103,7 @@ def questions(route: PageRoute) -> Iterator[tuple[str, str, str, str]]:
             yield f"{path}?{query}={private}", f"{path}?{query}={missing}", private, missing
 
 
+@pytest.mark.one_day  # the two pages are compared with the dates in them
 async def test_what_is_private_cannot_be_told_from_what_does_not_exist(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
