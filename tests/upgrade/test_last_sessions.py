@@ -89,6 +89,24 @@ async def test_late_rows_leave_outages_while_the_upgrade_is_pending(
     assert ask(empty_database, WITH_IDS) == ids
 
 
+async def test_an_outage_whose_start_moves_keeps_its_id(empty_database: str, last_release: LastRelease) -> None:
+    """Once the upgrade is over; the late check comes twice."""
+    now = time.time() // 300 * 300
+    await installed(last_release, empty_database)
+    await fed(last_release, empty_database, three_days(now))
+    await migrate(empty_database, Settings())
+    assert [number async for number in rounds(empty_database)]
+    ids = ask(empty_database, WITH_IDS)
+    session = Session(empty_database)
+    earlier = [one._replace(at=one.at - 120) for one in line(now - DAY, now - DAY + 300, "mo")]
+    assert session.record(earlier) == (1, 0, 0)
+    assert session.record(earlier) == (0, 1, 0)
+    moved = ask(empty_database, WITH_IDS)
+    assert [row[0] for row in moved] == [row[0] for row in ids]
+    assert moved[1][1].timestamp() == earlier[0].at
+    assert (moved[0], moved[1][2]) == (ids[0], ids[1][2])
+
+
 async def test_a_batch_that_waits_for_the_migration(empty_database: str, last_release: LastRelease) -> None:
     """It began in the old record_checks(), and goes on in it when the new schema is there."""
     now = time.time() // 300 * 300
