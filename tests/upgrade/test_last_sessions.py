@@ -89,31 +89,76 @@ async def test_late_rows_leave_outages_while_the_upgrade_is_pending(
     assert ask(empty_database, WITH_IDS) == ids
 
 
+async def test_an_outage_whose_start_moves_keeps_its_id(empty_database: str, last_release: LastRelease) -> None:
+    """Once the upgrade is over; the late check comes twice."""
+    now = time.time() // 300 * 300
+    await installed(last_release, empty_database)
+    await fed(last_release, empty_database, three_days(now))
+    await migrate(empty_database, Settings())
+    assert [number async for number in rounds(empty_database)]
+    ids = ask(empty_database, WITH_IDS)
+    session = Session(empty_database)
+    earlier = [one._replace(at=one.at - 120) for one in line(now - DAY, now - DAY + 300, "mo")]
+    assert session.record(earlier) == (1, 0, 0)
+    assert session.record(earlier) == (0, 1, 0)
+    moved = ask(empty_database, WITH_IDS)
+    assert [row[0] for row in moved] == [row[0] for row in ids]
+    assert moved[1][1].timestamp() == earlier[0].at
+    assert (moved[0], moved[1][2]) == (ids[0], ids[1][2])
+
+
 async def test_a_batch_that_waits_for_the_migration(empty_database: str, last_release: LastRelease) -> None:
     """It began in the old record_checks(), and goes on in it when the new schema is there."""
     now = time.time() // 300 * 300
     await installed(last_release, empty_database)
     await fed(last_release, empty_database, three_days(now))
     before = ask(empty_database, OUTAGES)
-    session = Session(empty_database)
-    done: list[tuple[int, int, int]] = []
-
-    async def record() -> None:
-        done.append(await to_thread.run_sync(session.record, late(now, 5)))
-
-    with psycopg.connect(empty_database) as holding:
-        holding.execute("SELECT FROM installation FOR UPDATE")
-        async with anyio.create_task_group() as group:
-            group.start_soon(migrate, empty_database, Settings())
-            await _until(lambda: _holds_recording(empty_database))
-            group.start_soon(record)
-            await until_waiting(empty_database, 1)
-            await to_thread.run_sync(holding.rollback)
-    assert done == [(1, 0, 0)]
+    await _record_across_the_migration(empty_database, late(now, 5))
     assert ask(empty_database, OUTAGES) == before
     assert [number async for number in rounds(empty_database)]
     assert ask(empty_database, OUTAGES) == before
     assert ask(empty_database, "SELECT sum(checks) = (SELECT count(*) FROM checks) FROM checks_15m") == [(True,)]
+
+
+async def test_such_a_batch_where_two_locations_vote(empty_database: str, last_release: LastRelease) -> None:
+    """One failed, the other was slow: never an outage, also where the known part of one begins before the other's."""
+    now = time.time() // 300 * 300
+    await installed(last_release, empty_database)
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute("INSERT INTO locations (id, name) VALUES ('seoul', 'Seoul')")
+    failing = [one._replace(location="seoul") for one in line(now - 3 * HOUR, now - HOUR, "mo")]
+    failing += [one._replace(location="seoul") for one in line(now - HOUR, now - 300)]
+    slow = [one._replace(at=one.at + 59, severity="po") for one in line(now - 3 * HOUR, now - HOUR - 300)]
+    slow += [one._replace(at=one.at + 59) for one in line(now - HOUR - 300, now - 300)]
+    await fed_in_order(last_release, empty_database, failing + slow)
+    assert ask(empty_database, OUTAGES) == []
+    await _record_across_the_migration(empty_database, [slow[5]._replace(at=slow[5].at + 60)])
+    assert ask(empty_database, OUTAGES) == []
+    assert [number async for number in rounds(empty_database)]
+    assert ask(empty_database, OUTAGES) == []
+
+
+async def fed_in_order(release: LastRelease, url: str, rows: list[Fed]) -> None:
+    await fed(release, url, sorted(rows, key=lambda one: one.at))
+
+
+async def _record_across_the_migration(url: str, rows: list[Fed]) -> None:
+    """A batch whose record_checks() waits for the recording lock while migrate() has it, until that is committed."""
+    session = Session(url)
+    done: list[tuple[int, int, int]] = []
+
+    async def record() -> None:
+        done.append(await to_thread.run_sync(session.record, rows))
+
+    with psycopg.connect(url) as holding:
+        holding.execute("SELECT FROM installation FOR UPDATE")
+        async with anyio.create_task_group() as group:
+            group.start_soon(migrate, url, Settings())
+            await _until(lambda: _holds_recording(url))
+            group.start_soon(record)
+            await until_waiting(url, 1)
+            await to_thread.run_sync(holding.rollback)
+    assert done == [(len(rows), 0, 0)]
 
 
 def _holds_recording(url: str) -> bool:
