@@ -97,6 +97,19 @@ BEGIN
 END
 $$;
 
+-- Before it is known what the checks of a stretch say, nothing is: what was taken for known there goes.
+CREATE OR REPLACE FUNCTION blank_episodes(service text, place text, low timestamptz, high timestamptz, guessed boolean) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    PERFORM derive_episodes('{}', '{}', '{}', '{}');  -- makes the table pieces, empty
+    INSERT INTO pieces (service_id, location, starts_at, ends_at, state, expires_at, estimated)
+    SELECT service, place, low, high, 'unknown', low, guessed
+    WHERE low < high;
+    PERFORM splice_pieces();
+END
+$$;
+
 -- Episodes that are older than the raw checks, from the old aggregates: how long each state lasted in a quarter of an hour is known,
 -- when is not. An outage is laid beside the one in the quarter before or after, if there is one.
 CREATE OR REPLACE FUNCTION estimate_episodes(service text, place text, first timestamptz, finish timestamptz) RETURNS void
@@ -173,15 +186,18 @@ BEGIN
             -- Up to the present: hours and days that are open have been added to by fold_checks() meanwhile.
             PERFORM replace_tiers(task.service_id, task.location, task.low, rollup_watermark());
         WHEN 'episodes' THEN
-            PERFORM derive_episodes(ARRAY[task.service_id], ARRAY[task.location], ARRAY[first_raw], ARRAY[task.high])
-            WHERE first_raw < task.high;
+            IF first_raw < task.high THEN
+                PERFORM blank_episodes(task.service_id, task.location, first_raw, task.high, false);
+                PERFORM derive_episodes(ARRAY[task.service_id], ARRAY[task.location], ARRAY[first_raw], ARRAY[task.high]);
+            END IF;
             IF task.low < first_raw THEN
+                PERFORM blank_episodes(task.service_id, task.location, task.low, first_raw, true);
                 PERFORM estimate_episodes(task.service_id, task.location, task.low, first_raw);
             END IF;
         WHEN 'outages' THEN
             -- What was taken for known before the first check.
             DELETE FROM episodes
-            WHERE service_id = task.service_id AND location = task.location AND estimated AND state = 'unknown'
+            WHERE service_id = task.service_id AND location = task.location AND state = 'unknown'
               AND ends_at <= (SELECT min(starts_at) FROM episodes
                               WHERE service_id = task.service_id AND location = task.location AND state <> 'unknown');
             -- A service that had been deleted before: nobody has watched it since its last check.

@@ -262,6 +262,13 @@ BEGIN
 END
 $$;
 
+-- Since when all locations of a service have episodes. While an installation of release 0.1 is upgraded, some may reach further back
+-- than others: what came before is not theirs alone to say.
+CREATE OR REPLACE FUNCTION all_known_from(service text) RETURNS timestamptz
+    LANGUAGE sql STABLE
+    RETURN (SELECT max(first)
+            FROM (SELECT min(starts_at) AS first FROM episodes WHERE service_id = service GROUP BY location) AS locations);
+
 -- What has changed with single checks: episodes first, then outages and states. Checks of one service and location that are further
 -- apart than two days have windows of their own, so that a late one does not make all that came after it to be read again.
 CREATE OR REPLACE FUNCTION derive_changes(service_ids text[], locations text[], times timestamptz[]) RETURNS void
@@ -304,7 +311,7 @@ BEGIN
     PERFORM derive_episodes(window_services, window_locations, window_lows, window_highs);
 
     -- States change from the check before the first changed one on: it may speak less long than it did.
-    SELECT array_agg(service_id), array_agg(low)
+    SELECT array_agg(service_id), array_agg(CASE WHEN upgrading THEN greatest(low, all_known_from(service_id)) ELSE low END)
     INTO service_list, service_lows
     FROM (SELECT service_id, min(starts_at) AS low FROM pieces GROUP BY service_id) AS touched;
     IF service_list IS NOT NULL THEN

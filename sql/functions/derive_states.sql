@@ -299,7 +299,7 @@ BEGIN
         FROM unnest(service_ids, lows) AS span (service_id, low)
         CROSS JOIN locations
     ) AS windows;
-    PERFORM derive_service_states(array_agg(service_id), array_agg(low))
+    PERFORM derive_service_states(array_agg(service_id), array_agg(greatest(low, all_known_from(service_id))))
     FROM (SELECT service_id, min(starts_at) AS low FROM pieces GROUP BY service_id) AS touched
     HAVING count(*) > 0;
 END
