@@ -262,11 +262,11 @@ BEGIN
 END
 $$;
 
--- Since when all locations of a service have episodes. While an installation of release 0.1 is upgraded, some may reach further back
--- than others: what came before is not theirs alone to say.
+-- Just after the moment from which on all locations of a service have episodes. While an installation of release 0.1 is upgraded,
+-- some may reach further back than others: what came before is not theirs alone to say.
 CREATE OR REPLACE FUNCTION all_known_from(service text) RETURNS timestamptz
     LANGUAGE sql STABLE
-    RETURN (SELECT max(first)
+    RETURN (SELECT max(first) + interval '1 microsecond'
             FROM (SELECT min(starts_at) AS first FROM episodes WHERE service_id = service GROUP BY location) AS locations);
 
 -- What has changed with single checks: episodes first, then outages and states. Checks of one service and location that are further

@@ -118,9 +118,12 @@ def execute(database_url: str, statement: str) -> None:
 
 
 def slots(database_url: str, service_id: str = "web") -> list[datetime]:
+    """The seconds that checks stand for: more than one where a check has taken longer than its second."""
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(
-            "SELECT scheduled_at FROM checks WHERE service_id = %s ORDER BY 1", (service_id,)
+            "SELECT scheduled_at + number * interval '1 second' FROM checks "
+            "CROSS JOIN generate_series(0, interval_seconds - 1) AS number WHERE service_id = %s ORDER BY 1",
+            (service_id,),
         ).fetchall()
     return [at for (at,) in rows]
 

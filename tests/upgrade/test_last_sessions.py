@@ -126,7 +126,7 @@ async def test_such_a_batch_where_two_locations_vote(empty_database: str, last_r
     await installed(last_release, empty_database)
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute("INSERT INTO locations (id, name) VALUES ('seoul', 'Seoul')")
-    failing = [one._replace(location="seoul") for one in line(now - 3 * HOUR, now - HOUR, "mo")]
+    failing = [one._replace(location="seoul") for one in line(now - 3 * HOUR + 300, now - HOUR, "mo")]
     failing += [one._replace(location="seoul") for one in line(now - HOUR, now - 300)]
     slow = [one._replace(at=one.at + 59, severity="po") for one in line(now - 3 * HOUR, now - HOUR - 300)]
     slow += [one._replace(at=one.at + 59) for one in line(now - HOUR - 300, now - 300)]
