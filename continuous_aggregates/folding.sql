@@ -17,6 +17,9 @@ $$;
 CREATE OR REPLACE FUNCTION add_folded(tiers rollup_tier[] DEFAULT '{15m, hourly, daily}') RETURNS void
     LANGUAGE plpgsql AS
 $$
+DECLARE
+    -- Usually a quarter of an hour is folded: then no two rows come into one bucket, and no bins have to be added up.
+    several CONSTANT boolean := EXISTS (SELECT FROM folded GROUP BY service_id, location HAVING count(*) > 1);
 BEGIN
     INSERT INTO rollups AS known
         (tier, service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
@@ -38,7 +41,8 @@ BEGIN
                sum(down_seconds) AS down_seconds,
                sum(good) AS good, sum(sum_ms) AS sum_ms, min(min_ms) AS min_ms, max(max_ms) AS max_ms,
                sum(measured) AS measured, sum(measured_ms) AS measured_ms, sum(dns_ms) AS dns_ms, sum(connect_ms) AS connect_ms,
-               sum(tls_ms) AS tls_ms, sum(first_byte_ms) AS first_byte_ms
+               sum(tls_ms) AS tls_ms, sum(first_byte_ms) AS first_byte_ms,
+               min(placed.bins) AS only_bins, min(placed.bin_checks) AS only_bin_checks
         FROM placed
         GROUP BY into_tier, service_id, location, into_bucket
     ), binned AS (
@@ -48,12 +52,14 @@ BEGIN
             SELECT into_tier, service_id, location, into_bucket, bin, sum(n)::integer AS bin_checks
             FROM placed
             CROSS JOIN LATERAL unnest(bins, placed.bin_checks) AS counted (bin, n)
+            WHERE several
             GROUP BY into_tier, service_id, location, into_bucket, bin
         ) AS counted
         GROUP BY into_tier, service_id, location, into_bucket
     )
     SELECT into_tier, service_id, location, into_bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds,
-           good, sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks
+           good, sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms,
+           CASE WHEN several THEN bins ELSE only_bins END, CASE WHEN several THEN bin_checks ELSE only_bin_checks END
     FROM sums
     LEFT JOIN binned USING (into_tier, service_id, location, into_bucket)
     ON CONFLICT (service_id, tier, bucket, location) DO UPDATE

@@ -191,7 +191,7 @@ def histories(draw: st.DrawFn) -> History:
 def _steps(draw: st.DrawFn, frame: Frame, sent: Sequence[Sequence[Check]], services: Sequence[str]) -> list[Step]:
     """The batches one after the other, the clock going on with them, with a refresh and a look here and there."""
     steps: list[Step] = []
-    clock = frame.begins
+    clock = newest_of_all = frame.begins
     paused: dict[str, datetime] = {}
     interrupted: dict[str, tuple[datetime, datetime]] = {}
     happening = draw(st.lists(st.sampled_from(["", "", "", "pause", "delete"]), min_size=len(sent), max_size=len(sent)))
@@ -203,6 +203,7 @@ def _steps(draw: st.DrawFn, frame: Frame, sent: Sequence[Sequence[Check]], servi
     for batch, what, then in zip(sent, happening, between, strict=True):
         kept = [check for check in batch if not _within(check, interrupted.get(check.service))]
         newest = max((check.at for check in kept if check.at < frame.ends), default=clock)
+        newest_of_all = max(newest_of_all, newest)
         # A prober's clock may be ahead of the server's, also by more than is accepted.
         lag = draw(st.sampled_from([2, 2, 40, 700, 4000, -100, -400]))
         clock = max(clock, min(newest + lag * SECOND, frame.ends)).replace(microsecond=250000)
@@ -210,7 +211,7 @@ def _steps(draw: st.DrawFn, frame: Frame, sent: Sequence[Sequence[Check]], servi
         for service in [service for service in paused if draw(st.booleans())]:
             interrupted[service] = paused.pop(service), clock
             steps.append(GoOn(service))
-        if what and newest < clock:
+        if what and newest_of_all < clock:
             service = draw(st.sampled_from(services))
             if service not in paused and service not in interrupted:
                 paused[service] = clock
