@@ -27,7 +27,7 @@ FAILS_EVERY = 999
 
 
 class Batches:
-    """One row for each of some services, a minute later each time. One check in a thousand fails, and the next one of
+    """One row for each of some services, a second later each time, up to the present. One check in a thousand fails, and the next one of
     that service is good again: each of them moves a state, an outage and the feed."""
 
     def __init__(self, first: datetime) -> None:
@@ -35,7 +35,7 @@ class Batches:
         self._made = 0
 
     def next(self, services: int) -> list[Check]:
-        self.at += timedelta(minutes=1)
+        self.at += timedelta(seconds=1)
         return [self._check(n) for n in range(1, services + 1)]
 
     def _check(self, service: int) -> Check:
@@ -73,7 +73,7 @@ async def lines(run: Run) -> AsyncIterator[Line]:
 async def _on(run: Run, database: Database) -> AsyncIterator[Line]:
     scale = run.scale
     sizes = (scale.ingest_services, scale.ingest_small)
-    batches = Batches(datetime.now(UTC) - timedelta(minutes=2 * scale.ingest_rounds + 2 * scale.rounds + 10))
+    batches = Batches(datetime.now(UTC) - timedelta(seconds=60))
     store = Store(database.url, LOCATION, Metrics())
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.close)

@@ -157,12 +157,13 @@ BEGIN
         FROM removed
     ), bounds AS (
         -- The times at which what was removed is cut: where patches begin and end.
-        SELECT former.*,
-               multirange(tstzrange(former.starts_at, former.ends_at))
-                   - (SELECT range_agg(tstzrange(low, high))
-                      FROM patches
-                      WHERE patches.service_id = former.service_id AND patches.location = former.location) AS remains
+        SELECT former.*, multirange(tstzrange(former.starts_at, former.ends_at)) - patched_times AS remains
         FROM former
+        JOIN (
+            SELECT service_id, location, range_agg(tstzrange(low, high)) AS patched_times
+            FROM patches
+            GROUP BY service_id, location
+        ) AS patches_of_location USING (service_id, location)
     ), kept AS (
         SELECT bounds.service_id, bounds.location, lower(span) AS starts_at, upper(span) AS ends_at, bounds.state,
                CASE WHEN before.service_id IS NULL THEN bounds.error_type ELSE before.next_error_type END AS error_type,

@@ -185,11 +185,11 @@ BEGIN
         -- What failed last, of what is failing at that moment.
         SELECT error_type, error_message
         FROM verdicts
-        WHERE verdicts.service_id = states.service_id AND verdicts.state = 'outage'
+        WHERE states.state = 'outage' AND verdicts.service_id = states.service_id AND verdicts.state = 'outage'
           AND verdicts.starts_at <= states.at AND verdicts.ends_at > states.at
         ORDER BY starts_at DESC, location
         LIMIT 1
-    ) AS reason ON states.state = 'outage';
+    ) AS reason ON true;
 END
 $$;
 

@@ -49,7 +49,8 @@ CREATE OR REPLACE FUNCTION announce_states() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM changed JOIN former USING (service_id) WHERE changed.state <> former.state) THEN
+    -- EXCEPT is hashed, where a join of the two would be a nested loop.
+    IF NOT EXISTS (SELECT service_id, state FROM changed EXCEPT SELECT service_id, state FROM former) THEN
         RETURN NULL;
     END IF;
     PERFORM lock_events();
