@@ -8,13 +8,12 @@ from functools import partial
 from typing import LiteralString
 
 from bench.databases import Connection, Database
-from bench.recording import column_types, copy, number
+from bench.recording import column_types, copy
 from bench.report import Line, compared, least
-from bench.run import Run, alternate, query, seconds
+from bench.run import Run, alternate, query
 from bench.trd import CONNECTIONS, collector
 from prober.metrics import Metrics
 from prober.store import Check, Store
-from sql import aggregates
 
 LOCATION = "bench"
 TIMEOUT_S = 60
@@ -27,8 +26,8 @@ FAILS_EVERY = 999
 
 
 class Batches:
-    """One row for each of some services, a second later each time, up to the present. One check in a thousand fails, and the next one of
-    that service is good again: each of them moves a state, an outage and the feed."""
+    """One row for each of some services, a second later each time, up to the present. One check in a thousand fails, and
+    the next one of that service is good again: each of them moves a state, an outage and the feed."""
 
     def __init__(self, first: datetime) -> None:
         self.at = first
@@ -84,12 +83,6 @@ async def _on(run: Run, database: Database) -> AsyncIterator[Line]:
         for size in sizes:
             async for line in _against_copy(run, database, connection, store, batches, size):
                 yield line
-        kept = await _aggregates_row_seconds(connection)
-        yield Line(
-            f"Ingest, {database.engine}: aggregates refreshed behind it",
-            f"{1 / kept:,.0f} rows/s",
-            note=f"{kept * 1e6:.3g} us a row, all in one go; the steady state is measured by the group aggregates",
-        )
         trd = await stack.enter_async_context(collector(database, scale.trd_services, scale.trd_rows_of_today))
         ours = [partial(_store_rate, store, partial(batches.next, size)) for size in sizes]
         peers = [partial(trd.checks_per_second, TRD_CHECKS, connections) for connections in (CONNECTIONS, 1)]
@@ -139,9 +132,3 @@ async def _copy_rate(
     async with connection.cursor() as cursor:
         await copy(cursor, table, types, batch)
     return len(batch) / (time.perf_counter() - began)
-
-
-async def _aggregates_row_seconds(connection: Connection) -> float:
-    """The first refresh after the rows were stored: all that has ended goes into the aggregates."""
-    took = await seconds(aggregates.refresh(connection))
-    return took / max(1.0, await number(connection, "materialised"))

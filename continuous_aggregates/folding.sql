@@ -111,7 +111,8 @@ BEGIN
 END
 $$;
 
--- Adds single checks, by their keys, which were recorded after their time had been folded. Called by record_checks_v2().
+-- Adds single checks, by their keys, which were recorded after their time had been folded. Called by record_checks_v2(). What one check
+-- comes to is what figures_of_checks() says of it; found by its key, which an aggregate over a range is not.
 CREATE OR REPLACE FUNCTION fold_late(service_ids text[], locations text[], times timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -124,13 +125,33 @@ BEGIN
     INSERT INTO folded
         (tier, service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
          sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks)
-    SELECT '15m', figures.*, CASE WHEN good > 0 THEN ARRAY[response_bin(max_ms)] END, CASE WHEN good > 0 THEN ARRAY[1] END
-    FROM unnest(service_ids, locations, times) AS late (service_id, location, at)
-    CROSS JOIN LATERAL (
-        SELECT *
-        FROM figures_of_checks(greatest(late.at, earliest), least(late.at, latest) + interval '1 microsecond') AS one
-        WHERE one.service_id = late.service_id AND one.location = late.location
-    ) AS figures;
+    SELECT '15m', service_id, location, date_bin('15 minutes', scheduled_at, '2000-01-01 00:00Z'),
+           1,
+           (severity = 'po')::integer,
+           (severity = 'mo')::integer,
+           interval_seconds,
+           CASE WHEN severity = 'po' THEN interval_seconds ELSE 0 END,
+           CASE WHEN severity = 'mo' THEN interval_seconds ELSE 0 END,
+           is_good::integer,
+           CASE WHEN is_good THEN total_ms ELSE 0 END,
+           CASE WHEN is_good THEN total_ms END,
+           CASE WHEN is_good THEN total_ms END,
+           is_measured::integer,
+           CASE WHEN is_measured THEN total_ms ELSE 0 END,
+           CASE WHEN is_measured THEN coalesce(dns_ms, 0) ELSE 0 END,
+           CASE WHEN is_measured THEN coalesce(connect_ms, 0) ELSE 0 END,
+           CASE WHEN is_measured THEN coalesce(tls_ms, 0) ELSE 0 END,
+           CASE WHEN is_measured THEN first_byte_ms ELSE 0 END,
+           CASE WHEN is_good THEN ARRAY[response_bin(total_ms)] END,
+           CASE WHEN is_good THEN ARRAY[1] END
+    FROM (
+        SELECT checks.*,
+               success AND total_ms IS NOT NULL                               AS is_good,
+               success AND total_ms IS NOT NULL AND first_byte_ms IS NOT NULL AS is_measured
+        FROM unnest(service_ids, locations, times) AS late (service_id, location, at)
+        JOIN checks ON checks.service_id = late.service_id AND checks.location = late.location
+            AND checks.scheduled_at = late.at AND checks.scheduled_at BETWEEN earliest AND latest
+    ) AS single_checks;
     PERFORM add_folded();
     PERFORM keep_strips(service_ids, times);
 END
