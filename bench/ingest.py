@@ -26,8 +26,8 @@ FAILS_EVERY = 999
 
 
 class Batches:
-    """One row for each of some services, a second later each time, up to the present. One check in a thousand fails, and
-    the next one of that service is good again: each of them moves a state, an outage and the feed."""
+    """One row for each of some services, a second later each time, up to the present. One check in a thousand fails,
+    and the next one of that service is good again: each of them moves a state, an outage and the feed."""
 
     def __init__(self, first: datetime) -> None:
         self.at = first
