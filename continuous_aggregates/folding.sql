@@ -90,7 +90,7 @@ BEGIN
 END
 $$;
 
--- The raw checks from `low` up to `high` come into `folded`; those of one service and location where these are named.
+-- Adds the raw checks from `low` up to `high`.
 CREATE OR REPLACE FUNCTION fold_range(low timestamptz, high timestamptz) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -159,7 +159,7 @@ $$;
 
 -- Moves the watermark on to the end of the last quarter of an hour that ended two minutes ago; checks that are still on their way
 -- then are late. Where very many checks come in, quarters are folded in parts, up to half a minute ago. Commits after each step,
--- so that recording never waits for long. Called by the worker every half minute; until then the views add up more raw checks.
+-- so that recording never waits for long. Called by housekeeping every half minute; until then the views add up more raw checks.
 CREATE OR REPLACE PROCEDURE fold_checks()
     LANGUAGE plpgsql AS
 $$

@@ -63,21 +63,23 @@ DECLARE
         ELSE day_bucket(day_bucket(high) + interval '36 hours')
     END;
 BEGIN
-    DELETE FROM rollups
-    WHERE service_id = service AND location = place AND tier = 'hourly' AND bucket >= first_hour AND bucket < last_hour;
-    PERFORM make_room_for_folded();
-    INSERT INTO folded
-    SELECT * FROM rollups
-    WHERE service_id = service AND location = place AND tier = '15m' AND bucket >= first_hour AND bucket < last_hour;
-    PERFORM add_folded('{hourly}');
+    PERFORM replace_tier(service, place, 'hourly', first_hour, last_hour);
+    PERFORM replace_tier(service, place, 'daily', first_day, last_day);
+END
+$$;
 
+-- The buckets of one tier that begin from `low` up to `high`, which both begin one.
+CREATE OR REPLACE FUNCTION replace_tier(service text, place text, replaced rollup_tier, low timestamptz, high timestamptz) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
     DELETE FROM rollups
-    WHERE service_id = service AND location = place AND tier = 'daily' AND bucket >= first_day AND bucket < last_day;
+    WHERE service_id = service AND location = place AND tier = replaced AND bucket >= low AND bucket < high;
     PERFORM make_room_for_folded();
     INSERT INTO folded
     SELECT * FROM rollups
-    WHERE service_id = service AND location = place AND tier = '15m' AND bucket >= first_day AND bucket < last_day;
-    PERFORM add_folded('{daily}');
+    WHERE service_id = service AND location = place AND tier = '15m' AND bucket >= low AND bucket < high;
+    PERFORM add_folded(ARRAY[replaced]);
 END
 $$;
 

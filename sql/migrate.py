@@ -165,10 +165,11 @@ async def _apply(connection: AsyncConnection[TupleRow], engine: str, settings: S
     await connection.execute(query("migrate/lock_recording"))
     rows = await (await connection.execute("SELECT name, checksum FROM schema_versions")).fetchall()
     known: dict[str, str] = dict(rows)
-    agreed = await _terms(connection, settings, new=not known)
+    kept = await _kept_terms(connection) if known else NEW_INSTALLATION
+    agreed = terms(settings, kept)
     legacy = not LEGACY.isdisjoint(known)
     if legacy:
-        agreed = await _retention_for_upgrade(connection, agreed)
+        agreed = _with_retention_of(kept, agreed)
     parts = _parts(engine, agreed, connection, legacy=legacy)
 
     names = {part.name for part in parts}
@@ -179,7 +180,7 @@ async def _apply(connection: AsyncConnection[TupleRow], engine: str, settings: S
     edited = [part for part in due if part.once and part.name in known]
     if edited:
         raise MigrationError(f"{edited[0].name} was edited after it had been applied: restore it, add a new migration")
-    rezoned = bool(known) and agreed.time_zone != await _time_zone(connection)
+    rezoned = bool(known) and agreed.time_zone != kept.time_zone
     if rezoned or not known:
         await _check_time_zone(connection, agreed.time_zone)
     if rezoned and legacy:
@@ -220,9 +221,7 @@ async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
         if row is None or row[0] is None or row[0] > 0:
             return False
         engine = str(row[1])
-        terms_row = await (await connection.execute(query("migrate/kept_terms"))).fetchone()
-        assert terms_row is not None
-        agreed = Terms(*terms_row)
+        agreed = await _kept_terms(connection)
         rows = await (await connection.execute("SELECT name, checksum FROM schema_versions")).fetchall()
         known: dict[str, str] = dict(rows)
         await _drop_views(connection, known)
@@ -236,25 +235,17 @@ async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
     return True
 
 
-async def _terms(connection: AsyncConnection[TupleRow], settings: Settings, *, new: bool) -> Terms:
-    if new:
-        return terms(settings, NEW_INSTALLATION)
+async def _kept_terms(connection: AsyncConnection[TupleRow]) -> Terms:
     row = await (await connection.execute(query("migrate/kept_terms"))).fetchone()
-    return terms(settings, Terms(*row) if row else NEW_INSTALLATION)
+    return Terms(*row) if row else NEW_INSTALLATION
 
 
-async def _retention_for_upgrade(connection: AsyncConnection[TupleRow], agreed: Terms) -> Terms:
+def _with_retention_of(kept: Terms, agreed: Terms) -> Terms:
     """Not shorter than it was: what has come late must reach the rollups before its raw checks go."""
-    row = await (await connection.execute(query("migrate/kept_terms"))).fetchone()
-    if row is None or agreed.retention >= Terms(*row).retention:
+    if agreed.retention >= kept.retention:
         return agreed
     log.warning("CHECK_RETENTION stays as it was until the figures of release 0.1 are brought along; start again then")
-    return agreed._replace(retention=Terms(*row).retention)
-
-
-async def _time_zone(connection: AsyncConnection[TupleRow]) -> str:
-    row = await (await connection.execute(query("migrate/kept_terms"))).fetchone()
-    return str(row[0]) if row else ""
+    return agreed._replace(retention=kept.retention)
 
 
 async def _check_time_zone(connection: AsyncConnection[TupleRow], name: str) -> None:

@@ -35,7 +35,7 @@ BEGIN
     ) ON COMMIT DELETE ROWS;
     DELETE FROM pieces;
 
-    -- 1. What the checks of each window say, from the check before it to the check after it.
+    -- What the checks of each window say, from the check before it to the check after it.
     INSERT INTO pieces (service_id, location, starts_at, ends_at, state, error_type, error_message, expires_at, next_error_type,
                         next_error_message)
     WITH windows AS (
