@@ -1,8 +1,8 @@
 """Response times of one service over any window: how many, how fast, percentiles, and a series of points.
 
 The step decides what is read. Below 15 minutes it is the raw checks, in a window of at most 48 hours and exactly as
-asked for. From 15 minutes, an hour or a day on it is the aggregate of that width, and the window is widened to whole
-buckets. Percentiles come from logarithmic bins there (within 2 %), and are exact over raw checks.
+asked for. From 15 minutes, an hour or a day on it is the tier of the rollups of that width, and the window is widened
+to whole buckets. Percentiles come from logarithmic bins everywhere: within 2 % of the nearest rank.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ FIRST = datetime(2000, 1, 1, tzinfo=UTC)
 LAST = datetime(2100, 1, 1, tzinfo=UTC)
 STEPS_S = (60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 7 * 86400, 30 * 86400)
 Step = Annotated[int | None, QueryParameter(ge=1, le=366 * DAY_S)]
-Tier = Literal["raw", "quarter_hours", "hours", "days"]
+Tier = Literal["raw", "15m", "hourly", "daily"]
 
 
 class Phases(msgspec.Struct, rename="camel"):
@@ -122,8 +122,8 @@ def tier(step: int, window_s: float) -> Tier:
     if step % QUARTER_S:
         raise invalid(FieldProblem("step", "from 900 on it must be a multiple of 900"))
     if step % HOUR_S:
-        return "quarter_hours"
-    return "hours" if step % DAY_S else "days"
+        return "15m"
+    return "hourly" if step % DAY_S else "daily"
 
 
 def window(from_: datetime | None, to: datetime | None, now: datetime) -> tuple[datetime, datetime]:
@@ -158,8 +158,9 @@ def asked(from_: str | None, to: str | None, step: int | None) -> Asked:
 async def measured(pool: Pool, service: ServiceName, wanted: Asked) -> ResponseTimes:
     """The response times of a service, for who may know of it."""
     step = timedelta(seconds=wanted.step)
-    values = {"service_id": service.id, "start": wanted.start, "end": wanted.end, "step": step}
-    total, *points = await database.rows(pool, f"response_times/{wanted.tier}", PointRow, **values)
+    name = "response_times/raw" if wanted.tier == "raw" else "response_times/rollups"
+    values = {"service_id": service.id, "start": wanted.start, "end": wanted.end, "step": step, "tier": wanted.tier}
+    total, *points = await database.rows(pool, name, PointRow, **values)
     return ResponseTimes(
         service=service,
         from_=iso(total.low),
@@ -184,7 +185,7 @@ async def measured(pool: Pool, service: ServiceName, wanted: Asked) -> ResponseT
 async def last_24_hours(pool: Pool, service: ServiceName, now: datetime) -> ResponseTimes:
     """Up to `now`, with a point an hour, by whole quarters of an hour: what badges and the page of a service say, and
     the figures of its chart."""
-    times = await measured(pool, service, Asked(now - timedelta(days=1), now, HOUR_S, "quarter_hours"))
+    times = await measured(pool, service, Asked(now - timedelta(days=1), now, HOUR_S, "15m"))
     return msgspec.structs.replace(times, to=iso(now))  # the last quarter goes on, and nobody knows what it will bring
 
 

@@ -58,9 +58,9 @@ async def _percentiles(run: Run, engine: str, connection: Connection) -> AsyncIt
     window that was read, by a query of the benchmark's own."""
     low = midnight() - timedelta(days=run.scale.read_days - 1)
     values = {"service_id": "service-1", "start": low, "end": datetime.now(UTC)}
-    for tier, step in (("days", timedelta(days=1)), ("hours", timedelta(hours=12))):
-        asked = {**values, "step": step}
-        statement = sql.query(f"response_times/{tier}")
+    for buckets, tier, step in (("days", "daily", timedelta(days=1)), ("hours", "hourly", timedelta(hours=12))):
+        asked = {**values, "step": step, "tier": tier}
+        statement = sql.query("response_times/rollups")
         told = await _first(connection, statement, asked)
         whole = {**values, "start": told["low"], "end": told["high"]}
         exact = await _first(connection, query("exact_percentiles"), whole)
@@ -68,8 +68,8 @@ async def _percentiles(run: Run, engine: str, connection: Connection) -> AsyncIt
         raw = partial(_milliseconds, connection, query("exact_percentiles"), whole)
         await alternate(WARM_UP, ours)
         own, peer = await alternate(run.scale.rounds, ours, raw)
-        what = f"Percentiles of a service over {run.scale.read_days} days from {tier}, {engine}"
-        points = f"with a series of {tier} ({step.total_seconds() / 3600:g} h a point)"
+        what = f"Percentiles of a service over {run.scale.read_days} days from {buckets}, {engine}"
+        points = f"with a series of {buckets} ({step.total_seconds() / 3600:g} h a point)"
         note = f"{points}; the peer reads its raw rows, {exact['good']:,} good ones"
         yield absolute(what, own, "ms", most(20, "ms"), peer=peer, note=note)
         errors = [100 * abs(told[name] / exact[name] - 1) for name in PERCENTILES]

@@ -70,6 +70,27 @@ BEGIN ATOMIC
     GROUP BY checks.service_id, checks.location, bucket, response_bin(total_ms);
 END;
 
+-- Both together: rows as `rollups` has them, of the quarters of an hour from `low` up to `high`.
+CREATE OR REPLACE FUNCTION quarters_of_checks(low timestamptz, high timestamptz)
+    RETURNS TABLE (
+        service_id text, location text, bucket timestamptz, checks bigint, degraded bigint, failed bigint, covered_seconds bigint,
+        degraded_seconds bigint, down_seconds bigint, good bigint, sum_ms double precision, min_ms real, max_ms real,
+        measured bigint, measured_ms double precision, dns_ms double precision, connect_ms double precision,
+        tls_ms double precision, first_byte_ms double precision, bins smallint[], bin_checks integer[]
+    )
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT figures.*, binned.bins, binned.bin_checks
+    FROM figures_of_checks(low, high) AS figures
+    LEFT JOIN (
+        SELECT counted.service_id, counted.location, counted.bucket,
+               array_agg(bin ORDER BY bin)                     AS bins,
+               array_agg(counted.checks::integer ORDER BY bin) AS bin_checks
+        FROM bins_of_checks(low, high) AS counted
+        GROUP BY counted.service_id, counted.location, counted.bucket
+    ) AS binned USING (service_id, location, bucket);
+END;
+
 -- The days that raw checks above the watermark may lie in.
 CREATE OR REPLACE FUNCTION open_days() RETURNS TABLE (day date, starts_at timestamptz, ends_at timestamptz)
     LANGUAGE sql STABLE PARALLEL SAFE ROWS 2 AS

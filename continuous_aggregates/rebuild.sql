@@ -35,15 +35,8 @@ BEGIN
     INSERT INTO folded
         (tier, service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
          sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks)
-    SELECT '15m', figures.*, bins, bin_checks
-    FROM figures_of_checks(low, high) AS figures
-    LEFT JOIN (
-        SELECT service_id, location, bucket,
-               array_agg(bin ORDER BY bin) AS bins, array_agg(checks::integer ORDER BY bin) AS bin_checks
-        FROM bins_of_checks(low, high)
-        WHERE service_id = service AND location = place
-        GROUP BY service_id, location, bucket
-    ) AS binned USING (service_id, location, bucket)
+    SELECT '15m', quarters.*
+    FROM quarters_of_checks(low, high) AS quarters
     WHERE service_id = service AND location = place;
     PERFORM add_folded('{15m}');
 END

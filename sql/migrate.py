@@ -29,7 +29,7 @@ LEGACY = frozenset(
     f"aggregates/{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily")
 )
 """What release 0.1 recorded of its aggregates in schema_versions."""
-ROLLUPS = ("functions", "folding", "strips", "rebuild", "upgrade")
+ROLLUPS = ("functions", "service_figures", "folding", "strips", "rebuild", "upgrade")
 ROLLUP_VIEWS = tuple(
     f"{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily")
 )
@@ -109,6 +109,8 @@ def _parts(engine: str, agreed: Terms, connection: AsyncConnection[TupleRow], *,
     parts += [Part(f"functions/{name}", text) for name, text in _folder("sql", "functions")]
     shared = dict(_folder("continuous_aggregates"))
     own = dict(_folder("continuous_aggregates", engine))
+    if legacy:
+        shared.update(_folder("continuous_aggregates", "legacy"))
     parts.append(Part("aggregates/rollups", shared["rollups"], once=True))
     parts.append(Part(f"aggregates/{engine}_rollups", own["rollups"], once=True))
     parts += [Part(f"aggregates/{name}", shared[name]) for name in ROLLUPS]
@@ -229,7 +231,7 @@ async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
         await connection.execute("UPDATE rollup_state SET legacy = false")
         await connection.execute("DELETE FROM schema_versions WHERE name = ANY (%s)", ([*LEGACY],))
         parts = _parts(engine, agreed, connection, legacy=False)
-        due = [part for part in parts if part.name.startswith("views/") or part.name not in known]
+        due = [part for part in parts if part.name.startswith("views/") or known.get(part.name) != part.checksum]
         await _apply_parts(connection, due, engine, agreed)
     log.info("the figures of release 0.1 are all in the rollups: its aggregates are removed")
     return True

@@ -55,6 +55,8 @@ BEGIN
                        latest.day_worst        AS known_worst,
                        latest.expired,
                        known_services.enabled,
+                       -- Before the last pause, or in it.
+                       coalesce(batch.scheduled_at <= paused_at OR batch.scheduled_at < resumed_at, false) AS was_paused,
                        check_duration(known_services.timeout_ms, known_services.retries) AS duration,
                        NOT careful AND coalesce(batch.scheduled_at > latest.scheduled_at, false) AS fresh,
                        CASE
@@ -79,10 +81,16 @@ BEGIN
                 LEFT JOIN services AS known_services ON known_services.id = batch.service_id
                 LEFT JOIN locations AS known_locations ON known_locations.id = batch.location
                 LEFT JOIN latest_checks AS latest ON latest.service_id = batch.service_id AND latest.location = batch.location
+                LEFT JOIN (
+                    SELECT service_id, max(paused_at) AS paused_at, max(resumed_at) AS resumed_at
+                    FROM service_pauses
+                    WHERE resumed_at >= (SELECT min(scheduled_at) FROM incoming_checks)
+                    GROUP BY service_id
+                ) AS pauses ON pauses.service_id = batch.service_id
             ), set_aside AS (
                 INSERT INTO parked_checks (reason, data)
                 SELECT reason,
-                       to_jsonb(incoming) - ARRAY['reason', 'place', 'enabled', 'duration', 'known_at', 'known_interval', 'known_severity',
+                       to_jsonb(incoming) - ARRAY['reason', 'place', 'enabled', 'was_paused', 'duration', 'known_at', 'known_interval', 'known_severity',
                                                   'known_day', 'known_worst', 'expired', 'fresh']
                 FROM incoming WHERE reason IS NOT NULL
                 RETURNING 1
@@ -113,8 +121,9 @@ BEGIN
                        known_day,
                        known_worst,
                        coalesce(expired, true)                           AS expired,
-                       -- A check that comes when its life is over, or its service paused, speaks for the past alone.
-                       NOT enabled OR scheduled_at + check_lifetime(interval_seconds) + duration < present() AS is_over,
+                       -- A check that comes when its life is over, or its service paused or has been meanwhile, speaks for the past
+                       -- alone.
+                       NOT enabled OR was_paused OR scheduled_at + check_lifetime(interval_seconds) + duration < present() AS is_over,
                        lag(severity::severity, 1, known_severity) OVER run AS previous,
                        lag(scheduled_at + interval_seconds * interval '1 second', 1,
                            known_at + known_interval * interval '1 second') OVER run AS previous_due,

@@ -36,7 +36,7 @@ def test_the_default_step_makes_a_readable_number_of_points(window_s: float, ste
 
 
 @pytest.mark.parametrize(
-    ("step", "read"), [(60, "raw"), (900, "quarter_hours"), (2700, "quarter_hours"), (7200, "hours"), (DAY_S, "days")]
+    ("step", "read"), [(60, "raw"), (900, "15m"), (2700, "15m"), (7200, "hourly"), (DAY_S, "daily")]
 )
 def test_the_step_decides_what_is_read(step: int, read: str) -> None:
     assert tier(step, DAY_S) == read

@@ -146,24 +146,23 @@ async def response_times(connection: Connection, world: World, questions: Sequen
     return wrong
 
 
+async def asked_times(connection: Connection, service: str, question: Asked, columns: str) -> list[tuple[Any, ...]]:
+    """The columns of what the database says to a question."""
+    name = "raw" if question.tier == "raw" else "rollups"
+    return await asked(connection, f"response_times/{name}", columns, service_id=service, **question._asdict())
+
+
 async def _response_times(
     connection: Connection, world: World, service: str, question: Asked, checks: Sequence[Check]
 ) -> list[Difference]:
     tier, start, end, step = question
     answer = series(checks, tier, start, end, step, world.days)
-    found = await asked(
-        connection,
-        f"response_times/{tier}",
-        "time low high checks errors avg min max p50 p95 p99 dns connect tls first_byte transfer",
-        service_id=service,
-        start=start,
-        end=end,
-        step=step,
-    )
+    columns = "time low high checks errors avg min max p50 p95 p99 dns connect tls first_byte transfer"
+    found = await asked_times(connection, service, question, columns)
     expected: dict[object, tuple[object, ...]] = {time: _point(point) for time, point in answer.points.items()}
     expected["window"] = (answer.low, answer.high), *_point(answer.whole)
     rows = [(row[0], row[3:]) if row[0] else ("window", (row[1:3], *row[3:])) for row in found]
-    return differences(f"response_times/{tier} of {service}, {start:%F %T} to {end:%F %T} by {step}", expected, rows)
+    return differences(f"response times ({tier}) of {service}, {start:%F %T} to {end:%F %T} by {step}", expected, rows)
 
 
 def _point(point: Point) -> tuple[object, ...]:

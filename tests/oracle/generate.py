@@ -245,7 +245,7 @@ def _endings(draw: st.DrawFn, frame: Frame, clock: datetime) -> list[Step]:
 def asked(draw: st.DrawFn, frame: Frame) -> Asked:
     """A window around the moment, and a step that it may have."""
     start = draw(st.sampled_from(near(frame.moment, frame.zone))) + draw(st.sampled_from([0, 0, 1, -1, 600])) * SECOND
-    tier = draw(st.sampled_from(["raw", "quarter_hours", "hours", "days"]))
+    tier = draw(st.sampled_from(["raw", "15m", "hourly", "daily"]))
     if tier == "raw":
         return Asked(
             "raw",
@@ -254,11 +254,11 @@ def asked(draw: st.DrawFn, frame: Frame) -> Asked:
             draw(st.sampled_from([60, 300, 777])) * SECOND,
         )
     end = start + draw(st.sampled_from([900, 3600, 7200, 10000, DAY_S, 2 * DAY_S, 9 * DAY_S, 33 * DAY_S])) * SECOND
-    widths = {"quarter_hours": [900, 1800, 2700], "hours": [3600, 7200, 18000], "days": [DAY_S, 2 * DAY_S, 7 * DAY_S]}
+    widths = {"15m": [900, 1800, 2700], "hourly": [3600, 7200, 18000], "daily": [DAY_S, 2 * DAY_S, 7 * DAY_S]}
     step = draw(st.sampled_from(widths[tier])) * SECOND
-    if tier == "quarter_hours":
-        return Asked("quarter_hours", start, end, step)
-    return Asked("hours" if tier == "hours" else "days", start, end, step)
+    if tier == "15m":
+        return Asked("15m", start, end, step)
+    return Asked("hourly" if tier == "hourly" else "daily", start, end, step)
 
 
 @st.composite

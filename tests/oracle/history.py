@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from tests.oracle.rows import Check
 
-Tier = Literal["raw", "quarter_hours", "hours", "days"]
+Tier = Literal["raw", "15m", "hourly", "daily"]
 
 
 class Service(NamedTuple):

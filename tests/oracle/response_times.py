@@ -85,7 +85,7 @@ def series(
     """The answer of one tier to a window and a step; the checks are those of one service."""
     low, high = widened(tier, start, end, days)
     counted = [one for one in checks if low <= one.at < high]
-    if tier == "days":
+    if tier == "daily":
         first, number = days.date_of(low), step // DAY
         groups = grouped(
             counted, lambda one: days.starts(first + (days.date_of(one.at) - first) // DAY // number * number * DAY)
@@ -100,9 +100,9 @@ def widened(tier: str, start: datetime, end: datetime, days: LocalDays) -> tuple
     the zone show at its start, counted on from there."""
     if tier == "raw":
         return start, end
-    if tier == "days":
+    if tier == "daily":
         return days.starts(days.date_of(start)), days.starts(days.date_of(end - timedelta(microseconds=1)) + DAY)
-    if tier == "quarter_hours":
+    if tier == "15m":
         return floor(start, QUARTER), _ceiling(end, QUARTER, floor(start, QUARTER))
     low = floor(start + days.offset(start), HOUR) - days.offset(start)
     return low, _ceiling(end, HOUR, low)

@@ -181,18 +181,18 @@ def test_windows_are_widened_to_buckets() -> None:
     utc = local_days("UTC")
     low, high = at("2026-05-01 12:07"), at("2026-05-01 14:15:01")
     assert widened("raw", low, high, utc) == (low, high)
-    assert widened("quarter_hours", low, high, utc) == (at("2026-05-01 12:00"), at("2026-05-01 14:30"))
-    assert widened("hours", low, high, utc) == (at("2026-05-01 12:00"), at("2026-05-01 15:00"))
-    assert widened("days", low, at("2026-05-02 00:00"), utc) == (at("2026-05-01 00:00"), at("2026-05-02 00:00"))
+    assert widened("15m", low, high, utc) == (at("2026-05-01 12:00"), at("2026-05-01 14:30"))
+    assert widened("hourly", low, high, utc) == (at("2026-05-01 12:00"), at("2026-05-01 15:00"))
+    assert widened("daily", low, at("2026-05-02 00:00"), utc) == (at("2026-05-01 00:00"), at("2026-05-02 00:00"))
     kolkata, chatham = local_days("Asia/Kolkata"), local_days("Pacific/Chatham")
-    assert widened("hours", low, high, kolkata) == (at("2026-05-01 11:30"), at("2026-05-01 14:30"))
-    assert widened("hours", low, high, chatham) == (at("2026-05-01 11:15"), at("2026-05-01 14:15") + HOUR)
+    assert widened("hourly", low, high, kolkata) == (at("2026-05-01 11:30"), at("2026-05-01 14:30"))
+    assert widened("hourly", low, high, chatham) == (at("2026-05-01 11:15"), at("2026-05-01 14:15") + HOUR)
 
 
 def test_series_of_days_skip_what_a_zone_skips() -> None:
     apia = local_days("Pacific/Apia")
     rows = [check("2011-12-30 09:59"), check("2011-12-30 10:00", "mo"), check("2012-01-01 12:00")]
-    found = series(rows, "days", at("2011-12-30 01:00"), at("2012-01-02 00:00"), DAY, apia)
+    found = series(rows, "daily", at("2011-12-30 01:00"), at("2012-01-02 00:00"), DAY, apia)
     assert (found.low, found.high) == (at("2011-12-29 10:00"), at("2012-01-02 10:00"))
     assert {time: (one.checks, one.errors) for time, one in found.points.items()} == {
         at("2011-12-29 10:00"): (1, 0),

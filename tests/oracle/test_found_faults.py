@@ -51,6 +51,11 @@ FAILED_WHEN_PAUSED = story(
     *(clock("2026-05-01 04:01:06"), checks("local 2026-05-01 04:01:00 mo 60")),
     *(clock("2026-05-01 04:10:00"), GoOn("web")),
 )
+DUE_BEFORE_A_PAUSE = story(
+    "UTC",
+    *(clock("2026-05-01 04:05:00"), checks("local 2026-05-01 04:00:00 o 60"), Interrupt("web", "pause"), GoOn("web")),
+    *(clock("2026-05-01 04:05:30"), checks("local 2026-05-01 04:03:00 o 60")),
+)
 STATE_TAKEN_BACK = story(
     "UTC",
     clock("2026-05-01 05:46:10"),
@@ -71,6 +76,7 @@ FOUND = {
     "a check that is over when it comes": DEAD_ON_ARRIVAL,
     "a check under way when its service is paused": UNDER_WAY_WHEN_PAUSED,
     "a failed check under way when its service is paused": FAILED_WHEN_PAUSED,
+    "a check of before a pause that comes after it": DUE_BEFORE_A_PAUSE,
     "a state that is taken back": STATE_TAKEN_BACK,
     "the strip of a zone that skipped a date": SKIPPED_DATE,
 }

@@ -2,7 +2,7 @@
 -- The days come as three strings of 90 binary digits, the last one `today`: has it data, was it degraded or worse, did checks
 -- fail. The closed days are stored (day_strips); in the first minutes after midnight, when they are not yet, they are computed.
 WITH clock AS MATERIALIZED (
-    SELECT zone, today, local_day_start(today, zone) AS starts_at,
+    SELECT zone, today, local_day_start(today, zone) AS starts_at, local_day_start(today + 1, zone) AS ends_at,
            coalesce((SELECT max(upto) FROM day_strips) = today - 1, false) AS stored
     FROM (SELECT reporting_time_zone() AS zone, local_date(present(), reporting_time_zone()) AS today) AS setting
 ), days AS MATERIALIZED (
@@ -29,10 +29,9 @@ WITH clock AS MATERIALIZED (
       AND bucket < (SELECT starts_at FROM clock)
     GROUP BY service_id
 ), running AS (
-    SELECT service_id, max(worst) AS worst, sum(down_seconds) AS down_seconds, sum(covered_seconds) AS covered_seconds
-    FROM checks_daily
-    WHERE bucket = (SELECT starts_at FROM clock)
-    GROUP BY service_id
+    SELECT figures.*
+    FROM clock
+    CROSS JOIN figures_of_day(starts_at, ends_at) AS figures
 ), history AS (
     SELECT service_id,
            coalesce(known, 0::bit(90)) | (running.worst IS NOT NULL)::int::bit(90)                 AS known,

@@ -1,0 +1,71 @@
+-- The functions of service_figures.sql while an installation of release 0.1 is upgraded: from its aggregates.
+
+CREATE OR REPLACE FUNCTION figures_of_service(service text, wanted rollup_tier, low timestamptz, high timestamptz)
+    RETURNS TABLE (
+        bucket timestamptz, checks bigint, failed bigint, good bigint, sum_ms double precision, min_ms real, max_ms real,
+        measured bigint, measured_ms double precision, dns_ms double precision, connect_ms double precision,
+        tls_ms double precision, first_byte_ms double precision, bins smallint[], bin_checks integer[]
+    )
+    LANGUAGE plpgsql STABLE AS
+$$
+#variable_conflict use_column
+BEGIN
+    IF wanted = '15m' THEN
+        RETURN QUERY
+        SELECT bucket, checks_15m.checks, failed, good, checks_15m.sum_ms, min_ms, max_ms, phases.checks, phases.sum_ms, sum_dns_ms,
+               sum_connect_ms, sum_tls_ms, sum_first_byte_ms, bins, bin_checks
+        FROM checks_15m
+        LEFT JOIN phases_15m AS phases USING (service_id, location, bucket)
+        LEFT JOIN (
+            SELECT service_id, location, bucket, array_agg(bin ORDER BY bin) AS bins,
+                   array_agg(checks::integer ORDER BY bin) AS bin_checks
+            FROM latency_15m
+            WHERE service_id = service AND bucket >= low AND bucket < high
+            GROUP BY service_id, location, bucket
+        ) AS binned USING (service_id, location, bucket)
+        WHERE service_id = service AND bucket >= low AND bucket < high;
+    ELSIF wanted = 'hourly' THEN
+        RETURN QUERY
+        SELECT bucket, checks_hourly.checks, failed, good, checks_hourly.sum_ms, min_ms, max_ms, phases.checks, phases.sum_ms, sum_dns_ms,
+               sum_connect_ms, sum_tls_ms, sum_first_byte_ms, bins, bin_checks
+        FROM checks_hourly
+        LEFT JOIN phases_hourly AS phases USING (service_id, location, bucket)
+        LEFT JOIN (
+            SELECT service_id, location, bucket, array_agg(bin ORDER BY bin) AS bins,
+                   array_agg(checks::integer ORDER BY bin) AS bin_checks
+            FROM latency_hourly
+            WHERE service_id = service AND bucket >= low AND bucket < high
+            GROUP BY service_id, location, bucket
+        ) AS binned USING (service_id, location, bucket)
+        WHERE service_id = service AND bucket >= low AND bucket < high;
+    ELSIF wanted = 'daily' THEN
+        RETURN QUERY
+        SELECT bucket, checks_daily.checks, failed, good, checks_daily.sum_ms, min_ms, max_ms, phases.checks, phases.sum_ms, sum_dns_ms,
+               sum_connect_ms, sum_tls_ms, sum_first_byte_ms, bins, bin_checks
+        FROM checks_daily
+        LEFT JOIN phases_daily AS phases USING (service_id, location, bucket)
+        LEFT JOIN (
+            SELECT service_id, location, bucket, array_agg(bin ORDER BY bin) AS bins,
+                   array_agg(checks::integer ORDER BY bin) AS bin_checks
+            FROM latency_daily
+            WHERE service_id = service AND bucket >= low AND bucket < high
+            GROUP BY service_id, location, bucket
+        ) AS binned USING (service_id, location, bucket)
+        WHERE service_id = service AND bucket >= low AND bucket < high;
+    END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION figures_of_day(low timestamptz, high timestamptz)
+    RETURNS TABLE (service_id text, worst severity, down_seconds bigint, covered_seconds bigint)
+    LANGUAGE plpgsql STABLE AS
+$$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT service_id, max(worst), sum(down_seconds)::bigint, sum(covered_seconds)::bigint
+    FROM checks_daily
+    WHERE bucket = low
+    GROUP BY service_id;
+END
+$$;

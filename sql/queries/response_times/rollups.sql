@@ -1,0 +1,99 @@
+-- Response times of one service from one tier of the rollups: first the whole window (time NULL), then one row a step that has any.
+-- The window is widened to whole buckets. Hours are those that the clocks of the reporting zone show where the window begins: where
+-- these are not those of UTC, they are made of quarters of an hour.
+-- A percentile is the middle of the bin that its nearest rank lies in, held between the least and the greatest time of the window:
+-- within two percent of the exact one, and the same from raw checks and from any tier.
+-- Phases are means over the good checks; the transfer is what they leave of the whole.
+WITH asked AS MATERIALIZED (
+    SELECT CASE WHEN tier = 'hourly' AND shift <> interval '0' THEN '15m' ELSE tier END AS tier,
+           zone,
+           CASE WHEN tier = 'daily' THEN first_day END AS first_day,
+           CASE
+               WHEN tier = 'daily' THEN local_day_start(first_day, zone)
+               ELSE date_bin(width, low, origin)
+           END AS low,
+           CASE
+               WHEN tier = 'daily' THEN local_day_start(last_day + 1, zone)
+               ELSE date_bin(width, high + width - interval '1 microsecond', origin)
+           END AS high
+    FROM (
+        SELECT *,
+               local_date(low, zone)                                AS first_day,
+               local_date(high - interval '1 microsecond', zone)    AS last_day,
+               timestamptz '2000-01-01 00:00Z' - shift              AS origin
+        FROM (
+            SELECT %(tier)s::rollup_tier                                                AS tier,
+                   CASE %(tier)s::rollup_tier
+                       WHEN 'hourly' THEN interval '1 hour'
+                       ELSE interval '15 minutes'
+                   END                                                                  AS width,
+                   %(start)s::timestamptz                                               AS low,
+                   %(end)s::timestamptz                                                 AS high,
+                   zone,
+                   CASE %(tier)s::rollup_tier
+                       WHEN 'hourly' THEN mod(extract(epoch FROM (%(start)s::timestamptz AT TIME ZONE zone)
+                                                                 - (%(start)s::timestamptz AT TIME ZONE 'UTC'))::integer, 3600)
+                       ELSE 0
+                   END * interval '1 second'                                            AS shift
+            FROM (SELECT reporting_time_zone() AS zone) AS setting
+        ) AS given
+    ) AS clock
+), parts AS MATERIALIZED (
+    SELECT figures.*
+    FROM asked
+    CROSS JOIN figures_of_service(%(service_id)s, asked.tier, asked.low, asked.high) AS figures
+), steps AS MATERIALIZED (
+    -- The step that each bucket belongs to; of days, by the first of its days.
+    SELECT bucket,
+           CASE
+               WHEN first_day IS NULL THEN date_bin(%(step)s, bucket, low)
+               ELSE local_day_start(first_day + (local_date(bucket, zone) - first_day) / days * days, zone)
+           END AS time
+    FROM asked
+    CROSS JOIN (SELECT (extract(epoch FROM %(step)s::interval) / 86400)::integer AS days) AS whole_days
+    CROSS JOIN (SELECT DISTINCT bucket FROM parts) AS buckets
+), counted AS MATERIALIZED (
+    -- Whole numbers up to 2^53 are exact, and sums of them take a third of the time of numeric ones.
+    SELECT time, bin, sum(n)::float8 AS n
+    FROM (SELECT time, unnest(parts.bins) AS bin, unnest(bin_checks) AS n FROM parts JOIN steps USING (bucket)) AS counts
+    GROUP BY time, bin
+), ranked AS (
+    SELECT time, bin,
+           sum(n) OVER (PARTITION BY time ORDER BY bin) AS upto,
+           sum(n) OVER (PARTITION BY time)              AS total
+    FROM (
+        SELECT time, bin, n FROM counted
+        UNION ALL
+        SELECT NULL, bin, sum(n) FROM counted GROUP BY bin
+    ) AS counts
+), percentiles AS (
+    -- The nearest rank: the first bin up to which there are at least so many of the checks.
+    SELECT time,
+           bin_ms(min(bin) FILTER (WHERE upto * 100 >= total * 50)) AS p50,
+           bin_ms(min(bin) FILTER (WHERE upto * 100 >= total * 95)) AS p95,
+           bin_ms(min(bin) FILTER (WHERE upto * 100 >= total * 99)) AS p99
+    FROM ranked
+    GROUP BY time
+), figures AS (
+    SELECT time, sum(checks) AS checks, sum(failed) AS errors, sum(sum_ms) / nullif(sum(good), 0) AS avg,
+           min(min_ms)::float8 AS min, max(max_ms)::float8 AS max,
+           sum(dns_ms) / nullif(sum(measured), 0) AS dns, sum(connect_ms) / nullif(sum(measured), 0) AS connect,
+           sum(tls_ms) / nullif(sum(measured), 0) AS tls, sum(first_byte_ms) / nullif(sum(measured), 0) AS first_byte,
+           sum(measured_ms) / nullif(sum(measured), 0) AS total
+    FROM parts
+    JOIN steps USING (bucket)
+    GROUP BY GROUPING SETS ((time), ())
+)
+SELECT figures.time, low, high, coalesce(checks, 0)::bigint AS checks, coalesce(errors, 0)::bigint AS errors,
+       round(avg::numeric, 4)::float8 AS avg, min, max,
+       round(least(greatest(p50, min), max)::numeric, 4)::float8 AS p50,
+       round(least(greatest(p95, min), max)::numeric, 4)::float8 AS p95,
+       round(least(greatest(p99, min), max)::numeric, 4)::float8 AS p99,
+       round(dns::numeric, 2)::float8 AS dns, round(connect::numeric, 2)::float8 AS connect,
+       round(tls::numeric, 2)::float8 AS tls, round(first_byte::numeric, 2)::float8 AS first_byte,
+       round((total - least(total, dns + connect + tls + first_byte))::numeric, 2)::float8 AS transfer
+FROM asked
+CROSS JOIN figures
+-- FULL, as that is never a nested loop: the planner takes both sides for a few rows.
+FULL JOIN percentiles ON coalesce(percentiles.time, 'infinity') = coalesce(figures.time, 'infinity')
+ORDER BY figures.time NULLS FIRST
