@@ -29,8 +29,8 @@ def _lines(run: Run, engine: str, measured: Steady) -> list[Line]:
     if measured.compress_us is not None:
         note += f"; compressing the raw rows takes {measured.compress_us:.3g} us each"
     late = (
-        f"from BEGIN of its transaction to the end of refresh(); {BACK.days} days late, amid"
-        f" {run.scale.steady_past_hours} h of all services; all views were seen to agree with the raw rows"
+        f"from BEGIN of its transaction to COMMIT; {BACK.days} days late, amid {run.scale.steady_past_hours} h"
+        " of all services; all views were then seen to agree with the raw rows, before any refresh"
     )
     return [
         absolute(f"{what}: refresh a row", measured.refresh_us, "us", most(8, "us") if targeted else None, note=note),

@@ -107,7 +107,7 @@ $$;
 -- Adds single checks, by their keys, which were recorded after their time had been folded. Called by record_checks_v2(). What one check
 -- comes to is what figures_of_checks() says of it; found by its key, which an aggregate over a range is not.
 CREATE OR REPLACE FUNCTION fold_late(service_ids text[], locations text[], times timestamptz[]) RETURNS void
-    LANGUAGE plpgsql AS
+    LANGUAGE plpgsql SET plan_cache_mode = auto AS
 $$
 DECLARE
     -- Known before the plan is run, so that only the chunks or partitions of these times are looked at.

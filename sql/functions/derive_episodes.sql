@@ -12,7 +12,7 @@ CREATE OR REPLACE FUNCTION longest_check() RETURNS interval
 -- Windows are given by the first and the last changed check of a service and location; none of one location overlaps another by
 -- less than longest_check().
 CREATE OR REPLACE FUNCTION derive_episodes(service_ids text[], locations text[], lows timestamptz[], highs timestamptz[]) RETURNS void
-    LANGUAGE plpgsql AS
+    LANGUAGE plpgsql SET plan_cache_mode = auto AS
 $$
 DECLARE
     -- Known before the plan is run, so that only the chunks or partitions of these times are looked at.
@@ -74,7 +74,8 @@ BEGIN
                         lead(rows.scheduled_at) OVER run IS NULL
                             AND NOT EXISTS (SELECT FROM checks AS later
                                             WHERE later.service_id = rows.service_id AND later.location = rows.location
-                                              AND later.scheduled_at > rows.scheduled_at)) AS is_newest,
+                                              AND later.scheduled_at > rows.scheduled_at
+                                              AND later.scheduled_at > earliest)) AS is_newest,
                coalesce(newest.expired, true)                                       AS expired
         FROM rows
         LEFT JOIN latest_checks AS newest ON newest.service_id = rows.service_id AND newest.location = rows.location

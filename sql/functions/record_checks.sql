@@ -3,12 +3,18 @@
 -- repeat: a row that is already there changes nothing.
 --
 -- Rows that cannot be stored are set aside in parked_checks with the reason; the rest of the batch is stored.
+--
+-- Generic plans: all batches are alike, and planning takes longer than most of them. What reads raw checks is planned anew each time
+-- (derive_episodes, fold_late), for the chunks or partitions of the times at hand.
 CREATE OR REPLACE FUNCTION record_checks_v2(OUT stored integer, OUT duplicates integer, OUT parked integer)
-    LANGUAGE plpgsql AS
+    LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS
 $$
 DECLARE
     oldest     timestamptz;
     edge       timestamptz;
+    -- The times of this batch: known before the plan is run.
+    earliest   CONSTANT timestamptz := (SELECT min(scheduled_at) FROM incoming_checks);
+    latest     CONSTANT timestamptz := (SELECT max(scheduled_at) FROM incoming_checks);
     careful    boolean := false;
     -- Single checks, one to a position: those that change what is known of their service's states ...
     news_of    text[];
@@ -41,24 +47,23 @@ BEGIN
         BEGIN
             WITH days AS MATERIALIZED (
                 SELECT day, starts_at, ends_at
-                FROM local_days((SELECT least(greatest(min(scheduled_at), oldest), present()) FROM incoming_checks),
-                                (SELECT least(max(scheduled_at), present() + interval '5 minutes') FROM incoming_checks))
+                FROM local_days(least(greatest(earliest, oldest), present()), least(latest, present() + interval '5 minutes'))
             ), incoming AS MATERIALIZED (
                 -- Each row beside what is known of its service, its location, and its latest check. Joined here, where the
                 -- planner sees the size of the batch: behind the filter on `reason` it would take a thousand rows for two.
                 SELECT batch.*,
                        batch.ctid              AS place,
-                       latest.scheduled_at     AS known_at,
-                       latest.interval_seconds AS known_interval,
-                       latest.severity         AS known_severity,
-                       latest.day              AS known_day,
-                       latest.day_worst        AS known_worst,
-                       latest.expired,
+                       known.scheduled_at      AS known_at,
+                       known.interval_seconds  AS known_interval,
+                       known.severity          AS known_severity,
+                       known.day               AS known_day,
+                       known.day_worst         AS known_worst,
+                       known.expired,
                        known_services.enabled,
                        -- Before the last pause, or in it.
                        coalesce(batch.scheduled_at <= paused_at OR batch.scheduled_at < resumed_at, false) AS was_paused,
                        check_duration(known_services.timeout_ms, known_services.retries) AS duration,
-                       NOT careful AND coalesce(batch.scheduled_at > latest.scheduled_at, false) AS fresh,
+                       NOT careful AND coalesce(batch.scheduled_at > known.scheduled_at, false) AS fresh,
                        CASE
                            WHEN known_services.id IS NULL THEN 'unknown service'
                            WHEN known_locations.id IS NULL THEN 'unknown location'
@@ -80,11 +85,11 @@ BEGIN
                 FROM incoming_checks AS batch
                 LEFT JOIN services AS known_services ON known_services.id = batch.service_id
                 LEFT JOIN locations AS known_locations ON known_locations.id = batch.location
-                LEFT JOIN latest_checks AS latest ON latest.service_id = batch.service_id AND latest.location = batch.location
+                LEFT JOIN latest_checks AS known ON known.service_id = batch.service_id AND known.location = batch.location
                 LEFT JOIN (
                     SELECT service_id, max(paused_at) AS paused_at, max(resumed_at) AS resumed_at
                     FROM service_pauses
-                    WHERE resumed_at >= (SELECT min(scheduled_at) FROM incoming_checks)
+                    WHERE resumed_at >= earliest
                     GROUP BY service_id
                 ) AS pauses ON pauses.service_id = batch.service_id
             ), set_aside AS (
@@ -95,10 +100,10 @@ BEGIN
                 FROM incoming WHERE reason IS NOT NULL
                 RETURNING 1
             ), valid AS (
-                -- Of several rows of one check the first counts.
+                -- Of several rows of one check the first counts. All windows have one order, so that the batch is sorted once.
                 SELECT incoming.*,
                        days.day,
-                       row_number() OVER (PARTITION BY service_id, location, fresh, scheduled_at ORDER BY place) AS copy
+                       row_number() OVER (PARTITION BY service_id, location, fresh, days.day, scheduled_at ORDER BY place) AS copy
                 FROM incoming
                 JOIN days ON scheduled_at >= days.starts_at AND scheduled_at < days.ends_at
                 WHERE reason IS NULL
@@ -127,7 +132,7 @@ BEGIN
                        lag(severity::severity, 1, known_severity) OVER run AS previous,
                        lag(scheduled_at + interval_seconds * interval '1 second', 1,
                            known_at + known_interval * interval '1 second') OVER run AS previous_due,
-                       greatest(max(severity::severity) OVER (PARTITION BY service_id, location, fresh, day),
+                       greatest(max(severity::severity) OVER (PARTITION BY service_id, location, fresh, day ORDER BY scheduled_at),
                                 CASE WHEN known_day = day THEN known_worst END)
                                                                          AS day_worst,
                        lag(scheduled_at) OVER run IS NULL                AS first_of_run,
@@ -135,7 +140,7 @@ BEGIN
                        fresh
                 FROM valid
                 WHERE copy = 1
-                WINDOW run AS (PARTITION BY service_id, location, fresh ORDER BY scheduled_at)
+                WINDOW run AS (PARTITION BY service_id, location, fresh ORDER BY day, scheduled_at)
             ), insert_fresh AS (
                 INSERT INTO checks
                 SELECT service_id, location, scheduled_at, finished_at, interval_seconds, status_code, success, severity,
@@ -172,7 +177,7 @@ BEGIN
                        -- A fresh check that goes on where the one before it ended and says the same is no news, unless one
                        -- before it in this batch is.
                        bool_or(severity <> previous OR scheduled_at > previous_due OR expired OR is_over)
-                           OVER (PARTITION BY service_id, location ORDER BY scheduled_at) AS is_news
+                           OVER (PARTITION BY service_id, location, fresh ORDER BY day, scheduled_at) AS is_news
                 FROM sequence
                 WHERE fresh
                 UNION ALL

@@ -405,8 +405,9 @@ class TestPausing:
         await ask(db, self.PAUSE, (False,))
         await record(db, [row(start + MINUTE)])
         await ask(db, self.PAUSE, (True,))
+        await record(db, [row(start + 2 * MINUTE)])  # due before the pause
         assert (await state(db))[0] == "unknown"
-        await record(db, [row(start + 2 * MINUTE)])
+        await record(db, [row(now() + timedelta(seconds=1))])
         assert (await state(db))[0] == "operational"
 
     async def test_others_are_not_touched(self, db: Connection) -> None:
@@ -612,7 +613,7 @@ async def test_a_service_that_is_entered_again_has_its_history_back(db: Connecti
     await db.execute("DELETE FROM services WHERE id = 'web'")
     assert await ask(db, "SELECT FROM latest_checks") == []
     await add_services(db, "web")
-    await record(db, [row(start + 4 * MINUTE)])
+    await record(db, [row(now() + timedelta(seconds=1))])
     assert await outages(db) == [(start, start + MINUTE)]
     assert (await state(db))[0] == "operational"
     assert await value(db, "SELECT count(*) FROM checks") == 3
