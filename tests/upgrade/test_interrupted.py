@@ -58,6 +58,7 @@ async def migrated(url: str) -> None:
     assert await finished(await to_thread.run_sync(this_release, MIGRATE, url)) in ("timescaledb", "postgresql")
 
 
+@pytest.mark.campaign
 async def test_killed_at_random_moments(long: Old) -> None:
     dice = random.Random(f"killed {time.time()}")
     while not await killed(MIGRATE, long.url, dice, 2.5):

@@ -49,6 +49,7 @@ async def test_while_a_prober_of_the_last_release_records(short: Old, package: P
     await complete(short, prober.acknowledged())
 
 
+@pytest.mark.campaign
 async def test_while_the_last_release_keeps_house(
     long: Old, package: Path, last_release: LastRelease, tmp_path: Path
 ) -> None:
