@@ -96,14 +96,14 @@ CREATE OR REPLACE FUNCTION open_days() RETURNS TABLE (day date, starts_at timest
     LANGUAGE sql STABLE PARALLEL SAFE ROWS 2 AS
 $$
 SELECT day, starts_at, ends_at
-FROM rollup_state
+FROM (SELECT rollup_watermark() AS watermark) AS folded
 CROSS JOIN LATERAL local_days(
     CASE WHEN isfinite(watermark) THEN watermark ELSE coalesce((SELECT min(scheduled_at) FROM checks), present()) END,
     greatest(present(), (SELECT max(scheduled_at) FROM latest_checks))) AS days
-WHERE only_row
 $$;
 
--- The same raw checks placed into the buckets of one tier.
+-- The same raw checks placed into the buckets of one tier. The watermark is a value to the planner, one row by its nature: joined as
+-- a table it would count as a thousand, and plans on the views would be made for a thousand times the rows.
 CREATE OR REPLACE FUNCTION live_figures(tier rollup_tier)
     RETURNS TABLE (
         service_id text, location text, bucket timestamptz, checks bigint, degraded bigint, failed bigint, covered_seconds bigint,
@@ -122,10 +122,9 @@ BEGIN ATOMIC
            END,
            checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good, sum_ms, min_ms, max_ms, measured,
            measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms
-    FROM rollup_state
-    CROSS JOIN LATERAL figures_of_checks(rollup_state.watermark, 'infinity') AS figures
-    LEFT JOIN open_days() AS days ON tier = 'daily' AND figures.bucket >= days.starts_at AND figures.bucket < days.ends_at
-    WHERE rollup_state.only_row;
+    FROM (SELECT rollup_watermark() AS watermark) AS folded
+    CROSS JOIN LATERAL figures_of_checks(folded.watermark, 'infinity') AS figures
+    LEFT JOIN open_days() AS days ON tier = 'daily' AND figures.bucket >= days.starts_at AND figures.bucket < days.ends_at;
 END;
 
 CREATE OR REPLACE FUNCTION live_bins(tier rollup_tier)
@@ -140,10 +139,9 @@ BEGIN ATOMIC
                ELSE days.starts_at
            END,
            bin, checks
-    FROM rollup_state
-    CROSS JOIN LATERAL bins_of_checks(rollup_state.watermark, 'infinity') AS binned
-    LEFT JOIN open_days() AS days ON tier = 'daily' AND binned.bucket >= days.starts_at AND binned.bucket < days.ends_at
-    WHERE rollup_state.only_row;
+    FROM (SELECT rollup_watermark() AS watermark) AS folded
+    CROSS JOIN LATERAL bins_of_checks(folded.watermark, 'infinity') AS binned
+    LEFT JOIN open_days() AS days ON tier = 'daily' AND binned.bucket >= days.starts_at AND binned.bucket < days.ends_at;
 END;
 
 -- The figures of one tier: a closed bucket is a row of the rollups; of the open ones what has been folded is added to what the raw

@@ -460,3 +460,15 @@ class TestPartitions:
             await db.execute(f"DROP TABLE checks_{month:%Y%m}".encode())
         await migrate(database, Settings())
         assert await record(db, [row(now())]) == (1, 0, 0)
+
+
+async def test_plans_on_the_views_expect_no_more_rows_than_there_are(db: Connection) -> None:
+    """A join that seems to give a thousand times the rows makes everything around it look cheap: with 21,000 services
+    the status page's query became a nested loop that took minutes."""
+    services = [f"service-{number}" for number in range(200)]
+    await add_services(db, *services)
+    await record(db, [row(now() - MINUTE, service=service) for service in services])
+    await db.execute("ANALYZE checks")
+    for name in AGGREGATES:
+        [(explained,)] = await ask(db, f"EXPLAIN (FORMAT JSON) SELECT * FROM {name}")
+        assert explained[0]["Plan"]["Plan Rows"] <= 10 * len(services), name

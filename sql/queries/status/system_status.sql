@@ -1,33 +1,13 @@
 -- What each public service is now, and its last 90 local days, today included: one row a service, by group and name.
 -- The days come as three strings of 90 binary digits, the last one `today`: has it data, was it degraded or worse, did checks
--- fail. The closed days are stored (day_strips); in the first minutes after midnight, when they are not yet, they are computed.
+-- fail. The closed days are stored (day_strips).
 WITH clock AS MATERIALIZED (
-    SELECT zone, today, local_day_start(today, zone) AS starts_at, local_day_start(today + 1, zone) AS ends_at,
-           coalesce((SELECT max(upto) FROM day_strips) = today - 1, false) AS stored
+    SELECT today, local_day_start(today, zone) AS starts_at, local_day_start(today + 1, zone) AS ends_at
     FROM (SELECT reporting_time_zone() AS zone, local_date(present(), reporting_time_zone()) AS today) AS setting
-), days AS MATERIALIZED (
-    SELECT local_day_start(today - age, zone) AS bucket, 1::bit(90) << age AS bit
-    FROM clock
-    CROSS JOIN generate_series(1, 89) AS age
-    -- A date that the zone has skipped has no day.
-    WHERE NOT stored AND local_day_start(today - age, zone) < local_day_start(today - age + 1, zone)
 ), closed AS (
-    SELECT service_id, known << 1 AS known, degraded << 1 AS degraded, failed << 1 AS failed, down_seconds, covered_seconds
-    FROM day_strips
-    WHERE (SELECT stored FROM clock)
-    UNION ALL
-    SELECT service_id,
-           bit_or(bit),
-           coalesce(bit_or(bit) FILTER (WHERE worst >= 'po'), 0::bit(90)),
-           coalesce(bit_or(bit) FILTER (WHERE worst = 'mo'), 0::bit(90)),
-           sum(down_seconds),
-           sum(covered_seconds)
-    FROM checks_daily
-    JOIN days USING (bucket)
-    WHERE NOT (SELECT stored FROM clock)
-      AND bucket >= (SELECT min(bucket) FROM days)
-      AND bucket < (SELECT starts_at FROM clock)
-    GROUP BY service_id
+    SELECT strips.*
+    FROM clock
+    CROSS JOIN closed_strips(today) AS strips
 ), running AS (
     SELECT figures.*
     FROM clock
