@@ -59,6 +59,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.json_value is not None and args.json_path is None:
         print("sla-monitor check: --json-value needs --json-path", file=sys.stderr)
         return 2
+    if args.method == "HEAD" and (args.keyword is not None or args.json_path is not None):
+        print("sla-monitor check: no answer to HEAD has a body: --keyword and --json-path need GET", file=sys.stderr)
+        return 2
     service = Service(
         id="check",
         endpoint_url=url,
@@ -136,7 +139,7 @@ def _header(text: str) -> tuple[str, str]:
 
 def _status_codes(text: str) -> tuple[int, ...]:
     codes = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(","))
-    if not all(100 <= code <= 599 for code in codes):
+    if not all(100 <= code <= 999 for code in codes):
         raise argparse.ArgumentTypeError("not status codes such as 200,204")
     return codes
 

@@ -96,6 +96,7 @@ async def test_what_is_emptied_is_empty(admin: Visitor, db: Db) -> None:
         ("retries", ""),
         ("jsonValue", "up"),
         ("tags", "eu, eu"),
+        ("endpointUrl", "http://a\u200cb.example/"),
     ],
 )
 async def test_wrong_values_are_marked_and_all_are_kept(admin: Visitor, db: Db, field: str, value: str) -> None:
@@ -107,6 +108,14 @@ async def test_wrong_values_are_marked_and_all_are_kept(admin: Visitor, db: Db, 
     assert (form.value(field), form.value("description"), form.values("public")) == (value, "<b>", [])
     _, within, before = answer.text.partition(f'id="problem-{field}"')[0].rpartition("<details")
     assert not within or "</details>" in before or " open>" in before, "nothing wrong may be folded away"
+
+
+@pytest.mark.parametrize(("method", "codes"), [("HEAD", "200"), ("GET", "204")])
+async def test_a_word_of_a_response_without_a_body_is_marked(admin: Visitor, method: str, codes: str) -> None:
+    wrong = {**NEW, "method": method, "expectedStatusCodes": codes, "keyword": "ok", "jsonPath": "$.a"}
+    answer = await admin.fill(f"{HERE}/new", HERE, **wrong)
+    assert (answer.status, marked(answer)) == (400, {"keyword", "jsonPath"})
+    assert "which has no content" in answer.text
 
 
 async def test_a_service_that_is_declared_as_code_is_only_shown(admin: Visitor, db: Db) -> None:

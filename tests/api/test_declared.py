@@ -32,6 +32,7 @@ async def services(db: Db) -> dict[str, tuple[Any, ...]]:
         (SHOP + "timeoutMs = 1000\ndegradedAfterMs = 2000\n", ["'shop'", "degradedAfterMs"]),
         (SHOP + SHOP, ["'shop'", "twice"]),
         (SHOP.replace("https", "ftp"), ["'shop'", "endpointUrl"]),
+        (SHOP + 'method = "HEAD"\nkeyword = "ok"\n', ["'shop'", "keyword", "HEAD"]),
         ("[[service]]\nname = 'x'\nendpointUrl = 'http://x/'\n", ["number 1", "id"]),
         ("service = 5\n", ["[[service]]"]),
         (SHOP + "intervalSeconds = " + "9" * 5000, ["digits"]),
