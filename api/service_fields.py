@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.errors import FieldProblem, camel
+from sla_monitor.denied_networks import DenyRule
 from sla_monitor.settings import Settings
 from sla_monitor.values import SLUG, http_url, tidy_url
 
@@ -124,6 +125,12 @@ class Service(msgspec.Struct, rename="camel", kw_only=True):
         return msgspec.structs.asdict(self)
 
 
+class SavedService(Service, kw_only=True):
+    """A service that was just stored. `warnings` are there where it can be stored, yet not be checked as it is."""
+
+    warnings: list[FieldProblem] | UnsetType = UNSET
+
+
 Stored = TypeVar("Stored", bound=Service)
 
 
@@ -159,6 +166,18 @@ def problems(service: Service) -> list[FieldProblem]:
     if len(set(service.tags)) < len(service.tags):
         found.append(_problem("tags", "must not repeat a tag"))
     return found + _header_problems(service.headers)
+
+
+def saved(service: Service, settings: Settings) -> SavedService:
+    return SavedService(**service.columns(), warnings=warnings(service, settings) or UNSET)
+
+
+def warnings(service: Service, settings: Settings) -> list[FieldProblem]:
+    """What can be said beforehand, without asking a name server, of why probes will not look at it."""
+    address = DenyRule(settings.probe_deny_networks).denied_in(service.endpoint_url)
+    if address is None:
+        return []
+    return [_problem("endpoint_url", f"probes may not connect to {address} (PROBE_DENY_NETWORKS): it stays unknown")]
 
 
 def _problem(column: str, message: str) -> FieldProblem:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from prober.judge import Judgement, parse_json_path
-from prober.outcome import Certificate
+from prober.outcome import Certificate, TargetDenied
 from prober.probes import Engine, Outcome, ProberTrouble, run_check
 from prober.services import Service
 from sla_monitor.settings import Settings
@@ -89,6 +89,8 @@ async def check_once(service: Service, settings: Settings) -> tuple[str, int]:
     async with Engine(settings, certificates_every_s=0) as engine:
         try:
             outcome, judgement, attempts = await run_check(service, engine)
+        except TargetDenied as denied:
+            return f"nothing is known: {denied}", 1
         except ProberTrouble as trouble:
             return f"nothing is known: the prober itself could not look: {trouble}", 1
     return "\n".join(_lines(outcome, judgement, attempts)), 0 if judgement.success else 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import pycurl
 
-from prober.outcome import ProberTrouble
+from prober.outcome import ProberTrouble, TargetDenied
 from prober.probes import head
 from prober.probes.curl import Transfer
 from prober.services import ErrorType
@@ -125,9 +125,8 @@ def waiting_for(transfer: Transfer) -> str:
 
 
 def _not_connected(transfer: Transfer) -> Failure:
-    if transfer.denied_address is not None:
-        address = transfer.denied_address
-        return "connection_error", f"probes may not connect to {address} (PROBE_DENY_NETWORKS)"
+    if transfer.denied_address is not None and not transfer.tried:
+        raise TargetDenied(f"probes may not connect to {transfer.denied_address} (PROBE_DENY_NETWORKS)")
     number = transfer.curl.getinfo(pycurl.OS_ERRNO)
     if number in _OUR_ERRNO:
         raise ProberTrouble(f"no connection could be made: {os.strerror(number)}")

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 import pycurl
 
 from prober.judge import is_decided
-from prober.outcome import Certificate, Outcome, ProberTrouble, printable
+from prober.outcome import Certificate, Outcome, ProberTrouble, TargetDenied, printable
 from prober.probes import certificates, codings, head
 from prober.probes.curl import STALL_SECONDS, Engine, Shape, Transfer
 from prober.probes.failures import Failure, failure, is_whole, waiting_for
@@ -230,7 +230,12 @@ async def _hop(
         return None
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return _timed_out(service, waiting_for(transfer), deadline, engine)
-    return failure(code, message, transfer)
+    try:
+        return failure(code, message, transfer)
+    except TargetDenied as denied:
+        if chain.redirects == 0:
+            raise
+        return "connection_error", f"redirected: {denied}"  # the service did answer, and leads nobody to a good page
 
 
 def _is_certain(service: Service, limit: int, transfer: Transfer) -> bool:

@@ -77,6 +77,23 @@ async def test_a_file_is_applied_again_and_again(database: str, db: Db, tmp_path
         }
 
 
+async def test_a_denied_target_is_applied_with_a_warning(
+    database: str, db: Db, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "services.toml"
+    path.write_text(SHOP.replace("https://shop.example", " HTTP://169.254.169.254") + PAY)
+    async with open_pool(database, application="test") as pool:
+        with caplog.at_level(logging.WARNING):
+            assert await apply(path, Settings(), pool) == [("pay", "applied"), ("shop", "applied")]
+        [line] = [record.getMessage() for record in caplog.records]
+        assert "'shop'" in line and "169.254.169.254 (PROBE_DENY_NETWORKS)" in line
+        caplog.clear()
+        assert await apply(path, Settings(), pool) == []
+        assert not caplog.records
+    row = await (await db.execute("SELECT endpoint_url FROM services WHERE id = 'shop'")).fetchone()
+    assert row == ("http://169.254.169.254/",)
+
+
 async def test_the_api_follows_the_file(
     database: str, db: Db, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -234,6 +234,20 @@ async def test_a_word_that_must_be_absent_may_be_asked_of_a_response_without_a_b
     assert answer.status_code == 201, answer.text
 
 
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.1.1]", "2852039166", "169.254.1"])
+async def test_a_denied_target_is_stored_with_a_warning(api: Api, host: str) -> None:
+    url = f"http://{host}:8080/health"
+    created = await api.http.post("/api/services", json=SHOP | {"endpointUrl": url})
+    assert created.status_code == 201, created.text
+    [warning] = created.json()["warnings"]
+    assert warning["field"] == "endpointUrl"
+    assert re.fullmatch(r"probes may not connect to \S+ \(PROBE_DENY_NETWORKS\): it stays unknown", warning["message"])
+    assert (await api.http.patch("/api/services/shop", json={"name": "Store"})).json()["warnings"] == [warning]
+    assert "warnings" not in await api.get("/api/services/shop")
+    moved = await api.http.patch("/api/services/shop", json={"endpointUrl": SHOP["endpointUrl"]})
+    assert moved.json() == SHOP | DEFAULTS | {"name": "Store"}
+
+
 async def test_an_id_is_taken_once(api: Api) -> None:
     assert (await api.http.post("/api/services", json=SHOP)).status_code == 201
     again = await api.http.post("/api/services", json=SHOP | {"name": "Other"})

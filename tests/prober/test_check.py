@@ -102,6 +102,12 @@ def test_a_url_is_taken_as_browsers_take_it(url: str, capsys: pytest.CaptureFixt
     assert run(f" {url.replace('http', 'HTTP')}\t", "--expect", "200,999") == 0
 
 
+def test_a_denied_target_tells_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("http://169.254.169.254/") == 1
+    expected = "nothing is known: probes may not connect to 169.254.169.254 (PROBE_DENY_NETWORKS)\n"
+    assert capsys.readouterr().out == expected
+
+
 def test_a_json_value_needs_a_path(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("http://127.0.0.1/", "--json-value", "up") == 2
     assert "--json-path" in capsys.readouterr().err
