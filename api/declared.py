@@ -24,7 +24,7 @@ from psycopg.types.json import Jsonb
 
 import sql
 from api import database
-from api.service_fields import NewService, Service, complete, problems
+from api.service_fields import NewService, Service, complete, problems, warnings
 from sla_monitor.settings import Settings, StartError
 from sql import Pool
 
@@ -86,7 +86,12 @@ async def apply(path: Path, settings: Settings, pool: Pool) -> Outcome:
         except CheckViolation as error:  # what our own limits did not foresee: the file's mistake, no reason to end
             constraint = error.diag.constraint_name
             raise DeclarationError(f"{path}: a value cannot be stored ({constraint})") from None
-        return [(str(service_id), str(outcome)) for service_id, outcome in await cursor.fetchall()]
+        changed = [(str(service_id), str(outcome)) for service_id, outcome in await cursor.fetchall()]
+    for service in services:
+        if (service.id, "applied") in changed:
+            for warning in warnings(service, settings):
+                log.warning("%s: service %r: %s: %s", path, service.id, warning.field, warning.message)
+    return changed
 
 
 async def watch(settings: Settings, pool: Pool) -> None:

@@ -12,13 +12,16 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.errors import FieldProblem, camel
+from sla_monitor.denied_networks import DenyRule
 from sla_monitor.settings import Settings
-from sla_monitor.values import SLUG, http_url
+from sla_monitor.values import SLUG, http_url, tidy_url
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer"})
 MAX_HEADERS = 50
 MAX_HEADER_LENGTH = 8000
+_BODILESS = frozenset({*range(100, 200), 204, 304})
+"""Status codes of responses that have no body."""
 
 Slug = Annotated[str, Meta(pattern=f"^{SLUG}$", max_length=50, description="small letters, digits and hyphens")]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -26,7 +29,7 @@ Description = Annotated[str, Meta(max_length=2000)]
 Url = Annotated[str, Meta(min_length=1, max_length=2048, description="http:// or https://, without credentials")]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 Body = Annotated[str, Meta(max_length=65536)]
-StatusCodes = Annotated[list[Annotated[int, Meta(ge=100, le=599)]], Meta(min_length=1, max_length=500)]
+StatusCodes = Annotated[list[Annotated[int, Meta(ge=100, le=999)]], Meta(min_length=1, max_length=500)]
 Keyword = Annotated[str, Meta(min_length=1, max_length=1000)]
 JsonPath = Annotated[str, Meta(min_length=1, max_length=500)]
 JsonValue = Annotated[str, Meta(max_length=1000)]
@@ -76,7 +79,10 @@ class ServiceChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, 
 
     def given(self) -> dict[str, Any]:
         """What was said, by column."""
-        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
+        said = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
+        if "endpoint_url" in said:
+            said["endpoint_url"] = tidy_url(said["endpoint_url"])
+        return said
 
 
 class NewService(ServiceChange, kw_only=True):
@@ -119,6 +125,12 @@ class Service(msgspec.Struct, rename="camel", kw_only=True):
         return msgspec.structs.asdict(self)
 
 
+class SavedService(Service, kw_only=True):
+    """A service that was just stored. `warnings` are there where it can be stored, yet not be checked as it is."""
+
+    warnings: list[FieldProblem] | UnsetType = UNSET
+
+
 Stored = TypeVar("Stored", bound=Service)
 
 
@@ -150,9 +162,22 @@ def problems(service: Service) -> list[FieldProblem]:
         found.append(_problem("degraded_after_ms", "must not be longer than timeoutMs"))
     if service.json_value is not None and service.json_path is None:
         found.append(_problem("json_value", "needs a jsonPath"))
+    found += _body_problems(service)
     if len(set(service.tags)) < len(service.tags):
         found.append(_problem("tags", "must not repeat a tag"))
     return found + _header_problems(service.headers)
+
+
+def saved(service: Service, settings: Settings) -> SavedService:
+    return SavedService(**service.columns(), warnings=warnings(service, settings) or UNSET)
+
+
+def warnings(service: Service, settings: Settings) -> list[FieldProblem]:
+    """What can be said beforehand, without asking a name server, of why probes will not look at it."""
+    address = DenyRule(settings.probe_deny_networks).denied_in(service.endpoint_url)
+    if address is None:
+        return []
+    return [_problem("endpoint_url", f"probes may not connect to {address} (PROBE_DENY_NETWORKS): it stays unknown")]
 
 
 def _problem(column: str, message: str) -> FieldProblem:
@@ -167,6 +192,17 @@ def _unprintable(service: Service) -> list[tuple[str, str]]:
     found += [("name", "only spaces")] if service.name.isspace() else []
     found += [("tags", "control characters") for tag in service.tags[:50] if not tag.isprintable()][:1]
     return found + [(name, "NUL") for name in ("description", "body") if "\0" in (getattr(service, name) or "")]
+
+
+def _body_problems(service: Service) -> list[FieldProblem]:
+    """What is asked of a body that no response can have."""
+    if service.method == "HEAD":
+        why = "cannot be in a response to HEAD, which has no body"
+    elif _BODILESS.issuperset(service.expected_status_codes):
+        why = "cannot be in a response with these expectedStatusCodes, which has no body"
+    else:
+        return []
+    return [_problem(name, why) for name in ("keyword", "json_path") if getattr(service, name) is not None]
 
 
 def _url_problem(url: str) -> str | None:

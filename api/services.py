@@ -21,12 +21,14 @@ from api.security import actor, authorise, identified, requires
 from api.service_fields import (
     ALL_SYSTEMS,
     NewService,
+    SavedService,
     Service,
     ServiceChange,
     ServiceName,
     complete,
     is_slug,
     problems,
+    saved,
 )
 
 ANSWERS = tuple(
@@ -104,14 +106,16 @@ async def get_service(state: State, service_id: FromPath[str]) -> Service:
     responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
     **requires("services:administer"),
 )
-async def create_service(request: Request[Any, Any, Any], state: State, data: NewServiceBody) -> Response[Service]:
-    """What is not given has its default. 409 where the id is taken."""
+async def create_service(request: Request[Any, Any, Any], state: State, data: NewServiceBody) -> Response[SavedService]:
+    """What is not given has its default. 409 where the id is taken. `warnings` says why probes will not look at it."""
     service = _valid(complete(data, state.settings))
     async with database.transaction(state.pool, actor(request)) as connection:
         created = await _execute(connection, "services/create", service=Jsonb(service.columns()))
     if not created:
         raise ApiError(409, "There is a service with this id already", [FieldProblem("id", "is taken")])
-    return Response(service, status_code=201, headers={"Location": f"/api/services/{service.id}"})
+    return Response(
+        saved(service, state.settings), status_code=201, headers={"Location": f"/api/services/{service.id}"}
+    )
 
 
 @patch(
@@ -123,14 +127,14 @@ async def create_service(request: Request[Any, Any, Any], state: State, data: Ne
 )
 async def change_service(
     request: Request[Any, Any, Any], state: State, service_id: FromPath[str], data: JSONBody[ServiceChange]
-) -> Service:
+) -> SavedService:
     """Fields that are not given stay as they are; null empties those that can be empty."""
     _require_slug(service_id)
     async with database.transaction(state.pool, actor(request)) as connection:
         current = _administered(await _locked(connection, service_id)).published()
         service = _valid(msgspec.structs.replace(current, **data.given()))
         await _execute(connection, "services/update", service=Jsonb(service.columns()))
-    return service
+    return saved(service, state.settings)
 
 
 @delete(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from prober.judge import Judgement, parse_json_path
-from prober.outcome import Certificate
+from prober.outcome import Certificate, TargetDenied
 from prober.probes import Engine, Outcome, ProberTrouble, run_check
 from prober.services import Service
 from sla_monitor.settings import Settings
@@ -59,6 +59,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.json_value is not None and args.json_path is None:
         print("sla-monitor check: --json-value needs --json-path", file=sys.stderr)
         return 2
+    if args.method == "HEAD" and (args.keyword is not None or args.json_path is not None):
+        print("sla-monitor check: no answer to HEAD has a body: --keyword and --json-path need GET", file=sys.stderr)
+        return 2
     service = Service(
         id="check",
         endpoint_url=url,
@@ -86,6 +89,8 @@ async def check_once(service: Service, settings: Settings) -> tuple[str, int]:
     async with Engine(settings, certificates_every_s=0) as engine:
         try:
             outcome, judgement, attempts = await run_check(service, engine)
+        except TargetDenied as denied:
+            return f"nothing is known: {denied}", 1
         except ProberTrouble as trouble:
             return f"nothing is known: the prober itself could not look: {trouble}", 1
     return "\n".join(_lines(outcome, judgement, attempts)), 0 if judgement.success else 1
@@ -136,7 +141,7 @@ def _header(text: str) -> tuple[str, str]:
 
 def _status_codes(text: str) -> tuple[int, ...]:
     codes = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(","))
-    if not all(100 <= code <= 599 for code in codes):
+    if not all(100 <= code <= 999 for code in codes):
         raise argparse.ArgumentTypeError("not status codes such as 200,204")
     return codes
 

@@ -18,7 +18,7 @@ import anyio
 from prober.coverage import Coverage
 from prober.judge import Judgement
 from prober.metrics import Metrics
-from prober.outcome import Outcome, ProberTrouble, printable
+from prober.outcome import Outcome, ProberTrouble, TargetDenied, printable
 from prober.schedule import Schedule, Slot, grace_ms
 from prober.services import Service
 from prober.store import Check
@@ -26,6 +26,8 @@ from prober.store import Check
 LONGEST_SLEEP_MS = 1000
 """How soon a wall clock that was set is noticed."""
 TROUBLE_EVERY_S = 60.0
+DENIED_EVERY_S = 3600.0
+"""How often the log says of a service that it must not be checked."""
 
 CheckRunner = Callable[[Service], Awaitable[tuple[Outcome, Judgement, int]]]
 
@@ -65,6 +67,7 @@ class Dispatch:
         self._running = 0
         self._missed = 0
         self._complained_at = -TROUBLE_EVERY_S
+        self._denied: dict[str, tuple[Service, float]] = {}  # by id: what the log told of, and when
         self._checks: asyncio.TaskGroup | None = None
         self._alarm: asyncio.Future[None] | None = None
         self._scheduling = anyio.CancelScope()
@@ -75,6 +78,8 @@ class Dispatch:
     def replace(self, services: Iterable[Service]) -> None:
         """Makes these the services that are checked; a check under way ends as it began."""
         self._services = {service.id: service for service in services}
+        for service_id in self._denied.keys() - self._services.keys():
+            del self._denied[service_id]
         intervals = {service.id: service.interval_seconds * 1000 for service in self._services.values()}
         self._schedule.replace(intervals, int(self._clock_ms()))
         for service_id in self._busy.keys() - intervals.keys():
@@ -164,6 +169,8 @@ class Dispatch:
         except asyncio.CancelledError:
             self._metrics.stopping.inc()
             raise
+        except TargetDenied as denied:
+            self._count_denied(service, printable(str(denied)))
         except ProberTrouble as trouble:
             self._count_trouble(printable(str(trouble)))
         except Exception:  # a defect in one check type must not end the checks of all others; nothing is recorded
@@ -204,6 +211,15 @@ class Dispatch:
             printable(judgement.error_message) if judgement.error_message else None,
             *(outcome.certificate or ()),
         )
+
+    def _count_denied(self, service: Service, why: str) -> None:
+        """No check is recorded, so the service becomes unknown; the log says why."""
+        self._metrics.denied.inc()
+        now = self._steady_s()
+        told, told_at = self._denied.get(service.id, (None, 0.0))
+        if told is not service or now - told_at >= DENIED_EVERY_S:
+            self._denied[service.id] = service, now
+            _log.warning("service %s is not checked and stays unknown: %s", service.id, why)
 
     def _count_trouble(self, what: str, *, exc_info: bool = False) -> None:
         self._metrics.trouble.inc()

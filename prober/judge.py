@@ -54,6 +54,22 @@ def judge(service: Service, outcome: Outcome) -> Judgement:
     return _SLOW if outcome.total_ms > service.degraded_after_ms else _GOOD
 
 
+def is_decided(service: Service, beginning: bytes, content_type: str) -> bool:
+    """Whether the beginning of a body settles what the service's assertions come to, whatever follows it.
+
+    A word that must be there settles it when nothing else is asked for; a word that must not be there always does, once
+    it is known which assertion fails first. JSON has to be whole.
+    """
+    if service.keyword is None and service.keyword_absent is None:
+        return False
+    text = Text(beginning, content_type)
+    if service.keyword is not None and service.keyword not in text:
+        return False
+    if service.keyword_absent is not None:
+        return service.keyword_absent in text
+    return service.json_path is None
+
+
 def _failed(error_type: ErrorType, message: str) -> Judgement:
     return Judgement(False, "mo", error_type, printable(message))
 

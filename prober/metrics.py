@@ -29,6 +29,7 @@ class Metrics:
         self.services = self._gauge("services", "Services that are checked")
         self.bad_services = self._gauge("services_unusable", "Enabled services whose row this prober cannot use")
         self.trouble = self._counter("trouble", "Checks that told nothing, for the prober's own trouble")
+        self.denied = self._counter("denied_checks", "Checks not made because PROBE_DENY_NETWORKS forbids their target")
 
         self.queue = self._gauge("queue_rows", "Checks in memory that are neither in the database nor in the spool")
         self.queue_dropped = self._counter("queue_dropped_rows", "Checks lost because memory's bound was reached")

@@ -15,6 +15,10 @@ class ProberTrouble(Exception):  # noqa: N818 - the field's word: trouble of our
     stalled event loop). Nothing is known about the service then: the caller records no check, no outage."""
 
 
+class TargetDenied(ProberTrouble):
+    """PROBE_DENY_NETWORKS forbids the service's own address: nobody asked it, so nothing is known of it."""
+
+
 class Certificate(NamedTuple):
     """When a server's certificate expires, and the organisation that issued it, as far as it says."""
 

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from cronsim import CronSim, CronSimError
 
+from sla_monitor.host_names import host_in
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 SLUG = "[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?"
@@ -22,6 +24,7 @@ SLUG = "[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?"
 
 MAX_IMAGE_BYTES = 256 * 1024
 
+_SCHEME = re.compile("^https?:", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)?")
 _UNIT_SECONDS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -120,15 +123,22 @@ def postgresql_url(text: str) -> str:
 
 
 def http_url(text: str) -> str:
-    """An absolute http(s) URL with a host and a valid port; anything else raises ValueError."""
+    """An absolute http(s) URL with a host and a valid port, as `tidy_url` has it; anything else raises ValueError."""
+    url = tidy_url(text)
     try:
-        parts = urlsplit(text)
+        parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        host_in(parts.netloc)
     except ValueError:
         usable = False
-    if not usable or not text.isprintable() or " " in text or len(text) > 2048:
+    if not usable or not url.isprintable() or " " in url or len(url) > 2048:
         raise ValueError("an absolute http:// or https:// URL")
-    return text
+    return url
+
+
+def tidy_url(text: str) -> str:
+    """The same URL without blanks around it and with its scheme in small letters, as browsers understand it."""
+    return _SCHEME.sub(lambda scheme: scheme[0].lower(), text.strip())
 
 
 def origin(text: str) -> str:

@@ -13,14 +13,14 @@ from litestar.response import Template
 from api import database
 from api.answers import Cacheable
 from api.console import service_form
-from api.console.rest import rest
+from api.console.rest import Said, rest
 from api.console.service_form import Values
 from api.console.submissions import confirmation, done, refusal, told
 from api.errors import ApiError
 from api.pages.forms import read_form
 from api.pages.site import page, page_texts
 from api.security import shown_to
-from api.service_fields import Method, is_slug
+from api.service_fields import Method, is_slug, warnings
 from api.services import StoredService
 
 ANSWERS: tuple[Cacheable, ...] = ()
@@ -47,7 +47,7 @@ async def services(request: _Request, state: State) -> Template:
         request,
         "console/services.html",
         services=await database.rows(state.pool, "services/administered", AdministeredService),
-        done=told(request, "services", "created", "saved", "deleted"),
+        done=told(request, "services", "created", "created_denied", "saved", "saved_denied", "deleted"),
     )
 
 
@@ -64,7 +64,7 @@ async def create_service(request: _Request) -> Response[Any]:
     said = await rest(request, "POST", "/api/services", service_form.body(values) | {"id": values["id"]})
     if wrong := refusal(said):
         return await _form(request, values, problems=wrong, status=said.status)
-    return done(HERE, "created")
+    return done(HERE, _outcome("created", said))
 
 
 @get(HERE + "/{service_id:str}", **shown_to("services:administer"))
@@ -83,7 +83,7 @@ async def change_service(request: _Request, state: State, service_id: FromPath[s
     said = await rest(request, "PATCH", f"/api/services/{stored.id}", service_form.body(values))
     if wrong := refusal(said):
         return await _form(request, values, stored, wrong, said.status)
-    return done(HERE, "saved")
+    return done(HERE, _outcome("saved", said))
 
 
 @get(HERE + "/{service_id:str}/delete", **shown_to("services:administer"))
@@ -102,6 +102,11 @@ async def delete_service(request: _Request, state: State, service_id: FromPath[s
     return done(HERE, "deleted")
 
 
+def _outcome(what: str, said: Said) -> str:
+    """What the next page tells; the only warning that there is says that probes may not look at the service."""
+    return f"{what}_denied" if said.body.get("warnings") else what
+
+
 async def _form(
     request: _Request,
     values: Values,
@@ -115,6 +120,7 @@ async def _form(
         status_code=status,
         values=values,
         stored=stored,
+        denied=stored is not None and bool(warnings(stored, request.app.state.settings)),
         problems=problems or {},
         methods=get_args(Method),
     )

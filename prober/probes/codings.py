@@ -7,7 +7,7 @@ must be absent seems to be. The prober asks for `identity`; some servers send co
 import zlib
 from collections.abc import Callable, Sequence
 
-from prober.probes import brotli
+from prober.probes import brotli, head
 
 MOST_CODINGS = 5
 MOST_MEMBERS = 1000
@@ -23,22 +23,9 @@ class Undecodable(Exception):  # noqa: N818 - a fault of the target, not of this
     """The body cannot be decoded; the text says why."""
 
 
-def applied(head: Sequence[bytes]) -> list[str]:
-    """The codings of a response's body in the order in which they were applied, lower case and without `identity`.
-
-    `head` is what libcurl hands out: header lines, those of interim responses (1xx) before and of trailers after.
-    """
-    if b"content-encoding:" not in b"".join(head).lower():
-        return []
-    names: list[str] = []
-    complete = False
-    for line in head:
-        if line.startswith(b"HTTP/"):
-            names, complete = [], False
-        elif line in (b"\r\n", b"\n"):
-            complete = True
-        elif not complete and line[:17].lower() == b"content-encoding:":
-            names += line[17:].decode("latin-1").lower().split(",")
+def applied(lines: Sequence[bytes]) -> list[str]:
+    """The codings of a response's body in the order in which they were applied, lower case and without `identity`."""
+    names = ",".join(head.values(lines, b"content-encoding")).lower().split(",")
     return [name for each in names if (name := each.strip()) not in ("", "identity")]
 
 

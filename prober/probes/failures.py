@@ -2,12 +2,14 @@
 
 import errno
 import os
+import re
 import socket
 from typing import Any
 
 import pycurl
 
-from prober.outcome import ProberTrouble
+from prober.outcome import ProberTrouble, TargetDenied
+from prober.probes import head
 from prober.probes.curl import Transfer
 from prober.services import ErrorType
 
@@ -43,6 +45,15 @@ _CERTIFICATE = {
     62: "the certificate is for another host",
     64: "the certificate is for another host",
 }
+_NO_CLOSE_NOTIFY = ("unexpected eof while reading", "SSL_ERROR_SYSCALL, errno 0")
+_OPENSSL = re.compile(r"SSL routines:[^:]*:([^,(]+)")
+# How OpenSSL calls the alerts of TLS: "ssl/tls alert handshake failure", "tlsv1 unrecognized name".
+_ALERT = re.compile(r"(?:sslv3|ssl/tls|tlsv1(?:\.?3)?) (?:alert )?(.+)")
+_ALERT_MEANS = {
+    "certificate required": "the server asks for a client certificate",
+    "unrecognized name": "the server knows no such host",
+    "protocol version": "the server wants another version of TLS",
+}
 _CONNECT = {
     errno.ECONNREFUSED: "connection refused",
     errno.ECONNRESET: "connection reset",
@@ -68,6 +79,12 @@ def failure(code: int, message: str, transfer: Transfer) -> Failure:
         return "connection_error", "the connection was closed without an answer"
     if code == pycurl.E_PARTIAL_FILE:
         return "connection_error", f"the connection was closed in the middle of the answer ({message})"
+    if code in (pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR) and transfer.secure:
+        if any(words in message for words in _NO_CLOSE_NOTIFY):
+            where = "in the middle of the answer" if transfer.head else "without an answer"
+            return "connection_error", f"the connection was closed {where}"
+        if _OPENSSL.search(message):
+            return "tls_error", _tls(code, message, transfer.curl)
     if code in (pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR) and "reset" in message.lower():
         return "connection_error", f"connection reset {waiting_for(transfer)}"
     if code == _TOO_LARGE or "response headers" in message:
@@ -77,6 +94,22 @@ def failure(code: int, message: str, transfer: Transfer) -> Failure:
     if code == pycurl.E_SEND_ERROR:
         return "connection_error", f"the request could not be sent ({message})"
     return "unknown_error", f"{message or 'libcurl gave no reason'} (libcurl {code})"
+
+
+def is_whole(code: int, message: str, transfer: Transfer) -> bool:
+    """Whether a transfer that ended with `code` has all of a response, by the standards of browsers.
+
+    Where neither a length nor chunks say how long a body is, the end of the connection does, also without TLS's
+    close_notify, which many servers leave out.
+    """
+    return (
+        code == pycurl.E_RECV_ERROR
+        and transfer.secure
+        and any(words in message for words in _NO_CLOSE_NOTIFY)
+        and head.is_complete(transfer.head)
+        and not head.values(transfer.head, b"content-length")
+        and not head.values(transfer.head, b"transfer-encoding")
+    )
 
 
 def waiting_for(transfer: Transfer) -> str:
@@ -92,9 +125,8 @@ def waiting_for(transfer: Transfer) -> str:
 
 
 def _not_connected(transfer: Transfer) -> Failure:
-    if transfer.denied_address is not None:
-        address = transfer.denied_address
-        return "connection_error", f"probes may not connect to {address} (PROBE_DENY_NETWORKS)"
+    if transfer.denied_address is not None and not transfer.tried:
+        raise TargetDenied(f"probes may not connect to {transfer.denied_address} (PROBE_DENY_NETWORKS)")
     number = transfer.curl.getinfo(pycurl.OS_ERRNO)
     if number in _OUR_ERRNO:
         raise ProberTrouble(f"no connection could be made: {os.strerror(number)}")
@@ -123,4 +155,10 @@ def _tls(code: int, message: str, curl: Any) -> str:
             return _CERTIFICATE[62]
     if "wrong version number" in message or "packet length too long" in message:
         return "what answers at that port does not speak TLS"
-    return message or "the TLS handshake failed"
+    reason = _OPENSSL.search(message)
+    if reason is None:
+        return message or "the TLS handshake failed"
+    alert = _ALERT.fullmatch(reason[1].strip())
+    if alert is None:
+        return f"TLS failed: {reason[1].strip()}"
+    return f'{_ALERT_MEANS.get(alert[1], "the server refuses the connection")} (TLS alert "{alert[1]}")'

@@ -2,18 +2,22 @@
 
 import asyncio
 import re
+from contextlib import suppress
+from functools import partial
 from string import punctuation
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 import pycurl
 
-from prober.outcome import Certificate, Outcome, ProberTrouble, printable
-from prober.probes import certificates, codings
+from prober.judge import is_decided
+from prober.outcome import Certificate, Outcome, ProberTrouble, TargetDenied, printable
+from prober.probes import certificates, codings, head
 from prober.probes.curl import STALL_SECONDS, Engine, Shape, Transfer
-from prober.probes.failures import Failure, failure, waiting_for
+from prober.probes.failures import Failure, failure, is_whole, waiting_for
 from prober.probes.resolver import NameFailure
 from prober.services import Service
+from sla_monitor.host_names import HostNameError, host_in, host_name
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 # The usual URL, taken apart in a microsecond: ASCII, no credentials or backslash. Others go through urlsplit.
@@ -21,6 +25,8 @@ _PLAIN_URL = re.compile(r"(https?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0
 _DECODED_AT_ONCE = 64 * 1024
 """A larger coded body is decoded in a thread: one that was made to take long would hold up all other checks."""
 _NUMERIC_HOST = re.compile(r"[0-9.]+|\[.*")
+_STREAMS = ("text/event-stream", "multipart/x-mixed-replace", "audio/", "video/")
+"""Media types whose body goes on for as long as somebody listens, where it has no length."""
 
 
 class Target:
@@ -29,10 +35,12 @@ class Target:
     __slots__ = ("credentials", "host", "port", "scheme", "url")
 
     def __init__(self, url: str) -> None:
-        """Raises ValueError for what is no http(s) URL, without quoting it: it may hold a secret."""
+        """Raises ValueError for what is no http(s) URL, HostNameError where it is the host that cannot be. Neither
+        quotes the URL: it may hold a secret."""
         plain = _PLAIN_URL.fullmatch(url)
         if plain is not None:
-            self.scheme, self.host, port = plain.groups()
+            self.scheme, host, port = plain.groups()
+            self.host = host_name(host)
             self.url = url
             self.credentials: str | None = None
             self.port = int(port) if port else _default_port(self.scheme)
@@ -43,9 +51,7 @@ class Target:
         if not parts.hostname:
             raise ValueError("an address without a host")
         self.scheme = parts.scheme
-        self.host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        if not self.host.isascii():
-            self.host = self.host.encode("idna").decode()
+        self.host = host_in(parts.netloc)
         self.port = parts.port or _default_port(self.scheme)
         self.credentials = None
         if parts.username is not None:
@@ -144,11 +150,13 @@ async def probe(service: Service, deadline: float, engine: Engine) -> Outcome:
 
     Redirects keep the method where HTTP says so (307, 308; 301 and 302 for all but POST; 303 means GET). To
     another origin go neither the service's headers nor its credentials; the body goes where 307 and 308 send
-    it.
+    it. Cookies that a hop sets go to the next ones as their domain, path and TLS allow, and end with the check.
     """
     chain = _Chain(engine.inspection.due(service, engine.loop.time()))
     try:
         target = Target(service.endpoint_url)
+    except HostNameError as error:
+        return chain.outcome(("dns_error", str(error)))
     except ValueError as error:
         return chain.outcome(("unknown_error", str(error)))
     shape = Shape(service.method, service.headers, service.body, service.verify_tls, target.credentials)
@@ -161,7 +169,7 @@ async def probe(service: Service, deadline: float, engine: Engine) -> Outcome:
             status = chain.status
             if status not in _REDIRECTS or not service.follow_redirects:
                 break
-            location = _location(transfer.curl)
+            location = _location(transfer, target)
             if location is None:
                 break
             if chain.redirects == service.follow_redirects:
@@ -169,6 +177,8 @@ async def probe(service: Service, deadline: float, engine: Engine) -> Outcome:
             chain.redirects += 1
             try:
                 onward = Target(location)
+            except HostNameError as error:
+                return chain.outcome(("dns_error", f"redirected to {error}"))
             except ValueError as error:
                 return chain.outcome(("http_error", f"redirected to {error}"))
             shape = _redirected(shape, status, target, onward)
@@ -206,24 +216,62 @@ async def _hop(
         resolve = [f"+{target.host}:{target.port}:{','.join(answer.addresses)}"]
     # A millisecond at least: 0 would mean no limit to libcurl.
     timeout_ms = max(1, round((deadline - engine.loop.time()) * 1000))
-    transfer.expect(engine.max_bytes, service.reads_body)
+    transfer.expect(engine.max_bytes, service.reads_body, partial(_is_certain, service, engine.max_bytes))
     try:
         transfer.prepare(target.url, shape, resolve, timeout_ms, chain.inspects and target.scheme == "https")
     except (pycurl.error, UnicodeError):
         return "unknown_error", "libcurl refuses the request: check the URL, the method and the headers"
     code, message = await engine.perform(transfer)
     chain.add(transfer)
-    if code == 0 or transfer.truncated:
+    if code == 0 or transfer.truncated or is_whole(code, message, transfer):
+        return None
+    if transfer.certain(transfer):  # as it would have been with a look a moment earlier
+        transfer.decided = True
         return None
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return _timed_out(service, waiting_for(transfer), deadline, engine)
-    return failure(code, message, transfer)
+    try:
+        return failure(code, message, transfer)
+    except TargetDenied as denied:
+        if chain.redirects == 0:
+            raise
+        return "connection_error", f"redirected: {denied}"  # the service did answer, and leads nobody to a good page
+
+
+def _is_certain(service: Service, limit: int, transfer: Transfer) -> bool:
+    """Whether the verdict on a response stays the same whatever the rest of its body says."""
+    status = transfer.curl.getinfo(pycurl.RESPONSE_CODE)
+    if status < 200 or not head.is_complete(transfer.head):
+        return False
+    if status in _REDIRECTS and service.follow_redirects and head.values(transfer.head, b"location"):
+        return True
+    if status not in service.expected_status_codes:
+        return True
+    if transfer.body is None:
+        length = transfer.curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T)
+        return length < 0 and _content_type(transfer).lower().startswith(_STREAMS)
+    if service.keyword is None and service.keyword_absent is None:
+        return False
+    body, applied = b"".join(transfer.body), codings.applied(transfer.head)
+    if applied:
+        if len(body) > _DECODED_AT_ONCE:
+            return False
+        try:
+            body, _ = codings.decoded(body, applied, limit, cut=True)
+        except codings.Undecodable:
+            return True
+    return is_decided(service, body, _content_type(transfer))
+
+
+def _content_type(transfer: Transfer) -> str:
+    stated: bytes = transfer.curl.getinfo_raw(pycurl.CONTENT_TYPE) or b""
+    return stated.decode("latin-1")
 
 
 async def _with_body(chain: _Chain, transfer: Transfer, body: bytes, limit: int) -> Outcome:
     """The outcome of an answer whose body the verdict needs: without its content codings, `limit` bytes at most."""
-    content_type = (transfer.curl.getinfo_raw(pycurl.CONTENT_TYPE) or b"").decode("latin-1")
-    applied, truncated = codings.applied(transfer.head), transfer.truncated
+    content_type = _content_type(transfer)
+    applied, truncated = codings.applied(transfer.head), transfer.truncated or transfer.decided
     if applied:
         try:
             if len(body) <= _DECODED_AT_ONCE:
@@ -232,15 +280,20 @@ async def _with_body(chain: _Chain, transfer: Transfer, body: bytes, limit: int)
                 body, truncated = await asyncio.to_thread(codings.decoded, body, applied, limit, truncated)
         except codings.Undecodable as error:
             return chain.outcome(None, b"", content_type, truncated, str(error))
-    return chain.outcome(None, body, content_type, truncated)
+    return chain.outcome(None, body, content_type, truncated and not transfer.decided)
 
 
-def _location(curl: Any) -> str | None:
+def _location(transfer: Transfer, target: Target) -> str | None:
     """Where a redirect leads. Targets send any bytes: what is not UTF-8 is percent-encoded, as browsers do."""
     try:
-        location: str | None = curl.getinfo(pycurl.REDIRECT_URL)
+        location: str | None = transfer.curl.getinfo(pycurl.REDIRECT_URL)
     except UnicodeDecodeError:
-        location = quote(curl.getinfo_raw(pycurl.REDIRECT_URL), safe=punctuation)
+        location = quote(transfer.curl.getinfo_raw(pycurl.REDIRECT_URL), safe=punctuation)
+    if location is None:  # libcurl tells it only when the body has come to its end
+        for stated in head.values(transfer.head, b"location")[:1]:
+            location = quote(stated.encode("latin-1"), safe=punctuation)
+            with suppress(ValueError):  # what is no URL by itself is none for Target either
+                location = urljoin(target.url, location)
     return location
 
 

@@ -96,6 +96,7 @@ async def test_what_is_emptied_is_empty(admin: Visitor, db: Db) -> None:
         ("retries", ""),
         ("jsonValue", "up"),
         ("tags", "eu, eu"),
+        ("endpointUrl", "http://a\u200cb.example/"),
     ],
 )
 async def test_wrong_values_are_marked_and_all_are_kept(admin: Visitor, db: Db, field: str, value: str) -> None:
@@ -107,6 +108,29 @@ async def test_wrong_values_are_marked_and_all_are_kept(admin: Visitor, db: Db, 
     assert (form.value(field), form.value("description"), form.values("public")) == (value, "<b>", [])
     _, within, before = answer.text.partition(f'id="problem-{field}"')[0].rpartition("<details")
     assert not within or "</details>" in before or " open>" in before, "nothing wrong may be folded away"
+
+
+@pytest.mark.parametrize(("method", "codes"), [("HEAD", "200"), ("GET", "204")])
+async def test_a_word_of_a_response_without_a_body_is_marked(admin: Visitor, method: str, codes: str) -> None:
+    wrong = {**NEW, "method": method, "expectedStatusCodes": codes, "keyword": "ok", "jsonPath": "$.a"}
+    answer = await admin.fill(f"{HERE}/new", HERE, **wrong)
+    assert (answer.status, marked(answer)) == (400, {"keyword", "jsonPath"})
+    assert "which has no content" in answer.text
+
+
+async def test_a_target_that_probes_may_not_look_at_is_stored_with_a_warning(admin: Visitor, db: Db) -> None:
+    denied = {**NEW, "endpointUrl": "http://169.254.169.254/"}
+    assert sent_to(await admin.fill(f"{HERE}/new", HERE, **denied)) == f"{HERE}?done=created_denied"
+    page = await admin.get(f"{HERE}?done=created_denied")
+    assert "has been added, but it cannot be checked" in page.text and 'class="notice stale"' in page.text
+    assert "This service cannot be checked" in (await admin.get(f"{HERE}/shop")).text
+    assert sent_to(await admin.fill(f"{HERE}/shop", name="Store")) == f"{HERE}?done=saved_denied"
+    page = await admin.get(f"{HERE}?done=saved_denied")
+    assert "has been saved, but it cannot be checked" in page.text and "PROBE_DENY_NETWORKS" in page.text
+    moved = await admin.fill(f"{HERE}/shop", endpointUrl=" HTTP://shop.example/ ")
+    assert sent_to(moved) == f"{HERE}?done=saved"
+    assert (await stored(db))["endpoint_url"] == "http://shop.example/"
+    assert "cannot be checked" not in (await admin.get(f"{HERE}/shop")).text
 
 
 async def test_a_service_that_is_declared_as_code_is_only_shown(admin: Visitor, db: Db) -> None:

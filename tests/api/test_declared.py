@@ -32,6 +32,7 @@ async def services(db: Db) -> dict[str, tuple[Any, ...]]:
         (SHOP + "timeoutMs = 1000\ndegradedAfterMs = 2000\n", ["'shop'", "degradedAfterMs"]),
         (SHOP + SHOP, ["'shop'", "twice"]),
         (SHOP.replace("https", "ftp"), ["'shop'", "endpointUrl"]),
+        (SHOP + 'method = "HEAD"\nkeyword = "ok"\n', ["'shop'", "keyword", "HEAD"]),
         ("[[service]]\nname = 'x'\nendpointUrl = 'http://x/'\n", ["number 1", "id"]),
         ("service = 5\n", ["[[service]]"]),
         (SHOP + "intervalSeconds = " + "9" * 5000, ["digits"]),
@@ -74,6 +75,23 @@ async def test_a_file_is_applied_again_and_again(database: str, db: Db, tmp_path
             "rest": ("Shop", True, "services.toml"),
             "shop": ("Store", False, None),
         }
+
+
+async def test_a_denied_target_is_applied_with_a_warning(
+    database: str, db: Db, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "services.toml"
+    path.write_text(SHOP.replace("https://shop.example", " HTTP://169.254.169.254") + PAY)
+    async with open_pool(database, application="test") as pool:
+        with caplog.at_level(logging.WARNING):
+            assert await apply(path, Settings(), pool) == [("pay", "applied"), ("shop", "applied")]
+        [line] = [record.getMessage() for record in caplog.records]
+        assert "'shop'" in line and "169.254.169.254 (PROBE_DENY_NETWORKS)" in line
+        caplog.clear()
+        assert await apply(path, Settings(), pool) == []
+        assert not caplog.records
+    row = await (await db.execute("SELECT endpoint_url FROM services WHERE id = 'shop'")).fetchone()
+    assert row == ("http://169.254.169.254/",)
 
 
 async def test_the_api_follows_the_file(

@@ -1,6 +1,7 @@
 """Administering services over REST: what is accepted, what is refused by name, what is stored."""
 
 import random
+import re
 import string
 from typing import Any
 
@@ -89,7 +90,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"endpointUrl": "http://user:secret@shop.example/"}, "endpointUrl"),
     ({"endpointUrl": "http://shop.example/\r\nX: y"}, "endpointUrl"),
     ({"endpointUrl": "http://shop.example/" + "x" * 2048}, "endpointUrl"),
-    ({"endpointUrl": "HTTP://shop.example/"}, "endpointUrl"),
+    ({"endpointUrl": "http://a\u200cb.example/"}, "endpointUrl"),
+    ({"endpointUrl": "  "}, "endpointUrl"),
     ({"method": "TRACE"}, "method"),
     ({"method": "get"}, "method"),
     ({"headers": {"X-A": "b\r\nX-C: d"}}, "headers"),
@@ -104,7 +106,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"body": "a\u0000b"}, "body"),
     ({"expectedStatusCodes": []}, "expectedStatusCodes"),
     ({"expectedStatusCodes": [200, 99]}, "expectedStatusCodes[1]"),
-    ({"expectedStatusCodes": [600]}, "expectedStatusCodes[0]"),
+    ({"expectedStatusCodes": [1000]}, "expectedStatusCodes[0]"),
+    ({"method": "HEAD", "keyword": "ok"}, "keyword"),
+    ({"method": "HEAD", "jsonPath": "$.status"}, "jsonPath"),
+    ({"expectedStatusCodes": [204], "keyword": "ok"}, "keyword"),
+    ({"expectedStatusCodes": [304, 204], "jsonPath": "$.status"}, "jsonPath"),
     ({"expectedStatusCodes": 200}, "expectedStatusCodes"),
     ({"expectedStatusCodes": [True]}, "expectedStatusCodes[0]"),
     ({"keyword": ""}, "keyword"),
@@ -209,6 +215,39 @@ async def test_a_change_touches_what_it_names_only(api: Api) -> None:
     assert crossed.json()["details"][0]["field"] == "timeoutMs"
 
 
+@pytest.mark.parametrize("given_url", ["HTTPS://shop.example/health", " https://shop.example/health\r\n"])
+async def test_a_url_is_stored_as_browsers_understand_it(api: Api, given_url: str) -> None:
+    for method, path, body in (("POST", "/api/services", SHOP), ("PATCH", "/api/services/shop", {})):
+        answer = await api.http.request(method, path, json={**body, "endpointUrl": given_url})
+        assert answer.json()["endpointUrl"] == "https://shop.example/health", answer.text
+    assert (await api.get("/api/services/shop"))["endpointUrl"] == "https://shop.example/health"
+
+
+async def test_status_codes_that_no_rfc_knows_can_be_expected(api: Api) -> None:
+    codes = {"expectedStatusCodes": [100, 600, 999]}
+    answer = await api.http.post("/api/services", json=SHOP | codes)
+    assert (answer.status_code, answer.json()["expectedStatusCodes"]) == (201, [100, 600, 999])
+
+
+async def test_a_word_that_must_be_absent_may_be_asked_of_a_response_without_a_body(api: Api) -> None:
+    answer = await api.http.post("/api/services", json=SHOP | {"method": "HEAD", "keywordAbsent": "error"})
+    assert answer.status_code == 201, answer.text
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.1.1]", "2852039166", "169.254.1"])
+async def test_a_denied_target_is_stored_with_a_warning(api: Api, host: str) -> None:
+    url = f"http://{host}:8080/health"
+    created = await api.http.post("/api/services", json=SHOP | {"endpointUrl": url})
+    assert created.status_code == 201, created.text
+    [warning] = created.json()["warnings"]
+    assert warning["field"] == "endpointUrl"
+    assert re.fullmatch(r"probes may not connect to \S+ \(PROBE_DENY_NETWORKS\): it stays unknown", warning["message"])
+    assert (await api.http.patch("/api/services/shop", json={"name": "Store"})).json()["warnings"] == [warning]
+    assert "warnings" not in await api.get("/api/services/shop")
+    moved = await api.http.patch("/api/services/shop", json={"endpointUrl": SHOP["endpointUrl"]})
+    assert moved.json() == SHOP | DEFAULTS | {"name": "Store"}
+
+
 async def test_an_id_is_taken_once(api: Api) -> None:
     assert (await api.http.post("/api/services", json=SHOP)).status_code == 201
     again = await api.http.post("/api/services", json=SHOP | {"name": "Other"})
@@ -276,9 +315,8 @@ def test_whatever_passes_can_be_stored_by_postgresql(
     assert "\0" not in msgspec.json.encode(service).decode().replace("\\u0000", "\0")
     assert 1 <= len(name) <= 100
     assert name.isprintable()
-    assert url.startswith(("http://", "https://"))
-    assert " " not in url
-    assert "@" not in url.split("/")[2]
+    assert re.fullmatch("https?://[^ ]+", service.endpoint_url)
+    assert "@" not in service.endpoint_url.split("/")[2]
     assert all(set(value) <= set(string.printable) - set("\r\n\t\x0b\x0c") for value in headers.values())
     assert 1 <= interval <= 86400
     assert 100 <= timeout <= min(60000, interval * 1000)

@@ -79,6 +79,7 @@ def test_a_bad_url_is_one_line(bad: str, capsys: pytest.CaptureFixture[str]) -> 
     [
         ("--expect", "abc"),
         ("--expect", "99"),
+        ("--expect", "1000"),
         ("--json-path", "state"),
         ("--header", "no colon"),
         ("--timeout-ms", "0"),
@@ -89,6 +90,22 @@ def test_bad_arguments_exit_with_2(arguments: tuple[str, str], capsys: pytest.Ca
         run("http://127.0.0.1/", *arguments)
     assert exit_.value.code == 2
     assert arguments[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argument", ["--keyword", "--json-path"])
+def test_a_response_to_head_has_no_body(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("http://127.0.0.1/", "--method", "HEAD", argument, "$") == 2
+    assert argument in capsys.readouterr().err
+
+
+def test_a_url_is_taken_as_browsers_take_it(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(f" {url.replace('http', 'HTTP')}\t", "--expect", "200,999") == 0
+
+
+def test_a_denied_target_tells_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("http://169.254.169.254/") == 1
+    expected = "nothing is known: probes may not connect to 169.254.169.254 (PROBE_DENY_NETWORKS)\n"
+    assert capsys.readouterr().out == expected
 
 
 def test_a_json_value_needs_a_path(capsys: pytest.CaptureFixture[str]) -> None:

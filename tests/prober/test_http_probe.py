@@ -281,7 +281,7 @@ class TestRedirects:
         assert "redirected to not an http(s) address" in (judgement.error_message or "")
 
     @pytest.mark.parametrize("host", ["169.254.169.254", "[::ffff:169.254.169.254]", "2852039166", "0xa9.254.43518"])
-    async def test_a_denied_network_is_not_connected_to(self, prober: Engine, host: str) -> None:
+    async def test_a_redirect_to_a_denied_network_is_a_failure(self, prober: Engine, host: str) -> None:
         there = targets.good(status="302 Found", headers=f"Location: http://{host}/latest/meta-data/\r\n")
         outcome, judgement = await check_behaviour(prober, there)
         assert judgement.error_type == "connection_error"

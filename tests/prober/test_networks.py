@@ -44,3 +44,28 @@ def test_teredo_carries_its_client_and_its_server() -> None:
     rule = DenyRule((ip_network("203.0.113.0/24"),))
     assert rule.denied("2001:0:cb00:7101::1")  # the server
     assert rule.denied("2001::34ff:8efe")  # the client, inverted
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://169.254.169.254/", "169.254.169.254"),
+        ("https://u:p@169.254.169.254:8080", "169.254.169.254"),
+        ("http://2852039166/", "169.254.169.254"),
+        ("http://0xa9.254.43518/", "169.254.169.254"),
+        ("http://[fe80::1]/", "fe80::1"),
+        ("http://10.0.0.1/", None),
+        ("http://metadata.example/", None),
+        ("http://a..b/", None),
+        ("http://[::/", None),
+    ],
+)
+def test_a_denied_address_is_found_in_a_url(url: str, address: str | None) -> None:
+    assert DenyRule(Settings().probe_deny_networks).denied_in(url) == address
+
+
+def test_localhost_is_denied_where_all_of_this_host_is() -> None:
+    both, one = DenyRule((ip_network("127.0.0.0/8"), ip_network("::1/128"))), DenyRule((ip_network("127.0.0.0/8"),))
+    for url in ("http://localhost:80/", "http://LOCALHOST./", "http://api.localhost/"):
+        assert both.denied_in(url) == "127.0.0.1"
+        assert one.denied_in(url) is None, "::1 may be connected to"

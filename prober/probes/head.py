@@ -1,0 +1,28 @@
+"""The head of a response, as libcurl hands it out: header lines, those of interim responses (1xx) before and of
+trailers after."""
+
+from collections.abc import Sequence
+
+_END = (b"\r\n", b"\n")
+
+
+def is_complete(lines: Sequence[bytes]) -> bool:
+    """Whether the last head that began has ended. Trailers are not told from it."""
+    return bool(lines) and lines[-1] in _END
+
+
+def values(lines: Sequence[bytes], name: bytes) -> list[str]:
+    """The values of a header in the last response's head, in order. `name` is lower case."""
+    field = name + b":"
+    if field not in b"".join(lines).lower():
+        return []
+    found: list[str] = []
+    complete = False
+    for line in lines:
+        if line.startswith(b"HTTP/"):
+            found, complete = [], False
+        elif line in _END:
+            complete = True
+        elif not complete and line[: len(field)].lower() == field:
+            found.append(line[len(field) :].decode("latin-1").strip())
+    return found
