@@ -206,7 +206,7 @@ BEGIN
         ) AS turns
         WINDOW run AS (PARTITION BY service_id, location ORDER BY starts_at)
     )
-    INSERT INTO patched
+    INSERT INTO patched (service_id, location, starts_at, ends_at, state, error_type, error_message, expires_at, estimated)
     SELECT DISTINCT ON (service_id, location, number)
            service_id, location, starts_at,
            max(ends_at) OVER (PARTITION BY service_id, location, number),

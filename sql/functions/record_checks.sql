@@ -142,13 +142,15 @@ BEGIN
                 WHERE copy = 1
                 WINDOW run AS (PARTITION BY service_id, location, fresh ORDER BY day, scheduled_at)
             ), insert_fresh AS (
-                INSERT INTO checks
+                INSERT INTO checks (service_id, location, scheduled_at, finished_at, interval_seconds, status_code, success, severity,
+                                    total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, attempts, error_type, error_message)
                 SELECT service_id, location, scheduled_at, finished_at, interval_seconds, status_code, success, severity,
                        total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, attempts, error_type, error_message
                 FROM sequence
                 WHERE fresh
             ), insert_others AS (
-                INSERT INTO checks
+                INSERT INTO checks (service_id, location, scheduled_at, finished_at, interval_seconds, status_code, success, severity,
+                                    total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, attempts, error_type, error_message)
                 SELECT service_id, location, scheduled_at, finished_at, interval_seconds, status_code, success, severity,
                        total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, attempts, error_type, error_message
                 FROM sequence
