@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.errors import FieldProblem, camel
+from sla_monitor.json_path import json_path_problem
 from sla_monitor.settings import Settings
 from sla_monitor.values import SLUG, http_url
 
@@ -148,6 +149,8 @@ def problems(service: Service) -> list[FieldProblem]:
         found.append(_problem("timeout_ms", "must not be longer than intervalSeconds"))
     if service.degraded_after_ms > service.timeout_ms:
         found.append(_problem("degraded_after_ms", "must not be longer than timeoutMs"))
+    if service.json_path is not None and (wrong := json_path_problem(service.json_path)) is not None:
+        found.append(_problem("json_path", wrong))
     if service.json_value is not None and service.json_path is None:
         found.append(_problem("json_value", "needs a jsonPath"))
     if len(set(service.tags)) < len(service.tags):

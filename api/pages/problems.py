@@ -32,6 +32,8 @@ KEYS: Mapping[str, str] = {
     r"must not be longer than intervalSeconds": "than_interval",
     r"must not be longer than timeoutMs": "than_timeout",
     r"needs a jsonPath": "json_path",
+    r"is not a JSON path such as .*": "json_path_form",
+    r"must not have more than (?P<most>\d+) steps": "json_path_steps",
     r"(?P<name>[\w-]+) is set by the prober itself": "header_set",
     r"a name has a character that HTTP does not allow": "header_name",
     r"the value of (?P<name>[\w-]+) must be printable ASCII on one line": "header_value",
