@@ -55,6 +55,7 @@ from api.socketio import SocketIoDoor
 from api.sockets import DoorApp, Sockets
 from api.tokens import Tokens
 from api.ws import WebSocketDoor
+from sla_monitor.connections import Fault
 from sla_monitor.settings import Settings
 
 RESOURCES = (
@@ -155,6 +156,10 @@ class Application:
                 await presence.close()
                 tasks.cancel_scope.cancel()
 
+    def count_client_fault(self, fault: Fault) -> None:
+        """What a client did wrong below HTTP."""
+        self._metrics.client_faults.labels(fault).inc()
+
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Hands on the coroutine itself: one more around it would be felt, so short is the way of what is in memory."""
         if self._sockets is not None:
@@ -176,11 +181,4 @@ async def serve(settings: Settings, database_url: str) -> None:
     The database may be away at any time. Raises `PortError`, one line, where the port cannot be had.
     """
     app = create_app(settings, database_url)
-    await run(
-        app,
-        app.running,
-        host=settings.api_host,
-        port=settings.api_port,
-        socket_limit=settings.socket_limit,
-        socket_max_message=settings.socket_max_message,
-    )
+    await run(app, app.running, settings, app.count_client_fault)

@@ -48,11 +48,16 @@ def is_secure(scope: Mapping[str, Any], trusted: Sequence[Network]) -> bool:
     if scope.get("scheme") == "https":
         return True
     peer = scope.get("client")
-    address = _address(peer[0]) if peer and trusted else None
-    if address is None or not _among(address, trusted):
+    if not peer or not is_proxy(peer[0], trusted):
         return False
     told = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
     return bool(told) and told[-1].rpartition(b",")[2].strip().lower() == b"https"
+
+
+def is_proxy(peer: str, trusted: Sequence[Network]) -> bool:
+    """Whether `peer` is a trusted proxy."""
+    address = _address(peer) if trusted else None
+    return address is not None and _among(address, trusted)
 
 
 def client_key(address: str) -> str:

@@ -17,7 +17,7 @@ import anyio
 import msgspec
 
 from api.clients import client_of, is_secure
-from api.errors import ApiError
+from api.errors import ApiError, ClientLeft
 from api.limits import Calls
 from api.metrics import Metrics
 from sla_monitor.values import Network
@@ -239,9 +239,15 @@ class Edge:
         return True
 
     async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        async def received() -> Message:
+            message: Message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeft  # Litestar would take it for a fault of ours
+            return message
+
         try:
             with anyio.fail_after(REQUEST_DEADLINE_S):
-                await self._app(scope, receive, answer)
+                await self._app(scope, received, answer)
         except TimeoutError:
             await answer.refuse(ApiError(503, "This took too long; try again", headers={"Retry-After": "5"}))
         except Exception:  # the last net: what Litestar itself failed at
@@ -274,7 +280,8 @@ class _Answer:
             own += [item for item in self._extra if not (framed and item[0] == b"x-frame-options")]
             own.append((b"x-request-id", self.request_id.encode()))
             message["headers"] = own
-        await self._send(message)
+        with anyio.CancelScope(shield=True):  # the deadline is ours; how long a client may read, its connection bounds
+            await self._send(message)
 
     async def refuse(self, error: ApiError) -> None:
         if self.status:  # the answer is already on its way; closing it short is all that is left

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 Code = Literal["VALIDATION_ERROR", "UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND", "CONFLICT", "RATE_LIMITED", "SERVER_ERROR"]
 RETRY_AFTER_S = 2
+CLIENT_LEFT = 499
 
 _CODES: Mapping[int, Code] = {
     401: "UNAUTHORIZED",
@@ -91,6 +92,11 @@ class ApiError(Exception):
         return ErrorBody(str(self), code_of(self.status), self.details)
 
 
+class ClientLeft(Exception):  # noqa: N818  # no error of this program
+    """The client closed its connection before its request was complete. The response reaches nobody; 499 is what nginx
+    counts such requests by."""
+
+
 def code_of(status: int) -> Code:
     """The code that front ends switch on: what the client did wrong where nothing more exact is listed."""
     return _CODES.get(status) or ("SERVER_ERROR" if status >= 500 else "VALIDATION_ERROR")
@@ -112,6 +118,8 @@ def describe(error: BaseException, names: Mapping[str, str] | None = None) -> Ap
     match error:
         case ApiError():
             return error
+        case ClientLeft():
+            return ApiError(CLIENT_LEFT, "The client left before its request was complete")
         case ValidationException():
             return invalid(*(_problem(item, names or {}) for item in _items(error.extra)))
         case SerializationException():

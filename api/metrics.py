@@ -19,6 +19,9 @@ class Metrics:
         self.request_seconds = Histogram(
             "sla_monitor_request_seconds", "Time to an answer that was computed", ["route"], registry=self.registry
         )
+        self.client_faults = self._counter(
+            "client_faults", "What clients did wrong: sent no HTTP, did not read, left before their response", "fault"
+        )
         self.answers = {"HIT": 0, "MISS": 0, "STALE": 0}
         """Plain numbers: each answer from memory is counted, and a Counter would take a good part of its time."""
         self.registry.register(_Counts("answers", "Cacheable answers by where they came from", "source", self.answers))

@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from api.errors import FieldProblem, camel
 from sla_monitor.denied_networks import DenyRule
+from sla_monitor.json_path import json_path_problem
 from sla_monitor.settings import Settings
 from sla_monitor.values import SLUG, http_url, tidy_url
 
@@ -160,6 +161,8 @@ def problems(service: Service) -> list[FieldProblem]:
         found.append(_problem("timeout_ms", "must not be longer than intervalSeconds"))
     if service.degraded_after_ms > service.timeout_ms:
         found.append(_problem("degraded_after_ms", "must not be longer than timeoutMs"))
+    if service.json_path is not None and (wrong := json_path_problem(service.json_path)) is not None:
+        found.append(_problem("json_path", wrong))
     if service.json_value is not None and service.json_path is None:
         found.append(_problem("json_value", "needs a jsonPath"))
     found += _body_problems(service)

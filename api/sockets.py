@@ -98,6 +98,7 @@ class Sockets:
 
     async def _refuse(self, refusal: ApiError, send: Send) -> None:
         self._metrics.sockets_refused.labels(str(refusal.status)).inc()
+        log.debug("a socket is refused: %d %s", refusal.status, refusal)
         start, body = error_messages(refusal, SECURITY)
         await send(start | {"type": "websocket.http.response.start"})
         await send(body | {"type": "websocket.http.response.body"})

@@ -106,7 +106,7 @@ class Databases:
         server = await self._stack.enter_async_context(
             local_postgresql(folder, bin_folder=programs, extra_settings=settings)
         )
-        return _Server(server.database_url, server.pid)
+        return _Server(server.admin_url, server.pid)
 
 
 async def _version(url: str) -> str:

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from prober.judge import Judgement, parse_json_path
+from prober.judge import Judgement
 from prober.outcome import Certificate, TargetDenied
 from prober.probes import Engine, Outcome, ProberTrouble, run_check
 from prober.services import Service
+from sla_monitor.json_path import json_path_problem
 from sla_monitor.settings import Settings
 from sla_monitor.values import http_url
 
@@ -147,10 +148,8 @@ def _status_codes(text: str) -> tuple[int, ...]:
 
 
 def _json_path(text: str) -> str:
-    try:
-        parse_json_path(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    if (wrong := json_path_problem(text)) is not None:
+        raise argparse.ArgumentTypeError(wrong)
     return text
 
 

@@ -1,7 +1,5 @@
 """Outcome -> success, severity and error type: what an answer means for the service. Pure."""
 
-import re
-from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -9,15 +7,15 @@ import msgspec
 from prober.outcome import Outcome, printable
 from prober.services import ErrorType, Service
 from prober.text import Text, json_bytes
+from sla_monitor.json_path import parse_json_path
 
 Severity = Literal["o", "po", "mo"]
 _SHOWN = 80
 
-_STEP = re.compile(r"""\.([^.\[\]'"]+)|\[(\d{1,9})\]|\['([^']*)'\]|\["([^"]*)"\]""")
-
-
 MAX_JSON_BYTES = 512 * 1024
 """Taking JSON apart holds up all other checks: two megabytes of it for some 60 ms."""
+MAX_JSON_WORK = 6 * MAX_JSON_BYTES
+"""Bytes that one check takes apart in all. Each step of a path takes apart what the step before it has found."""
 
 
 class Judgement(msgspec.Struct, frozen=True, gc=False):
@@ -103,37 +101,24 @@ def _quoted(text: str) -> str:
     return f'"{text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"}"'
 
 
-@lru_cache(maxsize=4096)
-def parse_json_path(path: str) -> tuple[str | int, ...]:
-    """`$.a.b[0].c`, `$['a key'][2]`: a member, an index, any depth. Raises ValueError for anything else.
-
-    A subset of RFC 9535 that always names one value: no wildcards, slices, filters or negative indexes.
-    """
-    steps: list[str | int] = []
-    position = 1
-    while path.startswith("$") and position < len(path):
-        step = _STEP.match(path, position)
-        if step is None:
-            break
-        steps.append(int(step[2]) if step[2] else next(name for name in step.group(1, 3, 4) if name is not None))
-        position = step.end()
-    if position != len(path) or not path.startswith("$"):
-        raise ValueError(f"{_quoted(path)} is not a JSON path such as $.a.b[0].c")
-    return tuple(steps)
-
-
 def json_at(document: bytes, path: tuple[str | int, ...]) -> str:
     """The value at the path: a string as it is, anything else as the JSON text that the document has there.
 
     Each level is taken apart only as far as the path leads, so that a number keeps its digits (`1.0`, 400 of
-    them). Raises PathMissing, or ValueError where the document is not JSON (in UTF-8, UTF-16 or UTF-32).
+    them). Raises PathMissing, or ValueError where the document is not JSON (in UTF-8, UTF-16 or UTF-32), is too
+    large, or would be taken apart too often.
     """
     if len(document) > MAX_JSON_BYTES:
         raise ValueError(f"the answer is larger than the {MAX_JSON_BYTES >> 10} KiB of JSON that are looked into")
+    left = MAX_JSON_WORK
     try:
         here = msgspec.json.decode(json_bytes(document), type=msgspec.Raw)
         for step in path:
-            here = _child(bytes(here), step)
+            level = bytes(here)
+            left -= len(level)
+            if left < 0:
+                raise ValueError("the JSON path leads too deep into so large an answer")
+            here = _child(level, step)
         text = bytes(here).strip()
         return msgspec.json.decode(text, type=str) if text.startswith(b'"') else text.decode()
     except RecursionError:

@@ -57,6 +57,7 @@ class Metrics:
         self.housekeeping_failures = self._counter("housekeeping_failures", "Failed chores", "chore")
         self.heartbeats = self._counter("heartbeats", "Calls of HEARTBEAT_URL")
         self.heartbeat_failures = self._counter("heartbeat_failures", "Calls of HEARTBEAT_URL that failed")
+        self.client_faults = self._counter("client_faults", "What clients of this listener did wrong", "fault")
         self.loop_lag = self._histogram("loop_lag_seconds", "Lateness of the event loop", _LATE_SECONDS)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:

@@ -1,21 +1,21 @@
 """The prober's own /health, /ready and /metrics: a plain ASGI application on uvicorn. A web framework would
 cost more memory than all services of a large installation."""
 
-import contextlib
 import errno
 import socket
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
 import anyio
 import msgspec
-import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from prober.metrics import Metrics
+from sla_monitor.connections import BoundedConfig, BoundedServer, Connections, Fault, HttpProtocol
 from sla_monitor.settings import StartError
 
 CONNECTION_LIMIT = 64
+"""Of all clients, and of one: behind a container's network they may all have the same address."""
 KEEP_ALIVE_S = 15
 STOP_PATIENCE_S = 1
 
@@ -51,19 +51,16 @@ def bind(host: str, port: int) -> socket.socket:
         raise PortError(f"port {port} on {host} {why}: set WATCH_SERVER_PORT or WATCH_SERVER_HOST") from None
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, except that signals stay with the process that it is a part of."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 async def serve(listening: socket.socket, metrics: Metrics, readiness: Callable[[], Readiness]) -> None:
     """Answers until it is cancelled."""
-    config = uvicorn.Config(
+
+    def count(fault: Fault) -> None:
+        metrics.client_faults.labels(fault).inc()
+
+    config = BoundedConfig(
         _application(metrics, readiness),
-        http="httptools",
+        Connections(CONNECTION_LIMIT, CONNECTION_LIMIT, count),
+        http=HttpProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -71,11 +68,10 @@ async def serve(listening: socket.socket, metrics: Metrics, readiness: Callable[
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=CONNECTION_LIMIT,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_PATIENCE_S,
     )
-    server = _Server(config)
+    server = BoundedServer(config)
     try:
         await server.serve(sockets=[listening])
     finally:

@@ -16,13 +16,16 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, NoReturn
+from typing import IO, NamedTuple, NoReturn
 from urllib.parse import quote
 
 import anyio
 from anyio import to_thread
 from psycopg import AsyncConnection, OperationalError
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Identifier, Literal
 
+from sql import query
 from sql.local_folder import (
     PORT,
     SHORT_SOCKET_PARENT,
@@ -31,12 +34,16 @@ from sql.local_folder import (
     Site,
     hold,
     open_site,
+    read_admin_password,
     read_password,
     server_processes,
     socket_folder,
 )
 
 ROLE = DATABASE = "sla_monitor"
+"""The role of the programs: it owns the database and what is in it, and may do nothing else."""
+ADMIN = "sla_monitor_admin"
+"""The superuser that the cluster is made with."""
 INITDB_TIMEOUT_S = 120
 READY_TIMEOUT_S = 30
 RECOVERY_TIMEOUT_S = 600  # while it says that it is recovering: a stop would only begin that anew
@@ -76,11 +83,20 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
 )
 
 
+class Passwords(NamedTuple):
+    """Of the programs' role, and of the superuser."""
+
+    role: str
+    admin: str
+
+
 @dataclass(frozen=True)
 class LocalPostgres:
-    """A running server. `database_url` holds its password: never log it."""
+    """A running server. `database_url` is for the programs, `admin_url` is the superuser's. Both hold a password: never
+    log them."""
 
     database_url: str = field(repr=False)
+    admin_url: str = field(repr=False)
     log: Path
     process: "subprocess.Popen[bytes]"
     log_keeper: threading.Thread
@@ -137,11 +153,11 @@ def running_url(folder: Path) -> str | None:
         password = (folder / "password").read_text()
     except (OSError, IndexError):
         return None
-    return _url(password, sockets)
+    return _url(ROLE, password, sockets)
 
 
-def _url(password: str, sockets: Path | str) -> str:
-    return f"postgresql://{ROLE}:{password}@/{DATABASE}?host={quote(str(sockets), safe='')}&port={PORT}"
+def _url(role: str, password: str, sockets: Path | str) -> str:
+    return f"postgresql://{role}:{password}@/{DATABASE}?host={quote(str(sockets), safe='')}&port={PORT}"
 
 
 async def _open(
@@ -153,13 +169,13 @@ async def _open(
     await _stop_orphan(site)
     for leftover in site.folder.glob("data.new-*"):  # of a first start whose process was killed
         await _remove_staging(leftover)
-    password = read_password(site)
+    passwords = Passwords(read_password(site), read_admin_password(site))
     if not site.data.exists():
-        await _initialise(site, password, sync=extra_settings.get("fsync") != "off")
+        await _initialise(site, ADMIN, passwords.admin, sync=extra_settings.get("fsync") != "off")
     sockets = stack.enter_context(socket_folder(site))
-    server = _start(site, sockets, password, extra_settings)
+    server = _start(site, sockets, passwords, extra_settings)
     stack.push_async_callback(_stop, server)
-    await _ready(server)
+    await _ready(server, passwords)
     return server
 
 
@@ -187,7 +203,7 @@ async def _stop_orphan(site: Site) -> None:
         shutil.rmtree(sockets, ignore_errors=True)
 
 
-async def _initialise(site: Site, password: str, *, sync: bool) -> None:
+async def _initialise(site: Site, superuser: str, password: str, *, sync: bool) -> None:
     """initdb into a sibling folder, renamed when complete: a killed first start leaves nothing half-made."""
     staging = Path(tempfile.mkdtemp(prefix="data.new-", dir=site.folder))
     try:
@@ -196,7 +212,7 @@ async def _initialise(site: Site, password: str, *, sync: bool) -> None:
         site.give(password_file)
         site.give(staging)  # last: as root, write nothing into a folder of another user
         with tempfile.TemporaryFile() as output:
-            await _run_initdb(site, staging, output, sync=sync)
+            await _run_initdb(site, superuser, staging, output, sync=sync)
         (staging / "data").rename(site.data)
     finally:
         await _remove_staging(staging)
@@ -221,13 +237,13 @@ async def _remove_staging(staging: Path) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-async def _run_initdb(site: Site, staging: Path, output: IO[bytes], *, sync: bool) -> None:
+async def _run_initdb(site: Site, superuser: str, staging: Path, output: IO[bytes], *, sync: bool) -> None:
     # The same order of text on every machine, whatever its locales; PostgreSQL 17 brought its own C.UTF-8.
     locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     command: list[str | Path] = [
         site.programs / "initdb",
         f"--pgdata={staging / 'data'}",
-        f"--username={ROLE}",
+        f"--username={superuser}",
         f"--pwfile={staging / 'password'}",
         "--auth=scram-sha-256",
         "--encoding=UTF8",
@@ -250,7 +266,7 @@ async def _run_initdb(site: Site, staging: Path, output: IO[bytes], *, sync: boo
         raise LocalPostgresError(f"initdb failed in {site.folder} ({reason}); it said: {said[-1]}")
 
 
-def _start(site: Site, sockets: Path, password: str, extra_settings: Mapping[str, str]) -> LocalPostgres:
+def _start(site: Site, sockets: Path, passwords: Passwords, extra_settings: Mapping[str, str]) -> LocalPostgres:
     directory = str(sockets).replace('"', '""')
     settings = {**SETTINGS, "unix_socket_directories": f'"{directory}"', **extra_settings}
     command: list[str | Path] = [site.programs / "postgres", "-D", site.data]
@@ -263,31 +279,77 @@ def _start(site: Site, sockets: Path, password: str, extra_settings: Mapping[str
         process = site.start(command, writing)
     finally:
         os.close(writing)
-    return LocalPostgres(_url(password, sockets), site.log, process, log_keeper)
+    urls = _url(ROLE, passwords.role, sockets), _url(ADMIN, passwords.admin, sockets)
+    return LocalPostgres(*urls, site.log, process, log_keeper)
 
 
-async def _ready(server: LocalPostgres) -> None:
-    """Waits until the server answers and makes the database where it is missing."""
-    url = server.database_url.replace(f"@/{DATABASE}?", "@/postgres?")
+async def _ready(server: LocalPostgres, passwords: Passwords) -> None:
+    """Waits until the server answers; makes the role of the programs and their database where they are missing."""
+    admin = await _connection(server, server.admin_url)
+    if admin is None:
+        if await _has_all(server):  # the superuser's password is lost, and not needed
+            return
+        await _part_with_superuser(server, passwords)
+        admin = await _connection(server, server.admin_url)
+        assert admin is not None
+    async with admin:
+        found = await admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [ROLE])
+        if await found.fetchone() is None:
+            create = SQL("CREATE ROLE {} LOGIN PASSWORD {}")
+            verifier = _verifier(admin, ROLE, passwords.role)
+            await admin.execute(create.format(Identifier(ROLE), Literal(verifier)))
+        found = await admin.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
+        if await found.fetchone() is None:
+            await admin.execute(f"CREATE DATABASE {DATABASE} OWNER {ROLE}")
+
+
+async def _has_all(server: LocalPostgres) -> bool:
+    """Whether the role of the programs is no superuser, and has its database. Raises where its password is wrong."""
+    connection = await _connection(server, server.database_url)
+    if connection is None:
+        raise LocalPostgresError(f"the password in {server.log.with_name('password')} is not the database's")
+    async with connection:
+        found = await connection.execute(query("local/is_set_up"), {"database": DATABASE})
+        row = await found.fetchone()
+    return row is not None and bool(row[0])
+
+
+async def _part_with_superuser(server: LocalPostgres, passwords: Passwords) -> None:
+    """For data of a release whose programs were superuser. All or nothing: a start that is killed here begins anew."""
+    connection = await _connection(server, server.database_url)
+    assert connection is not None
+    async with connection:
+        found = await connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
+        if await found.fetchone() is None:
+            await connection.execute(f"CREATE DATABASE {DATABASE}")
+    async with await AsyncConnection.connect(server.database_url, connect_timeout=5) as connection:
+        verifier = _verifier(connection, ADMIN, passwords.admin)
+        await connection.execute("SELECT set_config('sla_monitor.admin_verifier', %s, true)", [verifier])
+        await connection.execute(query("local/part_with_superuser"))
+
+
+def _verifier(connection: AsyncConnection[TupleRow], role: str, password: str) -> str:
+    """What the server keeps of a password, so that no log ever holds the password itself."""
+    return connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+
+
+async def _connection(server: LocalPostgres, url: str) -> AsyncConnection[TupleRow] | None:
+    """A connection to the database `postgres`, once the server answers; None where it does not take the password."""
+    url = url.replace(f"@/{DATABASE}?", "@/postgres?")
     since = anyio.current_time()
     while True:
         try:
-            connection = await AsyncConnection.connect(url, autocommit=True, connect_timeout=5)
-            break
+            return await AsyncConnection.connect(url, autocommit=True, connect_timeout=5)
         except OperationalError as error:
             answer = str(error)
         if server.ended():
             raise await server.failure(f"PostgreSQL did not start ({_ending(server.process)})")
         if "password authentication failed" in answer:
-            raise LocalPostgresError(f"the password in {server.log.with_name('password')} is not the database's")
+            return None
         limit_s = RECOVERY_TIMEOUT_S if "the database system is" in answer else READY_TIMEOUT_S
         if anyio.current_time() - since > limit_s:
             raise await server.failure(f"PostgreSQL was not ready after {limit_s} s")
         await anyio.sleep(0.02)
-    async with connection:
-        found = await connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
-        if await found.fetchone() is None:
-            await connection.execute(f"CREATE DATABASE {DATABASE}")
 
 
 async def _stop(server: LocalPostgres) -> None:

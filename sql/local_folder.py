@@ -2,6 +2,7 @@
 
     <folder>/lock             flock of the process that runs the server, with its process id
     <folder>/password         of the role sla_monitor; made before the data, readable by the owner only
+    <folder>/admin-password   of the role sla_monitor_admin, the server's superuser, which the programs do not use
     <folder>/data             the cluster; it appears complete, by a rename, or not at all
     <folder>/socket           where the server listens, unless that path is too long for a socket
     <folder>/postgresql.log   and postgresql.log.1: at most 5 MiB each
@@ -139,6 +140,18 @@ def read_password(site: Site) -> str:
             raise LocalPostgresError(
                 f"{file} is missing: bring it back from a backup, or move {site.data} away to start empty"
             ) from None
+    return _make_password(file)
+
+
+def read_admin_password(site: Site) -> str:
+    """The superuser's password. Data of an earlier release have none yet; where it is lost, the programs do without."""
+    file = site.folder / "admin-password"
+    if file.exists() and site.data.exists():
+        return file.read_text()
+    return _make_password(file)
+
+
+def _make_password(file: Path) -> str:
     password = secrets.token_urlsafe(32)
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w") as stream:

@@ -147,7 +147,7 @@ def _local_server(programs: Path | None, settings: Mapping[str, str]) -> Iterato
     server = local_postgresql(folder, bin_folder=programs, extra_settings={**EPHEMERAL, **settings})
     try:
         with start_blocking_portal() as portal, portal.wrap_async_context_manager(server) as running:
-            yield running.database_url
+            yield running.admin_url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -34,6 +34,8 @@ KEYS: Mapping[str, str] = {
     r"needs a jsonPath": "json_path",
     r"cannot be in a response to HEAD, which has no body": "head_body",
     r"cannot be in a response with these expectedStatusCodes, which has no body": "no_body",
+    r"is not a JSON path such as .*": "json_path_form",
+    r"must not have more than (?P<most>\d+) steps": "json_path_steps",
     r"(?P<name>[\w-]+) is set by the prober itself": "header_set",
     r"a name has a character that HTTP does not allow": "header_name",
     r"the value of (?P<name>[\w-]+) must be printable ASCII on one line": "header_value",

@@ -26,6 +26,7 @@ from tests.api.visitors import visitor
         ("Expected `int`, got `str`", "정수여야 합니다"),
         ("must be at most 30 days after startsAt", "시작 후 30일 이내여야 합니다"),
         ("This service is declared in services.toml; change it there", "services.toml에 선언되어"),
+        ("must not have more than 32 steps", "최대 32단계"),
         ("something that nobody has foreseen", "something that nobody has foreseen"),
     ],
 )
@@ -48,6 +49,7 @@ async def test_a_form_in_korean_says_what_is_wrong_in_korean(api: Api, db: Db) -
         "endpointUrl": "ftp://x",
         "timeoutMs": "x",
         "retries": "9",
+        "jsonPath": "$..a",
         "headers": "Host: x\na b: 1",
     }
     for field, value in wrong.items():

@@ -13,9 +13,9 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from api import server
 from api.app import serve
 from api.server import PortError
+from sla_monitor import connections
 from sla_monitor.settings import Settings
 from tests.api.conftest import Api, free_port, running_api, until
 from tests.api.raw import everything
@@ -30,7 +30,7 @@ async def test_a_port_that_is_taken_is_one_line(api: Api) -> None:
 
 
 async def test_a_request_that_never_arrives_is_cut(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "ARRIVAL_DEADLINE_S", 1.0)
+    monkeypatch.setattr(connections, "ARRIVAL_DEADLINE_S", 1.0)
     for said in (
         b"",
         b"GET / HTTP/1.1\r\nX: ",
@@ -47,7 +47,7 @@ async def test_a_request_that_never_arrives_is_cut(api: Api, monkeypatch: pytest
 
 
 async def test_empty_lines_keep_no_connection(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "ARRIVAL_DEADLINE_S", 1.0)
+    monkeypatch.setattr(connections, "ARRIVAL_DEADLINE_S", 1.0)
     request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
     async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
         for _ in range(3):  # it may be used again as long as it is used

@@ -119,6 +119,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"jsonPath": "x" * 501}, "jsonPath"),
     ({"jsonPath": "garbage["}, "jsonPath"),
     ({"jsonPath": "$.a[-1]"}, "jsonPath"),
+    ({"jsonPath": "$" + ".a" * 33}, "jsonPath"),
+    ({"jsonPath": "$" + "[0]" * 166}, "jsonPath"),
     ({"jsonValue": "up"}, "jsonValue"),
     ({"intervalSeconds": 0}, "intervalSeconds"),
     ({"intervalSeconds": 86401}, "intervalSeconds"),

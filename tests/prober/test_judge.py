@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prober.judge import MAX_JSON_BYTES, PathMissing, json_at, judge, parse_json_path
+from prober import judge as judging
+from prober.judge import MAX_JSON_BYTES, MAX_JSON_WORK, PathMissing, json_at, judge
 from prober.outcome import MESSAGE_LIMIT, Outcome
 from prober.services import Service
+from sla_monitor.json_path import parse_json_path
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="'"), max_size=8)
 JSON = st.recursive(
@@ -170,3 +172,23 @@ def test_json_that_would_hold_up_the_others_is_not_taken_apart() -> None:
     document = b'{"status": "ok", "filler": "' + b"x" * MAX_JSON_BYTES + b'"}'
     with pytest.raises(ValueError, match="larger than the 512 KiB"):
         json_at(document, ("status",))
+
+
+def test_a_path_takes_a_bounded_part_of_the_time_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each level of this document is nearly as large as the whole."""
+    steps = 160
+    document = b'{"a":' * steps + b'"' + b"x" * (MAX_JSON_BYTES - 10 * steps) + b'"' + b"}" * steps
+    taken = []
+
+    def child(level: bytes, step: str | int) -> msgspec.Raw:
+        taken.append(len(level))
+        return _child(level, step)
+
+    _child = judging._child
+    monkeypatch.setattr(judging, "_child", child)
+    complaint = verdict(service(json_path="$" + ".a" * steps), outcome(document))[2]
+    assert complaint == "the JSON path leads too deep into so large an answer"
+    assert 0 < sum(taken) <= MAX_JSON_WORK
+    assert verdict(service(json_path="$" + ".a" * 5), outcome(document))[0] == "o"
+    small = b'{"a":' * steps + b"1" + b"}" * steps
+    assert verdict(service(json_path="$" + ".a" * steps, json_value="1"), outcome(small))[0] == "o"

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,9 +19,11 @@ import anyio
 import psycopg
 import pytest
 
-from sql import local_folder
-from sql.local import MAX_LOG_BYTES, LocalPostgres, local_postgresql
+from sla_monitor.settings import Settings
+from sql import local, local_folder
+from sql.local import ADMIN, MAX_LOG_BYTES, ROLE, LocalPostgres, Passwords, local_postgresql
 from sql.local_folder import MAX_SOCKET_PATH_BYTES, LocalPostgresError, server_processes
+from sql.migrate import migrate
 
 QUICK = {"fsync": "off"}
 REPOSITORY = Path(__file__).parents[2]
@@ -86,7 +89,11 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def ask(server: LocalPostgres, statement: str) -> object:
-    with psycopg.connect(server.database_url, autocommit=True) as connection:
+    return ask_as(server.database_url, statement)
+
+
+def ask_as(url: str, statement: str) -> object:
+    with psycopg.connect(url, autocommit=True) as connection:
         cursor = connection.execute(statement.encode())
         row = cursor.fetchone() if cursor.description else None
         return row[0] if row else None
@@ -130,6 +137,109 @@ async def test_only_its_owner_reaches_it(folder: Path) -> None:
         assert (folder / "password").read_text() not in repr(server)
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             psycopg.connect(server.database_url.replace("sla_monitor:", "sla_monitor:x", 1))
+
+
+async def test_the_programs_are_no_superuser(folder: Path) -> None:
+    async with local_postgresql(folder, extra_settings=QUICK) as server:
+        await migrate(server.database_url, Settings())
+        assert_owner_only(server)
+        assert ask_as(server.admin_url, "SELECT rolsuper FROM pg_roles WHERE rolname = session_user") is True
+        assert mode(folder / "admin-password") == 0o600
+        assert (folder / "admin-password").read_text() not in server.database_url + repr(server)
+    (folder / "admin-password").unlink()  # what nothing needs may be lost
+    async with local_postgresql(folder, extra_settings=QUICK) as server:
+        assert ask(server, "SELECT 1") == 1
+
+
+async def test_the_superuser_of_an_earlier_release_becomes_the_owner(folder: Path) -> None:
+    """With its password, its tables and its rights over them, and without those over the server."""
+    async with earlier_release(folder) as server:
+        await migrate(server.database_url, Settings())
+        for statement in OF_ANALYSTS:
+            ask(server, statement)
+        assert ask(server, "SELECT rolsuper FROM pg_roles WHERE rolname = session_user") is True
+    password = (folder / "password").read_text()
+    for _ in range(2):
+        async with local_postgresql(folder, extra_settings=QUICK) as server:
+            assert (folder / "password").read_text() == password
+            assert password in server.database_url
+            assert_owner_only(server)
+            assert ask(server, "SELECT sum(number)::integer FROM desk.notes") == 6
+            assert ask_as(server.admin_url, "SELECT has_table_privilege('reader', 'desk.notes', 'SELECT')") is True
+            # Everything is made anew, as an upgrade of the program would: only an owner can.
+            ask(
+                server,
+                "UPDATE schema_versions SET checksum = 'old' WHERE name ~ '^(functions|views|aggregates)/'"
+                " AND name !~ 'rollups$|begin_upgrade'",
+            )
+            assert len((await migrate(server.database_url, Settings())).applied) > 20
+            ask(server, "ALTER TABLE checks ADD COLUMN more integer; ALTER TABLE checks DROP COLUMN more")
+
+
+OF_ANALYSTS = (
+    "CREATE SCHEMA desk",
+    "CREATE TABLE desk.notes (number integer GENERATED ALWAYS AS IDENTITY, other serial, place text)",
+    "INSERT INTO desk.notes (place) VALUES ('a'), ('b'), ('c')",
+    "CREATE MATERIALIZED VIEW desk.counted AS SELECT count(*) FROM desk.notes",
+    "CREATE TYPE desk.pair AS (a integer, b integer)",
+    "CREATE DOMAIN desk.positive AS integer CHECK (VALUE > 0)",
+    "CREATE SEQUENCE desk.numbers",
+    "CREATE PROCEDURE desk.nothing() LANGUAGE sql AS 'SELECT 1'",
+    "CREATE AGGREGATE desk.total(integer) (SFUNC = int4pl, STYPE = integer)",
+    "CREATE EXTENSION btree_gist",
+    "CREATE ROLE reader",
+    "GRANT SELECT ON desk.notes TO reader",
+)
+
+
+def assert_owner_only(server: LocalPostgres) -> None:
+    """The role of the programs owns all there is, and can do nothing outside of its database."""
+    assert ask(server, "SELECT current_user") == ROLE
+    rights = "rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
+    assert ask(server, f"SELECT {rights} FROM pg_roles WHERE rolname = session_user") is False
+    assert ask(server, "SELECT count(*) FROM pg_auth_members AS m WHERE member = session_user::regrole") == 0
+    assert ask(server, STRANGERS) == 0
+    for statement in (
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "SELECT pg_read_file('/etc/hostname')",
+        f"SET ROLE {ADMIN}",
+        "CREATE ROLE another SUPERUSER",
+        "ALTER SYSTEM SET fsync = off",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            ask(server, statement)
+
+
+STRANGERS = """
+    SELECT count(*) FROM (
+        SELECT relowner AS owner, 'pg_class'::regclass AS catalogue, oid, relnamespace AS namespace FROM pg_class
+        UNION ALL SELECT proowner, 'pg_proc'::regclass, oid, pronamespace FROM pg_proc
+        UNION ALL SELECT typowner, 'pg_type'::regclass, oid, typnamespace FROM pg_type
+    ) AS things
+    JOIN pg_namespace AS n ON n.oid = namespace AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+    WHERE owner <> session_user::regrole
+      AND NOT EXISTS (SELECT FROM pg_depend AS d
+                      WHERE d.classid = catalogue AND d.objid = things.oid AND deptype IN ('e', 'i'))
+"""
+
+
+@asynccontextmanager
+async def earlier_release(folder: Path) -> AsyncIterator[LocalPostgres]:
+    """A server as release 0.1 made it: its only role is the superuser, which the programs used."""
+    with local_folder.hold(folder) as held:
+        site = local_folder.open_site(held, None)
+        password = local_folder.read_password(site)
+        await local._initialise(site, ROLE, password, sync=False)
+        with local_folder.socket_folder(site) as sockets:
+            server = local._start(site, sockets, Passwords(password, ""), QUICK)
+            try:
+                connection = await local._connection(server, server.database_url)
+                assert connection is not None
+                async with connection:
+                    await connection.execute("CREATE DATABASE sla_monitor")
+                yield server
+            finally:
+                await local._stop(server)
 
 
 def listening_tcp_ports(pid: int) -> list[int]:

@@ -1,0 +1,340 @@
+"""HTTP connections: what one client holds, or does wrong, costs the others nothing and is no fault of ours."""
+
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import LiteralString
+
+import anyio
+import anyio.to_thread
+import httpx
+import psycopg
+import pytest
+from websockets.frames import Frame, Opcode
+
+from api import connections as of_clients
+from sla_monitor import connections
+from sla_monitor.settings import Settings
+from tests.api import raw
+from tests.api.conftest import Api, free_port, running_api, until
+
+LARGE = "/docs/swagger-ui-bundle.js"
+HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+INCIDENTS = b"GET /api/incidents HTTP/1.1\r\nHost: x\r\n\r\n"
+HANDSHAKE = (
+    b"GET /ws%s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+async def figure(api: Api, series: str) -> float:
+    text = (await api.http.get("/metrics")).text
+    return float(next((line.rpartition(" ")[2] for line in text.splitlines() if line.startswith(series + " ")), "0"))
+
+
+async def counted(api: Api, fault: str, least: int = 1) -> None:
+    """Returns when so many faults of this kind are counted."""
+
+    async def enough() -> bool:
+        return await figure(api, f'sla_monitor_client_faults_total{{fault="{fault}"}}') >= least
+
+    await until(enough)
+
+
+class Held:
+    """Connections of a test that are not read from; from another address of this machine, if one is named."""
+
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
+        self._port = port
+        self._address = address
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "Held":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def open(self, said: bytes) -> socket.socket:
+        one = self._stack.enter_context(socket.socket())
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.settimeout(raw.PATIENCE_S)
+        one.bind((self._address, 0))
+        one.connect(("127.0.0.1", self._port))
+        one.sendall(said)
+        return one
+
+
+def leave(one: socket.socket) -> None:
+    """With a reset, as when a program is killed."""
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    one.close()
+
+
+async def response(one: socket.socket) -> raw.RawAnswer:
+    """The next one on this connection, whole."""
+
+    def read() -> raw.RawAnswer:
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += _piece(one)
+        answer = raw.parse(received)
+        while len(answer.body) < int(answer.headers.get("content-length", "0")):
+            answer = answer._replace(body=answer.body + _piece(one))
+        return answer
+
+    return await anyio.to_thread.run_sync(read)
+
+
+def _piece(one: socket.socket) -> bytes:
+    received = one.recv(65536)
+    assert received, "the connection was closed"
+    return received
+
+
+async def status(one: socket.socket) -> int:
+    return (await response(one)).status
+
+
+@asynccontextmanager
+async def locked(database: str, table: LiteralString = "incidents") -> AsyncIterator[None]:
+    """Whoever asks for what is in this table waits until the end of the block."""
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        await connection.execute("LOCK TABLE " + table + " IN ACCESS EXCLUSIVE MODE")
+        yield
+        await connection.rollback()
+
+
+async def have_arrived(api: Api) -> None:
+    """What was sent before has been read by the API: it looks at all connections in turn."""
+    for _ in range(3):
+        assert (await api.http.get("/health")).status_code == 200
+
+
+async def test_who_does_not_read_is_cut(any_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "STALL_DEADLINE_S", 0.5)
+    request = f"GET {LARGE} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    async with running_api(any_database) as api:
+        with Held(api.settings.api_port) as held:
+            for said in (request * 8, request * 8 + HEALTH[:20]):
+                held.open(said)
+            await counted(api, "not_read", 2)
+        assert await figure(api, 'sla_monitor_client_faults_total{fault="left"}') == 0
+
+
+async def test_who_reads_a_little_at_a_time_is_cut_too(any_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "DRAIN_DEADLINE_S", 1.0)
+    request = f"GET {LARGE} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    async with running_api(any_database) as api:
+        with Held(api.settings.api_port) as held:
+            one = held.open(request * 8)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_sip, one)
+                await counted(api, "not_read")
+                tasks.cancel_scope.cancel()
+
+
+async def _sip(one: socket.socket) -> None:
+    with suppress(OSError):
+        while await anyio.to_thread.run_sync(one.recv, 4096):  # noqa: ASYNC110  # slowly, that is what it is about
+            await anyio.sleep(0.02)
+
+
+async def test_half_a_request_keeps_no_place_that_others_need(
+    any_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_clients, "HTTP_CONNECTIONS", 25)
+    monkeypatch.setattr(of_clients, "CONNECTIONS_PER_CLIENT", 15)
+    async with running_api(any_database, socket_limit=5) as api:
+        port = api.settings.api_port
+        with Held(port) as held, Held(port, "127.0.0.2") as others:
+            for count in range(1, 41):
+                held.open(HEALTH[:20])
+                others.open(HEALTH[:20] if count % 2 else HEALTH)
+                assert (await api.http.get("/health")).status_code == 200
+            await counted(api, "crowded_out", 2 * 40 - 30)
+
+
+async def test_an_address_has_so_many_connections_and_the_others_have_theirs(
+    any_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_clients, "CONNECTIONS_PER_CLIENT", 4)
+    async with running_api(any_database, sockets_per_address=1) as api:
+        with Held(api.settings.api_port, "127.0.0.2") as held:
+            async with locked(any_database):
+                working = [held.open(INCIDENTS) for _ in range(5)]
+                await have_arrived(api)
+                refused = await response(held.open(b""))
+                assert refused.status == 429
+                assert b'"code":"RATE_LIMITED"' in refused.body
+                assert int(refused.headers["retry-after"]) > 0
+                assert (await api.http.get("/health")).status_code == 200
+                await counted(api, "too_many_connections")
+            assert [await status(one) for one in working] == [200] * 5
+            again = held.open(HEALTH)  # in the place of one that waits for its next request
+            assert await status(again) == 200
+
+
+async def test_a_trusted_proxy_is_not_one_client(any_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_clients, "CONNECTIONS_PER_CLIENT", 1)
+    proxies = (ipaddress.ip_network("127.0.0.0/8"),)
+
+    def asked(request: bytes, client: int) -> bytes:
+        return request.replace(b"Host: x\r\n", b"Host: x\r\nX-Forwarded-For: 198.51.100.%d\r\n" % client)
+
+    async with running_api(any_database, trusted_proxies=proxies, socket_limit=1) as api:
+        with Held(api.settings.api_port) as held:
+            async with locked(any_database):
+                working = [held.open(asked(INCIDENTS, client)) for client in (1, 2, 3, 4, 5, 1)]
+                await have_arrived(api)
+                assert await status(held.open(asked(HEALTH, 6))) == 200
+                assert await status(held.open(asked(HEALTH, 1))) == 429
+                await counted(api, "too_many_connections")
+            assert [await status(one) for one in working] == [200] * 6
+            for client in (1, 1, 1):  # what is answered counts no more, and the connection is another client's then
+                one = working[client]
+                one.sendall(asked(HEALTH, client))
+                assert await status(one) == 200
+
+
+async def test_who_leaves_in_mid_body_is_one_line_for_debugging(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "sla_monitor.connections")
+    half = b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{"
+    with Held(api.settings.api_port) as held:
+        one = held.open(half)
+        await have_arrived(api)
+        leave(one)
+        await counted(api, "left")
+    login = '{method="POST",route="/api/auth/login",status="%s"}'
+
+    async def told() -> bool:
+        return await figure(api, "sla_monitor_requests_total" + login % 499) == 1
+
+    await until(told)
+    assert await figure(api, "sla_monitor_requests_total" + login % 500) == 0
+    [line] = [record for record in caplog.records if record.name == "sla_monitor.connections"]
+    assert (line.levelno, line.getMessage()) == (logging.DEBUG, "client 127.0.0.1: left")
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_an_upgrade_does_not_follow_what_is_not_read(api: Api) -> None:
+    """The responses before it would wait for ever, and frames be written without a bound."""
+    request = f"GET {LARGE} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    with Held(api.settings.api_port) as held:
+        held.open(request * 8 + HANDSHAKE % b"")
+        await counted(api, "bad_handshake")
+    with Held(api.settings.api_port) as held:
+        one = held.open(HEALTH)
+        assert await status(one) == 200
+        one.sendall(HANDSHAKE % b"")
+        assert await status(one) == 101
+
+
+def serve(database_url: str, port: int, log: Path) -> subprocess.Popen[bytes]:
+    """An API of its own, on the event loop that it has in earnest."""
+    code = (
+        "import asyncio, logging, sys, uvloop; from api.app import serve; from sla_monitor.settings import load\n"
+        "logging.basicConfig(level='INFO', stream=sys.stderr)\n"
+        "s = load(); asyncio.Runner(loop_factory=uvloop.new_event_loop).run(serve(s, s.database_url))"
+    )
+    environment = os.environ | {"DATABASE_URL": database_url, "PORT": str(port), "RATE_LIMIT_PAGES": "off"}
+    with log.open("wb") as file:
+        return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=file)
+
+
+def masked(opcode: Opcode, data: bytes, *, fin: bool = True) -> bytes:
+    return Frame(opcode, data, fin).serialize(mask=True)
+
+
+BROKEN: Sequence[tuple[str, bytes]] = (
+    ("not_http", b"\x16\x03\x01 not http\r\n\r\n"),
+    ("not_http", b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n"),
+    ("not_http", HANDSHAKE % b"?\xff"),
+    ("bad_handshake", HANDSHAKE.replace(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", b"") % b""),
+    ("bad_handshake", HANDSHAKE.replace(b"GET", b"POST") % b""),
+)
+SOCKET_FRAMES: Sequence[tuple[str, bytes]] = (
+    ("bad_utf8", masked(Opcode.TEXT, b"\xff")),
+    ("bad_utf8", masked(Opcode.TEXT, b"a", fin=False) + masked(Opcode.CONT, b"\xff")),
+    ("bad_frame", masked(Opcode.CLOSE, b"\x03\xe8\xff")),
+    ("bad_frame", b"\x81\x01a"),
+    ("bad_frame", masked(Opcode.CONT, b"a")),
+)
+
+
+async def test_what_clients_do_wrong_is_no_error_in_the_log(any_database: str, tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "api.log"
+    process = serve(any_database, port, log)
+    base_url = f"http://127.0.0.1:{port}"
+    try:
+        async with httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=20, verify=False) as http:
+            api = Api(Settings(), http)
+            await api.ready()
+            with Held(port) as held:
+                expected: dict[str, int] = {}
+
+                async def comes(fault: str) -> None:
+                    expected[fault] = expected.get(fault, 0) + 1
+                    await counted(api, fault, expected[fault])
+
+                for fault, said in BROKEN:
+                    held.open(said)
+                    await comes(fault)
+                await _speaks_too_early(api, any_database, held)
+                await comes("bad_frame")
+                for fault, frame in SOCKET_FRAMES:
+                    one = held.open(HANDSHAKE % b"")
+                    assert await status(one) == 101
+                    one.sendall(frame)
+                    await comes(fault)
+                await _leaves_while_pipelining(api, any_database, held)
+                for path, code in ((b"x", 404), (b"?rooms=nowhere", 101)):
+                    one = held.open(HANDSHAKE % path)
+                    assert await status(one) == code
+                    leave(one)
+                declined = HEALTH.replace(b"Host: x", b"Host: x\r\nConnection: Upgrade\r\nUpgrade: h2c")
+                assert await status(held.open(declined)) == 200
+                for said in (
+                    HANDSHAKE % b"",
+                    HANDSHAKE.replace(b"/ws", b"/socket.io/") % b"?EIO=4&transport=websocket",
+                ):
+                    leave(held.open(said))
+                    one = held.open(said)
+                    assert await status(one) == 101
+                    leave(one)
+                assert await figure(api, 'sla_monitor_sockets_refused_total{reason="404"}') == 1
+                assert 'status="500"' not in (await http.get("/metrics")).text
+                assert (await http.get("/health")).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert await anyio.to_thread.run_sync(process.wait) == 0
+    finally:
+        process.kill()
+    text = log.read_text()
+    assert "Traceback" not in text and "ERROR" not in text and "WARNING" not in text, text
+
+
+async def _leaves_while_pipelining(api: Api, database: str, held: Held) -> None:
+    """A response is written when the connection has been lost, and another request waits for its turn."""
+    async with locked(database):
+        one, unnoticed = held.open(HEALTH + INCIDENTS + HEALTH), held.open(INCIDENTS + HEALTH)
+        await have_arrived(api)
+        leave(one)
+        leave(unnoticed)  # as long as a request waits, nothing is read
+        await counted(api, "left")
+
+
+async def _speaks_too_early(api: Api, database: str, held: Held) -> None:
+    """A frame that is none, before the handshake is answered."""
+    async with locked(database, "rate_limits"):
+        one = held.open(HANDSHAKE % b"")
+        await have_arrived(api)
+        one.sendall(b"\x81\x01a")
+        await counted(api, "bad_frame")

@@ -1,0 +1,101 @@
+"""The prober's own listener, under clients that mean it no good."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+
+import anyio
+import anyio.to_thread
+import httpx
+import pytest
+
+from prober.metrics import Metrics
+from prober.server import CONNECTION_LIMIT, Readiness, bind, serve
+from sla_monitor import connections
+
+PATIENCE_S = 20.0
+HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Listener:
+    """One that is running, its figures and its clients."""
+
+    def __init__(self, http: httpx.AsyncClient, port: int, metrics: Metrics, held: ExitStack) -> None:
+        self.http = http
+        self._port = port
+        self._metrics = metrics
+        self._held = held
+
+    def open(self, said: bytes) -> socket.socket:
+        """A connection that stays open, and is not read from."""
+        one = self._held.enter_context(socket.create_connection(("127.0.0.1", self._port), PATIENCE_S))
+        one.sendall(said)
+        return one
+
+    async def counted(self, fault: str, least: int = 1) -> None:
+        """Returns when so many faults of this kind are counted."""
+        with anyio.fail_after(PATIENCE_S):
+            while self.count(fault) < least:  # noqa: ASYNC110  # a count, not an event
+                await anyio.sleep(0.01)
+
+    def count(self, fault: str) -> float:
+        return self._metrics.registry.get_sample_value("sla_prober_client_faults_total", {"fault": fault}) or 0.0
+
+
+@pytest.fixture
+async def listener() -> AsyncIterator[Listener]:
+    listening, metrics = bind("127.0.0.1", 0), Metrics()
+    port = listening.getsockname()[1]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(serve, listening, metrics, lambda: Readiness(True, True, True))
+        base_url = f"http://127.0.0.1:{port}"
+        with ExitStack() as held:
+            async with httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=PATIENCE_S, verify=False) as http:
+                yield Listener(http, port, metrics, held)
+        tasks.cancel_scope.cancel()
+
+
+async def test_half_a_request_keeps_no_place_that_others_need(listener: Listener) -> None:
+    for count in range(3 * CONNECTION_LIMIT):
+        listener.open(HEALTH[: count % len(HEALTH)])
+        if count % 10 == 0:
+            assert (await listener.http.get("/health")).json() == {"status": "ok"}
+    assert (await listener.http.get("/health")).status_code == 200
+    assert listener.count("crowded_out") >= 2 * CONNECTION_LIMIT
+
+
+async def test_a_request_that_never_arrives_is_cut(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "ARRIVAL_DEADLINE_S", 0.5)
+    for said in (b"", HEALTH[:-2], b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"):
+        listener.open(said)
+    await listener.counted("slow_request", 3)
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (HEALTH[:-2] + b"A: ", b"a" * 16384),
+        (HEALTH[:-2], b"A: b\r\n" * 2000),
+        (
+            b"POST /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"2000\r\n" + b"x" * 0x2000 + b"\r\n",
+        ),
+    ],
+)
+async def test_a_request_without_an_end_is_cut(listener: Listener, begin: bytes, more: bytes) -> None:
+    async with await anyio.connect_tcp("127.0.0.1", listener.http.base_url.port or 0) as stream:
+        with anyio.fail_after(PATIENCE_S), pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+            await stream.send(begin)
+            while True:
+                await stream.send(more)
+    await listener.counted("too_large")
+    assert (await listener.http.get("/health")).status_code == 200
+
+
+async def test_what_is_not_http_is_answered(listener: Listener, caplog: pytest.LogCaptureFixture) -> None:
+    one = listener.open(b"\x16\x03\x01 not http\r\n\r\n")
+    said = await anyio.to_thread.run_sync(one.recv, 65536)
+    assert said.startswith(b"HTTP/1.1 400 ")
+    assert b'"code":"VALIDATION_ERROR"' in said
+    await listener.counted("not_http")
+    assert not caplog.records
