@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from cronsim import CronSim, CronSimError
 
+from sla_monitor.one_line import is_label
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 SLUG = "[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?"
@@ -196,7 +198,7 @@ def secret(text: str) -> str:
 
 
 def title(text: str) -> str:
-    if not text.isprintable() or len(text) > 100:
+    if not is_label(text) or len(text) > 100:
         raise ValueError("one line of at most 100 characters")
     return text
 
