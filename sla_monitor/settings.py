@@ -143,7 +143,7 @@ ENVIRONMENT: dict[str, Variable] = {
     "services_file": Variable("SERVICES_FILE", values.path, "services.toml, applied at start and on change"),
     "api_host": Variable("HOST", str, "address the API listens on"),
     "api_port": Variable("PORT", _PORT, "port of the API"),
-    "client_urls": Variable("CLIENT_URLS", values.url_list, "origins of browser front ends, separated by commas"),
+    "client_urls": Variable("CLIENT_URLS", values.origin_list, "origins of browser front ends, separated by commas"),
     "allowed_hosts": Variable(
         "ALLOWED_HOSTS",
         values.host_names,

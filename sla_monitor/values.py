@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from cronsim import CronSim, CronSimError
 
 from sla_monitor.one_line import is_label
+from sla_monitor.origins import origin_of
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -138,15 +139,16 @@ def origin(text: str) -> str:
     parts = urlsplit(http_url(text))
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
         raise ValueError("an origin such as https://status.example.com, without a path")
-    return f"{parts.scheme}://{parts.netloc}".lower()
+    return str(origin_of(text))
 
 
-def url_list(text: str) -> tuple[str, ...]:
-    return tuple(http_url(part.strip()).rstrip("/") for part in text.split(",") if part.strip())
+def origin_list(text: str) -> tuple[str, ...]:
+    """As browsers write them, whatever else the URLs say: of `http://localhost:80/app` that is `http://localhost`."""
+    return tuple(dict.fromkeys(str(origin_of(http_url(part.strip()))) for part in text.split(",") if part.strip()))
 
 
 def host_names(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    names = tuple(part.strip().lower().removesuffix(".") for part in text.split(",") if part.strip())
     if not all(re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name) for name in names):
         raise ValueError("host names without ports, separated by commas, such as status.example.com")
     return names
