@@ -100,6 +100,15 @@ def one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
+_LEVELS = {"warn": "warning", "fatal": "error", "critical": "error", "verbose": "debug", "trace": "debug"}
+"""What other programs call levels of ours."""
+
+
+def log_level(text: str) -> str:
+    """`warn` and other common names are taken for the nearest of ours."""
+    return one_of("debug", "info", "warning", "error")(_LEVELS.get(text.lower(), text))
+
+
 def time_zone(text: str) -> str:
     try:
         zoneinfo.ZoneInfo(text)
@@ -192,10 +201,18 @@ def limit(text: str) -> Limit | None:
     return found
 
 
+_EXAMPLES = re.compile("(?<![a-z])(your[-_ ]?super[-_ ]?secret|(change|replace)[-_ ]?(this|me))", re.IGNORECASE)
+"""What stands in the place of a secret where programs are documented, and then in a thousand installations."""
+
+
 def secret(text: str) -> str:
-    """A key that cannot be guessed, as far as its length tells. What it is, is never shown."""
+    """A key that cannot be guessed, as far as can be told. What it is, is never shown."""
     if len(text.encode()) < 32:
         raise ValueError("long enough: 32 bytes or more; without it one is generated and kept in the database")
+    if _EXAMPLES.search(text):
+        raise ValueError(
+            "a secret, but an example that everybody knows; without it one is generated and kept in the database"
+        )
     return text
 
 
