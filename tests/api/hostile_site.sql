@@ -35,7 +35,7 @@ CROSS JOIN (VALUES (true), (false)) AS seen (public);
 
 INSERT INTO incident_drafts (incident_id, user_id, data, base_version, saved_at)
 SELECT 'INC-2026-' || lpad(n::text, 4, '0'), %(user_id)s,
-       jsonb_build_object('title', text, 'description', text, 'severity', text, 'update', text), 1, now()
+       jsonb_build_object('title', line, 'description', text, 'severity', text, 'update', text), 1, now()
 FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (text, line, n);
 
 INSERT INTO maintenance_windows (id, title, description, affected_services, starts_at, ends_at, time_zone, author)
