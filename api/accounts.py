@@ -22,6 +22,7 @@ from api.passwords import AnyPassword, NewPassword, password_problems
 from api.security import Role, actor, actor_of, requires, unauthorized
 from api.texts import text_problems
 from api.tokens import MAX_TOKEN_CHARACTERS
+from sla_monitor.one_line import on_one_line
 
 ANSWERS: tuple[Cacheable, ...] = ()
 _Request = Request[Any, Any, Any]
@@ -300,7 +301,7 @@ def _digest(token: str) -> bytes:
 
 def printable(text: str, length: int) -> str:
     """What a client says of itself, fit for a log."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:length])
+    return on_one_line(text[:length], "?")
 
 
 router = Router("/api", route_handlers=[login, refresh, logout, me, change_password])

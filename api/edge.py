@@ -20,6 +20,8 @@ from api.clients import client_of, is_secure
 from api.errors import ApiError, ClientLeft
 from api.limits import Calls
 from api.metrics import Metrics
+from sla_monitor.one_line import on_one_line
+from sla_monitor.origins import Origin, asked_origin, origin_of, read_origin
 from sla_monitor.values import Network
 from sql import OperationalError
 
@@ -37,6 +39,8 @@ ErrorPage = Callable[[Scope, ApiError], bytes | None]
 REQUEST_DEADLINE_S = 15
 KNOWN_HOSTS = 1000
 """Values of `Host` that need not be taken apart again."""
+TOLD_MOST = 100
+"""Refused origins and hosts of which the log tells."""
 _HOST = re.compile(rb"([A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:\d{0,5})?")
 """What `Host` looks like, whole: links in feeds begin with it."""
 ADMITTED = "admitted"
@@ -68,12 +72,14 @@ class Origins:
     """Which web pages may read answers, send changes and open sockets: those of CLIENT_URLS and our own."""
 
     def __init__(self, client_urls: Collection[str], hosts: Collection[str] = (), site_url: str | None = None) -> None:
-        self.allowed = frozenset(_origin(url) for url in client_urls)
-        self.site = _origin(site_url) if site_url else None
+        front_ends = [origin_of(url) for url in client_urls]
+        self.allowed = frozenset(form for origin in front_ends for form in _forms(origin))
+        self.site = origin_of(site_url) if site_url else None
         """As SITE_URL says, whatever `Host` a proxy asks for."""
         self._known: set[bytes | None] = set()
-        ours = [*client_urls, site_url] if site_url else client_urls
-        self._hosts = {*hosts, *(urlsplit(url).hostname or "" for url in ours)}
+        self._told: set[bytes | None] = set()
+        ours = [*front_ends, self.site] if self.site else front_ends
+        self._hosts = {*hosts, *(origin.host for origin in ours)}
 
     def knows(self, host: bytes | None) -> bool:
         """Whether `Host` is a name of ours. Else a page of evil.example, whose name it lets point to this machine once
@@ -83,7 +89,7 @@ class Origins:
             return True
         if not _HOST.fullmatch(host or b""):
             return False
-        name = urlsplit("//" + (host or b"").decode("ascii")).hostname or ""
+        name = (urlsplit("//" + (host or b"").decode("ascii")).hostname or "").removesuffix(".")
         known = "." not in name or name in self._hosts or _is_address(name)
         if known and len(self._known) < KNOWN_HOSTS:
             self._known.add(host)
@@ -102,13 +108,52 @@ class Origins:
             (b"access-control-expose-headers", _EXPOSED),
         ]
 
-    def trusts(self, origin: bytes | None, host: bytes | None) -> bool:
+    def trusts(self, origin: bytes | None, host: bytes | None, tls: bool) -> bool:
         """Whether a page of `origin` may change things here; programs send no Origin and are trusted."""
-        return origin is None or origin in self.allowed or self.owns(origin, host)
+        return origin is None or origin in self.allowed or self.owns(origin, host, tls)
 
-    def owns(self, origin: bytes, host: bytes | None) -> bool:
-        """Whether a page of `origin` is one of this site, which is asked for as `host`."""
-        return origin == self.site or (origin.partition(b"://")[2] == (host or b"") and self.knows(host))
+    def owns(self, origin: bytes, host: bytes | None, tls: bool) -> bool:
+        """Whether a page of `origin` is one of this site, which is asked for as `host`, over TLS or not."""
+        page = read_origin(origin.decode("latin-1"))
+        if page is None:
+            return False
+        if page == self.site:
+            return True
+        # Whoever sits between can write a page of http://, so it is none of a site that is https.
+        if page.scheme == "http" and (tls or self._is_site_over_tls(page.host)):
+            return False
+        return page == asked_origin((host or b"").decode("latin-1"), page.scheme) and self.knows(host)
+
+    def _is_site_over_tls(self, host: str) -> bool:
+        return self.site is not None and self.site.scheme == "https" and self.site.host == host
+
+    def refusal(self, origin: bytes | None, host: bytes | None, fetch_site: bytes | None) -> ApiError:
+        """The 403 for a page that may not change anything here. Where it may be one of this site, behind a proxy that
+        asks by another name, page and log say what would mend that."""
+        if not origin or origin == b"null" or fetch_site not in (None, b"same-origin"):
+            return ApiError(403, "This page may not change anything here")
+        text = (
+            "a change by a page of %s was refused, asked for by Host %s: if the page is of this site, set SITE_URL to "
+        )
+        self._tell(origin, text + "its origin; if it is a front end of yours, add it to CLIENT_URLS", origin, host)
+        return ApiError(
+            403,
+            "This page may not change anything here. SITE_URL tells which origin is this site's own, CLIENT_URLS those "
+            "of front ends",
+            hint="origin",
+        )
+
+    def unknown_host(self, host: bytes | None) -> ApiError:
+        """The 400 for a `Host` that is no name of ours."""
+        self._tell(host, "Host %s was refused: if it is a name of this server, set SITE_URL or ALLOWED_HOSTS", host)
+        text = "Host is not a name of this server; ALLOWED_HOSTS lists those it answers to"
+        return ApiError(400, text, hint="host")
+
+    def _tell(self, key: bytes | None, text: str, *values: bytes | None) -> None:
+        """In the log, once for each; anybody can make them up, so not for ever."""
+        if key not in self._told and len(self._told) < TOLD_MOST:
+            self._told.add(key)
+            log.warning(text, *(on_one_line((value or b"").decode("latin-1")[:200], "?") for value in values))
 
 
 def _is_address(name: str) -> bool:
@@ -119,9 +164,10 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _origin(url: str) -> bytes:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}".lower().encode()
+def _forms(origin: Origin) -> list[bytes]:
+    """How browsers write it, also where somebody has typed the name with its final dot."""
+    dotted = origin._replace(host=f"{origin.host}.")
+    return [str(form).encode() for form in (origin, dotted)]
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
@@ -212,15 +258,15 @@ class Edge:
         inner = dict(scope, method="GET") if method == "HEAD" else scope
         inner.setdefault("state", {})["request_id"] = answer.request_id
         inner["state"]["client"] = client_of(scope, self._trusted_proxies)
-        inner["state"].setdefault("secure", self._secure or is_secure(scope, self._trusted_proxies))
+        inner["state"]["tls"] = tls = is_secure(scope, self._trusted_proxies)
+        inner["state"].setdefault("secure", self._secure or tls)
         if not self._origins.knows(header(scope, b"host")):
-            await answer.refuse(
-                ApiError(400, "Host is not a name of this server; ALLOWED_HOSTS lists those it answers to")
-            )
+            await answer.refuse(self._origins.unknown_host(header(scope, b"host")))
         elif method == "OPTIONS" and origin and header(scope, b"access-control-request-method"):
             await answer.preflight(origin in self._origins.allowed)
-        elif method not in SAFE_METHODS and not self._origins.trusts(origin, header(scope, b"host")):
-            await answer.refuse(ApiError(403, "This page may not change anything here"))
+        elif method not in SAFE_METHODS and not self._origins.trusts(origin, header(scope, b"host"), tls):
+            fetch_site = header(scope, b"sec-fetch-site")
+            await answer.refuse(self._origins.refusal(origin, header(scope, b"host"), fetch_site))
         elif ADMITTED in inner["state"] or await self._counted(inner, answer):
             await self._answer(inner, receive, answer)
         route = str(inner.get("path_template") or "unmatched")

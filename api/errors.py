@@ -72,6 +72,10 @@ class ErrorBody(msgspec.Struct, omit_defaults=True):
     details: Sequence[FieldProblem] = ()
 
 
+Hint = Literal["origin", "host"]
+"""What would mend an error, as its page says it: a text of its own in every language."""
+
+
 class ApiError(Exception):
     """A refusal with its HTTP status; the text is for the client's eyes."""
 
@@ -81,11 +85,13 @@ class ApiError(Exception):
         message: str | None = None,
         details: Sequence[FieldProblem] = (),
         headers: Mapping[str, str] | None = None,
+        hint: Hint | None = None,
     ) -> None:
         super().__init__(message or _MESSAGES.get(status) or HTTPStatus(status).phrase)
         self.status = status
         self.details = tuple(details)
         self.headers = dict(headers or {})
+        self.hint = hint
 
     @property
     def body(self) -> ErrorBody:

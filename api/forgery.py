@@ -10,7 +10,6 @@ from typing import Any
 from litestar.connection import ASGIConnection
 
 from api.edge import SAFE_METHODS, Origins, header
-from api.errors import ApiError
 from api.tokens import Tokens
 
 _Connection = ASGIConnection[Any, Any, Any, Any]
@@ -24,9 +23,10 @@ def require_own_page(connection: _Connection) -> None:
         return
     origins: Origins = connection.app.state.origins
     origin, site = header(scope, b"origin"), header(scope, b"sec-fetch-site")
-    own = origins.owns(origin, header(scope, b"host")) if origin is not None else site == b"same-origin"
+    host, tls = header(scope, b"host"), bool(scope["state"].get("tls"))
+    own = origins.owns(origin, host, tls) if origin is not None else site == b"same-origin"
     if not own or site not in (None, b"same-origin"):
-        raise ApiError(403, "This page may not change anything here")
+        raise origins.refusal(origin, host, site)
 
 
 async def form_token(connection: _Connection) -> str:

@@ -1,7 +1,7 @@
 """What may be said of an incident and how it is answered, with the limits that the database has too.
 
-Names are camelCase outside and the columns' names inside. Texts are kept as they come, whatever they hold: whoever
-shows them makes them harmless for the place where they are shown.
+Names are camelCase outside and the columns' names inside. Title and reporter are on one line. Other texts are kept as
+they come, whatever they hold: whoever shows them makes them harmless for the place where they are shown.
 """
 
 import re
@@ -13,10 +13,10 @@ from msgspec import UNSET, Meta, UnsetType
 from api.errors import Code, FieldProblem, camel
 from api.pagination import Pagination
 from api.service_fields import Slug
-from api.texts import text_problems
+from api.texts import control_problems, line_problems, text_problems
 
 INCIDENT_ID = "INC-[0-9]{4}-[0-9]{4,9}"
-_TEXTS = ("title", "description", "reporter", "detection_criteria", "postmortem", "update")
+_TEXTS = ("description", "detection_criteria", "postmortem", "update")
 
 IncidentStatus = Literal["investigating", "identified", "monitoring", "resolved"]
 Severity = Literal["low", "medium", "high", "critical"]
@@ -145,9 +145,8 @@ def is_incident_id(text: str) -> bool:
 def problems(fields: IncidentFields) -> list[FieldProblem]:
     """Everything that is wrong beyond what the types say."""
     given = fields.given()
-    found = [problem for name in _TEXTS for problem in text_problems(camel(name), given.get(name))]
-    if given.get("title", "x").isspace():
-        found.append(FieldProblem("title", "must not be only spaces"))
+    found = line_problems("title", given.get("title")) + control_problems("reporter", given.get("reporter"))
+    found += [problem for name in _TEXTS for problem in text_problems(camel(name), given.get(name))]
     services = given.get("affected_services", [])
     found += [
         FieldProblem(f"affectedServices[{n}]", "is there twice")

@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from psycopg.rows import class_row
 
 import sql
-from api import database
+from api import database, recurrence
 from api.affected_services import require_services
 from api.answers import Cacheable, Change
 from api.database import Connection
@@ -115,6 +115,7 @@ async def create_window(
         values["time_zone"] = values["time_zone"] or await _reporting_zone(connection)
         schedule = planned(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
         require_ahead(schedule, now)
+        values["rrule"] = _kept_rule(values["rrule"])
         await require_services(connection, data.affected_services)
         window_id = await _insert(connection, values)
         await plan(connection, window_id, schedule, now)
@@ -150,6 +151,7 @@ async def change_window(
         schedule = planned(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
         if values["starts_at"] != current.starts_at:
             require_ahead(schedule, now)
+        values["rrule"] = _kept_rule(values["rrule"])
         await require_services(connection, given.get("affected_services", []))
         await connection.execute(sql.query("maintenance/update"), values)
         if any(name in given for name in PLANNED):
@@ -173,6 +175,10 @@ async def delete_window(request: Request[Any, Any, Any], state: State, window_id
 
 
 _SETTABLE = ("title", "description", "starts_at", "ends_at", "rrule", "time_zone", "public")
+
+
+def _kept_rule(rrule: str | None) -> str | None:
+    return recurrence.kept(rrule) if rrule is not None else None
 
 
 async def _insert(connection: Connection, values: dict[str, Any]) -> UUID:

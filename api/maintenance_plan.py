@@ -19,7 +19,17 @@ from api import database
 from api.database import Connection
 from api.errors import ApiError, FieldProblem, invalid
 from api.metrics import Metrics
-from api.recurrence import LONGEST, Occurrence, RuleError, Schedule, local_starts, occurrences, overlap, parse
+from api.recurrence import (
+    LONGEST,
+    Occurrence,
+    RuleError,
+    Schedule,
+    local_starts,
+    occurrences,
+    overlap,
+    parse,
+    require_time,
+)
 from sql import Pool
 
 log = logging.getLogger(__name__)
@@ -67,10 +77,11 @@ def planned(starts_at: datetime, ends_at: datetime, rrule: str | None, time_zone
     if known is None:
         raise invalid(FieldProblem("timeZone", "must be an IANA time zone such as Asia/Seoul"))
     try:
-        rule = parse(rrule) if rrule is not None else None
+        schedule = Schedule(starts_at, ends_at, parse(rrule) if rrule is not None else None, known)
+        if schedule.rule is not None:
+            require_time(schedule.rule, schedule.first)
     except RuleError as error:
         raise invalid(FieldProblem("rrule", str(error))) from None
-    schedule = Schedule(starts_at, ends_at, rule, known)
     if next(local_starts(schedule, schedule.first), None) != schedule.first:
         raise invalid(FieldProblem("startsAt", f"must be the first occurrence of rrule, in {time_zone}"))
     if overlap(schedule, starts_at + AHEAD):

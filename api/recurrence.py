@@ -24,6 +24,8 @@ Frequency = Literal["DAILY", "WEEKLY", "MONTHLY", "YEARLY"]
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _MOMENT = re.compile(r"(\d{8})(?:T(\d{6})(Z?))?", re.ASCII)
 _DAY = re.compile(rf"([+-]?\d{{1,2}})?({'|'.join(_WEEKDAYS)})", re.ASCII)
+_TIMES = {"BYHOUR": 23, "BYMINUTE": 59, "BYSECOND": 59}
+"""The largest value of each."""
 _BOUNDS = {"BYMONTH": (1, 12), "BYMONTHDAY": (-31, 31), "BYYEARDAY": (-366, 366), "BYSETPOS": (-366, 366)}
 
 
@@ -39,7 +41,7 @@ class WeekDay(NamedTuple):
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """A recurrence rule; `until` without a zone is on the local clock."""
+    """A recurrence rule; `until` without a zone is on the local clock. Of a time of day that is given, see `times`."""
 
     frequency: Frequency
     interval: int = 1
@@ -51,6 +53,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     week_days: frozenset[WeekDay] = frozenset()
     positions: frozenset[int] = frozenset()
     week_start: int = 0
+    times: tuple[tuple[str, int], ...] = ()
+    """BYHOUR, BYMINUTE and BYSECOND as far as they are given: they can only repeat when the first occurrence begins."""
 
 
 class Occurrence(NamedTuple):
@@ -82,7 +86,7 @@ def parse(text: str) -> Rule:
     if len(text) > MAX_RULE:
         raise RuleError(f"must not be longer than {MAX_RULE} characters")
     parts: dict[str, str] = {}
-    for part in text.upper().split(";"):
+    for part in _bare(text).upper().split(";"):
         name, equals, value = part.partition("=")
         if not equals or not value or name in parts:
             raise RuleError("must be NAME=VALUE parts with ; between them, each name once")
@@ -101,11 +105,31 @@ def parse(text: str) -> Rule:
         week_days=_week_days(parts.pop("BYDAY")) if "BYDAY" in parts else frozenset(),
         positions=_numbers(parts, "BYSETPOS"),
         week_start=_weekday(parts.pop("WKST", "MO")),
+        times=tuple((name, _number(name, parts.pop(name), 0, most)) for name, most in _TIMES.items() if name in parts),
     )
     if parts:
         raise RuleError(f"{min(parts)[:20]} is not supported")
     _require_sense(rule)
     return rule
+
+
+def _bare(text: str) -> str:
+    """As calendars and people write it: perhaps with the name of its property, blanks, folded lines, a final `;`."""
+    return re.sub("^RRULE:", "", "".join(text.split()), flags=re.IGNORECASE).rstrip(";")
+
+
+def kept(text: str) -> str:
+    """What is kept of a rule that is good for its window: nothing but its parts, without the time of day, which is that
+    of the first occurrence."""
+    return ";".join(part for part in _bare(text).split(";") if part.partition("=")[0].upper() not in _TIMES)
+
+
+def require_time(rule: Rule, first: datetime) -> None:
+    """Raises RuleError where the rule names another time of day than that of `first`, on the local clock."""
+    begins = {"BYHOUR": first.hour, "BYMINUTE": first.minute, "BYSECOND": first.second}
+    for name, value in rule.times:
+        if value != begins[name]:
+            raise RuleError(f"{name} must be {begins[name]}, as in startsAt on the clock of timeZone, or be left out")
 
 
 def _require_sense(rule: Rule) -> None:

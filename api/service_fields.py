@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.errors import FieldProblem, camel
+from api.texts import control_problems, line_problems, text_problems
 from sla_monitor.denied_networks import DenyRule
 from sla_monitor.json_path import json_path_problem
 from sla_monitor.settings import Settings
@@ -150,7 +151,7 @@ def complete(new: NewService, settings: Settings) -> Service:
 
 def problems(service: Service) -> list[FieldProblem]:
     """Everything that is wrong with a service beyond what its types say."""
-    found = [_problem(name, f"must not contain {bad}") for name, bad in _unprintable(service)]
+    found = _text_problems(service)
     if not is_slug(service.id):  # the type's `$` lets a final line break pass
         found.append(_problem("id", "must be small letters, digits and hyphens"))
     if service.id == ALL_SYSTEMS.id:
@@ -187,14 +188,13 @@ def _problem(column: str, message: str) -> FieldProblem:
     return FieldProblem("group" if column == "group_name" else camel(column), message)
 
 
-def _unprintable(service: Service) -> list[tuple[str, str]]:
-    """NUL cannot be stored at all; one-line fields take no control characters, for the sake of logs and pages."""
-    one_line = ("name", "group_name", "json_path", "keyword", "keyword_absent", "json_value")
-    values = {name: getattr(service, name) or "" for name in one_line}
-    found = [(name, "control characters") for name, text in values.items() if not text.isprintable()]
-    found += [("name", "only spaces")] if service.name.isspace() else []
-    found += [("tags", "control characters") for tag in service.tags[:50] if not tag.isprintable()][:1]
-    return found + [(name, "NUL") for name in ("description", "body") if "\0" in (getattr(service, name) or "")]
+def _text_problems(service: Service) -> list[FieldProblem]:
+    """What cannot be shown or stored."""
+    found = line_problems("name", service.name) + line_problems("group", service.group_name)
+    for name in ("json_path", "keyword", "keyword_absent", "json_value"):
+        found += control_problems(camel(name), getattr(service, name))
+    found += [problem for tag in service.tags[:50] for problem in line_problems("tags", tag)][:1]
+    return found + text_problems("description", service.description) + text_problems("body", service.body)
 
 
 def _body_problems(service: Service) -> list[FieldProblem]:

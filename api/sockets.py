@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import anyio
 import psycopg
 
-from api.clients import client_key, client_of
+from api.clients import client_key, client_of, is_secure
 from api.edge import SECURITY, Origins, Receive, Scope, Send, error_messages, header
 from api.errors import ApiError
 from api.limits import Limits
@@ -79,8 +79,9 @@ class Sockets:
         door = self._doors.get(scope["path"].rstrip("/"))
         if door is None:
             raise ApiError(404)
-        if not self._origins.trusts(header(scope, b"origin"), header(scope, b"host")):
-            raise ApiError(403, "This page's origin is not among CLIENT_URLS")
+        origin, host = header(scope, b"origin"), header(scope, b"host")
+        if not self._origins.trusts(origin, host, is_secure(scope, self._settings.trusted_proxies)):
+            raise self._origins.refusal(origin, host, header(scope, b"sec-fetch-site"))
         again = {"Retry-After": str(RETRY_AFTER_S)}
         if self._total >= self._settings.socket_limit:
             raise ApiError(503, "There are too many sockets at the moment", headers=again)

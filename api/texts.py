@@ -1,24 +1,23 @@
 """What people write, before it is stored: what no field may hold, whoever shows it later."""
 
-import re
 from uuid import UUID
 
 from api.errors import FieldProblem
-
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_TURNED = re.compile("[\u202a-\u202e\u2066-\u2069]")
-"""Characters that turn the reading direction make a text look like another one."""
+from sla_monitor.one_line import fits_one_line, is_label
 
 
 def line_problems(field: str, text: str | None) -> list[FieldProblem]:
-    """Of a text on one line: a title, a name."""
-    if text is None:
+    """Of a text on one line that something is called by: a title, a name, a tag."""
+    if found := control_problems(field, text):
+        return found
+    return [FieldProblem(field, "must not be empty")] if text is not None and not is_label(text) else []
+
+
+def control_problems(field: str, text: str | None) -> list[FieldProblem]:
+    """Of any other text on one line: a keyword, the name of a reporter."""
+    if text is None or fits_one_line(text):
         return []
-    if not text.strip():
-        return [FieldProblem(field, "must not be empty")]
-    if _CONTROLS.search(text) or _TURNED.search(text):
-        return [FieldProblem(field, "must not contain control characters")]
-    return []
+    return [FieldProblem(field, "must not contain control characters")]
 
 
 def text_problems(field: str, text: str | None) -> list[FieldProblem]:

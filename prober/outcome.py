@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from prober.services import ErrorType
+from sla_monitor.one_line import on_one_line
 
 MESSAGE_LIMIT = 500
 
@@ -63,4 +64,4 @@ def printable(text: str) -> str:
     direction overrides.
     """
     cut = text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
-    return cut if cut.isprintable() else "".join(char if char.isprintable() else "�" for char in cut)
+    return on_one_line(cut, "�")

@@ -6,7 +6,9 @@ database cannot be reached now, 70 a defect (a traceback).
 
 import argparse
 import asyncio
+import io
 import logging
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any
 import uvloop
 
 from sla_monitor import __version__, settings
-from sla_monitor.processes import end_with_parent
+from sla_monitor.processes import PARENT, end_with_parent
 from sla_monitor.settings import Settings, SettingsError, StartError
 
 log = logging.getLogger("sla_monitor")
@@ -23,6 +25,9 @@ Command = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, None]]
 
 DEFECT = 70
 """EX_SOFTWARE of sysexits.h: not 1, so that `up` can tell a crash, after which it starts a part again."""
+
+SERVING = frozenset({"up", "demo", "api", "prober", "migrate"})
+"""Commands that all settings matter to."""
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
@@ -41,16 +46,16 @@ def _database_url(loaded: Settings) -> str:
 
 async def _api(loaded: Settings, args: argparse.Namespace) -> None:
     from api.app import serve
+    from api.declared import require_file
     from sla_monitor.first_admin import introduce_first_admin
-    from sla_monitor.processes import need_port
+    from sla_monitor.processes import need_ports
     from sql.migrate import migrate
 
     end_with_parent()
     url = _database_url(loaded)
+    require_file(loaded)
     await migrate(url, loaded)
-    need_port(
-        "PORT", loaded.api_host, loaded.api_port
-    )  # a password that is shown once should be the last thing to be seen
+    need_ports(("PORT", loaded.api_host, loaded.api_port))  # before a password that is shown once
     await introduce_first_admin(url)
     await serve(loaded, url)
 
@@ -206,6 +211,7 @@ def main() -> None:
 
 
 def _main() -> int:
+    _show_everything()
     args = _arguments().parse_args()
     try:
         loaded = settings.load()
@@ -214,11 +220,21 @@ def _main() -> int:
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # its warnings are of connections that we closed ourselves
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
     logging.basicConfig(level=loaded.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
+    if args.command in SERVING and PARENT not in os.environ:  # the parts of `up` have the same environment
+        for stranger in settings.strangers():
+            log.warning("%s", stranger)
     if args.command == "check":
         from prober import check
 
         return check.run(args, loaded)
     return _run(args.start(loaded, args))
+
+
+def _show_everything() -> None:
+    """A terminal that is not UTF-8 is shown an escape for what it cannot show, rather than nothing at all."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(work: Coroutine[Any, Any, None]) -> int:

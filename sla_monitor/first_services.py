@@ -1,11 +1,16 @@
 """The services that a new installation starts with: the five of Verify, and this program's own API."""
 
+import logging
+from collections.abc import Container
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from psycopg.types.json import Jsonb
 
-from sla_monitor.settings import Settings
+from sla_monitor.settings import ENVIRONMENT, Settings, given
 from sql import connect, query
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,9 +47,14 @@ def _url(settings: Settings, service_id: str) -> str | None:
 
 def own_url(settings: Settings) -> str:
     """Where our own API says that it lives, as this machine reaches it."""
-    everywhere = settings.api_host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-    host = "127.0.0.1" if everywhere else settings.api_host
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.api_port}/health"
+    return health_url(settings.api_host, settings.api_port)
+
+
+def health_url(listening_on: str, port: int) -> str:
+    """Of a part of ours, as this machine reaches it."""
+    everywhere = listening_on in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    host = "127.0.0.1" if everywhere else listening_on
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/health"
 
 
 def first_services(settings: Settings) -> list[FirstService]:
@@ -83,7 +93,7 @@ def first_services(settings: Settings) -> list[FirstService]:
 
 async def register_first_services(database_url: str, settings: Settings) -> None:
     """Registers them on the first start; later starts only give a paused one the URL that was missing, and the one that
-    watches our own API its present port."""
+    watches our own API its present port. The log tells which variables are of no effect any more."""
     services = first_services(settings)
     async with await connect(database_url, application="sla-monitor migrate") as connection:
         rows = Jsonb([asdict(service) for service in services])
@@ -94,3 +104,38 @@ async def register_first_services(database_url: str, settings: Settings) -> None
             if url is not None:
                 values = {"id": service_id, "endpoint_url": url, "placeholder": _placeholder(service_id)}
                 await connection.execute(query("services/give_url"), values)
+        cursor = await connection.execute(query("services/first_otherwise"), {"services": rows})
+        differing = [_Otherwise(*row) for row in await cursor.fetchall()]
+    for line in _of_no_effect(differing, given()):
+        log.warning("%s", line)
+
+
+class _Otherwise(NamedTuple):
+    """A service that is there, and in what it is not as the variables of now would make it."""
+
+    service_id: str
+    url: bool
+    interval: bool
+    timeout: bool
+
+
+def _of_no_effect(differing: list[_Otherwise], set_fields: Container[str]) -> list[str]:
+    """Which variables that are set do not say what is so, since services are administered once they are there."""
+    lines = []
+    for one in differing:
+        field = one.service_id.replace("-", "_") + "_endpoint"
+        if one.url and one.service_id in VERIFY and field in set_fields:
+            lines.append(
+                f"{ENVIRONMENT[field].name} has no effect: {one.service_id} is there already, with another URL; "
+                "change it in the console"
+            )
+    for field, ids in (
+        ("check_interval", [one.service_id for one in differing if one.interval]),
+        ("check_timeout_ms", [one.service_id for one in differing if one.timeout]),
+    ):
+        if ids and field in set_fields:
+            lines.append(
+                f"{ENVIRONMENT[field].name} is for new services only: {', '.join(ids)} have another value; "
+                "change it in the console"
+            )
+    return lines

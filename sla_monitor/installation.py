@@ -11,6 +11,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from sla_monitor.one_line import on_one_line
 from sla_monitor.settings import Settings, StartError
 from sql import connect
 from sql.local import running_url
@@ -47,4 +48,4 @@ def print_table(heads: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> N
 
 
 def _printable(value: object) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in str(value))
+    return on_one_line(str(value), "?")

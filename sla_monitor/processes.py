@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import anyio
 from anyio.abc import Process
@@ -49,16 +49,20 @@ def end_with_parent() -> None:
         sys.exit(0)
 
 
-def need_port(variable: str, host: str, port: int) -> None:
-    """Raises StartError, one line, where the port cannot be had now."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((host, port))
-        except OSError as error:
-            raise StartError(
-                f"{variable}={port} on {host} cannot be had ({error.strerror}): set {variable} to a free port"
-            ) from None
+def need_ports(*wanted: tuple[str, str, int]) -> None:
+    """Raises StartError, one line, where one of some ports (variable, host, port) cannot be had now, be it for another
+    one of them."""
+    with ExitStack() as taken:
+        for variable, host, port in wanted:
+            trial = taken.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind((host, port))
+                trial.listen(1)  # others may have bound it too, as long as nobody listens
+            except OSError as error:
+                raise StartError(
+                    f"{variable}={port} on {host} cannot be had ({error.strerror}): set {variable} to a free port"
+                ) from None
 
 
 async def keep_running(part: str, environment: Mapping[str, str]) -> None:

@@ -4,7 +4,9 @@
 cannot be used. The tables in the README are tested against `Settings.__struct_fields__` and `ENVIRONMENT`.
 """
 
+import difflib
 import os
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -137,13 +139,11 @@ ENVIRONMENT: dict[str, Variable] = {
     "time_zone": Variable(
         "SLA_MONITOR_TIMEZONE", values.time_zone, "zone that days and months belong to; kept in the database"
     ),
-    "log_level": Variable(
-        "LOG_LEVEL", values.one_of("debug", "info", "warning", "error"), "least level that is logged"
-    ),
+    "log_level": Variable("LOG_LEVEL", values.log_level, "least level that is logged"),
     "services_file": Variable("SERVICES_FILE", values.path, "services.toml, applied at start and on change"),
     "api_host": Variable("HOST", str, "address the API listens on"),
     "api_port": Variable("PORT", _PORT, "port of the API"),
-    "client_urls": Variable("CLIENT_URLS", values.url_list, "origins of browser front ends, separated by commas"),
+    "client_urls": Variable("CLIENT_URLS", values.origin_list, "origins of browser front ends, separated by commas"),
     "allowed_hosts": Variable(
         "ALLOWED_HOSTS",
         values.host_names,
@@ -244,6 +244,40 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
             shown = "***" if field in SECRET else repr(text)
             raise SettingsError(f"{variable.name}={shown} is not {error}") from None
     return Settings(**given)
+
+
+NO_LONGER_USED = frozenset({"REDIS_URL", "NODE_ENV", "NEXT_PUBLIC_API_URL"})
+"""Variables that the .env of an older installation may still hold."""
+_OWN = re.compile("(SLA_MONITOR|RATE_LIMIT|SOCKETS?|SITE|JWT|PROBE|HEALTH_CHECK|CHECK|SPOOL|WATCH_SERVER)_[A-Z_]+")
+"""What the names of settings begin with."""
+_OTHERS = re.compile("SLA_MONITOR_(PARENT|TEST_.*)|.*_(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_.*)")
+"""Set by this program and its tests, and by Kubernetes for a service of such a name."""
+LONG_ENOUGH = 5
+"""Characters of a name that few other names are like."""
+MOST_LETTERS = 2
+LIKE = 0.85
+"""How many letters a misspelt name has more or less, and how much alike the two are, of 1."""
+
+
+def strangers(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Variables that seem to be meant for this program and are no settings of it, each with what to know about it."""
+    known = {variable.name for variable in ENVIRONMENT.values()}
+    found = []
+    for name in sorted(environ.keys() - known):
+        near = [one for one in known if len(one) > LONG_ENOUGH and abs(len(one) - len(name)) <= MOST_LETTERS]
+        like = difflib.get_close_matches(name, near, 1, LIKE)
+        if name in NO_LONGER_USED:
+            found.append(f"{name} is no longer used")
+        elif like:
+            found.append(f"{name} is not a setting: is {like[0]} meant?")
+        elif _OWN.fullmatch(name) and not _OTHERS.fullmatch(name):
+            found.append(f"{name} is not a setting")
+    return found
+
+
+def given(environ: Mapping[str, str] = os.environ) -> frozenset[str]:
+    """The fields of `Settings` whose variables are set."""
+    return frozenset(field for field, variable in ENVIRONMENT.items() if environ.get(variable.name, "").strip())
 
 
 def terms(settings: Settings, kept: Terms) -> Terms:

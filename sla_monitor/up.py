@@ -13,10 +13,11 @@ import httpx
 from anyio import CancelScope
 from anyio.abc import TaskGroup
 
+from api.declared import require_file
 from sla_monitor import __version__
 from sla_monitor.first_admin import introduce_first_admin
-from sla_monitor.first_services import own_url, register_first_services
-from sla_monitor.processes import keep_running, need_port
+from sla_monitor.first_services import health_url, own_url, register_first_services
+from sla_monitor.processes import keep_running, need_ports
 from sla_monitor.settings import Settings
 from sql import connect, query
 from sql.local import local_postgresql
@@ -26,6 +27,7 @@ Step = Callable[[str], Coroutine[Any, Any, None]]
 
 FIRST_CHECK_PATIENCE_S = 90
 API_PATIENCE_S = 10
+INTRODUCTION_PATIENCE_S = 60
 
 
 def say(text: str) -> None:
@@ -56,8 +58,11 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
     """
     started = datetime.now(UTC)
     # Before anything is started: else another program on our port would be taken for our own API.
-    need_port("PORT", settings.api_host, settings.api_port)
-    need_port("WATCH_SERVER_PORT", settings.prober_host, settings.prober_port)
+    require_file(settings)
+    need_ports(
+        ("PORT", settings.api_host, settings.api_port),
+        ("WATCH_SERVER_PORT", settings.prober_host, settings.prober_port),
+    )
     async with anyio.create_task_group() as group:
         stopped_first = [group.cancel_scope]
         group.start_soon(_cancel_on_signal, stopped_first)
@@ -72,9 +77,8 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
                 serving.start_soon(keep_running, "api", environment)
                 async with anyio.create_task_group() as probing:
                     stopped_first.append(probing.cancel_scope)
-                    _introduce(settings, migrated.engine, place)
                     probing.start_soon(_probe, settings, environment)
-                    probing.start_soon(_tell_of_first_check, url, started)
+                    probing.start_soon(_tell, settings, migrated.engine, place, url, started)
                     if meanwhile is not None:
                         probing.start_soon(meanwhile, url)
                 serving.cancel_scope.cancel()
@@ -105,6 +109,17 @@ def _environment(settings: Settings, url: str) -> dict[str, str]:
         "SERVICES_FILE": str(settings.services_file or ""),
         "HEARTBEAT_URL": settings.heartbeat_url or "",
     }
+
+
+async def _tell(settings: Settings, engine: str, place: str, url: str, started: datetime) -> None:
+    """What there is, once it is there: a part that cannot run has said so before, and ended everything."""
+    with anyio.move_on_after(INTRODUCTION_PATIENCE_S):
+        async with httpx.AsyncClient(trust_env=False, timeout=1) as client:
+            for part in (own_url(settings), health_url(settings.prober_host, settings.prober_port)):
+                while not await _answers(client, part):  # noqa: ASYNC110 - another process
+                    await anyio.sleep(0.05)
+    _introduce(settings, engine, place)
+    await _tell_of_first_check(url, started)
 
 
 def _introduce(settings: Settings, engine: str, place: str) -> None:

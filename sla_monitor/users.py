@@ -5,6 +5,7 @@ the standard input.
 """
 
 import getpass
+import io
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -19,6 +20,8 @@ from psycopg.rows import TupleRow, class_row
 from api import users
 from api.database import Actor, act_as
 from api.errors import ApiError
+from api.pages.languages import texts
+from api.pages.problems import told
 from api.passwords import Passwords, new_password
 from api.security import Role
 from sla_monitor.installation import installation, print_table
@@ -108,7 +111,8 @@ def _checked(username: str, email: str, role: Role, password: str | UnsetType) -
         new = msgspec.convert({name: value for name, value in given.items() if value is not UNSET}, users.NewUser)
         users.require_valid(username, email, password)
     except msgspec.ValidationError as error:
-        raise UserError(str(error)) from None
+        wrong, _, path = str(error).partition(" - at `$.")
+        raise UserError(f"{path.rstrip('`')}: {told(wrong, texts('en', 'UTC'))}") from None
     except ApiError as error:
         _refuse(error)
     return new
@@ -120,6 +124,12 @@ def _refuse(error: ApiError) -> NoReturn:
 
 def _read_password() -> str:
     """One line: typed unseen at a terminal, or piped in."""
-    if sys.stdin.isatty():
-        return getpass.getpass("new password: ")
-    return sys.stdin.readline().rstrip("\n")
+    try:
+        if sys.stdin.isatty():
+            return getpass.getpass("new password: ")
+        if isinstance(sys.stdin, io.TextIOWrapper):  # UTF-8 as browsers send it, whatever the locale is
+            line: bytes = sys.stdin.buffer.readline()
+            return line.decode().rstrip("\r\n")
+        return sys.stdin.readline().rstrip("\n")
+    except UnicodeDecodeError:
+        raise UserError("the password is not UTF-8") from None

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from cronsim import CronSim, CronSimError
 
 from sla_monitor.host_names import host_in
+from sla_monitor.one_line import is_label
+from sla_monitor.origins import origin_of
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -100,6 +102,15 @@ def one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
+_LEVELS = {"warn": "warning", "fatal": "error", "critical": "error", "verbose": "debug", "trace": "debug"}
+"""What other programs call levels of ours."""
+
+
+def log_level(text: str) -> str:
+    """`warn` and other common names are taken for the nearest of ours."""
+    return one_of("debug", "info", "warning", "error")(_LEVELS.get(text.lower(), text))
+
+
 def time_zone(text: str) -> str:
     try:
         zoneinfo.ZoneInfo(text)
@@ -146,15 +157,16 @@ def origin(text: str) -> str:
     parts = urlsplit(http_url(text))
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
         raise ValueError("an origin such as https://status.example.com, without a path")
-    return f"{parts.scheme}://{parts.netloc}".lower()
+    return str(origin_of(text))
 
 
-def url_list(text: str) -> tuple[str, ...]:
-    return tuple(http_url(part.strip()).rstrip("/") for part in text.split(",") if part.strip())
+def origin_list(text: str) -> tuple[str, ...]:
+    """As browsers write them, whatever else the URLs say: of `http://localhost:80/app` that is `http://localhost`."""
+    return tuple(dict.fromkeys(str(origin_of(http_url(part.strip()))) for part in text.split(",") if part.strip()))
 
 
 def host_names(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    names = tuple(part.strip().lower().removesuffix(".") for part in text.split(",") if part.strip())
     if not all(re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name) for name in names):
         raise ValueError("host names without ports, separated by commas, such as status.example.com")
     return names
@@ -198,15 +210,23 @@ def limit(text: str) -> Limit | None:
     return found
 
 
+_EXAMPLES = re.compile("(?<![a-z])(your[-_ ]?super[-_ ]?secret|(change|replace)[-_ ]?(this|me))", re.IGNORECASE)
+"""What stands in the place of a secret where programs are documented, and then in a thousand installations."""
+
+
 def secret(text: str) -> str:
-    """A key that cannot be guessed, as far as its length tells. What it is, is never shown."""
+    """A key that cannot be guessed, as far as can be told. What it is, is never shown."""
     if len(text.encode()) < 32:
         raise ValueError("long enough: 32 bytes or more; without it one is generated and kept in the database")
+    if _EXAMPLES.search(text):
+        raise ValueError(
+            "a secret, but an example that everybody knows; without it one is generated and kept in the database"
+        )
     return text
 
 
 def title(text: str) -> str:
-    if not text.isprintable() or len(text) > 100:
+    if not is_label(text) or len(text) > 100:
         raise ValueError("one line of at most 100 characters")
     return text
 

@@ -37,16 +37,20 @@ async def connect(database_url: str, *, application: str) -> AsyncConnection[Tup
         connect_timeout=CONNECT_TIMEOUT_S,
         **_DEAD_PEER,
     )
-    await _configure(connection)
+    try:
+        await _configure(connection)
+    except BaseException:
+        await connection.close()
+        raise
     return connection
 
 
 async def _configure(connection: AsyncConnection[TupleRow]) -> None:
-    """Our statements are short: compiling one takes longer than running it."""
-    await connection.execute("SET jit = off")
+    await connection.execute(query("connections/session"))
 
 
 async def _configure_pooled(connection: AsyncConnection[TupleRow]) -> None:
+    await _configure(connection)
     await connection.execute(query("connections/pooled"))
 
 

@@ -128,9 +128,13 @@ async def _engine(connection: AsyncConnection[TupleRow], settings: Settings) -> 
     """The engine this database was set up with, or the best it offers; TimescaleDB's extension is created here."""
     row = await (await connection.execute(query("migrate/engine"))).fetchone()
     assert row is not None
-    installed, server_version, available, license_name = row
+    installed, server_version, encoding, available, license_name = row
     if server_version < OLDEST_SERVER:
         raise MigrationError(f"PostgreSQL 16 or newer is needed, this is {server_version // 10000}")
+    if encoding != "UTF8":
+        raise MigrationError(
+            f"the encoding of this database is {encoding}: give one that was made with ENCODING 'UTF8'"
+        )
     if installed:
         known = await (await connection.execute("SELECT engine FROM installation")).fetchone()
         if known is not None:
@@ -185,6 +189,8 @@ async def _apply(connection: AsyncConnection[TupleRow], engine: str, settings: S
     rezoned = bool(known) and agreed.time_zone != kept.time_zone
     if rezoned or not known:
         await _check_time_zone(connection, agreed.time_zone)
+    else:
+        await _check_kept_time_zone(connection, agreed.time_zone)
     if rezoned and legacy:
         raise MigrationError(
             "the figures of release 0.1 are still being brought along in the background: "
@@ -254,6 +260,18 @@ async def _check_time_zone(connection: AsyncConnection[TupleRow], name: str) -> 
     row = await (await connection.execute(query("migrate/knows_time_zone"), {"name": name})).fetchone()
     if row is None or not row[0]:
         raise MigrationError(f"SLA_MONITOR_TIMEZONE={name}: the database server does not know this time zone")
+
+
+async def _check_kept_time_zone(connection: AsyncConnection[TupleRow], name: str) -> None:
+    """An installation may have moved to a server that has fewer time zones."""
+    try:
+        async with connection.transaction():
+            await connection.execute(query("migrate/try_time_zone"), {"name": name})
+    except psycopg.errors.InvalidParameterValue:
+        raise MigrationError(
+            f"the database server does not know {name}, the time zone of this installation: give the server the zones "
+            "that it lacks (old names are in tzdata-legacy), or set SLA_MONITOR_TIMEZONE to another name of it"
+        ) from None
 
 
 async def _describe(connection: AsyncConnection[TupleRow], engine: str, agreed: Terms) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from api.pages.languages import Texts
 
 KEYS: Mapping[str, str] = {
-    r"is required|must not be empty|must not be only spaces|must not contain only spaces|"
+    r"is required|must not be empty|"
     r"Expected `(?:str|array)` of length >= 1|Expected `str` matching regex '\\+S'": "empty",
     r"Expected `str` of length >= (?P<least>\d+)": "short",
     r"(?:Expected `str` of length <= |must not be longer than )(?P<most>\d+)(?: characters)?": "long",

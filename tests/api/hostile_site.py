@@ -10,6 +10,7 @@ import psycopg
 
 import sql
 from api.cookies import SESSION
+from sla_monitor.one_line import on_one_line
 from tests.api.conftest import Api, Someone, running_api, signer, someone
 from tests.api.page_routes import Values
 
@@ -56,7 +57,8 @@ async def furnish(db: Db, texts: Sequence[str]) -> Furnished:
     admin = await someone(db, username="boss")
     other = await someone(db, "viewer", username="other")
     await db.execute(sql.query("checks/incoming"))
-    values = {"texts": list(texts), "first": texts[0], "user_id": admin.user_id}
+    lines = [on_one_line(text, "?") for text in texts]
+    values = {"texts": list(texts), "lines": lines, "first": texts[0], "user_id": admin.user_id}
     async with db.transaction():
         for statement in SITE.read_text().split(";\n"):
             if statement.strip():

@@ -1,8 +1,9 @@
--- One of everything for each text, with the text wherever one can be. What people write and what targets answer.
+-- One of everything for each text, with the text wherever one can be, and with `line` where it must be on one line. What people
+-- write and what targets answer.
 INSERT INTO services (id, name, description, endpoint_url, keyword, json_value, body, group_name, tags, headers)
-SELECT 's' || n, text, text, 'http://x.invalid/"><script>alert(1)</script>', text, text, text, text, ARRAY[left(text, 50)],
+SELECT 's' || n, line, text, 'http://x.invalid/"><script>alert(1)</script>', line, line, text, line, ARRAY[left(line, 50)],
        jsonb_build_object('X-Text', text)
-FROM unnest(%(texts)s::text[]) WITH ORDINALITY AS written (text, n);
+FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (text, line, n);
 
 INSERT INTO locations (id, name) VALUES ('local', %(first)s);
 
@@ -10,46 +11,46 @@ INSERT INTO incoming_checks (service_id, location, scheduled_at, finished_at, in
                              total_ms, attempts, error_type, error_message, certificate_expires_at, certificate_issuer)
 SELECT 's' || n, 'local', at, at + interval '1 second', 3600, 500, false, 'mo', 5, 1, 'http_error', text,
        now() + interval '20 days', text
-FROM unnest(%(texts)s::text[]) WITH ORDINALITY AS written (text, n)
+FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (text, line, n)
 CROSS JOIN (VALUES (date_trunc('second', now()) - interval '90 minutes'), (date_trunc('second', now()))) AS moment (at);
 
 SELECT record_checks();
 
 INSERT INTO incidents (id, title, description, severity, priority, reporter, detection_criteria, postmortem, created_by, author)
-SELECT 'INC-2026-' || lpad(n::text, 4, '0'), text, text, 'high', 'P1', text, text, text, %(user_id)s, text
-FROM unnest(%(texts)s::text[]) WITH ORDINALITY AS written (text, n);
+SELECT 'INC-2026-' || lpad(n::text, 4, '0'), line, text, 'high', 'P1', line, text, text, %(user_id)s, text
+FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (text, line, n);
 
 INSERT INTO incident_services (incident_id, service_id)
 SELECT 'INC-2026-' || lpad(n::text, 4, '0'), 's' || n
-FROM unnest(%(texts)s::text[]) WITH ORDINALITY AS written (text, n);
+FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (text, line, n);
 
 INSERT INTO incident_updates (incident_id, status, description)
 SELECT 'INC-2026-' || lpad(n::text, 4, '0'), 'identified', text
-FROM unnest(%(texts)s::text[]) WITH ORDINALITY AS written (text, n);
+FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (text, line, n);
 
 INSERT INTO incident_comments (incident_id, author, text, public)
 SELECT 'INC-2026-' || lpad(n::text, 4, '0'), text, text, public
-FROM unnest(%(texts)s::text[]) WITH ORDINALITY AS written (text, n)
+FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (text, line, n)
 CROSS JOIN (VALUES (true), (false)) AS seen (public);
 
 INSERT INTO incident_drafts (incident_id, user_id, data, base_version, saved_at)
 SELECT 'INC-2026-' || lpad(n::text, 4, '0'), %(user_id)s,
-       jsonb_build_object('title', text, 'description', text, 'severity', text, 'update', text), 1, now()
-FROM unnest(%(texts)s::text[]) WITH ORDINALITY AS written (text, n);
+       jsonb_build_object('title', line, 'description', text, 'severity', text, 'update', text), 1, now()
+FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (text, line, n);
 
 INSERT INTO maintenance_windows (id, title, description, affected_services, starts_at, ends_at, time_zone, author)
-SELECT format('00000000-0000-4000-8000-%%s', lpad(n::text, 12, '0'))::uuid, text, text, ARRAY['s' || n],
+SELECT format('00000000-0000-4000-8000-%%s', lpad(n::text, 12, '0'))::uuid, line, text, ARRAY['s' || n],
        now() + interval '1 hour', now() + interval '2 hours', 'UTC', text
-FROM unnest(%(texts)s::text[]) WITH ORDINALITY AS written (text, n);
+FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (text, line, n);
 
 INSERT INTO maintenance_occurrences (window_id, starts_at, ends_at, service_ids)
 SELECT id, starts_at, ends_at, affected_services FROM maintenance_windows;
 
 INSERT INTO templates (id, name, description, title, severity, priority, affected_services, incident_description, first_update, author)
-SELECT format('00000000-0000-4000-9000-%%s', lpad(n::text, 12, '0'))::uuid, left(n || text, 100), text, text, 'high', 'P1',
+SELECT format('00000000-0000-4000-9000-%%s', lpad(n::text, 12, '0'))::uuid, left(n || line, 100), text, line, 'high', 'P1',
        ARRAY['s' || n], text, text, text
-FROM unnest(%(texts)s::text[]) WITH ORDINALITY AS written (text, n);
+FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (text, line, n);
 
 INSERT INTO api_tokens (id, owner_id, name, role, token_hash)
-SELECT format('00000000-0000-4000-a000-%%s', lpad(n::text, 12, '0'))::uuid, %(user_id)s, text, 'viewer', sha256(n::text::bytea)
-FROM unnest(%(texts)s::text[]) WITH ORDINALITY AS written (text, n);
+SELECT format('00000000-0000-4000-a000-%%s', lpad(n::text, 12, '0'))::uuid, %(user_id)s, line, 'viewer', sha256(n::text::bytea)
+FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (text, line, n);

@@ -7,8 +7,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from api.declared import DeclarationError, apply, read
-from sla_monitor.settings import Settings
+from api import declared
+from api.declared import DeclarationError, apply, read, require_file
+from sla_monitor.settings import Settings, SettingsError
 from sql import open_pool
 from tests.api.conftest import add_service, running_api, until
 
@@ -94,8 +95,16 @@ async def test_a_denied_target_is_applied_with_a_warning(
     assert row == ("http://169.254.169.254/",)
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is complete, and released from, after moments."""
+    monkeypatch.setattr(declared, "POLL_S", 0.02)
+    monkeypatch.setattr(declared, "STABLE_S", 0.2)
+    monkeypatch.setattr(declared, "RELEASE_S", 0.2)
+
+
 async def test_the_api_follows_the_file(
-    database: str, db: Db, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    database: str, db: Db, tmp_path: Path, caplog: pytest.LogCaptureFixture, quick: None
 ) -> None:
     path = tmp_path / "services.toml"
     path.write_text(SHOP)
@@ -116,3 +125,63 @@ async def test_the_api_follows_the_file(
         assert await named("Shop")
         path.write_text(SHOP + PAY)
         await until(lambda: named("Pay", "Shop"))
+
+
+async def test_a_file_that_is_being_written_pauses_nothing(
+    any_database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, quick: None
+) -> None:
+    """An editor empties it, and fills it a while later."""
+    monkeypatch.setattr(declared, "RELEASE_S", 3600.0)
+    path = tmp_path / "services.toml"
+    path.write_text(SHOP + PAY)
+    async with (
+        await psycopg.AsyncConnection.connect(any_database, autocommit=True) as db,
+        running_api(any_database, services_file=path),
+    ):
+
+        async def as_declared(**names: str) -> bool:
+            return {key: row[0] for key, row in (await services(db)).items()} == names
+
+        async def enabled() -> dict[str, bool]:
+            return {key: row[1] for key, row in (await services(db)).items()}
+
+        async def announced() -> bool:
+            return caplog.text.count("services.toml no longer names") == 1
+
+        await until(lambda: as_declared(pay="Pay", shop="Shop"))
+        with caplog.at_level(logging.WARNING):
+            path.write_text("")
+            await until(announced)
+        assert "no longer names pay, shop: " in caplog.text
+        assert await enabled() == {"pay": True, "shop": True}
+        path.write_text(SHOP.replace('"Shop"', '"Store"') + PAY)
+        await until(lambda: as_declared(pay="Pay", shop="Store"))
+        changes = await (
+            await db.execute("SELECT object_id, after FROM audit_entries WHERE action = 'update' ORDER BY id")
+        ).fetchall()
+        assert changes == [("shop", {"name": "Store"})], "nothing was paused meanwhile"
+        monkeypatch.setattr(declared, "RELEASE_S", 0.2)
+        path.write_text(PAY)
+
+        async def released() -> bool:
+            return await enabled() == {"pay": True, "shop": False}
+
+        await until(released)
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "services.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + SHOP.encode())
+    assert [service.id for service in read(path, Settings())] == ["shop"]
+
+
+def test_a_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "services.toml"
+    with pytest.raises(SettingsError) as refused:
+        require_file(Settings(services_file=path))
+    assert str(refused.value) == f"SERVICES_FILE={path} cannot be read: there is no such file"
+    with pytest.raises(SettingsError, match="SERVICES_FILE="):
+        require_file(Settings(services_file=tmp_path))
+    path.write_text("")
+    require_file(Settings(services_file=path))
+    require_file(Settings())

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 import sql
+from sla_monitor.one_line import on_one_line
 from sla_monitor.values import Limit
 from tests.api.conftest import Api, Someone, add_service, running_api, someone, until
 from tests.api.incidents import OUTAGE, Db, change, create, fields, outside, say, told, unnamed
@@ -20,6 +21,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"title": "  \n"}, "title"),
     ({"title": "x" * 256}, "title"),
     ({"title": "a\u0000b"}, "title"),
+    ({"title": "a\nb"}, "title"),
+    ({"title": "\u001b[31m"}, "title"),
+    ({"title": "a\u202egnp.exe"}, "title"),
+    ({"title": "\u200b\u200d"}, "title"),
     ({"title": None}, "title"),
     ({"title": 5}, "title"),
     ({"description": "x" * 20001}, "description"),
@@ -37,6 +42,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"affectedServices": [f"s{n}" for n in range(1001)]}, "affectedServices"),
     ({"reporter": "x" * 101}, "reporter"),
     ({"reporter": "\u0000"}, "reporter"),
+    ({"reporter": "a\nb"}, "reporter"),
     ({"detectionCriteria": "x" * 20001}, "detectionCriteria"),
     ({"detectionCriteria": "\u0000"}, "detectionCriteria"),
     ({"public": "yes"}, "public"),
@@ -118,7 +124,8 @@ async def test_a_bad_field_is_named_and_nothing_is_stored(api: Api, db: Db, repo
 
 
 async def test_text_is_kept_as_it_comes(api: Api, reporter: Someone) -> None:
-    texts = {"title": HOSTILE, "description": HOSTILE, "detectionCriteria": HOSTILE, "reporter": HOSTILE}
+    line = on_one_line(HOSTILE, " ")
+    texts = {"title": line, "description": HOSTILE, "detectionCriteria": HOSTILE, "reporter": line}
     incident = await create(api, reporter, **texts, update=HOSTILE)
     changed = await change(api, reporter, incident["id"], postmortem=HOSTILE)
     assert changed.status_code == 200

@@ -95,6 +95,26 @@ async def test_a_recurring_window_follows_the_clock_of_its_zone(api: Api, db: Db
     assert made["rrule"] == "FREQ=WEEKLY;BYDAY=SU"
 
 
+async def test_a_rule_is_kept_without_what_it_was_pasted_with(api: Api, db: Db) -> None:
+    """The hour that it names is that of its window, on the clock of its zone, and may move with it."""
+    await add_service(db, "shop")
+    reporter = await someone(db, "reporter")
+    seoul = ZoneInfo("Asia/Seoul")
+    starts = (datetime.now(seoul) + 2 * DAY).replace(hour=4, minute=30, second=0, microsecond=0)
+    pasted = "RRULE:FREQ=DAILY; INTERVAL=2; BYHOUR=4; BYMINUTE=30;"
+    made = await announce(api, reporter, body(starts, rrule=pasted, timeZone="Asia/Seoul"))
+    assert made["rrule"] == "FREQ=DAILY;INTERVAL=2"
+    path = f"/api/maintenance/{made['id']}"
+    later = {"startsAt": iso(starts + HOUR), "endsAt": iso(starts + 2 * HOUR)}
+    assert (await api.http.put(path, json=later, headers=reporter.headers)).status_code == 200
+    answer = await api.http.put(path, json={"rrule": "RRULE:FREQ=DAILY;BYHOUR=5"}, headers=reporter.headers)
+    assert answer.json()["maintenance"]["rrule"] == "FREQ=DAILY"
+    answer = await api.http.put(path, json={"rrule": "FREQ=DAILY;BYHOUR=4"}, headers=reporter.headers)
+    assert answer.status_code == 400
+    [problem] = answer.json()["details"]
+    assert (problem["field"], "BYHOUR must be 5, " in problem["message"]) == ("rrule", True)
+
+
 async def test_any_offset_that_can_be_written_is_understood(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     reporter = await someone(db, "reporter")

@@ -254,6 +254,39 @@ async def test_who_has_logged_out_is_nobody_at_once(site: Site, db: Db) -> None:
 
 
 @pytest.mark.usefixtures("cheap")
+@pytest.mark.parametrize(("language", "told"), [("en", "Set SITE_URL to that address"), ("ko", "SITE_URL을 그 주소로")])
+@pytest.mark.parametrize("client_urls", [(), ("https://status.example.com",)])
+async def test_a_login_that_is_refused_for_its_origin_says_what_would_mend_it(
+    any_database: str, caplog: pytest.LogCaptureFixture, language: str, told: str, client_urls: tuple[str, ...]
+) -> None:
+    """Behind a proxy that asks for another name, and nobody has said which name the site has."""
+    headers = {"Origin": "https://status.example.com", "Sec-Fetch-Site": "same-origin", "Accept-Language": language}
+    async with running_api(any_database, client_urls=client_urls) as api:
+        for _ in range(2):
+            answer = await log_in(api, headers | HTML)
+            assert answer.status_code == 403
+            assert told in answer.text
+            assert "status.example.com" not in answer.text
+        warned = [record.getMessage() for record in caplog.records if "SITE_URL" in record.getMessage()]
+        assert len(warned) == 1
+        assert "https://status.example.com" in warned[0]
+        forged = await log_in(api, {**headers, **HTML, "Sec-Fetch-Site": "cross-site"})
+        assert forged.status_code == 403
+        assert told not in forged.text
+
+
+async def test_a_name_that_is_not_known_says_what_would_mend_it(
+    any_database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running_api(any_database) as api:
+        for _ in range(2):
+            answer = await api.http.get("/login", headers={"Host": "status.example.com", **HTML})
+            assert answer.status_code == 400
+            assert "ALLOWED_HOSTS" in answer.text
+        assert len([record for record in caplog.records if "Host status.example.com" in record.getMessage()]) == 1
+
+
+@pytest.mark.usefixtures("cheap")
 async def test_behind_a_proxy_that_asks_for_another_host_forms_come_from_site_url(any_database: str) -> None:
     """Which is told by no header that could be forged: no proxy is trusted here."""
     site_url = "https://status.example.com"

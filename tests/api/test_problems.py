@@ -20,6 +20,10 @@ from tests.api.visitors import visitor
             "BYMONTHDAY does not go with FREQ=WEEKLY",
             "이해할 수 없는 규칙입니다(BYMONTHDAY does not go with FREQ=WEEKLY)",
         ),
+        (
+            "BYHOUR must be 5, as in startsAt on the clock of timeZone, or be left out",
+            "이해할 수 없는 규칙입니다(BYHOUR must be 5,",
+        ),
         ("must not be longer than intervalSeconds", "주기보다 길 수 없습니다"),
         ("a day such as 2026-11-23 or a time with its zone", "올바른 날짜가 아닙니다"),
         ("Expected `int` <= 60000", "60000 이하여야 합니다"),

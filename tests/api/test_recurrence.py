@@ -8,11 +8,23 @@ from unittest import mock
 from zoneinfo import ZoneInfo
 
 import dateutil.rrule
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.recurrence import LONGEST, RuleError, Schedule, instant, local_starts, occurrences, overlap, parse
+from api.recurrence import (
+    LONGEST,
+    RuleError,
+    Schedule,
+    instant,
+    kept,
+    local_starts,
+    occurrences,
+    overlap,
+    parse,
+    require_time,
+)
 
 BERLIN, NEW_YORK, LORD_HOWE = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), ZoneInfo("Australia/Lord_Howe")
 TWO_HOURS = timedelta(hours=2)
@@ -115,8 +127,10 @@ def test_what_happens_once_happens_once() -> None:
         "FREQ=MINUTELY",
         "FREQ=HOURLY",
         "FREQ=DAILY;FREQ=DAILY",
-        "FREQ=DAILY;",
-        "RRULE:FREQ=DAILY",
+        "RRULE:",
+        "FREQ=DAILY;;COUNT=2",
+        "RRULE:RRULE:FREQ=DAILY",
+        "DTSTART:20261130T020000Z RRULE:FREQ=DAILY",
         "FREQ=DAILY\nFREQ=DAILY",
         "FREQ=DAILY;INTERVAL=0",
         "FREQ=DAILY;INTERVAL=-1",
@@ -129,6 +143,8 @@ def test_what_happens_once_happens_once() -> None:
         "FREQ=DAILY;UNTIL=20261301",
         "FREQ=DAILY;UNTIL=00000101",
         "FREQ=DAILY;BYHOUR=1,2,3",
+        "FREQ=DAILY;BYHOUR=24",
+        "FREQ=DAILY;BYMINUTE=60",
         "FREQ=DAILY;BYDAY=2MO",
         "FREQ=DAILY;BYSETPOS=1",
         "FREQ=WEEKLY;BYMONTHDAY=1",
@@ -147,6 +163,29 @@ def test_what_happens_once_happens_once() -> None:
 def test_what_is_no_rule_is_said_to_be_none(text: str) -> None:
     with pytest.raises(RuleError):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("pasted", "bare"),
+    [
+        ("RRULE:FREQ=WEEKLY;BYDAY=SU", "FREQ=WEEKLY;BYDAY=SU"),
+        ("rrule:freq=weekly;byday=su;", "freq=weekly;byday=su"),
+        (" FREQ=WEEKLY; BYDAY=MO, TU ;\n", "FREQ=WEEKLY;BYDAY=MO,TU"),
+        ("FREQ=WEEKLY;\r\n BYDAY=SU", "FREQ=WEEKLY;BYDAY=SU"),
+        ("FREQ=DAILY;BYHOUR=2;BYMINUTE=30;BYSECOND=0", "FREQ=DAILY"),
+        ("FREQ=DAILY;byhour=02;COUNT=3", "FREQ=DAILY;COUNT=3"),
+    ],
+)
+def test_rules_as_people_paste_them(pasted: str, bare: str) -> None:
+    assert kept(pasted) == bare
+    assert msgspec.structs.replace(parse(pasted), times=()) == parse(bare)
+    require_time(parse(pasted), local(2026, 11, 1, 2, 30))
+
+
+@pytest.mark.parametrize("part", ["BYHOUR=3", "BYMINUTE=0", "BYSECOND=1"])
+def test_a_rule_cannot_begin_at_another_time_than_its_window(part: str) -> None:
+    with pytest.raises(RuleError, match=part.partition("=")[0]):
+        require_time(parse(f"FREQ=DAILY;{part}"), local(2026, 11, 1, 2, 30))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from api.errors import FieldProblem
 from api.service_fields import NewService, Service, complete, problems
+from sla_monitor.one_line import is_label
 from sla_monitor.settings import Settings
 from tests.api.conftest import Api, add_service, someone, until_heard
 
@@ -76,6 +77,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"name": "Sh\u0000op"}, "name"),
     ({"name": "Sh\nop"}, "name"),
     ({"name": "Sh\u202eop"}, "name"),
+    ({"name": "\u200b"}, "name"),
     ({"name": None}, "name"),
     ({"description": "x" * 2001}, "description"),
     ({"description": "a\u0000b"}, "description"),
@@ -141,6 +143,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"tags": [""]}, "tags[0]"),
     ({"tags": ["x" * 51]}, "tags[0]"),
     ({"tags": ["a\u0000"]}, "tags"),
+    ({"tags": ["a", " "]}, "tags"),
     ({"tags": [str(n) for n in range(51)]}, "tags"),
     ({"enabled": None}, "enabled"),
     ({"declaredIn": "services.toml"}, "declaredIn"),
@@ -172,6 +175,27 @@ async def test_only_id_name_and_url_must_be_given(api: Api) -> None:
         refused = await api.http.post("/api/services", json={k: v for k, v in SHOP.items() if k != missing})
         assert refused.status_code == 400
         assert refused.json()["details"] == [{"field": missing, "message": "is required"}]
+
+
+FAMILY, PERSIAN, FLAG = (
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+    "\U0001f1f0\U0001f1f7",
+)
+
+
+async def test_joiners_flags_and_spaces_of_all_kinds_are_text(api: Api) -> None:
+    given = {
+        "name": f"{FAMILY} {PERSIAN}",
+        "group": f"{FLAG}\u00a0a\u00adb",
+        "tags": [FLAG, "\u2764\ufe0f"],
+        "keyword": PERSIAN,
+        "keywordAbsent": "a\u00a0b",
+    }
+    answer = await api.http.post("/api/services", json=SHOP | given)
+    assert answer.status_code == 201, answer.text
+    stored_so = await api.get("/api/services/shop")
+    assert {name: stored_so[name] for name in given} == given
 
 
 async def test_every_field_is_stored_as_given(api: Api, db: Db) -> None:
@@ -316,7 +340,7 @@ def test_whatever_passes_can_be_stored_by_postgresql(
         return
     assert "\0" not in msgspec.json.encode(service).decode().replace("\\u0000", "\0")
     assert 1 <= len(name) <= 100
-    assert name.isprintable()
+    assert is_label(name)
     assert re.fullmatch("https?://[^ ]+", service.endpoint_url)
     assert "@" not in service.endpoint_url.split("/")[2]
     assert all(set(value) <= set(string.printable) - set("\r\n\t\x0b\x0c") for value in headers.values())

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 import httpx
 
-from sla_monitor.settings import ENVIRONMENT
+from sla_monitor.settings import ENVIRONMENT, NO_LONGER_USED
 
 COMMAND = (sys.executable, "-m", "sla_monitor.cli")
 PATIENCE_S = 20.0
@@ -25,7 +25,7 @@ ONE_SHOT_PATIENCE_S = 30.0
 
 def environment(**variables: str) -> dict[str, str]:
     """This process's environment without any setting of the program, and with these."""
-    names = {variable.name for variable in ENVIRONMENT.values()}
+    names = {variable.name for variable in ENVIRONMENT.values()} | NO_LONGER_USED
     return {name: value for name, value in os.environ.items() if name not in names} | variables
 
 

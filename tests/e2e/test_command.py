@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from sla_monitor import __version__
-from tests.e2e.program import command, free_ports
+from tests.e2e.program import COMMAND, ONE_SHOT_PATIENCE_S, command, environment, free_ports
 from tests.e2e.watched import service, services_toml
 from tests.prober.targets import Certificates, closed_port, good, serving
 
@@ -67,6 +67,20 @@ def test_a_bad_setting_is_one_line_that_names_it(word: str, variable: str, value
 @pytest.mark.parametrize("word", ["api", "prober", "migrate"])
 def test_a_part_needs_a_database(word: str) -> None:
     says_one_line(command(word), 2, "DATABASE_URL is not set", "sla-monitor up")
+
+
+@pytest.mark.parametrize("word", ["up", "api"])
+def test_a_services_file_that_is_not_there(any_database: str, home: Path, word: str) -> None:
+    missing = home / "services.toml"
+    ended = command(word, DATABASE_URL=any_database, SLA_MONITOR_HOME=str(home), SERVICES_FILE=str(missing))
+    says_one_line(ended, 2, f"SERVICES_FILE={missing}", "there is no such file")
+
+
+def test_a_variable_that_is_no_setting_is_mentioned_once(any_database: str) -> None:
+    ended = command("migrate", DATABASE_URL=any_database, CLIENT_URL="http://front.example", REDIS_URL="redis://x")
+    assert ended.returncode == 0
+    mentioned = [line.partition(" sla_monitor: ")[2] for line in ended.stderr.splitlines() if " WARNING " in line]
+    assert mentioned == ["CLIENT_URL is not a setting: is CLIENT_URLS meant?", "REDIS_URL is no longer used"]
 
 
 def test_services_need_a_database_or_a_running_up(home: Path) -> None:
@@ -168,6 +182,58 @@ def test_services_are_applied_from_a_file_and_listed(database: str, tmp_path: Pa
     file.write_text(services_toml([mail]))
     released = command("services", "apply", str(file), DATABASE_URL=database)
     assert released.stdout == "shop released\n"
+
+
+LATIN = {"PYTHONIOENCODING": "latin-1"}
+ASCII = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(LATIN, "\\U0001f525 Caf\u00e9"), (ASCII, "\\U0001f525 Caf\\xe9")])
+def test_a_terminal_that_cannot_show_a_name_is_shown_an_escape(
+    any_database: str, terminal: dict[str, str], shown: str
+) -> None:
+    with psycopg.connect(any_database) as connection:
+        connection.execute(
+            "INSERT INTO services (id, name, endpoint_url) VALUES ('cafe', '\U0001f525 Caf\u00e9', 'http://cafe.example/')"
+        )
+    ended = run("services", "list", DATABASE_URL=any_database, **terminal)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert shown.encode("latin-1") in ended.stdout
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    """As `command`, with what it wrote as bytes."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env=environment(**variables),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=ONE_SHOT_PATIENCE_S,
+        start_new_session=True,
+    )
+
+
+def test_a_message_that_cannot_be_shown_is_one_line_all_the_same(any_database: str, tmp_path: Path) -> None:
+    missing = tmp_path / "o\u2019brien.toml"
+    ended = run("services", "apply", str(missing), DATABASE_URL=any_database, **ASCII)
+    assert ended.returncode == 2
+    assert ended.stderr.count(b"\n") == 1
+    assert b"o\\u2019brien.toml: there is no such file" in ended.stderr
+
+
+def test_a_password_is_read_as_utf_8_whatever_the_terminal_is(any_database: str) -> None:
+    def add(name: str, password: bytes) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [*COMMAND, "users", "add", name, f"{name}@example.com", "--password-stdin"],
+            env=environment(DATABASE_URL=any_database, **ASCII),
+            input=password,
+            capture_output=True,
+            timeout=ONE_SHOT_PATIENCE_S,
+        )
+
+    assert add("kim", "gr\u00fcne Wiese\n".encode()).returncode == 0
+    refused = add("lee", b"gr\xfcne Wiese\n")
+    assert (refused.returncode, refused.stderr) == (1, b"sla-monitor: the password is not UTF-8\n")
 
 
 @pytest.mark.parametrize(

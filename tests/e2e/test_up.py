@@ -3,14 +3,16 @@
 import os
 import re
 import signal
+import socket
 import time
 from pathlib import Path
 
 import anyio.to_thread
 import psycopg
+import pytest
 
 from sql.local import running_url
-from tests.e2e.program import STOP_PATIENCE_S, Program, command, free_ports, left_running, running
+from tests.e2e.program import PATIENCE_S, STOP_PATIENCE_S, Program, command, free_ports, left_running, running
 
 EACH_SECOND = {"HEALTH_CHECK_INTERVAL": "1s"}
 Row = tuple[object, ...]
@@ -94,6 +96,52 @@ async def test_a_second_start_keeps_the_data_and_follows_its_settings(home: Path
 
 async def _is_operational(program: Program, service_id: str) -> bool:
     return (await program.states())[service_id] == "operational"
+
+
+WAITING = """
+SELECT count(*) > 0 FROM pg_locks
+WHERE locktype = 'advisory' AND NOT granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+@pytest.mark.parametrize("part", [0, 1], ids=["api", "prober"])
+async def test_a_port_that_is_lost_during_the_start_is_told_before_how_to_stop_it(
+    any_database: str, home: Path, part: int
+) -> None:
+    ports = free_ports()
+    async with await psycopg.AsyncConnection.connect(any_database, autocommit=True) as db:
+        await db.execute("SELECT pg_advisory_lock(hashtextextended('sla-monitor migrate', 0))")
+        async with running("up", home, ports, DATABASE_URL=any_database) as program:
+
+            async def waits() -> bool:
+                return await (await db.execute(WAITING)).fetchone() == (True,)
+
+            await program.until(waits)
+            with socket.create_server(("127.0.0.1", ports[part])):
+                await db.execute("SELECT pg_advisory_unlock(hashtextextended('sla-monitor migrate', 0))")
+                assert await anyio.to_thread.run_sync(lambda: program.process.wait(PATIENCE_S)) == 1, program.said
+            assert str(ports[part]) in program.said
+            assert "Ctrl-C" not in program.said
+            assert "Traceback" not in program.said
+
+
+def test_one_port_for_both_parts_is_refused_at_once(any_database: str, home: Path) -> None:
+    port = str(free_ports()[0])
+    variables = {"DATABASE_URL": any_database, "PORT": port, "WATCH_SERVER_PORT": port}
+    ended = command("up", SLA_MONITOR_HOME=str(home), **variables)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    [line] = ended.stderr.splitlines()
+    assert f"WATCH_SERVER_PORT={port}" in line
+
+
+async def test_on_a_terminal_that_is_not_utf_8(any_database: str, home: Path) -> None:
+    variables = {"DATABASE_URL": any_database, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    async with running("up", home, **variables) as program:
+        await program.says(r"Ctrl-C stops it\.")
+        assert await program.end(signal.SIGINT) == 0, program.said
+        assert "Stopping \\u2026" in program.said
+        assert "Traceback" not in program.said
 
 
 async def test_a_second_one_on_the_same_folder_says_so_and_stops(shared_home: Path) -> None:

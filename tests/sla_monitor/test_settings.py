@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.settings import shown
-from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, Settings, SettingsError, Terms, load, terms
+from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, Settings, SettingsError, Terms, load, strangers, terms
 from sla_monitor.values import Limit
 
 README = Path(__file__).parents[2] / "README.md"
@@ -172,6 +172,68 @@ def test_a_key_that_is_too_short_is_refused_and_not_shown() -> None:
     assert "JWT_SECRET=***" in str(raised.value)
     assert "hunter2" not in str(raised.value)
     assert load({"JWT_SECRET": "\u00e9" * 16}).jwt_secret == "\u00e9" * 16  # bytes count, not letters
+
+
+@pytest.mark.parametrize(
+    "published",
+    [
+        "your-super-secret-jwt-key-change-this-in-production",
+        "YOUR_SUPER_SECRET_JWT_KEY_AT_LEAST_32_CHARACTERS",
+        "please-change-me-please-change-me-please",
+        "replace_this_with_a_long_random_string",
+    ],
+)
+def test_a_key_that_stands_in_examples_is_refused(published: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load({"JWT_SECRET": published})
+    assert str(raised.value).startswith("JWT_SECRET=*** is not a secret")
+    assert published not in str(raised.value)
+
+
+def test_a_phrase_of_one_s_own_is_a_key() -> None:
+    phrase = "an-exchange-medal-of-the-latest-secretary"
+    assert load({"JWT_SECRET": phrase}).jwt_secret == phrase
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [("warn", "warning"), ("WARN", "warning"), ("Warning", "warning"), ("fatal", "error"), ("trace", "debug")],
+)
+def test_levels_have_the_names_that_others_give_them(text: str, level: str) -> None:
+    assert load({"LOG_LEVEL": text}).log_level == level
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("CLIENT_URL", "CLIENT_URL is not a setting: is CLIENT_URLS meant?"),
+        ("JWT_SECERT", "JWT_SECERT is not a setting: is JWT_SECRET meant?"),
+        ("SLA_MONITOR_TIME_ZONE", "SLA_MONITOR_TIME_ZONE is not a setting: is SLA_MONITOR_TIMEZONE meant?"),
+        ("HEALTH_CHECK_RETRY", "HEALTH_CHECK_RETRY is not a setting"),
+        ("REDIS_URL", "REDIS_URL is no longer used"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_mentioned(name: str, said: str) -> None:
+    assert strangers({name: "x", "PATH": "/bin", "PORT": "3001"}) == [said]
+
+
+def test_variables_of_others_are_none_of_ours() -> None:
+    others = [
+        "PATH",
+        "HOME",
+        "HOSTNAME",
+        "PORTS",
+        "DATABASE",
+        "SHELL",
+        "SSL_CERT_DIR",
+        "NIX_SSL_CERT_FILE",
+        "SMTP_PORT",
+        "SMTP_PASS",
+        "CI",
+    ]
+    kubernetes = ["SLA_MONITOR_PORT", "SLA_MONITOR_PORT_3001_TCP_ADDR", "SLA_MONITOR_SERVICE_HOST"]
+    ours = [variable.name for variable in ENVIRONMENT.values()]
+    assert strangers(dict.fromkeys([*others, *kubernetes, *ours, "SLA_MONITOR_PARENT"], "x")) == []
 
 
 @given(st.sampled_from([variable.name for variable in ENVIRONMENT.values()]), st.text(max_size=40))

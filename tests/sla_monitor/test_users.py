@@ -122,7 +122,8 @@ async def test_a_given_password_is_read_and_not_shown(
         ("kim\n", "kim@example.com", "long enough it is", "username"),
         ("kim", "kim", "long enough it is", "email"),
         ("kim", "kim@exa\u202emple.com", "long enough it is", "email"),
-        ("kim", "kim@example.com", "short", "length >= 10"),
+        ("kim", "kim@example.com", "short", "^password: must have at least 10 characters$"),
+        ("kim", "kim@example.com", "x" * 201, "^password: must have at most 200 characters$"),
         ("kim", "kim@example.com", "Kim@Example.com", "password: must not be the user name or the e-mail"),
     ],
 )

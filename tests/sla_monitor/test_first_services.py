@@ -1,0 +1,45 @@
+"""What a later start says of variables that have lost their effect: services are administered once they are there."""
+
+import logging
+
+import psycopg
+import pytest
+
+from sla_monitor.first_services import register_first_services
+from sla_monitor.settings import load
+
+FIRST = {"FACE_COMPARE_ENDPOINT": "http://compare.example/", "HEALTH_CHECK_INTERVAL": "60s"}
+
+
+async def said(
+    database: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> list[str]:
+    caplog.clear()
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        await register_first_services(database, load(variables))
+    return [record.getMessage() for record in caplog.records]
+
+
+async def test_a_changed_variable_that_changes_nothing_is_mentioned(
+    any_database: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await said(any_database, caplog, monkeypatch, FIRST) == []
+    assert await said(any_database, caplog, monkeypatch, FIRST) == []
+    assert await said(any_database, caplog, monkeypatch, {}) == []
+    moved = {**FIRST, "FACE_COMPARE_ENDPOINT": "http://elsewhere.example/?token=x", "HEALTH_CHECK_TIMEOUT": "5000"}
+    endpoint, timeout = await said(any_database, caplog, monkeypatch, moved)
+    assert endpoint.startswith("FACE_COMPARE_ENDPOINT has no effect: face-compare is there already, with another URL")
+    assert "token" not in endpoint
+    assert timeout.startswith("HEALTH_CHECK_TIMEOUT is for new services only: curp-verifier, face-compare, ")
+    [interval] = await said(any_database, caplog, monkeypatch, {"HEALTH_CHECK_INTERVAL": "30s"})
+    assert interval.startswith("HEALTH_CHECK_INTERVAL is for new services only: ")
+    with psycopg.connect(any_database) as connection:
+        rows = connection.execute("SELECT DISTINCT interval_seconds, timeout_ms FROM services").fetchall()
+    assert rows == [(60, 7000)]
+    # A service that waited for its URL takes it, and one that is declared is as its file says.
+    with psycopg.connect(any_database) as connection:
+        connection.execute("UPDATE services SET declared_in = 'services.toml' WHERE id = 'face-compare'")
+    late = {"FACE_COMPARE_ENDPOINT": "http://third.example/", "CURP_VERIFIER_ENDPOINT": "http://curp.example/"}
+    assert await said(any_database, caplog, monkeypatch, late) == []

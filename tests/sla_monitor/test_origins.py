@@ -1,0 +1,105 @@
+"""Origins of pages, however they are written."""
+
+import pytest
+
+from api.edge import Origins
+from sla_monitor.origins import asked_origin, origin_of, read_origin
+from sla_monitor.settings import load
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("http://localhost:80", "http://localhost"),
+        ("https://Front.Example:443/", "https://front.example"),
+        ("HTTP://FRONT.EXAMPLE./app?x#y", "http://front.example"),
+        ("https://front.example:80", "https://front.example:80"),
+        ("http://user:secret@front.example", "http://front.example"),
+        ("http://[0:0::1]:80/", "http://[::1]"),
+        ("http://[::1]:3005", "http://[::1]:3005"),
+        ("http://127.0.0.1:080/", "http://127.0.0.1"),
+    ],
+)
+def test_a_url_has_the_origin_that_browsers_send(url: str, origin: str) -> None:
+    assert str(origin_of(url)) == origin
+    assert load({"CLIENT_URLS": url}).client_urls == (origin,)
+
+
+def test_what_is_there_twice_counts_once() -> None:
+    text = "http://localhost:80,http://localhost:3001,http://localhost:3005,http://LOCALHOST"
+    assert load({"CLIENT_URLS": text}).client_urls == (
+        "http://localhost",
+        "http://localhost:3001",
+        "http://localhost:3005",
+    )
+    assert load({"SITE_URL": "https://Status.Example.com.:443/"}).site_url == "https://status.example.com"
+    assert load({"ALLOWED_HOSTS": "Status.Example.com."}).allowed_hosts == ("status.example.com",)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("", "null", "http://", "//front.example", "ftp://front.example", "http://front.example/", "http://a b"),
+        *("http://x@front.example", "http://front.example:", "http://front.example:x", "http://[::1", "http://a:1:2"),
+    ],
+)
+def test_what_is_no_origin(header: str) -> None:
+    assert read_origin(header) is None
+
+
+def test_host_names_nothing_where_it_is_empty() -> None:
+    assert asked_origin("", "http") is None
+    assert asked_origin("a/b", "http") is None
+    assert str(asked_origin("Status.Example.:443", "https")) == "https://status.example"
+
+
+@pytest.mark.parametrize("origin", [b"http://localhost", b"http://localhost.", b"https://front.example"])
+def test_front_ends_may_read_answers(origin: bytes) -> None:
+    origins = Origins(("http://localhost:80", "https://FRONT.example.:443"))
+    assert (b"access-control-allow-origin", origin) in origins.headers(origin)
+    assert origins.trusts(origin, b"api.example", False)
+
+
+OWN = [
+    (b"http://10.0.0.1", b"10.0.0.1"),
+    (b"http://10.0.0.1", b"10.0.0.1:80"),
+    (b"http://localhost:3001", b"LocalHost:3001"),
+    (b"https://status.example.com", b"status.example.com:443"),
+    (b"https://status.example.com.", b"status.example.com."),
+    (b"https://status.example.com.", b"status.example.com"),
+    (b"http://[::1]:3001", b"[::1]:3001"),
+    (b"https://site.example", b"10.0.0.1:3001"),
+]
+
+
+@pytest.mark.parametrize(("origin", "host"), OWN)
+def test_a_page_of_this_site_is_known(origin: bytes, host: bytes) -> None:
+    origins = Origins((), ("status.example.com",), "https://site.example")
+    assert origins.owns(origin, host, False)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        (b"null", b""),
+        (b"null", b"null"),
+        (b"", b""),
+        (b"http://", b""),
+        (b"http://10.0.0.1:3001", b"10.0.0.1"),
+        (b"http://10.0.0.1", b"10.0.0.1:443"),
+        (b"https://evil.example", b"evil.example"),
+        (b"http://site.example", b"site.example"),
+        (b"http://site.example", b"10.0.0.1:3001"),
+        (b"https://site.example:8443", b"10.0.0.1:3001"),
+    ],
+)
+def test_a_page_of_another_site_is_not(origin: bytes, host: bytes) -> None:
+    origins = Origins((), ("status.example.com",), "https://site.example")
+    assert not origins.owns(origin, host, False)
+
+
+def test_over_tls_a_page_of_plain_http_is_another_site() -> None:
+    origins = Origins((), ("status.example.com",))
+    assert origins.owns(b"http://status.example.com", b"status.example.com", False)
+    assert not origins.owns(b"http://status.example.com", b"status.example.com", True)
+    assert origins.owns(b"https://status.example.com", b"status.example.com", True)
