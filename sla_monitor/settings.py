@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from platformdirs import user_data_path
@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     home: Path = msgspec.field(default_factory=default_home)
     time_zone: str | None = None
     log_level: str = "info"
+    request_log: Literal["off", "text", "json"] = "off"
     services_file: Path | None = None
 
     api_host: str = "127.0.0.1"
@@ -140,6 +141,9 @@ ENVIRONMENT: dict[str, Variable] = {
     "log_level": Variable(
         "LOG_LEVEL", values.one_of("debug", "info", "warning", "error"), "least level that is logged"
     ),
+    "request_log": Variable(
+        "REQUEST_LOG", values.one_of("off", "text", "json"), "a line for each request to the API, on standard output"
+    ),
     "services_file": Variable("SERVICES_FILE", values.path, "services.toml, applied at start and on change"),
     "api_host": Variable("HOST", str, "address the API listens on"),
     "api_port": Variable("PORT", _PORT, "port of the API"),
@@ -170,10 +174,12 @@ ENVIRONMENT: dict[str, Variable] = {
         "REFRESH_EXPIRES_IN", values.lifetime, "how long a login lasts that is not refreshed"
     ),
     "rate_limit_api": Variable(
-        "RATE_LIMIT_API", values.limit, "API calls of one address; answers from memory are not counted"
+        "RATE_LIMIT_API",
+        values.limit,
+        "API calls of one address that have to be computed; logging in is counted apart, as often",
     ),
     "rate_limit_pages": Variable(
-        "RATE_LIMIT_PAGES", values.limit, "pages, badges and feeds of one address; answers from memory are not counted"
+        "RATE_LIMIT_PAGES", values.limit, "pages, badges and feeds of one address that have to be computed"
     ),
     "rate_limit_login": Variable(
         "RATE_LIMIT_LOGIN",
