@@ -91,7 +91,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     socket_limit: int = 6000
     sockets_per_address: int = 500
     sockets_per_user: int = 50
-    socket_max_message: int = 64 * 1024
+    socket_max_message: int = 256 * 1024
     socket_queue: int = 256
     socket_send_timeout: timedelta = timedelta(seconds=10)
 
@@ -196,7 +196,9 @@ ENVIRONMENT: dict[str, Variable] = {
         "SOCKETS_PER_USER", values.integer(1, 1_000_000), "open sockets of one user at one API process"
     ),
     "socket_max_message": Variable(
-        "SOCKET_MAX_MESSAGE", values.integer(1024, 1024 * 1024), "bytes of one message from a socket"
+        "SOCKET_MAX_MESSAGE",
+        values.integer(1024, 1024 * 1024),
+        "bytes of one message from a socket; drafts of 64 KB need 256 KB",
     ),
     "socket_queue": Variable("SOCKET_QUEUE", values.integer(1, 100_000), "frames that may wait for one slow client"),
     "socket_send_timeout": Variable("SOCKET_SEND_TIMEOUT", values.duration, "time one frame may take to be sent"),
