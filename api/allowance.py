@@ -1,6 +1,9 @@
-"""How much one client may say over its socket."""
+"""How often something may be done: what one client says over its socket, what this process computes."""
 
 from time import monotonic
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
 
 
 class Allowance:
@@ -21,3 +24,25 @@ class Allowance:
             return False
         self._left -= 1
         return True
+
+
+class Pace(Generic[Key]):
+    """For each key a burst, then one every `every_s`; who comes too early is told how long to wait."""
+
+    def __init__(self, burst: int = 3, every_s: float = 1.0, most_keys: int = 4096) -> None:
+        self._ahead_s = (burst - 1) * every_s
+        self._every_s = every_s
+        self._most_keys = most_keys
+        self._due: dict[Key, float] = {}
+        """When the next one would be due if there were no burst."""
+
+    def pause(self, key: Key) -> float:
+        """Takes one turn; the seconds until it comes, 0 for now."""
+        now = monotonic()
+        if key not in self._due and len(self._due) >= self._most_keys:
+            self._due = {known: due for known, due in self._due.items() if due > now}
+            if len(self._due) >= self._most_keys:
+                self._due.clear()
+        due = max(self._due.get(key, now), now)
+        self._due[key] = due + self._every_s
+        return max(0.0, due - self._ahead_s - now)

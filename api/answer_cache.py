@@ -3,18 +3,27 @@
 The feed calls `forget` *before* it hands an event to the sockets, so a client that asks again because of a frame
 never gets the answer from before it. A computation that was under way at that moment may still be given to those
 who were waiting for it, but is not kept: `forget` takes it off `_flights`, and only what is still there is stored.
-A page that is behind new checks only is kept for its short rest all the same, or it would be computed for every visitor
-wherever computing takes longer than the next checks are away.
+What is behind new checks only is kept for a short rest all the same, or it would be computed for every visitor
+wherever checks come more often than visitors do.
+
+A computation is counted once, against the limit of the client whose request begins it; those who wait for it are not
+counted. Whoever asks, and however often an answer is ended, the same is computed at the pace of `Pace`. A client over
+its limit is given what is in memory. That is renewed at most once a minute, or, where an event has ended it,
+`AFTER_EVENT_S` after it was computed: an office behind one address is never locked out of what its dashboards show.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
+from typing import Protocol
 
 import anyio
 
-from api.answer_memory import AnswerMemory
-from api.answers import Cacheable, Change, KeptAnswer, Question, Source, body_message, encoded, not_modified
+from api.allowance import Pace
+from api.answer_memory import MAX_ENTRIES, AnswerMemory
+from api.answers import MAX_AGE_S, Cacheable, Change, KeptAnswer, Question, Source, body_message, encoded, not_modified
+from api.clients import client_key, client_of
 from api.edge import ADMITTED, ASGIApp, Headers, Message, Origins, Receive, Scope, Send
+from api.errors import ApiError
 from api.metrics import Metrics
 from api.negotiation import accepts_gzip, accepts_html
 from api.questions import Questions
@@ -22,6 +31,10 @@ from sla_monitor.values import Network
 from sql import OperationalError
 
 RETRY_AWAY_S = 1.0
+STALE_AFTER_S = 2.0
+"""Where there is a last snapshot, nobody waits longer for a computation that does not end: the database is silent."""
+AFTER_EVENT_S = 5.0
+"""How soon an answer that an event has ended is computed again for clients over their limit."""
 _MAKES: Mapping[str, Change] = {
     "incidents": "event",
     "comments": "event",
@@ -29,7 +42,16 @@ _MAKES: Mapping[str, Change] = {
     "services": "services",
 }
 """What somebody who may act on these (api/security.py) makes untrue by it."""
-Admit = Callable[[Scope, Send], Awaitable[Headers | None]]
+
+
+class Admission(Protocol):
+    """What counts requests against limits (api/edge.py `Edge`)."""
+
+    async def admit(self, scope: Scope) -> Headers:
+        """Counts one. Raises ApiError 429 where the limit is used up, OperationalError where nothing can be counted."""
+
+    async def refuse(self, scope: Scope, send: Send, error: ApiError) -> None:
+        """Sends the refusal."""
 
 
 class _Flight:
@@ -37,8 +59,17 @@ class _Flight:
 
     def __init__(self, route: Cacheable) -> None:
         self.route = route
+        self.stale_at = monotonic() + STALE_AFTER_S
+        """From then on a last snapshot is given instead."""
+        self.begun = False
+        """Whether it is being computed; before that no change can make it untrue."""
         self.landed = anyio.Event()
         self.result: KeptAnswer | None = None
+        """None where it was cancelled or refused: then the next one who waits begins another."""
+        self.told: Headers = []
+        """The RateLimit headers, for the one whose request it is counted as."""
+        self.refused: tuple[str, ApiError] | None = None
+        """The client that may not compute it now, and why."""
         self.resting = False
         """New checks came meanwhile, so what it says of them is old already."""
 
@@ -52,15 +83,19 @@ class Answers:
         routes: Iterable[Cacheable],
         origins: Origins,
         metrics: Metrics,
-        admit: Admit,
+        admission: Admission,
         trusted_proxies: Sequence[Network] = (),
     ) -> None:
         self._app = app
-        self._admit = admit
+        self._admission = admission
+        self._trusted_proxies = trusted_proxies
         self._origins = origins
         self._memory = AnswerMemory()
         self._questions = Questions(routes, self._memory, origins, trusted_proxies)
         self._flights: dict[tuple[Question, bool], _Flight] = {}
+        self._pace: Pace[Question] = Pace()
+        self._withdrawn: dict[Question, None] = {}
+        """What was computed once and is not in memory because of a change."""
         self.database_away = False
         """Set by the feed; then the last snapshot is given without trying."""
         self._away_until = 0.0
@@ -76,19 +111,23 @@ class Answers:
         for key, kept in list(self._memory.items()):
             if change is not None and change not in kept.route.changed_by:
                 continue
-            if change == "checks" and kept.route.page:
+            if change == "checks":
                 kept.resting = True
             else:
                 kept.fresh = False
             if change == "services":
                 self._memory.drop(key)
+                self._withdrawn[key] = None
         for flown, flight in list(self._flights.items()):
-            if change is not None and change not in flight.route.changed_by:
+            if not flight.begun or (change is not None and change not in flight.route.changed_by):
                 continue
-            if change == "checks" and flight.route.page:
+            if change == "checks":
                 flight.resting = True
             else:
                 del self._flights[flown]
+                self._withdrawn[flown[0]] = None
+        while len(self._withdrawn) > MAX_ENTRIES:
+            del self._withdrawn[next(iter(self._withdrawn))]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or (scope["method"] != "GET" and scope["method"] != "HEAD"):
@@ -107,9 +146,10 @@ class Answers:
                 await self._give(kept, "HIT", scope, send)
             else:  # the way of nearly all requests, and as short as it can be
                 self._counts["HIT"] += 1
+                scope["path_template"] = kept.template
                 await send(ready[0])
                 await send(ready[1])
-        elif kept is not None and (self.database_away or monotonic() < self._away_until):
+        elif kept is not None and self._is_away():
             await self._give(kept, "STALE", scope, send)
         else:
             await self._miss(key, route, scope, send)
@@ -126,46 +166,94 @@ class Answers:
 
         return answer
 
+    def _is_away(self) -> bool:
+        return self.database_away or monotonic() < self._away_until
+
     async def _miss(self, key: Question, route: Cacheable, scope: Scope, send: Send) -> None:
-        """Counts against the limit of the one who asks, each for themselves, before the answer becomes everybody's."""
-        try:
-            told = await self._admit(scope, send)
-        except OperationalError:
-            self._away_until = monotonic() + RETRY_AWAY_S
+        """Waits for the computation that another request has begun, or begins it.
+
+        It goes on after this request has been given the last snapshot instead, but ends with the request itself.
+        """
+        html = route.page and accepts_html(scope)
+        client = client_key(client_of(scope, self._trusted_proxies))
+        given = False
+        while not given:
+            kept = self._memory.get(key)
+            if kept is not None and kept.is_fresh():
+                await self._give(kept, "HIT", scope, send)
+                return
+            flight = self._flights.get((key, html))
+            if flight is not None:
+                given = await self._given(flight, key, client, scope, send)
+                continue
+            flight = self._flights[key, html] = _Flight(route)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._compute, flight, key, html, client, scope)
+                given = await self._given(flight, key, client, scope, send, first=True)
+
+    async def _given(
+        self, flight: _Flight, key: Question, client: str, scope: Scope, send: Send, first: bool = False
+    ) -> bool:
+        """Gives what a computation comes to; False where it came to nothing and is to be begun again. `first`: of the
+        one whose request it is counted as."""
+        while not flight.landed.is_set() and (left := flight.stale_at - monotonic()) > 0:
+            with anyio.move_on_after(left):
+                await flight.landed.wait()
+        if not flight.landed.is_set():
             if (last := self._memory.get(key)) is not None:
                 await self._give(last, "STALE", scope, send)
-                return
-            told = []
-        if told is None:
-            return
-        kept = self._memory.get(key)  # another one who asked the same may have been counted faster
-        result = kept if kept is not None and kept.is_fresh() else None
-        html = route.page and accepts_html(scope)
-        while result is None:  # None where the one who computed was cancelled: then the next one does it
-            flight = self._flights.get((key, html))
-            if flight is None:
-                result = await self._compute(key, html, route, scope)
+                return True
+            await flight.landed.wait()
+        result, last = flight.result, self._memory.get(key)
+        if result is not None and not (result.status == 503 and last is not None):
+            await self._give(result, "MISS", scope, send, flight.told if first else ())
+        elif flight.refused is not None and flight.refused[0] == client:
+            if last is not None:
+                await self._give(last, "STALE", scope, send, away=False)
+            elif key in self._withdrawn:  # just now
+                return False
             else:
-                await flight.landed.wait()
-                result = flight.result
-        last = self._memory.get(key)
-        if result.status == 503 and last is not None:
+                await self._admission.refuse(scope, send, flight.refused[1])
+        elif last is not None and (result is not None or self._is_away()):
             await self._give(last, "STALE", scope, send)
         else:
-            await self._give(result, "MISS", scope, send, told)
+            return False
+        return True
 
-    async def _compute(self, key: Question, html: bool, route: Cacheable, scope: Scope) -> KeptAnswer:
+    def _is_renewed(self, key: Question) -> bool:
+        """Whether an answer is computed for a client over its limit: not what nobody has been given before."""
+        last = self._memory.get(key)
+        if last is None:
+            return key in self._withdrawn
+        return monotonic() - last.computed_at >= (MAX_AGE_S if last.fresh else AFTER_EVENT_S)
+
+    async def _compute(self, flight: _Flight, key: Question, html: bool, client: str, scope: Scope) -> None:
         """`html`: how an error is told; nothing else depends on it."""
-        flight = self._flights[key, html] = _Flight(route)
         try:
-            result = flight.result = await self._ask(key, html, route, scope)
+            try:
+                flight.told = await self._admission.admit(scope)
+            except OperationalError:
+                self._away_until = monotonic() + RETRY_AWAY_S
+                if self._memory.get(key) is not None:
+                    return
+            except ApiError as refusal:
+                if not self._is_renewed(key):
+                    flight.refused = client, refusal
+                    return
+            if (pause := self._pace.pause(key)) > 0:
+                flight.stale_at += pause
+                await anyio.sleep(pause)
+            flight.begun = True
+            result = await self._ask(key, html, flight.route, scope)
             result.resting = flight.resting
             self._away_until = monotonic() + RETRY_AWAY_S if result.status == 503 else 0.0
             if self._flights.get((key, html)) is flight and result.status == 200:
                 self._memory.keep(key, result)
+                self._withdrawn.pop(key, None)
             if result.status == 404:  # deleted, or no longer public: its last snapshot is nobody's any more
                 self._memory.drop(key)
-            return result
+                self._withdrawn.pop(key, None)
+            flight.result = result
         finally:
             if self._flights.get((key, html)) is flight:
                 del self._flights[key, html]
@@ -181,11 +269,20 @@ class Answers:
         neutral |= {"headers": headers, "state": state}
         caught = _Caught()
         await self._app(neutral, _no_body, caught)
-        return await encoded(caught.status, caught.headers, bytes(caught.body), route)
+        answer = await encoded(caught.status, caught.headers, bytes(caught.body), route)
+        answer.template = neutral.get("path_template")
+        return answer
 
     async def _give(
-        self, kept: KeptAnswer, source: Source, scope: Scope, send: Send, told: Iterable[tuple[bytes, bytes]] = ()
+        self,
+        kept: KeptAnswer,
+        source: Source,
+        scope: Scope,
+        send: Send,
+        told: Iterable[tuple[bytes, bytes]] = (),
+        away: bool = True,
     ) -> None:
+        """`away`: whether a stale one is given because the database is, which a page then says."""
         origin = asked = host = None
         wanted = False
         for name, value in scope["headers"]:
@@ -201,7 +298,8 @@ class Answers:
             await self._app(scope, _no_body, send)  # which refuses it, and says why
             return
         self._counts[source] += 1
-        past = kept.told_as_past() if source == "STALE" else None
+        scope["path_template"] = kept.template
+        past = kept.told_as_past() if source == "STALE" and away else None
         if past is not None:
             start = kept.start(source, False, self._origins.headers(origin))
             # Whoever keeps it must not be told later that nothing has changed since.

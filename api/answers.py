@@ -15,8 +15,9 @@ from api.pages.languages import Language
 
 MAX_AGE_S = 60
 """Days turn without an event, so no answer is kept longer."""
+REST_S = 1.0
 PAGE_REST_S = 5.0
-"""A page tells of new checks after this time; of an event at once."""
+"""An answer, and a page, tells of new checks after this time; of an event at once."""
 LEAST_PACKED_BYTES = 1024
 PACKING = 6
 IMMUTABLE = b"public, max-age=31536000, immutable"
@@ -87,12 +88,15 @@ class KeptAnswer:
         "route",
         "size",
         "status",
+        "template",
     )
 
     def __init__(
         self, status: int, headers: Headers, body: bytes, route: Cacheable, packed: bytes | None = None
     ) -> None:
         self.status = status
+        self.template: str | None = None
+        """Of the route that it is the answer of, for the request log."""
         own_etag = next((value for name, value in headers if name == b"etag"), None)
         self.etag = own_etag or b'"' + blake2b(body, digest_size=16).hexdigest().encode() + b'"'
         self.headers = [item for item in headers if item[0] != b"vary"]
@@ -110,7 +114,8 @@ class KeptAnswer:
         self.size = len(body) + len(packed or b"") + 1024
 
     def is_fresh(self) -> bool:
-        return self.fresh and monotonic() - self.computed_at < (PAGE_REST_S if self.resting else MAX_AGE_S)
+        rest = PAGE_REST_S if self.route.page else REST_S
+        return self.fresh and monotonic() - self.computed_at < (rest if self.resting else MAX_AGE_S)
 
     def start(self, source: Source, packed: bool, cors: Headers) -> Any:
         """The first message of the answer, for one that says where it is from."""

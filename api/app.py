@@ -1,12 +1,13 @@
 """The wiring: what is inside what, and what runs beside it.
 
-uvicorn -> Answers (bytes kept in memory) -> Edge (headers, CORS, deadline) -> Litestar (routes)
+uvicorn -> RequestLog (where it is wanted)
+        -> Answers (bytes kept in memory) -> Edge (headers, CORS, deadline) -> Litestar (routes)
         -> Sockets (who is let in) -> WebSocketDoor (/ws), SocketIoDoor (/socket.io)
                -> Live (what is said, Presence, Access) -> Hub (who hears it) <- Feed <- LISTEN
 """
 
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 
 import anyio
@@ -48,6 +49,7 @@ from api.pages import routes as public
 from api.pages.site import Site
 from api.passwords import Passwords
 from api.presence import Presence
+from api.request_log import RequestLog
 from api.requests import MAX_BODY_BYTES, JsonRequest, tell_methods
 from api.security import Gatekeeper, check_routes, guard
 from api.server import run
@@ -118,7 +120,10 @@ class Application:
         calls = Calls(self._state, settings.rate_limit_api, settings.rate_limit_pages)
         proxies = settings.trusted_proxies
         edge = Edge(litestar, self._origins, self._metrics, calls, proxies, site.error_page, site.secure)
-        self._answers = Answers(edge, [*kept, *pages], self._origins, self._metrics, edge.admit, proxies)
+        self._log: RequestLog | None = None
+        if settings.request_log != "off":
+            self._log = RequestLog(self._handle, settings.request_log, proxies, self._metrics)
+        self._answers = Answers(edge, [*kept, *pages], self._origins, self._metrics, edge, proxies)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -151,7 +156,8 @@ class Application:
             tasks.start_soon(declared.watch, settings, pool)
             tasks.start_soon(maintenance_plan.run, pool, metrics)
             try:
-                yield
+                with self._log.writing() if self._log is not None else nullcontext():
+                    yield
             finally:
                 await presence.close()
                 tasks.cancel_scope.cancel()
@@ -162,6 +168,11 @@ class Application:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Hands on the coroutine itself: one more around it would be felt, so short is the way of what is in memory."""
+        if self._log is not None:
+            return self._log(scope, receive, send)
+        return self._handle(scope, receive, send)
+
+    def _handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self._sockets is not None:
             if scope["type"] == "websocket":
                 return self._sockets(scope, receive, send)

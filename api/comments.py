@@ -37,13 +37,16 @@ class NewComment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Comment(msgspec.Struct, rename="camel", kw_only=True):
-    """`userId` is null where the user has been deleted; `timestamp` is `createdAt`, for existing front ends."""
+    """`userId` is null where the user has been deleted. `content`, `userName` and `timestamp` are `text`, `author` and
+    `createdAt` under the names that existing front ends read."""
 
     id: int
     incident_id: str
     text: str
+    content: str
     public: bool
     author: str | None
+    user_name: str | None
     user_id: UUID | None
     created_at: str
     timestamp: str

@@ -32,7 +32,7 @@ HEADERS: Json = {
     "WWW-Authenticate": {"description": "How to log in", "required": True, "schema": {"type": "string"}},
     "ETag": {"description": "For `If-None-Match`, and `If-Match` where that is taken", "schema": {"type": "string"}},
     "X-Cache": {
-        "description": "Whether it came from memory; STALE is the last snapshot while the database is away",
+        "description": "Whether it came from memory; STALE is a snapshot: the database is away, or the limit used up",
         "schema": {"enum": ["HIT", "MISS", "STALE"]},
     },
 }

@@ -65,8 +65,8 @@ class DraftRow(msgspec.Struct):
         )
 
 
-def data_problem(data: dict[str, Any]) -> str | None:
-    """Why an object cannot be kept as a draft, for routes and sockets; None where it can."""
+def data_problem(data: Any) -> str | None:
+    """Why a JSON value cannot be kept as a draft, for routes and sockets; None where it can."""
     left: list[tuple[Any, int]] = [(data, 1)]
     while left:
         value, depth = left.pop()

@@ -235,18 +235,18 @@ class Edge:
         extra = [*self._security, *self._origins.headers(header(scope, b"origin"))]
         return _Answer(send, extra, lambda error: self._error_page(scope, error))
 
-    async def admit(self, scope: Scope, send: Send) -> Headers | None:
-        """Counts a call whose answer is then asked for on everybody's behalf (`ADMITTED`); what it must be told.
+    async def admit(self, scope: Scope) -> Headers:
+        """Counts a call whose answer is then asked for on everybody's behalf (`ADMITTED`); the RateLimit headers.
 
-        None where the limit is used up: then it is told so. Raises OperationalError while nothing can be counted.
+        Raises ApiError 429 where the limit is used up, OperationalError while nothing can be counted.
         """
-        try:
-            return _headers(await self._calls.take(scope["path"], client_of(scope, self._trusted_proxies)))
-        except ApiError as error:
-            answer = self._answer_to(scope, send)
-            await answer.refuse(error)
-            self._metrics.requests.labels("unmatched", scope["method"], answer.status).inc()
-            return None
+        return _headers(await self._calls.take(scope["path"], client_of(scope, self._trusted_proxies)))
+
+    async def refuse(self, scope: Scope, send: Send, error: ApiError) -> None:
+        """Answers a call that was not admitted."""
+        answer = self._answer_to(scope, send)
+        await answer.refuse(error)
+        self._metrics.requests.labels("unmatched", scope["method"], answer.status).inc()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -269,7 +269,7 @@ class Edge:
             await answer.refuse(self._origins.refusal(origin, header(scope, b"host"), fetch_site))
         elif ADMITTED in inner["state"] or await self._counted(inner, answer):
             await self._answer(inner, receive, answer)
-        route = str(inner.get("path_template") or "unmatched")
+        route = scope["path_template"] = str(inner.get("path_template") or "unmatched")
         self._metrics.requests.labels(route, method if method.isalpha() else "other", answer.status).inc()
         self._metrics.request_seconds.labels(route).observe(perf_counter() - started)
 

@@ -28,10 +28,11 @@ def health() -> dict[str, str]:
     **requires("status:read"),
 )
 async def ready(state: State) -> dict[str, str]:
-    """503 names what is missing. The status page is served from memory all the same."""
+    """503 names what is missing; a database that may only be read is. The status page is served from memory all the
+    same."""
     problems = []
-    if not await _database_answers(state.pool):
-        problems.append(FieldProblem("database", "does not answer"))
+    if (lacking := await _database_lacks(state.pool)) is not None:
+        problems.append(FieldProblem("database", lacking))
     feed: Feed = state.feed
     if feed.state != "listening":
         problems.append(FieldProblem("feed", f"is {feed.state}, not listening"))
@@ -56,14 +57,15 @@ def metrics(state: State) -> Response[bytes]:
     return Response(counted.render(), media_type="text/plain; version=0.0.4")
 
 
-async def _database_answers(pool: Pool) -> bool:
+async def _database_lacks(pool: Pool) -> str | None:
+    """What is wrong with the database; None where it can be written."""
     try:
         with anyio.fail_after(PATIENCE_S):
             async with pool.connection() as connection:
-                await connection.execute("SELECT 1")
+                row = await (await connection.execute("SHOW transaction_read_only")).fetchone()
     except (OperationalError, TimeoutError):
-        return False
-    return True
+        return "does not answer"
+    return None if row == ("off",) else "may only be read"
 
 
 router = Router("/", route_handlers=[health, ready, metrics])

@@ -5,7 +5,7 @@ count per address (IPv6: per /64), new incidents per user.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import anyio
 import msgspec
@@ -73,7 +73,8 @@ class Limits:
 
 
 class Calls:
-    """RATE_LIMIT_API and RATE_LIMIT_PAGES: what one address asks for that is not answered from memory."""
+    """RATE_LIMIT_API and RATE_LIMIT_PAGES: what is computed for one address. Logging in, and staying so, is counted
+    apart, as often as that: whoever has used up the rest can still come in."""
 
     def __init__(self, state: State, api: Limit | None, pages: Limit | None) -> None:
         self._state = state
@@ -82,7 +83,7 @@ class Calls:
 
     async def take(self, path: str, address: str) -> Mapping[str, str]:
         """As `Limits.take`; where the database answers but cannot count, a standby for one, nobody is refused."""
-        name, limit = self._limit_of(path.strip("/"))  # routes are found behind any number of slashes
+        name, limit = self._limit_of([part for part in path.split("/") if part])  # as routes are found
         if limit is None:
             return {}
         limits: Limits = self._state.limits
@@ -97,8 +98,14 @@ class Calls:
             log.error("calls cannot be counted: %s", error.diag.message_primary)
             return {}
 
-    def _limit_of(self, path: str) -> tuple[str, Limit | None]:
-        first, _, rest = path.partition("/")
-        if first == "api" and rest:
-            return "api", self._api
-        return "pages", None if first in _FREE else self._pages
+    def _limit_of(self, parts: Sequence[str]) -> tuple[str, Limit | None]:
+        match parts:
+            case ["api", "auth", ("login" | "refresh" | "logout")]:
+                return "api-login", self._api
+            case ["login" | "logout"]:
+                return "pages-login", self._pages
+            case ["api", _, *_]:
+                return "api", self._api
+            case [first, *_] if first in _FREE:
+                return "pages", None
+        return "pages", self._pages

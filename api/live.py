@@ -1,4 +1,4 @@
-"""What a client may say, the same through both doors: into a room and out of it, who edits, drafts, comments.
+"""What a client may say, the same through both doors: rooms, who edits, drafts, comments, changes of templates.
 
 Each event is decoded into its type, put to `authorise` with what its sender may do *now*, carried out by the same SQL
 function as over REST, and answered. Who somebody is comes from the token, whatever else the event claims.
@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, NamedTuple
+from uuid import UUID
 
 import anyio
 import msgspec
@@ -21,14 +22,14 @@ from api.access import Access, Participant
 from api.comments import RATE_LIMIT, Remark
 from api.drafts import data_problem
 from api.errors import ApiError, FieldProblem, database_away, describe, invalid
-from api.hub import ANONYMOUS, EVERYONE, INSIDE_OF, PUBLIC_ROOMS, STAFF, Hub, frames, public_number
+from api.hub import ANONYMOUS, EVERYONE, INSIDE_OF, PUBLIC_ROOMS, STAFF, Client, Hub, frames, public_number
 from api.incident_fields import INCIDENT_ID
 from api.limits import Limits
 from api.metrics import Metrics
-from api.presence import Editor, Presence
-from api.replay import History, Replay
+from api.presence import Editor, Presence, template_place
+from api.replay import PATIENCE_S, History, Replay
 from api.security import Principal, actor_of, allows, authorise
-from api.texts import text_problems
+from api.texts import text_problems, uuid_or_none
 from sql import Pool
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ BURST, PER_SECOND = 20, 10.0
 MAX_ROOMS = 50
 ANSWER_WITHIN_S = 30.0
 _INCIDENT_ROOM = re.compile(f"incident-({INCIDENT_ID})")
+_TEMPLATE_ROOM = re.compile("template-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 IncidentId = Annotated[str, msgspec.Meta(max_length=50, pattern=r"^[^\x00]*$")]
 
@@ -73,6 +75,20 @@ class Comment(msgspec.Struct, rename="camel"):
     comment: Remark | CommentText
 
 
+class SentComment(msgspec.Struct):
+    """The same as it was sent: whatever fields it has, it has when it comes back."""
+
+    comment: str | dict[str, Any]
+
+
+class TemplateName(msgspec.Struct, rename="camel"):
+    template_id: Annotated[str, msgspec.Meta(max_length=50)]
+
+
+class TemplateUpdate(TemplateName, rename="camel"):
+    data: Any
+
+
 class Answer(NamedTuple):
     """What the sender is told; the event's name is for `/ws`, where there are no acknowledgements."""
 
@@ -106,6 +122,9 @@ class Live:
             "incident-editing": self._edit,
             "auto-save": self._save,
             "incident-comment": self._comment,
+            "join-template": self._join_template,
+            "leave-template": self._leave_template,
+            "template-update": self._update_template,
         }
 
     async def hear(self, participant: Participant, event: str, data: msgspec.Raw | bytes) -> Answer:
@@ -169,6 +188,9 @@ class Live:
             elif not allows(participant.principal, "incidents:write"):
                 assert participant.principal is not None
                 await self._presence.stop_editing(client, participant.principal, incident_id)
+        if not allows(participant.principal, "templates:read"):
+            for room in [room for room in client.rooms if room is not None and _TEMPLATE_ROOM.fullmatch(room)]:
+                self._leave(participant, room)
 
     async def _join_room(self, participant: Participant, data: bytes) -> Answer:
         room = msgspec.json.decode(data, type=RoomName).room
@@ -177,13 +199,18 @@ class Live:
 
     async def _leave_room(self, participant: Participant, data: bytes) -> Answer:
         room = msgspec.json.decode(data, type=RoomName).room
-        if room not in PUBLIC_ROOMS and not _INCIDENT_ROOM.fullmatch(room):
+        self._leave(participant, room)
+        return Answer("left", {"room": room})
+
+    def _leave(self, participant: Participant, room: str) -> None:
+        match = _INCIDENT_ROOM.fullmatch(room)
+        in_template = _TEMPLATE_ROOM.fullmatch(room)
+        if room not in PUBLIC_ROOMS and match is None and in_template is None:
             raise _unknown_room()
         self.hub.leave(participant.client, room)
         self.hub.leave(participant.client, INSIDE_OF.get(room, room))
-        if match := _INCIDENT_ROOM.fullmatch(room):
-            self._presence.leave(participant.client.id, match[1])
-        return Answer("left", {"room": room})
+        if match is not None or in_template is not None:
+            self._presence.leave(participant.client.id, match[1] if match is not None else room)
 
     async def _edit(self, participant: Participant, data: bytes) -> Answer:
         said = msgspec.json.decode(data, type=Editing)
@@ -226,6 +253,7 @@ class Live:
             raise invalid(FieldProblem("comment", "must be a text, or an object with a text"))
         if wrong := text_problems("comment", text):
             raise invalid(*wrong)
+        fields = _fields(msgspec.json.decode(data, type=SentComment).comment)
         principal = await self.access.refresh(participant)
         authorise(principal, "incidents:write")
         assert principal is not None
@@ -238,18 +266,74 @@ class Live:
             "public": comment.public,
         }
         async with database.transaction(self._pool, actor_of(principal, participant.address)) as connection:
+            if fields:
+                await connection.execute(sql.query("comments/carry"), {"fields": msgspec.json.encode(fields).decode()})
             cursor = await connection.execute(sql.query("comments/add"), values)
             added = await cursor.fetchone()
         return Answer("commented", {"incidentId": said.incident_id, "comment": added[0] if added else None})
+
+    async def _join_template(self, participant: Participant, data: bytes) -> Answer:
+        template_id = _template_id(msgspec.json.decode(data, type=TemplateName))
+        room = template_place(template_id)
+        await self._join(participant, {room: await self._prepare(participant, room)})
+        return Answer("joined", {"room": room, "templateId": str(template_id)})
+
+    async def _leave_template(self, participant: Participant, data: bytes) -> Answer:
+        template_id = _template_id(msgspec.json.decode(data, type=TemplateName))
+        self._leave(participant, template_place(template_id))
+        return Answer("left", {"room": template_place(template_id), "templateId": str(template_id)})
+
+    async def _update_template(self, participant: Participant, data: bytes) -> Answer:
+        """What somebody is changing in a template, for the others who have it open; nothing is stored."""
+        said = msgspec.json.decode(data, type=TemplateUpdate)
+        template_id = _template_id(said)
+        if (wrong := data_problem(said.data)) is not None:
+            raise invalid(FieldProblem("data", wrong))
+        if not participant.saves.take():
+            raise ApiError(429, "You tell of changes too often; of the next one in a second")
+        principal = await self.access.refresh(participant)
+        authorise(principal, "templates:write")
+        assert principal is not None
+        values = {
+            "template_id": template_id,
+            "user_id": principal.user_id,
+            "user_name": principal.name,
+            "data": Jsonb(said.data),
+            "origin": participant.client.id,
+        }
+        async with database.transaction(self._pool) as connection:
+            told = await (await connection.execute(sql.query("templates/tell_update"), values)).fetchone()
+        if told is None or told[0] is None:
+            raise _no_template()
+        return Answer("updated", {"templateId": str(template_id), "timestamp": told[0]})
 
     async def _prepare(self, participant: Participant, room: str) -> int | None:
         """Whether a client may be in `room`, which raises; the number of the event up to which it has been told."""
         if room in PUBLIC_ROOMS:
             authorise(participant.principal, "rooms:join-public")
             return None
+        if match := _TEMPLATE_ROOM.fullmatch(room):
+            return await self._enter_template(participant, await self.access.refresh(participant), room, UUID(match[1]))
         if not _INCIDENT_ROOM.fullmatch(room):
             raise _unknown_room()
         return await self._enter_incident(participant, await self.access.refresh(participant), room)
+
+    async def _enter_template(
+        self, participant: Participant, principal: Principal | None, room: str, template_id: UUID
+    ) -> int:
+        """Tells the others that there is one more, and it how many there are, as of the event that is returned."""
+        client = participant.client
+        authorise(principal, "templates:read")
+        assert principal is not None
+        _require_room(client, room)
+        there = await self._presence.join_template(client, principal, template_id)
+        if there is None:
+            raise _no_template()
+        with anyio.fail_after(PATIENCE_S):  # else the numbers of before would be told after this one
+            await self.hub.reach(there.seq)
+        count = {"templateId": str(template_id), "userCount": there.users}
+        client.offer(frames("user-count-updated", count, there.seq)[client.door])
+        return there.seq
 
     async def _enter_incident(
         self,
@@ -263,8 +347,7 @@ class Live:
         client = participant.client
         authorise(principal, "rooms:join-incident")
         assert principal is not None
-        if room not in client.rooms and len(client.rooms) >= MAX_ROOMS:
-            raise ApiError(429, f"You are in {MAX_ROOMS} rooms; leave one first")
+        _require_room(client, room)
         match = _INCIDENT_ROOM.fullmatch(room)
         present = await self._presence.hold(client, principal, match[1], editing, field) if match else None
         if match is None or present is None:
@@ -312,8 +395,37 @@ def _incidents(participant: Participant) -> list[str]:
     return [match[1] for room in rooms if room is not None and (match := _INCIDENT_ROOM.fullmatch(room))]
 
 
+def _require_room(client: Client, room: str) -> None:
+    if room not in client.rooms and len(client.rooms) >= MAX_ROOMS:
+        raise ApiError(429, f"You are in {MAX_ROOMS} rooms; leave one first")
+
+
+def _fields(comment: str | dict[str, Any]) -> dict[str, Any]:
+    """What a comment brings along. An `id` is a text or a number. Raises 400 where it is too much."""
+    if isinstance(comment, str):
+        return {}
+    fields = dict(comment)
+    if "id" in fields and (isinstance(fields["id"], bool) or not isinstance(fields["id"], (str, int, float))):
+        del fields["id"]
+    if (wrong := data_problem(fields)) is not None:
+        raise invalid(FieldProblem("comment", wrong))
+    return fields
+
+
+def _template_id(named: TemplateName) -> UUID:
+    if (template_id := uuid_or_none(named.template_id)) is None:
+        raise _no_template()
+    return template_id
+
+
+def _no_template() -> ApiError:
+    return ApiError(404, "There is no such template")
+
+
 def _unknown_room() -> ApiError:
-    return ApiError(400, "unknown room; there are " + ", ".join(sorted(PUBLIC_ROOMS)) + ", incident-<id>")
+    return ApiError(
+        400, "unknown room; there are " + ", ".join(sorted(PUBLIC_ROOMS)) + ", incident-<id>, template-<id>"
+    )
 
 
 def _described(error: Exception, event: str) -> ApiError:

@@ -42,6 +42,9 @@ class Metrics:
         self.background_failures = self._counter(
             "background_failures", "Times the database refused what goes on beside the requests", "task"
         )
+        self.request_log_dropped = self._counter(
+            "request_log_dropped", "Lines of the request log that standard output did not take in time"
+        )
         self.loop_lag = self._gauge("event_loop_lag_seconds", "How late the event loop woke a sleeper, last time")
         self.passwords_waiting = self._gauge("passwords_waiting", "Passwords that wait for their turn to be hashed")
         self.maintenance_failures = self._counter(

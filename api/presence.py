@@ -1,4 +1,5 @@
-"""Who is in which incident's room, known to all API processes: leases in the database (sql/functions/presence.sql).
+"""Who is in the room of which incident or template, known to all API processes: leases in the database
+(sql/functions/presence.sql).
 
 This process renews its leases every `RENEW_S`; whoever finds one that was not renewed for `LEASE_S` takes it away, and
 the room hears of it. What this process holds is in its memory too: after the database was away both are made equal.
@@ -6,8 +7,8 @@ the room hears of it. What this process holds is in its memory too: after the da
 
 import logging
 from datetime import timedelta
-from typing import Any
-from uuid import uuid4
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID, uuid4
 
 import anyio
 import msgspec
@@ -32,7 +33,7 @@ GOODBYE_S = 2.0
 
 
 class Lease(msgspec.Struct):
-    """One socket in one incident's room."""
+    """One socket in one room; `incident_id` is `template-` and the id in that of a template."""
 
     incident_id: str
     socket_id: str
@@ -57,13 +58,35 @@ class Present(msgspec.Struct):
     editors: list[Editor]
 
 
-class _Answer(msgspec.Struct):
+class _Entered(msgspec.Struct):
     seq: int | None
+
+
+class _Answer(_Entered):
     editors: list[dict[str, Any]] | None
+
+
+class _Counted(_Entered):
+    user_count: int | None
+
+
+class InTemplate(NamedTuple):
+    """How many sockets are in a template's room, as of event `seq`."""
+
+    seq: int
+    users: int
+
+
+Found = TypeVar("Found", bound=_Entered)
 
 
 class _Count(msgspec.Struct):
     held: int
+
+
+def template_place(template_id: UUID) -> str:
+    """The room of a template, and its place in the leases."""
+    return f"template-{template_id}"
 
 
 class Presence:
@@ -76,7 +99,7 @@ class Presence:
         self._process_id = uuid4()
         self._leases: dict[tuple[str, str], Lease] = {}
         self._rooms: dict[str, set[str]] = {}
-        """The incidents of each socket."""
+        """The incidents and templates of each socket."""
         self._ended: set[tuple[str, str]] = set()
         self._joining = anyio.Lock()
         self._asking = anyio.Lock()
@@ -101,6 +124,17 @@ class Presence:
                 return None
             return await self._hold(client, who, incident_id, editing, field)
 
+    async def join_template(self, client: Client, who: Principal, template_id: UUID) -> InTemplate | None:
+        """Enters a socket into a template's room. None and OperationalError as for `hold`."""
+        async with self._joining, self._asking:
+            if client.gone or self._closed:
+                return None
+            place = template_place(template_id)
+            counted = await self._enter(client, who, place, "presence/join_template", _Counted, template_id=template_id)
+        if counted is None or counted.seq is None:
+            return None
+        return InTemplate(counted.seq, counted.user_count or 0)
+
     async def stop_editing(self, client: Client, who: Principal, incident_id: str) -> None:
         """Says that a socket does not edit any more, where it does."""
         async with self._asking:
@@ -111,21 +145,32 @@ class Presence:
     async def _hold(
         self, client: Client, who: Principal, incident_id: str, editing: bool | None, field: str | None
     ) -> Present | None:
-        key = (incident_id, client.id)
+        values = {"incident_id": incident_id, "editing": editing, "field": field}
+        answer = await self._enter(client, who, incident_id, "presence/hold", _Answer, **values)
+        if answer is None or answer.seq is None:
+            return None
+        if editing is not None:
+            lease = self._leases[incident_id, client.id]
+            lease.editing, lease.field = editing, field
+        return Present(answer.seq, msgspec.convert(answer.editors or [], list[Editor]))
+
+    async def _enter(
+        self, client: Client, who: Principal, place: str, name: str, answer_type: type[Found], **values: Any
+    ) -> Found | None:
+        """Enters a socket into a room by the statement `name`; None where there is no such room, or it has closed."""
+        key = (place, client.id)
         self._ended.discard(key)
         exact, self._exact = self._exact, False  # nobody knows what was stored if this is cut short
         answer = await database.row(  # asked again where the connection was dead: twice is as good as once
             self._pool,
-            "presence/hold",
-            _Answer,
-            incident_id=incident_id,
+            name,
+            answer_type,
             socket_id=client.id,
             process_id=self._process_id,
             user_id=who.user_id,
             user_name=who.name,
-            editing=editing,
-            field=field,
             lifetime=timedelta(seconds=LEASE_S),
+            **values,
         )
         self._exact = exact
         if answer is None or answer.seq is None:
@@ -135,12 +180,10 @@ class Presence:
             self._forget(key)
             self._end_soon(key)
             return None
-        self._rooms.setdefault(client.id, set()).add(incident_id)
-        lease = self._leases.setdefault(key, Lease(incident_id, client.id, str(who.user_id), who.name, False, None))
-        if editing is not None:
-            lease.editing, lease.field = editing, field
+        self._rooms.setdefault(client.id, set()).add(place)
+        self._leases.setdefault(key, Lease(place, client.id, str(who.user_id), who.name, False, None))
         self._metrics.presence_leases.set(len(self._leases))
-        return Present(answer.seq, msgspec.convert(answer.editors or [], list[Editor]))
+        return answer
 
     def leave(self, socket_id: str, incident_id: str | None = None) -> None:
         """Takes a socket out of a room, or of all; others hear of it shortly."""

@@ -71,6 +71,7 @@ class Sockets:
 
     async def refuse_polling(self, scope: Scope, send: Send) -> None:
         """Answers Socket.IO's HTTP transport, readable for the pages that may."""
+        scope["path_template"] = scope["path"].rstrip("/")
         cors = self._origins.headers(header(scope, b"origin"))
         for message in error_messages(ApiError(400, WEBSOCKET_ONLY), [*SECURITY, *cors]):
             await send(message)
@@ -79,6 +80,7 @@ class Sockets:
         door = self._doors.get(scope["path"].rstrip("/"))
         if door is None:
             raise ApiError(404)
+        scope["path_template"] = scope["path"].rstrip("/")
         origin, host = header(scope, b"origin"), header(scope, b"host")
         if not self._origins.trusts(origin, host, is_secure(scope, self._settings.trusted_proxies)):
             raise self._origins.refusal(origin, host, header(scope, b"sec-fetch-site"))

@@ -1,9 +1,10 @@
 """`/ws`: the live feed as a plain WebSocket, frames of `{"event", "data", "seq"}`.
 
 A client says `{"event": "join-room", "data": {"room": "system-status"}}` (or `"room"` beside `"event"`) and is
-answered `joined`; `leave-room` is answered `left`, `incident-editing` `editing`, `auto-save` `saved`, and
-`incident-comment` `commented` (api/live.py). What cannot be done is answered `error` and the connection stays; more
-than a burst of messages, one that is too large, or a bad `since` ends it (1008, 1009, 1008).
+answered `joined`; `leave-room` is answered `left`, `incident-editing` `editing`, `auto-save` `saved`,
+`incident-comment` `commented`, and `template-update` `updated` (api/live.py). What cannot be done is answered `error`
+and the connection stays; more than a burst of messages, one that is too large, or a bad `since` ends it (1008, 1009,
+1008).
 
 `{"event": "auth", "data": {"token": …}}` says who it is and is answered `authenticated`; a bad token ends the
 connection (4401). With `/ws?auth` that is the first message, and nothing is told before it.
@@ -97,7 +98,9 @@ class _Conversation:
                 raise ValueError("since must be the seq of a frame")
             self._participant.since = int(since)
             self._participant.former = asked.get("socket", [None])[-1]
-        if unknown := [room for room in rooms if room not in PUBLIC_ROOMS and not room.startswith("incident-")]:
+        if unknown := [
+            room for room in rooms if room not in PUBLIC_ROOMS and not room.startswith(("incident-", "template-"))
+        ]:
             raise ValueError(f"unknown room {unknown[0][:50]!r}")
         if len(rooms) > MAX_ROOMS:
             raise ValueError(f"at most {MAX_ROOMS} rooms")

@@ -24,6 +24,8 @@ ROOM = "/ws?rooms=system-status"
 STALLED_ROOM = "/ws?rooms=uptime,system-status"
 STALL_EVENTS = 1000
 FILES_BESIDE = 500
+BETWEEN_CHANGES_S = 1.0
+"""The API computes the same response about once a second; a change that comes sooner waits for its turn."""
 LONG_PATIENCE = {"SOCKET_SEND_TIMEOUT": "600s", "SOCKET_QUEUE": "100000"}
 """The stalled client is kept for the whole measurement, which is harder on the hub than to dismiss it after 10 s."""
 
@@ -67,6 +69,7 @@ async def _freshness(run: Run) -> AsyncIterator[Line]:
         turns = Turns(await recorder(connection))
         frames, gets = [], []
         for _ in range(run.scale.changes + 2):
+            await anyio.sleep(BETWEEN_CHANGES_S)
             await clients.ask(what="expect", frames=1)
             committed, answered = await _change(turns, client)
             arrived = (await clients.ask(what="arrived"))["at"]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from platformdirs import user_data_path
@@ -66,6 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     home: Path = msgspec.field(default_factory=default_home)
     time_zone: str | None = None
     log_level: str = "info"
+    request_log: Literal["off", "text", "json"] = "off"
     services_file: Path | None = None
 
     api_host: str = "127.0.0.1"
@@ -92,7 +93,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     socket_limit: int = 6000
     sockets_per_address: int = 500
     sockets_per_user: int = 50
-    socket_max_message: int = 64 * 1024
+    socket_max_message: int = 256 * 1024
     socket_queue: int = 256
     socket_send_timeout: timedelta = timedelta(seconds=10)
 
@@ -140,6 +141,9 @@ ENVIRONMENT: dict[str, Variable] = {
         "SLA_MONITOR_TIMEZONE", values.time_zone, "zone that days and months belong to; kept in the database"
     ),
     "log_level": Variable("LOG_LEVEL", values.log_level, "least level that is logged"),
+    "request_log": Variable(
+        "REQUEST_LOG", values.one_of("off", "text", "json"), "a line for each request to the API, on standard output"
+    ),
     "services_file": Variable("SERVICES_FILE", values.path, "services.toml, applied at start and on change"),
     "api_host": Variable("HOST", str, "address the API listens on"),
     "api_port": Variable("PORT", _PORT, "port of the API"),
@@ -170,10 +174,12 @@ ENVIRONMENT: dict[str, Variable] = {
         "REFRESH_EXPIRES_IN", values.lifetime, "how long a login lasts that is not refreshed"
     ),
     "rate_limit_api": Variable(
-        "RATE_LIMIT_API", values.limit, "API calls of one address; answers from memory are not counted"
+        "RATE_LIMIT_API",
+        values.limit,
+        "API calls of one address that have to be computed; logging in is counted apart, as often",
     ),
     "rate_limit_pages": Variable(
-        "RATE_LIMIT_PAGES", values.limit, "pages, badges and feeds of one address; answers from memory are not counted"
+        "RATE_LIMIT_PAGES", values.limit, "pages, badges and feeds of one address that have to be computed"
     ),
     "rate_limit_login": Variable(
         "RATE_LIMIT_LOGIN",
@@ -190,7 +196,9 @@ ENVIRONMENT: dict[str, Variable] = {
         "SOCKETS_PER_USER", values.integer(1, 1_000_000), "open sockets of one user at one API process"
     ),
     "socket_max_message": Variable(
-        "SOCKET_MAX_MESSAGE", values.integer(1024, 1024 * 1024), "bytes of one message from a socket"
+        "SOCKET_MAX_MESSAGE",
+        values.integer(1024, 1024 * 1024),
+        "bytes of one message from a socket; drafts of 64 KB need 256 KB",
     ),
     "socket_queue": Variable("SOCKET_QUEUE", values.integer(1, 100_000), "frames that may wait for one slow client"),
     "socket_send_timeout": Variable("SOCKET_SEND_TIMEOUT", values.duration, "time one frame may take to be sent"),

@@ -1,12 +1,26 @@
 -- What is said about an incident, and what somebody is about to save.
 
--- Whose it is, is for those inside.
+-- Whose it is, is for those inside. Existing front ends read `content`, `userName` and `timestamp`.
 CREATE OR REPLACE FUNCTION incident_comment_json(comment incident_comments, internal boolean) RETURNS jsonb
     LANGUAGE sql STABLE
-    RETURN jsonb_build_object('id', comment.id, 'incidentId', comment.incident_id, 'text', comment.text,
+    RETURN jsonb_build_object('id', comment.id, 'incidentId', comment.incident_id, 'text', comment.text, 'content', comment.text,
                               'public', comment.public, 'author', CASE WHEN internal THEN comment.author END,
+                              'userName', CASE WHEN internal THEN comment.author END,
                               'userId', CASE WHEN internal THEN comment.author_id END,
                               'createdAt', iso_time(comment.created_at), 'timestamp', iso_time(comment.created_at));
+
+-- A comment as its room is told of it: with the fields that the client sent along (queries/comments/carry.sql). They replace none
+-- of ours but `id`, by which the client recognises its own comment; the number of the comment is `commentId` then.
+CREATE OR REPLACE FUNCTION told_comment(comment incident_comments) RETURNS jsonb
+    LANGUAGE sql STABLE AS
+$$
+SELECT sent.fields || incident_comment_json(comment, true)
+       || CASE
+              WHEN sent.fields ? 'id' THEN jsonb_build_object('id', sent.fields -> 'id', 'commentId', comment.id)
+              ELSE '{}'
+          END
+FROM (SELECT coalesce(nullif(current_setting('sla_monitor.comment_fields', true), ''), '{}')::jsonb AS fields) AS sent
+$$;
 
 -- Only who is logged in can be in the room of an incident, so internal comments are told there too.
 CREATE OR REPLACE FUNCTION announce_comment() RETURNS trigger
@@ -14,7 +28,7 @@ CREATE OR REPLACE FUNCTION announce_comment() RETURNS trigger
 $$
 BEGIN
     PERFORM append_event('incident-comment', 'incident-' || NEW.incident_id,
-                         jsonb_build_object('incidentId', NEW.incident_id, 'comment', incident_comment_json(NEW, true)));
+                         jsonb_build_object('incidentId', NEW.incident_id, 'comment', told_comment(NEW)));
     RETURN NULL;
 END
 $$;

@@ -1,7 +1,8 @@
--- Who is where. Whatever changes presence_leases is told to the room by the triggers below: a person is there while one of
--- their sockets is, and edits while one of their sockets does. All changes are made one after the other, under lock_events():
--- two sockets of one person that leave at the same moment would each still see the other one, and nobody would hear of it.
--- It is taken before any row is: in the other order two of these functions could wait for each other.
+-- Who is where: in the room of an incident, or in that of a template, whose place is 'template-' and its id. Whatever changes
+-- presence_leases is told to the room by the triggers below: a person is there while one of their sockets is, and edits while one of
+-- their sockets does; of a template's room it is told how many sockets are in it. All changes are made one after the other, under
+-- lock_events(): two sockets of one person that leave at the same moment would each still see the other one, and nobody would hear of
+-- it. It is taken before any row is: in the other order two of these functions could wait for each other.
 
 -- Puts a socket into an incident's room, or says what it does there (`now_editing` NULL leaves that as it is). `editors` are the
 -- others who edit, one a person, as of the event `seq`; that is NULL where there is no such incident. All in one statement: the
@@ -32,6 +33,46 @@ BEGIN
         WHERE incident_id = incident AND user_id <> person AND editing AND expires_at > now()
         ORDER BY user_id, expires_at DESC
     ) AS others;
+END
+$$;
+
+-- Puts a socket into a template's room. `user_count` are the sockets in it, as of the event `seq`; that is NULL where there is no
+-- such template.
+CREATE OR REPLACE FUNCTION join_template(template uuid, socket text, process uuid, person uuid, person_name text,
+                                         lifetime interval, OUT seq bigint, OUT user_count bigint)
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    PERFORM FROM templates WHERE id = template;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    PERFORM lock_events();
+    INSERT INTO presence_leases (incident_id, socket_id, process_id, user_id, user_name, expires_at)
+    VALUES ('template-' || template, socket, process, person, person_name, now() + lifetime)
+    ON CONFLICT (incident_id, socket_id) DO UPDATE
+        SET user_name = excluded.user_name, expires_at = excluded.expires_at;
+    SELECT coalesce(max(events.seq), 0) INTO seq FROM events;
+    user_count := users_in('template-' || template);
+END
+$$;
+
+-- Tells the others in a template's room what somebody changes in it, but not the socket it came from; nothing is stored. NULL where
+-- there is no such template.
+CREATE OR REPLACE FUNCTION tell_template_update(template uuid, person uuid, person_name text, data jsonb, origin text)
+    RETURNS timestamptz
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    PERFORM FROM templates WHERE id = template;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    PERFORM append_event('template-updated', 'template-' || template,
+                         jsonb_build_object('templateId', template, 'data', data, 'userId', person, 'userName', person_name,
+                                            'timestamp', iso_time(now())),
+                         origin);
+    RETURN now();
 END
 $$;
 
@@ -101,6 +142,8 @@ CREATE OR REPLACE FUNCTION announce_editing() RETURNS trigger
 $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
+        PERFORM append_user_count(place)
+        FROM (SELECT DISTINCT incident_id FROM changed WHERE incident_id LIKE 'template-%' ORDER BY incident_id) AS entered (place);
         PERFORM append_editing(incident_id, user_id, user_name, true, field, socket_id) FROM changed WHERE editing;
     ELSE
         PERFORM append_editing(changed.incident_id, changed.user_id, changed.user_name, changed.editing, changed.field,
@@ -125,6 +168,7 @@ BEGIN
     FOR person IN
         SELECT incident_id, user_id, min(user_name) AS user_name, bool_or(editing) AS editing, min(socket_id) AS socket_id
         FROM gone
+        WHERE incident_id NOT LIKE 'template-%'
         GROUP BY incident_id, user_id
         ORDER BY incident_id, user_id
     LOOP
@@ -138,6 +182,8 @@ BEGIN
                                  person.socket_id);
         END IF;
     END LOOP;
+    PERFORM append_user_count(place)
+    FROM (SELECT DISTINCT incident_id FROM gone WHERE incident_id LIKE 'template-%' ORDER BY incident_id) AS left_room (place);
     RETURN NULL;
 END
 $$;
@@ -156,6 +202,20 @@ SELECT append_event('incident-editing', 'incident-' || incident,
                     jsonb_build_object('incidentId', incident, 'userId', person, 'userName', person_name,
                                        'isEditing', editing, 'field', CASE WHEN editing THEN field END),
                     origin)
+$$;
+
+CREATE OR REPLACE FUNCTION users_in(place text) RETURNS bigint
+    LANGUAGE sql VOLATILE AS
+$$
+SELECT count(*) FROM presence_leases WHERE incident_id = place
+$$;
+
+-- Tells everyone in a template's room how many they are.
+CREATE OR REPLACE FUNCTION append_user_count(place text) RETURNS void
+    LANGUAGE sql AS
+$$
+SELECT append_event('user-count-updated', place,
+                    jsonb_build_object('templateId', substr(place, length('template-') + 1), 'userCount', users_in(place)))
 $$;
 
 CREATE OR REPLACE TRIGGER presence_leases_begun

@@ -10,14 +10,15 @@ CREATE OR REPLACE FUNCTION oldest_check() RETURNS timestamptz
     LANGUAGE sql STABLE
     RETURN (SELECT greatest(present() - retention, complete_since) + interval '1 day' FROM installation);
 
--- Two decimals, rounded down, so that 100.00 means no downtime at all; '-' where there is no data.
+-- In percent, two decimals, rounded down, so that 100.00 means no downtime at all; NULL where there is no data.
+CREATE OR REPLACE FUNCTION uptime_number(down_seconds numeric, covered_seconds numeric) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN covered_seconds > 0 THEN trunc(100 * (covered_seconds - down_seconds) / covered_seconds, 2) END;
+
+-- The same as JSON has it: a text, '-' where there is no data.
 CREATE OR REPLACE FUNCTION uptime_percent(down_seconds numeric, covered_seconds numeric) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE
-        WHEN covered_seconds > 0
-            THEN to_char(trunc(100 * (covered_seconds - down_seconds) / covered_seconds, 2), 'FM990.00')
-        ELSE '-'
-    END;
+    RETURN coalesce(to_char(uptime_number(down_seconds, covered_seconds), 'FM990.00'), '-');
 
 -- How long a check speaks for the present: two missed slots and a minute to be written. After that its service is unknown.
 CREATE OR REPLACE FUNCTION check_lifetime(interval_seconds integer) RETURNS interval

@@ -18,7 +18,7 @@ from tests.api.conftest import Api
 DoorName = Literal["ws", "socketio"]
 DOORS: tuple[DoorName, ...] = ("ws", "socketio")
 PATIENCE_S = 20.0
-_ANSWERS = frozenset({"joined", "left", "editing", "saved", "commented", "authenticated", "error"})
+_ANSWERS = frozenset({"joined", "left", "editing", "saved", "commented", "updated", "authenticated", "error"})
 
 
 class Speaker:

@@ -7,13 +7,14 @@ import anyio
 import psycopg
 import pytest
 
+from api import answer_cache
+from api import answers as answers_module
 from api.answer_memory import MAX_ENTRIES, MAX_QUERIES
 from api.answers import Cacheable
-from api.edge import Headers
 from api.metrics import Metrics
 from sql import OperationalError
 from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone, until, until_heard
-from tests.api.memory import EVERY_CHANGE, Slow, ask, cache
+from tests.api.memory import EVERY_CHANGE, Counting, Given, Slow, ask, cache
 from tests.api.relay import relay_before
 
 Db = psycopg.AsyncConnection[Any]
@@ -115,73 +116,148 @@ async def test_who_is_cancelled_leaves_the_work_to_the_next() -> None:
     assert got == [b"first"]
 
 
-async def test_each_is_counted_but_one_computes_however_long_counting_takes() -> None:
-    slow = Slow()
-    counted = anyio.Event()
-
-    async def admit(scope: Any, send: Any) -> Headers:
-        if scope["headers"]:
-            await counted.wait()
-        return [(b"ratelimit-remaining", b"7")]
-
-    answers = cache(slow, admit=admit)
+async def test_one_computation_is_counted_once_however_many_wait_for_it() -> None:
+    slow, counting = Slow(), Counting()
+    counting.go = anyio.Event()
+    answers = cache(slow, admission=counting)
     told: list[dict[str, str]] = []
 
-    async def counted_late() -> None:
-        told.append((await ask(answers, late="yes"))[1])
+    async def one(client: str) -> None:
+        told.append((await ask(answers, client=client))[1])
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(counted_late)
+        for number in range(50):
+            tasks.start_soon(one, f"192.0.2.{number % 5}")
         await anyio.wait_all_tasks_blocked()
-        told.append((await ask(answers))[1])
-        counted.set()
-    assert slow.asked == 1
-    assert [(headers["x-cache"], headers["ratelimit-remaining"]) for headers in told] == [("MISS", "7"), ("MISS", "7")]
+        counting.go.set()
+    assert (slow.asked, len(counting.counted)) == (1, 1)
+    assert {headers["x-cache"] for headers in told} == {"MISS"}
+    assert [headers.get("ratelimit-remaining") for headers in told].count("7") == 1
     assert "ratelimit-remaining" not in (await ask(answers))[1]
 
 
-async def test_who_may_not_ask_is_refused_alone() -> None:
-    slow = Slow()
-    slow.go = anyio.Event()
+async def test_the_refusal_of_one_client_is_not_that_of_those_who_wait_with_it() -> None:
+    slow, counting = Slow(), Counting()
+    slow.go, counting.go = anyio.Event(), anyio.Event()
+    counting.over.add("192.0.2.66")
+    answers = cache(slow, admission=counting)
+    statuses: list[tuple[str, int]] = []
 
-    async def admit(scope: Any, send: Any) -> Headers | None:
-        if not scope["headers"]:
-            return []
-        await send({"type": "http.response.start", "status": 429, "headers": []})
-        await send({"type": "http.response.body", "body": b"too many"})
-        return None
-
-    answers = cache(slow, admit=admit)
-    statuses: list[int] = []
-
-    async def one(refused: bool = False) -> None:
-        statuses.append((await (ask(answers, refused="yes") if refused else ask(answers)))[0])
+    async def one(client: str) -> None:
+        statuses.append((client, (await ask(answers, client=client))[0]))
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one)
+        for client in ("192.0.2.66", "192.0.2.66", "192.0.2.1", "192.0.2.2"):
+            tasks.start_soon(one, client)
+            await anyio.wait_all_tasks_blocked()
+        counting.go.set()
         await anyio.wait_all_tasks_blocked()
-        await one(refused=True)
         slow.go.set()
-    assert (statuses, slow.asked) == ([429, 200], 1)
-    assert (await ask(answers, refused="yes"))[0] == 200  # from memory, which nobody counts
+    assert sorted(statuses) == [("192.0.2.1", 200), ("192.0.2.2", 200), ("192.0.2.66", 429), ("192.0.2.66", 429)]
+    assert (slow.asked, len(counting.counted)) == (1, 1)
+    assert (await ask(answers, client="192.0.2.66"))[0] == 200  # from memory, which nobody counts
+
+
+async def test_over_the_limit_what_is_in_memory_is_given_and_renewed_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow, counting = Slow(), Counting()
+    answers = cache(slow, Cacheable("/a", EVERY_CHANGE, frozenset({"x"}), page=True), admission=counting)
+    slow.body = b'<html data-snapshot="live">'
+    await ask(answers)
+    counting.over.add("192.0.2.1")
+    answers.forget("event")
+    status, headers, body = await ask(answers)
+    assert (status, headers["x-cache"], headers["age"]) == (200, "STALE", "0")
+    assert body == slow.body, "the database is not away"
+    assert (await ask(answers, query=b"x=1"))[0] == 429, "what is not in memory"
+    assert slow.asked == 1
+    monkeypatch.setattr(answer_cache, "AFTER_EVENT_S", 0.0)
+    assert (await ask(answers))[1]["x-cache"] == "MISS"
+    [kept] = [answer for _, answer in answers._memory.items()]
+    kept.computed_at -= answers_module.MAX_AGE_S
+    assert (await ask(answers))[1]["x-cache"] == "MISS"
+    assert (slow.asked, counting.counted) == (3, ["192.0.2.1"])
+
+
+async def test_a_change_of_a_service_locks_nobody_out() -> None:
+    """It leaves no snapshot behind that could be given over the limit."""
+    slow, counting = Slow(), Counting()
+    answers = cache(slow, admission=counting)
+    await ask(answers)
+    counting.over.add("192.0.2.1")
+    answers.forget("services")
+    assert (await ask(answers))[1]["x-cache"] == "MISS"
+    slow.status = 404
+    answers.forget("services")
+    assert [(await ask(answers))[0] for _ in range(2)] == [404, 429]
+
+
+async def test_the_same_is_computed_about_once_a_second_whoever_asks() -> None:
+    slow = Slow()
+    answers = cache(slow)
+    started = monotonic()
+    while monotonic() - started < 2.5:
+        slow.body = b"%d" % slow.asked
+        answers.forget("event")
+        assert (await ask(answers))[2] == slow.body, "who asks after an event never gets what was before it"
+    assert slow.asked <= 6  # three at once, then one a second
+
+
+async def test_new_checks_end_an_answer_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers_kept = cache(slow := Slow())
+    for _ in range(20):
+        answers_kept.forget("checks")
+        await ask(answers_kept)
+    assert slow.asked == 1
+    monkeypatch.setattr(answers_module, "REST_S", 0.0)
+    assert (await ask(answers_kept))[1]["x-cache"] == "MISS"
 
 
 async def test_where_nothing_can_be_counted_the_last_snapshot_is_given_at_once() -> None:
-    slow = Slow()
-    away = False
-
-    async def admit(scope: Any, send: Any) -> Headers:
-        if away:
-            raise OperationalError
-        return []
-
-    answers = cache(slow, admit=admit)
+    slow, counting = Slow(), Counting()
+    answers = cache(slow, admission=counting)
     await ask(answers)
     answers.forget()
-    away = True
+    counting.error = OperationalError()
     assert (await ask(answers))[1]["x-cache"] == "STALE"
     assert slow.asked == 1
     assert (await ask(answers, query=b"x=1"))[1]["x-cache"] == "MISS"
+
+
+async def test_who_waits_for_a_silent_database_is_given_the_last_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The computation goes on meanwhile, for those who come after."""
+    monkeypatch.setattr(answer_cache, "STALE_AFTER_S", 0.05)
+    answers = cache(slow := Slow())
+    await ask(answers)
+    answers.forget()
+    slow.go, slow.body = anyio.Event(), b"second"
+    async with anyio.create_task_group() as tasks:
+        first = Given()
+        tasks.start_soon(first.ask, answers)
+        await first.given.wait()
+        assert (await ask(answers))[1]["x-cache"] == "STALE"
+        assert (first.source, slow.asked) == ("STALE", 2)
+        slow.go.set()
+    status, headers, body = await ask(answers)
+    assert (status, headers["x-cache"], body, slow.asked) == (200, "HIT", b"second", 2)
+
+
+async def test_who_has_no_snapshot_waits_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer_cache, "STALE_AFTER_S", 0.0)
+    answers = cache(slow := Slow())
+    slow.go = anyio.Event()
+    bodies: list[bytes] = []
+
+    async def one() -> None:
+        bodies.append((await ask(answers))[2])
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(one)
+        await anyio.wait_all_tasks_blocked()
+        slow.go.set()
+    assert (bodies, slow.asked) == ([b"first"] * 3, 1)
 
 
 async def test_only_what_a_route_reads_makes_another_answer() -> None:
@@ -195,7 +271,8 @@ async def test_only_what_a_route_reads_makes_another_answer() -> None:
     assert slow.asked == 2
 
 
-async def test_changes_end_what_they_touch_only() -> None:
+async def test_changes_end_what_they_touch_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers_module, "REST_S", 0.0)
     slow = Slow()
     names = Cacheable("/names", frozenset({"services"}))
     answers = cache(slow, names, Cacheable("/figures", EVERY_CHANGE))
@@ -332,6 +409,21 @@ async def test_the_last_snapshot_is_served_while_the_database_is_away(database: 
             return answer.headers["x-cache"] != "STALE" and answer.json()["services"][0]["name"] == "Renamed"
 
         await until(renamed)
+
+
+async def test_who_waits_while_the_database_is_silent_is_given_the_last_snapshot(database: str, db: Db) -> None:
+    """Long before the silence counts as an outage."""
+    async with relay_before(database) as relay, running_api(relay.url) as api:
+        before = await api.http.get("/api/system-status")
+        await until_heard(api, db)  # which ends it
+        relay.silence()
+        started = monotonic()
+        for most_s in (4.5, 6):
+            answer = await api.http.get("/api/system-status")
+            assert (answer.status_code, answer.headers["x-cache"]) == (200, "STALE")
+            assert answer.json()["services"] == before.json()["services"]
+            assert monotonic() - started < most_s
+        relay.restore()
 
 
 async def test_killed_connections_cost_nobody_an_answer(api: Api, db: Db) -> None:

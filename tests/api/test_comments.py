@@ -28,8 +28,10 @@ async def test_comments_are_told_in_the_room_and_listed_oldest_first(api: Api, d
         "id": first["id"],
         "incidentId": incident_id,
         "text": hostile,
+        "content": hostile,
         "public": False,
         "author": reporter.username,
+        "userName": reporter.username,
         "userId": str(reporter.user_id),
         "createdAt": first["createdAt"],
         "timestamp": first["createdAt"],
@@ -42,7 +44,7 @@ async def test_comments_are_told_in_the_room_and_listed_oldest_first(api: Api, d
     path = f"/api/incidents/{incident_id}/comments"
     viewer = await someone(db, "viewer")
     assert (await api.get(path, headers=viewer.headers))["comments"] == [first, second]
-    assert (await api.get(path))["comments"] == [second | {"author": None, "userId": None}]
+    assert (await api.get(path))["comments"] == [second | {"author": None, "userName": None, "userId": None}]
     assert (await api.get(f"{path}?before={second['id']}", headers=viewer.headers))["comments"] == [first]
     await change(api, reporter, incident_id, public=False)
     assert (await api.http.get(path)).status_code == 404
@@ -55,7 +57,7 @@ async def test_who_wrote_a_comment_is_for_those_inside(api: Api, db: Db, reporte
     shown = await comment(api, reporter, incident_id, text="Everybody's", public=True)
     path = f"/api/incidents/{incident_id}/comments"
     outside = await api.http.get(path)
-    assert outside.json()["comments"] == [shown | {"author": None, "userId": None}]
+    assert outside.json()["comments"] == [shown | {"author": None, "userName": None, "userId": None}]
     assert not any(secret in outside.text for secret in (reporter.username, str(reporter.user_id), "Ours"))
     rooms = {room for event, room, _ in await told(db) if event == "incident-comment"}
     assert rooms == {f"incident-{incident_id}"}  # which nobody outside can join
@@ -119,4 +121,4 @@ async def test_a_comment_outlives_its_author(api: Api, db: Db, reporter: Someone
     path = f"/api/incidents/{incident_id}/comments"
     [left] = (await api.get(path, headers=viewer.headers))["comments"]
     assert (left["text"], left["author"], left["userId"]) == ("x", reporter.username, None)
-    assert (await api.get(path))["comments"] == [left | {"author": None}]
+    assert (await api.get(path))["comments"] == [left | {"author": None, "userName": None}]

@@ -80,13 +80,15 @@ async def test_a_changed_name_reaches_the_answers_of_two_processes(database: str
 async def test_who_asks_because_of_a_frame_gets_the_new_answer(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """New at once, or within the second that lies between two computations of the same response."""
     monkeypatch.setattr(feed, "POLL_S", 4.0)
+    monkeypatch.setattr(feed, "EXPIRE_S", 3600.0)  # nobody checks the service
     await add_service(db, "shop")
     async with running_api(database) as api, joined(api) as socket:
         delays = []
-        for number in range(20):
+        for number in range(10):
             await api.get("/api/system-status")
-            state = STATES[number % 5]
+            state = STATES[number % 4]  # not maintenance, of which the plan knows nothing
             started = monotonic()
             await set_state(db, "shop", state)
             assert (await frame(socket))["data"]["status"] == state
@@ -180,7 +182,52 @@ async def test_a_database_that_may_only_be_read_ends_nothing(
         text = (await api.http.get("/metrics")).text
         for task in ("feed", "presence"):
             assert f'sla_monitor_background_failures_total{{task="{task}"}}' in text
+        ready = await api.http.get("/ready")
+        assert (ready.status_code, ready.json()["details"]) == (
+            503,
+            [{"field": "database", "message": "may only be read"}],
+        )
+        await db.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = off'.encode())
         await api.ready()
+
+
+async def test_sessions_do_not_stay_read_only_after_the_database_was(database: str, db: Db) -> None:
+    """All of them, of which the first to be used is one."""
+    admin = await someone(db, "admin")
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    new = {"name": "Shop", "endpointUrl": "http://127.0.0.1:9/"}
+    async with running_api(database) as api:
+
+        async def add(service_id: str) -> int:
+            return (
+                await api.http.post("/api/services", json=new | {"id": service_id}, headers=admin.headers)
+            ).status_code
+
+        await db.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'.encode())
+        await db.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND application_name LIKE 'sla-monitor api%'"
+        )
+
+        async def read_only() -> bool:
+            return "may only be read" in (await api.http.get("/ready")).text
+
+        await until(read_only)
+        async with anyio.create_task_group() as tasks:  # more sessions than one
+            for number in range(8):
+                tasks.start_soon(add, f"shop-{number}")
+        assert await add("shop") == 503
+        await db.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = off'.encode())
+        await api.ready()
+        statuses: list[int] = []
+
+        async def add_one(number: int) -> None:
+            statuses.append(await add(f"web-{number}"))
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(8):
+                tasks.start_soon(add_one, number)
+        assert statuses == [201] * 8
 
 
 async def test_events_are_read_by_the_page(db: Db) -> None:

@@ -12,12 +12,14 @@ from websockets.exceptions import InvalidStatus
 import sql
 from api import access
 from api.access import Access, Participant
+from api.drafts import MAX_DATA_BYTES
 from api.errors import ApiError
 from api.metrics import Metrics
 from api.security import Principal
 from sla_monitor.values import Limit
-from tests.api.conftest import Api, running_api, signer, someone, until
+from tests.api.conftest import Api, Someone, running_api, signer, someone, until
 from tests.api.doors import DOORS, DoorName, Speaker, incident, speaker
+from tests.api.intruders import entered
 
 Db = psycopg.AsyncConnection[Any]
 SOON = timedelta(seconds=3)
@@ -44,6 +46,111 @@ async def test_a_comment_is_heard_by_everyone_in_the_room_once(api: Api, db: Db,
         await db.execute("SELECT actor, count(*) FROM audit_entries GROUP BY 1 HAVING actor <> 'analyst'")
     ).fetchall()
     assert audited == [(ann.username, 2)]
+
+
+@both_doors
+async def test_a_comment_comes_back_with_the_fields_it_came_with(api: Api, db: Db, door: DoorName) -> None:
+    """Existing front ends show `content` and `userName`, and recognise their own comment by the `id` they gave it."""
+    number, ann = await incident(db), await someone(db, "reporter")
+    sent = {
+        "id": "c-1",
+        "content": "It is the disk",
+        "userName": "Mallory",
+        "userId": "7",
+        "color": "#fff",
+        "at": [1, {}],
+    }
+    async with speaker(api, door, ann.token) as client:
+        assert (await client.say("join-room", room=f"incident-{number}"))["ok"]
+        answer = await client.say("incident-comment", incidentId=number, comment=sent)
+        told = (await client.hear())[1]["comment"]
+        assert answer["comment"] == told
+        stored = await (await db.execute("SELECT id FROM incident_comments")).fetchone()
+        assert stored is not None
+        ours = {"userName": ann.username, "userId": str(ann.user_id), "commentId": stored[0], "public": False}
+        assert told == told | sent | ours | {"text": sent["content"], "author": ann.username}
+        assert told["timestamp"] == told["createdAt"]
+        for plain in ("Or not", {"content": "Or not", "id": {"x": 1}}, {"message": "Or not", "id": None}):
+            assert (await client.say("incident-comment", incidentId=number, comment=plain))["ok"]
+            told = (await client.hear())[1]["comment"]
+            assert (told["content"], told["id"] > stored[0], "commentId" in told) == ("Or not", True, False)
+            assert told.get("message") == (plain.get("message") if isinstance(plain, dict) else None)
+        listed = await api.get(f"/api/incidents/{number}/comments", headers=ann.headers)
+        assert listed["comments"][0]["id"] == stored[0]
+        assert {comment["content"] for comment in listed["comments"]} == {"It is the disk", "Or not"}
+        hostile = {"content": "x", "a": "\0"}
+        assert (await client.say("incident-comment", incidentId=number, comment=hostile))["code"] == "VALIDATION_ERROR"
+
+
+@both_doors
+@pytest.mark.parametrize("escaped", [False, True])
+async def test_a_socket_takes_the_drafts_that_rest_takes(api: Api, db: Db, door: DoorName, escaped: bool) -> None:
+    """By the size of the draft, however its characters are written."""
+    number, ann = await incident(db), await someone(db, "reporter")
+    path = f"/api/incidents/{number}/draft"
+    largest = {"x": "\u00e9" * ((MAX_DATA_BYTES - 8) // 2)}
+    async with entered(api, door, ann.token) as client:
+        for data, code in ((largest, None), ({"x": largest["x"] + "y"}, "VALIDATION_ERROR")):
+            put = await api.http.put(path, json={"data": data}, headers=ann.headers)
+            assert put.json().get("code") == code
+            if escaped:
+                answer = await client.tell("auto-save", {"incidentId": number, "data": data})
+            else:
+                answer = await client.say("auto-save", incidentId=number, data=data)
+            assert answer.get("code") == code
+
+
+async def template(api: Api, who: Someone) -> str:
+    body = {"name": "Disk", "data": {"title": "Disk", "severity": "low", "priority": "P3", "affectedServices": []}}
+    answer = await api.http.post("/api/templates", json=body, headers=who.headers)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["data"]["id"])
+
+
+@both_doors
+async def test_those_who_have_a_template_open_are_told_of_each_other(database: str, db: Db, door: DoorName) -> None:
+    """In whichever process they are."""
+    ann, bob = await someone(db, "reporter"), await someone(db, "viewer")
+    async with running_api(database) as api, running_api(database) as other:
+        number = await template(api, ann)
+
+        def count(users: int) -> tuple[str, dict[str, Any]]:
+            return "user-count-updated", {"templateId": number, "userCount": users}
+
+        async with speaker(api, door, ann.token) as one:
+            answer = await one.say("join-template", templateId=number.upper())
+            assert (answer["ok"], answer["templateId"]) == (True, number)
+            assert await one.hear() == count(1)
+            async with speaker(other, "ws", bob.token) as two:
+                assert (await two.say("join-room", room=f"template-{number}"))["ok"]
+                assert (await two.hear(), await one.hear()) == (count(2), count(2))
+                said = {"title": "Disk full", "affected": [1, None]}
+                answer = await one.say("template-update", templateId=number, data=said, userId="7", timestamp="x")
+                assert answer["ok"]
+                event, told = await two.hear()
+                assert (event, told) == (
+                    "template-updated",
+                    {
+                        "templateId": number,
+                        "data": said,
+                        "userId": str(ann.user_id),
+                        "userName": ann.username,
+                        "timestamp": answer["timestamp"],
+                    },
+                )
+                async with speaker(other, "socketio", bob.token) as three:
+                    assert (await three.say("join-template", templateId=number))["ok"]
+                    assert [await client.hear() for client in (one, two, three)] == [count(3)] * 3
+                assert [await client.hear() for client in (one, two)] == [count(2)] * 2
+                assert (await two.say("leave-template", templateId=number))["ok"]
+                assert await one.hear() == count(1), "who said it is not told of their own update"
+                assert (await two.say("template-update", templateId=number, data={}))["code"] == "FORBIDDEN"
+            for nothing in (str(uuid4()), "x", "template"):
+                for event in ("join-template", "template-update"):
+                    answer = await one.say(event, templateId=nothing, data={})
+                    assert answer["code"] == "NOT_FOUND", (event, nothing)
+            assert (await one.say("template-update", templateId=number, data="\0"))["code"] == "VALIDATION_ERROR"
+    assert await (await db.execute("SELECT FROM presence_leases")).fetchall() == []
 
 
 @both_doors
@@ -330,8 +437,9 @@ async def flood(client: Speaker) -> None:
 async def test_a_large_draft_fits_and_a_larger_message_does_not(api: Api, db: Db, door: DoorName) -> None:
     number, ann = await incident(db), await someone(db, "reporter")
     async with speaker(api, door, ann.token) as client:
-        assert (await client.say("auto-save", incidentId=number, data={"text": "x" * 60_000}))["ok"]
-        await client.socket.send("x" * 70_000)
+        for text in ("x" * 60_000, "\x07" * 10_000):
+            assert (await client.say("auto-save", incidentId=number, data={"text": text}))["ok"]
+        await client.socket.send("x" * (api.settings.socket_max_message + 1))
         assert await client.closed() == 1009
 
 

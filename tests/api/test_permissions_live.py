@@ -8,10 +8,10 @@ from tests.api.conftest import Api, add_service, someone
 from tests.api.intruders import DOORS, DoorName, RefusedError, code, entered, heard
 from tests.api.people import Db, Kind, principal
 from tests.api.published import ROLES, LiveRow, live
-from tests.api.things import INCIDENT
+from tests.api.things import INCIDENT, TEMPLATE
 
 pytestmark = pytest.mark.parametrize("door", DOORS)
-NOT_ROOMS = ("staff", "anonymous", "incident-", "everyone")
+NOT_ROOMS = ("staff", "anonymous", "incident-", "template-", "everyone")
 LIVE_KINDS = [kind for kind in get_args(Kind) if not kind.startswith("disabled")]
 
 
@@ -24,10 +24,18 @@ async def incident(api: Api, db: Db) -> str:
     return str(answer.json()["incident"]["id"])
 
 
-def said(row: LiveRow, incident: str) -> list[dict[str, Any]]:
+@pytest.fixture
+async def template(api: Api, db: Db, incident: str) -> str:
+    admin = await someone(db, "admin")
+    answer = await api.http.post("/api/templates", json={"name": "Down", **TEMPLATE}, headers=admin.headers)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["data"]["id"])
+
+
+def said(row: LiveRow, incident: str, template: str) -> list[dict[str, Any]]:
     """The data of an event that is valid in everything but the permission; one for each room that the row means."""
     rooms = NOT_ROOMS if row.room == "anything else" else ("uptime",) if row.room == "any" else (row.room,)
-    named = [room.replace("{id}", incident) for room in rooms]
+    named = [room.replace("template-{id}", f"template-{template}").replace("{id}", incident) for room in rooms]
     match row.event:
         case "join-room" | "leave-room":
             return [{"room": room} for room in named]
@@ -37,6 +45,10 @@ def said(row: LiveRow, incident: str) -> list[dict[str, Any]]:
             return [{"incidentId": incident, "data": {"title": "x"}}]
         case "incident-comment":
             return [{"incidentId": incident, "comment": "x"}]
+        case "join-template" | "leave-template":
+            return [{"templateId": template}]
+        case "template-update":
+            return [{"templateId": template, "data": {}}]
     raise AssertionError(f"the matrix does not know how to say {row.event}")
 
 
@@ -50,13 +62,13 @@ def expected(row: LiveRow, role: str | None) -> str | None:
     return None if ROLES.index(role) >= ROLES.index(row.who) else "FORBIDDEN"
 
 
-async def test_the_matrix(api: Api, db: Db, incident: str, door: DoorName) -> None:
+async def test_the_matrix(api: Api, db: Db, incident: str, template: str, door: DoorName) -> None:
     """On a new connection each, so that nothing is allowed because of what was said before."""
     wrong = []
     for kind in LIVE_KINDS:
         asker = await principal(db, kind)
         for row in live():
-            for data in said(row, incident):
+            for data in said(row, incident, template):
                 async with entered(api, door, asker.token) as speaker:
                     answer = await speaker.tell(row.event, data)
                 if code(answer) != expected(row, asker.role):

@@ -87,7 +87,7 @@ async def test_what_cannot_be_understood_is_answered_and_the_connection_stays(ap
 
 async def test_too_much_ends_the_connection(api: Api) -> None:
     async with connect(api.ws_url) as socket:
-        await socket.send("x" * 70_000)
+        await socket.send("x" * (api.settings.socket_max_message + 1))
         assert await close_code(socket) == 1009
     async with connect(api.ws_url) as socket:
         for _ in range(40):

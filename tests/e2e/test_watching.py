@@ -172,7 +172,9 @@ async def test_the_aggregates_count_every_row(watch: Watch) -> None:
 async def test_the_day_of_a_service_is_the_same_in_the_view_and_in_rest(watch: Watch, service_id: str) -> None:
     severity = FINDINGS[service_id].severity
     percent = "0.00" if severity == "mo" else "100.00"
-    records = await watch.ask("SELECT DISTINCT status, uptime FROM uptime_records WHERE service_id = %s", service_id)
+    records = await watch.ask(
+        "SELECT DISTINCT status, uptime::text FROM uptime_records WHERE service_id = %s", service_id
+    )
     assert records == [{"status": severity, "uptime": percent}]
     shown = {one["id"]: one for one in (await watch.program.get("/api/system-status"))["services"]}[service_id]
     assert (shown["status"], shown["uptime"]) == (STATES[severity], percent)

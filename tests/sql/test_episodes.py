@@ -193,7 +193,7 @@ async def test_announced_maintenance_does_not_change_uptime(db: Connection) -> N
         (midday, midday + DAY / 4),
     )
     await record(db, [row(midday + minute * MINUTE, "mo" if minute < 5 else "o") for minute in range(20)])
-    assert await value(db, "SELECT uptime FROM uptime_records") == "75.00"
+    assert await value(db, "SELECT uptime::text FROM uptime_records") == "75.00"
 
 
 async def test_all_systems_weigh_each_service_by_how_long_it_was_watched(db: Connection) -> None:

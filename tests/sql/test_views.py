@@ -1,10 +1,11 @@
 """The views that analysts and Grafana read: their columns are a promise, their figures are those of the rows."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
-from tests.sql.batches import DAY, MINUTE, Connection, add_services, ask, now, record, row, value
+from tests.sql.batches import AGGREGATES, DAY, MINUTE, Connection, add_services, ask, now, record, row, value
 
 # TRD section 2.3, column by column; after the bar what this product adds.
 COLUMNS = {
@@ -97,7 +98,7 @@ class TestOneDay:
         found = await ask(
             db, "SELECT service_id, date, status, response_time, error_message, created_at, uptime FROM uptime_records"
         )
-        assert found == [("web", MIDNIGHT.date(), "mo", 1400, "no answer within 7000 ms", MIDNIGHT, "75.00")]
+        assert found == [("web", MIDNIGHT.date(), "mo", 1400, "no answer within 7000 ms", MIDNIGHT, Decimal("75.00"))]
 
     async def test_api_call_logs(self, db: Connection) -> None:
         found = await ask(
@@ -121,13 +122,52 @@ class TestOneDay:
             db, "SELECT locations, checks, failed, status, covered_seconds, down_seconds FROM service_days"
         )
         assert found == [(2, 8, 1, "mo", 480, 60)]
-        assert await ask(db, "SELECT uptime FROM uptime_records") == [("87.50",)]
+        assert await ask(db, "SELECT uptime FROM uptime_records") == [(Decimal("87.50"),)]
+        await record(db, [row(MIDNIGHT - DAY)])
+        assert await value(db, "SELECT avg(uptime)::text FROM uptime_records") == "93.7500000000000000"
 
 
 async def test_a_day_of_failures_has_no_response_time(db: Connection) -> None:
     await record(db, [row(MIDNIGHT, "mo")])
-    assert await ask(db, "SELECT response_time, uptime, status FROM uptime_records") == [(None, "0.00", "mo")]
+    assert await ask(db, "SELECT response_time, uptime, status FROM uptime_records") == [(None, Decimal("0.00"), "mo")]
     assert await ask(db, "SELECT avg_response_time, max_response_time FROM api_call_logs") == [(None, None)]
+
+
+LISTS = frozenset({"service_status"})
+"""What shows the services that there are; everything else shows what was."""
+
+
+async def test_history_stays_when_its_service_is_deleted(db: Connection) -> None:
+    await record(db, [row(MIDNIGHT), row(MIDNIGHT + MINUTE, "mo"), row(MIDNIGHT + 2 * MINUTE)])
+    await db.execute(
+        "WITH incident AS ("
+        "    INSERT INTO incidents (title, severity, priority) VALUES ('Down', 'high', 'P1') RETURNING id) "
+        "INSERT INTO incident_services SELECT id, 'web' FROM incident"
+    )
+    await db.execute(
+        "WITH planned AS ("
+        "    INSERT INTO maintenance_windows (title, affected_services, starts_at, ends_at, time_zone, author) "
+        "    VALUES ('Disks', '{web}', %(at)s, %(at)s + interval '1 hour', 'UTC', 'ann') RETURNING id) "
+        "INSERT INTO maintenance_occurrences SELECT id, %(at)s, %(at)s + interval '1 hour', '{web}' FROM planned",
+        {"at": MIDNIGHT},
+    )
+
+    conditions = dict.fromkeys(
+        (*COLUMNS, *AGGREGATES, "maintenance_periods", "episodes", "outages"), "service_id = 'web'"
+    )
+    conditions["incident_history"] = "'web' = ANY (affected_services)"
+
+    async def shown() -> dict[str, int]:
+        return {
+            view: await value(db, f"SELECT count(*) FROM {view} WHERE {condition}")
+            for view, condition in conditions.items()
+        }
+
+    before = await shown()
+    assert [view for view, count in before.items() if not count] == []
+    await db.execute("DELETE FROM services WHERE id = 'web'")
+    assert await shown() == before | dict.fromkeys(LISTS, 0)
+    assert await ask(db, "SELECT DISTINCT endpoint, method FROM api_response_times") == [(None, None)]
 
 
 async def test_service_status(db: Connection) -> None:
