@@ -117,6 +117,13 @@ def _arguments() -> argparse.ArgumentParser:
         commands.add_parser(name, help=meaning, description=meaning).set_defaults(start=start)
     checking = commands.add_parser("check", help="check one URL once, without a database")
     check.add_arguments(checking)
+    for name, work, meaning in (
+        ("backup", _backup, "write the whole database into a file"),
+        ("restore", _restore, "fill an empty database from such a file"),
+    ):
+        with_file = commands.add_parser(name, help=meaning, description=meaning)
+        with_file.add_argument("file", metavar="FILE")
+        with_file.set_defaults(start=work)
     services = commands.add_parser("services", help="list the services, or apply a services.toml")
     actions = services.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="print the services").set_defaults(start=_list_services)
@@ -150,6 +157,18 @@ def _users_arguments(parser: argparse.ArgumentParser) -> None:
     action("role", _set_role, "give a user another role").add_argument("role", choices=roles)
     action("disable", _disable_user, "let a user in no more; ends their sessions")
     action("enable", _enable_user, "let a user in again")
+
+
+async def _backup(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.backup import backup
+
+    await backup(loaded, Path(args.file))
+
+
+async def _restore(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.backup import restore
+
+    await restore(loaded, Path(args.file))
 
 
 async def _list_users(loaded: Settings, args: argparse.Namespace) -> None:
