@@ -45,6 +45,8 @@ async def run(settings: Settings, database_url: str) -> None:
     spool = await anyio.to_thread.run_sync(Spool, spool_folder, settings.spool_max_bytes)
     try:
         async with Engine(settings) as engine:
+            metrics.large_bodies.set_function(lambda: engine.large_bodies)
+            metrics.bodies_waiting.set_function(lambda: engine.bodies_waiting)
             store = Store(database_url, settings.location, metrics)
             recorder = Recorder(store, spool, spool_folder / "refused.jsonl", metrics)
             check = partial(run_check, engine=engine)

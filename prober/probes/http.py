@@ -175,7 +175,9 @@ async def probe(service: Service, deadline: float, engine: Engine) -> Outcome:
             target = onward
         if not transfer.body:
             return chain.outcome(None, truncated=transfer.truncated)
-        return await _with_body(chain, transfer, b"".join(transfer.body), engine.max_bytes)
+        body = b"".join(transfer.body)
+        transfer.body.clear()  # else it would be in memory twice while it is decoded
+        return await _with_body(chain, transfer, body, engine.max_bytes)
     finally:
         engine.give_back(transfer)
 
@@ -215,6 +217,8 @@ async def _hop(
     chain.add(transfer)
     if code == 0 or transfer.truncated:
         return None
+    if transfer.waits and code == pycurl.E_OPERATION_TIMEDOUT:
+        raise ProberTrouble("too many large answers at once, no memory for one more: raise PROBE_BODIES_MAX_BYTES")
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return _timed_out(service, waiting_for(transfer), deadline, engine)
     return failure(code, message, transfer)
