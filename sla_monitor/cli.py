@@ -9,6 +9,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,31 +42,20 @@ def _database_url(loaded: Settings) -> str:
 
 async def _api(loaded: Settings, args: argparse.Namespace) -> None:
     from api.app import serve
-    from sla_monitor.first_admin import introduce_first_admin
     from sla_monitor.processes import need_port
-    from sql.migrate import migrate
+    from sla_monitor.start import prepare
 
     end_with_parent()
     url = _database_url(loaded)
-    await migrate(url, loaded)
-    need_port(
-        "PORT", loaded.api_host, loaded.api_port
-    )  # a password that is shown once should be the last thing to be seen
-    await introduce_first_admin(url)
-    await serve(loaded, url)
+    need_port("PORT", loaded.api_host, loaded.api_port)
+    await serve(loaded, url, prepare=partial(prepare, url, loaded))
 
 
 async def _prober(loaded: Settings, args: argparse.Namespace) -> None:
     from prober.run import run
-    from sql.migrate import UnreachableError, migrate
 
     end_with_parent()
-    url = _database_url(loaded)
-    try:
-        await migrate(url, loaded)
-    except UnreachableError as error:
-        log.warning("%s; going on with the services known from before, checks go to the spool", error)
-    await run(loaded, url)
+    await run(loaded, _database_url(loaded))
 
 
 async def _migrate(loaded: Settings, args: argparse.Namespace) -> None:
