@@ -6,7 +6,7 @@ uvicorn -> RequestLog (where it is wanted)
                -> Live (what is said, Presence, Access) -> Hub (who hears it) <- Feed <- LISTEN
 """
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 
@@ -39,7 +39,7 @@ from api.access import Access
 from api.answer_cache import Answers
 from api.console import routes as console
 from api.edge import Edge, Origins, Receive, Scope, Send
-from api.errors import respond
+from api.errors import database_away, respond
 from api.feed import Feed
 from api.hub import Hub
 from api.limits import Calls, Limits
@@ -81,12 +81,20 @@ RESOURCES = (
 PAGES = (*public.PAGES, *console.PAGES)
 
 SOCKETIO = "/socket.io"
+WHILE_PREPARING = frozenset({"health", "ready", "metrics", "static"})
+"""The first segment of paths that are answered before the database is prepared."""
+
+Prepare = Callable[[], Awaitable[object]]
+"""Brings the database to the schema of this program, however long that takes."""
 
 
 class Application:
-    """The ASGI application. `running` must be entered before it is asked anything."""
+    """The ASGI application. `running` must be entered before it is asked anything. Until `prepare` is done, it answers
+    503."""
 
-    def __init__(self, settings: Settings, database_url: str) -> None:
+    def __init__(self, settings: Settings, database_url: str, prepare: Prepare | None = None) -> None:
+        self._prepare = prepare
+        self._prepared = prepare is None
         self._settings = settings
         self._database_url = database_url
         self._metrics = Metrics()
@@ -119,7 +127,7 @@ class Application:
         check_routes(litestar)
         calls = Calls(self._state, settings.rate_limit_api, settings.rate_limit_pages)
         proxies = settings.trusted_proxies
-        edge = Edge(litestar, self._origins, self._metrics, calls, proxies, site.error_page, site.secure)
+        self._edge = edge = Edge(litestar, self._origins, self._metrics, calls, proxies, site.error_page, site.secure)
         self._log: RequestLog | None = None
         if settings.request_log != "off":
             self._log = RequestLog(self._handle, settings.request_log, proxies, self._metrics)
@@ -149,12 +157,19 @@ class Application:
             self._state.update({"pool": pool, "feed": feed, "hub": hub, "limits": limits})
             self._state.update({"tokens": tokens, "gatekeeper": gatekeeper, "passwords": passwords})
             metrics.passwords_waiting.set_function(lambda: passwords.waiting)
-            tasks.start_soon(feed.run)
-            tasks.start_soon(access.run, live.restrict)
-            tasks.start_soon(presence.run)
             tasks.start_soon(metrics.watch_loop)
-            tasks.start_soon(declared.watch, settings, pool)
-            tasks.start_soon(maintenance_plan.run, pool, metrics)
+
+            async def work() -> None:
+                if self._prepare is not None:
+                    await self._prepare()
+                self._prepared = True
+                tasks.start_soon(feed.run)
+                tasks.start_soon(access.run, live.restrict)
+                tasks.start_soon(presence.run)
+                tasks.start_soon(declared.watch, settings, pool)
+                tasks.start_soon(maintenance_plan.run, pool, metrics)
+
+            tasks.start_soon(work)
             try:
                 with self._log.writing() if self._log is not None else nullcontext():
                     yield
@@ -173,6 +188,8 @@ class Application:
         return self._handle(scope, receive, send)
 
     def _handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if not self._prepared and not _open_while_preparing(scope):
+            return self._not_yet(scope, receive, send)
         if self._sockets is not None:
             if scope["type"] == "websocket":
                 return self._sockets(scope, receive, send)
@@ -180,16 +197,27 @@ class Application:
                 return self._sockets.refuse_polling(scope, send)
         return self._answers(scope, receive, send)
 
+    async def _not_yet(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and self._sockets is not None:
+            await self._sockets.refuse_all(receive, send)
+        else:
+            await self._edge.refuse(scope, send, database_away())
 
-def create_app(settings: Settings, database_url: str) -> Application:
+
+def _open_while_preparing(scope: Scope) -> bool:
+    return scope["type"] == "http" and scope["path"].strip("/").partition("/")[0] in WHILE_PREPARING
+
+
+def create_app(settings: Settings, database_url: str, prepare: Prepare | None = None) -> Application:
     """The application, not yet running."""
-    return Application(settings, database_url)
+    return Application(settings, database_url, prepare)
 
 
-async def serve(settings: Settings, database_url: str) -> None:
+async def serve(settings: Settings, database_url: str, prepare: Prepare | None = None) -> None:
     """Serves until SIGTERM or SIGINT, then ends within 10 s; a second signal ends at once. Cancelling does the same.
 
-    The database may be away at any time. Raises `PortError`, one line, where the port cannot be had.
+    The database may be away at any time. Until `prepare` is done all but /health, /ready and /metrics is 503. Raises
+    `PortError`, one line, where the port cannot be had, and what `prepare` raises.
     """
-    app = create_app(settings, database_url)
+    app = create_app(settings, database_url, prepare)
     await run(app, app.running, settings, app.count_client_fault)

@@ -243,10 +243,11 @@ class Edge:
         return _headers(await self._calls.take(scope["path"], client_of(scope, self._trusted_proxies)))
 
     async def refuse(self, scope: Scope, send: Send, error: ApiError) -> None:
-        """Answers a call that was not admitted."""
+        """Answers a request that goes no further, as a page or in JSON."""
         answer = self._answer_to(scope, send)
         await answer.refuse(error)
-        self._metrics.requests.labels("unmatched", scope["method"], answer.status).inc()
+        method = scope["method"]
+        self._metrics.requests.labels("unmatched", method if method.isalpha() else "other", answer.status).inc()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

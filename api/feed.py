@@ -204,16 +204,22 @@ class Feed:
                 await self._catch_up(connection)
 
     async def _synchronise(self, connection: AsyncConnection[TupleRow]) -> None:
-        """After (re)connecting: the database may be at its beginning, or not be the one we knew."""
-        last = await self._last_seq(connection)
-        if not self._started or last < self._hub.seq:
-            await self._start_over(connection, last)
-        else:
-            await self._catch_up(connection)
+        """After (re)connecting: the database may be at its beginning, or not be the one we knew. One reader at a time:
+        poll and listener may overlap."""
+        async with self._reading:
+            last = await self._last_seq(connection)
+            if not self._started or last < self._hub.seq:
+                await self._start_over(connection, last)
+            else:
+                await self._read_on(connection)
 
     async def _catch_up(self, connection: AsyncConnection[TupleRow]) -> None:
-        """Reads on from the last number, until nothing is left. One reader at a time: poll and listener may overlap."""
-        async with self._reading, connection.cursor(row_factory=class_row(EventRow)) as cursor:
+        """Reads on from the last number, until nothing is left."""
+        async with self._reading:
+            await self._read_on(connection)
+
+    async def _read_on(self, connection: AsyncConnection[TupleRow]) -> None:
+        async with connection.cursor(row_factory=class_row(EventRow)) as cursor:
             everything = {"rooms": None, "everyone": True, "upto": MAX_SEQ, "limit": BATCH, "bytes": BATCH_BYTES}
             found: list[EventRow] | None = None
             while found is None or _full(found):
@@ -230,13 +236,12 @@ class Feed:
         return row.seq if row is not None else 0
 
     async def _start_over(self, connection: AsyncConnection[TupleRow], last: int) -> None:
-        """At the start; and when numbers run backwards, as after a restore: then clients are told."""
-        async with self._reading, connection.cursor(row_factory=class_row(EventRow)) as cursor:
+        """At the start, and when numbers run backwards, as after a restore. Clients that are here already have missed
+        what happened until now: they are told to ask again."""
+        async with connection.cursor(row_factory=class_row(EventRow)) as cursor:
             values = {"upto": last, "bytes": REMEMBERED_BYTES // len(Frames._fields)}
             await cursor.execute(sql.query("events/recent"), values)
-            self._hub.remember([row.encoded() for row in await cursor.fetchall()], last)
-        if self._started:
-            self._hub.tell(resync(last))
+            self._hub.start_over([row.encoded() for row in await cursor.fetchall()], last)
         self._started = True
         self._metrics.event_seq.set(self._hub.public_seq)
 

@@ -101,7 +101,7 @@ class Waitable(Protocol):
 class Client:
     """One connection: the rooms it is in, and what waits for it while it does not read."""
 
-    __slots__ = ("_on_stall", "_waiting", "dismissed", "door", "gone", "id", "rooms", "socket")
+    __slots__ = ("_on_stall", "_waiting", "dismissed", "door", "gone", "id", "numbering", "rooms", "socket")
 
     def __init__(
         self, socket: FrameSocket, door: Door, on_stall: "Callable[[Client, deque[bytes]], None]", client_id: str
@@ -110,6 +110,8 @@ class Client:
         self.door = door
         self.id = client_id
         self.rooms: set[str | None] = set()
+        self.numbering = 0
+        """The hub's when it was told last that REST is to be asked."""
         self.dismissed = False
         self.gone = False
         """It is no longer in the hub, and does not come back."""
@@ -147,6 +149,9 @@ class Hub:
 
     def __init__(self, tasks: TaskGroup, metrics: Metrics, queue_limit: int, send_timeout_s: float) -> None:
         self.seq = 0
+        self.numbering = 0
+        """How often the numbers have begun: with the first events that were read, and anew when the database was
+        restored."""
         self._tasks = tasks
         self._metrics = metrics
         self._queue_limit = queue_limit
@@ -172,6 +177,7 @@ class Hub:
 
     def connect(self, socket: FrameSocket, door: Door) -> Client:
         client = Client(socket, door, self._stalled, secrets.token_urlsafe(12))
+        client.numbering = self.numbering
         self._clients[client] = None
         self._count(door, 1)
         return client
@@ -193,6 +199,12 @@ class Hub:
         if not client.gone:  # it may have been dismissed while something was asked for it
             client.rooms.add(room)
             self._rooms.setdefault(room, {})[client] = None
+            if room is EVERYONE and client.numbering != self.numbering:
+                self._ask_again(client)
+
+    def _ask_again(self, client: Client) -> None:
+        client.numbering = self.numbering
+        client.offer(resync(self.seq)[client.door])
 
     def leave(self, client: Client, room: str | None) -> None:
         client.rooms.discard(room)
@@ -200,6 +212,15 @@ class Hub:
         members.pop(client, None)
         if not members:
             self._rooms.pop(room, None)
+
+    def start_over(self, events: Iterable[Event], seq: int) -> None:
+        """As `remember`, and tells every client that it may have missed something: those that are not among everyone
+        yet will be told when they are."""
+        self.remember(events, seq)
+        self.numbering += 1
+        for client in tuple(self._rooms.get(EVERYONE, ())):
+            self._ask_again(client)
+        self._tell_waiting()
 
     def remember(self, events: Iterable[Event], seq: int) -> None:
         """Starts where the database stands: `events` are its last ones, `seq` is the number of the very last."""
@@ -231,6 +252,10 @@ class Hub:
         self.seq = event.seq
         self._keep(event)
         self.tell(event.frames, event.room, event.origin)
+        self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        """Those who wait in `reach` look again."""
         published, self._published = self._published, anyio.Event()
         published.set()
 

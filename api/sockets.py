@@ -12,7 +12,7 @@ import psycopg
 
 from api.clients import client_key, client_of, is_secure
 from api.edge import SECURITY, Origins, Receive, Scope, Send, error_messages, header
-from api.errors import ApiError
+from api.errors import ApiError, database_away
 from api.limits import Limits
 from api.metrics import Metrics
 from sla_monitor.settings import Settings
@@ -75,6 +75,11 @@ class Sockets:
         cors = self._origins.headers(header(scope, b"origin"))
         for message in error_messages(ApiError(400, WEBSOCKET_ONLY), [*SECURITY, *cors]):
             await send(message)
+
+    async def refuse_all(self, receive: Receive, send: Send) -> None:
+        """Answers a handshake while nobody can be let in."""
+        await receive()  # websocket.connect
+        await self._refuse(database_away(), send)
 
     def _admit(self, scope: Scope, key: str) -> DoorApp:
         door = self._doors.get(scope["path"].rstrip("/"))

@@ -29,6 +29,8 @@ RELOAD_SECONDS = 60.0
 SETTLE_SECONDS = 0.2
 """Changes that come together are read together."""
 LOAD_TIMEOUT_S = 10.0
+FIRST_LOAD_TIMEOUT_S = 3.0
+"""The same while no services are known: then the kept list is taken."""
 _BACKOFF_S = (0.25, 5.0)
 _ROWS_AT_ONCE = 50
 """Rows made into services before the checks get their turn: the loop is not held for longer than a
@@ -57,7 +59,7 @@ class Catalogue:
         while True:
             self.changed.clear()
             try:
-                with anyio.fail_after(LOAD_TIMEOUT_S):
+                with anyio.fail_after(LOAD_TIMEOUT_S if self.known else FIRST_LOAD_TIMEOUT_S):
                     services = await self._load()
             except (psycopg.Error, OSError, TimeoutError) as error:
                 self._metrics.reload_failures.inc()

@@ -28,6 +28,10 @@ class Metrics:
         self.running = self._gauge("checks_running", "Checks under way")
         self.services = self._gauge("services", "Services that are checked")
         self.bad_services = self._gauge("services_unusable", "Enabled services whose row this prober cannot use")
+        self.large_bodies = self._gauge("large_bodies", "Answers of more than 64 KiB in memory")
+        self.bodies_waiting = self._gauge(
+            "bodies_waiting", "Checks paused for too many large answers in memory (PROBE_BODIES_MAX_BYTES)"
+        )
         self.trouble = self._counter("trouble", "Checks that told nothing, for the prober's own trouble")
         self.denied = self._counter("denied_checks", "Checks not made because PROBE_DENY_NETWORKS forbids their target")
 
@@ -48,6 +52,7 @@ class Metrics:
         self.spool_bytes = self._gauge("spool_bytes", "Size of the spool")
         self.spool_dropped = self._gauge("spool_dropped_rows", "Spooled checks lost to the bound or to damage")
         self.spool_corrupt = self._gauge("spool_corrupt", "Damaged places found in the spool")
+        self.spool_unreadable = self._gauge("spool_unreadable_bytes", "Bytes of the damaged places found in the spool")
         self.spool_failures = self._counter("spool_failures", "Failed writes and reads of the spool")
 
         self.reloads = self._counter("reloads", "Times the services were read from the database")

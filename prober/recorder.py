@@ -62,6 +62,7 @@ class Recorder:
         metrics.spool_bytes.set_function(lambda: spool.bytes)
         metrics.spool_dropped.set_function(lambda: spool.dropped)
         metrics.spool_corrupt.set_function(lambda: spool.corrupt)
+        metrics.spool_unreadable.set_function(lambda: spool.unreadable_bytes)
 
     @property
     def ready(self) -> bool:
@@ -215,7 +216,10 @@ class Recorder:
         losses = (self._spool.dropped, self._spool.corrupt)
         if losses != self._losses:
             dropped, corrupt = losses[0] - self._losses[0], losses[1] - self._losses[1]
-            _log.error("the spool lost %d checks of its oldest; %d damaged places were skipped", dropped, corrupt)
+            _log.error(
+                "the spool lost %d checks that it had; %d damaged places (%d bytes in all) were skipped",
+                *(dropped, corrupt, self._spool.unreadable_bytes),
+            )
             self._losses = losses
 
     def _disk_failed(self, verb: str, error: OSError) -> None:

@@ -6,13 +6,15 @@ segment is deleted once everything in it was replayed, so a crash while replayin
 segment: replay is idempotent anyway.
 
 After a crash no old segment is written to again: an incomplete record at its end was never acknowledged and
-is cut off; a damaged record makes the rest of its segment unreadable, which is skipped and counted. When
-the log would grow beyond its bound, the oldest segment is dropped and its records are counted.
+is cut off. What is damaged is skipped up to the next sound record, and counted in places and bytes: how many
+records it held is not known. When the log would grow beyond its bound, the oldest segment is dropped and its
+records are counted. Files that are no segments are left alone.
 
 Blocking, safe to call from several threads.
 """
 
 import fcntl
+import logging
 import os
 import struct
 import threading
@@ -28,6 +30,10 @@ _HEAD = struct.Struct(">II")
 _LENGTH = struct.Struct(">I")
 MAX_RECORD_BYTES = 1024 * 1024
 _SEGMENT_BYTES = 4 * 1024 * 1024
+_SEARCHED_BYTES = 64 * 1024 * 1024
+"""How many bytes are checksummed at most in search of a sound record behind a damaged one."""
+
+_log = logging.getLogger(__name__)
 
 
 class SpoolError(StartError):
@@ -48,10 +54,11 @@ class _Segment:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.number = int(path.stem)
-        self.size = 0  # bytes of whole, sound records
+        self.size = 0  # where its last sound record ends
         self.records = 0
         self.offset = 0  # where replay goes on
         self.replayed = 0
+        self.gaps: dict[int, int] = {}  # damaged stretches before `size`: where each begins and ends
 
 
 def _frame(payload: bytes) -> bytes:
@@ -59,28 +66,79 @@ def _frame(payload: bytes) -> bytes:
     return length + _LENGTH.pack(crc32(payload, crc32(length))) + payload
 
 
-def _frames(block: bytes) -> Iterator[tuple[bytes, int]]:
-    """The sound records at the start of a block, each with the offset behind it."""
-    offset = 0
-    while offset + _HEAD.size <= len(block):
-        length, checksum = _HEAD.unpack_from(block, offset)
-        start = offset + _HEAD.size
-        offset = start + length
-        if length > MAX_RECORD_BYTES or offset > len(block):
-            return
-        payload = block[start:offset]
-        if crc32(payload, crc32(block[start - 8 : start - 4])) != checksum:
-            return
-        yield payload, offset
+def _sound(block: bytes, start: int) -> int | None:
+    """Where the record that begins at `start` ends, None where none does that is whole and undamaged."""
+    if start + _HEAD.size > len(block):
+        return None
+    length, checksum = _HEAD.unpack_from(block, start)
+    payload = start + _HEAD.size
+    end: int = payload + length
+    if length > MAX_RECORD_BYTES or end > len(block):
+        return None
+    if crc32(memoryview(block)[payload:end], crc32(block[start : start + _LENGTH.size])) != checksum:
+        return None
+    return end
+
+
+def _frames(block: bytes, start: int = 0) -> Iterator[tuple[bytes, int]]:
+    """The sound records from `start` on, up to the first that is not, each with the offset behind it."""
+    while (end := _sound(block, start)) is not None:
+        yield block[start + _HEAD.size : end], end
+        start = end
+
+
+def _next_sound(block: bytes, start: int) -> int | None:
+    """Where the first sound record behind `start` begins."""
+    left = _SEARCHED_BYTES
+    for offset in range(start, len(block) - _HEAD.size + 1):
+        length: int = _LENGTH.unpack_from(block, offset)[0]
+        if offset + _HEAD.size + length > len(block):
+            continue
+        left -= length
+        if left < 0:
+            return None
+        if _sound(block, offset) is not None:
+            return offset
+    return None
+
+
+def _survey(block: bytes) -> tuple[int, dict[int, int], int]:
+    """How many sound records there are, the stretches between them that are damaged, and where the last one ends."""
+    records = end = 0
+    gaps: dict[int, int] = {}
+    start: int | None = 0
+    while start is not None:
+        for _, behind in _frames(block, start):
+            records += 1
+            end = behind
+        start = _next_sound(block, end + 1) if end < len(block) else None
+        if start is not None:
+            gaps[end] = start
+    return records, gaps, end
 
 
 def _torn(block: bytes) -> bool:
-    """Whether a block that starts with no sound record is one that was still being written: it is
-    incomplete."""
+    """Whether a block that holds no sound record is one that was still being written: it is incomplete."""
     if len(block) < _HEAD.size:
         return True
-    length: int = _LENGTH.unpack_from(block)[0]
-    return length <= MAX_RECORD_BYTES and _HEAD.size + length > len(block)
+    length, checksum = _HEAD.unpack_from(block)
+    if length > MAX_RECORD_BYTES or _HEAD.size + length <= len(block):
+        return False
+    payload = block[_HEAD.size :]
+    whole = bool(crc32(payload, crc32(_LENGTH.pack(len(payload)))) == checksum)  # and its length is damaged
+    return not whole
+
+
+def _segments(folder: Path) -> list[Path]:
+    """The segments in order. What only looks like one is named in the log and left alone."""
+    numbers: dict[int, Path] = {}
+    for path in folder.glob("*.spool"):
+        number = int(path.stem) if path.stem.isascii() and path.stem.isdigit() else 0
+        if number and path.name == f"{number:08}.spool" and path.is_file():
+            numbers[number] = path
+        else:
+            _log.warning("%s is no segment of the spool and is ignored", path)
+    return [numbers[number] for number in sorted(numbers)]
 
 
 class Spool:
@@ -91,6 +149,7 @@ class Spool:
         self.bytes = 0
         self.dropped = 0  # records that were lost to the bound or to damage, since opening
         self.corrupt = 0  # damaged places found since opening; how many records one had may be unknown
+        self.unreadable_bytes = 0  # of those places
         self._folder = folder
         self._max_bytes = max_bytes
         self._segment_bytes = min(_SEGMENT_BYTES, max_bytes // 16)
@@ -108,9 +167,10 @@ class Spool:
             raise SpoolError(
                 f"another prober uses the spool {folder}: stop it, or set PROBE_LOCATION or SLA_MONITOR_HOME"
             ) from None
-        paths = sorted(folder.glob("[0-9]*.spool"))
-        self._segments = deque(self._scan(path, last=path is paths[-1]) for path in paths)
-        self._number = self._segments[-1].number if self._segments else 0
+        paths = _segments(folder)
+        scanned = (self._scan(path, last=path is paths[-1]) for path in paths)
+        self._segments = deque(segment for segment in scanned if segment is not None)
+        self._number = int(paths[-1].stem) if paths else 0
 
     def append(self, payloads: Sequence[bytes]) -> None:
         """Writes the records and waits until the disk has them. OSError: none or only the first of them are
@@ -132,13 +192,14 @@ class Spool:
         with self._mutex:
             while self._segments:
                 segment = self._segments[0]
+                segment.offset = segment.gaps.get(segment.offset, segment.offset)
                 if segment.offset < segment.size:
                     records, offset = self._read(segment, limit)
                     if records:
                         return records, Mark(segment.number, offset, len(records))
-                    self.corrupt += 1
-                    self.dropped += segment.records - segment.replayed
-                self._remove(segment)
+                    self._skip_damage(segment)
+                else:
+                    self._remove(segment)
             return None
 
     def advance(self, mark: Mark) -> None:
@@ -159,23 +220,61 @@ class Spool:
             self._seal()
             os.close(self._lock)
 
-    def _scan(self, path: Path, *, last: bool) -> _Segment:
+    def _scan(self, path: Path, *, last: bool) -> _Segment | None:
         segment = _Segment(path)
-        block = path.read_bytes()
-        for _, offset in _frames(block):
-            segment.size = offset
-            segment.records += 1
-        if segment.size < len(block) and not (last and _torn(block[segment.size :])):
+        try:
+            block = path.read_bytes()
+        except OSError as error:
+            _log.error("%s cannot be read and is left out: %s", path, error.strerror)
             self.corrupt += 1
+            return None
+        segment.records, segment.gaps, segment.size = _survey(block)
+        damaged = [end - start for start, end in segment.gaps.items()]
+        if segment.size < len(block) and not (last and _torn(block[segment.size :])):
+            damaged.append(len(block) - segment.size)
+        if damaged:
+            _log.error(
+                "%s is damaged: %d bytes in %d places cannot be read, %d checks can",
+                *(path, sum(damaged), len(damaged), segment.records),
+            )
+        self.corrupt += len(damaged)
+        self.unreadable_bytes += sum(damaged)
         self.records += segment.records
         self.bytes += segment.size
         return segment
 
+    def _skip_damage(self, segment: _Segment) -> None:
+        """A segment was damaged since it was opened, where replay goes on: looks through the rest of it again."""
+        if segment is self._segments[-1]:
+            self._seal()
+        try:
+            block = segment.path.read_bytes()[segment.offset : segment.size]
+        except FileNotFoundError:
+            block = b""
+        records, gaps, end = _survey(block)
+        gaps = {segment.offset + start: segment.offset + behind for start, behind in gaps.items()}
+        rest = segment.offset + end
+        unknown = [behind - start for start, behind in gaps.items() if start not in segment.gaps]
+        if rest < segment.size:
+            unknown.append(segment.size - rest)
+        lost = segment.records - segment.replayed - records
+        self.corrupt += len(unknown)
+        self.unreadable_bytes += sum(unknown)
+        self.dropped += lost
+        self.records -= lost
+        self.bytes -= segment.size - rest
+        segment.records -= lost
+        segment.size = rest
+        segment.gaps = gaps
+
     def _read(self, segment: _Segment, limit: int) -> tuple[list[bytes], int]:
         want = min(segment.size - segment.offset, MAX_RECORD_BYTES + _HEAD.size)
-        with segment.path.open("rb") as file:
-            file.seek(segment.offset)
-            block = file.read(want)
+        try:
+            with segment.path.open("rb") as file:
+                file.seek(segment.offset)
+                block = file.read(want)
+        except FileNotFoundError:  # somebody removed it
+            block = b""
         records: list[bytes] = []
         behind = 0
         for payload, end in _frames(block):

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,30 +48,21 @@ def _database_url(loaded: Settings) -> str:
 async def _api(loaded: Settings, args: argparse.Namespace) -> None:
     from api.app import serve
     from api.declared import require_file
-    from sla_monitor.first_admin import introduce_first_admin
     from sla_monitor.processes import need_ports
-    from sql.migrate import migrate
+    from sla_monitor.start import prepare
 
     end_with_parent()
     url = _database_url(loaded)
     require_file(loaded)
-    await migrate(url, loaded)
-    need_ports(("PORT", loaded.api_host, loaded.api_port))  # before a password that is shown once
-    await introduce_first_admin(url)
-    await serve(loaded, url)
+    need_ports(("PORT", loaded.api_host, loaded.api_port))
+    await serve(loaded, url, prepare=partial(prepare, url, loaded))
 
 
 async def _prober(loaded: Settings, args: argparse.Namespace) -> None:
     from prober.run import run
-    from sql.migrate import UnreachableError, migrate
 
     end_with_parent()
-    url = _database_url(loaded)
-    try:
-        await migrate(url, loaded)
-    except UnreachableError as error:
-        log.warning("%s; going on with the services known from before, checks go to the spool", error)
-    await run(loaded, url)
+    await run(loaded, _database_url(loaded))
 
 
 async def _migrate(loaded: Settings, args: argparse.Namespace) -> None:
@@ -122,6 +114,13 @@ def _arguments() -> argparse.ArgumentParser:
         commands.add_parser(name, help=meaning, description=meaning).set_defaults(start=start)
     checking = commands.add_parser("check", help="check one URL once, without a database")
     check.add_arguments(checking)
+    for name, work, meaning in (
+        ("backup", _backup, "write the whole database into a file"),
+        ("restore", _restore, "fill an empty database from such a file"),
+    ):
+        with_file = commands.add_parser(name, help=meaning, description=meaning)
+        with_file.add_argument("file", metavar="FILE")
+        with_file.set_defaults(start=work)
     services = commands.add_parser("services", help="list the services, or apply a services.toml")
     actions = services.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="print the services").set_defaults(start=_list_services)
@@ -155,6 +154,18 @@ def _users_arguments(parser: argparse.ArgumentParser) -> None:
     action("role", _set_role, "give a user another role").add_argument("role", choices=roles)
     action("disable", _disable_user, "let a user in no more; ends their sessions")
     action("enable", _enable_user, "let a user in again")
+
+
+async def _backup(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.backup import backup
+
+    await backup(loaded, Path(args.file))
+
+
+async def _restore(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.backup import restore
+
+    await restore(loaded, Path(args.file))
 
 
 async def _list_users(loaded: Settings, args: argparse.Namespace) -> None:

@@ -104,6 +104,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     check_timeout_ms: int = 7000
     probe_concurrency: int = 1000
     probe_max_bytes: int = 2 * 1024 * 1024
+    probe_bodies_max_bytes: int = 64 * 1024 * 1024
     probe_deny_networks: tuple[Network, ...] = values.networks(
         "169.254.0.0/16,fe80::/10,fd00:ec2::254/128,100.100.100.200/32,168.63.129.16/32,192.0.0.192/32"
     )
@@ -211,6 +212,9 @@ ENVIRONMENT: dict[str, Variable] = {
     "check_timeout_ms": Variable("HEALTH_CHECK_TIMEOUT", values.integer(100, 60_000), "default timeout of a check, ms"),
     "probe_concurrency": Variable("PROBE_CONCURRENCY", values.integer(1, 20_000), "checks under way at once"),
     "probe_max_bytes": Variable("PROBE_MAX_BYTES", _BYTES, "bytes of an answer that are read"),
+    "probe_bodies_max_bytes": Variable(
+        "PROBE_BODIES_MAX_BYTES", _BYTES, "bytes of large answers (over 64 KiB) in memory at once; other checks wait"
+    ),
     "probe_deny_networks": Variable("PROBE_DENY_NETWORKS", values.networks, "networks that no probe connects to"),
     "ca_file": Variable("SSL_CERT_FILE", values.path, "CA certificates that probes trust, instead of the system's"),
     "spool_max_bytes": Variable("SPOOL_MAX_BYTES", _BYTES, "size of the spool on disk; the oldest checks go first"),

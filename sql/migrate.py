@@ -9,10 +9,13 @@ past: `sql.aggregates.refresh` brings that along in the background and then call
 
 import hashlib
 import logging
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import NamedTuple
 
+import anyio
 import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.rows import TupleRow
@@ -22,7 +25,14 @@ from sql import connect, query
 
 log = logging.getLogger(__name__)
 
-LOCK_TIMEOUT = "120s"
+LOCK_TIMEOUT_S = 120
+STEP_TIMEOUT_S = 30
+"""How long the database may take over a step that waits for no lock. It tells a connection that has fallen silent."""
+LONGEST_TIMEOUT_S = 3600
+"""The same of a step that may rewrite what is there."""
+CLOSE_TIMEOUT_S = 2
+RETRY_PAUSES_S = (0.5, 10.0)
+"""Before a migration that was not possible is tried again: doubled each time, up to the second number."""
 ATTEMPTS = 5
 OLDEST_SERVER = 160000
 LEGACY = frozenset(
@@ -53,10 +63,14 @@ class MigrationError(StartError):
     """Why the database cannot be used."""
 
 
-class UnreachableError(MigrationError):
-    """The database does not answer; it may later, so that `up` starts the part again."""
+class NotNowError(MigrationError):
+    """Why the schema cannot be brought up to date now; it may be later, without anybody's doing here."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
+
+
+class UnreachableError(NotNowError):
+    """The database does not answer."""
 
     @classmethod
     def of(cls, error: psycopg.OperationalError) -> "UnreachableError":
@@ -75,6 +89,15 @@ class Part:
     @property
     def checksum(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+class Plan(NamedTuple):
+    """The parts to apply, and the terms: those in the database, and those that hold afterwards."""
+
+    due: list[Part]
+    kept: Terms
+    agreed: Terms
+    rezoned: bool
 
 
 @dataclass(frozen=True)
@@ -152,12 +175,14 @@ async def _engine(connection: AsyncConnection[TupleRow], settings: Settings) -> 
     return "timescaledb"
 
 
-async def _apply_in_turn(connection: AsyncConnection[TupleRow], engine: str, settings: Settings) -> tuple[str, ...]:
+async def _apply_in_turn(
+    connection: AsyncConnection[TupleRow], engine: str, settings: Settings, step: anyio.CancelScope
+) -> tuple[str, ...]:
     """Others go on recording and reading: what they hold may be what the schema waits for, and the other way round."""
     for left in reversed(range(ATTEMPTS)):
         try:
             async with connection.transaction():
-                return await _apply(connection, engine, settings)
+                return await _apply(connection, engine, settings, step)
         except psycopg.errors.DeadlockDetected:
             if not left:
                 raise
@@ -165,12 +190,43 @@ async def _apply_in_turn(connection: AsyncConnection[TupleRow], engine: str, set
     raise AssertionError("unreachable")
 
 
-async def _apply(connection: AsyncConnection[TupleRow], engine: str, settings: Settings) -> tuple[str, ...]:
+async def _apply(
+    connection: AsyncConnection[TupleRow], engine: str, settings: Settings, step: anyio.CancelScope
+) -> tuple[str, ...]:
     await connection.execute(query("migrate/versions_table"))
     # Before any table: who records holds this lock and then waits for tables.
+    _allow(step, LOCK_TIMEOUT_S)
     await connection.execute(query("migrate/lock_recording"))
+    known = await _known(connection)
+    plan = await _plan(connection, engine, settings, known)
+    if any(part.name.startswith("views/") for part in plan.due):
+        _allow(step, LOCK_TIMEOUT_S)
+        await _drop_views(connection, known)
+
+    await _apply_parts(connection, plan.due, engine, plan.agreed, step)
+    await connection.execute(query("migrate/remember_retention"))
+    await _describe(connection, engine, plan.agreed)
+    _allow(step, LONGEST_TIMEOUT_S if plan.rezoned else LOCK_TIMEOUT_S)
+    if plan.rezoned:
+        await connection.execute("SELECT rebuild_days()")
+    # Under the retention of now, and also where no program has run for weeks: the first check must find its partition.
+    await connection.execute(query("housekeeping/keep_partitions"))
+    return tuple(part.name for part in plan.due)
+
+
+def _allow(step: anyio.CancelScope, seconds: float) -> None:
+    """The next step may take so long, beside what any step may."""
+    step.deadline = anyio.current_time() + STEP_TIMEOUT_S + seconds
+
+
+async def _known(connection: AsyncConnection[TupleRow]) -> dict[str, str]:
+    """What has been applied: names and checksums."""
     rows = await (await connection.execute("SELECT name, checksum FROM schema_versions")).fetchall()
-    known: dict[str, str] = dict(rows)
+    return dict(rows)
+
+
+async def _plan(connection: AsyncConnection[TupleRow], engine: str, settings: Settings, known: dict[str, str]) -> Plan:
+    """What there is to do; changes nothing. Raises MigrationError where it must not be done."""
     kept = await _kept_terms(connection) if known else NEW_INSTALLATION
     agreed = terms(settings, kept)
     legacy = not LEGACY.isdisjoint(known)
@@ -197,21 +253,15 @@ async def _apply(connection: AsyncConnection[TupleRow], engine: str, settings: S
             "leave SLA_MONITOR_TIMEZONE as it was until that is done"
         )
     if any(part.name.startswith("views/") for part in due):
-        await _drop_views(connection, known)
         due = [part for part in parts if part in due or part.name.startswith("views/")]
-
-    await _apply_parts(connection, due, engine, agreed)
-    await connection.execute(query("migrate/remember_retention"))
-    await _describe(connection, engine, agreed)
-    if rezoned:
-        await connection.execute("SELECT rebuild_days()")
-    # Under the retention of now, and also where no program has run for weeks: the first check must find its partition.
-    await connection.execute(query("housekeeping/keep_partitions"))
-    return tuple(part.name for part in due)
+    return Plan(due, kept, agreed, rezoned)
 
 
-async def _apply_parts(connection: AsyncConnection[TupleRow], due: list[Part], engine: str, agreed: Terms) -> None:
+async def _apply_parts(
+    connection: AsyncConnection[TupleRow], due: list[Part], engine: str, agreed: Terms, step: anyio.CancelScope
+) -> None:
     for part in due:
+        _allow(step, LONGEST_TIMEOUT_S if part.once else LOCK_TIMEOUT_S)
         await connection.execute(part.text.encode())
         await connection.execute(query("migrate/record_version"), {"name": part.name, "checksum": part.checksum})
         if part.name == "migrations/0001_services":
@@ -230,15 +280,15 @@ async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
             return False
         engine = str(row[1])
         agreed = await _kept_terms(connection)
-        rows = await (await connection.execute("SELECT name, checksum FROM schema_versions")).fetchall()
-        known: dict[str, str] = dict(rows)
+        known = await _known(connection)
         await _drop_views(connection, known)
         await connection.execute(dict(_folder("continuous_aggregates", engine))["drop_legacy"].encode())
         await connection.execute("UPDATE rollup_state SET legacy = false")
         await connection.execute("DELETE FROM schema_versions WHERE name = ANY (%s)", ([*LEGACY],))
         parts = _parts(engine, agreed, connection, legacy=False)
         due = [part for part in parts if part.name.startswith("views/") or known.get(part.name) != part.checksum]
-        await _apply_parts(connection, due, engine, agreed)
+        with anyio.CancelScope() as step:
+            await _apply_parts(connection, due, engine, agreed, step)
     log.info("the figures of release 0.1 are all in the rollups: its aggregates are removed")
     return True
 
@@ -286,24 +336,78 @@ async def _drop_views(connection: AsyncConnection[TupleRow], known: dict[str, st
 
 
 async def migrate(database_url: str, settings: Settings) -> Migrated:
-    """Brings the database up to date. Raises MigrationError, one line, when that cannot be done."""
+    """Brings the database up to date. Raises MigrationError, one line, when that cannot be done, NotNowError when that
+    may pass. It never waits for ever, however the database behaves."""
     try:
-        connection = await connect(database_url, application="sla-monitor migrate")
+        with anyio.fail_after(STEP_TIMEOUT_S):
+            connection = await connect(database_url, application="sla-monitor migrate")
+    except TimeoutError:
+        raise UnreachableError(f"cannot reach the database (no answer within {STEP_TIMEOUT_S} s)") from None
     except psycopg.OperationalError as error:
         raise UnreachableError.of(error) from error
     except psycopg.ProgrammingError:  # its text is not shown: it quotes the URL, which may hold a password
         raise MigrationError("DATABASE_URL is not a valid URL: check its port, parameters and %-escapes") from None
-    async with connection:
+    try:
+        with anyio.fail_after(STEP_TIMEOUT_S) as step:
+            migrated = await _migrate(connection, settings, step)
+    except TimeoutError:
+        raise UnreachableError("the database fell silent while its schema was brought up to date") from None
+    except psycopg.errors.LockNotAvailable as error:
+        raise NotNowError(f"another process has been migrating for {LOCK_TIMEOUT_S} s") from error
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        raise NotNowError("the database can only be read, and its schema is not up to date") from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise MigrationError(f"the database user lacks a right: {error.diag.message_primary}") from error
+    except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise NotNowError(f"the schema cannot be brought up to date now ({reason})") from error
+    finally:
+        with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+            await connection.close()
+    if migrated.applied:
+        log.info("the schema is brought up to date: %d parts applied, on %s", len(migrated.applied), migrated.engine)
+    return migrated
+
+
+async def _migrate(connection: AsyncConnection[TupleRow], settings: Settings, step: anyio.CancelScope) -> Migrated:
+    await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'".encode())
+    # Statements follow each other at once. Should this process vanish behind a dead network, the lock must not stay.
+    await connection.execute(f"SET idle_session_timeout = '{LOCK_TIMEOUT_S}s'".encode())
+    await connection.execute(f"SET idle_in_transaction_session_timeout = '{LOCK_TIMEOUT_S}s'".encode())
+    await connection.execute("SET client_min_messages = warning")
+    engine = await _current_engine(connection, settings)
+    if engine is not None:
+        return Migrated(engine, ())
+    _allow(step, LOCK_TIMEOUT_S)
+    await connection.execute("SELECT pg_advisory_lock(hashtextextended('sla-monitor migrate', 0))")
+    _allow(step, 0)
+    engine = await _engine(connection, settings)
+    return Migrated(engine, await _apply_in_turn(connection, engine, settings, step))
+
+
+async def _current_engine(connection: AsyncConnection[TupleRow], settings: Settings) -> str | None:
+    """The engine of a database that can only be read now and whose schema is up to date: it can be used as it is.
+    None of all others."""
+    if await (await connection.execute(query("migrate/only_readable"))).fetchone() != (True,):
+        return None
+    engine = await _engine(connection, settings)
+    plan = await _plan(connection, engine, settings, await _known(connection))
+    if plan.due or plan.agreed != plan.kept:
+        return None
+    log.warning("the database can only be read; its schema is up to date")
+    return engine
+
+
+async def migrate_when_possible(database_url: str, settings: Settings) -> Migrated:
+    """As `migrate`, and again as long as it raises NotNowError, which is logged."""
+    pause_s, longest_s = RETRY_PAUSES_S
+    said = ""
+    while True:
         try:
-            await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'".encode())
-            await connection.execute("SET client_min_messages = warning")
-            await connection.execute("SELECT pg_advisory_lock(hashtextextended('sla-monitor migrate', 0))")
-            engine = await _engine(connection, settings)
-            applied = await _apply_in_turn(connection, engine, settings)
-        except psycopg.errors.LockNotAvailable as error:
-            raise MigrationError(f"another process has been migrating for {LOCK_TIMEOUT}: try again later") from error
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise MigrationError(f"the database user lacks a right: {error.diag.message_primary}") from error
-    if applied:
-        log.info("the schema is brought up to date: %d parts applied, on %s", len(applied), engine)
-    return Migrated(engine, applied)
+            return await migrate(database_url, settings)
+        except NotNowError as error:
+            if str(error) != said:
+                said = str(error)
+                log.warning("%s; it is tried again until it succeeds", said)
+        await anyio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - not a secret
+        pause_s = min(longest_s, 2 * pause_s)

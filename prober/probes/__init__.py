@@ -41,4 +41,5 @@ async def run_check(service: Service, engine: Engine) -> tuple[Outcome, Judgemen
         if judgement.success or attempts > service.retries:
             engine.inspection.note(service, outcome, engine.loop.time())
             return outcome, judgement, attempts
+        del outcome  # with a body that is no longer needed
         await asyncio.sleep(min(_PAUSE_SECONDS, service.interval_seconds / 10))

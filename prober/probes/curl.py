@@ -8,9 +8,11 @@ share their cookies.
 """
 
 import asyncio
+import contextlib
 import errno
 import select
 import socket
+from collections import deque
 from collections.abc import Callable
 from time import perf_counter
 from types import TracebackType
@@ -29,6 +31,7 @@ _EVENTS_AT_ONCE = 64
 """Sockets served before the loop gets its turn again: the rest stay readable and come next."""
 _NEVER = float("inf")
 _REFUSED: int = pycurl.SOCKET_BAD
+_PAUSE: int = pycurl.WRITEFUNC_PAUSE
 STALL_SECONDS = 0.25
 """A timeout noticed later than this after it was due is the event loop's fault, not the service's."""
 
@@ -37,6 +40,10 @@ LOOK_SHARE = 50
 """A transfer under way is looked at again after LOOK_SECONDS, or after so many times what the last look cost."""
 _WITH_BODY = ("POST", "PUT", "PATCH")
 """Methods whose requests say how long their body is even where they have none (RFC 9110): some servers insist on it."""
+SMALL_BODY_BYTES = 64 * 1024
+"""What of a body is kept at once; more needs a place in `Places`."""
+LONGEST_BODY = 2**63 - 1
+"""With any limit libcurl refuses a Content-Length that is beyond it. Without one it would ignore such a header."""
 
 USER_AGENT = f"sla-monitor/{__version__}"
 
@@ -51,6 +58,40 @@ class Shape(NamedTuple):
     credentials: str | None
 
 
+class Places:
+    """Large bodies that are kept at once: so many, whatever number of checks is under way. A transfer that finds no
+    place is paused, and goes on in its turn. Who has a place never waits for another, so there is no deadlock."""
+
+    def __init__(self, count: int) -> None:
+        self._count = self._free = count
+        self._waiting: deque[Transfer] = deque()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def taken(self) -> int:
+        return self._count - self._free
+
+    def take(self, transfer: "Transfer") -> bool:
+        """False where the transfer has to pause: it is resumed when it has a place."""
+        if self._free:
+            self._free -= 1
+            return True
+        self._waiting.append(transfer)
+        return False
+
+    def leave(self, transfer: "Transfer") -> None:
+        """The transfer no longer needs the place that it has or waits for. Not for callbacks of libcurl."""
+        if transfer.waits:
+            self._waiting.remove(transfer)
+        elif self._waiting:
+            self._waiting.popleft().resume()
+        else:
+            self._free += 1
+
+
 class Transfer:
     """A libcurl easy handle, reused for one request after the other, and what its callbacks noticed."""
 
@@ -59,7 +100,10 @@ class Transfer:
         "_certificate",
         "_denied",
         "_grown",
+        "_has_place",
+        "_kept",
         "_options",
+        "_places",
         "_resolve",
         "body",
         "certain",
@@ -74,13 +118,23 @@ class Transfer:
         "tried",
         "trouble",
         "truncated",
+        "waits",
     )
 
     def __init__(
-        self, denied: Callable[[str], bool], options: list[tuple[int, Any]], grown: Callable[["Transfer"], None]
+        self,
+        denied: Callable[[str], bool],
+        options: list[tuple[int, Any]],
+        grown: Callable[["Transfer"], None],
+        places: Places,
     ) -> None:
         """`grown` is told of each head that is complete, and of each piece of a body that is kept."""
         self.curl = pycurl.Curl()
+        self._places = places
+        self._has_place = False
+        self._kept = 0
+        self.waits = False
+        """It is paused until there is a place for its body."""
         self._options = options
         self._denied = denied
         self._grown = grown
@@ -129,7 +183,9 @@ class Transfer:
     def expect(self, byte_limit: int, keep_body: bool, certain: Callable[["Transfer"], bool]) -> None:
         """Begins a new answer of at most `byte_limit` bytes, kept only where the verdict needs it. Comes before
         `prepare`. The transfer ends as soon as `certain` says that the rest makes no difference."""
+        self.leave_place()
         self._bytes_left = byte_limit
+        self._kept = 0
         self.body = [] if keep_body else None
         self.head.clear()
         self.truncated = False
@@ -146,6 +202,18 @@ class Transfer:
         self.head.clear()
         self.certain = _never
         self.curl.setopt(pycurl.COOKIELIST, "ALL")
+
+    def leave_place(self) -> None:
+        """Its body is no longer needed."""
+        if self._has_place or self.waits:
+            self._places.leave(self)
+            self._has_place = self.waits = False
+
+    def resume(self) -> None:
+        """It has a place for its body now."""
+        self._has_place, self.waits = True, False
+        with contextlib.suppress(pycurl.error):  # of `_write`, which has noted why
+            self.curl.pause(pycurl.PAUSE_CONT)
 
     def _set_options(self, shape: Shape) -> None:
         setopt = self.curl.setopt
@@ -181,6 +249,13 @@ class Transfer:
             self._grown(self)
 
     def _write(self, chunk: bytes) -> int | None:
+        if self.body is not None and not self._has_place:
+            if self._kept + len(chunk) > SMALL_BODY_BYTES:
+                if self.waits or not self._places.take(self):
+                    self.waits = True
+                    return _PAUSE
+                self._has_place = True
+            self._kept += len(chunk)
         room = self._bytes_left
         self._bytes_left = room - len(chunk)
         if self._bytes_left < 0:
@@ -220,6 +295,7 @@ class Engine:
         self.inspection = Inspection(certificates_every_s)
         self._options = _fixed_options(settings)
         self._denied = DenyRule(settings.probe_deny_networks).denied
+        self._places = Places(max(1, settings.probe_bodies_max_bytes // settings.probe_max_bytes))
         self._spare: list[Transfer] = []
         self._spare_limit = settings.probe_concurrency
         self._grown: set[Transfer] = set()
@@ -257,9 +333,22 @@ class Engine:
 
     def take(self) -> Transfer:
         """A transfer to use and then to `give_back`."""
-        return self._spare.pop() if self._spare else Transfer(self._denied, self._options, self._grown.add)
+        if self._spare:
+            return self._spare.pop()
+        return Transfer(self._denied, self._options, self._grown.add, self._places)
+
+    @property
+    def bodies_waiting(self) -> int:
+        """Checks that are paused because too many large bodies are in memory."""
+        return self._places.waiting
+
+    @property
+    def large_bodies(self) -> int:
+        """Checks whose large body is in memory."""
+        return self._places.taken
 
     def give_back(self, transfer: Transfer) -> None:
+        transfer.leave_place()
         if len(self._spare) < self._spare_limit:
             transfer.forget()
             self._spare.append(transfer)
@@ -405,6 +494,7 @@ def _fixed_options(settings: Settings) -> list[tuple[int, Any]]:
         (pycurl.PROTOCOLS, web),
         (pycurl.PROXY, ""),  # else http_proxy of the environment holds
         (pycurl.USERAGENT, USER_AGENT),
+        (pycurl.MAXFILESIZE_LARGE, LONGEST_BODY),
         (
             pycurl.DNS_CACHE_TIMEOUT,
             1,

@@ -87,6 +87,8 @@ def failure(code: int, message: str, transfer: Transfer) -> Failure:
             return "tls_error", _tls(code, message, transfer.curl)
     if code in (pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR) and "reset" in message.lower():
         return "connection_error", f"connection reset {waiting_for(transfer)}"
+    if code == pycurl.E_FILESIZE_EXCEEDED:
+        return "http_error", "not a valid HTTP answer (its Content-Length is longer than any body)"
     if code == _TOO_LARGE or "response headers" in message:
         return "http_error", "the headers of the answer have no end (over 300 kB)"
     if code in _NOT_HTTP:

@@ -185,7 +185,9 @@ async def probe(service: Service, deadline: float, engine: Engine) -> Outcome:
             target = onward
         if not transfer.body:
             return chain.outcome(None, truncated=transfer.truncated)
-        return await _with_body(chain, transfer, b"".join(transfer.body), engine.max_bytes)
+        body = b"".join(transfer.body)
+        transfer.body.clear()  # else it would be in memory twice while it is decoded
+        return await _with_body(chain, transfer, body, engine.max_bytes)
     finally:
         engine.give_back(transfer)
 
@@ -228,6 +230,8 @@ async def _hop(
     if transfer.certain(transfer):  # as it would have been with a look a moment earlier
         transfer.decided = True
         return None
+    if transfer.waits and code == pycurl.E_OPERATION_TIMEDOUT:
+        raise ProberTrouble("too many large answers at once, no memory for one more: raise PROBE_BODIES_MAX_BYTES")
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return _timed_out(service, waiting_for(transfer), deadline, engine)
     try:

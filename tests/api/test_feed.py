@@ -1,20 +1,22 @@
 """From COMMIT to every client of every process: at once, in order, once, whatever happens to connections."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from time import monotonic
 from typing import Any
 
 import anyio
+import httpx
 import msgspec
 import psycopg
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 import sql
-from api import feed, presence
-from api.hub import MAX_SEQ, PUBLIC_STEP
+from api import feed, presence, replay
+from api.hub import EVERYONE, MAX_SEQ, PUBLIC_STEP, Door, Hub, resync
+from api.metrics import Metrics
 from tests.api.conftest import Api, Check, add_service, midday, now, record, running_api, someone, until
 from tests.api.doors import incident, speaker
 from tests.api.relay import relay_before
@@ -146,6 +148,67 @@ async def test_a_connection_that_falls_silent_is_noticed(database: str, db: Db) 
         await set_state(db, "shop", "operational")
         relay.restore()
         assert [(await frame(socket, 30))["data"]["status"] for _ in range(2)] == ["outage", "operational"]
+
+
+async def test_who_is_there_before_the_first_events_are_read_is_told_to_ask_again(
+    database: str, db: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "PATIENCE_S", 0.2)
+    await add_service(db, "shop")
+    await set_state(db, "shop", "degraded")
+    async with relay_before(database) as relay:
+        relay.cut()
+        async with running_api(relay.url, ready=False) as api:
+
+            async def lives() -> bool:
+                with suppress(httpx.TransportError):
+                    return (await api.http.get("/health")).status_code == 200
+                return False
+
+            await until(lives)
+            async with (
+                joined(api) as new,
+                connect(f"{api.ws_url}?since={PUBLIC_STEP}&rooms=system-status") as back,
+            ):
+                heard = [(await frame(back))["event"] for _ in range(3)]
+                assert heard == ["hello", "resync", "joined"]
+                await set_state(db, "shop", "outage")  # neither can be told of this
+                relay.restore()
+                for socket in (new, back):
+                    assert (await frame(socket, 30))["event"] == "resync"
+                await api.ready()
+                await set_state(db, "shop", "operational")
+                for socket in (new, back):
+                    assert (await frame(socket))["data"]["status"] == "operational"
+
+
+async def test_who_is_on_the_way_when_the_numbers_begin_anew_is_told_to_ask_again() -> None:
+    async with anyio.create_task_group() as tasks:
+        hub = Hub(tasks, Metrics(), 10, 1.0)
+        told: dict[str, list[bytes]] = {"early": [], "late": [], "after": []}
+        early, late = (hub.connect(_Written(told[name]), Door.WS) for name in ("early", "late"))
+        hub.join(early, EVERYONE)
+        hub.start_over([], PUBLIC_STEP)
+        hub.join(late, EVERYONE)
+        hub.join(hub.connect(_Written(told["after"]), Door.WS), EVERYONE)
+        for client in (early, late):
+            hub.join(client, EVERYONE)  # as who logs in does: told once is enough
+    assert told == {"early": [resync(PUBLIC_STEP).ws], "late": [resync(PUBLIC_STEP).ws], "after": []}
+
+
+class _Written:
+    """A connection that takes whatever is written."""
+
+    def __init__(self, written: list[bytes]) -> None:
+        self.writable = anyio.Event()
+        self._written = written
+
+    def write_frame(self, frame: bytes) -> bool:
+        self._written.append(frame)
+        return True
+
+    def dismiss(self, code: int, reason: str) -> None:
+        raise AssertionError(reason)
 
 
 async def test_a_database_that_may_only_be_read_ends_nothing(

@@ -91,7 +91,7 @@ def test_services_need_a_database_or_a_running_up(home: Path) -> None:
 # What is wrong with the machine
 
 
-@pytest.mark.parametrize("words", [["up"], ["api"], ["migrate"], ["services", "list"]])
+@pytest.mark.parametrize("words", [["migrate"], ["services", "list"], ["backup", "file"]])
 def test_a_database_that_does_not_answer(home: Path, words: list[str]) -> None:
     url = NOBODY.format(port=closed_port())
     ended = command(*words, DATABASE_URL=url, SLA_MONITOR_HOME=str(home))

@@ -9,7 +9,8 @@ from pathlib import Path
 import anyio.to_thread
 import psycopg
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from prober.schedule import phase_ms
 from sql.local import LocalPostgres, local_postgresql
@@ -222,6 +223,31 @@ async def test_who_was_on_an_api_that_is_killed_goes_on_with_another(home: Path,
 
 async def is_out(api: Program) -> bool:
     return (await api.states())["web"] == "outage"
+
+
+async def test_up_starts_without_its_database_and_says_so_until_it_is_there(home: Path, own: Database) -> None:
+    url = own.url
+    await own.kill()
+    async with running("up", home, DATABASE_URL=url, HEALTH_CHECK_INTERVAL="1s") as program:
+        await program.says("cannot reach the database .*: check DATABASE_URL; it is tried again until it succeeds")
+        await program.says("database  not ready yet, the one of DATABASE_URL")
+        await program.until(lambda: answers(program.prober, "/health"))
+        await program.until(lambda: answers(program.api, "/health"))
+        for path, kind in (("/api/system-status", "application/json"), ("/", "text/html")):
+            refused = await program.api.get(path, headers={"Accept": kind})
+            assert refused.status_code == 503
+            assert refused.headers["Content-Type"].startswith(kind)
+            assert int(refused.headers["Retry-After"]) > 0
+        assert await answers(program.api, "/ready", 503)
+        assert await answers(program.api, "/metrics")
+        with pytest.raises(InvalidStatus) as turned_away:
+            await connect(program.ws_url)
+        assert turned_away.value.response.status_code == 503
+        await own.start()
+        await program.says("The first check is stored")
+        await program.ready()
+        assert await program.end() == 0
+        assert "Traceback" not in program.said
 
 
 async def test_a_prober_that_starts_without_a_database_waits_for_it(home: Path, own: Database) -> None:

@@ -132,6 +132,26 @@ class TestGoodAnswers:
 class TestHostileAnswers:
     """Every one of them ends by the deadline, in bounded memory, with a word for it."""
 
+    @pytest.mark.parametrize("keyword", [None, "x"])
+    @pytest.mark.parametrize(
+        ("length", "error_type"),
+        [
+            ("9" * 23, "http_error"),
+            (str(2**63), "http_error"),
+            (str(2**63 - 1), "connection_error"),
+            ("-5", "http_error"),
+            ("five", "http_error"),
+            ("6", "connection_error"),
+            ("5\r\nContent-Length: 7", "http_error"),
+        ],
+    )
+    async def test_a_content_length_that_is_not_what_arrives(
+        self, prober: Engine, length: str, error_type: str, keyword: str | None
+    ) -> None:
+        raw = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\nxxxxx".encode()
+        _, judgement = await check_behaviour(prober, targets.answering(raw), keyword=keyword)
+        assert (judgement.success, judgement.error_type) == (False, error_type)
+
     @pytest.mark.parametrize(
         ("behaviour", "phase"),
         [

@@ -1,5 +1,6 @@
 """Keywords and JSON paths in bodies that are coded or in another charset, from real little servers."""
 
+import asyncio
 import gzip
 import itertools
 import tracemalloc
@@ -11,7 +12,7 @@ import anyio
 import pytest
 
 from prober.judge import Judgement
-from prober.outcome import Outcome
+from prober.outcome import Outcome, ProberTrouble
 from prober.probes import Engine, run_check
 from prober.services import Service
 from sla_monitor.settings import Settings
@@ -244,3 +245,70 @@ class TestCharsets:
         head = "Content-Type: text/html; charset=\xa0\r\nContent-type: text/html; charset=euc-kr\r\n"
         raw = coded(PAGE.encode("cp949"), "gzip", headers=head)
         assert (await check(prober, raw, keyword_absent="오류"))[1].error_message == 'the answer contains "오류"'
+
+
+FLOOD = targets.endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536)
+
+
+class TestLargeAnswersAtOnce:
+    """PROBE_BODIES_MAX_BYTES bounds what all checks together keep."""
+
+    async def test_their_sum_is_bounded_and_each_has_its_verdict(self) -> None:
+        limit, checks = 1024 * 1024, 40
+        reasons: list[str | None] = []
+        waited: list[int] = []
+
+        async def one(service: Service, engine: Engine) -> None:
+            _, judgement, _ = await run_check(service, engine)
+            reasons.append(judgement.error_message)
+            waited.append(engine.bodies_waiting)
+
+        settings = Settings(probe_max_bytes=limit, probe_bodies_max_bytes=4 * limit)
+        async with Engine(settings) as engine, serving(FLOOD) as port:
+            url = f"http://127.0.0.1:{port}/"
+            flooded = Service(id="flooded", endpoint_url=url, timeout_ms=60_000, keyword="needle")
+            tracemalloc.start()
+            try:
+                async with anyio.create_task_group() as group:
+                    for _ in range(checks):
+                        group.start_soon(one, flooded, engine)
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert engine.bodies_waiting == 0
+        assert len(reasons) == checks
+        assert {"does not contain" in str(reason) for reason in reasons} == {True}
+        assert max(waited) > 0
+        assert peak < 20 * limit, "twice the four that are kept, the first 64 KiB of all, and what the target holds"
+
+    async def test_no_place_in_time_says_nothing_of_the_service_and_places_come_back(self) -> None:
+        async def stuck(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 70_000)
+            await writer.drain()
+            sent.set()
+            await asyncio.sleep(60)
+
+        sent = asyncio.Event()
+        settings = Settings(probe_max_bytes=2 * MAX_BYTES, probe_bodies_max_bytes=MAX_BYTES)
+        async with Engine(settings) as engine, serving(stuck) as hog, serving(FLOOD) as flood:
+            fields: dict[str, Any] = {"keyword": "needle", "interval_seconds": 10}
+            hogging = Service(id="hog", endpoint_url=f"http://127.0.0.1:{hog}/", timeout_ms=5000, **fields)
+            waiting = Service(id="waiting", endpoint_url=f"http://127.0.0.1:{flood}/", timeout_ms=500, **fields)
+            patient = Service(id="patient", endpoint_url=f"http://127.0.0.1:{flood}/", timeout_ms=20_000, **fields)
+            found: dict[str, Judgement] = {}
+
+            async def one(service: Service) -> None:
+                found[service.id] = (await run_check(service, engine))[1]
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(one, hogging)
+                await sent.wait()
+                while engine.large_bodies == 0:  # noqa: ASYNC110 - what libcurl has read
+                    await anyio.sleep(0.01)
+                group.start_soon(one, patient)
+                with pytest.raises(ProberTrouble, match="raise PROBE_BODIES_MAX_BYTES"):
+                    await run_check(waiting, engine)
+            assert found["hog"].error_type == "timeout"
+            assert found["patient"].error_type == "assertion_failed"
+            assert (engine.bodies_waiting, engine.large_bodies) == (0, 0)

@@ -224,6 +224,63 @@ async def test_without_a_database_it_waits_and_is_not_ready(database: str, tmp_p
             await until(lambda: len(slots(database)) >= 1)
 
 
+OUTDATED = "DELETE FROM schema_versions WHERE name = 'functions/events'"
+CURRENT = "SELECT FROM schema_versions WHERE name = 'functions/events'"
+GOOD = 'sla_prober_checks_total{severity="o"}'
+
+
+def is_current(database_url: str) -> bool:
+    with psycopg.connect(database_url) as connection:
+        return connection.execute(CURRENT.encode()).fetchone() is not None
+
+
+async def test_a_database_that_can_only_be_read_stops_no_check_and_is_migrated_afterwards(
+    database: str, tmp_path: Path
+) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    read_only = f'ALTER DATABASE "{name}" SET default_transaction_read_only = '
+    async with watched(database, good()):
+        execute(database, OUTDATED)
+        execute(database, read_only + "on")
+        with prober(database, tmp_path) as running:
+            await running.answers("/metrics", lambda _, text: metric(text, "sla_prober_spool_rows") >= 2)
+            assert running.get("/ready")[0] == 200
+            assert "its schema is not up to date; going on with the services" in running.log()
+            assert slots(database) == []
+            assert not is_current(database)
+            writable = f"{database}{'&' if '?' in database else '?'}options=-c%20default_transaction_read_only%3Doff"
+            execute(writable, read_only + "off")
+            await running.answers("/metrics", lambda _, text: "sla_prober_spool_rows 0.0" in text)
+            await until(lambda: is_current(database))
+            assert len(slots(database)) >= 2
+            assert await running.end() == 0
+            assert "Traceback" not in running.log()
+
+
+@pytest.mark.parametrize("trouble", ["blackhole", "lock"])
+async def test_checks_do_not_wait_for_a_migration_that_stalls(database: str, tmp_path: Path, trouble: str) -> None:
+    async with Line(database).serve() as line, watched(database, good()):
+        with prober(line.url, tmp_path) as running:
+            await until(lambda: len(slots(database)) >= 1)
+            assert await running.end() == 0
+        execute(database, OUTDATED)
+        with psycopg.connect(database, autocommit=True) as other:
+            other.execute("SELECT pg_advisory_lock(hashtextextended('sla-monitor migrate', 0))")
+            if trouble == "blackhole":
+                line.blackhole()
+            with prober(line.url, tmp_path) as running:
+                await running.answers("/health", lambda status, _: status == 200)
+                await running.answers("/metrics", lambda _, text: metric(text, GOOD) >= 2)
+                assert not is_current(database)
+                if trouble == "blackhole":
+                    assert "from the list kept in" in running.log()
+                    assert await running.end() == 0
+                    return
+                other.execute("SELECT pg_advisory_unlock_all()")
+                await until(lambda: is_current(database))
+                assert await running.end() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_it_within_ten_seconds_whatever_hangs(
     database: str, tmp_path: Path, number: signal.Signals

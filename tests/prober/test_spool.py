@@ -101,20 +101,37 @@ def test_a_tail_of_zeros_is_not_read_as_empty_records(tmp_path: Path) -> None:
     assert drain(Spool(tmp_path, MAX_BYTES)) == numbered(1)
 
 
-@pytest.mark.parametrize("place", [0, 4, 10])  # the length, the checksum, the payload of the third record
-def test_a_damaged_record_costs_the_rest_of_its_segment_only(tmp_path: Path, place: int) -> None:
-    for numbers in ((1, 2, 3, 4), (5, 6)):
-        spool = Spool(tmp_path, MAX_BYTES)
-        spool.append(numbered(*numbers))
-        spool.close()
-    first = bytearray(segments(tmp_path)[0].read_bytes())
-    first[2 * 14 + place] ^= 0x40
-    segments(tmp_path)[0].write_bytes(first)
+# Every bit of the head and of the payload of the third record; and of the last one.
+@pytest.mark.parametrize("record", [2, 3])
+@pytest.mark.parametrize("place", range(14))
+@pytest.mark.parametrize("bit", range(8))
+def test_a_damaged_record_costs_itself_and_is_counted(tmp_path: Path, record: int, place: int, bit: int) -> None:
+    spool = Spool(tmp_path, MAX_BYTES)
+    spool.append(numbered(1, 2, 3, 4))
+    spool.close()
+    [path] = segments(tmp_path)
+    block = bytearray(path.read_bytes())
+    block[record * 14 + place] ^= 1 << bit
+    path.write_bytes(block)
 
     spool = Spool(tmp_path, MAX_BYTES)
 
-    assert spool.corrupt == 1
-    assert drain(spool) == numbered(1, 2, 5, 6)
+    assert (spool.records, spool.corrupt, spool.unreadable_bytes) == (3, 1, 14)
+    assert drain(spool, limit=2) == [one for one in numbered(1, 2, 3, 4) if one != numbered(record + 1)[0]]
+    assert (spool.records, spool.bytes, segments(tmp_path)) == (0, 0, [])
+
+
+def test_a_damaged_segment_costs_no_other(tmp_path: Path) -> None:
+    for numbers in ((1, 2, 3), (4, 5)):
+        spool = Spool(tmp_path, MAX_BYTES)
+        spool.append(numbered(*numbers))
+        spool.close()
+    segments(tmp_path)[0].write_bytes(b"\xff" * 1000)
+
+    spool = Spool(tmp_path, MAX_BYTES)
+
+    assert (spool.corrupt, spool.unreadable_bytes) == (1, 1000)
+    assert drain(spool) == numbered(4, 5)
 
 
 def test_damage_after_opening_is_skipped_and_counted_too(tmp_path: Path) -> None:
@@ -122,10 +139,54 @@ def test_damage_after_opening_is_skipped_and_counted_too(tmp_path: Path) -> None
     spool.append(numbered(1, 2, 3))
     segments(tmp_path)[0].write_bytes(b"x" * 42)
     assert drain(spool) == []
-    assert (spool.records, spool.dropped, spool.corrupt) == (0, 3, 1)
+    assert (spool.records, spool.bytes, spool.dropped, spool.corrupt, spool.unreadable_bytes) == (0, 0, 3, 1, 42)
 
     spool.append(numbered(4))
     assert drain(spool) == numbered(4)
+
+
+def test_damage_after_opening_costs_what_is_damaged(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, MAX_BYTES)
+    spool.append(numbered(1, 2, 3, 4))
+    found = spool.read(1)
+    assert found is not None
+    spool.advance(found[1])
+    with segments(tmp_path)[0].open("r+b") as file:
+        file.seek(14 + 2)
+        file.write(b"\x7f")
+    assert drain(spool, limit=1) == numbered(3, 4)
+    assert (spool.records, spool.bytes, spool.dropped, spool.corrupt, spool.unreadable_bytes) == (0, 0, 1, 1, 14)
+
+
+def test_a_segment_that_somebody_removed_is_counted_and_stops_nothing(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, MAX_BYTES)
+    spool.append(numbered(1, 2))
+    segments(tmp_path)[0].unlink()
+    assert drain(spool) == []
+    assert (spool.records, spool.dropped, spool.corrupt) == (0, 2, 1)
+    spool.append(numbered(3))
+    assert drain(spool) == numbered(3)
+
+
+def test_files_that_are_no_segments_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spool = Spool(tmp_path, MAX_BYTES)
+    spool.append(numbered(1))
+    spool.close()
+    strays = [tmp_path / name for name in ("1 copy.spool", "7.spool", "notes.spool", "٣.spool", "00000001.spool.bak")]
+    for stray in strays:
+        stray.write_bytes(b"mine")
+    (folder := tmp_path / "00000002.spool").mkdir()
+
+    spool = Spool(tmp_path, MAX_BYTES)
+    with pytest.raises(FileExistsError):
+        spool.append(numbered(2))  # the folder has taken the name
+    spool.append(numbered(2))
+
+    assert drain(spool) == numbered(1, 2)
+    assert spool.corrupt == 0
+    assert all(stray.read_bytes() == b"mine" for stray in strays)
+    for stray in (*strays[:4], folder):
+        assert f"{stray} is no segment of the spool and is ignored" in caplog.text
 
 
 def test_a_full_spool_drops_the_oldest_and_counts_them(tmp_path: Path) -> None:

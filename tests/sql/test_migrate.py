@@ -20,9 +20,10 @@ from psycopg.rows import TupleRow
 import sql.migrate
 from sla_monitor.settings import Settings
 from sql.aggregates import refresh
-from sql.migrate import MigrationError, UnreachableError, migrate
+from sql.migrate import MigrationError, NotNowError, UnreachableError, migrate, migrate_when_possible
+from tests.api.relay import relay_before
 from tests.engines import Server
-from tests.sql.batches import PATIENCE_S, ask, connected, now, record, row, value
+from tests.sql.batches import PATIENCE_S, ask, connected, now, record, row, until_waiting, value
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -146,7 +147,7 @@ async def test_a_migration_killed_at_any_statement(
         patch.setattr(sql.migrate, "connect", connect_doomed)
         for last in [1, 2, 3, 4, 5, 6, 7, 8, *random.Random("kill").sample(range(9, 58), 8)]:
             Doomed.statements, Doomed.last = 0, last
-            with pytest.raises(psycopg.OperationalError):
+            with pytest.raises(NotNowError):
                 await migrate(empty_database, Settings())
             async with connected(empty_database) as connection:
                 left = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
@@ -292,6 +293,72 @@ class TestRefusals:
 def with_options(database_url: str, options: str) -> str:
     escaped = options.replace(" ", "%20").replace("=", "%3D")
     return f"{database_url}{'&' if '?' in database_url else '?'}options={escaped}"
+
+
+LOCK = "SELECT pg_advisory_lock(hashtextextended('sla-monitor migrate', 0))"
+READ_ONLY = "-c default_transaction_read_only=on"
+
+
+class TestNotNow:
+    """What may pass is told apart from what somebody has to mend, and is never waited for without end."""
+
+    async def test_a_database_that_can_only_be_read_is_used_as_it_is_when_it_is_current(self, database: str) -> None:
+        whole = await migrate(database, Settings())
+        assert await migrate(with_options(database, READ_ONLY), Settings()) == whole
+
+    async def test_one_that_is_not_current_is_waited_for(self, database: str, empty_database: str) -> None:
+        async with connected(database) as connection:
+            await connection.execute("DELETE FROM schema_versions WHERE name = 'functions/events'")
+        for url in (database, empty_database):
+            with pytest.raises(NotNowError, match=r"can only be read, and its schema is not up to date") as caught:
+                await migrate(with_options(url, READ_ONLY), Settings())
+            assert caught.value.exit_code == 75
+
+    async def test_another_migration_is_waited_for(
+        self, database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(sql.migrate, "LOCK_TIMEOUT_S", 1)
+        async with connected(database) as other, anyio.create_task_group() as group:
+            await other.execute(LOCK)
+            done: list[str] = []
+
+            async def wait() -> None:
+                done.append((await migrate_when_possible(database, Settings())).engine)
+
+            group.start_soon(wait)
+            with anyio.fail_after(PATIENCE_S):
+                while "another process has been migrating for 1 s; it is tried again" not in caplog.text:  # noqa: ASYNC110
+                    await anyio.sleep(0.02)
+            await until_waiting(other)
+            assert done == []
+            await other.execute("SELECT pg_advisory_unlock_all()")
+        assert len(done) == 1
+
+    async def test_a_connection_that_falls_silent_or_is_cut_at_the_lock(
+        self, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sql.migrate, "LOCK_TIMEOUT_S", 1)
+        monkeypatch.setattr(sql.migrate, "STEP_TIMEOUT_S", 1)
+        reasons: list[str] = []
+        for end in ("silence", "cut"):
+            async with (
+                relay_before(database) as relay,
+                connected(database) as other,
+                anyio.create_task_group() as group,
+            ):
+                await other.execute(LOCK)
+
+                async def refused(url: str = relay.url) -> None:
+                    with anyio.fail_after(PATIENCE_S), pytest.raises(NotNowError) as caught:
+                        await migrate(url, Settings())
+                    reasons.append(str(caught.value))
+
+                group.start_soon(refused)
+                await until_waiting(other)
+                getattr(relay, end)()
+        assert reasons[0] == "the database fell silent while its schema was brought up to date"
+        assert reasons[1].startswith("the schema cannot be brought up to date now (")
+        assert (await migrate(database, Settings())).applied == ()
 
 
 class TestSettings:

@@ -1,0 +1,190 @@
+"""`sla-monitor backup` and `restore`: the same figures afterwards, to the last row, and nothing half restored."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from sla_monitor.backup import BackupError, Program, backup, restore, suitable
+from sla_monitor.first_admin import create_first_admin
+from sla_monitor.settings import Settings
+from sql.aggregates import refresh
+from sql.migrate import migrate
+from tests.api.doors import incident
+from tests.e2e.conftest import home_folder
+from tests.e2e.program import command
+from tests.engines import Server
+from tests.sql.batches import (
+    DAY,
+    Connection,
+    add_locations,
+    add_services,
+    ask,
+    connected,
+    is_timescaledb,
+    now,
+    record,
+    row,
+    set_clock,
+    value,
+)
+from tests.sql.histories import LOCATIONS, SERVICES, batches, history
+
+ZONE = "Europe/Vienna"
+EVERYTHING = (
+    "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm') "
+    "AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e') ORDER BY 1"
+)
+OLD_CHUNKS = "SELECT compress_chunk(chunk) FROM show_chunks('checks', older_than => now() - interval '2 days') AS chunk"
+
+
+@pytest.fixture
+def new_database(engine: Server) -> Iterator[str]:
+    yield (url := engine.empty_database())
+    engine.drop(url)
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def settings_of(database: str) -> Settings:
+    return Settings(database_url=database)
+
+
+async def live_through(database: str) -> int:
+    """Fills a database with a year of checks, late ones in compressed chunks too, people and an incident; how many
+    checks there are."""
+    dice = random.Random("backup")
+    rows = history(ZONE, dice)
+    await migrate(database, Settings(time_zone=ZONE))
+    await create_first_admin(database)
+    async with connected(database) as db:
+        await add_locations(db, *LOCATIONS)
+        await add_services(db, *SERVICES)
+        await incident(db)
+        await db.execute("UPDATE incidents SET status = 'resolved'")
+        runs = batches(rows, dice)
+        for number, run in enumerate(runs):
+            await record(db, run)
+            if number == len(runs) // 2 and await is_timescaledb(db):
+                await db.execute(OLD_CHUNKS.encode())
+        assert await refresh(db)
+        await db.execute("SELECT expire_states()")
+        await set_clock(db, now())
+    return len(rows)
+
+
+async def everything(db: Connection) -> dict[str, list[str]]:
+    """Every row of every table and view, as text."""
+    return {
+        name: [line for (line,) in await ask(db, f'SELECT one::text FROM public."{name}" AS one ORDER BY 1')]
+        for (name,) in await ask(db, EVERYTHING)
+    }
+
+
+async def test_a_restored_database_is_the_same_row_by_row_and_goes_on(
+    database: str, new_database: str, tmp_path: Path
+) -> None:
+    checks = await live_through(database)
+    file = tmp_path / "sla.backup"
+    await backup(settings_of(database), file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert names(tmp_path) == [file.name]
+
+    await restore(settings_of(new_database), file)
+
+    async with connected(database) as one, connected(new_database) as other:
+        found, expected = await everything(other), await everything(one)
+        assert found.keys() == expected.keys() >= {"checks", "rollups", "outages", "uptime_records", "users"}
+        assert len(found["checks"]) == checks
+        for name, lines in expected.items():
+            assert found[name] == lines, name
+        kept = "SELECT count(*) FROM timescaledb_information.chunks WHERE is_compressed"
+        if await is_timescaledb(one):
+            assert await value(other, kept) == await value(one, kept) > 0
+            assert await value(other, "SHOW timescaledb.restoring") == "off"
+        told = [await record(db, [row(now(), service="web"), row(now() - 30 * DAY)]) for db in (one, other)]
+        assert told[0] == told[1] == (2, 0, 0)
+    assert (await migrate(new_database, Settings())).applied == ()
+
+
+async def test_nothing_is_restored_over_what_is_there(database: str, new_database: str, tmp_path: Path) -> None:
+    file = tmp_path / "sla.backup"
+    await backup(settings_of(database), file)
+    name = urlsplit(database).path.removeprefix("/")
+    with pytest.raises(BackupError, match=f"{name} is not empty: restore into a new one"):
+        await restore(settings_of(database), file)
+    async with connected(new_database) as db:
+        await db.execute("CREATE TABLE mine (id integer)")
+    with pytest.raises(BackupError, match="is not empty"):
+        await restore(settings_of(new_database), file)
+
+
+async def test_a_restore_that_fails_leaves_nothing_and_can_be_repeated(
+    database: str, new_database: str, tmp_path: Path
+) -> None:
+    async with connected(database) as db:
+        await add_locations(db, "local")
+        await add_services(db, "web")
+        await record(db, [row(now())])
+        await db.execute("INSERT INTO secrets VALUES ('noise', repeat(md5('noise'), 2000))")
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    await backup(settings_of(database), whole)
+    torn.write_bytes(whole.read_bytes()[:-200])
+    with pytest.raises(BackupError, match="pg_restore failed: pg_restore: error: "):
+        await restore(settings_of(new_database), torn)
+    await restore(settings_of(new_database), whole)
+    async with connected(new_database) as db:
+        assert await value(db, "SELECT count(*) FROM checks") == 1
+
+
+async def test_what_is_no_backup_is_refused(new_database: str, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("This is not what pg_dump writes.")
+    with pytest.raises(BackupError, match="pg_restore failed: "):
+        await restore(settings_of(new_database), tmp_path / "text")
+    with pytest.raises(BackupError, match="absent is not a file"):
+        await restore(settings_of(new_database), tmp_path / "absent")
+
+
+def test_the_embedded_database_is_restored_and_backed_up_while_it_is_not_running(
+    any_database: str, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    made = command("backup", str(first), DATABASE_URL=any_database)
+    assert (made.returncode, made.stdout) == (0, f"backed up into {first}, {first.stat().st_size} bytes\n"), made.stderr
+    with home_folder() as home:
+        nothing = command("backup", str(second), SLA_MONITOR_HOME=str(home))
+        assert nothing.returncode == 2
+        assert nothing.stderr == f"sla-monitor: DATABASE_URL is not set, and there is no database in {home}\n"
+        restored = command("restore", str(first), SLA_MONITOR_HOME=str(home))
+        assert (restored.returncode, restored.stdout) == (0, f"restored from {first}\n"), restored.stderr
+        again = command("backup", str(second), SLA_MONITOR_HOME=str(home))
+        assert again.returncode == 0, again.stderr
+    assert second.stat().st_size > 10_000
+
+
+def test_a_backup_that_cannot_be_written_is_one_line(any_database: str, tmp_path: Path) -> None:
+    file = tmp_path / "no such folder" / "sla.backup"
+    failed = command("backup", str(file), DATABASE_URL=any_database)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr == f"sla-monitor: {file} cannot be written: No such file or directory\n"
+
+
+def test_an_empty_database_is_not_backed_up(empty_database: str, tmp_path: Path) -> None:
+    failed = command("backup", str(tmp_path / "file"), DATABASE_URL=empty_database)
+    assert failed.returncode == 1
+    assert "this database has no schema yet" in failed.stderr
+    assert names(tmp_path) == []
+
+
+def test_programs_of_the_servers_own_version_are_preferred_to_newer_ones_and_older_ones_are_refused() -> None:
+    old, own, newer, newest = (Program(Path(f"/opt/{major}/pg_dump"), major) for major in (15, 16, 17, 18))
+    assert suitable("pg_dump", [newest, old, own, newer], 16) == own
+    assert suitable("pg_dump", [old, newest, newer], 16) == newer
+    with pytest.raises(BackupError, match=r"/opt/15/pg_dump is of PostgreSQL 15, older than the server \(16\)"):
+        suitable("pg_dump", [old], 16)
+    with pytest.raises(BackupError, match="pg_dump is not installed: put that of PostgreSQL 16 or newer on PATH"):
+        suitable("pg_dump", [], 16)
