@@ -117,7 +117,15 @@ class Application:
         calls = Calls(self._state, settings.rate_limit_api, settings.rate_limit_pages)
         proxies = settings.trusted_proxies
         edge = Edge(litestar, self._origins, self._metrics, calls, proxies, site.error_page, site.secure)
-        self._answers = Answers(edge, [*kept, *pages], self._origins, self._metrics, edge.admit, proxies)
+        self._answers = Answers(
+            edge,
+            [*kept, *pages],
+            self._origins,
+            self._metrics,
+            edge.admit,
+            proxies,
+            tells_source=settings.log_level == "debug",
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -141,6 +149,7 @@ class Application:
             self._sockets = Sockets(doors, limits, self._origins, metrics, settings)
             passwords = Passwords()
             self._state.update({"pool": pool, "feed": feed, "hub": hub, "limits": limits})
+            self._state.update({"database": health.DatabaseState(pool)})
             self._state.update({"tokens": tokens, "gatekeeper": gatekeeper, "passwords": passwords})
             metrics.passwords_waiting.set_function(lambda: passwords.waiting)
             tasks.start_soon(feed.run)

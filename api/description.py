@@ -32,7 +32,7 @@ HEADERS: Json = {
     "WWW-Authenticate": {"description": "How to log in", "required": True, "schema": {"type": "string"}},
     "ETag": {"description": "For `If-None-Match`, and `If-Match` where that is taken", "schema": {"type": "string"}},
     "X-Cache": {
-        "description": "Whether it came from memory; STALE is the last snapshot while the database is away",
+        "description": "STALE: the last snapshot, while the database is away. HIT or MISS with LOG_LEVEL=debug only",
         "schema": {"enum": ["HIT", "MISS", "STALE"]},
     },
 }

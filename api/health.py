@@ -1,5 +1,7 @@
 """Whether the process lives, whether it can do its work, and what it counts."""
 
+from time import monotonic
+
 import anyio
 from litestar import Response, Router, get
 from litestar.datastructures import State
@@ -12,6 +14,24 @@ from api.security import requires
 from sql import OperationalError, Pool
 
 PATIENCE_S = 1.0
+KEPT_S = 1.0
+
+
+class DatabaseState:
+    """Whether the database answers: asked once in `KEPT_S` for all callers, by one query at a time."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._asking = anyio.Lock()
+        self._answers = False
+        self._known_until = 0.0
+
+    async def answers(self) -> bool:
+        async with self._asking:  # for `PATIENCE_S` at most, then the others read what is known
+            if monotonic() >= self._known_until:
+                self._answers = await _database_answers(self._pool)
+                self._known_until = monotonic() + KEPT_S
+        return self._answers
 
 
 @get("/health", summary="The process lives", tags=["operations"], sync_to_thread=False, **requires("status:read"))
@@ -30,7 +50,8 @@ def health() -> dict[str, str]:
 async def ready(state: State) -> dict[str, str]:
     """503 names what is missing. The status page is served from memory all the same."""
     problems = []
-    if not await _database_answers(state.pool):
+    database: DatabaseState = state.database
+    if not await database.answers():
         problems.append(FieldProblem("database", "does not answer"))
     feed: Feed = state.feed
     if feed.state != "listening":

@@ -11,7 +11,7 @@ import anyio
 import psycopg
 
 from api.clients import client_key, client_of
-from api.edge import SECURITY, Origins, Receive, Scope, Send, error_messages, header
+from api.edge import ONE_HOST, SECURITY, Origins, Receive, Scope, Send, error_messages, header, host_of
 from api.errors import ApiError
 from api.limits import Limits
 from api.metrics import Metrics
@@ -79,7 +79,10 @@ class Sockets:
         door = self._doors.get(scope["path"].rstrip("/"))
         if door is None:
             raise ApiError(404)
-        if not self._origins.trusts(header(scope, b"origin"), header(scope, b"host")):
+        host = host_of(scope)
+        if host is not None and b"," in host:
+            raise ApiError(400, ONE_HOST)
+        if not self._origins.trusts(header(scope, b"origin"), host):
             raise ApiError(403, "This page's origin is not among CLIENT_URLS")
         again = {"Retry-After": str(RETRY_AFTER_S)}
         if self._total >= self._settings.socket_limit:

@@ -62,4 +62,4 @@ def cache(
     site_url: str | None = None,
 ) -> Answers:
     routes = routes or (Cacheable("/a", EVERY_CHANGE, frozenset({"x", "y"})),)
-    return Answers(app, routes, Origins((), site_url=site_url), metrics or Metrics(), admit)
+    return Answers(app, routes, Origins((), site_url=site_url), metrics or Metrics(), admit, tells_source=True)
