@@ -12,7 +12,7 @@ its limit is given what is in memory. That is renewed at most once a minute, or,
 `AFTER_EVENT_S` after it was computed: an office behind one address is never locked out of what its dashboards show.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Protocol
 
@@ -85,19 +85,26 @@ class Answers:
         metrics: Metrics,
         admission: Admission,
         trusted_proxies: Sequence[Network] = (),
+        *,
+        tells_source: bool = False,
     ) -> None:
+        """`tells_source`: whether answers say that they came from memory, and how many more may be computed. Only for
+        debugging: strangers would see from it when something ends them."""
         self._app = app
         self._admission = admission
         self._trusted_proxies = trusted_proxies
         self._origins = origins
         self._memory = AnswerMemory()
-        self._questions = Questions(routes, self._memory, origins, trusted_proxies)
+        self._tells_source = tells_source
+        self._questions = Questions(routes, origins, trusted_proxies)
         self._flights: dict[tuple[Question, bool], _Flight] = {}
         self._pace: Pace[Question] = Pace()
         self._withdrawn: dict[Question, None] = {}
         """What was computed once and is not in memory because of a change."""
         self.database_away = False
         """Set by the feed; then the last snapshot is given without trying."""
+        self.heard: Callable[[], Awaitable[bool]] = _unheard
+        """Set by the feed: waits until it has heard of what was committed, False where it cannot tell."""
         self._away_until = 0.0
         self._counts = metrics.answers
         metrics.answer_bytes.set_function(lambda: self._memory.bytes)
@@ -155,12 +162,13 @@ class Answers:
             await self._miss(key, route, scope, send)
 
     def _after_writing(self, scope: Scope, send: Send) -> Send:
-        """Who has changed something sees it with the next request: the feed tells of it too, but a moment later."""
+        """Who has changed something sees it with the next request: the change is answered once the feed has heard of
+        it, and has ended the answers that it makes untrue. Where only those inside see it, it ends none."""
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] < 400:
                 action, _, _ = str(scope.get("state", {}).get("action", "")).partition(":")
-                if action in _MAKES:
+                if action in _MAKES and not await self.heard():
                     self.forget(_MAKES[action])
             await send(message)
 
@@ -283,25 +291,20 @@ class Answers:
         away: bool = True,
     ) -> None:
         """`away`: whether a stale one is given because the database is, which a page then says."""
-        origin = asked = host = None
+        origin = asked = None
         wanted = False
         for name, value in scope["headers"]:
-            if name == b"host":
-                host = value
-            elif name == b"origin":
+            if name == b"origin":
                 origin = value if value in self._origins.allowed else None
             elif name == b"if-none-match":
                 asked = value
             elif name == b"accept-encoding":
                 wanted = accepts_gzip(value)
-        if not self._origins.knows(host):
-            await self._app(scope, _no_body, send)  # which refuses it, and says why
-            return
         self._counts[source] += 1
         scope["path_template"] = kept.template
         past = kept.told_as_past() if source == "STALE" and away else None
         if past is not None:
-            start = kept.start(source, False, self._origins.headers(origin))
+            start = kept.start(self._told(source), False, self._origins.headers(origin))
             # Whoever keeps it must not be told later that nothing has changed since.
             start["headers"] = [item for item in start["headers"] if item[0] != b"etag"]
             await send(start)
@@ -310,8 +313,10 @@ class Answers:
         ready = kept.ready.get((origin, wanted)) if source == "HIT" else None
         if ready is None:
             packed = wanted and kept.packed is not None
-            ready = kept.start(source, packed, self._origins.headers(origin)), kept.packed if packed else kept.body
-            ready[0]["headers"].extend(told)
+            start = kept.start(self._told(source), packed, self._origins.headers(origin))
+            ready = start, kept.packed if packed else kept.body
+            if self._tells_source or kept.status != 200:
+                start["headers"].extend(told)
             if source == "HIT":
                 kept.ready[origin, wanted] = ready
         start, body = ready
@@ -321,6 +326,9 @@ class Answers:
             return
         await send(start)
         await send(body)
+
+    def _told(self, source: Source) -> Source | None:
+        return source if self._tells_source or source == "STALE" else None
 
 
 class _Caught:
@@ -339,6 +347,10 @@ class _Caught:
 
 
 _EMPTY = body_message(b"")
+
+
+async def _unheard() -> bool:
+    return False
 
 
 async def _no_body() -> Message:

@@ -1,7 +1,7 @@
 """The memory for kept answers: so many, so many bytes, and those that have not been asked for longest go first.
 
-Anybody can make up queries without end, so answers to queries have a room of their own. They can drive out one another,
-never the last snapshot of a page that is asked for without a query.
+Anybody can make up queries without end, and names for `Host`; so answers that depend on one of them have a room of
+their own. They can drive out one another, never the last snapshot of a page that is asked for without a query.
 """
 
 from collections import OrderedDict
@@ -46,7 +46,7 @@ class AnswerMemory:
 
     def room(self, question: Question) -> _Room:
         """Where the answer to `question` is, if there is one."""
-        return self._queries if question.query else self._plain
+        return self._queries if question.query or question.host else self._plain
 
     def get(self, question: Question) -> KeptAnswer | None:
         return self.room(question).get(question)

@@ -117,15 +117,15 @@ class KeptAnswer:
         rest = PAGE_REST_S if self.route.page else REST_S
         return self.fresh and monotonic() - self.computed_at < (rest if self.resting else MAX_AGE_S)
 
-    def start(self, source: Source, packed: bool, cors: Headers) -> Any:
-        """The first message of the answer, for one that says where it is from."""
+    def start(self, source: Source | None, packed: bool, cors: Headers) -> Any:
+        """The first message of the answer; with `source`, it says where it is from."""
         headers = [*self.headers, *cors, *self.route.vary()]
         if packed:
             unpacked = (b"content-length", b"etag")
             headers = [item for item in headers if item[0] not in unpacked]
             headers += [(b"content-encoding", b"gzip"), (b"etag", b"W/" + self.etag)]
             headers.append((b"content-length", b"%d" % len(self.packed["body"])))
-        if self.status == 200:
+        if self.status == 200 and source is not None:
             headers.append((b"x-cache", source.encode()))
         if source == "STALE":
             headers.append((b"age", b"%d" % (monotonic() - self.computed_at)))

@@ -131,7 +131,15 @@ class Application:
         self._log: RequestLog | None = None
         if settings.request_log != "off":
             self._log = RequestLog(self._handle, settings.request_log, proxies, self._metrics)
-        self._answers = Answers(edge, [*kept, *pages], self._origins, self._metrics, edge, proxies)
+        self._answers = Answers(
+            edge,
+            [*kept, *pages],
+            self._origins,
+            self._metrics,
+            edge,
+            proxies,
+            tells_source=settings.log_level == "debug",
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -155,6 +163,7 @@ class Application:
             self._sockets = Sockets(doors, limits, self._origins, metrics, settings)
             passwords = Passwords()
             self._state.update({"pool": pool, "feed": feed, "hub": hub, "limits": limits})
+            self._state.update({"database": health.DatabaseState(pool)})
             self._state.update({"tokens": tokens, "gatekeeper": gatekeeper, "passwords": passwords})
             metrics.passwords_waiting.set_function(lambda: passwords.waiting)
             tasks.start_soon(metrics.watch_loop)

@@ -32,7 +32,8 @@ HEADERS: Json = {
     "WWW-Authenticate": {"description": "How to log in", "required": True, "schema": {"type": "string"}},
     "ETag": {"description": "For `If-None-Match`, and `If-Match` where that is taken", "schema": {"type": "string"}},
     "X-Cache": {
-        "description": "Whether it came from memory; STALE is a snapshot: the database is away, or the limit used up",
+        "description": "STALE: the last snapshot, while the database is away or the limit is used up. HIT or MISS with "
+        "LOG_LEVEL=debug only",
         "schema": {"enum": ["HIT", "MISS", "STALE"]},
     },
 }

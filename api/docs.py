@@ -48,7 +48,7 @@ def config(kept: Iterable[Cacheable]) -> OpenAPIConfig:
         description=(
             "Every error is `{error, code, details?}`. Any path may answer 400 to a `Host` that is no name of this "
             "server, 403 to a change that a page of another origin asks for, 405, and 500. Answers that an event may "
-            "end carry an `ETag` and `X-Cache`. "
+            "end carry an `ETag`; one that is the last snapshot says `X-Cache: STALE`. "
             "The live feed is a WebSocket at `/ws`: frames of `{event, data, seq}`; join a room with "
             '`{"event": "join-room", "data": {"room": "system-status"}}`; come back with '
             "`/ws?since=SEQ&rooms=system-status,uptime`."

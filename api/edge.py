@@ -43,6 +43,7 @@ TOLD_MOST = 100
 """Refused origins and hosts of which the log tells."""
 _HOST = re.compile(rb"([A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:\d{0,5})?")
 """What `Host` looks like, whole: links in feeds begin with it."""
+ONE_HOST = "A request has one Host"
 ADMITTED = "admitted"
 """In a scope's state: counted already, or nobody's in particular."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -175,6 +176,12 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     return next((value for key, value in scope["headers"] if key == name), None)
 
 
+def host_of(scope: Scope) -> bytes | None:
+    """`Host`. Several lines are one list, as HTTP has it for every header, and no list is a name of ours."""
+    lines = [value for key, value in scope["headers"] if key == b"host"]
+    return b", ".join(lines) if lines else None
+
+
 def _headers(told: Mapping[str, str]) -> Headers:
     return [(name.lower().encode(), value.encode()) for name, value in told.items()]
 
@@ -253,7 +260,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        origin, method = header(scope, b"origin"), scope["method"]
+        origin, method, host = header(scope, b"origin"), scope["method"], host_of(scope)
         answer = self._answer_to(scope, send)
         started = perf_counter()
         inner = dict(scope, method="GET") if method == "HEAD" else scope
@@ -261,13 +268,12 @@ class Edge:
         inner["state"]["client"] = client_of(scope, self._trusted_proxies)
         inner["state"]["tls"] = tls = is_secure(scope, self._trusted_proxies)
         inner["state"].setdefault("secure", self._secure or tls)
-        if not self._origins.knows(header(scope, b"host")):
-            await answer.refuse(self._origins.unknown_host(header(scope, b"host")))
+        if not self._origins.knows(host):
+            await answer.refuse(ApiError(400, ONE_HOST) if b"," in (host or b"") else self._origins.unknown_host(host))
         elif method == "OPTIONS" and origin and header(scope, b"access-control-request-method"):
             await answer.preflight(origin in self._origins.allowed)
-        elif method not in SAFE_METHODS and not self._origins.trusts(origin, header(scope, b"host"), tls):
-            fetch_site = header(scope, b"sec-fetch-site")
-            await answer.refuse(self._origins.refusal(origin, header(scope, b"host"), fetch_site))
+        elif method not in SAFE_METHODS and not self._origins.trusts(origin, host, tls):
+            await answer.refuse(self._origins.refusal(origin, host, header(scope, b"sec-fetch-site")))
         elif ADMITTED in inner["state"] or await self._counted(inner, answer):
             await self._answer(inner, receive, answer)
         route = scope["path_template"] = str(inner.get("path_template") or "unmatched")

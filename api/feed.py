@@ -8,7 +8,7 @@ silence for `SILENCE_S` counts as death. While it is being replaced, a poll thro
 import logging
 import random
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -22,6 +22,7 @@ import sql
 from api import database
 from api.access import Access
 from api.answer_cache import Answers
+from api.answers import Change
 from api.hub import (
     EVERYONE,
     MAX_SEQ,
@@ -51,6 +52,9 @@ BATCH_BYTES = 2**20
 REACH = 50_000
 """How far back a client's replay may begin: rows that are looked at, whatever room they are for."""
 EXPIRE_S = 5.0
+HEARD_WITHIN_S = 1.0
+_ENDS: Mapping[str, Change] = {"checks": "checks", "event": "event", "public-services": "services"}
+"""Which answers a notification ends."""
 WITHDRAWING = frozenset({"incident-deleted", "maintenance-updated"})
 """After these something may no longer be public: no last snapshot has it."""
 
@@ -106,6 +110,8 @@ class Feed:
         self._started = False
         self._heard_at = anyio.current_time()
         self._ping = "ping:" + secrets.token_hex(8)
+        self._marks: dict[str, anyio.Event] = {}
+        answers.heard = self.heard
 
     async def run(self) -> None:
         """Until cancelled; the database may come and go."""
@@ -190,18 +196,40 @@ class Feed:
     async def _handle(self, connection: AsyncConnection[TupleRow], payloads: Collection[str]) -> None:
         """First the cached answers end, then the frames go out: who asks because of a frame gets the new answer.
 
-        'inside' is an event that strangers do not hear of: no answer that is kept depends on it.
+        'inside' is an event that strangers do not hear of, 'services' may be a private one: no answer that is kept
+        depends on them.
         """
         if "access" in payloads:
             self._access.notice()
-        changes = {payload for payload in payloads if payload in ("checks", "event", "services")}
-        for change in changes:
-            self._answers.forget(change)  # type: ignore[arg-type]  # narrowed above
-        if "services" in changes:
+        for payload in payloads:
+            if (change := _ENDS.get(payload)) is not None:
+                self._answers.forget(change)
+        if "services" in payloads:
             self._hub.forget()
-        if "event" in changes or "inside" in payloads:
+        if "event" in payloads or "inside" in payloads:
             with anyio.fail_after(SILENCE_S):
                 await self._catch_up(connection)
+        for payload in payloads:
+            if (mark := self._marks.get(payload)) is not None:
+                mark.set()
+
+    async def heard(self) -> bool:
+        """Returns True once everything that was committed before the call has been heard; False where that takes too
+        long, or nobody listens."""
+        if self.state != "listening":
+            return False
+        name = "mark:" + secrets.token_hex(8)
+        mark = self._marks[name] = anyio.Event()
+        try:
+            with anyio.fail_after(HEARD_WITHIN_S):
+                async with self._pool.connection() as connection:
+                    await connection.execute("SELECT pg_notify('sla_monitor', %s)", [name])
+                await mark.wait()
+        except (psycopg.Error, TimeoutError):
+            return False
+        finally:
+            del self._marks[name]
+        return True
 
     async def _synchronise(self, connection: AsyncConnection[TupleRow]) -> None:
         """After (re)connecting: the database may be at its beginning, or not be the one we knew. One reader at a time:

@@ -1,5 +1,7 @@
 """Whether the process lives, whether it can do its work, and what it counts."""
 
+from time import monotonic
+
 import anyio
 from litestar import Response, Router, get
 from litestar.datastructures import State
@@ -12,6 +14,25 @@ from api.security import requires
 from sql import OperationalError, Pool
 
 PATIENCE_S = 1.0
+KEPT_S = 1.0
+
+
+class DatabaseState:
+    """What the database lacks: asked once in `KEPT_S` for all callers, by one query at a time."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._asking = anyio.Lock()
+        self._lacks: str | None = None
+        self._known_until = 0.0
+
+    async def lacks(self) -> str | None:
+        """None where it can be written."""
+        async with self._asking:  # for `PATIENCE_S` at most, then the others read what is known
+            if monotonic() >= self._known_until:
+                self._lacks = await _database_lacks(self._pool)
+                self._known_until = monotonic() + KEPT_S
+        return self._lacks
 
 
 @get("/health", summary="The process lives", tags=["operations"], sync_to_thread=False, **requires("status:read"))
@@ -31,7 +52,8 @@ async def ready(state: State) -> dict[str, str]:
     """503 names what is missing; a database that may only be read is. The status page is served from memory all the
     same."""
     problems = []
-    if (lacking := await _database_lacks(state.pool)) is not None:
+    database: DatabaseState = state.database
+    if (lacking := await database.lacks()) is not None:
         problems.append(FieldProblem("database", lacking))
     feed: Feed = state.feed
     if feed.state != "listening":

@@ -79,7 +79,8 @@ class IncidentUpdate(msgspec.Struct, rename="camel", kw_only=True):
 
 class Incident(msgspec.Struct, rename="camel", kw_only=True):
     """`updates` are newest first; `updateCount` of them there are, of which lists and events bring 20 at most.
-    `affectedServices` are in the order of their ids. `version` grows with every save."""
+    `affectedServices` are in the order of their ids. `version` grows with every save; for those who are not logged
+    in, as `updatedAt`, with every save that changes what they see. Ids of updates ascend, with gaps."""
 
     id: str
     title: str

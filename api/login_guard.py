@@ -1,8 +1,9 @@
 """How often a password may be guessed.
 
 A guess is counted before it is judged, so that fifty at the same moment are not all let through, and a right one is
-given back. Strangers share a count for each account; addresses that somebody has logged in from before do not take part
-in it, so that they are let in while others try.
+given back. Strangers share a count for each name that is typed; addresses that somebody has logged in from before do
+not take part in it, so that they are let in while others try. What is counted depends on what was typed alone: whether
+a name exists, or is of the same account as an e-mail, cannot be seen from it.
 """
 
 from uuid import UUID
@@ -17,7 +18,7 @@ from api.security import Role
 from sla_monitor.values import Limit
 
 STRANGERS = 10
-"""How often the login limit of one address all unknown addresses together may try one account."""
+"""How often the login limit of one address all unknown addresses together may try one name."""
 
 
 class Account(msgspec.Struct, kw_only=True):
@@ -47,14 +48,14 @@ class LoginGuard:
     async def is_right(self, address: str, account: Account | None, name: str, password: str) -> bool:
         """Whether it is the password of an active user; takes as long where there is no such user.
 
-        The caller has counted the guess against its address; here it is counted against the account too. Both are
+        The caller has counted the guess against its address; here it is counted against `name`, as it was typed but for
+        its capitals, which the database disregards as it does when it looks for the user. Both are
         given back for a right one, and where too many wait for it to be judged at all.
         """
         limit = self._limit
         taken = [("login-address", client_key(address))]
         if account is None or not account.known_address:
-            # Unknown names are counted like accounts: else the limit would tell them apart.
-            one = ("login-account", str(account.id) if account is not None else name.lower())
+            one = ("login-name", name)
             await self._limits.take(*one, limit and Limit(limit.times * STRANGERS, limit.window))
             taken.append(one)
         try:

@@ -4,23 +4,18 @@ Most requests ask in the very words in which somebody has asked before: those ar
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from time import monotonic
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
-from api.answer_memory import AnswerMemory
 from api.answers import Cacheable, Question, Variant
 from api.clients import is_secure
 from api.cookies import has_session, preferences
-from api.edge import Origins, Scope, header
+from api.edge import Origins, Scope, header, host_of
 from api.negotiation import accepts_gzip
 from api.pages.languages import negotiated
 from sla_monitor.values import Network
 
 MAX_KEY_BYTES = 1024
-MAX_HOSTS = 8
-"""Names of this site in use at once; each has its own copy of what is `absolute`."""
-HOST_IN_USE_S = 60.0
 MAX_WORDINGS = 1024
 MAX_WORDING_BYTES = 2048
 _Wording = tuple[str | bytes | None, ...]
@@ -37,16 +32,11 @@ class Asked(NamedTuple):
 class Questions:
     """Those that are answered from memory."""
 
-    def __init__(
-        self, routes: Iterable[Cacheable], memory: AnswerMemory, origins: Origins, trusted_proxies: Sequence[Network]
-    ) -> None:
+    def __init__(self, routes: Iterable[Cacheable], origins: Origins, trusted_proxies: Sequence[Network]) -> None:
         self._routes: Mapping[str, Cacheable] = {route.path: route for route in routes}
-        self._memory = memory
         self._origins = origins
         self._trusted_proxies = trusted_proxies
         self._wordings: dict[_Wording, Asked] = {}
-        self._hosts: dict[bytes, float] = {}
-        """When each was asked for last."""
 
     def asked(self, scope: Scope) -> Asked | None:
         """None where the answer is not kept, whatever it is, or is for somebody in particular."""
@@ -68,9 +58,9 @@ class Questions:
     def _first(self, scope: Scope, wording: _Wording) -> Asked | None:
         """Somebody asks in these words. They are kept in mind if all that counts is in them."""
         asked = self._understood(scope)
-        host, origin, encoding = header(scope, b"host"), header(scope, b"origin"), header(scope, b"accept-encoding")
+        origin, encoding = header(scope, b"origin"), header(scope, b"accept-encoding")
         length = sum(len(word) for word in wording if word is not None)
-        if asked is None or asked.question.host or length > MAX_WORDING_BYTES or not self._origins.knows(host):
+        if asked is None or asked.question.host or length > MAX_WORDING_BYTES:
             return asked
         allowed = origin if origin in self._origins.allowed else None
         asked = asked._replace(variant=(allowed, encoding is not None and accepts_gzip(encoding)))
@@ -82,7 +72,8 @@ class Questions:
     def _understood(self, scope: Scope) -> Asked | None:
         path, query = scope["path"], scope["query_string"]
         route = self._route(path)
-        if route is None or "?" in path or len(path) + len(query) > MAX_KEY_BYTES:
+        host = host_of(scope)
+        if route is None or "?" in path or len(path) + len(query) > MAX_KEY_BYTES or not self._origins.knows(host):
             return None
         if route.personal and (header(scope, b"authorization") is not None or has_session(scope)):
             return None
@@ -98,28 +89,8 @@ class Questions:
         language = negotiated((header(scope, b"accept-language") or b"").decode("latin-1"), chosen.language)
         if not route.absolute or self._origins.site is not None:
             return Asked(Question(path, told, language, chosen.theme), route)
-        host = header(scope, b"host") or b""
-        if not self._is_in_use(host):
-            return None
         secure = is_secure(scope, self._trusted_proxies)
-        return Asked(Question(path, told, language, chosen.theme, host, secure), route)
-
-    def _is_in_use(self, host: bytes) -> bool:
-        """Whether what is `absolute` is kept for `host`. Anybody can make names up, so there is room for a few, and for
-        another one once one of those has not been asked for in a while."""
-        now = monotonic()
-        if host not in self._hosts:
-            if not self._origins.knows(host):
-                return False
-            if len(self._hosts) >= MAX_HOSTS:
-                idle = min(self._hosts, key=self._hosts.__getitem__)
-                if now - self._hosts[idle] < HOST_IN_USE_S:
-                    return False
-                del self._hosts[idle]
-                for key in [key for key in self._memory if key.host == idle]:
-                    self._memory.drop(key)
-        self._hosts[host] = now
-        return True
+        return Asked(Question(path, told, language, chosen.theme, host or b"", secure), route)
 
     def _route(self, path: str) -> Cacheable | None:
         parent, _, last = path.rpartition("/")

@@ -11,7 +11,7 @@ import anyio
 import psycopg
 
 from api.clients import client_key, client_of, is_secure
-from api.edge import SECURITY, Origins, Receive, Scope, Send, error_messages, header
+from api.edge import ONE_HOST, SECURITY, Origins, Receive, Scope, Send, error_messages, header, host_of
 from api.errors import ApiError, database_away
 from api.limits import Limits
 from api.metrics import Metrics
@@ -86,7 +86,9 @@ class Sockets:
         if door is None:
             raise ApiError(404)
         scope["path_template"] = scope["path"].rstrip("/")
-        origin, host = header(scope, b"origin"), header(scope, b"host")
+        origin, host = header(scope, b"origin"), host_of(scope)
+        if host is not None and b"," in host:
+            raise ApiError(400, ONE_HOST)
         if not self._origins.trusts(origin, host, is_secure(scope, self._settings.trusted_proxies)):
             raise self._origins.refusal(origin, host, header(scope, b"sec-fetch-site"))
         again = {"Retry-After": str(RETRY_AFTER_S)}

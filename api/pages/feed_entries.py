@@ -12,6 +12,7 @@ from jinja2 import Environment
 from api import database
 from api.incident_fields import IncidentStatus
 from api.pages.languages import Texts
+from api.pages.site import Site
 from sql import Pool
 
 MOST_ENTRIES = 50
@@ -74,14 +75,17 @@ class Entry(msgspec.Struct, frozen=True):
         return format_datetime(self.published, usegmt=True)
 
 
-async def entries(pool: Pool, environment: Environment, t: Texts, address: str, service_id: str | None) -> list[Entry]:
+async def entries(pool: Pool, site: Site, t: Texts, address: str, service_id: str | None) -> list[Entry]:
     """The newest first. `address` is where this site is, without a slash at its end."""
     values = {"service_id": service_id, "limit": MOST_ENTRIES}
     incidents = await database.rows(pool, "feeds/incidents", _IncidentRow, **values)
     windows = await database.rows(pool, "feeds/maintenance", MaintenanceRow, **values)
-    found = [_of_incident(environment, t, address, row) for row in incidents]
-    found += [_of_maintenance(environment, t, address, row) for row in windows]
-    return sorted(found, key=lambda entry: (entry.published, entry.id), reverse=True)
+
+    def make() -> list[Entry]:
+        found = [_of_incident(site.environment, t, address, row) for row in incidents]
+        return found + [_of_maintenance(site.environment, t, address, row) for row in windows]
+
+    return sorted(await site.renderer.run(make), key=lambda entry: (entry.published, entry.id), reverse=True)
 
 
 def _of_incident(environment: Environment, t: Texts, address: str, row: _IncidentRow) -> Entry:

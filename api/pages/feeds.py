@@ -57,14 +57,14 @@ class _Beginning(msgspec.Struct):
 async def atom(
     request: Request[Any, Any, Any], state: State, service: ServiceId = None, lang: FromQuery[Language | None] = None
 ) -> Response[bytes]:
-    return _xml(await _feed(request, state, service, lang), state.site, "atom")
+    return await _xml(await _feed(request, state, service, lang), state.site, "atom")
 
 
 @get("/feed.rss", include_in_schema=False, **requires("status:read"))
 async def rss(
     request: Request[Any, Any, Any], state: State, service: ServiceId = None, lang: FromQuery[Language | None] = None
 ) -> Response[bytes]:
-    return _xml(await _feed(request, state, service, lang), state.site, "rss")
+    return await _xml(await _feed(request, state, service, lang), state.site, "rss")
 
 
 @get("/feed.json", include_in_schema=False, **requires("status:read"))
@@ -81,7 +81,7 @@ async def _feed(request: Request[Any, Any, Any], state: State, service: str | No
     t = texts(lang or language_of(request.scope), await site.zone(state.pool))
     address = site.address(request)
     chosen = await public_service(state.pool, service) if service is not None else None
-    found = await entries(state.pool, site.environment, t, address, chosen.id if chosen else None)
+    found = await entries(state.pool, site, t, address, chosen.id if chosen else None)
     said = {name: value for name, value in (("service", service), ("lang", lang)) if value is not None}
     return Feed(
         t=t,
@@ -101,8 +101,9 @@ async def _began(pool: Pool) -> datetime:
     return row.began
 
 
-def _xml(feed: Feed, site: Site, form: str) -> Response[bytes]:
-    document = xml_text(site.environment.get_template(f"feed.{form}").render(feed=feed, t=feed.t))
+async def _xml(feed: Feed, site: Site, form: str) -> Response[bytes]:
+    template = site.environment.get_template(f"feed.{form}")
+    document = await site.renderer.run(lambda: xml_text(template.render(feed=feed, t=feed.t)))
     return Response(document.encode(), media_type=f"application/{form}+xml; charset=utf-8")
 
 

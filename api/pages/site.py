@@ -12,7 +12,8 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request
 from litestar.plugins.jinja import JinjaTemplateEngine
-from litestar.response import Template
+from litestar.response import Response, Template
+from litestar.response.base import ASGIResponse
 from litestar.template import TemplateConfig
 from markupsafe import Markup
 
@@ -25,7 +26,7 @@ from api.forgery import form_token
 from api.negotiation import accepts_html
 from api.pages.assets import Assets
 from api.pages.languages import LANGUAGES, Language, Texts, negotiated, texts
-from api.pages.markdown import markdown
+from api.pages.markdown import Renderer, markdown
 from api.pages.problems import told
 from api.security import Principal, allows
 from sla_monitor import __version__
@@ -45,6 +46,7 @@ class Site:
         """For where links are shown, which no .svg is taken for."""
         self.url = settings.site_url
         self.secure = (self.url or "").startswith("https://")
+        self.renderer = Renderer()
         self._zone = "UTC"
         self._zone_until = 0.0
         self.environment = Environment(
@@ -124,15 +126,26 @@ async def page_texts(request: Request[Any, Any, Any]) -> Texts:
     return texts(language_of(request.scope), await site.zone(request.app.state.pool))
 
 
+class Page(Template):
+    """A page that has been made already: Litestar would make it on the event loop, and nobody be answered meanwhile."""
+
+    def __init__(self, name: str, html: str, **options: Any) -> None:
+        super().__init__(name, media_type="text/html", **options)
+        self.content = html.encode()
+
+    def to_asgi_response(self, *arguments: Any, **options: Any) -> ASGIResponse:
+        return Response.to_asgi_response(self, *arguments, **options)
+
+
 async def page(request: Request[Any, Any, Any], name: str, status_code: int = 200, **context: Any) -> Template:
-    """The answer: template `name` with what every page has, and `context`."""
+    """The answer: template `name` with what every page has, and `context`; made in a thread."""
     t = await page_texts(request)
     context |= _basics(request.scope, t) | {"csrf": await form_token(request)}
     headers = {"Content-Security-Policy": Site.policy}
     cookies = await _renewed(request)
-    return Template(
-        name, context=context, status_code=status_code, headers=headers, cookies=cookies, media_type="text/html"
-    )
+    site: Site = request.app.state.site
+    html = await site.renderer.run(lambda: site.environment.get_template(name).render(context))
+    return Page(name, html, status_code=status_code, headers=headers, cookies=cookies)
 
 
 def _basics(scope: Mapping[str, Any], t: Texts) -> dict[str, Any]:

@@ -73,7 +73,7 @@ CREATE OR REPLACE TRIGGER service_states_announced
     FOR EACH STATEMENT EXECUTE FUNCTION announce_states();
 
 -- Of what is private from now on those inside alone are told what they missed, of what is gone nobody. Its rows stay: their
--- numbers are known to clients. Notified as 'services', upon which no API process trusts its memory. Under the lock of events, so
+-- numbers are known to clients. Notified as 'public-services', upon which no API process trusts its memory. Under the lock of events, so
 -- that nothing is told meanwhile by who still takes the service for a public one; and first that of recording, because a batch
 -- takes them in this order, and so does a service that is paused and hidden at once.
 CREATE OR REPLACE FUNCTION withdraw_service() RETURNS trigger
@@ -99,7 +99,7 @@ CREATE OR REPLACE TRIGGER services_gone
     AFTER DELETE ON services
     FOR EACH ROW EXECUTE FUNCTION withdraw_service();
 
--- A service was added, changed or removed: the prober reloads, the API forgets what it had encoded.
+-- A service was added, changed or removed: the prober reloads, the API forgets what it had encoded for sockets.
 CREATE OR REPLACE FUNCTION announce_services() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -115,6 +115,23 @@ $$;
 CREATE OR REPLACE TRIGGER services_announced
     AFTER INSERT OR UPDATE OR DELETE ON services
     FOR EACH STATEMENT EXECUTE FUNCTION announce_services();
+
+-- Answers that everybody gets end when a service that is or was public changes. Strangers can measure that an answer was computed
+-- anew, so a private service ends none.
+CREATE OR REPLACE FUNCTION announce_public_service() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    IF coalesce(OLD.public, false) OR coalesce(NEW.public, false) THEN
+        PERFORM pg_notify('sla_monitor', 'public-services');
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER services_announced_to_all
+    AFTER INSERT OR UPDATE OR DELETE ON services
+    FOR EACH ROW EXECUTE FUNCTION announce_public_service();
 
 -- A batch that has just looked its services up must not find one gone when it writes what refers to it: the whole batch
 -- would be refused.

@@ -22,6 +22,23 @@ SELECT sent.fields || incident_comment_json(comment, true)
 FROM (SELECT coalesce(nullif(current_setting('sla_monitor.comment_fields', true), ''), '{}')::jsonb AS fields) AS sent
 $$;
 
+-- As updates are: internal comments leave no holes among public ones.
+CREATE OR REPLACE FUNCTION number_comment() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    NEW.id := number_by_time(clock_timestamp());
+    WHILE EXISTS (SELECT FROM incident_comments WHERE id = NEW.id) LOOP
+        NEW.id := NEW.id + 1;
+    END LOOP;
+    RETURN NEW;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER incident_comments_numbered
+    BEFORE INSERT ON incident_comments
+    FOR EACH ROW EXECUTE FUNCTION number_comment();
+
 -- Only who is logged in can be in the room of an incident, so internal comments are told there too.
 CREATE OR REPLACE FUNCTION announce_comment() RETURNS trigger
     LANGUAGE plpgsql AS
@@ -37,6 +54,24 @@ DROP TRIGGER IF EXISTS incident_comments_announced ON incident_comments;
 CREATE CONSTRAINT TRIGGER incident_comments_announced
     AFTER INSERT ON incident_comments DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION announce_comment();
+
+-- A public comment is part of the incident's page: its answers end, and one that is gone is in no last snapshot either.
+CREATE OR REPLACE FUNCTION announce_public_comment() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    IF (coalesce(OLD.public, false) OR coalesce(NEW.public, false))
+        AND EXISTS (SELECT FROM incidents WHERE id = coalesce(NEW.incident_id, OLD.incident_id) AND public)
+    THEN
+        PERFORM pg_notify('sla_monitor', CASE TG_OP WHEN 'INSERT' THEN 'event' ELSE 'public-services' END);
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER incident_comments_shown
+    AFTER INSERT OR UPDATE OR DELETE ON incident_comments
+    FOR EACH ROW EXECUTE FUNCTION announce_public_comment();
 
 -- Adds a comment, for routes and sockets. Raises foreign_key_violation where there is no such incident.
 CREATE OR REPLACE FUNCTION add_comment(incident_id text, author_id uuid, author text, text text, public boolean) RETURNS incident_comments

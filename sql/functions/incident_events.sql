@@ -17,7 +17,7 @@ CREATE OR REPLACE FUNCTION public_reporter(incident incidents) RETURNS text
     END;
 
 -- The incident as routes answer it and events tell it: the whole timeline or, in lists and events, the newest 20 updates.
--- Services that are private or deleted, and the names of users, are for those inside.
+-- Services that are private or deleted, and the names of users, are for those inside. The others have versions of their own.
 CREATE OR REPLACE FUNCTION incident_json(incident incidents, internal boolean, whole boolean) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object(
@@ -39,9 +39,9 @@ CREATE OR REPLACE FUNCTION incident_json(incident incidents, internal boolean, w
         ),
         'author', CASE WHEN internal THEN incident.author END,
         'createdAt', iso_time(incident.created_at),
-        'updatedAt', iso_time(incident.updated_at),
+        'updatedAt', iso_time(CASE WHEN internal THEN incident.updated_at ELSE incident.public_updated_at END),
         'resolvedAt', iso_time(incident.resolved_at),
-        'version', incident.version,
+        'version', CASE WHEN internal THEN incident.version ELSE incident.public_version END,
         'updateCount', (SELECT count(*) FROM incident_updates WHERE incident_id = incident.id),
         'updates', (
             SELECT coalesce(jsonb_agg(incident_update_json(update, internal) ORDER BY (update).id DESC), '[]')
@@ -55,13 +55,13 @@ CREATE OR REPLACE FUNCTION incident_json(incident incidents, internal boolean, w
         )
     );
 
--- To those inside, and to those outside what they may know.
+-- To those inside, and to those outside what they may know: not that something was saved of which they see nothing.
 CREATE OR REPLACE FUNCTION tell_of_incident(event text, incident incidents, inside jsonb, outside jsonb) RETURNS void
     LANGUAGE plpgsql AS
 $$
 BEGIN
     PERFORM append_event(event, 'staff', inside);
-    IF incident.public THEN
+    IF incident.public AND incident.shown_in = incident.changed_in THEN
         PERFORM append_event(event, 'anonymous', outside);
     END IF;
 END
@@ -90,7 +90,7 @@ END
 $$;
 
 -- Nobody outside shall see it any more: not by asking for what they missed (the rows stay, empty and in a room that nobody is
--- in, since their numbers are known), and not in what the API remembers, which it forgets for 'services' only.
+-- in, since their numbers are known), and not in what the API remembers, which it forgets for 'public-services' only.
 CREATE OR REPLACE FUNCTION withdraw_incident(incident_id text, room text) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -101,7 +101,8 @@ BEGIN
       AND events.room = 'anonymous';
     PERFORM append_event('incident-deleted', room, jsonb_build_object('incidentId', incident_id));
     IF room IS DISTINCT FROM 'staff' THEN
-        PERFORM pg_notify('sla_monitor', 'services');
+        PERFORM pg_notify('sla_monitor', 'public-services');
+        PERFORM pg_notify('sla_monitor', 'services');  -- heard by API processes of the last release
     END IF;
 END
 $$;

@@ -1,23 +1,37 @@
 -- An incident's rules hold for whoever writes, a route or a person at psql. All that one transaction changes of an incident is
 -- one version and one event (or, of its timeline only, an event for each update).
 
--- Ids: INC-2026-0007, the year in the reporting time zone. One that is given, as when old incidents are brought in, is kept,
--- and its number is not given out again.
+-- Ids: INC-2026-0007, the year in the reporting time zone. Public incidents are counted. One that begins as an internal one gets
+-- a number of nine digits by chance: counted with the others, it would leave a hole that everybody can see. An id that is given,
+-- as when old incidents are brought in, is kept, and a public one's number is not given out again.
 CREATE OR REPLACE FUNCTION number_incident() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
 DECLARE
-    year   CONSTANT integer := coalesce(substring(NEW.id FROM '^INC-([0-9]{4})-[0-9]{4,9}$')::integer,
-                                        extract(year FROM NEW.created_at AT TIME ZONE reporting_time_zone()));
-    given  CONSTANT integer := coalesce(substring(NEW.id FROM '^INC-[0-9]{4}-([0-9]{4,9})$')::integer, 0);
-    number integer;
+    by_chance CONSTANT integer := 100000000;  -- the first of nine digits
+    year      CONSTANT integer := coalesce(substring(NEW.id FROM '^INC-([0-9]{4})-[0-9]{4,9}$')::integer,
+                                           extract(year FROM NEW.created_at AT TIME ZONE reporting_time_zone()));
+    given     CONSTANT integer := substring(NEW.id FROM '^INC-[0-9]{4}-([0-9]{4,9})$')::integer;
+    number    integer;
+    numbered  text;
 BEGIN
-    INSERT INTO incident_numbers AS known (year, last)
-    VALUES (year, greatest(given, 1))
-    ON CONFLICT ON CONSTRAINT incident_numbers_pkey DO UPDATE
-        SET last = CASE WHEN NEW.id IS NULL THEN known.last + 1 ELSE greatest(known.last, given) END
-    RETURNING last INTO number;
-    NEW.id := coalesce(NEW.id, format('INC-%s-%s', year, lpad(number::text, greatest(4, length(number::text)), '0')));
+    IF NEW.id IS NOT NULL AND (NOT NEW.public OR given >= by_chance) THEN
+        RETURN NEW;
+    END IF;
+    LOOP
+        IF NEW.public THEN
+            INSERT INTO incident_numbers AS known (year, last)
+            VALUES (year, coalesce(given, 1))
+            ON CONFLICT ON CONSTRAINT incident_numbers_pkey DO UPDATE
+                SET last = CASE WHEN given IS NULL THEN known.last + 1 ELSE greatest(known.last, given) END
+            RETURNING last INTO number;
+        ELSE
+            number := by_chance + floor(random() * 9 * by_chance)::integer;
+        END IF;
+        numbered := coalesce(NEW.id, format('INC-%s-%s', year, lpad(number::text, greatest(4, length(number::text)), '0')));
+        EXIT WHEN NEW.id IS NOT NULL OR NOT EXISTS (SELECT FROM incidents WHERE id = numbered);
+    END LOOP;
+    NEW.id := numbered;
     RETURN NEW;
 END
 $$;
@@ -37,6 +51,9 @@ BEGIN
     NEW.updated_at := now();
     NEW.changed_in := pg_current_xact_id();
     NEW.edited_in := NEW.changed_in;
+    NEW.public_version := NEW.public::integer;
+    NEW.public_updated_at := NEW.updated_at;
+    NEW.shown_in := NEW.changed_in;
     RETURN NEW;
 END
 $$;
@@ -52,10 +69,16 @@ CREATE OR REPLACE TRIGGER incidents_2_numbered
 -- What people see of the row itself.
 CREATE OR REPLACE FUNCTION incident_texts(incident incidents) RETURNS jsonb
     LANGUAGE sql STABLE
-    RETURN to_jsonb(incident) - '{status,created_by,updated_at,resolved_at,version,changed_in,edited_in}'::text[];
+    RETURN to_jsonb(incident) - '{status,created_by,updated_at,resolved_at,version,changed_in,edited_in,public_version,public_updated_at,shown_in}'::text[];
+
+-- And what everybody sees of it, while it is public.
+CREATE OR REPLACE FUNCTION incident_shown(incident incidents) RETURNS jsonb
+    LANGUAGE sql STABLE
+    RETURN incident_texts(incident) - '{author,reporter}'::text[] || jsonb_build_object('reporter', public_reporter(incident));
 
 -- The first change that a transaction makes is the next version; what it changes further belongs to the same. updated_at is
--- looked at too, since a dump that is restored elsewhere brings numbers of transactions that are yet to come there.
+-- looked at too, since a dump that is restored elsewhere brings numbers of transactions that are yet to come there. The same of the
+-- public version, which counts only what everybody may see.
 CREATE OR REPLACE FUNCTION version_incident() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -66,13 +89,22 @@ DECLARE
     changed CONSTANT boolean := edited
         OR NEW.changed_in IS DISTINCT FROM OLD.changed_in OR NEW.status <> OLD.status
         OR (NEW.status = 'resolved' AND NEW.resolved_at IS DISTINCT FROM OLD.resolved_at);
+    shown   CONSTANT boolean := NEW.public AND (
+        NEW.shown_in IS DISTINCT FROM OLD.shown_in OR NEW.status <> OLD.status
+        OR (NEW.status = 'resolved' AND NEW.resolved_at IS DISTINCT FROM OLD.resolved_at)
+        OR incident_shown(NEW) IS DISTINCT FROM incident_shown(OLD));
+    told    CONSTANT boolean := OLD.public AND OLD.shown_in = this AND OLD.public_updated_at >= now();
+    moment  CONSTANT timestamptz := clock_timestamp();
 BEGIN
     NEW.id := OLD.id;
     NEW.resolved_at := CASE WHEN NEW.status = 'resolved' THEN coalesce(NEW.resolved_at, greatest(clock_timestamp(), NEW.created_at)) END;
     NEW.version := OLD.version + (changed AND NOT same)::integer;
-    NEW.updated_at := CASE WHEN changed THEN greatest(clock_timestamp(), OLD.updated_at) ELSE OLD.updated_at END;
+    NEW.updated_at := CASE WHEN changed THEN greatest(moment, OLD.updated_at) ELSE OLD.updated_at END;
     NEW.changed_in := CASE WHEN changed THEN this ELSE OLD.changed_in END;
     NEW.edited_in := CASE WHEN edited THEN this ELSE OLD.edited_in END;
+    NEW.public_version := OLD.public_version + (shown AND NOT told)::integer;
+    NEW.public_updated_at := CASE WHEN shown THEN greatest(moment, OLD.public_updated_at) ELSE OLD.public_updated_at END;
+    NEW.shown_in := CASE WHEN shown THEN this ELSE OLD.shown_in END;
     RETURN NEW;
 END
 $$;
@@ -97,22 +129,35 @@ CREATE OR REPLACE TRIGGER incidents_status_told
     AFTER UPDATE ON incidents
     FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION add_status_update();
 
+-- What is written one after another is numbered by the time, in microseconds: everybody sees these numbers, and consecutive ones would
+-- tell how much was written between them that only those inside see. JavaScript takes them as exact integers.
+CREATE OR REPLACE FUNCTION number_by_time(moment timestamptz) RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    RETURN (extract(epoch FROM moment) * 1000000)::bigint;
+
 -- An update is written now, by who acts now. It takes its number once it holds the incident's row, so that the order of the
 -- timeline is the order of commits and its newest update agrees with the status.
 CREATE OR REPLACE FUNCTION complete_incident_update() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    UPDATE incidents SET changed_in = pg_current_xact_id() WHERE id = NEW.incident_id RETURNING version INTO NEW.version;
+    UPDATE incidents
+    SET changed_in = pg_current_xact_id(), shown_in = pg_current_xact_id()
+    WHERE id = NEW.incident_id
+    RETURNING version INTO NEW.version;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no incident %', NEW.incident_id USING ERRCODE = 'foreign_key_violation';
     END IF;
     IF (SELECT count(*) FROM incident_updates WHERE incident_id = NEW.incident_id) >= 500 THEN
         RAISE EXCEPTION 'an incident has at most 500 updates' USING ERRCODE = 'check_violation', CONSTRAINT = 'incident_updates_most';
     END IF;
-    NEW.id := nextval('incident_update_ids');
     NEW.author := (current_actor()).name;
     NEW.created_at := clock_timestamp();
+    NEW.id := greatest(number_by_time(NEW.created_at),
+                       1 + (SELECT max(id) FROM incident_updates WHERE incident_id = NEW.incident_id));
+    WHILE EXISTS (SELECT FROM incident_updates WHERE id = NEW.id) LOOP
+        NEW.id := NEW.id + 1;
+    END LOOP;
     RETURN NEW;
 END
 $$;
@@ -162,13 +207,18 @@ DECLARE
     touched record;
 BEGIN
     FOR touched IN
-        SELECT incidents.id, jsonb_build_object('affected_services', jsonb_agg(service_id ORDER BY service_id)) AS services
+        SELECT incidents.id,
+               jsonb_build_object('affected_services', jsonb_agg(service_id ORDER BY service_id)) AS services,
+               coalesce(bool_or(services.public), false)                                          AS shown
         FROM changed
         JOIN incidents ON incidents.id = incident_id
+        LEFT JOIN services ON services.id = service_id
         GROUP BY incidents.id
         ORDER BY incidents.id
     LOOP
-        UPDATE incidents SET edited_in = pg_current_xact_id() WHERE id = touched.id;
+        UPDATE incidents
+        SET edited_in = pg_current_xact_id(), shown_in = CASE WHEN touched.shown THEN pg_current_xact_id() ELSE shown_in END
+        WHERE id = touched.id;
         PERFORM audit('update', 'incident', touched.id, CASE TG_OP WHEN 'DELETE' THEN touched.services END,
                       CASE TG_OP WHEN 'INSERT' THEN touched.services END);
     END LOOP;
@@ -186,7 +236,7 @@ CREATE OR REPLACE TRIGGER incident_services_removed
 
 CREATE OR REPLACE TRIGGER incidents_audited
     AFTER INSERT OR UPDATE OR DELETE ON incidents
-    FOR EACH ROW EXECUTE FUNCTION audit_change('incident', '', 'version,updated_at,created_at,created_by,changed_in,edited_in');
+    FOR EACH ROW EXECUTE FUNCTION audit_change('incident', '', 'version,updated_at,created_at,created_by,changed_in,edited_in,public_version,public_updated_at,shown_in');
 
 CREATE OR REPLACE TRIGGER incident_updates_audited
     AFTER INSERT ON incident_updates

@@ -138,12 +138,16 @@ $$;
 CREATE OR REPLACE FUNCTION announce_maintenance() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
+DECLARE
+    shown CONSTANT boolean := coalesce(OLD.public, false) OR coalesce(NEW.public, false);
 BEGIN
-    PERFORM append_event('maintenance-updated',
-                         CASE WHEN coalesce(OLD.public, false) OR coalesce(NEW.public, false) THEN NULL ELSE 'staff' END,
+    PERFORM append_event('maintenance-updated', CASE WHEN NOT shown THEN 'staff' END,
                          jsonb_build_object('maintenanceId', coalesce(NEW.id, OLD.id)));
-    -- Not only out of date: what is no longer public must not be given in bad times either.
-    PERFORM pg_notify('sla_monitor', 'services');
+    IF shown THEN
+        -- Not only out of date: what is no longer public must not be given in bad times either.
+        PERFORM pg_notify('sla_monitor', 'public-services');
+        PERFORM pg_notify('sla_monitor', 'services');  -- heard by API processes of the last release
+    END IF;
     RETURN NULL;
 END
 $$;

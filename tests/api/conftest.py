@@ -59,8 +59,9 @@ UNLIMITED: dict[str, Any] = {
     "rate_limit_login": None,
     "rate_limit_incidents": None,
     "rate_limit_sockets": None,
+    "log_level": "debug",
 }
-"""How the API of a test is set where the test says nothing else: no limit gets in the way."""
+"""How the API of a test is set where the test says nothing else: no limit gets in the way, X-Cache is told."""
 
 
 class Someone(msgspec.Struct, frozen=True):

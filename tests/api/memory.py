@@ -109,4 +109,5 @@ def cache(
     site_url: str | None = None,
 ) -> Answers:
     routes = routes or (Cacheable("/a", EVERY_CHANGE, frozenset({"x", "y"})),)
-    return Answers(app, routes, Origins((), site_url=site_url), metrics or Metrics(), admission or Counting())
+    origins = Origins((), site_url=site_url)
+    return Answers(app, routes, origins, metrics or Metrics(), admission or Counting(), tells_source=True)

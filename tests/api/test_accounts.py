@@ -374,12 +374,33 @@ async def test_strangers_lock_nobody_out(database: str, db: Db) -> None:
         assert (await log_in(api, address="2001:db8:1:3::3")).status_code == 429
 
 
-async def test_the_name_and_the_e_mail_of_somebody_are_one_account(database: str, db: Db) -> None:
+@pytest.mark.parametrize("tried", ["kim", "kim@example.com", "nobody", "nobody@example.com"])
+async def test_a_lock_tells_nothing_of_accounts(database: str, db: Db, tried: str) -> None:
+    """Who tries one name is locked out of that name, however it is written, and of no other: neither that it exists nor
+    which e-mail belongs to it can be seen."""
     await add_user(db)
+    names = ["kim", "kim@example.com", "nobody", "nobody@example.com"]
     async with running_api(database, rate_limit_login=Limit(1, MINUTES), **PROXY) as api:
         for number in range(10):
-            refused(await log_in(api, ("kim", "Kim", "kim@example.com")[number % 3], WRONG, f"192.0.2.{number}"))
-        assert (await log_in(api, "kim@example.com", PASSWORD, "192.0.2.99")).status_code == 429
+            written = (tried, tried.upper(), tried.title())[number % 3]
+            refused(await log_in(api, written, WRONG, f"192.0.2.{number}"))
+        answers = {
+            name: (await log_in(api, name, WRONG, f"198.51.100.{number}")).status_code
+            for number, name in enumerate(names)
+        }
+        assert answers == {name: 429 if name == tried else 401 for name in names}
+        assert (await log_in(api, tried.upper(), PASSWORD, "192.0.2.99")).status_code == 429
+
+
+async def test_no_other_spelling_of_a_name_has_tries_of_its_own(database: str, db: Db) -> None:
+    """Capitals are disregarded as they are where the user is looked for: the Kelvin sign is a capital k."""
+    await add_user(db)
+    [same] = await (await db.execute("SELECT lower('\u212aim') = 'kim'")).fetchone() or [None]
+    async with running_api(database, rate_limit_login=Limit(1, MINUTES), **PROXY) as api:
+        for number in range(10):
+            refused(await log_in(api, "kim", WRONG, f"192.0.2.{number}"))
+        answer = await log_in(api, "\u212aim", WRONG, "192.0.2.99")
+        assert answer.status_code == (429 if same else 401)
 
 
 async def test_a_guess_that_was_not_judged_is_given_back(

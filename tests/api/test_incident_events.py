@@ -122,7 +122,7 @@ async def test_what_stops_being_public_is_gone_for_those_outside(api: Api, db: D
         ("incident-updated", "staff", gone | {"incident": hidden}),
         ("incident-deleted", "anonymous", gone),
         ("incident-updated", "staff", gone | {"incident": shown}),
-        ("incident-created", "anonymous", {"incident": unnamed(shown)}),
+        ("incident-created", "anonymous", {"incident": unnamed(shown) | {"version": 2}}),
     ]
 
 

@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 from api import answers, questions
+from api.answer_memory import MAX_QUERIES
 from api.answers import Cacheable, Question
-from api.questions import MAX_HOSTS
 from sla_monitor.values import Limit
 from tests.api.conftest import Api, running_api
 from tests.api.memory import EVERY_CHANGE, Slow, ask, cache
@@ -88,6 +88,7 @@ async def test_who_may_be_logged_in_is_given_nothing_that_is_kept(cookie: str) -
 
 
 ABSOLUTE = Cacheable("/a", EVERY_CHANGE, page=True, absolute=True)
+PLAIN = Cacheable("/plain", EVERY_CHANGE)
 
 
 async def test_what_names_its_own_address_is_kept_for_each() -> None:
@@ -121,17 +122,19 @@ async def test_who_asks_in_known_words_is_still_looked_at(monkeypatch: pytest.Mo
         assert len(app._questions._wordings) <= 5
 
 
-async def test_it_is_kept_for_a_few_names_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every bare name and every port is one that is answered to."""
-    app = cache(slow := Slow(), ABSOLUTE)
-    for number in range(MAX_HOSTS + 20):
+async def test_made_up_names_keep_no_other_one_out() -> None:
+    """Every bare name and every port is one that is answered to. Eight that were in use left no room for a new one."""
+    app = cache(slow := Slow(), ABSOLUTE, PLAIN)
+    await ask(app, "/plain", host="localhost")
+    for number in range(MAX_QUERIES + 20):
         await ask(app, host=f"localhost:{number}")
-    assert (len(app._memory), slow.asked) == (MAX_HOSTS, MAX_HOSTS + 20)
-    assert (await ask(app, host="localhost:0"))[1]["x-cache"] == "HIT"
-    monkeypatch.setattr(questions, "HOST_IN_USE_S", 0.0)
-    assert [(await ask(app, host="shop:1"))[1]["x-cache"] for _ in range(2)] == ["MISS", "HIT"]
-    kept = {question.host for question in app._memory}
-    assert len(kept) == MAX_HOSTS and b"localhost:1" not in kept and b"localhost:0" in kept
+        if number % 100 == 0:
+            assert (await ask(app, host=f"localhost:{number}"))[1]["x-cache"] == "HIT"
+    assert [(await ask(app, host="shop"))[1]["x-cache"] for _ in range(2)] == ["MISS", "HIT"]
+    assert (await ask(app, host="localhost:0"))[1]["x-cache"] == "MISS", "those that are not asked for make room"
+    assert sum(bool(question.host) for question in app._memory) == MAX_QUERIES
+    assert (await ask(app, "/plain", host="localhost"))[1]["x-cache"] == "HIT", "they drive out nothing else"
+    assert slow.asked == MAX_QUERIES + 20 + 3
 
 
 async def test_with_site_url_it_is_the_same_under_every_name() -> None:

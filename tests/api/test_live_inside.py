@@ -1,6 +1,7 @@
 """What happens to private services is told to those inside, and to nobody else: not by a frame, not by a number."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -9,7 +10,9 @@ import pytest
 from websockets.asyncio.client import connect
 
 from api.hub import PUBLIC_STEP
-from tests.api.conftest import Api, Check, add_service, now, record, someone, until_heard
+from sla_monitor.values import Limit
+from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone, until_heard
+from tests.api.incidents import OUTAGE, change, create, say
 from tests.api.intruders import DOORS, DoorName, Intruder, code, entered, heard
 from tests.api.people import Db
 from tests.api.test_feed import frame, joined, set_state
@@ -138,3 +141,164 @@ async def test_where_a_stranger_begins_again_tells_them_nothing(api: Api, db: Db
                 assert (await frame(socket))["event"] == "hello"
                 assert await frame(socket) == {"event": "joined", "data": {"room": "system-status"}, "seq": seen}
         await set_state(db, "vault", "outage")
+
+
+# Numbers, versions and answers
+
+
+async def test_internal_incidents_leave_no_holes_in_numbers(api: Api, db: Db) -> None:
+    reporter = await someone(db, "reporter")
+    public = [(await create(api, reporter))["id"]]
+    internal = [(await create(api, reporter, public=False))["id"] for _ in range(3)]
+    public.append((await create(api, reporter))["id"])
+    assert (await change(api, reporter, internal[0], public=True)).status_code == 200
+    public.append((await create(api, reporter))["id"])
+    year = public[0][4:8]
+    assert public == [f"INC-{year}-000{number}" for number in (1, 2, 3)]
+    assert len(set(internal)) == 3
+    assert all(re.fullmatch(rf"INC-{year}-[1-9][0-9]{{8}}", number) for number in internal)
+
+
+async def test_a_public_number_that_an_internal_incident_was_given_is_passed_over(db: Db) -> None:
+    """Internal ones of earlier releases have such numbers, and so may those that are brought in."""
+    statement = (
+        "INSERT INTO incidents (id, title, severity, priority, public) VALUES (%s, 'Old', 'low', 'P3', %s) RETURNING id"
+    )
+    for given, public, got in (
+        ("INC-2020-0002", False, "INC-2020-0002"),
+        ("INC-2020-123456789", True, "INC-2020-123456789"),
+        ("INC-2020-0001", True, "INC-2020-0001"),
+    ):
+        assert await (await db.execute(statement, [given, public])).fetchone() == (got,)
+    cursor = await db.execute(
+        "INSERT INTO incidents (title, severity, priority, created_at) "
+        "VALUES ('Next', 'low', 'P3', '2020-06-01') RETURNING id"
+    )
+    assert await cursor.fetchone() == ("INC-2020-0003",)
+
+
+async def test_ids_of_updates_and_comments_are_those_of_their_time(api: Api, db: Db) -> None:
+    """So nothing is to be seen of what was written between two of them."""
+    reporter = await someone(db, "reporter")
+    shown, hidden = [await create(api, reporter, public=public) for public in (True, False)]
+    for incident in (shown, hidden, hidden, shown):
+        await say(api, reporter, incident["id"], "identified")
+        for public in (False, True):
+            path = f"/api/incidents/{incident['id']}/comments"
+            body = {"text": "x", "public": public}
+            assert (await api.http.post(path, json=body, headers=reporter.headers)).status_code == 201
+    for table in ("incident_updates", "incident_comments"):
+        rows = await (
+            await db.execute(
+                f"SELECT id, extract(epoch FROM created_at) * 1000000 FROM {table} ORDER BY created_at".encode()
+            )
+        ).fetchall()
+        ids = [row[0] for row in rows]
+        assert ids == sorted(set(ids)) and ids[-1] < 2**53, "JavaScript knows no larger integers"
+        assert all(abs(number - at) < 1_000_000 for number, at in rows), table
+
+
+async def test_a_save_that_shows_nothing_makes_no_version_for_strangers(api: Api, db: Db) -> None:
+    reporter = await someone(db, "reporter")
+    incident = await create(api, reporter, affectedServices=["shop", "vault"])
+    path = f"/api/incidents/{incident['id']}"
+    before = await api.http.get(path)
+    async with entered(api, "ws") as nobody, entered(api, "ws", reporter.token) as staff:
+        for hidden in (
+            {"affectedServices": ["shop"]},
+            {"reporter": reporter.username},
+            {"affectedServices": ["shop", "vault"]},
+        ):
+            assert (await change(api, reporter, incident["id"], **hidden)).status_code == 200
+        inside, outside = await heard(db, staff, nobody)
+        assert [event for event, _ in inside] == ["incident-updated"] * len(inside) and inside
+        assert outside == []
+        version = (await api.http.get(path, headers=reporter.headers)).json()["incident"]["version"]
+        assert version > 2
+        await until_heard(api, db)
+        after = await api.http.get(path)
+        assert (after.text, after.headers["etag"]) == (before.text, before.headers["etag"])
+        assert after.json()["incident"]["version"] == 1
+
+        assert (await change(api, reporter, incident["id"], title="Seen by all")).status_code == 200
+        await say(api, reporter, incident["id"], "identified")
+        assert (await change(api, reporter, incident["id"], affectedServices=["vault"])).status_code == 200
+        _, outside = await heard(db, staff, nobody)
+        assert [event for event, _ in outside if event != "said"] == ["incident-updated"] * 3
+        latest = (await api.get(path))["incident"]
+        assert (latest["version"], latest["affectedServices"]) == (4, [])
+        assert latest["updatedAt"] > before.json()["incident"]["updatedAt"]
+
+
+async def test_one_that_becomes_public_begins_with_its_first_version(api: Api, db: Db) -> None:
+    reporter = await someone(db, "reporter")
+    incident = await create(api, reporter, public=False)
+    for title in ("One", "Two", "Three"):
+        await change(api, reporter, incident["id"], title=title)
+    await change(api, reporter, incident["id"], public=True)
+    shown = (await api.get(f"/api/incidents/{incident['id']}"))["incident"]
+    assert (shown["version"], shown["title"]) == (1, "Three")
+
+
+@pytest.mark.parametrize("level", ["info", "debug"])
+async def test_where_an_answer_is_from_is_told_for_debugging_only(database: str, level: str) -> None:
+    async with running_api(database, log_level=level, rate_limit_api=Limit(50, timedelta(minutes=1))) as api:
+        for path in ("/api/services", "/api/incidents", "/api/system-status"):
+            first, again = [await api.http.get(path) for _ in range(2)]
+            if level == "debug":
+                assert [answer.headers["x-cache"] for answer in (first, again)] == ["MISS", "HIT"]
+                continue
+            names = [sorted(answer.headers) for answer in (first, again)]
+            assert names[0] == names[1] and not {"x-cache", "ratelimit-remaining"} & set(names[0])
+        text = (await api.http.get("/metrics")).text
+        assert 'sla_monitor_answers_total{source="HIT"} 3.0' in text
+
+
+KEPT = ("/api/incidents", "/api/incidents/past", "/api/services", "/history", "/")
+
+
+async def test_what_is_saved_inside_ends_no_answer(api: Api, db: Db) -> None:
+    """Not in the process that saved it either; what everybody may see is there with the next request."""
+    admin = await someone(db)
+    shown, hidden = [await create(api, admin, public=public) for public in (True, False)]
+    page = f"/incidents/{shown['id']}"
+
+    async def sources() -> set[str]:
+        return {(await api.http.get(path)).headers["x-cache"] for path in (*KEPT, page)}
+
+    async def saved(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        answer = await api.http.request(method, path, json=body, headers=admin.headers)
+        assert answer.status_code < 300, answer.text
+        return answer.json() if answer.content else None
+
+    await until_heard(api, db)
+    await sources()
+    comments = f"/api/incidents/{shown['id']}/comments"
+    window = {
+        "title": "Inside",
+        "startsAt": (now() + timedelta(days=1)).isoformat(),
+        "endsAt": (now() + timedelta(days=2)).isoformat(),
+        "affectedServices": ["vault"],
+    }
+    inside: list[tuple[str, str, dict[str, Any] | None]] = [
+        ("POST", "/api/incidents", OUTAGE | {"public": False}),
+        ("PUT", f"/api/incidents/{hidden['id']}", {"title": "Still inside"}),
+        ("POST", f"/api/incidents/{hidden['id']}/updates", {"status": "resolved", "description": "x"}),
+        ("POST", comments, {"text": "between us"}),
+        ("PUT", f"/api/incidents/{shown['id']}", {"affectedServices": ["vault"]}),
+        ("PATCH", "/api/services/vault", {"name": "Another vault"}),
+        ("POST", "/api/maintenance", window | {"public": False}),
+        ("DELETE", f"/api/incidents/{hidden['id']}", None),
+    ]
+    for method, path, body in inside:
+        await saved(method, path, body)
+        assert await sources() == {"HIT"}, (method, path)
+
+    await saved("PUT", f"/api/incidents/{shown['id']}", {"title": "Seen at once"})
+    assert "Seen at once" in (await api.http.get(page)).text
+    remark = await saved("POST", comments, {"text": "Said to all", "public": True})
+    assert "Said to all" in (await api.http.get(page)).text
+    await saved("DELETE", f"{comments}/{remark['comment']['id']}")
+    assert "Said to all" not in (await api.http.get(page)).text
+    await saved("PATCH", "/api/services/shop", {"name": "Another shop"})
+    assert "Another shop" in (await api.http.get("/api/services")).text

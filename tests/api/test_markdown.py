@@ -1,12 +1,15 @@
 """What people write becomes HTML that does nothing but show it."""
 
 from html.parser import HTMLParser
+from secrets import token_hex
+from time import thread_time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.pages.markdown import REMEMBERED_CHARACTERS, TAGS, _remembered, markdown
+from api.pages import markdown as module
+from api.pages.markdown import MOST_CHARACTERS, TAGS, KeptHtml, Renderer, as_written, markdown
 
 
 class Seen(HTMLParser):
@@ -78,8 +81,66 @@ def test_whatever_is_written_only_known_tags_come_out(text: str) -> None:
     assert {name for name, _ in seen.attributes} <= {"href", "rel", "title"}
 
 
-def test_long_texts_are_not_remembered() -> None:
-    markdown("short")
-    before = _remembered.cache_info()
-    assert markdown("x" * (REMEMBERED_CHARACTERS + 1)) == f"<p>{'x' * (REMEMBERED_CHARACTERS + 1)}</p>\n"
-    assert _remembered.cache_info() == before
+def test_what_was_rendered_is_kept_however_long_it_is() -> None:
+    text = "*soft* " * 2000
+    assert markdown(text) is markdown("".join(text)), "the very same HTML, not rendered again"
+
+
+def test_what_is_kept_is_bounded_by_bytes() -> None:
+    kept = KeptHtml(10_000)
+    for number in range(100):
+        kept.keep(f"text {number}", "x" * 1000)
+        kept.get("text 0")
+    assert kept.bytes <= 10_000 and 5 <= len(kept) <= 9
+    assert kept.get("text 0") is not None and kept.get("text 99") is not None, "what is used stays"
+    assert kept.get("text 1") is None
+    kept.keep("text 99", "y")
+    kept.keep("too large", "z" * 20_000)
+    assert kept.bytes <= 10_000 and kept.get("too large") is None
+
+
+@pytest.mark.parametrize("motif", ["![", "[", "[a](", "[]", "> - ", "*_", "<a:", "`a``"])
+def test_the_work_for_one_text_is_bounded(motif: str) -> None:
+    """`![` repeated took a second and more: each bracket walked to the end of the text."""
+    text = (motif * MOST_CHARACTERS)[:MOST_CHARACTERS]
+    began = thread_time()
+    assert markdown(text)
+    assert thread_time() - began < 2
+
+
+def test_a_text_that_would_take_too_long_is_shown_as_it_was_written() -> None:
+    text = "![" * 10_000
+    assert markdown(text) == f"<p>{text}</p>\n"
+    assert markdown("<b>\n" + text).startswith("<p>&lt;b&gt;<br>\n![")
+    assert markdown("**x**" * 5000) == as_written("**x**" * 5000), "longer than any field"
+
+
+def test_what_people_write_is_within_the_bounds() -> None:
+    lines = [
+        "# Timeline",
+        "> quoted [log](https://example.com/a?b=c) and **bold** `code` [1] *soft* <https://example.com>",
+    ]
+    lines += [
+        "- one",
+        "  - two: see [the ticket](https://example.com/1) \\[not a link\\]",
+        "",
+        "```",
+        "[x](y) ![z]",
+        "```",
+        "",
+    ]
+    text = ("\n".join(lines) + "\n") * 80
+    assert len(text) <= MOST_CHARACTERS
+    assert markdown(text).count('<a href="https://example.com/1"') == 80
+
+
+async def test_a_page_spends_so_much_time_on_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What there is no time for is shown as it was written, and rendered for the next page."""
+    renderer, text = Renderer(), "**late** " + token_hex(8)
+    monkeypatch.setattr(module, "PAGE_S", 0.0)
+    assert await renderer.run(lambda: markdown(text)) == as_written(text)
+    monkeypatch.undo()
+    html = await renderer.run(lambda: markdown(text))
+    assert html.startswith("<p><strong>late</strong>")
+    monkeypatch.setattr(module, "PAGE_S", 0.0)
+    assert await renderer.run(lambda: markdown(text)) == html, "what is kept takes no time"

@@ -161,3 +161,51 @@ async def test_a_second_signal_ends_it_at_once(database: str) -> None:
         assert process.returncode == -signal.SIGTERM
     finally:
         process.kill()
+
+
+@pytest.mark.parametrize(
+    "path", [b"/health", b"/api/system-status", b"/", b"/feed.atom", b"/api/services", b"/nowhere"]
+)
+async def test_a_request_has_one_host(api: Api, path: bytes) -> None:
+    """A proxy before us may have looked at the other one."""
+    request = b"GET %s HTTP/1.1\r\nHost: localhost\r\n%sConnection: close\r\n\r\n"
+    for more in (b"Host: localhost\r\n", b"host: evil.example\r\n", b"HOST: localhost:1\r\nHost: x\r\n"):
+        for _ in range(2):  # kept in memory or not
+            async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
+                await stream.send(request % (path, b""))
+                assert (await everything(stream)).split(b" ")[1] in (b"200", b"404")
+            async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
+                await stream.send(request % (path, more))
+                answer = await everything(stream)
+                assert answer.startswith(b"HTTP/1.1 400 ") and b"A request has one Host" in answer
+
+
+async def test_a_handshake_has_one_host(api: Api) -> None:
+    handshake = (
+        b"GET /ws HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
+        await stream.send(handshake)
+        assert (await everything(stream)).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_being_ready_is_asked_of_the_database_once_for_all(api: Api) -> None:
+    async def asked() -> float:
+        text = (await api.http.get("/metrics")).text
+        [line] = [line for line in text.splitlines() if line.startswith(REQUESTS)]
+        return float(line.rpartition(" ")[2])
+
+    before = await asked()
+    for _ in range(10):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(_is_ready, api)
+    assert await asked() - before < 100, "200 callers: each asked the database, which others wait for"
+
+
+REQUESTS = 'sla_monitor_database_pool{figure="requests_num"}'
+
+
+async def _is_ready(api: Api) -> None:
+    assert (await api.http.get("/ready")).status_code == 200

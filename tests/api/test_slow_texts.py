@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import httpx
 import psycopg
 import pytest
@@ -13,8 +14,9 @@ from api.console.word_diff import MOST_WORDS, Piece, side_by_side
 from api.errors import ApiError
 from api.pages.forms import _parts
 from api.pages.languages import texts
-from api.pages.markdown import markdown
+from api.pages.markdown import kept, markdown
 from tests.api.conftest import Api, add_service, now, running_api, someone, until
+from tests.api.incidents import create, say
 from tests.api.relay import relay_before
 
 BOUNDARY = "B"
@@ -119,3 +121,30 @@ async def test_what_is_withdrawn_is_in_no_last_snapshot(any_database: str) -> No
 
         await until(away)
         assert (await api.http.get(path)).status_code == 503
+
+
+async def test_others_are_answered_while_a_page_of_slow_texts_is_made(any_database: str) -> None:
+    """One page took 25 to 42 s, and not even /health was answered meanwhile."""
+    async with (
+        await psycopg.AsyncConnection.connect(any_database, autocommit=True) as db,
+        running_api(any_database) as api,
+    ):
+        admin = await someone(db)
+        incident = await create(api, admin)
+        for number in range(12):
+            await say(api, admin, incident["id"], "identified", f"{number} " + ("*_", "![")[number % 2] * 9_990)
+        for path in (f"/incidents/{incident['id']}", "/history", "/feed.atom"):
+            kept.clear()
+            pages: list[httpx.Response] = []
+            answered = 0
+
+            async def ask(path: str = path, pages: list[httpx.Response] = pages) -> None:
+                pages.append(await api.http.get(path, timeout=60))
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ask)
+                while not pages:
+                    assert (await api.http.get("/health")).status_code == 200
+                    answered += 1
+            assert pages[0].status_code == 200 and "![![" in pages[0].text, path
+            assert answered >= 5, path

@@ -58,7 +58,7 @@ VALUES ('INC-2026-0001', 'demo-slow'),
 ALTER TABLE incident_updates DISABLE TRIGGER USER;
 
 INSERT INTO incident_updates (id, incident_id, version, status, description, author, created_at)
-SELECT nextval('incident_update_ids'), incident_id, 1, status::incident_status, description, 'vault-keeper', now() - ago
+SELECT row_number() OVER (), incident_id, 1, status::incident_status, description, 'vault-keeper', now() - ago
 FROM (VALUES
     ('INC-2026-0001', 'resolved',      'The index is rebuilt; searches are as fast as before.',      interval '36 days 22 hours'),
     ('INC-2026-0002', 'resolved',      '',                                                           interval '23 days 23 hours'),

@@ -1,1 +1,1 @@
-SELECT give_back(%(limit_name)s, %(client)s)
+SELECT give_back(%(limit_name)s, lower(%(client)s))
