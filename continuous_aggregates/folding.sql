@@ -176,8 +176,9 @@ BEGIN
             UPDATE rollup_state SET watermark = edge;
         END IF;
         IF target <= edge THEN
-            -- Checks that nobody will read one by one much longer.
-            target := date_bin('10 seconds', present() - interval '30 seconds', origin);
+            -- Not by the clock alone: where recording is behind, checks would be late as soon as they are recorded, and cost more.
+            target := date_bin('10 seconds',
+                               least(present(), (SELECT max(scheduled_at) FROM latest_checks)) - interval '30 seconds', origin);
             SELECT count(*)
             INTO n
             FROM (SELECT FROM checks WHERE scheduled_at >= edge AND scheduled_at < target LIMIT most) AS first_ones;

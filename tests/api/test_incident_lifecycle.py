@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from sla_monitor.one_line import is_label
 from tests.api.conftest import Api, add_service, someone
 from tests.api.incidents import OUTAGE, Db
 
@@ -19,7 +20,7 @@ EDITORS = st.sampled_from(["ana", "ben"])
 STATUSES = st.sampled_from(["investigating", "identified", "monitoring", "resolved"])
 SERVICES = st.lists(st.sampled_from(["shop", "search", "mail"]), unique=True).map(sorted)
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
-TITLES = TEXTS.filter(lambda text: not text.isspace())
+TITLES = TEXTS.filter(is_label)
 
 
 class Lifecycle(RuleBasedStateMachine):

@@ -148,7 +148,7 @@ async def test_private_services_are_named_to_nobody(api: Api, db: Db, incident: 
     admin = await principal(db, "admin")
     await add_service(db, "vault", public=False)
     async with entered(api, door) as nobody, entered(api, door, admin.token) as staff:
-        change = {"affectedServices": ["shop", "vault"]}
+        change = {"title": "Wider than it seemed", "affectedServices": ["shop", "vault"]}
         await api.http.put(f"/api/incidents/{incident}", json=change, headers=admin.headers)
         told = await nobody.hears("incident-updated")
         assert told["incident"]["affectedServices"] == ["shop"]

@@ -154,8 +154,9 @@ async def test_behind_a_trusted_proxy_over_tls_the_cookie_is_for_tls_and_this_ho
     database: str, db: Db, rosa: Someone
 ) -> None:
     proxies = (ipaddress.ip_network("127.0.0.0/8"),)
-    tls: dict[str, Any] = {"headers": {"X-Forwarded-Proto": "https"}}
     async with running_api(database, trusted_proxies=proxies) as api:
+        origin = str(api.http.base_url.copy_with(scheme="https")).rstrip("/")
+        tls: dict[str, Any] = {"headers": {"X-Forwarded-Proto": "https", "Origin": origin}}
         nobody = await visitor(api, None)
         form = {"data": {"username": "rosa", "password": PASSWORD}}
         value, attributes = cookie_of(await nobody.ask("POST", "/login", **form, **tls), SECURE_SESSION)
