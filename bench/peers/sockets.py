@@ -1,16 +1,19 @@
 """Thousands of WebSocket clients in one process: they shake hands, then count the frames that hold a marker."""
 
 import asyncio
+import re
 import resource
 import socket
 import time
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 
 from bench.peers.talk import answer, arguments, questions
 
 MARKER = b'"status-update"'
+PING = re.compile(rb"\x89([\x00-\x7d])")
+"""The head of the server's pings: no byte of a text frame in ASCII looks like it."""
 AT_ONCE = 100
 PATIENCE_S = 60
 
@@ -23,6 +26,9 @@ class _Client(asyncio.Protocol):
         self._tail = b""
         self.open = asyncio.get_running_loop().create_future()
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
     def data_received(self, data: bytes) -> None:
         text = self._tail + data
         self._tail = text[1 - len(self._room.marker) :]
@@ -32,6 +38,12 @@ class _Client(asyncio.Protocol):
             return
         for _ in range(text.count(self._room.marker)):
             self._room.heard()
+        for ping in PING.finditer(data):
+            self._pong(data[ping.end() : ping.end() + ping[1][0]])
+
+    def _pong(self, payload: bytes) -> None:
+        """Masked with zeros, as it is. Without it the server ends the connection after 40 s."""
+        self._transport.write(bytes([0x8A, 0x80 | len(payload), 0, 0, 0, 0]) + payload)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._room.lost += 1
