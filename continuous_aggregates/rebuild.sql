@@ -23,9 +23,9 @@ BEGIN
 END
 $$;
 
--- The quarters of an hour of one service and location, from raw checks.
+-- The quarters of an hour of one service and location, from raw checks. See fold_range() for the setting.
 CREATE OR REPLACE FUNCTION replace_quarters(service text, place text, low timestamptz, high timestamptz) RETURNS void
-    LANGUAGE plpgsql AS
+    LANGUAGE plpgsql SET enable_nestloop = off AS
 $$
 BEGIN
     DELETE FROM rollups
