@@ -12,7 +12,7 @@ from playwright.async_api import FloatRect, Locator, Page, Route, expect
 
 from api.app import serve
 from sla_monitor.settings import Settings
-from tests.api.conftest import Api, Check, Someone, add_service, now, record, running_api
+from tests.api.conftest import Api, Check, Someone, add_service, now, record, running_api, until_heard
 from tests.api.incidents import create, say
 from tests.pages.looks import assert_accessible, screenshot
 from tests.pages.sites import HIDDEN, OPEN_INCIDENT, RESOLVED_INCIDENT
@@ -313,13 +313,16 @@ async def test_what_no_event_tells_is_fetched_now_and_then(open_page: OpenPage, 
     await expect(row(page, "demo-healthy").get_by_role("link")).to_have_text("Very healthy shop")
 
 
-async def test_where_no_socket_comes_through_it_is_fetched_every_minute(open_page: OpenPage, site_db: Db) -> None:
+async def test_where_no_socket_comes_through_it_is_fetched_every_minute(
+    open_page: OpenPage, site: Api, site_db: Db
+) -> None:
     page = await open_page()
     await page.route_web_socket("**/ws?**", lambda socket: socket.close())
     await page.clock.install()
     await page.reload()
     await connected(page)
     await record(site_db, [Check("demo-healthy", now(), ms=None, interval_s=900)])
+    await until_heard(site, site_db)  # the page asks once in this time
     await page.clock.run_for(62_000)
     await expect(row(page, "demo-healthy").locator(".state")).to_have_text("Outage")
     await expect(page.locator("#connection")).to_be_visible()
