@@ -79,7 +79,7 @@ class Someone(msgspec.Struct, frozen=True):
 
 async def someone(db: psycopg.AsyncConnection[Any], role: str = "admin", username: str | None = None) -> Someone:
     """Makes a user with a session, without the second that a password costs."""
-    username = username or f"{role}-{secrets.token_hex(3)}"
+    username = username or f"{role}-{secrets.token_hex(6)}"
     cursor = await db.execute(
         "INSERT INTO users (username, email, password_hash, role) VALUES (%s, %s, 'none', %s) RETURNING id",
         [username, f"{username}@example.com", role],
