@@ -8,51 +8,25 @@ CREATE OR REPLACE FUNCTION figures_of_service(service text, wanted rollup_tier, 
     )
     LANGUAGE plpgsql STABLE AS
 $$
-#variable_conflict use_column
 BEGIN
-    IF wanted = '15m' THEN
-        RETURN QUERY
-        SELECT bucket, checks_15m.checks, failed, good, checks_15m.sum_ms, min_ms, max_ms, phases.checks, phases.sum_ms, sum_dns_ms,
+    -- Each tier has views of its own, of the same columns.
+    RETURN QUERY EXECUTE format(
+        $query$
+        SELECT bucket, known.checks, failed, good, known.sum_ms, min_ms, max_ms, phases.checks, phases.sum_ms, sum_dns_ms,
                sum_connect_ms, sum_tls_ms, sum_first_byte_ms, bins, bin_checks
-        FROM checks_15m
-        LEFT JOIN phases_15m AS phases USING (service_id, location, bucket)
+        FROM %I AS known
+        LEFT JOIN %I AS phases USING (service_id, location, bucket)
         LEFT JOIN (
             SELECT service_id, location, bucket, array_agg(bin ORDER BY bin) AS bins,
                    array_agg(checks::integer ORDER BY bin) AS bin_checks
-            FROM latency_15m
-            WHERE service_id = service AND bucket >= low AND bucket < high
+            FROM %I
+            WHERE service_id = $1 AND bucket >= $2 AND bucket < $3
             GROUP BY service_id, location, bucket
         ) AS binned USING (service_id, location, bucket)
-        WHERE service_id = service AND bucket >= low AND bucket < high;
-    ELSIF wanted = 'hourly' THEN
-        RETURN QUERY
-        SELECT bucket, checks_hourly.checks, failed, good, checks_hourly.sum_ms, min_ms, max_ms, phases.checks, phases.sum_ms, sum_dns_ms,
-               sum_connect_ms, sum_tls_ms, sum_first_byte_ms, bins, bin_checks
-        FROM checks_hourly
-        LEFT JOIN phases_hourly AS phases USING (service_id, location, bucket)
-        LEFT JOIN (
-            SELECT service_id, location, bucket, array_agg(bin ORDER BY bin) AS bins,
-                   array_agg(checks::integer ORDER BY bin) AS bin_checks
-            FROM latency_hourly
-            WHERE service_id = service AND bucket >= low AND bucket < high
-            GROUP BY service_id, location, bucket
-        ) AS binned USING (service_id, location, bucket)
-        WHERE service_id = service AND bucket >= low AND bucket < high;
-    ELSIF wanted = 'daily' THEN
-        RETURN QUERY
-        SELECT bucket, checks_daily.checks, failed, good, checks_daily.sum_ms, min_ms, max_ms, phases.checks, phases.sum_ms, sum_dns_ms,
-               sum_connect_ms, sum_tls_ms, sum_first_byte_ms, bins, bin_checks
-        FROM checks_daily
-        LEFT JOIN phases_daily AS phases USING (service_id, location, bucket)
-        LEFT JOIN (
-            SELECT service_id, location, bucket, array_agg(bin ORDER BY bin) AS bins,
-                   array_agg(checks::integer ORDER BY bin) AS bin_checks
-            FROM latency_daily
-            WHERE service_id = service AND bucket >= low AND bucket < high
-            GROUP BY service_id, location, bucket
-        ) AS binned USING (service_id, location, bucket)
-        WHERE service_id = service AND bucket >= low AND bucket < high;
-    END IF;
+        WHERE service_id = $1 AND bucket >= $2 AND bucket < $3
+        $query$,
+        'checks_' || wanted, 'phases_' || wanted, 'latency_' || wanted)
+    USING service, low, high;
 END
 $$;
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
 
 import psycopg
 import pytest
 
+import sql
 from sla_monitor.settings import Settings
 from sql.migrate import Migrated, MigrationError, migrate
 from tests.engines import Server
+from tests.sql.batches import ask, connected, value
 from tests.upgrade.history import Fed
 from tests.upgrade.old_database import Old, Prober, recording
 from tests.upgrade.processes import LastRelease
@@ -102,6 +105,34 @@ def first_check(url: str) -> float:
         row = connection.execute("SELECT extract(epoch FROM min(scheduled_at))::float8 FROM checks").fetchone()
     assert row is not None
     return float(row[0])
+
+
+async def test_response_times_and_status_while_it_is_pending(long: Old) -> None:
+    """They come from functions that read the last release's aggregates meanwhile, and say what the views add up to."""
+    await migrate(long.url, Settings())
+    async with connected(long.url) as connection:
+        assert await value(connection, "SELECT upgrade_pending()")
+        [(low, high)] = await ask(connection, "SELECT min(bucket), max(bucket) + interval '1 day' FROM checks_daily")
+        services = [service for (service,) in await ask(connection, "SELECT id FROM services WHERE public ORDER BY id")]
+        counts = []
+        for service, tier in product(services, ("15m", "hourly", "daily")):
+            asked = {"service_id": service, "start": low, "end": high, "step": timedelta(days=1), "tier": tier}
+            answer = await (await connection.execute(sql.query("response_times/rollups"), asked)).fetchall()
+            _, first, last, checks, errors, *_ = answer[0]
+            known = f"SELECT coalesce(sum(checks), 0), coalesce(sum(failed), 0) FROM checks_{tier}"
+            there = f"{known} WHERE service_id = %s AND bucket >= %s AND bucket < %s"
+            assert await ask(connection, there, (service, first, last)) == [(checks, errors)], (service, tier)
+            counts.append(checks)
+        assert max(counts) > 0
+        told = {row[0]: row[5] for row in await ask(connection, sql.query("status/system_status"))}
+        days = """
+            SELECT service_id, uptime_percent(sum(down_seconds), sum(covered_seconds))
+            FROM checks_daily
+            WHERE bucket >= local_day_start(local_date(present(), reporting_time_zone()) - 89, reporting_time_zone())
+            GROUP BY service_id
+        """
+        known_days: dict[str, str] = dict(await ask(connection, days))
+        assert told == {service: known_days.get(service, "-") for service in services}
 
 
 async def test_another_time_zone(long: Old) -> None:
