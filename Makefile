@@ -5,6 +5,7 @@ check:
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	.venv/bin/lint-imports
 
 test:
 	.venv/bin/pytest -n 4 --dist worksteal

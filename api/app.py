@@ -1,69 +1,60 @@
 """The wiring: what is inside what, and what runs beside it.
 
 uvicorn -> RequestLog (where it is wanted)
-        -> Answers (bytes kept in memory) -> Edge (headers, CORS, deadline) -> Litestar (routes)
-        -> Sockets (who is let in) -> WebSocketDoor (/ws), SocketIoDoor (/socket.io)
-               -> Live (what is said, Presence, Access) -> Hub (who hears it) <- Feed <- LISTEN
+        -> ResponseCache (bytes in memory) -> Edge (headers, CORS, deadline) -> Litestar (routes)
+        -> Sockets (admission) -> WebSocketTransport (/ws), SocketIoTransport (/socket.io)
+               -> Live (conversation, Presence, Access) -> Hub (subscribers) <- Feed <- LISTEN
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
+from typing import Any
 
 import anyio
 from litestar import Litestar
 from litestar.datastructures import State
+from litestar.di import Provide
 
 import sql
-from api import (
-    accounts,
-    api_tokens,
-    audit,
-    comments,
-    declared,
-    docs,
-    drafts,
-    health,
-    incidents,
-    maintenance,
-    maintenance_plan,
-    response_times,
-    services,
-    settings,
-    status,
-    templates,
-    uptime,
-    users,
-)
-from api.access import Access
-from api.answer_cache import Answers
+from api.auth import accounts, api_tokens, users
+from api.auth.gatekeeper import Gatekeeper, check_routes, guard
+from api.auth.passwords import Passwords
+from api.auth.tokens import Tokens
+from api.cache.responses import ResponseCache
 from api.console import routes as console
-from api.edge import Edge, Origins, Receive, Scope, Send
-from api.errors import database_away, respond
-from api.feed import Feed
-from api.hub import Hub
-from api.limits import Calls, Limits
-from api.live import Live
+from api.edge.limits import Calls, Limits
+from api.edge.middleware import Edge, Origins, Receive, Scope, Send
+from api.edge.request_log import RequestLog
+from api.edge.server import run
+from api.incidents import comments, drafts, templates
+from api.incidents import routes as incidents
+from api.live.access import Access
+from api.live.admission import Sockets, TransportApp
+from api.live.conversation import Live
+from api.live.feed import Feed
+from api.live.hub import Hub
+from api.live.presence import Presence
+from api.live.socketio import SocketIoTransport
+from api.live.ws import WebSocketTransport
+from api.maintenance import plan
+from api.maintenance import routes as maintenance
 from api.metrics import Metrics
+from api.operations import audit, docs, health, settings
 from api.pages import routes as public
 from api.pages.site import Site
-from api.passwords import Passwords
-from api.presence import Presence
-from api.request_log import RequestLog
-from api.requests import MAX_BODY_BYTES, JsonRequest, tell_methods
-from api.security import Gatekeeper, check_routes, guard
-from api.server import run
-from api.socketio import SocketIoDoor
-from api.sockets import DoorApp, Sockets
-from api.tokens import Tokens
-from api.ws import WebSocketDoor
-from sla_monitor.connections import Fault
+from api.rest.bodies import MAX_BODY_BYTES, JsonRequest, tell_methods
+from api.rest.errors import database_away, respond
+from api.services import declared
+from api.services import routes as services
+from api.uptime import calendar, response_times, status
+from sla_monitor.serving.connections import Fault
 from sla_monitor.settings import Settings
 
 RESOURCES = (
     status,
     services,
-    uptime,
+    calendar,
     response_times,
     incidents,
     comments,
@@ -83,6 +74,35 @@ PAGES = (*public.PAGES, *console.PAGES)
 SOCKETIO = "/socket.io"
 WHILE_PREPARING = frozenset({"health", "ready", "metrics", "static"})
 """The first segment of paths that are answered before the database is prepared."""
+
+
+def _part(name: str) -> Provide:
+    """What the state of the application that handles the request has under `name`."""
+
+    def provide(state: State) -> Any:
+        return state[name]
+
+    return Provide(provide, sync_to_thread=False)
+
+
+DEPENDENCIES: Mapping[str, Provide] = {
+    name: _part(name)
+    for name in (
+        "pool",
+        "settings",
+        "accounts",
+        "limits",
+        "passwords",
+        "tokens",
+        "site",
+        "assets",
+        "feed",
+        "metrics",
+        "database",
+        "started_at",
+    )
+}
+"""What routes are given, each by its name (api/rest/injected.py)."""
 
 Prepare = Callable[[], Awaitable[object]]
 """Brings the database to the schema of this program, however long that takes."""
@@ -106,6 +126,7 @@ class Application:
                 "metrics": self._metrics,
                 "origins": self._origins,
                 "site": site,
+                "assets": site.assets,
                 "started_at": datetime.now(UTC),
             }
         )
@@ -121,6 +142,7 @@ class Application:
             request_class=JsonRequest,
             request_max_body_size=MAX_BODY_BYTES,
             state=self._state,
+            dependencies=DEPENDENCIES,
             template_config=site.config(),
             logging_config=None,
         )
@@ -131,7 +153,7 @@ class Application:
         self._log: RequestLog | None = None
         if settings.request_log != "off":
             self._log = RequestLog(self._handle, settings.request_log, proxies, self._metrics)
-        self._answers = Answers(
+        self._answers = ResponseCache(
             edge,
             [*kept, *pages],
             self._origins,
@@ -156,15 +178,16 @@ class Application:
             presence = Presence(pool, metrics)
             limits = Limits(pool)
             live = Live(pool, hub, access, presence, feed, limits, metrics)
-            doors: dict[str, DoorApp] = {
-                "/ws": WebSocketDoor(live),
-                SOCKETIO: SocketIoDoor(live, tasks, settings.socket_max_message),
+            doors: dict[str, TransportApp] = {
+                "/ws": WebSocketTransport(live),
+                SOCKETIO: SocketIoTransport(live, tasks, settings.socket_max_message),
             }
             self._sockets = Sockets(doors, limits, self._origins, metrics, settings)
             passwords = Passwords()
             self._state.update({"pool": pool, "feed": feed, "hub": hub, "limits": limits})
             self._state.update({"database": health.DatabaseState(pool)})
             self._state.update({"tokens": tokens, "gatekeeper": gatekeeper, "passwords": passwords})
+            self._state.update({"accounts": accounts.Accounts(pool, settings, limits, passwords, tokens)})
             metrics.passwords_waiting.set_function(lambda: passwords.waiting)
             tasks.start_soon(metrics.watch_loop)
 
@@ -176,7 +199,7 @@ class Application:
                 tasks.start_soon(access.run, live.restrict)
                 tasks.start_soon(presence.run)
                 tasks.start_soon(declared.watch, settings, pool)
-                tasks.start_soon(maintenance_plan.run, pool, metrics)
+                tasks.start_soon(plan.run, pool, metrics)
 
             tasks.start_soon(work)
             try:

@@ -21,7 +21,7 @@ from sla_monitor.settings import ENVIRONMENT
 ROOT = Path(__file__).parents[1]
 ANSWER_PATIENCE_S = 120
 STOP_PATIENCE_S = 12
-PROGRAM = (sys.executable, "-m", "sla_monitor.cli")
+PROGRAM = (sys.executable, "-m", "sla_monitor.command.cli")
 
 
 class ChildError(Exception):

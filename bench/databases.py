@@ -13,9 +13,9 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier
 
+from sla_monitor.local_postgresql.server import local_postgresql
 from sla_monitor.settings import Settings
 from sql import connect
-from sql.local import local_postgresql
 from sql.migrate import migrate
 from tests.engines import TIMESCALEDB, Engine, find_engines
 

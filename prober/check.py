@@ -10,9 +10,9 @@ from prober.judge import Judgement
 from prober.outcome import Certificate, TargetDenied
 from prober.probes import Engine, Outcome, ProberTrouble, run_check
 from prober.services import Service
-from sla_monitor.json_path import json_path_problem
+from sla_monitor.checks.json_path import json_path_problem
 from sla_monitor.settings import Settings
-from sla_monitor.values import http_url
+from sla_monitor.settings.values import http_url
 
 _VERDICTS = {"o": "operational", "po": "partial outage (slow)", "mo": "major outage"}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

@@ -7,7 +7,7 @@ import msgspec
 from prober.outcome import Outcome, printable
 from prober.services import ErrorType, Service
 from prober.text import Text, json_bytes
-from sla_monitor.json_path import parse_json_path
+from sla_monitor.checks.json_path import parse_json_path
 
 Severity = Literal["o", "po", "mo"]
 _SHOWN = 80

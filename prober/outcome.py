@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from prober.services import ErrorType
-from sla_monitor.one_line import on_one_line
+from sla_monitor.formats.one_line import on_one_line
 
 MESSAGE_LIMIT = 500
 

@@ -11,7 +11,7 @@ import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from prober.metrics import Metrics
-from sla_monitor.connections import BoundedConfig, BoundedServer, Connections, Fault, HttpProtocol
+from sla_monitor.serving.connections import BoundedConfig, BoundedServer, Connections, Fault, HttpProtocol
 from sla_monitor.settings import StartError
 
 CONNECTION_LIMIT = 64

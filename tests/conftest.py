@@ -20,9 +20,10 @@ from jinja2.bccache import Bucket
 from litestar import Litestar
 from litestar.datastructures import State
 
-from api import app, passwords
+from api import app
+from api.auth import passwords
+from api.auth.passwords import Passwords
 from api.pages import site
-from api.passwords import Passwords
 from tests.browsers import NO_BROWSER, find_browser
 from tests.engines import EngineError, Server, Servers, find_engines
 

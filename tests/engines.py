@@ -25,8 +25,8 @@ from anyio.from_thread import start_blocking_portal
 from psycopg import errors
 from psycopg.sql import SQL, Identifier
 
+from sla_monitor.local_postgresql.server import local_postgresql
 from sla_monitor.settings import Settings
-from sql.local import local_postgresql
 
 TIMESCALEDB_IMAGE = "timescale/timescaledb:2.32.1-pg18"
 CLONE_PATIENCE_S = 30

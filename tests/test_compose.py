@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from sla_monitor import cli, settings
+from sla_monitor import settings
+from sla_monitor.command import cli
 
 ROOT = Path(__file__).parent.parent
 OUR_PARTS = ("migrate", "api", "prober")

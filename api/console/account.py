@@ -6,22 +6,24 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, Router, get, post
-from litestar.datastructures import State
+from litestar import Response, Router, get, post
 from litestar.response import Template
 
-from api import database
-from api.answers import Cacheable
+from api.auth.permissions import shown_to
+from api.auth.requests import ApiRequest, principal_of
+from api.auth.tokens import Tokens
+from api.cache.entries import Cacheable
 from api.console.rest import rest
 from api.console.submissions import answer_of, done, refusal, told
-from api.cookies import session_cookie
+from api.edge.cookies import session_cookie
 from api.pages.forms import read_form
 from api.pages.site import page, page_texts
-from api.security import shown_to
+from api.rest.injected import Injected
+from sla_monitor.settings import Settings
+from sql import database
 
 ANSWERS: tuple[Cacheable, ...] = ()
 HERE = "/console/account"
-_Request = Request[Any, Any, Any]
 
 
 class OwnSession(msgspec.Struct):
@@ -33,12 +35,12 @@ class OwnSession(msgspec.Struct):
 
 
 @get(HERE, **shown_to("session:use"))
-async def account(request: _Request) -> Template:
+async def account(request: ApiRequest) -> Template:
     return await _page(request)
 
 
 @post(HERE, **shown_to("session:use"))
-async def change_password(request: _Request, state: State) -> Response[Any]:
+async def change_password(request: ApiRequest, settings: Injected[Settings], tokens: Injected[Tokens]) -> Response[Any]:
     """It ends all sessions; this browser is given the one that REST has opened in their place."""
     form = await read_form(request)
     new = form.secret("newPassword")
@@ -50,18 +52,18 @@ async def change_password(request: _Request, state: State) -> Response[Any]:
     said = await rest(request, "POST", "/api/auth/password", body, agent)
     if wrong := refusal(said):
         return await _page(request, wrong, said.status)
-    opened = await state.tokens.read(said.body["accessToken"], "access")
-    lifetime = state.settings.refresh_token_lifetime
-    token = await state.tokens.issue("browser", opened.user_id, opened.session_id, lifetime)
+    opened = await tokens.read(said.body["accessToken"], "access")
+    lifetime = settings.refresh_token_lifetime
+    token = await tokens.issue("browser", opened.user_id, opened.session_id, lifetime)
     answer = done(HERE, "password")
     answer.cookies.append(session_cookie(token, lifetime, request.scope["state"].get("secure", False)))
     return answer
 
 
-async def _page(request: _Request, problems: Mapping[str, str] | None = None, status: int = 200) -> Template:
+async def _page(request: ApiRequest, problems: Mapping[str, str] | None = None, status: int = 200) -> Template:
     """Nothing of a password is shown again."""
     sessions = await database.rows(
-        request.app.state.pool, "accounts/own_sessions", OwnSession, user_id=request.user.user_id
+        request.app.state.pool, "accounts/own_sessions", OwnSession, user_id=principal_of(request).user_id
     )
     return await page(
         request,

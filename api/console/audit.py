@@ -7,17 +7,18 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import msgspec
-from litestar import Request, Router, get
+from litestar import Router, get
 from litestar.response import Template
 
-from api.answers import Cacheable
+from api.auth.permissions import shown_to
+from api.auth.requests import ApiRequest
+from api.cache.entries import Cacheable
 from api.console.rest import rest
 from api.console.submissions import PageNumber, refusal
-from api.moments import iso
-from api.pages.languages import Texts
 from api.pages.site import page, page_texts
-from api.recurrence import instant
-from api.security import shown_to
+from api.rest.moments import iso
+from sla_monitor.recurrence import instant
+from sla_monitor.texts.languages import Texts
 
 ANSWERS: tuple[Cacheable, ...] = ()
 FILTERS = ("actor", "action", "objectType", "objectId", "from", "to")
@@ -36,7 +37,7 @@ OBJECTS = (
 
 
 @get("/console/audit", **shown_to("audit:read"))
-async def audit_log(request: Request[Any, Any, Any], number: PageNumber = 1) -> Template:
+async def audit_log(request: ApiRequest, number: PageNumber = 1) -> Template:
     """Days and times of the filter are those of the reporting time zone."""
     asked = {name: request.query_params.get(name, "").strip() for name in FILTERS}
     query = _query(asked, await page_texts(request))

@@ -11,13 +11,13 @@ from typing import Any, Literal, get_args
 from urllib.parse import quote
 
 import msgspec
-from litestar import Request, Response, Router, get, post
-from litestar.datastructures import State
+from litestar import Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
-from api import incident_records as records
-from api.answers import Cacheable
+from api.auth.permissions import shown_to
+from api.auth.requests import ApiRequest, principal_of
+from api.cache.entries import Cacheable
 from api.console import incident_form as forms
 from api.console.incident_form import Written, draft_of, of_draft, of_form, of_incident
 from api.console.incident_merge import Choice, clash, differences, merged
@@ -26,15 +26,16 @@ from api.console.incidents import HOME
 from api.console.new_incident import new_page
 from api.console.rest import Said, rest
 from api.console.submissions import ServiceChoice, done, refusal, service_choices
-from api.drafts import DraftAnswer
-from api.errors import ApiError
-from api.incident_fields import Incident, IncidentAnswer
+from api.incidents import records
+from api.incidents.drafts import DraftAnswer
+from api.incidents.fields import Incident, IncidentAnswer
 from api.pages.forms import Form, read_form
 from api.pages.site import page
-from api.security import shown_to
+from api.rest.errors import ApiError
+from api.rest.injected import Injected
+from sql import Pool
 
 ANSWERS: tuple[Cacheable, ...] = ()
-_Request = Request[Any, Any, Any]
 ONE = HOME + "/{incident_id:str}"
 ATTEMPTS = 3
 """How often others may save between two looks at the incident before the writer is asked again."""
@@ -42,54 +43,54 @@ CHOICE = "choice-"
 
 
 @get(ONE + "/edit", **shown_to("incidents:write"))
-async def edit(request: _Request, state: State, incident_id: FromPath[str]) -> Template:
+async def edit(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> Template:
     """A draft that waits is offered first: whoever typed over it would lose it. `?draft=restore` goes on with it."""
-    current = await records.visible(state.pool, incident_id, request.user)
+    current = await records.visible(pool, incident_id, request.user)
     stored = of_incident(current)
     fresh = Written(stored, forms.marks(stored), current.version)
     said = await rest(request, "GET", f"/api/incidents/{incident_id}/draft")
     if said.status == 404:
-        return await form_page(request, state, current, fresh)
+        return await form_page(request, pool, current, fresh)
     refusal(said)
     draft = msgspec.convert(said.body, DraftAnswer).draft
     written = of_draft(draft.data, draft.base_version, current)
     differing = differences(written.values, stored, written.base)
     if not differing:
-        return await form_page(request, state, current, fresh)
+        return await form_page(request, pool, current, fresh)
     if request.query_params.get("draft") != "restore":
         return await comparison(
-            request, state, current, written, "draft", saved_at=datetime.fromisoformat(draft.saved_at)
+            request, pool, current, written, "draft", saved_at=datetime.fromisoformat(draft.saved_at)
         )
     if written.version != current.version and clash(differing):
-        return await comparison(request, state, current, written, "asked")
-    return await form_page(request, state, current, fresh._replace(values=written.values))
+        return await comparison(request, pool, current, written, "asked")
+    return await form_page(request, pool, current, fresh._replace(values=written.values))
 
 
 @post(ONE + "/edit", **shown_to("incidents:write"))
-async def save(request: _Request, state: State, incident_id: FromPath[str]) -> Response[Any]:
+async def save(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> Response[Any]:
     """`compare` shows both versions without saving; there each field's `choice-…` is made, and what then (`go`)."""
     form = await read_form(request)
     written = of_form(form)
     try:
-        current = await records.visible(state.pool, incident_id, request.user)
+        current = await records.visible(pool, incident_id, request.user)
     except ApiError as error:
         if error.status != 404:
             raise
-        return await new_page(request, state, written.values, notice="gone", status_code=404)
+        return await new_page(request, pool, written.values, notice="gone", status_code=404)
     if form.flag("compare"):
-        return await comparison(request, state, current, written, "asked")
+        return await comparison(request, pool, current, written, "asked")
     if not form.flag("seen"):
-        return await _saved(request, state, current, written)
+        return await _saved(request, pool, current, written)
     stored = of_incident(current)
     chosen = _choices(form, stored)
     if any(found.name not in chosen for found in differences(written.values, stored, written.base)):
         await _keep(request, incident_id, written)
-        return await comparison(request, state, current, written, "undecided", 400, chosen=chosen)
+        return await comparison(request, pool, current, written, "undecided", 400, chosen=chosen)
     written = Written(merged(written.values, stored, chosen), forms.marks(stored), current.version)
     if form.text("go") == "edit":
         await _keep(request, incident_id, written)
-        return await form_page(request, state, current, written)
-    return await _saved(request, state, current, written)
+        return await form_page(request, pool, current, written)
+    return await _saved(request, pool, current, written)
 
 
 def _choices(form: Form, stored: forms.Values) -> dict[str, str]:
@@ -99,7 +100,7 @@ def _choices(form: Form, stored: forms.Values) -> dict[str, str]:
     return {name: choice for name, choice in chosen.items() if choice in get_args(Choice)}
 
 
-async def _saved(request: _Request, state: State, current: Incident, written: Written) -> Response[Any]:
+async def _saved(request: ApiRequest, pool: Pool, current: Incident, written: Written) -> Response[Any]:
     """Saves what its writer has changed, on top of what others have saved in other fields."""
     for _ in range(ATTEMPTS):
         differing = differences(written.values, of_incident(current), written.base)
@@ -109,14 +110,14 @@ async def _saved(request: _Request, state: State, current: Incident, written: Wr
         if said.status != 412:
             if problems := refusal(said):
                 await _keep(request, current.id, written)
-                return await form_page(request, state, current, written, problems, said.status)
+                return await form_page(request, pool, current, written, problems, said.status)
             return done(f"{HOME}/{current.id}", "saved")
         current = msgspec.convert({"incident": said.body["incident"]}, IncidentAnswer).incident
     await _keep(request, current.id, written)
-    return await comparison(request, state, current, written, "first", 412)
+    return await comparison(request, pool, current, written, "first", 412)
 
 
-async def _put(request: _Request, current: Incident, written: Written, names: list[str]) -> Said:
+async def _put(request: ApiRequest, current: Incident, written: Written, names: list[str]) -> Said:
     """With nothing to change, too: it ends the draft."""
     return await rest(
         request,
@@ -128,14 +129,14 @@ async def _put(request: _Request, current: Incident, written: Written, names: li
 
 
 @post(ONE + "/draft", status_code=200, **shown_to("drafts:write"))
-async def keep_draft(request: _Request, incident_id: FromPath[str]) -> Response[Any]:
+async def keep_draft(request: ApiRequest, incident_id: FromPath[str]) -> Response[Any]:
     """Keeps the form as a draft, for a page that is being left or that has no socket."""
     said = await _keep(request, incident_id, of_form(await read_form(request)))
     return Response(said.body, status_code=said.status, media_type="application/json")
 
 
 @post(ONE + "/draft/discard", **shown_to("drafts:write"))
-async def discard_draft(request: _Request, incident_id: FromPath[str]) -> Response[Any]:
+async def discard_draft(request: ApiRequest, incident_id: FromPath[str]) -> Response[Any]:
     await read_form(request)
     said = await rest(request, "DELETE", f"/api/incidents/{incident_id}/draft")
     if said.status != 404:
@@ -143,13 +144,13 @@ async def discard_draft(request: _Request, incident_id: FromPath[str]) -> Respon
     return Redirect(f"{HOME}/{quote(incident_id, safe='')}/edit", status_code=303)
 
 
-async def _keep(request: _Request, incident_id: str, written: Written) -> Said:
+async def _keep(request: ApiRequest, incident_id: str, written: Written) -> Said:
     return await rest(request, "PUT", f"/api/incidents/{incident_id}/draft", body=draft_of(written))
 
 
 async def form_page(
-    request: _Request,
-    state: State,
+    request: ApiRequest,
+    pool: Pool,
     current: Incident,
     written: Written,
     problems: Mapping[str, str] | None = None,
@@ -165,15 +166,15 @@ async def form_page(
         limits=forms.LIMITS,
         version=written.version,
         unsaved=bool(problems) or written.values != of_incident(current),
-        services=await _services(state, current, written),
-        editors=(await editors(state.pool, request.user, [current.id])).get(current.id, []),
+        services=await _services(pool, current, written),
+        editors=(await editors(pool, principal_of(request), [current.id])).get(current.id, []),
         problems=problems or {},
     )
 
 
 async def comparison(
-    request: _Request,
-    state: State,
+    request: ApiRequest,
+    pool: Pool,
     current: Incident,
     written: Written,
     why: Literal["first", "asked", "undecided", "draft"],
@@ -187,7 +188,7 @@ async def comparison(
     Where a draft is only offered (`saved_at`), there is nothing to choose yet.
     """
     stored = of_incident(current)
-    services = await _services(state, current, written)
+    services = await _services(pool, current, written)
     return await page(
         request,
         "console/incident_compare.html",
@@ -203,13 +204,13 @@ async def comparison(
         why=why,
         saved_at=saved_at,
         names={service.id: service.name for service in services},
-        editors=(await editors(state.pool, request.user, [current.id])).get(current.id, []),
+        editors=(await editors(pool, principal_of(request), [current.id])).get(current.id, []),
     )
 
 
-async def _services(state: State, current: Incident, written: Written) -> list[ServiceChoice]:
+async def _services(pool: Pool, current: Incident, written: Written) -> list[ServiceChoice]:
     """All there are, and those that have been deleted and are still named."""
-    services = await service_choices(state)
+    services = await service_choices(pool)
     named = {*current.affected_services, *_listed(written.values["affectedServices"])}
     gone = sorted(named - {service.id for service in services})
     return services + [ServiceChoice(id=name, name=name, group_name=None, public=False) for name in gone]

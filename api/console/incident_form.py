@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from api.incident_fields import Incident
+from api.incidents.fields import Incident
 from api.pages.forms import Form
 
 Value = str | bool | list[str]

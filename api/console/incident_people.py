@@ -6,9 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-from api import database
-from api.security import Principal
-from sql import Pool
+from api.auth.permissions import Principal
+from sql import Pool, database
 
 
 class EditorRow(msgspec.Struct):

@@ -6,25 +6,26 @@ from typing import Any, get_args
 from urllib.parse import urlencode
 
 import msgspec
-from litestar import Request, Response, Router, get
-from litestar.datastructures import State
+from litestar import Response, Router, get
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
-from api import incident_records as records
-from api.answers import Cacheable
-from api.comments import CommentList
+from api.auth.permissions import shown_to
+from api.auth.requests import ApiRequest, principal_of
+from api.cache.entries import Cacheable
 from api.console.incident_people import editors, waiting_drafts
 from api.console.rest import rest
 from api.console.submissions import answer_of, refusal, service_choices, told
-from api.incident_fields import IncidentStatus, Priority, Severity
-from api.incident_filters import PARAMETERS
+from api.incidents import records
+from api.incidents.comments import CommentList
+from api.incidents.fields import IncidentStatus, Priority, Severity
+from api.incidents.filters import PARAMETERS
 from api.pages.shown_incidents import ShownIncident, shown
 from api.pages.site import page
-from api.security import shown_to
+from api.rest.injected import Injected
+from sql import Pool
 
 ANSWERS: tuple[Cacheable, ...] = ()
-_Request = Request[Any, Any, Any]
 HOME = "/console/incidents"
 PER_PAGE = 20
 OPEN = ",".join(status for status in get_args(IncidentStatus) if status != "resolved")
@@ -56,7 +57,7 @@ async def console() -> Response[Any]:
 
 
 @get(HOME, **shown_to("incidents:read-internal"))
-async def list_incidents(request: _Request, state: State) -> Template:
+async def list_incidents(request: ApiRequest, pool: Injected[Pool]) -> Template:
     """The filters are those of GET /api/incidents, whose answer this is."""
     asked = {name: value for name, value in request.query_params.items() if name in PARAMETERS and value}
     asked.pop("limit", None)
@@ -75,24 +76,24 @@ async def list_incidents(request: _Request, state: State) -> Template:
         filtered=any(filters.values()),
         open=OPEN,
         here=f"{HOME}?" + urlencode({**{name: text for name, text in filters.items() if text}, "page": ""}),
-        services=(services := await service_choices(state)),
+        services=(services := await service_choices(pool)),
         names={service.id: service.name for service in services},
-        editors=await editors(state.pool, request.user, [incident.id for incident in incidents]),
-        drafts=await waiting_drafts(state.pool, request.user),
+        editors=await editors(pool, principal_of(request), [incident.id for incident in incidents]),
+        drafts=await waiting_drafts(pool, principal_of(request)),
         done=told(request, "console_incidents", "deleted"),
         **_CHOICES,
     )
 
 
 @get(HOME + "/{incident_id:str}", **shown_to("incidents:read-internal"))
-async def show_incident(request: _Request, state: State, incident_id: FromPath[str]) -> Template:
+async def show_incident(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> Template:
     done = told(request, "console_incidents", "created", "saved", "updated", "commented", "discarded", "withdrawn")
-    return await incident_page(request, state, incident_id, done=done)
+    return await incident_page(request, pool, incident_id, done=done)
 
 
 async def incident_page(
-    request: _Request,
-    state: State,
+    request: ApiRequest,
+    pool: Pool,
     incident_id: str,
     status_code: int = 200,
     problems: Mapping[str, str] | None = None,
@@ -100,7 +101,7 @@ async def incident_page(
     done: str | None = None,
 ) -> Template:
     """The page of one incident; after a refusal with what is wrong and what was typed (`said`)."""
-    found = await records.visible(state.pool, incident_id, request.user)
+    found = await records.visible(pool, incident_id, request.user)
     incident = msgspec.convert(msgspec.to_builtins(found), ManagedIncident)
     answer = msgspec.convert(await answer_of(request, f"/api/incidents/{incident_id}/comments"), CommentList)
     return await page(
@@ -109,10 +110,11 @@ async def incident_page(
         status_code=status_code,
         incident=incident,
         comments=msgspec.convert(msgspec.to_builtins(answer.comments), list[ShownComment]),
-        names={service.id: service.name for service in await service_choices(state)},
-        editors=(await editors(state.pool, request.user, [incident_id])).get(incident_id, []),
+        names={service.id: service.name for service in await service_choices(pool)},
+        editors=(await editors(pool, principal_of(request), [incident_id])).get(incident_id, []),
         draft=next(
-            (kept for kept in await waiting_drafts(state.pool, request.user) if kept.incident_id == incident_id), None
+            (kept for kept in await waiting_drafts(pool, principal_of(request)) if kept.incident_id == incident_id),
+            None,
         ),
         problems=problems or {},
         said=said or {},

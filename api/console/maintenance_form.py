@@ -13,12 +13,12 @@ import msgspec
 from api.console import repetition
 from api.console.local_times import LocalTimeError, moment_at, which, written
 from api.console.repetition import Repetition
-from api.errors import invalid
-from api.maintenance_fields import WindowChange, WindowRow, problems
-from api.maintenance_plan import AHEAD, LOCAL_NAMES, planned, zone
+from api.maintenance.fields import WindowChange, WindowRow, problems
+from api.maintenance.plan import AHEAD, LOCAL_NAMES, planned, zone
 from api.pages.forms import Form
-from api.pages.languages import Texts
-from api.recurrence import Occurrence, occurrences
+from api.rest.errors import invalid
+from sla_monitor.recurrence import Occurrence, occurrences
+from sla_monitor.texts.languages import Texts
 
 SHOWN_AHEAD = 10
 

@@ -5,24 +5,25 @@ from typing import Any, Literal
 from uuid import uuid4
 
 import msgspec
-from litestar import Request, Response, Router, get, post
-from litestar.datastructures import State
+from litestar import Response, Router, get, post
 from litestar.response import Template
 
-from api.answers import Cacheable
+from api.auth.permissions import shown_to
+from api.auth.requests import ApiRequest
+from api.cache.entries import Cacheable
 from api.console.incident_form import EMPTY, LIMITS, Values, body, of_form
 from api.console.incidents import HOME
 from api.console.rest import rest
 from api.console.submissions import answer_of, done, refusal, service_choices
-from api.idempotency import HEADER
+from api.incidents.templates import TemplateAnswer, TemplateList
 from api.pages.forms import read_form
 from api.pages.site import page
-from api.security import shown_to
-from api.templates import TemplateAnswer, TemplateList
-from api.texts import uuid_or_none
+from api.rest.idempotency import HEADER
+from api.rest.injected import Injected
+from api.rest.texts import uuid_or_none
+from sql import Pool
 
 ANSWERS: tuple[Cacheable, ...] = ()
-_Request = Request[Any, Any, Any]
 MOST_TEMPLATES = 100
 MAY_GO_BACK = "private, no-cache"
 """Not no-store: with that a browser forgets what was typed, and there is no draft of what does not exist yet."""
@@ -30,14 +31,14 @@ ASKED = ("title", "description", "severity", "priority", "public", "affectedServ
 
 
 @get(HOME + "/new", **shown_to("incidents:write"))
-async def new_incident(request: _Request, state: State) -> Template:
+async def new_incident(request: ApiRequest, pool: Injected[Pool]) -> Template:
     """`?template=` fills the form in; one that is gone leaves it empty, and says so."""
     wanted = request.query_params.get("template", "")
     if not wanted:
-        return await new_page(request, state, EMPTY)
+        return await new_page(request, pool, EMPTY)
     said = await rest(request, "GET", f"/api/templates/{wanted}") if uuid_or_none(wanted) else None
     if said is None or not said.ok:
-        return await new_page(request, state, EMPTY, notice="no_template")
+        return await new_page(request, pool, EMPTY, notice="no_template")
     template = msgspec.convert(said.body, TemplateAnswer).data.data
     start: Values = {
         "title": template.title,
@@ -46,11 +47,11 @@ async def new_incident(request: _Request, state: State) -> Template:
         "priority": template.priority,
         "affectedServices": template.affected_services,
     }
-    return await new_page(request, state, {**EMPTY, **start}, update=template.update or "", template=wanted)
+    return await new_page(request, pool, {**EMPTY, **start}, update=template.update or "", template=wanted)
 
 
 @post(HOME + "/new", **shown_to("incidents:write"))
-async def create_incident(request: _Request, state: State) -> Response[Any]:
+async def create_incident(request: ApiRequest, pool: Injected[Pool]) -> Response[Any]:
     form = await read_form(request)
     values, update, key = of_form(form).values, form.text("update"), form.text("key")
     asked = body(values, ASKED) | {"update": update or None}
@@ -58,15 +59,13 @@ async def create_incident(request: _Request, state: State) -> Response[Any]:
     if problems := refusal(said):
         # A key is good for one incident: where another was made under it, this one needs its own.
         key = "" if said.status == 409 else key
-        return await new_page(
-            request, state, values, update=update, key=key, problems=problems, status_code=said.status
-        )
+        return await new_page(request, pool, values, update=update, key=key, problems=problems, status_code=said.status)
     return done(f"{HOME}/{said.body['incident']['id']}", "created")
 
 
 async def new_page(
-    request: _Request,
-    state: State,
+    request: ApiRequest,
+    pool: Pool,
     values: Values,
     *,
     update: str = "",
@@ -88,7 +87,7 @@ async def new_page(
         key=key or uuid4().hex,
         templates=msgspec.convert(templates, TemplateList).data,
         template=template,
-        services=await service_choices(state),
+        services=await service_choices(pool),
         notice=notice,
         problems=problems or {},
     )

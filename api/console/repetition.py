@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from api.pages.languages import Texts
+from sla_monitor.texts.languages import Texts
 
 Kind = Literal["never", "daily", "weekly", "monthly", "monthly-weekday", "rule"]
 Limit = Literal["never", "until", "count"]

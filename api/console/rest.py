@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from litestar import Request
 
-from api.edge import ADMITTED, Message
-from api.security import Principal
+from api.auth.permissions import Principal
+from api.auth.requests import ApiRequest
+from api.edge.middleware import ADMITTED, Message
 
 MINUTE = timedelta(minutes=1)
 
@@ -37,7 +37,7 @@ class Said(msgspec.Struct):
 
 
 async def rest(
-    request: Request[Any, Any, Any],
+    request: ApiRequest,
     method: str,
     path: str,
     body: Any = None,

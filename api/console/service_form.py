@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.pages.forms import Form
-from api.pages.languages import Texts
-from api.service_fields import NewService, Service, complete
+from api.services.fields import NewService, Service, complete
 from sla_monitor.settings import Settings
+from sla_monitor.texts.languages import Texts
 
 TEXTS = ("name", "description", "endpointUrl", "method", "keyword", "keywordAbsent", "jsonPath", "jsonValue", "group")
 NUMBERS = ("intervalSeconds", "timeoutMs", "degradedAfterMs", "retries", "followRedirects")

@@ -5,27 +5,28 @@ from datetime import datetime
 from typing import Any, get_args
 
 import msgspec
-from litestar import Request, Response, Router, get, post
-from litestar.datastructures import State
+from litestar import Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Template
 
-from api import database
-from api.answers import Cacheable
+from api.auth.permissions import shown_to
+from api.auth.requests import ApiRequest
+from api.cache.entries import Cacheable
 from api.console import service_form
 from api.console.rest import Said, rest
 from api.console.service_form import Values
 from api.console.submissions import confirmation, done, refusal, told
-from api.errors import ApiError
 from api.pages.forms import read_form
 from api.pages.site import page, page_texts
-from api.security import shown_to
-from api.service_fields import Method, is_slug, warnings
-from api.services import StoredService
+from api.rest.errors import ApiError
+from api.rest.injected import Injected
+from api.services.fields import Method, is_slug, warnings
+from api.services.routes import StoredService
+from sla_monitor.settings import Settings
+from sql import Pool, database
 
 ANSWERS: tuple[Cacheable, ...] = ()
 HERE = "/console/services"
-_Request = Request[Any, Any, Any]
 
 
 class AdministeredService(msgspec.Struct):
@@ -42,22 +43,22 @@ class AdministeredService(msgspec.Struct):
 
 
 @get(HERE, **shown_to("services:administer"))
-async def services(request: _Request, state: State) -> Template:
+async def services(request: ApiRequest, pool: Injected[Pool]) -> Template:
     return await page(
         request,
         "console/services.html",
-        services=await database.rows(state.pool, "services/administered", AdministeredService),
+        services=await database.rows(pool, "services/administered", AdministeredService),
         done=told(request, "services", "created", "created_denied", "saved", "saved_denied", "deleted"),
     )
 
 
 @get(f"{HERE}/new", **shown_to("services:administer"))
-async def new_service(request: _Request, state: State) -> Template:
-    return await _form(request, service_form.blank(state.settings))
+async def new_service(request: ApiRequest, settings: Injected[Settings]) -> Template:
+    return await _form(request, service_form.blank(settings))
 
 
 @post(HERE, **shown_to("services:administer"))
-async def create_service(request: _Request) -> Response[Any]:
+async def create_service(request: ApiRequest) -> Response[Any]:
     values = service_form.of_form(await read_form(request))
     if wrong := service_form.problems(values, await page_texts(request)):
         return await _form(request, values, problems=wrong, status=400)
@@ -68,15 +69,15 @@ async def create_service(request: _Request) -> Response[Any]:
 
 
 @get(HERE + "/{service_id:str}", **shown_to("services:administer"))
-async def edit_service(request: _Request, state: State, service_id: FromPath[str]) -> Template:
-    stored = await _service(state, service_id)
+async def edit_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Template:
+    stored = await _service(pool, service_id)
     return await _form(request, service_form.of_service(stored), stored)
 
 
 @post(HERE + "/{service_id:str}", **shown_to("services:administer"))
-async def change_service(request: _Request, state: State, service_id: FromPath[str]) -> Response[Any]:
+async def change_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Response[Any]:
     form = await read_form(request)
-    stored = await _service(state, service_id)
+    stored = await _service(pool, service_id)
     values = {**service_form.of_form(form), "id": stored.id}
     if wrong := service_form.problems(values, await page_texts(request)):
         return await _form(request, values, stored, wrong, 400)
@@ -87,15 +88,15 @@ async def change_service(request: _Request, state: State, service_id: FromPath[s
 
 
 @get(HERE + "/{service_id:str}/delete", **shown_to("services:administer"))
-async def confirm_deletion(request: _Request, state: State, service_id: FromPath[str]) -> Template:
-    stored = await _service(state, service_id)
+async def confirm_deletion(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Template:
+    stored = await _service(pool, service_id)
     return await confirmation(request, "services", stored.name, HERE)
 
 
 @post(HERE + "/{service_id:str}/delete", **shown_to("services:administer"))
-async def delete_service(request: _Request, state: State, service_id: FromPath[str]) -> Response[Any]:
+async def delete_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Response[Any]:
     await read_form(request)
-    stored = await _service(state, service_id)
+    stored = await _service(pool, service_id)
     said = await rest(request, "DELETE", f"/api/services/{stored.id}")
     if wrong := refusal(said):
         return await confirmation(request, "services", stored.name, HERE, wrong, said.status)
@@ -108,7 +109,7 @@ def _outcome(what: str, said: Said) -> str:
 
 
 async def _form(
-    request: _Request,
+    request: ApiRequest,
     values: Values,
     stored: StoredService | None = None,
     problems: Mapping[str, str] | None = None,
@@ -126,10 +127,8 @@ async def _form(
     )
 
 
-async def _service(state: State, service_id: str) -> StoredService:
-    known = (
-        await database.row(state.pool, "services/one", StoredService, id=service_id) if is_slug(service_id) else None
-    )
+async def _service(pool: Pool, service_id: str) -> StoredService:
+    known = await database.row(pool, "services/one", StoredService, id=service_id) if is_slug(service_id) else None
     if known is None:
         raise ApiError(404, "There is no such service")
     return known

@@ -1,20 +1,19 @@
 """/console/settings: every setting of this process, to read."""
 
-from typing import Any
-
-from litestar import Request, Router, get
+from litestar import Router, get
 from litestar.response import Template
 
-from api.answers import Cacheable
+from api.auth.permissions import shown_to
+from api.auth.requests import ApiRequest
+from api.cache.entries import Cacheable
 from api.console.submissions import answer_of
 from api.pages.site import page
-from api.security import shown_to
 
 ANSWERS: tuple[Cacheable, ...] = ()
 
 
 @get("/console/settings", **shown_to("settings:read"))
-async def settings(request: Request[Any, Any, Any]) -> Template:
+async def settings(request: ApiRequest) -> Template:
     """Those that are not as by default come first."""
     listed = (await answer_of(request, "/api/settings"))["settings"]
     own = [setting for setting in listed if setting["value"] != setting["default"]]

@@ -5,18 +5,17 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response
-from litestar.datastructures import State
+from litestar import Response
 from litestar.params import QueryParameter
 from litestar.response import Redirect, Template
 
-from api import database
+from api.auth.requests import ApiRequest
 from api.console.rest import Said, rest
-from api.errors import ApiError
 from api.pages.site import page
+from api.rest.errors import ApiError
+from sql import Pool, database
 
 PageNumber = Annotated[int, QueryParameter(name="page", ge=1, le=1_000_000)]
-_Request = Request[Any, Any, Any]
 _SHOWN_AGAIN = frozenset({400, 409, 412, 429})
 """Refusals that whoever filled in the form can do something about."""
 _PLACE = re.compile(r"\[.*")
@@ -34,7 +33,7 @@ def done(target: str, what: str) -> Response[Any]:
     return Redirect(f"{target}?done={what}", status_code=303)
 
 
-def told(request: _Request, section: str, *known: str) -> str | None:
+def told(request: ApiRequest, section: str, *known: str) -> str | None:
     """The text's key of what `?done=` says was done; None where it says nothing that is known."""
     what = request.query_params.get("done")
     return f"{section}.done_{what}" if what in known else None
@@ -49,7 +48,7 @@ def refusal(said: Said) -> dict[str, str]:
     return {_PLACE.sub("", field): message for field, message in said.problems.items()}
 
 
-async def answer_of(request: _Request, path: str, query: str = "") -> Any:
+async def answer_of(request: ApiRequest, path: str, query: str = "") -> Any:
     """What REST answers to a GET. Raises the error that it answers with."""
     said = await rest(request, "GET", path, query=query)
     if problems := refusal(said):
@@ -58,7 +57,12 @@ async def answer_of(request: _Request, path: str, query: str = "") -> Any:
 
 
 async def confirmation(
-    request: _Request, section: str, name: str, back: str, problems: Mapping[str, str] | None = None, status: int = 200
+    request: ApiRequest,
+    section: str,
+    name: str,
+    back: str,
+    problems: Mapping[str, str] | None = None,
+    status: int = 200,
 ) -> Template:
     """Asks whether `name` is really to go: a page that posts to itself. Its texts are `section`.delete_…."""
     return await page(
@@ -72,6 +76,6 @@ async def confirmation(
     )
 
 
-async def service_choices(state: State) -> list[ServiceChoice]:
+async def service_choices(pool: Pool) -> list[ServiceChoice]:
     """Every service, private ones too: for those who are logged in."""
-    return await database.rows(state.pool, "services/choices", ServiceChoice)
+    return await database.rows(pool, "services/choices", ServiceChoice)

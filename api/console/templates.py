@@ -3,23 +3,24 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from litestar import Request, Response, Router, get, post
-from litestar.datastructures import State
+from litestar import Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Template
 
-from api import database
-from api.answers import Cacheable
+from api.auth.permissions import authorise, shown_to
+from api.auth.requests import ApiRequest
+from api.cache.entries import Cacheable
 from api.console.rest import rest
 from api.console.submissions import PageNumber, confirmation, done, refusal, service_choices, told
-from api.errors import ApiError
-from api.incident_fields import Priority, Severity
+from api.incidents.fields import Priority, Severity
+from api.incidents.templates import StoredTemplate
 from api.pages.forms import Form, read_form
 from api.pages.site import page
-from api.pagination import Pagination
-from api.security import authorise, shown_to
-from api.templates import StoredTemplate
-from api.texts import uuid_or_none
+from api.rest.errors import ApiError
+from api.rest.injected import Injected
+from api.rest.pagination import Pagination
+from api.rest.texts import uuid_or_none
+from sql import Pool, database
 
 ANSWERS: tuple[Cacheable, ...] = ()
 HERE = "/console/templates"
@@ -36,39 +37,38 @@ NEW: Mapping[str, Any] = {
         "update": None,
     },
 }
-_Request = Request[Any, Any, Any]
 
 
 @get(HERE, **shown_to("templates:read"))
-async def templates(request: _Request, state: State, number: PageNumber = 1) -> Template:
-    total = await database.count(state.pool, "templates/count", search="")
+async def templates(request: ApiRequest, pool: Injected[Pool], number: PageNumber = 1) -> Template:
+    total = await database.count(pool, "templates/count", search="")
     asked = {"search": "", "limit": A_PAGE, "offset": (number - 1) * A_PAGE}
     return await page(
         request,
         "console/templates.html",
-        rows=await database.rows(state.pool, "templates/search", StoredTemplate, **asked),
+        rows=await database.rows(pool, "templates/search", StoredTemplate, **asked),
         pagination=Pagination.of(number, A_PAGE, total),
         done=told(request, "templates", "created", "saved", "deleted"),
     )
 
 
 @get(f"{HERE}/new", **shown_to("templates:write"))
-async def new_template(request: _Request, state: State) -> Template:
-    return await _form(request, state, NEW)
+async def new_template(request: ApiRequest, pool: Injected[Pool]) -> Template:
+    return await _form(request, pool, NEW)
 
 
 @post(HERE, **shown_to("templates:write"))
-async def create_template(request: _Request, state: State) -> Response[Any]:
+async def create_template(request: ApiRequest, pool: Injected[Pool]) -> Response[Any]:
     body = _body(await read_form(request))
     said = await rest(request, "POST", "/api/templates", body)
     if wrong := refusal(said):
-        return await _form(request, state, body, wrong, said.status)
+        return await _form(request, pool, body, wrong, said.status)
     return done(HERE, "created")
 
 
 @get(HERE + "/{template_id:str}", **shown_to("templates:write"))
-async def edit_template(request: _Request, state: State, template_id: FromPath[str]) -> Template:
-    row = await _template(state, template_id)
+async def edit_template(request: ApiRequest, pool: Injected[Pool], template_id: FromPath[str]) -> Template:
+    row = await _template(pool, template_id)
     data = {
         "title": row.title,
         "severity": row.severity,
@@ -78,30 +78,30 @@ async def edit_template(request: _Request, state: State, template_id: FromPath[s
         "update": row.first_update,
     }
     values = {"name": row.name, "description": row.description, "data": data}
-    return await _form(request, state, values, template_id=row.id)
+    return await _form(request, pool, values, template_id=row.id)
 
 
 @post(HERE + "/{template_id:str}", **shown_to("templates:write"))
-async def change_template(request: _Request, state: State, template_id: FromPath[str]) -> Response[Any]:
+async def change_template(request: ApiRequest, pool: Injected[Pool], template_id: FromPath[str]) -> Response[Any]:
     body = _body(await read_form(request))
-    row = await _template(state, template_id)
+    row = await _template(pool, template_id)
     said = await rest(request, "PUT", f"/api/templates/{row.id}", body)
     if wrong := refusal(said):
-        return await _form(request, state, body, wrong, said.status, row.id)
+        return await _form(request, pool, body, wrong, said.status, row.id)
     return done(HERE, "saved")
 
 
 @get(HERE + "/{template_id:str}/delete", **shown_to("templates:delete"))
-async def confirm_deletion(request: _Request, state: State, template_id: FromPath[str]) -> Template:
-    row = await _template(state, template_id)
+async def confirm_deletion(request: ApiRequest, pool: Injected[Pool], template_id: FromPath[str]) -> Template:
+    row = await _template(pool, template_id)
     authorise(request.user, "templates:delete", owner_id=row.created_by)
     return await confirmation(request, "templates", row.name, HERE)
 
 
 @post(HERE + "/{template_id:str}/delete", **shown_to("templates:delete"))
-async def delete_template(request: _Request, state: State, template_id: FromPath[str]) -> Response[Any]:
+async def delete_template(request: ApiRequest, pool: Injected[Pool], template_id: FromPath[str]) -> Response[Any]:
     await read_form(request)
-    row = await _template(state, template_id)
+    row = await _template(pool, template_id)
     said = await rest(request, "DELETE", f"/api/templates/{row.id}")
     if wrong := refusal(said):
         return await confirmation(request, "templates", row.name, HERE, wrong, said.status)
@@ -121,8 +121,8 @@ def _body(form: Form) -> dict[str, Any]:
 
 
 async def _form(
-    request: _Request,
-    state: State,
+    request: ApiRequest,
+    pool: Pool,
     values: Mapping[str, Any],
     problems: Mapping[str, str] | None = None,
     status: int = 200,
@@ -136,14 +136,14 @@ async def _form(
         values=values,
         data=values["data"],
         problems=problems or {},
-        services=await service_choices(state),
+        services=await service_choices(pool),
         severities=get_args(Severity),
         priorities=get_args(Priority),
     )
 
 
-async def _template(state: State, template_id: str) -> StoredTemplate:
-    row = await database.row(state.pool, "templates/one", StoredTemplate, id=uuid_or_none(template_id))
+async def _template(pool: Pool, template_id: str) -> StoredTemplate:
+    row = await database.row(pool, "templates/one", StoredTemplate, id=uuid_or_none(template_id))
     if row is None:
         raise ApiError(404, "There is no such template")
     return row

@@ -6,25 +6,25 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
-from litestar import Request, Response, Router, get, post
+from litestar import Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Template
 
-from api import database
-from api.answers import Cacheable
+from api.auth.permissions import ROLES, shown_to
+from api.auth.requests import ApiRequest
+from api.cache.entries import Cacheable
 from api.console.rest import rest
 from api.console.submissions import PageNumber, answer_of, confirmation, done, refusal, told
-from api.errors import ApiError
 from api.pages.forms import read_form
-from api.pages.languages import Texts
 from api.pages.site import page, page_texts
-from api.recurrence import instant
-from api.security import ROLES, shown_to
-from api.texts import uuid_or_none
+from api.rest.errors import ApiError
+from api.rest.texts import uuid_or_none
+from sla_monitor.recurrence import instant
+from sla_monitor.texts.languages import Texts
+from sql import database
 
 ANSWERS: tuple[Cacheable, ...] = ()
 HERE = "/console/tokens"
-_Request = Request[Any, Any, Any]
 
 
 class TokenName(msgspec.Struct):
@@ -32,7 +32,7 @@ class TokenName(msgspec.Struct):
 
 
 @get(HERE, **shown_to("tokens:administer"))
-async def tokens(request: _Request, number: PageNumber = 1) -> Template:
+async def tokens(request: ApiRequest, number: PageNumber = 1) -> Template:
     return await page(
         request,
         "console/tokens.html",
@@ -43,12 +43,12 @@ async def tokens(request: _Request, number: PageNumber = 1) -> Template:
 
 
 @get(f"{HERE}/new", **shown_to("tokens:administer"))
-async def new_token(request: _Request) -> Template:
+async def new_token(request: ApiRequest) -> Template:
     return await _form(request, {"name": "", "role": "reporter", "lastDay": ""})
 
 
 @post(HERE, **shown_to("tokens:administer"))
-async def create_token(request: _Request) -> Response[Any]:
+async def create_token(request: ApiRequest) -> Response[Any]:
     form = await read_form(request)
     values = {name: form.text(name) for name in ("name", "role", "lastDay")}
     try:
@@ -67,12 +67,12 @@ async def create_token(request: _Request) -> Response[Any]:
 
 
 @get(HERE + "/{token_id:str}/delete", **shown_to("tokens:administer"))
-async def confirm_revocation(request: _Request, token_id: FromPath[str]) -> Template:
+async def confirm_revocation(request: ApiRequest, token_id: FromPath[str]) -> Template:
     return await confirmation(request, "tokens", await _name(request, token_id), HERE)
 
 
 @post(HERE + "/{token_id:str}/delete", **shown_to("tokens:administer"))
-async def revoke_token(request: _Request, token_id: FromPath[str]) -> Response[Any]:
+async def revoke_token(request: ApiRequest, token_id: FromPath[str]) -> Response[Any]:
     await read_form(request)
     name = await _name(request, token_id)
     said = await rest(request, "DELETE", f"/api/tokens/{uuid_or_none(token_id)}")
@@ -82,7 +82,7 @@ async def revoke_token(request: _Request, token_id: FromPath[str]) -> Response[A
 
 
 async def _form(
-    request: _Request, values: Mapping[str, str], problems: Mapping[str, str] | None = None, status: int = 200
+    request: ApiRequest, values: Mapping[str, str], problems: Mapping[str, str] | None = None, status: int = 200
 ) -> Template:
     return await page(
         request,
@@ -94,7 +94,7 @@ async def _form(
     )
 
 
-async def _name(request: _Request, token_id: str) -> str:
+async def _name(request: ApiRequest, token_id: str) -> str:
     key = uuid_or_none(token_id)
     found = await database.row(request.app.state.pool, "api_tokens/one", TokenName, id=key)
     if found is None:

@@ -4,27 +4,27 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from litestar import Request, Response, Router, get, post
+from litestar import Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Template
 
-from api.answers import Cacheable
+from api.auth.passwords import new_password
+from api.auth.permissions import ROLES, shown_to
+from api.auth.requests import ApiRequest
+from api.cache.entries import Cacheable
 from api.console.rest import rest
 from api.console.submissions import PageNumber, answer_of, confirmation, done, refusal, told
-from api.errors import ApiError
 from api.pages.forms import read_form
 from api.pages.site import page
-from api.passwords import new_password
-from api.security import ROLES, shown_to
-from api.texts import uuid_or_none
+from api.rest.errors import ApiError
+from api.rest.texts import uuid_or_none
 
 ANSWERS: tuple[Cacheable, ...] = ()
 HERE = "/console/users"
-_Request = Request[Any, Any, Any]
 
 
 @get(HERE, **shown_to("users:administer"))
-async def users(request: _Request, number: PageNumber = 1) -> Template:
+async def users(request: ApiRequest, number: PageNumber = 1) -> Template:
     listed = await answer_of(request, "/api/users", f"page={number}&limit=50")
     return await page(
         request,
@@ -36,12 +36,12 @@ async def users(request: _Request, number: PageNumber = 1) -> Template:
 
 
 @get(f"{HERE}/new", **shown_to("users:administer"))
-async def new_user(request: _Request) -> Template:
+async def new_user(request: ApiRequest) -> Template:
     return await _form(request, {"username": "", "email": "", "role": "viewer"})
 
 
 @post(HERE, **shown_to("users:administer"))
-async def create_user(request: _Request) -> Response[Any]:
+async def create_user(request: ApiRequest) -> Response[Any]:
     """Without a password one is generated and shown."""
     form = await read_form(request)
     values = {name: form.text(name) for name in ("username", "email", "role")}
@@ -55,13 +55,13 @@ async def create_user(request: _Request) -> Response[Any]:
 
 
 @get(HERE + "/{user_id:str}", **shown_to("users:administer"))
-async def edit_user(request: _Request, user_id: FromPath[str]) -> Template:
+async def edit_user(request: ApiRequest, user_id: FromPath[str]) -> Template:
     user = await _user(request, user_id)
     return await _form(request, user, user)
 
 
 @post(HERE + "/{user_id:str}", **shown_to("users:administer"))
-async def change_user(request: _Request, user_id: FromPath[str]) -> Response[Any]:
+async def change_user(request: ApiRequest, user_id: FromPath[str]) -> Response[Any]:
     form = await read_form(request)
     user = await _user(request, user_id)
     values: dict[str, Any] = {name: form.text(name) for name in ("username", "email", "role")}
@@ -73,7 +73,7 @@ async def change_user(request: _Request, user_id: FromPath[str]) -> Response[Any
 
 
 @post(HERE + "/{user_id:str}/password", **shown_to("users:administer"))
-async def reset_password(request: _Request, user_id: FromPath[str]) -> Response[Any]:
+async def reset_password(request: ApiRequest, user_id: FromPath[str]) -> Response[Any]:
     """A new one that nobody has chosen; it ends all sessions of its user."""
     await read_form(request)
     user = await _user(request, user_id)
@@ -85,13 +85,13 @@ async def reset_password(request: _Request, user_id: FromPath[str]) -> Response[
 
 
 @get(HERE + "/{user_id:str}/delete", **shown_to("users:administer"))
-async def confirm_deletion(request: _Request, user_id: FromPath[str]) -> Template:
+async def confirm_deletion(request: ApiRequest, user_id: FromPath[str]) -> Template:
     user = await _user(request, user_id)
     return await confirmation(request, "users", user["username"], f"{HERE}/{user['id']}")
 
 
 @post(HERE + "/{user_id:str}/delete", **shown_to("users:administer"))
-async def delete_user(request: _Request, user_id: FromPath[str]) -> Response[Any]:
+async def delete_user(request: ApiRequest, user_id: FromPath[str]) -> Response[Any]:
     await read_form(request)
     user = await _user(request, user_id)
     said = await rest(request, "DELETE", f"/api/users/{user['id']}")
@@ -101,7 +101,7 @@ async def delete_user(request: _Request, user_id: FromPath[str]) -> Response[Any
 
 
 async def _form(
-    request: _Request,
+    request: ApiRequest,
     values: Mapping[str, Any],
     user: Mapping[str, Any] | None = None,
     problems: Mapping[str, str] | None = None,
@@ -119,11 +119,11 @@ async def _form(
     )
 
 
-async def _password(request: _Request, username: str, password: str) -> Template:
+async def _password(request: ApiRequest, username: str, password: str) -> Template:
     return await page(request, "console/secret.html", section="users", subject=username, secret=password, back=HERE)
 
 
-async def _user(request: _Request, user_id: str) -> dict[str, Any]:
+async def _user(request: ApiRequest, user_id: str) -> dict[str, Any]:
     key = uuid_or_none(user_id)
     if key is None:
         raise ApiError(404, "There is no such user")

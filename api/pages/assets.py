@@ -12,14 +12,14 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from litestar import Response, Router, get
-from litestar.datastructures import State
 from litestar.params import FromPath
 from markupsafe import Markup
 
-from api.answers import Cacheable
-from api.errors import ApiError
+from api.auth.permissions import requires
+from api.cache.entries import Cacheable
 from api.pages.colors import stylesheet
-from api.security import requires
+from api.rest.errors import ApiError
+from api.rest.injected import Injected
 from sla_monitor.settings import Settings
 
 FOLDERS = ("", "js", "uplot")
@@ -96,9 +96,8 @@ def shipped() -> Mapping[str, bytes]:
 
 
 @get("/static/{version:str}/{name:path}", include_in_schema=False, sync_to_thread=False, **requires("status:read"))
-def asset(state: State, version: FromPath[str], name: FromPath[str]) -> Response[bytes]:
+def asset(assets: Injected[Assets], version: FromPath[str], name: FromPath[str]) -> Response[bytes]:
     """A file of another version is gone: its page is older than this process, and loads itself again."""
-    assets: Assets = state.site.assets
     content = assets.content(name.lstrip("/")) if version == assets.version else None
     if content is None:
         raise ApiError(404)

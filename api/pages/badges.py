@@ -8,24 +8,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
-from litestar import Request, Response, Router, get
-from litestar.datastructures import State
+from litestar import Response, Router, get
 from litestar.enums import MediaType
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from api import database
-from api.answers import Cacheable, Change
-from api.errors import ApiError, describe, respond
-from api.moments import iso
+from api.auth.permissions import requires
+from api.auth.requests import ApiRequest
+from api.cache.entries import Cacheable, Change
 from api.pages.badge_image import COLORS, Badge, Color, Style, cut, draw
-from api.pages.languages import DEFAULT, Language, Texts, texts
 from api.pages.service_states import has_open_incident, public_states, together
-from api.response_times import asked, last_24_hours, measured
-from api.security import requires
-from api.service_fields import ALL_SYSTEMS, is_slug
-from api.status import ServiceState
-from api.uptime import public_service
-from sql import Pool
+from api.rest.errors import ApiError, describe, respond
+from api.rest.injected import Injected
+from api.rest.moments import iso
+from api.services.fields import ALL_SYSTEMS, is_slug
+from api.uptime.calendar import public_service
+from api.uptime.response_times import asked, last_24_hours, measured
+from api.uptime.status import ServiceState
+from sla_monitor.texts.languages import DEFAULT, Language, Texts, texts
+from sql import Pool, database
 
 Period = Literal["24h", "7d", "30d", "90d"]
 Figure = Literal["avg", "p50", "p95", "p99"]
@@ -129,8 +129,8 @@ class Shield(msgspec.Struct, rename="camel", omit_defaults=True):
 
 @get("/badges/{service_id:str}/{name:str}", include_in_schema=False, **requires("status:read"))
 async def badge(
-    request: Request[Any, Any, Any],
-    state: State,
+    request: ApiRequest,
+    pool: Injected[Pool],
     service_id: FromPath[str],
     name: FromPath[str],
     label: Annotated[str | None, QueryParameter(max_length=MOST_LABEL_CHARACTERS)] = None,
@@ -144,7 +144,7 @@ async def badge(
     if kind not in KINDS or form not in ("svg", "json") or not is_slug(service_id):
         raise ApiError(404)
     chosen = None if service_id == ALL_SYSTEMS.id else service_id
-    made = await KINDS[kind](state.pool, chosen, Wanted(texts(lang, "UTC"), period, figure))
+    made = await KINDS[kind](pool, chosen, Wanted(texts(lang, "UTC"), period, figure))
     if label is not None:
         made = msgspec.structs.replace(made, label=label)
     if form == "svg":
@@ -152,7 +152,7 @@ async def badge(
     return Response(_shield(made), headers=HEADERS)
 
 
-def refused(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+def refused(request: ApiRequest, error: Exception) -> Response[Any]:
     """Where an image was asked for, one that says why there is none."""
     described = describe(error)
     if described is None:
@@ -169,7 +169,7 @@ def refused(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
 
 
 def _image(
-    request: Request[Any, Any, Any],
+    request: ApiRequest,
     shown: Badge,
     style: Style,
     status: int = 200,

@@ -3,20 +3,21 @@
 import re
 from datetime import UTC, date, datetime
 from itertools import groupby
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
-from litestar import Request, Router, get
-from litestar.datastructures import State
+from litestar import Router, get
 from litestar.params import QueryParameter
 from litestar.response import Template
 
-from api import database
-from api.answers import Cacheable
-from api.errors import FieldProblem, invalid
+from api.auth.permissions import shown_to
+from api.auth.requests import ApiRequest
+from api.cache.entries import Cacheable
 from api.pages.site import page, page_texts
-from api.security import shown_to
-from api.service_fields import ALL_SYSTEMS, ServiceName
-from api.uptime import DAYS_OF_A_WEEK, DayRow, calendar_rows, chosen_service, whole_weeks
+from api.rest.errors import FieldProblem, invalid
+from api.rest.injected import Injected
+from api.services.fields import ALL_SYSTEMS, ServiceName
+from api.uptime.calendar import DAYS_OF_A_WEEK, DayRow, calendar_rows, chosen_service, whole_weeks
+from sql import Pool, database
 
 ANSWERS = (
     Cacheable("/uptime", frozenset({"checks", "event", "services"}), frozenset({"service", "start"}), page=True),
@@ -86,18 +87,18 @@ def paging(first: date, today: date) -> Paging:
 
 @get("/uptime", **shown_to("status:read"))
 async def calendar_page(
-    request: Request[Any, Any, Any], state: State, service_id: Chosen = ALL_SYSTEMS.id, start: Start = ""
+    request: ApiRequest, pool: Injected[Pool], service_id: Chosen = ALL_SYSTEMS.id, start: Start = ""
 ) -> Template:
     """`start` is the first month, such as 2026-09; without it the present one is the last."""
     today = (await page_texts(request)).local(datetime.now(UTC)).date()
     first = first_month(start, today)
-    service = await chosen_service(state.pool, service_id or ALL_SYSTEMS.id)
-    rows = await calendar_rows(state.pool, service, SHOWN_MONTHS, first)
+    service = await chosen_service(pool, service_id or ALL_SYSTEMS.id)
+    rows = await calendar_rows(pool, service, SHOWN_MONTHS, first)
     return await page(
         request,
         "uptime.html",
         service=service,
-        services=await database.rows(state.pool, "services/names", ServiceName),
+        services=await database.rows(pool, "services/names", ServiceName),
         all_systems=ALL_SYSTEMS,
         months=grids(rows),
         paging=paging(first, today),

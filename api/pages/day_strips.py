@@ -6,8 +6,8 @@ from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
-from api.pages.languages import Texts
-from api.status import DayStatus, day_statuses
+from api.uptime.status import DayStatus, day_statuses
+from sla_monitor.texts.languages import Texts
 
 TOPS: dict[DayStatus, str] = {"nd": ".24", "o": ".24", "po": ".12", "mo": "0"}
 """Where a bar begins, from above: the worse a day, the higher, so that not only its colour tells it. As in days.js."""

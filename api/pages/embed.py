@@ -7,17 +7,19 @@ links that open the status page elsewhere.
 
 from typing import Annotated, Any, Literal
 
-from litestar import Request, Router, get
-from litestar.datastructures import State
+from litestar import Router, get
 from litestar.params import FromQuery, QueryParameter
 from litestar.response import Template
 
-from api.answers import Cacheable
-from api.cookies import THEMES
-from api.pages.languages import Language, Texts, texts
+from api.auth.permissions import requires
+from api.auth.requests import ApiRequest
+from api.cache.entries import Cacheable
+from api.edge.cookies import THEMES
 from api.pages.service_states import StateRow, has_open_incident, public_states, together
 from api.pages.site import Site, language_of
-from api.security import requires
+from api.rest.injected import Injected
+from sla_monitor.texts.languages import Language, Texts, texts
+from sql import Pool
 
 POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -30,21 +32,21 @@ ANSWERS = (Cacheable("/embed", frozenset({"event", "services"}), frozenset({"ser
 
 @get("/embed", include_in_schema=False, **requires("status:read"))
 async def embed(
-    request: Request[Any, Any, Any],
-    state: State,
+    request: ApiRequest,
+    pool: Injected[Pool],
+    site: Injected[Site],
     services: Annotated[str, QueryParameter(max_length=MOST_CHARACTERS)] = "",
     theme: FromQuery[Literal["light", "dark", "auto"]] = "auto",
     lang: FromQuery[Language | None] = None,
 ) -> Template:
     """`services` are ids, in the order in which they are shown; of those that are none, or private, nothing is said."""
-    site: Site = state.site
-    rows = await public_states(state.pool)
+    rows = await public_states(pool)
     if services:
         wanted = list(dict.fromkeys(part.strip() for part in services.split(",")))
         known = {row.id: row for row in rows}
         rows = [known[service_id] for service_id in wanted if service_id in known]
-    t = texts(lang or language_of(request.scope), await site.zone(state.pool))
-    incident = not services and await has_open_incident(state.pool)
+    t = texts(lang or language_of(request.scope), await site.zone(pool))
+    incident = not services and await has_open_incident(pool)
     context = told(t, rows, incident) | {"theme": theme if theme in THEMES else None}
     return Template("embed.html", context=context, headers={"Content-Security-Policy": POLICY}, media_type="text/html")
 

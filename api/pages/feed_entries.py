@@ -9,11 +9,10 @@ from uuid import UUID
 import msgspec
 from jinja2 import Environment
 
-from api import database
-from api.incident_fields import IncidentStatus
-from api.pages.languages import Texts
+from api.incidents.fields import IncidentStatus
 from api.pages.site import Site
-from sql import Pool
+from sla_monitor.texts.languages import Texts
+from sql import Pool, database
 
 MOST_ENTRIES = 50
 """Of incidents, and of maintenance."""

@@ -6,21 +6,21 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import msgspec
-from litestar import Request, Response, Router, get
-from litestar.datastructures import State
+from litestar import Response, Router, get
 from litestar.params import FromQuery, QueryParameter
 
-from api import database
-from api.answers import Cacheable
-from api.errors import respond_to_program
-from api.moments import iso
+from api.auth.permissions import requires
+from api.auth.requests import ApiRequest
+from api.cache.entries import Cacheable
 from api.pages.feed_entries import Entry, entries
-from api.pages.languages import Language, Texts, texts
 from api.pages.site import Site, language_of
 from api.pages.xml_text import xml_text
-from api.security import requires
-from api.uptime import public_service
-from sql import Pool
+from api.rest.errors import respond_to_program
+from api.rest.injected import Injected
+from api.rest.moments import iso
+from api.uptime.calendar import public_service
+from sla_monitor.texts.languages import Language, Texts, texts
+from sql import Pool, database
 
 ANSWERS = tuple(
     Cacheable(
@@ -55,33 +55,44 @@ class _Beginning(msgspec.Struct):
 
 @get("/feed.atom", include_in_schema=False, **requires("status:read"))
 async def atom(
-    request: Request[Any, Any, Any], state: State, service: ServiceId = None, lang: FromQuery[Language | None] = None
+    request: ApiRequest,
+    pool: Injected[Pool],
+    site: Injected[Site],
+    service: ServiceId = None,
+    lang: FromQuery[Language | None] = None,
 ) -> Response[bytes]:
-    return await _xml(await _feed(request, state, service, lang), state.site, "atom")
+    return await _xml(await _feed(request, pool, site, service, lang), site, "atom")
 
 
 @get("/feed.rss", include_in_schema=False, **requires("status:read"))
 async def rss(
-    request: Request[Any, Any, Any], state: State, service: ServiceId = None, lang: FromQuery[Language | None] = None
+    request: ApiRequest,
+    pool: Injected[Pool],
+    site: Injected[Site],
+    service: ServiceId = None,
+    lang: FromQuery[Language | None] = None,
 ) -> Response[bytes]:
-    return await _xml(await _feed(request, state, service, lang), state.site, "rss")
+    return await _xml(await _feed(request, pool, site, service, lang), site, "rss")
 
 
 @get("/feed.json", include_in_schema=False, **requires("status:read"))
 async def json(
-    request: Request[Any, Any, Any], state: State, service: ServiceId = None, lang: FromQuery[Language | None] = None
+    request: ApiRequest,
+    pool: Injected[Pool],
+    site: Injected[Site],
+    service: ServiceId = None,
+    lang: FromQuery[Language | None] = None,
 ) -> Response[bytes]:
-    feed = await _feed(request, state, service, lang)
-    return Response(msgspec.json.encode(json_feed(feed, state.site)), media_type="application/feed+json; charset=utf-8")
+    feed = await _feed(request, pool, site, service, lang)
+    return Response(msgspec.json.encode(json_feed(feed, site)), media_type="application/feed+json; charset=utf-8")
 
 
-async def _feed(request: Request[Any, Any, Any], state: State, service: str | None, lang: Language | None) -> Feed:
+async def _feed(request: ApiRequest, pool: Pool, site: Site, service: str | None, lang: Language | None) -> Feed:
     """Raises 404 for a service that nobody outside may know of, as for one that does not exist."""
-    site: Site = state.site
-    t = texts(lang or language_of(request.scope), await site.zone(state.pool))
+    t = texts(lang or language_of(request.scope), await site.zone(pool))
     address = site.address(request)
-    chosen = await public_service(state.pool, service) if service is not None else None
-    found = await entries(state.pool, site, t, address, chosen.id if chosen else None)
+    chosen = await public_service(pool, service) if service is not None else None
+    found = await entries(pool, site, t, address, chosen.id if chosen else None)
     said = {name: value for name, value in (("service", service), ("lang", lang)) if value is not None}
     return Feed(
         t=t,
@@ -90,7 +101,7 @@ async def _feed(request: Request[Any, Any, Any], state: State, service: str | No
         else t("feed.title", site=site.title),
         home=f"{address}/",
         url=address + request.scope["path"] + ("?" + urlencode(said) if said else ""),
-        updated=max([entry.updated for entry in found]) if found else await _began(state.pool),
+        updated=max([entry.updated for entry in found]) if found else await _began(pool),
         entries=found,
     )
 

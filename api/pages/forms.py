@@ -1,16 +1,15 @@
 """What a form of ours says: named texts, and the token of the session it is from."""
 
 import hmac
-from typing import Any
 from urllib.parse import parse_qsl
 
-from litestar import Request
 from litestar.datastructures import FormMultiDict
 from multipart import MultipartSegment, PushMultipartParser, parse_options_header
 
-from api.errors import ApiError, FieldProblem, invalid
-from api.forgery import form_token
-from api.texts import text_problems
+from api.auth.csrf import form_token
+from api.auth.requests import ApiRequest
+from api.rest.errors import ApiError, FieldProblem, invalid
+from api.rest.texts import text_problems
 
 MOST_FIELDS = 1200
 URLENCODED = "application/x-www-form-urlencoded"
@@ -55,7 +54,7 @@ class Form:
         return {name: value for name, value in self._fields.multi_items() if isinstance(value, str) and name != TOKEN}
 
 
-async def read_form(request: Request[Any, Any, Any]) -> Form:
+async def read_form(request: ApiRequest) -> Form:
     """The form. Raises 415 for what is none, 400 for one that cannot be, 403 for one that is not of this session."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (URLENCODED, "multipart/form-data"):

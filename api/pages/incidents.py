@@ -2,24 +2,25 @@
 
 from datetime import date
 from itertools import groupby
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from litestar import Request, Router, get
-from litestar.datastructures import State
+from litestar import Router, get
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Template
 
-from api import database
-from api.answers import Cacheable, Change
-from api.comments import CommentRow
-from api.errors import ApiError
-from api.incident_fields import is_incident_id
-from api.incident_records import IncidentRow, not_found
-from api.incidents import MOST_PAST, DayRow
+from api.auth.permissions import shown_to
+from api.auth.requests import ApiRequest
+from api.cache.entries import Cacheable, Change
+from api.incidents.comments import CommentRow
+from api.incidents.fields import is_incident_id
+from api.incidents.records import IncidentRow, not_found
+from api.incidents.routes import MOST_PAST, DayRow
 from api.pages.shown_incidents import ShownDay, ShownIncident, past_days, public_names, shown, shown_comments
 from api.pages.site import page
-from api.security import shown_to
+from api.rest.errors import ApiError
+from api.rest.injected import Injected
+from sql import Pool, database
 
 _CHANGES: frozenset[Change] = frozenset({"event", "services"})
 ANSWERS = (
@@ -54,15 +55,15 @@ def folded(days: list[ShownDay]) -> list[Days]:
 
 
 @get("/history", **shown_to("incidents:read"))
-async def history(request: Request[Any, Any, Any], state: State, page_number: PageOfHistory = 1) -> Template:
+async def history(request: ApiRequest, pool: Injected[Pool], page_number: PageOfHistory = 1) -> Template:
     """By the day on which an incident began, thirty days a page, back to the first one."""
-    known = min(await database.count(state.pool, "incidents/known_days"), MOST_DAYS)
+    known = min(await database.count(pool, "incidents/known_days"), MOST_DAYS)
     pages = max(-(-known // DAYS_A_PAGE), 1)
     if page_number > pages:
         raise ApiError(404)
     offset = (page_number - 1) * DAYS_A_PAGE
     rows = await database.rows(
-        state.pool,
+        pool,
         "incidents/past",
         DayRow,
         internal=False,
@@ -77,22 +78,22 @@ async def history(request: Request[Any, Any, Any], state: State, page_number: Pa
         "history.html",
         days=folded(days) if known else [],
         truncated=any(day.more for day in days),
-        services=await public_names(state.pool),
+        services=await public_names(pool),
         page_number=page_number,
         pages=pages,
     )
 
 
 @get("/incidents/{incident_id:str}", **shown_to("incidents:read"))
-async def incident_page(request: Request[Any, Any, Any], state: State, incident_id: FromPath[str]) -> Template:
+async def incident_page(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> Template:
     """The whole of it. An internal one is a 404, as one that does not exist."""
     row = None
     if is_incident_id(incident_id):
-        row = await database.row(state.pool, "incidents/one", IncidentRow, id=incident_id, internal=False, whole=True)
+        row = await database.row(pool, "incidents/one", IncidentRow, id=incident_id, internal=False, whole=True)
     if row is None:
         raise not_found()
     comments = await database.rows(
-        state.pool, "comments/listing", CommentRow, incident_id=incident_id, internal=False, before=None
+        pool, "comments/listing", CommentRow, incident_id=incident_id, internal=False, before=None
     )
     [incident] = shown([row.incident])
     return await page(
@@ -100,7 +101,7 @@ async def incident_page(request: Request[Any, Any, Any], state: State, incident_
         "incident.html",
         incident=incident,
         comments=shown_comments([comment.comment for comment in comments]),
-        services=await public_names(state.pool),
+        services=await public_names(pool),
     )
 
 

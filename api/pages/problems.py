@@ -6,7 +6,7 @@ A message that is not listed here is shown as REST says it.
 import re
 from collections.abc import Mapping
 
-from api.pages.languages import Texts
+from sla_monitor.texts.languages import Texts
 
 KEYS: Mapping[str, str] = {
     r"is required|must not be empty|"

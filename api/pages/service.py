@@ -5,30 +5,30 @@ What scripts ask for is below the same path and counted as pages are: readers do
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
-from litestar import Request, Router, get
-from litestar.datastructures import State
+from litestar import Router, get
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Template
 
-from api import database
-from api.answers import Cacheable, Change
-from api.errors import ApiError
-from api.incident_filters import UNRESOLVED
-from api.incidents import ListRow
-from api.moments import FromMoment, ToMoment
+from api.auth.permissions import Principal, allows, sees_internal, shown_to
+from api.auth.requests import ApiRequest
+from api.cache.entries import Cacheable, Change
+from api.incidents.filters import UNRESOLVED
+from api.incidents.routes import ListRow
 from api.pages.day_strips import strip_of
 from api.pages.shown_incidents import ShownIncident, shown
 from api.pages.site import Site, page, page_texts
-from api.pagination import Pagination
-from api.response_times import ResponseTimes, Step, asked, last_24_hours, measured
-from api.security import Principal, allows, sees_internal, shown_to
-from api.service_fields import ServiceName, is_slug
-from api.status import DAYS, ServiceState
-from api.uptime import Day, calendar_rows, real_days
-from sql import Pool
+from api.rest.errors import ApiError
+from api.rest.injected import Injected
+from api.rest.moments import FromMoment, ToMoment
+from api.rest.pagination import Pagination
+from api.services.fields import ServiceName, is_slug
+from api.uptime.calendar import Day, calendar_rows, real_days
+from api.uptime.response_times import ResponseTimes, Step, asked, last_24_hours, measured
+from api.uptime.status import DAYS, ServiceState
+from sql import Pool, database
 
 _CHANGES: frozenset[Change] = frozenset({"checks", "event", "services"})
 ANSWERS = (
@@ -42,7 +42,6 @@ ANSWERS = (
         page=True,
     ),
 )
-_Request = Request[Any, Any, Any]
 OUTAGES_A_PAGE = 10
 LATEST_CHECKS = 50
 MOST_INCIDENTS = 20
@@ -199,8 +198,14 @@ def badges(address: str, service: Service) -> list[Badge]:
 
 
 @get("/services/{service_id:str}", **shown_to("pages:read"))
-async def service_page(request: _Request, state: State, service_id: FromPath[str], number: PageNumber = 1) -> Template:
-    pool, user = state.pool, request.user
+async def service_page(
+    request: ApiRequest,
+    pool: Injected[Pool],
+    site: Injected[Site],
+    service_id: FromPath[str],
+    number: PageNumber = 1,
+) -> Template:
+    user = request.user
     service = await visible(pool, service_id, user)
     internal, now = sees_internal(user), datetime.now(UTC)
     listed, pagination = await outages(pool, service, number)
@@ -208,7 +213,6 @@ async def service_page(request: _Request, state: State, service_id: FromPath[str
     shown_days = await last_days(pool, service, internal)
     uptimes = await database.rows(pool, "service_page/uptimes", UptimeRow, service_id=service.id)
     uptime = next(row.uptime for row in uptimes if row.days == DAYS)
-    site: Site = state.site
     return await page(
         request,
         "service.html",
@@ -235,16 +239,16 @@ async def service_page(request: _Request, state: State, service_id: FromPath[str
 
 
 @get("/services/{service_id:str}/days", **shown_to("pages:read"))
-async def days(request: _Request, state: State, service_id: FromPath[str]) -> Days:
+async def days(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Days:
     """For the bars of a strip."""
-    service = await visible(state.pool, service_id, request.user)
-    return Days(service.named, await last_days(state.pool, service, sees_internal(request.user)))
+    service = await visible(pool, service_id, request.user)
+    return Days(service.named, await last_days(pool, service, sees_internal(request.user)))
 
 
 @get("/services/{service_id:str}/response-times", **shown_to("pages:read"))
 async def response_times(
-    request: _Request,
-    state: State,
+    request: ApiRequest,
+    pool: Injected[Pool],
     service_id: FromPath[str],
     from_: FromMoment = None,
     to: ToMoment = None,
@@ -252,8 +256,8 @@ async def response_times(
 ) -> ResponseTimes:
     """For the chart: as /api/response-times/{id}, which knows no private service and takes no cookie."""
     wanted = asked(from_, to, step)
-    service = await visible(state.pool, service_id, request.user)
-    return await measured(state.pool, service.named, wanted)
+    service = await visible(pool, service_id, request.user)
+    return await measured(pool, service.named, wanted)
 
 
 router = Router("/", route_handlers=[service_page, days, response_times], include_in_schema=False)

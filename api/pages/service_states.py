@@ -6,9 +6,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from api import database
-from api.status import ServiceState, overall
-from sql import Pool
+from api.uptime.status import ServiceState, overall
+from sql import Pool, database
 
 Headline = Literal[ServiceState, "no_problems", "incident"]
 

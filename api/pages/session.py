@@ -5,22 +5,25 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, Router, get, post
-from litestar.datastructures import Cookie, State
+from litestar import Response, Router, get, post
+from litestar.datastructures import Cookie
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 
-from api.accounts import Credentials, IssuedTokens, end_session, opened_session
-from api.answers import Cacheable
-from api.cookies import THEMES, preference, session_cookie
-from api.errors import ApiError
+from api.auth.accounts import Accounts, Credentials, IssuedTokens, end_session, opened_session
+from api.auth.permissions import shown_to
+from api.auth.requests import ApiRequest, principal_of
+from api.auth.tokens import Tokens
+from api.cache.entries import Cacheable
+from api.edge.cookies import THEMES, preference, session_cookie
 from api.pages.forms import read_form
-from api.pages.languages import LANGUAGES
 from api.pages.site import page
-from api.security import shown_to
+from api.rest.errors import ApiError
+from api.rest.injected import Injected
+from sla_monitor.texts.languages import LANGUAGES
+from sql import Pool
 
 ANSWERS: tuple[Cacheable, ...] = ()
-_Request = Request[Any, Any, Any]
 LIVE_TOKEN_LIFETIME = timedelta(hours=1)
 HOME = "/console"
 MAX_TARGET_CHARACTERS = 2000
@@ -40,7 +43,7 @@ def own_path(target: str, otherwise: str) -> str:
 
 
 @get("/login", **shown_to("pages:read"))
-async def login_page(request: _Request, target: Target = HOME) -> Response[Any]:
+async def login_page(request: ApiRequest, target: Target = HOME) -> Response[Any]:
     """Who is logged in already, goes on."""
     if request.user is not None:
         return Redirect(own_path(target, HOME), status_code=303)
@@ -48,13 +51,13 @@ async def login_page(request: _Request, target: Target = HOME) -> Response[Any]:
 
 
 @post("/login", **shown_to("session:open"))
-async def login(request: _Request, state: State) -> Response[Any]:
+async def login(request: ApiRequest, accounts: Injected[Accounts]) -> Response[Any]:
     """A wrong password shows the form again, with everything but the password."""
     form = await read_form(request)
     target, username = own_path(form.text("next"), HOME), form.text("username")
     try:
         said = msgspec.convert({"username": username, "password": form.secret("password")}, Credentials)
-        issued, _ = await opened_session(request, state, said, IssuedTokens.for_browser)
+        issued, _ = await opened_session(request, accounts, said, IssuedTokens.for_browser)
     except (ApiError, msgspec.ValidationError) as error:
         status = error.status if isinstance(error, ApiError) else 401
         if status >= 500:
@@ -65,33 +68,34 @@ async def login(request: _Request, state: State) -> Response[Any]:
         )
         answer.headers |= error.headers if isinstance(error, ApiError) else {}
         return answer
-    lifetime = state.settings.refresh_token_lifetime
+    lifetime = accounts.settings.refresh_token_lifetime
     return _sent_on(target, session_cookie(issued.access, lifetime, _secure(request)))
 
 
 @post("/logout", **shown_to("session:use"))
-async def logout(request: _Request, state: State) -> Response[Any]:
+async def logout(request: ApiRequest, pool: Injected[Pool]) -> Response[Any]:
     await read_form(request)
-    await end_session(request, state)
+    await end_session(request, pool)
     return _sent_on("/", session_cookie("", timedelta(), _secure(request)))
 
 
 @post("/live-token", status_code=200, **shown_to("rooms:join-incident"))
-async def live_token(request: _Request, state: State) -> LiveToken:
+async def live_token(request: ApiRequest, tokens: Injected[Tokens]) -> LiveToken:
     """An access token for an hour, as long as the session lasts; a page asks for the next one itself."""
-    user = request.user
-    return LiveToken(await state.tokens.issue("access", user.user_id, user.session_id, LIVE_TOKEN_LIFETIME))
+    user = principal_of(request)
+    assert user.session_id is not None  # the action needs a browser's session
+    return LiveToken(await tokens.issue("access", user.user_id, user.session_id, LIVE_TOKEN_LIFETIME))
 
 
 @get("/language/{language:str}", **shown_to("status:read"))
-async def choose_language(request: _Request, language: FromPath[str], target: Target = "/") -> Response[Any]:
+async def choose_language(request: ApiRequest, language: FromPath[str], target: Target = "/") -> Response[Any]:
     if language not in LANGUAGES:
         raise ApiError(404)
     return _sent_on(own_path(target, "/"), preference("language", language, _secure(request)))
 
 
 @get("/theme/{theme:str}", **shown_to("status:read"))
-async def choose_theme(request: _Request, theme: FromPath[str], target: Target = "/") -> Response[Any]:
+async def choose_theme(request: ApiRequest, theme: FromPath[str], target: Target = "/") -> Response[Any]:
     """`auto` is as the device says."""
     if theme not in (*THEMES, "auto"):
         raise ApiError(404)
@@ -102,7 +106,7 @@ def _sent_on(target: str, cookie: Cookie) -> Response[Any]:
     return Redirect(target, status_code=303, cookies=[cookie])
 
 
-def _secure(request: _Request) -> bool:
+def _secure(request: ApiRequest) -> bool:
     return bool(request.scope["state"].get("secure"))
 
 

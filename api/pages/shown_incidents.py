@@ -6,10 +6,9 @@ from typing import Any
 
 import msgspec
 
-from api import database
-from api.incident_fields import IncidentStatus, Priority, Severity
-from api.incidents import DayRow
-from sql import Pool
+from api.incidents.fields import IncidentStatus, Priority, Severity
+from api.incidents.routes import DayRow
+from sql import Pool, database
 
 Names = dict[str, str]
 """Services by their id: only who is in it is named."""

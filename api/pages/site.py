@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from litestar import Request
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Response, Template
 from litestar.response.base import ASGIResponse
@@ -18,19 +17,20 @@ from litestar.template import TemplateConfig
 from markupsafe import Markup
 
 import sql
-from api import database
-from api.cookies import preferences, session_cookie
-from api.edge import PAGE_POLICY
-from api.errors import ApiError
-from api.forgery import form_token
-from api.negotiation import accepts_html
+from api.auth.csrf import form_token
+from api.auth.permissions import Principal, allows
+from api.auth.requests import ApiRequest
+from api.edge.cookies import preferences, session_cookie
+from api.edge.middleware import PAGE_POLICY
+from api.edge.negotiation import accepts_html, negotiated
 from api.pages.assets import Assets
-from api.pages.languages import LANGUAGES, Language, Texts, negotiated, texts
 from api.pages.markdown import Renderer, markdown
 from api.pages.problems import told
-from api.security import Principal, allows
+from api.rest.errors import ApiError
 from sla_monitor import __version__
 from sla_monitor.settings import Settings, Terms
+from sla_monitor.texts.languages import LANGUAGES, Language, Texts, texts
+from sql import database
 
 ZONE_KEPT_S = 60.0
 
@@ -78,7 +78,7 @@ class Site:
             self._zone_until = monotonic() + ZONE_KEPT_S
         return self._zone
 
-    def address(self, request: Request[Any, Any, Any]) -> str:
+    def address(self, request: ApiRequest) -> str:
         """Where this site is, for links in feeds: SITE_URL, or as it was asked for."""
         if self.url is not None:
             return self.url
@@ -120,7 +120,7 @@ def wants_page(scope: Mapping[str, Any]) -> bool:
     return not scope["path"].lstrip("/").startswith("api/") and accepts_html(scope)
 
 
-async def page_texts(request: Request[Any, Any, Any]) -> Texts:
+async def page_texts(request: ApiRequest) -> Texts:
     """The texts for this reader, in the reporting time zone."""
     site: Site = request.app.state.site
     return texts(language_of(request.scope), await site.zone(request.app.state.pool))
@@ -137,7 +137,7 @@ class Page(Template):
         return Response.to_asgi_response(self, *arguments, **options)
 
 
-async def page(request: Request[Any, Any, Any], name: str, status_code: int = 200, **context: Any) -> Template:
+async def page(request: ApiRequest, name: str, status_code: int = 200, **context: Any) -> Template:
     """The answer: template `name` with what every page has, and `context`; made in a thread."""
     t = await page_texts(request)
     context |= _basics(request.scope, t) | {"csrf": await form_token(request)}
@@ -162,7 +162,7 @@ def _basics(scope: Mapping[str, Any], t: Texts) -> dict[str, Any]:
     }
 
 
-async def _renewed(request: Request[Any, Any, Any]) -> list[Any]:
+async def _renewed(request: ApiRequest) -> list[Any]:
     """A session in use goes on: after half its time the browser is given a new cookie."""
     user: Principal | None = request.scope.get("user")
     state = request.app.state

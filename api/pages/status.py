@@ -7,24 +7,24 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any
 
 import msgspec
-from litestar import Request, Router, get
-from litestar.datastructures import State
+from litestar import Router, get
 from litestar.response import Template
 
-from api import database
-from api.answers import Cacheable
-from api.incident_filters import UNRESOLVED
-from api.incidents import DayRow, ListRow
+from api.auth.permissions import shown_to
+from api.auth.requests import ApiRequest
+from api.cache.entries import Cacheable
+from api.incidents.filters import UNRESOLVED
+from api.incidents.routes import DayRow, ListRow
 from api.pages.day_strips import strip
-from api.pages.languages import Texts
 from api.pages.service_states import Headline, together
 from api.pages.shown_incidents import past_days, shown
 from api.pages.site import page, page_texts
-from api.security import shown_to
-from api.status import ServiceState, StatusRow, newest_check, planned_maintenance, status_rows
+from api.rest.injected import Injected
+from api.uptime.status import ServiceState, StatusRow, newest_check, planned_maintenance, status_rows
+from sla_monitor.texts.languages import Texts
+from sql import Pool, database
 
 ANSWERS = (Cacheable("/", frozenset({"checks", "event", "services"}), page=True),)
 WORST_FIRST: tuple[ServiceState, ...] = ("outage", "degraded", "unknown", "maintenance", "operational")
@@ -91,11 +91,11 @@ def _group(t: Texts, name: str | None, services: list[StatusRow], total: int) ->
 
 
 @get("/", **shown_to("status:read"))
-async def status_page(request: Request[Any, Any, Any], state: State) -> Template:
+async def status_page(request: ApiRequest, pool: Injected[Pool]) -> Template:
     t = await page_texts(request)
-    rows = await status_rows(state.pool)
+    rows = await status_rows(pool)
     running = await database.row(
-        state.pool,
+        pool,
         "incidents/listing",
         ListRow,
         **UNRESOLVED._asdict(),
@@ -104,7 +104,7 @@ async def status_page(request: Request[Any, Any, Any], state: State) -> Template
         offset=0,
     )
     days = await database.rows(
-        state.pool,
+        pool,
         "incidents/past",
         DayRow,
         internal=False,
@@ -115,7 +115,7 @@ async def status_page(request: Request[Any, Any, Any], state: State) -> Template
     )
     assert running is not None
     past = past_days(days)
-    planned, now = await planned_maintenance(state.pool), datetime.now(UTC)
+    planned, now = await planned_maintenance(pool), datetime.now(UTC)
     return await page(
         request,
         "status.html",

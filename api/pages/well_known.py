@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from litestar import Request, Response, Router, get
-from litestar.datastructures import State
+from litestar import Response, Router, get
 
-from api.answers import Cacheable
+from api.auth.permissions import requires
+from api.auth.requests import ApiRequest
+from api.cache.entries import Cacheable
 from api.pages.assets import shipped
 from api.pages.site import Site
-from api.security import requires
+from api.rest.injected import Injected
 
 GUESSED = {
     "/status": "/",
@@ -32,14 +33,13 @@ def robots() -> Response[bytes]:
 
 
 @get("/favicon.ico", include_in_schema=False, sync_to_thread=False, **requires("status:read"))
-def favicon(state: State) -> Response[Any]:
+def favicon(site: Injected[Site]) -> Response[Any]:
     """Pages name their icon; for everything else, such as a badge that is opened by itself, browsers ask here."""
-    site: Site = state.site
     return Response(None, status_code=302, headers={"Location": site.logo or site.assets.url("icon.svg")})
 
 
 @get(list(GUESSED), include_in_schema=False, sync_to_thread=False, **requires("status:read"))
-def guessed(request: Request[Any, Any, Any]) -> Response[Any]:
+def guessed(request: ApiRequest) -> Response[Any]:
     """Not for good: there may be such a page one day."""
     return Response(None, status_code=302, headers={"Location": GUESSED[request.url.path.rstrip("/")]})
 

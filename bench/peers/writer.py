@@ -19,7 +19,7 @@ AGE = timedelta(milliseconds=250)
 """How old a check is when it is recorded."""
 
 
-class Pace:
+class KeyedTokenBuckets:
     """Batch after batch, each when it is due. `offset` is how far the database's clock is from the machine's."""
 
     def __init__(self, store: Store, services: int, interval_s: int, batch: int, offset: timedelta) -> None:
@@ -91,7 +91,7 @@ async def main(database_url: str, services: int, interval_s: int, batch: int, of
     """Ready once each service has a check. Each question is a number of seconds; the answer is what Pace.run tells."""
     assert services % batch == 0, "a batch must not hold two checks of one service"
     store = Store(database_url, "bench", Metrics())
-    pace = Pace(store, services, interval_s, batch, timedelta(seconds=offset_s))
+    pace = KeyedTokenBuckets(store, services, interval_s, batch, timedelta(seconds=offset_s))
     await pace.warm_up()
     answer({})
     async for question in questions():

@@ -17,7 +17,7 @@ from prober.probes.curl import STALL_SECONDS, Engine, Shape, Transfer
 from prober.probes.failures import Failure, failure, is_whole, waiting_for
 from prober.probes.resolver import NameFailure
 from prober.services import Service
-from sla_monitor.host_names import HostNameError, host_in, host_name
+from sla_monitor.formats.host_names import HostNameError, host_in, host_name
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 # The usual URL, taken apart in a microsecond: ASCII, no credentials or backslash. Others go through urlsplit.

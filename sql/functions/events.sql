@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION lock_events() RETURNS void
     RETURN pg_advisory_xact_lock(hashtextextended('sla-monitor events', 0));
 
 -- Numbers tell nothing of what happens inside. What strangers may hear of gets the next multiple of 65536 (PUBLIC_STEP in
--- api/hub.py), the rest the numbers between: the numbers that a stranger sees follow each other, whatever happens there. Were
+-- api/live/hub.py), the rest the numbers between: the numbers that a stranger sees follow each other, whatever happens there. Were
 -- they counted together, a hole in them each midnight would be a private service that has its first check of the day.
 --
 -- Both wake those who read events ('event', 'inside'); answers that strangers get end with the first kind only.

@@ -17,7 +17,7 @@ import pytest
 
 import sql
 from api.app import serve
-from api.tokens import Tokens
+from api.auth.tokens import Tokens
 from sla_monitor.settings import Settings
 from sql import Pool
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import psycopg
 
 import sql
-from api.cookies import SESSION
-from sla_monitor.one_line import on_one_line
+from api.edge.cookies import SESSION
+from sla_monitor.formats.one_line import on_one_line
 from tests.api.conftest import Api, Someone, running_api, signer, someone
 from tests.api.page_routes import Values
 

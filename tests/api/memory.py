@@ -5,11 +5,11 @@ from typing import Any
 
 import anyio
 
-from api.answer_cache import Admission, Answers
-from api.answers import Cacheable, Change
-from api.edge import Headers, Origins, Scope, Send
-from api.errors import ApiError
+from api.cache.entries import Cacheable, Change
+from api.cache.responses import Admission, ResponseCache
+from api.edge.middleware import Headers, Origins, Scope, Send
 from api.metrics import Metrics
+from api.rest.errors import ApiError
 
 EVERY_CHANGE: frozenset[Change] = frozenset({"checks", "event", "services"})
 
@@ -22,7 +22,7 @@ class Slow:
         self.body = b"first"
         self.status = 200
         self.action = ""
-        """What the guard of a route says that was done (api/security.py)."""
+        """What the guard of a route says that was done (api/auth/gatekeeper.py)."""
         self.go = anyio.Event()
         self.go.set()
 
@@ -107,7 +107,7 @@ def cache(
     admission: Admission | None = None,
     metrics: Metrics | None = None,
     site_url: str | None = None,
-) -> Answers:
+) -> ResponseCache:
     routes = routes or (Cacheable("/a", EVERY_CHANGE, frozenset({"x", "y"})),)
     origins = Origins((), site_url=site_url)
-    return Answers(app, routes, origins, metrics or Metrics(), admission or Counting(), tells_source=True)
+    return ResponseCache(app, routes, origins, metrics or Metrics(), admission or Counting(), tells_source=True)

@@ -12,9 +12,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 from litestar.routes import HTTPRoute
 
-from api.app import PAGES
+from api.app import DEPENDENCIES, PAGES
+from api.auth.permissions import RULES, Action
 from api.pages.well_known import GUESSED
-from api.security import RULES, Action
 
 Values = Mapping[str, Sequence[str]]
 BADGES = [f"{kind}.{form}" for kind in ("status", "uptime", "response") for form in ("svg", "json")]
@@ -54,7 +54,7 @@ class PageRoute(NamedTuple):
 def page_routes() -> tuple[PageRoute, ...]:
     """Those of PAGES but for /static/, whose files are the program's own."""
     found = []
-    for route in Litestar([module.router for module in PAGES], openapi_config=None).routes:
+    for route in Litestar([module.router for module in PAGES], dependencies=DEPENDENCIES, openapi_config=None).routes:
         assert isinstance(route, HTTPRoute)
         for handler in route.route_handlers:
             for method in sorted(handler.http_methods & {"GET", "POST", "PUT", "PATCH", "DELETE"}):

@@ -14,10 +14,10 @@ import jwt
 import psycopg
 import pytest
 
-from api.errors import ApiError
-from api.passwords import Passwords
-from api.tokens import AUDIENCE, ISSUER
-from sla_monitor.values import Limit
+from api.auth.passwords import Passwords
+from api.auth.tokens import AUDIENCE, ISSUER
+from api.rest.errors import ApiError
+from sla_monitor.settings.values import Limit
 from tests.api.conftest import JWT_SECRET, Api, running_api, someone
 
 Db = psycopg.AsyncConnection[Any]

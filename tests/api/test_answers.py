@@ -7,10 +7,10 @@ import anyio
 import psycopg
 import pytest
 
-from api import answer_cache
-from api import answers as answers_module
-from api.answer_memory import MAX_ENTRIES, MAX_QUERIES
-from api.answers import Cacheable
+from api.cache import entries as answers_module
+from api.cache import responses
+from api.cache.entries import Cacheable
+from api.cache.memory import MAX_ENTRIES, MAX_QUERIES
 from api.metrics import Metrics
 from sql import OperationalError
 from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone, until, until_heard
@@ -172,7 +172,7 @@ async def test_over_the_limit_what_is_in_memory_is_given_and_renewed_once_a_minu
     assert body == slow.body, "the database is not away"
     assert (await ask(answers, query=b"x=1"))[0] == 429, "what is not in memory"
     assert slow.asked == 1
-    monkeypatch.setattr(answer_cache, "AFTER_EVENT_S", 0.0)
+    monkeypatch.setattr(responses, "AFTER_EVENT_S", 0.0)
     assert (await ask(answers))[1]["x-cache"] == "MISS"
     [kept] = [answer for _, answer in answers._memory.items()]
     kept.computed_at -= answers_module.MAX_AGE_S
@@ -227,7 +227,7 @@ async def test_where_nothing_can_be_counted_the_last_snapshot_is_given_at_once()
 
 async def test_who_waits_for_a_silent_database_is_given_the_last_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
     """The computation goes on meanwhile, for those who come after."""
-    monkeypatch.setattr(answer_cache, "STALE_AFTER_S", 0.05)
+    monkeypatch.setattr(responses, "STALE_AFTER_S", 0.05)
     answers = cache(slow := Slow())
     await ask(answers)
     answers.forget()
@@ -244,7 +244,7 @@ async def test_who_waits_for_a_silent_database_is_given_the_last_snapshot(monkey
 
 
 async def test_who_has_no_snapshot_waits_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer_cache, "STALE_AFTER_S", 0.0)
+    monkeypatch.setattr(responses, "STALE_AFTER_S", 0.0)
     answers = cache(slow := Slow())
     slow.go = anyio.Event()
     bodies: list[bytes] = []

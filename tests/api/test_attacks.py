@@ -10,7 +10,7 @@ from uuid import uuid4
 import anyio
 import pytest
 
-from sla_monitor.values import Limit
+from sla_monitor.settings.values import Limit
 from tests.api import raw
 from tests.api.conftest import JWT_SECRET, Api, Someone, add_service, running_api, signer, someone
 from tests.api.forgery import claims, forged, signed

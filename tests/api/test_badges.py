@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader
 
 from api.pages.badge_image import COLORS, ELLIPSIS, LABEL_COLOR, WIDEST_PX, Badge, Color, cut, draw, text_width
 from api.pages.colors import contrast
-from sla_monitor.one_line import is_label
-from sla_monitor.values import Limit
+from sla_monitor.formats.one_line import is_label
+from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, Check, add_service, now, record, running_api, until, until_heard
 
 pytestmark = pytest.mark.one_day

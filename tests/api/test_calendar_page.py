@@ -7,9 +7,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from api.errors import ApiError
 from api.pages.calendar import MonthGrid, Paging, first_month, grids, months_later, paging
-from api.uptime import DayRow
+from api.rest.errors import ApiError
+from api.uptime.calendar import DayRow
 from tests.api.conftest import Api, Check, add_service, now, record, until_heard
 from tests.api.page_parts import timeless
 

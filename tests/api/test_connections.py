@@ -20,8 +20,8 @@ import psycopg
 import pytest
 from websockets.frames import Frame, Opcode
 
-from api import connections as of_clients
-from sla_monitor import connections
+from api.edge import connections as of_clients
+from sla_monitor.serving import connections
 from sla_monitor.settings import Settings
 from tests.api import raw
 from tests.api.conftest import Api, free_port, running_api, until
@@ -206,7 +206,7 @@ async def test_a_trusted_proxy_is_not_one_client(any_database: str, monkeypatch:
 
 
 async def test_who_leaves_in_mid_body_is_one_line_for_debugging(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "sla_monitor.connections")
+    caplog.set_level(logging.DEBUG, "sla_monitor.serving.connections")
     half = b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{"
     with Held(api.settings.api_port) as held:
         one = held.open(half)
@@ -220,7 +220,7 @@ async def test_who_leaves_in_mid_body_is_one_line_for_debugging(api: Api, caplog
 
     await until(told)
     assert await figure(api, "sla_monitor_requests_total" + login % 500) == 0
-    [line] = [record for record in caplog.records if record.name == "sla_monitor.connections"]
+    [line] = [record for record in caplog.records if record.name == "sla_monitor.serving.connections"]
     assert (line.levelno, line.getMessage()) == (logging.DEBUG, "client 127.0.0.1: left")
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from api.cookies import SESSION
+from api.edge.cookies import SESSION
 from tests.api.conftest import JWT_SECRET, Api, Someone, add_service, running_api, someone
 from tests.api.people import Db
 from tests.api.visitors import Visitor, give_password, marked, sent_to, visitor

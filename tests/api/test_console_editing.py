@@ -8,7 +8,7 @@ import pytest
 from api.console.incident_form import EMPTY, FIELDS, draft_of, marks, of_draft, of_incident
 from api.console.incident_merge import clash, differences, merged
 from api.console.word_diff import MOST_WORDS, side_by_side
-from api.incident_fields import Incident
+from api.incidents.fields import Incident
 from tests.api.conftest import Api, Someone, add_service, someone
 from tests.api.incidents import Db, change, create, say
 from tests.api.visitors import Form, Page, Visitor, marked, sent_to, visitor

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from api.console.service_form import body, of_service, problems
-from api.pages.languages import texts
-from api.service_fields import Service
+from api.services.fields import Service
+from sla_monitor.texts.languages import texts
 from tests.api.conftest import Api, add_service, someone
 from tests.api.people import Db
 from tests.api.visitors import Visitor, marked, sent_to, visitor

@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from api import declared
-from api.declared import DeclarationError, apply, read, require_file
+from api.services import declared
+from api.services.declared import DeclarationError, apply, read, require_file
 from sla_monitor.settings import Settings, SettingsError
 from sql import open_pool
 from tests.api.conftest import add_service, running_api, until

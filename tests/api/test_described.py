@@ -11,8 +11,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from jsonschema.protocols import Validator
 
-from api.description import HEADERS
-from sla_monitor.values import Limit
+from api.operations.description import HEADERS
+from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, Check, add_service, now, record, running_api
 from tests.api.people import Db, Kind, Principal, principal
 from tests.api.published import Row, routes

@@ -14,8 +14,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 import sql
-from api import feed, presence, replay
-from api.hub import EVERYONE, MAX_SEQ, PUBLIC_STEP, Door, Hub, resync
+from api.live import feed, presence, replay
+from api.live.hub import EVERYONE, MAX_SEQ, PUBLIC_STEP, Hub, Transport, resync
 from api.metrics import Metrics
 from tests.api.conftest import Api, Check, add_service, midday, now, record, running_api, someone, until
 from tests.api.doors import incident, speaker
@@ -186,11 +186,11 @@ async def test_who_is_on_the_way_when_the_numbers_begin_anew_is_told_to_ask_agai
     async with anyio.create_task_group() as tasks:
         hub = Hub(tasks, Metrics(), 10, 1.0)
         told: dict[str, list[bytes]] = {"early": [], "late": [], "after": []}
-        early, late = (hub.connect(_Written(told[name]), Door.WS) for name in ("early", "late"))
+        early, late = (hub.connect(_Written(told[name]), Transport.WS) for name in ("early", "late"))
         hub.join(early, EVERYONE)
         hub.start_over([], PUBLIC_STEP)
         hub.join(late, EVERYONE)
-        hub.join(hub.connect(_Written(told["after"]), Door.WS), EVERYONE)
+        hub.join(hub.connect(_Written(told["after"]), Transport.WS), EVERYONE)
         for client in (early, late):
             hub.join(client, EVERYONE)  # as who logs in does: told once is enough
     assert told == {"early": [resync(PUBLIC_STEP).ws], "late": [resync(PUBLIC_STEP).ws], "after": []}

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from api.pages.well_known import GUESSED
-from sla_monitor.one_line import fits_one_line
+from sla_monitor.formats.one_line import fits_one_line
 from tests.api.conftest import Api, add_service, running_api, someone, until
 from tests.api.incidents import create, say
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from sla_monitor.one_line import is_label
+from sla_monitor.formats.one_line import is_label
 from tests.api.conftest import Api, add_service, someone
 from tests.api.incidents import OUTAGE, Db
 

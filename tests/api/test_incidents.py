@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 import sql
-from sla_monitor.one_line import on_one_line
-from sla_monitor.values import Limit
+from sla_monitor.formats.one_line import on_one_line
+from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, Someone, add_service, running_api, someone, until
 from tests.api.incidents import OUTAGE, Db, change, create, fields, outside, say, told, unnamed
 

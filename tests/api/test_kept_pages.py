@@ -6,10 +6,10 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from api import answers, questions
-from api.answer_memory import MAX_QUERIES
-from api.answers import Cacheable, Question
-from sla_monitor.values import Limit
+from api.cache import entries, keys
+from api.cache.entries import Cacheable, CacheKey
+from api.cache.memory import MAX_QUERIES
+from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, running_api
 from tests.api.memory import EVERY_CHANGE, Slow, ask, cache
 
@@ -59,7 +59,7 @@ async def test_new_checks_end_a_page_after_a_while_and_an_event_at_once(monkeypa
     await ask(app)
     app.forget("checks")
     assert (await ask(app))[1]["x-cache"] == "HIT"
-    monkeypatch.setattr(answers, "PAGE_REST_S", 0.0)
+    monkeypatch.setattr(entries, "PAGE_REST_S", 0.0)
     assert (await ask(app))[1]["x-cache"] == "MISS"
     app.forget("event")
     assert (await ask(app))[1]["x-cache"] == "MISS"
@@ -95,12 +95,12 @@ async def test_what_names_its_own_address_is_kept_for_each() -> None:
     app = cache(Slow(), ABSOLUTE)
     for host in ("localhost", "127.0.0.1", "localhost"):
         await ask(app, host=host, x_forwarded_proto="https", x_forwarded_host="evil.example")
-    assert set(app._memory) == {Question("/a", "", "en", None, host) for host in (b"localhost", b"127.0.0.1")}
+    assert set(app._memory) == {CacheKey("/a", "", "en", None, host) for host in (b"localhost", b"127.0.0.1")}
 
 
 async def test_who_asks_in_known_words_is_still_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """What has been asked in the very same words is answered by a shorter way."""
-    monkeypatch.setattr(questions, "MAX_WORDINGS", 5)
+    monkeypatch.setattr(keys, "MAX_WORDINGS", 5)
     app = cache(slow := Slow(), Cacheable("/a", EVERY_CHANGE, page=True, personal=True))
     slow.body = LONG
 
@@ -172,7 +172,7 @@ async def test_a_page_that_takes_longer_than_the_next_checks_is_computed_once(mo
         slow.go.set()
     assert slow.asked == 1
     assert (await ask(app))[1]["x-cache"] == "HIT"
-    monkeypatch.setattr(answers, "PAGE_REST_S", 0.0)
+    monkeypatch.setattr(entries, "PAGE_REST_S", 0.0)
     assert (await ask(app))[1]["x-cache"] == "MISS", "it was old when it landed"
 
 

@@ -11,19 +11,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from api.pages.languages import (
+from api.edge.negotiation import MAX_HEADER_CHARACTERS, _first_known, negotiated
+from sla_monitor.settings import ENVIRONMENT
+from sla_monitor.texts.languages import (
     DEFAULT,
     LANGUAGES,
-    MAX_HEADER_CHARACTERS,
     Language,
     Texts,
-    _first_known,
     catalogue,
     meanings,
-    negotiated,
     texts,
 )
-from sla_monitor.settings import ENVIRONMENT
 
 ROOT = Path(str(files("api")))
 FORMS = {"en": {"one", "other"}, "ko": {"other"}}
@@ -76,6 +74,8 @@ def sources() -> Iterator[tuple[Path, str]]:
     for pattern in ("**/*.py", "pages/templates/**/*.html", "pages/templates/**/*.svg", "pages/static/js/*.js"):
         for path in ROOT.glob(pattern):
             yield path, path.read_text("utf-8")
+    languages = ROOT.parent / "sla_monitor" / "texts" / "languages.py"
+    yield languages, languages.read_text("utf-8")
 
 
 SOURCES = dict(sources())
@@ -92,7 +92,7 @@ def test_every_text_that_is_asked_for_is_there() -> None:
         for key, more in ASKED.findall(source):
             beginning = key.partition("{")[0]
             known = any(found.startswith(beginning) for found in KEYS) if more or "{" in key else key in KEYS
-            missing += [] if known else [f"{path.relative_to(ROOT)}: {key}"]
+            missing += [] if known else [f"{path.relative_to(ROOT.parent)}: {key}"]
     assert missing == []
 
 

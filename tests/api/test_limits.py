@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 import sql
-from api.errors import ApiError
-from api.limits import Limits
-from sla_monitor.values import Limit
+from api.edge.limits import Limits
+from api.rest.errors import ApiError
+from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone, until, until_heard
 from tests.api.relay import relay_before
 

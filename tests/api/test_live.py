@@ -10,13 +10,13 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 import sql
-from api import access
-from api.access import Access, Participant
-from api.drafts import MAX_DATA_BYTES
-from api.errors import ApiError
+from api.auth.permissions import Principal
+from api.incidents.drafts import MAX_DATA_BYTES
+from api.live import access
+from api.live.access import Access, LiveConnection
 from api.metrics import Metrics
-from api.security import Principal
-from sla_monitor.values import Limit
+from api.rest.errors import ApiError
+from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, Someone, running_api, signer, someone, until
 from tests.api.doors import DOORS, DoorName, Speaker, incident, speaker
 from tests.api.intruders import entered
@@ -291,7 +291,7 @@ async def test_access_that_ends_while_it_is_looked_up_is_looked_up_again() -> No
 
     slow = Slow()
     ours = Access(cast(Any, None), cast(Any, slow), cast(Any, None), sockets_per_user=5)
-    participant = Participant(cast(Any, None), "192.0.2.1")
+    participant = LiveConnection(cast(Any, None), "192.0.2.1")
     with pytest.raises(ApiError):
         await ours.identify(participant, "token")
     assert participant.principal is None
@@ -310,7 +310,7 @@ async def test_one_who_cannot_be_restricted_now_is_later_and_holds_nobody_up(dat
         async def principal(self, token: str, _address: str) -> Principal:
             return principals[token]
 
-    async def restrict(participant: Participant) -> None:
+    async def restrict(participant: LiveConnection) -> None:
         assert participant.principal is not None
         if not failed:
             failed.append(participant.principal.user_id)
@@ -320,7 +320,7 @@ async def test_one_who_cannot_be_restricted_now_is_later_and_holds_nobody_up(dat
     async with sql.open_pool(database, application="test") as pool, anyio.create_task_group() as tasks:
         ours = Access(pool, cast(Any, Known()), Metrics(), sockets_per_user=5)
         for token in principals:
-            await ours.identify(Participant(cast(Any, None), "192.0.2.1"), token)
+            await ours.identify(LiveConnection(cast(Any, None), "192.0.2.1"), token)
         await db.execute("UPDATE users SET role = 'viewer'")
         ours.notice()
         tasks.start_soon(ours.run, restrict)
@@ -444,7 +444,7 @@ async def test_a_large_draft_fits_and_a_larger_message_does_not(api: Api, db: Db
 
 
 async def test_rooms_of_a_client_are_counted(api: Api, db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.live.MAX_ROOMS", 3)
+    monkeypatch.setattr("api.live.conversation.MAX_ROOMS", 3)
     numbers, ann = [await incident(db) for _ in range(2)], await someone(db, "viewer")
     async with speaker(api, "ws", ann.token) as client:
         answers = [await client.say("join-room", room=f"incident-{number}") for number in numbers]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from api.console.local_times import LocalTimeError, moment_at, which, written
 from api.console.repetition import KINDS, WEEKDAYS, Repetition, read
-from api.pages.languages import texts
-from api.recurrence import parse
+from sla_monitor.recurrence import parse
+from sla_monitor.texts.languages import texts
 
 ZONES = (
     "UTC",

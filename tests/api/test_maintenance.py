@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 import sql
-from api import maintenance_plan
-from api.maintenance_plan import AHEAD, extend
+from api.maintenance import plan
+from api.maintenance.plan import AHEAD, extend
 from api.metrics import Metrics
 from tests.api.conftest import Api, Check, Someone, add_service, now, record, running_api, someone, until
 
@@ -423,8 +423,8 @@ async def test_a_database_that_is_only_read_from_is_waited_for(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A standby, say. It ended the whole process, at every start."""
-    monkeypatch.setattr(maintenance_plan, "TURN_S", 0.05)
-    monkeypatch.setattr(maintenance_plan, "EXTEND_S", 0.05)
+    monkeypatch.setattr(plan, "TURN_S", 0.05)
+    monkeypatch.setattr(plan, "EXTEND_S", 0.05)
     await add_service(db, "shop")
     await due_window(db, "daily", ends_at="now() - interval '500 days' + interval '1 hour'")
     await db.execute(
@@ -448,7 +448,7 @@ async def test_a_database_that_is_only_read_from_is_waited_for(
         return await cursor.fetchone() == (True,)
 
     async with sql.open_pool(database, application="looking after") as pool, anyio.create_task_group() as tasks:
-        tasks.start_soon(maintenance_plan.run, pool, metrics)
+        tasks.start_soon(plan.run, pool, metrics)
         await until(failed)
         await only_read(db, "off")
         await until(looked_after)

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 import sql
-from api import database
+from sql import database
 from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone
 from tests.api.hostile_site import session_cookie
 from tests.api.page_routes import PageRoute, Values, described, pages

@@ -11,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 
-from api.cookies import SECURE_SESSION, SESSION
+from api.edge.cookies import SECURE_SESSION, SESSION
 from tests.api.conftest import Api, Someone, running_api, signer, someone
 from tests.api.hostile_site import HARMLESS, Site, furnished_api, session_cookie
 from tests.api.page_routes import described, page_routes

@@ -8,8 +8,8 @@ import anyio
 import pytest
 from argon2 import PasswordHasher, Type, extract_parameters
 
-from api.errors import ApiError
-from api.passwords import Passwords, new_password, password_problems
+from api.auth.passwords import Passwords, new_password, password_problems
+from api.rest.errors import ApiError
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 OTHER_COSTS = PasswordHasher(time_cost=2, memory_cost=8, parallelism=1).hash("correct horse battery")

@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 import sql
-from api import presence
-from api.edge import REQUEST_DEADLINE_S
-from api.hub import Client, Door
+from api.auth.permissions import Principal
+from api.edge.middleware import REQUEST_DEADLINE_S
+from api.live import presence
+from api.live.hub import Client, Transport
 from api.metrics import Metrics
-from api.security import Principal
 from tests.api.conftest import PATIENCE_S, Api, Someone, running_api, someone, until
 from tests.api.doors import DOORS, DoorName, Speaker, incident, speaker
 from tests.api.relay import relay_before
@@ -204,7 +204,7 @@ async def pool(database: str) -> AsyncIterator[sql.Pool]:
 
 
 def socket_of(hub_socket: str) -> Client:
-    return Client(cast(Any, None), Door.WS, lambda *_: None, hub_socket)
+    return Client(cast(Any, None), Transport.WS, lambda *_: None, hub_socket)
 
 
 def principal_of(person: Someone) -> Principal:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from api.pages.languages import LANGUAGES, texts
 from api.pages.problems import KEYS, told
+from sla_monitor.texts.languages import LANGUAGES, texts
 from tests.api.conftest import Api, someone
 from tests.api.people import Db
 from tests.api.visitors import visitor

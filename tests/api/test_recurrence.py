@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.recurrence import (
+from sla_monitor.recurrence import (
     LONGEST,
     RuleError,
     Schedule,

@@ -10,8 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
+from api.edge.request_log import MAX_WAITING, RequestLog
 from api.metrics import Metrics
-from api.request_log import MAX_WAITING, RequestLog
 from tests.api.conftest import Api, running_api, someone
 from tests.api.doors import speaker
 from tests.api.test_answers import Db

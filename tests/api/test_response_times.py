@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 import psycopg
 import pytest
 
-from api.errors import ApiError
-from api.response_times import MOST_POINTS, default_step, tier, window
+from api.rest.errors import ApiError
+from api.uptime.response_times import MOST_POINTS, default_step, tier, window
 from tests.api.conftest import Api, Check, add_service, record
 
 Db = psycopg.AsyncConnection[Any]

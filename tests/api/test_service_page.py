@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from api.pages.service import ANSWERS, Service
-from sla_monitor.values import Limit
+from sla_monitor.settings.values import Limit
 from tests.api import incidents
 from tests.api.conftest import Api, Check, Someone, add_service, now, record, running_api, someone, until
 from tests.api.hostile_site import session_cookie

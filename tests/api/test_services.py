@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
-from api.errors import FieldProblem
-from api.service_fields import NewService, Service, complete, problems
-from sla_monitor.one_line import is_label
+from api.rest.errors import FieldProblem
+from api.services.fields import NewService, Service, complete, problems
+from sla_monitor.formats.one_line import is_label
 from sla_monitor.settings import Settings
 from tests.api.conftest import Api, add_service, someone, until_heard
 

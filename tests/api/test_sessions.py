@@ -7,9 +7,9 @@ from typing import Any
 import anyio
 import pytest
 
-from api.cookies import SECURE_SESSION, SESSION
+from api.edge.cookies import SECURE_SESSION, SESSION
 from api.pages.session import own_path
-from sla_monitor.values import Limit
+from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, Someone, add_service, running_api, someone, until_heard
 from tests.api.doors import speaker
 from tests.api.people import Db

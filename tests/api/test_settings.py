@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.settings import described, written
+from api.operations.settings import described, written
 from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, SECRET, Settings, Terms, load
-from sla_monitor.values import Limit
+from sla_monitor.settings.values import Limit
 from tests.api.conftest import JWT_SECRET, Api, running_api, someone
 
 Db = psycopg.AsyncConnection[Any]

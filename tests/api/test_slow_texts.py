@@ -11,10 +11,10 @@ import pytest
 from api.console.maintenance_form import Filled
 from api.console.repetition import Repetition
 from api.console.word_diff import MOST_WORDS, Piece, side_by_side
-from api.errors import ApiError
 from api.pages.forms import _parts
-from api.pages.languages import texts
 from api.pages.markdown import kept, markdown
+from api.rest.errors import ApiError
+from sla_monitor.texts.languages import texts
 from tests.api.conftest import Api, add_service, now, running_api, someone, until
 from tests.api.incidents import create, say
 from tests.api.relay import relay_before

@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from api import socketio
+from api.live import socketio
 from tests.api.conftest import Api, add_service, running_api, signer, someone, until
 from tests.api.doors import Speaker, engine, socketio_url, speaker
 from tests.api.test_feed import set_state

@@ -6,8 +6,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from api.status import ServiceState, day_statuses, overall
-from api.uptime import DayRow, calendar
+from api.uptime.calendar import DayRow, calendar
+from api.uptime.status import ServiceState, day_statuses, overall
 from tests.api.conftest import Api, Check, add_service, now, record
 
 pytestmark = pytest.mark.one_day

@@ -11,12 +11,12 @@ import pytest
 from api.pages.badges import state_badge
 from api.pages.day_strips import strip
 from api.pages.embed import told
-from api.pages.languages import Language, texts
 from api.pages.service_states import StateRow
 from api.pages.site import Site
 from api.pages.status import banner, groups
-from api.status import ServiceState, StatusRow
+from api.uptime.status import ServiceState, StatusRow
 from sla_monitor.settings import Settings
+from sla_monitor.texts.languages import Language, texts
 from tests.api.conftest import Api, Check, add_service, now, record, someone, until
 from tests.api.incidents import create, say
 

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from api.templates import TemplateData, template_data
+from api.incidents.templates import TemplateData, template_data
 from tests.api.conftest import Api, add_service, someone
 
 Db = psycopg.AsyncConnection[Any]

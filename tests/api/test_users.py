@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 import sql
-from api.passwords import Passwords
+from api.auth.passwords import Passwords
 from sql import connect
 from tests.api.conftest import Api, Someone, someone
 

@@ -16,10 +16,11 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from api import feed, hub, replay, server, ws
-from api.hub import PUBLIC_STEP
+from api.edge import server
+from api.live import feed, hub, replay, ws
+from api.live.hub import PUBLIC_STEP
 from api.metrics import Metrics
-from sla_monitor.values import Limit
+from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, add_service, running_api, someone, until
 from tests.api.doors import incident, speaker
 from tests.api.relay import relay_before

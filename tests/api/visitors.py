@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import psycopg
 
-from api.cookies import SESSION
-from api.passwords import Passwords
+from api.auth.passwords import Passwords
+from api.edge.cookies import SESSION
 from tests.api.conftest import Api, Someone, signer
 
 

@@ -17,7 +17,7 @@ import httpx
 
 from sla_monitor.settings import ENVIRONMENT, NO_LONGER_USED
 
-COMMAND = (sys.executable, "-m", "sla_monitor.cli")
+COMMAND = (sys.executable, "-m", "sla_monitor.command.cli")
 PATIENCE_S = 20.0
 STOP_PATIENCE_S = 15.0
 ONE_SHOT_PATIENCE_S = 30.0

@@ -11,7 +11,7 @@ import anyio.to_thread
 import psycopg
 import pytest
 
-from sql.local import running_url
+from sla_monitor.local_postgresql.server import running_url
 from tests.e2e.program import PATIENCE_S, STOP_PATIENCE_S, Program, command, free_ports, left_running, running
 
 EACH_SECOND = {"HEALTH_CHECK_INTERVAL": "1s"}

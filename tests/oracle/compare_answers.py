@@ -8,7 +8,7 @@ import sql
 from tests.oracle.compare_figures import percent
 from tests.oracle.differences import Difference, Near, differences
 from tests.oracle.figures import ServiceDay, calendar, in_window, service_days, summed, uptime_of, windows
-from tests.oracle.history import Asked
+from tests.oracle.history import Lookup
 from tests.oracle.local_days import DAY
 from tests.oracle.response_times import Point, series
 from tests.oracle.rows import Check
@@ -135,7 +135,7 @@ async def periods(connection: Connection, world: World) -> list[Difference]:
     return wrong
 
 
-async def response_times(connection: Connection, world: World, questions: Sequence[Asked]) -> list[Difference]:
+async def response_times(connection: Connection, world: World, questions: Sequence[Lookup]) -> list[Difference]:
     wrong = []
     for question in questions:
         if question.tier == "raw" and question.start < world.oldest:
@@ -146,14 +146,14 @@ async def response_times(connection: Connection, world: World, questions: Sequen
     return wrong
 
 
-async def asked_times(connection: Connection, service: str, question: Asked, columns: str) -> list[tuple[Any, ...]]:
+async def asked_times(connection: Connection, service: str, question: Lookup, columns: str) -> list[tuple[Any, ...]]:
     """The columns of what the database says to a question."""
     name = "raw" if question.tier == "raw" else "rollups"
     return await asked(connection, f"response_times/{name}", columns, service_id=service, **question._asdict())
 
 
 async def _response_times(
-    connection: Connection, world: World, service: str, question: Asked, checks: Sequence[Check]
+    connection: Connection, world: World, service: str, question: Lookup, checks: Sequence[Check]
 ) -> list[Difference]:
     tier, start, end, step = question
     answer = series(checks, tier, start, end, step, world.days)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from tests.oracle.history import (
     Advance,
-    Asked,
     Clean,
     GoOn,
     History,
     Interrupt,
     Look,
+    Lookup,
     Record,
     Refresh,
     Retain,
@@ -242,12 +242,12 @@ def _endings(draw: st.DrawFn, frame: Frame, clock: datetime) -> list[Step]:
 
 
 @st.composite
-def asked(draw: st.DrawFn, frame: Frame) -> Asked:
+def asked(draw: st.DrawFn, frame: Frame) -> Lookup:
     """A window around the moment, and a step that it may have."""
     start = draw(st.sampled_from(near(frame.moment, frame.zone))) + draw(st.sampled_from([0, 0, 1, -1, 600])) * SECOND
     tier = draw(st.sampled_from(["raw", "15m", "hourly", "daily"]))
     if tier == "raw":
-        return Asked(
+        return Lookup(
             "raw",
             start,
             start + draw(st.integers(60, 2 * DAY_S)) * SECOND,
@@ -257,8 +257,8 @@ def asked(draw: st.DrawFn, frame: Frame) -> Asked:
     widths = {"15m": [900, 1800, 2700], "hourly": [3600, 7200, 18000], "daily": [DAY_S, 2 * DAY_S, 7 * DAY_S]}
     step = draw(st.sampled_from(widths[tier])) * SECOND
     if tier == "15m":
-        return Asked("15m", start, end, step)
-    return Asked("hourly" if tier == "hourly" else "daily", start, end, step)
+        return Lookup("15m", start, end, step)
+    return Lookup("hourly" if tier == "hourly" else "daily", start, end, step)
 
 
 @st.composite

@@ -72,7 +72,7 @@ class Look(NamedTuple):
 Step = Advance | Record | Refresh | Clean | Interrupt | GoOn | Retain | Rezone | Look
 
 
-class Asked(NamedTuple):
+class Lookup(NamedTuple):
     """A question for response times."""
 
     tier: Tier
@@ -89,7 +89,7 @@ class History(NamedTuple):
     services: Sequence[Service]
     locations: Sequence[str]
     steps: Sequence[Step]
-    asked: Sequence[Asked] = ()
+    asked: Sequence[Lookup] = ()
     calendars: Sequence[tuple[int, date | None]] = ((1, None),)
     retention: timedelta = timedelta(days=400)
 

@@ -11,12 +11,12 @@ from tests.oracle.compare_answers import asked, asked_times
 from tests.oracle.driver import Database
 from tests.oracle.history import (
     Advance,
-    Asked,
     Clean,
     GoOn,
     History,
     Interrupt,
     Look,
+    Lookup,
     Record,
     Refresh,
     Retain,
@@ -123,9 +123,9 @@ SANTIAGO = Case(
         batch("2026-04-05", "02:50 o, 03:10 o, 03:20 mo"),
         Refresh(),
         asked=[
-            Asked("15m", at("2026-04-04 03:25"), at("2026-04-05 03:25"), QUARTER),
-            Asked("hourly", at("2026-04-04 03:25"), at("2026-04-05 03:25"), HOUR),
-            Asked("daily", at("2026-04-04 03:25"), at("2026-04-05 03:25"), DAY),
+            Lookup("15m", at("2026-04-04 03:25"), at("2026-04-05 03:25"), QUARTER),
+            Lookup("hourly", at("2026-04-04 03:25"), at("2026-04-05 03:25"), HOUR),
+            Lookup("daily", at("2026-04-04 03:25"), at("2026-04-05 03:25"), DAY),
         ],
     ),
     [(COUNTS, [("2026-04-04", 3, 1)])],
@@ -156,7 +156,7 @@ HAVANA_CALENDAR = Case(
         "America/Havana",
         clock("2026-11-02 15:00"),
         batch("2026-11-01", "04:30 o, 12:00 o, 13:00 mo, 2026-11-02 12:00 o"),
-        asked=[Asked("daily", at("2026-11-01 04:00"), at("2026-11-02 05:00"), DAY)],
+        asked=[Lookup("daily", at("2026-11-01 04:00"), at("2026-11-02 05:00"), DAY)],
         calendars=[(1, date(2026, 11, 1)), (2, None)],
     ),
     [(DAYS, [("2026-11-01", "66.66", "mo"), ("2026-11-02", "100.00", "o")])],
@@ -167,7 +167,7 @@ AZORES_WINDOW = Case(
         "Atlantic/Azores",
         clock("2026-03-30 12:00"),
         batch("2026-03-28", "12:00 o, 2026-03-29 12:00 o, 2026-03-30 00:30 o"),
-        asked=[Asked("daily", at("2026-03-28 12:00"), at("2026-03-29 12:00"), DAY)],
+        asked=[Lookup("daily", at("2026-03-28 12:00"), at("2026-03-29 12:00"), DAY)],
     ),
     [(COUNTS, [("2026-03-28", 1, 0), ("2026-03-29", 1, 0), ("2026-03-30", 1, 0)])],
 )
@@ -177,7 +177,7 @@ CHATHAM = Case(
         "Pacific/Chatham",
         clock("2026-04-04 16:00"),
         batch("2026-04-04", "12:20 o, 14:05 mo, 14:20 o"),
-        asked=[Asked("hourly", at("2026-04-04 12:15"), at("2026-04-04 15:15"), HOUR)],
+        asked=[Lookup("hourly", at("2026-04-04 12:15"), at("2026-04-04 15:15"), HOUR)],
     ),
     [(COUNTS, [("2026-04-05", 3, 1)])],
 )
@@ -309,7 +309,7 @@ async def test_percentiles_are_the_same_at_every_step(
         Check("web", "local", noon + number * timedelta(seconds=10), 10, "o", ms) for number, ms in enumerate(times)
     ]
     steps = {"raw": timedelta(minutes=14), "15m": QUARTER, "hourly": HOUR, "daily": DAY}
-    windows = [Asked(tier, noon, noon + QUARTER, step) for tier, step in steps.items()]  # type: ignore[arg-type]
+    windows = [Lookup(tier, noon, noon + QUARTER, step) for tier, step in steps.items()]  # type: ignore[arg-type]
     await played.play(story("UTC", clock("2026-05-01 12:20"), Record(checks), asked=windows))
     answers = set()
     for window in windows:

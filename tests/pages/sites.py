@@ -5,7 +5,7 @@ from pathlib import Path
 
 from psycopg.types.json import Jsonb
 
-from sla_monitor.demo_targets import SEED, SERVICES
+from sla_monitor.command.demo_targets import SEED, SERVICES
 from sql import aggregates, connect, query
 
 SITE = Path(__file__).with_name("site.sql")

@@ -11,7 +11,7 @@ import anyio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, WebSocket
 
 from api.app import serve
-from api.cookies import SESSION
+from api.edge.cookies import SESSION
 from sla_monitor.settings import Settings
 from tests.api.conftest import Api, Someone, signer
 

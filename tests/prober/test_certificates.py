@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prober.outcome import Certificate, Outcome
 from prober.probes.certificates import ISSUER_LIMIT, Inspection, certificate
 from prober.services import Service
-from sla_monitor.one_line import fits_one_line
+from sla_monitor.formats.one_line import fits_one_line
 
 NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
 SERVICE = Service(id="web", endpoint_url="https://one.example/")

@@ -19,7 +19,7 @@ from prober.probes import Engine, run_check
 from prober.probes.resolver import Resolver
 from prober.services import Service
 from sla_monitor.settings import Settings
-from sla_monitor.values import Network
+from sla_monitor.settings.values import Network
 from tests.prober import targets
 from tests.prober.targets import Behaviour, serving
 

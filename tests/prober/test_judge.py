@@ -11,7 +11,7 @@ from prober import judge as judging
 from prober.judge import MAX_JSON_BYTES, MAX_JSON_WORK, PathMissing, json_at, judge
 from prober.outcome import MESSAGE_LIMIT, Outcome
 from prober.services import Service
-from sla_monitor.json_path import parse_json_path
+from sla_monitor.checks.json_path import parse_json_path
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="'"), max_size=8)
 JSON = st.recursive(

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sla_monitor.backup import BackupError, Program, backup, restore, suitable
-from sla_monitor.first_admin import create_first_admin
+from sla_monitor.command.backup import BackupError, Program, backup, restore, suitable
+from sla_monitor.command.first_admin import create_first_admin
 from sla_monitor.settings import Settings
 from sql.aggregates import refresh
 from sql.migrate import migrate

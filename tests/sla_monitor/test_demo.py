@@ -20,8 +20,8 @@ import pytest
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
-from sla_monitor.demo import DemoError, _move_targets, _open_the_past, _refuse_real_services
-from sla_monitor.demo_targets import CERTIFICATE, SEED, SERVICES, targets
+from sla_monitor.command.demo import DemoError, _move_targets, _open_the_past, _refuse_real_services
+from sla_monitor.command.demo_targets import CERTIFICATE, SEED, SERVICES, targets
 from sla_monitor.settings import Settings
 from sql import connect, query
 
@@ -233,7 +233,7 @@ async def start(home: Path) -> Demo:
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     environment |= {"SLA_MONITOR_HOME": str(home), "PORT": str(api), "WATCH_SERVER_PORT": str(prober)}
     process = await anyio.open_process(
-        [sys.executable, "-m", "sla_monitor.cli", "demo"],
+        [sys.executable, "-m", "sla_monitor.command.cli", "demo"],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
         env=environment,
@@ -339,7 +339,7 @@ def test_it_leaves_a_real_installation_alone(database: str, home: Path) -> None:
     with psycopg.connect(database) as connection:
         connection.execute("INSERT INTO services (id, name, endpoint_url) VALUES ('shop', 'Shop', 'http://shop')")
     refused = subprocess.run(
-        [sys.executable, "-m", "sla_monitor.cli", "demo"],
+        [sys.executable, "-m", "sla_monitor.command.cli", "demo"],
         env={**os.environ, "DATABASE_URL": database, "SLA_MONITOR_HOME": str(home)},
         capture_output=True,
         text=True,

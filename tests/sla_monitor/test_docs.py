@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from api.declared import read
-from api.service_fields import Service
+from api.services.declared import read
+from api.services.fields import Service
 from sla_monitor.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"

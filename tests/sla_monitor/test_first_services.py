@@ -5,7 +5,7 @@ import logging
 import psycopg
 import pytest
 
-from sla_monitor.first_services import register_first_services
+from sla_monitor.command.first_services import register_first_services
 from sla_monitor.settings import load
 
 FIRST = {"FACE_COMPARE_ENDPOINT": "http://compare.example/", "HEALTH_CHECK_INTERVAL": "60s"}

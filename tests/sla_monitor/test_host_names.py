@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sla_monitor.host_names import HostNameError, host_in, host_name
+from sla_monitor.formats.host_names import HostNameError, host_in, host_name
 
 
 @pytest.mark.parametrize(

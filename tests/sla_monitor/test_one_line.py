@@ -7,9 +7,9 @@ import pytest
 from psycopg.errors import CheckViolation
 
 import sql.migrate
-from sla_monitor.one_line import fits_one_line, is_label, on_one_line
+from sla_monitor.formats.one_line import fits_one_line, is_label, on_one_line
 from sla_monitor.settings import Settings
-from sla_monitor.values import title
+from sla_monitor.settings.values import title
 from sql.migrate import migrate
 
 PEOPLE_WRITE = [

@@ -2,8 +2,8 @@
 
 import pytest
 
-from api.edge import Origins
-from sla_monitor.origins import asked_origin, origin_of, read_origin
+from api.edge.middleware import Origins
+from sla_monitor.formats.origins import asked_origin, origin_of, read_origin
 from sla_monitor.settings import load
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.settings import shown
+from api.operations.settings import shown
 from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, Settings, SettingsError, Terms, load, strangers, terms
-from sla_monitor.values import Limit
+from sla_monitor.settings.values import Limit
 
 README = Path(__file__).parents[2] / "README.md"
 

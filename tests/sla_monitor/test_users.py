@@ -8,10 +8,10 @@ import anyio
 import msgspec
 import pytest
 
-from api.passwords import Passwords
-from sla_monitor import cli, first_admin, users
-from sla_monitor.first_admin import create_first_admin, introduce_first_admin
-from sla_monitor.installation import print_table
+from api.auth.passwords import Passwords
+from sla_monitor.command import cli, first_admin, users
+from sla_monitor.command.first_admin import create_first_admin, introduce_first_admin
+from sla_monitor.command.installation import print_table
 from sla_monitor.settings import Settings, StartError
 from sql import connect
 from tests.e2e.program import command

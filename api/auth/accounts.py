@@ -1,0 +1,339 @@
+"""Logging in and out, a fresh pair of tokens, one's own account and password."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal, NamedTuple
+from uuid import UUID, uuid4
+
+import msgspec
+from litestar import Router, get, post
+from litestar.params import JSONBody
+from msgspec import Meta
+from psycopg.rows import class_row
+
+import sql
+from api.auth.gatekeeper import actor, actor_of
+from api.auth.login_guard import Account, LoginGuard
+from api.auth.passwords import AnyPassword, NewPassword, Passwords, password_problems
+from api.auth.permissions import Role, requires, unauthorized
+from api.auth.requests import ApiRequest, principal_of
+from api.auth.tokens import MAX_TOKEN_CHARACTERS, Tokens
+from api.cache.entries import Cacheable
+from api.edge.limits import Limits
+from api.rest.errors import FieldProblem, invalid, responses
+from api.rest.injected import Injected
+from api.rest.texts import text_problems
+from sla_monitor.formats.one_line import on_one_line
+from sla_monitor.settings import Settings
+from sql import Pool, database
+from sql.database import Actor, Connection
+
+ANSWERS: tuple[Cacheable, ...] = ()
+
+
+class Credentials(msgspec.Struct, forbid_unknown_fields=True):
+    """`username` may be the e-mail."""
+
+    username: Annotated[str, Meta(min_length=1, max_length=100)]
+    password: AnyPassword
+
+
+class Renewal(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    refresh_token: Annotated[str, Meta(min_length=1, max_length=MAX_TOKEN_CHARACTERS)]
+
+
+class PasswordChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    current_password: AnyPassword
+    new_password: NewPassword
+
+
+class Person(msgspec.Struct, kw_only=True):
+    """What somebody is told of themselves."""
+
+    id: UUID
+    username: str
+    email: str
+    role: Role
+
+
+class Me(msgspec.Struct):
+    user: Person
+
+
+class LoggedIn(msgspec.Struct, rename="camel"):
+    """The access token goes into `Authorization: Bearer …`; the refresh token works once, for the next pair."""
+
+    access_token: str
+    refresh_token: str
+    user: Person
+
+
+class _Refreshed(msgspec.Struct):
+    outcome: Literal["refreshed", "refused", "reused"]
+    username: str | None
+    email: str | None
+    role: Role | None
+
+
+class Accounts(NamedTuple):
+    """What logging in takes: where accounts are, how long sessions last, and how often a password may be guessed."""
+
+    pool: Pool
+    settings: Settings
+    limits: Limits
+    passwords: Passwords
+    tokens: Tokens
+
+
+class IssuedTokens(msgspec.Struct):
+    """The tokens of one session; of the refresh token only the hash is kept. A browser has one, for its cookie."""
+
+    session_id: UUID
+    access: str
+    refresh: str | None = None
+
+    @classmethod
+    async def for_browser(cls, settings: Settings, tokens: Tokens, user_id: UUID, session_id: UUID) -> "IssuedTokens":
+        lifetime = settings.refresh_token_lifetime
+        return cls(session_id, await tokens.issue("browser", user_id, session_id, lifetime))
+
+    @classmethod
+    async def pair(cls, settings: Settings, tokens: Tokens, user_id: UUID, session_id: UUID) -> "IssuedTokens":
+        issue = tokens.issue
+        return cls(
+            session_id,
+            await issue("access", user_id, session_id, settings.access_token_lifetime),
+            await issue("refresh", user_id, session_id, settings.refresh_token_lifetime),
+        )
+
+    def answer(self, person: Person) -> LoggedIn:
+        assert self.refresh is not None
+        return LoggedIn(self.access, self.refresh, person)
+
+
+@post(
+    "/auth/login",
+    status_code=200,
+    summary="Log in",
+    tags=["accounts"],
+    responses=responses(400, 401, 413, 415, 429, 503),
+    **requires("session:open"),
+)
+async def login(
+    request: ApiRequest,
+    accounts: Injected[Accounts],
+    data: JSONBody[Credentials],
+) -> LoggedIn:
+    """By user name or e-mail. Which of the two was wrong, name or password, is not told."""
+    pair, person = await opened_session(request, accounts, data, IssuedTokens.pair)
+    return pair.answer(person)
+
+
+async def opened_session(
+    request: ApiRequest,
+    accounts: Accounts,
+    data: Credentials,
+    issue: Callable[[Settings, Tokens, UUID, UUID], Awaitable[IssuedTokens]],
+) -> tuple[IssuedTokens, Person]:
+    """Logs somebody in, with the tokens that `issue` makes. Raises 401 for a wrong name or password, 429 for many."""
+    if wrong := text_problems("username", data.username):
+        raise invalid(*wrong)
+    address = _address(request)
+    pool, settings, _, passwords, tokens = accounts
+    guard = _guard(accounts)
+    await guard.count(address)
+    account = await database.row(pool, "accounts/by_login", Account, login=data.username, address=address)
+    if await guard.is_right(address, account, data.username, data.password) and account is not None:
+        rehashed = await passwords.rehash(data.password, account.password_hash)
+        issued = await issue(settings, tokens, account.id, uuid4())
+        async with database.transaction(pool, _as(account, request)) as connection:
+            person = await _open_session(connection, request, settings, account, issued, rehashed)
+        if person is not None:
+            return issued, person
+    # A name that is nobody's may be a password in the wrong field.
+    await _note(request, pool, "login-failed", account.username if account else "unknown", _reason(account))
+    raise unauthorized("The user name or the password is wrong")
+
+
+@post(
+    "/auth/refresh",
+    status_code=200,
+    summary="A new pair of tokens",
+    tags=["accounts"],
+    responses=responses(400, 401, 413, 415, 429, 503),
+    **requires("session:open"),
+)
+async def refresh(
+    request: ApiRequest,
+    pool: Injected[Pool],
+    settings: Injected[Settings],
+    tokens: Injected[Tokens],
+    data: JSONBody[Renewal],
+) -> LoggedIn:
+    """The refresh token is spent by this. One that comes back ends its session: somebody else has it too."""
+    claims = await tokens.read(data.refresh_token, "refresh")
+    fresh = await IssuedTokens.pair(settings, tokens, claims.user_id, claims.session_id)
+    assert fresh.refresh is not None
+    values = {
+        "session_id": claims.session_id,
+        "user_id": claims.user_id,
+        "spent_hash": _digest(data.refresh_token),
+        "fresh_hash": _digest(fresh.refresh),
+        **_lifetimes(settings),
+    }
+    nobody = actor_of(None, _address(request), request.scope["state"].get("request_id"))
+    # Judged after the transaction: that the session has ended is to stay, though the request fails.
+    async with (
+        database.transaction(pool, nobody) as connection,
+        connection.cursor(row_factory=class_row(_Refreshed)) as cursor,
+    ):
+        await cursor.execute(sql.query("accounts/refresh_session"), values)
+        found = await cursor.fetchone()
+    if found is None or found.outcome != "refreshed":
+        raise unauthorized("You have been logged out")
+    assert found.username is not None and found.email is not None and found.role is not None
+    return fresh.answer(Person(id=claims.user_id, username=found.username, email=found.email, role=found.role))
+
+
+@post(
+    "/auth/logout",
+    status_code=204,
+    summary="Log out",
+    tags=["accounts"],
+    responses=responses(400, 401, 403, 429, 503),
+    **requires("session:use"),
+)
+async def logout(request: ApiRequest, pool: Injected[Pool]) -> None:
+    """Ends this session at once: its tokens are worth nothing, and its sockets are closed."""
+    await end_session(request, pool)
+
+
+async def end_session(request: ApiRequest, pool: Pool) -> None:
+    """Of the one who asks."""
+    async with database.transaction(pool, actor(request)) as connection:
+        await connection.execute(sql.query("accounts/end_session"), {"session_id": principal_of(request).session_id})
+
+
+@get(
+    "/auth/me",
+    summary="Who I am",
+    tags=["accounts"],
+    responses=responses(400, 401, 403, 429, 503),
+    **requires("session:read"),
+)
+async def me(request: ApiRequest, pool: Injected[Pool]) -> Me:
+    """An API token is told its owner, and the role that it has itself."""
+    account = await _own_account(request, pool)
+    return Me(Person(id=account.id, username=account.username, email=account.email, role=principal_of(request).role))
+
+
+@post(
+    "/auth/password",
+    status_code=200,
+    summary="Change one's own password",
+    tags=["accounts"],
+    responses=responses(400, 401, 403, 413, 415, 429, 503),
+    **requires("session:use"),
+)
+async def change_password(
+    request: ApiRequest,
+    accounts: Injected[Accounts],
+    data: JSONBody[PasswordChange],
+) -> LoggedIn:
+    """Ends all sessions, and answers with a new one."""
+    pool, settings, _, passwords, tokens = accounts
+    account = await _own_account(request, pool)
+    if wrong := password_problems("newPassword", data.new_password, account.username, account.email):
+        raise invalid(*wrong)
+    guard, address = _guard(accounts), _address(request)
+    await guard.count(address)
+    # No 401: the token is good, and front ends would log out.
+    if not await guard.is_right(address, account, account.username, data.current_password):
+        await _note(request, pool, "password-failed", str(account.id), _reason(account))
+        raise invalid(FieldProblem("currentPassword", "is wrong"))
+    password_hash = await passwords.hash(data.new_password)
+    pair = await IssuedTokens.pair(settings, tokens, account.id, uuid4())
+    values = {"user_id": account.id, "verified_hash": account.password_hash, "password_hash": password_hash}
+    async with database.transaction(pool, actor(request)) as connection:
+        await connection.execute(sql.query("accounts/change_password"), values)
+        renewed = msgspec.structs.replace(account, password_hash=password_hash)
+        person = await _open_session(connection, request, settings, renewed, pair)
+    if person is None:
+        raise unauthorized("You have been logged out")
+    return pair.answer(person)
+
+
+async def _open_session(
+    connection: Connection,
+    request: ApiRequest,
+    settings: Settings,
+    account: Account,
+    pair: IssuedTokens,
+    rehashed: str | None = None,
+) -> Person | None:
+    """None where the password or the user has changed since it was verified."""
+    values = {
+        "session_id": pair.session_id,
+        "user_id": account.id,
+        "verified_hash": account.password_hash,
+        "same_password_hash": rehashed,
+        "refresh_hash": _digest(pair.refresh) if pair.refresh is not None else None,
+        "address": _address(request),
+        "user_agent": printable(request.headers.get("user-agent", ""), 300) or None,
+        **_lifetimes(settings),
+    }
+    async with connection.cursor(row_factory=class_row(Person)) as cursor:
+        await cursor.execute(sql.query("accounts/open_session"), values)
+        return await cursor.fetchone()
+
+
+def _lifetimes(settings: Settings) -> dict[str, Any]:
+    """A session lives as long as the last token that was issued in it."""
+    access, renewal = settings.access_token_lifetime, settings.refresh_token_lifetime
+    return {"refresh_lifetime": renewal, "session_lifetime": max(access, renewal)}
+
+
+async def _own_account(request: ApiRequest, pool: Pool) -> Account:
+    account = await database.row(
+        pool, "accounts/by_id", Account, id=principal_of(request).user_id, address=_address(request)
+    )
+    if account is None:
+        raise unauthorized("You have been logged out")
+    return account
+
+
+async def _note(request: ApiRequest, pool: Pool, action: str, name: str, reason: str) -> None:
+    values = {"action": action, "name": printable(name, 100), "reason": reason}
+    async with database.transaction(pool, actor(request)) as connection:
+        await connection.execute(sql.query("accounts/note_failure"), values)
+
+
+def _reason(account: Account | None) -> str:
+    if account is None:
+        return "unknown user"
+    return "wrong password" if account.active else "disabled"
+
+
+def _as(account: Account, request: ApiRequest) -> Actor:
+    return actor(request)._replace(kind="user", id=account.id, name=account.username)
+
+
+def _guard(accounts: Accounts) -> LoginGuard:
+    return LoginGuard(accounts.limits, accounts.passwords, accounts.settings.rate_limit_login)
+
+
+def _address(request: ApiRequest) -> str:
+    address: str = request.scope["state"]["client"]
+    return address
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def printable(text: str, length: int) -> str:
+    """What a client says of itself, fit for a log."""
+    return on_one_line(text[:length], "?")
+
+
+router = Router("/api", route_handlers=[login, refresh, logout, me, change_password])

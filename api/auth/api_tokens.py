@@ -1,0 +1,200 @@
+"""API tokens for machines: named, of one role, shown once, kept as a hash, revocable.
+
+A token never may more than its owner may at that moment, and goes with its owner (see queries/accounts/by_token).
+"""
+
+import hashlib
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar import Response, Router, delete, get, post
+from litestar.params import FromPath, JSONBody
+from msgspec import Meta
+from psycopg import AsyncConnection
+from psycopg.errors import ForeignKeyViolation
+from psycopg.rows import TupleRow
+
+import sql
+from api.auth.gatekeeper import actor
+from api.auth.permissions import API_TOKEN_PREFIX, ROLES, Role, requires, unauthorized
+from api.auth.requests import ApiRequest, principal_of
+from api.cache.entries import Cacheable
+from api.rest.errors import ApiError, FieldProblem, invalid, responses
+from api.rest.injected import Injected
+from api.rest.moments import iso
+from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.texts import line_problems
+from sql import Pool, database
+
+ANSWERS: tuple[Cacheable, ...] = ()
+LONGEST = timedelta(days=10 * 366)
+"""The last day of a token; who wants it to live on leaves it out. Years have an end in Python and in PostgreSQL."""
+MOST_TOKENS = 100
+"""Of one owner, revoked ones not counted."""
+
+
+class NewApiToken(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """`expiresAt` with its time zone; null is never."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    role: Role
+    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class Owner(msgspec.Struct):
+    id: UUID
+    username: str
+
+
+class ApiToken(msgspec.Struct, rename="camel", kw_only=True):
+    """A token without its secret. `lastUsedAt` is exact to the minute."""
+
+    id: UUID
+    name: str
+    role: Role
+    owner: Owner
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+    last_used_from: str | None
+    revoked_at: str | None
+
+
+class NewApiTokenAnswer(msgspec.Struct):
+    """`secret` is what the machine sends; it is shown here and nowhere else."""
+
+    token: ApiToken
+    secret: str
+
+
+class ApiTokenList(msgspec.Struct):
+    tokens: list[ApiToken]
+    pagination: Pagination
+
+
+class StoredApiToken(msgspec.Struct, kw_only=True):
+    id: UUID
+    name: str
+    role: Role
+    owner_id: UUID
+    owner_name: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    last_used_from: str | None
+    revoked_at: datetime | None
+
+    def published(self) -> ApiToken:
+        return ApiToken(
+            id=self.id,
+            name=self.name,
+            role=self.role,
+            owner=Owner(self.owner_id, self.owner_name),
+            created_at=iso(self.created_at),
+            expires_at=_iso(self.expires_at),
+            last_used_at=_iso(self.last_used_at),
+            last_used_from=self.last_used_from,
+            revoked_at=_iso(self.revoked_at),
+        )
+
+
+@get(
+    "/tokens",
+    summary="The API tokens, the newest first",
+    tags=["accounts"],
+    responses=responses(400, 401, 403, 429, 503),
+    **requires("tokens:administer"),
+)
+async def list_tokens(pool: Injected[Pool], page: PageNumber = 1, limit: PageSize = 20) -> ApiTokenList:
+    """Those of everybody, revoked ones too."""
+    total = await database.count(pool, "api_tokens/count")
+    offset = (page - 1) * limit
+    rows = await database.rows(pool, "api_tokens/page", StoredApiToken, limit=limit, offset=offset)
+    return ApiTokenList([row.published() for row in rows], Pagination.of(page, limit, total))
+
+
+@post(
+    "/tokens",
+    summary="Make an API token",
+    tags=["accounts"],
+    responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
+    **requires("tokens:administer"),
+)
+async def create_token(
+    request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewApiToken]
+) -> Response[NewApiTokenAnswer]:
+    """For a machine of one's own, with one's own role at most. 409 where one has a token of that name, or a hundred."""
+    _require_valid(data)
+    if ROLES.index(data.role) > ROLES.index(principal_of(request).role):
+        raise ApiError(403, f"Your role, {principal_of(request).role}, may not make a token for {data.role}")
+    secret = API_TOKEN_PREFIX + secrets.token_urlsafe(32)
+    values = msgspec.structs.asdict(data) | {
+        "owner_id": principal_of(request).user_id,
+        "token_hash": hashlib.sha256(secret.encode()).digest(),
+    }
+    try:
+        async with database.transaction(pool, actor(request)) as connection:
+            await _require_room(connection, principal_of(request).user_id)
+            created = await (await connection.execute(sql.query("api_tokens/create"), values)).fetchone()
+    except ForeignKeyViolation:  # deleted since the guard let them in
+        raise unauthorized("You have been logged out") from None
+    if created is None:
+        raise ApiError(409, "You have a token of this name already", [FieldProblem("name", "is taken")])
+    token = ApiToken(
+        id=created[0],
+        name=data.name,
+        role=data.role,
+        owner=Owner(principal_of(request).user_id, principal_of(request).name),
+        created_at=iso(created[1]),
+        expires_at=_iso(data.expires_at),
+        last_used_at=None,
+        last_used_from=None,
+        revoked_at=None,
+    )
+    return Response(NewApiTokenAnswer(token, secret), status_code=201)
+
+
+@delete(
+    "/tokens/{token_id:str}",
+    summary="Revoke an API token",
+    tags=["accounts"],
+    responses=responses(400, 401, 403, 404, 429, 503),
+    **requires("tokens:administer"),
+)
+async def revoke_token(request: ApiRequest, pool: Injected[Pool], token_id: FromPath[str]) -> None:
+    """At once, and for good. It stays in the list."""
+    try:
+        key = UUID(token_id)
+    except ValueError:
+        raise ApiError(404, "There is no such token") from None
+    async with database.transaction(pool, actor(request)) as connection:
+        revoked = await connection.execute(sql.query("api_tokens/revoke"), {"id": key})
+    if not revoked.rowcount:
+        raise ApiError(404, "There is no such token")
+
+
+async def _require_room(connection: AsyncConnection[TupleRow], owner_id: UUID) -> None:
+    """Raises 409. One token after the other: two at the same moment would each not see the other."""
+    await connection.execute("SELECT FROM users WHERE id = %s FOR NO KEY UPDATE", [owner_id])
+    row = await (await connection.execute(sql.query("api_tokens/count_of_owner"), {"owner_id": owner_id})).fetchone()
+    if row is None or row[0] >= MOST_TOKENS:
+        raise ApiError(409, f"You have {MOST_TOKENS} tokens already; revoke those that are not needed")
+
+
+def _require_valid(data: NewApiToken) -> None:
+    wrong = line_problems("name", data.name)
+    now = datetime.now(UTC)
+    if data.expires_at is not None and not now < data.expires_at < now + LONGEST:
+        wrong.append(FieldProblem("expiresAt", "must lie in the next ten years"))
+    if wrong:
+        raise invalid(*wrong)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return iso(moment) if moment is not None else None
+
+
+router = Router("/api", route_handlers=[list_tokens, create_token, revoke_token])

@@ -1,0 +1,16 @@
+"""The request of a route, with the type of its user."""
+
+from litestar import Request
+from litestar.datastructures import State
+
+from api.auth.permissions import Principal, unauthorized
+
+ApiRequest = Request[Principal | None, None, State]
+"""`user` is None where nobody is logged in."""
+
+
+def principal_of(request: ApiRequest) -> Principal:
+    """The user of a request whose action needs one. Raises 401 where there is none."""
+    if request.user is None:
+        raise unauthorized("Log in first")
+    return request.user

@@ -1,0 +1,261 @@
+"""Users, for those who administer them. sla_monitor/command/users.py does the same without the API."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Response, Router, delete, get, patch, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, Meta, UnsetType
+from psycopg.errors import CheckViolation, RestrictViolation, UniqueViolation
+from psycopg.rows import class_row
+
+import sql
+from api.auth.gatekeeper import actor
+from api.auth.passwords import NewPassword, Passwords, new_password, password_problems
+from api.auth.permissions import Role, requires
+from api.auth.requests import ApiRequest
+from api.cache.entries import Cacheable
+from api.rest.errors import ApiError, FieldProblem, invalid, responses
+from api.rest.injected import Injected
+from api.rest.moments import iso
+from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.texts import text_problems
+from sql import Pool, database
+from sql.database import Connection
+
+ANSWERS: tuple[Cacheable, ...] = ()
+_USERNAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,49}"
+_EMAIL = r"[^@\s]+@[^@\s]+"
+Username = Annotated[str, Meta(pattern=f"^{_USERNAME}$", description="letters, digits, dots, hyphens; at most 50")]
+Email = Annotated[str, Meta(pattern=f"^{_EMAIL}$", max_length=100)]
+_NOTHING: dict[str, None] = dict.fromkeys(("username", "email", "role", "active", "password_hash"))
+
+
+class UserChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Some fields of a user; those that are not given stay. A new password ends all their sessions."""
+
+    username: Username | UnsetType = UNSET
+    email: Email | UnsetType = UNSET
+    role: Role | UnsetType = UNSET
+    active: bool | UnsetType = UNSET
+    password: NewPassword | UnsetType = UNSET
+
+
+class NewUser(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Without a password one is generated."""
+
+    username: Username
+    email: Email
+    role: Role
+    password: NewPassword | UnsetType = UNSET
+
+
+class User(msgspec.Struct, rename="camel", kw_only=True):
+    id: UUID
+    username: str
+    email: str
+    role: Role
+    active: bool
+    created_at: str
+    last_login_at: str | None
+
+
+class UserAnswer(msgspec.Struct):
+    user: User
+
+
+class NewUserAnswer(msgspec.Struct):
+    """`password` is the generated one; it is shown here and nowhere else. Null where it was given."""
+
+    user: User
+    password: str | None = None
+
+
+class UserList(msgspec.Struct):
+    users: list[User]
+    pagination: Pagination
+
+
+class StoredUser(msgspec.Struct, kw_only=True):
+    id: UUID
+    username: str
+    email: str
+    role: Role
+    active: bool
+    created_at: datetime
+    last_login_at: datetime | None
+
+    def published(self) -> User:
+        said = iso(self.last_login_at) if self.last_login_at is not None else None
+        values = msgspec.structs.asdict(self) | {"created_at": iso(self.created_at), "last_login_at": said}
+        return User(**values)
+
+
+@get(
+    "/users",
+    summary="The users by name",
+    tags=["accounts"],
+    responses=responses(400, 401, 403, 429, 503),
+    **requires("users:administer"),
+)
+async def list_users(
+    pool: Injected[Pool],
+    search: Annotated[str, QueryParameter(max_length=100)] = "",
+    role: Annotated[Role | None, QueryParameter()] = None,
+    active: Annotated[bool | None, QueryParameter()] = None,
+    page: PageNumber = 1,
+    limit: PageSize = 20,
+) -> UserList:
+    """`search` looks for a text in name and e-mail, without regard to capitals."""
+    if wrong := text_problems("search", search):
+        raise invalid(*wrong)
+    filters = {"search": search, "role": role, "active": active}
+    total = await database.count(pool, "users/count", **filters)
+    offset = (page - 1) * limit
+    rows = await database.rows(pool, "users/page", StoredUser, limit=limit, offset=offset, **filters)
+    return UserList([row.published() for row in rows], Pagination.of(page, limit, total))
+
+
+@get(
+    "/users/{user_id:str}",
+    summary="One user",
+    tags=["accounts"],
+    responses=responses(400, 401, 403, 404, 429, 503),
+    **requires("users:administer"),
+)
+async def get_user(pool: Injected[Pool], user_id: FromPath[str]) -> UserAnswer:
+    """Never with the password, not even its hash."""
+    row = await database.row(pool, "users/one", StoredUser, id=_id(user_id))
+    return UserAnswer(_found(row).published())
+
+
+@post(
+    "/users",
+    summary="Add a user",
+    tags=["accounts"],
+    responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
+    **requires("users:administer"),
+)
+async def create_user(
+    request: ApiRequest, pool: Injected[Pool], passwords: Injected[Passwords], data: JSONBody[NewUser]
+) -> Response[NewUserAnswer]:
+    """409 where the name or the e-mail is taken, whatever its capitals."""
+    require_valid(data.username, data.email, data.password)
+    password = new_password() if data.password is UNSET else data.password
+    password_hash = await passwords.hash(password)
+    async with database.transaction(pool, actor(request)) as connection:
+        row = await insert(connection, data, password_hash)
+    answer = NewUserAnswer(row.published(), password if data.password is UNSET else None)
+    return Response(answer, status_code=201, headers={"Location": f"/api/users/{row.id}"})
+
+
+@patch(
+    "/users/{user_id:str}",
+    summary="Change some fields of a user",
+    tags=["accounts"],
+    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
+    **requires("users:administer"),
+)
+async def change_user(
+    request: ApiRequest,
+    pool: Injected[Pool],
+    passwords: Injected[Passwords],
+    user_id: FromPath[str],
+    data: JSONBody[UserChange],
+) -> UserAnswer:
+    """Takes effect at once, on open sockets too. 409 where no active admin would be left."""
+    current = _found(await database.row(pool, "users/one", StoredUser, id=_id(user_id)))
+    username = current.username if data.username is UNSET else data.username
+    require_valid(username, current.email if data.email is UNSET else data.email, data.password)
+    given = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not UNSET}
+    if "password" in given:
+        given["password_hash"] = await passwords.hash(given.pop("password"))
+    async with database.transaction(pool, actor(request)) as connection:
+        return UserAnswer((await update(connection, current.id, **given)).published())
+
+
+@delete(
+    "/users/{user_id:str}",
+    summary="Remove a user",
+    tags=["accounts"],
+    responses=responses(400, 401, 403, 404, 409, 429, 503),
+    **requires("users:administer"),
+)
+async def delete_user(request: ApiRequest, pool: Injected[Pool], user_id: FromPath[str]) -> None:
+    """Their sessions and API tokens end; what they wrote stays under their name. 409 for the last active admin."""
+    async with database.transaction(pool, actor(request)) as connection:
+        with _refusals():
+            removed = await connection.execute(sql.query("users/delete"), {"id": _id(user_id)})
+    if not removed.rowcount:
+        raise _unknown()
+
+
+async def insert(connection: Connection, new: NewUser, password_hash: str) -> StoredUser:
+    """A new user, in the caller's transaction. Raises 409 where name or e-mail is taken."""
+    values = {"username": new.username, "email": new.email, "role": new.role, "password_hash": password_hash}
+    return _found(await _changed(connection, "users/create", values))
+
+
+async def update(connection: Connection, user_id: UUID, **given: Any) -> StoredUser:
+    """Changes the columns that are given. Raises 404 where the user is gone, 409 where the change is not possible."""
+    return _found(await _changed(connection, "users/update", {**_NOTHING, **given, "id": user_id}))
+
+
+def require_valid(username: str, email: str, password: str | UnsetType) -> None:
+    """Raises 400 for what the types let pass: their `$` allows a final line break."""
+    found = [] if re.fullmatch(_USERNAME, username) else [FieldProblem("username", "is not a user name")]
+    if not re.fullmatch(_EMAIL, email) or not email.isprintable():
+        found.append(FieldProblem("email", "is not an e-mail address"))
+    if password is not UNSET:
+        found += password_problems("password", password, username, email)
+    if found:
+        raise invalid(*found)
+
+
+async def _changed(connection: Connection, name: str, values: dict[str, Any]) -> StoredUser | None:
+    with _refusals():
+        async with connection.cursor(row_factory=class_row(StoredUser)) as cursor:
+            await cursor.execute(sql.query(name), values)
+            return await cursor.fetchone()
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What the database refuses, in the client's words."""
+    try:
+        yield
+    except UniqueViolation as error:
+        field = (error.diag.constraint_name or "").removeprefix("users_").removesuffix("_taken")
+        raise ApiError(409, f"There is a user with this {field} already", [FieldProblem(field, "is taken")]) from error
+    except CheckViolation as error:
+        field = (error.diag.constraint_name or "").removeprefix("users_")
+        raise invalid(FieldProblem(field, "is not a value that can be stored")) from error
+    except RestrictViolation as error:
+        if error.diag.constraint_name != "users_last_admin":
+            raise
+        raise ApiError(409, "This is the last active admin: make somebody else one first") from error
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise _unknown() from None
+
+
+def _found(row: StoredUser | None) -> StoredUser:
+    if row is None:
+        raise _unknown()
+    return row
+
+
+def _unknown() -> ApiError:
+    return ApiError(404, "There is no such user")
+
+
+router = Router("/api", route_handlers=[list_users, get_user, create_user, change_user, delete_user])

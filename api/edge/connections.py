@@ -1,0 +1,62 @@
+"""Whose an HTTP connection is: how many of them one client may have."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from api.edge.client_address import client_address, client_key, client_of, is_proxy
+from api.edge.middleware import Receive, Scope, Send, error_messages
+from api.rest.errors import ApiError
+from sla_monitor.serving.connections import RETRY_AFTER_S, Connections, Fault, HttpProtocol
+from sla_monitor.settings import Settings
+
+HTTP_CONNECTIONS = 1000
+"""Of all clients, beside as many as there may be sockets: each begins as HTTP, and after a restart all come at once."""
+CONNECTIONS_PER_CLIENT = 400
+"""The same of one address, be it that of an office with 50 browsers."""
+
+
+class Clients(Connections):
+    """Counts connections by the client's address, IPv6 by /64. That of a trusted proxy counts for the client of the
+    request that is under way on it."""
+
+    def __init__(self, settings: Settings, count: Callable[[Fault], object]) -> None:
+        of_one = min(settings.sockets_per_address, settings.socket_limit)
+        super().__init__(settings.socket_limit + HTTP_CONNECTIONS, of_one + CONNECTIONS_PER_CLIENT, count)
+        self._trusted = settings.trusted_proxies
+
+    def client_of_peer(self, peer: str) -> str | None:
+        return None if is_proxy(peer, self._trusted) else client_key(client_address(peer, (), ()))
+
+    def client_of_request(self, scope: Mapping[str, Any]) -> str | None:
+        peer = scope.get("client")
+        return client_key(client_of(scope, self._trusted)) if peer and is_proxy(peer[0], self._trusted) else None
+
+
+class ProxiedHttpProtocol(HttpProtocol):
+    """Used where there are trusted proxies."""
+
+    _lent = False
+
+    def on_headers_complete(self) -> None:
+        connections = self.config.connections
+        client = connections.client_of_request(self.scope)
+        if client is not None:
+            self._lent = True
+            if not connections.admit(self, client):
+                connections.report("too_many_connections", self.client)
+                self.app = _too_many_connections
+        super().on_headers_complete()
+        self.app = self.config.loaded_app
+
+    def on_response_complete(self) -> None:
+        if self._lent:
+            self._lent = False
+            self.config.connections.admit(self, None)
+        super().on_response_complete()
+
+
+async def _too_many_connections(scope: Scope, receive: Receive, send: Send) -> None:
+    again = {"Retry-After": str(RETRY_AFTER_S)}
+    refusal = ApiError(429, "There are too many connections from your address", headers=again)
+    for message in error_messages(refusal, [(b"connection", b"close")]):
+        await send(message)

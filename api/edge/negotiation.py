@@ -1,0 +1,52 @@
+"""What a request says it can read, as RFC 9110 has it written: weighted lists such as `ko, en;q=0.8`."""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from sla_monitor.texts.languages import DEFAULT, LANGUAGES, Language
+
+MAX_HEADER_CHARACTERS = 500
+_GZIP = ("gzip", "x-gzip")
+
+
+def weighted(header: str) -> Iterator[tuple[str, float]]:
+    """What is listed, in small letters, with its weight from 0 to 1; what has another weight is left out."""
+    for part in header.split(","):
+        name, *parameters = (word.strip().lower() for word in part.split(";"))
+        weight = next((word.removeprefix("q=") for word in parameters if word.startswith("q=")), "1")
+        try:
+            quality = float(weight)
+        except ValueError:
+            continue
+        if name and 0 <= quality <= 1:
+            yield name, quality
+
+
+def accepts_gzip(header: bytes) -> bool:
+    """Whether Accept-Encoding has gzip in it, and not only to refuse it."""
+    if b"gzip" not in header:
+        return False
+    return b";" not in header or any(name in _GZIP and weight for name, weight in weighted(header.decode("latin-1")))
+
+
+def accepts_html(scope: Mapping[str, Any]) -> bool:
+    """Whether a person in a browser reads the answer: programs ask for HTML only where they want it."""
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+
+
+def negotiated(accepted: str, chosen: str = "") -> Language:
+    """The language of a page: the one that was chosen by the switch, else the first known one of Accept-Language."""
+    for language in LANGUAGES:
+        if chosen == language:
+            return language
+    return _first_known(accepted[:MAX_HEADER_CHARACTERS])
+
+
+@lru_cache(maxsize=1024)
+def _first_known(accepted: str) -> Language:
+    wanted: list[tuple[float, Language]] = []
+    for tag, quality in weighted(accepted):
+        primary = tag.partition("-")[0]
+        wanted += [(quality, language) for language in LANGUAGES if language == primary and quality]
+    return max(wanted, key=lambda found: found[0])[1] if wanted else DEFAULT

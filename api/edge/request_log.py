@@ -1,0 +1,152 @@
+"""One line for each request, on standard output, as text or as JSON: REQUEST_LOG.
+
+Neither paths nor queries are written but the template of the route: both may hold tokens. A socket is one line, when it
+has ended. A thread writes: a standard output that nobody reads costs lines, which are counted, and never holds up a
+request.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from queue import Full, Queue
+from threading import Thread
+from time import perf_counter
+from typing import Any, Literal, TextIO
+
+import msgspec
+
+from api.edge.client_address import client_of
+from api.edge.middleware import ASGIApp, Message, Receive, Scope, Send, header
+from api.metrics import Metrics
+from api.rest.moments import iso
+from sla_monitor.settings.values import Network
+
+MAX_WAITING = 10_000
+"""Lines that may wait for standard output."""
+MAX_AGENT = 300
+FLUSH_S = 1.0
+"""How long the end of the process may be held up by lines that wait."""
+_STATUSES = frozenset({"http.response.start", "websocket.http.response.start"})
+
+
+class Line(msgspec.Struct, rename="camel", frozen=True):
+    """A request and what came of it. `status` is 101 of a socket, 0 where no response was begun."""
+
+    time: str
+    method: str
+    route: str
+    status: int
+    duration_ms: float
+    address: str
+    user_agent: str | None
+    request_id: str | None
+
+    def text(self) -> str:
+        """For people; what a client has made up is quoted and escaped."""
+        agent = json.dumps(self.user_agent) if self.user_agent is not None else "-"
+        return (
+            f"{self.time} {self.method} {self.route} {self.status} {self.duration_ms:.1f} ms {self.address} {agent} "
+            f"{self.request_id or '-'}"
+        )
+
+    def json(self) -> str:
+        """For programs, in ASCII whatever the encoding of standard output is."""
+        return json.dumps(msgspec.to_builtins(self))
+
+
+class RequestLog:
+    """ASGI middleware outside everything else."""
+
+    def __init__(
+        self, app: ASGIApp, form: Literal["text", "json"], trusted_proxies: Sequence[Network], metrics: Metrics
+    ) -> None:
+        self._app = app
+        self._form = form
+        self._trusted_proxies = trusted_proxies
+        self._metrics = metrics
+        self._lines: Queue[Line | None] = Queue(MAX_WAITING)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        observed = _Observed(send)
+        began = perf_counter()
+        try:
+            await self._app(scope, receive, observed)
+        finally:
+            self._put(self._line(scope, observed, began))
+
+    def _line(self, scope: Scope, observed: "_Observed", began: float) -> Line:
+        agent = header(scope, b"user-agent")
+        return Line(
+            time=iso(datetime.now(UTC)),
+            method=str(scope.get("method", "GET")),
+            route=str(scope.get("path_template") or "unmatched"),
+            status=observed.status,
+            duration_ms=round(1000 * ((observed.ended or perf_counter()) - began), 1),
+            address=client_of(scope, self._trusted_proxies),
+            user_agent=agent[:MAX_AGENT].decode("latin-1") if agent is not None else None,
+            request_id=observed.request_id,
+        )
+
+    def _put(self, line: Line) -> None:
+        try:
+            self._lines.put_nowait(line)
+        except Full:
+            self._metrics.request_log_dropped.inc()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Lines are written while this lasts, and at its end those that wait, as far as they can be."""
+        log = logging.Logger("sla_monitor.requests")  # of this application alone: its level is not that of LOG_LEVEL
+        handler = _Handler(self._metrics)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)
+        thread = Thread(target=self._write, args=(log,), name="request log", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            try:
+                self._lines.put(None, timeout=FLUSH_S)
+            except Full:
+                return
+            thread.join(FLUSH_S)
+
+    def _write(self, log: logging.Logger) -> None:
+        while (line := self._lines.get()) is not None:
+            log.info("%s", line.json() if self._form == "json" else line.text())
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Standard output. A line that it refuses is counted: the log of the program is not filled with that."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        super().__init__(sys.stdout)
+        self._metrics = metrics
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        self._metrics.request_log_dropped.inc()
+
+
+class _Observed:
+    """`send` that notes what is answered, and when the response was whole."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+        self.request_id: str | None = None
+        self.ended: float | None = None
+
+    async def __call__(self, message: Message) -> Any:
+        kind = message["type"]
+        if kind in _STATUSES:
+            self.status = message["status"]
+            named = next((value for name, value in message["headers"] if name == b"x-request-id"), None)
+            self.request_id = named.decode() if named is not None else None
+        elif kind == "websocket.accept":
+            self.status = 101
+        await self._send(message)
+        if kind == "http.response.body" and not message.get("more_body", False):
+            self.ended = perf_counter()

@@ -1,0 +1,245 @@
+"""uvicorn, with the bounds it lacks, and sockets that can be written to at once.
+
+A WebSocket of ASGI can only be awaited: one slow client at a time. `Socket` adds what is missing and nothing else. It
+rests on attributes of uvicorn 0.54's protocol (`transport`, `writable`, `conn`, `close_sent`, `close_timer`,
+`read_paused`, `queue`, `frames`, `curr_msg_data_type`, `handshake_complete`); tests/api fails if those change.
+"""
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import anyio
+from anyio.abc import TaskStatus
+from uvicorn import Config, Server
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+
+from api.edge.connections import Clients, ProxiedHttpProtocol
+from api.edge.middleware import error_messages
+from api.rest.errors import ApiError
+from sla_monitor.serving.connections import BoundedConfig, BoundedServer, Fault, HttpProtocol
+from sla_monitor.settings import Settings, StartError
+
+KEEP_ALIVE_S = 30
+SHUTDOWN_S = 6
+INVALID_DATA = 1007
+GOODBYE_S = 2.0
+"""A client that is dismissed may take this long to read why."""
+MAX_FRAGMENTS = 64
+"""Frames of one message: empty ones never reach the limit of bytes."""
+SOCKET_EXTENSION = "sla_monitor.socket"
+BACKLOG = 2048
+
+
+class Socket(WebSocketsSansIOProtocol):
+    """A WebSocket that the hub can write an encoded frame to, without a task switch, if it takes it now."""
+
+    def __init__(self, config: Config, *args: Any, **options: Any) -> None:
+        super().__init__(config, *args, **options)
+        assert isinstance(config, BoundedConfig)
+        self.config: BoundedConfig = config
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if (scope := getattr(self, "scope", None)) is not None:
+            scope["extensions"][SOCKET_EXTENSION] = self
+        else:
+            self._report("bad_handshake")
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.transport.is_closing():
+            self._refuse_handshake()  # uvicorn would leave it open and unanswered for ever
+
+    def _report(self, fault: Fault) -> None:
+        self.config.connections.report(fault, self.client)
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True  # it is refused; uvicorn would log that it was left incomplete
+
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
+            self.frames = []
+            self._report("bad_utf8")
+            self.dismiss(INVALID_DATA, "text must be UTF-8")
+        else:
+            super().send_receive_event_to_app()
+
+    def handle_parser_exception(self) -> None:
+        self._report("bad_frame")
+        if self.conn.close_sent is not None:
+            super().handle_parser_exception()
+        else:  # before its handshake was answered: uvicorn takes it for granted that a close has been sent
+            self.close_sent = True
+            self.transport.abort()
+
+    def _refuse_handshake(self) -> None:
+        self._report("bad_handshake")
+        start, body = error_messages(ApiError(400, "This is not a WebSocket handshake"), [(b"connection", b"close")])
+        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in start["headers"]), b"", b""]
+        self.transport.write(b"\r\n".join(lines) + body["body"])
+        self.transport.close()
+
+    def handle_ping(self) -> None:
+        """A pong is owed to those who read only: others would fill our memory with theirs."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
+
+    def handle_cont(self, event: Frame) -> None:
+        if len(self.frames) >= MAX_FRAGMENTS:
+            self._report("bad_frame")
+            self.close_sent = True  # what came along with it is discarded
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            super().handle_cont(event)
+
+    def handle_close(self, event: Frame) -> None:
+        super().handle_close(event)
+        self.loop.call_later(GOODBYE_S, self.transport.abort)  # as below
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.loop.call_later(GOODBYE_S, self.transport.abort)  # close() waits for who does not read
+
+    def write_frame(self, frame: bytes) -> bool:
+        """False when the client does not read fast enough just now; then `writable` tells when to try again.
+
+        To a socket that is closing nothing is written, and that counts as done.
+        """
+        if not self.writable.is_set():
+            return False
+        if self.conn.state is State.OPEN and not self.transport.is_closing():
+            self.transport.write(frame)
+        return True
+
+    def dismiss(self, code: int, reason: str) -> None:
+        """Closes with a code that the client gets if it reads again soon; afterwards the connection is cut.
+
+        Until then what it still says is read and discarded: a connection that is closed with something unread is reset,
+        and the code is lost on its way. uvicorn waits for the client while there is a `close_timer`.
+        """
+        last = self.loop.call_later(GOODBYE_S, self.transport.abort)
+        if self.conn.state is State.OPEN:
+            self.conn.send_close(code, reason)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent, self.close_timer = True, last
+            if self.read_paused:
+                self.read_paused = False
+                self.transport.resume_reading()
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+
+
+def _is_utf8(frames: Sequence[bytes]) -> bool:
+    try:
+        b"".join(frames).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def text_frame(payload: bytes) -> bytes:
+    """One unmasked WebSocket text frame, the same for every client."""
+    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+def configure(app: Any, settings: Settings, count: Callable[[Fault], object]) -> BoundedConfig:
+    """uvicorn trusts no proxy header by itself, nothing of a request's line is logged, everything is bounded."""
+    return BoundedConfig(
+        app,
+        Clients(settings, count),
+        host=settings.api_host,
+        port=settings.api_port,
+        loop="uvloop",
+        http=ProxiedHttpProtocol if settings.trusted_proxies else HttpProtocol,
+        ws=Socket,
+        ws_max_size=settings.socket_max_message,
+        ws_ping_interval=20.0,
+        ws_ping_timeout=20.0,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
+
+
+class PortError(StartError):
+    """The port cannot be had; one line that names the setting."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket, or PortError. Bound before anything else is started."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise PortError(f"HOST={host} cannot be listened on: {error.strerror}") from None
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortError(f"PORT={port} on {host} is taken by another program; set PORT to a free one") from None
+        raise PortError(f"PORT={port} on HOST={host} cannot be listened on: {error.strerror}") from None
+    listening.setblocking(False)
+    return listening
+
+
+async def run(
+    app: Any,
+    running: Callable[[], AbstractAsyncContextManager[None]],
+    settings: Settings,
+    count: Callable[[Fault], object],
+) -> None:
+    """Serves `app`, with `running` around it, until a signal or a cancellation; then connections have `SHUTDOWN_S`.
+
+    `count` is told of each fault of a client.
+    """
+    listening = listen(settings.api_host, settings.api_port)
+    server = BoundedServer(configure(app, settings, count))
+    with contextlib.closing(listening):
+        async with running(), anyio.create_task_group() as tasks:
+            await tasks.start(_stop_on_signal, server)
+            tasks.start_soon(_stop_on_cancellation, server)
+            with anyio.CancelScope(shield=True):
+                await server.serve(sockets=[listening])
+            tasks.cancel_scope.cancel()
+
+
+async def _stop_on_signal(server: Server, *, task_status: TaskStatus[None]) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for number in signals:
+            if server.should_exit:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            server.should_exit = True
+
+
+async def _stop_on_cancellation(server: Server) -> None:
+    try:
+        await anyio.sleep_forever()
+    finally:
+        server.should_exit = True

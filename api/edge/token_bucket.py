@@ -1,0 +1,48 @@
+"""How often something may be done: what one client says over its socket, what this process computes."""
+
+from time import monotonic
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
+
+
+class TokenBucket:
+    """A burst, then so many a second."""
+
+    def __init__(self, burst: int, per_second: float) -> None:
+        self._burst = burst
+        self._per_second = per_second
+        self._left = float(burst)
+        self._counted_at = monotonic()
+
+    def take(self) -> bool:
+        """False where it is used up; asking all the same costs what comes back meanwhile."""
+        now = monotonic()
+        self._left = min(self._burst, self._left + (now - self._counted_at) * self._per_second)
+        self._counted_at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class KeyedTokenBuckets(Generic[Key]):
+    """For each key a burst, then one every `every_s`; who comes too early is told how long to wait."""
+
+    def __init__(self, burst: int = 3, every_s: float = 1.0, most_keys: int = 4096) -> None:
+        self._ahead_s = (burst - 1) * every_s
+        self._every_s = every_s
+        self._most_keys = most_keys
+        self._due: dict[Key, float] = {}
+        """When the next one would be due if there were no burst."""
+
+    def pause(self, key: Key) -> float:
+        """Takes one turn; the seconds until it comes, 0 for now."""
+        now = monotonic()
+        if key not in self._due and len(self._due) >= self._most_keys:
+            self._due = {known: due for known, due in self._due.items() if due > now}
+            if len(self._due) >= self._most_keys:
+                self._due.clear()
+        due = max(self._due.get(key, now), now)
+        self._due[key] = due + self._every_s
+        return max(0.0, due - self._ahead_s - now)

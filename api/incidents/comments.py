@@ -1,0 +1,160 @@
+"""Comments on incidents: internal ones for those inside, public ones for everybody who may see the incident."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Response, Router, delete, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import Meta
+from psycopg.errors import ForeignKeyViolation
+
+import sql
+from api.auth.gatekeeper import actor
+from api.auth.permissions import authorise, requires, sees_internal
+from api.auth.requests import ApiRequest, principal_of
+from api.cache.entries import Cacheable
+from api.edge.limits import Limits
+from api.incidents.fields import is_incident_id
+from api.incidents.records import not_found, visible
+from api.rest.errors import ApiError, invalid, responses
+from api.rest.injected import Injected
+from api.rest.texts import text_problems
+from sla_monitor.settings.values import Limit
+from sql import Pool, database
+
+ANSWERS: tuple[Cacheable, ...] = ()
+LARGEST_ID = 2**63 - 1
+RATE_LIMIT = Limit(60, timedelta(minutes=1))
+"""Comments of one user: they are kept for good."""
+Remark = Annotated[str, Meta(min_length=1, max_length=10000, pattern=r"\S")]
+"""What is said in a comment, on any way: more than spaces."""
+
+
+class NewComment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Internal unless it says that it is public."""
+
+    text: Remark
+    public: bool = False
+
+
+class Comment(msgspec.Struct, rename="camel", kw_only=True):
+    """`userId` is null where the user has been deleted. `content`, `userName` and `timestamp` are `text`, `author` and
+    `createdAt` under the names that existing front ends read."""
+
+    id: int
+    incident_id: str
+    text: str
+    content: str
+    public: bool
+    author: str | None
+    user_name: str | None
+    user_id: UUID | None
+    created_at: str
+    timestamp: str
+
+
+class CommentAnswer(msgspec.Struct):
+    comment: Comment
+
+
+class CommentList(msgspec.Struct):
+    comments: list[Comment]
+
+
+class CommentRow(msgspec.Struct):
+    """As `incident_comment_json` writes it."""
+
+    comment: dict[str, Any]
+
+    def published(self) -> Comment:
+        return msgspec.convert(self.comment, Comment)
+
+
+@get(
+    "/incidents/{incident_id:str}/comments",
+    summary="Comments on an incident, oldest first",
+    tags=["incidents"],
+    responses=responses(400, 401, 404, 429, 503),
+    **requires("incidents:read"),
+)
+async def list_comments(
+    request: ApiRequest,
+    pool: Injected[Pool],
+    incident_id: FromPath[str],
+    before: Annotated[int | None, QueryParameter(ge=1, le=LARGEST_ID, description="the id of a comment")] = None,
+) -> CommentList:
+    """The newest thousand; with `before`, the thousand before that one. Public ones only where nobody is logged in."""
+    await visible(pool, incident_id, request.user)
+    internal = sees_internal(request.user)
+    rows = await database.rows(
+        pool, "comments/listing", CommentRow, incident_id=incident_id, internal=internal, before=before
+    )
+    return CommentList([row.published() for row in rows])
+
+
+@post(
+    "/incidents/{incident_id:str}/comments",
+    summary="Comment on an incident",
+    tags=["incidents"],
+    responses=responses(400, 401, 403, 404, 413, 415, 429, 503),
+    **requires("incidents:write"),
+)
+async def add_comment(
+    request: ApiRequest,
+    pool: Injected[Pool],
+    limits: Injected[Limits],
+    incident_id: FromPath[str],
+    data: JSONBody[NewComment],
+) -> Response[CommentAnswer]:
+    """Everybody in the room of the incident hears it. An `Idempotency-Key` is not looked at."""
+    if wrong := text_problems("text", data.text):
+        raise invalid(*wrong)
+    _require_id(incident_id)
+    await limits.take("comments", str(principal_of(request).user_id), RATE_LIMIT)
+    values = {
+        "incident_id": incident_id,
+        "author_id": principal_of(request).user_id,
+        "author": principal_of(request).name,
+        "text": data.text,
+        "public": data.public,
+    }
+    try:
+        async with database.transaction(pool, actor(request)) as connection:
+            row = await (await connection.execute(sql.query("comments/add"), values)).fetchone()
+    except ForeignKeyViolation:
+        raise not_found() from None
+    assert row is not None
+    return Response(CommentAnswer(msgspec.convert(row[0], Comment)), status_code=201)
+
+
+@delete(
+    "/incidents/{incident_id:str}/comments/{comment_id:int}",
+    summary="Remove a comment",
+    tags=["incidents"],
+    responses=responses(400, 401, 403, 404, 429, 503),
+    **requires("comments:delete"),
+)
+async def delete_comment(
+    request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str], comment_id: FromPath[int]
+) -> None:
+    """One's own, or any for admins. The audit log keeps what it said."""
+    _require_id(incident_id)
+    if not 0 < comment_id <= LARGEST_ID:
+        raise ApiError(404, "There is no such comment")
+    async with database.transaction(pool, actor(request)) as connection:
+        values = {"incident_id": incident_id, "id": comment_id}
+        row = await (await connection.execute(sql.query("comments/author"), values)).fetchone()
+        if row is None:
+            raise ApiError(404, "There is no such comment")
+        authorise(request.user, "comments:delete", owner_id=row[0])
+        await connection.execute(sql.query("comments/delete"), {"id": comment_id})
+
+
+def _require_id(incident_id: str) -> None:
+    if not is_incident_id(incident_id):
+        raise not_found()
+
+
+router = Router("/api", route_handlers=[list_comments, add_comment, delete_comment])

@@ -1,0 +1,127 @@
+"""Which incidents a list is asked for: `?status=identified,monitoring&from=2026-11-01&q=database`."""
+
+import re
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal, NamedTuple, get_args
+
+from litestar.params import QueryParameter
+
+from api.incidents.fields import IncidentStatus, Priority, Severity
+from api.rest.errors import FieldProblem, invalid
+from api.rest.moments import FIRST_YEAR, LAST_YEAR
+from api.rest.texts import text_problems
+from api.services.fields import is_slug
+
+MAX_VALUES = 50
+LARGEST_PAGE = 100
+MOST_OPEN = 1000
+"""Without any filter or limit: all that are not resolved, in one answer."""
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+PARAMETERS = frozenset({"status", "severity", "priority", "service", "from", "to", "q", "page", "limit"})
+Values = Annotated[str, QueryParameter(max_length=3000, description="one value, or several with commas")]
+Moment = Annotated[str, QueryParameter(max_length=40, description="a day, or a time with its zone")]
+FromMoment = Annotated[
+    str, QueryParameter(name="from", max_length=40, description="not before: a day, or a time with its zone")
+]
+ToMoment = Annotated[
+    str, QueryParameter(name="to", max_length=40, description="before: a time with its zone; or the last day")
+]
+Text = Annotated[
+    str,
+    QueryParameter(
+        max_length=200,
+        description="in id, title, description and updates of the newest 10,000 that pass the other filters",
+    ),
+]
+PageLimit = Annotated[
+    int | None,
+    QueryParameter(ge=1, le=LARGEST_PAGE, description=f"{LARGEST_PAGE}, if not given; {MOST_OPEN} of the unresolved"),
+]
+
+
+class Filters(NamedTuple):
+    """As the query takes them: None is no condition."""
+
+    statuses: list[str] | None
+    severities: list[str] | None
+    priorities: list[str] | None
+    services: list[str] | None
+    from_day: date | None
+    from_time: datetime | None
+    to_day: date | None
+    to_time: datetime | None
+    text: str | None
+
+
+UNRESOLVED = Filters([known for known in get_args(IncidentStatus) if known != "resolved"], *[None] * 8)
+
+
+def page_size(asked: Filters, limit: int | None) -> int:
+    """As many as were asked for; else a page, but of what is not resolved all, as far as that can be."""
+    return limit or (MOST_OPEN if asked == UNRESOLVED else LARGEST_PAGE)
+
+
+def filters(status: str, severity: str, priority: str, service: str, from_: str, to: str, text: str) -> Filters:
+    """Raises 400 for a value that cannot be. Nothing at all asked for is all that are not resolved."""
+    if wrong := text_problems("q", text):
+        raise invalid(*wrong)
+    if not any((status, severity, priority, service, from_, to, text)):
+        return UNRESOLVED
+    from_day, from_time = _moment("from", from_)
+    to_day, to_time = _moment("to", to)
+    return Filters(
+        _listed("status", status, IncidentStatus, "all"),
+        _listed("severity", severity, Severity),
+        _listed("priority", priority, Priority),
+        _services(service),
+        from_day,
+        from_time,
+        to_day,
+        to_time,
+        text or None,
+    )
+
+
+def _split(field: str, values: str) -> list[str]:
+    listed = [value.strip() for value in values.split(",")] if values else []
+    if len(listed) > MAX_VALUES:
+        raise invalid(FieldProblem(field, f"at most {MAX_VALUES} values"))
+    return listed
+
+
+def _listed(field: str, values: str, kind: Any, everything: Literal["all"] | None = None) -> list[str] | None:
+    """The values asked for; None where all are."""
+    listed = _split(field, values)
+    known = get_args(kind)
+    if everything is not None and everything in listed:
+        known, listed = (*known, everything), [*listed]
+    if any(value not in known for value in listed):
+        raise invalid(FieldProblem(field, f"one or more of {', '.join(get_args(kind))}, with commas"))
+    return None if not listed or everything in listed else listed
+
+
+def _services(values: str) -> list[str] | None:
+    listed = _split("service", values)
+    if not all(map(is_slug, listed)):
+        raise invalid(FieldProblem("service", "ids of services, with commas"))
+    return listed or None
+
+
+def _moment(field: str, text: str) -> tuple[date | None, datetime | None]:
+    """A day of the reporting time zone, or a moment."""
+    if not text:
+        return None, None
+    try:
+        if _DAY.fullmatch(text):
+            day = date.fromisoformat(text)
+            if not FIRST_YEAR <= day.year <= LAST_YEAR:
+                raise ValueError
+            return day, None
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None or not FIRST_YEAR <= moment.year <= LAST_YEAR:
+            raise ValueError
+        return None, moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        known = f"a day such as 2026-11-23 or a time with its zone such as 2026-11-23T14:00:00Z, {FIRST_YEAR} to"
+        raise invalid(FieldProblem(field, f"{known} {LAST_YEAR}")) from None

@@ -1,0 +1,282 @@
+"""Incident templates: named texts that an incident may start from. Text only, never executed."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Response, Router, delete, get, post, put
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, Meta, UnsetType
+from psycopg.errors import UniqueViolation
+from psycopg.rows import class_row
+
+import sql
+from api.auth.gatekeeper import actor
+from api.auth.permissions import authorise, requires
+from api.auth.requests import ApiRequest, principal_of
+from api.cache.entries import Cacheable
+from api.incidents.fields import LongText, Priority, Services, Severity, Title
+from api.rest.errors import ApiError, FieldProblem, invalid, responses
+from api.rest.injected import Injected
+from api.rest.moments import iso
+from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.texts import line_problems, text_problems, uuid_or_none
+from api.services.affected import require_services
+from sql import Pool, database
+from sql.database import Connection
+
+ANSWERS: tuple[Cacheable, ...] = ()
+SERVICES = "data.affectedServices"
+Name = Annotated[str, Meta(min_length=1, max_length=100)]
+Description = Annotated[str, Meta(max_length=2000)]
+
+
+class TemplateData(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """What an incident starts with. `update` is the text of its first update."""
+
+    title: Title
+    severity: Severity
+    priority: Priority
+    affected_services: Services
+    description: LongText | None = None
+    update: LongText | None = None
+
+
+class TemplateChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Some fields of a template; what is not given stays. `data` is replaced as a whole."""
+
+    name: Name | UnsetType = UNSET
+    description: Description | UnsetType | None = UNSET
+    data: TemplateData | UnsetType = UNSET
+
+
+class NewTemplate(TemplateChange, kw_only=True):
+    name: Name
+    data: TemplateData
+
+
+class Template(msgspec.Struct, rename="camel", kw_only=True):
+    """A template as it is answered; `createdBy` is a name, and stays when its user is deleted."""
+
+    id: UUID
+    name: str
+    description: str | None
+    data: TemplateData
+    created_by: str
+    created_at: str
+    updated_at: str
+
+
+class TemplateAnswer(msgspec.Struct):
+    data: Template
+
+
+class TemplateList(msgspec.Struct):
+    data: list[Template]
+    pagination: Pagination
+
+
+class StoredTemplate(msgspec.Struct, kw_only=True):
+    id: UUID
+    name: str
+    description: str | None
+    title: str
+    severity: Severity
+    priority: Priority
+    affected_services: list[str]
+    incident_description: str | None
+    first_update: str | None
+    created_by: UUID | None
+    author: str
+    created_at: datetime
+    updated_at: datetime
+
+    def published(self) -> Template:
+        return Template(
+            id=self.id,
+            name=self.name,
+            description=self.description,
+            data=TemplateData(
+                title=self.title,
+                severity=self.severity,
+                priority=self.priority,
+                affected_services=self.affected_services,
+                description=self.incident_description,
+                update=self.first_update,
+            ),
+            created_by=self.author,
+            created_at=iso(self.created_at),
+            updated_at=iso(self.updated_at),
+        )
+
+
+async def template_data(connection: Connection, template_id: str) -> TemplateData | None:
+    """What an incident starts with: of its services those that still exist. None where there is no such template."""
+    key = uuid_or_none(template_id)
+    if key is None:
+        return None
+    async with connection.cursor(row_factory=class_row(TemplateData)) as cursor:
+        await cursor.execute(sql.query("templates/start"), {"id": key})
+        return await cursor.fetchone()
+
+
+@get(
+    "/templates",
+    summary="Incident templates by name",
+    tags=["incidents"],
+    responses=responses(400, 401, 403, 429, 503),
+    **requires("templates:read"),
+)
+async def list_templates(
+    pool: Injected[Pool],
+    search: Annotated[str, QueryParameter(max_length=200)] = "",
+    page: PageNumber = 1,
+    limit: PageSize = 10,
+) -> TemplateList:
+    """`search` looks for a text in name and description, without regard to capitals."""
+    if wrong := text_problems("search", search):
+        raise invalid(*wrong)
+    offset = (page - 1) * limit
+    total = await database.count(pool, "templates/count", search=search)
+    rows = await database.rows(pool, "templates/search", StoredTemplate, search=search, limit=limit, offset=offset)
+    return TemplateList([row.published() for row in rows], Pagination.of(page, limit, total))
+
+
+@get(
+    "/templates/{template_id:str}",
+    summary="One incident template",
+    tags=["incidents"],
+    responses=responses(400, 401, 403, 404, 429, 503),
+    **requires("templates:read"),
+)
+async def get_template(pool: Injected[Pool], template_id: FromPath[str]) -> TemplateAnswer:
+    """Services in it may have been deleted since; an incident that starts from it goes without those."""
+    key = uuid_or_none(template_id)
+    row = await database.row(pool, "templates/one", StoredTemplate, id=key)
+    return TemplateAnswer(_found(row).published())
+
+
+@post(
+    "/templates",
+    summary="Add an incident template",
+    tags=["incidents"],
+    responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
+    **requires("templates:write"),
+)
+async def create_template(
+    request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewTemplate]
+) -> Response[TemplateAnswer]:
+    """409 where there is a template of this name, whatever its capitals."""
+    values = _columns(data) | {"created_by": principal_of(request).user_id, "author": principal_of(request).name}
+    values.setdefault("description", None)
+    async with database.transaction(pool, actor(request)) as connection:
+        await require_services(connection, data.data.affected_services, SERVICES)
+        row = await _one(connection, "templates/create", values)
+    if row is None:
+        raise _name_taken()
+    answer = TemplateAnswer(row.published())
+    return Response(answer, status_code=201, headers={"Location": f"/api/templates/{row.id}"})
+
+
+@put(
+    "/templates/{template_id:str}",
+    summary="Change an incident template",
+    tags=["incidents"],
+    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
+    **requires("templates:write"),
+)
+async def change_template(
+    request: ApiRequest,
+    pool: Injected[Pool],
+    template_id: FromPath[str],
+    data: JSONBody[TemplateChange],
+) -> TemplateAnswer:
+    """Fields that are not given stay as they are."""
+    changed = _columns(data)
+    async with database.transaction(pool, actor(request)) as connection:
+        current = await _locked(connection, template_id)
+        if data.data is not UNSET:
+            await require_services(connection, data.data.affected_services, SERVICES)
+        try:
+            row = await _one(connection, "templates/update", msgspec.structs.asdict(current) | changed)
+        except UniqueViolation as error:
+            raise _name_taken() from error
+    return TemplateAnswer(_found(row).published())
+
+
+@delete(
+    "/templates/{template_id:str}",
+    summary="Remove an incident template",
+    tags=["incidents"],
+    responses=responses(400, 401, 403, 404, 429, 503),
+    **requires("templates:delete"),
+)
+async def delete_template(request: ApiRequest, pool: Injected[Pool], template_id: FromPath[str]) -> None:
+    """One's own, or any for admins. Incidents that started from it stay as they are."""
+    async with database.transaction(pool, actor(request)) as connection:
+        row = await _locked(connection, template_id)
+        authorise(request.user, "templates:delete", owner_id=row.created_by)
+        await connection.execute(sql.query("templates/delete"), {"id": row.id})
+
+
+def _columns(given: TemplateChange) -> dict[str, Any]:
+    """What was said, by column. Raises 400 for texts that cannot be kept."""
+    columns: dict[str, Any] = {}
+    wrong: list[FieldProblem] = []
+    if given.name is not UNSET:
+        wrong += line_problems("name", given.name)
+        columns["name"] = given.name
+    if given.description is not UNSET:
+        wrong += text_problems("description", given.description)
+        columns["description"] = given.description
+    if given.data is not UNSET:
+        wrong += _data_problems(given.data)
+        columns |= {
+            "title": given.data.title,
+            "severity": given.data.severity,
+            "priority": given.data.priority,
+            "affected_services": given.data.affected_services,
+            "incident_description": given.data.description,
+            "first_update": given.data.update,
+        }
+    if wrong:
+        raise invalid(*wrong)
+    return columns
+
+
+def _data_problems(data: TemplateData) -> list[FieldProblem]:
+    found = line_problems("data.title", data.title)
+    found += text_problems("data.description", data.description)
+    found += text_problems("data.update", data.update)
+    if len(set(data.affected_services)) < len(data.affected_services):
+        found.append(FieldProblem("data.affectedServices", "must not repeat a service"))
+    return found
+
+
+async def _locked(connection: Connection, template_id: str) -> StoredTemplate:
+    """The template, which nobody else changes until the transaction has ended."""
+    key = uuid_or_none(template_id)
+    await connection.execute("SELECT FROM templates WHERE id = %s FOR NO KEY UPDATE", [key])
+    return _found(await _one(connection, "templates/one", {"id": key}))
+
+
+async def _one(connection: Connection, name: str, values: dict[str, Any]) -> StoredTemplate | None:
+    async with connection.cursor(row_factory=class_row(StoredTemplate)) as cursor:
+        await cursor.execute(sql.query(name), values)
+        return await cursor.fetchone()
+
+
+def _found(row: StoredTemplate | None) -> StoredTemplate:
+    if row is None:
+        raise ApiError(404, "There is no such template")
+    return row
+
+
+def _name_taken() -> ApiError:
+    return ApiError(409, "There is a template of this name already", [FieldProblem("name", "is taken")])
+
+
+router = Router(
+    "/api", route_handlers=[list_templates, get_template, create_template, change_template, delete_template]
+)

@@ -1,0 +1,155 @@
+"""What may be said of a maintenance window, what is answered of one, and what is wrong with what was said."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from api.incidents.fields import LongText, Title
+from api.rest.errors import Code, FieldProblem
+from api.rest.moments import FIRST_YEAR, LAST_YEAR, iso
+from api.rest.texts import line_problems, text_problems
+from api.services.fields import Slug
+from sla_monitor.recurrence import MAX_RULE
+
+WindowStatus = Literal["scheduled", "running", "over"]
+Services = Annotated[list[Slug], Meta(min_length=1, max_length=1000, description="ids of services")]
+Moment = Annotated[datetime, Meta(tz=True)]
+RuleText = Annotated[
+    str, Meta(min_length=1, max_length=MAX_RULE, description="RFC 5545, such as FREQ=WEEKLY;BYDAY=SU; null for once")
+]
+ZoneName = Annotated[
+    str, Meta(min_length=1, max_length=64, description="whose clock a recurring window follows, such as Asia/Seoul")
+]
+
+
+class WindowChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """Some fields of a maintenance window: those that are not given stay as they are. `startsAt` and `endsAt` are of
+    the first occurrence; an earlier `endsAt` ends one that runs."""
+
+    title: Title | UnsetType = UNSET
+    description: LongText | UnsetType | None = UNSET
+    affected_services: Services | UnsetType = UNSET
+    starts_at: Moment | UnsetType = UNSET
+    ends_at: Moment | UnsetType = UNSET
+    rrule: RuleText | UnsetType | None = UNSET
+    time_zone: ZoneName | UnsetType = UNSET
+    public: bool | UnsetType = UNSET
+
+    def given(self) -> dict[str, Any]:
+        """What was said, by column."""
+        given = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
+        return {name: _utc(value) if isinstance(value, datetime) else value for name, value in given.items()}
+
+
+class NewWindow(WindowChange, kw_only=True):
+    """`timeZone` is, if not given, the one that days and months belong to; `public` is true."""
+
+    title: Title
+    affected_services: Services
+    starts_at: Moment
+    ends_at: Moment
+
+
+class Period(msgspec.Struct, rename="camel"):
+    starts_at: str
+    ends_at: str
+
+
+class Window(msgspec.Struct, rename="camel", kw_only=True):
+    """A maintenance window; `occurrences` are those within the period that was asked for."""
+
+    id: UUID
+    title: str
+    description: str | None
+    affected_services: list[str]
+    starts_at: str
+    ends_at: str
+    rrule: str | None
+    time_zone: str
+    public: bool
+    status: WindowStatus
+    occurrences: list[Period]
+    created_by: str | None
+    created_at: str
+    updated_at: str
+    version: int
+
+
+class WindowAnswer(msgspec.Struct):
+    maintenance: Window
+
+
+class WindowList(msgspec.Struct):
+    maintenance: list[Window]
+
+
+class Conflict(msgspec.Struct):
+    """Somebody else saved first: the window as it is now."""
+
+    error: str
+    code: Code
+    maintenance: Window
+
+
+class WindowRow(msgspec.Struct, kw_only=True):
+    id: UUID
+    title: str
+    description: str | None
+    affected_services: list[str]
+    starts_at: datetime
+    ends_at: datetime
+    rrule: str | None
+    time_zone: str
+    public: bool
+    status: WindowStatus
+    occurrence_starts: list[datetime]
+    occurrence_ends: list[datetime]
+    author: str | None
+    created_by: UUID | None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+    def published(self) -> Window:
+        periods = zip(self.occurrence_starts, self.occurrence_ends, strict=True)
+        return Window(
+            id=self.id,
+            title=self.title,
+            description=self.description,
+            affected_services=self.affected_services,
+            starts_at=iso(self.starts_at),
+            ends_at=iso(self.ends_at),
+            rrule=self.rrule,
+            time_zone=self.time_zone,
+            public=self.public,
+            status=self.status,
+            occurrences=[Period(iso(starts_at), iso(ends_at)) for starts_at, ends_at in periods],
+            created_by=self.author,
+            created_at=iso(self.created_at),
+            updated_at=iso(self.updated_at),
+            version=self.version,
+        )
+
+
+def _utc(moment: datetime) -> datetime:
+    """PostgreSQL takes no offset of 16 hours or more. What has no such moment is refused by its year."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return moment
+
+
+def problems(change: WindowChange) -> list[FieldProblem]:
+    """What is wrong with each field in itself, beyond what its type says."""
+    given = change.given()
+    found = line_problems("title", given.get("title")) + text_problems("description", given.get("description"))
+    services = given.get("affected_services", [])
+    if len(set(services)) < len(services):
+        found.append(FieldProblem("affectedServices", "must not repeat a service"))
+    for field, name in (("startsAt", "starts_at"), ("endsAt", "ends_at")):
+        if name in given and not FIRST_YEAR < given[name].year < LAST_YEAR:
+            found.append(FieldProblem(field, f"must lie between {FIRST_YEAR} and {LAST_YEAR}"))
+    return found

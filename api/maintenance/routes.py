@@ -1,0 +1,248 @@
+"""Maintenance windows: planned, announced, and for those who write them to change."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Response, Router, delete, get, post, put
+from litestar.openapi import ResponseSpec
+from litestar.params import FromPath, JSONBody, QueryParameter
+from psycopg.rows import class_row
+
+import sql
+from api.auth.gatekeeper import actor
+from api.auth.permissions import authorise, requires, sees_internal
+from api.auth.requests import ApiRequest, principal_of
+from api.cache.entries import Cacheable, Change
+from api.maintenance.fields import (
+    Conflict,
+    NewWindow,
+    WindowAnswer,
+    WindowChange,
+    WindowList,
+    WindowRow,
+    problems,
+)
+from api.maintenance.plan import plan, planned, require_ahead
+from api.rest.errors import ApiError, FieldProblem, code_of, invalid, responses
+from api.rest.injected import Injected
+from api.rest.moments import FIRST_YEAR, LAST_YEAR, MAX_CHARACTERS, read_moment
+from api.rest.preconditions import NOT_MODIFIED, IfMatch, IfNoneMatch, allows_version, etag, is_known, not_modified
+from api.rest.texts import uuid_or_none
+from api.services.affected import require_services
+from sla_monitor import recurrence
+from sql import Pool, database
+from sql.database import Connection
+
+DAYS = timedelta(days=90)
+MOST_DAYS = timedelta(days=400)
+MOST_WINDOWS = 500
+_CHANGES: frozenset[Change] = frozenset({"event", "services"})
+_PERIOD = frozenset({"from", "to"})
+ANSWERS = (
+    Cacheable("/api/maintenance", _CHANGES, _PERIOD, personal=True),
+    Cacheable("/api/maintenance/", _CHANGES, _PERIOD, personal=True),
+)
+PLANNED = ("starts_at", "ends_at", "rrule", "time_zone", "affected_services")
+_OUTDATED = {412: ResponseSpec(Conflict, description="Somebody else saved first", generate_examples=False)}
+From = Annotated[
+    str | None,
+    QueryParameter(name="from", max_length=MAX_CHARACTERS, format="date-time", description="now, if not given"),
+]
+To = Annotated[
+    str | None,
+    QueryParameter(
+        max_length=MAX_CHARACTERS, format="date-time", description="90 days later, if not given; at most 400"
+    ),
+]
+
+
+@get(
+    "/maintenance",
+    summary="Maintenance windows that take place within a period",
+    tags=["incidents"],
+    responses=responses(400, 401, 429, 503),
+    **requires("maintenance:read"),
+)
+async def list_windows(request: ApiRequest, pool: Injected[Pool], from_: From = None, to: To = None) -> WindowList:
+    """The next one first, each with its first fifty occurrences. Internal ones and private services are for those who
+    are logged in."""
+    period = _period(from_, to)
+    internal = sees_internal(request.user)
+    rows = await database.rows(pool, "maintenance/between", WindowRow, **period, internal=internal, limit=MOST_WINDOWS)
+    return WindowList([row.published() for row in rows])
+
+
+@get(
+    "/maintenance/{window_id:str}",
+    summary="One maintenance window",
+    tags=["incidents"],
+    responses=responses(400, 401, 404, 429, 503) | NOT_MODIFIED,
+    **requires("maintenance:read"),
+)
+async def get_window(
+    request: ApiRequest,
+    pool: Injected[Pool],
+    window_id: FromPath[str],
+    from_: From = None,
+    to: To = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response[WindowAnswer]:
+    """With its occurrences of a period. The `ETag` is what `If-Match` takes."""
+    values = _period(from_, to) | {"id": uuid_or_none(window_id), "internal": sees_internal(request.user)}
+    row = await database.row(pool, "maintenance/one", WindowRow, **values)
+    answer = _answer(_found(row))
+    if is_known(if_none_match, answer.headers["ETag"]):
+        return not_modified(answer)
+    return answer
+
+
+@post(
+    "/maintenance",
+    summary="Announce a maintenance window",
+    tags=["incidents"],
+    responses=responses(400, 401, 403, 413, 415, 429, 503),
+    **requires("maintenance:write"),
+)
+async def create_window(request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewWindow]) -> Response[WindowAnswer]:
+    """One-off, or recurring by an `rrule` on the clock of `timeZone`: at 02:00 there, whether summer or winter."""
+    _require(problems(data))
+    now = datetime.now(UTC)
+    values = {"description": None, "rrule": None, "time_zone": None, "public": True} | data.given()
+    values |= {"created_by": principal_of(request).user_id, "author": principal_of(request).name}
+    async with database.transaction(pool, actor(request)) as connection:
+        values["time_zone"] = values["time_zone"] or await _reporting_zone(connection)
+        schedule = planned(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
+        require_ahead(schedule, now)
+        values["rrule"] = _kept_rule(values["rrule"])
+        await require_services(connection, data.affected_services)
+        window_id = await _insert(connection, values)
+        await plan(connection, window_id, schedule, now)
+        row = await _one(connection, window_id)
+    return _answer(row, 201, {"Location": f"/api/maintenance/{window_id}"})
+
+
+@put(
+    "/maintenance/{window_id:str}",
+    summary="Change a maintenance window",
+    tags=["incidents"],
+    responses=responses(400, 401, 403, 404, 413, 415, 429, 503) | _OUTDATED,
+    **requires("maintenance:write"),
+)
+async def change_window(
+    request: ApiRequest,
+    pool: Injected[Pool],
+    window_id: FromPath[str],
+    data: JSONBody[WindowChange],
+    if_match: IfMatch = None,
+) -> Response[WindowAnswer]:
+    """Fields that are not given stay as they are, and so does what is over. With `If-Match`, 412 and the window as it
+    is now where somebody else saved first."""
+    _require(problems(data))
+    now = datetime.now(UTC)
+    given = data.given()
+    async with database.transaction(pool, actor(request)) as connection:
+        current = await _locked(connection, window_id)
+        if not allows_version(if_match, current.version):
+            return _outdated(current)
+        values = {name: given.get(name, getattr(current, name)) for name in _SETTABLE}
+        values |= {"id": current.id, "affected_services": given.get("affected_services")}
+        schedule = planned(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
+        if values["starts_at"] != current.starts_at:
+            require_ahead(schedule, now)
+        values["rrule"] = _kept_rule(values["rrule"])
+        await require_services(connection, given.get("affected_services", []))
+        await connection.execute(sql.query("maintenance/update"), values)
+        if any(name in given for name in PLANNED):
+            await plan(connection, current.id, schedule, now)
+        return _answer(await _one(connection, current.id))
+
+
+@delete(
+    "/maintenance/{window_id:str}",
+    summary="Cancel a maintenance window",
+    tags=["incidents"],
+    responses=responses(400, 401, 403, 404, 429, 503),
+    **requires("maintenance:delete"),
+)
+async def delete_window(request: ApiRequest, pool: Injected[Pool], window_id: FromPath[str]) -> None:
+    """One's own, or any for admins. One that runs ends; what is over stays in every report."""
+    async with database.transaction(pool, actor(request)) as connection:
+        row = await _locked(connection, window_id)
+        authorise(request.user, "maintenance:delete", owner_id=row.created_by)
+        await connection.execute("SELECT cancel_maintenance(%s)", [row.id])
+
+
+_SETTABLE = ("title", "description", "starts_at", "ends_at", "rrule", "time_zone", "public")
+
+
+def _kept_rule(rrule: str | None) -> str | None:
+    return recurrence.kept(rrule) if rrule is not None else None
+
+
+async def _insert(connection: Connection, values: dict[str, Any]) -> UUID:
+    row = await (await connection.execute(sql.query("maintenance/create"), values)).fetchone()
+    assert row is not None
+    window_id: UUID = row[0]
+    return window_id
+
+
+async def _locked(connection: Connection, window_id: str) -> WindowRow:
+    """The window, which nobody else changes until the transaction has ended."""
+    key = uuid_or_none(window_id)
+    await connection.execute("SELECT FROM maintenance_windows WHERE id = %s FOR NO KEY UPDATE", [key])
+    return await _one(connection, key)
+
+
+async def _one(connection: Connection, key: UUID | None) -> WindowRow:
+    values = _period(None, None) | {"id": key, "internal": True}
+    async with connection.cursor(row_factory=class_row(WindowRow)) as cursor:
+        await cursor.execute(sql.query("maintenance/one"), values)
+        return _found(await cursor.fetchone())
+
+
+async def _reporting_zone(connection: Connection) -> str:
+    row = await (await connection.execute("SELECT reporting_time_zone()")).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def _period(from_: str | None, to: str | None) -> dict[str, Any]:
+    """Where it begins and ends; by itself 90 days from now on."""
+    start = _moment("from", from_) or datetime.now(UTC)
+    end = _moment("to", to) or start + DAYS
+    if not timedelta() < end - start <= MOST_DAYS:
+        raise invalid(FieldProblem("to", f"must be after from, by {MOST_DAYS.days} days at most"))
+    return {"from": start, "to": end}
+
+
+def _moment(field: str, text: str | None) -> datetime | None:
+    moment = read_moment(field, text)
+    if moment is not None and not FIRST_YEAR < moment.year < LAST_YEAR:
+        raise invalid(FieldProblem(field, f"must lie between {FIRST_YEAR} and {LAST_YEAR}"))
+    return moment
+
+
+def _answer(row: WindowRow, status: int = 200, headers: dict[str, str] | None = None) -> Response[WindowAnswer]:
+    answer = WindowAnswer(row.published())
+    return Response(answer, status_code=status, headers={"ETag": etag(row.version, answer), **(headers or {})})
+
+
+def _outdated(row: WindowRow) -> Response[Any]:
+    window = row.published()
+    headers = {"ETag": etag(row.version, WindowAnswer(window))}
+    return Response(Conflict("Somebody else saved first", code_of(412), window), status_code=412, headers=headers)
+
+
+def _require(wrong: list[FieldProblem]) -> None:
+    if wrong:
+        raise invalid(*wrong)
+
+
+def _found(row: WindowRow | None) -> WindowRow:
+    if row is None:
+        raise ApiError(404, "There is no such maintenance window")
+    return row
+
+
+router = Router("/api", route_handlers=[list_windows, get_window, create_window, change_window, delete_window])

@@ -1,0 +1,115 @@
+"""The audit log, for admins: who did what to which object, from where, and what it was before and after."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Router, get
+from litestar.params import QueryParameter
+
+from api.auth.permissions import requires
+from api.cache.entries import Cacheable
+from api.rest.errors import invalid, responses
+from api.rest.injected import Injected
+from api.rest.moments import FromMoment, ToMoment, iso, read_moment
+from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.texts import text_problems
+from sql import Pool, database
+
+ANSWERS: tuple[Cacheable, ...] = ()
+
+
+class AuditActor(msgspec.Struct):
+    """Who it was: `id` is a user's, of a token its owner's; `name` is the one at that time."""
+
+    kind: str
+    id: UUID | None
+    name: str
+
+
+class AuditEntry(msgspec.Struct, rename="camel"):
+    """One change. `before` and `after` hold the columns that differ, named as in the database; secrets are `***`."""
+
+    id: int
+    occurred_at: str
+    actor: AuditActor
+    address: str | None
+    request_id: str | None
+    action: str
+    object_type: str
+    object_id: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class AuditLog(msgspec.Struct):
+    entries: list[AuditEntry]
+    pagination: Pagination
+
+
+class EntryRow(msgspec.Struct):
+    id: int
+    occurred_at: datetime
+    actor_kind: str
+    actor_id: UUID | None
+    actor: str
+    address: str | None
+    request_id: str | None
+    action: str
+    object_type: str
+    object_id: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+    def published(self) -> AuditEntry:
+        return AuditEntry(
+            id=self.id,
+            occurred_at=iso(self.occurred_at),
+            actor=AuditActor(self.actor_kind, self.actor_id, self.actor),
+            address=self.address,
+            request_id=self.request_id,
+            action=self.action,
+            object_type=self.object_type,
+            object_id=self.object_id,
+            before=self.before,
+            after=self.after,
+        )
+
+
+@get(
+    "/audit",
+    summary="Who did what",
+    tags=["administration"],
+    responses=responses(400, 401, 403, 429, 503),
+    **requires("audit:read"),
+)
+async def audit_log(
+    pool: Injected[Pool],
+    actor: Annotated[str | None, QueryParameter(max_length=200)] = None,
+    object_type: Annotated[str | None, QueryParameter(name="objectType", max_length=50)] = None,
+    object_id: Annotated[str | None, QueryParameter(name="objectId", max_length=200)] = None,
+    action: Annotated[str | None, QueryParameter(max_length=50)] = None,
+    from_: FromMoment = None,
+    to: ToMoment = None,
+    page: PageNumber = 1,
+    limit: PageSize = 50,
+) -> AuditLog:
+    """Newest first. `actor` is a name or a user's id; `from` and `to` are ISO times with a zone."""
+    texts = {"actor": actor, "objectType": object_type, "objectId": object_id, "action": action}
+    if wrong := [problem for field, text in texts.items() for problem in text_problems(field, text)]:
+        raise invalid(*wrong)
+    asked = {
+        "actor": actor,
+        "object_type": object_type,
+        "object_id": object_id,
+        "action": action,
+        "start": read_moment("from", from_),
+        "end": read_moment("to", to),
+    }
+    total = await database.count(pool, "audit/count", **asked)
+    rows = await database.rows(pool, "audit/search", EntryRow, **asked, limit=limit, offset=(page - 1) * limit)
+    return AuditLog([row.published() for row in rows], Pagination.of(page, limit, total))
+
+
+router = Router("/api", route_handlers=[audit_log])

@@ -1,0 +1,106 @@
+"""/openapi.json and /docs: the description of this API and a page to read and try it, all of it served from here."""
+
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+
+from litestar import Response, Router, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Components, Contact, License, SecurityScheme, Tag
+from litestar.params import FromPath
+from litestar.types import Method
+from litestar.types.internal_types import PathParameterDefinition
+
+from api.auth.permissions import requires
+from api.cache.entries import Cacheable
+from api.operations.description import ExactDescription
+from api.rest.errors import ApiError
+from sla_monitor import __version__
+
+ANSWERS = (
+    Cacheable("/openapi.json", frozenset()),
+    Cacheable("/docs", frozenset()),
+    Cacheable("/docs/", frozenset()),
+)
+STATIC = {
+    "swagger-ui.css": ("swagger-ui/swagger-ui.css", "text/css"),
+    "swagger-ui-bundle.js": ("swagger-ui/swagger-ui-bundle.js", "text/javascript"),
+    "docs.js": ("docs.js", "text/javascript"),
+}
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def _operation_id(_: HTTPRouteHandler, method: Method, parts: list[str | PathParameterDefinition]) -> str:
+    """`get_api_system-status`: the twins of a path differ in a hyphen only, which Litestar's own ids leave out."""
+    return "_".join([method.lower(), *(part if isinstance(part, str) else part.name for part in parts)])
+
+
+def config(kept: Iterable[Cacheable]) -> OpenAPIConfig:
+    """The description; the answers of the routes in `kept` come from memory."""
+    return OpenAPIConfig(
+        title="SLA Monitor",
+        version=__version__,
+        summary="What services are, were, and how fast they answered",
+        description=(
+            "Every error is `{error, code, details?}`. Any path may answer 400 to a `Host` that is no name of this "
+            "server, 403 to a change that a page of another origin asks for, 405, and 500. Answers that an event may "
+            "end carry an `ETag`; one that is the last snapshot says `X-Cache: STALE`. "
+            "The live feed is a WebSocket at `/ws`: frames of `{event, data, seq}`; join a room with "
+            '`{"event": "join-room", "data": {"room": "system-status"}}`; come back with '
+            "`/ws?since=SEQ&rooms=system-status,uptime`."
+        ),
+        contact=Contact(name="SLA Monitor"),
+        license=License(name="See the repository"),
+        tags=[
+            Tag(name="status", description="What everybody may see"),
+            Tag(name="services", description="What is monitored"),
+            Tag(name="incidents", description="What people write about"),
+            Tag(name="accounts", description="Who may do what"),
+            Tag(name="administration", description="Who did what, and how it is set"),
+            Tag(name="operations", description="For those who run it"),
+        ],
+        use_handler_docstrings=True,
+        operation_id_creator=_operation_id,
+        openapi_router=Router(
+            "/openapi.json", route_handlers=[], include_in_schema=False, opt={"action": "status:read"}
+        ),
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    bearer_format="JWT or slam_…",
+                    description="An access token from `/api/auth/login`, or an API token",
+                )
+            }
+        ),
+        render_plugins=[ExactDescription(kept)],
+    )
+
+
+@cache
+def _static(name: str) -> bytes:
+    return files("api").joinpath("pages", "static", name).read_bytes()
+
+
+@get("/docs", include_in_schema=False, sync_to_thread=False, **requires("status:read"))
+def page() -> Response[bytes]:
+    """A page that reads /openapi.json."""
+    headers = {"Content-Security-Policy": PAGE_POLICY}
+    return Response(_static("docs.html"), media_type="text/html", headers=headers)
+
+
+@get("/docs/{name:str}", include_in_schema=False, sync_to_thread=False, **requires("status:read"))
+def asset(name: FromPath[str]) -> Response[bytes]:
+    """What the page loads."""
+    if name not in STATIC:
+        raise ApiError(404)
+    path, media_type = STATIC[name]
+    return Response(_static(path), media_type=media_type)
+
+
+router = Router("/", route_handlers=[page, asset])

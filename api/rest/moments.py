@@ -1,0 +1,35 @@
+"""Moments as JSON has them, and in a query: `from=2026-11-23T14:00:00Z`.
+
+The latter are read here and not by Litestar, which would take a number for the seconds since 1970.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from litestar.params import QueryParameter
+from msgspec import Meta
+
+from api.rest.errors import FieldProblem, invalid
+
+MAX_CHARACTERS = 40
+FIRST_YEAR, LAST_YEAR = 2000, 2100
+"""What is asked for, and planned, lies between them."""
+FromMoment = Annotated[str | None, QueryParameter(name="from", max_length=MAX_CHARACTERS, format="date-time")]
+ToMoment = Annotated[str | None, QueryParameter(max_length=MAX_CHARACTERS, format="date-time")]
+
+
+def read_moment(field: str, text: str | None) -> datetime | None:
+    """Raises 400 for what is no RFC 3339 time with a zone."""
+    if text is None:
+        return None
+    try:
+        moment: datetime = msgspec.convert(text, Annotated[datetime, Meta(tz=True)]).astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        raise invalid(FieldProblem(field, "must be a time with its zone, such as 2026-11-23T14:00:00Z")) from None
+    return moment
+
+
+def iso(moment: datetime) -> str:
+    """As JavaScript writes it: 2026-11-23T14:02:00.000Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

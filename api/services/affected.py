@@ -1,0 +1,18 @@
+"""The services that incidents, templates and maintenance windows name. One that is deleted stays named."""
+
+from collections.abc import Collection, Sequence
+
+import sql
+from api.rest.errors import FieldProblem, invalid
+from sql.database import Connection
+
+
+async def require_services(
+    connection: Connection, ids: Sequence[str], field: str = "affectedServices", kept: Collection[str] = ()
+) -> None:
+    """Raises 400 for each of `ids`, the value of `field`, that is no service. Those in `kept` were named before, and
+    may have been deleted since."""
+    rows = await (await connection.execute(sql.query("services/missing"), {"ids": list(ids)})).fetchall()
+    missing = {str(row[0]) for row in rows} - set(kept)
+    if wrong := [n for n, service in enumerate(ids) if service in missing]:
+        raise invalid(*(FieldProblem(f"{field}[{n}]", "is not a service") for n in wrong))

@@ -1,0 +1,231 @@
+"""services.toml: services declared as code, applied at the start and whenever the file changes, all or nothing.
+
+    [[service]]
+    id = "shop"
+    name = "Shop"
+    endpointUrl = "https://shop.example/health"
+    intervalSeconds = 30
+
+The fields are those of the REST API, with the same names, limits and defaults. A file with a mistake changes nothing;
+the mistake is one line in the log. A service that the file no longer names is paused and can then be administered over
+REST; one that was made over REST and is named in the file belongs to the file from then on.
+"""
+
+import logging
+import os
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+import psycopg
+from psycopg.errors import CheckViolation
+from psycopg.types.json import Jsonb
+
+import sql
+from api.services.fields import NewService, Service, complete, problems, warnings
+from sla_monitor.formats.one_line import on_one_line
+from sla_monitor.settings import Settings, SettingsError, StartError
+from sql import Pool, database
+
+log = logging.getLogger(__name__)
+
+POLL_S = 1.0
+STABLE_S = 2.0
+"""A file that has not changed for so long is complete: editors and deployments may empty it first and fill it then."""
+RELEASE_S = 10.0
+"""A file that names fewer services than before must stay so for longer, and is announced in the log."""
+MAX_BYTES = 4 * 1024 * 1024
+Outcome = list[tuple[str, str]]
+
+
+class DeclarationError(StartError):
+    """What is wrong in the file: one line with the file, the service and the field."""
+
+    exit_code = 2
+
+
+def require_file(settings: Settings) -> None:
+    """Raises SettingsError where SERVICES_FILE names a file that is not there, or cannot be read."""
+    path = settings.services_file
+    if path is None:
+        return
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise SettingsError(f"SERVICES_FILE={path} cannot be read: {reason}") from None
+
+
+def read(path: Path, settings: Settings) -> list[Service]:
+    """The services of the file, complete and valid. Raises DeclarationError for the first mistake."""
+    return parse(path, _content(path)[1], settings)
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What changes when a file does."""
+
+    inode: int
+    modified_ns: int
+    changed_ns: int
+    size: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Stamp":
+        return cls(status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+
+    @property
+    def age_s(self) -> float:
+        """By the clocks of this machine and of the file system; 0 where they disagree."""
+        return max(0.0, time.time() - max(self.modified_ns, self.changed_ns) / 1e9)
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """None for a file that is not there."""
+    try:
+        return Stamp.of(path.stat())
+    except OSError:
+        return None
+
+
+def _content(path: Path) -> tuple[Stamp, bytes]:
+    """The bytes of the file, and its stamp after they were read."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+            stamp = Stamp.of(os.fstat(file.fileno()))
+    except FileNotFoundError:
+        raise DeclarationError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise DeclarationError(f"{path}: {_one_line(str(error))}") from None
+    if len(content) > MAX_BYTES:
+        raise DeclarationError(f"{path}: larger than {MAX_BYTES} bytes")
+    return stamp, content
+
+
+def parse(path: Path, content: bytes, settings: Settings) -> list[Service]:
+    """The services that the content of the file declares. Raises DeclarationError for the first mistake."""
+    try:
+        document = tomllib.loads(content.decode("utf-8-sig"))  # editors on Windows begin with a byte order mark
+    except (RecursionError, ValueError) as error:  # not UTF-8, not TOML, a number of 5,000 digits
+        raise DeclarationError(f"{path}: {_one_line(str(error) or type(error).__name__)}") from None
+    tables = document.get("service", [])
+    if set(document) - {"service"} or not isinstance(tables, list):
+        raise DeclarationError(f"{path}: only [[service]] tables belong here")
+    services: dict[str, Service] = {}
+    for number, table in enumerate(tables, 1):
+        service = _service(path, number, table, settings)
+        if service.id in services:
+            raise DeclarationError(f"{path}: service {service.id!r}: id: is declared twice")
+        services[service.id] = service
+    return list(services.values())
+
+
+def _service(path: Path, number: int, table: Any, settings: Settings) -> Service:
+    name = repr(table["id"])[:60] if isinstance(table, dict) and "id" in table else f"number {number}"
+    try:
+        service = complete(msgspec.convert(table, NewService), settings)
+    except msgspec.ValidationError as error:
+        text, _, where = str(error).partition(" - at `$.")
+        field = f"{where.rstrip('`')}: " if where else ""
+        raise DeclarationError(f"{path}: service {name}: {_one_line(field + text)}") from None
+    if wrong := problems(service):
+        raise DeclarationError(f"{path}: service {name}: {wrong[0].field}: {wrong[0].message}")
+    return service
+
+
+async def apply(path: Path, settings: Settings, pool: Pool) -> Outcome:
+    """Reads the file and makes the database agree, in one statement. Returns what changed: (id, applied|released)."""
+    return await _store(path, await anyio.to_thread.run_sync(read, path, settings), settings, pool)
+
+
+async def _store(path: Path, services: list[Service], settings: Settings, pool: Pool) -> Outcome:
+    values = {"file": path.name, "services": Jsonb([service.columns() for service in services])}
+    async with database.transaction(pool) as connection:
+        try:
+            cursor = await connection.execute(sql.query("services/apply_declared"), values)
+        except CheckViolation as error:  # what our own limits did not foresee: the file's mistake, no reason to end
+            constraint = error.diag.constraint_name
+            raise DeclarationError(f"{path}: a value cannot be stored ({constraint})") from None
+        changed = [(str(service_id), str(outcome)) for service_id, outcome in await cursor.fetchall()]
+    for service in services:
+        if (service.id, "applied") in changed:
+            for warning in warnings(service, settings):
+                log.warning("%s: service %r: %s: %s", path, service.id, warning.field, warning.message)
+    return changed
+
+
+async def _released(path: Path, services: list[Service], pool: Pool) -> list[str]:
+    """The ids of services that are declared in the file until now, and would be no longer."""
+    values = {"file": path.name, "ids": [service.id for service in services]}
+    async with pool.connection() as connection:
+        rows = await (await connection.execute(sql.query("services/no_longer_declared"), values)).fetchall()
+    return [str(service_id) for (service_id,) in rows]
+
+
+async def watch(settings: Settings, pool: Pool) -> None:
+    """Applies the file now and after every change, until cancelled. A mistake in it never stops the API."""
+    path = settings.services_file
+    if path is None:
+        return
+    watching = _Watching(path, settings, pool)
+    while True:
+        try:
+            await watching.look()
+        except psycopg.Error as error:
+            log.warning("%s waits for the database (%s)", path.name, type(error).__name__)
+        await anyio.sleep(POLL_S)
+
+
+class _Watching:
+    """The state of the file as it was seen last, since when it is so, and whether that is done with."""
+
+    def __init__(self, path: Path, settings: Settings, pool: Pool) -> None:
+        self._path = path
+        self._settings = settings
+        self._pool = pool
+        self._seen: Stamp | None = None
+        self._since: float | None = None
+        self._done = False
+        self._announced = False
+
+    async def look(self) -> None:
+        """Applies the file if it has changed, and has not changed any more for long enough. Raises psycopg.Error."""
+        stamp, now = await anyio.to_thread.run_sync(_stamp, self._path), anyio.current_time()
+        if self._since is None:  # at the start: what was written long ago need not be waited for
+            self._seen, self._since = stamp, now - min(STABLE_S, stamp.age_s if stamp is not None else 0.0)
+        elif stamp != self._seen:
+            self._seen, self._since, self._done, self._announced = stamp, now, False, False
+        if self._done or now - self._since < STABLE_S:
+            return
+        try:
+            self._done = await self._settled(now - self._since)
+        except DeclarationError as error:
+            log.error("nothing of it was applied: %s", error)
+            self._done = True
+
+    async def _settled(self, age_s: float) -> bool:
+        """False where the file is not to be applied yet."""
+        stamp, content = await anyio.to_thread.run_sync(_content, self._path)
+        if stamp != self._seen:
+            return False
+        services = await anyio.to_thread.run_sync(parse, self._path, content, self._settings)
+        if age_s < STABLE_S + RELEASE_S and (released := await _released(self._path, services, self._pool)):
+            if not self._announced:
+                text = "%s no longer names %s: what it does not name is paused and released if it stays so for %.0f s"
+                log.warning(text, self._path.name, ", ".join(released), RELEASE_S)
+            self._announced = True
+            return False
+        changed = await _store(self._path, services, self._settings, self._pool)
+        log.info("%s: %s", self._path.name, ", ".join(f"{name} {what}" for name, what in changed) or "no change")
+        return True
+
+
+def _one_line(text: str) -> str:
+    """What a file says may hold anything; the log gets no control characters."""
+    return on_one_line(" ".join(text.split()), " ")

@@ -1,0 +1,145 @@
+"""The uptime calendar of one service, or of all systems together: months of days, padded to whole weeks."""
+
+from datetime import date
+from itertools import groupby
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from litestar import Router, get
+from litestar.params import FromPath, QueryParameter
+
+from api.auth.permissions import requires
+from api.cache.entries import Cacheable
+from api.rest.errors import ApiError, FieldProblem, invalid, responses
+from api.rest.injected import Injected
+from api.rest.moments import FIRST_YEAR, LAST_YEAR
+from api.services.fields import ALL_SYSTEMS, ServiceName, is_slug
+from api.uptime.status import DayStatus
+from sql import Pool, database
+
+ANSWERS = (Cacheable("/api/uptime/", frozenset({"checks", "event", "services"}), frozenset({"months", "startDate"})),)
+MOST_MONTHS = 24
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
+DAYS_OF_A_WEEK = 7
+Cell = Literal["o", "po", "mo", "nd", "e"]
+_Cell = TypeVar("_Cell")
+
+
+class Day(msgspec.Struct, rename="camel"):
+    """One real day; `incidents` are the public ones that were open on it and affect the service (or any)."""
+
+    date: date
+    status: DayStatus
+    uptime: str
+    checks: int
+    downtime_seconds: int
+    incidents: int
+
+
+class Month(msgspec.Struct):
+    """`days` start on a Sunday and fill whole weeks: `e` is a cell outside the month or in the future."""
+
+    name: str
+    uptime: str
+    days: list[Cell]
+    details: list[Day]
+
+
+class Uptime(msgspec.Struct):
+    service: ServiceName
+    months: list[Month]
+
+
+class DayRow(msgspec.Struct):
+    month: date
+    day: date | None
+    status: Cell
+    uptime: str
+    checks: int
+    downtime_seconds: int
+    incidents: int
+
+
+def calendar(rows: list[DayRow]) -> list[Month]:
+    """Months from their rows: the sum of a month (no day) comes first, then its days in order."""
+    return [
+        Month(
+            f"{MONTHS[first.month - 1]} {first.year}",
+            total.uptime,
+            whole_weeks(first, [row.status for row in days], "e"),
+            real_days(days),
+        )
+        for first, (total, *days) in groupby(rows, key=lambda row: row.month)
+    ]
+
+
+def real_days(rows: list[DayRow]) -> list[Day]:
+    """Those that have begun."""
+    return [
+        Day(row.day, row.status, row.uptime, row.checks, row.downtime_seconds, row.incidents)
+        for row in rows
+        if row.day is not None and row.status != "e"
+    ]
+
+
+def whole_weeks(first: date, days: list[_Cell], outside: _Cell) -> list[_Cell]:
+    """The days of the month that begins on `first`, and `outside` around them: weeks begin on Sunday."""
+    before = [outside] * (first.isoweekday() % DAYS_OF_A_WEEK)
+    after = [outside] * (-(len(before) + len(days)) % DAYS_OF_A_WEEK)
+    return [*before, *days, *after]
+
+
+async def calendar_rows(
+    pool: Pool, service: ServiceName, months: int, start_date: date | None, internal: bool = False
+) -> list[DayRow]:
+    """What `calendar` takes. `internal`: for those who may see a private service, and incidents that are not public."""
+    return await database.rows(
+        pool,
+        "uptime/months",
+        DayRow,
+        service_id=None if service is ALL_SYSTEMS else service.id,
+        months=months,
+        start_date=start_date,
+        internal=internal,
+    )
+
+
+async def chosen_service(pool: Pool, service_id: str) -> ServiceName:
+    """A public service, or all of them."""
+    return ALL_SYSTEMS if service_id == ALL_SYSTEMS.id else await public_service(pool, service_id)
+
+
+async def public_service(pool: Pool, service_id: str) -> ServiceName:
+    """A service that everybody may know of. A private one and one that does not exist are the same 404."""
+    found = None
+    if is_slug(service_id):
+        found = await database.row(pool, "services/public", ServiceName, id=service_id)
+    if found is None:
+        raise ApiError(404, "There is no such service")
+    return found
+
+
+@get(
+    "/uptime/{service_id:str}",
+    summary="The uptime calendar of a service",
+    tags=["status"],
+    responses=responses(400, 404, 429, 503),
+    **requires("status:read"),
+)
+async def uptime(
+    pool: Injected[Pool],
+    service_id: FromPath[str],
+    months: Annotated[int, QueryParameter(ge=1, le=MOST_MONTHS)] = 3,
+    start_date: Annotated[date | None, QueryParameter(name="startDate")] = None,
+) -> Uptime:
+    """`startDate` is any day of the first month; without it the last month shown is the present one."""
+    if start_date is not None and not FIRST_YEAR <= start_date.year <= LAST_YEAR:
+        raise invalid(FieldProblem("startDate", f"a day from {FIRST_YEAR} to {LAST_YEAR}"))
+    service = await chosen_service(pool, service_id)
+    return Uptime(service, calendar(await calendar_rows(pool, service, months, start_date)))
+
+
+router = Router("/api", route_handlers=[uptime])

@@ -1,0 +1,141 @@
+"""The status page's one question: what is every public service now, and how were its last 90 days."""
+
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Router, get
+
+from api.auth.permissions import requires
+from api.cache.entries import Cacheable
+from api.rest.errors import responses
+from api.rest.injected import Injected
+from api.rest.moments import iso
+from sql import Pool, database
+
+DAYS = 90
+ServiceState = Literal["operational", "degraded", "outage", "unknown", "maintenance"]
+OverallStatus = Literal["operational", "degraded", "outage"]
+DayStatus = Literal["o", "po", "mo", "nd"]
+
+ANSWERS = tuple(
+    Cacheable(path, frozenset({"checks", "event", "services"})) for path in ("/api/system-status", "/api/system/status")
+)
+
+
+class ServiceStatus(msgspec.Struct, rename="camel"):
+    """One service: its state, its uptime over the days shown ("99.98", "-" without data), and a status for each day."""
+
+    id: str
+    name: str
+    status: ServiceState
+    uptime: str
+    uptime_data: Annotated[list[DayStatus], msgspec.Meta(min_length=DAYS, max_length=DAYS)]
+
+
+class PlannedMaintenance(msgspec.Struct, rename="camel"):
+    """Maintenance that runs or begins within a week; a recurring one is there each time that it does."""
+
+    id: str
+    title: str
+    description: str | None
+    starts_at: str
+    ends_at: str
+    affected_services: list[str]
+
+
+class SystemStatus(msgspec.Struct, rename="camel"):
+    """Everything the status page shows; the last day of `uptimeData` is today in the reporting time zone."""
+
+    overall_status: OverallStatus
+    last_updated: str
+    services: list[ServiceStatus]
+    maintenance: list[PlannedMaintenance]
+
+
+class MaintenanceRow(msgspec.Struct):
+    id: str
+    title: str
+    description: str | None
+    starts_at: datetime
+    ends_at: datetime
+    affected_services: list[str]
+
+
+class StatusRow(msgspec.Struct):
+    id: str
+    name: str
+    group_name: str | None
+    status: ServiceState
+    checked_at: datetime | None
+    uptime: str
+    known: str
+    degraded: str
+    failed: str
+    today: date
+
+
+def overall(states: list[ServiceState]) -> OverallStatus:
+    """The worst of what is known. What is under maintenance does not count: that is planned, so it is no trouble.
+    Knowing nothing at all of the others is."""
+    judged = [state for state in states if state != "maintenance"]
+    known = {state for state in judged if state != "unknown"}
+    if "outage" in known:
+        return "outage"
+    if "degraded" in known or (judged and not known):
+        return "degraded"
+    return "operational"
+
+
+@lru_cache(maxsize=4096)  # most services have had the same good days
+def day_statuses(known: str, degraded: str, failed: str) -> list[DayStatus]:
+    """A code for each day, from three strings of digits: has it data, was it degraded or worse, did checks fail."""
+    return [
+        "mo" if mo == "1" else "po" if po == "1" else "o" if any_data == "1" else "nd"
+        for any_data, po, mo in zip(known, degraded, failed, strict=True)
+    ]
+
+
+async def status_rows(pool: Pool) -> list[StatusRow]:
+    """Every public service, by group and name."""
+    return await database.rows(pool, "status/system_status", StatusRow)
+
+
+async def planned_maintenance(pool: Pool) -> list[MaintenanceRow]:
+    """What runs or begins within a week, the next one first."""
+    return await database.rows(pool, "status/maintenance", MaintenanceRow)
+
+
+def newest_check(rows: list[StatusRow]) -> datetime | None:
+    return max((row.checked_at for row in rows if row.checked_at), default=None)
+
+
+@get(
+    ["/system-status", "/system/status"],
+    summary="Every public service, now and over 90 days",
+    tags=["status"],
+    responses=responses(429, 503),
+    **requires("status:read"),
+)
+async def system_status(pool: Injected[Pool], started_at: Injected[datetime]) -> SystemStatus:
+    """`lastUpdated` is the time of the newest check; before the first one, when this process started."""
+    rows = await status_rows(pool)
+    planned = await planned_maintenance(pool)
+    return SystemStatus(
+        overall_status=overall([row.status for row in rows]),
+        last_updated=iso(newest_check(rows) or started_at),
+        services=[
+            ServiceStatus(row.id, row.name, row.status, row.uptime, day_statuses(row.known, row.degraded, row.failed))
+            for row in rows
+        ],
+        maintenance=[
+            PlannedMaintenance(
+                row.id, row.title, row.description, iso(row.starts_at), iso(row.ends_at), row.affected_services
+            )
+            for row in planned
+        ],
+    )
+
+
+router = Router("/api", route_handlers=[system_status])

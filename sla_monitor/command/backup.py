@@ -1,0 +1,257 @@
+"""`sla-monitor backup` and `sla-monitor restore`: pg_dump and pg_restore, with what TimescaleDB needs around a restore.
+
+A backup is one file in pg_dump's custom format, a consistent snapshot taken while everything runs. It holds password
+hashes and keys, so only its owner may read it. A restore is one transaction, into a database with nothing in it: it is
+there as a whole, or nothing is.
+
+Owners and grants are not restored: everything belongs to the user that restores.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import anyio
+import psycopg
+from anyio import to_thread
+from psycopg import AsyncConnection, sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow
+
+from sla_monitor.command.installation import NoDatabaseError
+from sla_monitor.local_postgresql.folder import packaged_programs
+from sla_monitor.local_postgresql.server import local_postgresql, running_url
+from sla_monitor.settings import Settings, StartError
+from sql import CONNECT_TIMEOUT_S, connect, query
+from sql.migrate import MigrationError, UnreachableError
+
+VERSION_TIMEOUT_S = 10
+LIST_TIMEOUT_S = 300
+"""The contents of a file on a slow disk; the dump and the restore take as long as they take."""
+LOCK_WAIT = "60s"
+"""How long pg_dump waits for a table, as while a migration runs."""
+POST_RESTORE_TIMEOUT_S = 60
+_MAJOR = re.compile(r"\(PostgreSQL\) (\d+)")
+_TIMESCALEDB = re.compile(r"^\d+; \d+ \d+ EXTENSION - timescaledb\b", re.MULTILINE)
+_SCHEMA = re.compile(r"^\d+; \d+ \d+ TABLE \S+ schema_versions\b", re.MULTILINE)
+_TIMESCALEDB_VERSION = re.compile(r"^timescaledb_version\t(\S+)", re.MULTILINE)
+
+
+class BackupError(StartError):
+    """Why there is no backup, or why nothing was restored; one line."""
+
+
+class Program(NamedTuple):
+    """One of PostgreSQL's client programs, and the major version it is of."""
+
+    path: Path
+    major: int
+
+
+async def backup(settings: Settings, file: Path) -> None:
+    """Writes the whole database into `file`. One that is there is replaced when the new one is complete."""
+    async with _database(settings) as url:
+        major = await _server_version(url)
+        program = await _program("pg_dump", major)
+        unfinished = file.with_name(f"{file.name}.unfinished")
+        try:
+            await to_thread.run_sync(_make_private, unfinished)
+            dump = ("--format=custom", f"--lock-wait-timeout={LOCK_WAIT}", f"--file={unfinished}")
+            await _run(program, *dump, url=url)
+            size = await to_thread.run_sync(_keep, unfinished, file)
+        except OSError as error:
+            raise BackupError(f"{file} cannot be written: {error.strerror}") from error
+        finally:
+            unfinished.unlink(missing_ok=True)
+    print(f"backed up into {file}, {size} bytes")
+
+
+async def restore(settings: Settings, file: Path) -> None:
+    """Fills an empty database with what `backup` wrote. No process migrates it meanwhile."""
+    if not await to_thread.run_sync(file.is_file):
+        raise BackupError(f"{file} is not a file")
+    async with _database(settings, make=True) as url:
+        try:
+            async with await connect(url, application="sla-monitor restore") as connection:
+                program = await _program("pg_restore", _major(connection))
+                contents = await _run(program, "--list", str(file), timeout_s=LIST_TIMEOUT_S)
+                if _SCHEMA.search(contents) is None:
+                    raise BackupError(f"{file} is not a backup of sla-monitor")
+                await _need_empty(connection)
+                restored = _restore_timescaledb if _TIMESCALEDB.search(contents) else _restore
+                await restored(connection, program, file, url)
+                await connection.execute("ANALYZE")
+        except psycopg.OperationalError as error:
+            raise UnreachableError.of(error) from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise BackupError(f"the database user lacks a right: {error.diag.message_primary}") from error
+    print(f"restored from {file}")
+
+
+@asynccontextmanager
+async def _database(settings: Settings, *, make: bool = False) -> AsyncIterator[str]:
+    """The URL of DATABASE_URL, of a running `sla-monitor up`, or of its server, started while this lasts."""
+    folder = settings.home / "postgresql"
+    url = settings.database_url or running_url(folder)
+    if url is not None and (settings.database_url is not None or await _answers(url)):
+        yield url
+    elif make or (folder / "data").exists():
+        async with local_postgresql(folder) as server:
+            yield server.database_url
+    else:
+        raise NoDatabaseError(f"DATABASE_URL is not set, and there is no database in {settings.home}")
+
+
+async def _answers(url: str) -> bool:
+    """False for what a killed server left behind."""
+    try:
+        await (await connect(url, application="sla-monitor")).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _major(connection: AsyncConnection[TupleRow]) -> int:
+    return connection.info.server_version // 10000
+
+
+async def _server_version(url: str) -> int:
+    """The major version of a server whose database has our schema."""
+    try:
+        async with await connect(url, application="sla-monitor backup") as connection:
+            await connection.execute("SELECT FROM schema_versions LIMIT 1")
+            return _major(connection)
+    except psycopg.OperationalError as error:
+        raise UnreachableError.of(error) from error
+    except psycopg.errors.UndefinedTable as error:
+        raise MigrationError("this database has no schema yet: there is nothing to back up") from error
+
+
+async def _need_empty(connection: AsyncConnection[TupleRow]) -> None:
+    """Holds the lock of migrations until the connection is closed."""
+    statement = "SELECT pg_try_advisory_lock(hashtextextended('sla-monitor migrate', 0))"
+    if await (await connection.execute(statement)).fetchone() != (True,):
+        raise BackupError(f"the database {connection.info.dbname} is being migrated: restore into a new one")
+    if await (await connection.execute(query("backup/empty"))).fetchone() != (True,):
+        raise BackupError(f"the database {connection.info.dbname} is not empty: restore into a new one")
+
+
+async def _restore(connection: AsyncConnection[TupleRow], program: Program, file: Path, url: str) -> None:
+    how = ("--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges")
+    await _run(program, *how, str(file), url=url)
+
+
+async def _restore_timescaledb(connection: AsyncConnection[TupleRow], program: Program, file: Path, url: str) -> None:
+    """Into the version of TimescaleDB that the backup was made with: its catalog is restored row by row."""
+    metadata = ("--data-only", "--schema=_timescaledb_catalog", "--table=metadata", "--file=-")
+    told = _TIMESCALEDB_VERSION.search(await _run(program, *metadata, str(file), timeout_s=LIST_TIMEOUT_S))
+    version = told[1] if told else None
+    name = f"TimescaleDB {version}" if version else "TimescaleDB"
+    row = await (await connection.execute(query("backup/timescaledb"), {"version": version})).fetchone()
+    assert row is not None
+    installed, available = row
+    if not available:
+        raise BackupError(f"the backup is of {name}, which this server does not offer")
+    if version and installed not in (None, version):
+        raise BackupError(f"the backup is of {name}, this database has {installed}: restore into a new one")
+    if not installed:
+        wanted = sql.SQL(" VERSION {}").format(sql.Literal(version)) if version else sql.SQL("")
+        await connection.execute(sql.SQL("CREATE EXTENSION timescaledb") + wanted)
+    await connection.execute("SELECT timescaledb_pre_restore()")
+    try:
+        await _restore(connection, program, file, url)
+    finally:
+        with anyio.move_on_after(POST_RESTORE_TIMEOUT_S, shield=True):
+            await connection.execute("SELECT timescaledb_post_restore()")
+
+
+async def _run(program: Program, *arguments: str, url: str | None = None, timeout_s: float | None = None) -> str:
+    """What the program prints. Raises BackupError with what it says is wrong. The password is in nobody's list of
+    processes: it is handed over in the environment."""
+    environment = dict(os.environ) | {"LC_ALL": "C"}
+    command = [str(program.path), *arguments]
+    if url is not None:
+        parameters: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S} | conninfo_to_dict(url)
+        password = parameters.pop("password", None)
+        if password is not None:
+            environment["PGPASSWORD"] = str(password)
+        command += ["--no-password", f"--dbname={make_conninfo(**parameters)}"]
+    try:
+        with anyio.fail_after(timeout_s):
+            ended = await anyio.run_process(command, check=False, env=environment)
+    except TimeoutError:
+        raise BackupError(f"{program.path.name} took longer than {timeout_s:g} s") from None
+    except OSError as error:
+        raise BackupError(f"{program.path} cannot be run: {error.strerror}") from None
+    if ended.returncode != 0:
+        raise BackupError(f"{program.path.name} failed: {_complaint(ended.stderr.decode(errors='replace'))}")
+    return ended.stdout.decode(errors="replace")
+
+
+def _complaint(said: str) -> str:
+    """The first error among what a program said, on one line; warnings come before it."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if "error:" in line]
+    return (errors or lines or ["it did not say why"])[0]
+
+
+async def _program(name: str, server_major: int) -> Program:
+    """The program of the server's own version, or the next newer one; from PATH or from beside the embedded server."""
+    folders = [*map(Path, os.get_exec_path()), packaged_programs()]
+    found = [program async for program in _installed(name, filter(None, folders))]
+    return suitable(name, found, server_major)
+
+
+async def _installed(name: str, folders: Iterable[Path]) -> AsyncIterator[Program]:
+    for folder in folders:
+        path = shutil.which(name, path=str(folder))
+        if path is None:
+            continue
+        try:
+            with anyio.fail_after(VERSION_TIMEOUT_S):
+                told = await anyio.run_process([path, "--version"], check=False)
+        except (OSError, TimeoutError):
+            continue
+        version = _MAJOR.search(told.stdout.decode(errors="replace"))
+        if version is not None:
+            yield Program(Path(path), int(version[1]))
+
+
+def suitable(name: str, found: Sequence[Program], server_major: int) -> Program:
+    """The one of `found` that fits a server best. Raises BackupError where there is none, or older ones only."""
+    if not found:
+        raise BackupError(f"{name} is not installed: put that of PostgreSQL {server_major} or newer on PATH")
+    fitting = [program for program in found if program.major >= server_major]
+    if not fitting:
+        newest = max(found, key=lambda program: program.major)
+        raise BackupError(
+            f"{newest.path} is of PostgreSQL {newest.major}, older than the server ({server_major}): "
+            f"put {name} {server_major} or newer on PATH"
+        )
+    return min(fitting, key=lambda program: program.major)
+
+
+def _make_private(file: Path) -> None:
+    file.unlink(missing_ok=True)
+    os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _keep(unfinished: Path, file: Path) -> int:
+    """Gives a complete backup its name, once the disk has it; its size."""
+    _sync(unfinished)
+    size = unfinished.stat().st_size
+    unfinished.replace(file)
+    _sync(file.parent)
+    return size
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

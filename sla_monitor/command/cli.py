@@ -1,0 +1,283 @@
+"""The command `sla-monitor`: one word for the whole, one for each part.
+
+Exit codes: 0 done, 1 could not be done (one line says why), 2 wrong settings or arguments, 75 the
+database cannot be reached now, 70 a defect (a traceback).
+"""
+
+import argparse
+import asyncio
+import io
+import logging
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from sla_monitor import __version__, settings
+from sla_monitor.command.processes import PARENT, end_with_parent
+from sla_monitor.settings import Settings, SettingsError, StartError
+
+log = logging.getLogger("sla_monitor")
+Command = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, None]]
+
+DEFECT = 70
+"""EX_SOFTWARE of sysexits.h: not 1, so that `up` can tell a crash, after which it starts a part again."""
+
+SERVING = frozenset({"up", "demo", "api", "prober", "migrate"})
+"""Commands that all settings matter to."""
+
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+class CommandError(StartError):
+    """What is missing before this command can run."""
+
+    exit_code = 2
+
+
+def _database_url(loaded: Settings) -> str:
+    if loaded.database_url is None:
+        raise CommandError("DATABASE_URL is not set: give a database, or run `sla-monitor up`, which starts its own")
+    return loaded.database_url
+
+
+async def _api(loaded: Settings, args: argparse.Namespace) -> None:
+    from api.app import serve
+    from api.services.declared import require_file
+    from sla_monitor.command.processes import need_ports
+    from sla_monitor.command.start import prepare
+
+    end_with_parent()
+    url = _database_url(loaded)
+    require_file(loaded)
+    need_ports(("PORT", loaded.api_host, loaded.api_port))
+    await serve(loaded, url, prepare=partial(prepare, url, loaded))
+
+
+async def _prober(loaded: Settings, args: argparse.Namespace) -> None:
+    from prober.run import run
+
+    end_with_parent()
+    await run(loaded, _database_url(loaded))
+
+
+async def _migrate(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.command.first_admin import introduce_first_admin
+    from sla_monitor.command.first_services import register_first_services
+    from sql.migrate import migrate
+
+    url = _database_url(loaded)
+    migrated = await migrate(url, loaded)
+    await register_first_services(url, loaded)
+    for name in migrated.applied:
+        print(f"applied {name}")
+    print(f"the schema is up to date, on {migrated.engine}")
+    await introduce_first_admin(url)
+
+
+async def _up(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.command.up import up
+
+    await up(loaded)
+
+
+async def _demo(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.command.demo import demo
+
+    await demo(loaded)
+
+
+def _arguments() -> argparse.ArgumentParser:
+    from prober import check
+
+    parser = argparse.ArgumentParser(
+        prog="sla-monitor",
+        description="A time-series-centred SLA monitor. Settings are environment variables, listed in the README.",
+    )
+    parser.add_argument("--version", action="version", version=f"sla-monitor {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, start, meaning in (
+        (
+            "up",
+            _up,
+            "run everything in this terminal, with a database of its own where DATABASE_URL is not set",
+        ),
+        ("demo", _demo, "the same against targets of its own, with 90 made-up days behind them"),
+        ("api", _api, "run the API"),
+        ("prober", _prober, "run the prober"),
+        ("migrate", _migrate, "bring the database to the schema of this program"),
+    ):
+        commands.add_parser(name, help=meaning, description=meaning).set_defaults(start=start)
+    checking = commands.add_parser("check", help="check one URL once, without a database")
+    check.add_arguments(checking)
+    for name, work, meaning in (
+        ("backup", _backup, "write the whole database into a file"),
+        ("restore", _restore, "fill an empty database from such a file"),
+    ):
+        with_file = commands.add_parser(name, help=meaning, description=meaning)
+        with_file.add_argument("file", metavar="FILE")
+        with_file.set_defaults(start=work)
+    services = commands.add_parser("services", help="list the services, or apply a services.toml")
+    actions = services.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="print the services").set_defaults(start=_list_services)
+    applying = actions.add_parser("apply", help="declare the services of a file")
+    applying.add_argument("file", help="services.toml")
+    applying.set_defaults(start=_apply_services)
+    _users_arguments(commands.add_parser("users", help="list the users, add and change them"))
+    return parser
+
+
+def _users_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    roles = ("viewer", "reporter", "admin")
+
+    def action(name: str, start: Command, meaning: str, *, of_one: bool = True) -> argparse.ArgumentParser:
+        added = actions.add_parser(name, help=meaning, description=meaning)
+        added.set_defaults(start=start)
+        if of_one:
+            added.add_argument("name", help="the user name; of a user that there is, the e-mail does as well")
+        return added
+
+    action("list", _list_users, "print the users", of_one=False)
+    adding = action("add", _add_user, "add a user; the password is generated and printed")
+    adding.add_argument("email")
+    adding.add_argument("--role", choices=roles, default="viewer")
+    passwd = action("passwd", _set_password, "give a user a new password, generated and printed; ends their sessions")
+    for with_password in (adding, passwd):
+        with_password.add_argument(
+            "--password-stdin", action="store_true", help="read the password from the standard input instead"
+        )
+    action("role", _set_role, "give a user another role").add_argument("role", choices=roles)
+    action("disable", _disable_user, "let a user in no more; ends their sessions")
+    action("enable", _enable_user, "let a user in again")
+
+
+async def _backup(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.command.backup import backup
+
+    await backup(loaded, Path(args.file))
+
+
+async def _restore(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.command.backup import restore
+
+    await restore(loaded, Path(args.file))
+
+
+async def _list_users(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.command.users import list_users
+
+    await list_users(loaded)
+
+
+async def _add_user(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.command.users import add_user
+
+    await add_user(loaded, args.name, args.email, args.role, read_password=args.password_stdin)
+
+
+async def _set_password(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.command.users import set_password
+
+    await set_password(loaded, args.name, read_password=args.password_stdin)
+
+
+async def _set_role(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.command.users import change_user
+
+    await change_user(loaded, args.name, f"is {args.role} now", role=args.role)
+
+
+async def _disable_user(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.command.users import change_user
+
+    await change_user(loaded, args.name, "is disabled", active=False)
+
+
+async def _enable_user(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.command.users import change_user
+
+    await change_user(loaded, args.name, "is enabled", active=True)
+
+
+async def _list_services(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.command.services import list_services
+
+    await list_services(loaded)
+
+
+async def _apply_services(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.command.services import apply_services
+
+    await apply_services(loaded, Path(args.file))
+
+
+def main() -> None:
+    """Entry point of the console command; ends the process."""
+    sys.exit(_main())
+
+
+def _main() -> int:
+    _show_everything()
+    args = _arguments().parse_args()
+    try:
+        loaded = settings.load()
+    except SettingsError as error:
+        return _say(error)
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # its warnings are of connections that we closed ourselves
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
+    logging.basicConfig(level=loaded.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
+    if args.command in SERVING and PARENT not in os.environ:  # the parts of `up` have the same environment
+        for stranger in settings.strangers():
+            log.warning("%s", stranger)
+    if args.command == "check":
+        from prober import check
+
+        return check.run(args, loaded)
+    return _run(args.start(loaded, args))
+
+
+def _show_everything() -> None:
+    """A terminal that is not UTF-8 is shown an escape for what it cannot show, rather than nothing at all."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _run(work: Coroutine[Any, Any, None]) -> int:
+    """Runs one command to its end. What a person can mend is said in one line, whatever part it comes from."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work)
+    except KeyboardInterrupt:
+        return 130
+    except StartError as error:
+        return _say(error)
+    except BaseExceptionGroup as group:
+        known, unknown = group.split(StartError)
+        if known is not None and unknown is None:
+            return _say(_first(known))
+        log.critical("a defect ends the program", exc_info=group)
+        return DEFECT
+    except Exception:  # the end of the program, whatever it is: told whole, with an exit code of its own
+        log.critical("a defect ends the program", exc_info=True)
+        return DEFECT
+    return 0
+
+
+def _first(group: BaseExceptionGroup[StartError]) -> StartError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _say(error: StartError) -> int:
+    print(f"sla-monitor: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    main()

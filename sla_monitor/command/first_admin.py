@@ -1,0 +1,33 @@
+"""The first user of a new installation: an admin, whose password is generated and shown once.
+
+There is no password that everybody knows, and none that waits to be chosen by whoever comes first.
+"""
+
+from api.auth.passwords import Passwords, new_password
+from sql import connect, query
+
+USERNAME = "admin"
+EMAIL = "admin@localhost"
+
+
+async def create_first_admin(database_url: str) -> str | None:
+    """The password of the admin that this made: where there is no user yet, and nobody else makes one just now."""
+    async with await connect(database_url, application="sla-monitor first admin") as connection:
+        # Asked first, so that no later start spends a tenth of a second on a hash.
+        if await (await connection.execute("SELECT FROM users LIMIT 1")).fetchone() is not None:
+            return None
+        password = new_password()
+        values = {"username": USERNAME, "email": EMAIL, "password_hash": await Passwords().hash(password)}
+        created = await (await connection.execute(query("accounts/create_first_admin"), values)).fetchone()
+    return password if created == (True,) else None
+
+
+async def introduce_first_admin(database_url: str) -> None:
+    """Creates the first admin and prints the password, once it is stored. To the terminal, not to the log: logs are
+    kept, and read by others."""
+    password = await create_first_admin(database_url)
+    if password is not None:
+        print(f"The first user is {USERNAME!r}, an admin, with the password {password}", flush=True)
+        print(
+            "It is not shown again: change it after logging in, or with `sla-monitor users passwd admin`.", flush=True
+        )

@@ -1,0 +1,108 @@
+"""The API and the prober as child processes of `up` and `demo`: started, watched, restarted, stopped."""
+
+import ctypes
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+
+import anyio
+from anyio.abc import Process
+
+from sla_monitor.settings import StartError
+
+log = logging.getLogger(__name__)
+
+STOP_PATIENCE_S = 11.0
+"""A child ends within 10 s of SIGTERM by itself; after this it is killed."""
+RESTART_PAUSES_S = (1.0, 30.0)
+"""Before a crashed child is started again: doubled each time it dies young, up to the second number."""
+PARENT = "SLA_MONITOR_PARENT"
+"""Set for the children of `up`: its process id."""
+PR_SET_PDEATHSIG = 1
+GIVES_UP = (1, 2)
+"""Exit codes of a child that has said in one line why it cannot run: no restart would help."""
+
+
+class ChildError(StartError):
+    """A part has ended for a reason that it has printed itself."""
+
+    def __init__(self, part: str, code: int) -> None:
+        super().__init__(f"the {part} cannot run, so everything stops")
+        self.exit_code = code
+
+
+def end_with_parent() -> None:
+    """In a child of `up`: SIGTERM when the parent is gone, be it by kill -9, so that no half stays behind.
+
+    prctl(2), PR_SET_PDEATHSIG; on other systems than Linux the child would live on until it is stopped by hand.
+    """
+    parent = os.environ.get(PARENT)
+    if parent is None or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(parent):  # it went before we asked
+        sys.exit(0)
+
+
+def need_ports(*wanted: tuple[str, str, int]) -> None:
+    """Raises StartError, one line, where one of some ports (variable, host, port) cannot be had now, be it for another
+    one of them."""
+    with ExitStack() as taken:
+        for variable, host, port in wanted:
+            trial = taken.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind((host, port))
+                trial.listen(1)  # others may have bound it too, as long as nobody listens
+            except OSError as error:
+                raise StartError(
+                    f"{variable}={port} on {host} cannot be had ({error.strerror}): set {variable} to a free port"
+                ) from None
+
+
+async def keep_running(part: str, environment: Mapping[str, str]) -> None:
+    """Runs `sla-monitor <part>` until cancelled, and again when it crashes. Raises ChildError when it gives up.
+
+    The child has a session of its own, so that Ctrl-C reaches this process only, which stops all in order.
+    """
+    command = [sys.executable, "-m", "sla_monitor.command.cli", part]
+    pause_s, longest_s = RESTART_PAUSES_S
+    while True:
+        started = anyio.current_time()
+        async with await anyio.open_process(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=None,
+            stderr=None,
+            env={**os.environ, **environment, PARENT: str(os.getpid())},
+            start_new_session=True,
+        ) as process:
+            try:
+                code = await process.wait()
+            finally:
+                if process.returncode is None:
+                    with anyio.CancelScope(shield=True):
+                        await _stop(process)
+        if code in GIVES_UP:
+            raise ChildError(part, code)
+        lived_s = anyio.current_time() - started
+        pause_s = RESTART_PAUSES_S[0] if lived_s > longest_s else pause_s
+        log.error("the %s ended with code %d after %.0f s, starting it again in %.0f s", part, code, lived_s, pause_s)
+        await anyio.sleep(pause_s)
+        pause_s = min(longest_s, 2 * pause_s)
+
+
+async def _stop(process: Process) -> None:
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    with anyio.move_on_after(STOP_PATIENCE_S):
+        await process.wait()
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

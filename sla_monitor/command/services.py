@@ -1,0 +1,31 @@
+"""`sla-monitor services`: what is watched, and services.toml applied by hand."""
+
+from pathlib import Path
+
+from api.services import declared
+from sla_monitor.command.installation import installation, print_table
+from sla_monitor.settings import Settings
+from sql import open_pool, query
+
+APPLICATION = "sla-monitor services"
+
+
+async def list_services(settings: Settings) -> None:
+    """Prints one line a service: id, name, URL, and whether it is checked."""
+    async with installation(settings, APPLICATION) as (_, connection):
+        rows = await (await connection.execute(query("services/listing"))).fetchall()
+    print_table(("id", "name", "URL", "enabled"), rows)
+
+
+async def apply_services(settings: Settings, path: Path) -> None:
+    """Makes the services of the file what the file says, and prints what changed. Raises DeclarationError."""
+    declared.read(path, settings)  # before any database is asked: a mistake in it is told without one
+    async with (
+        installation(settings, APPLICATION) as (url, _),
+        open_pool(url, application=APPLICATION, max_size=1) as pool,
+    ):
+        changed = await declared.apply(path, settings, pool)
+    for service_id, what in changed:
+        print(f"{service_id} {what}")
+    if not changed:
+        print(f"nothing has changed: the services are as {path.name} says")

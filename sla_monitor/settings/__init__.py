@@ -1,0 +1,304 @@
+"""Every setting of the program: its environment variable, its default, its meaning. One place, typed.
+
+`load` reads them all and raises `SettingsError`, whose text is one line naming the variable, for any value that
+cannot be used. The tables in the README are tested against `Settings.__struct_fields__` and `ENVIRONMENT`.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from platformdirs import user_data_path
+
+from sla_monitor.settings import values
+from sla_monitor.settings.values import Limit, Network
+
+
+class StartError(Exception):
+    """Why the program cannot run, for the person who starts it: one line that says what to do. Never a traceback."""
+
+    exit_code = 1
+
+
+class SettingsError(StartError):
+    """A setting that cannot be used; the line names the variable and says what would do."""
+
+    exit_code = 2
+
+
+def default_home() -> Path:
+    """Root's data belongs where an unprivileged PostgreSQL can reach it: /root itself is closed to others."""
+    return Path("/var/lib/sla-monitor") if os.geteuid() == 0 else user_data_path("sla-monitor")
+
+
+class Variable(NamedTuple):
+    """How one environment variable becomes a field of `Settings`."""
+
+    name: str
+    parse: Callable[[str], Any]
+    meaning: str
+
+
+class Terms(NamedTuple):
+    """What belongs to the database and not to one process: a setting that is not given leaves it as it is there.
+
+    Otherwise a prober on another machine, started without SLA_MONITOR_TIMEZONE, would move every day to UTC.
+    """
+
+    time_zone: str
+    retention: timedelta
+    compress_after: timedelta
+
+
+NEW_INSTALLATION = Terms("UTC", timedelta(days=400), timedelta(days=2))
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The program's settings, each read from the variable that `ENVIRONMENT` names for it."""
+
+    database_url: str | None = None
+    database_engine: str = "auto"
+    home: Path = msgspec.field(default_factory=default_home)
+    time_zone: str | None = None
+    log_level: str = "info"
+    request_log: Literal["off", "text", "json"] = "off"
+    services_file: Path | None = None
+
+    api_host: str = "127.0.0.1"
+    api_port: int = 3001
+    client_urls: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
+
+    site_title: str = "SLA Monitor"
+    site_logo: Path | None = None
+    site_color: str = "#2456c8"
+    site_url: str | None = None
+
+    jwt_secret: str | None = None
+    access_token_lifetime: timedelta = timedelta(hours=24)
+    refresh_token_lifetime: timedelta = timedelta(days=7)
+
+    rate_limit_api: Limit | None = Limit(100, timedelta(minutes=15))
+    rate_limit_pages: Limit | None = Limit(600, timedelta(minutes=15))
+    rate_limit_login: Limit | None = Limit(5, timedelta(minutes=15))
+    rate_limit_incidents: Limit | None = Limit(10, timedelta(minutes=1))
+    rate_limit_sockets: Limit | None = Limit(30, timedelta(minutes=1))
+
+    socket_limit: int = 6000
+    sockets_per_address: int = 500
+    sockets_per_user: int = 50
+    socket_max_message: int = 256 * 1024
+    socket_queue: int = 256
+    socket_send_timeout: timedelta = timedelta(seconds=10)
+
+    prober_host: str = "127.0.0.1"
+    prober_port: int = 3008
+    location: str = "local"
+    check_interval: timedelta = timedelta(minutes=1)
+    check_timeout_ms: int = 7000
+    probe_concurrency: int = 1000
+    probe_max_bytes: int = 2 * 1024 * 1024
+    probe_bodies_max_bytes: int = 64 * 1024 * 1024
+    probe_deny_networks: tuple[Network, ...] = values.networks(
+        "169.254.0.0/16,fe80::/10,fd00:ec2::254/128,100.100.100.200/32,168.63.129.16/32,192.0.0.192/32"
+    )
+    ca_file: Path | None = None
+    spool_max_bytes: int = 256 * 1024 * 1024
+    heartbeat_url: str | None = None
+
+    retention: timedelta | None = None
+    compress_after: timedelta | None = None
+    event_retention: timedelta = timedelta(days=7)
+    audit_retention: timedelta = timedelta(days=3 * 365)
+
+    id_recognition_endpoint: str | None = None
+    face_liveness_endpoint: str | None = None
+    id_liveness_endpoint: str | None = None
+    face_compare_endpoint: str | None = None
+    curp_verifier_endpoint: str | None = None
+
+
+_MB = 1024 * 1024
+_BYTES = values.integer(64 * 1024, 2**40)
+_PORT = values.integer(1, 65535)
+
+ENVIRONMENT: dict[str, Variable] = {
+    "database_url": Variable(
+        "DATABASE_URL", values.postgresql_url, "PostgreSQL to use; without it `up` starts its own"
+    ),
+    "database_engine": Variable(
+        "DATABASE_ENGINE",
+        values.one_of("auto", "timescaledb", "postgresql"),
+        "engine of a new installation; auto is TimescaleDB where the server has it",
+    ),
+    "home": Variable("SLA_MONITOR_HOME", values.path, "folder of the embedded database and of the spool"),
+    "time_zone": Variable(
+        "SLA_MONITOR_TIMEZONE", values.time_zone, "zone that days and months belong to; kept in the database"
+    ),
+    "log_level": Variable("LOG_LEVEL", values.log_level, "least level that is logged"),
+    "request_log": Variable(
+        "REQUEST_LOG", values.one_of("off", "text", "json"), "a line for each request to the API, on standard output"
+    ),
+    "services_file": Variable("SERVICES_FILE", values.path, "services.toml, applied at start and on change"),
+    "api_host": Variable("HOST", str, "address the API listens on"),
+    "api_port": Variable("PORT", _PORT, "port of the API"),
+    "client_urls": Variable("CLIENT_URLS", values.origin_list, "origins of browser front ends, separated by commas"),
+    "allowed_hosts": Variable(
+        "ALLOWED_HOSTS",
+        values.host_names,
+        "names the API is reached by; addresses, names without a dot and CLIENT_URLS always are",
+    ),
+    "trusted_proxies": Variable(
+        "TRUSTED_PROXIES", values.networks, "networks of proxies whose X-Forwarded-For names the real client"
+    ),
+    "site_title": Variable("SITE_TITLE", values.title, "name of the status page"),
+    "site_logo": Variable("SITE_LOGO", values.image, "its logo: an .svg or .png beside the title"),
+    "site_color": Variable("SITE_COLOR", values.color, "its colour, of buttons and of the line above everything"),
+    "site_url": Variable(
+        "SITE_URL",
+        values.origin,
+        "where the pages are reached, for links in feeds and badges; else as they were asked for",
+    ),
+    "jwt_secret": Variable(
+        "JWT_SECRET",
+        values.secret,
+        "key that tokens are signed with; generated and kept in the database if it is missing",
+    ),
+    "access_token_lifetime": Variable("JWT_EXPIRES_IN", values.lifetime, "how long an access token is good for"),
+    "refresh_token_lifetime": Variable(
+        "REFRESH_EXPIRES_IN", values.lifetime, "how long a login lasts that is not refreshed"
+    ),
+    "rate_limit_api": Variable(
+        "RATE_LIMIT_API",
+        values.limit,
+        "API calls of one address that have to be computed; logging in is counted apart, as often",
+    ),
+    "rate_limit_pages": Variable(
+        "RATE_LIMIT_PAGES", values.limit, "pages, badges and feeds of one address that have to be computed"
+    ),
+    "rate_limit_login": Variable(
+        "RATE_LIMIT_LOGIN",
+        values.limit,
+        "failed logins of one address; strangers together may fail ten times as often on one account",
+    ),
+    "rate_limit_incidents": Variable("RATE_LIMIT_INCIDENTS", values.limit, "new incidents of one user"),
+    "rate_limit_sockets": Variable("RATE_LIMIT_SOCKETS", values.limit, "sockets opened by one address"),
+    "socket_limit": Variable("SOCKET_LIMIT", values.integer(1, 1_000_000), "open sockets of one API process"),
+    "sockets_per_address": Variable(
+        "SOCKETS_PER_ADDRESS", values.integer(1, 1_000_000), "open sockets of one address at one API process"
+    ),
+    "sockets_per_user": Variable(
+        "SOCKETS_PER_USER", values.integer(1, 1_000_000), "open sockets of one user at one API process"
+    ),
+    "socket_max_message": Variable(
+        "SOCKET_MAX_MESSAGE",
+        values.integer(1024, 1024 * 1024),
+        "bytes of one message from a socket; drafts of 64 KB need 256 KB",
+    ),
+    "socket_queue": Variable("SOCKET_QUEUE", values.integer(1, 100_000), "frames that may wait for one slow client"),
+    "socket_send_timeout": Variable("SOCKET_SEND_TIMEOUT", values.duration, "time one frame may take to be sent"),
+    "prober_host": Variable("WATCH_SERVER_HOST", str, "address of the prober's /health and /metrics"),
+    "prober_port": Variable("WATCH_SERVER_PORT", _PORT, "port of the prober's /health and /metrics"),
+    "location": Variable("PROBE_LOCATION", values.slug, "name of the place this prober looks from"),
+    "check_interval": Variable(
+        "HEALTH_CHECK_INTERVAL", values.interval, "default time between checks: a cron line or a duration"
+    ),
+    "check_timeout_ms": Variable("HEALTH_CHECK_TIMEOUT", values.integer(100, 60_000), "default timeout of a check, ms"),
+    "probe_concurrency": Variable("PROBE_CONCURRENCY", values.integer(1, 20_000), "checks under way at once"),
+    "probe_max_bytes": Variable("PROBE_MAX_BYTES", _BYTES, "bytes of an answer that are read"),
+    "probe_bodies_max_bytes": Variable(
+        "PROBE_BODIES_MAX_BYTES", _BYTES, "bytes of large answers (over 64 KiB) in memory at once; other checks wait"
+    ),
+    "probe_deny_networks": Variable("PROBE_DENY_NETWORKS", values.networks, "networks that no probe connects to"),
+    "ca_file": Variable("SSL_CERT_FILE", values.path, "CA certificates that probes trust, instead of the system's"),
+    "spool_max_bytes": Variable("SPOOL_MAX_BYTES", _BYTES, "size of the spool on disk; the oldest checks go first"),
+    "heartbeat_url": Variable("HEARTBEAT_URL", values.http_url, "dead man's switch, called after each good cycle"),
+    "retention": Variable(
+        "CHECK_RETENTION", values.retention, "age at which raw checks are dropped, rollups stay; kept in the database"
+    ),
+    "compress_after": Variable(
+        "CHECK_COMPRESS_AFTER", values.duration, "age at which TimescaleDB compresses raw checks; kept in the database"
+    ),
+    "event_retention": Variable("EVENT_RETENTION", values.duration, "how far back a socket can catch up with ?since="),
+    "audit_retention": Variable(
+        "AUDIT_RETENTION", values.audit_retention, "age at which lines of the audit log are removed"
+    ),
+    "id_recognition_endpoint": Variable(
+        "ID_RECOGNITION_ENDPOINT", values.http_url, "URL of the service id-recognition"
+    ),
+    "face_liveness_endpoint": Variable("FACE_LIVENESS_ENDPOINT", values.http_url, "URL of the service face-liveness"),
+    "id_liveness_endpoint": Variable("ID_LIVENESS_ENDPOINT", values.http_url, "URL of the service id-liveness"),
+    "face_compare_endpoint": Variable("FACE_COMPARE_ENDPOINT", values.http_url, "URL of the service face-compare"),
+    "curp_verifier_endpoint": Variable("CURP_VERIFIER_ENDPOINT", values.http_url, "URL of the service curp-verifier"),
+}
+
+
+SECRET = frozenset({"database_url", "jwt_secret", "heartbeat_url"})
+"""Fields whose values are shown to nobody."""
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Reads all settings. An unset or empty variable means its default; a bad one raises `SettingsError`."""
+    given: dict[str, Any] = {}
+    for field, variable in ENVIRONMENT.items():
+        text = environ.get(variable.name, "").strip()
+        if not text:
+            continue
+        try:
+            given[field] = variable.parse(text)
+        except ValueError as error:
+            shown = "***" if field in SECRET else repr(text)
+            raise SettingsError(f"{variable.name}={shown} is not {error}") from None
+    return Settings(**given)
+
+
+NO_LONGER_USED = frozenset({"REDIS_URL", "NODE_ENV", "NEXT_PUBLIC_API_URL"})
+"""Variables that the .env of an older installation may still hold."""
+_OWN = re.compile("(SLA_MONITOR|RATE_LIMIT|SOCKETS?|SITE|JWT|PROBE|HEALTH_CHECK|CHECK|SPOOL|WATCH_SERVER)_[A-Z_]+")
+"""What the names of settings begin with."""
+_OTHERS = re.compile("SLA_MONITOR_(PARENT|TEST_.*)|.*_(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_.*)")
+"""Set by this program and its tests, and by Kubernetes for a service of such a name."""
+LONG_ENOUGH = 5
+"""Characters of a name that few other names are like."""
+MOST_LETTERS = 2
+LIKE = 0.85
+"""How many letters a misspelt name has more or less, and how much alike the two are, of 1."""
+
+
+def strangers(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Variables that seem to be meant for this program and are no settings of it, each with what to know about it."""
+    known = {variable.name for variable in ENVIRONMENT.values()}
+    found = []
+    for name in sorted(environ.keys() - known):
+        near = [one for one in known if len(one) > LONG_ENOUGH and abs(len(one) - len(name)) <= MOST_LETTERS]
+        like = difflib.get_close_matches(name, near, 1, LIKE)
+        if name in NO_LONGER_USED:
+            found.append(f"{name} is no longer used")
+        elif like:
+            found.append(f"{name} is not a setting: is {like[0]} meant?")
+        elif _OWN.fullmatch(name) and not _OTHERS.fullmatch(name):
+            found.append(f"{name} is not a setting")
+    return found
+
+
+def given(environ: Mapping[str, str] = os.environ) -> frozenset[str]:
+    """The fields of `Settings` whose variables are set."""
+    return frozenset(field for field, variable in ENVIRONMENT.items() if environ.get(variable.name, "").strip())
+
+
+def terms(settings: Settings, kept: Terms) -> Terms:
+    """The terms of an installation: what is given, else what is `kept`. Raises SettingsError where they contradict."""
+    agreed = Terms(
+        settings.time_zone or kept.time_zone,
+        settings.retention or kept.retention,
+        settings.compress_after or kept.compress_after,
+    )
+    if agreed.compress_after >= agreed.retention:
+        raise SettingsError("CHECK_COMPRESS_AFTER must be shorter than CHECK_RETENTION")
+    return agreed

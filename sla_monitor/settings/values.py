@@ -1,0 +1,263 @@
+"""What a setting may look like: one function a kind, from the text of its variable to its value.
+
+Each raises `ValueError` for a text that cannot be used, in words that end the sentence "X is not …".
+"""
+
+import ipaddress
+import itertools
+import re
+import zoneinfo
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from cronsim import CronSim, CronSimError
+
+from sla_monitor.formats.host_names import host_in
+from sla_monitor.formats.one_line import is_label
+from sla_monitor.formats.origins import origin_of
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+SLUG = "[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?"
+"""What the id of a service or of a location looks like, whole: the database has the same rule."""
+
+MAX_IMAGE_BYTES = 256 * 1024
+
+_SCHEME = re.compile("^https?:", re.IGNORECASE)
+_DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)?")
+_UNIT_SECONDS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration(text: str) -> timedelta:
+    """`90`, `90s`, `15m`, `24h`, `400d`: a bare number counts seconds."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("a duration such as 30s, 15m, 24h or 400d")
+    try:
+        return timedelta(seconds=int(match[1]) * _UNIT_SECONDS[match[2]])
+    except OverflowError:
+        raise ValueError("a duration that a clock can count") from None
+
+
+def retention(text: str) -> timedelta:
+    """A duration, long enough that no refresh of the aggregates (7 days back) meets rows that are gone."""
+    kept = duration(text)
+    if kept < timedelta(days=8):
+        raise ValueError("at least 8d: aggregates are refreshed over the last 7 days")
+    return kept
+
+
+def audit_retention(text: str) -> timedelta:
+    """A duration; the database itself keeps the last 30 days."""
+    kept = duration(text)
+    if kept < timedelta(days=30):
+        raise ValueError("at least 30d")
+    return kept
+
+
+def interval(text: str) -> timedelta:
+    """A duration, or a cron line whose times lie evenly apart (`* * * * *`, `*/5 * * * *`, `*/30 * * * * *`)."""
+    if len(text.split()) < 5:
+        try:
+            every = duration(text)
+        except ValueError:
+            raise ValueError("a duration such as 60s, or a cron line such as */5 * * * *") from None
+    else:
+        try:
+            fires = CronSim(text, datetime(2026, 1, 1, tzinfo=UTC))
+            times = [next(fires) for _ in range(100)]
+        except (CronSimError, StopIteration):
+            raise ValueError("a cron line or a duration such as 60s") from None
+        gaps = {later - earlier for earlier, later in itertools.pairwise(times)}
+        if len(gaps) != 1:
+            raise ValueError("a cron line whose times lie evenly apart, such as */5 * * * *")
+        every = gaps.pop()
+    if not timedelta(seconds=1) <= every <= timedelta(days=1):
+        raise ValueError("between 1 second and 1 day")
+    return every
+
+
+def integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return number
+
+    return parse
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError("one of " + ", ".join(words))
+        return text.lower()
+
+    return parse
+
+
+_LEVELS = {"warn": "warning", "fatal": "error", "critical": "error", "verbose": "debug", "trace": "debug"}
+"""What other programs call levels of ours."""
+
+
+def log_level(text: str) -> str:
+    """`warn` and other common names are taken for the nearest of ours."""
+    return one_of("debug", "info", "warning", "error")(_LEVELS.get(text.lower(), text))
+
+
+def time_zone(text: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(text)
+    except (ValueError, OSError, KeyError):  # malformed, a folder, unknown
+        raise ValueError("an IANA time zone such as Asia/Seoul") from None
+    return text
+
+
+def postgresql_url(text: str) -> str:
+    """Judged by libpq itself. Its words are not passed on: they may quote the password."""
+    from psycopg import ProgrammingError  # here, because most commands need no database
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        usable = text.startswith(("postgresql://", "postgres://")) and bool(conninfo_to_dict(text))
+    except ProgrammingError:
+        usable = False
+    if not usable:
+        raise ValueError("a URL such as postgresql://user:password@host:5432/database")
+    return text
+
+
+def http_url(text: str) -> str:
+    """An absolute http(s) URL with a host and a valid port, as `tidy_url` has it; anything else raises ValueError."""
+    url = tidy_url(text)
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        host_in(parts.netloc)
+    except ValueError:
+        usable = False
+    if not usable or not url.isprintable() or " " in url or len(url) > 2048:
+        raise ValueError("an absolute http:// or https:// URL")
+    return url
+
+
+def tidy_url(text: str) -> str:
+    """The same URL without blanks around it and with its scheme in small letters, as browsers understand it."""
+    return _SCHEME.sub(lambda scheme: scheme[0].lower(), text.strip())
+
+
+def origin(text: str) -> str:
+    """A site of its own, `https://status.example.com`: pages lie at its root."""
+    parts = urlsplit(http_url(text))
+    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("an origin such as https://status.example.com, without a path")
+    return str(origin_of(text))
+
+
+def origin_list(text: str) -> tuple[str, ...]:
+    """As browsers write them, whatever else the URLs say: of `http://localhost:80/app` that is `http://localhost`."""
+    return tuple(dict.fromkeys(str(origin_of(http_url(part.strip()))) for part in text.split(",") if part.strip()))
+
+
+def host_names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip().lower().removesuffix(".") for part in text.split(",") if part.strip())
+    if not all(re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name) for name in names):
+        raise ValueError("host names without ports, separated by commas, such as status.example.com")
+    return names
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError("networks in CIDR notation, separated by commas, such as 169.254.0.0/16,fe80::/10") from None
+
+
+def slug(text: str) -> str:
+    if not re.fullmatch(SLUG, text):
+        raise ValueError("at most 50 small letters, digits and hyphens")
+    return text
+
+
+class Limit(NamedTuple):
+    """So many times within a window, for one client; None in its place is no limit."""
+
+    times: int
+    window: timedelta
+
+
+def limit(text: str) -> Limit | None:
+    """`100/15m`, `10/m`, `off`."""
+    if text.strip().lower() == "off":
+        return None
+    times, _, window = text.partition("/")
+    try:
+        found = Limit(int(times), duration(window if window.strip()[:1].isdigit() else "1" + window.strip()))
+    except ValueError:
+        found = Limit(0, timedelta())
+    if (
+        not window.strip()
+        or not 1 <= found.times <= 1_000_000_000
+        or not timedelta(seconds=1) <= found.window <= timedelta(days=1)
+    ):
+        raise ValueError("a limit such as 100/15m (a window of at most one day), or off")
+    return found
+
+
+_EXAMPLES = re.compile("(?<![a-z])(your[-_ ]?super[-_ ]?secret|(change|replace)[-_ ]?(this|me))", re.IGNORECASE)
+"""What stands in the place of a secret where programs are documented, and then in a thousand installations."""
+
+
+def secret(text: str) -> str:
+    """A key that cannot be guessed, as far as can be told. What it is, is never shown."""
+    if len(text.encode()) < 32:
+        raise ValueError("long enough: 32 bytes or more; without it one is generated and kept in the database")
+    if _EXAMPLES.search(text):
+        raise ValueError(
+            "a secret, but an example that everybody knows; without it one is generated and kept in the database"
+        )
+    return text
+
+
+def title(text: str) -> str:
+    if not is_label(text) or len(text) > 100:
+        raise ValueError("one line of at most 100 characters")
+    return text
+
+
+def color(text: str) -> str:
+    if not re.fullmatch(r"#[0-9A-Fa-f]{6}", text):
+        raise ValueError("a colour such as #0b6e4f")
+    return text.lower()
+
+
+def image(text: str) -> Path:
+    """Read when the API starts; what it is, its name tells."""
+    file = path(text)
+    if file.suffix.lower() not in (".svg", ".png"):
+        raise ValueError("the path of an .svg or a .png")
+    try:
+        usable = file.is_file() and file.stat().st_size <= MAX_IMAGE_BYTES
+    except OSError:
+        usable = False
+    if not usable:
+        raise ValueError("a file that is there and has at most 256 KiB")
+    return file
+
+
+def lifetime(text: str) -> timedelta:
+    """A duration from a minute to a year."""
+    life = duration(text)
+    if not timedelta(minutes=1) <= life <= timedelta(days=365):
+        raise ValueError("between 1m and 365d")
+    return life
+
+
+def path(text: str) -> Path:
+    return Path(text).expanduser().absolute()
