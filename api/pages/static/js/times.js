@@ -61,6 +61,10 @@ function offerSwitch() {
   });
 }
 
+function whenIdle() {
+  (window.requestIdleCallback ?? setTimeout)(start);
+}
+
 /** Finds out which zones there are, and tells times by them. */
 function start() {
   ownZone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -83,6 +87,7 @@ function start() {
   if (!isConsole && kept() !== null) offerSwitch();
 }
 
-// A browser takes long to make its first format: where the times stay what they are, other things come first.
+// A browser takes long to make its first format: where the times stay as they are, the page is loaded first.
 if (kept() === OWN) start();
-else (window.requestIdleCallback ?? setTimeout)(start);
+else if (document.readyState === "complete") whenIdle();
+else addEventListener("load", whenIdle, { once: true });
