@@ -10,6 +10,7 @@ from functools import partial
 from itertools import chain, islice
 from types import SimpleNamespace
 from typing import Any
+from zlib import crc32
 
 import pytest
 import uvicorn.server
@@ -37,6 +38,8 @@ LONGEST = (
     "tests/api/test_permissions",
     "tests/pages/test_console_admin.py",
 )
+ON_ALL = "SLA_MONITOR_TEST_ALL"
+"""In the environment: what is marked `one_engine` runs on every engine too."""
 PERIODS_S = {"one_day": 86400, "one_quarter": 900}
 JUST_BEGUN_S, NEARLY_OVER_S = 5, 30
 SERVERS = pytest.StashKey[Servers]()
@@ -103,11 +106,15 @@ def _browser_summary(terminalreporter: pytest.TerminalReporter) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that has to do with engines runs on each, or on those that its marker `engines` names."""
+    """A test that asks a database runs on each engine, or on those that its marker `engines` names. Where no statement
+    of a test differs between the engines it is marked `one_engine`: its name decides on which of them it runs."""
     if "engine" in metafunc.fixturenames:
-        only = {name for marker in metafunc.definition.iter_markers("engines") for name in marker.args}
+        test = metafunc.definition
+        only = {name for marker in test.iter_markers("engines") for name in marker.args}
         found = metafunc.config.stash[SERVERS].engines
         names = [name for name in found if not only or name.removeprefix("given-") in only]
+        if test.get_closest_marker("one_engine") and not only and not os.environ.get(ON_ALL):
+            names = [names[crc32(test.nodeid.encode()) % len(names)]]
         metafunc.parametrize("engine", names, indirect=True, scope="session")
 
 

@@ -17,6 +17,8 @@ from tests.api.forgery import claims, forged, signed
 from tests.api.people import Db
 from tests.api.things import INCIDENT, TEMPLATE, WINDOW
 
+pytestmark = pytest.mark.one_engine
+
 PASSWORD = "correct horse battery staple"
 
 

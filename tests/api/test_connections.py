@@ -26,6 +26,8 @@ from sla_monitor.settings import Settings
 from tests.api import raw
 from tests.api.conftest import Api, free_port, running_api, until
 
+pytestmark = pytest.mark.one_engine
+
 LARGE = "/docs/swagger-ui-bundle.js"
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 INCIDENTS = b"GET /api/incidents HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 import anyio.to_thread
 import httpx
 import psycopg
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -129,6 +130,7 @@ class Lifecycle(RuleBasedStateMachine):
 FOLLOWING = ("version", "updatedAt", "resolvedAt", "updateCount")
 
 
+@pytest.mark.one_engine
 async def test_whatever_two_editors_do_nothing_is_lost(api: Api, db: Db, database: str) -> None:
     for service in ("shop", "search", "mail"):
         await add_service(db, service)

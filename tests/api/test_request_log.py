@@ -16,6 +16,8 @@ from tests.api.conftest import Api, running_api, someone
 from tests.api.doors import speaker
 from tests.api.test_answers import Db
 
+pytestmark = pytest.mark.one_engine
+
 PROXY = (ipaddress.ip_network("127.0.0.1/32"),)
 FIELDS = ["time", "method", "route", "status", "durationMs", "address", "userAgent", "requestId"]
 

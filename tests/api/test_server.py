@@ -20,6 +20,8 @@ from sla_monitor.settings import Settings
 from tests.api.conftest import Api, free_port, running_api, until
 from tests.api.raw import everything
 
+pytestmark = pytest.mark.one_engine
+
 
 async def test_a_port_that_is_taken_is_one_line(api: Api) -> None:
     with pytest.raises(PortError) as refused:

@@ -15,6 +15,8 @@ from tests.api.doors import speaker
 from tests.api.people import Db
 from tests.api.visitors import Page, Visitor, give_password, sent_to, session_of, visitor
 
+pytestmark = pytest.mark.one_engine
+
 PASSWORD = "correct horse"
 LIFETIME = timedelta(days=7)
 

@@ -17,6 +17,8 @@ from tests.api.conftest import Api, add_service, running_api, signer, someone, u
 from tests.api.doors import Speaker, engine, socketio_url, speaker
 from tests.api.test_feed import set_state
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 
 

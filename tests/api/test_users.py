@@ -15,7 +15,7 @@ from tests.api.conftest import Api, Someone, someone
 Db = psycopg.AsyncConnection[Any]
 KIM = {"username": "kim", "email": "kim@example.com", "role": "reporter"}
 
-pytestmark = pytest.mark.usefixtures("cheap")
+pytestmark = [pytest.mark.one_engine, pytest.mark.usefixtures("cheap")]
 
 
 async def created(api: Api, admin: Someone, **fields: Any) -> dict[str, Any]:

@@ -26,6 +26,8 @@ from tests.api.doors import incident, speaker
 from tests.api.relay import relay_before
 from tests.api.test_feed import STATES, frame, joined, set_state
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 
 
