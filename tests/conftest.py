@@ -5,8 +5,6 @@ import gc
 import os
 import time
 from collections.abc import Iterator
-from copy import copy
-from functools import partial
 from itertools import chain, islice
 from types import SimpleNamespace
 from typing import Any
@@ -16,15 +14,9 @@ import pytest
 import uvicorn.server
 from argon2 import PasswordHasher
 from hypothesis import settings
-from jinja2 import BytecodeCache, Environment
-from jinja2.bccache import Bucket
-from litestar import Litestar
-from litestar.datastructures import State
 
-from api import app
 from api.auth import passwords
 from api.auth.passwords import Passwords
-from api.pages import site
 from tests.browsers import NO_BROWSER, find_browser
 from tests.engines import EngineError, Server, Servers, find_engines
 
@@ -32,9 +24,12 @@ pytest_plugins = ("tests.campaigns", "tests.requirements")
 settings.register_profile("tests", deadline=None)  # how long an example takes is the machine's affair
 settings.load_profile("tests")
 LONGEST = (
+    "tests/oracle/test_oracle.py",
     "tests/sla_monitor/test_demo.py",
     "tests/e2e/",
     "tests/test_bench.py",
+    "tests/upgrade/",
+    "tests/api/test_described.py",
     "tests/api/test_permissions",
     "tests/pages/test_console_admin.py",
 )
@@ -196,44 +191,12 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> Passwords:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def quicker_apis() -> Iterator[None]:
-    """In most tests it is the API that takes the time. What is the same in each of the process is made once, and none
-    takes the two tenths of a second that uvicorn gives itself to end."""
+def quicker_ends() -> Iterator[None]:
+    """No API of this process takes the two tenths of a second that uvicorn gives itself to end."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(site, "Environment", partial(Environment, bytecode_cache=_Compiled()))
-        patch.setattr(app, "Litestar", _Routes())
         patch.setattr(uvicorn.server, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": _nap}))
         yield
 
 
 async def _nap(seconds: float) -> None:
     await asyncio.sleep(seconds / 10)
-
-
-class _Routes:
-    """Looks at all routes once; each API gets a copy of what came of it, with a state and templates of its own."""
-
-    def __init__(self) -> None:
-        self._made: Litestar | None = None
-
-    def __call__(self, *arguments: Any, state: State, template_config: Any, **others: Any) -> Litestar:
-        if self._made is None:
-            self._made = Litestar(*arguments, state=State(), template_config=template_config, **others)
-        copied = copy(self._made)
-        copied.state = state
-        copied.template_engine = template_config.engine_instance
-        return copied
-
-
-class _Compiled(BytecodeCache):
-    """Templates that were compiled in this process."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, bytes] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        if bucket.key in self._kept:
-            bucket.bytecode_from_string(self._kept[bucket.key])
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        self._kept[bucket.key] = bucket.bytecode_to_string()
