@@ -29,7 +29,7 @@ from sla_monitor.local_postgresql.server import local_postgresql
 from sla_monitor.settings import Settings
 
 TIMESCALEDB_IMAGE = "timescale/timescaledb:2.32.1-pg18"
-CLONE_PATIENCE_S = 30
+CLONE_PATIENCE_S = 120
 NEEDED_BYTES = 4 * 1024**3
 # A test server is thrown away: nothing needs to reach the disk. A standby that is waited for, and never comes, is how a
 # test holds up a commit. A client that was killed while it logged in keeps its database from being dropped for as long
@@ -84,7 +84,7 @@ def _given_engine(environ: Mapping[str, str]) -> Engine | None:
     if not url:
         return None
     try:
-        with psycopg.connect(url, connect_timeout=5) as connection:
+        with psycopg.connect(url, connect_timeout=30) as connection:
             answer = connection.execute("SELECT FROM pg_available_extensions WHERE name = 'timescaledb'")
             name = "timescaledb" if answer.fetchone() is not None else "given-postgresql"
     except psycopg.OperationalError as error:
@@ -144,7 +144,7 @@ def _docker_server() -> Iterator[str]:
 @contextmanager
 def _local_server(programs: Path | None, settings: Mapping[str, str]) -> Iterator[str]:
     """A private server in a folder that its user can reach when the tests run as root (pytest's are 0700)."""
-    folder = Path(tempfile.mkdtemp(prefix="sla-tests-", dir=_roomy_memory() or "/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="sla-tests-", dir=roomy_memory() or "/tmp"))
     folder.chmod(0o711)
     server = local_postgresql(folder, bin_folder=programs, extra_settings={**EPHEMERAL, **settings})
     try:
@@ -157,14 +157,15 @@ def _local_server(programs: Path | None, settings: Mapping[str, str]) -> Iterato
 
 def _make_logins_cheap(url: str) -> None:
     """The default of 4,096 rounds costs a client 2 ms of CPU; a test has about seven connections."""
-    with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+    with psycopg.connect(url, autocommit=True, connect_timeout=30) as connection:
         connection.execute("SET scram_iterations = 1")
         password = Literal(urlsplit(url).password)
         connection.execute(SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(password))
 
 
-def _roomy_memory() -> str | None:
-    """A disk in memory, where there is one: a test's database is copied file by file and thrown away again."""
+def roomy_memory() -> str | None:
+    """A disk in memory, where there is one: a test's database is copied file by file and thrown away again. Nothing on
+    it waits for a disk, not even a server that syncs its files."""
     memory = Path("/dev/shm")
     try:
         free = shutil.disk_usage(memory).free
@@ -264,7 +265,7 @@ class Server:
             with suppress(psycopg.OperationalError):
                 self._connection.execute("SELECT")
                 return self._connection
-        self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
+        self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=30)
         return self._connection
 
 

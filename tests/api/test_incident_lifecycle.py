@@ -140,7 +140,7 @@ async def test_whatever_two_editors_do_nothing_is_lost(api: Api, db: Db, databas
 
 def run(base_url: str, database: str, editors: dict[str, dict[str, str]]) -> None:
     with (
-        httpx.Client(base_url=base_url, trust_env=False, timeout=20) as http,
+        httpx.Client(base_url=base_url, trust_env=False, timeout=120) as http,
         psycopg.connect(database, autocommit=True) as db,
     ):
         machine = type("Machine", (Lifecycle,), {"http": http, "db": db, "headers": editors, "ids": set()})

@@ -82,7 +82,7 @@ async def test_what_becomes_private_is_replayed_to_those_inside_alone(api: Api, 
         await frame(socket)
         await socket.send(msgspec.json.encode({"event": "auth", "data": {"token": admin.token}}).decode())
         told: list[Any] = []
-        with anyio.fail_after(20):
+        with anyio.fail_after(120):
             while not told or told[-1]["event"] != "joined":
                 told.append(await frame(socket))
         assert [one["data"]["status"] for one in told if one["event"] == "status-update"] == ["outage"]

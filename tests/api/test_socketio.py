@@ -23,14 +23,14 @@ Db = psycopg.AsyncConnection[Any]
 
 
 async def received(socket: ClientConnection) -> str:
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         text = await socket.recv()
     assert isinstance(text, str)
     return text
 
 
 async def close_code(socket: ClientConnection) -> int | None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         try:
             while True:
                 await socket.recv()

@@ -325,7 +325,7 @@ async def test_all_processes_hear_of_what_ends_or_changes_access(db: Db, databas
             await db.execute(statement.encode())
             await db.execute("NOTIFY sla_monitor, 'end'")
             said = []
-            async for notification in listener.notifies(timeout=20):
+            async for notification in listener.notifies(timeout=120):
                 if notification.payload == "end":
                     break
                 said.append(notification.payload)
