@@ -9,9 +9,10 @@ uvicorn -> RequestLog (where it is wanted)
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
+from jinja2 import BytecodeCache
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
@@ -108,18 +109,31 @@ Prepare = Callable[[], Awaitable[object]]
 """Brings the database to the schema of this program, however long that takes."""
 
 
+class Shared(NamedTuple):
+    """What the APIs of one process may share, where it starts several: what Litestar makes of the routes, and compiled
+    templates. Neither depends on settings."""
+
+    litestar: Callable[..., Litestar] = Litestar
+    templates: BytecodeCache | None = None
+
+
+OWN = Shared()
+
+
 class Application:
     """The ASGI application. `running` must be entered before it is asked anything. Until `prepare` is done, it answers
     503."""
 
-    def __init__(self, settings: Settings, database_url: str, prepare: Prepare | None = None) -> None:
+    def __init__(
+        self, settings: Settings, database_url: str, prepare: Prepare | None = None, shared: Shared = OWN
+    ) -> None:
         self._prepare = prepare
         self._prepared = prepare is None
         self._settings = settings
         self._database_url = database_url
         self._metrics = Metrics()
         self._origins = Origins(settings.client_urls, settings.allowed_hosts, settings.site_url)
-        site = Site(settings)
+        site = Site(settings, shared.templates)
         self._state = State(
             {
                 "settings": settings,
@@ -133,7 +147,7 @@ class Application:
         self._sockets: Sockets | None = None
         kept = [route for resource in RESOURCES for route in resource.ANSWERS]
         pages = [*site.assets.answers(), *(route for module in PAGES for route in module.ANSWERS)]
-        litestar = Litestar(
+        litestar = shared.litestar(
             [*(module.router for module in (*RESOURCES, *PAGES)), health.router],
             exception_handlers={Exception: respond},
             guards=[guard],
@@ -240,16 +254,18 @@ def _open_while_preparing(scope: Scope) -> bool:
     return scope["type"] == "http" and scope["path"].strip("/").partition("/")[0] in WHILE_PREPARING
 
 
-def create_app(settings: Settings, database_url: str, prepare: Prepare | None = None) -> Application:
+def create_app(
+    settings: Settings, database_url: str, prepare: Prepare | None = None, shared: Shared = OWN
+) -> Application:
     """The application, not yet running."""
-    return Application(settings, database_url, prepare)
+    return Application(settings, database_url, prepare, shared)
 
 
-async def serve(settings: Settings, database_url: str, prepare: Prepare | None = None) -> None:
+async def serve(settings: Settings, database_url: str, prepare: Prepare | None = None, shared: Shared = OWN) -> None:
     """Serves until SIGTERM or SIGINT, then ends within 10 s; a second signal ends at once. Cancelling does the same.
 
     The database may be away at any time. Until `prepare` is done all but /health, /ready and /metrics is 503. Raises
     `PortError`, one line, where the port cannot be had, and what `prepare` raises.
     """
-    app = create_app(settings, database_url, prepare)
+    app = create_app(settings, database_url, prepare, shared)
     await run(app, app.running, settings, app.count_client_fault)

@@ -66,13 +66,14 @@ async def _main(names: Sequence[str], scale: Scale, output: Path | None) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
     began = time.monotonic()
     with temporary_folder() as folder:
-        async with Databases() as databases:
+        async with Databases(fsync=scale != TINY) as databases:
             lines = await measure(names, scale, databases, folder)
             engines, versions = ", ".join(databases.engines), databases.versions
     print(table(lines))
     print(
         f"\n{time.monotonic() - began:.0f} s on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
-        f"Linux {platform.release()}, Python {platform.python_version()}; engines: {engines}; fsync on.\n{CLOSING}"
+        f"Linux {platform.release()}, Python {platform.python_version()}; engines: {engines}; "
+        f"fsync {'on' if databases.fsync else 'off'}.\n{CLOSING}"
     )
     if output is not None:
         for what in document.write(output, lines, document.facts(versions), CLOSING):

@@ -1,4 +1,5 @@
-"""The databases that are measured: every engine found (tests/engines.py), on servers of our own with fsync on."""
+"""The databases that are measured: every engine found (tests/engines.py), on servers of our own with fsync on; off at
+the sizes that only show that everything works."""
 
 import secrets
 import shutil
@@ -17,7 +18,7 @@ from sla_monitor.local_postgresql.server import local_postgresql
 from sla_monitor.settings import Settings
 from sql import connect
 from sql.migrate import migrate
-from tests.engines import TIMESCALEDB, Engine, find_engines
+from tests.engines import EPHEMERAL, TIMESCALEDB, Engine, find_engines
 
 Connection = AsyncConnection[TupleRow]
 _TIMESCALEDB_VERSION = "SELECT default_version FROM pg_available_extensions WHERE name = 'timescaledb'"
@@ -53,7 +54,8 @@ class _Server(NamedTuple):
 class Databases:
     """Starts each engine's server when it is first asked for; to be entered with `async with`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fsync: bool = True) -> None:
+        self.fsync = fsync
         self._engines = {engine.name: engine for engine in find_engines()}
         self._servers: dict[str, _Server] = {}
         self.versions: dict[str, str] = {}
@@ -101,7 +103,7 @@ class Databases:
         if not embedded and not engine.source.startswith("/"):  # a URL that was given, or Docker
             return _Server(self._stack.enter_context(engine.run()), None)
         folder = self._stack.enter_context(temporary_folder())
-        settings = {} if embedded else TIMESCALEDB
+        settings = {**({} if self.fsync else EPHEMERAL), **({} if embedded else TIMESCALEDB)}
         programs = None if embedded else Path(engine.source)
         server = await self._stack.enter_async_context(
             local_postgresql(folder, bin_folder=programs, extra_settings=settings)

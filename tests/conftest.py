@@ -5,25 +5,18 @@ import gc
 import os
 import time
 from collections.abc import Iterator
-from copy import copy
-from functools import partial
 from itertools import chain, islice
 from types import SimpleNamespace
 from typing import Any
+from zlib import crc32
 
 import pytest
 import uvicorn.server
 from argon2 import PasswordHasher
 from hypothesis import settings
-from jinja2 import BytecodeCache, Environment
-from jinja2.bccache import Bucket
-from litestar import Litestar
-from litestar.datastructures import State
 
-from api import app
 from api.auth import passwords
 from api.auth.passwords import Passwords
-from api.pages import site
 from tests.browsers import NO_BROWSER, find_browser
 from tests.engines import EngineError, Server, Servers, find_engines
 
@@ -31,12 +24,17 @@ pytest_plugins = ("tests.campaigns", "tests.requirements")
 settings.register_profile("tests", deadline=None)  # how long an example takes is the machine's affair
 settings.load_profile("tests")
 LONGEST = (
+    "tests/oracle/test_oracle.py",
     "tests/sla_monitor/test_demo.py",
     "tests/e2e/",
     "tests/test_bench.py",
+    "tests/upgrade/",
+    "tests/api/test_described.py",
     "tests/api/test_permissions",
     "tests/pages/test_console_admin.py",
 )
+ON_ALL = "SLA_MONITOR_TEST_ALL"
+"""In the environment: what is marked `one_engine` runs on every engine too."""
 PERIODS_S = {"one_day": 86400, "one_quarter": 900}
 JUST_BEGUN_S, NEARLY_OVER_S = 5, 30
 SERVERS = pytest.StashKey[Servers]()
@@ -103,11 +101,15 @@ def _browser_summary(terminalreporter: pytest.TerminalReporter) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that has to do with engines runs on each, or on those that its marker `engines` names."""
+    """A test that asks a database runs on each engine, or on those that its marker `engines` names. Where no statement
+    of a test differs between the engines it is marked `one_engine`: its name decides on which of them it runs."""
     if "engine" in metafunc.fixturenames:
-        only = {name for marker in metafunc.definition.iter_markers("engines") for name in marker.args}
+        test = metafunc.definition
+        only = {name for marker in test.iter_markers("engines") for name in marker.args}
         found = metafunc.config.stash[SERVERS].engines
         names = [name for name in found if not only or name.removeprefix("given-") in only]
+        if test.get_closest_marker("one_engine") and not only and not os.environ.get(ON_ALL):
+            names = [names[crc32(test.nodeid.encode()) % len(names)]]
         metafunc.parametrize("engine", names, indirect=True, scope="session")
 
 
@@ -189,44 +191,12 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> Passwords:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def quicker_apis() -> Iterator[None]:
-    """In most tests it is the API that takes the time. What is the same in each of the process is made once, and none
-    takes the two tenths of a second that uvicorn gives itself to end."""
+def quicker_ends() -> Iterator[None]:
+    """No API of this process takes the two tenths of a second that uvicorn gives itself to end."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(site, "Environment", partial(Environment, bytecode_cache=_Compiled()))
-        patch.setattr(app, "Litestar", _Routes())
         patch.setattr(uvicorn.server, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": _nap}))
         yield
 
 
 async def _nap(seconds: float) -> None:
     await asyncio.sleep(seconds / 10)
-
-
-class _Routes:
-    """Looks at all routes once; each API gets a copy of what came of it, with a state and templates of its own."""
-
-    def __init__(self) -> None:
-        self._made: Litestar | None = None
-
-    def __call__(self, *arguments: Any, state: State, template_config: Any, **others: Any) -> Litestar:
-        if self._made is None:
-            self._made = Litestar(*arguments, state=State(), template_config=template_config, **others)
-        copied = copy(self._made)
-        copied.state = state
-        copied.template_engine = template_config.engine_instance
-        return copied
-
-
-class _Compiled(BytecodeCache):
-    """Templates that were compiled in this process."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, bytes] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        if bucket.key in self._kept:
-            bucket.bytecode_from_string(self._kept[bucket.key])
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        self._kept[bucket.key] = bucket.bytecode_to_string()

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Response, Template
 from litestar.response.base import ASGIResponse
@@ -38,7 +38,8 @@ ZONE_KEPT_S = 60.0
 class Site:
     """What all pages of this process share."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, templates: BytecodeCache | None = None) -> None:
+        """`templates` keeps compiled ones for the next site of this process."""
         self.title = settings.site_title
         self.assets = Assets(settings)
         self.logo = self.assets.url(self.assets.logo) if self.assets.logo else None
@@ -55,6 +56,7 @@ class Site:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            bytecode_cache=templates,
         )
         self.environment.globals |= {
             "site": self,

@@ -20,8 +20,9 @@ from api.app import serve
 from api.auth.tokens import Tokens
 from sla_monitor.settings import Settings
 from sql import Pool
+from tests.api.shared import SHARED
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 class Api:
@@ -134,10 +135,10 @@ async def running_api(database_url: str, *, ready: bool = True, **overrides: Any
     """Serves until the block ends, then checks that it stops in time."""
     settings = msgspec.structs.replace(Settings(), api_port=free_port(), **{**UNLIMITED, **overrides})
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(serve, settings, database_url)
+        tasks.start_soon(serve, settings, database_url, None, SHARED)
         base_url = f"http://127.0.0.1:{settings.api_port}"
         # Nothing is verified over plain HTTP; reading the CA certificates would take longer than most tests.
-        async with httpx.AsyncClient(base_url=base_url, timeout=20, trust_env=False, verify=False) as http:
+        async with httpx.AsyncClient(base_url=base_url, timeout=PATIENCE_S, trust_env=False, verify=False) as http:
             api = Api(settings, http)
             if ready:
                 await api.ready()

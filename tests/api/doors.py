@@ -17,7 +17,7 @@ from tests.api.conftest import Api
 
 DoorName = Literal["ws", "socketio"]
 DOORS: tuple[DoorName, ...] = ("ws", "socketio")
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 _ANSWERS = frozenset({"joined", "left", "editing", "saved", "commented", "updated", "authenticated", "error"})
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import anyio
 from anyio.abc import ByteStream
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 class RawAnswer(NamedTuple):

@@ -26,7 +26,7 @@ WRONG = "wrong horse battery"
 MINUTES = timedelta(minutes=15)
 PROXY: dict[str, Any] = {"trusted_proxies": (ip_network("127.0.0.0/8"),)}
 
-pytestmark = pytest.mark.usefixtures("cheap")
+pytestmark = [pytest.mark.one_engine, pytest.mark.usefixtures("cheap")]
 
 
 async def add_user(db: Db, username: str = "kim", password: str = PASSWORD, role: str = "reporter") -> UUID:

@@ -85,6 +85,7 @@ async def test_what_changes_no_answer_ends_none(action: str) -> None:
         assert (await ask(answers))[1]["x-cache"] == "HIT"
 
 
+@pytest.mark.one_engine
 async def test_a_stranger_ends_no_answer(api: Api, db: Db) -> None:
     """Not by asking what they may ask either, which is answered with a success and counted by nobody."""
     await add_service(db, "shop")
@@ -375,6 +376,7 @@ async def test_over_http_hit_miss_and_not_modified(api: Api, db: Db) -> None:
     assert (await api.http.get(path)).headers["etag"] != etag
 
 
+@pytest.mark.one_engine
 async def test_the_last_snapshot_is_served_while_the_database_is_away(database: str, db: Db) -> None:
     await add_service(db, "shop")
     async with relay_before(database) as relay, running_api(relay.url) as api:
@@ -411,6 +413,7 @@ async def test_the_last_snapshot_is_served_while_the_database_is_away(database: 
         await until(renamed)
 
 
+@pytest.mark.one_engine
 async def test_who_waits_while_the_database_is_silent_is_given_the_last_snapshot(database: str, db: Db) -> None:
     """Long before the silence counts as an outage."""
     async with relay_before(database) as relay, running_api(relay.url) as api:
@@ -426,6 +429,7 @@ async def test_who_waits_while_the_database_is_silent_is_given_the_last_snapshot
         relay.restore()
 
 
+@pytest.mark.one_engine
 async def test_killed_connections_cost_nobody_an_answer(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     headers = (await someone(db, "admin")).headers

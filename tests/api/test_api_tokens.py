@@ -12,6 +12,8 @@ import pytest
 from tests.api.coming import coming_day
 from tests.api.conftest import Api, Someone, someone
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 MALLORY = {"username": "mallory", "email": "mallory@example.com", "role": "admin"}
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.api.conftest import Api, Someone, add_service, running_api, someone
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 SHOP = {"id": "shop", "name": "Shop", "endpointUrl": "https://shop.example/health"}
 

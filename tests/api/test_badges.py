@@ -125,6 +125,7 @@ async def test_response_times_are_those_of_the_page_and_of_its_chart(api: Api, d
     assert (await svg(api, "shop/response.svg?period=90d&figure=avg")).texts[0] == "Shop response time, 90 days"
 
 
+@pytest.mark.one_engine
 async def test_one_question_of_the_database_makes_many_badges(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await until_heard(api, db)
@@ -140,6 +141,7 @@ async def test_one_question_of_the_database_makes_many_badges(api: Api, db: Db) 
         assert same.status_code == 304
 
 
+@pytest.mark.one_engine
 async def test_any_page_may_show_it_and_it_can_do_nothing(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     for path in ("shop/status.svg", "shop/status.json", "nothing/status.svg"):
@@ -150,6 +152,7 @@ async def test_any_page_may_show_it_and_it_can_do_nothing(api: Api, db: Db) -> N
         assert "set-cookie" not in headers
 
 
+@pytest.mark.one_engine
 async def test_labels_styles_and_languages(api: Api, db: Db) -> None:
     await add_service(db, "shop", name="가게")
     assert (await svg(api, "shop/status.svg?label=Our+shop")).texts == ["Our shop", "Unknown"]
@@ -162,6 +165,7 @@ async def test_labels_styles_and_languages(api: Api, db: Db) -> None:
         assert ground.get("rx") == radius
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("query", ["style=plastic", "period=1y", "figure=p42", "lang=xx", "label=" + "x" * 101])
 async def test_what_is_no_choice_is_refused(api: Api, db: Db, query: str) -> None:
     await add_service(db, "shop")
@@ -195,12 +199,14 @@ async def test_a_private_service_is_one_that_does_not_exist(api: Api, db: Db) ->
     assert (await api.http.get("/badges/vault/status.json")).json() == {"error": "Not found", "code": "NOT_FOUND"}
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("name", ["status.png", "status", "uptime.SVG", "secret.svg", ".svg", "svg"])
 async def test_there_are_no_other_badges(api: Api, db: Db, name: str) -> None:
     await add_service(db, "shop")
     assert (await api.http.get(f"/badges/shop/{name}")).status_code == 404
 
 
+@pytest.mark.one_engine
 async def test_a_service_that_becomes_private_takes_its_badge_along(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     assert (await api.http.get("/badges/shop/uptime.svg")).status_code == 200
@@ -212,6 +218,7 @@ async def test_a_service_that_becomes_private_takes_its_badge_along(api: Api, db
     await until(gone)
 
 
+@pytest.mark.one_engine
 async def test_badges_are_counted_as_pages_are(database: str) -> None:
     async with running_api(database, rate_limit_pages=Limit(1, timedelta(minutes=1))) as api:
         answers = [await api.http.get(f"/badges/nothing/{kind}.svg") for kind in KINDS]
@@ -233,6 +240,7 @@ def shape(drawn: Drawn) -> list[tuple[str, list[str]]]:
     return [(element.tag, sorted(element.keys())) for element in drawn.root.iter()]
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("text", HOSTILE)
 async def test_text_is_only_text(api: Api, db: Db, text: str) -> None:
     """The elements are those of a harmless badge, whatever the label says."""
@@ -267,6 +275,7 @@ def test_text_can_be_read_on_every_color() -> None:
     assert all(contrast("#ffffff", color) >= 4.5 for color in (*COLORS.values(), LABEL_COLOR))
 
 
+@pytest.mark.one_engine
 async def test_a_badge_is_read_aloud_as_it_is_seen(api: Api, db: Db) -> None:
     await add_service(db, "shop", name="Tom & Jerry's")
     drawn = await svg(api, "shop/status.svg")

@@ -110,6 +110,7 @@ async def test_a_day_is_told_in_words_for_those_who_do_not_see_it(api: Api, db: 
         assert f'<html lang="{language}"' in answer.text
 
 
+@pytest.mark.one_engine
 async def test_names_are_text(api: Api, db: Db) -> None:
     await add_service(db, "shop", name="<script>alert(1)</script>\"'&")
     page = (await api.http.get("/uptime?service=shop")).text
@@ -117,6 +118,7 @@ async def test_names_are_text(api: Api, db: Db) -> None:
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;&amp;") >= 3
 
 
+@pytest.mark.one_engine
 async def test_a_private_service_is_none(api: Api, db: Db) -> None:
     await add_service(db, "shop", public=False)
     html = {"accept": "text/html"}
@@ -127,6 +129,7 @@ async def test_a_private_service_is_none(api: Api, db: Db) -> None:
     assert (await api.http.get("/uptime?start=yesterday", headers=html)).status_code == 400
 
 
+@pytest.mark.one_engine
 async def test_pages_lead_through_time(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     page = (await api.http.get("/uptime?service=shop")).text
@@ -138,6 +141,7 @@ async def test_pages_lead_through_time(api: Api, db: Db) -> None:
     assert '<input type="hidden" name="start"' in page  # another service is shown of the same months
 
 
+@pytest.mark.one_engine
 async def test_it_is_kept_until_something_changes(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await until_heard(api, db)

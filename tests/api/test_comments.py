@@ -7,6 +7,8 @@ import pytest
 from tests.api.conftest import Api, Someone, someone
 from tests.api.incidents import Db, change, create, fields, told
 
+pytestmark = pytest.mark.one_engine
+
 
 @pytest.fixture
 async def reporter(db: Db) -> Someone:

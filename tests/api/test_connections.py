@@ -26,6 +26,8 @@ from sla_monitor.settings import Settings
 from tests.api import raw
 from tests.api.conftest import Api, free_port, running_api, until
 
+pytestmark = pytest.mark.one_engine
+
 LARGE = "/docs/swagger-ui-bundle.js"
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 INCIDENTS = b"GET /api/incidents HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -275,7 +277,7 @@ async def test_what_clients_do_wrong_is_no_error_in_the_log(any_database: str, t
     process = serve(any_database, port, log)
     base_url = f"http://127.0.0.1:{port}"
     try:
-        async with httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=20, verify=False) as http:
+        async with httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=120, verify=False) as http:
             api = Api(Settings(), http)
             await api.ready()
             with Held(port) as held:

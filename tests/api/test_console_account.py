@@ -10,6 +10,8 @@ from tests.api.conftest import JWT_SECRET, Api, Someone, add_service, running_ap
 from tests.api.people import Db
 from tests.api.visitors import Visitor, give_password, marked, sent_to, visitor
 
+pytestmark = pytest.mark.one_engine
+
 HERE = "/console/account"
 OLD, NEW = "correct horse", "battery staple"
 CHANGES = '<summary class="hint"'

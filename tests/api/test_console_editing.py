@@ -13,6 +13,8 @@ from tests.api.conftest import Api, Someone, add_service, someone
 from tests.api.incidents import Db, change, create, say
 from tests.api.visitors import Form, Page, Visitor, marked, sent_to, visitor
 
+pytestmark = pytest.mark.one_engine
+
 
 @pytest.fixture
 async def ann(db: Db) -> Someone:

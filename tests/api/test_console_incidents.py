@@ -10,6 +10,8 @@ from tests.api.conftest import Api, Someone, add_service, someone
 from tests.api.incidents import Db, create, say
 from tests.api.visitors import Visitor, marked, sent_to, visitor
 
+pytestmark = pytest.mark.one_engine
+
 HERE = "/console/incidents"
 NEW = {"title": "Checkout <fails>", "severity": "high", "priority": "P1"}
 

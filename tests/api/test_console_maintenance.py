@@ -12,6 +12,8 @@ from tests.api.conftest import Api, add_service, someone
 from tests.api.people import Db
 from tests.api.visitors import Visitor, marked, sent_to, visitor
 
+pytestmark = pytest.mark.one_engine
+
 HERE = "/console/maintenance"
 DAY = coming_day()
 WEDNESDAY = coming_day(coming.WEDNESDAY)

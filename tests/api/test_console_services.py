@@ -11,6 +11,8 @@ from tests.api.conftest import Api, add_service, someone
 from tests.api.people import Db
 from tests.api.visitors import Visitor, marked, sent_to, visitor
 
+pytestmark = pytest.mark.one_engine
+
 HERE = "/console/services"
 NEW = {"id": "shop", "name": "Shop", "endpointUrl": "https://shop.example/health"}
 FULL = {

@@ -8,6 +8,8 @@ from tests.api.conftest import Api, add_service, someone
 from tests.api.people import Db
 from tests.api.visitors import Visitor, marked, sent_to, visitor
 
+pytestmark = pytest.mark.one_engine
+
 HERE = "/console/templates"
 NEW: dict[str, Any] = {
     "name": "Failover",

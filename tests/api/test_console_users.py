@@ -9,6 +9,8 @@ from tests.api.conftest import Api, Someone, someone
 from tests.api.people import Db
 from tests.api.visitors import Page, Visitor, marked, sent_to, visitor
 
+pytestmark = pytest.mark.one_engine
+
 USERS, TOKENS = "/console/users", "/console/tokens"
 NEW = {"username": "rosa", "email": "rosa@example.com", "role": "reporter"}
 

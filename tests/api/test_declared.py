@@ -52,6 +52,7 @@ def test_a_mistake_is_one_line_with_file_service_and_field(tmp_path: Path, text:
     assert all(name in line for name in [*names, str(path)]), line
 
 
+@pytest.mark.one_engine
 async def test_a_file_is_applied_again_and_again(database: str, db: Db, tmp_path: Path) -> None:
     path = tmp_path / "services.toml"
     await add_service(db, "rest", name="Made over REST")
@@ -78,6 +79,7 @@ async def test_a_file_is_applied_again_and_again(database: str, db: Db, tmp_path
         }
 
 
+@pytest.mark.one_engine
 async def test_a_denied_target_is_applied_with_a_warning(
     database: str, db: Db, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -103,6 +105,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(declared, "RELEASE_S", 0.2)
 
 
+@pytest.mark.one_engine
 async def test_the_api_follows_the_file(
     database: str, db: Db, tmp_path: Path, caplog: pytest.LogCaptureFixture, quick: None
 ) -> None:

@@ -99,6 +99,7 @@ async def things(api: Api, db: Db, admin: Principal) -> Things:
     return Things(api, db, admin)
 
 
+@pytest.mark.one_engine
 async def test_the_document_is_sound(api: Api) -> None:
     """Each schema is one, and each reference leads somewhere."""
     document = await api.get("/openapi.json")
@@ -151,6 +152,7 @@ async def test_what_cannot_be_read_is_refused_as_described(
                 assert answer.status_code == 400, (row, query)
 
 
+@pytest.mark.one_engine
 async def test_an_account_from_its_beginning_to_its_end(described: Described, admin: Principal) -> None:
     password, other = secrets.token_urlsafe(), secrets.token_urlsafe()
     new = {"username": "ann", "email": "ann@example.com", "role": "reporter"}
@@ -224,6 +226,7 @@ async def test_what_is_known_already(described: Described, things: Things, admin
     assert known > 10
 
 
+@pytest.mark.one_engine
 async def test_limits(database: str, db: Db, admin: Principal) -> None:
     limit = Limit(4, timedelta(minutes=15))
     async with running_api(database, rate_limit_api=limit) as api:

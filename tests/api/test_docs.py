@@ -2,9 +2,12 @@
 
 import re
 
+import pytest
+
 from tests.api.conftest import Api
 
 
+@pytest.mark.one_engine
 async def test_the_page_loads_nothing_from_elsewhere(api: Api) -> None:
     page = await api.http.get("/docs")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -28,6 +31,7 @@ async def test_the_page_loads_nothing_from_elsewhere(api: Api) -> None:
     assert "http" not in script.replace("/openapi.json", "")
 
 
+@pytest.mark.one_engine
 async def test_assets_are_not_sent_twice(api: Api) -> None:
     first = await api.http.get("/docs/swagger-ui-bundle.js")
     again = await api.http.get("/docs/swagger-ui-bundle.js", headers={"if-none-match": first.headers["etag"]})
@@ -36,6 +40,7 @@ async def test_assets_are_not_sent_twice(api: Api) -> None:
     assert (await api.http.get("/docs/%2e%2e%2fapp.py")).status_code == 404
 
 
+@pytest.mark.one_engine
 async def test_every_route_is_described_with_its_errors(api: Api) -> None:
     described = await api.get("/openapi.json")
     assert described["openapi"].startswith("3.1")

@@ -9,6 +9,8 @@ import pytest
 
 from tests.api.conftest import Api, running_api, someone
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 DEEP = b"[" * 100_000
 JSON = {"content-type": "application/json"}

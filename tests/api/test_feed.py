@@ -21,6 +21,8 @@ from tests.api.conftest import Api, Check, add_service, midday, now, record, run
 from tests.api.doors import incident, speaker
 from tests.api.relay import relay_before
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 STATES = ("operational", "degraded", "outage", "unknown", "maintenance")
 
@@ -99,6 +101,7 @@ async def test_who_asks_because_of_a_frame_gets_the_new_answer(
     assert sorted(delays)[len(delays) // 2] < feed.POLL_S / 2
 
 
+@pytest.mark.engines("timescaledb", "postgresql")
 async def test_recorded_checks_reach_both_rooms(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await add_service(db, "private", public=False)
@@ -211,6 +214,7 @@ class _Written:
         raise AssertionError(reason)
 
 
+@pytest.mark.engines("timescaledb", "postgresql")
 async def test_a_database_that_may_only_be_read_ends_nothing(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -313,6 +317,7 @@ async def test_events_are_read_by_the_page(db: Db) -> None:
     assert await page(rooms=[]) == [2]
 
 
+@pytest.mark.engines("timescaledb", "postgresql")
 async def test_a_service_whose_checks_stopped_becomes_unknown(api: Api, db: Db) -> None:
     await add_service(db, "shop", interval_seconds=1, timeout_ms=1000, degraded_after_ms=500)
     await record(db, [Check("shop", now() - timedelta(seconds=61), interval_s=1)])

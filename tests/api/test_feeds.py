@@ -16,6 +16,8 @@ from sla_monitor.formats.one_line import fits_one_line
 from tests.api.conftest import Api, add_service, running_api, someone, until
 from tests.api.incidents import create, say
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 FORMS = ("atom", "rss", "json")
 ATOM = "{http://www.w3.org/2005/Atom}"

@@ -3,6 +3,7 @@
 from uuid import uuid4
 
 import msgspec
+import pytest
 
 from tests.api import raw
 from tests.api.conftest import Api, Someone
@@ -37,6 +38,7 @@ HOSTILE_BODIES: tuple[bytes, ...] = (
 )
 
 
+@pytest.mark.one_engine
 async def test_no_body_makes_the_server_fail(api: Api, db: Db, admin: Someone) -> None:
     """Every route that takes one. What is no JSON object is refused, whoever sends it."""
     for row in (row for row in routes() if row.method in ("POST", "PUT", "PATCH")):
@@ -121,6 +123,7 @@ HOSTILE_IDS = (
 )
 
 
+@pytest.mark.one_engine
 async def test_no_id_makes_the_server_fail_or_speak_for_somebody_else(api: Api, db: Db, admin: Someone) -> None:
     port = api.settings.api_port
     for row in (row for row in routes() if "{" in row.path):
@@ -156,6 +159,7 @@ HOSTILE_TEXTS = (
 )
 
 
+@pytest.mark.one_engine
 async def test_hostile_text_is_stored_as_it_is_and_answered_as_nothing_but_json(
     api: Api, db: Db, admin: Someone
 ) -> None:

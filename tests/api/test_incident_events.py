@@ -9,6 +9,8 @@ from tests.api.conftest import PATIENCE_S, Api, Someone, add_service, someone
 from tests.api.incidents import Db, change, create, outside, say, told, unnamed
 from tests.api.intruders import DOORS, END, DoorName, entered
 
+pytestmark = pytest.mark.one_engine
+
 
 @pytest.fixture
 async def reporter(db: Db) -> Someone:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 import anyio.to_thread
 import httpx
 import psycopg
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -129,6 +130,7 @@ class Lifecycle(RuleBasedStateMachine):
 FOLLOWING = ("version", "updatedAt", "resolvedAt", "updateCount")
 
 
+@pytest.mark.one_engine
 async def test_whatever_two_editors_do_nothing_is_lost(api: Api, db: Db, database: str) -> None:
     for service in ("shop", "search", "mail"):
         await add_service(db, service)
@@ -138,7 +140,7 @@ async def test_whatever_two_editors_do_nothing_is_lost(api: Api, db: Db, databas
 
 def run(base_url: str, database: str, editors: dict[str, dict[str, str]]) -> None:
     with (
-        httpx.Client(base_url=base_url, trust_env=False, timeout=20) as http,
+        httpx.Client(base_url=base_url, trust_env=False, timeout=120) as http,
         psycopg.connect(database, autocommit=True) as db,
     ):
         machine = type("Machine", (Lifecycle,), {"http": http, "db": db, "headers": editors, "ids": set()})

@@ -13,6 +13,8 @@ from tests.api.incidents import change, create, say
 from tests.api.page_parts import timeless
 from tests.api.test_status_page import BROWSER, html
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 
 

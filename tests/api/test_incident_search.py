@@ -7,6 +7,8 @@ import pytest
 from tests.api.conftest import Api, Someone, add_service, someone
 from tests.api.incidents import Db, bring_in, change, create, fields, say
 
+pytestmark = pytest.mark.one_engine
+
 
 @pytest.fixture
 async def reporter(db: Db) -> Someone:

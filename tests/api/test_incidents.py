@@ -15,6 +15,8 @@ from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, Someone, add_service, running_api, someone, until
 from tests.api.incidents import OUTAGE, Db, change, create, fields, outside, say, told, unnamed
 
+pytestmark = pytest.mark.one_engine
+
 HOSTILE = "<script>alert(1)</script> \u202e\u0007 \U0001f525 '; DROP TABLE incidents; --\r\n{{7*7}} %s"
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"title": ""}, "title"),

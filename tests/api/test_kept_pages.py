@@ -205,6 +205,7 @@ async def test_nobody_is_sent_what_they_refuse(accepted: str, packed: bool) -> N
     assert ("content-encoding" in (await ask(app, accept_encoding=accepted))[1]) is packed
 
 
+@pytest.mark.one_engine
 async def test_an_error_of_a_kept_page_is_told_as_it_was_asked_for(api: Api) -> None:
     paths = ("/services/nope", "/incidents/INC-1999-0001", "/history?page=0")
     for path in (*paths, "/feed.json?service=nope"):
@@ -218,6 +219,7 @@ async def test_an_error_of_a_kept_page_is_told_as_it_was_asked_for(api: Api) -> 
         assert 'data-theme="dark"' in page.text, path
 
 
+@pytest.mark.one_engine
 async def test_who_asks_otherwise_at_the_same_moment_is_told_otherwise(api: Api) -> None:
     async def one(accept: str) -> None:
         answer = await api.http.get("/services/nope", headers={"Accept": accept})
@@ -228,6 +230,7 @@ async def test_who_asks_otherwise_at_the_same_moment_is_told_otherwise(api: Api)
             tasks.start_soon(one, accept)
 
 
+@pytest.mark.one_engine
 async def test_what_is_wrong_is_named_as_it_was_asked_and_said_in_ones_language(api: Api) -> None:
     problem = (await api.http.get("/history?page=0")).json()["details"][0]
     assert problem == {"field": "page", "message": "Expected `int` >= 1"}
@@ -235,6 +238,7 @@ async def test_what_is_wrong_is_named_as_it_was_asked_and_said_in_ones_language(
     assert "<code>page</code>" in page and "Expected" not in page
 
 
+@pytest.mark.one_engine
 async def test_what_pages_load_is_kept_by_browsers_for_good(api: Api) -> None:
     path = asset_of((await api.http.get("/login")).text)
     answer = await api.http.get(path)
@@ -251,6 +255,7 @@ def asset_of(html: str) -> str:
     return html.partition('<link rel="stylesheet" href="')[2].partition('"')[0]
 
 
+@pytest.mark.one_engine
 async def test_an_error_is_a_page_for_those_who_asked_for_one(api: Api) -> None:
     for path, status in (("/nowhere", 404), ("/static/x/y", 404), ("/health/x", 404)):
         page = await api.http.get(path, headers={"Accept": "text/html", "Accept-Language": "ko"})
@@ -261,6 +266,7 @@ async def test_an_error_is_a_page_for_those_who_asked_for_one(api: Api) -> None:
     assert rest.json()["code"] == "NOT_FOUND"
 
 
+@pytest.mark.one_engine
 async def test_transport_security_is_demanded_where_the_site_has_it(database: str) -> None:
     async with running_api(database, site_url="https://status.example.com") as api:
         answers_given = [await api.http.get(path) for path in ("/login", "/health", "/api/services", "/nowhere")]
@@ -268,6 +274,7 @@ async def test_transport_security_is_demanded_where_the_site_has_it(database: st
         assert (await api.http.get("/login", headers={"Host": "status.example.com"})).status_code == 200
 
 
+@pytest.mark.one_engine
 async def test_pages_have_a_limit_of_their_own(database: str) -> None:
     minute = timedelta(minutes=1)
     async with running_api(database, rate_limit_pages=Limit(3, minute), rate_limit_api=Limit(1, minute)) as api:

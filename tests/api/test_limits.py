@@ -17,6 +17,8 @@ from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone, until, until_heard
 from tests.api.relay import relay_before
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 DAY = timedelta(days=1)
 THREE = Limit(3, timedelta(minutes=15))
@@ -247,6 +249,7 @@ async def test_the_refusal_of_one_client_is_never_the_answer_of_another(database
         assert (await api.http.get("/api/uptime/all-systems")).headers["x-cache"] == "HIT"
 
 
+@pytest.mark.engines("timescaledb", "postgresql")
 async def test_an_office_never_locks_itself_out(database: str, db: Db) -> None:
     """Ten dashboards behind one address ask again at every change, far more often than the limit."""
     await add_service(db, "shop")

@@ -21,6 +21,8 @@ from tests.api.conftest import Api, Someone, running_api, signer, someone, until
 from tests.api.doors import DOORS, DoorName, Speaker, incident, speaker
 from tests.api.intruders import entered
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 SOON = timedelta(seconds=3)
 """Of a token that is to expire in the test. It does so up to a second earlier: tokens count in whole seconds."""

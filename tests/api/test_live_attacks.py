@@ -15,7 +15,7 @@ from tests.api.nonsense import HOSTILE_DATA, NO_INCIDENTS, NO_ROOM_DATA, NO_ROOM
 from tests.api.people import Db, machine
 from tests.api.things import INCIDENT
 
-pytestmark = pytest.mark.parametrize("door", DOORS)
+pytestmark = [pytest.mark.one_engine, pytest.mark.parametrize("door", DOORS)]
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from tests.api.intruders import DOORS, DoorName, Intruder, code, entered, heard
 from tests.api.people import Db
 from tests.api.test_feed import frame, joined, set_state
 
+pytestmark = pytest.mark.one_engine
+
 ROOMS = ("system-status", "uptime")
 
 
@@ -31,6 +33,7 @@ async def join(client: Intruder) -> None:
         assert code(await client.tell("join-room", {"room": room})) is None
 
 
+@pytest.mark.engines("timescaledb", "postgresql")
 @pytest.mark.parametrize("door", DOORS)
 async def test_who_is_logged_in_hears_of_private_services(api: Api, db: Db, door: DoorName) -> None:
     ann = await someone(db, "viewer")
@@ -79,7 +82,7 @@ async def test_what_becomes_private_is_replayed_to_those_inside_alone(api: Api, 
         await frame(socket)
         await socket.send(msgspec.json.encode({"event": "auth", "data": {"token": admin.token}}).decode())
         told: list[Any] = []
-        with anyio.fail_after(20):
+        with anyio.fail_after(120):
             while not told or told[-1]["event"] != "joined":
                 told.append(await frame(socket))
         assert [one["data"]["status"] for one in told if one["event"] == "status-update"] == ["outage"]

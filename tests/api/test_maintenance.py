@@ -15,6 +15,8 @@ from api.maintenance.plan import AHEAD, extend
 from api.metrics import Metrics
 from tests.api.conftest import Api, Check, Someone, add_service, now, record, running_api, someone, until
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -293,6 +295,7 @@ async def test_a_window_that_is_not_there_is_404(api: Api, db: Db, window_id: st
     assert (await api.http.delete(path, headers=admin.headers)).status_code == 404
 
 
+@pytest.mark.engines("timescaledb", "postgresql")
 async def test_a_service_is_under_maintenance_while_a_window_runs(api: Api, db: Db) -> None:
     for service in ("shop", "pay", "off"):
         await add_service(db, service, enabled=service != "off")

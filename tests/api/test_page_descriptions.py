@@ -4,6 +4,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.api.conftest import Api, add_service, running_api, someone
 from tests.api.incidents import Db, create
 
@@ -37,6 +39,7 @@ async def head(api: Api, path: str, **headers: str) -> dict[str, str]:
     return Head((await api.http.get(path, headers={"Accept": "text/html", **headers})).text).said
 
 
+@pytest.mark.one_engine
 async def test_every_public_page_says_what_it_is_of(database: str, db: Db, tmp_path: Path) -> None:
     (logo := tmp_path / "logo.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     await add_service(db, "shop", name='Tom & "Jerry"')
@@ -70,6 +73,7 @@ async def test_every_public_page_says_what_it_is_of(database: str, db: Db, tmp_p
             assert said["robots"] == "noindex" and not {"description", "og:title", "canonical"} & set(said), path
 
 
+@pytest.mark.one_engine
 async def test_without_its_address_a_page_makes_none_up(api: Api) -> None:
     said = await head(api, "/")
     assert said["description"].startswith("As soon as there is a public service")

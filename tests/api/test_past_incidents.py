@@ -24,6 +24,7 @@ async def begun_at(api: Api, db: Db, who: Someone, at: datetime, **columns: Any)
     return incident_id
 
 
+@pytest.mark.one_engine
 async def test_every_day_is_there_newest_first(api: Api, db: Db, reporter: Someone) -> None:
     today = datetime.now(await midday(db)).date()
     answer = await api.get("/api/incidents/past")
@@ -39,6 +40,7 @@ async def test_every_day_is_there_newest_first(api: Api, db: Db, reporter: Someo
     assert (beyond["days"], beyond["pagination"]["totalPages"]) == ([], 3)
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/Santiago"])
 async def test_an_incident_is_on_the_local_day_it_began(api: Api, db: Db, reporter: Someone, zone: str) -> None:
     await db.execute("UPDATE installation SET time_zone = %s", [zone])
@@ -54,6 +56,7 @@ async def test_an_incident_is_on_the_local_day_it_began(api: Api, db: Db, report
     assert found == {day.isoformat(): [second, first], (day - timedelta(days=1)).isoformat(): [before]}
 
 
+@pytest.mark.one_engine
 async def test_a_page_says_that_it_does_not_hold_all(api: Api, db: Db) -> None:
     await bring_in(db, 1001)
     await db.execute("UPDATE incidents SET created_at = now()")
@@ -64,6 +67,7 @@ async def test_a_page_says_that_it_does_not_hold_all(api: Api, db: Db) -> None:
     assert (len(answer["days"][0]["incidents"]), answer["truncated"]) == (1000, False)
 
 
+@pytest.mark.one_engine
 async def test_a_window_that_cannot_be_is_refused_by_name(api: Api) -> None:
     for name, value in ("days", "0"), ("days", "3661"), ("page", "0"), ("limit", "101"), ("days", "x"):
         assert fields(await api.http.get(f"/api/incidents/past?{name}={value}")) == [name]

@@ -15,6 +15,8 @@ from tests.api.people import Db, Kind, Principal, principal
 from tests.api.published import Row, routes
 from tests.api.things import INCIDENT, Things, Whose, body
 
+pytestmark = pytest.mark.one_engine
+
 REFUSED_BODY = {"/api/auth/login": 400, "/api/auth/refresh": 400, "/api/auth/password": 400}
 """Allowed to everybody who may ask, but not with the empty body that the matrix sends."""
 DRAFT = "/api/incidents/{incident_id}/draft"

@@ -10,7 +10,7 @@ from tests.api.people import Db, Kind, principal
 from tests.api.published import ROLES, LiveRow, live
 from tests.api.things import INCIDENT, TEMPLATE
 
-pytestmark = pytest.mark.parametrize("door", DOORS)
+pytestmark = [pytest.mark.one_engine, pytest.mark.parametrize("door", DOORS)]
 NOT_ROOMS = ("staff", "anonymous", "incident-", "template-", "everyone")
 LIVE_KINDS = [kind for kind in get_args(Kind) if not kind.startswith("disabled")]
 

@@ -16,6 +16,8 @@ from tests.api.published import Row, pages
 from tests.api.things import Things
 from tests.api.visitors import Page, Visitor, session_of, visitor
 
+pytestmark = pytest.mark.one_engine
+
 Asker = Literal["nobody", "viewer", "reporter", "admin", "disabled admin", "logged out admin"]
 Whose = Literal["own", "foreign"]
 MADE_AT = {

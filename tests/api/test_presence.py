@@ -19,6 +19,8 @@ from tests.api.conftest import PATIENCE_S, Api, Someone, running_api, someone, u
 from tests.api.doors import DOORS, DoorName, Speaker, incident, speaker
 from tests.api.relay import relay_before
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 both_doors = pytest.mark.parametrize("door", DOORS)
 

@@ -8,6 +8,8 @@ from tests.api.conftest import Api, someone
 from tests.api.people import Db
 from tests.api.visitors import visitor
 
+pytestmark = pytest.mark.one_engine
+
 
 @pytest.mark.parametrize(
     ("message", "said"),

@@ -16,6 +16,8 @@ from tests.api.conftest import Api, running_api, someone
 from tests.api.doors import speaker
 from tests.api.test_answers import Db
 
+pytestmark = pytest.mark.one_engine
+
 PROXY = (ipaddress.ip_network("127.0.0.1/32"),)
 FIELDS = ["time", "method", "route", "status", "durationMs", "address", "userAgent", "requestId"]
 
@@ -98,7 +100,7 @@ async def test_a_standard_output_that_nobody_reads_holds_nobody_up(monkeypatch: 
     scope = {"type": "http", "method": "GET", "headers": [(b"user-agent", b"x" * 300)], "client": ("192.0.2.1", 1)}
     stuck = os.fdopen(writer, "w")
     monkeypatch.setattr("sys.stdout", stuck)
-    with anyio.fail_after(20), log.writing():
+    with anyio.fail_after(120), log.writing():
         for _ in range(MAX_WAITING + 1000):
             await log(scope, anyio.sleep_forever, send)
     monkeypatch.undo()

@@ -20,6 +20,8 @@ from sla_monitor.settings import Settings
 from tests.api.conftest import Api, free_port, running_api, until
 from tests.api.raw import everything
 
+pytestmark = pytest.mark.one_engine
+
 
 async def test_a_port_that_is_taken_is_one_line(api: Api) -> None:
     with pytest.raises(PortError) as refused:
@@ -38,7 +40,7 @@ async def test_a_request_that_never_arrives_is_cut(api: Api, monkeypatch: pytest
     ):
         async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
             await stream.send(said) if said else None
-            with anyio.fail_after(20), pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+            with anyio.fail_after(120), pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
                 while True:
                     await stream.receive()
     async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
@@ -53,7 +55,7 @@ async def test_empty_lines_keep_no_connection(api: Api, monkeypatch: pytest.Monk
         for _ in range(3):  # it may be used again as long as it is used
             await stream.send(request)
             assert b"200 OK" in await stream.receive()
-        with anyio.fail_after(20):
+        with anyio.fail_after(120):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_drip, stream)
                 assert await everything(stream) == b""
@@ -81,7 +83,7 @@ async def _drip(stream: anyio.abc.SocketStream) -> None:
 async def test_a_request_without_an_end_is_cut(api: Api, endless: tuple[bytes, bytes]) -> None:
     begin, more = endless
     async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
-        with anyio.fail_after(20), pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+        with anyio.fail_after(120), pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
             await stream.send(begin)
             while True:
                 await stream.send(more)
@@ -92,7 +94,7 @@ async def test_requests_may_come_in_one_piece(api: Api) -> None:
     async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
         one = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
         answers = b""
-        with anyio.fail_after(20):
+        with anyio.fail_after(120):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(stream.send, one * 4000 + one[:20])
                 while answers.count(b'{"status":"ok"}') < 4000:
@@ -127,7 +129,7 @@ async def test_a_signal_ends_it_in_order_and_within_ten_seconds(database: str) -
     port = free_port()
     process = run_api(database, port)
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as http:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=120) as http:
             api = Api(Settings(), http)
             await api.ready()
             async with connect(f"ws://127.0.0.1:{port}/ws") as socket:
@@ -148,13 +150,13 @@ async def test_a_second_signal_ends_it_at_once(database: str) -> None:
     port = free_port()
     process = run_api(database, port)
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as http:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=120) as http:
             await Api(Settings(), http).ready()
             async with await anyio.connect_tcp("127.0.0.1", port) as slow:
                 await slow.send(b"POST /api/services HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
                 await http.get("/health")
                 process.send_signal(signal.SIGTERM)
-                with anyio.fail_after(20):
+                with anyio.fail_after(120):
                     while process.poll() is None:
                         process.send_signal(signal.SIGTERM)
                         await anyio.sleep(0.05)

@@ -210,6 +210,7 @@ async def test_the_certificate_is_told_where_there_is_one(api: Api, db: Db) -> N
     )
 
 
+@pytest.mark.one_engine
 async def test_open_incidents_that_affect_it_are_shown(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await add_service(db, "pay")
@@ -225,6 +226,7 @@ async def test_open_incidents_that_affect_it_are_shown(api: Api, db: Db) -> None
     assert f'href="/incidents/{inside["id"]}"' in await shown(api, "/services/shop", await someone(db, "viewer"))
 
 
+@pytest.mark.one_engine
 async def test_texts_of_people_are_text_in_both_languages(api: Api, db: Db) -> None:
     hostile = "<script>alert(1)</script>\"'&"
     await add_service(db, "shop", name=hostile, description=hostile, group_name=hostile)
@@ -264,6 +266,7 @@ async def test_a_private_service_is_there_for_those_inside_only(api: Api, db: Db
     assert (await api.http.get("/services/vault", headers=HTML | gone)).status_code == 404
 
 
+@pytest.mark.one_engine
 async def test_badges_are_given_with_the_address_they_were_asked_for(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     other = await api.http.get("/services/shop", headers=HTML | {"host": "status:80"})

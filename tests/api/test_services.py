@@ -18,6 +18,8 @@ from sla_monitor.formats.one_line import is_label
 from sla_monitor.settings import Settings
 from tests.api.conftest import Api, add_service, someone, until_heard
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 SHOP = {"id": "shop", "name": "Shop", "endpointUrl": "https://shop.example/health"}
 DEFAULTS: dict[str, Any] = {

@@ -15,6 +15,8 @@ from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, SECRET, Settings
 from sla_monitor.settings.values import Limit
 from tests.api.conftest import JWT_SECRET, Api, running_api, someone
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 
 

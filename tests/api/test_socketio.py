@@ -17,18 +17,20 @@ from tests.api.conftest import Api, add_service, running_api, signer, someone, u
 from tests.api.doors import Speaker, engine, socketio_url, speaker
 from tests.api.test_feed import set_state
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 
 
 async def received(socket: ClientConnection) -> str:
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         text = await socket.recv()
     assert isinstance(text, str)
     return text
 
 
 async def close_code(socket: ClientConnection) -> int | None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         try:
             while True:
                 await socket.recv()

@@ -76,6 +76,7 @@ def test_nothing_is_said_to_be_well_while_an_incident_is_open(states: list[Servi
     assert banner(t, ["outage"], True).headline == "outage"
 
 
+@pytest.mark.one_engine
 async def test_an_open_incident_is_told_by_page_frame_and_badge(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await db.execute("UPDATE service_states SET state = 'operational'")
@@ -164,6 +165,7 @@ async def test_services_stand_in_their_groups_with_state_uptime_and_days(api: Ap
     assert f'datetime="{at:%Y-%m-%dT%H:%M:%SZ}"' in page
 
 
+@pytest.mark.one_engine
 async def test_an_empty_installation_says_what_to_do(api: Api) -> None:
     page = await html(api)
     assert "Nothing is shown here yet" in page and 'href="/console/services"' in page
@@ -179,6 +181,7 @@ async def test_both_languages(api: Api, db: Db) -> None:
     assert "Some services are down" in await html(api, "en")
 
 
+@pytest.mark.one_engine
 async def test_incidents_and_maintenance_are_shown_with_what_is_public_of_them(api: Api, db: Db) -> None:
     await add_service(db, "shop", name="Shop")
     await add_service(db, "vault", name="Vault", public=False)
@@ -215,6 +218,7 @@ async def test_incidents_and_maintenance_are_shown_with_what_is_public_of_them(a
         assert hidden not in page, hidden
 
 
+@pytest.mark.one_engine
 async def test_what_people_write_stays_text(api: Api, db: Db) -> None:
     evil = "<script>alert(1)</script>"
     await add_service(db, "shop", name=evil, group_name=evil)
@@ -256,6 +260,7 @@ async def test_it_is_kept_until_something_changes(api: Api, db: Db) -> None:
     await until_html(api, "Nothing is shown here yet")
 
 
+@pytest.mark.one_engine
 async def test_only_the_page_itself_is_kept_for_everybody(api: Api) -> None:
     await html(api)
     for path in ("/ready", "/metrics", "/console"):
@@ -263,6 +268,7 @@ async def test_only_the_page_itself_is_kept_for_everybody(api: Api) -> None:
         assert "x-cache" not in answer.headers, path
 
 
+@pytest.mark.one_engine
 async def test_it_is_sent_compressed_and_small(api: Api, db: Db) -> None:
     for n in range(50):
         await add_service(db, f"service-{n}", group_name=f"Group {n // 10}")
@@ -273,6 +279,7 @@ async def test_it_is_sent_compressed_and_small(api: Api, db: Db) -> None:
     assert len(packed) < 10_000
 
 
+@pytest.mark.one_engine
 async def test_the_filter_is_there_for_long_lists_only(api: Api, db: Db) -> None:
     for n in range(15):
         await add_service(db, f"service-{n}")
@@ -281,6 +288,7 @@ async def test_the_filter_is_there_for_long_lists_only(api: Api, db: Db) -> None
     await until_html(api, 'id="filter"')
 
 
+@pytest.mark.one_engine
 async def test_without_scripts_it_loads_itself_again(api: Api) -> None:
     assert '<noscript><meta http-equiv="refresh" content="60"></noscript>' in await html(api)
 

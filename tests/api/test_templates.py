@@ -9,6 +9,8 @@ import pytest
 from api.incidents.templates import TemplateData, template_data
 from tests.api.conftest import Api, add_service, someone
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 DATA = {"title": "The shop is down", "severity": "high", "priority": "P1", "affectedServices": ["shop"]}
 WHOLE = DATA | {"description": "Nobody can buy", "update": "We are looking into it"}

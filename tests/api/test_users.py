@@ -15,7 +15,7 @@ from tests.api.conftest import Api, Someone, someone
 Db = psycopg.AsyncConnection[Any]
 KIM = {"username": "kim", "email": "kim@example.com", "role": "reporter"}
 
-pytestmark = pytest.mark.usefixtures("cheap")
+pytestmark = [pytest.mark.one_engine, pytest.mark.usefixtures("cheap")]
 
 
 async def created(api: Api, admin: Someone, **fields: Any) -> dict[str, Any]:
@@ -325,7 +325,7 @@ async def test_all_processes_hear_of_what_ends_or_changes_access(db: Db, databas
             await db.execute(statement.encode())
             await db.execute("NOTIFY sla_monitor, 'end'")
             said = []
-            async for notification in listener.notifies(timeout=20):
+            async for notification in listener.notifies(timeout=120):
                 if notification.payload == "end":
                     break
                 said.append(notification.payload)

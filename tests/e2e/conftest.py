@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.program import left_running
+from tests.engines import roomy_memory
 from tests.prober.targets import Certificates
 
 
@@ -20,7 +21,7 @@ def home_folder() -> Iterator[Path]:
 
     For root, PostgreSQL's own user must be able to reach it; pytest's folders are closed to others.
     """
-    folder = Path(tempfile.mkdtemp(prefix="sla-e2e-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="sla-e2e-", dir=roomy_memory() or "/tmp"))
     folder.chmod(0o711)
     try:
         yield folder

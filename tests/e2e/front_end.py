@@ -17,7 +17,7 @@ from anyio.streams.text import TextReceiveStream
 
 NODE = Path(__file__).parent / "node"
 INSTALL_PATIENCE_S = 180
-PLAY_PATIENCE_S = 60
+PLAY_PATIENCE_S = 120.0
 
 Steps = dict[str, dict[str, Any]]
 Cues = Mapping[str, Callable[[], Awaitable[None]]]

@@ -18,9 +18,9 @@ import httpx
 from sla_monitor.settings import ENVIRONMENT, NO_LONGER_USED
 
 COMMAND = (sys.executable, "-m", "sla_monitor.command.cli")
-PATIENCE_S = 20.0
-STOP_PATIENCE_S = 15.0
-ONE_SHOT_PATIENCE_S = 30.0
+PATIENCE_S = 120.0
+STOP_PATIENCE_S = 30.0
+ONE_SHOT_PATIENCE_S = 120.0
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -51,7 +51,7 @@ def free_ports() -> tuple[int, int]:
 
 def plain_client(port: int) -> httpx.AsyncClient:
     """Of something on this machine: there is nothing to verify, and no proxy in between."""
-    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False, verify=False)
+    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S, trust_env=False, verify=False)
 
 
 class Program:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import pytest
 
 from tests.e2e.program import Program, answers, command, running
 
@@ -16,6 +17,7 @@ async def lets_in(program: Program, password: str) -> bool:
     return answer.status_code == 200
 
 
+@pytest.mark.one_engine
 async def test_of_five_processes_one_shows_it(empty_database: str) -> None:
     said: list[str] = []
 

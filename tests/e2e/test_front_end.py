@@ -19,6 +19,8 @@ from tests.api.intruders import code, entered
 from tests.e2e.front_end import Steps, packages, perform, script
 from tests.e2e.program import Program, command, running
 
+pytestmark = pytest.mark.one_engine
+
 Facts = dict[str, Any]
 ORIGIN = "http://front.example"
 SERVICE = "id-recognition"

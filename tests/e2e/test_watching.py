@@ -23,7 +23,7 @@ DECLARED = ("good", "server-error", "tls-expired", "dead-name", "wrong-words", "
 """Those of services.toml; the others are made over REST."""
 
 FAILED = [service_id for service_id, finding in FINDINGS.items() if finding.severity == "mo"]
-STOP_PATIENCE_S = 15.0
+STOP_PATIENCE_S = 30.0
 
 
 @dataclass

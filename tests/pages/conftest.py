@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from anyio.from_thread import start_blocking_portal
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 import sql
 from tests.api.conftest import Api, Someone, running_api, someone
@@ -15,7 +15,9 @@ from tests.browsers import NO_BROWSER, find_browser
 from tests.engines import Server
 from tests.pages.chromium import running_browser
 from tests.pages.sites import furnish
-from tests.pages.visits import OpenPage, visiting
+from tests.pages.visits import PATIENCE_MS, OpenPage, visiting
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")

@@ -199,7 +199,7 @@ async def test_the_right_edge_is_alive(
     page = await open_page("/services/demo-healthy")
     await expect(page.locator("#legend")).to_contain_text("0 of")
     await record(site_db, [Check("demo-healthy", now(), ms=None, interval_s=900)])
-    await expect(page.locator("#state")).to_have_class("state outage", timeout=1000)
+    await expect(page.locator("#state")).to_have_class("state outage", timeout=20_000)
     await expect(page.locator("#outages")).to_contain_text("still going on")
 
 

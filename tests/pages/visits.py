@@ -14,6 +14,7 @@ from api.app import serve
 from api.edge.cookies import SESSION
 from sla_monitor.settings import Settings
 from tests.api.conftest import Api, Someone, signer
+from tests.api.shared import SHARED
 
 Language = Literal["en", "ko"]
 Theme = Literal["light", "dark"]
@@ -29,7 +30,7 @@ DEVICES: dict[Device, dict[str, Any]] = {
         "has_touch": True,
     },
 }
-PATIENCE_MS = 10_000
+PATIENCE_MS = 60_000
 LOCAL = ("about", "blob", "data", "chrome-error")
 
 
@@ -112,7 +113,7 @@ async def log_in(context: BrowserContext, address: str, user: Someone) -> None:
 async def serving(settings: Settings, database_url: str) -> AsyncIterator[None]:
     """The same API again, on its port."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(serve, settings, database_url)
+        tasks.start_soon(serve, settings, database_url, None, SHARED)
         yield
         tasks.cancel_scope.cancel()
 

@@ -4,7 +4,7 @@ import anyio
 
 from prober.metrics import Metrics
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float:

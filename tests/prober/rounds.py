@@ -12,7 +12,7 @@ from prober.outcome import Outcome
 from prober.services import Service
 from prober.store import Check
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 GOOD = Outcome(total_ms=12.5, connect_ms=1.0, first_byte_ms=10.0, status_code=200)
 
 

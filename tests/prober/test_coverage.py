@@ -62,7 +62,7 @@ async def holding(held: Held, checked: Service, *, shift_ms: list[float] | None 
     """A dispatch whose first check is under way. What is added to `shift_ms` sets its wall clock."""
     steps = shift_ms if shift_ms is not None else []
     async with dispatching(held, checked, clock_ms=lambda: wall_ms() + sum(steps)) as this:
-        with anyio.fail_after(5):
+        with anyio.fail_after(120):
             await held.started.wait()
         yield this
         held.free.set()
@@ -235,7 +235,7 @@ async def test_retries_change_no_uptime() -> None:
             await with_retries.finished(3)
             hanging.set()
             until = datetime.now(UTC) + timedelta(seconds=6)
-            with anyio.fail_after(20):
+            with anyio.fail_after(120):
                 for this in (without, with_retries):
                     while end(this.checks[-1]) < until:
                         await this.finished(len(this.checks) + 1)

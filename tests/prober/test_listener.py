@@ -12,6 +12,8 @@ from prober.metrics import Metrics
 from tests.prober.figures import PATIENCE_S
 from tests.prober.outages import Line
 
+pytestmark = pytest.mark.one_engine
+
 
 def say(database_url: str, payload: str) -> None:
     with psycopg.connect(database_url) as connection:

@@ -20,7 +20,7 @@ from prober.spool import Spool
 from prober.store import Check, Store
 from tests.prober.outages import Line
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 SPOOL_BYTES = 16 * 1024 * 1024
 
 

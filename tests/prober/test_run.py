@@ -23,7 +23,7 @@ from prober.run import CHECKS_PATIENCE_S
 from tests.prober.outages import Line, missing_seconds
 from tests.prober.targets import Behaviour, good, hang, serving
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 PROBER = """
 import anyio, logging, sys
 from prober.run import run
@@ -159,6 +159,7 @@ async def test_checks_each_service_on_its_grid_and_says_how_it_is(database: str,
         assert connection.execute("SELECT id FROM locations").fetchall() == [("local",)]
 
 
+@pytest.mark.one_engine
 async def test_hears_of_new_changed_and_paused_services(database: str, tmp_path: Path) -> None:
     with prober(database, tmp_path) as running:
         await running.is_ready()
@@ -213,6 +214,7 @@ async def test_kill_9_in_an_outage_loses_no_check_that_was_finished(database: st
     assert missing_seconds(found[: killed + 3]) <= missed
 
 
+@pytest.mark.one_engine
 async def test_without_a_database_it_waits_and_is_not_ready(database: str, tmp_path: Path) -> None:
     async with Line(database).serve() as line, watched(database, good()):
         line.cut()
@@ -257,6 +259,7 @@ async def test_a_database_that_can_only_be_read_stops_no_check_and_is_migrated_a
             assert "Traceback" not in running.log()
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("trouble", ["blackhole", "lock"])
 async def test_checks_do_not_wait_for_a_migration_that_stalls(database: str, tmp_path: Path, trouble: str) -> None:
     async with Line(database).serve() as line, watched(database, good()):
@@ -281,6 +284,7 @@ async def test_checks_do_not_wait_for_a_migration_that_stalls(database: str, tmp
                 assert await running.end() == 0
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_it_within_ten_seconds_whatever_hangs(
     database: str, tmp_path: Path, number: signal.Signals
@@ -295,6 +299,7 @@ async def test_a_signal_ends_it_within_ten_seconds_whatever_hangs(
             assert "Traceback" not in running.log()
 
 
+@pytest.mark.one_engine
 async def test_a_second_signal_ends_it_at_once(database: str, tmp_path: Path) -> None:
     async with watched(database, hang):
         with prober(database, tmp_path) as running:
@@ -315,6 +320,7 @@ async def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path) -> None:
     assert lines == [f"port {port} on 127.0.0.1 is in use: set WATCH_SERVER_PORT or WATCH_SERVER_HOST"]
 
 
+@pytest.mark.one_engine
 async def test_a_second_prober_on_the_same_home_says_so(database: str, tmp_path: Path) -> None:
     with prober(database, tmp_path) as first:
         await first.is_ready()

@@ -13,7 +13,7 @@ from prober.metrics import Metrics
 from prober.server import CONNECTION_LIMIT, Readiness, bind, serve
 from sla_monitor.serving import connections
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
 

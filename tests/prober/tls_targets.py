@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 from tests.prober.targets import Certificates
 
-PATIENCE_S = 10.0
+PATIENCE_S = 120.0
 
 Ending = Callable[[ssl.SSLSocket], None]
 

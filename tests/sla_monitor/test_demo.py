@@ -24,6 +24,7 @@ from sla_monitor.command.demo import DemoError, _move_targets, _open_the_past, _
 from sla_monitor.command.demo_targets import CERTIFICATE, SEED, SERVICES, targets
 from sla_monitor.settings import Settings
 from sql import connect, query
+from tests.engines import roomy_memory
 
 IDS = [service.id for service in SERVICES]
 PATIENCE_S = 120
@@ -39,7 +40,7 @@ async def rows(database: str, statement: str) -> list[tuple[object, ...]]:
 
 
 async def test_each_target_has_its_habit() -> None:
-    async with targets() as urls, httpx.AsyncClient(timeout=20) as client:
+    async with targets() as urls, httpx.AsyncClient(timeout=120) as client:
         assert list(urls) == IDS
         assert (await client.get(urls["demo-healthy"])).status_code == 200
         assert (await client.get(urls["demo-failing"])).status_code == 500
@@ -60,7 +61,7 @@ async def test_the_certificate_is_for_another_host_even_for_those_who_trust_it()
 
 
 async def test_targets_outlive_whoever_speaks_no_http() -> None:
-    async with targets() as urls, httpx.AsyncClient(timeout=20) as client:
+    async with targets() as urls, httpx.AsyncClient(timeout=120) as client:
         url = httpx.URL(urls["demo-healthy"])
         async with await anyio.connect_tcp("127.0.0.1", url.port or 0) as stream:
             await stream.send(b"\0" * 20_000)
@@ -193,7 +194,7 @@ async def test_a_database_without_a_schema_is_not_refused(empty_database: str) -
 @pytest.fixture
 def home() -> Iterator[Path]:
     """For root, PostgreSQL's own user must be able to reach it; pytest's folders are closed to others."""
-    folder = Path(tempfile.mkdtemp(prefix="sla-demo-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="sla-demo-", dir=roomy_memory() or "/tmp"))
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder)

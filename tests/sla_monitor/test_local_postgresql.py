@@ -25,6 +25,7 @@ from sla_monitor.local_postgresql.folder import MAX_SOCKET_PATH_BYTES, LocalPost
 from sla_monitor.local_postgresql.server import ADMIN, MAX_LOG_BYTES, ROLE, LocalPostgres, Passwords, local_postgresql
 from sla_monitor.settings import Settings
 from sql.migrate import migrate
+from tests.engines import roomy_memory
 
 QUICK = {"fsync": "off"}
 REPOSITORY = Path(__file__).parents[2]
@@ -52,7 +53,7 @@ except LocalPostgresError as error:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder below one that every user may search; pytest's tmp_path is closed to the server's user."""
-    parent = Path(tempfile.mkdtemp(prefix="sla-tests-", dir="/tmp"))
+    parent = Path(tempfile.mkdtemp(prefix="sla-tests-", dir=roomy_memory() or "/tmp"))
     parent.chmod(0o711)
     yield parent / "home"
     shutil.rmtree(parent)

@@ -16,6 +16,8 @@ from sla_monitor.settings import Settings, StartError
 from sql import connect
 from tests.e2e.program import command
 
+pytestmark = pytest.mark.one_engine
+
 
 def settings_of(database: str) -> Settings:
     return msgspec.structs.replace(Settings(), database_url=database)

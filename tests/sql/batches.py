@@ -24,7 +24,7 @@ AGGREGATES = (
     *("latency_15m", "latency_hourly", "latency_daily"),
     *("phases_15m", "phases_hourly", "phases_daily"),
 )
-PATIENCE_S = 30
+PATIENCE_S = 120.0
 
 Connection = AsyncConnection[TupleRow]
 

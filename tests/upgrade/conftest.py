@@ -56,7 +56,7 @@ async def old_database(
             built[engine.name, name] = old
         old = built[engine.name, name]
         copies.append(engine.copy(old.url))
-        return replace(old, url=copies[-1], all=old.all.copy(), stages=[])
+        return replace(old, url=copies[-1], all=old.all.copy())
 
     yield make
     for url in copies:

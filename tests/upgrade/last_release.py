@@ -179,7 +179,7 @@ class Probing:
         for row in rows:
             row[2] = row[2].timestamp()
         with self._log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"rows": rows, "done": done}) + "\n")
+            file.write(json.dumps({"at": time.time(), "rows": rows, "done": done}) + "\n")
 
     def _next(self) -> list[Fed]:
         """The present of each service, and some of the past: what a spool of another prober would bring."""

@@ -54,9 +54,9 @@ class Old:
     """What has reached all aggregates."""
     all: Ledger
     """With the late rows that no refresh has seen."""
-    stages: list[Ledger] = field(default_factory=list)
-    """What was known just before and just after migrate(). While the upgrade is pending, outages may be as they were
-    then: what later rows change of those that are over is derived with the episodes."""
+    before: Ledger | None = None
+    """What was known just before migrate(). While the upgrade is pending, outages may be as they were at any moment
+    since: what later rows change of those that are over is derived with the episodes."""
 
 
 async def build(release: LastRelease, url: str, history: History) -> Old:
@@ -132,7 +132,11 @@ class Prober:
     closing: dict[str, Any] = field(default_factory=dict)
 
     def acknowledged(self) -> list[Fed]:
-        """The rows whose transaction it has been told is committed. None was refused."""
+        """The rows whose transaction it has been told is committed, in that order. None was refused."""
+        return [fed for _, fed in self.noted()]
+
+    def noted(self) -> list[tuple[float, Fed]]:
+        """The same, each with the moment at which that was known, in seconds since 1970."""
         rows = []
         text = self.log.read_text() if self.log.exists() else ""
         for line in text.splitlines(keepends=True):
@@ -144,7 +148,7 @@ class Prober:
                 continue
             stored, duplicates, parked = noted["done"]
             assert (stored + duplicates, parked) == (len(noted["rows"]), 0), noted
-            rows += [Fed(*row) for row in noted["rows"]]
+            rows += [(noted["at"], Fed(*row)) for row in noted["rows"]]
         return rows
 
     async def goes_on(self, more: int = 3) -> None:

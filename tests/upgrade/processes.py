@@ -16,7 +16,8 @@ import anyio.to_thread
 ROOT = Path(__file__).parents[2]
 WHEEL = Path(__file__).with_name("sla_monitor-0.1.0-py3-none-any.whl")
 DRIVER = Path(__file__).with_name("last_release.py")
-PATIENCE_S = 120
+PATIENCE_S = 600
+"""For each answer, and for a whole upgrade: alone it takes ten seconds, minutes on a busy machine."""
 
 MIGRATE = """
 import asyncio, sys

@@ -103,12 +103,11 @@ async def test_long_histories_killed_often(
 async def _killed_often(old: Old, dice: random.Random, package: Path, folder: Path, *, is_right: bool) -> None:
     folder.mkdir()  # noqa: ASYNC240
     async with recording(package, old, folder, housekeeping=2, period=1) as prober:
-        old.stages.append(Seen(old).ledger)
+        old.before = Seen(old).ledger
         while not await killed(MIGRATE, old.url, dice, 4):
             if is_right:
                 right(old, prober.acknowledged())
         prober.migrated.touch()
-        old.stages.append(Seen(old).ledger)
         while await pending(old.url):
             await killed(REFRESH, old.url, dice, dice.choice((0.2, 1, 5)))
             if is_right:
