@@ -1,7 +1,5 @@
-"""`sla-monitor up`: the database where none is given, the schema, the prober and the API, in one terminal."""
+"""`sla-monitor up`: the database where none is given, the schema, API, worker and prober, in one terminal."""
 
-import os
-import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -17,8 +15,10 @@ from api.services.declared import require_file
 from sla_monitor import __version__
 from sla_monitor.command import start
 from sla_monitor.command.first_services import health_url, own_url, register_first_services
-from sla_monitor.command.processes import keep_running, need_ports
+from sla_monitor.command.processes import keep_running
 from sla_monitor.local_postgresql.server import local_postgresql
+from sla_monitor.serving.ports import need_ports
+from sla_monitor.serving.signals import stop_on_signal
 from sla_monitor.settings import Settings
 from sql import connect, query
 from sql.migrate import Migrated
@@ -54,7 +54,7 @@ async def up(settings: Settings) -> None:
 
 
 async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None = None) -> None:
-    """Everything started, and stopped in order at the end: API and prober first, the database last.
+    """Everything started, and stopped in order at the end: the prober first, then API and worker, the database last.
 
     Both steps are given the URL of the migrated database: `prepare`, which may be repeated, before the parts start,
     `meanwhile` beside them. A database that cannot be used yet is waited for, and the parts start all the same: checks
@@ -63,13 +63,10 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
     started = datetime.now(UTC)
     # Before anything is started: else another program on our port would be taken for our own API.
     require_file(settings)
-    need_ports(
-        ("PORT", settings.api_host, settings.api_port),
-        ("WATCH_SERVER_PORT", settings.prober_host, settings.prober_port),
-    )
+    need_ports(settings, "api", "prober", "worker")
     async with anyio.create_task_group() as group:
         stopped_first = [group.cancel_scope]
-        group.start_soon(_cancel_on_signal, stopped_first)
+        group.start_soon(stop_on_signal, partial(_stop, stopped_first))
         async with database(settings, group) as (url, place):
             preparation = _Preparation()
             group.start_soon(preparation.run, settings, url, prepare)
@@ -79,6 +76,7 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
             # would be an outage.
             async with anyio.create_task_group() as serving:
                 serving.start_soon(keep_running, "api", environment)
+                serving.start_soon(keep_running, "worker", environment)
                 async with anyio.create_task_group() as probing:
                     stopped_first.append(probing.cancel_scope)
                     probing.start_soon(_probe, settings, environment)
@@ -149,7 +147,11 @@ async def _tell(
     """What there is, once it is there: a part that cannot run has said so before, and ended everything."""
     with anyio.move_on_after(INTRODUCTION_PATIENCE_S):
         async with httpx.AsyncClient(trust_env=False, timeout=1) as client:
-            for part in (own_url(settings), health_url(settings.prober_host, settings.prober_port)):
+            for part in (
+                own_url(settings),
+                health_url(settings.worker_host, settings.worker_port),
+                health_url(settings.prober_host, settings.prober_port),
+            ):
                 while not await _answers(client, part):  # noqa: ASYNC110 - another process
                     await anyio.sleep(0.05)
     _introduce(settings, migrated, place)
@@ -164,6 +166,7 @@ def _introduce(settings: Settings, migrated: Migrated | None, place: str) -> Non
     say(f"  pages     {address}/ to look at, {address}/console to work in")
     say(f"  API       {address}/api/system-status, documentation at {address}/docs")
     say(f"  prober    http://{settings.prober_host}:{settings.prober_port}/metrics, looking from {settings.location!r}")
+    say(f"  worker    http://{settings.worker_host}:{settings.worker_port}/metrics")
     say("Ctrl-C stops it.")
 
 
@@ -186,14 +189,7 @@ async def _wait_for_first_check(url: str, started: datetime) -> None:
             await anyio.sleep(0.25)
 
 
-async def _cancel_on_signal(scopes: list[CancelScope]) -> None:
-    """The first signal stops everything in order, beginning with the last scope; a second one ends at once."""
-    stopping = False
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for number in signals:
-            if stopping:
-                signal.signal(number, signal.SIG_DFL)
-                os.kill(os.getpid(), number)
-            stopping = True
-            say("Stopping …")
-            scopes[-1].cancel()
+def _stop(scopes: list[CancelScope]) -> None:
+    """Stops everything in order, beginning with the last scope."""
+    say("Stopping …")
+    scopes[-1].cancel()

@@ -1,18 +1,15 @@
-"""The prober's own /health, /ready and /metrics: a plain ASGI application on uvicorn. A web framework would
-cost more memory than all services of a large installation."""
+"""/health, /ready and /metrics of a program that serves nothing else: a plain ASGI application on uvicorn, beside the
+program's work. A web framework would cost more memory than all services of a large installation."""
 
-import errno
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
 import anyio
 import msgspec
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from prober.metrics import Metrics
 from sla_monitor.serving.connections import BoundedConfig, BoundedServer, Connections, Fault, HttpProtocol
-from sla_monitor.settings import StartError
 
 CONNECTION_LIMIT = 64
 """Of all clients, and of one: behind a container's network they may all have the same address."""
@@ -25,40 +22,22 @@ _Send = Callable[[_Message], Awaitable[None]]
 _Application = Callable[[_Message, _Receive, _Send], Awaitable[None]]
 
 
-class PortError(StartError):
-    """The port cannot be listened on; the text is one line that says what would do."""
-
-
 class Readiness(NamedTuple):
-    """What the prober can do now. It is ready when it knows its services and keeps what it finds out."""
+    """Whether the program can do its work now, and the parts of that by their names in /ready."""
 
-    services_known: bool
-    database_answers: bool
-    spool_works: bool
-
-    @property
-    def ready(self) -> bool:
-        return self.services_known and (self.database_answers or self.spool_works)
+    ready: bool
+    parts: Mapping[str, object]
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket, or `PortError`."""
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=128)
-    except OSError as error:
-        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-        raise PortError(f"port {port} on {host} {why}: set WATCH_SERVER_PORT or WATCH_SERVER_HOST") from None
-
-
-async def serve(listening: socket.socket, metrics: Metrics, readiness: Callable[[], Readiness]) -> None:
-    """Answers until it is cancelled."""
-
-    def count(fault: Fault) -> None:
-        metrics.client_faults.labels(fault).inc()
-
+async def serve_own_state(
+    listening: socket.socket,
+    registry: CollectorRegistry,
+    readiness: Callable[[], Readiness],
+    count: Callable[[Fault], object],
+) -> None:
+    """Responds until it is cancelled. `count` is called for each fault of a client."""
     config = BoundedConfig(
-        _application(metrics, readiness),
+        _application(registry, readiness),
         Connections(CONNECTION_LIMIT, CONNECTION_LIMIT, count),
         http=HttpProtocol,
         ws="none",
@@ -80,22 +59,17 @@ async def serve(listening: socket.socket, metrics: Metrics, readiness: Callable[
                 await server.shutdown(sockets=[listening])
 
 
-def _application(metrics: Metrics, readiness: Callable[[], Readiness]) -> _Application:
+def _application(registry: CollectorRegistry, readiness: Callable[[], Readiness]) -> _Application:
     def health() -> tuple[int, bytes, str]:
         return 200, b'{"status":"ok"}', "application/json"
 
     def ready() -> tuple[int, bytes, str]:
         now = readiness()
-        body = {
-            "status": "ready" if now.ready else "not ready",
-            "servicesKnown": now.services_known,
-            "databaseAnswers": now.database_answers,
-            "spoolWorks": now.spool_works,
-        }
+        body = {"status": "ready" if now.ready else "not ready", **now.parts}
         return 200 if now.ready else 503, msgspec.json.encode(body), "application/json"
 
     def figures() -> tuple[int, bytes, str]:
-        return 200, generate_latest(metrics.registry), CONTENT_TYPE_LATEST
+        return 200, generate_latest(registry), CONTENT_TYPE_LATEST
 
     routes = {"/health": health, "/ready": ready, "/metrics": figures}
 

@@ -1,34 +1,12 @@
-"""Housekeeping is done by one prober at a time, and never dies of a failure."""
+"""What has grown old goes; what must stay does not."""
 
 from datetime import timedelta
 
-import anyio
-import msgspec
 import psycopg
 import pytest
 
 import sql
-from prober import housekeeping
-from prober.housekeeping import Housekeeping
-from prober.metrics import Metrics
-from sla_monitor.settings import Settings
-from tests.prober.figures import reached, value
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(housekeeping, "LEAST_SECONDS", 0.01)
-    monkeypatch.setattr(housekeeping, "ROUND_SECONDS", 0.05)
-
-
-async def test_all_chores_are_done_again_and_again(database: str) -> None:
-    metrics = Metrics()
-    async with anyio.create_task_group() as group:
-        group.start_soon(Housekeeping(database, Settings(), metrics).run)
-        await reached(metrics, "housekeeping_runs_total", 2)
-        group.cancel_scope.cancel()
-    for chore in ("connect", "keep_partitions", "refresh_aggregates", "prune_events", "prune_sessions", "prune_audit"):
-        assert value(metrics, "housekeeping_failures_total", chore=chore) == 0
+from tests.worker.working import working
 
 
 async def test_old_events_are_pruned(database: str) -> None:
@@ -37,11 +15,8 @@ async def test_old_events_are_pruned(database: str) -> None:
             "INSERT INTO events (occurred_at, event, data) "
             "SELECT now() - days * interval '1 day', 'status-update', '{}' FROM generate_series(9, 1, -1) AS days"
         )
-    metrics = Metrics()
-    async with anyio.create_task_group() as group:
-        group.start_soon(Housekeeping(database, Settings(), metrics).run)
-        await reached(metrics, "housekeeping_runs_total", 1)
-        group.cancel_scope.cancel()
+    async with working(database, "events") as worker:
+        await worker.reached("events")
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (6,)
 
@@ -52,11 +27,8 @@ async def test_the_last_event_is_kept_however_old(database: str) -> None:
         connection.execute(
             "INSERT INTO events (occurred_at, event, data) VALUES (now() - interval '1 year', 'status-update', '{}')"
         )
-    metrics = Metrics()
-    async with anyio.create_task_group() as group:
-        group.start_soon(Housekeeping(database, Settings(), metrics).run)
-        await reached(metrics, "housekeeping_runs_total", 1)
-        group.cancel_scope.cancel()
+    async with working(database, "events") as worker:
+        await worker.reached("events")
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (1,)
 
@@ -86,11 +58,8 @@ async def test_what_can_no_longer_open_anything_is_pruned(database: str) -> None
             "INSERT INTO rate_limits (limit_name, client, count, resets_at) "
             "VALUES ('api', 'now', 5, now() + '1 minute'), ('api', 'past', 5, now() - '2 minutes'::interval)"
         )
-    metrics = Metrics()
-    async with anyio.create_task_group() as group:
-        group.start_soon(Housekeeping(database, Settings(), metrics).run)
-        await reached(metrics, "housekeeping_runs_total", 1)
-        group.cancel_scope.cancel()
+    async with working(database, "sessions") as worker:
+        await worker.reached("sessions")
     with psycopg.connect(database) as connection:
         kept = connection.execute("SELECT user_agent FROM sessions ORDER BY 1").fetchall()
         assert kept == [("has just ended",), ("lives",)]
@@ -102,6 +71,19 @@ async def test_what_can_no_longer_open_anything_is_pruned(database: str) -> None
         assert connection.execute("SELECT client FROM rate_limits").fetchall() == [("now",)]
 
 
+async def test_idempotency_keys_are_kept_for_a_day(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO idempotency_keys (actor_id, key, request_hash, created_at) "
+            "SELECT gen_random_uuid(), hours::text, '', now() - make_interval(hours => hours) "
+            "FROM unnest('{23,25}'::int[]) AS hours"
+        )
+    async with working(database, "idempotency") as worker:
+        await worker.reached("idempotency")
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT key FROM idempotency_keys").fetchall() == [("23",)]
+
+
 async def test_the_audit_log_is_kept_for_as_long_as_is_set(database: str) -> None:
     with psycopg.connect(database) as connection:
         connection.execute(
@@ -109,12 +91,8 @@ async def test_the_audit_log_is_kept_for_as_long_as_is_set(database: str) -> Non
             "SELECT now() - days * interval '1 day', 'program', 'test', 'create', 'service', days::text "
             "FROM unnest(ARRAY[1, 29, 31, 49, 51, 4000]) AS days"
         )
-    settings = msgspec.structs.replace(Settings(), audit_retention=timedelta(days=50))
-    metrics = Metrics()
-    async with anyio.create_task_group() as group:
-        group.start_soon(Housekeeping(database, settings, metrics).run)
-        await reached(metrics, "housekeeping_runs_total", 1)
-        group.cancel_scope.cancel()
+    async with working(database, "audit", audit_retention=timedelta(days=50)) as worker:
+        await worker.reached("audit")
     with psycopg.connect(database, autocommit=True) as connection:
 
         def kept() -> list[str]:
@@ -145,39 +123,3 @@ async def test_ended_sessions_are_found_by_an_index(database: str) -> None:
         connection.execute("ANALYZE sessions")
         plan = connection.execute(b"EXPLAIN " + sql.query("housekeeping/prune_sessions").encode()).fetchall()
     assert any("sessions_ended_at" in line for (line,) in plan)
-
-
-async def test_one_prober_at_a_time_does_it(database: str) -> None:
-    metrics = Metrics()
-    with psycopg.connect(database, autocommit=True) as other:
-        other.execute(housekeeping._TRY_LOCK)
-        async with anyio.create_task_group() as group:
-            group.start_soon(Housekeeping(database, Settings(), metrics).run)
-            await anyio.sleep(0.3)  # several rounds
-            assert value(metrics, "housekeeping_runs_total") == 0
-            other.close()
-            await reached(metrics, "housekeeping_runs_total", 1)
-            group.cancel_scope.cancel()
-
-
-async def test_a_failing_chore_stops_neither_the_others_nor_the_loop(database: str) -> None:
-    with psycopg.connect(database) as connection:
-        connection.execute("ALTER TABLE events RENAME TO lost_events")
-    metrics = Metrics()
-    async with anyio.create_task_group() as group:
-        group.start_soon(Housekeeping(database, Settings(), metrics).run)
-        await reached(metrics, "housekeeping_failures_total", 2, chore="prune_events")
-        with psycopg.connect(database) as connection:
-            connection.execute("ALTER TABLE lost_events RENAME TO events")
-        done = value(metrics, "housekeeping_runs_total")
-        await reached(metrics, "housekeeping_runs_total", done + 2)
-        group.cancel_scope.cancel()
-    assert value(metrics, "housekeeping_failures_total", chore="refresh_aggregates") == 0
-
-
-async def test_a_database_that_is_away_is_tried_again() -> None:
-    metrics = Metrics()
-    async with anyio.create_task_group() as group:
-        group.start_soon(Housekeeping("postgresql://nobody@127.0.0.1:1/none", Settings(), metrics).run)
-        await reached(metrics, "housekeeping_failures_total", 2, chore="connect")
-        group.cancel_scope.cancel()
