@@ -14,7 +14,8 @@ PATIENCE_S = 100
 async def lines(run: Run) -> AsyncIterator[Line]:
     took = [await _up(run, number) for number in range(run.scale.starts)]
     note = (
-        "database cluster made, schema migrated, API and prober started, the API checked by the prober; after install"
+        "database cluster made, schema migrated, API, worker and prober started, the API checked by the prober; "
+        "after install"
     )
     yield absolute("Start, up on an empty folder to the first stored check", took, "s", most(5, "s"), note=note)
 
@@ -24,6 +25,7 @@ async def _up(run: Run, number: int) -> float:
         "SLA_MONITOR_HOME": str(run.folder / f"up-{number}"),
         "PORT": str(free_port()),
         "WATCH_SERVER_PORT": str(free_port()),
+        "WORKER_PORT": str(free_port()),
         "LOG_LEVEL": "warning",
     }
     began = time.perf_counter()

@@ -15,7 +15,7 @@ from sla_monitor import settings
 from sla_monitor.command import cli
 
 ROOT = Path(__file__).parent.parent
-OUR_PARTS = ("migrate", "api", "prober")
+OUR_PARTS = ("migrate", "api", "prober", "worker")
 NOT_OURS = {"PGPASSWORD": "libpq reads it: the password need not be quoted into a URL"}
 WIDE_OPEN = "0.0.0.0"
 
@@ -83,7 +83,11 @@ def test_ports_are_open_to_this_machine_only(compose: dict[str, Any], parts: dic
         for port in part.get("ports", ()):
             assert port.startswith("${PUBLISH_ADDRESS:-127.0.0.1}:")
     # What is published is what the parts listen on, inside.
-    for name, host, port in (("api", "HOST", "PORT"), ("prober", "WATCH_SERVER_HOST", "WATCH_SERVER_PORT")):
+    for name, host, port in (
+        ("api", "HOST", "PORT"),
+        ("prober", "WATCH_SERVER_HOST", "WATCH_SERVER_PORT"),
+        ("worker", "WORKER_HOST", "WORKER_PORT"),
+    ):
         environment = parts[name]["environment"]
         assert environment[host] == WIDE_OPEN
         assert parts[name]["ports"][0].endswith(f":{environment[port]}")
@@ -103,11 +107,11 @@ def test_commands_exist(parts: dict[str, dict[str, Any]]) -> None:
 def test_the_order_of_starting(compose: dict[str, Any]) -> None:
     services = compose["services"]
     assert services["migrate"]["depends_on"]["database"]["condition"] == "service_healthy"
-    for name in ("api", "prober"):
+    for name in ("api", "prober", "worker"):
         assert services[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
         assert services[name]["restart"] == "unless-stopped"
     assert services["migrate"]["restart"] == "no"
-    assert all("healthcheck" in services[name] for name in ("database", "api", "prober"))
+    assert all("healthcheck" in services[name] for name in ("database", "api", "prober", "worker"))
 
 
 def test_our_containers_can_do_no_more_than_they_must(parts: dict[str, dict[str, Any]]) -> None:

@@ -19,6 +19,7 @@ import uvloop
 
 from sla_monitor import __version__, settings
 from sla_monitor.command.processes import PARENT, end_with_parent
+from sla_monitor.serving.ending import to_the_end
 from sla_monitor.settings import Settings, SettingsError, StartError
 
 log = logging.getLogger("sla_monitor")
@@ -27,7 +28,7 @@ Command = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, None]]
 DEFECT = 70
 """EX_SOFTWARE of sysexits.h: not 1, so that `up` can tell a crash, after which it starts a part again."""
 
-SERVING = frozenset({"up", "demo", "api", "prober", "migrate"})
+SERVING = frozenset({"up", "demo", "api", "prober", "worker", "migrate"})
 """Commands that all settings matter to."""
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
@@ -60,6 +61,13 @@ async def _api(loaded: Settings, args: argparse.Namespace) -> None:
 
 async def _prober(loaded: Settings, args: argparse.Namespace) -> None:
     from prober.run import run
+
+    end_with_parent()
+    await run(loaded, _database_url(loaded))
+
+
+async def _worker(loaded: Settings, args: argparse.Namespace) -> None:
+    from worker.run import run
 
     end_with_parent()
     await run(loaded, _database_url(loaded))
@@ -109,6 +117,7 @@ def _arguments() -> argparse.ArgumentParser:
         ("demo", _demo, "the same against targets of its own, with 90 made-up days behind them"),
         ("api", _api, "run the API"),
         ("prober", _prober, "run the prober"),
+        ("worker", _worker, "run the worker, which does everything periodic"),
         ("migrate", _migrate, "bring the database to the schema of this program"),
     ):
         commands.add_parser(name, help=meaning, description=meaning).set_defaults(start=start)
@@ -252,7 +261,7 @@ def _run(work: Coroutine[Any, Any, None]) -> int:
     """Runs one command to its end. What a person can mend is said in one line, whatever part it comes from."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(work)
+            runner.run(to_the_end(work))
     except KeyboardInterrupt:
         return 130
     except StartError as error:

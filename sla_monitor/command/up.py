@@ -1,4 +1,4 @@
-"""`sla-monitor up`: the database where none is given, the schema, the prober and the API, in one terminal."""
+"""`sla-monitor up`: the database where none is given, the schema, API, worker and prober, in one terminal."""
 
 import os
 import signal
@@ -54,7 +54,7 @@ async def up(settings: Settings) -> None:
 
 
 async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None = None) -> None:
-    """Everything started, and stopped in order at the end: API and prober first, the database last.
+    """Everything started, and stopped in order at the end: the prober first, then API and worker, the database last.
 
     Both steps are given the URL of the migrated database: `prepare`, which may be repeated, before the parts start,
     `meanwhile` beside them. A database that cannot be used yet is waited for, and the parts start all the same: checks
@@ -66,6 +66,7 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
     need_ports(
         ("PORT", settings.api_host, settings.api_port),
         ("WATCH_SERVER_PORT", settings.prober_host, settings.prober_port),
+        ("WORKER_PORT", settings.worker_host, settings.worker_port),
     )
     async with anyio.create_task_group() as group:
         stopped_first = [group.cancel_scope]
@@ -79,6 +80,7 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
             # would be an outage.
             async with anyio.create_task_group() as serving:
                 serving.start_soon(keep_running, "api", environment)
+                serving.start_soon(keep_running, "worker", environment)
                 async with anyio.create_task_group() as probing:
                     stopped_first.append(probing.cancel_scope)
                     probing.start_soon(_probe, settings, environment)
@@ -149,7 +151,11 @@ async def _tell(
     """What there is, once it is there: a part that cannot run has said so before, and ended everything."""
     with anyio.move_on_after(INTRODUCTION_PATIENCE_S):
         async with httpx.AsyncClient(trust_env=False, timeout=1) as client:
-            for part in (own_url(settings), health_url(settings.prober_host, settings.prober_port)):
+            for part in (
+                own_url(settings),
+                health_url(settings.worker_host, settings.worker_port),
+                health_url(settings.prober_host, settings.prober_port),
+            ):
                 while not await _answers(client, part):  # noqa: ASYNC110 - another process
                     await anyio.sleep(0.05)
     _introduce(settings, migrated, place)
@@ -164,6 +170,7 @@ def _introduce(settings: Settings, migrated: Migrated | None, place: str) -> Non
     say(f"  pages     {address}/ to look at, {address}/console to work in")
     say(f"  API       {address}/api/system-status, documentation at {address}/docs")
     say(f"  prober    http://{settings.prober_host}:{settings.prober_port}/metrics, looking from {settings.location!r}")
+    say(f"  worker    http://{settings.worker_host}:{settings.worker_port}/metrics")
     say("Ctrl-C stops it.")
 
 

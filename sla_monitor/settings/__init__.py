@@ -112,6 +112,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     spool_max_bytes: int = 256 * 1024 * 1024
     heartbeat_url: str | None = None
 
+    worker_host: str = "127.0.0.1"
+    worker_port: int = 3009
+
     retention: timedelta | None = None
     compress_after: timedelta | None = None
     event_retention: timedelta = timedelta(days=7)
@@ -219,6 +222,8 @@ ENVIRONMENT: dict[str, Variable] = {
     "ca_file": Variable("SSL_CERT_FILE", values.path, "CA certificates that probes trust, instead of the system's"),
     "spool_max_bytes": Variable("SPOOL_MAX_BYTES", _BYTES, "size of the spool on disk; the oldest checks go first"),
     "heartbeat_url": Variable("HEARTBEAT_URL", values.http_url, "dead man's switch, called after each good cycle"),
+    "worker_host": Variable("WORKER_HOST", str, "address of the worker's /health and /metrics"),
+    "worker_port": Variable("WORKER_PORT", _PORT, "port of the worker's /health and /metrics"),
     "retention": Variable(
         "CHECK_RETENTION", values.retention, "age at which raw checks are dropped, rollups stay; kept in the database"
     ),
@@ -260,7 +265,9 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
 
 NO_LONGER_USED = frozenset({"REDIS_URL", "NODE_ENV", "NEXT_PUBLIC_API_URL"})
 """Variables that the .env of an older installation may still hold."""
-_OWN = re.compile("(SLA_MONITOR|RATE_LIMIT|SOCKETS?|SITE|JWT|PROBE|HEALTH_CHECK|CHECK|SPOOL|WATCH_SERVER)_[A-Z_]+")
+_OWN = re.compile(
+    "(SLA_MONITOR|RATE_LIMIT|SOCKETS?|SITE|JWT|PROBE|HEALTH_CHECK|CHECK|SPOOL|WATCH_SERVER|WORKER)_[A-Z_]+"
+)
 """What the names of settings begin with."""
 _OTHERS = re.compile("SLA_MONITOR_(PARENT|TEST_.*)|.*_(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_.*)")
 """Set by this program and its tests, and by Kubernetes for a service of such a name."""

@@ -24,9 +24,11 @@ ONE_SHOT_PATIENCE_S = 30.0
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This process's environment without any setting of the program, and with these."""
+    """This process's environment without any setting of the program, and with these. The worker has a free port where
+    none is given."""
     names = {variable.name for variable in ENVIRONMENT.values()} | NO_LONGER_USED
-    return {name: value for name, value in os.environ.items() if name not in names} | variables
+    own = {name: value for name, value in os.environ.items() if name not in names}
+    return own | {"WORKER_PORT": str(free_ports()[0])} | variables
 
 
 def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -55,7 +57,7 @@ def plain_client(port: int) -> httpx.AsyncClient:
 
 
 class Program:
-    """A running `sla-monitor up`, `api` or `prober`. It writes to a file, since nobody reads a pipe all the time."""
+    """A running `sla-monitor up`, `api`, `prober` or `worker`. It writes to a file: no pipe is read all the time."""
 
     def __init__(self, word: str, home: Path, ports: tuple[int, int], /, **variables: str) -> None:
         api_port, prober_port = ports
@@ -63,10 +65,13 @@ class Program:
         self.ws_url = f"ws://127.0.0.1:{api_port}/ws"
         self.api = plain_client(api_port)
         self.prober = plain_client(prober_port)
+        worker_port = int(variables.get("WORKER_PORT") or free_ports()[0])
+        self.worker = plain_client(worker_port)
         terminal = home / f"{word}-{prober_port}.terminal"
         terminal.unlink(missing_ok=True)
         self._terminal = terminal.open("ab+")
         own = {"SLA_MONITOR_HOME": str(home), "PORT": str(api_port), "WATCH_SERVER_PORT": str(prober_port)}
+        own["WORKER_PORT"] = str(worker_port)
         own["RATE_LIMIT_API"] = "off"  # the tests ask again and again until something has happened
         self.process = subprocess.Popen(
             [*COMMAND, word],
@@ -98,9 +103,9 @@ class Program:
         await until(alive, patience_s)
 
     async def ready(self) -> None:
-        """API or prober, whichever this is; both for `up`."""
+        """API, prober or worker, whichever this is; all for `up`."""
         word = self.process.args[-1]  # type: ignore[index]  # a list, see above
-        for part, client in (("api", self.api), ("prober", self.prober)):
+        for part, client in (("api", self.api), ("prober", self.prober), ("worker", self.worker)):
             if word in ("up", part):
                 await self.until(lambda client=client: answers(client, "/ready"))  # type: ignore[misc]
 
@@ -148,6 +153,7 @@ class Program:
                 self.process.wait()
         await self.api.aclose()
         await self.prober.aclose()
+        await self.worker.aclose()
         self._terminal.close()
 
 

@@ -232,6 +232,7 @@ async def start(home: Path) -> Demo:
     api, prober = free_ports()
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     environment |= {"SLA_MONITOR_HOME": str(home), "PORT": str(api), "WATCH_SERVER_PORT": str(prober)}
+    environment["WORKER_PORT"] = str(free_ports()[0])
     process = await anyio.open_process(
         [sys.executable, "-m", "sla_monitor.command.cli", "demo"],
         stdin=subprocess.DEVNULL,

@@ -1,0 +1,137 @@
+"""Each duty does its work."""
+
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import pytest
+
+import worker.presence
+from tests.sql.batches import (
+    DAY,
+    MINUTE,
+    Connection,
+    add_locations,
+    add_services,
+    ask,
+    connected,
+    now,
+    record,
+    row,
+    set_clock,
+    state,
+    until_true,
+    value,
+)
+from tests.worker.working import PATIENCE_S, working
+from worker.duties import DUTIES
+
+
+async def test_every_duty_is_done_again_and_again(database: str) -> None:
+    names = [duty.name for duty in DUTIES]
+    async with working(database, *names) as worker:
+        for name in names:
+            await worker.reached(name, 2)
+            assert worker.rounds(name, "failed") == worker.rounds(name, "timed_out") == 0
+            assert worker.value("duty_held", duty=name) == 1
+            assert worker.value("duty_last_done_timestamp_seconds", duty=name) > datetime.now(UTC).timestamp() - 60
+
+
+async def test_late_checks_are_folded_when_the_recorder_notifies(database: str) -> None:
+    async with connected(database) as db:
+        await add_locations(db, "local")
+        await add_services(db, "web")
+        async with working(database, "aggregates", pause_s=3600) as worker:
+            await worker.reached("aggregates")
+            folded = await value(db, "SELECT rollup_watermark()")
+            await record(db, [row(now() - 5 * DAY)])
+            await db.execute("SELECT pg_notify('sla_monitor', 'ranges')")
+            await worker.reached("aggregates", 2)  # an hour before its time
+            assert await value(db, "SELECT sum(checks) FROM checks_daily") == 1
+            assert await value(db, "SELECT rollup_watermark()") >= folded
+
+
+async def test_partitions_are_made_ahead(database: str) -> None:
+    async with connected(database) as db:
+        if await value(db, "SELECT engine FROM installation") != "postgresql":
+            return
+        month = "to_regclass('checks_' || to_char(now() AT TIME ZONE 'UTC' + interval '1 month', 'YYYYMM'))"
+        await db.execute(
+            "DO $$ BEGIN EXECUTE 'DROP TABLE checks_' || to_char(now() AT TIME ZONE 'UTC' + interval '1 month', "
+            "'YYYYMM'); END $$"
+        )
+        assert await value(db, f"SELECT {month} IS NULL")
+        async with working(database, "partitions") as worker:
+            await worker.reached("partitions")
+        assert await value(db, f"SELECT {month} IS NOT NULL")
+
+
+async def test_services_whose_checks_have_stopped_become_unknown(database: str) -> None:
+    async with connected(database) as db:
+        await add_locations(db, "local")
+        await add_services(db, "web")
+        await record(db, [row(now())])
+        assert (await state(db))[0] == "operational"
+        await set_clock(db, now() + 10 * MINUTE)
+        async with working(database, "expiry") as worker:
+            await worker.reached("expiry")
+        assert (await state(db))[0] == "unknown"
+
+
+async def test_services_enter_maintenance_and_leave_it(database: str) -> None:
+    async with connected(database) as db:
+        await add_services(db, "web")
+        await db.execute(
+            "INSERT INTO maintenance_windows (title, affected_services, starts_at, ends_at, time_zone, author) "
+            "VALUES ('Now', '{web}', now(), now() + interval '1 hour', 'UTC', 'somebody')"
+        )
+        await db.execute(
+            "INSERT INTO maintenance_occurrences (window_id, starts_at, ends_at, service_ids) "
+            "SELECT id, starts_at, ends_at, affected_services FROM maintenance_windows"
+        )
+        async with working(database, "maintenance") as worker:
+            await worker.reached("maintenance")
+            assert (await state(db))[0] == "maintenance"
+            await db.execute("UPDATE maintenance_occurrences SET ends_at = now()")
+            await until_true(db, "SELECT state = 'unknown' FROM service_states")
+
+
+@pytest.fixture
+def short_leases(monkeypatch: pytest.MonkeyPatch) -> float:
+    monkeypatch.setattr(worker.presence, "LEASE_S", 1.0)
+    return 1.0
+
+
+async def lease(db: Connection, lifetime: timedelta) -> str:
+    """A lease of a process that renews nothing; the incident whose room it is for."""
+    incident: str = await value(
+        db, "INSERT INTO incidents (title, severity, priority) VALUES ('Down', 'high', 'P1') RETURNING id"
+    )
+    person = await value(
+        db, "INSERT INTO users (username, email, password_hash) VALUES ('ann', 'ann@example.com', 'none') RETURNING id"
+    )
+    holding = "SELECT hold_presence(%s, 'socket', gen_random_uuid(), %s, 'ann', true, NULL, %s)"
+    await ask(db, holding, [incident, person, lifetime])
+    return incident
+
+
+async def test_leases_of_the_dead_are_ended_and_the_room_is_notified(database: str, short_leases: float) -> None:
+    async with connected(database) as db:
+        ended = await lease(db, timedelta())
+        async with working(database, "presence") as worker:
+            began = anyio.current_time()
+            await until_true(db, "SELECT count(*) = 0 FROM presence_leases")
+            # First all API processes may renew: the database may have been away.
+            assert anyio.current_time() - began >= short_leases / 2
+            assert worker.rounds("presence", "failed") == 0
+        events = await ask(db, "SELECT event FROM events WHERE room = %s", [f"incident-{ended}"])
+        assert ("user-left",) in events
+
+
+async def test_leases_that_are_renewed_stay(database: str, short_leases: float) -> None:
+    async with connected(database) as db:
+        await lease(db, timedelta(hours=1))
+        async with working(database, "presence") as worker:
+            with anyio.fail_after(PATIENCE_S):
+                await anyio.sleep(2 * short_leases)
+            await worker.again("presence")
+        assert await value(db, "SELECT count(*) FROM presence_leases") == 1

@@ -1,0 +1,11 @@
+"""What is over is folded into the rollups; an installation of release 0.1 is brought along."""
+
+from sql import aggregates
+from worker.duty import Work
+
+STATEMENT_TIMEOUT_S = 300.0
+
+
+async def fold(work: Work) -> None:
+    async with work.session(STATEMENT_TIMEOUT_S) as connection:
+        await aggregates.refresh(connection)

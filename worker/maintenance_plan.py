@@ -1,0 +1,112 @@
+"""Services enter and leave maintenance; recurring windows are written further ahead."""
+
+import logging
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+import psycopg
+from anyio.lowlevel import checkpoint
+from psycopg.rows import class_row
+
+import sql
+from sla_monitor.recurrence import (
+    Occurrence,
+    RuleError,
+    Schedule,
+    local_starts,
+    occurrences,
+    overlap,
+    parse,
+    require_time,
+)
+from sla_monitor.windows import AHEAD, LEAST_AHEAD, zone
+from sql import Pool, database
+from worker.duty import Work
+
+log = logging.getLogger(__name__)
+
+
+class WindowError(Exception):
+    """Some windows could not be extended; the log names them."""
+
+
+class _Due(msgspec.Struct):
+    id: UUID
+
+
+class _Window(msgspec.Struct):
+    id: UUID
+    starts_at: datetime
+    ends_at: datetime
+    rrule: str | None
+    time_zone: str
+    expanded_until: datetime
+
+
+async def turn(work: Work) -> None:
+    """Puts what begins or ends now into effect."""
+    async with work.pool.connection() as connection:
+        await connection.execute("SELECT turn_maintenance()")
+
+
+async def extend(work: Work) -> None:
+    await extend_windows(work.pool, datetime.now(UTC))
+
+
+async def extend_windows(pool: Pool, now: datetime) -> int:
+    """Writes the occurrences that have come within reach; returns how many windows were extended.
+
+    Each window in a transaction of its own: one that was damaged in the database does not stop the others. Raises
+    WindowError in the end where there was such a one.
+    """
+    count, failed = 0, 0
+    for due in await database.rows(pool, "maintenance/due_for_extension", _Due, ahead=now + LEAST_AHEAD):
+        await checkpoint()  # working out a year takes some milliseconds
+        try:
+            count += await _extend_one(pool, due.id, now)
+        except (psycopg.Error, ArithmeticError, ValueError) as error:
+            failed += 1
+            reason = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
+            log.error("maintenance window %s does not go on: %s", due.id, reason)
+    if failed:
+        raise WindowError(f"{failed} maintenance windows do not go on")
+    return count
+
+
+async def _extend_one(pool: Pool, window_id: UUID, now: datetime) -> int:
+    async with database.transaction(pool) as connection:
+        async with connection.cursor(row_factory=class_row(_Window)) as cursor:
+            values = {"id": window_id, "ahead": now + LEAST_AHEAD}
+            await cursor.execute(sql.query("maintenance/take_for_extension"), values)
+            window = await cursor.fetchone()
+        if window is None:  # another process has it in hand, or it has changed
+            return 0
+        found = _coming(window, now + AHEAD)
+        coming = {
+            "id": window_id,
+            "until": now + AHEAD,
+            "starts": [one.starts_at for one in found],
+            "ends": [one.ends_at for one in found],
+        }
+        await connection.execute(sql.query("maintenance/extend"), coming)
+        return 1
+
+
+def _coming(window: _Window, until: datetime) -> list[Occurrence]:
+    known = zone(window.time_zone)
+    try:
+        if known is None:
+            raise RuleError(f"{window.time_zone} is no known time zone")
+        rule = parse(window.rrule) if window.rrule is not None else None
+        schedule = Schedule(window.starts_at, window.ends_at, rule, known)
+        if rule is not None:
+            require_time(rule, schedule.first)
+        if next(local_starts(schedule, schedule.first), None) != schedule.first:
+            raise RuleError("it does not begin with an occurrence of its rule")
+        if overlap(schedule, window.starts_at + AHEAD):
+            raise RuleError("its occurrences overlap")
+    except RuleError as error:  # good when it was saved: it was changed in the database, or its zone was given up
+        log.error("maintenance window %s does not go on: %s", window.id, error)
+        return []
+    return [found for found in occurrences(schedule, until) if found.starts_at >= window.expanded_until]
