@@ -10,18 +10,18 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 import psycopg
-from psycopg.rows import dict_row
 
 import sql
 from prober.metrics import Metrics
 from prober.outcome import printable
-from prober.services import Service
+from prober.services import Service, read_service
 from prober.store import reason
 
 RELOAD_SECONDS = 60.0
@@ -79,15 +79,17 @@ class Catalogue:
         services: dict[str, Service] = {}
         unusable = 0
         connection = await sql.connect(self._database_url, application="sla-monitor prober services")
-        async with connection, connection.cursor(row_factory=dict_row) as cursor:
+        async with connection, connection.cursor() as cursor:
             await cursor.execute(sql.query("services/enabled"))
             while rows := await cursor.fetchmany(_ROWS_AT_ONCE):
-                for row in rows:
+                for (row,) in rows:
                     try:
-                        service = msgspec.convert(row, Service)
+                        service = read_service(row)
                     except msgspec.ValidationError as error:
                         unusable += 1
                         _log.error("service %s cannot be checked: %s", printable(str(row["id"])), error)
+                        continue
+                    if not service.check_config.PROBED:
                         continue
                     known = self._services.get(service.id)
                     services[service.id] = known if known == service else service
@@ -136,4 +138,4 @@ def _save(cache: Path, services: Sequence[Service]) -> None:
 
 
 def _saved(cache: Path) -> list[Service]:
-    return msgspec.json.decode(cache.read_bytes(), type=list[Service])
+    return [read_service(row) for row in msgspec.json.decode(cache.read_bytes(), type=list[dict[str, Any]])]

@@ -1,15 +1,20 @@
-"""`sla-monitor check URL`: one check, made now and shown to a person, without a database."""
+"""`sla-monitor check URL`, or `check TYPE FIELD=VALUE …`: one check, made and shown now, without a database."""
 
 import argparse
 import asyncio
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+
+import msgspec
 
 from prober.judge import Judgement
 from prober.outcome import Certificate, TargetDenied
 from prober.probes import Engine, Outcome, ProberTrouble, run_check
 from prober.services import Service
+from sla_monitor.checks import PROBED, AnyConfig
+from sla_monitor.checks.http import Http
 from sla_monitor.checks.json_path import json_path_problem
 from sla_monitor.settings import Settings
 from sla_monitor.settings.values import http_url
@@ -17,11 +22,14 @@ from sla_monitor.settings.values import http_url
 _VERDICTS = {"o": "operational", "po": "partial outage (slow)", "mo": "major outage"}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _LONGEST_TIMEOUT_MS = 60_000
+_UPPER = re.compile("[A-Z]")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `check`: a service's fields that decide how it is asked and what a good answer is."""
-    parser.add_argument("url", metavar="URL", help="what to check, http:// or https://")
+    others = ", ".join(name for name in PROBED if name != "http")
+    parser.add_argument("url", metavar="URL", help=f"what to check, http:// or https://; or another type: {others}")
+    parser.add_argument("fields", nargs="*", metavar="FIELD=VALUE", help="of another check type, named as in REST")
     parser.add_argument("--method", default="GET", type=str.upper, choices=_METHODS, help="default %(default)s")
     parser.add_argument(
         "--header",
@@ -53,18 +61,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Makes the check and prints it. Returns 0 when it is good, 1 when not, 2 for bad arguments."""
     try:
-        url = http_url(args.url)
+        config = _http(args) if args.url not in PROBED or args.url == "http" else _other(args.url, args.fields)
     except ValueError as error:
-        print(f"sla-monitor check: URL is not {error}", file=sys.stderr)  # not quoted: it may hold a password
-        return 2
-    if args.json_value is not None and args.json_path is None:
-        print("sla-monitor check: --json-value needs --json-path", file=sys.stderr)
-        return 2
-    if args.method == "HEAD" and (args.keyword is not None or args.json_path is not None):
-        print("sla-monitor check: no answer to HEAD has a body: --keyword and --json-path need GET", file=sys.stderr)
+        print(f"sla-monitor check: {error}", file=sys.stderr)
         return 2
     service = Service(
         id="check",
+        check_config=config,
+        timeout_ms=args.timeout_ms or settings.check_timeout_ms,
+        degraded_after_ms=args.degraded_after_ms,
+        retries=args.retries,
+    )
+    text, code = asyncio.run(check_once(service, settings))
+    print(text)
+    return code
+
+
+def _http(args: argparse.Namespace) -> Http:
+    """Raises ValueError, whose text does not quote the URL: it may hold a password."""
+    try:
+        url = http_url(args.url)
+    except ValueError as error:
+        raise ValueError(f"URL is not {error}") from None
+    if args.fields:
+        raise ValueError("FIELD=VALUE is for check types other than HTTP")
+    if args.json_value is not None and args.json_path is None:
+        raise ValueError("--json-value needs --json-path")
+    if args.method == "HEAD" and (args.keyword is not None or args.json_path is not None):
+        raise ValueError("no answer to HEAD has a body: --keyword and --json-path need GET")
+    return Http(
         endpoint_url=url,
         method=args.method,
         headers=dict(args.header),
@@ -74,15 +99,22 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         keyword_absent=args.keyword_absent,
         json_path=args.json_path,
         json_value=args.json_value,
-        timeout_ms=args.timeout_ms or settings.check_timeout_ms,
-        degraded_after_ms=args.degraded_after_ms,
-        retries=args.retries,
         verify_tls=not args.insecure,
         follow_redirects=args.redirects,
     )
-    text, code = asyncio.run(check_once(service, settings))
-    print(text)
-    return code
+
+
+def _other(kind: str, fields: Sequence[str]) -> AnyConfig:
+    """Raises ValueError for the first thing that is wrong."""
+    given = dict(field.partition("=")[::2] for field in fields)
+    document = {_UPPER.sub(lambda found: "_" + found[0].lower(), name): value for name, value in given.items()}
+    try:
+        config: AnyConfig = msgspec.convert({**document, "type": kind}, AnyConfig, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
+    if wrong := config.problems():
+        raise ValueError(f"{wrong[0].field}: {wrong[0].message}")
+    return config
 
 
 async def check_once(service: Service, settings: Settings) -> tuple[str, int]:

@@ -10,6 +10,7 @@ from prober.dispatch import CheckRunner
 from prober.metrics import Metrics
 from prober.outcome import ProberTrouble, printable
 from prober.services import Service
+from sla_monitor.checks.http import Http
 
 CYCLE_SECONDS = 60.0
 TIMEOUT_MS = 10_000
@@ -20,9 +21,8 @@ _log = logging.getLogger(__name__)
 async def beat(url: str, run_check: CheckRunner, stored: Callable[[], int], metrics: Metrics) -> None:
     """Never ends. `stored` counts the checks stored so far; a call that fails is counted and logged,
     nothing more."""
-    target = Service(
-        id="heartbeat", endpoint_url=url, expected_status_codes=tuple(range(200, 300)), timeout_ms=TIMEOUT_MS
-    )
+    config = Http(endpoint_url=url, expected_status_codes=tuple(range(200, 300)))
+    target = Service(id="heartbeat", check_config=config, timeout_ms=TIMEOUT_MS)
     before = stored()
     while True:
         await anyio.sleep(CYCLE_SECONDS)

@@ -1,21 +1,16 @@
-"""Outcome -> success, severity and error type: what an answer means for the service. Pure."""
+"""Success, severity and error type: what one attempt means for the service. Pure.
+
+What a check type expects of a response is judged in its own module.
+"""
 
 from typing import Literal
 
 import msgspec
 
 from prober.outcome import Outcome, printable
-from prober.services import ErrorType, Service
-from prober.text import Text, json_bytes
-from sla_monitor.checks.json_path import parse_json_path
+from prober.services import ErrorType
 
 Severity = Literal["o", "po", "mo"]
-_SHOWN = 80
-
-MAX_JSON_BYTES = 512 * 1024
-"""Taking JSON apart holds up all other checks: two megabytes of it for some 60 ms."""
-MAX_JSON_WORK = 6 * MAX_JSON_BYTES
-"""Bytes that one check takes apart in all. Each step of a path takes apart what the step before it has found."""
 
 
 class Judgement(msgspec.Struct, frozen=True, gc=False):
@@ -31,114 +26,17 @@ _GOOD = Judgement(True, "o")
 _SLOW = Judgement(True, "po")
 
 
-class PathMissing(Exception):  # noqa: N818 - an answer of the target, not a fault of this program
-    """The document has nothing at the path; the text says where it ends."""
-
-
-def judge(service: Service, outcome: Outcome) -> Judgement:
-    """Errors first, then the status, then what the answer says, then how long it took. Never raises."""
-    if outcome.error_type is not None:
-        return _failed(outcome.error_type, outcome.error_message or outcome.error_type)
-    if outcome.status_code not in service.expected_status_codes:
-        return _failed("http_error", f"HTTP {outcome.status_code}, expected {_listed(service)}")
-    if outcome.undecodable is not None:
-        return _failed("assertion_failed", outcome.undecodable)
-    if service.reads_body:
-        complaint = _complaint(service, outcome)
-        if complaint is not None:
-            if outcome.truncated:
-                complaint += f" (only the first {len(outcome.body)} bytes of the answer were read)"
-            return _failed("assertion_failed", complaint)
-    return _SLOW if outcome.total_ms > service.degraded_after_ms else _GOOD
-
-
-def is_decided(service: Service, beginning: bytes, content_type: str) -> bool:
-    """Whether the beginning of a body settles what the service's assertions come to, whatever follows it.
-
-    A word that must be there settles it when nothing else is asked for; a word that must not be there always does, once
-    it is known which assertion fails first. JSON has to be whole.
-    """
-    if service.keyword is None and service.keyword_absent is None:
-        return False
-    text = Text(beginning, content_type)
-    if service.keyword is not None and service.keyword not in text:
-        return False
-    if service.keyword_absent is not None:
-        return service.keyword_absent in text
-    return service.json_path is None
-
-
-def _failed(error_type: ErrorType, message: str) -> Judgement:
+def failed(error_type: ErrorType, message: str) -> Judgement:
     return Judgement(False, "mo", error_type, printable(message))
 
 
-def _listed(service: Service) -> str:
-    return " or ".join(str(code) for code in service.expected_status_codes)
-
-
-def _complaint(service: Service, outcome: Outcome) -> str | None:
-    """The first assertion that does not hold, in words. Keywords are compared as text, in the body's charset."""
-    if service.keyword is not None or service.keyword_absent is not None:
-        text = Text(outcome.body, outcome.content_type)
-        if service.keyword is not None and service.keyword not in text:
-            return f"the answer does not contain {_quoted(service.keyword)}"
-        if service.keyword_absent is not None and service.keyword_absent in text:
-            return f"the answer contains {_quoted(service.keyword_absent)}"
-    if service.json_path is None:
+def error(outcome: Outcome) -> Judgement | None:
+    """The verdict where no response came that could be judged."""
+    if outcome.error_type is None:
         return None
-    try:
-        found = json_at(outcome.body, parse_json_path(service.json_path))
-    except PathMissing as missing:
-        return f"the JSON has nothing at {service.json_path}: {missing}"
-    except ValueError as error:
-        return str(error)
-    if service.json_value is not None and found != service.json_value:
-        return f"{service.json_path} is {_quoted(found)}, expected {_quoted(service.json_value)}"
-    return None
+    return failed(outcome.error_type, outcome.error_message or outcome.error_type)
 
 
-def _quoted(text: str) -> str:
-    return f'"{text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"}"'
-
-
-def json_at(document: bytes, path: tuple[str | int, ...]) -> str:
-    """The value at the path: a string as it is, anything else as the JSON text that the document has there.
-
-    Each level is taken apart only as far as the path leads, so that a number keeps its digits (`1.0`, 400 of
-    them). Raises PathMissing, or ValueError where the document is not JSON (in UTF-8, UTF-16 or UTF-32), is too
-    large, or would be taken apart too often.
-    """
-    if len(document) > MAX_JSON_BYTES:
-        raise ValueError(f"the answer is larger than the {MAX_JSON_BYTES >> 10} KiB of JSON that are looked into")
-    left = MAX_JSON_WORK
-    try:
-        here = msgspec.json.decode(json_bytes(document), type=msgspec.Raw)
-        for step in path:
-            level = bytes(here)
-            left -= len(level)
-            if left < 0:
-                raise ValueError("the JSON path leads too deep into so large an answer")
-            here = _child(level, step)
-        text = bytes(here).strip()
-        return msgspec.json.decode(text, type=str) if text.startswith(b'"') else text.decode()
-    except RecursionError:
-        raise ValueError("the answer's JSON is nested too deep") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ValueError("the answer is not valid JSON") from None
-
-
-def _child(document: bytes, step: str | int) -> msgspec.Raw:
-    document = document.strip()
-    if isinstance(step, int):
-        if not document.startswith(b"["):
-            raise PathMissing(f"[{step}] asks for a list")
-        items = msgspec.json.decode(document, type=list[msgspec.Raw])
-        if step >= len(items):
-            raise PathMissing(f"[{step}] of a list of {len(items)}")
-        return items[step]
-    if not document.startswith(b"{"):
-        raise PathMissing(f"{_quoted(step)} asks for an object")
-    members = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
-    if step not in members:
-        raise PathMissing(f"no {_quoted(step)}")
-    return members[step]
+def good(outcome: Outcome, degraded_after_ms: int) -> Judgement:
+    """The verdict on a response that is as expected."""
+    return _SLOW if outcome.total_ms > degraded_after_ms else _GOOD

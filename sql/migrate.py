@@ -1,7 +1,8 @@
 """Brings a database to the schema of this program: forward only, by one process at a time, all in one transaction.
 
-Order: numbered migrations (each applied once), functions, rollups (tables once, functions whenever they change), views,
-policies. A process that is killed leaves the database as it was; one that comes second waits.
+Order: numbered migrations (each applied once), the schemas of check types, functions, rollups (tables once, functions
+whenever they change), views, policies. A process that is killed leaves the database as it was; one that comes second
+waits.
 
 An installation of release 0.1 keeps its aggregates, and the views that stand on them, until the rollups have all of its
 past: `sql.aggregates.refresh` brings that along in the background and then calls `finish_upgrade`.
@@ -16,10 +17,13 @@ from importlib.resources import files
 from typing import NamedTuple
 
 import anyio
+import msgspec
 import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.rows import TupleRow
 
+from sla_monitor.checks import CHECK_TYPES
+from sla_monitor.checks.config import schema
 from sla_monitor.settings import NEW_INSTALLATION, Settings, StartError, Terms, terms
 from sql import connect, query
 
@@ -121,6 +125,17 @@ def _rendered(text: str, agreed: Terms, connection: AsyncConnection[TupleRow]) -
     return sql.SQL(text).format(**literals).as_string(connection)
 
 
+def _check_schemas(connection: AsyncConnection[TupleRow]) -> str:
+    """The function that knows the JSON Schema of each check type's configuration, made of sla_monitor/checks."""
+    schemas = {name: schema(kind) for name, kind in CHECK_TYPES.items()}
+    literal = sql.Literal(msgspec.json.encode(schemas).decode()).as_string(connection)
+    return f"""
+        CREATE OR REPLACE FUNCTION check_schema(type text) RETURNS jsonb
+            LANGUAGE sql IMMUTABLE PARALLEL SAFE
+            RETURN {literal}::jsonb -> type;
+    """
+
+
 def _parts(engine: str, agreed: Terms, connection: AsyncConnection[TupleRow], *, legacy: bool) -> list[Part]:
     """Every file that makes up the schema on this engine, in the order of application. `legacy`: without what would
     take the place of the aggregates of release 0.1."""
@@ -129,6 +144,7 @@ def _parts(engine: str, agreed: Terms, connection: AsyncConnection[TupleRow], *,
         number, _, variant = name.partition(".")
         if variant in ("", engine):
             parts.append(Part(f"migrations/{number}", text, once=True))
+    parts.append(Part("check_types/schemas", _check_schemas(connection)))
     parts += [Part(f"functions/{name}", text) for name, text in _folder("sql", "functions")]
     shared = dict(_folder("continuous_aggregates"))
     own = dict(_folder("continuous_aggregates", engine))

@@ -142,13 +142,14 @@ def unauthorized(message: str) -> ApiError:
     return ApiError(401, message, headers={"WWW-Authenticate": 'Bearer realm="sla-monitor"'})
 
 
-def requires(action: Action) -> dict[str, Any]:
-    """What a route says of itself to be guarded: `@post("/incidents", **requires("incidents:write"))`."""
+def requires(action: Action, **options: Any) -> dict[str, Any]:
+    """What a route says of itself to be guarded: `@post("/incidents", **requires("incidents:write"))`. `options` are
+    further entries of its `opt`."""
     rule = RULES[action]
     known: list[dict[str, list[str]]] = [{"bearer": []}]
     if rule.least is None:
         known = [{}, {"bearer": []}] if rule.personal else [{}]
-    return {"opt": {"action": action}, "security": known}
+    return {"opt": {"action": action, **options}, "security": known}
 
 
 def shown_to(action: Action) -> dict[str, Any]:

@@ -1,86 +1,176 @@
-"""The form of a service: what is filled in, and what REST is told of it."""
+"""The form of a service: what is filled in, and what REST is sent of it.
+
+The fields of a check type follow from its configuration (sla_monitor/checks): the schema says how each is shown.
+"""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 from api.pages.forms import Form
-from api.services.fields import NewService, Service, complete
+from api.rest.errors import camel
+from api.services.fields import DEFAULT_TYPE, Service, defaults
+from sla_monitor.checks import CHECK_TYPES
+from sla_monitor.checks.config import Label, labels, schema
 from sla_monitor.settings import Settings
 from sla_monitor.texts.languages import Texts
 
-TEXTS = ("name", "description", "endpointUrl", "method", "keyword", "keywordAbsent", "jsonPath", "jsonValue", "group")
-NUMBERS = ("intervalSeconds", "timeoutMs", "degradedAfterMs", "retries", "followRedirects")
-FLAGS = ("verifyTls", "enabled", "public")
-NEVER_EMPTY = ("name", "endpointUrl", "method")
+TEXTS = ("name", "description", "group")
+NUMBERS = ("intervalSeconds", "timeoutMs", "degradedAfterMs", "retries")
+FLAGS = ("enabled", "public")
+NEVER_EMPTY = ("name",)
+LONG_TEXT = 1000
+"""A text that may be longer is an area of several lines."""
 Values = Mapping[str, Any]
-"""By REST's names, as the fields of the form hold them: lists and headers as text."""
+"""By REST's names, as the fields of the form hold them: lists and headers as text. `type` is the check type."""
+Kind = Literal["text", "area", "number", "flag", "choice", "numbers", "headers"]
 
 
-def blank(settings: Settings) -> Values:
+class Field(NamedTuple):
+    """One field of a check type. `least` and `most` are a number's limits; `most` is a text's length too."""
+
+    name: str
+    column: str
+    kind: Kind
+    required: bool
+    may_be_empty: bool
+    least: int | None
+    most: int | None
+    choices: tuple[str, ...]
+    label: Label | None
+
+
+def fields(check_type: str) -> list[Field]:
+    """The fields of a check type, in the order of its configuration."""
+    kind = CHECK_TYPES[check_type]
+    shape, shown = schema(kind), labels(kind)
+    return [
+        _field(name, known, name in shape["required"], shown.get(name))
+        for name, known in shape["properties"].items()
+        if name != "type"
+    ]
+
+
+def _field(name: str, known: dict[str, Any], required: bool, label: Label | None) -> Field:
+    one = next((kind for kind in known.get("anyOf", ()) if kind != {"type": "null"}), known)
+    most = one.get("maximum", one.get("maxLength"))
+    kind: Kind
+    match one.get("type", "enum"):
+        case "enum":
+            kind = "choice"
+        case "boolean":
+            kind = "flag"
+        case "integer":
+            kind = "number"
+        case "array":
+            kind = "numbers"
+        case "object":
+            kind = "headers"
+        case _:
+            kind = "area" if most is not None and most > LONG_TEXT else "text"
+    if one.get("maxLength", 0) == 2048:  # an address
+        kind = "text"
+    choices = tuple(one.get("enum", ()))
+    return Field(camel(name), name, kind, required, "anyOf" in known, one.get("minimum"), most, choices, label)
+
+
+def type_asked(name: str | None) -> str:
+    """The check type of a new form."""
+    return name if name is not None and name in CHECK_TYPES else DEFAULT_TYPE
+
+
+def blank(settings: Settings, check_type: str) -> Values:
     """With what a new service is where nothing is said of it."""
-    return of_service(complete(NewService(id="", name="", endpoint_url=""), settings))
+    return _values(defaults(check_type, settings), check_type)
 
 
 def of_service(service: Service) -> Values:
-    return {
-        "id": service.id,
-        "name": service.name,
-        "description": service.description or "",
-        "endpointUrl": service.endpoint_url,
-        "method": service.method,
-        "headers": "\n".join(f"{name}: {value}" for name, value in service.headers.items()),
-        "body": service.body or "",
-        "expectedStatusCodes": ", ".join(map(str, service.expected_status_codes)),
-        "keyword": service.keyword or "",
-        "keywordAbsent": service.keyword_absent or "",
-        "jsonPath": service.json_path or "",
-        "jsonValue": service.json_value or "",
-        "intervalSeconds": service.interval_seconds,
-        "timeoutMs": service.timeout_ms,
-        "degradedAfterMs": service.degraded_after_ms,
-        "retries": service.retries,
-        "followRedirects": service.follow_redirects,
-        "group": service.group_name or "",
-        "tags": ", ".join(service.tags),
-        "verifyTls": service.verify_tls,
-        "enabled": service.enabled,
-        "public": service.public,
+    return _values(msgspec.structs.asdict(service), service.type)
+
+
+def _values(stored: Mapping[str, Any], check_type: str) -> Values:
+    values: dict[str, Any] = {
+        "type": check_type,
+        "id": stored["id"],
+        "name": stored["name"],
+        "description": stored["description"] or "",
+        "intervalSeconds": stored["interval_seconds"],
+        "timeoutMs": stored["timeout_ms"],
+        "degradedAfterMs": stored["degraded_after_ms"],
+        "retries": stored["retries"],
+        "group": stored["group_name"] or "",
+        "tags": ", ".join(stored["tags"]),
+        "enabled": stored["enabled"],
+        "public": stored["public"],
     }
+    return values | {field.name: _shown(field, stored[field.column]) for field in fields(check_type)}
 
 
-def of_form(form: Form) -> Values:
+def _shown(field: Field, value: Any) -> Any:
+    match field.kind:
+        case "headers":
+            return "\n".join(f"{name}: {text}" for name, text in value.items())
+        case "numbers":
+            return ", ".join(map(str, value))
+        case _:
+            return "" if value is None else value
+
+
+def of_form(form: Form, check_type: str) -> Values:
     """What was filled in, to be shown again."""
-    values: dict[str, Any] = {name: form.text(name) for name in (*TEXTS, *NUMBERS, "id", "headers", "tags")}
-    values |= {name: form.flag(name) for name in FLAGS}
-    return values | {"expectedStatusCodes": form.text("expectedStatusCodes"), "body": _as_typed(form.secret("body"))}
+    values: dict[str, Any] = {name: form.text(name) for name in (*TEXTS, *NUMBERS, "id", "tags")}
+    values |= {name: form.flag(name) for name in FLAGS} | {"type": check_type}
+    return values | {field.name: _filled_in(field, form) for field in fields(check_type)}
+
+
+def _filled_in(field: Field, form: Form) -> Any:
+    match field.kind:
+        case "flag":
+            return form.flag(field.name)
+        case "area":
+            return _as_typed(form.secret(field.name))
+        case _:
+            return form.text(field.name)
 
 
 def problems(values: Values, t: Texts) -> dict[str, str]:
     """What cannot be read as what it should be; everything else is REST's to judge."""
-    lines = _lines(values["headers"])
-    names = [line.partition(":")[0].strip().lower() for line in lines]
     found = {}
-    if any(":" not in line for line in lines):
-        found["headers"] = t("services.headers_wrong")
-    elif len(set(names)) < len(names):
-        found["headers"] = t("services.headers_repeated")
-    if not all(map(_is_number, _listed(values["expectedStatusCodes"]))):
-        found["expectedStatusCodes"] = t("services.codes_wrong")
+    for field in fields(values["type"]):
+        if field.kind == "headers":
+            lines = _lines(values[field.name])
+            names = [line.partition(":")[0].strip().lower() for line in lines]
+            if any(":" not in line for line in lines):
+                found[field.name] = t("services.headers_wrong")
+            elif len(set(names)) < len(names):
+                found[field.name] = t("services.headers_repeated")
+        elif field.kind == "numbers" and not all(map(_is_number, _listed(values[field.name]))):
+            found[field.name] = t("services.codes_wrong")
     return found
 
 
 def body(values: Values) -> dict[str, Any]:
-    """What REST is told, where `problems` finds nothing. What is left empty is to be empty."""
+    """What REST is sent, where `problems` finds nothing. What is left empty is to be empty."""
     said: dict[str, Any] = {name: values[name] or ("" if name in NEVER_EMPTY else None) for name in TEXTS}
-    said |= {name: int(values[name]) if _is_number(values[name]) else values[name] for name in NUMBERS}
-    said |= {name: values[name] for name in FLAGS}
-    said["body"] = values["body"] or None
-    said["headers"] = {
-        name.strip(): value.strip() for name, _, value in (line.partition(":") for line in _lines(values["headers"]))
-    }
-    said["expectedStatusCodes"] = [int(code) for code in _listed(values["expectedStatusCodes"])]
-    said["tags"] = _listed(values["tags"])
-    return said
+    said |= {name: _number(values[name]) for name in NUMBERS} | {name: values[name] for name in FLAGS}
+    said |= {"tags": _listed(values["tags"]), "type": values["type"]}
+    return said | {field.name: _read(field, values[field.name]) for field in fields(values["type"])}
+
+
+def _read(field: Field, value: Any) -> Any:
+    match field.kind:
+        case "headers":
+            parts = (line.partition(":") for line in _lines(value))
+            return {name.strip(): text.strip() for name, _, text in parts}
+        case "numbers":
+            return [int(number) for number in _listed(value)]
+        case "number":
+            return None if value == "" and field.may_be_empty else _number(value)
+        case "flag":
+            return value
+        case _:
+            return value or (None if field.may_be_empty else "")
 
 
 def _lines(text: str) -> list[str]:
@@ -89,6 +179,10 @@ def _lines(text: str) -> list[str]:
 
 def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.replace("\n", ",").split(",") if part.strip()]
+
+
+def _number(text: Any) -> Any:
+    return int(text) if _is_number(text) else text
 
 
 def _is_number(text: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from litestar import Response, Router, get, post
@@ -20,8 +20,9 @@ from api.pages.forms import read_form
 from api.pages.site import page, page_texts
 from api.rest.errors import ApiError
 from api.rest.injected import Injected
-from api.services.fields import Method, is_slug, warnings
-from api.services.routes import StoredService
+from api.services.fields import is_slug, warnings
+from api.services.routes import StoredService, stored_service
+from sla_monitor.checks import CHECK_TYPES, read_config
 from sla_monitor.settings import Settings
 from sql import Pool, database
 
@@ -33,13 +34,17 @@ class AdministeredService(msgspec.Struct):
     id: str
     name: str
     group_name: str
-    endpoint_url: str
+    check_config: dict[str, Any]
     enabled: bool
     public: bool
     declared_in: str | None
     interval_seconds: int
     state: str
     checked_at: datetime | None
+
+    @property
+    def target(self) -> str:
+        return read_config(self.check_config).target
 
 
 @get(HERE, **shown_to("services:administer"))
@@ -54,12 +59,14 @@ async def services(request: ApiRequest, pool: Injected[Pool]) -> Template:
 
 @get(f"{HERE}/new", **shown_to("services:administer"))
 async def new_service(request: ApiRequest, settings: Injected[Settings]) -> Template:
-    return await _form(request, service_form.blank(settings))
+    check_type = service_form.type_asked(request.query_params.get("type"))
+    return await _form(request, service_form.blank(settings, check_type))
 
 
 @post(HERE, **shown_to("services:administer"))
 async def create_service(request: ApiRequest) -> Response[Any]:
-    values = service_form.of_form(await read_form(request))
+    form = await read_form(request)
+    values = service_form.of_form(form, service_form.type_asked(form.text("type")))
     if wrong := service_form.problems(values, await page_texts(request)):
         return await _form(request, values, problems=wrong, status=400)
     said = await rest(request, "POST", "/api/services", service_form.body(values) | {"id": values["id"]})
@@ -71,17 +78,17 @@ async def create_service(request: ApiRequest) -> Response[Any]:
 @get(HERE + "/{service_id:str}", **shown_to("services:administer"))
 async def edit_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Template:
     stored = await _service(pool, service_id)
-    return await _form(request, service_form.of_service(stored), stored)
+    return await _form(request, service_form.of_service(stored.service), stored)
 
 
 @post(HERE + "/{service_id:str}", **shown_to("services:administer"))
 async def change_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Response[Any]:
     form = await read_form(request)
     stored = await _service(pool, service_id)
-    values = {**service_form.of_form(form), "id": stored.id}
+    values = {**service_form.of_form(form, stored.service.type), "id": stored.service.id}
     if wrong := service_form.problems(values, await page_texts(request)):
         return await _form(request, values, stored, wrong, 400)
-    said = await rest(request, "PATCH", f"/api/services/{stored.id}", service_form.body(values))
+    said = await rest(request, "PATCH", f"/api/services/{stored.service.id}", service_form.body(values))
     if wrong := refusal(said):
         return await _form(request, values, stored, wrong, said.status)
     return done(HERE, _outcome("saved", said))
@@ -90,16 +97,16 @@ async def change_service(request: ApiRequest, pool: Injected[Pool], service_id: 
 @get(HERE + "/{service_id:str}/delete", **shown_to("services:administer"))
 async def confirm_deletion(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Template:
     stored = await _service(pool, service_id)
-    return await confirmation(request, "services", stored.name, HERE)
+    return await confirmation(request, "services", stored.service.name, HERE)
 
 
 @post(HERE + "/{service_id:str}/delete", **shown_to("services:administer"))
 async def delete_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Response[Any]:
     await read_form(request)
     stored = await _service(pool, service_id)
-    said = await rest(request, "DELETE", f"/api/services/{stored.id}")
+    said = await rest(request, "DELETE", f"/api/services/{stored.service.id}")
     if wrong := refusal(said):
-        return await confirmation(request, "services", stored.name, HERE, wrong, said.status)
+        return await confirmation(request, "services", stored.service.name, HERE, wrong, said.status)
     return done(HERE, "deleted")
 
 
@@ -121,14 +128,15 @@ async def _form(
         status_code=status,
         values=values,
         stored=stored,
-        denied=stored is not None and bool(warnings(stored, request.app.state.settings)),
+        denied=stored is not None and bool(warnings(stored.service, request.app.state.settings)),
         problems=problems or {},
-        methods=get_args(Method),
+        fields=service_form.fields(values["type"]),
+        types={name: kind.LABEL for name, kind in CHECK_TYPES.items()},
     )
 
 
 async def _service(pool: Pool, service_id: str) -> StoredService:
-    known = await database.row(pool, "services/one", StoredService, id=service_id) if is_slug(service_id) else None
+    known = await stored_service(pool, service_id) if is_slug(service_id) else None
     if known is None:
         raise ApiError(404, "There is no such service")
     return known

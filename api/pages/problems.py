@@ -28,6 +28,8 @@ KEYS: Mapping[str, str] = {
     r"must not repeat a service|is there twice|must not repeat a tag": "twice",
     r"must not contain (?:control characters|NUL)": "characters",
     r"must be an absolute http:// or https:// URL|must begin with http:// or https://": "url",
+    r"not a valid host name": "host_name",
+    r"has an escape that is not known": "escape",
     r"must not contain credentials; .*": "credentials",
     r"must not be longer than intervalSeconds": "than_interval",
     r"must not be longer than timeoutMs": "than_timeout",

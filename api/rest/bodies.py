@@ -39,8 +39,13 @@ def _strictly(said: Any, kind: Any) -> Any:
     try:
         return msgspec.convert(said, kind)
     except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `$")
-        raise ValidationException(extra=[{"message": message, "key": "data" + place.rstrip("`")}]) from None
+        raise not_valid(error) from None
+
+
+def not_valid(error: msgspec.ValidationError) -> ValidationException:
+    """The 400 of a body that its type refuses."""
+    message, _, place = str(error).partition(" - at `$")
+    return ValidationException(extra=[{"message": message, "key": "data" + place.rstrip("`")}])
 
 
 async def tell_methods(message: Message, scope: Scope) -> None:

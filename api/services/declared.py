@@ -26,7 +26,7 @@ from psycopg.errors import CheckViolation
 from psycopg.types.json import Jsonb
 
 import sql
-from api.services.fields import NewService, Service, complete, problems, warnings
+from api.services.fields import Service, complete, problems, read_new, warnings
 from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.settings import Settings, SettingsError, StartError
 from sql import Pool, database
@@ -129,7 +129,7 @@ def parse(path: Path, content: bytes, settings: Settings) -> list[Service]:
 def _service(path: Path, number: int, table: Any, settings: Settings) -> Service:
     name = repr(table["id"])[:60] if isinstance(table, dict) and "id" in table else f"number {number}"
     try:
-        service = complete(msgspec.convert(table, NewService), settings)
+        service = complete(read_new(table), settings)
     except msgspec.ValidationError as error:
         text, _, where = str(error).partition(" - at `$.")
         field = f"{where.rstrip('`')}: " if where else ""

@@ -1,45 +1,36 @@
-"""What may be said of a service, by REST or in services.toml, and what is wrong with what was said.
+"""What a service may be, by REST or in services.toml, and what is wrong with it.
 
 Types carry the limits that one field has in itself (the same as the database's constraints); `problems` finds what no
-type can say. Names are camelCase outside and the columns' names inside.
+type can say. Names are camelCase outside and the columns' names inside. Some fields are those of every service, the
+rest are its check type's (sla_monitor/checks): REST has both in one flat object, the database has the latter in
+`check_config`.
 """
 
 import re
-from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.rest.errors import FieldProblem, camel
-from api.rest.texts import control_problems, line_problems, text_problems
+from api.rest.texts import line_problems, text_problems
+from sla_monitor.checks import CHECK_TYPES, read_config
+from sla_monitor.checks.config import CheckConfig, Problem
 from sla_monitor.checks.denied_networks import DenyRule
-from sla_monitor.checks.json_path import json_path_problem
 from sla_monitor.settings import Settings
-from sla_monitor.settings.values import SLUG, http_url, tidy_url
+from sla_monitor.settings.values import SLUG
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
-_FRAMING = frozenset({"connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer"})
-MAX_HEADERS = 50
-MAX_HEADER_LENGTH = 8000
-_BODILESS = frozenset({*range(100, 200), 204, 304})
-"""Status codes of responses that have no body."""
+DEFAULT_TYPE = "http"
+"""Of a service that names no type: front ends from before there were others."""
 
 Slug = Annotated[str, Meta(pattern=f"^{SLUG}$", max_length=50, description="small letters, digits and hyphens")]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=2000)]
-Url = Annotated[str, Meta(min_length=1, max_length=2048, description="http:// or https://, without credentials")]
-Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-Body = Annotated[str, Meta(max_length=65536)]
-StatusCodes = Annotated[list[Annotated[int, Meta(ge=100, le=999)]], Meta(min_length=1, max_length=500)]
-Keyword = Annotated[str, Meta(min_length=1, max_length=1000)]
-JsonPath = Annotated[str, Meta(min_length=1, max_length=500)]
-JsonValue = Annotated[str, Meta(max_length=1000)]
 Interval = Annotated[int, Meta(ge=1, le=86400, description="seconds")]
 Timeout = Annotated[int, Meta(ge=100, le=60000, description="milliseconds; no longer than the interval")]
 DegradedAfter = Annotated[int, Meta(ge=1, le=60000, description="milliseconds; no longer than the timeout")]
 Retries = Annotated[int, Meta(ge=0, le=5)]
-Redirects = Annotated[int, Meta(ge=0, le=20, description="most redirects that are followed; 0 for none")]
 Tags = Annotated[list[Annotated[str, Meta(min_length=1, max_length=50)]], Meta(max_length=50)]
 
 
@@ -58,82 +49,152 @@ class ServiceChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, 
 
     name: Name | UnsetType = UNSET
     description: Description | UnsetType | None = UNSET
-    type: Literal["http"] | UnsetType = UNSET
-    endpoint_url: Url | UnsetType = UNSET
-    method: Method | UnsetType = UNSET
-    headers: dict[str, str] | UnsetType = UNSET
-    body: Body | UnsetType | None = UNSET
-    expected_status_codes: StatusCodes | UnsetType = UNSET
-    keyword: Keyword | UnsetType | None = UNSET
-    keyword_absent: Keyword | UnsetType | None = UNSET
-    json_path: JsonPath | UnsetType | None = UNSET
-    json_value: JsonValue | UnsetType | None = UNSET
     interval_seconds: Interval | UnsetType = UNSET
     timeout_ms: Timeout | UnsetType = UNSET
     degraded_after_ms: DegradedAfter | UnsetType = UNSET
     retries: Retries | UnsetType = UNSET
-    verify_tls: bool | UnsetType = UNSET
-    follow_redirects: Redirects | UnsetType = UNSET
     group_name: Name | UnsetType | None = msgspec.field(default=UNSET, name="group")
     tags: Tags | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
     public: bool | UnsetType = UNSET
 
     def given(self) -> dict[str, Any]:
-        """What was said, by column."""
-        said = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
-        if "endpoint_url" in said:
-            said["endpoint_url"] = tidy_url(said["endpoint_url"])
-        return said
+        """What is given, by its name in Python; without the type."""
+        values = msgspec.structs.asdict(self)
+        return {name: value for name, value in values.items() if value is not UNSET and name != "type"}
 
 
 class NewService(ServiceChange, kw_only=True):
-    """A service to be made; id, name and endpointUrl must be given."""
+    """A service to be made; id, name and what its type needs must be given."""
 
     id: Slug
     name: Name
-    endpoint_url: Url
 
 
 class Service(msgspec.Struct, rename="camel", kw_only=True):
-    """A service as it is stored and answered."""
+    """What every service has; one of a check type (`FAMILIES`) has that type's fields beside it."""
 
     id: Slug
     name: Name
     description: Description | None = None
-    type: Literal["http"] = "http"
-    endpoint_url: Url
-    method: Method = "GET"
-    headers: dict[str, str] = {}
-    body: Body | None = None
-    expected_status_codes: StatusCodes = msgspec.field(default_factory=lambda: [200])
-    keyword: Keyword | None = None
-    keyword_absent: Keyword | None = None
-    json_path: JsonPath | None = None
-    json_value: JsonValue | None = None
     interval_seconds: Interval
     timeout_ms: Timeout
     degraded_after_ms: DegradedAfter
     retries: Retries = 0
-    verify_tls: bool = True
-    follow_redirects: Redirects = 5
     group_name: Name | None = msgspec.field(default=None, name="group")
     tags: Tags = []
     enabled: bool = True
     public: bool = True
 
+    @property
+    def type(self) -> str:
+        return str(self.__struct_config__.tag)
+
+    @property
+    def check_config(self) -> CheckConfig:
+        kind = CHECK_TYPES[self.type]
+        return kind(**{name: getattr(self, name) for name in kind.__struct_fields__})
+
     def columns(self) -> dict[str, Any]:
         """By column, for SQL."""
-        return msgspec.structs.asdict(self)
+        common = {name: getattr(self, name) for name in Service.__struct_fields__}
+        return common | {"check_config": msgspec.to_builtins(self.check_config)}
 
 
-class SavedService(Service, kw_only=True):
-    """A service that was just stored. `warnings` are there where it can be stored, yet not be checked as it is."""
+class Family(NamedTuple):
+    """The shapes of one check type's services: as they are stored, made, changed, and answered after either."""
 
-    warnings: list[FieldProblem] | UnsetType = UNSET
+    stored: Any
+    new: Any
+    change: Any
+    saved: Any
 
 
-Stored = TypeVar("Stored", bound=Service)
+def _family(name: str, kind: type[CheckConfig]) -> Family:
+    """Made of the fields of the type's configuration, so that a field is declared once."""
+    title, fields = kind.__name__, msgspec.structs.fields(kind)
+    assert not {field.name for field in fields} & set(Service.__struct_fields__)
+    own = [
+        (field.name, field.type, _default(field)) if not field.required else (field.name, field.type)
+        for field in fields
+    ]
+    open_ = [(field.name, field.type | UnsetType, UNSET) for field in fields]
+    needed = [one if field.required else two for field, one, two in zip(fields, own, open_, strict=True)]
+    known = Literal[name]  # type: ignore[valid-type]
+    given = ("type", known) if name != DEFAULT_TYPE else ("type", known, name)
+    options: dict[str, Any] = {"kw_only": True, "rename": "camel", "module": __name__}
+    stored = msgspec.defstruct(f"{title}Service", own, bases=(Service,), tag_field="type", tag=name, **options)
+    saved = msgspec.defstruct(
+        f"Saved{title}Service",
+        [("warnings", list[FieldProblem] | UnsetType, UNSET)],
+        bases=(stored,),
+        tag_field="type",
+        tag=name,
+        namespace={"__doc__": "A service that was just stored. `warnings` says why it cannot be checked as it is."},
+        **options,
+    )
+    new = msgspec.defstruct(f"New{title}Service", [given, *needed], bases=(NewService,), **options)
+    change = msgspec.defstruct(
+        f"{title}ServiceChange", [("type", known | UnsetType, UNSET), *open_], bases=(ServiceChange,), **options
+    )
+    return Family(stored, new, change, saved)
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default is not msgspec.NODEFAULT:
+        return field.default
+    return msgspec.field(default_factory=field.default_factory)
+
+
+FAMILIES: Mapping[str, Family] = {name: _family(name, kind) for name, kind in CHECK_TYPES.items()}
+
+if TYPE_CHECKING:
+    AnyService = Service
+    AnySavedService = Service
+else:
+    AnyService = Union[tuple(family.stored for family in FAMILIES.values())]  # noqa: UP007  # as many as there are
+    AnySavedService = Union[tuple(family.saved for family in FAMILIES.values())]  # noqa: UP007
+
+
+def type_of(body: Mapping[str, Any], default: str = DEFAULT_TYPE) -> str:
+    """The check type that an object of REST or services.toml names. Raises msgspec.ValidationError."""
+    name = body.get("type", default)
+    if not isinstance(name, str):
+        raise msgspec.ValidationError(f"Expected `str`, got `{type(name).__name__}` - at `$.type`")
+    if name not in FAMILIES:
+        raise msgspec.ValidationError(f"Invalid enum value {name!r:.60} - at `$.type`")
+    return name
+
+
+def read_new(body: Any) -> NewService:
+    """Raises msgspec.ValidationError."""
+    if not isinstance(body, dict):
+        raise msgspec.ValidationError("Expected `object`")
+    new: NewService = msgspec.convert(body, FAMILIES[type_of(body)].new)
+    return new
+
+
+def change(service: Service, body: Mapping[str, Any]) -> Service:
+    """The service with what `body` gives; another type begins with its defaults. Raises msgspec.ValidationError."""
+    name = type_of(body, service.type)
+    given = msgspec.convert(body, FAMILIES[name].change).given()
+    if name == service.type:
+        return _tidied(msgspec.structs.replace(service, **given))
+    common = {field: getattr(service, field) for field in Service.__struct_fields__}
+    msgspec.convert({**body, "type": name, "id": service.id, "name": service.name}, FAMILIES[name].new)
+    return _tidied(FAMILIES[name].stored(**common | given))
+
+
+def stored(row: Mapping[str, Any]) -> Service:
+    """A service of a row of the database."""
+    config = read_config(row["check_config"])
+    common = {name: row[name] for name in Service.__struct_fields__}
+    service: Service = FAMILIES[str(config.__struct_config__.tag)].stored(**common, **msgspec.structs.asdict(config))
+    return service
+
+
+def _tidied(service: Service) -> Service:
+    return msgspec.structs.replace(service, **msgspec.structs.asdict(service.check_config.tidied()))
 
 
 def is_slug(text: str) -> bool:
@@ -142,91 +203,61 @@ def is_slug(text: str) -> bool:
 
 def complete(new: NewService, settings: Settings) -> Service:
     """A new service with everything that was left open. Its timeout is never longer than its interval by itself."""
+    family = next(family for family in FAMILIES.values() if isinstance(new, family.new))
+    return _tidied(_complete(new, family, settings))
+
+
+def _complete(new: NewService, family: Family, settings: Settings) -> Service:
     given = new.given()
     interval = given.setdefault("interval_seconds", max(1, round(settings.check_interval.total_seconds())))
     timeout = given.setdefault("timeout_ms", min(settings.check_timeout_ms, interval * 1000))
     given.setdefault("degraded_after_ms", min(3000, timeout))
-    return Service(**given)
+    service: Service = family.stored(**given)
+    return service
+
+
+def defaults(check_type: str, settings: Settings) -> dict[str, Any]:
+    """The fields of a new service of a check type where none is given; those that must be given are empty texts."""
+    family = FAMILIES[check_type]
+    needed = {field.name: "" for field in msgspec.structs.fields(family.new) if field.required and field.name != "type"}
+    given = family.new(**needed) if check_type == DEFAULT_TYPE else family.new(type=check_type, **needed)
+    return msgspec.structs.asdict(_complete(given, family, settings))
 
 
 def problems(service: Service) -> list[FieldProblem]:
     """Everything that is wrong with a service beyond what its types say."""
     found = _text_problems(service)
     if not is_slug(service.id):  # the type's `$` lets a final line break pass
-        found.append(_problem("id", "must be small letters, digits and hyphens"))
+        found.append(FieldProblem("id", "must be small letters, digits and hyphens"))
     if service.id == ALL_SYSTEMS.id:
-        found.append(_problem("id", "is reserved"))
-    if (wrong := _url_problem(service.endpoint_url)) is not None:
-        found.append(_problem("endpoint_url", wrong))
+        found.append(FieldProblem("id", "is reserved"))
     if service.timeout_ms > service.interval_seconds * 1000:
-        found.append(_problem("timeout_ms", "must not be longer than intervalSeconds"))
+        found.append(FieldProblem("timeoutMs", "must not be longer than intervalSeconds"))
     if service.degraded_after_ms > service.timeout_ms:
-        found.append(_problem("degraded_after_ms", "must not be longer than timeoutMs"))
-    if service.json_path is not None and (wrong := json_path_problem(service.json_path)) is not None:
-        found.append(_problem("json_path", wrong))
-    if service.json_value is not None and service.json_path is None:
-        found.append(_problem("json_value", "needs a jsonPath"))
-    found += _body_problems(service)
+        found.append(FieldProblem("degradedAfterMs", "must not be longer than timeoutMs"))
     if len(set(service.tags)) < len(service.tags):
-        found.append(_problem("tags", "must not repeat a tag"))
-    return found + _header_problems(service.headers)
+        found.append(FieldProblem("tags", "must not repeat a tag"))
+    return found + [_of_check(problem) for problem in service.check_config.problems()]
 
 
-def saved(service: Service, settings: Settings) -> SavedService:
-    return SavedService(**service.columns(), warnings=warnings(service, settings) or UNSET)
+def saved(service: Service, settings: Settings) -> AnySavedService:
+    fields = msgspec.structs.asdict(service)
+    shown: AnySavedService = FAMILIES[service.type].saved(**fields, warnings=warnings(service, settings) or UNSET)
+    return shown
 
 
 def warnings(service: Service, settings: Settings) -> list[FieldProblem]:
     """What can be said beforehand, without asking a name server, of why probes will not look at it."""
-    address = DenyRule(settings.probe_deny_networks).denied_in(service.endpoint_url)
-    if address is None:
-        return []
-    return [_problem("endpoint_url", f"probes may not connect to {address} (PROBE_DENY_NETWORKS): it stays unknown")]
+    denied = service.check_config.denied(DenyRule(settings.probe_deny_networks))
+    return [_of_check(denied)] if denied is not None else []
 
 
-def _problem(column: str, message: str) -> FieldProblem:
-    return FieldProblem("group" if column == "group_name" else camel(column), message)
+def _of_check(problem: Problem) -> FieldProblem:
+    return FieldProblem(camel(problem.field), problem.message)
 
 
 def _text_problems(service: Service) -> list[FieldProblem]:
     """What cannot be shown or stored."""
     found = line_problems("name", service.name) + line_problems("group", service.group_name)
-    for name in ("json_path", "keyword", "keyword_absent", "json_value"):
-        found += control_problems(camel(name), getattr(service, name))
     found += [problem for tag in service.tags[:50] for problem in line_problems("tags", tag)][:1]
-    return found + text_problems("description", service.description) + text_problems("body", service.body)
-
-
-def _body_problems(service: Service) -> list[FieldProblem]:
-    """What is asked of a body that no response can have."""
-    if service.method == "HEAD":
-        why = "cannot be in a response to HEAD, which has no body"
-    elif _BODILESS.issuperset(service.expected_status_codes):
-        why = "cannot be in a response with these expectedStatusCodes, which has no body"
-    else:
-        return []
-    return [_problem(name, why) for name in ("keyword", "json_path") if getattr(service, name) is not None]
-
-
-def _url_problem(url: str) -> str | None:
-    try:
-        http_url(url)
-        has_credentials = "@" in urlsplit(url).netloc
-    except ValueError as error:
-        return f"must be {error}"
-    if not url.startswith(("http://", "https://")):
-        return "must begin with http:// or https://"
-    return "must not contain credentials; send them in the header Authorization" if has_credentials else None
-
-
-def _header_problems(headers: dict[str, str]) -> list[FieldProblem]:
-    if len(headers) > MAX_HEADERS or sum(map(len, (*headers, *headers.values()))) > MAX_HEADER_LENGTH:
-        return [FieldProblem("headers", f"at most {MAX_HEADERS}, and {MAX_HEADER_LENGTH} characters in all")]
-    for name, value in headers.items():
-        if not _TOKEN.fullmatch(name):
-            return [FieldProblem("headers", "a name has a character that HTTP does not allow")]
-        if name.lower() in _FRAMING:
-            return [FieldProblem("headers", f"{name} is set by the prober itself")]
-        if not value.isprintable() or not value.isascii():
-            return [FieldProblem("headers", f"the value of {name} must be printable ASCII on one line")]
-    return []
+    return found + text_problems("description", service.description)

@@ -1,6 +1,8 @@
 """Services: the list for everybody, and all that can be set for those who administer them."""
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from litestar import Response, Router, delete, get, patch, post
@@ -8,7 +10,7 @@ from litestar.enums import RequestEncodingType
 from litestar.openapi.spec import Example
 from litestar.params import BodyKwarg, FromPath, JSONBody, QueryParameter
 from psycopg.errors import CheckViolation
-from psycopg.rows import class_row
+from psycopg.rows import kwargs_row
 from psycopg.types.json import Jsonb
 
 import sql
@@ -16,19 +18,23 @@ from api.auth.gatekeeper import actor, identified
 from api.auth.permissions import authorise, requires
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
+from api.rest.bodies import not_valid
 from api.rest.errors import ApiError, FieldProblem, camel, invalid, responses
 from api.rest.injected import Injected
 from api.services.fields import (
     ALL_SYSTEMS,
-    NewService,
-    SavedService,
+    FAMILIES,
+    AnySavedService,
+    AnyService,
     Service,
-    ServiceChange,
     ServiceName,
+    change,
     complete,
     is_slug,
     problems,
+    read_new,
     saved,
+    stored,
 )
 from sla_monitor.settings import Settings
 from sql import Pool, database
@@ -39,7 +45,7 @@ ANSWERS = tuple(
     for path in ("/api/services", "/api/system/services")
 )
 NewServiceBody = Annotated[
-    NewService,
+    dict[str, Any],
     BodyKwarg(
         media_type=RequestEncodingType.JSON,
         examples=[
@@ -47,6 +53,9 @@ NewServiceBody = Annotated[
         ],
     ),
 ]
+
+
+Read = TypeVar("Read")
 
 
 class ServiceList(msgspec.Struct):
@@ -58,16 +67,33 @@ class ServiceList(msgspec.Struct):
 class ServiceDetails(msgspec.Struct):
     """Every service, private ones too, with all its fields."""
 
-    services: list[Service]
+    services: list[AnyService]
 
 
-class StoredService(Service, kw_only=True):
+class StoredService(msgspec.Struct):
     """A row; `declared_in` is the file that declares it as code."""
 
+    service: Service
     declared_in: str | None
 
-    def published(self) -> Service:
-        return Service(**{name: getattr(self, name) for name in Service.__struct_fields__})
+    @classmethod
+    def of_row(cls, declared_in: str | None, **row: Any) -> "StoredService":
+        return cls(stored(row), declared_in)
+
+
+async def stored_service(pool: Pool, service_id: str) -> StoredService | None:
+    """The service of that id, if there is one."""
+    rows = await _stored_services(pool, "services/one", id=service_id)
+    return rows[0] if rows else None
+
+
+async def _stored_services(pool: Pool, name: str, **values: Any) -> list[StoredService]:
+    async def ask(connection: Connection) -> list[StoredService]:
+        async with connection.cursor(row_factory=kwargs_row(StoredService.of_row)) as cursor:
+            await cursor.execute(sql.query(name), values)
+            return await cursor.fetchall()
+
+    return await database.retrying(pool, ask)
 
 
 @get(
@@ -83,8 +109,7 @@ async def list_services(
     """`{id, name}` pairs for everybody; `?details=true` gives those who administer them the rest."""
     if details:
         authorise(await identified(request), "services:administer")
-        rows = await database.rows(pool, "services/all", StoredService)
-        return ServiceDetails([row.published() for row in rows])
+        return ServiceDetails([row.service for row in await _stored_services(pool, "services/all")])
     return ServiceList([ALL_SYSTEMS, *await database.rows(pool, "services/names", ServiceName)])
 
 
@@ -95,11 +120,10 @@ async def list_services(
     responses=responses(400, 401, 403, 404, 429, 503),
     **requires("services:administer"),
 )
-async def get_service(pool: Injected[Pool], service_id: FromPath[str]) -> Service:
+async def get_service(pool: Injected[Pool], service_id: FromPath[str]) -> AnyService:
     """Private services too: this is for those who administer them."""
     _require_slug(service_id)
-    row = await database.row(pool, "services/one", StoredService, id=service_id)
-    return _found(row).published()
+    return _found(await stored_service(pool, service_id)).service
 
 
 @post(
@@ -107,16 +131,16 @@ async def get_service(pool: Injected[Pool], service_id: FromPath[str]) -> Servic
     summary="Add a service",
     tags=["services"],
     responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
-    **requires("services:administer"),
+    **requires("services:administer", body=tuple(family.new for family in FAMILIES.values())),
 )
 async def create_service(
     request: ApiRequest,
     pool: Injected[Pool],
     settings: Injected[Settings],
     data: NewServiceBody,
-) -> Response[SavedService]:
+) -> Response[AnySavedService]:
     """What is not given has its default. 409 where the id is taken. `warnings` says why probes will not look at it."""
-    service = _valid(complete(data, settings))
+    service = _valid(complete(_read(read_new, data), settings))
     async with database.transaction(pool, actor(request)) as connection:
         created = await _execute(connection, "services/create", service=Jsonb(service.columns()))
     if not created:
@@ -129,20 +153,21 @@ async def create_service(
     summary="Change some fields of a service",
     tags=["services"],
     responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
-    **requires("services:administer"),
+    **requires("services:administer", body=tuple(family.change for family in FAMILIES.values())),
 )
 async def change_service(
     request: ApiRequest,
     pool: Injected[Pool],
     settings: Injected[Settings],
     service_id: FromPath[str],
-    data: JSONBody[ServiceChange],
-) -> SavedService:
-    """Fields that are not given stay as they are; null empties those that can be empty."""
+    data: JSONBody[dict[str, Any]],
+) -> AnySavedService:
+    """Fields that are not given stay as they are; null empties those that can be empty. Another `type` begins with the
+    defaults of that type."""
     _require_slug(service_id)
     async with database.transaction(pool, actor(request)) as connection:
-        current = _administered(await _locked(connection, service_id)).published()
-        service = _valid(msgspec.structs.replace(current, **data.given()))
+        current = _administered(await _locked(connection, service_id)).service
+        service = _valid(_read(partial(change, current), data))
         await _execute(connection, "services/update", service=Jsonb(service.columns()))
     return saved(service, settings)
 
@@ -163,7 +188,7 @@ async def delete_service(request: ApiRequest, pool: Injected[Pool], service_id: 
 
 
 async def _locked(connection: Connection, service_id: str) -> StoredService | None:
-    async with connection.cursor(row_factory=class_row(StoredService)) as cursor:
+    async with connection.cursor(row_factory=kwargs_row(StoredService.of_row)) as cursor:
         await cursor.execute(sql.query("services/one"), {"id": service_id})
         return await cursor.fetchone()
 
@@ -175,6 +200,13 @@ async def _execute(connection: Connection, name: str, **values: Any) -> int:
     except CheckViolation as error:
         column = (error.diag.constraint_name or "").removeprefix("services_")
         raise invalid(FieldProblem(camel(column), "is not a value that can be stored")) from error
+
+
+def _read(read: Callable[[dict[str, Any]], Read], body: dict[str, Any]) -> Read:
+    try:
+        return read(body)
+    except msgspec.ValidationError as error:
+        raise not_valid(error) from None
 
 
 def _valid(service: Service) -> Service:

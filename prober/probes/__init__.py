@@ -1,26 +1,24 @@
-"""How services are looked at: one module per check type, one function of one signature in each.
+"""How services are checked: one module per check type, with two functions in each.
 
-    async def probe(service: Service, deadline: float, engine: Engine) -> Outcome
+    async def probe(service: Service, config: <its configuration>, deadline: float, engine: Engine) -> Outcome
+    def judge(service: Service, config: <its configuration>, outcome: Outcome) -> Judgement
 
 `deadline` is the loop's time; nothing that a target does outlives it. `ProberTrouble` means nothing was seen.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from importlib import import_module
 
-from prober.judge import Judgement, judge
+from prober.judge import Judgement
 from prober.outcome import Outcome, ProberTrouble
-from prober.probes import http
 from prober.probes.curl import Engine
 from prober.services import Service
+from sla_monitor.checks import PROBED
 
-__all__ = ["CHECK_TYPES", "Engine", "Outcome", "Probe", "ProberTrouble", "run_check"]
+__all__ = ["CHECK_TYPES", "Engine", "Outcome", "ProberTrouble", "run_check"]
 
-Probe = Callable[[Service, float, Engine], Awaitable[Outcome]]
-
-CHECK_TYPES: dict[str, Probe] = {
-    "http": http.probe,
-}
+CHECK_TYPES = {config: import_module(f"prober.probes.{name}") for name, config in PROBED.items()}
+"""The module of each check type that is probed, by its configuration."""
 
 _PAUSE_SECONDS = 1.0
 
@@ -32,12 +30,13 @@ async def run_check(service: Service, engine: Engine) -> tuple[Outcome, Judgemen
     pause of a second (a tenth of the interval where that is less), so that a hiccup has time to pass. The
     longest check lasts (1 + retries) * timeout_ms + retries seconds. Raises `ProberTrouble`.
     """
-    probe = CHECK_TYPES[service.type]
+    kind = CHECK_TYPES[type(service.check_config)]
     attempts = 0
     while True:
         attempts += 1
-        outcome = await probe(service, engine.loop.time() + service.timeout_ms / 1000, engine)
-        judgement = judge(service, outcome)
+        deadline = engine.loop.time() + service.timeout_ms / 1000
+        outcome: Outcome = await kind.probe(service, service.check_config, deadline, engine)
+        judgement: Judgement = kind.judge(service, service.check_config, outcome)
         if judgement.success or attempts > service.retries:
             engine.inspection.note(service, outcome, engine.loop.time())
             return outcome, judgement, attempts

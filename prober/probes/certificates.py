@@ -26,20 +26,20 @@ _ESCAPED = re.compile(rb"\\([0-9A-F]{2})|\\(.)", re.DOTALL)
 
 class Inspection:
     """When each service's certificate is due to be looked at: `every_s` after it was, at once where it has another
-    URL or its last handshake failed."""
+    target or its last handshake failed."""
 
     def __init__(self, every_s: float = LOOK_EVERY_S) -> None:
         self._every_s = every_s
         self._seen: dict[str, tuple[str, float]] = {}
 
     def due(self, service: Service, now: float) -> bool:
-        url, at = self._seen.get(service.id, ("", 0.0))
-        return url != service.endpoint_url or now >= at + self._every_s
+        target, at = self._seen.get(service.id, ("", 0.0))
+        return target != service.check_config.target or now >= at + self._every_s
 
     def note(self, service: Service, outcome: Outcome, now: float) -> None:
         """What the deciding attempt of a check came to."""
         if outcome.inspected:
-            self._seen[service.id] = (service.endpoint_url, now)
+            self._seen[service.id] = (service.check_config.target, now)
         elif outcome.error_type == "tls_error":
             self._seen.pop(service.id, None)
 

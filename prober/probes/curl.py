@@ -56,6 +56,8 @@ class Shape(NamedTuple):
     body: str | None
     verify_tls: bool
     credentials: str | None
+    connect_only: bool = False
+    """No request: the connection is kept for `Engine.send` and `Engine.receive`."""
 
 
 class Places:
@@ -235,6 +237,10 @@ class Transfer:
             setopt(pycurl.CUSTOMREQUEST, shape.method)
         elif shape.method != "GET":
             setopt(pycurl.CUSTOMREQUEST, shape.method)
+        if shape.connect_only:
+            setopt(pycurl.CONNECT_ONLY, 1)
+            setopt(pycurl.FORBID_REUSE, 0)  # else libcurl closes the connection once it is there
+            setopt(pycurl.SSL_ENABLE_ALPN, 0)  # the protocol is not known; some servers refuse a wrong offer
         if not shape.verify_tls:
             setopt(pycurl.SSL_VERIFYPEER, 0)
             setopt(pycurl.SSL_VERIFYHOST, 0)
@@ -300,6 +306,7 @@ class Engine:
         self._spare_limit = settings.probe_concurrency
         self._grown: set[Transfer] = set()
         self._waiting: dict[Any, asyncio.Future[tuple[int, str]]] = {}
+        self._connecting: set[Any] = set()
         self._watched: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._due = _NEVER
@@ -372,6 +379,53 @@ class Engine:
             if curl in self._waiting:  # cancelled, or never begun
                 self._finish(curl, pycurl.E_ABORTED_BY_CALLBACK, "cancelled")
 
+    async def connect(self, transfer: Transfer) -> tuple[int, str]:
+        """Connects as a prepared transfer says; returns libcurl's code (0: good) and message. The connection is kept
+        until `disconnect`, which must be called in any case."""
+        curl = transfer.curl
+        waiter: asyncio.Future[tuple[int, str]] = self.loop.create_future()
+        self._waiting[curl] = waiter
+        self._connecting.add(curl)
+        try:
+            self._multi.add_handle(curl)
+            return await waiter
+        except pycurl.error as error:
+            raise ProberTrouble(f"libcurl: {error}") from None
+
+    def disconnect(self, transfer: Transfer) -> None:
+        self._connecting.discard(transfer.curl)
+        if transfer.curl in self._waiting:
+            self._finish(transfer.curl, pycurl.E_ABORTED_BY_CALLBACK, "cancelled")
+
+    async def send(self, transfer: Transfer, data: bytes, deadline: float) -> None:
+        """Sends all of it. Raises pycurl.error, and TimeoutError at `deadline` (loop time)."""
+        while data:
+            try:
+                data = data[transfer.curl.send(data) :]
+            except BlockingIOError:
+                await self._ready(transfer, deadline, self.loop.add_writer, self.loop.remove_writer)
+
+    async def receive(self, transfer: Transfer, most: int, deadline: float) -> bytes:
+        """The next bytes, `most` at most; none at the end. Raises pycurl.error, and TimeoutError at `deadline`."""
+        while True:
+            try:
+                return bytes(transfer.curl.recv(most))
+            except BlockingIOError:
+                await self._ready(transfer, deadline, self.loop.add_reader, self.loop.remove_reader)
+
+    async def _ready(
+        self, transfer: Transfer, deadline: float, add: Callable[..., Any], remove: Callable[[int], Any]
+    ) -> None:
+        """Waits until the connection can be read or written. Raises TimeoutError at `deadline`."""
+        socket_ = transfer.curl.getinfo(pycurl.ACTIVESOCKET)
+        ready: asyncio.Future[None] = self.loop.create_future()
+        add(socket_, _wake, ready)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await ready
+        finally:
+            remove(socket_)
+
     def _finish(self, curl: Any, code: int, message: str) -> None:
         waiter = self._waiting.pop(curl)
         try:
@@ -385,7 +439,11 @@ class Engine:
         while True:
             more, good, failed = self._multi.info_read()
             for curl in good:
-                self._finish(curl, 0, "")
+                if curl in self._connecting:  # libcurl would drop the connection with the handle
+                    if not self._waiting[curl].done():
+                        self._waiting[curl].set_result((0, ""))
+                else:
+                    self._finish(curl, 0, "")
             for curl, code, message in failed:
                 self._finish(curl, code, message)
             if not more:
@@ -460,6 +518,11 @@ class Engine:
         self._on_ready()
         self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._collect()
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _never(_: Transfer) -> bool:

@@ -10,8 +10,8 @@ import pycurl
 
 from prober.outcome import ProberTrouble, TargetDenied
 from prober.probes import head
-from prober.probes.curl import Transfer
-from prober.services import ErrorType
+from prober.probes.curl import STALL_SECONDS, Engine, Transfer
+from prober.services import ErrorType, Service
 
 Failure = tuple[ErrorType, str]
 
@@ -124,6 +124,14 @@ def waiting_for(transfer: Transfer) -> str:
     if info(pycurl.STARTTRANSFER_TIME_T) == 0:
         return "while waiting for the first byte"
     return "while reading the answer"
+
+
+def timed_out(service: Service, phase: str, deadline: float, engine: Engine) -> Failure:
+    """The failure of a service that did not respond by `deadline`. Raises ProberTrouble where it was noticed late."""
+    late = engine.loop.time() - deadline
+    if late > STALL_SECONDS:
+        raise ProberTrouble(f"the event loop stood still: a timeout was noticed {late:.1f} s after it was due")
+    return "timeout", f"timed out after {service.timeout_ms} ms {phase}"
 
 
 def _not_connected(transfer: Transfer) -> Failure:

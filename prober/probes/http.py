@@ -10,14 +10,17 @@ from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 import pycurl
 
-from prober.judge import is_decided
 from prober.outcome import Certificate, Outcome, ProberTrouble, TargetDenied, printable
 from prober.probes import certificates, codings, head
-from prober.probes.curl import STALL_SECONDS, Engine, Shape, Transfer
-from prober.probes.failures import Failure, failure, is_whole, waiting_for
+from prober.probes.curl import Engine, Shape, Transfer
+from prober.probes.failures import Failure, failure, is_whole, timed_out, waiting_for
+from prober.probes.http_judgement import is_decided, judge
 from prober.probes.resolver import NameFailure
 from prober.services import Service
+from sla_monitor.checks.http import Http
 from sla_monitor.formats.host_names import HostNameError, host_in, host_name
+
+__all__ = ["judge", "probe"]
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 # The usual URL, taken apart in a microsecond: ASCII, no credentials or backslash. Others go through urlsplit.
@@ -145,7 +148,7 @@ class _Chain:
         )
 
 
-async def probe(service: Service, deadline: float, engine: Engine) -> Outcome:
+async def probe(service: Service, config: Http, deadline: float, engine: Engine) -> Outcome:
     """Asks once. Ends by `deadline` (the loop's time) whatever the target does; raises `ProberTrouble`.
 
     Redirects keep the method where HTTP says so (307, 308; 301 and 302 for all but POST; 303 means GET). To
@@ -154,26 +157,26 @@ async def probe(service: Service, deadline: float, engine: Engine) -> Outcome:
     """
     chain = _Chain(engine.inspection.due(service, engine.loop.time()))
     try:
-        target = Target(service.endpoint_url)
+        target = Target(config.endpoint_url)
     except HostNameError as error:
         return chain.outcome(("dns_error", str(error)))
     except ValueError as error:
         return chain.outcome(("unknown_error", str(error)))
-    shape = Shape(service.method, service.headers, service.body, service.verify_tls, target.credentials)
+    shape = Shape(config.method, config.headers, config.body, config.verify_tls, target.credentials)
     transfer = engine.take()
     try:
         while True:
-            failed = await _hop(service, target, shape, transfer, chain, deadline, engine)
+            failed = await _hop(service, config, target, shape, transfer, chain, deadline, engine)
             if failed is not None:
                 return chain.outcome(failed)
             status = chain.status
-            if status not in _REDIRECTS or not service.follow_redirects:
+            if status not in _REDIRECTS or not config.follow_redirects:
                 break
             location = _location(transfer, target)
             if location is None:
                 break
-            if chain.redirects == service.follow_redirects:
-                return chain.outcome(("http_error", f"more than {service.follow_redirects} redirects"))
+            if chain.redirects == config.follow_redirects:
+                return chain.outcome(("http_error", f"more than {config.follow_redirects} redirects"))
             chain.redirects += 1
             try:
                 onward = Target(location)
@@ -194,6 +197,7 @@ async def probe(service: Service, deadline: float, engine: Engine) -> Outcome:
 
 async def _hop(
     service: Service,
+    config: Http,
     target: Target,
     shape: Shape,
     transfer: Transfer,
@@ -212,13 +216,13 @@ async def _hop(
             chain.total += (engine.loop.time() - begun) * 1000
             if isinstance(error, NameFailure):
                 return "dns_error", str(error)
-            return _timed_out(service, "while looking up the name", deadline, engine)
+            return timed_out(service, "while looking up the name", deadline, engine)
         chain.total += answer.ms
         chain.dns = (chain.dns or 0.0) + answer.ms
         resolve = [f"+{target.host}:{target.port}:{','.join(answer.addresses)}"]
     # A millisecond at least: 0 would mean no limit to libcurl.
     timeout_ms = max(1, round((deadline - engine.loop.time()) * 1000))
-    transfer.expect(engine.max_bytes, service.reads_body, partial(_is_certain, service, engine.max_bytes))
+    transfer.expect(engine.max_bytes, config.reads_body, partial(_is_certain, config, engine.max_bytes))
     try:
         transfer.prepare(target.url, shape, resolve, timeout_ms, chain.inspects and target.scheme == "https")
     except (pycurl.error, UnicodeError):
@@ -233,7 +237,7 @@ async def _hop(
     if transfer.waits and code == pycurl.E_OPERATION_TIMEDOUT:
         raise ProberTrouble("too many large answers at once, no memory for one more: raise PROBE_BODIES_MAX_BYTES")
     if code == pycurl.E_OPERATION_TIMEDOUT:
-        return _timed_out(service, waiting_for(transfer), deadline, engine)
+        return timed_out(service, waiting_for(transfer), deadline, engine)
     try:
         return failure(code, message, transfer)
     except TargetDenied as denied:
@@ -242,19 +246,19 @@ async def _hop(
         return "connection_error", f"redirected: {denied}"  # the service did answer, and leads nobody to a good page
 
 
-def _is_certain(service: Service, limit: int, transfer: Transfer) -> bool:
+def _is_certain(config: Http, limit: int, transfer: Transfer) -> bool:
     """Whether the verdict on a response stays the same whatever the rest of its body says."""
     status = transfer.curl.getinfo(pycurl.RESPONSE_CODE)
     if status < 200 or not head.is_complete(transfer.head):
         return False
-    if status in _REDIRECTS and service.follow_redirects and head.values(transfer.head, b"location"):
+    if status in _REDIRECTS and config.follow_redirects and head.values(transfer.head, b"location"):
         return True
-    if status not in service.expected_status_codes:
+    if status not in config.expected_status_codes:
         return True
     if transfer.body is None:
         length = transfer.curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T)
         return length < 0 and _content_type(transfer).lower().startswith(_STREAMS)
-    if service.keyword is None and service.keyword_absent is None:
+    if config.keyword is None and config.keyword_absent is None:
         return False
     body, applied = b"".join(transfer.body), codings.applied(transfer.head)
     if applied:
@@ -264,7 +268,7 @@ def _is_certain(service: Service, limit: int, transfer: Transfer) -> bool:
             body, _ = codings.decoded(body, applied, limit, cut=True)
         except codings.Undecodable:
             return True
-    return is_decided(service, body, _content_type(transfer))
+    return is_decided(config, body, _content_type(transfer))
 
 
 def _content_type(transfer: Transfer) -> str:
@@ -299,13 +303,6 @@ def _location(transfer: Transfer, target: Target) -> str | None:
             with suppress(ValueError):  # what is no URL by itself is none for Target either
                 location = urljoin(target.url, location)
     return location
-
-
-def _timed_out(service: Service, phase: str, deadline: float, engine: Engine) -> Failure:
-    late = engine.loop.time() - deadline
-    if late > STALL_SECONDS:
-        raise ProberTrouble(f"the event loop stood still: a timeout was noticed {late:.1f} s after it was due")
-    return "timeout", f"timed out after {service.timeout_ms} ms {phase}"
 
 
 def _redirected(shape: Shape, status: int, target: Target, onward: Target) -> Shape:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from api.services import declared
+from sla_monitor.checks import read_config
 from sla_monitor.command.installation import installation, print_table
 from sla_monitor.settings import Settings
 from sql import open_pool, query
@@ -14,7 +15,8 @@ async def list_services(settings: Settings) -> None:
     """Prints one line a service: id, name, URL, and whether it is checked."""
     async with installation(settings, APPLICATION) as (_, connection):
         rows = await (await connection.execute(query("services/listing"))).fetchall()
-    print_table(("id", "name", "URL", "enabled"), rows)
+    shown = [(service_id, name, read_config(config).target, enabled) for service_id, name, config, enabled in rows]
+    print_table(("id", "name", "URL", "enabled"), shown)
 
 
 async def apply_services(settings: Settings, path: Path) -> None:

@@ -27,16 +27,32 @@ INSERT INTO audit_entries (actor_kind, actor_id, actor, address, request_id, act
 SELECT kind, id, name, address, request, action, object_type, object_id, before, after FROM current_actor()
 $$;
 
+CREATE OR REPLACE FUNCTION with_check_fields("row" jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN "row" - 'check_config' || coalesce("row" -> 'check_config', '{}');
+
+-- The fields of a check type that may hold secrets; none of what is no check type.
+CREATE OR REPLACE FUNCTION secret_fields(type text) RETURNS text[]
+    LANGUAGE plpgsql STABLE AS
+$$
+BEGIN
+    RETURN ARRAY(SELECT name
+                 FROM jsonb_each(check_schema(type) -> 'properties') AS field (name, schema)
+                 WHERE schema @? '$.**."x-secret"');
+END
+$$;
+
 -- Row trigger: audit_change('service', 'headers,body', 'updated_at') writes what changed of a row, with the columns of the
--- second list masked and those of the third left out. The row's id is its column `id`.
+-- second list masked and those of the third left out. The row's id is its column `id`. The fields of a check's configuration are
+-- written like columns; those that its type calls secret are masked.
 CREATE OR REPLACE FUNCTION audit_change() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
 DECLARE
-    masked CONSTANT text[] := string_to_array(TG_ARGV[1], ',');
     ignored CONSTANT text[] := string_to_array(TG_ARGV[2], ',');
-    former jsonb := to_jsonb(OLD) - ignored;
-    latter jsonb := to_jsonb(NEW) - ignored;
+    former jsonb := with_check_fields(to_jsonb(OLD) - ignored);
+    latter jsonb := with_check_fields(to_jsonb(NEW) - ignored);
+    masked CONSTANT text[] := string_to_array(TG_ARGV[1], ',') || secret_fields(former ->> 'type') || secret_fields(latter ->> 'type');
     before jsonb;
     after  jsonb;
 BEGIN

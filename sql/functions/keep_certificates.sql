@@ -28,7 +28,7 @@ BEGIN
 END
 $$;
 
--- Another URL has another certificate, or none: what is known is of no use, and neither is what older checks will tell.
+-- Another target has another certificate, or none: what is known is of no use, and neither is what older checks will tell.
 CREATE OR REPLACE FUNCTION forget_certificates() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -42,6 +42,8 @@ END
 $$;
 
 CREATE OR REPLACE TRIGGER services_moved
-    AFTER UPDATE OF endpoint_url ON services
-    FOR EACH ROW WHEN (OLD.endpoint_url <> NEW.endpoint_url)
+    AFTER UPDATE ON services
+    FOR EACH ROW WHEN (ROW (OLD.check_config -> 'endpoint_url', OLD.check_config -> 'host', OLD.check_config -> 'port')
+                       IS DISTINCT FROM
+                       ROW (NEW.check_config -> 'endpoint_url', NEW.check_config -> 'host', NEW.check_config -> 'port'))
     EXECUTE FUNCTION forget_certificates();

@@ -3,8 +3,8 @@ SELECT hashtextextended(service_id || ' ' || location, extract(epoch FROM schedu
        service_id,
        round(total_ms)::integer              AS response_time,
        checks.status_code,
-       services.endpoint_url                 AS endpoint,
-       services.method,
+       services.check_config ->> 'endpoint_url' AS endpoint,
+       services.check_config ->> 'method'    AS method,
        scheduled_at                          AS "timestamp",
        location
 FROM checks

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from api.console.service_form import body, of_service, problems
-from api.services.fields import Service
+from api.services.fields import FAMILIES
 from sla_monitor.texts.languages import texts
 from tests.api.conftest import Api, add_service, someone
 from tests.api.people import Db
@@ -157,7 +157,7 @@ async def test_removing_asks_first_and_says_that_checks_are_kept(admin: Visitor,
 
 
 def test_a_form_says_what_it_was_made_of() -> None:
-    service = Service(
+    service = FAMILIES["http"].stored(
         id="shop",
         name="Shop",
         endpoint_url="http://shop.example/",

@@ -58,5 +58,5 @@ async def test_every_route_is_described_with_its_errors(api: Api) -> None:
                 if int(status) >= 400 and status != "412":  # which shows what somebody else has saved
                     schema = answer["content"]["application/json"]["schema"]
                     assert schema == {"$ref": "#/components/schemas/ErrorBody"}, (path, method, status)
-    assert described["components"]["schemas"]["Service"]["properties"]["intervalSeconds"]["maximum"] == 86400
+    assert described["components"]["schemas"]["HttpService"]["properties"]["intervalSeconds"]["maximum"] == 86400
     assert "example" in str(paths["/api/services"]["post"]["requestBody"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
 from api.rest.errors import FieldProblem
-from api.services.fields import NewService, Service, complete, problems
+from api.services.fields import Service, complete, problems, read_new
 from sla_monitor.formats.one_line import is_label
 from sla_monitor.settings import Settings
 from tests.api.conftest import Api, add_service, someone, until_heard
@@ -305,7 +305,7 @@ async def test_a_service_that_a_file_declares_is_changed_there(api: Api, db: Db)
 
 def test_defaults_never_contradict_each_other() -> None:
     for interval in (1, 2, 6, 7, 8, 86400):
-        service = complete(msgspec.convert(SHOP | {"intervalSeconds": interval}, NewService), Settings())
+        service = complete(read_new(SHOP | {"intervalSeconds": interval}), Settings())
         assert problems(service) == []
 
 
@@ -334,7 +334,7 @@ def test_whatever_passes_can_be_stored_by_postgresql(
     }
     given_fields |= {"tags": tags, "intervalSeconds": interval, "timeoutMs": timeout}
     try:
-        service: Service = complete(msgspec.convert(given_fields, NewService), Settings())
+        service: Service = complete(read_new(given_fields), Settings())
     except msgspec.ValidationError:
         return
     found: list[FieldProblem] = problems(service)
@@ -343,8 +343,8 @@ def test_whatever_passes_can_be_stored_by_postgresql(
     assert "\0" not in msgspec.json.encode(service).decode().replace("\\u0000", "\0")
     assert 1 <= len(name) <= 100
     assert is_label(name)
-    assert re.fullmatch("https?://[^ ]+", service.endpoint_url)
-    assert "@" not in service.endpoint_url.split("/")[2]
+    assert re.fullmatch("https?://[^ ]+", service.check_config.target)
+    assert "@" not in service.check_config.target.split("/")[2]
     assert all(set(value) <= set(string.printable) - set("\r\n\t\x0b\x0c") for value in headers.values())
     assert 1 <= interval <= 86400
     assert 100 <= timeout <= min(60000, interval * 1000)

@@ -11,13 +11,14 @@ from prober.metrics import Metrics
 from prober.outcome import Outcome
 from prober.services import Service
 from prober.store import Check
+from tests.prober.services import http_service
 
 PATIENCE_S = 120.0
 GOOD = Outcome(total_ms=12.5, connect_ms=1.0, first_byte_ms=10.0, status_code=200)
 
 
 def service(name: str, interval_seconds: int = 1) -> Service:
-    return Service(id=name, endpoint_url="http://127.0.0.1/", interval_seconds=interval_seconds)
+    return http_service(id=name, endpoint_url="http://127.0.0.1/", interval_seconds=interval_seconds)
 
 
 class Round:

@@ -15,8 +15,12 @@ async def test_a_service_that_cannot_be_checked_does_not_stop_the_others(databas
         connection.execute(
             """INSERT INTO services (id, name, endpoint_url, headers) VALUES
                ('good', 'Good', 'http://127.0.0.1/', '{"X-A": "b"}'),
-               ('odd', 'Odd', 'http://127.0.0.1/', '{"X-A": {"nested": true}}')"""
+               ('odd', 'Odd', 'http://127.0.0.1/', '{}')"""
         )
+        connection.execute("ALTER TABLE services DISABLE TRIGGER services_check_config")
+        odd = """'{"type": "http", "endpoint_url": "http://127.0.0.1/", "headers": {"X-A": {"nested": true}}}'"""
+        connection.execute(f"UPDATE services SET check_config = {odd} WHERE id = 'odd'".encode())
+        connection.execute("ALTER TABLE services ENABLE TRIGGER services_check_config")
     metrics = Metrics()
     applied: list[list[str]] = []
     catalogue = Catalogue(
@@ -26,7 +30,9 @@ async def test_a_service_that_cannot_be_checked_does_not_stop_the_others(databas
         group.start_soon(catalogue.run)
         await reached(metrics, "reloads_total", 1)
         with psycopg.connect(database) as connection:
-            connection.execute("UPDATE services SET headers = '{}'")
+            connection.execute(
+                "UPDATE services SET headers = '{}', check_config = http_config(services) WHERE id = 'odd'"
+            )
         catalogue.changed.set()
         await reached(metrics, "reloads_total", 2)
         await anyio.wait_all_tasks_blocked()

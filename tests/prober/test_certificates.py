@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from prober.outcome import Certificate, Outcome
 from prober.probes.certificates import ISSUER_LIMIT, Inspection, certificate
 from prober.services import Service
+from sla_monitor.checks.http import Http
 from sla_monitor.formats.one_line import fits_one_line
+from tests.prober.services import http_service
 
 NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
-SERVICE = Service(id="web", endpoint_url="https://one.example/")
+SERVICE = http_service(id="web", endpoint_url="https://one.example/")
 SEEN = Outcome(total_ms=1.0, inspected=True, certificate=Certificate(NEW_YEAR, None))
 
 
@@ -97,7 +99,7 @@ class TestInspection:
         assert inspection.due(service, 11.0)
 
     def test_at_once_at_another_url(self) -> None:
-        inspection, service = self.noted(endpoint_url="https://two.example/")
+        inspection, service = self.noted(check_config=Http(endpoint_url="https://two.example/"))
         assert inspection.due(service, 11.0)
 
     def test_at_once_after_a_failed_handshake(self) -> None:

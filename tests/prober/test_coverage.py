@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import anyio
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from prober.store import Check
 from sla_monitor.settings import Settings
 from tests.prober import targets
 from tests.prober.rounds import GOOD, Round, at_once, dispatching, service
+from tests.prober.services import http_service
 
 FAILED = Outcome(total_ms=900.0, error_type="timeout", error_message="timed out")
 VERDICTS = {
@@ -225,8 +227,8 @@ async def test_retries_change_no_uptime() -> None:
         return sum(seconds for success, seconds in spans if not success), sum(seconds for _, seconds in spans)
 
     async with targets.serving(behave) as port, Engine(Settings()) as engine:
-        once = Service(id="web", endpoint_url=f"http://127.0.0.1:{port}/", interval_seconds=1, timeout_ms=900)
-        again = Service(id="web", endpoint_url=once.endpoint_url, interval_seconds=1, timeout_ms=900, retries=2)
+        once = http_service(id="web", endpoint_url=f"http://127.0.0.1:{port}/", interval_seconds=1, timeout_ms=900)
+        again = msgspec.structs.replace(once, retries=2)
         async with (
             dispatching(lambda checked: run_check(checked, engine), once) as without,
             dispatching(lambda checked: run_check(checked, engine), again) as with_retries,

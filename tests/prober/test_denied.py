@@ -12,6 +12,7 @@ from prober.probes.resolver import Resolver
 from prober.services import Service
 from tests.prober import targets
 from tests.prober.rounds import GOOD, dispatching, service
+from tests.prober.services import http_service
 from tests.prober.targets import serving
 from tests.prober.test_http_probe import check, settings
 
@@ -55,7 +56,7 @@ async def test_no_check_is_recorded_and_the_reason_is_told_once(caplog: pytest.L
     with caplog.at_level(logging.WARNING):
         async with dispatching(denied, good, first) as this:
             await this.counted("denied_checks_total", 3)
-            this.dispatch.replace([good, Service(id="first", endpoint_url="http://10.0.0.2/", interval_seconds=1)])
+            this.dispatch.replace([good, http_service(id="first", endpoint_url="http://10.0.0.2/", interval_seconds=1)])
             await this.counted("denied_checks_total", this.value("denied_checks_total") + 2)
     lines = [record.getMessage() for record in caplog.records]
     told = "service first is not checked and stays unknown: probes may not connect to 10.0.0.1 (PROBE_DENY_NETWORKS)"

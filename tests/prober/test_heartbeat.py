@@ -35,5 +35,5 @@ async def test_it_is_called_only_while_checks_are_stored(monkeypatch: pytest.Mon
         await anyio.sleep(0.1)
         group.cancel_scope.cancel()
 
-    assert [service.endpoint_url for service in called] == ["http://127.0.0.1/beat"] * 4
+    assert [service.check_config.target for service in called] == ["http://127.0.0.1/beat"] * 4
     assert value(metrics, "heartbeat_failures_total") == 2

@@ -21,6 +21,7 @@ from prober.services import Service
 from sla_monitor.settings import Settings
 from sla_monitor.settings.values import Network
 from tests.prober import targets
+from tests.prober.services import http_service
 from tests.prober.targets import Behaviour, serving
 
 TIMEOUT_MS = 400
@@ -45,7 +46,7 @@ def settings(ca_file: Path | None = None, deny: tuple[Network, ...] | None = Non
 
 
 def service(url: str, **fields: Any) -> Service:
-    return Service(id="target", endpoint_url=url, **{"timeout_ms": TIMEOUT_MS} | fields)
+    return http_service(id="target", endpoint_url=url, **{"timeout_ms": TIMEOUT_MS} | fields)
 
 
 async def check(prober: Engine, url: str, **fields: Any) -> tuple[Outcome, Judgement]:

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prober import judge as judging
-from prober.judge import MAX_JSON_BYTES, MAX_JSON_WORK, PathMissing, json_at, judge
 from prober.outcome import MESSAGE_LIMIT, Outcome
+from prober.probes import http_judgement as judging
+from prober.probes.http_judgement import MAX_JSON_BYTES, MAX_JSON_WORK, PathMissing, json_at, judge
 from prober.services import Service
+from sla_monitor.checks.http import Http
 from sla_monitor.checks.json_path import parse_json_path
+from tests.prober.services import http_service
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="'"), max_size=8)
 JSON = st.recursive(
@@ -22,7 +24,7 @@ JSON = st.recursive(
 
 
 def service(**fields: Any) -> Service:
-    return Service(id="judged", endpoint_url="http://judged.example/", **fields)
+    return http_service(id="judged", endpoint_url="http://judged.example/", **fields)
 
 
 def outcome(body: bytes = b"", **fields: Any) -> Outcome:
@@ -31,7 +33,9 @@ def outcome(body: bytes = b"", **fields: Any) -> Outcome:
 
 
 def verdict(asked: Service, seen: Outcome) -> tuple[str, str | None, str | None]:
-    judgement = judge(asked, seen)
+    config = asked.check_config
+    assert isinstance(config, Http)
+    judgement = judge(asked, config, seen)
     assert judgement.success == (judgement.severity != "mo")
     return judgement.severity, judgement.error_type, judgement.error_message
 

@@ -17,6 +17,7 @@ from prober.probes import Engine, run_check
 from prober.services import Service
 from sla_monitor.settings import Settings
 from tests.prober import targets
+from tests.prober.services import http_service
 from tests.prober.targets import serving
 from tests.prober.test_codings import BROTLI_BOMB, BROTLI_FATAL, needs_brotli, raw_deflate
 
@@ -33,7 +34,7 @@ async def prober() -> AsyncIterator[Engine]:
 
 async def check(prober: Engine, raw: bytes, **fields: Any) -> tuple[Outcome, Judgement]:
     async with serving(targets.answering(raw)) as port:
-        service = Service(id="target", endpoint_url=f"http://127.0.0.1:{port}/", timeout_ms=5000, **fields)
+        service = http_service(id="target", endpoint_url=f"http://127.0.0.1:{port}/", timeout_ms=5000, **fields)
         with anyio.fail_after(120):
             outcome, judgement, _ = await run_check(service, prober)
     return outcome, judgement
@@ -158,13 +159,13 @@ class TestContentCodings:
             await targets.answering(next(answers))(reader, writer)
 
         async with serving(behave) as port:
-            service = Service(id="target", endpoint_url=f"http://127.0.0.1:{port}/", keyword="ok")
+            service = http_service(id="target", endpoint_url=f"http://127.0.0.1:{port}/", keyword="ok")
             assert (await run_check(service, prober))[1].success
 
     async def test_it_asks_for_no_coding(self, prober: Engine) -> None:
         heads: list[bytes] = []
         async with serving(targets.recording(heads, targets.answer())) as port:
-            await run_check(Service(id="target", endpoint_url=f"http://127.0.0.1:{port}/", keyword="ok"), prober)
+            await run_check(http_service(id="target", endpoint_url=f"http://127.0.0.1:{port}/", keyword="ok"), prober)
         assert [line for line in heads[0].split(b"\r\n") if b"ncoding" in line] == [b"Accept-Encoding: identity"]
 
 
@@ -266,7 +267,7 @@ class TestLargeAnswersAtOnce:
         settings = Settings(probe_max_bytes=limit, probe_bodies_max_bytes=4 * limit)
         async with Engine(settings) as engine, serving(FLOOD) as port:
             url = f"http://127.0.0.1:{port}/"
-            flooded = Service(id="flooded", endpoint_url=url, timeout_ms=60_000, keyword="needle")
+            flooded = http_service(id="flooded", endpoint_url=url, timeout_ms=60_000, keyword="needle")
             tracemalloc.start()
             try:
                 async with anyio.create_task_group() as group:
@@ -293,9 +294,9 @@ class TestLargeAnswersAtOnce:
         settings = Settings(probe_max_bytes=2 * MAX_BYTES, probe_bodies_max_bytes=MAX_BYTES)
         async with Engine(settings) as engine, serving(stuck) as hog, serving(FLOOD) as flood:
             fields: dict[str, Any] = {"keyword": "needle", "interval_seconds": 10}
-            hogging = Service(id="hog", endpoint_url=f"http://127.0.0.1:{hog}/", timeout_ms=5000, **fields)
-            waiting = Service(id="waiting", endpoint_url=f"http://127.0.0.1:{flood}/", timeout_ms=500, **fields)
-            patient = Service(id="patient", endpoint_url=f"http://127.0.0.1:{flood}/", timeout_ms=20_000, **fields)
+            hogging = http_service(id="hog", endpoint_url=f"http://127.0.0.1:{hog}/", timeout_ms=5000, **fields)
+            waiting = http_service(id="waiting", endpoint_url=f"http://127.0.0.1:{flood}/", timeout_ms=500, **fields)
+            patient = http_service(id="patient", endpoint_url=f"http://127.0.0.1:{flood}/", timeout_ms=20_000, **fields)
             found: dict[str, Judgement] = {}
 
             async def one(service: Service) -> None:

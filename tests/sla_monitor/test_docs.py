@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from api.services.declared import read
-from api.services.fields import Service
+from api.services.fields import FAMILIES
 from sla_monitor.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -11,8 +11,15 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_the_example_of_services_toml_can_be_applied_and_names_every_field() -> None:
     path = DOCS / "services.example.toml"
-    website, orders = read(path, Settings())
-    assert (website.id, website.interval_seconds, website.expected_status_codes) == ("website", 60, [200])
-    assert (orders.method, orders.retries, orders.group_name, orders.public) == ("POST", 2, "Shop", False)
+    services = read(path, Settings())
+    website, orders = services[:2]
+    assert (website.id, website.interval_seconds, website.check_config.target) == (
+        "website",
+        60,
+        "https://www.example.com/",
+    )
+    assert (orders.retries, orders.group_name, orders.public) == (2, "Shop", False)
     text = path.read_text("utf-8")
-    assert all(f"{field} = " in text for field in Service.__struct_encode_fields__)
+    for family in FAMILIES.values():
+        assert all(f"{field} = " in text for field in family.stored.__struct_encode_fields__)
+    assert {service.type for service in services} == FAMILIES.keys()

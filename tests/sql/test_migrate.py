@@ -187,7 +187,7 @@ async def test_every_file_is_applied(database: str, engine: Server) -> None:
     expected |= {f"views/{name.removesuffix('.sql')}" for name in names("sql", "views")}
     expected |= {f"aggregates/{name.removesuffix('.sql')}" for name in names("continuous_aggregates", ".")}
     own = {f"aggregates/{engine.name}_{name}" for name in ("rollups", "functions")}
-    expected |= own | {"aggregates/policies"}
+    expected |= own | {"aggregates/policies", "check_types/schemas"}
     async with connected(database) as connection:
         applied = {name for (name,) in await ask(connection, "SELECT name FROM schema_versions")}
     assert applied == expected

@@ -1,5 +1,5 @@
 -- Every service with what it is now, for those who administer them.
-SELECT id, services.name, coalesce(services.group_name, '') AS group_name, endpoint_url, services.enabled, services.public, declared_in,
+SELECT id, services.name, coalesce(services.group_name, '') AS group_name, check_config, services.enabled, services.public, declared_in,
        interval_seconds, state, checked_at
 FROM services
 JOIN service_status ON service_id = id

@@ -9,23 +9,18 @@ WITH declared AS (
     WHERE declared_in = %(file)s AND id NOT IN (SELECT id FROM declared)
     RETURNING id
 ), applied AS (
-    INSERT INTO services (id, name, description, type, endpoint_url, method, headers, body, expected_status_codes, keyword,
-                          keyword_absent, json_path, json_value, interval_seconds, timeout_ms, degraded_after_ms, retries,
-                          verify_tls, follow_redirects, group_name, tags, enabled, public, declared_in)
-    SELECT id, name, description, type, endpoint_url, method, headers, body, expected_status_codes, keyword,
-           keyword_absent, json_path, json_value, interval_seconds, timeout_ms, degraded_after_ms, retries,
-           verify_tls, follow_redirects, group_name, tags, enabled, public, %(file)s
+    INSERT INTO services (id, name, description, check_config, interval_seconds, timeout_ms, degraded_after_ms, retries,
+                          group_name, tags, enabled, public, declared_in)
+    SELECT id, name, description, check_config, interval_seconds, timeout_ms, degraded_after_ms, retries,
+           group_name, tags, enabled, public, %(file)s
     FROM declared
     ORDER BY id
     ON CONFLICT (id) DO UPDATE
-    SET (name, description, type, endpoint_url, method, headers, body, expected_status_codes, keyword, keyword_absent,
-         json_path, json_value, interval_seconds, timeout_ms, degraded_after_ms, retries, verify_tls, follow_redirects,
-         group_name, tags, enabled, public, declared_in)
-      = (excluded.name, excluded.description, excluded.type, excluded.endpoint_url, excluded.method, excluded.headers,
-         excluded.body, excluded.expected_status_codes, excluded.keyword, excluded.keyword_absent, excluded.json_path,
-         excluded.json_value, excluded.interval_seconds, excluded.timeout_ms, excluded.degraded_after_ms,
-         excluded.retries, excluded.verify_tls, excluded.follow_redirects, excluded.group_name, excluded.tags,
-         excluded.enabled, excluded.public, excluded.declared_in)
+    SET (name, description, check_config, interval_seconds, timeout_ms, degraded_after_ms, retries, group_name, tags, enabled,
+         public, declared_in)
+      = (excluded.name, excluded.description, excluded.check_config, excluded.interval_seconds, excluded.timeout_ms,
+         excluded.degraded_after_ms, excluded.retries, excluded.group_name, excluded.tags, excluded.enabled, excluded.public,
+         excluded.declared_in)
     WHERE to_jsonb(services) - '{demo,created_at,updated_at}'::text[]
           IS DISTINCT FROM to_jsonb(excluded) - '{demo,created_at,updated_at}'::text[]
     RETURNING id

@@ -1,6 +1,5 @@
--- What the probers are to look at, and how.
-SELECT id, type, endpoint_url, method, headers, body, expected_status_codes, keyword, keyword_absent, json_path, json_value,
-       interval_seconds, timeout_ms, degraded_after_ms, retries, verify_tls, follow_redirects
+-- What the probers are to check, and how: each row as it is, because the schema may still be that of release 0.1.
+SELECT to_jsonb(services) AS service
 FROM services
 WHERE enabled
 ORDER BY id

@@ -1,4 +1,4 @@
 -- What is watched, for a person at a terminal.
-SELECT id, name, endpoint_url, CASE WHEN enabled THEN 'yes' ELSE 'no' END AS enabled
+SELECT id, name, check_config, CASE WHEN enabled THEN 'yes' ELSE 'no' END AS enabled
 FROM services
 ORDER BY id

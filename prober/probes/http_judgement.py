@@ -1,0 +1,127 @@
+"""What an HTTP response means for the service: its status, its body, its time. Pure."""
+
+import msgspec
+
+from prober import judge as verdict
+from prober.judge import Judgement
+from prober.outcome import Outcome
+from prober.services import Service
+from prober.text import Text, json_bytes
+from sla_monitor.checks.http import Http
+from sla_monitor.checks.json_path import parse_json_path
+
+_SHOWN = 80
+
+MAX_JSON_BYTES = 512 * 1024
+"""Taking JSON apart holds up all other checks: two megabytes of it for some 60 ms."""
+MAX_JSON_WORK = 6 * MAX_JSON_BYTES
+"""Bytes that one check takes apart in all. Each step of a path takes apart what the step before it has found."""
+
+
+class PathMissing(Exception):  # noqa: N818 - an answer of the target, not a fault of this program
+    """The document has nothing at the path; the text says where it ends."""
+
+
+def judge(service: Service, config: Http, outcome: Outcome) -> Judgement:
+    """Errors first, then the status, then what the answer says, then how long it took. Never raises."""
+    if (error := verdict.error(outcome)) is not None:
+        return error
+    if outcome.status_code not in config.expected_status_codes:
+        return verdict.failed("http_error", f"HTTP {outcome.status_code}, expected {_listed(config)}")
+    if outcome.undecodable is not None:
+        return verdict.failed("assertion_failed", outcome.undecodable)
+    if config.reads_body:
+        complaint = _complaint(config, outcome)
+        if complaint is not None:
+            if outcome.truncated:
+                complaint += f" (only the first {len(outcome.body)} bytes of the answer were read)"
+            return verdict.failed("assertion_failed", complaint)
+    return verdict.good(outcome, service.degraded_after_ms)
+
+
+def is_decided(config: Http, beginning: bytes, content_type: str) -> bool:
+    """Whether the beginning of a body settles what the service's assertions come to, whatever follows it.
+
+    A word that must be there settles it when nothing else is asked for; a word that must not be there always does, once
+    it is known which assertion fails first. JSON has to be whole.
+    """
+    if config.keyword is None and config.keyword_absent is None:
+        return False
+    text = Text(beginning, content_type)
+    if config.keyword is not None and config.keyword not in text:
+        return False
+    if config.keyword_absent is not None:
+        return config.keyword_absent in text
+    return config.json_path is None
+
+
+def _listed(config: Http) -> str:
+    return " or ".join(str(code) for code in config.expected_status_codes)
+
+
+def _complaint(config: Http, outcome: Outcome) -> str | None:
+    """The first assertion that does not hold, in words. Keywords are compared as text, in the body's charset."""
+    if config.keyword is not None or config.keyword_absent is not None:
+        text = Text(outcome.body, outcome.content_type)
+        if config.keyword is not None and config.keyword not in text:
+            return f"the answer does not contain {_quoted(config.keyword)}"
+        if config.keyword_absent is not None and config.keyword_absent in text:
+            return f"the answer contains {_quoted(config.keyword_absent)}"
+    if config.json_path is None:
+        return None
+    try:
+        found = json_at(outcome.body, parse_json_path(config.json_path))
+    except PathMissing as missing:
+        return f"the JSON has nothing at {config.json_path}: {missing}"
+    except ValueError as error:
+        return str(error)
+    if config.json_value is not None and found != config.json_value:
+        return f"{config.json_path} is {_quoted(found)}, expected {_quoted(config.json_value)}"
+    return None
+
+
+def _quoted(text: str) -> str:
+    return f'"{text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"}"'
+
+
+def json_at(document: bytes, path: tuple[str | int, ...]) -> str:
+    """The value at the path: a string as it is, anything else as the JSON text that the document has there.
+
+    Each level is taken apart only as far as the path leads, so that a number keeps its digits (`1.0`, 400 of
+    them). Raises PathMissing, or ValueError where the document is not JSON (in UTF-8, UTF-16 or UTF-32), is too
+    large, or would be taken apart too often.
+    """
+    if len(document) > MAX_JSON_BYTES:
+        raise ValueError(f"the answer is larger than the {MAX_JSON_BYTES >> 10} KiB of JSON that are looked into")
+    left = MAX_JSON_WORK
+    try:
+        here = msgspec.json.decode(json_bytes(document), type=msgspec.Raw)
+        for step in path:
+            level = bytes(here)
+            left -= len(level)
+            if left < 0:
+                raise ValueError("the JSON path leads too deep into so large an answer")
+            here = _child(level, step)
+        text = bytes(here).strip()
+        return msgspec.json.decode(text, type=str) if text.startswith(b'"') else text.decode()
+    except RecursionError:
+        raise ValueError("the answer's JSON is nested too deep") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ValueError("the answer is not valid JSON") from None
+
+
+def _child(document: bytes, step: str | int) -> msgspec.Raw:
+    document = document.strip()
+    if isinstance(step, int):
+        if not document.startswith(b"["):
+            raise PathMissing(f"[{step}] asks for a list")
+        items = msgspec.json.decode(document, type=list[msgspec.Raw])
+        if step >= len(items):
+            raise PathMissing(f"[{step}] of a list of {len(items)}")
+        return items[step]
+    if not document.startswith(b"{"):
+        raise PathMissing(f"{_quoted(step)} asks for an object")
+    members = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
+    if step not in members:
+        raise PathMissing(f"no {_quoted(step)}")
+    return members[step]

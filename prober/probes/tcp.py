@@ -1,0 +1,154 @@
+"""TCP and TLS: one new connection, what is sent over it and what comes back, one deadline over all of it."""
+
+import re
+
+import pycurl
+
+from prober import judge as verdict
+from prober.judge import Judgement
+from prober.outcome import Outcome, printable
+from prober.probes import certificates
+from prober.probes.curl import Engine, Shape, Transfer
+from prober.probes.failures import Failure, failure, timed_out, waiting_for
+from prober.probes.resolver import NameFailure
+from prober.services import Service
+from sla_monitor.checks.tcp import Tcp, unescaped
+from sla_monitor.formats.host_names import HostNameError, host_in
+
+READ_BYTES = 64 * 1024
+"""What is read of a response at most."""
+_PIECE = 16 * 1024
+_NUMERIC_HOST = re.compile(r"[0-9.]+|\[.*")
+
+
+async def probe(service: Service, config: Tcp, deadline: float, engine: Engine) -> Outcome:
+    """Connects once. Ends by `deadline` (the loop's time) whatever the target does; raises `ProberTrouble`.
+
+    The total ends when the expected bytes are there, or with the connection where none are expected.
+    """
+    begun = engine.loop.time()
+    try:
+        host = host_in(config.authority)
+    except HostNameError as error:
+        return _outcome(engine, begun, ("dns_error", str(error)))
+    dns_ms, resolve = None, list[str]()
+    if _NUMERIC_HOST.fullmatch(host) is None:
+        try:
+            answer = await engine.resolver.addresses(host, deadline)
+        except NameFailure as error:
+            return _outcome(engine, begun, ("dns_error", str(error)))
+        except TimeoutError:
+            return _outcome(engine, begun, timed_out(service, "while looking up the name", deadline, engine))
+        dns_ms = answer.ms
+        resolve = [f"+{host}:{config.port}:{','.join(answer.addresses)}"]
+    transfer = engine.take()
+    try:
+        return await _connected(service, config, deadline, engine, transfer, (host, dns_ms, resolve, begun))
+    finally:
+        engine.disconnect(transfer)
+        engine.give_back(transfer)
+
+
+async def _connected(
+    service: Service,
+    config: Tcp,
+    deadline: float,
+    engine: Engine,
+    transfer: Transfer,
+    looked_up: tuple[str, float | None, list[str], float],
+) -> Outcome:
+    host, dns_ms, resolve, begun = looked_up
+    inspects = config.tls and engine.inspection.due(service, engine.loop.time())
+    transfer.expect(READ_BYTES, False, lambda _: False)
+    try:
+        transfer.prepare(
+            f"{'https' if config.tls else 'http'}://{host}:{config.port}/",
+            Shape("GET", {}, None, config.verify_tls, None, connect_only=True),
+            resolve,
+            max(1, round((deadline - engine.loop.time()) * 1000)),
+            inspects,
+        )
+    except pycurl.error:
+        return _outcome(engine, begun, ("unknown_error", "libcurl refuses the host"))
+    code, message = await engine.connect(transfer)
+    phases = _phases(transfer, dns_ms)
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        return _outcome(engine, begun, timed_out(service, waiting_for(transfer), deadline, engine), **phases)
+    if code != 0:
+        return _outcome(engine, begun, failure(code, message, transfer), **phases)
+    certificate = certificates.leaf(transfer.curl) if inspects else None
+    failed, first_byte_ms = await _exchange(service, config, deadline, engine, transfer)
+    return _outcome(
+        engine,
+        begun,
+        failed,
+        **phases,
+        first_byte_ms=first_byte_ms,
+        inspected=inspects,
+        certificate=certificate,
+    )
+
+
+async def _exchange(
+    service: Service, config: Tcp, deadline: float, engine: Engine, transfer: Transfer
+) -> tuple[Failure | None, float | None]:
+    """What went wrong with what is sent and expected, and how long the first byte took; milliseconds."""
+    begun, first_byte_ms = engine.loop.time(), None
+    received = bytearray()
+    try:
+        if config.send is not None:
+            await engine.send(transfer, unescaped(config.send), deadline)
+        if config.expect is None:
+            return None, None
+        expected = unescaped(config.expect)
+        while expected not in received:
+            piece = await engine.receive(transfer, min(_PIECE, READ_BYTES - len(received)), deadline)
+            if first_byte_ms is None and piece:
+                first_byte_ms = (engine.loop.time() - begun) * 1000
+            if not piece:
+                return _unmet(config, received, "before the connection was closed"), first_byte_ms
+            received += piece
+            if len(received) >= READ_BYTES and expected not in received:
+                return _unmet(config, received, f"in {READ_BYTES >> 10} KiB"), first_byte_ms
+        return None, first_byte_ms
+    except TimeoutError:
+        if received:
+            timed_out(service, "", deadline, engine)  # raises where it was noticed late
+            return _unmet(config, received, f"within {service.timeout_ms} ms"), first_byte_ms
+        what = "while sending" if config.expect is None else "while waiting for the first byte"
+        return timed_out(service, what, deadline, engine), None
+    except pycurl.error as error:
+        return failure(error.args[0], str(error.args[1]), transfer), first_byte_ms
+
+
+def _unmet(config: Tcp, received: bytearray, when: str) -> Failure:
+    beginning = bytes(received[:80]).decode("utf-8", "replace")
+    came = f'; it begins with "{beginning}"' if received else "; nothing came"
+    return "assertion_failed", f'the response does not contain "{config.expect}" {when}{came}'
+
+
+def _phases(transfer: Transfer, dns_ms: float | None) -> dict[str, float | str | None]:
+    """Connect and TLS in milliseconds, as far as they came; the address."""
+    info = transfer.curl.getinfo
+    phases: dict[str, float | str | None] = {"dns_ms": dns_ms}
+    connected, secured = info(pycurl.CONNECT_TIME_T), info(pycurl.APPCONNECT_TIME_T)
+    if connected:
+        phases["connect_ms"] = (connected - info(pycurl.NAMELOOKUP_TIME_T)) / 1000
+        phases["address"] = info(pycurl.PRIMARY_IP)
+        if transfer.secure and secured:
+            phases["tls_ms"] = (secured - connected) / 1000
+    return phases
+
+
+def _outcome(engine: Engine, begun: float, failed: Failure | None, **facts: object) -> Outcome:
+    return Outcome(
+        total_ms=(engine.loop.time() - begun) * 1000,
+        error_type=failed[0] if failed else None,
+        error_message=printable(failed[1]) if failed else None,
+        **facts,  # type: ignore[arg-type]
+    )
+
+
+def judge(service: Service, config: Tcp, outcome: Outcome) -> Judgement:
+    """What the probe found wrong, then how long it took."""
+    return verdict.error(outcome) or verdict.good(outcome, service.degraded_after_ms)
