@@ -20,8 +20,9 @@ from api.auth.requests import ApiRequest, principal_of
 from api.auth.tokens import MAX_TOKEN_CHARACTERS, Tokens
 from api.cache.entries import Cacheable
 from api.edge.limits import Limits
-from api.rest.errors import FieldProblem, invalid, responses
+from api.rest.errors import invalid, responses
 from api.rest.injected import Injected
+from api.rest.problems import FieldProblem
 from api.rest.texts import text_problems
 from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.settings import Settings
@@ -152,7 +153,7 @@ async def opened_session(
             return issued, person
     # A name that is nobody's may be a password in the wrong field.
     await _note(request, pool, "login-failed", account.username if account else "unknown", _reason(account))
-    raise unauthorized("The user name or the password is wrong")
+    raise unauthorized("wrong_login")
 
 
 @post(
@@ -190,7 +191,7 @@ async def refresh(
         await cursor.execute(sql.query("accounts/refresh_session"), values)
         found = await cursor.fetchone()
     if found is None or found.outcome != "refreshed":
-        raise unauthorized("You have been logged out")
+        raise unauthorized("logged_out")
     assert found.username is not None and found.email is not None and found.role is not None
     return fresh.answer(Person(id=claims.user_id, username=found.username, email=found.email, role=found.role))
 
@@ -250,7 +251,7 @@ async def change_password(
     # No 401: the token is good, and front ends would log out.
     if not await guard.is_right(address, account, account.username, data.current_password):
         await _note(request, pool, "password-failed", str(account.id), _reason(account))
-        raise invalid(FieldProblem("currentPassword", "is wrong"))
+        raise invalid(FieldProblem.of("currentPassword", "wrong_password"))
     password_hash = await passwords.hash(data.new_password)
     pair = await IssuedTokens.pair(settings, tokens, account.id, uuid4())
     values = {"user_id": account.id, "verified_hash": account.password_hash, "password_hash": password_hash}
@@ -259,7 +260,7 @@ async def change_password(
         renewed = msgspec.structs.replace(account, password_hash=password_hash)
         person = await _open_session(connection, request, settings, renewed, pair)
     if person is None:
-        raise unauthorized("You have been logged out")
+        raise unauthorized("logged_out")
     return pair.answer(person)
 
 
@@ -298,7 +299,7 @@ async def _own_account(request: ApiRequest, pool: Pool) -> Account:
         pool, "accounts/by_id", Account, id=principal_of(request).user_id, address=_address(request)
     )
     if account is None:
-        raise unauthorized("You have been logged out")
+        raise unauthorized("logged_out")
     return account
 
 

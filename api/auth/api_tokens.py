@@ -22,10 +22,11 @@ from api.auth.gatekeeper import actor
 from api.auth.permissions import API_TOKEN_PREFIX, ROLES, Role, requires, unauthorized
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
-from api.rest.errors import ApiError, FieldProblem, invalid, responses
+from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
 from api.rest.moments import iso
 from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.problems import FieldProblem
 from api.rest.texts import line_problems
 from sql import Pool, database
 
@@ -129,7 +130,7 @@ async def create_token(
     """For a machine of one's own, with one's own role at most. 409 where one has a token of that name, or a hundred."""
     _require_valid(data)
     if ROLES.index(data.role) > ROLES.index(principal_of(request).role):
-        raise ApiError(403, f"Your role, {principal_of(request).role}, may not make a token for {data.role}")
+        raise ApiError(403, "role_of_token", role=principal_of(request).role, wanted=data.role)
     secret = API_TOKEN_PREFIX + secrets.token_urlsafe(32)
     values = msgspec.structs.asdict(data) | {
         "owner_id": principal_of(request).user_id,
@@ -140,9 +141,9 @@ async def create_token(
             await _require_room(connection, principal_of(request).user_id)
             created = await (await connection.execute(sql.query("api_tokens/create"), values)).fetchone()
     except ForeignKeyViolation:  # deleted since the guard let them in
-        raise unauthorized("You have been logged out") from None
+        raise unauthorized("logged_out") from None
     if created is None:
-        raise ApiError(409, "You have a token of this name already", [FieldProblem("name", "is taken")])
+        raise ApiError(409, "token_exists", [FieldProblem.of("name", "taken")])
     token = ApiToken(
         id=created[0],
         name=data.name,
@@ -169,11 +170,11 @@ async def revoke_token(request: ApiRequest, pool: Injected[Pool], token_id: From
     try:
         key = UUID(token_id)
     except ValueError:
-        raise ApiError(404, "There is no such token") from None
+        raise ApiError(404, "unknown_token") from None
     async with database.transaction(pool, actor(request)) as connection:
         revoked = await connection.execute(sql.query("api_tokens/revoke"), {"id": key})
     if not revoked.rowcount:
-        raise ApiError(404, "There is no such token")
+        raise ApiError(404, "unknown_token")
 
 
 async def _require_room(connection: AsyncConnection[TupleRow], owner_id: UUID) -> None:
@@ -181,14 +182,14 @@ async def _require_room(connection: AsyncConnection[TupleRow], owner_id: UUID) -
     await connection.execute("SELECT FROM users WHERE id = %s FOR NO KEY UPDATE", [owner_id])
     row = await (await connection.execute(sql.query("api_tokens/count_of_owner"), {"owner_id": owner_id})).fetchone()
     if row is None or row[0] >= MOST_TOKENS:
-        raise ApiError(409, f"You have {MOST_TOKENS} tokens already; revoke those that are not needed")
+        raise ApiError(409, "too_many_tokens", most=MOST_TOKENS)
 
 
 def _require_valid(data: NewApiToken) -> None:
     wrong = line_problems("name", data.name)
     now = datetime.now(UTC)
     if data.expires_at is not None and not now < data.expires_at < now + LONGEST:
-        wrong.append(FieldProblem("expiresAt", "must lie in the next ten years"))
+        wrong.append(FieldProblem.of("expiresAt", "ten_years"))
     if wrong:
         raise invalid(*wrong)
 

@@ -1,8 +1,6 @@
 """Users, for those who administer them. sla_monitor/command/users.py does the same without the API."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,7 +9,6 @@ import msgspec
 from litestar import Response, Router, delete, get, patch, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
-from psycopg.errors import CheckViolation, RestrictViolation, UniqueViolation
 from psycopg.rows import class_row
 
 import sql
@@ -20,19 +17,29 @@ from api.auth.passwords import NewPassword, Passwords, new_password, password_pr
 from api.auth.permissions import Role, requires
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
-from api.rest.errors import ApiError, FieldProblem, invalid, responses
+from api.rest.constraints import constraint_errors
+from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
 from api.rest.moments import iso
 from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.problems import FieldProblem
 from api.rest.texts import text_problems
+from api.rest.violations import PROBLEM
 from sql import Pool, database
 from sql.database import Connection
 
 ANSWERS: tuple[Cacheable, ...] = ()
 _USERNAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,49}"
 _EMAIL = r"[^@\s]+@[^@\s]+"
-Username = Annotated[str, Meta(pattern=f"^{_USERNAME}$", description="letters, digits, dots, hyphens; at most 50")]
-Email = Annotated[str, Meta(pattern=f"^{_EMAIL}$", max_length=100)]
+Username = Annotated[
+    str,
+    Meta(
+        pattern=f"^{_USERNAME}$",
+        description="letters, digits, dots, hyphens; at most 50",
+        extra={PROBLEM: "username"},
+    ),
+]
+Email = Annotated[str, Meta(pattern=f"^{_EMAIL}$", max_length=100, extra={PROBLEM: "email"})]
 _NOTHING: dict[str, None] = dict.fromkeys(("username", "email", "role", "active", "password_hash"))
 
 
@@ -189,7 +196,7 @@ async def change_user(
 async def delete_user(request: ApiRequest, pool: Injected[Pool], user_id: FromPath[str]) -> None:
     """Their sessions and API tokens end; what they wrote stays under their name. 409 for the last active admin."""
     async with database.transaction(pool, actor(request)) as connection:
-        with _refusals():
+        with constraint_errors():
             removed = await connection.execute(sql.query("users/delete"), {"id": _id(user_id)})
     if not removed.rowcount:
         raise _unknown()
@@ -208,9 +215,9 @@ async def update(connection: Connection, user_id: UUID, **given: Any) -> StoredU
 
 def require_valid(username: str, email: str, password: str | UnsetType) -> None:
     """Raises 400 for what the types let pass: their `$` allows a final line break."""
-    found = [] if re.fullmatch(_USERNAME, username) else [FieldProblem("username", "is not a user name")]
+    found = [] if re.fullmatch(_USERNAME, username) else [FieldProblem.of("username", "username")]
     if not re.fullmatch(_EMAIL, email) or not email.isprintable():
-        found.append(FieldProblem("email", "is not an e-mail address"))
+        found.append(FieldProblem.of("email", "email"))
     if password is not UNSET:
         found += password_problems("password", password, username, email)
     if found:
@@ -218,27 +225,10 @@ def require_valid(username: str, email: str, password: str | UnsetType) -> None:
 
 
 async def _changed(connection: Connection, name: str, values: dict[str, Any]) -> StoredUser | None:
-    with _refusals():
+    with constraint_errors():
         async with connection.cursor(row_factory=class_row(StoredUser)) as cursor:
             await cursor.execute(sql.query(name), values)
             return await cursor.fetchone()
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """What the database refuses, in the client's words."""
-    try:
-        yield
-    except UniqueViolation as error:
-        field = (error.diag.constraint_name or "").removeprefix("users_").removesuffix("_taken")
-        raise ApiError(409, f"There is a user with this {field} already", [FieldProblem(field, "is taken")]) from error
-    except CheckViolation as error:
-        field = (error.diag.constraint_name or "").removeprefix("users_")
-        raise invalid(FieldProblem(field, "is not a value that can be stored")) from error
-    except RestrictViolation as error:
-        if error.diag.constraint_name != "users_last_admin":
-            raise
-        raise ApiError(409, "This is the last active admin: make somebody else one first") from error
 
 
 def _id(text: str) -> UUID:
@@ -255,7 +245,7 @@ def _found(row: StoredUser | None) -> StoredUser:
 
 
 def _unknown() -> ApiError:
-    return ApiError(404, "There is no such user")
+    return ApiError(404, "unknown_user")
 
 
 router = Router("/api", route_handlers=[list_users, get_user, create_user, change_user, delete_user])

@@ -17,6 +17,7 @@ from api.console.rest import rest
 from api.console.submissions import answer_of, done, refusal, told
 from api.edge.cookies import session_cookie
 from api.pages.forms import read_form
+from api.pages.problems import Problem
 from api.pages.site import page, page_texts
 from api.rest.injected import Injected
 from sla_monitor.settings import Settings
@@ -60,7 +61,7 @@ async def change_password(request: ApiRequest, settings: Injected[Settings], tok
     return answer
 
 
-async def _page(request: ApiRequest, problems: Mapping[str, str] | None = None, status: int = 200) -> Template:
+async def _page(request: ApiRequest, problems: Mapping[str, Problem] | None = None, status: int = 200) -> Template:
     """Nothing of a password is shown again."""
     sessions = await database.rows(
         request.app.state.pool, "accounts/own_sessions", OwnSession, user_id=principal_of(request).user_id

@@ -30,6 +30,7 @@ from api.incidents import records
 from api.incidents.drafts import DraftAnswer
 from api.incidents.fields import Incident, IncidentAnswer
 from api.pages.forms import Form, read_form
+from api.pages.problems import Problem
 from api.pages.site import page
 from api.rest.errors import ApiError
 from api.rest.injected import Injected
@@ -153,7 +154,7 @@ async def form_page(
     pool: Pool,
     current: Incident,
     written: Written,
-    problems: Mapping[str, str] | None = None,
+    problems: Mapping[str, Problem] | None = None,
     status_code: int = 200,
 ) -> Template:
     return await page(

@@ -20,6 +20,7 @@ from api.incidents import records
 from api.incidents.comments import CommentList
 from api.incidents.fields import IncidentStatus, Priority, Severity
 from api.incidents.filters import PARAMETERS
+from api.pages.problems import Problem
 from api.pages.shown_incidents import ShownIncident, shown
 from api.pages.site import page
 from api.rest.injected import Injected
@@ -96,7 +97,7 @@ async def incident_page(
     pool: Pool,
     incident_id: str,
     status_code: int = 200,
-    problems: Mapping[str, str] | None = None,
+    problems: Mapping[str, Problem] | None = None,
     said: Mapping[str, str] | None = None,
     done: str | None = None,
 ) -> Template:

@@ -20,6 +20,7 @@ from api.console.rest import rest
 from api.console.submissions import PageNumber, confirmation, done, refusal, service_choices, told
 from api.maintenance.fields import WindowRow
 from api.pages.forms import read_form
+from api.pages.problems import Problem
 from api.pages.site import page, page_texts
 from api.rest.errors import ApiError
 from api.rest.injected import Injected
@@ -135,7 +136,7 @@ async def _form(
     request: ApiRequest,
     pool: Pool,
     entered: Filled,
-    problems: Mapping[str, str] | None = None,
+    problems: Mapping[str, Problem] | None = None,
     status: int = 400,
     window: WindowRow | None = None,
     base: int | str | None = None,
@@ -174,7 +175,7 @@ async def _preview(
     try:
         ahead = entered.ahead(t, datetime.now(UTC))
     except ApiError as error:
-        wrong = {problem.field: problem.message for problem in error.details}
+        wrong = {problem.field: problem for problem in error.details}
         return await _form(request, pool, entered, wrong, window=row, base=base)
     return await _form(request, pool, entered, window=row, base=base, preview=ahead)
 
@@ -184,7 +185,7 @@ async def _window(pool: Pool, window_id: str) -> WindowRow:
     values = {"id": uuid_or_none(window_id), "internal": True, "from": now, "to": now + FARTHEST}
     row = await database.row(pool, "maintenance/one", WindowRow, **values)
     if row is None:
-        raise ApiError(404, "There is no such maintenance window")
+        raise ApiError(404, "unknown_window")
     return row
 
 

@@ -17,6 +17,7 @@ from api.console.rest import rest
 from api.console.submissions import answer_of, done, refusal, service_choices
 from api.incidents.templates import TemplateAnswer, TemplateList
 from api.pages.forms import read_form
+from api.pages.problems import Problem
 from api.pages.site import page
 from api.rest.idempotency import HEADER
 from api.rest.injected import Injected
@@ -72,7 +73,7 @@ async def new_page(
     template: str = "",
     key: str = "",
     notice: Literal["no_template", "gone"] | None = None,
-    problems: Mapping[str, str] | None = None,
+    problems: Mapping[str, Problem] | None = None,
     status_code: int = 200,
 ) -> Template:
     """The form; `notice` says why it is not filled in as was asked, or what it is filled with."""

@@ -12,6 +12,9 @@ import msgspec
 from api.auth.permissions import Principal
 from api.auth.requests import ApiRequest
 from api.edge.middleware import ADMITTED, Message
+from api.pages.problems import Problem
+from api.rest.errors import ApiError
+from api.rest.problems import FieldProblem
 
 MINUTE = timedelta(minutes=1)
 
@@ -28,12 +31,18 @@ class Said(msgspec.Struct):
         return self.status < 300
 
     @property
-    def problems(self) -> dict[str, str]:
+    def problems(self) -> dict[str, Problem]:
         """What is wrong, by field; under "" what has none."""
         if self.ok or not isinstance(self.body, dict):
             return {}
-        details = self.body.get("details") or []
-        return {item["field"]: item["message"] for item in details} or {"": str(self.body.get("error", ""))}
+        details = [msgspec.convert(item, FieldProblem) for item in self.body.get("details") or []]
+        return {problem.field: problem for problem in details} or {"": self.error}
+
+    @property
+    def error(self) -> ApiError:
+        """The error that it is, without its headers."""
+        body = self.body if isinstance(self.body, dict) else {}
+        return ApiError(self.status, body.get("reason"), **body.get("parameters", {}))
 
 
 async def rest(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.pages.forms import Form
+from api.pages.problems import Problem
 from api.services.fields import NewService, Service, complete
 from sla_monitor.settings import Settings
 from sla_monitor.texts.languages import Texts
@@ -55,11 +56,11 @@ def of_form(form: Form) -> Values:
     return values | {"expectedStatusCodes": form.text("expectedStatusCodes"), "body": _as_typed(form.secret("body"))}
 
 
-def problems(values: Values, t: Texts) -> dict[str, str]:
+def problems(values: Values, t: Texts) -> dict[str, Problem]:
     """What cannot be read as what it should be; everything else is REST's to judge."""
     lines = _lines(values["headers"])
     names = [line.partition(":")[0].strip().lower() for line in lines]
-    found = {}
+    found: dict[str, Problem] = {}
     if any(":" not in line for line in lines):
         found["headers"] = t("services.headers_wrong")
     elif len(set(names)) < len(names):

@@ -17,6 +17,7 @@ from api.console.rest import Said, rest
 from api.console.service_form import Values
 from api.console.submissions import confirmation, done, refusal, told
 from api.pages.forms import read_form
+from api.pages.problems import Problem
 from api.pages.site import page, page_texts
 from api.rest.errors import ApiError
 from api.rest.injected import Injected
@@ -112,7 +113,7 @@ async def _form(
     request: ApiRequest,
     values: Values,
     stored: StoredService | None = None,
-    problems: Mapping[str, str] | None = None,
+    problems: Mapping[str, Problem] | None = None,
     status: int = 200,
 ) -> Template:
     return await page(
@@ -130,7 +131,7 @@ async def _form(
 async def _service(pool: Pool, service_id: str) -> StoredService:
     known = await database.row(pool, "services/one", StoredService, id=service_id) if is_slug(service_id) else None
     if known is None:
-        raise ApiError(404, "There is no such service")
+        raise ApiError(404, "unknown_service_id")
     return known
 
 

@@ -11,8 +11,8 @@ from litestar.response import Redirect, Template
 
 from api.auth.requests import ApiRequest
 from api.console.rest import Said, rest
+from api.pages.problems import Problem
 from api.pages.site import page
-from api.rest.errors import ApiError
 from sql import Pool, database
 
 PageNumber = Annotated[int, QueryParameter(name="page", ge=1, le=1_000_000)]
@@ -39,20 +39,20 @@ def told(request: ApiRequest, section: str, *known: str) -> str | None:
     return f"{section}.done_{what}" if what in known else None
 
 
-def refusal(said: Said) -> dict[str, str]:
+def refusal(said: Said) -> dict[str, Problem]:
     """What is wrong, by field; nothing where it was done. Raises what no form can mend as the error that it is."""
     if not said.ok and said.status not in _SHOWN_AGAIN:
-        message = said.body.get("error") if isinstance(said.body, dict) else None
-        headers = {name: said.headers[name] for name in ("retry-after",) if name in said.headers}
-        raise ApiError(said.status, message, headers=headers)
-    return {_PLACE.sub("", field): message for field, message in said.problems.items()}
+        error = said.error
+        error.headers |= {name: said.headers[name] for name in ("retry-after",) if name in said.headers}
+        raise error
+    return {_PLACE.sub("", field): problem for field, problem in said.problems.items()}
 
 
 async def answer_of(request: ApiRequest, path: str, query: str = "") -> Any:
     """What REST answers to a GET. Raises the error that it answers with."""
     said = await rest(request, "GET", path, query=query)
-    if problems := refusal(said):
-        raise ApiError(said.status, next(iter(problems.values())))
+    if refusal(said):
+        raise said.error
     return said.body
 
 
@@ -61,7 +61,7 @@ async def confirmation(
     section: str,
     name: str,
     back: str,
-    problems: Mapping[str, str] | None = None,
+    problems: Mapping[str, Problem] | None = None,
     status: int = 200,
 ) -> Template:
     """Asks whether `name` is really to go: a page that posts to itself. Its texts are `section`.delete_…."""

@@ -15,6 +15,7 @@ from api.console.submissions import PageNumber, confirmation, done, refusal, ser
 from api.incidents.fields import Priority, Severity
 from api.incidents.templates import StoredTemplate
 from api.pages.forms import Form, read_form
+from api.pages.problems import Problem
 from api.pages.site import page
 from api.rest.errors import ApiError
 from api.rest.injected import Injected
@@ -124,7 +125,7 @@ async def _form(
     request: ApiRequest,
     pool: Pool,
     values: Mapping[str, Any],
-    problems: Mapping[str, str] | None = None,
+    problems: Mapping[str, Problem] | None = None,
     status: int = 200,
     template_id: Any = None,
 ) -> Template:
@@ -145,7 +146,7 @@ async def _form(
 async def _template(pool: Pool, template_id: str) -> StoredTemplate:
     row = await database.row(pool, "templates/one", StoredTemplate, id=uuid_or_none(template_id))
     if row is None:
-        raise ApiError(404, "There is no such template")
+        raise ApiError(404, "unknown_template_id")
     return row
 
 

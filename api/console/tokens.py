@@ -16,6 +16,7 @@ from api.cache.entries import Cacheable
 from api.console.rest import rest
 from api.console.submissions import PageNumber, answer_of, confirmation, done, refusal, told
 from api.pages.forms import read_form
+from api.pages.problems import Problem
 from api.pages.site import page, page_texts
 from api.rest.errors import ApiError
 from api.rest.texts import uuid_or_none
@@ -54,7 +55,7 @@ async def create_token(request: ApiRequest) -> Response[Any]:
     try:
         expires_at = _end_of(values["lastDay"], await page_texts(request))
     except (ValueError, OverflowError):
-        wrong = {"expiresAt": (await page_texts(request))("tokens.day_wrong")}
+        wrong: dict[str, Problem] = {"expiresAt": (await page_texts(request))("tokens.day_wrong")}
         return await _form(request, values, wrong, 400)
     body = {"name": values["name"], "role": values["role"], "expiresAt": expires_at}
     said = await rest(request, "POST", "/api/tokens", body)
@@ -82,7 +83,7 @@ async def revoke_token(request: ApiRequest, token_id: FromPath[str]) -> Response
 
 
 async def _form(
-    request: ApiRequest, values: Mapping[str, str], problems: Mapping[str, str] | None = None, status: int = 200
+    request: ApiRequest, values: Mapping[str, str], problems: Mapping[str, Problem] | None = None, status: int = 200
 ) -> Template:
     return await page(
         request,
@@ -98,7 +99,7 @@ async def _name(request: ApiRequest, token_id: str) -> str:
     key = uuid_or_none(token_id)
     found = await database.row(request.app.state.pool, "api_tokens/one", TokenName, id=key)
     if found is None:
-        raise ApiError(404, "There is no such token")
+        raise ApiError(404, "unknown_token")
     return found.name
 
 

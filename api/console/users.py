@@ -15,6 +15,7 @@ from api.cache.entries import Cacheable
 from api.console.rest import rest
 from api.console.submissions import PageNumber, answer_of, confirmation, done, refusal, told
 from api.pages.forms import read_form
+from api.pages.problems import Problem
 from api.pages.site import page
 from api.rest.errors import ApiError
 from api.rest.texts import uuid_or_none
@@ -104,7 +105,7 @@ async def _form(
     request: ApiRequest,
     values: Mapping[str, Any],
     user: Mapping[str, Any] | None = None,
-    problems: Mapping[str, str] | None = None,
+    problems: Mapping[str, Problem] | None = None,
     status: int = 200,
 ) -> Template:
     """`user` as it is stored; the values may be others."""
@@ -126,7 +127,7 @@ async def _password(request: ApiRequest, username: str, password: str) -> Templa
 async def _user(request: ApiRequest, user_id: str) -> dict[str, Any]:
     key = uuid_or_none(user_id)
     if key is None:
-        raise ApiError(404, "There is no such user")
+        raise ApiError(404, "unknown_user")
     user: dict[str, Any] = (await answer_of(request, f"/api/users/{key}"))["user"]
     return user
 

@@ -21,6 +21,7 @@ from api.incidents.records import not_found, visible
 from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
 from api.rest.texts import text_problems
+from api.rest.violations import PROBLEM
 from sla_monitor.settings.values import Limit
 from sql import Pool, database
 
@@ -28,7 +29,7 @@ ANSWERS: tuple[Cacheable, ...] = ()
 LARGEST_ID = 2**63 - 1
 RATE_LIMIT = Limit(60, timedelta(minutes=1))
 """Comments of one user: they are kept for good."""
-Remark = Annotated[str, Meta(min_length=1, max_length=10000, pattern=r"\S")]
+Remark = Annotated[str, Meta(min_length=1, max_length=10000, pattern=r"\S", extra={PROBLEM: "empty"})]
 """What is said in a comment, on any way: more than spaces."""
 
 
@@ -142,12 +143,12 @@ async def delete_comment(
     """One's own, or any for admins. The audit log keeps what it said."""
     _require_id(incident_id)
     if not 0 < comment_id <= LARGEST_ID:
-        raise ApiError(404, "There is no such comment")
+        raise ApiError(404, "unknown_comment")
     async with database.transaction(pool, actor(request)) as connection:
         values = {"incident_id": incident_id, "id": comment_id}
         row = await (await connection.execute(sql.query("comments/author"), values)).fetchone()
         if row is None:
-            raise ApiError(404, "There is no such comment")
+            raise ApiError(404, "unknown_comment")
         authorise(request.user, "comments:delete", owner_id=row[0])
         await connection.execute(sql.query("comments/delete"), {"id": comment_id})
 

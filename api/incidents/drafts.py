@@ -20,9 +20,10 @@ from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.incidents.fields import is_incident_id
 from api.incidents.records import not_found
-from api.rest.errors import ApiError, FieldProblem, invalid, responses
+from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
 from api.rest.moments import iso
+from api.rest.problems import FieldProblem
 from sql import Pool, database
 
 ANSWERS: tuple[Cacheable, ...] = ()
@@ -67,20 +68,20 @@ class DraftRow(msgspec.Struct):
         )
 
 
-def data_problem(data: Any) -> str | None:
+def data_problem(data: Any, field: str = "data") -> FieldProblem | None:
     """Why a JSON value cannot be kept as a draft, for routes and sockets; None where it can."""
     left: list[tuple[Any, int]] = [(data, 1)]
     while left:
         value, depth = left.pop()
         if isinstance(value, str) and "\0" in value:
-            return "must not contain NUL"
+            return FieldProblem.of(field, "nul")
         if isinstance(value, (dict, list)):
             if depth > MAX_DEPTH:
-                return f"must not be nested more than {MAX_DEPTH} deep"
+                return FieldProblem.of(field, "nested_too_deeply")
             inner = [*value, *value.values()] if isinstance(value, dict) else value
             left += [(item, depth + 1) for item in inner]
     if len(msgspec.json.encode(data)) > MAX_DATA_BYTES:
-        return f"must not be longer than {MAX_DATA_BYTES} bytes"
+        return FieldProblem.of(field, "too_many_bytes", most=MAX_DATA_BYTES)
     return None
 
 
@@ -131,7 +132,7 @@ async def save_draft(
     """In place of the draft before. The others in the room of the incident hear `auto-save`. 409 where one has saved
     the incident since the version that it is based on."""
     if (wrong := data_problem(data.data)) is not None:
-        raise invalid(FieldProblem("data", wrong))
+        raise invalid(wrong)
     if not is_incident_id(incident_id):
         raise not_found()
     key = {"incident_id": incident_id, "user_id": principal_of(request).user_id}
@@ -142,9 +143,9 @@ async def save_draft(
     except ForeignKeyViolation:
         raise not_found() from None
     except CheckViolation:  # numbers that PostgreSQL writes out in full make it longer
-        raise invalid(FieldProblem("data", f"must not be longer than {MAX_DATA_BYTES} bytes")) from None
+        raise invalid(FieldProblem.of("data", "too_many_bytes", most=MAX_DATA_BYTES)) from None
     if saved is None or saved[0] is None:
-        raise ApiError(409, "You have saved the incident since")
+        raise ApiError(409, "incident_saved")
     row = await database.row(pool, "drafts/one", DraftRow, **key)
     if row is None:
         raise _no_draft()
@@ -169,7 +170,7 @@ async def delete_draft(request: ApiRequest, pool: Injected[Pool], incident_id: F
 
 
 def _no_draft() -> ApiError:
-    return ApiError(404, "There is no draft of yours")
+    return ApiError(404, "no_draft")
 
 
 router = Router("/api", route_handlers=[list_drafts, get_draft, save_draft, delete_draft])

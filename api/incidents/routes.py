@@ -184,7 +184,7 @@ async def create_incident(
     assert claimed is not None  # somebody with the same key was faster
     made = await claimed.made(pool)
     if made is None:
-        raise ApiError(409, "The other request with this key is not finished; try again")
+        raise ApiError(409, "key_in_use")
     return await _replayed(pool, made)
 
 
@@ -283,7 +283,7 @@ async def _created(
 async def _replayed(pool: Pool, incident_id: str) -> Response[IncidentAnswer]:
     row = await database.row(pool, "incidents/one", records.IncidentRow, id=incident_id, internal=True, whole=True)
     if row is None:
-        raise ApiError(409, "The incident that was created under this key has been deleted")
+        raise ApiError(409, "key_of_deleted")
     return _answer(row.published(), 201, {REPLAYED: "true"})
 
 
@@ -297,7 +297,7 @@ def _answer(incident: Incident, status: int = 200, headers: dict[str, str] | Non
 
 
 def _outdated(incident: Incident) -> Response[Any]:
-    content = IncidentConflict("Somebody else saved first", code_of(412), incident)
+    content = IncidentConflict(str(ApiError(412)), code_of(412), incident)
     tag = etag(incident.version, IncidentAnswer(incident))
     return Response(content, status_code=412, headers={"ETag": tag})
 

@@ -8,7 +8,6 @@ import msgspec
 from litestar import Response, Router, delete, get, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
-from psycopg.errors import UniqueViolation
 from psycopg.rows import class_row
 
 import sql
@@ -17,10 +16,12 @@ from api.auth.permissions import authorise, requires
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.incidents.fields import LongText, Priority, Services, Severity, Title
-from api.rest.errors import ApiError, FieldProblem, invalid, responses
+from api.rest.constraints import constraint_errors
+from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
 from api.rest.moments import iso
 from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.problems import FieldProblem
 from api.rest.texts import line_problems, text_problems, uuid_or_none
 from api.services.affected import require_services
 from sql import Pool, database
@@ -198,10 +199,8 @@ async def change_template(
         current = await _locked(connection, template_id)
         if data.data is not UNSET:
             await require_services(connection, data.data.affected_services, SERVICES)
-        try:
+        with constraint_errors():
             row = await _one(connection, "templates/update", msgspec.structs.asdict(current) | changed)
-        except UniqueViolation as error:
-            raise _name_taken() from error
     return TemplateAnswer(_found(row).published())
 
 
@@ -250,7 +249,7 @@ def _data_problems(data: TemplateData) -> list[FieldProblem]:
     found += text_problems("data.description", data.description)
     found += text_problems("data.update", data.update)
     if len(set(data.affected_services)) < len(data.affected_services):
-        found.append(FieldProblem("data.affectedServices", "must not repeat a service"))
+        found.append(FieldProblem.of("data.affectedServices", "repeated"))
     return found
 
 
@@ -269,12 +268,12 @@ async def _one(connection: Connection, name: str, values: dict[str, Any]) -> Sto
 
 def _found(row: StoredTemplate | None) -> StoredTemplate:
     if row is None:
-        raise ApiError(404, "There is no such template")
+        raise ApiError(404, "unknown_template_id")
     return row
 
 
 def _name_taken() -> ApiError:
-    return ApiError(409, "There is a template of this name already", [FieldProblem("name", "is taken")])
+    return ApiError(409, "template_exists", [FieldProblem.of("name", "taken")])
 
 
 router = Router(

@@ -24,10 +24,11 @@ from api.maintenance.fields import (
     problems,
 )
 from api.maintenance.plan import plan, planned, require_ahead
-from api.rest.errors import ApiError, FieldProblem, code_of, invalid, responses
+from api.rest.errors import ApiError, code_of, invalid, responses
 from api.rest.injected import Injected
 from api.rest.moments import FIRST_YEAR, LAST_YEAR, MAX_CHARACTERS, read_moment
 from api.rest.preconditions import NOT_MODIFIED, IfMatch, IfNoneMatch, allows_version, etag, is_known, not_modified
+from api.rest.problems import FieldProblem
 from api.rest.texts import uuid_or_none
 from api.services.affected import require_services
 from sla_monitor import recurrence
@@ -212,14 +213,14 @@ def _period(from_: str | None, to: str | None) -> dict[str, Any]:
     start = _moment("from", from_) or datetime.now(UTC)
     end = _moment("to", to) or start + DAYS
     if not timedelta() < end - start <= MOST_DAYS:
-        raise invalid(FieldProblem("to", f"must be after from, by {MOST_DAYS.days} days at most"))
+        raise invalid(FieldProblem.of("to", "period", days=MOST_DAYS.days))
     return {"from": start, "to": end}
 
 
 def _moment(field: str, text: str | None) -> datetime | None:
     moment = read_moment(field, text)
     if moment is not None and not FIRST_YEAR < moment.year < LAST_YEAR:
-        raise invalid(FieldProblem(field, f"must lie between {FIRST_YEAR} and {LAST_YEAR}"))
+        raise invalid(FieldProblem.of(field, "years", first=FIRST_YEAR, last=LAST_YEAR))
     return moment
 
 
@@ -231,7 +232,7 @@ def _answer(row: WindowRow, status: int = 200, headers: dict[str, str] | None = 
 def _outdated(row: WindowRow) -> Response[Any]:
     window = row.published()
     headers = {"ETag": etag(row.version, WindowAnswer(window))}
-    return Response(Conflict("Somebody else saved first", code_of(412), window), status_code=412, headers=headers)
+    return Response(Conflict(str(ApiError(412)), code_of(412), window), status_code=412, headers=headers)
 
 
 def _require(wrong: list[FieldProblem]) -> None:
@@ -241,7 +242,7 @@ def _require(wrong: list[FieldProblem]) -> None:
 
 def _found(row: WindowRow | None) -> WindowRow:
     if row is None:
-        raise ApiError(404, "There is no such maintenance window")
+        raise ApiError(404, "unknown_window")
     return row
 
 

@@ -8,7 +8,8 @@ from multipart import MultipartSegment, PushMultipartParser, parse_options_heade
 
 from api.auth.csrf import form_token
 from api.auth.requests import ApiRequest
-from api.rest.errors import ApiError, FieldProblem, invalid
+from api.rest.errors import ApiError, invalid
+from api.rest.problems import FieldProblem
 from api.rest.texts import text_problems
 
 MOST_FIELDS = 1200
@@ -58,19 +59,19 @@ async def read_form(request: ApiRequest) -> Form:
     """The form. Raises 415 for what is none, 400 for one that cannot be, 403 for one that is not of this session."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (URLENCODED, "multipart/form-data"):
-        raise ApiError(415, "Send a form")
+        raise ApiError(415, "not_a_form")
     body = await request.body()
     try:
         fields = _urlencoded(body) if kind == URLENCODED else _parts(body, request.headers["content-type"])
     except ValueError:  # the parsers' own errors are such
-        raise invalid(FieldProblem("form", "cannot be read")) from None
+        raise invalid(FieldProblem.of("form", "not_readable")) from None
     for name, value in fields:
         if wrong := text_problems(name, value):
             raise invalid(*wrong)
     form = Form(FormMultiDict(fields))
     expected = await form_token(request)
     if expected and not hmac.compare_digest(form.text(TOKEN).encode(), expected.encode()):
-        raise ApiError(403, "This form is not from your session; load the page again")
+        raise ApiError(403, "foreign_form")
     return form
 
 

@@ -150,7 +150,7 @@ async def visible(pool: Pool, service_id: str, user: Principal | None) -> Servic
     if is_slug(service_id):
         found = await database.row(pool, "service_page/page", Service, service_id=service_id)
     if found is None or not (found.public or sees_internal(user)):
-        raise ApiError(404, "There is no such service")
+        raise ApiError(404, "unknown_service_id")
     return found
 
 

@@ -25,7 +25,7 @@ from api.edge.middleware import PAGE_POLICY
 from api.edge.negotiation import accepts_html, negotiated
 from api.pages.assets import Assets
 from api.pages.markdown import Renderer, markdown
-from api.pages.problems import told
+from api.pages.problems import problem_text
 from api.rest.errors import ApiError
 from sla_monitor import __version__
 from sla_monitor.settings import Settings, Terms
@@ -65,7 +65,11 @@ class Site:
             "allows": allows,
             "path_of": lambda text: quote(text, safe=""),
         }
-        self.environment.filters |= {"markdown": lambda text: Markup(markdown(text)), "iso": _iso, "told": told}  # noqa: S704
+        self.environment.filters |= {
+            "markdown": lambda text: Markup(markdown(text)),  # noqa: S704
+            "iso": _iso,
+            "problem_text": problem_text,
+        }
 
     def config(self) -> TemplateConfig[JinjaTemplateEngine]:
         return TemplateConfig(instance=JinjaTemplateEngine.from_environment(self.environment))

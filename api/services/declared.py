@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import msgspec
 import psycopg
 from psycopg.errors import CheckViolation
 from psycopg.types.json import Jsonb
 
 import sql
+from api.rest.errors import ApiError
+from api.rest.validation import converted
 from api.services.fields import NewService, Service, complete, problems, warnings
 from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.settings import Settings, SettingsError, StartError
@@ -129,11 +130,9 @@ def parse(path: Path, content: bytes, settings: Settings) -> list[Service]:
 def _service(path: Path, number: int, table: Any, settings: Settings) -> Service:
     name = repr(table["id"])[:60] if isinstance(table, dict) and "id" in table else f"number {number}"
     try:
-        service = complete(msgspec.convert(table, NewService), settings)
-    except msgspec.ValidationError as error:
-        text, _, where = str(error).partition(" - at `$.")
-        field = f"{where.rstrip('`')}: " if where else ""
-        raise DeclarationError(f"{path}: service {name}: {_one_line(field + text)}") from None
+        service = complete(converted(table, NewService), settings)
+    except ApiError as error:
+        raise DeclarationError(f"{path}: service {name}: {_one_line(str(error))}") from None
     if wrong := problems(service):
         raise DeclarationError(f"{path}: service {name}: {wrong[0].field}: {wrong[0].message}")
     return service

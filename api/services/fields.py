@@ -11,10 +11,12 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from api.rest.errors import FieldProblem, camel
+from api.rest.constraints import field_of
+from api.rest.problems import FieldProblem, Parameter, ProblemCode, camel
 from api.rest.texts import control_problems, line_problems, text_problems
+from api.rest.violations import PROBLEM
 from sla_monitor.checks.denied_networks import DenyRule
-from sla_monitor.checks.json_path import json_path_problem
+from sla_monitor.checks.json_path import MAX_STEPS, parse_json_path
 from sla_monitor.settings import Settings
 from sla_monitor.settings.values import SLUG, http_url, tidy_url
 
@@ -25,7 +27,15 @@ MAX_HEADER_LENGTH = 8000
 _BODILESS = frozenset({*range(100, 200), 204, 304})
 """Status codes of responses that have no body."""
 
-Slug = Annotated[str, Meta(pattern=f"^{SLUG}$", max_length=50, description="small letters, digits and hyphens")]
+Slug = Annotated[
+    str,
+    Meta(
+        pattern=f"^{SLUG}$",
+        max_length=50,
+        description="small letters, digits and hyphens",
+        extra={PROBLEM: "slug"},
+    ),
+]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=2000)]
 Url = Annotated[str, Meta(min_length=1, max_length=2048, description="http:// or https://, without credentials")]
@@ -153,22 +163,21 @@ def problems(service: Service) -> list[FieldProblem]:
     """Everything that is wrong with a service beyond what its types say."""
     found = _text_problems(service)
     if not is_slug(service.id):  # the type's `$` lets a final line break pass
-        found.append(_problem("id", "must be small letters, digits and hyphens"))
+        found.append(_problem("id", "slug"))
     if service.id == ALL_SYSTEMS.id:
-        found.append(_problem("id", "is reserved"))
+        found.append(_problem("id", "reserved"))
     if (wrong := _url_problem(service.endpoint_url)) is not None:
         found.append(_problem("endpoint_url", wrong))
     if service.timeout_ms > service.interval_seconds * 1000:
-        found.append(_problem("timeout_ms", "must not be longer than intervalSeconds"))
+        found.append(_problem("timeout_ms", "longer_than_interval"))
     if service.degraded_after_ms > service.timeout_ms:
-        found.append(_problem("degraded_after_ms", "must not be longer than timeoutMs"))
-    if service.json_path is not None and (wrong := json_path_problem(service.json_path)) is not None:
-        found.append(_problem("json_path", wrong))
+        found.append(_problem("degraded_after_ms", "longer_than_timeout"))
+    found += _json_path_problems(service.json_path)
     if service.json_value is not None and service.json_path is None:
-        found.append(_problem("json_value", "needs a jsonPath"))
+        found.append(_problem("json_value", "json_path_missing"))
     found += _body_problems(service)
     if len(set(service.tags)) < len(service.tags):
-        found.append(_problem("tags", "must not repeat a tag"))
+        found.append(_problem("tags", "repeated"))
     return found + _header_problems(service.headers)
 
 
@@ -181,11 +190,11 @@ def warnings(service: Service, settings: Settings) -> list[FieldProblem]:
     address = DenyRule(settings.probe_deny_networks).denied_in(service.endpoint_url)
     if address is None:
         return []
-    return [_problem("endpoint_url", f"probes may not connect to {address} (PROBE_DENY_NETWORKS): it stays unknown")]
+    return [_problem("endpoint_url", "probe_denied", address=str(address))]
 
 
-def _problem(column: str, message: str) -> FieldProblem:
-    return FieldProblem("group" if column == "group_name" else camel(column), message)
+def _problem(column: str, code: ProblemCode, **parameters: Parameter) -> FieldProblem:
+    return FieldProblem.of(field_of(column), code, **parameters)
 
 
 def _text_problems(service: Service) -> list[FieldProblem]:
@@ -200,33 +209,41 @@ def _text_problems(service: Service) -> list[FieldProblem]:
 def _body_problems(service: Service) -> list[FieldProblem]:
     """What is asked of a body that no response can have."""
     if service.method == "HEAD":
-        why = "cannot be in a response to HEAD, which has no body"
+        why: ProblemCode = "head_has_no_body"
     elif _BODILESS.issuperset(service.expected_status_codes):
-        why = "cannot be in a response with these expectedStatusCodes, which has no body"
+        why = "status_has_no_body"
     else:
         return []
     return [_problem(name, why) for name in ("keyword", "json_path") if getattr(service, name) is not None]
 
 
-def _url_problem(url: str) -> str | None:
+def _json_path_problems(path: str | None) -> list[FieldProblem]:
+    try:
+        steps = len(parse_json_path(path)) if path is not None else 0
+    except ValueError:
+        return [_problem("json_path", "json_path")]
+    return [_problem("json_path", "json_path_steps", most=MAX_STEPS)] if steps > MAX_STEPS else []
+
+
+def _url_problem(url: str) -> ProblemCode | None:
     try:
         http_url(url)
         has_credentials = "@" in urlsplit(url).netloc
-    except ValueError as error:
-        return f"must be {error}"
+    except ValueError:
+        return "url"
     if not url.startswith(("http://", "https://")):
-        return "must begin with http:// or https://"
-    return "must not contain credentials; send them in the header Authorization" if has_credentials else None
+        return "url"
+    return "credentials" if has_credentials else None
 
 
 def _header_problems(headers: dict[str, str]) -> list[FieldProblem]:
     if len(headers) > MAX_HEADERS or sum(map(len, (*headers, *headers.values()))) > MAX_HEADER_LENGTH:
-        return [FieldProblem("headers", f"at most {MAX_HEADERS}, and {MAX_HEADER_LENGTH} characters in all")]
+        return [FieldProblem.of("headers", "headers_too_large", most=MAX_HEADERS, characters=MAX_HEADER_LENGTH)]
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
-            return [FieldProblem("headers", "a name has a character that HTTP does not allow")]
+            return [FieldProblem.of("headers", "header_name")]
         if name.lower() in _FRAMING:
-            return [FieldProblem("headers", f"{name} is set by the prober itself")]
+            return [FieldProblem.of("headers", "header_set", name=name)]
         if not value.isprintable() or not value.isascii():
-            return [FieldProblem("headers", f"the value of {name} must be printable ASCII on one line")]
+            return [FieldProblem.of("headers", "header_value", name=name)]
     return []

@@ -7,7 +7,6 @@ from litestar import Response, Router, delete, get, patch, post
 from litestar.enums import RequestEncodingType
 from litestar.openapi.spec import Example
 from litestar.params import BodyKwarg, FromPath, JSONBody, QueryParameter
-from psycopg.errors import CheckViolation
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
@@ -16,8 +15,10 @@ from api.auth.gatekeeper import actor, identified
 from api.auth.permissions import authorise, requires
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
-from api.rest.errors import ApiError, FieldProblem, camel, invalid, responses
+from api.rest.constraints import constraint_errors
+from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
+from api.rest.problems import FieldProblem
 from api.services.fields import (
     ALL_SYSTEMS,
     NewService,
@@ -120,7 +121,7 @@ async def create_service(
     async with database.transaction(pool, actor(request)) as connection:
         created = await _execute(connection, "services/create", service=Jsonb(service.columns()))
     if not created:
-        raise ApiError(409, "There is a service with this id already", [FieldProblem("id", "is taken")])
+        raise ApiError(409, "service_exists", [FieldProblem.of("id", "taken")])
     return Response(saved(service, settings), status_code=201, headers={"Location": f"/api/services/{service.id}"})
 
 
@@ -169,12 +170,9 @@ async def _locked(connection: Connection, service_id: str) -> StoredService | No
 
 
 async def _execute(connection: Connection, name: str, **values: Any) -> int:
-    """Rows changed. A constraint of the table that our own limits did not foresee is a 400 of its field too."""
-    try:
+    """Rows changed. Raises 400 where the table's constraints refuse a value."""
+    with constraint_errors():
         return (await connection.execute(sql.query(name), values)).rowcount
-    except CheckViolation as error:
-        column = (error.diag.constraint_name or "").removeprefix("services_")
-        raise invalid(FieldProblem(camel(column), "is not a value that can be stored")) from error
 
 
 def _valid(service: Service) -> Service:
@@ -185,19 +183,19 @@ def _valid(service: Service) -> Service:
 
 def _require_slug(service_id: str) -> None:
     if not is_slug(service_id):
-        raise ApiError(404, "There is no such service")
+        raise ApiError(404, "unknown_service_id")
 
 
 def _found(row: StoredService | None) -> StoredService:
     if row is None:
-        raise ApiError(404, "There is no such service")
+        raise ApiError(404, "unknown_service_id")
     return row
 
 
 def _administered(row: StoredService | None) -> StoredService:
     """A service whose home is a file is changed there: the next reading of the file would undo it."""
-    if _found(row).declared_in is not None:
-        raise ApiError(409, f"This service is declared in {_found(row).declared_in}; change it there")
+    if (declared_in := _found(row).declared_in) is not None:
+        raise ApiError(409, "declared", file=declared_in)
     return _found(row)
 
 

@@ -248,7 +248,7 @@ async def test_a_database_that_may_only_be_read_ends_nothing(
         ready = await api.http.get("/ready")
         assert (ready.status_code, ready.json()["details"]) == (
             503,
-            [{"field": "database", "message": "may only be read"}],
+            [{"field": "database", "message": "may only be read", "code": "database_read_only"}],
         )
         await db.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = off'.encode())
         await api.ready()
