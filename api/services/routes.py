@@ -33,7 +33,7 @@ from api.services.fields import (
 )
 from sla_monitor.settings import Settings
 from sql import Pool, database
-from sql.database import Connection
+from sql.database import Actor, Connection
 
 ANSWERS = tuple(
     Cacheable(path, frozenset({"services"}), private=frozenset({"details"}))
@@ -98,9 +98,7 @@ async def list_services(
 )
 async def get_service(pool: Injected[Pool], service_id: FromPath[str]) -> Service:
     """Private services too: this is for those who administer them."""
-    _require_slug(service_id)
-    row = await database.row(pool, "services/one", StoredService, id=service_id)
-    return _found(row).published()
+    return (await one(pool, service_id)).published()
 
 
 @post(
@@ -117,12 +115,8 @@ async def create_service(
     data: NewServiceBody,
 ) -> Response[SavedService]:
     """What is not given has its default. 409 where the id is taken. `warnings` says why probes will not look at it."""
-    service = _valid(complete(data, settings))
-    async with database.transaction(pool, actor(request)) as connection:
-        created = await _execute(connection, "services/create", service=Jsonb(service.columns()))
-    if not created:
-        raise ApiError(409, "service_exists", [FieldProblem.of("id", "taken")])
-    return Response(saved(service, settings), status_code=201, headers={"Location": f"/api/services/{service.id}"})
+    service = await create(pool, settings, actor(request), data)
+    return Response(service, status_code=201, headers={"Location": f"/api/services/{service.id}"})
 
 
 @patch(
@@ -140,12 +134,7 @@ async def change_service(
     data: JSONBody[ServiceChange],
 ) -> SavedService:
     """Fields that are not given stay as they are; null empties those that can be empty."""
-    _require_slug(service_id)
-    async with database.transaction(pool, actor(request)) as connection:
-        current = _administered(await _locked(connection, service_id)).published()
-        service = _valid(msgspec.structs.replace(current, **data.given()))
-        await _execute(connection, "services/update", service=Jsonb(service.columns()))
-    return saved(service, settings)
+    return await change(pool, settings, actor(request), service_id, data)
 
 
 @delete(
@@ -157,8 +146,39 @@ async def change_service(
 )
 async def delete_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> None:
     """Its checks stay until their retention ends; a service entered again under the same id has them back."""
+    await remove(pool, actor(request), service_id)
+
+
+async def one(pool: Pool, service_id: str) -> StoredService:
+    """Raises 404 where there is no such service."""
     _require_slug(service_id)
-    async with database.transaction(pool, actor(request)) as connection:
+    return _found(await database.row(pool, "services/one", StoredService, id=service_id))
+
+
+async def create(pool: Pool, settings: Settings, by: Actor, data: NewService) -> SavedService:
+    """Raises 400 for what is not valid, 409 where the id is taken."""
+    service = _valid(complete(data, settings))
+    async with database.transaction(pool, by) as connection:
+        created = await _execute(connection, "services/create", service=Jsonb(service.columns()))
+    if not created:
+        raise ApiError(409, "service_exists", [FieldProblem.of("id", "taken")])
+    return saved(service, settings)
+
+
+async def change(pool: Pool, settings: Settings, by: Actor, service_id: str, data: ServiceChange) -> SavedService:
+    """Raises 400 for what is not valid, 404 where the service is gone, 409 where a file declares it."""
+    _require_slug(service_id)
+    async with database.transaction(pool, by) as connection:
+        current = _administered(await _locked(connection, service_id)).published()
+        service = _valid(msgspec.structs.replace(current, **data.given()))
+        await _execute(connection, "services/update", service=Jsonb(service.columns()))
+    return saved(service, settings)
+
+
+async def remove(pool: Pool, by: Actor, service_id: str) -> None:
+    """Raises 404 where the service is gone, 409 where a file declares it."""
+    _require_slug(service_id)
+    async with database.transaction(pool, by) as connection:
         _administered(await _locked(connection, service_id))
         await _execute(connection, "services/delete", id=service_id)
 
