@@ -26,7 +26,7 @@ from api.rest.problems import FieldProblem
 from api.rest.texts import text_problems
 from api.rest.violations import PROBLEM
 from sql import Pool, database
-from sql.database import Connection
+from sql.database import Actor, Connection
 
 ANSWERS: tuple[Cacheable, ...] = ()
 _USERNAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,49}"
@@ -121,11 +121,7 @@ async def list_users(
     """`search` looks for a text in name and e-mail, without regard to capitals."""
     if wrong := text_problems("search", search):
         raise invalid(*wrong)
-    filters = {"search": search, "role": role, "active": active}
-    total = await database.count(pool, "users/count", **filters)
-    offset = (page - 1) * limit
-    rows = await database.rows(pool, "users/page", StoredUser, limit=limit, offset=offset, **filters)
-    return UserList([row.published() for row in rows], Pagination.of(page, limit, total))
+    return await listing(pool, page, limit, search, role, active)
 
 
 @get(
@@ -137,8 +133,7 @@ async def list_users(
 )
 async def get_user(pool: Injected[Pool], user_id: FromPath[str]) -> UserAnswer:
     """Never with the password, not even its hash."""
-    row = await database.row(pool, "users/one", StoredUser, id=_id(user_id))
-    return UserAnswer(_found(row).published())
+    return UserAnswer((await one(pool, user_id)).published())
 
 
 @post(
@@ -152,13 +147,8 @@ async def create_user(
     request: ApiRequest, pool: Injected[Pool], passwords: Injected[Passwords], data: JSONBody[NewUser]
 ) -> Response[NewUserAnswer]:
     """409 where the name or the e-mail is taken, whatever its capitals."""
-    require_valid(data.username, data.email, data.password)
-    password = new_password() if data.password is UNSET else data.password
-    password_hash = await passwords.hash(password)
-    async with database.transaction(pool, actor(request)) as connection:
-        row = await insert(connection, data, password_hash)
-    answer = NewUserAnswer(row.published(), password if data.password is UNSET else None)
-    return Response(answer, status_code=201, headers={"Location": f"/api/users/{row.id}"})
+    answer = await create(pool, passwords, actor(request), data)
+    return Response(answer, status_code=201, headers={"Location": f"/api/users/{answer.user.id}"})
 
 
 @patch(
@@ -176,14 +166,7 @@ async def change_user(
     data: JSONBody[UserChange],
 ) -> UserAnswer:
     """Takes effect at once, on open sockets too. 409 where no active admin would be left."""
-    current = _found(await database.row(pool, "users/one", StoredUser, id=_id(user_id)))
-    username = current.username if data.username is UNSET else data.username
-    require_valid(username, current.email if data.email is UNSET else data.email, data.password)
-    given = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not UNSET}
-    if "password" in given:
-        given["password_hash"] = await passwords.hash(given.pop("password"))
-    async with database.transaction(pool, actor(request)) as connection:
-        return UserAnswer((await update(connection, current.id, **given)).published())
+    return UserAnswer((await change(pool, passwords, actor(request), user_id, data)).published())
 
 
 @delete(
@@ -195,7 +178,50 @@ async def change_user(
 )
 async def delete_user(request: ApiRequest, pool: Injected[Pool], user_id: FromPath[str]) -> None:
     """Their sessions and API tokens end; what they wrote stays under their name. 409 for the last active admin."""
-    async with database.transaction(pool, actor(request)) as connection:
+    await remove(pool, actor(request), user_id)
+
+
+async def listing(
+    pool: Pool, page: int, limit: int, search: str = "", role: Role | None = None, active: bool | None = None
+) -> UserList:
+    """One page of the users by name."""
+    filters = {"search": search, "role": role, "active": active}
+    total = await database.count(pool, "users/count", **filters)
+    offset = (page - 1) * limit
+    rows = await database.rows(pool, "users/page", StoredUser, limit=limit, offset=offset, **filters)
+    return UserList([row.published() for row in rows], Pagination.of(page, limit, total))
+
+
+async def one(pool: Pool, user_id: str) -> StoredUser:
+    """Raises 404 where there is no such user."""
+    return _found(await database.row(pool, "users/one", StoredUser, id=_id(user_id)))
+
+
+async def create(pool: Pool, passwords: Passwords, by: Actor, data: NewUser) -> NewUserAnswer:
+    """Raises 400 for what is not valid, 409 where name or e-mail is taken."""
+    require_valid(data.username, data.email, data.password)
+    password = new_password() if data.password is UNSET else data.password
+    password_hash = await passwords.hash(password)
+    async with database.transaction(pool, by) as connection:
+        row = await insert(connection, data, password_hash)
+    return NewUserAnswer(row.published(), password if data.password is UNSET else None)
+
+
+async def change(pool: Pool, passwords: Passwords, by: Actor, user_id: str, data: UserChange) -> StoredUser:
+    """Raises 400 for what is not valid, 404 where the user is gone, 409 where the change is not possible."""
+    current = await one(pool, user_id)
+    username = current.username if data.username is UNSET else data.username
+    require_valid(username, current.email if data.email is UNSET else data.email, data.password)
+    given = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not UNSET}
+    if "password" in given:
+        given["password_hash"] = await passwords.hash(given.pop("password"))
+    async with database.transaction(pool, by) as connection:
+        return await update(connection, current.id, **given)
+
+
+async def remove(pool: Pool, by: Actor, user_id: str) -> None:
+    """Raises 404 where the user is gone, 409 for the last active admin."""
+    async with database.transaction(pool, by) as connection:
         with constraint_errors():
             removed = await connection.execute(sql.query("users/delete"), {"id": _id(user_id)})
     if not removed.rowcount:
