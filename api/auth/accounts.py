@@ -112,6 +112,10 @@ class IssuedTokens(msgspec.Struct):
         return LoggedIn(self.access, self.refresh, person)
 
 
+Issue = Callable[[Settings, Tokens, UUID, UUID], Awaitable[IssuedTokens]]
+"""Makes the tokens of a session: of a user, by the session's id."""
+
+
 @post(
     "/auth/login",
     status_code=200,
@@ -134,7 +138,7 @@ async def opened_session(
     request: ApiRequest,
     accounts: Accounts,
     data: Credentials,
-    issue: Callable[[Settings, Tokens, UUID, UUID], Awaitable[IssuedTokens]],
+    issue: Issue,
 ) -> tuple[IssuedTokens, Person]:
     """Logs somebody in, with the tokens that `issue` makes. Raises 401 for a wrong name or password, 429 for many."""
     if wrong := text_problems("username", data.username):
@@ -224,8 +228,7 @@ async def end_session(request: ApiRequest, pool: Pool) -> None:
 )
 async def me(request: ApiRequest, pool: Injected[Pool]) -> Me:
     """An API token is told its owner, and the role that it has itself."""
-    account = await _own_account(request, pool)
-    return Me(Person(id=account.id, username=account.username, email=account.email, role=principal_of(request).role))
+    return Me(await own_person(request, pool))
 
 
 @post(
@@ -242,6 +245,21 @@ async def change_password(
     data: JSONBody[PasswordChange],
 ) -> LoggedIn:
     """Ends all sessions, and answers with a new one."""
+    pair, person = await renewed_password(request, accounts, data, IssuedTokens.pair)
+    return pair.answer(person)
+
+
+async def own_person(request: ApiRequest, pool: Pool) -> Person:
+    """The user of the request, with the role that the request has. Raises 401."""
+    account = await _own_account(request, pool)
+    return Person(id=account.id, username=account.username, email=account.email, role=principal_of(request).role)
+
+
+async def renewed_password(
+    request: ApiRequest, accounts: Accounts, data: PasswordChange, issue: Issue
+) -> tuple[IssuedTokens, Person]:
+    """Changes the user's own password, which ends all sessions, and opens a new one with the tokens that `issue` makes.
+    Raises 400 for a wrong or unfit password, 401 where the user has been logged out, 429 for many attempts."""
     pool, settings, _, passwords, tokens = accounts
     account = await _own_account(request, pool)
     if wrong := password_problems("newPassword", data.new_password, account.username, account.email):
@@ -253,15 +271,15 @@ async def change_password(
         await _note(request, pool, "password-failed", str(account.id), _reason(account))
         raise invalid(FieldProblem.of("currentPassword", "wrong_password"))
     password_hash = await passwords.hash(data.new_password)
-    pair = await IssuedTokens.pair(settings, tokens, account.id, uuid4())
+    issued = await issue(settings, tokens, account.id, uuid4())
     values = {"user_id": account.id, "verified_hash": account.password_hash, "password_hash": password_hash}
     async with database.transaction(pool, actor(request)) as connection:
         await connection.execute(sql.query("accounts/change_password"), values)
         renewed = msgspec.structs.replace(account, password_hash=password_hash)
-        person = await _open_session(connection, request, settings, renewed, pair)
+        person = await _open_session(connection, request, settings, renewed, issued)
     if person is None:
         raise unauthorized("logged_out")
-    return pair.answer(person)
+    return issued, person
 
 
 async def _open_session(
