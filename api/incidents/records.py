@@ -1,5 +1,6 @@
 """Incidents in the database: reading one, locking it, and what one transaction writes to it."""
 
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from psycopg.types.json import Jsonb
 import sql
 from api.auth.permissions import Principal, sees_internal
 from api.incidents.fields import Incident, IncidentChange, IncidentUpdate, NewIncident, NewUpdate, is_incident_id
+from api.incidents.filters import Filters
 from api.incidents.templates import template_data
 from api.rest.constraints import constraint_errors
 from api.rest.errors import ApiError, invalid
@@ -17,6 +19,8 @@ from api.services.affected import require_services
 from sql import Pool, database
 from sql.database import Connection
 
+MOST_PAST = 1000
+"""Incidents of a page of past days."""
 REQUIRED = ("title", "severity", "priority", "affected_services")
 
 
@@ -27,6 +31,36 @@ class IncidentRow(msgspec.Struct):
 
     def published(self) -> Incident:
         return msgspec.convert(self.incident, Incident)
+
+
+class ListRow(msgspec.Struct):
+    total: int
+    incidents: list[dict[str, Any]]
+
+
+class DayRow(msgspec.Struct):
+    """A day with what began on it; of the `total`, those for which there was room on the page."""
+
+    day: date
+    incidents: list[dict[str, Any]]
+    total: int
+
+
+async def listed(pool: Pool, principal: Principal | None, asked: Filters, limit: int, offset: int = 0) -> ListRow:
+    """The incidents that pass the filters and that `principal` may see, newest first."""
+    values = asked._asdict() | {"internal": sees_internal(principal), "limit": limit, "offset": offset}
+    row = await database.row(pool, "incidents/listing", ListRow, **values)
+    assert row is not None
+    return row
+
+
+async def past(
+    pool: Pool, principal: Principal | None, days: int, limit: int, offset: int = 0, most: int = MOST_PAST
+) -> list[DayRow]:
+    """`limit` of the last `days` days, today first, each with what began on it and `principal` may see; `most`
+    incidents at most."""
+    values = {"internal": sees_internal(principal), "days": days, "limit": limit, "offset": offset, "most": most}
+    return await database.rows(pool, "incidents/past", DayRow, **values)
 
 
 async def visible(pool: Pool, incident_id: str, principal: Principal | None) -> Incident:

@@ -3,7 +3,6 @@
 The rules of an incident's life (ids, versions, timeline, events) are the database's: sql/functions/incidents.sql.
 """
 
-from datetime import date
 from typing import Annotated, Any
 
 import msgspec
@@ -12,7 +11,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from api.auth.gatekeeper import actor
-from api.auth.permissions import Principal, requires, sees_internal
+from api.auth.permissions import Principal, requires
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable, Change
 from api.edge.limits import Limits
@@ -36,7 +35,7 @@ from api.rest.injected import Injected
 from api.rest.pagination import PageNumber, PageSize, Pagination
 from api.rest.preconditions import NOT_MODIFIED, IfMatch, IfNoneMatch, etag, is_known, not_modified
 from sla_monitor.settings import Settings
-from sql import Pool, database
+from sql import Pool
 
 _CHANGES: frozenset[Change] = frozenset({"event", "services"})
 ANSWERS = (
@@ -44,22 +43,7 @@ ANSWERS = (
     Cacheable("/api/incidents/past", _CHANGES, frozenset({"days", "page", "limit"}), personal=True),
     Cacheable("/api/incidents/", _CHANGES, personal=True),
 )
-MOST_PAST = 1000
-"""Incidents of a page of past days."""
 _OUTDATED = {412: ResponseSpec(IncidentConflict, description="Somebody else saved first", generate_examples=False)}
-
-
-class ListRow(msgspec.Struct):
-    total: int
-    incidents: list[dict[str, Any]]
-
-
-class DayRow(msgspec.Struct):
-    """A day with what began on it; of the `total`, those for which there was room on the page."""
-
-    day: date
-    incidents: list[dict[str, Any]]
-    total: int
 
 
 @get(
@@ -93,16 +77,7 @@ async def listing(
 ) -> IncidentList:
     """One page of the incidents that pass the filters and that `principal` may see, newest first."""
     size = page_size(asked, limit)
-    row = await database.row(
-        pool,
-        "incidents/listing",
-        ListRow,
-        **asked._asdict(),
-        internal=sees_internal(principal),
-        limit=size,
-        offset=(page - 1) * size,
-    )
-    assert row is not None
+    row = await records.listed(pool, principal, asked, size, (page - 1) * size)
     return IncidentList(_incidents(row.incidents), Pagination.of(page, size, row.total))
 
 
@@ -122,16 +97,7 @@ async def past_incidents(
 ) -> PastIncidents:
     """Every day of the reporting time zone, today first, with what began on it, resolved or not; a page is `limit`
     days. Of each timeline the newest 20 updates."""
-    rows = await database.rows(
-        pool,
-        "incidents/past",
-        DayRow,
-        internal=sees_internal(request.user),
-        days=days,
-        limit=limit,
-        offset=(page - 1) * limit,
-        most=MOST_PAST,
-    )
+    rows = await records.past(pool, request.user, days, limit, (page - 1) * limit)
     listed = [PastDay(row.day.isoformat(), _incidents(row.incidents)) for row in rows]
     truncated = any(row.total > len(row.incidents) for row in rows)
     return PastIncidents(listed, Pagination.of(page, limit, days), truncated)
