@@ -150,6 +150,10 @@ def responses(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
+_FOREIGN: frozenset[ProblemCode] = frozenset({"foreign_page", "foreign_origin"})
+"""Reasons of requests from pages of other sites: what they sent is not shown as if it were the user's."""
+
+
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Litestar's handler for every exception: JSON, or a page for those who asked for one."""
     described = _logged(request, error)
@@ -161,6 +165,9 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         return Response(None, status_code=303, headers={"Location": site.login_path(request.scope)})
     headers = {name: value for name, value in described.headers.items() if name != "WWW-Authenticate"}
     headers["Content-Security-Policy"] = site.policy
+    if request.method == "POST" and described.reason not in _FOREIGN:
+        response: Response[Any] = site.error_after_form(request.scope, described, headers)
+        return response
     return Response(html, status_code=described.status, headers=headers, media_type="text/html")
 
 
