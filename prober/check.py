@@ -18,6 +18,7 @@ from sla_monitor.checks.http import Http
 from sla_monitor.checks.json_path import json_path_problem
 from sla_monitor.settings import Settings
 from sla_monitor.settings.values import http_url
+from sla_monitor.texts.problems import text_of
 
 _VERDICTS = {"o": "operational", "po": "partial outage (slow)", "mo": "major outage"}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -113,7 +114,7 @@ def _other(kind: str, fields: Sequence[str]) -> AnyConfig:
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
     if wrong := config.problems():
-        raise ValueError(f"{wrong[0].field}: {wrong[0].message}")
+        raise ValueError(f"{wrong[0].field}: {text_of(wrong[0].code, wrong[0].parameters)}")
     return config
 
 

@@ -7,7 +7,7 @@ busy to the year 9999; the tests hold the two against each other.
 
 import re
 from calendar import isleap, monthrange
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta
 from itertools import count, islice, pairwise
 from typing import Literal, NamedTuple, get_args
@@ -29,8 +29,33 @@ _TIMES = {"BYHOUR": 23, "BYMINUTE": 59, "BYSECOND": 59}
 _BOUNDS = {"BYMONTH": (1, 12), "BYMONTHDAY": (-31, 31), "BYYEARDAY": (-366, 366), "BYSETPOS": (-366, 366)}
 
 
+RuleFault = Literal[
+    "too_long",
+    "rule_parts",
+    "rule_frequency",
+    "rule_part",
+    "rule_time",
+    "rule_count_and_until",
+    "rule_month_days",
+    "rule_year_days",
+    "rule_numbered_days",
+    "rule_positions",
+    "rule_number",
+    "rule_zero",
+    "rule_weekday",
+    "rule_days",
+    "rule_until",
+]
+"""Error codes, whose texts are in the catalogues (table `problems`)."""
+
+
 class RuleError(ValueError):
-    """What is wrong with a rule, for people."""
+    """What is wrong with a rule: a code and its parameters."""
+
+    def __init__(self, code: RuleFault, **parameters: int | str | Sequence[str]) -> None:
+        super().__init__(code, parameters)
+        self.code = code
+        self.parameters = parameters
 
 
 class WeekDay(NamedTuple):
@@ -84,16 +109,16 @@ def parse(text: str) -> Rule:
     """`FREQ=WEEKLY;BYDAY=SU`. Raises RuleError for what is no rule, or is more than windows need: no rule begins more
     than once a day, since the time of day is that of the first occurrence."""
     if len(text) > MAX_RULE:
-        raise RuleError(f"must not be longer than {MAX_RULE} characters")
+        raise RuleError("too_long", most=MAX_RULE)
     parts: dict[str, str] = {}
     for part in _bare(text).upper().split(";"):
         name, equals, value = part.partition("=")
         if not equals or not value or name in parts:
-            raise RuleError("must be NAME=VALUE parts with ; between them, each name once")
+            raise RuleError("rule_parts")
         parts[name] = value
     frequency = parts.pop("FREQ", "")
     if frequency not in get_args(Frequency):
-        raise RuleError(f"needs FREQ, one of {', '.join(get_args(Frequency))}")
+        raise RuleError("rule_frequency", choices=get_args(Frequency))
     rule = Rule(
         frequency=frequency,  # type: ignore[arg-type]  # narrowed above
         interval=_number("INTERVAL", parts.pop("INTERVAL", "1"), 1, MAX_INTERVAL),
@@ -108,7 +133,7 @@ def parse(text: str) -> Rule:
         times=tuple((name, _number(name, parts.pop(name), 0, most)) for name, most in _TIMES.items() if name in parts),
     )
     if parts:
-        raise RuleError(f"{min(parts)[:20]} is not supported")
+        raise RuleError("rule_part", name=min(parts)[:20])
     _require_sense(rule)
     return rule
 
@@ -129,26 +154,26 @@ def require_time(rule: Rule, first: datetime) -> None:
     begins = {"BYHOUR": first.hour, "BYMINUTE": first.minute, "BYSECOND": first.second}
     for name, value in rule.times:
         if value != begins[name]:
-            raise RuleError(f"{name} must be {begins[name]}, as in startsAt on the clock of timeZone, or be left out")
+            raise RuleError("rule_time", name=name, value=begins[name])
 
 
 def _require_sense(rule: Rule) -> None:
     """What RFC 5545 forbids."""
     if rule.count is not None and rule.until is not None:
-        raise RuleError("must not have both COUNT and UNTIL")
+        raise RuleError("rule_count_and_until")
     if rule.month_days and rule.frequency == "WEEKLY":
-        raise RuleError("BYMONTHDAY does not go with FREQ=WEEKLY")
+        raise RuleError("rule_month_days")
     if rule.year_days and rule.frequency != "YEARLY":
-        raise RuleError("BYYEARDAY goes with FREQ=YEARLY only")
+        raise RuleError("rule_year_days")
     if any(day.nth for day in rule.week_days) and rule.frequency in ("DAILY", "WEEKLY"):
-        raise RuleError("a number in BYDAY goes with FREQ=MONTHLY or YEARLY only")
+        raise RuleError("rule_numbered_days")
     if rule.positions and not (rule.months or rule.month_days or rule.year_days or rule.week_days):
-        raise RuleError("BYSETPOS needs another BY… part")
+        raise RuleError("rule_positions")
 
 
 def _number(name: str, text: str, least: int, most: int) -> int:
     if not re.fullmatch(r"[+-]?[0-9]{1,6}", text) or not least <= int(text) <= most:
-        raise RuleError(f"{name} must be a whole number from {least} to {most}")
+        raise RuleError("rule_number", name=name, least=least, most=most)
     return int(text)
 
 
@@ -157,20 +182,20 @@ def _numbers(parts: dict[str, str], name: str) -> frozenset[int]:
         return frozenset()
     found = frozenset(_number(name, text, *_BOUNDS[name]) for text in parts.pop(name).split(","))
     if 0 in found:
-        raise RuleError(f"{name} must not be 0")
+        raise RuleError("rule_zero", name=name)
     return found
 
 
 def _weekday(text: str) -> int:
     if text not in _WEEKDAYS:
-        raise RuleError(f"a day of the week is one of {', '.join(_WEEKDAYS)}")
+        raise RuleError("rule_weekday", choices=_WEEKDAYS)
     return _WEEKDAYS.index(text)
 
 
 def _week_days(text: str) -> frozenset[WeekDay]:
     found = [_DAY.fullmatch(day) for day in text.split(",")]
     if any(match is None or (match[1] is not None and not 1 <= abs(int(match[1])) <= 53) for match in found):
-        raise RuleError("BYDAY must be days like SU, 2MO (the second Monday), -1FR (the last Friday)")
+        raise RuleError("rule_days")
     return frozenset(WeekDay(int(match[1] or 0), _weekday(match[2])) for match in found if match is not None)
 
 
@@ -181,7 +206,7 @@ def _moment(text: str) -> datetime:
             raise ValueError
         at = datetime.strptime(match[1] + (match[2] or "235959"), "%Y%m%d%H%M%S")  # noqa: DTZ007  # on the local clock
     except ValueError:
-        raise RuleError("UNTIL must be like 20261231, 20261231T235959 or 20261231T235959Z") from None
+        raise RuleError("rule_until") from None
     return at.replace(tzinfo=UTC) if match[3] else at
 
 

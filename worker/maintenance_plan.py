@@ -20,6 +20,7 @@ from sla_monitor.recurrence import (
     parse,
     require_time,
 )
+from sla_monitor.texts.problems import text_of
 from sla_monitor.windows import AHEAD, LEAST_AHEAD, zone
 from sql import Pool, database
 from worker.duty import Work
@@ -29,6 +30,10 @@ log = logging.getLogger(__name__)
 
 class WindowError(Exception):
     """Some windows could not be extended; the log names them."""
+
+
+class _OutdatedError(Exception):
+    """The window was good when it was saved: it was changed in the database, or its zone was given up."""
 
 
 class _Due(msgspec.Struct):
@@ -97,16 +102,17 @@ def _coming(window: _Window, until: datetime) -> list[Occurrence]:
     known = zone(window.time_zone)
     try:
         if known is None:
-            raise RuleError(f"{window.time_zone} is no known time zone")
+            raise _OutdatedError(f"{window.time_zone} is no known time zone")
         rule = parse(window.rrule) if window.rrule is not None else None
         schedule = Schedule(window.starts_at, window.ends_at, rule, known)
         if rule is not None:
             require_time(rule, schedule.first)
         if next(local_starts(schedule, schedule.first), None) != schedule.first:
-            raise RuleError("it does not begin with an occurrence of its rule")
+            raise _OutdatedError("it does not begin with an occurrence of its rule")
         if overlap(schedule, window.starts_at + AHEAD):
-            raise RuleError("its occurrences overlap")
-    except RuleError as error:  # good when it was saved: it was changed in the database, or its zone was given up
-        log.error("maintenance window %s does not go on: %s", window.id, error)
+            raise _OutdatedError("its occurrences overlap")
+    except (RuleError, _OutdatedError) as error:
+        reason = f"its rule {text_of(error.code, error.parameters)}" if isinstance(error, RuleError) else error
+        log.error("maintenance window %s does not go on: %s", window.id, reason)
         return []
     return [found for found in occurrences(schedule, until) if found.starts_at >= window.expanded_until]

@@ -20,8 +20,9 @@ from api.auth.requests import ApiRequest, principal_of
 from api.auth.tokens import MAX_TOKEN_CHARACTERS, Tokens
 from api.cache.entries import Cacheable
 from api.edge.limits import Limits
-from api.rest.errors import FieldProblem, invalid, responses
+from api.rest.errors import invalid, responses
 from api.rest.injected import Injected
+from api.rest.problems import FieldProblem
 from api.rest.texts import text_problems
 from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.settings import Settings
@@ -111,6 +112,10 @@ class IssuedTokens(msgspec.Struct):
         return LoggedIn(self.access, self.refresh, person)
 
 
+Issue = Callable[[Settings, Tokens, UUID, UUID], Awaitable[IssuedTokens]]
+"""Makes the tokens of a session: of a user, by the session's id."""
+
+
 @post(
     "/auth/login",
     status_code=200,
@@ -133,7 +138,7 @@ async def opened_session(
     request: ApiRequest,
     accounts: Accounts,
     data: Credentials,
-    issue: Callable[[Settings, Tokens, UUID, UUID], Awaitable[IssuedTokens]],
+    issue: Issue,
 ) -> tuple[IssuedTokens, Person]:
     """Logs somebody in, with the tokens that `issue` makes. Raises 401 for a wrong name or password, 429 for many."""
     if wrong := text_problems("username", data.username):
@@ -152,7 +157,7 @@ async def opened_session(
             return issued, person
     # A name that is nobody's may be a password in the wrong field.
     await _note(request, pool, "login-failed", account.username if account else "unknown", _reason(account))
-    raise unauthorized("The user name or the password is wrong")
+    raise unauthorized("wrong_login")
 
 
 @post(
@@ -190,7 +195,7 @@ async def refresh(
         await cursor.execute(sql.query("accounts/refresh_session"), values)
         found = await cursor.fetchone()
     if found is None or found.outcome != "refreshed":
-        raise unauthorized("You have been logged out")
+        raise unauthorized("logged_out")
     assert found.username is not None and found.email is not None and found.role is not None
     return fresh.answer(Person(id=claims.user_id, username=found.username, email=found.email, role=found.role))
 
@@ -223,8 +228,7 @@ async def end_session(request: ApiRequest, pool: Pool) -> None:
 )
 async def me(request: ApiRequest, pool: Injected[Pool]) -> Me:
     """An API token is told its owner, and the role that it has itself."""
-    account = await _own_account(request, pool)
-    return Me(Person(id=account.id, username=account.username, email=account.email, role=principal_of(request).role))
+    return Me(await own_person(request, pool))
 
 
 @post(
@@ -241,6 +245,21 @@ async def change_password(
     data: JSONBody[PasswordChange],
 ) -> LoggedIn:
     """Ends all sessions, and answers with a new one."""
+    pair, person = await renewed_password(request, accounts, data, IssuedTokens.pair)
+    return pair.answer(person)
+
+
+async def own_person(request: ApiRequest, pool: Pool) -> Person:
+    """The user of the request, with the role that the request has. Raises 401."""
+    account = await _own_account(request, pool)
+    return Person(id=account.id, username=account.username, email=account.email, role=principal_of(request).role)
+
+
+async def renewed_password(
+    request: ApiRequest, accounts: Accounts, data: PasswordChange, issue: Issue
+) -> tuple[IssuedTokens, Person]:
+    """Changes the user's own password, which ends all sessions, and opens a new one with the tokens that `issue` makes.
+    Raises 400 for a wrong or unfit password, 401 where the user has been logged out, 429 for many attempts."""
     pool, settings, _, passwords, tokens = accounts
     account = await _own_account(request, pool)
     if wrong := password_problems("newPassword", data.new_password, account.username, account.email):
@@ -250,17 +269,17 @@ async def change_password(
     # No 401: the token is good, and front ends would log out.
     if not await guard.is_right(address, account, account.username, data.current_password):
         await _note(request, pool, "password-failed", str(account.id), _reason(account))
-        raise invalid(FieldProblem("currentPassword", "is wrong"))
+        raise invalid(FieldProblem.of("currentPassword", "wrong_password"))
     password_hash = await passwords.hash(data.new_password)
-    pair = await IssuedTokens.pair(settings, tokens, account.id, uuid4())
+    issued = await issue(settings, tokens, account.id, uuid4())
     values = {"user_id": account.id, "verified_hash": account.password_hash, "password_hash": password_hash}
     async with database.transaction(pool, actor(request)) as connection:
         await connection.execute(sql.query("accounts/change_password"), values)
         renewed = msgspec.structs.replace(account, password_hash=password_hash)
-        person = await _open_session(connection, request, settings, renewed, pair)
+        person = await _open_session(connection, request, settings, renewed, issued)
     if person is None:
-        raise unauthorized("You have been logged out")
-    return pair.answer(person)
+        raise unauthorized("logged_out")
+    return issued, person
 
 
 async def _open_session(
@@ -298,7 +317,7 @@ async def _own_account(request: ApiRequest, pool: Pool) -> Account:
         pool, "accounts/by_id", Account, id=principal_of(request).user_id, address=_address(request)
     )
     if account is None:
-        raise unauthorized("You have been logged out")
+        raise unauthorized("logged_out")
     return account
 
 

@@ -19,15 +19,17 @@ from psycopg.rows import TupleRow
 
 import sql
 from api.auth.gatekeeper import actor
-from api.auth.permissions import API_TOKEN_PREFIX, ROLES, Role, requires, unauthorized
+from api.auth.permissions import API_TOKEN_PREFIX, ROLES, Principal, Role, requires, unauthorized
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
-from api.rest.errors import ApiError, FieldProblem, invalid, responses
+from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
 from api.rest.moments import iso
 from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.problems import FieldProblem
 from api.rest.texts import line_problems
 from sql import Pool, database
+from sql.database import Actor
 
 ANSWERS: tuple[Cacheable, ...] = ()
 LONGEST = timedelta(days=10 * 366)
@@ -110,10 +112,7 @@ class StoredApiToken(msgspec.Struct, kw_only=True):
 )
 async def list_tokens(pool: Injected[Pool], page: PageNumber = 1, limit: PageSize = 20) -> ApiTokenList:
     """Those of everybody, revoked ones too."""
-    total = await database.count(pool, "api_tokens/count")
-    offset = (page - 1) * limit
-    rows = await database.rows(pool, "api_tokens/page", StoredApiToken, limit=limit, offset=offset)
-    return ApiTokenList([row.published() for row in rows], Pagination.of(page, limit, total))
+    return await listing(pool, page, limit)
 
 
 @post(
@@ -127,34 +126,7 @@ async def create_token(
     request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewApiToken]
 ) -> Response[NewApiTokenAnswer]:
     """For a machine of one's own, with one's own role at most. 409 where one has a token of that name, or a hundred."""
-    _require_valid(data)
-    if ROLES.index(data.role) > ROLES.index(principal_of(request).role):
-        raise ApiError(403, f"Your role, {principal_of(request).role}, may not make a token for {data.role}")
-    secret = API_TOKEN_PREFIX + secrets.token_urlsafe(32)
-    values = msgspec.structs.asdict(data) | {
-        "owner_id": principal_of(request).user_id,
-        "token_hash": hashlib.sha256(secret.encode()).digest(),
-    }
-    try:
-        async with database.transaction(pool, actor(request)) as connection:
-            await _require_room(connection, principal_of(request).user_id)
-            created = await (await connection.execute(sql.query("api_tokens/create"), values)).fetchone()
-    except ForeignKeyViolation:  # deleted since the guard let them in
-        raise unauthorized("You have been logged out") from None
-    if created is None:
-        raise ApiError(409, "You have a token of this name already", [FieldProblem("name", "is taken")])
-    token = ApiToken(
-        id=created[0],
-        name=data.name,
-        role=data.role,
-        owner=Owner(principal_of(request).user_id, principal_of(request).name),
-        created_at=iso(created[1]),
-        expires_at=_iso(data.expires_at),
-        last_used_at=None,
-        last_used_from=None,
-        revoked_at=None,
-    )
-    return Response(NewApiTokenAnswer(token, secret), status_code=201)
+    return Response(await create(pool, principal_of(request), actor(request), data), status_code=201)
 
 
 @delete(
@@ -166,14 +138,60 @@ async def create_token(
 )
 async def revoke_token(request: ApiRequest, pool: Injected[Pool], token_id: FromPath[str]) -> None:
     """At once, and for good. It stays in the list."""
+    await revoke(pool, actor(request), token_id)
+
+
+async def listing(pool: Pool, page: int, limit: int) -> ApiTokenList:
+    """One page of the tokens, the newest first."""
+    total = await database.count(pool, "api_tokens/count")
+    offset = (page - 1) * limit
+    rows = await database.rows(pool, "api_tokens/page", StoredApiToken, limit=limit, offset=offset)
+    return ApiTokenList([row.published() for row in rows], Pagination.of(page, limit, total))
+
+
+async def create(pool: Pool, owner: Principal, by: Actor, data: NewApiToken) -> NewApiTokenAnswer:
+    """Raises 400 for what is not valid, 403 for a role above the owner's, 409 where the name is taken or there are too
+    many."""
+    _require_valid(data)
+    if ROLES.index(data.role) > ROLES.index(owner.role):
+        raise ApiError(403, "role_of_token", role=owner.role, wanted=data.role)
+    secret = API_TOKEN_PREFIX + secrets.token_urlsafe(32)
+    values = msgspec.structs.asdict(data) | {
+        "owner_id": owner.user_id,
+        "token_hash": hashlib.sha256(secret.encode()).digest(),
+    }
+    try:
+        async with database.transaction(pool, by) as connection:
+            await _require_room(connection, owner.user_id)
+            created = await (await connection.execute(sql.query("api_tokens/create"), values)).fetchone()
+    except ForeignKeyViolation:  # deleted since the guard let them in
+        raise unauthorized("logged_out") from None
+    if created is None:
+        raise ApiError(409, "token_exists", [FieldProblem.of("name", "taken")])
+    token = ApiToken(
+        id=created[0],
+        name=data.name,
+        role=data.role,
+        owner=Owner(owner.user_id, owner.name),
+        created_at=iso(created[1]),
+        expires_at=_iso(data.expires_at),
+        last_used_at=None,
+        last_used_from=None,
+        revoked_at=None,
+    )
+    return NewApiTokenAnswer(token, secret)
+
+
+async def revoke(pool: Pool, by: Actor, token_id: str) -> None:
+    """Raises 404 where there is no such token, or it is revoked already."""
     try:
         key = UUID(token_id)
     except ValueError:
-        raise ApiError(404, "There is no such token") from None
-    async with database.transaction(pool, actor(request)) as connection:
+        raise ApiError(404, "unknown_token") from None
+    async with database.transaction(pool, by) as connection:
         revoked = await connection.execute(sql.query("api_tokens/revoke"), {"id": key})
     if not revoked.rowcount:
-        raise ApiError(404, "There is no such token")
+        raise ApiError(404, "unknown_token")
 
 
 async def _require_room(connection: AsyncConnection[TupleRow], owner_id: UUID) -> None:
@@ -181,14 +199,14 @@ async def _require_room(connection: AsyncConnection[TupleRow], owner_id: UUID) -
     await connection.execute("SELECT FROM users WHERE id = %s FOR NO KEY UPDATE", [owner_id])
     row = await (await connection.execute(sql.query("api_tokens/count_of_owner"), {"owner_id": owner_id})).fetchone()
     if row is None or row[0] >= MOST_TOKENS:
-        raise ApiError(409, f"You have {MOST_TOKENS} tokens already; revoke those that are not needed")
+        raise ApiError(409, "too_many_tokens", most=MOST_TOKENS)
 
 
 def _require_valid(data: NewApiToken) -> None:
     wrong = line_problems("name", data.name)
     now = datetime.now(UTC)
     if data.expires_at is not None and not now < data.expires_at < now + LONGEST:
-        wrong.append(FieldProblem("expiresAt", "must lie in the next ten years"))
+        wrong.append(FieldProblem.of("expiresAt", "ten_years"))
     if wrong:
         raise invalid(*wrong)
 

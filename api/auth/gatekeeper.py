@@ -65,7 +65,7 @@ class Gatekeeper:
             digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
             machine = await database.row(self._pool, "accounts/by_token", _TokenRow, token_hash=digest, address=address)
             if machine is None:
-                raise unauthorized("This API token is not valid")
+                raise unauthorized("bad_api_token")
             return Principal(**msgspec.structs.asdict(machine))
         return await self._person(await self._tokens.read(token, "access"))
 
@@ -78,7 +78,7 @@ class Gatekeeper:
             self._pool, "accounts/by_session", _SessionRow, session_id=claims.session_id, user_id=claims.user_id
         )
         if person is None:
-            raise unauthorized("You have been logged out")
+            raise unauthorized("logged_out")
         return Principal(**msgspec.structs.asdict(person), session_id=claims.session_id, expires_at=claims.expires_at)
 
 
@@ -86,7 +86,7 @@ def bearer(authorization: str) -> str:
     """The token of an Authorization header. Raises 401 for any other scheme."""
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise unauthorized("Send the token as Authorization: Bearer …")
+        raise unauthorized("bearer")
     return token.strip()
 
 
@@ -119,7 +119,7 @@ async def identified(connection: ASGIConnection[Any, Any, Any, Any]) -> Principa
     if not given:
         return None
     if len(given) > 1:
-        raise unauthorized("Send one Authorization header")
+        raise unauthorized("one_authorization")
     gatekeeper: Gatekeeper = connection.app.state.gatekeeper
     return await gatekeeper.principal(bearer(given[0]), connection.scope["state"].get("client"))
 

@@ -15,7 +15,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from msgspec import Meta
 
-from api.rest.errors import ApiError, FieldProblem
+from api.rest.errors import ApiError
+from api.rest.problems import FieldProblem
 
 LEAST_CHARACTERS = 10
 MOST_CHARACTERS = 200
@@ -74,7 +75,7 @@ class Passwords:
 
     async def _in_line(self, work: Callable[[], Result]) -> Result:
         if self.waiting >= self._most_waiting:
-            raise ApiError(503, "Too many log in at the moment; try again", headers={"Retry-After": str(RETRY_AFTER_S)})
+            raise ApiError(503, "too_many_logins", headers={"Retry-After": str(RETRY_AFTER_S)})
         return await to_thread.run_sync(work, limiter=self._limiter)
 
 
@@ -87,7 +88,7 @@ def new_password() -> str:
 def password_problems(field: str, password: str, *names: str) -> list[FieldProblem]:
     """What is wrong with a new password beyond its length. No rule about its characters: those make passwords worse."""
     if any(_normal(password).lower() == _normal(name).lower() for name in names):
-        return [FieldProblem(field, "must not be the user name or the e-mail")]
+        return [FieldProblem.of(field, "password_is_name")]
     return []
 
 

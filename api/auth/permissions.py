@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from api.rest.errors import ApiError
+from sla_monitor.texts.problems import ProblemCode
 
 Role = Literal["viewer", "reporter", "admin"]
 Action = Literal[
@@ -132,14 +133,14 @@ def authorise(principal: Principal | None, action: Action, owner_id: UUID | None
     if allows(principal, action, owner_id):
         return
     if principal is None:
-        raise unauthorized("Log in first")
+        raise unauthorized("log_in")
     if RULES[action].people_only and principal.kind != "user":
-        raise ApiError(403, "An API token may not do this; log in")
-    raise ApiError(403, f"Your role, {principal.role}, may not do this")
+        raise ApiError(403, "people_only")
+    raise ApiError(403, "role", role=principal.role)
 
 
-def unauthorized(message: str) -> ApiError:
-    return ApiError(401, message, headers={"WWW-Authenticate": 'Bearer realm="sla-monitor"'})
+def unauthorized(reason: ProblemCode) -> ApiError:
+    return ApiError(401, reason, headers={"WWW-Authenticate": 'Bearer realm="sla-monitor"'})
 
 
 def requires(action: Action, **options: Any) -> dict[str, Any]:

@@ -12,5 +12,5 @@ ApiRequest = Request[Principal | None, None, State]
 def principal_of(request: ApiRequest) -> Principal:
     """The user of a request whose action needs one. Raises 401 where there is none."""
     if request.user is None:
-        raise unauthorized("Log in first")
+        raise unauthorized("log_in")
     return request.user

@@ -14,6 +14,7 @@ import msgspec
 
 import sql
 from api.rest.errors import ApiError
+from sla_monitor.texts.problems import ProblemCode
 from sql import Pool
 
 ALGORITHM = "HS256"
@@ -70,9 +71,9 @@ class Tokens:
                 raise ValueError
             return Claims(UUID(claims["sub"]), UUID(claims["sid"]), datetime.fromtimestamp(claims["exp"], UTC))
         except jwt.ExpiredSignatureError:
-            raise _refused("The token has expired") from None
+            raise _refused("token_expired") from None
         except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, OverflowError, RecursionError, OSError):
-            raise _refused("The token is not valid") from None
+            raise _refused("bad_token") from None
 
     async def secret(self) -> bytes:
         """The key, for what else is to be signed: under a prefix of its own, so that no token is made by it."""
@@ -91,5 +92,5 @@ class Tokens:
         return self._secret
 
 
-def _refused(message: str) -> ApiError:
-    return ApiError(401, message, headers={"WWW-Authenticate": 'Bearer realm="sla-monitor", error="invalid_token"'})
+def _refused(reason: ProblemCode) -> ApiError:
+    return ApiError(401, reason, headers={"WWW-Authenticate": 'Bearer realm="sla-monitor", error="invalid_token"'})

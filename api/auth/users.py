@@ -1,8 +1,6 @@
 """Users, for those who administer them. sla_monitor/command/users.py does the same without the API."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,7 +9,6 @@ import msgspec
 from litestar import Response, Router, delete, get, patch, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
-from psycopg.errors import CheckViolation, RestrictViolation, UniqueViolation
 from psycopg.rows import class_row
 
 import sql
@@ -20,19 +17,29 @@ from api.auth.passwords import NewPassword, Passwords, new_password, password_pr
 from api.auth.permissions import Role, requires
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
-from api.rest.errors import ApiError, FieldProblem, invalid, responses
+from api.rest.constraints import constraint_errors
+from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
 from api.rest.moments import iso
 from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.problems import FieldProblem
 from api.rest.texts import text_problems
+from api.rest.violations import PROBLEM
 from sql import Pool, database
-from sql.database import Connection
+from sql.database import Actor, Connection
 
 ANSWERS: tuple[Cacheable, ...] = ()
 _USERNAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,49}"
 _EMAIL = r"[^@\s]+@[^@\s]+"
-Username = Annotated[str, Meta(pattern=f"^{_USERNAME}$", description="letters, digits, dots, hyphens; at most 50")]
-Email = Annotated[str, Meta(pattern=f"^{_EMAIL}$", max_length=100)]
+Username = Annotated[
+    str,
+    Meta(
+        pattern=f"^{_USERNAME}$",
+        description="letters, digits, dots, hyphens; at most 50",
+        extra={PROBLEM: "username"},
+    ),
+]
+Email = Annotated[str, Meta(pattern=f"^{_EMAIL}$", max_length=100, extra={PROBLEM: "email"})]
 _NOTHING: dict[str, None] = dict.fromkeys(("username", "email", "role", "active", "password_hash"))
 
 
@@ -114,11 +121,7 @@ async def list_users(
     """`search` looks for a text in name and e-mail, without regard to capitals."""
     if wrong := text_problems("search", search):
         raise invalid(*wrong)
-    filters = {"search": search, "role": role, "active": active}
-    total = await database.count(pool, "users/count", **filters)
-    offset = (page - 1) * limit
-    rows = await database.rows(pool, "users/page", StoredUser, limit=limit, offset=offset, **filters)
-    return UserList([row.published() for row in rows], Pagination.of(page, limit, total))
+    return await listing(pool, page, limit, search, role, active)
 
 
 @get(
@@ -130,8 +133,7 @@ async def list_users(
 )
 async def get_user(pool: Injected[Pool], user_id: FromPath[str]) -> UserAnswer:
     """Never with the password, not even its hash."""
-    row = await database.row(pool, "users/one", StoredUser, id=_id(user_id))
-    return UserAnswer(_found(row).published())
+    return UserAnswer((await one(pool, user_id)).published())
 
 
 @post(
@@ -145,13 +147,8 @@ async def create_user(
     request: ApiRequest, pool: Injected[Pool], passwords: Injected[Passwords], data: JSONBody[NewUser]
 ) -> Response[NewUserAnswer]:
     """409 where the name or the e-mail is taken, whatever its capitals."""
-    require_valid(data.username, data.email, data.password)
-    password = new_password() if data.password is UNSET else data.password
-    password_hash = await passwords.hash(password)
-    async with database.transaction(pool, actor(request)) as connection:
-        row = await insert(connection, data, password_hash)
-    answer = NewUserAnswer(row.published(), password if data.password is UNSET else None)
-    return Response(answer, status_code=201, headers={"Location": f"/api/users/{row.id}"})
+    answer = await create(pool, passwords, actor(request), data)
+    return Response(answer, status_code=201, headers={"Location": f"/api/users/{answer.user.id}"})
 
 
 @patch(
@@ -169,14 +166,7 @@ async def change_user(
     data: JSONBody[UserChange],
 ) -> UserAnswer:
     """Takes effect at once, on open sockets too. 409 where no active admin would be left."""
-    current = _found(await database.row(pool, "users/one", StoredUser, id=_id(user_id)))
-    username = current.username if data.username is UNSET else data.username
-    require_valid(username, current.email if data.email is UNSET else data.email, data.password)
-    given = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not UNSET}
-    if "password" in given:
-        given["password_hash"] = await passwords.hash(given.pop("password"))
-    async with database.transaction(pool, actor(request)) as connection:
-        return UserAnswer((await update(connection, current.id, **given)).published())
+    return UserAnswer((await change(pool, passwords, actor(request), user_id, data)).published())
 
 
 @delete(
@@ -188,8 +178,51 @@ async def change_user(
 )
 async def delete_user(request: ApiRequest, pool: Injected[Pool], user_id: FromPath[str]) -> None:
     """Their sessions and API tokens end; what they wrote stays under their name. 409 for the last active admin."""
-    async with database.transaction(pool, actor(request)) as connection:
-        with _refusals():
+    await remove(pool, actor(request), user_id)
+
+
+async def listing(
+    pool: Pool, page: int, limit: int, search: str = "", role: Role | None = None, active: bool | None = None
+) -> UserList:
+    """One page of the users by name."""
+    filters = {"search": search, "role": role, "active": active}
+    total = await database.count(pool, "users/count", **filters)
+    offset = (page - 1) * limit
+    rows = await database.rows(pool, "users/page", StoredUser, limit=limit, offset=offset, **filters)
+    return UserList([row.published() for row in rows], Pagination.of(page, limit, total))
+
+
+async def one(pool: Pool, user_id: str) -> StoredUser:
+    """Raises 404 where there is no such user."""
+    return _found(await database.row(pool, "users/one", StoredUser, id=_id(user_id)))
+
+
+async def create(pool: Pool, passwords: Passwords, by: Actor, data: NewUser) -> NewUserAnswer:
+    """Raises 400 for what is not valid, 409 where name or e-mail is taken."""
+    require_valid(data.username, data.email, data.password)
+    password = new_password() if data.password is UNSET else data.password
+    password_hash = await passwords.hash(password)
+    async with database.transaction(pool, by) as connection:
+        row = await insert(connection, data, password_hash)
+    return NewUserAnswer(row.published(), password if data.password is UNSET else None)
+
+
+async def change(pool: Pool, passwords: Passwords, by: Actor, user_id: str, data: UserChange) -> StoredUser:
+    """Raises 400 for what is not valid, 404 where the user is gone, 409 where the change is not possible."""
+    current = await one(pool, user_id)
+    username = current.username if data.username is UNSET else data.username
+    require_valid(username, current.email if data.email is UNSET else data.email, data.password)
+    given = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not UNSET}
+    if "password" in given:
+        given["password_hash"] = await passwords.hash(given.pop("password"))
+    async with database.transaction(pool, by) as connection:
+        return await update(connection, current.id, **given)
+
+
+async def remove(pool: Pool, by: Actor, user_id: str) -> None:
+    """Raises 404 where the user is gone, 409 for the last active admin."""
+    async with database.transaction(pool, by) as connection:
+        with constraint_errors():
             removed = await connection.execute(sql.query("users/delete"), {"id": _id(user_id)})
     if not removed.rowcount:
         raise _unknown()
@@ -208,9 +241,9 @@ async def update(connection: Connection, user_id: UUID, **given: Any) -> StoredU
 
 def require_valid(username: str, email: str, password: str | UnsetType) -> None:
     """Raises 400 for what the types let pass: their `$` allows a final line break."""
-    found = [] if re.fullmatch(_USERNAME, username) else [FieldProblem("username", "is not a user name")]
+    found = [] if re.fullmatch(_USERNAME, username) else [FieldProblem.of("username", "username")]
     if not re.fullmatch(_EMAIL, email) or not email.isprintable():
-        found.append(FieldProblem("email", "is not an e-mail address"))
+        found.append(FieldProblem.of("email", "email"))
     if password is not UNSET:
         found += password_problems("password", password, username, email)
     if found:
@@ -218,27 +251,10 @@ def require_valid(username: str, email: str, password: str | UnsetType) -> None:
 
 
 async def _changed(connection: Connection, name: str, values: dict[str, Any]) -> StoredUser | None:
-    with _refusals():
+    with constraint_errors():
         async with connection.cursor(row_factory=class_row(StoredUser)) as cursor:
             await cursor.execute(sql.query(name), values)
             return await cursor.fetchone()
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """What the database refuses, in the client's words."""
-    try:
-        yield
-    except UniqueViolation as error:
-        field = (error.diag.constraint_name or "").removeprefix("users_").removesuffix("_taken")
-        raise ApiError(409, f"There is a user with this {field} already", [FieldProblem(field, "is taken")]) from error
-    except CheckViolation as error:
-        field = (error.diag.constraint_name or "").removeprefix("users_")
-        raise invalid(FieldProblem(field, "is not a value that can be stored")) from error
-    except RestrictViolation as error:
-        if error.diag.constraint_name != "users_last_admin":
-            raise
-        raise ApiError(409, "This is the last active admin: make somebody else one first") from error
 
 
 def _id(text: str) -> UUID:
@@ -255,7 +271,7 @@ def _found(row: StoredUser | None) -> StoredUser:
 
 
 def _unknown() -> ApiError:
-    return ApiError(404, "There is no such user")
+    return ApiError(404, "unknown_user")
 
 
 router = Router("/api", route_handlers=[list_users, get_user, create_user, change_user, delete_user])

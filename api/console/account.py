@@ -9,17 +9,17 @@ import msgspec
 from litestar import Response, Router, get, post
 from litestar.response import Template
 
+from api.auth.accounts import Accounts, IssuedTokens, PasswordChange, own_person, renewed_password
 from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest, principal_of
-from api.auth.tokens import Tokens
 from api.cache.entries import Cacheable
-from api.console.rest import rest
-from api.console.submissions import answer_of, done, refusal, told
+from api.console.submissions import REFUSED, done, refusal, told
 from api.edge.cookies import session_cookie
 from api.pages.forms import read_form
+from api.pages.problems import Problem
 from api.pages.site import page, page_texts
 from api.rest.injected import Injected
-from sla_monitor.settings import Settings
+from api.rest.validation import converted
 from sql import database
 
 ANSWERS: tuple[Cacheable, ...] = ()
@@ -40,27 +40,26 @@ async def account(request: ApiRequest) -> Template:
 
 
 @post(HERE, **shown_to("session:use"))
-async def change_password(request: ApiRequest, settings: Injected[Settings], tokens: Injected[Tokens]) -> Response[Any]:
-    """It ends all sessions; this browser is given the one that REST has opened in their place."""
+async def change_password(request: ApiRequest, accounts: Injected[Accounts]) -> Response[Any]:
+    """It ends all sessions; this browser is given a new one."""
     form = await read_form(request)
     new = form.secret("newPassword")
     if new != form.secret("again"):
         t = await page_texts(request)
         return await _page(request, {"again": t("account.again_differs")}, 400)
     body = {"currentPassword": form.secret("currentPassword"), "newPassword": new}
-    agent = {"User-Agent": request.headers.get("user-agent", "")}
-    said = await rest(request, "POST", "/api/auth/password", body, agent)
-    if wrong := refusal(said):
-        return await _page(request, wrong, said.status)
-    opened = await tokens.read(said.body["accessToken"], "access")
-    lifetime = settings.refresh_token_lifetime
-    token = await tokens.issue("browser", opened.user_id, opened.session_id, lifetime)
+    try:
+        change = converted(body, PasswordChange)
+        issued, _ = await renewed_password(request, accounts, change, IssuedTokens.for_browser)
+    except REFUSED as error:
+        return await _page(request, *refusal(error))
+    lifetime = accounts.settings.refresh_token_lifetime
     answer = done(HERE, "password")
-    answer.cookies.append(session_cookie(token, lifetime, request.scope["state"].get("secure", False)))
+    answer.cookies.append(session_cookie(issued.access, lifetime, request.scope["state"].get("secure", False)))
     return answer
 
 
-async def _page(request: ApiRequest, problems: Mapping[str, str] | None = None, status: int = 200) -> Template:
+async def _page(request: ApiRequest, problems: Mapping[str, Problem] | None = None, status: int = 200) -> Template:
     """Nothing of a password is shown again."""
     sessions = await database.rows(
         request.app.state.pool, "accounts/own_sessions", OwnSession, user_id=principal_of(request).user_id
@@ -69,7 +68,7 @@ async def _page(request: ApiRequest, problems: Mapping[str, str] | None = None, 
         request,
         "console/account.html",
         status_code=status,
-        me=(await answer_of(request, "/api/auth/me"))["user"],
+        me=await own_person(request, request.app.state.pool),
         sessions=sessions,
         problems=problems or {},
         done=told(request, "account", "password"),

@@ -6,15 +6,19 @@ from litestar import Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Template
 
+from api.auth.gatekeeper import actor
 from api.auth.permissions import shown_to
-from api.auth.requests import ApiRequest
+from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.console.incidents import HOME, incident_page
-from api.console.rest import rest
-from api.console.submissions import confirmation, done, refusal
-from api.incidents import records
+from api.console.submissions import REFUSED, confirmation, done, refusal
+from api.edge.limits import Limits
+from api.incidents import comments, records, saving
+from api.incidents.fields import NewUpdate
 from api.pages.forms import read_form
+from api.rest.errors import ApiError
 from api.rest.injected import Injected
+from api.rest.validation import converted
 from sql import Pool
 
 ANSWERS: tuple[Cacheable, ...] = ()
@@ -25,29 +29,40 @@ ONE = HOME + "/{incident_id:str}"
 async def add_update(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> Response[Any]:
     form = await read_form(request)
     body = {"status": form.text("status"), "description": form.text("description")}
-    said = await rest(request, "POST", f"/api/incidents/{incident_id}/updates", body=body)
-    if problems := refusal(said):
-        return await incident_page(request, pool, incident_id, said.status, problems, form.said())
+    try:
+        await saving.add_update(pool, actor(request), incident_id, converted(body, NewUpdate))
+    except REFUSED as error:
+        problems, status = refusal(error)
+        return await incident_page(request, pool, incident_id, status, problems, form.said())
     return done(f"{HOME}/{incident_id}", "updated")
 
 
 @post(ONE + "/comments", **shown_to("incidents:write"))
-async def add_comment(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> Response[Any]:
+async def add_comment(
+    request: ApiRequest, pool: Injected[Pool], limits: Injected[Limits], incident_id: FromPath[str]
+) -> Response[Any]:
     form = await read_form(request)
     body = {"text": form.text("text"), "public": form.flag("public")}
-    said = await rest(request, "POST", f"/api/incidents/{incident_id}/comments", body=body)
-    if problems := refusal(said):
-        return await incident_page(request, pool, incident_id, said.status, problems, form.said())
+    try:
+        new = converted(body, comments.NewComment)
+        await comments.add(pool, limits, principal_of(request), actor(request), incident_id, new)
+    except REFUSED as error:
+        problems, status = refusal(error)
+        return await incident_page(request, pool, incident_id, status, problems, form.said())
     return done(f"{HOME}/{incident_id}", "commented")
 
 
 @post(ONE + "/comments/{comment_id:int}/delete", **shown_to("comments:delete"))
-async def delete_comment(request: ApiRequest, incident_id: FromPath[str], comment_id: FromPath[int]) -> Response[Any]:
+async def delete_comment(
+    request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str], comment_id: FromPath[int]
+) -> Response[Any]:
     """One that is gone already is none the worse."""
     await read_form(request)
-    said = await rest(request, "DELETE", f"/api/incidents/{incident_id}/comments/{comment_id}")
-    if said.status != 404:
-        refusal(said)
+    try:
+        await comments.remove(pool, principal_of(request), actor(request), incident_id, comment_id)
+    except ApiError as error:
+        if error.status != 404:
+            raise
     return done(f"{HOME}/{incident_id}", "withdrawn")
 
 
@@ -58,9 +73,9 @@ async def ask_to_delete(request: ApiRequest, pool: Injected[Pool], incident_id: 
 
 
 @post(ONE + "/delete", **shown_to("incidents:delete"))
-async def delete_incident(request: ApiRequest, incident_id: FromPath[str]) -> Response[Any]:
+async def delete_incident(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> Response[Any]:
     await read_form(request)
-    refusal(await rest(request, "DELETE", f"/api/incidents/{incident_id}"))
+    await saving.remove(pool, actor(request), incident_id)
     return done(HOME, "deleted")
 
 

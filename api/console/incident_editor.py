@@ -6,15 +6,16 @@ writer's draft, which the page offers when they come back. All of it works witho
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Literal, get_args
 from urllib.parse import quote
 
-import msgspec
 from litestar import Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
+from api.auth.gatekeeper import actor
 from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
@@ -24,15 +25,15 @@ from api.console.incident_merge import Choice, clash, differences, merged
 from api.console.incident_people import editors
 from api.console.incidents import HOME
 from api.console.new_incident import new_page
-from api.console.rest import Said, rest
-from api.console.submissions import ServiceChoice, done, refusal, service_choices
-from api.incidents import records
-from api.incidents.drafts import DraftAnswer
-from api.incidents.fields import Incident, IncidentAnswer
+from api.console.submissions import REFUSED, ServiceChoice, done, refusal, service_choices
+from api.incidents import drafts, records, saving
+from api.incidents.fields import Incident, IncidentChange
 from api.pages.forms import Form, read_form
+from api.pages.problems import Problem
 from api.pages.site import page
-from api.rest.errors import ApiError
+from api.rest.errors import ApiError, respond_to_program
 from api.rest.injected import Injected
+from api.rest.validation import converted
 from sql import Pool
 
 ANSWERS: tuple[Cacheable, ...] = ()
@@ -48,11 +49,10 @@ async def edit(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[
     current = await records.visible(pool, incident_id, request.user)
     stored = of_incident(current)
     fresh = Written(stored, forms.marks(stored), current.version)
-    said = await rest(request, "GET", f"/api/incidents/{incident_id}/draft")
-    if said.status == 404:
+    try:
+        draft = await drafts.one(pool, principal_of(request), incident_id)
+    except ApiError:  # there is none
         return await form_page(request, pool, current, fresh)
-    refusal(said)
-    draft = msgspec.convert(said.body, DraftAnswer).draft
     written = of_draft(draft.data, draft.base_version, current)
     differing = differences(written.values, stored, written.base)
     if not differing:
@@ -84,11 +84,11 @@ async def save(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[
     stored = of_incident(current)
     chosen = _choices(form, stored)
     if any(found.name not in chosen for found in differences(written.values, stored, written.base)):
-        await _keep(request, incident_id, written)
+        await _keep(request, pool, incident_id, written)
         return await comparison(request, pool, current, written, "undecided", 400, chosen=chosen)
     written = Written(merged(written.values, stored, chosen), forms.marks(stored), current.version)
     if form.text("go") == "edit":
-        await _keep(request, incident_id, written)
+        await _keep(request, pool, incident_id, written)
         return await form_page(request, pool, current, written)
     return await _saved(request, pool, current, written)
 
@@ -106,46 +106,51 @@ async def _saved(request: ApiRequest, pool: Pool, current: Incident, written: Wr
         differing = differences(written.values, of_incident(current), written.base)
         if written.version != current.version and clash(differing):
             break
-        said = await _put(request, current, written, [found.name for found in differing])
-        if said.status != 412:
-            if problems := refusal(said):
-                await _keep(request, current.id, written)
-                return await form_page(request, pool, current, written, problems, said.status)
+        try:
+            await _put(request, pool, current, written, [found.name for found in differing])
+        except saving.IncidentOutdatedError as error:
+            current = error.stored
+        except REFUSED as error:
+            problems, status = refusal(error)
+            await _keep(request, pool, current.id, written)
+            return await form_page(request, pool, current, written, problems, status)
+        else:
             return done(f"{HOME}/{current.id}", "saved")
-        current = msgspec.convert({"incident": said.body["incident"]}, IncidentAnswer).incident
-    await _keep(request, current.id, written)
+    await _keep(request, pool, current.id, written)
     return await comparison(request, pool, current, written, "first", 412)
 
 
-async def _put(request: ApiRequest, current: Incident, written: Written, names: list[str]) -> Said:
+async def _put(request: ApiRequest, pool: Pool, current: Incident, written: Written, names: list[str]) -> None:
     """With nothing to change, too: it ends the draft."""
-    return await rest(
-        request,
-        "PUT",
-        f"/api/incidents/{current.id}",
-        body=forms.body(written.values, names),
-        headers={"If-Match": f'"{current.version}"'},
-    )
+    change = converted(forms.body(written.values, names), IncidentChange)
+    tag = f'"{current.version}"'
+    await saving.change(pool, principal_of(request), actor(request), current.id, change, tag)
 
 
-@post(ONE + "/draft", status_code=200, **shown_to("drafts:write"))
-async def keep_draft(request: ApiRequest, incident_id: FromPath[str]) -> Response[Any]:
+@post(ONE + "/draft", status_code=200, exception_handlers={Exception: respond_to_program}, **shown_to("drafts:write"))
+async def keep_draft(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> Response[Any]:
     """Keeps the form as a draft, for a page that is being left or that has no socket."""
-    said = await _keep(request, incident_id, of_form(await read_form(request)))
-    return Response(said.body, status_code=said.status, media_type="application/json")
+    data = converted(draft_of(of_form(await read_form(request))), drafts.DraftToSave)
+    saved = await drafts.save(pool, principal_of(request), actor(request), incident_id, data)
+    return Response(drafts.DraftAnswer(saved), media_type="application/json")
 
 
 @post(ONE + "/draft/discard", **shown_to("drafts:write"))
-async def discard_draft(request: ApiRequest, incident_id: FromPath[str]) -> Response[Any]:
+async def discard_draft(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> Response[Any]:
     await read_form(request)
-    said = await rest(request, "DELETE", f"/api/incidents/{incident_id}/draft")
-    if said.status != 404:
-        refusal(said)
+    try:
+        await drafts.discard(pool, principal_of(request), actor(request), incident_id)
+    except ApiError as error:
+        if error.status != 404:
+            raise
     return Redirect(f"{HOME}/{quote(incident_id, safe='')}/edit", status_code=303)
 
 
-async def _keep(request: ApiRequest, incident_id: str, written: Written) -> Said:
-    return await rest(request, "PUT", f"/api/incidents/{incident_id}/draft", body=draft_of(written))
+async def _keep(request: ApiRequest, pool: Pool, incident_id: str, written: Written) -> None:
+    """Keeps the form as a draft, where that is possible: the form is shown again in any case."""
+    with suppress(*REFUSED):
+        data = converted(draft_of(written), drafts.DraftToSave)
+        await drafts.save(pool, principal_of(request), actor(request), incident_id, data)
 
 
 async def form_page(
@@ -153,7 +158,7 @@ async def form_page(
     pool: Pool,
     current: Incident,
     written: Written,
-    problems: Mapping[str, str] | None = None,
+    problems: Mapping[str, Problem] | None = None,
     status_code: int = 200,
 ) -> Template:
     return await page(

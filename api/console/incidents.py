@@ -14,12 +14,14 @@ from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.console.incident_people import editors, waiting_drafts
-from api.console.rest import rest
-from api.console.submissions import answer_of, refusal, service_choices, told
+from api.console.submissions import REFUSED, PageNumber, Refusal, refusal, service_choices, told
 from api.incidents import records
-from api.incidents.comments import CommentList
+from api.incidents.comments import listing as listing_of_comments
 from api.incidents.fields import IncidentStatus, Priority, Severity
-from api.incidents.filters import PARAMETERS
+from api.incidents.filters import PARAMETERS, FromMoment, Text, ToMoment, Values
+from api.incidents.filters import filters as read_filters
+from api.incidents.routes import listing
+from api.pages.problems import Problem
 from api.pages.shown_incidents import ShownIncident, shown
 from api.pages.site import page
 from api.rest.injected import Injected
@@ -57,21 +59,35 @@ async def console() -> Response[Any]:
 
 
 @get(HOME, **shown_to("incidents:read-internal"))
-async def list_incidents(request: ApiRequest, pool: Injected[Pool]) -> Template:
-    """The filters are those of GET /api/incidents, whose answer this is."""
+async def list_incidents(
+    request: ApiRequest,
+    pool: Injected[Pool],
+    status: Values = "",
+    severity: Values = "",
+    priority: Values = "",
+    service: Values = "",
+    from_: FromMoment = "",
+    to: ToMoment = "",
+    q: Text = "",
+    number: PageNumber = 1,
+) -> Template:
+    """The filters are those of GET /api/incidents."""
     asked = {name: value for name, value in request.query_params.items() if name in PARAMETERS and value}
-    asked.pop("limit", None)
-    said = await rest(request, "GET", "/api/incidents", query=urlencode({**asked, "limit": str(PER_PAGE)}))
-    problems = refusal(said)
-    incidents = [] if problems else shown(said.body["incidents"])
+    listed, refused = None, Refusal({}, 200)
+    try:
+        wanted = read_filters(status, severity, priority, service, from_, to, q)
+        listed = await listing(pool, request.user, wanted, number, PER_PAGE)
+    except REFUSED as error:
+        refused = refusal(error)
+    incidents = shown(msgspec.to_builtins(listed.incidents)) if listed is not None else []
     filters = {name: asked.get(name, "") for name in PARAMETERS - {"limit", "page"}}
     return await page(
         request,
         "console/incidents.html",
-        status_code=said.status,
+        status_code=refused.status,
         incidents=incidents,
-        pagination=None if problems else said.body["pagination"],
-        problems=problems,
+        pagination=msgspec.to_builtins(listed.pagination) if listed is not None else None,
+        problems=refused.problems,
         filters=filters,
         filtered=any(filters.values()),
         open=OPEN,
@@ -96,20 +112,20 @@ async def incident_page(
     pool: Pool,
     incident_id: str,
     status_code: int = 200,
-    problems: Mapping[str, str] | None = None,
+    problems: Mapping[str, Problem] | None = None,
     said: Mapping[str, str] | None = None,
     done: str | None = None,
 ) -> Template:
     """The page of one incident; after a refusal with what is wrong and what was typed (`said`)."""
     found = await records.visible(pool, incident_id, request.user)
     incident = msgspec.convert(msgspec.to_builtins(found), ManagedIncident)
-    answer = msgspec.convert(await answer_of(request, f"/api/incidents/{incident_id}/comments"), CommentList)
+    comments = [row.published() for row in await listing_of_comments(pool, incident_id, request.user)]
     return await page(
         request,
         "console/incident.html",
         status_code=status_code,
         incident=incident,
-        comments=msgspec.convert(msgspec.to_builtins(answer.comments), list[ShownComment]),
+        comments=msgspec.convert(msgspec.to_builtins(comments), list[ShownComment]),
         names={service.id: service.name for service in await service_choices(pool)},
         editors=(await editors(pool, principal_of(request), [incident_id])).get(incident_id, []),
         draft=next(

@@ -11,20 +11,21 @@ from litestar import Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Template
 
+from api.auth.gatekeeper import actor
 from api.auth.permissions import authorise, shown_to
-from api.auth.requests import ApiRequest
+from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.console import repetition
 from api.console.maintenance_form import Filled, blank, changes, filled, of_window, zones
-from api.console.rest import rest
-from api.console.submissions import PageNumber, confirmation, done, refusal, service_choices, told
-from api.maintenance.fields import WindowRow
+from api.console.submissions import REFUSED, PageNumber, confirmation, done, refusal, service_choices, told
+from api.maintenance import routes as stored
+from api.maintenance.fields import NewWindow, WindowChange, WindowRow
 from api.pages.forms import read_form
+from api.pages.problems import Problem
 from api.pages.site import page, page_texts
-from api.rest.errors import ApiError
 from api.rest.injected import Injected
 from api.rest.pagination import Pagination
-from api.rest.texts import uuid_or_none
+from api.rest.validation import converted
 from sla_monitor.recurrence import Occurrence
 from sla_monitor.texts.languages import Texts, texts
 from sql import Pool, database
@@ -32,7 +33,6 @@ from sql import Pool, database
 ANSWERS: tuple[Cacheable, ...] = ()
 HERE = "/console/maintenance"
 PAST_A_PAGE = 20
-MOST_WINDOWS = 500
 FARTHEST = timedelta(days=6 * 366)
 NEXT_SHOWN = 4
 
@@ -50,8 +50,7 @@ class PastRow(msgspec.Struct):
 async def windows(request: ApiRequest, pool: Injected[Pool], number: PageNumber = 1) -> Template:
     """Those that run first, then by when they take place next."""
     now = datetime.now(UTC)
-    period = {"from": now, "to": now + FARTHEST}
-    planned = await database.rows(pool, "maintenance/between", WindowRow, **period, internal=True, limit=MOST_WINDOWS)
+    planned = await stored.between(pool, request.user, now, now + FARTHEST)
     total = await database.count(pool, "maintenance/past_count")
     offset = (number - 1) * PAST_A_PAGE
     past = await database.rows(pool, "maintenance/past", PastRow, limit=PAST_A_PAGE, offset=offset)
@@ -82,15 +81,17 @@ async def create_window(request: ApiRequest, pool: Injected[Pool]) -> Response[A
         return await _form(request, pool, entered, wrong)
     if form.flag("preview"):
         return await _preview(request, pool, entered, t)
-    said = await rest(request, "POST", "/api/maintenance", entered.body(t))
-    if wrong := refusal(said):
-        return await _form(request, pool, entered, wrong, said.status)
+    try:
+        new = converted(msgspec.to_builtins(entered.body(t)), NewWindow)
+        await stored.create(pool, principal_of(request), actor(request), new)
+    except REFUSED as error:
+        return await _form(request, pool, entered, *refusal(error))
     return done(HERE, "created")
 
 
 @get(HERE + "/{window_id:str}", **shown_to("maintenance:write"))
 async def edit_window(request: ApiRequest, pool: Injected[Pool], window_id: FromPath[str]) -> Template:
-    row = await _window(pool, window_id)
+    row = await _window(request, pool, window_id)
     return await _form(request, pool, of_window(row), window=row)
 
 
@@ -99,24 +100,26 @@ async def change_window(request: ApiRequest, pool: Injected[Pool], window_id: Fr
     """Where somebody saved first, the form says what they saved; saving once more overwrites it knowingly."""
     form = await read_form(request)
     entered, t = filled(form), await page_texts(request)
-    row = await _window(pool, window_id)
+    row = await _window(request, pool, window_id)
     base = form.number("version")
     if wrong := entered.problems(t):
         return await _form(request, pool, entered, wrong, window=row, base=base)
     if form.flag("preview"):
         return await _preview(request, pool, entered, t, row, base)
-    headers = {"If-Match": f'"{base}"'}
-    said = await rest(request, "PUT", f"/api/maintenance/{row.id}", changes(entered, of_window(row), t), headers)
-    if said.status == 412:
-        return await _form(request, pool, entered, status=412, window=await _window(pool, window_id), outdated=True)
-    if wrong := refusal(said):
-        return await _form(request, pool, entered, wrong, said.status, row, base)
+    try:
+        change = converted(msgspec.to_builtins(changes(entered, of_window(row), t)), WindowChange)
+        await stored.change(pool, actor(request), window_id, change, f'"{base}"')
+    except stored.WindowOutdatedError:
+        window = await _window(request, pool, window_id)
+        return await _form(request, pool, entered, status=412, window=window, outdated=True)
+    except REFUSED as error:
+        return await _form(request, pool, entered, *refusal(error), row, base)
     return done(HERE, "saved")
 
 
 @get(HERE + "/{window_id:str}/delete", **shown_to("maintenance:delete"))
 async def confirm_deletion(request: ApiRequest, pool: Injected[Pool], window_id: FromPath[str]) -> Template:
-    row = await _window(pool, window_id)
+    row = await _window(request, pool, window_id)
     authorise(request.user, "maintenance:delete", owner_id=row.created_by)
     return await confirmation(request, "maintenance", row.title, HERE)
 
@@ -124,10 +127,11 @@ async def confirm_deletion(request: ApiRequest, pool: Injected[Pool], window_id:
 @post(HERE + "/{window_id:str}/delete", **shown_to("maintenance:delete"))
 async def delete_window(request: ApiRequest, pool: Injected[Pool], window_id: FromPath[str]) -> Response[Any]:
     await read_form(request)
-    row = await _window(pool, window_id)
-    said = await rest(request, "DELETE", f"/api/maintenance/{row.id}")
-    if wrong := refusal(said):
-        return await confirmation(request, "maintenance", row.title, HERE, wrong, said.status)
+    row = await _window(request, pool, window_id)
+    try:
+        await stored.remove(pool, principal_of(request), actor(request), window_id)
+    except REFUSED as error:
+        return await confirmation(request, "maintenance", row.title, HERE, *refusal(error))
     return done(HERE, "deleted")
 
 
@@ -135,7 +139,7 @@ async def _form(
     request: ApiRequest,
     pool: Pool,
     entered: Filled,
-    problems: Mapping[str, str] | None = None,
+    problems: Mapping[str, Problem] | None = None,
     status: int = 400,
     window: WindowRow | None = None,
     base: int | str | None = None,
@@ -173,19 +177,14 @@ async def _preview(
     """The form with when it would take place; nothing is saved."""
     try:
         ahead = entered.ahead(t, datetime.now(UTC))
-    except ApiError as error:
-        wrong = {problem.field: problem.message for problem in error.details}
-        return await _form(request, pool, entered, wrong, window=row, base=base)
+    except REFUSED as error:
+        return await _form(request, pool, entered, *refusal(error), window=row, base=base)
     return await _form(request, pool, entered, window=row, base=base, preview=ahead)
 
 
-async def _window(pool: Pool, window_id: str) -> WindowRow:
+async def _window(request: ApiRequest, pool: Pool, window_id: str) -> WindowRow:
     now = datetime.now(UTC)
-    values = {"id": uuid_or_none(window_id), "internal": True, "from": now, "to": now + FARTHEST}
-    row = await database.row(pool, "maintenance/one", WindowRow, **values)
-    if row is None:
-        raise ApiError(404, "There is no such maintenance window")
-    return row
+    return await stored.one(pool, request.user, window_id, now, now + FARTHEST)
 
 
 def _recurring(row: WindowRow, t: Texts) -> str:

@@ -16,6 +16,7 @@ from api.console.repetition import Repetition
 from api.maintenance.fields import WindowChange, WindowRow, problems
 from api.maintenance.plan import planned
 from api.pages.forms import Form
+from api.pages.problems import Problem
 from api.rest.errors import invalid
 from sla_monitor.recurrence import Occurrence, occurrences
 from sla_monitor.texts.languages import Texts
@@ -38,7 +39,7 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
     repetition: Repetition = Repetition()
     public: bool = True
 
-    def problems(self, t: Texts) -> dict[str, str]:
+    def problems(self, t: Texts) -> dict[str, Problem]:
         """Times that are none; everything else is REST's to judge."""
         return {field: message for field, (_, message) in self._moments(t).items() if message}
 

@@ -4,23 +4,26 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from uuid import uuid4
 
-import msgspec
 from litestar import Response, Router, get, post
 from litestar.response import Template
 
+from api.auth.gatekeeper import actor
 from api.auth.permissions import shown_to
-from api.auth.requests import ApiRequest
+from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.console.incident_form import EMPTY, LIMITS, Values, body, of_form
 from api.console.incidents import HOME
-from api.console.rest import rest
-from api.console.submissions import answer_of, done, refusal, service_choices
-from api.incidents.templates import TemplateAnswer, TemplateList
+from api.console.submissions import REFUSED, done, refusal, service_choices
+from api.edge.limits import Limits
+from api.incidents import saving, templates
+from api.incidents.fields import NewIncident
 from api.pages.forms import read_form
+from api.pages.problems import Problem
 from api.pages.site import page
-from api.rest.idempotency import HEADER
+from api.rest.errors import ApiError
 from api.rest.injected import Injected
-from api.rest.texts import uuid_or_none
+from api.rest.validation import converted
+from sla_monitor.settings import Settings
 from sql import Pool
 
 ANSWERS: tuple[Cacheable, ...] = ()
@@ -36,10 +39,10 @@ async def new_incident(request: ApiRequest, pool: Injected[Pool]) -> Template:
     wanted = request.query_params.get("template", "")
     if not wanted:
         return await new_page(request, pool, EMPTY)
-    said = await rest(request, "GET", f"/api/templates/{wanted}") if uuid_or_none(wanted) else None
-    if said is None or not said.ok:
+    try:
+        template = (await templates.one(pool, wanted)).published().data
+    except ApiError:
         return await new_page(request, pool, EMPTY, notice="no_template")
-    template = msgspec.convert(said.body, TemplateAnswer).data.data
     start: Values = {
         "title": template.title,
         "description": template.description or "",
@@ -51,16 +54,22 @@ async def new_incident(request: ApiRequest, pool: Injected[Pool]) -> Template:
 
 
 @post(HOME + "/new", **shown_to("incidents:write"))
-async def create_incident(request: ApiRequest, pool: Injected[Pool]) -> Response[Any]:
+async def create_incident(
+    request: ApiRequest, pool: Injected[Pool], settings: Injected[Settings], limits: Injected[Limits]
+) -> Response[Any]:
     form = await read_form(request)
     values, update, key = of_form(form).values, form.text("update"), form.text("key")
     asked = body(values, ASKED) | {"update": update or None}
-    said = await rest(request, "POST", "/api/incidents", body=asked, headers={HEADER: key} if key else None)
-    if problems := refusal(said):
+    try:
+        new = converted(asked, NewIncident)
+        user = principal_of(request)
+        incident, _ = await saving.create(pool, settings, limits, user, actor(request), new, key or None)
+    except REFUSED as error:
+        problems, status = refusal(error)
         # A key is good for one incident: where another was made under it, this one needs its own.
-        key = "" if said.status == 409 else key
-        return await new_page(request, pool, values, update=update, key=key, problems=problems, status_code=said.status)
-    return done(f"{HOME}/{said.body['incident']['id']}", "created")
+        key = "" if status == 409 else key
+        return await new_page(request, pool, values, update=update, key=key, problems=problems, status_code=status)
+    return done(f"{HOME}/{incident.id}", "created")
 
 
 async def new_page(
@@ -72,11 +81,11 @@ async def new_page(
     template: str = "",
     key: str = "",
     notice: Literal["no_template", "gone"] | None = None,
-    problems: Mapping[str, str] | None = None,
+    problems: Mapping[str, Problem] | None = None,
     status_code: int = 200,
 ) -> Template:
     """The form; `notice` says why it is not filled in as was asked, or what it is filled with."""
-    templates = await answer_of(request, "/api/templates", query=f"limit={MOST_TEMPLATES}")
+    stored, _ = await templates.listing(pool, 1, MOST_TEMPLATES)
     answer = await page(
         request,
         "console/incident_new.html",
@@ -85,7 +94,7 @@ async def new_page(
         limits=LIMITS,
         update=update,
         key=key or uuid4().hex,
-        templates=msgspec.convert(templates, TemplateList).data,
+        templates=stored,
         template=template,
         services=await service_choices(pool),
         notice=notice,

@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from api.pages.forms import Form
-from api.rest.errors import camel
+from api.pages.problems import Problem
+from api.rest.problems import camel
 from api.services.fields import DEFAULT_TYPE, Service, defaults
 from sla_monitor.checks import CHECK_TYPES
 from sla_monitor.checks.config import Label, labels, schema
@@ -134,9 +135,9 @@ def _filled_in(field: Field, form: Form) -> Any:
             return form.text(field.name)
 
 
-def problems(values: Values, t: Texts) -> dict[str, str]:
+def problems(values: Values, t: Texts) -> dict[str, Problem]:
     """What cannot be read as what it should be; everything else is REST's to judge."""
-    found = {}
+    found: dict[str, Problem] = {}
     for field in fields(values["type"]):
         if field.kind == "headers":
             lines = _lines(values[field.name])

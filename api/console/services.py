@@ -9,19 +9,20 @@ from litestar import Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Template
 
+from api.auth.gatekeeper import actor
 from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
 from api.console import service_form
-from api.console.rest import Said, rest
 from api.console.service_form import Values
-from api.console.submissions import confirmation, done, refusal, told
+from api.console.submissions import REFUSED, confirmation, done, refusal, told
 from api.pages.forms import read_form
+from api.pages.problems import Problem
 from api.pages.site import page, page_texts
-from api.rest.errors import ApiError
 from api.rest.injected import Injected
-from api.services.fields import is_slug, warnings
-from api.services.routes import StoredService, stored_service
+from api.services import routes
+from api.services.fields import AnySavedService, warnings
+from api.services.routes import StoredService
 from sla_monitor.checks import CHECK_TYPES, read_config
 from sla_monitor.settings import Settings
 from sql import Pool, database
@@ -64,62 +65,69 @@ async def new_service(request: ApiRequest, settings: Injected[Settings]) -> Temp
 
 
 @post(HERE, **shown_to("services:administer"))
-async def create_service(request: ApiRequest) -> Response[Any]:
+async def create_service(request: ApiRequest, pool: Injected[Pool], settings: Injected[Settings]) -> Response[Any]:
     form = await read_form(request)
     values = service_form.of_form(form, service_form.type_asked(form.text("type")))
     if wrong := service_form.problems(values, await page_texts(request)):
         return await _form(request, values, problems=wrong, status=400)
-    said = await rest(request, "POST", "/api/services", service_form.body(values) | {"id": values["id"]})
-    if wrong := refusal(said):
-        return await _form(request, values, problems=wrong, status=said.status)
-    return done(HERE, _outcome("created", said))
+    try:
+        created = await routes.create(pool, settings, actor(request), service_form.body(values) | {"id": values["id"]})
+    except REFUSED as error:
+        refused = refusal(error)
+        return await _form(request, values, problems=refused.problems, status=refused.status)
+    return done(HERE, _outcome("created", created))
 
 
 @get(HERE + "/{service_id:str}", **shown_to("services:administer"))
 async def edit_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Template:
-    stored = await _service(pool, service_id)
+    stored = await routes.one(pool, service_id)
     return await _form(request, service_form.of_service(stored.service), stored)
 
 
 @post(HERE + "/{service_id:str}", **shown_to("services:administer"))
-async def change_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Response[Any]:
+async def change_service(
+    request: ApiRequest, pool: Injected[Pool], settings: Injected[Settings], service_id: FromPath[str]
+) -> Response[Any]:
     form = await read_form(request)
-    stored = await _service(pool, service_id)
+    stored = await routes.one(pool, service_id)
     values = {**service_form.of_form(form, stored.service.type), "id": stored.service.id}
     if wrong := service_form.problems(values, await page_texts(request)):
         return await _form(request, values, stored, wrong, 400)
-    said = await rest(request, "PATCH", f"/api/services/{stored.service.id}", service_form.body(values))
-    if wrong := refusal(said):
-        return await _form(request, values, stored, wrong, said.status)
-    return done(HERE, _outcome("saved", said))
+    try:
+        changed = await routes.change(pool, settings, actor(request), stored.service.id, service_form.body(values))
+    except REFUSED as error:
+        refused = refusal(error)
+        return await _form(request, values, stored, refused.problems, refused.status)
+    return done(HERE, _outcome("saved", changed))
 
 
 @get(HERE + "/{service_id:str}/delete", **shown_to("services:administer"))
 async def confirm_deletion(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Template:
-    stored = await _service(pool, service_id)
+    stored = await routes.one(pool, service_id)
     return await confirmation(request, "services", stored.service.name, HERE)
 
 
 @post(HERE + "/{service_id:str}/delete", **shown_to("services:administer"))
 async def delete_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Response[Any]:
     await read_form(request)
-    stored = await _service(pool, service_id)
-    said = await rest(request, "DELETE", f"/api/services/{stored.service.id}")
-    if wrong := refusal(said):
-        return await confirmation(request, "services", stored.service.name, HERE, wrong, said.status)
+    stored = await routes.one(pool, service_id)
+    try:
+        await routes.remove(pool, actor(request), stored.service.id)
+    except REFUSED as error:
+        return await confirmation(request, "services", stored.service.name, HERE, *refusal(error))
     return done(HERE, "deleted")
 
 
-def _outcome(what: str, said: Said) -> str:
+def _outcome(what: str, service: AnySavedService) -> str:
     """What the next page tells; the only warning that there is says that probes may not look at the service."""
-    return f"{what}_denied" if said.body.get("warnings") else what
+    return f"{what}_denied" if getattr(service, "warnings", None) else what
 
 
 async def _form(
     request: ApiRequest,
     values: Values,
     stored: StoredService | None = None,
-    problems: Mapping[str, str] | None = None,
+    problems: Mapping[str, Problem] | None = None,
     status: int = 200,
 ) -> Template:
     return await page(
@@ -133,13 +141,6 @@ async def _form(
         fields=service_form.fields(values["type"]),
         types={name: kind.LABEL for name, kind in CHECK_TYPES.items()},
     )
-
-
-async def _service(pool: Pool, service_id: str) -> StoredService:
-    known = await stored_service(pool, service_id) if is_slug(service_id) else None
-    if known is None:
-        raise ApiError(404, "There is no such service")
-    return known
 
 
 router = Router(

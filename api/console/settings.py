@@ -6,18 +6,21 @@ from litestar.response import Template
 from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
-from api.console.submissions import answer_of
+from api.operations.settings import current_settings
 from api.pages.site import page
+from api.rest.injected import Injected
+from sla_monitor.settings import Settings
+from sql import Pool
 
 ANSWERS: tuple[Cacheable, ...] = ()
 
 
 @get("/console/settings", **shown_to("settings:read"))
-async def settings(request: ApiRequest) -> Template:
+async def settings(request: ApiRequest, pool: Injected[Pool], settings: Injected[Settings]) -> Template:
     """Those that are not as by default come first."""
-    listed = (await answer_of(request, "/api/settings"))["settings"]
-    own = [setting for setting in listed if setting["value"] != setting["default"]]
-    usual = [setting for setting in listed if setting["value"] == setting["default"]]
+    listed = await current_settings(pool, settings)
+    own = [setting for setting in listed if setting.value != setting.default]
+    usual = [setting for setting in listed if setting.value == setting.default]
     return await page(request, "console/settings.html", own=own, usual=usual)
 
 

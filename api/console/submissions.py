@@ -2,23 +2,33 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from litestar import Response
 from litestar.params import QueryParameter
 from litestar.response import Redirect, Template
+from psycopg import DataError
 
 from api.auth.requests import ApiRequest
-from api.console.rest import Said, rest
+from api.pages.problems import Problem
 from api.pages.site import page
-from api.rest.errors import ApiError
+from api.rest.errors import ApiError, describe
 from sql import Pool, database
 
 PageNumber = Annotated[int, QueryParameter(name="page", ge=1, le=1_000_000)]
 _SHOWN_AGAIN = frozenset({400, 409, 412, 429})
-"""Refusals that whoever filled in the form can do something about."""
+"""Statuses of errors that the user of a form can do something about."""
+REFUSED = (ApiError, DataError)
+"""What a resource raises for a change that it refuses; the argument of `refusal`."""
 _PLACE = re.compile(r"\[.*")
+
+
+class Refusal(NamedTuple):
+    """What is wrong, by field; under "" what has none."""
+
+    problems: dict[str, Problem]
+    status: int
 
 
 class ServiceChoice(msgspec.Struct):
@@ -39,21 +49,13 @@ def told(request: ApiRequest, section: str, *known: str) -> str | None:
     return f"{section}.done_{what}" if what in known else None
 
 
-def refusal(said: Said) -> dict[str, str]:
-    """What is wrong, by field; nothing where it was done. Raises what no form can mend as the error that it is."""
-    if not said.ok and said.status not in _SHOWN_AGAIN:
-        message = said.body.get("error") if isinstance(said.body, dict) else None
-        headers = {name: said.headers[name] for name in ("retry-after",) if name in said.headers}
-        raise ApiError(said.status, message, headers=headers)
-    return {_PLACE.sub("", field): message for field, message in said.problems.items()}
-
-
-async def answer_of(request: ApiRequest, path: str, query: str = "") -> Any:
-    """What REST answers to a GET. Raises the error that it answers with."""
-    said = await rest(request, "GET", path, query=query)
-    if problems := refusal(said):
-        raise ApiError(said.status, next(iter(problems.values())))
-    return said.body
+def refusal(error: ApiError | DataError) -> Refusal:
+    """For the form, which is shown again. Raises what no form can mend as the error that it is."""
+    described = describe(error)
+    if described is None or described.status not in _SHOWN_AGAIN:
+        raise error
+    named: dict[str, Problem] = {_PLACE.sub("", problem.field): problem for problem in described.details}
+    return Refusal(named or {"": described}, described.status)
 
 
 async def confirmation(
@@ -61,7 +63,7 @@ async def confirmation(
     section: str,
     name: str,
     back: str,
-    problems: Mapping[str, str] | None = None,
+    problems: Mapping[str, Problem] | None = None,
     status: int = 200,
 ) -> Template:
     """Asks whether `name` is really to go: a page that posts to itself. Its texts are `section`.delete_…."""

@@ -7,20 +7,19 @@ from litestar import Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Template
 
+from api.auth.gatekeeper import actor
 from api.auth.permissions import authorise, shown_to
-from api.auth.requests import ApiRequest
+from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
-from api.console.rest import rest
-from api.console.submissions import PageNumber, confirmation, done, refusal, service_choices, told
+from api.console.submissions import REFUSED, PageNumber, confirmation, done, refusal, service_choices, told
+from api.incidents import templates as stored
 from api.incidents.fields import Priority, Severity
-from api.incidents.templates import StoredTemplate
 from api.pages.forms import Form, read_form
+from api.pages.problems import Problem
 from api.pages.site import page
-from api.rest.errors import ApiError
 from api.rest.injected import Injected
-from api.rest.pagination import Pagination
-from api.rest.texts import uuid_or_none
-from sql import Pool, database
+from api.rest.validation import converted
+from sql import Pool
 
 ANSWERS: tuple[Cacheable, ...] = ()
 HERE = "/console/templates"
@@ -41,13 +40,12 @@ NEW: Mapping[str, Any] = {
 
 @get(HERE, **shown_to("templates:read"))
 async def templates(request: ApiRequest, pool: Injected[Pool], number: PageNumber = 1) -> Template:
-    total = await database.count(pool, "templates/count", search="")
-    asked = {"search": "", "limit": A_PAGE, "offset": (number - 1) * A_PAGE}
+    rows, pagination = await stored.listing(pool, number, A_PAGE)
     return await page(
         request,
         "console/templates.html",
-        rows=await database.rows(pool, "templates/search", StoredTemplate, **asked),
-        pagination=Pagination.of(number, A_PAGE, total),
+        rows=rows,
+        pagination=pagination,
         done=told(request, "templates", "created", "saved", "deleted"),
     )
 
@@ -60,15 +58,17 @@ async def new_template(request: ApiRequest, pool: Injected[Pool]) -> Template:
 @post(HERE, **shown_to("templates:write"))
 async def create_template(request: ApiRequest, pool: Injected[Pool]) -> Response[Any]:
     body = _body(await read_form(request))
-    said = await rest(request, "POST", "/api/templates", body)
-    if wrong := refusal(said):
-        return await _form(request, pool, body, wrong, said.status)
+    try:
+        new = converted(body, stored.NewTemplate)
+        await stored.create(pool, principal_of(request), actor(request), new)
+    except REFUSED as error:
+        return await _form(request, pool, body, *refusal(error))
     return done(HERE, "created")
 
 
 @get(HERE + "/{template_id:str}", **shown_to("templates:write"))
 async def edit_template(request: ApiRequest, pool: Injected[Pool], template_id: FromPath[str]) -> Template:
-    row = await _template(pool, template_id)
+    row = await stored.one(pool, template_id)
     data = {
         "title": row.title,
         "severity": row.severity,
@@ -84,16 +84,17 @@ async def edit_template(request: ApiRequest, pool: Injected[Pool], template_id: 
 @post(HERE + "/{template_id:str}", **shown_to("templates:write"))
 async def change_template(request: ApiRequest, pool: Injected[Pool], template_id: FromPath[str]) -> Response[Any]:
     body = _body(await read_form(request))
-    row = await _template(pool, template_id)
-    said = await rest(request, "PUT", f"/api/templates/{row.id}", body)
-    if wrong := refusal(said):
-        return await _form(request, pool, body, wrong, said.status, row.id)
+    row = await stored.one(pool, template_id)
+    try:
+        await stored.change(pool, actor(request), template_id, converted(body, stored.TemplateChange))
+    except REFUSED as error:
+        return await _form(request, pool, body, *refusal(error), row.id)
     return done(HERE, "saved")
 
 
 @get(HERE + "/{template_id:str}/delete", **shown_to("templates:delete"))
 async def confirm_deletion(request: ApiRequest, pool: Injected[Pool], template_id: FromPath[str]) -> Template:
-    row = await _template(pool, template_id)
+    row = await stored.one(pool, template_id)
     authorise(request.user, "templates:delete", owner_id=row.created_by)
     return await confirmation(request, "templates", row.name, HERE)
 
@@ -101,10 +102,11 @@ async def confirm_deletion(request: ApiRequest, pool: Injected[Pool], template_i
 @post(HERE + "/{template_id:str}/delete", **shown_to("templates:delete"))
 async def delete_template(request: ApiRequest, pool: Injected[Pool], template_id: FromPath[str]) -> Response[Any]:
     await read_form(request)
-    row = await _template(pool, template_id)
-    said = await rest(request, "DELETE", f"/api/templates/{row.id}")
-    if wrong := refusal(said):
-        return await confirmation(request, "templates", row.name, HERE, wrong, said.status)
+    row = await stored.one(pool, template_id)
+    try:
+        await stored.remove(pool, principal_of(request), actor(request), template_id)
+    except REFUSED as error:
+        return await confirmation(request, "templates", row.name, HERE, *refusal(error))
     return done(HERE, "deleted")
 
 
@@ -124,7 +126,7 @@ async def _form(
     request: ApiRequest,
     pool: Pool,
     values: Mapping[str, Any],
-    problems: Mapping[str, str] | None = None,
+    problems: Mapping[str, Problem] | None = None,
     status: int = 200,
     template_id: Any = None,
 ) -> Template:
@@ -140,13 +142,6 @@ async def _form(
         severities=get_args(Severity),
         priorities=get_args(Priority),
     )
-
-
-async def _template(pool: Pool, template_id: str) -> StoredTemplate:
-    row = await database.row(pool, "templates/one", StoredTemplate, id=uuid_or_none(template_id))
-    if row is None:
-        raise ApiError(404, "There is no such template")
-    return row
 
 
 router = Router(

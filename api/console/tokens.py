@@ -10,21 +10,26 @@ from litestar import Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Template
 
+from api.auth import api_tokens
+from api.auth.gatekeeper import actor
 from api.auth.permissions import ROLES, shown_to
-from api.auth.requests import ApiRequest
+from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
-from api.console.rest import rest
-from api.console.submissions import PageNumber, answer_of, confirmation, done, refusal, told
+from api.console.submissions import REFUSED, PageNumber, confirmation, done, refusal, told
 from api.pages.forms import read_form
+from api.pages.problems import Problem
 from api.pages.site import page, page_texts
 from api.rest.errors import ApiError
+from api.rest.injected import Injected
 from api.rest.texts import uuid_or_none
+from api.rest.validation import converted
 from sla_monitor.recurrence import instant
 from sla_monitor.texts.languages import Texts
-from sql import database
+from sql import Pool, database
 
 ANSWERS: tuple[Cacheable, ...] = ()
 HERE = "/console/tokens"
+A_PAGE = 50
 
 
 class TokenName(msgspec.Struct):
@@ -32,11 +37,11 @@ class TokenName(msgspec.Struct):
 
 
 @get(HERE, **shown_to("tokens:administer"))
-async def tokens(request: ApiRequest, number: PageNumber = 1) -> Template:
+async def tokens(request: ApiRequest, pool: Injected[Pool], number: PageNumber = 1) -> Template:
     return await page(
         request,
         "console/tokens.html",
-        **await answer_of(request, "/api/tokens", f"page={number}&limit=50"),
+        **msgspec.to_builtins(await api_tokens.listing(pool, number, A_PAGE)),
         parsed=datetime.fromisoformat,
         done=told(request, "tokens", "deleted"),
     )
@@ -48,41 +53,43 @@ async def new_token(request: ApiRequest) -> Template:
 
 
 @post(HERE, **shown_to("tokens:administer"))
-async def create_token(request: ApiRequest) -> Response[Any]:
+async def create_token(request: ApiRequest, pool: Injected[Pool]) -> Response[Any]:
     form = await read_form(request)
     values = {name: form.text(name) for name in ("name", "role", "lastDay")}
     try:
         expires_at = _end_of(values["lastDay"], await page_texts(request))
     except (ValueError, OverflowError):
-        wrong = {"expiresAt": (await page_texts(request))("tokens.day_wrong")}
+        wrong: dict[str, Problem] = {"expiresAt": (await page_texts(request))("tokens.day_wrong")}
         return await _form(request, values, wrong, 400)
     body = {"name": values["name"], "role": values["role"], "expiresAt": expires_at}
-    said = await rest(request, "POST", "/api/tokens", body)
-    if wrong := refusal(said):
-        return await _form(request, values, wrong, said.status)
-    secret = said.body["secret"]
+    try:
+        new = converted(body, api_tokens.NewApiToken)
+        created = await api_tokens.create(pool, principal_of(request), actor(request), new)
+    except REFUSED as error:
+        return await _form(request, values, *refusal(error))
     return await page(
-        request, "console/secret.html", section="tokens", subject=values["name"], secret=secret, back=HERE
+        request, "console/secret.html", section="tokens", subject=values["name"], secret=created.secret, back=HERE
     )
 
 
 @get(HERE + "/{token_id:str}/delete", **shown_to("tokens:administer"))
-async def confirm_revocation(request: ApiRequest, token_id: FromPath[str]) -> Template:
-    return await confirmation(request, "tokens", await _name(request, token_id), HERE)
+async def confirm_revocation(request: ApiRequest, pool: Injected[Pool], token_id: FromPath[str]) -> Template:
+    return await confirmation(request, "tokens", await _name(pool, token_id), HERE)
 
 
 @post(HERE + "/{token_id:str}/delete", **shown_to("tokens:administer"))
-async def revoke_token(request: ApiRequest, token_id: FromPath[str]) -> Response[Any]:
+async def revoke_token(request: ApiRequest, pool: Injected[Pool], token_id: FromPath[str]) -> Response[Any]:
     await read_form(request)
-    name = await _name(request, token_id)
-    said = await rest(request, "DELETE", f"/api/tokens/{uuid_or_none(token_id)}")
-    if wrong := refusal(said):
-        return await confirmation(request, "tokens", name, HERE, wrong, said.status)
+    name = await _name(pool, token_id)
+    try:
+        await api_tokens.revoke(pool, actor(request), token_id)
+    except REFUSED as error:
+        return await confirmation(request, "tokens", name, HERE, *refusal(error))
     return done(HERE, "deleted")
 
 
 async def _form(
-    request: ApiRequest, values: Mapping[str, str], problems: Mapping[str, str] | None = None, status: int = 200
+    request: ApiRequest, values: Mapping[str, str], problems: Mapping[str, Problem] | None = None, status: int = 200
 ) -> Template:
     return await page(
         request,
@@ -94,11 +101,11 @@ async def _form(
     )
 
 
-async def _name(request: ApiRequest, token_id: str) -> str:
+async def _name(pool: Pool, token_id: str) -> str:
     key = uuid_or_none(token_id)
-    found = await database.row(request.app.state.pool, "api_tokens/one", TokenName, id=key)
+    found = await database.row(pool, "api_tokens/one", TokenName, id=key)
     if found is None:
-        raise ApiError(404, "There is no such token")
+        raise ApiError(404, "unknown_token")
     return found.name
 
 

@@ -4,32 +4,36 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from litestar import Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Template
 
-from api.auth.passwords import new_password
+from api.auth import users
+from api.auth.gatekeeper import actor
+from api.auth.passwords import Passwords, new_password
 from api.auth.permissions import ROLES, shown_to
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
-from api.console.rest import rest
-from api.console.submissions import PageNumber, answer_of, confirmation, done, refusal, told
+from api.console.submissions import REFUSED, PageNumber, confirmation, done, refusal, told
 from api.pages.forms import read_form
+from api.pages.problems import Problem
 from api.pages.site import page
-from api.rest.errors import ApiError
-from api.rest.texts import uuid_or_none
+from api.rest.injected import Injected
+from api.rest.validation import converted
+from sql import Pool
 
 ANSWERS: tuple[Cacheable, ...] = ()
 HERE = "/console/users"
+A_PAGE = 50
 
 
 @get(HERE, **shown_to("users:administer"))
-async def users(request: ApiRequest, number: PageNumber = 1) -> Template:
-    listed = await answer_of(request, "/api/users", f"page={number}&limit=50")
+async def show_users(request: ApiRequest, pool: Injected[Pool], number: PageNumber = 1) -> Template:
     return await page(
         request,
         "console/users.html",
-        **listed,
+        **msgspec.to_builtins(await users.listing(pool, number, A_PAGE)),
         parsed=datetime.fromisoformat,
         done=told(request, "users", "created", "saved", "deleted"),
     )
@@ -41,62 +45,72 @@ async def new_user(request: ApiRequest) -> Template:
 
 
 @post(HERE, **shown_to("users:administer"))
-async def create_user(request: ApiRequest) -> Response[Any]:
+async def create_user(request: ApiRequest, pool: Injected[Pool], passwords: Injected[Passwords]) -> Response[Any]:
     """Without a password one is generated and shown."""
     form = await read_form(request)
     values = {name: form.text(name) for name in ("username", "email", "role")}
     password = form.secret("password")
-    said = await rest(request, "POST", "/api/users", values | ({"password": password} if password else {}))
-    if wrong := refusal(said):
-        return await _form(request, values, problems=wrong, status=said.status)
-    if said.body["password"] is None:
+    try:
+        new = converted(values | ({"password": password} if password else {}), users.NewUser)
+        created = await users.create(pool, passwords, actor(request), new)
+    except REFUSED as error:
+        refused = refusal(error)
+        return await _form(request, values, problems=refused.problems, status=refused.status)
+    if created.password is None:
         return done(HERE, "created")
-    return await _password(request, values["username"], said.body["password"])
+    return await _password(request, created.user.username, created.password)
 
 
 @get(HERE + "/{user_id:str}", **shown_to("users:administer"))
-async def edit_user(request: ApiRequest, user_id: FromPath[str]) -> Template:
-    user = await _user(request, user_id)
+async def edit_user(request: ApiRequest, pool: Injected[Pool], user_id: FromPath[str]) -> Template:
+    user = _shown(await users.one(pool, user_id))
     return await _form(request, user, user)
 
 
 @post(HERE + "/{user_id:str}", **shown_to("users:administer"))
-async def change_user(request: ApiRequest, user_id: FromPath[str]) -> Response[Any]:
+async def change_user(
+    request: ApiRequest, pool: Injected[Pool], passwords: Injected[Passwords], user_id: FromPath[str]
+) -> Response[Any]:
     form = await read_form(request)
-    user = await _user(request, user_id)
+    user = _shown(await users.one(pool, user_id))
     values: dict[str, Any] = {name: form.text(name) for name in ("username", "email", "role")}
     values["active"] = form.flag("active")
-    said = await rest(request, "PATCH", f"/api/users/{user['id']}", values)
-    if wrong := refusal(said):
-        return await _form(request, values, user, wrong, said.status)
+    try:
+        await users.change(pool, passwords, actor(request), user_id, converted(values, users.UserChange))
+    except REFUSED as error:
+        return await _form(request, values, user, *refusal(error))
     return done(HERE, "saved")
 
 
 @post(HERE + "/{user_id:str}/password", **shown_to("users:administer"))
-async def reset_password(request: ApiRequest, user_id: FromPath[str]) -> Response[Any]:
-    """A new one that nobody has chosen; it ends all sessions of its user."""
+async def reset_password(
+    request: ApiRequest, pool: Injected[Pool], passwords: Injected[Passwords], user_id: FromPath[str]
+) -> Response[Any]:
+    """A generated one; it ends all sessions of its user."""
     await read_form(request)
-    user = await _user(request, user_id)
+    user = _shown(await users.one(pool, user_id))
     password = new_password()
-    said = await rest(request, "PATCH", f"/api/users/{user['id']}", {"password": password})
-    if wrong := refusal(said):
-        return await _form(request, user, user, wrong, said.status)
+    try:
+        await users.change(pool, passwords, actor(request), user_id, users.UserChange(password=password))
+    except REFUSED as error:
+        return await _form(request, user, user, *refusal(error))
     return await _password(request, user["username"], password)
 
 
 @get(HERE + "/{user_id:str}/delete", **shown_to("users:administer"))
-async def confirm_deletion(request: ApiRequest, user_id: FromPath[str]) -> Template:
-    user = await _user(request, user_id)
-    return await confirmation(request, "users", user["username"], f"{HERE}/{user['id']}")
+async def confirm_deletion(request: ApiRequest, pool: Injected[Pool], user_id: FromPath[str]) -> Template:
+    user = await users.one(pool, user_id)
+    return await confirmation(request, "users", user.username, f"{HERE}/{user.id}")
 
 
 @post(HERE + "/{user_id:str}/delete", **shown_to("users:administer"))
-async def delete_user(request: ApiRequest, user_id: FromPath[str]) -> Response[Any]:
+async def delete_user(request: ApiRequest, pool: Injected[Pool], user_id: FromPath[str]) -> Response[Any]:
     await read_form(request)
-    user = await _user(request, user_id)
-    said = await rest(request, "DELETE", f"/api/users/{user['id']}")
-    if wrong := refusal(said):
-        return await confirmation(request, "users", user["username"], f"{HERE}/{user['id']}", wrong, said.status)
+    user = await users.one(pool, user_id)
+    try:
+        await users.remove(pool, actor(request), user_id)
+    except REFUSED as error:
+        return await confirmation(request, "users", user.username, f"{HERE}/{user.id}", *refusal(error))
     return done(HERE, "deleted")
 
 
@@ -104,7 +118,7 @@ async def _form(
     request: ApiRequest,
     values: Mapping[str, Any],
     user: Mapping[str, Any] | None = None,
-    problems: Mapping[str, str] | None = None,
+    problems: Mapping[str, Problem] | None = None,
     status: int = 200,
 ) -> Template:
     """`user` as it is stored; the values may be others."""
@@ -123,18 +137,16 @@ async def _password(request: ApiRequest, username: str, password: str) -> Templa
     return await page(request, "console/secret.html", section="users", subject=username, secret=password, back=HERE)
 
 
-async def _user(request: ApiRequest, user_id: str) -> dict[str, Any]:
-    key = uuid_or_none(user_id)
-    if key is None:
-        raise ApiError(404, "There is no such user")
-    user: dict[str, Any] = (await answer_of(request, f"/api/users/{key}"))["user"]
-    return user
+def _shown(user: users.StoredUser) -> dict[str, Any]:
+    """As the templates take it, by REST's names."""
+    shown: dict[str, Any] = msgspec.to_builtins(user.published())
+    return shown
 
 
 router = Router(
     "/",
     route_handlers=[
-        users,
+        show_users,
         new_user,
         create_user,
         edit_user,

@@ -57,6 +57,6 @@ class ProxiedHttpProtocol(HttpProtocol):
 
 async def _too_many_connections(scope: Scope, receive: Receive, send: Send) -> None:
     again = {"Retry-After": str(RETRY_AFTER_S)}
-    refusal = ApiError(429, "There are too many connections from your address", headers=again)
+    refusal = ApiError(429, "too_many_connections", headers=again)
     for message in error_messages(refusal, [(b"connection", b"close")]):
         await send(message)

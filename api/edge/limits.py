@@ -62,7 +62,7 @@ class Limits:
         }
         if not counted.allowed:
             headers["Retry-After"] = str(counted.seconds)
-            raise ApiError(429, f"Too many requests; try again in {counted.seconds} s", headers=headers)
+            raise ApiError(429, "too_many_requests", headers=headers, seconds=counted.seconds)
         return headers
 
     async def give_back(self, name: str, client: str) -> None:

@@ -43,7 +43,6 @@ TOLD_MOST = 100
 """Refused origins and hosts of which the log tells."""
 _HOST = re.compile(rb"([A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:\d{0,5})?")
 """What `Host` looks like, whole: links in feeds begin with it."""
-ONE_HOST = "A request has one Host"
 ADMITTED = "admitted"
 """In a scope's state: counted already, or nobody's in particular."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -132,23 +131,17 @@ class Origins:
         """The 403 for a page that may not change anything here. Where it may be one of this site, behind a proxy that
         asks by another name, page and log say what would mend that."""
         if not origin or origin == b"null" or fetch_site not in (None, b"same-origin"):
-            return ApiError(403, "This page may not change anything here")
+            return ApiError(403, "foreign_page")
         text = (
             "a change by a page of %s was refused, asked for by Host %s: if the page is of this site, set SITE_URL to "
         )
         self._tell(origin, text + "its origin; if it is a front end of yours, add it to CLIENT_URLS", origin, host)
-        return ApiError(
-            403,
-            "This page may not change anything here. SITE_URL tells which origin is this site's own, CLIENT_URLS those "
-            "of front ends",
-            hint="origin",
-        )
+        return ApiError(403, "foreign_origin", hint="origin")
 
     def unknown_host(self, host: bytes | None) -> ApiError:
         """The 400 for a `Host` that is no name of ours."""
         self._tell(host, "Host %s was refused: if it is a name of this server, set SITE_URL or ALLOWED_HOSTS", host)
-        text = "Host is not a name of this server; ALLOWED_HOSTS lists those it answers to"
-        return ApiError(400, text, hint="host")
+        return ApiError(400, "unknown_host", hint="host")
 
     def _tell(self, key: bytes | None, text: str, *values: bytes | None) -> None:
         """In the log, once for each; anybody can make them up, so not for ever."""
@@ -269,7 +262,9 @@ class Edge:
         inner["state"]["tls"] = tls = is_secure(scope, self._trusted_proxies)
         inner["state"].setdefault("secure", self._secure or tls)
         if not self._origins.knows(host):
-            await answer.refuse(ApiError(400, ONE_HOST) if b"," in (host or b"") else self._origins.unknown_host(host))
+            await answer.refuse(
+                ApiError(400, "one_host") if b"," in (host or b"") else self._origins.unknown_host(host)
+            )
         elif method == "OPTIONS" and origin and header(scope, b"access-control-request-method"):
             await answer.preflight(origin in self._origins.allowed)
         elif method not in SAFE_METHODS and not self._origins.trusts(origin, host, tls):
@@ -302,10 +297,10 @@ class Edge:
             with anyio.fail_after(REQUEST_DEADLINE_S):
                 await self._app(scope, received, answer)
         except TimeoutError:
-            await answer.refuse(ApiError(503, "This took too long; try again", headers={"Retry-After": "5"}))
+            await answer.refuse(ApiError(503, "too_slow", headers={"Retry-After": "5"}))
         except Exception:  # the last net: what Litestar itself failed at
             log.exception("request %s failed outside its handler", answer.request_id)
-            await answer.refuse(ApiError(500, "Something went wrong on our side"))
+            await answer.refuse(ApiError(500))
 
 
 class _Answer:

@@ -83,7 +83,7 @@ class Socket(WebSocketsSansIOProtocol):
 
     def _refuse_handshake(self) -> None:
         self._report("bad_handshake")
-        start, body = error_messages(ApiError(400, "This is not a WebSocket handshake"), [(b"connection", b"close")])
+        start, body = error_messages(ApiError(400, "not_a_handshake"), [(b"connection", b"close")])
         lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in start["headers"]), b"", b""]
         self.transport.write(b"\r\n".join(lines) + body["body"])
         self.transport.close()

@@ -12,7 +12,7 @@ from psycopg.errors import ForeignKeyViolation
 
 import sql
 from api.auth.gatekeeper import actor
-from api.auth.permissions import authorise, requires, sees_internal
+from api.auth.permissions import Principal, authorise, requires, sees_internal
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.edge.limits import Limits
@@ -21,14 +21,16 @@ from api.incidents.records import not_found, visible
 from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
 from api.rest.texts import text_problems
+from api.rest.violations import PROBLEM
 from sla_monitor.settings.values import Limit
 from sql import Pool, database
+from sql.database import Actor
 
 ANSWERS: tuple[Cacheable, ...] = ()
 LARGEST_ID = 2**63 - 1
 RATE_LIMIT = Limit(60, timedelta(minutes=1))
 """Comments of one user: they are kept for good."""
-Remark = Annotated[str, Meta(min_length=1, max_length=10000, pattern=r"\S")]
+Remark = Annotated[str, Meta(min_length=1, max_length=10000, pattern=r"\S", extra={PROBLEM: "empty"})]
 """What is said in a comment, on any way: more than spaces."""
 
 
@@ -87,11 +89,7 @@ async def list_comments(
 ) -> CommentList:
     """The newest thousand; with `before`, the thousand before that one. Public ones only where nobody is logged in."""
     await visible(pool, incident_id, request.user)
-    internal = sees_internal(request.user)
-    rows = await database.rows(
-        pool, "comments/listing", CommentRow, incident_id=incident_id, internal=internal, before=before
-    )
-    return CommentList([row.published() for row in rows])
+    return CommentList([row.published() for row in await listing(pool, incident_id, request.user, before)])
 
 
 @post(
@@ -109,24 +107,8 @@ async def add_comment(
     data: JSONBody[NewComment],
 ) -> Response[CommentAnswer]:
     """Everybody in the room of the incident hears it. An `Idempotency-Key` is not looked at."""
-    if wrong := text_problems("text", data.text):
-        raise invalid(*wrong)
-    _require_id(incident_id)
-    await limits.take("comments", str(principal_of(request).user_id), RATE_LIMIT)
-    values = {
-        "incident_id": incident_id,
-        "author_id": principal_of(request).user_id,
-        "author": principal_of(request).name,
-        "text": data.text,
-        "public": data.public,
-    }
-    try:
-        async with database.transaction(pool, actor(request)) as connection:
-            row = await (await connection.execute(sql.query("comments/add"), values)).fetchone()
-    except ForeignKeyViolation:
-        raise not_found() from None
-    assert row is not None
-    return Response(CommentAnswer(msgspec.convert(row[0], Comment)), status_code=201)
+    comment = await add(pool, limits, principal_of(request), actor(request), incident_id, data)
+    return Response(CommentAnswer(comment), status_code=201)
 
 
 @delete(
@@ -140,15 +122,53 @@ async def delete_comment(
     request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str], comment_id: FromPath[int]
 ) -> None:
     """One's own, or any for admins. The audit log keeps what it said."""
+    await remove(pool, principal_of(request), actor(request), incident_id, comment_id)
+
+
+async def listing(
+    pool: Pool, incident_id: str, principal: Principal | None, before: int | None = None
+) -> list[CommentRow]:
+    """The newest thousand comments that `principal` may see, oldest first; with `before`, the thousand before that
+    one."""
+    internal = sees_internal(principal)
+    return await database.rows(
+        pool, "comments/listing", CommentRow, incident_id=incident_id, internal=internal, before=before
+    )
+
+
+async def add(pool: Pool, limits: Limits, author: Principal, by: Actor, incident_id: str, data: NewComment) -> Comment:
+    """Raises 400 for what is not valid, 404 where the incident is gone, 429 for too many comments of one user."""
+    if wrong := text_problems("text", data.text):
+        raise invalid(*wrong)
+    _require_id(incident_id)
+    await limits.take("comments", str(author.user_id), RATE_LIMIT)
+    values = {
+        "incident_id": incident_id,
+        "author_id": author.user_id,
+        "author": author.name,
+        "text": data.text,
+        "public": data.public,
+    }
+    try:
+        async with database.transaction(pool, by) as connection:
+            row = await (await connection.execute(sql.query("comments/add"), values)).fetchone()
+    except ForeignKeyViolation:
+        raise not_found() from None
+    assert row is not None
+    return msgspec.convert(row[0], Comment)
+
+
+async def remove(pool: Pool, principal: Principal, by: Actor, incident_id: str, comment_id: int) -> None:
+    """Raises 403 for the comment of another user, unless `principal` is an admin; 404 where it is gone."""
     _require_id(incident_id)
     if not 0 < comment_id <= LARGEST_ID:
-        raise ApiError(404, "There is no such comment")
-    async with database.transaction(pool, actor(request)) as connection:
+        raise ApiError(404, "unknown_comment")
+    async with database.transaction(pool, by) as connection:
         values = {"incident_id": incident_id, "id": comment_id}
         row = await (await connection.execute(sql.query("comments/author"), values)).fetchone()
         if row is None:
-            raise ApiError(404, "There is no such comment")
-        authorise(request.user, "comments:delete", owner_id=row[0])
+            raise ApiError(404, "unknown_comment")
+        authorise(principal, "comments:delete", owner_id=row[0])
         await connection.execute(sql.query("comments/delete"), {"id": comment_id})
 
 

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from api.rest.errors import Code, FieldProblem, camel
+from api.rest.errors import Code
 from api.rest.pagination import Pagination
+from api.rest.problems import FieldProblem, camel
 from api.rest.texts import control_problems, line_problems, text_problems
 from api.services.fields import Slug
 
@@ -150,7 +151,7 @@ def problems(fields: IncidentFields) -> list[FieldProblem]:
     found += [problem for name in _TEXTS for problem in text_problems(camel(name), given.get(name))]
     services = given.get("affected_services", [])
     found += [
-        FieldProblem(f"affectedServices[{n}]", "is there twice")
+        FieldProblem.of(f"affectedServices[{n}]", "repeated")
         for n, service in enumerate(services)
         if services.index(service) < n
     ]

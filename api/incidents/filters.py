@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 from litestar.params import QueryParameter
 
 from api.incidents.fields import IncidentStatus, Priority, Severity
-from api.rest.errors import FieldProblem, invalid
+from api.rest.errors import invalid
 from api.rest.moments import FIRST_YEAR, LAST_YEAR
+from api.rest.problems import FieldProblem
 from api.rest.texts import text_problems
 from api.services.fields import is_slug
 
@@ -86,7 +87,7 @@ def filters(status: str, severity: str, priority: str, service: str, from_: str,
 def _split(field: str, values: str) -> list[str]:
     listed = [value.strip() for value in values.split(",")] if values else []
     if len(listed) > MAX_VALUES:
-        raise invalid(FieldProblem(field, f"at most {MAX_VALUES} values"))
+        raise invalid(FieldProblem.of(field, "too_many", most=MAX_VALUES))
     return listed
 
 
@@ -97,14 +98,14 @@ def _listed(field: str, values: str, kind: Any, everything: Literal["all"] | Non
     if everything is not None and everything in listed:
         known, listed = (*known, everything), [*listed]
     if any(value not in known for value in listed):
-        raise invalid(FieldProblem(field, f"one or more of {', '.join(get_args(kind))}, with commas"))
+        raise invalid(FieldProblem.of(field, "choices", choices=get_args(kind)))
     return None if not listed or everything in listed else listed
 
 
 def _services(values: str) -> list[str] | None:
     listed = _split("service", values)
     if not all(map(is_slug, listed)):
-        raise invalid(FieldProblem("service", "ids of services, with commas"))
+        raise invalid(FieldProblem.of("service", "service_ids"))
     return listed or None
 
 
@@ -123,5 +124,4 @@ def _moment(field: str, text: str) -> tuple[date | None, datetime | None]:
             raise ValueError
         return None, moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        known = f"a day such as 2026-11-23 or a time with its zone such as 2026-11-23T14:00:00Z, {FIRST_YEAR} to"
-        raise invalid(FieldProblem(field, f"{known} {LAST_YEAR}")) from None
+        raise invalid(FieldProblem.of(field, "day_or_time", first=FIRST_YEAR, last=LAST_YEAR)) from None

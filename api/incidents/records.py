@@ -1,21 +1,26 @@
 """Incidents in the database: reading one, locking it, and what one transaction writes to it."""
 
+from datetime import date
 from typing import Any
 
 import msgspec
-from psycopg.errors import CheckViolation
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 import sql
 from api.auth.permissions import Principal, sees_internal
 from api.incidents.fields import Incident, IncidentChange, IncidentUpdate, NewIncident, NewUpdate, is_incident_id
+from api.incidents.filters import Filters
 from api.incidents.templates import template_data
-from api.rest.errors import ApiError, FieldProblem, camel, invalid
+from api.rest.constraints import constraint_errors
+from api.rest.errors import ApiError, invalid
+from api.rest.problems import FieldProblem, camel
 from api.services.affected import require_services
 from sql import Pool, database
 from sql.database import Connection
 
+MOST_PAST = 1000
+"""Incidents of a page of past days."""
 REQUIRED = ("title", "severity", "priority", "affected_services")
 
 
@@ -26,6 +31,36 @@ class IncidentRow(msgspec.Struct):
 
     def published(self) -> Incident:
         return msgspec.convert(self.incident, Incident)
+
+
+class ListRow(msgspec.Struct):
+    total: int
+    incidents: list[dict[str, Any]]
+
+
+class DayRow(msgspec.Struct):
+    """A day with what began on it; of the `total`, those for which there was room on the page."""
+
+    day: date
+    incidents: list[dict[str, Any]]
+    total: int
+
+
+async def listed(pool: Pool, principal: Principal | None, asked: Filters, limit: int, offset: int = 0) -> ListRow:
+    """The incidents that pass the filters and that `principal` may see, newest first."""
+    values = asked._asdict() | {"internal": sees_internal(principal), "limit": limit, "offset": offset}
+    row = await database.row(pool, "incidents/listing", ListRow, **values)
+    assert row is not None
+    return row
+
+
+async def past(
+    pool: Pool, principal: Principal | None, days: int, limit: int, offset: int = 0, most: int = MOST_PAST
+) -> list[DayRow]:
+    """`limit` of the last `days` days, today first, each with what began on it and `principal` may see; `most`
+    incidents at most."""
+    values = {"internal": sees_internal(principal), "days": days, "limit": limit, "offset": offset, "most": most}
+    return await database.rows(pool, "incidents/past", DayRow, **values)
 
 
 async def visible(pool: Pool, incident_id: str, principal: Principal | None) -> Incident:
@@ -40,14 +75,14 @@ async def visible(pool: Pool, incident_id: str, principal: Principal | None) -> 
 
 
 def not_found() -> ApiError:
-    return ApiError(404, "There is no such incident")
+    return ApiError(404, "unknown_incident")
 
 
 async def complete(connection: Connection, data: NewIncident) -> dict[str, Any]:
     """What a new incident begins with, by column, with what its template gives. Raises 400 for what cannot be."""
     given = await _template(connection, data) | data.given()
     if missing := [name for name in REQUIRED if name not in given]:
-        raise invalid(*(FieldProblem(camel(name), "is required") for name in missing))
+        raise invalid(*(FieldProblem.of(camel(name), "required") for name in missing))
     await require_services(connection, given["affected_services"])
     return given
 
@@ -71,7 +106,7 @@ async def _template(connection: Connection, data: NewIncident) -> dict[str, Any]
         return {}
     template = await template_data(connection, data.template)
     if template is None:
-        raise invalid(FieldProblem("template", "is not a template"))
+        raise invalid(FieldProblem.of("template", "unknown_template"))
     return msgspec.structs.asdict(template)
 
 
@@ -82,10 +117,8 @@ async def save(connection: Connection, incident_id: str, data: IncidentChange) -
     if services:
         named = await (await connection.execute(sql.query("incidents/services"), {"id": incident_id})).fetchall()
         await require_services(connection, services, kept=[service for (service,) in named])
-    try:
+    with constraint_errors():
         await connection.execute(sql.query("incidents/update"), {"id": incident_id, "change": Jsonb(change)})
-    except CheckViolation as error:
-        raise _refused(error) from error
     if services is not None:
         await connection.execute(sql.query("incidents/set_services"), {"id": incident_id, "services": services})
 
@@ -93,19 +126,10 @@ async def save(connection: Connection, incident_id: str, data: IncidentChange) -
 async def add_update(connection: Connection, incident_id: str, update: NewUpdate) -> tuple[IncidentUpdate, int]:
     """The update as it is stored, and the incident's version with it. Raises 409 where the timeline is full."""
     values = {"id": incident_id, "status": update.status, "description": update.description}
-    try:
+    with constraint_errors():
         row = await (await connection.execute(sql.query("incidents/add_update"), values)).fetchone()
-    except CheckViolation as error:
-        raise _refused(error) from error
     assert row is not None
     return msgspec.convert(row[0], IncidentUpdate), int(row[1])
-
-
-def _refused(error: CheckViolation) -> ApiError:
-    if error.diag.constraint_name == "incident_updates_most":
-        return ApiError(409, "The timeline of this incident is full")
-    column = (error.diag.constraint_name or "").removeprefix("incidents_")
-    return invalid(FieldProblem(camel(column), "is not a value that can be stored"))
 
 
 async def lock(connection: Connection, incident_id: str) -> int:

@@ -3,7 +3,6 @@
 The rules of an incident's life (ids, versions, timeline, events) are the database's: sql/functions/incidents.sql.
 """
 
-from datetime import date
 from typing import Annotated, Any
 
 import msgspec
@@ -11,13 +10,12 @@ from litestar import Response, Router, delete, get, post, put
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-import sql
 from api.auth.gatekeeper import actor
-from api.auth.permissions import requires, sees_internal
+from api.auth.permissions import Principal, requires
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable, Change
 from api.edge.limits import Limits
-from api.incidents import records
+from api.incidents import records, saving
 from api.incidents.fields import (
     Incident,
     IncidentAnswer,
@@ -29,17 +27,15 @@ from api.incidents.fields import (
     PastDay,
     PastIncidents,
     UpdateAnswer,
-    problems,
 )
-from api.incidents.filters import PARAMETERS, FromMoment, PageLimit, Text, ToMoment, Values, filters, page_size
-from api.rest.errors import ApiError, code_of, invalid, responses
-from api.rest.idempotency import REPLAYED, Claim, KeyHeader, claim
+from api.incidents.filters import PARAMETERS, Filters, FromMoment, PageLimit, Text, ToMoment, Values, filters, page_size
+from api.rest.errors import ApiError, code_of, responses
+from api.rest.idempotency import REPLAYED, KeyHeader
 from api.rest.injected import Injected
 from api.rest.pagination import PageNumber, PageSize, Pagination
-from api.rest.preconditions import NOT_MODIFIED, IfMatch, IfNoneMatch, allows_version, etag, is_known, not_modified
-from api.rest.texts import text_problems
+from api.rest.preconditions import NOT_MODIFIED, IfMatch, IfNoneMatch, etag, is_known, not_modified
 from sla_monitor.settings import Settings
-from sql import Pool, database
+from sql import Pool
 
 _CHANGES: frozenset[Change] = frozenset({"event", "services"})
 ANSWERS = (
@@ -47,22 +43,7 @@ ANSWERS = (
     Cacheable("/api/incidents/past", _CHANGES, frozenset({"days", "page", "limit"}), personal=True),
     Cacheable("/api/incidents/", _CHANGES, personal=True),
 )
-MOST_PAST = 1000
-"""Incidents of a page of past days."""
 _OUTDATED = {412: ResponseSpec(IncidentConflict, description="Somebody else saved first", generate_examples=False)}
-
-
-class ListRow(msgspec.Struct):
-    total: int
-    incidents: list[dict[str, Any]]
-
-
-class DayRow(msgspec.Struct):
-    """A day with what began on it; of the `total`, those for which there was room on the page."""
-
-    day: date
-    incidents: list[dict[str, Any]]
-    total: int
 
 
 @get(
@@ -88,19 +69,16 @@ async def list_incidents(
     """Without a filter, all that are not resolved, 1000 of them where no `limit` is given; `status=all` for the others
     too. Days are those of the reporting time zone, and the time of an incident is when it began. Of each timeline the
     newest 20 updates."""
-    asked = filters(status, severity, priority, service, from_, to, q)
-    limit = page_size(asked, limit)
-    row = await database.row(
-        pool,
-        "incidents/listing",
-        ListRow,
-        **asked._asdict(),
-        internal=sees_internal(request.user),
-        limit=limit,
-        offset=(page - 1) * limit,
-    )
-    assert row is not None
-    return IncidentList(_incidents(row.incidents), Pagination.of(page, limit, row.total))
+    return await listing(pool, request.user, filters(status, severity, priority, service, from_, to, q), page, limit)
+
+
+async def listing(
+    pool: Pool, principal: Principal | None, asked: Filters, page: int, limit: int | None
+) -> IncidentList:
+    """One page of the incidents that pass the filters and that `principal` may see, newest first."""
+    size = page_size(asked, limit)
+    row = await records.listed(pool, principal, asked, size, (page - 1) * size)
+    return IncidentList(_incidents(row.incidents), Pagination.of(page, size, row.total))
 
 
 @get(
@@ -119,16 +97,7 @@ async def past_incidents(
 ) -> PastIncidents:
     """Every day of the reporting time zone, today first, with what began on it, resolved or not; a page is `limit`
     days. Of each timeline the newest 20 updates."""
-    rows = await database.rows(
-        pool,
-        "incidents/past",
-        DayRow,
-        internal=sees_internal(request.user),
-        days=days,
-        limit=limit,
-        offset=(page - 1) * limit,
-        most=MOST_PAST,
-    )
+    rows = await records.past(pool, request.user, days, limit, (page - 1) * limit)
     listed = [PastDay(row.day.isoformat(), _incidents(row.incidents)) for row in rows]
     truncated = any(row.total > len(row.incidents) for row in rows)
     return PastIncidents(listed, Pagination.of(page, limit, days), truncated)
@@ -171,21 +140,12 @@ async def create_incident(
 ) -> Response[IncidentAnswer]:
     """Under an `Idempotency-Key` that was used before, the incident that was made then; 409 where another one was
     asked for under it. New incidents are limited per user: those that are created count."""
-    if wrong := problems(data):
-        raise invalid(*wrong)
-    claimed = claim(principal_of(request).actor_id, idempotency_key, data)
-    if claimed is not None and (made := await claimed.made(pool)) is not None:
-        return await _replayed(pool, made)
-    async with pool.connection() as connection:
-        given = await records.complete(connection, data)
-    created = await _created(request, pool, settings, limits, given, claimed)
-    if created is not None:
-        return _answer(created, 201, {"Location": f"/api/incidents/{created.id}"})
-    assert claimed is not None  # somebody with the same key was faster
-    made = await claimed.made(pool)
-    if made is None:
-        raise ApiError(409, "The other request with this key is not finished; try again")
-    return await _replayed(pool, made)
+    incident, replayed = await saving.create(
+        pool, settings, limits, principal_of(request), actor(request), data, idempotency_key
+    )
+    if replayed:
+        return _answer(incident, 201, {REPLAYED: "true"})
+    return _answer(incident, 201, {"Location": f"/api/incidents/{incident.id}"})
 
 
 @put(
@@ -204,15 +164,10 @@ async def change_incident(
 ) -> Response[IncidentAnswer]:
     """Fields that are not given stay as they are. A changed status adds to the timeline. With `If-Match`, 412 and the
     incident as it is now, with the newest 20 updates, where somebody else saved first. One's own draft of it ends."""
-    if wrong := problems(data):
-        raise invalid(*wrong)
-    async with database.transaction(pool, actor(request)) as connection:
-        if not allows_version(if_match, await records.lock(connection, incident_id)):
-            return _outdated(await records.one(connection, incident_id, whole=False))
-        await records.save(connection, incident_id, data)
-        draft = {"incident_id": incident_id, "user_id": principal_of(request).user_id}
-        await connection.execute(sql.query("drafts/end"), draft)
-        return _answer(await records.one(connection, incident_id))
+    try:
+        return _answer(await saving.change(pool, principal_of(request), actor(request), incident_id, data, if_match))
+    except saving.IncidentOutdatedError as error:
+        return _outdated(error.stored)
 
 
 @post(
@@ -231,12 +186,10 @@ async def add_update(
 ) -> Response[UpdateAnswer]:
     """Sets the status, in any order; a resolved incident may be opened again. What was written before stays. An
     `Idempotency-Key` is not looked at: what is sent again is added again."""
-    if wrong := text_problems("description", data.description):
-        raise invalid(*wrong)
-    async with database.transaction(pool, actor(request)) as connection:
-        if not allows_version(if_match, await records.lock(connection, incident_id)):
-            return _outdated(await records.one(connection, incident_id, whole=False))
-        update, version = await records.add_update(connection, incident_id, data)
+    try:
+        update, version = await saving.add_update(pool, actor(request), incident_id, data, if_match)
+    except saving.IncidentOutdatedError as error:
+        return _outdated(error.stored)
     return Response(UpdateAnswer(update), status_code=201, headers={"ETag": f'"{version}"'})
 
 
@@ -249,42 +202,7 @@ async def add_update(
 )
 async def delete_incident(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> None:
     """With its timeline, comments and drafts. The audit log keeps what it said."""
-    async with database.transaction(pool, actor(request)) as connection:
-        await records.lock(connection, incident_id)
-        await connection.execute(sql.query("incidents/delete"), {"id": incident_id})
-
-
-async def _created(
-    request: ApiRequest,
-    pool: Pool,
-    settings: Settings,
-    limits: Limits,
-    given: dict[str, Any],
-    claimed: Claim | None,
-) -> Incident | None:
-    """The new incident; None where somebody with the same key was faster. Only what is created is counted."""
-    user = str(principal_of(request).user_id)
-    await limits.take("incidents", user, settings.rate_limit_incidents)
-    counts = False
-    try:
-        async with database.transaction(pool, actor(request)) as connection:
-            created = None
-            if claimed is None or await claimed.take(connection):
-                created = await records.create(connection, given)
-                if claimed is not None:
-                    await claimed.fulfil(connection, created.id)
-        counts = created is not None
-    finally:
-        if not counts:
-            await limits.give_back("incidents", user)
-    return created
-
-
-async def _replayed(pool: Pool, incident_id: str) -> Response[IncidentAnswer]:
-    row = await database.row(pool, "incidents/one", records.IncidentRow, id=incident_id, internal=True, whole=True)
-    if row is None:
-        raise ApiError(409, "The incident that was created under this key has been deleted")
-    return _answer(row.published(), 201, {REPLAYED: "true"})
+    await saving.remove(pool, actor(request), incident_id)
 
 
 def _incidents(documents: list[dict[str, Any]]) -> list[Incident]:
@@ -297,7 +215,7 @@ def _answer(incident: Incident, status: int = 200, headers: dict[str, str] | Non
 
 
 def _outdated(incident: Incident) -> Response[Any]:
-    content = IncidentConflict("Somebody else saved first", code_of(412), incident)
+    content = IncidentConflict(str(ApiError(412)), code_of(412), incident)
     tag = etag(incident.version, IncidentAnswer(incident))
     return Response(content, status_code=412, headers={"ETag": tag})
 

@@ -8,23 +8,24 @@ import msgspec
 from litestar import Response, Router, delete, get, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
-from psycopg.errors import UniqueViolation
 from psycopg.rows import class_row
 
 import sql
 from api.auth.gatekeeper import actor
-from api.auth.permissions import authorise, requires
+from api.auth.permissions import Principal, authorise, requires
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.incidents.fields import LongText, Priority, Services, Severity, Title
-from api.rest.errors import ApiError, FieldProblem, invalid, responses
+from api.rest.constraints import constraint_errors
+from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
 from api.rest.moments import iso
 from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.problems import FieldProblem
 from api.rest.texts import line_problems, text_problems, uuid_or_none
 from api.services.affected import require_services
 from sql import Pool, database
-from sql.database import Connection
+from sql.database import Actor, Connection
 
 ANSWERS: tuple[Cacheable, ...] = ()
 SERVICES = "data.affectedServices"
@@ -135,12 +136,8 @@ async def list_templates(
     limit: PageSize = 10,
 ) -> TemplateList:
     """`search` looks for a text in name and description, without regard to capitals."""
-    if wrong := text_problems("search", search):
-        raise invalid(*wrong)
-    offset = (page - 1) * limit
-    total = await database.count(pool, "templates/count", search=search)
-    rows = await database.rows(pool, "templates/search", StoredTemplate, search=search, limit=limit, offset=offset)
-    return TemplateList([row.published() for row in rows], Pagination.of(page, limit, total))
+    rows, pagination = await listing(pool, page, limit, search)
+    return TemplateList([row.published() for row in rows], pagination)
 
 
 @get(
@@ -152,9 +149,7 @@ async def list_templates(
 )
 async def get_template(pool: Injected[Pool], template_id: FromPath[str]) -> TemplateAnswer:
     """Services in it may have been deleted since; an incident that starts from it goes without those."""
-    key = uuid_or_none(template_id)
-    row = await database.row(pool, "templates/one", StoredTemplate, id=key)
-    return TemplateAnswer(_found(row).published())
+    return TemplateAnswer((await one(pool, template_id)).published())
 
 
 @post(
@@ -168,13 +163,7 @@ async def create_template(
     request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewTemplate]
 ) -> Response[TemplateAnswer]:
     """409 where there is a template of this name, whatever its capitals."""
-    values = _columns(data) | {"created_by": principal_of(request).user_id, "author": principal_of(request).name}
-    values.setdefault("description", None)
-    async with database.transaction(pool, actor(request)) as connection:
-        await require_services(connection, data.data.affected_services, SERVICES)
-        row = await _one(connection, "templates/create", values)
-    if row is None:
-        raise _name_taken()
+    row = await create(pool, principal_of(request), actor(request), data)
     answer = TemplateAnswer(row.published())
     return Response(answer, status_code=201, headers={"Location": f"/api/templates/{row.id}"})
 
@@ -193,16 +182,7 @@ async def change_template(
     data: JSONBody[TemplateChange],
 ) -> TemplateAnswer:
     """Fields that are not given stay as they are."""
-    changed = _columns(data)
-    async with database.transaction(pool, actor(request)) as connection:
-        current = await _locked(connection, template_id)
-        if data.data is not UNSET:
-            await require_services(connection, data.data.affected_services, SERVICES)
-        try:
-            row = await _one(connection, "templates/update", msgspec.structs.asdict(current) | changed)
-        except UniqueViolation as error:
-            raise _name_taken() from error
-    return TemplateAnswer(_found(row).published())
+    return TemplateAnswer((await change(pool, actor(request), template_id, data)).published())
 
 
 @delete(
@@ -214,9 +194,53 @@ async def change_template(
 )
 async def delete_template(request: ApiRequest, pool: Injected[Pool], template_id: FromPath[str]) -> None:
     """One's own, or any for admins. Incidents that started from it stay as they are."""
-    async with database.transaction(pool, actor(request)) as connection:
+    await remove(pool, principal_of(request), actor(request), template_id)
+
+
+async def listing(pool: Pool, page: int, limit: int, search: str = "") -> tuple[list[StoredTemplate], Pagination]:
+    """One page of the templates by name. Raises 400 for a search that is not valid."""
+    if wrong := text_problems("search", search):
+        raise invalid(*wrong)
+    offset = (page - 1) * limit
+    total = await database.count(pool, "templates/count", search=search)
+    rows = await database.rows(pool, "templates/search", StoredTemplate, search=search, limit=limit, offset=offset)
+    return rows, Pagination.of(page, limit, total)
+
+
+async def one(pool: Pool, template_id: str) -> StoredTemplate:
+    """Raises 404 where there is no such template."""
+    return _found(await database.row(pool, "templates/one", StoredTemplate, id=uuid_or_none(template_id)))
+
+
+async def create(pool: Pool, author: Principal, by: Actor, data: NewTemplate) -> StoredTemplate:
+    """Raises 400 for what is not valid, 409 where the name is taken."""
+    values = _columns(data) | {"created_by": author.user_id, "author": author.name}
+    values.setdefault("description", None)
+    async with database.transaction(pool, by) as connection:
+        await require_services(connection, data.data.affected_services, SERVICES)
+        row = await _one(connection, "templates/create", values)
+    if row is None:
+        raise _name_taken()
+    return row
+
+
+async def change(pool: Pool, by: Actor, template_id: str, data: TemplateChange) -> StoredTemplate:
+    """Raises 400 for what is not valid, 404 where the template is gone, 409 where the name is taken."""
+    changed = _columns(data)
+    async with database.transaction(pool, by) as connection:
+        current = await _locked(connection, template_id)
+        if data.data is not UNSET:
+            await require_services(connection, data.data.affected_services, SERVICES)
+        with constraint_errors():
+            row = await _one(connection, "templates/update", msgspec.structs.asdict(current) | changed)
+    return _found(row)
+
+
+async def remove(pool: Pool, principal: Principal, by: Actor, template_id: str) -> None:
+    """Raises 403 for the template of another user, unless `principal` is an admin; 404 where it is gone."""
+    async with database.transaction(pool, by) as connection:
         row = await _locked(connection, template_id)
-        authorise(request.user, "templates:delete", owner_id=row.created_by)
+        authorise(principal, "templates:delete", owner_id=row.created_by)
         await connection.execute(sql.query("templates/delete"), {"id": row.id})
 
 
@@ -250,7 +274,7 @@ def _data_problems(data: TemplateData) -> list[FieldProblem]:
     found += text_problems("data.description", data.description)
     found += text_problems("data.update", data.update)
     if len(set(data.affected_services)) < len(data.affected_services):
-        found.append(FieldProblem("data.affectedServices", "must not repeat a service"))
+        found.append(FieldProblem.of("data.affectedServices", "repeated"))
     return found
 
 
@@ -269,12 +293,12 @@ async def _one(connection: Connection, name: str, values: dict[str, Any]) -> Sto
 
 def _found(row: StoredTemplate | None) -> StoredTemplate:
     if row is None:
-        raise ApiError(404, "There is no such template")
+        raise ApiError(404, "unknown_template_id")
     return row
 
 
 def _name_taken() -> ApiError:
-    return ApiError(409, "There is a template of this name already", [FieldProblem("name", "is taken")])
+    return ApiError(409, "template_exists", [FieldProblem.of("name", "taken")])
 
 
 router = Router(

@@ -107,11 +107,11 @@ class Access:
             principal = await self._gatekeeper.principal(token, participant.address)
         if participant.principal is None:
             if self._per_user[principal.user_id] >= self._sockets_per_user:
-                raise ApiError(429, "You have too many sockets open")
+                raise ApiError(429, "too_many_sockets_of_user")
             self._per_user[principal.user_id] += 1
             self._known[participant] = None
         elif participant.principal.user_id != principal.user_id:
-            raise ApiError(403, "This socket is somebody else's; open another one")
+            raise ApiError(403, "other_users_socket")
         elif participant.principal.role != principal.role:
             self._unrestricted[participant] = principal
             self._noticed.set()

@@ -12,7 +12,7 @@ import psycopg
 
 from api.edge.client_address import client_key, client_of, is_secure
 from api.edge.limits import Limits
-from api.edge.middleware import ONE_HOST, SECURITY, Origins, Receive, Scope, Send, error_messages, header, host_of
+from api.edge.middleware import SECURITY, Origins, Receive, Scope, Send, error_messages, header, host_of
 from api.metrics import Metrics
 from api.rest.errors import ApiError, database_away
 from sla_monitor.settings import Settings
@@ -21,10 +21,15 @@ log = logging.getLogger(__name__)
 
 COUNT_WITHIN_S = 3.0
 RETRY_AFTER_S = 10
-WEBSOCKET_ONLY = 'Only the websocket transport is offered here: io(url, {transports: ["websocket"]})'
+CLIENT_OPTIONS = 'io(url, {transports: ["websocket"]})'
 
 TransportApp = Callable[[Scope, Receive, Send, str], Awaitable[None]]
 """An ASGI application for sockets that are let in; the text is the client's address."""
+
+
+def websocket_only() -> ApiError:
+    """The 400 for Socket.IO's other transport."""
+    return ApiError(400, "websocket_only", example=CLIENT_OPTIONS)
 
 
 class Sockets:
@@ -73,7 +78,7 @@ class Sockets:
         """Answers Socket.IO's HTTP transport, readable for the pages that may."""
         scope["path_template"] = scope["path"].rstrip("/")
         cors = self._origins.headers(header(scope, b"origin"))
-        for message in error_messages(ApiError(400, WEBSOCKET_ONLY), [*SECURITY, *cors]):
+        for message in error_messages(websocket_only(), [*SECURITY, *cors]):
             await send(message)
 
     async def refuse_all(self, receive: Receive, send: Send) -> None:
@@ -88,14 +93,14 @@ class Sockets:
         scope["path_template"] = scope["path"].rstrip("/")
         origin, host = header(scope, b"origin"), host_of(scope)
         if host is not None and b"," in host:
-            raise ApiError(400, ONE_HOST)
+            raise ApiError(400, "one_host")
         if not self._origins.trusts(origin, host, is_secure(scope, self._settings.trusted_proxies)):
             raise self._origins.refusal(origin, host, header(scope, b"sec-fetch-site"))
         again = {"Retry-After": str(RETRY_AFTER_S)}
         if self._total >= self._settings.socket_limit:
-            raise ApiError(503, "There are too many sockets at the moment", headers=again)
+            raise ApiError(503, "too_many_sockets", headers=again)
         if self._open[key] >= self._settings.sockets_per_address:
-            raise ApiError(429, "There are too many sockets from your address", headers=again)
+            raise ApiError(429, "too_many_sockets_of_address", headers=again)
         return door
 
     async def _count(self, key: str) -> None:

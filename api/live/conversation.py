@@ -28,8 +28,11 @@ from api.live.hub import ANONYMOUS, EVERYONE, INSIDE_OF, PUBLIC_ROOMS, STAFF, Cl
 from api.live.presence import Editor, Presence, template_place
 from api.live.replay import PATIENCE_S, History, Replay
 from api.metrics import Metrics
-from api.rest.errors import ApiError, FieldProblem, database_away, describe, invalid
+from api.rest.errors import ApiError, database_away, describe, invalid
+from api.rest.problems import FieldProblem
 from api.rest.texts import text_problems, uuid_or_none
+from api.rest.validation import decoded
+from api.rest.violations import PROBLEM
 from sql import Pool, database
 
 log = logging.getLogger(__name__)
@@ -41,7 +44,7 @@ ANSWER_WITHIN_S = 30.0
 _INCIDENT_ROOM = re.compile(f"incident-({INCIDENT_ID})")
 _TEMPLATE_ROOM = re.compile("template-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
-IncidentId = Annotated[str, msgspec.Meta(max_length=50, pattern=r"^[^\x00]*$")]
+IncidentId = Annotated[str, msgspec.Meta(max_length=50, pattern=r"^[^\x00]*$", extra={PROBLEM: "nul"})]
 
 
 class RoomName(msgspec.Struct):
@@ -51,7 +54,7 @@ class RoomName(msgspec.Struct):
 class Editing(msgspec.Struct, rename="camel"):
     incident_id: IncidentId
     is_editing: bool
-    field: Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[^\x00]*$")] | None = None
+    field: Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[^\x00]*$", extra={PROBLEM: "nul"})] | None = None
 
 
 class AutoSave(msgspec.Struct, rename="camel"):
@@ -132,7 +135,7 @@ class Live:
         act = self._said.get(event)
         try:
             if act is None:
-                raise ApiError(400, "unknown event; there are " + ", ".join(self._said))
+                raise ApiError(400, "unknown_event", choices=list(self._said))
             with anyio.fail_after(ANSWER_WITHIN_S):
                 answer = await act(participant, data)
         except Exception as error:  # put into words for the client; what nobody foresaw is logged there
@@ -193,12 +196,12 @@ class Live:
                 self._leave(participant, room)
 
     async def _join_room(self, participant: LiveConnection, data: bytes) -> Answer:
-        room = msgspec.json.decode(data, type=RoomName).room
+        room = decoded(data, RoomName).room
         await self._join(participant, {room: await self._prepare(participant, room)})
         return Answer("joined", {"room": room})
 
     async def _leave_room(self, participant: LiveConnection, data: bytes) -> Answer:
-        room = msgspec.json.decode(data, type=RoomName).room
+        room = decoded(data, RoomName).room
         self._leave(participant, room)
         return Answer("left", {"room": room})
 
@@ -213,7 +216,7 @@ class Live:
             self._presence.leave(participant.client.id, match[1] if match is not None else room)
 
     async def _edit(self, participant: LiveConnection, data: bytes) -> Answer:
-        said = msgspec.json.decode(data, type=Editing)
+        said = decoded(data, Editing)
         principal = await self.access.refresh(participant)
         authorise(principal, "incidents:write")
         room = "incident-" + said.incident_id
@@ -223,11 +226,11 @@ class Live:
         return Answer("editing", {"incidentId": said.incident_id, "isEditing": said.is_editing})
 
     async def _save(self, participant: LiveConnection, data: bytes) -> Answer:
-        said = msgspec.json.decode(data, type=AutoSave)
+        said = decoded(data, AutoSave)
         if (wrong := data_problem(said.data)) is not None:
-            raise invalid(FieldProblem("data", wrong))
+            raise invalid(wrong)
         if not participant.saves.take():
-            raise ApiError(429, "You save drafts too often; the next one in a second")
+            raise ApiError(429, "drafts_too_often")
         principal = await self.access.refresh(participant)
         authorise(principal, "incidents:write")
         assert principal is not None
@@ -242,18 +245,18 @@ class Live:
             cursor = await connection.execute(sql.query("drafts/save"), values)
             saved = await cursor.fetchone()
         if saved is None or saved[0] is None:
-            raise ApiError(409, "You have saved the incident since")
+            raise ApiError(409, "incident_saved")
         return Answer("saved", {"incidentId": said.incident_id, "timestamp": saved[0]})
 
     async def _comment(self, participant: LiveConnection, data: bytes) -> Answer:
-        said = msgspec.json.decode(data, type=Comment)
+        said = decoded(data, Comment)
         comment = CommentText(said.comment) if isinstance(said.comment, str) else said.comment
         text = comment.text or comment.content or comment.message or comment.body
         if text is None:
-            raise invalid(FieldProblem("comment", "must be a text, or an object with a text"))
+            raise invalid(FieldProblem.of("comment", "comment"))
         if wrong := text_problems("comment", text):
             raise invalid(*wrong)
-        fields = _fields(msgspec.json.decode(data, type=SentComment).comment)
+        fields = _fields(decoded(data, SentComment).comment)
         principal = await self.access.refresh(participant)
         authorise(principal, "incidents:write")
         assert principal is not None
@@ -273,24 +276,24 @@ class Live:
         return Answer("commented", {"incidentId": said.incident_id, "comment": added[0] if added else None})
 
     async def _join_template(self, participant: LiveConnection, data: bytes) -> Answer:
-        template_id = _template_id(msgspec.json.decode(data, type=TemplateName))
+        template_id = _template_id(decoded(data, TemplateName))
         room = template_place(template_id)
         await self._join(participant, {room: await self._prepare(participant, room)})
         return Answer("joined", {"room": room, "templateId": str(template_id)})
 
     async def _leave_template(self, participant: LiveConnection, data: bytes) -> Answer:
-        template_id = _template_id(msgspec.json.decode(data, type=TemplateName))
+        template_id = _template_id(decoded(data, TemplateName))
         self._leave(participant, template_place(template_id))
         return Answer("left", {"room": template_place(template_id), "templateId": str(template_id)})
 
     async def _update_template(self, participant: LiveConnection, data: bytes) -> Answer:
         """What somebody is changing in a template, for the others who have it open; nothing is stored."""
-        said = msgspec.json.decode(data, type=TemplateUpdate)
+        said = decoded(data, TemplateUpdate)
         template_id = _template_id(said)
         if (wrong := data_problem(said.data)) is not None:
-            raise invalid(FieldProblem("data", wrong))
+            raise invalid(wrong)
         if not participant.saves.take():
-            raise ApiError(429, "You tell of changes too often; of the next one in a second")
+            raise ApiError(429, "changes_too_often")
         principal = await self.access.refresh(participant)
         authorise(principal, "templates:write")
         assert principal is not None
@@ -351,7 +354,7 @@ class Live:
         match = _INCIDENT_ROOM.fullmatch(room)
         present = await self._presence.hold(client, principal, match[1], editing, field) if match else None
         if match is None or present is None:
-            raise ApiError(404, "There is no such incident")
+            raise ApiError(404, "unknown_incident")
         if room not in client.rooms:
             for editor in present.editors:
                 client.offer(frames("incident-editing", _editing(match[1], editor), present.seq)[client.door])
@@ -397,7 +400,7 @@ def _incidents(participant: LiveConnection) -> list[str]:
 
 def _require_room(client: Client, room: str) -> None:
     if room not in client.rooms and len(client.rooms) >= MAX_ROOMS:
-        raise ApiError(429, f"You are in {MAX_ROOMS} rooms; leave one first")
+        raise ApiError(429, "too_many_rooms", most=MAX_ROOMS)
 
 
 def _fields(comment: str | dict[str, Any]) -> dict[str, Any]:
@@ -407,8 +410,8 @@ def _fields(comment: str | dict[str, Any]) -> dict[str, Any]:
     fields = dict(comment)
     if "id" in fields and (isinstance(fields["id"], bool) or not isinstance(fields["id"], (str, int, float))):
         del fields["id"]
-    if (wrong := data_problem(fields)) is not None:
-        raise invalid(FieldProblem("comment", wrong))
+    if (wrong := data_problem(fields, "comment")) is not None:
+        raise invalid(wrong)
     return fields
 
 
@@ -419,25 +422,22 @@ def _template_id(named: TemplateName) -> UUID:
 
 
 def _no_template() -> ApiError:
-    return ApiError(404, "There is no such template")
+    return ApiError(404, "unknown_template_id")
 
 
 def _unknown_room() -> ApiError:
-    return ApiError(
-        400, "unknown room; there are " + ", ".join(sorted(PUBLIC_ROOMS)) + ", incident-<id>, template-<id>"
-    )
+    return ApiError(400, "unknown_room", choices=sorted(PUBLIC_ROOMS))
 
 
 def _described(error: Exception, event: str) -> ApiError:
     """What went wrong, for the client."""
     match error:
         case ForeignKeyViolation():
-            return ApiError(404, "There is no such incident")
+            return ApiError(404, "unknown_incident")
         case msgspec.DecodeError() | DataError() | IntegrityError() | UnicodeDecodeError() | RecursionError():
-            text = f": {error}" if isinstance(error, msgspec.ValidationError) else ""
-            return ApiError(400, f"the data of {event} is not valid{text}")
+            return ApiError(400, "event_data", event=event)
     described = database_away() if isinstance(error, TimeoutError) else describe(error)
     if described is None:
         log.error("%s failed: %s", event, type(error).__name__, exc_info=error)
-        described = ApiError(500, "Something went wrong on our side")
+        described = ApiError(500)
     return described

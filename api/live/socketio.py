@@ -27,7 +27,7 @@ from api.edge.middleware import SECURITY, Receive, Scope, Send
 from api.edge.server import SOCKET_EXTENSION
 from api.edge.token_bucket import TokenBucket
 from api.live.access import LiveConnection
-from api.live.admission import WEBSOCKET_ONLY
+from api.live.admission import websocket_only
 from api.live.conversation import BURST, PER_SECOND, Live
 from api.live.hub import POLICY_VIOLATION, Transport, frames
 from api.rest.errors import ApiError
@@ -139,7 +139,7 @@ class SocketIoTransport:
     async def __call__(self, scope: Scope, receive: Receive, send: Send, address: str) -> None:
         asked = parse_qs(scope["query_string"].decode("latin-1"))
         if asked.get("transport") != ["websocket"] or asked.get("EIO") != ["4"] or {"sid", "j"} & asked.keys():
-            raise ApiError(400, WEBSOCKET_ONLY)
+            raise websocket_only()
         client = self._live.hub.connect(scope["extensions"][SOCKET_EXTENSION], Transport.SOCKETIO)
         gate = _Gate(LiveConnection(client, address), self._live, receive, send)
         try:
@@ -155,7 +155,7 @@ class SocketIoTransport:
             if token:
                 await self._live.authenticate(gate.participant, token.removeprefix("Bearer "))
         except (msgspec.DecodeError, RecursionError):
-            raise _refused(ApiError(401, "send auth: {token}")) from None
+            raise _refused(ApiError(401, "send_auth")) from None
         except ApiError as refusal:
             raise _refused(refusal) from None
         self._gates[sid] = gate

@@ -164,7 +164,7 @@ class _Conversation:
         try:
             return _decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._tell("error", ApiError(400, "send {event, data} as JSON").body)
+            self._tell("error", ApiError(400, "message_form").body)
             return None
 
     async def _authenticate(self, data: msgspec.Raw) -> None:
@@ -173,7 +173,7 @@ class _Conversation:
             token = msgspec.json.decode(data, type=_Credentials).token
             principal = await self._live.authenticate(self._participant, token.removeprefix("Bearer "))
         except (msgspec.DecodeError, RecursionError):
-            self._refuse(ApiError(401, "send {token}"))
+            self._refuse(ApiError(401, "send_token"))
         except ApiError as refusal:
             self._refuse(refusal)
         else:

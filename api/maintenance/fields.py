@@ -8,8 +8,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.incidents.fields import LongText, Title
-from api.rest.errors import Code, FieldProblem
+from api.rest.errors import Code
 from api.rest.moments import FIRST_YEAR, LAST_YEAR, iso
+from api.rest.problems import FieldProblem
 from api.rest.texts import line_problems, text_problems
 from api.services.fields import Slug
 from sla_monitor.recurrence import MAX_RULE
@@ -148,8 +149,8 @@ def problems(change: WindowChange) -> list[FieldProblem]:
     found = line_problems("title", given.get("title")) + text_problems("description", given.get("description"))
     services = given.get("affected_services", [])
     if len(set(services)) < len(services):
-        found.append(FieldProblem("affectedServices", "must not repeat a service"))
+        found.append(FieldProblem.of("affectedServices", "repeated"))
     for field, name in (("startsAt", "starts_at"), ("endsAt", "ends_at")):
         if name in given and not FIRST_YEAR < given[name].year < LAST_YEAR:
-            found.append(FieldProblem(field, f"must lie between {FIRST_YEAR} and {LAST_YEAR}"))
+            found.append(FieldProblem.of(field, "years", first=FIRST_YEAR, last=LAST_YEAR))
     return found

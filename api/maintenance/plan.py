@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 import sql
-from api.rest.errors import FieldProblem, invalid
+from api.rest.errors import invalid
+from api.rest.problems import FieldProblem
 from sla_monitor.recurrence import (
     LONGEST,
     Occurrence,
@@ -27,31 +28,31 @@ EARLIEST, LATEST = timedelta(days=1), timedelta(days=5 * 366)
 def planned(starts_at: datetime, ends_at: datetime, rrule: str | None, time_zone: str) -> Schedule:
     """The schedule that some fields make. Raises 400 for those that make none."""
     if ends_at <= starts_at:
-        raise invalid(FieldProblem("endsAt", "must be after startsAt"))
+        raise invalid(FieldProblem.of("endsAt", "after_start"))
     if ends_at - starts_at > LONGEST:
-        raise invalid(FieldProblem("endsAt", f"must be at most {LONGEST.days} days after startsAt"))
+        raise invalid(FieldProblem.of("endsAt", "days_long", days=LONGEST.days))
     known = zone(time_zone)
     if known is None:
-        raise invalid(FieldProblem("timeZone", "must be an IANA time zone such as Asia/Seoul"))
+        raise invalid(FieldProblem.of("timeZone", "time_zone"))
     try:
         schedule = Schedule(starts_at, ends_at, parse(rrule) if rrule is not None else None, known)
         if schedule.rule is not None:
             require_time(schedule.rule, schedule.first)
     except RuleError as error:
-        raise invalid(FieldProblem("rrule", str(error))) from None
+        raise invalid(FieldProblem.of("rrule", error.code, **error.parameters)) from None
     if next(local_starts(schedule, schedule.first), None) != schedule.first:
-        raise invalid(FieldProblem("startsAt", f"must be the first occurrence of rrule, in {time_zone}"))
+        raise invalid(FieldProblem.of("startsAt", "first_occurrence", zone=time_zone))
     if overlap(schedule, starts_at + AHEAD):
-        raise invalid(FieldProblem("endsAt", "must not lie after the next occurrence has begun"))
+        raise invalid(FieldProblem.of("endsAt", "overlapping"))
     return schedule
 
 
 def require_ahead(schedule: Schedule, now: datetime) -> None:
     """Of a window that is new or was moved: the past is not planned. Raises 400."""
     if not now - EARLIEST <= schedule.starts_at <= now + LATEST:
-        raise invalid(FieldProblem("startsAt", "must not be more than a day ago or five years ahead"))
+        raise invalid(FieldProblem.of("startsAt", "planning_range"))
     if schedule.ends_at <= now and schedule.rule is None:
-        raise invalid(FieldProblem("endsAt", "must be in the future"))
+        raise invalid(FieldProblem.of("endsAt", "future"))
 
 
 async def plan(connection: Connection, window_id: UUID, schedule: Schedule, now: datetime) -> None:

@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 
 import sql
 from api.auth.gatekeeper import actor
-from api.auth.permissions import authorise, requires, sees_internal
+from api.auth.permissions import Principal, authorise, requires, sees_internal
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable, Change
 from api.maintenance.fields import (
@@ -24,15 +24,16 @@ from api.maintenance.fields import (
     problems,
 )
 from api.maintenance.plan import plan, planned, require_ahead
-from api.rest.errors import ApiError, FieldProblem, code_of, invalid, responses
+from api.rest.errors import ApiError, code_of, invalid, responses
 from api.rest.injected import Injected
 from api.rest.moments import FIRST_YEAR, LAST_YEAR, MAX_CHARACTERS, read_moment
 from api.rest.preconditions import NOT_MODIFIED, IfMatch, IfNoneMatch, allows_version, etag, is_known, not_modified
+from api.rest.problems import FieldProblem
 from api.rest.texts import uuid_or_none
 from api.services.affected import require_services
 from sla_monitor import recurrence
 from sql import Pool, database
-from sql.database import Connection
+from sql.database import Actor, Connection
 
 DAYS = timedelta(days=90)
 MOST_DAYS = timedelta(days=400)
@@ -67,9 +68,7 @@ To = Annotated[
 async def list_windows(request: ApiRequest, pool: Injected[Pool], from_: From = None, to: To = None) -> WindowList:
     """The next one first, each with its first fifty occurrences. Internal ones and private services are for those who
     are logged in."""
-    period = _period(from_, to)
-    internal = sees_internal(request.user)
-    rows = await database.rows(pool, "maintenance/between", WindowRow, **period, internal=internal, limit=MOST_WINDOWS)
+    rows = await between(pool, request.user, *_period(from_, to))
     return WindowList([row.published() for row in rows])
 
 
@@ -89,9 +88,7 @@ async def get_window(
     if_none_match: IfNoneMatch = None,
 ) -> Response[WindowAnswer]:
     """With its occurrences of a period. The `ETag` is what `If-Match` takes."""
-    values = _period(from_, to) | {"id": uuid_or_none(window_id), "internal": sees_internal(request.user)}
-    row = await database.row(pool, "maintenance/one", WindowRow, **values)
-    answer = _answer(_found(row))
+    answer = _answer(await one(pool, request.user, window_id, *_period(from_, to)))
     if is_known(if_none_match, answer.headers["ETag"]):
         return not_modified(answer)
     return answer
@@ -106,20 +103,8 @@ async def get_window(
 )
 async def create_window(request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewWindow]) -> Response[WindowAnswer]:
     """One-off, or recurring by an `rrule` on the clock of `timeZone`: at 02:00 there, whether summer or winter."""
-    _require(problems(data))
-    now = datetime.now(UTC)
-    values = {"description": None, "rrule": None, "time_zone": None, "public": True} | data.given()
-    values |= {"created_by": principal_of(request).user_id, "author": principal_of(request).name}
-    async with database.transaction(pool, actor(request)) as connection:
-        values["time_zone"] = values["time_zone"] or await _reporting_zone(connection)
-        schedule = planned(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
-        require_ahead(schedule, now)
-        values["rrule"] = _kept_rule(values["rrule"])
-        await require_services(connection, data.affected_services)
-        window_id = await _insert(connection, values)
-        await plan(connection, window_id, schedule, now)
-        row = await _one(connection, window_id)
-    return _answer(row, 201, {"Location": f"/api/maintenance/{window_id}"})
+    row = await create(pool, principal_of(request), actor(request), data)
+    return _answer(row, 201, {"Location": f"/api/maintenance/{row.id}"})
 
 
 @put(
@@ -138,24 +123,10 @@ async def change_window(
 ) -> Response[WindowAnswer]:
     """Fields that are not given stay as they are, and so does what is over. With `If-Match`, 412 and the window as it
     is now where somebody else saved first."""
-    _require(problems(data))
-    now = datetime.now(UTC)
-    given = data.given()
-    async with database.transaction(pool, actor(request)) as connection:
-        current = await _locked(connection, window_id)
-        if not allows_version(if_match, current.version):
-            return _outdated(current)
-        values = {name: given.get(name, getattr(current, name)) for name in _SETTABLE}
-        values |= {"id": current.id, "affected_services": given.get("affected_services")}
-        schedule = planned(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
-        if values["starts_at"] != current.starts_at:
-            require_ahead(schedule, now)
-        values["rrule"] = _kept_rule(values["rrule"])
-        await require_services(connection, given.get("affected_services", []))
-        await connection.execute(sql.query("maintenance/update"), values)
-        if any(name in given for name in PLANNED):
-            await plan(connection, current.id, schedule, now)
-        return _answer(await _one(connection, current.id))
+    try:
+        return _answer(await change(pool, actor(request), window_id, data, if_match))
+    except WindowOutdatedError as error:
+        return _outdated(error.stored)
 
 
 @delete(
@@ -167,9 +138,74 @@ async def change_window(
 )
 async def delete_window(request: ApiRequest, pool: Injected[Pool], window_id: FromPath[str]) -> None:
     """One's own, or any for admins. One that runs ends; what is over stays in every report."""
-    async with database.transaction(pool, actor(request)) as connection:
+    await remove(pool, principal_of(request), actor(request), window_id)
+
+
+class WindowOutdatedError(ApiError):
+    """412: another user saved first; `stored` is the window as it is now."""
+
+    def __init__(self, stored: WindowRow) -> None:
+        super().__init__(412)
+        self.stored = stored
+
+
+async def between(pool: Pool, principal: Principal | None, start: datetime, end: datetime) -> list[WindowRow]:
+    """The windows that take place from `start` to `end` and that `principal` may see, the next one first."""
+    values = {"from": start, "to": end, "internal": sees_internal(principal), "limit": MOST_WINDOWS}
+    return await database.rows(pool, "maintenance/between", WindowRow, **values)
+
+
+async def one(pool: Pool, principal: Principal | None, window_id: str, start: datetime, end: datetime) -> WindowRow:
+    """A window with its occurrences from `start` to `end`. Raises 404 where there is none for `principal`."""
+    values = {"id": uuid_or_none(window_id), "internal": sees_internal(principal), "from": start, "to": end}
+    return _found(await database.row(pool, "maintenance/one", WindowRow, **values))
+
+
+async def create(pool: Pool, author: Principal, by: Actor, data: NewWindow) -> WindowRow:
+    """Raises 400 for what is not valid or makes no schedule."""
+    _require(problems(data))
+    now = datetime.now(UTC)
+    values = {"description": None, "rrule": None, "time_zone": None, "public": True} | data.given()
+    values |= {"created_by": author.user_id, "author": author.name}
+    async with database.transaction(pool, by) as connection:
+        values["time_zone"] = values["time_zone"] or await _reporting_zone(connection)
+        schedule = planned(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
+        require_ahead(schedule, now)
+        values["rrule"] = _kept_rule(values["rrule"])
+        await require_services(connection, data.affected_services)
+        window_id = await _insert(connection, values)
+        await plan(connection, window_id, schedule, now)
+        return await _one(connection, window_id)
+
+
+async def change(pool: Pool, by: Actor, window_id: str, data: WindowChange, if_match: str | None = None) -> WindowRow:
+    """Raises 400 for what is not valid, 404 where the window is gone, WindowOutdatedError where `if_match` is another
+    version."""
+    _require(problems(data))
+    now = datetime.now(UTC)
+    given = data.given()
+    async with database.transaction(pool, by) as connection:
+        current = await _locked(connection, window_id)
+        if not allows_version(if_match, current.version):
+            raise WindowOutdatedError(current)
+        values = {name: given.get(name, getattr(current, name)) for name in _SETTABLE}
+        values |= {"id": current.id, "affected_services": given.get("affected_services")}
+        schedule = planned(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
+        if values["starts_at"] != current.starts_at:
+            require_ahead(schedule, now)
+        values["rrule"] = _kept_rule(values["rrule"])
+        await require_services(connection, given.get("affected_services", []))
+        await connection.execute(sql.query("maintenance/update"), values)
+        if any(name in given for name in PLANNED):
+            await plan(connection, current.id, schedule, now)
+        return await _one(connection, current.id)
+
+
+async def remove(pool: Pool, principal: Principal, by: Actor, window_id: str) -> None:
+    """Raises 403 for the window of another user, unless `principal` is an admin; 404 where it is gone."""
+    async with database.transaction(pool, by) as connection:
         row = await _locked(connection, window_id)
-        authorise(request.user, "maintenance:delete", owner_id=row.created_by)
+        authorise(principal, "maintenance:delete", owner_id=row.created_by)
         await connection.execute("SELECT cancel_maintenance(%s)", [row.id])
 
 
@@ -195,7 +231,8 @@ async def _locked(connection: Connection, window_id: str) -> WindowRow:
 
 
 async def _one(connection: Connection, key: UUID | None) -> WindowRow:
-    values = _period(None, None) | {"id": key, "internal": True}
+    start, end = _period(None, None)
+    values = {"id": key, "internal": True, "from": start, "to": end}
     async with connection.cursor(row_factory=class_row(WindowRow)) as cursor:
         await cursor.execute(sql.query("maintenance/one"), values)
         return _found(await cursor.fetchone())
@@ -207,19 +244,19 @@ async def _reporting_zone(connection: Connection) -> str:
     return str(row[0])
 
 
-def _period(from_: str | None, to: str | None) -> dict[str, Any]:
+def _period(from_: str | None, to: str | None) -> tuple[datetime, datetime]:
     """Where it begins and ends; by itself 90 days from now on."""
     start = _moment("from", from_) or datetime.now(UTC)
     end = _moment("to", to) or start + DAYS
     if not timedelta() < end - start <= MOST_DAYS:
-        raise invalid(FieldProblem("to", f"must be after from, by {MOST_DAYS.days} days at most"))
-    return {"from": start, "to": end}
+        raise invalid(FieldProblem.of("to", "period", days=MOST_DAYS.days))
+    return start, end
 
 
 def _moment(field: str, text: str | None) -> datetime | None:
     moment = read_moment(field, text)
     if moment is not None and not FIRST_YEAR < moment.year < LAST_YEAR:
-        raise invalid(FieldProblem(field, f"must lie between {FIRST_YEAR} and {LAST_YEAR}"))
+        raise invalid(FieldProblem.of(field, "years", first=FIRST_YEAR, last=LAST_YEAR))
     return moment
 
 
@@ -231,7 +268,7 @@ def _answer(row: WindowRow, status: int = 200, headers: dict[str, str] | None = 
 def _outdated(row: WindowRow) -> Response[Any]:
     window = row.published()
     headers = {"ETag": etag(row.version, WindowAnswer(window))}
-    return Response(Conflict("Somebody else saved first", code_of(412), window), status_code=412, headers=headers)
+    return Response(Conflict(str(ApiError(412)), code_of(412), window), status_code=412, headers=headers)
 
 
 def _require(wrong: list[FieldProblem]) -> None:
@@ -241,7 +278,7 @@ def _require(wrong: list[FieldProblem]) -> None:
 
 def _found(row: WindowRow | None) -> WindowRow:
     if row is None:
-        raise ApiError(404, "There is no such maintenance window")
+        raise ApiError(404, "unknown_window")
     return row
 
 

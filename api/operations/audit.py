@@ -7,13 +7,15 @@ from uuid import UUID
 import msgspec
 from litestar import Router, get
 from litestar.params import QueryParameter
+from msgspec import Meta
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
 from api.rest.errors import invalid, responses
 from api.rest.injected import Injected
-from api.rest.moments import FromMoment, ToMoment, iso, read_moment
+from api.rest.moments import MAX_CHARACTERS, FromMoment, ToMoment, iso, read_moment
 from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.problems import camel
 from api.rest.texts import text_problems
 from sql import Pool, database
 
@@ -46,6 +48,17 @@ class AuditEntry(msgspec.Struct, rename="camel"):
 class AuditLog(msgspec.Struct):
     entries: list[AuditEntry]
     pagination: Pagination
+
+
+class AuditFilters(msgspec.Struct, rename="camel", kw_only=True):
+    """What the log is searched for; None is no condition. `actor` is a name or a user's id, times are ISO texts."""
+
+    actor: Annotated[str, Meta(max_length=200)] | None = None
+    object_type: Annotated[str, Meta(max_length=50)] | None = None
+    object_id: Annotated[str, Meta(max_length=200)] | None = None
+    action: Annotated[str, Meta(max_length=50)] | None = None
+    from_: Annotated[str, Meta(max_length=MAX_CHARACTERS)] | None = msgspec.field(default=None, name="from")
+    to: Annotated[str, Meta(max_length=MAX_CHARACTERS)] | None = None
 
 
 class EntryRow(msgspec.Struct):
@@ -96,19 +109,18 @@ async def audit_log(
     limit: PageSize = 50,
 ) -> AuditLog:
     """Newest first. `actor` is a name or a user's id; `from` and `to` are ISO times with a zone."""
-    texts = {"actor": actor, "objectType": object_type, "objectId": object_id, "action": action}
-    if wrong := [problem for field, text in texts.items() for problem in text_problems(field, text)]:
+    asked = AuditFilters(actor=actor, object_type=object_type, object_id=object_id, action=action, from_=from_, to=to)
+    return await found(pool, asked, page, limit)
+
+
+async def found(pool: Pool, asked: AuditFilters, page: int, limit: int) -> AuditLog:
+    """One page of the entries that pass the filters, newest first. Raises 400 for a filter that is not valid."""
+    texts = {name: getattr(asked, name) for name in ("actor", "object_type", "object_id", "action")}
+    if wrong := [problem for name, text in texts.items() for problem in text_problems(camel(name), text)]:
         raise invalid(*wrong)
-    asked = {
-        "actor": actor,
-        "object_type": object_type,
-        "object_id": object_id,
-        "action": action,
-        "start": read_moment("from", from_),
-        "end": read_moment("to", to),
-    }
-    total = await database.count(pool, "audit/count", **asked)
-    rows = await database.rows(pool, "audit/search", EntryRow, **asked, limit=limit, offset=(page - 1) * limit)
+    filters = texts | {"start": read_moment("from", asked.from_), "end": read_moment("to", asked.to)}
+    total = await database.count(pool, "audit/count", **filters)
+    rows = await database.rows(pool, "audit/search", EntryRow, **filters, limit=limit, offset=(page - 1) * limit)
     return AuditLog([row.published() for row in rows], Pagination.of(page, limit, total))
 
 

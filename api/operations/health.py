@@ -9,8 +9,10 @@ from litestar.enums import MediaType
 from api.auth.permissions import requires
 from api.live.feed import Feed
 from api.metrics import Metrics
-from api.rest.errors import ApiError, FieldProblem, responses
+from api.rest.errors import ApiError, responses
 from api.rest.injected import Injected
+from api.rest.problems import FieldProblem
+from sla_monitor.texts.problems import ProblemCode
 from sql import OperationalError, Pool
 
 PATIENCE_S = 1.0
@@ -23,10 +25,10 @@ class DatabaseState:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._asking = anyio.Lock()
-        self._lacks: str | None = None
+        self._lacks: ProblemCode | None = None
         self._known_until = 0.0
 
-    async def lacks(self) -> str | None:
+    async def lacks(self) -> ProblemCode | None:
         """None where it can be written."""
         async with self._asking:  # for `PATIENCE_S` at most, then the others read what is known
             if monotonic() >= self._known_until:
@@ -53,11 +55,11 @@ async def ready(feed: Injected[Feed], database: Injected[DatabaseState]) -> dict
     same."""
     problems = []
     if (lacking := await database.lacks()) is not None:
-        problems.append(FieldProblem("database", lacking))
+        problems.append(FieldProblem.of("database", lacking))
     if feed.state != "listening":
-        problems.append(FieldProblem("feed", f"is {feed.state}, not listening"))
+        problems.append(FieldProblem.of("feed", "feed_not_listening", state=feed.state))
     if problems:
-        raise ApiError(503, "Not ready", problems, headers={"Retry-After": "2"})
+        raise ApiError(503, "not_ready_yet", problems, headers={"Retry-After": "2"})
     return {"status": "ready"}
 
 
@@ -77,15 +79,15 @@ def metrics(pool: Injected[Pool], metrics: Injected[Metrics]) -> Response[bytes]
     return Response(counted.render(), media_type="text/plain; version=0.0.4")
 
 
-async def _database_lacks(pool: Pool) -> str | None:
+async def _database_lacks(pool: Pool) -> ProblemCode | None:
     """What is wrong with the database; None where it can be written."""
     try:
         with anyio.fail_after(PATIENCE_S):
             async with pool.connection() as connection:
                 row = await (await connection.execute("SHOW transaction_read_only")).fetchone()
     except (OperationalError, TimeoutError):
-        return "does not answer"
-    return None if row == ("off",) else "may only be read"
+        return "database_silent"
+    return None if row == ("off",) else "database_read_only"
 
 
 router = Router("/", route_handlers=[health, ready, metrics])

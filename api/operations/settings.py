@@ -82,8 +82,13 @@ def shown(field: str, value: Any) -> str | None:
 )
 async def list_settings(pool: Injected[Pool], settings: Injected[Settings]) -> SettingList:
     """Read-only: settings are given to the program when it starts."""
+    return SettingList(await current_settings(pool, settings))
+
+
+async def current_settings(pool: Pool, settings: Settings) -> list[Setting]:
+    """All settings, with what belongs to the database as it has it."""
     kept = await database.row(pool, "migrate/kept_terms", Terms)
-    return SettingList(described(settings, kept or NEW_INSTALLATION))
+    return described(settings, kept or NEW_INSTALLATION)
 
 
 router = Router("/api", route_handlers=[list_settings])

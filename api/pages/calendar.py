@@ -13,8 +13,9 @@ from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
 from api.pages.site import page, page_texts
-from api.rest.errors import FieldProblem, invalid
+from api.rest.errors import invalid
 from api.rest.injected import Injected
+from api.rest.problems import FieldProblem
 from api.services.fields import ALL_SYSTEMS, ServiceName
 from api.uptime.calendar import DAYS_OF_A_WEEK, DayRow, calendar_rows, chosen_service, whole_weeks
 from sql import Pool, database
@@ -70,7 +71,7 @@ def first_month(start: str, today: date) -> date:
         return newest
     found = _MONTH.fullmatch(start)
     if found is None or found[1] == "0000":
-        raise invalid(FieldProblem("start", "a month such as 2026-09"))
+        raise invalid(FieldProblem.of("start", "month"))
     return min(max(date(int(found[1]), int(found[2]), 1), months_later(today, -PAST_MONTHS)), newest)
 
 

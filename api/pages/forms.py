@@ -1,14 +1,17 @@
 """What a form of ours says: named texts, and the token of the session it is from."""
 
 import hmac
+from typing import Any
 from urllib.parse import parse_qsl
 
+from litestar import Request
 from litestar.datastructures import FormMultiDict
 from multipart import MultipartSegment, PushMultipartParser, parse_options_header
 
 from api.auth.csrf import form_token
 from api.auth.requests import ApiRequest
-from api.rest.errors import ApiError, FieldProblem, invalid
+from api.rest.errors import ApiError, invalid
+from api.rest.problems import FieldProblem
 from api.rest.texts import text_problems
 
 MOST_FIELDS = 1200
@@ -56,22 +59,27 @@ class Form:
 
 async def read_form(request: ApiRequest) -> Form:
     """The form. Raises 415 for what is none, 400 for one that cannot be, 403 for one that is not of this session."""
+    form = Form(FormMultiDict(await fields_of(request)))
+    expected = await form_token(request)
+    if expected and not hmac.compare_digest(form.text(TOKEN).encode(), expected.encode()):
+        raise ApiError(403, "foreign_form")
+    return form
+
+
+async def fields_of(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
+    """The fields of a form, from whatever session. Raises 415 for what is none, 400 for one that cannot be."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (URLENCODED, "multipart/form-data"):
-        raise ApiError(415, "Send a form")
+        raise ApiError(415, "not_a_form")
     body = await request.body()
     try:
         fields = _urlencoded(body) if kind == URLENCODED else _parts(body, request.headers["content-type"])
     except ValueError:  # the parsers' own errors are such
-        raise invalid(FieldProblem("form", "cannot be read")) from None
+        raise invalid(FieldProblem.of("form", "not_readable")) from None
     for name, value in fields:
         if wrong := text_problems(name, value):
             raise invalid(*wrong)
-    form = Form(FormMultiDict(fields))
-    expected = await form_token(request)
-    if expected and not hmac.compare_digest(form.text(TOKEN).encode(), expected.encode()):
-        raise ApiError(403, "This form is not from your session; load the page again")
-    return form
+    return fields
 
 
 def _urlencoded(body: bytes) -> list[tuple[str, str]]:

@@ -12,10 +12,9 @@ from litestar.response import Template
 from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable, Change
-from api.incidents.comments import CommentRow
-from api.incidents.fields import is_incident_id
-from api.incidents.records import IncidentRow, not_found
-from api.incidents.routes import MOST_PAST, DayRow
+from api.incidents import records
+from api.incidents.comments import listing
+from api.incidents.records import MOST_PAST
 from api.pages.shown_incidents import ShownDay, ShownIncident, past_days, public_names, shown, shown_comments
 from api.pages.site import page
 from api.rest.errors import ApiError
@@ -62,16 +61,7 @@ async def history(request: ApiRequest, pool: Injected[Pool], page_number: PageOf
     if page_number > pages:
         raise ApiError(404)
     offset = (page_number - 1) * DAYS_A_PAGE
-    rows = await database.rows(
-        pool,
-        "incidents/past",
-        DayRow,
-        internal=False,
-        days=max(known, 1),
-        limit=DAYS_A_PAGE,
-        offset=offset,
-        most=MOST_PAST,
-    )
+    rows = await records.past(pool, None, max(known, 1), DAYS_A_PAGE, offset, MOST_PAST)
     days = past_days(rows)
     return await page(
         request,
@@ -87,19 +77,13 @@ async def history(request: ApiRequest, pool: Injected[Pool], page_number: PageOf
 @get("/incidents/{incident_id:str}", **shown_to("incidents:read"))
 async def incident_page(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> Template:
     """The whole of it. An internal one is a 404, as one that does not exist."""
-    row = None
-    if is_incident_id(incident_id):
-        row = await database.row(pool, "incidents/one", IncidentRow, id=incident_id, internal=False, whole=True)
-    if row is None:
-        raise not_found()
-    comments = await database.rows(
-        pool, "comments/listing", CommentRow, incident_id=incident_id, internal=False, before=None
-    )
-    [incident] = shown([row.incident])
+    incident = await records.visible(pool, incident_id, None)
+    comments = await listing(pool, incident_id, None)
+    [shown_incident] = shown([msgspec.to_builtins(incident)])
     return await page(
         request,
         "incident.html",
-        incident=incident,
+        incident=shown_incident,
         comments=shown_comments([comment.comment for comment in comments]),
         services=await public_names(pool),
     )

@@ -15,8 +15,8 @@ from litestar.response import Template
 from api.auth.permissions import Principal, allows, sees_internal, shown_to
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable, Change
+from api.incidents import records
 from api.incidents.filters import UNRESOLVED
-from api.incidents.routes import ListRow
 from api.pages.day_strips import strip_of
 from api.pages.shown_incidents import ShownIncident, shown
 from api.pages.site import Site, page, page_texts
@@ -150,7 +150,7 @@ async def visible(pool: Pool, service_id: str, user: Principal | None) -> Servic
     if is_slug(service_id):
         found = await database.row(pool, "service_page/page", Service, service_id=service_id)
     if found is None or not (found.public or sees_internal(user)):
-        raise ApiError(404, "There is no such service")
+        raise ApiError(404, "unknown_service_id")
     return found
 
 
@@ -170,13 +170,10 @@ async def outages(pool: Pool, service: Service, number: int) -> tuple[list[Outag
     return await database.rows(pool, "service_page/outages", OutageRow, **values), pagination
 
 
-async def open_incidents(pool: Pool, service: Service, internal: bool) -> list[ShownIncident]:
+async def open_incidents(pool: Pool, service: Service, principal: Principal | None) -> list[ShownIncident]:
     """What is not resolved and affects the service, newest first."""
-    filters = UNRESOLVED._replace(services=[service.id])._asdict()
-    row = await database.row(
-        pool, "incidents/listing", ListRow, **filters, internal=internal, limit=MOST_INCIDENTS, offset=0
-    )
-    return shown(row.incidents) if row is not None else []
+    row = await records.listed(pool, principal, UNRESOLVED._replace(services=[service.id]), MOST_INCIDENTS)
+    return shown(row.incidents)
 
 
 async def latest_checks(pool: Pool, service: Service, user: Principal | None) -> list[CheckRow] | None:
@@ -231,7 +228,7 @@ async def service_page(
         hours=[(datetime.fromisoformat(point.time), point) for point in times.series],
         outages=listed,
         pagination=pagination,
-        incidents=await open_incidents(pool, service, internal),
+        incidents=await open_incidents(pool, service, request.user),
         certificate=service.certificate(now),
         checks=await latest_checks(pool, service, user),
         badges=badges(site.address(request), service) if service.public else [],

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from api.incidents.fields import IncidentStatus, Priority, Severity
-from api.incidents.routes import DayRow
+from api.incidents.records import DayRow
 from sql import Pool, database
 
 Names = dict[str, str]

@@ -24,8 +24,9 @@ from api.edge.cookies import preferences, session_cookie
 from api.edge.middleware import PAGE_POLICY
 from api.edge.negotiation import accepts_html, negotiated
 from api.pages.assets import Assets
+from api.pages.kept_form import KeptForm, KeptFormResponse
 from api.pages.markdown import Renderer, markdown
-from api.pages.problems import told
+from api.pages.problems import problem_text
 from api.rest.errors import ApiError
 from sla_monitor import __version__
 from sla_monitor.settings import Settings, Terms
@@ -67,7 +68,11 @@ class Site:
             "allows": allows,
             "path_of": lambda text: quote(text, safe=""),
         }
-        self.environment.filters |= {"markdown": lambda text: Markup(markdown(text)), "iso": _iso, "told": told}  # noqa: S704
+        self.environment.filters |= {
+            "markdown": lambda text: Markup(markdown(text)),  # noqa: S704
+            "iso": _iso,
+            "problem_text": problem_text,
+        }
 
     def config(self) -> TemplateConfig[JinjaTemplateEngine]:
         return TemplateConfig(instance=JinjaTemplateEngine.from_environment(self.environment))
@@ -94,17 +99,23 @@ class Site:
         query = scope["query_string"].decode("latin-1")
         return "/login?next=" + quote(scope["path"] + ("?" + query if query else ""), safe="/")
 
+    def error_after_form(self, scope: Mapping[str, Any], error: ApiError, headers: Mapping[str, str]) -> Response[Any]:
+        """The page of an error after a form was sent, with what was entered."""
+        return KeptFormResponse(lambda kept: self._error_page(scope, error, kept), error.status, headers)
+
     def error_page(self, scope: Mapping[str, Any], error: ApiError) -> bytes | None:
         """The page of an error, which needs nothing but what is in memory; None for who did not ask for a page."""
-        if not wants_page(scope):
-            return None
+        return self._error_page(scope, error) if wants_page(scope) else None
+
+    def _error_page(self, scope: Mapping[str, Any], error: ApiError, kept: KeptForm | None = None) -> bytes:
         t = texts(language_of(scope), "UTC")
         known = (
             error.status
             if error.status in (400, 401, 403, 404, 412, 413, 429, 503)
             else (500 if error.status >= 500 else 400)
         )
-        context = {**_basics(scope, t), "status": error.status, "known": str(known), "error": error, "csrf": ""}
+        context = {**_basics(scope, t), "status": error.status, "known": str(known), "error": error}
+        context |= {"kept": kept, "csrf": kept.token if kept is not None else ""}
         return self.environment.get_template("error.html").render(context).encode()
 
 

@@ -15,8 +15,8 @@ from litestar.response import Template
 from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
+from api.incidents import records
 from api.incidents.filters import UNRESOLVED
-from api.incidents.routes import DayRow, ListRow
 from api.pages.day_strips import strip
 from api.pages.service_states import Headline, together
 from api.pages.shown_incidents import past_days, shown
@@ -24,7 +24,7 @@ from api.pages.site import page, page_texts
 from api.rest.injected import Injected
 from api.uptime.status import ServiceState, StatusRow, newest_check, planned_maintenance, status_rows
 from sla_monitor.texts.languages import Texts
-from sql import Pool, database
+from sql import Pool
 
 ANSWERS = (Cacheable("/", frozenset({"checks", "event", "services"}), page=True),)
 WORST_FIRST: tuple[ServiceState, ...] = ("outage", "degraded", "unknown", "maintenance", "operational")
@@ -94,26 +94,8 @@ def _group(t: Texts, name: str | None, services: list[StatusRow], total: int) ->
 async def status_page(request: ApiRequest, pool: Injected[Pool]) -> Template:
     t = await page_texts(request)
     rows = await status_rows(pool)
-    running = await database.row(
-        pool,
-        "incidents/listing",
-        ListRow,
-        **UNRESOLVED._asdict(),
-        internal=False,
-        limit=MOST_INCIDENTS,
-        offset=0,
-    )
-    days = await database.rows(
-        pool,
-        "incidents/past",
-        DayRow,
-        internal=False,
-        days=PAST_DAYS,
-        limit=PAST_DAYS,
-        offset=0,
-        most=MOST_PAST,
-    )
-    assert running is not None
+    running = await records.listed(pool, None, UNRESOLVED, MOST_INCIDENTS)
+    days = await records.past(pool, None, PAST_DAYS, PAST_DAYS, most=MOST_PAST)
     past = past_days(days)
     planned, now = await planned_maintenance(pool), datetime.now(UTC)
     return await page(

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-import msgspec
 from litestar import Request
 from litestar.datastructures import MutableScopeHeaders
-from litestar.exceptions import SerializationException, ValidationException
+from litestar.exceptions import SerializationException
 from litestar.routes import HTTPRoute
 from litestar.types import Message, Scope
 
-from api.rest.errors import ApiError, FieldProblem, invalid
+from api.rest.errors import ApiError, invalid
+from api.rest.problems import FieldProblem
+from api.rest.validation import converted
 
 MAX_BODY_BYTES = 256 * 1024
 
@@ -28,24 +29,11 @@ class JsonRequest(Request[Any, Any, Any]):
         try:
             said = await super().json()
         except (SerializationException, UnicodeDecodeError):
-            raise invalid(FieldProblem("body", "is not valid JSON")) from None
+            raise invalid(FieldProblem.of("body", "not_json")) from None
         except RecursionError:
-            raise invalid(FieldProblem("body", "is nested too deeply")) from None
+            raise invalid(FieldProblem.of("body", "nested_too_deeply")) from None
         expected = self.route_handler.parsed_data_field
-        return said if expected is None else _strictly(said, expected.annotation)
-
-
-def _strictly(said: Any, kind: Any) -> Any:
-    try:
-        return msgspec.convert(said, kind)
-    except msgspec.ValidationError as error:
-        raise not_valid(error) from None
-
-
-def not_valid(error: msgspec.ValidationError) -> ValidationException:
-    """The 400 of a body that its type refuses."""
-    message, _, place = str(error).partition(" - at `$")
-    return ValidationException(extra=[{"message": message, "key": "data" + place.rstrip("`")}])
+        return said if expected is None else converted(said, expected.annotation)
 
 
 async def tell_methods(message: Message, scope: Scope) -> None:

@@ -1,13 +1,11 @@
-"""One error shape, from wherever it is raised to the client: `{error, code, details?}`.
+"""One error shape, from wherever it is raised to the client: `{error, code, reason, parameters?, details?}`.
 
 Code that meets a problem raises `ApiError` (or a library does, and `describe` says what it means); nothing of a stack,
 a statement or a path reaches the answer. What nobody foresaw is a 500 that the log explains under the request's id.
 """
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -15,10 +13,12 @@ from litestar import Request, Response
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException, SerializationException, ValidationException
 from litestar.openapi import ResponseSpec
-from litestar.params import QueryParameter
 from psycopg import DataError
 from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
 
+from api.rest.parameters import parameter_problems
+from api.rest.problems import FieldProblem
+from sla_monitor.texts.problems import Parameter, ProblemCode, text_of
 from sql import OperationalError
 
 log = logging.getLogger(__name__)
@@ -35,13 +35,16 @@ _CODES: Mapping[int, Code] = {
     412: "CONFLICT",
     429: "RATE_LIMITED",
 }
-_MESSAGES: Mapping[int, str] = {
-    400: "The request is not valid",
-    404: "Not found",
-    405: "This method is not allowed here",
-    413: "The body is too large",
-    415: "Send the body as application/json",
-    503: "The database cannot be reached at the moment; try again",
+_REASONS: Mapping[int, ProblemCode] = {
+    400: "invalid_request",
+    401: "log_in",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    412: "outdated",
+    413: "body_too_large",
+    415: "media_type",
+    503: "database_away",
 }
 _DESCRIPTIONS: Mapping[int, str] = {
     400: "The request is not valid; `details` names the fields",
@@ -57,18 +60,14 @@ _DESCRIPTIONS: Mapping[int, str] = {
 }
 
 
-class FieldProblem(msgspec.Struct, frozen=True):
-    """What is wrong with one field of a request: `intervalSeconds`, `tags[2]`, `body` for the whole of it."""
-
-    field: str
-    message: str
-
-
 class ErrorBody(msgspec.Struct, omit_defaults=True):
-    """Every error of this API looks like this; `details` names the fields of a request that was not valid."""
+    """Every error of this API looks like this. `error` is the English text of `reason` with its `parameters`; `details`
+    names the fields of a request that was not valid, of which the first is the text then."""
 
     error: str
     code: Code
+    reason: ProblemCode
+    parameters: Mapping[str, Parameter] = {}
     details: Sequence[FieldProblem] = ()
 
 
@@ -77,25 +76,29 @@ Hint = Literal["origin", "host"]
 
 
 class ApiError(Exception):
-    """A refusal with its HTTP status; the text is for the client's eyes."""
+    """A request that is refused, with its HTTP status and the reason, whose text is for the client."""
 
     def __init__(
         self,
         status: int,
-        message: str | None = None,
+        reason: ProblemCode | None = None,
         details: Sequence[FieldProblem] = (),
         headers: Mapping[str, str] | None = None,
         hint: Hint | None = None,
+        **parameters: Parameter,
     ) -> None:
-        super().__init__(message or _MESSAGES.get(status) or HTTPStatus(status).phrase)
         self.status = status
+        self.reason = reason or _REASONS.get(status) or ("server_error" if status >= 500 else "invalid_request")
+        self.parameters = parameters
         self.details = tuple(details)
         self.headers = dict(headers or {})
         self.hint = hint
+        named = self.details[0] if self.reason == "invalid_request" and self.details else None
+        super().__init__(f"{named.field}: {named.message}" if named else text_of(self.reason, parameters))
 
     @property
     def body(self) -> ErrorBody:
-        return ErrorBody(str(self), code_of(self.status), self.details)
+        return ErrorBody(str(self), code_of(self.status), self.reason, self.parameters, self.details)
 
 
 class ClientLeft(Exception):  # noqa: N818  # no error of this program
@@ -110,34 +113,33 @@ def code_of(status: int) -> Code:
 
 def invalid(*problems: FieldProblem) -> ApiError:
     """400: each problem names its field; the first one is the message."""
-    first = problems[0]
-    return ApiError(400, f"{first.field}: {first.message}", problems)
+    return ApiError(400, details=problems)
 
 
 def database_away() -> ApiError:
     return ApiError(503, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-def describe(error: BaseException, names: Mapping[str, str] | None = None) -> ApiError | None:
-    """What an exception means to the client; None for a fault of ours. `names` are those of parameters that the client
-    knows by another one than Python does."""
+def describe(error: BaseException, request: Request[Any, Any, Any] | None = None) -> ApiError | None:
+    """What an exception means to the client; None for a fault of ours. Of `request` are the parameters that Litestar
+    has found wrong."""
     match error:
         case ApiError():
             return error
         case ClientLeft():
-            return ApiError(CLIENT_LEFT, "The client left before its request was complete")
+            return ApiError(CLIENT_LEFT, "client_left")
         case ValidationException():
-            return invalid(*(_problem(item, names or {}) for item in _items(error.extra)))
+            return invalid(*parameter_problems(error, request))
         case SerializationException():
-            return invalid(FieldProblem("body", "not valid JSON"))
+            return invalid(FieldProblem.of("body", "not_json"))
         case HTTPException() if isinstance(error.__cause__, SerializationException):
-            return invalid(FieldProblem("body", "not valid JSON"))
+            return invalid(FieldProblem.of("body", "not_json"))
         case HTTPException() if error.status_code < 500:
             return ApiError(error.status_code, headers=error.headers)
         case OperationalError() | ReadOnlySqlTransaction() | IdleInTransactionSessionTimeout():
             return database_away()
         case DataError():  # a value that our own limits did not foresee
-            return ApiError(400, "A value cannot be stored")
+            return ApiError(400, "not_storable")
     return None
 
 
@@ -147,6 +149,10 @@ def responses(*statuses: int) -> dict[int, ResponseSpec]:
         status: ResponseSpec(ErrorBody, description=_DESCRIPTIONS[status], generate_examples=False)
         for status in statuses
     }
+
+
+_FOREIGN: frozenset[ProblemCode] = frozenset({"foreign_page", "foreign_origin"})
+"""Reasons of requests from pages of other sites: what they sent is not shown as if it were the user's."""
 
 
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
@@ -160,6 +166,9 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         return Response(None, status_code=303, headers={"Location": site.login_path(request.scope)})
     headers = {name: value for name, value in described.headers.items() if name != "WWW-Authenticate"}
     headers["Content-Security-Policy"] = site.policy
+    if request.method == "POST" and described.reason not in _FOREIGN:
+        response: Response[Any] = site.error_after_form(request.scope, described, headers)
+        return response
     return Response(html, status_code=described.status, headers=headers, media_type="text/html")
 
 
@@ -170,11 +179,11 @@ def respond_to_program(request: Request[Any, Any, Any], error: Exception) -> Res
 
 def _logged(request: Request[Any, Any, Any], error: Exception) -> ApiError:
     """What the client is told; the log is told the rest."""
-    described = describe(error, _query_names(request))
+    described = describe(error, request)
     if described is None:
         request_id = request.scope["state"].get("request_id")
         log.error("request %s failed: %s", request_id, type(error).__name__, exc_info=error)
-        return ApiError(500, "Something went wrong on our side")
+        return ApiError(500)
     if isinstance(error, OperationalError):
         log.warning("the database cannot be reached: %s", type(error).__name__)
     return described
@@ -182,42 +191,6 @@ def _logged(request: Request[Any, Any, Any], error: Exception) -> ApiError:
 
 def _json(error: ApiError) -> Response[Any]:
     return Response(error.body, status_code=error.status, headers=error.headers, media_type=MediaType.JSON)
-
-
-def _items(extra: Any) -> Sequence[Mapping[str, str]]:
-    return extra if isinstance(extra, list) and extra else [{"key": "request", "message": "not valid"}]
-
-
-_NAMED = re.compile(r"Object (?:missing required|contains unknown) field `([^`]{1,100})`")
-_KIND_OF = {"Object missing required field": "is required", "Object contains unknown field": "is not a field of this"}
-
-
-def _query_names(request: Request[Any, Any, Any]) -> dict[str, str]:
-    """By the parameter of the function, what its route calls it in the query."""
-    scope: Mapping[str, Any] = request.scope
-    if "route_handler" not in scope:  # no route was found
-        return {}
-    fields = scope["route_handler"].parsed_fn_signature.parameters
-    given = {name: field.kwarg_definition for name, field in fields.items()}
-    return {name: told.name for name, told in given.items() if isinstance(told, QueryParameter) and told.name}
-
-
-def _problem(item: Mapping[str, str], names: Mapping[str, str]) -> FieldProblem:
-    """Litestar names a field by its Python name or by `data`; clients know it by its JSON name."""
-    message, key = item["message"], item.get("key", "request")
-    if named := _NAMED.match(message):
-        parent = key.removeprefix("data").strip(".")
-        field = f"{parent}.{named[1]}" if parent else named[1]
-        return FieldProblem(field, next(said for text, said in _KIND_OF.items() if message.startswith(text)))
-    if key == "data":
-        return FieldProblem("body", "a JSON object is required" if message == "'data'" else message)
-    return FieldProblem(names.get(key) or camel(key.removeprefix("data.")), message)
-
-
-def camel(name: str) -> str:
-    """`start_date` -> `startDate`, `from_` -> `from`."""
-    head, *tail = name.strip("_").split("_")
-    return head + "".join(part.capitalize() for part in tail)
 
 
 assert set(_CODES.values()) < set(get_args(Code))

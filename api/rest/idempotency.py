@@ -10,7 +10,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 import sql
-from api.rest.errors import ApiError, FieldProblem, invalid
+from api.rest.errors import ApiError, invalid
+from api.rest.problems import FieldProblem
 from sql import Pool, database
 
 HEADER = "Idempotency-Key"
@@ -44,7 +45,7 @@ class Claim(NamedTuple):
         if found is None:
             return None
         if found.request_hash != self.request_hash:
-            raise ApiError(409, f"Another request was made under this {HEADER}")
+            raise ApiError(409, "key_reused", header=HEADER)
         return found.incident_id
 
     async def take(self, connection: AsyncConnection[TupleRow]) -> bool:
@@ -61,6 +62,6 @@ def claim(actor_id: UUID, key: str | None, asked: Any) -> Claim | None:
     if key is None:
         return None
     if not 1 <= len(key) <= MAX_KEY_CHARACTERS or not key.isascii() or not key.isprintable():
-        raise invalid(FieldProblem(HEADER, f"1 to {MAX_KEY_CHARACTERS} printable characters"))
+        raise invalid(FieldProblem.of(HEADER, "idempotency_key", most=MAX_KEY_CHARACTERS))
     digest = blake2b(msgspec.json.encode(asked), digest_size=32).digest()
     return Claim(actor_id, key, digest)

@@ -10,7 +10,8 @@ import msgspec
 from litestar.params import QueryParameter
 from msgspec import Meta
 
-from api.rest.errors import FieldProblem, invalid
+from api.rest.errors import invalid
+from api.rest.problems import FieldProblem
 
 MAX_CHARACTERS = 40
 FIRST_YEAR, LAST_YEAR = 2000, 2100
@@ -26,7 +27,7 @@ def read_moment(field: str, text: str | None) -> datetime | None:
     try:
         moment: datetime = msgspec.convert(text, Annotated[datetime, Meta(tz=True)]).astimezone(UTC)
     except (msgspec.ValidationError, OverflowError):
-        raise invalid(FieldProblem(field, "must be a time with its zone, such as 2026-11-23T14:00:00Z")) from None
+        raise invalid(FieldProblem.of(field, "time")) from None
     return moment
 
 

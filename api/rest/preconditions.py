@@ -12,7 +12,8 @@ from litestar import Response
 from litestar.openapi import ResponseSpec
 from litestar.params import HeaderParameter
 
-from api.rest.errors import FieldProblem, invalid
+from api.rest.errors import invalid
+from api.rest.problems import FieldProblem
 
 _TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _VERSION = re.compile(r"([0-9]{1,9})(?:-[0-9a-f]+)?")
@@ -49,7 +50,7 @@ def allows_version(if_match: str | None, version: int) -> bool:
         return True
     tags = _tags(if_match)
     if not tags:
-        raise invalid(FieldProblem("If-Match", 'an ETag in its quotes, such as "3-9f86d081884c7d65", or *'))
+        raise invalid(FieldProblem.of("If-Match", "etag"))
     known = (_VERSION.fullmatch(tag) for tag in tags)
     return any(match is not None and int(match[1]) == version for match in known)
 

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Sequence
 
 import sql
-from api.rest.errors import FieldProblem, invalid
+from api.rest.errors import invalid
+from api.rest.problems import FieldProblem
 from sql.database import Connection
 
 
@@ -15,4 +16,4 @@ async def require_services(
     rows = await (await connection.execute(sql.query("services/missing"), {"ids": list(ids)})).fetchall()
     missing = {str(row[0]) for row in rows} - set(kept)
     if wrong := [n for n, service in enumerate(ids) if service in missing]:
-        raise invalid(*(FieldProblem(f"{field}[{n}]", "is not a service") for n in wrong))
+        raise invalid(*(FieldProblem.of(f"{field}[{n}]", "unknown_service") for n in wrong))

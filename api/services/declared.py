@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import msgspec
 import psycopg
 from psycopg.errors import CheckViolation
 from psycopg.types.json import Jsonb
 
 import sql
+from api.rest.errors import ApiError
 from api.services.fields import Service, complete, problems, read_new, warnings
 from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.settings import Settings, SettingsError, StartError
@@ -130,10 +130,8 @@ def _service(path: Path, number: int, table: Any, settings: Settings) -> Service
     name = repr(table["id"])[:60] if isinstance(table, dict) and "id" in table else f"number {number}"
     try:
         service = complete(read_new(table), settings)
-    except msgspec.ValidationError as error:
-        text, _, where = str(error).partition(" - at `$.")
-        field = f"{where.rstrip('`')}: " if where else ""
-        raise DeclarationError(f"{path}: service {name}: {_one_line(field + text)}") from None
+    except ApiError as error:
+        raise DeclarationError(f"{path}: service {name}: {_one_line(str(error))}") from None
     if wrong := problems(service):
         raise DeclarationError(f"{path}: service {name}: {wrong[0].field}: {wrong[0].message}")
     return service

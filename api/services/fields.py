@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from api.rest.errors import FieldProblem, camel
+from api.rest.constraints import field_of
+from api.rest.errors import invalid
+from api.rest.problems import FieldProblem
 from api.rest.texts import line_problems, text_problems
+from api.rest.validation import converted
+from api.rest.violations import PROBLEM
 from sla_monitor.checks import CHECK_TYPES, read_config
 from sla_monitor.checks.config import CheckConfig, Problem
 from sla_monitor.checks.denied_networks import DenyRule
@@ -24,7 +28,15 @@ from sla_monitor.settings.values import SLUG
 DEFAULT_TYPE = "http"
 """Of a service that names no type: front ends from before there were others."""
 
-Slug = Annotated[str, Meta(pattern=f"^{SLUG}$", max_length=50, description="small letters, digits and hyphens")]
+Slug = Annotated[
+    str,
+    Meta(
+        pattern=f"^{SLUG}$",
+        max_length=50,
+        description="small letters, digits and hyphens",
+        extra={PROBLEM: "slug"},
+    ),
+]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=2000)]
 Interval = Annotated[int, Meta(ge=1, le=86400, description="seconds")]
@@ -156,32 +168,30 @@ else:
     AnySavedService = Union[tuple(family.saved for family in FAMILIES.values())]  # noqa: UP007
 
 
-def type_of(body: Mapping[str, Any], default: str = DEFAULT_TYPE) -> str:
-    """The check type that an object of REST or services.toml names. Raises msgspec.ValidationError."""
+def type_of(body: Any, default: str = DEFAULT_TYPE) -> str:
+    """The check type that an object of REST or services.toml names. Raises ApiError 400."""
+    if not isinstance(body, dict):
+        raise invalid(FieldProblem.of("body", "not_object"))
     name = body.get("type", default)
-    if not isinstance(name, str):
-        raise msgspec.ValidationError(f"Expected `str`, got `{type(name).__name__}` - at `$.type`")
-    if name not in FAMILIES:
-        raise msgspec.ValidationError(f"Invalid enum value {name!r:.60} - at `$.type`")
+    if not isinstance(name, str) or name not in FAMILIES:
+        raise invalid(FieldProblem.of("type", "choice", choices=list(FAMILIES)))
     return name
 
 
 def read_new(body: Any) -> NewService:
-    """Raises msgspec.ValidationError."""
-    if not isinstance(body, dict):
-        raise msgspec.ValidationError("Expected `object`")
-    new: NewService = msgspec.convert(body, FAMILIES[type_of(body)].new)
+    """Raises ApiError 400."""
+    new: NewService = converted(body, FAMILIES[type_of(body)].new)
     return new
 
 
-def change(service: Service, body: Mapping[str, Any]) -> Service:
-    """The service with what `body` gives; another type begins with its defaults. Raises msgspec.ValidationError."""
+def changed(service: Service, body: Any) -> Service:
+    """The service with what `body` gives; another type begins with its defaults. Raises ApiError 400."""
     name = type_of(body, service.type)
-    given = msgspec.convert(body, FAMILIES[name].change).given()
+    given = converted(body, FAMILIES[name].change).given()
     if name == service.type:
         return _tidied(msgspec.structs.replace(service, **given))
     common = {field: getattr(service, field) for field in Service.__struct_fields__}
-    msgspec.convert({**body, "type": name, "id": service.id, "name": service.name}, FAMILIES[name].new)
+    converted({**body, "type": name, "id": service.id, "name": service.name}, FAMILIES[name].new)
     return _tidied(FAMILIES[name].stored(**common | given))
 
 
@@ -228,15 +238,15 @@ def problems(service: Service) -> list[FieldProblem]:
     """Everything that is wrong with a service beyond what its types say."""
     found = _text_problems(service)
     if not is_slug(service.id):  # the type's `$` lets a final line break pass
-        found.append(FieldProblem("id", "must be small letters, digits and hyphens"))
+        found.append(FieldProblem.of("id", "slug"))
     if service.id == ALL_SYSTEMS.id:
-        found.append(FieldProblem("id", "is reserved"))
+        found.append(FieldProblem.of("id", "reserved"))
     if service.timeout_ms > service.interval_seconds * 1000:
-        found.append(FieldProblem("timeoutMs", "must not be longer than intervalSeconds"))
+        found.append(FieldProblem.of("timeoutMs", "longer_than_interval"))
     if service.degraded_after_ms > service.timeout_ms:
-        found.append(FieldProblem("degradedAfterMs", "must not be longer than timeoutMs"))
+        found.append(FieldProblem.of("degradedAfterMs", "longer_than_timeout"))
     if len(set(service.tags)) < len(service.tags):
-        found.append(FieldProblem("tags", "must not repeat a tag"))
+        found.append(FieldProblem.of("tags", "repeated"))
     return found + [_of_check(problem) for problem in service.check_config.problems()]
 
 
@@ -253,7 +263,7 @@ def warnings(service: Service, settings: Settings) -> list[FieldProblem]:
 
 
 def _of_check(problem: Problem) -> FieldProblem:
-    return FieldProblem(camel(problem.field), problem.message)
+    return FieldProblem.of(field_of(problem.field), problem.code, **problem.parameters)
 
 
 def _text_problems(service: Service) -> list[FieldProblem]:

@@ -1,15 +1,13 @@
 """Services: the list for everybody, and all that can be set for those who administer them."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import Annotated, Any, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Response, Router, delete, get, patch, post
 from litestar.enums import RequestEncodingType
 from litestar.openapi.spec import Example
 from litestar.params import BodyKwarg, FromPath, JSONBody, QueryParameter
-from psycopg.errors import CheckViolation
 from psycopg.rows import kwargs_row
 from psycopg.types.json import Jsonb
 
@@ -18,9 +16,10 @@ from api.auth.gatekeeper import actor, identified
 from api.auth.permissions import authorise, requires
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
-from api.rest.bodies import not_valid
-from api.rest.errors import ApiError, FieldProblem, camel, invalid, responses
+from api.rest.constraints import constraint_errors
+from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
+from api.rest.problems import FieldProblem
 from api.services.fields import (
     ALL_SYSTEMS,
     FAMILIES,
@@ -28,7 +27,7 @@ from api.services.fields import (
     AnyService,
     Service,
     ServiceName,
-    change,
+    changed,
     complete,
     is_slug,
     problems,
@@ -38,7 +37,7 @@ from api.services.fields import (
 )
 from sla_monitor.settings import Settings
 from sql import Pool, database
-from sql.database import Connection
+from sql.database import Actor, Connection
 
 ANSWERS = tuple(
     Cacheable(path, frozenset({"services"}), private=frozenset({"details"}))
@@ -53,9 +52,6 @@ NewServiceBody = Annotated[
         ],
     ),
 ]
-
-
-Read = TypeVar("Read")
 
 
 class ServiceList(msgspec.Struct):
@@ -122,8 +118,7 @@ async def list_services(
 )
 async def get_service(pool: Injected[Pool], service_id: FromPath[str]) -> AnyService:
     """Private services too: this is for those who administer them."""
-    _require_slug(service_id)
-    return _found(await stored_service(pool, service_id)).service
+    return (await one(pool, service_id)).service
 
 
 @post(
@@ -140,12 +135,8 @@ async def create_service(
     data: NewServiceBody,
 ) -> Response[AnySavedService]:
     """What is not given has its default. 409 where the id is taken. `warnings` says why probes will not look at it."""
-    service = _valid(complete(_read(read_new, data), settings))
-    async with database.transaction(pool, actor(request)) as connection:
-        created = await _execute(connection, "services/create", service=Jsonb(service.columns()))
-    if not created:
-        raise ApiError(409, "There is a service with this id already", [FieldProblem("id", "is taken")])
-    return Response(saved(service, settings), status_code=201, headers={"Location": f"/api/services/{service.id}"})
+    service = await create(pool, settings, actor(request), data)
+    return Response(service, status_code=201, headers={"Location": f"/api/services/{service.id}"})
 
 
 @patch(
@@ -164,12 +155,7 @@ async def change_service(
 ) -> AnySavedService:
     """Fields that are not given stay as they are; null empties those that can be empty. Another `type` begins with the
     defaults of that type."""
-    _require_slug(service_id)
-    async with database.transaction(pool, actor(request)) as connection:
-        current = _administered(await _locked(connection, service_id)).service
-        service = _valid(_read(partial(change, current), data))
-        await _execute(connection, "services/update", service=Jsonb(service.columns()))
-    return saved(service, settings)
+    return await change(pool, settings, actor(request), service_id, data)
 
 
 @delete(
@@ -181,8 +167,41 @@ async def change_service(
 )
 async def delete_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> None:
     """Its checks stay until their retention ends; a service entered again under the same id has them back."""
+    await remove(pool, actor(request), service_id)
+
+
+async def one(pool: Pool, service_id: str) -> StoredService:
+    """Raises 404 where there is no such service."""
     _require_slug(service_id)
-    async with database.transaction(pool, actor(request)) as connection:
+    return _found(await stored_service(pool, service_id))
+
+
+async def create(pool: Pool, settings: Settings, by: Actor, data: Mapping[str, Any]) -> AnySavedService:
+    """Raises 400 for what is not valid, 409 where the id is taken."""
+    service = _valid(complete(read_new(data), settings))
+    async with database.transaction(pool, by) as connection:
+        created = await _execute(connection, "services/create", service=Jsonb(service.columns()))
+    if not created:
+        raise ApiError(409, "service_exists", [FieldProblem.of("id", "taken")])
+    return saved(service, settings)
+
+
+async def change(
+    pool: Pool, settings: Settings, by: Actor, service_id: str, data: Mapping[str, Any]
+) -> AnySavedService:
+    """Raises 400 for what is not valid, 404 where the service is gone, 409 where a file declares it."""
+    _require_slug(service_id)
+    async with database.transaction(pool, by) as connection:
+        current = _administered(await _locked(connection, service_id)).service
+        service = _valid(changed(current, data))
+        await _execute(connection, "services/update", service=Jsonb(service.columns()))
+    return saved(service, settings)
+
+
+async def remove(pool: Pool, by: Actor, service_id: str) -> None:
+    """Raises 404 where the service is gone, 409 where a file declares it."""
+    _require_slug(service_id)
+    async with database.transaction(pool, by) as connection:
         _administered(await _locked(connection, service_id))
         await _execute(connection, "services/delete", id=service_id)
 
@@ -194,19 +213,9 @@ async def _locked(connection: Connection, service_id: str) -> StoredService | No
 
 
 async def _execute(connection: Connection, name: str, **values: Any) -> int:
-    """Rows changed. A constraint of the table that our own limits did not foresee is a 400 of its field too."""
-    try:
+    """Rows changed. Raises 400 where the table's constraints refuse a value."""
+    with constraint_errors():
         return (await connection.execute(sql.query(name), values)).rowcount
-    except CheckViolation as error:
-        column = (error.diag.constraint_name or "").removeprefix("services_")
-        raise invalid(FieldProblem(camel(column), "is not a value that can be stored")) from error
-
-
-def _read(read: Callable[[dict[str, Any]], Read], body: dict[str, Any]) -> Read:
-    try:
-        return read(body)
-    except msgspec.ValidationError as error:
-        raise not_valid(error) from None
 
 
 def _valid(service: Service) -> Service:
@@ -217,19 +226,19 @@ def _valid(service: Service) -> Service:
 
 def _require_slug(service_id: str) -> None:
     if not is_slug(service_id):
-        raise ApiError(404, "There is no such service")
+        raise ApiError(404, "unknown_service_id")
 
 
 def _found(row: StoredService | None) -> StoredService:
     if row is None:
-        raise ApiError(404, "There is no such service")
+        raise ApiError(404, "unknown_service_id")
     return row
 
 
 def _administered(row: StoredService | None) -> StoredService:
     """A service whose home is a file is changed there: the next reading of the file would undo it."""
-    if _found(row).declared_in is not None:
-        raise ApiError(409, f"This service is declared in {_found(row).declared_in}; change it there")
+    if (declared_in := _found(row).declared_in) is not None:
+        raise ApiError(409, "declared", file=declared_in)
     return _found(row)
 
 

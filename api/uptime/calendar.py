@@ -10,9 +10,10 @@ from litestar.params import FromPath, QueryParameter
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
-from api.rest.errors import ApiError, FieldProblem, invalid, responses
+from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
 from api.rest.moments import FIRST_YEAR, LAST_YEAR
+from api.rest.problems import FieldProblem
 from api.services.fields import ALL_SYSTEMS, ServiceName, is_slug
 from api.uptime.status import DayStatus
 from sql import Pool, database
@@ -118,7 +119,7 @@ async def public_service(pool: Pool, service_id: str) -> ServiceName:
     if is_slug(service_id):
         found = await database.row(pool, "services/public", ServiceName, id=service_id)
     if found is None:
-        raise ApiError(404, "There is no such service")
+        raise ApiError(404, "unknown_service_id")
     return found
 
 
@@ -137,7 +138,7 @@ async def uptime(
 ) -> Uptime:
     """`startDate` is any day of the first month; without it the last month shown is the present one."""
     if start_date is not None and not FIRST_YEAR <= start_date.year <= LAST_YEAR:
-        raise invalid(FieldProblem("startDate", f"a day from {FIRST_YEAR} to {LAST_YEAR}"))
+        raise invalid(FieldProblem.of("startDate", "years", first=FIRST_YEAR, last=LAST_YEAR))
     service = await chosen_service(pool, service_id)
     return Uptime(service, calendar(await calendar_rows(pool, service, months, start_date)))
 

@@ -14,9 +14,10 @@ from litestar.params import FromPath, QueryParameter
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
-from api.rest.errors import FieldProblem, invalid, responses
+from api.rest.errors import invalid, responses
 from api.rest.injected import Injected
 from api.rest.moments import FromMoment, ToMoment, iso, read_moment
+from api.rest.problems import FieldProblem
 from api.services.fields import ServiceName
 from api.uptime.calendar import public_service
 from sql import Pool, database
@@ -113,13 +114,13 @@ def default_step(window_s: float) -> int:
 def tier(step: int, window_s: float) -> Tier:
     """What a step is read from; raises ApiError where that would be too much or cannot be."""
     if window_s / step > MOST_POINTS:
-        raise invalid(FieldProblem("step", f"makes more than {MOST_POINTS} points; take a longer one"))
+        raise invalid(FieldProblem.of("step", "step_points", most=MOST_POINTS))
     if step < QUARTER_S:
         if window_s > LONGEST_RAW_S:
-            raise invalid(FieldProblem("step", "below 900 it serves windows of at most 48 hours"))
+            raise invalid(FieldProblem.of("step", "step_window", step=QUARTER_S, hours=LONGEST_RAW_S // HOUR_S))
         return "raw"
     if step % QUARTER_S:
-        raise invalid(FieldProblem("step", "from 900 on it must be a multiple of 900"))
+        raise invalid(FieldProblem.of("step", "step_multiple", step=QUARTER_S))
     if step % HOUR_S:
         return "15m"
     return "hourly" if step % DAY_S else "daily"
@@ -129,11 +130,11 @@ def window(from_: datetime | None, to: datetime | None, now: datetime) -> tuple[
     """The window asked for; the last 24 hours by default, to the whole second."""
     for name, moment in (("from", from_), ("to", to)):
         if moment is not None and not FIRST <= moment <= LAST:
-            raise invalid(FieldProblem(name, f"a time from {FIRST.year} to {LAST.year}"))
+            raise invalid(FieldProblem.of(name, "years", first=FIRST.year, last=LAST.year))
     end = to or now.replace(microsecond=0) + timedelta(seconds=1)
     start = from_ or end - timedelta(days=1)
     if start >= end:
-        raise invalid(FieldProblem("from", "must be before to"))
+        raise invalid(FieldProblem.of("from", "before_to"))
     return start, end
 
 

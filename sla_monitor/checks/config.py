@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from sla_monitor.checks.denied_networks import DenyRule
 from sla_monitor.formats.one_line import fits_one_line
+from sla_monitor.texts.problems import Parameter, ProblemCode
 
 ONE_LINE = "x-one-line"
 """In a JSON Schema: the text holds no control characters and no line breaks (the database's fits_one_line)."""
@@ -25,7 +26,8 @@ class Problem(NamedTuple):
     """What is wrong with one field. `field` is its name in Python and SQL."""
 
     field: str
-    message: str
+    code: ProblemCode
+    parameters: Mapping[str, Parameter] = {}
 
 
 class Label(NamedTuple):
@@ -63,7 +65,7 @@ class CheckConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 def denied_problem(field: str, address: str) -> Problem:
     """Of a field whose address probes may not connect to."""
-    return Problem(field, f"probes may not connect to {address} (PROBE_DENY_NETWORKS): it stays unknown")
+    return Problem(field, "probe_denied", {"address": address})
 
 
 def labelled(en: str, ko: str, en_hint: str = "", ko_hint: str = "", **limits: Any) -> Meta:
@@ -75,7 +77,7 @@ def one_line(config: CheckConfig) -> list[Problem]:
     """The texts on one line that hold what such a text may not hold."""
     schema = _definition(type(config))["properties"]
     return [
-        Problem(name, "must not contain control characters")
+        Problem(name, "control_characters")
         for name, kind in schema.items()
         if any(kind.get(ONE_LINE) for kind in (kind, *kind.get("anyOf", ())))
         and not fits_one_line(getattr(config, name) or "")

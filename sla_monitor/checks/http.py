@@ -9,8 +9,9 @@ from msgspec import Meta
 
 from sla_monitor.checks.config import ONE_LINE, SECRET, CheckConfig, Labels, Problem, denied_problem, one_line
 from sla_monitor.checks.denied_networks import DenyRule
-from sla_monitor.checks.json_path import json_path_problem
+from sla_monitor.checks.json_path import MAX_STEPS, parse_json_path
 from sla_monitor.settings.values import http_url, tidy_url
+from sla_monitor.texts.problems import ProblemCode
 
 MAX_HEADERS = 50
 MAX_HEADER_LENGTH = 8000
@@ -63,13 +64,12 @@ class Http(CheckConfig, frozen=True, kw_only=True, tag="http"):
     def problems(self) -> list[Problem]:
         found = one_line(self)
         if self.body is not None and "\0" in self.body:
-            found.append(Problem("body", "must not contain NUL"))
+            found.append(Problem("body", "nul"))
         if (wrong := _url_problem(self.endpoint_url)) is not None:
             found.append(Problem("endpoint_url", wrong))
-        if self.json_path is not None and (wrong := json_path_problem(self.json_path)) is not None:
-            found.append(Problem("json_path", wrong))
+        found += _json_path_problems(self.json_path)
         if self.json_value is not None and self.json_path is None:
-            found.append(Problem("json_value", "needs a jsonPath"))
+            found.append(Problem("json_value", "json_path_missing"))
         return found + self._body_problems() + _header_problems(self.headers)
 
     def denied(self, rule: DenyRule) -> Problem | None:
@@ -79,33 +79,41 @@ class Http(CheckConfig, frozen=True, kw_only=True, tag="http"):
     def _body_problems(self) -> list[Problem]:
         """What is expected of a body that no response can have."""
         if self.method == "HEAD":
-            why = "cannot be in a response to HEAD, which has no body"
+            why: ProblemCode = "head_has_no_body"
         elif _BODILESS.issuperset(self.expected_status_codes):
-            why = "cannot be in a response with these expectedStatusCodes, which has no body"
+            why = "status_has_no_body"
         else:
             return []
         return [Problem(name, why) for name in ("keyword", "json_path") if getattr(self, name) is not None]
 
 
-def _url_problem(url: str) -> str | None:
+def _json_path_problems(path: str | None) -> list[Problem]:
+    try:
+        steps = len(parse_json_path(path)) if path is not None else 0
+    except ValueError:
+        return [Problem("json_path", "json_path")]
+    return [Problem("json_path", "json_path_steps", {"most": MAX_STEPS})] if steps > MAX_STEPS else []
+
+
+def _url_problem(url: str) -> ProblemCode | None:
     try:
         http_url(url)
         has_credentials = "@" in urlsplit(url).netloc
-    except ValueError as error:
-        return f"must be {error}"
+    except ValueError:
+        return "url"
     if not url.startswith(("http://", "https://")):
-        return "must begin with http:// or https://"
-    return "must not contain credentials; send them in the header Authorization" if has_credentials else None
+        return "url"
+    return "credentials" if has_credentials else None
 
 
 def _header_problems(headers: dict[str, str]) -> list[Problem]:
     if len(headers) > MAX_HEADERS or sum(map(len, (*headers, *headers.values()))) > MAX_HEADER_LENGTH:
-        return [Problem("headers", f"at most {MAX_HEADERS}, and {MAX_HEADER_LENGTH} characters in all")]
+        return [Problem("headers", "headers_too_large", {"most": MAX_HEADERS, "characters": MAX_HEADER_LENGTH})]
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
-            return [Problem("headers", "a name has a character that HTTP does not allow")]
+            return [Problem("headers", "header_name")]
         if name.lower() in _FRAMING:
-            return [Problem("headers", f"{name} is set by the prober itself")]
+            return [Problem("headers", "header_set", {"name": name})]
         if not value.isprintable() or not value.isascii():
-            return [Problem("headers", f"the value of {name} must be printable ASCII on one line")]
+            return [Problem("headers", "header_value", {"name": name})]
     return []

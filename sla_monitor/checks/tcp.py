@@ -68,13 +68,13 @@ class Tcp(CheckConfig, frozen=True, kw_only=True, tag="tcp"):
         found = one_line(self)
         try:
             host_name(f"[{self.host}]" if ":" in self.host else self.host)
-        except HostNameError as error:
-            found.append(Problem("host", str(error)))
+        except HostNameError:
+            found.append(Problem("host", "host_name"))
         for name, text in (("send", self.send), ("expect", self.expect)):
             try:
                 unescaped(text or "")
-            except ValueError as error:
-                found.append(Problem(name, str(error)))
+            except ValueError:
+                found.append(Problem(name, "escape"))
         return found
 
     def denied(self, rule: DenyRule) -> Problem | None:

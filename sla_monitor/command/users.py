@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
-import msgspec
 from msgspec import UNSET, UnsetType
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, class_row
@@ -20,11 +19,10 @@ from psycopg.rows import TupleRow, class_row
 from api.auth import users
 from api.auth.passwords import Passwords, new_password
 from api.auth.permissions import Role
-from api.pages.problems import told
 from api.rest.errors import ApiError
+from api.rest.validation import converted
 from sla_monitor.command.installation import installation, print_table
 from sla_monitor.settings import Settings, StartError
-from sla_monitor.texts.languages import texts
 from sql import query
 from sql.database import Actor, act_as
 
@@ -108,11 +106,8 @@ def _checked(username: str, email: str, role: Role, password: str | UnsetType) -
     """The same rules as over REST."""
     given = {"username": username, "email": email, "role": role, "password": password}
     try:
-        new = msgspec.convert({name: value for name, value in given.items() if value is not UNSET}, users.NewUser)
+        new = converted({name: value for name, value in given.items() if value is not UNSET}, users.NewUser)
         users.require_valid(username, email, password)
-    except msgspec.ValidationError as error:
-        wrong, _, path = str(error).partition(" - at `$.")
-        raise UserError(f"{path.rstrip('`')}: {told(wrong, texts('en', 'UTC'))}") from None
     except ApiError as error:
         _refuse(error)
     return new

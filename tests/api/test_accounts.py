@@ -409,7 +409,7 @@ async def test_a_guess_that_was_not_judged_is_given_back(
     await add_user(db)
 
     async def busy(*_: object) -> bool:
-        raise ApiError(503, "Too many", headers={"Retry-After": "3"})
+        raise ApiError(503, "too_many_logins", headers={"Retry-After": "3"})
 
     async with running_api(database, rate_limit_login=Limit(1, MINUTES)) as api:
         monkeypatch.setattr(Passwords, "verify", busy)

@@ -157,7 +157,10 @@ async def test_a_name_is_taken_until_its_token_is_revoked(api: Api, db: Db) -> N
     admin, other = await someone(db), await someone(db)
     first = await made(api, admin)
     answer = await api.http.post("/api/tokens", json={"name": "ci", "role": "viewer"}, headers=admin.headers)
-    assert (answer.status_code, answer.json()["details"]) == (409, [{"field": "name", "message": "is taken"}])
+    assert (answer.status_code, answer.json()["details"]) == (
+        409,
+        [{"field": "name", "message": "is taken already", "code": "taken"}],
+    )
     await made(api, other)
     await api.http.delete(f"/api/tokens/{first['token']['id']}", headers=admin.headers)
     await made(api, admin)

@@ -117,7 +117,7 @@ async def test_a_word_of_a_response_without_a_body_is_marked(admin: Visitor, met
     wrong = {**NEW, "method": method, "expectedStatusCodes": codes, "keyword": "ok", "jsonPath": "$.a"}
     answer = await admin.fill(f"{HERE}/new", HERE, **wrong)
     assert (answer.status, marked(answer)) == (400, {"keyword", "jsonPath"})
-    assert "which has no content" in answer.text
+    assert "which has no body" in answer.text
 
 
 async def test_a_target_that_probes_may_not_look_at_is_stored_with_a_warning(admin: Visitor, db: Db) -> None:

@@ -38,7 +38,7 @@ async def services(db: Db) -> dict[str, tuple[Any, ...]]:
         ("service = 5\n", ["[[service]]"]),
         (SHOP + "intervalSeconds = " + "9" * 5000, ["digits"]),
         (SHOP.replace('"shop"', '"shop\\n"'), ["shop", "id"]),
-        (SHOP + '"a\\nb\\u001b[31m" = 1\n', ["'shop'", "unknown field"]),
+        (SHOP + '"a\\nb\\u001b[31m" = 1\n', ["'shop'", "is not a field of this"]),
         ("[other]\n", ["[[service]]"]),
     ],
 )

@@ -26,7 +26,7 @@ async def api(api: Api, db: Db) -> Api:
 def assert_error(answer: httpx.Response, status: int, code: str) -> Any:
     assert answer.status_code == status, answer.text
     body = answer.json()
-    assert set(body) <= {"error", "code", "details"}
+    assert set(body) <= {"error", "code", "reason", "parameters", "details"}
     assert body["code"] == code
     assert isinstance(body["error"], str)
     for inside in ("Traceback", "SELECT", "INSERT", "psycopg", ".py", "site-packages", "/tmp"):

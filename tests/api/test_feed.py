@@ -243,7 +243,7 @@ async def test_a_database_that_may_only_be_read_ends_nothing(
 
         async def only_read() -> bool:
             ready = await api.http.get("/ready")
-            problems = [{"field": "database", "message": "may only be read"}]
+            problems = [{"field": "database", "message": "may only be read", "code": "database_read_only"}]
             return ready.status_code == 503 and bool(ready.json()["details"] == problems)
 
         await until(only_read)

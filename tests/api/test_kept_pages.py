@@ -233,7 +233,12 @@ async def test_who_asks_otherwise_at_the_same_moment_is_told_otherwise(api: Api)
 @pytest.mark.one_engine
 async def test_what_is_wrong_is_named_as_it_was_asked_and_said_in_ones_language(api: Api) -> None:
     problem = (await api.http.get("/history?page=0")).json()["details"][0]
-    assert problem == {"field": "page", "message": "Expected `int` >= 1"}
+    assert problem == {
+        "field": "page",
+        "message": "must be 1 or more",
+        "code": "too_small",
+        "parameters": {"least": 1},
+    }
     page = (await api.http.get("/history?page=0", headers={"Accept": "text/html", "Accept-Language": "ko"})).text
     assert "<code>page</code>" in page and "Expected" not in page
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
-from api.rest.errors import FieldProblem
+from api.rest.problems import FieldProblem
 from api.services.fields import Service, complete, problems, read_new
 from sla_monitor.formats.one_line import is_label
 from sla_monitor.settings import Settings
@@ -176,7 +176,7 @@ async def test_only_id_name_and_url_must_be_given(api: Api) -> None:
     for missing in SHOP:
         refused = await api.http.post("/api/services", json={k: v for k, v in SHOP.items() if k != missing})
         assert refused.status_code == 400
-        assert refused.json()["details"] == [{"field": missing, "message": "is required"}]
+        assert refused.json()["details"] == [{"field": missing, "message": "is required", "code": "required"}]
 
 
 FAMILY, PERSIAN, FLAG = (

@@ -61,6 +61,19 @@ async def test_events_and_acknowledgements(api: Api, db: Db) -> None:
             "error": "unknown event; there are join-room, leave-room, incident-editing, auto-save, incident-comment, "
             "join-template, leave-template, template-update",
             "code": "VALIDATION_ERROR",
+            "reason": "unknown_event",
+            "parameters": {
+                "choices": [
+                    "join-room",
+                    "leave-room",
+                    "incident-editing",
+                    "auto-save",
+                    "incident-comment",
+                    "join-template",
+                    "leave-template",
+                    "template-update",
+                ]
+            },
         }
 
 

@@ -154,7 +154,7 @@ async def test_only_pages_that_are_known_may_open_a_socket(api: Api) -> None:
         with pytest.raises(InvalidStatus) as refused:
             await connect(api.ws_url + path, origin=origin)  # type: ignore[arg-type]
         assert refused.value.response.status_code == (404 if path else 403)
-        assert set(msgspec.json.decode(refused.value.response.body)) == {"error", "code"}
+        assert set(msgspec.json.decode(refused.value.response.body)) == {"error", "code", "reason"}
 
 
 async def test_sockets_are_counted(database: str) -> None:

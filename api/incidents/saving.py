@@ -1,0 +1,130 @@
+"""What changes an incident: one transaction each, for REST and for the console."""
+
+from typing import Any
+
+import sql
+from api.auth.permissions import Principal
+from api.edge.limits import Limits
+from api.incidents import records
+from api.incidents.fields import (
+    Incident,
+    IncidentChange,
+    IncidentUpdate,
+    NewIncident,
+    NewUpdate,
+    problems,
+)
+from api.rest.errors import ApiError, invalid
+from api.rest.idempotency import Claim, claim
+from api.rest.preconditions import allows_version
+from api.rest.texts import text_problems
+from sla_monitor.settings import Settings
+from sql import Pool, database
+from sql.database import Actor
+
+
+class IncidentOutdatedError(ApiError):
+    """412: another user saved first; `stored` is the incident as it is now, with the newest updates."""
+
+    def __init__(self, stored: Incident) -> None:
+        super().__init__(412)
+        self.stored = stored
+
+
+async def create(
+    pool: Pool,
+    settings: Settings,
+    limits: Limits,
+    author: Principal,
+    by: Actor,
+    data: NewIncident,
+    key: str | None = None,
+) -> tuple[Incident, bool]:
+    """The new incident, and whether it was created before under the same idempotency `key`. Raises 400 for what is not
+    valid, 409 where something else was requested under the key, 429 for too many incidents of one user."""
+    if wrong := problems(data):
+        raise invalid(*wrong)
+    claimed = claim(author.actor_id, key, data)
+    if claimed is not None and (made := await claimed.made(pool)) is not None:
+        return await _made(pool, made), True
+    async with pool.connection() as connection:
+        given = await records.complete(connection, data)
+    created = await _created(pool, settings, limits, author, by, given, claimed)
+    if created is not None:
+        return created, False
+    assert claimed is not None  # another request with the same key was faster
+    made = await claimed.made(pool)
+    if made is None:
+        raise ApiError(409, "key_in_use")
+    return await _made(pool, made), True
+
+
+async def change(
+    pool: Pool, author: Principal, by: Actor, incident_id: str, data: IncidentChange, if_match: str | None = None
+) -> Incident:
+    """Saves what is given, and ends the author's draft. Raises 400 for what is not valid, 404 where the incident is
+    gone, IncidentOutdatedError where `if_match` is another version."""
+    if wrong := problems(data):
+        raise invalid(*wrong)
+    async with database.transaction(pool, by) as connection:
+        if not allows_version(if_match, await records.lock(connection, incident_id)):
+            raise IncidentOutdatedError(await records.one(connection, incident_id, whole=False))
+        await records.save(connection, incident_id, data)
+        draft = {"incident_id": incident_id, "user_id": author.user_id}
+        await connection.execute(sql.query("drafts/end"), draft)
+        return await records.one(connection, incident_id)
+
+
+async def add_update(
+    pool: Pool, by: Actor, incident_id: str, data: NewUpdate, if_match: str | None = None
+) -> tuple[IncidentUpdate, int]:
+    """The update as it is stored, and the incident's version with it. Raises as `change` does, and 409 where the
+    timeline is full."""
+    if wrong := text_problems("description", data.description):
+        raise invalid(*wrong)
+    async with database.transaction(pool, by) as connection:
+        if not allows_version(if_match, await records.lock(connection, incident_id)):
+            raise IncidentOutdatedError(await records.one(connection, incident_id, whole=False))
+        return await records.add_update(connection, incident_id, data)
+
+
+async def remove(pool: Pool, by: Actor, incident_id: str) -> None:
+    """With its timeline, comments and drafts. Raises 404 where it is gone."""
+    async with database.transaction(pool, by) as connection:
+        await records.lock(connection, incident_id)
+        await connection.execute(sql.query("incidents/delete"), {"id": incident_id})
+
+
+async def _created(
+    pool: Pool,
+    settings: Settings,
+    limits: Limits,
+    author: Principal,
+    by: Actor,
+    given: dict[str, Any],
+    claimed: Claim | None,
+) -> Incident | None:
+    """The new incident; None where another request with the same key was faster. Only what is created is counted."""
+    user = str(author.user_id)
+    await limits.take("incidents", user, settings.rate_limit_incidents)
+    counts = False
+    try:
+        async with database.transaction(pool, by) as connection:
+            created = None
+            if claimed is None or await claimed.take(connection):
+                created = await records.create(connection, given)
+                if claimed is not None:
+                    await claimed.fulfil(connection, created.id)
+        counts = created is not None
+    finally:
+        if not counts:
+            await limits.give_back("incidents", user)
+    return created
+
+
+async def _made(pool: Pool, incident_id: str) -> Incident:
+    """The incident that was created under a key. Raises 409 where it has been deleted."""
+    row = await database.row(pool, "incidents/one", records.IncidentRow, id=incident_id, internal=True, whole=True)
+    if row is None:
+        raise ApiError(409, "key_of_deleted")
+    return row.published()

@@ -1,0 +1,141 @@
+"""What was entered into a form survives an outage of the database and the end of a session."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.api.conftest import Api, Someone, running_api, someone, until
+from tests.api.incidents import create
+from tests.api.people import Db
+from tests.api.relay import relay_before
+from tests.api.visitors import Form, Page, Visitor, sent_to, session_of, visitor
+
+SERVICE = {"id": "shop", "name": "Shöp & <b>Co</b>", "endpointUrl": "http://shop.example/", "headers": "A: b\nC: d"}
+INCIDENT = {"title": "Checkout <fails>", "description": "Nobody\ncan pay", "affectedServices": None}
+FORMS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
+    "incident": ("/console/incidents/new", "/console/incidents/new", INCIDENT),
+    "service": ("/console/services/new", "/console/services", SERVICE),
+    "template": (
+        "/console/templates/new",
+        "/console/templates",
+        {"name": "Outage", "fields": {"data.title": "Down", "data.update": "We look\ninto it"}},
+    ),
+    "maintenance": (
+        "/console/maintenance/new",
+        "/console/maintenance",
+        {"title": "Update", "fields": {"affectedServices": ["vault"]}},
+    ),
+    "user": ("/console/users/new", "/console/users", {"username": "kim", "email": "kim@example.com", "role": "viewer"}),
+    "token": ("/console/tokens/new", "/console/tokens", {"name": "ci", "role": "viewer", "lastDay": ""}),
+}
+
+
+def entered(filled: dict[str, Any]) -> dict[str, Any]:
+    return {**filled, **filled.get("fields", {})}
+
+
+def values(form: Form) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in form.fields:
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def assert_kept(page: Page, action: str, status: int, filled: dict[str, Any]) -> Form:
+    """The page has a form to the same address with everything that was entered."""
+    assert page.status == status, page.text[:1000]
+    form = page.form(action)
+    kept = values(form)
+    for name, value in entered(filled).items():
+        if name != "fields" and value is not None:
+            assert kept[name] == (value if isinstance(value, list) else [value]), name
+    return form
+
+
+async def add_vault(db: Db) -> None:
+    await db.execute(
+        "INSERT INTO services (id, name, endpoint_url, interval_seconds, timeout_ms, degraded_after_ms) "
+        "VALUES ('vault', 'Vault', 'http://vault.example/', 60, 5000, 3000)"
+    )
+
+
+@pytest.mark.parametrize("kind", FORMS)
+async def test_a_form_comes_back_from_an_outage_and_can_be_sent_again(database: str, db: Db, kind: str) -> None:
+    path, action, filled = FORMS[kind]
+    await add_vault(db)
+    async with relay_before(database) as relay, running_api(relay.url) as api:
+        admin = await visitor(api, await someone(db, "admin"))
+        form = (await admin.get(path)).form(action)
+        relay.cut()
+        page = await admin.submit(form, **filled)
+        kept = assert_kept(page, action, 503, filled)
+        assert "Nothing was saved" in page.text and "<b>Co" not in page.text and "<fails>" not in page.text
+        assert int(page.answer.headers["retry-after"]) > 0
+        kept = assert_kept(await admin.submit(kept), action, 503, filled)
+        relay.restore()
+
+        async def sent() -> bool:
+            nonlocal page
+            page = await admin.submit(kept)
+            return page.status != 503
+
+        await until(sent)
+        assert page.status in (200, 303) and 'role="alert"' not in page.text, page.text[:1000]
+
+
+async def test_a_form_comes_back_after_the_session_has_ended(api: Api, db: Db) -> None:
+    ann = await someone(db, "reporter", "ann")
+    browser = await visitor(api, ann)
+    form = (await browser.get("/console/incidents/new")).form("/console/incidents/new")
+    await db.execute("UPDATE sessions SET revoked_at = now()")
+    page = await browser.submit(form, **INCIDENT)
+    kept = assert_kept(page, "/console/incidents/new", 401, INCIDENT)
+    assert "nothing was saved" in page.text and 'target="_blank"' in page.text
+    again = await logged_in_again(db, api, ann)
+    page = await again.submit(kept)  # its token is of the session before
+    kept = assert_kept(page, "/console/incidents/new", 403, INCIDENT)
+    created = sent_to(await again.submit(kept))
+    shown = await again.get(created.partition("?")[0])
+    assert "Checkout &lt;fails&gt;" in shown.text
+
+
+async def logged_in_again(db: Db, api: Api, user: Someone) -> Visitor:
+    cursor = await db.execute(
+        "INSERT INTO sessions (user_id, expires_at) VALUES (%s, now() + interval '1 day') RETURNING id", [user.user_id]
+    )
+    [session_id] = await cursor.fetchone() or [None]
+    browser = Visitor(api, await session_of(msgspec.structs.replace(user, session_id=session_id)))
+    assert (await browser.get("/console/incidents")).status == 200
+    return browser
+
+
+async def test_a_change_of_what_is_gone_is_not_lost(api: Api, db: Db) -> None:
+    ann = await someone(db, "admin", "ann")
+    incident = await create(api, ann)
+    browser = await visitor(api, ann)
+    path = f"/console/incidents/{incident['id']}"
+    form = (await browser.get(path)).form(f"{path}/updates")
+    await db.execute("DELETE FROM incidents")
+    page = await browser.submit(form, description="We know\nthe cause")
+    assert_kept(page, f"{path}/updates", 404, {"description": "We know\nthe cause"})
+
+
+async def test_passwords_are_never_in_the_page(database: str, db: Db) -> None:
+    async with relay_before(database) as relay, running_api(relay.url) as api:
+        admin = await visitor(api, await someone(db, "admin"))
+        form = (await admin.get("/console/users/new")).form("/console/users")
+        relay.cut()
+        page = await admin.submit(form, username="kim", email="kim@example.com", password="correct horse battery")
+        kept = values(assert_kept(page, "/console/users", 503, {"username": "kim", "email": "kim@example.com"}))
+        assert "correct horse" not in page.text and kept["password"] == [""]
+        assert 'type="password"' in page.text and "required" in page.text
+
+
+async def test_what_another_site_sends_is_not_shown(api: Api, db: Db) -> None:
+    browser = await visitor(api, await someone(db, "admin"))
+    page = await browser.ask(
+        "POST", "/console/incidents/new", data={"title": "Planted"}, headers={"Origin": "http://evil.example"}
+    )
+    assert page.status == 403 and "Planted" not in page.text

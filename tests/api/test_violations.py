@@ -1,0 +1,215 @@
+"""Every request type refuses every kind of wrong value with a code of ours, never with a sentence of msgspec."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, get_args, get_type_hints
+
+import msgspec
+import pytest
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import QueryParameter
+from litestar.routes import HTTPRoute
+from msgspec import inspect
+
+from api.app import RESOURCES
+from api.live import conversation
+from api.rest.problems import FieldProblem
+from api.rest.violations import MOST, PROBLEM, violations
+from sla_monitor.texts.problems import ProblemCode
+from tests.api.conftest import Api, someone
+from tests.api.people import Db
+
+CODES = get_args(ProblemCode)
+MSGSPEC = re.compile("Expected `|Object (missing|contains)|Invalid (enum|RFC|UUID)|JSON is malformed| - at `")
+EXAMPLES = {"slug": "shop", "username": "kim", "email": "kim@example.com", "empty": "x", "nul": "x"}
+"""By the code of its pattern, a text that matches it."""
+
+
+def handlers() -> Iterator[tuple[str, HTTPRouteHandler]]:
+    for module in RESOURCES:
+        for route in module.router.routes:
+            assert isinstance(route, HTTPRoute)
+            for handler in route.route_handlers:
+                if handler.http_methods != {"OPTIONS"}:
+                    yield route.path, handler
+
+
+def body_type(handler: HTTPRouteHandler) -> Any:
+    """What a route reads from its body; None where it reads none."""
+    kind = get_type_hints(handler.fn, include_extras=True).get("data")
+    return get_args(kind)[0] if kind is not None else None
+
+
+BODIES = {kind for _, handler in handlers() if (kind := body_type(handler)) is not None}
+MESSAGES = {
+    kind
+    for kind in vars(conversation).values()
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == conversation.__name__
+}
+STRUCTS = sorted(BODIES | MESSAGES, key=lambda kind: kind.__name__)
+
+
+def bare(kind: inspect.Type) -> tuple[inspect.Type, str | None]:
+    """The first type that is not null, and the code of its pattern."""
+    if isinstance(kind, inspect.Metadata):
+        return bare(kind.type)[0], (kind.extra or {}).get(PROBLEM) or bare(kind.type)[1]
+    if isinstance(kind, inspect.UnionType):
+        return bare(next(member for member in kind.types if not isinstance(member, inspect.NoneType)))
+    return kind, None
+
+
+def good(kind: inspect.Type) -> Any:
+    kind, code = bare(kind)
+    match kind:
+        case inspect.StrType():
+            return EXAMPLES[code] if code else "x" * max(kind.min_length or 1, 1)
+        case inspect.IntType():
+            return kind.ge or 1
+        case inspect.BoolType():
+            return True
+        case inspect.LiteralType():
+            return kind.values[0]
+        case inspect.DateTimeType():
+            return datetime(2026, 11, 23, tzinfo=UTC).isoformat()
+        case inspect.ListType():
+            return [good(kind.item_type)]
+        case inspect.DictType():
+            return {}
+        case inspect.StructType():
+            return {field.encode_name: good(field.type) for field in kind.fields if field.required}
+        case inspect.AnyType():
+            return {}
+    raise AssertionError(kind)
+
+
+class Case(NamedTuple):
+    value: Any
+    place: str
+    """Behind the field: `[0]`, `.title`."""
+    code: str
+    parameters: dict[str, Any]
+
+
+def bad(kind: inspect.Type) -> Iterator[Case]:
+    """Each kind of fault that a value of this type can have, one at a time."""
+    kind, code = bare(kind)
+    match kind:
+        case inspect.StrType():
+            yield Case(5, "", "not_text", {})
+            if kind.min_length == 1:
+                yield Case("", "", "empty", {})
+            elif kind.min_length is not None:
+                yield Case("x" * (kind.min_length - 1), "", "too_short", {"least": kind.min_length})
+            if kind.max_length is not None:
+                yield Case("x" * (kind.max_length + 1), "", "too_long", {"most": kind.max_length})
+            if kind.pattern is not None:
+                assert code, f"{kind.pattern} names no code"
+                yield Case("\0" if code == "nul" else " ", "", code, {})
+        case inspect.IntType():
+            for wrong in ("5", True, 1.5):
+                yield Case(wrong, "", "not_number", {})
+            if kind.ge is not None:
+                yield Case(kind.ge - 1, "", "too_small", {"least": kind.ge})
+            if kind.le is not None:
+                yield Case(10**30, "", "too_large", {"most": kind.le})
+        case inspect.BoolType():
+            yield Case(0, "", "not_boolean", {})
+        case inspect.LiteralType():
+            for wrong in ("no such thing", 5):
+                yield Case(wrong, "", "choice", {"choices": list(kind.values)})
+        case inspect.DateTimeType():
+            for wrong in ("yesterday", "2026-11-23T14:00:00", 1795442400):
+                yield Case(wrong, "", "time", {})
+        case inspect.ListType():
+            yield Case("x", "", "not_list", {})
+            if kind.min_length is not None:
+                yield Case([], "", "empty", {})
+            if kind.max_length is not None:
+                value = [good(kind.item_type)] * (kind.max_length + 1)
+                yield Case(value, "", "too_many", {"most": kind.max_length})
+            for case in bad(kind.item_type):
+                yield case._replace(value=[good(kind.item_type), case.value], place="[1]" + case.place)
+        case inspect.DictType():
+            yield Case([], "", "not_object", {})
+            if not isinstance(kind.value_type, inspect.AnyType):
+                yield Case({"x": []}, "[...]", "not_text", {})
+        case inspect.StructType():
+            yield Case([], "", "not_object", {})
+            yield from (case._replace(place="." + case.place) for case in of_object(kind))
+
+
+def of_object(struct: inspect.StructType) -> Iterator[Case]:
+    whole = {field.encode_name: good(field.type) for field in struct.fields}
+    for field in struct.fields:
+        name = field.encode_name
+        for case in bad(field.type):
+            yield case._replace(value=whole | {name: case.value}, place=name + case.place)
+        if field.required:
+            yield Case({key: value for key, value in whole.items() if key != name}, name, "required", {})
+    if struct.forbid_unknown_fields:
+        yield Case(whole | {"isSuperuser": True}, "isSuperuser", "unknown_field", {})
+
+
+@pytest.mark.parametrize("struct", STRUCTS, ids=lambda kind: kind.__name__)
+def test_each_fault_has_its_field_its_code_and_its_parameters(struct: type) -> None:
+    kind = inspect.type_info(struct)
+    assert isinstance(kind, inspect.StructType)
+    for case in of_object(kind):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(case.value, struct)
+        [found] = violations(case.value, struct)
+        assert (found.field, found.code, found.parameters) == (case.place, case.code, case.parameters), found
+        assert not MSGSPEC.search(found.message)
+
+
+def test_every_route_that_reads_a_body_is_among_them() -> None:
+    assert len(BODIES) >= 15
+    assert len(MESSAGES) >= 6
+
+
+def test_all_faults_are_named_up_to_a_bound() -> None:
+    kind = next(kind for kind in BODIES if kind.__name__ == "NewService")
+    found = violations({"id": "A B", "endpointUrl": 5, "tags": ["", "x"]}, kind)
+    assert {(problem.field, problem.code) for problem in found} == {
+        ("id", "slug"),
+        ("name", "required"),
+        ("endpointUrl", "not_text"),
+        ("tags[0]", "empty"),
+    }
+    assert len(violations({"id": "a", "tags": [5] * 5000}, kind)) == MOST
+
+
+def test_what_cannot_be_told_is_generic() -> None:
+    """A value that fits as far as this program can see, yet msgspec has refused it."""
+    assert violations({}, dict[str, int]) == [FieldProblem.of("body", "invalid")]
+
+
+async def test_no_response_has_a_sentence_of_msgspec(api: Api, db: Db) -> None:
+    """Every body with everything wrong, every parameter of a query with a value that is none."""
+    headers = (await someone(db, "admin")).headers | {"content-type": "application/json"}
+    asked = 0
+    for described, handler in handlers():
+        kind, method = body_type(handler), next(iter(handler.http_methods))
+        path = re.sub(r"\{\w+:int\}", "1", re.sub(r"\{\w+:str\}", "x", described))
+        if path.startswith("/api/auth"):  # counted as attempts to log in
+            continue
+        requests: list[dict[str, Any]] = []
+        if kind is not None:
+            info = inspect.type_info(kind)
+            assert isinstance(info, inspect.StructType)
+            wrong = {field.encode_name: next(bad(field.type)).value for field in info.fields if list(bad(field.type))}
+            requests = [{"json": wrong}, {"json": {}}, {"json": []}, {"json": {"isSuperuser": True}}, {"content": b""}]
+        for name, hint in get_type_hints(handler.fn, include_extras=True).items():
+            if any(isinstance(found, QueryParameter) for found in getattr(hint, "__metadata__", ())):
+                known = next(found for found in hint.__metadata__ if isinstance(found, QueryParameter))
+                requests += [{"params": {known.name or name: value}} for value in ("", "0", "-1", "x" * 4000)]
+        for request in requests:
+            answer = await api.http.request(method, path, headers=headers, **request)
+            assert answer.status_code < 500, f"{method} {path} {request}: {answer.text[:300]}"
+            assert not MSGSPEC.search(answer.text), answer.text
+            if answer.status_code == 400:
+                asked += 1
+                assert all(problem["code"] in CODES for problem in answer.json()["details"])
+                assert answer.json()["details"] or answer.json()["reason"] != "invalid_request"
+    assert asked > 40
