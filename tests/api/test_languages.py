@@ -74,8 +74,8 @@ def sources() -> Iterator[tuple[Path, str]]:
     for pattern in ("**/*.py", "pages/templates/**/*.html", "pages/templates/**/*.svg", "pages/static/js/*.js"):
         for path in ROOT.glob(pattern):
             yield path, path.read_text("utf-8")
-    languages = ROOT.parent / "sla_monitor" / "texts" / "languages.py"
-    yield languages, languages.read_text("utf-8")
+    for path in ROOT.parent.glob("sla_monitor/texts/*.py"):
+        yield path, path.read_text("utf-8")
 
 
 SOURCES = dict(sources())

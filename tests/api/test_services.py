@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
+from api.rest.errors import ApiError
 from api.rest.problems import FieldProblem
 from api.services.fields import Service, complete, problems, read_new
 from sla_monitor.formats.one_line import is_label
@@ -335,7 +336,7 @@ def test_whatever_passes_can_be_stored_by_postgresql(
     given_fields |= {"tags": tags, "intervalSeconds": interval, "timeoutMs": timeout}
     try:
         service: Service = complete(read_new(given_fields), Settings())
-    except msgspec.ValidationError:
+    except ApiError:
         return
     found: list[FieldProblem] = problems(service)
     if found:
