@@ -76,10 +76,10 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
             # would be an outage.
             async with anyio.create_task_group() as serving:
                 serving.start_soon(keep_running, "api", environment)
-                serving.start_soon(keep_running, "worker", environment)
+                serving.start_soon(_after_api, "worker", settings, environment)
                 async with anyio.create_task_group() as probing:
                     stopped_first.append(probing.cancel_scope)
-                    probing.start_soon(_probe, settings, environment)
+                    probing.start_soon(_after_api, "prober", settings, environment)
                     first_check = partial(preparation.then, partial(_tell_of_first_check, url, started))
                     probing.start_soon(_tell, settings, migrated, place, first_check)
                     if meanwhile is not None:
@@ -115,13 +115,13 @@ class _Preparation:
         await step()
 
 
-async def _probe(settings: Settings, environment: Mapping[str, str]) -> None:
-    """The prober, from the moment on that the API answers; without it when that takes too long."""
+async def _after_api(part: str, settings: Settings, environment: Mapping[str, str]) -> None:
+    """The prober or the worker, from the moment on that the API answers; without it when that takes too long."""
     with anyio.move_on_after(API_PATIENCE_S):
         async with httpx.AsyncClient(trust_env=False, timeout=1) as client:
             while not await _answers(client, own_url(settings)):  # noqa: ASYNC110 - another process
                 await anyio.sleep(0.05)
-    await keep_running("prober", environment)
+    await keep_running(part, environment)
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:
