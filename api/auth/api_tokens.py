@@ -22,6 +22,7 @@ from api.auth.gatekeeper import actor
 from api.auth.permissions import API_TOKEN_PREFIX, ROLES, Principal, Role, requires, unauthorized
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
+from api.rest.constraints import constraint_errors
 from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
 from api.rest.moments import iso
@@ -163,7 +164,8 @@ async def create(pool: Pool, owner: Principal, by: Actor, data: NewApiToken) -> 
     try:
         async with database.transaction(pool, by) as connection:
             await _require_room(connection, owner.user_id)
-            created = await (await connection.execute(sql.query("api_tokens/create"), values)).fetchone()
+            with constraint_errors():
+                created = await (await connection.execute(sql.query("api_tokens/create"), values)).fetchone()
     except ForeignKeyViolation:  # deleted since the guard let them in
         raise unauthorized("logged_out") from None
     if created is None:

@@ -18,8 +18,10 @@ import msgspec
 
 from api.edge.client_address import client_of, is_secure
 from api.edge.limits import Calls
+from api.edge.recorded_body import FORMS, RecordedBody
 from api.metrics import Metrics
 from api.rest.errors import ApiError, ClientLeft
+from api.rest.problems import ProblemCode
 from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.formats.origins import Origin, asked_origin, origin_of, read_origin
 from sla_monitor.settings.values import Network
@@ -33,7 +35,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
-ErrorPage = Callable[[Scope, ApiError], bytes | None]
+ErrorPage = Callable[[Scope, ApiError, bytes | None], bytes | None]
 """The page of an error, for who asked for a page; None for all others."""
 
 REQUEST_DEADLINE_S = 15
@@ -233,7 +235,7 @@ class Edge:
 
     def _answer_to(self, scope: Scope, send: Send) -> "_Answer":
         extra = [*self._security, *self._origins.headers(header(scope, b"origin"))]
-        return _Answer(send, extra, lambda error: self._error_page(scope, error))
+        return _Answer(send, extra, lambda error, body: self._error_page(scope, error, body))
 
     async def admit(self, scope: Scope) -> Headers:
         """Counts a call whose answer is then asked for on everybody's behalf (`ADMITTED`); the RateLimit headers.
@@ -255,6 +257,8 @@ class Edge:
             return
         origin, method, host = header(scope, b"origin"), scope["method"], host_of(scope)
         answer = self._answer_to(scope, send)
+        if method == "POST" and (header(scope, b"content-type") or b"").partition(b";")[0].strip().lower() in FORMS:
+            receive = answer.form = RecordedBody(receive)
         started = perf_counter()
         inner = dict(scope, method="GET") if method == "HEAD" else scope
         inner.setdefault("state", {})["request_id"] = answer.request_id
@@ -303,14 +307,21 @@ class Edge:
             await answer.refuse(ApiError(500))
 
 
+_KEEPS_FORM: frozenset[ProblemCode] = frozenset({"too_many_requests", "too_slow", "server_error"})
+"""Reasons of errors whose page keeps what was entered; what pages of other sites send is not shown."""
+
+
 class _Answer:
     """`send` of one request, adding what every answer carries."""
 
-    def __init__(self, send: Send, extra: Headers, error_page: Callable[[ApiError], bytes | None]) -> None:
+    def __init__(
+        self, send: Send, extra: Headers, error_page: Callable[[ApiError, bytes | None], bytes | None]
+    ) -> None:
         self._send = send
         self._extra = extra
         self._error_page = error_page
         self.told: Headers = []
+        self.form: RecordedBody | None = None
         self.request_id = secrets.token_hex(8)
         self.status = 0
 
@@ -335,7 +346,8 @@ class _Answer:
         if self.status:  # the answer is already on its way; closing it short is all that is left
             raise error
         start, body = error_messages(error, [])
-        if (html := self._error_page(error)) is not None:
+        entered = await self.form.whole() if self.form is not None and error.reason in _KEEPS_FORM else None
+        if (html := self._error_page(error, entered)) is not None:
             start, body = page_messages(error, html)
         await self(start)
         await self(body)

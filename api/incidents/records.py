@@ -91,7 +91,8 @@ async def create(connection: Connection, given: dict[str, Any]) -> Incident:
     """A new incident with its services and, where one is given, its first update."""
     services, update = given["affected_services"], given.get("update")
     incident = Jsonb({"public": True} | given)
-    row = await (await connection.execute(sql.query("incidents/create"), {"incident": incident})).fetchone()
+    with constraint_errors():
+        row = await (await connection.execute(sql.query("incidents/create"), {"incident": incident})).fetchone()
     assert row is not None
     incident_id = str(row[0])
     await connection.execute(sql.query("incidents/set_services"), {"id": incident_id, "services": services})

@@ -231,8 +231,7 @@ async def change(pool: Pool, by: Actor, template_id: str, data: TemplateChange) 
         current = await _locked(connection, template_id)
         if data.data is not UNSET:
             await require_services(connection, data.data.affected_services, SERVICES)
-        with constraint_errors():
-            row = await _one(connection, "templates/update", msgspec.structs.asdict(current) | changed)
+        row = await _one(connection, "templates/update", msgspec.structs.asdict(current) | changed)
     return _found(row)
 
 
@@ -286,9 +285,10 @@ async def _locked(connection: Connection, template_id: str) -> StoredTemplate:
 
 
 async def _one(connection: Connection, name: str, values: dict[str, Any]) -> StoredTemplate | None:
-    async with connection.cursor(row_factory=class_row(StoredTemplate)) as cursor:
-        await cursor.execute(sql.query(name), values)
-        return await cursor.fetchone()
+    with constraint_errors():
+        async with connection.cursor(row_factory=class_row(StoredTemplate)) as cursor:
+            await cursor.execute(sql.query(name), values)
+            return await cursor.fetchone()
 
 
 def _found(row: StoredTemplate | None) -> StoredTemplate:

@@ -24,6 +24,7 @@ from api.maintenance.fields import (
     problems,
 )
 from api.maintenance.plan import plan, planned, require_ahead
+from api.rest.constraints import constraint_errors
 from api.rest.errors import ApiError, code_of, invalid, responses
 from api.rest.injected import Injected
 from api.rest.moments import FIRST_YEAR, LAST_YEAR, MAX_CHARACTERS, read_moment
@@ -195,7 +196,8 @@ async def change(pool: Pool, by: Actor, window_id: str, data: WindowChange, if_m
             require_ahead(schedule, now)
         values["rrule"] = _kept_rule(values["rrule"])
         await require_services(connection, given.get("affected_services", []))
-        await connection.execute(sql.query("maintenance/update"), values)
+        with constraint_errors():
+            await connection.execute(sql.query("maintenance/update"), values)
         if any(name in given for name in PLANNED):
             await plan(connection, current.id, schedule, now)
         return await _one(connection, current.id)
@@ -217,7 +219,8 @@ def _kept_rule(rrule: str | None) -> str | None:
 
 
 async def _insert(connection: Connection, values: dict[str, Any]) -> UUID:
-    row = await (await connection.execute(sql.query("maintenance/create"), values)).fetchone()
+    with constraint_errors():
+        row = await (await connection.execute(sql.query("maintenance/create"), values)).fetchone()
     assert row is not None
     window_id: UUID = row[0]
     return window_id

@@ -68,12 +68,24 @@ async def read_form(request: ApiRequest) -> Form:
 
 async def fields_of(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
     """The fields of a form, from whatever session. Raises 415 for what is none, 400 for one that cannot be."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = request.headers.get("content-type", "")
+    require_form(content_type)
+    return form_fields(await request.body(), content_type)
+
+
+def require_form(content_type: str) -> str:
+    """The kind of form. Raises 415 for what is none."""
+    kind = content_type.partition(";")[0].strip().lower()
     if kind not in (URLENCODED, "multipart/form-data"):
         raise ApiError(415, "not_a_form")
-    body = await request.body()
+    return kind
+
+
+def form_fields(body: bytes, content_type: str) -> list[tuple[str, str]]:
+    """The fields of a form by its body. Raises as `fields_of` does."""
+    kind = require_form(content_type)
     try:
-        fields = _urlencoded(body) if kind == URLENCODED else _parts(body, request.headers["content-type"])
+        fields = _urlencoded(body) if kind == URLENCODED else _parts(body, content_type)
     except ValueError:  # the parsers' own errors are such
         raise invalid(FieldProblem.of("form", "not_readable")) from None
     for name, value in fields:

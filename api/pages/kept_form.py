@@ -6,12 +6,13 @@ are not repeated.
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
+from urllib.parse import quote
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from api.auth.csrf import form_token
-from api.pages.forms import TOKEN, fields_of
+from api.pages.forms import TOKEN, form_fields
 from api.rest.errors import ApiError, ClientLeft
 from sql import OperationalError
 
@@ -86,15 +87,27 @@ class KeptFormResponse(Response[None]):
 
 async def _kept(request: Request[Any, Any, Any]) -> KeptForm | None:
     try:
-        given = await fields_of(request)
-    except (ApiError, ClientLeft, HTTPException):  # too large, no form, or the client has left
+        body = await request.body()
+    except (ApiError, ClientLeft, HTTPException):  # too large, or the client has left
+        return None
+    return kept_form(request.scope, body, await _present_token(request))
+
+
+def kept_form(scope: Mapping[str, Any], body: bytes, present: str = "") -> KeptForm | None:
+    """What was entered, of a request with this body; None where it is no form or an empty one. `present` is the token
+    of the present session, where that is known."""
+    kind = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+    try:
+        given = form_fields(body, kind.decode("latin-1"))
+    except ApiError:
         return None
     fields = [entered(name, value) for name, value in given if name != TOKEN]
     if not fields:
         return None
-    token = next((value for name, value in given if name == TOKEN), "")
-    query = request.url.query
-    return KeptForm(request.url.path + (f"?{query}" if query else ""), fields, await _present_token(request) or token)
+    token = present or next((value for name, value in given if name == TOKEN), "")
+    query = scope["query_string"].decode("latin-1")
+    path = "/" + quote(scope["path"].lstrip("/"), safe="/:@")  # `//` would begin the name of another host
+    return KeptForm(path + (f"?{query}" if query else ""), fields, token)
 
 
 def entered(name: str, value: str) -> Entered:

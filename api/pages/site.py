@@ -24,7 +24,7 @@ from api.edge.cookies import preferences, session_cookie
 from api.edge.middleware import PAGE_POLICY
 from api.edge.negotiation import accepts_html, negotiated
 from api.pages.assets import Assets
-from api.pages.kept_form import KeptForm, KeptFormResponse
+from api.pages.kept_form import KeptForm, KeptFormResponse, kept_form
 from api.pages.markdown import Renderer, markdown
 from api.pages.problems import problem_text
 from api.rest.errors import ApiError
@@ -103,9 +103,12 @@ class Site:
         """The page of an error after a form was sent, with what was entered."""
         return KeptFormResponse(lambda kept: self._error_page(scope, error, kept), error.status, headers)
 
-    def error_page(self, scope: Mapping[str, Any], error: ApiError) -> bytes | None:
-        """The page of an error, which needs nothing but what is in memory; None for who did not ask for a page."""
-        return self._error_page(scope, error) if wants_page(scope) else None
+    def error_page(self, scope: Mapping[str, Any], error: ApiError, body: bytes | None = None) -> bytes | None:
+        """The page of an error, which needs nothing but what is in memory; None for who did not ask for a page. `body`
+        is that of a form, whose content the page keeps."""
+        if not wants_page(scope):
+            return None
+        return self._error_page(scope, error, kept_form(scope, body) if body is not None else None)
 
     def _error_page(self, scope: Mapping[str, Any], error: ApiError, kept: KeptForm | None = None) -> bytes:
         t = texts(language_of(scope), "UTC")

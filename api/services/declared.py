@@ -21,10 +21,10 @@ from typing import Any
 
 import anyio
 import psycopg
-from psycopg.errors import CheckViolation
 from psycopg.types.json import Jsonb
 
 import sql
+from api.rest.constraints import constraint_errors
 from api.rest.errors import ApiError
 from api.services.fields import Service, complete, problems, read_new, warnings
 from sla_monitor.formats.one_line import on_one_line
@@ -146,10 +146,10 @@ async def _store(path: Path, services: list[Service], settings: Settings, pool: 
     values = {"file": path.name, "services": Jsonb([service.columns() for service in services])}
     async with database.transaction(pool) as connection:
         try:
-            cursor = await connection.execute(sql.query("services/apply_declared"), values)
-        except CheckViolation as error:  # what our own limits did not foresee: the file's mistake, no reason to end
-            constraint = error.diag.constraint_name
-            raise DeclarationError(f"{path}: a value cannot be stored ({constraint})") from None
+            with constraint_errors():
+                cursor = await connection.execute(sql.query("services/apply_declared"), values)
+        except ApiError as error:  # what our own limits did not foresee: the file's mistake, no reason to end
+            raise DeclarationError(f"{path}: {error}") from None
         changed = [(str(service_id), str(outcome)) for service_id, outcome in await cursor.fetchall()]
     for service in services:
         if (service.id, "applied") in changed:

@@ -1,11 +1,14 @@
 """What was entered into a form survives an outage of the database and the end of a session."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
+from api.pages.kept_form import LABELS, Entered, KeptForm, kept_form
+from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, Someone, running_api, someone, until
 from tests.api.incidents import create
 from tests.api.people import Db
@@ -139,3 +142,40 @@ async def test_what_another_site_sends_is_not_shown(api: Api, db: Db) -> None:
         "POST", "/console/incidents/new", data={"title": "Planted"}, headers={"Origin": "http://evil.example"}
     )
     assert page.status == 403 and "Planted" not in page.text
+
+
+async def test_a_form_comes_back_when_the_database_hangs(
+    database: str, db: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No query fails then: the deadline of the request ends it, outside every route."""
+    async with relay_before(database) as relay, running_api(relay.url) as api:
+        admin = await visitor(api, await someone(db, "admin"))
+        form = (await admin.get("/console/incidents/new")).form("/console/incidents/new")
+        monkeypatch.setattr("api.edge.middleware.REQUEST_DEADLINE_S", 0.5)
+        relay.silence()
+        page = await admin.submit(form, **INCIDENT)
+        kept = assert_kept(page, "/console/incidents/new", 503, INCIDENT)
+        relay.restore()
+        monkeypatch.undo()
+
+        async def created() -> bool:
+            return (await admin.submit(kept)).status == 303
+
+        await until(created)
+
+
+async def test_a_form_comes_back_when_there_were_too_many_requests(database: str, db: Db) -> None:
+    async with running_api(database, rate_limit_pages=Limit(2, timedelta(minutes=5))) as api:
+        admin = await visitor(api, await someone(db, "admin"))
+        form = (await admin.get("/console/incidents/new")).form("/console/incidents/new")
+        await admin.get("/console/incidents/new")
+        page = await admin.submit(form, **INCIDENT)
+        assert_kept(page, "/console/incidents/new", 429, INCIDENT)
+
+
+async def test_the_kept_form_is_sent_to_this_site_only() -> None:
+    scope = {"headers": [(b"content-type", b"application/x-www-form-urlencoded")], "query_string": b"a=1"}
+    kept = kept_form(scope | {"path": "//evil.example/a b"}, b"title=x&csrf=t")
+    assert kept == KeptForm("/evil.example/a%20b?a=1", [Entered("title", "x", "line", LABELS["title"])], "t")
+    assert kept_form(scope | {"path": "/"}, b"csrf=t") is None
+    assert kept_form(scope | {"path": "/"}, b"\xff") is None
