@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, islice
 from types import SimpleNamespace
 from typing import Any
@@ -106,11 +106,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
         test = metafunc.definition
         only = {name for marker in test.iter_markers("engines") for name in marker.args}
-        found = metafunc.config.stash[SERVERS].engines
-        names = [name for name in found if not only or name.removeprefix("given-") in only]
-        if test.get_closest_marker("one_engine") and not only and not os.environ.get(ON_ALL):
-            names = [names[crc32(test.nodeid.encode()) % len(names)]]
+        one = test.get_closest_marker("one_engine") is not None and not os.environ.get(ON_ALL)
+        names = engines_of(test.nodeid, list(metafunc.config.stash[SERVERS].engines), only, one=one)
         metafunc.parametrize("engine", names, indirect=True, scope="session")
+
+
+def engines_of(test: str, found: Sequence[str], only: Collection[str], *, one: bool) -> list[str]:
+    """Where a test runs; `only` wins over `one`, so that a test can be the exception in a file."""
+    if only:
+        return [name for name in found if name.removeprefix("given-") in only]
+    return [found[crc32(test.encode()) % len(found)]] if one else list(found)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
