@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, islice
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from zlib import crc32
@@ -55,11 +56,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Each worker begins with some files of what takes longest: else one of them ends with it, and the others have
     nothing left to do. pytest-xdist gives each an equal part of the list."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    files = list(dict.fromkeys(item.path for item in items if item.nodeid.startswith(LONGEST)))
-    first = [[item for item in items if item.path in files[worker::workers]] for worker in range(workers)]
-    others = iter([item for item in items if item.path not in files])
+    files = list(dict.fromkeys(_together(item) for item in items if item.nodeid.startswith(LONGEST)))
+    first = [[item for item in items if _together(item) in files[worker::workers]] for worker in range(workers)]
+    others = iter([item for item in items if _together(item) not in files])
     parts = [[*some, *islice(others, max(len(items) // workers - len(some), 0))] for some in first]
     items[:] = [*chain.from_iterable(parts), *others]
+
+
+def _together(item: pytest.Item) -> Path:
+    """What one worker begins with: a file; of the upgrade all, which copies databases that a worker builds once."""
+    return item.path.parent if item.path.parent.name == "upgrade" else item.path
 
 
 def pytest_collection_finish() -> None:
