@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, islice
@@ -49,6 +50,11 @@ def pytest_configure(config: pytest.Config) -> None:
     except EngineError as error:
         raise pytest.UsageError(str(error)) from None
     require(required(), config.stash[SERVERS].engines)
+    if sys.dont_write_bytecode and hasattr(config, "cache"):
+        # Nothing may be written beside the sources. What pytest makes of the tests, eight seconds of each worker's CPU,
+        # is kept where it keeps other things for the next run.
+        sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
+        sys.dont_write_bytecode = False
 
 
 @pytest.hookimpl(trylast=True)

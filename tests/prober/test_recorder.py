@@ -18,6 +18,7 @@ from prober.metrics import Metrics
 from prober.recorder import Recorder
 from prober.spool import Spool
 from prober.store import Check, Store
+from tests.pauses import pauses
 from tests.prober.outages import Line
 
 PATIENCE_S = 120.0
@@ -73,8 +74,10 @@ class Bench:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         with anyio.fail_after(PATIENCE_S):
-            while not condition():  # noqa: ASYNC110  # the database has no event to wait for
-                await anyio.sleep(0.01)
+            for pause_s in pauses():
+                if condition():
+                    return
+                await anyio.sleep(pause_s)
 
 
 @asynccontextmanager
