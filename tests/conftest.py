@@ -3,9 +3,11 @@
 import asyncio
 import gc
 import os
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, islice
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from zlib import crc32
@@ -48,6 +50,11 @@ def pytest_configure(config: pytest.Config) -> None:
     except EngineError as error:
         raise pytest.UsageError(str(error)) from None
     require(required(), config.stash[SERVERS].engines)
+    if sys.dont_write_bytecode and hasattr(config, "cache"):
+        # Nothing may be written beside the sources. What pytest makes of the tests, eight seconds of each worker's CPU,
+        # is kept where it keeps other things for the next run.
+        sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
+        sys.dont_write_bytecode = False
 
 
 @pytest.hookimpl(trylast=True)
@@ -55,11 +62,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Each worker begins with some files of what takes longest: else one of them ends with it, and the others have
     nothing left to do. pytest-xdist gives each an equal part of the list."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    files = list(dict.fromkeys(item.path for item in items if item.nodeid.startswith(LONGEST)))
-    first = [[item for item in items if item.path in files[worker::workers]] for worker in range(workers)]
-    others = iter([item for item in items if item.path not in files])
+    files = list(dict.fromkeys(_together(item) for item in items if item.nodeid.startswith(LONGEST)))
+    first = [[item for item in items if _together(item) in files[worker::workers]] for worker in range(workers)]
+    others = iter([item for item in items if _together(item) not in files])
     parts = [[*some, *islice(others, max(len(items) // workers - len(some), 0))] for some in first]
     items[:] = [*chain.from_iterable(parts), *others]
+
+
+def _together(item: pytest.Item) -> Path:
+    """What one worker begins with: a file; of the upgrade all, which copies databases that a worker builds once."""
+    return item.path.parent if item.path.parent.name == "upgrade" else item.path
 
 
 def pytest_collection_finish() -> None:
@@ -106,11 +118,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
         test = metafunc.definition
         only = {name for marker in test.iter_markers("engines") for name in marker.args}
-        found = metafunc.config.stash[SERVERS].engines
-        names = [name for name in found if not only or name.removeprefix("given-") in only]
-        if test.get_closest_marker("one_engine") and not only and not os.environ.get(ON_ALL):
-            names = [names[crc32(test.nodeid.encode()) % len(names)]]
+        one = test.get_closest_marker("one_engine") is not None and not os.environ.get(ON_ALL)
+        names = engines_of(test.nodeid, list(metafunc.config.stash[SERVERS].engines), only, one=one)
         metafunc.parametrize("engine", names, indirect=True, scope="session")
+
+
+def engines_of(test: str, found: Sequence[str], only: Collection[str], *, one: bool) -> list[str]:
+    """Where a test runs; `only` wins over `one`, so that a test can be the exception in a file."""
+    if only:
+        return [name for name in found if name.removeprefix("given-") in only]
+    return [found[crc32(test.encode()) % len(found)]] if one else list(found)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

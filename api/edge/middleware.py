@@ -21,10 +21,10 @@ from api.edge.limits import Calls
 from api.edge.recorded_body import FORMS, RecordedBody
 from api.metrics import Metrics
 from api.rest.errors import ApiError, ClientLeft
-from api.rest.problems import ProblemCode
 from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.formats.origins import Origin, asked_origin, origin_of, read_origin
 from sla_monitor.settings.values import Network
+from sla_monitor.texts.problems import ProblemCode
 from sql import OperationalError
 
 log = logging.getLogger(__name__)

@@ -21,6 +21,7 @@ from api.auth.tokens import Tokens
 from sla_monitor.settings import Settings
 from sql import Pool
 from tests.api.shared import SHARED
+from tests.pauses import pauses
 
 PATIENCE_S = 120.0
 
@@ -113,8 +114,10 @@ def free_port() -> int:
 async def until(condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> None:
     """Returns when the (async) condition holds; fails after `patience_s`."""
     with anyio.fail_after(patience_s):
-        while not await condition():  # noqa: ASYNC110  # what is waited for lies in another process or database
-            await anyio.sleep(0.01)
+        for pause_s in pauses():
+            if await condition():
+                return
+            await anyio.sleep(pause_s)
 
 
 async def until_heard(api: "Api", db: psycopg.AsyncConnection[Any]) -> None:

@@ -122,12 +122,16 @@ async def test_a_handshake_that_cannot_be_read_is_refused(api: Api) -> None:
 
 async def test_fragments_and_pings_without_end_fill_no_memory(api: Api) -> None:
     with stalled_socket(api.settings.api_port) as fragments, stalled_socket(api.settings.api_port) as pings:
-        await anyio.sleep(0.2)
+
+        async def both_are_open() -> bool:
+            return 'sla_monitor_sockets{door="ws"} 2.0' in (await api.http.get("/metrics")).text
+
+        await until(both_are_open)
         fragments.sendall(b"\x01\x81\0\0\0\0{" + b"\0\x80\0\0\0\0" * 1000)
         await anyio.to_thread.run_sync(read_to_the_end, fragments)
         million = (b"\x89\xfd\0\0\0\0" + b"a" * 125) * 8000
         before = resident_bytes()
-        pings.settimeout(20)
+        pings.settimeout(120)
         for _ in range(40):
             await anyio.to_thread.run_sync(pings.sendall, million)
         await api.get("/health")

@@ -16,6 +16,7 @@ import anyio.to_thread
 import httpx
 
 from sla_monitor.settings import ENVIRONMENT, NO_LONGER_USED
+from tests.pauses import pauses
 
 COMMAND = (sys.executable, "-m", "sla_monitor.command.cli")
 PATIENCE_S = 120.0
@@ -172,8 +173,10 @@ async def running(
 
 async def until(condition: Callable[[], Awaitable[bool]], patience_s: float = PATIENCE_S) -> None:
     with anyio.fail_after(patience_s):
-        while not await condition():  # noqa: ASYNC110 - what is waited for happens in other processes
-            await anyio.sleep(0.02)
+        for pause_s in pauses():
+            if await condition():
+                return
+            await anyio.sleep(pause_s)
 
 
 async def answers(client: httpx.AsyncClient, path: str, status: int = 200) -> bool:

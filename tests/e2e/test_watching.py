@@ -328,6 +328,7 @@ async def test_who_was_away_is_told_what_happened_meanwhile(watch: Watch) -> Non
 # What is declared
 
 
+@pytest.mark.one_engine
 async def test_services_toml_is_applied_when_it_changes_and_not_when_it_is_wrong(watch: Watch) -> None:
     late = service("latecomer", watch.declared[0]["endpointUrl"])
     watch.services_file.write_text(services_toml([*watch.declared, {**late, "intervalSeconds": 0}]))

@@ -15,8 +15,10 @@ from sla_monitor.command.installation import print_table
 from sla_monitor.settings import Settings, StartError
 from sql import connect
 from tests.e2e.program import command
+from tests.sql.batches import until_true
 
 pytestmark = pytest.mark.one_engine
+WAITS = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 def settings_of(database: str) -> Settings:
@@ -64,7 +66,7 @@ async def test_who_comes_while_the_first_admin_is_being_made_waits_and_makes_non
     ):
         await other.execute("SELECT create_first_admin('admin', 'admin@localhost', 'none')")
         group.start_soon(start)
-        await anyio.sleep(0.3)
+        await until_true(other, WAITS)
         assert made == []
     assert made == [None]
 

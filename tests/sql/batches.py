@@ -10,6 +10,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 import sql
+from tests.pauses import pauses
 
 TYPES = (
     *("text", "text", "timestamptz", "timestamptz", "int4", "int4", "bool", "text"),
@@ -148,7 +149,10 @@ async def value(connection: Connection, question: str, parameters: Sequence[Any]
 async def until_true(connection: Connection, question: str) -> None:
     """Returns when the database answers true."""
     with anyio.fail_after(PATIENCE_S):
-        while not await value(connection, question):
+        for pause_s in pauses():
+            if await value(connection, question):
+                return
+            await anyio.sleep(pause_s)
             await connection.execute("SELECT pg_stat_clear_snapshot()")
 
 
