@@ -6,7 +6,8 @@ RUN useradd --system --uid 10001 --no-create-home sla-monitor \
     && install -d -o sla-monitor -g sla-monitor -m 700 /var/lib/sla-monitor
 
 COPY . /usr/src/sla-monitor
-RUN pip install --no-cache-dir -c /usr/src/sla-monitor/constraints.txt /usr/src/sla-monitor
+RUN pip install --no-cache-dir --require-hashes -r /usr/src/sla-monitor/requirements.txt \
+    && pip install --no-cache-dir --no-deps /usr/src/sla-monitor
 
 USER 10001
 ENV PYTHONUNBUFFERED=1 SLA_MONITOR_HOME=/var/lib/sla-monitor

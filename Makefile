@@ -1,19 +1,29 @@
-# Four words are all there is to know; each expects the environment that the README's test command makes.
-.PHONY: check test campaign bench
+# Each target expects the environment that the README's test command makes.
+.PHONY: check test campaign bench lock
 
 check:
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/pytest -q tests/test_sql_files.py
 
 test:
 	.venv/bin/pytest -n 4 --dist worksteal
 
-# As long as CAMPAIGN_SECONDS says, an hour by itself, after two thousand histories for the oracle on each engine.
+# Runs for CAMPAIGN_SECONDS (3600 by default), after two thousand histories for the oracle on each engine.
 campaign:
 	ORACLE_EXAMPLES=2000 .venv/bin/pytest tests/oracle/test_oracle.py
 	.venv/bin/pytest -m campaign
 
 bench:
 	.venv/bin/python -m bench
+
+# Writes the versions and hashes of all dependencies from pyproject.toml. Versions that are locked stay, unless
+# `make lock UPGRADE=--upgrade` (all) or `UPGRADE="--upgrade-package NAME"` (one) asks for new ones.
+LOCK = .venv/bin/uv pip compile -q --no-config --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" $(UPGRADE) pyproject.toml
+
+lock:
+	$(LOCK) -o requirements.txt
+	$(LOCK) --extra dev -c requirements.txt -o requirements-dev.txt
