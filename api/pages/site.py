@@ -103,6 +103,7 @@ class Site:
             else (500 if error.status >= 500 else 400)
         )
         context = {**_basics(scope, t), "status": error.status, "known": str(known), "error": error, "csrf": ""}
+        context["retry_after"] = int(error.headers.get("Retry-After", "0"))
         return self.environment.get_template("error.html").render(context).encode()
 
 

@@ -14,6 +14,7 @@ from api.app import serve
 from sla_monitor.settings import Settings
 from tests.api.conftest import Api, Check, Someone, add_service, now, record, running_api, until_heard
 from tests.api.incidents import create, say
+from tests.api.relay import relay_before
 from tests.pages.looks import assert_accessible, screenshot
 from tests.pages.sites import HIDDEN, OPEN_INCIDENT, RESOLVED_INCIDENT
 from tests.pages.test_refreshing import refresh
@@ -281,6 +282,20 @@ async def test_the_api_is_killed_and_comes_back(open_page: OpenPage, site_databa
         await expect(row(page, "demo-healthy").locator(".state")).to_have_text("Outage")
         await expect(page.locator("#counts")).to_have_text("4 of 6 services are not operational.")
         await page.close()
+
+
+async def test_a_database_that_stops_responding_is_shown_within_15_s(open_page: OpenPage, site_database: str) -> None:
+    async with relay_before(site_database) as relay, running_api(relay.url) as api:
+        for path in ("/", "/uptime", "/services/demo-slow", "/history"):
+            page = await open_page(path, at=api)
+            await connected(page)
+            await expect(page.locator("#snapshot")).to_be_hidden()
+            relay.silence()
+            await expect(page.locator("#snapshot")).to_be_visible(timeout=15_000)
+            relay.cut()
+            relay.restore()
+            await api.ready()
+            await page.close()
 
 
 async def test_what_was_opened_stays_open_when_the_list_is_fetched_anew(open_page: OpenPage, site_db: Db) -> None:
