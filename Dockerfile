@@ -1,7 +1,7 @@
-# The program alone; compose.yaml runs it beside a database.
+# The programs without a database; compose.yaml starts them with one.
 FROM python:3.13.16-slim-trixie
 
-# A number, so that what mounts the volume can be told whose it is. The volume takes its owner from this folder.
+# A fixed number, so that the owner of the volume is known outside the container. The volume takes its owner from this folder.
 RUN useradd --system --uid 10001 --no-create-home sla-monitor \
     && install -d -o sla-monitor -g sla-monitor -m 700 /var/lib/sla-monitor
 
