@@ -8,6 +8,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from sla_monitor.formats.host_names import host_in
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?"
 _ORIGIN = re.compile(rf"(https?)://{_HOST}", re.IGNORECASE)
@@ -26,10 +28,10 @@ class Origin(NamedTuple):
 
 
 def origin_of(url: str) -> Origin:
-    """Of an absolute http(s) URL; its path and its user are no part of it."""
+    """Of an absolute http(s) URL: its host in ASCII as browsers send it. Raises HostNameError."""
     parts = urlsplit(url)
-    scheme, host = parts.scheme.lower(), parts.hostname or ""
-    return Origin(scheme, _host(f"[{host}]" if ":" in host else host), parts.port or DEFAULT_PORTS[scheme])
+    scheme = parts.scheme.lower()
+    return Origin(scheme, host_in(parts.netloc).removesuffix("."), parts.port or DEFAULT_PORTS[scheme])
 
 
 def read_origin(header: str) -> Origin | None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from cronsim import CronSim, CronSimError
 
-from sla_monitor.formats.host_names import host_in
+from sla_monitor.formats.host_names import HostNameError, host_in, host_name
 from sla_monitor.formats.one_line import is_label
 from sla_monitor.formats.origins import origin_of
 
@@ -166,10 +166,18 @@ def origin_list(text: str) -> tuple[str, ...]:
 
 
 def host_names(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip().lower().removesuffix(".") for part in text.split(",") if part.strip())
+    names = [_ascii_name(part.strip()) for part in text.split(",") if part.strip()]
     if not all(re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name) for name in names):
         raise ValueError("host names without ports, separated by commas, such as status.example.com")
-    return names
+    return tuple(names)
+
+
+def _ascii_name(name: str) -> str:
+    """As browsers send it in `Host`; empty where it is no name."""
+    try:
+        return host_name(name).removesuffix(".")
+    except HostNameError:
+        return ""
 
 
 def networks(text: str) -> tuple[Network, ...]:

@@ -133,20 +133,53 @@ BEGIN
 END
 $$;
 
--- What was announced has changed. The event only names the window: who may see what of it is the API's business. At the end
--- of the transaction: who appends an event keeps all others from it until then, and hundreds of occurrences follow a window.
+-- What the public sees of a window, while it is public: its texts, its times and its public services in their order.
+CREATE OR REPLACE FUNCTION maintenance_shown(shown maintenance_windows) RETURNS jsonb
+    LANGUAGE sql STABLE
+    RETURN jsonb_build_array(
+        shown.title, shown.description, shown.starts_at, shown.ends_at, shown.rrule, shown.time_zone, shown.deleted_at,
+        ARRAY(SELECT services.id
+              FROM unnest(shown.affected_services) WITH ORDINALITY AS named (id, position)
+              JOIN services ON services.id = named.id
+              WHERE services.public
+              ORDER BY position));
+
+-- Its trigger follows that of updated_at, by their names.
+CREATE OR REPLACE FUNCTION version_maintenance() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    changed CONSTANT boolean := NEW.public AND (TG_OP = 'INSERT' OR NOT OLD.public OR maintenance_shown(NEW) <> maintenance_shown(OLD));
+BEGIN
+    NEW.public_version := CASE TG_OP WHEN 'UPDATE' THEN OLD.public_version ELSE 0 END + changed::integer;
+    NEW.public_updated_at := CASE WHEN changed OR TG_OP = 'INSERT' THEN NEW.updated_at ELSE OLD.public_updated_at END;
+    RETURN NEW;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER maintenance_windows_versioned
+    BEFORE INSERT OR UPDATE OF version ON maintenance_windows
+    FOR EACH ROW EXECUTE FUNCTION version_maintenance();
+
+-- A window has changed. The event only names it: the API decides who may see what of it. It is public if the public saw the window
+-- before or sees it now, and sees something else. Written at the end of the transaction: who appends an event keeps all others from it
+-- until then, and hundreds of occurrences follow a window.
 CREATE OR REPLACE FUNCTION announce_maintenance() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
 DECLARE
-    shown CONSTANT boolean := coalesce(OLD.public, false) OR coalesce(NEW.public, false);
+    shown CONSTANT boolean := CASE TG_OP
+        WHEN 'UPDATE' THEN OLD.public <> NEW.public OR NEW.public_version <> OLD.public_version
+        WHEN 'INSERT' THEN NEW.public
+        ELSE OLD.public
+    END;
 BEGIN
     PERFORM append_event('maintenance-updated', CASE WHEN NOT shown THEN 'staff' END,
                          jsonb_build_object('maintenanceId', coalesce(NEW.id, OLD.id)));
     IF shown THEN
         -- Not only out of date: what is no longer public must not be given in bad times either.
         PERFORM pg_notify('sla_monitor', 'public-services');
-        PERFORM pg_notify('sla_monitor', 'services');  -- heard by API processes of the last release
+        PERFORM pg_notify('sla_monitor', 'services');  -- for API processes of the last release
     END IF;
     RETURN NULL;
 END
@@ -164,4 +197,4 @@ CREATE OR REPLACE TRIGGER maintenance_windows_updated_at
 
 CREATE OR REPLACE TRIGGER maintenance_windows_audited
     AFTER INSERT OR UPDATE OR DELETE ON maintenance_windows
-    FOR EACH ROW EXECUTE FUNCTION audit_change('maintenance', '', 'updated_at,created_at,created_by,version,expanded_until');
+    FOR EACH ROW EXECUTE FUNCTION audit_change('maintenance', '', 'updated_at,created_at,created_by,version,expanded_until,public_version,public_updated_at');

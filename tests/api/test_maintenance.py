@@ -77,6 +77,33 @@ async def test_a_window_is_announced_read_moved_and_cancelled(api: Api, db: Db) 
     assert await (await db.execute("SELECT FROM maintenance_windows")).fetchall() == []
 
 
+async def test_the_public_version_counts_what_the_public_sees(api: Api, db: Db) -> None:
+    """A change of the private services of a window is no new version, no later time and no event for the public."""
+    await add_service(db, "shop")
+    await add_service(db, "ledger", public=False)
+    reporter = await someone(db, "reporter")
+    made = await announce(api, reporter, body(now() + DAY))
+    path = f"/api/maintenance/{made['id']}"
+    before = await api.http.get(path)
+
+    answer = await api.http.put(path, json={"affectedServices": ["ledger", "shop"]}, headers=reporter.headers)
+    assert (answer.json()["maintenance"]["affectedServices"], answer.json()["maintenance"]["version"]) == (
+        ["ledger", "shop"],
+        2,
+    )
+    after = await api.http.get(path)
+    assert (after.json(), after.headers["etag"]) == (before.json(), before.headers["etag"])
+    assert (await api.get("/api/maintenance"))["maintenance"] == [before.json()["maintenance"]]
+    rooms = "SELECT room FROM events WHERE event = 'maintenance-updated' ORDER BY seq"
+    assert await (await db.execute(rooms)).fetchall() == [(None,), ("staff",)]
+
+    await api.http.put(path, json={"title": "New racks"}, headers=reporter.headers)
+    seen = (await api.get(path))["maintenance"]
+    assert (seen["title"], seen["version"]) == ("New racks", 2)
+    assert seen["updatedAt"] > made["updatedAt"]
+    assert await (await db.execute(rooms)).fetchall() == [(None,), ("staff",), (None,)]
+
+
 async def test_a_recurring_window_follows_the_clock_of_its_zone(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     reporter = await someone(db, "reporter")

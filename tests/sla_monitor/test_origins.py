@@ -18,6 +18,8 @@ from sla_monitor.settings import load
         ("http://[0:0::1]:80/", "http://[::1]"),
         ("http://[::1]:3005", "http://[::1]:3005"),
         ("http://127.0.0.1:080/", "http://127.0.0.1"),
+        ("https://Straße.example", "https://xn--strae-oqa.example"),
+        ("https://상태.example:8443/", "https://xn--hg4bo80a.example:8443"),
     ],
 )
 def test_a_url_has_the_origin_that_browsers_send(url: str, origin: str) -> None:
@@ -34,6 +36,7 @@ def test_what_is_there_twice_counts_once() -> None:
     )
     assert load({"SITE_URL": "https://Status.Example.com.:443/"}).site_url == "https://status.example.com"
     assert load({"ALLOWED_HOSTS": "Status.Example.com."}).allowed_hosts == ("status.example.com",)
+    assert load({"ALLOWED_HOSTS": "Straße.example"}).allowed_hosts == ("xn--strae-oqa.example",)
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ SELECT id,
        CASE WHEN %(internal)s THEN author END                        AS author,
        created_by,
        created_at,
-       updated_at,
-       version
+       CASE WHEN %(internal)s THEN updated_at ELSE public_updated_at END AS updated_at,
+       CASE WHEN %(internal)s THEN version ELSE public_version END   AS version
 FROM maintenance_windows
 JOIN (
     SELECT window_id,

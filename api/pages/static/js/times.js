@@ -21,7 +21,7 @@ export function inReadersTime(root) {
   const [shown, other, zone] = own ? [atReader, atSite, siteZone] : [atSite, atReader, ownZone];
   for (const time of root.querySelectorAll("time[datetime*=T]")) {
     const moment = new Date(time.dateTime);
-    const exact = time.dataset.seconds === undefined ? 0 : 1;
+    const exact = time.dataset.seconds === undefined ? "minute" : "second";
     time.title = `${other[exact].format(moment)} (${zone})`;
     if (own) time.textContent = endsOnTheSameDay(time, moment) ? clock(moment) : shown[exact].format(moment);
   }
@@ -39,11 +39,12 @@ function clock(moment) {
   return moment.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: ownZone });
 }
 
-/** As the server writes them: to the minute, and to the second. */
+/** As the server writes them: to the minute and, made when it is needed, to the second. */
 function formatsIn(timeZone) {
-  const format = (timeStyle) =>
+  const make = (timeStyle) =>
     new Intl.DateTimeFormat(page.lang, { dateStyle: "medium", timeStyle, hourCycle: "h23", timeZone });
-  return [format("short"), format("medium")];
+  let second;
+  return { minute: make("short"), get second() { return (second ??= make("medium")); } };
 }
 
 function kept() {
@@ -64,6 +65,10 @@ function offerSwitch() {
   });
 }
 
+function whenIdle() {
+  (window.requestIdleCallback ?? setTimeout)(start);
+}
+
 /** Finds out which zones there are, and tells times by them. */
 function start() {
   ownZone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -74,7 +79,7 @@ function start() {
   } catch {
     return; // a browser that does not know the site's zone by this name
   }
-  const differs = (past) => new Set(formats.map(([toTheMinute]) => toTheMinute.format(Date.now() - past))).size > 1;
+  const differs = (past) => new Set(formats.map(({ minute }) => minute.format(Date.now() - past))).size > 1;
   if (![0, HALF_A_YEAR_MS].some(differs)) return;
   [atSite, atReader] = formats;
   own = !isConsole && kept() === OWN;
@@ -86,6 +91,7 @@ function start() {
   if (!isConsole && kept() !== null) offerSwitch();
 }
 
-// A browser takes long to make its first format: where the times stay what they are, other things come first.
+// A browser takes long to make its first format: where the times stay as they are, the page is loaded first.
 if (kept() === OWN) start();
-else (window.requestIdleCallback ?? setTimeout)(start);
+else if (document.readyState === "complete") whenIdle();
+else addEventListener("load", whenIdle, { once: true });
