@@ -8,7 +8,19 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *(ROOT / "docs").glob("*.md")]
-FOLDERS = {"api", "bench", "continuous_aggregates", "docs", "prober", "sla_monitor", "sql", "tests", ".ci", ".github"}
+FOLDERS = {
+    "api",
+    "bench",
+    "continuous_aggregates",
+    "docs",
+    "prober",
+    "sla_monitor",
+    "sql",
+    "tests",
+    "worker",
+    ".ci",
+    ".github",
+}
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)|src=\"([^\"]+)\"")
 CODE = re.compile(r"```.*?```|`([^`\n]+)`", re.DOTALL)
 WORD = re.compile(r"(?<![\w/.:…-])[\w.-]+(?:/[\w.*-]+)+/?")
