@@ -1,12 +1,13 @@
-# The program alone; compose.yaml runs it beside a database.
+# The programs without a database; compose.yaml starts them with one.
 FROM python:3.13.16-slim-trixie
 
-# A number, so that what mounts the volume can be told whose it is. The volume takes its owner from this folder.
+# A fixed number, so that the owner of the volume is known outside the container. The volume takes its owner from this folder.
 RUN useradd --system --uid 10001 --no-create-home sla-monitor \
     && install -d -o sla-monitor -g sla-monitor -m 700 /var/lib/sla-monitor
 
 COPY . /usr/src/sla-monitor
-RUN pip install --no-cache-dir -c /usr/src/sla-monitor/constraints.txt /usr/src/sla-monitor
+RUN pip install --no-cache-dir --require-hashes -r /usr/src/sla-monitor/requirements.txt \
+    && pip install --no-cache-dir --no-deps /usr/src/sla-monitor
 
 USER 10001
 ENV PYTHONUNBUFFERED=1 SLA_MONITOR_HOME=/var/lib/sla-monitor

@@ -1,16 +1,17 @@
-# Four words are all there is to know; each expects the environment that the README's test command makes.
-.PHONY: check test campaign bench
+# Each target expects the environment that the README's test command makes.
+.PHONY: check test campaign bench lock
 
 check:
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/pytest -q tests/test_sql_files.py
 
 test:
 	.venv/bin/pytest -n 4 --dist worksteal
 
-# As long as CAMPAIGN_SECONDS says, an hour by itself, after the suite with what one engine is enough for on each, fifty
+# Runs for CAMPAIGN_SECONDS (3600 by default), after the suite with every test on every engine, fifty
 # requests for each operation of the API, and two thousand histories for the oracle on each engine.
 campaign:
 	SLA_MONITOR_TEST_ALL=1 .venv/bin/pytest -n 4 --dist worksteal
@@ -20,3 +21,12 @@ campaign:
 
 bench:
 	.venv/bin/python -m bench
+
+# Writes the versions and hashes of all dependencies from pyproject.toml. Versions that are locked stay, unless
+# `make lock UPGRADE=--upgrade` (all) or `UPGRADE="--upgrade-package NAME"` (one) asks for new ones.
+LOCK = .venv/bin/uv pip compile -q --no-config --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" $(UPGRADE) pyproject.toml
+
+lock:
+	$(LOCK) -o requirements.txt
+	$(LOCK) --extra dev -c requirements.txt -o requirements-dev.txt

@@ -1,7 +1,7 @@
 -- How raw checks get into the rollups: those of each quarter of an hour once it is over (fold_checks), those that come later in the
 -- transaction that records them (fold_late). Both add; nothing is computed twice, and all views are right at every moment.
 --
--- Whoever adds holds the recording lock, because a check is late or not by the watermark.
+-- Writers hold the recording lock, because the watermark decides whether a check is late.
 
 -- Rows on their way into the rollups: quarters of an hour, to be added to all three tiers.
 CREATE OR REPLACE FUNCTION make_room_for_folded() RETURNS void

@@ -60,5 +60,5 @@ CREATE TABLE day_strips (
     covered_seconds bigint  NOT NULL
 );
 
-COMMENT ON TABLE day_strips IS 'a stored answer: the last closed days of each service; valid while `upto` is yesterday';
+COMMENT ON TABLE day_strips IS 'a stored result: the last closed days of each service; valid while `upto` is yesterday';
 COMMENT ON COLUMN day_strips.down_seconds IS 'of the last 89 of the 90 days: with today they are 90';

@@ -1,4 +1,4 @@
--- The stored answers of the status page: see day_strips. Whoever writes them holds the recording lock.
+-- The stored answers of the status page: see day_strips. Writers hold the recording lock.
 
 -- Computes the strips of these services, or of all: the days up to `last_day`, all of which are below the watermark.
 CREATE OR REPLACE FUNCTION write_strips(last_day date, service_ids text[] DEFAULT NULL) RETURNS void

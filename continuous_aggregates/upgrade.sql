@@ -97,7 +97,7 @@ BEGIN
 END
 $$;
 
--- Before it is known what the checks of a stretch say, nothing is: what was taken for known there goes.
+-- Episodes of this span are deleted first; its checks are derived again below.
 CREATE OR REPLACE FUNCTION blank_episodes(service text, place text, low timestamptz, high timestamptz, guessed boolean) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -200,7 +200,7 @@ BEGIN
             WHERE service_id = task.service_id AND location = task.location AND state = 'unknown'
               AND ends_at <= (SELECT min(starts_at) FROM episodes
                               WHERE service_id = task.service_id AND location = task.location AND state <> 'unknown');
-            -- A service that had been deleted before: nobody has watched it since its last check.
+            -- A service that was deleted before: it has not been monitored since its last check.
             INSERT INTO service_pauses (service_id, paused_at)
             SELECT service_id, max(starts_at)
             FROM episodes

@@ -26,6 +26,7 @@ from sla_monitor.checks import CHECK_TYPES
 from sla_monitor.checks.config import schema
 from sla_monitor.settings import NEW_INSTALLATION, Settings, StartError, Terms, terms
 from sql import connect, query
+from sql.poolers import shares_sessions
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,10 @@ RETRY_PAUSES_S = (0.5, 10.0)
 """Before a migration that was not possible is tried again: doubled each time, up to the second number."""
 ATTEMPTS = 5
 OLDEST_SERVER = 160000
+POOLED = (
+    "DATABASE_URL is a connection pooler in transaction or statement mode: give the address of PostgreSQL itself, or "
+    "set pool_mode = session in PgBouncer"
+)
 LEGACY = frozenset(
     f"aggregates/{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily")
 )
@@ -365,6 +370,8 @@ async def migrate(database_url: str, settings: Settings) -> Migrated:
         raise MigrationError("DATABASE_URL is not a valid URL: check its port, parameters and %-escapes") from None
     try:
         with anyio.fail_after(STEP_TIMEOUT_S) as step:
+            if await shares_sessions(connection, database_url):
+                raise MigrationError(POOLED)
             migrated = await _migrate(connection, settings, step)
     except TimeoutError:
         raise UnreachableError("the database fell silent while its schema was brought up to date") from None

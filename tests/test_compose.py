@@ -148,5 +148,5 @@ def test_the_image_gets_all_that_the_program_is_made_of_and_nothing_else() -> No
     allowed = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     assert "*" in rules
     needed = {*project()["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"], project()["project"]["readme"]}
-    assert allowed == needed | {"pyproject.toml", "constraints.txt"}
+    assert allowed == needed | {"pyproject.toml", "requirements.txt"}
     assert all((ROOT / name).exists() for name in allowed)

@@ -87,9 +87,10 @@ def _changes(entry: Mapping[str, Any]) -> list[tuple[str, str | None, str | None
 
 
 def _named(entry: Mapping[str, Any]) -> str | None:
-    """What people call it, where the entry holds it."""
+    """The name of the object, if the entry has one."""
     values = (entry["before"] or {}) | (entry["after"] or {})
-    return next((str(values[column]) for column in ("title", "name", "username") if values.get(column)), None)
+    name = next((str(values[column]) for column in ("title", "name", "username") if values.get(column)), None)
+    return name or entry["objectName"]
 
 
 def _shown(values: Mapping[str, Any], column: str) -> str | None:

@@ -47,6 +47,8 @@ BATCH_BYTES = 2**20
 """What is read from `events` at once: so many rows, and no further when their data is as large as that."""
 REACH = 50_000
 """How far back a client's replay may begin: rows that are looked at, whatever room they are for."""
+POLL_TIMEOUT_S = 3.0
+"""After the listener was given up (sql/listen.py): open pages show within 15 s that the database does not respond."""
 HEARD_WITHIN_S = 1.0
 _ENDS: Mapping[str, Change] = {"checks": "checks", "event": "event", "public-services": "services"}
 """Which answers a notification ends."""
@@ -249,7 +251,7 @@ class Feed:
                 continue
             self._answers.forget()
             try:
-                with anyio.fail_after(SILENCE_S):
+                with anyio.fail_after(POLL_TIMEOUT_S):
                     async with self._pool.connection() as connection:
                         await self._synchronise(connection)
             except (psycopg.Error, TimeoutError) as error:
@@ -261,8 +263,11 @@ class Feed:
 
     def _meanwhile(self, state: Literal["polling", "away"]) -> None:
         if self.state != "listening":  # the listener may have come back while the poll was waiting
+            lost = state == "away" != self.state
             self.state = state
             self._answers.database_away = state == "away"
+            if lost:
+                self._hub.tell(frames("database-away", {}, self._hub.public_seq))
 
     def _failed(self, what: str, error: Exception) -> None:
         log.warning("%s (%s)", what, type(error).__name__)

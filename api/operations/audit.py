@@ -31,7 +31,9 @@ class AuditActor(msgspec.Struct):
 
 
 class AuditEntry(msgspec.Struct, rename="camel"):
-    """One change. `before` and `after` hold the columns that differ, named as in the database; secrets are `***`."""
+    """One change. `before` and `after` hold the columns that differ, named as in the database; secrets are `***`.
+
+    `object_name` is the name of an object that is a user; of other objects it is null."""
 
     id: int
     occurred_at: str
@@ -41,6 +43,7 @@ class AuditEntry(msgspec.Struct, rename="camel"):
     action: str
     object_type: str
     object_id: str
+    object_name: str | None
     before: dict[str, Any] | None
     after: dict[str, Any] | None
 
@@ -74,6 +77,7 @@ class EntryRow(msgspec.Struct):
     object_id: str
     before: dict[str, Any] | None
     after: dict[str, Any] | None
+    object_name: str | None
 
     def published(self) -> AuditEntry:
         return AuditEntry(
@@ -85,6 +89,7 @@ class EntryRow(msgspec.Struct):
             action=self.action,
             object_type=self.object_type,
             object_id=self.object_id,
+            object_name=self.object_name,
             before=self.before,
             after=self.after,
         )

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable
 from functools import cache
+from html import escape
 from importlib.resources import files
 
 from litestar import Response, Router, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.spec import Components, Contact, License, SecurityScheme, Tag
+from litestar.openapi.spec import Components, Contact, License, OpenAPI, SecurityScheme, Tag
 from litestar.params import FromPath
 from litestar.types import Method
 from litestar.types.internal_types import PathParameterDefinition
 
 from api.auth.permissions import requires
+from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
 from api.operations.description import ExactDescription
 from api.rest.errors import ApiError
@@ -26,6 +28,7 @@ ANSWERS = (
 STATIC = {
     "swagger-ui.css": ("swagger-ui/swagger-ui.css", "text/css"),
     "swagger-ui-bundle.js": ("swagger-ui/swagger-ui-bundle.js", "text/javascript"),
+    "docs.css": ("docs.css", "text/css"),
     "docs.js": ("docs.js", "text/javascript"),
 }
 PAGE_POLICY = (
@@ -88,10 +91,20 @@ def _static(name: str) -> bytes:
 
 
 @get("/docs", include_in_schema=False, sync_to_thread=False, **requires("status:read"))
-def page() -> Response[bytes]:
-    """A page that reads /openapi.json."""
+def page(request: ApiRequest) -> Response[bytes]:
+    """A page that reads /openapi.json; without scripts it is a list of the routes."""
     headers = {"Content-Security-Policy": PAGE_POLICY}
-    return Response(_static("docs.html"), media_type="text/html", headers=headers)
+    html = _static("docs.html").replace(b"<!-- routes -->", _route_list(request.app.openapi_schema).encode())
+    return Response(html, media_type="text/html", headers=headers)
+
+
+def _route_list(description: OpenAPI) -> str:
+    return "\n".join(
+        f"<li><code>{method.upper()} {escape(path)}</code> {escape(operation.summary or '')}</li>"
+        for path, item in sorted((description.paths or {}).items())
+        for method in ("get", "post", "put", "patch", "delete")
+        if (operation := getattr(item, method)) is not None
+    )
 
 
 @get("/docs/{name:str}", include_in_schema=False, sync_to_thread=False, **requires("status:read"))

@@ -47,7 +47,7 @@ async def login_page(request: ApiRequest, target: Target = HOME) -> Response[Any
     """Who is logged in already, goes on."""
     if request.user is not None:
         return Redirect(own_path(target, HOME), status_code=303)
-    return await page(request, "login.html", target=own_path(target, HOME), username="", problem=None)
+    return await page(request, "login.html", target=own_path(target, HOME), username="", problem=None, retry_after=0)
 
 
 @post("/login", **shown_to("session:open"))
@@ -63,10 +63,11 @@ async def login(request: ApiRequest, accounts: Injected[Accounts]) -> Response[A
         if status >= 500:
             raise
         problem = "limited" if status == 429 else "wrong"
-        answer = await page(
-            request, "login.html", status_code=status, target=target, username=username, problem=problem
-        )
-        answer.headers |= error.headers if isinstance(error, ApiError) else {}
+        headers = error.headers if isinstance(error, ApiError) else {}
+        shown = {"target": target, "username": username, "problem": problem}
+        wait_s = int(headers.get("Retry-After", "0"))
+        answer = await page(request, "login.html", status_code=status, retry_after=wait_s, **shown)
+        answer.headers |= headers
         return answer
     lifetime = accounts.settings.refresh_token_lifetime
     return _sent_on(target, session_cookie(issued.access, lifetime, _secure(request)))

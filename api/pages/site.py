@@ -119,6 +119,7 @@ class Site:
         )
         context = {**_basics(scope, t), "status": error.status, "known": str(known), "error": error}
         context |= {"kept": kept, "csrf": kept.token if kept is not None else ""}
+        context["retry_after"] = int(error.headers.get("Retry-After", "0"))
         return self.environment.get_template("error.html").render(context).encode()
 
 

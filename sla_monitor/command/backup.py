@@ -9,33 +9,28 @@ Owners and grants are not restored: everything belongs to the user that restores
 
 import os
 import re
-import shutil
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import anyio
 import psycopg
 from anyio import to_thread
 from psycopg import AsyncConnection, sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
+from sla_monitor.command.client_programs import Program, client_program, connection_of
 from sla_monitor.command.installation import NoDatabaseError
-from sla_monitor.local_postgresql.folder import packaged_programs
 from sla_monitor.local_postgresql.server import local_postgresql, running_url
 from sla_monitor.settings import Settings, StartError
-from sql import CONNECT_TIMEOUT_S, connect, query
+from sql import connect, query
 from sql.migrate import MigrationError, UnreachableError
 
-VERSION_TIMEOUT_S = 10
 LIST_TIMEOUT_S = 300
 """The contents of a file on a slow disk; the dump and the restore take as long as they take."""
 LOCK_WAIT = "60s"
 """How long pg_dump waits for a table, as while a migration runs."""
 POST_RESTORE_TIMEOUT_S = 60
-_MAJOR = re.compile(r"\(PostgreSQL\) (\d+)")
 _TIMESCALEDB = re.compile(r"^\d+; \d+ \d+ EXTENSION - timescaledb\b", re.MULTILINE)
 _SCHEMA = re.compile(r"^\d+; \d+ \d+ TABLE \S+ schema_versions\b", re.MULTILINE)
 _TIMESCALEDB_VERSION = re.compile(r"^timescaledb_version\t(\S+)", re.MULTILINE)
@@ -45,18 +40,11 @@ class BackupError(StartError):
     """Why there is no backup, or why nothing was restored; one line."""
 
 
-class Program(NamedTuple):
-    """One of PostgreSQL's client programs, and the major version it is of."""
-
-    path: Path
-    major: int
-
-
 async def backup(settings: Settings, file: Path) -> None:
     """Writes the whole database into `file`. One that is there is replaced when the new one is complete."""
     async with _database(settings) as url:
         major = await _server_version(url)
-        program = await _program("pg_dump", major)
+        program = await client_program("pg_dump", major)
         unfinished = file.with_name(f"{file.name}.unfinished")
         try:
             await to_thread.run_sync(_make_private, unfinished)
@@ -77,7 +65,7 @@ async def restore(settings: Settings, file: Path) -> None:
     async with _database(settings, make=True) as url:
         try:
             async with await connect(url, application="sla-monitor restore") as connection:
-                program = await _program("pg_restore", _major(connection))
+                program = await client_program("pg_restore", _major(connection))
                 contents = await _run(program, "--list", str(file), timeout_s=LIST_TIMEOUT_S)
                 if _SCHEMA.search(contents) is None:
                     raise BackupError(f"{file} is not a backup of sla-monitor")
@@ -175,11 +163,9 @@ async def _run(program: Program, *arguments: str, url: str | None = None, timeou
     environment = dict(os.environ) | {"LC_ALL": "C"}
     command = [str(program.path), *arguments]
     if url is not None:
-        parameters: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S} | conninfo_to_dict(url)
-        password = parameters.pop("password", None)
-        if password is not None:
-            environment["PGPASSWORD"] = str(password)
-        command += ["--no-password", f"--dbname={make_conninfo(**parameters)}"]
+        target, password = connection_of(url)
+        environment |= password
+        command += ["--no-password", f"--dbname={target}"]
     try:
         with anyio.fail_after(timeout_s):
             ended = await anyio.run_process(command, check=False, env=environment)
@@ -197,42 +183,6 @@ def _complaint(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if "error:" in line]
     return (errors or lines or ["it did not say why"])[0]
-
-
-async def _program(name: str, server_major: int) -> Program:
-    """The program of the server's own version, or the next newer one; from PATH or from beside the embedded server."""
-    folders = [*map(Path, os.get_exec_path()), packaged_programs()]
-    found = [program async for program in _installed(name, filter(None, folders))]
-    return suitable(name, found, server_major)
-
-
-async def _installed(name: str, folders: Iterable[Path]) -> AsyncIterator[Program]:
-    for folder in folders:
-        path = shutil.which(name, path=str(folder))
-        if path is None:
-            continue
-        try:
-            with anyio.fail_after(VERSION_TIMEOUT_S):
-                told = await anyio.run_process([path, "--version"], check=False)
-        except (OSError, TimeoutError):
-            continue
-        version = _MAJOR.search(told.stdout.decode(errors="replace"))
-        if version is not None:
-            yield Program(Path(path), int(version[1]))
-
-
-def suitable(name: str, found: Sequence[Program], server_major: int) -> Program:
-    """The one of `found` that fits a server best. Raises BackupError where there is none, or older ones only."""
-    if not found:
-        raise BackupError(f"{name} is not installed: put that of PostgreSQL {server_major} or newer on PATH")
-    fitting = [program for program in found if program.major >= server_major]
-    if not fitting:
-        newest = max(found, key=lambda program: program.major)
-        raise BackupError(
-            f"{newest.path} is of PostgreSQL {newest.major}, older than the server ({server_major}): "
-            f"put {name} {server_major} or newer on PATH"
-        )
-    return min(fitting, key=lambda program: program.major)
 
 
 def _make_private(file: Path) -> None:

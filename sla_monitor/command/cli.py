@@ -130,6 +130,8 @@ def _arguments() -> argparse.ArgumentParser:
         with_file = commands.add_parser(name, help=meaning, description=meaning)
         with_file.add_argument("file", metavar="FILE")
         with_file.set_defaults(start=work)
+    meaning = "open psql on the database; options of psql may follow"
+    commands.add_parser("psql", help=meaning, description=meaning).set_defaults(start=_psql)
     services = commands.add_parser("services", help="list the services, or apply a services.toml")
     actions = services.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="print the services").set_defaults(start=_list_services)
@@ -153,7 +155,7 @@ def _users_arguments(parser: argparse.ArgumentParser) -> None:
 
     action("list", _list_users, "print the users", of_one=False)
     adding = action("add", _add_user, "add a user; the password is generated and printed")
-    adding.add_argument("email")
+    adding.add_argument("email", help="the user's e-mail address; it is required, and works for logging in too")
     adding.add_argument("--role", choices=roles, default="viewer")
     passwd = action("passwd", _set_password, "give a user a new password, generated and printed; ends their sessions")
     for with_password in (adding, passwd):
@@ -175,6 +177,12 @@ async def _restore(loaded: Settings, args: argparse.Namespace) -> None:
     from sla_monitor.command.backup import restore
 
     await restore(loaded, Path(args.file))
+
+
+async def _psql(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.command.psql import psql
+
+    await psql(loaded, args.options)
 
 
 async def _list_users(loaded: Settings, args: argparse.Namespace) -> None:
@@ -232,7 +240,9 @@ def main() -> None:
 
 def _main() -> int:
     _show_everything()
-    args = _arguments().parse_args()
+    words = sys.argv[1:]
+    options = words[1:] if words[:1] == ["psql"] else []  # psql knows them; argparse does not
+    args = _arguments().parse_args(words[: len(words) - len(options)], argparse.Namespace(options=options))
     try:
         loaded = settings.load()
     except SettingsError as error:

@@ -208,7 +208,11 @@ ENVIRONMENT: dict[str, Variable] = {
     "socket_send_timeout": Variable("SOCKET_SEND_TIMEOUT", values.duration, "time one frame may take to be sent"),
     "prober_host": Variable("WATCH_SERVER_HOST", str, "address of the prober's /health and /metrics"),
     "prober_port": Variable("WATCH_SERVER_PORT", _PORT, "port of the prober's /health and /metrics"),
-    "location": Variable("PROBE_LOCATION", values.slug, "name of the place this prober looks from"),
+    "location": Variable(
+        "PROBE_LOCATION",
+        values.slug,
+        "location of this prober; two probers with the same one both make every check, so give each its own",
+    ),
     "check_interval": Variable(
         "HEALTH_CHECK_INTERVAL", values.interval, "default time between checks: a cron line or a duration"
     ),

@@ -85,15 +85,15 @@ class Texts:
         names = self._locale.days["stand-alone"]["abbreviated"]
         return [names[number % 7] for number in range(6, 13)]
 
-    def moment(self, moment: datetime) -> str:
-        """Day and clock: `Nov 24, 2026, 14:02`, `2026. 11. 24. 14:02`."""
+    def moment(self, moment: datetime, seconds: bool = False) -> str:
+        """Day and clock: `Nov 24, 2026, 14:02`, `2026. 11. 24. 14:02`; with `seconds` `14:02:10`."""
         pattern = str(self._locale.datetime_formats["medium"])
         day = format_date(self.local(moment), "medium", locale=self._locale)
-        return pattern.replace("{1}", day).replace("{0}", self.clock(moment))
+        return pattern.replace("{1}", day).replace("{0}", self.clock(moment, seconds))
 
-    def clock(self, moment: datetime) -> str:
+    def clock(self, moment: datetime, seconds: bool = False) -> str:
         """`14:02`, everywhere: those who run services compare it with their logs."""
-        return format_time(self.local(moment).time(), "HH:mm", locale=self._locale)
+        return format_time(self.local(moment).time(), "HH:mm:ss" if seconds else "HH:mm", locale=self._locale)
 
     def local(self, moment: datetime) -> datetime:
         return moment.astimezone(self._zone)

@@ -81,7 +81,7 @@ END
 $$;
 
 -- So do the lines of the audit log, until prune_audit() removes them: no other statement does, and nothing of the last 30 days
--- goes whatever somebody asks for. It guards against mistakes; the owner of a table can drop its triggers.
+-- goes, whatever the parameter is. It guards against mistakes; the owner of a table can drop its triggers.
 CREATE OR REPLACE FUNCTION keep_audit_entry() RETURNS trigger
     LANGUAGE plpgsql AS
 $$

@@ -29,7 +29,7 @@ CREATE OR REPLACE TRIGGER events_numbered
     BEFORE INSERT ON events
     FOR EACH ROW EXECUTE FUNCTION number_event();
 
--- The room in which it is told what happens to a service: of a private one, only those inside are told.
+-- The room for events of a service: those of a private one go to users who are logged in only.
 CREATE OR REPLACE FUNCTION room_of(room text, public boolean) RETURNS text
     LANGUAGE sql IMMUTABLE
     RETURN CASE WHEN public THEN room ELSE room || '-inside' END;

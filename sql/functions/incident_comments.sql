@@ -1,6 +1,6 @@
--- What is said about an incident, and what somebody is about to save.
+-- Comments on incidents, and drafts.
 
--- Whose it is, is for those inside. Existing front ends read `content`, `userName` and `timestamp`.
+-- The author is only shown to users who are logged in. Existing front ends read `content`, `userName` and `timestamp`.
 CREATE OR REPLACE FUNCTION incident_comment_json(comment incident_comments, internal boolean) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object('id', comment.id, 'incidentId', comment.incident_id, 'text', comment.text, 'content', comment.text,

@@ -1,6 +1,6 @@
 -- What is told of incidents: at the end of the transaction, to each as much as they may know.
 
--- Authors are names that people log in with: for those inside.
+-- Authors are user names: only shown to users who are logged in.
 CREATE OR REPLACE FUNCTION incident_update_json(update incident_updates, internal boolean) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object('id', update.id, 'status', update.status, 'description', update.description,
@@ -67,7 +67,7 @@ BEGIN
 END
 $$;
 
--- For those outside, one that becomes public is new, and one that stops being it is gone.
+-- For clients that are not logged in, an incident that becomes public is created, and one that stops being public is deleted.
 CREATE OR REPLACE FUNCTION announce_incident(incident incidents, was_public boolean, event text) RETURNS void
     LANGUAGE plpgsql AS
 $$

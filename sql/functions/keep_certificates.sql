@@ -28,7 +28,7 @@ BEGIN
 END
 $$;
 
--- Another target has another certificate, or none: what is known is of no use, and neither is what older checks will tell.
+-- Another target has another certificate, or none: what is stored, and what older checks will report, is no longer valid.
 CREATE OR REPLACE FUNCTION forget_certificates() RETURNS trigger
     LANGUAGE plpgsql AS
 $$

@@ -1,4 +1,4 @@
--- Who is who, on every request and on every event of a socket: one place. Whatever ends somebody's access is heard by all
+-- Users and sessions, checked with every request and every event of a socket, in one place. Whatever ends somebody's access is heard by all
 -- API processes, which then look again at the sockets they hold ('access').
 CREATE OR REPLACE FUNCTION announce_access() RETURNS trigger
     LANGUAGE plpgsql AS
@@ -174,7 +174,7 @@ END
 $$;
 
 -- The first user of an installation, an admin; true to the one who made it. Of several processes that start together the
--- others wait for the lock, and then see that there is somebody.
+-- others wait for the lock, and then find a user.
 CREATE OR REPLACE FUNCTION create_first_admin(username text, email text, password_hash text) RETURNS boolean
     LANGUAGE plpgsql AS
 $$

@@ -136,7 +136,7 @@ BEGIN
 END
 $$;
 
--- Somebody began to edit, went on to another field, or stopped in the last of their sockets that did.
+-- A user began to edit, moved to another field, or stopped in their last socket that edited.
 CREATE OR REPLACE FUNCTION announce_editing() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -210,7 +210,7 @@ $$
 SELECT count(*) FROM presence_leases WHERE incident_id = place
 $$;
 
--- Tells everyone in a template's room how many they are.
+-- Sends the number of its members to a template's room.
 CREATE OR REPLACE FUNCTION append_user_count(place text) RETURNS void
     LANGUAGE sql AS
 $$

@@ -1,4 +1,4 @@
--- Figures of checks by quarter of an hour (UTC); seconds are those that checks stand for.
+-- Figures of checks by quarter of an hour (UTC); seconds are the time that checks cover.
 CREATE VIEW checks_15m AS
 SELECT bucket,
        service_id COLLATE "C"           AS service_id,

@@ -1,4 +1,4 @@
--- Figures of checks by day of the reporting time zone; seconds are those that checks stand for.
+-- Figures of checks by day of the reporting time zone; seconds are the time that checks cover.
 CREATE VIEW checks_daily AS
 SELECT bucket,
        service_id COLLATE "C"           AS service_id,

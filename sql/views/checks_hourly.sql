@@ -1,4 +1,4 @@
--- Figures of checks by hour (UTC); seconds are those that checks stand for.
+-- Figures of checks by hour (UTC); seconds are the time that checks cover.
 CREATE VIEW checks_hourly AS
 SELECT bucket,
        service_id COLLATE "C"           AS service_id,

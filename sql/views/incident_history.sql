@@ -1,4 +1,4 @@
--- One row an incident: how bad it was, how long it took, how much was said.
+-- One row per incident: its severity, its duration, and the number of its updates.
 CREATE VIEW incident_history AS
 SELECT incidents.id                                        AS incident_id,
        incidents.title,
@@ -31,5 +31,5 @@ LEFT JOIN (
 ) AS affected ON affected.incident_id = incidents.id;
 
 COMMENT ON VIEW incident_history IS 'one row an incident, internal ones too; days belong to reporting_time_zone()';
-COMMENT ON COLUMN incident_history.identified_at IS 'the first update that said so; NULL where none did';
+COMMENT ON COLUMN incident_history.identified_at IS 'the first update with this status; NULL without one';
 COMMENT ON COLUMN incident_history.open_seconds IS 'from its creation until it was last resolved, or until now';

@@ -9,6 +9,8 @@ import psycopg
 import pytest
 
 from tests.api.conftest import Api, Someone, add_service, running_api, someone
+from tests.api.test_accounts import PASSWORD, add_user
+from tests.api.visitors import visitor
 
 pytestmark = pytest.mark.one_engine
 
@@ -210,3 +212,18 @@ async def test_the_view_explains_itself_to_analysts(db: Db) -> None:
     row = await (await db.execute("SELECT obj_description('audit_log'::regclass)")).fetchone()
     assert row is not None
     assert row[0].startswith("one row for each change")
+
+
+async def test_a_login_names_its_user(api: Api, db: Db, admin: Someone) -> None:
+    """In REST and on the page, which would else show the id of the user."""
+    await add_user(db, "rosa")
+    await api.http.post("/api/auth/login", json={"username": "rosa", "password": PASSWORD})
+    [login] = await entries(api, admin, action="login")
+    assert (login["objectType"], login["objectName"], login["actor"]["name"]) == ("user", "rosa", "rosa")
+    page = await (await visitor(api, admin)).get("/console/audit?action=login")
+    assert "“rosa”" in page.text
+    await db.execute("DELETE FROM users WHERE username = 'rosa'")
+    [kept] = await entries(api, admin, action="login")
+    assert kept["objectName"] == "rosa"
+    await api.http.post("/api/services", json=SHOP, headers=admin.headers)
+    assert (await entries(api, admin, objectType="service"))[0]["objectName"] is None

@@ -195,6 +195,22 @@ def test_a_certificate_that_expires_soon_looks_like_it(left: timedelta, looks: s
     assert (certificate.looks, certificate.days) == (looks, days)
 
 
+@pytest.mark.parametrize(("interval_s", "pattern"), [(10, r"\d\d:\d\d:\d\d"), (60, r"\d\d:\d\d")])
+async def test_times_have_seconds_where_checks_are_less_than_a_minute_apart(
+    api: Api, db: Db, interval_s: int, pattern: str
+) -> None:
+    await add_service(db, "shop", interval_seconds=interval_s, timeout_ms=1000)
+    at = now() - timedelta(seconds=2 * interval_s)
+    checks = [Check("shop", at + timedelta(seconds=n * interval_s), ms=None, interval_s=interval_s) for n in range(3)]
+    await record(db, checks)
+    page = await shown(api, "/services/shop", await someone(db, "reporter"))
+    for element in ("checks", "outages"):
+        times = re.findall(r">([^<]*)</time>", page.partition(f'<section id="{element}"')[2].partition("</section>")[0])
+        assert times
+        assert all(re.search(rf" {pattern}$", time) for time in times), times
+    assert re.search(rf"Last check \D+ \d+, \d+, {pattern} ", part(page, "head")), part(page, "head")
+
+
 async def test_the_certificate_is_told_where_there_is_one(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await record(db, [Check("shop", now())])

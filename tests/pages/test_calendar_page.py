@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -38,6 +39,15 @@ async def test_it_can_be_read_by_everybody(
     await assert_accessible(page)
     await page.locator(TODAY).click()
     await screenshot(page, f"uptime-{device}-{language}-{theme}")
+
+
+async def test_a_long_name_fits_on_a_phone(open_page: OpenPage, site_db: psycopg.AsyncConnection[Any]) -> None:
+    name = f"{'Verification of identity documents ' * 3}"[:98].strip() + "x"
+    await site_db.execute("UPDATE services SET name = %s WHERE id = 'demo-slow'", (name,))
+    for path in ("/uptime?service=demo-slow", "/uptime", "/services/demo-slow", "/"):
+        page = await open_page(path, device="phone")
+        await expect(page.get_by_text(name, exact=True).first).to_be_attached()
+        assert await fits(page), path
 
 
 async def test_the_keyboard_goes_from_day_to_day(open_page: OpenPage) -> None:

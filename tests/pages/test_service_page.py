@@ -123,6 +123,18 @@ async def test_periods_views_and_zoom(open_page: OpenPage) -> None:
     assert asked == []  # the points have both
 
 
+async def test_the_cause_of_an_outage_is_seen_on_a_phone(open_page: OpenPage, reporter: Someone) -> None:
+    page = await open_page("/services/demo-failing", device="phone", user=reporter)
+    row = page.locator("#outages tbody tr").first
+    for column in range(4):
+        box = await row.locator("td").nth(column).bounding_box()
+        assert box is not None
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 360, column
+    await expect(row).to_contain_text("HTTP 500, expected 200")
+    await assert_accessible(page, within="#outages")
+    await screenshot(page, "outages-phone")
+
+
 async def test_dragging_zooms_in(open_page: OpenPage) -> None:
     page = await open_page("/services/demo-slow")
     await page.get_by_role("button", name="7 d", exact=True).click()

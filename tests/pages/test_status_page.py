@@ -14,6 +14,7 @@ from api.app import serve
 from sla_monitor.settings import Settings
 from tests.api.conftest import Api, Check, Someone, add_service, now, record, running_api, until_heard
 from tests.api.incidents import create, say
+from tests.api.relay import relay_before
 from tests.api.shared import SHARED
 from tests.pages.looks import assert_accessible, screenshot
 from tests.pages.sites import HIDDEN, OPEN_INCIDENT, RESOLVED_INCIDENT
@@ -283,6 +284,21 @@ async def test_the_api_is_killed_and_comes_back(open_page: OpenPage, site_databa
         await expect(row(page, "demo-healthy").locator(".state")).to_have_text("Outage")
         await expect(page.locator("#counts")).to_have_text("4 of 6 services are not operational.")
         await page.close()
+
+
+async def test_a_database_that_stops_responding_is_shown_within_15_s(open_page: OpenPage, site_database: str) -> None:
+    async with relay_before(site_database) as relay, running_api(relay.url) as api:
+        pages = [await open_page(path, at=api) for path in ("/", "/services/demo-slow", "/uptime")]
+        for page, of_scripts in zip(pages, (".days[role=slider]", ".days[role=slider]", "[role=grid]"), strict=True):
+            await expect(page.locator(of_scripts).first).to_be_attached()
+            await expect(page.locator("#snapshot")).to_be_hidden()
+        relay.silence()
+        began = anyio.current_time()
+        for page in pages:
+            await expect(page.locator("#snapshot")).to_be_visible(
+                timeout=15_000 - 1000 * (anyio.current_time() - began)
+            )
+        relay.cut()
 
 
 async def test_what_was_opened_stays_open_when_the_list_is_fetched_anew(open_page: OpenPage, site_db: Db) -> None:

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sla_monitor.command.backup import BackupError, Program, backup, restore, suitable
+from sla_monitor.command.backup import BackupError, backup, restore
+from sla_monitor.command.client_programs import Program, ProgramError, suitable
 from sla_monitor.command.first_admin import create_first_admin
 from sla_monitor.settings import Settings
 from sql.aggregates import refresh
@@ -184,7 +185,7 @@ def test_programs_of_the_servers_own_version_are_preferred_to_newer_ones_and_old
     old, own, newer, newest = (Program(Path(f"/opt/{major}/pg_dump"), major) for major in (15, 16, 17, 18))
     assert suitable("pg_dump", [newest, old, own, newer], 16) == own
     assert suitable("pg_dump", [old, newest, newer], 16) == newer
-    with pytest.raises(BackupError, match=r"/opt/15/pg_dump is of PostgreSQL 15, older than the server \(16\)"):
+    with pytest.raises(ProgramError, match=r"/opt/15/pg_dump is of PostgreSQL 15, older than the server \(16\)"):
         suitable("pg_dump", [old], 16)
-    with pytest.raises(BackupError, match="pg_dump is not installed: put that of PostgreSQL 16 or newer on PATH"):
+    with pytest.raises(ProgramError, match="pg_dump is not installed: put that of PostgreSQL 16 or newer on PATH"):
         suitable("pg_dump", [], 16)

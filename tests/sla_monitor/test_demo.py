@@ -136,6 +136,8 @@ async def test_the_past_is_ninety_days_that_look_like_life(database: str, capsys
     assert await rows(database, "SELECT affected_services FROM maintenance_windows WHERE starts_at > now()") == [
         (["demo-slow"],)
     ]
+    announced = query("status/maintenance").replace("%", "%%")
+    assert [row[1] for row in await rows(database, announced)] == ["The search index moves"]
     assert await rows(database, "SELECT count(*) FROM templates") == [(1,)]
 
 

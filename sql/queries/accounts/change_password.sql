@@ -1,4 +1,4 @@
--- Somebody's own new password, if the old one, which was verified, is still good. All sessions end (users_sessions_end).
+-- Changes the password of the current user if the verified old one is still the same. All sessions end (users_sessions_end).
 UPDATE users
 SET password_hash = %(password_hash)s
 WHERE id = %(user_id)s AND active AND password_hash = %(verified_hash)s

@@ -1,6 +1,8 @@
--- One page of the audit log, newest first; what is NULL does not matter.
+-- One page of the audit log, newest first. A filter that is NULL matches everything. `object_name` is the name of a user.
 SELECT id, occurred_at, actor_kind, actor_id, actor, host(address) AS address, request_id, action, object_type, object_id,
-       before, after
+       before, after,
+       coalesce((SELECT username FROM users WHERE id = CASE object_type WHEN 'user' THEN object_id::uuid END),
+                CASE action WHEN 'login' THEN actor END) AS object_name
 FROM audit_log
 WHERE (%(actor)s::text IS NULL OR lower(actor) = lower(%(actor)s) OR actor_id::text = lower(%(actor)s))
   AND (%(object_type)s::text IS NULL OR object_type = %(object_type)s)

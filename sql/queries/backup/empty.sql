@@ -1,4 +1,4 @@
--- Whether nobody has put anything into this database: tables, views and functions of extensions do not count.
+-- Whether this database is empty: tables, views and functions of extensions do not count.
 SELECT NOT EXISTS (
     SELECT
     FROM (

@@ -1,4 +1,4 @@
--- The version of TimescaleDB in this database, NULL where it is not there, and whether the server offers the one asked for.
+-- The version of TimescaleDB in this database, NULL without it, and whether the server has the requested one.
 SELECT (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'),
        EXISTS (
            SELECT

@@ -26,10 +26,16 @@ SELECT id, 'identified', 'A release broke payments; it is being **rolled back**.
 FROM incidents
 WHERE title = 'Checkout answers with errors';
 
-INSERT INTO maintenance_windows (title, description, affected_services, starts_at, ends_at, time_zone, author)
-SELECT 'The search index moves', 'Searches may be slow for some minutes.', '{demo-slow}', tomorrow + interval '2 hours',
-       tomorrow + interval '4 hours', reporting_time_zone(), 'demo'
-FROM (SELECT date_trunc('day', now(), reporting_time_zone()) + interval '1 day' AS tomorrow) AS calendar;
+WITH planned AS (
+    INSERT INTO maintenance_windows (title, description, affected_services, starts_at, ends_at, time_zone, author)
+    SELECT 'The search index moves', 'Searches may be slow for some minutes.', '{demo-slow}', tomorrow + interval '2 hours',
+           tomorrow + interval '4 hours', reporting_time_zone(), 'demo'
+    FROM (SELECT date_trunc('day', now(), reporting_time_zone()) + interval '1 day' AS tomorrow) AS calendar
+    RETURNING id, affected_services, starts_at, ends_at
+)
+INSERT INTO maintenance_occurrences (window_id, starts_at, ends_at, service_ids)
+SELECT id, starts_at, ends_at, affected_services
+FROM planned;
 
 INSERT INTO templates (name, description, title, severity, priority, affected_services, author)
 VALUES ('Outage of the shop', 'For whenever the shop cannot be reached', 'The shop cannot be reached', 'critical', 'P1',

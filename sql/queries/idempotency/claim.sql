@@ -1,4 +1,4 @@
--- Takes a key, which waits for whoever is just taking the same; no row where it is taken.
+-- Claims a key; waits for a transaction that is claiming the same key. No row if it is already claimed.
 INSERT INTO idempotency_keys (actor_id, key, request_hash)
 VALUES (%(actor_id)s, %(key)s, %(request_hash)s)
 ON CONFLICT DO NOTHING

@@ -1,6 +1,6 @@
 -- One page of the incidents that pass every filter that is not NULL, newest first, and how many pass. A day is one of the
 -- reporting time zone; the end is not included, unless it is a day. A text is found as it is written, but for its capitals, in
--- the newest 10,000 that pass the other filters: no index helps, and anybody may ask.
+-- the newest 10,000 that pass the other filters: no index helps, and the route is public.
 WITH clock AS MATERIALIZED (
     SELECT reporting_time_zone() AS zone
 ), passing AS (

@@ -1,4 +1,4 @@
--- Makes these the affected services; those that stay are not touched.
+-- Makes these the affected services; unchanged ones are not written.
 WITH removed AS (
     DELETE FROM incident_services WHERE incident_id = %(id)s AND service_id <> ALL (%(services)s)
 )

@@ -1,4 +1,4 @@
--- Who else is editing which of these incidents: one line a person, with the field of the socket that was heard of last.
+-- The other users who edit these incidents: one row per user, with the field of the socket that was updated last.
 SELECT DISTINCT ON (incident_id, user_id) incident_id, user_id, user_name, field
 FROM presence_leases
 WHERE editing AND expires_at > now() AND incident_id = ANY (%(incidents)s) AND user_id <> %(user_id)s

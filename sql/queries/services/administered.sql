@@ -1,4 +1,4 @@
--- Every service with what it is now, for those who administer them.
+-- Every service with its current state, for admins.
 SELECT id, services.name, coalesce(services.group_name, '') AS group_name, check_config, services.enabled, services.public, declared_in,
        interval_seconds, state, checked_at
 FROM services

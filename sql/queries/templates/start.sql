@@ -1,4 +1,4 @@
--- What an incident starts from: a template with those of its services that exist, in its order.
+-- The start of an incident: a template with its existing services, in its order.
 SELECT title,
        severity,
        priority,

@@ -27,7 +27,7 @@ WITH clock AS MATERIALIZED (
            avg(down_seconds / locations) AS downtime_seconds
     FROM service_days
     WHERE service_id IN (SELECT id FROM chosen)
-      -- Said to the aggregates too, so that they add up nothing of other services.
+      -- Repeated for the aggregates, so that they read no rows of other services.
       AND (%(service_id)s::text IS NULL OR service_id = %(service_id)s)
       AND starts_at >= (SELECT min(starts_at) FROM calendar)
       AND starts_at < (SELECT max(ends_at) FROM calendar)

@@ -55,7 +55,7 @@ feed.on("uptime-updated", ({ serviceId, date, status }) => {
   if (cell || date > today()) refreshSoon("calendar");
 });
 
-for (const event of ["incident-created", "incident-updated", "incident-deleted", "resync", "recovered"]) {
+for (const event of ["incident-created", "incident-updated", "incident-deleted", "resync", "recovered", "database-away"]) {
   feed.on(event, () => refreshSoon("calendar"));
 }
 healAfterwards("calendar");

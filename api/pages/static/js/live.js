@@ -10,7 +10,7 @@ const LONGEST_PAUSE_MS = 15000;
 const SHOWN_AFTER_MS = 1500;
 const ANSWER_WITHIN_MS = 15000;
 const ANSWERS = new Set(["joined", "left", "editing", "saved", "commented", "error"]);
-const OF_CONNECTION = new Set(["authenticated", "resync"]); // their number is of no event
+const OF_CONNECTION = new Set(["authenticated", "database-away", "resync"]); // their number is of no event
 const UNAUTHORIZED = 4401;
 
 /** The texts of [live] in the page's language; below `states` and `duration` those of these tables. */

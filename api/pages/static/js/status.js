@@ -52,6 +52,7 @@ for (const event of ["incident-created", "incident-updated", "incident-deleted",
   feed.on(event, () => refreshSoon(...PEOPLE_SAID));
 }
 feed.on("resync", () => refreshSoon(...EVERYTHING));
+feed.on("database-away", () => refreshSoon(...EVERYTHING)); // the page becomes a snapshot and says so
 feed.on("recovered", () => refreshSoon(...EVERYTHING));
 healAfterwards(...EVERYTHING);
 

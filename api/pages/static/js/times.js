@@ -12,7 +12,7 @@ const page = document.documentElement;
 const siteZone = page.dataset.zone;
 const isConsole = Boolean(document.querySelector(".console"));
 let ownZone = siteZone;
-let atSite, atReader; // formats, where the two differ
+let atSite, atReader; // formats, where the two differ: to the minute and to the second
 let own = false;
 
 /** Makes the times of a document, or of a part of it, those of the reader, as far as that is wanted. */
@@ -21,8 +21,9 @@ export function inReadersTime(root) {
   const [shown, other, zone] = own ? [atReader, atSite, siteZone] : [atSite, atReader, ownZone];
   for (const time of root.querySelectorAll("time[datetime*=T]")) {
     const moment = new Date(time.dateTime);
-    time.title = `${other.format(moment)} (${zone})`;
-    if (own) time.textContent = endsOnTheSameDay(time, moment) ? clock(moment) : shown.format(moment);
+    const exact = time.dataset.seconds === undefined ? "minute" : "second";
+    time.title = `${other[exact].format(moment)} (${zone})`;
+    if (own) time.textContent = endsOnTheSameDay(time, moment) ? clock(moment) : shown[exact].format(moment);
   }
 }
 
@@ -38,9 +39,12 @@ function clock(moment) {
   return moment.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: ownZone });
 }
 
-/** As the server writes them. */
-function formatIn(timeZone) {
-  return new Intl.DateTimeFormat(page.lang, { dateStyle: "medium", timeStyle: "short", hourCycle: "h23", timeZone });
+/** As the server writes them: to the minute and, made when it is needed, to the second. */
+function formatsIn(timeZone) {
+  const make = (timeStyle) =>
+    new Intl.DateTimeFormat(page.lang, { dateStyle: "medium", timeStyle, hourCycle: "h23", timeZone });
+  let second;
+  return { minute: make("short"), get second() { return (second ??= make("medium")); } };
 }
 
 function kept() {
@@ -71,11 +75,11 @@ function start() {
   if (ownZone === siteZone) return;
   let formats;
   try {
-    formats = [siteZone, ownZone].map(formatIn);
+    formats = [siteZone, ownZone].map(formatsIn);
   } catch {
     return; // a browser that does not know the site's zone by this name
   }
-  const differs = (past) => new Set(formats.map((format) => format.format(Date.now() - past))).size > 1;
+  const differs = (past) => new Set(formats.map(({ minute }) => minute.format(Date.now() - past))).size > 1;
   if (![0, HALF_A_YEAR_MS].some(differs)) return;
   [atSite, atReader] = formats;
   own = !isConsole && kept() === OWN;

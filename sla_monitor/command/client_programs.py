@@ -1,0 +1,73 @@
+"""PostgreSQL's client programs (psql, pg_dump, pg_restore): from PATH, or those of the embedded server."""
+
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import anyio
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from sla_monitor.local_postgresql.folder import packaged_programs
+from sla_monitor.settings import StartError
+from sql import CONNECT_TIMEOUT_S
+
+VERSION_TIMEOUT_S = 10
+_MAJOR = re.compile(r"\(PostgreSQL\) (\d+)")
+
+
+class ProgramError(StartError):
+    """No program of a suitable version is installed; the text is one line."""
+
+
+class Program(NamedTuple):
+    """One of PostgreSQL's client programs, and the major version it is of."""
+
+    path: Path
+    major: int
+
+
+def connection_of(url: str) -> tuple[str, dict[str, str]]:
+    """The value of `--dbname` without the password, and the environment with the password: all users of a machine can
+    see the arguments of a process."""
+    parameters: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S} | conninfo_to_dict(url)
+    password = parameters.pop("password", None)
+    return make_conninfo(**parameters), {} if password is None else {"PGPASSWORD": str(password)}
+
+
+async def client_program(name: str, server_major: int) -> Program:
+    """The program of the server's own version, or the next newer one; from PATH or from beside the embedded server."""
+    folders = [*map(Path, os.get_exec_path()), packaged_programs()]
+    found = [program async for program in _installed(name, filter(None, folders))]
+    return suitable(name, found, server_major)
+
+
+async def _installed(name: str, folders: Iterable[Path]) -> AsyncIterator[Program]:
+    for folder in folders:
+        path = shutil.which(name, path=str(folder))
+        if path is None:
+            continue
+        try:
+            with anyio.fail_after(VERSION_TIMEOUT_S):
+                told = await anyio.run_process([path, "--version"], check=False)
+        except (OSError, TimeoutError):
+            continue
+        version = _MAJOR.search(told.stdout.decode(errors="replace"))
+        if version is not None:
+            yield Program(Path(path), int(version[1]))
+
+
+def suitable(name: str, found: Sequence[Program], server_major: int) -> Program:
+    """The one of `found` that fits a server best. Raises ProgramError where there is none, or older ones only."""
+    if not found:
+        raise ProgramError(f"{name} is not installed: put that of PostgreSQL {server_major} or newer on PATH")
+    fitting = [program for program in found if program.major >= server_major]
+    if not fitting:
+        newest = max(found, key=lambda program: program.major)
+        raise ProgramError(
+            f"{newest.path} is of PostgreSQL {newest.major}, older than the server ({server_major}): "
+            f"put {name} {server_major} or newer on PATH"
+        )
+    return min(fitting, key=lambda program: program.major)
