@@ -29,7 +29,7 @@ from api.rest.pagination import PageNumber, PageSize, Pagination
 from api.rest.texts import line_problems
 from sql import Pool, database
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 LONGEST = timedelta(days=10 * 366)
 """The last day of a token; who wants it to live on leaves it out. Years have an end in Python and in PostgreSQL."""
 MOST_TOKENS = 100

@@ -28,7 +28,7 @@ from api.rest.texts import text_problems
 from sql import Pool, database
 from sql.database import Connection
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 _USERNAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,49}"
 _EMAIL = r"[^@\s]+@[^@\s]+"
 Username = Annotated[str, Meta(pattern=f"^{_USERNAME}$", description="letters, digits, dots, hyphens; at most 50")]

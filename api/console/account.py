@@ -22,7 +22,7 @@ from api.rest.injected import Injected
 from sla_monitor.settings import Settings
 from sql import database
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 HERE = "/console/account"
 
 

@@ -20,7 +20,7 @@ from api.rest.moments import iso
 from sla_monitor.recurrence import instant
 from sla_monitor.texts.languages import Texts
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 FILTERS = ("actor", "action", "objectType", "objectId", "from", "to")
 NOTHING: Mapping[str, Any] = {"entries": [], "pagination": {"page": 1, "totalPages": 0}}
 ACTIONS = ("create", "update", "delete", "login", "logout", "login-failed", "password-failed", "refresh-reused")

@@ -17,7 +17,7 @@ from api.pages.forms import read_form
 from api.rest.injected import Injected
 from sql import Pool
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 ONE = HOME + "/{incident_id:str}"
 
 

@@ -29,7 +29,7 @@ from sla_monitor.recurrence import Occurrence
 from sla_monitor.texts.languages import Texts, texts
 from sql import Pool, database
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 HERE = "/console/maintenance"
 PAST_A_PAGE = 20
 MOST_WINDOWS = 500

@@ -11,7 +11,7 @@ import msgspec
 
 from api.auth.permissions import Principal
 from api.auth.requests import ApiRequest
-from api.edge.middleware import ADMITTED, Message
+from api.edge.messages import ADMITTED, Message
 
 MINUTE = timedelta(minutes=1)
 

@@ -25,7 +25,7 @@ from api.services.routes import StoredService
 from sla_monitor.settings import Settings
 from sql import Pool, database
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 HERE = "/console/services"
 
 

@@ -9,7 +9,7 @@ from api.cache.entries import Cacheable
 from api.console.submissions import answer_of
 from api.pages.site import page
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 
 
 @get("/console/settings", **shown_to("settings:read"))

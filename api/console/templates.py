@@ -22,7 +22,7 @@ from api.rest.pagination import Pagination
 from api.rest.texts import uuid_or_none
 from sql import Pool, database
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 HERE = "/console/templates"
 A_PAGE = 20
 NEW: Mapping[str, Any] = {

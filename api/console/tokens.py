@@ -23,7 +23,7 @@ from sla_monitor.recurrence import instant
 from sla_monitor.texts.languages import Texts
 from sql import database
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 HERE = "/console/tokens"
 
 

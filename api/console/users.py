@@ -19,7 +19,7 @@ from api.pages.site import page
 from api.rest.errors import ApiError
 from api.rest.texts import uuid_or_none
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 HERE = "/console/users"
 
 

@@ -24,7 +24,7 @@ from api.rest.texts import text_problems
 from sla_monitor.settings.values import Limit
 from sql import Pool, database
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 LARGEST_ID = 2**63 - 1
 RATE_LIMIT = Limit(60, timedelta(minutes=1))
 """Comments of one user: they are kept for good."""

@@ -25,7 +25,7 @@ from api.rest.injected import Injected
 from api.rest.moments import iso
 from sql import Pool, database
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 MAX_DATA_BYTES = 64 * 1024
 MAX_DEPTH = 32
 

@@ -42,7 +42,7 @@ from sla_monitor.settings import Settings
 from sql import Pool, database
 
 _CHANGES: frozenset[Change] = frozenset({"event", "services"})
-ANSWERS = (
+CACHEABLE = (
     Cacheable("/api/incidents", _CHANGES, PARAMETERS, personal=True),
     Cacheable("/api/incidents/past", _CHANGES, frozenset({"days", "page", "limit"}), personal=True),
     Cacheable("/api/incidents/", _CHANGES, personal=True),
@@ -174,18 +174,18 @@ async def create_incident(
     if wrong := problems(data):
         raise invalid(*wrong)
     claimed = claim(principal_of(request).actor_id, idempotency_key, data)
-    if claimed is not None and (made := await claimed.made(pool)) is not None:
-        return await _replayed(pool, made)
+    if claimed is not None and (existing_id := await claimed.created(pool)) is not None:
+        return await _replayed(pool, existing_id)
     async with pool.connection() as connection:
         given = await records.complete(connection, data)
     created = await _created(request, pool, settings, limits, given, claimed)
     if created is not None:
         return _answer(created, 201, {"Location": f"/api/incidents/{created.id}"})
-    assert claimed is not None  # somebody with the same key was faster
-    made = await claimed.made(pool)
-    if made is None:
+    assert claimed is not None  # a concurrent request has claimed the key
+    existing_id = await claimed.created(pool)
+    if existing_id is None:
         raise ApiError(409, "The other request with this key is not finished; try again")
-    return await _replayed(pool, made)
+    return await _replayed(pool, existing_id)
 
 
 @put(

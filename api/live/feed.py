@@ -96,13 +96,13 @@ class Feed:
     """One per process. `state` is what /ready tells."""
 
     def __init__(
-        self, database_url: str, pool: Pool, hub: Hub, answers: ResponseCache, access: Access, metrics: Metrics
+        self, database_url: str, pool: Pool, hub: Hub, cache: ResponseCache, access: Access, metrics: Metrics
     ) -> None:
         self.state: Literal["starting", "listening", "polling", "away"] = "starting"
         self._database_url = database_url
         self._pool = pool
         self._hub = hub
-        self._answers = answers
+        self._cache = cache
         self._access = access
         self._metrics = metrics
         self._reading = anyio.Lock()
@@ -110,7 +110,7 @@ class Feed:
         self._heard_at = anyio.current_time()
         self._ping = "ping:" + secrets.token_hex(8)
         self._marks: dict[str, anyio.Event] = {}
-        answers.heard = self.heard
+        cache.wait_for_feed = self.wait_until_handled
 
     async def run(self) -> None:
         """Until cancelled; the database may come and go."""
@@ -149,7 +149,7 @@ class Feed:
                 self.state, pause = "polling", FIRST_PAUSE_S
             self._metrics.feed_alive.set(0)
             self._metrics.feed_reconnects.inc()
-            self._answers.forget()
+            self._cache.invalidate()
             await anyio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
@@ -170,10 +170,10 @@ class Feed:
                 await connection.close()
 
     def _hear_well(self) -> None:
-        self._answers.forget()  # what changed unheard is not known
+        self._cache.invalidate()  # what changed unheard is not known
         self._hub.forget()
         self._access.notice()
-        self._answers.database_away = False
+        self._cache.database_away = False
         self.state = "listening"
         self._metrics.feed_alive.set(1)
         self._heard_at = anyio.current_time()
@@ -202,7 +202,7 @@ class Feed:
             self._access.notice()
         for payload in payloads:
             if (change := _ENDS.get(payload)) is not None:
-                self._answers.forget(change)
+                self._cache.invalidate(change)
         if "services" in payloads:
             self._hub.forget()
         if "event" in payloads or "inside" in payloads:
@@ -212,7 +212,7 @@ class Feed:
             if (mark := self._marks.get(payload)) is not None:
                 mark.set()
 
-    async def heard(self) -> bool:
+    async def wait_until_handled(self) -> bool:
         """Returns True once everything that was committed before the call has been heard; False where that takes too
         long, or nobody listens."""
         if self.state != "listening":
@@ -275,7 +275,7 @@ class Feed:
     def _publish(self, found: list[EventRow]) -> None:
         public = [row for row in found if row.public]
         if any(row.event in WITHDRAWING for row in public):
-            self._answers.forget("services")  # in bad times too nobody is shown what is no longer to be seen
+            self._cache.invalidate("services")  # in bad times too nobody is shown what is no longer to be seen
         for row in found:
             self._hub.publish(row.encoded())
         if public:
@@ -288,7 +288,7 @@ class Feed:
             await anyio.sleep(POLL_S)
             if self.state == "listening":
                 continue
-            self._answers.forget()
+            self._cache.invalidate()
             try:
                 with anyio.fail_after(SILENCE_S):
                     async with self._pool.connection() as connection:
@@ -303,7 +303,7 @@ class Feed:
     def _meanwhile(self, state: Literal["polling", "away"]) -> None:
         if self.state != "listening":  # the listener may have come back while the poll was waiting
             self.state = state
-            self._answers.database_away = state == "away"
+            self._cache.database_away = state == "away"
 
     async def _expire(self) -> None:
         """Services whose checks stopped coming become unknown, even when no prober is left to say so."""

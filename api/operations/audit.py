@@ -17,7 +17,7 @@ from api.rest.pagination import PageNumber, PageSize, Pagination
 from api.rest.texts import text_problems
 from sql import Pool, database
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 
 
 class AuditActor(msgspec.Struct):
