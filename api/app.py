@@ -1,7 +1,7 @@
-"""The wiring: what is inside what, and what runs beside it.
+"""The wiring of the application: its layers, and its background tasks.
 
-uvicorn -> RequestLog (where it is wanted)
-        -> ResponseCache (bytes in memory) -> Edge (headers, CORS, deadline) -> Litestar (routes)
+uvicorn -> RequestLog (if REQUEST_LOG is set)
+        -> ResponseCache (responses in memory) -> Edge (headers, CORS, deadline) -> Litestar (routes)
         -> Sockets (admission) -> WebSocketTransport (/ws), SocketIoTransport (/socket.io)
                -> Live (conversation, Presence, Access) -> Hub (subscribers) <- Feed <- LISTEN
 """
@@ -24,8 +24,10 @@ from api.auth.passwords import Passwords
 from api.auth.tokens import Tokens
 from api.cache.responses import ResponseCache
 from api.console import routes as console
-from api.edge.limits import Calls, Limits
-from api.edge.middleware import Edge, Origins, Receive, Scope, Send
+from api.edge.limits import Limits, RequestLimits
+from api.edge.messages import Receive, Scope, Send
+from api.edge.middleware import Edge
+from api.edge.origins import Origins
 from api.edge.request_log import RequestLog
 from api.edge.server import run
 from api.incidents import comments, drafts, templates
@@ -43,7 +45,7 @@ from api.metrics import Metrics
 from api.operations import audit, docs, health, settings
 from api.pages import routes as public
 from api.pages.site import Site
-from api.rest.bodies import MAX_BODY_BYTES, JsonRequest, tell_methods
+from api.rest.bodies import MAX_BODY_BYTES, JsonRequest, add_allow_header
 from api.rest.errors import database_away, respond
 from api.services import declared
 from api.services import routes as services
@@ -74,11 +76,11 @@ PAGES = (*public.PAGES, *console.PAGES)
 
 SOCKETIO = "/socket.io"
 WHILE_PREPARING = frozenset({"health", "ready", "metrics", "static"})
-"""The first segment of paths that are answered before the database is prepared."""
+"""The first segment of paths that are served before the database is prepared."""
 
 
 def _part(name: str) -> Provide:
-    """What the state of the application that handles the request has under `name`."""
+    """A dependency that is `name` in the application's state."""
 
     def provide(state: State) -> Any:
         return state[name]
@@ -103,10 +105,10 @@ DEPENDENCIES: Mapping[str, Provide] = {
         "started_at",
     )
 }
-"""What routes are given, each by its name (api/rest/injected.py)."""
+"""The dependencies of routes by the name of the parameter (api/rest/injected.py)."""
 
 Prepare = Callable[[], Awaitable[object]]
-"""Brings the database to the schema of this program, however long that takes."""
+"""Migrates the database to the schema of this program. It may take long."""
 
 
 class Shared(NamedTuple):
@@ -121,8 +123,8 @@ OWN = Shared()
 
 
 class Application:
-    """The ASGI application. `running` must be entered before it is asked anything. Until `prepare` is done, it answers
-    503."""
+    """The ASGI application. `running` must be entered before the first request. Until `prepare` is done, the response
+    is 503."""
 
     def __init__(
         self, settings: Settings, database_url: str, prepare: Prepare | None = None, shared: Shared = OWN
@@ -145,14 +147,14 @@ class Application:
             }
         )
         self._sockets: Sockets | None = None
-        kept = [route for resource in RESOURCES for route in resource.ANSWERS]
-        pages = [*site.assets.answers(), *(route for module in PAGES for route in module.ANSWERS)]
+        cacheable = [route for resource in RESOURCES for route in resource.CACHEABLE]
+        pages = [*site.assets.cacheable(), *(route for module in PAGES for route in module.CACHEABLE)]
         litestar = shared.litestar(
             [*(module.router for module in (*RESOURCES, *PAGES)), health.router],
             exception_handlers={Exception: respond},
             guards=[guard],
-            before_send=[tell_methods],
-            openapi_config=docs.config(kept),
+            before_send=[add_allow_header],
+            openapi_config=docs.config(cacheable),
             request_class=JsonRequest,
             request_max_body_size=MAX_BODY_BYTES,
             state=self._state,
@@ -161,25 +163,25 @@ class Application:
             logging_config=None,
         )
         check_routes(litestar)
-        calls = Calls(self._state, settings.rate_limit_api, settings.rate_limit_pages)
+        limits = RequestLimits(self._state, settings.rate_limit_api, settings.rate_limit_pages)
         proxies = settings.trusted_proxies
-        self._edge = edge = Edge(litestar, self._origins, self._metrics, calls, proxies, site.error_page, site.secure)
+        self._edge = edge = Edge(litestar, self._origins, self._metrics, limits, proxies, site.error_page, site.secure)
         self._log: RequestLog | None = None
         if settings.request_log != "off":
             self._log = RequestLog(self._handle, settings.request_log, proxies, self._metrics)
-        self._answers = ResponseCache(
+        self._cache = ResponseCache(
             edge,
-            [*kept, *pages],
+            [*cacheable, *pages],
             self._origins,
             self._metrics,
             edge,
             proxies,
-            tells_source=settings.log_level == "debug",
+            exposes_source=settings.log_level == "debug",
         )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Pool, feed and hub, in one task group: what fails in it for good ends everything."""
+        """Runs pool, feed and hub in one task group: an unhandled exception in one of them ends the application."""
         settings, metrics = self._settings, self._metrics
         async with (
             sql.open_pool(self._database_url, application="sla-monitor api") as pool,
@@ -188,7 +190,7 @@ class Application:
             gatekeeper = Gatekeeper(pool, tokens := Tokens(pool, settings.jwt_secret))
             hub = Hub(tasks, metrics, settings.socket_queue, settings.socket_send_timeout.total_seconds())
             access = Access(pool, gatekeeper, metrics, settings.sockets_per_user)
-            feed = Feed(self._database_url, pool, hub, self._answers, access, metrics)
+            feed = Feed(self._database_url, pool, hub, self._cache, access, metrics)
             presence = Presence(pool, metrics)
             limits = Limits(pool)
             live = Live(pool, hub, access, presence, feed, limits, metrics)
@@ -223,26 +225,26 @@ class Application:
                 tasks.cancel_scope.cancel()
 
     def count_client_fault(self, fault: Fault) -> None:
-        """What a client did wrong below HTTP."""
+        """Counts a protocol error of a client."""
         self._metrics.client_faults.labels(fault).inc()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Hands on the coroutine itself: one more around it would be felt, so short is the way of what is in memory."""
+        """Returns the inner coroutine instead of awaiting it: another one would make cache hits measurably slower."""
         if self._log is not None:
             return self._log(scope, receive, send)
         return self._handle(scope, receive, send)
 
     def _handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if not self._prepared and not _open_while_preparing(scope):
-            return self._not_yet(scope, receive, send)
+            return self._refuse_while_preparing(scope, receive, send)
         if self._sockets is not None:
             if scope["type"] == "websocket":
                 return self._sockets(scope, receive, send)
             if scope["path"].startswith(SOCKETIO) and scope["path"].rstrip("/") == SOCKETIO:
                 return self._sockets.refuse_polling(scope, send)
-        return self._answers(scope, receive, send)
+        return self._cache(scope, receive, send)
 
-    async def _not_yet(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse_while_preparing(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" and self._sockets is not None:
             await self._sockets.refuse_all(receive, send)
         else:
@@ -261,10 +263,10 @@ def create_app(
 
 
 async def serve(settings: Settings, database_url: str, prepare: Prepare | None = None, shared: Shared = OWN) -> None:
-    """Serves until SIGTERM or SIGINT, then ends within 10 s; a second signal ends at once. Cancelling does the same.
+    """Serves until SIGTERM, SIGINT or cancellation, then ends within 10 s. A second signal ends the process at once.
 
-    The database may be away at any time. Until `prepare` is done all but /health, /ready and /metrics is 503. Raises
-    `PortError`, one line, where the port cannot be had, and what `prepare` raises.
+    The database may be away at any time. Until `prepare` is done, every response except those of /health, /ready and
+    /metrics is 503. Raises `PortError`, and what `prepare` raises.
     """
     app = create_app(settings, database_url, prepare, shared)
     await run(app, app.running, settings, app.count_client_fault)

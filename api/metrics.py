@@ -1,4 +1,4 @@
-"""What the API counts about itself, each series declared once; `/metrics` renders them."""
+"""The metrics of the API, each declared once; `/metrics` renders them."""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,43 +8,57 @@ from prometheus_client.registry import Collector
 
 
 class Metrics:
-    """One registry per application, so that two of them can live in one process."""
+    """One registry per application, so that tests can run two in one process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = self._counter("requests", "HTTP requests answered", "route", "method", "status")
+        self.requests = self._counter("requests", "HTTP requests", "route", "method", "status")
         self.request_seconds = Histogram(
-            "sla_monitor_request_seconds", "Time to an answer that was computed", ["route"], registry=self.registry
+            "sla_monitor_request_seconds",
+            "Duration of HTTP requests that were not served from the cache",
+            ["route"],
+            registry=self.registry,
         )
         self.client_faults = self._counter(
-            "client_faults", "What clients did wrong: sent no HTTP, did not read, left before their response", "fault"
+            "client_faults",
+            "Protocol errors of clients, such as invalid HTTP, responses not read, early disconnects",
+            "fault",
         )
-        self.answers = {"HIT": 0, "MISS": 0, "STALE": 0}
-        """Plain numbers: each answer from memory is counted, and a Counter would take a good part of its time."""
-        self.registry.register(_Counts("answers", "Cacheable answers by where they came from", "source", self.answers))
-        self.answer_bytes = self._gauge("answer_cache_bytes", "Bytes of the answers kept in memory")
-        self.answer_entries = self._gauge("answer_cache_entries", "Answers kept in memory")
-        self.sockets = self._gauge("sockets", "Open WebSockets by door: ws or socketio", "door")
-        self.sockets_refused = self._counter("sockets_refused", "WebSockets refused or ended by us", "reason")
-        self.socket_events = self._counter("socket_events", "What clients said over sockets", "event", "outcome")
-        self.presence_leases = self._gauge("presence_leases", "Sockets of this process in rooms of incidents")
-        self.access_sweeps = self._counter("access_sweeps", "Times all sockets' access was looked up again")
-        self.access_ended = self._counter("access_ended", "Sockets ended because their access was")
-        self.frames = self._counter("frames", "Frames handed to WebSockets")
-        self.feed_alive = self._gauge("feed_alive", "1 while changes are heard from the database at once")
-        self.feed_lag = self._gauge("feed_lag_seconds", "Age of the last event when it was handed on")
-        self.feed_silence = self._gauge("feed_silence_seconds", "Time since the listener last heard anything")
-        self.feed_reconnects = self._counter("feed_reconnects", "Times the listener had to connect again")
-        self.event_seq = self._gauge("event_seq", "Number of the last public event handed on")
+        self.cacheable_responses = {"HIT": 0, "MISS": 0, "STALE": 0}
+        """Plain numbers: every cache hit is counted, and a Counter would take a large part of the time of a hit."""
+        self.registry.register(
+            _Counts(
+                "cacheable_responses",
+                "Cacheable responses: from the cache, computed, or stale",
+                "source",
+                self.cacheable_responses,
+            )
+        )
+        self.response_cache_bytes = self._gauge("response_cache_bytes", "Bytes of the cached responses")
+        self.response_cache_entries = self._gauge("response_cache_entries", "Number of cached responses")
+        self.sockets = self._gauge("sockets", "Open WebSockets by transport: ws or socketio", "transport")
+        self.sockets_refused = self._counter("sockets_refused", "WebSockets refused or closed by the server", "reason")
+        self.socket_events = self._counter("socket_events", "Messages of clients over WebSockets", "event", "outcome")
+        self.presence_leases = self._gauge(
+            "presence_leases", "Memberships of this process's WebSockets in rooms of incidents and templates"
+        )
+        self.access_sweeps = self._counter("access_sweeps", "Times the access of all WebSockets was checked")
+        self.access_ended = self._counter("access_ended", "WebSockets closed because access was revoked or expired")
+        self.frames = self._counter("frames", "Frames written to WebSockets, or queued for them")
+        self.feed_alive = self._gauge("feed_alive", "1 while the feed is listening for notifications of the database")
+        self.feed_lag = self._gauge("feed_lag_seconds", "Age of the last public event when it was published")
+        self.feed_silence = self._gauge("feed_silence_seconds", "Time since the last notification of the database")
+        self.feed_reconnects = self._counter("feed_reconnects", "Times the feed connected to the database again")
+        self.event_seq = self._gauge("event_seq", "Sequence number of the last public event that was published")
         self.background_failures = self._counter(
-            "background_failures", "Times the database refused what goes on beside the requests", "task"
+            "background_failures", "Failures of background tasks to use the database", "task"
         )
         self.request_log_dropped = self._counter(
-            "request_log_dropped", "Lines of the request log that standard output did not take in time"
+            "request_log_dropped", "Lines of the request log that could not be written to standard output"
         )
-        self.loop_lag = self._gauge("event_loop_lag_seconds", "How late the event loop woke a sleeper, last time")
-        self.passwords_waiting = self._gauge("passwords_waiting", "Passwords that wait for their turn to be hashed")
-        self.pool = self._gauge("database_pool", "The pool's own figures", "figure")
+        self.loop_lag = self._gauge("event_loop_lag_seconds", "How late the event loop ran a timer, last measured")
+        self.passwords_waiting = self._gauge("passwords_waiting", "Passwords that wait to be hashed")
+        self.pool = self._gauge("database_pool", "Statistics of the connection pool", "figure")
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(f"sla_monitor_{name}", meaning, labels, registry=self.registry)
@@ -53,12 +67,12 @@ class Metrics:
         return Gauge(f"sla_monitor_{name}", meaning, labels, registry=self.registry)
 
     def render(self) -> bytes:
-        """The text format that Prometheus reads."""
+        """All metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
 
 class _Counts(Collector):
-    """A counter that is kept elsewhere, by the values of its one label."""
+    """A counter with one label whose values are read from a mapping."""
 
     def __init__(self, name: str, meaning: str, label: str, counts: Mapping[str, int]) -> None:
         self._described = (f"sla_monitor_{name}", meaning, label)

@@ -97,7 +97,7 @@ async def asked(port: int, request: Request) -> Answer:
 async def _hits(port: int) -> float:
     """How many answers came from memory."""
     lines = (await asked(port, Request("/metrics", {}))).content.decode().splitlines()
-    [hits] = [line for line in lines if line.startswith('sla_monitor_answers_total{source="HIT"}')]
+    [hits] = [line for line in lines if line.startswith('sla_monitor_cacheable_responses_total{source="HIT"}')]
     return float(hits.rpartition(" ")[2])
 
 

@@ -29,7 +29,7 @@ from sla_monitor.settings import Settings
 from sql import Pool, database
 from sql.database import Actor, Connection
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 
 
 class Credentials(msgspec.Struct, forbid_unknown_fields=True):

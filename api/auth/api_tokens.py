@@ -32,7 +32,7 @@ from api.rest.texts import line_problems
 from sql import Pool, database
 from sql.database import Actor
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 LONGEST = timedelta(days=10 * 366)
 """The last day of a token; who wants it to live on leaves it out. Years have an end in Python and in PostgreSQL."""
 MOST_TOKENS = 100

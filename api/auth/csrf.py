@@ -10,7 +10,9 @@ from typing import Any
 from litestar.connection import ASGIConnection
 
 from api.auth.tokens import Tokens
-from api.edge.middleware import SAFE_METHODS, Origins, header
+from api.edge.messages import header
+from api.edge.middleware import SAFE_METHODS
+from api.edge.origins import Origins
 
 _Connection = ASGIConnection[Any, Any, Any, Any]
 

@@ -28,7 +28,7 @@ from api.rest.violations import PROBLEM
 from sql import Pool, database
 from sql.database import Actor, Connection
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 _USERNAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,49}"
 _EMAIL = r"[^@\s]+@[^@\s]+"
 Username = Annotated[

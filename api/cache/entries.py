@@ -1,4 +1,4 @@
-"""What may be kept in memory of what this process answers, and such an answer: encoded bytes, ready to be sent."""
+"""Cacheable routes, and cached responses: encoded bytes, ready to be sent."""
 
 import gzip
 from collections.abc import Sequence
@@ -10,33 +10,34 @@ import msgspec
 from anyio import to_thread
 
 from api.edge.cookies import Theme
-from api.edge.middleware import Headers
+from api.edge.messages import Headers
 from sla_monitor.texts.languages import Language
 
 MAX_AGE_S = 60
-"""Days turn without an event, so no answer is kept longer."""
-REST_S = 1.0
-PAGE_REST_S = 5.0
-"""An answer, and a page, tells of new checks after this time; of an event at once."""
-LEAST_PACKED_BYTES = 1024
-PACKING = 6
+"""The date changes without an event, so no response is fresh for longer."""
+CHECKS_MAX_AGE_S = 1.0
+CHECKS_PAGE_MAX_AGE_S = 5.0
+"""How long a response, or a page, stays fresh when new checks are the only change since it was computed."""
+MIN_GZIP_BYTES = 1024
+GZIP_LEVEL = 6
 IMMUTABLE = b"public, max-age=31536000, immutable"
-SNAPSHOT = (b'data-snapshot="live"', b'data-snapshot="past"')
-"""What a page says of itself, and what is said in its place once it is all there is."""
+SNAPSHOT_MARKS = (b'data-snapshot="live"', b'data-snapshot="past"')
+"""The attribute of a page, and what replaces it in a stale copy; the page's script then shows its age."""
 Change = Literal["checks", "event", "services"]
 Source = Literal["HIT", "MISS", "STALE"]
 Variant = tuple[bytes | None, bool]
-"""The origin of the web page that asks, if it may read the answer, and whether that may come compressed."""
+"""The allowed origin of the requesting web page, and whether the client accepts gzip."""
 _REPLACED = frozenset({b"etag", b"cache-control", b"x-request-id"})
 
 
 class Cacheable(msgspec.Struct, frozen=True):
-    """One route whose answers may be kept.
+    """A route whose responses may be cached.
 
-    `parameters` are all it reads of the query, others do not count; with one of `private` an answer is never kept.
-    A `personal` answer depends on who asks: only what nobody in particular gets is kept. A path that ends in `/`
-    (other than `/` itself) stands for one more segment after it, and `*` for any segment before the last one. A `page`
-    is for browsers: one in each language and look, sent compressed.
+    `path`: one that ends in `/` (other than `/` itself) matches one more segment; `*` matches any segment before the
+    last one. `changed_by`: the changes that invalidate its responses. `parameters`: the query parameters it reads,
+    others are not part of the cache key. A request with a parameter of `private` is never served from the cache.
+    `personal`: the response depends on the user, so that only the response for anonymous clients is cached. `page`: an
+    HTML page, cached for each language and theme, and compressed.
     """
 
     path: str
@@ -46,27 +47,28 @@ class Cacheable(msgspec.Struct, frozen=True):
     personal: bool = False
     page: bool = False
     absolute: bool = False
-    """It names its own address, which is where it was asked for where SITE_URL does not say: one for each Host."""
+    """The response contains absolute links. Without SITE_URL they depend on `Host`, which is then part of the key."""
     immutable: bool = False
-    """Its path changes with its content, which is the same in every language."""
+    """The path changes with the content, which is the same in every language."""
 
     def vary(self) -> Headers:
-        """What else than the address makes another answer, for caches on the way."""
-        told: Headers = []
+        """The Vary headers, for caches between client and server."""
+        headers: Headers = []
         if self.personal:
-            told.append((b"vary", b"Cookie" if self.page else b"Authorization"))
+            headers.append((b"vary", b"Cookie" if self.page else b"Authorization"))
         if self.page:
-            told.append(
+            headers.append(
                 (b"vary", b"Accept-Encoding" if self.immutable else b"Accept-Language, Cookie, Accept-Encoding")
             )
-        return told
+        return headers
 
 
 class CacheKey(msgspec.Struct, frozen=True, cache_hash=True):
-    """What is asked, in the words of no one in particular; the rest where the answer depends on it."""
+    """What a cached response depends on. Fields that its route does not use keep their default."""
 
     path: str
     query: str = ""
+    """The parameters that the route reads, sorted by name."""
     language: Language | None = None
     theme: Theme | None = None
     host: bytes = b""
@@ -74,29 +76,29 @@ class CacheKey(msgspec.Struct, frozen=True, cache_hash=True):
 
 
 class CachedResponse:
-    """One encoded answer with its headers, ready for each origin it may be asked from, compressed where it may be."""
+    """One encoded response. The messages of each variant are prepared once."""
 
     __slots__ = (
         "body",
+        "checks_changed",
         "computed_at",
         "etag",
-        "fresh",
+        "gzipped",
         "headers",
-        "packed",
-        "ready",
-        "resting",
+        "invalidated",
+        "path_template",
+        "prepared",
         "route",
         "size",
         "status",
-        "template",
     )
 
     def __init__(
-        self, status: int, headers: Headers, body: bytes, route: Cacheable, packed: bytes | None = None
+        self, status: int, headers: Headers, body: bytes, route: Cacheable, gzipped: bytes | None = None
     ) -> None:
         self.status = status
-        self.template: str | None = None
-        """Of the route that it is the answer of, for the request log."""
+        self.path_template: str | None = None
+        """The template of the route, for the request log."""
         own_etag = next((value for name, value in headers if name == b"etag"), None)
         self.etag = own_etag or b'"' + blake2b(body, digest_size=16).hexdigest().encode() + b'"'
         self.headers = [item for item in headers if item[0] != b"vary"]
@@ -105,43 +107,48 @@ class CachedResponse:
             control = IMMUTABLE if route.immutable else b"no-cache"
             self.headers = [*own, (b"etag", self.etag), (b"cache-control", control)]
         self.body: Any = body_message(body)
-        self.packed: Any = body_message(packed) if packed else None
-        self.ready: dict[Variant, tuple[Any, Any]] = {}
+        self.gzipped: Any = body_message(gzipped) if gzipped else None
+        self.prepared: dict[Variant, tuple[Any, Any]] = {}
+        """The ASGI messages of a cache hit."""
         self.computed_at = monotonic()
-        self.fresh = True
-        self.resting = False
+        self.invalidated = False
+        self.checks_changed = False
         self.route = route
-        self.size = len(body) + len(packed or b"") + 1024
+        self.size = len(body) + len(gzipped or b"") + 1024
+        """Bytes, with about as many as headers and prepared messages take."""
 
     def is_fresh(self) -> bool:
-        rest = PAGE_REST_S if self.route.page else REST_S
-        return self.fresh and monotonic() - self.computed_at < (rest if self.resting else MAX_AGE_S)
+        max_age: float = MAX_AGE_S
+        if self.checks_changed:
+            max_age = CHECKS_PAGE_MAX_AGE_S if self.route.page else CHECKS_MAX_AGE_S
+        return not self.invalidated and monotonic() - self.computed_at < max_age
 
-    def start(self, source: Source | None, packed: bool, cors: Headers) -> Any:
-        """The first message of the answer; with `source`, it says where it is from."""
+    def start(self, source: Source | None, gzipped: bool, cors: Headers) -> Any:
+        """The `http.response.start` message. `source`: the value of the X-Cache header, None for no such header."""
         headers = [*self.headers, *cors, *self.route.vary()]
-        if packed:
-            unpacked = (b"content-length", b"etag")
-            headers = [item for item in headers if item[0] not in unpacked]
+        if gzipped:
+            replaced = (b"content-length", b"etag")
+            headers = [item for item in headers if item[0] not in replaced]
             headers += [(b"content-encoding", b"gzip"), (b"etag", b"W/" + self.etag)]
-            headers.append((b"content-length", b"%d" % len(self.packed["body"])))
+            headers.append((b"content-length", b"%d" % len(self.gzipped["body"])))
         if self.status == 200 and source is not None:
             headers.append((b"x-cache", source.encode()))
         if source == "STALE":
             headers.append((b"age", b"%d" % (monotonic() - self.computed_at)))
         return {"type": "http.response.start", "status": self.status, "headers": headers}
 
-    def told_as_past(self) -> Any:
-        """The body of a page that says that it is its last snapshot; None of what is no page."""
-        if not self.route.page or SNAPSHOT[0] not in self.body["body"]:
+    def stale_page_body(self) -> Any:
+        """The body of a page marked as its last snapshot, as an ASGI message; None if this is not such a page."""
+        if not self.route.page or SNAPSHOT_MARKS[0] not in self.body["body"]:
             return None
-        return body_message(self.body["body"].replace(*SNAPSHOT, 1))
+        return body_message(self.body["body"].replace(*SNAPSHOT_MARKS, 1))
 
-    def matches(self, asked: bytes) -> bool:
-        """Whether If-None-Match names this one: `*`, or a list of tags that compare weakly."""
+    def matches(self, if_none_match: bytes) -> bool:
+        """Whether If-None-Match names this response: `*`, or a list of tags, compared weakly."""
         if self.status != 200:
             return False
-        return asked.strip() == b"*" or any(tag.strip().removeprefix(b"W/") == self.etag for tag in asked.split(b","))
+        tags = if_none_match.split(b",")
+        return if_none_match.strip() == b"*" or any(tag.strip().removeprefix(b"W/") == self.etag for tag in tags)
 
 
 def body_message(content: bytes) -> Any:
@@ -149,15 +156,15 @@ def body_message(content: bytes) -> Any:
 
 
 def not_modified(start: Any) -> Any:
-    """The 304 for an answer that starts so."""
+    """The start message of a 304, from that of the 200."""
     headers: Sequence[tuple[bytes, bytes]] = start["headers"]
-    kept = [item for item in headers if item[0] not in (b"content-type", b"content-length")]
-    return {"type": "http.response.start", "status": 304, "headers": kept}
+    remaining = [item for item in headers if item[0] not in (b"content-type", b"content-length")]
+    return {"type": "http.response.start", "status": 304, "headers": remaining}
 
 
-async def encoded(status: int, headers: Headers, body: bytes, route: Cacheable) -> CachedResponse:
-    """An answer that was caught, compressed where browsers ask for it."""
-    packed = None
-    if route.page and status == 200 and len(body) >= LEAST_PACKED_BYTES:
-        packed = await to_thread.run_sync(lambda: gzip.compress(body, PACKING, mtime=0))
-    return CachedResponse(status, headers, body, route, packed)
+async def encode_response(status: int, headers: Headers, body: bytes, route: Cacheable) -> CachedResponse:
+    """A response that can be cached; pages are compressed, in a thread."""
+    gzipped = None
+    if route.page and status == 200 and len(body) >= MIN_GZIP_BYTES:
+        gzipped = await to_thread.run_sync(lambda: gzip.compress(body, GZIP_LEVEL, mtime=0))
+    return CachedResponse(status, headers, body, route, gzipped)

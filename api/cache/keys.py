@@ -1,6 +1,7 @@
-"""Which kept answer a request asks for, in the words of no one in particular.
+"""From a request to its cache key.
 
-Most requests ask in the very words in which somebody has asked before: those are recognised, not taken apart again.
+Most requests repeat the path, query and headers of an earlier request. The lookup of those is remembered, so that they
+are not parsed again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,65 +11,70 @@ from urllib.parse import parse_qsl, urlencode
 from api.cache.entries import Cacheable, CacheKey, Variant
 from api.edge.client_address import is_secure
 from api.edge.cookies import has_session, preferences
-from api.edge.middleware import Origins, Scope, header, host_of
+from api.edge.messages import Scope, header, host_of
 from api.edge.negotiation import accepts_gzip, negotiated
+from api.edge.origins import Origins
 from sla_monitor.settings.values import Network
 
 MAX_KEY_BYTES = 1024
-MAX_WORDINGS = 1024
-MAX_WORDING_BYTES = 2048
-_Wording = tuple[str | bytes | None, ...]
+MAX_REMEMBERED = 1024
+"""Lookups that are remembered; when there are more, all are dropped."""
+MAX_REMEMBERED_BYTES = 2048
+"""The length of path, query and headers up to which a lookup is remembered."""
+_RequestParts = tuple[str | bytes | None, ...]
+"""Path, query and the headers that a lookup depends on."""
 
 
 class Lookup(NamedTuple):
-    """A question, and how whoever asks wants to have the answer: None where more than that is to be looked at."""
+    """The cache key of a request and its route. `variant` is None where the headers have to be read again to find the
+    variant of the response."""
 
-    question: CacheKey
+    key: CacheKey
     route: Cacheable
     variant: Variant | None = None
 
 
 class CacheKeys:
-    """Those that are answered from memory."""
+    """Finds the cache keys of requests."""
 
     def __init__(self, routes: Iterable[Cacheable], origins: Origins, trusted_proxies: Sequence[Network]) -> None:
         self._routes: Mapping[str, Cacheable] = {route.path: route for route in routes}
         self._origins = origins
         self._trusted_proxies = trusted_proxies
-        self._wordings: dict[_Wording, Lookup] = {}
+        self._remembered: dict[_RequestParts, Lookup] = {}
 
-    def asked(self, scope: Scope) -> Lookup | None:
-        """None where the answer is not kept, whatever it is, or is for somebody in particular."""
+    def lookup(self, scope: Scope) -> Lookup | None:
+        """None where the response must not come from the cache: its route is not cacheable, or it is personal."""
         headers = scope["headers"]
-        told = dict(headers)
-        if len(told) != len(headers) or b"if-none-match" in told or b"authorization" in told:
-            return self._understood(scope)
-        wording = (
+        by_name = dict(headers)
+        if len(by_name) != len(headers) or b"if-none-match" in by_name or b"authorization" in by_name:
+            return self._parse(scope)
+        parts = (
             scope["path"],
             scope["query_string"],
-            told.get(b"host"),
-            told.get(b"origin"),
-            told.get(b"accept-encoding"),
-            told.get(b"accept-language"),
-            told.get(b"cookie"),
+            by_name.get(b"host"),
+            by_name.get(b"origin"),
+            by_name.get(b"accept-encoding"),
+            by_name.get(b"accept-language"),
+            by_name.get(b"cookie"),
         )
-        return self._wordings.get(wording) or self._first(scope, wording)
+        return self._remembered.get(parts) or self._parse_and_remember(scope, parts)
 
-    def _first(self, scope: Scope, wording: _Wording) -> Lookup | None:
-        """Somebody asks in these words. They are kept in mind if all that counts is in them."""
-        asked = self._understood(scope)
+    def _parse_and_remember(self, scope: Scope, parts: _RequestParts) -> Lookup | None:
+        """Remembers the lookup, unless it depends on more than `parts`, which a key with a host does."""
+        lookup = self._parse(scope)
         origin, encoding = header(scope, b"origin"), header(scope, b"accept-encoding")
-        length = sum(len(word) for word in wording if word is not None)
-        if asked is None or asked.question.host or length > MAX_WORDING_BYTES:
-            return asked
+        length = sum(len(part) for part in parts if part is not None)
+        if lookup is None or lookup.key.host or length > MAX_REMEMBERED_BYTES:
+            return lookup
         allowed = origin if origin in self._origins.allowed else None
-        asked = asked._replace(variant=(allowed, encoding is not None and accepts_gzip(encoding)))
-        if len(self._wordings) >= MAX_WORDINGS:
-            self._wordings.clear()
-        self._wordings[wording] = asked
-        return asked
+        lookup = lookup._replace(variant=(allowed, encoding is not None and accepts_gzip(encoding)))
+        if len(self._remembered) >= MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[parts] = lookup
+        return lookup
 
-    def _understood(self, scope: Scope) -> Lookup | None:
+    def _parse(self, scope: Scope) -> Lookup | None:
         path, query = scope["path"], scope["query_string"]
         route = self._route(path)
         host = host_of(scope)
@@ -76,20 +82,21 @@ class CacheKeys:
             return None
         if route.personal and (header(scope, b"authorization") is not None or has_session(scope)):
             return None
-        told = ""
+        normalized = ""
         if query:
             pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
             if any(name in route.private for name, _ in pairs):
                 return None
-            told = urlencode(sorted((pair for pair in pairs if pair[0] in route.parameters), key=lambda pair: pair[0]))
+            read = sorted((pair for pair in pairs if pair[0] in route.parameters), key=lambda pair: pair[0])
+            normalized = urlencode(read)
         if not route.page or route.immutable:
-            return Lookup(CacheKey(path, told), route)
+            return Lookup(CacheKey(path, normalized), route)
         chosen = preferences(scope)
         language = negotiated((header(scope, b"accept-language") or b"").decode("latin-1"), chosen.language)
         if not route.absolute or self._origins.site is not None:
-            return Lookup(CacheKey(path, told, language, chosen.theme), route)
+            return Lookup(CacheKey(path, normalized, language, chosen.theme), route)
         secure = is_secure(scope, self._trusted_proxies)
-        return Lookup(CacheKey(path, told, language, chosen.theme, host or b"", secure), route)
+        return Lookup(CacheKey(path, normalized, language, chosen.theme, host or b"", secure), route)
 
     def _route(self, path: str) -> Cacheable | None:
         parent, _, last = path.rpartition("/")

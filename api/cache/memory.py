@@ -1,7 +1,7 @@
-"""The memory for kept answers: so many, so many bytes, and those that have not been asked for longest go first.
+"""Cached responses in memory: bounded by number and by bytes, the least recently used one is removed first.
 
-Anybody can make up queries without end, and names for `Host`; so answers that depend on one of them have a room of
-their own. They can drive out one another, never the last snapshot of a page that is asked for without a query.
+Clients can send any number of different queries and `Host` headers. Responses that depend on one of them are therefore
+kept in a partition of their own: they can evict one another, but never the last snapshot of a page without a query.
 """
 
 from collections import OrderedDict
@@ -12,12 +12,12 @@ from api.cache.entries import CachedResponse, CacheKey
 
 MAX_ENTRIES = 2048
 MAX_BYTES = 48 * 1024 * 1024
-MAX_QUERIES = 512
-MAX_QUERIES_BYTES = 16 * 1024 * 1024
+MAX_QUERY_ENTRIES = 512
+MAX_QUERY_BYTES = 16 * 1024 * 1024
 
 
-class _Room(OrderedDict[CacheKey, CachedResponse]):
-    """What was asked for last is at the end."""
+class Partition(OrderedDict[CacheKey, CachedResponse]):
+    """A bounded LRU map. The most recently used entry is the last one."""
 
     def __init__(self, max_entries: int, max_bytes: int) -> None:
         super().__init__()
@@ -25,40 +25,40 @@ class _Room(OrderedDict[CacheKey, CachedResponse]):
         self.max_bytes = max_bytes
         self._max_entries = max_entries
 
-    def keep(self, question: CacheKey, answer: CachedResponse) -> None:
-        self.drop(question)
-        self[question] = answer
-        self.bytes += answer.size
+    def put(self, key: CacheKey, response: CachedResponse) -> None:
+        self.remove(key)
+        self[key] = response
+        self.bytes += response.size
         while len(self) > self._max_entries or self.bytes > self.max_bytes:
             self.bytes -= self.popitem(last=False)[1].size
 
-    def drop(self, question: CacheKey) -> None:
-        if (last := self.pop(question, None)) is not None:
-            self.bytes -= last.size
+    def remove(self, key: CacheKey) -> None:
+        if (removed := self.pop(key, None)) is not None:
+            self.bytes -= removed.size
 
 
 class ResponseStore:
-    """Kept answers by what was asked."""
+    """Cached responses by key, in two partitions."""
 
     def __init__(self) -> None:
-        self._plain = _Room(MAX_ENTRIES, MAX_BYTES)
-        self._queries = _Room(MAX_QUERIES, MAX_QUERIES_BYTES)
+        self._plain = Partition(MAX_ENTRIES, MAX_BYTES)
+        self._queries = Partition(MAX_QUERY_ENTRIES, MAX_QUERY_BYTES)
 
-    def room(self, question: CacheKey) -> _Room:
-        """Where the answer to `question` is, if there is one."""
-        return self._queries if question.query or question.host else self._plain
+    def partition(self, key: CacheKey) -> Partition:
+        """The partition that `key` belongs to."""
+        return self._queries if key.query or key.host else self._plain
 
-    def get(self, question: CacheKey) -> CachedResponse | None:
-        return self.room(question).get(question)
+    def get(self, key: CacheKey) -> CachedResponse | None:
+        return self.partition(key).get(key)
 
-    def keep(self, question: CacheKey, answer: CachedResponse) -> None:
-        """One that would need all the room by itself is not kept."""
-        room = self.room(question)
-        if answer.size <= room.max_bytes:
-            room.keep(question, answer)
+    def put(self, key: CacheKey, response: CachedResponse) -> None:
+        """A response that is larger than its partition is not stored."""
+        partition = self.partition(key)
+        if response.size <= partition.max_bytes:
+            partition.put(key, response)
 
-    def drop(self, question: CacheKey) -> None:
-        self.room(question).drop(question)
+    def remove(self, key: CacheKey) -> None:
+        self.partition(key).remove(key)
 
     def items(self) -> Iterator[tuple[CacheKey, CachedResponse]]:
         return chain(self._plain.items(), self._queries.items())

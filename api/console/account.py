@@ -22,7 +22,7 @@ from api.rest.injected import Injected
 from api.rest.validation import converted
 from sql import database
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 HERE = "/console/account"
 
 

@@ -23,7 +23,7 @@ from sla_monitor.recurrence import instant
 from sla_monitor.texts.languages import Texts
 from sql import Pool
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 FILTERS = ("actor", "action", "objectType", "objectId", "from", "to")
 A_PAGE = 50
 NOTHING: Mapping[str, Any] = {"entries": [], "pagination": {"page": 1, "totalPages": 0}}

@@ -21,7 +21,7 @@ from api.rest.injected import Injected
 from api.rest.validation import converted
 from sql import Pool
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 ONE = HOME + "/{incident_id:str}"
 
 

@@ -36,7 +36,7 @@ from api.rest.injected import Injected
 from api.rest.validation import converted
 from sql import Pool
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 ONE = HOME + "/{incident_id:str}"
 ATTEMPTS = 3
 """How often others may save between two looks at the incident before the writer is asked again."""

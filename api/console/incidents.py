@@ -27,7 +27,7 @@ from api.pages.site import page
 from api.rest.injected import Injected
 from sql import Pool
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 HOME = "/console/incidents"
 PER_PAGE = 20
 OPEN = ",".join(status for status in get_args(IncidentStatus) if status != "resolved")

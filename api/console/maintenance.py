@@ -30,7 +30,7 @@ from sla_monitor.recurrence import Occurrence
 from sla_monitor.texts.languages import Texts, texts
 from sql import Pool, database
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 HERE = "/console/maintenance"
 PAST_A_PAGE = 20
 FARTHEST = timedelta(days=6 * 366)

@@ -26,7 +26,7 @@ from api.rest.validation import converted
 from sla_monitor.settings import Settings
 from sql import Pool
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 MOST_TEMPLATES = 100
 MAY_GO_BACK = "private, no-cache"
 """Not no-store: with that a browser forgets what was typed, and there is no draft of what does not exist yet."""

@@ -27,7 +27,7 @@ from sla_monitor.checks import CHECK_TYPES, read_config
 from sla_monitor.settings import Settings
 from sql import Pool, database
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 HERE = "/console/services"
 
 

@@ -12,7 +12,7 @@ from api.rest.injected import Injected
 from sla_monitor.settings import Settings
 from sql import Pool
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 
 
 @get("/console/settings", **shown_to("settings:read"))

@@ -27,7 +27,7 @@ from sla_monitor.recurrence import instant
 from sla_monitor.texts.languages import Texts
 from sql import Pool, database
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 HERE = "/console/tokens"
 A_PAGE = 50
 

@@ -23,7 +23,7 @@ from api.rest.injected import Injected
 from api.rest.validation import converted
 from sql import Pool
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 HERE = "/console/users"
 A_PAGE = 50
 

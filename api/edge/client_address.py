@@ -1,7 +1,7 @@
-"""Who is at the other end: the address that limits count, the audit log writes down and sockets are capped by.
+"""The client's address: rate limits and connection limits count by it, and the audit log records it.
 
-Behind a proxy the peer is the proxy. X-Forwarded-For names the client then, but everybody can send that header: it is
-believed only as far as a proxy of TRUSTED_PROXIES wrote it, from the right, where the nearest hop has added its peer.
+Behind a proxy the peer is the proxy, and X-Forwarded-For names the client. Every client can send that header, so it is
+read from the right, where the nearest proxy adds its peer, and only as far as proxies of TRUSTED_PROXIES wrote it.
 """
 
 import ipaddress
@@ -11,17 +11,18 @@ from typing import Any
 
 from sla_monitor.settings.values import Network
 
-UNKNOWN = "0.0.0.0"  # noqa: S104  # nothing is bound to it: it stands for a peer that is gone before it was asked
+UNKNOWN = "0.0.0.0"  # noqa: S104  # nothing is bound to it: it stands for a peer that has already disconnected
 MAX_HOPS = 32
+"""Entries of X-Forwarded-For that are read."""
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _WITH_PORT = re.compile(r"\[([^][]*)\](?::\d{1,5})?|([^:]*):\d{1,5}")
 
 
 def client_address(peer: str | None, forwarded_for: Sequence[bytes], trusted: Sequence[Network]) -> str:
-    """The nearest address that is not a trusted proxy; `forwarded_for` are the X-Forwarded-For lines in their order.
+    """The nearest address that is not a trusted proxy. `forwarded_for`: the X-Forwarded-For headers in their order.
 
-    Where a hop is no address, the last one before it stands.
+    Reading stops at an entry that is not an address.
     """
     client = _address(peer or UNKNOWN) or ipaddress.ip_address(UNKNOWN)
     if not forwarded_for or not _among(client, trusted):
@@ -37,21 +38,21 @@ def client_address(peer: str | None, forwarded_for: Sequence[bytes], trusted: Se
 
 
 def client_of(scope: Mapping[str, Any], trusted: Sequence[Network]) -> str:
-    """The same for an ASGI scope, of a request or of a socket."""
+    """The client's address in an ASGI scope, of a request or of a WebSocket."""
     peer = scope.get("client")
     lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"] if trusted else []
     return client_address(peer[0] if peer else None, lines, trusted)
 
 
 def is_secure(scope: Mapping[str, Any], trusted: Sequence[Network]) -> bool:
-    """Whether the browser speaks TLS: to us, or to a trusted proxy, which says so in X-Forwarded-Proto."""
+    """Whether the client's connection is TLS, to this server or to a trusted proxy (X-Forwarded-Proto)."""
     if scope.get("scheme") == "https":
         return True
     peer = scope.get("client")
     if not peer or not is_proxy(peer[0], trusted):
         return False
-    told = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
-    return bool(told) and told[-1].rpartition(b",")[2].strip().lower() == b"https"
+    protocols = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+    return bool(protocols) and protocols[-1].rpartition(b",")[2].strip().lower() == b"https"
 
 
 def is_proxy(peer: str, trusted: Sequence[Network]) -> bool:
@@ -61,20 +62,20 @@ def is_proxy(peer: str, trusted: Sequence[Network]) -> bool:
 
 
 def client_key(address: str) -> str:
-    """What one client is counted by: whoever has one IPv6 address has 2^64 of them."""
+    """What a client is counted by: its IPv4 address, or the /64 network of its IPv6 address."""
     if ":" not in address:
         return address
     return str(ipaddress.IPv6Network((address, 64), strict=False))
 
 
 def _forwarded(hop: str) -> Address | None:
-    """One entry of the header: an address, perhaps in brackets, perhaps with a port."""
+    """Parses one entry of X-Forwarded-For: an address, optionally in brackets and with a port."""
     with_port = _WITH_PORT.fullmatch(hop)
     return _address((with_port[1] or with_port[2] or "") if with_port else hop)
 
 
 def _address(text: str) -> Address | None:
-    """One name for one address: IPv4 within IPv6 is IPv4, and an interface (`%eth0`) is no part of it."""
+    """Parses an address. An IPv4-mapped IPv6 address becomes IPv4; a zone (`%eth0`) is removed."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

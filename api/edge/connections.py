@@ -1,27 +1,28 @@
-"""Whose an HTTP connection is: how many of them one client may have."""
+"""The limit of open connections for each client."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from api.edge.client_address import client_address, client_key, client_of, is_proxy
-from api.edge.middleware import Receive, Scope, Send, error_messages
+from api.edge.messages import Receive, Scope, Send, error_messages
 from api.rest.errors import ApiError
 from sla_monitor.serving.connections import RETRY_AFTER_S, Connections, Fault, HttpProtocol
 from sla_monitor.settings import Settings
 
 HTTP_CONNECTIONS = 1000
-"""Of all clients, beside as many as there may be sockets: each begins as HTTP, and after a restart all come at once."""
+"""The limit for all clients, in addition to SOCKET_LIMIT: every WebSocket begins as an HTTP connection, and after a
+restart all clients reconnect at once."""
 CONNECTIONS_PER_CLIENT = 400
-"""The same of one address, be it that of an office with 50 browsers."""
+"""The limit for one address, which may be that of an office with 50 browsers."""
 
 
 class Clients(Connections):
-    """Counts connections by the client's address, IPv6 by /64. That of a trusted proxy counts for the client of the
-    request that is under way on it."""
+    """Counts connections by the client's address, IPv6 by /64. A connection of a trusted proxy counts for the client of
+    the request that is under way on it."""
 
     def __init__(self, settings: Settings, count: Callable[[Fault], object]) -> None:
-        of_one = min(settings.sockets_per_address, settings.socket_limit)
-        super().__init__(settings.socket_limit + HTTP_CONNECTIONS, of_one + CONNECTIONS_PER_CLIENT, count)
+        sockets_per_client = min(settings.sockets_per_address, settings.socket_limit)
+        super().__init__(settings.socket_limit + HTTP_CONNECTIONS, sockets_per_client + CONNECTIONS_PER_CLIENT, count)
         self._trusted = settings.trusted_proxies
 
     def client_of_peer(self, peer: str) -> str | None:
@@ -33,15 +34,15 @@ class Clients(Connections):
 
 
 class ProxiedHttpProtocol(HttpProtocol):
-    """Used where there are trusted proxies."""
+    """Used where TRUSTED_PROXIES is set."""
 
-    _lent = False
+    _counted_for_client = False
 
     def on_headers_complete(self) -> None:
         connections = self.config.connections
         client = connections.client_of_request(self.scope)
         if client is not None:
-            self._lent = True
+            self._counted_for_client = True
             if not connections.admit(self, client):
                 connections.report("too_many_connections", self.client)
                 self.app = _too_many_connections
@@ -49,14 +50,14 @@ class ProxiedHttpProtocol(HttpProtocol):
         self.app = self.config.loaded_app
 
     def on_response_complete(self) -> None:
-        if self._lent:
-            self._lent = False
+        if self._counted_for_client:
+            self._counted_for_client = False
             self.config.connections.admit(self, None)
         super().on_response_complete()
 
 
 async def _too_many_connections(scope: Scope, receive: Receive, send: Send) -> None:
-    again = {"Retry-After": str(RETRY_AFTER_S)}
-    refusal = ApiError(429, "too_many_connections", headers=again)
-    for message in error_messages(refusal, [(b"connection", b"close")]):
+    retry_after = {"Retry-After": str(RETRY_AFTER_S)}
+    error = ApiError(429, "too_many_connections", headers=retry_after)
+    for message in error_messages(error, [(b"connection", b"close")]):
         await send(message)

@@ -1,7 +1,7 @@
-"""The cookies of a browser: the session, the chosen language and the chosen look. Nothing else is ever set.
+"""The three cookies of this site: the session, the chosen language and the chosen theme.
 
-The session's cookie is HttpOnly and SameSite=Lax. Over TLS its name begins with `__Host-`, which a browser takes from
-this host only, over TLS only and for all paths: no neighbour under the same domain can put another one in its place.
+The session cookie is HttpOnly and SameSite=Lax. Over TLS its name begins with `__Host-`: browsers accept such a cookie
+only from this host, over TLS and for all paths, so another host of the same domain cannot replace it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ PREFERENCE_S = 365 * 86400
 
 
 class Preferences(NamedTuple):
-    """What somebody has chosen for their browser, nothing where they have not."""
+    """The language and theme chosen in this browser; `""` and None where none is chosen."""
 
     language: str
     theme: Theme | None
@@ -29,14 +29,14 @@ _SESSIONS = (SESSION.encode() + b"=", SECURE_SESSION.encode() + b"=")
 
 
 def cookies(scope: Mapping[str, Any], name: str) -> Iterator[str]:
-    """Every value that came along under `name`: two mean that somebody has put one in."""
+    """Every value of the cookie `name`. More than one means that another host of the domain has set one."""
     wanted = name.encode()
     return (value.decode("latin-1") for own, value in _pairs(scope) if own == wanted)
 
 
 def preferences(scope: Mapping[str, Any]) -> Preferences:
-    given = dict(_pairs(scope))
-    return Preferences(given.get(b"language", b"").decode("latin-1"), _THEMES.get(given.get(b"theme", b"")))
+    values = dict(_pairs(scope))
+    return Preferences(values.get(b"language", b"").decode("latin-1"), _THEMES.get(values.get(b"theme", b"")))
 
 
 def _pairs(scope: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes]]:
@@ -52,12 +52,12 @@ def session_name(secure: bool) -> str:
 
 
 def has_session(scope: Mapping[str, Any]) -> bool:
-    """Whether a browser that has logged in asks, as far as can be told at a glance."""
+    """Whether the request has a session cookie, valid or not."""
     return any(key == b"cookie" and any(name in line for name in _SESSIONS) for key, line in scope["headers"])
 
 
 def session_cookie(token: str, lifetime: timedelta, secure: bool) -> Cookie:
-    """Sets the session; an empty token ends it."""
+    """The cookie that sets the session; with an empty token it deletes it."""
     return Cookie(
         key=session_name(secure),
         value=token,

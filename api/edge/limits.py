@@ -1,7 +1,7 @@
-"""How often one client may do something: counted in the database, so that all API processes count together.
+"""Rate limits, counted in the database, so that all API processes count together.
 
-`take` before it is done; a 429 tells the client when to come again. Names and keys are the caller's: the API's calls
-count per address (IPv6: per /64), new incidents per user.
+The caller calls `take` before the limited action; a 429 has a Retry-After header. The caller also chooses the name of
+the limit and the key: requests count by address (IPv6: by /64), new incidents by user.
 """
 
 import logging
@@ -20,10 +20,10 @@ from sql import OperationalError, Pool, database
 
 log = logging.getLogger(__name__)
 
-_FREE = frozenset({"health", "ready", "metrics", "openapi.json", "docs", "static"})
-"""For those who run it, or never asked of the database."""
-PATIENCE_S = 3
-"""A call is rather not counted than kept waiting for longer."""
+_UNLIMITED = frozenset({"health", "ready", "metrics", "openapi.json", "docs", "static"})
+"""The first segment of paths that are not counted: they are for monitoring, or need no database."""
+COUNT_WITHIN_S = 3
+"""A request is not counted if that takes longer."""
 
 
 class _Counted(msgspec.Struct):
@@ -33,15 +33,15 @@ class _Counted(msgspec.Struct):
 
 
 class Limits:
-    """One for all limits of an API process."""
+    """All rate limits of an API process."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def take(self, name: str, client: str, limit: Limit | None) -> Mapping[str, str]:
-        """Counts one more against `limit` and returns the RateLimit headers. Raises 429 where it is used up.
+        """Counts one request of `client` against the limit `name`; the RateLimit headers.
 
-        Raises OperationalError while the database is away: nothing is counted then.
+        Raises ApiError 429 where the limit is used up, and OperationalError while the database is away.
         """
         if limit is None:
             return {}
@@ -66,14 +66,17 @@ class Limits:
         return headers
 
     async def give_back(self, name: str, client: str) -> None:
-        """Takes one back, for what turns out not to count."""
+        """Undoes one `take`."""
         async with self._pool.connection() as connection:
             await connection.execute(sql.query("limits/give_back"), {"limit_name": name, "client": client})
 
 
-class Calls:
-    """RATE_LIMIT_API and RATE_LIMIT_PAGES: what is computed for one address. Logging in, and staying so, is counted
-    apart, as often as that: whoever has used up the rest can still come in."""
+class RequestLimits:
+    """RATE_LIMIT_API and RATE_LIMIT_PAGES: requests of one address that are not served from the cache.
+
+    Login, refresh and logout are counted separately, with the same limits: a client that has used up the others can
+    still log in.
+    """
 
     def __init__(self, state: State, api: Limit | None, pages: Limit | None) -> None:
         self._state = state
@@ -81,20 +84,20 @@ class Calls:
         self._pages = pages
 
     async def take(self, path: str, address: str) -> Mapping[str, str]:
-        """As `Limits.take`; where the database answers but cannot count, a standby for one, nobody is refused."""
+        """As `Limits.take`. Where the database responds but cannot count, as a standby cannot, nothing is refused."""
         name, limit = self._limit_of([part for part in path.split("/") if part])  # as routes are found
         if limit is None:
             return {}
         limits: Limits = self._state.limits
         try:
-            with anyio.fail_after(PATIENCE_S):
+            with anyio.fail_after(COUNT_WITHIN_S):
                 return await limits.take(name, client_key(address), limit)
         except TimeoutError:
             raise OperationalError("the database takes too long to count") from None
         except OperationalError:
             raise
         except psycopg.Error as error:
-            log.error("calls cannot be counted: %s", error.diag.message_primary)
+            log.error("requests cannot be counted: %s", error.diag.message_primary)
             return {}
 
     def _limit_of(self, parts: Sequence[str]) -> tuple[str, Limit | None]:
@@ -105,6 +108,6 @@ class Calls:
                 return "pages-login", self._pages
             case ["api", _, *_]:
                 return "api", self._api
-            case [first, *_] if first in _FREE:
+            case [first, *_] if first in _UNLIMITED:
                 return "pages", None
         return "pages", self._pages

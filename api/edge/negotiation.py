@@ -1,4 +1,4 @@
-"""What a request says it can read, as RFC 9110 has it written: weighted lists such as `ko, en;q=0.8`."""
+"""Content negotiation by the Accept headers of RFC 9110: weighted lists such as `ko, en;q=0.8`."""
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -11,7 +11,8 @@ _GZIP = ("gzip", "x-gzip")
 
 
 def weighted(header: str) -> Iterator[tuple[str, float]]:
-    """What is listed, in small letters, with its weight from 0 to 1; what has another weight is left out."""
+    """The entries of such a list in lower case, with their weights from 0 to 1; entries with another weight are
+    skipped."""
     for part in header.split(","):
         name, *parameters = (word.strip().lower() for word in part.split(";"))
         weight = next((word.removeprefix("q=") for word in parameters if word.startswith("q=")), "1")
@@ -24,19 +25,19 @@ def weighted(header: str) -> Iterator[tuple[str, float]]:
 
 
 def accepts_gzip(header: bytes) -> bool:
-    """Whether Accept-Encoding has gzip in it, and not only to refuse it."""
+    """Whether the Accept-Encoding header accepts gzip."""
     if b"gzip" not in header:
         return False
     return b";" not in header or any(name in _GZIP and weight for name, weight in weighted(header.decode("latin-1")))
 
 
 def accepts_html(scope: Mapping[str, Any]) -> bool:
-    """Whether a person in a browser reads the answer: programs ask for HTML only where they want it."""
+    """Whether the Accept header names text/html, as that of a browser does."""
     return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
 def negotiated(accepted: str, chosen: str = "") -> Language:
-    """The language of a page: the one that was chosen by the switch, else the first known one of Accept-Language."""
+    """The language of a page: the chosen one, else the known one that Accept-Language prefers, else the default."""
     for language in LANGUAGES:
         if chosen == language:
             return language

@@ -1,8 +1,7 @@
-"""One line for each request, on standard output, as text or as JSON: REQUEST_LOG.
+"""The request log (REQUEST_LOG): one line for each request on standard output, as text or JSON.
 
-Neither paths nor queries are written but the template of the route: both may hold tokens. A socket is one line, when it
-has ended. A thread writes: a standard output that nobody reads costs lines, which are counted, and never holds up a
-request.
+A line has the template of the route, not the path or the query, which may contain tokens. A WebSocket gets one line,
+when it ends. A thread writes the lines. If standard output blocks, lines are dropped and counted; requests never wait.
 """
 
 import json
@@ -19,21 +18,21 @@ from typing import Any, Literal, TextIO
 import msgspec
 
 from api.edge.client_address import client_of
-from api.edge.middleware import ASGIApp, Message, Receive, Scope, Send, header
+from api.edge.messages import ASGIApp, Message, Receive, Scope, Send, header
 from api.metrics import Metrics
 from api.rest.moments import iso
 from sla_monitor.settings.values import Network
 
 MAX_WAITING = 10_000
-"""Lines that may wait for standard output."""
+"""Lines that may wait to be written."""
 MAX_AGENT = 300
 FLUSH_S = 1.0
-"""How long the end of the process may be held up by lines that wait."""
+"""How long the process waits at its end for lines to be written."""
 _STATUSES = frozenset({"http.response.start", "websocket.http.response.start"})
 
 
 class Line(msgspec.Struct, rename="camel", frozen=True):
-    """A request and what came of it. `status` is 101 of a socket, 0 where no response was begun."""
+    """One request. `status` is 101 for a WebSocket, 0 where no response was begun."""
 
     time: str
     method: str
@@ -45,7 +44,7 @@ class Line(msgspec.Struct, rename="camel", frozen=True):
     request_id: str | None
 
     def text(self) -> str:
-        """For people; what a client has made up is quoted and escaped."""
+        """The line as text; the User-Agent is quoted and escaped."""
         agent = json.dumps(self.user_agent) if self.user_agent is not None else "-"
         return (
             f"{self.time} {self.method} {self.route} {self.status} {self.duration_ms:.1f} ms {self.address} {agent} "
@@ -53,12 +52,12 @@ class Line(msgspec.Struct, rename="camel", frozen=True):
         )
 
     def json(self) -> str:
-        """For programs, in ASCII whatever the encoding of standard output is."""
+        """The line as JSON, in ASCII."""
         return json.dumps(msgspec.to_builtins(self))
 
 
 class RequestLog:
-    """ASGI middleware outside everything else."""
+    """ASGI middleware outside all others."""
 
     def __init__(
         self, app: ASGIApp, form: Literal["text", "json"], trusted_proxies: Sequence[Network], metrics: Metrics
@@ -98,8 +97,8 @@ class RequestLog:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Lines are written while this lasts, and at its end those that wait, as far as they can be."""
-        log = logging.Logger("sla_monitor.requests")  # of this application alone: its level is not that of LOG_LEVEL
+        """Writes lines while the context is open. At its end it waits up to `FLUSH_S` for the remaining ones."""
+        log = logging.Logger("sla_monitor.requests")  # not from getLogger: LOG_LEVEL does not apply to it
         handler = _Handler(self._metrics)
         handler.setFormatter(logging.Formatter("%(message)s"))
         log.addHandler(handler)
@@ -120,7 +119,7 @@ class RequestLog:
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Standard output. A line that it refuses is counted: the log of the program is not filled with that."""
+    """Writes to standard output. A line that cannot be written is counted, not logged."""
 
     def __init__(self, metrics: Metrics) -> None:
         super().__init__(sys.stdout)
@@ -131,7 +130,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 class _Observed:
-    """`send` that notes what is answered, and when the response was whole."""
+    """A `send` that records the status, the request id and the time when the response was complete."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

@@ -1,8 +1,8 @@
-"""uvicorn, with the bounds it lacks, and sockets that can be written to at once.
+"""uvicorn, with the bounds it lacks, and WebSockets that can be written to without waiting.
 
-A WebSocket of ASGI can only be awaited: one slow client at a time. `Socket` adds what is missing and nothing else. It
-rests on attributes of uvicorn 0.54's protocol (`transport`, `writable`, `conn`, `close_sent`, `close_timer`,
-`read_paused`, `queue`, `frames`, `curr_msg_data_type`, `handshake_complete`); tests/api fails if those change.
+ASGI's `send` waits for the client, so one slow client would delay all others. `Socket` therefore adds `write_frame`. It
+uses attributes of uvicorn 0.54's protocol (`transport`, `writable`, `conn`, `close_sent`, `close_timer`, `read_paused`,
+`queue`, `frames`, `curr_msg_data_type`, `handshake_complete`); tests/api fails if those change.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from api.edge.connections import Clients, ProxiedHttpProtocol
-from api.edge.middleware import error_messages
+from api.edge.messages import error_messages
 from api.rest.errors import ApiError
 from sla_monitor.serving.connections import BoundedConfig, BoundedServer, Fault, HttpProtocol
 from sla_monitor.serving.ports import bind
@@ -29,16 +29,16 @@ from sla_monitor.settings import Settings
 KEEP_ALIVE_S = 30
 SHUTDOWN_S = 6
 INVALID_DATA = 1007
-GOODBYE_S = 2.0
-"""A client that is dismissed may take this long to read why."""
+CLOSE_WITHIN_S = 2.0
+"""A client whose connection is closed has this long to read the close frame."""
 MAX_FRAGMENTS = 64
-"""Frames of one message: empty ones never reach the limit of bytes."""
+"""Frames of one message: empty frames never reach the limit of bytes."""
 SOCKET_EXTENSION = "sla_monitor.socket"
 BACKLOG = 2048
 
 
 class Socket(WebSocketsSansIOProtocol):
-    """A WebSocket that the hub can write an encoded frame to, without a task switch, if it takes it now."""
+    """A WebSocket. The hub writes encoded frames to it without a task switch."""
 
     def __init__(self, config: Config, *args: Any, **options: Any) -> None:
         super().__init__(config, *args, **options)
@@ -55,7 +55,7 @@ class Socket(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.transport.is_closing():
-            self._refuse_handshake()  # uvicorn would leave it open and unanswered for ever
+            self._refuse_handshake()  # uvicorn would leave the connection open without a response
 
     def _report(self, fault: Fault) -> None:
         self.config.connections.report(fault, self.client)
@@ -63,7 +63,7 @@ class Socket(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            self.handshake_complete = True  # it is refused; uvicorn would log that it was left incomplete
+            self.handshake_complete = True  # it is refused; uvicorn would log an incomplete handshake
 
     def send_receive_event_to_app(self) -> None:
         if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
@@ -77,7 +77,7 @@ class Socket(WebSocketsSansIOProtocol):
         self._report("bad_frame")
         if self.conn.close_sent is not None:
             super().handle_parser_exception()
-        else:  # before its handshake was answered: uvicorn takes it for granted that a close has been sent
+        else:  # before the handshake is complete: uvicorn assumes that a close has been sent
             self.close_sent = True
             self.transport.abort()
 
@@ -89,7 +89,7 @@ class Socket(WebSocketsSansIOProtocol):
         self.transport.close()
 
     def handle_ping(self) -> None:
-        """A pong is owed to those who read only: others would fill our memory with theirs."""
+        """No pong is sent to a client that does not read: pongs would accumulate in memory."""
         if self.writable.is_set():
             super().handle_ping()
         else:
@@ -98,23 +98,24 @@ class Socket(WebSocketsSansIOProtocol):
     def handle_cont(self, event: Frame) -> None:
         if len(self.frames) >= MAX_FRAGMENTS:
             self._report("bad_frame")
-            self.close_sent = True  # what came along with it is discarded
+            self.close_sent = True  # further frames of the same read are discarded
             self.transport.abort()
         elif not self.transport.is_closing():
             super().handle_cont(event)
 
     def handle_close(self, event: Frame) -> None:
         super().handle_close(event)
-        self.loop.call_later(GOODBYE_S, self.transport.abort)  # as below
+        self.loop.call_later(CLOSE_WITHIN_S, self.transport.abort)  # as below
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
-        self.loop.call_later(GOODBYE_S, self.transport.abort)  # close() waits for who does not read
+        self.loop.call_later(CLOSE_WITHIN_S, self.transport.abort)  # close() waits until the client has read
 
     def write_frame(self, frame: bytes) -> bool:
-        """False when the client does not read fast enough just now; then `writable` tells when to try again.
+        """Writes one encoded frame; False if the client does not read fast enough. Then `writable` is set when the
+        frame can be tried again.
 
-        To a socket that is closing nothing is written, and that counts as done.
+        Nothing is written to a socket that is closing, and True is returned.
         """
         if not self.writable.is_set():
             return False
@@ -123,16 +124,16 @@ class Socket(WebSocketsSansIOProtocol):
         return True
 
     def dismiss(self, code: int, reason: str) -> None:
-        """Closes with a code that the client gets if it reads again soon; afterwards the connection is cut.
+        """Closes with a code and a reason. After `CLOSE_WITHIN_S`, in which the client can read them, it is aborted.
 
-        Until then what it still says is read and discarded: a connection that is closed with something unread is reset,
-        and the code is lost on its way. uvicorn waits for the client while there is a `close_timer`.
+        Until then, what the client sends is read and discarded: TCP resets a connection that is closed with unread
+        data, and the close frame would be lost. uvicorn waits for the client while there is a `close_timer`.
         """
-        last = self.loop.call_later(GOODBYE_S, self.transport.abort)
+        abort = self.loop.call_later(CLOSE_WITHIN_S, self.transport.abort)
         if self.conn.state is State.OPEN:
             self.conn.send_close(code, reason)
             self.transport.write(b"".join(self.conn.data_to_send()))
-            self.close_sent, self.close_timer = True, last
+            self.close_sent, self.close_timer = True, abort
             if self.read_paused:
                 self.read_paused = False
                 self.transport.resume_reading()
@@ -148,12 +149,12 @@ def _is_utf8(frames: Sequence[bytes]) -> bool:
 
 
 def text_frame(payload: bytes) -> bytes:
-    """One unmasked WebSocket text frame, the same for every client."""
+    """An encoded WebSocket text frame, not masked, so that it is the same for every client."""
     return Frame(Opcode.TEXT, payload).serialize(mask=False)
 
 
 def configure(app: Any, settings: Settings, count: Callable[[Fault], object]) -> BoundedConfig:
-    """uvicorn trusts no proxy header by itself, nothing of a request's line is logged, everything is bounded."""
+    """uvicorn's configuration: it trusts no proxy headers, logs no requests, and everything is bounded."""
     return BoundedConfig(
         app,
         Clients(settings, count),
@@ -185,9 +186,9 @@ async def run(
     settings: Settings,
     count: Callable[[Fault], object],
 ) -> None:
-    """Serves `app`, with `running` around it, until a signal or a cancellation; then connections have `SHUTDOWN_S`.
+    """Serves `app` inside the context `running` until a signal or a cancellation; then connections have `SHUTDOWN_S`.
 
-    `count` is told of each fault of a client.
+    `count` is called for each protocol error of a client.
     """
     listening = bind(settings, "api", BACKLOG)
     server = BoundedServer(configure(app, settings, count))

@@ -1,4 +1,4 @@
-"""How often something may be done: what one client says over its socket, what this process computes."""
+"""Token buckets in memory: they limit the messages of a WebSocket and the computations of a response."""
 
 from time import monotonic
 from typing import Generic, TypeVar
@@ -7,7 +7,7 @@ Key = TypeVar("Key")
 
 
 class TokenBucket:
-    """A burst, then so many a second."""
+    """Holds up to `burst` tokens and gains `per_second`."""
 
     def __init__(self, burst: int, per_second: float) -> None:
         self._burst = burst
@@ -16,7 +16,7 @@ class TokenBucket:
         self._counted_at = monotonic()
 
     def take(self) -> bool:
-        """False where it is used up; asking all the same costs what comes back meanwhile."""
+        """Takes a token; False where there is none."""
         now = monotonic()
         self._left = min(self._burst, self._left + (now - self._counted_at) * self._per_second)
         self._counted_at = now
@@ -27,17 +27,17 @@ class TokenBucket:
 
 
 class KeyedTokenBuckets(Generic[Key]):
-    """For each key a burst, then one every `every_s`; who comes too early is told how long to wait."""
+    """For each key a bucket of `burst` tokens that gains one every `every_s`. Tokens can be taken in advance."""
 
     def __init__(self, burst: int = 3, every_s: float = 1.0, most_keys: int = 4096) -> None:
         self._ahead_s = (burst - 1) * every_s
         self._every_s = every_s
         self._most_keys = most_keys
         self._due: dict[Key, float] = {}
-        """When the next one would be due if there were no burst."""
+        """When the next token would be available with a burst of 1, on the monotonic clock."""
 
     def pause(self, key: Key) -> float:
-        """Takes one turn; the seconds until it comes, 0 for now."""
+        """Takes a token; the seconds that the caller has to wait for it, 0 for none."""
         now = monotonic()
         if key not in self._due and len(self._due) >= self._most_keys:
             self._due = {known: due for known, due in self._due.items() if due > now}

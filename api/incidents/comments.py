@@ -26,7 +26,7 @@ from sla_monitor.settings.values import Limit
 from sql import Pool, database
 from sql.database import Actor
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 LARGEST_ID = 2**63 - 1
 RATE_LIMIT = Limit(60, timedelta(minutes=1))
 """Comments of one user: they are kept for good."""

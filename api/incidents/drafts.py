@@ -27,7 +27,7 @@ from api.rest.problems import FieldProblem
 from sql import Pool, database
 from sql.database import Actor
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 MAX_DATA_BYTES = 64 * 1024
 MAX_DEPTH = 32
 

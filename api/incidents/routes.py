@@ -38,7 +38,7 @@ from sla_monitor.settings import Settings
 from sql import Pool
 
 _CHANGES: frozenset[Change] = frozenset({"event", "services"})
-ANSWERS = (
+CACHEABLE = (
     Cacheable("/api/incidents", _CHANGES, PARAMETERS, personal=True),
     Cacheable("/api/incidents/past", _CHANGES, frozenset({"days", "page", "limit"}), personal=True),
     Cacheable("/api/incidents/", _CHANGES, personal=True),

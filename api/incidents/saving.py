@@ -45,7 +45,7 @@ async def create(
     if wrong := problems(data):
         raise invalid(*wrong)
     claimed = claim(author.actor_id, key, data)
-    if claimed is not None and (made := await claimed.made(pool)) is not None:
+    if claimed is not None and (made := await claimed.created(pool)) is not None:
         return await _made(pool, made), True
     async with pool.connection() as connection:
         given = await records.complete(connection, data)
@@ -53,7 +53,7 @@ async def create(
     if created is not None:
         return created, False
     assert claimed is not None  # another request with the same key was faster
-    made = await claimed.made(pool)
+    made = await claimed.created(pool)
     if made is None:
         raise ApiError(409, "key_in_use")
     return await _made(pool, made), True

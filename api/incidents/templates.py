@@ -27,7 +27,7 @@ from api.services.affected import require_services
 from sql import Pool, database
 from sql.database import Actor, Connection
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 SERVICES = "data.affectedServices"
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=2000)]

@@ -12,7 +12,9 @@ import psycopg
 
 from api.edge.client_address import client_key, client_of, is_secure
 from api.edge.limits import Limits
-from api.edge.middleware import SECURITY, Origins, Receive, Scope, Send, error_messages, header, host_of
+from api.edge.messages import Receive, Scope, Send, error_messages, header, host_of
+from api.edge.origins import Origins
+from api.edge.security_headers import SECURITY_HEADERS
 from api.metrics import Metrics
 from api.rest.errors import ApiError, database_away
 from sla_monitor.settings import Settings
@@ -78,7 +80,7 @@ class Sockets:
         """Answers Socket.IO's HTTP transport, readable for the pages that may."""
         scope["path_template"] = scope["path"].rstrip("/")
         cors = self._origins.headers(header(scope, b"origin"))
-        for message in error_messages(websocket_only(), [*SECURITY, *cors]):
+        for message in error_messages(websocket_only(), [*SECURITY_HEADERS, *cors]):
             await send(message)
 
     async def refuse_all(self, receive: Receive, send: Send) -> None:
@@ -114,6 +116,6 @@ class Sockets:
     async def _refuse(self, refusal: ApiError, send: Send) -> None:
         self._metrics.sockets_refused.labels(str(refusal.status)).inc()
         log.debug("a socket is refused: %d %s", refusal.status, refusal)
-        start, body = error_messages(refusal, SECURITY)
+        start, body = error_messages(refusal, SECURITY_HEADERS)
         await send(start | {"type": "websocket.http.response.start"})
         await send(body | {"type": "websocket.http.response.body"})

@@ -94,12 +94,12 @@ class Feed:
     """One per process. `state` is what /ready tells."""
 
     def __init__(
-        self, database_url: str, pool: Pool, hub: Hub, answers: ResponseCache, access: Access, metrics: Metrics
+        self, database_url: str, pool: Pool, hub: Hub, cache: ResponseCache, access: Access, metrics: Metrics
     ) -> None:
         self.state: Literal["starting", "listening", "polling", "away"] = "starting"
         self._pool = pool
         self._hub = hub
-        self._answers = answers
+        self._cache = cache
         self._access = access
         self._metrics = metrics
         self._reading = anyio.Lock()
@@ -107,7 +107,7 @@ class Feed:
         self._marks: dict[str, anyio.Event] = {}
         self._listener = Listener(database_url, "sla-monitor api feed", self, PATIENCE)
         metrics.feed_silence.set_function(lambda: self._listener.silent_s)
-        answers.heard = self.heard
+        cache.wait_for_feed = self.wait_until_handled
 
     async def run(self) -> None:
         """Until cancelled; the database may come and go."""
@@ -137,10 +137,10 @@ class Feed:
     async def connected(self, connection: AsyncConnection[TupleRow]) -> None:
         """The listener has a connection: what changed meanwhile is not known."""
         await self._synchronise(connection)
-        self._answers.forget()
+        self._cache.invalidate()
         self._hub.forget()
         self._access.notice()
-        self._answers.database_away = False
+        self._cache.database_away = False
         self.state = "listening"
         self._metrics.feed_alive.set(1)
 
@@ -151,7 +151,7 @@ class Feed:
             self.state = "polling"
         self._metrics.feed_alive.set(0)
         self._metrics.feed_reconnects.inc()
-        self._answers.forget()
+        self._cache.invalidate()
 
     async def received(self, connection: AsyncConnection[TupleRow], payloads: set[str]) -> None:
         """First the cached answers end, then the frames go out: who asks because of a frame gets the new answer.
@@ -163,7 +163,7 @@ class Feed:
             self._access.notice()
         for payload in payloads:
             if (change := _ENDS.get(payload)) is not None:
-                self._answers.forget(change)
+                self._cache.invalidate(change)
         if "services" in payloads:
             self._hub.forget()
         if "event" in payloads or "inside" in payloads:
@@ -173,7 +173,7 @@ class Feed:
             if (mark := self._marks.get(payload)) is not None:
                 mark.set()
 
-    async def heard(self) -> bool:
+    async def wait_until_handled(self) -> bool:
         """Returns True once everything that was committed before the call has been heard; False where that takes too
         long, or nobody listens."""
         if self.state != "listening":
@@ -236,7 +236,7 @@ class Feed:
     def _publish(self, found: list[EventRow]) -> None:
         public = [row for row in found if row.public]
         if any(row.event in WITHDRAWING for row in public):
-            self._answers.forget("services")  # in bad times too nobody is shown what is no longer to be seen
+            self._cache.invalidate("services")  # in bad times too nobody is shown what is no longer to be seen
         for row in found:
             self._hub.publish(row.encoded())
         if public:
@@ -249,7 +249,7 @@ class Feed:
             await anyio.sleep(POLL_S)
             if self.state == "listening":
                 continue
-            self._answers.forget()
+            self._cache.invalidate()
             try:
                 with anyio.fail_after(POLL_TIMEOUT_S):
                     async with self._pool.connection() as connection:
@@ -265,7 +265,7 @@ class Feed:
         if self.state != "listening":  # the listener may have come back while the poll was waiting
             lost = state == "away" != self.state
             self.state = state
-            self._answers.database_away = state == "away"
+            self._cache.database_away = state == "away"
             if lost:
                 self._hub.tell(frames("database-away", {}, self._hub.public_seq))
 

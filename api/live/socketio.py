@@ -23,7 +23,8 @@ import socketio.exceptions
 import socketio.packet
 from anyio.abc import TaskGroup
 
-from api.edge.middleware import SECURITY, Receive, Scope, Send
+from api.edge.messages import Receive, Scope, Send
+from api.edge.security_headers import SECURITY_HEADERS
 from api.edge.server import SOCKET_EXTENSION
 from api.edge.token_bucket import TokenBucket
 from api.live.access import LiveConnection
@@ -222,7 +223,7 @@ class _Gate:
     async def send(self, message: Any) -> None:
         """Once the client has been told that it is connected, it hears what happens."""
         if message["type"] == "websocket.accept":
-            message = {**message, "headers": SECURITY}
+            message = {**message, "headers": SECURITY_HEADERS}
         await self._send(message)
         if not self._connected and message["type"] == "websocket.send" and str(message["text"]).startswith("40{"):
             self._connected = True

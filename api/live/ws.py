@@ -23,7 +23,8 @@ from urllib.parse import parse_qs
 import anyio
 import msgspec
 
-from api.edge.middleware import SECURITY, Receive, Scope, Send
+from api.edge.messages import Receive, Scope, Send
+from api.edge.security_headers import SECURITY_HEADERS
 from api.edge.server import SOCKET_EXTENSION
 from api.edge.token_bucket import TokenBucket
 from api.live.access import UNAUTHORIZED, LiveConnection
@@ -59,7 +60,7 @@ class WebSocketTransport:
         client = self._live.hub.connect(scope["extensions"][SOCKET_EXTENSION], Transport.WS)
         participant = LiveConnection(client, address)
         try:
-            await send({"type": "websocket.accept", "subprotocol": None, "headers": SECURITY})
+            await send({"type": "websocket.accept", "subprotocol": None, "headers": SECURITY_HEADERS})
             await _Conversation(participant, self._live, receive).run(scope["query_string"])
         finally:
             self._live.leave(participant)

@@ -41,7 +41,7 @@ MOST_DAYS = timedelta(days=400)
 MOST_WINDOWS = 500
 _CHANGES: frozenset[Change] = frozenset({"event", "services"})
 _PERIOD = frozenset({"from", "to"})
-ANSWERS = (
+CACHEABLE = (
     Cacheable("/api/maintenance", _CHANGES, _PERIOD, personal=True),
     Cacheable("/api/maintenance/", _CHANGES, _PERIOD, personal=True),
 )

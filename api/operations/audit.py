@@ -19,7 +19,7 @@ from api.rest.problems import camel
 from api.rest.texts import text_problems
 from sql import Pool, database
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 
 
 class AuditActor(msgspec.Struct):

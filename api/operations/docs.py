@@ -20,7 +20,7 @@ from api.operations.description import ExactDescription
 from api.rest.errors import ApiError
 from sla_monitor import __version__
 
-ANSWERS = (
+CACHEABLE = (
     Cacheable("/openapi.json", frozenset()),
     Cacheable("/docs", frozenset()),
     Cacheable("/docs/", frozenset()),

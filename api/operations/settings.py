@@ -18,7 +18,7 @@ from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, SECRET, Settings
 from sla_monitor.settings.values import Limit
 from sql import Pool, database
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 MASK = "***"
 _UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000}
 _CREDENTIALS = re.compile(r"(?<=//)[^/@]*@")

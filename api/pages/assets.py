@@ -30,7 +30,7 @@ TYPES = {
     ".png": "image/png",
     ".txt": "text/plain",
 }
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 _IMPORT = re.compile(r'^import [^;]*?"\./([^"]+)";', re.MULTILINE)
 
 
@@ -76,8 +76,8 @@ class Assets:
     def content(self, name: str) -> bytes | None:
         return self._files.get(name)
 
-    def answers(self) -> tuple[Cacheable, ...]:
-        """Every folder that a page loads from."""
+    def cacheable(self) -> tuple[Cacheable, ...]:
+        """The routes of all folders of static files."""
         parts = [f"/static/{self.version}/{folder}/".replace("//", "/") for folder in FOLDERS]
         return tuple(Cacheable(part, frozenset(), page=True, immutable=True) for part in parts)
 

@@ -106,7 +106,7 @@ KINDS: Mapping[str, Callable[[Pool, str | None, Wanted], Awaitable[Badge]]] = {
     "uptime": uptime_badge,
     "response": response_badge,
 }
-ANSWERS = tuple(
+CACHEABLE = tuple(
     Cacheable(f"/badges/*/{kind}.{form}", changed_by, _SHARED | own)
     for kind, changed_by, own in (
         ("status", _EVENTS, frozenset[str]()),

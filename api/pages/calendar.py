@@ -20,7 +20,7 @@ from api.services.fields import ALL_SYSTEMS, ServiceName
 from api.uptime.calendar import DAYS_OF_A_WEEK, DayRow, calendar_rows, chosen_service, whole_weeks
 from sql import Pool, database
 
-ANSWERS = (
+CACHEABLE = (
     Cacheable("/uptime", frozenset({"checks", "event", "services"}), frozenset({"service", "start"}), page=True),
 )
 SHOWN_MONTHS = 3

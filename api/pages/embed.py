@@ -27,7 +27,9 @@ POLICY = (
 )
 MOST_CHARACTERS = 6000
 REFRESH_S = 60
-ANSWERS = (Cacheable("/embed", frozenset({"event", "services"}), frozenset({"services", "theme", "lang"}), page=True),)
+CACHEABLE = (
+    Cacheable("/embed", frozenset({"event", "services"}), frozenset({"services", "theme", "lang"}), page=True),
+)
 
 
 @get("/embed", include_in_schema=False, **requires("status:read"))

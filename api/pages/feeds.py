@@ -22,7 +22,7 @@ from api.uptime.calendar import public_service
 from sla_monitor.texts.languages import Language, Texts, texts
 from sql import Pool, database
 
-ANSWERS = tuple(
+CACHEABLE = tuple(
     Cacheable(
         f"/feed.{form}", frozenset({"event", "services"}), frozenset({"service", "lang"}), page=True, absolute=True
     )

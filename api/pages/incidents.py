@@ -22,7 +22,7 @@ from api.rest.injected import Injected
 from sql import Pool, database
 
 _CHANGES: frozenset[Change] = frozenset({"event", "services"})
-ANSWERS = (
+CACHEABLE = (
     Cacheable("/history", _CHANGES, frozenset({"page"}), page=True),
     Cacheable("/incidents/", _CHANGES, page=True),
 )

@@ -31,7 +31,7 @@ from api.uptime.status import DAYS, ServiceState
 from sql import Pool, database
 
 _CHANGES: frozenset[Change] = frozenset({"checks", "event", "services"})
-ANSWERS = (
+CACHEABLE = (
     Cacheable("/services/", _CHANGES, frozenset({"page"}), personal=True, page=True, absolute=True),
     Cacheable("/services/*/days", _CHANGES, personal=True, page=True),
     Cacheable(

@@ -23,7 +23,7 @@ from api.rest.injected import Injected
 from sla_monitor.texts.languages import LANGUAGES
 from sql import Pool
 
-ANSWERS: tuple[Cacheable, ...] = ()
+CACHEABLE: tuple[Cacheable, ...] = ()
 LIVE_TOKEN_LIFETIME = timedelta(hours=1)
 HOME = "/console"
 MAX_TARGET_CHARACTERS = 2000

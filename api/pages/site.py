@@ -21,8 +21,8 @@ from api.auth.csrf import form_token
 from api.auth.permissions import Principal, allows
 from api.auth.requests import ApiRequest
 from api.edge.cookies import preferences, session_cookie
-from api.edge.middleware import PAGE_POLICY
 from api.edge.negotiation import accepts_html, negotiated
+from api.edge.security_headers import PAGE_POLICY
 from api.pages.assets import Assets
 from api.pages.kept_form import KeptForm, KeptFormResponse, kept_form
 from api.pages.markdown import Renderer, markdown

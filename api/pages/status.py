@@ -26,7 +26,7 @@ from api.uptime.status import ServiceState, StatusRow, newest_check, planned_mai
 from sla_monitor.texts.languages import Texts
 from sql import Pool
 
-ANSWERS = (Cacheable("/", frozenset({"checks", "event", "services"}), page=True),)
+CACHEABLE = (Cacheable("/", frozenset({"checks", "event", "services"}), page=True),)
 WORST_FIRST: tuple[ServiceState, ...] = ("outage", "degraded", "unknown", "maintenance", "operational")
 PAST_DAYS = 7
 MOST_INCIDENTS, MOST_PAST = 50, 30

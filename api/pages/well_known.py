@@ -24,7 +24,7 @@ GUESSED = {
     "/rss.xml": "/feed.rss",
 }
 """What people type who know such sites, and where that is here."""
-ANSWERS = (Cacheable("/robots.txt", frozenset()),)
+CACHEABLE = (Cacheable("/robots.txt", frozenset()),)
 
 
 @get("/robots.txt", include_in_schema=False, sync_to_thread=False, **requires("status:read"))

@@ -1,4 +1,4 @@
-"""How a body is read: JSON only, and whatever cannot be one is the client's mistake, not ours. What OPTIONS tells."""
+"""Request bodies: JSON only, converted strictly; an invalid body is a 4xx. The Allow header of OPTIONS."""
 
 from typing import Any
 
@@ -16,10 +16,10 @@ MAX_BODY_BYTES = 256 * 1024
 
 
 class JsonRequest(Request[Any, Any, Any]):
-    """A request whose body must say that it is JSON.
+    """A request whose Content-Type must be application/json: pages of other origins can send forms and plain text
+    without a CORS preflight request, but not JSON.
 
-    That is more than tidiness: a page of another origin may send a form or plain text without asking, JSON it may not.
-    What it says is taken by its type: Litestar alone would take 0 for false, "60" for 60 and a number for a time.
+    The body is converted strictly. Litestar by itself would convert 0 to false, "60" to 60 and a number to a time.
     """
 
     async def json(self) -> Any:
@@ -27,17 +27,17 @@ class JsonRequest(Request[Any, Any, Any]):
         if kind != "application/json":
             raise ApiError(415)
         try:
-            said = await super().json()
+            body = await super().json()
         except (SerializationException, UnicodeDecodeError):
             raise invalid(FieldProblem.of("body", "not_json")) from None
         except RecursionError:
             raise invalid(FieldProblem.of("body", "nested_too_deeply")) from None
         expected = self.route_handler.parsed_data_field
-        return said if expected is None else converted(said, expected.annotation)
+        return body if expected is None else converted(body, expected.annotation)
 
 
-async def tell_methods(message: Message, scope: Scope) -> None:
-    """`Allow` of an answer to OPTIONS: Litestar by itself lists the methods of one function, not of all at the path."""
+async def add_allow_header(message: Message, scope: Scope) -> None:
+    """Sets Allow in the response to OPTIONS to the methods of all handlers of the path; Litestar sets those of one."""
     if scope.get("method") != "OPTIONS" or message["type"] != "http.response.start":
         return
     path = scope.get("path_template")

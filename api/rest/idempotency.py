@@ -1,4 +1,4 @@
-"""Idempotency-Key: who repeats a request, not knowing whether the first one arrived, gets what the first one made."""
+"""Idempotency-Key: a repeated request gets the incident that the first one created."""
 
 from hashlib import blake2b
 from typing import Annotated, Any, NamedTuple
@@ -21,27 +21,27 @@ KeyHeader = Annotated[
     str | None,
     HeaderParameter(
         name=HEADER,
-        description="repeat a request under the same key; it is remembered for a day",
+        description="makes it safe to repeat the request with the same key within a day",
         schema_extra={"pattern": f"^[ -~]{{1,{MAX_KEY_CHARACTERS}}}$"},
     ),
 ]
 
 
-class _Made(msgspec.Struct):
+class _Created(msgspec.Struct):
     request_hash: bytes
     incident_id: str | None
 
 
 class Claim(NamedTuple):
-    """One key of one actor, and what is asked under it."""
+    """A key of one actor, and the hash of the request."""
 
     actor_id: UUID
     key: str
     request_hash: bytes
 
-    async def made(self, pool: Pool) -> str | None:
-        """The incident that was created under the key, or None. Raises 409 where something else was asked then."""
-        found = await database.row(pool, "idempotency/find", _Made, actor_id=self.actor_id, key=self.key)
+    async def created(self, pool: Pool) -> str | None:
+        """The id of the incident that was created with the key, or None. Raises 409 if that request was different."""
+        found = await database.row(pool, "idempotency/find", _Created, actor_id=self.actor_id, key=self.key)
         if found is None:
             return None
         if found.request_hash != self.request_hash:
@@ -49,19 +49,21 @@ class Claim(NamedTuple):
         return found.incident_id
 
     async def take(self, connection: AsyncConnection[TupleRow]) -> bool:
-        """Whether the key is ours from now on; waits for somebody who is just taking it."""
+        """Claims the key in the transaction; False if it is claimed already. Waits for a concurrent transaction that
+        claims it."""
         return (await connection.execute(sql.query("idempotency/claim"), self._asdict())).rowcount == 1
 
     async def fulfil(self, connection: AsyncConnection[TupleRow], incident_id: str) -> None:
+        """Stores the id of the created incident."""
         values = {"actor_id": self.actor_id, "key": self.key, "incident_id": incident_id}
         await connection.execute(sql.query("idempotency/fulfil"), values)
 
 
-def claim(actor_id: UUID, key: str | None, asked: Any) -> Claim | None:
-    """The claim that a request makes, None without a key. What it asks is compared field by field, not as text."""
+def claim(actor_id: UUID, key: str | None, data: Any) -> Claim | None:
+    """The claim of a request with the decoded body `data`; None without a key. Raises 400 for an invalid key."""
     if key is None:
         return None
     if not 1 <= len(key) <= MAX_KEY_CHARACTERS or not key.isascii() or not key.isprintable():
         raise invalid(FieldProblem.of(HEADER, "idempotency_key", most=MAX_KEY_CHARACTERS))
-    digest = blake2b(msgspec.json.encode(asked), digest_size=32).digest()
+    digest = blake2b(msgspec.json.encode(data), digest_size=32).digest()
     return Claim(actor_id, key, digest)

@@ -1,4 +1,4 @@
-"""What Litestar's dependency injection gives to routes: the pool, the settings and other parts of the application."""
+"""The type of parameters that Litestar's dependency injection provides: the pool, the settings and others."""
 
 from typing import TypeAlias, TypeVar
 
@@ -7,4 +7,4 @@ from litestar.params import SkipValidation
 
 T = TypeVar("T")
 Injected: TypeAlias = NamedDependency[SkipValidation[T]]
-"""`pool: Injected[Pool]` is what api/app.py provides as `pool`. It is not validated: no client sends it."""
+"""`pool: Injected[Pool]` is the dependency `pool` of api/app.py. It is not validated, since no client sends it."""

@@ -1,6 +1,6 @@
-"""Moments as JSON has them, and in a query: `from=2026-11-23T14:00:00Z`.
+"""Timestamps in JSON and in queries: `from=2026-11-23T14:00:00Z`.
 
-The latter are read here and not by Litestar, which would take a number for the seconds since 1970.
+Query parameters are parsed here, since Litestar would accept a number as seconds since 1970.
 """
 
 from datetime import UTC, datetime
@@ -15,13 +15,13 @@ from api.rest.problems import FieldProblem
 
 MAX_CHARACTERS = 40
 FIRST_YEAR, LAST_YEAR = 2000, 2100
-"""What is asked for, and planned, lies between them."""
+"""Timestamps in requests must lie between these years."""
 FromMoment = Annotated[str | None, QueryParameter(name="from", max_length=MAX_CHARACTERS, format="date-time")]
 ToMoment = Annotated[str | None, QueryParameter(max_length=MAX_CHARACTERS, format="date-time")]
 
 
 def read_moment(field: str, text: str | None) -> datetime | None:
-    """Raises 400 for what is no RFC 3339 time with a zone."""
+    """Parses the query parameter `field`, in UTC. Raises 400 for a text that is not an RFC 3339 time with a zone."""
     if text is None:
         return None
     try:
@@ -32,5 +32,5 @@ def read_moment(field: str, text: str | None) -> datetime | None:
 
 
 def iso(moment: datetime) -> str:
-    """As JavaScript writes it: 2026-11-23T14:02:00.000Z."""
+    """The timestamp in UTC with milliseconds, as JavaScript formats it: 2026-11-23T14:02:00.000Z."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""Long lists in pages, counted from 1."""
+"""Pagination of lists; pages are numbered from 1."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ PageSize = Annotated[int, QueryParameter(ge=1, le=100)]
 
 
 class Pagination(msgspec.Struct, rename="camel", frozen=True):
-    """Which page this is, of how many; `total` counts what is listed on all of them."""
+    """The position of a page in a list. `limit` is the size of a page, `total` the number of items on all pages."""
 
     page: int
     limit: int

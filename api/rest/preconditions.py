@@ -1,6 +1,6 @@
-"""ETag, If-Match, If-None-Match: an entity's tag is its version and a hash of what was answered.
+"""ETag, If-Match and If-None-Match. An entity's tag consists of its version and a hash of the response.
 
-The hash is for reading, since two people may see different parts of one version. For saving the version alone counts.
+If-None-Match compares both, since two users may see different parts of one version. If-Match compares the version only.
 """
 
 import re
@@ -22,29 +22,29 @@ IfMatch = Annotated[
     str | None,
     HeaderParameter(
         name="If-Match",
-        description="the ETag this change is based on: 412 where that is out of date",
+        description="the ETag that this change is based on; 412 if the entity has changed since",
         schema_extra={"pattern": r'^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$'},
     ),
 ]
 IfNoneMatch = Annotated[
     str | None,
-    HeaderParameter(name="If-None-Match", description="the ETag that is known: 304 where nothing has changed"),
+    HeaderParameter(name="If-None-Match", description="the ETag of the client's copy; 304 if nothing has changed"),
 ]
 
 
 NOT_MODIFIED = {304: ResponseSpec(None, description="Nothing has changed since `If-None-Match`")}
 
 
-def etag(version: int, answer: Any) -> str:
-    """`"3-9f86d081884c7d65"`."""
-    return f'"{version}-{blake2b(msgspec.json.encode(answer), digest_size=8).hexdigest()}"'
+def etag(version: int, content: Any) -> str:
+    """The ETag of `content`, such as `"3-9f86d081884c7d65"`."""
+    return f'"{version}-{blake2b(msgspec.json.encode(content), digest_size=8).hexdigest()}"'
 
 
 def allows_version(if_match: str | None, version: int) -> bool:
-    """Whether a change that is based on what If-Match says may be made to `version`.
+    """Whether If-Match allows a change of `version`. Without the header it does.
 
-    Without the header always. A tag that is none of ours matches nothing; what is no tag at all is a 400. Weak tags
-    count as strong ones: proxies that compress make them weak.
+    A tag in another format than `etag` matches nothing. Raises 400 for a header that is not a list of tags. Weak tags
+    are accepted, since proxies that compress make tags weak.
     """
     if if_match is None or if_match.strip() == "*":
         return True
@@ -56,17 +56,17 @@ def allows_version(if_match: str | None, version: int) -> bool:
 
 
 def is_known(if_none_match: str | None, tag: str) -> bool:
-    """Whether the client has this answer already."""
+    """Whether the client's copy is current, by If-None-Match."""
     return if_none_match is not None and (if_none_match.strip() == "*" or tag.strip('"') in _tags(if_none_match))
 
 
-def not_modified(answer: Response[Any]) -> Response[Any]:
-    """In place of `answer`, to who has it."""
-    return Response(None, status_code=304, headers=answer.headers)
+def not_modified(response: Response[Any]) -> Response[Any]:
+    """The 304 in place of `response`."""
+    return Response(None, status_code=304, headers=response.headers)
 
 
 def _tags(header: str) -> list[str]:
-    """What stands between the quotes of each tag of a list; nothing where one of them is no tag."""
+    """The tags of a list without their quotes; empty if one of them is invalid."""
     if len(header) > MAX_HEADER_CHARACTERS:
         return []
     found = [_TAG.fullmatch(item.strip()) for item in header.split(",")]

@@ -39,7 +39,7 @@ from sla_monitor.settings import Settings
 from sql import Pool, database
 from sql.database import Actor, Connection
 
-ANSWERS = tuple(
+CACHEABLE = tuple(
     Cacheable(path, frozenset({"services"}), private=frozenset({"details"}))
     for path in ("/api/services", "/api/system/services")
 )

@@ -18,7 +18,7 @@ from api.services.fields import ALL_SYSTEMS, ServiceName, is_slug
 from api.uptime.status import DayStatus
 from sql import Pool, database
 
-ANSWERS = (Cacheable("/api/uptime/", frozenset({"checks", "event", "services"}), frozenset({"months", "startDate"})),)
+CACHEABLE = (Cacheable("/api/uptime/", frozenset({"checks", "event", "services"}), frozenset({"months", "startDate"})),)
 MOST_MONTHS = 24
 MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July"),

@@ -22,7 +22,7 @@ from api.services.fields import ServiceName
 from api.uptime.calendar import public_service
 from sql import Pool, database
 
-ANSWERS = (Cacheable("/api/response-times/", frozenset({"checks", "services"}), frozenset({"from", "to", "step"})),)
+CACHEABLE = (Cacheable("/api/response-times/", frozenset({"checks", "services"}), frozenset({"from", "to", "step"})),)
 MOST_POINTS = 1500
 AIMED_POINTS = 150
 QUARTER_S, HOUR_S, DAY_S = 900, 3600, 86400

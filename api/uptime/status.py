@@ -19,7 +19,7 @@ ServiceState = Literal["operational", "degraded", "outage", "unknown", "maintena
 OverallStatus = Literal["operational", "degraded", "outage"]
 DayStatus = Literal["o", "po", "mo", "nd"]
 
-ANSWERS = tuple(
+CACHEABLE = tuple(
     Cacheable(path, frozenset({"checks", "event", "services"})) for path in ("/api/system-status", "/api/system/status")
 )
 

@@ -1,4 +1,4 @@
-"""What is kept in memory, without a server around it: an application that can be held back, and a way to ask."""
+"""The response cache without a server: an application whose responses can be delayed, and a client."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,8 @@ import anyio
 
 from api.cache.entries import Cacheable, Change
 from api.cache.responses import Admission, ResponseCache
-from api.edge.middleware import Headers, Origins, Scope, Send
+from api.edge.messages import Headers, Scope, Send
+from api.edge.origins import Origins
 from api.metrics import Metrics
 from api.rest.errors import ApiError
 
@@ -15,21 +16,22 @@ EVERY_CHANGE: frozenset[Change] = frozenset({"checks", "event", "services"})
 
 
 class Slow:
-    """An application whose answers can be held back; it counts how often it was asked."""
+    """An application whose responses can be delayed; it counts its requests."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.requests = 0
         self.body = b"first"
         self.status = 200
         self.action = ""
-        """What the guard of a route says that was done (api/auth/gatekeeper.py)."""
-        self.go = anyio.Event()
-        self.go.set()
+        """The action that the route's guard sets in the request's state (api/auth/gatekeeper.py)."""
+        self.may_respond = anyio.Event()
+        self.may_respond.set()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        self.asked += 1
+        self.requests += 1
         body, status = self.body, self.status
-        await self.go.wait()
+        await self.may_respond.wait()
+
         scope.setdefault("state", {})["action"] = self.action
         headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -39,59 +41,60 @@ class Slow:
 def _scope(
     path: str, query: bytes = b"", method: str = "GET", client: str = "192.0.2.1", headers: Sequence[Any] = ()
 ) -> dict[str, Any]:
-    asked = {"type": "http", "method": method, "path": path, "query_string": query, "headers": list(headers)}
-    return asked | {"client": (client, 5000)}
+    scope = {"type": "http", "method": method, "path": path, "query_string": query, "headers": list(headers)}
+    return scope | {"client": (client, 5000)}
 
 
-async def ask(
+async def request(
     app: Any, path: str = "/a", query: bytes = b"", method: str = "GET", *, client: str = "192.0.2.1", **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
-    told: list[Any] = []
+    messages: list[Any] = []
 
     async def send(message: Any) -> None:
-        told.append(message)
+        messages.append(message)
 
     async def receive() -> Any:
         await anyio.sleep_forever()
 
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     await app(_scope(path, query, method, client, raw), receive, send)
-    return told[0]["status"], {name.decode(): value.decode() for name, value in told[0]["headers"]}, told[1]["body"]
+    start, body = messages[:2]
+    return start["status"], {name.decode(): value.decode() for name, value in start["headers"]}, body["body"]
 
 
-class Given:
-    """One request; `given` once its answer is whole, whatever goes on behind it."""
+class OneRequest:
+    """One request. `received` is set when its response is complete, which may be before the application returns."""
 
     def __init__(self) -> None:
         self.source: str | None = None
-        self.given = anyio.Event()
+        self.received = anyio.Event()
 
-    async def ask(self, app: Any) -> None:
+    async def send_to(self, app: Any) -> None:
         async def send(message: Any) -> None:
             if message["type"] == "http.response.start":
                 self.source = dict(message["headers"])[b"x-cache"].decode()
             else:
-                self.given.set()
+                self.received.set()
 
         await app(_scope("/a"), anyio.sleep_forever, send)
 
 
 class Counting:
-    """An admission that counts; `over` are clients that have used up their limit."""
+    """An admission that counts requests; `over_limit` are clients that have used up their limit."""
 
     def __init__(self) -> None:
         self.counted: list[str] = []
-        self.over: set[str] = set()
+        self.over_limit: set[str] = set()
         self.error: Exception | None = None
-        self.go = anyio.Event()
-        self.go.set()
+        self.may_count = anyio.Event()
+        self.may_count.set()
 
     async def admit(self, scope: Scope) -> Headers:
-        await self.go.wait()
+        await self.may_count.wait()
         if self.error is not None:
             raise self.error
         client: str = scope["client"][0]
-        if client in self.over:
+        if client in self.over_limit:
             raise ApiError(429)
         self.counted.append(client)
         return [(b"ratelimit-remaining", b"7")]
@@ -110,4 +113,4 @@ def cache(
 ) -> ResponseCache:
     routes = routes or (Cacheable("/a", EVERY_CHANGE, frozenset({"x", "y"})),)
     origins = Origins((), site_url=site_url)
-    return ResponseCache(app, routes, origins, metrics or Metrics(), admission or Counting(), tells_source=True)
+    return ResponseCache(app, routes, origins, metrics or Metrics(), admission or Counting(), exposes_source=True)

@@ -1,4 +1,4 @@
-"""Answers from memory: as fast as bytes can be sent, never older than the event that ends them."""
+"""The response cache: one computation for all waiting requests, and no response from before an event after it."""
 
 from time import monotonic
 from typing import Any
@@ -7,87 +7,86 @@ import anyio
 import psycopg
 import pytest
 
-from api.cache import entries as answers_module
-from api.cache import responses
+from api.cache import computation, entries, responses
 from api.cache.entries import Cacheable
-from api.cache.memory import MAX_ENTRIES, MAX_QUERIES
+from api.cache.memory import MAX_ENTRIES, MAX_QUERY_ENTRIES
 from api.metrics import Metrics
 from sql import OperationalError
 from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone, until, until_heard
-from tests.api.memory import EVERY_CHANGE, Counting, Given, Slow, ask, cache
+from tests.api.memory import EVERY_CHANGE, Counting, OneRequest, Slow, cache, request
 from tests.api.relay import relay_before
 
 Db = psycopg.AsyncConnection[Any]
 
 
-async def test_what_is_asked_at_once_is_computed_once() -> None:
+async def test_concurrent_requests_share_one_computation() -> None:
     slow = Slow()
-    slow.go = anyio.Event()
+    slow.may_respond = anyio.Event()
     answers = cache(slow)
     sources: list[str] = []
 
     async def one() -> None:
-        sources.append((await ask(answers))[1]["x-cache"])
+        sources.append((await request(answers))[1]["x-cache"])
 
     async with anyio.create_task_group() as tasks:
         for _ in range(50):
             tasks.start_soon(one)
         await anyio.wait_all_tasks_blocked()
-        slow.go.set()
-    assert (slow.asked, set(sources)) == (1, {"MISS"})
-    assert (await ask(answers))[1]["x-cache"] == "HIT"
+        slow.may_respond.set()
+    assert (slow.requests, set(sources)) == (1, {"MISS"})
+    assert (await request(answers))[1]["x-cache"] == "HIT"
 
 
-async def test_an_answer_from_before_an_event_is_never_kept_after_it() -> None:
+async def test_a_response_computed_before_an_event_is_not_stored_after_it() -> None:
     slow = Slow()
-    slow.go = anyio.Event()
+    slow.may_respond = anyio.Event()
     answers = cache(slow)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(ask, answers)
+        tasks.start_soon(request, answers)
         await anyio.wait_all_tasks_blocked()
-        answers.forget("event")
+        answers.invalidate("event")
         slow.body = b"second"
         later: list[bytes] = []
 
         async def asked_after_the_event() -> None:
-            later.append((await ask(answers))[2])
+            later.append((await request(answers))[2])
 
         tasks.start_soon(asked_after_the_event)
         await anyio.wait_all_tasks_blocked()
-        slow.go.set()
-    assert (slow.asked, later) == (2, [b"second"])
-    assert (await ask(answers))[2] == b"second"
+        slow.may_respond.set()
+    assert (slow.requests, later) == (2, [b"second"])
+    assert (await request(answers))[2] == b"second"
 
 
-async def test_who_writes_sees_it_with_the_next_request() -> None:
-    """Before the database has told this process of it: nothing is told in this test."""
+async def test_a_client_that_writes_sees_its_change_with_the_next_request() -> None:
+    """Also without a feed, as in this test."""
     answers = cache(slow := Slow(), Cacheable("/a", frozenset({"event"})), Cacheable("/list", frozenset({"services"})))
     for path in ("/a", "/list"):
-        await ask(answers, path)
+        await request(answers, path)
     slow.action, slow.status, slow.body = "incidents:write", 403, b"second"
-    await ask(answers, method="PUT")
-    assert (await ask(answers))[2] == b"first"  # nothing was changed
+    await request(answers, method="PUT")
+    assert (await request(answers))[2] == b"first"  # nothing was changed
     slow.status = 200
-    await ask(answers, method="PUT")
-    assert ((await ask(answers))[2], (await ask(answers, "/list"))[2]) == (b"second", b"first")
+    await request(answers, method="PUT")
+    assert ((await request(answers))[2], (await request(answers, "/list"))[2]) == (b"second", b"first")
     slow.action = "services:administer"
-    await ask(answers, method="DELETE")
-    assert (await ask(answers, "/list"))[2] == b"second"
+    await request(answers, method="DELETE")
+    assert (await request(answers, "/list"))[2] == b"second"
 
 
 @pytest.mark.parametrize("action", ["", "session:open", "drafts:write", "templates:write"])
-async def test_what_changes_no_answer_ends_none(action: str) -> None:
+async def test_actions_without_public_changes_invalidate_nothing(action: str) -> None:
     answers = cache(slow := Slow())
-    await ask(answers)
+    await request(answers)
     slow.action = action
     for method in ("OPTIONS", "POST"):
-        await ask(answers, method=method)
-        assert (await ask(answers))[1]["x-cache"] == "HIT"
+        await request(answers, method=method)
+        assert (await request(answers))[1]["x-cache"] == "HIT"
 
 
 @pytest.mark.one_engine
-async def test_a_stranger_ends_no_answer(api: Api, db: Db) -> None:
-    """Not by asking what they may ask either, which is answered with a success and counted by nobody."""
+async def test_an_anonymous_client_cannot_invalidate_a_response(api: Api, db: Db) -> None:
+    """Neither by a request that fails, nor by one that succeeds, such as a CORS preflight."""
     await add_service(db, "shop")
     await until_heard(api, db)
     await api.http.get("/api/services")
@@ -97,256 +96,258 @@ async def test_a_stranger_ends_no_answer(api: Api, db: Db) -> None:
         assert (await api.http.get("/api/services")).headers["x-cache"] == "HIT"
 
 
-async def test_who_is_cancelled_leaves_the_work_to_the_next() -> None:
+async def test_a_cancelled_request_leaves_the_computation_to_the_next_one() -> None:
     slow = Slow()
-    slow.go = anyio.Event()
+    slow.may_respond = anyio.Event()
     answers = cache(slow)
     got: list[bytes] = []
 
     async def patient() -> None:
-        got.append((await ask(answers))[2])
+        got.append((await request(answers))[2])
 
     async with anyio.create_task_group() as tasks:
         async with anyio.create_task_group() as impatient:
-            impatient.start_soon(ask, answers)
+            impatient.start_soon(request, answers)
             await anyio.wait_all_tasks_blocked()
             tasks.start_soon(patient)
             await anyio.wait_all_tasks_blocked()
             impatient.cancel_scope.cancel()
-        slow.go.set()
+        slow.may_respond.set()
     assert got == [b"first"]
 
 
-async def test_one_computation_is_counted_once_however_many_wait_for_it() -> None:
+async def test_a_computation_is_counted_once_for_all_waiting_requests() -> None:
     slow, counting = Slow(), Counting()
-    counting.go = anyio.Event()
+    counting.may_count = anyio.Event()
     answers = cache(slow, admission=counting)
     told: list[dict[str, str]] = []
 
     async def one(client: str) -> None:
-        told.append((await ask(answers, client=client))[1])
+        told.append((await request(answers, client=client))[1])
 
     async with anyio.create_task_group() as tasks:
         for number in range(50):
             tasks.start_soon(one, f"192.0.2.{number % 5}")
         await anyio.wait_all_tasks_blocked()
-        counting.go.set()
-    assert (slow.asked, len(counting.counted)) == (1, 1)
+        counting.may_count.set()
+    assert (slow.requests, len(counting.counted)) == (1, 1)
     assert {headers["x-cache"] for headers in told} == {"MISS"}
     assert [headers.get("ratelimit-remaining") for headers in told].count("7") == 1
-    assert "ratelimit-remaining" not in (await ask(answers))[1]
+    assert "ratelimit-remaining" not in (await request(answers))[1]
 
 
-async def test_the_refusal_of_one_client_is_not_that_of_those_who_wait_with_it() -> None:
+async def test_a_429_of_one_client_is_not_sent_to_others_that_wait() -> None:
     slow, counting = Slow(), Counting()
-    slow.go, counting.go = anyio.Event(), anyio.Event()
-    counting.over.add("192.0.2.66")
+    slow.may_respond, counting.may_count = anyio.Event(), anyio.Event()
+    counting.over_limit.add("192.0.2.66")
     answers = cache(slow, admission=counting)
     statuses: list[tuple[str, int]] = []
 
     async def one(client: str) -> None:
-        statuses.append((client, (await ask(answers, client=client))[0]))
+        statuses.append((client, (await request(answers, client=client))[0]))
 
     async with anyio.create_task_group() as tasks:
         for client in ("192.0.2.66", "192.0.2.66", "192.0.2.1", "192.0.2.2"):
             tasks.start_soon(one, client)
             await anyio.wait_all_tasks_blocked()
-        counting.go.set()
+        counting.may_count.set()
         await anyio.wait_all_tasks_blocked()
-        slow.go.set()
+        slow.may_respond.set()
     assert sorted(statuses) == [("192.0.2.1", 200), ("192.0.2.2", 200), ("192.0.2.66", 429), ("192.0.2.66", 429)]
-    assert (slow.asked, len(counting.counted)) == (1, 1)
-    assert (await ask(answers, client="192.0.2.66"))[0] == 200  # from memory, which nobody counts
+    assert (slow.requests, len(counting.counted)) == (1, 1)
+    assert (await request(answers, client="192.0.2.66"))[0] == 200  # from memory, which nobody counts
 
 
-async def test_over_the_limit_what_is_in_memory_is_given_and_renewed_once_a_minute(
+async def test_over_the_limit_a_client_gets_stale_responses_renewed_once_a_minute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     slow, counting = Slow(), Counting()
     answers = cache(slow, Cacheable("/a", EVERY_CHANGE, frozenset({"x"}), page=True), admission=counting)
     slow.body = b'<html data-snapshot="live">'
-    await ask(answers)
-    counting.over.add("192.0.2.1")
-    answers.forget("event")
-    status, headers, body = await ask(answers)
+    await request(answers)
+    counting.over_limit.add("192.0.2.1")
+    answers.invalidate("event")
+    status, headers, body = await request(answers)
     assert (status, headers["x-cache"], headers["age"]) == (200, "STALE", "0")
     assert body == slow.body, "the database is not away"
-    assert (await ask(answers, query=b"x=1"))[0] == 429, "what is not in memory"
-    assert slow.asked == 1
+    assert (await request(answers, query=b"x=1"))[0] == 429, "what is not in memory"
+    assert slow.requests == 1
     monkeypatch.setattr(responses, "AFTER_EVENT_S", 0.0)
-    assert (await ask(answers))[1]["x-cache"] == "MISS"
-    [kept] = [answer for _, answer in answers._memory.items()]
-    kept.computed_at -= answers_module.MAX_AGE_S
-    assert (await ask(answers))[1]["x-cache"] == "MISS"
-    assert (slow.asked, counting.counted) == (3, ["192.0.2.1"])
+    assert (await request(answers))[1]["x-cache"] == "MISS"
+    [cached] = [response for _, response in answers._store.items()]
+    cached.computed_at -= entries.MAX_AGE_S
+    assert (await request(answers))[1]["x-cache"] == "MISS"
+    assert (slow.requests, counting.counted) == (3, ["192.0.2.1"])
 
 
-async def test_a_change_of_a_service_locks_nobody_out() -> None:
-    """It leaves no snapshot behind that could be given over the limit."""
+async def test_after_a_change_of_services_a_client_over_its_limit_gets_a_response() -> None:
+    """The change removes the stale response, so a computation must be allowed."""
     slow, counting = Slow(), Counting()
     answers = cache(slow, admission=counting)
-    await ask(answers)
-    counting.over.add("192.0.2.1")
-    answers.forget("services")
-    assert (await ask(answers))[1]["x-cache"] == "MISS"
+    await request(answers)
+    counting.over_limit.add("192.0.2.1")
+    answers.invalidate("services")
+    assert (await request(answers))[1]["x-cache"] == "MISS"
     slow.status = 404
-    answers.forget("services")
-    assert [(await ask(answers))[0] for _ in range(2)] == [404, 429]
+    answers.invalidate("services")
+    assert [(await request(answers))[0] for _ in range(2)] == [404, 429]
 
 
-async def test_the_same_is_computed_about_once_a_second_whoever_asks() -> None:
+async def test_a_response_is_computed_about_once_a_second() -> None:
     slow = Slow()
     answers = cache(slow)
     started = monotonic()
     while monotonic() - started < 2.5:
-        slow.body = b"%d" % slow.asked
-        answers.forget("event")
-        assert (await ask(answers))[2] == slow.body, "who asks after an event never gets what was before it"
-    assert slow.asked <= 6  # three at once, then one a second
+        slow.body = b"%d" % slow.requests
+        answers.invalidate("event")
+        assert (await request(answers))[2] == slow.body, "a request after an event never gets the response before it"
+    assert slow.requests <= 6  # three at once, then one a second
 
 
-async def test_new_checks_end_an_answer_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers_kept = cache(slow := Slow())
+async def test_new_checks_invalidate_a_response_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = cache(slow := Slow())
     for _ in range(20):
-        answers_kept.forget("checks")
-        await ask(answers_kept)
-    assert slow.asked == 1
-    monkeypatch.setattr(answers_module, "REST_S", 0.0)
-    assert (await ask(answers_kept))[1]["x-cache"] == "MISS"
+        answers.invalidate("checks")
+        await request(answers)
+    assert slow.requests == 1
+    monkeypatch.setattr(entries, "CHECKS_MAX_AGE_S", 0.0)
+    assert (await request(answers))[1]["x-cache"] == "MISS"
 
 
-async def test_where_nothing_can_be_counted_the_last_snapshot_is_given_at_once() -> None:
+async def test_while_requests_cannot_be_counted_stale_responses_are_sent() -> None:
     slow, counting = Slow(), Counting()
     answers = cache(slow, admission=counting)
-    await ask(answers)
-    answers.forget()
+    await request(answers)
+    answers.invalidate()
     counting.error = OperationalError()
-    assert (await ask(answers))[1]["x-cache"] == "STALE"
-    assert slow.asked == 1
-    assert (await ask(answers, query=b"x=1"))[1]["x-cache"] == "MISS"
+    assert (await request(answers))[1]["x-cache"] == "STALE"
+    assert slow.requests == 1
+    assert (await request(answers, query=b"x=1"))[1]["x-cache"] == "MISS"
 
 
-async def test_who_waits_for_a_silent_database_is_given_the_last_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The computation goes on meanwhile, for those who come after."""
-    monkeypatch.setattr(responses, "STALE_AFTER_S", 0.05)
+async def test_a_slow_computation_makes_waiting_requests_get_the_stale_response(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The computation continues, and its response is cached."""
+    monkeypatch.setattr(computation, "STALE_AFTER_S", 0.05)
     answers = cache(slow := Slow())
-    await ask(answers)
-    answers.forget()
-    slow.go, slow.body = anyio.Event(), b"second"
+    await request(answers)
+    answers.invalidate()
+    slow.may_respond, slow.body = anyio.Event(), b"second"
     async with anyio.create_task_group() as tasks:
-        first = Given()
-        tasks.start_soon(first.ask, answers)
-        await first.given.wait()
-        assert (await ask(answers))[1]["x-cache"] == "STALE"
-        assert (first.source, slow.asked) == ("STALE", 2)
-        slow.go.set()
-    status, headers, body = await ask(answers)
-    assert (status, headers["x-cache"], body, slow.asked) == (200, "HIT", b"second", 2)
+        first = OneRequest()
+        tasks.start_soon(first.send_to, answers)
+        await first.received.wait()
+        assert (await request(answers))[1]["x-cache"] == "STALE"
+        assert (first.source, slow.requests) == ("STALE", 2)
+        slow.may_respond.set()
+    status, headers, body = await request(answers)
+    assert (status, headers["x-cache"], body, slow.requests) == (200, "HIT", b"second", 2)
 
 
-async def test_who_has_no_snapshot_waits_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(responses, "STALE_AFTER_S", 0.0)
+async def test_without_a_stale_response_requests_wait_for_the_computation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(computation, "STALE_AFTER_S", 0.0)
     answers = cache(slow := Slow())
-    slow.go = anyio.Event()
+    slow.may_respond = anyio.Event()
     bodies: list[bytes] = []
 
     async def one() -> None:
-        bodies.append((await ask(answers))[2])
+        bodies.append((await request(answers))[2])
 
     async with anyio.create_task_group() as tasks:
         for _ in range(3):
             tasks.start_soon(one)
         await anyio.wait_all_tasks_blocked()
-        slow.go.set()
-    assert (bodies, slow.asked) == ([b"first"] * 3, 1)
+        slow.may_respond.set()
+    assert (bodies, slow.requests) == ([b"first"] * 3, 1)
 
 
-async def test_only_what_a_route_reads_makes_another_answer() -> None:
+async def test_only_parameters_of_the_route_are_part_of_the_key() -> None:
     slow = Slow()
     answers = cache(slow)
     for query in (b"", b"_=17", b"utm_source=x"):
-        await ask(answers, query=query)
-    assert slow.asked == 1
+        await request(answers, query=query)
+    assert slow.requests == 1
     for query in (b"x=1&y=2", b"y=2&x=1&z=9", b"y=2&x=%31"):
-        await ask(answers, query=query)
-    assert slow.asked == 2
+        await request(answers, query=query)
+    assert slow.requests == 2
 
 
-async def test_changes_end_what_they_touch_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers_module, "REST_S", 0.0)
+async def test_a_change_invalidates_only_routes_that_depend_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entries, "CHECKS_MAX_AGE_S", 0.0)
     slow = Slow()
     names = Cacheable("/names", frozenset({"services"}))
     answers = cache(slow, names, Cacheable("/figures", EVERY_CHANGE))
     for path in ("/names", "/figures"):
-        await ask(answers, path)
-    answers.forget("checks")
-    assert [(await ask(answers, path))[1]["x-cache"] for path in ("/names", "/figures")] == ["HIT", "MISS"]
-    answers.forget("services")
-    assert [(await ask(answers, path))[1]["x-cache"] for path in ("/names", "/figures")] == ["MISS", "MISS"]
+        await request(answers, path)
+    answers.invalidate("checks")
+    assert [(await request(answers, path))[1]["x-cache"] for path in ("/names", "/figures")] == ["HIT", "MISS"]
+    answers.invalidate("services")
+    assert [(await request(answers, path))[1]["x-cache"] for path in ("/names", "/figures")] == ["MISS", "MISS"]
 
 
-async def test_memory_is_bounded() -> None:
+async def test_the_number_of_entries_is_bounded() -> None:
     slow = Slow()
     answers = cache(slow, Cacheable("/many/", EVERY_CHANGE))
     for number in range(MAX_ENTRIES + 10):
-        await ask(answers, f"/many/{number}")
-    assert (await ask(answers, f"/many/{MAX_ENTRIES}"))[1]["x-cache"] == "HIT"
-    assert (await ask(answers, "/many/0"))[1]["x-cache"] == "MISS"
-    assert len(answers._memory) == MAX_ENTRIES
+        await request(answers, f"/many/{number}")
+    assert (await request(answers, f"/many/{MAX_ENTRIES}"))[1]["x-cache"] == "HIT"
+    assert (await request(answers, "/many/0"))[1]["x-cache"] == "MISS"
+    assert len(answers._store) == MAX_ENTRIES
 
 
-async def test_queries_that_anybody_can_make_up_drive_out_one_another_only() -> None:
+async def test_responses_with_queries_evict_only_one_another() -> None:
     answers = cache(Slow(), Cacheable("/many/", EVERY_CHANGE, frozenset({"x"})))
     for path in ("/many/1", "/many/2"):
-        await ask(answers, path)
-    for number in range(MAX_QUERIES + 10):
-        await ask(answers, "/many/1", f"x={number}".encode())
-    assert len(answers._memory) == MAX_QUERIES + 2
+        await request(answers, path)
+    for number in range(MAX_QUERY_ENTRIES + 10):
+        await request(answers, "/many/1", f"x={number}".encode())
+    assert len(answers._store) == MAX_QUERY_ENTRIES + 2
     for path, query, source in (
         ("/many/1", b"", "HIT"),
         ("/many/2", b"", "HIT"),
-        ("/many/1", f"x={MAX_QUERIES}".encode(), "HIT"),
+        ("/many/1", f"x={MAX_QUERY_ENTRIES}".encode(), "HIT"),
         ("/many/1", b"x=0", "MISS"),
     ):
-        assert (await ask(answers, path, query))[1]["x-cache"] == source, (path, query)
+        assert (await request(answers, path, query))[1]["x-cache"] == source, (path, query)
 
 
-async def test_errors_are_given_but_not_kept() -> None:
+async def test_errors_are_not_cached() -> None:
     slow = Slow()
     slow.status, slow.body = 404, b"nothing"
     answers = cache(slow)
     for _ in range(2):
-        assert (await ask(answers))[0] == 404
-    assert slow.asked == 2
+        assert (await request(answers))[0] == 404
+    assert slow.requests == 2
 
 
-async def test_what_is_gone_leaves_no_snapshot_behind() -> None:
+async def test_a_404_removes_the_stale_response() -> None:
     slow = Slow()
     answers = cache(slow)
-    await ask(answers)
-    answers.forget()
+    await request(answers)
+    answers.invalidate()
     slow.status = 404
-    assert (await ask(answers))[0] == 404
+    assert (await request(answers))[0] == 404
     slow.status, answers.database_away = 503, True
-    assert (await ask(answers))[0] == 503
-    assert answers._memory.bytes == 0
+    assert (await request(answers))[0] == 503
+    assert answers._store.bytes == 0
 
 
-async def test_what_is_kept_is_counted_whatever_becomes_of_it() -> None:
+async def test_the_metrics_count_entries_and_bytes() -> None:
     answers = cache(slow := Slow(), metrics=(metrics := Metrics()))
 
     def counted() -> tuple[float | None, bool]:
         figure = metrics.registry.get_sample_value
-        return figure("sla_monitor_answer_cache_entries"), bool(figure("sla_monitor_answer_cache_bytes"))
+        return figure("sla_monitor_response_cache_entries"), bool(figure("sla_monitor_response_cache_bytes"))
 
     for query in (b"", b"x=1", b"x=2"):
-        await ask(answers, query=query)
+        await request(answers, query=query)
     assert counted() == (3, True)
-    answers.forget()
+    answers.invalidate()
     slow.status = 404
-    await ask(answers, query=b"x=1")
+    await request(answers, query=b"x=1")
     assert counted() == (2, True)
-    answers.forget("services")
+    answers.invalidate("services")
     assert counted() == (0, False)
 
 
@@ -377,7 +378,7 @@ async def test_over_http_hit_miss_and_not_modified(api: Api, db: Db) -> None:
 
 
 @pytest.mark.one_engine
-async def test_the_last_snapshot_is_served_while_the_database_is_away(database: str, db: Db) -> None:
+async def test_stale_responses_are_served_while_the_database_is_away(database: str, db: Db) -> None:
     await add_service(db, "shop")
     async with relay_before(database) as relay, running_api(relay.url) as api:
         before = await api.http.get("/api/system-status")
@@ -414,8 +415,8 @@ async def test_the_last_snapshot_is_served_while_the_database_is_away(database: 
 
 
 @pytest.mark.one_engine
-async def test_who_waits_while_the_database_is_silent_is_given_the_last_snapshot(database: str, db: Db) -> None:
-    """Long before the silence counts as an outage."""
+async def test_stale_responses_are_served_while_the_database_does_not_respond(database: str, db: Db) -> None:
+    """Before the feed notices it."""
     async with relay_before(database) as relay, running_api(relay.url) as api:
         before = await api.http.get("/api/system-status")
         await until_heard(api, db)  # which ends it
@@ -430,7 +431,7 @@ async def test_who_waits_while_the_database_is_silent_is_given_the_last_snapshot
 
 
 @pytest.mark.one_engine
-async def test_killed_connections_cost_nobody_an_answer(api: Api, db: Db) -> None:
+async def test_requests_succeed_after_database_connections_were_killed(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     headers = (await someone(db, "admin")).headers
     for _ in range(3):

@@ -343,6 +343,6 @@ async def test_the_metrics_tell_of_the_feed(api: Api, db: Db) -> None:
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert float(values["sla_monitor_event_seq"]) == seq
     assert float(values["sla_monitor_feed_alive"]) == 1
-    assert float(values['sla_monitor_sockets{door="ws"}']) == 1
+    assert float(values['sla_monitor_sockets{transport="ws"}']) == 1
     assert 0 <= float(values["sla_monitor_feed_lag_seconds"]) < 5
     assert 'sla_monitor_requests_total{method="GET",route="/ready",status="200"}' in values

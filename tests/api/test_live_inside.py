@@ -254,7 +254,7 @@ async def test_where_an_answer_is_from_is_told_for_debugging_only(database: str,
             names = [sorted(answer.headers) for answer in (first, again)]
             assert names[0] == names[1] and not {"x-cache", "ratelimit-remaining"} & set(names[0])
         text = (await api.http.get("/metrics")).text
-        assert 'sla_monitor_answers_total{source="HIT"} 3.0' in text
+        assert 'sla_monitor_cacheable_responses_total{source="HIT"} 3.0' in text
 
 
 KEPT = ("/api/incidents", "/api/incidents/past", "/api/services", "/history", "/")

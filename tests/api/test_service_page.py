@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from api.pages.service import ANSWERS, Service
+from api.pages.service import CACHEABLE, Service
 from sla_monitor.settings.values import Limit
 from tests.api import incidents
 from tests.api.conftest import Api, Check, Someone, add_service, now, record, running_api, someone, until
@@ -108,7 +108,7 @@ async def test_what_scripts_ask_for_is_as_the_api_says_and_counted_as_pages_are(
 
 def test_what_scripts_ask_for_rests_as_pages_do() -> None:
     """A batch of checks ends it after a while only, and nothing of it is of somebody."""
-    assert {route.path for route in ANSWERS if route.page and route.personal} == {
+    assert {route.path for route in CACHEABLE if route.page and route.personal} == {
         "/services/",
         "/services/*/days",
         "/services/*/response-times",

@@ -233,7 +233,7 @@ async def test_a_flood_of_anything_ends_the_connection(api: Api) -> None:
 
 async def test_a_client_that_says_goodbye_is_gone(api: Api) -> None:
     async def nobody() -> bool:
-        return 'sla_monitor_sockets{door="socketio"} 0.0' in (await api.http.get("/metrics")).text
+        return 'sla_monitor_sockets{transport="socketio"} 0.0' in (await api.http.get("/metrics")).text
 
     for goodbye in ("1", "41"):
         async with speaker(api, "socketio") as client:

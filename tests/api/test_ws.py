@@ -399,7 +399,7 @@ async def test_a_client_that_stops_reading_costs_the_others_nothing(database: st
         try:
 
             async def two_sockets() -> bool:
-                return 'sla_monitor_sockets{door="ws"} 2.0' in (await api.http.get("/metrics")).text
+                return 'sla_monitor_sockets{transport="ws"} 2.0' in (await api.http.get("/metrics")).text
 
             await until(two_sockets)
             big = "x" * 100_000
@@ -412,7 +412,7 @@ async def test_a_client_that_stops_reading_costs_the_others_nothing(database: st
                 assert (await frame(quick, 5))["data"]["n"] == number
             text = (await api.http.get("/metrics")).text
             assert 'sla_monitor_sockets_refused_total{reason="slow"} 1.0' in text
-            assert 'sla_monitor_sockets{door="ws"} 1.0' in text
+            assert 'sla_monitor_sockets{transport="ws"} 1.0' in text
         finally:
             raw.close()
 
@@ -451,7 +451,7 @@ async def test_who_says_goodbye_and_does_not_read_is_cut(
 
 
 async def _open_sockets(api: Api, count: int) -> bool:
-    return f'sla_monitor_sockets{{door="ws"}} {count}.0' in (await api.http.get("/metrics")).text
+    return f'sla_monitor_sockets{{transport="ws"}} {count}.0' in (await api.http.get("/metrics")).text
 
 
 async def _is_cut(port: int, peer: int) -> bool:

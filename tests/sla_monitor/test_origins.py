@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.edge.middleware import Origins
+from api.edge.origins import Origins
 from sla_monitor.formats.origins import asked_origin, origin_of, read_origin
 from sla_monitor.settings import load
 
