@@ -21,6 +21,7 @@ from api.pages.site import page, page_texts
 from api.rest.errors import ApiError
 from api.rest.injected import Injected
 from api.services.fields import is_slug, warnings
+from api.services.heartbeats import heartbeat_of
 from api.services.routes import StoredService, stored_service
 from sla_monitor.checks import CHECK_TYPES, read_config
 from sla_monitor.settings import Settings
@@ -94,6 +95,17 @@ async def change_service(request: ApiRequest, pool: Injected[Pool], service_id: 
     return done(HERE, _outcome("saved", said))
 
 
+@post(HERE + "/{service_id:str}/key", **shown_to("services:administer"))
+async def rotate_key(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Response[Any]:
+    """Another key for the reports of a job."""
+    await read_form(request)
+    stored = await _service(pool, service_id)
+    said = await rest(request, "POST", f"/api/services/{stored.service.id}/heartbeat/key", {})
+    if wrong := refusal(said):
+        raise ApiError(said.status, next(iter(wrong.values())))
+    return done(f"{HERE}/{stored.service.id}", "rotated")
+
+
 @get(HERE + "/{service_id:str}/delete", **shown_to("services:administer"))
 async def confirm_deletion(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Template:
     stored = await _service(pool, service_id)
@@ -122,10 +134,18 @@ async def _form(
     problems: Mapping[str, str] | None = None,
     status: int = 200,
 ) -> Template:
+    heartbeat = None
+    if stored is not None and stored.service.type == "heartbeat":
+        heartbeat = await heartbeat_of(request.app.state.pool, stored.service.id)
+    site = request.app.state.settings.site_url or str(request.base_url)
     return await page(
         request,
         "console/service_form.html",
         status_code=status,
+        heartbeat=heartbeat,
+        ping_url=f"{site.rstrip('/')}/ping/{heartbeat.ping_key}" if heartbeat is not None else None,
+        done=told(request, "services", "rotated"),
+        probed=CHECK_TYPES[values["type"]].PROBED,
         values=values,
         stored=stored,
         denied=stored is not None and bool(warnings(stored.service, request.app.state.settings)),
@@ -150,6 +170,7 @@ router = Router(
         create_service,
         edit_service,
         change_service,
+        rotate_key,
         confirm_deletion,
         delete_service,
     ],

@@ -20,8 +20,8 @@ from sql import OperationalError, Pool, database
 
 log = logging.getLogger(__name__)
 
-_FREE = frozenset({"health", "ready", "metrics", "openapi.json", "docs", "static"})
-"""For those who run it, or never asked of the database."""
+_FREE = frozenset({"health", "ready", "metrics", "openapi.json", "docs", "static", "ping"})
+"""For those who run it, never asked of the database, or counted by the key of the job."""
 PATIENCE_S = 3
 """A call is rather not counted than kept waiting for longer."""
 

@@ -29,6 +29,8 @@ KEYS: Mapping[str, str] = {
     r"must not contain (?:control characters|NUL)": "characters",
     r"must be an absolute http:// or https:// URL|must begin with http:// or https://": "url",
     r"not a valid host name": "host_name",
+    r"is not a cron line": "cron",
+    r"is not a known time zone": "time_zone",
     r"has an escape that is not known": "escape",
     r"must not contain credentials; .*": "credentials",
     r"must not be longer than intervalSeconds": "than_interval",

@@ -231,9 +231,10 @@ def problems(service: Service) -> list[FieldProblem]:
         found.append(FieldProblem("id", "must be small letters, digits and hyphens"))
     if service.id == ALL_SYSTEMS.id:
         found.append(FieldProblem("id", "is reserved"))
-    if service.timeout_ms > service.interval_seconds * 1000:
+    probed = service.check_config.PROBED  # else they have no meaning
+    if probed and service.timeout_ms > service.interval_seconds * 1000:
         found.append(FieldProblem("timeoutMs", "must not be longer than intervalSeconds"))
-    if service.degraded_after_ms > service.timeout_ms:
+    if probed and service.degraded_after_ms > service.timeout_ms:
         found.append(FieldProblem("degradedAfterMs", "must not be longer than timeoutMs"))
     if len(set(service.tags)) < len(service.tags):
         found.append(FieldProblem("tags", "must not repeat a tag"))
