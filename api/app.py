@@ -47,7 +47,7 @@ from api.pages import routes as public
 from api.pages.site import Site
 from api.rest.bodies import MAX_BODY_BYTES, JsonRequest, add_allow_header
 from api.rest.errors import database_away, respond
-from api.services import declared
+from api.services import declared, heartbeats
 from api.services import routes as services
 from api.uptime import calendar, response_times, status
 from sla_monitor.serving.connections import Fault
@@ -57,6 +57,7 @@ from sla_monitor.settings import Settings
 RESOURCES = (
     status,
     services,
+    heartbeats,
     calendar,
     response_times,
     incidents,

@@ -1,6 +1,6 @@
 """Everything that is done periodically: one line a duty."""
 
-from worker import aggregates, expiry, maintenance_plan, presence, retention
+from worker import aggregates, expiry, heartbeats, maintenance_plan, presence, retention
 from worker.duty import Duty
 
 DUTIES: tuple[Duty, ...] = (
@@ -13,5 +13,6 @@ DUTIES: tuple[Duty, ...] = (
     Duty("expiry", 5, expiry.expire_states, timeout_s=10),
     Duty("maintenance", 1, maintenance_plan.turn, timeout_s=10),
     Duty("maintenance_plan", 3600, maintenance_plan.extend, timeout_s=60),
+    Duty("heartbeats", 1, heartbeats.turn, timeout_s=30),
     Duty("presence", 1, presence.end_silent, timeout_s=5),
 )

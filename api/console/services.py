@@ -22,6 +22,7 @@ from api.pages.site import page, page_texts
 from api.rest.injected import Injected
 from api.services import routes
 from api.services.fields import AnySavedService, warnings
+from api.services.heartbeats import heartbeat_of, rotate
 from api.services.routes import StoredService
 from sla_monitor.checks import CHECK_TYPES, read_config
 from sla_monitor.settings import Settings
@@ -101,6 +102,14 @@ async def change_service(
     return done(HERE, _outcome("saved", changed))
 
 
+@post(HERE + "/{service_id:str}/key", **shown_to("services:administer"))
+async def rotate_key(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Response[Any]:
+    """Another key for the reports of a job."""
+    await read_form(request)
+    heartbeat = await rotate(pool, actor(request), service_id)
+    return done(f"{HERE}/{heartbeat.service_id}", "rotated")
+
+
 @get(HERE + "/{service_id:str}/delete", **shown_to("services:administer"))
 async def confirm_deletion(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Template:
     stored = await routes.one(pool, service_id)
@@ -120,7 +129,7 @@ async def delete_service(request: ApiRequest, pool: Injected[Pool], service_id: 
 
 def _outcome(what: str, service: AnySavedService) -> str:
     """What the next page tells; the only warning that there is says that probes may not look at the service."""
-    return f"{what}_denied" if getattr(service, "warnings", None) else what
+    return f"{what}_denied" if service.warnings else what
 
 
 async def _form(
@@ -130,10 +139,18 @@ async def _form(
     problems: Mapping[str, Problem] | None = None,
     status: int = 200,
 ) -> Template:
+    heartbeat = None
+    if stored is not None and stored.service.type == "heartbeat":
+        heartbeat = await heartbeat_of(request.app.state.pool, stored.service.id)
+    site = request.app.state.settings.site_url or str(request.base_url)
     return await page(
         request,
         "console/service_form.html",
         status_code=status,
+        heartbeat=heartbeat,
+        ping_url=f"{site.rstrip('/')}/ping/{heartbeat.ping_key}" if heartbeat is not None else None,
+        done=told(request, "services", "rotated"),
+        probed=CHECK_TYPES[values["type"]].PROBED,
         values=values,
         stored=stored,
         denied=stored is not None and bool(warnings(stored.service, request.app.state.settings)),
@@ -151,6 +168,7 @@ router = Router(
         create_service,
         edit_service,
         change_service,
+        rotate_key,
         confirm_deletion,
         delete_service,
     ],

@@ -20,8 +20,8 @@ from sql import OperationalError, Pool, database
 
 log = logging.getLogger(__name__)
 
-_UNLIMITED = frozenset({"health", "ready", "metrics", "openapi.json", "docs", "static"})
-"""The first segment of paths that are not counted: they are for monitoring, or need no database."""
+_UNLIMITED = frozenset({"health", "ready", "metrics", "openapi.json", "docs", "static", "ping"})
+"""The first segment of paths that are not counted: for monitoring, without the database, or counted by key."""
 COUNT_WITHIN_S = 3
 """A request is not counted if that takes longer."""
 

@@ -162,7 +162,9 @@ FAMILIES: Mapping[str, Family] = {name: _family(name, kind) for name, kind in CH
 
 if TYPE_CHECKING:
     AnyService = Service
-    AnySavedService = Service
+
+    class AnySavedService(Service):
+        warnings: list[FieldProblem] | UnsetType
 else:
     AnyService = Union[tuple(family.stored for family in FAMILIES.values())]  # noqa: UP007  # as many as there are
     AnySavedService = Union[tuple(family.saved for family in FAMILIES.values())]  # noqa: UP007
@@ -241,9 +243,10 @@ def problems(service: Service) -> list[FieldProblem]:
         found.append(FieldProblem.of("id", "slug"))
     if service.id == ALL_SYSTEMS.id:
         found.append(FieldProblem.of("id", "reserved"))
-    if service.timeout_ms > service.interval_seconds * 1000:
+    probed = service.check_config.PROBED  # for others they have no meaning
+    if probed and service.timeout_ms > service.interval_seconds * 1000:
         found.append(FieldProblem.of("timeoutMs", "longer_than_interval"))
-    if service.degraded_after_ms > service.timeout_ms:
+    if probed and service.degraded_after_ms > service.timeout_ms:
         found.append(FieldProblem.of("degradedAfterMs", "longer_than_timeout"))
     if len(set(service.tags)) < len(service.tags):
         found.append(FieldProblem.of("tags", "repeated"))

@@ -10,7 +10,8 @@ import pycurl
 
 from prober.outcome import ProberTrouble, TargetDenied
 from prober.probes import head
-from prober.probes.curl import STALL_SECONDS, Engine, Transfer
+from prober.probes.curl import STALL_SECONDS, Engine
+from prober.probes.transfer import Transfer
 from prober.services import ErrorType, Service
 
 Failure = tuple[ErrorType, str]

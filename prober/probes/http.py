@@ -12,10 +12,11 @@ import pycurl
 
 from prober.outcome import Certificate, Outcome, ProberTrouble, TargetDenied, printable
 from prober.probes import certificates, codings, head
-from prober.probes.curl import Engine, Shape, Transfer
+from prober.probes.curl import Engine
 from prober.probes.failures import Failure, failure, is_whole, timed_out, waiting_for
 from prober.probes.http_judgement import is_decided, judge
 from prober.probes.resolver import NameFailure
+from prober.probes.transfer import Shape, Transfer
 from prober.services import Service
 from sla_monitor.checks.http import Http
 from sla_monitor.formats.host_names import HostNameError, host_in, host_name

@@ -8,9 +8,10 @@ from prober import judge as verdict
 from prober.judge import Judgement
 from prober.outcome import Outcome, printable
 from prober.probes import certificates
-from prober.probes.curl import Engine, Shape, Transfer
+from prober.probes.curl import Engine
 from prober.probes.failures import Failure, failure, timed_out, waiting_for
 from prober.probes.resolver import NameFailure
+from prober.probes.transfer import Shape, Transfer
 from prober.services import Service
 from sla_monitor.checks.tcp import Tcp, unescaped
 from sla_monitor.formats.host_names import HostNameError, host_in

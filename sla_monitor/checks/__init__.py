@@ -9,10 +9,11 @@ from typing import Any, get_args
 import msgspec
 
 from sla_monitor.checks.config import CheckConfig
+from sla_monitor.checks.heartbeat import Heartbeat
 from sla_monitor.checks.http import Http
 from sla_monitor.checks.tcp import Tcp
 
-AnyConfig = Http | Tcp
+AnyConfig = Http | Tcp | Heartbeat
 
 CHECK_TYPES: Mapping[str, type[CheckConfig]] = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyConfig)}
 """By the name that REST, services.toml and the database have for it."""

@@ -89,6 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rate_limit_login: Limit | None = Limit(5, timedelta(minutes=15))
     rate_limit_incidents: Limit | None = Limit(10, timedelta(minutes=1))
     rate_limit_sockets: Limit | None = Limit(30, timedelta(minutes=1))
+    rate_limit_pings: Limit | None = Limit(60, timedelta(minutes=1))
 
     socket_limit: int = 6000
     sockets_per_address: int = 500
@@ -192,6 +193,9 @@ ENVIRONMENT: dict[str, Variable] = {
     ),
     "rate_limit_incidents": Variable("RATE_LIMIT_INCIDENTS", values.limit, "new incidents of one user"),
     "rate_limit_sockets": Variable("RATE_LIMIT_SOCKETS", values.limit, "sockets opened by one address"),
+    "rate_limit_pings": Variable(
+        "RATE_LIMIT_PINGS", values.limit, "reports of one job, and reports with an unknown key from one address"
+    ),
     "socket_limit": Variable("SOCKET_LIMIT", values.integer(1, 1_000_000), "open sockets of one API process"),
     "sockets_per_address": Variable(
         "SOCKETS_PER_ADDRESS", values.integer(1, 1_000_000), "open sockets of one address at one API process"

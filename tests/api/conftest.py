@@ -61,6 +61,7 @@ UNLIMITED: dict[str, Any] = {
     "rate_limit_login": None,
     "rate_limit_incidents": None,
     "rate_limit_sockets": None,
+    "rate_limit_pings": None,
     "log_level": "debug",
 }
 """How the API of a test is set where the test says nothing else: no limit gets in the way, X-Cache is told."""

@@ -79,7 +79,8 @@ class Things:
             if whose == "missing" and name == names[-1]:
                 thing = ABSENT.get(name, str(uuid4()))
             else:
-                thing = await self._make(name, path.partition("/{")[0], asker if whose == "own" else self._stranger)
+                kind = "heartbeat" if name == "service_id" and "/heartbeat" in row.path else name
+                thing = await self._make(kind, path.partition("/{")[0], asker if whose == "own" else self._stranger)
             path = path.replace(f"{{{name}}}", thing)
         return path
 
@@ -101,6 +102,17 @@ class Things:
             case "service_id":
                 await add_service(self._db, made := f"service-{secrets.token_hex(4)}")
                 return made
+            case "heartbeat" | "key":
+                made = f"job-{secrets.token_hex(4)}"
+                await self._db.execute(
+                    'INSERT INTO services (id, name, check_config) VALUES (%s, %s, \'{"type": "heartbeat"}\')',
+                    [made, made],
+                )
+                cursor = await self._db.execute("SELECT key FROM heartbeats WHERE service_id = %s", [made])
+                [(key,)] = await cursor.fetchall()
+                return made if name == "heartbeat" else str(key)
+            case "event":
+                return "start"
             case "name":
                 return "docs.js"
         raise AssertionError(f"the matrix does not know how to make a {name}")

@@ -1,0 +1,102 @@
+"""Heartbeat: a job that reports by itself. It is late when its report does not come in time."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, ClassVar
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from sla_monitor.checks.config import ONE_LINE, CheckConfig, Labels, Problem, labelled, one_line
+
+EARLY_S = 30
+"""A report that comes so shortly before a time of the cron line is that time's: clocks differ."""
+_LINE = {ONE_LINE: True}
+
+Cron = Annotated[
+    str,
+    labelled(
+        "Cron line",
+        "크론 표현식",
+        "When the job runs, such as 0 2 * * *; empty: it reports once in each interval",
+        "작업이 실행되는 때. 예: 0 2 * * *. 비워 두면 간격마다 한 번 보고합니다",
+        min_length=1,
+        max_length=100,
+        extra_json_schema=_LINE,
+    ),
+]
+TimeZone = Annotated[
+    str,
+    labelled(
+        "Time zone of the cron line",
+        "크론 표현식의 시간대",
+        "Such as Europe/Berlin",
+        "예: Asia/Seoul",
+        min_length=1,
+        max_length=100,
+        extra_json_schema=_LINE,
+    ),
+]
+Grace = Annotated[
+    int,
+    labelled(
+        "Grace time (seconds)",
+        "유예 시간 (초)",
+        "How late a report may be, and how long the job may run; less than a day",
+        "보고가 늦어도 되는 시간. 작업이 실행되는 시간도 포함하며 하루보다 짧아야 합니다",
+        ge=1,
+        le=82800,
+    ),
+]
+
+
+class Heartbeat(CheckConfig, frozen=True, kw_only=True, tag="heartbeat"):
+    """A job that calls /ping/{key} when it is done: once in each interval, or at the times of a cron line."""
+
+    LABEL: ClassVar[Labels] = {"en": "Heartbeat", "ko": "하트비트"}
+    PROBED: ClassVar[bool] = False
+
+    cron: Cron | None = None
+    time_zone: TimeZone = "UTC"
+    grace_seconds: Grace = 300
+
+    @property
+    def target(self) -> str:
+        return "/ping" if self.cron is None else f"/ping ({self.cron} {self.time_zone})"
+
+    @property
+    def grace(self) -> timedelta:
+        return timedelta(seconds=self.grace_seconds)
+
+    def problems(self) -> list[Problem]:
+        found = one_line(self)
+        zone = _zone(self.time_zone)
+        if zone is None:
+            found.append(Problem("time_zone", "time_zone"))
+        if self.cron is not None and not found and _next_time(self.cron, datetime(2026, 1, 1, tzinfo=zone)) is None:
+            found.append(Problem("cron", "cron"))
+        return found
+
+    def due_after(self, moment: datetime, interval_seconds: int) -> datetime:
+        """When the next report is due after one of `moment`, in UTC. Where the cron line or its zone is no longer good
+        (time zones are given up), the interval counts."""
+        zone = _zone(self.time_zone)
+        if self.cron is not None and zone is not None:
+            early = min(timedelta(seconds=EARLY_S), self.grace)
+            found = _next_time(self.cron, (moment + early).astimezone(zone))
+            if found is not None:
+                return found.astimezone(UTC)
+        return moment + timedelta(seconds=interval_seconds)
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return None
+
+
+def _next_time(cron: str, after: datetime) -> datetime | None:
+    try:
+        return next(CronSim(cron, after))
+    except (CronSimError, StopIteration, OverflowError):
+        return None

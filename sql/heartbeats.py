@@ -1,0 +1,56 @@
+"""Reports of jobs, and the times at which none came, into the database: the same way as every check."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from sla_monitor.heartbeats import LOCATION, Event, Known, Turn, reported, turned
+from sql import query
+from sql.database import Connection
+
+MOST = 500
+"""Heartbeats that one transaction turns: it holds the lock of recording."""
+
+
+async def report(connection: Connection, key: UUID, event: Event, text: str) -> bool:
+    """Records what a job reports, in the caller's transaction; False where the key is not known."""
+    known = await _known(connection, "heartbeats/known", key=key)
+    if not known:
+        return False
+    await _store(connection, [reported(known[0], event, text)])
+    return True
+
+
+async def turn(connection: Connection) -> int:
+    """Records what is late now, in the caller's transaction; returns for how many heartbeats there was work."""
+    known = await _known(connection, "heartbeats/turning", most=MOST)
+    await _store(connection, [turned(each) for each in known])
+    return len(known)
+
+
+async def _known(connection: Connection, name: str, **values: Any) -> list[Known]:
+    await connection.execute("SELECT lock_recording()")
+    async with connection.cursor(row_factory=class_row(Known)) as cursor:
+        await cursor.execute(query(name), values)
+        return await cursor.fetchall()
+
+
+async def _store(connection: Connection, turns: Sequence[Turn]) -> None:
+    checks = [_plain(check._asdict()) for turn in turns for check in turn.checks]
+    if checks:
+        await connection.execute(query("locations/register"), {"id": LOCATION})
+        await connection.execute(query("checks/incoming"))
+        await connection.execute(query("heartbeats/incoming"), {"location": LOCATION, "checks": Jsonb(checks)})
+        await connection.execute("SELECT record_checks_v2()")
+    if turns:
+        values = {"heartbeats": Jsonb([_plain(turn.known) for turn in turns])}
+        await connection.execute(query("heartbeats/update"), values)
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """As JSON has it."""
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}

@@ -1,0 +1,7 @@
+-- Whether there is something to do for any heartbeat: without the lock of recording.
+SELECT EXISTS (
+    SELECT
+    FROM heartbeats
+    JOIN services ON services.id = service_id
+    WHERE enabled AND (least(late_at, covered_to) <= present() OR due_at IS NULL AND last_ping_at IS NOT NULL)
+)

@@ -1,0 +1,5 @@
+-- Another key; written into the audit log without it.
+WITH rotated AS (
+    UPDATE heartbeats SET key = gen_random_uuid() WHERE service_id = %(id)s RETURNING service_id
+)
+SELECT audit('rotate', 'heartbeat', service_id) FROM rotated

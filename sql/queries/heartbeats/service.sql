@@ -1,0 +1,2 @@
+-- Whose key this is.
+SELECT service_id FROM heartbeats WHERE key = %(key)s
