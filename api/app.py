@@ -37,7 +37,6 @@ from api.live.hub import Hub
 from api.live.presence import Presence
 from api.live.socketio import SocketIoTransport
 from api.live.ws import WebSocketTransport
-from api.maintenance import plan
 from api.maintenance import routes as maintenance
 from api.metrics import Metrics
 from api.operations import audit, docs, health, settings
@@ -49,6 +48,7 @@ from api.services import declared, heartbeats
 from api.services import routes as services
 from api.uptime import calendar, response_times, status
 from sla_monitor.serving.connections import Fault
+from sla_monitor.serving.loop_lag import watch_loop
 from sla_monitor.settings import Settings
 
 RESOURCES = (
@@ -190,7 +190,7 @@ class Application:
             self._state.update({"tokens": tokens, "gatekeeper": gatekeeper, "passwords": passwords})
             self._state.update({"accounts": accounts.Accounts(pool, settings, limits, passwords, tokens)})
             metrics.passwords_waiting.set_function(lambda: passwords.waiting)
-            tasks.start_soon(metrics.watch_loop)
+            tasks.start_soon(watch_loop, metrics.loop_lag.set)
 
             async def work() -> None:
                 if self._prepare is not None:
@@ -200,7 +200,6 @@ class Application:
                 tasks.start_soon(access.run, live.restrict)
                 tasks.start_soon(presence.run)
                 tasks.start_soon(declared.watch, settings, pool)
-                tasks.start_soon(plan.run, pool, metrics)
 
             tasks.start_soon(work)
             try:

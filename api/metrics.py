@@ -2,12 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-import anyio
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
-
-LAG_PERIOD_S = 0.5
 
 
 class Metrics:
@@ -47,9 +44,6 @@ class Metrics:
         )
         self.loop_lag = self._gauge("event_loop_lag_seconds", "How late the event loop woke a sleeper, last time")
         self.passwords_waiting = self._gauge("passwords_waiting", "Passwords that wait for their turn to be hashed")
-        self.maintenance_failures = self._counter(
-            "maintenance_failures", "Times maintenance could not be looked after: turn, extend, or one window", "work"
-        )
         self.pool = self._gauge("database_pool", "The pool's own figures", "figure")
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
@@ -61,13 +55,6 @@ class Metrics:
     def render(self) -> bytes:
         """The text format that Prometheus reads."""
         return generate_latest(self.registry)
-
-    async def watch_loop(self) -> None:
-        """Measures for ever how late the event loop is."""
-        while True:
-            due = anyio.current_time() + LAG_PERIOD_S
-            await anyio.sleep_until(due)
-            self.loop_lag.set(anyio.current_time() - due)
 
 
 class _Counts(Collector):

@@ -1,4 +1,4 @@
-"""A made-up past in a database, and the aggregates as housekeeping and policies would have left them."""
+"""A made-up past in a database, and the aggregates as the worker and policies would have left them."""
 
 import time
 from datetime import UTC, datetime, timedelta

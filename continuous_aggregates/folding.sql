@@ -153,7 +153,7 @@ $$;
 
 -- Moves the watermark on to the end of the last quarter of an hour that ended two minutes ago; checks that are still on their way
 -- then are late. Where very many checks come in, quarters are folded in parts, up to half a minute ago. Commits after each step,
--- so that recording never waits for long. Called by housekeeping every half minute; until then the views add up more raw checks.
+-- so that recording never waits for long. Called by the worker every half minute; until then the views add up more raw checks.
 CREATE OR REPLACE PROCEDURE fold_checks()
     LANGUAGE plpgsql AS
 $$

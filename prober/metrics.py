@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+from sla_monitor.serving.connections import Fault
+
 _CHECK_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LATE_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _BATCH_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30)
@@ -58,12 +60,14 @@ class Metrics:
         self.reloads = self._counter("reloads", "Times the services were read from the database")
         self.reload_failures = self._counter("reload_failures", "Times that failed")
         self.listener_connects = self._counter("listener_connects", "Connections the listener has opened")
-        self.housekeeping = self._counter("housekeeping_runs", "Rounds of housekeeping done by this prober")
-        self.housekeeping_failures = self._counter("housekeeping_failures", "Failed chores", "chore")
         self.heartbeats = self._counter("heartbeats", "Calls of HEARTBEAT_URL")
         self.heartbeat_failures = self._counter("heartbeat_failures", "Calls of HEARTBEAT_URL that failed")
         self.client_faults = self._counter("client_faults", "What clients of this listener did wrong", "fault")
         self.loop_lag = self._histogram("loop_lag_seconds", "Lateness of the event loop", _LATE_SECONDS)
+
+    def count_client_fault(self, fault: Fault) -> None:
+        """What a client did wrong below HTTP."""
+        self.client_faults.labels(fault).inc()
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(f"sla_prober_{name}", meaning, labels, registry=self.registry)

@@ -1,27 +1,26 @@
 """The prober's process: everything wired together, in one task group, from the first check to a clean end."""
 
 import logging
-import os
-import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 import anyio
 import anyio.to_thread
-from anyio.abc import TaskStatus
 
 from prober.catalogue import Catalogue
 from prober.dispatch import Dispatch
 from prober.heartbeat import beat
-from prober.housekeeping import Housekeeping
-from prober.listener import listen
 from prober.metrics import Metrics
 from prober.probes import Engine, run_check
 from prober.recorder import Recorder
-from prober.server import Readiness, bind, serve
 from prober.spool import Spool
 from prober.store import Store
+from sla_monitor.serving.loop_lag import watch_loop
+from sla_monitor.serving.own_state import Readiness, serve_own_state
+from sla_monitor.serving.ports import bind
+from sla_monitor.serving.signals import stop_on_signal
 from sla_monitor.settings import Settings
+from sql.listen import listen
 from sql.migrate import MigrationError, NotNowError, migrate, migrate_when_possible
 
 CHECKS_PATIENCE_S = 4.0
@@ -30,7 +29,6 @@ under 10 s."""
 RECORDER_PATIENCE_S = 4.0
 MIGRATION_PATIENCE_S = 2.0
 """How long the services are not read because the schema is being brought up to date. Then they are read as it is."""
-LAG_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +42,7 @@ async def run(settings: Settings, database_url: str) -> None:
     whose text is one line, when it cannot start.
     """
     metrics = Metrics()
-    listening = bind(settings.prober_host, settings.prober_port)
+    listening = bind(settings, "prober")
     spool_folder = settings.home / "spool" / settings.location
     spool = await anyio.to_thread.run_sync(Spool, spool_folder, settings.spool_max_bytes)
     try:
@@ -62,22 +60,26 @@ async def run(settings: Settings, database_url: str) -> None:
                 concurrency=settings.probe_concurrency,
             )
             catalogue = Catalogue(database_url, spool_folder / "services.json", dispatch.replace, metrics)
-            housekeeping = Housekeeping(database_url, settings, metrics)
-            actions = {"services": catalogue.changed.set, "ranges": housekeeping.wanted.set}
-
-            def readiness() -> Readiness:
-                return Readiness(catalogue.known, recorder.database_answers, recorder.spool_works)
-
+            actions = {"services": catalogue.changed.set}
+            receive = partial(
+                listen, database_url, "sla-monitor prober listener", actions, metrics.listener_connects.inc
+            )
             schema = _Schema()
             async with anyio.create_task_group() as group:
-                await group.start(_stop_on_signal, partial(_stop, dispatch))
+                await group.start(stop_on_signal, partial(_stop, dispatch))
                 for task in (
-                    partial(serve, listening, metrics, readiness),
-                    partial(_watch_loop, metrics),
+                    partial(
+                        serve_own_state,
+                        listening,
+                        metrics.registry,
+                        partial(_readiness, catalogue, recorder),
+                        metrics.count_client_fault,
+                    ),
+                    partial(watch_loop, metrics.loop_lag.observe),
                     partial(_bring_up_to_date, database_url, settings, schema),
                     partial(_once_tried, schema, catalogue.run),
-                    partial(_once_tried, schema, partial(listen, database_url, actions, metrics)),
-                    partial(_once_current, schema, [*actions.values()], housekeeping.run),
+                    partial(_once_tried, schema, receive),
+                    partial(_once_current, schema, catalogue.changed.set),
                 ):
                     group.start_soon(task)
                 if settings.heartbeat_url is not None:
@@ -91,6 +93,18 @@ async def run(settings: Settings, database_url: str) -> None:
     finally:
         spool.close()
     _log.info("the prober has stopped")
+
+
+def _readiness(catalogue: Catalogue, recorder: Recorder) -> Readiness:
+    """The prober is ready when it knows its services and keeps what it finds out."""
+    return Readiness(
+        catalogue.known and (recorder.database_answers or recorder.spool_works),
+        {
+            "servicesKnown": catalogue.known,
+            "databaseAnswers": recorder.database_answers,
+            "spoolWorks": recorder.spool_works,
+        },
+    )
 
 
 class _Schema:
@@ -124,34 +138,12 @@ async def _once_tried(schema: _Schema, task: Callable[[], Awaitable[None]]) -> N
     await task()
 
 
-async def _once_current(schema: _Schema, wake: list[Callable[[], None]], task: Callable[[], Awaitable[None]]) -> None:
-    """`task` needs the schema of this program; what was read before may have been that of an older one."""
+async def _once_current(schema: _Schema, act: Callable[[], None]) -> None:
+    """What was read before may have been the schema of an older program."""
     await schema.current.wait()
-    for act in wake:
-        act()
-    await task()
+    act()
 
 
 def _stop(dispatch: Dispatch) -> None:
+    _log.info("stopping: checks under way may finish; a second signal ends at once")
     dispatch.stop(CHECKS_PATIENCE_S)
-
-
-async def _stop_on_signal(stop: Callable[[], None], *, task_status: TaskStatus[None]) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        task_status.started()
-        stopping = False
-        async for number in signals:
-            if stopping:
-                signal.signal(number, signal.SIG_DFL)
-                os.kill(os.getpid(), number)
-            stopping = True
-            _log.info("stopping: checks under way may finish; a second signal ends at once")
-            stop()
-
-
-async def _watch_loop(metrics: Metrics) -> None:
-    """How late the loop gets to what is due: everything timed in this process is off by as much."""
-    while True:
-        due = anyio.current_time() + LAG_SECONDS
-        await anyio.sleep(LAG_SECONDS)
-        metrics.loop_lag.observe(max(0.0, anyio.current_time() - due))

@@ -76,7 +76,7 @@ _REFUSALS = (
 
 def _lacks_partition(error: Exception) -> bool:
     """Whether there is no partition for a row's time: PostgreSQL's check violation that names no constraint. Not the
-    batch's fault; housekeeping makes one."""
+    batch's fault; the worker makes one."""
     return isinstance(error, psycopg.errors.CheckViolation) and error.diag.constraint_name is None
 
 

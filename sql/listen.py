@@ -19,9 +19,6 @@ from sql.database import Connection
 
 log = logging.getLogger(__name__)
 
-PING_S = 15.0
-SILENCE_S = 30.0
-PAUSES_S = (0.5, 10.0)
 CLOSE_TIMEOUT_S = 1.0
 
 
@@ -29,9 +26,13 @@ class Patience(NamedTuple):
     """When a listener that receives nothing pings, and when it gives its connection up; the shortest and the longest
     pause before it opens another one. All in seconds."""
 
-    ping_s: float = PING_S
-    silence_s: float = SILENCE_S
-    pauses_s: tuple[float, float] = PAUSES_S
+    ping_s: float
+    silence_s: float
+    pauses_s: tuple[float, float]
+
+
+UNHURRIED = Patience(ping_s=10.0, silence_s=20.0, pauses_s=(0.5, 10.0))
+"""For those who look by themselves as well, now and then."""
 
 
 class Subscriber(Protocol):
@@ -51,12 +52,12 @@ class Listener:
     """One connection that listens. `silent_s` is for how long it has received nothing."""
 
     def __init__(
-        self, database_url: str, application: str, subscriber: Subscriber, patience: Patience | None = None
+        self, database_url: str, application: str, subscriber: Subscriber, patience: Patience = UNHURRIED
     ) -> None:
         self._database_url = database_url
         self._application = application
         self._subscriber = subscriber
-        self._patience = patience or Patience(PING_S, SILENCE_S, PAUSES_S)
+        self._patience = patience
         self._ping = "ping:" + secrets.token_hex(8)
         self._received_at = anyio.current_time()
 
@@ -134,9 +135,7 @@ async def listen(
     application: str,
     actions: Mapping[str, Callable[[], None]],
     count_connect: Callable[[], object],
+    patience: Patience = UNHURRIED,
 ) -> None:
     """Calls the action of each payload that is notified, and all of them after each (re)connect. Never returns."""
-    await Listener(database_url, application, Wake(actions, count_connect)).run()
-
-
-__all__ = ["Listener", "Patience", "Subscriber", "Wake", "listen"]
+    await Listener(database_url, application, Wake(actions, count_connect), patience).run()

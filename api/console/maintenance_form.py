@@ -14,11 +14,12 @@ from api.console import repetition
 from api.console.local_times import LocalTimeError, moment_at, which, written
 from api.console.repetition import Repetition
 from api.maintenance.fields import WindowChange, WindowRow, problems
-from api.maintenance.plan import AHEAD, LOCAL_NAMES, planned, zone
+from api.maintenance.plan import planned
 from api.pages.forms import Form
 from api.rest.errors import invalid
 from sla_monitor.recurrence import Occurrence, occurrences
 from sla_monitor.texts.languages import Texts
+from sla_monitor.windows import AHEAD, LOCAL_NAMES, zone
 
 SHOWN_AHEAD = 10
 

@@ -6,16 +6,12 @@ rests on attributes of uvicorn 0.54's protocol (`transport`, `writable`, `conn`,
 """
 
 import contextlib
-import errno
-import os
-import signal
-import socket
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 import anyio
-from anyio.abc import TaskStatus
 from uvicorn import Config, Server
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame, Opcode
@@ -26,7 +22,9 @@ from api.edge.connections import Clients, ProxiedHttpProtocol
 from api.edge.middleware import error_messages
 from api.rest.errors import ApiError
 from sla_monitor.serving.connections import BoundedConfig, BoundedServer, Fault, HttpProtocol
-from sla_monitor.settings import Settings, StartError
+from sla_monitor.serving.ports import bind
+from sla_monitor.serving.signals import stop_on_signal
+from sla_monitor.settings import Settings
 
 KEEP_ALIVE_S = 30
 SHUTDOWN_S = 6
@@ -181,32 +179,6 @@ def configure(app: Any, settings: Settings, count: Callable[[Fault], object]) ->
     )
 
 
-class PortError(StartError):
-    """The port cannot be had; one line that names the setting."""
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket, or PortError. Bound before anything else is started."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise PortError(f"HOST={host} cannot be listened on: {error.strerror}") from None
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(BACKLOG)
-    except OSError as error:
-        listening.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortError(f"PORT={port} on {host} is taken by another program; set PORT to a free one") from None
-        raise PortError(f"PORT={port} on HOST={host} cannot be listened on: {error.strerror}") from None
-    listening.setblocking(False)
-    return listening
-
-
 async def run(
     app: Any,
     running: Callable[[], AbstractAsyncContextManager[None]],
@@ -217,25 +189,19 @@ async def run(
 
     `count` is told of each fault of a client.
     """
-    listening = listen(settings.api_host, settings.api_port)
+    listening = bind(settings, "api", BACKLOG)
     server = BoundedServer(configure(app, settings, count))
     with contextlib.closing(listening):
         async with running(), anyio.create_task_group() as tasks:
-            await tasks.start(_stop_on_signal, server)
+            await tasks.start(stop_on_signal, partial(_stop, server))
             tasks.start_soon(_stop_on_cancellation, server)
             with anyio.CancelScope(shield=True):
                 await server.serve(sockets=[listening])
             tasks.cancel_scope.cancel()
 
 
-async def _stop_on_signal(server: Server, *, task_status: TaskStatus[None]) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        task_status.started()
-        async for number in signals:
-            if server.should_exit:
-                signal.signal(number, signal.SIG_DFL)
-                os.kill(os.getpid(), number)
-            server.should_exit = True
+def _stop(server: Server) -> None:
+    server.should_exit = True
 
 
 async def _stop_on_cancellation(server: Server) -> None:

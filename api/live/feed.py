@@ -1,12 +1,10 @@
 """From the database to this process: what changed, heard at once, in commit order, none lost and none twice.
 
 NOTIFY only wakes; what happened is read from `events` by sequence. The listener LISTENs first and reads then, so
-nothing falls between. A connection can die without a sign: it speaks to itself through NOTIFY every `PING_S`, and
-silence for `SILENCE_S` counts as death. While it is being replaced, a poll through the pool takes over.
+nothing falls between (sql/listen.py). While a dead connection is being replaced, a poll through the pool takes over.
 """
 
 import logging
-import random
 import secrets
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -37,20 +35,18 @@ from api.live.hub import (
 )
 from api.metrics import Metrics
 from sql import Pool, database
+from sql.listen import Listener, Patience
 
 log = logging.getLogger(__name__)
 
-PING_S = 2.0
 SILENCE_S = 5.0
+PATIENCE = Patience(ping_s=2.0, silence_s=SILENCE_S, pauses_s=(0.1, 5.0))
 POLL_S = 1.0
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 5.0
 BATCH = 100
 BATCH_BYTES = 2**20
 """What is read from `events` at once: so many rows, and no further when their data is as large as that."""
 REACH = 50_000
 """How far back a client's replay may begin: rows that are looked at, whatever room they are for."""
-EXPIRE_S = 5.0
 HEARD_WITHIN_S = 1.0
 _ENDS: Mapping[str, Change] = {"checks": "checks", "event": "event", "public-services": "services"}
 """Which answers a notification ends."""
@@ -99,7 +95,6 @@ class Feed:
         self, database_url: str, pool: Pool, hub: Hub, answers: ResponseCache, access: Access, metrics: Metrics
     ) -> None:
         self.state: Literal["starting", "listening", "polling", "away"] = "starting"
-        self._database_url = database_url
         self._pool = pool
         self._hub = hub
         self._answers = answers
@@ -107,17 +102,16 @@ class Feed:
         self._metrics = metrics
         self._reading = anyio.Lock()
         self._started = False
-        self._heard_at = anyio.current_time()
-        self._ping = "ping:" + secrets.token_hex(8)
         self._marks: dict[str, anyio.Event] = {}
+        self._listener = Listener(database_url, "sla-monitor api feed", self, PATIENCE)
+        metrics.feed_silence.set_function(lambda: self._listener.silent_s)
         answers.heard = self.heard
 
     async def run(self) -> None:
         """Until cancelled; the database may come and go."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._keep_listening)
+            tasks.start_soon(self._listener.run)
             tasks.start_soon(self._poll)
-            tasks.start_soon(self._expire)
 
     async def between(self, after: int, upto: int, rooms: Collection[str | None]) -> list[Event] | None:
         """The first events of these rooms after one number and up to another; none where there are no more. None
@@ -138,61 +132,26 @@ class Feed:
             return True
         return await database.count(self._pool, "events/count_between", after=after, upto=upto, most=REACH + 1) <= REACH
 
-    async def _keep_listening(self) -> None:
-        pause = FIRST_PAUSE_S
-        while True:
-            try:
-                await self._listen()
-            except (psycopg.Error, TimeoutError, OSError) as error:
-                self._failed("the listener lost the database, a poll takes over", error)
-            if self.state == "listening":
-                self.state, pause = "polling", FIRST_PAUSE_S
-            self._metrics.feed_alive.set(0)
-            self._metrics.feed_reconnects.inc()
-            self._answers.forget()
-            await anyio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
-            pause = min(2 * pause, LONGEST_PAUSE_S)
-
-    async def _listen(self) -> None:
-        """Listens until something is wrong, which raises."""
-        with anyio.fail_after(2 * SILENCE_S):
-            connection = await sql.connect(self._database_url, application="sla-monitor api feed")
-        try:
-            with anyio.fail_after(SILENCE_S):
-                await connection.execute("LISTEN sla_monitor")
-                await self._synchronise(connection)
-            self._hear_well()
-            while True:
-                payloads = await self._wait(connection)
-                await self._handle(connection, payloads)
-        finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(1, shield=True):
-                await connection.close()
-
-    def _hear_well(self) -> None:
-        self._answers.forget()  # what changed unheard is not known
+    async def connected(self, connection: AsyncConnection[TupleRow]) -> None:
+        """The listener has a connection: what changed meanwhile is not known."""
+        await self._synchronise(connection)
+        self._answers.forget()
         self._hub.forget()
         self._access.notice()
         self._answers.database_away = False
         self.state = "listening"
         self._metrics.feed_alive.set(1)
-        self._heard_at = anyio.current_time()
 
-    async def _wait(self, connection: AsyncConnection[TupleRow]) -> set[str]:
-        """The payloads that came with the next wake-up; a ping of our own goes out when nothing does for a while."""
-        payloads = {notice.payload async for notice in connection.notifies(timeout=PING_S, stop_after=1)}
-        now = anyio.current_time()
-        if payloads:
-            self._heard_at = now
-        self._metrics.feed_silence.set(now - self._heard_at)
-        if now - self._heard_at > SILENCE_S:
-            raise TimeoutError
-        if not payloads:
-            with anyio.fail_after(SILENCE_S):
-                await connection.execute("SELECT pg_notify('sla_monitor', %s)", [self._ping])
-        return payloads
+    def disconnected(self, error: Exception) -> None:
+        """The listener has lost its connection."""
+        self._failed("the listener lost the database, a poll takes over", error)
+        if self.state == "listening":
+            self.state = "polling"
+        self._metrics.feed_alive.set(0)
+        self._metrics.feed_reconnects.inc()
+        self._answers.forget()
 
-    async def _handle(self, connection: AsyncConnection[TupleRow], payloads: Collection[str]) -> None:
+    async def received(self, connection: AsyncConnection[TupleRow], payloads: set[str]) -> None:
         """First the cached answers end, then the frames go out: who asks because of a frame gets the new answer.
 
         'inside' is an event that strangers do not hear of, 'services' may be a private one: no answer that is kept
@@ -304,17 +263,6 @@ class Feed:
         if self.state != "listening":  # the listener may have come back while the poll was waiting
             self.state = state
             self._answers.database_away = state == "away"
-
-    async def _expire(self) -> None:
-        """Services whose checks stopped coming become unknown, even when no prober is left to say so."""
-        while True:
-            await anyio.sleep(EXPIRE_S)
-            try:
-                with anyio.fail_after(EXPIRE_S):
-                    async with self._pool.connection() as connection:
-                        await connection.execute("SELECT expire_states()")
-            except (psycopg.Error, TimeoutError) as error:
-                self._failed("states could not be expired", error)
 
     def _failed(self, what: str, error: Exception) -> None:
         log.warning("%s (%s)", what, type(error).__name__)

@@ -1,8 +1,8 @@
 """Who is in the room of which incident or template, known to all API processes: leases in the database
 (sql/functions/presence.sql).
 
-This process renews its leases every `RENEW_S`; whoever finds one that was not renewed for `LEASE_S` takes it away, and
-the room hears of it. What this process holds is in its memory too: after the database was away both are made equal.
+This process renews its leases every `RENEW_S`; the worker takes those away that were not renewed for `LEASE_S`, and the
+room is notified. What this process holds is in its memory too: after the database was away both are made equal.
 """
 
 import logging
@@ -20,13 +20,11 @@ import sql
 from api.auth.permissions import Principal
 from api.live.hub import Client
 from api.metrics import Metrics
-from sql import Pool, database
+from sql import Pool, database, leases
 
 log = logging.getLogger(__name__)
 
-LEASE_S = 15.0
 RENEW_S = 5.0
-REAP_S = 1.0
 AGAIN_S = 1.0
 GOODBYE_S = 2.0
 
@@ -108,7 +106,6 @@ class Presence:
         self._exact = True
         """False while the database may hold other leases of ours than we do."""
         self._closed = False
-        self._reached_since = anyio.current_time()
 
     async def hold(
         self, client: Client, who: Principal, incident_id: str, editing: bool | None = None, field: str | None = None
@@ -168,7 +165,7 @@ class Presence:
             process_id=self._process_id,
             user_id=who.user_id,
             user_name=who.name,
-            lifetime=timedelta(seconds=LEASE_S),
+            lifetime=timedelta(seconds=leases.LEASE_S),
             **values,
         )
         self._exact = exact
@@ -205,12 +202,7 @@ class Presence:
         return known
 
     async def run(self) -> None:
-        """Until cancelled: ends what was left, renews what is held, takes away what others no longer renew."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._keep)
-            tasks.start_soon(self._reap)
-
-    async def _keep(self) -> None:
+        """Until cancelled: ends what was left, renews what is held."""
         due = anyio.current_time() + RENEW_S
         while True:
             with anyio.move_on_after(max(0.0, due - anyio.current_time())):
@@ -242,7 +234,7 @@ class Presence:
 
     async def _renew(self) -> None:
         """First, waiting for nobody, what is held lives on; then memory and database are compared."""
-        held = {"process_id": self._process_id, "lifetime": timedelta(seconds=LEASE_S)}
+        held = {"process_id": self._process_id, "lifetime": timedelta(seconds=leases.LEASE_S)}
         if self._leases:
             await self._execute("presence/renew", **held)
         async with self._asking:
@@ -251,26 +243,13 @@ class Presence:
                 return
             count = await database.row(self._pool, "presence/held", _Count, process_id=self._process_id)
             if not self._exact or count is None or count.held != len(self._leases):
-                leases = msgspec.json.encode(list(self._leases.values())).decode()
-                await self._execute("presence/restore", **held, held=leases)
+                known = msgspec.json.encode(list(self._leases.values())).decode()
+                await self._execute("presence/restore", **held, held=known)
             self._exact = True
-
-    async def _reap(self) -> None:
-        """After the database was away all processes renew first: none of them is taken for dead by the quickest."""
-        while True:
-            await anyio.sleep(REAP_S)
-            if anyio.current_time() - self._reached_since < LEASE_S:
-                continue
-            try:
-                with anyio.fail_after(RENEW_S):
-                    await self._execute("presence/expire")
-            except (psycopg.Error, TimeoutError) as error:
-                self._failed("dead processes could not be looked for", error)
 
     def _failed(self, what: str, error: Exception) -> None:
         log.warning("%s (%s)", what, type(error).__name__)
         self._metrics.background_failures.labels("presence").inc()
-        self._reached_since = anyio.current_time()
 
     async def _execute(self, name: str, **values: Any) -> None:
         """A statement that may be made twice, so it is repeated where the connection was dead."""

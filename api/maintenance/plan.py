@@ -1,22 +1,11 @@
-"""When maintenance takes place: written ahead as rows, and put into effect when its time comes."""
+"""When maintenance takes place: written ahead as rows. The worker writes on, and puts it into effect."""
 
-import logging
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
-
-import anyio
-import msgspec
-import psycopg
-from anyio.lowlevel import checkpoint
-from psycopg.rows import class_row
 
 import sql
-from api.metrics import Metrics
-from api.rest.errors import ApiError, FieldProblem, invalid
+from api.rest.errors import FieldProblem, invalid
 from sla_monitor.recurrence import (
     LONGEST,
     Occurrence,
@@ -28,42 +17,11 @@ from sla_monitor.recurrence import (
     parse,
     require_time,
 )
-from sql import Pool, database
+from sla_monitor.windows import AHEAD, zone
 from sql.database import Connection
 
-log = logging.getLogger(__name__)
-
-AHEAD = timedelta(days=400)
-"""How far occurrences are written; a little more than a year, so that every yearly one is."""
-LEAST_AHEAD = AHEAD - timedelta(days=30)
 EARLIEST, LATEST = timedelta(days=1), timedelta(days=5 * 366)
 """How long ago a new window may have begun, and how far in the future it may begin."""
-LOCAL_NAMES = frozenset({"localtime", "posixrules", "Factory"})
-"""Names that a system gives to a zone of its own choice."""
-TURN_S = 1.0
-EXTEND_S = 3600.0
-TIMEOUT_S = 10.0
-
-
-class _Due(msgspec.Struct):
-    id: UUID
-
-
-class DueWindow(msgspec.Struct):
-    id: UUID
-    starts_at: datetime
-    ends_at: datetime
-    rrule: str | None
-    time_zone: str
-    expanded_until: datetime
-
-
-def zone(name: str) -> ZoneInfo | None:
-    """A time zone by its IANA name."""
-    try:
-        return ZoneInfo(name) if name not in LOCAL_NAMES else None
-    except (ValueError, KeyError, OSError):  # a name that is a path, is unknown, is a folder of names
-        return None
 
 
 def planned(starts_at: datetime, ends_at: datetime, rrule: str | None, time_zone: str) -> Schedule:
@@ -104,73 +62,5 @@ async def plan(connection: Connection, window_id: UUID, schedule: Schedule, now:
     await connection.execute(sql.query("maintenance/plan"), values)
 
 
-async def turn(pool: Pool) -> None:
-    """Services enter and leave maintenance."""
-    async with pool.connection() as connection:
-        await connection.execute("SELECT turn_maintenance()")
-
-
-async def extend(pool: Pool, metrics: Metrics, now: datetime | None = None) -> int:
-    """Writes the occurrences that have come within reach. With several processes each takes windows of its own.
-
-    Each window in a transaction of its own: one that somebody has spoilt in the database does not stop the others.
-    """
-    now = now or datetime.now(UTC)
-    count = 0
-    for due in await database.rows(pool, "maintenance/due_for_extension", _Due, ahead=now + LEAST_AHEAD):
-        await checkpoint()  # working out a year takes some milliseconds
-        try:
-            count += await _extend_one(pool, due.id, now)
-        except (psycopg.Error, ArithmeticError, ValueError) as error:
-            metrics.maintenance_failures.labels("window").inc()
-            log.error("maintenance window %s does not go on: %s", due.id, _reason(error))
-    return count
-
-
-async def _extend_one(pool: Pool, window_id: UUID, now: datetime) -> int:
-    async with database.transaction(pool) as connection:
-        async with connection.cursor(row_factory=class_row(DueWindow)) as cursor:
-            values = {"id": window_id, "ahead": now + LEAST_AHEAD}
-            await cursor.execute(sql.query("maintenance/take_for_extension"), values)
-            window = await cursor.fetchone()
-        if window is None:
-            return 0
-        coming = {"id": window_id, "until": now + AHEAD} | _arrays(_coming(window, now + AHEAD))
-        await connection.execute(sql.query("maintenance/extend"), coming)
-        return 1
-
-
-def _coming(window: DueWindow, until: datetime) -> list[Occurrence]:
-    try:
-        schedule = planned(window.starts_at, window.ends_at, window.rrule, window.time_zone)
-    except ApiError as error:  # good when it was saved: it was changed in the database, or its zone was given up
-        log.error("maintenance window %s does not go on: %s", window.id, error)
-        return []
-    return [found for found in occurrences(schedule, until) if found.starts_at >= window.expanded_until]
-
-
 def _arrays(found: list[Occurrence]) -> dict[str, Any]:
     return {"starts": [one.starts_at for one in found], "ends": [one.ends_at for one in found]}
-
-
-async def run(pool: Pool, metrics: Metrics) -> None:
-    """Until cancelled; the database may come and go, or be one that is only read from."""
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_regularly, TURN_S, "turn", partial(turn, pool), metrics)
-        tasks.start_soon(_regularly, EXTEND_S, "extend", partial(extend, pool, metrics), metrics)
-
-
-async def _regularly(pause: float, name: str, work: Callable[[], Awaitable[object]], metrics: Metrics) -> None:
-    while True:
-        try:
-            with anyio.fail_after(TIMEOUT_S):
-                await work()
-        except (psycopg.Error, TimeoutError) as error:
-            metrics.maintenance_failures.labels(name).inc()
-            log.warning("maintenance, %s: %s", name, _reason(error))
-        await anyio.sleep(pause)
-
-
-def _reason(error: Exception) -> str:
-    """One line."""
-    return " ".join([type(error).__name__, *str(error).splitlines()[:1]])

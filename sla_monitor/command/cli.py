@@ -49,13 +49,13 @@ def _database_url(loaded: Settings) -> str:
 async def _api(loaded: Settings, args: argparse.Namespace) -> None:
     from api.app import serve
     from api.services.declared import require_file
-    from sla_monitor.command.processes import need_ports
     from sla_monitor.command.start import prepare
+    from sla_monitor.serving.ports import need_ports
 
     end_with_parent()
     url = _database_url(loaded)
     require_file(loaded)
-    need_ports(("PORT", loaded.api_host, loaded.api_port))
+    need_ports(loaded, "api")
     await serve(loaded, url, prepare=partial(prepare, url, loaded))
 
 

@@ -86,8 +86,8 @@ async def _open_the_past(database_url: str, settings: Settings, urls: dict[str, 
             await _register(connection, settings, urls)
             stored = await _record_the_past(connection, settings)
             await connection.execute(query("demo/written"))
-        # The figures are right already, computed as they are read; this makes them fast. False means that the prober is
-        # at it: the commit has told it of the new rows.
+        # The figures are right already, computed as they are read; this makes them fast. False means that the worker is
+        # at it: the commit has notified it of the new rows.
         await aggregates.refresh(connection)
         took_s = anyio.current_time() - started
         say(f"{stored:,} made-up checks are stored, after {took_s:.1f} s; true ones follow every 10 s.")

@@ -1,14 +1,13 @@
-"""The API and the prober as child processes of `up` and `demo`: started, watched, restarted, stopped."""
+"""The API, the worker and the prober as child processes of `up` and `demo`: started, watched, restarted, stopped."""
 
 import ctypes
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 
 import anyio
 from anyio.abc import Process
@@ -47,22 +46,6 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != int(parent):  # it went before we asked
         sys.exit(0)
-
-
-def need_ports(*wanted: tuple[str, str, int]) -> None:
-    """Raises StartError, one line, where one of some ports (variable, host, port) cannot be had now, be it for another
-    one of them."""
-    with ExitStack() as taken:
-        for variable, host, port in wanted:
-            trial = taken.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                trial.bind((host, port))
-                trial.listen(1)  # others may have bound it too, as long as nobody listens
-            except OSError as error:
-                raise StartError(
-                    f"{variable}={port} on {host} cannot be had ({error.strerror}): set {variable} to a free port"
-                ) from None
 
 
 async def keep_running(part: str, environment: Mapping[str, str]) -> None:

@@ -1,7 +1,5 @@
 """`sla-monitor up`: the database where none is given, the schema, API, worker and prober, in one terminal."""
 
-import os
-import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -17,8 +15,10 @@ from api.services.declared import require_file
 from sla_monitor import __version__
 from sla_monitor.command import start
 from sla_monitor.command.first_services import health_url, own_url, register_first_services
-from sla_monitor.command.processes import keep_running, need_ports
+from sla_monitor.command.processes import keep_running
 from sla_monitor.local_postgresql.server import local_postgresql
+from sla_monitor.serving.ports import need_ports
+from sla_monitor.serving.signals import stop_on_signal
 from sla_monitor.settings import Settings
 from sql import connect, query
 from sql.migrate import Migrated
@@ -63,14 +63,10 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
     started = datetime.now(UTC)
     # Before anything is started: else another program on our port would be taken for our own API.
     require_file(settings)
-    need_ports(
-        ("PORT", settings.api_host, settings.api_port),
-        ("WATCH_SERVER_PORT", settings.prober_host, settings.prober_port),
-        ("WORKER_PORT", settings.worker_host, settings.worker_port),
-    )
+    need_ports(settings, "api", "prober", "worker")
     async with anyio.create_task_group() as group:
         stopped_first = [group.cancel_scope]
-        group.start_soon(_cancel_on_signal, stopped_first)
+        group.start_soon(stop_on_signal, partial(_stop, stopped_first))
         async with database(settings, group) as (url, place):
             preparation = _Preparation()
             group.start_soon(preparation.run, settings, url, prepare)
@@ -80,10 +76,10 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
             # would be an outage.
             async with anyio.create_task_group() as serving:
                 serving.start_soon(keep_running, "api", environment)
-                serving.start_soon(keep_running, "worker", environment)
+                serving.start_soon(_after_api, "worker", settings, environment)
                 async with anyio.create_task_group() as probing:
                     stopped_first.append(probing.cancel_scope)
-                    probing.start_soon(_probe, settings, environment)
+                    probing.start_soon(_after_api, "prober", settings, environment)
                     first_check = partial(preparation.then, partial(_tell_of_first_check, url, started))
                     probing.start_soon(_tell, settings, migrated, place, first_check)
                     if meanwhile is not None:
@@ -119,13 +115,13 @@ class _Preparation:
         await step()
 
 
-async def _probe(settings: Settings, environment: Mapping[str, str]) -> None:
-    """The prober, from the moment on that the API answers; without it when that takes too long."""
+async def _after_api(part: str, settings: Settings, environment: Mapping[str, str]) -> None:
+    """The prober or the worker, from the moment on that the API answers; without it when that takes too long."""
     with anyio.move_on_after(API_PATIENCE_S):
         async with httpx.AsyncClient(trust_env=False, timeout=1) as client:
             while not await _answers(client, own_url(settings)):  # noqa: ASYNC110 - another process
                 await anyio.sleep(0.05)
-    await keep_running("prober", environment)
+    await keep_running(part, environment)
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:
@@ -193,14 +189,7 @@ async def _wait_for_first_check(url: str, started: datetime) -> None:
             await anyio.sleep(0.25)
 
 
-async def _cancel_on_signal(scopes: list[CancelScope]) -> None:
-    """The first signal stops everything in order, beginning with the last scope; a second one ends at once."""
-    stopping = False
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for number in signals:
-            if stopping:
-                signal.signal(number, signal.SIG_DFL)
-                os.kill(os.getpid(), number)
-            stopping = True
-            say("Stopping …")
-            scopes[-1].cancel()
+def _stop(scopes: list[CancelScope]) -> None:
+    """Stops everything in order, beginning with the last scope."""
+    say("Stopping …")
+    scopes[-1].cancel()

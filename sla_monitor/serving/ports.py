@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from contextlib import ExitStack
 
 from sla_monitor.settings import ENVIRONMENT, Settings, StartError
 
@@ -31,11 +32,16 @@ def bind(settings: Settings, program: str, backlog: int = BACKLOG) -> socket.soc
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
-            raise PortError(
-                f"{port_variable}={port} on {host} is taken by another program; set {port_variable} to a free one"
-            ) from None
+            raise PortError(f"{port_variable}={port} on {host} is taken: set {port_variable} to a free port") from None
         raise PortError(
             f"{port_variable}={port} on {host_variable}={host} cannot be listened on: {error.strerror}"
         ) from None
     listening.setblocking(False)
     return listening
+
+
+def need_ports(settings: Settings, *programs: str) -> None:
+    """Raises `PortError` where the port of one of these programs cannot be had now, be it for another one of them."""
+    with ExitStack() as taken:
+        for program in programs:
+            taken.enter_context(bind(settings, program))

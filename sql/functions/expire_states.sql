@@ -3,8 +3,8 @@ CREATE OR REPLACE FUNCTION check_duration(timeout_ms integer, retries smallint) 
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN timeout_ms * (1 + retries) * interval '1 millisecond';
 
--- Services whose checks have stopped coming become unknown. Called every few seconds by every API process, since no prober
--- may be left to do it; the one that comes first finds something to do.
+-- Services whose checks have stopped coming become unknown. Called every few seconds by a worker, since no prober may be left to
+-- do it.
 CREATE OR REPLACE FUNCTION expire_states() RETURNS integer
     LANGUAGE plpgsql AS
 $$

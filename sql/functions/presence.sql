@@ -118,8 +118,8 @@ BEGIN
 END
 $$;
 
--- Takes out the sockets of processes that died; a lease that is being renewed at this moment is none of theirs. Asked every
--- second by every process: the lock is taken only where there is something to do.
+-- Takes out the sockets of processes that died; a lease that is being renewed at this moment is none of theirs. Called every
+-- second by a worker: the lock is taken only where there is something to do.
 CREATE OR REPLACE FUNCTION expire_presence() RETURNS void
     LANGUAGE plpgsql AS
 $$

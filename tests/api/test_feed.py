@@ -20,6 +20,7 @@ from api.metrics import Metrics
 from tests.api.conftest import Api, Check, add_service, midday, now, record, running_api, someone, until
 from tests.api.doors import incident, speaker
 from tests.api.relay import relay_before
+from tests.worker.working import working
 
 Db = psycopg.AsyncConnection[Any]
 STATES = ("operational", "degraded", "outage", "unknown", "maintenance")
@@ -84,7 +85,6 @@ async def test_who_asks_because_of_a_frame_gets_the_new_answer(
 ) -> None:
     """New at once, or within the second that lies between two computations of the same response."""
     monkeypatch.setattr(feed, "POLL_S", 4.0)
-    monkeypatch.setattr(feed, "EXPIRE_S", 3600.0)  # nobody checks the service
     await add_service(db, "shop")
     async with running_api(database) as api, joined(api) as socket:
         delays = []
@@ -214,42 +214,35 @@ class _Written:
 async def test_a_database_that_may_only_be_read_ends_nothing(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(feed, "EXPIRE_S", 0.1)
-    monkeypatch.setattr(presence, "LEASE_S", 0.1)
-    monkeypatch.setattr(presence, "REAP_S", 0.1)
-    await add_service(db, "shop", interval_seconds=1, timeout_ms=1000, degraded_after_ms=500)
+    monkeypatch.setattr(presence, "RENEW_S", 0.1)
+    await add_service(db, "shop")
     ann, number = await someone(db, "viewer"), await incident(db)
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
     async with running_api(database) as api, speaker(api, "ws", ann.token) as client:
+        assert (await client.say("join-room", room=f"incident-{number}"))["ok"]
         await db.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'.encode())
         await db.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
             "AND application_name LIKE 'sla-monitor api%'"
         )
-        await record(db, [Check("shop", now() - timedelta(seconds=61), interval_s=1)])  # there is something to expire
-        await db.execute(
-            "SELECT hold_presence(%s, 'dead', gen_random_uuid(), %s, 'x', false, NULL, interval '0 s')",
-            [number, ann.user_id],
-        )
 
-        async def both_failed() -> bool:
-            return all(
-                f"{what} (ReadOnlySqlTransaction)" in caplog.text
-                for what in ("states could not be expired", "dead processes could not be looked for")
-            )
+        async def not_renewed() -> bool:
+            return "presence could not be renewed (ReadOnlySqlTransaction)" in caplog.text
 
-        await until(both_failed)
+        await until(not_renewed)
         assert (await client.say("incident-editing", incidentId=number, isEditing=False))["code"] == "FORBIDDEN"
         assert not (await client.say("join-room", room=f"incident-{number}"))["ok"]
         assert (await api.get("/api/services"))["services"][1]["id"] == "shop"
         text = (await api.http.get("/metrics")).text
         for task in ("feed", "presence"):
             assert f'sla_monitor_background_failures_total{{task="{task}"}}' in text
-        ready = await api.http.get("/ready")
-        assert (ready.status_code, ready.json()["details"]) == (
-            503,
-            [{"field": "database", "message": "may only be read"}],
-        )
+
+        async def only_read() -> bool:
+            ready = await api.http.get("/ready")
+            problems = [{"field": "database", "message": "may only be read"}]
+            return ready.status_code == 503 and bool(ready.json()["details"] == problems)
+
+        await until(only_read)
         await db.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = off'.encode())
         await api.ready()
 
@@ -313,10 +306,10 @@ async def test_events_are_read_by_the_page(db: Db) -> None:
     assert await page(rooms=[]) == [2]
 
 
-async def test_a_service_whose_checks_stopped_becomes_unknown(api: Api, db: Db) -> None:
+async def test_a_service_whose_checks_stopped_becomes_unknown(database: str, api: Api, db: Db) -> None:
     await add_service(db, "shop", interval_seconds=1, timeout_ms=1000, degraded_after_ms=500)
     await record(db, [Check("shop", now() - timedelta(seconds=61), interval_s=1)])
-    async with joined(api, "?rooms=system-status") as socket:
+    async with joined(api, "?rooms=system-status") as socket, working(database, "expiry"):
         states = []
         while "unknown" not in states:
             states.append((await frame(socket))["data"]["status"])

@@ -1,19 +1,16 @@
 """Maintenance windows over REST: who plans them, who sees what, what stays of them, what they make of services."""
 
 import uuid
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import anyio
 import psycopg
 import pytest
 
-import sql
-from api.maintenance import plan
-from api.maintenance.plan import AHEAD, extend
-from api.metrics import Metrics
-from tests.api.conftest import Api, Check, Someone, add_service, now, record, running_api, someone, until
+from tests.api.conftest import Api, Check, Someone, add_service, now, record, someone, until
+from tests.worker.working import working
 
 Db = psycopg.AsyncConnection[Any]
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -266,7 +263,13 @@ async def test_a_window_that_is_not_there_is_404(api: Api, db: Db, window_id: st
     assert (await api.http.delete(path, headers=admin.headers)).status_code == 404
 
 
-async def test_a_service_is_under_maintenance_while_a_window_runs(api: Api, db: Db) -> None:
+@pytest.fixture
+async def turning(database: str) -> AsyncIterator[None]:
+    async with working(database, "maintenance"):
+        yield
+
+
+async def test_a_service_is_under_maintenance_while_a_window_runs(api: Api, db: Db, turning: None) -> None:
     for service in ("shop", "pay", "off"):
         await add_service(db, service, enabled=service != "off")
     await record(db, [Check("shop", now(), ms=None), Check("pay", now())])
@@ -347,119 +350,6 @@ async def test_the_past_of_a_window_stays_whatever_becomes_of_it(api: Api, db: D
     assert end_of_rest < 2 * HOUR
     future = await db.execute("SELECT FROM maintenance_occurrences WHERE ends_at > now()")
     assert await future.fetchall() == []
-
-
-async def test_occurrences_are_written_ahead_by_one_of_several_processes(database: str, db: Db) -> None:
-    await add_service(db, "shop")
-    reporter = await someone(db, "reporter")
-    async with running_api(database) as api:
-        await announce(api, reporter, body(now() + DAY, rrule="FREQ=DAILY"))
-        await announce(api, reporter, body(now() + DAY, rrule="FREQ=DAILY;COUNT=3"))
-        await announce(api, reporter, body(now() + DAY))
-
-    async def written() -> list[int]:
-        cursor = await db.execute("SELECT count(*) FROM maintenance_occurrences GROUP BY window_id ORDER BY 1")
-        return [count for (count,) in await cursor.fetchall()]
-
-    first = [1, 3, AHEAD.days]
-    assert await written() == first
-    async with sql.open_pool(database, application="one") as one, sql.open_pool(database, application="two") as two:
-        assert await extend(one, metrics := Metrics()) == 0
-        in_a_year = datetime.now(UTC) + timedelta(days=365)
-        assert await extend(one, metrics, in_a_year) + await extend(two, metrics, in_a_year) == 2
-        assert await written() == [1, 3, AHEAD.days + 365]
-        gaps = await db.execute(
-            "SELECT DISTINCT starts_at - lag(starts_at) OVER (PARTITION BY window_id ORDER BY starts_at) "
-            "FROM maintenance_occurrences"
-        )
-        assert {gap for (gap,) in await gaps.fetchall()} == {None, DAY}
-        assert await (await db.execute("SELECT DISTINCT version FROM maintenance_windows")).fetchall() == [(1,)]
-
-
-async def due_window(db: Db, title: str, **columns: str) -> None:
-    """A daily one, announced a year and a half ago; nobody has looked after it since."""
-    values = {
-        "title": repr(title),
-        "starts_at": "now() - interval '500 days'",
-        "ends_at": "now() - interval '499 days'",
-        "expanded_until": "now() - interval '1 day'",
-    } | columns
-    await db.execute(
-        f"INSERT INTO maintenance_windows (affected_services, rrule, time_zone, author, {', '.join(values)}) "
-        f"VALUES ('{{shop}}', 'FREQ=DAILY', 'Pacific/Honolulu', 'somebody', {', '.join(values.values())})".encode()
-    )
-
-
-@pytest.mark.parametrize(
-    "spoilt",
-    [
-        {"starts_at": "'-infinity'"},
-        {"ends_at": "'infinity'"},
-        {"starts_at": "'0001-01-01 00:00Z'", "ends_at": "'0001-01-01 01:00Z'"},
-    ],
-)
-async def test_a_window_that_cannot_be_read_is_not_taken_and_does_not_stop_the_others(
-    database: str, db: Db, spoilt: dict[str, str]
-) -> None:
-    with pytest.raises(psycopg.errors.CheckViolation):
-        await due_window(db, "spoilt", **spoilt)
-    await db.execute(
-        "ALTER TABLE maintenance_windows DROP CONSTRAINT maintenance_windows_starts_at, "
-        "DROP CONSTRAINT maintenance_windows_ends_at"
-    )
-    await due_window(db, "spoilt", expanded_until="now() - interval '2 days'", **spoilt)
-    await due_window(db, "sound")
-    metrics = Metrics()
-    async with sql.open_pool(database, application="extending") as pool:
-        assert await extend(pool, metrics) == 1
-    assert metrics.registry.get_sample_value("sla_monitor_maintenance_failures_total", {"work": "window"}) == 1
-    cursor = await db.execute(
-        "SELECT title, count(*) FROM maintenance_occurrences JOIN maintenance_windows ON id = window_id GROUP BY title"
-    )
-    assert await cursor.fetchall() == [("sound", 1 + AHEAD.days + 1)]  # yesterday, ahead, the last
-
-
-async def test_a_database_that_is_only_read_from_is_waited_for(
-    database: str, db: Db, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A standby, say. It ended the whole process, at every start."""
-    monkeypatch.setattr(plan, "TURN_S", 0.05)
-    monkeypatch.setattr(plan, "EXTEND_S", 0.05)
-    await add_service(db, "shop")
-    await due_window(db, "daily", ends_at="now() - interval '500 days' + interval '1 hour'")
-    await db.execute(
-        "INSERT INTO maintenance_occurrences SELECT id, now(), now() + interval '1 hour', '{shop}' "
-        "FROM maintenance_windows"
-    )
-    await only_read(db, "on")
-    metrics = Metrics()
-
-    async def failed() -> bool:
-        samples = [
-            metrics.registry.get_sample_value("sla_monitor_maintenance_failures_total", {"work": work}) or 0
-            for work in ("turn", "window")
-        ]
-        return min(samples) >= 2
-
-    async def looked_after() -> bool:
-        cursor = await db.execute(
-            "SELECT state = 'maintenance' AND expanded_until > now() FROM service_states, maintenance_windows"
-        )
-        return await cursor.fetchone() == (True,)
-
-    async with sql.open_pool(database, application="looking after") as pool, anyio.create_task_group() as tasks:
-        tasks.start_soon(plan.run, pool, metrics)
-        await until(failed)
-        await only_read(db, "off")
-        await until(looked_after)
-        tasks.cancel_scope.cancel()
-
-
-async def only_read(db: Db, switch: str) -> None:
-    """For every connection but this one."""
-    [name] = await (await db.execute("SELECT quote_ident(current_database())")).fetchone() or [""]
-    await db.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {switch}".encode())
-    await db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'looking after'")
 
 
 async def test_everybody_hears_of_a_public_window_and_staff_of_an_internal_one(api: Api, db: Db) -> None:

@@ -15,9 +15,11 @@ from api.edge.middleware import REQUEST_DEADLINE_S
 from api.live import presence
 from api.live.hub import Client, Transport
 from api.metrics import Metrics
+from sql import leases
 from tests.api.conftest import PATIENCE_S, Api, Someone, running_api, someone, until
 from tests.api.doors import DOORS, DoorName, Speaker, incident, speaker
 from tests.api.relay import relay_before
+from tests.worker.working import working
 
 Db = psycopg.AsyncConnection[Any]
 both_doors = pytest.mark.parametrize("door", DOORS)
@@ -25,10 +27,9 @@ both_doors = pytest.mark.parametrize("door", DOORS)
 
 @pytest.fixture
 def quick_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence, "LEASE_S", 1.8)
+    monkeypatch.setattr(leases, "LEASE_S", 1.8)
     monkeypatch.setattr(presence, "RENEW_S", 0.3)
     monkeypatch.setattr(presence, "AGAIN_S", 0.1)
-    monkeypatch.setattr(presence, "REAP_S", 0.1)
 
 
 async def join(client: Speaker, number: str) -> None:
@@ -101,9 +102,13 @@ async def test_the_editors_own_socket_is_told_nothing(api: Api, db: Db) -> None:
         assert (await one.hear())[0] == "incident-comment"
 
 
-async def test_a_process_that_died_is_noticed_by_another(database: str, db: Db, quick_leases: None) -> None:
+async def test_a_process_that_died_is_noticed_by_the_worker(database: str, db: Db, quick_leases: None) -> None:
     number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
-    async with running_api(database) as api, speaker(api, "ws", bob.token) as watcher:
+    async with (
+        running_api(database) as api,
+        working(database, "presence"),
+        speaker(api, "ws", bob.token) as watcher,
+    ):
         await join(watcher, number)
         await db.execute(
             "SELECT hold_presence(%s, 'of the dead', gen_random_uuid(), %s, %s, true, 'title', interval '1 s')",
@@ -115,7 +120,7 @@ async def test_a_process_that_died_is_noticed_by_another(database: str, db: Db, 
             ("incident-editing", False),
             ("user-left", None),
         ]
-        await anyio.sleep(1.2 * presence.LEASE_S)  # its own leases are renewed meanwhile
+        await anyio.sleep(1.2 * leases.LEASE_S)  # its own leases are renewed meanwhile
         assert "sla_monitor_presence_leases 1.0" in (await api.http.get("/metrics")).text
         assert (await (await db.execute("SELECT count(*) FROM presence_leases")).fetchone()) == (1,)
 
@@ -150,7 +155,7 @@ async def test_what_ended_while_the_database_was_away_ends_then(database: str, d
             relay.cut()
             answer = await editor.say("incident-editing", incidentId=number, isEditing=True, field="title")
             assert answer["code"] == "SERVER_ERROR"
-        await anyio.sleep(presence.LEASE_S)
+        await anyio.sleep(leases.LEASE_S)
         relay.restore()
         assert (await watcher.hear())[1]["isEditing"] is False
         assert (await watcher.hear())[0] == "user-left"
@@ -224,7 +229,7 @@ async def waiting_for_events(db: Db) -> bool:
     return await found.fetchone() is not None
 
 
-async def leases(db: Db) -> int:
+async def lease_count(db: Db) -> int:
     row = await (await db.execute("SELECT count(*) FROM presence_leases")).fetchone()
     return int(row[0]) if row else -1
 
@@ -238,12 +243,12 @@ async def test_leases_are_renewed_while_joins_wait(database: str, db: Db, pool: 
             for name in range(30):
                 tasks.start_soon(ours.hold, socket_of(str(name)), ann, number)
             tasks.start_soon(ours.run)
-            await anyio.sleep(2 * presence.LEASE_S)
+            await anyio.sleep(2 * leases.LEASE_S)
             found = await db.execute("SELECT FROM presence_leases WHERE expires_at > now()")
             assert await found.fetchone() is not None
 
         async def all_joined() -> bool:
-            return await leases(db) == 31
+            return await lease_count(db) == 31
 
         await until(all_joined)
         tasks.cancel_scope.cancel()
@@ -265,7 +270,7 @@ async def test_a_socket_that_leaves_while_it_is_asked_for_is_gone(
         tasks.start_soon(ours.run)
 
         async def gone() -> bool:
-            return await leases(db) == 0
+            return await lease_count(db) == 0
 
         await until(gone)
         await anyio.sleep(2 * presence.RENEW_S)
@@ -286,7 +291,7 @@ async def test_nothing_comes_after_the_goodbye(database: str, db: Db, pool: sql.
             await anyio.sleep(0.1)
         await anyio.sleep(2 * presence.RENEW_S)
         assert await ours.hold(socket_of("two"), ann, number) is None
-        assert await leases(db) == 0
+        assert await lease_count(db) == 0
         tasks.cancel_scope.cancel()
 
 
@@ -304,26 +309,6 @@ async def test_who_looks_for_the_dead_waits_for_no_renewal(database: str, db: Db
             await db.execute("SELECT append_event('others', NULL, '{}')")
     left = await (await db.execute("SELECT socket_id FROM presence_leases")).fetchall()
     assert left == [("slow",)]
-
-
-async def test_the_dead_are_noticed_within_a_lease_and_a_second(
-    database: str, db: Db, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert presence.REAP_S <= 1
-    monkeypatch.setattr(presence, "LEASE_S", 0.5)
-    monkeypatch.setattr(presence, "REAP_S", 0.1)  # renewals have no part in this
-    number, ann = await incident(db), await someone(db, "reporter")
-    async with running_api(database):
-        await anyio.sleep(presence.LEASE_S)
-        await db.execute(
-            "SELECT hold_presence(%s, 'dead', gen_random_uuid(), %s, 'ann', true, NULL, interval '0.1 s')",
-            [number, ann.user_id],
-        )
-
-        async def gone() -> bool:
-            return await leases(db) == 0
-
-        await until(gone, presence.RENEW_S - 0.5)
 
 
 async def test_nobody_keeps_locks_in_the_middle_of_a_transaction(db: Db, pool: sql.Pool) -> None:

@@ -14,8 +14,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from api.app import serve
-from api.edge.server import PortError
 from sla_monitor.serving import connections
+from sla_monitor.serving.ports import PortError
 from sla_monitor.settings import Settings
 from tests.api.conftest import Api, free_port, running_api, until
 from tests.api.raw import everything

@@ -13,6 +13,7 @@ import pytest
 
 from sla_monitor.local_postgresql.server import running_url
 from tests.e2e.program import PATIENCE_S, STOP_PATIENCE_S, Program, command, free_ports, left_running, running
+from worker.duties import DUTIES
 
 EACH_SECOND = {"HEALTH_CHECK_INTERVAL": "1s"}
 Row = tuple[object, ...]
@@ -57,10 +58,12 @@ async def test_from_nothing_to_true_data_within_seconds_and_back(home: Path) -> 
             f"http://127.0.0.1:{ports[0]}/api/system-status",
             f"http://127.0.0.1:{ports[0]}/docs",
             f"http://127.0.0.1:{ports[1]}/metrics",
+            f"{program.worker.base_url}/metrics",
             "Ctrl-C stops it.",
         ):
             assert told in program.said
         await program.ready()
+        await program.until(lambda: _has_every_duty(program))
         assert (await program.states())["sla-monitor"] == "operational"
         assert (await program.get("/api/system-status"))["overallStatus"] == "operational"
         assert await ask(home, "SELECT id, enabled FROM services ORDER BY 1") == [
@@ -74,6 +77,11 @@ async def test_from_nothing_to_true_data_within_seconds_and_back(home: Path) -> 
         assert await ask(home, "SELECT DISTINCT is_success, status_code FROM watch_server_logs") == [(True, 200)]
         await ends(program, signal.SIGINT)
     assert left_running(home) == {}
+
+
+async def _has_every_duty(program: Program) -> bool:
+    ready = await program.worker.get("/ready")
+    return ready.status_code == 200 and len(ready.json()["duties"]) == len(DUTIES)
 
 
 async def test_a_second_start_keeps_the_data_and_follows_its_settings(home: Path) -> None:
@@ -171,16 +179,17 @@ async def _more_checks(home: Path, before: int) -> bool:
 async def test_parts_that_are_killed_are_started_again(shared_home: Path) -> None:
     async with running("up", shared_home, **EACH_SECOND) as program:
         await program.says("The first check is stored")
-        for part in ("api", "prober"):
+        for part in ("api", "prober", "worker"):
             [victim] = [
                 process_id for process_id, line in left_running(shared_home).items() if line.endswith(f" {part} ")
             ]
             os.kill(victim, signal.SIGKILL)
-        for part in ("api", "prober"):
+        for part in ("api", "prober", "worker"):
             await program.says(rf"the {part} ended with code -9 .*, starting it again")
         before = await checks(shared_home)
         await program.ready()
         await program.until(lambda: _more_checks(shared_home, before))
+        await program.until(lambda: _has_every_duty(program))
         assert await program.end() == 0
 
 

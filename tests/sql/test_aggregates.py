@@ -363,7 +363,7 @@ class TestRefreshersAtOnce:
         assert await value(db, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
 
 
-@pytest.mark.engines("timescaledb")  # on plain PostgreSQL the prober's housekeeping does their work
+@pytest.mark.engines("timescaledb")  # on plain PostgreSQL the worker does their work
 class TestPolicies:
     """TimescaleDB's own jobs, with the values of the settings."""
 

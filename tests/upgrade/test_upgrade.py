@@ -5,6 +5,7 @@ from datetime import timedelta
 from itertools import product
 from pathlib import Path
 
+import anyio
 import psycopg
 import pytest
 
@@ -15,9 +16,11 @@ from tests.engines import Server
 from tests.sql.batches import ask, connected, value
 from tests.upgrade.history import Fed
 from tests.upgrade.old_database import Old, Prober, recording
-from tests.upgrade.processes import LastRelease
+from tests.upgrade.processes import PATIENCE_S, LastRelease
 from tests.upgrade.snapshot import Seen
-from tests.upgrade.upgrading import complete, right, rounds, upgrade
+from tests.upgrade.upgrading import complete, pending, right, rounds, upgrade
+from tests.worker.working import working
+from worker.duties import DUTIES
 
 MOMENTS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -50,6 +53,22 @@ async def test_while_a_prober_of_the_last_release_records(short: Old, package: P
         await prober.goes_on()
         right(short, prober.acknowledged(), exact=True)
     await complete(short, prober.acknowledged())
+
+
+async def test_a_worker_ends_it_beside_a_prober_of_the_last_release(short: Old, package: Path, tmp_path: Path) -> None:
+    """That prober still keeps house by itself."""
+    async with recording(package, short, tmp_path, housekeeping=0.7) as prober:
+        await begin(short, prober)
+        async with working(short.url, *[duty.name for duty in DUTIES], pause_s=0.5) as worker:
+            with anyio.fail_after(PATIENCE_S):
+                while await pending(short.url):
+                    await worker.again("aggregates")
+            await prober.goes_on()
+            right(short, prober.acknowledged(), exact=True)
+            for duty in DUTIES:
+                assert worker.rounds(duty.name, "failed") == 0, duty.name
+    await complete(short, prober.acknowledged())
+    assert prober.kept_house == []
 
 
 @pytest.mark.campaign

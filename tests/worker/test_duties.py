@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
-import worker.presence
+from sql import leases
 from tests.sql.batches import (
     DAY,
     MINUTE,
@@ -97,7 +97,7 @@ async def test_services_enter_maintenance_and_leave_it(database: str) -> None:
 
 @pytest.fixture
 def short_leases(monkeypatch: pytest.MonkeyPatch) -> float:
-    monkeypatch.setattr(worker.presence, "LEASE_S", 1.0)
+    monkeypatch.setattr(leases, "LEASE_S", 1.0)
     return 1.0
 
 
@@ -123,6 +123,8 @@ async def test_leases_of_the_dead_are_ended_and_the_room_is_notified(database: s
             # First all API processes may renew: the database may have been away.
             assert anyio.current_time() - began >= short_leases / 2
             assert worker.rounds("presence", "failed") == 0
+        [pause_s] = [duty.pause_s for duty in DUTIES if duty.name == "presence"]
+        assert pause_s <= 1  # they are noticed within a lease and a second
         events = await ask(db, "SELECT event FROM events WHERE room = %s", [f"incident-{ended}"])
         assert ("user-left",) in events
 

@@ -1,4 +1,4 @@
-"""The prober's own listener, under clients that mean it no good."""
+"""/health, /ready and /metrics beside a program's work, under clients that mean it no good."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from prober.metrics import Metrics
-from prober.server import CONNECTION_LIMIT, Readiness, bind, serve
 from sla_monitor.serving import connections
+from sla_monitor.serving.own_state import CONNECTION_LIMIT, Readiness, serve_own_state
 
 PATIENCE_S = 20.0
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -44,10 +44,11 @@ class Listener:
 
 @pytest.fixture
 async def listener() -> AsyncIterator[Listener]:
-    listening, metrics = bind("127.0.0.1", 0), Metrics()
+    listening, metrics = socket.create_server(("127.0.0.1", 0)), Metrics()
     port = listening.getsockname()[1]
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(serve, listening, metrics, lambda: Readiness(True, True, True))
+        readiness = Readiness(True, {"databaseAnswers": True})
+        tasks.start_soon(serve_own_state, listening, metrics.registry, lambda: readiness, metrics.count_client_fault)
         base_url = f"http://127.0.0.1:{port}"
         with ExitStack() as held:
             async with httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=PATIENCE_S, verify=False) as http:

@@ -1,16 +1,16 @@
-"""Hearing what the database says, and noticing when it is no longer heard."""
+"""Notifications are received, and it is noticed when they no longer are."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
 import psycopg
-import pytest
 
-from prober import listener
-from prober.metrics import Metrics
-from tests.prober.figures import PATIENCE_S
+from sql.listen import Patience, listen
 from tests.prober.outages import Line
+
+PATIENCE_S = 20.0
+QUICK = Patience(ping_s=1.0, silence_s=1.5, pauses_s=(0.01, 0.05))
 
 
 def say(database_url: str, payload: str) -> None:
@@ -24,6 +24,10 @@ class Ear:
     def __init__(self) -> None:
         self.services = 0
         self.ranges = 0
+        self.connects = 0
+
+    def count_connect(self) -> None:
+        self.connects += 1
 
     def hear_services(self) -> None:
         self.services += 1
@@ -42,7 +46,7 @@ async def listening(database_url: str) -> AsyncIterator[Ear]:
     ear = Ear()
     actions = {"services": ear.hear_services, "ranges": ear.hear_ranges}
     async with anyio.create_task_group() as group:
-        group.start_soon(listener.listen, database_url, actions, Metrics())
+        group.start_soon(listen, database_url, "sla-monitor tests", actions, ear.count_connect, QUICK)
         yield ear
         group.cancel_scope.cancel()
 
@@ -57,22 +61,18 @@ async def test_each_payload_has_its_action(empty_database: str) -> None:
         await ear.until(2, 2)
 
 
-async def test_a_lost_connection_is_opened_again_and_all_is_asked_for(
-    empty_database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listener, "_BACKOFF_S", (0.01, 0.05))
+async def test_a_lost_connection_is_opened_again_and_all_is_asked_for(empty_database: str) -> None:
     async with Line(empty_database).serve() as line, listening(line.url) as ear:
         await ear.until(1, 1)
         line.cut()
         line.mend()
         await ear.until(2, 2)
+        assert ear.connects == 2
         say(empty_database, "services")
         await ear.until(3, 2)
 
 
-async def test_a_connection_that_says_nothing_is_given_up(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "_BACKOFF_S", (0.01, 0.05))
-    monkeypatch.setattr(listener, "PING_SECONDS", 1.0)
+async def test_a_connection_that_says_nothing_is_given_up(empty_database: str) -> None:
     async with Line(empty_database).serve() as line, listening(line.url) as ear:
         await ear.until(1, 1)
         line.blackhole()
@@ -83,8 +83,7 @@ async def test_a_connection_that_says_nothing_is_given_up(empty_database: str, m
         await ear.until(2, 2)
 
 
-async def test_its_own_pings_keep_a_quiet_connection(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "PING_SECONDS", 1.0)
+async def test_its_own_pings_keep_a_quiet_connection(empty_database: str) -> None:
     async with Line(empty_database).serve() as line, listening(line.url) as ear:
         await ear.until(1, 1)
         await anyio.sleep(3.5)  # several pings
