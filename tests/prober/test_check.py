@@ -2,6 +2,7 @@
 
 import argparse
 import gzip
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -111,3 +112,36 @@ def test_a_denied_target_tells_nothing(capsys: pytest.CaptureFixture[str]) -> No
 def test_a_json_value_needs_a_path(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("http://127.0.0.1/", "--json-value", "up") == 2
     assert "--json-path" in capsys.readouterr().err
+
+
+def test_a_check_of_another_type(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        assert run("tcp", "host=127.0.0.1", f"port={listening.getsockname()[1]}") == 0
+    assert "operational (o)" in capsys.readouterr().out
+    assert run("tcp", "host=127.0.0.1", f"port={targets.closed_port()}", "verifyTls=false") == 1
+    assert "connection_error: connection refused" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        (["port=1"], "host"),
+        (["host=a b", "port=1"], "host"),
+        (["host=a", "port=many"], "port"),
+        (["host=a", "port=0"], "port"),
+        (["host=a", "port=1", "nonsense=1"], "nonsense"),
+        (["host=a", "port=1", "send=\\q"], "send"),
+        (["host=a", "port=1", "verifyTls=perhaps"], "verify_tls"),
+    ],
+)
+def test_a_bad_field_of_another_type_is_named(
+    fields: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("tcp", *fields) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.count("\n") == 1 and named in shown.err
+
+
+def test_fields_are_for_other_types(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("http://127.0.0.1/", "port=1") == 2
+    assert "FIELD=VALUE" in capsys.readouterr().err
