@@ -147,7 +147,7 @@ BEGIN
             AND checks.scheduled_at = late.at AND checks.scheduled_at BETWEEN earliest AND latest
     ) AS single_checks;
     PERFORM add_folded();
-    PERFORM keep_strips(service_ids, times);
+    PERFORM add_to_strips();
 END
 $$;
 

@@ -20,6 +20,12 @@ BEGIN
     END IF;
     PERFORM replace_quarters(service, place, first, finish);
     PERFORM replace_tiers(service, place, first, finish);
+    UPDATE latest_checks
+    SET day_covered_seconds = NULL, day_down_seconds = NULL
+    WHERE service_id = service AND location = place;
+    PERFORM count_open_days();
+    -- Stored again by renew_strips(), and computed until then.
+    DELETE FROM day_strips;
 END
 $$;
 
@@ -88,7 +94,9 @@ BEGIN
     INSERT INTO folded SELECT * FROM rollups WHERE tier = '15m';
     PERFORM add_folded('{daily}');
     -- The day of a check has another name now.
-    UPDATE latest_checks SET day = local_date(scheduled_at, reporting_time_zone()), day_worst = severity;
+    UPDATE latest_checks
+    SET day = local_date(scheduled_at, reporting_time_zone()), day_worst = severity, day_covered_seconds = NULL, day_down_seconds = NULL;
+    PERFORM count_open_days();
     DELETE FROM announced_days;
     INSERT INTO announced_days (service_id, day, worst)
     SELECT service_id, (bucket AT TIME ZONE reporting_time_zone())::date,

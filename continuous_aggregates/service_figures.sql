@@ -31,25 +31,54 @@ BEGIN
 END
 $$;
 
--- All services on one day, which begins at `low` and ends at `high`: their worst severity, and seconds.
+-- All services on one day, which begins at `low` and ends at `high`: their worst severity, and seconds. Meant for today, whose figures
+-- stand in latest_checks. Counted are those that are not known, those of locations whose latest check is of a later day, and
+-- those of locations that are gone from there.
 CREATE OR REPLACE FUNCTION figures_of_day(low timestamptz, high timestamptz)
     RETURNS TABLE (service_id text, worst severity, down_seconds bigint, covered_seconds bigint)
     LANGUAGE plpgsql STABLE AS
 $$
 #variable_conflict use_column
-DECLARE
-    live_from CONSTANT timestamptz := greatest(rollup_watermark(), low);
 BEGIN
     RETURN QUERY
-    SELECT service_id,
-           CASE WHEN sum(failed) > 0 THEN 'mo' WHEN sum(degraded) > 0 THEN 'po' ELSE 'o' END::severity,
-           sum(down_seconds)::bigint,
-           sum(covered_seconds)::bigint
+    SELECT service_id, max(worst), sum(down_seconds)::bigint, sum(covered_seconds)::bigint
     FROM (
-        SELECT service_id, degraded, failed, down_seconds, covered_seconds FROM rollups WHERE tier = 'daily' AND bucket = low
+        SELECT service_id, day_worst AS worst, day_down_seconds AS down_seconds, day_covered_seconds AS covered_seconds
+        FROM latest_checks
+        WHERE scheduled_at >= low AND scheduled_at < high AND day_covered_seconds IS NOT NULL
         UNION ALL
-        SELECT service_id, degraded, failed, down_seconds, covered_seconds FROM figures_of_checks(live_from, high)
+        SELECT service_id, figures.*
+        FROM (
+            SELECT service_id, location
+            FROM latest_checks
+            WHERE scheduled_at >= high OR (scheduled_at >= low AND day_covered_seconds IS NULL)
+            UNION ALL
+            SELECT service_id, location
+            FROM left_checks AS gone
+            WHERE scheduled_at >= low
+              AND NOT EXISTS (SELECT FROM latest_checks
+                              WHERE latest_checks.service_id = gone.service_id AND latest_checks.location = gone.location)
+        ) AS uncounted
+        CROSS JOIN LATERAL counted_day(service_id, location, low, high) AS figures
     ) AS parts
     GROUP BY service_id;
+END
+$$;
+
+-- The 89 days before today, as strips whose last digit is today's, which is 0. In the first minutes after midnight, when they are not
+-- stored yet, and where no day is over yet, they are computed.
+CREATE OR REPLACE FUNCTION closed_strips(today date)
+    RETURNS TABLE (service_id text, known bit(90), degraded bit(90), failed bit(90), down_seconds bigint, covered_seconds bigint)
+    LANGUAGE plpgsql STABLE AS
+$$
+#variable_conflict use_column
+BEGIN
+    IF (SELECT max(upto) FROM day_strips) = today - 1 THEN
+        RETURN QUERY
+        SELECT service_id, known << 1, degraded << 1, failed << 1, down_seconds, covered_seconds FROM day_strips;
+    ELSE
+        RETURN QUERY
+        SELECT service_id, known << 1, degraded << 1, failed << 1, down_seconds, covered_seconds FROM strips_upto(today - 1);
+    END IF;
 END
 $$;

@@ -48,7 +48,7 @@ LEGACY = frozenset(
     f"aggregates/{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily")
 )
 """What release 0.1 recorded of its aggregates in schema_versions."""
-ROLLUPS = ("functions", "service_figures", "folding", "strips", "rebuild", "upgrade")
+ROLLUPS = ("functions", "service_figures", "open_days", "folding", "strips", "rebuild", "upgrade")
 ROLLUP_VIEWS = tuple(
     f"{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily")
 )

@@ -43,3 +43,32 @@ BEGIN
     GROUP BY service_id;
 END
 $$;
+
+-- Nothing is stored in day_strips meanwhile.
+CREATE OR REPLACE FUNCTION closed_strips(today date)
+    RETURNS TABLE (service_id text, known bit(90), degraded bit(90), failed bit(90), down_seconds bigint, covered_seconds bigint)
+    LANGUAGE plpgsql STABLE AS
+$$
+#variable_conflict use_column
+DECLARE
+    zone CONSTANT text := reporting_time_zone();
+BEGIN
+    RETURN QUERY
+    WITH days AS MATERIALIZED (
+        SELECT local_day_start(today - age, zone) AS bucket, 1::bit(90) << age AS bit
+        FROM generate_series(1, 89) AS age
+        -- A date that the zone has skipped has no day.
+        WHERE local_day_start(today - age, zone) < local_day_start(today - age + 1, zone)
+    )
+    SELECT service_id,
+           bit_or(bit),
+           coalesce(bit_or(bit) FILTER (WHERE worst >= 'po'), 0::bit(90)),
+           coalesce(bit_or(bit) FILTER (WHERE worst = 'mo'), 0::bit(90)),
+           sum(down_seconds)::bigint,
+           sum(covered_seconds)::bigint
+    FROM checks_daily
+    JOIN days USING (bucket)
+    WHERE bucket >= (SELECT min(bucket) FROM days) AND bucket < local_day_start(today, zone)
+    GROUP BY service_id;
+END
+$$;

@@ -58,7 +58,7 @@ $$;
 -- The last state of each timeline, since when, and how many states there were: 1 where it began before the timeline does.
 CREATE OR REPLACE FUNCTION present_states(moment timestamptz)
     RETURNS TABLE (service_id text, state service_state, run bigint, since timestamptz)
-    LANGUAGE plpgsql STABLE AS
+    LANGUAGE plpgsql STABLE ROWS 10 AS
 $$
 #variable_conflict use_column
 BEGIN
@@ -103,11 +103,11 @@ CREATE OR REPLACE FUNCTION derive_timeline(service_ids text[], lows timestamptz[
 $$
 BEGIN
     CREATE TEMP TABLE IF NOT EXISTS state_timeline (
-        service_id    text COLLATE "C" NOT NULL,
+        service_id    text STORAGE PLAIN COLLATE "C" NOT NULL,
         at            timestamptz      NOT NULL,
         state         service_state    NOT NULL,
-        error_type    text,
-        error_message text
+        error_type    text STORAGE PLAIN,
+        error_message text STORAGE PLAIN
     ) ON COMMIT DELETE ROWS;
     DELETE FROM state_timeline;
 
@@ -196,16 +196,18 @@ $$;
 -- Outages that were running at `low` or began after it, from the timeline. Those that ended before are not touched. A pause ends
 -- one; a gap neither ends one nor begins one. An outage whose bounds have moved keeps its id; of several that are one now, and of the
 -- parts of one that are several, the oldest id stays with the first.
+--
+-- The planner takes a temporary table for hundreds of rows: without the condition on `service_ids` it would read all outages.
 CREATE OR REPLACE FUNCTION derive_outages(service_ids text[], lows timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
 BEGIN
     CREATE TEMP TABLE IF NOT EXISTS outage_spans (
-        service_id    text COLLATE "C" NOT NULL,
+        service_id    text STORAGE PLAIN COLLATE "C" NOT NULL,
         started_at    timestamptz      NOT NULL,
         ended_at      timestamptz,
-        error_type    text,
-        error_message text,
+        error_type    text STORAGE PLAIN,
+        error_message text STORAGE PLAIN,
         id            bigint
     ) ON COMMIT DELETE ROWS;
     DELETE FROM outage_spans;
@@ -246,7 +248,7 @@ BEGIN
         FROM (
             SELECT DISTINCT ON (outages.id) outages.id, derived.service_id, derived.started_at
             FROM outage_spans AS derived
-            JOIN outages ON outages.service_id = derived.service_id
+            JOIN outages ON outages.service_id = ANY (service_ids) AND outages.service_id = derived.service_id
               AND tstzrange(outages.started_at, outages.ended_at) && tstzrange(derived.started_at, derived.ended_at)
             ORDER BY outages.id, derived.started_at
         ) AS heirs
@@ -265,7 +267,7 @@ BEGIN
     SET started_at = derived.started_at, ended_at = derived.ended_at,
         error_type = derived.error_type, error_message = derived.error_message
     FROM outage_spans AS derived
-    WHERE derived.id = outages.id AND derived.ended_at IS NOT NULL
+    WHERE outages.service_id = ANY (service_ids) AND derived.id = outages.id AND derived.ended_at IS NOT NULL
       AND (outages.started_at, outages.ended_at, outages.error_type, outages.error_message)
           IS DISTINCT FROM (derived.started_at, derived.ended_at, derived.error_type, derived.error_message);
 
@@ -273,7 +275,7 @@ BEGIN
     SET started_at = derived.started_at, ended_at = derived.ended_at,
         error_type = derived.error_type, error_message = derived.error_message
     FROM outage_spans AS derived
-    WHERE derived.id = outages.id AND derived.ended_at IS NULL
+    WHERE outages.service_id = ANY (service_ids) AND derived.id = outages.id AND derived.ended_at IS NULL
       AND (outages.started_at, outages.ended_at, outages.error_type, outages.error_message)
           IS DISTINCT FROM (derived.started_at, derived.ended_at, derived.error_type, derived.error_message);
 

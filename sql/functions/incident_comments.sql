@@ -27,10 +27,7 @@ CREATE OR REPLACE FUNCTION number_comment() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    NEW.id := number_by_time(clock_timestamp());
-    WHILE EXISTS (SELECT FROM incident_comments WHERE id = NEW.id) LOOP
-        NEW.id := NEW.id + 1;
-    END LOOP;
+    NEW.id := free_number(number_by_time(clock_timestamp()));
     RETURN NEW;
 END
 $$;

@@ -135,6 +135,24 @@ CREATE OR REPLACE FUNCTION number_by_time(moment timestamptz) RETURNS bigint
     LANGUAGE sql IMMUTABLE
     RETURN (extract(epoch FROM moment) * 1000000)::bigint;
 
+-- The first number from `number` on that no update and no comment has. Who is given it holds it until the transaction ends: two
+-- sessions in one microsecond would both find it free, and the second one would fail.
+CREATE OR REPLACE FUNCTION free_number(number bigint) RETURNS bigint
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    free bigint := number;
+BEGIN
+    LOOP
+        PERFORM pg_advisory_xact_lock(hashtextextended('sla-monitor number', free));
+        IF NOT EXISTS (SELECT FROM incident_updates WHERE id = free) AND NOT EXISTS (SELECT FROM incident_comments WHERE id = free) THEN
+            RETURN free;
+        END IF;
+        free := free + 1;
+    END LOOP;
+END
+$$;
+
 -- An update is written now, by who acts now. It takes its number once it holds the incident's row, so that the order of the
 -- timeline is the order of commits and its newest update agrees with the status.
 CREATE OR REPLACE FUNCTION complete_incident_update() RETURNS trigger
@@ -153,11 +171,8 @@ BEGIN
     END IF;
     NEW.author := (current_actor()).name;
     NEW.created_at := clock_timestamp();
-    NEW.id := greatest(number_by_time(NEW.created_at),
-                       1 + (SELECT max(id) FROM incident_updates WHERE incident_id = NEW.incident_id));
-    WHILE EXISTS (SELECT FROM incident_updates WHERE id = NEW.id) LOOP
-        NEW.id := NEW.id + 1;
-    END LOOP;
+    NEW.id := free_number(greatest(number_by_time(NEW.created_at),
+                                   1 + (SELECT max(id) FROM incident_updates WHERE incident_id = NEW.incident_id)));
     RETURN NEW;
 END
 $$;

@@ -45,21 +45,30 @@ CREATE OR REPLACE FUNCTION local_day(moment timestamptz, zone text) RETURNS time
     RETURN local_day_start(local_date(moment, zone), zone);
 
 -- The local days that a stretch of time touches, by the zone of the installation: from the one that `low` lies in to the one
--- that `high` lies in. Infinite ends are those of the data.
+-- that `high` lies in; none where one of them is infinite. A loop: it is called with each batch, mostly for one day, and the
+-- planner takes the same in SQL for hundreds of rows.
 CREATE OR REPLACE FUNCTION local_days(low timestamptz, high timestamptz)
     RETURNS TABLE (day date, starts_at timestamptz, ends_at timestamptz)
-    LANGUAGE sql STABLE PARALLEL SAFE ROWS 2 AS
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 2 AS
 $$
-SELECT day, starts_at, ends_at
-FROM (
-    SELECT first_day + number                                   AS day,
-           local_day_start(first_day + number, zone)            AS starts_at,
-           local_day_start(first_day + number + 1, zone)        AS ends_at
-    FROM (SELECT local_date(low, zone) AS first_day, local_date(high, zone) AS last_day, zone
-          FROM (SELECT reporting_time_zone() AS zone) AS setting) AS span
-    CROSS JOIN generate_series(0, last_day - first_day) AS number
-) AS days
-WHERE starts_at < ends_at
+DECLARE
+    zone     CONSTANT text := reporting_time_zone();
+    last_day CONSTANT date := local_date(high, zone);
+BEGIN
+    IF NOT isfinite(low) OR NOT isfinite(high) THEN
+        RETURN;
+    END IF;
+    day := local_date(low, zone);
+    starts_at := local_day_start(day, zone);
+    WHILE day <= last_day LOOP
+        ends_at := local_day_start(day + 1, zone);
+        IF starts_at < ends_at THEN
+            RETURN NEXT;
+        END IF;
+        day := day + 1;
+        starts_at := ends_at;
+    END LOOP;
+END
 $$;
 
 -- The bucket of a moment in days of the installation.

@@ -1,0 +1,84 @@
+-- The day that is not over yet. Its figures stand in latest_checks, for each service and location beside the latest check, whose day
+-- they are of: record_checks_v2() adds each check once. Where they are not known (NULL) they are counted from rollups and raw checks.
+
+-- The figures of one service and location on the day that begins at `low` and ends at `high`, counted. No row where it has no checks.
+CREATE OR REPLACE FUNCTION counted_day(service text, place text, low timestamptz, high timestamptz)
+    RETURNS TABLE (worst severity, down_seconds bigint, covered_seconds bigint)
+    LANGUAGE plpgsql STABLE ROWS 1 AS
+$$
+#variable_conflict use_column
+DECLARE
+    live_from CONSTANT timestamptz := greatest(rollup_watermark(), low);
+BEGIN
+    RETURN QUERY
+    SELECT CASE WHEN sum(failed) > 0 THEN 'mo' WHEN sum(degraded) > 0 THEN 'po' ELSE 'o' END::severity,
+           sum(down_seconds)::bigint,
+           sum(covered_seconds)::bigint
+    FROM (
+        SELECT degraded, failed, down_seconds, covered_seconds
+        FROM rollups
+        WHERE service_id = service AND tier = 'daily' AND bucket = low AND location = place
+        UNION ALL
+        SELECT degraded, failed, down_seconds, covered_seconds
+        FROM figures_of_checks(live_from, high)
+        WHERE service_id = service AND location = place
+    ) AS parts
+    HAVING count(*) > 0;
+END
+$$;
+
+-- Adds checks that are not the latest of their service and location. `days` is an array of {service_id, location, day, worst,
+-- down_seconds, covered_seconds}; those of another day than the latest check's are not kept here.
+CREATE OR REPLACE FUNCTION add_to_open_days(days jsonb) RETURNS void
+    LANGUAGE sql AS
+$$
+UPDATE latest_checks
+SET day_worst           = greatest(day_worst, worst),
+    day_down_seconds    = day_down_seconds + down_seconds,
+    day_covered_seconds = day_covered_seconds + covered_seconds
+FROM jsonb_to_recordset(days) AS added (service_id text, location text, day date, worst severity, down_seconds bigint,
+                                        covered_seconds bigint)
+WHERE latest_checks.service_id = added.service_id AND latest_checks.location = added.location AND latest_checks.day = added.day
+$$;
+
+-- Counts what is not known. The caller holds the recording lock. While an installation of release 0.1 is upgraded, the rollups lack
+-- checks, and nothing is counted.
+CREATE OR REPLACE FUNCTION count_open_days() RETURNS void
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    zone CONSTANT text := reporting_time_zone();
+BEGIN
+    IF (SELECT legacy FROM rollup_state) THEN
+        RETURN;
+    END IF;
+    UPDATE latest_checks
+    SET day_worst           = counted.worst,
+        day_down_seconds    = counted.down_seconds,
+        day_covered_seconds = counted.covered_seconds
+    FROM (
+        SELECT service_id, location, figures.*
+        FROM latest_checks AS uncounted
+        CROSS JOIN LATERAL counted_day(service_id, location, local_day_start(day, zone), local_day_start(day + 1, zone)) AS figures
+        WHERE day_covered_seconds IS NULL
+    ) AS counted
+    WHERE latest_checks.service_id = counted.service_id AND latest_checks.location = counted.location;
+END
+$$;
+
+-- What is gone from latest_checks still has its checks of today.
+CREATE OR REPLACE FUNCTION note_left() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    INSERT INTO left_checks AS known (service_id, location, scheduled_at)
+    VALUES (OLD.service_id, OLD.location, OLD.scheduled_at)
+    ON CONFLICT (service_id, location) DO UPDATE SET scheduled_at = greatest(known.scheduled_at, excluded.scheduled_at);
+    DELETE FROM left_checks WHERE scheduled_at < present() - interval '3 days';
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER latest_checks_left
+    AFTER DELETE ON latest_checks
+    FOR EACH ROW EXECUTE FUNCTION note_left();
