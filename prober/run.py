@@ -22,7 +22,8 @@ from prober.server import Readiness, bind, serve
 from prober.spool import Spool
 from prober.store import Store
 from sla_monitor.settings import Settings
-from sql.migrate import MigrationError, NotNowError, migrate, migrate_when_possible
+from sql.migrate import migrate, migrate_when_possible
+from sql.migration_errors import MigrationError, NotNowError
 
 CHECKS_PATIENCE_S = 4.0
 """How long checks under way may go on after a stop; together with the recorder's and the server's time

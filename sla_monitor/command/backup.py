@@ -27,7 +27,7 @@ from sla_monitor.local_postgresql.folder import packaged_programs
 from sla_monitor.local_postgresql.server import local_postgresql, running_url
 from sla_monitor.settings import Settings, StartError
 from sql import CONNECT_TIMEOUT_S, connect, query
-from sql.migrate import MigrationError, UnreachableError
+from sql.migration_errors import MigrationError, UnreachableError
 
 VERSION_TIMEOUT_S = 10
 LIST_TIMEOUT_S = 300
