@@ -15,7 +15,8 @@ import anyio
 import anyio.to_thread
 import httpx
 
-from sla_monitor.settings import ENVIRONMENT, NO_LONGER_USED
+from sla_monitor.settings import ENVIRONMENT
+from sla_monitor.settings.unknown import NO_LONGER_USED
 
 COMMAND = (sys.executable, "-m", "sla_monitor.command.cli")
 PATIENCE_S = 20.0
