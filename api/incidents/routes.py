@@ -1,6 +1,6 @@
-"""Incidents: what people write about what is going on, several of them at once without losing a word.
+"""The routes of incidents.
 
-The rules of an incident's life (ids, versions, timeline, events) are the database's: sql/functions/incidents.sql.
+Ids, versions, the timeline and events are maintained by the database: sql/functions/incidents.sql.
 """
 
 from datetime import date
@@ -47,9 +47,9 @@ CACHEABLE = (
     Cacheable("/api/incidents/past", _CHANGES, frozenset({"days", "page", "limit"}), personal=True),
     Cacheable("/api/incidents/", _CHANGES, personal=True),
 )
-MOST_PAST = 1000
-"""Incidents of a page of past days."""
-_OUTDATED = {412: ResponseSpec(IncidentConflict, description="Somebody else saved first", generate_examples=False)}
+MAX_PAST = 1000
+"""Incidents on a page of past days."""
+_OUTDATED = {412: ResponseSpec(IncidentConflict, description="Another user saved first", generate_examples=False)}
 
 
 class ListRow(msgspec.Struct):
@@ -58,7 +58,7 @@ class ListRow(msgspec.Struct):
 
 
 class DayRow(msgspec.Struct):
-    """A day with what began on it; of the `total`, those for which there was room on the page."""
+    """A day and the incidents that began on it. `total`: their number, also of those left out of the page."""
 
     day: date
     incidents: list[dict[str, Any]]
@@ -67,7 +67,7 @@ class DayRow(msgspec.Struct):
 
 @get(
     "/incidents",
-    summary="Incidents, newest first",
+    summary="List incidents",
     tags=["incidents"],
     responses=responses(400, 401, 429, 503),
     **requires("incidents:read"),
@@ -85,16 +85,16 @@ async def list_incidents(
     page: PageNumber = 1,
     limit: PageLimit = None,
 ) -> IncidentList:
-    """Without a filter, all that are not resolved, 1000 of them where no `limit` is given; `status=all` for the others
-    too. Days are those of the reporting time zone, and the time of an incident is when it began. Of each timeline the
-    newest 20 updates."""
-    asked = filters(status, severity, priority, service, from_, to, q)
-    limit = page_size(asked, limit)
+    """Newest first. Without a filter: unresolved incidents, up to 1000 if no `limit` is given; `status=all` includes
+    resolved ones. `from` and `to` refer to the start of an incident; days are those of the reporting time zone. Each
+    timeline contains the newest 20 updates."""
+    selected = filters(status, severity, priority, service, from_, to, q)
+    limit = page_size(selected, limit)
     row = await database.row(
         pool,
         "incidents/listing",
         ListRow,
-        **asked._asdict(),
+        **selected._asdict(),
         internal=sees_internal(request.user),
         limit=limit,
         offset=(page - 1) * limit,
@@ -105,7 +105,7 @@ async def list_incidents(
 
 @get(
     "/incidents/past",
-    summary="The incidents of the last days",
+    summary="List the incidents of the last days",
     tags=["incidents"],
     responses=responses(400, 401, 429, 503),
     **requires("incidents:read"),
@@ -117,8 +117,8 @@ async def past_incidents(
     page: PageNumber = 1,
     limit: PageSize = 10,
 ) -> PastIncidents:
-    """Every day of the reporting time zone, today first, with what began on it, resolved or not; a page is `limit`
-    days. Of each timeline the newest 20 updates."""
+    """Every day of the reporting time zone, today first, with the incidents that began on it, resolved or not. A page
+    has `limit` days. Each timeline contains the newest 20 updates."""
     rows = await database.rows(
         pool,
         "incidents/past",
@@ -127,7 +127,7 @@ async def past_incidents(
         days=days,
         limit=limit,
         offset=(page - 1) * limit,
-        most=MOST_PAST,
+        most=MAX_PAST,
     )
     listed = [PastDay(row.day.isoformat(), _incidents(row.incidents)) for row in rows]
     truncated = any(row.total > len(row.incidents) for row in rows)
@@ -136,7 +136,7 @@ async def past_incidents(
 
 @get(
     "/incidents/{incident_id:str}",
-    summary="One incident with its timeline",
+    summary="Get an incident with its timeline",
     tags=["incidents"],
     responses=responses(400, 401, 404, 429, 503) | NOT_MODIFIED,
     **requires("incidents:read"),
@@ -147,11 +147,11 @@ async def get_incident(
     incident_id: FromPath[str],
     if_none_match: IfNoneMatch = None,
 ) -> Response[IncidentAnswer]:
-    """An internal one is a 404 to those who are not logged in. The `ETag` is what `If-Match` takes."""
-    answer = _answer(await records.visible(pool, incident_id, request.user))
-    if is_known(if_none_match, answer.headers["ETag"]):
-        return not_modified(answer)
-    return answer
+    """404 for an internal incident if the client is anonymous. The `ETag` can be used in `If-Match`."""
+    response = _response(await records.visible(pool, incident_id, request.user))
+    if is_known(if_none_match, response.headers["ETag"]):
+        return not_modified(response)
+    return response
 
 
 @post(
@@ -169,10 +169,10 @@ async def create_incident(
     data: JSONBody[NewIncident],
     idempotency_key: KeyHeader = None,
 ) -> Response[IncidentAnswer]:
-    """Under an `Idempotency-Key` that was used before, the incident that was made then; 409 where another one was
-    asked for under it. New incidents are limited per user: those that are created count."""
-    if wrong := problems(data):
-        raise invalid(*wrong)
+    """With an `Idempotency-Key` that was used before: the incident that was created then, or 409 if that request was
+    different. The number of new incidents is limited for each user."""
+    if found := problems(data):
+        raise invalid(*found)
     claimed = claim(principal_of(request).actor_id, idempotency_key, data)
     if claimed is not None and (existing_id := await claimed.created(pool)) is not None:
         return await _replayed(pool, existing_id)
@@ -180,7 +180,7 @@ async def create_incident(
         given = await records.complete(connection, data)
     created = await _created(request, pool, settings, limits, given, claimed)
     if created is not None:
-        return _answer(created, 201, {"Location": f"/api/incidents/{created.id}"})
+        return _response(created, 201, {"Location": f"/api/incidents/{created.id}"})
     assert claimed is not None  # a concurrent request has claimed the key
     existing_id = await claimed.created(pool)
     if existing_id is None:
@@ -202,22 +202,23 @@ async def change_incident(
     data: JSONBody[IncidentChange],
     if_match: IfMatch = None,
 ) -> Response[IncidentAnswer]:
-    """Fields that are not given stay as they are. A changed status adds to the timeline. With `If-Match`, 412 and the
-    incident as it is now, with the newest 20 updates, where somebody else saved first. One's own draft of it ends."""
-    if wrong := problems(data):
-        raise invalid(*wrong)
+    """Fields that are not given stay unchanged. A changed status adds an update to the timeline. With `If-Match`: 412
+    with the current incident and its newest 20 updates, if another user has saved it since. Deletes the user's draft of
+    the incident."""
+    if found := problems(data):
+        raise invalid(*found)
     async with database.transaction(pool, actor(request)) as connection:
         if not allows_version(if_match, await records.lock(connection, incident_id)):
             return _outdated(await records.one(connection, incident_id, whole=False))
         await records.save(connection, incident_id, data)
         draft = {"incident_id": incident_id, "user_id": principal_of(request).user_id}
         await connection.execute(sql.query("drafts/end"), draft)
-        return _answer(await records.one(connection, incident_id))
+        return _response(await records.one(connection, incident_id))
 
 
 @post(
     "/incidents/{incident_id:str}/updates",
-    summary="Add to the timeline of an incident",
+    summary="Add an update to an incident",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503) | _OUTDATED,
     **requires("incidents:write"),
@@ -229,10 +230,10 @@ async def add_update(
     data: JSONBody[NewUpdate],
     if_match: IfMatch = None,
 ) -> Response[UpdateAnswer]:
-    """Sets the status, in any order; a resolved incident may be opened again. What was written before stays. An
-    `Idempotency-Key` is not looked at: what is sent again is added again."""
-    if wrong := text_problems("description", data.description):
-        raise invalid(*wrong)
+    """Adds to the timeline and sets the status. Any status may follow any other; a resolved incident can be reopened.
+    `Idempotency-Key` is ignored."""
+    if found := text_problems("description", data.description):
+        raise invalid(*found)
     async with database.transaction(pool, actor(request)) as connection:
         if not allows_version(if_match, await records.lock(connection, incident_id)):
             return _outdated(await records.one(connection, incident_id, whole=False))
@@ -242,13 +243,13 @@ async def add_update(
 
 @delete(
     "/incidents/{incident_id:str}",
-    summary="Remove an incident",
+    summary="Delete an incident",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 429, 503),
     **requires("incidents:delete"),
 )
 async def delete_incident(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> None:
-    """With its timeline, comments and drafts. The audit log keeps what it said."""
+    """Also deletes its timeline, comments and drafts. The audit log keeps its fields."""
     async with database.transaction(pool, actor(request)) as connection:
         await records.lock(connection, incident_id)
         await connection.execute(sql.query("incidents/delete"), {"id": incident_id})
@@ -262,7 +263,8 @@ async def _created(
     given: dict[str, Any],
     claimed: Claim | None,
 ) -> Incident | None:
-    """The new incident; None where somebody with the same key was faster. Only what is created is counted."""
+    """Stores the new incident; None if a concurrent request has claimed the key. Only a created incident is counted
+    against the limit."""
     user = str(principal_of(request).user_id)
     await limits.take("incidents", user, settings.rate_limit_incidents)
     counts = False
@@ -284,20 +286,20 @@ async def _replayed(pool: Pool, incident_id: str) -> Response[IncidentAnswer]:
     row = await database.row(pool, "incidents/one", records.IncidentRow, id=incident_id, internal=True, whole=True)
     if row is None:
         raise ApiError(409, "The incident that was created under this key has been deleted")
-    return _answer(row.published(), 201, {REPLAYED: "true"})
+    return _response(row.published(), 201, {REPLAYED: "true"})
 
 
 def _incidents(documents: list[dict[str, Any]]) -> list[Incident]:
     return msgspec.convert(documents, list[Incident])
 
 
-def _answer(incident: Incident, status: int = 200, headers: dict[str, str] | None = None) -> Response[IncidentAnswer]:
+def _response(incident: Incident, status: int = 200, headers: dict[str, str] | None = None) -> Response[IncidentAnswer]:
     content = IncidentAnswer(incident)
     return Response(content, status_code=status, headers={"ETag": etag(incident.version, content), **(headers or {})})
 
 
 def _outdated(incident: Incident) -> Response[Any]:
-    content = IncidentConflict("Somebody else saved first", code_of(412), incident)
+    content = IncidentConflict("Another user saved first", code_of(412), incident)
     tag = etag(incident.version, IncidentAnswer(incident))
     return Response(content, status_code=412, headers={"ETag": tag})
 
