@@ -1,4 +1,4 @@
-"""The audit log, for admins: who did what to which object, from where, and what it was before and after."""
+"""The audit log, for admins: actor, address, action and object of every change, with the values before and after."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -21,7 +21,7 @@ CACHEABLE: tuple[Cacheable, ...] = ()
 
 
 class AuditActor(msgspec.Struct):
-    """Who it was: `id` is a user's, of a token its owner's; `name` is the one at that time."""
+    """The user or API token. `id`: of the user, or of the token's owner. `name`: at the time of the change."""
 
     kind: str
     id: UUID | None
@@ -29,7 +29,7 @@ class AuditActor(msgspec.Struct):
 
 
 class AuditEntry(msgspec.Struct, rename="camel"):
-    """One change. `before` and `after` hold the columns that differ, named as in the database; secrets are `***`."""
+    """One change. `before` and `after`: the columns that differ, named as in the database; secrets are `***`."""
 
     id: int
     occurred_at: str
@@ -79,7 +79,7 @@ class EntryRow(msgspec.Struct):
 
 @get(
     "/audit",
-    summary="Who did what",
+    summary="Audit log",
     tags=["administration"],
     responses=responses(400, 401, 403, 429, 503),
     **requires("audit:read"),
@@ -95,11 +95,11 @@ async def audit_log(
     page: PageNumber = 1,
     limit: PageSize = 50,
 ) -> AuditLog:
-    """Newest first. `actor` is a name or a user's id; `from` and `to` are ISO times with a zone."""
+    """Newest first. `actor`: a name or the id of a user. `from` and `to`: ISO 8601 times with a zone."""
     texts = {"actor": actor, "objectType": object_type, "objectId": object_id, "action": action}
     if wrong := [problem for field, text in texts.items() for problem in text_problems(field, text)]:
         raise invalid(*wrong)
-    asked = {
+    filters = {
         "actor": actor,
         "object_type": object_type,
         "object_id": object_id,
@@ -107,8 +107,8 @@ async def audit_log(
         "start": read_moment("from", from_),
         "end": read_moment("to", to),
     }
-    total = await database.count(pool, "audit/count", **asked)
-    rows = await database.rows(pool, "audit/search", EntryRow, **asked, limit=limit, offset=(page - 1) * limit)
+    total = await database.count(pool, "audit/count", **filters)
+    rows = await database.rows(pool, "audit/search", EntryRow, **filters, limit=limit, offset=(page - 1) * limit)
     return AuditLog([row.published() for row in rows], Pagination.of(page, limit, total))
 
 
