@@ -1,4 +1,4 @@
--- The same of somebody who is logged in.
+-- The account of a user who is logged in.
 SELECT id,
        username,
        email,

@@ -1,4 +1,4 @@
--- Who somebody says they are, by name or e-mail (a name has no @), and whether they have logged in from this address before.
+-- The account of a user name or e-mail address (names contain no @), and whether the user has logged in from this address before.
 SELECT id,
        username,
        email,

@@ -1,4 +1,4 @@
--- Somebody logs out.
+-- Ends a session.
 WITH ended AS (
     UPDATE sessions SET revoked_at = now() WHERE id = %(session_id)s AND revoked_at IS NULL RETURNING user_id
 )

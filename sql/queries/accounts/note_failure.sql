@@ -1,2 +1,2 @@
--- A password that was refused, with the name that it was tried for and the reason, which the one who tried is not told.
+-- Writes a refused password into the audit log, with the name and the reason.
 SELECT audit(%(action)s, 'user', %(name)s, after => jsonb_build_object('reason', %(reason)s::text))

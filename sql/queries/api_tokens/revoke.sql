@@ -1,2 +1,2 @@
--- Revoked once; the row is kept, for those who look up later what it was.
+-- Revokes a token. The row is kept for the list and the audit log.
 UPDATE api_tokens SET revoked_at = coalesce(revoked_at, now()) WHERE id = %(id)s RETURNING id

@@ -1,4 +1,4 @@
--- One page of the audit log, newest first; what is NULL does not matter.
+-- One page of the entries that match all filters that are not NULL, newest first.
 SELECT id, occurred_at, actor_kind, actor_id, actor, host(address) AS address, request_id, action, object_type, object_id,
        before, after
 FROM audit_log

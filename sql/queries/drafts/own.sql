@@ -1,4 +1,4 @@
--- All that somebody has not saved, newest first.
+-- The drafts of one user, newest first.
 SELECT incident_id, data, base_version, saved_at
 FROM incident_drafts
 WHERE user_id = %(user_id)s AND data IS NOT NULL

@@ -1,4 +1,4 @@
--- What somebody has not saved, newest first, and what it is about.
+-- The drafts of one user with their incidents, newest first.
 SELECT incident_id, title, saved_at
 FROM incident_drafts
 JOIN incidents ON incidents.id = incident_id

@@ -1,4 +1,4 @@
--- The newest public incidents, or those of one service, as everybody may see them, with the names of the services affected.
+-- The newest public incidents, of all services or of one, with the names of the affected public services.
 SELECT incident_json(incidents, false, false) AS incident,
        ARRAY(SELECT name
              FROM incident_services

@@ -1,4 +1,4 @@
--- Makes these the affected services; those that stay are not touched.
+-- Sets the affected services; rows that stay are not changed.
 WITH removed AS (
     DELETE FROM incident_services WHERE incident_id = %(id)s AND service_id <> ALL (%(services)s)
 )

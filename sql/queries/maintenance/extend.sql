@@ -1,4 +1,4 @@
--- Writes more occurrences of a window, which begin when those that are written end.
+-- Stores further occurrences of a window, after the stored ones.
 WITH extended AS (
     UPDATE maintenance_windows SET expanded_until = %(until)s WHERE id = %(id)s
     RETURNING affected_services

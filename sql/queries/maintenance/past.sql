@@ -1,4 +1,4 @@
--- One page of what has taken place, the latest first, for those inside.
+-- One page of past occurrences, latest first, including internal ones.
 SELECT window_id, title, public, maintenance_occurrences.starts_at, maintenance_occurrences.ends_at, service_ids
 FROM maintenance_occurrences
 JOIN maintenance_windows ON id = window_id

@@ -1,4 +1,4 @@
--- Who else is editing which of these incidents: one line a person, with the field of the socket that was heard of last.
+-- The users who are editing these incidents, except one: a row for each user, with the field of the socket that was renewed last.
 SELECT DISTINCT ON (incident_id, user_id) incident_id, user_id, user_name, field
 FROM presence_leases
 WHERE editing AND expires_at > now() AND incident_id = ANY (%(incidents)s) AND user_id <> %(user_id)s

@@ -1,3 +1,3 @@
--- Enters a socket into an incident's room, or says what it does there; no number where there is no such incident.
+-- Enters a socket into an incident's room, or changes what it edits; `seq` is NULL if there is no such incident.
 SELECT seq, editors
 FROM hold_presence(%(incident_id)s, %(socket_id)s, %(process_id)s, %(user_id)s, %(user_name)s, %(editing)s, %(field)s, %(lifetime)s)

@@ -1,2 +1,2 @@
--- Keeps all leases of a process for another while. It appends no events: so it needs no lock of theirs, and waits for nobody.
+-- Renews all leases of a process. It appends no events and so needs no lock.
 UPDATE presence_leases SET expires_at = now() + %(lifetime)s WHERE process_id = %(process_id)s

@@ -1,4 +1,4 @@
--- The head of a service's page, for whoever may see it: the caller decides by `public`.
+-- The service of a page; the caller checks `public`.
 SELECT service_status.service_id AS id,
        service_status.name,
        service_status.description,

@@ -1,2 +1,2 @@
--- Every service, private ones too, as those inside choose among them.
+-- All services, including private ones, for forms.
 SELECT id, name, group_name, public FROM services ORDER BY group_name NULLS FIRST, name, id

@@ -1,4 +1,4 @@
--- What an incident starts from: a template with those of its services that exist, in its order.
+-- The values of a new incident from a template, with those of its services that exist.
 SELECT title,
        severity,
        priority,
