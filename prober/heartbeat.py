@@ -18,8 +18,8 @@ _log = logging.getLogger(__name__)
 
 
 async def beat(url: str, run_check: CheckRunner, stored: Callable[[], int], metrics: Metrics) -> None:
-    """Never ends. `stored` counts the checks stored so far; a call that fails is counted and logged,
-    nothing more."""
+    """Runs until cancelled. `stored` returns the number of checks stored so far. A failed call is counted and
+    logged."""
     target = Service(
         id="heartbeat", endpoint_url=url, expected_status_codes=tuple(range(200, 300)), timeout_ms=TIMEOUT_MS
     )
