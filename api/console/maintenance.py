@@ -32,7 +32,7 @@ from sql import Pool, database
 CACHEABLE: tuple[Cacheable, ...] = ()
 HERE = "/console/maintenance"
 PAST_A_PAGE = 20
-MOST_WINDOWS = 500
+MAX_WINDOWS = 500
 FARTHEST = timedelta(days=6 * 366)
 NEXT_SHOWN = 4
 
@@ -51,7 +51,7 @@ async def windows(request: ApiRequest, pool: Injected[Pool], number: PageNumber 
     """Those that run first, then by when they take place next."""
     now = datetime.now(UTC)
     period = {"from": now, "to": now + FARTHEST}
-    planned = await database.rows(pool, "maintenance/between", WindowRow, **period, internal=True, limit=MOST_WINDOWS)
+    planned = await database.rows(pool, "maintenance/between", WindowRow, **period, internal=True, limit=MAX_WINDOWS)
     total = await database.count(pool, "maintenance/past_count")
     offset = (number - 1) * PAST_A_PAGE
     past = await database.rows(pool, "maintenance/past", PastRow, limit=PAST_A_PAGE, offset=offset)

@@ -1,4 +1,4 @@
-"""Comments on incidents: internal ones for those inside, public ones for everybody who may see the incident."""
+"""Comments on incidents: internal ones for users, public ones for everyone who may see the incident."""
 
 from datetime import timedelta
 from typing import Annotated, Any
@@ -27,21 +27,21 @@ from sql import Pool, database
 CACHEABLE: tuple[Cacheable, ...] = ()
 LARGEST_ID = 2**63 - 1
 RATE_LIMIT = Limit(60, timedelta(minutes=1))
-"""Comments of one user: they are kept for good."""
+"""The limit of comments for one user. Comments are never deleted automatically."""
 Remark = Annotated[str, Meta(min_length=1, max_length=10000, pattern=r"\S")]
-"""What is said in a comment, on any way: more than spaces."""
+"""The text of a comment, not only white space."""
 
 
 class NewComment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Internal unless it says that it is public."""
+    """A comment is internal unless `public` is true."""
 
     text: Remark
     public: bool = False
 
 
 class Comment(msgspec.Struct, rename="camel", kw_only=True):
-    """`userId` is null where the user has been deleted. `content`, `userName` and `timestamp` are `text`, `author` and
-    `createdAt` under the names that existing front ends read."""
+    """`userId` is null if the user has been deleted. `content`, `userName` and `timestamp` repeat `text`, `author` and
+    `createdAt` for existing front ends."""
 
     id: int
     incident_id: str
@@ -64,7 +64,7 @@ class CommentList(msgspec.Struct):
 
 
 class CommentRow(msgspec.Struct):
-    """As `incident_comment_json` writes it."""
+    """The JSON of the SQL function `incident_comment_json`."""
 
     comment: dict[str, Any]
 
@@ -74,7 +74,7 @@ class CommentRow(msgspec.Struct):
 
 @get(
     "/incidents/{incident_id:str}/comments",
-    summary="Comments on an incident, oldest first",
+    summary="List the comments on an incident",
     tags=["incidents"],
     responses=responses(400, 401, 404, 429, 503),
     **requires("incidents:read"),
@@ -85,7 +85,8 @@ async def list_comments(
     incident_id: FromPath[str],
     before: Annotated[int | None, QueryParameter(ge=1, le=LARGEST_ID, description="the id of a comment")] = None,
 ) -> CommentList:
-    """The newest thousand; with `before`, the thousand before that one. Public ones only where nobody is logged in."""
+    """The newest 1000 comments, oldest first; with `before`, the 1000 before that one. Anonymous clients get public
+    comments only."""
     await visible(pool, incident_id, request.user)
     internal = sees_internal(request.user)
     rows = await database.rows(
@@ -108,7 +109,7 @@ async def add_comment(
     incident_id: FromPath[str],
     data: JSONBody[NewComment],
 ) -> Response[CommentAnswer]:
-    """Everybody in the room of the incident hears it. An `Idempotency-Key` is not looked at."""
+    """The comment is sent to the room of the incident. `Idempotency-Key` is ignored."""
     if wrong := text_problems("text", data.text):
         raise invalid(*wrong)
     _require_id(incident_id)
@@ -131,7 +132,7 @@ async def add_comment(
 
 @delete(
     "/incidents/{incident_id:str}/comments/{comment_id:int}",
-    summary="Remove a comment",
+    summary="Delete a comment",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 429, 503),
     **requires("comments:delete"),
@@ -139,7 +140,7 @@ async def add_comment(
 async def delete_comment(
     request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str], comment_id: FromPath[int]
 ) -> None:
-    """One's own, or any for admins. The audit log keeps what it said."""
+    """The user's own comments, or any for admins. The audit log keeps the text."""
     _require_id(incident_id)
     if not 0 < comment_id <= LARGEST_ID:
         raise ApiError(404, "There is no such comment")

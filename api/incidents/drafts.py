@@ -1,6 +1,7 @@
-"""Drafts: what somebody has typed about an incident and not saved, kept so that a crashed browser loses nothing.
+"""Drafts: unsaved changes of an incident, stored so that they survive a crash of the browser.
 
-One for each incident and user, the latest. It ends when its user saves the incident. Each is its user's alone.
+There is one draft for each incident and user. Only its user can read it. It is deleted when its user saves the
+incident.
 """
 
 from datetime import datetime
@@ -31,7 +32,7 @@ MAX_DEPTH = 32
 
 
 class DraftToSave(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """`data` is any object of at most 64 KB; `baseVersion` is the version of the incident that it is based on."""
+    """`data` is any object of at most 64 KB. `baseVersion` is the version of the incident that it is based on."""
 
     data: dict[str, Any]
     base_version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
@@ -68,7 +69,7 @@ class DraftRow(msgspec.Struct):
 
 
 def data_problem(data: Any) -> str | None:
-    """Why a JSON value cannot be kept as a draft, for routes and sockets; None where it can."""
+    """Why a JSON value cannot be stored as a draft, as the message of a FieldProblem; None if it can."""
     left: list[tuple[Any, int]] = [(data, 1)]
     while left:
         value, depth = left.pop()
@@ -86,26 +87,26 @@ def data_problem(data: Any) -> str | None:
 
 @get(
     "/drafts",
-    summary="One's own drafts, newest first",
+    summary="List my drafts",
     tags=["incidents"],
     responses=responses(401, 403, 429, 503),
     **requires("drafts:write"),
 )
 async def list_drafts(request: ApiRequest, pool: Injected[Pool]) -> DraftList:
-    """What is to be offered to somebody who comes back; the newest hundred."""
+    """The newest 100 drafts of the user, newest first."""
     rows = await database.rows(pool, "drafts/own", DraftRow, user_id=principal_of(request).user_id)
     return DraftList([row.published() for row in rows])
 
 
 @get(
     "/incidents/{incident_id:str}/draft",
-    summary="One's own draft of an incident",
+    summary="Get my draft of an incident",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 429, 503),
     **requires("drafts:write"),
 )
 async def get_draft(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> DraftAnswer:
-    """404 where there is none. The drafts of others are not shown to anybody."""
+    """404 if there is none. Users cannot read the drafts of others."""
     row = None
     if is_incident_id(incident_id):
         user_id = principal_of(request).user_id
@@ -117,7 +118,7 @@ async def get_draft(request: ApiRequest, pool: Injected[Pool], incident_id: From
 
 @put(
     "/incidents/{incident_id:str}/draft",
-    summary="Keep what is not yet saved",
+    summary="Save my draft of an incident",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
     **requires("drafts:write"),
@@ -128,8 +129,8 @@ async def save_draft(
     incident_id: FromPath[str],
     data: JSONBody[DraftToSave],
 ) -> DraftAnswer:
-    """In place of the draft before. The others in the room of the incident hear `auto-save`. 409 where one has saved
-    the incident since the version that it is based on."""
+    """Replaces the previous draft. The others in the room of the incident get `auto-save`. 409 if the user has saved
+    the incident since `baseVersion`."""
     if (wrong := data_problem(data.data)) is not None:
         raise invalid(FieldProblem("data", wrong))
     if not is_incident_id(incident_id):
@@ -141,7 +142,7 @@ async def save_draft(
             saved = await (await connection.execute(sql.query("drafts/save"), values)).fetchone()
     except ForeignKeyViolation:
         raise not_found() from None
-    except CheckViolation:  # numbers that PostgreSQL writes out in full make it longer
+    except CheckViolation:  # the data is longer in PostgreSQL, which writes numbers without exponents
         raise invalid(FieldProblem("data", f"must not be longer than {MAX_DATA_BYTES} bytes")) from None
     if saved is None or saved[0] is None:
         raise ApiError(409, "You have saved the incident since")
@@ -153,13 +154,13 @@ async def save_draft(
 
 @delete(
     "/incidents/{incident_id:str}/draft",
-    summary="Throw one's own draft away",
+    summary="Delete my draft of an incident",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 429, 503),
     **requires("drafts:write"),
 )
 async def delete_draft(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> None:
-    """404 where there is none."""
+    """404 if there is none."""
     if not is_incident_id(incident_id):
         raise _no_draft()
     values = {"incident_id": incident_id, "user_id": principal_of(request).user_id}

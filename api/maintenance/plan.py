@@ -1,4 +1,4 @@
-"""When maintenance takes place: written ahead as rows, and put into effect when its time comes."""
+"""The occurrences of maintenance windows: stored in advance as rows, and put into effect at their time."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -34,12 +34,12 @@ from sql.database import Connection
 log = logging.getLogger(__name__)
 
 AHEAD = timedelta(days=400)
-"""How far occurrences are written; a little more than a year, so that every yearly one is."""
-LEAST_AHEAD = AHEAD - timedelta(days=30)
+"""How far in advance occurrences are stored: a little more than a year, so that yearly ones are included."""
+MIN_AHEAD = AHEAD - timedelta(days=30)
 EARLIEST, LATEST = timedelta(days=1), timedelta(days=5 * 366)
 """How long ago a new window may have begun, and how far in the future it may begin."""
 LOCAL_NAMES = frozenset({"localtime", "posixrules", "Factory"})
-"""Names that a system gives to a zone of its own choice."""
+"""Names of time zones that differ between systems."""
 TURN_S = 1.0
 EXTEND_S = 3600.0
 TIMEOUT_S = 10.0
@@ -59,7 +59,7 @@ class DueWindow(msgspec.Struct):
 
 
 def zone(name: str) -> ZoneInfo | None:
-    """A time zone by its IANA name."""
+    """The time zone of an IANA name; None if there is no such zone."""
     try:
         return ZoneInfo(name) if name not in LOCAL_NAMES else None
     except (ValueError, KeyError, OSError):  # a name that is a path, is unknown, is a folder of names
@@ -67,7 +67,7 @@ def zone(name: str) -> ZoneInfo | None:
 
 
 def planned(starts_at: datetime, ends_at: datetime, rrule: str | None, time_zone: str) -> Schedule:
-    """The schedule that some fields make. Raises 400 for those that make none."""
+    """The schedule of a window with these fields. Raises 400 for an invalid one."""
     if ends_at <= starts_at:
         raise invalid(FieldProblem("endsAt", "must be after startsAt"))
     if ends_at - starts_at > LONGEST:
@@ -89,7 +89,7 @@ def planned(starts_at: datetime, ends_at: datetime, rrule: str | None, time_zone
 
 
 def require_ahead(schedule: Schedule, now: datetime) -> None:
-    """Of a window that is new or was moved: the past is not planned. Raises 400."""
+    """Checks that a new or moved window lies in the future. Raises 400."""
     if not now - EARLIEST <= schedule.starts_at <= now + LATEST:
         raise invalid(FieldProblem("startsAt", "must not be more than a day ago or five years ahead"))
     if schedule.ends_at <= now and schedule.rule is None:
@@ -97,7 +97,7 @@ def require_ahead(schedule: Schedule, now: datetime) -> None:
 
 
 async def plan(connection: Connection, window_id: UUID, schedule: Schedule, now: datetime) -> None:
-    """Writes when a window takes place, in the transaction that saves it. What is over stays as it was."""
+    """Stores the occurrences of a window, in the transaction that saves it. Past occurrences do not change."""
     until = max(now, schedule.starts_at) + AHEAD
     coming = [found for found in occurrences(schedule, until) if found.ends_at > now]
     values = {"id": window_id, "until": until if schedule.rule is not None else None} | _arrays(coming)
@@ -105,32 +105,32 @@ async def plan(connection: Connection, window_id: UUID, schedule: Schedule, now:
 
 
 async def turn(pool: Pool) -> None:
-    """Services enter and leave maintenance."""
+    """Starts and ends the maintenance of services."""
     async with pool.connection() as connection:
         await connection.execute("SELECT turn_maintenance()")
 
 
 async def extend(pool: Pool, metrics: Metrics, now: datetime | None = None) -> int:
-    """Writes the occurrences that have come within reach. With several processes each takes windows of its own.
+    """Stores further occurrences of recurring windows; the number of windows. Several processes can do this at once.
 
-    Each window in a transaction of its own: one that somebody has spoilt in the database does not stop the others.
+    Each window has its own transaction, so that one with invalid data does not stop the others.
     """
     now = now or datetime.now(UTC)
     count = 0
-    for due in await database.rows(pool, "maintenance/due_for_extension", _Due, ahead=now + LEAST_AHEAD):
+    for due in await database.rows(pool, "maintenance/due_for_extension", _Due, ahead=now + MIN_AHEAD):
         await checkpoint()  # working out a year takes some milliseconds
         try:
             count += await _extend_one(pool, due.id, now)
         except (psycopg.Error, ArithmeticError, ValueError) as error:
             metrics.maintenance_failures.labels("window").inc()
-            log.error("maintenance window %s does not go on: %s", due.id, _reason(error))
+            log.error("maintenance window %s cannot be extended: %s", due.id, _reason(error))
     return count
 
 
 async def _extend_one(pool: Pool, window_id: UUID, now: datetime) -> int:
     async with database.transaction(pool) as connection:
         async with connection.cursor(row_factory=class_row(DueWindow)) as cursor:
-            values = {"id": window_id, "ahead": now + LEAST_AHEAD}
+            values = {"id": window_id, "ahead": now + MIN_AHEAD}
             await cursor.execute(sql.query("maintenance/take_for_extension"), values)
             window = await cursor.fetchone()
         if window is None:
@@ -143,8 +143,8 @@ async def _extend_one(pool: Pool, window_id: UUID, now: datetime) -> int:
 def _coming(window: DueWindow, until: datetime) -> list[Occurrence]:
     try:
         schedule = planned(window.starts_at, window.ends_at, window.rrule, window.time_zone)
-    except ApiError as error:  # good when it was saved: it was changed in the database, or its zone was given up
-        log.error("maintenance window %s does not go on: %s", window.id, error)
+    except ApiError as error:  # valid when saved: it was changed in the database, or its time zone no longer exists
+        log.error("maintenance window %s cannot be extended: %s", window.id, error)
         return []
     return [found for found in occurrences(schedule, until) if found.starts_at >= window.expanded_until]
 

@@ -1,4 +1,4 @@
-"""Maintenance windows: planned, announced, and for those who write them to change."""
+"""The routes of maintenance windows."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -35,8 +35,8 @@ from sql import Pool, database
 from sql.database import Connection
 
 DAYS = timedelta(days=90)
-MOST_DAYS = timedelta(days=400)
-MOST_WINDOWS = 500
+MAX_DAYS = timedelta(days=400)
+MAX_WINDOWS = 500
 _CHANGES: frozenset[Change] = frozenset({"event", "services"})
 _PERIOD = frozenset({"from", "to"})
 CACHEABLE = (
@@ -44,7 +44,7 @@ CACHEABLE = (
     Cacheable("/api/maintenance/", _CHANGES, _PERIOD, personal=True),
 )
 PLANNED = ("starts_at", "ends_at", "rrule", "time_zone", "affected_services")
-_OUTDATED = {412: ResponseSpec(Conflict, description="Somebody else saved first", generate_examples=False)}
+_OUTDATED = {412: ResponseSpec(Conflict, description="Another user saved first", generate_examples=False)}
 From = Annotated[
     str | None,
     QueryParameter(name="from", max_length=MAX_CHARACTERS, format="date-time", description="now, if not given"),
@@ -59,23 +59,23 @@ To = Annotated[
 
 @get(
     "/maintenance",
-    summary="Maintenance windows that take place within a period",
+    summary="List the maintenance windows of a period",
     tags=["incidents"],
     responses=responses(400, 401, 429, 503),
     **requires("maintenance:read"),
 )
 async def list_windows(request: ApiRequest, pool: Injected[Pool], from_: From = None, to: To = None) -> WindowList:
-    """The next one first, each with its first fifty occurrences. Internal ones and private services are for those who
-    are logged in."""
+    """The next one first, each with its first 50 occurrences. Anonymous clients get public windows and services
+    only."""
     period = _period(from_, to)
     internal = sees_internal(request.user)
-    rows = await database.rows(pool, "maintenance/between", WindowRow, **period, internal=internal, limit=MOST_WINDOWS)
+    rows = await database.rows(pool, "maintenance/between", WindowRow, **period, internal=internal, limit=MAX_WINDOWS)
     return WindowList([row.published() for row in rows])
 
 
 @get(
     "/maintenance/{window_id:str}",
-    summary="One maintenance window",
+    summary="Get a maintenance window",
     tags=["incidents"],
     responses=responses(400, 401, 404, 429, 503) | NOT_MODIFIED,
     **requires("maintenance:read"),
@@ -88,13 +88,13 @@ async def get_window(
     to: To = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response[WindowAnswer]:
-    """With its occurrences of a period. The `ETag` is what `If-Match` takes."""
+    """Includes its occurrences within a period. The `ETag` can be used in `If-Match`."""
     values = _period(from_, to) | {"id": uuid_or_none(window_id), "internal": sees_internal(request.user)}
     row = await database.row(pool, "maintenance/one", WindowRow, **values)
-    answer = _answer(_found(row))
-    if is_known(if_none_match, answer.headers["ETag"]):
-        return not_modified(answer)
-    return answer
+    response = _response(_found(row))
+    if is_known(if_none_match, response.headers["ETag"]):
+        return not_modified(response)
+    return response
 
 
 @post(
@@ -105,7 +105,8 @@ async def get_window(
     **requires("maintenance:write"),
 )
 async def create_window(request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewWindow]) -> Response[WindowAnswer]:
-    """One-off, or recurring by an `rrule` on the clock of `timeZone`: at 02:00 there, whether summer or winter."""
+    """Once, or recurring by an `rrule` in local time of `timeZone`: 02:00 remains 02:00 after a change to summer
+    time."""
     _require(problems(data))
     now = datetime.now(UTC)
     values = {"description": None, "rrule": None, "time_zone": None, "public": True} | data.given()
@@ -119,7 +120,7 @@ async def create_window(request: ApiRequest, pool: Injected[Pool], data: JSONBod
         window_id = await _insert(connection, values)
         await plan(connection, window_id, schedule, now)
         row = await _one(connection, window_id)
-    return _answer(row, 201, {"Location": f"/api/maintenance/{window_id}"})
+    return _response(row, 201, {"Location": f"/api/maintenance/{window_id}"})
 
 
 @put(
@@ -136,8 +137,8 @@ async def change_window(
     data: JSONBody[WindowChange],
     if_match: IfMatch = None,
 ) -> Response[WindowAnswer]:
-    """Fields that are not given stay as they are, and so does what is over. With `If-Match`, 412 and the window as it
-    is now where somebody else saved first."""
+    """Fields that are not given stay unchanged; past occurrences do not change. With `If-Match`: 412 with the current
+    window, if another user has saved it since."""
     _require(problems(data))
     now = datetime.now(UTC)
     given = data.given()
@@ -155,7 +156,7 @@ async def change_window(
         await connection.execute(sql.query("maintenance/update"), values)
         if any(name in given for name in PLANNED):
             await plan(connection, current.id, schedule, now)
-        return _answer(await _one(connection, current.id))
+        return _response(await _one(connection, current.id))
 
 
 @delete(
@@ -166,7 +167,7 @@ async def change_window(
     **requires("maintenance:delete"),
 )
 async def delete_window(request: ApiRequest, pool: Injected[Pool], window_id: FromPath[str]) -> None:
-    """One's own, or any for admins. One that runs ends; what is over stays in every report."""
+    """The user's own windows, or any for admins. A running occurrence ends; past ones stay in all reports."""
     async with database.transaction(pool, actor(request)) as connection:
         row = await _locked(connection, window_id)
         authorise(request.user, "maintenance:delete", owner_id=row.created_by)
@@ -188,7 +189,7 @@ async def _insert(connection: Connection, values: dict[str, Any]) -> UUID:
 
 
 async def _locked(connection: Connection, window_id: str) -> WindowRow:
-    """The window, which nobody else changes until the transaction has ended."""
+    """Locks the window until the end of the transaction. Raises 404."""
     key = uuid_or_none(window_id)
     await connection.execute("SELECT FROM maintenance_windows WHERE id = %s FOR NO KEY UPDATE", [key])
     return await _one(connection, key)
@@ -208,11 +209,11 @@ async def _reporting_zone(connection: Connection) -> str:
 
 
 def _period(from_: str | None, to: str | None) -> dict[str, Any]:
-    """Where it begins and ends; by itself 90 days from now on."""
+    """The requested period; by default the 90 days from now. Raises 400."""
     start = _moment("from", from_) or datetime.now(UTC)
     end = _moment("to", to) or start + DAYS
-    if not timedelta() < end - start <= MOST_DAYS:
-        raise invalid(FieldProblem("to", f"must be after from, by {MOST_DAYS.days} days at most"))
+    if not timedelta() < end - start <= MAX_DAYS:
+        raise invalid(FieldProblem("to", f"must be after from, by {MAX_DAYS.days} days at most"))
     return {"from": start, "to": end}
 
 
@@ -223,15 +224,15 @@ def _moment(field: str, text: str | None) -> datetime | None:
     return moment
 
 
-def _answer(row: WindowRow, status: int = 200, headers: dict[str, str] | None = None) -> Response[WindowAnswer]:
-    answer = WindowAnswer(row.published())
-    return Response(answer, status_code=status, headers={"ETag": etag(row.version, answer), **(headers or {})})
+def _response(row: WindowRow, status: int = 200, headers: dict[str, str] | None = None) -> Response[WindowAnswer]:
+    content = WindowAnswer(row.published())
+    return Response(content, status_code=status, headers={"ETag": etag(row.version, content), **(headers or {})})
 
 
 def _outdated(row: WindowRow) -> Response[Any]:
     window = row.published()
     headers = {"ETag": etag(row.version, WindowAnswer(window))}
-    return Response(Conflict("Somebody else saved first", code_of(412), window), status_code=412, headers=headers)
+    return Response(Conflict("Another user saved first", code_of(412), window), status_code=412, headers=headers)
 
 
 def _require(wrong: list[FieldProblem]) -> None:

@@ -1,7 +1,7 @@
-"""What may be said of a service, by REST or in services.toml, and what is wrong with what was said.
+"""The fields of services, in REST and in services.toml, and their validation.
 
-Types carry the limits that one field has in itself (the same as the database's constraints); `problems` finds what no
-type can say. Names are camelCase outside and the columns' names inside.
+The types have the limits of single fields, the same as the database's constraints; `problems` checks what types cannot
+express. Names are camelCase in JSON and TOML, and column names in Python.
 """
 
 import re
@@ -44,7 +44,7 @@ Tags = Annotated[list[Annotated[str, Meta(min_length=1, max_length=50)]], Meta(m
 
 
 class ServiceName(msgspec.Struct, frozen=True):
-    """What everybody may know of a service."""
+    """The public fields of a service."""
 
     id: str
     name: str
@@ -54,7 +54,7 @@ ALL_SYSTEMS = ServiceName("all-systems", "All Systems")
 
 
 class ServiceChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """Some fields of a service: those that are not given keep what they are, null clears those that can be empty."""
+    """Fields of a service to change; others stay unchanged, null clears optional ones."""
 
     name: Name | UnsetType = UNSET
     description: Description | UnsetType | None = UNSET
@@ -80,15 +80,15 @@ class ServiceChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, 
     public: bool | UnsetType = UNSET
 
     def given(self) -> dict[str, Any]:
-        """What was said, by column."""
-        said = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
-        if "endpoint_url" in said:
-            said["endpoint_url"] = tidy_url(said["endpoint_url"])
-        return said
+        """The fields of the request, by column."""
+        given = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
+        if "endpoint_url" in given:
+            given["endpoint_url"] = tidy_url(given["endpoint_url"])
+        return given
 
 
 class NewService(ServiceChange, kw_only=True):
-    """A service to be made; id, name and endpointUrl must be given."""
+    """A new service. id, name and endpointUrl are required."""
 
     id: Slug
     name: Name
@@ -96,7 +96,7 @@ class NewService(ServiceChange, kw_only=True):
 
 
 class Service(msgspec.Struct, rename="camel", kw_only=True):
-    """A service as it is stored and answered."""
+    """A service with all its fields."""
 
     id: Slug
     name: Name
@@ -128,7 +128,7 @@ class Service(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class SavedService(Service, kw_only=True):
-    """A service that was just stored. `warnings` are there where it can be stored, yet not be checked as it is."""
+    """A service that was just stored. `warnings`: why it cannot be probed; absent if it can."""
 
     warnings: list[FieldProblem] | UnsetType = UNSET
 
@@ -141,7 +141,7 @@ def is_slug(text: str) -> bool:
 
 
 def complete(new: NewService, settings: Settings) -> Service:
-    """A new service with everything that was left open. Its timeout is never longer than its interval by itself."""
+    """A new service with its defaults. The default timeout is not longer than the interval."""
     given = new.given()
     interval = given.setdefault("interval_seconds", max(1, round(settings.check_interval.total_seconds())))
     timeout = given.setdefault("timeout_ms", min(settings.check_timeout_ms, interval * 1000))
@@ -150,9 +150,9 @@ def complete(new: NewService, settings: Settings) -> Service:
 
 
 def problems(service: Service) -> list[FieldProblem]:
-    """Everything that is wrong with a service beyond what its types say."""
+    """The problems of a service that its types cannot express."""
     found = _text_problems(service)
-    if not is_slug(service.id):  # the type's `$` lets a final line break pass
+    if not is_slug(service.id):  # the `$` of the type's pattern allows a final line break
         found.append(_problem("id", "must be small letters, digits and hyphens"))
     if service.id == ALL_SYSTEMS.id:
         found.append(_problem("id", "is reserved"))
@@ -177,7 +177,7 @@ def saved(service: Service, settings: Settings) -> SavedService:
 
 
 def warnings(service: Service, settings: Settings) -> list[FieldProblem]:
-    """What can be said beforehand, without asking a name server, of why probes will not look at it."""
+    """Why a service cannot be probed, as far as that is known without a DNS lookup."""
     address = DenyRule(settings.probe_deny_networks).denied_in(service.endpoint_url)
     if address is None:
         return []
@@ -189,7 +189,7 @@ def _problem(column: str, message: str) -> FieldProblem:
 
 
 def _text_problems(service: Service) -> list[FieldProblem]:
-    """What cannot be shown or stored."""
+    """Problems of texts."""
     found = line_problems("name", service.name) + line_problems("group", service.group_name)
     for name in ("json_path", "keyword", "keyword_absent", "json_value"):
         found += control_problems(camel(name), getattr(service, name))
@@ -198,7 +198,7 @@ def _text_problems(service: Service) -> list[FieldProblem]:
 
 
 def _body_problems(service: Service) -> list[FieldProblem]:
-    """What is asked of a body that no response can have."""
+    """Expectations of a body where responses have none."""
     if service.method == "HEAD":
         why = "cannot be in a response to HEAD, which has no body"
     elif _BODILESS.issuperset(service.expected_status_codes):

@@ -1,4 +1,4 @@
-"""Services: the list for everybody, and all that can be set for those who administer them."""
+"""The routes of services: the public list, and their administration."""
 
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 import sql
-from api.auth.gatekeeper import actor, identified
+from api.auth.gatekeeper import actor, bearer_principal
 from api.auth.permissions import authorise, requires
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
@@ -50,19 +50,19 @@ NewServiceBody = Annotated[
 
 
 class ServiceList(msgspec.Struct):
-    """The public services by name, "All Systems" first."""
+    """The public services, sorted by name, after "All Systems"."""
 
     services: list[ServiceName]
 
 
 class ServiceDetails(msgspec.Struct):
-    """Every service, private ones too, with all its fields."""
+    """All services, including private ones, with all fields."""
 
     services: list[Service]
 
 
 class StoredService(Service, kw_only=True):
-    """A row; `declared_in` is the file that declares it as code."""
+    """A row of `services`. `declared_in`: the file that declares the service, or None."""
 
     declared_in: str | None
 
@@ -72,7 +72,7 @@ class StoredService(Service, kw_only=True):
 
 @get(
     ["/services", "/system/services"],
-    summary="The services",
+    summary="List services",
     tags=["services"],
     responses=responses(400, 401, 403, 429, 503),
     **requires("services:list"),
@@ -80,9 +80,9 @@ class StoredService(Service, kw_only=True):
 async def list_services(
     request: ApiRequest, pool: Injected[Pool], details: Annotated[bool, QueryParameter()] = False
 ) -> ServiceList | ServiceDetails:
-    """`{id, name}` pairs for everybody; `?details=true` gives those who administer them the rest."""
+    """`{id, name}` of the public services; with `?details=true` all services and fields, for admins."""
     if details:
-        authorise(await identified(request), "services:administer")
+        authorise(await bearer_principal(request), "services:administer")
         rows = await database.rows(pool, "services/all", StoredService)
         return ServiceDetails([row.published() for row in rows])
     return ServiceList([ALL_SYSTEMS, *await database.rows(pool, "services/names", ServiceName)])
@@ -90,13 +90,13 @@ async def list_services(
 
 @get(
     "/services/{service_id:str}",
-    summary="One service with all its fields",
+    summary="Get a service",
     tags=["services"],
     responses=responses(400, 401, 403, 404, 429, 503),
     **requires("services:administer"),
 )
 async def get_service(pool: Injected[Pool], service_id: FromPath[str]) -> Service:
-    """Private services too: this is for those who administer them."""
+    """All fields of a public or private service, for admins."""
     _require_slug(service_id)
     row = await database.row(pool, "services/one", StoredService, id=service_id)
     return _found(row).published()
@@ -104,7 +104,7 @@ async def get_service(pool: Injected[Pool], service_id: FromPath[str]) -> Servic
 
 @post(
     "/services",
-    summary="Add a service",
+    summary="Create a service",
     tags=["services"],
     responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
     **requires("services:administer"),
@@ -115,7 +115,8 @@ async def create_service(
     settings: Injected[Settings],
     data: NewServiceBody,
 ) -> Response[SavedService]:
-    """What is not given has its default. 409 where the id is taken. `warnings` says why probes will not look at it."""
+    """Fields that are not given have their defaults. 409 if the id is taken. `warnings` says why the service cannot be
+    probed."""
     service = _valid(complete(data, settings))
     async with database.transaction(pool, actor(request)) as connection:
         created = await _execute(connection, "services/create", service=Jsonb(service.columns()))
@@ -126,7 +127,7 @@ async def create_service(
 
 @patch(
     "/services/{service_id:str}",
-    summary="Change some fields of a service",
+    summary="Change a service",
     tags=["services"],
     responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
     **requires("services:administer"),
@@ -138,7 +139,7 @@ async def change_service(
     service_id: FromPath[str],
     data: JSONBody[ServiceChange],
 ) -> SavedService:
-    """Fields that are not given stay as they are; null empties those that can be empty."""
+    """Fields that are not given stay unchanged; null clears optional fields."""
     _require_slug(service_id)
     async with database.transaction(pool, actor(request)) as connection:
         current = _administered(await _locked(connection, service_id)).published()
@@ -149,13 +150,13 @@ async def change_service(
 
 @delete(
     "/services/{service_id:str}",
-    summary="Remove a service",
+    summary="Delete a service",
     tags=["services"],
     responses=responses(400, 401, 403, 404, 409, 429, 503),
     **requires("services:administer"),
 )
 async def delete_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> None:
-    """Its checks stay until their retention ends; a service entered again under the same id has them back."""
+    """Its checks stay until their retention ends. A new service with the same id has them again."""
     _require_slug(service_id)
     async with database.transaction(pool, actor(request)) as connection:
         _administered(await _locked(connection, service_id))
@@ -169,7 +170,7 @@ async def _locked(connection: Connection, service_id: str) -> StoredService | No
 
 
 async def _execute(connection: Connection, name: str, **values: Any) -> int:
-    """Rows changed. A constraint of the table that our own limits did not foresee is a 400 of its field too."""
+    """Executes a query; the number of changed rows. Raises 400 for a violated constraint of the table."""
     try:
         return (await connection.execute(sql.query(name), values)).rowcount
     except CheckViolation as error:
@@ -178,8 +179,8 @@ async def _execute(connection: Connection, name: str, **values: Any) -> int:
 
 
 def _valid(service: Service) -> Service:
-    if wrong := problems(service):
-        raise invalid(*wrong)
+    if found := problems(service):
+        raise invalid(*found)
     return service
 
 
@@ -195,7 +196,7 @@ def _found(row: StoredService | None) -> StoredService:
 
 
 def _administered(row: StoredService | None) -> StoredService:
-    """A service whose home is a file is changed there: the next reading of the file would undo it."""
+    """Raises 409 for a service that is declared in a file, since the next reading of the file would undo a change."""
     if _found(row).declared_in is not None:
         raise ApiError(409, f"This service is declared in {_found(row).declared_in}; change it there")
     return _found(row)
