@@ -3,7 +3,7 @@
 uvicorn -> RequestLog (if REQUEST_LOG is set)
         -> ResponseCache (responses in memory) -> Edge (headers, CORS, deadline) -> Litestar (routes)
         -> Sockets (admission) -> WebSocketTransport (/ws), SocketIoTransport (/socket.io)
-               -> Live (conversation, Presence, Access) -> Hub (subscribers) <- Feed <- LISTEN
+               -> MessageHandler (Rooms, Presence, Access) -> Hub (subscribers) <- Feed <- LISTEN
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -34,8 +34,8 @@ from api.incidents import comments, drafts, templates
 from api.incidents import routes as incidents
 from api.live.access import Access
 from api.live.admission import Sockets, TransportApp
-from api.live.conversation import Live
 from api.live.feed import Feed
+from api.live.handler import MessageHandler
 from api.live.hub import Hub
 from api.live.presence import Presence
 from api.live.socketio import SocketIoTransport
@@ -194,12 +194,12 @@ class Application:
             feed = Feed(self._database_url, pool, hub, self._cache, access, metrics)
             presence = Presence(pool, metrics)
             limits = Limits(pool)
-            live = Live(pool, hub, access, presence, feed, limits, metrics)
-            doors: dict[str, TransportApp] = {
-                "/ws": WebSocketTransport(live),
-                SOCKETIO: SocketIoTransport(live, tasks, settings.socket_max_message),
+            handler = MessageHandler(pool, hub, access, presence, feed, limits, metrics)
+            transports: dict[str, TransportApp] = {
+                "/ws": WebSocketTransport(handler),
+                SOCKETIO: SocketIoTransport(handler, tasks, settings.socket_max_message),
             }
-            self._sockets = Sockets(doors, limits, self._origins, metrics, settings)
+            self._sockets = Sockets(transports, limits, self._origins, metrics, settings)
             passwords = Passwords()
             self._state.update({"pool": pool, "feed": feed, "hub": hub, "limits": limits})
             self._state.update({"database": health.DatabaseState(pool)})
@@ -213,7 +213,7 @@ class Application:
                     await self._prepare()
                 self._prepared = True
                 tasks.start_soon(feed.run)
-                tasks.start_soon(access.run, live.restrict)
+                tasks.start_soon(access.run, handler.restrict)
                 tasks.start_soon(presence.run)
                 tasks.start_soon(declared.watch, settings, pool)
 

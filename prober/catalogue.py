@@ -25,12 +25,12 @@ from prober.services import Service, read_service
 from prober.store import reason
 
 RELOAD_SECONDS = 60.0
-"""Notifications can be lost; this is how long a change may stay unheard then."""
+"""How often services are read without a notification, since notifications can be lost."""
 SETTLE_SECONDS = 0.2
-"""Changes that come together are read together."""
+"""The delay after a notification, so that several changes are read together."""
 LOAD_TIMEOUT_S = 10.0
 FIRST_LOAD_TIMEOUT_S = 3.0
-"""The same while no services are known: then the kept list is taken."""
+"""The same while no services are known; then the stored list is used."""
 _BACKOFF_S = (0.25, 5.0)
 _ROWS_AT_ONCE = 50
 """Rows made into services before the checks get their turn: the loop is not held for longer than a
@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 class Catalogue:
-    """Keeps `apply` told of the enabled services."""
+    """Calls `apply` with the enabled services at the start and after every change."""
 
     def __init__(
         self, database_url: str, cache: Path, apply: Callable[[Iterable[Service]], None], metrics: Metrics
@@ -54,7 +54,7 @@ class Catalogue:
         self._services: dict[str, Service] = {}
 
     async def run(self) -> None:
-        """Never ends; the database may come and go."""
+        """Runs until cancelled. The database may be away at any time."""
         pause_s, most_s = _BACKOFF_S
         while True:
             self.changed.clear()
@@ -126,7 +126,7 @@ class Catalogue:
 
 
 def _save(cache: Path, services: Sequence[Service]) -> None:
-    """Replaces the list at once. It may hold secrets (headers), hence the mode."""
+    """Replaces the file atomically. It may contain secrets (headers), so only its owner can read it."""
     new = cache.with_suffix(".new")
     new.unlink(missing_ok=True)
     file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -7,7 +7,7 @@ check's verdict, good or failed, holds for them too; otherwise down time with re
 from prober.schedule import STEP_MS
 
 MOST_SECONDS = 86_400
-"""The database takes no longer interval."""
+"""The longest interval that the database accepts."""
 
 
 class Coverage:
@@ -23,13 +23,13 @@ class Coverage:
         self._released = False
 
     def extend(self, at_ms: int, interval_ms: int) -> None:
-        """Adds a slot that was given up because the check was under way. Its interval may be another one than the
-        check's, where the service was changed meanwhile."""
+        """Adds a slot that was skipped because the check was under way. Its interval differs from that of the check if
+        the service was changed meanwhile."""
         if not self._released and at_ms > self._at_ms:
             self._until_ms = at_ms + interval_ms
 
     def release(self) -> None:
-        """The service was paused or removed: slots that are given up from now on are not added."""
+        """The service was paused or deleted: slots that are skipped from now on are not added."""
         self._released = True
 
     def seconds(self, next_ms: int | None, began_ms: float, finished_ms: float, elapsed_ms: float) -> int:

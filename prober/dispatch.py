@@ -24,10 +24,10 @@ from prober.services import Service
 from prober.store import Check
 
 LONGEST_SLEEP_MS = 1000
-"""How soon a wall clock that was set is noticed."""
+"""How often the wall clock is checked for a change."""
 TROUBLE_EVERY_S = 60.0
 DENIED_EVERY_S = 3600.0
-"""How often the log says of a service that it must not be checked."""
+"""How often it is logged that a service must not be checked."""
 
 CheckRunner = Callable[[Service], Awaitable[tuple[Outcome, Judgement, int]]]
 
@@ -76,7 +76,7 @@ class Dispatch:
         metrics.services.set_function(lambda: len(self._services))
 
     def replace(self, services: Iterable[Service]) -> None:
-        """Makes these the services that are checked; a check under way ends as it began."""
+        """Replaces the services. A check that is under way is not changed."""
         self._services = {service.id: service for service in services}
         for service_id in self._denied.keys() - self._services.keys():
             del self._denied[service_id]
@@ -143,7 +143,7 @@ class Dispatch:
         self._waiting.append(slot)
 
     def _start_waiting(self) -> None:
-        """Gives the free places to the slots that have waited longest."""
+        """Starts waiting slots, the oldest first, while there are free places."""
         while self._waiting and self._running < self._concurrency and self._checks is not None:
             slot = self._waiting.popleft()
             service = self._services.get(slot.service_id)
@@ -213,7 +213,7 @@ class Dispatch:
         )
 
     def _count_denied(self, service: Service, why: str) -> None:
-        """No check is recorded, so the service becomes unknown; the log says why."""
+        """Logs why a service is not checked. No check is recorded, so its state becomes unknown."""
         self._metrics.denied.inc()
         now = self._steady_s()
         told, told_at = self._denied.get(service.id, (None, 0.0))

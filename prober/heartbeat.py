@@ -19,8 +19,8 @@ _log = logging.getLogger(__name__)
 
 
 async def beat(url: str, run_check: CheckRunner, stored: Callable[[], int], metrics: Metrics) -> None:
-    """Never ends. `stored` counts the checks stored so far; a call that fails is counted and logged,
-    nothing more."""
+    """Runs until cancelled. `stored` returns the number of checks stored so far. A failed call is counted and
+    logged."""
     config = Http(endpoint_url=url, expected_status_codes=tuple(range(200, 300)))
     target = Service(id="heartbeat", check_config=config, timeout_ms=TIMEOUT_MS)
     before = stored()

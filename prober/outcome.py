@@ -1,4 +1,4 @@
-"""What one attempt at a service gave: the value that every check type returns and that `judge` reads."""
+"""The outcome of one attempt: the value that every check type returns and that `judge` evaluates."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -12,12 +12,12 @@ MESSAGE_LIMIT = 500
 
 
 class ProberTrouble(Exception):  # noqa: N818 - the field's word: trouble of ours, not an error of the service
-    """The prober itself could not look (no file descriptors, no route of its own, an unreadable CA file, a
-    stalled event loop). Nothing is known about the service then: the caller records no check, no outage."""
+    """The prober itself could not probe (no file descriptors, no route, an unreadable CA file, a stalled event loop).
+    The state of the service is unknown: no check and no outage is recorded."""
 
 
 class TargetDenied(ProberTrouble):
-    """PROBE_DENY_NETWORKS forbids the service's own address: nobody asked it, so nothing is known of it."""
+    """PROBE_DENY_NETWORKS denies the service's address: it was not probed, so its state is unknown."""
 
 
 class Certificate(NamedTuple):
@@ -43,18 +43,18 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     error_type: ErrorType | None = None
     error_message: str | None = None
     body: bytes = b""
-    """Without its content codings; empty where the verdict does not need it."""
+    """Decoded; empty if the verdict does not need it."""
     content_type: str = ""
     truncated: bool = False
     """The body was longer than PROBE_MAX_BYTES; `body` is its beginning."""
     undecodable: str | None = None
-    """Why the body's content codings could not be undone; `body` is empty then."""
+    """Why the body could not be decoded; `body` is empty then."""
     address: str | None = None
     redirects: int = 0
     inspected: bool = False
-    """The server's certificate was due to be looked at, and was."""
+    """Whether the certificate of the server was examined."""
     certificate: Certificate | None = None
-    """As it was seen, if it can be read; of several hops the one that expires first."""
+    """The certificate, if it can be read; with redirects the one that expires first."""
 
 
 def printable(text: str) -> str:

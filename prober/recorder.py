@@ -29,7 +29,7 @@ prober needs four transactions a second."""
 DIRECT_TIMEOUT_S = 2.0
 REPLAY_TIMEOUT_S = 30.0
 QUEUE_ROWS = 50_000
-"""Checks that wait in memory while neither database nor disk take them; the oldest make room."""
+"""The limit of checks in memory while neither database nor disk accept them; the oldest are dropped."""
 
 BACKOFF_S = (0.1, 5.0)
 DISK_RETRY_S = 1.0
@@ -66,11 +66,11 @@ class Recorder:
 
     @property
     def ready(self) -> bool:
-        """Whether a check that finishes now will be kept."""
+        """Whether a check that finishes now can be stored."""
         return self.database_answers or self.spool_works
 
     def put(self, check: Check) -> None:
-        """Takes a finished check."""
+        """Adds a finished check to the queue."""
         if len(self._queue) >= QUEUE_ROWS:
             self._queue.popleft()
             self._metrics.queue_dropped.inc()
@@ -78,12 +78,12 @@ class Recorder:
         self._arrived.set()
 
     def close(self) -> None:
-        """Lets `run` end once all that was put is in the database or in the spool."""
+        """Lets `run` end when all checks in the queue are in the database or in the spool."""
         self._closing = True
         self._arrived.set()
 
     async def run(self) -> None:
-        """Records until `close`; when cancelled, what is in memory goes into the spool."""
+        """Records until `close`. When cancelled, the checks in memory are written to the spool."""
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._replay)
@@ -112,7 +112,7 @@ class Recorder:
                 self._arrived = anyio.Event()
 
     async def _keep(self, batch: Sequence[Check]) -> bool:
-        """Whether the batch is in the database or in the spool now."""
+        """Stores a batch in the database or the spool; False if neither is possible."""
         if not self._spool.records:
             try:
                 await self._record(batch, DIRECT_TIMEOUT_S)
@@ -169,8 +169,8 @@ class Recorder:
             await self._spooled.wait()
 
     async def _record(self, checks: Sequence[Check], timeout_s: float) -> None:
-        """Stores the checks. A batch that is refused is halved until the checks at fault are found and set
-        aside."""
+        """Stores the checks. A refused batch is halved until the invalid checks are found, which are written to a
+        file."""
         if not checks:
             return
         try:
@@ -212,7 +212,7 @@ class Recorder:
             self._disk_failed("written", error)
 
     def _report_losses(self) -> None:
-        """Says so when checks in the spool were lost: to its bound, or to damage."""
+        """Logs the loss of spooled checks, because the spool was full or damaged."""
         losses = (self._spool.dropped, self._spool.corrupt)
         if losses != self._losses:
             dropped, corrupt = losses[0] - self._losses[0], losses[1] - self._losses[1]

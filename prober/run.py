@@ -21,7 +21,8 @@ from sla_monitor.serving.ports import bind
 from sla_monitor.serving.signals import stop_on_signal
 from sla_monitor.settings import Settings
 from sql.listen import listen
-from sql.migrate import MigrationError, NotNowError, migrate, migrate_when_possible
+from sql.migrate import migrate, migrate_when_possible
+from sql.migration_errors import MigrationError, NotNowError
 
 CHECKS_PATIENCE_S = 4.0
 """How long checks under way may go on after a stop; together with the recorder's and the server's time

@@ -45,7 +45,7 @@ def phase_ms(service_id: str, interval_ms: int) -> int:
 
 
 def slot_after(service_id: str, interval_ms: int, now_ms: int) -> int:
-    """The first point of the service's grid that lies after `now_ms`."""
+    """The first slot of the service after `now_ms`."""
     phase = phase_ms(service_id, interval_ms)
     return now_ms + interval_ms - (now_ms - phase) % interval_ms
 
@@ -70,7 +70,7 @@ class Schedule:
         return len(self._intervals)
 
     def replace(self, intervals_ms: Mapping[str, int], now_ms: int) -> None:
-        """Makes these the services that are due. One that stays with its interval keeps its next slot."""
+        """Replaces the services. One whose interval has not changed keeps its next slot."""
         firsts = 0
         for service_id in self._intervals.keys() - intervals_ms.keys():
             del self._intervals[service_id], self._next[service_id]
@@ -92,7 +92,8 @@ class Schedule:
             heapify(self._heap)
 
     def due(self, now_ms: int) -> list[Slot]:
-        """Takes the slots that are due, earliest first; those that are too late are counted in `missed`."""
+        """Removes and returns the slots that are due, earliest first; slots that are too late are counted in
+        `missed`."""
         if now_ms < self._now_ms - STEP_MS:
             self._restart(now_ms)
         self._now_ms = now_ms
@@ -114,7 +115,7 @@ class Schedule:
         return slots
 
     def next_ms(self) -> int | None:
-        """When to ask again, at the latest; None without services."""
+        """The time of the next slot; None without services."""
         return self._heap[0][0] if self._heap else None
 
     def next_slot(self, service_id: str) -> int | None:

@@ -1,4 +1,4 @@
-"""The one connection that checks are written over, and the one transaction that writes them."""
+"""The connection and the transaction that store checks."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -49,7 +49,7 @@ class Check(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Recorded(NamedTuple):
-    """What record_checks() did with a batch."""
+    """The result of record_checks() for a batch."""
 
     stored: int
     duplicates: int
@@ -62,7 +62,7 @@ class AwayError(Exception):
 
 
 class RefusedError(Exception):
-    """The database refuses the batch for what is in it; nothing of it is stored."""
+    """The database refuses the batch because of its contents; nothing of it is stored."""
 
 
 _REFUSALS = (
@@ -81,7 +81,7 @@ def _lacks_partition(error: Exception) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """What the error says, on one line: libpq's texts have several."""
+    """The message of an error on one line."""
     return printable(" ".join(str(error).split())) or type(error).__name__
 
 
@@ -129,7 +129,7 @@ class Store:
         return recorded
 
     async def close(self) -> None:
-        """Drops the connection; the next `record` opens another."""
+        """Closes the connection; the next `record` opens another one."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
             await connection.close()

@@ -1,4 +1,4 @@
-"""Logging in and out, a fresh pair of tokens, one's own account and password."""
+"""Login, logout, refresh of tokens, and the user's own account and password."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -33,7 +33,7 @@ CACHEABLE: tuple[Cacheable, ...] = ()
 
 
 class Credentials(msgspec.Struct, forbid_unknown_fields=True):
-    """`username` may be the e-mail."""
+    """`username` is the user name or the e-mail address."""
 
     username: Annotated[str, Meta(min_length=1, max_length=100)]
     password: AnyPassword
@@ -49,7 +49,7 @@ class PasswordChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True)
 
 
 class Person(msgspec.Struct, kw_only=True):
-    """What somebody is told of themselves."""
+    """The account of the user who sends the request."""
 
     id: UUID
     username: str
@@ -62,7 +62,7 @@ class Me(msgspec.Struct):
 
 
 class LoggedIn(msgspec.Struct, rename="camel"):
-    """The access token goes into `Authorization: Bearer …`; the refresh token works once, for the next pair."""
+    """The access token is sent in `Authorization: Bearer …`. The refresh token can be used once, for the next pair."""
 
     access_token: str
     refresh_token: str
@@ -77,7 +77,7 @@ class _Refreshed(msgspec.Struct):
 
 
 class Accounts(NamedTuple):
-    """What logging in takes: where accounts are, how long sessions last, and how often a password may be guessed."""
+    """The parts of the application that login uses."""
 
     pool: Pool
     settings: Settings
@@ -87,7 +87,8 @@ class Accounts(NamedTuple):
 
 
 class IssuedTokens(msgspec.Struct):
-    """The tokens of one session; of the refresh token only the hash is kept. A browser has one, for its cookie."""
+    """The tokens of a session: access and refresh token, or for a browser the token of its cookie. The database stores
+    only the hash of the refresh token."""
 
     session_id: UUID
     access: str
@@ -107,7 +108,7 @@ class IssuedTokens(msgspec.Struct):
             await issue("refresh", user_id, session_id, settings.refresh_token_lifetime),
         )
 
-    def answer(self, person: Person) -> LoggedIn:
+    def response(self, person: Person) -> LoggedIn:
         assert self.refresh is not None
         return LoggedIn(self.access, self.refresh, person)
 
@@ -129,18 +130,19 @@ async def login(
     accounts: Injected[Accounts],
     data: JSONBody[Credentials],
 ) -> LoggedIn:
-    """By user name or e-mail. Which of the two was wrong, name or password, is not told."""
-    pair, person = await opened_session(request, accounts, data, IssuedTokens.pair)
-    return pair.answer(person)
+    """Opens a session by user name or e-mail address. The error does not say whether name or password was wrong."""
+    pair, person = await log_in(request, accounts, data, IssuedTokens.pair)
+    return pair.response(person)
 
 
-async def opened_session(
+async def log_in(
     request: ApiRequest,
     accounts: Accounts,
     data: Credentials,
     issue: Issue,
 ) -> tuple[IssuedTokens, Person]:
-    """Logs somebody in, with the tokens that `issue` makes. Raises 401 for a wrong name or password, 429 for many."""
+    """Opens a session with the tokens that `issue` makes. Raises 401 for a wrong name or password, and 429 after too
+    many attempts."""
     if wrong := text_problems("username", data.username):
         raise invalid(*wrong)
     address = _address(request)
@@ -155,8 +157,8 @@ async def opened_session(
             person = await _open_session(connection, request, settings, account, issued, rehashed)
         if person is not None:
             return issued, person
-    # A name that is nobody's may be a password in the wrong field.
-    await _note(request, pool, "login-failed", account.username if account else "unknown", _reason(account))
+    # An unknown name is not logged: it may be a password in the wrong field.
+    await _log_failure(request, pool, "login-failed", account.username if account else "unknown", _reason(account))
     raise unauthorized("wrong_login")
 
 
@@ -175,7 +177,7 @@ async def refresh(
     tokens: Injected[Tokens],
     data: JSONBody[Renewal],
 ) -> LoggedIn:
-    """The refresh token is spent by this. One that comes back ends its session: somebody else has it too."""
+    """A refresh token can be used once. Using it again ends the session, since another client must have it too."""
     claims = await tokens.read(data.refresh_token, "refresh")
     fresh = await IssuedTokens.pair(settings, tokens, claims.user_id, claims.session_id)
     assert fresh.refresh is not None
@@ -186,10 +188,10 @@ async def refresh(
         "fresh_hash": _digest(fresh.refresh),
         **_lifetimes(settings),
     }
-    nobody = actor_of(None, _address(request), request.scope["state"].get("request_id"))
-    # Judged after the transaction: that the session has ended is to stay, though the request fails.
+    anonymous = actor_of(None, _address(request), request.scope["state"].get("request_id"))
+    # The error is raised after the transaction, so that the end of the session is committed.
     async with (
-        database.transaction(pool, nobody) as connection,
+        database.transaction(pool, anonymous) as connection,
         connection.cursor(row_factory=class_row(_Refreshed)) as cursor,
     ):
         await cursor.execute(sql.query("accounts/refresh_session"), values)
@@ -197,7 +199,7 @@ async def refresh(
     if found is None or found.outcome != "refreshed":
         raise unauthorized("logged_out")
     assert found.username is not None and found.email is not None and found.role is not None
-    return fresh.answer(Person(id=claims.user_id, username=found.username, email=found.email, role=found.role))
+    return fresh.response(Person(id=claims.user_id, username=found.username, email=found.email, role=found.role))
 
 
 @post(
@@ -209,32 +211,32 @@ async def refresh(
     **requires("session:use"),
 )
 async def logout(request: ApiRequest, pool: Injected[Pool]) -> None:
-    """Ends this session at once: its tokens are worth nothing, and its sockets are closed."""
+    """Ends this session at once: its tokens become invalid, and its sockets are closed."""
     await end_session(request, pool)
 
 
 async def end_session(request: ApiRequest, pool: Pool) -> None:
-    """Of the one who asks."""
+    """Ends the session of the request."""
     async with database.transaction(pool, actor(request)) as connection:
         await connection.execute(sql.query("accounts/end_session"), {"session_id": principal_of(request).session_id})
 
 
 @get(
     "/auth/me",
-    summary="Who I am",
+    summary="My account",
     tags=["accounts"],
     responses=responses(400, 401, 403, 429, 503),
     **requires("session:read"),
 )
 async def me(request: ApiRequest, pool: Injected[Pool]) -> Me:
-    """An API token is told its owner, and the role that it has itself."""
+    """For an API token: the account of its owner, with the role of the token."""
     return Me(await own_person(request, pool))
 
 
 @post(
     "/auth/password",
     status_code=200,
-    summary="Change one's own password",
+    summary="Change my password",
     tags=["accounts"],
     responses=responses(400, 401, 403, 413, 415, 429, 503),
     **requires("session:use"),
@@ -244,9 +246,9 @@ async def change_password(
     accounts: Injected[Accounts],
     data: JSONBody[PasswordChange],
 ) -> LoggedIn:
-    """Ends all sessions, and answers with a new one."""
+    """Ends all sessions of the user and opens a new one."""
     pair, person = await renewed_password(request, accounts, data, IssuedTokens.pair)
-    return pair.answer(person)
+    return pair.response(person)
 
 
 async def own_person(request: ApiRequest, pool: Pool) -> Person:
@@ -259,24 +261,24 @@ async def renewed_password(
     request: ApiRequest, accounts: Accounts, data: PasswordChange, issue: Issue
 ) -> tuple[IssuedTokens, Person]:
     """Changes the user's own password, which ends all sessions, and opens a new one with the tokens that `issue` makes.
-    Raises 400 for a wrong or unfit password, 401 where the user has been logged out, 429 for many attempts."""
+    Raises 400 for a wrong or unsuitable password, 401 if the user has been logged out, 429 after too many attempts."""
     pool, settings, _, passwords, tokens = accounts
     account = await _own_account(request, pool)
     if wrong := password_problems("newPassword", data.new_password, account.username, account.email):
         raise invalid(*wrong)
     guard, address = _guard(accounts), _address(request)
     await guard.count(address)
-    # No 401: the token is good, and front ends would log out.
+    # Not a 401: the token is valid, and front ends would log the user out.
     if not await guard.is_right(address, account, account.username, data.current_password):
-        await _note(request, pool, "password-failed", str(account.id), _reason(account))
+        await _log_failure(request, pool, "password-failed", str(account.id), _reason(account))
         raise invalid(FieldProblem.of("currentPassword", "wrong_password"))
     password_hash = await passwords.hash(data.new_password)
     issued = await issue(settings, tokens, account.id, uuid4())
     values = {"user_id": account.id, "verified_hash": account.password_hash, "password_hash": password_hash}
     async with database.transaction(pool, actor(request)) as connection:
         await connection.execute(sql.query("accounts/change_password"), values)
-        renewed = msgspec.structs.replace(account, password_hash=password_hash)
-        person = await _open_session(connection, request, settings, renewed, issued)
+        changed = msgspec.structs.replace(account, password_hash=password_hash)
+        person = await _open_session(connection, request, settings, changed, issued)
     if person is None:
         raise unauthorized("logged_out")
     return issued, person
@@ -290,7 +292,7 @@ async def _open_session(
     pair: IssuedTokens,
     rehashed: str | None = None,
 ) -> Person | None:
-    """None where the password or the user has changed since it was verified."""
+    """Stores a session; None if the user or the password has changed since it was verified."""
     values = {
         "session_id": pair.session_id,
         "user_id": account.id,
@@ -307,7 +309,7 @@ async def _open_session(
 
 
 def _lifetimes(settings: Settings) -> dict[str, Any]:
-    """A session lives as long as the last token that was issued in it."""
+    """A session lasts as long as the longest-lived token issued in it."""
     access, renewal = settings.access_token_lifetime, settings.refresh_token_lifetime
     return {"refresh_lifetime": renewal, "session_lifetime": max(access, renewal)}
 
@@ -321,7 +323,8 @@ async def _own_account(request: ApiRequest, pool: Pool) -> Account:
     return account
 
 
-async def _note(request: ApiRequest, pool: Pool, action: str, name: str, reason: str) -> None:
+async def _log_failure(request: ApiRequest, pool: Pool, action: str, name: str, reason: str) -> None:
+    """Writes a failed attempt into the audit log."""
     values = {"action": action, "name": printable(name, 100), "reason": reason}
     async with database.transaction(pool, actor(request)) as connection:
         await connection.execute(sql.query("accounts/note_failure"), values)
@@ -351,7 +354,7 @@ def _digest(token: str) -> bytes:
 
 
 def printable(text: str, length: int) -> str:
-    """What a client says of itself, fit for a log."""
+    """Text of a client for the audit log: on one line, and at most `length` characters."""
     return on_one_line(text[:length], "?")
 
 

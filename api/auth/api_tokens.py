@@ -1,6 +1,7 @@
-"""API tokens for machines: named, of one role, shown once, kept as a hash, revocable.
+"""API tokens for programs: each has a name and a role, is shown once, stored as a hash, and can be revoked.
 
-A token never may more than its owner may at that moment, and goes with its owner (see queries/accounts/by_token).
+A token has at most the permissions that its owner has at the moment, and is deleted with its owner
+(queries/accounts/by_token).
 """
 
 import hashlib
@@ -33,14 +34,14 @@ from sql import Pool, database
 from sql.database import Actor
 
 CACHEABLE: tuple[Cacheable, ...] = ()
-LONGEST = timedelta(days=10 * 366)
-"""The last day of a token; who wants it to live on leaves it out. Years have an end in Python and in PostgreSQL."""
-MOST_TOKENS = 100
-"""Of one owner, revoked ones not counted."""
+MAX_LIFETIME = timedelta(days=10 * 366)
+"""The limit of `expiresAt`. A token without it does not expire."""
+MAX_TOKENS = 100
+"""The limit for one owner, without revoked tokens."""
 
 
 class NewApiToken(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """`expiresAt` with its time zone; null is never."""
+    """`expiresAt` must have a time zone; null means never."""
 
     name: Annotated[str, Meta(min_length=1, max_length=100)]
     role: Role
@@ -67,7 +68,7 @@ class ApiToken(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class NewApiTokenAnswer(msgspec.Struct):
-    """`secret` is what the machine sends; it is shown here and nowhere else."""
+    """`secret` is the token that the program sends. It is only shown here."""
 
     token: ApiToken
     secret: str
@@ -106,19 +107,19 @@ class StoredApiToken(msgspec.Struct, kw_only=True):
 
 @get(
     "/tokens",
-    summary="The API tokens, the newest first",
+    summary="List API tokens",
     tags=["accounts"],
     responses=responses(400, 401, 403, 429, 503),
     **requires("tokens:administer"),
 )
 async def list_tokens(pool: Injected[Pool], page: PageNumber = 1, limit: PageSize = 20) -> ApiTokenList:
-    """Those of everybody, revoked ones too."""
+    """The tokens of all users, newest first, including revoked ones."""
     return await listing(pool, page, limit)
 
 
 @post(
     "/tokens",
-    summary="Make an API token",
+    summary="Create an API token",
     tags=["accounts"],
     responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
     **requires("tokens:administer"),
@@ -126,7 +127,7 @@ async def list_tokens(pool: Injected[Pool], page: PageNumber = 1, limit: PageSiz
 async def create_token(
     request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewApiToken]
 ) -> Response[NewApiTokenAnswer]:
-    """For a machine of one's own, with one's own role at most. 409 where one has a token of that name, or a hundred."""
+    """The role must not be higher than the user's own. 409 if the user has a token of that name, or 100 tokens."""
     return Response(await create(pool, principal_of(request), actor(request), data), status_code=201)
 
 
@@ -138,12 +139,12 @@ async def create_token(
     **requires("tokens:administer"),
 )
 async def revoke_token(request: ApiRequest, pool: Injected[Pool], token_id: FromPath[str]) -> None:
-    """At once, and for good. It stays in the list."""
+    """Takes effect at once and cannot be undone. The token stays in the list."""
     await revoke(pool, actor(request), token_id)
 
 
 async def listing(pool: Pool, page: int, limit: int) -> ApiTokenList:
-    """One page of the tokens, the newest first."""
+    """One page of the tokens, newest first."""
     total = await database.count(pool, "api_tokens/count")
     offset = (page - 1) * limit
     rows = await database.rows(pool, "api_tokens/page", StoredApiToken, limit=limit, offset=offset)
@@ -151,8 +152,8 @@ async def listing(pool: Pool, page: int, limit: int) -> ApiTokenList:
 
 
 async def create(pool: Pool, owner: Principal, by: Actor, data: NewApiToken) -> NewApiTokenAnswer:
-    """Raises 400 for what is not valid, 403 for a role above the owner's, 409 where the name is taken or there are too
-    many."""
+    """Creates a token. Raises 400 for invalid values, 403 for a role above the owner's, 409 if the name is taken or the
+    owner has `MAX_TOKENS`."""
     _require_valid(data)
     if ROLES.index(data.role) > ROLES.index(owner.role):
         raise ApiError(403, "role_of_token", role=owner.role, wanted=data.role)
@@ -163,10 +164,10 @@ async def create(pool: Pool, owner: Principal, by: Actor, data: NewApiToken) -> 
     }
     try:
         async with database.transaction(pool, by) as connection:
-            await _require_room(connection, owner.user_id)
+            await _require_below_limit(connection, owner.user_id)
             with constraint_errors():
                 created = await (await connection.execute(sql.query("api_tokens/create"), values)).fetchone()
-    except ForeignKeyViolation:  # deleted since the guard let them in
+    except ForeignKeyViolation:  # the user was deleted after the request was authorised
         raise unauthorized("logged_out") from None
     if created is None:
         raise ApiError(409, "token_exists", [FieldProblem.of("name", "taken")])
@@ -185,7 +186,7 @@ async def create(pool: Pool, owner: Principal, by: Actor, data: NewApiToken) -> 
 
 
 async def revoke(pool: Pool, by: Actor, token_id: str) -> None:
-    """Raises 404 where there is no such token, or it is revoked already."""
+    """Raises 404 if there is no such token, or it is revoked already."""
     try:
         key = UUID(token_id)
     except ValueError:
@@ -196,21 +197,22 @@ async def revoke(pool: Pool, by: Actor, token_id: str) -> None:
         raise ApiError(404, "unknown_token")
 
 
-async def _require_room(connection: AsyncConnection[TupleRow], owner_id: UUID) -> None:
-    """Raises 409. One token after the other: two at the same moment would each not see the other."""
+async def _require_below_limit(connection: AsyncConnection[TupleRow], owner_id: UUID) -> None:
+    """Raises 409 if the owner has `MAX_TOKENS`. Locks the owner, since concurrent transactions do not see each other's
+    tokens."""
     await connection.execute("SELECT FROM users WHERE id = %s FOR NO KEY UPDATE", [owner_id])
     row = await (await connection.execute(sql.query("api_tokens/count_of_owner"), {"owner_id": owner_id})).fetchone()
-    if row is None or row[0] >= MOST_TOKENS:
-        raise ApiError(409, "too_many_tokens", most=MOST_TOKENS)
+    if row is None or row[0] >= MAX_TOKENS:
+        raise ApiError(409, "too_many_tokens", most=MAX_TOKENS)
 
 
 def _require_valid(data: NewApiToken) -> None:
-    wrong = line_problems("name", data.name)
+    problems = line_problems("name", data.name)
     now = datetime.now(UTC)
-    if data.expires_at is not None and not now < data.expires_at < now + LONGEST:
-        wrong.append(FieldProblem.of("expiresAt", "ten_years"))
-    if wrong:
-        raise invalid(*wrong)
+    if data.expires_at is not None and not now < data.expires_at < now + MAX_LIFETIME:
+        problems.append(FieldProblem.of("expiresAt", "ten_years"))
+    if problems:
+        raise invalid(*problems)
 
 
 def _iso(moment: datetime | None) -> str | None:

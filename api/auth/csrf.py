@@ -1,7 +1,7 @@
-"""What keeps the pages of others from making a browser change anything here in the name of whoever is logged in.
+"""Protection against cross-site request forgery.
 
-A cookie comes along with every request of a browser, whoever made it ask. So a change is taken from pages of this site
-only, and a form only with the token of the session that it was made for.
+A browser sends the session cookie with every request, also with those that pages of other sites cause. So changes are
+accepted only from pages of this site, and forms only with the form token of the session.
 """
 
 import hmac
@@ -18,8 +18,8 @@ _Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 def require_own_page(connection: _Connection) -> None:
-    """Raises 403 for a change that no page of this site asks for. Browsers say where a form was sent from; what does
-    not say it, is not let in: SameSite alone would trust every neighbour under the same domain."""
+    """Raises 403 for a change that does not come from a page of this site, by Origin or Sec-Fetch-Site. A request with
+    neither header is refused: SameSite cookies alone would trust all hosts of the same domain."""
     scope: Any = connection.scope
     if scope["method"] in SAFE_METHODS:
         return
@@ -32,7 +32,7 @@ def require_own_page(connection: _Connection) -> None:
 
 
 async def form_token(connection: _Connection) -> str:
-    """What every form of a session carries, so that whoever can make a browser send one cannot make up its content."""
+    """The token that every form of a session contains, as hex; empty without a session."""
     user: Any = connection.scope["user"]
     if user is None or user.session_id is None:
         return ""

@@ -1,11 +1,10 @@
-"""Who sends a request, and whether permissions.py allows it: checked for every request and every event of a socket.
+"""Authentication and authorisation of every request and of every message of a socket (permissions.py has the rules).
 
-Who asks is looked up in the database each time, so a logout, a new password, another role or
-a disabled account takes effect with the next request, and on open sockets at once (the feed hears of it).
+The user is read from the database each time. So a logout, a new password, another role or a disabled account takes
+effect with the next request, and on open sockets at once (access.py).
 
-REST and sockets take an access token or an API token, in `Authorization: Bearer …` and nowhere else. Pages take the
-cookie of a browser's session and nothing else: no form of another site can then speak to REST in somebody's name, and
-none to a page (csrf.py).
+REST and sockets accept an access token or an API token, in `Authorization: Bearer …` only. Pages accept the session
+cookie only. So a form of another site cannot use REST as the user, nor a page (csrf.py).
 """
 
 import hashlib
@@ -53,27 +52,27 @@ class _TokenRow(msgspec.Struct):
 
 
 class Gatekeeper:
-    """Finds out who somebody is. One for REST and sockets."""
+    """Authenticates tokens. One for REST, pages and sockets."""
 
     def __init__(self, pool: Pool, tokens: Tokens) -> None:
         self._pool = pool
         self._tokens = tokens
 
     async def principal(self, token: str, address: str | None = None) -> Principal:
-        """Whose `token` this is now. Raises 401 for one that is not good (any more)."""
+        """The principal of an access token or an API token. Raises 401 for an invalid or expired token."""
         if token.startswith(API_TOKEN_PREFIX):
             digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
             machine = await database.row(self._pool, "accounts/by_token", _TokenRow, token_hash=digest, address=address)
             if machine is None:
                 raise unauthorized("bad_api_token")
             return Principal(**msgspec.structs.asdict(machine))
-        return await self._person(await self._tokens.read(token, "access"))
+        return await self._session_principal(await self._tokens.read(token, "access"))
 
-    async def visitor(self, token: str) -> Principal:
-        """Whose browser sends `token` in its cookie. Raises 401 for one that is not good (any more)."""
-        return await self._person(await self._tokens.read(token, "browser"))
+    async def browser_principal(self, token: str) -> Principal:
+        """The principal of a session cookie. Raises 401 for an invalid or expired token."""
+        return await self._session_principal(await self._tokens.read(token, "browser"))
 
-    async def _person(self, claims: Claims) -> Principal:
+    async def _session_principal(self, claims: Claims) -> Principal:
         person = await database.row(
             self._pool, "accounts/by_session", _SessionRow, session_id=claims.session_id, user_id=claims.user_id
         )
@@ -91,66 +90,66 @@ def bearer(authorization: str) -> str:
 
 
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Runs before every route: who asks (kept as `request.user`, None for nobody), and whether they may.
+    """Runs before every route: authenticates the request, sets `request.user` (None for anonymous), and authorises it.
 
-    Where what is one's own may be changed by a lower role, the route asks `authorise` again once it knows whose it is.
+    Where users with a lower role may change their own objects, the route calls `authorise` again with the owner.
     """
     if isinstance(handler, HTTPRouteHandler) and handler.http_methods == {"OPTIONS"}:
-        return  # Litestar's own answer of which methods there are; check_routes lets nothing else pass
+        return  # Litestar's own handler; check_routes accepts no other without an action
     action: Action = handler.opt["action"]
     rule = RULES[action]
     principal = None
     if handler.opt.get("browser"):
         require_own_page(connection)
         hub = connection.app.state.hub
-        inside, outside = hub.seq, hub.public_seq  # before anything is read: what comes later is told by the feed
-        principal = await visitor(connection)
-        connection.scope["state"]["seq"] = inside if sees_internal(principal) else outside
+        seq, public_seq = hub.seq, hub.public_seq  # before the page is read: the feed sends the events after it
+        principal = await browser_principal(connection)
+        connection.scope["state"]["seq"] = seq if sees_internal(principal) else public_seq
     elif rule.least is not None or rule.personal:
-        principal = await identified(connection)
+        principal = await bearer_principal(connection)
     connection.scope["user"] = principal
     connection.scope["state"]["action"] = action
     authorise(principal, action, principal.user_id if principal is not None and rule.own is not None else None)
 
 
-async def identified(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
-    """Who asks, None where no token comes along. Raises 401 for one that is not good, and for two."""
-    given = connection.headers.getall("authorization", [])
-    if not given:
+async def bearer_principal(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
+    """The principal of the Authorization header, None without one. Raises 401 for an invalid token or two headers."""
+    values = connection.headers.getall("authorization", [])
+    if not values:
         return None
-    if len(given) > 1:
+    if len(values) > 1:
         raise unauthorized("one_authorization")
     gatekeeper: Gatekeeper = connection.app.state.gatekeeper
-    return await gatekeeper.principal(bearer(given[0]), connection.scope["state"].get("client"))
+    return await gatekeeper.principal(bearer(values[0]), connection.scope["state"].get("client"))
 
 
-async def visitor(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
-    """Whose browser asks, None for nobody known: a session that has ended is none. Two cookies of that name are one too
-    many: the other one was put there by somebody else."""
-    given = list(cookies(connection.scope, session_name(connection.scope["state"].get("secure", False))))
-    if len(given) != 1:
+async def browser_principal(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
+    """The principal of the session cookie, None without a valid one. Two cookies of that name count as none: one of
+    them was set by another host of the domain."""
+    values = list(cookies(connection.scope, session_name(connection.scope["state"].get("secure", False))))
+    if len(values) != 1:
         return None
     gatekeeper: Gatekeeper = connection.app.state.gatekeeper
     try:
-        return await gatekeeper.visitor(given[0])
+        return await gatekeeper.browser_principal(values[0])
     except ApiError:
         return None
 
 
 def actor(request: ApiRequest) -> Actor:
-    """Who is put into the audit log for what this request changes."""
+    """The actor in the audit log for changes by this request."""
     return actor_of(request.user, request.scope["state"].get("client"), request.scope["state"].get("request_id"))
 
 
 def actor_of(principal: Principal | None, address: str | None, request_id: str | None = None) -> Actor:
-    """The same for a socket; None is somebody unknown."""
+    """The actor of a principal; None is an anonymous client."""
     if principal is None:
         return Actor("anonymous", None, "anonymous", address, request_id)
     return Actor(principal.kind, principal.user_id, principal.name, address, request_id)
 
 
 def check_routes(app: Litestar) -> None:
-    """Every route must say who may use it. Raises RuntimeError, a defect, for one that does not."""
+    """Raises RuntimeError for a route without an action, which is a defect of the program."""
     for route in app.routes:
         if isinstance(route, HTTPRoute):
             for handler in route.route_handlers:

@@ -1,9 +1,9 @@
-"""How often a password may be guessed.
+"""Limits on guessing passwords.
 
-A guess is counted before it is judged, so that fifty at the same moment are not all let through, and a right one is
-given back. Strangers share a count for each name that is typed; addresses that somebody has logged in from before do
-not take part in it, so that they are let in while others try. What is counted depends on what was typed alone: whether
-a name exists, or is of the same account as an e-mail, cannot be seen from it.
+An attempt is counted before the password is verified, so that concurrent attempts cannot exceed the limit; a successful
+one is given back. All unknown addresses share a limit for each user name. An address that the user has logged in from
+before is exempt from it, so that attackers cannot lock the user out. The count is kept by the name as it was typed, so
+it does not show whether the name exists, or belongs to the same account as an e-mail address.
 """
 
 from uuid import UUID
@@ -17,12 +17,12 @@ from api.edge.limits import Limits
 from api.rest.errors import ApiError
 from sla_monitor.settings.values import Limit
 
-STRANGERS = 10
-"""How often the login limit of one address all unknown addresses together may try one name."""
+UNKNOWN_ADDRESSES = 10
+"""The limit of all unknown addresses for one name, as a multiple of the limit of one address."""
 
 
 class Account(msgspec.Struct, kw_only=True):
-    """Whose password is asked for, and whether they have logged in from this address before."""
+    """A user who logs in. `known_address`: they have logged in from this address before."""
 
     id: UUID
     username: str
@@ -34,7 +34,7 @@ class Account(msgspec.Struct, kw_only=True):
 
 
 class LoginGuard:
-    """Judges passwords, as often as `limit` allows to one address."""
+    """Verifies passwords. `limit`: the attempts of one address; None for no limit."""
 
     def __init__(self, limits: Limits, passwords: Passwords, limit: Limit | None) -> None:
         self._limits = limits
@@ -42,28 +42,28 @@ class LoginGuard:
         self._limit = limit
 
     async def count(self, address: str) -> None:
-        """Counts one guess against its address. Raises 429 when there were too many."""
+        """Counts one attempt against the limit of its address. Raises 429."""
         await self._limits.take("login-address", client_key(address), self._limit)
 
     async def is_right(self, address: str, account: Account | None, name: str, password: str) -> bool:
-        """Whether it is the password of an active user; takes as long where there is no such user.
+        """Whether `password` is that of an active user. It takes as long where there is no such user.
 
-        The caller has counted the guess against its address; here it is counted against `name`, as it was typed but for
-        its capitals, which the database disregards as it does when it looks for the user. Both are
-        given back for a right one, and where too many wait for it to be judged at all.
+        The caller has counted the attempt against its address. This method counts it against `name` as it was typed,
+        without regard to case, if the address is unknown; raises 429. Both are given back for a correct password, and
+        if the password cannot be verified now (503).
         """
         limit = self._limit
         taken = [("login-address", client_key(address))]
         if account is None or not account.known_address:
-            one = ("login-name", name)
-            await self._limits.take(*one, limit and Limit(limit.times * STRANGERS, limit.window))
-            taken.append(one)
+            by_name = ("login-name", name)
+            await self._limits.take(*by_name, limit and Limit(limit.times * UNKNOWN_ADDRESSES, limit.window))
+            taken.append(by_name)
         try:
-            right = await self._passwords.verify(password, account.password_hash if account is not None else None)
+            verified = await self._passwords.verify(password, account.password_hash if account is not None else None)
         except ApiError:
             await self._give_back(taken)
             raise
-        if not right or account is None or not account.active:
+        if not verified or account is None or not account.active:
             return False
         await self._give_back(taken)
         return True

@@ -1,7 +1,7 @@
-"""Who may do what: one table and one function, without network or database.
+"""Permissions: a table of actions and roles, and the functions that check it, without network or database.
 
-A route names its action (`**requires("incidents:write")`), which also documents it. An application with a route that
-names none does not start (`check_routes` in gatekeeper.py).
+A route names its action (`**requires("incidents:write")`), which also documents it. The application does not start with
+a route that names none (`check_routes` in gatekeeper.py).
 """
 
 from collections.abc import Mapping
@@ -44,22 +44,22 @@ Action = Literal[
     "rooms:join-public",
     "rooms:join-incident",
 ]
-API_TOKEN_PREFIX = "slam_"  # noqa: S105  # what a token begins with, so that scanners for leaked secrets know it
+API_TOKEN_PREFIX = "slam_"  # noqa: S105  # a fixed prefix, so that scanners can find leaked tokens
 ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class Rule(NamedTuple):
-    """The least role for an action; None is everybody. `own`: the least role for what is one's own.
+    """The lowest role that may do an action; None includes anonymous clients. `own`: the lowest role for the user's own
+    objects.
 
-    `personal`: everybody may, but what they see depends on who they are, so a token that comes along is looked at, and
-    a bad one is a 401.
+    `personal`: all clients may, but the response depends on the user, so a token is checked if one is sent.
     """
 
     least: Role | None
     own: Role | None = None
     personal: bool = False
     people_only: bool = False
-    """Not for API tokens: one that was stolen could make itself accounts and tokens that outlive it."""
+    """Not for API tokens: a stolen one could create accounts and tokens that remain when it is revoked."""
 
 
 RULES: Mapping[Action, Rule] = {
@@ -94,7 +94,7 @@ RULES: Mapping[Action, Rule] = {
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who has shown who they are: a person in a session, or a machine with a token of its owner."""
+    """An authenticated user: in a session, or by an API token of theirs."""
 
     user_id: UUID
     name: str
@@ -109,12 +109,12 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def actor_id(self) -> UUID:
-        """The token's id, or the user's where no token was used."""
+        """The id of the API token if one was used, otherwise of the user."""
         return self.token_id or self.user_id
 
 
 def allows(principal: Principal | None, action: Action, owner_id: UUID | None = None) -> bool:
-    """Whether `principal` (None: nobody known) may do `action`, to a thing of `owner_id` where it has an owner."""
+    """Whether `principal` (None: anonymous) may do `action`; `owner_id`: the owner of the object, if it has one."""
     rule = RULES[action]
     if rule.least is None:
         return True
@@ -126,12 +126,12 @@ def allows(principal: Principal | None, action: Action, owner_id: UUID | None = 
 
 
 def sees_internal(principal: Principal | None) -> bool:
-    """Whether somebody sees internal incidents, comments and maintenance windows, and private services."""
+    """Whether the principal sees internal incidents, comments and maintenance windows, and private services."""
     return allows(principal, "incidents:read-internal")
 
 
 def authorise(principal: Principal | None, action: Action, owner_id: UUID | None = None) -> None:
-    """Returns when it is allowed; else raises 401 where nobody is logged in, 403 where the role is too low."""
+    """As `allows`, but raises 401 for an anonymous client and 403 for a role that is too low."""
     if allows(principal, action, owner_id):
         return
     if principal is None:
@@ -146,7 +146,7 @@ def unauthorized(reason: ProblemCode) -> ApiError:
 
 
 def requires(action: Action, **options: Any) -> dict[str, Any]:
-    """What a route says of itself to be guarded: `@post("/incidents", **requires("incidents:write"))`. `options` are
+    """The arguments of a route that needs an action: `@post("/incidents", **requires("incidents:write"))`. `options`:
     further entries of its `opt`."""
     rule = RULES[action]
     known: list[dict[str, list[str]]] = [{"bearer": []}]
@@ -156,7 +156,7 @@ def requires(action: Action, **options: Any) -> dict[str, Any]:
 
 
 def shown_to(action: Action) -> dict[str, Any]:
-    """The same for a page, which only a browser asks for: who asks is told by the cookie of their session."""
+    """The arguments of a page that needs an action; the user is authenticated by the session cookie."""
     return {"opt": {"action": action, "browser": True}, "include_in_schema": False}
 
 

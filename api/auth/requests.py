@@ -6,7 +6,7 @@ from litestar.datastructures import State
 from api.auth.permissions import Principal, unauthorized
 
 ApiRequest = Request[Principal | None, None, State]
-"""`user` is None where nobody is logged in."""
+"""`user` is None for an anonymous client."""
 
 
 def principal_of(request: ApiRequest) -> Principal:

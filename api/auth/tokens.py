@@ -1,7 +1,7 @@
-"""Signed tokens: an access token for a day, a refresh token for a week, the cookie of a browser; told apart by `typ`.
+"""Signed tokens: access tokens, refresh tokens and session cookies, distinguished by `typ`.
 
-JSON Web Tokens, HS256 and nothing else; `exp`, `iat`, `sub`, `sid`, `jti`, `typ`, `iss` and `aud` must be there. What
-they say is never believed beyond who and which session: whether that still lives, the database says.
+They are JSON Web Tokens with HS256 only; `exp`, `iat`, `sub`, `sid`, `jti`, `typ`, `iss` and `aud` are required. A
+token identifies a user and a session; whether the session is still valid is looked up in the database.
 """
 
 import secrets
@@ -32,14 +32,14 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 class Tokens:
-    """Signs and reads tokens with JWT_SECRET, or with the key that the database keeps where none is given."""
+    """Signs and verifies tokens with JWT_SECRET, or without that setting with a key that is stored in the database."""
 
     def __init__(self, pool: Pool, secret: str | None) -> None:
         self._pool = pool
         self._secret = secret
 
     async def issue(self, kind: TokenType, user_id: UUID, session_id: UUID, lifetime: timedelta) -> str:
-        """A new token, good for `lifetime` from now."""
+        """A new token, valid for `lifetime` from now."""
         now = datetime.now(UTC)
         claims = {
             "iss": ISSUER,
@@ -54,7 +54,7 @@ class Tokens:
         return jwt.encode(claims, await self._key(), algorithm=ALGORITHM)
 
     async def read(self, token: str, kind: TokenType) -> Claims:
-        """What a token of `kind` says. Raises 401 for everything that is not exactly that."""
+        """The claims of a token. Raises 401 for one that is expired, invalid or of another kind."""
         key = await self._key()
         try:
             if len(token) > MAX_TOKEN_CHARACTERS:
@@ -76,11 +76,11 @@ class Tokens:
             raise _refused("bad_token") from None
 
     async def secret(self) -> bytes:
-        """The key, for what else is to be signed: under a prefix of its own, so that no token is made by it."""
+        """The key, for other signatures. These must use a prefix of their own, so that none can be a token."""
         return (await self._key()).encode()
 
     async def _key(self) -> str:
-        """Generated once for all processes of this database. Raises OperationalError while that is away."""
+        """The key. It is generated once for each database. Raises OperationalError while the database is away."""
         if self._secret is None:
             async with self._pool.connection() as connection:
                 cursor = await connection.execute(

@@ -1,4 +1,4 @@
-"""Users, for those who administer them. sla_monitor/command/users.py does the same without the API."""
+"""Administration of users. sla_monitor/command/users.py does the same without the API."""
 
 import re
 from datetime import datetime
@@ -40,11 +40,11 @@ Username = Annotated[
     ),
 ]
 Email = Annotated[str, Meta(pattern=f"^{_EMAIL}$", max_length=100, extra={PROBLEM: "email"})]
-_NOTHING: dict[str, None] = dict.fromkeys(("username", "email", "role", "active", "password_hash"))
+_UNCHANGED: dict[str, None] = dict.fromkeys(("username", "email", "role", "active", "password_hash"))
 
 
 class UserChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Some fields of a user; those that are not given stay. A new password ends all their sessions."""
+    """Fields of a user to change; others stay unchanged. A new password ends all sessions of the user."""
 
     username: Username | UnsetType = UNSET
     email: Email | UnsetType = UNSET
@@ -54,7 +54,7 @@ class UserChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class NewUser(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Without a password one is generated."""
+    """Without a password, one is generated."""
 
     username: Username
     email: Email
@@ -77,7 +77,7 @@ class UserAnswer(msgspec.Struct):
 
 
 class NewUserAnswer(msgspec.Struct):
-    """`password` is the generated one; it is shown here and nowhere else. Null where it was given."""
+    """`password` is the generated one, which is only shown here; null if the request contained one."""
 
     user: User
     password: str | None = None
@@ -98,14 +98,14 @@ class StoredUser(msgspec.Struct, kw_only=True):
     last_login_at: datetime | None
 
     def published(self) -> User:
-        said = iso(self.last_login_at) if self.last_login_at is not None else None
-        values = msgspec.structs.asdict(self) | {"created_at": iso(self.created_at), "last_login_at": said}
+        last_login_at = iso(self.last_login_at) if self.last_login_at is not None else None
+        values = msgspec.structs.asdict(self) | {"created_at": iso(self.created_at), "last_login_at": last_login_at}
         return User(**values)
 
 
 @get(
     "/users",
-    summary="The users by name",
+    summary="List users",
     tags=["accounts"],
     responses=responses(400, 401, 403, 429, 503),
     **requires("users:administer"),
@@ -118,7 +118,7 @@ async def list_users(
     page: PageNumber = 1,
     limit: PageSize = 20,
 ) -> UserList:
-    """`search` looks for a text in name and e-mail, without regard to capitals."""
+    """Sorted by name. `search` finds a text in user names and e-mail addresses, without regard to case."""
     if wrong := text_problems("search", search):
         raise invalid(*wrong)
     return await listing(pool, page, limit, search, role, active)
@@ -126,13 +126,13 @@ async def list_users(
 
 @get(
     "/users/{user_id:str}",
-    summary="One user",
+    summary="Get a user",
     tags=["accounts"],
     responses=responses(400, 401, 403, 404, 429, 503),
     **requires("users:administer"),
 )
 async def get_user(pool: Injected[Pool], user_id: FromPath[str]) -> UserAnswer:
-    """Never with the password, not even its hash."""
+    """The password and its hash are never included."""
     return UserAnswer((await one(pool, user_id)).published())
 
 
@@ -146,14 +146,14 @@ async def get_user(pool: Injected[Pool], user_id: FromPath[str]) -> UserAnswer:
 async def create_user(
     request: ApiRequest, pool: Injected[Pool], passwords: Injected[Passwords], data: JSONBody[NewUser]
 ) -> Response[NewUserAnswer]:
-    """409 where the name or the e-mail is taken, whatever its capitals."""
+    """409 if the user name or e-mail address is taken, without regard to case."""
     answer = await create(pool, passwords, actor(request), data)
     return Response(answer, status_code=201, headers={"Location": f"/api/users/{answer.user.id}"})
 
 
 @patch(
     "/users/{user_id:str}",
-    summary="Change some fields of a user",
+    summary="Change a user",
     tags=["accounts"],
     responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
     **requires("users:administer"),
@@ -165,26 +165,26 @@ async def change_user(
     user_id: FromPath[str],
     data: JSONBody[UserChange],
 ) -> UserAnswer:
-    """Takes effect at once, on open sockets too. 409 where no active admin would be left."""
+    """Takes effect at once, also on open sockets. 409 if no active admin would be left."""
     return UserAnswer((await change(pool, passwords, actor(request), user_id, data)).published())
 
 
 @delete(
     "/users/{user_id:str}",
-    summary="Remove a user",
+    summary="Delete a user",
     tags=["accounts"],
     responses=responses(400, 401, 403, 404, 409, 429, 503),
     **requires("users:administer"),
 )
 async def delete_user(request: ApiRequest, pool: Injected[Pool], user_id: FromPath[str]) -> None:
-    """Their sessions and API tokens end; what they wrote stays under their name. 409 for the last active admin."""
+    """Their sessions and API tokens end. What they wrote keeps their name. 409 for the last active admin."""
     await remove(pool, actor(request), user_id)
 
 
 async def listing(
     pool: Pool, page: int, limit: int, search: str = "", role: Role | None = None, active: bool | None = None
 ) -> UserList:
-    """One page of the users by name."""
+    """One page of the users, sorted by name."""
     filters = {"search": search, "role": role, "active": active}
     total = await database.count(pool, "users/count", **filters)
     offset = (page - 1) * limit
@@ -193,12 +193,12 @@ async def listing(
 
 
 async def one(pool: Pool, user_id: str) -> StoredUser:
-    """Raises 404 where there is no such user."""
+    """Raises 404 if there is no such user."""
     return _found(await database.row(pool, "users/one", StoredUser, id=_id(user_id)))
 
 
 async def create(pool: Pool, passwords: Passwords, by: Actor, data: NewUser) -> NewUserAnswer:
-    """Raises 400 for what is not valid, 409 where name or e-mail is taken."""
+    """Creates a user. Raises 400 for invalid values, 409 if user name or e-mail address is taken."""
     require_valid(data.username, data.email, data.password)
     password = new_password() if data.password is UNSET else data.password
     password_hash = await passwords.hash(password)
@@ -208,7 +208,8 @@ async def create(pool: Pool, passwords: Passwords, by: Actor, data: NewUser) -> 
 
 
 async def change(pool: Pool, passwords: Passwords, by: Actor, user_id: str, data: UserChange) -> StoredUser:
-    """Raises 400 for what is not valid, 404 where the user is gone, 409 where the change is not possible."""
+    """Changes a user. Raises 400 for invalid values, 404 if there is no such user, 409 if the change is
+    not possible."""
     current = await one(pool, user_id)
     username = current.username if data.username is UNSET else data.username
     require_valid(username, current.email if data.email is UNSET else data.email, data.password)
@@ -220,7 +221,7 @@ async def change(pool: Pool, passwords: Passwords, by: Actor, user_id: str, data
 
 
 async def remove(pool: Pool, by: Actor, user_id: str) -> None:
-    """Raises 404 where the user is gone, 409 for the last active admin."""
+    """Deletes a user. Raises 404 if there is no such user, 409 for the last active admin."""
     async with database.transaction(pool, by) as connection:
         with constraint_errors():
             removed = await connection.execute(sql.query("users/delete"), {"id": _id(user_id)})
@@ -229,18 +230,18 @@ async def remove(pool: Pool, by: Actor, user_id: str) -> None:
 
 
 async def insert(connection: Connection, new: NewUser, password_hash: str) -> StoredUser:
-    """A new user, in the caller's transaction. Raises 409 where name or e-mail is taken."""
+    """Stores a new user in the caller's transaction. Raises 409 if user name or e-mail address is taken."""
     values = {"username": new.username, "email": new.email, "role": new.role, "password_hash": password_hash}
     return _found(await _changed(connection, "users/create", values))
 
 
-async def update(connection: Connection, user_id: UUID, **given: Any) -> StoredUser:
-    """Changes the columns that are given. Raises 404 where the user is gone, 409 where the change is not possible."""
-    return _found(await _changed(connection, "users/update", {**_NOTHING, **given, "id": user_id}))
+async def update(connection: Connection, user_id: UUID, **columns: Any) -> StoredUser:
+    """Changes `columns` of a user. Raises 404 if there is no such user, 409 if the change is not possible."""
+    return _found(await _changed(connection, "users/update", {**_UNCHANGED, **columns, "id": user_id}))
 
 
 def require_valid(username: str, email: str, password: str | UnsetType) -> None:
-    """Raises 400 for what the types let pass: their `$` allows a final line break."""
+    """Raises 400 for values that the patterns of the types accept wrongly: their `$` allows a final line break."""
     found = [] if re.fullmatch(_USERNAME, username) else [FieldProblem.of("username", "username")]
     if not re.fullmatch(_EMAIL, email) or not email.isprintable():
         found.append(FieldProblem.of("email", "email"))

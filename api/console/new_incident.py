@@ -27,7 +27,7 @@ from sla_monitor.settings import Settings
 from sql import Pool
 
 CACHEABLE: tuple[Cacheable, ...] = ()
-MOST_TEMPLATES = 100
+MAX_TEMPLATES = 100
 MAY_GO_BACK = "private, no-cache"
 """Not no-store: with that a browser forgets what was typed, and there is no draft of what does not exist yet."""
 ASKED = ("title", "description", "severity", "priority", "public", "affectedServices", "detectionCriteria")
@@ -85,7 +85,7 @@ async def new_page(
     status_code: int = 200,
 ) -> Template:
     """The form; `notice` says why it is not filled in as was asked, or what it is filled with."""
-    stored, _ = await templates.listing(pool, 1, MOST_TEMPLATES)
+    stored, _ = await templates.listing(pool, 1, MAX_TEMPLATES)
     answer = await page(
         request,
         "console/incident_new.html",

@@ -4,7 +4,7 @@ import re
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
-MOST_WORDS = 500
+MAX_WORDS = 500
 """What differs is compared by word up to here, by line beyond, else not at all: in the worst case it takes the cube."""
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
@@ -21,7 +21,7 @@ def side_by_side(one: str, other: str) -> tuple[list[Piece], list[Piece]]:
         first, second = pattern.findall(one), pattern.findall(other)
         begin = _same_start(first, second)
         end = _same_start(first[begin:][::-1], second[begin:][::-1])
-        if max(len(first), len(second)) - begin - end <= MOST_WORDS:
+        if max(len(first), len(second)) - begin - end <= MAX_WORDS:
             return _compared(first, second, begin, end)
     return [Piece(one, True)], [Piece(other, True)]
 

@@ -1,4 +1,4 @@
-"""Comments on incidents: internal ones for those inside, public ones for everybody who may see the incident."""
+"""Comments on incidents: internal ones for users, public ones for everyone who may see the incident."""
 
 from datetime import timedelta
 from typing import Annotated, Any
@@ -29,21 +29,21 @@ from sql.database import Actor
 CACHEABLE: tuple[Cacheable, ...] = ()
 LARGEST_ID = 2**63 - 1
 RATE_LIMIT = Limit(60, timedelta(minutes=1))
-"""Comments of one user: they are kept for good."""
+"""The limit of comments for one user. Comments are never deleted automatically."""
 Remark = Annotated[str, Meta(min_length=1, max_length=10000, pattern=r"\S", extra={PROBLEM: "empty"})]
-"""What is said in a comment, on any way: more than spaces."""
+"""The text of a comment, not only white space."""
 
 
 class NewComment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Internal unless it says that it is public."""
+    """A comment is internal unless `public` is true."""
 
     text: Remark
     public: bool = False
 
 
 class Comment(msgspec.Struct, rename="camel", kw_only=True):
-    """`userId` is null where the user has been deleted. `content`, `userName` and `timestamp` are `text`, `author` and
-    `createdAt` under the names that existing front ends read."""
+    """`userId` is null if the user has been deleted. `content`, `userName` and `timestamp` repeat `text`, `author` and
+    `createdAt` for existing front ends."""
 
     id: int
     incident_id: str
@@ -66,7 +66,7 @@ class CommentList(msgspec.Struct):
 
 
 class CommentRow(msgspec.Struct):
-    """As `incident_comment_json` writes it."""
+    """The JSON of the SQL function `incident_comment_json`."""
 
     comment: dict[str, Any]
 
@@ -76,7 +76,7 @@ class CommentRow(msgspec.Struct):
 
 @get(
     "/incidents/{incident_id:str}/comments",
-    summary="Comments on an incident, oldest first",
+    summary="List the comments on an incident",
     tags=["incidents"],
     responses=responses(400, 401, 404, 429, 503),
     **requires("incidents:read"),
@@ -87,7 +87,8 @@ async def list_comments(
     incident_id: FromPath[str],
     before: Annotated[int | None, QueryParameter(ge=1, le=LARGEST_ID, description="the id of a comment")] = None,
 ) -> CommentList:
-    """The newest thousand; with `before`, the thousand before that one. Public ones only where nobody is logged in."""
+    """The newest 1000 comments, oldest first; with `before`, the 1000 before that one. Anonymous clients get public
+    comments only."""
     await visible(pool, incident_id, request.user)
     return CommentList([row.published() for row in await listing(pool, incident_id, request.user, before)])
 
@@ -106,14 +107,14 @@ async def add_comment(
     incident_id: FromPath[str],
     data: JSONBody[NewComment],
 ) -> Response[CommentAnswer]:
-    """Everybody in the room of the incident hears it. An `Idempotency-Key` is not looked at."""
+    """The comment is sent to the room of the incident. `Idempotency-Key` is ignored."""
     comment = await add(pool, limits, principal_of(request), actor(request), incident_id, data)
     return Response(CommentAnswer(comment), status_code=201)
 
 
 @delete(
     "/incidents/{incident_id:str}/comments/{comment_id:int}",
-    summary="Remove a comment",
+    summary="Delete a comment",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 429, 503),
     **requires("comments:delete"),
@@ -121,15 +122,14 @@ async def add_comment(
 async def delete_comment(
     request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str], comment_id: FromPath[int]
 ) -> None:
-    """One's own, or any for admins. The audit log keeps what it said."""
+    """The user's own comments, or any for admins. The audit log keeps the text."""
     await remove(pool, principal_of(request), actor(request), incident_id, comment_id)
 
 
 async def listing(
     pool: Pool, incident_id: str, principal: Principal | None, before: int | None = None
 ) -> list[CommentRow]:
-    """The newest thousand comments that `principal` may see, oldest first; with `before`, the thousand before that
-    one."""
+    """The newest 1000 comments that `principal` may see, oldest first; with `before`, the 1000 before that one."""
     internal = sees_internal(principal)
     return await database.rows(
         pool, "comments/listing", CommentRow, incident_id=incident_id, internal=internal, before=before
@@ -137,9 +137,9 @@ async def listing(
 
 
 async def add(pool: Pool, limits: Limits, author: Principal, by: Actor, incident_id: str, data: NewComment) -> Comment:
-    """Raises 400 for what is not valid, 404 where the incident is gone, 429 for too many comments of one user."""
-    if wrong := text_problems("text", data.text):
-        raise invalid(*wrong)
+    """Raises 400 for an invalid text, 404 if there is no such incident, 429 for too many comments of one user."""
+    if found := text_problems("text", data.text):
+        raise invalid(*found)
     _require_id(incident_id)
     await limits.take("comments", str(author.user_id), RATE_LIMIT)
     values = {
@@ -159,7 +159,7 @@ async def add(pool: Pool, limits: Limits, author: Principal, by: Actor, incident
 
 
 async def remove(pool: Pool, principal: Principal, by: Actor, incident_id: str, comment_id: int) -> None:
-    """Raises 403 for the comment of another user, unless `principal` is an admin; 404 where it is gone."""
+    """Raises 403 for the comment of another user, unless `principal` is an admin; 404 if there is no such comment."""
     _require_id(incident_id)
     if not 0 < comment_id <= LARGEST_ID:
         raise ApiError(404, "unknown_comment")

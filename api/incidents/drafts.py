@@ -1,6 +1,7 @@
-"""Drafts: what somebody has typed about an incident and not saved, kept so that a crashed browser loses nothing.
+"""Drafts: unsaved changes of an incident, stored so that they survive a crash of the browser.
 
-One for each incident and user, the latest. It ends when its user saves the incident. Each is its user's alone.
+There is one draft for each incident and user. Only its user can read it. It is deleted when its user saves the
+incident.
 """
 
 from datetime import datetime
@@ -33,7 +34,7 @@ MAX_DEPTH = 32
 
 
 class DraftToSave(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """`data` is any object of at most 64 KB; `baseVersion` is the version of the incident that it is based on."""
+    """`data` is any object of at most 64 KB. `baseVersion` is the version of the incident that it is based on."""
 
     data: dict[str, Any]
     base_version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
@@ -70,7 +71,7 @@ class DraftRow(msgspec.Struct):
 
 
 def data_problem(data: Any, field: str = "data") -> FieldProblem | None:
-    """Why a JSON value cannot be kept as a draft, for routes and sockets; None where it can."""
+    """Why a JSON value cannot be stored as a draft; None if it can."""
     left: list[tuple[Any, int]] = [(data, 1)]
     while left:
         value, depth = left.pop()
@@ -88,32 +89,32 @@ def data_problem(data: Any, field: str = "data") -> FieldProblem | None:
 
 @get(
     "/drafts",
-    summary="One's own drafts, newest first",
+    summary="List my drafts",
     tags=["incidents"],
     responses=responses(401, 403, 429, 503),
     **requires("drafts:write"),
 )
 async def list_drafts(request: ApiRequest, pool: Injected[Pool]) -> DraftList:
-    """What is to be offered to somebody who comes back; the newest hundred."""
+    """The newest 100 drafts of the user, newest first."""
     rows = await database.rows(pool, "drafts/own", DraftRow, user_id=principal_of(request).user_id)
     return DraftList([row.published() for row in rows])
 
 
 @get(
     "/incidents/{incident_id:str}/draft",
-    summary="One's own draft of an incident",
+    summary="Get my draft of an incident",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 429, 503),
     **requires("drafts:write"),
 )
 async def get_draft(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> DraftAnswer:
-    """404 where there is none. The drafts of others are not shown to anybody."""
+    """404 if there is none. Users cannot read the drafts of others."""
     return DraftAnswer(await one(pool, principal_of(request), incident_id))
 
 
 @put(
     "/incidents/{incident_id:str}/draft",
-    summary="Keep what is not yet saved",
+    summary="Save my draft of an incident",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
     **requires("drafts:write"),
@@ -124,25 +125,25 @@ async def save_draft(
     incident_id: FromPath[str],
     data: JSONBody[DraftToSave],
 ) -> DraftAnswer:
-    """In place of the draft before. The others in the room of the incident hear `auto-save`. 409 where one has saved
-    the incident since the version that it is based on."""
+    """Replaces the previous draft. The others in the room of the incident get `auto-save`. 409 if the user has saved
+    the incident since `baseVersion`."""
     return DraftAnswer(await save(pool, principal_of(request), actor(request), incident_id, data))
 
 
 @delete(
     "/incidents/{incident_id:str}/draft",
-    summary="Throw one's own draft away",
+    summary="Delete my draft of an incident",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 429, 503),
     **requires("drafts:write"),
 )
 async def delete_draft(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> None:
-    """404 where there is none."""
+    """404 if there is none."""
     await discard(pool, principal_of(request), actor(request), incident_id)
 
 
 async def one(pool: Pool, user: Principal, incident_id: str) -> Draft:
-    """The user's own draft. Raises 404 where there is none."""
+    """The user's own draft. Raises 404 if there is none."""
     row = None
     if is_incident_id(incident_id):
         user_id = user.user_id
@@ -153,9 +154,9 @@ async def one(pool: Pool, user: Principal, incident_id: str) -> Draft:
 
 
 async def save(pool: Pool, user: Principal, by: Actor, incident_id: str, data: DraftToSave) -> Draft:
-    """Raises 400 for what is not valid, 404 where the incident is gone, 409 where the user has saved it since."""
-    if (wrong := data_problem(data.data)) is not None:
-        raise invalid(wrong)
+    """Raises 400 for invalid data, 404 if there is no such incident, 409 if the user has saved it since."""
+    if (problem := data_problem(data.data)) is not None:
+        raise invalid(problem)
     if not is_incident_id(incident_id):
         raise not_found()
     key = {"incident_id": incident_id, "user_id": user.user_id}
@@ -165,7 +166,7 @@ async def save(pool: Pool, user: Principal, by: Actor, incident_id: str, data: D
             saved = await (await connection.execute(sql.query("drafts/save"), values)).fetchone()
     except ForeignKeyViolation:
         raise not_found() from None
-    except CheckViolation:  # numbers that PostgreSQL writes out in full make it longer
+    except CheckViolation:  # the data is longer in PostgreSQL, which writes numbers without exponents
         raise invalid(FieldProblem.of("data", "too_many_bytes", most=MAX_DATA_BYTES)) from None
     if saved is None or saved[0] is None:
         raise ApiError(409, "incident_saved")
@@ -176,7 +177,7 @@ async def save(pool: Pool, user: Principal, by: Actor, incident_id: str, data: D
 
 
 async def discard(pool: Pool, user: Principal, by: Actor, incident_id: str) -> None:
-    """Raises 404 where there is no draft."""
+    """Raises 404 if there is no draft."""
     if not is_incident_id(incident_id):
         raise _no_draft()
     values = {"incident_id": incident_id, "user_id": user.user_id}

@@ -1,7 +1,7 @@
-"""What may be said of an incident and how it is answered, with the limits that the database has too.
+"""The fields of incidents in requests and responses, with the same limits as in the database.
 
-Names are camelCase outside and the columns' names inside. Title and reporter are on one line. Other texts are kept as
-they come, whatever they hold: whoever shows them makes them harmless for the place where they are shown.
+Names are camelCase in JSON and column names in Python. Title and reporter are on one line. Other texts are stored as
+they are; they are escaped where they are displayed.
 """
 
 import re
@@ -30,7 +30,7 @@ Services = Annotated[list[Slug], Meta(max_length=1000, description="ids of servi
 
 
 class IncidentFields(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """What can be said of an incident at any time; null clears a text that can be empty."""
+    """The fields that can be set in new and existing incidents; null clears an optional text."""
 
     title: Title | UnsetType = UNSET
     description: LongText | UnsetType | None = UNSET
@@ -42,34 +42,34 @@ class IncidentFields(msgspec.Struct, rename="camel", forbid_unknown_fields=True,
     public: bool | UnsetType = UNSET
 
     def given(self) -> dict[str, Any]:
-        """What was said, by column."""
+        """The fields of the request, by column."""
         return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
 
 
 class IncidentChange(IncidentFields, kw_only=True):
-    """Some fields of an incident: those that are not given stay as they are."""
+    """Fields of an incident to change; others stay unchanged."""
 
     status: IncidentStatus | UnsetType = UNSET
     postmortem: LongText | UnsetType | None = UNSET
 
 
 class NewIncident(IncidentFields, kw_only=True):
-    """Title, severity, priority and affectedServices must be given, here or by a `template`; what is given here wins.
-    `update` is the first update of the timeline. `reporter` is, if not given, who creates it; `public` is true."""
+    """Title, severity, priority and affectedServices are required, here or in the `template`; values given here take
+    precedence. `update` is the first update of the timeline. Defaults: `reporter` is the user, `public` is true."""
 
     update: UpdateText | UnsetType | None = UNSET
     template: Annotated[str, Meta(max_length=100, description="the id of a template")] | UnsetType | None = UNSET
 
 
 class NewUpdate(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The next word of the timeline."""
+    """An update of the timeline."""
 
     status: IncidentStatus
     description: UpdateText
 
 
 class IncidentUpdate(msgspec.Struct, rename="camel", kw_only=True):
-    """What was said of an incident at a time; `description` is empty where only the status changed."""
+    """An update of the timeline. `description` is empty if only the status changed."""
 
     id: int
     status: IncidentStatus
@@ -79,9 +79,9 @@ class IncidentUpdate(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class Incident(msgspec.Struct, rename="camel", kw_only=True):
-    """`updates` are newest first; `updateCount` of them there are, of which lists and events bring 20 at most.
-    `affectedServices` are in the order of their ids. `version` grows with every save; for those who are not logged
-    in, as `updatedAt`, with every save that changes what they see. Ids of updates ascend, with gaps."""
+    """`updates`: newest first, in lists and events at most 20 of `updateCount`. `affectedServices`: sorted by id.
+    `version` and `updatedAt` change with every save; for anonymous clients only with saves that change what they see.
+    Ids of updates ascend, with gaps."""
 
     id: str
     title: str
@@ -124,8 +124,8 @@ class PastDay(msgspec.Struct):
 
 
 class PastIncidents(msgspec.Struct):
-    """`pagination` counts days. `truncated` says that the page would hold more than 1000 incidents and the oldest of
-    them are left out: fewer days a page show them."""
+    """`pagination` counts days. `truncated`: the page has more than 1000 incidents, and the oldest are left out; they
+    are included with a smaller `limit`."""
 
     days: list[PastDay]
     pagination: Pagination
@@ -133,7 +133,7 @@ class PastIncidents(msgspec.Struct):
 
 
 class IncidentConflict(msgspec.Struct):
-    """Somebody else saved first: the incident as it is now, for the two to be brought together."""
+    """Another user has saved the incident since. `incident`: as it is now, so that the changes can be merged."""
 
     error: str
     code: Code
@@ -145,7 +145,7 @@ def is_incident_id(text: str) -> bool:
 
 
 def problems(fields: IncidentFields) -> list[FieldProblem]:
-    """Everything that is wrong beyond what the types say."""
+    """The problems that the types cannot express."""
     given = fields.given()
     found = line_problems("title", given.get("title")) + control_problems("reporter", given.get("reporter"))
     found += [problem for name in _TEXTS for problem in text_problems(camel(name), given.get(name))]

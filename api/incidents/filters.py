@@ -1,4 +1,4 @@
-"""Which incidents a list is asked for: `?status=identified,monitoring&from=2026-11-01&q=database`."""
+"""The filters of a list of incidents: `?status=identified,monitoring&from=2026-11-01&q=database`."""
 
 import re
 from datetime import UTC, date, datetime
@@ -15,8 +15,8 @@ from api.services.fields import is_slug
 
 MAX_VALUES = 50
 LARGEST_PAGE = 100
-MOST_OPEN = 1000
-"""Without any filter or limit: all that are not resolved, in one answer."""
+MAX_OPEN = 1000
+"""Without filters and limit, up to so many unresolved incidents are on one page."""
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 PARAMETERS = frozenset({"status", "severity", "priority", "service", "from", "to", "q", "page", "limit"})
@@ -37,12 +37,12 @@ Text = Annotated[
 ]
 PageLimit = Annotated[
     int | None,
-    QueryParameter(ge=1, le=LARGEST_PAGE, description=f"{LARGEST_PAGE}, if not given; {MOST_OPEN} of the unresolved"),
+    QueryParameter(ge=1, le=LARGEST_PAGE, description=f"{LARGEST_PAGE}, if not given; {MAX_OPEN} of the unresolved"),
 ]
 
 
 class Filters(NamedTuple):
-    """As the query takes them: None is no condition."""
+    """The parameters of the SQL query; None is no condition."""
 
     statuses: list[str] | None
     severities: list[str] | None
@@ -58,15 +58,15 @@ class Filters(NamedTuple):
 UNRESOLVED = Filters([known for known in get_args(IncidentStatus) if known != "resolved"], *[None] * 8)
 
 
-def page_size(asked: Filters, limit: int | None) -> int:
-    """As many as were asked for; else a page, but of what is not resolved all, as far as that can be."""
-    return limit or (MOST_OPEN if asked == UNRESOLVED else LARGEST_PAGE)
+def page_size(selected: Filters, limit: int | None) -> int:
+    """`limit` if given; otherwise `MAX_OPEN` for unresolved incidents and `LARGEST_PAGE` for others."""
+    return limit or (MAX_OPEN if selected == UNRESOLVED else LARGEST_PAGE)
 
 
 def filters(status: str, severity: str, priority: str, service: str, from_: str, to: str, text: str) -> Filters:
-    """Raises 400 for a value that cannot be. Nothing at all asked for is all that are not resolved."""
-    if wrong := text_problems("q", text):
-        raise invalid(*wrong)
+    """Parses the filters; without any, `UNRESOLVED`. Raises 400 for invalid values."""
+    if found := text_problems("q", text):
+        raise invalid(*found)
     if not any((status, severity, priority, service, from_, to, text)):
         return UNRESOLVED
     from_day, from_time = _moment("from", from_)
@@ -92,7 +92,7 @@ def _split(field: str, values: str) -> list[str]:
 
 
 def _listed(field: str, values: str, kind: Any, everything: Literal["all"] | None = None) -> list[str] | None:
-    """The values asked for; None where all are."""
+    """The values of a list; None for all values."""
     listed = _split(field, values)
     known = get_args(kind)
     if everything is not None and everything in listed:
@@ -110,7 +110,7 @@ def _services(values: str) -> list[str] | None:
 
 
 def _moment(field: str, text: str) -> tuple[date | None, datetime | None]:
-    """A day of the reporting time zone, or a moment."""
+    """Parses a day of the reporting time zone or a time; one of both is None."""
     if not text:
         return None, None
     try:

@@ -1,4 +1,4 @@
-"""Incidents in the database: reading one, locking it, and what one transaction writes to it."""
+"""Incidents in the database: reading, locking, creating and changing one."""
 
 from datetime import date
 from typing import Any
@@ -19,13 +19,13 @@ from api.services.affected import require_services
 from sql import Pool, database
 from sql.database import Connection
 
-MOST_PAST = 1000
-"""Incidents of a page of past days."""
+MAX_PAST = 1000
+"""Incidents on a page of past days."""
 REQUIRED = ("title", "severity", "priority", "affected_services")
 
 
 class IncidentRow(msgspec.Struct):
-    """As `incident_json` writes it."""
+    """The JSON of the SQL function `incident_json`."""
 
     incident: dict[str, Any]
 
@@ -39,32 +39,32 @@ class ListRow(msgspec.Struct):
 
 
 class DayRow(msgspec.Struct):
-    """A day with what began on it; of the `total`, those for which there was room on the page."""
+    """A day and the incidents that began on it. `total`: their number, also of those left out of the page."""
 
     day: date
     incidents: list[dict[str, Any]]
     total: int
 
 
-async def listed(pool: Pool, principal: Principal | None, asked: Filters, limit: int, offset: int = 0) -> ListRow:
+async def listed(pool: Pool, principal: Principal | None, selected: Filters, limit: int, offset: int = 0) -> ListRow:
     """The incidents that pass the filters and that `principal` may see, newest first."""
-    values = asked._asdict() | {"internal": sees_internal(principal), "limit": limit, "offset": offset}
+    values = selected._asdict() | {"internal": sees_internal(principal), "limit": limit, "offset": offset}
     row = await database.row(pool, "incidents/listing", ListRow, **values)
     assert row is not None
     return row
 
 
 async def past(
-    pool: Pool, principal: Principal | None, days: int, limit: int, offset: int = 0, most: int = MOST_PAST
+    pool: Pool, principal: Principal | None, days: int, limit: int, offset: int = 0, most: int = MAX_PAST
 ) -> list[DayRow]:
-    """`limit` of the last `days` days, today first, each with what began on it and `principal` may see; `most`
-    incidents at most."""
+    """`limit` of the last `days` days, today first, each with the incidents that began on it and that
+    `principal` may see; at most `most` incidents."""
     values = {"internal": sees_internal(principal), "days": days, "limit": limit, "offset": offset, "most": most}
     return await database.rows(pool, "incidents/past", DayRow, **values)
 
 
 async def visible(pool: Pool, incident_id: str, principal: Principal | None) -> Incident:
-    """The incident as `principal` may see it. Raises 404 where there is none for them."""
+    """The incident as `principal` may see it. Raises 404 if there is none, or it is internal and they may not."""
     row = None
     if is_incident_id(incident_id):
         internal = sees_internal(principal)
@@ -79,7 +79,7 @@ def not_found() -> ApiError:
 
 
 async def complete(connection: Connection, data: NewIncident) -> dict[str, Any]:
-    """What a new incident begins with, by column, with what its template gives. Raises 400 for what cannot be."""
+    """The columns of a new incident, including those from its template. Raises 400 for missing or invalid fields."""
     given = await _template(connection, data) | data.given()
     if missing := [name for name in REQUIRED if name not in given]:
         raise invalid(*(FieldProblem.of(camel(name), "required") for name in missing))
@@ -88,7 +88,7 @@ async def complete(connection: Connection, data: NewIncident) -> dict[str, Any]:
 
 
 async def create(connection: Connection, given: dict[str, Any]) -> Incident:
-    """A new incident with its services and, where one is given, its first update."""
+    """Stores a new incident with its services and, if given, its first update."""
     services, update = given["affected_services"], given.get("update")
     incident = Jsonb({"public": True} | given)
     with constraint_errors():
@@ -102,7 +102,7 @@ async def create(connection: Connection, given: dict[str, Any]) -> Incident:
 
 
 async def _template(connection: Connection, data: NewIncident) -> dict[str, Any]:
-    """What the template gives, by column."""
+    """The columns from the template. Raises 400 if there is no such template."""
     if not data.template:
         return {}
     template = await template_data(connection, data.template)
@@ -112,7 +112,7 @@ async def _template(connection: Connection, data: NewIncident) -> dict[str, Any]
 
 
 async def save(connection: Connection, incident_id: str, data: IncidentChange) -> None:
-    """What `data` names; the rest stays. Raises 400 for new services that are none."""
+    """Saves the fields in `data`. Raises 400 for services that do not exist, unless the incident has them already."""
     change = data.given()
     services = change.pop("affected_services", None)
     if services:
@@ -125,7 +125,7 @@ async def save(connection: Connection, incident_id: str, data: IncidentChange) -
 
 
 async def add_update(connection: Connection, incident_id: str, update: NewUpdate) -> tuple[IncidentUpdate, int]:
-    """The update as it is stored, and the incident's version with it. Raises 409 where the timeline is full."""
+    """Stores an update; returns it with the new version of the incident. Raises 409 if the timeline is full."""
     values = {"id": incident_id, "status": update.status, "description": update.description}
     with constraint_errors():
         row = await (await connection.execute(sql.query("incidents/add_update"), values)).fetchone()
@@ -134,7 +134,7 @@ async def add_update(connection: Connection, incident_id: str, update: NewUpdate
 
 
 async def lock(connection: Connection, incident_id: str) -> int:
-    """The version of the incident, which nobody else changes until the transaction has ended."""
+    """Locks the incident until the end of the transaction; its version. Raises 404."""
     if not is_incident_id(incident_id):
         raise not_found()
     row = await (await connection.execute(sql.query("incidents/lock"), {"id": incident_id})).fetchone()
@@ -144,7 +144,8 @@ async def lock(connection: Connection, incident_id: str) -> int:
 
 
 async def one(connection: Connection, incident_id: str, whole: bool = True) -> Incident:
-    """As those inside see it, in this transaction; of the timeline all or, as in lists, the newest."""
+    """The incident with internal fields, in this transaction. `whole`: with the whole timeline, not only the newest 20
+    updates."""
     async with connection.cursor(row_factory=class_row(IncidentRow)) as cursor:
         await cursor.execute(sql.query("incidents/one"), {"id": incident_id, "internal": True, "whole": whole})
         row = await cursor.fetchone()

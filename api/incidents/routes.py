@@ -1,6 +1,6 @@
-"""Incidents: what people write about what is going on, several of them at once without losing a word.
+"""The routes of incidents.
 
-The rules of an incident's life (ids, versions, timeline, events) are the database's: sql/functions/incidents.sql.
+Ids, versions, the timeline and events are maintained by the database: sql/functions/incidents.sql.
 """
 
 from typing import Annotated, Any
@@ -43,12 +43,12 @@ CACHEABLE = (
     Cacheable("/api/incidents/past", _CHANGES, frozenset({"days", "page", "limit"}), personal=True),
     Cacheable("/api/incidents/", _CHANGES, personal=True),
 )
-_OUTDATED = {412: ResponseSpec(IncidentConflict, description="Somebody else saved first", generate_examples=False)}
+_OUTDATED = {412: ResponseSpec(IncidentConflict, description="Another user saved first", generate_examples=False)}
 
 
 @get(
     "/incidents",
-    summary="Incidents, newest first",
+    summary="List incidents",
     tags=["incidents"],
     responses=responses(400, 401, 429, 503),
     **requires("incidents:read"),
@@ -66,24 +66,25 @@ async def list_incidents(
     page: PageNumber = 1,
     limit: PageLimit = None,
 ) -> IncidentList:
-    """Without a filter, all that are not resolved, 1000 of them where no `limit` is given; `status=all` for the others
-    too. Days are those of the reporting time zone, and the time of an incident is when it began. Of each timeline the
-    newest 20 updates."""
-    return await listing(pool, request.user, filters(status, severity, priority, service, from_, to, q), page, limit)
+    """Newest first. Without a filter: unresolved incidents, up to 1000 if no `limit` is given; `status=all` includes
+    resolved ones. `from` and `to` refer to the start of an incident; days are those of the reporting time zone. Each
+    timeline contains the newest 20 updates."""
+    selected = filters(status, severity, priority, service, from_, to, q)
+    return await listing(pool, request.user, selected, page, limit)
 
 
 async def listing(
-    pool: Pool, principal: Principal | None, asked: Filters, page: int, limit: int | None
+    pool: Pool, principal: Principal | None, selected: Filters, page: int, limit: int | None
 ) -> IncidentList:
     """One page of the incidents that pass the filters and that `principal` may see, newest first."""
-    size = page_size(asked, limit)
-    row = await records.listed(pool, principal, asked, size, (page - 1) * size)
+    size = page_size(selected, limit)
+    row = await records.listed(pool, principal, selected, size, (page - 1) * size)
     return IncidentList(_incidents(row.incidents), Pagination.of(page, size, row.total))
 
 
 @get(
     "/incidents/past",
-    summary="The incidents of the last days",
+    summary="List the incidents of the last days",
     tags=["incidents"],
     responses=responses(400, 401, 429, 503),
     **requires("incidents:read"),
@@ -95,8 +96,8 @@ async def past_incidents(
     page: PageNumber = 1,
     limit: PageSize = 10,
 ) -> PastIncidents:
-    """Every day of the reporting time zone, today first, with what began on it, resolved or not; a page is `limit`
-    days. Of each timeline the newest 20 updates."""
+    """Every day of the reporting time zone, today first, with the incidents that began on it, resolved or not. A page
+    has `limit` days. Each timeline contains the newest 20 updates."""
     rows = await records.past(pool, request.user, days, limit, (page - 1) * limit)
     listed = [PastDay(row.day.isoformat(), _incidents(row.incidents)) for row in rows]
     truncated = any(row.total > len(row.incidents) for row in rows)
@@ -105,7 +106,7 @@ async def past_incidents(
 
 @get(
     "/incidents/{incident_id:str}",
-    summary="One incident with its timeline",
+    summary="Get an incident with its timeline",
     tags=["incidents"],
     responses=responses(400, 401, 404, 429, 503) | NOT_MODIFIED,
     **requires("incidents:read"),
@@ -116,11 +117,11 @@ async def get_incident(
     incident_id: FromPath[str],
     if_none_match: IfNoneMatch = None,
 ) -> Response[IncidentAnswer]:
-    """An internal one is a 404 to those who are not logged in. The `ETag` is what `If-Match` takes."""
-    answer = _answer(await records.visible(pool, incident_id, request.user))
-    if is_known(if_none_match, answer.headers["ETag"]):
-        return not_modified(answer)
-    return answer
+    """404 for an internal incident if the client is anonymous. The `ETag` can be used in `If-Match`."""
+    response = _response(await records.visible(pool, incident_id, request.user))
+    if is_known(if_none_match, response.headers["ETag"]):
+        return not_modified(response)
+    return response
 
 
 @post(
@@ -138,14 +139,14 @@ async def create_incident(
     data: JSONBody[NewIncident],
     idempotency_key: KeyHeader = None,
 ) -> Response[IncidentAnswer]:
-    """Under an `Idempotency-Key` that was used before, the incident that was made then; 409 where another one was
-    asked for under it. New incidents are limited per user: those that are created count."""
+    """With an `Idempotency-Key` that was used before: the incident that was created then, or 409 if that request was
+    different. The number of new incidents is limited for each user."""
     incident, replayed = await saving.create(
         pool, settings, limits, principal_of(request), actor(request), data, idempotency_key
     )
     if replayed:
-        return _answer(incident, 201, {REPLAYED: "true"})
-    return _answer(incident, 201, {"Location": f"/api/incidents/{incident.id}"})
+        return _response(incident, 201, {REPLAYED: "true"})
+    return _response(incident, 201, {"Location": f"/api/incidents/{incident.id}"})
 
 
 @put(
@@ -162,17 +163,18 @@ async def change_incident(
     data: JSONBody[IncidentChange],
     if_match: IfMatch = None,
 ) -> Response[IncidentAnswer]:
-    """Fields that are not given stay as they are. A changed status adds to the timeline. With `If-Match`, 412 and the
-    incident as it is now, with the newest 20 updates, where somebody else saved first. One's own draft of it ends."""
+    """Fields that are not given stay unchanged. A changed status adds an update to the timeline. With `If-Match`: 412
+    with the current incident and its newest 20 updates, if another user has saved it since. Deletes the user's draft of
+    the incident."""
     try:
-        return _answer(await saving.change(pool, principal_of(request), actor(request), incident_id, data, if_match))
+        return _response(await saving.change(pool, principal_of(request), actor(request), incident_id, data, if_match))
     except saving.IncidentOutdatedError as error:
         return _outdated(error.stored)
 
 
 @post(
     "/incidents/{incident_id:str}/updates",
-    summary="Add to the timeline of an incident",
+    summary="Add an update to an incident",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503) | _OUTDATED,
     **requires("incidents:write"),
@@ -184,8 +186,8 @@ async def add_update(
     data: JSONBody[NewUpdate],
     if_match: IfMatch = None,
 ) -> Response[UpdateAnswer]:
-    """Sets the status, in any order; a resolved incident may be opened again. What was written before stays. An
-    `Idempotency-Key` is not looked at: what is sent again is added again."""
+    """Adds to the timeline and sets the status. Any status may follow any other; a resolved incident can be reopened.
+    `Idempotency-Key` is ignored."""
     try:
         update, version = await saving.add_update(pool, actor(request), incident_id, data, if_match)
     except saving.IncidentOutdatedError as error:
@@ -195,13 +197,13 @@ async def add_update(
 
 @delete(
     "/incidents/{incident_id:str}",
-    summary="Remove an incident",
+    summary="Delete an incident",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 429, 503),
     **requires("incidents:delete"),
 )
 async def delete_incident(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> None:
-    """With its timeline, comments and drafts. The audit log keeps what it said."""
+    """Also deletes its timeline, comments and drafts. The audit log keeps its fields."""
     await saving.remove(pool, actor(request), incident_id)
 
 
@@ -209,7 +211,7 @@ def _incidents(documents: list[dict[str, Any]]) -> list[Incident]:
     return msgspec.convert(documents, list[Incident])
 
 
-def _answer(incident: Incident, status: int = 200, headers: dict[str, str] | None = None) -> Response[IncidentAnswer]:
+def _response(incident: Incident, status: int = 200, headers: dict[str, str] | None = None) -> Response[IncidentAnswer]:
     content = IncidentAnswer(incident)
     return Response(content, status_code=status, headers={"ETag": etag(incident.version, content), **(headers or {})})
 

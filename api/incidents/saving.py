@@ -1,4 +1,4 @@
-"""What changes an incident: one transaction each, for REST and for the console."""
+"""Creating, changing and deleting incidents, in one transaction each, for REST and for the console."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ from sql.database import Actor
 
 
 class IncidentOutdatedError(ApiError):
-    """412: another user saved first; `stored` is the incident as it is now, with the newest updates."""
+    """412: another user saved first; `stored` is the current incident with its newest 20 updates."""
 
     def __init__(self, stored: Incident) -> None:
         super().__init__(412)
@@ -40,32 +40,32 @@ async def create(
     data: NewIncident,
     key: str | None = None,
 ) -> tuple[Incident, bool]:
-    """The new incident, and whether it was created before under the same idempotency `key`. Raises 400 for what is not
-    valid, 409 where something else was requested under the key, 429 for too many incidents of one user."""
-    if wrong := problems(data):
-        raise invalid(*wrong)
+    """The incident, and whether it had been created before with the same idempotency `key`. Raises 400 for invalid
+    fields, 409 if the request with this key was different, 429 for too many incidents of one user."""
+    if found := problems(data):
+        raise invalid(*found)
     claimed = claim(author.actor_id, key, data)
-    if claimed is not None and (made := await claimed.created(pool)) is not None:
-        return await _made(pool, made), True
+    if claimed is not None and (existing_id := await claimed.created(pool)) is not None:
+        return await _existing(pool, existing_id), True
     async with pool.connection() as connection:
         given = await records.complete(connection, data)
     created = await _created(pool, settings, limits, author, by, given, claimed)
     if created is not None:
         return created, False
-    assert claimed is not None  # another request with the same key was faster
-    made = await claimed.created(pool)
-    if made is None:
+    assert claimed is not None  # a concurrent request has claimed the key
+    existing_id = await claimed.created(pool)
+    if existing_id is None:
         raise ApiError(409, "key_in_use")
-    return await _made(pool, made), True
+    return await _existing(pool, existing_id), True
 
 
 async def change(
     pool: Pool, author: Principal, by: Actor, incident_id: str, data: IncidentChange, if_match: str | None = None
 ) -> Incident:
-    """Saves what is given, and ends the author's draft. Raises 400 for what is not valid, 404 where the incident is
-    gone, IncidentOutdatedError where `if_match` is another version."""
-    if wrong := problems(data):
-        raise invalid(*wrong)
+    """Saves the fields in `data` and deletes the author's draft. Raises 400 for invalid fields, 404 if there is no such
+    incident, IncidentOutdatedError if `if_match` is another version."""
+    if found := problems(data):
+        raise invalid(*found)
     async with database.transaction(pool, by) as connection:
         if not allows_version(if_match, await records.lock(connection, incident_id)):
             raise IncidentOutdatedError(await records.one(connection, incident_id, whole=False))
@@ -78,10 +78,10 @@ async def change(
 async def add_update(
     pool: Pool, by: Actor, incident_id: str, data: NewUpdate, if_match: str | None = None
 ) -> tuple[IncidentUpdate, int]:
-    """The update as it is stored, and the incident's version with it. Raises as `change` does, and 409 where the
+    """Stores an update; returns it with the new version of the incident. Raises as `change` does, and 409 if the
     timeline is full."""
-    if wrong := text_problems("description", data.description):
-        raise invalid(*wrong)
+    if found := text_problems("description", data.description):
+        raise invalid(*found)
     async with database.transaction(pool, by) as connection:
         if not allows_version(if_match, await records.lock(connection, incident_id)):
             raise IncidentOutdatedError(await records.one(connection, incident_id, whole=False))
@@ -89,7 +89,7 @@ async def add_update(
 
 
 async def remove(pool: Pool, by: Actor, incident_id: str) -> None:
-    """With its timeline, comments and drafts. Raises 404 where it is gone."""
+    """Also deletes its timeline, comments and drafts. Raises 404 if there is no such incident."""
     async with database.transaction(pool, by) as connection:
         await records.lock(connection, incident_id)
         await connection.execute(sql.query("incidents/delete"), {"id": incident_id})
@@ -104,7 +104,8 @@ async def _created(
     given: dict[str, Any],
     claimed: Claim | None,
 ) -> Incident | None:
-    """The new incident; None where another request with the same key was faster. Only what is created is counted."""
+    """Stores the new incident; None if a concurrent request has claimed the key. Only a created incident is counted
+    against the limit."""
     user = str(author.user_id)
     await limits.take("incidents", user, settings.rate_limit_incidents)
     counts = False
@@ -122,8 +123,8 @@ async def _created(
     return created
 
 
-async def _made(pool: Pool, incident_id: str) -> Incident:
-    """The incident that was created under a key. Raises 409 where it has been deleted."""
+async def _existing(pool: Pool, incident_id: str) -> Incident:
+    """The incident that was created with a key. Raises 409 if it has been deleted."""
     row = await database.row(pool, "incidents/one", records.IncidentRow, id=incident_id, internal=True, whole=True)
     if row is None:
         raise ApiError(409, "key_of_deleted")

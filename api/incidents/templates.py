@@ -1,4 +1,4 @@
-"""Incident templates: named texts that an incident may start from. Text only, never executed."""
+"""Incident templates: named field values for new incidents. They contain no code or placeholders."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -34,7 +34,7 @@ Description = Annotated[str, Meta(max_length=2000)]
 
 
 class TemplateData(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """What an incident starts with. `update` is the text of its first update."""
+    """The values of a new incident. `update` is the text of its first update."""
 
     title: Title
     severity: Severity
@@ -45,7 +45,7 @@ class TemplateData(msgspec.Struct, rename="camel", forbid_unknown_fields=True, k
 
 
 class TemplateChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Some fields of a template; what is not given stays. `data` is replaced as a whole."""
+    """Fields of a template to change; others stay unchanged. `data` is replaced as a whole."""
 
     name: Name | UnsetType = UNSET
     description: Description | UnsetType | None = UNSET
@@ -58,7 +58,7 @@ class NewTemplate(TemplateChange, kw_only=True):
 
 
 class Template(msgspec.Struct, rename="camel", kw_only=True):
-    """A template as it is answered; `createdBy` is a name, and stays when its user is deleted."""
+    """A template. `createdBy` is the name of the user, and stays when the user is deleted."""
 
     id: UUID
     name: str
@@ -113,7 +113,7 @@ class StoredTemplate(msgspec.Struct, kw_only=True):
 
 
 async def template_data(connection: Connection, template_id: str) -> TemplateData | None:
-    """What an incident starts with: of its services those that still exist. None where there is no such template."""
+    """The values of a new incident, without services that have been deleted. None if there is no such template."""
     key = uuid_or_none(template_id)
     if key is None:
         return None
@@ -124,7 +124,7 @@ async def template_data(connection: Connection, template_id: str) -> TemplateDat
 
 @get(
     "/templates",
-    summary="Incident templates by name",
+    summary="List incident templates",
     tags=["incidents"],
     responses=responses(400, 401, 403, 429, 503),
     **requires("templates:read"),
@@ -135,26 +135,26 @@ async def list_templates(
     page: PageNumber = 1,
     limit: PageSize = 10,
 ) -> TemplateList:
-    """`search` looks for a text in name and description, without regard to capitals."""
+    """Sorted by name. `search` finds a text in names and descriptions, without regard to case."""
     rows, pagination = await listing(pool, page, limit, search)
     return TemplateList([row.published() for row in rows], pagination)
 
 
 @get(
     "/templates/{template_id:str}",
-    summary="One incident template",
+    summary="Get an incident template",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 429, 503),
     **requires("templates:read"),
 )
 async def get_template(pool: Injected[Pool], template_id: FromPath[str]) -> TemplateAnswer:
-    """Services in it may have been deleted since; an incident that starts from it goes without those."""
+    """Its services may have been deleted since; new incidents are created without those."""
     return TemplateAnswer((await one(pool, template_id)).published())
 
 
 @post(
     "/templates",
-    summary="Add an incident template",
+    summary="Create an incident template",
     tags=["incidents"],
     responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
     **requires("templates:write"),
@@ -162,10 +162,10 @@ async def get_template(pool: Injected[Pool], template_id: FromPath[str]) -> Temp
 async def create_template(
     request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewTemplate]
 ) -> Response[TemplateAnswer]:
-    """409 where there is a template of this name, whatever its capitals."""
+    """409 if the name is taken, without regard to case."""
     row = await create(pool, principal_of(request), actor(request), data)
-    answer = TemplateAnswer(row.published())
-    return Response(answer, status_code=201, headers={"Location": f"/api/templates/{row.id}"})
+    content = TemplateAnswer(row.published())
+    return Response(content, status_code=201, headers={"Location": f"/api/templates/{row.id}"})
 
 
 @put(
@@ -181,26 +181,26 @@ async def change_template(
     template_id: FromPath[str],
     data: JSONBody[TemplateChange],
 ) -> TemplateAnswer:
-    """Fields that are not given stay as they are."""
+    """Fields that are not given stay unchanged."""
     return TemplateAnswer((await change(pool, actor(request), template_id, data)).published())
 
 
 @delete(
     "/templates/{template_id:str}",
-    summary="Remove an incident template",
+    summary="Delete an incident template",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 429, 503),
     **requires("templates:delete"),
 )
 async def delete_template(request: ApiRequest, pool: Injected[Pool], template_id: FromPath[str]) -> None:
-    """One's own, or any for admins. Incidents that started from it stay as they are."""
+    """The user's own templates, or any for admins. Incidents created from it do not change."""
     await remove(pool, principal_of(request), actor(request), template_id)
 
 
 async def listing(pool: Pool, page: int, limit: int, search: str = "") -> tuple[list[StoredTemplate], Pagination]:
-    """One page of the templates by name. Raises 400 for a search that is not valid."""
-    if wrong := text_problems("search", search):
-        raise invalid(*wrong)
+    """One page of the templates, sorted by name. Raises 400 for an invalid search."""
+    if found := text_problems("search", search):
+        raise invalid(*found)
     offset = (page - 1) * limit
     total = await database.count(pool, "templates/count", search=search)
     rows = await database.rows(pool, "templates/search", StoredTemplate, search=search, limit=limit, offset=offset)
@@ -208,12 +208,12 @@ async def listing(pool: Pool, page: int, limit: int, search: str = "") -> tuple[
 
 
 async def one(pool: Pool, template_id: str) -> StoredTemplate:
-    """Raises 404 where there is no such template."""
+    """Raises 404 if there is no such template."""
     return _found(await database.row(pool, "templates/one", StoredTemplate, id=uuid_or_none(template_id)))
 
 
 async def create(pool: Pool, author: Principal, by: Actor, data: NewTemplate) -> StoredTemplate:
-    """Raises 400 for what is not valid, 409 where the name is taken."""
+    """Raises 400 for invalid fields, 409 if the name is taken."""
     values = _columns(data) | {"created_by": author.user_id, "author": author.name}
     values.setdefault("description", None)
     async with database.transaction(pool, by) as connection:
@@ -225,7 +225,7 @@ async def create(pool: Pool, author: Principal, by: Actor, data: NewTemplate) ->
 
 
 async def change(pool: Pool, by: Actor, template_id: str, data: TemplateChange) -> StoredTemplate:
-    """Raises 400 for what is not valid, 404 where the template is gone, 409 where the name is taken."""
+    """Raises 400 for invalid fields, 404 if there is no such template, 409 if the name is taken."""
     changed = _columns(data)
     async with database.transaction(pool, by) as connection:
         current = await _locked(connection, template_id)
@@ -236,35 +236,35 @@ async def change(pool: Pool, by: Actor, template_id: str, data: TemplateChange) 
 
 
 async def remove(pool: Pool, principal: Principal, by: Actor, template_id: str) -> None:
-    """Raises 403 for the template of another user, unless `principal` is an admin; 404 where it is gone."""
+    """Raises 403 for the template of another user, unless `principal` is an admin; 404 if there is no such template."""
     async with database.transaction(pool, by) as connection:
         row = await _locked(connection, template_id)
         authorise(principal, "templates:delete", owner_id=row.created_by)
         await connection.execute(sql.query("templates/delete"), {"id": row.id})
 
 
-def _columns(given: TemplateChange) -> dict[str, Any]:
-    """What was said, by column. Raises 400 for texts that cannot be kept."""
+def _columns(change: TemplateChange) -> dict[str, Any]:
+    """The fields of the request, by column. Raises 400 for invalid texts."""
     columns: dict[str, Any] = {}
-    wrong: list[FieldProblem] = []
-    if given.name is not UNSET:
-        wrong += line_problems("name", given.name)
-        columns["name"] = given.name
-    if given.description is not UNSET:
-        wrong += text_problems("description", given.description)
-        columns["description"] = given.description
-    if given.data is not UNSET:
-        wrong += _data_problems(given.data)
+    problems: list[FieldProblem] = []
+    if change.name is not UNSET:
+        problems += line_problems("name", change.name)
+        columns["name"] = change.name
+    if change.description is not UNSET:
+        problems += text_problems("description", change.description)
+        columns["description"] = change.description
+    if change.data is not UNSET:
+        problems += _data_problems(change.data)
         columns |= {
-            "title": given.data.title,
-            "severity": given.data.severity,
-            "priority": given.data.priority,
-            "affected_services": given.data.affected_services,
-            "incident_description": given.data.description,
-            "first_update": given.data.update,
+            "title": change.data.title,
+            "severity": change.data.severity,
+            "priority": change.data.priority,
+            "affected_services": change.data.affected_services,
+            "incident_description": change.data.description,
+            "first_update": change.data.update,
         }
-    if wrong:
-        raise invalid(*wrong)
+    if problems:
+        raise invalid(*problems)
     return columns
 
 
@@ -278,7 +278,7 @@ def _data_problems(data: TemplateData) -> list[FieldProblem]:
 
 
 async def _locked(connection: Connection, template_id: str) -> StoredTemplate:
-    """The template, which nobody else changes until the transaction has ended."""
+    """Locks the template until the end of the transaction. Raises 404."""
     key = uuid_or_none(template_id)
     await connection.execute("SELECT FROM templates WHERE id = %s FOR NO KEY UPDATE", [key])
     return _found(await _one(connection, "templates/one", {"id": key}))

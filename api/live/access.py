@@ -1,7 +1,7 @@
-"""Who is at the other end of each socket, and for how long: whoever loses access loses the socket at once.
+"""The user of each socket. A socket is closed as soon as its user loses access.
 
-A change of anybody's access is heard as NOTIFY 'access'; then all sockets of this process are looked up again with one
-query. So they are after the listener was away, and every `SWEEP_S` in any case. A token that expires ends its sockets.
+After NOTIFY 'access' one query checks the users of all sockets of this process. They are also checked when the feed has
+connected again, and every `SWEEP_S`. A token that expires closes its sockets.
 """
 
 import logging
@@ -27,17 +27,17 @@ log = logging.getLogger(__name__)
 
 SWEEP_S = 10.0
 TICK_S = 1.0
-"""How late an expired token may be noticed."""
-SAVES, SAVES_PER_SECOND = 5, 1.0
-"""How many drafts one socket may save at once and in the long run: each is an event of up to 64 KB."""
+"""How often tokens are checked for expiry."""
+UPDATES, UPDATES_PER_SECOND = 5, 1.0
+"""The token bucket of drafts and template updates of one socket: each is an event of up to 64 KB."""
 UNAUTHORIZED = 4401
 _SOCKETIO_DISCONNECT = text_frame(b"41")
 
 
 class LiveConnection:
-    """One socket and who it belongs to: nobody known, until it shows a token that is good."""
+    """One socket and its user: anonymous until it sends a valid token."""
 
-    __slots__ = ("address", "client", "former", "principal", "replayed", "saves", "since", "token")
+    __slots__ = ("address", "client", "former_id", "principal", "replayed", "since", "token", "updates")
 
     def __init__(self, client: Client, address: str) -> None:
         self.client = client
@@ -45,27 +45,28 @@ class LiveConnection:
         self.principal: Principal | None = None
         self.token: str | None = None
         self.since: int | None = None
-        """The last event that it heard before it was cut off; None where it does not come back."""
-        self.former: str | None = None
-        """The socket that it was then."""
+        """The number of the last event that a reconnecting client got; None for a new client."""
+        self.former_id: str | None = None
+        """The id of its previous socket."""
         self.replayed: set[str | None] = set()
-        """The rooms whose events after `since` it has been told, or is not to be told."""
-        self.saves = TokenBucket(SAVES, SAVES_PER_SECOND)
+        """The rooms whose events after `since` have been replayed, or must not be."""
+        self.updates = TokenBucket(UPDATES, UPDATES_PER_SECOND)
 
     @property
-    def crowd(self) -> str:
-        """The one of the two rooms that it is in without asking."""
-        return STAFF if self.inside else ANONYMOUS
+    def audience(self) -> str:
+        """The room of its kind of client: STAFF or ANONYMOUS."""
+        return STAFF if self.is_staff else ANONYMOUS
 
     @property
-    def inside(self) -> bool:
-        """Whether it is told what is internal."""
+    def is_staff(self) -> bool:
+        """Whether it gets internal events."""
         return sees_internal(self.principal)
 
     def end(self, code: int, reason: str) -> None:
-        """Ends the socket so that a Socket.IO client does not come back by itself with the same token."""
-        if self.client.door is Transport.SOCKETIO:
-            self.client.offer(_SOCKETIO_DISCONNECT)
+        """Closes the socket. A Socket.IO client also gets a disconnect packet, so that it does not reconnect by itself
+        with the same token."""
+        if self.client.transport is Transport.SOCKETIO:
+            self.client.send(_SOCKETIO_DISCONNECT)
         self.client.dismiss(code, reason)
 
 
@@ -77,82 +78,83 @@ class _Valid(msgspec.Struct):
 
 
 class Access:
-    """The sockets of this process that belong to somebody."""
+    """The authenticated sockets of this process."""
 
     def __init__(self, pool: Pool, gatekeeper: Gatekeeper, metrics: Metrics, sockets_per_user: int) -> None:
         self._pool = pool
         self._gatekeeper = gatekeeper
         self._metrics = metrics
         self._sockets_per_user = sockets_per_user
-        self._known: dict[LiveConnection, None] = {}
-        self._unrestricted: dict[LiveConnection, Principal] = {}
-        """Those whose role is another, and who still may be where it does not let them."""
+        self._authenticated: dict[LiveConnection, None] = {}
+        self._role_changed: dict[LiveConnection, Principal] = {}
+        """Connections whose role has changed and that may still be in rooms that the new role does not allow."""
         self._per_user: Counter[UUID] = Counter()
-        self._notices = 0
-        self._noticed = anyio.Event()
+        self._rechecks = 0
+        self._recheck_due = anyio.Event()
 
-    def notice(self) -> None:
-        """Somebody's access changed, or may have while nobody listened."""
-        self._notices += 1
-        self._noticed.set()
+    def recheck(self) -> None:
+        """Requests a check of all sockets: a user's access has changed, or may have."""
+        self._rechecks += 1
+        self._recheck_due.set()
 
-    async def identify(self, participant: LiveConnection, token: str) -> Principal:
-        """Makes the socket that of `token`'s owner; again with a newer token, before the first one expires.
+    async def authenticate(self, connection: LiveConnection, token: str) -> Principal:
+        """Authenticates a socket by a token; again with a newer token before the first one expires.
 
-        Raises 401, and 429 where they have too many sockets already.
+        Raises 401, 403 for the token of another user, and 429 where the user has too many sockets.
         """
-        notices = None
-        while notices != self._notices:  # what changed while the database was asked may not be in its answer
-            notices = self._notices
-            principal = await self._gatekeeper.principal(token, participant.address)
-        if participant.principal is None:
+        rechecks = None
+        while rechecks != self._rechecks:  # a change during the query may not be in its result
+            rechecks = self._rechecks
+            principal = await self._gatekeeper.principal(token, connection.address)
+        if connection.principal is None:
             if self._per_user[principal.user_id] >= self._sockets_per_user:
                 raise ApiError(429, "too_many_sockets_of_user")
             self._per_user[principal.user_id] += 1
-            self._known[participant] = None
-        elif participant.principal.user_id != principal.user_id:
+            self._authenticated[connection] = None
+        elif connection.principal.user_id != principal.user_id:
             raise ApiError(403, "other_users_socket")
-        elif participant.principal.role != principal.role:
-            self._unrestricted[participant] = principal
-            self._noticed.set()
-        participant.principal, participant.token = principal, token
+        elif connection.principal.role != principal.role:
+            self._role_changed[connection] = principal
+            self._recheck_due.set()
+        connection.principal, connection.token = principal, token
         return principal
 
-    async def refresh(self, participant: LiveConnection) -> Principal | None:
-        """Who it is now, for something that is not for everybody. Raises 401, and ends the socket, if it is over.
+    async def refresh(self, connection: LiveConnection) -> Principal | None:
+        """The current user, read from the database; None for an anonymous socket. If access has ended, closes the
+        socket and raises 401.
 
-        It is not remembered here: `run` has to see that the role is another, and act on it.
+        The result is not stored in the connection: `run` must notice a changed role itself.
         """
-        if participant.token is None:
+        if connection.token is None:
             return None
         try:
-            return await self._gatekeeper.principal(participant.token, participant.address)
+            return await self._gatekeeper.principal(connection.token, connection.address)
         except ApiError as error:
             if error.status == 401:
-                self._end(participant)
+                self._end(connection)
             raise
 
-    def forget(self, participant: LiveConnection) -> None:
-        """The socket is closed."""
-        if participant in self._known:
-            del self._known[participant]
-            self._unrestricted.pop(participant, None)
-            assert participant.principal is not None
-            user_id = participant.principal.user_id
+    def remove(self, connection: LiveConnection) -> None:
+        """Removes a closed socket."""
+        if connection in self._authenticated:
+            del self._authenticated[connection]
+            self._role_changed.pop(connection, None)
+            assert connection.principal is not None
+            user_id = connection.principal.user_id
             self._per_user[user_id] -= 1
             if not self._per_user[user_id]:
                 del self._per_user[user_id]
 
     async def run(self, restrict: Callable[[LiveConnection], Awaitable[None]]) -> None:
-        """Until cancelled. `restrict` is called for each socket whose owner's role is another than before."""
+        """Checks sockets until cancelled. `restrict` is called for each one whose user's role has changed."""
         last_sweep = anyio.current_time()
         while True:
             with anyio.move_on_after(TICK_S):
-                await self._noticed.wait()
+                await self._recheck_due.wait()
             self._end_expired()
-            if not self._noticed.is_set() and anyio.current_time() - last_sweep < SWEEP_S:
+            if not self._recheck_due.is_set() and anyio.current_time() - last_sweep < SWEEP_S:
                 continue
-            self._noticed = anyio.Event()
+            self._recheck_due = anyio.Event()
             started = anyio.current_time()
             try:
                 with anyio.fail_after(SWEEP_S):
@@ -160,21 +162,21 @@ class Access:
                     last_sweep = anyio.current_time()
                     await self._restrict(restrict)
             except (psycopg.Error, TimeoutError) as error:
-                self._failed("the access of sockets could not be looked up", error)
-            if self._unrestricted or last_sweep < started:
+                self._failed("the access of sockets could not be checked", error)
+            if self._role_changed or last_sweep < started:
                 await anyio.sleep(TICK_S)
-                self._noticed.set()
+                self._recheck_due.set()
 
     async def _restrict(self, restrict: Callable[[LiveConnection], Awaitable[None]]) -> None:
-        """Each stays noted until it is done, whatever becomes of the others."""
-        for participant, principal in tuple(self._unrestricted.items()):
+        """Restricts each connection to its role. One that fails is tried again, independently of the others."""
+        for connection, principal in tuple(self._role_changed.items()):
             try:
-                await restrict(participant)
+                await restrict(connection)
             except psycopg.Error as error:
                 self._failed("a socket could not be restricted to its role", error)
             else:
-                if self._unrestricted.get(participant) is principal:  # else it became somebody else meanwhile
-                    del self._unrestricted[participant]
+                if self._role_changed.get(connection) is principal:  # otherwise the role has changed again
+                    del self._role_changed[connection]
 
     def _failed(self, what: str, error: Exception) -> None:
         log.warning("%s (%s)", what, type(error).__name__)
@@ -182,36 +184,36 @@ class Access:
 
     def _end_expired(self) -> None:
         now = datetime.now(UTC)
-        for participant in tuple(self._known):
-            expires_at = participant.principal.expires_at if participant.principal is not None else None
+        for connection in tuple(self._authenticated):
+            expires_at = connection.principal.expires_at if connection.principal is not None else None
             if expires_at is not None and expires_at <= now:
-                self._end(participant)
+                self._end(connection)
 
     async def _sweep(self) -> None:
-        """Looks all sockets up at once; notes those whose role changed."""
-        asked = [(participant, participant.principal) for participant in self._known]
-        if not asked:
+        """Checks all sockets with one query."""
+        before = [(connection, connection.principal) for connection in self._authenticated]
+        if not before:
             return
         found = await database.rows(
             self._pool,
             "accounts/still_valid",
             _Valid,
-            sessions=list({who.session_id for _, who in asked if who is not None and who.session_id is not None}),
-            tokens=list({who.token_id for _, who in asked if who is not None and who.token_id is not None}),
+            sessions=list({user.session_id for _, user in before if user is not None and user.session_id is not None}),
+            tokens=list({user.token_id for _, user in before if user is not None and user.token_id is not None}),
         )
         self._metrics.access_sweeps.inc()
         valid: dict[UUID | None, _Valid] = {row.credential_id: row for row in found}
-        for participant, before in asked:
-            if before is None or participant.principal is not before:
-                continue  # it has shown a newer token meanwhile
-            row = valid.get(before.token_id or before.session_id)
-            if row is None or row.user_id != before.user_id:
-                self._end(participant)
-            elif (row.name, row.role) != (before.name, before.role):
-                participant.principal = msgspec.structs.replace(before, name=row.name, role=row.role)
-                self._unrestricted[participant] = participant.principal
+        for connection, principal in before:
+            if principal is None or connection.principal is not principal:
+                continue  # it has sent a newer token during the query
+            row = valid.get(principal.token_id or principal.session_id)
+            if row is None or row.user_id != principal.user_id:
+                self._end(connection)
+            elif (row.name, row.role) != (principal.name, principal.role):
+                connection.principal = msgspec.structs.replace(principal, name=row.name, role=row.role)
+                self._role_changed[connection] = connection.principal
 
-    def _end(self, participant: LiveConnection) -> None:
-        if not participant.client.dismissed:
+    def _end(self, connection: LiveConnection) -> None:
+        if not connection.client.dismissed:
             self._metrics.access_ended.inc()
-            participant.end(UNAUTHORIZED, "your access has ended; log in again")
+            connection.end(UNAUTHORIZED, "your access has ended; log in again")

@@ -1,6 +1,6 @@
-"""Who may open a socket at all, whichever of the two doors it is for; what is refused is an HTTP answer.
+"""Admission of WebSockets, for both transports. A handshake that is refused gets an HTTP response.
 
-By path, Origin, how many there are here, how many of one address, and how many that address opened lately anywhere.
+Checked are the path, Host and Origin, the number of open sockets, the number of one address, and RATE_LIMIT_SOCKETS.
 """
 
 import logging
@@ -26,7 +26,7 @@ RETRY_AFTER_S = 10
 CLIENT_OPTIONS = 'io(url, {transports: ["websocket"]})'
 
 TransportApp = Callable[[Scope, Receive, Send, str], Awaitable[None]]
-"""An ASGI application for sockets that are let in; the text is the client's address."""
+"""The ASGI application of a transport. The last argument is the client's address."""
 
 
 def websocket_only() -> ApiError:
@@ -39,19 +39,19 @@ class Sockets:
 
     def __init__(
         self,
-        doors: Mapping[str, TransportApp],
+        transports: Mapping[str, TransportApp],
         limits: Limits,
         origins: Origins,
         metrics: Metrics,
         settings: Settings,
     ) -> None:
-        self._doors = doors
+        self._transports = transports
         self._limits = limits
         self._origins = origins
         self._metrics = metrics
         self._settings = settings
         self._open: Counter[str] = Counter()
-        """Sockets by the key of their address, those that are being let in among them."""
+        """The number of sockets by the key of their address, including those being admitted."""
         self._total = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +59,7 @@ class Sockets:
         address = client_of(scope, self._settings.trusted_proxies)
         key = client_key(address)
         try:
-            door = self._admit(scope, key)
+            transport = self._admit(scope, key)
         except ApiError as refusal:
             await self._refuse(refusal, send)
             return
@@ -67,7 +67,7 @@ class Sockets:
         self._open[key] += 1
         try:
             await self._count(key)
-            await door(scope, receive, send, address)
+            await transport(scope, receive, send, address)
         except ApiError as refusal:
             await self._refuse(refusal, send)
         finally:
@@ -77,20 +77,20 @@ class Sockets:
                 del self._open[key]
 
     async def refuse_polling(self, scope: Scope, send: Send) -> None:
-        """Answers Socket.IO's HTTP transport, readable for the pages that may."""
+        """Refuses Socket.IO's polling transport, with CORS headers so that the page can read the error."""
         scope["path_template"] = scope["path"].rstrip("/")
         cors = self._origins.headers(header(scope, b"origin"))
         for message in error_messages(websocket_only(), [*SECURITY_HEADERS, *cors]):
             await send(message)
 
     async def refuse_all(self, receive: Receive, send: Send) -> None:
-        """Answers a handshake while nobody can be let in."""
+        """Refuses a handshake while the database is being prepared."""
         await receive()  # websocket.connect
         await self._refuse(database_away(), send)
 
     def _admit(self, scope: Scope, key: str) -> TransportApp:
-        door = self._doors.get(scope["path"].rstrip("/"))
-        if door is None:
+        transport = self._transports.get(scope["path"].rstrip("/"))
+        if transport is None:
             raise ApiError(404)
         scope["path_template"] = scope["path"].rstrip("/")
         origin, host = header(scope, b"origin"), host_of(scope)
@@ -98,15 +98,15 @@ class Sockets:
             raise ApiError(400, "one_host")
         if not self._origins.trusts(origin, host, is_secure(scope, self._settings.trusted_proxies)):
             raise self._origins.refusal(origin, host, header(scope, b"sec-fetch-site"))
-        again = {"Retry-After": str(RETRY_AFTER_S)}
+        retry_after = {"Retry-After": str(RETRY_AFTER_S)}
         if self._total >= self._settings.socket_limit:
-            raise ApiError(503, "too_many_sockets", headers=again)
+            raise ApiError(503, "too_many_sockets", headers=retry_after)
         if self._open[key] >= self._settings.sockets_per_address:
-            raise ApiError(429, "too_many_sockets_of_address", headers=again)
-        return door
+            raise ApiError(429, "too_many_sockets_of_address", headers=retry_after)
+        return transport
 
     async def _count(self, key: str) -> None:
-        """RATE_LIMIT_SOCKETS. While the database is away, or read-only, nobody is kept out: it cannot be counted."""
+        """Counts the socket against RATE_LIMIT_SOCKETS. While the database is away or read-only, all are admitted."""
         try:
             with anyio.fail_after(COUNT_WITHIN_S):
                 await self._limits.take("sockets", key, self._settings.rate_limit_sockets)

@@ -1,7 +1,8 @@
-"""From the database to this process: what changed, heard at once, in commit order, none lost and none twice.
+"""The feed of events from the database to this process: in commit order, each exactly once.
 
-NOTIFY only wakes; what happened is read from `events` by sequence. The listener LISTENs first and reads then, so
-nothing falls between (sql/listen.py). While a dead connection is being replaced, a poll through the pool takes over.
+NOTIFY only wakes the feed, which then reads `events` by sequence number. The listener executes LISTEN before the feed
+reads, so no event is missed in between (sql/listen.py). While a dead connection is replaced, the feed polls through the
+pool.
 """
 
 import logging
@@ -21,11 +22,11 @@ from api.cache.entries import Change
 from api.cache.responses import ResponseCache
 from api.live.access import Access
 from api.live.hub import (
+    ANONYMOUS_ROOMS,
     EVERYONE,
     MAX_SEQ,
-    OUTSIDE,
     PUBLIC_STEP,
-    REMEMBERED_BYTES,
+    RECENT_BYTES,
     Event,
     Frames,
     Hub,
@@ -44,20 +45,20 @@ PATIENCE = Patience(ping_s=2.0, silence_s=SILENCE_S, pauses_s=(0.1, 5.0))
 POLL_S = 1.0
 BATCH = 100
 BATCH_BYTES = 2**20
-"""What is read from `events` at once: so many rows, and no further when their data is as large as that."""
+"""The size of a page of `events`: at most so many rows, and no more rows once their data has so many bytes."""
 REACH = 50_000
-"""How far back a client's replay may begin: rows that are looked at, whatever room they are for."""
+"""How many rows of `events`, of all rooms, a replay may search."""
 POLL_TIMEOUT_S = 3.0
 """After the listener was given up (sql/listen.py): open pages show within 15 s that the database does not respond."""
-HEARD_WITHIN_S = 1.0
-_ENDS: Mapping[str, Change] = {"checks": "checks", "event": "event", "public-services": "services"}
-"""Which answers a notification ends."""
+HANDLED_WITHIN_S = 1.0
+_CHANGES: Mapping[str, Change] = {"checks": "checks", "event": "event", "public-services": "services"}
+"""The change of cached responses that a notification means, by its payload."""
 WITHDRAWING = frozenset({"incident-deleted", "maintenance-updated"})
-"""After these something may no longer be public: no last snapshot has it."""
+"""After these events something may no longer be public, so stale responses are removed too."""
 
 
 class EventRow(msgspec.Struct):
-    """A row of `events`; `data` is JSON text as the database wrote it, `oldest` the first number that is still kept."""
+    """A row of `events`. `data` is JSON text; `oldest` is the lowest number in the table."""
 
     seq: int
     occurred_at: datetime
@@ -69,29 +70,29 @@ class EventRow(msgspec.Struct):
 
     @property
     def public(self) -> bool:
-        """Whether strangers may hear of it."""
+        """Whether anonymous clients may get it."""
         return self.seq == public_number(self.seq)
 
-    def encoded(self) -> Event:
-        """The row as the frames that all clients get."""
-        told = frames(self.event, msgspec.Raw(self.data.encode()), self.seq)
-        return Event(self.seq, self.room, told, self.origin)
+    def encode(self) -> Event:
+        """The event with its frames."""
+        encoded = frames(self.event, msgspec.Raw(self.data.encode()), self.seq)
+        return Event(self.seq, self.room, encoded, self.origin)
 
 
 def _full(page: list[EventRow]) -> bool:
-    """Whether there may be more than what was read."""
+    """Whether there may be more rows after this page."""
     return len(page) == BATCH or sum(len(row.data.encode()) for row in page) >= BATCH_BYTES
 
 
-class Kept(msgspec.Struct):
-    """The numbers of the last event and of the first that is still kept."""
+class Numbers(msgspec.Struct):
+    """The highest and the lowest number in `events`."""
 
     seq: int
     oldest: int
 
 
 class Feed:
-    """One per process. `state` is what /ready tells."""
+    """One per process. `state` is reported by /ready."""
 
     def __init__(
         self, database_url: str, pool: Pool, hub: Hub, cache: ResponseCache, access: Access, metrics: Metrics
@@ -105,48 +106,49 @@ class Feed:
         self._reading = anyio.Lock()
         self._started = False
         self._marks: dict[str, anyio.Event] = {}
+        """The notifications that `wait_until_handled` waits for, by payload."""
         self._listener = Listener(database_url, "sla-monitor api feed", self, PATIENCE)
         metrics.feed_silence.set_function(lambda: self._listener.silent_s)
         cache.wait_for_feed = self.wait_until_handled
 
     async def run(self) -> None:
-        """Until cancelled; the database may come and go."""
+        """Runs until cancelled. The database may be away at any time."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._listener.run)
             tasks.start_soon(self._poll)
 
     async def between(self, after: int, upto: int, rooms: Collection[str | None]) -> list[Event] | None:
-        """The first events of these rooms after one number and up to another; none where there are no more. None
-        where some are gone."""
+        """The first page of the events of `rooms` with numbers above `after` and up to `upto`; an empty list if there
+        are no more. None where some have been deleted."""
         named = [room for room in rooms if room is not None]
         values = {"after": after, "upto": upto, "rooms": named, "everyone": EVERYONE in rooms}
         found = await database.rows(self._pool, "events/between", EventRow, **values, limit=BATCH, bytes=BATCH_BYTES)
-        kept = await database.row(self._pool, "events/last", Kept)  # asked after: what is kept now was kept before
-        following = public_number(after) + PUBLIC_STEP if OUTSIDE.issuperset(rooms) else after + 1
-        if kept is None or kept.oldest > following:
+        # Read afterwards: what is in the table now was there during the first query.
+        numbers = await database.row(self._pool, "events/last", Numbers)
+        following = public_number(after) + PUBLIC_STEP if ANONYMOUS_ROOMS.issuperset(rooms) else after + 1
+        if numbers is None or numbers.oldest > following:
             return None
-        return [event.encoded() for event in found]
+        return [event.encode() for event in found]
 
     async def reaches(self, after: int, upto: int) -> bool:
-        """Whether what lies between two numbers is little enough to be looked through. There are fewer rows than
-        numbers: most are passed over."""
+        """Whether there are at most `REACH` rows between two numbers. There are fewer rows than numbers."""
         if upto - after <= REACH:
             return True
         return await database.count(self._pool, "events/count_between", after=after, upto=upto, most=REACH + 1) <= REACH
 
     async def connected(self, connection: AsyncConnection[TupleRow]) -> None:
-        """The listener has a connection: what changed meanwhile is not known."""
+        """The listener has connected. Changes without an event may have been missed."""
         await self._synchronise(connection)
         self._cache.invalidate()
-        self._hub.forget()
-        self._access.notice()
+        self._hub.clear_recent()
+        self._access.recheck()
         self._cache.database_away = False
         self.state = "listening"
         self._metrics.feed_alive.set(1)
 
     def disconnected(self, error: Exception) -> None:
         """The listener has lost its connection."""
-        self._failed("the listener lost the database, a poll takes over", error)
+        self._failed("the feed lost its connection to the database and polls", error)
         if self.state == "listening":
             self.state = "polling"
         self._metrics.feed_alive.set(0)
@@ -154,18 +156,18 @@ class Feed:
         self._cache.invalidate()
 
     async def received(self, connection: AsyncConnection[TupleRow], payloads: set[str]) -> None:
-        """First the cached answers end, then the frames go out: who asks because of a frame gets the new answer.
+        """Invalidates cached responses first and then publishes events: a client that requests because of an event gets
+        the new response.
 
-        'inside' is an event that strangers do not hear of, 'services' may be a private one: no answer that is kept
-        depends on them.
+        'inside' is an internal event, 'services' a change of any service; no cached response depends on them.
         """
         if "access" in payloads:
-            self._access.notice()
+            self._access.recheck()
         for payload in payloads:
-            if (change := _ENDS.get(payload)) is not None:
+            if (change := _CHANGES.get(payload)) is not None:
                 self._cache.invalidate(change)
         if "services" in payloads:
-            self._hub.forget()
+            self._hub.clear_recent()
         if "event" in payloads or "inside" in payloads:
             with anyio.fail_after(SILENCE_S):
                 await self._catch_up(connection)
@@ -174,14 +176,14 @@ class Feed:
                 mark.set()
 
     async def wait_until_handled(self) -> bool:
-        """Returns True once everything that was committed before the call has been heard; False where that takes too
-        long, or nobody listens."""
+        """Waits until everything that was committed before the call has been handled. False where the feed is not
+        listening, or that takes longer than `HANDLED_WITHIN_S`."""
         if self.state != "listening":
             return False
         name = "mark:" + secrets.token_hex(8)
         mark = self._marks[name] = anyio.Event()
         try:
-            with anyio.fail_after(HEARD_WITHIN_S):
+            with anyio.fail_after(HANDLED_WITHIN_S):
                 async with self._pool.connection() as connection:
                     await connection.execute("SELECT pg_notify('sla_monitor', %s)", [name])
                 await mark.wait()
@@ -192,17 +194,17 @@ class Feed:
         return True
 
     async def _synchronise(self, connection: AsyncConnection[TupleRow]) -> None:
-        """After (re)connecting: the database may be at its beginning, or not be the one we knew. One reader at a time:
-        poll and listener may overlap."""
+        """Reads what was missed, after connecting. The database may have been replaced by an older one. One reader at a
+        time: poll and listener may overlap."""
         async with self._reading:
             last = await self._last_seq(connection)
             if not self._started or last < self._hub.seq:
-                await self._start_over(connection, last)
+                await self._restart(connection, last)
             else:
                 await self._read_on(connection)
 
     async def _catch_up(self, connection: AsyncConnection[TupleRow]) -> None:
-        """Reads on from the last number, until nothing is left."""
+        """Publishes the events after the last published one."""
         async with self._reading:
             await self._read_on(connection)
 
@@ -214,37 +216,38 @@ class Feed:
                 await cursor.execute(sql.query("events/between"), everything | {"after": self._hub.seq})
                 found = await cursor.fetchall()
                 if found and found[0].oldest > self._hub.seq + 1 and self._hub.seq:
-                    self._hub.tell(resync(found[-1].seq))  # away for so long that events were pruned unread
+                    self._hub.send(resync(found[-1].seq))  # events were deleted before they were read
                 self._publish(found)
 
     async def _last_seq(self, connection: AsyncConnection[TupleRow]) -> int:
-        async with connection.cursor(row_factory=class_row(Kept)) as cursor:
+        async with connection.cursor(row_factory=class_row(Numbers)) as cursor:
             await cursor.execute(sql.query("events/last"))
             row = await cursor.fetchone()
         return row.seq if row is not None else 0
 
-    async def _start_over(self, connection: AsyncConnection[TupleRow], last: int) -> None:
-        """At the start, and when numbers run backwards, as after a restore. Clients that are here already have missed
-        what happened until now: they are told to ask again."""
+    async def _restart(self, connection: AsyncConnection[TupleRow], last: int) -> None:
+        """Reads the recent events at the start, and when the numbers go back, as after a restore. Connected clients may
+        have missed events and get `resync`."""
         async with connection.cursor(row_factory=class_row(EventRow)) as cursor:
-            values = {"upto": last, "bytes": REMEMBERED_BYTES // len(Frames._fields)}
+            values = {"upto": last, "bytes": RECENT_BYTES // len(Frames._fields)}
             await cursor.execute(sql.query("events/recent"), values)
-            self._hub.start_over([row.encoded() for row in await cursor.fetchall()], last)
+            self._hub.restart([row.encode() for row in await cursor.fetchall()], last)
         self._started = True
         self._metrics.event_seq.set(self._hub.public_seq)
 
     def _publish(self, found: list[EventRow]) -> None:
         public = [row for row in found if row.public]
         if any(row.event in WITHDRAWING for row in public):
-            self._cache.invalidate("services")  # in bad times too nobody is shown what is no longer to be seen
+            self._cache.invalidate("services")  # also removes stale responses
         for row in found:
-            self._hub.publish(row.encoded())
+            self._hub.publish(row.encode())
         if public:
             self._metrics.event_seq.set(self._hub.public_seq)
             self._metrics.feed_lag.set((datetime.now(UTC) - public[-1].occurred_at).total_seconds())
 
     async def _poll(self) -> None:
-        """Takes over while nobody listens. What no event tells of is not heard, so no answer outlives a round."""
+        """Polls while the feed is not listening. Changes without an event are not seen then, so every round invalidates
+        all responses."""
         while True:
             await anyio.sleep(POLL_S)
             if self.state == "listening":
@@ -256,18 +259,18 @@ class Feed:
                         await self._synchronise(connection)
             except (psycopg.Error, TimeoutError) as error:
                 if self.state != "away":
-                    self._failed("the poll found no database", error)
-                self._meanwhile("away")
+                    self._failed("the feed could not poll the database", error)
+                self._set_polling_state("away")
             else:
-                self._meanwhile("polling")
+                self._set_polling_state("polling")
 
-    def _meanwhile(self, state: Literal["polling", "away"]) -> None:
-        if self.state != "listening":  # the listener may have come back while the poll was waiting
+    def _set_polling_state(self, state: Literal["polling", "away"]) -> None:
+        if self.state != "listening":  # the listener may have connected during the poll
             lost = state == "away" != self.state
             self.state = state
             self._cache.database_away = state == "away"
             if lost:
-                self._hub.tell(frames("database-away", {}, self._hub.public_seq))
+                self._hub.send(frames("database-away", {}, self._hub.public_seq))
 
     def _failed(self, what: str, error: Exception) -> None:
         log.warning("%s (%s)", what, type(error).__name__)

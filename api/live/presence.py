@@ -1,8 +1,9 @@
-"""Who is in the room of which incident or template, known to all API processes: leases in the database
+"""Presence: which users are in the rooms of incidents and templates, in all API processes, as leases in the database
 (sql/functions/presence.sql).
 
-This process renews its leases every `RENEW_S`; the worker takes those away that were not renewed for `LEASE_S`, and the
-room is notified. What this process holds is in its memory too: after the database was away both are made equal.
+Each process renews its leases every `RENEW_S`. The worker deletes a lease that was not renewed for `LEASE_S`, which
+creates an event in the room. A process keeps its own leases in memory too, and restores them after the database was
+away.
 """
 
 import logging
@@ -25,12 +26,12 @@ from sql import Pool, database, leases
 log = logging.getLogger(__name__)
 
 RENEW_S = 5.0
-AGAIN_S = 1.0
-GOODBYE_S = 2.0
+RETRY_S = 1.0
+CLOSE_WITHIN_S = 2.0
 
 
 class Lease(msgspec.Struct):
-    """One socket in one room; `incident_id` is `template-` and the id in that of a template."""
+    """One socket in one room. `incident_id`: the id of the incident, or `template-<id>`."""
 
     incident_id: str
     socket_id: str
@@ -41,7 +42,7 @@ class Lease(msgspec.Struct):
 
 
 class Editor(msgspec.Struct):
-    """Somebody else who is editing the incident."""
+    """Another user who is editing the incident."""
 
     user_id: str
     user_name: str
@@ -49,7 +50,7 @@ class Editor(msgspec.Struct):
 
 
 class Present(msgspec.Struct):
-    """Who is editing, as of event `seq`."""
+    """The users who are editing an incident, as of event `seq`."""
 
     seq: int
     editors: list[Editor]
@@ -59,7 +60,7 @@ class _Entered(msgspec.Struct):
     seq: int | None
 
 
-class _Answer(_Entered):
+class _Held(_Entered):
     editors: list[dict[str, Any]] | None
 
 
@@ -68,27 +69,27 @@ class _Counted(_Entered):
 
 
 class InTemplate(NamedTuple):
-    """How many sockets are in a template's room, as of event `seq`."""
+    """The number of sockets in a template's room, as of event `seq`."""
 
     seq: int
-    users: int
+    sockets: int
 
 
-Found = TypeVar("Found", bound=_Entered)
+Entered = TypeVar("Entered", bound=_Entered)
 
 
 class _Count(msgspec.Struct):
     held: int
 
 
-def template_place(template_id: UUID) -> str:
-    """The room of a template, and its place in the leases."""
+def template_room(template_id: UUID) -> str:
+    """The room of a template, which is also its id in the leases."""
     return f"template-{template_id}"
 
 
 class Presence:
-    """The leases of this process. What ends is ended by its own task, so that a thousand sockets that close at once
-    cost one statement."""
+    """The leases of this process. A task deletes those that are released, so that many sockets that close at once cause
+    one statement."""
 
     def __init__(self, pool: Pool, metrics: Metrics) -> None:
         self._pool = pool
@@ -96,102 +97,109 @@ class Presence:
         self._process_id = uuid4()
         self._leases: dict[tuple[str, str], Lease] = {}
         self._rooms: dict[str, set[str]] = {}
-        """The incidents and templates of each socket."""
-        self._ended: set[tuple[str, str]] = set()
-        self._joining = anyio.Lock()
-        self._asking = anyio.Lock()
-        """Held while memory and database are about to differ. Whoever joins waits for `_joining` first: so this task's
-        own work waits for one of them at most, not for all that came before."""
+        """The ids in the leases of each socket."""
+        self._released: set[tuple[str, str]] = set()
+        self._join_lock = anyio.Lock()
+        self._statement_lock = anyio.Lock()
+        """Held while memory and database may differ. A join takes `_join_lock` first: so the renewal of leases waits
+        for one join at most, not for all that are queued."""
         self._changed = anyio.Event()
         self._exact = True
-        """False while the database may hold other leases of ours than we do."""
+        """False while the leases of this process in the database may differ from those in memory."""
         self._closed = False
 
     async def hold(
-        self, client: Client, who: Principal, incident_id: str, editing: bool | None = None, field: str | None = None
+        self,
+        client: Client,
+        principal: Principal,
+        incident_id: str,
+        editing: bool | None = None,
+        field: str | None = None,
     ) -> Present | None:
-        """Enters a socket into an incident's room, or says what it does there (`editing` None: as it was).
+        """Enters a socket into an incident's room, or changes what it edits there (`editing` None: unchanged).
 
-        None where there is no such incident, or the socket has closed meanwhile. Raises OperationalError while the
-        database is away.
+        None if there is no such incident, or the socket has been closed. Raises OperationalError while the database is
+        away.
         """
-        async with self._joining, self._asking:
-            if client.gone or self._closed:
+        async with self._join_lock, self._statement_lock:
+            if client.disconnected or self._closed:
                 return None
-            return await self._hold(client, who, incident_id, editing, field)
+            return await self._hold(client, principal, incident_id, editing, field)
 
-    async def join_template(self, client: Client, who: Principal, template_id: UUID) -> InTemplate | None:
-        """Enters a socket into a template's room. None and OperationalError as for `hold`."""
-        async with self._joining, self._asking:
-            if client.gone or self._closed:
+    async def join_template(self, client: Client, principal: Principal, template_id: UUID) -> InTemplate | None:
+        """Enters a socket into a template's room. Returns None and raises OperationalError as `hold` does."""
+        async with self._join_lock, self._statement_lock:
+            if client.disconnected or self._closed:
                 return None
-            place = template_place(template_id)
-            counted = await self._enter(client, who, place, "presence/join_template", _Counted, template_id=template_id)
+            room = template_room(template_id)
+            counted = await self._enter(
+                client, principal, room, "presence/join_template", _Counted, template_id=template_id
+            )
         if counted is None or counted.seq is None:
             return None
         return InTemplate(counted.seq, counted.user_count or 0)
 
-    async def stop_editing(self, client: Client, who: Principal, incident_id: str) -> None:
-        """Says that a socket does not edit any more, where it does."""
-        async with self._asking:
+    async def stop_editing(self, client: Client, principal: Principal, incident_id: str) -> None:
+        """Ends the editing of a socket, if it is editing."""
+        async with self._statement_lock:
             lease = self._leases.get((incident_id, client.id))
             if lease is not None and lease.editing:
-                await self._hold(client, who, incident_id, False, None)
+                await self._hold(client, principal, incident_id, False, None)
 
     async def _hold(
-        self, client: Client, who: Principal, incident_id: str, editing: bool | None, field: str | None
+        self, client: Client, principal: Principal, incident_id: str, editing: bool | None, field: str | None
     ) -> Present | None:
         values = {"incident_id": incident_id, "editing": editing, "field": field}
-        answer = await self._enter(client, who, incident_id, "presence/hold", _Answer, **values)
-        if answer is None or answer.seq is None:
+        entered = await self._enter(client, principal, incident_id, "presence/hold", _Held, **values)
+        if entered is None or entered.seq is None:
             return None
         if editing is not None:
             lease = self._leases[incident_id, client.id]
             lease.editing, lease.field = editing, field
-        return Present(answer.seq, msgspec.convert(answer.editors or [], list[Editor]))
+        return Present(entered.seq, msgspec.convert(entered.editors or [], list[Editor]))
 
     async def _enter(
-        self, client: Client, who: Principal, place: str, name: str, answer_type: type[Found], **values: Any
-    ) -> Found | None:
-        """Enters a socket into a room by the statement `name`; None where there is no such room, or it has closed."""
-        key = (place, client.id)
-        self._ended.discard(key)
-        exact, self._exact = self._exact, False  # nobody knows what was stored if this is cut short
-        answer = await database.row(  # asked again where the connection was dead: twice is as good as once
+        self, client: Client, principal: Principal, room: str, name: str, row_type: type[Entered], **values: Any
+    ) -> Entered | None:
+        """Enters a socket into a room by the query `name`; None if there is no such room, or the socket is closed."""
+        key = (room, client.id)
+        self._released.discard(key)
+        exact, self._exact = self._exact, False  # if this is cancelled, it is unknown whether the lease was stored
+        entered = await database.row(  # idempotent, so it is repeated where the connection was dead
             self._pool,
             name,
-            answer_type,
+            row_type,
             socket_id=client.id,
             process_id=self._process_id,
-            user_id=who.user_id,
-            user_name=who.name,
+            user_id=principal.user_id,
+            user_name=principal.name,
             lifetime=timedelta(seconds=leases.LEASE_S),
             **values,
         )
         self._exact = exact
-        if answer is None or answer.seq is None:
-            self._forget(key)
+        if entered is None or entered.seq is None:
+            self._remove(key)
             return None
-        if client.gone:
-            self._forget(key)
-            self._end_soon(key)
+        if client.disconnected:
+            self._remove(key)
+            self._release_soon(key)
             return None
-        self._rooms.setdefault(client.id, set()).add(place)
-        self._leases.setdefault(key, Lease(place, client.id, str(who.user_id), who.name, False, None))
+        self._rooms.setdefault(client.id, set()).add(room)
+        self._leases.setdefault(key, Lease(room, client.id, str(principal.user_id), principal.name, False, None))
         self._metrics.presence_leases.set(len(self._leases))
-        return answer
+        return entered
 
     def leave(self, socket_id: str, incident_id: str | None = None) -> None:
-        """Takes a socket out of a room, or of all; others hear of it shortly."""
+        """Removes a socket from a room, or from all. The event for the others follows shortly."""
         for incident in tuple(self._rooms.get(socket_id, ())) if incident_id is None else (incident_id,):
-            if self._forget((incident, socket_id)):
-                self._end_soon((incident, socket_id))
+            if self._remove((incident, socket_id)):
+                self._release_soon((incident, socket_id))
 
-    def _end_soon(self, key: tuple[str, str]) -> None:
-        self._ended.add(key)
+    def _release_soon(self, key: tuple[str, str]) -> None:
+        self._released.add(key)
         self._changed.set()
 
-    def _forget(self, key: tuple[str, str]) -> bool:
+    def _remove(self, key: tuple[str, str]) -> bool:
         known = self._leases.pop(key, None) is not None
         if known:
             incident_id, socket_id = key
@@ -202,7 +210,7 @@ class Presence:
         return known
 
     async def run(self) -> None:
-        """Until cancelled: ends what was left, renews what is held."""
+        """Until cancelled: deletes released leases and renews others."""
         due = anyio.current_time() + RENEW_S
         while True:
             with anyio.move_on_after(max(0.0, due - anyio.current_time())):
@@ -218,26 +226,26 @@ class Presence:
             except (psycopg.Error, TimeoutError) as error:
                 self._failed("presence could not be renewed", error)
                 self._exact = False
-                await anyio.sleep(AGAIN_S)
+                await anyio.sleep(RETRY_S)
                 due = anyio.current_time()
 
     async def _end(self) -> None:
-        async with self._asking:
+        async with self._statement_lock:
             await self._end_left()
 
     async def _end_left(self) -> None:
-        ended = list(self._ended)
+        ended = list(self._released)
         if ended:
             incidents, sockets = [incident for incident, _ in ended], [socket for _, socket in ended]
             await self._execute("presence/end", incidents=incidents, sockets=sockets)
-            self._ended.difference_update(ended)
+            self._released.difference_update(ended)
 
     async def _renew(self) -> None:
-        """First, waiting for nobody, what is held lives on; then memory and database are compared."""
+        """Renews the leases first, without waiting for a lock; then compares memory and database."""
         held = {"process_id": self._process_id, "lifetime": timedelta(seconds=leases.LEASE_S)}
         if self._leases:
             await self._execute("presence/renew", **held)
-        async with self._asking:
+        async with self._statement_lock:
             await self._end_left()
             if self._closed or (self._exact and not self._leases):
                 return
@@ -252,19 +260,19 @@ class Presence:
         self._metrics.background_failures.labels("presence").inc()
 
     async def _execute(self, name: str, **values: Any) -> None:
-        """A statement that may be made twice, so it is repeated where the connection was dead."""
+        """Executes an idempotent query; it is repeated where the connection was dead."""
 
-        async def ask(connection: AsyncConnection[TupleRow]) -> None:
+        async def execute(connection: AsyncConnection[TupleRow]) -> None:
             await connection.execute(sql.query(name), values)
 
-        await database.retrying(self._pool, ask)
+        await database.retrying(self._pool, execute)
 
     async def close(self) -> None:
-        """Takes out all sockets of this process, which ends; what is under way is waited for, nothing comes after."""
+        """Deletes all leases of this process before it ends. Waits for the current statement; no other follows."""
         self._closed = True
-        with anyio.move_on_after(GOODBYE_S, shield=True):
-            async with self._asking:
-                if not self._leases and not self._ended and self._exact:
+        with anyio.move_on_after(CLOSE_WITHIN_S, shield=True):
+            async with self._statement_lock:
+                if not self._leases and not self._released and self._exact:
                     return
                 try:
                     await self._execute("presence/end_process", process_id=self._process_id)

@@ -1,7 +1,7 @@
-"""What a client missed, before it hears what happens.
+"""Replays the events that a client missed, before it gets new ones.
 
-It is read a page at a time, and the next one when the client has taken the last: however many come back at once, and
-whatever they have missed, no more is in memory than a page for each.
+Events are read from the database a page at a time; the next page is read when the client has taken the last one. So
+memory holds at most a page for each client that reconnects.
 """
 
 from collections.abc import Collection, Mapping
@@ -15,21 +15,22 @@ from api.live.hub import Client, Event, Frames, Hub, resync
 
 MAX_REPLAY = 5000
 MAX_REPLAY_BYTES = 4 * 2**20
-"""What a client is told from the database at most. Who missed more asks REST."""
+"""How much of the database is replayed to one client. A client that missed more gets `resync`."""
 READERS = 2
 """How many replays read the database at once; the others wait."""
-PATIENCE_S = 5.0
+REACH_WITHIN_S = 5.0
+"""How long a replay waits for an event that this process has not read yet."""
 
 
 class History(Protocol):
-    """What the database still has of the events (api/live/feed.py `Feed`)."""
+    """Reads past events from the database (api/live/feed.py `Feed`)."""
 
     async def reaches(self, after: int, upto: int) -> bool: ...
     async def between(self, after: int, upto: int, rooms: Collection[str | None]) -> list[Event] | None: ...
 
 
 class Replay:
-    """From memory where that reaches back far enough, else from the database."""
+    """Replays from the hub's recent events where they suffice, else from the database."""
 
     def __init__(self, hub: Hub, history: History) -> None:
         self._hub = hub
@@ -39,37 +40,38 @@ class Replay:
     async def catch_up(
         self, client: Client, rooms: Mapping[str | None, int], since: int | None = None, former: str | None = None
     ) -> None:
-        """Tells in order what happened in each room after the number beside it, but for what `client` itself did, now
-        or as the socket `former`. `since` is a number that it heard somewhere, so it must be known here too.
+        """Sends, in order, the events of each room after its number in `rooms`, except those that the client caused
+        itself, now or earlier as the socket `former`. `since`: the number that the client sent, if it sent one; it must
+        exist.
 
-        After the last event there is no task switch: the caller joins the rooms then.
+        There is no task switch after the last event, so the caller can join the rooms without a gap.
         """
         if not rooms:
             return
         if since is not None and not await self._reached(since):
-            client.offer(resync(self._hub.seq)[client.door])
+            client.send(resync(self._hub.seq)[client.transport])
             return
         cursor = min(rooms.values())
         own = {client.id, former}
         count = size = 0
         looked = False
         while cursor < (upto := self._hub.seq) and not client.dismissed:
-            events = self._hub.remembered_after(cursor)
+            events = self._hub.recent_after(cursor)
             if events is None:
                 events = await self._page(cursor, upto, rooms, first=not looked)
                 looked = True
                 count, size = count + len(events or ()), size + sum(event.size for event in events or ())
                 if events is None or count > MAX_REPLAY or size > len(Frames._fields) * MAX_REPLAY_BYTES:
-                    client.offer(resync(self._hub.seq)[client.door])
+                    client.send(resync(self._hub.seq)[client.transport])
                     return
             cursor = events[-1].seq if events else upto
             for event in events:
-                mine = event.origin is not None and event.origin in own
-                if not mine and event.seq > rooms.get(event.room, event.seq):
+                is_own = event.origin is not None and event.origin in own
+                if not is_own and event.seq > rooms.get(event.room, event.seq):
                     await self._deliver(client, event)
 
     async def _page(self, after: int, upto: int, rooms: Collection[str | None], *, first: bool) -> list[Event] | None:
-        """None where some are gone, or it is too far back to look."""
+        """None where some of the events have been deleted, or are too many to search."""
         try:
             async with self._readers:
                 if first and not await self._history.reaches(after, upto):
@@ -79,14 +81,14 @@ class Replay:
             return None
 
     async def _reached(self, since: int) -> bool:
-        """False for the number of another database, or of this one before it was restored."""
-        with anyio.move_on_after(PATIENCE_S):
-            await self._hub.reach(since)  # another process may have told the client what is still on its way to us
+        """Whether event `since` exists. It does not in another database, or if this one was restored since."""
+        with anyio.move_on_after(REACH_WITHIN_S):
+            await self._hub.reach(since)  # another process may have read the event earlier than this one
         return self._hub.seq >= since
 
     async def _deliver(self, client: Client, event: Event) -> None:
-        """Waits for the client, so that a long replay never fills its queue."""
-        while client.waiting and not client.dismissed:
+        """Waits until the client has read, so that a long replay does not fill its queue."""
+        while client.queued and not client.dismissed:
             await client.socket.writable.wait()
             await anyio.lowlevel.checkpoint()
-        client.offer(event.frames[client.door])
+        client.send(event.frames[client.transport])

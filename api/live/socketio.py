@@ -1,12 +1,12 @@
 """Socket.IO 4 at `/socket.io`, over WebSocket only: the same rooms and events as `/ws`, for existing front ends.
 
-python-socketio speaks the protocol: handshake, connect with `auth: {token}`, acknowledgements, pings, disconnect. What
-happens is written by the hub straight into the same WebSocket, encoded once for all clients, instead of once through
-a queue and a task for each.
+python-socketio implements the protocol: handshake, connect with `auth: {token}`, acknowledgements, pings, disconnect.
+Events are written by the hub directly to the WebSocket, encoded once for all clients; the library would encode them for
+each client and use a queue and a task for each.
 
-A frame passes `_Gate` before the library sees it. There everything is bounded that it leaves open: how much a client
-may say, how long it may take to connect, and that it is a text packet of a kind that a client sends. The names of
-events that the library would take for its own (`connect`, `disconnect`, `*`) never get through.
+Every frame of a client passes `_Gate` before the library gets it. `_Gate` sets the bounds that the library does not
+have: the rate of messages, the time to connect, and the types of packets. Events with names that the library reserves
+(`connect`, `disconnect`, `*`) are not passed on.
 """
 
 import logging
@@ -29,13 +29,13 @@ from api.edge.server import SOCKET_EXTENSION
 from api.edge.token_bucket import TokenBucket
 from api.live.access import LiveConnection
 from api.live.admission import websocket_only
-from api.live.conversation import BURST, PER_SECOND, Live
+from api.live.handler import BURST, PER_SECOND, MessageHandler
 from api.live.hub import POLICY_VIOLATION, Transport, frames
 from api.rest.errors import ApiError
 
 log = logging.getLogger(__name__)
 _library_log = logging.getLogger("sla_monitor.socketio")
-_library_log.setLevel(logging.ERROR)  # below that it writes down what clients send, tokens too
+_library_log.setLevel(logging.ERROR)  # below that level the library logs packets, including tokens
 
 CONNECT_WITHIN_S = 10.0
 PING_INTERVAL_S = 25
@@ -51,7 +51,7 @@ _GONE = {"type": "websocket.disconnect", "code": 1006}
 
 
 class _Json:
-    """What is said is kept as it came until it is known what it should be."""
+    """The JSON encoder of the library. Packets are decoded in `_Packet`."""
 
     @staticmethod
     def dumps(data: object, **_: object) -> str:
@@ -59,8 +59,8 @@ class _Json:
 
 
 class _Packet(socketio.packet.Packet):  # type: ignore[misc]  # the library has no types
-    """A Socket.IO packet as `_Gate` lets it through. An event is [its name, msgspec.Raw]; one that cannot be read has
-    no name, and is answered as unknown."""
+    """A Socket.IO packet that has passed `_Gate`. The data of an event is [name, msgspec.Raw]. The name of an event
+    that cannot be decoded is empty, so that the reply is an error."""
 
     uses_binary_events = False
     json = _Json
@@ -69,9 +69,9 @@ class _Packet(socketio.packet.Packet):  # type: ignore[misc]  # the library has 
         self.packet_type = int(encoded_packet[0])
         self.namespace: str | None = None
         self.data: Any = None
-        if (said := _EVENT.fullmatch(encoded_packet)) is not None:
-            self.id = int(said[1]) if said[1] else None
-            self.data = _event(said[2])
+        if (event := _EVENT.fullmatch(encoded_packet)) is not None:
+            self.id = int(event[1]) if event[1] else None
+            self.data = _event(event[2])
         elif (connect := _CONNECT.fullmatch(encoded_packet)) is not None:
             self.namespace = connect[1]
             self.data = connect[2] or None
@@ -88,18 +88,18 @@ def _event(text: str) -> list[Any]:
 
 
 class _Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library has no types
-    """Its pings run in the application's task group, so that they end with it."""
+    """Engine.IO with background tasks in the application's task group."""
 
     tasks: TaskGroup
 
     def start_background_task(self, target: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> None:
-        self.tasks.start_soon(_held, target, *args)
+        self.tasks.start_soon(_log_failure, target, *args)
 
 
-async def _held(target: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> None:
+async def _log_failure(target: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> None:
     try:
         await target(*args)
-    except Exception as error:  # of one client; it is closed when the next ping does not come
+    except Exception as error:  # of one client, whose connection ends with the next ping
         log.warning("Socket.IO: %s", type(error).__name__)
 
 
@@ -115,84 +115,86 @@ class _Credentials(msgspec.Struct):
 class SocketIoTransport:
     """The ASGI application of `/socket.io`."""
 
-    def __init__(self, live: Live, tasks: TaskGroup, max_message: int) -> None:
-        self._live = live
+    def __init__(self, handler: MessageHandler, tasks: TaskGroup, max_message: int) -> None:
+        self._handler = handler
         self._gates: dict[str, _Gate] = {}
         self._server = _Server(
             async_mode="asgi",
             transports=["websocket"],
             allow_upgrades=False,
-            async_handlers=False,  # one event of a client after the other, in its own task
-            cors_allowed_origins="*",  # Origin has been looked at: api/live/admission.py
+            async_handlers=False,  # the events of a client are handled one after the other
+            cors_allowed_origins="*",  # Origin has been checked: api/live/admission.py
             serializer=_Packet,
             max_http_buffer_size=max_message,
             ping_interval=PING_INTERVAL_S,
             ping_timeout=PING_TIMEOUT_S,
-            monitor_clients=False,  # who is silent for a ping and its timeout is closed by the reader
+            monitor_clients=False,  # the reader closes a connection without a pong
             logger=_library_log,
             engineio_logger=_library_log,
         )
         self._server.eio.tasks = tasks
         self._server.on("connect", self._connect)
         self._server.on("disconnect", self._disconnect)
-        self._server.on("*", self._hear)
+        self._server.on("*", self._handle)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, address: str) -> None:
-        asked = parse_qs(scope["query_string"].decode("latin-1"))
-        if asked.get("transport") != ["websocket"] or asked.get("EIO") != ["4"] or {"sid", "j"} & asked.keys():
+        parameters = parse_qs(scope["query_string"].decode("latin-1"))
+        is_websocket = parameters.get("transport") == ["websocket"] and parameters.get("EIO") == ["4"]
+        if not is_websocket or {"sid", "j"} & parameters.keys():
             raise websocket_only()
-        client = self._live.hub.connect(scope["extensions"][SOCKET_EXTENSION], Transport.SOCKETIO)
-        gate = _Gate(LiveConnection(client, address), self._live, receive, send)
+        client = self._handler.hub.connect(scope["extensions"][SOCKET_EXTENSION], Transport.SOCKETIO)
+        gate = _Gate(LiveConnection(client, address), self._handler, receive, send)
         try:
             await self._server.handle_request({**scope, _GATE: gate}, gate.receive, gate.send)
         finally:
-            self._live.leave(gate.participant)
+            self._handler.leave(gate.connection)
 
     async def _connect(self, sid: str, environ: Any, auth: str | None = None) -> None:
-        """Who it is, by the `auth` payload; without a token it is nobody in particular."""
+        """Authenticates by the `auth` payload. Without a token the client is anonymous."""
         gate: _Gate = environ["asgi.scope"][_GATE]
         try:
             token = msgspec.json.decode(auth, type=_Credentials).token if auth else None
             if token:
-                await self._live.authenticate(gate.participant, token.removeprefix("Bearer "))
+                await self._handler.authenticate(gate.connection, token.removeprefix("Bearer "))
         except (msgspec.DecodeError, RecursionError):
             raise _refused(ApiError(401, "send_auth")) from None
-        except ApiError as refusal:
-            raise _refused(refusal) from None
+        except ApiError as error:
+            raise _refused(error) from None
         self._gates[sid] = gate
 
     async def _disconnect(self, sid: str, _reason: str) -> None:
         self._gates.pop(sid, None)
 
-    async def _hear(self, event: str, sid: str, data: msgspec.Raw | None = None, *_: object) -> dict[str, Any]:
-        """The acknowledgement of an event; a refusal is an `error` event too, for those who ask for none."""
-        participant = self._gates[sid].participant
+    async def _handle(self, event: str, sid: str, data: msgspec.Raw | None = None, *_: object) -> dict[str, Any]:
+        """The acknowledgement of an event. An error is also sent as an `error` event, for clients that request no
+        acknowledgements."""
+        connection = self._gates[sid].connection
         try:
-            answer = await self._live.hear(participant, event, data if data is not None else b"null")
-        except ApiError as refusal:
-            body = msgspec.to_builtins(refusal.body)
-            participant.client.offer(frames("error", body, self._live.hub.seq).socketio)
+            reply = await self._handler.handle(connection, event, data if data is not None else b"null")
+        except ApiError as error:
+            body = msgspec.to_builtins(error.body)
+            connection.client.send(frames("error", body, self._handler.hub.seq).socketio)
             return {"ok": False, **body}
-        return {"ok": True, **answer.data}
+        return {"ok": True, **reply.data}
 
 
-def _refused(refusal: ApiError) -> Exception:
-    """What `connect_error` of the client says: message `unauthorized`, and our error in its `data`."""
-    message = "unauthorized" if refusal.status == 401 else str(refusal)
-    body = msgspec.to_builtins(refusal.body)
-    error: Exception = socketio.exceptions.ConnectionRefusedError(message, body)
-    return error
+def _refused(error: ApiError) -> Exception:
+    """The `connect_error` of the client: the message `unauthorized` for a 401, and the body of the error as `data`."""
+    message = "unauthorized" if error.status == 401 else str(error)
+    body = msgspec.to_builtins(error.body)
+    refusal: Exception = socketio.exceptions.ConnectionRefusedError(message, body)
+    return refusal
 
 
 class _Gate:
     """One connection, between the WebSocket and python-socketio."""
 
-    def __init__(self, participant: LiveConnection, live: Live, receive: Receive, send: Send) -> None:
-        self.participant = participant
-        self._live = live
+    def __init__(self, connection: LiveConnection, handler: MessageHandler, receive: Receive, send: Send) -> None:
+        self.connection = connection
+        self._handler = handler
         self._receive = receive
         self._send = send
-        self._allowance = TokenBucket(BURST, PER_SECOND)
+        self._bucket = TokenBucket(BURST, PER_SECOND)
         self._opened = False
         self._connected = False
         self._deadline = anyio.current_time() + CONNECT_WITHIN_S
@@ -209,9 +211,9 @@ class _Gate:
                 return self._dismiss(POLICY_VIOLATION, "CONNECT did not come")
         if message is None:
             message = await self._receive()
-        if message["type"] != "websocket.receive" or self.participant.client.dismissed:
+        if message["type"] != "websocket.receive" or self.connection.client.dismissed:
             return _GONE
-        if not self._allowance.take():
+        if not self._bucket.take():
             return self._dismiss(POLICY_VIOLATION, "too many messages")
         text = message.get("text")
         if text in _CLOSING:
@@ -221,14 +223,14 @@ class _Gate:
         return message
 
     async def send(self, message: Any) -> None:
-        """Once the client has been told that it is connected, it hears what happens."""
+        """Sends a packet of the library. After the one that confirms the connection, the client joins its rooms."""
         if message["type"] == "websocket.accept":
             message = {**message, "headers": SECURITY_HEADERS}
         await self._send(message)
         if not self._connected and message["type"] == "websocket.send" and str(message["text"]).startswith("40{"):
             self._connected = True
-            await self._live.enter(self.participant)
+            await self._handler.enter(self.connection)
 
     def _dismiss(self, code: int, reason: str) -> Any:
-        self.participant.client.dismiss(code, reason)
+        self.connection.client.dismiss(code, reason)
         return _GONE

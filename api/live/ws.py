@@ -1,20 +1,20 @@
-"""`/ws`: the live feed as a plain WebSocket, frames of `{"event", "data", "seq"}`.
+"""`/ws`: the live feed as a plain WebSocket, with frames of `{"event", "data", "seq"}`.
 
-A client says `{"event": "join-room", "data": {"room": "system-status"}}` (or `"room"` beside `"event"`) and is
-answered `joined`; `leave-room` is answered `left`, `incident-editing` `editing`, `auto-save` `saved`,
-`incident-comment` `commented`, and `template-update` `updated` (conversation.py). What cannot be done is answered
-`error` and the connection stays; more than a burst of messages, one that is too large, or a bad `since` ends it (1008,
-1009, 1008).
+A client sends `{"event": "join-room", "data": {"room": "system-status"}}` (or `"room"` next to `"event"`). The reply is
+`joined`; that to `leave-room` is `left`, to `incident-editing` `editing`, to `auto-save` `saved`, to `incident-comment`
+`commented`, and to `template-update` `updated` (handler.py). The reply to a message that fails is `error`. The
+connection is closed with 1008 after too many messages or for an invalid `since`, with 1009 for a message that is too
+large.
 
-`{"event": "auth", "data": {"token": …}}` says who it is and is answered `authenticated`; a bad token ends the
-connection (4401). With `/ws?auth` that is the first message, and nothing is told before it.
+`{"event": "auth", "data": {"token": …}}` authenticates the client; the reply is `authenticated`. An invalid token
+closes the connection with 4401. With `/ws?auth` this must be the first message, and no events are sent before it.
 
-A client that comes back with `/ws?since=SEQ&rooms=system-status,uptime` first gets, in order, what it missed in those
-rooms, then `joined` for each, then what happens; the `seq` of its last frame is always safe to come back with. A room
-joined later by message is replayed from the same SEQ when it is joined. Nothing is lost or told twice; `&socket=ID`,
-the `id` of its last `hello`, spares it what it did itself. Where the missed events are gone, or are more than
-`MAX_REPLAY` or `MAX_REPLAY_BYTES`, a `resync` frame says so: ask the REST API again. Who logs in by message after that
-hears what is for those inside from then on.
+A client that reconnects with `/ws?since=SEQ&rooms=system-status,uptime` first gets the missed events of those rooms in
+order, then `joined` for each, then new events. `SEQ` is the `seq` of the last frame it got, whichever that was. A room
+that is joined later by message is replayed from the same SEQ. No event is lost or sent twice. With `&socket=ID`, the
+`id` of its last `hello`, events that the client caused itself are left out. If missed events have been deleted, or are
+more than `MAX_REPLAY` or `MAX_REPLAY_BYTES`, the client gets `resync` and must load everything from REST. A client that
+authenticates after the replay gets internal events from then on.
 """
 
 from typing import Annotated, Any
@@ -28,15 +28,16 @@ from api.edge.security_headers import SECURITY_HEADERS
 from api.edge.server import SOCKET_EXTENSION
 from api.edge.token_bucket import TokenBucket
 from api.live.access import UNAUTHORIZED, LiveConnection
-from api.live.conversation import BURST, MAX_ROOMS, PER_SECOND, Live
+from api.live.handler import BURST, PER_SECOND, MessageHandler
 from api.live.hub import MAX_SEQ, POLICY_VIOLATION, PUBLIC_ROOMS, TRY_AGAIN_LATER, Transport, frames
+from api.live.rooms import MAX_ROOMS
 from api.rest.errors import ApiError
 
 AUTH_DEADLINE_S = 10.0
 
 
 class ClientMessage(msgspec.Struct):
-    """What a client may say; the room inside `data`, as Socket.IO clients are used to, or beside `event`."""
+    """A message of a client. The room is in `data`, as in Socket.IO, or next to `event`."""
 
     event: Annotated[str, msgspec.Meta(max_length=100)]
     data: msgspec.Raw = msgspec.Raw(b"null")
@@ -53,99 +54,100 @@ _decode = msgspec.json.Decoder(ClientMessage).decode
 class WebSocketTransport:
     """The ASGI application of `/ws`."""
 
-    def __init__(self, live: Live) -> None:
-        self._live = live
+    def __init__(self, handler: MessageHandler) -> None:
+        self._handler = handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, address: str) -> None:
-        client = self._live.hub.connect(scope["extensions"][SOCKET_EXTENSION], Transport.WS)
-        participant = LiveConnection(client, address)
+        client = self._handler.hub.connect(scope["extensions"][SOCKET_EXTENSION], Transport.WS)
+        connection = LiveConnection(client, address)
         try:
             await send({"type": "websocket.accept", "subprotocol": None, "headers": SECURITY_HEADERS})
-            await _Conversation(participant, self._live, receive).run(scope["query_string"])
+            await _Session(connection, self._handler, receive).run(scope["query_string"])
         finally:
-            self._live.leave(participant)
+            self._handler.leave(connection)
 
 
-class _Conversation:
-    """One client, from its first frame to its last."""
+class _Session:
+    """The messages of one connection."""
 
-    def __init__(self, participant: LiveConnection, live: Live, receive: Receive) -> None:
-        self._participant = participant
-        self._client = participant.client
-        self._live = live
+    def __init__(self, connection: LiveConnection, handler: MessageHandler, receive: Receive) -> None:
+        self._connection = connection
+        self._client = connection.client
+        self._handler = handler
         self._receive = receive
-        self._allowance = TokenBucket(BURST, PER_SECOND)
+        self._bucket = TokenBucket(BURST, PER_SECOND)
         self._caught_up = False
 
     async def run(self, query: bytes) -> None:
-        asked = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+        parameters = parse_qs(query.decode("latin-1"), keep_blank_values=True)
         try:
-            rooms = self._greet(asked)
+            rooms = self._start(parameters)
         except ValueError as error:
             self._client.dismiss(POLICY_VIOLATION, str(error))
             return
-        if "auth" in asked and not await self._introduced():
+        if "auth" in parameters and not await self._wait_for_auth():
             return
         await self._enter(rooms)
-        while (text := await self._next()) is not None:
-            await self._hear(text)
+        while (text := await self._next_message()) is not None:
+            await self._handle(text)
 
-    def _greet(self, asked: dict[str, list[str]]) -> list[str]:
-        """Reads `?since=`, `?socket=` and `?rooms=`; says hello. A value that cannot be meant raises ValueError."""
-        since = asked.get("since", [None])[-1]
-        rooms = [room for text in asked.get("rooms", []) for room in text.split(",") if room]
+    def _start(self, parameters: dict[str, list[str]]) -> list[str]:
+        """Reads `?since=`, `?socket=` and `?rooms=` and sends `hello`; the rooms. Raises ValueError for invalid
+        values."""
+        since = parameters.get("since", [None])[-1]
+        rooms = [room for text in parameters.get("rooms", []) for room in text.split(",") if room]
         if since is not None:
             if not (since.isascii() and since.isdigit() and len(since) <= 19 and int(since) <= MAX_SEQ):
                 raise ValueError("since must be the seq of a frame")
-            self._participant.since = int(since)
-            self._participant.former = asked.get("socket", [None])[-1]
+            self._connection.since = int(since)
+            self._connection.former_id = parameters.get("socket", [None])[-1]
         if unknown := [
             room for room in rooms if room not in PUBLIC_ROOMS and not room.startswith(("incident-", "template-"))
         ]:
             raise ValueError(f"unknown room {unknown[0][:50]!r}")
         if len(rooms) > MAX_ROOMS:
             raise ValueError(f"at most {MAX_ROOMS} rooms")
-        self._tell("hello", {"rooms": sorted(PUBLIC_ROOMS), "id": self._client.id})
+        self._send("hello", {"rooms": sorted(PUBLIC_ROOMS), "id": self._client.id})
         return rooms
 
-    async def _introduced(self) -> bool:
-        """Waits for the `auth` that `?auth` promised; False where the connection has ended instead."""
+    async def _wait_for_auth(self) -> bool:
+        """Waits for the `auth` message after `?auth`; False if the connection has been closed."""
         with anyio.move_on_after(AUTH_DEADLINE_S) as deadline:
-            text = await self._next()
+            text = await self._next_message()
         if deadline.cancelled_caught:
             self._client.dismiss(UNAUTHORIZED, "auth did not come")
         elif text is not None:
-            message = self._understood(text)
+            message = self._parse(text)
             if message is None or message.event != "auth":
                 self._client.dismiss(UNAUTHORIZED, "auth must come first")
             else:
                 await self._authenticate(message.data)
-        return self._participant.principal is not None and not self._client.dismissed
+        return self._connection.principal is not None and not self._client.dismissed
 
     async def _enter(self, rooms: list[str]) -> None:
-        entered = await self._live.enter(self._participant, rooms)
+        outcome = await self._handler.enter(self._connection, rooms)
         self._caught_up = True
-        for room, refusal in entered:
-            if refusal is None:
-                self._tell("joined", {"room": room})
+        for room, error in outcome:
+            if error is None:
+                self._send("joined", {"room": room})
             else:
-                self._tell("error", refusal.body)
+                self._send("error", error.body)
 
-    async def _next(self) -> str | bytes | None:
-        """The next message, or None where there will be none."""
+    async def _next_message(self) -> str | bytes | None:
+        """The next message; None if the connection is closed."""
         if self._client.dismissed:
             return None
         message: Any = await self._receive()
         if message["type"] != "websocket.receive" or self._client.dismissed:
             return None
-        if not self._allowance.take():
+        if not self._bucket.take():
             self._client.dismiss(POLICY_VIOLATION, "too many messages")
             return None
-        said: str | bytes = message.get("text") or message.get("bytes") or b""
-        return said
+        text: str | bytes = message.get("text") or message.get("bytes") or b""
+        return text
 
-    async def _hear(self, text: str | bytes) -> None:
-        if (message := self._understood(text)) is None:
+    async def _handle(self, text: str | bytes) -> None:
+        if (message := self._parse(text)) is None:
             return
         if message.event == "auth":
             await self._authenticate(message.data)
@@ -155,40 +157,40 @@ class _Conversation:
         if message.room is not None:
             data = msgspec.Raw(msgspec.json.encode({"room": message.room}))
         try:
-            answer = await self._live.hear(self._participant, message.event, data)
-        except ApiError as refusal:
-            self._tell("error", refusal.body)
+            reply = await self._handler.handle(self._connection, message.event, data)
+        except ApiError as error:
+            self._send("error", error.body)
         else:
-            self._tell(answer.event, answer.data)
+            self._send(reply.event, reply.data)
 
-    def _understood(self, text: str | bytes) -> ClientMessage | None:
+    def _parse(self, text: str | bytes) -> ClientMessage | None:
         try:
             return _decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._tell("error", ApiError(400, "message_form").body)
+            self._send("error", ApiError(400, "message_form").body)
             return None
 
     async def _authenticate(self, data: msgspec.Raw) -> None:
-        """Says who it is, or ends the connection."""
+        """Replies `authenticated`, or closes the connection."""
         try:
             token = msgspec.json.decode(data, type=_Credentials).token
-            principal = await self._live.authenticate(self._participant, token.removeprefix("Bearer "))
+            principal = await self._handler.authenticate(self._connection, token.removeprefix("Bearer "))
         except (msgspec.DecodeError, RecursionError):
             self._refuse(ApiError(401, "send_token"))
-        except ApiError as refusal:
-            self._refuse(refusal)
+        except ApiError as error:
+            self._refuse(error)
         else:
             user = {"id": principal.user_id, "username": principal.name, "role": principal.role}
-            self._tell("authenticated", {"user": user})
+            self._send("authenticated", {"user": user})
 
-    def _refuse(self, refusal: ApiError) -> None:
-        self._tell("error", refusal.body)
-        self._client.dismiss(UNAUTHORIZED if refusal.status == 401 else TRY_AGAIN_LATER, str(refusal))
+    def _refuse(self, error: ApiError) -> None:
+        self._send("error", error.body)
+        self._client.dismiss(UNAUTHORIZED if error.status == 401 else TRY_AGAIN_LATER, str(error))
 
-    def _tell(self, event: str, data: object) -> None:
-        """What is no event has the number that is safe to come back with, of those that this client may know."""
-        hub, since = self._live.hub, self._participant.since
-        seq = hub.seq if self._participant.inside else hub.public_seq
+    def _send(self, event: str, data: object) -> None:
+        """Sends a frame that is not an event. Its `seq` is one that the client may reconnect with and may know."""
+        hub, since = self._handler.hub, self._connection.since
+        seq = hub.seq if self._connection.is_staff else hub.public_seq
         if since is not None and not self._caught_up:
             seq = since
-        self._client.offer(frames(event, data, seq).ws)
+        self._client.send(frames(event, data, seq).ws)

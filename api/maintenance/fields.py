@@ -1,4 +1,4 @@
-"""What may be said of a maintenance window, what is answered of one, and what is wrong with what was said."""
+"""The fields of maintenance windows in requests and responses, and their validation."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -22,13 +22,13 @@ RuleText = Annotated[
     str, Meta(min_length=1, max_length=MAX_RULE, description="RFC 5545, such as FREQ=WEEKLY;BYDAY=SU; null for once")
 ]
 ZoneName = Annotated[
-    str, Meta(min_length=1, max_length=64, description="whose clock a recurring window follows, such as Asia/Seoul")
+    str, Meta(min_length=1, max_length=64, description="the time zone of a recurring window, such as Asia/Seoul")
 ]
 
 
 class WindowChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """Some fields of a maintenance window: those that are not given stay as they are. `startsAt` and `endsAt` are of
-    the first occurrence; an earlier `endsAt` ends one that runs."""
+    """Fields of a maintenance window to change; others stay unchanged. `startsAt` and `endsAt` are those of the first
+    occurrence. Setting `endsAt` to the present or the past ends a running window."""
 
     title: Title | UnsetType = UNSET
     description: LongText | UnsetType | None = UNSET
@@ -40,13 +40,13 @@ class WindowChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, k
     public: bool | UnsetType = UNSET
 
     def given(self) -> dict[str, Any]:
-        """What was said, by column."""
+        """The fields of the request, by column."""
         given = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
         return {name: _utc(value) if isinstance(value, datetime) else value for name, value in given.items()}
 
 
 class NewWindow(WindowChange, kw_only=True):
-    """`timeZone` is, if not given, the one that days and months belong to; `public` is true."""
+    """Defaults: `timeZone` is the reporting time zone, `public` is true."""
 
     title: Title
     affected_services: Services
@@ -60,7 +60,7 @@ class Period(msgspec.Struct, rename="camel"):
 
 
 class Window(msgspec.Struct, rename="camel", kw_only=True):
-    """A maintenance window; `occurrences` are those within the period that was asked for."""
+    """A maintenance window. `occurrences`: those within the requested period."""
 
     id: UUID
     title: str
@@ -88,7 +88,7 @@ class WindowList(msgspec.Struct):
 
 
 class Conflict(msgspec.Struct):
-    """Somebody else saved first: the window as it is now."""
+    """Another user has saved the window since. `maintenance`: as it is now."""
 
     error: str
     code: Code
@@ -136,7 +136,8 @@ class WindowRow(msgspec.Struct, kw_only=True):
 
 
 def _utc(moment: datetime) -> datetime:
-    """PostgreSQL takes no offset of 16 hours or more. What has no such moment is refused by its year."""
+    """The time in UTC, since PostgreSQL does not accept offsets of 16 hours or more. A time that cannot be converted is
+    returned unchanged and refused by its year later."""
     try:
         return moment.astimezone(UTC)
     except OverflowError:
@@ -144,7 +145,7 @@ def _utc(moment: datetime) -> datetime:
 
 
 def problems(change: WindowChange) -> list[FieldProblem]:
-    """What is wrong with each field in itself, beyond what its type says."""
+    """The problems of single fields that their types cannot express."""
     given = change.given()
     found = line_problems("title", given.get("title")) + text_problems("description", given.get("description"))
     services = given.get("affected_services", [])

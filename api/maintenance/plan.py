@@ -1,4 +1,4 @@
-"""When maintenance takes place: written ahead as rows. The worker writes on, and puts it into effect."""
+"""The occurrences of maintenance windows: stored in advance as rows. The worker adds more and puts them into effect."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ EARLIEST, LATEST = timedelta(days=1), timedelta(days=5 * 366)
 
 
 def planned(starts_at: datetime, ends_at: datetime, rrule: str | None, time_zone: str) -> Schedule:
-    """The schedule that some fields make. Raises 400 for those that make none."""
+    """The schedule of a window with these fields. Raises 400 for an invalid one."""
     if ends_at <= starts_at:
         raise invalid(FieldProblem.of("endsAt", "after_start"))
     if ends_at - starts_at > LONGEST:
@@ -48,7 +48,7 @@ def planned(starts_at: datetime, ends_at: datetime, rrule: str | None, time_zone
 
 
 def require_ahead(schedule: Schedule, now: datetime) -> None:
-    """Of a window that is new or was moved: the past is not planned. Raises 400."""
+    """Checks that a new or moved window lies in the future. Raises 400."""
     if not now - EARLIEST <= schedule.starts_at <= now + LATEST:
         raise invalid(FieldProblem.of("startsAt", "planning_range"))
     if schedule.ends_at <= now and schedule.rule is None:
@@ -56,7 +56,7 @@ def require_ahead(schedule: Schedule, now: datetime) -> None:
 
 
 async def plan(connection: Connection, window_id: UUID, schedule: Schedule, now: datetime) -> None:
-    """Writes when a window takes place, in the transaction that saves it. What is over stays as it was."""
+    """Stores the occurrences of a window, in the transaction that saves it. Past occurrences do not change."""
     until = max(now, schedule.starts_at) + AHEAD
     coming = [found for found in occurrences(schedule, until) if found.ends_at > now]
     values = {"id": window_id, "until": until if schedule.rule is not None else None} | _arrays(coming)

@@ -1,4 +1,4 @@
-"""Maintenance windows: planned, announced, and for those who write them to change."""
+"""The routes of maintenance windows."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -37,8 +37,8 @@ from sql import Pool, database
 from sql.database import Actor, Connection
 
 DAYS = timedelta(days=90)
-MOST_DAYS = timedelta(days=400)
-MOST_WINDOWS = 500
+MAX_DAYS = timedelta(days=400)
+MAX_WINDOWS = 500
 _CHANGES: frozenset[Change] = frozenset({"event", "services"})
 _PERIOD = frozenset({"from", "to"})
 CACHEABLE = (
@@ -46,7 +46,7 @@ CACHEABLE = (
     Cacheable("/api/maintenance/", _CHANGES, _PERIOD, personal=True),
 )
 PLANNED = ("starts_at", "ends_at", "rrule", "time_zone", "affected_services")
-_OUTDATED = {412: ResponseSpec(Conflict, description="Somebody else saved first", generate_examples=False)}
+_OUTDATED = {412: ResponseSpec(Conflict, description="Another user saved first", generate_examples=False)}
 From = Annotated[
     str | None,
     QueryParameter(name="from", max_length=MAX_CHARACTERS, format="date-time", description="now, if not given"),
@@ -61,21 +61,21 @@ To = Annotated[
 
 @get(
     "/maintenance",
-    summary="Maintenance windows that take place within a period",
+    summary="List the maintenance windows of a period",
     tags=["incidents"],
     responses=responses(400, 401, 429, 503),
     **requires("maintenance:read"),
 )
 async def list_windows(request: ApiRequest, pool: Injected[Pool], from_: From = None, to: To = None) -> WindowList:
-    """The next one first, each with its first fifty occurrences. Internal ones and private services are for those who
-    are logged in."""
+    """The next one first, each with its first 50 occurrences. Anonymous clients get public windows and services
+    only."""
     rows = await between(pool, request.user, *_period(from_, to))
     return WindowList([row.published() for row in rows])
 
 
 @get(
     "/maintenance/{window_id:str}",
-    summary="One maintenance window",
+    summary="Get a maintenance window",
     tags=["incidents"],
     responses=responses(400, 401, 404, 429, 503) | NOT_MODIFIED,
     **requires("maintenance:read"),
@@ -88,11 +88,11 @@ async def get_window(
     to: To = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response[WindowAnswer]:
-    """With its occurrences of a period. The `ETag` is what `If-Match` takes."""
-    answer = _answer(await one(pool, request.user, window_id, *_period(from_, to)))
-    if is_known(if_none_match, answer.headers["ETag"]):
-        return not_modified(answer)
-    return answer
+    """Includes its occurrences within a period. The `ETag` can be used in `If-Match`."""
+    response = _response(await one(pool, request.user, window_id, *_period(from_, to)))
+    if is_known(if_none_match, response.headers["ETag"]):
+        return not_modified(response)
+    return response
 
 
 @post(
@@ -103,9 +103,10 @@ async def get_window(
     **requires("maintenance:write"),
 )
 async def create_window(request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewWindow]) -> Response[WindowAnswer]:
-    """One-off, or recurring by an `rrule` on the clock of `timeZone`: at 02:00 there, whether summer or winter."""
+    """Once, or recurring by an `rrule` in local time of `timeZone`: 02:00 remains 02:00 after a change to summer
+    time."""
     row = await create(pool, principal_of(request), actor(request), data)
-    return _answer(row, 201, {"Location": f"/api/maintenance/{row.id}"})
+    return _response(row, 201, {"Location": f"/api/maintenance/{row.id}"})
 
 
 @put(
@@ -122,10 +123,10 @@ async def change_window(
     data: JSONBody[WindowChange],
     if_match: IfMatch = None,
 ) -> Response[WindowAnswer]:
-    """Fields that are not given stay as they are, and so does what is over. With `If-Match`, 412 and the window as it
-    is now where somebody else saved first."""
+    """Fields that are not given stay unchanged; past occurrences do not change. With `If-Match`: 412 with the current
+    window, if another user has saved it since."""
     try:
-        return _answer(await change(pool, actor(request), window_id, data, if_match))
+        return _response(await change(pool, actor(request), window_id, data, if_match))
     except WindowOutdatedError as error:
         return _outdated(error.stored)
 
@@ -138,12 +139,12 @@ async def change_window(
     **requires("maintenance:delete"),
 )
 async def delete_window(request: ApiRequest, pool: Injected[Pool], window_id: FromPath[str]) -> None:
-    """One's own, or any for admins. One that runs ends; what is over stays in every report."""
+    """The user's own windows, or any for admins. A running occurrence ends; past ones stay in all reports."""
     await remove(pool, principal_of(request), actor(request), window_id)
 
 
 class WindowOutdatedError(ApiError):
-    """412: another user saved first; `stored` is the window as it is now."""
+    """412: another user saved first; `stored` is the current window."""
 
     def __init__(self, stored: WindowRow) -> None:
         super().__init__(412)
@@ -152,18 +153,18 @@ class WindowOutdatedError(ApiError):
 
 async def between(pool: Pool, principal: Principal | None, start: datetime, end: datetime) -> list[WindowRow]:
     """The windows that take place from `start` to `end` and that `principal` may see, the next one first."""
-    values = {"from": start, "to": end, "internal": sees_internal(principal), "limit": MOST_WINDOWS}
+    values = {"from": start, "to": end, "internal": sees_internal(principal), "limit": MAX_WINDOWS}
     return await database.rows(pool, "maintenance/between", WindowRow, **values)
 
 
 async def one(pool: Pool, principal: Principal | None, window_id: str, start: datetime, end: datetime) -> WindowRow:
-    """A window with its occurrences from `start` to `end`. Raises 404 where there is none for `principal`."""
+    """A window with its occurrences from `start` to `end`. Raises 404 if there is none that `principal` may see."""
     values = {"id": uuid_or_none(window_id), "internal": sees_internal(principal), "from": start, "to": end}
     return _found(await database.row(pool, "maintenance/one", WindowRow, **values))
 
 
 async def create(pool: Pool, author: Principal, by: Actor, data: NewWindow) -> WindowRow:
-    """Raises 400 for what is not valid or makes no schedule."""
+    """Raises 400 for invalid fields or an invalid schedule."""
     _require(problems(data))
     now = datetime.now(UTC)
     values = {"description": None, "rrule": None, "time_zone": None, "public": True} | data.given()
@@ -180,7 +181,7 @@ async def create(pool: Pool, author: Principal, by: Actor, data: NewWindow) -> W
 
 
 async def change(pool: Pool, by: Actor, window_id: str, data: WindowChange, if_match: str | None = None) -> WindowRow:
-    """Raises 400 for what is not valid, 404 where the window is gone, WindowOutdatedError where `if_match` is another
+    """Raises 400 for invalid fields, 404 if there is no such window, WindowOutdatedError if `if_match` is another
     version."""
     _require(problems(data))
     now = datetime.now(UTC)
@@ -204,7 +205,7 @@ async def change(pool: Pool, by: Actor, window_id: str, data: WindowChange, if_m
 
 
 async def remove(pool: Pool, principal: Principal, by: Actor, window_id: str) -> None:
-    """Raises 403 for the window of another user, unless `principal` is an admin; 404 where it is gone."""
+    """Raises 403 for the window of another user, unless `principal` is an admin; 404 if there is no such window."""
     async with database.transaction(pool, by) as connection:
         row = await _locked(connection, window_id)
         authorise(principal, "maintenance:delete", owner_id=row.created_by)
@@ -227,7 +228,7 @@ async def _insert(connection: Connection, values: dict[str, Any]) -> UUID:
 
 
 async def _locked(connection: Connection, window_id: str) -> WindowRow:
-    """The window, which nobody else changes until the transaction has ended."""
+    """Locks the window until the end of the transaction. Raises 404."""
     key = uuid_or_none(window_id)
     await connection.execute("SELECT FROM maintenance_windows WHERE id = %s FOR NO KEY UPDATE", [key])
     return await _one(connection, key)
@@ -248,11 +249,11 @@ async def _reporting_zone(connection: Connection) -> str:
 
 
 def _period(from_: str | None, to: str | None) -> tuple[datetime, datetime]:
-    """Where it begins and ends; by itself 90 days from now on."""
+    """The start and end of the requested period; by default the 90 days from now. Raises 400."""
     start = _moment("from", from_) or datetime.now(UTC)
     end = _moment("to", to) or start + DAYS
-    if not timedelta() < end - start <= MOST_DAYS:
-        raise invalid(FieldProblem.of("to", "period", days=MOST_DAYS.days))
+    if not timedelta() < end - start <= MAX_DAYS:
+        raise invalid(FieldProblem.of("to", "period", days=MAX_DAYS.days))
     return start, end
 
 
@@ -263,9 +264,9 @@ def _moment(field: str, text: str | None) -> datetime | None:
     return moment
 
 
-def _answer(row: WindowRow, status: int = 200, headers: dict[str, str] | None = None) -> Response[WindowAnswer]:
-    answer = WindowAnswer(row.published())
-    return Response(answer, status_code=status, headers={"ETag": etag(row.version, answer), **(headers or {})})
+def _response(row: WindowRow, status: int = 200, headers: dict[str, str] | None = None) -> Response[WindowAnswer]:
+    content = WindowAnswer(row.published())
+    return Response(content, status_code=status, headers={"ETag": etag(row.version, content), **(headers or {})})
 
 
 def _outdated(row: WindowRow) -> Response[Any]:

@@ -1,4 +1,4 @@
-"""The audit log, for admins: who did what to which object, from where, and what it was before and after."""
+"""The audit log, for admins: actor, address, action and object of every change, with the values before and after."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ CACHEABLE: tuple[Cacheable, ...] = ()
 
 
 class AuditActor(msgspec.Struct):
-    """Who it was: `id` is a user's, of a token its owner's; `name` is the one at that time."""
+    """The user or API token. `id`: of the user, or of the token's owner. `name`: at the time of the change."""
 
     kind: str
     id: UUID | None
@@ -31,9 +31,9 @@ class AuditActor(msgspec.Struct):
 
 
 class AuditEntry(msgspec.Struct, rename="camel"):
-    """One change. `before` and `after` hold the columns that differ, named as in the database; secrets are `***`.
+    """One change. `before` and `after`: the columns that differ, named as in the database; secrets are `***`.
 
-    `object_name` is the name of an object that is a user; of other objects it is null."""
+    `object_name`: the name of an object that is a user; null for other objects."""
 
     id: int
     occurred_at: str
@@ -97,7 +97,7 @@ class EntryRow(msgspec.Struct):
 
 @get(
     "/audit",
-    summary="Who did what",
+    summary="Audit log",
     tags=["administration"],
     responses=responses(400, 401, 403, 429, 503),
     **requires("audit:read"),
@@ -113,17 +113,17 @@ async def audit_log(
     page: PageNumber = 1,
     limit: PageSize = 50,
 ) -> AuditLog:
-    """Newest first. `actor` is a name or a user's id; `from` and `to` are ISO times with a zone."""
-    asked = AuditFilters(actor=actor, object_type=object_type, object_id=object_id, action=action, from_=from_, to=to)
-    return await found(pool, asked, page, limit)
+    """Newest first. `actor`: a name or the id of a user. `from` and `to`: ISO 8601 times with a zone."""
+    wanted = AuditFilters(actor=actor, object_type=object_type, object_id=object_id, action=action, from_=from_, to=to)
+    return await found(pool, wanted, page, limit)
 
 
-async def found(pool: Pool, asked: AuditFilters, page: int, limit: int) -> AuditLog:
-    """One page of the entries that pass the filters, newest first. Raises 400 for a filter that is not valid."""
-    texts = {name: getattr(asked, name) for name in ("actor", "object_type", "object_id", "action")}
+async def found(pool: Pool, wanted: AuditFilters, page: int, limit: int) -> AuditLog:
+    """One page of the entries that pass the filters, newest first. Raises 400 for an invalid filter."""
+    texts = {name: getattr(wanted, name) for name in ("actor", "object_type", "object_id", "action")}
     if wrong := [problem for name, text in texts.items() for problem in text_problems(camel(name), text)]:
         raise invalid(*wrong)
-    filters = texts | {"start": read_moment("from", asked.from_), "end": read_moment("to", asked.to)}
+    filters = texts | {"start": read_moment("from", wanted.from_), "end": read_moment("to", wanted.to)}
     total = await database.count(pool, "audit/count", **filters)
     rows = await database.rows(pool, "audit/search", EntryRow, **filters, limit=limit, offset=(page - 1) * limit)
     return AuditLog([row.published() for row in rows], Pagination.of(page, limit, total))

@@ -1,8 +1,8 @@
-"""Makes the OpenAPI document as exact as the server: what Litestar leaves out of it, or says too loosely, is put right.
+"""Completes the OpenAPI document that Litestar generates.
 
-Schemas of bodies are msgspec's own, by which bodies are read: Litestar's lack the limits of what is inside a list or
-may be null, and that unknown fields are refused. The headers and the 304 that the layers around Litestar add to answers
-(answers.py, limits.py) are described here, where they can be told for all routes at once.
+Schemas of bodies are replaced by those of msgspec, which validates the bodies: Litestar's schemas lack the limits of
+list items and nullable values, and that unknown fields are refused. The headers and the 304 that the cache and the rate
+limits add to responses are described here for all routes.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,19 +22,19 @@ from api.cache.entries import Cacheable
 
 Json = dict[str, Any]
 VERSIONED = frozenset({"IncidentAnswer", "UpdateAnswer", "IncidentConflict", "WindowAnswer", "Conflict"})
-"""The schemas of answers that carry the version of what they show."""
+"""The schemas of responses with an ETag of the version."""
 _SCHEMAS = "#/components/schemas/"
 _SECONDS = {"type": "integer", "minimum": 0}
 HEADERS: Json = {
-    "RateLimit-Limit": {"description": "How many calls one client has in a window", "schema": _SECONDS},
-    "RateLimit-Remaining": {"description": "How many of them are left", "schema": _SECONDS},
+    "RateLimit-Limit": {"description": "The number of requests of one client in a window", "schema": _SECONDS},
+    "RateLimit-Remaining": {"description": "The number of requests that are left", "schema": _SECONDS},
     "RateLimit-Reset": {"description": "Seconds until the window ends", "schema": _SECONDS},
-    "Retry-After": {"description": "Seconds to wait before the next try", "required": True, "schema": _SECONDS},
-    "WWW-Authenticate": {"description": "How to log in", "required": True, "schema": {"type": "string"}},
-    "ETag": {"description": "For `If-None-Match`, and `If-Match` where that is taken", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds to wait before the next request", "required": True, "schema": _SECONDS},
+    "WWW-Authenticate": {"description": "The authentication scheme", "required": True, "schema": {"type": "string"}},
+    "ETag": {"description": "For `If-None-Match`, and for `If-Match` where accepted", "schema": {"type": "string"}},
     "X-Cache": {
-        "description": "STALE: the last snapshot, while the database is away or the limit is used up. HIT or MISS with "
-        "LOG_LEVEL=debug only",
+        "description": "STALE for a stale response, while the database is away or the rate limit is used up. HIT and "
+        "MISS are sent with LOG_LEVEL=debug only",
         "schema": {"enum": ["HIT", "MISS", "STALE"]},
     },
 }
@@ -43,11 +43,11 @@ _ALWAYS = {"401": ("WWW-Authenticate",), "429": ("Retry-After",), "503": ("Retry
 
 
 class ExactDescription(JsonRenderPlugin):
-    """What /openapi.json answers. The answers of the routes in `kept` come from memory."""
+    """Renders /openapi.json. `cacheable`: the routes whose responses may come from the cache."""
 
-    def __init__(self, kept: Iterable[Cacheable]) -> None:
+    def __init__(self, cacheable: Iterable[Cacheable]) -> None:
         super().__init__(path=["/", "/openapi.json"], media_type=MediaType.JSON)
-        self._kept = {route.path for route in kept}
+        self._cacheable = {route.path for route in cacheable}
 
     def render(self, request: ApiRequest, openapi_schema: Json) -> bytes:
         document = deepcopy(openapi_schema)
@@ -57,8 +57,8 @@ class ExactDescription(JsonRenderPlugin):
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 _describe_parameters(operation.get("parameters", ()))
-                kept = method == "get" and not self._kept.isdisjoint({path, path[: path.rfind("/") + 1]})
-                _describe_answers(path, operation["responses"], kept=kept)
+                cached = method == "get" and not self._cacheable.isdisjoint({path, path[: path.rfind("/") + 1]})
+                _describe_responses(path, operation["responses"], cached=cached)
         return self.render_json(request, document)
 
 
@@ -76,7 +76,7 @@ def _describe_types(document: Json, app: Litestar) -> None:
 
 
 def _types(handler: HTTPRouteHandler) -> Iterator[type[msgspec.Struct]]:
-    """Of the body, of the good answer, and of the others."""
+    """The types of the request body and of all responses."""
     fields = [handler.parsed_fn_signature.return_type]
     if handler.parsed_data_field is not None:
         fields.append(handler.parsed_data_field)
@@ -107,7 +107,7 @@ def _structs(field: FieldDefinition) -> Iterator[type[msgspec.Struct]]:
 
 
 def _describe_parameters(parameters: Iterable[Json]) -> None:
-    """One that may be left out is not one that may be null: neither a query nor a header knows null."""
+    """Removes null from optional parameters: queries and headers have no null."""
     for parameter in parameters:
         schema = parameter["schema"]
         if {"type": "null"} in schema.get("oneOf", ()):
@@ -116,20 +116,20 @@ def _describe_parameters(parameters: Iterable[Json]) -> None:
             schema |= {"type": "string", "enum": [value for value in schema["enum"] if value is not None]}
 
 
-def _describe_answers(path: str, responses: Json, *, kept: bool) -> None:
-    if kept:
+def _describe_responses(path: str, responses: Json, *, cached: bool) -> None:
+    if cached:
         responses.setdefault("304", {"description": "Nothing has changed since `If-None-Match`"})
-    for status, answer in responses.items():
-        schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
-        if "oneOf" in schema:  # more than one of them may fit
+    for status, response in responses.items():
+        schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+        if "oneOf" in schema:  # more than one of them may match
             schema["anyOf"] = schema.pop("oneOf")
-        from_memory = kept and status in ("200", "304")
+        from_cache = cached and status in ("200", "304")
         versioned = status == "304" or schema.get("$ref", "").removeprefix(_SCHEMAS) in VERSIONED
         names = [
             *(_LIMITED if path.startswith("/api/") else ()),
             *_ALWAYS.get(status, ()),
-            *(("ETag",) if from_memory or versioned else ()),
-            *(("X-Cache",) if from_memory else ()),
+            *(("ETag",) if from_cache or versioned else ()),
+            *(("X-Cache",) if from_cache else ()),
         ]
         described = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-        answer["headers"] = answer.get("headers", {}) | described
+        response["headers"] = response.get("headers", {}) | described

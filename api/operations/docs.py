@@ -1,4 +1,4 @@
-"""/openapi.json and /docs: the description of this API and a page to read and try it, all of it served from here."""
+"""/openapi.json and /docs: the OpenAPI document and Swagger UI, served without external files."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -38,33 +38,33 @@ PAGE_POLICY = (
 
 
 def _operation_id(_: HTTPRouteHandler, method: Method, parts: list[str | PathParameterDefinition]) -> str:
-    """`get_api_system-status`: the twins of a path differ in a hyphen only, which Litestar's own ids leave out."""
+    """Such as `get_api_system-status`. Litestar's own ids have no hyphens, in which the two paths of a route differ."""
     return "_".join([method.lower(), *(part if isinstance(part, str) else part.name for part in parts)])
 
 
-def config(kept: Iterable[Cacheable]) -> OpenAPIConfig:
-    """The description; the answers of the routes in `kept` come from memory."""
+def config(cacheable: Iterable[Cacheable]) -> OpenAPIConfig:
+    """The configuration of the document; `cacheable` as for `ExactDescription`."""
     return OpenAPIConfig(
         title="SLA Monitor",
         version=__version__,
-        summary="What services are, were, and how fast they answered",
+        summary="Status, uptime and response times of services",
         description=(
-            "Every error is `{error, code, details?}`. Any path may answer 400 to a `Host` that is no name of this "
-            "server, 403 to a change that a page of another origin asks for, 405, and 500. Answers that an event may "
-            "end carry an `ETag`; one that is the last snapshot says `X-Cache: STALE`. "
-            "The live feed is a WebSocket at `/ws`: frames of `{event, data, seq}`; join a room with "
-            '`{"event": "join-room", "data": {"room": "system-status"}}`; come back with '
+            "Every error is `{error, code, details?}`. Any path may respond with 400 to an unknown `Host`, with 403 to "
+            "a change from a page of another origin, with 405 and with 500. Responses that may be cached have an "
+            "`ETag`; a stale response has `X-Cache: STALE`. "
+            "The live feed is a WebSocket at `/ws` with frames of `{event, data, seq}`. Join a room with "
+            '`{"event": "join-room", "data": {"room": "system-status"}}`; reconnect with '
             "`/ws?since=SEQ&rooms=system-status,uptime`."
         ),
         contact=Contact(name="SLA Monitor"),
         license=License(name="See the repository"),
         tags=[
-            Tag(name="status", description="What everybody may see"),
-            Tag(name="services", description="What is monitored"),
-            Tag(name="incidents", description="What people write about"),
-            Tag(name="accounts", description="Who may do what"),
-            Tag(name="administration", description="Who did what, and how it is set"),
-            Tag(name="operations", description="For those who run it"),
+            Tag(name="status", description="Public status, uptime and response times"),
+            Tag(name="services", description="Monitored services"),
+            Tag(name="incidents", description="Incidents, comments, templates and maintenance"),
+            Tag(name="accounts", description="Login, users and API tokens"),
+            Tag(name="administration", description="Audit log and settings"),
+            Tag(name="operations", description="Health, readiness and metrics"),
         ],
         use_handler_docstrings=True,
         operation_id_creator=_operation_id,
@@ -81,7 +81,7 @@ def config(kept: Iterable[Cacheable]) -> OpenAPIConfig:
                 )
             }
         ),
-        render_plugins=[ExactDescription(kept)],
+        render_plugins=[ExactDescription(cacheable)],
     )
 
 
@@ -92,7 +92,7 @@ def _static(name: str) -> bytes:
 
 @get("/docs", include_in_schema=False, sync_to_thread=False, **requires("status:read"))
 def page(request: ApiRequest) -> Response[bytes]:
-    """A page that reads /openapi.json; without scripts it is a list of the routes."""
+    """Swagger UI, which loads /openapi.json; without scripts, a list of the routes."""
     headers = {"Content-Security-Policy": PAGE_POLICY}
     html = _static("docs.html").replace(b"<!-- routes -->", _route_list(request.app.openapi_schema).encode())
     return Response(html, media_type="text/html", headers=headers)
@@ -109,7 +109,7 @@ def _route_list(description: OpenAPI) -> str:
 
 @get("/docs/{name:str}", include_in_schema=False, sync_to_thread=False, **requires("status:read"))
 def asset(name: FromPath[str]) -> Response[bytes]:
-    """What the page loads."""
+    """The files of Swagger UI."""
     if name not in STATIC:
         raise ApiError(404)
     path, media_type = STATIC[name]

@@ -1,4 +1,4 @@
-"""Whether the process lives, whether it can do its work, and what it counts."""
+"""/health, /ready and /metrics."""
 
 from time import monotonic
 
@@ -15,47 +15,48 @@ from api.rest.problems import FieldProblem
 from sla_monitor.texts.problems import ProblemCode
 from sql import OperationalError, Pool
 
-PATIENCE_S = 1.0
-KEPT_S = 1.0
+QUERY_WITHIN_S = 1.0
+CACHED_S = 1.0
+"""How long the state of the database is cached."""
 
 
 class DatabaseState:
-    """What the database lacks: asked once in `KEPT_S` for all callers, by one query at a time."""
+    """Whether the database can be written, cached for `CACHED_S`; one query at a time."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._asking = anyio.Lock()
-        self._lacks: ProblemCode | None = None
-        self._known_until = 0.0
+        self._lock = anyio.Lock()
+        self._problem: ProblemCode | None = None
+        self._cached_until = 0.0
 
-    async def lacks(self) -> ProblemCode | None:
-        """None where it can be written."""
-        async with self._asking:  # for `PATIENCE_S` at most, then the others read what is known
-            if monotonic() >= self._known_until:
-                self._lacks = await _database_lacks(self._pool)
-                self._known_until = monotonic() + KEPT_S
-        return self._lacks
+    async def problem(self) -> ProblemCode | None:
+        """The reason why the database cannot be written; None if it can."""
+        async with self._lock:  # held for `QUERY_WITHIN_S` at most; others then read the cached value
+            if monotonic() >= self._cached_until:
+                self._problem = await _database_problem(self._pool)
+                self._cached_until = monotonic() + CACHED_S
+        return self._problem
 
 
-@get("/health", summary="The process lives", tags=["operations"], sync_to_thread=False, **requires("status:read"))
+@get("/health", summary="Liveness", tags=["operations"], sync_to_thread=False, **requires("status:read"))
 def health() -> dict[str, str]:
-    """No database in it: an orchestrator that restarts us because the database is away helps nobody."""
+    """200 while the process runs. It does not depend on the database: restarting the API would not bring that back."""
     return {"status": "ok"}
 
 
 @get(
     "/ready",
-    summary="The API can do its work",
+    summary="Readiness",
     tags=["operations"],
     responses=responses(503),
     **requires("status:read"),
 )
 async def ready(feed: Injected[Feed], database: Injected[DatabaseState]) -> dict[str, str]:
-    """503 names what is missing; a database that may only be read is. The status page is served from memory all the
-    same."""
+    """503 while the database cannot be read and written, or the feed is not listening. Cached pages are served then
+    too."""
     problems = []
-    if (lacking := await database.lacks()) is not None:
-        problems.append(FieldProblem.of("database", lacking))
+    if (problem := await database.problem()) is not None:
+        problems.append(FieldProblem.of("database", problem))
     if feed.state != "listening":
         problems.append(FieldProblem.of("feed", "feed_not_listening", state=feed.state))
     if problems:
@@ -72,17 +73,16 @@ async def ready(feed: Injected[Feed], database: Injected[DatabaseState]) -> dict
     **requires("status:read"),
 )
 def metrics(pool: Injected[Pool], metrics: Injected[Metrics]) -> Response[bytes]:
-    """The text format of Prometheus."""
+    """All metrics in the text format of Prometheus."""
     counted: Metrics = metrics
     for figure, value in pool.get_stats().items():
         counted.pool.labels(figure).set(value)
     return Response(counted.render(), media_type="text/plain; version=0.0.4")
 
 
-async def _database_lacks(pool: Pool) -> ProblemCode | None:
-    """What is wrong with the database; None where it can be written."""
+async def _database_problem(pool: Pool) -> ProblemCode | None:
     try:
-        with anyio.fail_after(PATIENCE_S):
+        with anyio.fail_after(QUERY_WITHIN_S):
             async with pool.connection() as connection:
                 row = await (await connection.execute("SHOW transaction_read_only")).fetchone()
     except (OperationalError, TimeoutError):

@@ -1,6 +1,6 @@
-"""Every setting of this process, for admins to read: its variable, what it is, what it would be, what it is for.
+"""The settings of this process, for admins to read: variable, value, default and meaning of each.
 
-They are set where the program is started, never over REST.
+Settings are environment variables of the program; they cannot be changed over REST.
 """
 
 import re
@@ -25,7 +25,7 @@ _CREDENTIALS = re.compile(r"(?<=//)[^/@]*@")
 
 
 class Setting(msgspec.Struct):
-    """As one would write it in the environment; null is not set. Of a secret, only whether it is set."""
+    """`value` and `default` as in the environment; null if not set. The value of a secret is `***`."""
 
     variable: str
     value: str | None
@@ -38,7 +38,7 @@ class SettingList(msgspec.Struct):
 
 
 def written(value: Any) -> str | None:
-    """A setting's value as its variable would hold it; None where it would hold nothing."""
+    """A setting's value as text, as in its environment variable; None for no value."""
     match value:
         case None | ():
             return None
@@ -53,9 +53,9 @@ def written(value: Any) -> str | None:
     return _CREDENTIALS.sub(f"{MASK}@", str(value))
 
 
-def described(settings: Settings, kept: Terms) -> list[Setting]:
-    """All settings; what belongs to the database is what that has `kept`, whatever this process was started with."""
-    current = msgspec.structs.asdict(settings) | kept._asdict()
+def described(settings: Settings, stored: Terms) -> list[Setting]:
+    """All settings. `stored`: those of the database, which apply whatever the environment of this process is."""
+    current = msgspec.structs.asdict(settings) | stored._asdict()
     defaults = msgspec.structs.asdict(Settings()) | NEW_INSTALLATION._asdict()
     return [
         Setting(
@@ -69,26 +69,26 @@ def described(settings: Settings, kept: Terms) -> list[Setting]:
 
 
 def shown(field: str, value: Any) -> str | None:
-    """`off` for a limit that is none."""
+    """A setting's value as text; `off` for a rate limit that is switched off."""
     return "off" if value is None and field.startswith("rate_limit_") else written(value)
 
 
 @get(
     "/settings",
-    summary="Every setting of this process",
+    summary="List settings",
     tags=["administration"],
     responses=responses(401, 403, 429, 503),
     **requires("settings:read"),
 )
 async def list_settings(pool: Injected[Pool], settings: Injected[Settings]) -> SettingList:
-    """Read-only: settings are given to the program when it starts."""
+    """Read-only: settings are environment variables of the program."""
     return SettingList(await current_settings(pool, settings))
 
 
 async def current_settings(pool: Pool, settings: Settings) -> list[Setting]:
-    """All settings, with what belongs to the database as it has it."""
-    kept = await database.row(pool, "migrate/kept_terms", Terms)
-    return described(settings, kept or NEW_INSTALLATION)
+    """All settings; those that belong to the database have its values."""
+    stored = await database.row(pool, "migrate/kept_terms", Terms)
+    return described(settings, stored or NEW_INSTALLATION)
 
 
 router = Router("/api", route_handlers=[list_settings])

@@ -1,6 +1,5 @@
-"""/static/…: what pages load, from memory. The path holds a digest of all of it, so a browser keeps each file for good.
-
-Everything is served from here, nothing from a third party.
+"""/static/…: the static files of pages, from memory. Paths contain a digest of all files, so browsers may cache each
+file forever. No file is loaded from another server.
 """
 
 import mimetypes
@@ -35,7 +34,7 @@ _IMPORT = re.compile(r'^import [^;]*?"\./([^"]+)";', re.MULTILINE)
 
 
 class Assets:
-    """The files below pages/static, and what the settings make of them: colours and logo."""
+    """The files below pages/static, with the colours and the logo of the settings."""
 
     def __init__(self, settings: Settings) -> None:
         own = {"app.css": shipped()["app.css"] + b"\n" + stylesheet(settings.site_color).encode()}
@@ -50,12 +49,12 @@ class Assets:
         self.version = digest.hexdigest()
 
     def url(self, name: str) -> str:
-        """Where a page finds the file. Raises KeyError, a defect, for one that is not there."""
+        """The path of a file. Raises KeyError for an unknown one, which is a defect of the program."""
         self._files[name]
         return f"/static/{self.version}/{name}"
 
     def script(self, name: str) -> Markup:
-        """The tags of a module, and of all that it imports: a browser that knows of them fetches them at once."""
+        """The tags that load a JavaScript module, with preload links for the modules that it imports."""
         imported = [
             Markup('<link rel="modulepreload" href="{}">').format(self.url(other)) for other in self._imports(name)
         ]
@@ -84,7 +83,7 @@ class Assets:
 
 @cache
 def shipped() -> Mapping[str, bytes]:
-    """The files that come with the program."""
+    """The files in the package."""
     root = files("api").joinpath("pages", "static")
     found: dict[str, bytes] = {}
     for folder in FOLDERS:
@@ -97,7 +96,7 @@ def shipped() -> Mapping[str, bytes]:
 
 @get("/static/{version:str}/{name:path}", include_in_schema=False, sync_to_thread=False, **requires("status:read"))
 def asset(assets: Injected[Assets], version: FromPath[str], name: FromPath[str]) -> Response[bytes]:
-    """A file of another version is gone: its page is older than this process, and loads itself again."""
+    """404 for another version: the page is older than this process and reloads itself."""
     content = assets.content(name.lstrip("/")) if version == assets.version else None
     if content is None:
         raise ApiError(404)
@@ -105,7 +104,7 @@ def asset(assets: Injected[Assets], version: FromPath[str], name: FromPath[str])
 
 
 IMAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
-"""For an SVG that is opened by itself: the logo comes from whoever runs this, and may have been drawn by anybody."""
+"""For an SVG that is opened as a document: the logo may contain scripts."""
 
 
 def _type(name: str) -> str:

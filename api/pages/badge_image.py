@@ -1,7 +1,7 @@
-"""A badge as it is drawn: two fields of text, as wide as the text in them, whatever script it is in.
+"""The SVG image of a badge: two fields that are as wide as their texts.
 
-Every browser draws it in another font. So the width of a text is what it has in DejaVu Sans, or in Verdana, from which
-that differs by a hundredth, and `textLength` keeps it there.
+Browsers use different fonts. So the width of a text is computed for DejaVu Sans, which is within 1 % of Verdana, and
+set by `textLength`.
 """
 
 import unicodedata
@@ -22,7 +22,7 @@ COLORS: dict[Color, str] = {
     "maintenance": "#2f62c4",
     "figure": "#2a6f97",
 }
-"""Each dark enough for white text on it."""
+"""Backgrounds for white text."""
 LABEL_COLOR = "#3f4650"
 FONT_PX = 11
 PADDING_PX = 6
@@ -78,7 +78,7 @@ _WIDE_EM_PERCENT, _OTHER_EM_PERCENT = 100, 75
 
 
 class Badge(msgspec.Struct, frozen=True):
-    """What a badge says. `is_error`: no colour of somebody else's choice may hide it."""
+    """The texts and the colour of a badge. `is_error`: shields.io must not let users override the colour."""
 
     label: str
     message: str
@@ -87,7 +87,7 @@ class Badge(msgspec.Struct, frozen=True):
 
 
 class _Field(msgspec.Struct, frozen=True):
-    """One of the two: its text, the width of that, and where it begins."""
+    """A field of a badge: its text, the width of the text and the left edge, in pixels."""
 
     text: str
     length: float
@@ -99,7 +99,7 @@ class _Field(msgspec.Struct, frozen=True):
 
 
 def draw(environment: Environment, badge: Badge, style: Style) -> bytes:
-    """The SVG: nothing in it is loaded, runs or is styled from elsewhere."""
+    """The SVG, without scripts or external resources."""
     label = _field(badge.label, 0)
     message = _field(badge.message, label.width)
     return (
@@ -118,12 +118,12 @@ def draw(environment: Environment, badge: Badge, style: Style) -> bytes:
 
 
 def text_width(text: str) -> float:
-    """In pixels."""
+    """The width of a text in pixels."""
     return sum(_em_percent(character) for character in text) * FONT_PX / 100
 
 
 def cut(text: str) -> str:
-    """On one line, and no wider than a badge may be."""
+    """The text on one line, shortened to the maximal width."""
     text = xml_text(" ".join(text.split()))
     if text_width(text) <= WIDEST_PX:
         return text

@@ -1,4 +1,4 @@
-"""/uptime: the calendar of one service, or of all systems, three months at a time."""
+"""/uptime: the uptime calendar of one service, or of all services, three months on a page."""
 
 import re
 from datetime import UTC, date, datetime
@@ -25,14 +25,14 @@ CACHEABLE = (
 )
 SHOWN_MONTHS = 3
 PAST_MONTHS = 60
-"""How far back the pages go."""
+"""The number of past months that can be shown."""
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 Chosen = Annotated[str, QueryParameter(name="service", max_length=50)]
 Start = Annotated[str, QueryParameter(max_length=7)]
 
 
 class MonthGrid(NamedTuple):
-    """A month as a page shows it: whole weeks, None outside of the month."""
+    """A month as whole weeks; cells outside the month are None."""
 
     first: date
     uptime: str
@@ -40,7 +40,7 @@ class MonthGrid(NamedTuple):
 
 
 class Paging(NamedTuple):
-    """The first month shown, and those of the pages before and after it, as addresses have them."""
+    """The first month of this page, of the earlier and of the later page, as in the query; None for no such page."""
 
     start: str
     earlier: str | None
@@ -48,7 +48,7 @@ class Paging(NamedTuple):
 
 
 def grids(rows: list[DayRow]) -> list[MonthGrid]:
-    """From the rows of the calendar: of each month its sum first, then its days."""
+    """The months from the rows of the calendar: each month has a row for its total, then its days."""
     months = []
     for first, (total, *days) in groupby(rows, key=lambda row: row.month):
         cells: list[DayRow | None] = whole_weeks(first, [*days], None)
@@ -58,14 +58,13 @@ def grids(rows: list[DayRow]) -> list[MonthGrid]:
 
 
 def months_later(month: date, count: int) -> date:
-    """The first day of another month."""
+    """The first day of the month `count` months later."""
     years, rest = divmod(month.month - 1 + count, 12)
     return date(month.year + years, rest + 1, 1)
 
 
 def first_month(start: str, today: date) -> date:
-    """The month asked for, or the nearest that is shown: nothing in the future, and nothing older than PAST_MONTHS.
-    Raises 400 for what is no month."""
+    """The requested month, limited to the past `PAST_MONTHS` and the present. Raises 400 for an invalid month."""
     newest = months_later(today, 1 - SHOWN_MONTHS)
     if not start:
         return newest
@@ -76,7 +75,7 @@ def first_month(start: str, today: date) -> date:
 
 
 def paging(first: date, today: date) -> Paging:
-    """By as many months as are shown; the ends are met exactly."""
+    """The pages before and after: `SHOWN_MONTHS` away, limited to the range that can be shown."""
     oldest, newest = first_month("0001-01", today), first_month("9999-12", today)
     earlier, later = max(months_later(first, -SHOWN_MONTHS), oldest), min(months_later(first, SHOWN_MONTHS), newest)
     return Paging(
@@ -90,7 +89,7 @@ def paging(first: date, today: date) -> Paging:
 async def calendar_page(
     request: ApiRequest, pool: Injected[Pool], service_id: Chosen = ALL_SYSTEMS.id, start: Start = ""
 ) -> Template:
-    """`start` is the first month, such as 2026-09; without it the present one is the last."""
+    """`start` is the first month, such as 2026-09. Without it, the last month is the current one."""
     today = (await page_texts(request)).local(datetime.now(UTC)).date()
     first = first_month(start, today)
     service = await chosen_service(pool, service_id or ALL_SYSTEMS.id)

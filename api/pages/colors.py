@@ -1,17 +1,17 @@
-"""The one colour that an installation chooses, made readable on light and on dark ground.
+"""The colour of SITE_COLOR, adjusted so that it is readable on light and dark backgrounds.
 
 Contrast is that of WCAG 2: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio
 """
 
 import colorsys
 
-LEAST_CONTRAST = 4.5
+MIN_CONTRAST = 4.5
 LIGHT_GROUND, DARK_GROUND = "#f0f2f5", "#21252d"
-"""What app.css calls --raised: the ground with the least contrast that text stands on."""
+"""`--raised` in app.css: the background of text with the lowest contrast."""
 
 
 def stylesheet(color: str) -> str:
-    """The custom properties that app.css takes from the settings."""
+    """The custom properties of app.css that depend on the settings."""
     light, dark = against(color, LIGHT_GROUND), against(color, DARK_GROUND)
     return (
         f":root{{--accent-light:{light};--on-accent-light:{_on(light)};--brand:{color};"
@@ -20,17 +20,17 @@ def stylesheet(color: str) -> str:
 
 
 def against(color: str, ground: str) -> str:
-    """`color`, made darker or lighter until text in it can be read on `ground`."""
+    """`color`, made darker or lighter until its contrast to `ground` is `MIN_CONTRAST`."""
     hue, lightness, saturation = colorsys.rgb_to_hls(*(part / 255 for part in _parts(color)))
     step, end = (-0.01, 0.0) if luminance(ground) > 0.5 else (0.01, 1.0)
-    while contrast(color, ground) < LEAST_CONTRAST and lightness != end:
+    while contrast(color, ground) < MIN_CONTRAST and lightness != end:
         lightness = min(max(lightness + step, 0.0), 1.0)
         color = "#" + "".join(f"{round(part * 255):02x}" for part in colorsys.hls_to_rgb(hue, lightness, saturation))
     return color
 
 
 def contrast(one: str, other: str) -> float:
-    """From 1, the same, to 21, black on white."""
+    """The contrast ratio, from 1 (equal) to 21 (black and white)."""
     low, high = sorted((luminance(one), luminance(other)))
     return (high + 0.05) / (low + 0.05)
 

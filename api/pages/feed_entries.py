@@ -1,4 +1,4 @@
-"""What feeds tell: the newest public incidents with what was said of them, and the maintenance that was announced."""
+"""The entries of feeds: the newest public incidents with their updates, and planned maintenance."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,8 +14,8 @@ from api.pages.site import Site
 from sla_monitor.texts.languages import Texts
 from sql import Pool, database
 
-MOST_ENTRIES = 50
-"""Of incidents, and of maintenance."""
+MAX_ENTRIES = 50
+"""The limit for incidents, and for maintenance."""
 
 
 class Update(msgspec.Struct, rename="camel"):
@@ -25,7 +25,7 @@ class Update(msgspec.Struct, rename="camel"):
 
 
 class Incident(msgspec.Struct, rename="camel"):
-    """What a feed needs of what `incident_json` writes."""
+    """The fields that a feed uses from the SQL function `incident_json`."""
 
     id: str
     title: str
@@ -59,7 +59,7 @@ class MaintenanceRow(msgspec.Struct):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One of a feed. `id` stays the same and is of this thing alone, which `url` need not be; `content` is HTML."""
+    """An entry of a feed. `id` is unique and does not change; `url` need not be unique. `content` is HTML."""
 
     id: str
     url: str
@@ -75,8 +75,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 async def entries(pool: Pool, site: Site, t: Texts, address: str, service_id: str | None) -> list[Entry]:
-    """The newest first. `address` is where this site is, without a slash at its end."""
-    values = {"service_id": service_id, "limit": MOST_ENTRIES}
+    """The entries, newest first. `address`: the origin of this site, without a final slash."""
+    values = {"service_id": service_id, "limit": MAX_ENTRIES}
     incidents = await database.rows(pool, "feeds/incidents", _IncidentRow, **values)
     windows = await database.rows(pool, "feeds/maintenance", MaintenanceRow, **values)
 

@@ -32,16 +32,16 @@ ServiceId = Annotated[str | None, QueryParameter(name="service", max_length=50)]
 
 
 class Feed(msgspec.Struct, frozen=True):
-    """All three are made of this."""
+    """The content of a feed, the same for all three formats."""
 
     t: Texts
     title: str
     home: str
-    """Where the status page is."""
+    """The address of the status page."""
     url: str
-    """Of the feed itself."""
+    """The address of the feed."""
     updated: datetime
-    """When the newest of its entries changed; without one, when this site began: it stays the same meanwhile."""
+    """The last change of an entry; without entries, the time of the installation."""
     entries: list[Entry]
 
     @property
@@ -88,19 +88,19 @@ async def json(
 
 
 async def _feed(request: ApiRequest, pool: Pool, site: Site, service: str | None, lang: Language | None) -> Feed:
-    """Raises 404 for a service that nobody outside may know of, as for one that does not exist."""
+    """Raises the same 404 for a private service and for an unknown one."""
     t = texts(lang or language_of(request.scope), await site.zone(pool))
     address = site.address(request)
     chosen = await public_service(pool, service) if service is not None else None
     found = await entries(pool, site, t, address, chosen.id if chosen else None)
-    said = {name: value for name, value in (("service", service), ("lang", lang)) if value is not None}
+    query = {name: value for name, value in (("service", service), ("lang", lang)) if value is not None}
     return Feed(
         t=t,
         title=t("feed.title_service", site=site.title, service=chosen.name)
         if chosen
         else t("feed.title", site=site.title),
         home=f"{address}/",
-        url=address + request.scope["path"] + ("?" + urlencode(said) if said else ""),
+        url=address + request.scope["path"] + ("?" + urlencode(query) if query else ""),
         updated=max([entry.updated for entry in found]) if found else await _began(pool),
         entries=found,
     )
@@ -119,7 +119,7 @@ async def _xml(feed: Feed, site: Site, form: str) -> Response[bytes]:
 
 
 def json_feed(feed: Feed, site: Site) -> dict[str, Any]:
-    """As https://www.jsonfeed.org/version/1.1/ names it."""
+    """The feed in the format of https://www.jsonfeed.org/version/1.1/."""
     return {
         "version": "https://jsonfeed.org/version/1.1",
         "title": feed.title,

@@ -1,4 +1,4 @@
-"""`/history` and `/incidents/{id}`: what has happened, as everybody may see it, whoever is logged in."""
+"""`/history` and `/incidents/{id}`: the public view of incidents, also for users who are logged in."""
 
 from datetime import date
 from itertools import groupby
@@ -14,7 +14,7 @@ from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable, Change
 from api.incidents import records
 from api.incidents.comments import listing
-from api.incidents.records import MOST_PAST
+from api.incidents.records import MAX_PAST
 from api.pages.shown_incidents import ShownDay, ShownIncident, past_days, public_names, shown, shown_comments
 from api.pages.site import page
 from api.rest.errors import ApiError
@@ -27,13 +27,14 @@ CACHEABLE = (
     Cacheable("/incidents/", _CHANGES, page=True),
 )
 DAYS_A_PAGE = 30
-MOST_DAYS = 3660
-"""As far back as GET /api/incidents/past goes."""
-PageOfHistory = Annotated[int, QueryParameter(name="page", ge=1, le=MOST_DAYS)]
+MAX_DAYS = 3660
+"""The same limit as in GET /api/incidents/past."""
+PageOfHistory = Annotated[int, QueryParameter(name="page", ge=1, le=MAX_DAYS)]
 
 
 class Days(msgspec.Struct):
-    """A day with what began on it; or the days, one after another, on which nothing did."""
+    """A day with the incidents that began on it, or consecutive days without incidents. `more`: incidents of the day
+    that are left out."""
 
     first: date
     last: date
@@ -42,7 +43,7 @@ class Days(msgspec.Struct):
 
 
 def folded(days: list[ShownDay]) -> list[Days]:
-    """Newest first, as the days are. One of which there is no room for anything is not a quiet one."""
+    """Folds consecutive days without incidents into one entry, newest first."""
     found: list[Days] = []
     for quiet, run in groupby(days, lambda day: day.is_quiet):
         members = list(run)
@@ -55,13 +56,13 @@ def folded(days: list[ShownDay]) -> list[Days]:
 
 @get("/history", **shown_to("incidents:read"))
 async def history(request: ApiRequest, pool: Injected[Pool], page_number: PageOfHistory = 1) -> Template:
-    """By the day on which an incident began, thirty days a page, back to the first one."""
-    known = min(await database.count(pool, "incidents/known_days"), MOST_DAYS)
+    """All incidents by the day on which they began, 30 days on a page."""
+    known = min(await database.count(pool, "incidents/known_days"), MAX_DAYS)
     pages = max(-(-known // DAYS_A_PAGE), 1)
     if page_number > pages:
         raise ApiError(404)
     offset = (page_number - 1) * DAYS_A_PAGE
-    rows = await records.past(pool, None, max(known, 1), DAYS_A_PAGE, offset, MOST_PAST)
+    rows = await records.past(pool, None, max(known, 1), DAYS_A_PAGE, offset, MAX_PAST)
     days = past_days(rows)
     return await page(
         request,
@@ -76,7 +77,7 @@ async def history(request: ApiRequest, pool: Injected[Pool], page_number: PageOf
 
 @get("/incidents/{incident_id:str}", **shown_to("incidents:read"))
 async def incident_page(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> Template:
-    """The whole of it. An internal one is a 404, as one that does not exist."""
+    """One incident with its timeline. 404 for an internal one."""
     incident = await records.visible(pool, incident_id, None)
     comments = await listing(pool, incident_id, None)
     [shown_incident] = shown([msgspec.to_builtins(incident)])

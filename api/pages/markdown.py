@@ -1,10 +1,11 @@
-"""Text that people write, as HTML: CommonMark without HTML, pictures and headings; links tell nobody where from.
+"""Renders Markdown of users as HTML: CommonMark without HTML, images and headings; links send no referrer.
 
-Two nets: markdown-it passes no HTML through and links to http, https and mailto only; nh3 then lets nothing pass that
-is not on a list. No link is defined once and used often: 20 kB of text would become 200 MB of page.
+The result is sanitised twice: markdown-it escapes HTML and links to http, https and mailto only, and nh3 removes all
+tags and attributes that are not listed. Link reference definitions are disabled: with them 20 kB of text could become
+200 MB of HTML.
 
-Rendering is bounded. The work for one text is counted in steps of the parser; one page renders for `PAGE_S` of CPU
-time. A text beyond either bound is shown as it was written. What was rendered is kept, up to `KEPT_BYTES`.
+Rendering is bounded: a text by a number of parser steps, a page by `PAGE_S` of CPU time. A text beyond one of the
+bounds is shown as plain text. Rendered texts are cached, up to `CACHE_BYTES`.
 """
 
 import re
@@ -27,30 +28,30 @@ from markdown_it.rules_inline import StateInline
 
 TAGS = {"p", "br", "strong", "em", "code", "pre", "ul", "ol", "li", "a", "blockquote", "hr"}
 LINK_REL = "nofollow noopener noreferrer"
-MOST_CHARACTERS = 20_000
-"""As long as the longest field; what is longer is shown as it was written."""
-MOST_LEVELS = 18
-"""Of lists, their items, and quotations within one another; less by two than where markdown-it ends."""
+MAX_CHARACTERS = 20_000
+"""The limit of the longest field; longer texts are shown as plain text."""
+MAX_LEVELS = 18
+"""The nesting of lists, items and quotations; two less than the limit of markdown-it, which drops deeper content."""
 STEPS, STEPS_PER_CHARACTER = 1000, 8
 PAGE_S = 1.0
-"""CPU time that one page may spend on texts that are not kept yet."""
-AT_ONCE = 2
-"""Pages that are rendered at the same time; more would only take turns at the interpreter lock."""
-KEPT_BYTES = 32 * 1024 * 1024
+"""The CPU time for the texts of one page that are not cached."""
+MAX_CONCURRENT = 2
+"""Pages that are rendered at the same time; more would only compete for the interpreter lock."""
+CACHE_BYTES = 32 * 1024 * 1024
 _KEY_BYTES = 256
-"""What an entry takes beside its HTML, about."""
+"""The approximate size of an entry without its HTML."""
 Result = TypeVar("Result")
 _HEADING = re.compile(r"<(/?)h[1-6]>")
 _until: ContextVar[float] = ContextVar("until")
-"""By the CPU time of this thread: when the page that is being made stops rendering."""
+"""The CPU time of this thread at which the current page stops rendering."""
 
 
 class _TooCostlyError(Exception):
-    """The text takes more steps or levels than it may."""
+    """The text takes more steps or levels than allowed."""
 
 
-class KeptHtml:
-    """HTML by the text it was made of, least recently used first. Threads may share it."""
+class HtmlCache:
+    """Rendered HTML by its text, the least recently used first; thread-safe."""
 
     def __init__(self, max_bytes: int) -> None:
         self.bytes = 0
@@ -74,11 +75,11 @@ class KeptHtml:
                 self._entries.move_to_end(key)
             return html
 
-    def keep(self, text: str, html: str) -> None:
+    def put(self, text: str, html: str) -> None:
         key = _key(text)
         with self._lock:
-            if (last := self._entries.pop(key, None)) is not None:
-                self.bytes -= _size(last)
+            if (replaced := self._entries.pop(key, None)) is not None:
+                self.bytes -= _size(replaced)
             self._entries[key] = html
             self.bytes += _size(html)
             while self.bytes > self._max_bytes:
@@ -100,22 +101,22 @@ def _spend(env: Any) -> None:
 
 
 def _count_inline(state: StateInline, silent: bool) -> bool:
-    """A rule that matches nothing and is tried at each place."""
+    """An inline rule that matches nothing. It is tried at each position, and counts a step."""
     _spend(state.env)
     return False
 
 
 def _count_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """The same for blocks. markdown-it drops what is nested too deeply."""
-    if state.level >= MOST_LEVELS:
+    """A block rule that counts a step and checks the nesting."""
+    if state.level >= MAX_LEVELS:
         raise _TooCostlyError
     _spend(state.env)
     return False
 
 
 def _link_label(state: StateInline, start: int, disable_nested: bool = False) -> int:
-    """markdown-it's parseLinkLabel, counted: each unmatched `[` walks to the end of the paragraph, over tokens that are
-    known, so that no rule is tried."""
+    """markdown-it's parseLinkLabel with a count: for each unmatched `[` it scans the rest of the paragraph without
+    trying any rule."""
     level, end, before = 1, -1, state.pos
     state.pos = start + 1
     while state.pos < state.posMax:
@@ -147,24 +148,24 @@ def _parser() -> MarkdownIt:
     )
     parser.helpers = own
     parser.inline.ruler.before("text", "count", _count_inline)
-    # As an alternative of every block: it is tried wherever one of them could end another.
+    # An alternative of every block, so that it is tried wherever a block could end.
     alternatives = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     parser.block.ruler.before("code", "count", _count_block, alternatives)  # type: ignore[arg-type]
     return parser
 
 
 _reader = _parser()
-kept = KeptHtml(KEPT_BYTES)
+cache = HtmlCache(CACHE_BYTES)
 
 
 class Renderer:
-    """Renders pages in threads, `AT_ONCE` at a time. The others wait, no longer than the requests that they are for."""
+    """Renders pages in threads, `MAX_CONCURRENT` at a time. Others wait until the deadline of their request."""
 
     def __init__(self) -> None:
-        self._limiter = CapacityLimiter(AT_ONCE)
+        self._limiter = CapacityLimiter(MAX_CONCURRENT)
 
     async def run(self, make: Callable[[], Result]) -> Result:
-        """What `make` returns, from a thread. It may render Markdown, for `PAGE_S` at most."""
+        """Calls `make` in a thread. The Markdown in it is rendered for `PAGE_S` at most."""
 
         def within_time() -> Result:
             _until.set(thread_time() + PAGE_S)  # in the thread's own copy of the context
@@ -174,30 +175,30 @@ class Renderer:
 
 
 def markdown(text: str) -> str:
-    """Safe HTML. Headings are bold lines: the page has its own."""
+    """The text as safe HTML. Headings become bold paragraphs, since the page has its own headings."""
     if not text:
         return ""
-    if (html := kept.get(text)) is not None:
+    if (html := cache.get(text)) is not None:
         return html
     if thread_time() >= _until.get(float("inf")):
-        return as_written(text)  # not kept: the next page goes on from here
+        return plain(text)  # not cached, so that the next page renders it
     html = _rendered(text)
-    kept.keep(text, html)
+    cache.put(text, html)
     return html
 
 
-def as_written(text: str) -> str:
-    """The text itself, with its line breaks."""
+def plain(text: str) -> str:
+    """The escaped text with its line breaks."""
     return "<p>" + escape(text).replace("\n", "<br>\n") + "</p>\n"
 
 
 def _rendered(text: str) -> str:
-    if len(text) > MOST_CHARACTERS:
-        return as_written(text)
+    if len(text) > MAX_CHARACTERS:
+        return plain(text)
     try:
         html = _reader.render(text, {"steps": STEPS + STEPS_PER_CHARACTER * len(text)})
     except _TooCostlyError:
-        return as_written(text)
+        return plain(text)
     html = _HEADING.sub(lambda found: "</strong></p>" if found[1] else "<p><strong>", html)
     return nh3.clean(
         html, tags=TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https", "mailto"}, link_rel=LINK_REL

@@ -1,4 +1,4 @@
-"""Every page that is for everybody, and what belongs to it."""
+"""The modules of all public pages and their resources."""
 
 from api.pages import assets, badges, calendar, embed, feeds, incidents, service, session, status, well_known
 

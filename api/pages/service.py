@@ -1,7 +1,7 @@
-"""/services/{id}: all that is known of one service: its state, uptimes, days, response times, outages, and badges.
+"""/services/{id}: the page of one service, with its state, uptimes, days, response times, outages and badges.
 
-A private one is there for those who see what is internal; for all others it is the same 404 as one that does not exist.
-What scripts ask for is below the same path and counted as pages are: readers do not use up what programs may ask.
+A private service has a page for users only; others get the same 404 as for an unknown service. The requests of its
+scripts are below the same path and count against RATE_LIMIT_PAGES, not RATE_LIMIT_API.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ from api.rest.moments import FromMoment, ToMoment
 from api.rest.pagination import Pagination
 from api.services.fields import ServiceName, is_slug
 from api.uptime.calendar import Day, calendar_rows, real_days
-from api.uptime.response_times import ResponseTimes, Step, asked, last_24_hours, measured
+from api.uptime.response_times import ResponseTimes, Step, last_24_hours, measured, selection
 from api.uptime.status import DAYS, ServiceState
 from sql import Pool, database
 
@@ -44,16 +44,16 @@ CACHEABLE = (
 )
 OUTAGES_A_PAGE = 10
 LATEST_CHECKS = 50
-MOST_INCIDENTS = 20
+MAX_INCIDENTS = 20
 MONTHS_OF_DAYS = 4
-"""The running one and three whole ones before it have DAYS days at least."""
+"""The current month and the three before it, which have at least `DAYS` days."""
 SOON_DAYS, VERY_SOON_DAYS = 30, 7
 BADGES = ("status", "uptime", "response")
 PageNumber = Annotated[int, QueryParameter(name="page", ge=1, le=1_000_000)]
 
 
 class Service(msgspec.Struct):
-    """The head of the page."""
+    """The service, its state and its certificate."""
 
     id: str
     name: str
@@ -81,7 +81,7 @@ class Service(msgspec.Struct):
 
 
 class Certificate(NamedTuple):
-    """Whole days are left, less than none where it has expired; it `looks` like a service in that state."""
+    """`days`: whole days until it expires, negative afterwards. `looks`: the state whose style is used."""
 
     expires_at: datetime
     issuer: str | None
@@ -90,7 +90,7 @@ class Certificate(NamedTuple):
 
 
 class UptimeRow(msgspec.Struct):
-    """The last `days`; `coverage` is the share of them that is known."""
+    """The uptime of the last `days`. `coverage`: the fraction of the time with data."""
 
     days: int
     starts_at: datetime
@@ -101,7 +101,7 @@ class UptimeRow(msgspec.Struct):
 
     @property
     def known(self) -> str | None:
-        """The coverage as the API writes an uptime; None where all is known."""
+        """The coverage in percent with two decimals; None for full coverage."""
         return None if self.coverage >= 1 else f"{self.coverage * 100:.2f}"
 
 
@@ -114,7 +114,7 @@ class OutageRow(msgspec.Struct):
 
 
 class CheckRow(msgspec.Struct):
-    """A raw check; phases are milliseconds, None for one that did not happen."""
+    """A check. Phases are in milliseconds, None for one that did not occur."""
 
     scheduled_at: datetime
     location: str
@@ -131,7 +131,7 @@ class CheckRow(msgspec.Struct):
 
 
 class Days(msgspec.Struct):
-    """The last DAYS days, oldest first, as the calendar has them."""
+    """The last `DAYS` days of a service, oldest first, as in the calendar."""
 
     service: ServiceName
     days: list[Day]
@@ -145,7 +145,7 @@ class Badge(NamedTuple):
 
 
 async def visible(pool: Pool, service_id: str, user: Principal | None) -> Service:
-    """The service, if `user` may know of it. Raises the same 404 where there is none, and where they may not."""
+    """The service, if `user` may see it. Raises the same 404 for a private service and for an unknown one."""
     found = None
     if is_slug(service_id):
         found = await database.row(pool, "service_page/page", Service, service_id=service_id)
@@ -155,12 +155,12 @@ async def visible(pool: Pool, service_id: str, user: Principal | None) -> Servic
 
 
 async def last_days(pool: Pool, service: Service, internal: bool) -> list[Day]:
-    """Of `Days`; the last one is today."""
+    """The days for `Days`; the last one is today."""
     return real_days(await calendar_rows(pool, service.named, MONTHS_OF_DAYS, None, internal))[-DAYS:]
 
 
 async def outages(pool: Pool, service: Service, number: int) -> tuple[list[OutageRow], Pagination]:
-    """A page of them. Raises 404 for one after the last."""
+    """One page of the outages, numbered from 1. Raises 404 after the last page."""
     total = await database.count(pool, "service_page/outage_count", service_id=service.id)
     pagination = Pagination.of(number, OUTAGES_A_PAGE, total)
     if number > max(pagination.total_pages, 1):
@@ -171,13 +171,13 @@ async def outages(pool: Pool, service: Service, number: int) -> tuple[list[Outag
 
 
 async def open_incidents(pool: Pool, service: Service, principal: Principal | None) -> list[ShownIncident]:
-    """What is not resolved and affects the service, newest first."""
-    row = await records.listed(pool, principal, UNRESOLVED._replace(services=[service.id]), MOST_INCIDENTS)
+    """The unresolved incidents that affect the service, newest first."""
+    row = await records.listed(pool, principal, UNRESOLVED._replace(services=[service.id]), MAX_INCIDENTS)
     return shown(row.incidents)
 
 
 async def latest_checks(pool: Pool, service: Service, user: Principal | None) -> list[CheckRow] | None:
-    """None for those who may not see single checks: their errors are those of the inside."""
+    """The latest checks; None for users who may not see checks, whose errors can contain internal data."""
     if not allows(user, "checks:read"):
         return None
     values = {"service_id": service.id, "limit": LATEST_CHECKS}
@@ -185,7 +185,7 @@ async def latest_checks(pool: Pool, service: Service, user: Principal | None) ->
 
 
 def badges(address: str, service: Service) -> list[Badge]:
-    """How the badges of a public service are put into other pages. Its name is a text of people, and is left out."""
+    """The code that embeds the badges of a public service. It has the id, not the name, which would need escaping."""
     found = []
     for kind in BADGES:
         url, target = f"{address}/badges/{service.id}/{kind}.svg", f"{address}/services/{service.id}"
@@ -237,7 +237,7 @@ async def service_page(
 
 @get("/services/{service_id:str}/days", **shown_to("pages:read"))
 async def days(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Days:
-    """For the bars of a strip."""
+    """The details of the days in a strip."""
     service = await visible(pool, service_id, request.user)
     return Days(service.named, await last_days(pool, service, sees_internal(request.user)))
 
@@ -251,10 +251,11 @@ async def response_times(
     to: ToMoment = None,
     step: Step = None,
 ) -> ResponseTimes:
-    """For the chart: as /api/response-times/{id}, which knows no private service and takes no cookie."""
-    wanted = asked(from_, to, step)
+    """The data of the chart: as /api/response-times/{id}, but also for private services and with the session
+    cookie."""
+    selected = selection(from_, to, step)
     service = await visible(pool, service_id, request.user)
-    return await measured(pool, service.named, wanted)
+    return await measured(pool, service.named, selected)
 
 
 router = Router("/", route_handlers=[service_page, days, response_times], include_in_schema=False)

@@ -1,4 +1,4 @@
-"""What public services are now, one or all, and what they are together: for the status page, badges and the frame."""
+"""The states of public services, and their overall state: for the status page, badges and the frame."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -13,7 +13,7 @@ Headline = Literal[ServiceState, "no_problems", "incident"]
 
 
 class StateRow(msgspec.Struct):
-    """One public service as it is now."""
+    """One public service and its state."""
 
     id: str
     name: str
@@ -22,40 +22,40 @@ class StateRow(msgspec.Struct):
     checked_at: datetime | None
 
 
-class Together(NamedTuple):
-    """What services are together: how it looks, and which text says it."""
+class Summary(NamedTuple):
+    """The overall state of services: the state whose style is used, and the key of the headline."""
 
     state: ServiceState
     headline: Headline
 
 
 async def public_states(pool: Pool, service_id: str | None = None) -> list[StateRow]:
-    """Every public service, or this one; none where it does not exist or is private."""
+    """All public services, or one; empty if that does not exist or is private."""
     return await database.rows(pool, "status/states", StateRow, service_id=service_id)
 
 
 async def has_open_incident(pool: Pool) -> bool:
-    """Whether people say that something is wrong."""
+    """Whether there is an unresolved public incident."""
     return await database.count(pool, "status/open_incidents") > 0
 
 
-def together(states: Iterable[ServiceState], incident: bool = False) -> Together:
-    """In the API's three words; where those would say more than is known, in words that say how little it is. While an
-    incident is open nothing is said to be well, whatever the probes see.
+def summary_of(states: Iterable[ServiceState], incident: bool = False) -> Summary:
+    """The overall state. It is never operational while an incident is open (`incident`).
 
-    As `overall` of status.js.
+    It is `overall` of the API, except that "no known problems" and "unknown" are distinguished where states are
+    unknown, and maintenance is shown. `summaryOf` in summaries.js is the same rule (tests/pages/test_rules.py).
     """
-    seen = _seen(list(states))
-    return Together("degraded", "incident") if incident and seen.state not in ("outage", "degraded") else seen
+    seen = _without_incidents(list(states))
+    return Summary("degraded", "incident") if incident and seen.state not in ("outage", "degraded") else seen
 
 
-def _seen(states: list[ServiceState]) -> Together:
-    known = set(states)
+def _without_incidents(states: list[ServiceState]) -> Summary:
+    present = set(states)
     state: ServiceState = overall(states)
-    if not known or (state == "degraded" and "degraded" not in known):
-        return Together("unknown", "unknown")
-    if state == "operational" and "unknown" in known:
-        return Together(state, "no_problems")
-    if state == "operational" and "maintenance" in known:
-        return Together("maintenance", "maintenance")
-    return Together(state, state)
+    if not present or (state == "degraded" and "degraded" not in present):
+        return Summary("unknown", "unknown")
+    if state == "operational" and "unknown" in present:
+        return Summary(state, "no_problems")
+    if state == "operational" and "maintenance" in present:
+        return Summary("maintenance", "maintenance")
+    return Summary(state, state)

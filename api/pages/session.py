@@ -1,4 +1,4 @@
-"""/login, /logout, and what a browser is given besides: its language, its look, and a token for the live feed."""
+"""/login and /logout, the choice of language and theme, and the token for the live feed."""
 
 import re
 from datetime import timedelta
@@ -10,7 +10,7 @@ from litestar.datastructures import Cookie
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 
-from api.auth.accounts import Accounts, Credentials, IssuedTokens, end_session, opened_session
+from api.auth.accounts import Accounts, Credentials, IssuedTokens, end_session, log_in
 from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest, principal_of
 from api.auth.tokens import Tokens
@@ -32,19 +32,19 @@ Target = Annotated[str, QueryParameter(name="next", max_length=MAX_TARGET_CHARAC
 
 
 class LiveToken(msgspec.Struct):
-    """For `auth` on `/ws`: the cookie itself is not for scripts."""
+    """For `auth` on `/ws`, since scripts cannot read the session cookie."""
 
     token: str
 
 
 def own_path(target: str, otherwise: str) -> str:
-    """A path of this site and of no other, to go on to; `//evil.example` is not one."""
+    """`target` if it is a path on this site, else `otherwise`. `//evil.example` is not such a path."""
     return target if _OWN_PATH.fullmatch(target) and len(target) <= MAX_TARGET_CHARACTERS else otherwise
 
 
 @get("/login", **shown_to("pages:read"))
 async def login_page(request: ApiRequest, target: Target = HOME) -> Response[Any]:
-    """Who is logged in already, goes on."""
+    """Redirects users who are logged in already."""
     if request.user is not None:
         return Redirect(own_path(target, HOME), status_code=303)
     return await page(request, "login.html", target=own_path(target, HOME), username="", problem=None, retry_after=0)
@@ -52,12 +52,12 @@ async def login_page(request: ApiRequest, target: Target = HOME) -> Response[Any
 
 @post("/login", **shown_to("session:open"))
 async def login(request: ApiRequest, accounts: Injected[Accounts]) -> Response[Any]:
-    """A wrong password shows the form again, with everything but the password."""
+    """After a wrong password, the form is shown again, without the password."""
     form = await read_form(request)
     target, username = own_path(form.text("next"), HOME), form.text("username")
     try:
-        said = msgspec.convert({"username": username, "password": form.secret("password")}, Credentials)
-        issued, _ = await opened_session(request, accounts, said, IssuedTokens.for_browser)
+        credentials = msgspec.convert({"username": username, "password": form.secret("password")}, Credentials)
+        issued, _ = await log_in(request, accounts, credentials, IssuedTokens.for_browser)
     except (ApiError, msgspec.ValidationError) as error:
         status = error.status if isinstance(error, ApiError) else 401
         if status >= 500:
@@ -66,23 +66,23 @@ async def login(request: ApiRequest, accounts: Injected[Accounts]) -> Response[A
         headers = error.headers if isinstance(error, ApiError) else {}
         shown = {"target": target, "username": username, "problem": problem}
         wait_s = int(headers.get("Retry-After", "0"))
-        answer = await page(request, "login.html", status_code=status, retry_after=wait_s, **shown)
-        answer.headers |= headers
-        return answer
+        response = await page(request, "login.html", status_code=status, retry_after=wait_s, **shown)
+        response.headers |= headers
+        return response
     lifetime = accounts.settings.refresh_token_lifetime
-    return _sent_on(target, session_cookie(issued.access, lifetime, _secure(request)))
+    return _redirect(target, session_cookie(issued.access, lifetime, _secure(request)))
 
 
 @post("/logout", **shown_to("session:use"))
 async def logout(request: ApiRequest, pool: Injected[Pool]) -> Response[Any]:
     await read_form(request)
     await end_session(request, pool)
-    return _sent_on("/", session_cookie("", timedelta(), _secure(request)))
+    return _redirect("/", session_cookie("", timedelta(), _secure(request)))
 
 
 @post("/live-token", status_code=200, **shown_to("rooms:join-incident"))
 async def live_token(request: ApiRequest, tokens: Injected[Tokens]) -> LiveToken:
-    """An access token for an hour, as long as the session lasts; a page asks for the next one itself."""
+    """An access token for an hour. The script of the page requests the next one."""
     user = principal_of(request)
     assert user.session_id is not None  # the action needs a browser's session
     return LiveToken(await tokens.issue("access", user.user_id, user.session_id, LIVE_TOKEN_LIFETIME))
@@ -92,18 +92,18 @@ async def live_token(request: ApiRequest, tokens: Injected[Tokens]) -> LiveToken
 async def choose_language(request: ApiRequest, language: FromPath[str], target: Target = "/") -> Response[Any]:
     if language not in LANGUAGES:
         raise ApiError(404)
-    return _sent_on(own_path(target, "/"), preference("language", language, _secure(request)))
+    return _redirect(own_path(target, "/"), preference("language", language, _secure(request)))
 
 
 @get("/theme/{theme:str}", **shown_to("status:read"))
 async def choose_theme(request: ApiRequest, theme: FromPath[str], target: Target = "/") -> Response[Any]:
-    """`auto` is as the device says."""
+    """`auto` follows the setting of the device."""
     if theme not in (*THEMES, "auto"):
         raise ApiError(404)
-    return _sent_on(own_path(target, "/"), preference("theme", theme, _secure(request)))
+    return _redirect(own_path(target, "/"), preference("theme", theme, _secure(request)))
 
 
-def _sent_on(target: str, cookie: Cookie) -> Response[Any]:
+def _redirect(target: str, cookie: Cookie) -> Response[Any]:
     return Redirect(target, status_code=303, cookies=[cookie])
 
 

@@ -1,4 +1,4 @@
-"""Incidents as templates take them (incident_parts.html): with times instead of texts, and what follows from them."""
+"""Incidents for templates (incident_parts.html): with datetimes instead of texts."""
 
 from collections.abc import Iterable
 from datetime import date, datetime
@@ -11,11 +11,11 @@ from api.incidents.records import DayRow
 from sql import Pool, database
 
 Names = dict[str, str]
-"""Services by their id: only who is in it is named."""
+"""Names of services by id. Services that are not in it are not shown."""
 
 
 class ShownUpdate(msgspec.Struct, rename="camel"):
-    """A word of the timeline; `description` is empty where only the status changed."""
+    """An update of the timeline. `description` is empty if only the status changed."""
 
     id: int
     status: IncidentStatus
@@ -25,7 +25,7 @@ class ShownUpdate(msgspec.Struct, rename="camel"):
 
 
 class ShownIncident(msgspec.Struct, rename="camel"):
-    """`updates` are newest first, of `update_count`."""
+    """An incident. `updates`: newest first, all or some of `update_count`."""
 
     id: str
     title: str
@@ -47,7 +47,7 @@ class ShownIncident(msgspec.Struct, rename="camel"):
 
 
 class ShownComment(msgspec.Struct, rename="camel"):
-    """What somebody added, of which those outside are not told the name."""
+    """A comment. `author` is None for anonymous clients."""
 
     id: int
     text: str
@@ -56,7 +56,7 @@ class ShownComment(msgspec.Struct, rename="camel"):
 
 
 class ShownDay(msgspec.Struct):
-    """A day with what began on it, the newest first; `more` began on it than there is room for."""
+    """A day with the incidents that began on it, newest first. `more`: the number of those left out."""
 
     day: date
     incidents: list[ShownIncident]
@@ -68,17 +68,17 @@ class ShownDay(msgspec.Struct):
 
 
 def shown(documents: list[dict[str, Any]]) -> list[ShownIncident]:
-    """From `incident_json`, or from an answer of the REST API."""
+    """Incidents from the JSON of the SQL function `incident_json`, or of the REST API."""
     return msgspec.convert(documents, list[ShownIncident])
 
 
 def shown_comments(documents: list[dict[str, Any]]) -> list[ShownComment]:
-    """The same, from `incident_comment_json`."""
+    """Comments from the JSON of the SQL function `incident_comment_json`."""
     return msgspec.convert(documents, list[ShownComment])
 
 
 def past_days(rows: Iterable[DayRow]) -> list[ShownDay]:
-    """Newest first, as the rows are."""
+    """The days, in the order of the rows."""
     return [ShownDay(row.day, shown(row.incidents), row.total - len(row.incidents)) for row in rows]
 
 
@@ -88,5 +88,5 @@ class _ServiceName(msgspec.Struct):
 
 
 async def public_names(pool: Pool) -> Names:
-    """The services that everybody may know of."""
+    """The names of the public services."""
     return {service.id: service.name for service in await database.rows(pool, "services/names", _ServiceName)}

@@ -1,6 +1,6 @@
-"""How a page is made: Litestar's templates on Jinja, escaped, in the reader's language, under one policy.
+"""Rendering of pages: Jinja templates with escaping, in the language of the client, with a content security policy.
 
-`page(request, "status.html", …)` is what every route of a page ends with. Errors become pages here too.
+Every route of a page ends with `page(request, "status.html", …)`. Errors become pages here too.
 """
 
 from collections.abc import Mapping
@@ -33,11 +33,11 @@ from sla_monitor.settings import Settings, Terms
 from sla_monitor.texts.languages import LANGUAGES, Language, Texts, texts
 from sql import database
 
-ZONE_KEPT_S = 60.0
+ZONE_CACHED_S = 60.0
 
 
 class Site:
-    """What all pages of this process share."""
+    """The settings, templates and files that all pages share."""
 
     def __init__(self, settings: Settings, templates: BytecodeCache | None = None) -> None:
         """`templates` keeps compiled ones for the next site of this process."""
@@ -45,7 +45,7 @@ class Site:
         self.assets = Assets(settings)
         self.logo = self.assets.url(self.assets.logo) if self.assets.logo else None
         self.picture = self.logo if self.logo and self.logo.endswith(".png") else None
-        """For where links are shown, which no .svg is taken for."""
+        """The image for link previews, which do not accept SVG."""
         self.url = settings.site_url
         self.secure = (self.url or "").startswith("https://")
         self.renderer = Renderer()
@@ -78,15 +78,15 @@ class Site:
         return TemplateConfig(instance=JinjaTemplateEngine.from_environment(self.environment))
 
     async def zone(self, pool: sql.Pool) -> str:
-        """The reporting time zone. Another one takes a migration, so it is asked for once a minute at most."""
+        """The reporting time zone, cached for `ZONE_CACHED_S`: it changes with a migration only."""
         if monotonic() >= self._zone_until:
-            kept = await database.row(pool, "migrate/kept_terms", Terms)
-            self._zone = kept.time_zone if kept is not None else "UTC"
-            self._zone_until = monotonic() + ZONE_KEPT_S
+            stored = await database.row(pool, "migrate/kept_terms", Terms)
+            self._zone = stored.time_zone if stored is not None else "UTC"
+            self._zone_until = monotonic() + ZONE_CACHED_S
         return self._zone
 
     def address(self, request: ApiRequest) -> str:
-        """Where this site is, for links in feeds: SITE_URL, or as it was asked for."""
+        """The origin of this site, for links in feeds: SITE_URL, or from the Host header."""
         if self.url is not None:
             return self.url
         scheme = "https" if request.scope["state"].get("secure") else "http"
@@ -95,17 +95,17 @@ class Site:
     policy = PAGE_POLICY.decode()
 
     def login_path(self, scope: Mapping[str, Any]) -> str:
-        """Where to log in, to come back to the page that was asked for."""
+        """The path of the login page that returns to the current page."""
         query = scope["query_string"].decode("latin-1")
         return "/login?next=" + quote(scope["path"] + ("?" + query if query else ""), safe="/")
 
     def error_after_form(self, scope: Mapping[str, Any], error: ApiError, headers: Mapping[str, str]) -> Response[Any]:
-        """The page of an error after a form was sent, with what was entered."""
+        """The page of an error after a form was sent, with the values of the form."""
         return KeptFormResponse(lambda kept: self._error_page(scope, error, kept), error.status, headers)
 
     def error_page(self, scope: Mapping[str, Any], error: ApiError, body: bytes | None = None) -> bytes | None:
-        """The page of an error, which needs nothing but what is in memory; None for who did not ask for a page. `body`
-        is that of a form, whose content the page keeps."""
+        """The page of an error, made without the database; None if the client does not accept a page. `body`: that of a
+        form, whose values the page keeps."""
         if not wants_page(scope):
             return None
         return self._error_page(scope, error, kept_form(scope, body) if body is not None else None)
@@ -124,27 +124,27 @@ class Site:
 
 
 def language_of(scope: Mapping[str, Any]) -> Language:
-    """The language of the answer: what is kept for everybody is asked for in each."""
-    told: Language | None = scope.get("state", {}).get("language")
-    if told is not None:
-        return told
+    """The language of the response: that of the cache key if it is computed for the cache, else negotiated."""
+    of_cache_key: Language | None = scope.get("state", {}).get("language")
+    if of_cache_key is not None:
+        return of_cache_key
     accepted = next((value for name, value in scope["headers"] if name == b"accept-language"), b"")
     return negotiated(accepted.decode("latin-1"), preferences(scope).language)
 
 
 def wants_page(scope: Mapping[str, Any]) -> bool:
-    """Whether an error is read by a person in a browser."""
+    """Whether errors are sent as pages: outside the API, to clients that accept HTML."""
     return not scope["path"].lstrip("/").startswith("api/") and accepts_html(scope)
 
 
 async def page_texts(request: ApiRequest) -> Texts:
-    """The texts for this reader, in the reporting time zone."""
+    """The texts in the language of the request, with the reporting time zone."""
     site: Site = request.app.state.site
     return texts(language_of(request.scope), await site.zone(request.app.state.pool))
 
 
 class Page(Template):
-    """A page that has been made already: Litestar would make it on the event loop, and nobody be answered meanwhile."""
+    """A page that is rendered already. Litestar would render it on the event loop and block all other requests."""
 
     def __init__(self, name: str, html: str, **options: Any) -> None:
         super().__init__(name, media_type="text/html", **options)
@@ -155,7 +155,7 @@ class Page(Template):
 
 
 async def page(request: ApiRequest, name: str, status_code: int = 200, **context: Any) -> Template:
-    """The answer: template `name` with what every page has, and `context`; made in a thread."""
+    """The response with template `name`, rendered in a thread. `context` is added to the context of every page."""
     t = await page_texts(request)
     context |= _basics(request.scope, t) | {"csrf": await form_token(request)}
     headers = {"Content-Security-Policy": Site.policy}
@@ -180,7 +180,7 @@ def _basics(scope: Mapping[str, Any], t: Texts) -> dict[str, Any]:
 
 
 async def _renewed(request: ApiRequest) -> list[Any]:
-    """A session in use goes on: after half its time the browser is given a new cookie."""
+    """The cookie that extends a session: after half of its lifetime the browser gets a new one."""
     user: Principal | None = request.scope.get("user")
     state = request.app.state
     lifetime = state.settings.refresh_token_lifetime

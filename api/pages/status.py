@@ -1,6 +1,7 @@
-"""`/`: what every public service is now and how its last ninety days were, what is wrong, and what is planned.
+"""`/`: the status page, with the state and the last 90 days of every public service, incidents and maintenance.
 
-status.js keeps the page up to date. What it says of all services and of a group, it says by the same rules as here.
+status.js keeps the page up to date. summaries.js has the same rules as this module for the overall state, the sentences
+below it and the groups; tests/pages/test_rules.py compares them.
 """
 
 from collections import Counter
@@ -18,7 +19,7 @@ from api.cache.entries import Cacheable
 from api.incidents import records
 from api.incidents.filters import UNRESOLVED
 from api.pages.day_strips import strip
-from api.pages.service_states import Headline, together
+from api.pages.service_states import Headline, summary_of
 from api.pages.shown_incidents import past_days, shown
 from api.pages.site import page, page_texts
 from api.rest.injected import Injected
@@ -29,15 +30,16 @@ from sql import Pool
 CACHEABLE = (Cacheable("/", frozenset({"checks", "event", "services"}), page=True),)
 WORST_FIRST: tuple[ServiceState, ...] = ("outage", "degraded", "unknown", "maintenance", "operational")
 PAST_DAYS = 7
-MOST_INCIDENTS, MOST_PAST = 50, 30
-"""Of those that run, and of those of the past days; nobody reads more of them here."""
-MOST_OPEN = 100
-"""Where there are more services, only groups with trouble are open."""
+MAX_INCIDENTS, MAX_PAST = 50, 30
+"""Unresolved incidents, and incidents of the past days, on the page."""
+MAX_OPEN = 100
+"""With more services, only groups with degraded or failed services are open."""
 FILTERED_FROM = 16
+"""The number of services from which on the list has a filter."""
 
 
 class Banner(msgspec.Struct):
-    """The state of everything, as a class name; the text's key, and what follows from the numbers."""
+    """The overall state (a CSS class), the key of the headline, and the sentences below it."""
 
     state: ServiceState
     headline: Headline
@@ -45,7 +47,7 @@ class Banner(msgspec.Struct):
 
 
 class Group(msgspec.Struct):
-    """Services under one name; those without a group have none."""
+    """A group of services. `name` is None for services without a group."""
 
     name: str | None
     services: list[StatusRow]
@@ -55,7 +57,7 @@ class Group(msgspec.Struct):
 
 
 def banner(t: Texts, states: list[ServiceState], incident: bool = False) -> Banner:
-    state, headline = together(states, incident)
+    state, headline = summary_of(states, incident)
     return Banner(state, headline, list(_sentences(t, Counter(states))))
 
 
@@ -74,7 +76,7 @@ def _sentences(t: Texts, known: Counter[ServiceState]) -> Iterator[str]:
 
 
 def groups(t: Texts, rows: list[StatusRow]) -> list[Group]:
-    """In the order of the rows, which is that of the groups."""
+    """The groups of rows that are sorted by group."""
     return [_group(t, name, list(members), len(rows)) for name, members in groupby(rows, lambda row: row.group_name)]
 
 
@@ -87,15 +89,15 @@ def _group(t: Texts, name: str | None, services: list[StatusRow], total: int) ->
         else t("live.group_good", count=len(services))
     )
     worst = next(state for state in WORST_FIRST if known[state])
-    return Group(name, services, worst, summary, total <= MOST_OPEN or trouble > 0)
+    return Group(name, services, worst, summary, total <= MAX_OPEN or trouble > 0)
 
 
 @get("/", **shown_to("status:read"))
 async def status_page(request: ApiRequest, pool: Injected[Pool]) -> Template:
     t = await page_texts(request)
     rows = await status_rows(pool)
-    running = await records.listed(pool, None, UNRESOLVED, MOST_INCIDENTS)
-    days = await records.past(pool, None, PAST_DAYS, PAST_DAYS, most=MOST_PAST)
+    running = await records.listed(pool, None, UNRESOLVED, MAX_INCIDENTS)
+    days = await records.past(pool, None, PAST_DAYS, PAST_DAYS, most=MAX_PAST)
     past = past_days(days)
     planned, now = await planned_maintenance(pool), datetime.now(UTC)
     return await page(
@@ -107,7 +109,7 @@ async def status_page(request: ApiRequest, pool: Injected[Pool]) -> Template:
         groups=groups(t, rows),
         services={row.id: row.name for row in rows},
         filtered=len(rows) >= FILTERED_FROM,
-        many=len(rows) > MOST_OPEN,
+        many=len(rows) > MAX_OPEN,
         strip=strip,
         incidents=shown(running.incidents),
         more_incidents=running.total - len(running.incidents),

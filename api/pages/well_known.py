@@ -1,4 +1,4 @@
-"""What browsers, crawlers and people ask for without being told to."""
+"""Well-known paths: robots.txt, favicon.ico, and redirects of paths that people guess."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ GUESSED = {
     "/rss": "/feed.rss",
     "/rss.xml": "/feed.rss",
 }
-"""What people type who know such sites, and where that is here."""
+"""Paths that are usual on status pages, and the pages that they redirect to."""
 CACHEABLE = (Cacheable("/robots.txt", frozenset()),)
 
 
@@ -34,13 +34,13 @@ def robots() -> Response[bytes]:
 
 @get("/favicon.ico", include_in_schema=False, sync_to_thread=False, **requires("status:read"))
 def favicon(site: Injected[Site]) -> Response[Any]:
-    """Pages name their icon; for everything else, such as a badge that is opened by itself, browsers ask here."""
+    """For documents that do not name an icon, such as a badge that is opened as a document."""
     return Response(None, status_code=302, headers={"Location": site.logo or site.assets.url("icon.svg")})
 
 
 @get(list(GUESSED), include_in_schema=False, sync_to_thread=False, **requires("status:read"))
 def guessed(request: ApiRequest) -> Response[Any]:
-    """Not for good: there may be such a page one day."""
+    """A temporary redirect, since such a page may be added later."""
     return Response(None, status_code=302, headers={"Location": GUESSED[request.url.path.rstrip("/")]})
 
 

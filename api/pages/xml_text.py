@@ -1,4 +1,4 @@
-"""Text for XML 1.0, which has no way to write most control characters, not even as a reference."""
+"""Text for XML 1.0, which cannot contain most control characters, not even as references."""
 
 import re
 
@@ -6,5 +6,5 @@ _NO_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010fff
 
 
 def xml_text(text: str) -> str:
-    """Without what no XML document may hold: https://www.w3.org/TR/xml/#charsets. To be escaped still."""
+    """The text without the characters that XML does not allow (https://www.w3.org/TR/xml/#charsets); not escaped."""
     return _NO_CHARACTER.sub("", text)

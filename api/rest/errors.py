@@ -52,7 +52,7 @@ _DESCRIPTIONS: Mapping[int, str] = {
     403: "The role is too low",
     404: "There is no such thing",
     409: "It contradicts what is there",
-    412: "Somebody else saved first",
+    412: "Another user saved first",
     413: "The body is too large",
     415: "The body is not application/json",
     429: "Too many requests; `Retry-After` tells when to try again",

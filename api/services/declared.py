@@ -1,4 +1,4 @@
-"""services.toml: services declared as code, applied at the start and whenever the file changes, all or nothing.
+"""services.toml: services declared in a file, applied at the start and after every change, all or none.
 
     [[service]]
     id = "shop"
@@ -6,9 +6,9 @@
     endpointUrl = "https://shop.example/health"
     intervalSeconds = 30
 
-The fields are those of the REST API, with the same names, limits and defaults. A file with a mistake changes nothing;
-the mistake is one line in the log. A service that the file no longer names is paused and can then be administered over
-REST; one that was made over REST and is named in the file belongs to the file from then on.
+The fields are those of the REST API, with the same names, limits and defaults. A file with an error changes nothing;
+the error is logged as one line. A service that is removed from the file is paused and can then be administered over
+REST. A service that was created over REST and is added to the file is administered by the file from then on.
 """
 
 import logging
@@ -35,21 +35,21 @@ log = logging.getLogger(__name__)
 
 POLL_S = 1.0
 STABLE_S = 2.0
-"""A file that has not changed for so long is complete: editors and deployments may empty it first and fill it then."""
+"""A file is read when it has not changed for so long: editors and deployments may empty a file before they write it."""
 RELEASE_S = 10.0
-"""A file that names fewer services than before must stay so for longer, and is announced in the log."""
+"""A file with fewer services than before is applied after this additional time, and a warning is logged first."""
 MAX_BYTES = 4 * 1024 * 1024
 Outcome = list[tuple[str, str]]
 
 
 class DeclarationError(StartError):
-    """What is wrong in the file: one line with the file, the service and the field."""
+    """An error in the file. The message is one line with the file, the service and the field."""
 
     exit_code = 2
 
 
 def require_file(settings: Settings) -> None:
-    """Raises SettingsError where SERVICES_FILE names a file that is not there, or cannot be read."""
+    """Raises SettingsError if SERVICES_FILE does not exist or cannot be read."""
     path = settings.services_file
     if path is None:
         return
@@ -62,13 +62,13 @@ def require_file(settings: Settings) -> None:
 
 
 def read(path: Path, settings: Settings) -> list[Service]:
-    """The services of the file, complete and valid. Raises DeclarationError for the first mistake."""
+    """The services of the file, complete and valid. Raises DeclarationError for the first error."""
     return parse(path, _content(path)[1], settings)
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """What changes when a file does."""
+    """Identifies a version of the file."""
 
     inode: int
     modified_ns: int
@@ -81,12 +81,12 @@ class Stamp:
 
     @property
     def age_s(self) -> float:
-        """By the clocks of this machine and of the file system; 0 where they disagree."""
+        """Seconds since the last change; 0 if the clock of the file system is ahead."""
         return max(0.0, time.time() - max(self.modified_ns, self.changed_ns) / 1e9)
 
 
 def _stamp(path: Path) -> Stamp | None:
-    """None for a file that is not there."""
+    """None if there is no such file."""
     try:
         return Stamp.of(path.stat())
     except OSError:
@@ -109,7 +109,7 @@ def _content(path: Path) -> tuple[Stamp, bytes]:
 
 
 def parse(path: Path, content: bytes, settings: Settings) -> list[Service]:
-    """The services that the content of the file declares. Raises DeclarationError for the first mistake."""
+    """The services in `content`. Raises DeclarationError for the first error."""
     try:
         document = tomllib.loads(content.decode("utf-8-sig"))  # editors on Windows begin with a byte order mark
     except (RecursionError, ValueError) as error:  # not UTF-8, not TOML, a number of 5,000 digits
@@ -132,13 +132,13 @@ def _service(path: Path, number: int, table: Any, settings: Settings) -> Service
         service = complete(read_new(table), settings)
     except ApiError as error:
         raise DeclarationError(f"{path}: service {name}: {_one_line(str(error))}") from None
-    if wrong := problems(service):
-        raise DeclarationError(f"{path}: service {name}: {wrong[0].field}: {wrong[0].message}")
+    if found := problems(service):
+        raise DeclarationError(f"{path}: service {name}: {found[0].field}: {found[0].message}")
     return service
 
 
 async def apply(path: Path, settings: Settings, pool: Pool) -> Outcome:
-    """Reads the file and makes the database agree, in one statement. Returns what changed: (id, applied|released)."""
+    """Reads the file and stores its services, in one statement. Returns the changes: (id, applied|released)."""
     return await _store(path, await anyio.to_thread.run_sync(read, path, settings), settings, pool)
 
 
@@ -148,7 +148,7 @@ async def _store(path: Path, services: list[Service], settings: Settings, pool: 
         try:
             with constraint_errors():
                 cursor = await connection.execute(sql.query("services/apply_declared"), values)
-        except ApiError as error:  # what our own limits did not foresee: the file's mistake, no reason to end
+        except ApiError as error:  # a constraint that `problems` does not check
             raise DeclarationError(f"{path}: {error}") from None
         changed = [(str(service_id), str(outcome)) for service_id, outcome in await cursor.fetchall()]
     for service in services:
@@ -159,7 +159,7 @@ async def _store(path: Path, services: list[Service], settings: Settings, pool: 
 
 
 async def _released(path: Path, services: list[Service], pool: Pool) -> list[str]:
-    """The ids of services that are declared in the file until now, and would be no longer."""
+    """The ids of the services that are stored as declared in the file and are not in `services`."""
     values = {"file": path.name, "ids": [service.id for service in services]}
     async with pool.connection() as connection:
         rows = await (await connection.execute(sql.query("services/no_longer_declared"), values)).fetchall()
@@ -167,7 +167,8 @@ async def _released(path: Path, services: list[Service], pool: Pool) -> list[str
 
 
 async def watch(settings: Settings, pool: Pool) -> None:
-    """Applies the file now and after every change, until cancelled. A mistake in it never stops the API."""
+    """Applies the file now and after every change, until cancelled. An error in it is logged and does not stop the
+    API."""
     path = settings.services_file
     if path is None:
         return
@@ -181,7 +182,7 @@ async def watch(settings: Settings, pool: Pool) -> None:
 
 
 class _Watching:
-    """The state of the file as it was seen last, since when it is so, and whether that is done with."""
+    """The version of the file that was seen last, since when, and whether it has been applied."""
 
     def __init__(self, path: Path, settings: Settings, pool: Pool) -> None:
         self._path = path
@@ -193,9 +194,9 @@ class _Watching:
         self._announced = False
 
     async def look(self) -> None:
-        """Applies the file if it has changed, and has not changed any more for long enough. Raises psycopg.Error."""
+        """Applies the file if it has changed and then been unchanged for long enough. Raises psycopg.Error."""
         stamp, now = await anyio.to_thread.run_sync(_stamp, self._path), anyio.current_time()
-        if self._since is None:  # at the start: what was written long ago need not be waited for
+        if self._since is None:  # at the start, a file that was written before counts from then on
             self._seen, self._since = stamp, now - min(STABLE_S, stamp.age_s if stamp is not None else 0.0)
         elif stamp != self._seen:
             self._seen, self._since, self._done, self._announced = stamp, now, False, False
@@ -208,7 +209,7 @@ class _Watching:
             self._done = True
 
     async def _settled(self, age_s: float) -> bool:
-        """False where the file is not to be applied yet."""
+        """Applies the file; False if it must not be applied yet."""
         stamp, content = await anyio.to_thread.run_sync(_content, self._path)
         if stamp != self._seen:
             return False
@@ -225,5 +226,5 @@ class _Watching:
 
 
 def _one_line(text: str) -> str:
-    """What a file says may hold anything; the log gets no control characters."""
+    """Text of the file, for the log: on one line and without control characters."""
     return on_one_line(" ".join(text.split()), " ")

@@ -1,9 +1,9 @@
-"""What a service may be, by REST or in services.toml, and what is wrong with it.
+"""The fields of services, in REST and in services.toml, and their validation.
 
-Types carry the limits that one field has in itself (the same as the database's constraints); `problems` finds what no
-type can say. Names are camelCase outside and the columns' names inside. Some fields are those of every service, the
-rest are its check type's (sla_monitor/checks): REST has both in one flat object, the database has the latter in
-`check_config`.
+The types have the limits of single fields, the same as the database's constraints; `problems` checks what types cannot
+express. Names are camelCase in JSON and TOML, and column names in Python. Some fields are common to all services, the
+others belong to the check type (sla_monitor/checks): REST has both in one flat object, the database stores the latter
+in `check_config`.
 """
 
 import re
@@ -47,7 +47,7 @@ Tags = Annotated[list[Annotated[str, Meta(min_length=1, max_length=50)]], Meta(m
 
 
 class ServiceName(msgspec.Struct, frozen=True):
-    """What everybody may know of a service."""
+    """The public fields of a service."""
 
     id: str
     name: str
@@ -57,7 +57,7 @@ ALL_SYSTEMS = ServiceName("all-systems", "All Systems")
 
 
 class ServiceChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """Some fields of a service: those that are not given keep what they are, null clears those that can be empty."""
+    """Fields of a service to change; others stay unchanged, null clears optional ones."""
 
     name: Name | UnsetType = UNSET
     description: Description | UnsetType | None = UNSET
@@ -71,20 +71,20 @@ class ServiceChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, 
     public: bool | UnsetType = UNSET
 
     def given(self) -> dict[str, Any]:
-        """What is given, by its name in Python; without the type."""
+        """The fields of the request by their names in Python, without the type."""
         values = msgspec.structs.asdict(self)
         return {name: value for name, value in values.items() if value is not UNSET and name != "type"}
 
 
 class NewService(ServiceChange, kw_only=True):
-    """A service to be made; id, name and what its type needs must be given."""
+    """A new service. id, name and the required fields of its type must be given."""
 
     id: Slug
     name: Name
 
 
 class Service(msgspec.Struct, rename="camel", kw_only=True):
-    """What every service has; one of a check type (`FAMILIES`) has that type's fields beside it."""
+    """The fields of every service. A service of a check type (`FAMILIES`) has the fields of that type, too."""
 
     id: Slug
     name: Name
@@ -114,7 +114,7 @@ class Service(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class Family(NamedTuple):
-    """The shapes of one check type's services: as they are stored, made, changed, and answered after either."""
+    """The classes of one check type: a stored service, a new one, a change, and the response to both."""
 
     stored: Any
     new: Any
@@ -214,7 +214,7 @@ def is_slug(text: str) -> bool:
 
 
 def complete(new: NewService, settings: Settings) -> Service:
-    """A new service with everything that was left open. Its timeout is never longer than its interval by itself."""
+    """A new service with its defaults. The default timeout is not longer than the interval."""
     family = next(family for family in FAMILIES.values() if isinstance(new, family.new))
     return _tidied(_complete(new, family, settings))
 
@@ -237,9 +237,9 @@ def defaults(check_type: str, settings: Settings) -> dict[str, Any]:
 
 
 def problems(service: Service) -> list[FieldProblem]:
-    """Everything that is wrong with a service beyond what its types say."""
+    """The problems of a service that its types cannot express."""
     found = _text_problems(service)
-    if not is_slug(service.id):  # the type's `$` lets a final line break pass
+    if not is_slug(service.id):  # the `$` of the type's pattern allows a final line break
         found.append(FieldProblem.of("id", "slug"))
     if service.id == ALL_SYSTEMS.id:
         found.append(FieldProblem.of("id", "reserved"))
@@ -260,7 +260,7 @@ def saved(service: Service, settings: Settings) -> AnySavedService:
 
 
 def warnings(service: Service, settings: Settings) -> list[FieldProblem]:
-    """What can be said beforehand, without asking a name server, of why probes will not look at it."""
+    """Why a service cannot be probed, as far as that is known without a DNS lookup."""
     denied = service.check_config.denied(DenyRule(settings.probe_deny_networks))
     return [_of_check(denied)] if denied is not None else []
 
@@ -270,7 +270,7 @@ def _of_check(problem: Problem) -> FieldProblem:
 
 
 def _text_problems(service: Service) -> list[FieldProblem]:
-    """What cannot be shown or stored."""
+    """Problems of texts."""
     found = line_problems("name", service.name) + line_problems("group", service.group_name)
     found += [problem for tag in service.tags[:50] for problem in line_problems("tags", tag)][:1]
     return found + text_problems("description", service.description)

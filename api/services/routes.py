@@ -1,4 +1,4 @@
-"""Services: the list for everybody, and all that can be set for those who administer them."""
+"""The routes of services: the public list, and their administration."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from psycopg.rows import kwargs_row
 from psycopg.types.json import Jsonb
 
 import sql
-from api.auth.gatekeeper import actor, identified
+from api.auth.gatekeeper import actor, bearer_principal
 from api.auth.permissions import authorise, requires
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
@@ -55,19 +55,19 @@ NewServiceBody = Annotated[
 
 
 class ServiceList(msgspec.Struct):
-    """The public services by name, "All Systems" first."""
+    """The public services, sorted by name, after "All Systems"."""
 
     services: list[ServiceName]
 
 
 class ServiceDetails(msgspec.Struct):
-    """Every service, private ones too, with all its fields."""
+    """All services, including private ones, with all fields."""
 
     services: list[AnyService]
 
 
 class StoredService(msgspec.Struct):
-    """A row; `declared_in` is the file that declares it as code."""
+    """A row of `services`. `declared_in`: the file that declares the service, or None."""
 
     service: Service
     declared_in: str | None
@@ -94,7 +94,7 @@ async def _stored_services(pool: Pool, name: str, **values: Any) -> list[StoredS
 
 @get(
     ["/services", "/system/services"],
-    summary="The services",
+    summary="List services",
     tags=["services"],
     responses=responses(400, 401, 403, 429, 503),
     **requires("services:list"),
@@ -102,28 +102,28 @@ async def _stored_services(pool: Pool, name: str, **values: Any) -> list[StoredS
 async def list_services(
     request: ApiRequest, pool: Injected[Pool], details: Annotated[bool, QueryParameter()] = False
 ) -> ServiceList | ServiceDetails:
-    """`{id, name}` pairs for everybody; `?details=true` gives those who administer them the rest."""
+    """`{id, name}` of the public services; with `?details=true` all services and fields, for admins."""
     if details:
-        authorise(await identified(request), "services:administer")
+        authorise(await bearer_principal(request), "services:administer")
         return ServiceDetails([row.service for row in await _stored_services(pool, "services/all")])
     return ServiceList([ALL_SYSTEMS, *await database.rows(pool, "services/names", ServiceName)])
 
 
 @get(
     "/services/{service_id:str}",
-    summary="One service with all its fields",
+    summary="Get a service",
     tags=["services"],
     responses=responses(400, 401, 403, 404, 429, 503),
     **requires("services:administer"),
 )
 async def get_service(pool: Injected[Pool], service_id: FromPath[str]) -> AnyService:
-    """Private services too: this is for those who administer them."""
+    """All fields of a public or private service, for admins."""
     return (await one(pool, service_id)).service
 
 
 @post(
     "/services",
-    summary="Add a service",
+    summary="Create a service",
     tags=["services"],
     responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
     **requires("services:administer", body=tuple(family.new for family in FAMILIES.values())),
@@ -134,14 +134,15 @@ async def create_service(
     settings: Injected[Settings],
     data: NewServiceBody,
 ) -> Response[AnySavedService]:
-    """What is not given has its default. 409 where the id is taken. `warnings` says why probes will not look at it."""
+    """Fields that are not given have their defaults. 409 if the id is taken. `warnings` says why the service cannot be
+    probed."""
     service = await create(pool, settings, actor(request), data)
     return Response(service, status_code=201, headers={"Location": f"/api/services/{service.id}"})
 
 
 @patch(
     "/services/{service_id:str}",
-    summary="Change some fields of a service",
+    summary="Change a service",
     tags=["services"],
     responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
     **requires("services:administer", body=tuple(family.change for family in FAMILIES.values())),
@@ -153,31 +154,31 @@ async def change_service(
     service_id: FromPath[str],
     data: JSONBody[dict[str, Any]],
 ) -> AnySavedService:
-    """Fields that are not given stay as they are; null empties those that can be empty. Another `type` begins with the
-    defaults of that type."""
+    """Fields that are not given stay unchanged; null clears optional fields. After a change of `type`, the fields of
+    the new type have their defaults."""
     return await change(pool, settings, actor(request), service_id, data)
 
 
 @delete(
     "/services/{service_id:str}",
-    summary="Remove a service",
+    summary="Delete a service",
     tags=["services"],
     responses=responses(400, 401, 403, 404, 409, 429, 503),
     **requires("services:administer"),
 )
 async def delete_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> None:
-    """Its checks stay until their retention ends; a service entered again under the same id has them back."""
+    """Its checks stay until their retention ends. A new service with the same id has them again."""
     await remove(pool, actor(request), service_id)
 
 
 async def one(pool: Pool, service_id: str) -> StoredService:
-    """Raises 404 where there is no such service."""
+    """Raises 404 if there is no such service."""
     _require_slug(service_id)
     return _found(await stored_service(pool, service_id))
 
 
 async def create(pool: Pool, settings: Settings, by: Actor, data: Mapping[str, Any]) -> AnySavedService:
-    """Raises 400 for what is not valid, 409 where the id is taken."""
+    """Creates a service. Raises 400 for invalid values, 409 if the id is taken."""
     service = _valid(complete(read_new(data), settings))
     async with database.transaction(pool, by) as connection:
         created = await _execute(connection, "services/create", service=Jsonb(service.columns()))
@@ -189,7 +190,7 @@ async def create(pool: Pool, settings: Settings, by: Actor, data: Mapping[str, A
 async def change(
     pool: Pool, settings: Settings, by: Actor, service_id: str, data: Mapping[str, Any]
 ) -> AnySavedService:
-    """Raises 400 for what is not valid, 404 where the service is gone, 409 where a file declares it."""
+    """Changes a service. Raises 400 for invalid values, 404 if there is no such service, 409 if a file declares it."""
     _require_slug(service_id)
     async with database.transaction(pool, by) as connection:
         current = _administered(await _locked(connection, service_id)).service
@@ -199,7 +200,7 @@ async def change(
 
 
 async def remove(pool: Pool, by: Actor, service_id: str) -> None:
-    """Raises 404 where the service is gone, 409 where a file declares it."""
+    """Deletes a service. Raises 404 if there is no such service, 409 if a file declares it."""
     _require_slug(service_id)
     async with database.transaction(pool, by) as connection:
         _administered(await _locked(connection, service_id))
@@ -213,14 +214,14 @@ async def _locked(connection: Connection, service_id: str) -> StoredService | No
 
 
 async def _execute(connection: Connection, name: str, **values: Any) -> int:
-    """Rows changed. Raises 400 where the table's constraints refuse a value."""
+    """Executes a query; the number of changed rows. Raises 400 for a violated constraint of the table."""
     with constraint_errors():
         return (await connection.execute(sql.query(name), values)).rowcount
 
 
 def _valid(service: Service) -> Service:
-    if wrong := problems(service):
-        raise invalid(*wrong)
+    if found := problems(service):
+        raise invalid(*found)
     return service
 
 
@@ -236,7 +237,7 @@ def _found(row: StoredService | None) -> StoredService:
 
 
 def _administered(row: StoredService | None) -> StoredService:
-    """A service whose home is a file is changed there: the next reading of the file would undo it."""
+    """Raises 409 for a service that is declared in a file, since the next reading of the file would undo a change."""
     if (declared_in := _found(row).declared_in) is not None:
         raise ApiError(409, "declared", file=declared_in)
     return _found(row)

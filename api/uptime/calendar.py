@@ -1,4 +1,4 @@
-"""The uptime calendar of one service, or of all systems together: months of days, padded to whole weeks."""
+"""The uptime calendar of one service, or of all services together: months of days, padded to whole weeks."""
 
 from datetime import date
 from itertools import groupby
@@ -19,7 +19,7 @@ from api.uptime.status import DayStatus
 from sql import Pool, database
 
 CACHEABLE = (Cacheable("/api/uptime/", frozenset({"checks", "event", "services"}), frozenset({"months", "startDate"})),)
-MOST_MONTHS = 24
+MAX_MONTHS = 24
 MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July"),
     *("August", "September", "October", "November", "December"),
@@ -30,7 +30,7 @@ _Cell = TypeVar("_Cell")
 
 
 class Day(msgspec.Struct, rename="camel"):
-    """One real day; `incidents` are the public ones that were open on it and affect the service (or any)."""
+    """One day. `incidents`: the number of public incidents that were open on it and affect the service (or any)."""
 
     date: date
     status: DayStatus
@@ -41,7 +41,7 @@ class Day(msgspec.Struct, rename="camel"):
 
 
 class Month(msgspec.Struct):
-    """`days` start on a Sunday and fill whole weeks: `e` is a cell outside the month or in the future."""
+    """`days` begins on a Sunday and fills whole weeks; `e` is a cell outside the month or in the future."""
 
     name: str
     uptime: str
@@ -65,7 +65,7 @@ class DayRow(msgspec.Struct):
 
 
 def calendar(rows: list[DayRow]) -> list[Month]:
-    """Months from their rows: the sum of a month (no day) comes first, then its days in order."""
+    """The months from their rows: each month has a row without a day for its total, then its days in order."""
     return [
         Month(
             f"{MONTHS[first.month - 1]} {first.year}",
@@ -78,7 +78,7 @@ def calendar(rows: list[DayRow]) -> list[Month]:
 
 
 def real_days(rows: list[DayRow]) -> list[Day]:
-    """Those that have begun."""
+    """The days that have begun."""
     return [
         Day(row.day, row.status, row.uptime, row.checks, row.downtime_seconds, row.incidents)
         for row in rows
@@ -87,7 +87,7 @@ def real_days(rows: list[DayRow]) -> list[Day]:
 
 
 def whole_weeks(first: date, days: list[_Cell], outside: _Cell) -> list[_Cell]:
-    """The days of the month that begins on `first`, and `outside` around them: weeks begin on Sunday."""
+    """The days of the month that begins on `first`, padded with `outside` to whole weeks from Sunday."""
     before = [outside] * (first.isoweekday() % DAYS_OF_A_WEEK)
     after = [outside] * (-(len(before) + len(days)) % DAYS_OF_A_WEEK)
     return [*before, *days, *after]
@@ -96,7 +96,7 @@ def whole_weeks(first: date, days: list[_Cell], outside: _Cell) -> list[_Cell]:
 async def calendar_rows(
     pool: Pool, service: ServiceName, months: int, start_date: date | None, internal: bool = False
 ) -> list[DayRow]:
-    """What `calendar` takes. `internal`: for those who may see a private service, and incidents that are not public."""
+    """The rows for `calendar`. `internal`: private services and internal incidents are included."""
     return await database.rows(
         pool,
         "uptime/months",
@@ -109,12 +109,12 @@ async def calendar_rows(
 
 
 async def chosen_service(pool: Pool, service_id: str) -> ServiceName:
-    """A public service, or all of them."""
+    """The public service `service_id`, or ALL_SYSTEMS. Raises 404."""
     return ALL_SYSTEMS if service_id == ALL_SYSTEMS.id else await public_service(pool, service_id)
 
 
 async def public_service(pool: Pool, service_id: str) -> ServiceName:
-    """A service that everybody may know of. A private one and one that does not exist are the same 404."""
+    """The public service `service_id`. Raises the same 404 for a private service and for an unknown one."""
     found = None
     if is_slug(service_id):
         found = await database.row(pool, "services/public", ServiceName, id=service_id)
@@ -125,7 +125,7 @@ async def public_service(pool: Pool, service_id: str) -> ServiceName:
 
 @get(
     "/uptime/{service_id:str}",
-    summary="The uptime calendar of a service",
+    summary="Uptime calendar of a service",
     tags=["status"],
     responses=responses(400, 404, 429, 503),
     **requires("status:read"),
@@ -133,10 +133,10 @@ async def public_service(pool: Pool, service_id: str) -> ServiceName:
 async def uptime(
     pool: Injected[Pool],
     service_id: FromPath[str],
-    months: Annotated[int, QueryParameter(ge=1, le=MOST_MONTHS)] = 3,
+    months: Annotated[int, QueryParameter(ge=1, le=MAX_MONTHS)] = 3,
     start_date: Annotated[date | None, QueryParameter(name="startDate")] = None,
 ) -> Uptime:
-    """`startDate` is any day of the first month; without it the last month shown is the present one."""
+    """`startDate` is any day of the first month. Without it, the last month is the current one."""
     if start_date is not None and not FIRST_YEAR <= start_date.year <= LAST_YEAR:
         raise invalid(FieldProblem.of("startDate", "years", first=FIRST_YEAR, last=LAST_YEAR))
     service = await chosen_service(pool, service_id)

@@ -1,8 +1,8 @@
-"""Response times of one service over any window: how many, how fast, percentiles, and a series of points.
+"""Response times of one service over a window: counts, averages, percentiles, and a series of points.
 
-The step decides what is read. Below 15 minutes it is the raw checks, in a window of at most 48 hours and exactly as
-asked for. From 15 minutes, an hour or a day on it is the tier of the rollups of that width, and the window is widened
-to whole buckets. Percentiles come from logarithmic bins everywhere: within 2 % of the nearest rank.
+The step decides the source. Below 15 minutes the raw checks are read, for a window of at most 48 hours and exactly.
+Longer steps read the rollups of 15 minutes, an hour or a day, and the window is widened to whole buckets. Percentiles
+come from logarithmic bins, within 2 % of the nearest rank.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -23,10 +23,11 @@ from api.uptime.calendar import public_service
 from sql import Pool, database
 
 CACHEABLE = (Cacheable("/api/response-times/", frozenset({"checks", "services"}), frozenset({"from", "to", "step"})),)
-MOST_POINTS = 1500
-AIMED_POINTS = 150
+MAX_POINTS = 1500
+DEFAULT_POINTS = 150
+"""The number of points that the default step makes at most."""
 QUARTER_S, HOUR_S, DAY_S = 900, 3600, 86400
-LONGEST_RAW_S = 48 * HOUR_S
+MAX_RAW_S = 48 * HOUR_S
 FIRST = datetime(2000, 1, 1, tzinfo=UTC)
 LAST = datetime(2100, 1, 1, tzinfo=UTC)
 STEPS_S = (60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 7 * 86400, 30 * 86400)
@@ -35,9 +36,8 @@ Tier = Literal["raw", "15m", "hourly", "daily"]
 
 
 class Phases(msgspec.Struct, rename="camel"):
-    """Where the time of the good checks went, in milliseconds on average: `firstByte` from the request sent to the
-    first byte of the answer, `transfer` all that is left. A phase that did not happen (TLS of a plain address) took 0.
-    """
+    """The average phases of successful checks in milliseconds. `firstByte`: from the end of the request to the first
+    byte of the response; `transfer`: the rest. A phase that does not occur (TLS with http://) takes 0."""
 
     dns: float
     connect: float
@@ -47,8 +47,8 @@ class Phases(msgspec.Struct, rename="camel"):
 
 
 class Point(msgspec.Struct):
-    """`count` checks were made in the step that begins at `time`, `errors` of them failed; the rest is milliseconds
-    of the good ones, null where there is none."""
+    """The step that begins at `time`. `count`: all checks; `errors`: failed ones. The others are milliseconds of the
+    successful checks, null if there are none."""
 
     time: str
     count: int
@@ -61,7 +61,7 @@ class Point(msgspec.Struct):
 
 
 class ResponseTimes(msgspec.Struct):
-    """The whole window first, then its points; steps without a check have none."""
+    """The figures of the whole window, and its points. Steps without a check are left out of `series`."""
 
     service: ServiceName
     from_: str = msgspec.field(name="from")
@@ -79,7 +79,7 @@ class ResponseTimes(msgspec.Struct):
 
 
 class PointRow(msgspec.Struct):
-    """A point, or the whole window where `time` is None; `low` and `high` are the window as it was read."""
+    """A point, or the whole window if `time` is None. `low` and `high`: the window that was read."""
 
     time: datetime | None
     low: datetime
@@ -99,25 +99,25 @@ class PointRow(msgspec.Struct):
     transfer: float | None
 
     def phases(self) -> Phases | None:
-        """All five, or none where no good check was measured."""
+        """None without a successful check."""
         phases = (self.dns, self.connect, self.tls, self.first_byte, self.transfer)
         measured = [ms for ms in phases if ms is not None]
         return Phases(*measured) if measured else None
 
 
 def default_step(window_s: float) -> int:
-    """The least of the usual steps that makes no more than AIMED_POINTS points, and that its window may have."""
-    usable = STEPS_S if window_s <= LONGEST_RAW_S else [step for step in STEPS_S if step >= QUARTER_S]
-    return next((step for step in usable if window_s / step <= AIMED_POINTS), DAY_S * 365)
+    """The shortest step in seconds of STEPS_S that makes at most `DEFAULT_POINTS` and is allowed for the window."""
+    usable = STEPS_S if window_s <= MAX_RAW_S else [step for step in STEPS_S if step >= QUARTER_S]
+    return next((step for step in usable if window_s / step <= DEFAULT_POINTS), DAY_S * 365)
 
 
 def tier(step: int, window_s: float) -> Tier:
-    """What a step is read from; raises ApiError where that would be too much or cannot be."""
-    if window_s / step > MOST_POINTS:
-        raise invalid(FieldProblem.of("step", "step_points", most=MOST_POINTS))
+    """The source for a step. Raises 400 for a step that makes too many points or is not allowed for the window."""
+    if window_s / step > MAX_POINTS:
+        raise invalid(FieldProblem.of("step", "step_points", most=MAX_POINTS))
     if step < QUARTER_S:
-        if window_s > LONGEST_RAW_S:
-            raise invalid(FieldProblem.of("step", "step_window", step=QUARTER_S, hours=LONGEST_RAW_S // HOUR_S))
+        if window_s > MAX_RAW_S:
+            raise invalid(FieldProblem.of("step", "step_window", step=QUARTER_S, hours=MAX_RAW_S // HOUR_S))
         return "raw"
     if step % QUARTER_S:
         raise invalid(FieldProblem.of("step", "step_multiple", step=QUARTER_S))
@@ -127,7 +127,7 @@ def tier(step: int, window_s: float) -> Tier:
 
 
 def window(from_: datetime | None, to: datetime | None, now: datetime) -> tuple[datetime, datetime]:
-    """The window asked for; the last 24 hours by default, to the whole second."""
+    """The requested window; by default the last 24 hours, to the whole second. Raises 400."""
     for name, moment in (("from", from_), ("to", to)):
         if moment is not None and not FIRST <= moment <= LAST:
             raise invalid(FieldProblem.of(name, "years", first=FIRST.year, last=LAST.year))
@@ -138,8 +138,8 @@ def window(from_: datetime | None, to: datetime | None, now: datetime) -> tuple[
     return start, end
 
 
-class Lookup(NamedTuple):
-    """A window, a step in seconds that it may have, and what both are read from."""
+class Selection(NamedTuple):
+    """A window, its step in seconds, and the source of its data."""
 
     start: datetime
     end: datetime
@@ -147,19 +147,20 @@ class Lookup(NamedTuple):
     tier: Tier
 
 
-def asked(from_: str | None, to: str | None, step: int | None) -> Lookup:
-    """What a query asks for. Raises 400 for what is no time, and for a step that its window may not have."""
+def selection(from_: str | None, to: str | None, step: int | None) -> Selection:
+    """The selection of a request's query. Raises 400 for invalid values."""
     start, end = window(read_moment("from", from_), read_moment("to", to), datetime.now(UTC))
     window_s = (end - start).total_seconds()
     step = step or default_step(window_s)
-    return Lookup(start, end, step, tier(step, window_s))
+    return Selection(start, end, step, tier(step, window_s))
 
 
-async def measured(pool: Pool, service: ServiceName, wanted: Lookup) -> ResponseTimes:
-    """The response times of a service, for who may know of it."""
-    step = timedelta(seconds=wanted.step)
-    name = "response_times/raw" if wanted.tier == "raw" else "response_times/rollups"
-    values = {"service_id": service.id, "start": wanted.start, "end": wanted.end, "step": step, "tier": wanted.tier}
+async def measured(pool: Pool, service: ServiceName, selected: Selection) -> ResponseTimes:
+    """The response times of a service. The caller has checked that the client may see the service."""
+    step = timedelta(seconds=selected.step)
+    name = "response_times/raw" if selected.tier == "raw" else "response_times/rollups"
+    values = {"service_id": service.id, "start": selected.start, "end": selected.end}
+    values |= {"step": step, "tier": selected.tier}
     total, *points = await database.rows(pool, name, PointRow, **values)
     return ResponseTimes(
         service=service,
@@ -183,10 +184,10 @@ async def measured(pool: Pool, service: ServiceName, wanted: Lookup) -> Response
 
 
 async def last_24_hours(pool: Pool, service: ServiceName, now: datetime) -> ResponseTimes:
-    """Up to `now`, with a point an hour, by whole quarters of an hour: what badges and the page of a service say, and
-    the figures of its chart."""
-    times = await measured(pool, service, Lookup(now - timedelta(days=1), now, HOUR_S, "15m"))
-    return msgspec.structs.replace(times, to=iso(now))  # the last quarter goes on, and nobody knows what it will bring
+    """The 24 hours up to `now`, with a point an hour, from the rollups of 15 minutes: for badges and the page of a
+    service."""
+    times = await measured(pool, service, Selection(now - timedelta(days=1), now, HOUR_S, "15m"))
+    return msgspec.structs.replace(times, to=iso(now))  # the last bucket ends in the future
 
 
 @get(
@@ -203,10 +204,10 @@ async def response_times(
     to: ToMoment = None,
     step: Step = None,
 ) -> ResponseTimes:
-    """`from` and `to` are ISO times with a zone (`+` written as %2B), `step` is in seconds; the answer tells the window
-    that was read, which is wider than asked for where buckets are whole."""
-    wanted = asked(from_, to, step)
-    return await measured(pool, await public_service(pool, service_id), wanted)
+    """`from` and `to` are ISO 8601 times with a zone (`+` written as %2B), `step` is in seconds. From a step of 900 on,
+    the window is widened to whole buckets; the response contains the widened window."""
+    selected = selection(from_, to, step)
+    return await measured(pool, await public_service(pool, service_id), selected)
 
 
 router = Router("/api", route_handlers=[response_times])

@@ -1,4 +1,4 @@
-"""The status page's one question: what is every public service now, and how were its last 90 days."""
+"""The current status of every public service, and of each of its last 90 days."""
 
 from datetime import date, datetime
 from functools import lru_cache
@@ -25,7 +25,8 @@ CACHEABLE = tuple(
 
 
 class ServiceStatus(msgspec.Struct, rename="camel"):
-    """One service: its state, its uptime over the days shown ("99.98", "-" without data), and a status for each day."""
+    """One service. `uptime`: in percent over the days of `uptimeData` ("99.98", "-" without data). `uptimeData`: a
+    status for each day, the last one today."""
 
     id: str
     name: str
@@ -35,7 +36,7 @@ class ServiceStatus(msgspec.Struct, rename="camel"):
 
 
 class PlannedMaintenance(msgspec.Struct, rename="camel"):
-    """Maintenance that runs or begins within a week; a recurring one is there each time that it does."""
+    """An occurrence of maintenance that is running or begins within a week."""
 
     id: str
     title: str
@@ -46,7 +47,7 @@ class PlannedMaintenance(msgspec.Struct, rename="camel"):
 
 
 class SystemStatus(msgspec.Struct, rename="camel"):
-    """Everything the status page shows; the last day of `uptimeData` is today in the reporting time zone."""
+    """The data of the status page. Days are those of the reporting time zone."""
 
     overall_status: OverallStatus
     last_updated: str
@@ -77,20 +78,20 @@ class StatusRow(msgspec.Struct):
 
 
 def overall(states: list[ServiceState]) -> OverallStatus:
-    """The worst of what is known. What is under maintenance does not count: that is planned, so it is no trouble.
-    Knowing nothing at all of the others is."""
-    judged = [state for state in states if state != "maintenance"]
-    known = {state for state in judged if state != "unknown"}
+    """The worst known state. Services under maintenance do not count; if all others are unknown, it is degraded."""
+    counted = [state for state in states if state != "maintenance"]
+    known = {state for state in counted if state != "unknown"}
     if "outage" in known:
         return "outage"
-    if "degraded" in known or (judged and not known):
+    if "degraded" in known or (counted and not known):
         return "degraded"
     return "operational"
 
 
-@lru_cache(maxsize=4096)  # most services have had the same good days
+@lru_cache(maxsize=4096)  # most services have equal days
 def day_statuses(known: str, degraded: str, failed: str) -> list[DayStatus]:
-    """A code for each day, from three strings of digits: has it data, was it degraded or worse, did checks fail."""
+    """A status for each day, from three strings with a 0 or 1 for each day: it has data, it has degraded checks, it has
+    failed checks."""
     return [
         "mo" if mo == "1" else "po" if po == "1" else "o" if any_data == "1" else "nd"
         for any_data, po, mo in zip(known, degraded, failed, strict=True)
@@ -98,12 +99,12 @@ def day_statuses(known: str, degraded: str, failed: str) -> list[DayStatus]:
 
 
 async def status_rows(pool: Pool) -> list[StatusRow]:
-    """Every public service, by group and name."""
+    """Every public service, sorted by group and name."""
     return await database.rows(pool, "status/system_status", StatusRow)
 
 
 async def planned_maintenance(pool: Pool) -> list[MaintenanceRow]:
-    """What runs or begins within a week, the next one first."""
+    """Public maintenance that is running or begins within a week, the next one first."""
     return await database.rows(pool, "status/maintenance", MaintenanceRow)
 
 
@@ -113,13 +114,13 @@ def newest_check(rows: list[StatusRow]) -> datetime | None:
 
 @get(
     ["/system-status", "/system/status"],
-    summary="Every public service, now and over 90 days",
+    summary="Status of all public services, now and over 90 days",
     tags=["status"],
     responses=responses(429, 503),
     **requires("status:read"),
 )
 async def system_status(pool: Injected[Pool], started_at: Injected[datetime]) -> SystemStatus:
-    """`lastUpdated` is the time of the newest check; before the first one, when this process started."""
+    """`lastUpdated` is the time of the newest check; before the first check, the start of this process."""
     rows = await status_rows(pool)
     planned = await planned_maintenance(pool)
     return SystemStatus(

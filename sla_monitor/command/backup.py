@@ -24,7 +24,7 @@ from sla_monitor.command.installation import NoDatabaseError
 from sla_monitor.local_postgresql.server import local_postgresql, running_url
 from sla_monitor.settings import Settings, StartError
 from sql import connect, query
-from sql.migrate import MigrationError, UnreachableError
+from sql.migration_errors import MigrationError, UnreachableError
 
 LIST_TIMEOUT_S = 300
 """The contents of a file on a slow disk; the dump and the restore take as long as they take."""

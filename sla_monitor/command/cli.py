@@ -21,6 +21,7 @@ from sla_monitor import __version__, settings
 from sla_monitor.command.processes import PARENT, end_with_parent
 from sla_monitor.serving.ending import to_the_end
 from sla_monitor.settings import Settings, SettingsError, StartError
+from sla_monitor.settings.unknown import unknown_variables
 
 log = logging.getLogger("sla_monitor")
 Command = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, None]]
@@ -251,8 +252,8 @@ def _main() -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
     logging.basicConfig(level=loaded.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
     if args.command in SERVING and PARENT not in os.environ:  # the parts of `up` have the same environment
-        for stranger in settings.strangers():
-            log.warning("%s", stranger)
+        for message in unknown_variables():
+            log.warning("%s", message)
     if args.command == "check":
         from prober import check
 

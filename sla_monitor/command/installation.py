@@ -15,7 +15,7 @@ from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.local_postgresql.server import running_url
 from sla_monitor.settings import Settings, StartError
 from sql import connect
-from sql.migrate import MigrationError, UnreachableError
+from sql.migration_errors import MigrationError, UnreachableError
 
 
 class NoDatabaseError(StartError):

@@ -1,12 +1,9 @@
-"""Every setting of the program: its environment variable, its default, its meaning. One place, typed.
+"""All settings of the program, with type, environment variable, default and meaning.
 
-`load` reads them all and raises `SettingsError`, whose text is one line naming the variable, for any value that
-cannot be used. The tables in the README are tested against `Settings.__struct_fields__` and `ENVIRONMENT`.
+`load` reads them from the environment. The tables in the README are tested against `Settings` and `ENVIRONMENT`.
 """
 
-import difflib
 import os
-import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -20,24 +17,24 @@ from sla_monitor.settings.values import Limit, Network
 
 
 class StartError(Exception):
-    """Why the program cannot run, for the person who starts it: one line that says what to do. Never a traceback."""
+    """The program cannot run. The message is one line for the user and says what to do; no traceback is printed."""
 
     exit_code = 1
 
 
 class SettingsError(StartError):
-    """A setting that cannot be used; the line names the variable and says what would do."""
+    """An invalid setting. The message names the variable and the accepted values."""
 
     exit_code = 2
 
 
 def default_home() -> Path:
-    """Root's data belongs where an unprivileged PostgreSQL can reach it: /root itself is closed to others."""
+    """The default of SLA_MONITOR_HOME. For root it is not below /root, which an unprivileged PostgreSQL cannot read."""
     return Path("/var/lib/sla-monitor") if os.geteuid() == 0 else user_data_path("sla-monitor")
 
 
 class Variable(NamedTuple):
-    """How one environment variable becomes a field of `Settings`."""
+    """The environment variable of a field of `Settings`: its name, its parser (raises ValueError), its meaning."""
 
     name: str
     parse: Callable[[str], Any]
@@ -45,9 +42,9 @@ class Variable(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What belongs to the database and not to one process: a setting that is not given leaves it as it is there.
+    """Settings that are stored in the database. A process that does not set them uses the stored ones.
 
-    Otherwise a prober on another machine, started without SLA_MONITOR_TIMEZONE, would move every day to UTC.
+    Otherwise a prober on another machine, started without SLA_MONITOR_TIMEZONE, would change the days to UTC.
     """
 
     time_zone: str
@@ -253,11 +250,11 @@ ENVIRONMENT: dict[str, Variable] = {
 
 
 SECRET = frozenset({"database_url", "jwt_secret", "heartbeat_url"})
-"""Fields whose values are shown to nobody."""
+"""Fields whose values are never shown."""
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Reads all settings. An unset or empty variable means its default; a bad one raises `SettingsError`."""
+    """Reads all settings. An unset or empty variable means the default. Raises SettingsError for an invalid one."""
     given: dict[str, Any] = {}
     for field, variable in ENVIRONMENT.items():
         text = environ.get(variable.name, "").strip()
@@ -271,48 +268,18 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     return Settings(**given)
 
 
-NO_LONGER_USED = frozenset({"REDIS_URL", "NODE_ENV", "NEXT_PUBLIC_API_URL"})
-"""Variables that the .env of an older installation may still hold."""
-_OWN = re.compile(
-    "(SLA_MONITOR|RATE_LIMIT|SOCKETS?|SITE|JWT|PROBE|HEALTH_CHECK|CHECK|SPOOL|WATCH_SERVER|WORKER)_[A-Z_]+"
-)
-"""What the names of settings begin with."""
-_OTHERS = re.compile("SLA_MONITOR_(PARENT|TEST_.*)|.*_(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_.*)")
-"""Set by this program and its tests, and by Kubernetes for a service of such a name."""
-LONG_ENOUGH = 5
-"""Characters of a name that few other names are like."""
-MOST_LETTERS = 2
-LIKE = 0.85
-"""How many letters a misspelt name has more or less, and how much alike the two are, of 1."""
-
-
-def strangers(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Variables that seem to be meant for this program and are no settings of it, each with what to know about it."""
-    known = {variable.name for variable in ENVIRONMENT.values()}
-    found = []
-    for name in sorted(environ.keys() - known):
-        near = [one for one in known if len(one) > LONG_ENOUGH and abs(len(one) - len(name)) <= MOST_LETTERS]
-        like = difflib.get_close_matches(name, near, 1, LIKE)
-        if name in NO_LONGER_USED:
-            found.append(f"{name} is no longer used")
-        elif like:
-            found.append(f"{name} is not a setting: is {like[0]} meant?")
-        elif _OWN.fullmatch(name) and not _OTHERS.fullmatch(name):
-            found.append(f"{name} is not a setting")
-    return found
-
-
 def given(environ: Mapping[str, str] = os.environ) -> frozenset[str]:
     """The fields of `Settings` whose variables are set."""
     return frozenset(field for field, variable in ENVIRONMENT.items() if environ.get(variable.name, "").strip())
 
 
-def terms(settings: Settings, kept: Terms) -> Terms:
-    """The terms of an installation: what is given, else what is `kept`. Raises SettingsError where they contradict."""
+def terms(settings: Settings, stored: Terms) -> Terms:
+    """The terms of an installation: those of `settings` if set, else the stored ones. Raises SettingsError if they are
+    not compatible."""
     agreed = Terms(
-        settings.time_zone or kept.time_zone,
-        settings.retention or kept.retention,
-        settings.compress_after or kept.compress_after,
+        settings.time_zone or stored.time_zone,
+        settings.retention or stored.retention,
+        settings.compress_after or stored.compress_after,
     )
     if agreed.compress_after >= agreed.retention:
         raise SettingsError("CHECK_COMPRESS_AFTER must be shorter than CHECK_RETENTION")

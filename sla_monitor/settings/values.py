@@ -246,7 +246,7 @@ def color(text: str) -> str:
 
 
 def image(text: str) -> Path:
-    """Read when the API starts; what it is, its name tells."""
+    """An image, which is read when the API starts. Its type is taken from the suffix."""
     file = path(text)
     if file.suffix.lower() not in (".svg", ".png"):
         raise ValueError("the path of an .svg or a .png")
@@ -268,4 +268,7 @@ def lifetime(text: str) -> timedelta:
 
 
 def path(text: str) -> Path:
-    return Path(text).expanduser().absolute()
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:  # `~name` without a user of that name
+        raise ValueError("a path: there is no such user") from None

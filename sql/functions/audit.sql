@@ -1,5 +1,4 @@
--- Who acts in this transaction. What is changed without saying so is put down to the program, or to the person at psql, by
--- the name of the connection.
+-- The actor of this transaction. If none is set, it is the program or the psql user, by the application name of the connection.
 CREATE OR REPLACE FUNCTION act_as(actor_kind text, actor_id uuid, actor text, address inet, request_id text) RETURNS void
     LANGUAGE sql AS
 $$
@@ -18,7 +17,7 @@ SELECT coalesce(told.actor ->> 'kind', 'program'),
 FROM (SELECT nullif(current_setting('sla_monitor.actor', true), '')::jsonb AS actor) AS told
 $$;
 
--- Writes one line by hand, for what is no change of a row: a login, a token that came back.
+-- Writes an entry that is not the change of a row: a login, the reuse of a refresh token.
 CREATE OR REPLACE FUNCTION audit(action text, object_type text, object_id text, before jsonb DEFAULT NULL, after jsonb DEFAULT NULL)
     RETURNS void
     LANGUAGE sql AS
@@ -42,9 +41,9 @@ BEGIN
 END
 $$;
 
--- Row trigger: audit_change('service', 'headers,body', 'updated_at') writes what changed of a row, with the columns of the
--- second list masked and those of the third left out. The row's id is its column `id`. The fields of a check's configuration are
--- written like columns; those that its type calls secret are masked.
+-- Row trigger: audit_change('service', 'headers,body', 'updated_at') writes the changed columns of a row. The columns in the second
+-- argument are masked, those in the third left out. The id of the object is the column `id`.
+-- The fields of a check's configuration are written like columns; those that its type calls secret are masked.
 CREATE OR REPLACE FUNCTION audit_change() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -71,7 +70,7 @@ BEGIN
 END
 $$;
 
--- What has been written about the past stays.
+-- Entries of the past cannot be changed.
 CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -80,8 +79,8 @@ BEGIN
 END
 $$;
 
--- So do the lines of the audit log, until prune_audit() removes them: no other statement does, and nothing of the last 30 days
--- goes, whatever the parameter is. It guards against mistakes; the owner of a table can drop its triggers.
+-- Nor deleted, except by prune_audit(), and never those of the last 30 days. This protects against mistakes; the owner of the table
+-- can drop its triggers.
 CREATE OR REPLACE FUNCTION keep_audit_entry() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -95,7 +94,7 @@ BEGIN
 END
 $$;
 
--- Removes what is older than `retention`, some at a time: the rest is for the next round.
+-- Deletes entries older than `retention`, a limited number in each call.
 CREATE OR REPLACE FUNCTION prune_audit(retention interval) RETURNS void
     LANGUAGE plpgsql AS
 $$

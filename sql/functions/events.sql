@@ -1,14 +1,14 @@
--- Appends to the feed. Sequence numbers are given out before commit, so without the lock a reader could see 8, then 7, and
--- lose 7. The lock lives until the transaction has committed: order of numbers is order of commits.
+-- Appends to the feed. Sequence numbers are assigned before the commit, so without the lock a reader could see 8 before 7 and skip 7.
+-- The lock is held until the end of the transaction, so the order of numbers is the order of commits.
 CREATE OR REPLACE FUNCTION lock_events() RETURNS void
     LANGUAGE sql
     RETURN pg_advisory_xact_lock(hashtextextended('sla-monitor events', 0));
 
--- Numbers tell nothing of what happens inside. What strangers may hear of gets the next multiple of 65536 (PUBLIC_STEP in
--- api/live/hub.py), the rest the numbers between: the numbers that a stranger sees follow each other, whatever happens there. Were
--- they counted together, a hole in them each midnight would be a private service that has its first check of the day.
+-- Sequence numbers must not reveal internal events. Public events get the next multiple of 65536 (PUBLIC_STEP in api/live/hub.py),
+-- internal events the numbers between: so public numbers are consecutive. With one sequence for both, a gap at midnight would be the
+-- first check of the day of a private service.
 --
--- Both wake those who read events ('event', 'inside'); answers that strangers get end with the first kind only.
+-- Both kinds notify the feed ('event', 'inside'); cached public responses are invalidated by the first kind only.
 CREATE OR REPLACE FUNCTION number_event() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -29,12 +29,12 @@ CREATE OR REPLACE TRIGGER events_numbered
     BEFORE INSERT ON events
     FOR EACH ROW EXECUTE FUNCTION number_event();
 
--- The room for events of a service: those of a private one go to users who are logged in only.
+-- The room for events of a service: of a private service, the room for staff.
 CREATE OR REPLACE FUNCTION room_of(room text, public boolean) RETURNS text
     LANGUAGE sql IMMUTABLE
     RETURN CASE WHEN public THEN room ELSE room || '-inside' END;
 
--- Appends one event: to everyone, or to a room; not to the socket it came from.
+-- Appends one event for all clients or for a room, except the socket `origin`.
 CREATE OR REPLACE FUNCTION append_event(event text, room text, data jsonb, origin text DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -44,7 +44,7 @@ BEGIN
 END
 $$;
 
--- A service's state changed, whoever changed it: the prober, expire_states or an analyst's UPDATE.
+-- A service's state has changed, by the prober, by expire_states or by an UPDATE of an analyst.
 CREATE OR REPLACE FUNCTION announce_states() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -73,10 +73,10 @@ CREATE OR REPLACE TRIGGER service_states_announced
     AFTER UPDATE ON service_states REFERENCING NEW TABLE AS changed OLD TABLE AS former
     FOR EACH STATEMENT EXECUTE FUNCTION announce_states();
 
--- Of what is private from now on those inside alone are told what they missed, of what is gone nobody. Its rows stay: their
--- numbers are known to clients. Notified as 'public-services', upon which no API process trusts its memory. Under the lock of events, so
--- that nothing is told meanwhile by who still takes the service for a public one; and first that of recording, because a batch
--- takes them in this order, and so does a service that is paused and hidden at once.
+-- Past events of a service that becomes private are only replayed to staff, those of a deleted service to no one. Their rows stay,
+-- since clients know the numbers. The notification is 'public-services', after which API processes clear their recent events. The
+-- lock of events prevents that a concurrent transaction appends public events of the service. The lock of recording is taken first,
+-- in the same order as by a batch of checks, and by a service that is paused and hidden at once.
 CREATE OR REPLACE FUNCTION withdraw_service() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -100,7 +100,7 @@ CREATE OR REPLACE TRIGGER services_gone
     AFTER DELETE ON services
     FOR EACH ROW EXECUTE FUNCTION withdraw_service();
 
--- A service was added, changed or removed: the prober reloads, the API forgets what it had encoded for sockets.
+-- A service was added, changed or deleted: the prober reads its services again, the API clears its recent events.
 CREATE OR REPLACE FUNCTION announce_services() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -117,8 +117,8 @@ CREATE OR REPLACE TRIGGER services_announced
     AFTER INSERT OR UPDATE OR DELETE ON services
     FOR EACH STATEMENT EXECUTE FUNCTION announce_services();
 
--- Answers that everybody gets end when a service that is or was public changes. Strangers can measure that an answer was computed
--- anew, so a private service ends none.
+-- Invalidates cached public responses when a service that is or was public changes. A private service must not: clients can measure
+-- that a response was computed again.
 CREATE OR REPLACE FUNCTION announce_public_service() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -134,8 +134,7 @@ CREATE OR REPLACE TRIGGER services_announced_to_all
     AFTER INSERT OR UPDATE OR DELETE ON services
     FOR EACH ROW EXECUTE FUNCTION announce_public_service();
 
--- A batch that has just looked its services up must not find one gone when it writes what refers to it: the whole batch
--- would be refused.
+-- Waits for batches of checks that are being recorded: they refer to the service, and would be refused as a whole.
 CREATE OR REPLACE FUNCTION await_recording() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -162,7 +161,7 @@ CREATE OR REPLACE TRIGGER services_updated_at
     BEFORE UPDATE ON services
     FOR EACH ROW EXECUTE FUNCTION touch_updated_at();
 
--- As JSON clients write it: 2026-11-23T14:02:00.000Z.
+-- The time in UTC with milliseconds, as JavaScript formats it: 2026-11-23T14:02:00.000Z.
 CREATE OR REPLACE FUNCTION iso_time(moment timestamptz) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');

@@ -1,13 +1,13 @@
--- What is told of incidents: at the end of the transaction, to each as much as they may know.
+-- The events of incidents, appended at the end of the transaction: one for staff, and one for anonymous clients without internal data.
 
--- Authors are user names: only shown to users who are logged in.
+-- Authors are user names, which are internal.
 CREATE OR REPLACE FUNCTION incident_update_json(update incident_updates, internal boolean) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object('id', update.id, 'status', update.status, 'description', update.description,
                               'author', CASE WHEN internal THEN update.author END,
                               'createdAt', iso_time(update.created_at));
 
--- A reporter for everybody is one who was named and is no user. One who was not named is the author, as far as it fits.
+-- The public reporter is one that was set and is not a user name. Without one, the reporter is the author.
 CREATE OR REPLACE FUNCTION public_reporter(incident incidents) RETURNS text
     LANGUAGE sql STABLE
     RETURN CASE
@@ -16,8 +16,8 @@ CREATE OR REPLACE FUNCTION public_reporter(incident incidents) RETURNS text
         THEN incident.reporter
     END;
 
--- The incident as routes answer it and events tell it: the whole timeline or, in lists and events, the newest 20 updates.
--- Services that are private or deleted, and the names of users, are for those inside. The others have versions of their own.
+-- The incident as JSON, for routes and events: with the whole timeline or, in lists and events, the newest 20 updates. Private and
+-- deleted services and the names of users are internal. The public form has its own version.
 CREATE OR REPLACE FUNCTION incident_json(incident incidents, internal boolean, whole boolean) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object(
@@ -55,7 +55,7 @@ CREATE OR REPLACE FUNCTION incident_json(incident incidents, internal boolean, w
         )
     );
 
--- To those inside, and to those outside what they may know: not that something was saved of which they see nothing.
+-- Sends an event to staff, and to anonymous clients if their view has changed.
 CREATE OR REPLACE FUNCTION tell_of_incident(event text, incident incidents, inside jsonb, outside jsonb) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -67,7 +67,7 @@ BEGIN
 END
 $$;
 
--- For clients that are not logged in, an incident that becomes public is created, and one that stops being public is deleted.
+-- For anonymous clients, an incident that becomes public is new, and one that becomes internal is deleted.
 CREATE OR REPLACE FUNCTION announce_incident(incident incidents, was_public boolean, event text) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -89,8 +89,8 @@ BEGIN
 END
 $$;
 
--- Nobody outside shall see it any more: not by asking for what they missed (the rows stay, empty and in a room that nobody is
--- in, since their numbers are known), and not in what the API remembers, which it forgets for 'public-services' only.
+-- Removes an incident from past public events, so that it is not replayed: the rows stay, since clients know their numbers, but without
+-- data and in a room without clients. 'public-services' makes API processes clear their recent events.
 CREATE OR REPLACE FUNCTION withdraw_incident(incident_id text, room text) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -107,8 +107,7 @@ BEGIN
 END
 $$;
 
--- At the end of the transaction, when all of its changes are there. Each transaction that made a version comes here once, with
--- the row as it was before.
+-- Runs at the end of the transaction, after all of its changes; once for each new version, with the row before the transaction.
 CREATE OR REPLACE FUNCTION announce_incident_change() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -152,7 +151,7 @@ CREATE CONSTRAINT TRIGGER incidents_changed_announced
     AFTER UPDATE ON incidents DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW WHEN (OLD.version <> NEW.version) EXECUTE FUNCTION announce_incident_change();
 
--- One that this transaction had changed before is told of by the trigger above.
+-- An incident that this transaction has changed already has its event by the trigger above.
 DROP TRIGGER IF EXISTS incidents_deleted_announced ON incidents;
 CREATE CONSTRAINT TRIGGER incidents_deleted_announced
     AFTER DELETE ON incidents DEFERRABLE INITIALLY DEFERRED

@@ -1,9 +1,9 @@
--- An incident's rules hold for whoever writes, a route or a person at psql. All that one transaction changes of an incident is
--- one version and one event (or, of its timeline only, an event for each update).
+-- The rules of incidents, for routes and for psql users. All changes of an incident in one transaction are one version and one event
+-- (or one event for each update, if only the timeline has changed).
 
--- Ids: INC-2026-0007, the year in the reporting time zone. Public incidents are counted. One that begins as an internal one gets
--- a number of nine digits by chance: counted with the others, it would leave a hole that everybody can see. An id that is given,
--- as when old incidents are brought in, is kept, and a public one's number is not given out again.
+-- Ids: INC-2026-0007, with the year in the reporting time zone. Public incidents are numbered consecutively. A new internal incident
+-- gets a random number of nine digits, so that it leaves no gap in the public numbers. An id that is given, as for imported incidents,
+-- is used, and the number of a public one is not assigned again.
 CREATE OR REPLACE FUNCTION number_incident() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -36,7 +36,7 @@ BEGIN
 END
 $$;
 
--- Who creates an incident is who acts in this transaction, unless the row says otherwise.
+-- The author of an incident is the actor of this transaction, unless it is set in the row.
 CREATE OR REPLACE FUNCTION complete_incident() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -66,19 +66,19 @@ CREATE OR REPLACE TRIGGER incidents_2_numbered
     BEFORE INSERT ON incidents
     FOR EACH ROW EXECUTE FUNCTION number_incident();
 
--- What people see of the row itself.
+-- The visible columns of the row.
 CREATE OR REPLACE FUNCTION incident_texts(incident incidents) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN to_jsonb(incident) - '{status,created_by,updated_at,resolved_at,version,changed_in,edited_in,public_version,public_updated_at,shown_in}'::text[];
 
--- And what everybody sees of it, while it is public.
+-- The public columns of the row, if the incident is public.
 CREATE OR REPLACE FUNCTION incident_shown(incident incidents) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN incident_texts(incident) - '{author,reporter}'::text[] || jsonb_build_object('reporter', public_reporter(incident));
 
--- The first change that a transaction makes is the next version; what it changes further belongs to the same. updated_at is
--- looked at too, since a dump that is restored elsewhere brings numbers of transactions that are yet to come there. The same of the
--- public version, which counts only what everybody may see.
+-- The first change in a transaction increments the version; further changes belong to the same version. updated_at is compared too,
+-- since a restored dump may contain transaction ids that are still to come on the new server. The public version works in the same
+-- way, but counts only changes of public columns.
 CREATE OR REPLACE FUNCTION version_incident() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -113,7 +113,7 @@ CREATE OR REPLACE TRIGGER incidents_versioned
     BEFORE UPDATE ON incidents
     FOR EACH ROW EXECUTE FUNCTION version_incident();
 
--- The newest update of the timeline tells the incident's status: where the status is set directly, one without words is added.
+-- The newest update of the timeline has the incident's status: if the status is set directly, an update without text is added.
 CREATE OR REPLACE FUNCTION add_status_update() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -129,8 +129,8 @@ CREATE OR REPLACE TRIGGER incidents_status_told
     AFTER UPDATE ON incidents
     FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION add_status_update();
 
--- What is written one after another is numbered by the time, in microseconds: everybody sees these numbers, and consecutive ones would
--- tell how much was written between them that only those inside see. JavaScript takes them as exact integers.
+-- Ids of updates and comments are derived from the time in microseconds: they are public, and consecutive ones would reveal the number
+-- of internal ones between them. They are exact integers in JavaScript.
 CREATE OR REPLACE FUNCTION number_by_time(moment timestamptz) RETURNS bigint
     LANGUAGE sql IMMUTABLE
     RETURN (extract(epoch FROM moment) * 1000000)::bigint;
@@ -153,8 +153,8 @@ BEGIN
 END
 $$;
 
--- An update is written now, by who acts now. It takes its number once it holds the incident's row, so that the order of the
--- timeline is the order of commits and its newest update agrees with the status.
+-- The author of an update is the current actor. It gets its id after the incident's row is locked, so that the order of the timeline
+-- is the order of commits, and its newest update has the incident's status.
 CREATE OR REPLACE FUNCTION complete_incident_update() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -198,7 +198,7 @@ CREATE OR REPLACE TRIGGER incident_updates_stay
     BEFORE UPDATE ON incident_updates
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
--- They go with their incident only.
+-- Updates can only be deleted with their incident.
 CREATE OR REPLACE FUNCTION keep_incident_update() RETURNS trigger
     LANGUAGE plpgsql AS
 $$

@@ -1,6 +1,5 @@
--- Counts once more that `client` did something that may be done so many times within a window, which begins with the first
--- time. All API processes share the count; those who count at the same moment take turns at the row. A refusal changes
--- nothing: who knocks on and on neither waits longer nor makes the database write.
+-- Counts one action of `client` against a limit of `times` in a window, which begins with the first action. All API processes share
+-- the count; concurrent ones wait for the row. A refusal changes nothing: further attempts do not extend the window or cause writes.
 CREATE OR REPLACE FUNCTION count_against(limit_name text, client text, times integer, window_length interval,
                                          OUT allowed boolean, OUT remaining integer, OUT resets_at timestamptz)
     LANGUAGE plpgsql AS
@@ -26,7 +25,7 @@ BEGIN
 END
 $$;
 
--- Takes one back: what was counted before it was known whether it counts, such as a login with the right password.
+-- Undoes one count, such as that of a login with the correct password.
 CREATE OR REPLACE FUNCTION give_back(limit_name text, client text) RETURNS void
     LANGUAGE sql AS
 $$

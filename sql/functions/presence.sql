@@ -1,12 +1,12 @@
--- Who is where: in the room of an incident, or in that of a template, whose place is 'template-' and its id. Whatever changes
--- presence_leases is told to the room by the triggers below: a person is there while one of their sockets is, and edits while one of
--- their sockets does; of a template's room it is told how many sockets are in it. All changes are made one after the other, under
--- lock_events(): two sockets of one person that leave at the same moment would each still see the other one, and nobody would hear of
--- it. It is taken before any row is: in the other order two of these functions could wait for each other.
+-- Presence in the rooms of incidents and templates. presence_leases.incident_id is the id of the incident, or 'template-' and the id
+-- of the template. The triggers below append events for all changes of presence_leases: a user is present while one of their sockets
+-- is, and edits while one of their sockets does; a template's room gets the number of its sockets. Changes are serialised by
+-- lock_events(): otherwise two sockets of a user that leave at the same time would each still see the other one, and there would be
+-- no event. The lock is taken before any row: in the other order two of these functions could deadlock.
 
--- Puts a socket into an incident's room, or says what it does there (`now_editing` NULL leaves that as it is). `editors` are the
--- others who edit, one a person, as of the event `seq`; that is NULL where there is no such incident. All in one statement: the
--- lock is never held while a client thinks.
+-- Enters a socket into an incident's room, or changes what it edits there (`now_editing` NULL: unchanged). `editors`: the other users
+-- who are editing, as of the event `seq`, which is NULL if there is no such incident. It is one statement, so that the lock is not
+-- held while a client waits.
 CREATE OR REPLACE FUNCTION hold_presence(incident text, socket text, process uuid, person uuid, person_name text,
                                          now_editing boolean, edited_field text, lifetime interval,
                                          OUT seq bigint, OUT editors jsonb)
@@ -36,8 +36,8 @@ BEGIN
 END
 $$;
 
--- Puts a socket into a template's room. `user_count` are the sockets in it, as of the event `seq`; that is NULL where there is no
--- such template.
+-- Enters a socket into a template's room. `user_count`: the number of sockets in it, as of the event `seq`, which is NULL if there is
+-- no such template.
 CREATE OR REPLACE FUNCTION join_template(template uuid, socket text, process uuid, person uuid, person_name text,
                                          lifetime interval, OUT seq bigint, OUT user_count bigint)
     LANGUAGE plpgsql AS
@@ -57,8 +57,8 @@ BEGIN
 END
 $$;
 
--- Tells the others in a template's room what somebody changes in it, but not the socket it came from; nothing is stored. NULL where
--- there is no such template.
+-- Sends the changes that a user is making to a template to its room, except to the socket `origin`; nothing is stored. NULL if there
+-- is no such template.
 CREATE OR REPLACE FUNCTION tell_template_update(template uuid, person uuid, person_name text, data jsonb, origin text)
     RETURNS timestamptz
     LANGUAGE plpgsql AS
@@ -76,7 +76,7 @@ BEGIN
 END
 $$;
 
--- Takes sockets out of rooms: pairs of an incident and a socket.
+-- Removes sockets from rooms, given as pairs of an incident and a socket.
 CREATE OR REPLACE FUNCTION end_presence(incidents text[], sockets text[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -88,7 +88,7 @@ BEGIN
 END
 $$;
 
--- Takes out all sockets of a process that ends.
+-- Removes all sockets of a process that ends.
 CREATE OR REPLACE FUNCTION end_process_presence(process uuid) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -98,8 +98,8 @@ BEGIN
 END
 $$;
 
--- What a process holds, as it knows it itself: after it was cut off from the database for a while, others may have taken its
--- sockets for dead, or something that it meant to end is still there.
+-- Makes the leases of a process equal to those in its memory. After the database was away, other processes may have deleted some, or
+-- released ones may still be stored.
 CREATE OR REPLACE FUNCTION restore_presence(process uuid, held jsonb, lifetime interval) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -118,8 +118,8 @@ BEGIN
 END
 $$;
 
--- Takes out the sockets of processes that died; a lease that is being renewed at this moment is none of theirs. Called every
--- second by a worker: the lock is taken only where there is something to do.
+-- Deletes expired leases, except those that are being renewed at this moment. It is called every second by a worker, so it takes
+-- the lock only if there are any.
 CREATE OR REPLACE FUNCTION expire_presence() RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -136,7 +136,7 @@ BEGIN
 END
 $$;
 
--- A user began to edit, moved to another field, or stopped in their last socket that edited.
+-- A user began to edit, changed the field, or stopped in the last socket that was editing.
 CREATE OR REPLACE FUNCTION announce_editing() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -158,7 +158,7 @@ BEGIN
 END
 $$;
 
--- Sockets are gone: who was editing no longer is, and who has no other socket there has left.
+-- Sockets have been removed: their editing ends, and users without another socket in the room have left it.
 CREATE OR REPLACE FUNCTION announce_departures() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -210,7 +210,7 @@ $$
 SELECT count(*) FROM presence_leases WHERE incident_id = place
 $$;
 
--- Sends the number of its members to a template's room.
+-- Sends the number of sockets to a template's room.
 CREATE OR REPLACE FUNCTION append_user_count(place text) RETURNS void
     LANGUAGE sql AS
 $$

@@ -1,4 +1,4 @@
-"""Those who come to the two doors with what no front end would: any JSON, any bytes, any token, any header."""
+"""Malicious clients of both transports: they send any JSON, bytes, tokens and headers."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import anyio
 from websockets.asyncio.client import connect
 
-from tests.api.doors import DOORS, PATIENCE_S, DoorName, Speaker
 from tests.api.people import Db
+from tests.api.transports import PATIENCE_S, TRANSPORTS, Speaker, TransportName
 
-__all__ = ["DOORS", "END", "DoorName", "Heard", "Intruder", "RefusedError", "code", "entered", "heard"]
+__all__ = ["END", "TRANSPORTS", "Heard", "Intruder", "RefusedError", "TransportName", "code", "entered", "heard"]
 Heard = tuple[str, Any]
 END = "that-was-all"
 
@@ -25,7 +25,7 @@ class Served(Protocol):
 
 
 class RefusedError(Exception):
-    """The door does not take a token; the text is what it says."""
+    """A token is refused; the text is the reason."""
 
 
 class Intruder(Speaker):
@@ -40,7 +40,7 @@ class Intruder(Speaker):
     async def tell(self, event: str, data: object) -> dict[str, Any]:
         """The answer to this one event; `data` need not be an object."""
         self._asked += 1
-        if self.door == "ws":
+        if self.transport == "ws":
             await self.send(json.dumps({"event": event, "data": data}))
             return await self.answer()
         await self.send(f"42{self._asked}{json.dumps([event, data])}")
@@ -82,15 +82,20 @@ async def heard(db: Db, *clients: Intruder) -> list[list[Heard]]:
 
 @asynccontextmanager
 async def entered(
-    api: Served, door: DoorName, token: str | None = None, *, query: str = "", headers: Mapping[str, str] | None = None
+    api: Served,
+    transport: TransportName,
+    token: str | None = None,
+    *,
+    query: str = "",
+    headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Intruder]:
     """Somebody who has been let in, with a token or without. Raises RefusedError where the token is not taken."""
-    path = "/ws" if door == "ws" else "/socket.io/?EIO=4&transport=websocket"
+    path = "/ws" if transport == "ws" else "/socket.io/?EIO=4&transport=websocket"
     address = f"ws://{urlsplit(api.ws_url).netloc}{path}{'&' if '?' in path else '?'}{query}"
     async with connect(address, proxy=None, additional_headers=headers) as socket:
-        intruder = Intruder(socket, door)
+        intruder = Intruder(socket, transport)
         with anyio.fail_after(PATIENCE_S):
-            await (_greeted if door == "ws" else _opened)(intruder, token)
+            await (_greeted if transport == "ws" else _opened)(intruder, token)
         yield intruder
 
 

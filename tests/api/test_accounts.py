@@ -97,7 +97,7 @@ def refused(answer: httpx.Response) -> None:
 # Logging in
 
 
-async def test_a_login_is_answered_as_front_ends_know_it(api: Api, db: Db) -> None:
+async def test_the_response_to_a_login(api: Api, db: Db) -> None:
     user_id = await add_user(db)
     pair = await logged_in(api)
     assert pair == {
@@ -108,7 +108,7 @@ async def test_a_login_is_answered_as_front_ends_know_it(api: Api, db: Db) -> No
     assert (await me(api, pair["accessToken"])).json() == {"user": pair["user"]}
 
 
-async def test_a_login_leaves_its_traces(api: Api, db: Db) -> None:
+async def test_a_login_is_in_the_audit_log(api: Api, db: Db) -> None:
     user_id = await add_user(db)
     answer = await api.http.post(
         "/api/auth/login",
@@ -123,13 +123,13 @@ async def test_a_login_leaves_its_traces(api: Api, db: Db) -> None:
     assert await audited(db, "login") == [("user", "kim", "127.0.0.1", "user", str(user_id), None)]
 
 
-async def test_by_name_or_e_mail_whatever_their_capitals(api: Api, db: Db) -> None:
+async def test_login_by_name_or_e_mail_ignores_case(api: Api, db: Db) -> None:
     await add_user(db)
     for username in ("kim", "KIM", "kim@example.com", "Kim@Example.COM"):
         assert (await logged_in(api, username=username))["user"]["username"] == "kim"
 
 
-async def test_only_hashes_of_refresh_tokens_are_kept(api: Api, db: Db) -> None:
+async def test_only_hashes_of_refresh_tokens_are_stored(api: Api, db: Db) -> None:
     await add_user(db)
     pair = await logged_in(api)
     [(stored,)] = await (await db.execute("SELECT to_jsonb(refresh_tokens)::text FROM refresh_tokens")).fetchall()
@@ -137,7 +137,7 @@ async def test_only_hashes_of_refresh_tokens_are_kept(api: Api, db: Db) -> None:
     assert await one(db, "SELECT length(token_hash) FROM refresh_tokens") == (32,)
 
 
-async def test_who_is_refused_does_not_learn_why(api: Api, db: Db) -> None:
+async def test_a_refused_login_does_not_say_why(api: Api, db: Db) -> None:
     await add_user(db)
     await add_user(db, "gone")
     await db.execute("UPDATE users SET active = false WHERE username = 'gone'")
@@ -156,7 +156,7 @@ async def test_who_is_refused_does_not_learn_why(api: Api, db: Db) -> None:
     ]
 
 
-async def test_who_is_unknown_or_disabled_takes_as_long_as_a_wrong_password(
+async def test_unknown_and_disabled_users_take_as_long_as_a_wrong_password(
     api: Api, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One verification each; that those take the same is shown in test_passwords."""
@@ -175,7 +175,7 @@ async def test_who_is_unknown_or_disabled_takes_as_long_as_a_wrong_password(
     assert verified == [f"{WRONG} {username}" for username in ("kim", "nobody", "gone")]
 
 
-async def test_no_password_is_ever_written_down(api: Api, db: Db, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_password_is_stored_or_logged(api: Api, db: Db, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     await add_user(db)
     pair = await logged_in(api)
@@ -191,7 +191,7 @@ async def test_no_password_is_ever_written_down(api: Api, db: Db, caplog: pytest
     assert (await one(db, "SELECT count(*) FROM audit_entries WHERE to_jsonb(audit_entries)::text ~ 'argon2'")) == (0,)
 
 
-async def test_a_name_that_is_nobodys_is_not_written_down(api: Api, db: Db, caplog: pytest.LogCaptureFixture) -> None:
+async def test_unknown_names_are_not_logged(api: Api, db: Db, caplog: pytest.LogCaptureFixture) -> None:
     """Somebody may have typed the password there."""
     caplog.set_level("DEBUG")
     await add_user(db)
@@ -207,7 +207,7 @@ async def test_a_name_that_is_nobodys_is_not_written_down(api: Api, db: Db, capl
     assert not any(word in kept for word in (PASSWORD, "zzz"))
 
 
-async def test_a_name_that_is_known_is_written_down_as_its_owner_has_it(api: Api, db: Db) -> None:
+async def test_known_names_are_logged_as_stored(api: Api, db: Db) -> None:
     """Whichever of name and e-mail was tried, in whatever capitals: what failed on one account is found together."""
     await add_user(db)
     for name in ("kim", "KIM", "Kim@Example.com"):
@@ -230,7 +230,7 @@ NO_LOGINS: list[tuple[Any, str]] = [
 ]
 
 
-async def test_what_is_no_login(api: Api) -> None:
+async def test_invalid_logins_are_refused_by_field(api: Api) -> None:
     for body, field in NO_LOGINS:
         answer = await api.http.post("/api/auth/login", json=body)
         assert answer.status_code == 400, (body, answer.text)
@@ -238,7 +238,7 @@ async def test_what_is_no_login(api: Api) -> None:
         assert PASSWORD not in answer.text
 
 
-async def test_what_is_no_text(api: Api) -> None:
+async def test_invalid_texts_are_refused_by_field(api: Api) -> None:
     for body in (
         b'{"username": "k", "password": "\\ud800"}',
         b'{"username": "\\udc00", "password": "x"}',
@@ -249,9 +249,7 @@ async def test_what_is_no_text(api: Api) -> None:
         assert answer.status_code == 400, (body, answer.text)
 
 
-async def test_a_hash_at_old_costs_is_renewed_and_nobody_is_logged_out(
-    api: Api, db: Db, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_outdated_hash_is_renewed_and_sessions_stay(api: Api, db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
     await add_user(db)
     other = await logged_in(api)
     before = await one(db, "SELECT password_hash FROM users")
@@ -266,7 +264,7 @@ async def test_a_hash_at_old_costs_is_renewed_and_nobody_is_logged_out(
 @pytest.mark.parametrize(
     "change", ["UPDATE users SET active = false", "UPDATE users SET password_hash = 'new'", "DELETE FROM users"]
 )
-async def test_what_changes_while_the_password_is_verified_counts(
+async def test_a_change_during_verification_refuses_the_login(
     api: Api, db: Db, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     await add_user(db)
@@ -299,14 +297,14 @@ async def test_of_a_hundred_sessions_the_oldest_ends_at_the_next_login(api: Api,
     assert await alive.fetchall() == [("kim", 100, True), ("lee", 101, False)]
 
 
-async def test_how_many_passwords_wait_is_a_metric(api: Api) -> None:
+async def test_the_metric_of_waiting_passwords(api: Api) -> None:
     assert "\nsla_monitor_passwords_waiting 0.0\n" in (await api.http.get("/metrics")).text
 
 
 # Limits
 
 
-async def test_guesses_from_one_address_are_limited(database: str, db: Db) -> None:
+async def test_attempts_of_an_address_are_limited(database: str, db: Db) -> None:
     await add_user(db)
     async with running_api(database, rate_limit_login=Limit(5, MINUTES)) as api:
         for _ in range(5):
@@ -318,7 +316,7 @@ async def test_guesses_from_one_address_are_limited(database: str, db: Db) -> No
     assert len(await audited(db, "login-failed")) == 5
 
 
-async def test_fifty_guesses_at_the_same_moment_are_no_more_than_five(database: str, db: Db) -> None:
+async def test_concurrent_attempts_do_not_exceed_the_limit(database: str, db: Db) -> None:
     await add_user(db)
     statuses: list[int] = []
     async with running_api(database, rate_limit_login=Limit(5, MINUTES)) as api:
@@ -332,7 +330,7 @@ async def test_fifty_guesses_at_the_same_moment_are_no_more_than_five(database: 
     assert sorted(statuses) == 5 * [401] + 45 * [429]
 
 
-async def test_right_passwords_do_not_count(database: str, db: Db) -> None:
+async def test_successful_logins_do_not_count(database: str, db: Db) -> None:
     await add_user(db)
     async with running_api(database, rate_limit_login=Limit(2, MINUTES)) as api:
         refused(await log_in(api, password=WRONG))
@@ -342,7 +340,7 @@ async def test_right_passwords_do_not_count(database: str, db: Db) -> None:
         assert (await log_in(api)).status_code == 429
 
 
-async def test_the_right_password_of_a_disabled_account_counts_as_a_wrong_one(database: str, db: Db) -> None:
+async def test_the_correct_password_of_a_disabled_user_counts_as_an_attempt(database: str, db: Db) -> None:
     """Else whoever still comes through after so many tries would know that it is the right one."""
     await add_user(db)
     await db.execute("UPDATE users SET active = false")
@@ -352,7 +350,7 @@ async def test_the_right_password_of_a_disabled_account_counts_as_a_wrong_one(da
 
 
 @pytest.mark.parametrize("name", ["kim", "nobody"])
-async def test_strangers_share_a_limit_for_each_name(database: str, db: Db, name: str) -> None:
+async def test_unknown_addresses_share_a_limit_for_each_name(database: str, db: Db, name: str) -> None:
     """Also for a name that nobody has: else the limit would tell which names there are."""
     await add_user(db)
     async with running_api(database, rate_limit_login=Limit(1, MINUTES), **PROXY) as api:
@@ -361,7 +359,7 @@ async def test_strangers_share_a_limit_for_each_name(database: str, db: Db, name
         assert (await log_in(api, name, PASSWORD, "192.0.2.99")).status_code == 429
 
 
-async def test_strangers_lock_nobody_out(database: str, db: Db) -> None:
+async def test_attempts_of_unknown_addresses_do_not_lock_the_user_out(database: str, db: Db) -> None:
     await add_user(db)
     async with running_api(database, rate_limit_login=Limit(1, MINUTES), **PROXY) as api:
         await logged_in(api, address="198.51.100.7")
@@ -375,7 +373,7 @@ async def test_strangers_lock_nobody_out(database: str, db: Db) -> None:
 
 
 @pytest.mark.parametrize("tried", ["kim", "kim@example.com", "nobody", "nobody@example.com"])
-async def test_a_lock_tells_nothing_of_accounts(database: str, db: Db, tried: str) -> None:
+async def test_a_lock_reveals_nothing_about_accounts(database: str, db: Db, tried: str) -> None:
     """Who tries one name is locked out of that name, however it is written, and of no other: neither that it exists nor
     which e-mail belongs to it can be seen."""
     await add_user(db)
@@ -392,7 +390,7 @@ async def test_a_lock_tells_nothing_of_accounts(database: str, db: Db, tried: st
         assert (await log_in(api, tried.upper(), PASSWORD, "192.0.2.99")).status_code == 429
 
 
-async def test_no_other_spelling_of_a_name_has_tries_of_its_own(database: str, db: Db) -> None:
+async def test_every_spelling_of_a_name_shares_its_limit(database: str, db: Db) -> None:
     """Capitals are disregarded as they are where the user is looked for: the Kelvin sign is a capital k."""
     await add_user(db)
     [same] = await (await db.execute("SELECT lower('\u212aim') = 'kim'")).fetchone() or [None]
@@ -403,7 +401,7 @@ async def test_no_other_spelling_of_a_name_has_tries_of_its_own(database: str, d
         assert answer.status_code == (429 if same else 401)
 
 
-async def test_a_guess_that_was_not_judged_is_given_back(
+async def test_an_attempt_that_was_not_verified_does_not_count(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await add_user(db)
@@ -423,7 +421,7 @@ async def test_a_guess_that_was_not_judged_is_given_back(
 # Refreshing
 
 
-async def test_a_refresh_spends_one_token_for_the_next(api: Api, db: Db) -> None:
+async def test_a_refresh_token_can_be_used_once(api: Api, db: Db) -> None:
     await add_user(db)
     first = await logged_in(api)
     await db.execute("UPDATE users SET role = 'viewer'")
@@ -438,7 +436,7 @@ async def test_a_refresh_spends_one_token_for_the_next(api: Api, db: Db) -> None
     assert await one(db, "SELECT expires_at > now() + interval '6 days' FROM sessions") == (True,)
 
 
-async def test_a_spent_token_that_comes_back_ends_the_session(api: Api, db: Db) -> None:
+async def test_reuse_of_a_refresh_token_ends_the_session(api: Api, db: Db) -> None:
     user_id = await add_user(db)
     first, other = await logged_in(api), await logged_in(api)
     second = (await refresh(api, first["refreshToken"])).json()
@@ -452,7 +450,7 @@ async def test_a_spent_token_that_comes_back_ends_the_session(api: Api, db: Db) 
     assert after == {"session": jwt.decode(first["accessToken"], options={"verify_signature": False})["sid"]}
 
 
-async def test_of_two_refreshes_at_the_same_moment_one_wins_and_the_other_is_reuse(api: Api, db: Db) -> None:
+async def test_of_two_concurrent_refreshes_one_succeeds(api: Api, db: Db) -> None:
     await add_user(db)
     first = await logged_in(api)
     answers: list[httpx.Response] = []
@@ -480,7 +478,7 @@ async def test_of_two_refreshes_at_the_same_moment_one_wins_and_the_other_is_reu
         "DELETE FROM sessions",
     ],
 )
-async def test_what_ends_a_session_ends_its_refreshing(api: Api, db: Db, ending: str) -> None:
+async def test_an_ended_session_cannot_be_refreshed(api: Api, db: Db, ending: str) -> None:
     await add_user(db)
     pair = await logged_in(api)
     await db.execute(ending.encode())
@@ -489,7 +487,7 @@ async def test_what_ends_a_session_ends_its_refreshing(api: Api, db: Db, ending:
 
 
 @pytest.mark.parametrize("ending", ["UPDATE users SET active = false", "DELETE FROM users"])
-async def test_whoever_refreshes_while_they_are_disabled_is_out(api: Api, db: Db, ending: str) -> None:
+async def test_a_disabled_user_cannot_refresh(api: Api, db: Db, ending: str) -> None:
     """Whichever comes first. Without an order of locks one of them would also fail by a deadlock."""
     for number in range(8):
         await add_user(db, f"kim{number}")
@@ -547,7 +545,7 @@ FORGERIES: dict[str, Callable[[dict[str, Any]], str]] = {
 }
 
 
-async def test_forged_tokens_open_nothing(api: Api, db: Db) -> None:
+async def test_forged_tokens_are_refused(api: Api, db: Db) -> None:
     victim = await someone(db)
     claims = {
         "iss": ISSUER,
@@ -566,7 +564,7 @@ async def test_forged_tokens_open_nothing(api: Api, db: Db) -> None:
         assert (await me(api, forged(claims))).status_code == 200, "the same, rightly signed, is let in"
 
 
-async def test_the_two_kinds_of_tokens_do_not_stand_for_each_other(api: Api, db: Db) -> None:
+async def test_access_and_refresh_tokens_are_not_interchangeable(api: Api, db: Db) -> None:
     await add_user(db)
     pair = await logged_in(api)
     refused(await me(api, pair["refreshToken"]))
@@ -583,18 +581,18 @@ async def test_a_signed_refresh_token_that_was_never_issued_ends_the_session_it_
     refused(await me(api, pair["accessToken"]))
 
 
-async def test_other_ways_to_authenticate_are_none(api: Api) -> None:
+async def test_other_authentication_schemes_are_refused(api: Api) -> None:
     for authorization in ("Basic a2ltOmtpbQ==", "Bearer", "bearer null", "Token x", "", "Bearer \xff"):
         headers = {b"Authorization": authorization.encode("latin-1")}
         refused(await api.http.get("/api/auth/me", headers=headers))
 
 
-async def test_without_a_token_there_is_no_me(api: Api) -> None:
+async def test_me_needs_a_token(api: Api) -> None:
     refused(await api.http.get("/api/auth/me"))
     assert (await api.http.head("/api/auth/me")).status_code == 401
 
 
-async def test_no_token_is_taken_from_a_url_or_a_cookie(api: Api, db: Db) -> None:
+async def test_tokens_in_urls_and_cookies_are_ignored(api: Api, db: Db) -> None:
     victim = await someone(db)
     for name in ("token", "access_token", "accessToken", "authorization"):
         refused(await api.http.get("/api/auth/me", params={name: victim.token}))
@@ -604,7 +602,7 @@ async def test_no_token_is_taken_from_a_url_or_a_cookie(api: Api, db: Db) -> Non
 # Logging out
 
 
-async def test_logging_out_ends_this_session_at_once(api: Api, db: Db) -> None:
+async def test_logout_ends_this_session_at_once(api: Api, db: Db) -> None:
     user_id = await add_user(db)
     here, there = await logged_in(api), await logged_in(api)
     answer = await api.http.post("/api/auth/logout", headers=bearer(here["accessToken"]))
@@ -616,11 +614,11 @@ async def test_logging_out_ends_this_session_at_once(api: Api, db: Db) -> None:
     assert await audited(db, "logout") == [("user", "kim", "127.0.0.1", "user", str(user_id), None)]
 
 
-async def test_logging_out_needs_a_login(api: Api) -> None:
+async def test_logout_needs_a_session(api: Api) -> None:
     refused(await api.http.post("/api/auth/logout"))
 
 
-async def test_another_role_and_a_disabled_account_count_from_the_next_request_on(api: Api, db: Db) -> None:
+async def test_a_changed_role_and_a_disabled_user_apply_to_the_next_request(api: Api, db: Db) -> None:
     await add_user(db, "other", role="admin")
     await add_user(db, role="admin")
     headers = bearer((await logged_in(api))["accessToken"])
@@ -651,7 +649,7 @@ async def test_a_new_password_ends_all_sessions_and_opens_one(api: Api, db: Db) 
     assert (kind, name, after) == ("user", "kim", {"password_hash": "***"})
 
 
-async def test_the_current_password_must_be_known(database: str, db: Db) -> None:
+async def test_changing_the_password_needs_the_current_one(database: str, db: Db) -> None:
     """No 401, on which front ends log out; and it counts like a login, else a stolen token could guess on."""
     user_id = await add_user(db)
     async with running_api(database, rate_limit_login=Limit(2, MINUTES)) as api:
@@ -665,7 +663,7 @@ async def test_the_current_password_must_be_known(database: str, db: Db) -> None
     assert [(name, on) for _, name, _, _, on, _ in noted] == 2 * [("kim", str(user_id))]
 
 
-async def test_what_is_no_new_password(api: Api, db: Db) -> None:
+async def test_invalid_new_passwords_are_refused(api: Api, db: Db) -> None:
     await add_user(db, "kim.the.first")
     token = (await logged_in(api, username="kim.the.first"))["accessToken"]
     nothing: Any = None
@@ -675,7 +673,7 @@ async def test_what_is_no_new_password(api: Api, db: Db) -> None:
     assert (await me(api, token)).status_code == 200
 
 
-async def test_of_two_new_passwords_at_the_same_moment_one_is_set(api: Api, db: Db) -> None:
+async def test_of_two_concurrent_password_changes_one_succeeds(api: Api, db: Db) -> None:
     await add_user(db)
     token = (await logged_in(api))["accessToken"]
     statuses: dict[str, int] = {}

@@ -29,7 +29,7 @@ async def with_token(api: Api, secret: str, path: str = "/api/auth/me") -> httpx
     return await api.http.get(path, headers={"Authorization": f"Bearer {secret}"})
 
 
-async def test_a_token_is_shown_once_and_kept_as_a_hash(api: Api, db: Db) -> None:
+async def test_a_token_is_shown_once_and_stored_as_a_hash(api: Api, db: Db) -> None:
     admin = await someone(db)
     said = await made(api, admin, role="viewer")
     secret, token = said["secret"], said["token"]
@@ -54,7 +54,7 @@ async def test_a_token_is_shown_once_and_kept_as_a_hash(api: Api, db: Db) -> Non
     assert secret not in whole
 
 
-async def test_a_token_says_who_it_is_and_when_it_was_used(api: Api, db: Db) -> None:
+async def test_the_owner_and_the_last_use_of_a_token(api: Api, db: Db) -> None:
     admin = await someone(db)
     secret = (await made(api, admin, role="viewer"))["secret"]
     answer = await with_token(api, secret)
@@ -69,7 +69,7 @@ async def test_a_token_says_who_it_is_and_when_it_was_used(api: Api, db: Db) -> 
     assert token["lastUsedFrom"] == "127.0.0.1"
 
 
-async def test_a_token_may_what_its_role_may_and_never_more_than_its_owner(api: Api, db: Db) -> None:
+async def test_a_token_has_at_most_the_permissions_of_its_owner(api: Api, db: Db) -> None:
     admin, _ = await someone(db), await someone(db)
     weak = (await made(api, admin, role="reporter"))["secret"]
     strong = (await made(api, admin, name="strong"))["secret"]
@@ -82,7 +82,7 @@ async def test_a_token_may_what_its_role_may_and_never_more_than_its_owner(api: 
     assert (await with_token(api, strong)).status_code == 401
 
 
-async def test_a_token_makes_no_tokens_and_no_users_and_uses_no_session(api: Api, db: Db) -> None:
+async def test_a_token_cannot_create_tokens_or_users(api: Api, db: Db) -> None:
     """What is stolen from a machine must not become something that outlives its revocation."""
     admin = await someone(db)
     headers = {"Authorization": f"Bearer {(await made(api, admin))['secret']}"}
@@ -103,7 +103,7 @@ async def test_a_token_makes_no_tokens_and_no_users_and_uses_no_session(api: Api
     assert await (await db.execute("SELECT username FROM users")).fetchall() == [(admin.username,)]
 
 
-async def test_a_revoked_token_is_over_and_stays_in_the_list(api: Api, db: Db) -> None:
+async def test_a_revoked_token_is_invalid_and_stays_in_the_list(api: Api, db: Db) -> None:
     admin, other = await someone(db), await someone(db)
     said = await made(api, admin)
     path = f"/api/tokens/{said['token']['id']}"
@@ -127,7 +127,7 @@ async def test_a_token_expires(api: Api, db: Db) -> None:
     assert (await with_token(api, said["secret"])).status_code == 401
 
 
-async def test_a_token_is_taken_from_one_place(api: Api, db: Db) -> None:
+async def test_a_token_is_read_from_the_authorization_header_only(api: Api, db: Db) -> None:
     secret = (await made(api, await someone(db)))["secret"]
     for name in ("token", "api_token", "access_token", "apiKey", "authorization"):
         assert (await api.http.get("/api/auth/me", params={name: secret})).status_code == 401
@@ -190,7 +190,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_what_is_no_token_is_refused_by_field(api: Api, db: Db) -> None:
+async def test_invalid_tokens_are_refused_by_field(api: Api, db: Db) -> None:
     admin = await someone(db)
     for fields, field in BAD:
         body = {"name": "ci", "role": "viewer"} | fields
@@ -200,7 +200,7 @@ async def test_what_is_no_token_is_refused_by_field(api: Api, db: Db) -> None:
 
 
 @pytest.mark.parametrize("role", ["viewer", "reporter", None])
-async def test_only_admins_make_see_and_revoke(api: Api, db: Db, role: str | None) -> None:
+async def test_only_admins_administer_tokens(api: Api, db: Db, role: str | None) -> None:
     headers = (await someone(db, role)).headers if role else {}
     token_id = (await made(api, await someone(db)))["token"]["id"]
     for answer in (
@@ -211,14 +211,14 @@ async def test_only_admins_make_see_and_revoke(api: Api, db: Db, role: str | Non
         assert answer.status_code == (403 if role else 401)
 
 
-async def test_what_is_not_there_is_not_found(api: Api, db: Db) -> None:
+async def test_unknown_tokens_are_not_found(api: Api, db: Db) -> None:
     admin = await someone(db)
     for token_id in (str(uuid4()), "0", "%00", "x" * 300):
         answer = await api.http.delete(f"/api/tokens/{token_id}", headers=admin.headers)
         assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
 
 
-async def test_tokens_leave_traces_without_their_secret(api: Api, db: Db) -> None:
+async def test_tokens_are_in_the_audit_log_without_their_secret(api: Api, db: Db) -> None:
     admin = await someone(db)
     said = await made(api, admin)
     await api.http.delete(f"/api/tokens/{said['token']['id']}", headers=admin.headers)

@@ -115,8 +115,8 @@ async def test_response_times_are_those_of_the_page_and_of_its_chart(api: Api, d
         for figure in ("avg", "p50", "p95", "p99")
     }
     page = (await api.http.get("/services/shop", headers={"Accept": "text/html"})).text
-    said = "at most {p50}, 95% at most {p95}, 99% at most {p99}"
-    assert said.format_map(figures) in " ".join(page.split())
+    text = "median {p50}, 95th percentile {p95}, 99th percentile {p99}"
+    assert text.format_map(figures) in " ".join(page.split())
     end = now()  # as js/response_times.js asks
     asked = {"from": (end - timedelta(days=1)).isoformat(), "to": end.isoformat(), "step": "900"}
     chart = await api.get("/api/response-times/shop", params=asked)

@@ -43,7 +43,9 @@ PROXIES: tuple[Network, ...] = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip
         ("not an address", [b"198.51.100.7"], UNKNOWN),
     ],
 )
-def test_the_nearest_hop_that_is_no_proxy_of_ours(peer: str | None, forwarded_for: list[bytes], client: str) -> None:
+def test_the_client_is_the_nearest_hop_that_is_not_a_trusted_proxy(
+    peer: str | None, forwarded_for: list[bytes], client: str
+) -> None:
     assert client_address(peer, forwarded_for, PROXIES) == client
 
 
@@ -57,7 +59,7 @@ def test_without_trusted_proxies_no_header_changes_anything(peer: ipaddress.IPv4
 
 
 @given(st.none() | st.text(max_size=40) | addresses.map(str), lines)
-def test_whatever_comes_in_an_address_comes_out(peer: str | None, claims: list[bytes]) -> None:
+def test_the_result_is_always_an_address(peer: str | None, claims: list[bytes]) -> None:
     client = client_address(peer, claims, PROXIES)
     address = ipaddress.ip_address(client)
     assert str(address) == client
@@ -67,9 +69,7 @@ def test_whatever_comes_in_an_address_comes_out(peer: str | None, claims: list[b
 
 
 @given(lines, addresses.filter(lambda address: not _trusted(client_address(str(address), [], ()))), st.integers(0, 5))
-def test_what_stands_left_of_the_real_client_is_never_believed(
-    claims: list[bytes], real: ipaddress.IPv4Address, hops: int
-) -> None:
+def test_entries_left_of_the_client_are_ignored(claims: list[bytes], real: ipaddress.IPv4Address, hops: int) -> None:
     """The first proxy adds the real client to what that client sent, each further proxy the one before it."""
     added = ", ".join([str(real), *(f"10.0.0.{n}" for n in range(hops))]).encode()
     expected = client_address(str(real), [], ())
@@ -82,7 +82,7 @@ def _trusted(address: str) -> bool:
     return any(ipaddress.ip_address(address) in network for network in PROXIES)
 
 
-def test_a_header_without_end_is_not_read_to_its_end() -> None:
+def test_a_long_header_is_read_up_to_a_limit() -> None:
     endless = b",".join([b"6.6.6.6", *[b"10.0.0.2"] * 20_000])
     assert client_address("10.0.0.1", [endless], PROXIES) == "10.0.0.2"
     long_but_honest = b",".join([b"198.51.100.7", *[b"10.0.0.2"] * (MAX_HOPS - 1)])
@@ -98,7 +98,7 @@ def test_a_header_without_end_is_not_read_to_its_end() -> None:
         ("::1", "::/64"),
     ],
 )
-def test_a_network_of_ipv6_addresses_counts_as_one_client(address: str, key: str) -> None:
+def test_an_ipv6_64_network_counts_as_one_client(address: str, key: str) -> None:
     assert client_key(address) == key
 
 

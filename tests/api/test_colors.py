@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.pages.colors import DARK_GROUND, LEAST_CONTRAST, LIGHT_GROUND, against, contrast, stylesheet
+from api.pages.colors import DARK_GROUND, LIGHT_GROUND, MIN_CONTRAST, against, contrast, stylesheet
 
 colors = st.integers(0, 0xFFFFFF).map("#{:06x}".format)
 
@@ -29,8 +29,8 @@ def test_contrast_is_that_of_wcag(one: str, other: str, ratio: float) -> None:
 def test_text_in_any_colour_can_be_read(color: str, ground: str) -> None:
     made = against(color, ground)
     assert re.fullmatch("#[0-9a-f]{6}", made)
-    assert contrast(made, ground) >= LEAST_CONTRAST
-    assert contrast(color, ground) < LEAST_CONTRAST or made == color, "what can be read stays as it was chosen"
+    assert contrast(made, ground) >= MIN_CONTRAST
+    assert contrast(color, ground) < MIN_CONTRAST or made == color, "what can be read stays as it was chosen"
 
 
 @given(colors)
@@ -39,4 +39,4 @@ def test_text_on_a_button_can_be_read(color: str) -> None:
     assert set(found) == {"accent-light", "on-accent-light", "brand", "accent-dark", "on-accent-dark"}
     assert found["brand"] == color
     for look in ("light", "dark"):
-        assert contrast(found[f"accent-{look}"], found[f"on-accent-{look}"]) >= LEAST_CONTRAST
+        assert contrast(found[f"accent-{look}"], found[f"on-accent-{look}"]) >= MIN_CONTRAST

@@ -121,7 +121,7 @@ async def have_arrived(api: Api) -> None:
         assert (await api.http.get("/health")).status_code == 200
 
 
-async def test_who_does_not_read_is_cut(any_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_read_is_disconnected(any_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "STALL_DEADLINE_S", 0.5)
     request = f"GET {LARGE} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     async with running_api(any_database) as api:
@@ -132,7 +132,7 @@ async def test_who_does_not_read_is_cut(any_database: str, monkeypatch: pytest.M
         assert await figure(api, 'sla_monitor_client_faults_total{fault="left"}') == 0
 
 
-async def test_who_reads_a_little_at_a_time_is_cut_too(any_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_reads_slowly_is_disconnected(any_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "DRAIN_DEADLINE_S", 1.0)
     request = f"GET {LARGE} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     async with running_api(any_database) as api:
@@ -150,9 +150,7 @@ async def _sip(one: socket.socket) -> None:
             await anyio.sleep(0.02)
 
 
-async def test_half_a_request_keeps_no_place_that_others_need(
-    any_database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_incomplete_requests_do_not_block_others(any_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(of_clients, "HTTP_CONNECTIONS", 25)
     monkeypatch.setattr(of_clients, "CONNECTIONS_PER_CLIENT", 15)
     async with running_api(any_database, socket_limit=5) as api:
@@ -165,9 +163,7 @@ async def test_half_a_request_keeps_no_place_that_others_need(
             await counted(api, "crowded_out", 2 * 40 - 30)
 
 
-async def test_an_address_has_so_many_connections_and_the_others_have_theirs(
-    any_database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_connections_of_an_address_are_limited(any_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(of_clients, "CONNECTIONS_PER_CLIENT", 4)
     async with running_api(any_database, sockets_per_address=1) as api:
         with Held(api.settings.api_port, "127.0.0.2") as held:
@@ -207,7 +203,9 @@ async def test_a_trusted_proxy_is_not_one_client(any_database: str, monkeypatch:
                 assert await status(one) == 200
 
 
-async def test_who_leaves_in_mid_body_is_one_line_for_debugging(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_client_that_leaves_during_its_body_is_logged_for_debugging(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG, "sla_monitor.serving.connections")
     half = b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{"
     with Held(api.settings.api_port) as held:
@@ -227,7 +225,7 @@ async def test_who_leaves_in_mid_body_is_one_line_for_debugging(api: Api, caplog
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-async def test_an_upgrade_does_not_follow_what_is_not_read(api: Api) -> None:
+async def test_no_upgrade_after_an_unread_response(api: Api) -> None:
     """The responses before it would wait for ever, and frames be written without a bound."""
     request = f"GET {LARGE} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     with Held(api.settings.api_port) as held:
@@ -272,7 +270,7 @@ SOCKET_FRAMES: Sequence[tuple[str, bytes]] = (
 )
 
 
-async def test_what_clients_do_wrong_is_no_error_in_the_log(any_database: str, tmp_path: Path) -> None:
+async def test_protocol_errors_of_clients_are_not_logged_as_errors(any_database: str, tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "api.log"
     process = serve(any_database, port, log)
     base_url = f"http://127.0.0.1:{port}"

@@ -76,7 +76,7 @@ async def test_wrong_passwords_are_told_and_not_sent_back(
 async def test_settings_are_shown_and_secrets_are_not(database: str, db: Db) -> None:
     async with running_api(database, site_title="<Shop>") as api:
         text = (await (await visitor(api, await someone(db, "admin"))).get("/console/settings")).text
-    own, _, usual = text.partition("<h2>As by default</h2>")
+    own, _, usual = text.partition("<h2>Default settings</h2>")
     assert "SITE_TITLE" in own and "&lt;Shop&gt;" in own and "<Shop>" not in text
     assert "JWT_SECRET" in own and "***" in own and JWT_SECRET not in text
     assert "SITE_COLOR" in usual
@@ -91,7 +91,7 @@ async def test_the_audit_log_is_searched_and_says_what_was_before(api: Api, db: 
     assert re.search(r"interval_seconds</code></th><td>.*60.*</td><td>.*30.*</td>", text)
     assert "&lt;i&gt;Shop" in (await admin.get("/console/audit?objectType=service")).text
     nothing = await admin.get("/console/audit?actor=nobody-at-all")
-    assert "Nothing matches these filters." in nothing.text
+    assert "No entries match these filters." in nothing.text
 
 
 async def test_times_of_the_audit_log_are_those_of_the_reporting_zone(api: Api, db: Db) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from api.console.incident_form import EMPTY, FIELDS, draft_of, marks, of_draft, of_incident
 from api.console.incident_merge import clash, differences, merged
-from api.console.word_diff import MOST_WORDS, side_by_side
+from api.console.word_diff import MAX_WORDS, side_by_side
 from api.incidents.fields import Incident
 from tests.api.conftest import Api, Someone, add_service, someone
 from tests.api.incidents import Db, change, create, say
@@ -100,13 +100,13 @@ async def test_who_saves_second_sees_both_versions_and_chooses(desk: Desk, bob: 
     form = await desk.form()
     await change(desk.api, bob, desk.id, title="Bob's title", description="One line, by Bob", severity="critical")
     page = await desk.send(form, title="Ann's title", description="One line, by Ann", priority="P3")
-    assert page.status == 412 and "Somebody else saved first" in page.text
+    assert page.status == 412 and "Another user saved first" in page.text
     assert "<mark>Ann</mark>" in page.text and "<mark>Bob</mark>" in page.text
     assert chosen(page) == {"title": "", "description": "", "severity": "theirs", "priority": "mine"}
     assert (await desk.stored())["title"] == "Bob's title"
     assert (await desk.draft())["data"]["description"] == "One line, by Ann"
     undecided = await desk.send(page.form(desk.edit), fields={"choice-title": "mine"}, go="save")
-    assert undecided.status == 400 and "Choose one of the versions" in undecided.text
+    assert undecided.status == 400 and "Choose one version" in undecided.text
     assert chosen(undecided) == {"title": "mine", "description": "", "severity": "theirs", "priority": "mine"}
     done = await desk.send(undecided.form(desk.edit), fields={"choice-description": "both"}, go="save")
     assert sent_to(done) == f"{desk.view}?done=saved"
@@ -188,8 +188,8 @@ async def test_a_draft_that_waits_is_offered_before_anybody_types_over_it(desk: 
     kept = await desk.browser.submit(desk.as_draft(form), description="Half a sen")
     assert (kept.status, (await desk.draft())["data"]["description"]) == (200, "Half a sen")
     for path, said in (
-        ("/console/incidents", f"unsaved work on {desk.id}"),
-        (desk.view, "unsaved work on this incident"),
+        ("/console/incidents", f"unsaved changes in {desk.id}"),
+        (desk.view, "unsaved changes in this incident"),
     ):
         assert said in (await desk.browser.get(path)).text
     offer = await desk.browser.get(desk.edit)
@@ -285,7 +285,7 @@ def test_words_that_are_in_one_text_only_are_marked() -> None:
     assert "".join(piece.text for piece in right) == "The shop is slow today."
     assert side_by_side("결제가 실패합니다", "결제가 지연됩니다")[0][-1] == ("실패합니다", True)
     assert side_by_side("", "x") == ([], [("x", True)])
-    many = "word " * MOST_WORDS
+    many = "word " * MAX_WORDS
     assert side_by_side(f"{many}\nsame\n", "other\nsame\n") == (
         [(f"{many}\n", True), ("same\n", False)],
         [("other\n", True), ("same\n", False)],

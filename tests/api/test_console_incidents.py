@@ -33,7 +33,7 @@ async def stored(api: Api, who: Someone, incident_id: str) -> Any:
 async def test_the_console_begins_with_its_incidents(reporter: Visitor) -> None:
     assert sent_to(await reporter.ask("GET", "/console")) == HERE
     page = await reporter.get(HERE)
-    assert "Nothing is open." in page.text
+    assert "There are no open incidents." in page.text
     assert f'href="{HERE}/new"' in page.text
 
 
@@ -81,7 +81,7 @@ async def test_incidents_are_found_as_over_rest(api: Api, db: Db, ann: Someone, 
     shown = await reporter.get(f"{HERE}?service=shop&q=down")
     assert 'value="down"' in shown.text and '<option value="shop" selected>' in shown.text
     assert "The shop" in shown.text and "One incident" in shown.text
-    assert "Nothing matches" in (await reporter.get(f"{HERE}?q=none")).text
+    assert "No incidents match" in (await reporter.get(f"{HERE}?q=none")).text
     wrong = await reporter.get(f"{HERE}?from=yesterday&q=x", 400)
     assert "from" in marked(wrong) and 'value="yesterday"' in wrong.text
 
@@ -145,7 +145,7 @@ async def test_an_incident_starts_from_a_template(api: Api, db: Db, ann: Someone
     assert {name: incident[name] for name in data} == data
     assert (incident["description"], incident["updates"][0]["description"]) == ("Nobody buys", "We look into it")
     for missing in ("nonsense", "00000000-0000-0000-0000-000000000000"):
-        assert "This template is gone" in (await reporter.get(f"{HERE}/new?template={missing}")).text
+        assert "This template has been deleted" in (await reporter.get(f"{HERE}/new?template={missing}")).text
 
 
 async def test_the_timeline_and_the_comments_go_on_in_forms(api: Api, ann: Someone, reporter: Visitor) -> None:

@@ -43,7 +43,7 @@ async def test_a_window_is_announced_in_the_zone_that_was_chosen(reporter: Visit
     assert window["starts_at"] == f"{DAY - timedelta(days=1)}T17:00:00+00:00"
     assert (window["time_zone"], window["rrule"], window["public"]) == ("Asia/Seoul", None, False)
     page = await reporter.get(f"{HERE}?done=created")
-    assert 'role="status">The maintenance has been announced.' in page.text
+    assert 'role="status">The maintenance has been scheduled.' in page.text
     assert "New disks" in page.text and "Internal" in page.text and "by rosa" in page.text
     cursor = await db.execute("SELECT actor_kind, actor FROM audit_log WHERE object_type = 'maintenance'")
     assert await cursor.fetchall() == [("user", "rosa")]
@@ -152,7 +152,7 @@ async def test_who_saves_second_is_told_what_the_first_one_saved(reporter: Visit
     sent_to(await reporter.fill(f"{HERE}/{window}", title="Theirs"))
     refused = await reporter.submit(opened.form(f"{HERE}/{window}"), description="Mine")
     assert refused.status == 412
-    assert "Somebody else saved this window first" in refused.text and "Title: Theirs" in refused.text
+    assert "Another user has saved this window" in refused.text and "Title: Theirs" in refused.text
     form = refused.form(f"{HERE}/{window}")
     assert (form.value("title"), form.value("description")) == ("New disks", "Mine")
     sent_to(await reporter.submit(form))
@@ -200,7 +200,7 @@ async def test_what_runs_and_what_is_over_have_their_place(reporter: Visitor, db
         "SELECT id, starts_at, ends_at, affected_services FROM maintenance_windows WHERE title = 'Then'"
     )
     text = (await reporter.get(HERE)).text
-    running, coming, past = (text.index(f"<h2>{word}</h2>") for word in ("Running", "Coming up", "Past"))
+    running, coming, past = (text.index(f"<h2>{word}</h2>") for word in ("Running", "Upcoming", "Past"))
     assert running < text.index("Now", running) < coming < text.index("No maintenance is planned") < past
     assert past < text.index("Then", past)
 

@@ -39,7 +39,7 @@ async def add(reporter: Visitor, db: Db) -> str:
 async def test_a_template_is_added_shown_changed_and_deleted(reporter: Visitor, db: Db) -> None:
     template = await add(reporter, db)
     page = await reporter.get(f"{HERE}?done=created")
-    assert "The template has been added." in page.text and "Failover" in page.text
+    assert "The template has been created." in page.text and "Failover" in page.text
     assert f'href="/console/incidents/new?template={template}"' in page.text
     form = (await reporter.get(f"{HERE}/{template}")).form(f"{HERE}/{template}")
     assert {name: form.values(name) for name in NEW} == {

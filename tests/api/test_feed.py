@@ -18,8 +18,8 @@ from api.live import feed, presence, replay
 from api.live.hub import EVERYONE, MAX_SEQ, PUBLIC_STEP, Hub, Transport, resync
 from api.metrics import Metrics
 from tests.api.conftest import Api, Check, add_service, midday, now, record, running_api, someone, until
-from tests.api.doors import incident, speaker
 from tests.api.relay import relay_before
+from tests.api.transports import incident, speaker
 from tests.worker.working import working
 
 pytestmark = pytest.mark.one_engine
@@ -68,7 +68,7 @@ async def test_an_analysts_update_reaches_every_client_of_two_processes_once_in_
     assert seqs == sorted(set(seqs))
 
 
-async def test_a_changed_name_reaches_the_answers_of_two_processes(database: str, db: Db) -> None:
+async def test_a_changed_name_invalidates_responses_of_two_processes(database: str, db: Db) -> None:
     await add_service(db, "shop")
     async with running_api(database) as first, running_api(database) as second:
         for api in (first, second):
@@ -82,7 +82,7 @@ async def test_a_changed_name_reaches_the_answers_of_two_processes(database: str
             await until(renamed)
 
 
-async def test_who_asks_because_of_a_frame_gets_the_new_answer(
+async def test_a_request_after_an_event_gets_the_new_response(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """New at once, or within the second that lies between two computations of the same response."""
@@ -122,7 +122,7 @@ async def test_recorded_checks_reach_both_rooms(api: Api, db: Db) -> None:
         assert (await frame(socket))["data"]["serviceId"] == "shop"
 
 
-async def test_a_listener_that_is_killed_heals_and_loses_nothing(api: Api, db: Db) -> None:
+async def test_a_killed_connection_is_replaced_without_lost_events(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     async with joined(api) as socket:
         for number in range(12):
@@ -136,7 +136,7 @@ async def test_a_listener_that_is_killed_heals_and_loses_nothing(api: Api, db: D
         await api.ready()
 
 
-async def test_a_connection_that_falls_silent_is_noticed(database: str, db: Db) -> None:
+async def test_a_connection_that_stops_responding_is_replaced(database: str, db: Db) -> None:
     await add_service(db, "shop")
     async with relay_before(database) as relay, running_api(relay.url) as api, joined(api) as socket:
         relay.silence()
@@ -166,10 +166,10 @@ async def test_clients_are_told_that_the_database_is_away(any_database: str) -> 
         await api.ready()
 
 
-async def test_who_is_there_before_the_first_events_are_read_is_told_to_ask_again(
+async def test_clients_that_connect_before_the_first_read_get_resync(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replay, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(replay, "REACH_WITHIN_S", 0.2)
     await add_service(db, "shop")
     await set_state(db, "shop", "degraded")
     async with relay_before(database) as relay:
@@ -198,13 +198,13 @@ async def test_who_is_there_before_the_first_events_are_read_is_told_to_ask_agai
                     assert (await frame(socket))["data"]["status"] == "operational"
 
 
-async def test_who_is_on_the_way_when_the_numbers_begin_anew_is_told_to_ask_again() -> None:
+async def test_a_client_that_joins_during_a_restart_of_the_sequence_gets_resync() -> None:
     async with anyio.create_task_group() as tasks:
         hub = Hub(tasks, Metrics(), 10, 1.0)
         told: dict[str, list[bytes]] = {"early": [], "late": [], "after": []}
         early, late = (hub.connect(_Written(told[name]), Transport.WS) for name in ("early", "late"))
         hub.join(early, EVERYONE)
-        hub.start_over([], PUBLIC_STEP)
+        hub.restart([], PUBLIC_STEP)
         hub.join(late, EVERYONE)
         hub.join(hub.connect(_Written(told["after"]), Transport.WS), EVERYONE)
         for client in (early, late):
@@ -228,7 +228,7 @@ class _Written:
 
 
 @pytest.mark.engines("timescaledb", "postgresql")
-async def test_a_database_that_may_only_be_read_ends_nothing(
+async def test_a_read_only_database_closes_no_connection(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(presence, "RENEW_S", 0.1)
@@ -303,7 +303,7 @@ async def test_sessions_do_not_stay_read_only_after_the_database_was(database: s
         assert statuses == [201] * 8
 
 
-async def test_events_are_read_by_the_page(db: Db) -> None:
+async def test_events_are_read_in_pages(db: Db) -> None:
     for room in ("uptime", None, "staff", "uptime", "uptime"):
         await db.execute("SELECT append_event('e', %s, jsonb_build_object('pad', repeat('x', 1000)))", [room])
 
@@ -334,7 +334,7 @@ async def test_a_service_whose_checks_stopped_becomes_unknown(database: str, api
     assert (await api.get("/api/system-status"))["services"][0]["status"] == "unknown"
 
 
-async def test_the_metrics_tell_of_the_feed(api: Api, db: Db) -> None:
+async def test_the_metrics_of_the_feed(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     async with joined(api) as socket:
         await set_state(db, "shop", "outage")

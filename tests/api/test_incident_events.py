@@ -7,7 +7,7 @@ import pytest
 
 from tests.api.conftest import PATIENCE_S, Api, Someone, add_service, someone
 from tests.api.incidents import Db, change, create, outside, say, told, unnamed
-from tests.api.intruders import DOORS, END, DoorName, entered
+from tests.api.intruders import END, TRANSPORTS, TransportName, entered
 
 pytestmark = pytest.mark.one_engine
 
@@ -39,12 +39,12 @@ async def test_a_save_is_one_event_with_the_incident_as_rest_shows_it(api: Api, 
     ]
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_each_hears_a_save_once_and_strangers_hear_no_names(
-    api: Api, db: Db, reporter: Someone, door: DoorName
+    api: Api, db: Db, reporter: Someone, transport: TransportName
 ) -> None:
     admin = await someone(db, "admin")
-    async with entered(api, door) as stranger, entered(api, door, admin.token) as inside:
+    async with entered(api, transport) as stranger, entered(api, transport, admin.token) as inside:
         incident_id = (await create(api, reporter, update="x"))["id"]
         await say(api, admin, incident_id, "identified")
         await change(api, admin, incident_id, public=False)

@@ -98,9 +98,9 @@ def test_a_day_without_room_for_its_incidents_is_not_a_quiet_one() -> None:
 
 class TestHistory:
     async def test_what_there_is_no_room_for_is_counted(self, api: Api, db: Db, monkeypatch: Any) -> None:
-        monkeypatch.setattr("api.pages.incidents.MOST_PAST", 2)
-        monkeypatch.setattr("api.pages.status.MOST_PAST", 2)
-        monkeypatch.setattr("api.pages.status.MOST_INCIDENTS", 3)
+        monkeypatch.setattr("api.pages.incidents.MAX_PAST", 2)
+        monkeypatch.setattr("api.pages.status.MAX_PAST", 2)
+        monkeypatch.setattr("api.pages.status.MAX_INCIDENTS", 3)
         who = await someone(db, "reporter")
         made = [await create(api, who, title=f"No. {number} of them") for number in range(4)]
         await create(api, who, title="Internal", public=False)
@@ -145,7 +145,7 @@ class TestHistory:
         assert await status(api, f"/history?page={page}") == 400
 
     async def test_nothing_has_ever_happened(self, api: Api) -> None:
-        assert "No incident has ever been reported here." in await html(api, path="/history")
+        assert "No incidents have been reported." in await html(api, path="/history")
         assert "지금까지 보고된 인시던트가 없습니다." in await html(api, "ko", "/history")
 
     async def test_it_is_kept_until_something_is_said(self, api: Api, db: Db) -> None:

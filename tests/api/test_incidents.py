@@ -291,7 +291,7 @@ async def test_the_second_of_two_who_save_gets_the_incident_as_it_is(api: Api, d
     second = await change(api, reporter, incident["id"], tag, title="Theirs")
     assert (first.status_code, second.status_code) == (200, 412)
     assert second.json() == {
-        "error": "Somebody else saved first",
+        "error": "Another user saved first",
         "code": "CONFLICT",
         "incident": first.json()["incident"],
     }

@@ -36,7 +36,7 @@ async def refusal(limits: Limits, client: str = "a", limit: Limit = THREE) -> Ap
     return raised.value
 
 
-async def test_a_window_begins_with_the_first_time_and_ends_as_a_whole(database: str, db: Db) -> None:
+async def test_a_window_begins_with_the_first_request(database: str, db: Db) -> None:
     async with sql.open_pool(database, application="test") as pool:
         limits = Limits(pool)
         answers = [await limits.take("login", "a", THREE) for _ in range(3)]
@@ -51,7 +51,7 @@ async def test_a_window_begins_with_the_first_time_and_ends_as_a_whole(database:
         assert (await limits.take("login", "a", THREE))["RateLimit-Remaining"] == "2"
 
 
-async def test_who_is_refused_waits_no_longer_for_trying_and_writes_nothing(database: str, db: Db) -> None:
+async def test_refused_requests_do_not_extend_the_window(database: str, db: Db) -> None:
     async with sql.open_pool(database, application="test") as pool:
         limits = Limits(pool)
         one = Limit(1, timedelta(minutes=1))
@@ -62,7 +62,7 @@ async def test_who_is_refused_waits_no_longer_for_trying_and_writes_nothing(data
         assert await (await db.execute("SELECT ctid, count, resets_at FROM rate_limits")).fetchall() == before
 
 
-async def test_names_and_clients_are_counted_apart(database: str) -> None:
+async def test_each_name_and_client_has_its_own_count(database: str) -> None:
     async with sql.open_pool(database, application="test") as pool:
         limits = Limits(pool)
         one = Limit(1, timedelta(minutes=1))
@@ -71,7 +71,7 @@ async def test_names_and_clients_are_counted_apart(database: str) -> None:
         await refusal(limits, limit=one)
 
 
-async def test_what_is_given_back_was_never_taken(database: str) -> None:
+async def test_give_back_undoes_take(database: str) -> None:
     async with sql.open_pool(database, application="test") as pool:
         limits = Limits(pool)
         for _ in range(5):
@@ -84,7 +84,7 @@ async def test_what_is_given_back_was_never_taken(database: str) -> None:
         await limits.give_back("login", "nobody")
 
 
-async def test_those_who_count_at_once_are_counted_exactly(database: str) -> None:
+async def test_concurrent_requests_are_counted_exactly(database: str) -> None:
     outcomes: Counter[bool] = Counter()
     limit = Limit(20, timedelta(minutes=1))
 
@@ -123,7 +123,7 @@ async def refusal_of(limits: Limits, limit: Limit) -> None:
         await limits.take("api", "a", limit)
 
 
-async def test_windows_that_are_over_leave_the_table(database: str, db: Db) -> None:
+async def test_expired_windows_are_deleted(database: str, db: Db) -> None:
     async with sql.open_pool(database, application="test") as pool:
         limits = Limits(pool)
         await db.execute(
@@ -153,7 +153,7 @@ async def use_up(api: Api, times: int = 5, client: str | None = None) -> None:
         assert (await api.http.get(COUNTED, headers=headers)).status_code == 404
 
 
-async def test_calls_of_one_address_are_counted_and_told(database: str) -> None:
+async def test_requests_of_an_address_are_counted_in_the_headers(database: str) -> None:
     async with running_api(database, rate_limit_api=FIVE, client_urls=("http://front.example",)) as api:
         answers = [await api.http.get(COUNTED) for _ in range(5)]
         assert [answer.headers["ratelimit-remaining"] for answer in answers] == ["4", "3", "2", "1", "0"]
@@ -167,7 +167,7 @@ async def test_calls_of_one_address_are_counted_and_told(database: str) -> None:
         assert all(name in exposed for name in (*RATE_LIMIT, "retry-after"))
 
 
-async def test_every_way_of_asking_is_counted(database: str, db: Db) -> None:
+async def test_every_method_is_counted(database: str, db: Db) -> None:
     viewer = await someone(db, "viewer")
     async with running_api(database, rate_limit_api=Limit(6, timedelta(minutes=15))) as api:
         asked: list[tuple[str, str, dict[str, str], int]] = [
@@ -185,7 +185,7 @@ async def test_every_way_of_asking_is_counted(database: str, db: Db) -> None:
             assert (await api.http.request(method, path, headers=headers)).status_code == 429, path
 
 
-async def test_answers_from_memory_are_not_counted(database: str, db: Db) -> None:
+async def test_cached_responses_are_not_counted(database: str, db: Db) -> None:
     async with running_api(database, rate_limit_api=FIVE) as api:
         first = await api.http.get("/api/services")
         assert (first.headers["x-cache"], first.headers["ratelimit-remaining"]) == ("MISS", "4")
@@ -200,7 +200,7 @@ async def test_answers_from_memory_are_not_counted(database: str, db: Db) -> Non
         assert (await api.http.get("/api/services")).headers["x-cache"] == "HIT"
 
 
-async def test_what_is_not_below_api_and_what_browsers_ask_first_is_not_counted(database: str) -> None:
+async def test_unlimited_paths_and_preflight_requests_are_not_counted(database: str) -> None:
     async with running_api(database, rate_limit_api=FIVE, client_urls=("http://front.example",)) as api:
         await use_up(api)
         for path in ("/health", "/ready", "/metrics", "/docs", "/openapi.json"):
@@ -213,13 +213,13 @@ async def test_what_is_not_below_api_and_what_browsers_ask_first_is_not_counted(
 @pytest.mark.parametrize(
     "path", ["//api/services?details=1", "/%61pi//services?details=1", "///api/services/?details=1"]
 )
-async def test_no_other_spelling_of_a_path_goes_uncounted(database: str, path: str) -> None:
+async def test_every_spelling_of_a_path_is_counted(database: str, path: str) -> None:
     async with running_api(database, rate_limit_api=FIVE) as api:
         await use_up(api)
         assert (await api.http.get(url(api, path))).status_code == 429
 
 
-async def test_one_process_counts_what_the_other_one_answers(database: str) -> None:
+async def test_processes_share_their_counts(database: str) -> None:
     async with running_api(database, rate_limit_api=FIVE) as one, running_api(database, rate_limit_api=FIVE) as other:
         await use_up(one, 3)
         await use_up(other, 2)
@@ -230,7 +230,7 @@ async def test_one_process_counts_what_the_other_one_answers(database: str) -> N
 PROXY = (ipaddress.ip_network("127.0.0.1/32"),)
 
 
-async def test_the_refusal_of_one_client_is_never_the_answer_of_another(database: str) -> None:
+async def test_a_429_is_never_sent_to_another_client(database: str) -> None:
     """They ask the same at the same time, and are answered by one computation, which is counted once."""
     async with running_api(database, rate_limit_api=FIVE, trusted_proxies=PROXY) as api:
         await use_up(api, client="192.0.2.66")
@@ -250,7 +250,7 @@ async def test_the_refusal_of_one_client_is_never_the_answer_of_another(database
 
 
 @pytest.mark.engines("timescaledb", "postgresql")
-async def test_an_office_never_locks_itself_out(database: str, db: Db) -> None:
+async def test_over_the_limit_dashboards_are_still_served(database: str, db: Db) -> None:
     """Ten dashboards behind one address ask again at every change, far more often than the limit."""
     await add_service(db, "shop")
     paths = ("/api/system-status", "/api/uptime/shop", "/api/uptime/all-systems")
@@ -283,7 +283,7 @@ async def use_up_all(api: Api) -> None:
     await until(used_up)
 
 
-async def test_logging_in_has_a_limit_of_its_own(database: str) -> None:
+async def test_login_has_its_own_limit(database: str) -> None:
     """So have pages: whoever asked for too much can still come in."""
     wrong = {"username": "nobody", "password": "a wrong password"}
     form = {"Accept": "text/html", "Origin": "http://127.0.0.1"}
@@ -307,7 +307,7 @@ def url(api: Api, path: str) -> str:
     return f"http://127.0.0.1:{api.settings.api_port}{path}"
 
 
-async def test_a_forged_header_changes_nothing_unless_a_proxy_of_ours_wrote_it(database: str, db: Db) -> None:
+async def test_x_forwarded_for_counts_only_from_trusted_proxies(database: str, db: Db) -> None:
     async with running_api(database, rate_limit_api=FIVE) as api:
         for n in range(5):
             assert (await api.http.get(COUNTED, headers={"x-forwarded-for": f"192.0.2.{n}"})).status_code == 404
@@ -325,7 +325,7 @@ async def test_a_forged_header_changes_nothing_unless_a_proxy_of_ours_wrote_it(d
         assert (await api.http.get(COUNTED, headers={"x-forwarded-for": "2001:db8:1:2:ffff::1"})).status_code == 429
 
 
-async def test_a_limit_that_cannot_be_counted_refuses_nobody(database: str, db: Db) -> None:
+async def test_nothing_is_refused_while_the_database_is_away(database: str, db: Db) -> None:
     async with relay_before(database) as relay, running_api(relay.url, rate_limit_api=Limit(2, DAY)) as api:
         await use_up(api, 1)
         await api.get("/api/services")
@@ -341,7 +341,7 @@ async def test_a_limit_that_cannot_be_counted_refuses_nobody(database: str, db: 
         assert (await api.http.get("/api/uptime/all-systems")).status_code == 503
 
 
-async def test_a_database_that_answers_but_cannot_count_refuses_nobody(
+async def test_nothing_is_refused_while_the_database_is_read_only(
     database: str, db: Db, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A standby has no unlogged tables."""

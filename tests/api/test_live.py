@@ -1,4 +1,4 @@
-"""What people say to each other over sockets: the same through both doors, and for nobody whose role forbids it."""
+"""Messages over WebSockets, on both transports: rooms, comments, drafts, templates, access and limits."""
 
 from datetime import timedelta
 from typing import Any, cast
@@ -18,21 +18,21 @@ from api.metrics import Metrics
 from api.rest.errors import ApiError
 from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, Someone, running_api, signer, someone, until
-from tests.api.doors import DOORS, DoorName, Speaker, incident, speaker
 from tests.api.intruders import entered
+from tests.api.transports import TRANSPORTS, Speaker, TransportName, incident, speaker
 
 pytestmark = pytest.mark.one_engine
 
 Db = psycopg.AsyncConnection[Any]
 SOON = timedelta(seconds=3)
 """Of a token that is to expire in the test. It does so up to a second earlier: tokens count in whole seconds."""
-both_doors = pytest.mark.parametrize("door", DOORS)
+both_transports = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
-@both_doors
-async def test_a_comment_is_heard_by_everyone_in_the_room_once(api: Api, db: Db, door: DoorName) -> None:
+@both_transports
+async def test_a_comment_is_sent_once_to_every_client_in_the_room(api: Api, db: Db, transport: TransportName) -> None:
     number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
-    async with speaker(api, door, ann.token) as one, speaker(api, "ws", bob.token) as two:
+    async with speaker(api, transport, ann.token) as one, speaker(api, "ws", bob.token) as two:
         for client in (one, two):
             assert (await client.say("join-room", room=f"incident-{number}"))["ok"]
         for comment in ("It is the disk", {"content": "Or not", "public": True, "userId": str(bob.user_id)}):
@@ -50,8 +50,8 @@ async def test_a_comment_is_heard_by_everyone_in_the_room_once(api: Api, db: Db,
     assert audited == [(ann.username, 2)]
 
 
-@both_doors
-async def test_a_comment_comes_back_with_the_fields_it_came_with(api: Api, db: Db, door: DoorName) -> None:
+@both_transports
+async def test_a_comment_keeps_all_fields_of_the_message(api: Api, db: Db, transport: TransportName) -> None:
     """Existing front ends show `content` and `userName`, and recognise their own comment by the `id` they gave it."""
     number, ann = await incident(db), await someone(db, "reporter")
     sent = {
@@ -62,7 +62,7 @@ async def test_a_comment_comes_back_with_the_fields_it_came_with(api: Api, db: D
         "color": "#fff",
         "at": [1, {}],
     }
-    async with speaker(api, door, ann.token) as client:
+    async with speaker(api, transport, ann.token) as client:
         assert (await client.say("join-room", room=f"incident-{number}"))["ok"]
         answer = await client.say("incident-comment", incidentId=number, comment=sent)
         told = (await client.hear())[1]["comment"]
@@ -84,14 +84,16 @@ async def test_a_comment_comes_back_with_the_fields_it_came_with(api: Api, db: D
         assert (await client.say("incident-comment", incidentId=number, comment=hostile))["code"] == "VALIDATION_ERROR"
 
 
-@both_doors
+@both_transports
 @pytest.mark.parametrize("escaped", [False, True])
-async def test_a_socket_takes_the_drafts_that_rest_takes(api: Api, db: Db, door: DoorName, escaped: bool) -> None:
+async def test_sockets_and_rest_accept_the_same_drafts(
+    api: Api, db: Db, transport: TransportName, escaped: bool
+) -> None:
     """By the size of the draft, however its characters are written."""
     number, ann = await incident(db), await someone(db, "reporter")
     path = f"/api/incidents/{number}/draft"
     largest = {"x": "\u00e9" * ((MAX_DATA_BYTES - 8) // 2)}
-    async with entered(api, door, ann.token) as client:
+    async with entered(api, transport, ann.token) as client:
         for data, code in ((largest, None), ({"x": largest["x"] + "y"}, "VALIDATION_ERROR")):
             put = await api.http.put(path, json={"data": data}, headers=ann.headers)
             assert put.json().get("code") == code
@@ -109,8 +111,10 @@ async def template(api: Api, who: Someone) -> str:
     return str(answer.json()["data"]["id"])
 
 
-@both_doors
-async def test_those_who_have_a_template_open_are_told_of_each_other(database: str, db: Db, door: DoorName) -> None:
+@both_transports
+async def test_clients_in_a_template_room_get_the_number_of_clients(
+    database: str, db: Db, transport: TransportName
+) -> None:
     """In whichever process they are."""
     ann, bob = await someone(db, "reporter"), await someone(db, "viewer")
     async with running_api(database) as api, running_api(database) as other:
@@ -119,7 +123,7 @@ async def test_those_who_have_a_template_open_are_told_of_each_other(database: s
         def count(users: int) -> tuple[str, dict[str, Any]]:
             return "user-count-updated", {"templateId": number, "userCount": users}
 
-        async with speaker(api, door, ann.token) as one:
+        async with speaker(api, transport, ann.token) as one:
             answer = await one.say("join-template", templateId=number.upper())
             assert (answer["ok"], answer["templateId"]) == (True, number)
             assert await one.hear() == count(1)
@@ -155,10 +159,10 @@ async def test_those_who_have_a_template_open_are_told_of_each_other(database: s
     assert await (await db.execute("SELECT FROM presence_leases")).fetchall() == []
 
 
-@both_doors
-async def test_a_draft_is_kept_and_told_to_the_others_only(api: Api, db: Db, door: DoorName) -> None:
+@both_transports
+async def test_a_draft_is_stored_and_sent_to_other_clients_only(api: Api, db: Db, transport: TransportName) -> None:
     number, ann = await incident(db), await someone(db, "reporter")
-    async with speaker(api, door, ann.token) as one, speaker(api, door, ann.token) as two:
+    async with speaker(api, transport, ann.token) as one, speaker(api, transport, ann.token) as two:
         for client in (one, two):
             assert (await client.say("join-room", room=f"incident-{number}"))["ok"]
         assert (await one.say("auto-save", incidentId=number, data={"title": "Half a sen"}))["ok"]
@@ -170,8 +174,8 @@ async def test_a_draft_is_kept_and_told_to_the_others_only(api: Api, db: Db, doo
     assert kept == [(number, ann.user_id, {"title": "Half a sen"})]
 
 
-@both_doors
-async def test_who_may_not_is_told_so(api: Api, db: Db, door: DoorName) -> None:
+@both_transports
+async def test_messages_without_permission_get_an_error(api: Api, db: Db, transport: TransportName) -> None:
     number = await incident(db)
     room = f"incident-{number}"
     said: list[tuple[str, dict[str, Any]]] = [
@@ -180,7 +184,10 @@ async def test_who_may_not_is_told_so(api: Api, db: Db, door: DoorName) -> None:
         ("auto-save", {"incidentId": number, "data": {}}),
         ("incident-comment", {"incidentId": number, "comment": "x"}),
     ]
-    async with speaker(api, door) as stranger, speaker(api, door, (await someone(db, "viewer")).token) as viewer:
+    async with (
+        speaker(api, transport) as stranger,
+        speaker(api, transport, (await someone(db, "viewer")).token) as viewer,
+    ):
         for event, data in said:
             assert (await stranger.say(event, **data))["code"] == "UNAUTHORIZED", event
             answer = await viewer.say(event, **data)
@@ -191,10 +198,10 @@ async def test_who_may_not_is_told_so(api: Api, db: Db, door: DoorName) -> None:
     assert (await (await db.execute("SELECT count(*) FROM incident_drafts")).fetchone()) == (0,)
 
 
-@both_doors
-async def test_nobody_gets_into_a_room_that_is_not_published(api: Api, db: Db, door: DoorName) -> None:
+@both_transports
+async def test_unknown_rooms_cannot_be_joined(api: Api, db: Db, transport: TransportName) -> None:
     admin = await someone(db, "admin")
-    async with speaker(api, door, admin.token) as client:
+    async with speaker(api, transport, admin.token) as client:
         for room in ("staff", "anonymous", "", "incident-", "incident-*", "incident-INC-1", "INC-2026-0001", "a" * 99):
             for event in ("join-room", "leave-room"):
                 assert (await client.say(event, room=room))["code"] == "VALIDATION_ERROR", room
@@ -204,8 +211,8 @@ async def test_nobody_gets_into_a_room_that_is_not_published(api: Api, db: Db, d
         assert (await client.say("join-room", room="incident-INC-2026-9999"))["code"] == "NOT_FOUND"
 
 
-@both_doors
-async def test_what_cannot_be_stored_is_a_bad_request(api: Api, db: Db, door: DoorName) -> None:
+@both_transports
+async def test_data_that_cannot_be_stored_is_a_bad_request(api: Api, db: Db, transport: TransportName) -> None:
     number, ann = await incident(db), await someone(db, "reporter")
     said: list[tuple[str, dict[str, Any], str]] = [
         ("auto-save", {"incidentId": number, "data": []}, "VALIDATION_ERROR"),
@@ -223,7 +230,7 @@ async def test_what_cannot_be_stored_is_a_bad_request(api: Api, db: Db, door: Do
         ("incident-editing", {"incidentId": "INC-2026-9999", "isEditing": True}, "NOT_FOUND"),
         ("auth-me", {}, "VALIDATION_ERROR"),
     ]
-    async with speaker(api, door, ann.token) as client:
+    async with speaker(api, transport, ann.token) as client:
         for event, data, code in said:
             answer = await client.say(event, **data)
             assert (answer["ok"], answer["code"]) == (False, code), (event, data, answer)
@@ -233,13 +240,13 @@ def nested(depth: int) -> dict[str, Any]:
     return {"in": nested(depth - 1)} if depth else {}
 
 
-@both_doors
-async def test_numbers_without_end_are_a_bad_request(api: Api, db: Db, door: DoorName) -> None:
+@both_transports
+async def test_very_long_numbers_are_a_bad_request(api: Api, db: Db, transport: TransportName) -> None:
     number, ann = await incident(db), await someone(db, "reporter")
     for digits in ("1" * 400, "1" * 5000, "-" + "9" * 20_000, "1e400", "1" * 300 + ".5"):
         text = f'["auto-save",{{"incidentId":"{number}","data":{{"n":{digits}}}}}]'
-        async with speaker(api, door, ann.token) as client:
-            if door == "ws":
+        async with speaker(api, transport, ann.token) as client:
+            if transport == "ws":
                 text = text.replace('["auto-save",', '{"event":"auto-save","data":')[:-1] + "}"
                 await client.socket.send(text)
             else:
@@ -248,10 +255,10 @@ async def test_numbers_without_end_are_a_bad_request(api: Api, db: Db, door: Doo
             assert answer["ok"] or answer["code"] == "VALIDATION_ERROR", (digits[:20], answer)
 
 
-@both_doors
-async def test_staff_and_visitors_hear_what_is_theirs(api: Api, db: Db, door: DoorName) -> None:
+@both_transports
+async def test_staff_and_anonymous_clients_get_their_events(api: Api, db: Db, transport: TransportName) -> None:
     ann = await someone(db, "viewer")
-    async with speaker(api, door) as visitor, speaker(api, door, ann.token) as staff:
+    async with speaker(api, transport) as visitor, speaker(api, transport, ann.token) as staff:
         await db.execute(
             "SELECT append_event('for-staff', 'staff', '{}'), append_event('for-visitors', 'anonymous', '{}')"
         )
@@ -260,7 +267,7 @@ async def test_staff_and_visitors_hear_what_is_theirs(api: Api, db: Db, door: Do
         assert [(await visitor.hear())[0] for _ in range(2)] == ["for-visitors", "for-all"]
 
 
-@both_doors
+@both_transports
 @pytest.mark.parametrize(
     "statement",
     [
@@ -270,9 +277,11 @@ async def test_staff_and_visitors_hear_what_is_theirs(api: Api, db: Db, door: Do
         "DELETE FROM users WHERE id = %s",
     ],
 )
-async def test_who_loses_access_loses_the_socket_at_once(api: Api, db: Db, door: DoorName, statement: str) -> None:
+async def test_a_socket_is_closed_when_its_user_loses_access(
+    api: Api, db: Db, transport: TransportName, statement: str
+) -> None:
     ann, bob = await someone(db, "reporter"), await someone(db, "reporter")
-    async with speaker(api, door, ann.token) as gone, speaker(api, door, bob.token) as stays:
+    async with speaker(api, transport, ann.token) as gone, speaker(api, transport, bob.token) as stays:
         with anyio.fail_after(access.SWEEP_S / 2):
             await db.execute(statement.encode(), [ann.user_id])
             assert await gone.closed() == 4401
@@ -280,14 +289,14 @@ async def test_who_loses_access_loses_the_socket_at_once(api: Api, db: Db, door:
     assert "sla_monitor_access_ended_total 1.0" in (await api.http.get("/metrics")).text
 
 
-async def test_access_that_ends_while_it_is_looked_up_is_looked_up_again() -> None:
+async def test_a_change_during_authentication_repeats_the_lookup() -> None:
     class Slow:
         asked = 0
 
         async def principal(self, _token: str, _address: str) -> Principal:
             self.asked += 1
             if self.asked == 1:
-                ours.notice()
+                ours.recheck()
                 return Principal(user_id=uuid4(), name="ann", role="admin")
             raise ApiError(401)
 
@@ -295,11 +304,11 @@ async def test_access_that_ends_while_it_is_looked_up_is_looked_up_again() -> No
     ours = Access(cast(Any, None), cast(Any, slow), cast(Any, None), sockets_per_user=5)
     participant = LiveConnection(cast(Any, None), "192.0.2.1")
     with pytest.raises(ApiError):
-        await ours.identify(participant, "token")
+        await ours.authenticate(participant, "token")
     assert participant.principal is None
 
 
-async def test_one_who_cannot_be_restricted_now_is_later_and_holds_nobody_up(database: str, db: Db) -> None:
+async def test_a_failed_restriction_is_retried_and_does_not_block_others(database: str, db: Db) -> None:
     people = [await someone(db, "reporter") for _ in range(3)]
     principals = {
         ann.token: Principal(user_id=ann.user_id, name=ann.username, role="reporter", session_id=ann.session_id)
@@ -322,9 +331,9 @@ async def test_one_who_cannot_be_restricted_now_is_later_and_holds_nobody_up(dat
     async with sql.open_pool(database, application="test") as pool, anyio.create_task_group() as tasks:
         ours = Access(pool, cast(Any, Known()), Metrics(), sockets_per_user=5)
         for token in principals:
-            await ours.identify(LiveConnection(cast(Any, None), "192.0.2.1"), token)
+            await ours.authenticate(LiveConnection(cast(Any, None), "192.0.2.1"), token)
         await db.execute("UPDATE users SET role = 'viewer'")
-        ours.notice()
+        ours.recheck()
         tasks.start_soon(ours.run, restrict)
 
         async def all_done() -> bool:
@@ -335,24 +344,24 @@ async def test_one_who_cannot_be_restricted_now_is_later_and_holds_nobody_up(dat
         tasks.cancel_scope.cancel()
 
 
-@both_doors
-async def test_drafts_are_saved_so_often_and_no_more(
-    api: Api, db: Db, door: DoorName, monkeypatch: pytest.MonkeyPatch
+@both_transports
+async def test_the_rate_of_drafts_of_a_socket_is_limited(
+    api: Api, db: Db, transport: TransportName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access, "SAVES", 2)
-    monkeypatch.setattr(access, "SAVES_PER_SECOND", 0.5)
+    monkeypatch.setattr(access, "UPDATES", 2)
+    monkeypatch.setattr(access, "UPDATES_PER_SECOND", 0.5)
     number, ann = await incident(db), await someone(db, "reporter")
-    async with speaker(api, door, ann.token) as client:
+    async with speaker(api, transport, ann.token) as client:
         answers = [await client.say("auto-save", incidentId=number, data={"n": n}) for n in range(3)]
         assert [answer.get("code") for answer in answers] == [None, None, "RATE_LIMITED"]
-        await anyio.sleep(1 / access.SAVES_PER_SECOND)
+        await anyio.sleep(1 / access.UPDATES_PER_SECOND)
         assert (await client.say("auto-save", incidentId=number, data={}))["ok"]
 
 
-@both_doors
-async def test_another_role_holds_on_an_open_socket(api: Api, db: Db, door: DoorName) -> None:
+@both_transports
+async def test_a_changed_role_applies_to_open_sockets(api: Api, db: Db, transport: TransportName) -> None:
     number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
-    async with speaker(api, door, ann.token) as client, speaker(api, door, bob.token) as other:
+    async with speaker(api, transport, ann.token) as client, speaker(api, transport, bob.token) as other:
         assert (await other.say("join-room", room=f"incident-{number}"))["ok"]
         assert (await client.say("incident-editing", incidentId=number, isEditing=True))["ok"]
         assert (await other.hear())[1]["isEditing"] is True
@@ -364,15 +373,15 @@ async def test_another_role_holds_on_an_open_socket(api: Api, db: Db, door: Door
         assert (await client.say("incident-comment", incidentId=number, comment="x"))["ok"]
 
 
-@both_doors
-async def test_a_token_that_expires_ends_its_socket(api: Api, db: Db, door: DoorName) -> None:
+@both_transports
+async def test_a_socket_is_closed_when_its_token_expires(api: Api, db: Db, transport: TransportName) -> None:
     ann = await someone(db, "viewer")
     token = await signer().issue("access", ann.user_id, ann.session_id, SOON)
-    async with speaker(api, door, token) as client:
+    async with speaker(api, transport, token) as client:
         assert await client.closed() == 4401
 
 
-async def test_a_socket_outlives_its_first_token_with_a_newer_one(api: Api, db: Db) -> None:
+async def test_a_newer_token_keeps_a_socket_open(api: Api, db: Db) -> None:
     ann, bob = await someone(db, "viewer"), await someone(db, "viewer")
     token = await signer().issue("access", ann.user_id, ann.session_id, SOON)
     async with speaker(api, "ws", token) as client:
@@ -382,20 +391,20 @@ async def test_a_socket_outlives_its_first_token_with_a_newer_one(api: Api, db: 
         assert (await client.say("auth", token=bob.token))["code"] == "FORBIDDEN"
 
 
-@both_doors
-async def test_a_user_may_have_so_many_sockets(database: str, db: Db, door: DoorName) -> None:
+@both_transports
+async def test_the_sockets_of_a_user_are_limited(database: str, db: Db, transport: TransportName) -> None:
     ann, bob = await someone(db, "viewer"), await someone(db, "viewer")
     async with running_api(database, sockets_per_user=1) as api:
         async with speaker(api, "ws", ann.token):
             with pytest.raises(AssertionError):
-                async with speaker(api, door, ann.token):
+                async with speaker(api, transport, ann.token):
                     pass
-            async with speaker(api, door, bob.token):
+            async with speaker(api, transport, bob.token):
                 pass
 
         async def again() -> bool:
             try:
-                async with speaker(api, door, ann.token):
+                async with speaker(api, transport, ann.token):
                     return True
             except AssertionError:
                 return False
@@ -403,50 +412,52 @@ async def test_a_user_may_have_so_many_sockets(database: str, db: Db, door: Door
         await until(again)
 
 
-@both_doors
-async def test_an_address_may_open_so_many_sockets(database: str, door: DoorName) -> None:
+@both_transports
+async def test_the_sockets_of_an_address_are_limited(database: str, transport: TransportName) -> None:
     async with running_api(database, sockets_per_address=1) as api, speaker(api, "ws"):
-        assert await refused(api, door) == 429
+        assert await refused(api, transport) == 429
     async with running_api(database, rate_limit_sockets=Limit(2, timedelta(minutes=1))) as api:
         for _ in range(2):
-            async with speaker(api, door):
+            async with speaker(api, transport):
                 pass
-        assert await refused(api, door) == 429
+        assert await refused(api, transport) == 429
 
 
-async def refused(api: Api, door: DoorName) -> int:
+async def refused(api: Api, transport: TransportName) -> int:
     with pytest.raises(InvalidStatus) as answer:
-        async with speaker(api, door):
+        async with speaker(api, transport):
             pass
     assert answer.value.response.headers["retry-after"]
     return int(answer.value.response.status_code)
 
 
-@both_doors
-async def test_a_flood_ends_the_socket(api: Api, door: DoorName) -> None:
-    async with speaker(api, door) as client:
+@both_transports
+async def test_too_many_messages_close_the_socket(api: Api, transport: TransportName) -> None:
+    async with speaker(api, transport) as client:
         await flood(client)
         assert await client.closed() == 1008
 
 
 async def flood(client: Speaker) -> None:
-    text = '{"event":"join-room","room":"uptime"}' if client.door == "ws" else '42["join-room",{"room":"uptime"}]'
+    text = '{"event":"join-room","room":"uptime"}' if client.transport == "ws" else '42["join-room",{"room":"uptime"}]'
     for _ in range(60):
         await client.socket.send(text)
 
 
-@both_doors
-async def test_a_large_draft_fits_and_a_larger_message_does_not(api: Api, db: Db, door: DoorName) -> None:
+@both_transports
+async def test_a_64_kb_draft_is_accepted_and_a_larger_message_closes_the_socket(
+    api: Api, db: Db, transport: TransportName
+) -> None:
     number, ann = await incident(db), await someone(db, "reporter")
-    async with speaker(api, door, ann.token) as client:
+    async with speaker(api, transport, ann.token) as client:
         for text in ("x" * 60_000, "\x07" * 10_000):
             assert (await client.say("auto-save", incidentId=number, data={"text": text}))["ok"]
         await client.socket.send("x" * (api.settings.socket_max_message + 1))
         assert await client.closed() == 1009
 
 
-async def test_rooms_of_a_client_are_counted(api: Api, db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.live.conversation.MAX_ROOMS", 3)
+async def test_the_rooms_of_a_client_are_limited(api: Api, db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.live.rooms.MAX_ROOMS", 3)
     numbers, ann = [await incident(db) for _ in range(2)], await someone(db, "viewer")
     async with speaker(api, "ws", ann.token) as client:
         answers = [await client.say("join-room", room=f"incident-{number}") for number in numbers]

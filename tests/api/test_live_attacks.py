@@ -1,4 +1,4 @@
-"""What has been tried against live feeds: refused on both doors, and the server goes on for the others."""
+"""Attacks on the live feed: refused on both transports, without effect on other clients."""
 
 import json
 from collections.abc import AsyncIterator
@@ -10,12 +10,12 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.api.conftest import Api, Someone, add_service, signer, someone
-from tests.api.intruders import DOORS, DoorName, RefusedError, code, entered
+from tests.api.intruders import TRANSPORTS, RefusedError, TransportName, code, entered
 from tests.api.nonsense import HOSTILE_DATA, NO_INCIDENTS, NO_ROOM_DATA, NO_ROOMS, NONSENSE
 from tests.api.people import Db, machine
 from tests.api.things import INCIDENT
 
-pytestmark = [pytest.mark.one_engine, pytest.mark.parametrize("door", DOORS)]
+pytestmark = [pytest.mark.one_engine, pytest.mark.parametrize("transport", TRANSPORTS)]
 
 
 @pytest.fixture
@@ -30,12 +30,12 @@ async def incident(api: Api, admin: Someone) -> str:
 
 
 @pytest.fixture(autouse=True)
-async def others_are_served(api: Api, door: DoorName) -> AsyncIterator[None]:
+async def others_are_served(api: Api, transport: TransportName) -> AsyncIterator[None]:
     """Whatever happens, somebody who was there before it still is, and somebody new can come."""
-    async with entered(api, door) as before:
+    async with entered(api, transport) as before:
         yield
         assert code(await before.tell("join-room", {"room": "uptime"})) is None
-    async with entered(api, door) as after:
+    async with entered(api, transport) as after:
         assert code(await after.tell("join-room", {"room": "uptime"})) is None
     assert await api.get("/ready") == {"status": "ready"}
 
@@ -49,11 +49,13 @@ async def new_incident(api: Api, who: Someone, **fields: Any) -> str:
 # Rooms
 
 
-async def test_no_name_leads_out_of_the_rooms(api: Api, db: Db, incident: str, admin: Someone, door: DoorName) -> None:
+async def test_invalid_room_names_are_refused(
+    api: Api, db: Db, incident: str, admin: Someone, transport: TransportName
+) -> None:
     tried: list[Any] = [*NO_ROOM_DATA, *({"room": name} for name in NO_ROOMS)]
     for token, refusal in ((None, "UNAUTHORIZED"), (admin.token, "NOT_FOUND")):
         for some in (tried[first : first + 15] for first in range(0, len(tried), 15)):
-            async with entered(api, door, token) as speaker:
+            async with entered(api, transport, token) as speaker:
                 for data in some:
                     assert code(await speaker.tell("join-room", data)) in ("VALIDATION_ERROR", refusal), data
                 internal = await new_incident(api, admin, public=False)
@@ -63,9 +65,9 @@ async def test_no_name_leads_out_of_the_rooms(api: Api, db: Db, incident: str, a
                 assert told.count(internal) == (1 if token else 0)
 
 
-async def test_more_than_one_argument_is_not_more_than_one_room(api: Api, incident: str, door: DoorName) -> None:
-    async with entered(api, door) as speaker:
-        if door == "ws":
+async def test_further_arguments_join_no_further_rooms(api: Api, incident: str, transport: TransportName) -> None:
+    async with entered(api, transport) as speaker:
+        if transport == "ws":
             await speaker.send('{"event": "join-room", "event": "auth", "data": {"room": "staff"}}')
         else:
             await speaker.send('42["join-room",{"room":"uptime"},{"room":"staff"},"staff"]')
@@ -86,42 +88,44 @@ ENDINGS = (
 )
 
 
-async def test_what_ends_an_access_ends_its_sockets(
-    api: Api, db: Db, incident: str, admin: Someone, door: DoorName
+async def test_revoked_access_closes_sockets(
+    api: Api, db: Db, incident: str, admin: Someone, transport: TransportName
 ) -> None:
     """At once, without a word from the client; and those in the same room hear that it has left."""
     room = {"room": f"incident-{incident}"}
-    async with entered(api, door, admin.token) as witness:
+    async with entered(api, transport, admin.token) as witness:
         assert code(await witness.tell("join-room", room)) is None
         for ending in ENDINGS:
             bob = await someone(db, "reporter")
-            async with entered(api, door, bob.token) as speaker:
+            async with entered(api, transport, bob.token) as speaker:
                 assert code(await speaker.tell("join-room", room)) is None
                 await db.execute(ending.encode(), {"user": bob.user_id})
                 await speaker.closed()
                 assert await witness.hears("user-left") == {**room, "userId": str(bob.user_id)}, ending
             with pytest.raises(RefusedError):
-                async with entered(api, door, bob.token):
+                async with entered(api, transport, bob.token):
                     pass
 
 
-async def test_a_revoked_api_token_ends_its_sockets(api: Api, db: Db, incident: str, door: DoorName) -> None:
+async def test_a_revoked_api_token_closes_its_sockets(
+    api: Api, db: Db, incident: str, transport: TransportName
+) -> None:
     bot = await machine(db, "reporter's token", owner_role="reporter", role="reporter")
-    async with entered(api, door, bot.token) as speaker:
+    async with entered(api, transport, bot.token) as speaker:
         assert code(await speaker.tell("join-room", {"room": f"incident-{incident}"})) is None
         await db.execute("UPDATE api_tokens SET revoked_at = now() WHERE owner_id = %s", [bot.user_id])
         await speaker.closed()
 
 
-async def test_an_expired_token_ends_its_socket(api: Api, db: Db, door: DoorName) -> None:
+async def test_an_expired_token_closes_its_socket(api: Api, db: Db, transport: TransportName) -> None:
     bob = await someone(db, "reporter")
     token = await signer().issue("access", bob.user_id, bob.session_id, timedelta(seconds=3))
-    async with entered(api, door, token) as speaker:
+    async with entered(api, transport, token) as speaker:
         await speaker.closed()
 
 
-async def test_the_very_next_event_knows_of_a_change(
-    api: Api, db: Db, incident: str, admin: Someone, door: DoorName
+async def test_a_change_of_access_applies_to_the_next_message(
+    api: Api, db: Db, incident: str, admin: Someone, transport: TransportName
 ) -> None:
     """Without waiting until the server has heard of it by itself."""
     about = {"incidentId": incident}
@@ -132,7 +136,7 @@ async def test_the_very_next_event_knows_of_a_change(
     }
     for event, data in attempts.items():
         bob = await someone(db, "reporter")
-        async with entered(api, door, bob.token) as speaker:
+        async with entered(api, transport, bob.token) as speaker:
             assert code(await speaker.tell(event, data)) is None
             await db.execute("UPDATE users SET role = 'viewer' WHERE id = %s", [bob.user_id])
             assert code(await speaker.tell(event, data)) == "FORBIDDEN", event
@@ -144,10 +148,10 @@ async def test_the_very_next_event_knows_of_a_change(
 
 
 async def test_a_reporter_who_becomes_a_viewer_no_longer_edits(
-    api: Api, db: Db, incident: str, admin: Someone, door: DoorName
+    api: Api, db: Db, incident: str, admin: Someone, transport: TransportName
 ) -> None:
     bob = await someone(db, "reporter")
-    async with entered(api, door, admin.token) as witness, entered(api, door, bob.token) as speaker:
+    async with entered(api, transport, admin.token) as witness, entered(api, transport, bob.token) as speaker:
         await witness.tell("join-room", {"room": f"incident-{incident}"})
         await speaker.tell("incident-editing", {"incidentId": incident, "isEditing": True})
         assert (await witness.hears("incident-editing"))["isEditing"] is True
@@ -155,12 +159,14 @@ async def test_a_reporter_who_becomes_a_viewer_no_longer_edits(
         assert (await witness.hears("incident-editing"))["isEditing"] is False
 
 
-async def test_nobody_becomes_somebody_else(api: Api, db: Db, incident: str, admin: Someone, door: DoorName) -> None:
+async def test_a_message_cannot_name_another_user(
+    api: Api, db: Db, incident: str, admin: Someone, transport: TransportName
+) -> None:
     """Neither by what an event claims nor by showing another token."""
     bob = await someone(db, "reporter")
     claimed = {"userId": str(admin.user_id), "userName": admin.username, "author": admin.username, "role": "admin"}
     about = {"incidentId": incident, **claimed}
-    async with entered(api, door, admin.token) as witness, entered(api, door, bob.token) as speaker:
+    async with entered(api, transport, admin.token) as witness, entered(api, transport, bob.token) as speaker:
         await witness.tell("join-room", {"room": f"incident-{incident}"})
         await speaker.tell("incident-editing", {**about, "isEditing": True, "field": "title"})
         who = {"userId": str(bob.user_id), "userName": bob.username}
@@ -169,7 +175,7 @@ async def test_nobody_becomes_somebody_else(api: Api, db: Db, incident: str, adm
         await speaker.tell("incident-comment", {**about, "comment": {"text": "x", "id": 5, **claimed}})
         comment = (await witness.hears("incident-comment"))["comment"]
         assert (comment["author"], comment["userId"]) == (bob.username, str(bob.user_id))
-        if door == "ws":
+        if transport == "ws":
             assert code(await speaker.tell("auth", {"token": admin.token})) is not None
         else:
             await speaker.send("40" + json.dumps({"token": admin.token}))
@@ -181,25 +187,29 @@ async def test_nobody_becomes_somebody_else(api: Api, db: Db, incident: str, adm
         assert (await witness.hears("incident-comment"))["comment"]["author"] == bob.username
 
 
-async def test_a_page_of_elsewhere_opens_no_socket(api: Api, door: DoorName) -> None:
+async def test_pages_of_other_origins_cannot_open_sockets(api: Api, transport: TransportName) -> None:
     for origin in ("http://evil.example", "null", "http://front.example.evil.example", "https://front.example"):
         with pytest.raises(InvalidStatus) as refused:
-            async with entered(api, door, headers={"Origin": origin}):
+            async with entered(api, transport, headers={"Origin": origin}):
                 pass
         assert refused.value.response.status_code == 403, origin
-    async with entered(api, door, headers={"Origin": "http://front.example"}):
+    async with entered(api, transport, headers={"Origin": "http://front.example"}):
         pass
 
 
 # Too much, and nonsense
 
 
-async def test_a_flood_ends_its_own_socket(api: Api, incident: str, admin: Someone, door: DoorName) -> None:
+async def test_too_many_messages_close_their_own_socket_only(
+    api: Api, incident: str, admin: Someone, transport: TransportName
+) -> None:
     message = (
-        '{"event": "join-room", "data": {"room": "uptime"}}' if door == "ws" else '42["join-room",{"room":"uptime"}]'
+        '{"event": "join-room", "data": {"room": "uptime"}}'
+        if transport == "ws"
+        else '42["join-room",{"room":"uptime"}]'
     )
     for token in (None, admin.token):
-        async with entered(api, door, token) as speaker:
+        async with entered(api, transport, token) as speaker:
             with pytest.raises((ConnectionClosed, TimeoutError)):
                 for _ in range(2000):
                     await speaker.send(message)
@@ -207,27 +217,33 @@ async def test_a_flood_ends_its_own_socket(api: Api, incident: str, admin: Someo
                 raise TimeoutError
 
 
-async def test_a_message_that_is_too_large_ends_its_socket(api: Api, admin: Someone, door: DoorName) -> None:
+async def test_a_message_that_is_too_large_closes_its_socket(
+    api: Api, admin: Someone, transport: TransportName
+) -> None:
     for token in (None, admin.token):
-        async with entered(api, door, token) as speaker:
+        async with entered(api, transport, token) as speaker:
             await speaker.send("42" + "x" * (api.settings.socket_max_message + 1))
             await speaker.closed()
 
 
-async def test_nonsense_is_answered_or_ends_its_socket(api: Api, admin: Someone, door: DoorName) -> None:
+async def test_invalid_messages_get_an_error_or_close_the_socket(
+    api: Api, admin: Someone, transport: TransportName
+) -> None:
     """Before and after somebody has said who they are; never a fault of ours."""
     for token in (None, admin.token):
         for nonsense in NONSENSE:
-            async with entered(api, door, token) as speaker:
+            async with entered(api, transport, token) as speaker:
                 await speaker.send(nonsense)
                 with suppress(ConnectionClosed):
                     answers = [await speaker.tell("leave-room", {"room": "uptime"})]
-                    if door == "ws":
+                    if transport == "ws":
                         answers.append(await speaker.answer())
                     assert "SERVER_ERROR" not in map(code, answers), nonsense
 
 
-async def test_hostile_data_is_refused_with_a_reason(api: Api, incident: str, admin: Someone, door: DoorName) -> None:
+async def test_malicious_data_is_refused_with_a_reason(
+    api: Api, incident: str, admin: Someone, transport: TransportName
+) -> None:
     tried = [(event, {"incidentId": incident, **data}) for event, data in HOSTILE_DATA]
     good: dict[str, dict[str, Any]] = {
         "incident-comment": {"comment": "x"},
@@ -236,7 +252,7 @@ async def test_hostile_data_is_refused_with_a_reason(api: Api, incident: str, ad
     }
     tried += [(event, {"incidentId": none, **data}) for event, data in good.items() for none in NO_INCIDENTS]
     for some in (tried[first : first + 10] for first in range(0, len(tried), 10)):
-        async with entered(api, door, admin.token) as speaker:
+        async with entered(api, transport, admin.token) as speaker:
             for event, data in some:
                 answer = await speaker.tell(event, data)
                 assert code(answer) in ("VALIDATION_ERROR", "NOT_FOUND"), (event, data, answer)
@@ -244,9 +260,11 @@ async def test_hostile_data_is_refused_with_a_reason(api: Api, incident: str, ad
     assert comments == {"comments": []}
 
 
-async def test_hostile_text_reaches_others_as_it_is(api: Api, incident: str, admin: Someone, door: DoorName) -> None:
+async def test_malicious_text_is_sent_unchanged(
+    api: Api, incident: str, admin: Someone, transport: TransportName
+) -> None:
     texts = ("<script>alert(1)</script>", '"]}\n42["x"]', "x\u2028\u2029", "<!channel>", "\U0001f600", "a\r\nb: c")
-    async with entered(api, door, admin.token) as witness, entered(api, door, admin.token) as speaker:
+    async with entered(api, transport, admin.token) as witness, entered(api, transport, admin.token) as speaker:
         await witness.tell("join-room", {"room": f"incident-{incident}"})
         for text in texts:
             await speaker.tell("incident-comment", {"incidentId": incident, "comment": text})

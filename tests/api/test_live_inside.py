@@ -13,7 +13,7 @@ from api.live.hub import PUBLIC_STEP
 from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone, until_heard
 from tests.api.incidents import OUTAGE, change, create, say
-from tests.api.intruders import DOORS, DoorName, Intruder, code, entered, heard
+from tests.api.intruders import TRANSPORTS, Intruder, TransportName, code, entered, heard
 from tests.api.people import Db
 from tests.api.test_feed import frame, joined, set_state
 
@@ -34,10 +34,10 @@ async def join(client: Intruder) -> None:
 
 
 @pytest.mark.engines("timescaledb", "postgresql")
-@pytest.mark.parametrize("door", DOORS)
-async def test_who_is_logged_in_hears_of_private_services(api: Api, db: Db, door: DoorName) -> None:
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_staff_get_events_of_private_services(api: Api, db: Db, transport: TransportName) -> None:
     ann = await someone(db, "viewer")
-    async with entered(api, door) as nobody, entered(api, door, ann.token) as staff:
+    async with entered(api, transport) as nobody, entered(api, transport, ann.token) as staff:
         await join(nobody)
         await join(staff)
         await record(db, [Check("vault", now(), ms=None)])
@@ -55,7 +55,7 @@ async def test_who_is_logged_in_hears_of_private_services(api: Api, db: Db, door
         assert [(event, data["serviceId"]) for event, data in outside] == [("status-update", "shop")]
 
 
-async def test_who_logs_in_later_hears_of_them_from_then_on(api: Api, db: Db) -> None:
+async def test_after_authentication_a_client_gets_events_of_private_services(api: Api, db: Db) -> None:
     ann = await someone(db, "viewer")
     async with entered(api, "ws") as client:
         await join(client)
@@ -66,7 +66,7 @@ async def test_who_logs_in_later_hears_of_them_from_then_on(api: Api, db: Db) ->
         assert [data["status"] for _, data in await client.heard(db)] == ["operational"]
 
 
-async def test_what_becomes_private_is_replayed_to_those_inside_alone(api: Api, db: Db) -> None:
+async def test_events_of_services_that_became_private_are_replayed_to_staff_only(api: Api, db: Db) -> None:
     admin = await someone(db)
     async with joined(api) as socket:
         await set_state(db, "shop", "degraded")
@@ -91,7 +91,7 @@ async def test_what_becomes_private_is_replayed_to_those_inside_alone(api: Api, 
         assert "shop" not in str(await staff.heard(db))
 
 
-async def test_numbers_tell_a_stranger_nothing(api: Api, db: Db) -> None:
+async def test_sequence_numbers_reveal_no_internal_events(api: Api, db: Db) -> None:
     """However much happens inside between two events that they hear of."""
     seen = []
     async with joined(api, "?rooms=system-status") as stranger:
@@ -115,7 +115,7 @@ async def test_numbers_tell_a_stranger_nothing(api: Api, db: Db) -> None:
         assert float(re.findall(r"^sla_monitor_event_seq (\S+)$", metrics, re.M)[0]) == last
 
 
-async def test_what_happens_inside_ends_no_answer(api: Api, db: Db) -> None:
+async def test_internal_events_invalidate_no_cached_response(api: Api, db: Db) -> None:
     """X-Cache would tell of it."""
     ann = await someone(db, "viewer")
     async with joined(api, "?rooms=system-status") as stranger, entered(api, "ws", ann.token) as staff:
@@ -130,10 +130,10 @@ async def test_what_happens_inside_ends_no_answer(api: Api, db: Db) -> None:
         assert (await api.http.get("/history")).headers["x-cache"] == "HIT"
 
 
-REASON = "what happened since is no longer kept"
+REASON = "missed events are no longer available"
 
 
-async def test_where_a_stranger_begins_again_tells_them_nothing(api: Api, db: Db) -> None:
+async def test_since_reveals_no_internal_events(api: Api, db: Db) -> None:
     """Numbers between two public ones are all the same to them, whether there are such events or not."""
     async with joined(api, "?rooms=system-status") as stranger:
         await set_state(db, "shop", "degraded")
@@ -149,7 +149,7 @@ async def test_where_a_stranger_begins_again_tells_them_nothing(api: Api, db: Db
 # Numbers, versions and answers
 
 
-async def test_internal_incidents_leave_no_holes_in_numbers(api: Api, db: Db) -> None:
+async def test_internal_incidents_leave_no_gaps_in_public_ids(api: Api, db: Db) -> None:
     reporter = await someone(db, "reporter")
     public = [(await create(api, reporter))["id"]]
     internal = [(await create(api, reporter, public=False))["id"] for _ in range(3)]
@@ -162,7 +162,7 @@ async def test_internal_incidents_leave_no_holes_in_numbers(api: Api, db: Db) ->
     assert all(re.fullmatch(rf"INC-{year}-[1-9][0-9]{{8}}", number) for number in internal)
 
 
-async def test_a_public_number_that_an_internal_incident_was_given_is_passed_over(db: Db) -> None:
+async def test_an_id_used_by_an_internal_incident_is_skipped(db: Db) -> None:
     """Internal ones of earlier releases have such numbers, and so may those that are brought in."""
     statement = (
         "INSERT INTO incidents (id, title, severity, priority, public) VALUES (%s, 'Old', 'low', 'P3', %s) RETURNING id"
@@ -180,7 +180,7 @@ async def test_a_public_number_that_an_internal_incident_was_given_is_passed_ove
     assert await cursor.fetchone() == ("INC-2020-0003",)
 
 
-async def test_ids_of_updates_and_comments_are_those_of_their_time(api: Api, db: Db) -> None:
+async def test_ids_of_updates_and_comments_are_derived_from_the_time(api: Api, db: Db) -> None:
     """So nothing is to be seen of what was written between two of them."""
     reporter = await someone(db, "reporter")
     shown, hidden = [await create(api, reporter, public=public) for public in (True, False)]
@@ -201,7 +201,7 @@ async def test_ids_of_updates_and_comments_are_those_of_their_time(api: Api, db:
         assert all(abs(number - at) < 1_000_000 for number, at in rows), table
 
 
-async def test_a_save_that_shows_nothing_makes_no_version_for_strangers(api: Api, db: Db) -> None:
+async def test_internal_changes_do_not_change_the_public_version(api: Api, db: Db) -> None:
     reporter = await someone(db, "reporter")
     incident = await create(api, reporter, affectedServices=["shop", "vault"])
     path = f"/api/incidents/{incident['id']}"
@@ -233,7 +233,7 @@ async def test_a_save_that_shows_nothing_makes_no_version_for_strangers(api: Api
         assert latest["updatedAt"] > before.json()["incident"]["updatedAt"]
 
 
-async def test_one_that_becomes_public_begins_with_its_first_version(api: Api, db: Db) -> None:
+async def test_an_incident_that_becomes_public_has_public_version_1(api: Api, db: Db) -> None:
     reporter = await someone(db, "reporter")
     incident = await create(api, reporter, public=False)
     for title in ("One", "Two", "Three"):
@@ -244,7 +244,7 @@ async def test_one_that_becomes_public_begins_with_its_first_version(api: Api, d
 
 
 @pytest.mark.parametrize("level", ["info", "debug"])
-async def test_where_an_answer_is_from_is_told_for_debugging_only(database: str, level: str) -> None:
+async def test_x_cache_is_sent_with_log_level_debug_only(database: str, level: str) -> None:
     async with running_api(database, log_level=level, rate_limit_api=Limit(50, timedelta(minutes=1))) as api:
         for path in ("/api/services", "/api/incidents", "/api/system-status"):
             first, again = [await api.http.get(path) for _ in range(2)]
@@ -260,7 +260,7 @@ async def test_where_an_answer_is_from_is_told_for_debugging_only(database: str,
 KEPT = ("/api/incidents", "/api/incidents/past", "/api/services", "/history", "/")
 
 
-async def test_what_is_saved_inside_ends_no_answer(api: Api, db: Db) -> None:
+async def test_internal_changes_invalidate_no_cached_response(api: Api, db: Db) -> None:
     """Not in the process that saved it either; what everybody may see is there with the next request."""
     admin = await someone(db)
     shown, hidden = [await create(api, admin, public=public) for public in (True, False)]

@@ -48,9 +48,9 @@ async def test_every_public_page_says_what_it_is_of(database: str, db: Db, tmp_p
         incident = await create(api, await someone(db), title="Down", affectedServices=["shop", "vault"])
         named = f"/incidents/{incident['id']}"
         expected = {
-            "/": ("", "The state of 1 is unknown."),
+            "/": ("", "The status of 1 is unknown."),
             "/?x=y": ("", "incidents and planned maintenance"),
-            "/history/": ("/history", "What has happened"),
+            "/history/": ("/history", "Past incidents"),
             "/uptime?service=shop&x=y": ("/uptime?service=shop", 'Tom & "Jerry": uptime day by day'),
             "/uptime?start=2024-01": ("/uptime?start=2024-01", "All systems: uptime day by day, January 2024"),
             "/services/shop": ("/services/shop", 'Tom & "Jerry": Unknown.'),
@@ -76,5 +76,5 @@ async def test_every_public_page_says_what_it_is_of(database: str, db: Db, tmp_p
 @pytest.mark.one_engine
 async def test_without_its_address_a_page_makes_none_up(api: Api) -> None:
     said = await head(api, "/")
-    assert said["description"].startswith("As soon as there is a public service")
+    assert said["description"].startswith("Public services appear here")
     assert not {"canonical", "og:url", "og:image"} & set(said)

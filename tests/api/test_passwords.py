@@ -22,7 +22,7 @@ async def test_the_costs_are_those_of_rfc_9106() -> None:
     assert (costs.salt_len, costs.hash_len) == (16, 32)
 
 
-async def test_nobody_takes_as_long_as_a_wrong_password() -> None:
+async def test_an_unknown_user_takes_as_long_as_a_wrong_password() -> None:
     """Also where something that is no hash is stored. Alternating, so that a busy machine slows both."""
     passwords = Passwords()
     stored = await passwords.hash("correct horse battery")
@@ -36,14 +36,14 @@ async def test_nobody_takes_as_long_as_a_wrong_password() -> None:
     assert max(least) < 2 * min(least)
 
 
-async def test_the_same_password_from_another_keyboard() -> None:
+async def test_passwords_are_compared_in_unicode_form_nfkc() -> None:
     passwords = Passwords(CHEAP)
     stored = await passwords.hash("caf\u00e9 cafe\u0301 \ufb01ne")
     assert await passwords.verify("cafe\u0301 caf\u00e9 fine", stored)
     assert not await passwords.verify("Caf\u00e9 caf\u00e9 fine", stored)
 
 
-async def test_a_hash_of_other_costs_is_made_again() -> None:
+async def test_outdated_hashes_are_renewed() -> None:
     stored = await Passwords(CHEAP).hash("correct horse battery")
     assert await Passwords(CHEAP).rehash("correct horse battery", stored) is None
     fresh = await Passwords().rehash("correct horse battery", stored)
@@ -71,9 +71,9 @@ class Slow(PasswordHasher):
         return super().hash(password, salt=salt)
 
 
-async def test_two_at_a_time_and_a_line_that_ends() -> None:
+async def test_two_hashes_run_at_once_and_the_queue_is_bounded() -> None:
     slow = Slow()
-    passwords = Passwords(slow, waiting=3)
+    passwords = Passwords(slow, max_waiting=3)
     hashed: list[str] = []
 
     async def one() -> None:
@@ -102,7 +102,7 @@ def test_generated_passwords_differ_and_can_be_read_out() -> None:
     assert all(len(password) == 23 and not set(password) & set("O0Il1i") for password in generated)
 
 
-def test_only_ones_own_names_are_refused() -> None:
+def test_a_password_must_not_equal_the_users_names() -> None:
     names = ("administrator", "kim@example.com")
     assert [problem.field for problem in password_problems("password", "Administrator", *names)] == ["password"]
     assert [problem.field for problem in password_problems("password", "KIM@example.com", *names)] == ["password"]

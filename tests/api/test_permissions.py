@@ -43,7 +43,7 @@ def hidden_routes() -> set[tuple[str, str]]:
     hidden = {("GET", "/openapi.json")}
     for resource in (*RESOURCES, health):
         for route in resource.router.routes:
-            assert isinstance(route, HTTPRoute), f"{route.path} is neither REST nor one of the two doors"
+            assert isinstance(route, HTTPRoute), f"{route.path} is neither REST nor a WebSocket transport"
             path = re.sub(r"{(\w+):\w+}", r"{\1}", route.path)
             for handler in route.route_handlers:
                 if not handler.include_in_schema:

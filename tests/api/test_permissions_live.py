@@ -1,16 +1,16 @@
-"""Who may do what on the live feed: docs/permissions.md against both doors, event by event, and what each is told."""
+"""The permissions of docs/permissions.md on the live feed, for both transports and every event."""
 
 from typing import Any, get_args
 
 import pytest
 
 from tests.api.conftest import Api, add_service, someone
-from tests.api.intruders import DOORS, DoorName, RefusedError, code, entered, heard
+from tests.api.intruders import TRANSPORTS, RefusedError, TransportName, code, entered, heard
 from tests.api.people import Db, Kind, principal
 from tests.api.published import ROLES, LiveRow, live
 from tests.api.things import INCIDENT, TEMPLATE
 
-pytestmark = [pytest.mark.one_engine, pytest.mark.parametrize("door", DOORS)]
+pytestmark = [pytest.mark.one_engine, pytest.mark.parametrize("transport", TRANSPORTS)]
 NOT_ROOMS = ("staff", "anonymous", "incident-", "template-", "everyone")
 LIVE_KINDS = [kind for kind in get_args(Kind) if not kind.startswith("disabled")]
 
@@ -62,55 +62,57 @@ def expected(row: LiveRow, role: str | None) -> str | None:
     return None if ROLES.index(role) >= ROLES.index(row.who) else "FORBIDDEN"
 
 
-async def test_the_matrix(api: Api, db: Db, incident: str, template: str, door: DoorName) -> None:
+async def test_the_matrix(api: Api, db: Db, incident: str, template: str, transport: TransportName) -> None:
     """On a new connection each, so that nothing is allowed because of what was said before."""
     wrong = []
     for kind in LIVE_KINDS:
         asker = await principal(db, kind)
         for row in live():
             for data in said(row, incident, template):
-                async with entered(api, door, asker.token) as speaker:
+                async with entered(api, transport, asker.token) as speaker:
                     answer = await speaker.tell(row.event, data)
                 if code(answer) != expected(row, asker.role):
                     wrong.append(f"{row.event} {data}, {kind}: {answer}")
     assert "\n".join(wrong) == ""
 
 
-async def test_every_event_that_is_understood_is_published(api: Api, door: DoorName) -> None:
-    async with entered(api, door) as speaker:
+async def test_every_event_that_is_understood_is_published(api: Api, transport: TransportName) -> None:
+    async with entered(api, transport) as speaker:
         answer = await speaker.tell("no-such-event", {})
     assert code(answer) == "VALIDATION_ERROR"
     understood = answer["error"].partition("there are ")[2].split(", ")
     assert set(understood) - {"auth"} == {row.event for row in live()}
 
 
-async def test_a_bad_token_lets_nobody_in(api: Api, db: Db, door: DoorName) -> None:
+async def test_a_bad_token_lets_nobody_in(api: Api, db: Db, transport: TransportName) -> None:
     for kind in ("disabled admin", "disabled admin's token"):
         asker = await principal(db, kind)
         with pytest.raises(RefusedError):
-            async with entered(api, door, asker.token):
+            async with entered(api, transport, asker.token):
                 pass
     for token in ("x", "null", "slam_", "\0", "x" * 10_000):
         with pytest.raises(RefusedError):
-            async with entered(api, door, token):
+            async with entered(api, transport, token):
                 pass
 
 
-async def test_a_token_in_the_address_or_a_cookie_is_no_token(api: Api, db: Db, incident: str, door: DoorName) -> None:
+async def test_a_token_in_the_address_or_a_cookie_is_no_token(
+    api: Api, db: Db, incident: str, transport: TransportName
+) -> None:
     for kind in ("admin", "admin's token"):
         asker = await principal(db, kind)
         for place in ("token", "access_token", "authorization", "auth", "jwt"):
             query, cookie = f"{place}={asker.token}", {"Cookie": f"{place}={asker.token}"}
             query = query if place != "auth" else "jwt=x"  # ?auth is how /ws is told that a message with it will follow
-            async with entered(api, door, query=query, headers={**cookie, **asker.headers}) as speaker:
+            async with entered(api, transport, query=query, headers={**cookie, **asker.headers}) as speaker:
                 answer = await speaker.tell("join-room", {"room": f"incident-{incident}"})
                 assert code(answer) == "UNAUTHORIZED", place
 
 
-async def test_each_is_told_what_they_may_know(api: Api, db: Db, incident: str, door: DoorName) -> None:
+async def test_each_is_told_what_they_may_know(api: Api, db: Db, incident: str, transport: TransportName) -> None:
     """Internal incidents are for who is logged in; what happens in an incident's room, for who has joined it."""
     admin, viewer = await principal(db, "admin"), await principal(db, "viewer")
-    async with entered(api, door) as nobody, entered(api, door, viewer.token) as staff:
+    async with entered(api, transport) as nobody, entered(api, transport, viewer.token) as staff:
         await heard(db, nobody, staff)  # of what has happened before
         internal = await api.http.post("/api/incidents", json={**INCIDENT, "public": False}, headers=admin.headers)
         hidden = internal.json()["incident"]["id"]
@@ -131,10 +133,12 @@ async def test_each_is_told_what_they_may_know(api: Api, db: Db, incident: str, 
         ]
 
 
-async def test_what_becomes_internal_is_gone_for_the_public(api: Api, db: Db, incident: str, door: DoorName) -> None:
+async def test_what_becomes_internal_is_gone_for_the_public(
+    api: Api, db: Db, incident: str, transport: TransportName
+) -> None:
     admin = await principal(db, "admin")
     path = f"/api/incidents/{incident}"
-    async with entered(api, door) as nobody:
+    async with entered(api, transport) as nobody:
         await api.http.put(path, json={"public": False, "title": "Secret"}, headers=admin.headers)
         assert await nobody.hears("incident-deleted") == {"incidentId": incident}
         await api.http.put(path, json={"title": "More secret"}, headers=admin.headers)
@@ -144,10 +148,10 @@ async def test_what_becomes_internal_is_gone_for_the_public(api: Api, db: Db, in
         assert "ecret" not in str(await nobody.heard(db))
 
 
-async def test_private_services_are_named_to_nobody(api: Api, db: Db, incident: str, door: DoorName) -> None:
+async def test_private_services_are_named_to_nobody(api: Api, db: Db, incident: str, transport: TransportName) -> None:
     admin = await principal(db, "admin")
     await add_service(db, "vault", public=False)
-    async with entered(api, door) as nobody, entered(api, door, admin.token) as staff:
+    async with entered(api, transport) as nobody, entered(api, transport, admin.token) as staff:
         change = {"title": "Wider than it seemed", "affectedServices": ["shop", "vault"]}
         await api.http.put(f"/api/incidents/{incident}", json=change, headers=admin.headers)
         told = await nobody.hears("incident-updated")

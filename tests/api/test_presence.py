@@ -17,21 +17,21 @@ from api.live.hub import Client, Transport
 from api.metrics import Metrics
 from sql import leases
 from tests.api.conftest import PATIENCE_S, Api, Someone, running_api, someone, until
-from tests.api.doors import DOORS, DoorName, Speaker, incident, speaker
 from tests.api.relay import relay_before
+from tests.api.transports import TRANSPORTS, Speaker, TransportName, incident, speaker
 from tests.worker.working import working
 
 pytestmark = pytest.mark.one_engine
 
 Db = psycopg.AsyncConnection[Any]
-both_doors = pytest.mark.parametrize("door", DOORS)
+both_transports = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
 @pytest.fixture
 def quick_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "LEASE_S", 1.8)
     monkeypatch.setattr(presence, "RENEW_S", 0.3)
-    monkeypatch.setattr(presence, "AGAIN_S", 0.1)
+    monkeypatch.setattr(presence, "RETRY_S", 0.1)
 
 
 async def join(client: Speaker, number: str) -> None:
@@ -42,21 +42,21 @@ async def edit(client: Speaker, number: str, editing: bool = True, **more: Any) 
     assert (await client.say("incident-editing", incidentId=number, isEditing=editing, **more))["ok"]
 
 
-@both_doors
-async def test_who_edits_is_known_in_every_process(database: str, db: Db, door: DoorName) -> None:
+@both_transports
+async def test_editors_are_known_in_every_process(database: str, db: Db, transport: TransportName) -> None:
     number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
     about_ann = {"incidentId": number, "userId": str(ann.user_id), "userName": ann.username}
     async with (
         running_api(database) as first,
         running_api(database) as second,
-        speaker(second, door, bob.token) as watcher,
+        speaker(second, transport, bob.token) as watcher,
     ):
         await join(watcher, number)
-        async with speaker(first, door, ann.token) as editor:
+        async with speaker(first, transport, ann.token) as editor:
             await edit(editor, number, field="title", userId=str(bob.user_id), userName="Mallory")
             editing = ("incident-editing", {**about_ann, "isEditing": True, "field": "title"})
             assert await watcher.hear() == editing
-            async with speaker(second, door, bob.token) as late:
+            async with speaker(second, transport, bob.token) as late:
                 await join(late, number)
                 assert await late.hear() == editing
             await edit(editor, number, field="description")
@@ -71,11 +71,11 @@ async def test_who_edits_is_known_in_every_process(database: str, db: Db, door: 
         assert await watcher.hear() == ("user-left", left)
 
 
-@both_doors
-async def test_a_person_is_there_while_one_of_their_sockets_is(api: Api, db: Db, door: DoorName) -> None:
+@both_transports
+async def test_a_user_is_present_while_one_of_their_sockets_is(api: Api, db: Db, transport: TransportName) -> None:
     number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
     async with (
-        speaker(api, door, bob.token) as watcher,
+        speaker(api, transport, bob.token) as watcher,
         speaker(api, "ws", ann.token) as one,
         speaker(api, "socketio", ann.token) as two,
     ):
@@ -93,7 +93,7 @@ async def test_a_person_is_there_while_one_of_their_sockets_is(api: Api, db: Db,
         assert (await watcher.hear())[0] == "user-left"
 
 
-async def test_the_editors_own_socket_is_told_nothing(api: Api, db: Db) -> None:
+async def test_the_editors_own_socket_gets_no_event(api: Api, db: Db) -> None:
     number, ann = await incident(db), await someone(db, "reporter")
     async with speaker(api, "ws", ann.token) as one, speaker(api, "socketio", ann.token) as two:
         for client in (one, two):
@@ -104,7 +104,7 @@ async def test_the_editors_own_socket_is_told_nothing(api: Api, db: Db) -> None:
         assert (await one.hear())[0] == "incident-comment"
 
 
-async def test_a_process_that_died_is_noticed_by_the_worker(database: str, db: Db, quick_leases: None) -> None:
+async def test_leases_of_a_dead_process_are_deleted_by_the_worker(database: str, db: Db, quick_leases: None) -> None:
     number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
     async with (
         running_api(database) as api,
@@ -127,7 +127,7 @@ async def test_a_process_that_died_is_noticed_by_the_worker(database: str, db: D
         assert (await (await db.execute("SELECT count(*) FROM presence_leases")).fetchone()) == (1,)
 
 
-async def test_what_a_crash_of_the_database_forgot_is_entered_again(database: str, db: Db, quick_leases: None) -> None:
+async def test_leases_lost_in_a_crash_of_the_database_are_restored(database: str, db: Db, quick_leases: None) -> None:
     number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
     async with (
         running_api(database) as api,
@@ -143,7 +143,9 @@ async def test_what_a_crash_of_the_database_forgot_is_entered_again(database: st
         assert held == [(bob.user_id, False), (ann.user_id, True)]
 
 
-async def test_what_ended_while_the_database_was_away_ends_then(database: str, db: Db, quick_leases: None) -> None:
+async def test_leases_released_while_the_database_was_away_are_deleted_then(
+    database: str, db: Db, quick_leases: None
+) -> None:
     number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
     async with (
         relay_before(database) as relay,
@@ -165,7 +167,7 @@ async def test_what_ended_while_the_database_was_away_ends_then(database: str, d
         assert held == [(bob.user_id,)]
 
 
-async def test_a_process_that_stops_says_goodbye(database: str, db: Db) -> None:
+async def test_a_process_that_stops_deletes_its_leases(database: str, db: Db) -> None:
     number, ann = await incident(db), await someone(db, "reporter")
     async with running_api(database) as api, speaker(api, "ws", ann.token) as client:
         await join(client, number)
@@ -177,7 +179,7 @@ async def test_a_process_that_stops_says_goodbye(database: str, db: Db) -> None:
     await until(gone)
 
 
-async def test_two_sockets_that_leave_at_the_same_moment_are_one_departure(database: str, db: Db) -> None:
+async def test_two_sockets_of_a_user_that_leave_together_are_one_event(database: str, db: Db) -> None:
     number, ann = await incident(db), await someone(db, "reporter")
     for socket in ("one", "two"):
         await db.execute(
@@ -194,7 +196,7 @@ async def test_two_sockets_that_leave_at_the_same_moment_are_one_departure(datab
     assert [event for event in told if event[0] == "incident-editing"][-1] == ("incident-editing", False)
 
 
-async def test_who_edited_what_an_hour_ago_is_forgotten(db: Db) -> None:
+async def test_old_editing_is_not_kept(db: Db) -> None:
     for event in ("incident-editing", "auto-save", "user-left", "incident-comment", "incident-updated"):
         await db.execute("SELECT append_event(%s, 'room', '{}')", [event])
     await db.execute("UPDATE events SET occurred_at = now() - interval '61 min' WHERE room = 'room'")
@@ -273,7 +275,7 @@ async def test_leases_are_renewed_while_joins_wait(database: str, db: Db, pool: 
         tasks.cancel_scope.cancel()
 
 
-async def test_a_socket_that_leaves_while_it_is_asked_for_is_gone(
+async def test_a_socket_that_leaves_during_its_join_has_no_lease(
     database: str, db: Db, pool: sql.Pool, quick_leases: None
 ) -> None:
     number, ann = await incident(db), principal_of(await someone(db, "reporter"))
@@ -285,7 +287,7 @@ async def test_a_socket_that_leaves_while_it_is_asked_for_is_gone(
             tasks.start_soon(ours.hold, socket, ann, number)
             await until(lambda: waiting_for_events(db))
             ours.leave(socket.id)
-            socket.gone = True
+            socket.disconnected = True
         tasks.start_soon(ours.run)
 
         async def gone() -> bool:
@@ -297,7 +299,7 @@ async def test_a_socket_that_leaves_while_it_is_asked_for_is_gone(
         tasks.cancel_scope.cancel()
 
 
-async def test_nothing_comes_after_the_goodbye(database: str, db: Db, pool: sql.Pool, quick_leases: None) -> None:
+async def test_no_lease_is_written_after_close(database: str, db: Db, pool: sql.Pool, quick_leases: None) -> None:
     number, ann = await incident(db), principal_of(await someone(db, "reporter"))
     ours = presence.Presence(pool, Metrics())
     await ours.hold(socket_of("one"), ann, number)
@@ -314,7 +316,7 @@ async def test_nothing_comes_after_the_goodbye(database: str, db: Db, pool: sql.
         tasks.cancel_scope.cancel()
 
 
-async def test_who_looks_for_the_dead_waits_for_no_renewal(database: str, db: Db) -> None:
+async def test_expiry_does_not_wait_for_renewals(database: str, db: Db) -> None:
     number, ann = await incident(db), await someone(db, "reporter")
     for socket in ("dead", "slow"):
         await db.execute(
@@ -330,7 +332,7 @@ async def test_who_looks_for_the_dead_waits_for_no_renewal(database: str, db: Db
     assert left == [("slow",)]
 
 
-async def test_nobody_keeps_locks_in_the_middle_of_a_transaction(db: Db, pool: sql.Pool) -> None:
+async def test_no_transaction_keeps_locks_while_it_is_idle(db: Db, pool: sql.Pool) -> None:
     async with pool.connection() as connection:
         rows = await connection.execute(
             "SELECT name, setting::int FROM pg_settings WHERE name = ANY (%s) ORDER BY name",

@@ -13,8 +13,8 @@ import pytest
 from api.edge.request_log import MAX_WAITING, RequestLog
 from api.metrics import Metrics
 from tests.api.conftest import Api, running_api, someone
-from tests.api.doors import speaker
 from tests.api.test_answers import Db
+from tests.api.transports import speaker
 
 pytestmark = pytest.mark.one_engine
 
@@ -68,7 +68,7 @@ async def test_each_request_is_one_line_of_json(database: str, db: Db, capfd: py
     assert (socket["method"], socket["status"]) == ("GET", 101)
 
 
-async def test_or_one_line_for_people(database: str, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_each_request_is_one_line_of_text(database: str, capfd: pytest.CaptureFixture[str]) -> None:
     async with logging_api(database, "text") as api:
         forged = [(b"User-Agent", 'a"\x85b\x9bc'.encode("latin-1")), (b"X-Forwarded-For", b"192.0.2.7")]
         answer = await api.http.get("/api/nowhere", headers=forged)
@@ -86,7 +86,7 @@ async def test_it_is_off_by_default(database: str, capfd: pytest.CaptureFixture[
     assert capfd.readouterr().out == ""
 
 
-async def test_a_standard_output_that_nobody_reads_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_blocked_standard_output_does_not_delay_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})

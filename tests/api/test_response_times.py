@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from api.rest.errors import ApiError
-from api.uptime.response_times import MOST_POINTS, default_step, tier, window
+from api.uptime.response_times import MAX_POINTS, default_step, tier, window
 from tests.api.conftest import Api, Check, add_service, record
 
 Db = psycopg.AsyncConnection[Any]
@@ -31,7 +31,7 @@ DAY_S = 86400
 )
 def test_the_default_step_makes_a_readable_number_of_points(window_s: float, step: int) -> None:
     assert default_step(window_s) == step
-    assert window_s / step <= MOST_POINTS
+    assert window_s / step <= MAX_POINTS
     tier(default_step(window_s), window_s)
 
 

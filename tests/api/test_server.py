@@ -31,7 +31,7 @@ async def test_a_port_that_is_taken_is_one_line(api: Api) -> None:
     assert "\n" not in line
 
 
-async def test_a_request_that_never_arrives_is_cut(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_incomplete_request_is_closed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "ARRIVAL_DEADLINE_S", 1.0)
     for said in (
         b"",
@@ -48,7 +48,7 @@ async def test_a_request_that_never_arrives_is_cut(api: Api, monkeypatch: pytest
         assert b'"code":"VALIDATION_ERROR"' in await stream.receive()
 
 
-async def test_empty_lines_keep_no_connection(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_empty_lines_do_not_keep_a_connection_open(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "ARRIVAL_DEADLINE_S", 1.0)
     request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
     async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
@@ -80,7 +80,7 @@ async def _drip(stream: anyio.abc.SocketStream) -> None:
         ),
     ],
 )
-async def test_a_request_without_an_end_is_cut(api: Api, endless: tuple[bytes, bytes]) -> None:
+async def test_an_endless_request_is_closed(api: Api, endless: tuple[bytes, bytes]) -> None:
     begin, more = endless
     async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
         with anyio.fail_after(120), pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
@@ -102,7 +102,7 @@ async def test_requests_may_come_in_one_piece(api: Api) -> None:
     assert b"400 Bad" not in answers
 
 
-async def test_an_api_without_a_database_lives_and_says_that_it_is_not_ready() -> None:
+async def test_without_a_database_the_api_is_alive_and_not_ready() -> None:
     async with running_api(f"postgresql://127.0.0.1:{free_port()}/none", ready=False) as api:
 
         async def lives() -> bool:
@@ -125,7 +125,7 @@ def run_api(database_url: str, port: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code], env=environment)
 
 
-async def test_a_signal_ends_it_in_order_and_within_ten_seconds(database: str) -> None:
+async def test_a_signal_stops_the_api_within_ten_seconds(database: str) -> None:
     port = free_port()
     process = run_api(database, port)
     try:
@@ -146,7 +146,7 @@ async def test_a_signal_ends_it_in_order_and_within_ten_seconds(database: str) -
         process.kill()
 
 
-async def test_a_second_signal_ends_it_at_once(database: str) -> None:
+async def test_a_second_signal_stops_the_api_at_once(database: str) -> None:
     port = free_port()
     process = run_api(database, port)
     try:
@@ -192,7 +192,7 @@ async def test_a_handshake_has_one_host(api: Api) -> None:
         assert (await everything(stream)).startswith(b"HTTP/1.1 400 ")
 
 
-async def test_being_ready_is_asked_of_the_database_once_for_all(api: Api) -> None:
+async def test_readiness_is_cached(api: Api) -> None:
     async def asked() -> float:
         text = (await api.http.get("/metrics")).text
         [line] = [line for line in text.splitlines() if line.startswith(REQUESTS)]

@@ -71,7 +71,7 @@ async def test_its_figures_are_those_of_the_api(api: Api, db: Db) -> None:
     told = part(page, "times")
     end = re.findall(r"\w{3} \d+, \d{4}, \d\d:\d\d", told)[1]
     assert datetime.strptime(end, "%b %d, %Y, %H:%M").replace(tzinfo=UTC) <= now()  # not when its quarter ends
-    assert f"at most {times['p50']:.0f} ms, 95% at most {times['p95']:.0f} ms" in told
+    assert f"median {times['p50']:.0f} ms, 95th percentile {times['p95']:.0f} ms" in told
     assert f"0 of {times['count']} checks failed." in told
     assert (
         page.count('<td class="number">1</td><td class="number">0</td></tr>') == len(times["series"]) == times["count"]
@@ -121,7 +121,7 @@ async def test_what_is_not_known_is_told(api: Api, db: Db) -> None:
     assert "24 hours – No data yet 7 days – No data yet" in part(page, "uptimes")
     assert "Not checked yet" in part(page, "head")
     assert "No checks in the last 24 hours." in part(page, "times")
-    assert "No outage has been recorded." in part(page, "outages")
+    assert "No outages recorded." in part(page, "outages")
     await record(db, [Check("shop", now())])
     await until(
         lambda: _says(api, "/services/shop", r"24 hours 100\.00% No downtime Since today 7 days .* Since today")
@@ -143,12 +143,12 @@ async def test_outages_come_in_pages_and_their_messages_are_for_reporters(api: A
     await record(db, [*failures, *goods])
     await db.execute("UPDATE outages SET error_message = 'secret-db refused <b>'")
     first = await shown(api, "/services/shop")
-    assert part(first, "outages").count("Wrong HTTP status") == 10
-    assert "still going on" in part(first, "outages")
+    assert part(first, "outages").count("Unexpected HTTP status") == 10
+    assert "ongoing" in part(first, "outages")
     assert 'href="/services/shop?page=2"' in first
     last = await shown(api, "/services/shop?page=3")
-    assert part(last, "outages").count("Wrong HTTP status") == 3
-    assert "still going on" not in part(last, "outages")
+    assert part(last, "outages").count("Unexpected HTTP status") == 3
+    assert "ongoing" not in part(last, "outages")
     for number, status in (("4", 404), ("0", 400), ("x", 400)):
         assert (await api.http.get(f"/services/shop?page={number}", headers=HTML)).status_code == status
     assert "secret-db" not in first
@@ -171,7 +171,7 @@ async def test_the_latest_checks_are_for_reporters(api: Api, db: Db) -> None:
     page = await shown(api, "/services/shop", reporter)
     checks = part(page, "checks")
     assert checks.count("local") == 50
-    assert "local Wrong HTTP status <img src=x> 3 5.0 ms 4.5 ms – – –" in checks
+    assert "local Unexpected HTTP status <img src=x> 3 5.0 ms 4.5 ms – – –" in checks
     assert "<img src=x>" not in page
 
 
@@ -271,7 +271,7 @@ async def test_a_private_service_is_there_for_those_inside_only(api: Api, db: Db
     for role in ("viewer", "admin"):
         user = await someone(db, role)
         page = await shown(api, "/services/vault", user)
-        assert "Private: only people who are logged in" in page
+        assert "Private: only logged-in users" in page
         assert "/badges/vault" not in page
         assert "/api/" not in page
         times = await api.get("/services/vault/response-times", headers=await as_browser(user))

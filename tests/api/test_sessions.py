@@ -12,8 +12,8 @@ from api.edge.cookies import SECURE_SESSION, SESSION
 from api.pages.session import own_path
 from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, Someone, add_service, running_api, someone, until_heard
-from tests.api.doors import speaker
 from tests.api.people import Db
+from tests.api.transports import speaker
 from tests.api.visitors import Page, Visitor, give_password, sent_to, session_of, visitor
 
 pytestmark = pytest.mark.one_engine
@@ -36,7 +36,7 @@ def cookie_of(page: Page, name: str = SESSION) -> tuple[str, str]:
     return value.partition("=")[2], attributes.lower()
 
 
-async def test_a_login_leads_to_the_page_that_was_asked_for(api: Api, rosa: Someone) -> None:
+async def test_login_redirects_to_the_requested_page(api: Api, rosa: Someone) -> None:
     nobody = await visitor(api, None)
     form = (await nobody.get("/login?next=/console/templates?page=1")).form("/login")
     answer = await nobody.submit(form, username="rosa", password=PASSWORD)
@@ -48,7 +48,7 @@ async def test_a_login_leads_to_the_page_that_was_asked_for(api: Api, rosa: Some
     assert sent_to(await browser.ask("GET", "/login?next=/history")) == "/history"
 
 
-async def test_a_wrong_password_keeps_the_name_and_not_the_password(api: Api, rosa: Someone) -> None:
+async def test_after_a_wrong_password_the_form_keeps_the_name_only(api: Api, rosa: Someone) -> None:
     nobody = await visitor(api, None)
     for username, password in (("rosa", "wrong horse"), ("<b>nobody", PASSWORD), ("", ""), ("x" * 101, "y" * 201)):
         answer = await nobody.fill("/login?next=/history", "/login", username=username, password=password)
@@ -59,7 +59,7 @@ async def test_a_wrong_password_keeps_the_name_and_not_the_password(api: Api, ro
         assert "<b>nobody" not in answer.text
 
 
-async def test_too_many_attempts_are_told_so(database: str, db: Db) -> None:
+async def test_too_many_attempts_show_an_error(database: str, db: Db) -> None:
     await someone(db, "reporter", "rosa")
     async with running_api(database, rate_limit_login=Limit(2, timedelta(minutes=5))) as api:
         nobody = await visitor(api, None)
@@ -87,16 +87,16 @@ async def test_too_many_attempts_are_told_so(database: str, db: Db) -> None:
         "/ä",
     ],
 )
-def test_no_other_site_is_gone_on_to(target: str) -> None:
+def test_login_does_not_redirect_to_other_sites(target: str) -> None:
     assert own_path(target, "/console") == "/console"
 
 
 @pytest.mark.parametrize("target", ["/", "/console/incidents?status=all&page=2", "/a/b;c#d", "/%2F/evil.example"])
-def test_pages_of_this_site_are_gone_on_to(target: str) -> None:
+def test_login_redirects_to_pages_of_this_site(target: str) -> None:
     assert own_path(target, "/console") == target
 
 
-async def test_a_logout_ends_the_session_at_once_on_open_sockets_too(api: Api, db: Db, rosa: Someone) -> None:
+async def test_logout_ends_the_session_and_its_sockets_at_once(api: Api, db: Db, rosa: Someone) -> None:
     browser = await visitor(api, rosa)
     token = (await browser.ask("POST", "/live-token")).answer.json()["token"]
     async with speaker(api, "ws", token) as socket:
@@ -110,9 +110,7 @@ async def test_a_logout_ends_the_session_at_once_on_open_sockets_too(api: Api, d
     assert (await api.http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})).status_code == 401
 
 
-async def test_the_live_token_opens_a_socket_as_oneself_and_nothing_longer_than_the_session(
-    api: Api, db: Db, rosa: Someone
-) -> None:
+async def test_the_live_token_is_valid_as_long_as_the_session(api: Api, db: Db, rosa: Someone) -> None:
     browser = await visitor(api, rosa)
     answer = await browser.ask("POST", "/live-token")
     assert answer.status == 200 and answer.answer.headers["cache-control"] == "no-store"
@@ -131,7 +129,7 @@ async def expires_at(db: Db, user: Someone) -> datetime:
 
 
 @pytest.mark.parametrize(("left", "renewed"), [(0.9, False), (0.51, False), (0.49, True), (0.01, True)])
-async def test_a_session_in_use_goes_on_after_half_its_time(
+async def test_a_session_in_use_is_extended_after_half_its_lifetime(
     api: Api, db: Db, rosa: Someone, left: float, renewed: bool
 ) -> None:
     await db.execute("UPDATE sessions SET expires_at = now() + %s WHERE id = %s", [LIFETIME * left, rosa.session_id])
@@ -148,16 +146,14 @@ async def test_a_session_in_use_goes_on_after_half_its_time(
     assert "rosa" in (await Visitor(api, value).get("/console/account")).text
 
 
-async def test_a_session_that_has_ended_is_not_renewed(api: Api, db: Db, rosa: Someone) -> None:
+async def test_an_ended_session_is_not_extended(api: Api, db: Db, rosa: Someone) -> None:
     cookie = await session_of(rosa, timedelta(hours=1))
     await db.execute("UPDATE sessions SET revoked_at = now() WHERE id = %s", [rosa.session_id])
     page = await Visitor(api, cookie).ask("GET", "/console/account")
     assert page.status == 303 and "set-cookie" not in page.answer.headers
 
 
-async def test_behind_a_trusted_proxy_over_tls_the_cookie_is_for_tls_and_this_host_only(
-    database: str, db: Db, rosa: Someone
-) -> None:
+async def test_behind_a_trusted_tls_proxy_the_cookie_is_secure(database: str, db: Db, rosa: Someone) -> None:
     proxies = (ipaddress.ip_network("127.0.0.0/8"),)
     async with running_api(database, trusted_proxies=proxies) as api:
         origin = str(api.http.base_url.copy_with(scheme="https")).rstrip("/")
@@ -176,14 +172,14 @@ async def test_behind_a_trusted_proxy_over_tls_the_cookie_is_for_tls_and_this_ho
             assert page.status == shown, (name, over_tls)
 
 
-async def test_who_is_not_trusted_cannot_say_that_it_is_tls(api: Api, rosa: Someone) -> None:
+async def test_x_forwarded_proto_of_others_is_ignored(api: Api, rosa: Someone) -> None:
     headers = {"X-Forwarded-Proto": "https"}
     nobody = await visitor(api, None)
     answer = await nobody.ask("POST", "/login", data={"username": "rosa", "password": PASSWORD}, headers=headers)
     assert "secure" not in cookie_of(answer)[1].split("; ")
 
 
-async def test_language_and_look_are_kept(api: Api) -> None:
+async def test_language_and_theme_are_stored_in_cookies(api: Api) -> None:
     nobody = await visitor(api, None)
     for path, name, value in (
         ("/language/ko?next=/uptime", "language", "ko"),
@@ -199,7 +195,7 @@ async def test_language_and_look_are_kept(api: Api) -> None:
     assert sent_to(await nobody.ask("GET", "/language/ko?next=//evil.example")) == "/"
 
 
-async def test_what_is_kept_for_everybody_is_not_what_somebody_is_shown(api: Api, db: Db, rosa: Someone) -> None:
+async def test_cached_pages_contain_nothing_of_a_user(api: Api, db: Db, rosa: Someone) -> None:
     """Nor the other way round."""
     await add_service(db, "shop")
     nobody, browser = await visitor(api, None), await visitor(api, rosa)
@@ -210,9 +206,7 @@ async def test_what_is_kept_for_everybody_is_not_what_somebody_is_shown(api: Api
     assert (await nobody.get("/services/shop")).answer.headers["x-cache"] == "HIT"
 
 
-async def test_who_sends_a_form_after_the_session_has_ended_is_told_so_and_where_to_log_in(
-    api: Api, db: Db, rosa: Someone
-) -> None:
+async def test_a_form_after_the_end_of_the_session_leads_to_the_login(api: Api, db: Db, rosa: Someone) -> None:
     browser = await visitor(api, rosa)
     await db.execute("UPDATE sessions SET revoked_at = now() WHERE id = %s", [rosa.session_id])
     answer = await browser.ask("POST", "/console/incidents/new", data={"csrf": "x"}, headers={"Accept": "text/html"})

@@ -10,9 +10,9 @@ import pytest
 
 from api.console.maintenance_form import Filled
 from api.console.repetition import Repetition
-from api.console.word_diff import MOST_WORDS, Piece, side_by_side
+from api.console.word_diff import MAX_WORDS, Piece, side_by_side
 from api.pages.forms import _parts
-from api.pages.markdown import kept, markdown
+from api.pages.markdown import cache, markdown
 from api.rest.errors import ApiError
 from sla_monitor.texts.languages import texts
 from tests.api.conftest import Api, add_service, now, running_api, someone, until
@@ -63,7 +63,7 @@ def test_texts_that_take_the_cube_to_compare_are_not_compared() -> None:
 
 
 def test_a_change_in_a_long_text_is_still_found() -> None:
-    before = "word " * MOST_WORDS
+    before = "word " * MAX_WORDS
     left, right = side_by_side(before + "old " + before, before + "new " + before)
     assert [piece.text for piece in left if piece.only_here] == ["old"]
     assert [piece.text for piece in right if piece.only_here] == ["new"]
@@ -134,7 +134,7 @@ async def test_others_are_answered_while_a_page_of_slow_texts_is_made(any_databa
         for number in range(12):
             await say(api, admin, incident["id"], "identified", f"{number} " + ("*_", "![")[number % 2] * 9_990)
         for path in (f"/incidents/{incident['id']}", "/history", "/feed.atom"):
-            kept.clear()
+            cache.clear()
             pages: list[httpx.Response] = []
             answered = 0
 

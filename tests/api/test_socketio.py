@@ -14,8 +14,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api.live import socketio
 from tests.api.conftest import Api, add_service, running_api, signer, someone, until
-from tests.api.doors import Speaker, engine, socketio_url, speaker
 from tests.api.test_feed import set_state
+from tests.api.transports import Speaker, engine, socketio_url, speaker
 
 pytestmark = pytest.mark.one_engine
 
@@ -38,7 +38,7 @@ async def close_code(socket: ClientConnection) -> int | None:
             return closed.rcvd.code if closed.rcvd is not None else None
 
 
-async def test_the_handshake_is_that_of_the_protocol(api: Api) -> None:
+async def test_the_handshake_follows_the_protocol(api: Api) -> None:
     async with connect(socketio_url(api)) as socket:
         opened = msgspec.json.decode((await received(socket)).removeprefix("0"))
         assert set(opened) == {"sid", "upgrades", "pingTimeout", "pingInterval", "maxPayload"}
@@ -77,7 +77,7 @@ async def test_events_and_acknowledgements(api: Api, db: Db) -> None:
         }
 
 
-async def test_an_error_is_an_event_too_for_who_asks_for_no_acknowledgement(api: Api) -> None:
+async def test_errors_are_sent_as_events_too(api: Api) -> None:
     async with engine(api) as socket:
         await socket.send("40")
         await received(socket)
@@ -86,7 +86,7 @@ async def test_an_error_is_an_event_too_for_who_asks_for_no_acknowledgement(api:
         assert (event, data["code"]) == ("error", "VALIDATION_ERROR")
 
 
-async def test_the_token_is_in_the_auth_payload_and_nowhere_else(api: Api, db: Db) -> None:
+async def test_the_token_is_read_from_the_auth_payload_only(api: Api, db: Db) -> None:
     ann = await someone(db, "viewer")
     for auth in ("", "{}", '{"token":null}', '{"token":""}', '{"other":1}'):
         async with engine(api) as socket:
@@ -183,14 +183,14 @@ EVENTS = [
 ]
 
 
-async def test_what_no_client_sends_ends_the_connection(api: Api) -> None:
+async def test_packets_that_clients_never_send_close_the_connection(api: Api) -> None:
     for packet in PACKETS:
         async with speaker(api, "socketio") as client:
             await client.socket.send(packet)
             assert await client.closed() == 1003, packet[:50]
 
 
-async def test_an_event_that_cannot_be_meant_is_answered(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+async def test_invalid_events_get_an_error(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     for event in EVENTS:
         async with speaker(api, "socketio") as client:
             await client.socket.send("427" + event)
@@ -200,7 +200,7 @@ async def test_an_event_that_cannot_be_meant_is_answered(api: Api, caplog: pytes
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-async def test_other_namespaces_are_not_there(api: Api) -> None:
+async def test_other_namespaces_do_not_exist(api: Api) -> None:
     async with engine(api) as socket:
         for text in ("40/admin,", '40/admin,{"token":"x"}'):
             await socket.send(text)
@@ -210,7 +210,7 @@ async def test_other_namespaces_are_not_there(api: Api) -> None:
         assert (await client.say("join-room", room="uptime"))["ok"]
 
 
-async def test_who_never_connects_is_cut(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_never_sends_connect_is_disconnected(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socketio, "CONNECT_WITHIN_S", 0.5)
     async with engine(api) as socket:
         assert await close_code(socket) == 1008
@@ -223,7 +223,7 @@ async def test_who_never_connects_is_cut(api: Api, monkeypatch: pytest.MonkeyPat
         assert (await client.say("join-room", room="uptime"))["ok"]
 
 
-async def test_a_flood_of_anything_ends_the_connection(api: Api) -> None:
+async def test_too_many_packets_close_the_connection(api: Api) -> None:
     for packet in ("3", "40", "40/admin,"):
         async with engine(api) as socket:
             for _ in range(60):
@@ -231,7 +231,7 @@ async def test_a_flood_of_anything_ends_the_connection(api: Api) -> None:
             assert await close_code(socket) == 1008, packet
 
 
-async def test_a_client_that_says_goodbye_is_gone(api: Api) -> None:
+async def test_a_client_that_disconnects_is_removed(api: Api) -> None:
     async def nobody() -> bool:
         return 'sla_monitor_sockets{transport="socketio"} 0.0' in (await api.http.get("/metrics")).text
 
@@ -242,7 +242,7 @@ async def test_a_client_that_says_goodbye_is_gone(api: Api) -> None:
             await until(nobody)
 
 
-async def test_pings_are_answered_and_silence_is_the_end(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_answers_no_ping_is_disconnected(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socketio, "PING_INTERVAL_S", 0.2)
     monkeypatch.setattr(socketio, "PING_TIMEOUT_S", 3.0)
     async with running_api(database) as api, speaker(api, "socketio") as client:
@@ -254,14 +254,14 @@ async def test_pings_are_answered_and_silence_is_the_end(database: str, monkeypa
         assert anyio.current_time() - started < 20  # not the 45 s of real life
 
 
-async def test_no_ping_outlives_the_server(database: str) -> None:
+async def test_pings_end_with_the_server(database: str) -> None:
     async with running_api(database) as api, speaker(api, "socketio"):
         pass
     names = [repr(task.get_coro()) for task in asyncio.all_tasks()]
     assert not [name for name in names if "_send_ping" in name or "writer" in name]
 
 
-async def test_a_client_that_stops_reading_is_dismissed(database: str, db: Db) -> None:
+async def test_a_client_that_stops_reading_is_disconnected(database: str, db: Db) -> None:
     limits: dict[str, Any] = {"socket_queue": 5, "socket_send_timeout": timedelta(seconds=1)}
     async with running_api(database, **limits) as api, speaker(api, "socketio") as client:
         client.socket.transport.pause_reading()
@@ -270,7 +270,7 @@ async def test_a_client_that_stops_reading_is_dismissed(database: str, db: Db) -
 
         async def dismissed() -> bool:
             text = (await api.http.get("/metrics")).text
-            return 'reason="slow"} 1.0' in text and 'sockets{door="socketio"} 0.0' in text
+            return 'reason="slow"} 1.0' in text and 'sockets{transport="socketio"} 0.0' in text
 
         await until(dismissed)
         client.socket.transport.abort()

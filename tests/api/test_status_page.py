@@ -10,7 +10,7 @@ import pytest
 
 from api.pages.badges import state_badge
 from api.pages.day_strips import strip
-from api.pages.embed import told
+from api.pages.embed import embed_context
 from api.pages.service_states import StateRow
 from api.pages.site import Site
 from api.pages.status import banner, groups
@@ -42,8 +42,8 @@ async def html(api: Api, language: Language = "en", path: str = "/") -> str:
         (["operational", "maintenance"], "maintenance", "Maintenance is under way"),
         (["operational", "maintenance", "unknown"], "operational", "No known problems"),
         (["maintenance"], "maintenance", "Maintenance is under way"),
-        (["unknown", "maintenance"], "unknown", "The state of the services is not known"),
-        (["unknown"], "unknown", "The state of the services is not known"),
+        (["unknown", "maintenance"], "unknown", "The status of the services is unknown"),
+        (["unknown"], "unknown", "The status of the services is unknown"),
         (["degraded", "unknown"], "degraded", "Some services are degraded"),
         (["degraded", "maintenance"], "degraded", "Some services are degraded"),
         (["degraded", "outage", "maintenance"], "outage", "Some services are down"),
@@ -58,7 +58,7 @@ def test_page_badge_and_frame_say_the_same_and_no_more_than_is_known(
     assert (said.state, t(f"live.headline_{said.headline}")) == (state, headline)
 
     rows = [StateRow(str(n), str(n), None, one, None) for n, one in enumerate(states)]
-    frame = Site(Settings()).environment.get_template("embed.html").render(told(t, rows) | {"theme": None})
+    frame = Site(Settings()).environment.get_template("embed.html").render(embed_context(t, rows) | {"theme": None})
     assert f'<h1><span class="state {state}">{headline}</span></h1>' in frame
 
     badge = state_badge(t, "All systems", states)
@@ -71,7 +71,7 @@ def test_nothing_is_said_to_be_well_while_an_incident_is_open(states: list[Servi
     t = texts("en", "UTC")
     said = banner(t, states, True)
     assert (said.state, said.headline) == ("degraded", "incident")
-    assert told(t, [], True)["together"] == ("degraded", "incident")
+    assert embed_context(t, [], True)["summary"] == ("degraded", "incident")
     assert state_badge(t, "All systems", states, True).message == "Incident"
     assert banner(t, ["outage"], True).headline == "outage"
 
@@ -95,7 +95,10 @@ async def test_an_open_incident_is_told_by_page_frame_and_badge(api: Api, db: Db
         (["operational"] * 3, ["All 3 services are operational."]),
         (["outage", "degraded", "operational"], ["2 of 3 services are not operational."]),
         (["outage", "operational"], ["1 of 2 services is not operational."]),
-        (["operational", "operational", "unknown"], ["2 of 3 services are operational.", "The state of 1 is unknown."]),
+        (
+            ["operational", "operational", "unknown"],
+            ["2 of 3 services are operational.", "The status of 1 is unknown."],
+        ),
         (["maintenance", "maintenance"], ["2 are under maintenance."]),
     ],
 )
@@ -168,7 +171,7 @@ async def test_services_stand_in_their_groups_with_state_uptime_and_days(api: Ap
 @pytest.mark.one_engine
 async def test_an_empty_installation_says_what_to_do(api: Api) -> None:
     page = await html(api)
-    assert "Nothing is shown here yet" in page and 'href="/console/services"' in page
+    assert "No services yet" in page and 'href="/console/services"' in page
     assert "data-service" not in page
 
 
@@ -243,7 +246,7 @@ async def test_a_private_service_is_nowhere(api: Api, db: Db) -> None:
     await record(db, [Check("vault", now() - timedelta(seconds=1), ms=None)])
     page = await html(api)
     assert not [hidden for hidden in ("vault", "Treasure", "Cellar") if hidden in page]
-    assert "The state of 1 is unknown." in page  # of the shop, and the vault is not counted
+    assert "The status of 1 is unknown." in page  # of the shop, and the vault is not counted
 
 
 async def test_it_is_kept_until_something_changes(api: Api, db: Db) -> None:
@@ -257,7 +260,7 @@ async def test_it_is_kept_until_something_changes(api: Api, db: Db) -> None:
     await record(db, [Check("shop", now() - timedelta(seconds=1), ms=None)])
     await until_html(api, "state outage")
     await db.execute("UPDATE services SET public = false")
-    await until_html(api, "Nothing is shown here yet")
+    await until_html(api, "No services yet")
 
 
 @pytest.mark.one_engine

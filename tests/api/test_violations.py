@@ -13,7 +13,7 @@ from litestar.routes import HTTPRoute
 from msgspec import inspect
 
 from api.app import RESOURCES
-from api.live import conversation
+from api.live import messages
 from api.rest.problems import FieldProblem
 from api.rest.violations import MOST, PROBLEM, violations
 from sla_monitor.texts.problems import ProblemCode
@@ -44,8 +44,8 @@ def body_types(handler: HTTPRouteHandler) -> tuple[Any, ...]:
 BODIES = {kind for _, handler in handlers() for kind in body_types(handler)}
 MESSAGES = {
     kind
-    for kind in vars(conversation).values()
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == conversation.__name__
+    for kind in vars(messages).values()
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == messages.__name__
 }
 STRUCTS = sorted(BODIES | MESSAGES, key=lambda kind: kind.__name__)
 

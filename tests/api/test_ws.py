@@ -22,9 +22,9 @@ from api.live.hub import PUBLIC_STEP
 from api.metrics import Metrics
 from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, add_service, running_api, someone, until
-from tests.api.doors import incident, speaker
 from tests.api.relay import relay_before
 from tests.api.test_feed import STATES, frame, joined, set_state
+from tests.api.transports import incident, speaker
 
 pytestmark = pytest.mark.one_engine
 
@@ -62,7 +62,7 @@ async def test_rooms_are_joined_and_left(api: Api, db: Db) -> None:
         assert (await say(socket, event="join-room", room="uptime"))["event"] == "joined"
 
 
-async def test_what_cannot_be_understood_is_answered_and_the_connection_stays(api: Api) -> None:
+async def test_invalid_messages_get_an_error_and_the_connection_stays_open(api: Api) -> None:
     bad: list[str | bytes] = [
         "",
         "{",
@@ -88,7 +88,7 @@ async def test_what_cannot_be_understood_is_answered_and_the_connection_stays(ap
         assert (await say(socket, event="join-room", room="uptime"))["event"] == "joined"
 
 
-async def test_too_much_ends_the_connection(api: Api) -> None:
+async def test_too_many_or_too_large_messages_close_the_connection(api: Api) -> None:
     async with connect(api.ws_url) as socket:
         await socket.send("x" * (api.settings.socket_max_message + 1))
         assert await close_code(socket) == 1009
@@ -109,7 +109,7 @@ async def test_too_much_ends_the_connection(api: Api) -> None:
             assert await close_code(socket) == 1008, query
 
 
-async def test_a_handshake_that_cannot_be_read_is_refused(api: Api) -> None:
+async def test_invalid_handshakes_are_refused(api: Api) -> None:
     said = b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     for more in (b"Content-Length: 5\r\n", b"A: b\r\n" * 500, b"A: " + b"a" * 20000 + b"\r\n"):
         async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
@@ -120,7 +120,7 @@ async def test_a_handshake_that_cannot_be_read_is_refused(api: Api) -> None:
                     await stream.receive()
 
 
-async def test_fragments_and_pings_without_end_fill_no_memory(api: Api) -> None:
+async def test_fragments_and_pings_are_bounded(api: Api) -> None:
     with stalled_socket(api.settings.api_port) as fragments, stalled_socket(api.settings.api_port) as pings:
 
         async def both_are_open() -> bool:
@@ -149,7 +149,7 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-async def test_only_pages_that_are_known_may_open_a_socket(api: Api) -> None:
+async def test_only_allowed_origins_may_open_a_socket(api: Api) -> None:
     own = f"http://127.0.0.1:{api.settings.api_port}"
     for origin in (None, own, "http://front.example"):
         async with connect(api.ws_url, origin=origin) as socket:  # type: ignore[arg-type]
@@ -161,7 +161,7 @@ async def test_only_pages_that_are_known_may_open_a_socket(api: Api) -> None:
         assert set(msgspec.json.decode(refused.value.response.body)) == {"error", "code", "reason"}
 
 
-async def test_sockets_are_counted(database: str) -> None:
+async def test_the_number_of_sockets_is_limited(database: str) -> None:
     async with running_api(database, socket_limit=2) as api:
         async with connect(api.ws_url), connect(api.ws_url):
             with pytest.raises(InvalidStatus) as refused:
@@ -179,7 +179,7 @@ async def test_sockets_are_counted(database: str) -> None:
         await until(room_again)
 
 
-async def test_who_comes_back_gets_what_was_missed_and_nothing_twice(api: Api, db: Db) -> None:
+async def test_a_reconnecting_client_gets_missed_events_once(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     async with joined(api) as socket:
         await set_state(db, "shop", STATES[0])
@@ -197,7 +197,7 @@ async def test_who_comes_back_gets_what_was_missed_and_nothing_twice(api: Api, d
         assert sum(event["event"] == "joined" for event in heard) == 1
 
 
-async def test_a_room_that_is_joined_later_is_replayed_then(api: Api, db: Db) -> None:
+async def test_a_room_that_is_joined_later_is_replayed(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     async with joined(api) as socket:
         await set_state(db, "shop", "degraded")
@@ -223,7 +223,9 @@ async def test_missed_events_are_read_from_the_database_after_a_restart(database
         assert (await frame(socket)) == {"event": "joined", "data": {"room": "system-status"}, "seq": first[1]}
 
 
-async def test_with_auth_promised_nothing_is_told_before_it(api: Api, db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_with_auth_in_the_url_no_event_is_sent_before_authentication(
+    api: Api, db: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ann, number = await someone(db, "viewer"), await incident(db)
     seen = await last_seq(db)
     await db.execute("SELECT append_event('internal', 'staff', '{}'), append_event('outside', 'anonymous', '{}')")
@@ -254,7 +256,7 @@ async def last_seq(db: Db) -> int:
     return int(row[0])
 
 
-async def test_who_logs_in_later_hears_as_somebody_from_then_on(api: Api, db: Db) -> None:
+async def test_a_client_that_authenticates_later_gets_staff_events_from_then_on(api: Api, db: Db) -> None:
     ann = await someone(db, "viewer")
     async with connect(api.ws_url) as socket:
         await frame(socket)
@@ -265,7 +267,7 @@ async def test_who_logs_in_later_hears_as_somebody_from_then_on(api: Api, db: Db
         assert await close_code(socket) == 4401
 
 
-async def test_who_logs_in_after_coming_back_is_not_told_twice(api: Api, db: Db) -> None:
+async def test_authentication_after_a_replay_repeats_no_event(api: Api, db: Db) -> None:
     ann, seen = await someone(db, "viewer"), await last_seq(db)
     await db.execute("SELECT append_event('made', 'staff', '{}'), append_event('made', 'anonymous', '{}')")
     async with connect(f"{api.ws_url}?since={seen}") as socket:
@@ -283,7 +285,7 @@ async def append_padded(db: Db, room: str, count: int, size: int) -> None:
     )
 
 
-async def test_what_happened_in_other_rooms_keeps_nobody_from_catching_up(database: str, db: Db) -> None:
+async def test_events_of_other_rooms_do_not_count_against_the_replay_limit(database: str, db: Db) -> None:
     await append_padded(db, "system-status", 2, 10)
     seen = await last_seq(db) - 1
     await append_padded(db, "incident-INC-2026-0001", replay.MAX_REPLAY + 1, 10)
@@ -293,12 +295,12 @@ async def test_what_happened_in_other_rooms_keeps_nobody_from_catching_up(databa
         assert heard == ["hello", "status-update", "status-update", "joined"]
 
 
-async def test_a_replay_and_the_memory_are_bounded_in_bytes(
+async def test_replays_and_recent_events_are_bounded_in_bytes(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "BATCH_BYTES", 20_000)
     for module in (feed, hub):
-        monkeypatch.setattr(module, "REMEMBERED_BYTES", 50_000)
+        monkeypatch.setattr(module, "RECENT_BYTES", 50_000)
     monkeypatch.setattr(replay, "MAX_REPLAY_BYTES", 100_000)
     seen = await last_seq(db)
     await append_padded(db, "system-status", 9, 10_000)
@@ -315,25 +317,25 @@ async def test_a_replay_and_the_memory_are_bounded_in_bytes(
             assert heard.count("status-update") <= 11
 
 
-async def test_the_memory_forgets_by_the_byte(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "REMEMBERED_BYTES", 1000)
+async def test_recent_events_are_dropped_by_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "RECENT_BYTES", 1000)
     async with anyio.create_task_group() as tasks:
         ours = hub.Hub(tasks, Metrics(), queue_limit=10, send_timeout_s=1)
         events = [hub.Event(seq, None, hub.Frames(b"x" * 100, b"x" * 100)) for seq in range(1, 21)]
-        ours.remember(events[:10], 10)
+        ours.set_recent(events[:10], 10)
         for event in events[10:]:
             ours.publish(event)
-        assert ours.remembered_after(15) == events[15:]
-        assert ours.remembered_after(14) is None
+        assert ours.recent_after(15) == events[15:]
+        assert ours.recent_after(14) is None
 
 
-async def test_a_token_in_the_url_is_nothing(api: Api, db: Db) -> None:
+async def test_a_token_in_the_url_is_ignored(api: Api, db: Db) -> None:
     ann, number = await someone(db, "admin"), await incident(db)
     async with speaker(api, "ws", query=f"token={ann.token}&access_token={ann.token}") as client:
         assert (await client.say("join-room", room=f"incident-{number}"))["code"] == "UNAUTHORIZED"
 
 
-async def test_who_comes_back_is_not_told_what_it_did_itself(api: Api, db: Db) -> None:
+async def test_a_reconnecting_client_does_not_get_its_own_events(api: Api, db: Db) -> None:
     ann, number = await someone(db, "reporter"), await incident(db)
     async with speaker(api, "ws", ann.token) as client, speaker(api, "ws", ann.token) as other:
         seen = client.seq
@@ -346,7 +348,7 @@ async def test_who_comes_back_is_not_told_what_it_did_itself(api: Api, db: Db) -
             assert await again.answer() == {"ok": True, "room": f"incident-{number}"}
 
 
-async def test_an_address_is_that_of_the_client_behind_a_trusted_proxy(database: str) -> None:
+async def test_sockets_behind_a_trusted_proxy_count_for_the_client(database: str) -> None:
     loopback = (ipaddress.ip_network("127.0.0.0/8"),)
     for trusted, admitted in ((loopback, True), ((), False)):
         async with (
@@ -372,7 +374,7 @@ async def test_while_the_database_is_away_sockets_are_admitted(database: str) ->
             assert await close_code(socket) == 1013
 
 
-async def test_what_is_no_longer_kept_is_a_resync(database: str, api: Api, db: Db) -> None:
+async def test_deleted_events_are_a_resync(database: str, api: Api, db: Db) -> None:
     await add_service(db, "shop")
     async with joined(api) as socket:
         for state in STATES[:4]:
@@ -392,7 +394,7 @@ async def test_what_is_no_longer_kept_is_a_resync(database: str, api: Api, db: D
                 assert (await frame(socket))["event"] == event, since
 
 
-async def test_a_client_that_stops_reading_costs_the_others_nothing(database: str, db: Db) -> None:
+async def test_a_client_that_stops_reading_does_not_delay_others(database: str, db: Db) -> None:
     await add_service(db, "shop")
     async with running_api(database, socket_queue=50) as api, joined(api) as quick:
         raw = stalled_socket(api.settings.api_port)
@@ -429,11 +431,11 @@ def stalled_socket(port: int) -> sockets.socket:
     return raw
 
 
-async def test_who_says_goodbye_and_does_not_read_is_cut(
+async def test_a_client_that_closes_and_does_not_read_is_disconnected(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What waits for them in vain would keep the connection open for ever."""
-    monkeypatch.setattr(server, "GOODBYE_S", 0.3)
+    monkeypatch.setattr(server, "CLOSE_WITHIN_S", 0.3)
     goodbye = bytes([0x88, 0x80, 0, 0, 0, 0])  # a masked close frame
     async with running_api(database, socket_queue=3) as api:
         for dismissed in (True, False):
@@ -465,7 +467,7 @@ def _inodes(local: str, remote: str) -> list[str]:
     return [row[9] for row in rows if row[1].endswith(local) and row[2].endswith(remote)]
 
 
-async def test_what_was_withdrawn_is_not_told_to_who_asks_what_was_missed(api: Api, db: Db) -> None:
+async def test_withdrawn_events_are_not_replayed(api: Api, db: Db) -> None:
     admin = await someone(db)
     await add_service(db, "shop")
     texts = {"hidden": "Secret of the hidden", "deleted": "Secret of the deleted"}

@@ -15,7 +15,8 @@ import anyio
 import anyio.to_thread
 import httpx
 
-from sla_monitor.settings import ENVIRONMENT, NO_LONGER_USED
+from sla_monitor.settings import ENVIRONMENT
+from sla_monitor.settings.unknown import NO_LONGER_USED
 from tests.pauses import pauses
 
 COMMAND = (sys.executable, "-m", "sla_monitor.command.cli")

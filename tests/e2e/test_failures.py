@@ -13,7 +13,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from prober.schedule import phase_ms
-from sla_monitor.local_postgresql.server import LocalPostgres, local_postgresql
+from sla_monitor.local_postgresql.running import LocalPostgres
+from sla_monitor.local_postgresql.server import local_postgresql
 from tests.e2e.feed import listening
 from tests.e2e.program import Program, answers, command, running, until
 from tests.e2e.watched import service

@@ -12,7 +12,7 @@ from playwright.async_api import Page
 SCREENSHOTS = "SLA_MONITOR_TEST_SCREENSHOTS"
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
-MOST_TOLD = 20
+MAX_TOLD = 20
 
 
 @cache
@@ -23,7 +23,7 @@ def _axe() -> str:
 async def assert_accessible(page: Page, *, within: str = "html", without: Sequence[str] = ()) -> None:
     """That `axe` finds nothing."""
     found = await axe(page, within=within, without=without)
-    assert not found, f"{page.url}: {len(found)} times against its readers\n" + "\n".join(found[:MOST_TOLD])
+    assert not found, f"{page.url}: {len(found)} times against its readers\n" + "\n".join(found[:MAX_TOLD])
 
 
 async def axe(page: Page, *, within: str = "html", without: Sequence[str] = ()) -> list[str]:

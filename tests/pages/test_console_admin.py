@@ -147,7 +147,7 @@ async def test_a_window_is_previewed_and_cancelled(open_page: OpenPage, reporter
     await expect(page.locator("#preview li")).to_have_count(10)
     await expect(page.locator("#preview li").nth(3)).to_contain_text(f"{change:%b %-d, %Y} 03:00")
     await screenshot(page, "console-maintenance-preview") if javascript else None
-    await page.get_by_role("button", name="Announce").click()
+    await page.get_by_role("button", name="Schedule").click()
     await page.get_by_role("link", name="Cancel maintenance").click()
     await page.get_by_role("button", name="Cancel maintenance").click()
     await expect(page.get_by_role("status")).to_contain_text("The maintenance has been cancelled.")
@@ -183,7 +183,7 @@ async def test_a_password_is_changed_and_the_browser_stays_logged_in(open_page: 
     await own.goto("/console/account")
     await own.get_by_label("Current password").fill(password)
     await own.get_by_label("New password", exact=True).fill("battery staple")
-    await own.get_by_label("New password again").fill("battery staple")
+    await own.get_by_label("Repeat the new password").fill("battery staple")
     await own.get_by_role("button", name="Change the password").click()
     await expect(own.get_by_role("status")).to_contain_text("Your password has been changed.")
     await own.reload()

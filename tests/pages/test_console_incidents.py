@@ -69,7 +69,7 @@ async def test_what_is_sent_to_a_server_that_is_away_stays_in_the_form(
     await page.context.set_offline(True)
     await field(page, "title").fill("Written while nobody answered")
     await page.get_by_role("button", name="Save", exact=True).click()
-    await expect(page.locator(".unsent")).to_contain_text("Nothing was sent")
+    await expect(page.locator(".unsent")).to_contain_text("nothing was sent")
     await expect(field(page, "title")).to_have_value("Written while nobody answered")
     await page.context.set_offline(False)
     await page.get_by_role("button", name="Save", exact=True).click()
@@ -97,7 +97,7 @@ async def test_two_people_at_one_incident_lose_no_word(
     await expect(people(at_bora)).to_contain_text("ann is editing")
     await field(at_bora, "description").focus()
     beside = at_ann.locator("[data-field=description] .beside")
-    await expect(beside).to_have_text(re.compile("bora is here"))
+    await expect(beside).to_have_text(re.compile("bora is editing this"))
     await screenshot(at_ann, "console-presence")
     await field(at_bora, "title").focus()
     await expect(beside).to_have_count(0)
@@ -110,18 +110,18 @@ async def test_two_people_at_one_incident_lose_no_word(
     await expect(at_bora.get_by_text("Saved.")).to_be_visible()
     await expect(people(at_bora)).to_contain_text("ann is editing")
 
-    await expect(at_ann.locator("#news")).to_contain_text("Somebody else has saved this incident")
+    await expect(at_ann.locator("#news")).to_contain_text("Another user has saved this incident")
     await expect(people(at_ann)).to_be_empty()
     await assert_accessible(at_ann)
     await screenshot(at_ann, "console-saved-elsewhere")
-    await at_ann.get_by_role("button", name="See what has changed").click()
+    await at_ann.get_by_role("button", name="Compare the changes").click()
     await expect(at_ann.get_by_role("heading", level=1)).to_have_text("Both versions")
     for theme in ("light", "dark"):
         await at_ann.emulate_media(color_scheme=theme)
         await assert_accessible(at_ann)
         await screenshot(at_ann, f"console-compare-{theme}")
     await at_ann.get_by_label("Both, one below the other").check()
-    await at_ann.get_by_role("button", name="Go on editing").click()
+    await at_ann.get_by_role("button", name="Continue editing").click()
     await expect(field(at_ann, "severity")).to_have_value("critical")
     text = "Nobody can pay. A rollback is on its way.\n\nNobody can pay by card. Invoices still work."
     await expect(field(at_ann, "description")).to_have_value(text)
@@ -138,10 +138,10 @@ async def test_who_was_not_told_is_asked_when_saving(
     await change(site, bora, OPEN_INCIDENT, title="Payments fail for everybody")
     await field(page, "title").fill("Payments fail by card")
     await page.get_by_role("button", name="Save").click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Somebody else saved first")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Another user saved first")
     await screenshot(page, "console-conflict-phone")
     await page.get_by_label("Yours").check()
-    await page.get_by_role("button", name="Save this choice").click()
+    await page.get_by_role("button", name="Save the selection").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Payments fail by card")
 
 
@@ -175,11 +175,11 @@ async def test_a_draft_outlives_its_tab(open_page: OpenPage, ann: Someone) -> No
     other = await page.context.new_page()
     await leave(page)
     await other.goto(LIST)
-    await other.get_by_role("link", name="Look at it").click()
-    await expect(other.get_by_role("heading", level=1)).to_have_text("You have unsaved work")
+    await other.get_by_role("link", name="View").click()
+    await expect(other.get_by_role("heading", level=1)).to_have_text("You have unsaved changes")
     await assert_accessible(other)
     await screenshot(other, "console-draft")
-    await other.get_by_role("link", name="Go on with it").click()
+    await other.get_by_role("link", name="Continue editing").click()
     await expect(field(other, "description")).to_have_value("Half a sentence")
     await expect(field(other, "postmortem")).to_have_value("and the last word")
     await other.get_by_role("button", name="Save").click()
@@ -197,7 +197,7 @@ async def test_a_long_draft_is_kept_and_one_that_is_too_long_is_told(
     draft = await site.get(f"/api/incidents/{OPEN_INCIDENT}/draft", headers=ann.headers)
     assert draft["draft"]["data"]["description"] == "긴" * 20000
     await field(page, "postmortem").fill("긴" * 5000)
-    await expect(draft_state(page)).to_contain_text("The draft could not be kept")
+    await expect(draft_state(page)).to_contain_text("The draft could not be saved")
 
 
 async def test_words_outlive_a_server_that_is_killed(
@@ -212,7 +212,7 @@ async def test_words_outlive_a_server_that_is_killed(
         await expect(at_bora.locator("[data-field=title] .beside")).to_be_visible()
     await expect(people(at_bora)).to_be_empty()
     await field(page, "title").fill("Typed while nobody listened")
-    await expect(draft_state(page)).to_contain_text("No connection")
+    await expect(draft_state(page)).to_contain_text("Not connected")
     async with serving(killed.settings, site_database):
         await expect(draft_state(page)).to_contain_text("Draft saved")
         await expect(at_bora.locator("[data-field=title] .beside")).to_be_visible()
@@ -303,5 +303,5 @@ async def test_the_past_can_be_read_and_an_empty_console_is_friendly(open_page: 
     await expect(page.get_by_role("button", name="Add update")).to_have_count(0)
     await screenshot(page, "console-view-viewer")
     page = await open_page(f"{LIST}?q=nothing-like-it", user=viewer)
-    await expect(page.get_by_text("Nothing matches these filters.")).to_be_visible()
+    await expect(page.get_by_text("No incidents match these filters.")).to_be_visible()
     await screenshot(page, "console-list-nothing")

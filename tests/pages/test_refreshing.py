@@ -86,7 +86,7 @@ async def test_a_page_of_another_version_is_loaded_as_a_whole(open_page: OpenPag
     text = page.locator("textarea").last
     await text.fill("It is the cable")
     await refresh(page, "timeline")
-    await expect(page.locator("#outdated")).to_contain_text("This page has changed meanwhile.")
+    await expect(page.locator("#outdated")).to_contain_text("This page has changed.")
     await expect(text).to_have_value("It is the cable")
     page.on("dialog", lambda dialog: dialog.accept())
     async with page.expect_event("load"):

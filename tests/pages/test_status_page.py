@@ -266,7 +266,7 @@ async def test_many_services_are_folded_and_filtered(open_page: OpenPage, site_d
     await expect(page.locator("output")).to_have_text("1 service")
     await assert_accessible(page)
     await wanted.fill("none such")
-    await expect(page.locator("output")).to_have_text("No service has this in its name.")
+    await expect(page.locator("output")).to_have_text("No matching services.")
     await wanted.fill("")
     await expect(page.locator("details[open]")).to_have_count(2)
 
@@ -277,7 +277,7 @@ async def test_the_api_is_killed_and_comes_back(open_page: OpenPage, site_databa
         await connected(page)
     notice = page.locator("#connection")
     await expect(notice).to_be_visible()
-    await expect(notice).to_contain_text("The live connection was lost.")
+    await expect(notice).to_contain_text("The connection was lost.")
     await record(site_db, [Check("demo-healthy", now(), ms=None, interval_s=900)])
     async with serving(api.settings, site_database):
         await expect(notice).to_be_hidden()
@@ -316,7 +316,7 @@ async def test_what_was_opened_stays_open_when_the_list_is_fetched_anew(open_pag
 
 async def test_an_empty_installation(open_page: OpenPage, empty_site: Api) -> None:
     page = await open_page(at=empty_site)
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is shown here yet")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("No services yet")
     await assert_accessible(page)
     await screenshot(page, "status-empty")
 

@@ -13,7 +13,7 @@ from sla_monitor.command.first_admin import create_first_admin
 from sla_monitor.settings import Settings
 from sql.aggregates import refresh
 from sql.migrate import migrate
-from tests.api.doors import incident
+from tests.api.transports import incident
 from tests.e2e.conftest import home_folder
 from tests.e2e.program import command
 from tests.engines import Server

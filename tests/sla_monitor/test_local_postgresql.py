@@ -21,8 +21,12 @@ import pytest
 
 from sla_monitor.local_postgresql import folder as local_folder
 from sla_monitor.local_postgresql import server as local
+from sla_monitor.local_postgresql.cluster import initialise
 from sla_monitor.local_postgresql.folder import MAX_SOCKET_PATH_BYTES, LocalPostgresError, server_processes
-from sla_monitor.local_postgresql.server import ADMIN, MAX_LOG_BYTES, ROLE, LocalPostgres, Passwords, local_postgresql
+from sla_monitor.local_postgresql.log import MAX_LOG_BYTES
+from sla_monitor.local_postgresql.roles import connect
+from sla_monitor.local_postgresql.running import ADMIN, ROLE, LocalPostgres, Passwords
+from sla_monitor.local_postgresql.server import local_postgresql
 from sla_monitor.settings import Settings
 from sql.migrate import migrate
 from tests.engines import roomy_memory
@@ -232,11 +236,11 @@ async def earlier_release(folder: Path) -> AsyncIterator[LocalPostgres]:
     with local_folder.hold(folder) as held:
         site = local_folder.open_site(held, None)
         password = local_folder.read_password(site)
-        await local._initialise(site, ROLE, password, sync=False)
+        await initialise(site, ROLE, password, sync=False)
         with local_folder.socket_folder(site) as sockets:
             server = local._start(site, sockets, Passwords(password, ""), QUICK)
             try:
-                connection = await local._connection(server, server.database_url)
+                connection = await connect(server, server.database_url)
                 assert connection is not None
                 async with connection:
                     await connection.execute("CREATE DATABASE sla_monitor")

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg.errors import CheckViolation
 
-import sql.migrate
+import sql.schema
 from sla_monitor.formats.one_line import fits_one_line, is_label, on_one_line
 from sla_monitor.settings import Settings
 from sla_monitor.settings.values import title
@@ -128,14 +128,14 @@ def test_constraints_keep_out_what_comes_past_the_api(any_database: str, text: s
                 connection.execute(tags.encode(), [["eu", text]])
 
 
-async def test_an_upgrade_mends_what_was_written_before(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_upgrade_repairs_stored_texts(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Titles of incidents could hold anything; a row with one can be changed afterwards."""
-    all_parts = sql.migrate._folder
+    all_parts = sql.schema.folder
 
     with monkeypatch.context() as patch:
         patch.setattr(
-            sql.migrate,
-            "_folder",
+            sql.schema,
+            "folder",
             lambda *path: ((name, text) for name, text in all_parts(*path) if name != "0014_one_line"),
         )
         await migrate(empty_database, Settings())

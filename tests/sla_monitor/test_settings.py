@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.operations.settings import shown
-from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, Settings, SettingsError, Terms, load, strangers, terms
+from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, Settings, SettingsError, Terms, load, terms
+from sla_monitor.settings.unknown import unknown_variables
 from sla_monitor.settings.values import Limit
 
 README = Path(__file__).parents[2] / "README.md"
@@ -214,7 +215,7 @@ def test_levels_have_the_names_that_others_give_them(text: str, level: str) -> N
     ],
 )
 def test_a_variable_that_is_no_setting_is_mentioned(name: str, said: str) -> None:
-    assert strangers({name: "x", "PATH": "/bin", "PORT": "3001"}) == [said]
+    assert unknown_variables({name: "x", "PATH": "/bin", "PORT": "3001"}) == [said]
 
 
 def test_variables_of_others_are_none_of_ours() -> None:
@@ -233,7 +234,7 @@ def test_variables_of_others_are_none_of_ours() -> None:
     ]
     kubernetes = ["SLA_MONITOR_PORT", "SLA_MONITOR_PORT_3001_TCP_ADDR", "SLA_MONITOR_SERVICE_HOST"]
     ours = [variable.name for variable in ENVIRONMENT.values()]
-    assert strangers(dict.fromkeys([*others, *kubernetes, *ours, "SLA_MONITOR_PARENT"], "x")) == []
+    assert unknown_variables(dict.fromkeys([*others, *kubernetes, *ours, "SLA_MONITOR_PARENT"], "x")) == []
 
 
 @given(st.sampled_from([variable.name for variable in ENVIRONMENT.values()]), st.text(max_size=40))
@@ -242,6 +243,11 @@ def test_no_text_whatever_makes_loading_fail_otherwise(name: str, text: str) -> 
         load({name: text})
     except SettingsError as error:
         assert name in str(error) or "CHECK_" in str(error)
+
+
+def test_the_home_of_an_unknown_user_is_refused() -> None:
+    with pytest.raises(SettingsError, match="SLA_MONITOR_HOME='~no-such-user/x' is not a path: there is no such user"):
+        load({"SLA_MONITOR_HOME": "~no-such-user/x"})
 
 
 def settings_table() -> list[str]:

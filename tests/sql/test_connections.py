@@ -9,7 +9,8 @@ from psycopg import sql as composed
 
 from sla_monitor.settings import Settings
 from sql import connect, open_pool, query
-from sql.migrate import MigrationError, migrate
+from sql.migrate import migrate
+from sql.migration_errors import MigrationError
 from tests.api.conftest import running_api
 from tests.engines import Server
 

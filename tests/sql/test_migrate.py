@@ -20,7 +20,8 @@ from psycopg.rows import TupleRow
 import sql.migrate
 from sla_monitor.settings import Settings
 from sql.aggregates import refresh
-from sql.migrate import MigrationError, NotNowError, UnreachableError, migrate, migrate_when_possible
+from sql.migrate import migrate, migrate_when_possible
+from sql.migration_errors import MigrationError, NotNowError, UnreachableError
 from tests.api.relay import relay_before
 from tests.engines import Server
 from tests.sql.batches import PATIENCE_S, ask, connected, now, record, row, until_waiting, value
@@ -356,8 +357,8 @@ class TestNotNow:
                 group.start_soon(refused)
                 await until_waiting(other)
                 getattr(relay, end)()
-        assert reasons[0] == "the database fell silent while its schema was brought up to date"
-        assert reasons[1].startswith("the schema cannot be brought up to date now (")
+        assert reasons[0] == "the database stopped responding during the migration of its schema"
+        assert reasons[1].startswith("the schema cannot be migrated now (")
         assert (await migrate(database, Settings())).applied == ()
 
 

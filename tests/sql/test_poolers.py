@@ -16,7 +16,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from sla_monitor.settings import Settings
 from sql import connect
-from sql.migrate import POOLED, MigrationError, migrate
+from sql.migrate import POOLED, migrate
+from sql.migration_errors import MigrationError
 from sql.poolers import shares_sessions
 
 PROGRAM = shutil.which("pgbouncer", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))

@@ -12,7 +12,8 @@ import pytest
 
 import sql
 from sla_monitor.settings import Settings
-from sql.migrate import Migrated, MigrationError, migrate
+from sql.migrate import Migrated, migrate
+from sql.migration_errors import MigrationError
 from tests.engines import Server
 from tests.sql.batches import ask, connected, value
 from tests.upgrade.history import DAY, Fed

@@ -1,2 +1,2 @@
--- Whom the audit log puts the changes of this transaction down to.
+-- Sets the actor of this transaction for the audit log.
 SELECT act_as(%(kind)s, %(id)s, %(name)s, %(address)s::inet, %(request_id)s)

@@ -1,4 +1,4 @@
--- Which of these sessions and API tokens are still good, and whose they are now.
+-- The valid ones of these sessions and API tokens, with their current users.
 SELECT session_id AS credential_id, user_id, username AS name, role::text AS role
 FROM valid_sessions
 WHERE session_id = ANY (%(sessions)s)

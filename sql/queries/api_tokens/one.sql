@@ -1,2 +1,2 @@
--- What a token is called.
+-- The name of a token.
 SELECT name FROM api_tokens WHERE id = %(id)s

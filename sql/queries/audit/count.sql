@@ -1,4 +1,4 @@
--- How many entries of the audit log there are of this kind; what is NULL does not matter.
+-- The number of entries that match all filters that are not NULL.
 SELECT count(*) AS total
 FROM audit_log
 WHERE (%(actor)s::text IS NULL OR lower(actor) = lower(%(actor)s) OR actor_id::text = lower(%(actor)s))

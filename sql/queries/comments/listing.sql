@@ -1,4 +1,4 @@
--- The newest comments on an incident that the asker may see, oldest first; `before` leafs back.
+-- The newest comments on an incident, oldest first, at most 1000; `before` is the id of a comment for the previous ones.
 SELECT incident_comment_json(comment, %(internal)s) AS comment
 FROM (
     SELECT comment

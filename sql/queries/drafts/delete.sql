@@ -1,2 +1,2 @@
--- It is not wanted any more.
+-- Deletes a draft.
 DELETE FROM incident_drafts WHERE incident_id = %(incident_id)s AND user_id = %(user_id)s AND data IS NOT NULL

@@ -1,4 +1,4 @@
--- Its user has saved the incident: there is no draft any more, and what they typed before is not to become one.
+-- Deletes the draft of a user who has saved the incident, and prevents that an older one is stored afterwards.
 INSERT INTO incident_drafts (incident_id, user_id, data, base_version, saved_at)
 SELECT incidents.id, users.id, NULL, version, now()
 FROM incidents, users

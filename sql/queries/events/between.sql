@@ -1,6 +1,5 @@
--- The events after one number and up to another, in commit order: of everybody and all rooms, or (`rooms` not NULL) only of
--- these. A page ends where its data exceeds `bytes`; whoever wants more asks again after its last number. `oldest` is the first
--- number still kept.
+-- A page of the events after one number and up to another, in commit order: of all rooms, or (`rooms` not NULL) of these. A page ends
+-- when its data exceeds `bytes`; the next one begins after its last number. `oldest` is the lowest number in the table.
 SELECT seq, occurred_at, event, room, data, origin, (SELECT min(seq) FROM events) AS oldest
 FROM (
     SELECT seq, occurred_at, event, room, data, origin, sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS before

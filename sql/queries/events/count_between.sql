@@ -1,3 +1,3 @@
--- How many events lie between two numbers; `most` where there are more.
+-- The number of events between two numbers, at most `most`.
 SELECT count(*) AS total
 FROM (SELECT FROM events WHERE seq > %(after)s AND seq <= %(upto)s LIMIT %(most)s) AS between

@@ -1,2 +1,2 @@
--- The number of the last event that was committed and of the first that is still kept; 0 before the first one.
+-- The highest number of a committed event and the lowest number in the table; 0 before the first event.
 SELECT coalesce(max(seq), 0) AS seq, coalesce(min(seq), 0) AS oldest FROM events

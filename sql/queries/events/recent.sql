@@ -1,4 +1,4 @@
--- The last events up to a number, in commit order, for clients that come back soon: a thousand, or as many as `bytes` hold.
+-- The last events up to a number, in commit order: 1000, or as many as `bytes` allow.
 SELECT seq, occurred_at, event, room, data, origin, 0::bigint AS oldest
 FROM (
     SELECT seq, occurred_at, event, room, data, origin, sum(octet_length(data)) OVER (ORDER BY seq DESC) AS size

@@ -1,2 +1,2 @@
--- Since when there has been this installation: nothing in it is older.
+-- The time of the installation.
 SELECT min(applied_at) AS began FROM schema_versions

@@ -1,5 +1,5 @@
--- Public maintenance, or that of one service, which is planned, runs, or was over less than a week ago: what was announced last
--- comes first, each with its next five occurrences.
+-- Public maintenance, of all services or of one, that is planned, is running, or ended less than a week ago; the last announced
+-- first, each with its next five occurrences.
 SELECT id,
        title,
        description,

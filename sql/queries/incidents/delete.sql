@@ -1,2 +1,2 @@
--- With its timeline, comments and drafts.
+-- Deletes an incident with its timeline, comments and drafts.
 DELETE FROM incidents WHERE id = %(id)s

@@ -1,5 +1,5 @@
--- One page of the last days of the reporting time zone, newest first, each with the incidents that began on it, and how many
--- those are; days without one too. Of all incidents of the page only the newest `most` are told.
+-- One page of the last days of the reporting time zone, newest first, each with the incidents that began on it and their number; days
+-- without incidents too. A page contains the newest `most` incidents.
 WITH clock AS MATERIALIZED (
     SELECT zone, (now() AT TIME ZONE zone)::date AS today FROM (SELECT reporting_time_zone() AS zone) AS reporting
 ), days AS MATERIALIZED (

@@ -1,4 +1,4 @@
--- Changes what `change` names, by column; the rest stays.
+-- Changes the columns in `change`.
 UPDATE incidents
 SET (title, description, status, severity, priority, reporter, detection_criteria, postmortem, public)
   = (SELECT title, description, status, severity, priority, reporter, detection_criteria, postmortem, public

@@ -1,5 +1,5 @@
--- The maintenance windows that take place within a period, the next one first, with when they do; for strangers the public
--- ones, with their public services. The first fifty occurrences of each: one window has them all.
+-- The maintenance windows with occurrences in a period, the next one first, each with its first 50 occurrences. For anonymous
+-- clients: public windows with their public services.
 SELECT id,
        title,
        description,

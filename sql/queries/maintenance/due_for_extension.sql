@@ -1,4 +1,4 @@
--- The recurring windows whose occurrences are not written far enough ahead.
+-- The recurring windows whose occurrences are not stored far enough in advance.
 SELECT id
 FROM maintenance_windows
 WHERE rrule IS NOT NULL AND deleted_at IS NULL AND expanded_until < %(ahead)s

@@ -1,5 +1,4 @@
--- One maintenance window, with when it takes place within a period; for strangers only a public one, with its public
--- services.
+-- One maintenance window with its occurrences in a period. For anonymous clients: only a public one, with its public services.
 SELECT id,
        title,
        description,

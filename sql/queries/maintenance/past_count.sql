@@ -1,2 +1,2 @@
--- How much of it there is.
+-- The number of past occurrences.
 SELECT count(*) AS total FROM maintenance_occurrences WHERE ends_at <= now()

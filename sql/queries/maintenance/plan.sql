@@ -1,4 +1,4 @@
--- When a window takes place from now on; a recurring one as far as `until`.
+-- Stores the occurrences of a window from now on; of a recurring one up to `until`.
 WITH planned AS (
     UPDATE maintenance_windows SET expanded_until = %(until)s WHERE id = %(id)s
 )

@@ -1,4 +1,4 @@
--- Everything that can be set of one maintenance window.
+-- Sets all fields of one maintenance window.
 UPDATE maintenance_windows
 SET title             = %(title)s,
     description       = %(description)s,

@@ -1,2 +1,2 @@
--- How many leases of a process there are.
+-- The number of leases of a process.
 SELECT count(*) AS held FROM presence_leases WHERE process_id = %(process_id)s

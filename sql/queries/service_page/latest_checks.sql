@@ -1,5 +1,4 @@
--- The newest raw checks of one service from all locations, of the last week. From each location by its key, so that hardly more
--- rows are read than are shown.
+-- The newest checks of one service of the last week, from all locations. Each location is read by its key, so that few rows are read.
 SELECT newest.*
 FROM latest_checks AS known
 CROSS JOIN LATERAL (

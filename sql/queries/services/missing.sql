@@ -1,4 +1,4 @@
--- Which of some ids are no services.
+-- The ids that are not those of services.
 SELECT named.id
 FROM unnest(%(ids)s::text[]) AS named (id)
 LEFT JOIN services ON services.id = named.id

@@ -1,2 +1,2 @@
--- The name of one service, if everybody may know of it.
+-- The name of one public service.
 SELECT id, name FROM services WHERE id = %(id)s AND public

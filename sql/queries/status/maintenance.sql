@@ -1,4 +1,4 @@
--- What the status page announces: public maintenance that runs or begins within a week, the next one first.
+-- Public maintenance that is running or begins within a week, the next one first.
 WITH announced AS (
     SELECT window_id, title, description, occurrence.starts_at, occurrence.ends_at, service_ids
     FROM maintenance_occurrences AS occurrence

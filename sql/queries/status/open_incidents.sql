@@ -1,4 +1,4 @@
--- How many public incidents are not resolved.
+-- The number of unresolved public incidents.
 SELECT count(*) AS total
 FROM incidents
 WHERE public AND status <> 'resolved'

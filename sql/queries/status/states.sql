@@ -1,5 +1,5 @@
--- What one public service is now, or each of them (service_id NULL), by group and name, and when it was looked at last. No row
--- where there is no such service: a private one is none.
+-- The state of one public service, or of all (service_id NULL), by group and name, and the time of its last check. No row for a
+-- private or unknown service.
 SELECT services.id,
        services.name,
        services.group_name                 AS "group",

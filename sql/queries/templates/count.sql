@@ -1,4 +1,4 @@
--- How many templates have a text in their name or description.
+-- The number of templates with a text in name or description.
 SELECT count(*) AS total
 FROM templates,
      (SELECT '%%' || regexp_replace(%(search)s, '([\\%%_])', '\\\1', 'g') || '%%' AS text) AS sought

@@ -1,4 +1,4 @@
--- A new template; no row comes back where the name is taken.
+-- Creates a template; no row if the name is taken.
 INSERT INTO templates (name, description, title, severity, priority, affected_services, incident_description, first_update,
                        created_by, author)
 VALUES (%(name)s, %(description)s, %(title)s, %(severity)s, %(priority)s, %(affected_services)s, %(incident_description)s,

@@ -1,5 +1,5 @@
--- One page of the templates that have a text in their name or description, by name. The characters that mean something to
--- ILIKE stand for themselves.
+-- One page of the templates with a text in name or description, sorted by name. The text may contain the wildcards of ILIKE, which
+-- are escaped.
 SELECT id, name, description, title, severity, priority, affected_services, incident_description, first_update,
        created_by, author, created_at, updated_at
 FROM templates,

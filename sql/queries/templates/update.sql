@@ -1,4 +1,4 @@
--- Everything that can be set of one template.
+-- Sets all fields of one template.
 UPDATE templates
 SET name                 = %(name)s,
     description          = %(description)s,

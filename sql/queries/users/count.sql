@@ -1,4 +1,4 @@
--- How many users have this role, are (not) active, and have a text in their name or e-mail; NULL is any.
+-- The number of users that match all filters that are not NULL: role, active, and a text in name or e-mail address.
 SELECT count(*) AS total
 FROM users
 WHERE (%(role)s::user_role IS NULL OR role = %(role)s::user_role)

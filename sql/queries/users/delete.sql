@@ -1,2 +1,2 @@
--- Their sessions and API tokens go with them; what they wrote stays, under their name.
+-- Deletes a user with their sessions and API tokens. What they wrote keeps their name.
 DELETE FROM users WHERE id = %(id)s RETURNING id

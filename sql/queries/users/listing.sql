@@ -1,4 +1,4 @@
--- Who there is, for a person at a terminal.
+-- All users, for the command line.
 SELECT username,
        email,
        role::text,

@@ -1,4 +1,4 @@
--- One page of them, by name.
+-- One page of the users that match the filters, sorted by name.
 SELECT id, username, email, role::text AS role, active, created_at, last_login_at
 FROM users
 WHERE (%(role)s::user_role IS NULL OR role = %(role)s::user_role)

@@ -1,4 +1,4 @@
--- What is given of one user; NULL is what is not given.
+-- Changes the columns of one user that are not NULL.
 UPDATE users
 SET username      = coalesce(%(username)s, username),
     email         = coalesce(%(email)s, email),

@@ -1,8 +1,9 @@
-// Ninety days of a service, a bar each, as api/pages/day_strips.py draws them.
+// The strips of days of services, as drawn by api/pages/day_strips.py.
 
 import { dayAfter } from "./days.js";
 
-const TOPS = { nd: ".24", o: ".24", po: ".12", mo: "0" }; // as there
+/** The top of a day's bar by its code. The same as TOPS in api/pages/day_strips.py (tests/pages/test_rules.py). */
+export const TOPS = { nd: ".24", o: ".24", po: ".12", mo: "0" };
 const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -7, PageUp: 7 };
 
 /** A strip: <div class="days"><svg viewBox="0 0 90 1"><path class="mo" d="M88 0h1V1h-1z">… */
@@ -43,7 +44,7 @@ function length(strip) {
   return strip.firstElementChild.viewBox.baseVal.width;
 }
 
-/** Gives one day of a strip another code: it is cut out of its run and drawn by itself. */
+/** Changes the code of one day of a strip. */
 export function paintDay(strip, index, code) {
   const codes = codesOf(strip);
   if (codes[index] === code) return;

@@ -1,17 +1,14 @@
-// The status page, kept up to date: states as they change, the rest fetched anew soon after an event.
-//
-// What the page says of all services follows from its rows by the rules of together() in api/pages/service_states.py, and
-// what it says of a group by those of api/pages/status.py.
+// Keeps the status page up to date: states as they change, the rest by loading parts of the page again after an event.
 
 import { paintDay, STRIP } from "./day_strips.js";
 import { dayAfter, followDays, makeSliders } from "./days.js";
 import { connect, fill, say, texts } from "./live.js";
 import { healAfterwards, refreshSoon } from "./refresh.js";
 import { filterServices, openGroups, unfold, unfoldSoon, whenIdle } from "./service_list.js";
+import { groupSummaryOf, sentencesOf, summaryOf, WORST_FIRST } from "./summaries.js";
 
-const WORST_FIRST = ["outage", "degraded", "unknown", "maintenance", "operational"];
-const PEOPLE_SAID = ["banner", "incidents", "maintenance", "upcoming", "past"];
-const EVERYTHING = [...PEOPLE_SAID, "services"];
+const WRITTEN = ["banner", "incidents", "maintenance", "upcoming", "past"];
+const EVERYTHING = [...WRITTEN, "services"];
 const MINUTE_MS = 60_000;
 const MINUTES_OF_SERVICES = 5;
 const EMPTY_MS = 5000;
@@ -49,24 +46,24 @@ feed.on("uptime-updated", ({ serviceId, date, status }) => {
 });
 
 for (const event of ["incident-created", "incident-updated", "incident-deleted", "maintenance-updated"]) {
-  feed.on(event, () => refreshSoon(...PEOPLE_SAID));
+  feed.on(event, () => refreshSoon(...WRITTEN));
 }
 feed.on("resync", () => refreshSoon(...EVERYTHING));
 feed.on("database-away", () => refreshSoon(...EVERYTHING)); // the page becomes a snapshot and says so
 feed.on("recovered", () => refreshSoon(...EVERYTHING));
 healAfterwards(...EVERYTHING);
 
-// Once a minute what is told in words of time, and now and then all; each time where nothing comes through the socket,
-// as behind some proxies. Not under the hands of who reads a strip.
+// Once a minute the parts with relative times are loaded again, and everything every few minutes, or each time while the
+// socket is not connected, as behind some proxies. The services are not replaced while one of them has the focus.
 setInterval(() => {
   if (document.hidden) return;
   minutes += 1;
   const due = !feed.connected || minutes % MINUTES_OF_SERVICES === 0;
-  refreshSoon(...(due && !services().contains(document.activeElement) ? EVERYTHING : PEOPLE_SAID));
+  refreshSoon(...(due && !services().contains(document.activeElement) ? EVERYTHING : WRITTEN));
 }, MINUTE_MS);
-document.addEventListener("visibilitychange", () => document.hidden || refreshSoon(...PEOPLE_SAID));
+document.addEventListener("visibilitychange", () => document.hidden || refreshSoon(...WRITTEN));
 
-// A first service is not told through the socket.
+// The socket has no event for the first service.
 const waiting = setInterval(() => {
   if (services().querySelector("[data-service]")) clearInterval(waiting);
   else if (!document.hidden) refreshSoon(...EVERYTHING);
@@ -82,7 +79,7 @@ function rowOf(id) {
   return services().querySelector(`[data-service="${CSS.escape(id)}"]`);
 }
 
-/** The state that a row or a group shows. Returns whether it is another one than before. */
+/** Shows the state of a row or a group. Returns whether it has changed. */
 function showState(shown, status) {
   if (shown.classList.contains(status)) return false;
   shown.className = `state ${status}`;
@@ -96,55 +93,32 @@ function highlight(row) {
   setTimeout(() => row.classList.remove("fresh"), FRESH_MS);
 }
 
-/** How many of the services within are in each state. */
-function count(within) {
-  const known = Object.fromEntries(WORST_FIRST.map((state) => [state, 0]));
-  for (const row of within.querySelectorAll("[data-service]")) known[row.querySelector(STATE).classList[1]] += 1;
-  const total = WORST_FIRST.reduce((sum, state) => sum + known[state], 0);
-  return { ...known, total, trouble: known.outage + known.degraded };
+/** The number of services in an element by state. */
+function count(element) {
+  const counts = Object.fromEntries(WORST_FIRST.map((state) => [state, 0]));
+  for (const row of element.querySelectorAll("[data-service]")) counts[row.querySelector(STATE).classList[1]] += 1;
+  return counts;
 }
 
 function summarise(group) {
   if (!group) return;
-  const known = count(group);
+  const [state, text] = groupSummaryOf(count(group));
   const summary = group.querySelector(".group-state");
-  showState(summary.querySelector(STATE), WORST_FIRST.find((state) => known[state]));
-  summary.firstElementChild.textContent = known.trouble
-    ? say("group_trouble", { count: known.trouble, total: known.total })
-    : say("group_good", { count: known.total });
+  showState(summary.querySelector(STATE), state);
+  summary.firstElementChild.textContent = say(...text);
 }
 
 function summariseAll() {
-  const known = count(services());
-  const [state, headline] = overall(known);
+  const counts = count(services());
+  const [state, headline] = summaryOf(counts, document.querySelector("#incidents article") !== null);
   const banner = document.getElementById("banner");
   banner.className = `banner ${state}`;
   banner.firstElementChild.className = `state ${state}`;
   document.getElementById("headline").textContent = say(`headline_${headline}`);
-  document.getElementById("counts").textContent = sentences(known).join(" ");
+  document.getElementById("counts").textContent = sentencesOf(counts).map((text) => say(...text)).join(" ");
 }
 
-/** The state of all, and which headline says it. */
-function overall(known) {
-  if (known.outage) return ["outage", "outage"];
-  if (known.degraded) return ["degraded", "degraded"];
-  if (document.querySelector("#incidents article")) return ["degraded", "incident"];
-  if (known.unknown && !known.operational) return ["unknown", "unknown"];
-  if (known.unknown) return ["operational", "no_problems"];
-  return known.maintenance ? ["maintenance", "maintenance"] : ["operational", "operational"];
-}
-
-function sentences({ operational, maintenance, unknown, trouble, total }) {
-  const told = [];
-  if (trouble) told.push(say("counts_trouble", { count: trouble, total }));
-  else if (operational === total) told.push(say("counts_good", { count: total }));
-  else if (operational) told.push(say("counts_rest", { count: operational, total }));
-  if (maintenance) told.push(say("counts_maintenance", { count: maintenance }));
-  if (unknown) told.push(say("counts_unknown", { count: unknown }));
-  return told;
-}
-
-/** What the services need that no listener on the document gives them: for what is seen, the rest as it opens. */
+/** Prepares the filter, and the strips of open groups; those of the others when they are opened. */
 function prepare() {
   openGroups(services());
   filterServices(services());

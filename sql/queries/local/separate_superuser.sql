@@ -1,5 +1,5 @@
--- The programs' role was the superuser that the cluster was made with. That one gets another name and password; a new role gets the
--- old name and password, the database and everything that the superuser had made in it. In one transaction, by that superuser.
+-- The role of the programs was the superuser of the cluster. The superuser gets another name and password; a new role gets the old
+-- name and password, the database, and the ownership of everything in it. Executed by the superuser, in one transaction.
 DO $$
 DECLARE
     verifier  text := (SELECT rolpassword FROM pg_authid WHERE rolname = 'sla_monitor');
@@ -7,7 +7,7 @@ DECLARE
     statement text;
 BEGIN
     CREATE ROLE sla_monitor_renaming SUPERUSER;
-    SET LOCAL SESSION AUTHORIZATION sla_monitor_renaming;  -- nobody can rename the role of his own session
+    SET LOCAL SESSION AUTHORIZATION sla_monitor_renaming;  -- the role of the current session cannot be renamed
     ALTER ROLE sla_monitor RENAME TO sla_monitor_admin;
     EXECUTE format('ALTER ROLE sla_monitor_admin PASSWORD %L', current_setting('sla_monitor.admin_verifier'));
     CREATE ROLE sla_monitor LOGIN;
@@ -17,7 +17,7 @@ BEGIN
     FOR statement IN
         WITH own AS (
             SELECT oid FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
-        ), follows AS (  -- members of an extension stay its own, the sequence of a column goes with its table
+        ), follows AS (  -- members of an extension stay unchanged, the sequence of a column follows its table
             SELECT classid, objid FROM pg_depend WHERE deptype = 'e' OR (deptype IN ('a', 'i') AND refobjsubid > 0)
         )
         SELECT format('ALTER SCHEMA %I OWNER TO sla_monitor', nspname)

@@ -1,4 +1,4 @@
-"""A client of each of the two doors, spoken to in the same way: what is said through one holds for the other."""
+"""A client of each transport with the same methods, so that a test runs on both."""
 
 import itertools
 from collections import deque
@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.api.conftest import Api
 
-DoorName = Literal["ws", "socketio"]
-DOORS: tuple[DoorName, ...] = ("ws", "socketio")
+TransportName = Literal["ws", "socketio"]
+TRANSPORTS: tuple[TransportName, ...] = ("ws", "socketio")
 PATIENCE_S = 120.0
 _ANSWERS = frozenset({"joined", "left", "editing", "saved", "commented", "updated", "authenticated", "error"})
 
@@ -24,9 +24,9 @@ _ANSWERS = frozenset({"joined", "left", "editing", "saved", "commented", "update
 class Speaker:
     """One open socket."""
 
-    def __init__(self, socket: ClientConnection, door: DoorName) -> None:
+    def __init__(self, socket: ClientConnection, transport: TransportName) -> None:
         self.socket = socket
-        self.door = door
+        self.transport = transport
         self.seq = 0
         self.id = ""
         self._numbers = itertools.count(1)
@@ -35,11 +35,11 @@ class Speaker:
     async def say(self, event: str, **data: Any) -> dict[str, Any]:
         """Says it and returns the answer: `ok` and its data, or the error."""
         number = next(self._numbers)
-        if self.door == "ws":
+        if self.transport == "ws":
             await self.socket.send(msgspec.json.encode({"event": event, "data": data}).decode())
         else:
             await self.socket.send(f"42{number}" + msgspec.json.encode([event, data]).decode())
-        return await self.answer(0 if self.door == "ws" else number)
+        return await self.answer(0 if self.transport == "ws" else number)
 
     async def answer(self, number: int = 0) -> dict[str, Any]:
         with anyio.fail_after(PATIENCE_S):
@@ -75,7 +75,7 @@ class Speaker:
     async def _frame(self) -> Any:
         text = await self.socket.recv(decode=True)
         assert isinstance(text, str)
-        return self._of_ws(text) if self.door == "ws" else await self._of_socketio(text)
+        return self._of_ws(text) if self.transport == "ws" else await self._of_socketio(text)
 
     def _of_ws(self, text: str) -> Any:
         frame = msgspec.json.decode(text)
@@ -114,12 +114,12 @@ async def engine(api: Api, **options: Any) -> AsyncIterator[ClientConnection]:
 
 @asynccontextmanager
 async def speaker(
-    api: Api, door: DoorName, token: str | None = None, query: str = "", **options: Any
+    api: Api, transport: TransportName, token: str | None = None, query: str = "", **options: Any
 ) -> AsyncIterator[Speaker]:
     """A client that is connected and, with a token, logged in."""
-    if door == "ws":
+    if transport == "ws":
         async with connect(api.ws_url + (f"?auth&{query}" if token else f"?{query}"), **options) as socket:
-            client = Speaker(socket, door)
+            client = Speaker(socket, transport)
             assert (await client.hear())[0] == "hello"
             if token:
                 assert (await client.say("auth", token=token))["ok"]
@@ -129,7 +129,7 @@ async def speaker(
             await socket.send("40" + (msgspec.json.encode({"token": token}).decode() if token else ""))
             text = await socket.recv()
             assert isinstance(text, str) and text.startswith("40{"), text
-            yield Speaker(socket, door)
+            yield Speaker(socket, transport)
 
 
 async def incident(db: psycopg.AsyncConnection[Any], public: bool = True) -> str:

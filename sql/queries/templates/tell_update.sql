@@ -1,2 +1,0 @@
--- Sends a change to the room of a template, except to the socket `origin`; NULL if there is no such template.
-SELECT iso_time(tell_template_update(%(template_id)s, %(user_id)s, %(user_name)s, %(data)s, %(origin)s)) AS told_at
