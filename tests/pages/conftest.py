@@ -62,7 +62,8 @@ async def site(browser_program: Path, site_database: str) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def empty_site(browser_program: Path, any_database: str) -> AsyncIterator[Api]:
-    """An API that has just been installed: no service, no check, no incident."""
+    """An API that has just been installed: no service, no check, no incident. To be named before `open_page`: what is
+    set up first ends last, and a page that is open when its API ends complains."""
     async with running_api(any_database) as api:
         yield api
 

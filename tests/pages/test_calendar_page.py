@@ -165,6 +165,6 @@ async def _any(found: list[WebSocketRoute]) -> bool:
     return bool(found)
 
 
-async def test_a_site_without_services_says_so_by_days_without_data(open_page: OpenPage, empty_site: Api) -> None:
+async def test_a_site_without_services_says_so_by_days_without_data(empty_site: Api, open_page: OpenPage) -> None:
     page = await open_page("/uptime", at=empty_site)
     await expect(page.locator(f"{TODAY}.nd")).to_contain_text("No data")

@@ -314,7 +314,7 @@ async def test_what_was_opened_stays_open_when_the_list_is_fetched_anew(open_pag
     await expect(shop).to_be_hidden()
 
 
-async def test_an_empty_installation(open_page: OpenPage, empty_site: Api) -> None:
+async def test_an_empty_installation(empty_site: Api, open_page: OpenPage) -> None:
     page = await open_page(at=empty_site)
     await expect(page.get_by_role("heading", level=1)).to_have_text("No services yet")
     await assert_accessible(page)
