@@ -31,6 +31,8 @@ def body(row: Row) -> dict[str, Any] | None:
             return {"id": name, "name": name, "endpointUrl": "http://127.0.0.1:9/"}
         case "PATCH", "/api/services/{service_id}":
             return {"description": name}
+        case "POST", "/api/services/{service_id}/heartbeat/key":
+            return None  # it takes none
         case "POST", "/api/incidents":
             return INCIDENT
         case "PUT", "/api/incidents/{incident_id}":
