@@ -94,7 +94,10 @@ async def test_an_open_incident_is_told_by_page_frame_and_badge(api: Api, db: Db
         (["operational"] * 3, ["All 3 services are operational."]),
         (["outage", "degraded", "operational"], ["2 of 3 services are not operational."]),
         (["outage", "operational"], ["1 of 2 services is not operational."]),
-        (["operational", "operational", "unknown"], ["2 of 3 services are operational.", "The status of 1 is unknown."]),
+        (
+            ["operational", "operational", "unknown"],
+            ["2 of 3 services are operational.", "The status of 1 is unknown."],
+        ),
         (["maintenance", "maintenance"], ["2 are under maintenance."]),
     ],
 )
