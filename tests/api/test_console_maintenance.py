@@ -89,7 +89,7 @@ async def test_wrong_fields_are_marked_and_all_values_kept(reporter: Visitor, db
     ("starts_at", "told"),
     [
         (f"{SPRING}T02:30", "does not exist in Europe/Berlin"),
-        (f"{AUTUMN}T02:30", "comes twice in Europe/Berlin"),
+        (f"{AUTUMN}T02:30", "occurs twice in Europe/Berlin"),
         ("tomorrow", "Please enter a date and a time"),
         ("", "Please enter a date and a time"),
     ],
