@@ -66,7 +66,7 @@ async def test_every_look_is_accessible_and_fits(open_page: OpenPage) -> None:
         page = await open_page("/", language=language, theme=theme, device=device)
         await connected(page)
         await assert_accessible(page)
-        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert await page.evaluate("document.documentElement.scrollWidth <= screen.width")
         assert not [name for name in HIDDEN if name in await page.content()]
         await screenshot(page, f"status-{language}-{theme}-{device}")
 
@@ -77,7 +77,7 @@ async def test_incident_and_history_are_accessible_and_fit(open_page: OpenPage) 
             page = await open_page(path, language=language, theme=theme, device=device)
             await page.evaluate("document.querySelectorAll('details').forEach((folded) => { folded.open = true; })")
             await assert_accessible(page)
-            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert await page.evaluate("document.documentElement.scrollWidth <= screen.width")
             await screenshot(page, f"{name}-{language}-{theme}-{device}")
 
 
