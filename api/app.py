@@ -17,15 +17,36 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
+import api.console.account
+import api.console.audit
+import api.console.incident_changes
+import api.console.incident_editor
+import api.console.incidents
+import api.console.maintenance
+import api.console.new_incident
+import api.console.services
+import api.console.settings
+import api.console.templates
+import api.console.tokens
+import api.console.users
+import api.pages.assets
+import api.pages.badges
+import api.pages.calendar
+import api.pages.embed
+import api.pages.feeds
+import api.pages.incidents
+import api.pages.service
+import api.pages.session
+import api.pages.status
+import api.pages.well_known
 import sql
-from api.auth import accounts, api_tokens, users
+from api.auth import accounts, api_tokens, sessions, users
 from api.auth.gatekeeper import Gatekeeper, check_routes, guard
 from api.auth.passwords import Passwords
 from api.auth.tokens import Tokens
 from api.cache.responses import ResponseCache
-from api.console import routes as console
+from api.edge.asgi import Receive, Scope, Send
 from api.edge.limits import Limits, RequestLimits
-from api.edge.messages import Receive, Scope, Send
 from api.edge.middleware import Edge
 from api.edge.origins import Origins
 from api.edge.request_log import RequestLog
@@ -43,10 +64,10 @@ from api.live.ws import WebSocketTransport
 from api.maintenance import routes as maintenance
 from api.metrics import Metrics
 from api.operations import audit, docs, health, settings
-from api.pages import routes as public
 from api.pages.site import Site
-from api.rest.bodies import MAX_BODY_BYTES, JsonRequest, add_allow_header
-from api.rest.errors import database_away, respond
+from api.rest.bodies import JsonRequest, add_allow_header
+from api.rest.errors import MAX_BODY_BYTES, database_away
+from api.rest.handling import respond
 from api.services import declared, heartbeats
 from api.services import routes as services
 from api.uptime import calendar, response_times, status
@@ -73,7 +94,30 @@ RESOURCES = (
     docs,
 )
 
-PAGES = (*public.PAGES, *console.PAGES)
+PAGES = (
+    api.pages.status,
+    api.pages.calendar,
+    api.pages.service,
+    api.pages.incidents,
+    api.pages.session,
+    api.pages.badges,
+    api.pages.embed,
+    api.pages.feeds,
+    api.pages.well_known,
+    api.pages.assets,
+    api.console.incidents,
+    api.console.new_incident,
+    api.console.incident_editor,
+    api.console.incident_changes,
+    api.console.maintenance,
+    api.console.templates,
+    api.console.services,
+    api.console.users,
+    api.console.tokens,
+    api.console.settings,
+    api.console.audit,
+    api.console.account,
+)
 
 SOCKETIO = "/socket.io"
 WHILE_PREPARING = frozenset({"health", "ready", "metrics", "static"})
@@ -204,7 +248,7 @@ class Application:
             self._state.update({"pool": pool, "feed": feed, "hub": hub, "limits": limits})
             self._state.update({"database": health.DatabaseState(pool)})
             self._state.update({"tokens": tokens, "gatekeeper": gatekeeper, "passwords": passwords})
-            self._state.update({"accounts": accounts.Accounts(pool, settings, limits, passwords, tokens)})
+            self._state.update({"accounts": sessions.Accounts(pool, settings, limits, passwords, tokens)})
             metrics.passwords_waiting.set_function(lambda: passwords.waiting)
             tasks.start_soon(watch_loop, metrics.loop_lag.set)
 

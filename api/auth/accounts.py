@@ -1,120 +1,43 @@
-"""Login, logout, refresh of tokens, and the user's own account and password."""
+"""The routes of login, logout, tokens, and the user's own account and password."""
 
-import hashlib
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal, NamedTuple
-from uuid import UUID, uuid4
+from typing import Annotated
 
 import msgspec
 from litestar import Router, get, post
 from litestar.params import JSONBody
 from msgspec import Meta
-from psycopg.rows import class_row
 
-import sql
-from api.auth.gatekeeper import actor, actor_of
-from api.auth.login_guard import Account, LoginGuard
-from api.auth.passwords import AnyPassword, NewPassword, Passwords, password_problems
-from api.auth.permissions import Role, requires, unauthorized
-from api.auth.requests import ApiRequest, principal_of
+from api.auth.permissions import requires
+from api.auth.requests import ApiRequest
+from api.auth.sessions import (
+    Accounts,
+    Credentials,
+    IssuedTokens,
+    LoggedIn,
+    PasswordChange,
+    Person,
+    end_session,
+    log_in,
+    own_person,
+    refreshed,
+    renewed_password,
+)
 from api.auth.tokens import MAX_TOKEN_CHARACTERS, Tokens
 from api.cache.entries import Cacheable
-from api.edge.limits import Limits
-from api.rest.errors import invalid, responses
+from api.rest.errors import responses
 from api.rest.injected import Injected
-from api.rest.problems import FieldProblem
-from api.rest.texts import text_problems
-from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.settings import Settings
-from sql import Pool, database
-from sql.database import Actor, Connection
+from sql import Pool
 
 CACHEABLE: tuple[Cacheable, ...] = ()
-
-
-class Credentials(msgspec.Struct, forbid_unknown_fields=True):
-    """`username` is the user name or the e-mail address."""
-
-    username: Annotated[str, Meta(min_length=1, max_length=100)]
-    password: AnyPassword
 
 
 class Renewal(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     refresh_token: Annotated[str, Meta(min_length=1, max_length=MAX_TOKEN_CHARACTERS)]
 
 
-class PasswordChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    current_password: AnyPassword
-    new_password: NewPassword
-
-
-class Person(msgspec.Struct, kw_only=True):
-    """The account of the user who sends the request."""
-
-    id: UUID
-    username: str
-    email: str
-    role: Role
-
-
 class Me(msgspec.Struct):
     user: Person
-
-
-class LoggedIn(msgspec.Struct, rename="camel"):
-    """The access token is sent in `Authorization: Bearer …`. The refresh token can be used once, for the next pair."""
-
-    access_token: str
-    refresh_token: str
-    user: Person
-
-
-class _Refreshed(msgspec.Struct):
-    outcome: Literal["refreshed", "refused", "reused"]
-    username: str | None
-    email: str | None
-    role: Role | None
-
-
-class Accounts(NamedTuple):
-    """The parts of the application that login uses."""
-
-    pool: Pool
-    settings: Settings
-    limits: Limits
-    passwords: Passwords
-    tokens: Tokens
-
-
-class IssuedTokens(msgspec.Struct):
-    """The tokens of a session: access and refresh token, or for a browser the token of its cookie. The database stores
-    only the hash of the refresh token."""
-
-    session_id: UUID
-    access: str
-    refresh: str | None = None
-
-    @classmethod
-    async def for_browser(cls, settings: Settings, tokens: Tokens, user_id: UUID, session_id: UUID) -> "IssuedTokens":
-        lifetime = settings.refresh_token_lifetime
-        return cls(session_id, await tokens.issue("browser", user_id, session_id, lifetime))
-
-    @classmethod
-    async def pair(cls, settings: Settings, tokens: Tokens, user_id: UUID, session_id: UUID) -> "IssuedTokens":
-        issue = tokens.issue
-        return cls(
-            session_id,
-            await issue("access", user_id, session_id, settings.access_token_lifetime),
-            await issue("refresh", user_id, session_id, settings.refresh_token_lifetime),
-        )
-
-    def response(self, person: Person) -> LoggedIn:
-        assert self.refresh is not None
-        return LoggedIn(self.access, self.refresh, person)
-
-
-Issue = Callable[[Settings, Tokens, UUID, UUID], Awaitable[IssuedTokens]]
-"""Makes the tokens of a session: of a user, by the session's id."""
 
 
 @post(
@@ -135,33 +58,6 @@ async def login(
     return pair.response(person)
 
 
-async def log_in(
-    request: ApiRequest,
-    accounts: Accounts,
-    data: Credentials,
-    issue: Issue,
-) -> tuple[IssuedTokens, Person]:
-    """Opens a session with the tokens that `issue` makes. Raises 401 for a wrong name or password, and 429 after too
-    many attempts."""
-    if wrong := text_problems("username", data.username):
-        raise invalid(*wrong)
-    address = _address(request)
-    pool, settings, _, passwords, tokens = accounts
-    guard = _guard(accounts)
-    await guard.count(address)
-    account = await database.row(pool, "accounts/by_login", Account, login=data.username, address=address)
-    if await guard.is_right(address, account, data.username, data.password) and account is not None:
-        rehashed = await passwords.rehash(data.password, account.password_hash)
-        issued = await issue(settings, tokens, account.id, uuid4())
-        async with database.transaction(pool, _as(account, request)) as connection:
-            person = await _open_session(connection, request, settings, account, issued, rehashed)
-        if person is not None:
-            return issued, person
-    # An unknown name is not logged: it may be a password in the wrong field.
-    await _log_failure(request, pool, "login-failed", account.username if account else "unknown", _reason(account))
-    raise unauthorized("wrong_login")
-
-
 @post(
     "/auth/refresh",
     status_code=200,
@@ -178,28 +74,7 @@ async def refresh(
     data: JSONBody[Renewal],
 ) -> LoggedIn:
     """A refresh token can be used once. Using it again ends the session, since another client must have it too."""
-    claims = await tokens.read(data.refresh_token, "refresh")
-    fresh = await IssuedTokens.pair(settings, tokens, claims.user_id, claims.session_id)
-    assert fresh.refresh is not None
-    values = {
-        "session_id": claims.session_id,
-        "user_id": claims.user_id,
-        "spent_hash": _digest(data.refresh_token),
-        "fresh_hash": _digest(fresh.refresh),
-        **_lifetimes(settings),
-    }
-    anonymous = actor_of(None, _address(request), request.scope["state"].get("request_id"))
-    # The error is raised after the transaction, so that the end of the session is committed.
-    async with (
-        database.transaction(pool, anonymous) as connection,
-        connection.cursor(row_factory=class_row(_Refreshed)) as cursor,
-    ):
-        await cursor.execute(sql.query("accounts/refresh_session"), values)
-        found = await cursor.fetchone()
-    if found is None or found.outcome != "refreshed":
-        raise unauthorized("logged_out")
-    assert found.username is not None and found.email is not None and found.role is not None
-    return fresh.response(Person(id=claims.user_id, username=found.username, email=found.email, role=found.role))
+    return await refreshed(request, pool, settings, tokens, data.refresh_token)
 
 
 @post(
@@ -213,12 +88,6 @@ async def refresh(
 async def logout(request: ApiRequest, pool: Injected[Pool]) -> None:
     """Ends this session at once: its tokens become invalid, and its sockets are closed."""
     await end_session(request, pool)
-
-
-async def end_session(request: ApiRequest, pool: Pool) -> None:
-    """Ends the session of the request."""
-    async with database.transaction(pool, actor(request)) as connection:
-        await connection.execute(sql.query("accounts/end_session"), {"session_id": principal_of(request).session_id})
 
 
 @get(
@@ -249,113 +118,6 @@ async def change_password(
     """Ends all sessions of the user and opens a new one."""
     pair, person = await renewed_password(request, accounts, data, IssuedTokens.pair)
     return pair.response(person)
-
-
-async def own_person(request: ApiRequest, pool: Pool) -> Person:
-    """The user of the request, with the role that the request has. Raises 401."""
-    account = await _own_account(request, pool)
-    return Person(id=account.id, username=account.username, email=account.email, role=principal_of(request).role)
-
-
-async def renewed_password(
-    request: ApiRequest, accounts: Accounts, data: PasswordChange, issue: Issue
-) -> tuple[IssuedTokens, Person]:
-    """Changes the user's own password, which ends all sessions, and opens a new one with the tokens that `issue` makes.
-    Raises 400 for a wrong or unsuitable password, 401 if the user has been logged out, 429 after too many attempts."""
-    pool, settings, _, passwords, tokens = accounts
-    account = await _own_account(request, pool)
-    if wrong := password_problems("newPassword", data.new_password, account.username, account.email):
-        raise invalid(*wrong)
-    guard, address = _guard(accounts), _address(request)
-    await guard.count(address)
-    # Not a 401: the token is valid, and front ends would log the user out.
-    if not await guard.is_right(address, account, account.username, data.current_password):
-        await _log_failure(request, pool, "password-failed", str(account.id), _reason(account))
-        raise invalid(FieldProblem.of("currentPassword", "wrong_password"))
-    password_hash = await passwords.hash(data.new_password)
-    issued = await issue(settings, tokens, account.id, uuid4())
-    values = {"user_id": account.id, "verified_hash": account.password_hash, "password_hash": password_hash}
-    async with database.transaction(pool, actor(request)) as connection:
-        await connection.execute(sql.query("accounts/change_password"), values)
-        changed = msgspec.structs.replace(account, password_hash=password_hash)
-        person = await _open_session(connection, request, settings, changed, issued)
-    if person is None:
-        raise unauthorized("logged_out")
-    return issued, person
-
-
-async def _open_session(
-    connection: Connection,
-    request: ApiRequest,
-    settings: Settings,
-    account: Account,
-    pair: IssuedTokens,
-    rehashed: str | None = None,
-) -> Person | None:
-    """Stores a session; None if the user or the password has changed since it was verified."""
-    values = {
-        "session_id": pair.session_id,
-        "user_id": account.id,
-        "verified_hash": account.password_hash,
-        "same_password_hash": rehashed,
-        "refresh_hash": _digest(pair.refresh) if pair.refresh is not None else None,
-        "address": _address(request),
-        "user_agent": printable(request.headers.get("user-agent", ""), 300) or None,
-        **_lifetimes(settings),
-    }
-    async with connection.cursor(row_factory=class_row(Person)) as cursor:
-        await cursor.execute(sql.query("accounts/open_session"), values)
-        return await cursor.fetchone()
-
-
-def _lifetimes(settings: Settings) -> dict[str, Any]:
-    """A session lasts as long as the longest-lived token issued in it."""
-    access, renewal = settings.access_token_lifetime, settings.refresh_token_lifetime
-    return {"refresh_lifetime": renewal, "session_lifetime": max(access, renewal)}
-
-
-async def _own_account(request: ApiRequest, pool: Pool) -> Account:
-    account = await database.row(
-        pool, "accounts/by_id", Account, id=principal_of(request).user_id, address=_address(request)
-    )
-    if account is None:
-        raise unauthorized("logged_out")
-    return account
-
-
-async def _log_failure(request: ApiRequest, pool: Pool, action: str, name: str, reason: str) -> None:
-    """Writes a failed attempt into the audit log."""
-    values = {"action": action, "name": printable(name, 100), "reason": reason}
-    async with database.transaction(pool, actor(request)) as connection:
-        await connection.execute(sql.query("accounts/note_failure"), values)
-
-
-def _reason(account: Account | None) -> str:
-    if account is None:
-        return "unknown user"
-    return "wrong password" if account.active else "disabled"
-
-
-def _as(account: Account, request: ApiRequest) -> Actor:
-    return actor(request)._replace(kind="user", id=account.id, name=account.username)
-
-
-def _guard(accounts: Accounts) -> LoginGuard:
-    return LoginGuard(accounts.limits, accounts.passwords, accounts.settings.rate_limit_login)
-
-
-def _address(request: ApiRequest) -> str:
-    address: str = request.scope["state"]["client"]
-    return address
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
-
-
-def printable(text: str, length: int) -> str:
-    """Text of a client for the audit log: on one line, and at most `length` characters."""
-    return on_one_line(text[:length], "?")
 
 
 router = Router("/api", route_handlers=[login, refresh, logout, me, change_password])

@@ -10,8 +10,7 @@ from typing import Any
 from litestar.connection import ASGIConnection
 
 from api.auth.tokens import Tokens
-from api.edge.messages import header
-from api.edge.middleware import SAFE_METHODS
+from api.edge.asgi import SAFE_METHODS, header
 from api.edge.origins import Origins
 
 _Connection = ASGIConnection[Any, Any, Any, Any]

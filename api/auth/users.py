@@ -22,9 +22,8 @@ from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
 from api.rest.moments import iso
 from api.rest.pagination import PageNumber, PageSize, Pagination
-from api.rest.problems import FieldProblem
+from api.rest.problems import PROBLEM, FieldProblem
 from api.rest.texts import text_problems
-from api.rest.violations import PROBLEM
 from sql import Pool, database
 from sql.database import Actor, Connection
 

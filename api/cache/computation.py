@@ -5,7 +5,7 @@ from time import monotonic
 import anyio
 
 from api.cache.entries import Cacheable, CachedResponse, CacheKey, encode_response
-from api.edge.messages import ADMITTED, ASGIApp, Headers, Message, Scope
+from api.edge.asgi import ADMITTED, ASGIApp, Headers, Message, Scope
 from api.rest.errors import ApiError
 
 STALE_AFTER_S = 2.0

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import msgspec
 from anyio import to_thread
 
+from api.edge.asgi import Headers
 from api.edge.cookies import Theme
-from api.edge.messages import Headers
 from sla_monitor.texts.languages import Language
 
 MAX_AGE_S = 60

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from api.cache.entries import Cacheable, CacheKey, Variant
+from api.edge.asgi import Scope, header, host_of
 from api.edge.client_address import is_secure
 from api.edge.cookies import has_session, preferences
-from api.edge.messages import Scope, header, host_of
 from api.edge.negotiation import accepts_gzip, negotiated
 from api.edge.origins import Origins
 from sla_monitor.settings.values import Network

@@ -23,8 +23,8 @@ from api.cache.entries import MAX_AGE_S, Cacheable, CacheKey, Change
 from api.cache.keys import CacheKeys
 from api.cache.memory import MAX_ENTRIES, ResponseStore
 from api.cache.sending import ResponseSender
+from api.edge.asgi import ASGIApp, Headers, Message, Receive, Scope, Send
 from api.edge.client_address import client_key, client_of
-from api.edge.messages import ASGIApp, Headers, Message, Receive, Scope, Send
 from api.edge.negotiation import accepts_html
 from api.edge.origins import Origins
 from api.edge.token_bucket import KeyedTokenBuckets

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, MutableMapping
 
 from api.cache.entries import CachedResponse, Source, body_message, not_modified
-from api.edge.messages import Scope, Send
+from api.edge.asgi import Scope, Send
 from api.edge.negotiation import accepts_gzip
 from api.edge.origins import Origins
 

@@ -9,9 +9,9 @@ import msgspec
 from litestar import Response, Router, get, post
 from litestar.response import Template
 
-from api.auth.accounts import Accounts, IssuedTokens, PasswordChange, own_person, renewed_password
 from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest, principal_of
+from api.auth.sessions import Accounts, IssuedTokens, PasswordChange, own_person, renewed_password
 from api.cache.entries import Cacheable
 from api.console.submissions import REFUSED, done, refusal, told
 from api.edge.cookies import session_cookie

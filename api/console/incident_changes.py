@@ -10,7 +10,8 @@ from api.auth.gatekeeper import actor
 from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
-from api.console.incidents import HOME, incident_page
+from api.console.incident_form import HOME
+from api.console.incidents import incident_page
 from api.console.submissions import REFUSED, confirmation, done, refusal
 from api.edge.limits import Limits
 from api.incidents import comments, records, saving

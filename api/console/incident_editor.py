@@ -20,10 +20,9 @@ from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.console import incident_form as forms
-from api.console.incident_form import Written, draft_of, of_draft, of_form, of_incident
+from api.console.incident_form import HOME, Written, draft_of, of_draft, of_form, of_incident
 from api.console.incident_merge import Choice, clash, differences, merged
 from api.console.incident_people import editors
-from api.console.incidents import HOME
 from api.console.new_incident import new_page
 from api.console.submissions import REFUSED, ServiceChoice, done, refusal, service_choices
 from api.incidents import drafts, records, saving
@@ -31,7 +30,8 @@ from api.incidents.fields import Incident, IncidentChange
 from api.pages.forms import Form, read_form
 from api.pages.problems import Problem
 from api.pages.site import page
-from api.rest.errors import ApiError, respond_to_program
+from api.rest.errors import ApiError
+from api.rest.handling import respond_to_program
 from api.rest.injected import Injected
 from api.rest.validation import converted
 from sql import Pool

@@ -17,6 +17,7 @@ Value = str | bool | list[str]
 Values = Mapping[str, Value]
 Marks = Mapping[str, str]
 
+HOME = "/console/incidents"
 TEXTS = ("description", "detectionCriteria", "postmortem")
 FIELDS = (
     "title",

@@ -13,6 +13,7 @@ from litestar.response import Redirect, Template
 from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
+from api.console.incident_form import HOME
 from api.console.incident_people import editors, waiting_drafts
 from api.console.submissions import REFUSED, PageNumber, Refusal, refusal, service_choices, told
 from api.incidents import records
@@ -20,7 +21,7 @@ from api.incidents.comments import listing as listing_of_comments
 from api.incidents.fields import IncidentStatus, Priority, Severity
 from api.incidents.filters import PARAMETERS, FromMoment, Text, ToMoment, Values
 from api.incidents.filters import filters as read_filters
-from api.incidents.routes import listing
+from api.incidents.records import listing
 from api.pages.problems import Problem
 from api.pages.shown_incidents import ShownIncident, shown
 from api.pages.site import page
@@ -28,7 +29,6 @@ from api.rest.injected import Injected
 from sql import Pool
 
 CACHEABLE: tuple[Cacheable, ...] = ()
-HOME = "/console/incidents"
 PER_PAGE = 20
 OPEN = ",".join(status for status in get_args(IncidentStatus) if status != "resolved")
 _CHOICES = {"statuses": get_args(IncidentStatus), "severities": get_args(Severity), "priorities": get_args(Priority)}

@@ -11,8 +11,7 @@ from api.auth.gatekeeper import actor
 from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
-from api.console.incident_form import EMPTY, LIMITS, Values, body, of_form
-from api.console.incidents import HOME
+from api.console.incident_form import EMPTY, HOME, LIMITS, Values, body, of_form
 from api.console.submissions import REFUSED, done, refusal, service_choices
 from api.edge.limits import Limits
 from api.incidents import saving, templates

@@ -13,7 +13,8 @@ from psycopg import DataError
 from api.auth.requests import ApiRequest
 from api.pages.problems import Problem
 from api.pages.site import page
-from api.rest.errors import ApiError, describe
+from api.rest.errors import ApiError
+from api.rest.handling import describe
 from sql import Pool, database
 
 PageNumber = Annotated[int, QueryParameter(name="page", ge=1, le=1_000_000)]

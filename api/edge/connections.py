@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from api.edge.asgi import Receive, Scope, Send
 from api.edge.client_address import client_address, client_key, client_of, is_proxy
-from api.edge.messages import Receive, Scope, Send, error_messages
+from api.edge.messages import error_messages
 from api.rest.errors import ApiError
 from sla_monitor.serving.connections import RETRY_AFTER_S, Connections, Fault, HttpProtocol
 from sla_monitor.settings import Settings

@@ -1,33 +1,13 @@
-"""The ASGI types, how request headers are read, and the messages of errors that are sent outside Litestar."""
+"""The messages of errors that are sent outside Litestar."""
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from api.edge.asgi import Headers
 from api.edge.security_headers import PAGE_POLICY
 from api.rest.errors import ApiError
-
-Headers = list[tuple[bytes, bytes]]
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
-
-ADMITTED = "admitted"
-"""A key of the scope's state: the request has been counted against the rate limits already, or must not be counted."""
-
-
-def header(scope: Scope, name: bytes) -> bytes | None:
-    """The first value of a request header; `name` is lower case."""
-    return next((value for key, value in scope["headers"] if key == name), None)
-
-
-def host_of(scope: Scope) -> bytes | None:
-    """The Host header. Several are joined by commas as HTTP defines it, which is never a valid host."""
-    lines = [value for key, value in scope["headers"] if key == b"host"]
-    return b", ".join(lines) if lines else None
 
 
 def encode_headers(headers: Mapping[str, str]) -> Headers:

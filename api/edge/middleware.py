@@ -11,22 +11,10 @@ from time import perf_counter
 
 import anyio
 
+from api.edge.asgi import ADMITTED, SAFE_METHODS, ASGIApp, Headers, Message, Receive, Scope, Send, header, host_of
 from api.edge.client_address import client_of, is_secure
 from api.edge.limits import RequestLimits
-from api.edge.messages import (
-    ADMITTED,
-    ASGIApp,
-    Headers,
-    Message,
-    Receive,
-    Scope,
-    Send,
-    encode_headers,
-    error_messages,
-    error_page_messages,
-    header,
-    host_of,
-)
+from api.edge.messages import encode_headers, error_messages, error_page_messages
 from api.edge.origins import Origins
 from api.edge.recorded_body import FORMS, RecordedBody
 from api.edge.security_headers import CONTENT_POLICY, FRAMEABLE, SECURITY_HEADERS, STRICT_TRANSPORT_SECURITY
@@ -42,7 +30,6 @@ ErrorPage = Callable[[Scope, ApiError, bytes | None], bytes | None]
 """Renders an error as a page for a request that accepts HTML, with the form that was sent; None for all others."""
 
 REQUEST_DEADLINE_S = 15
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Edge:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from api.edge.messages import Headers
+from api.edge.asgi import Headers
 from api.rest.errors import ApiError
 from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.formats.origins import Origin, asked_origin, origin_of, read_origin

@@ -5,7 +5,7 @@ from typing import Any
 
 import anyio
 
-from api.rest.bodies import MAX_BODY_BYTES
+from api.rest.errors import MAX_BODY_BYTES
 
 PATIENCE_S = 2.0
 """For the part of the body that nothing has read yet."""

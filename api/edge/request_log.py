@@ -17,8 +17,8 @@ from typing import Any, Literal, TextIO
 
 import msgspec
 
+from api.edge.asgi import ASGIApp, Message, Receive, Scope, Send, header
 from api.edge.client_address import client_of
-from api.edge.messages import ASGIApp, Message, Receive, Scope, Send, header
 from api.metrics import Metrics
 from api.rest.moments import iso
 from sla_monitor.settings.values import Network

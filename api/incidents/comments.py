@@ -7,7 +7,6 @@ from uuid import UUID
 import msgspec
 from litestar import Response, Router, delete, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
-from msgspec import Meta
 from psycopg.errors import ForeignKeyViolation
 
 import sql
@@ -16,12 +15,11 @@ from api.auth.permissions import Principal, authorise, requires, sees_internal
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.edge.limits import Limits
-from api.incidents.fields import is_incident_id
+from api.incidents.fields import Remark, is_incident_id
 from api.incidents.records import not_found, visible
 from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
 from api.rest.texts import text_problems
-from api.rest.violations import PROBLEM
 from sla_monitor.settings.values import Limit
 from sql import Pool, database
 from sql.database import Actor
@@ -30,8 +28,6 @@ CACHEABLE: tuple[Cacheable, ...] = ()
 LARGEST_ID = 2**63 - 1
 RATE_LIMIT = Limit(60, timedelta(minutes=1))
 """The limit of comments for one user. Comments are never deleted automatically."""
-Remark = Annotated[str, Meta(min_length=1, max_length=10000, pattern=r"\S", extra={PROBLEM: "empty"})]
-"""The text of a comment, not only white space."""
 
 
 class NewComment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -19,7 +19,7 @@ from api.auth.gatekeeper import actor
 from api.auth.permissions import Principal, requires
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
-from api.incidents.fields import is_incident_id
+from api.incidents.fields import MAX_DATA_BYTES, data_problem, is_incident_id
 from api.incidents.records import not_found
 from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
@@ -29,8 +29,6 @@ from sql import Pool, database
 from sql.database import Actor
 
 CACHEABLE: tuple[Cacheable, ...] = ()
-MAX_DATA_BYTES = 64 * 1024
-MAX_DEPTH = 32
 
 
 class DraftToSave(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
@@ -68,23 +66,6 @@ class DraftRow(msgspec.Struct):
             base_version=self.base_version,
             saved_at=iso(self.saved_at),
         )
-
-
-def data_problem(data: Any, field: str = "data") -> FieldProblem | None:
-    """Why a JSON value cannot be stored as a draft; None if it can."""
-    left: list[tuple[Any, int]] = [(data, 1)]
-    while left:
-        value, depth = left.pop()
-        if isinstance(value, str) and "\0" in value:
-            return FieldProblem.of(field, "nul")
-        if isinstance(value, (dict, list)):
-            if depth > MAX_DEPTH:
-                return FieldProblem.of(field, "nested_too_deeply")
-            inner = [*value, *value.values()] if isinstance(value, dict) else value
-            left += [(item, depth + 1) for item in inner]
-    if len(msgspec.json.encode(data)) > MAX_DATA_BYTES:
-        return FieldProblem.of(field, "too_many_bytes", most=MAX_DATA_BYTES)
-    return None
 
 
 @get(

@@ -12,9 +12,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from api.rest.errors import Code
 from api.rest.pagination import Pagination
-from api.rest.problems import FieldProblem, camel
+from api.rest.problems import PROBLEM, FieldProblem, camel
 from api.rest.texts import control_problems, line_problems, text_problems
-from api.services.fields import Slug
+from api.services.names import Slug
 
 INCIDENT_ID = "INC-[0-9]{4}-[0-9]{4,9}"
 _TEXTS = ("description", "detection_criteria", "postmortem", "update")
@@ -27,6 +27,10 @@ LongText = Annotated[str, Meta(max_length=20000)]
 UpdateText = Annotated[str, Meta(min_length=1, max_length=20000)]
 Reporter = Annotated[str, Meta(max_length=100)]
 Services = Annotated[list[Slug], Meta(max_length=1000, description="ids of services; [] for none")]
+Remark = Annotated[str, Meta(min_length=1, max_length=10000, pattern=r"\S", extra={PROBLEM: "empty"})]
+"""The text of a comment, not only white space."""
+MAX_DEPTH = 32
+MAX_DATA_BYTES = 64 * 1024
 
 
 class IncidentFields(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
@@ -156,3 +160,31 @@ def problems(fields: IncidentFields) -> list[FieldProblem]:
         if services.index(service) < n
     ]
     return found
+
+
+class TemplateData(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """The values of a new incident. `update` is the text of its first update."""
+
+    title: Title
+    severity: Severity
+    priority: Priority
+    affected_services: Services
+    description: LongText | None = None
+    update: LongText | None = None
+
+
+def data_problem(data: Any, field: str = "data") -> FieldProblem | None:
+    """Why a JSON value cannot be stored as a draft; None if it can."""
+    left: list[tuple[Any, int]] = [(data, 1)]
+    while left:
+        value, depth = left.pop()
+        if isinstance(value, str) and "\0" in value:
+            return FieldProblem.of(field, "nul")
+        if isinstance(value, (dict, list)):
+            if depth > MAX_DEPTH:
+                return FieldProblem.of(field, "nested_too_deeply")
+            inner = [*value, *value.values()] if isinstance(value, dict) else value
+            left += [(item, depth + 1) for item in inner]
+    if len(msgspec.json.encode(data)) > MAX_DATA_BYTES:
+        return FieldProblem.of(field, "too_many_bytes", most=MAX_DATA_BYTES)
+    return None

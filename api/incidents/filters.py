@@ -11,7 +11,7 @@ from api.rest.errors import invalid
 from api.rest.moments import FIRST_YEAR, LAST_YEAR
 from api.rest.problems import FieldProblem
 from api.rest.texts import text_problems
-from api.services.fields import is_slug
+from api.services.names import is_slug
 
 MAX_VALUES = 50
 LARGEST_PAGE = 100

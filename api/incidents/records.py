@@ -9,12 +9,22 @@ from psycopg.types.json import Jsonb
 
 import sql
 from api.auth.permissions import Principal, sees_internal
-from api.incidents.fields import Incident, IncidentChange, IncidentUpdate, NewIncident, NewUpdate, is_incident_id
-from api.incidents.filters import Filters
-from api.incidents.templates import template_data
+from api.incidents.fields import (
+    Incident,
+    IncidentChange,
+    IncidentList,
+    IncidentUpdate,
+    NewIncident,
+    NewUpdate,
+    TemplateData,
+    is_incident_id,
+)
+from api.incidents.filters import Filters, page_size
 from api.rest.constraints import constraint_errors
 from api.rest.errors import ApiError, invalid
+from api.rest.pagination import Pagination
 from api.rest.problems import FieldProblem, camel
+from api.rest.texts import uuid_or_none
 from api.services.affected import require_services
 from sql import Pool, database
 from sql.database import Connection
@@ -151,3 +161,26 @@ async def one(connection: Connection, incident_id: str, whole: bool = True) -> I
         row = await cursor.fetchone()
     assert row is not None
     return row.published()
+
+
+async def template_data(connection: Connection, template_id: str) -> TemplateData | None:
+    """The values of a new incident, without services that have been deleted. None if there is no such template."""
+    key = uuid_or_none(template_id)
+    if key is None:
+        return None
+    async with connection.cursor(row_factory=class_row(TemplateData)) as cursor:
+        await cursor.execute(sql.query("templates/start"), {"id": key})
+        return await cursor.fetchone()
+
+
+async def listing(
+    pool: Pool, principal: Principal | None, selected: Filters, page: int, limit: int | None
+) -> IncidentList:
+    """One page of the incidents that pass the filters and that `principal` may see, newest first."""
+    size = page_size(selected, limit)
+    row = await listed(pool, principal, selected, size, (page - 1) * size)
+    return IncidentList(published(row.incidents), Pagination.of(page, size, row.total))
+
+
+def published(documents: list[dict[str, Any]]) -> list[Incident]:
+    return msgspec.convert(documents, list[Incident])

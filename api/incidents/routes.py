@@ -5,13 +5,12 @@ Ids, versions, the timeline and events are maintained by the database: sql/funct
 
 from typing import Annotated, Any
 
-import msgspec
 from litestar import Response, Router, delete, get, post, put
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from api.auth.gatekeeper import actor
-from api.auth.permissions import Principal, requires
+from api.auth.permissions import requires
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable, Change
 from api.edge.limits import Limits
@@ -28,7 +27,7 @@ from api.incidents.fields import (
     PastIncidents,
     UpdateAnswer,
 )
-from api.incidents.filters import PARAMETERS, Filters, FromMoment, PageLimit, Text, ToMoment, Values, filters, page_size
+from api.incidents.filters import PARAMETERS, FromMoment, PageLimit, Text, ToMoment, Values, filters
 from api.rest.errors import ApiError, code_of, responses
 from api.rest.idempotency import REPLAYED, KeyHeader
 from api.rest.injected import Injected
@@ -70,16 +69,7 @@ async def list_incidents(
     resolved ones. `from` and `to` refer to the start of an incident; days are those of the reporting time zone. Each
     timeline contains the newest 20 updates."""
     selected = filters(status, severity, priority, service, from_, to, q)
-    return await listing(pool, request.user, selected, page, limit)
-
-
-async def listing(
-    pool: Pool, principal: Principal | None, selected: Filters, page: int, limit: int | None
-) -> IncidentList:
-    """One page of the incidents that pass the filters and that `principal` may see, newest first."""
-    size = page_size(selected, limit)
-    row = await records.listed(pool, principal, selected, size, (page - 1) * size)
-    return IncidentList(_incidents(row.incidents), Pagination.of(page, size, row.total))
+    return await records.listing(pool, request.user, selected, page, limit)
 
 
 @get(
@@ -99,7 +89,7 @@ async def past_incidents(
     """Every day of the reporting time zone, today first, with the incidents that began on it, resolved or not. A page
     has `limit` days. Each timeline contains the newest 20 updates."""
     rows = await records.past(pool, request.user, days, limit, (page - 1) * limit)
-    listed = [PastDay(row.day.isoformat(), _incidents(row.incidents)) for row in rows]
+    listed = [PastDay(row.day.isoformat(), records.published(row.incidents)) for row in rows]
     truncated = any(row.total > len(row.incidents) for row in rows)
     return PastIncidents(listed, Pagination.of(page, limit, days), truncated)
 
@@ -205,10 +195,6 @@ async def add_update(
 async def delete_incident(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> None:
     """Also deletes its timeline, comments and drafts. The audit log keeps its fields."""
     await saving.remove(pool, actor(request), incident_id)
-
-
-def _incidents(documents: list[dict[str, Any]]) -> list[Incident]:
-    return msgspec.convert(documents, list[Incident])
 
 
 def _response(incident: Incident, status: int = 200, headers: dict[str, str] | None = None) -> Response[IncidentAnswer]:

@@ -15,7 +15,7 @@ from api.auth.gatekeeper import actor
 from api.auth.permissions import Principal, authorise, requires
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
-from api.incidents.fields import LongText, Priority, Services, Severity, Title
+from api.incidents.fields import Priority, Severity, TemplateData
 from api.rest.constraints import constraint_errors
 from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
@@ -31,17 +31,6 @@ CACHEABLE: tuple[Cacheable, ...] = ()
 SERVICES = "data.affectedServices"
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=2000)]
-
-
-class TemplateData(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """The values of a new incident. `update` is the text of its first update."""
-
-    title: Title
-    severity: Severity
-    priority: Priority
-    affected_services: Services
-    description: LongText | None = None
-    update: LongText | None = None
 
 
 class TemplateChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -110,16 +99,6 @@ class StoredTemplate(msgspec.Struct, kw_only=True):
             created_at=iso(self.created_at),
             updated_at=iso(self.updated_at),
         )
-
-
-async def template_data(connection: Connection, template_id: str) -> TemplateData | None:
-    """The values of a new incident, without services that have been deleted. None if there is no such template."""
-    key = uuid_or_none(template_id)
-    if key is None:
-        return None
-    async with connection.cursor(row_factory=class_row(TemplateData)) as cursor:
-        await cursor.execute(sql.query("templates/start"), {"id": key})
-        return await cursor.fetchone()
 
 
 @get(

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 import anyio
 import psycopg
 
+from api.edge.asgi import Receive, Scope, Send, header, host_of
 from api.edge.client_address import client_key, client_of, is_secure
 from api.edge.limits import Limits
-from api.edge.messages import Receive, Scope, Send, error_messages, header, host_of
+from api.edge.messages import error_messages
 from api.edge.origins import Origins
 from api.edge.security_headers import SECURITY_HEADERS
 from api.metrics import Metrics

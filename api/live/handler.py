@@ -18,7 +18,7 @@ from api.auth.gatekeeper import actor_of
 from api.auth.permissions import Principal, authorise
 from api.edge.limits import Limits
 from api.incidents.comments import RATE_LIMIT
-from api.incidents.drafts import data_problem
+from api.incidents.fields import data_problem
 from api.live.access import Access, LiveConnection
 from api.live.hub import ANONYMOUS, EVERYONE, PUBLIC_ROOMS, STAFF, STAFF_ROOMS, Hub
 from api.live.messages import (
@@ -36,7 +36,8 @@ from api.live.presence import Presence, template_room
 from api.live.replay import History, Replay
 from api.live.rooms import Rooms
 from api.metrics import Metrics
-from api.rest.errors import ApiError, database_away, describe, invalid
+from api.rest.errors import ApiError, database_away, invalid
+from api.rest.handling import describe
 from api.rest.validation import decoded
 from sql import Pool, database
 

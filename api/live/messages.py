@@ -5,12 +5,10 @@ from uuid import UUID
 
 import msgspec
 
-from api.incidents.comments import Remark
-from api.incidents.drafts import data_problem
+from api.incidents.fields import Remark, data_problem
 from api.rest.errors import ApiError, invalid
-from api.rest.problems import FieldProblem
+from api.rest.problems import PROBLEM, FieldProblem
 from api.rest.texts import text_problems, uuid_or_none
-from api.rest.violations import PROBLEM
 
 IncidentId = Annotated[str, msgspec.Meta(max_length=50, pattern=r"^[^\x00]*$", extra={PROBLEM: "nul"})]
 

@@ -23,7 +23,7 @@ import socketio.exceptions
 import socketio.packet
 from anyio.abc import TaskGroup
 
-from api.edge.messages import Receive, Scope, Send
+from api.edge.asgi import Receive, Scope, Send
 from api.edge.security_headers import SECURITY_HEADERS
 from api.edge.server import SOCKET_EXTENSION
 from api.edge.token_bucket import TokenBucket

@@ -12,7 +12,7 @@ from api.rest.errors import Code
 from api.rest.moments import FIRST_YEAR, LAST_YEAR, iso
 from api.rest.problems import FieldProblem
 from api.rest.texts import line_problems, text_problems
-from api.services.fields import Slug
+from api.services.names import Slug
 from sla_monitor.recurrence import MAX_RULE
 
 WindowStatus = Literal["scheduled", "running", "over"]

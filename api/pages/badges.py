@@ -18,10 +18,11 @@ from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable, Change
 from api.pages.badge_image import COLORS, Badge, Color, Style, cut, draw
 from api.pages.service_states import has_open_incident, public_states, summary_of
-from api.rest.errors import ApiError, describe, respond
+from api.rest.errors import ApiError
+from api.rest.handling import describe, respond
 from api.rest.injected import Injected
 from api.rest.moments import iso
-from api.services.fields import ALL_SYSTEMS, is_slug
+from api.services.names import ALL_SYSTEMS, is_slug
 from api.uptime.calendar import public_service
 from api.uptime.response_times import last_24_hours, measured, selection
 from api.uptime.status import ServiceState

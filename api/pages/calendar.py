@@ -16,7 +16,7 @@ from api.pages.site import page, page_texts
 from api.rest.errors import invalid
 from api.rest.injected import Injected
 from api.rest.problems import FieldProblem
-from api.services.fields import ALL_SYSTEMS, ServiceName
+from api.services.names import ALL_SYSTEMS, ServiceName
 from api.uptime.calendar import DAYS_OF_A_WEEK, DayRow, calendar_rows, chosen_service, whole_weeks
 from sql import Pool, database
 

@@ -15,7 +15,7 @@ from api.cache.entries import Cacheable
 from api.pages.feed_entries import Entry, entries
 from api.pages.site import Site, language_of
 from api.pages.xml_text import xml_text
-from api.rest.errors import respond_to_program
+from api.rest.handling import respond_to_program
 from api.rest.injected import Injected
 from api.rest.moments import iso
 from api.uptime.calendar import public_service

@@ -24,7 +24,7 @@ from api.rest.errors import ApiError
 from api.rest.injected import Injected
 from api.rest.moments import FromMoment, ToMoment
 from api.rest.pagination import Pagination
-from api.services.fields import ServiceName, is_slug
+from api.services.names import ServiceName, is_slug
 from api.uptime.calendar import Day, calendar_rows, real_days
 from api.uptime.response_times import ResponseTimes, Step, last_24_hours, measured, selection
 from api.uptime.status import DAYS, ServiceState

@@ -10,9 +10,9 @@ from litestar.datastructures import Cookie
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 
-from api.auth.accounts import Accounts, Credentials, IssuedTokens, end_session, log_in
 from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest, principal_of
+from api.auth.sessions import Accounts, Credentials, IssuedTokens, end_session, log_in
 from api.auth.tokens import Tokens
 from api.cache.entries import Cacheable
 from api.edge.cookies import THEMES, preference, session_cookie

@@ -12,8 +12,6 @@ from api.rest.errors import ApiError, invalid
 from api.rest.problems import FieldProblem
 from api.rest.validation import converted
 
-MAX_BODY_BYTES = 256 * 1024
-
 
 class JsonRequest(Request[Any, Any, Any]):
     """A request whose Content-Type must be application/json: pages of other origins can send forms and plain text

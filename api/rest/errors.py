@@ -1,31 +1,22 @@
-"""One error shape, from wherever it is raised to the client: `{error, code, reason, parameters?, details?}`.
-
-Code that meets a problem raises `ApiError` (or a library does, and `describe` says what it means); nothing of a stack,
-a statement or a path reaches the answer. What nobody foresaw is a 500 that the log explains under the request's id.
-"""
+"""The one shape of errors, `{error, code, reason, parameters?, details?}`, and the exception that carries it."""
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import msgspec
-from litestar import Request, Response
-from litestar.enums import MediaType
-from litestar.exceptions import HTTPException, SerializationException, ValidationException
 from litestar.openapi import ResponseSpec
-from psycopg import DataError
-from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
 
-from api.rest.parameters import parameter_problems
 from api.rest.problems import FieldProblem
 from sla_monitor.texts.problems import Parameter, ProblemCode, text_of
-from sql import OperationalError
 
 log = logging.getLogger(__name__)
 
 Code = Literal["VALIDATION_ERROR", "UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND", "CONFLICT", "RATE_LIMITED", "SERVER_ERROR"]
 RETRY_AFTER_S = 2
 CLIENT_LEFT = 499
+MAX_BODY_BYTES = 256 * 1024
+"""A larger request body is refused with 413."""
 
 _CODES: Mapping[int, Code] = {
     401: "UNAUTHORIZED",
@@ -120,77 +111,12 @@ def database_away() -> ApiError:
     return ApiError(503, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-def describe(error: BaseException, request: Request[Any, Any, Any] | None = None) -> ApiError | None:
-    """What an exception means to the client; None for a fault of ours. Of `request` are the parameters that Litestar
-    has found wrong."""
-    match error:
-        case ApiError():
-            return error
-        case ClientLeft():
-            return ApiError(CLIENT_LEFT, "client_left")
-        case ValidationException():
-            return invalid(*parameter_problems(error, request))
-        case SerializationException():
-            return invalid(FieldProblem.of("body", "not_json"))
-        case HTTPException() if isinstance(error.__cause__, SerializationException):
-            return invalid(FieldProblem.of("body", "not_json"))
-        case HTTPException() if error.status_code < 500:
-            return ApiError(error.status_code, headers=error.headers)
-        case OperationalError() | ReadOnlySqlTransaction() | IdleInTransactionSessionTimeout():
-            return database_away()
-        case DataError():  # a value that our own limits did not foresee
-            return ApiError(400, "not_storable")
-    return None
-
-
 def responses(*statuses: int) -> dict[int, ResponseSpec]:
     """What a route may answer beside its good answer, for its description."""
     return {
         status: ResponseSpec(ErrorBody, description=_DESCRIPTIONS[status], generate_examples=False)
         for status in statuses
     }
-
-
-_FOREIGN: frozenset[ProblemCode] = frozenset({"foreign_page", "foreign_origin"})
-"""Reasons of requests from pages of other sites: what they sent is not shown as if it were the user's."""
-
-
-def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """Litestar's handler for every exception: JSON, or a page for those who asked for one."""
-    described = _logged(request, error)
-    site = request.app.state.site
-    html = site.error_page(request.scope, described)
-    if html is None:
-        return _json(described)
-    if described.status == 401 and request.method == "GET":
-        return Response(None, status_code=303, headers={"Location": site.login_path(request.scope)})
-    headers = {name: value for name, value in described.headers.items() if name != "WWW-Authenticate"}
-    headers["Content-Security-Policy"] = site.policy
-    if request.method == "POST" and described.reason not in _FOREIGN:
-        response: Response[Any] = site.error_after_form(request.scope, described, headers)
-        return response
-    return Response(html, status_code=described.status, headers=headers, media_type="text/html")
-
-
-def respond_to_program(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """The handler of what only programs read, whatever they say they accept."""
-    return _json(_logged(request, error))
-
-
-def _logged(request: Request[Any, Any, Any], error: Exception) -> ApiError:
-    """What the client is told; the log is told the rest."""
-    described = describe(error, request)
-    if described is None:
-        request_id = request.scope["state"].get("request_id")
-        log.error("request %s failed: %s", request_id, type(error).__name__, exc_info=error)
-        return ApiError(500)
-    if isinstance(error, OperationalError):
-        log.warning("the database cannot be reached: %s", type(error).__name__)
-    return described
-
-
-def _json(error: ApiError) -> Response[Any]:
-    return Response(error.body, status_code=error.status, headers=error.headers, media_type=MediaType.JSON)
 
 
 assert set(_CODES.values()) < set(get_args(Code))

@@ -4,6 +4,9 @@ import msgspec
 
 from sla_monitor.texts.problems import Parameter, ProblemCode, text_of
 
+PROBLEM = "problem"
+"""The key of `Meta(extra=…)` under which a pattern names the code for what does not match it."""
+
 
 class FieldProblem(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is wrong with one field of a request: `intervalSeconds`, `tags[2]`, `body` for the whole of it. `message` is

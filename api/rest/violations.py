@@ -14,14 +14,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import inspect
 
-from api.rest.problems import FieldProblem
+from api.rest.problems import PROBLEM, FieldProblem
 from sla_monitor.texts.problems import ProblemCode
 
 MOST = 50
 """Faults that are named; a body of 256 KB could have tens of thousands."""
 WHOLE = "body"
-PROBLEM = "problem"
-"""The key of `Meta(extra=…)` under which a pattern names the code for what does not match it."""
 _Zoned = Annotated[datetime, msgspec.Meta(tz=True)]
 _KINDS: Sequence[tuple[type, type, ProblemCode]] = (
     (inspect.StrType, str, "not_text"),

@@ -6,7 +6,6 @@ others belong to the check type (sla_monitor/checks): REST has both in one flat 
 in `check_config`.
 """
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union
 
@@ -18,25 +17,15 @@ from api.rest.errors import invalid
 from api.rest.problems import FieldProblem
 from api.rest.texts import line_problems, text_problems
 from api.rest.validation import converted
-from api.rest.violations import PROBLEM
+from api.services.names import ALL_SYSTEMS, Slug, is_slug
 from sla_monitor.checks import CHECK_TYPES, read_config
 from sla_monitor.checks.config import CheckConfig, Problem
 from sla_monitor.checks.denied_networks import DenyRule
 from sla_monitor.settings import Settings
-from sla_monitor.settings.values import SLUG
 
 DEFAULT_TYPE = "http"
 """Of a service that names no type: front ends from before there were others."""
 
-Slug = Annotated[
-    str,
-    Meta(
-        pattern=f"^{SLUG}$",
-        max_length=50,
-        description="small letters, digits and hyphens",
-        extra={PROBLEM: "slug"},
-    ),
-]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=2000)]
 Interval = Annotated[int, Meta(ge=1, le=86400, description="seconds")]
@@ -44,16 +33,6 @@ Timeout = Annotated[int, Meta(ge=100, le=60000, description="milliseconds; no lo
 DegradedAfter = Annotated[int, Meta(ge=1, le=60000, description="milliseconds; no longer than the timeout")]
 Retries = Annotated[int, Meta(ge=0, le=5)]
 Tags = Annotated[list[Annotated[str, Meta(min_length=1, max_length=50)]], Meta(max_length=50)]
-
-
-class ServiceName(msgspec.Struct, frozen=True):
-    """The public fields of a service."""
-
-    id: str
-    name: str
-
-
-ALL_SYSTEMS = ServiceName("all-systems", "All Systems")
 
 
 class ServiceChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
@@ -207,10 +186,6 @@ def stored(row: Mapping[str, Any]) -> Service:
 
 def _tidied(service: Service) -> Service:
     return msgspec.structs.replace(service, **msgspec.structs.asdict(service.check_config.tidied()))
-
-
-def is_slug(text: str) -> bool:
-    return re.fullmatch(SLUG, text) is not None
 
 
 def complete(new: NewService, settings: Settings) -> Service:

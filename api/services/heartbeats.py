@@ -19,7 +19,7 @@ from api.edge.limits import Limits
 from api.rest.errors import ApiError, responses
 from api.rest.injected import Injected
 from api.rest.texts import uuid_or_none
-from api.services.fields import is_slug
+from api.services.names import is_slug
 from sla_monitor.heartbeats import MOST_TEXT, Event
 from sla_monitor.settings import Settings
 from sql import Pool, database, heartbeats, query

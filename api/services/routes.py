@@ -21,20 +21,18 @@ from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
 from api.rest.problems import FieldProblem
 from api.services.fields import (
-    ALL_SYSTEMS,
     FAMILIES,
     AnySavedService,
     AnyService,
     Service,
-    ServiceName,
     changed,
     complete,
-    is_slug,
     problems,
     read_new,
     saved,
     stored,
 )
+from api.services.names import ALL_SYSTEMS, ServiceName, is_slug
 from sla_monitor.settings import Settings
 from sql import Pool, database
 from sql.database import Actor, Connection

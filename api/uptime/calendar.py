@@ -14,7 +14,7 @@ from api.rest.errors import ApiError, invalid, responses
 from api.rest.injected import Injected
 from api.rest.moments import FIRST_YEAR, LAST_YEAR
 from api.rest.problems import FieldProblem
-from api.services.fields import ALL_SYSTEMS, ServiceName, is_slug
+from api.services.names import ALL_SYSTEMS, ServiceName, is_slug
 from api.uptime.status import DayStatus
 from sql import Pool, database
 

@@ -18,7 +18,7 @@ from api.rest.errors import invalid, responses
 from api.rest.injected import Injected
 from api.rest.moments import FromMoment, ToMoment, iso, read_moment
 from api.rest.problems import FieldProblem
-from api.services.fields import ServiceName
+from api.services.names import ServiceName
 from api.uptime.calendar import public_service
 from sql import Pool, database
 

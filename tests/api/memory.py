@@ -7,7 +7,7 @@ import anyio
 
 from api.cache.entries import Cacheable, Change
 from api.cache.responses import Admission, ResponseCache
-from api.edge.messages import Headers, Scope, Send
+from api.edge.asgi import Headers, Scope, Send
 from api.edge.origins import Origins
 from api.metrics import Metrics
 from api.rest.errors import ApiError

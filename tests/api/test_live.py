@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus
 
 import sql
 from api.auth.permissions import Principal
-from api.incidents.drafts import MAX_DATA_BYTES
+from api.incidents.fields import MAX_DATA_BYTES
 from api.live import access
 from api.live.access import Access, LiveConnection
 from api.metrics import Metrics

@@ -6,7 +6,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from api.incidents.templates import TemplateData, template_data
+from api.incidents.fields import TemplateData
+from api.incidents.records import template_data
 from tests.api.conftest import Api, add_service, someone
 
 pytestmark = pytest.mark.one_engine

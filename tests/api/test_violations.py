@@ -14,8 +14,8 @@ from msgspec import inspect
 
 from api.app import RESOURCES
 from api.live import messages
-from api.rest.problems import FieldProblem
-from api.rest.violations import MOST, PROBLEM, violations
+from api.rest.problems import PROBLEM, FieldProblem
+from api.rest.violations import MOST, violations
 from sla_monitor.texts.problems import ProblemCode
 from tests.api.conftest import Api, someone
 from tests.api.people import Db

@@ -1,0 +1,34 @@
+"""Ids and names of services, as other resources use them."""
+
+import re
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from api.rest.problems import PROBLEM
+from sla_monitor.settings.values import SLUG
+
+Slug = Annotated[
+    str,
+    Meta(
+        pattern=f"^{SLUG}$",
+        max_length=50,
+        description="small letters, digits and hyphens",
+        extra={PROBLEM: "slug"},
+    ),
+]
+
+
+class ServiceName(msgspec.Struct, frozen=True):
+    """The public fields of a service."""
+
+    id: str
+    name: str
+
+
+ALL_SYSTEMS = ServiceName("all-systems", "All Systems")
+
+
+def is_slug(text: str) -> bool:
+    return re.fullmatch(SLUG, text) is not None
