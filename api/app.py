@@ -208,7 +208,7 @@ class Application:
             logging_config=None,
         )
         check_routes(litestar)
-        limits = RequestLimits(self._state, settings.rate_limit_api, settings.rate_limit_pages)
+        limits = RequestLimits(lambda: self._state.limits, settings.rate_limit_api, settings.rate_limit_pages)
         proxies = settings.trusted_proxies
         self._edge = edge = Edge(litestar, self._origins, self._metrics, limits, proxies, site.error_page, site.secure)
         self._log: RequestLog | None = None

@@ -5,12 +5,11 @@ the limit and the key: requests count by address (IPv6: by /64), new incidents b
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import anyio
 import msgspec
 import psycopg
-from litestar.datastructures import State
 
 import sql
 from api.edge.client_address import client_key
@@ -78,8 +77,9 @@ class RequestLimits:
     still log in.
     """
 
-    def __init__(self, state: State, api: Limit | None, pages: Limit | None) -> None:
-        self._state = state
+    def __init__(self, running: Callable[[], Limits], api: Limit | None, pages: Limit | None) -> None:
+        """`running` returns the limits of the running application, which has a database."""
+        self._running = running
         self._api = api
         self._pages = pages
 
@@ -88,10 +88,9 @@ class RequestLimits:
         name, limit = self._limit_of([part for part in path.split("/") if part])  # as routes are found
         if limit is None:
             return {}
-        limits: Limits = self._state.limits
         try:
             with anyio.fail_after(COUNT_WITHIN_S):
-                return await limits.take(name, client_key(address), limit)
+                return await self._running().take(name, client_key(address), limit)
         except TimeoutError:
             raise OperationalError("the database takes too long to count") from None
         except OperationalError:
