@@ -15,6 +15,7 @@ import logging
 import os
 import time
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from psycopg.types.json import Jsonb
 import sql
 from api.rest.constraints import constraint_errors
 from api.rest.errors import ApiError
+from api.rest.problems import FieldProblem
 from api.services.fields import Service, complete, problems, read_new, warnings
 from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.settings import Settings, SettingsError, StartError
@@ -131,10 +133,14 @@ def _service(path: Path, number: int, table: Any, settings: Settings) -> Service
     try:
         service = complete(read_new(table), settings)
     except ApiError as error:
-        raise DeclarationError(f"{path}: service {name}: {_one_line(str(error))}") from None
-    if found := problems(service):
-        raise DeclarationError(f"{path}: service {name}: {found[0].field}: {found[0].message}")
+        raise DeclarationError(_mistakes(path, name, error.details)) from None
+    if wrong := problems(service):
+        raise DeclarationError(_mistakes(path, name, wrong))
     return service
+
+
+def _mistakes(path: Path, name: str, found: Sequence[FieldProblem]) -> str:
+    return f"{path}: service {name}: " + "; ".join(_one_line(f"{one.field}: {one.message}") for one in found)
 
 
 async def apply(path: Path, settings: Settings, pool: Pool) -> Outcome:

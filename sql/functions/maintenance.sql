@@ -37,7 +37,8 @@ LEFT JOIN running ON running.service_id = service_states.service_id
 WHERE services.enabled AND (service_states.state = 'maintenance') <> (running.service_id IS NOT NULL)
 $$;
 
--- Services enter maintenance when it begins and leave it when it is over. Called about every second by a worker. One at a time, and no batch of checks meanwhile, as in record_checks.
+-- Services enter maintenance when it begins and leave it when it is over. Called about every second by a
+-- worker. One at a time, and no batch of checks meanwhile, as in record_checks.
 CREATE OR REPLACE FUNCTION turn_maintenance() RETURNS integer
     LANGUAGE plpgsql AS
 $$

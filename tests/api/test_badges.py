@@ -196,7 +196,8 @@ async def test_a_private_service_is_one_that_does_not_exist(api: Api, db: Db) ->
             assert private == missing == none
     image = await api.http.get("/badges/vault/status.svg")
     assert Drawn(image.content).title == "Badge: Not found"
-    assert (await api.http.get("/badges/vault/status.json")).json() == {"error": "Not found", "code": "NOT_FOUND"}
+    refused = await api.http.get("/badges/vault/status.json")
+    assert refused.json() == {"error": "Not found", "code": "NOT_FOUND", "reason": "not_found"}
 
 
 @pytest.mark.one_engine

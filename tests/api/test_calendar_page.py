@@ -65,7 +65,7 @@ def test_the_first_month_is_the_nearest_that_is_shown(start: str, first: date) -
     "start", ["2026", "2026-13", "2026-00", "0000-01", "2026-1", "26-11-1", "today", "２０２６-01"]
 )
 def test_what_is_no_month_is_said(start: str) -> None:
-    with pytest.raises(ApiError, match="start: a month such as"):
+    with pytest.raises(ApiError, match="start: must be a month such as"):
         first_month(start, TODAY)
 
 

@@ -46,8 +46,8 @@ async def test_no_body_makes_the_server_fail(api: Api, db: Db, admin: Someone) -
         path = path.replace("{comment_id}", "1")
         while "{" in path:
             path = path[: path.index("{")] + str(uuid4()) + path[path.index("}") + 1 :]
-        if path == "/api/auth/logout":
-            continue  # it reads no body, and would end the session
+        if path == "/api/auth/logout" or path.endswith("/heartbeat/key"):
+            continue  # they read no body; a logout would end the session
         for hostile in HOSTILE_BODIES:
             headers = {**admin.headers, "Content-Type": "application/json"}
             answer = await api.http.request(row.method, path, content=hostile, headers=headers)

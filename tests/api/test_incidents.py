@@ -451,7 +451,7 @@ async def test_only_incidents_that_are_created_count(database: str, db: Db, repo
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
                 tasks.start_soon(partial(api.http.post, "/api/incidents", json=OUTAGE, headers=headers))
-        await db.execute("ALTER TABLE incidents ADD CHECK (title <> 'Unlucky')")
+        await db.execute("ALTER TABLE incidents ADD CONSTRAINT unlucky CHECK (title <> 'Unlucky')")
         unlucky = await api.http.post("/api/incidents", json=OUTAGE | {"title": "Unlucky"}, headers=reporter.headers)
         assert unlucky.status_code == 500
         for _ in range(2):

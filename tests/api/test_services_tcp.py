@@ -62,7 +62,7 @@ async def test_bad_fields_are_refused_by_name(api: Api, change: dict[str, Any], 
 @pytest.mark.parametrize("missing", ["host", "port"])
 async def test_what_its_type_needs_must_be_given(api: Api, missing: str) -> None:
     refused = await api.http.post("/api/services", json={k: v for k, v in DATABASE.items() if k != missing})
-    assert refused.json()["details"] == [{"field": missing, "message": "is required"}]
+    assert refused.json()["details"] == [{"field": missing, "message": "is required", "code": "required"}]
 
 
 async def test_a_change_of_some_fields(api: Api) -> None:
@@ -76,7 +76,7 @@ async def test_a_change_of_some_fields(api: Api) -> None:
 async def test_a_change_of_the_type_begins_with_its_defaults(api: Api) -> None:
     await api.http.post("/api/services", json=DATABASE | {"retries": 2})
     refused = await api.http.patch("/api/services/db", json={"type": "http"})
-    assert refused.json()["details"] == [{"field": "endpointUrl", "message": "is required"}]
+    assert refused.json()["details"] == [{"field": "endpointUrl", "message": "is required", "code": "required"}]
     changed = await api.http.patch("/api/services/db", json={"type": "http", "endpointUrl": "http://db.example/"})
     assert changed.status_code == 200, changed.text
     assert changed.json().items() >= {"type": "http", "method": "GET", "retries": 2, "name": "Database"}.items()

@@ -124,7 +124,7 @@ async def test_fragments_and_pings_are_bounded(api: Api) -> None:
     with stalled_socket(api.settings.api_port) as fragments, stalled_socket(api.settings.api_port) as pings:
 
         async def both_are_open() -> bool:
-            return 'sla_monitor_sockets{door="ws"} 2.0' in (await api.http.get("/metrics")).text
+            return 'sla_monitor_sockets{transport="ws"} 2.0' in (await api.http.get("/metrics")).text
 
         await until(both_are_open)
         fragments.sendall(b"\x01\x81\0\0\0\0{" + b"\0\x80\0\0\0\0" * 1000)

@@ -244,7 +244,7 @@ def test_a_password_is_read_as_utf_8_whatever_the_terminal_is(any_database: str)
         (services_toml([service("shop", "http://a/", intervalSeconds=0)]), ("service 'shop'", "intervalSeconds: ")),
         (services_toml([service("shop", "http://a/", colour="red")]), ("service 'shop'", "colour")),
         (services_toml([service("Shop!", "http://a/")]), ("service 'Shop!'", "id: ")),
-        ('[[service]]\nname = "Nameless"', ("service number 1", "endpointUrl")),
+        ('[[service]]\nname = "Nameless"', ("service number 1", "id: is required; endpointUrl: is required")),
         ("[[service]\n", ("line 1",)),
         ("", None),
     ],

@@ -18,6 +18,7 @@ from tests.api.incidents import unnamed
 from tests.api.intruders import code, entered
 from tests.e2e.front_end import Steps, packages, perform, script
 from tests.e2e.program import Program, command, running
+from tests.worker.working import working
 
 pytestmark = pytest.mark.one_engine
 
@@ -57,6 +58,7 @@ async def stage(home: Path, database: str) -> AsyncIterator[Stage]:
         running("api", home, **variables) as first,
         running("api", home, **variables) as second,
         await sql.connect(database, application="analyst") as db,
+        working(database, "presence"),
     ):
         await add_service(db, SERVICE)
         await first.ready()
@@ -78,6 +80,7 @@ async def steps(stage: Stage, node_modules: Path, tmp_path: Path) -> Steps:
 
 
 async def test_a_front_end_on_node_works_unmodified(steps: Steps) -> None:
+    assert "failed" not in steps, steps["failed"]
     for step, facts in steps.items():
         EXPECTED[step](facts, steps)
     assert list(steps) == list(EXPECTED)

@@ -5,12 +5,9 @@ from contextlib import asynccontextmanager
 
 import anyio
 import psycopg
-import pytest
 
 from sql.listen import Patience, listen
 from tests.prober.outages import Line
-
-pytestmark = pytest.mark.one_engine
 
 PATIENCE_S = 20.0
 QUICK = Patience(ping_s=1.0, silence_s=1.5, pauses_s=(0.01, 0.05))
