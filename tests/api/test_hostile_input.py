@@ -46,7 +46,7 @@ async def test_no_body_makes_the_server_fail(api: Api, db: Db, admin: Someone) -
         path = path.replace("{comment_id}", "1")
         while "{" in path:
             path = path[: path.index("{")] + str(uuid4()) + path[path.index("}") + 1 :]
-        if path == "/api/auth/logout" or path.endswith("/heartbeat/key"):
+        if path == "/api/auth/logout" or path.endswith("/heartbeat/key") or path.startswith("/ping/"):
             continue  # they read no body; a logout would end the session
         for hostile in HOSTILE_BODIES:
             headers = {**admin.headers, "Content-Type": "application/json"}
