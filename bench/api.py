@@ -23,14 +23,14 @@ from bench.usage import cpu_seconds, spent
 
 CONNECTIONS = 32
 OWN_HEADERS = frozenset({"date", "content-length"})
-"""uvicorn adds the date itself, the length is said anyway."""
+"""Headers that uvicorn adds itself, or that are set explicitly."""
 _REQUESTS = re.compile(r"(\d+) requests in")
 _RATE = re.compile(r"Requests/sec: +([\d.]+)")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked again and again."""
+    """A request that is repeated."""
 
     path: str
     headers: Mapping[str, str]
@@ -54,20 +54,20 @@ async def against_bare(
     run: Run, stack: AsyncExitStack, child: Child, port: int, request: Request, what: str, target: Target
 ) -> list[Line]:
     """Requests a second for an answer from memory, of the API and of a bare uvicorn that sends the same bytes."""
-    await asked(port, request)
+    await fetched(port, request)
     before = await _hits(port)
-    told = await asked(port, request)
+    reported = await fetched(port, request)
     assert await _hits(port) > before, "it was not answered from memory"
-    servers = [_Server(child.pid, port), await _bare(stack, run, told)]
+    servers = [_Server(child.pid, port), await _bare(stack, run, reported)]
     rates = [partial(server.rate, await _load(stack, run, server.port, request)) for server in servers]
     await alternate(1, *rates)
     for server in servers:
         server.efficiency.clear()
     own, bare = await alternate(run.scale.rounds, *rates)
-    again = await asked(port, request)
-    assert again.content == told.content, "the answer changed while it was measured"
+    again = await fetched(port, request)
+    assert again.content == reported.content, "the answer changed while it was measured"
     by = "wrk" if _wrk(run.scale.api_seconds) else "an asyncio client"
-    note = f"{len(told.content):,} bytes, {CONNECTIONS} kept connections, load by {by}"
+    note = f"{len(reported.content):,} bytes, {CONNECTIONS} kept connections, load by {by}"
     ours, theirs = (server.efficiency for server in servers)
     return [
         compared(what, own, bare, "/s", target, note=note),
@@ -84,7 +84,7 @@ class Answer(NamedTuple):
     content: bytes
 
 
-async def asked(port: int, request: Request) -> Answer:
+async def fetched(port: int, request: Request) -> Answer:
     headers = {"accept-encoding": "identity", **request.headers}
     async with (
         httpx.AsyncClient(trust_env=False, timeout=30) as client,
@@ -96,7 +96,7 @@ async def asked(port: int, request: Request) -> Answer:
 
 async def _hits(port: int) -> float:
     """How many answers came from memory."""
-    lines = (await asked(port, Request("/metrics", {}))).content.decode().splitlines()
+    lines = (await fetched(port, Request("/metrics", {}))).content.decode().splitlines()
     [hits] = [line for line in lines if line.startswith('sla_monitor_cacheable_responses_total{source="HIT"}')]
     return float(hits.rpartition(" ")[2])
 
@@ -116,12 +116,12 @@ class _Server:
         return rate
 
 
-async def _bare(stack: AsyncExitStack, run: Run, told: Answer) -> _Server:
+async def _bare(stack: AsyncExitStack, run: Run, reported: Answer) -> _Server:
     """The same headers in the same order, the same body."""
-    headers = [[name, value] for name, value in told.headers.multi_items() if name not in OWN_HEADERS]
-    headers.append(["content-length", str(len(told.content))])
+    headers = [[name, value] for name, value in reported.headers.multi_items() if name not in OWN_HEADERS]
+    headers.append(["content-length", str(len(reported.content))])
     port = free_port()
-    arguments = {"port": port, "headers": headers, "body": b64encode(told.content).decode()}
+    arguments = {"port": port, "headers": headers, "body": b64encode(reported.content).decode()}
     child, _ = await stack.enter_async_context(peer("bare_uvicorn", run.folder, **arguments))
     await until(partial(answers, port), "bare uvicorn")
     return _Server(child.pid, port)
@@ -135,8 +135,8 @@ async def _load(
     wrk = _wrk(seconds)
     if wrk is not None:
         url = f"http://127.0.0.1:{port}{request.path}"
-        told = [part for name, value in request.headers.items() for part in ("-H", f"{name}: {value}")]
-        return partial(_run_wrk, [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", *told, url])
+        headers = [part for name, value in request.headers.items() for part in ("-H", f"{name}: {value}")]
+        return partial(_run_wrk, [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", *headers, url])
     paths = [request.path]
     head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
     arguments = {"host": "127.0.0.1", "port": port, "paths": paths, "concurrency": CONNECTIONS, "expect": "200 OK"}
@@ -144,9 +144,9 @@ async def _load(
     client, _ = await stack.enter_async_context(peer("http_load", run.folder, **arguments))
 
     async def ask() -> tuple[float, float]:
-        told = await client.ask(seconds=seconds)
-        assert not told["failed"] and not told["lost"], told
-        return told["done"], told["done"] / told["seconds"]
+        reported = await client.ask(seconds=seconds)
+        assert not reported["failed"] and not reported["lost"], reported
+        return reported["done"], reported["done"] / reported["seconds"]
 
     return ask
 

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 from playwright.async_api import Browser
 
-from bench.api import Request, against_bare, asked
+from bench.api import Request, against_bare, fetched
 from bench.past import load, make_services
 from bench.report import Line, absolute, compared, least, most, not_measured
 from bench.run import Run, query
@@ -25,8 +25,8 @@ _IMPORTED = re.compile(rb'(?:from|import) "\./([^"]+)"')
 READY = """async () => {
   const [visit] = performance.getEntriesByType("navigation");
   const painted = await new Promise((resolve) => {
-    const told = (list) => list.getEntriesByName("first-contentful-paint").forEach((paint) => resolve(paint.startTime));
-    new PerformanceObserver(told).observe({ type: "paint", buffered: true });
+    const seen = (list) => list.getEntriesByName("first-contentful-paint").forEach((paint) => resolve(paint.startTime));
+    new PerformanceObserver(seen).observe({ type: "paint", buffered: true });
   });
   return {ready: visit.domContentLoadedEventEnd, painted, first: visit.responseStart};
 }"""
@@ -52,13 +52,13 @@ async def lines(run: Run) -> AsyncIterator[Line]:
 
 async def _weight(port: int) -> tuple[float, str]:
     """In thousands of bytes as they come over the wire, without headers; and what of it is the page itself."""
-    page = await asked(port, Request(PAGE, PACKED))
-    text = (await asked(port, Request(PAGE, {}))).content.decode()
+    page = await fetched(port, Request(PAGE, PACKED))
+    text = (await fetched(port, Request(PAGE, {}))).content.decode()
     waiting, sizes = list(dict.fromkeys(_LOADED.findall(text))), dict[str, int]()
     while waiting:
         path = waiting.pop()
-        sizes[path] = len((await asked(port, Request(path, PACKED))).content)
-        source = (await asked(port, Request(path, {}))).content
+        sizes[path] = len((await fetched(port, Request(path, PACKED))).content)
+        source = (await fetched(port, Request(path, {}))).content
         folder = path.rpartition("/")[0]
         found = [f"{folder}/{name.decode()}" for name in _IMPORTED.findall(source)] if path.endswith(".js") else []
         waiting += [name for name in found if name not in sizes and name not in waiting]
@@ -87,7 +87,7 @@ async def _many(run: Run) -> Line:
         for _ in range(run.scale.page_loads):
             visits.append(await _visit(browser, port, PAGE))
             ready.append((await _visit(browser, port, LOGIN))["ready"])
-        weight = len((await asked(port, Request(PAGE, PACKED))).content) / 1000
+        weight = len((await fetched(port, Request(PAGE, PACKED))).content) / 1000
     painted = sorted(visit["painted"] for visit in visits)[len(visits) // 2]
     first = sorted(visit["first"] for visit in visits)[len(visits) // 2]
     note = f"from navigation, empty cache; first byte {first:.0f} ms, first paint {painted:.0f} ms, {weight:.0f} kB"

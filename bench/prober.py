@@ -59,26 +59,26 @@ async def _efficiency(run: Run, kind: str, services: int) -> AsyncIterator[Line]
     note = f"good checks stored; {services:,} services a second, {at_once} at once; {database.engine}"
     if worst := max(ours.failed_percent):
         note += f";\nup to {worst:.2g} % of the checks of a round failed and do not count: the machine is too busy"
-    told = "the same with the database server's CPU added to ours"
+    added = "the same with the database server's CPU added to ours"
     if others:
         yield compared(f"{what}: against blackbox_exporter", own, others[0], "/CPU s", note=note)
         bound = least(PEER_FACTORS[kind])
-        yield compared(f"{what}: with the database", ours.with_database, others[0], "/CPU s", bound, note=told)
+        yield compared(f"{what}: with the database", ours.with_database, others[0], "/CPU s", bound, note=added)
     else:
         yield not_measured(f"{what}: against blackbox_exporter", NO_BLACKBOX)
     bound = least(LIMIT_FACTORS[kind])
     alone = "pycurl's multi interface alone"
     yield compared(f"{what}: against bare libcurl", own, limit, "/CPU s", bound, note=alone)
-    yield compared(f"{what}: against bare libcurl, with the database", ours.with_database, limit, "/CPU s", note=told)
+    yield compared(f"{what}: against bare libcurl, with the database", ours.with_database, limit, "/CPU s", note=added)
 
 
 async def punctuality(run: Run) -> AsyncIterator[Line]:
     """Ten thousand services each minute from one process: how late they start, how many not at all, in what memory."""
     services = run.scale.punctual_services
     interval = max(1, round(run.scale.punctual_seconds - 1)) if run.scale.punctual_seconds < 60 else 60
-    async with targets(run.folder) as (_, told), run.databases.migrated() as database:
+    async with targets(run.folder) as (_, reported), run.databases.migrated() as database:
         prober = Prober(run, database)
-        bases = [f"http://{address}:{told['port']}/" for address in ADDRESSES]
+        bases = [f"http://{address}:{reported['port']}/" for address in ADDRESSES]
         await prober.set_services(services, bases, interval_seconds=interval)
         async with prober.running() as (child, port):
             await until(partial(stored, port, 1), "the first checks")

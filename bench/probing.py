@@ -91,8 +91,8 @@ async def stored(port: int, rows: int) -> bool:
 
 
 async def bare_rate(bare: Child, seconds: float) -> float:
-    told = await bare.ask(seconds=seconds)
-    return float(told["checks"] / told["cpu"])  # the good ones
+    reported = await bare.ask(seconds=seconds)
+    return float(reported["checks"] / reported["cpu"])  # the good ones
 
 
 class Blackbox:
@@ -102,9 +102,9 @@ class Blackbox:
 
     async def probes_per_cpu_second(self, seconds: float) -> float:
         cpu = cpu_seconds(self._process.pid)
-        told = await self._client.ask(seconds=seconds)
-        assert not told["lost"], told
-        return float(told["done"] / spent(self._process.pid, cpu))
+        reported = await self._client.ask(seconds=seconds)
+        assert not reported["lost"], reported
+        return float(reported["done"] / spent(self._process.pid, cpu))
 
 
 def find_blackbox() -> str | None:

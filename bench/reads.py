@@ -32,8 +32,8 @@ async def lines(run: Run) -> AsyncIterator[Line]:
                 await make_services(connection, scale.read_services)
                 checks = scale.read_checks_an_hour * factor
                 past = {"services": scale.read_services, "days": scale.read_days, "checks_an_hour": checks}
-                told = await load(connection, engine, **past)
-                loaded.append((connection, f"{checks} checks in one hour of each day: {told}"))
+                reported = await load(connection, engine, **past)
+                loaded.append((connection, f"{checks} checks in one hour of each day: {reported}"))
             (small, few), (large, many) = loaded
             async for line in _status(run, engine, small, large, f"{few}\nten times: {many}"):
                 yield line
@@ -61,8 +61,8 @@ async def _percentiles(run: Run, engine: str, connection: Connection) -> AsyncIt
     for buckets, tier, step in (("days", "daily", timedelta(days=1)), ("hours", "hourly", timedelta(hours=12))):
         asked = {**values, "step": step, "tier": tier}
         statement = sql.query("response_times/rollups")
-        told = await _first(connection, statement, asked)
-        whole = {**values, "start": told["low"], "end": told["high"]}
+        reported = await _first(connection, statement, asked)
+        whole = {**values, "start": reported["low"], "end": reported["high"]}
         exact = await _first(connection, query("exact_percentiles"), whole)
         ours = partial(_milliseconds, connection, statement, asked)
         raw = partial(_milliseconds, connection, query("exact_percentiles"), whole)
@@ -72,8 +72,8 @@ async def _percentiles(run: Run, engine: str, connection: Connection) -> AsyncIt
         points = f"with a series of {buckets} ({step.total_seconds() / 3600:g} h a point)"
         note = f"{points}; the peer reads its raw rows, {exact['good']:,} good ones"
         yield absolute(what, own, "ms", most(20, "ms"), peer=peer, note=note)
-        errors = [100 * abs(told[name] / exact[name] - 1) for name in PERCENTILES]
-        note = ", ".join(f"{name} {told[name]:g} ms, exact {exact[name]:g} ms" for name in PERCENTILES)
+        errors = [100 * abs(reported[name] / exact[name] - 1) for name in PERCENTILES]
+        note = ", ".join(f"{name} {reported[name]:g} ms, exact {exact[name]:g} ms" for name in PERCENTILES)
         yield absolute(f"{what}: the greatest error", [max(errors)], "%", most(2, "%"), note=note)
 
 

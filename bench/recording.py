@@ -120,8 +120,8 @@ async def shift_clock(connection: Connection, offset: timedelta) -> bool:
     simulated = (await core(connection)).clock
     if simulated:
         await connection.execute(SQL(query("shifted_clock")).format(offset=Literal(offset)))
-    told = offset if simulated else timedelta()
-    await connection.execute(SQL(query("bench_clock")).format(offset=Literal(told)))
+    shift = offset if simulated else timedelta()
+    await connection.execute(SQL(query("bench_clock")).format(offset=Literal(shift)))
     return simulated
 
 

@@ -1,4 +1,4 @@
-"""The API as a process of its own, and how it is asked."""
+"""The API as a process of its own, and a client of it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -47,7 +47,7 @@ async def get(port: int, path: str) -> httpx.Response:
 
 
 class Asker:
-    """One kept connection that asks one thing again and again, with less around it than a client library has."""
+    """One persistent connection that repeats one request, with less overhead than a client library."""
 
     def __init__(self, stream: ByteStream, port: int) -> None:
         self._stream = stream

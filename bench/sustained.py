@@ -74,12 +74,12 @@ async def lines(run: Run) -> AsyncIterator[Line]:
         await _arrivals(clients, 1)  # of the first checks, before the measurement
         pids = [pid for pid in (database.server_pid, server.pid) if pid is not None]
         cpu = [cpu_seconds(pid) for pid in pids]
-        told, beside = await _together(run, database, connection, writer, port)
+        reported, beside = await _together(run, database, connection, writer, port)
         used = [cpu_seconds(pid) - before for pid, before in zip(pids, cpu, strict=True)]
-        arrived = await _arrivals(clients, len(told["turns"]))
-    lags = [1000 * (at - sent) for sent, at in zip(told["turns"], arrived, strict=True)]
-    shares = " and ".join(f"{100 * each / told['seconds']:.0f} %" for each in used)
-    for line in _lines(run, database.engine, told, beside, shares, shifted=shifted):
+        arrived = await _arrivals(clients, len(reported["turns"]))
+    lags = [1000 * (at - sent) for sent, at in zip(reported["turns"], arrived, strict=True)]
+    shares = " and ".join(f"{100 * each / reported['seconds']:.0f} %" for each in used)
+    for line in _lines(run, database.engine, reported, beside, shares, shifted=shifted):
         yield line
     note = f"from before a batch is sent to the frame on a socket; {len(lags):,} changes, p50 {median(lags):.0f} ms"
     yield absolute(
@@ -120,10 +120,10 @@ async def _together(
             group.start_soon(_read, port, READS_PERIOD_S, FIGURES, beside.figures_ms, beside)
             if database.engine == "timescaledb":
                 group.start_soon(_compress, compressing, seconds / (run.scale.sustained_old_days + 1), beside)
-            told = await writer.ask(seconds=seconds, patience_s=2 * seconds + 120)
+            reported = await writer.ask(seconds=seconds, patience_s=2 * seconds + 120)
             group.cancel_scope.cancel()
         await _watch(watching, beside)
-    return told, beside
+    return reported, beside
 
 
 async def _repeat(period_s: float, work: Callable[[], Awaitable[None]]) -> None:
@@ -177,7 +177,9 @@ async def _arrivals(clients: Child, changes: int) -> list[float]:
     return arrived
 
 
-def _lines(run: Run, engine: str, told: dict[str, Any], beside: Beside, shares: str, *, shifted: bool) -> list[Line]:
+def _lines(
+    run: Run, engine: str, reported: dict[str, Any], beside: Beside, shares: str, *, shifted: bool
+) -> list[Line]:
     scale, what = run.scale, f"Sustained, {engine}"
     offered = scale.sustained_services / scale.sustained_interval_s
     requests = len(beside.figures_ms) + len(beside.status_ms)
@@ -188,9 +190,9 @@ def _lines(run: Run, engine: str, told: dict[str, Any], beside: Beside, shares: 
     )
     compressed = beside.compressed * scale.sustained_old_services * ROWS_A_DAY
     note = (
-        f"{told['seconds']:.0f} s, {offered:,.0f} rows/s offered: {scale.sustained_services:,} services each"
+        f"{reported['seconds']:.0f} s, {offered:,.0f} rows/s offered: {scale.sustained_services:,} services each"
         f" {scale.sustained_interval_s} s, batches of {scale.sustained_batch:,}, which took"
-        f" {median(told['took']):.0f} ms (p99 {_rank(told['took'], 0.99):.0f} ms);"
+        f" {median(reported['took']):.0f} ms (p99 {_rank(reported['took'], 0.99):.0f} ms);"
         f"\nbeside it {len(beside.refreshes_s)} refreshes, the longest {max(beside.refreshes_s):.1f} s,"
         f" {compressed:,} old rows compressed, and {requests:,} requests, {refused};"
         f"\ndatabase and API took {shares} of a core"
@@ -205,7 +207,7 @@ def _lines(run: Run, engine: str, told: dict[str, Any], beside: Beside, shares: 
     return [
         absolute(
             f"{what}: rows recorded",
-            [told["rows"] / told["seconds"]],
+            [reported["rows"] / reported["seconds"]],
             "rows/s",
             least(ROWS_PER_SECOND, "rows/s"),
             note=note,

@@ -1,4 +1,4 @@
--- What the pages and the API read most, told by the rollups and by the raw checks that are not in them yet. Not inlined into their
+-- What the pages and the API read most, from the rollups and from the raw checks that are not in them yet. Not inlined into their
 -- queries: here the bounds are known when a plan is made, so that it has the chunks or partitions of these times only. A plan with
 -- those of all raw checks takes longer than everything else.
 

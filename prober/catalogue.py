@@ -1,8 +1,6 @@
-"""The services to check: read from the database at start, when it says that they changed, and each minute
-anyway.
+"""The services to check. They are read from the database at the start, after a notification, and every minute.
 
-The last list is kept in the home folder, so that a prober that starts while the database is away goes on
-checking.
+The last list is saved in the home folder, so that a prober that starts while the database is unavailable can check.
 """
 
 import asyncio
@@ -33,8 +31,7 @@ FIRST_LOAD_TIMEOUT_S = 3.0
 """The same while no services are known; then the stored list is used."""
 _BACKOFF_S = (0.25, 5.0)
 _ROWS_AT_ONCE = 50
-"""Rows made into services before the checks get their turn: the loop is not held for longer than a
-millisecond."""
+"""Rows converted before other tasks run, so that the event loop is not blocked for longer than a millisecond."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +51,7 @@ class Catalogue:
         self._services: dict[str, Service] = {}
 
     async def run(self) -> None:
-        """Runs until cancelled. The database may be away at any time."""
+        """Runs until cancelled. The database may be unavailable at any time."""
         pause_s, most_s = _BACKOFF_S
         while True:
             self.changed.clear()

@@ -1,7 +1,7 @@
 """Which charset a response's body is in, and the Python codec for it.
 
 The order is: the Content-Type header's charset, a byte order mark, what the document declares in its first 1024 bytes
-(HTML's meta element, the XML declaration), UTF-8. A label that browsers don't know is passed over. Labels mean what
+(HTML's meta element, the XML declaration), UTF-8. A label that browsers don't know is ignored. Labels mean what
 they mean to browsers (WHATWG Encoding): `iso-8859-1` is windows-1252, `euc-kr` the extension of it that Windows uses.
 """
 
@@ -85,11 +85,11 @@ def codec_of(label: str) -> str | None:
 
 
 def charset(content_type: str, body: bytes) -> str:
-    """The codec of this body. `content_type` is the header's value, empty where there was none. Never raises."""
+    """The codec of this body. `content_type` is the value of the header, empty if there was none. Never raises."""
     codec, markup = _declared(content_type)
     mark = _mark(body) if body[:1] in _MARK_BYTES else None
     if codec is not None:
-        # utf-16 and utf-32 do not say which byte comes first: the mark does.
+        # The labels utf-16 and utf-32 leave the byte order open; the byte order mark gives it.
         return mark if mark is not None and mark[:6] == codec[:6] else codec
     return mark or (_in_document(body[:_DECLARED_WITHIN]) if markup else None) or UTF_8
 
@@ -133,6 +133,7 @@ def _from_meta(attributes: bytes) -> str | None:
 
 
 def _readable_as_ascii(label: bytes) -> str | None:
-    """A declaration that could be read as ASCII does not speak of UTF-16, whatever it says."""
+    """The codec for a label that was read as ASCII. The document is then not in UTF-16 or UTF-32, even if it declares
+    so."""
     codec = codec_of(label.decode("latin-1"))
     return UTF_8 if codec is not None and codec.startswith(("utf-16", "utf-32")) else codec

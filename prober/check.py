@@ -1,4 +1,4 @@
-"""`sla-monitor check URL`, or `check TYPE FIELD=VALUE …`: one check, made and shown now, without a database."""
+"""`sla-monitor check URL`, or `check TYPE FIELD=VALUE …`: makes one check and prints it, without a database."""
 
 import argparse
 import asyncio
@@ -27,7 +27,7 @@ _UPPER = re.compile("[A-Z]")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `check`: a service's fields that decide how it is asked and what a good answer is."""
+    """Adds the arguments of `check`: the fields of a service that determine the request and the expected response."""
     others = ", ".join(name for name in PROBED if name != "http")
     parser.add_argument("url", metavar="URL", help=f"what to check, http:// or https://; or another type: {others}")
     parser.add_argument("fields", nargs="*", metavar="FIELD=VALUE", help="of another check type, named as in REST")
@@ -60,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Makes the check and prints it. Returns 0 when it is good, 1 when not, 2 for bad arguments."""
+    """Makes the check and prints it. Returns 0 if it succeeds, 1 if it fails or has no result, 2 for invalid
+    arguments."""
     try:
         config = _http(args) if args.url not in PROBED or args.url == "http" else _other(args.url, args.fields)
     except ValueError as error:
@@ -79,7 +80,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _http(args: argparse.Namespace) -> Http:
-    """Raises ValueError, whose text does not quote the URL: it may hold a password."""
+    """The configuration of an HTTP check. Raises ValueError; its text does not quote the URL, which may hold a
+    password."""
     try:
         url = http_url(args.url)
     except ValueError as error:
@@ -106,7 +108,7 @@ def _http(args: argparse.Namespace) -> Http:
 
 
 def _other(kind: str, fields: Sequence[str]) -> AnyConfig:
-    """Raises ValueError for the first thing that is wrong."""
+    """The configuration of another check type. Raises ValueError for the first invalid field."""
     given = dict(field.partition("=")[::2] for field in fields)
     document = {_UPPER.sub(lambda found: "_" + found[0].lower(), name): value for name, value in given.items()}
     try:
@@ -119,7 +121,7 @@ def _other(kind: str, fields: Sequence[str]) -> AnyConfig:
 
 
 async def check_once(service: Service, settings: Settings) -> tuple[str, int]:
-    """The check as lines of text, and the exit code that goes with it."""
+    """Makes the check. Returns it as lines of text, and the exit code."""
     async with Engine(settings, certificates_every_s=0) as engine:
         try:
             outcome, judgement, attempts = await run_check(service, engine)

@@ -1,7 +1,7 @@
-"""How much time a check stands for: from its slot until the next slot of its service that is probed.
+"""The time that a check covers: from its slot to the next slot of its service that is probed.
 
-A check whose attempts outlast the interval makes its service give up slots. Nobody looks at these slots again, so the
-check's verdict, good or failed, holds for them too; otherwise down time with retries would be unknown time.
+If the attempts of a check outlast the interval, the following slots are skipped. They are not probed later, so the
+verdict of the check applies to them too; otherwise downtime with retries would be unknown time.
 """
 
 from prober.schedule import STEP_MS
@@ -11,7 +11,7 @@ MOST_SECONDS = 86_400
 
 
 class Coverage:
-    """The slots that one check stands for. All times are milliseconds; moments are wall-clock time since the epoch."""
+    """The slots that one check covers. All times are milliseconds; moments are wall-clock time since the epoch."""
 
     __slots__ = ("_at_ms", "_interval_ms", "_released", "_until_ms")
 
@@ -23,7 +23,7 @@ class Coverage:
         self._released = False
 
     def extend(self, at_ms: int, interval_ms: int) -> None:
-        """Adds a slot that was skipped because the check was under way. Its interval differs from that of the check if
+        """Adds a slot that was skipped because the check was under way. `interval_ms` differs from that of the check if
         the service was changed meanwhile."""
         if not self._released and at_ms > self._at_ms:
             self._until_ms = at_ms + interval_ms
@@ -33,18 +33,18 @@ class Coverage:
         self._released = True
 
     def seconds(self, next_ms: int | None, began_ms: float, finished_ms: float, elapsed_ms: float) -> int:
-        """The time that the check stands for, in whole seconds: 1 to MOST_SECONDS.
+        """The time that the check covers, in whole seconds: 1 to MOST_SECONDS.
 
-        `next_ms` is the next slot that the schedule will hand out (None for a service that is gone). `began_ms` and
+        `next_ms` is the next slot of the schedule (None for a service that was paused or deleted). `began_ms` and
         `finished_ms` are the wall clock's, `elapsed_ms` is a steady clock's time between the two.
         """
         passed = int((began_ms - self._at_ms + elapsed_ms) // self._interval_ms)
         own_end_ms = self._at_ms + (passed + 1) * self._interval_ms
         end_ms = self._until_ms
         step_ms = finished_ms - began_ms - elapsed_ms
-        if step_ms < -STEP_MS:  # the wall clock was set back: the slots that were given up come a second time
+        if step_ms < -STEP_MS:  # the wall clock was set back: the skipped slots come a second time
             end_ms = self._at_ms + self._interval_ms
-        elif step_ms > STEP_MS:  # it was set forward: the slots in between never were
+        elif step_ms > STEP_MS:  # it was set forward: the slots in between did not exist
             end_ms = own_end_ms
         elif next_ms is not None and self._at_ms < next_ms < end_ms:  # the interval became shorter
             end_ms = next_ms

@@ -1,9 +1,9 @@
-"""Starts what is due and hands on what it gave: schedule -> check -> recorder.
+"""Starts the checks that are due and passes their results on: schedule -> check -> recorder.
 
-At most `concurrency` checks are under way. A check that finds no place waits its turn, first come first
-served, for as long as a slot may be late (`grace_ms`); then its slot is given up and counted. A service
-whose check is still under way at its next slot has that slot given up and counted: there are never two at
-once. The check stands for the time of the slots that were given up for it (see coverage.py).
+At most `concurrency` checks are under way. Further checks wait in order for as long as a slot may be late
+(`grace_ms`); then the slot is skipped and counted. If the check of a service is still under way at the next
+slot, that slot is skipped and counted: a service never has two checks at once. The check covers the time of
+the slots that were skipped because of it (see coverage.py).
 """
 
 import asyncio
@@ -27,7 +27,7 @@ LONGEST_SLEEP_MS = 1000
 """How often the wall clock is checked for a change."""
 TROUBLE_EVERY_S = 60.0
 DENIED_EVERY_S = 3600.0
-"""How often it is logged that a service must not be checked."""
+"""How often it is logged that a service is denied, in seconds."""
 
 CheckRunner = Callable[[Service], Awaitable[tuple[Outcome, Judgement, int]]]
 
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 def wall_ms() -> float:
-    """Milliseconds since the Unix epoch: what the grid is counted in."""
+    """Milliseconds since the Unix epoch, the unit of the grid."""
     return time.time_ns() / 1e6
 
 
@@ -62,12 +62,12 @@ class Dispatch:
         self._steady_s = steady_s
         self._schedule = Schedule()
         self._services: dict[str, Service] = {}
-        self._busy: dict[str, Coverage] = {}  # by service: its check that is under way or waits for a place
+        self._busy: dict[str, Coverage] = {}  # by service: its check that is under way or waiting
         self._waiting: deque[Slot] = deque()
         self._running = 0
         self._missed = 0
         self._complained_at = -TROUBLE_EVERY_S
-        self._denied: dict[str, tuple[Service, float]] = {}  # by id: what the log told of, and when
+        self._denied: dict[str, tuple[Service, float]] = {}  # by id: the service and the time of the last log line
         self._checks: asyncio.TaskGroup | None = None
         self._alarm: asyncio.Future[None] | None = None
         self._scheduling = anyio.CancelScope()
@@ -87,13 +87,12 @@ class Dispatch:
         self._wake()
 
     def stop(self, patience_s: float) -> None:
-        """Starts no more checks and lets `run` end when those under way have, `patience_s` from now at the
-        latest."""
+        """Starts no more checks. `run` ends when the checks under way have ended, after `patience_s` at the latest."""
         self._scheduling.cancel()
         self._everything.deadline = anyio.current_time() + patience_s
 
     async def run(self) -> None:
-        """Checks until `stop`."""
+        """Runs checks until `stop`."""
         # Two scopes, because running checks outlive the scheduling. asyncio's own task group, inside
         # anyio's task that holds it: starting a check there costs 2 µs, in anyio's 13 (TARGETS: checks per
         # CPU-second).
@@ -118,8 +117,7 @@ class Dispatch:
             await self._sleep(max(1, int(pause_ms) + 1))
 
     async def _sleep(self, milliseconds: int) -> None:
-        """Until the time is over (whole milliseconds, as uvloop's timers count: less would spin) or
-        `_wake`."""
+        """Waits until `_wake`, or for this time. uvloop's timers count whole milliseconds: shorter waits would spin."""
         loop = asyncio.get_running_loop()
         self._alarm = loop.create_future()
         timer = loop.call_later(milliseconds / 1000, self._wake)
@@ -143,7 +141,7 @@ class Dispatch:
         self._waiting.append(slot)
 
     def _start_waiting(self) -> None:
-        """Starts waiting slots, the oldest first, while there are free places."""
+        """Starts waiting slots, the oldest first, while fewer than `concurrency` checks are under way."""
         while self._waiting and self._running < self._concurrency and self._checks is not None:
             slot = self._waiting.popleft()
             service = self._services.get(slot.service_id)
@@ -216,8 +214,8 @@ class Dispatch:
         """Logs why a service is not checked. No check is recorded, so its state becomes unknown."""
         self._metrics.denied.inc()
         now = self._steady_s()
-        told, told_at = self._denied.get(service.id, (None, 0.0))
-        if told is not service or now - told_at >= DENIED_EVERY_S:
+        logged, logged_at = self._denied.get(service.id, (None, 0.0))
+        if logged is not service or now - logged_at >= DENIED_EVERY_S:
             self._denied[service.id] = service, now
             _log.warning("service %s is not checked and stays unknown: %s", service.id, why)
 
@@ -226,4 +224,4 @@ class Dispatch:
         now = time.monotonic()
         if now - self._complained_at >= TROUBLE_EVERY_S:
             self._complained_at = now
-            _log.error("a check told nothing and is not recorded: %s", what, exc_info=exc_info)
+            _log.error("a check had no result and is not recorded: %s", what, exc_info=exc_info)

@@ -1,5 +1,5 @@
-"""The dead man's switch: HEARTBEAT_URL is called after each minute in which checks were stored, so that
-whoever waits for the calls learns of a prober that is gone, hangs, or writes into the spool only."""
+"""The dead man's switch: HEARTBEAT_URL is called after each minute in which checks were stored. The calls stop if the
+prober ends, hangs, or can only write to the spool."""
 
 import logging
 from collections.abc import Callable

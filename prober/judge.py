@@ -1,6 +1,6 @@
-"""Success, severity and error type: what one attempt means for the service. Pure.
+"""The verdict on one attempt: success, severity and error type. Pure functions.
 
-What a check type expects of a response is judged in its own module.
+The expectations of a check type are judged in the module of the type.
 """
 
 from typing import Literal
@@ -31,12 +31,12 @@ def failed(error_type: ErrorType, message: str) -> Judgement:
 
 
 def error(outcome: Outcome) -> Judgement | None:
-    """The verdict where no response came that could be judged."""
+    """The verdict on an attempt without a response; None if there is a response to judge."""
     if outcome.error_type is None:
         return None
     return failed(outcome.error_type, outcome.error_message or outcome.error_type)
 
 
 def good(outcome: Outcome, degraded_after_ms: int) -> Judgement:
-    """The verdict on a response that is as expected."""
+    """The verdict on a response that meets the expectations: good, or good but slow."""
     return _SLOW if outcome.total_ms > degraded_after_ms else _GOOD

@@ -70,7 +70,7 @@ class Metrics:
         self.loop_lag = self._histogram("loop_lag_seconds", "Lateness of the event loop", _LATE_SECONDS)
 
     def count_client_fault(self, fault: Fault) -> None:
-        """What a client did wrong below HTTP."""
+        """Counts a protocol error of a client."""
         self.client_faults.labels(fault).inc()
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:

@@ -11,7 +11,7 @@ from sla_monitor.formats.one_line import on_one_line
 MESSAGE_LIMIT = 500
 
 
-class ProberTrouble(Exception):  # noqa: N818 - the field's word: trouble of ours, not an error of the service
+class ProberTrouble(Exception):  # noqa: N818 - a problem of the prober, not an error of the service
     """The prober itself could not probe (no file descriptors, no route, an unreadable CA file, a stalled event loop).
     The state of the service is unknown: no check and no outage is recorded."""
 
@@ -21,7 +21,7 @@ class TargetDenied(ProberTrouble):
 
 
 class Certificate(NamedTuple):
-    """When a server's certificate expires, and the organisation that issued it, as far as it says."""
+    """When a server's certificate expires, and the organisation that issued it, if the certificate names one."""
 
     expires_at: datetime
     issuer: str | None
@@ -60,7 +60,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 def printable(text: str) -> str:
     """`text` fit for a log line, a database row and a screen: no control characters, at most 500 characters.
 
-    Messages quote what targets said, and targets are hostile: escape sequences, line breaks, lone surrogates,
+    Messages quote responses of targets, which may be hostile: escape sequences, line breaks, lone surrogates,
     direction overrides.
     """
     cut = text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"

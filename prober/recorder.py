@@ -1,9 +1,8 @@
-"""From finished checks to rows: batches into the database, or into the spool while it is away.
+"""Writes finished checks to the database in batches, or to the spool while the database is unavailable.
 
-A batch goes straight into the database as long as the spool is empty. When it cannot be stored in time it
-goes into the spool, and everything that comes after it goes behind it, until the replayer has emptied the
-spool: rows arrive in the order they were made. What is in memory only is therefore younger than
-FLUSH_SECONDS + DIRECT_TIMEOUT_S.
+While the spool is empty, batches go directly to the database. A batch that cannot be stored in time goes to the spool,
+and so do all later ones until the spool has been replayed: rows are stored in the order in which the checks finished.
+Checks that are in memory only are therefore younger than FLUSH_SECONDS + DIRECT_TIMEOUT_S.
 """
 
 import logging
@@ -117,7 +116,7 @@ class Recorder:
             try:
                 await self._record(batch, DIRECT_TIMEOUT_S)
             except AwayError as error:
-                _log.warning("the database does not take checks (%s): they go into the spool", error)
+                _log.warning("checks cannot be stored in the database (%s): they go into the spool", error)
                 self.database_answers = False
             else:
                 return True
@@ -136,7 +135,7 @@ class Recorder:
         return True
 
     async def _replay(self) -> None:
-        """Empties the spool, oldest first, whenever there is something in it."""
+        """Replays the spool, oldest checks first, whenever it is not empty."""
         failures = replayed = 0
         while True:
             try:
@@ -198,7 +197,7 @@ class Recorder:
         for payload in payloads:
             try:
                 checks.append(_decoder.decode(payload))
-            except msgspec.DecodeError as error:  # sound on disk, but from another version of this program
+            except msgspec.DecodeError as error:  # intact on disk, but written by another version of this program
                 await self._set_aside(payload, str(error))
         return checks
 
@@ -232,7 +231,9 @@ class Recorder:
         with anyio.CancelScope(shield=True):
             await self._store.close()
             if rest and not await self._append(rest):
-                _log.error("%d checks are lost: neither the database nor the spool took them", len(rest))
+                _log.error(
+                    "%d checks are lost: they could be stored neither in the database nor in the spool", len(rest)
+                )
 
 
 def _append_line(file: Path, line: bytes) -> None:
@@ -242,6 +243,6 @@ def _append_line(file: Path, line: bytes) -> None:
 
 
 def _backoff(failures: int) -> float:
-    """Exponential, with full jitter: probers that lost the same database do not come back in step."""
+    """Exponential, with full jitter: probers that lost the same database do not reconnect at the same time."""
     low, high = BACKOFF_S
     return random.uniform(low, min(high, low * 2**failures))  # noqa: S311  # not a secret

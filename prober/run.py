@@ -1,4 +1,4 @@
-"""The prober's process: everything wired together, in one task group, from the first check to a clean end."""
+"""The process of the prober: its parts, started and stopped in one task group."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -25,22 +25,21 @@ from sql.migrate import migrate, migrate_when_possible
 from sql.migration_errors import MigrationError, NotNowError
 
 CHECKS_PATIENCE_S = 4.0
-"""How long checks under way may go on after a stop; together with the recorder's and the server's time
-under 10 s."""
+"""How long checks under way may continue after a stop. Together with the time of the recorder and the server it is less
+than 10 s."""
 RECORDER_PATIENCE_S = 4.0
 MIGRATION_PATIENCE_S = 2.0
-"""How long the services are not read because the schema is being brought up to date. Then they are read as it is."""
+"""How long the services wait for the migration of the schema. Then they are read from the schema as it is."""
 
 _log = logging.getLogger(__name__)
 
 
 async def run(settings: Settings, database_url: str) -> None:
-    """Checks the enabled services until SIGTERM or SIGINT, then ends within 10 s; a second signal ends at
-    once.
+    """Checks the enabled services until SIGTERM or SIGINT, then ends within 10 s; a second signal ends it at once.
 
-    The database may be away at any time, at the start too, or not let its schema be brought up to date: that is
-    tried again while checks are made and kept in the spool. Raises `PortError`, `SpoolError` or `MigrationError`,
-    whose text is one line, when it cannot start.
+    The database may be unavailable at any time, and the migration of its schema may fail: both are retried, while
+    checks go to the spool. Raises `PortError`, `SpoolError` or `MigrationError` with a text of one line if the prober
+    cannot start.
     """
     metrics = Metrics()
     listening = bind(settings, "prober")
@@ -97,7 +96,7 @@ async def run(settings: Settings, database_url: str) -> None:
 
 
 def _readiness(catalogue: Catalogue, recorder: Recorder) -> Readiness:
-    """The prober is ready when it knows its services and keeps what it finds out."""
+    """The prober is ready if it knows its services and can store checks in the database or in the spool."""
     return Readiness(
         catalogue.known and (recorder.database_answers or recorder.spool_works),
         {
@@ -109,16 +108,17 @@ def _readiness(catalogue: Catalogue, recorder: Recorder) -> Readiness:
 
 
 class _Schema:
-    """How far the schema has been brought."""
+    """The state of the migration."""
 
     def __init__(self) -> None:
         self.tried = anyio.Event()
-        """It is up to date, or cannot be brought there now."""
+        """The schema is current, or cannot be migrated now."""
         self.current = anyio.Event()
 
 
 async def _bring_up_to_date(database_url: str, settings: Settings, schema: _Schema) -> None:
-    """Raises MigrationError where that is impossible from the start. Where it turns out later, checks go on."""
+    """Migrates the schema. Raises MigrationError if the first attempt shows that it cannot; later the prober
+    continues."""
     try:
         await migrate(database_url, settings)
     except NotNowError as error:
@@ -127,7 +127,7 @@ async def _bring_up_to_date(database_url: str, settings: Settings, schema: _Sche
         try:
             await migrate_when_possible(database_url, settings)
         except MigrationError as late:
-            _log.error("%s; checks go on, and are recorded as far as the database takes them", late)
+            _log.error("%s; checks continue, and are recorded as far as the database accepts them", late)
             return
     schema.current.set()
     schema.tried.set()
@@ -140,7 +140,7 @@ async def _once_tried(schema: _Schema, task: Callable[[], Awaitable[None]]) -> N
 
 
 async def _once_current(schema: _Schema, act: Callable[[], None]) -> None:
-    """What was read before may have been the schema of an older program."""
+    """Calls `act` once the schema is current: services read before may be from the schema of an older release."""
     await schema.current.wait()
     act()
 

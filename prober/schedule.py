@@ -1,12 +1,12 @@
-"""The grid: which service is due now. Pure: the caller brings the clock.
+"""The grid of slots, and the services that are due. Pure: the caller passes the time.
 
 Slot k of a service is at `phase + k * interval` milliseconds since the Unix epoch, where the phase is a
 hash of the service's id: the same in every process and on every day, so slots never drift, a restart keeps
 them, and many services spread evenly over the interval. A slot's time is a check's `scheduled_at`, hence
 its key.
 
-What was not started in time is counted as missed and never caught up: after a pause of ten minutes each
-service goes on with its next slot in the future, and the ten minutes stay unknown.
+Slots that were not started in time are counted as missed and never started later: after a pause of ten minutes
+each service continues with its next slot in the future, and the ten minutes stay unknown.
 """
 
 from collections.abc import Mapping
@@ -15,22 +15,22 @@ from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 GRACE_MS = 5_000
-"""A slot is started at most this late (or half an interval, if that is less), else it is missed. It bounds
-the burst after a pause: 10,000 services a minute are 833 starts at most."""
+"""The maximum delay of a start (or half an interval, if that is less); later slots are missed. It limits the
+burst after a pause: with 10,000 services a minute to 833 starts."""
 
 STEP_MS = 1_000
-"""A wall clock that went back by more than this was set; by less, it is waited for."""
+"""If the wall clock goes back by more than this, the schedule is restarted; by less, it waits."""
 
 FIRST_LIMIT = 100
 FIRST_PACE_MS = 10
 FIRST_REACH_MS = 300_000
-"""A new service fills its current slot at once, so that its first figure is there in seconds: up to
-FIRST_LIMIT of them at a time, FIRST_PACE_MS apart, if the slot is not older than FIRST_REACH_MS. All others
-wait for the grid."""
+"""A new service is checked for its current slot at once, so that it has a result within seconds: up to
+FIRST_LIMIT services at a time, FIRST_PACE_MS apart, if the slot is not older than FIRST_REACH_MS. All others
+wait for their next slot."""
 
 
 class Slot(NamedTuple):
-    """One check to be started: of which service, for which point of the grid, and when it was to start."""
+    """One check to start: its service, its point of the grid, and the time at which it is due."""
 
     service_id: str
     at_ms: int
@@ -38,8 +38,7 @@ class Slot(NamedTuple):
 
 
 def phase_ms(service_id: str, interval_ms: int) -> int:
-    """Where in its interval a service's slots lie; stable for good, since rows of the past were keyed by
-    it."""
+    """The offset of a service's slots in its interval. It must never change: stored rows are keyed by it."""
     digest = blake2b(service_id.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % interval_ms
 
@@ -62,7 +61,7 @@ class Schedule:
         self.missed = 0
         self._intervals: dict[str, int] = {}
         self._next: dict[str, int] = {}
-        # (due, slot, service): an entry whose slot is no longer the service's next one is passed over
+        # (due, slot, service): an entry whose slot is no longer the service's next one is skipped
         self._heap: list[tuple[int, int, str]] = []
         self._now_ms = 0
 
@@ -119,7 +118,7 @@ class Schedule:
         return self._heap[0][0] if self._heap else None
 
     def next_slot(self, service_id: str) -> int | None:
-        """The point of the grid that `due` hands out next for this service; None for one that is not scheduled."""
+        """The next point of the grid for this service; None if it is not scheduled."""
         return self._next.get(service_id)
 
     def _plan(self, service_id: str, at_ms: int, due_ms: int) -> None:
@@ -127,11 +126,9 @@ class Schedule:
         heappush(self._heap, (due_ms, at_ms, service_id))
 
     def _restart(self, now_ms: int) -> None:
-        """The wall clock was set back: without this the prober would be silent until the old time comes
-        again.
+        """Schedules all services anew after the wall clock was set back; else no slot would be due until the old time.
 
-        Slots between the two times come a second time; their rows carry the same key, and the first one
-        stays.
+        Slots between the two times come a second time. Their rows have the same key, and the first one is kept.
         """
         self._heap.clear()
         for service_id, interval in self._intervals.items():

@@ -1,4 +1,4 @@
-"""A monitored service, as the prober knows it, and the words for what can go wrong with it."""
+"""A monitored service as the prober reads it, and the types of errors of checks."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -20,7 +20,7 @@ ErrorType = Literal[
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """What is checked, how, and how often. API and services.toml have the same defaults."""
+    """The fields of a service that its checks need. The API and services.toml have the same defaults."""
 
     id: str
     check_config: AnyConfig
@@ -31,10 +31,10 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_service(row: Mapping[str, Any]) -> Service:
-    """A row of `services`, or what a prober has kept of one. Raises msgspec.ValidationError.
+    """The service of a row of `services`, or of a list that a prober has saved. Raises msgspec.ValidationError.
 
-    Until the schema of release 0.1 is brought up to date, and in what its probers have kept, the fields of HTTP stand
-    beside the others.
+    In the schema of release 0.1 and in lists saved by its probers, the fields of HTTP checks are not in `check_config`
+    but columns of their own.
     """
     if row.get("check_config") is None:
         row = {**row, "check_config": {"type": "http"} | {name: row[name] for name in _HTTP_FIELDS if name in row}}

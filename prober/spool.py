@@ -1,14 +1,14 @@
-"""Checks on disk while the database is away: an append-only, checksummed, bounded log of byte records.
+"""Checks on disk while the database is unavailable: an append-only, checksummed, bounded log of byte records.
 
 A folder of segments `00000001.spool`; a record is its length and CRC-32 (of length and payload, so that a
 block of zeros is not an empty record), big-endian, then its payload. `append` returns after fsync. A
-segment is deleted once everything in it was replayed, so a crash while replaying repeats at most one
-segment: replay is idempotent anyway.
+segment is deleted when all its records were replayed. After a crash at most one segment is replayed twice,
+which is harmless, because replay is idempotent.
 
-After a crash no old segment is written to again: an incomplete record at its end was never acknowledged and
-is cut off. What is damaged is skipped up to the next sound record, and counted in places and bytes: how many
-records it held is not known. When the log would grow beyond its bound, the oldest segment is dropped and its
-records are counted. Files that are no segments are left alone.
+After a restart old segments are only read. An incomplete record at the end was never acknowledged and is
+ignored. Damaged places are skipped up to the next intact record; they are counted in places and bytes, because
+the number of lost records is unknown. If the log would exceed its limit, the oldest segment is dropped and its
+records are counted. Files that are no segments are ignored.
 
 Blocking, safe to call from several threads.
 """
@@ -31,17 +31,17 @@ _LENGTH = struct.Struct(">I")
 MAX_RECORD_BYTES = 1024 * 1024
 _SEGMENT_BYTES = 4 * 1024 * 1024
 _SEARCHED_BYTES = 64 * 1024 * 1024
-"""How many bytes are checksummed at most in search of a sound record behind a damaged one."""
+"""The maximum number of bytes that are checksummed to find an intact record after a damaged one."""
 
 _log = logging.getLogger(__name__)
 
 
 class SpoolError(StartError):
-    """The spool cannot be opened; its text is one line that says what would do."""
+    """The spool cannot be opened. The text is one line and names a remedy."""
 
 
 class Mark(NamedTuple):
-    """Where a read ended: hand it to `advance` once its records are safe elsewhere."""
+    """The end of a read, for `advance` when its records are stored elsewhere."""
 
     segment: int
     offset: int
@@ -49,16 +49,16 @@ class Mark(NamedTuple):
 
 
 class _Segment:
-    """One file: how much of it is good, and how much of that was replayed."""
+    """One file: the part that is intact, and the part that was replayed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.number = int(path.stem)
-        self.size = 0  # where its last sound record ends
+        self.size = 0  # the end of its last intact record
         self.records = 0
-        self.offset = 0  # where replay goes on
+        self.offset = 0  # where replay continues
         self.replayed = 0
-        self.gaps: dict[int, int] = {}  # damaged stretches before `size`: where each begins and ends
+        self.gaps: dict[int, int] = {}  # damaged places before `size`: start to end
 
 
 def _frame(payload: bytes) -> bytes:
@@ -67,7 +67,7 @@ def _frame(payload: bytes) -> bytes:
 
 
 def _sound(block: bytes, start: int) -> int | None:
-    """Where the record that begins at `start` ends, None where none does that is whole and undamaged."""
+    """The end of the record at `start`; None if there is no complete and intact record."""
     if start + _HEAD.size > len(block):
         return None
     length, checksum = _HEAD.unpack_from(block, start)
@@ -81,14 +81,14 @@ def _sound(block: bytes, start: int) -> int | None:
 
 
 def _frames(block: bytes, start: int = 0) -> Iterator[tuple[bytes, int]]:
-    """The sound records from `start` on, up to the first that is not, each with the offset behind it."""
+    """The intact records from `start` to the first that is damaged, each with the offset of its end."""
     while (end := _sound(block, start)) is not None:
         yield block[start + _HEAD.size : end], end
         start = end
 
 
 def _next_sound(block: bytes, start: int) -> int | None:
-    """Where the first sound record behind `start` begins."""
+    """The start of the first intact record at or after `start`; None if none is found."""
     left = _SEARCHED_BYTES
     for offset in range(start, len(block) - _HEAD.size + 1):
         length: int = _LENGTH.unpack_from(block, offset)[0]
@@ -103,7 +103,7 @@ def _next_sound(block: bytes, start: int) -> int | None:
 
 
 def _survey(block: bytes) -> tuple[int, dict[int, int], int]:
-    """How many sound records there are, the stretches between them that are damaged, and where the last one ends."""
+    """The number of intact records, the damaged places between them (start to end), and the end of the last record."""
     records = end = 0
     gaps: dict[int, int] = {}
     start: int | None = 0
@@ -118,19 +118,20 @@ def _survey(block: bytes) -> tuple[int, dict[int, int], int]:
 
 
 def _torn(block: bytes) -> bool:
-    """Whether a block that holds no sound record is one that was still being written: it is incomplete."""
+    """Whether a block without an intact record is the incomplete beginning of one, as a crash during a write leaves
+    it."""
     if len(block) < _HEAD.size:
         return True
     length, checksum = _HEAD.unpack_from(block)
     if length > MAX_RECORD_BYTES or _HEAD.size + length <= len(block):
         return False
     payload = block[_HEAD.size :]
-    whole = bool(crc32(payload, crc32(_LENGTH.pack(len(payload)))) == checksum)  # and its length is damaged
-    return not whole
+    complete = bool(crc32(payload, crc32(_LENGTH.pack(len(payload)))) == checksum)  # only its length is damaged
+    return not complete
 
 
 def _segments(folder: Path) -> list[Path]:
-    """The segments in order. What only looks like one is named in the log and left alone."""
+    """The segments in order. Other files with the suffix are logged and ignored."""
     numbers: dict[int, Path] = {}
     for path in folder.glob("*.spool"):
         number = int(path.stem) if path.stem.isascii() and path.stem.isdigit() else 0
@@ -142,13 +143,13 @@ def _segments(folder: Path) -> list[Path]:
 
 
 class Spool:
-    """The log in one folder, which no other process may hold open meanwhile (`SpoolError`)."""
+    """The log in one folder. Raises SpoolError if another process has it open."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.records = 0
         self.bytes = 0
-        self.dropped = 0  # records that were lost to the bound or to damage, since opening
-        self.corrupt = 0  # damaged places found since opening; how many records one had may be unknown
+        self.dropped = 0  # records lost to the limit or to damage since opening
+        self.corrupt = 0  # damaged places found since opening; their number of records may be unknown
         self.unreadable_bytes = 0  # of those places
         self._folder = folder
         self._max_bytes = max_bytes
@@ -173,8 +174,8 @@ class Spool:
         self._number = int(paths[-1].stem) if paths else 0
 
     def append(self, payloads: Sequence[bytes]) -> None:
-        """Writes the records and waits until the disk has them. OSError: none or only the first of them are
-        written; repeating the call is harmless to a reader that knows repetition."""
+        """Writes the records and returns after fsync. After an OSError none or only the first of them are written; the
+        call may be repeated, because replay is idempotent."""
         with self._mutex:
             block: list[bytes] = []
             size = 0
@@ -203,7 +204,7 @@ class Spool:
             return None
 
     def advance(self, mark: Mark) -> None:
-        """Forgets what was read up to `mark`, unless it has been dropped meanwhile."""
+        """Discards the records read up to `mark`, unless their segment was dropped meanwhile."""
         with self._mutex:
             if not self._segments or self._segments[0].number != mark.segment:
                 return
@@ -215,7 +216,7 @@ class Spool:
                 self._remove(segment)
 
     def close(self) -> None:
-        """Lets another process open the folder. What is in it stays."""
+        """Closes the log, so that another process can open it. Its records are kept."""
         with self._mutex:
             self._seal()
             os.close(self._lock)
@@ -225,7 +226,7 @@ class Spool:
         try:
             block = path.read_bytes()
         except OSError as error:
-            _log.error("%s cannot be read and is left out: %s", path, error.strerror)
+            _log.error("%s cannot be read and is ignored: %s", path, error.strerror)
             self.corrupt += 1
             return None
         segment.records, segment.gaps, segment.size = _survey(block)
@@ -244,7 +245,7 @@ class Spool:
         return segment
 
     def _skip_damage(self, segment: _Segment) -> None:
-        """A segment was damaged since it was opened, where replay goes on: looks through the rest of it again."""
+        """Scans the rest of a segment again that was damaged after it was opened."""
         if segment is self._segments[-1]:
             self._seal()
         try:
@@ -273,7 +274,7 @@ class Spool:
             with segment.path.open("rb") as file:
                 file.seek(segment.offset)
                 block = file.read(want)
-        except FileNotFoundError:  # somebody removed it
+        except FileNotFoundError:  # removed by another program
             block = b""
         records: list[bytes] = []
         behind = 0
@@ -296,8 +297,7 @@ class Spool:
         try:
             self._write_all(block)
         except OSError:
-            # what a failed write or fsync left behind is unknown: cut it off and never write to this file
-            # again
+            # The state of the file after a failed write or fsync is unknown: truncate it and never write to it again.
             self._seal(cut_to=segment.size)
             if not segment.records:
                 self._remove(segment)
@@ -317,7 +317,7 @@ class Spool:
         os.fsync(self._file)
 
     def _begin(self) -> None:
-        """Starts the next segment; its name is on disk before the first record is acknowledged."""
+        """Creates the next segment. Its directory entry is on disk before the first record is acknowledged."""
         self._number += 1
         path = self._folder / f"{self._number:08}.spool"
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -339,7 +339,7 @@ class Spool:
             os.close(file)
 
     def _remove(self, segment: _Segment) -> None:
-        """Deletes a segment. Should a power cut bring it back, its records are replayed twice."""
+        """Deletes a segment. If a power failure restores it, its records are replayed twice."""
         if segment is self._segments[-1]:
             self._seal()
         self._segments.remove(segment)

@@ -24,9 +24,9 @@ _COLUMN_TYPES = (
 
 
 class Check(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One raw row, its fields in the order of `queries/checks/copy.sql` and of the spool. Times are
-    milliseconds, None is a phase that did not happen; the key is (service_id, location, scheduled_at). Fields that
-    come after the error have defaults, so that a spool of an earlier version can be read."""
+    """One raw row. The order of its fields is that of `queries/checks/copy.sql` and of the spool. Times are
+    milliseconds; None is a phase that did not happen. The key is (service_id, location, scheduled_at). Fields after the
+    error have defaults, so that a spool of an earlier version can be read."""
 
     service_id: str
     location: str
@@ -57,8 +57,9 @@ class Recorded(NamedTuple):
 
 
 class AwayError(Exception):
-    """The batch is not known to be stored, through no fault of its own: the database cannot be reached, did
-    not answer in time, lost the acknowledgement of COMMIT, or is not migrated. Trying again is harmless."""
+    """It is unknown whether the batch is stored, for a reason other than its contents: the database cannot be reached,
+    did not respond in time, the acknowledgement of COMMIT was lost, or the schema is not migrated. A retry is
+    harmless."""
 
 
 class RefusedError(Exception):
@@ -75,8 +76,8 @@ _REFUSALS = (
 
 
 def _lacks_partition(error: Exception) -> bool:
-    """Whether there is no partition for a row's time: PostgreSQL's check violation that names no constraint. Not the
-    batch's fault; the worker makes one."""
+    """Whether there is no partition for a row's time: PostgreSQL reports a check violation without a
+    constraint. A retry is useful, since the worker creates partitions."""
     return isinstance(error, psycopg.errors.CheckViolation) and error.diag.constraint_name is None
 
 
@@ -86,8 +87,7 @@ def reason(error: Exception) -> str:
 
 
 class Store:
-    """Writes batches over a connection of its own, opened when it is needed and thrown away after any
-    failure."""
+    """Writes batches over its own connection, which is opened when needed and closed after any failure."""
 
     def __init__(self, database_url: str, location: str, metrics: Metrics) -> None:
         self.stored = 0  # rows, since the start
@@ -100,7 +100,7 @@ class Store:
     async def record(self, checks: Sequence[Check], timeout_s: float) -> Recorded:
         """Stores the batch in one transaction and returns once it is committed.
 
-        Raises `AwayError` or `RefusedError`. Safe to repeat, whatever became of an earlier try.
+        Raises `AwayError` or `RefusedError`. Safe to repeat, whatever the result of an earlier attempt.
         """
         began = perf_counter()
         try:
@@ -115,7 +115,7 @@ class Store:
             await self.close()
             self._metrics.database_failures.inc()
             silent = isinstance(error, TimeoutError)
-            raise AwayError(f"no answer within {timeout_s:g} s" if silent else reason(error)) from error
+            raise AwayError(f"no response within {timeout_s:g} s" if silent else reason(error)) from error
         except BaseException:  # cancelled half-way: the connection may be in the middle of a transaction
             await self.close()
             raise
@@ -149,8 +149,7 @@ class Store:
     async def _connect(self) -> AsyncConnection[TupleRow]:
         connection = await sql.connect(self._database_url, application=f"sla-monitor prober {self._location}")
         self._connection = connection
-        # should this process vanish behind a dead network, its transaction must not hold the recording lock
-        # for long
+        # If the network fails, the transaction of this process must not hold the recording lock for long.
         for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
             await connection.execute("SELECT set_config(%s, %s, false)", (setting, str(STATEMENT_TIMEOUT_MS)))
         await connection.execute(sql.query("locations/register"), {"id": self._location})

@@ -14,9 +14,9 @@ _AS_BROWSERS = (("〜", "～"), ("−", "－"), ("‖", "∥"), ("¢", "￠"), (
 
 
 class Text:
-    """The text of a body. `words in text` compares characters; bytes that are none count as U+FFFD.
+    """The text of a body. `words in text` compares characters; invalid bytes count as U+FFFD.
 
-    A body in a Unicode encoding is not decoded for that: the words are encoded and looked for, which comes to the same.
+    A body in a Unicode encoding is not decoded: the words are encoded and searched for, with the same result.
     """
 
     __slots__ = ("_body", "_codec", "_decoded", "_unit")
@@ -40,7 +40,7 @@ class Text:
 
 
 def decode(body: bytes, codec: str) -> str:
-    """The body's characters, U+FFFD for what is none. `codec` is one that `charset` returns."""
+    """The body's characters; U+FFFD for invalid bytes. `codec` is one that `charset` returns."""
     if codec in _MULTIBYTE or codec.startswith("utf"):
         text = body.decode(codec, "replace")
         if codec in _JAPANESE:
@@ -64,8 +64,8 @@ def _table(codec: str) -> str:
 
 
 def json_bytes(document: bytes) -> bytes:
-    """A JSON document as UTF-8 without a byte order mark. It may be in UTF-8, UTF-16 or UTF-32, whatever the response's
-    headers say (RFC 8259). Raises UnicodeDecodeError."""
+    """A JSON document as UTF-8 without a byte order mark. It may be in UTF-8, UTF-16 or UTF-32, regardless of the
+    response's headers (RFC 8259). Raises UnicodeDecodeError."""
     encoding = json.detect_encoding(document)
     if encoding == UTF_8:
         return document

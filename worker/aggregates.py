@@ -1,4 +1,4 @@
-"""What is over is folded into the rollups; an installation of release 0.1 is brought along."""
+"""Updates the rollups from checks of completed intervals, and upgrades the aggregates of release 0.1."""
 
 from sql import aggregates
 from worker.duty import Work

@@ -1,4 +1,4 @@
-"""Everything that is done periodically: one line a duty."""
+"""The list of all duties: name, pause in seconds, function, timeout in seconds."""
 
 from worker import aggregates, expiry, heartbeats, maintenance_plan, presence, retention
 from worker.duty import Duty

@@ -1,4 +1,4 @@
-"""What a duty is, and what it is given."""
+"""A duty of the worker, and the context of its rounds."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,15 +11,15 @@ from sql.database import Connection
 
 
 class Work(NamedTuple):
-    """What one round of a duty works with."""
+    """The context of one round of a duty."""
 
     database_url: str
     pool: Pool
-    """For short statements: each has 14 s."""
+    """For short statements: the timeout is 14 s."""
     settings: Settings
     steady_since: float
-    """Since when (anyio.current_time()) this worker has reached the database without a pause and this duty has not
-    failed."""
+    """The time (anyio.current_time()) since which the database has been reachable without interruption and this duty
+    has not failed."""
 
     @asynccontextmanager
     async def session(self, timeout_s: float) -> AsyncIterator[Connection]:
@@ -31,12 +31,12 @@ class Work(NamedTuple):
 
 
 class Duty(NamedTuple):
-    """What is done again and again, by one worker at a time. It must be harmless to do twice at once: a program of the
-    last release may still do it too."""
+    """A periodic task, done by one worker at a time. Two rounds at the same time must be harmless: a program of the
+    last release may still do the same."""
 
     name: str
     pause_s: float
-    """Between the end of one round and the start of the next."""
+    """From the end of one round to the start of the next."""
     do: Callable[[Work], Awaitable[object]]
     timeout_s: float
     """A round that takes longer is cancelled."""

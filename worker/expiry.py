@@ -1,4 +1,4 @@
-"""Services whose checks have stopped coming become unknown, even when no prober is left."""
+"""Sets services without recent checks to unknown, even if no prober is running."""
 
 from worker.duty import Work
 

@@ -1,11 +1,11 @@
-"""Jobs that should have reported and have not."""
+"""Heartbeat services whose jobs have not reported in time."""
 
 from sql import database, heartbeats, query
 from worker.duty import Work
 
 
 async def turn(work: Work) -> None:
-    """Records outages of those that are late, and goes on with what is known of the others."""
+    """Records the checks that are due of heartbeat services: failed ones for late jobs. Works in batches of `MOST`."""
     async with work.pool.connection() as connection:
         row = await (await connection.execute(query("heartbeats/any_turning"))).fetchone()
     if row == (False,):

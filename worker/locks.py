@@ -1,8 +1,8 @@
-"""Which duties are this worker's: a session advisory lock each, all held by one connection.
+"""The duties of this worker. Each is held by a session-level advisory lock, all on one connection.
 
-The locks of a worker that is killed go with its connection. Where the end of a worker cannot be seen (it hangs, its
-machine or the network is gone), the session ends for its silence: the server's `idle_session_timeout` makes it a lease,
-which this worker renews every `RENEW_S` and takes for lost sooner than the server does.
+The locks of a worker that is killed are released with its connection. If a worker hangs, or its machine or network
+fails, the server's `idle_session_timeout` ends the session. The locks are thus a lease: this worker renews it every
+`RENEW_S` and treats it as expired (`LOST_S`) before the server does (`SILENCE_S`).
 """
 
 import logging
@@ -20,14 +20,15 @@ log = logging.getLogger(__name__)
 
 RENEW_S = 2.0
 LOST_S = 6.0
-"""After the last renewal: then the duties are given up here."""
+"""After this time without a renewal this worker stops its duties."""
 SILENCE_S = 9.0
-"""After the last renewal: then the server ends the session. With the next worker's RENEW_S it is less than 15 s."""
+"""After this time without a renewal the server ends the session. With RENEW_S of the next worker it is less than 15
+s."""
 CLOSE_TIMEOUT_S = 1.0
 
 
 class Locks:
-    """The duties that are held now, and what runs because they are."""
+    """The duties that are held now, and the cancel scopes of their rounds."""
 
     def __init__(self, database_url: str, duties: Sequence[str], metrics: Metrics) -> None:
         self._database_url = database_url
@@ -43,21 +44,22 @@ class Locks:
 
     @property
     def connected(self) -> bool:
-        """Whether the database has responded lately."""
+        """Whether the last renewal is less than `LOST_S` ago."""
         return anyio.current_time() < self._renewed_at + LOST_S
 
     @property
     def connected_at(self) -> float:
-        """Since when (anyio.current_time()) it has without a pause; infinite while it does not."""
+        """The time (anyio.current_time()) of the first renewal on the current connection; infinite without one."""
         return self._connected_at
 
     @property
     def held(self) -> frozenset[str]:
-        """The duties that are this worker's."""
+        """The duties that this worker holds."""
         return frozenset(self._held) if self.connected else frozenset()
 
     async def run(self) -> None:
-        """Takes duties that are free, and keeps those that it has. Never returns; the database may come and go."""
+        """Takes free duties and renews those that are held. Never returns; the database may be unavailable at any
+        time."""
         while True:
             try:
                 await self._hold()
@@ -100,17 +102,17 @@ class Locks:
                 await connection.close()
 
     async def _renew(self, connection: Connection) -> None:
-        asked_at = anyio.current_time()
+        requested_at = anyio.current_time()
         with anyio.fail_after(LOST_S):
             cursor = await connection.execute(sql.query("worker/lock"), {"duties": [*self._duties - self._held]})
             for (duty,) in await cursor.fetchall():
                 self._held.add(duty)
                 self._metrics.held.labels(duty).set(1)
                 log.info("this worker does %s", duty)
-        self._renewed_at = asked_at
-        self._connected_at = min(self._connected_at, asked_at)
+        self._renewed_at = requested_at
+        self._connected_at = min(self._connected_at, requested_at)
         for scope in self._scopes.values():
-            scope.deadline = asked_at + LOST_S
+            scope.deadline = requested_at + LOST_S
         self._change()
 
     def _lose(self) -> None:

@@ -1,4 +1,4 @@
-"""Services enter and leave maintenance; recurring windows are written further ahead."""
+"""Starts and ends maintenance of services, and stores further occurrences of recurring windows."""
 
 import logging
 from datetime import UTC, datetime
@@ -33,7 +33,8 @@ class WindowError(Exception):
 
 
 class _OutdatedError(Exception):
-    """The window was good when it was saved: it was changed in the database, or its zone was given up."""
+    """The window has become invalid since it was saved: it was changed in the database, or its time zone was
+    removed."""
 
 
 class _Due(msgspec.Struct):
@@ -50,7 +51,7 @@ class _Window(msgspec.Struct):
 
 
 async def turn(work: Work) -> None:
-    """Puts what begins or ends now into effect."""
+    """Applies maintenance that begins or ends now to the states of services."""
     async with work.pool.connection() as connection:
         await connection.execute("SELECT turn_maintenance()")
 
@@ -60,14 +61,14 @@ async def extend(work: Work) -> None:
 
 
 async def extend_windows(pool: Pool, now: datetime) -> int:
-    """Writes the occurrences that have come within reach; returns how many windows were extended.
+    """Stores the occurrences up to `AHEAD` from now. Returns the number of windows that were extended.
 
-    Each window in a transaction of its own: one that was damaged in the database does not stop the others. Raises
-    WindowError in the end where there was such a one.
+    Each window has its own transaction, so that an invalid one does not stop the others. If any window failed, raises
+    WindowError after the last one.
     """
     count, failed = 0, 0
     for due in await database.rows(pool, "maintenance/due_for_extension", _Due, ahead=now + LEAST_AHEAD):
-        await checkpoint()  # working out a year takes some milliseconds
+        await checkpoint()  # computing the occurrences of a year takes some milliseconds
         try:
             count += await _extend_one(pool, due.id, now)
         except (psycopg.Error, ArithmeticError, ValueError) as error:
@@ -85,7 +86,7 @@ async def _extend_one(pool: Pool, window_id: UUID, now: datetime) -> int:
             values = {"id": window_id, "ahead": now + LEAST_AHEAD}
             await cursor.execute(sql.query("maintenance/take_for_extension"), values)
             window = await cursor.fetchone()
-        if window is None:  # another process has it in hand, or it has changed
+        if window is None:  # another process is extending it, or it has changed
             return 0
         found = _coming(window, now + AHEAD)
         coming = {

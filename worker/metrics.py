@@ -1,4 +1,4 @@
-"""What the worker reports of itself at /metrics: every name, its labels and its meaning, declared once."""
+"""The metrics of the worker, each declared once."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
@@ -7,11 +7,11 @@ from sla_monitor.serving.connections import Fault
 _ROUND_SECONDS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900)
 _LATE_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second line for each figure, which is not of use
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second, unused series for each metric
 
 
 class Metrics:
-    """The worker's figures, in a registry of their own."""
+    """The metrics, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -35,7 +35,7 @@ class Metrics:
         )
 
     def count_client_fault(self, fault: Fault) -> None:
-        """What a client did wrong below HTTP."""
+        """Counts a protocol error of a client."""
         self.client_faults.labels(fault).inc()
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:

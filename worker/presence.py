@@ -1,4 +1,4 @@
-"""Leases of rooms that are no longer renewed: the API process that held them has died (sql/functions/presence.sql)."""
+"""Expires the leases of API processes that have stopped renewing them (sql/functions/presence.sql)."""
 
 import anyio
 
@@ -8,8 +8,8 @@ from worker.duty import Work
 
 
 async def end_silent(work: Work) -> None:
-    """Takes expired leases away, which the rooms are notified of. After the database was away all API processes renew
-    theirs first: none is taken for dead because another one was quicker."""
+    """Deletes expired leases and notifies their rooms. After the database was unavailable it waits until all API
+    processes had time to renew theirs."""
     if anyio.current_time() - work.steady_since < leases.LEASE_S:
         return
     async with work.pool.connection() as connection:

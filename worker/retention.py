@@ -1,4 +1,4 @@
-"""Partitions are made ahead; what is older than it is kept for goes."""
+"""Creates partitions in advance, and deletes rows that are older than their retention."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ STATEMENT_TIMEOUT_S = 300.0
 
 
 async def keep_partitions(work: Work) -> None:
-    """On both engines: none is dropped before its checks are in the rollups."""
+    """Creates and drops partitions, on both engines. None is dropped before its checks are in the rollups."""
     await _execute(work, "keep_partitions")
 
 
 async def prune_events(work: Work) -> None:
-    """The feed's events, parked checks and announced days."""
+    """Deletes old events of the feed, parked checks and announced days."""
     await _execute(work, "prune_events", event_retention=work.settings.event_retention)
 
 
 async def prune_sessions(work: Work) -> None:
-    """Sessions, refresh tokens and known addresses of users, and counts of rate limits."""
+    """Deletes old sessions, refresh tokens, known addresses of users, and counts of rate limits."""
     await _execute(work, "prune_sessions")
 
 

@@ -1,4 +1,4 @@
-"""The rounds of one duty: done while this worker holds it, cancelled when they take too long, and counted."""
+"""The rounds of one duty: run while this worker holds it, cancelled after their timeout, and counted."""
 
 import logging
 import time
@@ -15,11 +15,11 @@ from worker.metrics import Metrics
 log = logging.getLogger(__name__)
 
 LEAST_PAUSE_S = 1.0
-"""Rounds that notifications ask for start at least this far apart."""
+"""The minimum pause before a round that a notification starts."""
 
 
 class Rounds:
-    """Of one duty in one worker."""
+    """The rounds of one duty in one worker."""
 
     def __init__(
         self, duty: Duty, locks: Locks, database_url: str, pool: Pool, settings: Settings, metrics: Metrics
@@ -38,7 +38,7 @@ class Rounds:
         self._woken.set()
 
     async def run(self) -> None:
-        """Never returns; the duty may come and go, and the database too."""
+        """Runs rounds whenever the duty is held. Never returns; the duty and the database may be lost at any time."""
         while True:
             await self._locks.taken(self._duty.name)
             with self._locks.while_held(self._duty.name):
@@ -76,7 +76,7 @@ class Rounds:
             self._failed_at = anyio.current_time()
 
     def _log_failure(self, error: Exception) -> None:
-        """A database that is away is one line; a defect has its traceback, and stops this round only."""
+        """Logs an error of the database as one line, a defect with its traceback. Either ends this round only."""
         expected = isinstance(error, (psycopg.Error, OSError, TimeoutError))
         reason = " ".join(str(error).split()) or type(error).__name__
         log.warning("%s: %s", self._duty.name, reason, exc_info=None if expected else error)

@@ -1,4 +1,4 @@
-"""The worker's process: everything periodic, in one task group, from the first duty to a clean end."""
+"""The process of the worker: all duties, started and stopped in one task group."""
 
 import logging
 from collections.abc import Sequence
@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 
 
 async def run(settings: Settings, database_url: str) -> None:
-    """Does what is due until SIGTERM or SIGINT, then ends within 10 s; a second signal ends at once.
+    """Runs all duties until SIGTERM or SIGINT, then ends within 10 s; a second signal ends it at once.
 
-    The database may be away at any time, at the start too, or not let its schema be brought up to date: that is tried
-    again. Raises `PortError` or `MigrationError`, whose text is one line, when it cannot start.
+    The database may be unavailable at any time, and the migration of its schema may fail: both are retried. Raises
+    `PortError` or `MigrationError` with a text of one line if the worker cannot start.
     """
     metrics = Metrics()
     listening = bind(settings, "worker")
@@ -46,8 +46,8 @@ async def run(settings: Settings, database_url: str) -> None:
 
 
 async def work(duties: Sequence[Duty], locks: Locks, settings: Settings, database_url: str, metrics: Metrics) -> None:
-    """Does these duties until it is cancelled. The schema must be that of this program."""
-    size = len(duties)  # a duty that hangs takes no connection that another one needs
+    """Runs these duties until cancelled. The schema must be that of this program."""
+    size = len(duties)  # one for each duty, so that a duty that hangs does not block another one
     async with (
         sql.open_pool(database_url, application="sla-monitor worker", max_size=size) as pool,
         anyio.create_task_group() as tasks,

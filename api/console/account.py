@@ -1,4 +1,4 @@
-"""/console/account: who I am here, where I am logged in, my password."""
+"""/console/account: the user's own data, sessions and password."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,7 +13,7 @@ from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest, principal_of
 from api.auth.sessions import Accounts, IssuedTokens, PasswordChange, own_person, renewed_password
 from api.cache.entries import Cacheable
-from api.console.submissions import REFUSED, done, refusal, told
+from api.console.submissions import REFUSED, done, done_key, refusal
 from api.edge.cookies import session_cookie
 from api.pages.forms import read_form
 from api.pages.problems import Problem
@@ -41,7 +41,7 @@ async def account(request: ApiRequest) -> Template:
 
 @post(HERE, **shown_to("session:use"))
 async def change_password(request: ApiRequest, accounts: Injected[Accounts]) -> Response[Any]:
-    """It ends all sessions; this browser is given a new one."""
+    """Changes the password and ends all sessions of the user. The browser gets a new session."""
     form = await read_form(request)
     new = form.secret("newPassword")
     if new != form.secret("again"):
@@ -60,7 +60,7 @@ async def change_password(request: ApiRequest, accounts: Injected[Accounts]) -> 
 
 
 async def _page(request: ApiRequest, problems: Mapping[str, Problem] | None = None, status: int = 200) -> Template:
-    """Nothing of a password is shown again."""
+    """The page. Passwords that were entered are not filled in again."""
     sessions = await database.rows(
         request.app.state.pool, "accounts/own_sessions", OwnSession, user_id=principal_of(request).user_id
     )
@@ -71,7 +71,7 @@ async def _page(request: ApiRequest, problems: Mapping[str, Problem] | None = No
         me=await own_person(request, request.app.state.pool),
         sessions=sessions,
         problems=problems or {},
-        done=told(request, "account", "password"),
+        done=done_key(request, "account", "password"),
     )
 
 

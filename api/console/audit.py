@@ -1,4 +1,4 @@
-"""/console/audit: who did what, to be searched."""
+"""/console/audit: the audit log, with filters."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -42,21 +42,21 @@ OBJECTS = (
 
 @get("/console/audit", **shown_to("audit:read"))
 async def audit_log(request: ApiRequest, pool: Injected[Pool], number: PageNumber = 1) -> Template:
-    """Days and times of the filter are those of the reporting time zone."""
-    asked = {name: request.query_params.get(name, "").strip() for name in FILTERS}
+    """The entries that match the filters. Times of a filter are in the reporting time zone."""
+    entered = {name: request.query_params.get(name, "").strip() for name in FILTERS}
     listed, refused = NOTHING, Refusal({}, 200)
     try:
-        filters = converted(_query(asked, await page_texts(request)), AuditFilters)
+        filters = converted(_query(entered, await page_texts(request)), AuditFilters)
         listed = msgspec.to_builtins(await found(pool, filters, number, A_PAGE))
     except REFUSED as error:
         refused = refusal(error)
-    given = {name: value for name, value in asked.items() if value}
+    given = {name: value for name, value in entered.items() if value}
     return await page(
         request,
         "console/audit.html",
         status_code=refused.status,
         **listed,
-        asked=asked,
+        entered=entered,
         problems=refused.problems,
         here="/console/audit?" + urlencode({**given, "page": ""}),
         actions=ACTIONS,
@@ -67,9 +67,10 @@ async def audit_log(request: ApiRequest, pool: Injected[Pool], number: PageNumbe
     )
 
 
-def _query(asked: Mapping[str, str], t: Texts) -> dict[str, str]:
-    """The filters by REST's names. What is no time stays as it is, and is refused as one."""
-    query = {name: value for name, value in asked.items() if value}
+def _query(entered: Mapping[str, str], t: Texts) -> dict[str, str]:
+    """The filters by the field names of REST. A time that cannot be parsed is left unchanged, so that REST refuses
+    it."""
+    query = {name: value for name, value in entered.items() if value}
     for name in ("from", "to"):
         try:
             local = datetime.fromisoformat(query.get(name, ""))
@@ -80,7 +81,7 @@ def _query(asked: Mapping[str, str], t: Texts) -> dict[str, str]:
 
 
 def _changes(entry: Mapping[str, Any]) -> list[tuple[str, str | None, str | None]]:
-    """Each column that differs, with its value before and after."""
+    """Each changed column with its value before and after."""
     before, after = entry["before"] or {}, entry["after"] or {}
     columns = dict.fromkeys([*before, *after])
     return [(column, _shown(before, column), _shown(after, column)) for column in columns]

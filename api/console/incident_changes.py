@@ -34,7 +34,7 @@ async def add_update(request: ApiRequest, pool: Injected[Pool], incident_id: Fro
         await saving.add_update(pool, actor(request), incident_id, converted(body, NewUpdate))
     except REFUSED as error:
         problems, status = refusal(error)
-        return await incident_page(request, pool, incident_id, status, problems, form.said())
+        return await incident_page(request, pool, incident_id, status, problems, form.values())
     return done(f"{HOME}/{incident_id}", "updated")
 
 
@@ -49,7 +49,7 @@ async def add_comment(
         await comments.add(pool, limits, principal_of(request), actor(request), incident_id, new)
     except REFUSED as error:
         problems, status = refusal(error)
-        return await incident_page(request, pool, incident_id, status, problems, form.said())
+        return await incident_page(request, pool, incident_id, status, problems, form.values())
     return done(f"{HOME}/{incident_id}", "commented")
 
 
@@ -57,7 +57,7 @@ async def add_comment(
 async def delete_comment(
     request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str], comment_id: FromPath[int]
 ) -> Response[Any]:
-    """One that is gone already is none the worse."""
+    """Deletes a comment. It is no error if it has been deleted already."""
     await read_form(request)
     try:
         await comments.remove(pool, principal_of(request), actor(request), incident_id, comment_id)
@@ -68,7 +68,7 @@ async def delete_comment(
 
 
 @get(ONE + "/delete", **shown_to("incidents:delete"))
-async def ask_to_delete(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> Template:
+async def confirm_deletion(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> Template:
     incident = await records.visible(pool, incident_id, request.user)
     return await confirmation(request, "console_incidents", f"{incident.id}: {incident.title}", f"{HOME}/{incident_id}")
 
@@ -82,6 +82,6 @@ async def delete_incident(request: ApiRequest, pool: Injected[Pool], incident_id
 
 router = Router(
     "/",
-    route_handlers=[add_update, add_comment, delete_comment, ask_to_delete, delete_incident],
+    route_handlers=[add_update, add_comment, delete_comment, confirm_deletion, delete_incident],
     include_in_schema=False,
 )

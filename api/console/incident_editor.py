@@ -1,8 +1,8 @@
-"""/console/incidents/{id}/edit: two people may change one incident, and no word of either is lost.
+"""/console/incidents/{id}/edit: changing an incident that other users may change at the same time.
 
-The form knows what it was filled with. Where somebody else has changed a field meanwhile, both versions are shown side
-by side before anything is written; an update of the timeline disturbs nobody. What could not be saved is kept as its
-writer's draft, which the page offers when they come back. All of it works without scripts.
+The form carries digests of its original values. If another user has changed a field meanwhile, both versions are shown
+side by side before anything is saved. A new update in the timeline is no conflict. A form that could not be saved is
+kept as the user's draft, which the page offers on the next visit. No step requires scripts.
 """
 
 from collections.abc import Mapping
@@ -39,13 +39,14 @@ from sql import Pool
 CACHEABLE: tuple[Cacheable, ...] = ()
 ONE = HOME + "/{incident_id:str}"
 ATTEMPTS = 3
-"""How often others may save between two looks at the incident before the writer is asked again."""
+"""How often a save is attempted while other users save first; then both versions are shown again."""
 CHOICE = "choice-"
 
 
 @get(ONE + "/edit", **shown_to("incidents:write"))
 async def edit(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> Template:
-    """A draft that waits is offered first: whoever typed over it would lose it. `?draft=restore` goes on with it."""
+    """The form. If the user has a draft, it is offered first, so that it is not overwritten; `?draft=restore` continues
+    it."""
     current = await records.visible(pool, incident_id, request.user)
     stored = of_incident(current)
     fresh = Written(stored, forms.marks(stored), current.version)
@@ -62,13 +63,14 @@ async def edit(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[
             request, pool, current, written, "draft", saved_at=datetime.fromisoformat(draft.saved_at)
         )
     if written.version != current.version and clash(differing):
-        return await comparison(request, pool, current, written, "asked")
+        return await comparison(request, pool, current, written, "requested")
     return await form_page(request, pool, current, fresh._replace(values=written.values))
 
 
 @post(ONE + "/edit", **shown_to("incidents:write"))
 async def save(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> Response[Any]:
-    """`compare` shows both versions without saving; there each field's `choice-…` is made, and what then (`go`)."""
+    """Saves the form. `compare` shows both versions instead; that page submits a `choice-…` for each field, and `go`:
+    `save` or `edit`."""
     form = await read_form(request)
     written = of_form(form)
     try:
@@ -78,7 +80,7 @@ async def save(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[
             raise
         return await new_page(request, pool, written.values, notice="gone", status_code=404)
     if form.flag("compare"):
-        return await comparison(request, pool, current, written, "asked")
+        return await comparison(request, pool, current, written, "requested")
     if not form.flag("seen"):
         return await _saved(request, pool, current, written)
     stored = of_incident(current)
@@ -94,14 +96,14 @@ async def save(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[
 
 
 def _choices(form: Form, stored: forms.Values) -> dict[str, str]:
-    """What was chosen side by side, of the fields that are still as they were shown there (`seen`)."""
+    """The choices for fields whose stored value has not changed since both versions were shown (`seen`)."""
     seen, now = forms.read_marks(form.text("seen")), forms.marks(stored)
     chosen = {name: form.text(CHOICE + name) for name in forms.FIELDS if seen.get(name) == now[name]}
     return {name: choice for name, choice in chosen.items() if choice in get_args(Choice)}
 
 
 async def _saved(request: ApiRequest, pool: Pool, current: Incident, written: Written) -> Response[Any]:
-    """Saves what its writer has changed, on top of what others have saved in other fields."""
+    """Saves the fields that the user has changed. Changes of other fields by other users are kept."""
     for _ in range(ATTEMPTS):
         differing = differences(written.values, of_incident(current), written.base)
         if written.version != current.version and clash(differing):
@@ -121,7 +123,7 @@ async def _saved(request: ApiRequest, pool: Pool, current: Incident, written: Wr
 
 
 async def _put(request: ApiRequest, pool: Pool, current: Incident, written: Written, names: list[str]) -> None:
-    """With nothing to change, too: it ends the draft."""
+    """Saves the named fields, even if there are none: saving ends the draft."""
     change = converted(forms.body(written.values, names), IncidentChange)
     tag = f'"{current.version}"'
     await saving.change(pool, principal_of(request), actor(request), current.id, change, tag)
@@ -129,7 +131,7 @@ async def _put(request: ApiRequest, pool: Pool, current: Incident, written: Writ
 
 @post(ONE + "/draft", status_code=200, exception_handlers={Exception: respond_to_program}, **shown_to("drafts:write"))
 async def keep_draft(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> Response[Any]:
-    """Keeps the form as a draft, for a page that is being left or that has no socket."""
+    """Stores the form as a draft. Pages call it when they are left, or without a socket."""
     data = converted(draft_of(of_form(await read_form(request))), drafts.DraftToSave)
     saved = await drafts.save(pool, principal_of(request), actor(request), incident_id, data)
     return Response(drafts.DraftAnswer(saved), media_type="application/json")
@@ -147,7 +149,7 @@ async def discard_draft(request: ApiRequest, pool: Injected[Pool], incident_id: 
 
 
 async def _keep(request: ApiRequest, pool: Pool, incident_id: str, written: Written) -> None:
-    """Keeps the form as a draft, where that is possible: the form is shown again in any case."""
+    """Stores the form as a draft. A refusal is ignored, since the form is shown again in any case."""
     with suppress(*REFUSED):
         data = converted(draft_of(written), drafts.DraftToSave)
         await drafts.save(pool, principal_of(request), actor(request), incident_id, data)
@@ -182,15 +184,15 @@ async def comparison(
     pool: Pool,
     current: Incident,
     written: Written,
-    why: Literal["first", "asked", "undecided", "draft"],
+    why: Literal["first", "requested", "undecided", "draft"],
     status_code: int = 200,
     *,
     chosen: Mapping[str, str] | None = None,
     saved_at: datetime | None = None,
 ) -> Template:
-    """Both versions side by side. The form in it holds mine whole, based on the other one as it is now.
+    """Both versions side by side. The form in it holds all values of the user's version, based on the stored one.
 
-    Where a draft is only offered (`saved_at`), there is nothing to choose yet.
+    If a draft is only offered (`saved_at` is set), there is nothing to choose yet.
     """
     stored = of_incident(current)
     services = await _services(pool, current, written)
@@ -214,7 +216,7 @@ async def comparison(
 
 
 async def _services(pool: Pool, current: Incident, written: Written) -> list[ServiceChoice]:
-    """All there are, and those that have been deleted and are still named."""
+    """All services, and deleted ones that either version still names."""
     services = await service_choices(pool)
     named = {*current.affected_services, *_listed(written.values["affectedServices"])}
     gone = sorted(named - {service.id for service in services})

@@ -1,7 +1,7 @@
-"""What the console's forms say of an incident: by the names that REST has for the fields, as a form can hold it.
+"""The fields of an incident as the console's forms hold them, by the field names of REST.
 
-A form knows what it was filled with by a short mark for each field (`base`): so it can be told later which fields its
-writer has changed, and which somebody else has changed meanwhile, without keeping every version of an incident.
+A form carries a short digest of each field's original value (`base`). With it the fields that the user has changed can
+be distinguished from those that another user has changed meanwhile, without a copy of each version of an incident.
 """
 
 from collections.abc import Collection, Mapping
@@ -31,7 +31,7 @@ FIELDS = (
     "postmortem",
 )
 LIMITS = {"title": 255, "reporter": 100, **dict.fromkeys(TEXTS, 20000)}
-"""As REST has them, so that a browser says it first."""
+"""The maximum lengths of REST, so that the browser enforces them too."""
 CLEARABLE = frozenset({"reporter", *TEXTS})
 EMPTY: Values = {
     **dict.fromkeys(FIELDS, ""),
@@ -43,7 +43,7 @@ EMPTY: Values = {
 
 
 class Written(NamedTuple):
-    """A form as it came back, or a draft of it: its values, and what it was filled with."""
+    """A submitted form or a draft: its values, and the digests and the version of the incident it was opened with."""
 
     values: Values
     base: Marks
@@ -59,12 +59,13 @@ def of_form(form: Form) -> Written:
 
 
 def of_incident(incident: Incident) -> Values:
-    told = msgspec.to_builtins(incident)
-    return {name: _tidy(told[name]) for name in FIELDS}
+    fields = msgspec.to_builtins(incident)
+    return {name: _tidy(fields[name]) for name in FIELDS}
 
 
 def of_draft(data: Mapping[str, Any], version: int | None, current: Incident) -> Written:
-    """A draft may come from any front end: what it does not say, or says in another way, is as it is stored."""
+    """The values of a draft, which may come from any front end. Fields that are absent or have another type get the
+    stored value."""
     stored = of_incident(current)
     values = {name: _tidy(data[name]) if _fits(data.get(name), stored[name]) else stored[name] for name in FIELDS}
     base = data.get("base")
@@ -72,7 +73,7 @@ def of_draft(data: Mapping[str, Any], version: int | None, current: Incident) ->
 
 
 def draft_of(written: Written) -> dict[str, Any]:
-    """The body that REST keeps as a draft."""
+    """The body of a draft for REST."""
     data = {**written.values, "base": written.base}
     return {"data": data, "baseVersion": written.version} if written.version > 0 else {"data": data}
 
@@ -82,26 +83,26 @@ def marks(values: Values) -> Marks:
 
 
 def body(values: Values, names: Collection[str] = FIELDS) -> dict[str, Any]:
-    """What REST is told: null clears a text that can be empty."""
+    """The body of the request to REST. An empty text that can be cleared is null."""
     return {name: values[name] or None if name in CLEARABLE else values[name] for name in names}
 
 
 def read_marks(text: str) -> Marks:
-    """The marks that a form carries; where it does not, nothing is taken for granted."""
+    """The digests that a form carries; empty if they are absent or invalid."""
     try:
         return msgspec.json.decode(text, type=dict[str, str]) if text else {}
     except msgspec.DecodeError:
         return {}
 
 
-def _fits(said: Any, stored: Value) -> bool:
+def _fits(value: Any, stored: Value) -> bool:
     if isinstance(stored, list):
-        return isinstance(said, list) and all(isinstance(item, str) for item in said)
-    return type(said) is type(stored)
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return type(value) is type(stored)
 
 
 def _tidy(value: Any) -> Value:
-    """As a form would give it back."""
+    """The value as a form would submit it."""
     if isinstance(value, list):
         return sorted(value)
     return value if isinstance(value, bool) else (value or "").replace("\r\n", "\n").strip()

@@ -1,4 +1,4 @@
-"""Two people have changed one incident: what differs, who changed it, and one version made of the two."""
+"""Two versions of an incident: the fields that differ, who changed each, and a merged version."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
@@ -8,12 +8,12 @@ from api.console.word_diff import Piece, side_by_side
 
 Choice = Literal["mine", "theirs", "both"]
 JOINABLE = frozenset({"affectedServices", *TEXTS})
-"""Where both versions fit into one field."""
+"""Fields that can hold both versions."""
 _PROPOSED: Mapping[str, Choice] = {"me": "mine", "them": "theirs"}
 
 
 class Difference(NamedTuple):
-    """One field that is not the same. `changed_by`: who has moved away from what the form was filled with."""
+    """One field that differs. `changed_by` is the version that differs from the value that the form was opened with."""
 
     name: str
     mine: Value
@@ -22,7 +22,7 @@ class Difference(NamedTuple):
 
     @property
     def proposed(self) -> Choice | None:
-        """Nobody decides for a person whose words stay where two have written."""
+        """The choice that is preselected; None if both users have changed the field."""
         return _PROPOSED.get(self.changed_by)
 
     @property
@@ -30,12 +30,13 @@ class Difference(NamedTuple):
         return self.name in JOINABLE and bool(self.mine) and bool(self.theirs)
 
     def words(self) -> tuple[list[Piece], list[Piece]]:
-        """Both texts, with what is in one of them only."""
+        """Both texts in pieces; a piece that only one text has is marked."""
         return side_by_side(str(self.mine), str(self.theirs))
 
 
 def differences(mine: Values, theirs: Values, base: Marks) -> list[Difference]:
-    """In the order of the form. Without a mark of what a field was, both are taken to have changed it."""
+    """The fields that differ, in the order of the form. A field without a digest in `base` counts as changed by
+    both."""
     my_marks, their_marks = marks(mine), marks(theirs)
     found = []
     for name in FIELDS:
@@ -47,12 +48,12 @@ def differences(mine: Values, theirs: Values, base: Marks) -> list[Difference]:
 
 
 def clash(differing: list[Difference]) -> bool:
-    """Whether saving mine would undo anything that somebody else has done."""
+    """Whether saving `mine` would undo a change by another user."""
     return any(difference.changed_by != "me" for difference in differing)
 
 
 def merged(mine: Values, theirs: Values, choices: Mapping[str, str]) -> Values:
-    """One version of the two; where nothing was chosen, mine."""
+    """The merged version. A field without a choice is taken from `mine`."""
     made = dict(mine)
     for name, choice in choices.items():
         if choice == "theirs":

@@ -1,4 +1,5 @@
-"""Who is at work on incidents at this moment, and what somebody has not saved: what the console says beside them."""
+"""Users who have an incident open for editing, and drafts that were not saved. The console shows them at the
+incidents."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -11,7 +12,7 @@ from sql import Pool, database
 
 
 class EditorRow(msgspec.Struct):
-    """Somebody else who has an incident open to change it; `field` is where they are."""
+    """Another user who has an incident open for editing; `field` is the field that has the focus."""
 
     incident_id: str
     user_id: UUID
@@ -26,7 +27,7 @@ class WaitingDraft(msgspec.Struct):
 
 
 async def editors(pool: Pool, user: Principal, incidents: Collection[str]) -> dict[str, list[EditorRow]]:
-    """Those but `user` who edit, by incident."""
+    """Editors other than `user`, by incident."""
     rows = await database.rows(pool, "presence/editing", EditorRow, incidents=list(incidents), user_id=user.user_id)
     by_incident: dict[str, list[EditorRow]] = {}
     for row in rows:
@@ -35,5 +36,5 @@ async def editors(pool: Pool, user: Principal, incidents: Collection[str]) -> di
 
 
 async def waiting_drafts(pool: Pool, user: Principal) -> list[WaitingDraft]:
-    """Newest first."""
+    """The drafts of `user`, newest first."""
     return await database.rows(pool, "drafts/waiting", WaitingDraft, user_id=user.user_id)

@@ -1,4 +1,4 @@
-"""/console/incidents: what is going on, for those who work on it, and one incident with all that was said of it."""
+"""/console/incidents: the list of incidents, and one incident with its timeline and comments, for staff."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,7 +15,7 @@ from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.console.incident_form import HOME
 from api.console.incident_people import editors, waiting_drafts
-from api.console.submissions import REFUSED, PageNumber, Refusal, refusal, service_choices, told
+from api.console.submissions import REFUSED, PageNumber, Refusal, done_key, refusal, service_choices
 from api.incidents import records
 from api.incidents.comments import listing as listing_of_comments
 from api.incidents.fields import IncidentStatus, Priority, Severity
@@ -35,7 +35,7 @@ _CHOICES = {"statuses": get_args(IncidentStatus), "severities": get_args(Severit
 
 
 class ManagedIncident(ShownIncident, rename="camel"):
-    """With what is said of it inside."""
+    """An incident with its internal fields."""
 
     reporter: str | None
     detection_criteria: str | None
@@ -72,7 +72,7 @@ async def list_incidents(
     number: PageNumber = 1,
 ) -> Template:
     """The filters are those of GET /api/incidents."""
-    asked = {name: value for name, value in request.query_params.items() if name in PARAMETERS and value}
+    given = {name: value for name, value in request.query_params.items() if name in PARAMETERS and value}
     listed, refused = None, Refusal({}, 200)
     try:
         wanted = read_filters(status, severity, priority, service, from_, to, q)
@@ -80,7 +80,7 @@ async def list_incidents(
     except REFUSED as error:
         refused = refusal(error)
     incidents = shown(msgspec.to_builtins(listed.incidents)) if listed is not None else []
-    filters = {name: asked.get(name, "") for name in PARAMETERS - {"limit", "page"}}
+    filters = {name: given.get(name, "") for name in PARAMETERS - {"limit", "page"}}
     return await page(
         request,
         "console/incidents.html",
@@ -96,14 +96,14 @@ async def list_incidents(
         names={service.id: service.name for service in services},
         editors=await editors(pool, principal_of(request), [incident.id for incident in incidents]),
         drafts=await waiting_drafts(pool, principal_of(request)),
-        done=told(request, "console_incidents", "deleted"),
+        done=done_key(request, "console_incidents", "deleted"),
         **_CHOICES,
     )
 
 
 @get(HOME + "/{incident_id:str}", **shown_to("incidents:read-internal"))
 async def show_incident(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> Template:
-    done = told(request, "console_incidents", "created", "saved", "updated", "commented", "discarded", "withdrawn")
+    done = done_key(request, "console_incidents", "created", "saved", "updated", "commented", "discarded", "withdrawn")
     return await incident_page(request, pool, incident_id, done=done)
 
 
@@ -113,10 +113,10 @@ async def incident_page(
     incident_id: str,
     status_code: int = 200,
     problems: Mapping[str, Problem] | None = None,
-    said: Mapping[str, str] | None = None,
+    entered: Mapping[str, str] | None = None,
     done: str | None = None,
 ) -> Template:
-    """The page of one incident; after a refusal with what is wrong and what was typed (`said`)."""
+    """The page of one incident. After a refusal it shows the problems, and the `entered` values again."""
     found = await records.visible(pool, incident_id, request.user)
     incident = msgspec.convert(msgspec.to_builtins(found), ManagedIncident)
     comments = [row.published() for row in await listing_of_comments(pool, incident_id, request.user)]
@@ -133,7 +133,7 @@ async def incident_page(
             None,
         ),
         problems=problems or {},
-        said=said or {},
+        entered=entered or {},
         done=done,
         **_CHOICES,
     )

@@ -1,6 +1,7 @@
-"""Moments as forms have them: a day and a clock in a named time zone, such as `2026-11-24T14:02` in Asia/Seoul.
+"""Local times of forms, such as `2026-11-24T14:02` in Asia/Seoul, and the moments that they stand for.
 
-Where a clock is put forward some times never come, and where it is put back some come twice: that is told, not guessed.
+When clocks are set forward, some local times are skipped; when they are set back, some occur twice. Both are errors
+unless the user has chosen one of the two moments.
 """
 
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 Wrong = Literal["unreadable", "skipped", "twice"]
 Which = Literal["", "first", "second"]
-"""Of a time that comes twice."""
+"""Which of the two moments of a local time that occurs twice; empty for all other times."""
 
 
 class LocalTimeError(ValueError):
@@ -19,8 +20,8 @@ class LocalTimeError(ValueError):
 
 
 def moment_at(text: str, zone: ZoneInfo, which: str = "") -> datetime:
-    """The moment at which the clocks of `zone` show `text`. Raises LocalTimeError where there is none, or two and
-    nobody has said which."""
+    """The moment of the local time `text` in `zone`. Raises LocalTimeError if there is none, or if there are two and
+    `which` is neither `first` nor `second`."""
     try:
         local = datetime.fromisoformat(text)
         if local.tzinfo is not None:
@@ -39,13 +40,13 @@ def moment_at(text: str, zone: ZoneInfo, which: str = "") -> datetime:
 
 
 def written(moment: datetime, zone: ZoneInfo) -> str:
-    """As a field of a form takes it; seconds only where there are some."""
+    """The local time as a form field takes it; seconds are left out if they are 0."""
     local = moment.astimezone(zone).replace(tzinfo=None, microsecond=0)
     return local.isoformat(timespec="seconds" if local.second else "minutes")
 
 
 def which(moment: datetime, zone: ZoneInfo) -> Which:
-    """Whether it is the first or the second time that the clock shows this; nothing where it comes once."""
+    """Whether `moment` is the first or the second with its local time; empty if there is only one."""
     local = moment.astimezone(zone)
     if local.replace(fold=0).utcoffset() == local.replace(fold=1).utcoffset():
         return ""

@@ -1,4 +1,5 @@
-"""/console/maintenance: what runs, what comes, what has been; windows announced, changed and cancelled."""
+"""/console/maintenance: current, planned and past maintenance windows, and the forms to create, change and delete
+one."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.console import repetition
 from api.console.maintenance_form import Filled, blank, changes, filled, of_window, zones
-from api.console.submissions import REFUSED, PageNumber, confirmation, done, refusal, service_choices, told
+from api.console.submissions import REFUSED, PageNumber, confirmation, done, done_key, refusal, service_choices
 from api.maintenance import routes as stored
 from api.maintenance.fields import NewWindow, WindowChange, WindowRow
 from api.pages.forms import read_form
@@ -48,7 +49,7 @@ class PastRow(msgspec.Struct):
 
 @get(HERE, **shown_to("incidents:read-internal"))
 async def windows(request: ApiRequest, pool: Injected[Pool], number: PageNumber = 1) -> Template:
-    """Those that run first, then by when they take place next."""
+    """Windows under way come first, then the others by their next occurrence."""
     now = datetime.now(UTC)
     planned = await stored.between(pool, request.user, now, now + FARTHEST)
     total = await database.count(pool, "maintenance/past_count")
@@ -63,7 +64,7 @@ async def windows(request: ApiRequest, pool: Injected[Pool], number: PageNumber 
         names={service.id: service.name for service in await service_choices(pool)},
         recurring=_recurring,
         upcoming=lambda row: list(zip(row.occurrence_starts, row.occurrence_ends, strict=True))[:NEXT_SHOWN],
-        done=told(request, "maintenance", "created", "saved", "deleted"),
+        done=done_key(request, "maintenance", "created", "saved", "deleted"),
     )
 
 
@@ -97,7 +98,8 @@ async def edit_window(request: ApiRequest, pool: Injected[Pool], window_id: From
 
 @post(HERE + "/{window_id:str}", **shown_to("maintenance:write"))
 async def change_window(request: ApiRequest, pool: Injected[Pool], window_id: FromPath[str]) -> Response[Any]:
-    """Where somebody saved first, the form says what they saved; saving once more overwrites it knowingly."""
+    """Changes a window. If another user saved it since the form was opened, the form is shown again with the stored
+    values; saving again overwrites them."""
     form = await read_form(request)
     entered, t = filled(form), await page_texts(request)
     row = await _window(request, pool, window_id)
@@ -146,7 +148,7 @@ async def _form(
     preview: list[Occurrence] | None = None,
     outdated: bool = False,
 ) -> Template:
-    """`base` is the version that the form was opened with; it is the stored one after a conflict that was shown."""
+    """The form. `base` is the version that it was opened with; after a conflict was shown it is the stored version."""
     t = await page_texts(request)
     return await page(
         request,
@@ -174,7 +176,7 @@ async def _preview(
     row: WindowRow | None = None,
     base: int | str | None = None,
 ) -> Template:
-    """The form with when it would take place; nothing is saved."""
+    """The form with the next occurrences of the window. Nothing is saved."""
     try:
         ahead = entered.ahead(t, datetime.now(UTC))
     except REFUSED as error:
@@ -188,7 +190,7 @@ async def _window(request: ApiRequest, pool: Pool, window_id: str) -> WindowRow:
 
 
 def _recurring(row: WindowRow, t: Texts) -> str:
-    """How it recurs, in words; nothing where it does not."""
+    """How the window recurs, as a text; empty if it does not recur."""
     first = row.starts_at.astimezone(ZoneInfo(row.time_zone)).date()
     return repetition.read(row.rrule, first).described(t, first)
 

@@ -1,6 +1,6 @@
-"""The form of a maintenance window: what is filled in, and what REST is told of it.
+"""The form of a maintenance window: its fields, and the body of the request to REST.
 
-Times are entered on the clock of a named zone and turned into moments here, since a browser may be anywhere.
+Times are entered in a named time zone and converted to moments here, because the zone of the browser may be another.
 """
 
 from datetime import date, datetime, timedelta
@@ -26,7 +26,7 @@ SHOWN_AHEAD = 10
 
 
 class Filled(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields as they stand in the form, named as REST names them where it has them."""
+    """The fields as they were entered. Fields that REST has too are named as there."""
 
     title: str = ""
     description: str = ""
@@ -40,17 +40,17 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
     public: bool = True
 
     def problems(self, t: Texts) -> dict[str, Problem]:
-        """Times that are none; everything else is REST's to judge."""
+        """The times that cannot be read, by field. All other values are validated by REST."""
         return {field: message for field, (_, message) in self._moments(t).items() if message}
 
     def moment(self, field: str, t: Texts) -> datetime:
-        """Of `startsAt` or `endsAt`, where `problems` finds nothing."""
+        """The moment of `startsAt` or `endsAt`. `problems` must be empty."""
         moment = self._moments(t)[field][0]
         assert moment is not None
         return moment
 
     def body(self, t: Texts) -> dict[str, Any]:
-        """What REST is told, where `problems` finds nothing."""
+        """The body of the request to REST. `problems` must be empty."""
         return {
             "title": self.title,
             "description": self.description or None,
@@ -63,18 +63,18 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     def ahead(self, t: Texts, now: datetime) -> list[Occurrence]:
-        """When it would take place next. Raises the 400 that REST would answer for what makes no schedule."""
-        said = self.body(t)
-        times = {name: said[name] for name in ("startsAt", "endsAt")}
+        """The next occurrences of the window. Raises the 400 of REST if the values make no schedule."""
+        body = self.body(t)
+        times = {name: body[name] for name in ("startsAt", "endsAt")}
         if wrong := problems(msgspec.convert(times, WindowChange)):
             raise invalid(*wrong)
-        schedule = planned(said["startsAt"], said["endsAt"], said["rrule"], said["timeZone"])
+        schedule = planned(body["startsAt"], body["endsAt"], body["rrule"], body["timeZone"])
         coming = occurrences(schedule, max(now, schedule.starts_at) + AHEAD)
         return [one for one in coming if one.ends_at > now][:SHOWN_AHEAD]
 
     @property
     def first(self) -> date:
-        """The day on which it takes place first."""
+        """The local day of the first occurrence."""
         return datetime.fromisoformat(self.starts_at).date()
 
     def _moments(self, t: Texts) -> dict[str, tuple[datetime | None, str]]:
@@ -87,9 +87,9 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-def _moment(text: str, known: ZoneInfo, said: str, t: Texts) -> tuple[datetime | None, str]:
+def _moment(text: str, known: ZoneInfo, chosen: str, t: Texts) -> tuple[datetime | None, str]:
     try:
-        return moment_at(text, known, said), ""
+        return moment_at(text, known, chosen), ""
     except LocalTimeError as error:
         return None, t(f"maintenance.time_{error.wrong}", time=text.replace("T", " "), zone=known.key)
 
@@ -118,7 +118,7 @@ def filled(form: Form) -> Filled:
 
 
 def blank(zone_name: str, now: datetime) -> Filled:
-    """Tomorrow at this hour, for an hour."""
+    """The values of a new form: tomorrow at this hour, for one hour."""
     starts_at = now.replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
     known = ZoneInfo(zone_name)
     return Filled(
@@ -127,7 +127,7 @@ def blank(zone_name: str, now: datetime) -> Filled:
 
 
 def of_window(row: WindowRow) -> Filled:
-    """As it is stored."""
+    """The values of a stored window."""
     known = zone(row.time_zone) or ZoneInfo("UTC")
     return Filled(
         title=row.title,
@@ -144,13 +144,14 @@ def of_window(row: WindowRow) -> Filled:
 
 
 def changes(after: Filled, before: Filled, t: Texts) -> dict[str, Any]:
-    """What REST is told of a change: what is as it was is left out, so that a time keeps what its field cannot show."""
+    """The body of a change. Unchanged fields are left out, so that a time keeps the fraction that its field cannot
+    show."""
     was = before.body(t)
     return {name: value for name, value in after.body(t).items() if value != was[name]}
 
 
 def zones(first: str, *others: str) -> list[str]:
-    """The time zones to choose from, the reporting one first."""
+    """The time zones to choose from, beginning with `first`."""
     return list(dict.fromkeys([first, "UTC", *others, *_all_zones()]))
 
 

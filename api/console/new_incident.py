@@ -1,4 +1,4 @@
-"""/console/incidents/new: an incident from nothing or from a template. Sent twice it is made once."""
+"""/console/incidents/new: a new incident, empty or from a template. A form that is sent twice creates one incident."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -28,13 +28,13 @@ from sql import Pool
 CACHEABLE: tuple[Cacheable, ...] = ()
 MAX_TEMPLATES = 100
 MAY_GO_BACK = "private, no-cache"
-"""Not no-store: with that a browser forgets what was typed, and there is no draft of what does not exist yet."""
-ASKED = ("title", "description", "severity", "priority", "public", "affectedServices", "detectionCriteria")
+"""Not no-store: with it, browsers discard the entered values on the way back. A new incident has no draft."""
+FIELDS = ("title", "description", "severity", "priority", "public", "affectedServices", "detectionCriteria")
 
 
 @get(HOME + "/new", **shown_to("incidents:write"))
 async def new_incident(request: ApiRequest, pool: Injected[Pool]) -> Template:
-    """`?template=` fills the form in; one that is gone leaves it empty, and says so."""
+    """The form. `?template=` fills it in; if there is no such template, it is empty and has a notice."""
     wanted = request.query_params.get("template", "")
     if not wanted:
         return await new_page(request, pool, EMPTY)
@@ -58,14 +58,14 @@ async def create_incident(
 ) -> Response[Any]:
     form = await read_form(request)
     values, update, key = of_form(form).values, form.text("update"), form.text("key")
-    asked = body(values, ASKED) | {"update": update or None}
+    data = body(values, FIELDS) | {"update": update or None}
     try:
-        new = converted(asked, NewIncident)
+        new = converted(data, NewIncident)
         user = principal_of(request)
         incident, _ = await saving.create(pool, settings, limits, user, actor(request), new, key or None)
     except REFUSED as error:
         problems, status = refusal(error)
-        # A key is good for one incident: where another was made under it, this one needs its own.
+        # An idempotency key belongs to one incident. If it was used for another one, this form needs a new key.
         key = "" if status == 409 else key
         return await new_page(request, pool, values, update=update, key=key, problems=problems, status_code=status)
     return done(f"{HOME}/{incident.id}", "created")
@@ -83,7 +83,8 @@ async def new_page(
     problems: Mapping[str, Problem] | None = None,
     status_code: int = 200,
 ) -> Template:
-    """The form; `notice` says why it is not filled in as was asked, or what it is filled with."""
+    """The form. `notice` is shown if the template does not exist (`no_template`), or if the values are those of an
+    incident that was deleted (`gone`)."""
     stored, _ = await templates.listing(pool, 1, MAX_TEMPLATES)
     answer = await page(
         request,

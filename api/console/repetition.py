@@ -1,4 +1,4 @@
-"""How a maintenance window recurs, as a form asks for it: the usual cases as fields, all others as the rule itself."""
+"""The recurrence of a maintenance window in a form: fields for the common cases, the RRULE as a text for all others."""
 
 from datetime import date
 from typing import Literal, get_args
@@ -11,11 +11,11 @@ Kind = Literal["never", "daily", "weekly", "monthly", "monthly-weekday", "rule"]
 Limit = Literal["never", "until", "count"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 WEEKDAYS = ("SU", "MO", "TU", "WE", "TH", "FR", "SA")
-"""As `Texts.weekdays` has them."""
+"""In the order of `Texts.weekdays`."""
 
 
 class Repetition(msgspec.Struct, frozen=True, kw_only=True):
-    """What the fields say, as they were filled in."""
+    """The fields as they were entered."""
 
     kind: str = "never"
     every: str = "1"
@@ -26,7 +26,7 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
     rule: str = ""
 
     def rrule(self, first: date) -> str | None:
-        """The rule of RFC 5545 for a window that takes place on `first` first. Its values are judged by REST."""
+        """The RRULE (RFC 5545) of a window whose first occurrence is on `first`. Its values are validated by REST."""
         match self.kind:
             case "daily":
                 parts = ["FREQ=DAILY"]
@@ -51,7 +51,8 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
         return ";".join(parts)
 
     def described(self, t: Texts, first: date) -> str:
-        """`Every 2 weeks on Sun, Wed, 5 times`; nothing where it does not recur, the rule where it is a special one."""
+        """A text such as `Every 2 weeks · Sun, Wed · 5 times`; empty without recurrence; the rule itself if it has no
+        fields."""
         if self.kind in ("never", "rule"):
             return self.rule
         names = dict(zip(WEEKDAYS, t.weekdays(), strict=True))
@@ -62,17 +63,17 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
         }
         unit = self.kind.partition("-")[0]
         every = int(self.every)
-        said = [t(f"maintenance.every_{unit}", count=every) if every > 1 else t(f"maintenance.each_{unit}")]
-        said += [on[self.kind]] if self.kind in on else []
+        parts = [t(f"maintenance.every_{unit}", count=every) if every > 1 else t(f"maintenance.each_{unit}")]
+        parts += [on[self.kind]] if self.kind in on else []
         if self.limit == "until":
-            said.append(t("maintenance.until_day", day=t.full_day(date.fromisoformat(self.until))))
+            parts.append(t("maintenance.until_day", day=t.full_day(date.fromisoformat(self.until))))
         elif self.limit == "count":
-            said.append(t("maintenance.times", count=int(self.count)))
-        return " · ".join(said)
+            parts.append(t("maintenance.times", count=int(self.count)))
+        return " · ".join(parts)
 
 
 def read(rrule: str | None, first: date) -> Repetition:
-    """The fields for a stored rule; as they would make no other rule of it."""
+    """The fields for a stored rule. A rule that the fields cannot reproduce is kept as a text."""
     if rrule is None:
         return Repetition()
     parts = dict(part.partition("=")[::2] for part in rrule.upper().split(";"))
@@ -94,5 +95,5 @@ def _weekday(day: date) -> str:
 
 
 def _nth(day: date) -> int:
-    """Which of its weekdays in its month; the fifth is the last."""
+    """The number of this weekday in its month, 1 to 5."""
     return (day.day - 1) // 7 + 1

@@ -1,6 +1,6 @@
-"""The form of a service: what is filled in, and what REST is sent of it.
+"""The form of a service: its fields, and the body of the request to REST.
 
-The fields of a check type follow from its configuration (sla_monitor/checks): the schema says how each is shown.
+The fields of a check type are derived from the schema of its configuration (sla_monitor/checks).
 """
 
 from collections.abc import Mapping
@@ -22,14 +22,15 @@ NUMBERS = ("intervalSeconds", "timeoutMs", "degradedAfterMs", "retries")
 FLAGS = ("enabled", "public")
 NEVER_EMPTY = ("name",)
 LONG_TEXT = 1000
-"""A text that may be longer is an area of several lines."""
+"""Fields that accept longer texts are shown as text areas."""
 Values = Mapping[str, Any]
-"""By REST's names, as the fields of the form hold them: lists and headers as text. `type` is the check type."""
+"""Values of the form by the field names of REST. Lists and headers are texts. `type` is the check type."""
 Kind = Literal["text", "area", "number", "flag", "choice", "numbers", "headers"]
 
 
 class Field(NamedTuple):
-    """One field of a check type. `least` and `most` are a number's limits; `most` is a text's length too."""
+    """One field of a check type. `least` and `most` are the limits of a number; for a text `most` is the maximum
+    length."""
 
     name: str
     column: str
@@ -76,13 +77,13 @@ def _field(name: str, known: dict[str, Any], required: bool, label: Label | None
     return Field(camel(name), name, kind, required, "anyOf" in known, one.get("minimum"), most, choices, label)
 
 
-def type_asked(name: str | None) -> str:
-    """The check type of a new form."""
+def known_type(name: str | None) -> str:
+    """The check type of a new form: `name` if there is such a type, else the default one."""
     return name if name is not None and name in CHECK_TYPES else DEFAULT_TYPE
 
 
 def blank(settings: Settings, check_type: str) -> Values:
-    """With what a new service is where nothing is said of it."""
+    """The values of a new form: the defaults of a service."""
     return _values(defaults(check_type, settings), check_type)
 
 
@@ -119,7 +120,7 @@ def _shown(field: Field, value: Any) -> Any:
 
 
 def of_form(form: Form, check_type: str) -> Values:
-    """What was filled in, to be shown again."""
+    """The entered values, to fill in the form again."""
     values: dict[str, Any] = {name: form.text(name) for name in (*TEXTS, *NUMBERS, "id", "tags")}
     values |= {name: form.flag(name) for name in FLAGS} | {"type": check_type}
     return values | {field.name: _filled_in(field, form) for field in fields(check_type)}
@@ -136,7 +137,7 @@ def _filled_in(field: Field, form: Form) -> Any:
 
 
 def problems(values: Values, t: Texts) -> dict[str, Problem]:
-    """What cannot be read as what it should be; everything else is REST's to judge."""
+    """The values that cannot be parsed, by field. All other values are validated by REST."""
     found: dict[str, Problem] = {}
     for field in fields(values["type"]):
         if field.kind == "headers":
@@ -152,11 +153,11 @@ def problems(values: Values, t: Texts) -> dict[str, Problem]:
 
 
 def body(values: Values) -> dict[str, Any]:
-    """What REST is sent, where `problems` finds nothing. What is left empty is to be empty."""
-    said: dict[str, Any] = {name: values[name] or ("" if name in NEVER_EMPTY else None) for name in TEXTS}
-    said |= {name: _number(values[name]) for name in NUMBERS} | {name: values[name] for name in FLAGS}
-    said |= {"tags": _listed(values["tags"]), "type": values["type"]}
-    return said | {field.name: _read(field, values[field.name]) for field in fields(values["type"])}
+    """The body of the request to REST. `problems` must be empty. An empty field clears the stored value."""
+    sent: dict[str, Any] = {name: values[name] or ("" if name in NEVER_EMPTY else None) for name in TEXTS}
+    sent |= {name: _number(values[name]) for name in NUMBERS} | {name: values[name] for name in FLAGS}
+    sent |= {"tags": _listed(values["tags"]), "type": values["type"]}
+    return sent | {field.name: _read(field, values[field.name]) for field in fields(values["type"])}
 
 
 def _read(field: Field, value: Any) -> Any:
@@ -191,5 +192,5 @@ def _is_number(text: Any) -> bool:
 
 
 def _as_typed(text: str) -> str:
-    """A body may begin with a space; lines end as everywhere else."""
+    """The text with LF line ends. Leading and trailing spaces are kept: they may be part of a body."""
     return text.replace("\r\n", "\n")

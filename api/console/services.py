@@ -15,7 +15,7 @@ from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
 from api.console import service_form
 from api.console.service_form import Values
-from api.console.submissions import REFUSED, confirmation, done, refusal, told
+from api.console.submissions import REFUSED, confirmation, done, done_key, refusal
 from api.pages.forms import read_form
 from api.pages.problems import Problem
 from api.pages.site import page, page_texts
@@ -55,20 +55,20 @@ async def services(request: ApiRequest, pool: Injected[Pool]) -> Template:
         request,
         "console/services.html",
         services=await database.rows(pool, "services/administered", AdministeredService),
-        done=told(request, "services", "created", "created_denied", "saved", "saved_denied", "deleted"),
+        done=done_key(request, "services", "created", "created_denied", "saved", "saved_denied", "deleted"),
     )
 
 
 @get(f"{HERE}/new", **shown_to("services:administer"))
 async def new_service(request: ApiRequest, settings: Injected[Settings]) -> Template:
-    check_type = service_form.type_asked(request.query_params.get("type"))
+    check_type = service_form.known_type(request.query_params.get("type"))
     return await _form(request, service_form.blank(settings, check_type))
 
 
 @post(HERE, **shown_to("services:administer"))
 async def create_service(request: ApiRequest, pool: Injected[Pool], settings: Injected[Settings]) -> Response[Any]:
     form = await read_form(request)
-    values = service_form.of_form(form, service_form.type_asked(form.text("type")))
+    values = service_form.of_form(form, service_form.known_type(form.text("type")))
     if wrong := service_form.problems(values, await page_texts(request)):
         return await _form(request, values, problems=wrong, status=400)
     try:
@@ -104,7 +104,7 @@ async def change_service(
 
 @post(HERE + "/{service_id:str}/key", **shown_to("services:administer"))
 async def rotate_key(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Response[Any]:
-    """Another key for the reports of a job."""
+    """Replaces the key by which a job reports."""
     await read_form(request)
     heartbeat = await rotate(pool, actor(request), service_id)
     return done(f"{HERE}/{heartbeat.service_id}", "rotated")
@@ -128,7 +128,7 @@ async def delete_service(request: ApiRequest, pool: Injected[Pool], service_id: 
 
 
 def _outcome(what: str, service: AnySavedService) -> str:
-    """What the next page tells; the only warning that there is says that probes may not look at the service."""
+    """The value of `?done=`. The only warning of a service is that its address is denied to probers."""
     return f"{what}_denied" if service.warnings else what
 
 
@@ -149,7 +149,7 @@ async def _form(
         status_code=status,
         heartbeat=heartbeat,
         ping_url=f"{site.rstrip('/')}/ping/{heartbeat.ping_key}" if heartbeat is not None else None,
-        done=told(request, "services", "rotated"),
+        done=done_key(request, "services", "rotated"),
         probed=CHECK_TYPES[values["type"]].PROBED,
         values=values,
         stored=stored,

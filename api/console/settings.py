@@ -1,4 +1,4 @@
-"""/console/settings: every setting of this process, to read."""
+"""/console/settings: all settings of this process, read-only."""
 
 from litestar import Router, get
 from litestar.response import Template
@@ -17,7 +17,7 @@ CACHEABLE: tuple[Cacheable, ...] = ()
 
 @get("/console/settings", **shown_to("settings:read"))
 async def settings(request: ApiRequest, pool: Injected[Pool], settings: Injected[Settings]) -> Template:
-    """Those that are not as by default come first."""
+    """Settings that differ from their default come first."""
     listed = await current_settings(pool, settings)
     own = [setting for setting in listed if setting.value != setting.default]
     usual = [setting for setting in listed if setting.value == setting.default]

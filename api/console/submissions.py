@@ -1,4 +1,4 @@
-"""What every form of the console has in common: where it leads to after a change, and what is said after a refusal."""
+"""What the forms of the console share: the redirect after a change, and the problems shown after a refusal."""
 
 import re
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ from sql import Pool, database
 
 PageNumber = Annotated[int, QueryParameter(name="page", ge=1, le=1_000_000)]
 _SHOWN_AGAIN = frozenset({400, 409, 412, 429})
-"""Statuses of errors that the user of a form can do something about."""
+"""Statuses of errors that the user of a form can correct. The form is shown again with them."""
 REFUSED = (ApiError, DataError)
-"""What a resource raises for a change that it refuses; the argument of `refusal`."""
+"""The exceptions by which a resource refuses a change; `refusal` takes one of them."""
 _PLACE = re.compile(r"\[.*")
 
 
 class Refusal(NamedTuple):
-    """What is wrong, by field; under "" what has none."""
+    """The problems by field, and the status of the response. A problem without a field has the key ""."""
 
     problems: dict[str, Problem]
     status: int
@@ -40,18 +40,18 @@ class ServiceChoice(msgspec.Struct):
 
 
 def done(target: str, what: str) -> Response[Any]:
-    """After a change: the page `target`, which says so once."""
+    """Redirects to the page `target` after a change. Its parameter `done` makes the page report `what` was done."""
     return Redirect(f"{target}?done={what}", status_code=303)
 
 
-def told(request: ApiRequest, section: str, *known: str) -> str | None:
-    """The text's key of what `?done=` says was done; None where it says nothing that is known."""
+def done_key(request: ApiRequest, section: str, *known: str) -> str | None:
+    """The key of the text for the request's `?done=`; None if the parameter is absent or not one of `known`."""
     what = request.query_params.get("done")
     return f"{section}.done_{what}" if what in known else None
 
 
 def refusal(error: ApiError | DataError) -> Refusal:
-    """For the form, which is shown again. Raises what no form can mend as the error that it is."""
+    """The problems and the status for a form that is shown again. Raises `error` itself if no form can correct it."""
     described = describe(error)
     if described is None or described.status not in _SHOWN_AGAIN:
         raise error
@@ -67,7 +67,7 @@ async def confirmation(
     problems: Mapping[str, Problem] | None = None,
     status: int = 200,
 ) -> Template:
-    """Asks whether `name` is really to go: a page that posts to itself. Its texts are `section`.delete_…."""
+    """The page that confirms the deletion of `name`. It posts to its own address. Its texts are `section`.delete_…."""
     return await page(
         request,
         "console/confirm.html",
@@ -80,5 +80,5 @@ async def confirmation(
 
 
 async def service_choices(pool: Pool) -> list[ServiceChoice]:
-    """Every service, private ones too: for those who are logged in."""
+    """All services, including private ones; for staff only."""
     return await database.rows(pool, "services/choices", ServiceChoice)

@@ -1,4 +1,4 @@
-"""/console/templates: what incidents may start from."""
+"""/console/templates: templates for new incidents."""
 
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -11,7 +11,7 @@ from api.auth.gatekeeper import actor
 from api.auth.permissions import authorise, shown_to
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
-from api.console.submissions import REFUSED, PageNumber, confirmation, done, refusal, service_choices, told
+from api.console.submissions import REFUSED, PageNumber, confirmation, done, done_key, refusal, service_choices
 from api.incidents import templates as stored
 from api.incidents.fields import Priority, Severity
 from api.pages.forms import Form, read_form
@@ -46,7 +46,7 @@ async def templates(request: ApiRequest, pool: Injected[Pool], number: PageNumbe
         "console/templates.html",
         rows=rows,
         pagination=pagination,
-        done=told(request, "templates", "created", "saved", "deleted"),
+        done=done_key(request, "templates", "created", "saved", "deleted"),
     )
 
 

@@ -1,4 +1,4 @@
-"""/console/tokens: API tokens for machines. A secret is shown once, on the answer that made it."""
+"""/console/tokens: API tokens for programs. A secret is shown once, in the response that created it."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
@@ -15,7 +15,7 @@ from api.auth.gatekeeper import actor
 from api.auth.permissions import ROLES, shown_to
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
-from api.console.submissions import REFUSED, PageNumber, confirmation, done, refusal, told
+from api.console.submissions import REFUSED, PageNumber, confirmation, done, done_key, refusal
 from api.pages.forms import read_form
 from api.pages.problems import Problem
 from api.pages.site import page, page_texts
@@ -43,7 +43,7 @@ async def tokens(request: ApiRequest, pool: Injected[Pool], number: PageNumber =
         "console/tokens.html",
         **msgspec.to_builtins(await api_tokens.listing(pool, number, A_PAGE)),
         parsed=datetime.fromisoformat,
-        done=told(request, "tokens", "deleted"),
+        done=done_key(request, "tokens", "deleted"),
     )
 
 
@@ -110,7 +110,7 @@ async def _name(pool: Pool, token_id: str) -> str:
 
 
 def _end_of(day: str, t: Texts) -> datetime | None:
-    """When `day` is over in the reporting time zone; None where none is given. Raises ValueError for what is no day."""
+    """The end of `day` in the reporting time zone; None if it is empty. Raises ValueError if it is not a date."""
     if not day:
         return None
     following = datetime.combine(date.fromisoformat(day) + timedelta(days=1), time())

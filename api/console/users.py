@@ -1,4 +1,4 @@
-"""/console/users: who may come in, and as what. Generated passwords are shown once, on the answer that made them."""
+"""/console/users: users and their roles. A generated password is shown once, in the response that created it."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,7 +15,7 @@ from api.auth.passwords import Passwords, new_password
 from api.auth.permissions import ROLES, shown_to
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
-from api.console.submissions import REFUSED, PageNumber, confirmation, done, refusal, told
+from api.console.submissions import REFUSED, PageNumber, confirmation, done, done_key, refusal
 from api.pages.forms import read_form
 from api.pages.problems import Problem
 from api.pages.site import page
@@ -35,7 +35,7 @@ async def show_users(request: ApiRequest, pool: Injected[Pool], number: PageNumb
         "console/users.html",
         **msgspec.to_builtins(await users.listing(pool, number, A_PAGE)),
         parsed=datetime.fromisoformat,
-        done=told(request, "users", "created", "saved", "deleted"),
+        done=done_key(request, "users", "created", "saved", "deleted"),
     )
 
 
@@ -46,7 +46,7 @@ async def new_user(request: ApiRequest) -> Template:
 
 @post(HERE, **shown_to("users:administer"))
 async def create_user(request: ApiRequest, pool: Injected[Pool], passwords: Injected[Passwords]) -> Response[Any]:
-    """Without a password one is generated and shown."""
+    """Creates a user. If the form has no password, one is generated and shown."""
     form = await read_form(request)
     values = {name: form.text(name) for name in ("username", "email", "role")}
     password = form.secret("password")
@@ -86,7 +86,7 @@ async def change_user(
 async def reset_password(
     request: ApiRequest, pool: Injected[Pool], passwords: Injected[Passwords], user_id: FromPath[str]
 ) -> Response[Any]:
-    """A generated one; it ends all sessions of its user."""
+    """Sets a generated password and ends all sessions of the user."""
     await read_form(request)
     user = _shown(await users.one(pool, user_id))
     password = new_password()
@@ -121,7 +121,7 @@ async def _form(
     problems: Mapping[str, Problem] | None = None,
     status: int = 200,
 ) -> Template:
-    """`user` as it is stored; the values may be others."""
+    """`user` is the stored user, `values` are those of the form."""
     return await page(
         request,
         "console/user_form.html",
@@ -138,7 +138,7 @@ async def _password(request: ApiRequest, username: str, password: str) -> Templa
 
 
 def _shown(user: users.StoredUser) -> dict[str, Any]:
-    """As the templates take it, by REST's names."""
+    """The user by the field names of REST, for the templates."""
     shown: dict[str, Any] = msgspec.to_builtins(user.published())
     return shown
 

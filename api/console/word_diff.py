@@ -1,11 +1,12 @@
-"""Two versions of a text beside each other: which words are in one of them only."""
+"""A comparison of two texts by word: the words that only one of them has."""
 
 import re
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
 MAX_WORDS = 500
-"""What differs is compared by word up to here, by line beyond, else not at all: in the worst case it takes the cube."""
+"""Up to this number of differing words texts are compared by word, up to this number of lines by line, else not at all:
+in the worst case the time grows with the cube."""
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
@@ -16,7 +17,7 @@ class Piece(NamedTuple):
 
 
 def side_by_side(one: str, other: str) -> tuple[list[Piece], list[Piece]]:
-    """The two texts in pieces that belong to both of them, or to one alone."""
+    """Both texts in pieces. A piece is in both texts, or `only_here`."""
     for pattern in (_WORD, _LINE):
         first, second = pattern.findall(one), pattern.findall(other)
         begin = _same_start(first, second)
@@ -27,7 +28,7 @@ def side_by_side(one: str, other: str) -> tuple[list[Piece], list[Piece]]:
 
 
 def _compared(first: list[str], second: list[str], begin: int, end: int) -> tuple[list[Piece], list[Piece]]:
-    """As many pieces at both ends as `begin` and `end` say are the same."""
+    """Compares what is between the first `begin` and the last `end` pieces, which are the same in both texts."""
     left: list[Piece] = []
     right: list[Piece] = []
     _add(left, "".join(first[:begin]), False)

@@ -52,7 +52,7 @@ class Form:
         text = self.text(name)
         return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else (text or None)
 
-    def said(self) -> dict[str, str]:
+    def values(self) -> dict[str, str]:
         """All values, to fill in the form again."""
         return {name: value for name, value in self._fields.multi_items() if isinstance(value, str) and name != TOKEN}
 

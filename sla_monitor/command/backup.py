@@ -1,10 +1,10 @@
 """`sla-monitor backup` and `sla-monitor restore`: pg_dump and pg_restore, with what TimescaleDB needs around a restore.
 
-A backup is one file in pg_dump's custom format, a consistent snapshot taken while everything runs. It holds password
-hashes and keys, so only its owner may read it. A restore is one transaction, into a database with nothing in it: it is
-there as a whole, or nothing is.
+A backup is one file in pg_dump's custom format, a consistent snapshot taken while all programs run. It contains
+password hashes and keys, so only its owner may read it. A restore is one transaction, into an empty database: it
+succeeds completely or changes nothing.
 
-Owners and grants are not restored: everything belongs to the user that restores.
+Owners and grants are not restored: all objects belong to the user that restores.
 """
 
 import os
@@ -27,9 +27,9 @@ from sql import connect, query
 from sql.migration_errors import MigrationError, UnreachableError
 
 LIST_TIMEOUT_S = 300
-"""The contents of a file on a slow disk; the dump and the restore take as long as they take."""
+"""For listing the contents of a file on a slow disk. Dump and restore have no timeout."""
 LOCK_WAIT = "60s"
-"""How long pg_dump waits for a table, as while a migration runs."""
+"""How long pg_dump waits for the lock of a table, for example during a migration."""
 POST_RESTORE_TIMEOUT_S = 60
 _TIMESCALEDB = re.compile(r"^\d+; \d+ \d+ EXTENSION - timescaledb\b", re.MULTILINE)
 _SCHEMA = re.compile(r"^\d+; \d+ \d+ TABLE \S+ schema_versions\b", re.MULTILINE)
@@ -37,11 +37,11 @@ _TIMESCALEDB_VERSION = re.compile(r"^timescaledb_version\t(\S+)", re.MULTILINE)
 
 
 class BackupError(StartError):
-    """Why there is no backup, or why nothing was restored; one line."""
+    """The backup or the restore failed. The text is one line."""
 
 
 async def backup(settings: Settings, file: Path) -> None:
-    """Writes the whole database into `file`. One that is there is replaced when the new one is complete."""
+    """Writes the whole database into `file`. An existing file is replaced when the new one is complete."""
     async with _database(settings) as url:
         major = await _server_version(url)
         program = await client_program("pg_dump", major)
@@ -59,7 +59,7 @@ async def backup(settings: Settings, file: Path) -> None:
 
 
 async def restore(settings: Settings, file: Path) -> None:
-    """Fills an empty database with what `backup` wrote. No process migrates it meanwhile."""
+    """Restores a file of `backup` into an empty database. Migrations are locked out meanwhile."""
     if not await to_thread.run_sync(file.is_file):
         raise BackupError(f"{file} is not a file")
     async with _database(settings, make=True) as url:
@@ -82,7 +82,7 @@ async def restore(settings: Settings, file: Path) -> None:
 
 @asynccontextmanager
 async def _database(settings: Settings, *, make: bool = False) -> AsyncIterator[str]:
-    """The URL of DATABASE_URL, of a running `sla-monitor up`, or of its server, started while this lasts."""
+    """The URL of DATABASE_URL, of a running `sla-monitor up`, or of its server, which is started for the block."""
     folder = settings.home / "postgresql"
     url = settings.database_url or running_url(folder)
     if url is not None and (settings.database_url is not None or await _answers(url)):
@@ -95,7 +95,7 @@ async def _database(settings: Settings, *, make: bool = False) -> AsyncIterator[
 
 
 async def _answers(url: str) -> bool:
-    """False for what a killed server left behind."""
+    """Whether a server responds at `url`. False if a killed server left the URL behind."""
     try:
         await (await connect(url, application="sla-monitor")).close()
     except psycopg.OperationalError:
@@ -134,10 +134,10 @@ async def _restore(connection: AsyncConnection[TupleRow], program: Program, file
 
 
 async def _restore_timescaledb(connection: AsyncConnection[TupleRow], program: Program, file: Path, url: str) -> None:
-    """Into the version of TimescaleDB that the backup was made with: its catalog is restored row by row."""
+    """Restores with the version of TimescaleDB of the backup, because rows of its catalog are restored."""
     metadata = ("--data-only", "--schema=_timescaledb_catalog", "--table=metadata", "--file=-")
-    told = _TIMESCALEDB_VERSION.search(await _run(program, *metadata, str(file), timeout_s=LIST_TIMEOUT_S))
-    version = told[1] if told else None
+    found = _TIMESCALEDB_VERSION.search(await _run(program, *metadata, str(file), timeout_s=LIST_TIMEOUT_S))
+    version = found[1] if found else None
     name = f"TimescaleDB {version}" if version else "TimescaleDB"
     row = await (await connection.execute(query("backup/timescaledb"), {"version": version})).fetchone()
     assert row is not None
@@ -158,8 +158,8 @@ async def _restore_timescaledb(connection: AsyncConnection[TupleRow], program: P
 
 
 async def _run(program: Program, *arguments: str, url: str | None = None, timeout_s: float | None = None) -> str:
-    """What the program prints. Raises BackupError with what it says is wrong. The password is in nobody's list of
-    processes: it is handed over in the environment."""
+    """Runs the program and returns its output. Raises BackupError with its first error. The password is passed in the
+    environment, because arguments are visible to all users of the machine."""
     environment = dict(os.environ) | {"LC_ALL": "C"}
     command = [str(program.path), *arguments]
     if url is not None:
@@ -174,15 +174,15 @@ async def _run(program: Program, *arguments: str, url: str | None = None, timeou
     except OSError as error:
         raise BackupError(f"{program.path} cannot be run: {error.strerror}") from None
     if ended.returncode != 0:
-        raise BackupError(f"{program.path.name} failed: {_complaint(ended.stderr.decode(errors='replace'))}")
+        raise BackupError(f"{program.path.name} failed: {_first_error(ended.stderr.decode(errors='replace'))}")
     return ended.stdout.decode(errors="replace")
 
 
-def _complaint(said: str) -> str:
-    """The first error among what a program said, on one line; warnings come before it."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+def _first_error(output: str) -> str:
+    """The first error in the output of a program. Warnings may precede it."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if "error:" in line]
-    return (errors or lines or ["it did not say why"])[0]
+    return (errors or lines or ["no reason was printed"])[0]
 
 
 def _make_private(file: Path) -> None:
@@ -191,7 +191,7 @@ def _make_private(file: Path) -> None:
 
 
 def _keep(unfinished: Path, file: Path) -> int:
-    """Gives a complete backup its name, once the disk has it; its size."""
+    """Renames a complete backup to its final name after fsync. Returns its size in bytes."""
     _sync(unfinished)
     size = unfinished.stat().st_size
     unfinished.replace(file)

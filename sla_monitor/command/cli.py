@@ -1,7 +1,7 @@
-"""The command `sla-monitor`: one word for the whole, one for each part.
+"""The command `sla-monitor` and its subcommands.
 
-Exit codes: 0 done, 1 could not be done (one line says why), 2 wrong settings or arguments, 75 the
-database cannot be reached now, 70 a defect (a traceback).
+Exit codes: 0 success, 1 failure (with one line of explanation), 2 invalid settings or arguments, 75 the database cannot
+be reached now, 70 a defect (with a traceback).
 """
 
 import argparse
@@ -27,16 +27,16 @@ log = logging.getLogger("sla_monitor")
 Command = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, None]]
 
 DEFECT = 70
-"""EX_SOFTWARE of sysexits.h: not 1, so that `up` can tell a crash, after which it starts a part again."""
+"""EX_SOFTWARE of sysexits.h. It differs from 1, so that `up` can recognise a crash and restart the part."""
 
 SERVING = frozenset({"up", "demo", "api", "prober", "worker", "migrate"})
-"""Commands that all settings matter to."""
+"""Commands that use all settings: they warn of unknown variables."""
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
 class CommandError(StartError):
-    """What is missing before this command can run."""
+    """A requirement of this command is missing."""
 
     exit_code = 2
 
@@ -247,9 +247,9 @@ def _main() -> int:
     try:
         loaded = settings.load()
     except SettingsError as error:
-        return _say(error)
-    logging.getLogger("psycopg").setLevel(logging.ERROR)  # its warnings are of connections that we closed ourselves
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
+        return _report(error)
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # its warnings are about connections that this program closed
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request
     logging.basicConfig(level=loaded.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
     if args.command in SERVING and PARENT not in os.environ:  # the parts of `up` have the same environment
         for message in unknown_variables():
@@ -262,28 +262,28 @@ def _main() -> int:
 
 
 def _show_everything() -> None:
-    """A terminal that is not UTF-8 is shown an escape for what it cannot show, rather than nothing at all."""
+    """Prints an escape for characters that the terminal cannot encode, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _run(work: Coroutine[Any, Any, None]) -> int:
-    """Runs one command to its end. What a person can mend is said in one line, whatever part it comes from."""
+    """Runs one command and returns its exit code. An error that the user can correct is printed as one line."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(to_the_end(work))
     except KeyboardInterrupt:
         return 130
     except StartError as error:
-        return _say(error)
+        return _report(error)
     except BaseExceptionGroup as group:
         known, unknown = group.split(StartError)
         if known is not None and unknown is None:
-            return _say(_first(known))
+            return _report(_first(known))
         log.critical("a defect ends the program", exc_info=group)
         return DEFECT
-    except Exception:  # the end of the program, whatever it is: told whole, with an exit code of its own
+    except Exception:  # logged with its traceback, and with its own exit code
         log.critical("a defect ends the program", exc_info=True)
         return DEFECT
     return 0
@@ -294,7 +294,7 @@ def _first(group: BaseExceptionGroup[StartError]) -> StartError:
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-def _say(error: StartError) -> int:
+def _report(error: StartError) -> int:
     print(f"sla-monitor: {error}", file=sys.stderr)
     return error.exit_code
 

@@ -23,7 +23,7 @@ class ProgramError(StartError):
 
 
 class Program(NamedTuple):
-    """One of PostgreSQL's client programs, and the major version it is of."""
+    """A client program of PostgreSQL, and its major version."""
 
     path: Path
     major: int
@@ -51,16 +51,16 @@ async def _installed(name: str, folders: Iterable[Path]) -> AsyncIterator[Progra
             continue
         try:
             with anyio.fail_after(VERSION_TIMEOUT_S):
-                told = await anyio.run_process([path, "--version"], check=False)
+                shown = await anyio.run_process([path, "--version"], check=False)
         except (OSError, TimeoutError):
             continue
-        version = _MAJOR.search(told.stdout.decode(errors="replace"))
+        version = _MAJOR.search(shown.stdout.decode(errors="replace"))
         if version is not None:
             yield Program(Path(path), int(version[1]))
 
 
 def suitable(name: str, found: Sequence[Program], server_major: int) -> Program:
-    """The one of `found` that fits a server best. Raises ProgramError where there is none, or older ones only."""
+    """The oldest program of `found` that is not older than the server. Raises ProgramError if there is none."""
     if not found:
         raise ProgramError(f"{name} is not installed: put that of PostgreSQL {server_major} or newer on PATH")
     fitting = [program for program in found if program.major >= server_major]

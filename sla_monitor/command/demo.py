@@ -1,8 +1,8 @@
-"""`sla-monitor demo`: everything `up` starts, against targets of its own, with ninety made-up days behind them.
+"""`sla-monitor demo`: the parts of `up`, with targets of its own and ninety generated days of checks.
 
-The parts start first and the past is made up while they do: one transaction holds the services and all of their past,
-so the API shows nothing or everything, and a demo that is stopped half-way begins anew. Nothing of it touches a real
-installation: another folder, another database, marked rows (services.demo).
+The past is generated while the parts start. One transaction stores the services and their past, so the API shows
+nothing or everything, and a demo that is stopped early starts again from the beginning. A demo does not touch a real
+installation: it has its own folder and database, and its rows are marked (services.demo).
 """
 
 from datetime import timedelta
@@ -16,23 +16,23 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
 from sla_monitor.command.demo_targets import SEED, SERVICES, targets
-from sla_monitor.command.up import run_all, say
+from sla_monitor.command.up import report, run_all
 from sla_monitor.settings import Settings, StartError
 from sql import aggregates, connect, query
 
 BATCH = timedelta(days=15)
-"""Of the past, made up and recorded at a time: 26,000 rows."""
+"""The part of the past that is generated and recorded at a time: 26,000 rows."""
 
 
 class DemoError(StartError):
-    """Why there can be no demo here."""
+    """The demo cannot run on this database."""
 
     exit_code = 2
 
 
 async def demo(settings: Settings) -> None:
-    """Runs until SIGINT or SIGTERM. Errors that a person can mend come as exceptions of one line."""
-    # Neither the real services.toml nor the real dead man's switch: a demo reports to nobody.
+    """Runs until SIGINT or SIGTERM. Raises StartError, with a text of one line, if it cannot run."""
+    # The services.toml and the HEARTBEAT_URL of the real installation are not used.
     own = msgspec.structs.replace(settings, home=settings.home / "demo", services_file=None, heartbeat_url=None)
     await _refuse_real_services(own)
     _introduce(own)
@@ -46,12 +46,13 @@ async def demo(settings: Settings) -> None:
 
 def _introduce(settings: Settings) -> None:
     place = "the database of DATABASE_URL" if settings.database_url else str(settings.home)
-    say(f"This is a demo: {len(SERVICES)} services of its own on this machine, and a made-up past behind them.")
-    say(f"Its data are in {place}, apart from any real installation. Starting …")
+    report(f"This is a demo: {len(SERVICES)} services of its own on this machine, and a made-up past behind them.")
+    report(f"Its data are in {place}, apart from any real installation. Starting …")
 
 
 async def _refuse_real_services(settings: Settings) -> None:
-    """Before anything is written, the schema included. What else is wrong with a database `migrate` will say."""
+    """Raises DemoError if the database has other services. It runs before the schema is migrated. Other problems of the
+    database are reported by the migration."""
     if settings.database_url is None:
         return
     try:
@@ -72,25 +73,25 @@ async def _move_targets(database_url: str, urls: dict[str, str]) -> None:
 
 
 async def _open_the_past(database_url: str, settings: Settings, urls: dict[str, str]) -> None:
-    """Makes up the past on the first start. Later ones keep it, and the time between them stays unknown."""
+    """Generates the past on the first start. Later starts keep it; the time between them stays unknown."""
     started = anyio.current_time()
     async with await connect(database_url, application="sla-monitor demo") as connection:
         if await (await connection.execute(query("demo/started_before"))).fetchone() == (True,):
-            say("The past is kept from an earlier start; the time since then stays unknown.")
+            report("The past is kept from an earlier start; the time since then stays unknown.")
             return
-        say("Making up 90 days of checks …")
+        report("Making up 90 days of checks …")
         async with connection.transaction():
-            # Taken before the prober can: it would close the aggregates of an empty past, and the made-up one would
-            # come late, unseen until it is refreshed.
+            # Locked before the prober records: else the aggregates would be computed without the generated past,
+            # and show it only after a refresh.
             await connection.execute("SELECT lock_recording()")
             await _register(connection, settings, urls)
             stored = await _record_the_past(connection, settings)
             await connection.execute(query("demo/written"))
-        # The figures are right already, computed as they are read; this makes them fast. False means that the worker is
-        # at it: the commit has notified it of the new rows.
+        # Figures are correct without this, computed when they are read; the refresh makes reads fast. It returns False
+        # if the worker is refreshing: the commit has notified it of the new rows.
         await aggregates.refresh(connection)
         took_s = anyio.current_time() - started
-        say(f"{stored:,} made-up checks are stored, after {took_s:.1f} s; true ones follow every 10 s.")
+        report(f"{stored:,} made-up checks are stored, after {took_s:.1f} s; true ones follow every 10 s.")
 
 
 async def _register(connection: AsyncConnection[TupleRow], settings: Settings, urls: dict[str, str]) -> None:
@@ -108,7 +109,7 @@ async def _register(connection: AsyncConnection[TupleRow], settings: Settings, u
 
 
 async def _record_the_past(connection: AsyncConnection[TupleRow], settings: Settings) -> int:
-    """In time order, in the caller's transaction; returns how many checks were stored."""
+    """Records the past in the order of time, in the transaction of the caller. Returns the number of stored checks."""
     await connection.execute(query("checks/incoming"))
     period = await (await connection.execute(query("demo/period"))).fetchone()
     assert period is not None

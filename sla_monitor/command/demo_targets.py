@@ -1,7 +1,8 @@
-"""What the demo looks at: small HTTP servers on loopback ports, each with one habit, and a name nobody has.
+"""The targets of the demo: small HTTP servers on loopback ports, each with one behaviour, and a name that does not
+exist.
 
-The wrong certificate lies beside this file, key included. It guards nothing, since nobody trusts it; making one at each
-start would cost a dependency of several megabytes (cryptography) or cryptography of our own.
+The wrong certificate and its key are stored beside this file. The key protects nothing, because the certificate is
+trusted nowhere. Generating one at each start would require a dependency of several megabytes (cryptography).
 """
 
 import logging
@@ -26,14 +27,14 @@ SEED = 90
 
 
 class Answer(NamedTuple):
-    """What one request gets: a status line's end, after a while."""
+    """The response to one request: the status code with its reason, sent after a delay."""
 
     status: str
     delay_ms: float
 
 
 Habit = Callable[[int], Answer]
-"""From the number of the request, 0 first, to its answer."""
+"""Maps the number of a request, beginning with 0, to its response."""
 
 
 def _jitter(request: int) -> random.Random:
@@ -41,28 +42,28 @@ def _jitter(request: int) -> random.Random:
 
 
 def healthy(request: int) -> Answer:
-    """About 40 ms."""
+    """Responds after about 40 ms."""
     return Answer("200 OK", _jitter(request).gauss(40, 6))
 
 
 def slow(request: int) -> Answer:
-    """About 450 ms; one answer in five takes longer than the 800 ms that count as degraded."""
+    """Responds after about 450 ms; one response in five takes longer than the 800 ms that count as degraded."""
     return Answer("200 OK", _jitter(request).gauss(450, 60) + (600 if request % 5 == 3 else 0))
 
 
 def flaky(request: int) -> Answer:
-    """Of 48 requests the first 24 are a bad stretch, in which one in eight fails; the others are well."""
+    """Of 48 requests, one in eight of the first 24 fails; all others succeed."""
     bad = request % 48 < 24 and request % 8 == 2
     return Answer("503 Service Unavailable" if bad else "200 OK", _jitter(request).gauss(90, 20))
 
 
 def failing(request: int) -> Answer:
-    """An error, every time."""
+    """Responds with an error to every request."""
     return Answer("500 Internal Server Error", _jitter(request).gauss(25, 4))
 
 
 class DemoService(NamedTuple):
-    """One of the six. Without a habit nothing is served: nobody answers to `host`."""
+    """One of the six services. Without a habit there is no server: `host` does not resolve."""
 
     id: str
     name: str
@@ -83,7 +84,7 @@ SERVICES = (
 
 
 class _QuietTLSListener(TLSListener):
-    """A prober that refuses the certificate is what this listener is for: nothing to log."""
+    """A TLS listener that logs failed handshakes at debug level only: refused certificates are its purpose."""
 
     @staticmethod
     async def handle_handshake_error(exc: BaseException, stream: AnyByteStream) -> None:
@@ -93,7 +94,7 @@ class _QuietTLSListener(TLSListener):
 
 @asynccontextmanager
 async def targets() -> AsyncIterator[dict[str, str]]:
-    """Serves them all until the block ends; yields their URLs by service id."""
+    """Serves all targets until the block ends. Yields their URLs by service id."""
     urls: dict[str, str] = {}
     async with anyio.create_task_group() as group:
         for service in SERVICES:
@@ -128,7 +129,7 @@ async def _serve(listener: Listener[AnyByteStream], habit: Habit) -> None:
 
 
 async def _answer(stream: AnyByteStream, answer: Answer) -> None:
-    """One request, one answer, the end; who sends no request in time gets none."""
+    """Reads one request, responds, and closes the connection. A client without a request in time gets no response."""
     with anyio.move_on_after(REQUEST_PATIENCE_S):
         async with stream:
             try:
@@ -138,4 +139,4 @@ async def _answer(stream: AnyByteStream, answer: Answer) -> None:
                 head = f"HTTP/1.1 {answer.status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
                 await stream.send(head.encode() + body)
             except (anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError, OSError):
-                pass  # whoever asked went away, or spoke no HTTP
+                pass  # the client has disconnected, or does not speak HTTP

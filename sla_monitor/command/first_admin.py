@@ -1,6 +1,6 @@
-"""The first user of a new installation: an admin, whose password is generated and shown once.
+"""The first user of a new installation: an admin whose password is generated and shown once.
 
-There is no password that everybody knows, and none that waits to be chosen by whoever comes first.
+There is no default password, and no page on which the first visitor could choose one.
 """
 
 from api.auth.passwords import Passwords, new_password
@@ -11,9 +11,10 @@ EMAIL = "admin@localhost"
 
 
 async def create_first_admin(database_url: str) -> str | None:
-    """The password of the admin that this made: where there is no user yet, and nobody else makes one just now."""
+    """Creates the first admin and returns the password; None if there is a user, or another process has just created
+    one."""
     async with await connect(database_url, application="sla-monitor first admin") as connection:
-        # Asked first, so that no later start spends a tenth of a second on a hash.
+        # Checked first, so that later starts do not spend a tenth of a second on a hash.
         if await (await connection.execute("SELECT FROM users LIMIT 1")).fetchone() is not None:
             return None
         password = new_password()
@@ -23,8 +24,8 @@ async def create_first_admin(database_url: str) -> str | None:
 
 
 async def introduce_first_admin(database_url: str) -> None:
-    """Creates the first admin and prints the password, once it is stored. To the terminal, not to the log: logs are
-    kept, and read by others."""
+    """Creates the first admin and prints the password once it is stored. It goes to the terminal and not to the log,
+    because logs are stored and others can read them."""
     password = await create_first_admin(database_url)
     if password is not None:
         print(f"The first user is {USERNAME!r}, an admin, with the password {password}", flush=True)

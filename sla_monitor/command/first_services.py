@@ -1,4 +1,4 @@
-"""The services that a new installation starts with: the five of Verify, and this program's own API."""
+"""The first services of a new installation: five of Verify, and the API of this program."""
 
 import logging
 from collections.abc import Container
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FirstService:
-    """A row of services; without a URL of its own it is registered paused."""
+    """A row of `services`. A service without a configured URL is registered as paused."""
 
     id: str
     name: str
@@ -46,19 +46,19 @@ def _url(settings: Settings, service_id: str) -> str | None:
 
 
 def own_url(settings: Settings) -> str:
-    """Where our own API says that it lives, as this machine reaches it."""
+    """The URL of /health of the API of this installation, from this machine."""
     return health_url(settings.api_host, settings.api_port)
 
 
 def health_url(listening_on: str, port: int) -> str:
-    """Of a part of ours, as this machine reaches it."""
+    """The URL of /health of a part of this installation, from this machine."""
     everywhere = listening_on in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
     host = "127.0.0.1" if everywhere else listening_on
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/health"
 
 
 def first_services(settings: Settings) -> list[FirstService]:
-    """The five services of Verify, paused where no URL is set, and `sla-monitor`, which watches the API."""
+    """The five services of Verify, paused if their URL is not set, and `sla-monitor`, which checks the API."""
 
     interval_s = int(settings.check_interval.total_seconds())
     timeout_ms = min(settings.check_timeout_ms, interval_s * 1000)
@@ -92,8 +92,8 @@ def first_services(settings: Settings) -> list[FirstService]:
 
 
 async def register_first_services(database_url: str, settings: Settings) -> None:
-    """Registers them on the first start; later starts only give a paused one the URL that was missing, and the one that
-    watches our own API its present port. The log tells which variables are of no effect any more."""
+    """Registers the first services on the first start. Later starts set a URL that was missing, and the current port of
+    the API. Variables that no longer have an effect are logged."""
     services = first_services(settings)
     async with await connect(database_url, application="sla-monitor migrate") as connection:
         rows = Jsonb([asdict(service) for service in services])
@@ -111,7 +111,7 @@ async def register_first_services(database_url: str, settings: Settings) -> None
 
 
 class _Otherwise(NamedTuple):
-    """A service that is there, and in what it is not as the variables of now would make it."""
+    """A stored service, and which of its fields differ from the current variables."""
 
     service_id: str
     url: bool
@@ -120,7 +120,7 @@ class _Otherwise(NamedTuple):
 
 
 def _of_no_effect(differing: list[_Otherwise], set_fields: Container[str]) -> list[str]:
-    """Which variables that are set do not say what is so, since services are administered once they are there."""
+    """The log lines for variables without effect: existing services are changed in the console only."""
     lines = []
     for one in differing:
         field = one.service_id.replace("-", "_") + "_endpoint"

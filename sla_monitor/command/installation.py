@@ -1,7 +1,6 @@
-"""The database that an operator's command works on: the one of DATABASE_URL, or that of a running `sla-monitor up`.
+"""The database for commands of an operator: that of DATABASE_URL, or that of a running `sla-monitor up`.
 
-The schema is left as it is: a shell in which SLA_MONITOR_TIMEZONE happens not to be set must not move the days of an
-installation.
+The schema is not migrated: a shell without SLA_MONITOR_TIMEZONE must not change the time zone of an installation.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -19,14 +18,15 @@ from sql.migration_errors import MigrationError, UnreachableError
 
 
 class NoDatabaseError(StartError):
-    """There is no database to ask."""
+    """There is no database to connect to."""
 
     exit_code = 2
 
 
 @asynccontextmanager
 async def installation(settings: Settings, application: str) -> AsyncIterator[tuple[str, AsyncConnection[TupleRow]]]:
-    """The database's URL and a connection to it. What is wrong with it is one line."""
+    """The URL of the database and a connection to it. Raises StartError, with a text of one line, if it cannot be
+    used."""
     url = settings.database_url or running_url(settings.home / "postgresql")
     if url is None:
         raise NoDatabaseError(f"DATABASE_URL is not set, and no `sla-monitor up` runs on {settings.home}")
@@ -40,7 +40,7 @@ async def installation(settings: Settings, application: str) -> AsyncIterator[tu
 
 
 def print_table(heads: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
-    """Columns of text that no terminal takes for a command."""
+    """Prints a table of text. Control characters are replaced."""
     table = [heads, *(tuple(map(_printable, row)) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:

@@ -17,18 +17,18 @@ from sla_monitor.settings import StartError
 log = logging.getLogger(__name__)
 
 STOP_PATIENCE_S = 11.0
-"""A child ends within 10 s of SIGTERM by itself; after this it is killed."""
+"""A child ends within 10 s of SIGTERM; after this time it is killed."""
 RESTART_PAUSES_S = (1.0, 30.0)
-"""Before a crashed child is started again: doubled each time it dies young, up to the second number."""
+"""The pause before a crashed child is restarted: the first value, doubled after each early crash up to the second."""
 PARENT = "SLA_MONITOR_PARENT"
-"""Set for the children of `up`: its process id."""
+"""The environment variable with the process id of `up`, set for its children."""
 PR_SET_PDEATHSIG = 1
 GIVES_UP = (1, 2)
-"""Exit codes of a child that has said in one line why it cannot run: no restart would help."""
+"""Exit codes of a child that has printed why it cannot run. It is not restarted."""
 
 
 class ChildError(StartError):
-    """A part has ended for a reason that it has printed itself."""
+    """A part cannot run. It has printed the reason itself."""
 
     def __init__(self, part: str, code: int) -> None:
         super().__init__(f"the {part} cannot run, so everything stops")
@@ -36,22 +36,22 @@ class ChildError(StartError):
 
 
 def end_with_parent() -> None:
-    """In a child of `up`: SIGTERM when the parent is gone, be it by kill -9, so that no half stays behind.
+    """Makes a child of `up` receive SIGTERM when the parent ends, even by SIGKILL.
 
-    prctl(2), PR_SET_PDEATHSIG; on other systems than Linux the child would live on until it is stopped by hand.
+    It uses PR_SET_PDEATHSIG of prctl(2). On systems other than Linux the child must be stopped by hand.
     """
     parent = os.environ.get(PARENT)
     if parent is None or sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(parent):  # it went before we asked
+    if os.getppid() != int(parent):  # it ended before the call
         sys.exit(0)
 
 
 async def keep_running(part: str, environment: Mapping[str, str]) -> None:
-    """Runs `sla-monitor <part>` until cancelled, and again when it crashes. Raises ChildError when it gives up.
+    """Runs `sla-monitor <part>` until cancelled, and restarts it after a crash. Raises ChildError if it cannot run.
 
-    The child has a session of its own, so that Ctrl-C reaches this process only, which stops all in order.
+    The child has a session of its own: Ctrl-C reaches this process only, which stops all parts in order.
     """
     command = [sys.executable, "-m", "sla_monitor.command.cli", part]
     pause_s, longest_s = RESTART_PAUSES_S

@@ -1,4 +1,4 @@
-"""`sla-monitor psql`: PostgreSQL's own shell on the database of the installation."""
+"""`sla-monitor psql`: psql on the database of the installation."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from sla_monitor.settings import Settings
 
 
 async def psql(settings: Settings, options: Sequence[str]) -> None:
-    """Replaces this process by psql, so that terminal, signals and exit code are those of psql."""
+    """Replaces this process with psql, so that terminal, signals and exit code are those of psql."""
     async with installation(settings, "sla-monitor psql") as (url, connection):
         program = await client_program("psql", connection.info.server_version // 10000)
     target, password = connection_of(url)

@@ -1,4 +1,4 @@
-"""`sla-monitor services`: what is watched, and services.toml applied by hand."""
+"""`sla-monitor services`: lists the services, and applies a services.toml."""
 
 from pathlib import Path
 
@@ -20,8 +20,8 @@ async def list_services(settings: Settings) -> None:
 
 
 async def apply_services(settings: Settings, path: Path) -> None:
-    """Makes the services of the file what the file says, and prints what changed. Raises DeclarationError."""
-    declared.read(path, settings)  # before any database is asked: a mistake in it is told without one
+    """Creates and changes the services that the file declares, and prints the changes. Raises DeclarationError."""
+    declared.read(path, settings)  # before a connection is opened: errors in the file are reported without a database
     async with (
         installation(settings, APPLICATION) as (url, _),
         open_pool(url, application=APPLICATION, max_size=1) as pool,

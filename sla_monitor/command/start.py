@@ -1,4 +1,4 @@
-"""The steps of a start that need the database: each has a timeout, and is tried again while that cannot be done."""
+"""The steps of a start that need the database. Each has a timeout and is repeated until it succeeds."""
 
 import logging
 import random
@@ -18,16 +18,16 @@ STEP_TIMEOUT_S = 30
 
 
 async def prepare(database_url: str, settings: Settings) -> Migrated:
-    """The schema of this program, and a first admin. Raises MigrationError where the database cannot be used."""
+    """Migrates the schema and creates the first admin. Raises MigrationError if the database cannot be used."""
     migrated = await migrate_when_possible(database_url, settings)
     await when_possible("the first user cannot be looked for", partial(introduce_first_admin, database_url))
     return migrated
 
 
 async def when_possible(failure: str, step: Callable[[], Awaitable[None]]) -> None:
-    """Takes a step that may be repeated, until it succeeds. `failure` is what the log says meanwhile."""
+    """Repeats a step until it succeeds. `failure` begins the log line; a reason is logged once until it changes."""
     pause_s, longest_s = RETRY_PAUSES_S
-    said = ""
+    logged = ""
     while True:
         try:
             with anyio.fail_after(STEP_TIMEOUT_S):
@@ -35,8 +35,8 @@ async def when_possible(failure: str, step: Callable[[], Awaitable[None]]) -> No
             return
         except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, TimeoutError) as error:
             reason = (str(error).strip().splitlines() or ["no answer in time"])[0]
-            if reason != said:
-                said = reason
+            if reason != logged:
+                logged = reason
                 log.warning("%s (%s); it is tried again", failure, reason)
         await anyio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - not a secret
         pause_s = min(longest_s, 2 * pause_s)

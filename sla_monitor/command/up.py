@@ -1,4 +1,4 @@
-"""`sla-monitor up`: the database where none is given, the schema, API, worker and prober, in one terminal."""
+"""`sla-monitor up`: API, worker and prober in one terminal, with a local database unless DATABASE_URL is set."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -26,20 +26,21 @@ from sql.migrate import Migrated
 Step = Callable[[str], Coroutine[Any, Any, None]]
 
 PREPARATION_PATIENCE_S = 10
-"""How long the parts are not started because the schema is being brought up to date."""
+"""How long the parts wait for the migration of the schema, then for the preparation after it."""
 FIRST_CHECK_PATIENCE_S = 90
 API_PATIENCE_S = 10
 INTRODUCTION_PATIENCE_S = 60
 
 
-def say(text: str) -> None:
-    """To the person at the terminal, at once."""
+def report(text: str) -> None:
+    """Prints a line to the terminal, unbuffered."""
     print(text, flush=True)
 
 
 @asynccontextmanager
 async def database(settings: Settings, group: TaskGroup) -> AsyncIterator[tuple[str, str]]:
-    """The URL of the database, and where it is in words: DATABASE_URL, or a PostgreSQL of our own while this lasts."""
+    """The URL of the database, and its location as a text: DATABASE_URL, or a local PostgreSQL that runs during the
+    block."""
     if settings.database_url is not None:
         yield settings.database_url, "the one of DATABASE_URL"
         return
@@ -49,19 +50,19 @@ async def database(settings: Settings, group: TaskGroup) -> AsyncIterator[tuple[
 
 
 async def up(settings: Settings) -> None:
-    """Runs until SIGINT or SIGTERM. Errors that a person can mend come as exceptions of one line."""
+    """Runs until SIGINT or SIGTERM. Raises StartError, with a text of one line, if it cannot run."""
     await run_all(settings, prepare=partial(register_first_services, settings=settings))
 
 
 async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None = None) -> None:
-    """Everything started, and stopped in order at the end: the prober first, then API and worker, the database last.
+    """Starts all parts, and stops them in order at the end: the prober first, then API and worker, the database last.
 
-    Both steps are given the URL of the migrated database: `prepare`, which may be repeated, before the parts start,
-    `meanwhile` beside them. A database that cannot be used yet is waited for, and the parts start all the same: checks
-    go to the spool, the API says that it is not ready.
+    Both steps get the URL of the migrated database: `prepare`, which may be repeated, runs before the parts start,
+    `meanwhile` beside them. If the database cannot be used after `PREPARATION_PATIENCE_S`, the parts start without it:
+    checks go to the spool, and the API is not ready.
     """
     started = datetime.now(UTC)
-    # Before anything is started: else another program on our port would be taken for our own API.
+    # Checked before any start: else another program on the port would be mistaken for the API.
     require_file(settings)
     need_ports(settings, "api", "prober", "worker")
     async with anyio.create_task_group() as group:
@@ -72,16 +73,16 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
             group.start_soon(preparation.run, settings, url, prepare)
             migrated = await preparation.patiently()
             environment = _environment(settings, url)
-            # The prober watches the API too: it starts after it and stops before it, else each start and each stop
-            # would be an outage.
+            # The prober checks the API too. It starts after the API and stops before it: else each start and stop would
+            # be recorded as an outage.
             async with anyio.create_task_group() as serving:
                 serving.start_soon(keep_running, "api", environment)
                 serving.start_soon(_after_api, "worker", settings, environment)
                 async with anyio.create_task_group() as probing:
                     stopped_first.append(probing.cancel_scope)
                     probing.start_soon(_after_api, "prober", settings, environment)
-                    first_check = partial(preparation.then, partial(_tell_of_first_check, url, started))
-                    probing.start_soon(_tell, settings, migrated, place, first_check)
+                    first_check = partial(preparation.then, partial(_report_first_check, url, started))
+                    probing.start_soon(_report_start, settings, migrated, place, first_check)
                     if meanwhile is not None:
                         probing.start_soon(preparation.then, partial(meanwhile, url))
                 serving.cancel_scope.cancel()
@@ -89,7 +90,7 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
 
 
 class _Preparation:
-    """What must be in the database before checks are recorded, and how far that is."""
+    """The preparation of the database before checks are recorded, and its progress."""
 
     def __init__(self) -> None:
         self._migrated: Migrated | None = None
@@ -103,7 +104,8 @@ class _Preparation:
         self._done.set()
 
     async def patiently(self) -> Migrated | None:
-        """What came of the migration, once all is done; None where that takes too long."""
+        """Waits for the preparation, at most `PREPARATION_PATIENCE_S` for each of its two steps. Returns the result of
+        the migration; None if that has not ended."""
         with anyio.move_on_after(PREPARATION_PATIENCE_S) as patience:
             await self._schema.wait()
             patience.deadline = anyio.current_time() + PREPARATION_PATIENCE_S
@@ -116,7 +118,7 @@ class _Preparation:
 
 
 async def _after_api(part: str, settings: Settings, environment: Mapping[str, str]) -> None:
-    """The prober or the worker, from the moment on that the API answers; without it when that takes too long."""
+    """Runs the prober or the worker once the API responds, or after `API_PATIENCE_S`."""
     with anyio.move_on_after(API_PATIENCE_S):
         async with httpx.AsyncClient(trust_env=False, timeout=1) as client:
             while not await _answers(client, own_url(settings)):  # noqa: ASYNC110 - another process
@@ -132,7 +134,7 @@ async def _answers(client: httpx.AsyncClient, url: str) -> bool:
 
 
 def _environment(settings: Settings, url: str) -> dict[str, str]:
-    """What the parts must see otherwise than in our own environment: `demo` runs on settings of its own."""
+    """Environment variables of the parts that differ from those of this process: `demo` has its own settings."""
     return {
         "DATABASE_URL": url,
         "SLA_MONITOR_HOME": str(settings.home),
@@ -141,10 +143,11 @@ def _environment(settings: Settings, url: str) -> dict[str, str]:
     }
 
 
-async def _tell(
+async def _report_start(
     settings: Settings, migrated: Migrated | None, place: str, then: Callable[[], Coroutine[Any, Any, None]]
 ) -> None:
-    """What there is, once it is there: a part that cannot run has said so before, and ended everything."""
+    """Prints the addresses of the parts once all respond. If a part cannot run, ChildError has ended the program
+    before."""
     with anyio.move_on_after(INTRODUCTION_PATIENCE_S):
         async with httpx.AsyncClient(trust_env=False, timeout=1) as client:
             for part in (
@@ -161,21 +164,23 @@ async def _tell(
 def _introduce(settings: Settings, migrated: Migrated | None, place: str) -> None:
     names = {"timescaledb": "TimescaleDB", "postgresql": "PostgreSQL"}
     address = f"http://{settings.api_host}:{settings.api_port}"
-    say(f"SLA Monitor {__version__}")
-    say(f"  database  {names[migrated.engine] if migrated else 'not ready yet'}, {place}")
-    say(f"  pages     {address}/ to look at, {address}/console to work in")
-    say(f"  API       {address}/api/system-status, documentation at {address}/docs")
-    say(f"  prober    http://{settings.prober_host}:{settings.prober_port}/metrics, looking from {settings.location!r}")
-    say(f"  worker    http://{settings.worker_host}:{settings.worker_port}/metrics")
-    say("Ctrl-C stops it.")
+    report(f"SLA Monitor {__version__}")
+    report(f"  database  {names[migrated.engine] if migrated else 'not ready yet'}, {place}")
+    report(f"  pages     {address}/ to look at, {address}/console to work in")
+    report(f"  API       {address}/api/system-status, documentation at {address}/docs")
+    report(
+        f"  prober    http://{settings.prober_host}:{settings.prober_port}/metrics, looking from {settings.location!r}"
+    )
+    report(f"  worker    http://{settings.worker_host}:{settings.worker_port}/metrics")
+    report("Ctrl-C stops it.")
 
 
-async def _tell_of_first_check(url: str, started: datetime) -> None:
-    """Says once that data flow, so that nobody has to guess."""
+async def _report_first_check(url: str, started: datetime) -> None:
+    """Prints once that the first check has been stored, or that none has."""
     with anyio.move_on_after(FIRST_CHECK_PATIENCE_S):
         await start.when_possible("the first check cannot be looked for", partial(_wait_for_first_check, url, started))
         return
-    say(f"No check has been stored within {FIRST_CHECK_PATIENCE_S} s: are all services paused?")
+    report(f"No check has been stored within {FIRST_CHECK_PATIENCE_S} s: are all services paused?")
 
 
 async def _wait_for_first_check(url: str, started: datetime) -> None:
@@ -184,12 +189,12 @@ async def _wait_for_first_check(url: str, started: datetime) -> None:
             row = await (await connection.execute(query("checks/first_stored"), {"started": started})).fetchone()
             if row is not None and row[0] is not None:
                 waited_s = (datetime.now(UTC) - started).total_seconds()
-                say(f"The first check is stored, {waited_s:.1f} s after the start.")
+                report(f"The first check is stored, {waited_s:.1f} s after the start.")
                 return
             await anyio.sleep(0.25)
 
 
 def _stop(scopes: list[CancelScope]) -> None:
     """Stops everything in order, beginning with the last scope."""
-    say("Stopping …")
+    report("Stopping …")
     scopes[-1].cancel()

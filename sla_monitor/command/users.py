@@ -1,7 +1,7 @@
-"""`sla-monitor users`: who may log in, for the operator, also where nobody can log in any more.
+"""`sla-monitor users`: manages users on the command line, also if no admin can log in.
 
-A password is never an argument: those are seen by everybody on the machine. It is generated and printed, or read from
-the standard input.
+A password is never an argument, because arguments are visible to all users of the machine. It is generated and printed,
+or read from the standard input.
 """
 
 import getpass
@@ -31,18 +31,18 @@ _Connection = AsyncConnection[TupleRow]
 
 
 class UserError(StartError):
-    """Why a user cannot be what the operator wants."""
+    """A user cannot be created or changed. The text is one line."""
 
 
 async def list_users(settings: Settings) -> None:
-    """Prints one line a user, never anything of a password."""
+    """Prints one line for each user."""
     async with installation(settings, APPLICATION) as (_, connection):
         rows = await (await connection.execute(query("users/listing"))).fetchall()
     print_table(("name", "e-mail", "role", "active", "last login"), rows)
 
 
 async def add_user(settings: Settings, username: str, email: str, role: Role, *, read_password: bool) -> None:
-    """Prints the password where it was generated."""
+    """Adds a user. Prints the password if it was generated."""
     given = _read_password() if read_password else UNSET
     new = _checked(username, email, role, given)
     password = new_password() if given is UNSET else given
@@ -55,7 +55,7 @@ async def add_user(settings: Settings, username: str, email: str, role: Role, *,
 
 
 async def set_password(settings: Settings, login: str, *, read_password: bool) -> None:
-    """Ends all sessions of the user."""
+    """Sets a new password, and ends all sessions of the user."""
     password = _read_password() if read_password else new_password()
     async with _operating(settings) as connection:
         current = await _user(connection, login)
@@ -66,17 +66,17 @@ async def set_password(settings: Settings, login: str, *, read_password: bool) -
         print(f"password: {password}")
 
 
-async def change_user(settings: Settings, login: str, said: str, **given: Any) -> None:
-    """Another role, disabled, enabled; it takes effect at once."""
+async def change_user(settings: Settings, login: str, outcome: str, **given: Any) -> None:
+    """Changes the role of a user, or disables or enables it. Prints the `outcome`. It takes effect at once."""
     async with _operating(settings) as connection:
         current = await _user(connection, login)
         await users.update(connection, current.id, **given)
-    print(f"{current.username} {said}")
+    print(f"{current.username} {outcome}")
 
 
 @asynccontextmanager
 async def _operating(settings: Settings) -> AsyncIterator[_Connection]:
-    """A transaction that the audit log puts down to the operator. What is refused is one line."""
+    """A transaction whose actor in the audit log is the operator. A refusal is raised as UserError."""
     operator = Actor("operator", None, _operator())
     try:
         async with installation(settings, APPLICATION) as (_, connection), connection.transaction():
@@ -103,7 +103,7 @@ async def _user(connection: _Connection, login: str) -> users.StoredUser:
 
 
 def _checked(username: str, email: str, role: Role, password: str | UnsetType) -> users.NewUser:
-    """The same rules as over REST."""
+    """The validated values, by the rules of REST. Raises UserError."""
     given = {"username": username, "email": email, "role": role, "password": password}
     try:
         new = converted({name: value for name, value in given.items() if value is not UNSET}, users.NewUser)
@@ -118,7 +118,7 @@ def _refuse(error: ApiError) -> NoReturn:
 
 
 def _read_password() -> str:
-    """One line: typed unseen at a terminal, or piped in."""
+    """Reads one line: from the terminal without echo, or from a pipe."""
     try:
         if sys.stdin.isatty():
             return getpass.getpass("new password: ")

@@ -1,5 +1,5 @@
--- Tells the uptime room of days whose worst check has become worse, or that have their first one; those of private services
--- are told to those inside. `days` is an array of {service_id, day, worst}, the worst of the rows that have just been stored.
+-- Notifies the uptime room of days whose worst check has become worse, or that have their first check. Days of private services
+-- are sent to staff only. `days` is an array of {service_id, day, worst}, the worst of the rows that have just been stored.
 CREATE OR REPLACE FUNCTION announce_days(days jsonb) RETURNS void
     LANGUAGE plpgsql AS
 $$

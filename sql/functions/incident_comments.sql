@@ -9,8 +9,8 @@ CREATE OR REPLACE FUNCTION incident_comment_json(comment incident_comments, inte
                               'userId', CASE WHEN internal THEN comment.author_id END,
                               'createdAt', iso_time(comment.created_at), 'timestamp', iso_time(comment.created_at));
 
--- A comment as its room is told of it: with the fields that the client sent along (queries/comments/carry.sql). They replace none
--- of ours but `id`, by which the client recognises its own comment; the number of the comment is `commentId` then.
+-- The event for a comment, with the extra fields that the client has sent (queries/comments/carry.sql). They replace no field of
+-- the event but `id`, by which the client recognises its own comment; the number of the comment is then `commentId`.
 CREATE OR REPLACE FUNCTION told_comment(comment incident_comments) RETURNS jsonb
     LANGUAGE sql STABLE AS
 $$
@@ -36,7 +36,7 @@ CREATE OR REPLACE TRIGGER incident_comments_numbered
     BEFORE INSERT ON incident_comments
     FOR EACH ROW EXECUTE FUNCTION number_comment();
 
--- Only who is logged in can be in the room of an incident, so internal comments are told there too.
+-- Only staff can join the room of an incident, so internal comments are sent there too.
 CREATE OR REPLACE FUNCTION announce_comment() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -79,8 +79,8 @@ VALUES (add_comment.incident_id, add_comment.author_id, add_comment.author, add_
 RETURNING *
 $$;
 
--- Keeps what somebody has typed and tells the others in the room, but not the socket it came from. NULL where its user has
--- saved since, so that it is out of date: a draft of what was on the screen before comes late. Raises foreign_key_violation where
+-- Stores a draft and notifies the room, except for the socket `origin`. Returns NULL if the user has saved the incident since, so
+-- that the draft is outdated. Raises foreign_key_violation where
 -- there is no such incident, check_violation where `data` is no object or too large.
 CREATE OR REPLACE FUNCTION save_draft(incident_id text, user_id uuid, data jsonb, base_version integer, origin text) RETURNS timestamptz
     LANGUAGE plpgsql AS

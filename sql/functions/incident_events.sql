@@ -102,7 +102,7 @@ BEGIN
     PERFORM append_event('incident-deleted', room, jsonb_build_object('incidentId', incident_id));
     IF room IS DISTINCT FROM 'staff' THEN
         PERFORM pg_notify('sla_monitor', 'public-services');
-        PERFORM pg_notify('sla_monitor', 'services');  -- heard by API processes of the last release
+        PERFORM pg_notify('sla_monitor', 'services');  -- for API processes of the last release
     END IF;
 END
 $$;

@@ -1,5 +1,5 @@
--- Users and sessions, checked with every request and every event of a socket, in one place. Whatever ends somebody's access is heard by all
--- API processes, which then look again at the sockets they hold ('access').
+-- Users and sessions, checked with every request and every event of a socket, in one place. A change that ends access notifies all
+-- API processes ('access'), which then check their open sockets again.
 CREATE OR REPLACE FUNCTION announce_access() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -9,7 +9,7 @@ BEGIN
 END
 $$;
 
--- Row by row: a statement that changes nobody's access, such as the pruning of what has long ended, wakes nobody. Several
+-- For each row: a statement that changes no access, such as the pruning of old sessions, sends no notification. Equal
 -- notifications of one transaction arrive as one.
 CREATE OR REPLACE TRIGGER users_announced
     AFTER UPDATE ON users
@@ -61,8 +61,8 @@ CREATE OR REPLACE TRIGGER users_sessions_end
                            AND NEW.password_hash IS DISTINCT FROM current_setting('sla_monitor.same_password', true)))
     EXECUTE FUNCTION end_sessions();
 
--- Somebody must be left who can administer. One change of this kind at a time: two admins who demote each other at the same
--- moment would each still see the other one.
+-- At least one active admin must remain. Such changes run one at a time: two admins who demote each other at the same moment
+-- would each still see the other one.
 CREATE OR REPLACE FUNCTION keep_an_admin() RETURNS trigger
     LANGUAGE plpgsql AS
 $$

@@ -34,7 +34,7 @@ DECLARE
     -- What late checks add to the figures of their days; whether some figures of today have to be counted.
     days_of_late jsonb;
     uncounted  boolean;
-    -- While an installation of release 0.1 is upgraded, its aggregates hear of late checks too.
+    -- While an installation of release 0.1 is upgraded, its aggregates receive late checks too.
     upgrading  boolean;
     legacy_edge timestamptz;
     touched_at timestamptz[];

@@ -1,2 +1,2 @@
--- Whose key this is.
+-- The service that this key belongs to.
 SELECT service_id FROM heartbeats WHERE key = %(key)s

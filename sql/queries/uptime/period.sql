@@ -1,6 +1,6 @@
 -- Uptime of one public service, or of all of them together (service_id NULL): over the last 24 hours by quarters of an hour
 -- where days is 1, else over so many local days, today included, as the status page counts them. No row where there is no such
--- service: a private one is none. Where one is asked for, its id is said to the aggregates too: they find it by their index.
+-- service: a private one is none. With a service its id is passed to the aggregates too, so that they use their index.
 WITH clock AS MATERIALIZED (
     SELECT zone, local_date(present(), zone) AS today FROM (SELECT reporting_time_zone() AS zone) AS setting
 ), period AS MATERIALIZED (
