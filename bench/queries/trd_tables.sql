@@ -1,5 +1,5 @@
 -- The requirements document's four tables, with its types and indexes, and a day that is half over: `rows_of_today` response
--- times of each service.
+-- times of each service, and its record of the day. Its way to make that record fails where two checks of a service make it at once.
 CREATE SCHEMA trd;
 CREATE TABLE trd.watch_server_logs (
     id serial PRIMARY KEY, service_id varchar(50) NOT NULL REFERENCES services, check_time timestamptz NOT NULL DEFAULT now(),
@@ -29,4 +29,7 @@ INSERT INTO trd.api_response_times (service_id, response_time, status_code, endp
 SELECT 'service-' || service, (100 + 50 * random())::integer, 200, '/health',
        date_trunc('day', now()) + minute * interval '1 minute'
 FROM generate_series(1, {services}) AS service, generate_series(1, {rows_of_today}) AS minute;
+INSERT INTO trd.uptime_records (service_id, date, status, response_time)
+SELECT 'service-' || service, (now() AT TIME ZONE 'UTC')::date, 'o', 120
+FROM generate_series(1, {services}) AS service;
 ANALYZE trd.api_response_times
