@@ -28,11 +28,11 @@ async def test_its_address_is_shown_and_can_be_made_anew(api: Api, admin: Visito
     [(config,)] = await (await db.execute("SELECT check_config FROM services")).fetchall()
     assert config == {"type": "heartbeat", "cron": "0 2 * * *", "time_zone": "Europe/Berlin", "grace_seconds": 300}
     page = await admin.get(f"{HERE}/backup")
-    assert "no report yet" in page.text
+    assert "No report yet" in page.text
     first = address(page.text)
     assert (await api.http.get(first)).text == "OK"
     page = await admin.get(f"{HERE}/backup")
-    assert "last report" in page.text and "next one due" in page.text
+    assert "Last report" in page.text and "next one due" in page.text
     again = await admin.submit(page.form(f"{HERE}/backup/key"))
     assert sent_to(again) == f"{HERE}/backup?done=rotated"
     page = await admin.get(f"{HERE}/backup?done=rotated")
