@@ -94,7 +94,7 @@ def test_phases_are_those_of_good_checks_with_a_first_byte() -> None:
     assert point(rows).phases == (0.5, 0, 2, 55, 92.5)
 
 
-# Havana's 1 November has 25 hours, from 04:00 to 05:00 of the next day (FAULTS A 7).
+# Havana's 1 November has 25 hours, from 04:00 to 05:00 of the next day.
 HAVANA = [
     check("2026-11-01 04:30"),
     check("2026-11-01 12:00"),

@@ -90,7 +90,7 @@ async def test_long_histories_killed_often(
     for number in budget.rounds():
         zone = ZONES[number % len(ZONES)]
         old = await old_database(suite_history(zone, kept_days=25, days=60, fine_days=60), zone)
-        # TimescaleDB's own days of Havana are wrong until the upgrade is over (FAULTS A6).
+        # TimescaleDB's own days of Havana are wrong until the upgrade is over.
         await _killed_often(
             old,
             random.Random(f"{budget.seed} {number}"),

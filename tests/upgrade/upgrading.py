@@ -113,7 +113,7 @@ def episodes_are_right(old: Old, seen: Seen) -> None:
         assert abs(line[0][0] - first) < 1800, f"{place}: from {utc(line[0][0])}, first check {utc(first)}"
         raw_from = _first_raw(seen, place)
         for starts, ends, _, estimated in line:
-            if ends is not None and (raw_from is None or ends <= raw_from):
+            if ends is not None and ends <= row[0]:  # a place without rows from then on is known to be unknown
                 assert estimated, f"{place}: {utc(starts)} is older than the raw rows"
             if raw_from is not None and starts > max(raw_from, complete_from):
                 assert not estimated, f"{place}: {utc(starts)} is known from raw rows"
