@@ -9,12 +9,12 @@ check:
 	.venv/bin/pytest -q tests/test_sql_files.py
 
 test:
-	.venv/bin/pytest -n 4 --dist worksteal
+	.venv/bin/pytest -n 6 --dist worksteal
 
 # Runs for CAMPAIGN_SECONDS (3600 by default), after the suite with every test on every engine, fifty
 # requests for each operation of the API, and two thousand histories for the oracle on each engine.
 campaign:
-	SLA_MONITOR_TEST_ALL=1 .venv/bin/pytest -n 4 --dist worksteal
+	SLA_MONITOR_TEST_ALL=1 .venv/bin/pytest -n 6 --dist worksteal
 	SCHEMATHESIS_EXAMPLES=50 .venv/bin/pytest tests/e2e/test_schemathesis.py
 	ORACLE_EXAMPLES=2000 .venv/bin/pytest tests/oracle/test_oracle.py
 	.venv/bin/pytest -m campaign
