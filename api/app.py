@@ -192,6 +192,7 @@ class Application:
             }
         )
         self._sockets: Sockets | None = None
+        self._limits: Limits | None = None
         cacheable = [route for resource in RESOURCES for route in resource.CACHEABLE]
         pages = [*site.assets.cacheable(), *(route for module in PAGES for route in module.CACHEABLE)]
         litestar = shared.litestar(
@@ -208,7 +209,7 @@ class Application:
             logging_config=None,
         )
         check_routes(litestar)
-        limits = RequestLimits(lambda: self._state.limits, settings.rate_limit_api, settings.rate_limit_pages)
+        limits = RequestLimits(self._running_limits, settings.rate_limit_api, settings.rate_limit_pages)
         proxies = settings.trusted_proxies
         self._edge = edge = Edge(litestar, self._origins, self._metrics, limits, proxies, site.error_page, site.secure)
         self._log: RequestLog | None = None
@@ -237,7 +238,7 @@ class Application:
             access = Access(pool, gatekeeper, metrics, settings.sockets_per_user)
             feed = Feed(self._database_url, pool, hub, self._cache, access, metrics)
             presence = Presence(pool, metrics)
-            limits = Limits(pool)
+            limits = self._limits = Limits(pool)
             handler = MessageHandler(pool, hub, access, presence, feed, limits, metrics)
             transports: dict[str, TransportApp] = {
                 "/ws": WebSocketTransport(handler),
@@ -268,6 +269,10 @@ class Application:
             finally:
                 await presence.close()
                 tasks.cancel_scope.cancel()
+
+    def _running_limits(self) -> Limits:
+        assert self._limits is not None  # requests are handled while the application is running
+        return self._limits
 
     def count_client_fault(self, fault: Fault) -> None:
         """Counts a protocol error of a client."""

@@ -184,7 +184,7 @@ def _status_codes(text: str) -> tuple[int, ...]:
 
 def _json_path(text: str) -> str:
     if (wrong := json_path_problem(text)) is not None:
-        raise argparse.ArgumentTypeError(wrong)
+        raise argparse.ArgumentTypeError(text_of(wrong.code, wrong.parameters))
     return text
 
 

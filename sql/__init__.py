@@ -43,7 +43,7 @@ async def connect(database_url: str, *, application: str) -> AsyncConnection[Tup
     )
     try:
         await _configure(connection)
-    except BaseException:
+    except BaseException:  # also when cancelled: no caller has it yet
         await connection.close()
         raise
     return connection

@@ -231,11 +231,7 @@ async def migrate(database_url: str, settings: Settings) -> Migrated:
 
 
 async def _migrate(connection: AsyncConnection[TupleRow], settings: Settings, step: anyio.CancelScope) -> Migrated:
-    await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'".encode())
-    # Statements follow each other at once. If this process disappears behind a dead network, the lock must be released.
-    await connection.execute(f"SET idle_session_timeout = '{LOCK_TIMEOUT_S}s'".encode())
-    await connection.execute(f"SET idle_in_transaction_session_timeout = '{LOCK_TIMEOUT_S}s'".encode())
-    await connection.execute("SET client_min_messages = warning")
+    await connection.execute(query("migrate/session"), {"timeout": f"{LOCK_TIMEOUT_S}s"})
     engine = await _current_engine(connection, settings)
     if engine is not None:
         return Migrated(engine, ())

@@ -60,7 +60,7 @@ class Rounds:
             with anyio.move_on_after(self._duty.timeout_s) as limit:
                 try:
                     await self._duty.do(work)
-                except Exception as error:
+                except Exception as error:  # a defect in one duty must not end the others
                     result = "failed"
                     self._log_failure(error)
             if limit.cancelled_caught:

@@ -20,7 +20,7 @@ from api.pages.problems import Problem
 from api.pages.site import page, page_texts
 from api.rest.injected import Injected
 from api.rest.validation import converted
-from sql import database
+from sql import Pool, database
 
 CACHEABLE: tuple[Cacheable, ...] = ()
 HERE = "/console/account"
@@ -35,8 +35,8 @@ class OwnSession(msgspec.Struct):
 
 
 @get(HERE, **shown_to("session:use"))
-async def account(request: ApiRequest) -> Template:
-    return await _page(request)
+async def account(request: ApiRequest, pool: Injected[Pool]) -> Template:
+    return await _page(request, pool)
 
 
 @post(HERE, **shown_to("session:use"))
@@ -46,29 +46,29 @@ async def change_password(request: ApiRequest, accounts: Injected[Accounts]) -> 
     new = form.secret("newPassword")
     if new != form.secret("again"):
         t = await page_texts(request)
-        return await _page(request, {"again": t("account.again_differs")}, 400)
+        return await _page(request, accounts.pool, {"again": t("account.again_differs")}, 400)
     body = {"currentPassword": form.secret("currentPassword"), "newPassword": new}
     try:
         change = converted(body, PasswordChange)
         issued, _ = await renewed_password(request, accounts, change, IssuedTokens.for_browser)
     except REFUSED as error:
-        return await _page(request, *refusal(error))
+        return await _page(request, accounts.pool, *refusal(error))
     lifetime = accounts.settings.refresh_token_lifetime
     answer = done(HERE, "password")
     answer.cookies.append(session_cookie(issued.access, lifetime, request.scope["state"].get("secure", False)))
     return answer
 
 
-async def _page(request: ApiRequest, problems: Mapping[str, Problem] | None = None, status: int = 200) -> Template:
+async def _page(
+    request: ApiRequest, pool: Pool, problems: Mapping[str, Problem] | None = None, status: int = 200
+) -> Template:
     """The page. Passwords that were entered are not filled in again."""
-    sessions = await database.rows(
-        request.app.state.pool, "accounts/own_sessions", OwnSession, user_id=principal_of(request).user_id
-    )
+    sessions = await database.rows(pool, "accounts/own_sessions", OwnSession, user_id=principal_of(request).user_id)
     return await page(
         request,
         "console/account.html",
         status_code=status,
-        me=await own_person(request, request.app.state.pool),
+        me=await own_person(request, pool),
         sessions=sessions,
         problems=problems or {},
         done=done_key(request, "account", "password"),

@@ -60,9 +60,9 @@ async def services(request: ApiRequest, pool: Injected[Pool]) -> Template:
 
 
 @get(f"{HERE}/new", **shown_to("services:administer"))
-async def new_service(request: ApiRequest, settings: Injected[Settings]) -> Template:
+async def new_service(request: ApiRequest, pool: Injected[Pool], settings: Injected[Settings]) -> Template:
     check_type = service_form.known_type(request.query_params.get("type"))
-    return await _form(request, service_form.blank(settings, check_type))
+    return await _form(request, pool, settings, service_form.blank(settings, check_type))
 
 
 @post(HERE, **shown_to("services:administer"))
@@ -70,19 +70,21 @@ async def create_service(request: ApiRequest, pool: Injected[Pool], settings: In
     form = await read_form(request)
     values = service_form.of_form(form, service_form.known_type(form.text("type")))
     if wrong := service_form.problems(values, await page_texts(request)):
-        return await _form(request, values, problems=wrong, status=400)
+        return await _form(request, pool, settings, values, problems=wrong, status=400)
     try:
         created = await routes.create(pool, settings, actor(request), service_form.body(values) | {"id": values["id"]})
     except REFUSED as error:
         refused = refusal(error)
-        return await _form(request, values, problems=refused.problems, status=refused.status)
+        return await _form(request, pool, settings, values, problems=refused.problems, status=refused.status)
     return done(HERE, _outcome("created", created))
 
 
 @get(HERE + "/{service_id:str}", **shown_to("services:administer"))
-async def edit_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Template:
+async def edit_service(
+    request: ApiRequest, pool: Injected[Pool], settings: Injected[Settings], service_id: FromPath[str]
+) -> Template:
     stored = await routes.one(pool, service_id)
-    return await _form(request, service_form.of_service(stored.service), stored)
+    return await _form(request, pool, settings, service_form.of_service(stored.service), stored)
 
 
 @post(HERE + "/{service_id:str}", **shown_to("services:administer"))
@@ -93,12 +95,12 @@ async def change_service(
     stored = await routes.one(pool, service_id)
     values = {**service_form.of_form(form, stored.service.type), "id": stored.service.id}
     if wrong := service_form.problems(values, await page_texts(request)):
-        return await _form(request, values, stored, wrong, 400)
+        return await _form(request, pool, settings, values, stored, wrong, 400)
     try:
         changed = await routes.change(pool, settings, actor(request), stored.service.id, service_form.body(values))
     except REFUSED as error:
         refused = refusal(error)
-        return await _form(request, values, stored, refused.problems, refused.status)
+        return await _form(request, pool, settings, values, stored, refused.problems, refused.status)
     return done(HERE, _outcome("saved", changed))
 
 
@@ -134,6 +136,8 @@ def _outcome(what: str, service: AnySavedService) -> str:
 
 async def _form(
     request: ApiRequest,
+    pool: Pool,
+    settings: Settings,
     values: Values,
     stored: StoredService | None = None,
     problems: Mapping[str, Problem] | None = None,
@@ -141,8 +145,8 @@ async def _form(
 ) -> Template:
     heartbeat = None
     if stored is not None and stored.service.type == "heartbeat":
-        heartbeat = await heartbeat_of(request.app.state.pool, stored.service.id)
-    site = request.app.state.settings.site_url or str(request.base_url)
+        heartbeat = await heartbeat_of(pool, stored.service.id)
+    site = settings.site_url or str(request.base_url)
     return await page(
         request,
         "console/service_form.html",
@@ -153,7 +157,7 @@ async def _form(
         probed=CHECK_TYPES[values["type"]].PROBED,
         values=values,
         stored=stored,
-        denied=stored is not None and bool(warnings(stored.service, request.app.state.settings)),
+        denied=stored is not None and bool(warnings(stored.service, settings)),
         problems=problems or {},
         fields=service_form.fields(values["type"]),
         types={name: kind.LABEL for name, kind in CHECK_TYPES.items()},

@@ -5,6 +5,7 @@ by the JSON Schema of its struct (see `schema`), REST and services.toml by the s
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, ClassVar, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -75,27 +76,20 @@ def labelled(en: str, ko: str, en_hint: str = "", ko_hint: str = "", **limits: A
 
 def one_line(config: CheckConfig) -> list[Problem]:
     """The texts on one line that hold what such a text may not hold."""
-    schema = _definition(type(config))["properties"]
+    properties = schema(type(config))["properties"]
     return [
         Problem(name, "control_characters")
-        for name, kind in schema.items()
+        for name, kind in properties.items()
         if any(kind.get(ONE_LINE) for kind in (kind, *kind.get("anyOf", ())))
         and not fits_one_line(getattr(config, name) or "")
     ]
 
 
+@cache
 def schema(kind: type[CheckConfig]) -> dict[str, Any]:
     """The JSON Schema of a stored configuration."""
-    return _definition(kind)
-
-
-_known: dict[type[CheckConfig], dict[str, Any]] = {}
-
-
-def _definition(kind: type[CheckConfig]) -> dict[str, Any]:
-    if kind not in _known:
-        _known[kind] = msgspec.json.schema(kind)["$defs"][kind.__name__]
-    return _known[kind]
+    definition: dict[str, Any] = msgspec.json.schema(kind)["$defs"][kind.__name__]
+    return definition
 
 
 def labels(kind: type[CheckConfig]) -> dict[str, Label]:

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from sla_monitor.checks.config import ONE_LINE, SECRET, CheckConfig, Labels, Problem, denied_problem, one_line
 from sla_monitor.checks.denied_networks import DenyRule
-from sla_monitor.checks.json_path import MAX_STEPS, parse_json_path
+from sla_monitor.checks.json_path import json_path_problem
 from sla_monitor.settings.values import http_url, tidy_url
 from sla_monitor.texts.problems import ProblemCode
 
@@ -67,7 +67,8 @@ class Http(CheckConfig, frozen=True, kw_only=True, tag="http"):
             found.append(Problem("body", "nul"))
         if (wrong := _url_problem(self.endpoint_url)) is not None:
             found.append(Problem("endpoint_url", wrong))
-        found += _json_path_problems(self.json_path)
+        if self.json_path is not None and (wrong_path := json_path_problem(self.json_path)) is not None:
+            found.append(wrong_path)
         if self.json_value is not None and self.json_path is None:
             found.append(Problem("json_value", "json_path_missing"))
         return found + self._body_problems() + _header_problems(self.headers)
@@ -85,14 +86,6 @@ class Http(CheckConfig, frozen=True, kw_only=True, tag="http"):
         else:
             return []
         return [Problem(name, why) for name in ("keyword", "json_path") if getattr(self, name) is not None]
-
-
-def _json_path_problems(path: str | None) -> list[Problem]:
-    try:
-        steps = len(parse_json_path(path)) if path is not None else 0
-    except ValueError:
-        return [Problem("json_path", "json_path")]
-    return [Problem("json_path", "json_path_steps", {"most": MAX_STEPS})] if steps > MAX_STEPS else []
 
 
 def _url_problem(url: str) -> ProblemCode | None:

@@ -3,6 +3,8 @@
 import re
 from functools import lru_cache
 
+from sla_monitor.checks.config import Problem
+
 MAX_STEPS = 32
 """Each step takes a level of the document apart."""
 _STEP = re.compile(r"""\.([^.\[\]'"]+)|\[(\d{1,9})\]|\['([^']*)'\]|\["([^"]*)"\]""")
@@ -27,10 +29,10 @@ def parse_json_path(path: str) -> tuple[str | int, ...]:
     return tuple(steps)
 
 
-def json_path_problem(path: str) -> str | None:
+def json_path_problem(path: str) -> Problem | None:
     """Why a service may not have this path."""
     try:
         steps = len(parse_json_path(path))
-    except ValueError as error:
-        return str(error)
-    return None if steps <= MAX_STEPS else f"must not have more than {MAX_STEPS} steps"
+    except ValueError:
+        return Problem("json_path", "json_path")
+    return Problem("json_path", "json_path_steps", {"most": MAX_STEPS}) if steps > MAX_STEPS else None

@@ -125,7 +125,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     curp_verifier_endpoint: str | None = None
 
 
-_MB = 1024 * 1024
 _BYTES = values.integer(64 * 1024, 2**40)
 _PORT = values.integer(1, 65535)
 
