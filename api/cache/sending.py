@@ -1,4 +1,4 @@
-"""Sends cached responses, in the variant that the client asks for."""
+"""Sends cached responses, in the variant that the client requests."""
 
 from collections.abc import Iterable, MutableMapping
 

@@ -15,6 +15,6 @@ for (const event of ["incident-created", "incident-updated", "incident-deleted"]
   });
 }
 feed.on("resync", () => refreshSoon(part));
-feed.on("database-away", () => refreshSoon(part)); // the page becomes a snapshot and says so
+feed.on("database-away", () => refreshSoon(part)); // the page shows that it is a snapshot
 feed.on("recovered", () => refreshSoon(part));
 healAfterwards(part);

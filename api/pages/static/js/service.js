@@ -53,7 +53,7 @@ for (const event of ["incident-created", "incident-updated", "incident-deleted"]
   feed.on(event, () => refresh(["incidents", "days"]));
 }
 feed.on("resync", () => refresh(EVERYTHING));
-feed.on("database-away", () => refreshSoon(...EVERYTHING)); // the page becomes a snapshot and says so
+feed.on("database-away", () => refreshSoon(...EVERYTHING)); // the page shows that it is a snapshot
 feed.on("recovered", () => {
   refresh(EVERYTHING);
   times.now();

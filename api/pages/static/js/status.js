@@ -49,7 +49,7 @@ for (const event of ["incident-created", "incident-updated", "incident-deleted",
   feed.on(event, () => refreshSoon(...WRITTEN));
 }
 feed.on("resync", () => refreshSoon(...EVERYTHING));
-feed.on("database-away", () => refreshSoon(...EVERYTHING)); // the page becomes a snapshot and says so
+feed.on("database-away", () => refreshSoon(...EVERYTHING)); // the page shows that it is a snapshot
 feed.on("recovered", () => refreshSoon(...EVERYTHING));
 healAfterwards(...EVERYTHING);
 
