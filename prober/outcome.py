@@ -28,10 +28,9 @@ class Certificate(NamedTuple):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One attempt. Times are milliseconds, each phase's own; None is a phase that did not happen.
+    """One attempt. Times are milliseconds; None is a phase that did not happen.
 
-    Where redirects were followed, each figure is the sum over the hops, so that the phases never exceed the
-    total; status, body and address are the last hop's.
+    With redirects each time is the sum over all requests; status, body and address are those of the last one.
     """
 
     total_ms: float

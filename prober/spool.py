@@ -1,9 +1,8 @@
 """Checks on disk while the database is unavailable: an append-only, checksummed, bounded log of byte records.
 
-A folder of segments `00000001.spool`; a record is its length and CRC-32 (of length and payload, so that a
-block of zeros is not an empty record), big-endian, then its payload. `append` returns after fsync. A
-segment is deleted when all its records were replayed. After a crash at most one segment is replayed twice,
-which is harmless, because replay is idempotent.
+A folder of segments `00000001.spool`, each a sequence of records (see spool_records.py). `append` returns after fsync.
+A segment is deleted when all its records were replayed. After a crash at most one segment is replayed twice, which is
+harmless, because replay is idempotent.
 
 After a restart old segments are only read. An incomplete record at the end was never acknowledged and is
 ignored. Damaged places are skipped up to the next intact record; they are counted in places and bytes, because
@@ -16,22 +15,16 @@ Blocking, safe to call from several threads.
 import fcntl
 import logging
 import os
-import struct
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
-from zlib import crc32
 
+from prober.spool_records import HEAD_BYTES, MAX_RECORD_BYTES, framed, is_torn, records_in, survey
 from sla_monitor.settings import StartError
 
-_HEAD = struct.Struct(">II")
-_LENGTH = struct.Struct(">I")
-MAX_RECORD_BYTES = 1024 * 1024
 _SEGMENT_BYTES = 4 * 1024 * 1024
-_SEARCHED_BYTES = 64 * 1024 * 1024
-"""The maximum number of bytes that are checksummed to find an intact record after a damaged one."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,75 +52,6 @@ class _Segment:
         self.offset = 0  # where replay continues
         self.replayed = 0
         self.gaps: dict[int, int] = {}  # damaged places before `size`: start to end
-
-
-def _frame(payload: bytes) -> bytes:
-    length = _LENGTH.pack(len(payload))
-    return length + _LENGTH.pack(crc32(payload, crc32(length))) + payload
-
-
-def _sound(block: bytes, start: int) -> int | None:
-    """The end of the record at `start`; None if there is no complete and intact record."""
-    if start + _HEAD.size > len(block):
-        return None
-    length, checksum = _HEAD.unpack_from(block, start)
-    payload = start + _HEAD.size
-    end: int = payload + length
-    if length > MAX_RECORD_BYTES or end > len(block):
-        return None
-    if crc32(memoryview(block)[payload:end], crc32(block[start : start + _LENGTH.size])) != checksum:
-        return None
-    return end
-
-
-def _frames(block: bytes, start: int = 0) -> Iterator[tuple[bytes, int]]:
-    """The intact records from `start` to the first that is damaged, each with the offset of its end."""
-    while (end := _sound(block, start)) is not None:
-        yield block[start + _HEAD.size : end], end
-        start = end
-
-
-def _next_sound(block: bytes, start: int) -> int | None:
-    """The start of the first intact record at or after `start`; None if none is found."""
-    left = _SEARCHED_BYTES
-    for offset in range(start, len(block) - _HEAD.size + 1):
-        length: int = _LENGTH.unpack_from(block, offset)[0]
-        if offset + _HEAD.size + length > len(block):
-            continue
-        left -= length
-        if left < 0:
-            return None
-        if _sound(block, offset) is not None:
-            return offset
-    return None
-
-
-def _survey(block: bytes) -> tuple[int, dict[int, int], int]:
-    """The number of intact records, the damaged places between them (start to end), and the end of the last record."""
-    records = end = 0
-    gaps: dict[int, int] = {}
-    start: int | None = 0
-    while start is not None:
-        for _, behind in _frames(block, start):
-            records += 1
-            end = behind
-        start = _next_sound(block, end + 1) if end < len(block) else None
-        if start is not None:
-            gaps[end] = start
-    return records, gaps, end
-
-
-def _torn(block: bytes) -> bool:
-    """Whether a block without an intact record is the incomplete beginning of one, as a crash during a write leaves
-    it."""
-    if len(block) < _HEAD.size:
-        return True
-    length, checksum = _HEAD.unpack_from(block)
-    if length > MAX_RECORD_BYTES or _HEAD.size + length <= len(block):
-        return False
-    payload = block[_HEAD.size :]
-    complete = bool(crc32(payload, crc32(_LENGTH.pack(len(payload)))) == checksum)  # only its length is damaged
-    return not complete
 
 
 def _segments(folder: Path) -> list[Path]:
@@ -179,7 +103,7 @@ class Spool:
         with self._mutex:
             block: list[bytes] = []
             size = 0
-            for frame in map(_frame, payloads):
+            for frame in map(framed, payloads):
                 if size and size + len(frame) > self._segment_bytes:
                     self._write(block)
                     block, size = [], 0
@@ -229,9 +153,9 @@ class Spool:
             _log.error("%s cannot be read and is ignored: %s", path, error.strerror)
             self.corrupt += 1
             return None
-        segment.records, segment.gaps, segment.size = _survey(block)
+        segment.records, segment.gaps, segment.size = survey(block)
         damaged = [end - start for start, end in segment.gaps.items()]
-        if segment.size < len(block) and not (last and _torn(block[segment.size :])):
+        if segment.size < len(block) and not (last and is_torn(block[segment.size :])):
             damaged.append(len(block) - segment.size)
         if damaged:
             _log.error(
@@ -252,7 +176,7 @@ class Spool:
             block = segment.path.read_bytes()[segment.offset : segment.size]
         except FileNotFoundError:
             block = b""
-        records, gaps, end = _survey(block)
+        records, gaps, end = survey(block)
         gaps = {segment.offset + start: segment.offset + behind for start, behind in gaps.items()}
         rest = segment.offset + end
         unknown = [behind - start for start, behind in gaps.items() if start not in segment.gaps]
@@ -269,7 +193,7 @@ class Spool:
         segment.gaps = gaps
 
     def _read(self, segment: _Segment, limit: int) -> tuple[list[bytes], int]:
-        want = min(segment.size - segment.offset, MAX_RECORD_BYTES + _HEAD.size)
+        want = min(segment.size - segment.offset, MAX_RECORD_BYTES + HEAD_BYTES)
         try:
             with segment.path.open("rb") as file:
                 file.seek(segment.offset)
@@ -278,7 +202,7 @@ class Spool:
             block = b""
         records: list[bytes] = []
         behind = 0
-        for payload, end in _frames(block):
+        for payload, end in records_in(block):
             records.append(payload)
             behind = end
             if len(records) == limit:

@@ -1,9 +1,9 @@
-"""How services are checked: one module per check type, with two functions in each.
+"""How services are checked: one module for each check type, with two functions.
 
     async def probe(service: Service, config: <its configuration>, deadline: float, engine: Engine) -> Outcome
     def judge(service: Service, config: <its configuration>, outcome: Outcome) -> Judgement
 
-`deadline` is the loop's time; nothing that a target does outlives it. `ProberTrouble` means nothing was seen.
+`deadline` is loop time; `probe` returns by then in any case. `ProberTrouble` means that there is no result.
 """
 
 import asyncio
@@ -18,17 +18,18 @@ from sla_monitor.checks import PROBED
 __all__ = ["CHECK_TYPES", "Engine", "Outcome", "ProberTrouble", "run_check"]
 
 CHECK_TYPES = {config: import_module(f"prober.probes.{name}") for name, config in PROBED.items()}
-"""The module of each check type that is probed, by its configuration."""
+"""The module of each check type that is probed, by the class of its configuration."""
 
 _PAUSE_SECONDS = 1.0
 
 
 async def run_check(service: Service, engine: Engine) -> tuple[Outcome, Judgement, int]:
-    """One check: up to 1 + retries attempts, each with its own timeout; the first good or the last decides.
+    """Makes one check: up to 1 + `retries` attempts, each with its own timeout. The first good attempt decides, or the
+    last.
 
-    Returns the deciding outcome, its judgement and the number of attempts. A failed attempt is followed by a
-    pause of a second (a tenth of the interval where that is less), so that a hiccup has time to pass. The
-    longest check lasts (1 + retries) * timeout_ms + retries seconds. Raises `ProberTrouble`.
+    Returns the outcome that decided, its judgement and the number of attempts. After a failed attempt there is a pause
+    of a second, or of a tenth of the interval if that is shorter. The longest check takes (1 + retries) * timeout_ms
+    plus `retries` seconds. Raises `ProberTrouble`.
     """
     kind = CHECK_TYPES[type(service.check_config)]
     attempts = 0
@@ -40,5 +41,5 @@ async def run_check(service: Service, engine: Engine) -> tuple[Outcome, Judgemen
         if judgement.success or attempts > service.retries:
             engine.inspection.note(service, outcome, engine.loop.time())
             return outcome, judgement, attempts
-        del outcome  # with a body that is no longer needed
+        del outcome  # frees the body
         await asyncio.sleep(min(_PAUSE_SECONDS, service.interval_seconds / 10))

@@ -1,6 +1,6 @@
-"""Brotli, decoded by the library that pycurl brings along for libcurl.
+"""Brotli, decoded by the library that the wheel of pycurl contains for libcurl.
 
-Python has no decoder, and libcurl's own use of the library does not tell a body that is cut short.
+Python has no decoder, and libcurl does not report a body that is cut short.
 """
 
 import ctypes
@@ -12,7 +12,7 @@ _ERROR, _DONE, _MORE_INPUT = 0, 1, 2
 
 
 def _load() -> ctypes.CDLL | None:
-    """The decoder's functions, found through pycurl's own module; None where libcurl was built without them."""
+    """The functions of the decoder, loaded through the module of pycurl. None if libcurl was built without them."""
     try:
         library = ctypes.CDLL(getattr(pycurl, "_pycurl", pycurl).__file__)
         library.BrotliDecoderCreateInstance.restype = ctypes.c_void_p
@@ -30,8 +30,8 @@ AVAILABLE = _LIBRARY is not None
 
 
 def decompress(data: bytes, most: int) -> tuple[bytes, bool]:
-    """Up to `most` bytes (and at most a piece more), and whether that is all of the stream. What follows it is ignored.
-    Raises ValueError. Takes up to 16 MiB of memory for the stream's window."""
+    """Decodes a stream. Returns about `most` bytes at most (64 KiB more at most), and whether the stream has ended.
+    Data after the end is ignored. Raises ValueError. The window of a stream takes up to 16 MiB of memory."""
     if _LIBRARY is None:
         raise ValueError("no decoder")
     state = _LIBRARY.BrotliDecoderCreateInstance(None, None, None)

@@ -1,7 +1,7 @@
-"""Whose certificate is looked at, and when it expires.
+"""The certificates of servers: when to examine them, when they expire, who issued them.
 
-Looking costs a tenth of the CPU of a TLS check (libcurl writes out every field of the whole chain), so it is done
-once in a while for each service. What a certificate says of itself is hostile text.
+Examining one takes a tenth of the CPU of a TLS check (libcurl formats every field of the chain), so it is done once an
+hour for each service. The fields are text from the target, which may be hostile.
 """
 
 import re
@@ -14,10 +14,10 @@ import pycurl
 from prober.outcome import Certificate, Outcome, printable
 from prober.services import Service
 
-LOOK_EVERY_S = 3600.0
+EXAMINE_EVERY_S = 3600.0
 ISSUER_LIMIT = 100
 LAST_YEAR = 9998
-"""The last second of 9999 says "never" (RFC 5280), and does not survive a change of time zone."""
+"""Certificates that never expire end in the last second of 9999 (RFC 5280), which some time zones cannot represent."""
 
 # One attribute of a name as OpenSSL writes it: O = "Acme, Inc.", CN = M\C3\BCller
 _ATTRIBUTE = re.compile(rb'([A-Za-z0-9.]+) ?= ?("(?:\\.|[^"\\])*"|(?:\\.|[^,+\\])*)', re.DOTALL)
@@ -25,19 +25,20 @@ _ESCAPED = re.compile(rb"\\([0-9A-F]{2})|\\(.)", re.DOTALL)
 
 
 class Inspection:
-    """When each service's certificate is due to be looked at: `every_s` after it was, at once where it has another
-    target or its last handshake failed."""
+    """When to examine the certificate of each service: `every_s` after the last time; at once if the target has changed
+    or the last handshake failed."""
 
-    def __init__(self, every_s: float = LOOK_EVERY_S) -> None:
+    def __init__(self, every_s: float = EXAMINE_EVERY_S) -> None:
         self._every_s = every_s
         self._seen: dict[str, tuple[str, float]] = {}
 
     def due(self, service: Service, now: float) -> bool:
+        """Whether to examine the certificate now. `now` is loop time in seconds."""
         target, at = self._seen.get(service.id, ("", 0.0))
         return target != service.check_config.target or now >= at + self._every_s
 
     def note(self, service: Service, outcome: Outcome, now: float) -> None:
-        """What the deciding attempt of a check came to."""
+        """Notes the attempt that decided a check."""
         if outcome.inspected:
             self._seen[service.id] = (service.check_config.target, now)
         elif outcome.error_type == "tls_error":
@@ -45,14 +46,14 @@ class Inspection:
 
 
 def leaf(curl: Any) -> Certificate | None:
-    """The server's own certificate in a transfer that was made with OPT_CERTINFO; None where there is none, or
-    where it cannot be said when it expires."""
+    """The certificate of the server, after a transfer with OPT_CERTINFO. None if there is none, or if its end is
+    unreadable."""
     chain = curl.getinfo_raw(pycurl.INFO_CERTINFO)
     return certificate(dict(field for field in chain[0] if len(field) == 2)) if chain else None
 
 
 def certificate(fields: dict[bytes, bytes]) -> Certificate | None:
-    """Reads libcurl's fields of one certificate."""
+    """The certificate with these fields of libcurl; None if its end is unreadable."""
     expires_at = _moment(fields.get(b"Expire date", b""))
     return Certificate(expires_at, _organisation(fields.get(b"Issuer", b""))) if expires_at else None
 
@@ -67,7 +68,7 @@ def _moment(stated: bytes) -> datetime | None:
 
 
 def _organisation(name: bytes) -> str | None:
-    """The O of a distinguished name, or its CN."""
+    """The organisation (O) of a distinguished name, or else its common name (CN)."""
     attributes: dict[bytes, bytes] = {}
     for found in _ATTRIBUTE.finditer(name):
         attributes.setdefault(found[1].upper(), found[2].strip())

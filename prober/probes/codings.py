@@ -1,7 +1,7 @@
-"""Content codings: what a response's Content-Encoding header says was done to its body, undone within bounds.
+"""Content codings: decodes a body as its Content-Encoding header states, within limits.
 
-libcurl could undo them while it reads, but it takes a body that is cut short for a whole one, and then a word that
-must be absent seems to be. The prober asks for `identity`; some servers send coded bodies anyway.
+libcurl can decode while it reads, but it does not report a body that is cut short, so a keyword that must be absent
+would seem to be. The prober requests `identity`; some servers send encoded bodies anyway.
 """
 
 import zlib
@@ -11,16 +11,16 @@ from prober.probes import brotli, head
 
 MOST_CODINGS = 5
 MOST_MEMBERS = 1000
-"""Parts of one gzip body: tools that write in blocks make one of each 64 KiB."""
+"""The most members of one gzip body. Tools that write in blocks make a member of each 64 KiB."""
 
 _CHUNK = 16 * 1024
 _NAME_SHOWN = 40
 _GZIP_MAGIC = b"\x1f\x8b"
-_GZIP, _ZLIB, _RAW = 31, 15, -15  # zlib's numbers for what stands around deflated data
+_GZIP, _ZLIB, _RAW = 31, 15, -15  # the window sizes by which zlib selects the format
 
 
-class Undecodable(Exception):  # noqa: N818 - a fault of the target, not of this program
-    """The body cannot be decoded; the text says why."""
+class Undecodable(Exception):  # noqa: N818 - a failure of the target, not of this program
+    """The body cannot be decoded. The message says why."""
 
 
 def applied(lines: Sequence[bytes]) -> list[str]:
@@ -30,15 +30,15 @@ def applied(lines: Sequence[bytes]) -> list[str]:
 
 
 def decoded(body: bytes, codings: Sequence[str], limit: int, cut: bool) -> tuple[bytes, bool]:
-    """The body without its codings, and whether it is only a beginning: at most `limit` bytes, in each step.
+    """Decodes a body. Returns at most `limit` bytes, and whether the decoded body is longer.
 
-    With `cut` the body is itself the beginning of a longer one. Raises `Undecodable`. Takes some 15 ms for
-    64 KiB that were made to take long.
+    `cut` says that `body` is only the beginning of the encoded body. Raises `Undecodable`. A malicious body of 64 KiB
+    takes about 15 ms.
     """
     if len(codings) > MOST_CODINGS:
         raise Undecodable(f"the response's body has more than {MOST_CODINGS} codings (Content-Encoding)")
     for name in reversed(codings):
-        if not body:  # no response to HEAD has one, and servers leave an empty one as it is
+        if not body:  # a response to HEAD has none, and servers do not encode an empty one
             break
         decode = _DECODERS.get(name)
         if decode is None:
@@ -57,7 +57,7 @@ def decoded(body: bytes, codings: Sequence[str], limit: int, cut: bool) -> tuple
 
 
 def _gunzip(data: bytes, most: int) -> tuple[bytes, bool]:
-    """One member after the other; what follows them and is none is ignored, as browsers and gzip do."""
+    """Decodes all members. Other data after them is ignored, as browsers and gzip do."""
     pieces: list[bytes] = []
     members = at = 0
     while True:
@@ -72,18 +72,19 @@ def _gunzip(data: bytes, most: int) -> tuple[bytes, bool]:
 
 
 def _undeflate(data: bytes, most: int) -> tuple[bytes, bool]:
-    """With zlib's header, as RFC 9110 has it, or without, as some servers send it."""
+    """Decodes with the header of zlib (RFC 9110), or without it, as some servers send it."""
     headed = data[0] & 0x0F == 8 and (len(data) < 2 or int.from_bytes(data[:2], "big") % 31 == 0)
     return _inflate(data, 0, most, _ZLIB if headed else _RAW)[:2]
 
 
 def _inflate(data: bytes, at: int, most: int, wrapper: int) -> tuple[bytes, bool, int]:
-    """Up to `most` bytes of the stream that begins at `at`, whether that is all of it, and where it ends then."""
+    """Decodes the stream that begins at `at`. Returns up to `most` bytes, whether the stream has ended, and the offset
+    of its end."""
     stream = zlib.decompressobj(wrapper)
     pieces: list[bytes] = []
     try:
         while at < len(data) and most > 0 and not stream.eof:
-            chunk = data[at : at + _CHUNK]  # what follows the stream is copied from it
+            chunk = data[at : at + _CHUNK]  # zlib copies the data after the end of the stream
             pieces.append(stream.decompress(chunk, most))
             most -= len(pieces[-1])
             at += len(chunk) - len(stream.unused_data)

@@ -1,8 +1,7 @@
-"""libcurl on the running event loop: one multi handle, its sockets in a poller that the loop watches as one.
+"""libcurl on the running event loop: one multi handle, whose sockets are in one poller that the loop watches.
 
-Through the loop's own add_reader and add_writer a check would take half a dozen watcher objects (see polling.py).
-Nothing is shared between checks but the parsed CA file: no connection, TLS session or cookie. The hops of one check
-share their cookies.
+With the loop's own add_reader and add_writer a check would need several watcher objects (see polling.py). Checks share
+only the parsed CA file: no connection, TLS session or cookie.
 """
 
 import asyncio
@@ -14,32 +13,35 @@ from typing import Any, Self
 import pycurl
 
 from prober.outcome import ProberTrouble
-from prober.probes.certificates import LOOK_EVERY_S, Inspection
+from prober.probes.certificates import EXAMINE_EVERY_S, Inspection
 from prober.probes.networks import DenyRule
 from prober.probes.polling import IN, OUT, Poller, new_poller
+from prober.probes.request import fixed_options
 from prober.probes.resolver import Resolver
-from prober.probes.transfer import Places, Transfer, fixed_options
+from prober.probes.transfer import Places, Transfer
 from sla_monitor.settings import Settings
 
 _EVENTS_AT_ONCE = 64
-"""Sockets served before the loop gets its turn again: the rest stay readable and come next."""
+"""The most sockets that are handled before other tasks run. Further sockets stay ready."""
 _NEVER = float("inf")
 STALL_SECONDS = 0.25
-"""A timeout noticed later than this after it was due is the event loop's fault, not the service's."""
+"""If a timeout is noticed later than this, the event loop was blocked, and the result says nothing about the
+service."""
 
 LOOK_SECONDS = 0.02
 LOOK_SHARE = 50
-"""A transfer under way is looked at again after LOOK_SECONDS, or after so many times what the last look cost."""
+"""The verdict on an unfinished response is tried again after LOOK_SECONDS, or after LOOK_SHARE times the duration of
+the last try if that is longer."""
 
 
 class Engine:
-    """What all probes of a process share: libcurl's multi handle, resolver, deny rule, byte limit, and whose
-    certificate was looked at when.
+    """The state that all probes of a process share: the multi handle of libcurl, the resolver, the deny rule, limits,
+    and when each certificate was examined.
 
     `async with Engine(settings) as engine:` binds it to the running loop.
     """
 
-    def __init__(self, settings: Settings, *, certificates_every_s: float = LOOK_EVERY_S) -> None:
+    def __init__(self, settings: Settings, *, certificates_every_s: float = EXAMINE_EVERY_S) -> None:
         self.max_bytes = settings.probe_max_bytes
         self.inspection = Inspection(certificates_every_s)
         self._options = fixed_options(settings)
@@ -53,7 +55,7 @@ class Engine:
         self._watched: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._due = _NEVER
-        self._rings_at = _NEVER
+        self._fires_at = _NEVER
 
     async def __aenter__(self) -> Self:
         self.loop = asyncio.get_running_loop()
@@ -82,7 +84,7 @@ class Engine:
         self._spare.clear()
 
     def take(self) -> Transfer:
-        """A transfer to use and then to `give_back`."""
+        """Returns an unused transfer. The caller must `give_back` it."""
         if self._spare:
             return self._spare.pop()
         return Transfer(self._denied, self._options, self._grown.add, self._places)
@@ -100,13 +102,13 @@ class Engine:
     def give_back(self, transfer: Transfer) -> None:
         transfer.leave_place()
         if len(self._spare) < self._spare_limit:
-            transfer.forget()
+            transfer.clear()
             self._spare.append(transfer)
         else:
             transfer.curl.close()
 
     async def perform(self, transfer: Transfer) -> tuple[int, str]:
-        """Runs a prepared transfer to its end or timeout; returns libcurl's code (0: good) and message."""
+        """Runs a prepared transfer. Returns the code (0: success) and the message of libcurl."""
         curl = transfer.curl
         waiter: asyncio.Future[tuple[int, str]] = self.loop.create_future()
         self._waiting[curl] = waiter
@@ -123,8 +125,8 @@ class Engine:
                 self._finish(curl, pycurl.E_ABORTED_BY_CALLBACK, "cancelled")
 
     async def connect(self, transfer: Transfer) -> tuple[int, str]:
-        """Connects as a prepared transfer says; returns libcurl's code (0: good) and message. The connection is kept
-        until `disconnect`, which must be called in any case."""
+        """Connects a prepared transfer. Returns the code (0: success) and the message of libcurl. The connection is
+        kept open until `disconnect`, which must be called in any case."""
         curl = transfer.curl
         waiter: asyncio.Future[tuple[int, str]] = self.loop.create_future()
         self._waiting[curl] = waiter
@@ -141,7 +143,7 @@ class Engine:
             self._finish(transfer.curl, pycurl.E_ABORTED_BY_CALLBACK, "cancelled")
 
     async def send(self, transfer: Transfer, data: bytes, deadline: float) -> None:
-        """Sends all of it. Raises pycurl.error, and TimeoutError at `deadline` (loop time)."""
+        """Sends all `data`. Raises pycurl.error, or TimeoutError at `deadline` (loop time)."""
         while data:
             try:
                 data = data[transfer.curl.send(data) :]
@@ -149,7 +151,8 @@ class Engine:
                 await self._ready(transfer, deadline, self.loop.add_writer, self.loop.remove_writer)
 
     async def receive(self, transfer: Transfer, most: int, deadline: float) -> bytes:
-        """The next bytes, `most` at most; none at the end. Raises pycurl.error, and TimeoutError at `deadline`."""
+        """Returns the next bytes, at most `most`; none at the end. Raises pycurl.error, or TimeoutError at `deadline`
+        (loop time)."""
         while True:
             try:
                 return bytes(transfer.curl.recv(most))
@@ -159,7 +162,7 @@ class Engine:
     async def _ready(
         self, transfer: Transfer, deadline: float, add: Callable[..., Any], remove: Callable[[int], Any]
     ) -> None:
-        """Waits until the connection can be read or written. Raises TimeoutError at `deadline`."""
+        """Waits until the connection is readable or writable. Raises TimeoutError at `deadline`."""
         socket_ = transfer.curl.getinfo(pycurl.ACTIVESOCKET)
         ready: asyncio.Future[None] = self.loop.create_future()
         add(socket_, _wake, ready)
@@ -182,7 +185,7 @@ class Engine:
         while True:
             more, good, failed = self._multi.info_read()
             for curl in good:
-                if curl in self._connecting:  # libcurl would drop the connection with the handle
+                if curl in self._connecting:  # removing the handle would close the connection
                     if not self._waiting[curl].done():
                         self._waiting[curl].set_result((0, ""))
                 else:
@@ -191,7 +194,7 @@ class Engine:
                 self._finish(curl, code, message)
             if not more:
                 break
-        while self._grown:  # most are finished already
+        while self._grown:  # most have ended by now
             self._look_in_time(self._grown.pop())
 
     def _look_in_time(self, transfer: Transfer) -> None:
@@ -203,7 +206,7 @@ class Engine:
             transfer.look_later = self.loop.call_at(transfer.look_at, self._look, transfer)
 
     def _look(self, transfer: Transfer) -> None:
-        """Ends a transfer under way whose verdict is certain: an endless stream has no other good end."""
+        """Ends an unfinished transfer whose verdict is certain, such as an endless stream."""
         transfer.look_later = None
         began = perf_counter()
         if transfer.certain(transfer):
@@ -228,36 +231,36 @@ class Engine:
     def _on_ready(self) -> None:
         for fd, events in self._poller.poll(0, _EVENTS_AT_ONCE):
             action = pycurl.CSELECT_OUT if events & OUT else 0
-            if events & ~OUT:  # readable, hung up or in error: a read tells which
+            if events & ~OUT:  # readable, closed or failed: reading shows which
                 action |= pycurl.CSELECT_IN
             self._multi.socket_action(fd, action)
         self._collect()
 
     def _on_timer(self, timeout_ms: int) -> None:
-        """libcurl wants a call in that time. Its wish changes several times a check, so a timer that would
-        ring too early is left to ring, and then set anew: cheaper than replacing it each time."""
+        """libcurl requests a call after this time. It changes the time several times in a check. A timer that is too
+        early is not replaced: it is set again when it fires, which takes less time."""
         if timeout_ms < 0:
             self._due = _NEVER
             return
         self._due = self.loop.time() + timeout_ms / 1000
-        if self._due < self._rings_at:
-            self._ring_at_due()
+        if self._due < self._fires_at:
+            self._set_timer()
 
-    def _ring_at_due(self) -> None:
+    def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._rings_at = self._due
+        self._fires_at = self._due
         self._timer = self.loop.call_at(self._due, self._on_time)
 
     def _on_time(self) -> None:
         self._timer = None
-        self._rings_at = _NEVER
+        self._fires_at = _NEVER
         if self._due > self.loop.time():
             if self._due < _NEVER:
-                self._ring_at_due()
+                self._set_timer()
             return
         self._due = _NEVER
-        # Answers that lie ready come before timeouts: after a stall of the loop both are due at once.
+        # Responses that have arrived come before timeouts: after a blocked loop both are due at once.
         self._on_ready()
         self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._collect()

@@ -1,4 +1,4 @@
-"""libcurl's codes, as the project's error types and as sentences for people."""
+"""The error types and messages for the codes of libcurl."""
 
 import errno
 import os
@@ -34,7 +34,7 @@ _TLS = {
     pycurl.E_USE_SSL_FAILED, pycurl.E_SSL_CRL_BADFILE,
 }  # fmt: skip
 _NOT_HTTP = {_WEIRD_SERVER_REPLY, pycurl.E_UNSUPPORTED_PROTOCOL, pycurl.E_RECV_ERROR}
-# OpenSSL's verification results (x509_vfy.h), where its own words are not plain enough.
+# Messages for the verification results of OpenSSL (x509_vfy.h) whose own messages are unclear.
 _CERTIFICATE = {
     9: "the certificate is not valid yet",
     10: "the certificate has expired",
@@ -48,7 +48,7 @@ _CERTIFICATE = {
 }
 _NO_CLOSE_NOTIFY = ("unexpected eof while reading", "SSL_ERROR_SYSCALL, errno 0")
 _OPENSSL = re.compile(r"SSL routines:[^:]*:([^,(]+)")
-# How OpenSSL calls the alerts of TLS: "ssl/tls alert handshake failure", "tlsv1 unrecognized name".
+# The names that OpenSSL gives to TLS alerts: "ssl/tls alert handshake failure", "tlsv1 unrecognized name".
 _ALERT = re.compile(r"(?:sslv3|ssl/tls|tlsv1(?:\.?3)?) (?:alert )?(.+)")
 _ALERT_MEANS = {
     "certificate required": "the server asks for a client certificate",
@@ -60,12 +60,13 @@ _CONNECT = {
     errno.ECONNRESET: "connection reset",
     errno.EHOSTUNREACH: "no route to the host",
     errno.ENETUNREACH: "its network cannot be reached",
-    errno.ETIMEDOUT: "nobody answers at that address",
+    errno.ETIMEDOUT: "no response from that address",
 }
 
 
 def failure(code: int, message: str, transfer: Transfer) -> Failure:
-    """What a transfer that ended with `code` says of the service; `ProberTrouble` where it says nothing."""
+    """The failure of the service for the `code` with which a transfer ended. Raises `ProberTrouble` if the cause is in
+    the prober."""
     if transfer.trouble is not None:
         raise ProberTrouble(transfer.trouble)
     if code in _OUR_TROUBLE:
@@ -100,10 +101,10 @@ def failure(code: int, message: str, transfer: Transfer) -> Failure:
 
 
 def is_whole(code: int, message: str, transfer: Transfer) -> bool:
-    """Whether a transfer that ended with `code` has all of a response, by the standards of browsers.
+    """Whether a transfer that ended with `code` has the whole response, as browsers judge it.
 
-    Where neither a length nor chunks say how long a body is, the end of the connection does, also without TLS's
-    close_notify, which many servers leave out.
+    A body without a length and without chunks ends with the connection. Many servers close a TLS connection without
+    close_notify, which libcurl reports as an error.
     """
     return (
         code == pycurl.E_RECV_ERROR
@@ -116,7 +117,7 @@ def is_whole(code: int, message: str, transfer: Transfer) -> bool:
 
 
 def waiting_for(transfer: Transfer) -> str:
-    """The phase that a transfer was in when it ended, in words."""
+    """The phase in which a transfer ended, as part of a message."""
     info = transfer.curl.getinfo
     if info(pycurl.CONNECT_TIME_T) == 0:
         return "while connecting"
@@ -128,7 +129,8 @@ def waiting_for(transfer: Transfer) -> str:
 
 
 def timed_out(service: Service, phase: str, deadline: float, engine: Engine) -> Failure:
-    """The failure of a service that did not respond by `deadline`. Raises ProberTrouble where it was noticed late."""
+    """The failure of a service that did not respond by `deadline` (loop time). Raises ProberTrouble if the loop was
+    blocked."""
     late = engine.loop.time() - deadline
     if late > STALL_SECONDS:
         raise ProberTrouble(f"the event loop stood still: a timeout was noticed {late:.1f} s after it was due")
@@ -147,7 +149,8 @@ def _not_connected(transfer: Transfer) -> Failure:
 
 
 def _routed(address: str) -> bool:
-    """Whether this host has a route there; sends nothing. A prober without IPv6 must not call others down."""
+    """Whether this host has a route to the address; nothing is sent. Without IPv6 in the prober's network, services
+    with IPv6 addresses are not down."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

@@ -1,5 +1,5 @@
-"""The head of a response, as libcurl hands it out: header lines, those of interim responses (1xx) before and of
-trailers after."""
+"""The head of a response as libcurl passes it: a list of header lines. Lines of interim responses (1xx) may come before
+it, and trailers after it."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,12 @@ _END = (b"\r\n", b"\n")
 
 
 def is_complete(lines: Sequence[bytes]) -> bool:
-    """Whether the last head that began has ended. Trailers are not told from it."""
+    """Whether the last head is complete. Trailers count as a head."""
     return bool(lines) and lines[-1] in _END
 
 
 def values(lines: Sequence[bytes], name: bytes) -> list[str]:
-    """The values of a header in the last response's head, in order. `name` is lower case."""
+    """The values of a header in the head of the last response, in order. `name` is lower case."""
     field = name + b":"
     if field not in b"".join(lines).lower():
         return []

@@ -1,4 +1,4 @@
-"""HTTP and HTTPS: one request on a new connection, redirects followed, one deadline over all of it."""
+"""HTTP and HTTPS: a request on a new connection and the redirects that follow it, within one deadline."""
 
 import asyncio
 import re
@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import partial
 from string import punctuation
 from typing import Any
-from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, urljoin
 
 import pycurl
 
@@ -15,66 +15,27 @@ from prober.probes import certificates, codings, head
 from prober.probes.curl import Engine
 from prober.probes.failures import Failure, failure, is_whole, timed_out, waiting_for
 from prober.probes.http_judgement import is_decided, judge
+from prober.probes.request import Shape
 from prober.probes.resolver import NameFailure
-from prober.probes.transfer import Shape, Transfer
+from prober.probes.target import Target
+from prober.probes.transfer import Transfer
 from prober.services import Service
 from sla_monitor.checks.http import Http
-from sla_monitor.formats.host_names import HostNameError, host_in, host_name
+from sla_monitor.formats.host_names import HostNameError
 
 __all__ = ["judge", "probe"]
 
 _REDIRECTS = (301, 302, 303, 307, 308)
-# The usual URL, taken apart in a microsecond: ASCII, no credentials or backslash. Others go through urlsplit.
-_PLAIN_URL = re.compile(r"(https?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(?:[/?][!-\[\]-~]*)?")
 _DECODED_AT_ONCE = 64 * 1024
-"""A larger coded body is decoded in a thread: one that was made to take long would hold up all other checks."""
+"""A larger compressed body is decoded in a thread: a malicious one would block the event loop."""
 _NUMERIC_HOST = re.compile(r"[0-9.]+|\[.*")
 _STREAMS = ("text/event-stream", "multipart/x-mixed-replace", "audio/", "video/")
-"""Media types whose body goes on for as long as somebody listens, where it has no length."""
-
-
-class Target:
-    """A URL taken apart as far as the prober needs it. `url` is what libcurl gets: ASCII, no credentials."""
-
-    __slots__ = ("credentials", "host", "port", "scheme", "url")
-
-    def __init__(self, url: str) -> None:
-        """Raises ValueError for what is no http(s) URL, HostNameError where it is the host that cannot be. Neither
-        quotes the URL: it may hold a secret."""
-        plain = _PLAIN_URL.fullmatch(url)
-        if plain is not None:
-            self.scheme, host, port = plain.groups()
-            self.host = host_name(host)
-            self.url = url
-            self.credentials: str | None = None
-            self.port = int(port) if port else _default_port(self.scheme)
-            return
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https"):
-            raise ValueError(f"not an http(s) address but {parts.scheme or 'a relative'} one")
-        if not parts.hostname:
-            raise ValueError("an address without a host")
-        self.scheme = parts.scheme
-        self.host = host_in(parts.netloc)
-        self.port = parts.port or _default_port(self.scheme)
-        self.credentials = None
-        if parts.username is not None:
-            self.credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        path = quote(parts.path or "/", safe="%/:=&?~#+!$,;'@()*[]")
-        query = quote(parts.query, safe="%/:=&?~#+!$,;'@()*[]")
-        self.url = urlunsplit((self.scheme, f"{self.host}:{self.port}", path, query, ""))
-
-    def trusts(self, other: "Target") -> bool:
-        """Whether what was meant for this host may go to the other: same origin, or its upgrade to TLS."""
-        if self.host != other.host:
-            return False
-        if self.scheme == other.scheme:
-            return self.port == other.port
-        return self.scheme == "http" and self.port == 80 and other.port == 443
+"""Media types whose body is endless if the response has no Content-Length."""
 
 
 class _Chain:
-    """The hops of one check and what they add up to; milliseconds, None until the phase happened."""
+    """The sums over the hops of one check (a hop is a request: the first one, or one that follows a redirect). Times
+    are milliseconds; None is a phase that has not happened."""
 
     __slots__ = (
         *("address", "certificate", "connect", "dns", "first_byte", "inspected"),
@@ -95,7 +56,8 @@ class _Chain:
         self.certificate: Certificate | None = None
 
     def add(self, transfer: Transfer) -> None:
-        """Reads a finished hop's figures: libcurl counts microseconds from the start, 0: never came."""
+        """Adds the times of a finished hop. libcurl's times are microseconds since its start; 0 means that the phase
+        did not happen."""
         info = transfer.curl.getinfo
         self.total += info(pycurl.TOTAL_TIME_T) / 1000
         connected = info(pycurl.CONNECT_TIME_T)
@@ -150,11 +112,12 @@ class _Chain:
 
 
 async def probe(service: Service, config: Http, deadline: float, engine: Engine) -> Outcome:
-    """Asks once. Ends by `deadline` (the loop's time) whatever the target does; raises `ProberTrouble`.
+    """Makes one attempt, which ends at `deadline` (loop time) at the latest. Raises `ProberTrouble`.
 
-    Redirects keep the method where HTTP says so (307, 308; 301 and 302 for all but POST; 303 means GET). To
-    another origin go neither the service's headers nor its credentials; the body goes where 307 and 308 send
-    it. Cookies that a hop sets go to the next ones as their domain, path and TLS allow, and end with the check.
+    Redirects keep the method as in RFC 9110: 307 and 308 always, 301 and 302 unless it is POST; 303 changes it to GET.
+    The headers and credentials of the service are not sent to another origin; the body is sent wherever 307 and 308
+    lead. Cookies of a response are sent with the next hops as their domain, path and security allow, and are deleted
+    after the check.
     """
     chain = _Chain(engine.inspection.due(service, engine.loop.time()))
     try:
@@ -206,22 +169,22 @@ async def _hop(
     deadline: float,
     engine: Engine,
 ) -> Failure | None:
-    """One request and its answer, added to the chain; returns what went wrong with it, if anything."""
+    """Makes one request and adds it to the chain. Returns the failure, or None."""
     chain.status = chain.address = None
     resolve: list[str] = []
     if _NUMERIC_HOST.fullmatch(target.host) is None:
         begun = engine.loop.time()
         try:
-            answer = await engine.resolver.addresses(target.host, deadline)
+            found = await engine.resolver.addresses(target.host, deadline)
         except (NameFailure, TimeoutError) as error:
             chain.total += (engine.loop.time() - begun) * 1000
             if isinstance(error, NameFailure):
                 return "dns_error", str(error)
             return timed_out(service, "while looking up the name", deadline, engine)
-        chain.total += answer.ms
-        chain.dns = (chain.dns or 0.0) + answer.ms
-        resolve = [f"+{target.host}:{target.port}:{','.join(answer.addresses)}"]
-    # A millisecond at least: 0 would mean no limit to libcurl.
+        chain.total += found.ms
+        chain.dns = (chain.dns or 0.0) + found.ms
+        resolve = [f"+{target.host}:{target.port}:{','.join(found.addresses)}"]
+    # At least 1 ms: for libcurl, 0 is no limit.
     timeout_ms = max(1, round((deadline - engine.loop.time()) * 1000))
     transfer.expect(engine.max_bytes, config.reads_body, partial(_is_certain, config, engine.max_bytes))
     try:
@@ -232,7 +195,7 @@ async def _hop(
     chain.add(transfer)
     if code == 0 or transfer.truncated or is_whole(code, message, transfer):
         return None
-    if transfer.certain(transfer):  # as it would have been with a look a moment earlier
+    if transfer.certain(transfer):  # the failure came after the verdict was certain
         transfer.decided = True
         return None
     if transfer.waits and code == pycurl.E_OPERATION_TIMEDOUT:
@@ -244,11 +207,11 @@ async def _hop(
     except TargetDenied as denied:
         if chain.redirects == 0:
             raise
-        return "connection_error", f"redirected: {denied}"  # the service did answer, and leads nobody to a good page
+        return "connection_error", f"redirected: {denied}"  # the service responded, but its redirect cannot be followed
 
 
 def _is_certain(config: Http, limit: int, transfer: Transfer) -> bool:
-    """Whether the verdict on a response stays the same whatever the rest of its body says."""
+    """Whether the rest of the body cannot change the verdict on the response."""
     status = transfer.curl.getinfo(pycurl.RESPONSE_CODE)
     if status < 200 or not head.is_complete(transfer.head):
         return False
@@ -278,7 +241,7 @@ def _content_type(transfer: Transfer) -> str:
 
 
 async def _with_body(chain: _Chain, transfer: Transfer, body: bytes, limit: int) -> Outcome:
-    """The outcome of an answer whose body the verdict needs: without its content codings, `limit` bytes at most."""
+    """The outcome of a response whose body the verdict needs. The body is decoded, at most `limit` bytes of it."""
     content_type = _content_type(transfer)
     applied, truncated = codings.applied(transfer.head), transfer.truncated or transfer.decided
     if applied:
@@ -293,15 +256,15 @@ async def _with_body(chain: _Chain, transfer: Transfer, body: bytes, limit: int)
 
 
 def _location(transfer: Transfer, target: Target) -> str | None:
-    """Where a redirect leads. Targets send any bytes: what is not UTF-8 is percent-encoded, as browsers do."""
+    """The target of a redirect, or None. Bytes that are not UTF-8 are percent-encoded, as browsers do."""
     try:
         location: str | None = transfer.curl.getinfo(pycurl.REDIRECT_URL)
     except UnicodeDecodeError:
         location = quote(transfer.curl.getinfo_raw(pycurl.REDIRECT_URL), safe=punctuation)
-    if location is None:  # libcurl tells it only when the body has come to its end
+    if location is None:  # libcurl sets it only at the end of the body
         for stated in head.values(transfer.head, b"location")[:1]:
             location = quote(stated.encode("latin-1"), safe=punctuation)
-            with suppress(ValueError):  # what is no URL by itself is none for Target either
+            with suppress(ValueError):  # Target reports an invalid URL
                 location = urljoin(target.url, location)
     return location
 
@@ -313,7 +276,3 @@ def _redirected(shape: Shape, status: int, target: Target, onward: Target) -> Sh
     if target.trusts(onward):
         return Shape(method, shape.headers, body, shape.verify_tls, onward.credentials or shape.credentials)
     return Shape(method, {}, body, shape.verify_tls, onward.credentials)
-
-
-def _default_port(scheme: str) -> int:
-    return 443 if scheme == "https" else 80

@@ -1,4 +1,4 @@
-"""What an HTTP response means for the service: its status, its body, its time. Pure."""
+"""The verdict on an HTTP response: status, body, time. Pure functions."""
 
 import msgspec
 
@@ -13,17 +13,17 @@ from sla_monitor.checks.json_path import parse_json_path
 _SHOWN = 80
 
 MAX_JSON_BYTES = 512 * 1024
-"""Taking JSON apart holds up all other checks: two megabytes of it for some 60 ms."""
+"""Parsing JSON blocks the event loop: two megabytes take about 60 ms."""
 MAX_JSON_WORK = 6 * MAX_JSON_BYTES
-"""Bytes that one check takes apart in all. Each step of a path takes apart what the step before it has found."""
+"""The most bytes that one check parses. Each step of a path parses the value that the step before it has found."""
 
 
-class PathMissing(Exception):  # noqa: N818 - an answer of the target, not a fault of this program
-    """The document has nothing at the path; the text says where it ends."""
+class PathMissing(Exception):  # noqa: N818 - a response of the target, not an error of this program
+    """The document has no value at the path. The message says where it ends."""
 
 
 def judge(service: Service, config: Http, outcome: Outcome) -> Judgement:
-    """Errors first, then the status, then what the answer says, then how long it took. Never raises."""
+    """Judges in this order: error, status, body, time. Never raises."""
     if (error := verdict.error(outcome)) is not None:
         return error
     if outcome.status_code not in config.expected_status_codes:
@@ -40,10 +40,10 @@ def judge(service: Service, config: Http, outcome: Outcome) -> Judgement:
 
 
 def is_decided(config: Http, beginning: bytes, content_type: str) -> bool:
-    """Whether the beginning of a body settles what the service's assertions come to, whatever follows it.
+    """Whether the rest of a body cannot change the verdict of the assertions on it.
 
-    A word that must be there settles it when nothing else is asked for; a word that must not be there always does, once
-    it is known which assertion fails first. JSON has to be whole.
+    A keyword that was found decides if it is the only assertion. A keyword that must be absent and was found always
+    decides, once the assertions before it are met. JSON must be complete.
     """
     if config.keyword is None and config.keyword_absent is None:
         return False
@@ -60,7 +60,8 @@ def _listed(config: Http) -> str:
 
 
 def _complaint(config: Http, outcome: Outcome) -> str | None:
-    """The first assertion that does not hold, in words. Keywords are compared as text, in the body's charset."""
+    """The message for the first assertion that fails, or None. Keywords are compared as text, in the charset of the
+    body."""
     if config.keyword is not None or config.keyword_absent is not None:
         text = Text(outcome.body, outcome.content_type)
         if config.keyword is not None and config.keyword not in text:
@@ -85,11 +86,11 @@ def _quoted(text: str) -> str:
 
 
 def json_at(document: bytes, path: tuple[str | int, ...]) -> str:
-    """The value at the path: a string as it is, anything else as the JSON text that the document has there.
+    """The value at the path: the characters of a string, or the JSON text of any other value.
 
-    Each level is taken apart only as far as the path leads, so that a number keeps its digits (`1.0`, 400 of
-    them). Raises PathMissing, or ValueError where the document is not JSON (in UTF-8, UTF-16 or UTF-32), is too
-    large, or would be taken apart too often.
+    Only the values on the path are parsed, so a number keeps all its digits (`1.0`). Raises PathMissing, or ValueError
+    if the document is not JSON (in UTF-8, UTF-16 or UTF-32), is too large, or if the path has too many steps for its
+    size.
     """
     if len(document) > MAX_JSON_BYTES:
         raise ValueError(f"the answer is larger than the {MAX_JSON_BYTES >> 10} KiB of JSON that are looked into")

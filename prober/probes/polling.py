@@ -37,7 +37,8 @@ class Poller(Protocol):
 
 
 class SelectorPoller:
-    """The same by a selector of the standard library that has a file descriptor: those of kqueue and epoll do."""
+    """A poller made of a selector of the standard library. The selector must have a file descriptor: those of kqueue
+    and epoll do."""
 
     def __init__(self, selector: Selector) -> None:
         self._selector = selector
@@ -62,7 +63,7 @@ class SelectorPoller:
 
 
 def new_poller() -> Poller:
-    """epoll where the system has it, else kqueue. Raises OSError where it has neither."""
+    """Returns epoll if the system has it, or else kqueue. Raises OSError if it has neither."""
     if hasattr(select, "epoll"):
         return select.epoll()
     kqueue = getattr(selectors, "KqueueSelector", None)

@@ -1,4 +1,4 @@
-"""TCP and TLS: one new connection, what is sent over it and what comes back, one deadline over all of it."""
+"""TCP, with or without TLS: connect, send, and wait for the expected bytes, within one deadline."""
 
 import re
 
@@ -10,22 +10,23 @@ from prober.outcome import Outcome, printable
 from prober.probes import certificates
 from prober.probes.curl import Engine
 from prober.probes.failures import Failure, failure, timed_out, waiting_for
+from prober.probes.request import Shape
 from prober.probes.resolver import NameFailure
-from prober.probes.transfer import Shape, Transfer
+from prober.probes.transfer import Transfer
 from prober.services import Service
 from sla_monitor.checks.tcp import Tcp, unescaped
 from sla_monitor.formats.host_names import HostNameError, host_in
 
 READ_BYTES = 64 * 1024
-"""What is read of a response at most."""
+"""The most bytes that are read of a response."""
 _PIECE = 16 * 1024
 _NUMERIC_HOST = re.compile(r"[0-9.]+|\[.*")
 
 
 async def probe(service: Service, config: Tcp, deadline: float, engine: Engine) -> Outcome:
-    """Connects once. Ends by `deadline` (the loop's time) whatever the target does; raises `ProberTrouble`.
+    """Makes one attempt, which ends at `deadline` (loop time) at the latest. Raises `ProberTrouble`.
 
-    The total ends when the expected bytes are there, or with the connection where none are expected.
+    `total_ms` ends when the expected bytes have arrived, or when the connection is open if none are expected.
     """
     begun = engine.loop.time()
     try:
@@ -35,13 +36,13 @@ async def probe(service: Service, config: Tcp, deadline: float, engine: Engine) 
     dns_ms, resolve = None, list[str]()
     if _NUMERIC_HOST.fullmatch(host) is None:
         try:
-            answer = await engine.resolver.addresses(host, deadline)
+            found = await engine.resolver.addresses(host, deadline)
         except NameFailure as error:
             return _outcome(engine, begun, ("dns_error", str(error)))
         except TimeoutError:
             return _outcome(engine, begun, timed_out(service, "while looking up the name", deadline, engine))
-        dns_ms = answer.ms
-        resolve = [f"+{host}:{config.port}:{','.join(answer.addresses)}"]
+        dns_ms = found.ms
+        resolve = [f"+{host}:{config.port}:{','.join(found.addresses)}"]
     transfer = engine.take()
     try:
         return await _connected(service, config, deadline, engine, transfer, (host, dns_ms, resolve, begun))
@@ -93,7 +94,8 @@ async def _connected(
 async def _exchange(
     service: Service, config: Tcp, deadline: float, engine: Engine, transfer: Transfer
 ) -> tuple[Failure | None, float | None]:
-    """What went wrong with what is sent and expected, and how long the first byte took; milliseconds."""
+    """Sends and waits for the expected bytes. Returns the failure, or None, and the time to the first byte in
+    milliseconds."""
     begun, first_byte_ms = engine.loop.time(), None
     received = bytearray()
     try:
@@ -114,7 +116,7 @@ async def _exchange(
         return None, first_byte_ms
     except TimeoutError:
         if received:
-            timed_out(service, "", deadline, engine)  # raises where it was noticed late
+            timed_out(service, "", deadline, engine)  # raises ProberTrouble if the loop was blocked
             return _unmet(config, received, f"within {service.timeout_ms} ms"), first_byte_ms
         what = "while sending" if config.expect is None else "while waiting for the first byte"
         return timed_out(service, what, deadline, engine), None
@@ -129,7 +131,7 @@ def _unmet(config: Tcp, received: bytearray, when: str) -> Failure:
 
 
 def _phases(transfer: Transfer, dns_ms: float | None) -> dict[str, float | str | None]:
-    """Connect and TLS in milliseconds, as far as they came; the address."""
+    """The times of the phases that happened, in milliseconds, and the address."""
     info = transfer.curl.getinfo
     phases: dict[str, float | str | None] = {"dns_ms": dns_ms}
     connected, secured = info(pycurl.CONNECT_TIME_T), info(pycurl.APPCONNECT_TIME_T)
@@ -151,5 +153,5 @@ def _outcome(engine: Engine, begun: float, failed: Failure | None, **facts: obje
 
 
 def judge(service: Service, config: Tcp, outcome: Outcome) -> Judgement:
-    """What the probe found wrong, then how long it took."""
+    """The failure of the probe, or else whether it was slow."""
     return verdict.error(outcome) or verdict.good(outcome, service.degraded_after_ms)

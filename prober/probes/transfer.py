@@ -1,6 +1,6 @@
-"""One request over libcurl: what it is made of, what comes back, and what its callbacks notice.
+"""One request through libcurl: its options, its response, and the state that libcurl's callbacks keep.
 
-A handle is reused for one check after the other; nothing of a check stays on it but its options.
+A handle is reused by later checks. Of a check only the options stay on it.
 """
 
 import asyncio
@@ -9,40 +9,21 @@ import errno
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import pycurl
 
-from sla_monitor import __version__
-from sla_monitor.settings import Settings
+from prober.probes.request import METHODS_WITH_BODY, Shape, cookie, header_lines
 
 _REFUSED: int = pycurl.SOCKET_BAD
 _PAUSE: int = pycurl.WRITEFUNC_PAUSE
-_WITH_BODY = ("POST", "PUT", "PATCH")
-"""Methods whose requests say how long their body is even where they have none (RFC 9110): some servers insist on it."""
 SMALL_BODY_BYTES = 64 * 1024
-"""What of a body is kept at once; more needs a place in `Places`."""
-LONGEST_BODY = 2**63 - 1
-"""With any limit libcurl refuses a Content-Length that is beyond it. Without one it would ignore such a header."""
-
-USER_AGENT = f"sla-monitor/{__version__}"
-
-
-class Shape(NamedTuple):
-    """What a request is, apart from its URL. Checks of one shape reuse a handle without setting it again."""
-
-    method: str
-    headers: dict[str, str]
-    body: str | None
-    verify_tls: bool
-    credentials: str | None
-    connect_only: bool = False
-    """No request: the connection is kept for `Engine.send` and `Engine.receive`."""
+"""The part of a body that is kept without a place in `Places`."""
 
 
 class Places:
-    """Large bodies that are kept at once: so many, whatever number of checks is under way. A transfer that finds no
-    place is paused, and goes on in its turn. Who has a place never waits for another, so there is no deadlock."""
+    """A limit of the large bodies in memory. A transfer without a place is paused until it gets one, in order. A
+    transfer needs one place only, so there is no deadlock."""
 
     def __init__(self, count: int) -> None:
         self._count = self._free = count
@@ -57,7 +38,7 @@ class Places:
         return self._count - self._free
 
     def take(self, transfer: "Transfer") -> bool:
-        """False where the transfer has to pause: it is resumed when it has a place."""
+        """Returns False if there is none: the transfer must pause, and is resumed when it gets a place."""
         if self._free:
             self._free -= 1
             return True
@@ -65,7 +46,7 @@ class Places:
         return False
 
     def leave(self, transfer: "Transfer") -> None:
-        """The transfer no longer needs the place that it has or waits for. Not for callbacks of libcurl."""
+        """Gives back the place that the transfer has or waits for. Must not be called in a callback of libcurl."""
         if transfer.waits:
             self._waiting.remove(transfer)
         elif self._waiting:
@@ -75,7 +56,7 @@ class Places:
 
 
 class Transfer:
-    """A libcurl easy handle, reused for one request after the other, and what its callbacks noticed."""
+    """A libcurl easy handle, reused by many requests, and the state of the present one."""
 
     __slots__ = (
         "_bytes_left",
@@ -110,13 +91,13 @@ class Transfer:
         grown: Callable[["Transfer"], None],
         places: Places,
     ) -> None:
-        """`grown` is told of each head that is complete, and of each piece of a body that is kept."""
+        """`grown` is called when a head is complete, and with each piece of a body that is kept."""
         self.curl = pycurl.Curl()
         self._places = places
         self._has_place = False
         self._kept = 0
         self.waits = False
-        """It is paused until there is a place for its body."""
+        """It is paused until it gets a place for its body."""
         self._options = options
         self._denied = denied
         self._grown = grown
@@ -130,7 +111,7 @@ class Transfer:
         self.truncated = False
         self.certain: Callable[[Transfer], bool] = never
         self.decided = False
-        """It was ended before its end, because its verdict was certain."""
+        """It was ended early, because its verdict was certain."""
         self.look_at = 0.0
         self.look_later: asyncio.TimerHandle | None = None
         self.denied_address: str | None = None
@@ -138,10 +119,10 @@ class Transfer:
         self.trouble: str | None = None
 
     def prepare(self, url: str, shape: Shape, resolve: list[str], timeout_ms: int, certificate: bool) -> None:
-        """Sets what differs from the handle's last request; raises pycurl.error for what libcurl refuses.
+        """Sets the options that differ from those of the last request. Raises pycurl.error if libcurl refuses one.
 
-        `resolve` holds the name's addresses, in CURLOPT_RESOLVE's words. With `certificate` the server's can be
-        read afterwards.
+        `resolve` has the format of CURLOPT_RESOLVE. With `certificate` the certificate of the server can be read
+        afterwards.
         """
         curl = self.curl
         if shape != self.shape:
@@ -150,7 +131,7 @@ class Transfer:
             self._certificate = False
             self.shape = None  # should an option be refused
             self._set_options(shape)
-            if shape.credentials is None:  # a handle that carried them is reset for whoever comes next
+            if shape.credentials is None:  # with credentials, the next request resets the handle
                 self.shape = shape
         if resolve != self._resolve:
             curl.setopt(pycurl.RESOLVE, resolve)
@@ -163,8 +144,8 @@ class Transfer:
         curl.setopt(pycurl.TIMEOUT_MS, timeout_ms)
 
     def expect(self, byte_limit: int, keep_body: bool, certain: Callable[["Transfer"], bool]) -> None:
-        """Begins a new answer of at most `byte_limit` bytes, kept only where the verdict needs it. Comes before
-        `prepare`. The transfer ends as soon as `certain` says that the rest makes no difference."""
+        """Resets the state for a new response of at most `byte_limit` bytes. Must be called before `prepare`. The
+        transfer ends as soon as `certain` returns True."""
         self.leave_place()
         self._bytes_left = byte_limit
         self._kept = 0
@@ -178,23 +159,23 @@ class Transfer:
         self.tried.clear()
         self.trouble = None
 
-    def forget(self) -> None:
-        """Drops what one check must not leave to the next: what it read, and its cookies."""
+    def clear(self) -> None:
+        """Deletes the response and the cookies of a check."""
         self.body = None
         self.head.clear()
         self.certain = never
         self.curl.setopt(pycurl.COOKIELIST, "ALL")
 
     def leave_place(self) -> None:
-        """Its body is no longer needed."""
+        """Gives up the place of its body."""
         if self._has_place or self.waits:
             self._places.leave(self)
             self._has_place = self.waits = False
 
     def resume(self) -> None:
-        """It has a place for its body now."""
+        """Continues after a pause, with a place for the body."""
         self._has_place, self.waits = True, False
-        with contextlib.suppress(pycurl.error):  # of `_write`, which has noted why
+        with contextlib.suppress(pycurl.error):  # raised by `_write`, which has noted the cause
             self.curl.pause(pycurl.PAUSE_CONT)
 
     def _set_options(self, shape: Shape) -> None:
@@ -204,13 +185,13 @@ class Transfer:
         setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
         setopt(pycurl.WRITEFUNCTION, self._write)
         setopt(pycurl.HEADERFUNCTION, self._header)
-        setopt(pycurl.HTTPHEADER, _header_lines(shape))
-        cookie = _cookie(shape)
-        if cookie:  # libcurl makes one header of it and of the cookies that servers set
-            setopt(pycurl.COOKIE, cookie.encode())
+        setopt(pycurl.HTTPHEADER, header_lines(shape))
+        own_cookie = cookie(shape)
+        if own_cookie:  # libcurl adds the cookies that servers set
+            setopt(pycurl.COOKIE, own_cookie.encode())
         if shape.method == "HEAD":
             setopt(pycurl.NOBODY, 1)
-        elif shape.body is not None or shape.method in _WITH_BODY:
+        elif shape.body is not None or shape.method in METHODS_WITH_BODY:
             body = (shape.body or "").encode()
             setopt(pycurl.POSTFIELDSIZE_LARGE, len(body))
             setopt(pycurl.POSTFIELDS, body)
@@ -248,14 +229,14 @@ class Transfer:
             self.truncated = True
             if self.body is not None:
                 self.body.append(chunk[:room])
-            return 0  # not the chunk's length: libcurl ends the transfer
+            return 0  # any number but the length of the chunk ends the transfer
         if self.body is not None:
             self.body.append(chunk)
             self._grown(self)
         return None
 
     def _open_socket(self, _purpose: int, address: Any) -> int:
-        """Called with each address just before it is connected to: here the deny rule holds, on every hop."""
+        """Called before each connection, on every hop: the deny rule is applied here."""
         host = address.addr[0]
         if self._denied(host):
             self.denied_address = host
@@ -271,42 +252,3 @@ class Transfer:
 
 def never(_: Transfer) -> bool:
     return False
-
-
-def _cookie(shape: Shape) -> str:
-    """The service's own Cookie header; empty where it has none."""
-    return next((value for name, value in shape.headers.items() if name.lower() == "cookie"), "")
-
-
-def _header_lines(shape: Shape) -> list[bytes]:
-    lines = {name.lower(): f"{name}: {value}" if value else f"{name};" for name, value in shape.headers.items()}
-    lines.pop("cookie", None)
-    lines.setdefault("accept-encoding", "Accept-Encoding: identity")
-    if shape.body is not None or shape.method in _WITH_BODY:
-        lines.setdefault("expect", "Expect:")
-        lines.setdefault("content-type", "Content-Type:")
-    return [line.encode() for line in lines.values()]
-
-
-def fixed_options(settings: Settings) -> list[tuple[int, Any]]:
-    """What holds for every request, and stays set on a handle until it is reset."""
-    web = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
-    options: list[tuple[int, Any]] = [
-        (pycurl.NOSIGNAL, 1),
-        (pycurl.COOKIEFILE, ""),  # keeps cookies in memory, also across a reset: see `Transfer.forget`
-        (pycurl.FRESH_CONNECT, 1),
-        (pycurl.FORBID_REUSE, 1),
-        (pycurl.SSL_SESSIONID_CACHE, 0),  # a resumed session is one whose certificate nobody looked at
-        (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
-        (pycurl.PROTOCOLS, web),
-        (pycurl.PROXY, ""),  # else http_proxy of the environment holds
-        (pycurl.USERAGENT, USER_AGENT),
-        (pycurl.MAXFILESIZE_LARGE, LONGEST_BODY),
-        (
-            pycurl.DNS_CACHE_TIMEOUT,
-            1,
-        ),  # RESOLVE's entries live in that cache; 0 drops them before they are used
-    ]
-    if settings.ca_file is not None:  # else pycurl's choice, the system's bundle
-        options.append((pycurl.CAINFO, str(settings.ca_file)))
-    return options

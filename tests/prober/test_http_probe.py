@@ -545,7 +545,7 @@ class TestDeadNames:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(check, prober, "http://first.example/")
                 await anyio.sleep(0.05)
-                with pytest.raises(ProberTrouble, match="none came free in time"):
+                with pytest.raises(ProberTrouble, match="none ended in time"):
                     await check(prober, "http://second.example/")
         finally:
             release.set()
