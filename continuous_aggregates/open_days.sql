@@ -27,18 +27,25 @@ BEGIN
 END
 $$;
 
--- Adds checks that are not the latest of their service and location. `days` is an array of {service_id, location, day, worst,
--- down_seconds, covered_seconds}; those of another day than the latest check's are not kept here.
-CREATE OR REPLACE FUNCTION add_to_open_days(days jsonb) RETURNS void
-    LANGUAGE sql AS
+-- A step of record_checks_v2: adds the checks of ordered_checks that are not fresh to the figures of their service and location, if
+-- these are of the same day.
+CREATE OR REPLACE FUNCTION add_late_to_open_days() RETURNS void
+    LANGUAGE plpgsql AS
 $$
-UPDATE latest_checks
-SET day_worst           = greatest(day_worst, worst),
-    day_down_seconds    = day_down_seconds + down_seconds,
-    day_covered_seconds = day_covered_seconds + covered_seconds
-FROM jsonb_to_recordset(days) AS added (service_id text, location text, day date, worst severity, down_seconds bigint,
-                                        covered_seconds bigint)
-WHERE latest_checks.service_id = added.service_id AND latest_checks.location = added.location AND latest_checks.day = added.day
+BEGIN
+    UPDATE latest_checks
+    SET day_worst           = greatest(latest_checks.day_worst, added.worst),
+        day_down_seconds    = latest_checks.day_down_seconds + added.down_seconds,
+        day_covered_seconds = latest_checks.day_covered_seconds + added.covered_seconds
+    FROM (
+        SELECT service_id, location, day, max(severity) AS worst, sum(interval_seconds) AS covered_seconds,
+               coalesce(sum(interval_seconds) FILTER (WHERE severity = 'mo'), 0) AS down_seconds
+        FROM ordered_checks
+        WHERE NOT fresh
+        GROUP BY service_id, location, day
+    ) AS added
+    WHERE latest_checks.service_id = added.service_id AND latest_checks.location = added.location AND latest_checks.day = added.day;
+END
 $$;
 
 -- Counts what is not known. The caller holds the recording lock. While an installation of release 0.1 is upgraded, the rollups lack
