@@ -74,51 +74,50 @@ CREATE OR REPLACE FUNCTION make_room_for_ordered_checks() RETURNS void
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    IF to_regclass('pg_temp.ordered_checks') IS NOT NULL THEN
-        DELETE FROM ordered_checks;
-        RETURN;
+    IF to_regclass('pg_temp.ordered_checks') IS NULL THEN
+        CREATE TEMP TABLE ordered_checks (
+            fresh               boolean     NOT NULL,
+            is_turn             boolean     NOT NULL,
+            first_of_run        boolean     NOT NULL,
+            newest              boolean     NOT NULL,
+            expired             boolean     NOT NULL,
+            is_over             boolean     NOT NULL,
+            scheduled_at        timestamptz NOT NULL,
+            finished_at         timestamptz NOT NULL,
+            day                 date        NOT NULL,
+            severity            severity    NOT NULL,
+            interval_seconds    integer     NOT NULL,
+            day_worst           severity    NOT NULL,
+            success             boolean     NOT NULL,
+            attempts            smallint    NOT NULL,
+            day_down_seconds    bigint,
+            day_covered_seconds bigint,
+            known_place         tid,
+            known_at            timestamptz,
+            known_interval      integer,
+            known_day           date,
+            known_worst         severity,
+            service_id          text STORAGE PLAIN COLLATE "C" NOT NULL,
+            location            text STORAGE PLAIN COLLATE "C" NOT NULL,
+            status_code         smallint,
+            total_ms            real,
+            dns_ms              real,
+            connect_ms          real,
+            tls_ms              real,
+            first_byte_ms       real,
+            error_type          text STORAGE PLAIN,
+            error_message       text STORAGE PLAIN
+        ) ON COMMIT DELETE ROWS;
+        COMMENT ON COLUMN ordered_checks.fresh IS
+            'newer than the latest known check of its service and location; others may be in checks already';
+        COMMENT ON COLUMN ordered_checks.first_of_run IS 'the first of its service and location, of the fresh ones or of the others';
+        COMMENT ON COLUMN ordered_checks.newest IS 'the last one of those';
+        COMMENT ON COLUMN ordered_checks.is_turn IS 'it may change the state of its service: another severity, or a gap before it';
+        COMMENT ON COLUMN ordered_checks.is_over IS 'it does not stand for the present any more';
+        COMMENT ON COLUMN ordered_checks.known_place IS
+            'where the latest known check of its service and location stands; the other columns known_... and `expired` are of it';
     END IF;
-    CREATE TEMP TABLE ordered_checks (
-        fresh               boolean     NOT NULL,
-        is_turn             boolean     NOT NULL,
-        first_of_run        boolean     NOT NULL,
-        newest              boolean     NOT NULL,
-        expired             boolean     NOT NULL,
-        is_over             boolean     NOT NULL,
-        scheduled_at        timestamptz NOT NULL,
-        finished_at         timestamptz NOT NULL,
-        day                 date        NOT NULL,
-        severity            severity    NOT NULL,
-        interval_seconds    integer     NOT NULL,
-        day_worst           severity    NOT NULL,
-        success             boolean     NOT NULL,
-        attempts            smallint    NOT NULL,
-        day_down_seconds    bigint,
-        day_covered_seconds bigint,
-        known_place         tid,
-        known_at            timestamptz,
-        known_interval      integer,
-        known_day           date,
-        known_worst         severity,
-        service_id          text STORAGE PLAIN COLLATE "C" NOT NULL,
-        location            text STORAGE PLAIN COLLATE "C" NOT NULL,
-        status_code         smallint,
-        total_ms            real,
-        dns_ms              real,
-        connect_ms          real,
-        tls_ms              real,
-        first_byte_ms       real,
-        error_type          text STORAGE PLAIN,
-        error_message       text STORAGE PLAIN
-    ) ON COMMIT DELETE ROWS;
-    COMMENT ON COLUMN ordered_checks.fresh IS
-        'newer than the latest known check of its service and location; others may be in checks already';
-    COMMENT ON COLUMN ordered_checks.first_of_run IS 'the first of its service and location, of the fresh ones or of the others';
-    COMMENT ON COLUMN ordered_checks.newest IS 'the last one of those';
-    COMMENT ON COLUMN ordered_checks.is_turn IS 'it may change the state of its service: another severity, or a gap before it';
-    COMMENT ON COLUMN ordered_checks.is_over IS 'it does not stand for the present any more';
-    COMMENT ON COLUMN ordered_checks.known_place IS
-        'where the latest known check of its service and location stands; the other columns known_... and `expired` are of it';
+    DELETE FROM ordered_checks;
 END
 $$;
 
