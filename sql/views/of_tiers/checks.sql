@@ -1,5 +1,6 @@
--- Figures of checks by quarter of an hour (UTC); seconds are the time that checks cover.
-CREATE VIEW checks_15m AS
+-- One view for each tier of the rollups: see TIERS in sql/schema.py.
+-- Figures of checks by {bucket}; seconds are the time that checks cover.
+CREATE VIEW checks_{tier} AS
 SELECT bucket,
        service_id COLLATE "C"           AS service_id,
        location COLLATE "C"             AS location,
@@ -19,8 +20,8 @@ SELECT bucket,
        sum_ms,
        min_ms,
        max_ms
-FROM figures_of_tier('15m');
+FROM figures_of_tier('{tier}');
 
-COMMENT ON VIEW checks_15m IS 'one row for each service, location and quarter of an hour (UTC): counts, seconds and response times of its checks';
-COMMENT ON COLUMN checks_15m.covered_seconds IS 'seconds that checks stand for; the rest of the bucket is unknown';
-COMMENT ON COLUMN checks_15m.good IS 'successful checks, the ones that sum_ms, min_ms and max_ms are taken over';
+COMMENT ON VIEW checks_{tier} IS 'one row for each service, location and {bucket}: counts, seconds and response times of its checks';
+COMMENT ON COLUMN checks_{tier}.covered_seconds IS 'seconds that checks stand for; the rest of the bucket is unknown';
+COMMENT ON COLUMN checks_{tier}.good IS 'successful checks, the ones that sum_ms, min_ms and max_ms are taken over';
