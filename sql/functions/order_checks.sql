@@ -1,11 +1,16 @@
--- The second step of record_checks_v2: writes each check of incoming_checks, in the order of time, to the temporary table
--- ordered_checks, beside the check before it and the figures of its day so far. Of several rows of one check the first counts.
+-- The second step of record_checks_v2: writes the checks of incoming_checks to the temporary table ordered_checks, in the order of
+-- service, location and time, each compared with the check before it. Of several rows of one check the first counts.
 --
--- `earliest` and `latest` are the times of the batch, `service_ids` its services or NULL (see chosen_services). `careful`: no check is
--- taken for new.
+-- Rows of one service and location that are newer than its latest known check are `fresh`: they follow each other and that check. The
+-- others may be stored already, and only follow each other. `careful`: no row is fresh.
+--
+-- `earliest` and `latest` are the times of the batch, `service_ids` its services or NULL (see chosen_services).
 CREATE OR REPLACE FUNCTION order_checks(earliest timestamptz, latest timestamptz, service_ids text[], careful boolean) RETURNS void
     LANGUAGE plpgsql AS
 $$
+DECLARE
+    -- Later checks stand for the present, whatever their interval is.
+    past CONSTANT timestamptz := present() - check_lifetime(0);
 BEGIN
     PERFORM make_room_for_ordered_checks();
     INSERT INTO ordered_checks
@@ -25,10 +30,11 @@ BEGIN
         SELECT DISTINCT ON (batch.service_id, batch.location, fresh, days.day, batch.scheduled_at)
                batch.*, batch.severity::severity AS typed_severity, days.day,
                NOT careful AND coalesce(batch.scheduled_at > known.scheduled_at, false) AS fresh,
-               -- The time is past in which it stands for the present, or its service is or was paused meanwhile.
+               -- It does not stand for the present any more, or its service is or was paused since.
                NOT services.enabled
                    OR coalesce(batch.scheduled_at <= paused_at OR batch.scheduled_at < resumed_at, false)
-                   OR batch.scheduled_at + check_lifetime(batch.interval_seconds) + check_duration(timeout_ms, retries) < present()
+                   OR batch.scheduled_at < past
+                      AND batch.scheduled_at + check_lifetime(batch.interval_seconds) + check_duration(timeout_ms, retries) < present()
                    AS is_over,
                known.place AS known_place, known.scheduled_at AS known_at, known.interval_seconds AS known_interval,
                known.severity AS known_severity, coalesce(known.expired, true) AS known_expired,

@@ -21,7 +21,7 @@ DECLARE
     service_ids text[];
     careful     boolean := false;
     uncounted   boolean;
-    -- Numbers of rows of ordered_checks, and which of the steps may have something to do.
+    -- Numbers of rows of ordered_checks, and whether the later steps may have something to do.
     batch       record;
 BEGIN
     PERFORM lock_recording();
@@ -34,8 +34,8 @@ BEGIN
     parked := park_checks(oldest_check(), service_ids);
     SELECT min(scheduled_at), max(scheduled_at) INTO earliest, latest FROM incoming_checks;
 
-    -- A check that is newer than the latest known one is taken for new. Should one be stored all the same (checks can be written by
-    -- other programs), the batch is taken again, and no check is taken for new.
+    -- Fresh checks are not expected to be stored already. If one is (other programs can write checks), the batch is ordered again, and
+    -- no check is fresh.
     LOOP
         BEGIN
             PERFORM order_checks(earliest, latest, service_ids, careful);
@@ -81,7 +81,7 @@ BEGIN
         PERFORM announce_worse_days();
     END IF;
 
-    stored := batch.fresh + CASE WHEN batch.fresh < batch.ordered THEN (SELECT count(*) FROM ordered_checks WHERE NOT fresh) ELSE 0 END;
+    SELECT count(*) INTO stored FROM ordered_checks;
     duplicates := received - parked - stored;
     IF stored > 0 THEN
         PERFORM pg_notify('sla_monitor', 'checks');

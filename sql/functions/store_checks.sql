@@ -1,7 +1,8 @@
 -- The third step of record_checks_v2: stores the rows of ordered_checks and keeps latest_checks. Rows that were stored before are
--- removed from ordered_checks, so that the steps after this one see each check once in its life.
+-- removed from ordered_checks, so that later steps see new checks only.
 --
--- `fresh_rows` and `renewals` are the numbers of rows of ordered_checks that are fresh, and that become their location's latest check.
+-- `ordered`, `fresh_rows` and `renewals` are the numbers of rows of ordered_checks: all, those that are fresh, and those that replace a
+-- latest check.
 -- Returns whether some figures of the running day have to be counted (see count_open_days). Raises unique_violation where a fresh
 -- row is in checks already.
 CREATE OR REPLACE FUNCTION store_checks(ordered bigint, fresh_rows bigint, renewals bigint) RETURNS boolean
@@ -10,7 +11,7 @@ $$
 DECLARE
     uncounted boolean := false;
 BEGIN
-    -- A plain INSERT takes half the time of ON CONFLICT.
+    -- Without ON CONFLICT, which takes twice the time.
     INSERT INTO checks (service_id, location, scheduled_at, finished_at, interval_seconds, status_code, success, severity,
                         total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, attempts, error_type, error_message)
     SELECT service_id, location, scheduled_at, finished_at, interval_seconds, status_code, success, severity,
@@ -19,7 +20,7 @@ BEGIN
     WHERE fresh;
 
     IF renew_latest_checks() < renewals THEN
-        -- A program that does not hold the recording lock has changed rows of latest_checks meanwhile: they stand elsewhere.
+        -- A program that does not hold the recording lock has changed rows of latest_checks since they were read, and so moved them.
         UPDATE ordered_checks
         SET known_place = latest_checks.ctid, day_down_seconds = NULL, day_covered_seconds = NULL
         FROM latest_checks
@@ -59,8 +60,8 @@ BEGIN
 END
 $$;
 
--- Puts the newest fresh checks of ordered_checks in the place of the latest known ones. Returns how many. Rows are found where
--- order_checks read them: programs that write to latest_checks hold the recording lock.
+-- Replaces the rows of latest_checks that are older than the newest checks in ordered_checks. Returns how many. Rows are found where
+-- order_checks has read them: programs that write to latest_checks hold the recording lock.
 CREATE OR REPLACE FUNCTION renew_latest_checks() RETURNS bigint
     LANGUAGE plpgsql AS
 $$
