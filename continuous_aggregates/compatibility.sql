@@ -1,5 +1,5 @@
--- What probers of release 0.1 call in their housekeeping, for as long as one may still run.
+-- Probers of release 0.1 call these two procedures periodically.
 CREATE OR REPLACE PROCEDURE advance_aggregates() LANGUAGE plpgsql AS $$ BEGIN CALL fold_checks(); END $$;
 
--- Late checks are in the rollups when they are recorded.
+-- Nothing is left to refresh: late checks are added to the rollups when they are recorded.
 CREATE OR REPLACE PROCEDURE refresh_aggregates(low timestamptz, high timestamptz) LANGUAGE plpgsql AS $$ BEGIN END $$;

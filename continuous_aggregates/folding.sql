@@ -1,29 +1,37 @@
--- How raw checks get into the rollups: those of each quarter of an hour once it is over (fold_checks), those that come later in the
--- transaction that records them (fold_late). Both add; nothing is computed twice, and all views are right at every moment.
+-- Adds raw checks to the rollups: those of each quarter of an hour once it is over (fold_checks), late ones in the transaction that
+-- records them (fold_late). Each check is added once, and the views are complete at every moment.
 --
 -- Writers hold the recording lock, because the watermark decides whether a check is late.
 
--- Rows on their way into the rollups: quarters of an hour, to be added to all three tiers.
+-- An empty temporary table `folded`: figures of quarters of an hour that are to be added to the rollups, in any number of rows for a
+-- quarter.
 CREATE OR REPLACE FUNCTION make_room_for_folded() RETURNS void
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    CREATE TEMP TABLE IF NOT EXISTS folded (LIKE rollups) ON COMMIT DELETE ROWS;
+    IF to_regclass('pg_temp.folded') IS NULL THEN
+        CREATE TEMP TABLE folded (LIKE rollups) ON COMMIT DELETE ROWS;
+    END IF;
     DELETE FROM folded;
 END
 $$;
 
--- Adds what is in `folded` to the tiers that are named.
-CREATE OR REPLACE FUNCTION add_folded(tiers rollup_tier[] DEFAULT '{15m, hourly, daily}') RETURNS void
+-- The sums of `folded` in the buckets of these tiers: rows as `rollups` has them.
+CREATE OR REPLACE FUNCTION sums_of_folded(tiers rollup_tier[])
+    RETURNS TABLE (
+        tier rollup_tier, service_id text, location text, bucket timestamptz, checks bigint, degraded bigint, failed bigint,
+        covered_seconds numeric, degraded_seconds numeric, down_seconds numeric, good bigint, sum_ms double precision, min_ms real,
+        max_ms real, measured bigint, measured_ms double precision, dns_ms double precision, connect_ms double precision,
+        tls_ms double precision, first_byte_ms double precision, bins smallint[], bin_checks integer[]
+    )
     LANGUAGE plpgsql AS
 $$
+#variable_conflict use_column
 DECLARE
-    -- Usually a quarter of an hour is folded: then no two rows come into one bucket, and no bins have to be added up.
+    -- Usually one quarter of an hour is folded: then each bucket gets one row, and no bins have to be added up.
     several CONSTANT boolean := EXISTS (SELECT FROM folded GROUP BY service_id, location HAVING count(*) > 1);
 BEGIN
-    INSERT INTO rollups AS known
-        (tier, service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
-         sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks)
+    RETURN QUERY
     WITH days AS MATERIALIZED (
         SELECT starts_at, ends_at
         FROM local_days((SELECT min(bucket) FROM folded), (SELECT max(bucket) FROM folded))
@@ -61,7 +69,21 @@ BEGIN
            good, sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms,
            CASE WHEN several THEN bins ELSE only_bins END, CASE WHEN several THEN bin_checks ELSE only_bin_checks END
     FROM sums
-    LEFT JOIN binned USING (into_tier, service_id, location, into_bucket)
+    LEFT JOIN binned USING (into_tier, service_id, location, into_bucket);
+END
+$$;
+
+-- Adds what is in `folded` to the rollups of these tiers.
+CREATE OR REPLACE FUNCTION add_folded(tiers rollup_tier[] DEFAULT '{15m, hourly, daily}') RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    INSERT INTO rollups AS known
+        (tier, service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
+         sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks)
+    SELECT tier, service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
+           sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks
+    FROM sums_of_folded(tiers)
     ON CONFLICT (service_id, tier, bucket, location) DO UPDATE
     SET checks           = known.checks + excluded.checks,
         degraded         = known.degraded + excluded.degraded,
@@ -90,8 +112,8 @@ BEGIN
 END
 $$;
 
--- Adds the raw checks from `low` up to `high`. The planner knows little of the newest checks, and takes a quarter of an hour for a few
--- rows: joining its figures with their bins row by row takes eight times as long as the rest.
+-- Adds the raw checks from `low` up to `high` to the rollups. Without nested loops: the planner expects few rows, since the newest checks
+-- are not in its statistics, and joining figures and bins row by row takes eight times as long as the rest.
 CREATE OR REPLACE FUNCTION fold_range(low timestamptz, high timestamptz) RETURNS void
     LANGUAGE plpgsql SET enable_nestloop = off AS
 $$
@@ -100,18 +122,20 @@ BEGIN
     INSERT INTO folded
         (tier, service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
          sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks)
-    SELECT '15m', quarters.* FROM quarters_of_checks(low, high) AS quarters;
+    SELECT '15m', service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
+           sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks
+    FROM quarters_of_checks(low, high);
     PERFORM add_folded();
 END
 $$;
 
--- Adds single checks, by their keys, which were recorded after their time had been folded. Called by record_checks_v2(). What one check
--- comes to is what figures_of_checks() says of it; found by its key, which an aggregate over a range is not.
+-- Adds late checks to the rollups, given by their keys: checks that are recorded after their time was folded. Called by record_checks_v2().
+-- The figures of one check are those of figures_of_checks(), which aggregates a range of time and so cannot read rows by their keys.
 CREATE OR REPLACE FUNCTION fold_late(service_ids text[], locations text[], times timestamptz[]) RETURNS void
     LANGUAGE plpgsql SET plan_cache_mode = auto AS
 $$
 DECLARE
-    -- Known before the plan is run, so that only the chunks or partitions of these times are looked at.
+    -- Known before the plan is made, so that it has only the chunks or partitions of these times.
     earliest CONSTANT timestamptz := (SELECT min(at) FROM unnest(times) AS at);
     latest   CONSTANT timestamptz := (SELECT max(at) FROM unnest(times) AS at);
 BEGIN
@@ -151,9 +175,9 @@ BEGIN
 END
 $$;
 
--- Moves the watermark on to the end of the last quarter of an hour that ended two minutes ago; checks that are still on their way
--- then are late. Where very many checks come in, quarters are folded in parts, up to half a minute ago. Commits after each step,
--- so that recording never waits for long. Called by the worker every half minute; until then the views add up more raw checks.
+-- Moves the watermark to the end of the last quarter of an hour that ended at least two minutes ago; checks that are recorded after that
+-- are late. At a high rate of checks, quarters are folded in parts, up to half a minute ago. Commits after each step, so that recording
+-- never waits for long. Called by the worker every half minute; until then the views add up more raw checks.
 CREATE OR REPLACE PROCEDURE fold_checks()
     LANGUAGE plpgsql AS
 $$
@@ -172,12 +196,12 @@ BEGIN
         edge := rollup_watermark();
         target := date_bin(quarter, present() - interval '2 minutes', origin);
         IF edge = '-infinity' THEN
-            -- From the first fold on nothing waits above the watermark for long: what is older than it is folded when it comes.
+            -- The first fold begins with the oldest check; older ones that are recorded later are late.
             edge := least(date_bin(quarter, (SELECT min(scheduled_at) FROM checks), origin), target);
             UPDATE rollup_state SET watermark = edge;
         END IF;
         IF target <= edge THEN
-            -- Not by the clock alone: where recording is behind, checks would be late as soon as they are recorded, and cost more.
+            -- Not by the clock alone: while recording is behind, all checks would be late, and cost more.
             target := date_bin('10 seconds',
                                least(present(), (SELECT max(scheduled_at) FROM latest_checks)) - interval '30 seconds', origin);
             SELECT count(*)

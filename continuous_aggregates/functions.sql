@@ -1,10 +1,9 @@
--- Raw checks before this are in the rollups; what comes after is computed when it is read.
+-- Raw checks from before this time are in the rollups; later ones are added up by the views.
 CREATE OR REPLACE FUNCTION rollup_watermark() RETURNS timestamptz
     LANGUAGE sql STABLE
     RETURN (SELECT watermark FROM rollup_state WHERE only_row);
 
--- The start of the bucket that the watermark lies in: of this one and later ones a view adds up what is in the rollups and what
--- is not yet.
+-- The start of the bucket that contains the watermark: for this and later buckets the views add raw checks to the rollups.
 CREATE OR REPLACE FUNCTION open_bucket(tier rollup_tier) RETURNS timestamptz
     LANGUAGE sql STABLE
     RETURN (SELECT CASE
@@ -16,8 +15,8 @@ CREATE OR REPLACE FUNCTION open_bucket(tier rollup_tier) RETURNS timestamptz
             FROM rollup_state
             WHERE only_row);
 
--- What the raw checks from `low` up to `high` come to, by quarters of an hour: the definition of every figure. Kept simple enough to
--- be inlined where it is called (with bounds that are no sub-selects), so that conditions on service and location reach the raw table.
+-- The figures of the raw checks from `low` up to `high`, by quarters of an hour: the definition of every figure. Simple enough to be
+-- inlined where it is called (with bounds that are no sub-selects), so that conditions on service and location reach the raw table.
 CREATE OR REPLACE FUNCTION figures_of_checks(low timestamptz, high timestamptz)
     RETURNS TABLE (
         service_id text, location text, bucket timestamptz, checks bigint, degraded bigint, failed bigint, covered_seconds bigint,
@@ -80,7 +79,9 @@ CREATE OR REPLACE FUNCTION quarters_of_checks(low timestamptz, high timestamptz)
     )
     LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT figures.*, binned.bins, binned.bin_checks
+    SELECT figures.service_id, figures.location, figures.bucket, figures.checks, degraded, failed, covered_seconds, degraded_seconds,
+           down_seconds, good, sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms,
+           binned.bins, binned.bin_checks
     FROM figures_of_checks(low, high) AS figures
     LEFT JOIN (
         SELECT counted.service_id, counted.location, counted.bucket,
@@ -91,7 +92,7 @@ BEGIN ATOMIC
     ) AS binned USING (service_id, location, bucket);
 END;
 
--- The days that raw checks above the watermark may lie in.
+-- The local days of which raw checks may be above the watermark.
 CREATE OR REPLACE FUNCTION open_days() RETURNS TABLE (day date, starts_at timestamptz, ends_at timestamptz)
     LANGUAGE sql STABLE PARALLEL SAFE ROWS 2 AS
 $$
@@ -102,8 +103,8 @@ CROSS JOIN LATERAL local_days(
     greatest(present(), (SELECT max(scheduled_at) FROM latest_checks))) AS days
 $$;
 
--- The same raw checks placed into the buckets of one tier. The watermark is a value to the planner, one row by its nature: joined as
--- a table it would count as a thousand, and plans on the views would be made for a thousand times the rows.
+-- The figures of the raw checks above the watermark, in the buckets of one tier. The watermark comes from a function: joined as a table,
+-- for which the planner expects a thousand rows, plans on the views would be made for a thousand times the rows.
 CREATE OR REPLACE FUNCTION live_figures(tier rollup_tier)
     RETURNS TABLE (
         service_id text, location text, bucket timestamptz, checks bigint, degraded bigint, failed bigint, covered_seconds bigint,
@@ -144,8 +145,8 @@ BEGIN ATOMIC
     LEFT JOIN open_days() AS days ON tier = 'daily' AND binned.bucket >= days.starts_at AND binned.bucket < days.ends_at;
 END;
 
--- The figures of one tier: a closed bucket is a row of the rollups; of the open ones what has been folded is added to what the raw
--- checks above the watermark come to.
+-- The figures of one tier: those of closed buckets are in the rollups; to those of open buckets the raw checks above the watermark are
+-- added.
 CREATE OR REPLACE FUNCTION figures_of_tier(tier rollup_tier)
     RETURNS TABLE (
         service_id text, location text, bucket timestamptz, checks bigint, degraded bigint, failed bigint, covered_seconds bigint,
@@ -172,7 +173,9 @@ BEGIN ATOMIC
         FROM rollups
         WHERE rollups.tier = figures_of_tier.tier AND rollups.bucket >= (SELECT open_bucket(figures_of_tier.tier))
         UNION ALL
-        SELECT * FROM live_figures(figures_of_tier.tier) AS live
+        SELECT live.service_id, live.location, live.bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds,
+               good, sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms
+        FROM live_figures(figures_of_tier.tier) AS live
     ) AS parts
     GROUP BY parts.service_id, parts.location, parts.bucket;
 END;

@@ -1,5 +1,5 @@
--- The day that is not over yet. Its figures stand in latest_checks, for each service and location beside the latest check, whose day
--- they are of: record_checks_v2() adds each check once. Where they are not known (NULL) they are counted from rollups and raw checks.
+-- The figures of the day that is not over yet. latest_checks has them for each service and location, for the local day of its latest
+-- check: record_checks_v2() adds each check once. NULL means not known: then they are counted from rollups and raw checks.
 
 -- The figures of one service and location on the day that begins at `low` and ends at `high`, counted. No row where it has no checks.
 CREATE OR REPLACE FUNCTION counted_day(service text, place text, low timestamptz, high timestamptz)
@@ -27,22 +27,29 @@ BEGIN
 END
 $$;
 
--- Adds checks that are not the latest of their service and location. `days` is an array of {service_id, location, day, worst,
--- down_seconds, covered_seconds}; those of another day than the latest check's are not kept here.
-CREATE OR REPLACE FUNCTION add_to_open_days(days jsonb) RETURNS void
-    LANGUAGE sql AS
+-- A step of record_checks_v2: adds the checks of ordered_checks that are not fresh to the figures of their service and location, if
+-- these are of the same day.
+CREATE OR REPLACE FUNCTION add_late_to_open_days() RETURNS void
+    LANGUAGE plpgsql AS
 $$
-UPDATE latest_checks
-SET day_worst           = greatest(day_worst, worst),
-    day_down_seconds    = day_down_seconds + down_seconds,
-    day_covered_seconds = day_covered_seconds + covered_seconds
-FROM jsonb_to_recordset(days) AS added (service_id text, location text, day date, worst severity, down_seconds bigint,
-                                        covered_seconds bigint)
-WHERE latest_checks.service_id = added.service_id AND latest_checks.location = added.location AND latest_checks.day = added.day
+BEGIN
+    UPDATE latest_checks
+    SET day_worst           = greatest(latest_checks.day_worst, added.worst),
+        day_down_seconds    = latest_checks.day_down_seconds + added.down_seconds,
+        day_covered_seconds = latest_checks.day_covered_seconds + added.covered_seconds
+    FROM (
+        SELECT service_id, location, day, max(severity) AS worst, sum(interval_seconds) AS covered_seconds,
+               coalesce(sum(interval_seconds) FILTER (WHERE severity = 'mo'), 0) AS down_seconds
+        FROM ordered_checks
+        WHERE NOT fresh
+        GROUP BY service_id, location, day
+    ) AS added
+    WHERE latest_checks.service_id = added.service_id AND latest_checks.location = added.location AND latest_checks.day = added.day;
+END
 $$;
 
--- Counts what is not known. The caller holds the recording lock. While an installation of release 0.1 is upgraded, the rollups lack
--- checks, and nothing is counted.
+-- Counts the figures that are not known. The caller holds the recording lock. While an installation of release 0.1 is upgraded, the
+-- rollups lack checks, and nothing is counted.
 CREATE OR REPLACE FUNCTION count_open_days() RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -57,7 +64,7 @@ BEGIN
         day_down_seconds    = counted.down_seconds,
         day_covered_seconds = counted.covered_seconds
     FROM (
-        SELECT service_id, location, figures.*
+        SELECT service_id, location, figures.worst, figures.down_seconds, figures.covered_seconds
         FROM latest_checks AS uncounted
         CROSS JOIN LATERAL counted_day(service_id, location, local_day_start(day, zone), local_day_start(day + 1, zone)) AS figures
         WHERE day_covered_seconds IS NULL
@@ -66,7 +73,7 @@ BEGIN
 END
 $$;
 
--- What is gone from latest_checks still has its checks of today.
+-- Keeps the time of a latest check whose service or location is deleted: its checks of today still count (figures_of_day).
 CREATE OR REPLACE FUNCTION note_left() RETURNS trigger
     LANGUAGE plpgsql AS
 $$

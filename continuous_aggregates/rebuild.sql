@@ -1,7 +1,7 @@
 -- Computing rollups again: from raw checks, as a repair, and days for another time zone.
 
--- Makes the rollups of one service and location again from its raw checks, whatever is there: from the first whole local day for
--- which the raw checks are complete.
+-- Computes the rollups of one service and location again from its raw checks, from the first whole local day for which these are
+-- complete.
 CREATE OR REPLACE FUNCTION rebuild_rollups(service text, place text, low timestamptz, high timestamptz) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -41,8 +41,9 @@ BEGIN
     INSERT INTO folded
         (tier, service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
          sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks)
-    SELECT '15m', quarters.*
-    FROM quarters_of_checks(low, high) AS quarters
+    SELECT '15m', service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
+           sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks
+    FROM quarters_of_checks(low, high)
     WHERE service_id = service AND location = place;
     PERFORM add_folded('{15m}');
 END
@@ -76,7 +77,11 @@ BEGIN
     WHERE service_id = service AND location = place AND tier = replaced AND bucket >= low AND bucket < high;
     PERFORM make_room_for_folded();
     INSERT INTO folded
-    SELECT * FROM rollups
+        (tier, service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
+         sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks)
+    SELECT tier, service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
+           sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks
+    FROM rollups
     WHERE service_id = service AND location = place AND tier = '15m' AND bucket >= low AND bucket < high;
     PERFORM add_folded(ARRAY[replaced]);
 END
@@ -91,9 +96,15 @@ BEGIN
     DELETE FROM rollups WHERE tier = 'daily';
     DELETE FROM day_strips;
     PERFORM make_room_for_folded();
-    INSERT INTO folded SELECT * FROM rollups WHERE tier = '15m';
+    INSERT INTO folded
+        (tier, service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
+         sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks)
+    SELECT tier, service_id, location, bucket, checks, degraded, failed, covered_seconds, degraded_seconds, down_seconds, good,
+           sum_ms, min_ms, max_ms, measured, measured_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, bins, bin_checks
+    FROM rollups
+    WHERE tier = '15m';
     PERFORM add_folded('{daily}');
-    -- The day of a check has another name now.
+    -- The latest checks may belong to other local days now.
     UPDATE latest_checks
     SET day = local_date(scheduled_at, reporting_time_zone()), day_worst = severity, day_covered_seconds = NULL, day_down_seconds = NULL;
     PERFORM count_open_days();

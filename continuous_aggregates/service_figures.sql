@@ -1,6 +1,6 @@
--- What the pages and the API read most, from the rollups and from the raw checks that are not in them yet. Not inlined into their
--- queries: here the bounds are known when a plan is made, so that it has the chunks or partitions of these times only. A plan with
--- those of all raw checks takes longer than everything else.
+-- Figures for the pages and the API, from the rollups and from the raw checks that are not in them yet. Not inlined into their queries:
+-- here the bounds are known when a plan is made, so that it has the chunks or partitions of these times only. Planning for those of all
+-- raw checks takes longer than everything else.
 
 -- One service from `low` up to `high`, which are bounds of buckets, in one tier: rows to be added up over any window.
 CREATE OR REPLACE FUNCTION figures_of_service(service text, wanted rollup_tier, low timestamptz, high timestamptz)
@@ -32,8 +32,8 @@ END
 $$;
 
 -- All services on one day, which begins at `low` and ends at `high`: their worst severity, and seconds. Meant for today, whose figures
--- stand in latest_checks. Counted are those that are not known, those of locations whose latest check is of a later day, and
--- those of locations that are gone from there.
+-- are in latest_checks. Figures are counted if they are not known, if the latest check of the location is of a later day, and if the
+-- location or service was deleted.
 CREATE OR REPLACE FUNCTION figures_of_day(low timestamptz, high timestamptz)
     RETURNS TABLE (service_id text, worst severity, down_seconds bigint, covered_seconds bigint)
     LANGUAGE plpgsql STABLE AS
@@ -47,7 +47,7 @@ BEGIN
         FROM latest_checks
         WHERE scheduled_at >= low AND scheduled_at < high AND day_covered_seconds IS NOT NULL
         UNION ALL
-        SELECT service_id, figures.*
+        SELECT service_id, figures.worst, figures.down_seconds, figures.covered_seconds
         FROM (
             SELECT service_id, location
             FROM latest_checks

@@ -1,4 +1,4 @@
--- The stored answers of the status page: see day_strips. Writers hold the recording lock.
+-- The stored days of the status page: see day_strips. Writers hold the recording lock.
 
 -- The 90 days up to `last_day`: a bit a day, the last one lowest; seconds of the last 89. From the rollups, and from the raw checks of
 -- those days that are not in them yet.
@@ -79,8 +79,8 @@ BEGIN
 END
 $$;
 
--- Once a day, when yesterday is whole in the rollups. While an installation of release 0.1 is upgraded, the rollups lack a past. Each
--- time, what is not known of today is counted: an upgrade leaves that behind.
+-- Stores the strips once a day, when the rollups have all of yesterday; not while an installation of release 0.1 is upgraded, since they lack
+-- the past then. Each time, figures of today that are not known are counted: an upgrade sets them to NULL.
 CREATE OR REPLACE PROCEDURE renew_strips()
     LANGUAGE plpgsql AS
 $$

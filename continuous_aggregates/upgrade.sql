@@ -1,11 +1,12 @@
--- From the aggregates of release 0.1 to rollups and episodes, in the background. The views stand on the old aggregates until all of
--- the past is in the new tables; then they are swapped (sql/upgrade.py). Checks that are recorded meanwhile reach both.
+-- From the aggregates of release 0.1 to rollups and episodes, in the background. The views read the old aggregates until all of
+-- the past is in the new tables; then they are replaced (finish_upgrade in sql/migrate.py). Checks that are recorded meanwhile are added to
+-- both.
 
 CREATE OR REPLACE FUNCTION upgrade_pending() RETURNS boolean
     LANGUAGE sql STABLE
     RETURN (SELECT legacy FROM rollup_state);
 
--- Late checks, for the refresher of the old aggregates.
+-- Notes the quarters of an hour of late checks, which are to be refreshed in the old aggregates.
 CREATE OR REPLACE FUNCTION note_touched(times timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -22,7 +23,7 @@ CREATE OR REPLACE FUNCTION first_raw_quarter() RETURNS timestamptz
     LANGUAGE sql STABLE
     RETURN date_bin('15 minutes', oldest_check(), '2000-01-01 00:00Z') + interval '15 minutes';
 
--- What is to be done: for each service and location a month of quarters of an hour at a time, then its hours and days, then its
+-- Creates the tasks: for each service and location a month of quarters of an hour at a time, then its hours and days, then its
 -- episodes, the newest month first, so that they reach from some moment to the present at any time; then its outages.
 CREATE OR REPLACE FUNCTION plan_upgrade() RETURNS void
     LANGUAGE plpgsql AS
@@ -97,27 +98,27 @@ BEGIN
 END
 $$;
 
--- Episodes of this span are deleted first; its checks are derived again below.
+-- Makes this span unknown, before its episodes are derived or estimated.
 CREATE OR REPLACE FUNCTION blank_episodes(service text, place text, low timestamptz, high timestamptz, guessed boolean) RETURNS void
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    PERFORM derive_episodes('{}', '{}', '{}', '{}');  -- makes the table pieces, empty
-    INSERT INTO pieces (service_id, location, starts_at, ends_at, state, expires_at, estimated)
+    PERFORM make_room_for_new_episodes();
+    INSERT INTO new_episodes (service_id, location, starts_at, ends_at, state, expires_at, estimated)
     SELECT service, place, low, high, 'unknown', low, guessed
     WHERE low < high;
-    PERFORM splice_pieces();
+    PERFORM replace_episodes();
 END
 $$;
 
--- Episodes that are older than the raw checks, from the old aggregates: how long each state lasted in a quarter of an hour is known,
--- when is not. An outage is laid beside the one in the quarter before or after, if there is one.
+-- Episodes that are older than the raw checks, from the old aggregates: they hold how long each state lasted
+-- in a quarter of an hour, but not when. An outage is placed next to the one in the quarter before or after, if there is one.
 CREATE OR REPLACE FUNCTION estimate_episodes(service text, place text, first timestamptz, finish timestamptz) RETURNS void
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    PERFORM derive_episodes('{}', '{}', '{}', '{}');  -- makes the table pieces, empty
-    INSERT INTO pieces (service_id, location, starts_at, ends_at, state, expires_at, estimated)
+    PERFORM make_room_for_new_episodes();
+    INSERT INTO new_episodes (service_id, location, starts_at, ends_at, state, expires_at, estimated)
     WITH quarters AS (
         SELECT bucket, down, degraded, operational, 900 - down - degraded - operational AS unknown,
                down > 0 AND lag(down, 1, 0) OVER line = 0 AND lead(down, 1, 0) OVER line > 0
@@ -151,8 +152,8 @@ BEGIN
            CASE WHEN state = 'unknown' THEN bucket + offset_seconds * interval '1 second' END,
            true
     FROM laid;
-    IF EXISTS (SELECT FROM pieces) THEN
-        PERFORM splice_pieces();
+    IF EXISTS (SELECT FROM new_episodes) THEN
+        PERFORM replace_episodes();
     END IF;
 END
 $$;
@@ -195,7 +196,7 @@ BEGIN
                 PERFORM estimate_episodes(task.service_id, task.location, task.low, first_raw);
             END IF;
         WHEN 'outages' THEN
-            -- What was taken for known before the first check.
+            -- The unknown time before the first check.
             DELETE FROM episodes
             WHERE service_id = task.service_id AND location = task.location AND state = 'unknown'
               AND ends_at <= (SELECT min(starts_at) FROM episodes

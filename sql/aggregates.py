@@ -1,4 +1,4 @@
-"""Keeps the rollups: what is over is folded into them; an installation of release 0.1 is brought along."""
+"""Adds raw checks to the rollups, and upgrades an installation of release 0.1 in the background."""
 
 import logging
 import time
@@ -17,10 +17,10 @@ UPGRADE_SECONDS = 10.0
 
 
 async def refresh(connection: AsyncConnection[TupleRow]) -> bool:
-    """Folds what has ended since the last call, and goes on with an upgrade where one is under way.
+    """Adds the raw checks of completed intervals to the rollups, and continues an upgrade if there is one.
 
-    One process at a time: False means that another is at it. The connection must be in autocommit mode, since each step
-    commits.
+    One process at a time: False means that another one does it. The connection must be in autocommit mode, since each
+    step commits.
     """
     row = await (await connection.execute(query("aggregates/lock"))).fetchone()
     if row is None or not row[0]:
@@ -45,7 +45,7 @@ async def _pending(connection: AsyncConnection[TupleRow]) -> bool:
 
 
 async def _refresh_legacy(connection: AsyncConnection[TupleRow]) -> None:
-    """What release 0.1 did for its aggregates: the views stand on them until the upgrade is over."""
+    """Refreshes the aggregates of release 0.1, which the views read until the upgrade is complete."""
     await connection.execute("CALL advance_aggregates()")
     spans = await (await connection.execute(query("aggregates/touched"))).fetchall()
     for low, high, _ in spans:

@@ -1,4 +1,4 @@
-"""Asking the database one question: a named statement, values, typed rows."""
+"""Executes named statements with values, and returns typed rows."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,7 +14,7 @@ from sql import OperationalError, Pool
 
 Connection = AsyncConnection[TupleRow]
 Row = TypeVar("Row")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class Actor(NamedTuple):
@@ -33,12 +33,12 @@ async def rows(pool: Pool, name: str, row_type: type[Row], **values: Any) -> lis
     Raises OperationalError while the database is away.
     """
 
-    async def ask(connection: Connection) -> list[Row]:
+    async def read(connection: Connection) -> list[Row]:
         async with connection.cursor(row_factory=class_row(row_type)) as cursor:
             await cursor.execute(sql.query(name), values)
             return await cursor.fetchall()
 
-    return await retrying(pool, ask)
+    return await retrying(pool, read)
 
 
 async def row(pool: Pool, name: str, row_type: type[Row], **values: Any) -> Row | None:
@@ -57,37 +57,43 @@ async def count(pool: Pool, name: str, **values: Any) -> int:
     return counted.total if counted is not None else 0
 
 
-async def retrying(pool: Pool, ask: Callable[[Connection], Awaitable[Answer]]) -> Answer:
-    """Asks once more where the connection turns out to be dead (the database was restarted): for reads only.
+async def retrying(pool: Pool, read: Callable[[Connection], Awaitable[Result]]) -> Result:
+    """Calls `read` with a connection, and once more if that one is dead (the database was restarted). For reads only.
 
     The pool never checks by itself: its check backs off for each dead connection, and a healed database would look
     dead for a minute. One sweep over the idle connections after the first error heals them all.
     """
     async with pool.connection() as connection:
         try:
-            return await ask(connection)
+            return await read(connection)
         except OperationalError:
             if not connection.closed:
                 raise
     await pool.check()
     async with pool.connection() as connection:
-        return await ask(connection)
+        return await read(connection)
 
 
 @asynccontextmanager
 async def transaction(pool: Pool, actor: Actor | None = None) -> AsyncIterator[Connection]:
     """A transaction on a connection that has just proved to be alive, for writes: those are never repeated, since
     a lost acknowledgement leaves open whether they were made. What it changes is put down to `actor`."""
+    async with live_connection(pool) as connection, connection.transaction():
+        if actor is not None:
+            await act_as(connection, actor)
+        yield connection
+
+
+@asynccontextmanager
+async def live_connection(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection that has just proved to be alive, in autocommit mode."""
     async with AsyncExitStack() as held:
         connection = await held.enter_async_context(pool.connection())
         if not await _alive(connection):
             await held.aclose()
             await pool.check()
             connection = await held.enter_async_context(pool.connection())
-        async with connection.transaction():
-            if actor is not None:
-                await act_as(connection, actor)
-            yield connection
+        yield connection
 
 
 async def act_as(connection: Connection, actor: Actor) -> None:

@@ -14,16 +14,14 @@ from sla_monitor.checks.config import schema
 from sla_monitor.settings import Terms
 from sql import query
 
-LEGACY = frozenset(
-    f"aggregates/{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily")
-)
+KINDS = ("checks", "latency", "phases")
+"""The files in views/of_tiers: each is a view for each tier."""
+TIERS = {"15m": "quarter of an hour (UTC)", "hourly": "hour (UTC)", "daily": "day of the reporting time zone"}
+"""The tiers of the rollups, with their buckets in words."""
+LEGACY = frozenset(f"aggregates/{kind}_{tier}" for kind in KINDS for tier in TIERS)
 """The names of the aggregates of release 0.1 in schema_versions."""
 ROLLUPS = ("functions", "service_figures", "open_days", "folding", "strips", "rebuild", "upgrade")
-ROLLUP_VIEWS = tuple(
-    f"{kind}_{tier}" for kind in ("checks", "latency", "phases") for tier in ("15m", "hourly", "daily")
-)
 VIEWS = (
-    *ROLLUP_VIEWS,
     "service_status",
     "service_days",
     "maintenance_periods",
@@ -72,6 +70,18 @@ def _check_schemas(connection: AsyncConnection[TupleRow]) -> str:
     return sql.SQL(query("migrate/check_schema")).format(schemas=literal).as_string(connection)
 
 
+def _views_of_tiers(connection: AsyncConnection[TupleRow]) -> list[Part]:
+    texts = dict(folder("sql", "views", "of_tiers"))
+    return [
+        Part(
+            f"views/{kind}_{tier}",
+            sql.SQL(texts[kind]).format(tier=sql.SQL(tier), bucket=sql.SQL(bucket)).as_string(connection),
+        )
+        for kind in KINDS
+        for tier, bucket in TIERS.items()
+    ]
+
+
 def parts_of(engine: str, agreed: Terms, connection: AsyncConnection[TupleRow], *, legacy: bool) -> list[Part]:
     """All parts of the schema for an engine. `legacy`: without those that replace the aggregates of release 0.1."""
     parts = []
@@ -90,8 +100,10 @@ def parts_of(engine: str, agreed: Terms, connection: AsyncConnection[TupleRow], 
     parts += [Part(f"aggregates/{name}", shared[name]) for name in ROLLUPS]
     parts.append(Part(f"aggregates/{engine}_functions", own["functions"]))
     parts.append(Part("aggregates/begin_upgrade", shared["begin_upgrade"], once=True))
+    if not legacy:
+        parts += _views_of_tiers(connection)
     views = dict(folder("sql", "views"))
-    parts += [Part(f"views/{name}", views[name]) for name in VIEWS if not (legacy and name in ROLLUP_VIEWS)]
+    parts += [Part(f"views/{name}", views[name]) for name in VIEWS]
     if not legacy:
         parts.append(Part("aggregates/compatibility", shared["compatibility"]))
     parts.append(Part("aggregates/policies", _rendered(own["policies"], agreed, connection)))

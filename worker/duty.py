@@ -4,16 +4,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+import anyio
+
 import sql
 from sla_monitor.settings import Settings
-from sql import Pool
+from sql import Pool, database
 from sql.database import Connection
 
 
 class Work(NamedTuple):
     """The context of one round of a duty."""
 
-    database_url: str
     pool: Pool
     """For short statements: the timeout is 14 s."""
     settings: Settings
@@ -23,11 +24,20 @@ class Work(NamedTuple):
 
     @asynccontextmanager
     async def session(self, timeout_s: float) -> AsyncIterator[Connection]:
-        """A connection for statements that may take longer, up to `timeout_s` each; in autocommit mode."""
-        connection = await sql.connect(self.database_url, application="sla-monitor worker duty")
-        async with connection:
-            await connection.execute(sql.query("worker/session"), {"timeout_ms": str(int(timeout_s * 1000))})
-            yield connection
+        """A connection of the pool for statements that may take longer, up to `timeout_s` each; in autocommit mode.
+
+        After an error it is closed, so that no setting, lock or running statement of the round outlives it.
+        """
+        async with database.live_connection(self.pool) as connection:
+            try:
+                await connection.execute(sql.query("worker/session"), {"timeout_ms": str(int(timeout_s * 1000))})
+                yield connection
+                await connection.execute("RESET plan_cache_mode")
+                await connection.execute(sql.query("connections/pooled"))
+            except BaseException:  # also when cancelled
+                with anyio.CancelScope(shield=True):
+                    await connection.close()
+                raise
 
 
 class Duty(NamedTuple):

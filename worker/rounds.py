@@ -21,12 +21,9 @@ LEAST_PAUSE_S = 1.0
 class Rounds:
     """The rounds of one duty in one worker."""
 
-    def __init__(
-        self, duty: Duty, locks: Locks, database_url: str, pool: Pool, settings: Settings, metrics: Metrics
-    ) -> None:
+    def __init__(self, duty: Duty, locks: Locks, pool: Pool, settings: Settings, metrics: Metrics) -> None:
         self._duty = duty
         self._locks = locks
-        self._database_url = database_url
         self._pool = pool
         self._settings = settings
         self._metrics = metrics
@@ -52,7 +49,7 @@ class Rounds:
     async def _round(self) -> None:
         name = self._duty.name
         steady_since = max(self._locks.connected_at, self._failed_at)
-        work = Work(self._database_url, self._pool, self._settings, steady_since)
+        work = Work(self._pool, self._settings, steady_since)
         started = time.perf_counter()
         result = "done"
         self._metrics.running.labels(name).set(1)

@@ -54,7 +54,7 @@ async def work(duties: Sequence[Duty], locks: Locks, settings: Settings, databas
     ):
         waking: dict[str, list[Rounds]] = {}
         for duty in duties:
-            rounds = Rounds(duty, locks, database_url, pool, settings, metrics)
+            rounds = Rounds(duty, locks, pool, settings, metrics)
             tasks.start_soon(rounds.run)
             if duty.woken_by is not None:
                 waking.setdefault(duty.woken_by, []).append(rounds)

@@ -44,7 +44,7 @@ BEGIN
 END
 $$;
 
--- Nothing is stored in day_strips meanwhile.
+-- Computed: nothing is stored in day_strips during an upgrade.
 CREATE OR REPLACE FUNCTION closed_strips(today date)
     RETURNS TABLE (service_id text, known bit(90), degraded bit(90), failed bit(90), down_seconds bigint, covered_seconds bigint)
     LANGUAGE plpgsql STABLE AS

@@ -8,7 +8,7 @@ DECLARE
     month     timestamptz;
     partition text;
 BEGIN
-    -- One at a time: a migration and the worker may both be at it.
+    -- One at a time: a migration and the worker may both call it.
     PERFORM pg_advisory_xact_lock(hashtextextended('sla-monitor partitions', 0));
     FOR month IN SELECT generate_series(oldest, present() + interval '1 month', interval '1 month', 'UTC') LOOP
         partition := 'checks_' || to_char(month AT TIME ZONE 'UTC', 'YYYYMM');

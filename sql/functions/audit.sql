@@ -9,12 +9,12 @@ $$;
 CREATE OR REPLACE FUNCTION current_actor(OUT kind text, OUT id uuid, OUT name text, OUT address inet, OUT request text)
     LANGUAGE sql STABLE AS
 $$
-SELECT coalesce(told.actor ->> 'kind', 'program'),
-       (told.actor ->> 'id')::uuid,
-       coalesce(told.actor ->> 'name', nullif(current_setting('application_name'), ''), session_user),
-       (told.actor ->> 'address')::inet,
-       told.actor ->> 'request'
-FROM (SELECT nullif(current_setting('sla_monitor.actor', true), '')::jsonb AS actor) AS told
+SELECT coalesce(setting.actor ->> 'kind', 'program'),
+       (setting.actor ->> 'id')::uuid,
+       coalesce(setting.actor ->> 'name', nullif(current_setting('application_name'), ''), session_user),
+       (setting.actor ->> 'address')::inet,
+       setting.actor ->> 'request'
+FROM (SELECT nullif(current_setting('sla_monitor.actor', true), '')::jsonb AS actor) AS setting
 $$;
 
 -- Writes an entry that is not the change of a row: a login, the reuse of a refresh token.

@@ -1,4 +1,4 @@
--- Whether a value fits a JSON Schema, as far as those of the check types go: sla_monitor/checks. Unknown keywords hold nothing back.
+-- Whether a value fits a JSON Schema, with the keywords that the schemas of check types use (sla_monitor/checks). Others are ignored.
 CREATE OR REPLACE FUNCTION fits_schema(given jsonb, schema jsonb) RETURNS boolean
     LANGUAGE plpgsql IMMUTABLE AS
 $$
@@ -40,8 +40,8 @@ BEGIN
 END
 $$;
 
--- The first field of a configuration that is not as its type has it: not known, not there, or out of its limits. `type` where there
--- is no such type; NULL where nothing is wrong.
+-- The first field of a configuration that does not fit the schema of its type: unknown, missing, or out of its limits. `type` if there is
+-- no such type; NULL if the configuration is valid.
 CREATE OR REPLACE FUNCTION misfit(config jsonb) RETURNS text
     LANGUAGE sql STABLE AS
 $$
@@ -64,9 +64,9 @@ SELECT CASE
 FROM check_schema(config ->> 'type') AS schema
 $$;
 
--- Holds what is written of how a service is checked against its type's schema; a violation names the field as a constraint of the
--- table would. Programs of release 0.1, and statements of an administrator's own, write the columns of HTTP: the document follows
--- them, where it is not itself what changes. The columns follow the document.
+-- Checks the configuration of a service against the schema of its type; a violation names the field as a constraint of the table would.
+-- Programs of release 0.1 and administrators may write the columns of HTTP instead: if only these change, the document is set from them.
+-- Otherwise the columns are set from the document.
 CREATE OR REPLACE FUNCTION keep_check_config() RETURNS trigger
     LANGUAGE plpgsql AS
 $$

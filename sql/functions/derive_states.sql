@@ -1,13 +1,13 @@
 -- Outages and the present state of services, from the episodes of their locations, for the time from `lows` on.
 --
 -- A location's verdict is the state of its episode. While it is unknown the verdict before it holds until the episode's expires_at:
--- a check or two that are missing change nothing (a pause ends it at once). A service is in outage while more than half of its
--- living locations fail, degraded while any of them fails or is slow, unknown when none is alive.
+-- one or two missing checks change nothing (a pause ends it at once). A service is in outage while more than half of its
+-- known locations fail, degraded while any of them fails or is slow, unknown when none is known.
 CREATE OR REPLACE FUNCTION derive_service_states(service_ids text[], lows timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
 DECLARE
-    -- Not present(): who waited for the lock began before those whose work it goes on from, and must not turn it back.
+    -- Not present(): a transaction that has waited for the lock began before those that have changed the states since.
     moment  CONSTANT timestamptz := present_clock();
     changed text[];
     states  service_state[];
@@ -17,9 +17,8 @@ BEGIN
     PERFORM derive_timeline(service_ids, lows);
     PERFORM derive_outages(service_ids, lows);
 
-    -- The present is the last moment of the timeline; it began with the first of the equal moments before it. Where it began
-    -- before this timeline does, what is known of its beginning stays; if it is another state than the known one, its beginning
-    -- is looked for.
+    -- The present state is the last one of the timeline, since the first of the equal ones before it. If it began before the timeline
+    -- does (run = 1), its stored beginning stays; if it differs from the stored state, its beginning is searched.
     SELECT array_agg(service_id) FILTER (WHERE run > 1), array_agg(present.state) FILTER (WHERE run > 1),
            array_agg(present.since) FILTER (WHERE run > 1), array_agg(service_id) FILTER (WHERE run = 1)
     INTO changed, states, began, unclear
@@ -33,8 +32,8 @@ BEGIN
         CROSS JOIN LATERAL find_state(service_id, moment) AS found;
     END IF;
 
-    -- A state does not begin before the last maintenance was over. While one runs it is not for checks to say (turn_maintenance). A
-    -- paused service stays unknown; since when is for late checks to say too.
+    -- A state does not begin before the end of the last maintenance, and checks do not change it during maintenance (turn_maintenance).
+    -- A paused service stays unknown; late checks may change since when.
     UPDATE service_states
     SET state = present.state,
         since = greatest(present.since, maintained_until, CASE
@@ -64,7 +63,7 @@ $$
 BEGIN
     RETURN QUERY
     SELECT DISTINCT ON (service_id) service_id, state, run,
-           -- A service that is paused is unknown from then on, if not for longer.
+           -- A paused service is unknown at least since its pause.
            least(first_value(at) OVER (PARTITION BY service_id, run ORDER BY at),
                  (SELECT paused_at FROM service_pauses WHERE service_pauses.service_id = runs.service_id AND resumed_at IS NULL))
     FROM (
@@ -102,53 +101,21 @@ CREATE OR REPLACE FUNCTION derive_timeline(service_ids text[], lows timestamptz[
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    CREATE TEMP TABLE IF NOT EXISTS state_timeline (
-        service_id    text STORAGE PLAIN COLLATE "C" NOT NULL,
-        at            timestamptz      NOT NULL,
-        state         service_state    NOT NULL,
-        error_type    text STORAGE PLAIN,
-        error_message text STORAGE PLAIN
-    ) ON COMMIT DELETE ROWS;
+    IF to_regclass('pg_temp.state_timeline') IS NULL THEN
+        CREATE TEMP TABLE state_timeline (
+            service_id    text STORAGE PLAIN COLLATE "C" NOT NULL,
+            at            timestamptz      NOT NULL,
+            state         service_state    NOT NULL,
+            error_type    text STORAGE PLAIN,
+            error_message text STORAGE PLAIN
+        ) ON COMMIT DELETE ROWS;
+    END IF;
     DELETE FROM state_timeline;
 
     INSERT INTO state_timeline (service_id, at, state, error_type, error_message)
-    WITH span AS (
-        SELECT service_id, low - interval '1 microsecond' AS low
-        FROM unnest(service_ids, lows) AS span (service_id, low)
-        WHERE low IS NOT NULL
-    ), known AS (
-        -- Since a verdict may outlast its episode, also the one before the first.
-        SELECT span.low, episodes.*
-        FROM span
-        JOIN episodes USING (service_id)
-        WHERE ends_at > low OR ends_at IS NULL
-        UNION ALL
-        SELECT span.low, earlier.*
-        FROM span
-        CROSS JOIN locations
-        CROSS JOIN LATERAL (
-            SELECT *
-            FROM episodes
-            WHERE episodes.service_id = span.service_id AND episodes.location = locations.id AND ends_at <= low
-            ORDER BY starts_at DESC
-            LIMIT 1
-        ) AS earlier
-    ), verdicts AS (
-        SELECT service_id, location, low, starts_at, state, error_type, error_message,
-               least(held_until, (SELECT min(paused_at)
-                                  FROM service_pauses
-                                  WHERE service_pauses.service_id = held.service_id
-                                    AND paused_at >= ends_at AND paused_at < held_until)) AS ends_at
-        FROM (
-            SELECT known.*,
-                   CASE
-                       WHEN lead(state) OVER line = 'unknown'
-                           THEN least(lead(coalesce(ends_at, 'infinity')) OVER line, greatest(lead(expires_at) OVER line, ends_at))
-                       ELSE coalesce(ends_at, 'infinity')
-                   END AS held_until
-            FROM known
-            WINDOW line AS (PARTITION BY service_id, location ORDER BY starts_at)
-        ) AS held
+    WITH verdicts AS (
+        SELECT service_id, low, location, starts_at, ends_at, state, error_type, error_message
+        FROM verdicts_since(service_ids, lows)
     ), steps AS (
         SELECT service_id, greatest(starts_at, low) AS at, 1 AS alive, (state = 'outage')::int AS failing,
                (state = 'degraded')::int AS slow
@@ -159,7 +126,9 @@ BEGIN
         FROM verdicts
         WHERE state <> 'unknown' AND ends_at > low AND isfinite(ends_at)
         UNION ALL
-        SELECT service_id, low, 0, 0, 0 FROM span
+        SELECT service_id, low - interval '1 microsecond', 0, 0, 0
+        FROM unnest(service_ids, lows) AS span (service_id, low)
+        WHERE low IS NOT NULL
     ), moments AS (
         SELECT service_id, at,
                sum(sum(alive))   OVER line AS alive,
@@ -193,101 +162,59 @@ BEGIN
 END
 $$;
 
--- Outages that were running at `low` or began after it, from the timeline. Those that ended before are not touched. A pause ends
--- one; a gap neither ends one nor begins one. An outage whose bounds have moved keeps its id; of several that are one now, and of the
--- parts of one that are several, the oldest id stays with the first.
---
--- The planner takes a temporary table for hundreds of rows: without the condition on `service_ids` it would read all outages.
-CREATE OR REPLACE FUNCTION derive_outages(service_ids text[], lows timestamptz[]) RETURNS void
-    LANGUAGE plpgsql AS
-$$
-BEGIN
-    CREATE TEMP TABLE IF NOT EXISTS outage_spans (
-        service_id    text STORAGE PLAIN COLLATE "C" NOT NULL,
-        started_at    timestamptz      NOT NULL,
-        ended_at      timestamptz,
-        error_type    text STORAGE PLAIN,
-        error_message text STORAGE PLAIN,
-        id            bigint
-    ) ON COMMIT DELETE ROWS;
-    DELETE FROM outage_spans;
-
-    INSERT INTO outage_spans (service_id, started_at, ended_at, error_type, error_message)
-    WITH span AS (
-        SELECT service_id, low - interval '1 microsecond' AS low
-        FROM unnest(service_ids, lows) AS span (service_id, low)
-        WHERE low IS NOT NULL
-    ), running AS (
-        SELECT outages.service_id, started_at, outages.error_type, outages.error_message
-        FROM span
-        JOIN outages USING (service_id)
-        WHERE started_at <= low AND (ended_at IS NULL OR ended_at > low)
-    ), verdicts AS (
-        SELECT service_id, started_at AS at, true AS out, error_type, error_message FROM running
-        UNION ALL
-        SELECT service_id, at, state = 'outage', error_type, error_message FROM state_timeline WHERE state <> 'unknown'
-        UNION ALL
-        SELECT service_id, paused_at, false, NULL, NULL FROM span JOIN service_pauses USING (service_id) WHERE paused_at > low
-    ), turns AS (
-        SELECT *, lag(out, 1, false) OVER (PARTITION BY service_id ORDER BY at, out DESC) AS was_out FROM verdicts
+-- The verdicts of all locations on these services that hold just before `low` or later, with the time for which they hold. Inlined into
+-- derive_timeline. A verdict is an episode that is made longer where the next one is unknown, up to that one's expires_at.
+CREATE OR REPLACE FUNCTION verdicts_since(service_ids text[], lows timestamptz[])
+    RETURNS TABLE (
+        service_id text, low timestamptz, location text, starts_at timestamptz, ends_at timestamptz, state service_state,
+        error_type text, error_message text
     )
-    SELECT service_id, at, ended_at, error_type, error_message
-    FROM (
-        SELECT service_id, at, out, error_type, error_message,
-               lead(at) OVER (PARTITION BY service_id ORDER BY at, out DESC) AS ended_at
-        FROM turns
-        WHERE out <> was_out
-    ) AS spans
-    WHERE out AND (ended_at > at OR ended_at IS NULL);
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    WITH span AS (
+        SELECT given.service_id, given.low - interval '1 microsecond' AS low
+        FROM unnest(service_ids, lows) AS given (service_id, low)
+        WHERE given.low IS NOT NULL
+    ), known AS (
+        SELECT span.low, episodes.service_id, episodes.location, episodes.starts_at, episodes.ends_at, episodes.state,
+               episodes.error_type, episodes.error_message, episodes.expires_at
+        FROM span
+        JOIN episodes ON episodes.service_id = span.service_id AND (episodes.ends_at > span.low OR episodes.ends_at IS NULL)
+        UNION ALL
+        -- Since a verdict may outlast its episode, also the one before the first.
+        SELECT span.low, earlier.service_id, earlier.location, earlier.starts_at, earlier.ends_at, earlier.state,
+               earlier.error_type, earlier.error_message, earlier.expires_at
+        FROM span
+        CROSS JOIN locations
+        CROSS JOIN LATERAL (
+            SELECT service_id, location, starts_at, ends_at, state, error_type, error_message, expires_at
+            FROM episodes
+            WHERE episodes.service_id = span.service_id AND episodes.location = locations.id AND episodes.ends_at <= span.low
+            ORDER BY episodes.starts_at DESC
+            LIMIT 1
+        ) AS earlier
+    ), held AS (
+        SELECT known.*,
+               CASE
+                   WHEN lead(known.state) OVER line = 'unknown'
+                       THEN least(lead(coalesce(known.ends_at, 'infinity')) OVER line,
+                                  greatest(lead(known.expires_at) OVER line, known.ends_at))
+                   ELSE coalesce(known.ends_at, 'infinity')
+               END AS held_until
+        FROM known
+        WINDOW line AS (PARTITION BY known.service_id, known.location ORDER BY known.starts_at)
+    )
+    SELECT held.service_id, held.low, held.location, held.starts_at,
+           -- A pause in the unknown time ends it at once.
+           least(held.held_until, (SELECT min(service_pauses.paused_at)
+                                   FROM service_pauses
+                                   WHERE service_pauses.service_id = held.service_id
+                                     AND service_pauses.paused_at >= held.ends_at AND service_pauses.paused_at < held.held_until)),
+           held.state, held.error_type, held.error_message
+    FROM held;
+END;
 
-    -- Each known outage belongs to the first of the derived ones that it overlaps.
-    UPDATE outage_spans
-    SET id = inherited.id
-    FROM (
-        SELECT service_id, started_at, min(id) AS id
-        FROM (
-            SELECT DISTINCT ON (outages.id) outages.id, derived.service_id, derived.started_at
-            FROM outage_spans AS derived
-            JOIN outages ON outages.service_id = ANY (service_ids) AND outages.service_id = derived.service_id
-              AND tstzrange(outages.started_at, outages.ended_at) && tstzrange(derived.started_at, derived.ended_at)
-            ORDER BY outages.id, derived.started_at
-        ) AS heirs
-        GROUP BY service_id, started_at
-    ) AS inherited
-    WHERE outage_spans.service_id = inherited.service_id AND outage_spans.started_at = inherited.started_at;
-
-    DELETE FROM outages
-    USING unnest(service_ids, lows) AS span (service_id, low)
-    WHERE outages.service_id = span.service_id
-      AND (ended_at >= low OR ended_at IS NULL)
-      AND NOT EXISTS (SELECT FROM outage_spans AS derived WHERE derived.id = outages.id);
-
-    -- Closing comes before opening: at most one outage of a service is open at any moment.
-    UPDATE outages
-    SET started_at = derived.started_at, ended_at = derived.ended_at,
-        error_type = derived.error_type, error_message = derived.error_message
-    FROM outage_spans AS derived
-    WHERE outages.service_id = ANY (service_ids) AND derived.id = outages.id AND derived.ended_at IS NOT NULL
-      AND (outages.started_at, outages.ended_at, outages.error_type, outages.error_message)
-          IS DISTINCT FROM (derived.started_at, derived.ended_at, derived.error_type, derived.error_message);
-
-    UPDATE outages
-    SET started_at = derived.started_at, ended_at = derived.ended_at,
-        error_type = derived.error_type, error_message = derived.error_message
-    FROM outage_spans AS derived
-    WHERE outages.service_id = ANY (service_ids) AND derived.id = outages.id AND derived.ended_at IS NULL
-      AND (outages.started_at, outages.ended_at, outages.error_type, outages.error_message)
-          IS DISTINCT FROM (derived.started_at, derived.ended_at, derived.error_type, derived.error_message);
-
-    INSERT INTO outages (service_id, started_at, ended_at, error_type, error_message)
-    SELECT service_id, started_at, ended_at, error_type, error_message
-    FROM outage_spans
-    WHERE id IS NULL
-    ORDER BY started_at, service_id;
-END
-$$;
-
--- As a batch of release 0.1 calls it that has waited for the recording lock while the schema was brought up to date.
+-- Called by a batch of release 0.1 that has waited for the recording lock while the schema was migrated.
 CREATE OR REPLACE FUNCTION derive_states(service_ids text[], lows timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -302,7 +229,7 @@ BEGIN
         CROSS JOIN locations
     ) AS windows;
     PERFORM derive_service_states(array_agg(service_id), array_agg(greatest(low, all_known_from(service_id))))
-    FROM (SELECT service_id, min(starts_at) AS low FROM pieces GROUP BY service_id) AS touched
+    FROM (SELECT service_id, min(starts_at) AS low FROM new_episodes WHERE NOT kept GROUP BY service_id) AS touched
     HAVING count(*) > 0;
 END
 $$;

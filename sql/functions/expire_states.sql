@@ -1,10 +1,9 @@
--- How long one check of a service may take, all its attempts together: so long after it is due its verdict may still come.
+-- How long one check of a service may take, with all its attempts: its result may be recorded so long after it was due.
 CREATE OR REPLACE FUNCTION check_duration(timeout_ms integer, retries smallint) RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN timeout_ms * (1 + retries) * interval '1 millisecond';
 
--- Services whose checks have stopped coming become unknown. Called every few seconds by a worker, since no prober may be left to
--- do it.
+-- Services without recent checks become unknown. Called every few seconds by a worker, since it must happen without any prober.
 CREATE OR REPLACE FUNCTION expire_states() RETURNS integer
     LANGUAGE plpgsql AS
 $$
@@ -45,8 +44,8 @@ BEGIN
 END
 $$;
 
--- A service that is paused or deleted is not watched: its last check speaks until now, its outage ends. When it goes on, the check
--- that was under way meanwhile must not stand for it: its first new check has to be news.
+-- A service that is paused or deleted is not monitored: its last check stands until now, its outage ends. All its latest checks expire,
+-- so that after a pause its first check counts as a change, and not as the continuation of the one before the pause.
 CREATE OR REPLACE FUNCTION stop_watching(service text) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -59,18 +58,18 @@ BEGIN
     PERFORM lock_recording();
     moment := present_clock();
     INSERT INTO service_pauses (service_id, paused_at) VALUES (service, moment) ON CONFLICT DO NOTHING;
-    WITH speaking AS (
+    WITH standing AS (
         SELECT location, scheduled_at + interval_seconds * interval '1 second' AS due_at,
                scheduled_at + check_lifetime(interval_seconds) AS expires_at
         FROM latest_checks
         WHERE service_id = service AND NOT expired
-    ), silenced AS (
+    ), expired_now AS (
         UPDATE latest_checks SET expired = true WHERE service_id = service
     )
     SELECT array_agg(location), array_agg(least(due_at, moment)),
            array_agg(CASE WHEN due_at > moment THEN moment ELSE expires_at END)
     INTO places, ends, expiries
-    FROM speaking;
+    FROM standing;
     IF places IS NOT NULL THEN
         PERFORM end_episodes(array_fill(service, ARRAY[cardinality(places)]), places, ends, expiries);
     END IF;
@@ -96,7 +95,7 @@ BEGIN
         PERFORM stop_watching(NEW.id);
     END IF;
     IF TG_OP = 'INSERT' AND EXISTS (SELECT FROM episodes WHERE service_id = NEW.id) THEN
-        -- One that was deleted has its history back: since when nothing is known of it.
+        -- A service that was deleted before has its history: it is unknown since its last episode.
         INSERT INTO service_states (service_id) VALUES (NEW.id) ON CONFLICT DO NOTHING;
         PERFORM derive_service_states(ARRAY[NEW.id], ARRAY[(SELECT min(starts_at)
                                                             FROM episodes

@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION incident_comment_json(comment incident_comments, inte
 
 -- The event for a comment, with the extra fields that the client has sent (queries/comments/carry.sql). They replace no field of
 -- the event but `id`, by which the client recognises its own comment; the number of the comment is then `commentId`.
-CREATE OR REPLACE FUNCTION told_comment(comment incident_comments) RETURNS jsonb
+CREATE OR REPLACE FUNCTION incident_comment_event(comment incident_comments) RETURNS jsonb
     LANGUAGE sql STABLE AS
 $$
 SELECT sent.fields || incident_comment_json(comment, true)
@@ -22,7 +22,7 @@ SELECT sent.fields || incident_comment_json(comment, true)
 FROM (SELECT coalesce(nullif(current_setting('sla_monitor.comment_fields', true), ''), '{}')::jsonb AS fields) AS sent
 $$;
 
--- As updates are: internal comments leave no holes among public ones.
+-- Numbered as updates are, so that internal comments leave no gap in the numbers of public ones.
 CREATE OR REPLACE FUNCTION number_comment() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -42,7 +42,7 @@ CREATE OR REPLACE FUNCTION announce_comment() RETURNS trigger
 $$
 BEGIN
     PERFORM append_event('incident-comment', 'incident-' || NEW.incident_id,
-                         jsonb_build_object('incidentId', NEW.incident_id, 'comment', told_comment(NEW)));
+                         jsonb_build_object('incidentId', NEW.incident_id, 'comment', incident_comment_event(NEW)));
     RETURN NULL;
 END
 $$;
@@ -52,7 +52,8 @@ CREATE CONSTRAINT TRIGGER incident_comments_announced
     AFTER INSERT ON incident_comments DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION announce_comment();
 
--- A public comment is part of the incident's page: its answers end, and one that is gone is in no last snapshot either.
+-- A public comment is part of the incident's page: cached responses are invalidated. After a change or a deletion ('public-services')
+-- the former comment must not be in a stale response either.
 CREATE OR REPLACE FUNCTION announce_public_comment() RETURNS trigger
     LANGUAGE plpgsql AS
 $$

@@ -93,7 +93,7 @@ DECLARE
         NEW.shown_in IS DISTINCT FROM OLD.shown_in OR NEW.status <> OLD.status
         OR (NEW.status = 'resolved' AND NEW.resolved_at IS DISTINCT FROM OLD.resolved_at)
         OR incident_shown(NEW) IS DISTINCT FROM incident_shown(OLD));
-    told    CONSTANT boolean := OLD.public AND OLD.shown_in = this AND OLD.public_updated_at >= now();
+    counted CONSTANT boolean := OLD.public AND OLD.shown_in = this AND OLD.public_updated_at >= now();
     moment  CONSTANT timestamptz := clock_timestamp();
 BEGIN
     NEW.id := OLD.id;
@@ -102,7 +102,7 @@ BEGIN
     NEW.updated_at := CASE WHEN changed THEN greatest(moment, OLD.updated_at) ELSE OLD.updated_at END;
     NEW.changed_in := CASE WHEN changed THEN this ELSE OLD.changed_in END;
     NEW.edited_in := CASE WHEN edited THEN this ELSE OLD.edited_in END;
-    NEW.public_version := OLD.public_version + (shown AND NOT told)::integer;
+    NEW.public_version := OLD.public_version + (shown AND NOT counted)::integer;
     NEW.public_updated_at := CASE WHEN shown THEN greatest(moment, OLD.public_updated_at) ELSE OLD.public_updated_at END;
     NEW.shown_in := CASE WHEN shown THEN this ELSE OLD.shown_in END;
     RETURN NEW;
@@ -135,8 +135,8 @@ CREATE OR REPLACE FUNCTION number_by_time(moment timestamptz) RETURNS bigint
     LANGUAGE sql IMMUTABLE
     RETURN (extract(epoch FROM moment) * 1000000)::bigint;
 
--- The first number from `number` on that no update and no comment has. Who is given it holds it until the transaction ends: two
--- sessions in one microsecond would both find it free, and the second one would fail.
+-- The first number from `number` on that no update and no comment has. The transaction holds a lock on it: two sessions in one
+-- microsecond would both find it free, and the second one would fail.
 CREATE OR REPLACE FUNCTION free_number(number bigint) RETURNS bigint
     LANGUAGE plpgsql AS
 $$

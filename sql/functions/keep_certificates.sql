@@ -1,5 +1,5 @@
--- What the checks in incoming_checks saw of certificates. Called by record_checks(), when each service and location has its row in
--- latest_checks. A check that was parked for its time is no witness; dates that no certificate has in earnest are not kept.
+-- A step of record_checks_v2, after store_checks: keeps the certificates that the checks of incoming_checks have seen. Dates that no real
+-- certificate has are ignored.
 CREATE OR REPLACE FUNCTION keep_certificates() RETURNS void
     LANGUAGE plpgsql AS
 $$

@@ -1,10 +1,10 @@
--- Both look by time: few occurrences take place at any moment, but a service may have had thousands.
+-- This function and the next one search by time: few occurrences take place at one moment, but a service may have had thousands.
 CREATE OR REPLACE FUNCTION in_maintenance(service text, moment timestamptz) RETURNS boolean
     LANGUAGE sql STABLE
     RETURN EXISTS (SELECT FROM maintenance_occurrences
                    WHERE tstzrange(starts_at, ends_at) @> moment AND service = ANY (service_ids));
 
--- When the maintenance was over that began at `since`; NULL when there was none.
+-- When the maintenance that began at `since` was over; NULL without one.
 CREATE OR REPLACE FUNCTION maintenance_ended(service text, since timestamptz, moment timestamptz) RETURNS timestamptz
     LANGUAGE sql STABLE
     RETURN (SELECT max(ends_at)
@@ -60,7 +60,7 @@ BEGIN
     WHERE service_states.service_id = due.service_id AND begins;
     GET DIAGNOSTICS entered = ROW_COUNT;
 
-    -- What is derived begins with the checks that speak for the end of maintenance and for now, or with the last that did.
+    -- States are derived from the checks on that stand for the end of maintenance and for now, or from the last ones that did.
     SELECT array_agg(service_id ORDER BY service_id),
            array_agg(least(low, ended_at) ORDER BY service_id),
            array_agg(ended_at ORDER BY service_id)
@@ -177,7 +177,7 @@ BEGIN
     PERFORM append_event('maintenance-updated', CASE WHEN NOT shown THEN 'staff' END,
                          jsonb_build_object('maintenanceId', coalesce(NEW.id, OLD.id)));
     IF shown THEN
-        -- Not only out of date: what is no longer public must not be given in bad times either.
+        -- What is no longer public must not be in a stale response either.
         PERFORM pg_notify('sla_monitor', 'public-services');
         PERFORM pg_notify('sla_monitor', 'services');  -- for API processes of the last release
     END IF;

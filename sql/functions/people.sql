@@ -85,15 +85,15 @@ CREATE OR REPLACE TRIGGER users_last_admin_not_deleted
     FOR EACH ROW WHEN (OLD.role = 'admin' AND OLD.active)
     EXECUTE FUNCTION keep_an_admin();
 
--- What an address is known as: of IPv6 the /64, which is the least that one customer has.
+-- The address, or its network, by which a client is recognised: of IPv6 the /64, the smallest network that one customer has.
 CREATE OR REPLACE FUNCTION known_as(address inet) RETURNS inet
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN family(address) = 6 THEN network(set_masklen(address, 64)) ELSE address END;
 
--- One login, whole or not at all. No row comes back where the password that was verified is no longer the one, or the user
--- was disabled or deleted meanwhile: verifying takes a tenth of a second, and somebody may change that in it. Whoever
--- disables a user waits for the row that this updates, and then ends this session too. Of a user's open sessions the newest
--- hundred stay. A browser's session has no refresh token: its cookie is renewed instead.
+-- Opens a session after a login. Returns no row if the user was disabled or deleted, or got another password, since the password was
+-- verified, which takes a tenth of a second. A transaction that disables the user waits for the row that this updates, and then ends
+-- this session too. A user has at most a hundred open sessions: older ones are ended. A browser's session has no refresh token: its
+-- cookie is renewed instead.
 CREATE OR REPLACE FUNCTION open_session(session_id uuid, user_id uuid, verified_hash text, same_password_hash text,
                                         refresh_hash bytea, refresh_lifetime interval, session_lifetime interval,
                                         address inet, user_agent text) RETURNS SETOF users
@@ -136,9 +136,9 @@ BEGIN
 END
 $$;
 
--- Spends one refresh token for the next. `outcome` is 'refreshed'; or 'refused', where the session has ended or its user may
--- not use it; or 'reused': a token that does not stand there unused was stolen, or its successor was, and nobody can tell
--- which, so the session ends. The lock makes one of two who come at the same time the second.
+-- Replaces a refresh token by the next one. `outcome` is 'refreshed'; 'refused' if the session has ended or its user is not active; or
+-- 'reused' if the token is not stored as unused: then it or its successor was stolen, and the session is ended. The row lock puts two
+-- requests with one token in an order.
 CREATE OR REPLACE FUNCTION refresh_session(session_id uuid, user_id uuid, spent_hash bytea, fresh_hash bytea,
                                            refresh_lifetime interval, session_lifetime interval,
                                            OUT outcome text, OUT username text, OUT email text, OUT role text)
@@ -173,8 +173,8 @@ BEGIN
 END
 $$;
 
--- The first user of an installation, an admin; true to the one who made it. Of several processes that start together the
--- others wait for the lock, and then find a user.
+-- Creates the first user of an installation, an admin; false if there is a user. Of several processes that start together the others
+-- wait for the lock, and then find a user.
 CREATE OR REPLACE FUNCTION create_first_admin(username text, email text, password_hash text) RETURNS boolean
     LANGUAGE plpgsql AS
 $$

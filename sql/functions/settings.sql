@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION reporting_time_zone() RETURNS text
 
 COMMENT ON FUNCTION reporting_time_zone IS 'the zone that days and months belong to (SLA_MONITOR_TIMEZONE)';
 
--- Raw checks are complete from here on, with a day to spare: older ones are not taken in, and what was computed from them is
+-- The time from which on raw checks are complete, with a day to spare. Older ones are not recorded, and figures of earlier times are
 -- never computed again.
 CREATE OR REPLACE FUNCTION oldest_check() RETURNS timestamptz
     LANGUAGE sql STABLE
@@ -20,13 +20,13 @@ CREATE OR REPLACE FUNCTION uptime_percent(down_seconds numeric, covered_seconds 
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN coalesce(to_char(uptime_number(down_seconds, covered_seconds), 'FM990.00'), '-');
 
--- How long a check speaks for the present: two missed slots and a minute to be written. After that its service is unknown.
+-- How long a check stands for the present: two missed slots and a minute for recording. After that its service is unknown.
 CREATE OR REPLACE FUNCTION check_lifetime(interval_seconds integer) RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (2 * interval_seconds + 60) * interval '1 second';
 
--- One batch is recorded at a time. What a row changes depends on what is already there (is it the newest? does it open an
--- outage?), and two writers that decide at once could both be wrong. Held to the end of the transaction.
+-- Only one transaction at a time records a batch, or writes to latest_checks, episodes and rollups. What a check changes depends on the
+-- checks before it (is it the newest? does it open an outage?). Held to the end of the transaction.
 CREATE OR REPLACE FUNCTION lock_recording() RETURNS void
     LANGUAGE sql
     RETURN pg_advisory_xact_lock(hashtextextended('sla-monitor recording', 0));

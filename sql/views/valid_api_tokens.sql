@@ -1,4 +1,4 @@
--- The API tokens that are good now, and what they may do now: never more than their owner may. One place for that rule.
+-- The API tokens that are valid now, with their role, which is at most that of their owner. The only place of this rule.
 CREATE VIEW valid_api_tokens AS
 SELECT api_tokens.id                             AS token_id,
        users.id                                  AS user_id,

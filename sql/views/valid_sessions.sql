@@ -1,5 +1,5 @@
--- The logins that are good now: not logged out of, not expired, their user active. One place for that rule; only
--- refresh_session() says it again, since it judges a row anew that it has waited for.
+-- The logins that are valid now: not logged out, not expired, their user active. The only place of this rule, besides
+-- refresh_session(), which checks a row again after it has waited for its lock.
 CREATE VIEW valid_sessions AS
 SELECT sessions.id AS session_id,
        users.id    AS user_id,

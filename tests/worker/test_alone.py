@@ -35,5 +35,5 @@ async def test_only_the_worker_calls_what_is_periodic(database: str, tmp_path: P
                 await worker.reached("maintenance", worker.rounds("maintenance") + 7)  # one a second
                 await worker.reached("expiry", 2)
         calls = await ask(db, "SELECT DISTINCT caller, called FROM calls WHERE caller <> 'sla-monitor migrate'")
-    assert {caller for caller, _ in calls} == {"sla-monitor worker", "sla-monitor worker duty"}
+    assert {caller for caller, _ in calls} == {"sla-monitor worker"}
     assert {"expire_states()", "turn_maintenance()", *PROCEDURES} <= {called for _, called in calls}

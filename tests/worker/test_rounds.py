@@ -40,6 +40,44 @@ async def test_a_failing_duty_stops_no_other(database: str, caplog: pytest.LogCa
     assert 'bad: relation "nowhere" does not exist' in caplog.text
 
 
+SETTINGS = """
+SELECT current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('plan_cache_mode')
+"""
+
+
+async def test_rounds_with_long_statements_use_the_connections_of_the_pool(database: str) -> None:
+    rounds: list[tuple[int, object]] = []
+    between: set[object] = set()
+
+    async def look(work: Work) -> None:
+        async with work.session(77) as connection:
+            rounds.append((connection.info.backend_pid, await (await connection.execute(SETTINGS)).fetchone()))
+        async with work.pool.connection() as connection:
+            between.add(await (await connection.execute(SETTINGS)).fetchone())
+
+    async with working(database, duties=[made_up("look", look)]) as worker:
+        await worker.reached("look", 7)
+    assert len({process for process, _ in rounds}) == 1
+    assert {settings for _, settings in rounds} == {("77s", "0", "force_custom_plan")}
+    assert between == {("14s", "10s", "auto")}
+
+
+async def test_a_round_that_failed_leaves_nothing_behind(database: str) -> None:
+    between: list[object] = []
+
+    async def fail(work: Work) -> None:
+        async with work.pool.connection() as connection:
+            between.append(await (await connection.execute(SETTINGS)).fetchone())
+        async with work.session(77) as connection:
+            await connection.execute("SELECT pg_advisory_lock(4711)")
+            await connection.execute("SELECT * FROM nowhere")
+
+    async with connected(database) as db, working(database, duties=[made_up("fail", fail)]) as worker:
+        await worker.reached("fail", 3, "failed")
+        assert set(between) == {("14s", "10s", "auto")}
+        await until_true(db, "SELECT pg_try_advisory_lock(4711)")
+
+
 SLEEPING = """
 FROM pg_stat_activity
 WHERE datname = current_database() AND query = 'SELECT pg_sleep(600)' AND state = 'active'

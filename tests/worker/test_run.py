@@ -24,7 +24,7 @@ WHERE locktype = 'advisory' AND granted AND application_name = 'sla-monitor work
 """
 WAITING = """
 FROM pg_stat_activity
-WHERE application_name = 'sla-monitor worker duty' AND datname = current_database() AND wait_event_type = 'Lock'
+WHERE application_name = 'sla-monitor worker' AND datname = current_database() AND wait_event_type = 'Lock'
 """
 
 

@@ -1,5 +1,5 @@
--- Where a batch is copied to before record_checks() takes it. It belongs to the session and is empty after each commit. Its
--- columns accept what checks would refuse, so that one bad row is parked and does not fail its batch.
+-- The table that batches are copied into for record_checks_v2(). It belongs to the session and is empty after each commit. Its columns
+-- accept values that checks refuses, so that one bad row is parked and does not fail its batch.
 CREATE TEMP TABLE IF NOT EXISTS incoming_checks (
     service_id             text COLLATE "C",
     location               text COLLATE "C",

@@ -1,2 +1,2 @@
 -- Adds a comment. Raises foreign_key_violation if there is no such incident.
-SELECT told_comment(add_comment(%(incident_id)s, %(author_id)s, %(author)s, %(text)s, %(public)s)) AS comment
+SELECT incident_comment_event(add_comment(%(incident_id)s, %(author_id)s, %(author)s, %(text)s, %(public)s)) AS comment

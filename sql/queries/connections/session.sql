@@ -1,6 +1,6 @@
--- What every session of ours relies on, whatever the database, the role or the environment would set: how values are written, in
--- which encoding and zone, how statements are isolated, and that nothing is cut off that has no limit of ours. Statements are short:
--- compiling one takes longer than running it. What an older server does not have is left out.
+-- Settings of every session, which the database, the role or the environment may have set differently: formats, encoding, time zone,
+-- isolation, and no timeouts but those of the programs. No JIT: compiling a statement takes longer than running it. Settings that an older
+-- server does not have are left out.
 SELECT set_config(name, value, false)
 FROM (VALUES ('client_encoding', 'UTF8'),
              ('datestyle', 'ISO, YMD'),

@@ -1,4 +1,4 @@
--- The targets listen on other ports at every start; what else was changed of a demo service stays.
+-- Sets the URLs of the demo services, whose targets listen on other ports at every start. Other changes of the services stay.
 UPDATE services
 SET endpoint_url = given.endpoint_url
 FROM jsonb_to_recordset(%(services)s) AS given (id text, endpoint_url text)

@@ -1,9 +1,9 @@
--- Makes up the checks of the demo from `first` up to `until`, every five minutes, for record_checks() to take. The same
--- moments, `now` and seed give the same checks: what looks like chance is a hash of service and slot.
+-- Generates the checks of the demo from `first` up to `until`, every five minutes, into incoming_checks. The same times, `now` and seed give
+-- the same checks: random numbers are hashes of service and slot.
 --
 -- habits: how long a service takes on a usual day, in milliseconds, and how uneven that is.
--- episodes: what was unusual. A share of the checks fails (1: an outage), or all take `factor` times as long; without either
--- there are no checks at all. Times are local, on the day so many days ago; without a service it is everybody's.
+-- episodes: unusual times. A share of the checks fails (1: an outage), or all take `factor` times as long; with neither there are no
+-- checks. Times are local, on the day `days_ago` days ago; without a service_id all services are affected.
 WITH clock AS (
     SELECT zone, (%(now)s::timestamptz AT TIME ZONE zone)::date AS today FROM (SELECT reporting_time_zone() AS zone) AS here
 ), habits (service_id, median_ms, unevenness, first_byte_share, dns_ms, connect_ms, tls_ms) AS (
@@ -13,7 +13,7 @@ WITH clock AS (
            ('demo-failing',            25, 0.15, 0.95, NULL, 0.2, NULL),
            ('demo-wrong-certificate',  45, 0.12, 0.80, NULL, 0.2, 4.5),
            ('demo-dead-name',         120, 0.25, 0.70,  6.0,  18, NULL)
-), told (service_id, days_ago, at, lasts, share, factor, status_code, error_type, error_message) AS (
+), planned (service_id, days_ago, at, lasts, share, factor, status_code, error_type, error_message) AS (
     VALUES
         (NULL,                     51, time '16:20', interval '40 hours',   0.0,   NULL, NULL, NULL, NULL),
         (NULL,                     18, time '02:05', interval '3 hours',    0.0,   NULL, NULL, NULL, NULL),
@@ -37,16 +37,16 @@ WITH clock AS (
     SELECT service_id,
            tstzrange(begins_at, begins_at + lasts) AS during,
            share, factor, status_code, error_type, error_message
-    FROM (SELECT told.*, (today - days_ago + at) AT TIME ZONE zone AS begins_at FROM told, clock) AS dated
+    FROM (SELECT planned.*, (today - days_ago + at) AT TIME ZONE zone AS begins_at FROM planned, clock) AS dated
     UNION ALL
-    -- What goes on to this moment.
+    -- Those that last until now.
     SELECT service_id, tstzrange(%(now)s::timestamptz - since, NULL), 1.0, factor, status_code, error_type, error_message
     FROM (VALUES ('demo-failing',           interval '3 hours',            1.0,  500,  'http_error', 'HTTP 500, expected 200'),
                  ('demo-wrong-certificate', interval '2 days 5 hours',     NULL, NULL, 'tls_error',  'self-signed certificate'),
                  ('demo-dead-name',         interval '6 days 10 hours',    NULL, NULL, 'dns_error',  'name not found'))
         AS lasting (service_id, since, factor, status_code, error_type, error_message)
     UNION ALL
-    -- The slow one's busy afternoons, the flaky one's bad stretches: on some days, by the hash of the day.
+    -- Recurring ones, on some days, by the hash of the day.
     SELECT service_id, tstzrange(begins_at, begins_at + lasts), share, factor, status_code, error_type, error_message
     FROM (VALUES ('demo-slow',  5, time '13:00', interval '4 hours', 0.0,   1.9, NULL, NULL,         NULL),
                  ('demo-flaky', 4, time '09:30', interval '2 hours', 0.125, 1.0, 503,  'http_error', 'HTTP 503, expected 200'))
@@ -68,7 +68,7 @@ WITH clock AS (
 ), lived AS (
     SELECT slots.service_id, at, dns_ms, connect_ms, tls_ms, first_byte_share, status_code, error_type, error_message,
            coalesce(chance <= share, false) AS failed,
-           -- Busiest at two in the afternoon, least at two at night; a weekend is half as lively. Log-normal around that.
+           -- Slowest at 14:00, fastest at 02:00; half of that difference on weekends. Log-normal around that.
            median_ms * coalesce(factor, 1)
                * (1 + 0.25 * cos(2 * pi() * (extract(epoch FROM local_at::time) / 86400 - 14 / 24.0))
                            * CASE WHEN extract(isodow FROM local_at) > 5 THEN 0.5 ELSE 1 END)
@@ -83,7 +83,7 @@ WITH clock AS (
     ) AS episode ON true
     WHERE NOT (episode.during IS NOT NULL AND share = 0 AND factor IS NULL)
 ), timed AS (
-    -- The phases that a failure came to, and how long it took.
+    -- The phases that a failed check reached, and its duration.
     SELECT *,
            NOT failed OR error_type <> 'dns_error'                                      AS resolved,
            NOT failed OR error_type NOT IN ('dns_error', 'connection_error')            AS connected,
@@ -95,7 +95,8 @@ WITH clock AS (
            END                                                                          AS total_ms
     FROM lived
 )
-INSERT INTO incoming_checks
+INSERT INTO incoming_checks (service_id, location, scheduled_at, finished_at, interval_seconds, status_code, success, severity,
+                             total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, attempts, error_type, error_message)
 SELECT service_id,
        %(location)s,
        at,

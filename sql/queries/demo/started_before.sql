@@ -1,2 +1,2 @@
--- Whether a demo has been here: its services come in one transaction with their past.
+-- Whether the demo has been set up: its services are created in one transaction with their past.
 SELECT EXISTS (SELECT FROM services WHERE demo)

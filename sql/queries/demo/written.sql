@@ -1,5 +1,5 @@
--- What people would have written about the demo's past: an incident that runs, two that are over, planned maintenance, and a
--- template. Several statements, since the triggers of updates look for their incident.
+-- Texts of users for the demo's past: one open and two resolved incidents, planned maintenance, and a template. Several statements, since
+-- the triggers of updates read their incident.
 INSERT INTO incidents (title, description, status, severity, priority, author, created_at, resolved_at)
 SELECT title, description, status::incident_status, severity::incident_severity, priority::incident_priority, 'demo',
        now() - began, now() - ended
@@ -10,7 +10,7 @@ FROM (VALUES
      interval '2 days 5 hours', interval '1 day'),
     ('Checkout answers with errors', E'Nobody can pay. What is in a cart *stays* there.', 'investigating', 'high', 'P1',
      interval '3 hours', NULL)
-) AS told (title, description, status, severity, priority, began, ended)
+) AS written (title, description, status, severity, priority, began, ended)
 ORDER BY began DESC;
 
 INSERT INTO incident_services (incident_id, service_id)

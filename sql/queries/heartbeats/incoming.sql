@@ -1,4 +1,4 @@
--- Checks of heartbeats on their way to record_checks().
+-- Puts checks of heartbeats into incoming_checks.
 INSERT INTO incoming_checks (service_id, location, scheduled_at, finished_at, interval_seconds, success, severity, total_ms, attempts,
                              error_type, error_message)
 SELECT service_id, %(location)s, scheduled_at, finished_at, interval_seconds, NOT failing, CASE WHEN failing THEN 'mo' ELSE 'o' END,

@@ -1,5 +1,5 @@
--- The heartbeats for which something is to be done now, under the lock of recording: a report is late, the last check no longer
--- speaks, or nothing is due yet although the job has reported before. Some at a time: the rest is for the next round.
+-- The heartbeats for which a check is to be recorded now, under the lock of recording: a report is late, the last check stands no longer,
+-- or no report is due yet although the job has reported before. A limited number, the rest in the next round.
 SELECT service_id, check_config, interval_seconds, enabled, started_at, due_at, late_at, recorded_at, covered_to, failing,
        last_ping_at, present_clock() AS now
 FROM heartbeats

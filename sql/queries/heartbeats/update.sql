@@ -1,4 +1,4 @@
--- What is known of some heartbeats from now on. What is not given of a report (a turn of the worker) stays.
+-- Stores the state of some heartbeats. Columns of the last report keep their values if none is given (a round of the worker).
 UPDATE heartbeats
 SET started_at   = given.started_at,
     due_at       = given.due_at,

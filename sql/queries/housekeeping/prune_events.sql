@@ -1,6 +1,5 @@
--- The feed is kept as far back as a client may ask for with ?since=, and its last event for good: from an empty table nobody
--- could tell how far the numbers are. Who edited what an hour ago is no news to anybody. Parked checks are kept as long as
--- checks are.
+-- Events are kept for as long as clients may request them with ?since=, those of editing for an hour. The last event is never deleted,
+-- since it holds the last number. Parked checks are kept as long as checks are.
 WITH old_events AS (
     DELETE FROM events
     WHERE (occurred_at < now() - %(event_retention)s::interval

@@ -1,5 +1,5 @@
--- Sessions are kept a day longer than they live, so that a token that comes late meets what it was. Used refresh tokens are
--- kept as long as they could be used: only so can it be noticed that one came back.
+-- Sessions are kept for a day after their end, so that a late request with their token gets the right error. Used refresh tokens are kept
+-- until they would have expired, so that their reuse is noticed.
 WITH old_sessions AS (
     DELETE FROM sessions WHERE least(expires_at, revoked_at) < now() - interval '1 day'
 ), old_refresh_tokens AS (

@@ -1,5 +1,5 @@
--- Which engine this database has, and what it could have: `installed` once the schema is there. A library that is preloaded has
--- defined its settings; shared_preload_libraries itself is not for everybody to read.
+-- The engine of this database, and those it can have; `installed` if the schema exists. A preloaded library is recognised by its settings,
+-- since not every role may read shared_preload_libraries.
 SELECT to_regclass('installation') IS NOT NULL                                          AS installed,
        current_setting('server_version_num')::integer                                   AS server_version,
        current_setting('server_encoding')                                               AS encoding,

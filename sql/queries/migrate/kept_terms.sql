@@ -1,2 +1,2 @@
--- What an earlier start has agreed with this database.
+-- The settings that are stored in this database.
 SELECT time_zone, retention, compress_after FROM installation

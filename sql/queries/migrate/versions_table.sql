@@ -1,4 +1,4 @@
--- What has been applied to this database, with the checksum of its text.
+-- The parts of the schema that are applied, with the checksums of their texts.
 CREATE TABLE IF NOT EXISTS schema_versions (
     name       text        PRIMARY KEY,
     checksum   text        NOT NULL,

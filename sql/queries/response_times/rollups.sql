@@ -4,7 +4,7 @@
 -- A percentile is the middle of the bin that its nearest rank lies in, held between the least and the greatest time of the window:
 -- within two percent of the exact one, and the same from raw checks and from any tier.
 -- Phases are means over the good checks; the transfer is what they leave of the whole.
-WITH asked AS MATERIALIZED (
+WITH buckets_of_window AS MATERIALIZED (
     SELECT CASE WHEN tier = 'hourly' AND shift <> interval '0' THEN '15m' ELSE tier END AS tier,
            zone,
            CASE WHEN tier = 'daily' THEN first_day END AS first_day,
@@ -40,8 +40,8 @@ WITH asked AS MATERIALIZED (
     ) AS clock
 ), parts AS MATERIALIZED (
     SELECT figures.*
-    FROM asked
-    CROSS JOIN figures_of_service(%(service_id)s, asked.tier, asked.low, asked.high) AS figures
+    FROM buckets_of_window
+    CROSS JOIN figures_of_service(%(service_id)s, buckets_of_window.tier, buckets_of_window.low, buckets_of_window.high) AS figures
 ), steps AS MATERIALIZED (
     -- The step that each bucket belongs to; of days, by the first of its days.
     SELECT bucket,
@@ -49,7 +49,7 @@ WITH asked AS MATERIALIZED (
                WHEN first_day IS NULL THEN date_bin(%(step)s, bucket, low)
                ELSE local_day_start(first_day + (local_date(bucket, zone) - first_day) / days * days, zone)
            END AS time
-    FROM asked
+    FROM buckets_of_window
     CROSS JOIN (SELECT (extract(epoch FROM %(step)s::interval) / 86400)::integer AS days) AS whole_days
     CROSS JOIN (SELECT DISTINCT bucket FROM parts) AS buckets
 ), counted AS MATERIALIZED (
@@ -92,7 +92,7 @@ SELECT figures.time, low, high, coalesce(checks, 0)::bigint AS checks, coalesce(
        round(dns::numeric, 2)::float8 AS dns, round(connect::numeric, 2)::float8 AS connect,
        round(tls::numeric, 2)::float8 AS tls, round(first_byte::numeric, 2)::float8 AS first_byte,
        round((total - least(total, dns + connect + tls + first_byte))::numeric, 2)::float8 AS transfer
-FROM asked
+FROM buckets_of_window
 CROSS JOIN figures
 -- FULL, as that is never a nested loop: the planner takes both sides for a few rows.
 FULL JOIN percentiles ON coalesce(percentiles.time, 'infinity') = coalesce(figures.time, 'infinity')

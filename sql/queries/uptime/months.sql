@@ -1,8 +1,8 @@
--- The calendar of one service, or of all public ones together (service_id NULL): for each month one row a day, and one
--- without a day that sums the month up. A day of all systems is as bad as its worst service. `incidents` counts the
--- public incidents that were open on the day and affect the service, or any; the downtime of all systems is the mean of the
--- services, as their uptime is. Without `start_date` the months are the last ones, the running one included. `internal` shows
--- what is not public too.
+-- The calendar of one service, or of all public ones together (service_id NULL): for each month one row a day, and one row without a
+-- day for the whole month. A day of all systems has the status of its worst service. `incidents` counts the public incidents that were
+-- open on the day and affect the service, or any service; the downtime of all systems is the mean of the services, as their uptime is.
+-- Without `start_date` the months are the last ones, the running one included. `internal` includes services and incidents that are not
+-- public.
 WITH clock AS MATERIALIZED (
     SELECT zone, today, coalesce(date_trunc('month', %(start_date)s::date),
                                  date_trunc('month', today) - make_interval(months => %(months)s - 1))::date AS first_day
@@ -39,7 +39,7 @@ WITH clock AS MATERIALIZED (
            max(ends_at)                      AS ends_at
     FROM calendar
     WHERE NOT future
-), told AS (
+), incidents_of_days AS (
     SELECT first_day + number - 1 AS day, count(*) AS incidents
     FROM begun
     JOIN incidents ON created_at < ends_at AND (resolved_at IS NULL OR resolved_at >= starts_at)
@@ -64,6 +64,6 @@ SELECT month,
        coalesce(sum(incidents), 0)::bigint                                            AS incidents
 FROM calendar
 LEFT JOIN figures USING (day)
-LEFT JOIN told USING (day)
+LEFT JOIN incidents_of_days USING (day)
 GROUP BY GROUPING SETS ((month, day), (month))
 ORDER BY month, day NULLS FIRST

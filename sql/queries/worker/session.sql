@@ -1,4 +1,6 @@
--- A session for one round of a duty. The server looks every other second whether the worker still lives: what a worker that was killed
--- had begun ends then, so that the next one can begin it. Servers on Windows cannot look.
+-- For one round of a duty, on a connection of the worker's pool (see connections/pooled.sql for its settings at other times): statements
+-- may wait and run for longer. Each is planned when it runs: the plan of an earlier round would have been made for other times, and
+-- might read all chunks or partitions of checks.
 SELECT set_config('statement_timeout', %(timeout_ms)s, false),
-       set_config('client_connection_check_interval', CASE WHEN version() ~* 'mingw|msvc|visual' THEN '0' ELSE '2s' END, false)
+       set_config('lock_timeout', '0', false),
+       set_config('plan_cache_mode', 'force_custom_plan', false)

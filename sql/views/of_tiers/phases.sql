@@ -1,5 +1,6 @@
--- Where the time of good checks went by quarter of an hour (UTC), in sums; what is left of sum_ms is the transfer.
-CREATE VIEW phases_15m AS
+-- One view for each tier of the rollups: see TIERS in sql/schema.py.
+-- Where the time of good checks went by {bucket}, in sums; what is left of sum_ms is the transfer.
+CREATE VIEW phases_{tier} AS
 SELECT bucket,
        service_id COLLATE "C" AS service_id,
        location COLLATE "C"   AS location,
@@ -9,7 +10,7 @@ SELECT bucket,
        connect_ms             AS sum_connect_ms,
        tls_ms                 AS sum_tls_ms,
        first_byte_ms          AS sum_first_byte_ms
-FROM figures_of_tier('15m')
+FROM figures_of_tier('{tier}')
 WHERE measured > 0;
 
-COMMENT ON VIEW phases_15m IS 'one row for each service, location and quarter of an hour (UTC): milliseconds of each phase, summed over the good checks';
+COMMENT ON VIEW phases_{tier} IS 'one row for each service, location and {bucket}: milliseconds of each phase, summed over the good checks';

@@ -1,0 +1,95 @@
+-- Derives the outages that were running at `low` or began after it from the timeline. Earlier ones do not change. A pause ends an outage;
+-- time without checks neither ends nor begins one. An outage whose bounds have moved keeps its id. Of outages that become one, the lowest
+-- id stays; of the parts of one that becomes several, the first has the id.
+--
+-- The planner takes a temporary table for hundreds of rows: without the condition on `service_ids` it would read all outages.
+CREATE OR REPLACE FUNCTION derive_outages(service_ids text[], lows timestamptz[]) RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    IF to_regclass('pg_temp.outage_spans') IS NULL THEN
+        CREATE TEMP TABLE outage_spans (
+            service_id    text STORAGE PLAIN COLLATE "C" NOT NULL,
+            started_at    timestamptz      NOT NULL,
+            ended_at      timestamptz,
+            error_type    text STORAGE PLAIN,
+            error_message text STORAGE PLAIN,
+            id            bigint
+        ) ON COMMIT DELETE ROWS;
+    END IF;
+    DELETE FROM outage_spans;
+
+    INSERT INTO outage_spans (service_id, started_at, ended_at, error_type, error_message)
+    WITH span AS (
+        SELECT service_id, low - interval '1 microsecond' AS low
+        FROM unnest(service_ids, lows) AS span (service_id, low)
+        WHERE low IS NOT NULL
+    ), running AS (
+        SELECT outages.service_id, started_at, outages.error_type, outages.error_message
+        FROM span
+        JOIN outages USING (service_id)
+        WHERE started_at <= low AND (ended_at IS NULL OR ended_at > low)
+    ), verdicts AS (
+        SELECT service_id, started_at AS at, true AS out, error_type, error_message FROM running
+        UNION ALL
+        SELECT service_id, at, state = 'outage', error_type, error_message FROM state_timeline WHERE state <> 'unknown'
+        UNION ALL
+        SELECT service_id, paused_at, false, NULL, NULL FROM span JOIN service_pauses USING (service_id) WHERE paused_at > low
+    ), turns AS (
+        SELECT *, lag(out, 1, false) OVER (PARTITION BY service_id ORDER BY at, out DESC) AS was_out FROM verdicts
+    )
+    SELECT service_id, at, ended_at, error_type, error_message
+    FROM (
+        SELECT service_id, at, out, error_type, error_message,
+               lead(at) OVER (PARTITION BY service_id ORDER BY at, out DESC) AS ended_at
+        FROM turns
+        WHERE out <> was_out
+    ) AS spans
+    WHERE out AND (ended_at > at OR ended_at IS NULL);
+
+    -- Each known outage belongs to the first of the derived ones that it overlaps.
+    UPDATE outage_spans
+    SET id = inherited.id
+    FROM (
+        SELECT service_id, started_at, min(id) AS id
+        FROM (
+            SELECT DISTINCT ON (outages.id) outages.id, derived.service_id, derived.started_at
+            FROM outage_spans AS derived
+            JOIN outages ON outages.service_id = ANY (service_ids) AND outages.service_id = derived.service_id
+              AND tstzrange(outages.started_at, outages.ended_at) && tstzrange(derived.started_at, derived.ended_at)
+            ORDER BY outages.id, derived.started_at
+        ) AS heirs
+        GROUP BY service_id, started_at
+    ) AS inherited
+    WHERE outage_spans.service_id = inherited.service_id AND outage_spans.started_at = inherited.started_at;
+
+    DELETE FROM outages
+    USING unnest(service_ids, lows) AS span (service_id, low)
+    WHERE outages.service_id = span.service_id
+      AND (ended_at >= low OR ended_at IS NULL)
+      AND NOT EXISTS (SELECT FROM outage_spans AS derived WHERE derived.id = outages.id);
+
+    -- Closed ones first: at most one outage of a service may be open at any moment.
+    UPDATE outages
+    SET started_at = derived.started_at, ended_at = derived.ended_at,
+        error_type = derived.error_type, error_message = derived.error_message
+    FROM outage_spans AS derived
+    WHERE outages.service_id = ANY (service_ids) AND derived.id = outages.id AND derived.ended_at IS NOT NULL
+      AND (outages.started_at, outages.ended_at, outages.error_type, outages.error_message)
+          IS DISTINCT FROM (derived.started_at, derived.ended_at, derived.error_type, derived.error_message);
+
+    UPDATE outages
+    SET started_at = derived.started_at, ended_at = derived.ended_at,
+        error_type = derived.error_type, error_message = derived.error_message
+    FROM outage_spans AS derived
+    WHERE outages.service_id = ANY (service_ids) AND derived.id = outages.id AND derived.ended_at IS NULL
+      AND (outages.started_at, outages.ended_at, outages.error_type, outages.error_message)
+          IS DISTINCT FROM (derived.started_at, derived.ended_at, derived.error_type, derived.error_message);
+
+    INSERT INTO outages (service_id, started_at, ended_at, error_type, error_message)
+    SELECT service_id, started_at, ended_at, error_type, error_message
+    FROM outage_spans
+    WHERE id IS NULL
+    ORDER BY started_at, service_id;
+END
+$$;
