@@ -1,4 +1,4 @@
-"""Heartbeat: a job that reports by itself. It is late when its report does not come in time."""
+"""Heartbeat: a job that reports to this program. It fails if a report is late."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, ClassVar
@@ -9,7 +9,7 @@ from cronsim import CronSim, CronSimError
 from sla_monitor.checks.config import ONE_LINE, CheckConfig, Labels, Problem, labelled, one_line
 
 EARLY_S = 30
-"""A report that comes so shortly before a time of the cron line is that time's: clocks differ."""
+"""A report that is early by at most this time counts for the next time of the cron line, because clocks differ."""
 _LINE = {ONE_LINE: True}
 
 Cron = Annotated[
@@ -50,7 +50,7 @@ Grace = Annotated[
 
 
 class Heartbeat(CheckConfig, frozen=True, kw_only=True, tag="heartbeat"):
-    """A job that calls /ping/{key} when it is done: once in each interval, or at the times of a cron line."""
+    """A job that requests /ping/{key} when it is done: once in each interval, or at the times of a cron line."""
 
     LABEL: ClassVar[Labels] = {"en": "Heartbeat", "ko": "하트비트"}
     PROBED: ClassVar[bool] = False
@@ -77,8 +77,8 @@ class Heartbeat(CheckConfig, frozen=True, kw_only=True, tag="heartbeat"):
         return found
 
     def due_after(self, moment: datetime, interval_seconds: int) -> datetime:
-        """When the next report is due after one of `moment`, in UTC. Where the cron line or its zone is no longer good
-        (time zones are given up), the interval counts."""
+        """When the next report is due after a report at `moment`, in UTC. If the cron line or its time zone has become
+        invalid (zones are removed from the IANA database), the interval counts."""
         zone = _zone(self.time_zone)
         if self.cron is not None and zone is not None:
             early = min(timedelta(seconds=EARLY_S), self.grace)

@@ -1,4 +1,4 @@
-"""TCP: a connection, with TLS or without; what is sent over it, and what must come back."""
+"""TCP: a connection with or without TLS, the text that is sent, and the expected reply."""
 
 import re
 from typing import Annotated, ClassVar
@@ -61,7 +61,7 @@ class Tcp(CheckConfig, frozen=True, kw_only=True, tag="tcp"):
 
     @property
     def authority(self) -> str:
-        """Host and port as URLs have them."""
+        """Host and port as in a URL."""
         return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
     def problems(self) -> list[Problem]:
@@ -83,11 +83,11 @@ class Tcp(CheckConfig, frozen=True, kw_only=True, tag="tcp"):
 
 
 def unescaped(text: str) -> bytes:
-    """The bytes that `send` or `expect` stands for. Raises ValueError for an escape that is not known."""
+    """The bytes of `send` or `expect`. Raises ValueError for an unknown escape sequence."""
     return _ESCAPE.sub(_meaning, text.encode("utf-8", "surrogatepass"))
 
 
 def _meaning(found: re.Match[bytes]) -> bytes:
     if not found[1]:
-        raise ValueError("has an escape that is not known")
+        raise ValueError("has an unknown escape sequence")
     return _MEANINGS.get(found[1]) or bytes.fromhex(found[1][1:].decode())

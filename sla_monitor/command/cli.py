@@ -51,12 +51,12 @@ async def _api(loaded: Settings, args: argparse.Namespace) -> None:
     from api.app import serve
     from api.services.declared import require_file
     from sla_monitor.command.start import prepare
-    from sla_monitor.serving.ports import need_ports
+    from sla_monitor.serving.ports import require_ports
 
     end_with_parent()
     url = _database_url(loaded)
     require_file(loaded)
-    need_ports(loaded, "api")
+    require_ports(loaded, "api")
     await serve(loaded, url, prepare=partial(prepare, url, loaded))
 
 

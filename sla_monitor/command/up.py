@@ -17,7 +17,7 @@ from sla_monitor.command import start
 from sla_monitor.command.first_services import health_url, own_url, register_first_services
 from sla_monitor.command.processes import keep_running
 from sla_monitor.local_postgresql.server import local_postgresql
-from sla_monitor.serving.ports import need_ports
+from sla_monitor.serving.ports import require_ports
 from sla_monitor.serving.signals import stop_on_signal
 from sla_monitor.settings import Settings
 from sql import connect, query
@@ -64,7 +64,7 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
     started = datetime.now(UTC)
     # Checked before any start: else another program on the port would be mistaken for the API.
     require_file(settings)
-    need_ports(settings, "api", "prober", "worker")
+    require_ports(settings, "api", "prober", "worker")
     async with anyio.create_task_group() as group:
         stopped_first = [group.cancel_scope]
         group.start_soon(stop_on_signal, partial(_stop, stopped_first))

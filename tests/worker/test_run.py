@@ -129,4 +129,4 @@ async def test_a_port_that_is_taken_is_one_line(database: str, tmp_path: Path) -
         with worker(database, tmp_path, WORKER_PORT=str(port)) as one:
             assert await anyio.to_thread.run_sync(lambda: one.process.wait(30)) == 1
             line = one.log().splitlines()
-    assert line == [f"sla-monitor: WORKER_PORT={port} on 127.0.0.1 is taken: set WORKER_PORT to a free port"]
+    assert line == [f"sla-monitor: WORKER_PORT={port} on 127.0.0.1 is in use: set WORKER_PORT to a free port"]
