@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import anyio
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from sla_monitor.local_postgresql.folder import packaged_programs
+from sla_monitor.local_postgresql.programs import packaged_programs
 from sla_monitor.settings import StartError
 from sql import CONNECT_TIMEOUT_S
 

@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 from anyio import to_thread
 
-from sla_monitor.local_postgresql.folder import PORT, LocalPostgresError
+from sla_monitor.local_postgresql.account import LocalPostgresError
+from sla_monitor.local_postgresql.folder import PORT
 from sla_monitor.local_postgresql.log import last_lines
 from sla_monitor.local_postgresql.waiting import ending, until
 
