@@ -17,7 +17,7 @@ Cron = Annotated[
     labelled(
         "Cron line",
         "크론 표현식",
-        "When the job runs, such as 0 2 * * *; empty: it reports once in each interval",
+        "When the job runs, such as 0 2 * * *. If empty, it reports once in each interval",
         "작업이 실행되는 때. 예: 0 2 * * *. 비워 두면 간격마다 한 번 보고합니다",
         min_length=1,
         max_length=100,
@@ -41,8 +41,8 @@ Grace = Annotated[
     labelled(
         "Grace time (seconds)",
         "유예 시간 (초)",
-        "How late a report may be, and how long the job may run; less than a day",
-        "보고가 늦어도 되는 시간. 작업이 실행되는 시간도 포함하며 하루보다 짧아야 합니다",
+        "How late a report may be, including the run time of the job; less than a day",
+        "보고가 늦어도 되는 시간. 작업 실행 시간을 포함하며 하루보다 짧아야 합니다",
         ge=1,
         le=82800,
     ),

@@ -25,7 +25,7 @@ def parse_json_path(path: str) -> tuple[str | int, ...]:
         steps.append(int(step[2]) if step[2] else next(name for name in step.group(1, 3, 4) if name is not None))
         position = step.end()
     if position != len(path) or not path.startswith("$"):
-        raise ValueError("is not a JSON path such as $.a.b[0].c")
+        raise ValueError("must be a JSON path such as $.a.b[0].c")
     return tuple(steps)
 
 

@@ -16,14 +16,14 @@ Host = Annotated[
 ]
 Port = Annotated[int, labelled("Port", "포트", ge=1, le=65535)]
 Tls = Annotated[bool, labelled("TLS from the start", "처음부터 TLS 사용")]
-VerifyTls = Annotated[bool, labelled("Verify the TLS certificate", "TLS 인증서 확인")]
+VerifyTls = Annotated[bool, labelled("Verify the TLS certificate", "TLS 인증서 검증")]
 Send = Annotated[
     str,
     labelled(
         "Send",
         "보낼 내용",
         r"Such as PING\r\n; bytes as \x00",
-        r"예: PING\r\n. 바이트는 \x00처럼 적습니다",
+        r"예: PING\r\n. 바이트는 \x00처럼 입력합니다",
         min_length=1,
         max_length=1000,
         extra_json_schema=_LINE | {SECRET: True},
@@ -34,8 +34,8 @@ Expect = Annotated[
     labelled(
         "Expect",
         "기대하는 응답",
-        "Must be in the first 64 KiB of what comes back; written like what is sent",
-        "돌아오는 내용의 처음 64 KiB 안에 있어야 합니다. 보낼 내용과 같은 방식으로 적습니다",
+        "Must be in the first 64 KiB of the reply; escape sequences as in the text to send",
+        "응답의 처음 64KiB 안에 있어야 합니다. 보낼 내용과 같은 방식으로 입력합니다",
         min_length=1,
         max_length=1000,
         extra_json_schema=_LINE,

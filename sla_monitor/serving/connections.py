@@ -72,7 +72,7 @@ NOT_HTTP = _refusal("400 Bad Request", "VALIDATION_ERROR", "This is not HTTP")
 TOO_MANY = _refusal(
     "429 Too Many Requests",
     "RATE_LIMITED",
-    "There are too many connections from your address",
+    "Too many connections from your address",
     f"retry-after: {RETRY_AFTER_S}",
 )
 

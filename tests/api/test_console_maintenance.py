@@ -152,7 +152,7 @@ async def test_who_saves_second_is_told_what_the_first_one_saved(reporter: Visit
     sent_to(await reporter.fill(f"{HERE}/{window}", title="Theirs"))
     refused = await reporter.submit(opened.form(f"{HERE}/{window}"), description="Mine")
     assert refused.status == 412
-    assert "Another user has saved this window" in refused.text and "Title: Theirs" in refused.text
+    assert "Another user has saved this maintenance" in refused.text and "Title: Theirs" in refused.text
     form = refused.form(f"{HERE}/{window}")
     assert (form.value("title"), form.value("description")) == ("New disks", "Mine")
     sent_to(await reporter.submit(form))

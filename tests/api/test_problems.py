@@ -112,7 +112,7 @@ def test_the_document_lists_every_code_with_its_text() -> None:
 
 
 def test_a_text_writes_numbers_without_separators_and_lists_with_commas() -> None:
-    assert text_of("years", {"first": 2000, "last": 2100}) == "must lie between 2000 and 2100"
+    assert text_of("years", {"first": 2000, "last": 2100}) == "must be from 2000 to 2100"
     assert text_of("choice", {"choices": ["P1", "P2"]}) == "must be one of P1, P2"
 
 
