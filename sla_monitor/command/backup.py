@@ -1,4 +1,4 @@
-"""`sla-monitor backup` and `sla-monitor restore`: pg_dump and pg_restore, with what TimescaleDB needs around a restore.
+"""`sla-monitor backup` and `sla-monitor restore`: pg_dump and pg_restore, with the steps that TimescaleDB requires.
 
 A backup is one file in pg_dump's custom format, a consistent snapshot taken while all programs run. It contains
 password hashes and keys, so only its owner may read it. A restore is one transaction, into an empty database: it

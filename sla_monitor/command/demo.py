@@ -1,4 +1,4 @@
-"""`sla-monitor demo`: the parts of `up`, with targets of its own and ninety generated days of checks.
+"""`sla-monitor demo`: the programs of `up`, with example services and 90 generated days of checks.
 
 The past is generated while the parts start. One transaction stores the services and their past, so the API shows
 nothing or everything, and a demo that is stopped early starts again from the beginning. A demo does not touch a real

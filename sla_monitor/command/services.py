@@ -27,7 +27,7 @@ async def apply_services(settings: Settings, path: Path) -> None:
         open_pool(url, application=APPLICATION, max_size=1) as pool,
     ):
         changed = await declared.apply(path, settings, pool)
-    for service_id, what in changed:
-        print(f"{service_id} {what}")
+    for service_id, change in changed:
+        print(f"{service_id} {change}")
     if not changed:
         print(f"no changes: the services match {path.name}")

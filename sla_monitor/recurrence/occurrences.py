@@ -1,8 +1,7 @@
 """The occurrences of a maintenance window: the days that its rule matches, at one time of day in one time zone.
 
-python-dateutil is not used because every rule that a user enters must take a bounded time. This module visits each day
-up to a horizon once, whatever the rule. python-dateutil compares with UNTIL only when a day matches, so it walks to the
-year 9999 for the 30th of February. The tests compare both.
+Users enter the rules, so each rule must take a bounded time: this module visits each day up to a horizon once.
+python-dateutil, which the tests compare it with, visits all days up to the year 9999 if a rule never matches.
 """
 
 from calendar import isleap, monthrange
@@ -50,7 +49,7 @@ class Schedule(NamedTuple):
 
 
 def occurrences(schedule: Schedule, horizon: datetime) -> list[Occurrence]:
-    """The occurrences that start before `horizon`, in order. One that would last into the next ends where that one
+    """The occurrences that start before `horizon`, in order. An occurrence ends at the latest when the next one
     starts."""
     if schedule.rule is None:
         return [Occurrence(schedule.starts_at, schedule.ends_at)]
@@ -88,7 +87,7 @@ def local_starts(schedule: Schedule, upto: datetime) -> Iterator[datetime]:
 
 def instant(local: datetime, zone: ZoneInfo) -> datetime:
     """The moment of a local time, as RFC 5545 (3.3.5) defines it. A local time that occurs twice is the first of the
-    two moments. A local time that does not exist is read with the UTC offset before the gap: 02:30 becomes 03:30 where
+    two moments. A local time that does not exist is read with the UTC offset before the gap: 02:30 becomes 03:30 if
     clocks are set forward from 02:00 to 03:00."""
     return local.replace(tzinfo=zone, fold=0).astimezone(UTC)
 

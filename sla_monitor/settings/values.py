@@ -196,7 +196,7 @@ def networks(text: str) -> tuple[Network, ...]:
 
 def slug(text: str) -> str:
     if not re.fullmatch(SLUG, text):
-        raise ValueError("at most 50 lower-case letters, digits and hyphens, with a letter or digit at both ends")
+        raise ValueError("at most 50 lowercase letters, digits and hyphens, with a letter or digit at both ends")
     return text
 
 

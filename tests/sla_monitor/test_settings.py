@@ -70,7 +70,7 @@ def test_the_check_interval_is_a_cron_line_or_a_duration(text: str, seconds: int
         ("CLIENT_URLS", "localhost", "an absolute http:// or https:// URL"),
         ("ID_RECOGNITION_ENDPOINT", "ftp://example.com", "an absolute http:// or https:// URL"),
         ("PROBE_DENY_NETWORKS", "10.0.0.0/33", "networks in CIDR notation"),
-        ("PROBE_LOCATION", "Seoul!", "lower-case letters, digits and hyphens"),
+        ("PROBE_LOCATION", "Seoul!", "lowercase letters, digits and hyphens"),
         ("CHECK_RETENTION", "7d", "at least 8d"),
         ("CHECK_RETENTION", "9" * 30 + "d", "a duration of at most 999999999d"),
         ("AUDIT_RETENTION", "29d", "at least 30d"),

@@ -41,7 +41,7 @@ class Worker:
         except OSError:
             return 0, ""
 
-    async def answers(self, path: str, condition: Callable[[int, str], bool], patience_s: float = PATIENCE_S) -> None:
+    async def responds(self, path: str, condition: Callable[[int, str], bool], patience_s: float = PATIENCE_S) -> None:
         """Waits until the response to a GET fulfils the condition."""
         with anyio.fail_after(patience_s):
             while not condition(*await anyio.to_thread.run_sync(self.get, path)):

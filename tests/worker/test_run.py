@@ -30,7 +30,7 @@ WHERE application_name = 'sla-monitor worker duty' AND datname = current_databas
 
 async def has_all(one: Worker, patience_s: float = 30) -> None:
     """Waits until this worker holds every duty."""
-    await one.answers("/ready", lambda status, text: status == 200 and json.loads(text)["duties"] == ALL, patience_s)
+    await one.responds("/ready", lambda status, text: status == 200 and json.loads(text)["duties"] == ALL, patience_s)
 
 
 async def test_it_has_metrics_and_ends_in_time(database: str, tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ async def test_it_has_metrics_and_ends_in_time(database: str, tmp_path: Path) ->
         assert one.get("/nothing")[0] == 404
         done = 'sla_worker_duty_rounds_total{duty="%s",result="done"}'
         for name in ALL:
-            await one.answers("/metrics", lambda _, text, name=name: done % name in text)  # type: ignore[misc]
+            await one.responds("/metrics", lambda _, text, name=name: done % name in text)  # type: ignore[misc]
         began = time.monotonic()
         assert await one.end() == 0
         assert time.monotonic() - began < 10
@@ -55,7 +55,7 @@ async def test_each_duty_has_one_worker_and_another_takes_over(
     async with connected(database) as db:
         with worker(database, tmp_path, "first") as first, worker(database, tmp_path, "second") as second:
             for one in (first, second):
-                await one.answers("/ready", lambda status, _: status == 200)
+                await one.responds("/ready", lambda status, _: status == 200)
             await until_true(db, HELD)
             held = {one: json.loads(one.get("/ready")[1])["duties"] for one in (first, second)}
             assert sorted(held[first] + held[second]) == ALL
@@ -67,7 +67,7 @@ async def test_each_duty_has_one_worker_and_another_takes_over(
             assert await value(db, HELD)
             for name in ("expiry", "maintenance", "presence", "aggregates"):
                 done = f'sla_worker_duty_rounds_total{{duty="{name}",result="done"}}'
-                await idle.answers("/metrics", lambda _, text, done=done: done in text)  # type: ignore[misc]
+                await idle.responds("/metrics", lambda _, text, done=done: done in text)  # type: ignore[misc]
 
 
 async def test_a_statement_of_a_killed_worker_is_cancelled(database: str, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ async def test_it_ends_in_time_if_the_database_does_not_respond(database: str, t
         with worker(line.url, tmp_path) as one:
             await has_all(one)
             line.blackhole()
-            await one.answers("/ready", lambda status, _: status == 503)
+            await one.responds("/ready", lambda status, _: status == 503)
             began = time.monotonic()
             assert await one.end() == 0
             assert time.monotonic() - began < 10
@@ -98,7 +98,7 @@ async def test_a_second_signal_ends_it_at_once(database: str, tmp_path: Path) ->
         with worker(line.url, tmp_path) as one:
             await has_all(one)
             line.blackhole()
-            await one.answers("/ready", lambda status, _: status == 503)
+            await one.responds("/ready", lambda status, _: status == 503)
             one.process.send_signal(signal.SIGTERM)
             await anyio.sleep(0.2)
             began = time.monotonic()
@@ -111,7 +111,7 @@ async def test_it_starts_before_the_database(database: str, tmp_path: Path) -> N
     async with Line(database).serve() as line:
         line.cut()
         with worker(line.url, tmp_path) as one:
-            await one.answers("/health", lambda status, _: status == 200)
+            await one.responds("/health", lambda status, _: status == 200)
             assert one.get("/ready")[0] == 503
             line.mend()
             await has_all(one)
