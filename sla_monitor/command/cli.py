@@ -115,7 +115,7 @@ def _arguments() -> argparse.ArgumentParser:
             _up,
             "run all programs in this terminal, with an embedded database unless DATABASE_URL is set",
         ),
-        ("demo", _demo, "run the same with example services and 90 days of generated checks"),
+        ("demo", _demo, "run all programs with example services and 90 days of generated checks"),
         ("api", _api, "run the API"),
         ("prober", _prober, "run the prober"),
         ("worker", _worker, "run the worker, which performs all periodic duties"),
@@ -126,7 +126,7 @@ def _arguments() -> argparse.ArgumentParser:
     check.add_arguments(checking)
     for name, work, meaning in (
         ("backup", _backup, "write the whole database to a file"),
-        ("restore", _restore, "restore such a file into an empty database"),
+        ("restore", _restore, "restore a backup into an empty database"),
     ):
         with_file = commands.add_parser(name, help=meaning, description=meaning)
         with_file.add_argument("file", metavar="FILE")

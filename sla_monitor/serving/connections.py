@@ -186,9 +186,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._complete = self.scope
-        HttpToolsProtocol.on_message_complete(
-            self
-        )  # without super(), which is slow, because this runs for each request
+        HttpToolsProtocol.on_message_complete(self)  # super() is slow, and this runs for each request
 
     def data_received(self, data: bytes) -> None:
         idle = self.timeout_keep_alive_task
