@@ -1,11 +1,12 @@
-"""`sla-monitor check URL`, or `check TYPE FIELD=VALUE …`: makes one check and prints it, without a database."""
+"""`sla-monitor check URL` and `sla-monitor check TYPE FIELD=VALUE …`: one check without a database, and its result."""
 
 import argparse
 import asyncio
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any, get_args
 
 import msgspec
 
@@ -14,56 +15,42 @@ from prober.outcome import Certificate, TargetDenied
 from prober.probes import Engine, Outcome, ProberTrouble, run_check
 from prober.services import Service
 from sla_monitor.checks import PROBED, AnyConfig
-from sla_monitor.checks.http import Http
+from sla_monitor.checks.http import Http, Method
 from sla_monitor.checks.json_path import json_path_problem
 from sla_monitor.settings import Settings
 from sla_monitor.settings.values import http_url
 from sla_monitor.texts.problems import text_of
 
 _VERDICTS = {"o": "operational", "po": "partial outage (slow)", "mo": "major outage"}
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _LONGEST_TIMEOUT_MS = 60_000
 _UPPER = re.compile("[A-Z]")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `check`: the fields of a service that determine the request and the expected response."""
+    """Adds the arguments of `check`. An option that sets a field of the check type has the name of the field as its
+    `dest` and None as its default."""
     others = ", ".join(name for name in PROBED if name != "http")
     parser.add_argument("url", metavar="URL", help=f"what to check, http:// or https://; or another type: {others}")
     parser.add_argument("fields", nargs="*", metavar="FIELD=VALUE", help="of another check type, named as in REST")
-    parser.add_argument("--method", default="GET", type=str.upper, choices=_METHODS, help="default %(default)s")
-    parser.add_argument(
-        "--header",
-        action="append",
-        default=[],
-        type=_header,
-        metavar="'A: b'",
-        help="sent along; may be repeated",
-    )
-    parser.add_argument("--body", metavar="TEXT", help="sent along")
-    parser.add_argument(
-        "--expect",
-        default=(200,),
-        type=_status_codes,
-        metavar="CODES",
-        help="good status codes, such as 200,204",
-    )
-    parser.add_argument("--keyword", metavar="TEXT", help="must be in the answer")
-    parser.add_argument("--keyword-absent", metavar="TEXT", help="must not be in the answer")
-    parser.add_argument("--json-path", type=_json_path, metavar="PATH", help="must exist in the answer: $.a.b[0].c")
-    parser.add_argument("--json-value", metavar="TEXT", help="what must be at that path")
     parser.add_argument("--timeout-ms", type=_count(1, _LONGEST_TIMEOUT_MS), metavar="MS", help="for each attempt")
-    parser.add_argument("--degraded-after-ms", default=3000, type=_count(1, _LONGEST_TIMEOUT_MS), metavar="MS")
+    parser.add_argument(
+        "--degraded-after-ms",
+        default=3000,
+        type=_count(1, _LONGEST_TIMEOUT_MS),
+        metavar="MS",
+        help="a slower response is a partial outage; default %(default)s",
+    )
     parser.add_argument("--retries", default=0, type=_count(0, 10), metavar="N", help="attempts after a failed one")
-    parser.add_argument("--redirects", default=5, type=_count(0, 20), metavar="N", help="followed at most")
-    parser.add_argument("--insecure", action="store_true", help="accept any certificate")
+    of_type = parser.add_argument_group("options of the check type")
+    for option, field, keywords in _FIELD_OPTIONS:
+        of_type.add_argument(option, dest=field, **keywords)
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Makes the check and prints it. Returns 0 if it succeeds, 1 if it fails or has no result, 2 for invalid
     arguments."""
     try:
-        config = _http(args) if args.url not in PROBED or args.url == "http" else _other(args.url, args.fields)
+        config = _config(args)
     except ValueError as error:
         print(f"sla-monitor check: {error}", file=sys.stderr)
         return 2
@@ -79,40 +66,45 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return code
 
 
-def _http(args: argparse.Namespace) -> Http:
-    """The configuration of an HTTP check. Raises ValueError; its text does not quote the URL, which may hold a
+def _config(args: argparse.Namespace) -> AnyConfig:
+    """The configuration of the check. Raises ValueError, with a text that names the argument."""
+    kind = args.url if args.url in PROBED else "http"
+    options = {field: option for option, field, _ in _FIELD_OPTIONS if getattr(args, field) is not None}
+    for field, option in options.items():
+        if field not in PROBED[kind].__struct_fields__:
+            raise ValueError(f"{option} is not an option of check type {kind}")
+    given = {field: getattr(args, field) for field in options}
+    if kind == "http":
+        return _http(args.url, args.fields, given)
+    for name, value in (text.partition("=")[::2] for text in args.fields):
+        field = _UPPER.sub(lambda found: "_" + found[0].lower(), name)
+        if field in given:
+            raise ValueError(f"{name} is given twice")
+        given[field] = value
+    return _other(kind, given)
+
+
+def _http(text: str, fields: Sequence[str], given: Mapping[str, Any]) -> Http:
+    """The configuration of an HTTP check. Raises ValueError. The message does not quote the URL, which may contain a
     password."""
     try:
-        url = http_url(args.url)
+        url = http_url(text)
     except ValueError as error:
         raise ValueError(f"URL is not {error}") from None
-    if args.fields:
+    if fields:
         raise ValueError("FIELD=VALUE is for check types other than HTTP")
-    if args.json_value is not None and args.json_path is None:
+    config = Http(endpoint_url=url, **given)
+    if config.json_value is not None and config.json_path is None:
         raise ValueError("--json-value needs --json-path")
-    if args.method == "HEAD" and (args.keyword is not None or args.json_path is not None):
-        raise ValueError("no answer to HEAD has a body: --keyword and --json-path need GET")
-    return Http(
-        endpoint_url=url,
-        method=args.method,
-        headers=dict(args.header),
-        body=args.body,
-        expected_status_codes=args.expect,
-        keyword=args.keyword,
-        keyword_absent=args.keyword_absent,
-        json_path=args.json_path,
-        json_value=args.json_value,
-        verify_tls=not args.insecure,
-        follow_redirects=args.redirects,
-    )
+    if config.method == "HEAD" and (config.keyword is not None or config.json_path is not None):
+        raise ValueError("the response to HEAD has no body: --keyword and --json-path need GET")
+    return config
 
 
-def _other(kind: str, fields: Sequence[str]) -> AnyConfig:
+def _other(kind: str, given: Mapping[str, Any]) -> AnyConfig:
     """The configuration of another check type. Raises ValueError for the first invalid field."""
-    given = dict(field.partition("=")[::2] for field in fields)
-    document = {_UPPER.sub(lambda found: "_" + found[0].lower(), name): value for name, value in given.items()}
     try:
-        config: AnyConfig = msgspec.convert({**document, "type": kind}, AnyConfig, strict=False)
+        config: AnyConfig = msgspec.convert({**given, "type": kind}, AnyConfig, strict=False)
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
     if wrong := config.problems():
@@ -126,9 +118,9 @@ async def check_once(service: Service, settings: Settings) -> tuple[str, int]:
         try:
             outcome, judgement, attempts = await run_check(service, engine)
         except TargetDenied as denied:
-            return f"nothing is known: {denied}", 1
+            return f"no result: {denied}", 1
         except ProberTrouble as trouble:
-            return f"nothing is known: the prober itself could not look: {trouble}", 1
+            return f"no result: the prober itself failed: {trouble}", 1
     return "\n".join(_lines(outcome, judgement, attempts)), 0 if judgement.success else 1
 
 
@@ -153,7 +145,7 @@ def _lines(outcome: Outcome, judgement: Judgement, attempts: int) -> list[str]:
     if outcome.redirects:
         facts.append(("redirects", str(outcome.redirects)))
     if outcome.truncated:
-        facts.append(("note", "the answer was longer than PROBE_MAX_BYTES; the rest was not read"))
+        facts.append(("note", "the response was longer than PROBE_MAX_BYTES; the rest was not read"))
     if attempts > 1:
         facts.append(("attempts", str(attempts)))
     return [f"{name:<12}{value}" for name, value in facts]
@@ -195,3 +187,30 @@ def _count(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+class _Headers(argparse.Action):
+    """Collects the values of a repeated option into a dictionary."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        name, value = values
+        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), name: value})
+
+
+_FIELD_OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("--method", "method", {"type": str.upper, "choices": get_args(Method), "help": "default GET"}),
+    ("--header", "headers", {"action": _Headers, "type": _header, "metavar": "'A: b'", "help": "to send; repeatable"}),
+    ("--body", "body", {"metavar": "TEXT", "help": "to send"}),
+    (
+        "--expect",
+        "expected_status_codes",
+        {"type": _status_codes, "metavar": "CODES", "help": "expected status codes, such as 200,204; default 200"},
+    ),
+    ("--keyword", "keyword", {"metavar": "TEXT", "help": "must be in the response"}),
+    ("--keyword-absent", "keyword_absent", {"metavar": "TEXT", "help": "must not be in the response"}),
+    ("--json-path", "json_path", {"type": _json_path, "metavar": "PATH", "help": "must exist in the response: $.a[0]"}),
+    ("--json-value", "json_value", {"metavar": "TEXT", "help": "the value at that path"}),
+    ("--redirects", "follow_redirects", {"type": _count(0, 20), "metavar": "N", "help": "followed at most; default 5"}),
+    ("--insecure", "verify_tls", {"action": "store_const", "const": False, "help": "accept any TLS certificate"}),
+)
+"""The options that set a field of a check type: option, field, arguments of `add_argument`."""

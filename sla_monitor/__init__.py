@@ -1,4 +1,4 @@
-"""SLA Monitor: every check a row, every figure SQL."""
+"""SLA Monitor: what the API, the prober and the worker share, and the command `sla-monitor`."""
 
 from importlib.metadata import version
 

@@ -1,7 +1,8 @@
-"""What a report of a job means, and what it means that none comes. Pure: values and a clock in, checks and values out.
+"""Derives the checks of a heartbeat from the reports of its job, or from their absence. Pure: no I/O, the clock is a
+parameter.
 
-A check of a heartbeat speaks from its time until the next report is late, or for a day where that is longer; then the
-worker records the next one. The outage of a late report begins when it was due.
+A check of a heartbeat covers the time until the next report is late, at most a day. The worker then records the next
+check. The outage of a late report starts when the report was due.
 """
 
 from datetime import datetime, timedelta
@@ -13,21 +14,21 @@ from sla_monitor.checks.heartbeat import Heartbeat
 from sla_monitor.formats.one_line import on_one_line
 
 LOCATION = "heartbeat"
-"""Where checks of heartbeats come from, as far as the database is concerned."""
-LONGEST = timedelta(days=1)
-"""A check speaks no longer."""
-LONGEST_RUN_MS = 1e7
-"""The database takes no longer time of a check."""
-MOST_TEXT = 10_000
-MESSAGE_LIMIT = 500
+"""The location of these checks in the database."""
+MAX_COVERED = timedelta(days=1)
+"""The longest time that one check covers."""
+MAX_RUN_MS = 1e7
+"""The largest `total_ms` that the database accepts."""
+MAX_TEXT = 10_000
+MAX_MESSAGE = 500
 INSTANT = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
 Event = Literal["success", "start", "fail", "log"] | int
-"""What a job reports; a number is its exit code."""
+"""What a job reports. A number is its exit code."""
 
 
-class Known(msgspec.Struct, kw_only=True):
-    """What is known of one heartbeat (queries/heartbeats/known.sql)."""
+class State(msgspec.Struct, kw_only=True):
+    """The stored state of one heartbeat (queries/heartbeats/known.sql)."""
 
     service_id: str
     check_config: dict[str, Any]
@@ -60,87 +61,91 @@ class Check(NamedTuple):
     error_message: str | None = None
 
 
-class Turn(NamedTuple):
-    """What is recorded, and what is known afterwards (queries/heartbeats/update.sql)."""
+class Update(NamedTuple):
+    """The checks to be recorded, and the columns of the new state (queries/heartbeats/update.sql)."""
 
     checks: list[Check]
-    known: dict[str, Any]
+    columns: dict[str, Any]
 
 
-def reported(known: Known, event: Event, text: str) -> Turn:
-    """A report came at `known.now`. A paused job's is noted, and nothing is recorded of it."""
-    now = known.now
-    noted = {"ping_at": now, "event": str(event), "text": text[:MOST_TEXT].replace("\0", "�")}
-    if not known.enabled or event == "log":
-        return Turn([], _after(known) | noted)
+def after_report(state: State, event: Event, text: str) -> Update:
+    """The update for a report at `state.now`. A report of a paused job is stored as the last one, without a check."""
+    now = state.now
+    report = {"ping_at": now, "event": str(event), "text": text[:MAX_TEXT].replace("\0", "�")}
+    if not state.enabled or event == "log":
+        return Update([], _columns(state) | report)
     if event == "start":
-        began = {"started_at": now}
-        if known.due_at is None:
-            began |= {"due_at": now, "late_at": now + known.config.grace}
-        return Turn([], _after(known) | noted | began)
-    run_ms = (now - known.started_at) / timedelta(milliseconds=1) if known.started_at is not None else None
+        started = {"started_at": now}
+        if state.due_at is None:
+            started |= {"due_at": now, "late_at": now + state.config.grace}
+        return Update([], _columns(state) | report | started)
+    run_ms = (now - state.started_at) / timedelta(milliseconds=1) if state.started_at is not None else None
     failing = event not in ("success", 0)
-    at = max(now, known.recorded_at + INSTANT) if known.recorded_at is not None else now
-    due = known.config.due_after(now, known.interval_seconds)
-    late = due + known.config.grace
+    at = max(now, state.recorded_at + INSTANT) if state.recorded_at is not None else now
+    due = state.config.due_after(now, state.interval_seconds)
+    late = due + state.config.grace
     check = Check(
-        known.service_id,
+        state.service_id,
         at,
         at,
-        _seconds(at, due, late),
+        _covered_seconds(at, due, late),
         failing,
-        total_ms=min(max(0.0, run_ms), LONGEST_RUN_MS) if run_ms is not None else None,
+        total_ms=min(max(0.0, run_ms), MAX_RUN_MS) if run_ms is not None else None,
         error_type="assertion_failed" if failing else None,
         error_message=_message(event, text) if failing else None,
     )
     after = _recorded(check) | {"started_at": None, "due_at": due, "late_at": late, "run_ms": run_ms}
-    return Turn([check], _after(known) | after | noted)
+    return Update([check], _columns(state) | after | report)
 
 
-def turned(known: Known) -> Turn:
-    """No report came until `known.now`: is it late, and does the last check still speak?"""
-    now, after = known.now, _after(known)
+def without_report(state: State) -> Update:
+    """The update if there was no report up to `state.now`: failed checks for a late report, or checks that continue
+    the last state when the last check covers no more time."""
+    now, after = state.now, _columns(state)
     checks: list[Check] = []
-    if known.due_at is None:
-        due = known.config.due_after(now, known.interval_seconds)
-        after |= {"due_at": due, "late_at": due + known.config.grace}
-    elif known.late_at is not None and known.late_at <= now:
-        due, late = known.due_at, known.late_at
+    if state.due_at is None:
+        due = state.config.due_after(now, state.interval_seconds)
+        after |= {"due_at": due, "late_at": due + state.config.grace}
+    elif state.late_at is not None and state.late_at <= now:
+        due, late = state.due_at, state.late_at
         first = due
         while late <= now:  # one check for all times that have passed without a report
-            due = known.config.due_after(max(due, now - known.config.grace), known.interval_seconds)
-            late = due + known.config.grace
-        at = max(first, known.recorded_at + INSTANT) if known.recorded_at is not None else first
-        checks = _covering(known.service_id, at, due, late, now, "no report came in time")
+            due = state.config.due_after(max(due, now - state.config.grace), state.interval_seconds)
+            late = due + state.config.grace
+        at = max(first, state.recorded_at + INSTANT) if state.recorded_at is not None else first
+        checks = _covering(state.service_id, at, due, late, now, "no report came in time")
         after |= {"due_at": due, "late_at": late}
-    elif known.covered_to is not None and known.covered_to <= now and known.late_at is not None:
-        why = "it goes on as it was last reported" if known.failing else None
-        checks = _covering(known.service_id, known.covered_to, known.due_at, known.late_at, now, why)
+    elif state.covered_to is not None and state.covered_to <= now and state.late_at is not None:
+        failure = "the last report was a failure" if state.failing else None
+        checks = _covering(state.service_id, state.covered_to, state.due_at, state.late_at, now, failure)
     if checks:
         after |= _recorded(checks[-1])
-    return Turn(checks, after)
+    return Update(checks, after)
 
 
 def _covering(
-    service_id: str, start: datetime, due: datetime, late: datetime, now: datetime, why: str | None
+    service_id: str, start: datetime, due: datetime, late: datetime, now: datetime, failure: str | None
 ) -> list[Check]:
-    """The checks that speak from `start` until `late`, as far as the present has come; failed ones with a `why`."""
+    """The checks that cover the time from `start` to `late`, as far as they start before `now`. They are failed if
+    there is a `failure`, the error message."""
     checks = []
     while start <= now and start < late:
-        seconds = _seconds(start, due, late)
-        kind = "timeout" if why else None
-        checks.append(Check(service_id, start, now, seconds, why is not None, error_type=kind, error_message=why))
+        seconds = _covered_seconds(start, due, late)
+        kind = "timeout" if failure else None
+        checks.append(
+            Check(service_id, start, now, seconds, failure is not None, error_type=kind, error_message=failure)
+        )
         start += timedelta(seconds=seconds)
     return checks
 
 
-def _seconds(start: datetime, due: datetime, late: datetime) -> int:
-    """How long a check of `start` speaks: until the next report is late, or for a day. None begins in the grace time: a
-    late report's check takes that time over, from when it was due.
+def _covered_seconds(start: datetime, due: datetime, late: datetime) -> int:
+    """The time that a check at `start` covers: until the next report is late, at most a day. No check starts in the
+    grace time, which belongs to the check of a late report: that one starts when the report was due.
 
     Whole seconds, rounded up: there must be no gap before the next check.
     """
-    end = start + LONGEST
+    end = start + MAX_COVERED
     if late <= end:
         end = late
     elif due <= end:
@@ -148,9 +153,9 @@ def _seconds(start: datetime, due: datetime, late: datetime) -> int:
     return max(1, -((start - end) // SECOND))
 
 
-def _after(known: Known) -> dict[str, Any]:
+def _columns(state: State) -> dict[str, Any]:
     names = ("service_id", "started_at", "due_at", "late_at", "recorded_at", "covered_to", "failing")
-    return {name: getattr(known, name) for name in names}
+    return {name: getattr(state, name) for name in names}
 
 
 def _recorded(check: Check) -> dict[str, Any]:
@@ -159,7 +164,7 @@ def _recorded(check: Check) -> dict[str, Any]:
 
 
 def _message(event: Event, text: str) -> str:
-    """The first line that the job sent, after what it reported."""
+    """The error message of a reported failure, with the first line of the text that the job sent."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    what = "the job reported a failure" if event == "fail" else f"the job ended with exit code {event}"
-    return on_one_line(f"{what}: {line}" if line else what, "�")[:MESSAGE_LIMIT]
+    failure = "the job reported a failure" if event == "fail" else f"the job ended with exit code {event}"
+    return on_one_line(f"{failure}: {line}" if line else failure, "�")[:MAX_MESSAGE]

@@ -1,18 +1,19 @@
-"""How far ahead recurring windows are written, and the zones that their times may be in."""
+"""Maintenance windows: how far ahead recurring ones are stored, and which time zones they may have."""
 
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 AHEAD = timedelta(days=400)
-"""How far occurrences are written; a little more than a year, so that every yearly one is."""
+"""How far ahead occurrences are stored: more than a year, so that a yearly window has at least one."""
 LEAST_AHEAD = AHEAD - timedelta(days=30)
+"""A window whose stored occurrences end earlier than this is extended."""
 LOCAL_NAMES = frozenset({"localtime", "posixrules", "Factory"})
-"""Names that a system gives to a zone of its own choice."""
+"""Names in the zone database whose zone depends on the machine."""
 
 
 def zone(name: str) -> ZoneInfo | None:
-    """A time zone by its IANA name."""
+    """The time zone with this IANA name; None if it is unknown or depends on the machine."""
     try:
         return ZoneInfo(name) if name not in LOCAL_NAMES else None
-    except (ValueError, KeyError, OSError):  # a name that is a path, is unknown, is a folder of names
+    except (ValueError, KeyError, OSError):  # a path, an unknown name, a folder of names
         return None

@@ -8,7 +8,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from sla_monitor.heartbeats import LOCATION, Event, Known, Turn, reported, turned
+from sla_monitor.heartbeats import LOCATION, Event, State, Update, after_report, without_report
 from sql import query
 from sql.database import Connection
 
@@ -21,33 +21,33 @@ async def report(connection: Connection, key: UUID, event: Event, text: str) -> 
     known = await _known(connection, "heartbeats/known", key=key)
     if not known:
         return False
-    await _store(connection, [reported(known[0], event, text)])
+    await _store(connection, [after_report(known[0], event, text)])
     return True
 
 
 async def turn(connection: Connection) -> int:
     """Records what is late now, in the caller's transaction; returns for how many heartbeats there was work."""
     known = await _known(connection, "heartbeats/turning", most=MOST)
-    await _store(connection, [turned(each) for each in known])
+    await _store(connection, [without_report(each) for each in known])
     return len(known)
 
 
-async def _known(connection: Connection, name: str, **values: Any) -> list[Known]:
+async def _known(connection: Connection, name: str, **values: Any) -> list[State]:
     await connection.execute("SELECT lock_recording()")
-    async with connection.cursor(row_factory=class_row(Known)) as cursor:
+    async with connection.cursor(row_factory=class_row(State)) as cursor:
         await cursor.execute(query(name), values)
         return await cursor.fetchall()
 
 
-async def _store(connection: Connection, turns: Sequence[Turn]) -> None:
-    checks = [_plain(check._asdict()) for turn in turns for check in turn.checks]
+async def _store(connection: Connection, updates: Sequence[Update]) -> None:
+    checks = [_plain(check._asdict()) for update in updates for check in update.checks]
     if checks:
         await connection.execute(query("locations/register"), {"id": LOCATION})
         await connection.execute(query("checks/incoming"))
         await connection.execute(query("heartbeats/incoming"), {"location": LOCATION, "checks": Jsonb(checks)})
         await connection.execute("SELECT record_checks_v2()")
-    if turns:
-        values = {"heartbeats": Jsonb([_plain(turn.known) for turn in turns])}
+    if updates:
+        values = {"heartbeats": Jsonb([_plain(update.columns) for update in updates])}
         await connection.execute(query("heartbeats/update"), values)
 
 

@@ -19,7 +19,7 @@ from api.pages.site import page, page_texts
 from api.rest.injected import Injected
 from api.rest.moments import iso
 from api.rest.validation import converted
-from sla_monitor.recurrence import instant
+from sla_monitor.recurrence.occurrences import instant
 from sla_monitor.texts.languages import Texts
 from sql import Pool
 

@@ -27,7 +27,7 @@ from api.pages.site import page, page_texts
 from api.rest.injected import Injected
 from api.rest.pagination import Pagination
 from api.rest.validation import converted
-from sla_monitor.recurrence import Occurrence
+from sla_monitor.recurrence.occurrences import Occurrence
 from sla_monitor.texts.languages import Texts, texts
 from sql import Pool, database
 

@@ -18,7 +18,7 @@ from api.maintenance.plan import planned
 from api.pages.forms import Form
 from api.pages.problems import Problem
 from api.rest.errors import invalid
-from sla_monitor.recurrence import Occurrence, occurrences
+from sla_monitor.recurrence.occurrences import Occurrence, occurrences
 from sla_monitor.texts.languages import Texts
 from sla_monitor.windows import AHEAD, LOCAL_NAMES, zone
 

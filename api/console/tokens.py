@@ -23,7 +23,7 @@ from api.rest.errors import ApiError
 from api.rest.injected import Injected
 from api.rest.texts import uuid_or_none
 from api.rest.validation import converted
-from sla_monitor.recurrence import instant
+from sla_monitor.recurrence.occurrences import instant
 from sla_monitor.texts.languages import Texts
 from sql import Pool, database
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from api.edge.asgi import Headers
 from api.rest.errors import ApiError
 from sla_monitor.formats.one_line import on_one_line
-from sla_monitor.formats.origins import Origin, asked_origin, origin_of, read_origin
+from sla_monitor.formats.origins import Origin, origin_of, read_origin, requested_origin
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Origins:
         # A page of http:// can be forged on the network, so it does not belong to a site that is served over TLS.
         if page.scheme == "http" and (tls or self._is_site_over_tls(page.host)):
             return False
-        return page == asked_origin((host or b"").decode("latin-1"), page.scheme) and self.knows(host)
+        return page == requested_origin((host or b"").decode("latin-1"), page.scheme) and self.knows(host)
 
     def _is_site_over_tls(self, host: str) -> bool:
         return self.site is not None and self.site.scheme == "https" and self.site.host == host

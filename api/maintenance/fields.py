@@ -13,7 +13,7 @@ from api.rest.moments import FIRST_YEAR, LAST_YEAR, iso
 from api.rest.problems import FieldProblem
 from api.rest.texts import line_problems, text_problems
 from api.services.names import Slug
-from sla_monitor.recurrence import MAX_RULE
+from sla_monitor.recurrence.rules import MAX_RULE
 
 WindowStatus = Literal["scheduled", "running", "over"]
 Services = Annotated[list[Slug], Meta(min_length=1, max_length=1000, description="ids of services")]

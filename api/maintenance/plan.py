@@ -7,17 +7,8 @@ from uuid import UUID
 import sql
 from api.rest.errors import invalid
 from api.rest.problems import FieldProblem
-from sla_monitor.recurrence import (
-    LONGEST,
-    Occurrence,
-    RuleError,
-    Schedule,
-    local_starts,
-    occurrences,
-    overlap,
-    parse,
-    require_time,
-)
+from sla_monitor.recurrence.occurrences import LONGEST, Occurrence, Schedule, local_starts, occurrences, overlap
+from sla_monitor.recurrence.rules import RuleError, parse, require_time
 from sla_monitor.windows import AHEAD, zone
 from sql.database import Connection
 

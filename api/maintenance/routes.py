@@ -32,7 +32,7 @@ from api.rest.preconditions import NOT_MODIFIED, IfMatch, IfNoneMatch, allows_ve
 from api.rest.problems import FieldProblem
 from api.rest.texts import uuid_or_none
 from api.services.affected import require_services
-from sla_monitor import recurrence
+from sla_monitor.recurrence import rules
 from sql import Pool, database
 from sql.database import Actor, Connection
 
@@ -216,7 +216,7 @@ _SETTABLE = ("title", "description", "starts_at", "ends_at", "rrule", "time_zone
 
 
 def _kept_rule(rrule: str | None) -> str | None:
-    return recurrence.kept(rrule) if rrule is not None else None
+    return rules.stored(rrule) if rrule is not None else None
 
 
 async def _insert(connection: Connection, values: dict[str, Any]) -> UUID:

@@ -20,13 +20,13 @@ from api.rest.errors import ApiError, responses
 from api.rest.injected import Injected
 from api.rest.texts import uuid_or_none
 from api.services.names import is_slug
-from sla_monitor.heartbeats import MOST_TEXT, Event
+from sla_monitor.heartbeats import MAX_TEXT, Event
 from sla_monitor.settings import Settings
 from sql import Pool, database, heartbeats, query
 from sql.database import Actor
 
 CACHEABLE: tuple[Cacheable, ...] = ()
-MOST_BYTES = 4 * MOST_TEXT
+MOST_BYTES = 4 * MAX_TEXT
 """What is read of a report's body; the rest is left unread."""
 _WORDS: dict[str, Event] = {"": "success", "start": "start", "fail": "fail", "log": "log"}
 
@@ -138,7 +138,7 @@ async def _text(request: ApiRequest) -> str:
         read += chunk
         if len(read) >= MOST_BYTES:
             break
-    return bytes(read[:MOST_BYTES]).decode("utf-8", "replace")[:MOST_TEXT]
+    return bytes(read[:MOST_BYTES]).decode("utf-8", "replace")[:MAX_TEXT]
 
 
 router = Router("/", route_handlers=[ping, get_heartbeat, rotate_key])

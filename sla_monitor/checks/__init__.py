@@ -1,6 +1,6 @@
-"""The check types: what each can be told, shared by the API, the prober and the database.
+"""The check types and their configurations, shared by the API, the prober and the database.
 
-A check type is its configuration here, a line below, and its probe in prober/probes/<type>.py.
+A check type has a module here, an entry in `AnyConfig`, and a probe in prober/probes/<type>.py.
 """
 
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from sla_monitor.checks.tcp import Tcp
 AnyConfig = Http | Tcp | Heartbeat
 
 CHECK_TYPES: Mapping[str, type[CheckConfig]] = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyConfig)}
-"""By the name that REST, services.toml and the database have for it."""
+"""The structs of all check types by the name in the field `type`."""
 PROBED: Mapping[str, type[CheckConfig]] = {name: kind for name, kind in CHECK_TYPES.items() if kind.PROBED}
-"""Those that probers check."""
+"""The check types whose checks the prober makes."""
 
 
 def read_config(document: Any) -> AnyConfig:
-    """A configuration as it is stored. Raises msgspec.ValidationError."""
+    """Decodes a stored configuration. Raises msgspec.ValidationError."""
     config: AnyConfig = msgspec.convert(document, AnyConfig)
     return config

@@ -1,7 +1,7 @@
-"""What every check type's configuration has: the limits of its fields, their labels in forms, and what no type can say.
+"""The base of check configurations: fields with limits and labels, and rules that concern several fields.
 
-A configuration is stored as jsonb in `services.check_config`, with the type's name under `type`. The database checks it
-by the JSON Schema of its struct (see `schema`), REST and services.toml by the struct itself.
+A configuration is stored as jsonb in `services.check_config`, with the name of the check type under `type`. The
+database validates it by the JSON Schema of its struct (see `schema`), REST and services.toml by the struct itself.
 """
 
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ from sla_monitor.formats.one_line import fits_one_line
 from sla_monitor.texts.problems import Parameter, ProblemCode
 
 ONE_LINE = "x-one-line"
-"""In a JSON Schema: the text holds no control characters and no line breaks (the database's fits_one_line)."""
+"""Keyword of JSON Schemas: the text must fit on one line (fits_one_line in the database)."""
 SECRET = "x-secret"  # noqa: S105  # a keyword of schemas
-"""In a JSON Schema: the field may hold a secret, and the audit log does not show it."""
+"""Keyword of JSON Schemas: the field may contain a secret, so the audit log does not show it."""
 Labels = Mapping[str, str]
-"""By language."""
+"""A text by language."""
 
 
 class Problem(NamedTuple):
-    """What is wrong with one field. `field` is its name in Python and SQL."""
+    """An invalid field: its name in Python and SQL, and an error code with parameters."""
 
     field: str
     code: ProblemCode
@@ -32,50 +32,50 @@ class Problem(NamedTuple):
 
 
 class Label(NamedTuple):
-    """What a form says of a field, by language; an empty hint is none."""
+    """The label and the hint of a field in forms. The hint may be empty."""
 
     text: Labels
     hint: Labels
 
 
 class CheckConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
-    """How one service is checked, and what a good response is."""
+    """How one service is checked, and which response is expected."""
 
     LABEL: ClassVar[Labels]
-    """The type's name in forms, by language."""
+    """The name of the check type in forms."""
     PROBED: ClassVar[bool] = True
-    """Whether probers check services of this type."""
+    """Whether probers make the checks of this type."""
 
     @property
     def target(self) -> str:
-        """What is checked, in lists of services."""
+        """The text that lists of services show for what is checked, such as a URL."""
         raise NotImplementedError
 
     def tidied(self) -> "CheckConfig":
-        """As it is stored."""
+        """The configuration in the form in which it is stored."""
         return self
 
     def problems(self) -> list[Problem]:
-        """Everything that is wrong beyond the limits of the fields' types."""
+        """The errors that the types of the fields cannot express."""
         return []
 
     def denied(self, rule: DenyRule) -> Problem | None:
-        """Why probes will not connect, as far as that is known without a name server."""
+        """The error if probes may not connect to the target; None also if that is only known after a DNS lookup."""
         return None
 
 
 def denied_problem(field: str, address: str) -> Problem:
-    """Of a field whose address probes may not connect to."""
+    """The error of a field whose address is in a denied network."""
     return Problem(field, "probe_denied", {"address": address})
 
 
 def labelled(en: str, ko: str, en_hint: str = "", ko_hint: str = "", **limits: Any) -> Meta:
-    """A field's limits together with its label and hint in forms."""
+    """Metadata of a field: limits, label and hint."""
     return Meta(title=en, extra={"label": Label({"en": en, "ko": ko}, {"en": en_hint, "ko": ko_hint})}, **limits)
 
 
 def one_line(config: CheckConfig) -> list[Problem]:
-    """The texts on one line that hold what such a text may not hold."""
+    """An error for each field that must fit on one line and does not."""
     properties = schema(type(config))["properties"]
     return [
         Problem(name, "control_characters")
@@ -93,7 +93,7 @@ def schema(kind: type[CheckConfig]) -> dict[str, Any]:
 
 
 def labels(kind: type[CheckConfig]) -> dict[str, Label]:
-    """By field, in the order of the form."""
+    """The labels by field, in the order of the form."""
     found = {}
     for name, annotation in get_type_hints(kind, include_extras=True).items():
         for meta in _metas(annotation):

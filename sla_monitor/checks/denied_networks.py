@@ -1,6 +1,6 @@
-"""The networks that no probe connects to, whatever way an address is written.
+"""The networks that probes do not connect to, in all forms of their addresses.
 
-The prober holds this rule for each address just before it connects; the API warns with it when a service is saved.
+The prober applies the rule to each address just before it connects. The API applies it when a service is saved.
 """
 
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ _LOOPBACK = ("127.0.0.1", "::1")
 
 
 def _forms(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Address]:
-    """The address and each one that a packet to it may really arrive at.
+    """The address, and each address that can receive a packet sent to it.
 
     A denied IPv4 address can be reached as IPv4-mapped or -compatible IPv6, and through translators and
     tunnels (NAT64, 6to4, Teredo, ISATAP). `is_private` and `is_global` misjudge several of these.
     """
     yield address
-    if int(address) == 0:  # connect() takes 0.0.0.0 and :: for this host
+    if int(address) == 0:  # connect() treats 0.0.0.0 and :: as this host
         yield IPv4Address("127.0.0.1")
         yield IPv6Address("::1")
     if isinstance(address, IPv4Address):
@@ -41,16 +41,17 @@ def _forms(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Add
 
 
 class DenyRule:
-    """`denied(address)` tells whether the text form of an address lies in one of the networks."""
+    """`denied(address)`, with an address as text, is true if it lies in one of the networks."""
 
     def __init__(self, networks: tuple[Network, ...]) -> None:
         self._networks = networks
         self.denied = lru_cache(maxsize=4096)(self._denied)
 
     def denied_in(self, url: str) -> str | None:
-        """The address in a URL where it is denied; None where it is not, or where a name server would have to tell.
+        """The address in the URL if it is denied. None if it is allowed, or if the host is a name.
 
-        `localhost` and the names below it are this host's by definition (RFC 6761): denied when both families are.
+        `localhost` and names below it are loopback addresses by definition (RFC 6761): they are denied if those of
+        both families are.
         """
         try:
             host = host_in(urlsplit(url).netloc).removesuffix(".")

@@ -1,4 +1,4 @@
-"""Heartbeat: a job that reports by itself. It is late when its report does not come in time."""
+"""Heartbeat: a job that reports to this program. It fails if a report is late."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, ClassVar
@@ -9,7 +9,7 @@ from cronsim import CronSim, CronSimError
 from sla_monitor.checks.config import ONE_LINE, CheckConfig, Labels, Problem, labelled, one_line
 
 EARLY_S = 30
-"""A report that comes so shortly before a time of the cron line is that time's: clocks differ."""
+"""A report that is early by at most this time counts for the next time of the cron line, because clocks differ."""
 _LINE = {ONE_LINE: True}
 
 Cron = Annotated[
@@ -17,7 +17,7 @@ Cron = Annotated[
     labelled(
         "Cron line",
         "크론 표현식",
-        "When the job runs, such as 0 2 * * *; empty: it reports once in each interval",
+        "When the job runs, such as 0 2 * * *. If empty, it reports once in each interval",
         "작업이 실행되는 때. 예: 0 2 * * *. 비워 두면 간격마다 한 번 보고합니다",
         min_length=1,
         max_length=100,
@@ -41,8 +41,8 @@ Grace = Annotated[
     labelled(
         "Grace time (seconds)",
         "유예 시간 (초)",
-        "How late a report may be, and how long the job may run; less than a day",
-        "보고가 늦어도 되는 시간. 작업이 실행되는 시간도 포함하며 하루보다 짧아야 합니다",
+        "How late a report may be, including the run time of the job; less than a day",
+        "보고가 늦어도 되는 시간. 작업 실행 시간을 포함하며 하루보다 짧아야 합니다",
         ge=1,
         le=82800,
     ),
@@ -50,7 +50,7 @@ Grace = Annotated[
 
 
 class Heartbeat(CheckConfig, frozen=True, kw_only=True, tag="heartbeat"):
-    """A job that calls /ping/{key} when it is done: once in each interval, or at the times of a cron line."""
+    """A job that requests /ping/{key} when it is done: once in each interval, or at the times of a cron line."""
 
     LABEL: ClassVar[Labels] = {"en": "Heartbeat", "ko": "하트비트"}
     PROBED: ClassVar[bool] = False
@@ -77,8 +77,8 @@ class Heartbeat(CheckConfig, frozen=True, kw_only=True, tag="heartbeat"):
         return found
 
     def due_after(self, moment: datetime, interval_seconds: int) -> datetime:
-        """When the next report is due after one of `moment`, in UTC. Where the cron line or its zone is no longer good
-        (time zones are given up), the interval counts."""
+        """When the next report is due after a report at `moment`, in UTC. If the cron line or its time zone has become
+        invalid (zones are removed from the IANA database), the interval counts."""
         zone = _zone(self.time_zone)
         if self.cron is not None and zone is not None:
             early = min(timedelta(seconds=EARLY_S), self.grace)

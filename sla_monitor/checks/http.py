@@ -1,4 +1,4 @@
-"""HTTP and HTTPS: one request, and what its response must be."""
+"""HTTP and HTTPS: the request, and the expected response."""
 
 import re
 from typing import Annotated, ClassVar, Literal
@@ -29,11 +29,11 @@ StatusCodes = Annotated[tuple[Annotated[int, Meta(ge=100, le=999)], ...], Meta(m
 Keyword = Annotated[str, Meta(min_length=1, max_length=1000, extra_json_schema=_LINE)]
 JsonPath = Annotated[str, Meta(min_length=1, max_length=500, extra_json_schema=_LINE)]
 JsonValue = Annotated[str, Meta(max_length=1000, extra_json_schema=_LINE)]
-Redirects = Annotated[int, Meta(ge=0, le=20, description="most redirects that are followed; 0 for none")]
+Redirects = Annotated[int, Meta(ge=0, le=20, description="redirects that are followed at most; 0 for none")]
 
 
 class Http(CheckConfig, frozen=True, kw_only=True, tag="http"):
-    """A request over HTTP or HTTPS. Its form is templates/console/checks/http.html."""
+    """A request over HTTP or HTTPS. The template of its form is console/checks/http.html."""
 
     LABEL: ClassVar[Labels] = {"en": "HTTP", "ko": "HTTP"}
 
@@ -55,7 +55,7 @@ class Http(CheckConfig, frozen=True, kw_only=True, tag="http"):
 
     @property
     def reads_body(self) -> bool:
-        """Whether the verdict depends on the body of the response, and not on its status alone."""
+        """Whether the judgement needs the body of the response."""
         return self.keyword is not None or self.keyword_absent is not None or self.json_path is not None
 
     def tidied(self) -> "Http":
@@ -78,7 +78,7 @@ class Http(CheckConfig, frozen=True, kw_only=True, tag="http"):
         return denied_problem("endpoint_url", address) if address is not None else None
 
     def _body_problems(self) -> list[Problem]:
-        """What is expected of a body that no response can have."""
+        """Errors for expectations of a body if no expected response has one."""
         if self.method == "HEAD":
             why: ProblemCode = "head_has_no_body"
         elif _BODILESS.issuperset(self.expected_status_codes):

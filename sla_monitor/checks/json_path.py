@@ -1,4 +1,4 @@
-"""JSON paths, as services may have them: what the API takes and the prober follows."""
+"""The JSON paths that a service may have: parsing and validation, for the API and the prober."""
 
 import re
 from functools import lru_cache
@@ -6,15 +6,15 @@ from functools import lru_cache
 from sla_monitor.checks.config import Problem
 
 MAX_STEPS = 32
-"""Each step takes a level of the document apart."""
+"""The maximum number of members and indexes in a path."""
 _STEP = re.compile(r"""\.([^.\[\]'"]+)|\[(\d{1,9})\]|\['([^']*)'\]|\["([^"]*)"\]""")
 
 
 @lru_cache(maxsize=4096)
 def parse_json_path(path: str) -> tuple[str | int, ...]:
-    """`$.a.b[0].c`, `$['a key'][2]`: a member, an index, any depth. Raises ValueError for anything else.
+    """The members and indexes of a path such as `$.a.b[0].c` or `$['a key'][2]`. Raises ValueError if it is invalid.
 
-    A subset of RFC 9535 that always names one value: no wildcards, slices, filters or negative indexes.
+    The syntax is the subset of RFC 9535 that selects one value: no wildcards, slices, filters or negative indexes.
     """
     steps: list[str | int] = []
     position = 1
@@ -25,12 +25,12 @@ def parse_json_path(path: str) -> tuple[str | int, ...]:
         steps.append(int(step[2]) if step[2] else next(name for name in step.group(1, 3, 4) if name is not None))
         position = step.end()
     if position != len(path) or not path.startswith("$"):
-        raise ValueError("is not a JSON path such as $.a.b[0].c")
+        raise ValueError("must be a JSON path such as $.a.b[0].c")
     return tuple(steps)
 
 
 def json_path_problem(path: str) -> Problem | None:
-    """Why a service may not have this path."""
+    """The error if a service may not have this path, otherwise None."""
     try:
         steps = len(parse_json_path(path))
     except ValueError:

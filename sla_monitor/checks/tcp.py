@@ -1,4 +1,4 @@
-"""TCP: a connection, with TLS or without; what is sent over it, and what must come back."""
+"""TCP: a connection with or without TLS, the text that is sent, and the expected reply."""
 
 import re
 from typing import Annotated, ClassVar
@@ -16,14 +16,14 @@ Host = Annotated[
 ]
 Port = Annotated[int, labelled("Port", "포트", ge=1, le=65535)]
 Tls = Annotated[bool, labelled("TLS from the start", "처음부터 TLS 사용")]
-VerifyTls = Annotated[bool, labelled("Verify the TLS certificate", "TLS 인증서 확인")]
+VerifyTls = Annotated[bool, labelled("Verify the TLS certificate", "TLS 인증서 검증")]
 Send = Annotated[
     str,
     labelled(
         "Send",
         "보낼 내용",
         r"Such as PING\r\n; bytes as \x00",
-        r"예: PING\r\n. 바이트는 \x00처럼 적습니다",
+        r"예: PING\r\n. 바이트는 \x00처럼 입력합니다",
         min_length=1,
         max_length=1000,
         extra_json_schema=_LINE | {SECRET: True},
@@ -34,8 +34,8 @@ Expect = Annotated[
     labelled(
         "Expect",
         "기대하는 응답",
-        "Must be in the first 64 KiB of what comes back; written like what is sent",
-        "돌아오는 내용의 처음 64 KiB 안에 있어야 합니다. 보낼 내용과 같은 방식으로 적습니다",
+        "Must be in the first 64 KiB of the reply; escape sequences as in the text to send",
+        "응답의 처음 64KiB 안에 있어야 합니다. 보낼 내용과 같은 방식으로 입력합니다",
         min_length=1,
         max_length=1000,
         extra_json_schema=_LINE,
@@ -61,7 +61,7 @@ class Tcp(CheckConfig, frozen=True, kw_only=True, tag="tcp"):
 
     @property
     def authority(self) -> str:
-        """Host and port as URLs have them."""
+        """Host and port as in a URL."""
         return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
     def problems(self) -> list[Problem]:
@@ -83,11 +83,11 @@ class Tcp(CheckConfig, frozen=True, kw_only=True, tag="tcp"):
 
 
 def unescaped(text: str) -> bytes:
-    """The bytes that `send` or `expect` stands for. Raises ValueError for an escape that is not known."""
+    """The bytes of `send` or `expect`. Raises ValueError for an unknown escape sequence."""
     return _ESCAPE.sub(_meaning, text.encode("utf-8", "surrogatepass"))
 
 
 def _meaning(found: re.Match[bytes]) -> bytes:
     if not found[1]:
-        raise ValueError("has an escape that is not known")
+        raise ValueError("has an unknown escape sequence")
     return _MEANINGS.get(found[1]) or bytes.fromhex(found[1][1:].decode())

@@ -1,4 +1,4 @@
-"""`sla-monitor backup` and `sla-monitor restore`: pg_dump and pg_restore, with what TimescaleDB needs around a restore.
+"""`sla-monitor backup` and `sla-monitor restore`: pg_dump and pg_restore, with the steps that TimescaleDB requires.
 
 A backup is one file in pg_dump's custom format, a consistent snapshot taken while all programs run. It contains
 password hashes and keys, so only its owner may read it. A restore is one transaction, into an empty database: it
@@ -55,7 +55,7 @@ async def backup(settings: Settings, file: Path) -> None:
             raise BackupError(f"{file} cannot be written: {error.strerror}") from error
         finally:
             unfinished.unlink(missing_ok=True)
-    print(f"backed up into {file}, {size} bytes")
+    print(f"backup written to {file}, {size} bytes")
 
 
 async def restore(settings: Settings, file: Path) -> None:
@@ -69,14 +69,14 @@ async def restore(settings: Settings, file: Path) -> None:
                 contents = await _run(program, "--list", str(file), timeout_s=LIST_TIMEOUT_S)
                 if _SCHEMA.search(contents) is None:
                     raise BackupError(f"{file} is not a backup of sla-monitor")
-                await _need_empty(connection)
+                await _require_empty(connection)
                 restored = _restore_timescaledb if _TIMESCALEDB.search(contents) else _restore
                 await restored(connection, program, file, url)
                 await connection.execute("ANALYZE")
         except psycopg.OperationalError as error:
             raise UnreachableError.of(error) from error
         except psycopg.errors.InsufficientPrivilege as error:
-            raise BackupError(f"the database user lacks a right: {error.diag.message_primary}") from error
+            raise BackupError(f"the database user lacks a privilege: {error.diag.message_primary}") from error
     print(f"restored from {file}")
 
 
@@ -85,7 +85,7 @@ async def _database(settings: Settings, *, make: bool = False) -> AsyncIterator[
     """The URL of DATABASE_URL, of a running `sla-monitor up`, or of its server, which is started for the block."""
     folder = settings.home / "postgresql"
     url = settings.database_url or running_url(folder)
-    if url is not None and (settings.database_url is not None or await _answers(url)):
+    if url is not None and (settings.database_url is not None or await _responds(url)):
         yield url
     elif make or (folder / "data").exists():
         async with local_postgresql(folder) as server:
@@ -94,7 +94,7 @@ async def _database(settings: Settings, *, make: bool = False) -> AsyncIterator[
         raise NoDatabaseError(f"DATABASE_URL is not set, and there is no database in {settings.home}")
 
 
-async def _answers(url: str) -> bool:
+async def _responds(url: str) -> bool:
     """Whether a server responds at `url`. False if a killed server left the URL behind."""
     try:
         await (await connect(url, application="sla-monitor")).close()
@@ -119,7 +119,7 @@ async def _server_version(url: str) -> int:
         raise MigrationError("this database has no schema yet: there is nothing to back up") from error
 
 
-async def _need_empty(connection: AsyncConnection[TupleRow]) -> None:
+async def _require_empty(connection: AsyncConnection[TupleRow]) -> None:
     """Holds the lock of migrations until the connection is closed."""
     statement = "SELECT pg_try_advisory_lock(hashtextextended('sla-monitor migrate', 0))"
     if await (await connection.execute(statement)).fetchone() != (True,):
@@ -143,9 +143,9 @@ async def _restore_timescaledb(connection: AsyncConnection[TupleRow], program: P
     assert row is not None
     installed, available = row
     if not available:
-        raise BackupError(f"the backup is of {name}, which this server does not offer")
+        raise BackupError(f"the backup needs {name}, which this server does not have")
     if version and installed not in (None, version):
-        raise BackupError(f"the backup is of {name}, this database has {installed}: restore into a new one")
+        raise BackupError(f"the backup needs {name}, this database has {installed}: restore into a new one")
     if not installed:
         wanted = sql.SQL(" VERSION {}").format(sql.Literal(version)) if version else sql.SQL("")
         await connection.execute(sql.SQL("CREATE EXTENSION timescaledb") + wanted)

@@ -43,7 +43,7 @@ class CommandError(StartError):
 
 def _database_url(loaded: Settings) -> str:
     if loaded.database_url is None:
-        raise CommandError("DATABASE_URL is not set: give a database, or run `sla-monitor up`, which starts its own")
+        raise CommandError("DATABASE_URL is not set: set it, or run `sla-monitor up`, which starts a database")
     return loaded.database_url
 
 
@@ -51,12 +51,12 @@ async def _api(loaded: Settings, args: argparse.Namespace) -> None:
     from api.app import serve
     from api.services.declared import require_file
     from sla_monitor.command.start import prepare
-    from sla_monitor.serving.ports import need_ports
+    from sla_monitor.serving.ports import require_ports
 
     end_with_parent()
     url = _database_url(loaded)
     require_file(loaded)
-    need_ports(loaded, "api")
+    require_ports(loaded, "api")
     await serve(loaded, url, prepare=partial(prepare, url, loaded))
 
 
@@ -113,30 +113,30 @@ def _arguments() -> argparse.ArgumentParser:
         (
             "up",
             _up,
-            "run everything in this terminal, with a database of its own where DATABASE_URL is not set",
+            "run all programs in this terminal, with an embedded database unless DATABASE_URL is set",
         ),
-        ("demo", _demo, "the same against targets of its own, with 90 made-up days behind them"),
+        ("demo", _demo, "run all programs with example services and 90 days of generated checks"),
         ("api", _api, "run the API"),
         ("prober", _prober, "run the prober"),
-        ("worker", _worker, "run the worker, which does everything periodic"),
-        ("migrate", _migrate, "bring the database to the schema of this program"),
+        ("worker", _worker, "run the worker, which performs all periodic duties"),
+        ("migrate", _migrate, "migrate the database to the schema of this program"),
     ):
         commands.add_parser(name, help=meaning, description=meaning).set_defaults(start=start)
-    checking = commands.add_parser("check", help="check one URL once, without a database")
+    checking = commands.add_parser("check", help="check one target once, without a database")
     check.add_arguments(checking)
     for name, work, meaning in (
-        ("backup", _backup, "write the whole database into a file"),
-        ("restore", _restore, "fill an empty database from such a file"),
+        ("backup", _backup, "write the whole database to a file"),
+        ("restore", _restore, "restore a backup into an empty database"),
     ):
         with_file = commands.add_parser(name, help=meaning, description=meaning)
         with_file.add_argument("file", metavar="FILE")
         with_file.set_defaults(start=work)
-    meaning = "open psql on the database; options of psql may follow"
+    meaning = "open psql on the database; accepts the options of psql"
     commands.add_parser("psql", help=meaning, description=meaning).set_defaults(start=_psql)
     services = commands.add_parser("services", help="list the services, or apply a services.toml")
     actions = services.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="print the services").set_defaults(start=_list_services)
-    applying = actions.add_parser("apply", help="declare the services of a file")
+    applying = actions.add_parser("apply", help="create and change services as a file declares them")
     applying.add_argument("file", help="services.toml")
     applying.set_defaults(start=_apply_services)
     _users_arguments(commands.add_parser("users", help="list the users, add and change them"))
@@ -151,21 +151,21 @@ def _users_arguments(parser: argparse.ArgumentParser) -> None:
         added = actions.add_parser(name, help=meaning, description=meaning)
         added.set_defaults(start=start)
         if of_one:
-            added.add_argument("name", help="the user name; of a user that there is, the e-mail does as well")
+            added.add_argument("name", help="the user name, or the e-mail address of an existing user")
         return added
 
     action("list", _list_users, "print the users", of_one=False)
     adding = action("add", _add_user, "add a user; the password is generated and printed")
-    adding.add_argument("email", help="the user's e-mail address; it is required, and works for logging in too")
+    adding.add_argument("email", help="the e-mail address, which can also be used to log in")
     adding.add_argument("--role", choices=roles, default="viewer")
-    passwd = action("passwd", _set_password, "give a user a new password, generated and printed; ends their sessions")
+    passwd = action("passwd", _set_password, "set a new password, generated and printed; ends all sessions of the user")
     for with_password in (adding, passwd):
         with_password.add_argument(
             "--password-stdin", action="store_true", help="read the password from the standard input instead"
         )
-    action("role", _set_role, "give a user another role").add_argument("role", choices=roles)
-    action("disable", _disable_user, "let a user in no more; ends their sessions")
-    action("enable", _enable_user, "let a user in again")
+    action("role", _set_role, "change the role of a user").add_argument("role", choices=roles)
+    action("disable", _disable_user, "disable a user; ends all sessions of the user")
+    action("enable", _enable_user, "enable a user again")
 
 
 async def _backup(loaded: Settings, args: argparse.Namespace) -> None:
@@ -207,7 +207,7 @@ async def _set_password(loaded: Settings, args: argparse.Namespace) -> None:
 async def _set_role(loaded: Settings, args: argparse.Namespace) -> None:
     from sla_monitor.command.users import change_user
 
-    await change_user(loaded, args.name, f"is {args.role} now", role=args.role)
+    await change_user(loaded, args.name, f"now has the role {args.role}", role=args.role)
 
 
 async def _disable_user(loaded: Settings, args: argparse.Namespace) -> None:
@@ -242,7 +242,7 @@ def main() -> None:
 def _main() -> int:
     _show_everything()
     words = sys.argv[1:]
-    options = words[1:] if words[:1] == ["psql"] else []  # psql knows them; argparse does not
+    options = words[1:] if words[:1] == ["psql"] else []  # those of psql, which argparse does not know
     args = _arguments().parse_args(words[: len(words) - len(options)], argparse.Namespace(options=options))
     try:
         loaded = settings.load()
@@ -281,10 +281,10 @@ def _run(work: Coroutine[Any, Any, None]) -> int:
         known, unknown = group.split(StartError)
         if known is not None and unknown is None:
             return _report(_first(known))
-        log.critical("a defect ends the program", exc_info=group)
+        log.critical("the program ends because of a defect", exc_info=group)
         return DEFECT
     except Exception:  # logged with its traceback, and with its own exit code
-        log.critical("a defect ends the program", exc_info=True)
+        log.critical("the program ends because of a defect", exc_info=True)
         return DEFECT
     return 0
 

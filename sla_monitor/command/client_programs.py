@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import anyio
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from sla_monitor.local_postgresql.folder import packaged_programs
+from sla_monitor.local_postgresql.programs import packaged_programs
 from sla_monitor.settings import StartError
 from sql import CONNECT_TIMEOUT_S
 
@@ -62,12 +62,14 @@ async def _installed(name: str, folders: Iterable[Path]) -> AsyncIterator[Progra
 def suitable(name: str, found: Sequence[Program], server_major: int) -> Program:
     """The oldest program of `found` that is not older than the server. Raises ProgramError if there is none."""
     if not found:
-        raise ProgramError(f"{name} is not installed: put that of PostgreSQL {server_major} or newer on PATH")
+        raise ProgramError(
+            f"{name} is not installed: install PostgreSQL {server_major} or newer and put {name} on PATH"
+        )
     fitting = [program for program in found if program.major >= server_major]
     if not fitting:
         newest = max(found, key=lambda program: program.major)
         raise ProgramError(
-            f"{newest.path} is of PostgreSQL {newest.major}, older than the server ({server_major}): "
+            f"{newest.path} is version {newest.major}, older than the server ({server_major}): "
             f"put {name} {server_major} or newer on PATH"
         )
     return min(fitting, key=lambda program: program.major)

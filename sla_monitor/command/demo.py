@@ -1,4 +1,4 @@
-"""`sla-monitor demo`: the parts of `up`, with targets of its own and ninety generated days of checks.
+"""`sla-monitor demo`: the programs of `up`, with example services and 90 generated days of checks.
 
 The past is generated while the parts start. One transaction stores the services and their past, so the API shows
 nothing or everything, and a demo that is stopped early starts again from the beginning. A demo does not touch a real
@@ -40,14 +40,14 @@ async def demo(settings: Settings) -> None:
         await run_all(
             own,
             prepare=partial(_move_targets, urls=urls),
-            meanwhile=partial(_open_the_past, settings=own, urls=urls),
+            meanwhile=partial(_generate_past, settings=own, urls=urls),
         )
 
 
 def _introduce(settings: Settings) -> None:
     place = "the database of DATABASE_URL" if settings.database_url else str(settings.home)
-    report(f"This is a demo: {len(SERVICES)} services of its own on this machine, and a made-up past behind them.")
-    report(f"Its data are in {place}, apart from any real installation. Starting …")
+    report(f"This is a demo with {len(SERVICES)} example services on this machine and a generated past.")
+    report(f"Its data are in {place}, separate from any real installation. Starting …")
 
 
 async def _refuse_real_services(settings: Settings) -> None:
@@ -62,7 +62,7 @@ async def _refuse_real_services(settings: Settings) -> None:
         return
     if row != (False,):
         raise DemoError(
-            "the database of DATABASE_URL has services that are no demo: give an empty one, or unset DATABASE_URL"
+            "the database of DATABASE_URL has services of a real installation: use an empty one, or unset DATABASE_URL"
         )
 
 
@@ -72,26 +72,26 @@ async def _move_targets(database_url: str, urls: dict[str, str]) -> None:
         await connection.execute(query("demo/move"), {"services": Jsonb(moved)})
 
 
-async def _open_the_past(database_url: str, settings: Settings, urls: dict[str, str]) -> None:
+async def _generate_past(database_url: str, settings: Settings, urls: dict[str, str]) -> None:
     """Generates the past on the first start. Later starts keep it; the time between them stays unknown."""
     started = anyio.current_time()
     async with await connect(database_url, application="sla-monitor demo") as connection:
         if await (await connection.execute(query("demo/started_before"))).fetchone() == (True,):
-            report("The past is kept from an earlier start; the time since then stays unknown.")
+            report("The past was generated at an earlier start; the time since then is unknown.")
             return
-        report("Making up 90 days of checks …")
+        report("Generating 90 days of checks …")
         async with connection.transaction():
             # Locked before the prober records: else the aggregates would be computed without the generated past,
             # and show it only after a refresh.
             await connection.execute("SELECT lock_recording()")
             await _register(connection, settings, urls)
-            stored = await _record_the_past(connection, settings)
+            stored = await _record_past(connection, settings)
             await connection.execute(query("demo/written"))
         # Figures are correct without this, computed when they are read; the refresh makes reads fast. It returns False
         # if the worker is refreshing: the commit has notified it of the new rows.
         await aggregates.refresh(connection)
         took_s = anyio.current_time() - started
-        report(f"{stored:,} made-up checks are stored, after {took_s:.1f} s; true ones follow every 10 s.")
+        report(f"{stored:,} generated checks are stored, after {took_s:.1f} s; real ones follow every 10 s.")
 
 
 async def _register(connection: AsyncConnection[TupleRow], settings: Settings, urls: dict[str, str]) -> None:
@@ -108,7 +108,7 @@ async def _register(connection: AsyncConnection[TupleRow], settings: Settings, u
     await connection.execute(query("locations/register"), {"id": settings.location})
 
 
-async def _record_the_past(connection: AsyncConnection[TupleRow], settings: Settings) -> int:
+async def _record_past(connection: AsyncConnection[TupleRow], settings: Settings) -> int:
     """Records the past in the order of time, in the transaction of the caller. Returns the number of stored checks."""
     await connection.execute(query("checks/incoming"))
     period = await (await connection.execute(query("demo/period"))).fetchone()

@@ -26,40 +26,40 @@ MAX_HEAD_BYTES = 8192
 SEED = 90
 
 
-class Answer(NamedTuple):
+class Reply(NamedTuple):
     """The response to one request: the status code with its reason, sent after a delay."""
 
     status: str
     delay_ms: float
 
 
-Habit = Callable[[int], Answer]
+Habit = Callable[[int], Reply]
 """Maps the number of a request, beginning with 0, to its response."""
 
 
 def _jitter(request: int) -> random.Random:
-    return random.Random(SEED + request)  # noqa: S311 - no secret, and the same at every start
+    return random.Random(SEED + request)  # noqa: S311 - not a secret; the same at every start
 
 
-def healthy(request: int) -> Answer:
+def healthy(request: int) -> Reply:
     """Responds after about 40 ms."""
-    return Answer("200 OK", _jitter(request).gauss(40, 6))
+    return Reply("200 OK", _jitter(request).gauss(40, 6))
 
 
-def slow(request: int) -> Answer:
+def slow(request: int) -> Reply:
     """Responds after about 450 ms; one response in five takes longer than the 800 ms that count as degraded."""
-    return Answer("200 OK", _jitter(request).gauss(450, 60) + (600 if request % 5 == 3 else 0))
+    return Reply("200 OK", _jitter(request).gauss(450, 60) + (600 if request % 5 == 3 else 0))
 
 
-def flaky(request: int) -> Answer:
+def flaky(request: int) -> Reply:
     """Of 48 requests, one in eight of the first 24 fails; all others succeed."""
     bad = request % 48 < 24 and request % 8 == 2
-    return Answer("503 Service Unavailable" if bad else "200 OK", _jitter(request).gauss(90, 20))
+    return Reply("503 Service Unavailable" if bad else "200 OK", _jitter(request).gauss(90, 20))
 
 
-def failing(request: int) -> Answer:
+def failing(request: int) -> Reply:
     """Responds with an error to every request."""
-    return Answer("500 Internal Server Error", _jitter(request).gauss(25, 4))
+    return Reply("500 Internal Server Error", _jitter(request).gauss(25, 4))
 
 
 class DemoService(NamedTuple):
@@ -74,11 +74,13 @@ class DemoService(NamedTuple):
 
 
 SERVICES = (
-    DemoService("demo-healthy", "Healthy shop", "Answers in about 40 ms, as it should", healthy),
-    DemoService("demo-slow", "Slow search", "Takes longer than 800 ms now and then: degraded", slow),
+    DemoService("demo-healthy", "Healthy shop", "Responds in about 40 ms", healthy),
+    DemoService("demo-slow", "Slow search", "Sometimes takes longer than 800 ms: degraded", slow),
     DemoService("demo-flaky", "Flaky payments", "One check in eight fails, for minutes at a time", flaky),
-    DemoService("demo-failing", "Failing checkout", "Answers 500 Internal Server Error", failing),
-    DemoService("demo-wrong-certificate", "Wrong certificate", "Its certificate is another host's", healthy, tls=True),
+    DemoService("demo-failing", "Failing checkout", "Responds with 500 Internal Server Error", failing),
+    DemoService(
+        "demo-wrong-certificate", "Wrong certificate", "Its certificate is for another host", healthy, tls=True
+    ),
     DemoService("demo-dead-name", "Dead name", "Its host name does not exist", None, host="forgotten-domain.invalid"),
 )
 
@@ -119,24 +121,24 @@ def _secured(listener: Listener[AnyByteStream]) -> Listener[AnyByteStream]:
 async def _serve(listener: Listener[AnyByteStream], habit: Habit) -> None:
     served = 0
 
-    async def answer(stream: AnyByteStream) -> None:
+    async def handle(stream: AnyByteStream) -> None:
         nonlocal served
         number, served = served, served + 1
-        await _answer(stream, habit(number))
+        await _respond(stream, habit(number))
 
     async with listener:
-        await listener.serve(answer)
+        await listener.serve(handle)
 
 
-async def _answer(stream: AnyByteStream, answer: Answer) -> None:
-    """Reads one request, responds, and closes the connection. A client without a request in time gets no response."""
+async def _respond(stream: AnyByteStream, reply: Reply) -> None:
+    """Reads one request, responds, and closes the connection. Gives up after `REQUEST_PATIENCE_S`."""
     with anyio.move_on_after(REQUEST_PATIENCE_S):
         async with stream:
             try:
                 await BufferedByteReceiveStream(stream).receive_until(b"\r\n\r\n", MAX_HEAD_BYTES)
-                await anyio.sleep(max(0.0, answer.delay_ms) / 1000)
-                body = answer.status.encode()
-                head = f"HTTP/1.1 {answer.status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+                await anyio.sleep(max(0.0, reply.delay_ms) / 1000)
+                body = reply.status.encode()
+                head = f"HTTP/1.1 {reply.status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
                 await stream.send(head.encode() + body)
             except (anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError, OSError):
                 pass  # the client has disconnected, or does not speak HTTP

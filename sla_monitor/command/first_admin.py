@@ -28,7 +28,7 @@ async def introduce_first_admin(database_url: str) -> None:
     because logs are stored and others can read them."""
     password = await create_first_admin(database_url)
     if password is not None:
-        print(f"The first user is {USERNAME!r}, an admin, with the password {password}", flush=True)
+        print(f"The first user is {USERNAME!r}, an admin. Password: {password}", flush=True)
         print(
-            "It is not shown again: change it after logging in, or with `sla-monitor users passwd admin`.", flush=True
+            "It is not shown again. Change it after logging in, or with `sla-monitor users passwd admin`.", flush=True
         )

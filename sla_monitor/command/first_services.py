@@ -105,12 +105,12 @@ async def register_first_services(database_url: str, settings: Settings) -> None
                 values = {"id": service_id, "endpoint_url": url, "placeholder": _placeholder(service_id)}
                 await connection.execute(query("services/give_url"), values)
         cursor = await connection.execute(query("services/first_otherwise"), {"services": rows})
-        differing = [_Otherwise(*row) for row in await cursor.fetchall()]
+        differing = [_Difference(*row) for row in await cursor.fetchall()]
     for line in _of_no_effect(differing, given()):
         log.warning("%s", line)
 
 
-class _Otherwise(NamedTuple):
+class _Difference(NamedTuple):
     """A stored service, and which of its fields differ from the current variables."""
 
     service_id: str
@@ -119,14 +119,14 @@ class _Otherwise(NamedTuple):
     timeout: bool
 
 
-def _of_no_effect(differing: list[_Otherwise], set_fields: Container[str]) -> list[str]:
+def _of_no_effect(differing: list[_Difference], set_fields: Container[str]) -> list[str]:
     """The log lines for variables without effect: existing services are changed in the console only."""
     lines = []
     for one in differing:
         field = one.service_id.replace("-", "_") + "_endpoint"
         if one.url and one.service_id in VERIFY and field in set_fields:
             lines.append(
-                f"{ENVIRONMENT[field].name} has no effect: {one.service_id} is there already, with another URL; "
+                f"{ENVIRONMENT[field].name} has no effect: {one.service_id} exists with another URL; "
                 "change it in the console"
             )
     for field, ids in (
@@ -135,7 +135,7 @@ def _of_no_effect(differing: list[_Otherwise], set_fields: Container[str]) -> li
     ):
         if ids and field in set_fields:
             lines.append(
-                f"{ENVIRONMENT[field].name} is for new services only: {', '.join(ids)} have another value; "
+                f"{ENVIRONMENT[field].name} applies to new services only: {', '.join(ids)} have another value; "
                 "change it in the console"
             )
     return lines

@@ -23,7 +23,7 @@ RESTART_PAUSES_S = (1.0, 30.0)
 PARENT = "SLA_MONITOR_PARENT"
 """The environment variable with the process id of `up`, set for its children."""
 PR_SET_PDEATHSIG = 1
-GIVES_UP = (1, 2)
+CANNOT_RUN = (1, 2)
 """Exit codes of a child that has printed why it cannot run. It is not restarted."""
 
 
@@ -31,7 +31,7 @@ class ChildError(StartError):
     """A part cannot run. It has printed the reason itself."""
 
     def __init__(self, part: str, code: int) -> None:
-        super().__init__(f"the {part} cannot run, so everything stops")
+        super().__init__(f"the {part} cannot run: all programs are stopped")
         self.exit_code = code
 
 
@@ -71,11 +71,11 @@ async def keep_running(part: str, environment: Mapping[str, str]) -> None:
                 if process.returncode is None:
                     with anyio.CancelScope(shield=True):
                         await _stop(process)
-        if code in GIVES_UP:
+        if code in CANNOT_RUN:
             raise ChildError(part, code)
         lived_s = anyio.current_time() - started
         pause_s = RESTART_PAUSES_S[0] if lived_s > longest_s else pause_s
-        log.error("the %s ended with code %d after %.0f s, starting it again in %.0f s", part, code, lived_s, pause_s)
+        log.error("the %s ended with code %d after %.0f s; it is restarted in %.0f s", part, code, lived_s, pause_s)
         await anyio.sleep(pause_s)
         pause_s = min(longest_s, 2 * pause_s)
 

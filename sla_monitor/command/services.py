@@ -12,11 +12,11 @@ APPLICATION = "sla-monitor services"
 
 
 async def list_services(settings: Settings) -> None:
-    """Prints one line a service: id, name, URL, and whether it is checked."""
+    """Prints one line for each service: id, name, URL, and whether it is checked."""
     async with installation(settings, APPLICATION) as (_, connection):
         rows = await (await connection.execute(query("services/listing"))).fetchall()
-    shown = [(service_id, name, read_config(config).target, enabled) for service_id, name, config, enabled in rows]
-    print_table(("id", "name", "URL", "enabled"), shown)
+    listed = [(service_id, name, read_config(config).target, enabled) for service_id, name, config, enabled in rows]
+    print_table(("id", "name", "URL", "enabled"), listed)
 
 
 async def apply_services(settings: Settings, path: Path) -> None:
@@ -27,7 +27,7 @@ async def apply_services(settings: Settings, path: Path) -> None:
         open_pool(url, application=APPLICATION, max_size=1) as pool,
     ):
         changed = await declared.apply(path, settings, pool)
-    for service_id, what in changed:
-        print(f"{service_id} {what}")
+    for service_id, change in changed:
+        print(f"{service_id} {change}")
     if not changed:
-        print(f"nothing has changed: the services are as {path.name} says")
+        print(f"no changes: the services match {path.name}")

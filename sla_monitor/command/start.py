@@ -20,7 +20,7 @@ STEP_TIMEOUT_S = 30
 async def prepare(database_url: str, settings: Settings) -> Migrated:
     """Migrates the schema and creates the first admin. Raises MigrationError if the database cannot be used."""
     migrated = await migrate_when_possible(database_url, settings)
-    await when_possible("the first user cannot be looked for", partial(introduce_first_admin, database_url))
+    await when_possible("the first user cannot be created", partial(introduce_first_admin, database_url))
     return migrated
 
 
@@ -34,9 +34,9 @@ async def when_possible(failure: str, step: Callable[[], Awaitable[None]]) -> No
                 await step()
             return
         except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, TimeoutError) as error:
-            reason = (str(error).strip().splitlines() or ["no answer in time"])[0]
+            reason = (str(error).strip().splitlines() or ["no response in time"])[0]
             if reason != logged:
                 logged = reason
-                log.warning("%s (%s); it is tried again", failure, reason)
+                log.warning("%s (%s); retrying", failure, reason)
         await anyio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - not a secret
         pause_s = min(longest_s, 2 * pause_s)

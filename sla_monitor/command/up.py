@@ -17,7 +17,7 @@ from sla_monitor.command import start
 from sla_monitor.command.first_services import health_url, own_url, register_first_services
 from sla_monitor.command.processes import keep_running
 from sla_monitor.local_postgresql.server import local_postgresql
-from sla_monitor.serving.ports import need_ports
+from sla_monitor.serving.ports import require_ports
 from sla_monitor.serving.signals import stop_on_signal
 from sla_monitor.settings import Settings
 from sql import connect, query
@@ -42,11 +42,11 @@ async def database(settings: Settings, group: TaskGroup) -> AsyncIterator[tuple[
     """The URL of the database, and its location as a text: DATABASE_URL, or a local PostgreSQL that runs during the
     block."""
     if settings.database_url is not None:
-        yield settings.database_url, "the one of DATABASE_URL"
+        yield settings.database_url, "that of DATABASE_URL"
         return
     async with local_postgresql(settings.home / "postgresql") as server:
         group.start_soon(server.watch)
-        yield server.database_url, f"our own, in {settings.home}"
+        yield server.database_url, f"embedded, in {settings.home}"
 
 
 async def up(settings: Settings) -> None:
@@ -64,14 +64,14 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
     started = datetime.now(UTC)
     # Checked before any start: else another program on the port would be mistaken for the API.
     require_file(settings)
-    need_ports(settings, "api", "prober", "worker")
+    require_ports(settings, "api", "prober", "worker")
     async with anyio.create_task_group() as group:
         stopped_first = [group.cancel_scope]
         group.start_soon(stop_on_signal, partial(_stop, stopped_first))
         async with database(settings, group) as (url, place):
             preparation = _Preparation()
             group.start_soon(preparation.run, settings, url, prepare)
-            migrated = await preparation.patiently()
+            migrated = await preparation.wait()
             environment = _environment(settings, url)
             # The prober checks the API too. It starts after the API and stops before it: else each start and stop would
             # be recorded as an outage.
@@ -103,7 +103,7 @@ class _Preparation:
         await start.when_possible("the services cannot be registered", partial(step, url))
         self._done.set()
 
-    async def patiently(self) -> Migrated | None:
+    async def wait(self) -> Migrated | None:
         """Waits for the preparation, at most `PREPARATION_PATIENCE_S` for each of its two steps. Returns the result of
         the migration; None if that has not ended."""
         with anyio.move_on_after(PREPARATION_PATIENCE_S) as patience:
@@ -121,12 +121,12 @@ async def _after_api(part: str, settings: Settings, environment: Mapping[str, st
     """Runs the prober or the worker once the API responds, or after `API_PATIENCE_S`."""
     with anyio.move_on_after(API_PATIENCE_S):
         async with httpx.AsyncClient(trust_env=False, timeout=1) as client:
-            while not await _answers(client, own_url(settings)):  # noqa: ASYNC110 - another process
+            while not await _responds(client, own_url(settings)):  # noqa: ASYNC110 - another process
                 await anyio.sleep(0.05)
     await keep_running(part, environment)
 
 
-async def _answers(client: httpx.AsyncClient, url: str) -> bool:
+async def _responds(client: httpx.AsyncClient, url: str) -> bool:
     try:
         return (await client.get(url)).is_success
     except httpx.HTTPError:
@@ -155,7 +155,7 @@ async def _report_start(
                 health_url(settings.worker_host, settings.worker_port),
                 health_url(settings.prober_host, settings.prober_port),
             ):
-                while not await _answers(client, part):  # noqa: ASYNC110 - another process
+                while not await _responds(client, part):  # noqa: ASYNC110 - another process
                     await anyio.sleep(0.05)
     _introduce(settings, migrated, place)
     await then()
@@ -166,19 +166,17 @@ def _introduce(settings: Settings, migrated: Migrated | None, place: str) -> Non
     address = f"http://{settings.api_host}:{settings.api_port}"
     report(f"SLA Monitor {__version__}")
     report(f"  database  {names[migrated.engine] if migrated else 'not ready yet'}, {place}")
-    report(f"  pages     {address}/ to look at, {address}/console to work in")
+    report(f"  pages     {address}/ (status), {address}/console (console)")
     report(f"  API       {address}/api/system-status, documentation at {address}/docs")
-    report(
-        f"  prober    http://{settings.prober_host}:{settings.prober_port}/metrics, looking from {settings.location!r}"
-    )
+    report(f"  prober    http://{settings.prober_host}:{settings.prober_port}/metrics, location {settings.location!r}")
     report(f"  worker    http://{settings.worker_host}:{settings.worker_port}/metrics")
-    report("Ctrl-C stops it.")
+    report("Press Ctrl-C to stop.")
 
 
 async def _report_first_check(url: str, started: datetime) -> None:
-    """Prints once that the first check has been stored, or that none has."""
+    """Prints that the first check has been stored, or that there is none after `FIRST_CHECK_PATIENCE_S`."""
     with anyio.move_on_after(FIRST_CHECK_PATIENCE_S):
-        await start.when_possible("the first check cannot be looked for", partial(_wait_for_first_check, url, started))
+        await start.when_possible("the first check cannot be read", partial(_wait_for_first_check, url, started))
         return
     report(f"No check has been stored within {FIRST_CHECK_PATIENCE_S} s: are all services paused?")
 

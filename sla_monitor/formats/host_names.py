@@ -1,7 +1,8 @@
-"""Hosts of URLs as browsers understand them: UTS 46 without transitional processing, as the URL standard has it.
+"""Hosts of URLs in normal form, by the rules of the URL standard, which browsers follow: UTS 46 without transitional
+processing.
 
-`straße.example` is `xn--strae-oqa.example` (IDNA 2003 made it another domain, `strasse.example`), and emoji are
-allowed, which IDNA 2008 alone refuses.
+`straße.example` becomes `xn--strae-oqa.example` (in IDNA 2003 it was another domain, `strasse.example`). Emoji are
+allowed (IDNA 2008 alone forbids them).
 """
 
 import re
@@ -13,7 +14,7 @@ from urllib.parse import unquote
 
 import idna
 
-MOST_CHARACTERS = 253
+MAX_CHARACTERS = 253
 _FORBIDDEN = re.compile(r"""[\x00-\x20"#%/:<>?@\[\\\]^`{|}\x7f]""")
 _ENDS_IN_A_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?")
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
@@ -21,7 +22,7 @@ _JOINERS = "\u200c\u200d"
 
 
 class HostNameError(ValueError):
-    """A host that no URL can have. The text does not quote it."""
+    """The host of a URL is invalid. The message does not quote it."""
 
     def __init__(self) -> None:
         super().__init__("not a valid host name")
@@ -29,10 +30,10 @@ class HostNameError(ValueError):
 
 @lru_cache(maxsize=8192)
 def host_name(host: str) -> str:
-    """The host of a URL, without credentials and port, in the one form that DNS and comparisons need.
+    """The normal form of a host, given without credentials and port. Raises HostNameError.
 
-    Names become lower-case ASCII. IPv4 addresses are dotted decimals, however they are written (`127.1`, `0x7f000001`);
-    IPv6 addresses stay in brackets, in their short form. Raises HostNameError.
+    Names become lower-case ASCII. IPv4 addresses become dotted decimals, also from forms such as `127.1` and
+    `0x7f000001`. IPv6 addresses stay in brackets and get their short form.
     """
     if host.startswith("["):
         return _ipv6(host)
@@ -42,15 +43,15 @@ def host_name(host: str) -> str:
     if _ENDS_IN_A_NUMBER.fullmatch(name):
         try:
             return socket.inet_ntoa(socket.inet_aton(name.removesuffix(".")))
-        except OSError:  # no address: the resolver says so
+        except OSError:  # not an address; the resolver will report it
             return name
     return name
 
 
 def host_in(netloc: str) -> str:
-    """The host of a URL's network location, which may have credentials and a port. Raises HostNameError."""
-    place = netloc.rpartition("@")[2]
-    return host_name(place.partition("]")[0] + "]" if place.startswith("[") else place.partition(":")[0])
+    """The host in `netloc`, the part of a URL with optional credentials and port. Raises HostNameError."""
+    authority = netloc.rpartition("@")[2]
+    return host_name(authority.partition("]")[0] + "]" if authority.startswith("[") else authority.partition(":")[0])
 
 
 def _ipv6(host: str) -> str:
@@ -61,9 +62,9 @@ def _ipv6(host: str) -> str:
 
 
 def _as_ascii(name: str) -> str:
-    """The labels of a name that may hold any characters, in ASCII. Not Python's `lower()` and no NFKC beforehand: the
-    mapping is UTS 46's own, for which Σ is σ at the end of a word too."""
-    if len(name) > MOST_CHARACTERS:
+    """The name with each label in ASCII. It must not pass `str.lower()` or NFKC first: UTS 46 has its own mapping, in
+    which Σ at the end of a word becomes σ."""
+    if len(name) > MAX_CHARACTERS:
         raise HostNameError
     try:
         labels = idna.uts46_remap(name, std3_rules=False).split(".")

@@ -1,6 +1,6 @@
-"""Origins of web pages: scheme, host and port, compared as browsers write them in `Origin`.
+"""Origins of web pages (scheme, host and port) in the form in which browsers send them in the header `Origin`.
 
-Capitals, a default port that is written out and a final dot of the host make no other origin.
+Capital letters, an explicit default port and a final dot of the host do not make another origin.
 """
 
 import ipaddress
@@ -19,7 +19,7 @@ _AUTHORITY = re.compile(_HOST)
 class Origin(NamedTuple):
     scheme: str
     host: str
-    """In small letters, without a final dot; of IPv6 in brackets."""
+    """In lower case, without a final dot; an IPv6 address in brackets."""
     port: int
 
     def __str__(self) -> str:
@@ -28,14 +28,14 @@ class Origin(NamedTuple):
 
 
 def origin_of(url: str) -> Origin:
-    """Of an absolute http(s) URL: its host in ASCII as browsers send it. Raises HostNameError."""
+    """The origin of an absolute http(s) URL, with the host in ASCII. Raises HostNameError."""
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     return Origin(scheme, host_in(parts.netloc).removesuffix("."), parts.port or DEFAULT_PORTS[scheme])
 
 
 def read_origin(header: str) -> Origin | None:
-    """What `Origin` says; None where it names none, as `null` does."""
+    """The origin in the header `Origin`; None if it is not an origin, for example `null`."""
     match = _ORIGIN.fullmatch(header)
     if match is None:
         return None
@@ -43,8 +43,8 @@ def read_origin(header: str) -> Origin | None:
     return Origin(scheme, _host(match[2]), int(match[3] or DEFAULT_PORTS[scheme]))
 
 
-def asked_origin(host_header: str, scheme: str) -> Origin | None:
-    """The origin that is asked over `scheme` by this `Host`; None where that names nothing."""
+def requested_origin(host_header: str, scheme: str) -> Origin | None:
+    """The origin that a request addresses, from its header `Host` and its scheme; None if the header is invalid."""
     match = _AUTHORITY.fullmatch(host_header)
     return Origin(scheme, _host(match[1]), int(match[2] or DEFAULT_PORTS[scheme])) if match is not None else None
 

@@ -1,4 +1,4 @@
-"""The data directory of the local server: initdb, and the end of a server whose owner was killed."""
+"""The data directory of the local server: it is created by initdb, and freed if the owner of a server was killed."""
 
 import os
 import shutil
@@ -10,13 +10,8 @@ from typing import IO
 
 import anyio
 
-from sla_monitor.local_postgresql.folder import (
-    SHORT_SOCKET_PARENT,
-    SHORT_SOCKET_PREFIX,
-    LocalPostgresError,
-    Site,
-    server_processes,
-)
+from sla_monitor.local_postgresql.account import LocalPostgresError
+from sla_monitor.local_postgresql.folder import SHORT_SOCKET_PARENT, SHORT_SOCKET_PREFIX, Site, server_processes
 from sla_monitor.local_postgresql.waiting import ending, until
 
 INITDB_TIMEOUT_S = 120
@@ -25,7 +20,7 @@ ORPHAN_STOPS = ((signal.SIGINT, 15), (signal.SIGQUIT, 10))
 
 
 async def stop_orphan(site: Site) -> None:
-    """Ends the server of an owner that was killed, and removes its postmaster.pid and its socket folder.
+    """Stops the server of an owner that was killed, and removes its postmaster.pid and its socket folder.
 
     This process holds the lock of the folder, so processes that use the data directory have no owner. postmaster.pid is
     removed only when there are none: otherwise two servers could write the same files.
@@ -41,7 +36,7 @@ async def stop_orphan(site: Site) -> None:
         if await until(lambda: not server_processes(site.data), timeout_s=timeout_s, period_s=0.05):
             break
     else:
-        raise LocalPostgresError(f"{site.data} is in use by processes {processes}, which do not stop: end them")
+        raise LocalPostgresError(f"{site.data} is in use by processes {processes}, which do not stop: kill them")
     pid_file.unlink(missing_ok=True)
     sockets = Path(lines[4]) if len(lines) > 4 else site.folder
     if sockets.parent == SHORT_SOCKET_PARENT and sockets.name.startswith(SHORT_SOCKET_PREFIX):
@@ -55,8 +50,8 @@ async def initialise(site: Site, superuser: str, password: str, *, sync: bool) -
     try:
         password_file = staging / "password"
         password_file.write_text(password)
-        site.give(password_file)
-        site.give(staging)  # last: root must not write into a folder of another user
+        site.make_private(password_file)
+        site.make_private(staging)  # last: root must not write into a folder of another user
         with tempfile.TemporaryFile() as output:
             await _run_initdb(site, superuser, staging, output, sync=sync)
         (staging / "data").rename(site.data)

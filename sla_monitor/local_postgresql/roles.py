@@ -5,14 +5,14 @@ from psycopg import AsyncConnection, OperationalError
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier, Literal
 
-from sla_monitor.local_postgresql.folder import LocalPostgresError
+from sla_monitor.local_postgresql.account import LocalPostgresError
 from sla_monitor.local_postgresql.running import ADMIN, DATABASE, ROLE, LocalPostgres, Passwords
 from sla_monitor.local_postgresql.waiting import ending
 from sql import query
 
 READY_TIMEOUT_S = 30
 RECOVERY_TIMEOUT_S = 600
-"""While the server reports recovery, which a stop would only make start again."""
+"""The timeout while the server reports recovery. A stop would make the recovery start again."""
 
 
 async def make_ready(server: LocalPostgres, passwords: Passwords) -> None:
@@ -41,7 +41,9 @@ async def _is_complete(server: LocalPostgres) -> bool:
     """Whether the role of the programs is not a superuser and owns its database. Raises if its password is wrong."""
     connection = await connect(server, server.database_url)
     if connection is None:
-        raise LocalPostgresError(f"the password in {server.log.with_name('password')} is not the database's")
+        raise LocalPostgresError(
+            f"the password in {server.log.with_name('password')} is not that of the database role {ROLE}"
+        )
     async with connection:
         found = await connection.execute(query("local/is_set_up"), {"database": DATABASE})
         row = await found.fetchone()

@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 from anyio import to_thread
 
-from sla_monitor.local_postgresql.folder import PORT, LocalPostgresError
+from sla_monitor.local_postgresql.account import LocalPostgresError
+from sla_monitor.local_postgresql.folder import PORT
 from sla_monitor.local_postgresql.log import last_lines
 from sla_monitor.local_postgresql.waiting import ending, until
 
@@ -77,14 +78,14 @@ class LocalPostgres:
         """Raises LocalPostgresError within a second after the server has ended; never returns. For a task group."""
         while not await until(self.ended, timeout_s=60, period_s=0.5):
             pass
-        raise await self.failure(f"PostgreSQL ended by itself ({ending(self.process)})")
+        raise await self.failure(f"PostgreSQL ended unexpectedly ({ending(self.process)})")
 
-    async def failure(self, what: str) -> LocalPostgresError:
-        """The error `what`, with the last lines of the log."""
+    async def failure(self, reason: str) -> LocalPostgresError:
+        """An error with the reason and the last lines of the log."""
         if self.ended():
             await self.log_written()
         tail = await to_thread.run_sync(last_lines, self.log)
-        return LocalPostgresError(f"{what}; the last lines of {self.log}:{tail}")
+        return LocalPostgresError(f"{reason}; the last lines of {self.log}:{tail}")
 
     def ended(self) -> bool:
         return self.process.poll() is not None

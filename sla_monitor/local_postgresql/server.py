@@ -16,11 +16,11 @@ from types import MappingProxyType
 import anyio
 from anyio import to_thread
 
+from sla_monitor.local_postgresql.account import LocalPostgresError
 from sla_monitor.local_postgresql.cluster import initialise, remove_staging, stop_orphan
 from sla_monitor.local_postgresql.folder import (
-    LocalPostgresError,
     Site,
-    hold,
+    lock,
     open_site,
     read_admin_password,
     read_password,
@@ -73,7 +73,7 @@ async def _open(
     stack: AsyncExitStack, folder: Path, bin_folder: Path | None, extra_settings: Mapping[str, str]
 ) -> LocalPostgres:
     """Starts the server. `stack` undoes each step, also if a later one fails."""
-    folder = stack.enter_context(hold(folder))
+    folder = stack.enter_context(lock(folder))
     site = await to_thread.run_sync(open_site, folder, bin_folder)
     await stop_orphan(site)
     for leftover in site.folder.glob("data.new-*"):  # of a first start that was killed

@@ -1,10 +1,11 @@
-"""HTTP connections with the bounds that uvicorn lacks: in number, in time, in bytes. For every server of this program.
+"""Limits on HTTP connections that uvicorn does not have: their number, their duration, their bytes. All servers of this
+program use them.
 
-A connection holds a place as long as its client sends or reads. It has deadlines for both, and where no place is left,
-the connection that has waited longest for its client is closed. What clients do wrong is counted and logged as theirs.
+A client has deadlines for sending a request and for reading the response. If the number of connections reaches its
+limit, those that have waited longest for their clients are closed. Faults of clients are counted by kind.
 
-Rests on attributes of uvicorn 0.54's HttpToolsProtocol (`transport`, `parser`, `scope`, `cycle`, `client`, `url`,
-`timeout_keep_alive_task`); the tests fail if those change.
+This module uses attributes of uvicorn 0.54's HttpToolsProtocol (`transport`, `parser`, `scope`, `cycle`, `client`,
+`url`, `timeout_keep_alive_task`). The tests fail if they change.
 """
 
 import asyncio
@@ -22,20 +23,20 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 log = logging.getLogger(__name__)
 
 ARRIVAL_DEADLINE_S = 15.0
-"""A connection that has not sent its whole request by then is closed."""
+"""A connection is closed if a complete request has not arrived within this time."""
 STALL_DEADLINE_S = 15.0
-"""A connection whose client reads nothing of a response for this long is closed."""
+"""A connection is closed if its client reads nothing of a response for this time."""
 DRAIN_DEADLINE_S = 60.0
-"""A connection whose client always leaves a part of its responses unread is closed after this time."""
+"""A connection is closed if its client has left a part of the responses unread for this time without a break."""
 CHECK_TICKS = 10
-"""How often it is looked at what is unread, in ticks of uvicorn's main loop: 0.1 s each."""
+"""The period of `check_reading`, in ticks of uvicorn's main loop, 0.1 s each."""
 MAX_HEAD_BYTES = 64 * 1024
-"""Request line and headers; llhttp keeps whatever comes."""
+"""Limit of request line and headers, because llhttp has none."""
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
-"""Body, trailers and framing; a body that is too large is answered long before."""
+"""Limit of body, trailers and framing. The application refuses large bodies earlier."""
 RETRY_AFTER_S = 5
-CLOSED_AT_ONCE = 50
-"""Where there is no room, one of so many connections is closed."""
+SHARE_CLOSED = 50
+"""At a limit, one in this number of connections is closed at once, because finding the oldest takes time."""
 
 Fault = Literal[
     "not_http",
@@ -49,8 +50,9 @@ Fault = Literal[
     "bad_frame",
     "bad_utf8",
 ]
-"""What a client did: sent no HTTP, sent too much, was too slow to send or to read, closed its connection before its
-response, had too many connections, lost one to a newer one, or broke the rules of WebSocket."""
+"""Faults of clients: a request that is not HTTP or too large, a request or a reader that is too slow, a connection
+closed before its response, too many connections, a waiting connection closed in favour of a new one, and violations of
+the WebSocket protocol."""
 
 
 def _refusal(status: str, code: str, error: str, *headers: str) -> bytes:
@@ -70,7 +72,7 @@ NOT_HTTP = _refusal("400 Bad Request", "VALIDATION_ERROR", "This is not HTTP")
 TOO_MANY = _refusal(
     "429 Too Many Requests",
     "RATE_LIMITED",
-    "There are too many connections from your address",
+    "Too many connections from your address",
     f"retry-after: {RETRY_AFTER_S}",
 )
 
@@ -86,21 +88,21 @@ class Connections:
         self._of: defaultdict[str, set[HttpProtocol]] = defaultdict(set)
 
     def client_of_peer(self, peer: str) -> str | None:
-        """What the connections of an address are counted by; None for those of nobody in particular."""
+        """The key by which connections of this address are counted. None if it is a proxy of many clients."""
         return peer
 
     def client_of_request(self, scope: Mapping[str, Any]) -> str | None:
-        """What a request counts by whose connection is nobody's in particular."""
+        """The key by which a request is counted if it comes through a proxy, otherwise None."""
         return None
 
     def report(self, fault: Fault, client: tuple[str, int] | None) -> None:
-        """Counts what a client did, and logs it for debugging only: it is no fault of the server."""
+        """Counts a fault of a client. Logged at debug level, because the server has no part in it."""
         self._count(fault)
         log.debug("client %s: %s", client[0] if client else "unknown", fault)
 
     def admit(self, connection: "HttpProtocol", client: str | None) -> bool:
-        """Counts a connection for `client`, or from now on for that one. At a bound, connections that have waited
-        longest for their clients are closed; False where none waits."""
+        """Counts a connection, from now on for `client`. At a limit, closes connections that have waited longest for
+        their clients. Returns False if there are none: the connection is refused."""
         self.leave(connection)
         mine: Collection[HttpProtocol] = self._of.get(client, ()) if client is not None else ()
         if len(mine) >= self._per_client and not self._make_room(mine):
@@ -113,7 +115,7 @@ class Connections:
         return True
 
     def leave(self, connection: "HttpProtocol") -> None:
-        """Counts a connection no more. Does nothing if it is not counted."""
+        """Stops counting a connection. Does nothing if it is not counted."""
         client = self._open.pop(connection, None)
         if client is not None:
             mine = self._of[client]
@@ -122,20 +124,20 @@ class Connections:
                 del self._of[client]
 
     def _make_room(self, connections: Collection["HttpProtocol"]) -> bool:
-        """Looking at all of them takes a while, so a few are closed at once."""
+        """Closes some of the connections that wait for their clients. Returns False if there are none."""
         waiting = [(since, id(one), one) for one in connections if (since := one.waiting_since()) is not None]
-        for _, _, one in heapq.nsmallest(max(1, len(connections) // CLOSED_AT_ONCE), waiting):
+        for _, _, one in heapq.nsmallest(max(1, len(connections) // SHARE_CLOSED), waiting):
             one.drop("crowded_out")
         return bool(waiting)
 
     def check_reading(self, now: float) -> None:
-        """Closes the connections whose responses are not read. To be called every second or so."""
+        """Closes connections whose clients do not read their responses. Called about once a second."""
         for connection in list(self._open):
             connection.check_reading(now)
 
 
 class BoundedConfig(Config):
-    """uvicorn's configuration for `HttpProtocol`. `connections` is the only bound on their number."""
+    """uvicorn's configuration, for use with `HttpProtocol`. `connections` is the only limit on their number."""
 
     def __init__(self, app: Any, connections: Connections, **options: Any) -> None:
         super().__init__(app, **options)
@@ -143,16 +145,16 @@ class BoundedConfig(Config):
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection. It ends when its client is too slow: header by header, byte by byte of a body, or in reading."""
+    """One connection. It is closed if its client sends or reads too slowly."""
 
-    _complete: Any = None  # the scope of the last request that is here as a whole
-    _part: tuple[Any, bool] = (None, True)  # whose head or body was arriving, and whether it was the head
-    _received = 0  # of that part
+    _complete: Any = None  # the scope of the last request that has arrived completely
+    _part: tuple[Any, bool] = (None, True)  # the scope of the arriving request, and whether its head is arriving
+    _received = 0  # bytes of that head or body
     _deadline: asyncio.TimerHandle | None = None
-    _answering: Any = None  # the cycle of the request that is being answered; `cycle` is that of the last one received
-    _unread = 0  # bytes that the client had not taken when last looked at
+    _responding: Any = None  # the cycle of the current response; `cycle` is that of the last request received
+    _unread = 0  # bytes that the client had not read at the last check
     _unread_since: float | None = None
-    _taken_at = 0.0
+    _read_at = 0.0  # the last check at which this number had changed
     _dropped = False
 
     def __init__(self, config: Config, *args: Any, **options: Any) -> None:
@@ -170,21 +172,21 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.config.connections.leave(self)
         self._arrived()
-        answering = self._answering
-        if answering is not None and not answering.response_complete:
-            answering.disconnected = True  # uvicorn tells the last request received only, and the others write on
-            answering.message_event.set()
+        responding = self._responding
+        if responding is not None and not responding.response_complete:
+            responding.disconnected = True  # uvicorn marks only the last request received
+            responding.message_event.set()
             if not self._dropped:
                 self.config.connections.report("left", self.client)
         super().connection_lost(exc)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        self._answering = cycle
+        self._responding = cycle
         HttpToolsProtocol._start_asgi_task(self, cycle, app)
 
     def on_message_complete(self) -> None:
         self._complete = self.scope
-        HttpToolsProtocol.on_message_complete(self)  # super() takes its time, and this is done for each request
+        HttpToolsProtocol.on_message_complete(self)  # super() is slow, and this runs for each request
 
     def data_received(self, data: bytes) -> None:
         idle = self.timeout_keep_alive_task
@@ -197,23 +199,23 @@ class HttpProtocol(HttpToolsProtocol):
             if self._should_upgrade():
                 self.handle_websocket_upgrade()
                 return
-            # Any other protocol is not spoken here: the request is answered as it is.
+            # Other protocols are not supported: the request is handled as HTTP.
         except HttpParserError:
             self.send_400_response("not HTTP")
             return
         if self._complete is not self.scope or self.scope is None:
             self._arriving(len(data))
         elif self.cycle is not None and self.cycle.response_complete:
-            self._expect()  # an empty line between two requests: uvicorn takes it for the next one, and waits for ever
-        elif self._deadline is not None:  # most requests come in one piece, and no timer is ever set for them
+            self._expect()  # after an empty line between requests uvicorn would wait without a timeout
+        elif self._deadline is not None:  # not set if the request has arrived in one piece
             self._arrived()
 
     def _arriving(self, received: int) -> None:
-        """A part of a request has come; what lies in the piece before that part began is not counted."""
+        """Counts the bytes of an incomplete head or body. The chunk in which it begins is not counted."""
         in_head = self.scope is None or "method" not in self.scope
-        goes_on = self._part[0] is self.scope and self._part[1] is in_head
+        continues = self._part[0] is self.scope and self._part[1] is in_head
         self._part = (self.scope, in_head)
-        self._received = self._received + received if goes_on else 0
+        self._received = self._received + received if continues else 0
         if self._received > (MAX_HEAD_BYTES if in_head else MAX_REQUEST_BYTES) and not self._closing():
             self._refuse("too_large", NOT_HTTP)
         self._expect()
@@ -231,8 +233,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def waiting_since(self) -> float | None:
-        """Since when its client has sent no request, only a part of one, or has not read its response; None while the
-        client is the one who waits."""
+        """The time since which the connection waits for its client: for a request, the rest of one, or the reading of a
+        response. None if the client waits for a response."""
         if self._deadline is not None:
             return self._deadline.when() - ARRIVAL_DEADLINE_S
         if self.timeout_keep_alive_task is not None:
@@ -240,28 +242,28 @@ class HttpProtocol(HttpToolsProtocol):
         return self._unread_since
 
     def check_reading(self, now: float) -> None:
-        """Closes the connection where its client has not read for too long. uvicorn would wait for ever, also when it
-        closes the connection itself."""
+        """Closes the connection if its client exceeds a deadline of reading. uvicorn has none, also not for connections
+        that it is closing."""
         unread = self.transport.get_write_buffer_size()
         if not unread:
             self._unread, self._unread_since = 0, None
             return
         if unread != self._unread:
-            self._unread, self._taken_at = unread, now
+            self._unread, self._read_at = unread, now
         if self._unread_since is None:
             self._unread_since = now
-        if now - self._taken_at >= STALL_DEADLINE_S or now - self._unread_since >= DRAIN_DEADLINE_S:
+        if now - self._read_at >= STALL_DEADLINE_S or now - self._unread_since >= DRAIN_DEADLINE_S:
             self.drop("not_read")
 
     def drop(self, fault: Fault) -> None:
-        """Ends the connection at once, for what its client did or did not do."""
+        """Closes the connection at once because of a fault of its client."""
         self._dropped = True
         self.config.connections.leave(self)
         self.config.connections.report(fault, self.client)
         self.transport.abort()
 
     def _refuse(self, fault: Fault, response: bytes) -> None:
-        """Ends the connection with a response, unless one is under way."""
+        """Sends a response and closes the connection. If another response is being sent, closes it at once."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.drop(fault)
             return
@@ -274,7 +276,7 @@ class HttpProtocol(HttpToolsProtocol):
         if not self.url.isascii():
             self._refuse("not_http", NOT_HTTP)
         elif (self.cycle is not None and not self.cycle.response_complete) or self.transport.get_write_buffer_size():
-            self.drop("bad_handshake")  # the responses before it would have nobody who tells them to go on
+            self.drop("bad_handshake")  # nothing would resume the responses before it
         else:
             self._arrived()
             self.config.connections.leave(self)
@@ -285,8 +287,8 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 class BoundedServer(Server):
-    """uvicorn's server. Signals stay with the process that it is a part of: they would be raised once more at the end,
-    and the exit code not be 0."""
+    """uvicorn's server without its signal handlers, which raise the signal again at the end, so that the exit code is
+    not 0. The program handles signals."""
 
     def __init__(self, config: BoundedConfig) -> None:
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""The end of a program: nothing that a library still has in the background holds it up."""
+"""The end of a program: tasks that libraries leave in the background are cancelled."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,9 +9,9 @@ STEP_S = 0.05
 
 
 async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Awaits `work`, then ends the tasks that are left, those of connection pools for example. One that takes a
-    cancellation for a reason to wait (psycopg asks a database that may be silent to cancel the statement, for up to
-    10 s) is cancelled again."""
+    """Awaits `work`, then cancels the remaining tasks, for example those of connection pools, for at most `PATIENCE_S`.
+    A task is cancelled again each `STEP_S`, because psycopg catches a cancellation to send a cancel request, and waits
+    up to 10 s for the response."""
     try:
         await work
     finally:

@@ -1,4 +1,4 @@
-"""How late the event loop is."""
+"""The lag of the event loop."""
 
 from collections.abc import Callable
 
@@ -8,8 +8,8 @@ INTERVAL_S = 0.5
 
 
 async def watch_loop(observe: Callable[[float], object]) -> None:
-    """Reports how many seconds late the loop gets to what is due: everything timed in this process is off by as much.
-    Never returns."""
+    """Calls `observe` every `INTERVAL_S` with the seconds by which the loop resumed this task too late. All timers of
+    the process are late by as much. Never returns."""
     while True:
         due = anyio.current_time() + INTERVAL_S
         await anyio.sleep(INTERVAL_S)

@@ -1,5 +1,5 @@
-"""/health, /ready and /metrics of a program that serves nothing else: a plain ASGI application on uvicorn, beside the
-program's work. A web framework would cost more memory than all services of a large installation."""
+"""/health, /ready and /metrics of the prober and the worker: a plain ASGI application on uvicorn. A web framework would
+need more memory than the services of a large installation."""
 
 import socket
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from sla_monitor.serving.connections import BoundedConfig, BoundedServer, Connections, Fault, HttpProtocol
 
 CONNECTION_LIMIT = 64
-"""Of all clients, and of one: behind a container's network they may all have the same address."""
+"""The limit of connections in total, and of one client: behind a container network all clients can have one address."""
 KEEP_ALIVE_S = 15
 STOP_PATIENCE_S = 1
 
@@ -23,7 +23,7 @@ _Application = Callable[[_Message, _Receive, _Send], Awaitable[None]]
 
 
 class Readiness(NamedTuple):
-    """Whether the program can do its work now, and the parts of that by their names in /ready."""
+    """Whether the program can do its work now, and the other fields of the response to /ready."""
 
     ready: bool
     parts: Mapping[str, object]
@@ -35,7 +35,7 @@ async def serve_own_state(
     readiness: Callable[[], Readiness],
     count: Callable[[Fault], object],
 ) -> None:
-    """Responds until it is cancelled. `count` is called for each fault of a client."""
+    """Serves the three paths until cancelled. `count` is called for each fault of a client."""
     config = BoundedConfig(
         _application(registry, readiness),
         Connections(CONNECTION_LIMIT, CONNECTION_LIMIT, count),
@@ -68,19 +68,23 @@ def _application(registry: CollectorRegistry, readiness: Callable[[], Readiness]
         body = {"status": "ready" if now.ready else "not ready", **now.parts}
         return 200 if now.ready else 503, msgspec.json.encode(body), "application/json"
 
-    def figures() -> tuple[int, bytes, str]:
+    def metrics() -> tuple[int, bytes, str]:
         return 200, generate_latest(registry), CONTENT_TYPE_LATEST
 
-    routes = {"/health": health, "/ready": ready, "/metrics": figures}
+    routes = {"/health": health, "/ready": ready, "/metrics": metrics}
 
     async def application(scope: _Message, receive: _Receive, send: _Send) -> None:
         if scope["type"] != "http":
             return
         route = routes.get(scope["path"])
         if route is None:
-            status, body, kind = 404, b'{"error":"no such page","code":"NOT_FOUND"}', "application/json"
+            status, body, kind = 404, b'{"error":"not found","code":"NOT_FOUND"}', "application/json"
         elif scope["method"] not in ("GET", "HEAD"):
-            status, body, kind = 405, b'{"error":"read only","code":"METHOD_NOT_ALLOWED"}', "application/json"
+            status, body, kind = (
+                405,
+                b'{"error":"only GET and HEAD are allowed","code":"METHOD_NOT_ALLOWED"}',
+                "application/json",
+            )
         else:
             status, body, kind = route()
         headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]

@@ -1,4 +1,4 @@
-"""Listening sockets, and the one line that says why there is none."""
+"""Listening sockets of the programs, with error messages that name the setting."""
 
 import errno
 import socket
@@ -10,12 +10,12 @@ BACKLOG = 128
 
 
 class PortError(StartError):
-    """The port cannot be listened on; the text is one line that names the setting."""
+    """A program cannot listen on its port. The message is one line and names the setting."""
 
 
 def bind(settings: Settings, program: str, backlog: int = BACKLOG) -> socket.socket:
-    """A listening socket on `<program>_host` and `<program>_port`, or `PortError`. It is bound before anything else of
-    a program is started."""
+    """A listening socket on the settings `<program>_host` and `<program>_port`. Raises PortError. A program calls it
+    before it starts anything else."""
     host, port = getattr(settings, f"{program}_host"), getattr(settings, f"{program}_port")
     host_variable, port_variable = ENVIRONMENT[f"{program}_host"].name, ENVIRONMENT[f"{program}_port"].name
     try:
@@ -32,7 +32,7 @@ def bind(settings: Settings, program: str, backlog: int = BACKLOG) -> socket.soc
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
-            raise PortError(f"{port_variable}={port} on {host} is taken: set {port_variable} to a free port") from None
+            raise PortError(f"{port_variable}={port} on {host} is in use: set {port_variable} to a free port") from None
         raise PortError(
             f"{port_variable}={port} on {host_variable}={host} cannot be listened on: {error.strerror}"
         ) from None
@@ -40,8 +40,8 @@ def bind(settings: Settings, program: str, backlog: int = BACKLOG) -> socket.soc
     return listening
 
 
-def need_ports(settings: Settings, *programs: str) -> None:
-    """Raises `PortError` where the port of one of these programs cannot be had now, be it for another one of them."""
-    with ExitStack() as taken:
+def require_ports(settings: Settings, *programs: str) -> None:
+    """Raises PortError if a port of these programs is in use, or if two of them have the same port."""
+    with ExitStack() as bound:
         for program in programs:
-            taken.enter_context(bind(settings, program))
+            bound.enter_context(bind(settings, program))

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT, the same for every program."""
+"""SIGTERM and SIGINT: handled in the same way by every program."""
 
 import os
 import signal
@@ -11,8 +11,8 @@ from anyio.abc import TaskStatus
 async def stop_on_signal(
     stop: Callable[[], object], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
 ) -> None:
-    """Calls `stop` at the first SIGTERM or SIGINT; what runs then has to end within 10 s. A second signal ends the
-    process at once, by the default action. Never returns."""
+    """Calls `stop` at the first SIGTERM or SIGINT. The program must then end within 10 s. A second signal ends the
+    process at once, by its default action. Never returns."""
     stopping = False
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()

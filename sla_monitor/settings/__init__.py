@@ -34,7 +34,7 @@ def default_home() -> Path:
 
 
 class Variable(NamedTuple):
-    """The environment variable of a field of `Settings`: its name, its parser (raises ValueError), its meaning."""
+    """The environment variable of a field of `Settings`: its name, parser (raises ValueError) and description."""
 
     name: str
     parse: Callable[[str], Any]
@@ -56,7 +56,7 @@ NEW_INSTALLATION = Terms("UTC", timedelta(days=400), timedelta(days=2))
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The program's settings, each read from the variable that `ENVIRONMENT` names for it."""
+    """The settings of all programs. `ENVIRONMENT` names the variable of each field."""
 
     database_url: str | None = None
     database_engine: str = "auto"
@@ -135,13 +135,13 @@ ENVIRONMENT: dict[str, Variable] = {
     "database_engine": Variable(
         "DATABASE_ENGINE",
         values.one_of("auto", "timescaledb", "postgresql"),
-        "engine of a new installation; auto is TimescaleDB where the server has it",
+        "engine of a new installation; auto means TimescaleDB if the server has it",
     ),
     "home": Variable("SLA_MONITOR_HOME", values.path, "folder of the embedded database and of the spool"),
     "time_zone": Variable(
-        "SLA_MONITOR_TIMEZONE", values.time_zone, "zone that days and months belong to; kept in the database"
+        "SLA_MONITOR_TIMEZONE", values.time_zone, "time zone of days and months; stored in the database"
     ),
-    "log_level": Variable("LOG_LEVEL", values.log_level, "least level that is logged"),
+    "log_level": Variable("LOG_LEVEL", values.log_level, "lowest level that is logged"),
     "request_log": Variable(
         "REQUEST_LOG", values.one_of("off", "text", "json"), "a line for each request to the API, on standard output"
     ),
@@ -152,40 +152,40 @@ ENVIRONMENT: dict[str, Variable] = {
     "allowed_hosts": Variable(
         "ALLOWED_HOSTS",
         values.host_names,
-        "names the API is reached by; addresses, names without a dot and CLIENT_URLS always are",
+        "host names of the API; addresses, names without a dot and the hosts of CLIENT_URLS are always allowed",
     ),
     "trusted_proxies": Variable(
         "TRUSTED_PROXIES", values.networks, "networks of proxies whose X-Forwarded-For names the real client"
     ),
     "site_title": Variable("SITE_TITLE", values.title, "name of the status page"),
-    "site_logo": Variable("SITE_LOGO", values.image, "its logo: an .svg or .png beside the title"),
-    "site_color": Variable("SITE_COLOR", values.color, "its colour, of buttons and of the line above everything"),
+    "site_logo": Variable("SITE_LOGO", values.image, "logo beside the title, an .svg or .png file"),
+    "site_color": Variable("SITE_COLOR", values.color, "colour of buttons and of the line at the top of pages"),
     "site_url": Variable(
         "SITE_URL",
         values.origin,
-        "where the pages are reached, for links in feeds and badges; else as they were asked for",
+        "public address of the pages, for links in feeds and badges; by default that of the request",
     ),
     "jwt_secret": Variable(
         "JWT_SECRET",
         values.secret,
-        "key that tokens are signed with; generated and kept in the database if it is missing",
+        "key that signs tokens; by default generated and stored in the database",
     ),
-    "access_token_lifetime": Variable("JWT_EXPIRES_IN", values.lifetime, "how long an access token is good for"),
-    "refresh_token_lifetime": Variable(
-        "REFRESH_EXPIRES_IN", values.lifetime, "how long a login lasts that is not refreshed"
-    ),
+    "access_token_lifetime": Variable("JWT_EXPIRES_IN", values.lifetime, "lifetime of an access token"),
+    "refresh_token_lifetime": Variable("REFRESH_EXPIRES_IN", values.lifetime, "lifetime of a login without a refresh"),
     "rate_limit_api": Variable(
         "RATE_LIMIT_API",
         values.limit,
-        "API calls of one address that have to be computed; logging in is counted apart, as often",
+        "API requests of one address that the cache cannot answer; logins have a separate limit of the same size",
     ),
     "rate_limit_pages": Variable(
-        "RATE_LIMIT_PAGES", values.limit, "pages, badges and feeds of one address that have to be computed"
+        "RATE_LIMIT_PAGES",
+        values.limit,
+        "pages, badges and feeds requested by one address that the cache cannot answer",
     ),
     "rate_limit_login": Variable(
         "RATE_LIMIT_LOGIN",
         values.limit,
-        "failed logins of one address; strangers together may fail ten times as often on one account",
+        "failed logins of one address; for one account, all addresses without an earlier login share ten times as many",
     ),
     "rate_limit_incidents": Variable("RATE_LIMIT_INCIDENTS", values.limit, "new incidents of one user"),
     "rate_limit_sockets": Variable("RATE_LIMIT_SOCKETS", values.limit, "sockets opened by one address"),
@@ -204,39 +204,49 @@ ENVIRONMENT: dict[str, Variable] = {
         values.integer(1024, 1024 * 1024),
         "bytes of one message from a socket; drafts of 64 KB need 256 KB",
     ),
-    "socket_queue": Variable("SOCKET_QUEUE", values.integer(1, 100_000), "frames that may wait for one slow client"),
-    "socket_send_timeout": Variable("SOCKET_SEND_TIMEOUT", values.duration, "time one frame may take to be sent"),
+    "socket_queue": Variable("SOCKET_QUEUE", values.integer(1, 100_000), "frames that may wait for one client"),
+    "socket_send_timeout": Variable("SOCKET_SEND_TIMEOUT", values.duration, "maximum time to send one frame"),
     "prober_host": Variable("WATCH_SERVER_HOST", str, "address of the prober's /health and /metrics"),
     "prober_port": Variable("WATCH_SERVER_PORT", _PORT, "port of the prober's /health and /metrics"),
     "location": Variable(
         "PROBE_LOCATION",
         values.slug,
-        "location of this prober; two probers with the same one both make every check, so give each its own",
+        "location of this prober; each prober needs its own, otherwise every check is made twice",
     ),
     "check_interval": Variable(
         "HEALTH_CHECK_INTERVAL", values.interval, "default time between checks: a cron line or a duration"
     ),
     "check_timeout_ms": Variable("HEALTH_CHECK_TIMEOUT", values.integer(100, 60_000), "default timeout of a check, ms"),
-    "probe_concurrency": Variable("PROBE_CONCURRENCY", values.integer(1, 20_000), "checks under way at once"),
-    "probe_max_bytes": Variable("PROBE_MAX_BYTES", _BYTES, "bytes of an answer that are read"),
+    "probe_concurrency": Variable("PROBE_CONCURRENCY", values.integer(1, 20_000), "checks that run at once"),
+    "probe_max_bytes": Variable("PROBE_MAX_BYTES", _BYTES, "bytes of a response that are read"),
     "probe_bodies_max_bytes": Variable(
-        "PROBE_BODIES_MAX_BYTES", _BYTES, "bytes of large answers (over 64 KiB) in memory at once; other checks wait"
+        "PROBE_BODIES_MAX_BYTES", _BYTES, "bytes of large responses (over 64 KiB) in memory at once; other checks wait"
     ),
     "probe_deny_networks": Variable("PROBE_DENY_NETWORKS", values.networks, "networks that no probe connects to"),
-    "ca_file": Variable("SSL_CERT_FILE", values.path, "CA certificates that probes trust, instead of the system's"),
-    "spool_max_bytes": Variable("SPOOL_MAX_BYTES", _BYTES, "size of the spool on disk; the oldest checks go first"),
-    "heartbeat_url": Variable("HEARTBEAT_URL", values.http_url, "dead man's switch, called after each good cycle"),
+    "ca_file": Variable(
+        "SSL_CERT_FILE", values.path, "file of CA certificates that probes trust instead of the system's"
+    ),
+    "spool_max_bytes": Variable(
+        "SPOOL_MAX_BYTES", _BYTES, "size of the spool on disk; when it is full, the oldest checks are dropped"
+    ),
+    "heartbeat_url": Variable(
+        "HEARTBEAT_URL",
+        values.http_url,
+        "URL that the prober requests after each minute with stored checks (dead man's switch)",
+    ),
     "worker_host": Variable("WORKER_HOST", str, "address of the worker's /health and /metrics"),
     "worker_port": Variable("WORKER_PORT", _PORT, "port of the worker's /health and /metrics"),
     "retention": Variable(
-        "CHECK_RETENTION", values.retention, "age at which raw checks are dropped, rollups stay; kept in the database"
+        "CHECK_RETENTION", values.retention, "age at which raw checks are deleted; rollups stay; stored in the database"
     ),
     "compress_after": Variable(
-        "CHECK_COMPRESS_AFTER", values.duration, "age at which TimescaleDB compresses raw checks; kept in the database"
+        "CHECK_COMPRESS_AFTER",
+        values.duration,
+        "age at which TimescaleDB compresses raw checks; stored in the database",
     ),
     "event_retention": Variable("EVENT_RETENTION", values.duration, "how far back a socket can catch up with ?since="),
     "audit_retention": Variable(
-        "AUDIT_RETENTION", values.audit_retention, "age at which lines of the audit log are removed"
+        "AUDIT_RETENTION", values.audit_retention, "age at which lines of the audit log are deleted"
     ),
     "id_recognition_endpoint": Variable(
         "ID_RECOGNITION_ENDPOINT", values.http_url, "URL of the service id-recognition"

@@ -12,7 +12,7 @@ NO_LONGER_USED = frozenset({"REDIS_URL", "NODE_ENV", "NEXT_PUBLIC_API_URL"})
 _OWN = re.compile(
     "(SLA_MONITOR|RATE_LIMIT|SOCKETS?|SITE|JWT|PROBE|HEALTH_CHECK|CHECK|SPOOL|WATCH_SERVER|WORKER)_[A-Z_]+"
 )
-"""Names that begin like settings."""
+"""Names with the prefixes of settings."""
 _OTHERS = re.compile("SLA_MONITOR_(PARENT|TEST_.*)|.*_(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_.*)")
 """Names that this program, its tests, or Kubernetes set."""
 MIN_LENGTH = 5

@@ -1,6 +1,6 @@
-"""What a setting may look like: one function a kind, from the text of its variable to its value.
+"""Parsers of settings: each converts the text of an environment variable to a value.
 
-Each raises `ValueError` for a text that cannot be used, in words that end the sentence "X is not …".
+Each raises ValueError for an invalid text. The message completes the sentence "X is not …".
 """
 
 import ipaddress
@@ -22,7 +22,7 @@ from sla_monitor.formats.origins import origin_of
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 SLUG = "[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?"
-"""What the id of a service or of a location looks like, whole: the database has the same rule."""
+"""Pattern of a whole service id or location. The database has the same rule."""
 
 MAX_IMAGE_BYTES = 256 * 1024
 
@@ -32,18 +32,18 @@ _UNIT_SECONDS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 
 
 
 def duration(text: str) -> timedelta:
-    """`90`, `90s`, `15m`, `24h`, `400d`: a bare number counts seconds."""
+    """A duration such as `90`, `90s`, `15m`, `24h` or `400d`. A number without a unit is in seconds."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError("a duration such as 30s, 15m, 24h or 400d")
     try:
         return timedelta(seconds=int(match[1]) * _UNIT_SECONDS[match[2]])
     except OverflowError:
-        raise ValueError("a duration that a clock can count") from None
+        raise ValueError("a duration of at most 999999999d") from None
 
 
 def retention(text: str) -> timedelta:
-    """A duration, long enough that no refresh of the aggregates (7 days back) meets rows that are gone."""
+    """A duration of at least 8 days: aggregates are refreshed over the last 7 days, which needs the raw rows."""
     kept = duration(text)
     if kept < timedelta(days=8):
         raise ValueError("at least 8d: aggregates are refreshed over the last 7 days")
@@ -51,7 +51,7 @@ def retention(text: str) -> timedelta:
 
 
 def audit_retention(text: str) -> timedelta:
-    """A duration; the database itself keeps the last 30 days."""
+    """A duration of at least 30 days: the database refuses to delete younger lines."""
     kept = duration(text)
     if kept < timedelta(days=30):
         raise ValueError("at least 30d")
@@ -59,7 +59,8 @@ def audit_retention(text: str) -> timedelta:
 
 
 def interval(text: str) -> timedelta:
-    """A duration, or a cron line whose times lie evenly apart (`* * * * *`, `*/5 * * * *`, `*/30 * * * * *`)."""
+    """A duration, or a cron line with equal distances between its times (`* * * * *`, `*/5 * * * *`,
+    `*/30 * * * * *`)."""
     if len(text.split()) < 5:
         try:
             every = duration(text)
@@ -73,7 +74,7 @@ def interval(text: str) -> timedelta:
             raise ValueError("a cron line or a duration such as 60s") from None
         gaps = {later - earlier for earlier, later in itertools.pairwise(times)}
         if len(gaps) != 1:
-            raise ValueError("a cron line whose times lie evenly apart, such as */5 * * * *")
+            raise ValueError("a cron line with equal distances between its times, such as */5 * * * *")
         every = gaps.pop()
     if not timedelta(seconds=1) <= every <= timedelta(days=1):
         raise ValueError("between 1 second and 1 day")
@@ -81,6 +82,8 @@ def interval(text: str) -> timedelta:
 
 
 def integer(low: int, high: int) -> Callable[[str], int]:
+    """A parser of whole numbers from `low` to `high`."""
+
     def parse(text: str) -> int:
         try:
             number = int(text)
@@ -94,6 +97,8 @@ def integer(low: int, high: int) -> Callable[[str], int]:
 
 
 def one_of(*words: str) -> Callable[[str], str]:
+    """A parser of one of these words, in lower or upper case."""
+
     def parse(text: str) -> str:
         if text.lower() not in words:
             raise ValueError("one of " + ", ".join(words))
@@ -103,11 +108,11 @@ def one_of(*words: str) -> Callable[[str], str]:
 
 
 _LEVELS = {"warn": "warning", "fatal": "error", "critical": "error", "verbose": "debug", "trace": "debug"}
-"""What other programs call levels of ours."""
+"""Level names of other programs, and our levels for them."""
 
 
 def log_level(text: str) -> str:
-    """`warn` and other common names are taken for the nearest of ours."""
+    """A log level. `warn` and other common names are accepted for the nearest one."""
     return one_of("debug", "info", "warning", "error")(_LEVELS.get(text.lower(), text))
 
 
@@ -120,7 +125,7 @@ def time_zone(text: str) -> str:
 
 
 def postgresql_url(text: str) -> str:
-    """Judged by libpq itself. Its words are not passed on: they may quote the password."""
+    """A URL that libpq accepts. Its error messages are not used because they can quote the password."""
     from psycopg import ProgrammingError  # here, because most commands need no database
     from psycopg.conninfo import conninfo_to_dict
 
@@ -134,7 +139,7 @@ def postgresql_url(text: str) -> str:
 
 
 def http_url(text: str) -> str:
-    """An absolute http(s) URL with a host and a valid port, as `tidy_url` has it; anything else raises ValueError."""
+    """An absolute http(s) URL with a host and a valid port, in the form of `tidy_url`."""
     url = tidy_url(text)
     try:
         parts = urlsplit(url)
@@ -148,12 +153,12 @@ def http_url(text: str) -> str:
 
 
 def tidy_url(text: str) -> str:
-    """The same URL without blanks around it and with its scheme in small letters, as browsers understand it."""
+    """The URL without surrounding spaces and with its scheme in lower case, as browsers read it."""
     return _SCHEME.sub(lambda scheme: scheme[0].lower(), text.strip())
 
 
 def origin(text: str) -> str:
-    """A site of its own, `https://status.example.com`: pages lie at its root."""
+    """An origin such as `https://status.example.com`, whose pages begin at the root path."""
     parts = urlsplit(http_url(text))
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
         raise ValueError("an origin such as https://status.example.com, without a path")
@@ -161,11 +166,13 @@ def origin(text: str) -> str:
 
 
 def origin_list(text: str) -> tuple[str, ...]:
-    """As browsers write them, whatever else the URLs say: of `http://localhost:80/app` that is `http://localhost`."""
+    """The origins of a list of URLs, in the form that browsers send: `http://localhost` for
+    `http://localhost:80/app`."""
     return tuple(dict.fromkeys(str(origin_of(http_url(part.strip()))) for part in text.split(",") if part.strip()))
 
 
 def host_names(text: str) -> tuple[str, ...]:
+    """A list of host names, in normal form."""
     names = [_ascii_name(part.strip()) for part in text.split(",") if part.strip()]
     if not all(re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name) for name in names):
         raise ValueError("host names without ports, separated by commas, such as status.example.com")
@@ -173,7 +180,7 @@ def host_names(text: str) -> tuple[str, ...]:
 
 
 def _ascii_name(name: str) -> str:
-    """As browsers send it in `Host`; empty where it is no name."""
+    """The name as browsers send it in the header `Host`; empty if it is invalid."""
     try:
         return host_name(name).removesuffix(".")
     except HostNameError:
@@ -189,19 +196,19 @@ def networks(text: str) -> tuple[Network, ...]:
 
 def slug(text: str) -> str:
     if not re.fullmatch(SLUG, text):
-        raise ValueError("at most 50 small letters, digits and hyphens")
+        raise ValueError("at most 50 lowercase letters, digits and hyphens, with a letter or digit at both ends")
     return text
 
 
 class Limit(NamedTuple):
-    """So many times within a window, for one client; None in its place is no limit."""
+    """A rate limit: `times` requests of one client within `window`."""
 
     times: int
     window: timedelta
 
 
 def limit(text: str) -> Limit | None:
-    """`100/15m`, `10/m`, `off`."""
+    """A rate limit such as `100/15m` or `10/m`; None for `off`."""
     if text.strip().lower() == "off":
         return None
     times, _, window = text.partition("/")
@@ -219,17 +226,15 @@ def limit(text: str) -> Limit | None:
 
 
 _EXAMPLES = re.compile("(?<![a-z])(your[-_ ]?super[-_ ]?secret|(change|replace)[-_ ]?(this|me))", re.IGNORECASE)
-"""What stands in the place of a secret where programs are documented, and then in a thousand installations."""
+"""Placeholders of documentation, which users copy without changing them."""
 
 
 def secret(text: str) -> str:
-    """A key that cannot be guessed, as far as can be told. What it is, is never shown."""
+    """A key of at least 32 bytes that is not a placeholder. It is never shown."""
     if len(text.encode()) < 32:
-        raise ValueError("long enough: 32 bytes or more; without it one is generated and kept in the database")
+        raise ValueError("long enough: 32 bytes or more; without it one is generated and stored in the database")
     if _EXAMPLES.search(text):
-        raise ValueError(
-            "a secret, but an example that everybody knows; without it one is generated and kept in the database"
-        )
+        raise ValueError("a secret, but a public example; without it one is generated and stored in the database")
     return text
 
 
@@ -246,7 +251,7 @@ def color(text: str) -> str:
 
 
 def image(text: str) -> Path:
-    """An image, which is read when the API starts. Its type is taken from the suffix."""
+    """The path of an image of at most 256 KiB. Its type is taken from the suffix."""
     file = path(text)
     if file.suffix.lower() not in (".svg", ".png"):
         raise ValueError("the path of an .svg or a .png")
@@ -255,7 +260,7 @@ def image(text: str) -> Path:
     except OSError:
         usable = False
     if not usable:
-        raise ValueError("a file that is there and has at most 256 KiB")
+        raise ValueError("an existing file of at most 256 KiB")
     return file
 
 

@@ -1,8 +1,8 @@
-"""What people read, in their language: texts of one catalogue each, dates and numbers as their locale writes them.
+"""Texts, dates and numbers in the languages of the pages.
 
-A catalogue is `<language>.toml`. A text may have `{placeholders}`; one that depends on `count` is a table of
-the plural forms that its language knows (CLDR): `one` and `other` in English, `other` in Korean. The table [meanings]
-translates what the settings say of themselves.
+Each language has a catalogue, `<language>.toml`. A text may have `{placeholders}`. A text that depends on `count` is a
+table of the plural forms of the language (CLDR): `one` and `other` in English, `other` in Korean. The table [meanings]
+translates the descriptions of settings.
 """
 
 import tomllib
@@ -25,7 +25,7 @@ MEANINGS = "meanings"
 
 
 class Texts:
-    """The texts of one language; days and clocks are those of `zone`."""
+    """The texts of one language. Dates and times are in the time zone `zone`."""
 
     def __init__(self, language: Language, zone: str = "UTC") -> None:
         self.language = language
@@ -35,8 +35,8 @@ class Texts:
         self._zone = ZoneInfo(zone)
 
     def __call__(self, key: str, **values: Any) -> str:
-        """The text of `key`, such as `status.title`, in HTML where a value is. Raises KeyError for one that is in no
-        catalogue, a defect."""
+        """The text of `key`, such as `status.title`, with its placeholders filled in. It is HTML if one of the values
+        is. Raises KeyError for an unknown key."""
         text = self._texts[key]
         if isinstance(text, Mapping):
             text = text[self._locale.plural_form(values["count"])]
@@ -48,20 +48,20 @@ class Texts:
         return text.format_map(values | numbers)
 
     def meaning(self, english: str) -> str:
-        """What a setting is for. Settings say it themselves, in English."""
+        """The translation of a description of a setting; the description itself if there is none."""
         return meanings(self.language).get(english, english)
 
     def section(self, name: str) -> dict[str, str | Mapping[str, str]]:
-        """All texts of one table, for scripts."""
+        """All texts of one table by name, for scripts of pages."""
         start = name + "."
         return {key.removeprefix(start): text for key, text in self._texts.items() if key.startswith(start)}
 
     def number(self, value: float, digits: int = 0) -> str:
-        """`12,345.6`; rounded to `digits` after the point, all of them shown."""
+        """A number such as `12,345.6`, rounded to exactly `digits` decimals."""
         return format_decimal(value, format="#,##0" + ("." + "0" * digits if digits else ""), locale=self._locale)
 
     def percent(self, text: str) -> str:
-        """An uptime as the API writes it, "99.98" or "-": two decimals, and never rounded up."""
+        """The percentage for an uptime of the API, such as "99.98", or a dash for "-"."""
         return "–" if text == "-" else format_percent(float(text) / 100, format="#,##0.00%", locale=self._locale)
 
     def day(self, day: date) -> str:
@@ -73,7 +73,7 @@ class Texts:
         return str(format_skeleton("MMMd", day, locale=self._locale))
 
     def full_day(self, day: date) -> str:
-        """`Nov 24, 2026`, `2026. 11. 24.`: with its year."""
+        """`Nov 24, 2026`, `2026. 11. 24.`."""
         return format_date(day, "medium", locale=self._locale)
 
     def month(self, day: date) -> str:
@@ -81,25 +81,25 @@ class Texts:
         return str(format_skeleton("yMMMM", day, locale=self._locale))
 
     def weekdays(self) -> list[str]:
-        """Short names, Sunday first: weeks begin with it in both languages, as in the API's calendar."""
+        """Short names of the weekdays, beginning with Sunday as in the calendar of the API."""
         names = self._locale.days["stand-alone"]["abbreviated"]
         return [names[number % 7] for number in range(6, 13)]
 
     def moment(self, moment: datetime, seconds: bool = False) -> str:
-        """Day and clock: `Nov 24, 2026, 14:02`, `2026. 11. 24. 14:02`; with `seconds` `14:02:10`."""
+        """Date and time: `Nov 24, 2026, 14:02`, `2026. 11. 24. 14:02`; with `seconds`, `14:02:10`."""
         pattern = str(self._locale.datetime_formats["medium"])
         day = format_date(self.local(moment), "medium", locale=self._locale)
         return pattern.replace("{1}", day).replace("{0}", self.clock(moment, seconds))
 
     def clock(self, moment: datetime, seconds: bool = False) -> str:
-        """`14:02`, everywhere: those who run services compare it with their logs."""
+        """The time in 24-hour format in every language, so that it can be compared with logs."""
         return format_time(self.local(moment).time(), "HH:mm:ss" if seconds else "HH:mm", locale=self._locale)
 
     def local(self, moment: datetime) -> datetime:
         return moment.astimezone(self._zone)
 
     def duration(self, seconds: float) -> str:
-        """The two largest units, rounded down: `2 h 5 min`, `3일 4시간`, `12 s`; nothing is `0 s`."""
+        """A duration in its two largest units, rounded down: `2 h 5 min`, `3일 4시간`, `12 s`."""
         left = max(int(seconds), 0)
         parts: list[str] = []
         for unit, size in _UNITS:
@@ -111,7 +111,7 @@ class Texts:
         return " ".join(parts) or self("duration.s", n=0)
 
     def milliseconds(self, value: float | None) -> str:
-        """`142 ms`, `1.24 s`; what is not known is a dash."""
+        """`142 ms`, `1.24 s`; a dash for None."""
         if value is None:
             return "–"
         if value >= 1000:
@@ -135,7 +135,7 @@ def catalogue(language: Language) -> Mapping[str, str | Mapping[str, str]]:
 
 @cache
 def meanings(language: Language) -> Mapping[str, str]:
-    """What settings are for, by their English description in sla_monitor/settings; English itself has none."""
+    """Translated descriptions of settings by the English ones. Empty for English."""
     found: Mapping[str, str] = _file(language).get(MEANINGS, {})
     return found
 

@@ -1,4 +1,4 @@
-"""Error codes: what can be wrong with a request, by field or as a whole.
+"""Error codes of requests: of single fields and of requests as a whole.
 
 A code has parameters and a text in each language (table `problems` of sla_monitor/texts/). REST and sockets send the
 code, its parameters and the English text; pages show the text of their language. docs/errors.md lists all codes.
@@ -10,7 +10,7 @@ from typing import Literal
 from sla_monitor.texts.languages import DEFAULT, Texts, texts
 
 ProblemCode = Literal[
-    # the value of a field
+    # values of fields
     "required",
     "unknown_field",
     "invalid",
@@ -106,7 +106,7 @@ ProblemCode = Literal[
     "rule_days",
     "rule_until",
     "rule_time",
-    # reasons of a whole request, by no field
+    # requests as a whole
     "invalid_request",
     "client_left",
     "not_found",
@@ -178,11 +178,11 @@ ProblemCode = Literal[
     "send_auth",
 ]
 Parameter = int | str | Sequence[str]
-"""A limit, a name, or the values to choose from."""
+"""A parameter of an error text: a limit, a name, or the allowed values."""
 
 
 def text_of(code: ProblemCode, parameters: Mapping[str, Parameter], t: Texts | None = None) -> str:
-    """The text of a code, in English unless `t` is of another language. Numbers are written without separators."""
+    """The text of a code in the language of `t`, by default English. Numbers are written without separators."""
     shown = {name: _shown(value) for name, value in parameters.items()}
     return (t or texts(DEFAULT, "UTC"))(f"problems.{code}", **shown)
 

@@ -159,7 +159,7 @@ async def test_a_name_is_taken_until_its_token_is_revoked(api: Api, db: Db) -> N
     answer = await api.http.post("/api/tokens", json={"name": "ci", "role": "viewer"}, headers=admin.headers)
     assert (answer.status_code, answer.json()["details"]) == (
         409,
-        [{"field": "name", "message": "is taken already", "code": "taken"}],
+        [{"field": "name", "message": "is already in use", "code": "taken"}],
     )
     await made(api, other)
     await api.http.delete(f"/api/tokens/{first['token']['id']}", headers=admin.headers)

@@ -171,7 +171,7 @@ async def test_what_is_no_choice_is_refused(api: Api, db: Db, query: str) -> Non
     await add_service(db, "shop")
     image = await api.http.get(f"/badges/shop/response.svg?{query}")
     assert image.status_code == 400
-    assert Drawn(image.content).texts == ["Badge", "Not a valid request"]
+    assert Drawn(image.content).texts == ["Badge", "Invalid request"]
     told = await api.http.get(f"/badges/shop/response.json?{query}", headers={"Accept": "text/html"})
     assert told.status_code == 400
     assert told.json()["code"] == "VALIDATION_ERROR"

@@ -32,11 +32,11 @@ async def test_its_address_is_shown_and_can_be_made_anew(api: Api, admin: Visito
     first = address(page.text)
     assert (await api.http.get(first)).text == "OK"
     page = await admin.get(f"{HERE}/backup")
-    assert "Last report" in page.text and "next one due" in page.text
+    assert "Last report" in page.text and "next report due" in page.text
     again = await admin.submit(page.form(f"{HERE}/backup/key"))
     assert sent_to(again) == f"{HERE}/backup?done=rotated"
     page = await admin.get(f"{HERE}/backup?done=rotated")
-    assert address(page.text) != first and "The address is new." in page.text
+    assert address(page.text) != first and "A new address has been created." in page.text
     assert (await api.http.get(first)).status_code == 404
     assert (
         sent_to(await admin.fill(f"{HERE}/backup", f"{HERE}/backup", cron="", intervalSeconds="3600"))

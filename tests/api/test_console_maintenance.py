@@ -124,7 +124,7 @@ async def test_a_preview_shows_the_next_occurrences_and_saves_nothing(reporter: 
     assert answer.status == 200
     shown = answer.text.partition('id="preview"')[2].partition("</section>")[0]
     assert shown.count("<li>") == 10
-    assert f"{before}T01:30:00Z" in shown and f"{SPRING}T01:00:00Z" in shown and f"{SPRING + WEEK}T00:30:00Z" in shown
+    assert f"{before}T01:30:00Z" in shown and f"{SPRING}T01:30:00Z" in shown and f"{SPRING + WEEK}T00:30:00Z" in shown
     assert answer.form(HERE).value("repeats") == "weekly"
     assert await stored(db) == []
     wrong = await reporter.fill(f"{HERE}/new", HERE, **NEW, repeats="rule", rrule="FREQ=SECONDLY", preview="1")
@@ -152,7 +152,7 @@ async def test_who_saves_second_is_told_what_the_first_one_saved(reporter: Visit
     sent_to(await reporter.fill(f"{HERE}/{window}", title="Theirs"))
     refused = await reporter.submit(opened.form(f"{HERE}/{window}"), description="Mine")
     assert refused.status == 412
-    assert "Another user has saved this window" in refused.text and "Title: Theirs" in refused.text
+    assert "Another user has saved this maintenance" in refused.text and "Title: Theirs" in refused.text
     form = refused.form(f"{HERE}/{window}")
     assert (form.value("title"), form.value("description")) == ("New disks", "Mine")
     sent_to(await reporter.submit(form))

@@ -117,7 +117,7 @@ async def test_a_word_of_a_response_without_a_body_is_marked(admin: Visitor, met
     wrong = {**NEW, "method": method, "expectedStatusCodes": codes, "keyword": "ok", "jsonPath": "$.a"}
     answer = await admin.fill(f"{HERE}/new", HERE, **wrong)
     assert (answer.status, marked(answer)) == (400, {"keyword", "jsonPath"})
-    assert "which has no body" in answer.text
+    assert "has no body" in answer.text
 
 
 async def test_a_target_that_probes_may_not_look_at_is_stored_with_a_warning(admin: Visitor, db: Db) -> None:
@@ -150,7 +150,7 @@ async def test_a_service_that_is_declared_as_code_is_only_shown(admin: Visitor, 
 async def test_removing_asks_first_and_says_that_checks_are_kept(admin: Visitor, db: Db) -> None:
     await add_service(db, "shop")
     page = await admin.get(f"{HERE}/shop/delete")
-    assert "checks are kept" in page.text
+    assert "checks stay until" in page.text
     assert sent_to(await admin.submit(page.form(f"{HERE}/shop/delete"))) == f"{HERE}?done=deleted"
     await admin.get(f"{HERE}/shop", status=404)
     await admin.get(f"{HERE}/No%20slug", status=404)

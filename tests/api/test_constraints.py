@@ -50,5 +50,5 @@ async def test_a_check_constraint_is_an_error_of_its_field(
     answer = await api.http.post(path, json=body, headers=admin.headers)
     assert (answer.status_code, answer.json()["details"]) == (
         400,
-        [{"field": field, "message": "is not a value that can be stored", "code": "not_storable"}],
+        [{"field": field, "message": "cannot be stored", "code": "not_storable"}],
     )

@@ -38,7 +38,7 @@ async def services(db: Db) -> dict[str, tuple[Any, ...]]:
         ("service = 5\n", ["[[service]]"]),
         (SHOP + "intervalSeconds = " + "9" * 5000, ["digits"]),
         (SHOP.replace('"shop"', '"shop\\n"'), ["shop", "id"]),
-        (SHOP + '"a\\nb\\u001b[31m" = 1\n', ["'shop'", "is not a field of this"]),
+        (SHOP + '"a\\nb\\u001b[31m" = 1\n', ["'shop'", "is not a known field"]),
         (SHOP + "intervalSeconds = 0\n", ["'shop': intervalSeconds: must be 1 or more"]),
         (SHOP + 'method = "FETCH"\n', ["'shop': method: must be one of DELETE, GET, HEAD"]),
         (SHOP + 'tags = ["a", ""]\n', ["'shop': tags[1]: must not be empty"]),

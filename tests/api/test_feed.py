@@ -256,7 +256,7 @@ async def test_a_read_only_database_closes_no_connection(
 
         async def only_read() -> bool:
             ready = await api.http.get("/ready")
-            problems = [{"field": "database", "message": "may only be read", "code": "database_read_only"}]
+            problems = [{"field": "database", "message": "is read-only", "code": "database_read_only"}]
             return ready.status_code == 503 and bool(ready.json()["details"] == problems)
 
         await until(only_read)
@@ -283,7 +283,7 @@ async def test_sessions_do_not_stay_read_only_after_the_database_was(database: s
         )
 
         async def read_only() -> bool:
-            return "may only be read" in (await api.http.get("/ready")).text
+            return "is read-only" in (await api.http.get("/ready")).text
 
         await until(read_only)
         async with anyio.create_task_group() as tasks:  # more sessions than one

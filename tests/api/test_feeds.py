@@ -231,7 +231,7 @@ async def test_languages(api: Api, db: Db, form: str) -> None:
     await create(api, await someone(db), title="Down")
     korean = await read(api, form, "?lang=ko")
     assert korean.entries[0].title == "Down (조사 중)"
-    assert korean.feed.title == "SLA Monitor: 장애 및 점검"
+    assert korean.feed.title == "SLA Monitor: 인시던트 및 점검"
     assert (await read(api, form, "", **{"Accept-Language": "ko"})).entries[0].title == "Down (조사 중)"
     assert (await read(api, form, "?lang=en", **{"Accept-Language": "ko"})).entries[0].title == "Down (Investigating)"
     assert (await api.http.get(f"/feed.{form}?lang=xx")).status_code == 400

@@ -106,7 +106,7 @@ class TestHistory:
         await create(api, who, title="Internal", public=False)
         for days, incident in enumerate(reversed(made)):
             await began(db, incident["id"], timedelta(days=2 * days))
-        await until(lambda: _says(api, "/history", "the oldest are left out"))
+        await until(lambda: _says(api, "/history", "Only the newest incidents"))
         history = await html(api, path="/history")
         assert [f"No. {number} of them" in history for number in range(4)] == [False, False, True, True]
         assert history.count("One more incident began on this day.") == 2

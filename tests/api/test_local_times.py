@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from api.console.local_times import LocalTimeError, moment_at, which, written
 from api.console.repetition import KINDS, WEEKDAYS, Repetition, read
-from sla_monitor.recurrence import parse
+from sla_monitor.recurrence.rules import parse
 from sla_monitor.texts.languages import texts
 
 ZONES = (

@@ -13,7 +13,7 @@ import api as package
 from api.pages.problems import Problem, problem_text
 from api.rest.errors import ApiError
 from api.rest.problems import FieldProblem
-from sla_monitor.recurrence import RuleFault
+from sla_monitor.recurrence.rules import RuleFault
 from sla_monitor.texts.languages import LANGUAGES, texts
 from sla_monitor.texts.problems import ProblemCode, text_of
 from tests.api.conftest import Api, someone
@@ -76,7 +76,7 @@ def test_an_error_carries_its_code_and_parameters() -> None:
 
 def raised() -> Iterator[tuple[str, str, set[str]]]:
     """Every code that the sources name where an error is made, with the parameters that it is given there."""
-    for path in [*ROOT.glob("api/**/*.py"), ROOT / "sla_monitor" / "recurrence.py"]:
+    for path in [*ROOT.glob("api/**/*.py"), ROOT / "sla_monitor" / "recurrence" / "rules.py"]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call):
                 continue
@@ -99,7 +99,7 @@ def test_every_code_is_raised_with_the_parameters_of_its_text() -> None:
 
 def test_no_code_is_left_over() -> None:
     sources = "\n".join(path.read_text("utf-8") for path in ROOT.glob("api/**/*.py") if path.name != "problems.py")
-    below = [ROOT / "sla_monitor" / "recurrence.py", *ROOT.glob("sla_monitor/checks/*.py")]
+    below = [ROOT / "sla_monitor" / "recurrence" / "rules.py", *ROOT.glob("sla_monitor/checks/*.py")]
     sources += "\n".join(path.read_text("utf-8") for path in below)
     assert [code for code in CODES if f'"{code}"' not in sources] == []
 
@@ -112,7 +112,7 @@ def test_the_document_lists_every_code_with_its_text() -> None:
 
 
 def test_a_text_writes_numbers_without_separators_and_lists_with_commas() -> None:
-    assert text_of("years", {"first": 2000, "last": 2100}) == "must lie between 2000 and 2100"
+    assert text_of("years", {"first": 2000, "last": 2100}) == "must be from 2000 to 2100"
     assert text_of("choice", {"choices": ["P1", "P2"]}) == "must be one of P1, P2"
 
 

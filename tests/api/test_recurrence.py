@@ -1,32 +1,26 @@
 """Rules of recurrence: what is one, when it hits, what the clock does to it, and that none costs more than a walk."""
 
 import datetime as datetime_module
+from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from time import process_time
 from typing import Any
 from unittest import mock
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import dateutil.rrule
+import dateutil.tz
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sla_monitor.recurrence import (
-    LONGEST,
-    RuleError,
-    Schedule,
-    instant,
-    kept,
-    local_starts,
-    occurrences,
-    overlap,
-    parse,
-    require_time,
-)
+from sla_monitor.recurrence.occurrences import LONGEST, Schedule, instant, local_starts, occurrences, overlap
+from sla_monitor.recurrence.rules import RuleError, parse, require_time, stored
+from sla_monitor.windows import LOCAL_NAMES
 
-BERLIN, NEW_YORK, LORD_HOWE = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), ZoneInfo("Australia/Lord_Howe")
+BERLIN = ZoneInfo("Europe/Berlin")
 TWO_HOURS = timedelta(hours=2)
 
 
@@ -55,12 +49,30 @@ def test_two_in_the_morning_stays_two_in_the_morning() -> None:
     assert {end - start for start, end in found} == {TWO_HOURS}
 
 
-def test_a_start_that_the_clock_leaps_over_moves_to_the_first_moment_after() -> None:
-    nightly = schedule(local(2027, 3, 27, 2, 30), "FREQ=DAILY;COUNT=3")
-    starts = [clock(start) for start, _ in occurrences(nightly, datetime(2027, 5, 1, tzinfo=UTC))]
-    assert starts == ["03-27 02:30", "03-28 03:00", "03-29 02:30"]
-    # Half an hour is leapt over here.
-    assert clock(instant(local(2026, 10, 4, 2, 10), LORD_HOWE), LORD_HOWE) == "10-04 02:30"
+@pytest.mark.parametrize(
+    ("zone", "start", "on_the_day"),
+    [
+        ("Europe/Berlin", local(2027, 3, 27, 2, 30), "2027-03-28T01:30:00+00:00"),
+        ("Europe/London", local(2027, 3, 27, 1, 30), "2027-03-28T01:30:00+00:00"),
+        ("America/New_York", local(2027, 3, 13, 2, 59), "2027-03-14T07:59:00+00:00"),
+        ("America/Santiago", local(2027, 9, 4, 0, 15), "2027-09-05T04:15:00+00:00"),
+        ("Australia/Lord_Howe", local(2026, 10, 3, 2, 10), "2026-10-03T15:40:00+00:00"),  # the gap is half an hour
+    ],
+)
+def test_a_local_time_that_does_not_exist_is_read_with_the_offset_before_the_gap(
+    zone: str, start: datetime, on_the_day: str
+) -> None:
+    nightly = schedule(start, "FREQ=DAILY;COUNT=3", zone=ZoneInfo(zone))
+    found = occurrences(nightly, nightly.starts_at + timedelta(days=30))
+    assert found[1].starts_at.isoformat() == on_the_day
+    assert [end - start for start, end in found] == [TWO_HOURS] * 3
+    assert [clock(found[n].starts_at, nightly.zone)[-5:] for n in (0, 2)] == [start.strftime("%H:%M")] * 2
+
+
+def test_a_date_that_a_zone_skips_has_no_occurrence_of_its_own() -> None:
+    daily = schedule(local(2011, 12, 29, 10), "FREQ=DAILY;COUNT=4", zone=ZoneInfo("Pacific/Apia"))
+    starts = [clock(start, daily.zone) for start, _ in occurrences(daily, datetime(2012, 2, 1, tzinfo=UTC))]
+    assert starts == ["12-29 10:00", "12-31 10:00", "01-01 10:00"]
 
 
 def test_a_start_that_comes_twice_is_taken_once_the_first_time() -> None:
@@ -99,7 +111,7 @@ def test_until_may_lie_at_the_ends_of_the_calendar(until: str, zone: str, hits: 
     assert len(occurrences(nightly, nightly.starts_at + timedelta(days=2, hours=1))) == hits
 
 
-def test_until_is_on_the_local_clock_unless_it_says_utc() -> None:
+def test_until_is_a_local_time_unless_it_ends_with_z() -> None:
     def last(until: str) -> str:
         nightly = schedule(local(2026, 11, 1, 0, 30), f"FREQ=DAILY;UNTIL={until}")
         return clock(occurrences(nightly, datetime(2027, 1, 1, tzinfo=UTC))[-1].starts_at)
@@ -109,6 +121,23 @@ def test_until_is_on_the_local_clock_unless_it_says_utc() -> None:
     assert last("20261105T002959") == "11-04 00:30"
     assert last("20261104T233000Z") == "11-05 00:30"
     assert last("20261104T232959Z") == "11-04 00:30"
+
+
+@pytest.mark.parametrize(
+    ("first", "until", "starts"),
+    [
+        # 02:30 is 01:30 UTC on the day on which clocks are set forward from 02:00 to 03:00.
+        (local(2027, 3, 27, 2, 30), "20270328T012959Z", ["03-27 02:30"]),
+        (local(2027, 3, 27, 2, 30), "20270328T013000Z", ["03-27 02:30", "03-28 03:30"]),
+        # 01:15 UTC is the second 02:15 on the day on which clocks are set back from 03:00 to 02:00.
+        (local(2026, 10, 24, 2, 30), "20261025T011500Z", ["10-24 02:30", "10-25 02:30"]),
+        (local(2026, 10, 24, 2, 30), "20261025T002959Z", ["10-24 02:30"]),
+    ],
+)
+def test_until_in_utc_is_compared_with_moments(first: datetime, until: str, starts: list[str]) -> None:
+    nightly = schedule(first, f"FREQ=DAILY;UNTIL={until}")
+    found = occurrences(nightly, datetime(2027, 6, 1, tzinfo=UTC))
+    assert [clock(start) for start, _ in found] == starts
 
 
 def test_what_happens_once_happens_once() -> None:
@@ -177,7 +206,7 @@ def test_what_is_no_rule_is_said_to_be_none(text: str) -> None:
     ],
 )
 def test_rules_as_people_paste_them(pasted: str, bare: str) -> None:
-    assert kept(pasted) == bare
+    assert stored(pasted) == bare
     assert msgspec.structs.replace(parse(pasted), times=()) == parse(bare)
     require_time(parse(pasted), local(2026, 11, 1, 2, 30))
 
@@ -258,16 +287,59 @@ def test_a_rule_hits_the_days_that_dateutil_says(text: str, first: datetime) -> 
     assert list(local_starts(schedule(first, text, zone=ZoneInfo("UTC")), upto)) == expected
 
 
-@given(st.datetimes(local(2000, 1, 1), local(2037, 1, 1)), st.sampled_from([BERLIN, NEW_YORK, LORD_HOWE]))
-def test_the_clock_shows_what_was_asked_or_has_just_leapt(asked: datetime, zone: ZoneInfo) -> None:
-    asked = asked.replace(microsecond=0)
-    moment = instant(asked, zone)
-    shown = moment.astimezone(zone).replace(tzinfo=None, fold=0)
-    if shown != asked:
-        before = (moment - timedelta(seconds=1)).astimezone(zone).replace(tzinfo=None)
-        assert before < asked < shown
-    else:
-        assert moment <= asked.replace(tzinfo=zone, fold=1).astimezone(UTC)
+ZONES = sorted(available_timezones() - LOCAL_NAMES)
+ZONES_WITH_CHANGES = [
+    name for name in ZONES if len({datetime(2027, month, 1, tzinfo=ZoneInfo(name)).utcoffset() for month in (1, 7)}) > 1
+]
+
+
+@cache
+def clock_changes(zone: ZoneInfo) -> list[datetime]:
+    """The local times, on the old clock, at which the UTC offset of a zone changes from 2020 to 2031."""
+
+    def offset(minutes: int) -> timedelta | None:
+        return (start + timedelta(minutes=minutes)).astimezone(zone).utcoffset()
+
+    start, day = datetime(2020, 1, 1, tzinfo=UTC), 24 * 60
+    found = []
+    for earlier in range(0, 12 * 365 * day, day):
+        if offset(earlier) != offset(earlier + day):
+            minute = bisect_left(range(earlier, earlier + day), True, key=lambda at: offset(at) != offset(earlier))
+            before = (start + timedelta(minutes=earlier)).astimezone(zone).replace(tzinfo=None)
+            found.append(before + timedelta(minutes=minute))
+    return found
+
+
+@st.composite
+def near_clock_changes(draw: st.DrawFn) -> tuple[ZoneInfo, datetime]:
+    """A zone and a local time within 90 minutes of one of its clock changes, if it has any."""
+    zone = ZoneInfo(draw(st.sampled_from(ZONES_WITH_CHANGES) | st.sampled_from(ZONES)))
+    change = draw(st.sampled_from(clock_changes(zone) or [local(2027, 1, 1)]))
+    return zone, change + timedelta(minutes=draw(st.integers(-90, 90)))
+
+
+@given(near_clock_changes())
+def test_a_local_time_is_the_moment_that_dateutil_finds(case: tuple[ZoneInfo, datetime]) -> None:
+    zone, time = case
+    expected = dateutil.tz.resolve_imaginary(time.replace(tzinfo=zone)).astimezone(UTC)
+    assert instant(time, zone) == expected
+
+
+@given(near_clock_changes(), st.integers(1, 3), st.timedeltas(timedelta(), timedelta(days=9)))
+def test_occurrences_around_a_clock_change_are_those_of_dateutil(
+    case: tuple[ZoneInfo, datetime], interval: int, limit: timedelta
+) -> None:
+    """With an UNTIL in UTC near the change. The first occurrence exists; its successors may not."""
+    zone, time = case
+    starts_at = instant(time - timedelta(days=interval), zone)
+    until = (starts_at + limit).replace(second=0)
+    text = f"FREQ=DAILY;INTERVAL={interval};UNTIL={until:%Y%m%dT%H%M%SZ}"
+    nightly = Schedule(starts_at, starts_at + timedelta(minutes=5), parse(text), zone)
+    expected = {
+        dateutil.tz.resolve_imaginary(start).astimezone(UTC)
+        for start in dateutil.rrule.rrulestr(text, dtstart=starts_at.astimezone(zone))
+    }
+    assert [start for start, _ in occurrences(nightly, until + timedelta(days=9))] == sorted(expected)
 
 
 def test_no_occurrence_is_lost_between_two_horizons() -> None:

@@ -179,7 +179,7 @@ async def test_a_request_has_one_host(api: Api, path: bytes) -> None:
             async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
                 await stream.send(request % (path, more))
                 answer = await everything(stream)
-                assert answer.startswith(b"HTTP/1.1 400 ") and b"A request has one Host" in answer
+                assert answer.startswith(b"HTTP/1.1 400 ") and b"Send one Host header" in answer
 
 
 async def test_a_handshake_has_one_host(api: Api) -> None:

@@ -270,7 +270,9 @@ async def test_a_denied_target_is_stored_with_a_warning(api: Api, host: str) -> 
     assert created.status_code == 201, created.text
     [warning] = created.json()["warnings"]
     assert warning["field"] == "endpointUrl"
-    assert re.fullmatch(r"probes may not connect to \S+ \(PROBE_DENY_NETWORKS\): it stays unknown", warning["message"])
+    assert re.fullmatch(
+        r"probes may not connect to \S+ \(PROBE_DENY_NETWORKS\); the status stays unknown", warning["message"]
+    )
     assert (await api.http.patch("/api/services/shop", json={"name": "Store"})).json()["warnings"] == [warning]
     assert "warnings" not in await api.get("/api/services/shop")
     moved = await api.http.patch("/api/services/shop", json={"endpointUrl": SHOP["endpointUrl"]})

@@ -58,7 +58,7 @@ async def test_events_and_acknowledgements(api: Api, db: Db) -> None:
         await set_state(db, "shop", "degraded")
         assert await client.say("no-such-event") == {
             "ok": False,
-            "error": "unknown event; there are join-room, leave-room, incident-editing, auto-save, incident-comment, "
+            "error": "unknown event; use one of join-room, leave-room, incident-editing, auto-save, incident-comment, "
             "join-template, leave-template, template-update",
             "code": "VALIDATION_ERROR",
             "reason": "unknown_event",

@@ -61,7 +61,7 @@ async def test_a_name_is_taken_whatever_its_capitals(api: Api, db: Db) -> None:
     renamed = await api.http.put(f"/api/templates/{second['id']}", json={"name": "shop Outage"}, headers=admin.headers)
     for answer in (again, renamed):
         assert answer.status_code == 409
-        assert answer.json()["details"] == [{"field": "name", "message": "is taken already", "code": "taken"}]
+        assert answer.json()["details"] == [{"field": "name", "message": "is already in use", "code": "taken"}]
     answer = await api.http.put(f"/api/templates/{first['id']}", json={"name": "SHOP OUTAGE"}, headers=admin.headers)
     assert answer.status_code == 200
 

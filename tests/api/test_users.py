@@ -141,7 +141,7 @@ async def test_names_and_e_mails_are_taken_whatever_their_capitals(api: Api, db:
             await patched(api, admin, other, **{field: taken}),
         ):
             assert (answer.status_code, answer.json()["code"]) == (409, "CONFLICT")
-            assert answer.json()["details"] == [{"field": field, "message": "is taken already", "code": "taken"}]
+            assert answer.json()["details"] == [{"field": field, "message": "is already in use", "code": "taken"}]
 
 
 async def test_of_two_who_take_a_name_at_the_same_moment_one_has_it(api: Api, db: Db) -> None:

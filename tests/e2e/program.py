@@ -114,7 +114,7 @@ class Program:
     async def log_in(self, shown: str | None = None) -> None:
         """As the first admin, with the password that was `shown`, here or where the schema was made."""
         said = shown or self.said
-        password = re.search(r"with the password (\S+)", said)
+        password = re.search(r"Password: (\S+)", said)
         assert password is not None, said
         answer = await self.api.post("/api/auth/login", json={"username": "admin", "password": password[1]})
         assert answer.status_code == 200, answer.text

@@ -172,7 +172,7 @@ def test_services_are_applied_from_a_file_and_listed(database: str, tmp_path: Pa
     applied = command("services", "apply", str(file), DATABASE_URL=database)
     assert (applied.returncode, applied.stdout, applied.stderr) == (0, "mail applied\nshop applied\n", "")
     again = command("services", "apply", str(file), DATABASE_URL=database)
-    assert again.stdout == "nothing has changed: the services are as services.toml says\n"
+    assert again.stdout == "no changes: the services match services.toml\n"
     listed = command("services", "list", DATABASE_URL=database)
     assert (listed.returncode, listed.stderr) == (0, "")
     assert [line.split() for line in listed.stdout.splitlines()] == [

@@ -231,7 +231,7 @@ async def test_up_starts_without_its_database_and_says_so_until_it_is_there(home
     await own.kill()
     async with running("up", home, DATABASE_URL=url, HEALTH_CHECK_INTERVAL="1s") as program:
         await program.says("cannot reach the database .*: check DATABASE_URL; it is tried again until it succeeds")
-        await program.says("database  not ready yet, the one of DATABASE_URL")
+        await program.says("database  not ready yet, that of DATABASE_URL")
         await program.until(lambda: answers(program.prober, "/health"))
         await program.until(lambda: answers(program.api, "/health"))
         for path, kind in (("/api/system-status", "application/json"), ("/", "text/html")):

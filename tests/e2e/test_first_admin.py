@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.program import Program, answers, command, running
 
-SHOWN = re.compile(r"'admin', an admin, with the password (\S+)")
+SHOWN = re.compile(r"'admin', an admin\. Password: (\S+)")
 
 
 async def lets_in(program: Program, password: str) -> bool:
@@ -34,12 +34,12 @@ async def test_of_five_processes_one_shows_it(empty_database: str) -> None:
 
 async def test_up_shows_it_on_the_first_start_only(home: Path) -> None:
     async with running("up", home) as program:
-        await program.says("Ctrl-C stops it.")
+        await program.says("Press Ctrl-C to stop.")
         [password] = SHOWN.findall(program.said)
         await program.ready()
         assert await lets_in(program, password)
     async with running("up", home) as program:
-        await program.says("Ctrl-C stops it.")
+        await program.says("Press Ctrl-C to stop.")
         assert "password" not in program.said
         await program.ready()
         assert await lets_in(program, password)
@@ -47,7 +47,7 @@ async def test_up_shows_it_on_the_first_start_only(home: Path) -> None:
 
 async def test_the_api_alone_shows_it_too(any_database: str, home: Path) -> None:
     async with running("api", home, DATABASE_URL=any_database) as program:
-        await program.says("with the password")
+        await program.says("Password: ")
         [password] = SHOWN.findall(program.said)
         await program.until(lambda: answers(program.api, "/ready"))
         assert await lets_in(program, password)

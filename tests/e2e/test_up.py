@@ -54,12 +54,12 @@ async def test_from_nothing_to_true_data_within_seconds_and_back(home: Path) -> 
         assert waited is not None
         assert float(waited[1]) < 60  # five on a machine that does nothing else
         for told in (
-            f"PostgreSQL, our own, in {home}",
+            f"PostgreSQL, embedded, in {home}",
             f"http://127.0.0.1:{ports[0]}/api/system-status",
             f"http://127.0.0.1:{ports[0]}/docs",
             f"http://127.0.0.1:{ports[1]}/metrics",
             f"{program.worker.base_url}/metrics",
-            "Ctrl-C stops it.",
+            "Press Ctrl-C to stop.",
         ):
             assert told in program.said
         await program.ready()
@@ -146,7 +146,7 @@ def test_one_port_for_both_parts_is_refused_at_once(any_database: str, home: Pat
 async def test_on_a_terminal_that_is_not_utf_8(any_database: str, home: Path) -> None:
     variables = {"DATABASE_URL": any_database, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     async with running("up", home, **variables) as program:
-        await program.says(r"Ctrl-C stops it\.")
+        await program.says(r"Press Ctrl-C to stop\.")
         assert await program.end(signal.SIGINT) == 0, program.said
         assert "Stopping \\u2026" in program.said
         assert "Traceback" not in program.said
@@ -185,7 +185,7 @@ async def test_parts_that_are_killed_are_started_again(shared_home: Path) -> Non
             ]
             os.kill(victim, signal.SIGKILL)
         for part in ("api", "prober", "worker"):
-            await program.says(rf"the {part} ended with code -9 .*, starting it again")
+            await program.says(rf"the {part} ended with code -9 .*; it is restarted")
         before = await checks(shared_home)
         await program.ready()
         await program.until(lambda: _more_checks(shared_home, before))

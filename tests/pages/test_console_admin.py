@@ -109,7 +109,7 @@ async def test_a_service_is_added_by_keyboard_after_a_mistake(open_page: OpenPag
     await keys.type("https://search.example/health")
     await keys.press("Enter")
     summary = page.get_by_role("alert")
-    await expect(summary).to_contain_text("Id: is taken already")
+    await expect(summary).to_contain_text("Id: is already in use")
     await assert_accessible(page)
     await screenshot(page, "console-service-problem")
     await summary.get_by_role("link", name="Id").press("Enter")

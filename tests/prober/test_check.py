@@ -1,4 +1,4 @@
-"""`sla-monitor check URL`, as a person meets it."""
+"""`sla-monitor check`: arguments, output and exit codes."""
 
 import argparse
 import gzip
@@ -6,12 +6,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
 from prober import check
 from sla_monitor.settings import Settings
 from tests.prober import targets
+from tests.prober.tls_targets import tls_serving
 
 
 class _Answering(BaseHTTPRequestHandler):
@@ -103,9 +105,9 @@ def test_a_url_is_taken_as_browsers_take_it(url: str, capsys: pytest.CaptureFixt
     assert run(f" {url.replace('http', 'HTTP')}\t", "--expect", "200,999") == 0
 
 
-def test_a_denied_target_tells_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_denied_target_has_no_result(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("http://169.254.169.254/") == 1
-    expected = "nothing is known: probes may not connect to 169.254.169.254 (PROBE_DENY_NETWORKS)\n"
+    expected = "no result: probes may not connect to 169.254.169.254 (PROBE_DENY_NETWORKS)\n"
     assert capsys.readouterr().out == expected
 
 
@@ -145,3 +147,47 @@ def test_a_bad_field_of_another_type_is_named(
 def test_fields_are_for_other_types(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("http://127.0.0.1/", "port=1") == 2
     assert "FIELD=VALUE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--method", "GET"),
+        ("--header", "A: b"),
+        ("--body", "x"),
+        ("--expect", "200"),
+        ("--keyword", "x"),
+        ("--keyword-absent", "x"),
+        ("--json-path", "$.a"),
+        ("--json-value", "x"),
+        ("--redirects", "0"),
+    ],
+)
+def test_an_option_that_a_type_does_not_have_is_refused(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("tcp", "host=127.0.0.1", "port=1", option, value) == 2
+    assert capsys.readouterr().err == f"sla-monitor check: {option} is not an option of check type tcp\n"
+
+
+def test_an_option_that_another_type_has_too_takes_effect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    context = targets.Certificates(tmp_path).untrusted()
+    with tls_serving(context, lambda connection: connection.do_handshake()) as port:
+        fields = ["host=127.0.0.1", f"port={port}", "tls=true"]
+        assert run("tcp", *fields) == 1
+        assert "tls_error" in capsys.readouterr().out
+        assert run("tcp", *fields, "--insecure") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["host=127.0.0.1", "port=1", "port=2"], "port"),
+        (["host=a", "port=1", "verifyTls=true", "--insecure"], "verifyTls"),
+    ],
+)
+def test_a_field_that_is_given_twice_is_refused(
+    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("tcp", *arguments) == 2
+    assert capsys.readouterr().err == f"sla-monitor check: {named} is given twice\n"

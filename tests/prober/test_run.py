@@ -317,7 +317,7 @@ async def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path) -> None:
         with prober("postgresql:///unused", tmp_path, WATCH_SERVER_PORT=str(port)) as running:
             assert await anyio.to_thread.run_sync(lambda: running.process.wait(PATIENCE_S)) == 1
             lines = running.log().splitlines()
-    assert lines == [f"WATCH_SERVER_PORT={port} on 127.0.0.1 is taken: set WATCH_SERVER_PORT to a free port"]
+    assert lines == [f"WATCH_SERVER_PORT={port} on 127.0.0.1 is in use: set WATCH_SERVER_PORT to a free port"]
 
 
 @pytest.mark.one_engine

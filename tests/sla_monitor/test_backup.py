@@ -1,4 +1,4 @@
-"""`sla-monitor backup` and `restore`: the same figures afterwards, to the last row, and nothing half restored."""
+"""`sla-monitor backup` and `restore`: all rows are the same afterwards, and a failed restore changes nothing."""
 
 import random
 from collections.abc import Iterator
@@ -55,9 +55,9 @@ def settings_of(database: str) -> Settings:
     return Settings(database_url=database)
 
 
-async def live_through(database: str) -> int:
-    """Fills a database with a year of checks, late ones in compressed chunks too, people and an incident; how many
-    checks there are."""
+async def fill(database: str) -> int:
+    """Fills a database with a year of checks, also late ones in compressed chunks, a user and an incident. Returns the
+    number of checks."""
     dice = random.Random("backup")
     rows = history(ZONE, dice)
     await migrate(database, Settings(time_zone=ZONE))
@@ -86,10 +86,10 @@ async def everything(db: Connection) -> dict[str, list[str]]:
     }
 
 
-async def test_a_restored_database_is_the_same_row_by_row_and_goes_on(
+async def test_a_restored_database_has_the_same_rows_and_can_be_used(
     database: str, new_database: str, tmp_path: Path
 ) -> None:
-    checks = await live_through(database)
+    checks = await fill(database)
     file = tmp_path / "sla.backup"
     await backup(settings_of(database), file)
     assert file.stat().st_mode & 0o777 == 0o600
@@ -103,16 +103,16 @@ async def test_a_restored_database_is_the_same_row_by_row_and_goes_on(
         assert len(found["checks"]) == checks
         for name, lines in expected.items():
             assert found[name] == lines, name
-        kept = "SELECT count(*) FROM timescaledb_information.chunks WHERE is_compressed"
+        compressed = "SELECT count(*) FROM timescaledb_information.chunks WHERE is_compressed"
         if await is_timescaledb(one):
-            assert await value(other, kept) == await value(one, kept) > 0
+            assert await value(other, compressed) == await value(one, compressed) > 0
             assert await value(other, "SHOW timescaledb.restoring") == "off"
-        told = [await record(db, [row(now(), service="web"), row(now() - 30 * DAY)]) for db in (one, other)]
-        assert told[0] == told[1] == (2, 0, 0)
+        recorded = [await record(db, [row(now(), service="web"), row(now() - 30 * DAY)]) for db in (one, other)]
+        assert recorded[0] == recorded[1] == (2, 0, 0)
     assert (await migrate(new_database, Settings())).applied == ()
 
 
-async def test_nothing_is_restored_over_what_is_there(database: str, new_database: str, tmp_path: Path) -> None:
+async def test_a_restore_needs_an_empty_database(database: str, new_database: str, tmp_path: Path) -> None:
     file = tmp_path / "sla.backup"
     await backup(settings_of(database), file)
     name = urlsplit(database).path.removeprefix("/")
@@ -124,7 +124,7 @@ async def test_nothing_is_restored_over_what_is_there(database: str, new_databas
         await restore(settings_of(new_database), file)
 
 
-async def test_a_restore_that_fails_leaves_nothing_and_can_be_repeated(
+async def test_a_failed_restore_changes_nothing_and_can_be_repeated(
     database: str, new_database: str, tmp_path: Path
 ) -> None:
     async with connected(database) as db:
@@ -132,17 +132,17 @@ async def test_a_restore_that_fails_leaves_nothing_and_can_be_repeated(
         await add_services(db, "web")
         await record(db, [row(now())])
         await db.execute("INSERT INTO secrets VALUES ('noise', repeat(md5('noise'), 2000))")
-    whole, torn = tmp_path / "whole", tmp_path / "torn"
-    await backup(settings_of(database), whole)
-    torn.write_bytes(whole.read_bytes()[:-200])
+    complete, truncated = tmp_path / "complete", tmp_path / "truncated"
+    await backup(settings_of(database), complete)
+    truncated.write_bytes(complete.read_bytes()[:-200])
     with pytest.raises(BackupError, match="pg_restore failed: pg_restore: error: "):
-        await restore(settings_of(new_database), torn)
-    await restore(settings_of(new_database), whole)
+        await restore(settings_of(new_database), truncated)
+    await restore(settings_of(new_database), complete)
     async with connected(new_database) as db:
         assert await value(db, "SELECT count(*) FROM checks") == 1
 
 
-async def test_what_is_no_backup_is_refused(new_database: str, tmp_path: Path) -> None:
+async def test_a_file_that_is_not_a_backup_is_refused(new_database: str, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("This is not what pg_dump writes.")
     with pytest.raises(BackupError, match="pg_restore failed: "):
         await restore(settings_of(new_database), tmp_path / "text")
@@ -154,8 +154,11 @@ def test_the_embedded_database_is_restored_and_backed_up_while_it_is_not_running
     any_database: str, tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    made = command("backup", str(first), DATABASE_URL=any_database)
-    assert (made.returncode, made.stdout) == (0, f"backed up into {first}, {first.stat().st_size} bytes\n"), made.stderr
+    backed_up = command("backup", str(first), DATABASE_URL=any_database)
+    assert (backed_up.returncode, backed_up.stdout) == (
+        0,
+        f"backup written to {first}, {first.stat().st_size} bytes\n",
+    ), backed_up.stderr
     with home_folder() as home:
         nothing = command("backup", str(second), SLA_MONITOR_HOME=str(home))
         assert nothing.returncode == 2
@@ -167,7 +170,7 @@ def test_the_embedded_database_is_restored_and_backed_up_while_it_is_not_running
     assert second.stat().st_size > 10_000
 
 
-def test_a_backup_that_cannot_be_written_is_one_line(any_database: str, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_gives_an_error_of_one_line(any_database: str, tmp_path: Path) -> None:
     file = tmp_path / "no such folder" / "sla.backup"
     failed = command("backup", str(file), DATABASE_URL=any_database)
     assert (failed.returncode, failed.stdout) == (1, "")
@@ -181,11 +184,13 @@ def test_an_empty_database_is_not_backed_up(empty_database: str, tmp_path: Path)
     assert names(tmp_path) == []
 
 
-def test_programs_of_the_servers_own_version_are_preferred_to_newer_ones_and_older_ones_are_refused() -> None:
+def test_the_program_of_the_servers_version_or_the_next_newer_one_is_used() -> None:
     old, own, newer, newest = (Program(Path(f"/opt/{major}/pg_dump"), major) for major in (15, 16, 17, 18))
     assert suitable("pg_dump", [newest, old, own, newer], 16) == own
     assert suitable("pg_dump", [old, newest, newer], 16) == newer
-    with pytest.raises(ProgramError, match=r"/opt/15/pg_dump is of PostgreSQL 15, older than the server \(16\)"):
+    with pytest.raises(ProgramError, match=r"/opt/15/pg_dump is version 15, older than the server \(16\)"):
         suitable("pg_dump", [old], 16)
-    with pytest.raises(ProgramError, match="pg_dump is not installed: put that of PostgreSQL 16 or newer on PATH"):
+    with pytest.raises(
+        ProgramError, match="pg_dump is not installed: install PostgreSQL 16 or newer and put pg_dump on PATH"
+    ):
         suitable("pg_dump", [], 16)

@@ -1,4 +1,4 @@
-"""What every check type has to bring along."""
+"""Every check type has what the forms need."""
 
 from typing import get_args
 
@@ -10,13 +10,13 @@ from sla_monitor.texts.languages import Language
 
 
 @pytest.mark.parametrize("name", CHECK_TYPES)
-def test_its_form_has_labels_in_every_language(name: str) -> None:
+def test_all_fields_have_labels_in_every_language(name: str) -> None:
     kind = CHECK_TYPES[name]
     assert set(kind.LABEL) == set(get_args(Language))
-    if name == "http":  # its form is written by hand
+    if name == "http":  # its form is a template of its own
         return
-    known = labels(kind)
-    assert set(known) == set(kind.__struct_fields__)
-    for label in known.values():
+    found = labels(kind)
+    assert set(found) == set(kind.__struct_fields__)
+    for label in found.values():
         assert all(label.text[language] for language in get_args(Language))
         assert len({bool(label.hint[language]) for language in get_args(Language)}) == 1

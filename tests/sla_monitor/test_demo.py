@@ -1,4 +1,4 @@
-"""The demo: what it looks at, the past it makes up, and the whole of it as a newcomer starts it."""
+"""The demo: its targets, its generated past, and the whole program."""
 
 import os
 import re
@@ -20,7 +20,7 @@ import pytest
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
-from sla_monitor.command.demo import DemoError, _move_targets, _open_the_past, _refuse_real_services
+from sla_monitor.command.demo import DemoError, _generate_past, _move_targets, _refuse_real_services
 from sla_monitor.command.demo_targets import CERTIFICATE, SEED, SERVICES, targets
 from sla_monitor.settings import Settings
 from sql import connect, query
@@ -36,10 +36,10 @@ async def rows(database: str, statement: str) -> list[tuple[object, ...]]:
         return await (await connection.execute(statement.encode())).fetchall()
 
 
-# Its targets
+# Targets
 
 
-async def test_each_target_has_its_habit() -> None:
+async def test_each_target_behaves_as_its_service_describes() -> None:
     async with targets() as urls, httpx.AsyncClient(timeout=120) as client:
         assert list(urls) == IDS
         assert (await client.get(urls["demo-healthy"])).status_code == 200
@@ -53,14 +53,14 @@ async def test_each_target_has_its_habit() -> None:
             await client.get(urls["demo-wrong-certificate"])
 
 
-async def test_the_certificate_is_for_another_host_even_for_those_who_trust_it() -> None:
+async def test_the_certificate_is_for_another_host_also_if_it_is_trusted() -> None:
     trusting = ssl.create_default_context(cafile=str(CERTIFICATE))
     async with targets() as urls, httpx.AsyncClient(verify=trusting) as client:
         with pytest.raises(httpx.ConnectError, match="IP address mismatch"):
             await client.get(urls["demo-wrong-certificate"])
 
 
-async def test_targets_outlive_whoever_speaks_no_http() -> None:
+async def test_a_client_that_sends_no_http_does_not_stop_a_target() -> None:
     async with targets() as urls, httpx.AsyncClient(timeout=120) as client:
         url = httpx.URL(urls["demo-healthy"])
         async with await anyio.connect_tcp("127.0.0.1", url.port or 0) as stream:
@@ -70,14 +70,16 @@ async def test_targets_outlive_whoever_speaks_no_http() -> None:
         assert (await client.get(url)).status_code == 200
 
 
-# Its past
+# Generated past
 
 
-async def test_the_past_is_ninety_days_that_look_like_life(database: str, capsys: pytest.CaptureFixture[str]) -> None:
-    lasts = f"SELECT ceil(extract(epoch FROM until - first) / 86400)::int - 1 FROM ({query('demo/period')})"
-    [(days_looked_at,)] = await rows(database, lasts)
-    await _open_the_past(database, Settings(), URLS)
-    assert "made-up checks are stored" in capsys.readouterr().out
+async def test_the_past_has_ninety_days_with_outages_and_slow_days(
+    database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    statement = f"SELECT ceil(extract(epoch FROM until - first) / 86400)::int - 1 FROM ({query('demo/period')})"
+    [(checked_days,)] = await rows(database, statement)
+    await _generate_past(database, Settings(), URLS)
+    assert "generated checks are stored" in capsys.readouterr().out
 
     assert await rows(database, "SELECT count(*) FROM parked_checks") == [(0,)]
     assert await rows(database, "SELECT DISTINCT demo, interval_seconds, group_name FROM services") == [
@@ -92,15 +94,14 @@ async def test_the_past_is_ninety_days_that_look_like_life(database: str, capsys
         ("demo-slow", "operational"),
         ("demo-wrong-certificate", "outage"),
     ]
-    # Every service has all 90 days but the one on which nobody looked (and today, up to 00:05); outages, slow days and
-    # good ones among them.
+    # Every service has all days except one without checks, and today before 00:05. Some have outages or are slow.
     days = await rows(
         database,
         """SELECT service_id, count(*), count(*) FILTER (WHERE status = 'mo') > 0,
                   count(*) FILTER (WHERE status = 'o') > 60
            FROM service_days GROUP BY service_id ORDER BY service_id""",
     )
-    assert days == [(service_id, days_looked_at, True, True) for service_id in sorted(IDS)]
+    assert days == [(service_id, checked_days, True, True) for service_id in sorted(IDS)]
     assert await rows(
         database, "SELECT count(*) FROM service_days WHERE status = 'po' AND service_id = 'demo-slow'"
     ) > [(8,)]
@@ -111,7 +112,7 @@ async def test_the_past_is_ninety_days_that_look_like_life(database: str, capsys
         ("timeout",),
         ("tls_error",),
     ]
-    # Busy by day, quiet by night.
+    # Responses are slower by day than by night.
     ((by_day, by_night),) = await rows(
         database,
         """SELECT avg(total_ms) FILTER (WHERE date_part('hour', scheduled_at AT TIME ZONE 'UTC') BETWEEN 12 AND 15),
@@ -121,13 +122,13 @@ async def test_the_past_is_ninety_days_that_look_like_life(database: str, capsys
     assert isinstance(by_day, float)
     assert isinstance(by_night, float)
     assert by_day > 1.2 * by_night
-    # What it covers ends before the true checks begin, and the aggregates hold it.
+    # The generated checks end before the real ones start, and are in the aggregates.
     assert await rows(database, "SELECT max(scheduled_at + interval '5 minutes') <= now() FROM checks") == [(True,)]
     assert await rows(database, "SELECT count(*) FROM touched_ranges") == [(0,)]
     assert await rows(database, "SELECT sum(checks) FROM checks_daily") == await rows(
         database, "SELECT count(*) FROM checks"
     )
-    # People have written about it.
+    # There are incidents, maintenance and a template.
     assert await rows(database, "SELECT status, affected_services FROM incident_history ORDER BY created_at") == [
         ("resolved", ["demo-healthy"]),
         ("resolved", ["demo-wrong-certificate"]),
@@ -145,8 +146,8 @@ async def test_a_later_start_keeps_the_past_and_moves_the_targets(
     database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await rows(database, "UPDATE installation SET retention = '9 days' RETURNING 1")
-    await _open_the_past(database, Settings(), URLS)
-    # Nothing is made up that is older than what is kept.
+    await _generate_past(database, Settings(), URLS)
+    # No check is older than the retention.
     assert await rows(database, "SELECT count(*) FROM parked_checks") == [(0,)]
     assert await rows(database, "SELECT now() - min(scheduled_at) BETWEEN '7 days' AND '8 days' FROM checks") == [
         (True,)
@@ -155,14 +156,14 @@ async def test_a_later_start_keeps_the_past_and_moves_the_targets(
     capsys.readouterr()
     moved = {service_id: f"{url}/moved" for service_id, url in URLS.items()}
     await _move_targets(database, moved)
-    await _open_the_past(database, Settings(), moved)
-    assert "kept from an earlier start" in capsys.readouterr().out
+    await _generate_past(database, Settings(), moved)
+    assert "generated at an earlier start" in capsys.readouterr().out
     assert await rows(database, "SELECT count(*), max(scheduled_at) FROM checks") == before
     assert dict(await rows(database, "SELECT id, endpoint_url FROM services")) == moved  # type: ignore[arg-type]
 
 
-async def test_the_same_moment_and_seed_make_the_same_past(database: str) -> None:
-    async def made_up(seed: int) -> list[tuple[object, ...]]:
+async def test_the_same_moment_and_seed_generate_the_same_past(database: str) -> None:
+    async def generated(seed: int) -> list[tuple[object, ...]]:
         async with await connect(database, application="test") as connection:
             await connection.execute(query("checks/incoming"))
             async with connection.transaction():
@@ -170,10 +171,10 @@ async def test_the_same_moment_and_seed_make_the_same_past(database: str) -> Non
                 await connection.execute(query("demo/past"), {**period, "seed": seed, "location": "local"})
                 return await (await connection.execute("SELECT * FROM incoming_checks ORDER BY 1, 3")).fetchall()
 
-    once = await made_up(SEED)
+    once = await generated(SEED)
     assert len(once) == 6 * 7 * 288
-    assert await made_up(SEED) == once
-    assert await made_up(SEED + 1) != once
+    assert await generated(SEED) == once
+    assert await generated(SEED + 1) != once
 
 
 async def test_a_database_with_real_services_is_refused(database: str) -> None:
@@ -190,12 +191,12 @@ async def test_a_database_without_a_schema_is_not_refused(empty_database: str) -
     await _refuse_real_services(Settings(database_url=empty_database))
 
 
-# The whole of it
+# The whole program
 
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """For root, PostgreSQL's own user must be able to reach it; pytest's folders are closed to others."""
+    """A folder that PostgreSQL's user can enter if the test runs as root. Others cannot enter pytest's folders."""
     folder = Path(tempfile.mkdtemp(prefix="sla-demo-", dir=roomy_memory() or "/tmp"))
     folder.chmod(0o711)
     yield folder
@@ -219,7 +220,7 @@ class Demo:
         self._output = output
 
     async def says(self, pattern: str) -> None:
-        """Waits until it has said this; its end before that is an error."""
+        """Waits until the output contains the pattern. Raises StopAsyncIteration if the program ends before."""
         while not re.search(pattern, self.text):
             self.text += await anext(self._output)
 
@@ -248,7 +249,7 @@ async def start(home: Path) -> Demo:
 
 
 def left_running(home: Path) -> list[str]:
-    """The command lines of processes that know this folder, from their arguments or their environment."""
+    """The command lines of processes with this folder in their arguments or their environment."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -256,7 +257,7 @@ def left_running(home: Path) -> list[str]:
             if str(home).encode() in command + (process / "environ").read_bytes():
                 found.append(command.replace(b"\0", b" ").decode(errors="replace"))
         except OSError:
-            continue  # it has ended, or is another user's
+            continue  # it has ended, or belongs to another user
     return found
 
 
@@ -266,7 +267,7 @@ def database_of(home: Path) -> str:
     return f"postgresql://sla_monitor:{(folder / 'password').read_text()}@/sla_monitor?host={sockets}"
 
 
-TRUE_CHECKS = """
+REAL_CHECKS = """
 SELECT count(DISTINCT service_id) = 6 AND bool_or(error_type = 'http_error')
        AND bool_or(error_type = 'tls_error') AND bool_or(error_type = 'dns_error')
 FROM checks WHERE interval_seconds = 10
@@ -278,28 +279,28 @@ async def until_true(database: str, statement: str) -> None:
         await anyio.sleep(0.1)
 
 
-async def stopped_half_way(home: Path) -> None:
+async def start_and_stop_early(home: Path) -> None:
     demo = await start(home)
     try:
         with anyio.fail_after(PATIENCE_S):
-            await demo.says("Making up 90 days")
+            await demo.says("Generating 90 days")
     finally:
         code = await demo.stop()
     assert code == 0, demo.text
     assert "Traceback" not in demo.text
-    assert "made-up checks" not in demo.text
+    assert "generated checks" not in demo.text
     assert left_running(home) == []
 
 
-async def test_a_newcomer_sees_six_services_and_ninety_days_at_once(home: Path) -> None:
-    """Also one who has stopped it half-way: it begins anew."""
-    await stopped_half_way(home)
+async def test_the_demo_shows_six_services_and_ninety_days(home: Path) -> None:
+    """Also after an earlier start that was stopped while the past was generated."""
+    await start_and_stop_early(home)
     demo = await start(home)
     try:
         with anyio.fail_after(PATIENCE_S):
-            await demo.says("made-up checks are stored")
+            await demo.says("generated checks are stored")
             await demo.says("The first check is stored")
-            await until_true(database_of(home), TRUE_CHECKS)
+            await until_true(database_of(home), REAL_CHECKS)
             async with httpx.AsyncClient(base_url=demo.api) as client:
                 status = (await client.get("/api/system-status")).raise_for_status().json()
         services = {service["id"]: service for service in status["services"]}
@@ -332,10 +333,10 @@ async def test_a_newcomer_sees_six_services_and_ninety_days_at_once(home: Path) 
     assert code == 0, demo.text
     assert "Traceback" not in demo.text
     assert left_running(home) == []
-    assert os.listdir(home) == ["demo"]  # noqa: PTH208 - of a real installation's folder nothing else
+    assert os.listdir(home) == ["demo"]  # noqa: PTH208 - nothing of a real installation
 
 
-def test_it_leaves_a_real_installation_alone(database: str, home: Path) -> None:
+def test_it_does_not_start_on_a_real_installation(database: str, home: Path) -> None:
     with psycopg.connect(database) as connection:
         connection.execute("INSERT INTO services (id, name, endpoint_url) VALUES ('shop', 'Shop', 'http://shop')")
     refused = subprocess.run(

@@ -1,4 +1,4 @@
-"""The documents hold: what they give as an example works."""
+"""The examples in the documents work."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The end of a program is not held up by what libraries have in the background."""
+"""The end of a program: tasks of libraries in the background do not delay it."""
 
 import asyncio
 
@@ -8,18 +8,18 @@ from sla_monitor.serving.ending import to_the_end
 
 
 async def test_a_task_that_waits_when_it_is_cancelled_is_cancelled_again() -> None:
-    begun: list[str] = []
+    steps: list[str] = []
 
-    async def stubborn() -> None:
+    async def waiting_after_cancellation() -> None:
         try:
             await asyncio.sleep(600)
         except asyncio.CancelledError:
-            begun.append("asks a silent database to cancel")
+            steps.append("sends a cancel request")
             await asyncio.sleep(600)
 
     async def work() -> None:
-        begun.append("works")
-        left.append(asyncio.create_task(stubborn()))
+        steps.append("works")
+        left.append(asyncio.create_task(waiting_after_cancellation()))
         await asyncio.sleep(0)
 
     async def program() -> None:
@@ -27,9 +27,9 @@ async def test_a_task_that_waits_when_it_is_cancelled_is_cancelled_again() -> No
             await to_the_end(work())
 
     left: list[asyncio.Task[None]] = []
-    # In a loop of its own: the tasks of the test's loop are not to be ended.
+    # In a loop of its own, because all tasks of the loop are cancelled.
     await asyncio.to_thread(asyncio.run, program())
-    assert begun == ["works", "asks a silent database to cancel"]
+    assert steps == ["works", "sends a cancel request"]
     assert left[0].cancelled()
 
 

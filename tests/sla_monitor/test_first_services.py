@@ -1,4 +1,4 @@
-"""What a later start says of variables that have lost their effect: services are administered once they are there."""
+"""Variables of the first services: a later start warns about those that no longer have an effect."""
 
 import logging
 
@@ -11,7 +11,7 @@ from sla_monitor.settings import load
 FIRST = {"FACE_COMPARE_ENDPOINT": "http://compare.example/", "HEALTH_CHECK_INTERVAL": "60s"}
 
 
-async def said(
+async def warnings(
     database: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> list[str]:
     caplog.clear()
@@ -22,24 +22,24 @@ async def said(
     return [record.getMessage() for record in caplog.records]
 
 
-async def test_a_changed_variable_that_changes_nothing_is_mentioned(
+async def test_a_changed_variable_without_effect_gives_a_warning(
     any_database: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert await said(any_database, caplog, monkeypatch, FIRST) == []
-    assert await said(any_database, caplog, monkeypatch, FIRST) == []
-    assert await said(any_database, caplog, monkeypatch, {}) == []
+    assert await warnings(any_database, caplog, monkeypatch, FIRST) == []
+    assert await warnings(any_database, caplog, monkeypatch, FIRST) == []
+    assert await warnings(any_database, caplog, monkeypatch, {}) == []
     moved = {**FIRST, "FACE_COMPARE_ENDPOINT": "http://elsewhere.example/?token=x", "HEALTH_CHECK_TIMEOUT": "5000"}
-    endpoint, timeout = await said(any_database, caplog, monkeypatch, moved)
-    assert endpoint.startswith("FACE_COMPARE_ENDPOINT has no effect: face-compare is there already, with another URL")
+    endpoint, timeout = await warnings(any_database, caplog, monkeypatch, moved)
+    assert endpoint.startswith("FACE_COMPARE_ENDPOINT has no effect: face-compare exists with another URL")
     assert "token" not in endpoint
-    assert timeout.startswith("HEALTH_CHECK_TIMEOUT is for new services only: curp-verifier, face-compare, ")
-    [interval] = await said(any_database, caplog, monkeypatch, {"HEALTH_CHECK_INTERVAL": "30s"})
-    assert interval.startswith("HEALTH_CHECK_INTERVAL is for new services only: ")
+    assert timeout.startswith("HEALTH_CHECK_TIMEOUT applies to new services only: curp-verifier, face-compare, ")
+    [interval] = await warnings(any_database, caplog, monkeypatch, {"HEALTH_CHECK_INTERVAL": "30s"})
+    assert interval.startswith("HEALTH_CHECK_INTERVAL applies to new services only: ")
     with psycopg.connect(any_database) as connection:
         rows = connection.execute("SELECT DISTINCT interval_seconds, timeout_ms FROM services").fetchall()
     assert rows == [(60, 7000)]
-    # A service that waited for its URL takes it, and one that is declared is as its file says.
+    # A missing URL is set. A service of services.toml does not use the variables.
     with psycopg.connect(any_database) as connection:
         connection.execute("UPDATE services SET declared_in = 'services.toml' WHERE id = 'face-compare'")
     late = {"FACE_COMPARE_ENDPOINT": "http://third.example/", "CURP_VERIFIER_ENDPOINT": "http://curp.example/"}
-    assert await said(any_database, caplog, monkeypatch, late) == []
+    assert await warnings(any_database, caplog, monkeypatch, late) == []

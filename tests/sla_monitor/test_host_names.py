@@ -1,4 +1,4 @@
-"""Hosts as browsers understand them."""
+"""Host names in normal form, as in browsers."""
 
 import pytest
 from hypothesis import given
@@ -33,26 +33,26 @@ from sla_monitor.formats.host_names import HostNameError, host_in, host_name
         ("1.2.3.4.5", "1.2.3.4.5"),
     ],
 )
-def test_each_has_one_form(host: str, expected: str) -> None:
+def test_a_host_gets_its_normal_form(host: str, expected: str) -> None:
     assert host_name(host) == expected
 
 
 @pytest.mark.parametrize(
     "host",
     [
-        "a\u200cb.example",  # a joiner where nothing is joined
+        "a\u200cb.example",  # a joiner between characters that do not join
         "\u0301a.example",  # begins with a combining mark
         "אa1.א1a",  # mixes directions
         "a b.example",
         "a%2Fb.example",
         "h%FF.example",
-        "a℀b.example",  # a/c once it is mapped
+        "a℀b.example",  # mapped to a/c
         "ü" * 300,
         "[::g]",
         "a\ud800b.example",
     ],
 )
-def test_what_browsers_refuse_is_refused(host: str) -> None:
+def test_a_host_that_browsers_refuse_is_refused(host: str) -> None:
     with pytest.raises(HostNameError, match=r"^not a valid host name$"):
         host_name(host)
 
@@ -67,12 +67,12 @@ def test_what_browsers_refuse_is_refused(host: str) -> None:
         ("ü:80", "xn--tda"),
     ],
 )
-def test_the_host_of_a_network_location(netloc: str, expected: str) -> None:
+def test_the_host_of_an_authority(netloc: str, expected: str) -> None:
     assert host_in(netloc) == expected
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_a_name_in_ascii_or_refused(text: str) -> None:
+def test_any_text_gives_an_ascii_name_or_an_error(text: str) -> None:
     try:
         name = host_name(text)
     except HostNameError:

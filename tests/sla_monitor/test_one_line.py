@@ -1,4 +1,4 @@
-"""One rule for texts on one line, in Python and in the database."""
+"""The rule for texts of one line, in Python and in the database."""
 
 import unicodedata
 
@@ -12,7 +12,7 @@ from sla_monitor.settings import Settings
 from sla_monitor.settings.values import title
 from sql.migrate import migrate
 
-PEOPLE_WRITE = [
+ALLOWED = [
     "Shop",
     "한국어",
     "\U0001f468\u200d\U0001f469\u200d\U0001f467 family",
@@ -25,7 +25,7 @@ PEOPLE_WRITE = [
     "e\u0301",
     "\u05d0\u200f",
 ]
-NOBODY_SHOULD = [
+REFUSED = [
     "a\nb",
     "a\rb",
     "a\tb",
@@ -39,20 +39,20 @@ NOBODY_SHOULD = [
     "a\u202egnp.exe",
     "a\u2066b\u2069",
 ]
-CANNOT_BE_SEEN = ["", " ", "\u00a0", "\u200b\u200d", "\u00ad", "\ufe0f", "\u3000 ", "\u3164", "\ufeff"]
+INVISIBLE = ["", " ", "\u00a0", "\u200b\u200d", "\u00ad", "\ufe0f", "\u3000 ", "\u3164", "\ufeff"]
 SURROGATES = range(0xD800, 0xE000)
 
 
-@pytest.mark.parametrize("text", PEOPLE_WRITE)
-def test_what_people_write_fits(text: str) -> None:
+@pytest.mark.parametrize("text", ALLOWED)
+def test_characters_of_written_languages_are_allowed(text: str) -> None:
     assert fits_one_line(text)
     assert is_label(text)
     assert on_one_line(text, "?") == text
     assert title(text) == text
 
 
-@pytest.mark.parametrize("text", [*NOBODY_SHOULD, "\ud800"])
-def test_what_breaks_a_line_or_deceives_does_not_fit(text: str) -> None:
+@pytest.mark.parametrize("text", [*REFUSED, "\ud800"])
+def test_characters_that_break_a_line_or_deceive_are_refused(text: str) -> None:
     assert not fits_one_line(text)
     assert not is_label(text)
     assert fits_one_line(on_one_line(text, "?"))
@@ -60,13 +60,13 @@ def test_what_breaks_a_line_or_deceives_does_not_fit(text: str) -> None:
         title(text)
 
 
-@pytest.mark.parametrize("text", CANNOT_BE_SEEN)
-def test_what_cannot_be_seen_names_nothing(text: str) -> None:
+@pytest.mark.parametrize("text", INVISIBLE)
+def test_an_invisible_text_is_not_a_label(text: str) -> None:
     assert fits_one_line(text)
     assert not is_label(text)
 
 
-def test_every_control_and_every_override_is_refused() -> None:
+def test_all_control_characters_and_bidirectional_overrides_are_refused() -> None:
     refused = {chr(code) for code in range(0x110000) if not fits_one_line(chr(code))}
     assert {char for char in refused if unicodedata.category(char) not in ("Cc", "Cs")} == {
         *("\u2028\u2029"),
@@ -77,11 +77,11 @@ def test_every_control_and_every_override_is_refused() -> None:
 
 
 def test_the_database_has_the_same_rules(database: str) -> None:
-    """For each character there is, and for those that people write together."""
+    """For every character, and for sequences of characters."""
     characters = [chr(code) for code in range(1, 0x110000) if code not in SURROGATES]
     statement = "SELECT array_agg(fits_one_line(text) ORDER BY n), array_agg(is_label(text) ORDER BY n) "
     statement += "FROM unnest(%s::text[]) WITH ORDINALITY AS given (text, n)"
-    texts = [*characters, *PEOPLE_WRITE, *NOBODY_SHOULD, *CANNOT_BE_SEEN, "a\u200b", "\u200b\n"]
+    texts = [*characters, *ALLOWED, *REFUSED, *INVISIBLE, "a\u200b", "\u200b\n"]
     with psycopg.connect(database) as connection:
         row = connection.execute(statement.encode(), [texts]).fetchone()
     assert row is not None
@@ -96,8 +96,8 @@ ROWS = (
 )
 
 
-@pytest.mark.parametrize("text", [*NOBODY_SHOULD, *PEOPLE_WRITE[1:4], "\u200b"])
-def test_constraints_keep_out_what_comes_past_the_api(any_database: str, text: str) -> None:
+@pytest.mark.parametrize("text", [*REFUSED, *ALLOWED[1:4], "\u200b"])
+def test_the_constraints_of_the_tables_apply_the_rules(any_database: str, text: str) -> None:
     columns = {
         ("services", "name"): is_label,
         ("services", "group_name"): is_label,
@@ -129,7 +129,7 @@ def test_constraints_keep_out_what_comes_past_the_api(any_database: str, text: s
 
 
 async def test_an_upgrade_repairs_stored_texts(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Titles of incidents could hold anything; a row with one can be changed afterwards."""
+    """Before migration 0014 a title could contain any character. A repaired row can be changed."""
     all_parts = sql.schema.folder
 
     with monkeypatch.context() as patch:
@@ -144,7 +144,7 @@ async def test_an_upgrade_repairs_stored_texts(empty_database: str, monkeypatch:
             connection.execute(
                 "INSERT INTO incidents (title, severity, priority, reporter) VALUES (%s, 'low', 'P3', 'a\nb')", [given]
             )
-        # As it was before: what is written now needs the functions of the migration that is left out.
+        # The current trigger needs functions of the migration that is left out.
         connection.execute("ALTER TABLE services DISABLE TRIGGER services_check_config")
         connection.execute(
             "INSERT INTO services (id, name, endpoint_url, tags, keyword, check_config) "

@@ -1,9 +1,9 @@
-"""Origins of pages, however they are written."""
+"""Origins of pages: normal form, and which pages belong to this site."""
 
 import pytest
 
 from api.edge.origins import Origins
-from sla_monitor.formats.origins import asked_origin, origin_of, read_origin
+from sla_monitor.formats.origins import origin_of, read_origin, requested_origin
 from sla_monitor.settings import load
 
 
@@ -27,7 +27,7 @@ def test_a_url_has_the_origin_that_browsers_send(url: str, origin: str) -> None:
     assert load({"CLIENT_URLS": url}).client_urls == (origin,)
 
 
-def test_what_is_there_twice_counts_once() -> None:
+def test_repeated_origins_are_removed_and_names_get_their_normal_form() -> None:
     text = "http://localhost:80,http://localhost:3001,http://localhost:3005,http://LOCALHOST"
     assert load({"CLIENT_URLS": text}).client_urls == (
         "http://localhost",
@@ -46,18 +46,18 @@ def test_what_is_there_twice_counts_once() -> None:
         *("http://x@front.example", "http://front.example:", "http://front.example:x", "http://[::1", "http://a:1:2"),
     ],
 )
-def test_what_is_no_origin(header: str) -> None:
+def test_invalid_origins(header: str) -> None:
     assert read_origin(header) is None
 
 
-def test_host_names_nothing_where_it_is_empty() -> None:
-    assert asked_origin("", "http") is None
-    assert asked_origin("a/b", "http") is None
-    assert str(asked_origin("Status.Example.:443", "https")) == "https://status.example"
+def test_the_requested_origin_is_none_for_an_invalid_host() -> None:
+    assert requested_origin("", "http") is None
+    assert requested_origin("a/b", "http") is None
+    assert str(requested_origin("Status.Example.:443", "https")) == "https://status.example"
 
 
 @pytest.mark.parametrize("origin", [b"http://localhost", b"http://localhost.", b"https://front.example"])
-def test_front_ends_may_read_answers(origin: bytes) -> None:
+def test_front_ends_may_read_responses(origin: bytes) -> None:
     origins = Origins(("http://localhost:80", "https://FRONT.example.:443"))
     assert (b"access-control-allow-origin", origin) in origins.headers(origin)
     assert origins.trusts(origin, b"api.example", False)
@@ -76,7 +76,7 @@ OWN = [
 
 
 @pytest.mark.parametrize(("origin", "host"), OWN)
-def test_a_page_of_this_site_is_known(origin: bytes, host: bytes) -> None:
+def test_a_page_of_this_site_is_recognised(origin: bytes, host: bytes) -> None:
     origins = Origins((), ("status.example.com",), "https://site.example")
     assert origins.owns(origin, host, False)
 
@@ -96,12 +96,12 @@ def test_a_page_of_this_site_is_known(origin: bytes, host: bytes) -> None:
         (b"https://site.example:8443", b"10.0.0.1:3001"),
     ],
 )
-def test_a_page_of_another_site_is_not(origin: bytes, host: bytes) -> None:
+def test_a_page_of_another_site_is_not_recognised(origin: bytes, host: bytes) -> None:
     origins = Origins((), ("status.example.com",), "https://site.example")
     assert not origins.owns(origin, host, False)
 
 
-def test_over_tls_a_page_of_plain_http_is_another_site() -> None:
+def test_over_tls_a_page_of_http_belongs_to_another_site() -> None:
     origins = Origins((), ("status.example.com",))
     assert origins.owns(b"http://status.example.com", b"status.example.com", False)
     assert not origins.owns(b"http://status.example.com", b"status.example.com", True)

@@ -1,4 +1,4 @@
-"""/health, /ready and /metrics beside a program's work, under clients that mean it no good."""
+"""/health, /ready and /metrics of a program, with hostile clients."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -18,22 +18,22 @@ HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Listener:
-    """One that is running, its figures and its clients."""
+    """A running server, its metrics and its clients."""
 
-    def __init__(self, http: httpx.AsyncClient, port: int, metrics: Metrics, held: ExitStack) -> None:
+    def __init__(self, http: httpx.AsyncClient, port: int, metrics: Metrics, opened: ExitStack) -> None:
         self.http = http
         self._port = port
         self._metrics = metrics
-        self._held = held
+        self._opened = opened
 
-    def open(self, said: bytes) -> socket.socket:
-        """A connection that stays open, and is not read from."""
-        one = self._held.enter_context(socket.create_connection(("127.0.0.1", self._port), PATIENCE_S))
-        one.sendall(said)
+    def open(self, sent: bytes) -> socket.socket:
+        """A connection that sends these bytes, stays open and reads nothing."""
+        one = self._opened.enter_context(socket.create_connection(("127.0.0.1", self._port), PATIENCE_S))
+        one.sendall(sent)
         return one
 
     async def counted(self, fault: str, least: int = 1) -> None:
-        """Returns when so many faults of this kind are counted."""
+        """Waits until `least` faults of this kind are counted."""
         with anyio.fail_after(PATIENCE_S):
             while self.count(fault) < least:  # noqa: ASYNC110  # a count, not an event
                 await anyio.sleep(0.01)
@@ -50,13 +50,13 @@ async def listener() -> AsyncIterator[Listener]:
         readiness = Readiness(True, {"databaseAnswers": True})
         tasks.start_soon(serve_own_state, listening, metrics.registry, lambda: readiness, metrics.count_client_fault)
         base_url = f"http://127.0.0.1:{port}"
-        with ExitStack() as held:
+        with ExitStack() as opened:
             async with httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=PATIENCE_S, verify=False) as http:
-                yield Listener(http, port, metrics, held)
+                yield Listener(http, port, metrics, opened)
         tasks.cancel_scope.cancel()
 
 
-async def test_half_a_request_keeps_no_place_that_others_need(listener: Listener) -> None:
+async def test_incomplete_requests_do_not_block_other_clients(listener: Listener) -> None:
     for count in range(3 * CONNECTION_LIMIT):
         listener.open(HEALTH[: count % len(HEALTH)])
         if count % 10 == 0:
@@ -65,15 +65,17 @@ async def test_half_a_request_keeps_no_place_that_others_need(listener: Listener
     assert listener.count("crowded_out") >= 2 * CONNECTION_LIMIT
 
 
-async def test_a_request_that_never_arrives_is_cut(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_incomplete_request_is_closed_at_the_deadline(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connections, "ARRIVAL_DEADLINE_S", 0.5)
-    for said in (b"", HEALTH[:-2], b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"):
-        listener.open(said)
+    for sent in (b"", HEALTH[:-2], b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"):
+        listener.open(sent)
     await listener.counted("slow_request", 3)
 
 
 @pytest.mark.parametrize(
-    ("begin", "more"),
+    ("start", "more"),
     [
         (HEALTH[:-2] + b"A: ", b"a" * 16384),
         (HEALTH[:-2], b"A: b\r\n" * 2000),
@@ -83,20 +85,20 @@ async def test_a_request_that_never_arrives_is_cut(listener: Listener, monkeypat
         ),
     ],
 )
-async def test_a_request_without_an_end_is_cut(listener: Listener, begin: bytes, more: bytes) -> None:
+async def test_an_endless_request_is_closed(listener: Listener, start: bytes, more: bytes) -> None:
     async with await anyio.connect_tcp("127.0.0.1", listener.http.base_url.port or 0) as stream:
         with anyio.fail_after(PATIENCE_S), pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
-            await stream.send(begin)
+            await stream.send(start)
             while True:
                 await stream.send(more)
     await listener.counted("too_large")
     assert (await listener.http.get("/health")).status_code == 200
 
 
-async def test_what_is_not_http_is_answered(listener: Listener, caplog: pytest.LogCaptureFixture) -> None:
+async def test_bytes_that_are_not_http_get_a_response(listener: Listener, caplog: pytest.LogCaptureFixture) -> None:
     one = listener.open(b"\x16\x03\x01 not http\r\n\r\n")
-    said = await anyio.to_thread.run_sync(one.recv, 65536)
-    assert said.startswith(b"HTTP/1.1 400 ")
-    assert b'"code":"VALIDATION_ERROR"' in said
+    response = await anyio.to_thread.run_sync(one.recv, 65536)
+    assert response.startswith(b"HTTP/1.1 400 ")
+    assert b'"code":"VALIDATION_ERROR"' in response
     await listener.counted("not_http")
     assert not caplog.records

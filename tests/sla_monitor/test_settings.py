@@ -1,4 +1,4 @@
-"""Settings: one place, typed, and a bad value is one line that names it."""
+"""Settings: defaults, parsing, and errors of one line that name the variable."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ def test_every_setting_has_a_variable_and_every_variable_a_setting() -> None:
     assert len(names) == len(set(names))
 
 
-def test_nothing_set_gives_the_defaults_of_the_product() -> None:
+def test_without_variables_all_settings_have_their_defaults() -> None:
     settings = load({})
     assert settings.database_url is None
     assert (settings.api_port, settings.prober_port) == (3001, 3008)
@@ -53,12 +53,12 @@ def test_the_check_interval_is_a_cron_line_or_a_duration(text: str, seconds: int
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "message"),
     [
         ("PORT", "http", "a whole number from 1 to 65535"),
         ("PORT", "70000", "a whole number from 1 to 65535"),
         ("WATCH_SERVER_PORT", "0", "a whole number from 1 to 65535"),
-        ("HEALTH_CHECK_INTERVAL", "0 9-17 * * *", "times lie evenly apart"),
+        ("HEALTH_CHECK_INTERVAL", "0 9-17 * * *", "equal distances between its times"),
         ("HEALTH_CHECK_INTERVAL", "soon", "a duration such as"),
         ("HEALTH_CHECK_INTERVAL", "0s", "between 1 second and 1 day"),
         ("HEALTH_CHECK_INTERVAL", "1 2 3 4 five", "a cron line"),
@@ -70,9 +70,9 @@ def test_the_check_interval_is_a_cron_line_or_a_duration(text: str, seconds: int
         ("CLIENT_URLS", "localhost", "an absolute http:// or https:// URL"),
         ("ID_RECOGNITION_ENDPOINT", "ftp://example.com", "an absolute http:// or https:// URL"),
         ("PROBE_DENY_NETWORKS", "10.0.0.0/33", "networks in CIDR notation"),
-        ("PROBE_LOCATION", "Seoul!", "small letters, digits and hyphens"),
+        ("PROBE_LOCATION", "Seoul!", "lowercase letters, digits and hyphens"),
         ("CHECK_RETENTION", "7d", "at least 8d"),
-        ("CHECK_RETENTION", "9" * 30 + "d", "a duration that a clock can count"),
+        ("CHECK_RETENTION", "9" * 30 + "d", "a duration of at most 999999999d"),
         ("AUDIT_RETENTION", "29d", "at least 30d"),
         ("CHECK_COMPRESS_AFTER", "500d", "shorter than CHECK_RETENTION"),
         ("TRUSTED_PROXIES", "proxy.example", "networks in CIDR notation"),
@@ -95,29 +95,31 @@ def test_the_check_interval_is_a_cron_line_or_a_duration(text: str, seconds: int
         ("SITE_TITLE", "x" * 101, "one line of at most 100 characters"),
         ("SITE_COLOR", "red", "a colour such as #0b6e4f"),
         ("SITE_COLOR", "#fff;}body{display:none", "a colour such as #0b6e4f"),
-        ("SITE_LOGO", "/nowhere/logo.svg", "a file that is there"),
-        ("SITE_LOGO", "/" + "x" * 5000 + ".png", "a file that is there"),
+        ("SITE_LOGO", "/nowhere/logo.svg", "an existing file"),
+        ("SITE_LOGO", "/" + "x" * 5000 + ".png", "an existing file"),
         ("SITE_LOGO", "/etc/passwd", "an .svg or a .png"),
         ("SITE_URL", "status.example.com", "an absolute http:// or https:// URL"),
         ("SITE_URL", "https://example.com/status", "without a path"),
         ("SITE_URL", "https://me:secret@example.com", "without a path"),
     ],
 )
-def test_a_bad_value_is_one_line_that_names_the_variable(variable: str, value: str, told: str) -> None:
+def test_an_invalid_value_gives_an_error_of_one_line_that_names_the_variable(
+    variable: str, value: str, message: str
+) -> None:
     with pytest.raises(SettingsError) as raised:
         terms(load({variable: value}), NEW_INSTALLATION)
     line = str(raised.value)
     assert variable in line
-    assert told in line
+    assert message in line
     assert "\n" not in line
     assert raised.value.exit_code == 2
 
 
-def test_what_belongs_to_the_database_stays_when_it_is_not_given() -> None:
-    kept = Terms("Asia/Seoul", timedelta(days=30), timedelta(days=3))
-    assert terms(load({}), kept) == kept
-    assert terms(load({"SLA_MONITOR_TIMEZONE": "Europe/Vienna"}), kept) == kept._replace(time_zone="Europe/Vienna")
-    assert terms(load({"CHECK_RETENTION": "90d"}), kept) == kept._replace(retention=timedelta(days=90))
+def test_stored_settings_stay_if_their_variables_are_not_set() -> None:
+    stored = Terms("Asia/Seoul", timedelta(days=30), timedelta(days=3))
+    assert terms(load({}), stored) == stored
+    assert terms(load({"SLA_MONITOR_TIMEZONE": "Europe/Vienna"}), stored) == stored._replace(time_zone="Europe/Vienna")
+    assert terms(load({"CHECK_RETENTION": "90d"}), stored) == stored._replace(retention=timedelta(days=90))
 
 
 def test_a_bad_database_url_does_not_show_its_password() -> None:
@@ -139,11 +141,11 @@ def test_a_bad_database_url_does_not_show_its_password() -> None:
         ("OFF", None),
     ],
 )
-def test_a_limit_is_so_many_times_in_a_window_or_off(text: str, limit: Limit | None) -> None:
+def test_a_rate_limit_is_a_number_per_window_or_off(text: str, limit: Limit | None) -> None:
     assert load({"RATE_LIMIT_API": text}).rate_limit_api == limit
 
 
-def test_limits_and_lifetimes_are_those_of_the_product() -> None:
+def test_default_limits_and_lifetimes() -> None:
     settings = load({})
     assert settings.rate_limit_api == Limit(100, timedelta(minutes=15))
     assert settings.rate_limit_login == Limit(5, timedelta(minutes=15))
@@ -153,7 +155,7 @@ def test_limits_and_lifetimes_are_those_of_the_product() -> None:
     assert (settings.jwt_secret, settings.trusted_proxies) == (None, ())
 
 
-def test_a_site_has_a_name_a_colour_a_logo_and_an_address(tmp_path: Path) -> None:
+def test_the_settings_of_the_site(tmp_path: Path) -> None:
     logo = tmp_path / "logo.svg"
     logo.write_text("<svg/>")
     given = {"SITE_TITLE": "서비스 상태", "SITE_COLOR": "#0B6E4F", "SITE_LOGO": str(logo)}
@@ -167,12 +169,12 @@ def test_proxies_are_trusted_by_network() -> None:
     assert [str(network) for network in trusted] == ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8"]
 
 
-def test_a_key_that_is_too_short_is_refused_and_not_shown() -> None:
+def test_a_short_key_is_refused_and_not_shown() -> None:
     with pytest.raises(SettingsError) as raised:
         load({"JWT_SECRET": "hunter2"})
     assert "JWT_SECRET=***" in str(raised.value)
     assert "hunter2" not in str(raised.value)
-    assert load({"JWT_SECRET": "\u00e9" * 16}).jwt_secret == "\u00e9" * 16  # bytes count, not letters
+    assert load({"JWT_SECRET": "\u00e9" * 16}).jwt_secret == "\u00e9" * 16  # 32 bytes, 16 characters
 
 
 @pytest.mark.parametrize(
@@ -184,14 +186,14 @@ def test_a_key_that_is_too_short_is_refused_and_not_shown() -> None:
         "replace_this_with_a_long_random_string",
     ],
 )
-def test_a_key_that_stands_in_examples_is_refused(published: str) -> None:
+def test_a_key_of_public_examples_is_refused(published: str) -> None:
     with pytest.raises(SettingsError) as raised:
         load({"JWT_SECRET": published})
     assert str(raised.value).startswith("JWT_SECRET=*** is not a secret")
     assert published not in str(raised.value)
 
 
-def test_a_phrase_of_one_s_own_is_a_key() -> None:
+def test_words_inside_other_words_are_not_placeholders() -> None:
     phrase = "an-exchange-medal-of-the-latest-secretary"
     assert load({"JWT_SECRET": phrase}).jwt_secret == phrase
 
@@ -200,12 +202,12 @@ def test_a_phrase_of_one_s_own_is_a_key() -> None:
     ("text", "level"),
     [("warn", "warning"), ("WARN", "warning"), ("Warning", "warning"), ("fatal", "error"), ("trace", "debug")],
 )
-def test_levels_have_the_names_that_others_give_them(text: str, level: str) -> None:
+def test_level_names_of_other_programs_are_accepted(text: str, level: str) -> None:
     assert load({"LOG_LEVEL": text}).log_level == level
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("CLIENT_URL", "CLIENT_URL is not a setting: is CLIENT_URLS meant?"),
         ("JWT_SECERT", "JWT_SECERT is not a setting: is JWT_SECRET meant?"),
@@ -214,11 +216,11 @@ def test_levels_have_the_names_that_others_give_them(text: str, level: str) -> N
         ("REDIS_URL", "REDIS_URL is no longer used"),
     ],
 )
-def test_a_variable_that_is_no_setting_is_mentioned(name: str, said: str) -> None:
-    assert unknown_variables({name: "x", "PATH": "/bin", "PORT": "3001"}) == [said]
+def test_an_unknown_variable_is_reported(name: str, message: str) -> None:
+    assert unknown_variables({name: "x", "PATH": "/bin", "PORT": "3001"}) == [message]
 
 
-def test_variables_of_others_are_none_of_ours() -> None:
+def test_variables_of_other_programs_are_not_reported() -> None:
     others = [
         "PATH",
         "HOME",
@@ -238,7 +240,7 @@ def test_variables_of_others_are_none_of_ours() -> None:
 
 
 @given(st.sampled_from([variable.name for variable in ENVIRONMENT.values()]), st.text(max_size=40))
-def test_no_text_whatever_makes_loading_fail_otherwise(name: str, text: str) -> None:
+def test_any_text_is_a_value_or_a_settings_error(name: str, text: str) -> None:
     try:
         load({name: text})
     except SettingsError as error:
@@ -251,7 +253,7 @@ def test_the_home_of_an_unknown_user_is_refused() -> None:
 
 
 def settings_table() -> list[str]:
-    """The rows of the README's table, made of the declarations."""
+    """The rows of the table in the README, from the declarations."""
     defaults = Settings()
     rows = []
     for field, variable in ENVIRONMENT.items():
@@ -268,6 +270,6 @@ def _shown(field: str, value: object) -> str:
     return f"`{text}`" if text is not None else ""
 
 
-def test_the_readme_lists_every_setting_as_it_is_declared() -> None:
+def test_the_readme_lists_every_setting() -> None:
     table = README.read_text().split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
     assert table.strip().splitlines()[2:] == settings_table()

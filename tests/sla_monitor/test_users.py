@@ -1,4 +1,4 @@
-"""The operator's commands for users, and the admin that a new installation begins with."""
+"""`sla-monitor users`, and the first admin of a new installation."""
 
 import io
 from collections.abc import Awaitable, Callable
@@ -33,7 +33,7 @@ async def ask(database: str, statement: str) -> list[tuple[Any, ...]]:
 # The first admin
 
 
-async def test_of_five_that_start_together_one_makes_the_first_admin(database: str, cheap: Passwords) -> None:
+async def test_one_of_five_concurrent_starts_creates_the_first_admin(database: str, cheap: Passwords) -> None:
     passwords: list[str | None] = []
 
     async def start() -> None:
@@ -51,13 +51,11 @@ async def test_of_five_that_start_together_one_makes_the_first_admin(database: s
     assert await create_first_admin(database) is None
 
 
-async def test_who_comes_while_the_first_admin_is_being_made_waits_and_makes_none(
-    database: str, cheap: Passwords
-) -> None:
-    made: list[str | None] = []
+async def test_a_start_waits_for_a_concurrent_one_and_creates_no_second_admin(database: str, cheap: Passwords) -> None:
+    created: list[str | None] = []
 
     async def start() -> None:
-        made.append(await create_first_admin(database))
+        created.append(await create_first_admin(database))
 
     async with (
         await connect(database, application="test") as other,
@@ -67,23 +65,23 @@ async def test_who_comes_while_the_first_admin_is_being_made_waits_and_makes_non
         await other.execute("SELECT create_first_admin('admin', 'admin@localhost', 'none')")
         group.start_soon(start)
         await until_true(other, WAITS)
-        assert made == []
-    assert made == [None]
+        assert created == []
+    assert created == [None]
 
 
 async def test_the_password_of_the_first_admin_is_shown_once(
     database: str, cheap: Passwords, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await introduce_first_admin(database)
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     [(stored,)] = await ask(database, "SELECT password_hash FROM users")
-    [password] = [word for word in told.split() if word.count("-") == 3]
+    [password] = [word for word in printed.split() if word.count("-") == 3]
     assert await cheap.verify(password, stored)
     await introduce_first_admin(database)
     assert capsys.readouterr().out == ""
 
 
-async def test_where_there_are_users_nobody_is_added(database: str, cheap: Passwords) -> None:
+async def test_no_first_admin_is_created_if_there_is_a_user(database: str, cheap: Passwords) -> None:
     await users.add_user(settings_of(database), "kim", "kim@example.com", "viewer", read_password=False)
     assert await create_first_admin(database) is None
     assert await ask(database, "SELECT username FROM users") == [("kim",)]
@@ -91,7 +89,7 @@ async def test_where_there_are_users_nobody_is_added(database: str, cheap: Passw
 
 def test_migrate_shows_the_first_password_once(empty_database: str) -> None:
     first = command("migrate", DATABASE_URL=empty_database)
-    assert "'admin', an admin, with the password " in first.stdout
+    assert "'admin', an admin. Password: " in first.stdout
     assert "password" not in command("migrate", DATABASE_URL=empty_database).stdout
 
 
@@ -102,11 +100,11 @@ async def test_a_user_is_added_with_a_generated_password(
     database: str, cheap: Passwords, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await users.add_user(settings_of(database), "kim", "kim@example.com", "reporter", read_password=False)
-    said, told = capsys.readouterr().out.splitlines()
-    assert said == "kim added, reporter"
+    added, shown = capsys.readouterr().out.splitlines()
+    assert added == "kim added, reporter"
     [(email, role, stored)] = await ask(database, "SELECT email, role::text, password_hash FROM users")
     assert (email, role) == ("kim@example.com", "reporter")
-    assert await cheap.verify(told.removeprefix("password: "), stored)
+    assert await cheap.verify(shown.removeprefix("password: "), stored)
 
 
 async def test_a_given_password_is_read_and_not_shown(
@@ -120,7 +118,7 @@ async def test_a_given_password_is_read_and_not_shown(
 
 
 @pytest.mark.parametrize(
-    ("name", "email", "password", "told"),
+    ("name", "email", "password", "message"),
     [
         ("k m", "kim@example.com", "long enough it is", "username"),
         ("kim\n", "kim@example.com", "long enough it is", "username"),
@@ -131,17 +129,17 @@ async def test_a_given_password_is_read_and_not_shown(
         ("kim", "kim@example.com", "Kim@Example.com", "password: must not be the user name or the e-mail"),
     ],
 )
-async def test_what_cannot_be_is_refused_in_one_line(
-    database: str, monkeypatch: pytest.MonkeyPatch, name: str, email: str, password: str, told: str
+async def test_invalid_values_are_refused_with_one_line(
+    database: str, monkeypatch: pytest.MonkeyPatch, name: str, email: str, password: str, message: str
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(password + "\n"))
-    with pytest.raises(StartError, match=told) as refused:
+    with pytest.raises(StartError, match=message) as refused:
         await users.add_user(settings_of(database), name, email, "viewer", read_password=True)
     assert len(str(refused.value).splitlines()) == 1
     assert await ask(database, "SELECT FROM users") == []
 
 
-async def test_a_name_is_taken_whatever_its_capitals(database: str, cheap: Passwords) -> None:
+async def test_names_are_compared_without_case(database: str, cheap: Passwords) -> None:
     settings = settings_of(database)
     await users.add_user(settings, "kim", "kim@example.com", "viewer", read_password=False)
     with pytest.raises(StartError, match="this username already"):
@@ -161,35 +159,35 @@ async def test_a_new_password_ends_the_sessions(
     )
     capsys.readouterr()
     await users.set_password(settings, "KIM@example.com", read_password=False)
-    said, told = capsys.readouterr().out.splitlines()
-    assert said == "kim has a new password, and is logged out everywhere"
+    added, shown = capsys.readouterr().out.splitlines()
+    assert added == "kim has a new password, and is logged out everywhere"
     [(stored, ended)] = await ask(
         database, "SELECT password_hash, revoked_at IS NOT NULL FROM users JOIN sessions ON user_id = users.id"
     )
     assert ended
-    assert await cheap.verify(told.removeprefix("password: "), stored)
+    assert await cheap.verify(shown.removeprefix("password: "), stored)
 
 
-async def test_role_and_access_are_changed_and_put_down_to_the_operator(database: str, cheap: Passwords) -> None:
+async def test_changes_are_in_the_audit_log_with_the_operator_as_actor(database: str, cheap: Passwords) -> None:
     settings = settings_of(database)
     await users.add_user(settings, "kim", "kim@example.com", "viewer", read_password=False)
-    await users.change_user(settings, "kim", "is reporter now", role="reporter")
+    await users.change_user(settings, "kim", "now has the role reporter", role="reporter")
     await users.change_user(settings, "kim", "is disabled", active=False)
     assert await ask(database, "SELECT role::text, active FROM users") == [("reporter", False)]
     await users.change_user(settings, "kim", "is enabled", active=True)
-    noted = await ask(database, "SELECT actor_kind, action, after FROM audit_entries ORDER BY id")
-    assert [(kind, action) for kind, action, _ in noted] == [("operator", "create")] + 3 * [("operator", "update")]
-    assert [after for _, _, after in noted[1:]] == [{"role": "reporter"}, {"active": False}, {"active": True}]
+    entries = await ask(database, "SELECT actor_kind, action, after FROM audit_entries ORDER BY id")
+    assert [(kind, action) for kind, action, _ in entries] == [("operator", "create")] + 3 * [("operator", "update")]
+    assert [after for _, _, after in entries[1:]] == [{"role": "reporter"}, {"active": False}, {"active": True}]
 
 
 @pytest.mark.parametrize("given", [{"role": "viewer"}, {"active": False}])
-async def test_the_last_active_admin_stays_one(database: str, cheap: Passwords, given: dict[str, Any]) -> None:
+async def test_the_last_active_admin_cannot_be_changed(database: str, cheap: Passwords, given: dict[str, Any]) -> None:
     settings = settings_of(database)
     await create_first_admin(database)
     await users.add_user(settings, "gone", "gone@example.com", "admin", read_password=False)
     await users.change_user(settings, "gone", "is disabled", active=False)
     with pytest.raises(StartError, match="the last active admin"):
-        await users.change_user(settings, first_admin.USERNAME, "is no more", **given)
+        await users.change_user(settings, first_admin.USERNAME, "is changed", **given)
     assert await ask(database, "SELECT role::text, active FROM users WHERE username = 'admin'") == [("admin", True)]
 
 
@@ -200,42 +198,42 @@ async def test_the_last_active_admin_stays_one(database: str, cheap: Passwords, 
         lambda settings: users.set_password(settings, "nobody", read_password=False),
     ],
 )
-async def test_an_unknown_user_is_said_to_be_one(database: str, change: Callable[[Settings], Awaitable[None]]) -> None:
+async def test_an_unknown_user_is_named(database: str, change: Callable[[Settings], Awaitable[None]]) -> None:
     with pytest.raises(StartError, match="there is no user 'nobody'"):
         await change(settings_of(database))
 
 
-def test_the_words_of_the_command(
+def test_the_output_of_the_command(
     database: str, cheap: Passwords, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", database)
 
-    def said(*words: str, code: int = 0) -> str:
+    def output(*words: str, code: int = 0) -> str:
         monkeypatch.setattr("sys.argv", ["sla-monitor", "users", *words])
         assert cli._main() == code
-        told = capsys.readouterr()
-        return told.out if code == 0 else told.err
+        captured = capsys.readouterr()
+        return captured.out if code == 0 else captured.err
 
-    assert said("add", "ann", "ann@example.com", "--role", "admin").startswith("ann added, admin\npassword: ")
-    assert said("add", "kim", "kim@example.com").startswith("kim added, viewer\npassword: ")
-    assert said("role", "kim", "reporter") == "kim is reporter now\n"
-    assert said("passwd", "kim").startswith("kim has a new password, and is logged out everywhere\npassword: ")
-    assert said("disable", "kim@example.com") == "kim is disabled\n"
-    assert [line.split() for line in said("list").splitlines()] == [
+    assert output("add", "ann", "ann@example.com", "--role", "admin").startswith("ann added, admin\npassword: ")
+    assert output("add", "kim", "kim@example.com").startswith("kim added, viewer\npassword: ")
+    assert output("role", "kim", "reporter") == "kim now has the role reporter\n"
+    assert output("passwd", "kim").startswith("kim has a new password, and is logged out everywhere\npassword: ")
+    assert output("disable", "kim@example.com") == "kim is disabled\n"
+    assert [line.split() for line in output("list").splitlines()] == [
         ["name", "e-mail", "role", "active", "last", "login"],
         ["ann", "ann@example.com", "admin", "yes", "-"],
         ["kim", "kim@example.com", "reporter", "no", "-"],
     ]
-    assert said("enable", "kim") == "kim is enabled\n"
+    assert output("enable", "kim") == "kim is enabled\n"
     monkeypatch.setattr("sys.stdin", io.StringIO("correct horse battery\n"))
-    assert said("passwd", "kim", "--password-stdin") == "kim has a new password, and is logged out everywhere\n"
-    told = said("disable", "nobody", code=1)
-    assert told == "sla-monitor: there is no user 'nobody': `sla-monitor users list` shows them\n"
+    assert output("passwd", "kim", "--password-stdin") == "kim has a new password, and is logged out everywhere\n"
+    error = output("disable", "nobody", code=1)
+    assert error == "sla-monitor: there is no user 'nobody': `sla-monitor users list` shows them\n"
     with pytest.raises(SystemExit):
-        said("role", "kim", "emperor")
+        output("role", "kim", "emperor")
 
 
-def test_no_text_in_a_table_is_a_command_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_in_a_table_are_replaced(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("name", "text"), [("kim", "\x1b[2J\u202ex"), ("a", None)])
     assert capsys.readouterr().out == "name  text\nkim   ?[2J?x\na     None\n"
 

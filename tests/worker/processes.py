@@ -19,7 +19,7 @@ PATIENCE_S = 30.0
 
 
 class Worker:
-    """One that is running, and what it reports."""
+    """A running `sla-monitor worker`."""
 
     def __init__(self, database_url: str, log: Path, **variables: str) -> None:
         self.port = free_ports()[0]
@@ -32,7 +32,7 @@ class Worker:
         )
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and body; 0 where there is no response."""
+        """The status and the body of a response; status 0 without one."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
                 return response.status, response.read().decode()
@@ -41,8 +41,8 @@ class Worker:
         except OSError:
             return 0, ""
 
-    async def answers(self, path: str, condition: Callable[[int, str], bool], patience_s: float = PATIENCE_S) -> None:
-        """Returns when the response to a GET fulfils the condition."""
+    async def responds(self, path: str, condition: Callable[[int, str], bool], patience_s: float = PATIENCE_S) -> None:
+        """Waits until the response to a GET fulfils the condition."""
         with anyio.fail_after(patience_s):
             while not condition(*await anyio.to_thread.run_sync(self.get, path)):
                 assert self.process.poll() is None, self.log()
@@ -53,7 +53,7 @@ class Worker:
         return await anyio.to_thread.run_sync(lambda: self.process.wait(PATIENCE_S))
 
     def pause(self) -> None:
-        """It hangs: its connections stay open."""
+        """Stops the process without ending it, as if it hung. Its connections stay open."""
         os.kill(self.process.pid, signal.SIGSTOP)
 
     def log(self) -> str:

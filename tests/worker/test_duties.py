@@ -1,4 +1,4 @@
-"""Each duty does its work."""
+"""The duties of the worker, one by one."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -26,7 +26,7 @@ from tests.worker.working import PATIENCE_S, working
 from worker.duties import DUTIES
 
 
-async def test_every_duty_is_done_again_and_again(database: str) -> None:
+async def test_every_duty_is_repeated(database: str) -> None:
     names = [duty.name for duty in DUTIES]
     async with working(database, *names) as worker:
         for name in names:
@@ -45,12 +45,12 @@ async def test_late_checks_are_folded_when_the_recorder_notifies(database: str) 
             folded = await value(db, "SELECT rollup_watermark()")
             await record(db, [row(now() - 5 * DAY)])
             await db.execute("SELECT pg_notify('sla_monitor', 'ranges')")
-            await worker.reached("aggregates", 2)  # an hour before its time
+            await worker.reached("aggregates", 2)  # before its pause of an hour has ended
             assert await value(db, "SELECT sum(checks) FROM checks_daily") == 1
             assert await value(db, "SELECT rollup_watermark()") >= folded
 
 
-async def test_partitions_are_made_ahead(database: str) -> None:
+async def test_partitions_are_created_in_advance(database: str) -> None:
     async with connected(database) as db:
         if await value(db, "SELECT engine FROM installation") != "postgresql":
             return
@@ -102,34 +102,34 @@ def short_leases(monkeypatch: pytest.MonkeyPatch) -> float:
 
 
 async def lease(db: Connection, lifetime: timedelta) -> str:
-    """A lease of a process that renews nothing; the incident whose room it is for."""
+    """A lease that no process renews. Returns the incident of its room."""
     incident: str = await value(
         db, "INSERT INTO incidents (title, severity, priority) VALUES ('Down', 'high', 'P1') RETURNING id"
     )
-    person = await value(
+    user = await value(
         db, "INSERT INTO users (username, email, password_hash) VALUES ('ann', 'ann@example.com', 'none') RETURNING id"
     )
     holding = "SELECT hold_presence(%s, 'socket', gen_random_uuid(), %s, 'ann', true, NULL, %s)"
-    await ask(db, holding, [incident, person, lifetime])
+    await ask(db, holding, [incident, user, lifetime])
     return incident
 
 
-async def test_leases_of_the_dead_are_ended_and_the_room_is_notified(database: str, short_leases: float) -> None:
+async def test_expired_leases_are_deleted_and_the_room_is_notified(database: str, short_leases: float) -> None:
     async with connected(database) as db:
         ended = await lease(db, timedelta())
         async with working(database, "presence") as worker:
             began = anyio.current_time()
             await until_true(db, "SELECT count(*) = 0 FROM presence_leases")
-            # First all API processes may renew: the database may have been away.
+            # After a start, API processes have time to renew: the database may have been away.
             assert anyio.current_time() - began >= short_leases / 2
             assert worker.rounds("presence", "failed") == 0
         [pause_s] = [duty.pause_s for duty in DUTIES if duty.name == "presence"]
-        assert pause_s <= 1  # they are noticed within a lease and a second
+        assert pause_s <= 1  # an expired lease is deleted within a second
         events = await ask(db, "SELECT event FROM events WHERE room = %s", [f"incident-{ended}"])
         assert ("user-left",) in events
 
 
-async def test_leases_that_are_renewed_stay(database: str, short_leases: float) -> None:
+async def test_valid_leases_stay(database: str, short_leases: float) -> None:
     async with connected(database) as db:
         await lease(db, timedelta(hours=1))
         async with working(database, "presence") as worker:

@@ -1,4 +1,4 @@
-"""Recurring windows are written further ahead, each in its turn, whatever has become of the others."""
+"""Occurrences of recurring windows are stored in advance; a window that fails does not stop others."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ from tests.sql.batches import Connection, add_services, ask, connected, until_tr
 from tests.worker.working import working
 from worker.maintenance_plan import WindowError, extend_windows
 
-SPOILT = [
+UNREADABLE = [
     {"starts_at": "'-infinity'"},
     {"ends_at": "'infinity'"},
     {"starts_at": "'0001-01-01 00:00Z'", "ends_at": "'0001-01-01 01:00Z'"},
@@ -21,7 +21,7 @@ DAY = timedelta(days=1)
 
 
 async def due_window(db: Connection, title: str, **columns: str) -> None:
-    """A daily one, announced a year and a half ago; it was not extended since."""
+    """Inserts a daily window of 500 days ago that needs more occurrences."""
     values = {
         "title": repr(title),
         "starts_at": "now() - interval '500 days'",
@@ -36,8 +36,8 @@ async def due_window(db: Connection, title: str, **columns: str) -> None:
     )
 
 
-async def written(db: Connection) -> dict[str, int]:
-    """How many occurrences each window has."""
+async def stored(db: Connection) -> dict[str, int]:
+    """The number of stored occurrences by the title of the window."""
     found = await ask(
         db,
         "SELECT title, count(*) FROM maintenance_occurrences JOIN maintenance_windows ON id = window_id GROUP BY title",
@@ -45,7 +45,7 @@ async def written(db: Connection) -> dict[str, int]:
     return dict(found)
 
 
-async def test_occurrences_are_written_ahead_by_one_of_several(database: str) -> None:
+async def test_one_of_several_workers_stores_occurrences_in_advance(database: str) -> None:
     async with (
         connected(database) as db,
         sql.open_pool(database, application="one") as one,
@@ -56,7 +56,7 @@ async def test_occurrences_are_written_ahead_by_one_of_several(database: str) ->
         await due_window(db, "thrice", rrule="'FREQ=DAILY;COUNT=3'")
         now = datetime.now(UTC)
         assert await extend_windows(one, now) == 2
-        assert await written(db) == {"daily": 1 + AHEAD.days + 1}  # yesterday, ahead, the last
+        assert await stored(db) == {"daily": 1 + AHEAD.days + 1}  # yesterday, the days ahead, the last day
         assert await extend_windows(one, now) == 0
         found: list[int] = []
 
@@ -67,7 +67,7 @@ async def test_occurrences_are_written_ahead_by_one_of_several(database: str) ->
             tasks.start_soon(extend, one)
             tasks.start_soon(extend, two)
         assert sum(found) == 2
-        assert await written(db) == {"daily": 1 + AHEAD.days + 365 + 1}
+        assert await stored(db) == {"daily": 1 + AHEAD.days + 365 + 1}
         gaps = await ask(
             db, "SELECT DISTINCT starts_at - lag(starts_at) OVER (ORDER BY starts_at) FROM maintenance_occurrences"
         )
@@ -75,21 +75,21 @@ async def test_occurrences_are_written_ahead_by_one_of_several(database: str) ->
         assert await ask(db, "SELECT DISTINCT version FROM maintenance_windows") == [(1,)]
 
 
-@pytest.mark.parametrize("spoilt", SPOILT)
-async def test_a_window_that_cannot_be_read_does_not_stop_the_others(database: str, spoilt: dict[str, str]) -> None:
+@pytest.mark.parametrize("unreadable", UNREADABLE)
+async def test_an_unreadable_window_does_not_stop_others(database: str, unreadable: dict[str, str]) -> None:
     async with connected(database) as db:
         with pytest.raises(psycopg.errors.CheckViolation):
-            await due_window(db, "spoilt", **spoilt)
+            await due_window(db, "unreadable", **unreadable)
         await db.execute(
             "ALTER TABLE maintenance_windows DROP CONSTRAINT maintenance_windows_starts_at, "
             "DROP CONSTRAINT maintenance_windows_ends_at"
         )
-        await due_window(db, "spoilt", expanded_until="now() - interval '2 days'", **spoilt)
-        await due_window(db, "sound")
+        await due_window(db, "unreadable", expanded_until="now() - interval '2 days'", **unreadable)
+        await due_window(db, "good")
         async with sql.open_pool(database, application="extending") as pool:
             with pytest.raises(WindowError, match="1 maintenance windows"):
                 await extend_windows(pool, datetime.now(UTC))
-        assert await written(db) == {"sound": 1 + AHEAD.days + 1}
+        assert await stored(db) == {"good": 1 + AHEAD.days + 1}
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ async def test_a_window_that_cannot_be_read_does_not_stop_the_others(database: s
         {"rrule": "'FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR,SA,SU'", "ends_at": "now() - interval '498 days'"},
     ],
 )
-async def test_a_window_that_was_damaged_in_the_database_ends(
+async def test_a_window_that_was_made_invalid_in_the_database_is_not_extended(
     database: str, changed: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with connected(database) as db:
@@ -109,12 +109,11 @@ async def test_a_window_that_was_damaged_in_the_database_ends(
         async with sql.open_pool(database, application="extending") as pool:
             assert await extend_windows(pool, datetime.now(UTC)) == 1
             assert await extend_windows(pool, datetime.now(UTC)) == 0
-        assert await written(db) == {}
+        assert await stored(db) == {}
         assert "does not go on" in caplog.text
 
 
-async def test_a_database_that_is_only_read_from_is_waited_for(database: str) -> None:
-    """A standby, say."""
+async def test_the_worker_waits_while_the_database_is_read_only(database: str) -> None:
     async with connected(database) as db:
         await add_services(db, "shop")
         await due_window(db, "daily", ends_at="now() - interval '500 days' + interval '1 hour'")
@@ -122,18 +121,18 @@ async def test_a_database_that_is_only_read_from_is_waited_for(database: str) ->
             "INSERT INTO maintenance_occurrences SELECT id, now(), now() + interval '1 hour', '{shop}' "
             "FROM maintenance_windows"
         )
-        await only_read(db, "on")
+        await set_read_only(db, "on")
         async with working(database, "maintenance", "maintenance_plan") as worker:
             await worker.reached("maintenance", 2, "failed")
             await worker.reached("maintenance_plan", 2, "failed")
-            await only_read(db, "off")
+            await set_read_only(db, "off")
             await until_true(
                 db, "SELECT state = 'maintenance' AND expanded_until > now() FROM service_states, maintenance_windows"
             )
 
 
-async def only_read(db: Connection, switch: str) -> None:
-    """For every connection but this one."""
+async def set_read_only(db: Connection, switch: str) -> None:
+    """Makes the database read-only, or writable again, for other connections, and ends those of the worker."""
     name = await value(db, "SELECT quote_ident(current_database())")
     await db.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {switch}".encode())
     await db.execute(

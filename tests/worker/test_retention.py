@@ -1,4 +1,4 @@
-"""What has grown old goes; what must stay does not."""
+"""Retention: old rows are deleted, and only those."""
 
 from datetime import timedelta
 
@@ -21,8 +21,8 @@ async def test_old_events_are_pruned(database: str) -> None:
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (6,)
 
 
-async def test_the_last_event_is_kept_however_old(database: str) -> None:
-    """Else a feed that starts on the empty table could not tell how far the numbers are."""
+async def test_the_last_event_is_never_pruned(database: str) -> None:
+    """A feed that starts needs it to know the last number."""
     with psycopg.connect(database) as connection:
         connection.execute(
             "INSERT INTO events (occurred_at, event, data) VALUES (now() - interval '1 year', 'status-update', '{}')"
@@ -33,7 +33,7 @@ async def test_the_last_event_is_kept_however_old(database: str) -> None:
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (1,)
 
 
-async def test_what_can_no_longer_open_anything_is_pruned(database: str) -> None:
+async def test_expired_sessions_tokens_addresses_and_limits_are_pruned(database: str) -> None:
     with psycopg.connect(database) as connection:
         connection.execute(
             "INSERT INTO users (username, email, password_hash) VALUES ('kim', 'kim@example.com', 'none')"
@@ -61,8 +61,8 @@ async def test_what_can_no_longer_open_anything_is_pruned(database: str) -> None
     async with working(database, "sessions") as worker:
         await worker.reached("sessions")
     with psycopg.connect(database) as connection:
-        kept = connection.execute("SELECT user_agent FROM sessions ORDER BY 1").fetchall()
-        assert kept == [("has just ended",), ("lives",)]
+        remaining = connection.execute("SELECT user_agent FROM sessions ORDER BY 1").fetchall()
+        assert remaining == [("has just ended",), ("lives",)]
         assert connection.execute("SELECT count(*), min(expires_at) > now() FROM refresh_tokens").fetchone() == (
             2,
             True,
@@ -84,7 +84,7 @@ async def test_idempotency_keys_are_kept_for_a_day(database: str) -> None:
         assert connection.execute("SELECT key FROM idempotency_keys").fetchall() == [("23",)]
 
 
-async def test_the_audit_log_is_kept_for_as_long_as_is_set(database: str) -> None:
+async def test_the_audit_log_is_pruned_by_its_retention(database: str) -> None:
     with psycopg.connect(database) as connection:
         connection.execute(
             "INSERT INTO audit_entries (occurred_at, actor_kind, actor, action, object_type, object_id) "
@@ -95,13 +95,13 @@ async def test_the_audit_log_is_kept_for_as_long_as_is_set(database: str) -> Non
         await worker.reached("audit")
     with psycopg.connect(database, autocommit=True) as connection:
 
-        def kept() -> list[str]:
+        def stored() -> list[str]:
             return [
                 name for (name,) in connection.execute("SELECT object_id FROM audit_entries ORDER BY id").fetchall()
             ]
 
-        assert kept() == ["1", "29", "31", "49"]
-        # No other statement removes any, and nothing removes what is younger than 30 days.
+        assert stored() == ["1", "29", "31", "49"]
+        # Other statements cannot delete entries, and prune_audit cannot delete those of the last 30 days.
         refused = [
             "DELETE FROM audit_entries WHERE object_id = '49'",
             "SELECT prune_audit('0'); DELETE FROM audit_entries",
@@ -111,7 +111,7 @@ async def test_the_audit_log_is_kept_for_as_long_as_is_set(database: str) -> Non
         for statement in refused:
             with pytest.raises(psycopg.errors.RestrictViolation):
                 connection.execute(statement.encode())
-        assert kept() == ["1", "29", "31", "49"]
+        assert stored() == ["1", "29", "31", "49"]
 
 
 async def test_ended_sessions_are_found_by_an_index(database: str) -> None:

@@ -1,4 +1,4 @@
-"""A duty that fails or hangs stops no other, and is seen in the metrics; the database may be away at any time."""
+"""Rounds of duties: a duty that fails or hangs does not stop others; duties without a database."""
 
 from collections.abc import Awaitable, Callable
 
@@ -12,7 +12,7 @@ from tests.worker.working import PATIENCE_S, working
 from worker.duty import Duty, Work
 
 
-def made_up(name: str, do: Callable[[Work], Awaitable[object]], timeout_s: float = 5) -> Duty:
+def duty_of(name: str, do: Callable[[Work], Awaitable[object]], timeout_s: float = 5) -> Duty:
     return Duty(name, 0.05, do, timeout_s)
 
 
@@ -20,7 +20,7 @@ async def nothing(work: Work) -> None:
     pass
 
 
-async def test_a_failing_duty_stops_no_other(database: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failing_duty_does_not_stop_others(database: str, caplog: pytest.LogCaptureFixture) -> None:
     async def defect(work: Work) -> None:
         raise ZeroDivisionError("a defect")
 
@@ -28,7 +28,7 @@ async def test_a_failing_duty_stops_no_other(database: str, caplog: pytest.LogCa
         async with work.pool.connection() as connection:
             await connection.execute("SELECT * FROM nowhere")
 
-    duties = [made_up("defect", defect), made_up("bad", bad_statement), made_up("good", nothing)]
+    duties = [duty_of("defect", defect), duty_of("bad", bad_statement), duty_of("good", nothing)]
     async with working(database, "expiry", duties=duties) as worker:
         for name in ("defect", "bad"):
             await worker.reached(name, 2, "failed")
@@ -84,8 +84,7 @@ WHERE datname = current_database() AND query = 'SELECT pg_sleep(600)' AND state 
 """
 
 
-async def test_a_hanging_duty_is_cancelled_after_its_time(database: str) -> None:
-    """Its statement too."""
+async def test_a_hanging_duty_and_its_statement_are_cancelled_at_the_timeout(database: str) -> None:
 
     async def hang(work: Work) -> None:
         async with work.session(600) as connection:
@@ -93,7 +92,7 @@ async def test_a_hanging_duty_is_cancelled_after_its_time(database: str) -> None
 
     async with (
         connected(database) as db,
-        working(database, duties=[made_up("hang", hang, 0.5), made_up("good", nothing)]) as worker,
+        working(database, duties=[duty_of("hang", hang, 0.5), duty_of("good", nothing)]) as worker,
     ):
         await until_true(db, f"SELECT count(*) = 1 {SLEEPING}")
         assert worker.value("duty_running", duty="hang") == 1
@@ -104,7 +103,7 @@ async def test_a_hanging_duty_is_cancelled_after_its_time(database: str) -> None
         await until_true(db, f"SELECT count(*) = 0 {SLEEPING}")
 
 
-async def test_a_database_that_is_away_at_the_start_is_waited_for(database: str) -> None:
+async def test_the_worker_waits_for_a_database_that_is_away_at_the_start(database: str) -> None:
     async with Line(database).serve() as line:
         line.cut()
         async with working(line.url, "expiry", "events") as worker:
@@ -112,42 +111,42 @@ async def test_a_database_that_is_away_at_the_start_is_waited_for(database: str)
                 while worker.value("lock_losses_total") < 1:  # noqa: ASYNC110  # a count, not an event
                     await anyio.sleep(0.01)
             assert not worker.locks.connected
-            assert worker.rounds("expiry", "failed") == 0  # it is not this worker's to try
+            assert worker.rounds("expiry", "failed") == 0  # the worker does not hold the duty
             line.mend()
             await worker.reached("expiry")
             await worker.reached("events")
 
 
 @pytest.mark.parametrize("away", ["cut", "blackhole"])
-async def test_duties_are_given_up_while_the_database_is_away_and_taken_again(
+async def test_duties_are_released_while_the_database_is_away_and_resumed_later(
     database: str, away: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker.locks, "RENEW_S", 0.2)
     monkeypatch.setattr(worker.locks, "LOST_S", 1.0)
     monkeypatch.setattr(worker.locks, "SILENCE_S", 2.0)
-    under_way: list[Work] = []
+    running: list[Work] = []
 
     async def long(work: Work) -> None:
-        under_way.append(work)
+        running.append(work)
         try:
             await anyio.sleep_forever()
         finally:
-            under_way.remove(work)
+            running.remove(work)
 
     async with (
         Line(database).serve() as line,
-        working(line.url, "expiry", duties=[made_up("long", long, 600)]) as ours,
+        working(line.url, "expiry", duties=[duty_of("long", long, 600)]) as ours,
     ):
         await ours.reached("expiry")
-        assert len(under_way) == 1
+        assert len(running) == 1
         getattr(line, away)()
         with anyio.fail_after(PATIENCE_S):
-            while under_way:  # noqa: ASYNC110  # a count, not an event
+            while running:  # noqa: ASYNC110  # a count, not an event
                 await anyio.sleep(0.01)
-        # Another one may do it as soon as the server has given the first one's session up.
+        # Another worker gets the duty when the server has ended the session of the first one.
         async with working(database, "expiry") as theirs:
             await theirs.reached("expiry")
         line.break_connections()
         line.mend()
         await ours.again("expiry")
-        assert len(under_way) == 1
+        assert len(running) == 1

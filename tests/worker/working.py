@@ -1,4 +1,4 @@
-"""Duties that run in the test's own process, and their figures."""
+"""Runs duties of the worker in the process of the test, with their metrics."""
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ PATIENCE_S = 20.0
 
 
 class Working:
-    """A worker of the test."""
+    """The locks and the metrics of the running duties."""
 
     def __init__(self, locks: Locks, metrics: Metrics) -> None:
         self.locks = locks
@@ -30,18 +30,18 @@ class Working:
         return self.value("duty_rounds_total", duty=duty, result=result)
 
     async def reached(self, duty: str, count: float = 1, result: str = "done") -> None:
-        """Returns when so many rounds of the duty have ended in this way."""
+        """Waits until this number of rounds of the duty has ended with the result."""
         with anyio.fail_after(PATIENCE_S):
             while self.rounds(duty, result) < count:  # noqa: ASYNC110  # a count, not an event
                 await anyio.sleep(0.01)
 
     async def again(self, duty: str) -> None:
-        """Returns when a round that began after this call is done."""
+        """Waits until a round that starts after this call has ended."""
         await self.reached(duty, self.rounds(duty) + 2)
 
 
 def duties_of(*names: str, pause_s: float | None = None) -> list[Duty]:
-    """Some of the worker's duties, quicker where that is given."""
+    """Duties of the worker by name, optionally with another pause."""
     chosen = [duty for duty in DUTIES if duty.name in names]
     assert len(chosen) == len(names)
     return [duty if pause_s is None else duty._replace(pause_s=pause_s) for duty in chosen]
@@ -51,7 +51,7 @@ def duties_of(*names: str, pause_s: float | None = None) -> list[Duty]:
 async def working(
     database_url: str, *names: str, duties: Collection[Duty] = (), pause_s: float | None = 0.05, **settings: object
 ) -> AsyncIterator[Working]:
-    """Does the named duties, and those that are given, until the block ends."""
+    """Performs the named duties and `duties` until the block ends."""
     metrics = Metrics()
     chosen = [*duties_of(*names, pause_s=pause_s), *duties]
     locks = Locks(database_url, [duty.name for duty in chosen], metrics)
