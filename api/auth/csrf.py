@@ -9,9 +9,10 @@ from typing import Any
 
 from litestar.connection import ASGIConnection
 
-from api.auth.tokens import Tokens
+from api.auth.tokens import TOKENS
 from api.edge.asgi import SAFE_METHODS, header
-from api.edge.origins import Origins
+from api.edge.origins import ORIGINS
+from api.edge.request_state import request_state
 
 _Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -22,9 +23,9 @@ def require_own_page(connection: _Connection) -> None:
     scope: Any = connection.scope
     if scope["method"] in SAFE_METHODS:
         return
-    origins: Origins = connection.app.state.origins
+    origins = ORIGINS.of(connection)
     origin, site = header(scope, b"origin"), header(scope, b"sec-fetch-site")
-    host, tls = header(scope, b"host"), bool(scope["state"].get("tls"))
+    host, tls = header(scope, b"host"), request_state(scope).get("tls", False)
     own = origins.owns(origin, host, tls) if origin is not None else site == b"same-origin"
     if not own or site not in (None, b"same-origin"):
         raise origins.refusal(origin, host, site)
@@ -35,5 +36,4 @@ async def form_token(connection: _Connection) -> str:
     user: Any = connection.scope["user"]
     if user is None or user.session_id is None:
         return ""
-    tokens: Tokens = connection.app.state.tokens
-    return hmac.new(await tokens.secret(), b"form:" + user.session_id.bytes, "sha256").hexdigest()
+    return hmac.new(await TOKENS.of(connection).secret(), b"form:" + user.session_id.bytes, "sha256").hexdigest()

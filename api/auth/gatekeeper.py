@@ -9,7 +9,7 @@ cookie only. So a form of another site cannot use REST as the user, nor a page (
 
 import hashlib
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -32,7 +32,9 @@ from api.auth.permissions import (
 from api.auth.requests import ApiRequest
 from api.auth.tokens import Claims, Tokens
 from api.edge.cookies import cookies, session_name
+from api.edge.request_state import request_state
 from api.rest.errors import ApiError
+from api.rest.parts import Part
 from sql import Pool, database
 from sql.database import Actor
 
@@ -49,6 +51,16 @@ class _TokenRow(msgspec.Struct):
     name: str
     role: Role
     expires_at: datetime | None
+
+
+class EventNumbers(Protocol):
+    """The sequence numbers of the last event, and of the last public event (api/live/hub.py)."""
+
+    @property
+    def seq(self) -> int: ...
+
+    @property
+    def public_seq(self) -> int: ...
 
 
 class Gatekeeper:
@@ -81,6 +93,10 @@ class Gatekeeper:
         return Principal(**msgspec.structs.asdict(person), session_id=claims.session_id, expires_at=claims.expires_at)
 
 
+EVENT_NUMBERS = Part[EventNumbers]("event_numbers")
+GATEKEEPER = Part[Gatekeeper]("gatekeeper")
+
+
 def bearer(authorization: str) -> str:
     """The token of an Authorization header. Raises 401 for any other scheme."""
     scheme, _, token = authorization.partition(" ")
@@ -98,17 +114,18 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         return  # Litestar's own handler; check_routes accepts no other without an action
     action: Action = handler.opt["action"]
     rule = RULES[action]
+    state = request_state(connection.scope)
     principal = None
     if handler.opt.get("browser"):
         require_own_page(connection)
-        hub = connection.app.state.hub
-        seq, public_seq = hub.seq, hub.public_seq  # before the page is read: the feed sends the events after it
+        numbers = EVENT_NUMBERS.of(connection)
+        seq, public_seq = numbers.seq, numbers.public_seq  # before the page is read: the feed sends the events after it
         principal = await browser_principal(connection)
-        connection.scope["state"]["seq"] = seq if sees_internal(principal) else public_seq
+        state["seq"] = seq if sees_internal(principal) else public_seq
     elif rule.least is not None or rule.personal:
         principal = await bearer_principal(connection)
     connection.scope["user"] = principal
-    connection.scope["state"]["action"] = action
+    state["action"] = action
     authorise(principal, action, principal.user_id if principal is not None and rule.own is not None else None)
 
 
@@ -119,26 +136,26 @@ async def bearer_principal(connection: ASGIConnection[Any, Any, Any, Any]) -> Pr
         return None
     if len(values) > 1:
         raise unauthorized("one_authorization")
-    gatekeeper: Gatekeeper = connection.app.state.gatekeeper
-    return await gatekeeper.principal(bearer(values[0]), connection.scope["state"].get("client"))
+    address = request_state(connection.scope).get("client")
+    return await GATEKEEPER.of(connection).principal(bearer(values[0]), address)
 
 
 async def browser_principal(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
     """The principal of the session cookie, None without a valid one. Two cookies of that name count as none: one of
     them was set by another host of the domain."""
-    values = list(cookies(connection.scope, session_name(connection.scope["state"].get("secure", False))))
+    values = list(cookies(connection.scope, session_name(request_state(connection.scope).get("secure", False))))
     if len(values) != 1:
         return None
-    gatekeeper: Gatekeeper = connection.app.state.gatekeeper
     try:
-        return await gatekeeper.browser_principal(values[0])
+        return await GATEKEEPER.of(connection).browser_principal(values[0])
     except ApiError:
         return None
 
 
 def actor(request: ApiRequest) -> Actor:
     """The actor in the audit log for changes by this request."""
-    return actor_of(request.user, request.scope["state"].get("client"), request.scope["state"].get("request_id"))
+    state = request_state(request.scope)
+    return actor_of(request.user, state.get("client"), state.get("request_id"))
 
 
 def actor_of(principal: Principal | None, address: str | None, request_id: str | None = None) -> Actor:

@@ -17,6 +17,7 @@ from api.auth.permissions import Role, unauthorized
 from api.auth.requests import ApiRequest, principal_of
 from api.auth.tokens import Tokens
 from api.edge.limits import Limits
+from api.edge.request_state import request_state
 from api.rest.errors import invalid
 from api.rest.problems import FieldProblem
 from api.rest.texts import text_problems
@@ -144,7 +145,7 @@ async def refreshed(
         "fresh_hash": _digest(fresh.refresh),
         **_lifetimes(settings),
     }
-    anonymous = actor_of(None, _address(request), request.scope["state"].get("request_id"))
+    anonymous = actor_of(None, _address(request), request_state(request.scope).get("request_id"))
     # The error is raised after the transaction, so that the end of the session is committed.
     async with (
         database.transaction(pool, anonymous) as connection,
@@ -258,8 +259,7 @@ def _guard(accounts: Accounts) -> LoginGuard:
 
 
 def _address(request: ApiRequest) -> str:
-    address: str = request.scope["state"]["client"]
-    return address
+    return request_state(request.scope)["client"]
 
 
 def _digest(token: str) -> bytes:

@@ -14,6 +14,7 @@ import msgspec
 
 import sql
 from api.rest.errors import ApiError
+from api.rest.parts import Part
 from sla_monitor.texts.problems import ProblemCode
 from sql import Pool
 
@@ -90,6 +91,9 @@ class Tokens:
             assert row is not None
             self._secret = str(row[0])
         return self._secret
+
+
+TOKENS = Part[Tokens]("tokens")
 
 
 def _refused(reason: ProblemCode) -> ApiError:

@@ -5,7 +5,8 @@ from time import monotonic
 import anyio
 
 from api.cache.entries import Cacheable, CachedResponse, CacheKey, encode_response
-from api.edge.asgi import ADMITTED, ASGIApp, Headers, Message, Scope
+from api.edge.asgi import ASGIApp, Headers, Message, Scope
+from api.edge.request_state import RequestState
 from api.rest.errors import ApiError
 
 STALE_AFTER_S = 2.0
@@ -45,7 +46,12 @@ async def compute_response(app: ASGIApp, key: CacheKey, html: bool, route: Cache
     headers = [(b"host", key.host)] if key.host else []
     if html:
         headers.append((b"accept", b"text/html"))
-    state = {ADMITTED: True, "language": key.language, "theme": key.theme, "secure": key.secure}
+    state: RequestState = {
+        "admitted": True,
+        "language": key.language,
+        "theme": key.theme,
+        "secure": key.secure,
+    }
     anonymous = dict(scope) | {"method": "GET", "path": key.path, "query_string": key.query.encode()}
     anonymous |= {"headers": headers, "state": state}
     collector = _ResponseCollector()

@@ -27,6 +27,7 @@ from api.edge.asgi import ASGIApp, Headers, Message, Receive, Scope, Send
 from api.edge.client_address import client_key, client_of
 from api.edge.negotiation import accepts_html
 from api.edge.origins import Origins
+from api.edge.request_state import request_state
 from api.edge.token_bucket import KeyedTokenBuckets
 from api.metrics import Metrics
 from api.rest.errors import ApiError
@@ -149,7 +150,7 @@ class ResponseCache:
 
         async def send_after_feed(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] < 400:
-                resource, _, _ = str(scope.get("state", {}).get("action", "")).partition(":")
+                resource, _, _ = request_state(scope).get("action", "").partition(":")
                 if resource in _CHANGE_OF_ACTION and not await self.wait_for_feed():
                     self.invalidate(_CHANGE_OF_ACTION[resource])
             await send(message)

@@ -15,6 +15,7 @@ from api.auth.sessions import Accounts, IssuedTokens, PasswordChange, own_person
 from api.cache.entries import Cacheable
 from api.console.submissions import REFUSED, done, done_key, refusal
 from api.edge.cookies import session_cookie
+from api.edge.request_state import request_state
 from api.pages.forms import read_form
 from api.pages.problems import Problem
 from api.pages.site import page, page_texts
@@ -55,7 +56,7 @@ async def change_password(request: ApiRequest, accounts: Injected[Accounts]) -> 
         return await _page(request, accounts.pool, *refusal(error))
     lifetime = accounts.settings.refresh_token_lifetime
     answer = done(HERE, "password")
-    answer.cookies.append(session_cookie(issued.access, lifetime, request.scope["state"].get("secure", False)))
+    answer.cookies.append(session_cookie(issued.access, lifetime, request_state(request.scope).get("secure", False)))
     return answer
 
 

@@ -11,8 +11,6 @@ Send = Callable[[Any], Awaitable[None]]
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-ADMITTED = "admitted"
-"""A key of the scope's state: the request has been counted against the rate limits already, or must not be counted."""
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:

@@ -11,12 +11,13 @@ from time import perf_counter
 
 import anyio
 
-from api.edge.asgi import ADMITTED, SAFE_METHODS, ASGIApp, Headers, Message, Receive, Scope, Send, header, host_of
+from api.edge.asgi import SAFE_METHODS, ASGIApp, Headers, Message, Receive, Scope, Send, header, host_of
 from api.edge.client_address import client_of, is_secure
 from api.edge.limits import RequestLimits
 from api.edge.messages import encode_headers, error_messages, error_page_messages
 from api.edge.origins import Origins
 from api.edge.recorded_body import FORMS, RecordedBody
+from api.edge.request_state import request_state
 from api.edge.security_headers import CONTENT_POLICY, FRAMEABLE, SECURITY_HEADERS, STRICT_TRANSPORT_SECURITY
 from api.metrics import Metrics
 from api.rest.errors import ApiError, ClientLeft
@@ -60,7 +61,7 @@ class Edge:
         return _Responder(send, extra, lambda error, body: self._error_page(scope, error, body))
 
     async def admit(self, scope: Scope) -> Headers:
-        """Counts a request whose response is then computed for all clients (`ADMITTED`); the RateLimit headers.
+        """Counts a request whose response is then computed for all clients; the RateLimit headers.
 
         Raises ApiError 429 where the limit is used up, OperationalError while the database is away.
         """
@@ -83,10 +84,12 @@ class Edge:
             receive = responder.form = RecordedBody(receive)
         started = perf_counter()
         inner = dict(scope, method="GET") if method == "HEAD" else scope
-        inner.setdefault("state", {})["request_id"] = responder.request_id
-        inner["state"]["client"] = client_of(scope, self._trusted_proxies)
-        inner["state"]["tls"] = tls = is_secure(scope, self._trusted_proxies)
-        inner["state"].setdefault("secure", self._secure or tls)
+        inner.setdefault("state", {})
+        state = request_state(inner)
+        state["request_id"] = responder.request_id
+        state["client"] = client = client_of(scope, self._trusted_proxies)
+        state["tls"] = tls = is_secure(scope, self._trusted_proxies)
+        state.setdefault("secure", self._secure or tls)
         if not self._origins.knows(host):
             several = b"," in (host or b"")
             await responder.refuse(ApiError(400, "one_host") if several else self._origins.unknown_host(host))
@@ -94,18 +97,16 @@ class Edge:
             await responder.preflight(origin in self._origins.allowed)
         elif method not in SAFE_METHODS and not self._origins.trusts(origin, host, tls):
             await responder.refuse(self._origins.refusal(origin, host, header(scope, b"sec-fetch-site")))
-        elif ADMITTED in inner["state"] or await self._is_within_limit(inner, responder):
+        elif state.get("admitted") or await self._is_within_limit(inner["path"], client, responder):
             await self._respond(inner, receive, responder)
         route = scope["path_template"] = str(inner.get("path_template") or "unmatched")
         self._metrics.requests.labels(route, method if method.isalpha() else "other", responder.status).inc()
         self._metrics.request_seconds.labels(route).observe(perf_counter() - started)
 
-    async def _is_within_limit(self, scope: Scope, responder: "_Responder") -> bool:
+    async def _is_within_limit(self, path: str, client: str, responder: "_Responder") -> bool:
         """Counts a request; False where the limit is used up and the 429 has been sent."""
         try:
-            responder.rate_limit_headers = encode_headers(
-                await self._limits.take(scope["path"], scope["state"]["client"])
-            )
+            responder.rate_limit_headers = encode_headers(await self._limits.take(path, client))
         except OperationalError:  # the database is away: what needs it fails by itself
             return True
         except ApiError as error:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from api.edge.asgi import Headers
 from api.rest.errors import ApiError
+from api.rest.parts import Part
 from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.formats.origins import Origin, asked_origin, origin_of, read_origin
 
@@ -108,6 +109,9 @@ class Origins:
         if key not in self._logged and len(self._logged) < MAX_LOGGED:
             self._logged.add(key)
             log.warning(text, *(on_one_line((value or b"").decode("latin-1")[:200], "?") for value in values))
+
+
+ORIGINS = Part[Origins]("origins")
 
 
 def _is_address(name: str) -> bool:

@@ -16,6 +16,7 @@ from api.auth.sessions import Accounts, Credentials, IssuedTokens, end_session, 
 from api.auth.tokens import Tokens
 from api.cache.entries import Cacheable
 from api.edge.cookies import THEMES, preference, session_cookie
+from api.edge.request_state import request_state
 from api.pages.forms import read_form
 from api.pages.site import page
 from api.rest.errors import ApiError
@@ -108,7 +109,7 @@ def _redirect(target: str, cookie: Cookie) -> Response[Any]:
 
 
 def _secure(request: ApiRequest) -> bool:
-    return bool(request.scope["state"].get("secure"))
+    return request_state(request.scope).get("secure", False)
 
 
 router = Router(

@@ -4,7 +4,8 @@ The response contains no stack, statement or path. The log explains a 500 under 
 """
 
 import logging
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from litestar import Request, Response
 from litestar.enums import MediaType
@@ -14,12 +15,31 @@ from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransacti
 
 from api.rest.errors import CLIENT_LEFT, ApiError, ClientLeft, database_away, invalid
 from api.rest.parameters import parameter_problems
+from api.rest.parts import Part
 from api.rest.problems import FieldProblem
 from sla_monitor.texts.problems import ProblemCode
 from sql import OperationalError
 
 log = logging.getLogger(__name__)
 
+
+class ErrorPages(Protocol):
+    """Renders errors as pages (api/pages/site.py)."""
+
+    policy: str
+    """The content security policy of pages."""
+
+    def error_page(self, scope: Mapping[str, Any], error: ApiError) -> bytes | None:
+        """The page of an error; None if the client does not accept a page."""
+
+    def error_after_form(self, scope: Mapping[str, Any], error: ApiError, headers: Mapping[str, str]) -> Response[Any]:
+        """The page of an error after a form was sent, with the values of the form."""
+
+    def login_path(self, scope: Mapping[str, Any]) -> str:
+        """The path of the login page that returns to the requested page."""
+
+
+ERROR_PAGES = Part[ErrorPages]("error_pages")
 _FOREIGN: frozenset[ProblemCode] = frozenset({"foreign_page", "foreign_origin"})
 """Reasons of requests from pages of other sites: what they sent is not shown as if it were the user's."""
 
@@ -50,17 +70,16 @@ def describe(error: BaseException, request: Request[Any, Any, Any] | None = None
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Litestar's handler for every exception: JSON, or a page for those who asked for one."""
     described = _logged(request, error)
-    site = request.app.state.site
-    html = site.error_page(request.scope, described)
+    pages = ERROR_PAGES.of(request)
+    html = pages.error_page(request.scope, described)
     if html is None:
         return _json(described)
     if described.status == 401 and request.method == "GET":
-        return Response(None, status_code=303, headers={"Location": site.login_path(request.scope)})
+        return Response(None, status_code=303, headers={"Location": pages.login_path(request.scope)})
     headers = {name: value for name, value in described.headers.items() if name != "WWW-Authenticate"}
-    headers["Content-Security-Policy"] = site.policy
+    headers["Content-Security-Policy"] = pages.policy
     if request.method == "POST" and described.reason not in _FOREIGN:
-        response: Response[Any] = site.error_after_form(request.scope, described, headers)
-        return response
+        return pages.error_after_form(request.scope, described, headers)
     return Response(html, status_code=described.status, headers=headers, media_type="text/html")
 
 

@@ -7,4 +7,4 @@ from litestar.params import SkipValidation
 
 T = TypeVar("T")
 Injected: TypeAlias = NamedDependency[SkipValidation[T]]
-"""`pool: Injected[Pool]` is the dependency `pool` of api/app.py. It is not validated, since no client sends it."""
+"""`pool: Injected[Pool]` is the dependency `pool` of api/routes.py. It is not validated, since no client sends it."""

@@ -16,6 +16,7 @@ from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
 from api.edge.client_address import client_key
 from api.edge.limits import Limits
+from api.edge.request_state import request_state
 from api.rest.errors import ApiError, responses
 from api.rest.injected import Injected
 from api.rest.texts import uuid_or_none
@@ -73,7 +74,7 @@ async def ping(
     if known is not None and reported is not None:
         service = await database.row(pool, "heartbeats/service", _Key, key=known)
     if service is None or known is None or reported is None:
-        client = client_key(request.scope["state"].get("client") or "")
+        client = client_key(request_state(request.scope)["client"])
         await limits.take("unknown-ping", client, settings.rate_limit_pings)
         raise ApiError(404)
     headers = await limits.take("ping", service.service_id, settings.rate_limit_pings)
