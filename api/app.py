@@ -16,7 +16,7 @@ from litestar.datastructures import State
 import sql
 from api.auth.gatekeeper import EVENT_NUMBERS, GATEKEEPER, Gatekeeper
 from api.auth.passwords import Passwords
-from api.auth.sessions import Accounts
+from api.auth.sessions import LoginParts
 from api.auth.tokens import TOKENS, Tokens
 from api.cache.responses import ResponseCache
 from api.edge.asgi import Receive, Scope, Send
@@ -40,11 +40,11 @@ from api.rest.errors import database_away
 from api.rest.handling import ERROR_PAGES
 from api.rest.parts import POOL, SETTINGS
 from api.routes import (
-    ACCOUNTS,
     ASSETS,
     DATABASE,
     FEED,
     LIMITS,
+    LOGIN_PARTS,
     METRICS,
     PASSWORDS,
     STARTED_AT,
@@ -136,7 +136,7 @@ class Application:
             TOKENS.put(state, tokens)
             GATEKEEPER.put(state, gatekeeper)
             PASSWORDS.put(state, passwords)
-            ACCOUNTS.put(state, Accounts(pool, settings, limits, passwords, tokens))
+            LOGIN_PARTS.put(state, LoginParts(pool, settings, limits, passwords, tokens))
             metrics.passwords_waiting.set_function(lambda: passwords.waiting)
             tasks.start_soon(watch_loop, metrics.loop_lag.set)
 

@@ -31,9 +31,10 @@ import api.pages.service
 import api.pages.session
 import api.pages.status
 import api.pages.well_known
-from api.auth import accounts, api_tokens, sessions, users
+from api.auth import accounts, api_tokens, users
 from api.auth.gatekeeper import check_routes, guard
 from api.auth.passwords import Passwords
+from api.auth.sessions import LoginParts
 from api.auth.tokens import TOKENS
 from api.cache.entries import Cacheable
 from api.edge.limits import Limits
@@ -97,7 +98,7 @@ PAGES = (
     api.console.account,
 )
 
-ACCOUNTS = Part[sessions.Accounts]("accounts")
+LOGIN_PARTS = Part[LoginParts]("login_parts")
 ASSETS = Part[Assets]("assets")
 DATABASE = Part[health.DatabaseState]("database")
 FEED = Part[Feed]("feed")
@@ -113,7 +114,7 @@ DEPENDENCIES: Mapping[str, Provide] = {
         SETTINGS,
         TOKENS,
         SITE,
-        ACCOUNTS,
+        LOGIN_PARTS,
         ASSETS,
         DATABASE,
         FEED,

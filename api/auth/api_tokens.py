@@ -1,7 +1,7 @@
-"""API tokens for programs: each has a name and a role, is shown once, stored as a hash, and can be revoked.
+"""API tokens for programs. A token has a name and a role; its secret is shown once and stored as a hash.
 
-A token has at most the permissions that its owner has at the moment, and is deleted with its owner
-(queries/accounts/by_token).
+A token never has more permissions than its owner currently has, and is deleted with its owner
+(sql/queries/accounts/by_token.sql).
 """
 
 import hashlib
@@ -35,13 +35,13 @@ from sql.database import Actor
 
 CACHEABLE: tuple[Cacheable, ...] = ()
 MAX_LIFETIME = timedelta(days=10 * 366)
-"""The limit of `expiresAt`. A token without it does not expire."""
+"""The limit of `expiresAt`, from now. A token without `expiresAt` does not expire."""
 MAX_TOKENS = 100
-"""The limit for one owner, without revoked tokens."""
+"""The limit for one owner. Revoked tokens do not count."""
 
 
 class NewApiToken(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """`expiresAt` must have a time zone; null means never."""
+    """`expiresAt`: an RFC 3339 time in the future, at most ten years ahead; null means never."""
 
     name: Annotated[str, Meta(min_length=1, max_length=100)]
     role: Role
@@ -54,7 +54,7 @@ class Owner(msgspec.Struct):
 
 
 class ApiToken(msgspec.Struct, rename="camel", kw_only=True):
-    """A token without its secret. `lastUsedAt` is exact to the minute."""
+    """A token without its secret. `lastUsedAt` is exact to the minute; `lastUsedFrom` is the address of that client."""
 
     id: UUID
     name: str
@@ -68,7 +68,7 @@ class ApiToken(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class NewApiTokenAnswer(msgspec.Struct):
-    """`secret` is the token that the program sends. It is only shown here."""
+    """`secret`: the token to send in `Authorization: Bearer …`. It is shown only in this response."""
 
     token: ApiToken
     secret: str
@@ -127,7 +127,7 @@ async def list_tokens(pool: Injected[Pool], page: PageNumber = 1, limit: PageSiz
 async def create_token(
     request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewApiToken]
 ) -> Response[NewApiTokenAnswer]:
-    """The role must not be higher than the user's own. 409 if the user has a token of that name, or 100 tokens."""
+    """403 for a role above the user's own. 409 if the user has a token of that name already, or 100 tokens."""
     return Response(await create(pool, principal_of(request), actor(request), data), status_code=201)
 
 
@@ -139,7 +139,7 @@ async def create_token(
     **requires("tokens:administer"),
 )
 async def revoke_token(request: ApiRequest, pool: Injected[Pool], token_id: FromPath[str]) -> None:
-    """Takes effect at once and cannot be undone. The token stays in the list."""
+    """Takes effect at once and cannot be undone. The token stays in the list. 404 if it is revoked already."""
     await revoke(pool, actor(request), token_id)
 
 

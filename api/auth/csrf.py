@@ -1,7 +1,7 @@
 """Protection against cross-site request forgery.
 
-A browser sends the session cookie with every request, also with those that pages of other sites cause. So changes are
-accepted only from pages of this site, and forms only with the form token of the session.
+A browser sends the session cookie with every request, also with requests that pages of other sites cause. Changes are
+therefore accepted only from pages of this site, and forms only with the form token of the session.
 """
 
 import hmac
@@ -18,8 +18,8 @@ _Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 def require_own_page(connection: _Connection) -> None:
-    """Raises 403 for a change that does not come from a page of this site, by Origin or Sec-Fetch-Site. A request with
-    neither header is refused: SameSite cookies alone would trust all hosts of the same domain."""
+    """Raises 403 for a change that does not come from a page of this site, according to Origin or Sec-Fetch-Site. A
+    request with neither header is refused: SameSite cookies alone would trust all hosts of the same domain."""
     scope: Any = connection.scope
     if scope["method"] in SAFE_METHODS:
         return
@@ -32,7 +32,7 @@ def require_own_page(connection: _Connection) -> None:
 
 
 async def form_token(connection: _Connection) -> str:
-    """The token that every form of a session contains, as hex; empty without a session."""
+    """The hexadecimal token in every form of the session; empty without a session."""
     user: Any = connection.scope["user"]
     if user is None or user.session_id is None:
         return ""

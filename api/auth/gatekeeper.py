@@ -1,10 +1,10 @@
-"""Authentication and authorisation of every request and of every message of a socket (permissions.py has the rules).
+"""Authentication and authorisation of every request and of every message of a socket (rules: permissions.py).
 
-The user is read from the database each time. So a logout, a new password, another role or a disabled account takes
-effect with the next request, and on open sockets at once (access.py).
+The user is read from the database each time. A logout, a new password, another role or a disabled account therefore
+takes effect with the next request, and on open sockets at once (api/live/access.py).
 
 REST and sockets accept an access token or an API token, in `Authorization: Bearer …` only. Pages accept the session
-cookie only. So a form of another site cannot use REST as the user, nor a page (csrf.py).
+cookie only. So a page of another site can use neither REST nor pages as the user (csrf.py).
 """
 
 import hashlib
@@ -64,7 +64,7 @@ class EventNumbers(Protocol):
 
 
 class Gatekeeper:
-    """Authenticates tokens. One for REST, pages and sockets."""
+    """Authenticates the tokens of REST, pages and sockets."""
 
     def __init__(self, pool: Pool, tokens: Tokens) -> None:
         self._pool = pool
@@ -108,10 +108,11 @@ def bearer(authorization: str) -> str:
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Runs before every route: authenticates the request, sets `request.user` (None for anonymous), and authorises it.
 
-    Where users with a lower role may change their own objects, the route calls `authorise` again with the owner.
+    If users with a lower role may change their own objects, they pass here, and the route calls `authorise` with the
+    owner of the object.
     """
     if isinstance(handler, HTTPRouteHandler) and handler.http_methods == {"OPTIONS"}:
-        return  # Litestar's own handler; check_routes accepts no other without an action
+        return  # the handler of Litestar; check_routes requires an action of all others
     action: Action = handler.opt["action"]
     rule = RULES[action]
     state = request_state(connection.scope)
@@ -119,7 +120,10 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     if handler.opt.get("browser"):
         require_own_page(connection)
         numbers = EVENT_NUMBERS.of(connection)
-        seq, public_seq = numbers.seq, numbers.public_seq  # before the page is read: the feed sends the events after it
+        seq, public_seq = (
+            numbers.seq,
+            numbers.public_seq,
+        )  # before the page reads the database: the feed then sends all later events
         principal = await browser_principal(connection)
         state["seq"] = seq if sees_internal(principal) else public_seq
     elif rule.least is not None or rule.personal:
@@ -130,7 +134,7 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
 
 
 async def bearer_principal(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
-    """The principal of the Authorization header, None without one. Raises 401 for an invalid token or two headers."""
+    """The principal of the Authorization header; None without one. Raises 401 for an invalid token or two headers."""
     values = connection.headers.getall("authorization", [])
     if not values:
         return None
@@ -141,8 +145,8 @@ async def bearer_principal(connection: ASGIConnection[Any, Any, Any, Any]) -> Pr
 
 
 async def browser_principal(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
-    """The principal of the session cookie, None without a valid one. Two cookies of that name count as none: one of
-    them was set by another host of the domain."""
+    """The principal of the session cookie; None without a valid one. Two cookies of that name count as none: another
+    host of the domain has set one of them."""
     values = list(cookies(connection.scope, session_name(request_state(connection.scope).get("secure", False))))
     if len(values) != 1:
         return None
@@ -166,10 +170,10 @@ def actor_of(principal: Principal | None, address: str | None, request_id: str |
 
 
 def check_routes(app: Litestar) -> None:
-    """Raises RuntimeError for a route without an action, which is a defect of the program."""
+    """Raises RuntimeError for a route without an action."""
     for route in app.routes:
         if isinstance(route, HTTPRoute):
             for handler in route.route_handlers:
-                ours = isinstance(handler, HTTPRouteHandler) and set(handler.http_methods) != {"OPTIONS"}
-                if ours and handler.opt.get("action") not in RULES:
-                    raise RuntimeError(f"{sorted(handler.http_methods)} {route.path} names no action")
+                needs_action = isinstance(handler, HTTPRouteHandler) and set(handler.http_methods) != {"OPTIONS"}
+                if needs_action and handler.opt.get("action") not in RULES:
+                    raise RuntimeError(f"{sorted(handler.http_methods)} {route.path} has no action")

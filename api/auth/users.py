@@ -1,4 +1,4 @@
-"""Administration of users. sla_monitor/command/users.py does the same without the API."""
+"""Administration of users over REST and by the console. sla_monitor/command/users.py does the same without the API."""
 
 import re
 from datetime import datetime
@@ -34,7 +34,7 @@ Username = Annotated[
     str,
     Meta(
         pattern=f"^{_USERNAME}$",
-        description="letters, digits, dots, hyphens; at most 50",
+        description="Letters, digits, dots, hyphens and underscores; begins with a letter or digit; at most 50",
         extra={PROBLEM: "username"},
     ),
 ]
@@ -53,7 +53,7 @@ class UserChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class NewUser(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Without a password, one is generated."""
+    """`password`: 10 to 200 characters. If it is missing, one is generated."""
 
     username: Username
     email: Email
@@ -76,7 +76,7 @@ class UserAnswer(msgspec.Struct):
 
 
 class NewUserAnswer(msgspec.Struct):
-    """`password` is the generated one, which is only shown here; null if the request contained one."""
+    """`password`: the generated password, which is shown only in this response; null if the request contained one."""
 
     user: User
     password: str | None = None
@@ -117,7 +117,7 @@ async def list_users(
     page: PageNumber = 1,
     limit: PageSize = 20,
 ) -> UserList:
-    """Sorted by name. `search` finds a text in user names and e-mail addresses, without regard to case."""
+    """Sorted by user name. `search`: a part of the user name or e-mail address, without regard to case."""
     if wrong := text_problems("search", search):
         raise invalid(*wrong)
     return await listing(pool, page, limit, search, role, active)
@@ -131,13 +131,13 @@ async def list_users(
     **requires("users:administer"),
 )
 async def get_user(pool: Injected[Pool], user_id: FromPath[str]) -> UserAnswer:
-    """The password and its hash are never included."""
+    """Responses never contain the password or its hash."""
     return UserAnswer((await one(pool, user_id)).published())
 
 
 @post(
     "/users",
-    summary="Add a user",
+    summary="Create a user",
     tags=["accounts"],
     responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
     **requires("users:administer"),
@@ -145,7 +145,8 @@ async def get_user(pool: Injected[Pool], user_id: FromPath[str]) -> UserAnswer:
 async def create_user(
     request: ApiRequest, pool: Injected[Pool], passwords: Injected[Passwords], data: JSONBody[NewUser]
 ) -> Response[NewUserAnswer]:
-    """409 if the user name or e-mail address is taken, without regard to case."""
+    """409 if the user name or e-mail address is taken, without regard to case. Without `password`, the response
+    contains a generated one."""
     answer = await create(pool, passwords, actor(request), data)
     return Response(answer, status_code=201, headers={"Location": f"/api/users/{answer.user.id}"})
 
@@ -164,7 +165,8 @@ async def change_user(
     user_id: FromPath[str],
     data: JSONBody[UserChange],
 ) -> UserAnswer:
-    """Takes effect at once, also on open sockets. 409 if no active admin would be left."""
+    """Fields that are not in the body stay unchanged. Takes effect at once, also on open WebSockets. 409 if the user
+    name or e-mail address is taken, or if no active admin would remain."""
     return UserAnswer((await change(pool, passwords, actor(request), user_id, data)).published())
 
 
@@ -176,7 +178,8 @@ async def change_user(
     **requires("users:administer"),
 )
 async def delete_user(request: ApiRequest, pool: Injected[Pool], user_id: FromPath[str]) -> None:
-    """Their sessions and API tokens end. What they wrote keeps their name. 409 for the last active admin."""
+    """Also deletes the sessions and API tokens of the user. Incidents and comments keep the name of the author. 409 for
+    the last active admin."""
     await remove(pool, actor(request), user_id)
 
 
@@ -207,8 +210,8 @@ async def create(pool: Pool, passwords: Passwords, by: Actor, data: NewUser) -> 
 
 
 async def change(pool: Pool, passwords: Passwords, by: Actor, user_id: str, data: UserChange) -> StoredUser:
-    """Changes a user. Raises 400 for invalid values, 404 if there is no such user, 409 if the change is
-    not possible."""
+    """Changes a user. Raises 400 for invalid values, 404 if there is no such user, 409 if a name is taken or no active
+    admin would remain."""
     current = await one(pool, user_id)
     username = current.username if data.username is UNSET else data.username
     require_valid(username, current.email if data.email is UNSET else data.email, data.password)
@@ -235,12 +238,12 @@ async def insert(connection: Connection, new: NewUser, password_hash: str) -> St
 
 
 async def update(connection: Connection, user_id: UUID, **columns: Any) -> StoredUser:
-    """Changes `columns` of a user. Raises 404 if there is no such user, 409 if the change is not possible."""
+    """Changes `columns` of a user in the caller's transaction. Raises 404 and 409 as `change` does."""
     return _found(await _changed(connection, "users/update", {**_UNCHANGED, **columns, "id": user_id}))
 
 
 def require_valid(username: str, email: str, password: str | UnsetType) -> None:
-    """Raises 400 for values that the patterns of the types accept wrongly: their `$` allows a final line break."""
+    """Raises 400 for invalid values that the types accept: the `$` of their patterns allows a final line break."""
     found = [] if re.fullmatch(_USERNAME, username) else [FieldProblem.of("username", "username")]
     if not re.fullmatch(_EMAIL, email) or not email.isprintable():
         found.append(FieldProblem.of("email", "email"))

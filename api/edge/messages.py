@@ -1,4 +1,4 @@
-"""The messages of errors that are sent outside Litestar."""
+"""ASGI messages of errors that are sent without Litestar."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +11,7 @@ from api.rest.errors import ApiError
 
 
 def encode_headers(headers: Mapping[str, str]) -> Headers:
+    """The headers as ASGI encodes them."""
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 

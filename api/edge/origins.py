@@ -1,4 +1,4 @@
-"""Which web pages may read responses, make changes and open sockets, and which `Host` headers are accepted."""
+"""The origins of web pages that may read responses, make changes and open sockets, and the accepted `Host` headers."""
 
 import ipaddress
 import logging
@@ -15,9 +15,9 @@ from sla_monitor.formats.origins import Origin, asked_origin, origin_of, read_or
 log = logging.getLogger(__name__)
 
 KNOWN_HOSTS = 1000
-"""Accepted values of `Host` that are remembered, so that they are not parsed again."""
+"""At most this many accepted values of `Host` are remembered, so that they are not parsed again."""
 MAX_LOGGED = 100
-"""Refused origins and hosts that are logged, each once."""
+"""At most this many refused origins and hosts are logged, each once."""
 _HOST = re.compile(rb"([A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:\d{0,5})?")
 """A valid `Host`. Links in feeds begin with it, so the whole value must match."""
 _EXPOSED = (
@@ -70,11 +70,11 @@ class Origins:
         ]
 
     def trusts(self, origin: bytes | None, host: bytes | None, tls: bool) -> bool:
-        """Whether a page of `origin` may make changes. Clients that are no browsers send no Origin and are trusted."""
+        """Whether a page of `origin` may make changes. Clients other than browsers send no Origin and are trusted."""
         return origin is None or origin in self.allowed or self.owns(origin, host, tls)
 
     def owns(self, origin: bytes, host: bytes | None, tls: bool) -> bool:
-        """Whether a page of `origin` is one of this site, requested with the header `host`, over TLS or not."""
+        """Whether `origin` is this site, for a request with the header `host`. `tls`: the request came over TLS."""
         page = read_origin(origin.decode("latin-1"))
         if page is None:
             return False
@@ -94,9 +94,10 @@ class Origins:
         if not origin or origin == b"null" or fetch_site not in (None, b"same-origin"):
             return ApiError(403, "foreign_page")
         text = (
-            "a change by a page of %s was refused, asked for by Host %s: if the page is of this site, set SITE_URL to "
+            "a change from a page of %s was refused (Host: %s): if the page belongs to this site, set SITE_URL to its "
+            "origin; if it is another front end, add it to CLIENT_URLS"
         )
-        self._warn(origin, text + "its origin; if it is a front end of yours, add it to CLIENT_URLS", origin, host)
+        self._warn(origin, text, origin, host)
         return ApiError(403, "foreign_origin", hint="origin")
 
     def unknown_host(self, host: bytes | None) -> ApiError:

@@ -1,4 +1,4 @@
-"""Comments on incidents: internal ones for users, public ones for everyone who may see the incident."""
+"""Comments on incidents. Users see internal comments; public ones are seen by all clients that may see the incident."""
 
 from datetime import timedelta
 from typing import Annotated, Any
@@ -27,11 +27,11 @@ from sql.database import Actor
 CACHEABLE: tuple[Cacheable, ...] = ()
 LARGEST_ID = 2**63 - 1
 RATE_LIMIT = Limit(60, timedelta(minutes=1))
-"""The limit of comments for one user. Comments are never deleted automatically."""
+"""The limit of new comments of one user."""
 
 
 class NewComment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A comment is internal unless `public` is true."""
+    """A new comment. It is internal unless `public` is true."""
 
     text: Remark
     public: bool = False
@@ -81,10 +81,10 @@ async def list_comments(
     request: ApiRequest,
     pool: Injected[Pool],
     incident_id: FromPath[str],
-    before: Annotated[int | None, QueryParameter(ge=1, le=LARGEST_ID, description="the id of a comment")] = None,
+    before: Annotated[int | None, QueryParameter(ge=1, le=LARGEST_ID, description="The id of a comment")] = None,
 ) -> CommentList:
-    """The newest 1000 comments, oldest first; with `before`, the 1000 before that one. Anonymous clients get public
-    comments only."""
+    """The newest 1000 comments, oldest first; with `before`, the 1000 comments before that one. Anonymous clients get
+    only public comments. 404 if the incident does not exist or the client may not see it."""
     await visible(pool, incident_id, request.user)
     return CommentList([row.published() for row in await listing(pool, incident_id, request.user, before)])
 
@@ -103,7 +103,8 @@ async def add_comment(
     incident_id: FromPath[str],
     data: JSONBody[NewComment],
 ) -> Response[CommentAnswer]:
-    """The comment is sent to the room of the incident. `Idempotency-Key` is ignored."""
+    """Users in the room of the incident get the event `incident-comment`. `Idempotency-Key` is ignored. 429 for more
+    than 60 comments of one user in a minute."""
     comment = await add(pool, limits, principal_of(request), actor(request), incident_id, data)
     return Response(CommentAnswer(comment), status_code=201)
 
@@ -118,7 +119,7 @@ async def add_comment(
 async def delete_comment(
     request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str], comment_id: FromPath[int]
 ) -> None:
-    """The user's own comments, or any for admins. The audit log keeps the text."""
+    """Users can delete their own comments, admins any; 403 for others. The audit log keeps the text."""
     await remove(pool, principal_of(request), actor(request), incident_id, comment_id)
 
 
@@ -133,7 +134,8 @@ async def listing(
 
 
 async def add(pool: Pool, limits: Limits, author: Principal, by: Actor, incident_id: str, data: NewComment) -> Comment:
-    """Raises 400 for an invalid text, 404 if there is no such incident, 429 for too many comments of one user."""
+    """Stores a comment. Raises 400 for an invalid text, 404 if there is no such incident, 429 for too many comments of
+    one user."""
     if found := text_problems("text", data.text):
         raise invalid(*found)
     _require_id(incident_id)
@@ -155,7 +157,8 @@ async def add(pool: Pool, limits: Limits, author: Principal, by: Actor, incident
 
 
 async def remove(pool: Pool, principal: Principal, by: Actor, incident_id: str, comment_id: int) -> None:
-    """Raises 403 for the comment of another user, unless `principal` is an admin; 404 if there is no such comment."""
+    """Deletes a comment. Raises 403 for the comment of another user, unless `principal` is an admin; 404 if there is no
+    such comment."""
     _require_id(incident_id)
     if not 0 < comment_id <= LARGEST_ID:
         raise ApiError(404, "unknown_comment")

@@ -1,6 +1,6 @@
-"""Drafts: unsaved changes of an incident, stored so that they survive a crash of the browser.
+"""Drafts: unsaved changes of an incident, which survive a crash of the browser.
 
-There is one draft for each incident and user. Only its user can read it. It is deleted when its user saves the
+Each user has at most one draft for each incident. Only this user can read it. It is deleted when the user saves the
 incident.
 """
 
@@ -32,7 +32,8 @@ CACHEABLE: tuple[Cacheable, ...] = ()
 
 
 class DraftToSave(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """`data` is any object of at most 64 KB. `baseVersion` is the version of the incident that it is based on."""
+    """`data`: any JSON object of at most 64 KiB and 32 levels. `baseVersion`: the version of the incident that the
+    changes are based on."""
 
     data: dict[str, Any]
     base_version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
@@ -76,7 +77,7 @@ class DraftRow(msgspec.Struct):
     **requires("drafts:write"),
 )
 async def list_drafts(request: ApiRequest, pool: Injected[Pool]) -> DraftList:
-    """The newest 100 drafts of the user, newest first."""
+    """The newest 100 drafts of the user, newest first. Drafts of other users are never included."""
     rows = await database.rows(pool, "drafts/own", DraftRow, user_id=principal_of(request).user_id)
     return DraftList([row.published() for row in rows])
 
@@ -89,7 +90,7 @@ async def list_drafts(request: ApiRequest, pool: Injected[Pool]) -> DraftList:
     **requires("drafts:write"),
 )
 async def get_draft(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> DraftAnswer:
-    """404 if there is none. Users cannot read the drafts of others."""
+    """404 if the user has no draft of the incident. Drafts of other users cannot be read."""
     return DraftAnswer(await one(pool, principal_of(request), incident_id))
 
 
@@ -106,8 +107,8 @@ async def save_draft(
     incident_id: FromPath[str],
     data: JSONBody[DraftToSave],
 ) -> DraftAnswer:
-    """Replaces the previous draft. The others in the room of the incident get `auto-save`. 409 if the user has saved
-    the incident since `baseVersion`."""
+    """Replaces the previous draft. Other users in the room of the incident get the event `auto-save`. 409 if the user
+    has saved the incident since `baseVersion`. 404 if there is no such incident."""
     return DraftAnswer(await save(pool, principal_of(request), actor(request), incident_id, data))
 
 
@@ -119,7 +120,7 @@ async def save_draft(
     **requires("drafts:write"),
 )
 async def delete_draft(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> None:
-    """404 if there is none."""
+    """404 if the user has no draft of the incident."""
     await discard(pool, principal_of(request), actor(request), incident_id)
 
 
@@ -135,7 +136,8 @@ async def one(pool: Pool, user: Principal, incident_id: str) -> Draft:
 
 
 async def save(pool: Pool, user: Principal, by: Actor, incident_id: str, data: DraftToSave) -> Draft:
-    """Raises 400 for invalid data, 404 if there is no such incident, 409 if the user has saved it since."""
+    """Stores a draft. Raises 400 for invalid data, 404 if there is no such incident, 409 if the user has saved it
+    since."""
     if (problem := data_problem(data.data)) is not None:
         raise invalid(problem)
     if not is_incident_id(incident_id):
@@ -147,7 +149,7 @@ async def save(pool: Pool, user: Principal, by: Actor, incident_id: str, data: D
             saved = await (await connection.execute(sql.query("drafts/save"), values)).fetchone()
     except ForeignKeyViolation:
         raise not_found() from None
-    except CheckViolation:  # the data is longer in PostgreSQL, which writes numbers without exponents
+    except CheckViolation:  # PostgreSQL writes numbers without exponents, so the data can be longer there
         raise invalid(FieldProblem.of("data", "too_many_bytes", most=MAX_DATA_BYTES)) from None
     if saved is None or saved[0] is None:
         raise ApiError(409, "incident_saved")
@@ -158,7 +160,7 @@ async def save(pool: Pool, user: Principal, by: Actor, incident_id: str, data: D
 
 
 async def discard(pool: Pool, user: Principal, by: Actor, incident_id: str) -> None:
-    """Raises 404 if there is no draft."""
+    """Deletes the user's own draft. Raises 404 if there is none."""
     if not is_incident_id(incident_id):
         raise _no_draft()
     values = {"incident_id": incident_id, "user_id": user.user_id}

@@ -1,4 +1,4 @@
-"""Incidents in the database: reading, locking, creating and changing one."""
+"""Reads and writes incidents in the database."""
 
 from datetime import date
 from typing import Any
@@ -30,7 +30,7 @@ from sql import Pool, database
 from sql.database import Connection
 
 MAX_PAST = 1000
-"""Incidents on a page of past days."""
+"""At most this many incidents are on a page of past days."""
 REQUIRED = ("title", "severity", "priority", "affected_services")
 
 
@@ -44,12 +44,14 @@ class IncidentRow(msgspec.Struct):
 
 
 class ListRow(msgspec.Struct):
+    """A page of incidents, and the number on all pages."""
+
     total: int
     incidents: list[dict[str, Any]]
 
 
 class DayRow(msgspec.Struct):
-    """A day and the incidents that began on it. `total`: their number, also of those left out of the page."""
+    """A day and the incidents that began on it. `total`: their number, including incidents that are left out."""
 
     day: date
     incidents: list[dict[str, Any]]
@@ -74,7 +76,8 @@ async def past(
 
 
 async def visible(pool: Pool, incident_id: str, principal: Principal | None) -> Incident:
-    """The incident as `principal` may see it. Raises 404 if there is none, or it is internal and they may not."""
+    """The incident as `principal` may see it. Raises 404 if there is none, or if it is internal and `principal` may not
+    see it."""
     row = None
     if is_incident_id(incident_id):
         internal = sees_internal(principal)
@@ -85,6 +88,7 @@ async def visible(pool: Pool, incident_id: str, principal: Principal | None) -> 
 
 
 def not_found() -> ApiError:
+    """The 404 for an incident."""
     return ApiError(404, "unknown_incident")
 
 
@@ -135,7 +139,7 @@ async def save(connection: Connection, incident_id: str, data: IncidentChange) -
 
 
 async def add_update(connection: Connection, incident_id: str, update: NewUpdate) -> tuple[IncidentUpdate, int]:
-    """Stores an update; returns it with the new version of the incident. Raises 409 if the timeline is full."""
+    """Stores an update. Returns it with the new version of the incident. Raises 409 if the timeline is full."""
     values = {"id": incident_id, "status": update.status, "description": update.description}
     with constraint_errors():
         row = await (await connection.execute(sql.query("incidents/add_update"), values)).fetchone()
@@ -144,7 +148,7 @@ async def add_update(connection: Connection, incident_id: str, update: NewUpdate
 
 
 async def lock(connection: Connection, incident_id: str) -> int:
-    """Locks the incident until the end of the transaction; its version. Raises 404."""
+    """Locks the incident until the end of the transaction. Returns its version. Raises 404."""
     if not is_incident_id(incident_id):
         raise not_found()
     row = await (await connection.execute(sql.query("incidents/lock"), {"id": incident_id})).fetchone()
@@ -164,7 +168,7 @@ async def one(connection: Connection, incident_id: str, whole: bool = True) -> I
 
 
 async def template_data(connection: Connection, template_id: str) -> TemplateData | None:
-    """The values of a new incident, without services that have been deleted. None if there is no such template."""
+    """The values of a template, without services that have been deleted. None if there is no such template."""
     key = uuid_or_none(template_id)
     if key is None:
         return None
@@ -183,4 +187,5 @@ async def listing(
 
 
 def published(documents: list[dict[str, Any]]) -> list[Incident]:
+    """The incidents in JSON of the SQL function `incident_json`."""
     return msgspec.convert(documents, list[Incident])

@@ -1,6 +1,6 @@
 """The routes of incidents.
 
-Ids, versions, the timeline and events are maintained by the database: sql/functions/incidents.sql.
+The database maintains ids, versions, the timeline and events (sql/functions/incidents.sql).
 """
 
 from typing import Annotated, Any
@@ -65,16 +65,16 @@ async def list_incidents(
     page: PageNumber = 1,
     limit: PageLimit = None,
 ) -> IncidentList:
-    """Newest first. Without a filter: unresolved incidents, up to 1000 if no `limit` is given; `status=all` includes
-    resolved ones. `from` and `to` refer to the start of an incident; days are those of the reporting time zone. Each
-    timeline contains the newest 20 updates."""
+    """Newest first. Without a filter: the unresolved incidents, up to 1000 on a page; `status=all` includes resolved
+    ones. `from` and `to` refer to the start of an incident; days are those of the reporting time zone. Each timeline
+    contains the newest 20 updates. Anonymous clients get only public incidents."""
     selected = filters(status, severity, priority, service, from_, to, q)
     return await records.listing(pool, request.user, selected, page, limit)
 
 
 @get(
     "/incidents/past",
-    summary="List the incidents of the last days",
+    summary="List the incidents of the last days by day",
     tags=["incidents"],
     responses=responses(400, 401, 429, 503),
     **requires("incidents:read"),
@@ -86,8 +86,9 @@ async def past_incidents(
     page: PageNumber = 1,
     limit: PageSize = 10,
 ) -> PastIncidents:
-    """Every day of the reporting time zone, today first, with the incidents that began on it, resolved or not. A page
-    has `limit` days. Each timeline contains the newest 20 updates."""
+    """The last `days` days of the reporting time zone, today first, each with the incidents that began on it, resolved
+    or not. A page has `limit` days. Each timeline contains the newest 20 updates. Anonymous clients get only public
+    incidents."""
     rows = await records.past(pool, request.user, days, limit, (page - 1) * limit)
     listed = [PastDay(row.day.isoformat(), records.published(row.incidents)) for row in rows]
     truncated = any(row.total > len(row.incidents) for row in rows)
@@ -107,7 +108,8 @@ async def get_incident(
     incident_id: FromPath[str],
     if_none_match: IfNoneMatch = None,
 ) -> Response[IncidentAnswer]:
-    """404 for an internal incident if the client is anonymous. The `ETag` can be used in `If-Match`."""
+    """The incident with its whole timeline. 404 for an internal incident if the client is anonymous. The `ETag` can be
+    used in `If-Match`."""
     response = _response(await records.visible(pool, incident_id, request.user))
     if is_known(if_none_match, response.headers["ETag"]):
         return not_modified(response)
@@ -129,8 +131,9 @@ async def create_incident(
     data: JSONBody[NewIncident],
     idempotency_key: KeyHeader = None,
 ) -> Response[IncidentAnswer]:
-    """With an `Idempotency-Key` that was used before: the incident that was created then, or 409 if that request was
-    different. The number of new incidents is limited for each user."""
+    """With an `Idempotency-Key` that was used before: returns the incident that was created then, with
+    `Idempotent-Replayed: true`; 409 if that request was different. 429 for too many new incidents of one user
+    (RATE_LIMIT_INCIDENTS)."""
     incident, replayed = await saving.create(
         pool, settings, limits, principal_of(request), actor(request), data, idempotency_key
     )
@@ -153,9 +156,9 @@ async def change_incident(
     data: JSONBody[IncidentChange],
     if_match: IfMatch = None,
 ) -> Response[IncidentAnswer]:
-    """Fields that are not given stay unchanged. A changed status adds an update to the timeline. With `If-Match`: 412
-    with the current incident and its newest 20 updates, if another user has saved it since. Deletes the user's draft of
-    the incident."""
+    """Fields that are not in the body stay unchanged. A changed status adds an update to the timeline. Deletes the
+    user's draft of the incident. With `If-Match`: 412 if another user has saved the incident since; the body contains
+    the current incident with its newest 20 updates. 409 if the timeline is full."""
     try:
         return _response(await saving.change(pool, principal_of(request), actor(request), incident_id, data, if_match))
     except saving.IncidentOutdatedError as error:
@@ -176,8 +179,8 @@ async def add_update(
     data: JSONBody[NewUpdate],
     if_match: IfMatch = None,
 ) -> Response[UpdateAnswer]:
-    """Adds to the timeline and sets the status. Any status may follow any other; a resolved incident can be reopened.
-    `Idempotency-Key` is ignored."""
+    """Adds an update to the timeline and sets the status of the incident. Any status may follow any other; a resolved
+    incident can be reopened. `Idempotency-Key` is ignored. 409 if the timeline is full. 412 as for a change."""
     try:
         update, version = await saving.add_update(pool, actor(request), incident_id, data, if_match)
     except saving.IncidentOutdatedError as error:

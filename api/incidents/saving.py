@@ -1,4 +1,4 @@
-"""Creating, changing and deleting incidents, in one transaction each, for REST and for the console."""
+"""Creates, changes and deletes incidents for REST and the console. Each function uses one transaction."""
 
 from typing import Any
 
@@ -40,8 +40,8 @@ async def create(
     data: NewIncident,
     key: str | None = None,
 ) -> tuple[Incident, bool]:
-    """The incident, and whether it had been created before with the same idempotency `key`. Raises 400 for invalid
-    fields, 409 if the request with this key was different, 429 for too many incidents of one user."""
+    """Creates an incident. Returns it, and whether it had been created before with the same idempotency `key`. Raises
+    400 for invalid fields, 409 if the key was used for another request, 429 for too many incidents of one user."""
     if found := problems(data):
         raise invalid(*found)
     claimed = claim(author.actor_id, key, data)
@@ -63,7 +63,7 @@ async def change(
     pool: Pool, author: Principal, by: Actor, incident_id: str, data: IncidentChange, if_match: str | None = None
 ) -> Incident:
     """Saves the fields in `data` and deletes the author's draft. Raises 400 for invalid fields, 404 if there is no such
-    incident, IncidentOutdatedError if `if_match` is another version."""
+    incident, IncidentOutdatedError if `if_match` names another version."""
     if found := problems(data):
         raise invalid(*found)
     async with database.transaction(pool, by) as connection:
@@ -78,7 +78,7 @@ async def change(
 async def add_update(
     pool: Pool, by: Actor, incident_id: str, data: NewUpdate, if_match: str | None = None
 ) -> tuple[IncidentUpdate, int]:
-    """Stores an update; returns it with the new version of the incident. Raises as `change` does, and 409 if the
+    """Stores an update. Returns it with the new version of the incident. Raises as `change` does, and 409 if the
     timeline is full."""
     if found := text_problems("description", data.description):
         raise invalid(*found)
@@ -89,7 +89,7 @@ async def add_update(
 
 
 async def remove(pool: Pool, by: Actor, incident_id: str) -> None:
-    """Also deletes its timeline, comments and drafts. Raises 404 if there is no such incident."""
+    """Deletes an incident with its timeline, comments and drafts. Raises 404 if there is no such incident."""
     async with database.transaction(pool, by) as connection:
         await records.lock(connection, incident_id)
         await connection.execute(sql.query("incidents/delete"), {"id": incident_id})
@@ -104,7 +104,7 @@ async def _created(
     given: dict[str, Any],
     claimed: Claim | None,
 ) -> Incident | None:
-    """Stores the new incident; None if a concurrent request has claimed the key. Only a created incident is counted
+    """Stores the new incident. Returns None if a concurrent request has claimed the key. Only a created incident counts
     against the limit."""
     user = str(author.user_id)
     await limits.take("incidents", user, settings.rate_limit_incidents)

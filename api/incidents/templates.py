@@ -1,4 +1,4 @@
-"""Incident templates: named field values for new incidents. They contain no code or placeholders."""
+"""Incident templates: values for new incidents, under a name. They contain no code or placeholders."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -34,7 +34,7 @@ Description = Annotated[str, Meta(max_length=2000)]
 
 
 class TemplateChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Fields of a template to change; others stay unchanged. `data` is replaced as a whole."""
+    """The fields to change. Other fields stay unchanged; `data` is replaced as a whole."""
 
     name: Name | UnsetType = UNSET
     description: Description | UnsetType | None = UNSET
@@ -42,12 +42,14 @@ class TemplateChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class NewTemplate(TemplateChange, kw_only=True):
+    """A new template. `data`: the values of new incidents."""
+
     name: Name
     data: TemplateData
 
 
 class Template(msgspec.Struct, rename="camel", kw_only=True):
-    """A template. `createdBy` is the name of the user, and stays when the user is deleted."""
+    """A template. `createdBy`: the name of the user, which stays when the user is deleted."""
 
     id: UUID
     name: str
@@ -114,7 +116,7 @@ async def list_templates(
     page: PageNumber = 1,
     limit: PageSize = 10,
 ) -> TemplateList:
-    """Sorted by name. `search` finds a text in names and descriptions, without regard to case."""
+    """Sorted by name. `search`: a part of the name or description, without regard to case."""
     rows, pagination = await listing(pool, page, limit, search)
     return TemplateList([row.published() for row in rows], pagination)
 
@@ -127,7 +129,7 @@ async def list_templates(
     **requires("templates:read"),
 )
 async def get_template(pool: Injected[Pool], template_id: FromPath[str]) -> TemplateAnswer:
-    """Its services may have been deleted since; new incidents are created without those."""
+    """Its services may have been deleted since; new incidents are created without them."""
     return TemplateAnswer((await one(pool, template_id)).published())
 
 
@@ -141,7 +143,7 @@ async def get_template(pool: Injected[Pool], template_id: FromPath[str]) -> Temp
 async def create_template(
     request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewTemplate]
 ) -> Response[TemplateAnswer]:
-    """409 if the name is taken, without regard to case."""
+    """400 for services that do not exist. 409 if the name is taken, without regard to case."""
     row = await create(pool, principal_of(request), actor(request), data)
     content = TemplateAnswer(row.published())
     return Response(content, status_code=201, headers={"Location": f"/api/templates/{row.id}"})
@@ -160,7 +162,7 @@ async def change_template(
     template_id: FromPath[str],
     data: JSONBody[TemplateChange],
 ) -> TemplateAnswer:
-    """Fields that are not given stay unchanged."""
+    """Fields that are not in the body stay unchanged; `data` is replaced as a whole. 409 if the name is taken."""
     return TemplateAnswer((await change(pool, actor(request), template_id, data)).published())
 
 
@@ -172,7 +174,8 @@ async def change_template(
     **requires("templates:delete"),
 )
 async def delete_template(request: ApiRequest, pool: Injected[Pool], template_id: FromPath[str]) -> None:
-    """The user's own templates, or any for admins. Incidents created from it do not change."""
+    """Users can delete their own templates, admins any; 403 for others. Incidents that were created from it do not
+    change."""
     await remove(pool, principal_of(request), actor(request), template_id)
 
 
@@ -187,12 +190,12 @@ async def listing(pool: Pool, page: int, limit: int, search: str = "") -> tuple[
 
 
 async def one(pool: Pool, template_id: str) -> StoredTemplate:
-    """Raises 404 if there is no such template."""
+    """A template. Raises 404 if there is none."""
     return _found(await database.row(pool, "templates/one", StoredTemplate, id=uuid_or_none(template_id)))
 
 
 async def create(pool: Pool, author: Principal, by: Actor, data: NewTemplate) -> StoredTemplate:
-    """Raises 400 for invalid fields, 409 if the name is taken."""
+    """Creates a template. Raises 400 for invalid fields, 409 if the name is taken."""
     values = _columns(data) | {"created_by": author.user_id, "author": author.name}
     values.setdefault("description", None)
     async with database.transaction(pool, by) as connection:
@@ -204,7 +207,7 @@ async def create(pool: Pool, author: Principal, by: Actor, data: NewTemplate) ->
 
 
 async def change(pool: Pool, by: Actor, template_id: str, data: TemplateChange) -> StoredTemplate:
-    """Raises 400 for invalid fields, 404 if there is no such template, 409 if the name is taken."""
+    """Changes a template. Raises 400 for invalid fields, 404 if there is no such template, 409 if the name is taken."""
     changed = _columns(data)
     async with database.transaction(pool, by) as connection:
         current = await _locked(connection, template_id)
@@ -215,7 +218,8 @@ async def change(pool: Pool, by: Actor, template_id: str, data: TemplateChange) 
 
 
 async def remove(pool: Pool, principal: Principal, by: Actor, template_id: str) -> None:
-    """Raises 403 for the template of another user, unless `principal` is an admin; 404 if there is no such template."""
+    """Deletes a template. Raises 403 for the template of another user, unless `principal` is an admin; 404 if there is
+    no such template."""
     async with database.transaction(pool, by) as connection:
         row = await _locked(connection, template_id)
         authorise(principal, "templates:delete", owner_id=row.created_by)

@@ -36,25 +36,34 @@ from sla_monitor import recurrence
 from sql import Pool, database
 from sql.database import Actor, Connection
 
-DAYS = timedelta(days=90)
-MAX_DAYS = timedelta(days=400)
+DEFAULT_PERIOD = timedelta(days=90)
+MAX_PERIOD = timedelta(days=400)
 MAX_WINDOWS = 500
+"""At most this many windows are in a list."""
 _CHANGES: frozenset[Change] = frozenset({"event", "services"})
 _PERIOD = frozenset({"from", "to"})
 CACHEABLE = (
     Cacheable("/api/maintenance", _CHANGES, _PERIOD, personal=True),
     Cacheable("/api/maintenance/", _CHANGES, _PERIOD, personal=True),
 )
-PLANNED = ("starts_at", "ends_at", "rrule", "time_zone", "affected_services")
+SCHEDULE_FIELDS = ("starts_at", "ends_at", "rrule", "time_zone", "affected_services")
+"""A change of one of these plans the occurrences again."""
 _OUTDATED = {412: ResponseSpec(Conflict, description="Another user saved first", generate_examples=False)}
 From = Annotated[
     str | None,
-    QueryParameter(name="from", max_length=MAX_CHARACTERS, format="date-time", description="now, if not given"),
+    QueryParameter(
+        name="from",
+        max_length=MAX_CHARACTERS,
+        format="date-time",
+        description="An RFC 3339 time with a zone; by default now",
+    ),
 ]
 To = Annotated[
     str | None,
     QueryParameter(
-        max_length=MAX_CHARACTERS, format="date-time", description="90 days later, if not given; at most 400"
+        max_length=MAX_CHARACTERS,
+        format="date-time",
+        description="An RFC 3339 time with a zone; by default 90 days after `from`, at most 400 days",
     ),
 ]
 
@@ -67,8 +76,8 @@ To = Annotated[
     **requires("maintenance:read"),
 )
 async def list_windows(request: ApiRequest, pool: Injected[Pool], from_: From = None, to: To = None) -> WindowList:
-    """The next one first, each with its first 50 occurrences. Anonymous clients get public windows and services
-    only."""
+    """The windows that take place in the period, the next one first, at most 500, each with its first 50 occurrences.
+    Anonymous clients get only public windows and services."""
     rows = await between(pool, request.user, *_period(from_, to))
     return WindowList([row.published() for row in rows])
 
@@ -88,7 +97,8 @@ async def get_window(
     to: To = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response[WindowAnswer]:
-    """Includes its occurrences within a period. The `ETag` can be used in `If-Match`."""
+    """The window with its occurrences in the period. 404 if it does not exist or the client may not see it. The `ETag`
+    can be used in `If-Match`."""
     response = _response(await one(pool, request.user, window_id, *_period(from_, to)))
     if is_known(if_none_match, response.headers["ETag"]):
         return not_modified(response)
@@ -97,14 +107,15 @@ async def get_window(
 
 @post(
     "/maintenance",
-    summary="Announce a maintenance window",
+    summary="Create a maintenance window",
     tags=["incidents"],
     responses=responses(400, 401, 403, 413, 415, 429, 503),
     **requires("maintenance:write"),
 )
 async def create_window(request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewWindow]) -> Response[WindowAnswer]:
-    """Once, or recurring by an `rrule` in local time of `timeZone`: 02:00 remains 02:00 after a change to summer
-    time."""
+    """The window takes place once or, with `rrule`, recurs in the local time of `timeZone`: 02:00 stays 02:00 after a
+    change to summer time. `startsAt` is at most one day ago and five years ahead. 400 for overlapping occurrences or
+    services that do not exist."""
     row = await create(pool, principal_of(request), actor(request), data)
     return _response(row, 201, {"Location": f"/api/maintenance/{row.id}"})
 
@@ -123,8 +134,8 @@ async def change_window(
     data: JSONBody[WindowChange],
     if_match: IfMatch = None,
 ) -> Response[WindowAnswer]:
-    """Fields that are not given stay unchanged; past occurrences do not change. With `If-Match`: 412 with the current
-    window, if another user has saved it since."""
+    """Fields that are not in the body stay unchanged, and so do past occurrences. With `If-Match`: 412 if another user
+    has saved the window since; the body contains the current one."""
     try:
         return _response(await change(pool, actor(request), window_id, data, if_match))
     except WindowOutdatedError as error:
@@ -133,13 +144,14 @@ async def change_window(
 
 @delete(
     "/maintenance/{window_id:str}",
-    summary="Cancel a maintenance window",
+    summary="Delete a maintenance window",
     tags=["incidents"],
     responses=responses(400, 401, 403, 404, 429, 503),
     **requires("maintenance:delete"),
 )
 async def delete_window(request: ApiRequest, pool: Injected[Pool], window_id: FromPath[str]) -> None:
-    """The user's own windows, or any for admins. A running occurrence ends; past ones stay in all reports."""
+    """Users can delete their own windows, admins any; 403 for others. A running occurrence ends; past occurrences stay
+    in all reports."""
     await remove(pool, principal_of(request), actor(request), window_id)
 
 
@@ -164,7 +176,7 @@ async def one(pool: Pool, principal: Principal | None, window_id: str, start: da
 
 
 async def create(pool: Pool, author: Principal, by: Actor, data: NewWindow) -> WindowRow:
-    """Raises 400 for invalid fields or an invalid schedule."""
+    """Creates a window and plans its occurrences. Raises 400 for invalid fields or an invalid schedule."""
     _require(problems(data))
     now = datetime.now(UTC)
     values = {"description": None, "rrule": None, "time_zone": None, "public": True} | data.given()
@@ -181,8 +193,8 @@ async def create(pool: Pool, author: Principal, by: Actor, data: NewWindow) -> W
 
 
 async def change(pool: Pool, by: Actor, window_id: str, data: WindowChange, if_match: str | None = None) -> WindowRow:
-    """Raises 400 for invalid fields, 404 if there is no such window, WindowOutdatedError if `if_match` is another
-    version."""
+    """Changes a window. Raises 400 for invalid fields, 404 if there is no such window, WindowOutdatedError if
+    `if_match` names another version."""
     _require(problems(data))
     now = datetime.now(UTC)
     given = data.given()
@@ -199,13 +211,14 @@ async def change(pool: Pool, by: Actor, window_id: str, data: WindowChange, if_m
         await require_services(connection, given.get("affected_services", []))
         with constraint_errors():
             await connection.execute(sql.query("maintenance/update"), values)
-        if any(name in given for name in PLANNED):
+        if any(name in given for name in SCHEDULE_FIELDS):
             await plan(connection, current.id, schedule, now)
         return await _one(connection, current.id)
 
 
 async def remove(pool: Pool, principal: Principal, by: Actor, window_id: str) -> None:
-    """Raises 403 for the window of another user, unless `principal` is an admin; 404 if there is no such window."""
+    """Cancels a window. Raises 403 for the window of another user, unless `principal` is an admin; 404 if there is no
+    such window."""
     async with database.transaction(pool, by) as connection:
         row = await _locked(connection, window_id)
         authorise(principal, "maintenance:delete", owner_id=row.created_by)
@@ -251,9 +264,9 @@ async def _reporting_zone(connection: Connection) -> str:
 def _period(from_: str | None, to: str | None) -> tuple[datetime, datetime]:
     """The start and end of the requested period; by default the 90 days from now. Raises 400."""
     start = _moment("from", from_) or datetime.now(UTC)
-    end = _moment("to", to) or start + DAYS
-    if not timedelta() < end - start <= MAX_DAYS:
-        raise invalid(FieldProblem.of("to", "period", days=MAX_DAYS.days))
+    end = _moment("to", to) or start + DEFAULT_PERIOD
+    if not timedelta() < end - start <= MAX_PERIOD:
+        raise invalid(FieldProblem.of("to", "period", days=MAX_PERIOD.days))
     return start, end
 
 

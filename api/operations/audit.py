@@ -1,4 +1,4 @@
-"""The audit log, for admins: actor, address, action and object of every change, with the values before and after."""
+"""The audit log: actor, address, action and object of every change, with the values before and after."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ CACHEABLE: tuple[Cacheable, ...] = ()
 
 
 class AuditActor(msgspec.Struct):
-    """The user or API token. `id`: of the user, or of the token's owner. `name`: at the time of the change."""
+    """The user or API token that made a change. `id`: of the user, or of the token's owner. `name`: at that time."""
 
     kind: str
     id: UUID | None
@@ -31,9 +31,8 @@ class AuditActor(msgspec.Struct):
 
 
 class AuditEntry(msgspec.Struct, rename="camel"):
-    """One change. `before` and `after`: the columns that differ, named as in the database; secrets are `***`.
-
-    `object_name`: the name of an object that is a user; null for other objects."""
+    """One change. `before` and `after`: the columns that differ, with their names in the database; secrets are `***`.
+    `objectName`: the name of the user if the object is a user; null for other objects."""
 
     id: int
     occurred_at: str
@@ -54,7 +53,8 @@ class AuditLog(msgspec.Struct):
 
 
 class AuditFilters(msgspec.Struct, rename="camel", kw_only=True):
-    """What the log is searched for; None is no condition. `actor` is a name or a user's id, times are ISO texts."""
+    """The filters of the log; None is no filter. `actor`: a name or the id of a user. `from_` and `to`: RFC 3339
+    times."""
 
     actor: Annotated[str, Meta(max_length=200)] | None = None
     object_type: Annotated[str, Meta(max_length=50)] | None = None
@@ -65,6 +65,8 @@ class AuditFilters(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class EntryRow(msgspec.Struct):
+    """A row of the query audit/search."""
+
     id: int
     occurred_at: datetime
     actor_kind: str
@@ -97,7 +99,7 @@ class EntryRow(msgspec.Struct):
 
 @get(
     "/audit",
-    summary="Audit log",
+    summary="List the entries of the audit log",
     tags=["administration"],
     responses=responses(400, 401, 403, 429, 503),
     **requires("audit:read"),
@@ -113,12 +115,13 @@ async def audit_log(
     page: PageNumber = 1,
     limit: PageSize = 50,
 ) -> AuditLog:
-    """Newest first. `actor`: a name or the id of a user. `from` and `to`: ISO 8601 times with a zone."""
+    """Newest first. `actor`: a name or the id of a user. `objectType`: such as `incident` or `service`. `action`: such
+    as `update`. `from` and `to`: RFC 3339 times with a zone (`+` written as `%2B`)."""
     wanted = AuditFilters(actor=actor, object_type=object_type, object_id=object_id, action=action, from_=from_, to=to)
-    return await found(pool, wanted, page, limit)
+    return await entries(pool, wanted, page, limit)
 
 
-async def found(pool: Pool, wanted: AuditFilters, page: int, limit: int) -> AuditLog:
+async def entries(pool: Pool, wanted: AuditFilters, page: int, limit: int) -> AuditLog:
     """One page of the entries that pass the filters, newest first. Raises 400 for an invalid filter."""
     texts = {name: getattr(wanted, name) for name in ("actor", "object_type", "object_id", "action")}
     if wrong := [problem for name, text in texts.items() for problem in text_problems(camel(name), text)]:

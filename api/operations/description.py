@@ -1,9 +1,8 @@
 """Completes the OpenAPI document that Litestar generates.
 
-Schemas of bodies are replaced by those of msgspec, which validates the bodies: Litestar's schemas lack the limits of
-list items and nullable values, and that unknown fields are refused. The headers and the 304 that the cache and the rate
-limits add to responses are described here for all routes.
-"""
+The schemas of bodies are replaced by those of msgspec, which validates the bodies: Litestar's schemas do not contain
+the limits of list items and nullable values, nor that unknown fields are refused. The headers and the 304 that the
+response cache and the rate limits add to responses are described here for all routes."""
 
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
@@ -22,19 +21,22 @@ from api.cache.entries import Cacheable
 
 Json = dict[str, Any]
 VERSIONED = frozenset({"IncidentAnswer", "UpdateAnswer", "IncidentConflict", "WindowAnswer", "Conflict"})
-"""The schemas of responses with an ETag of the version."""
+"""The schemas of responses with an ETag that contains the version."""
 _SCHEMAS = "#/components/schemas/"
 _SECONDS = {"type": "integer", "minimum": 0}
 HEADERS: Json = {
-    "RateLimit-Limit": {"description": "The number of requests of one client in a window", "schema": _SECONDS},
-    "RateLimit-Remaining": {"description": "The number of requests that are left", "schema": _SECONDS},
+    "RateLimit-Limit": {
+        "description": "The number of requests that one client may send in a window",
+        "schema": _SECONDS,
+    },
+    "RateLimit-Remaining": {"description": "The number of requests that are left in this window", "schema": _SECONDS},
     "RateLimit-Reset": {"description": "Seconds until the window ends", "schema": _SECONDS},
     "Retry-After": {"description": "Seconds to wait before the next request", "required": True, "schema": _SECONDS},
     "WWW-Authenticate": {"description": "The authentication scheme", "required": True, "schema": {"type": "string"}},
     "ETag": {"description": "For `If-None-Match`, and for `If-Match` where accepted", "schema": {"type": "string"}},
     "X-Cache": {
-        "description": "STALE for a stale response, while the database is away or the rate limit is used up. HIT and "
-        "MISS are sent with LOG_LEVEL=debug only",
+        "description": "STALE: a stale response, because the database cannot be reached or the rate limit is used up. "
+        "HIT and MISS are sent only with LOG_LEVEL=debug",
         "schema": {"enum": ["HIT", "MISS", "STALE"]},
     },
 }
@@ -70,8 +72,8 @@ def _describe_types(document: Json, app: Litestar) -> None:
     for name, schema in exact.items():
         if "description" in schema:
             schema["description"] = cleandoc(schema["description"])
-        if "examples" in (shown := components.get(name, {})):
-            schema["examples"] = shown["examples"]
+        if "examples" in (generated := components.get(name, {})):
+            schema["examples"] = generated["examples"]
         components[name] = schema
 
 
@@ -87,16 +89,16 @@ def _types(handler: HTTPRouteHandler) -> Iterator[type[msgspec.Struct]]:
 
 
 def _describe_bodies(document: Json, app: Litestar) -> None:
-    """Of routes that read one of several types (`body` of their `opt`), by what the body itself says."""
+    """Describes the bodies of routes that accept several types (`body` in `opt`): the `type` in the body selects
+    one."""
     for route in app.routes:
         for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
             for method in handler.http_methods if "body" in handler.opt else ():
                 refs = [{"$ref": _SCHEMAS + kind.__name__} for kind in handler.opt["body"]]
                 content = document["paths"][route.path_format][method.lower()]["requestBody"]["content"]
-                shown = {
-                    name: value for name, value in content["application/json"]["schema"].items() if name == "examples"
-                }
-                content["application/json"]["schema"] = {"anyOf": refs} | shown
+                schema = content["application/json"]["schema"]
+                examples = {"examples": schema["examples"]} if "examples" in schema else {}
+                content["application/json"]["schema"] = {"anyOf": refs} | examples
 
 
 def _structs(field: FieldDefinition) -> Iterator[type[msgspec.Struct]]:
@@ -118,10 +120,10 @@ def _describe_parameters(parameters: Iterable[Json]) -> None:
 
 def _describe_responses(path: str, responses: Json, *, cached: bool) -> None:
     if cached:
-        responses.setdefault("304", {"description": "Nothing has changed since `If-None-Match`"})
+        responses.setdefault("304", {"description": "The client's copy is current"})
     for status, response in responses.items():
         schema = response.get("content", {}).get("application/json", {}).get("schema", {})
-        if "oneOf" in schema:  # more than one of them may match
+        if "oneOf" in schema:  # several of them may match
             schema["anyOf"] = schema.pop("oneOf")
         from_cache = cached and status in ("200", "304")
         versioned = status == "304" or schema.get("$ref", "").removeprefix(_SCHEMAS) in VERSIONED

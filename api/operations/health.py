@@ -31,29 +31,29 @@ class DatabaseState:
 
     async def problem(self) -> ProblemCode | None:
         """The reason why the database cannot be written; None if it can."""
-        async with self._lock:  # held for `QUERY_WITHIN_S` at most; others then read the cached value
+        async with self._lock:  # held for at most `QUERY_WITHIN_S`; waiting callers then use the cached value
             if monotonic() >= self._cached_until:
                 self._problem = await _database_problem(self._pool)
                 self._cached_until = monotonic() + CACHED_S
         return self._problem
 
 
-@get("/health", summary="Liveness", tags=["operations"], sync_to_thread=False, **requires("status:read"))
+@get("/health", summary="Get liveness", tags=["operations"], sync_to_thread=False, **requires("status:read"))
 def health() -> dict[str, str]:
-    """200 while the process runs. It does not depend on the database: restarting the API would not bring that back."""
+    """200 while the process runs, also without the database: a restart of the API would not help."""
     return {"status": "ok"}
 
 
 @get(
     "/ready",
-    summary="Readiness",
+    summary="Get readiness",
     tags=["operations"],
     responses=responses(503),
     **requires("status:read"),
 )
 async def ready(feed: Injected[Feed], database: Injected[DatabaseState]) -> dict[str, str]:
-    """503 while the database cannot be read and written, or the feed is not listening. Cached pages are served then
-    too."""
+    """503 while the database cannot be read and written, or the live feed is not listening; `details` names which.
+    Cached responses are served nevertheless."""
     problems = []
     if (problem := await database.problem()) is not None:
         problems.append(FieldProblem.of("database", problem))
@@ -66,14 +66,14 @@ async def ready(feed: Injected[Feed], database: Injected[DatabaseState]) -> dict
 
 @get(
     "/metrics",
-    summary="Prometheus metrics",
+    summary="Get the metrics",
     tags=["operations"],
     media_type=MediaType.TEXT,
     sync_to_thread=False,
     **requires("status:read"),
 )
 def metrics(pool: Injected[Pool], metrics: Injected[Metrics]) -> Response[bytes]:
-    """All metrics in the text format of Prometheus."""
+    """All metrics of the API in the text format of Prometheus."""
     counted: Metrics = metrics
     for figure, value in pool.get_stats().items():
         counted.pool.labels(figure).set(value)

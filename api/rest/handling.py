@@ -1,6 +1,6 @@
-"""Exceptions as responses: an `ApiError` as it is, those of libraries by their meaning, all others as 500.
+"""Turns exceptions into responses: an `ApiError` as it is, known errors of libraries as 4xx or 503, all others as 500.
 
-The response contains no stack, statement or path. The log explains a 500 under the id of the request.
+A response contains no stack trace, statement or path. For a 500 the log has these, with the id of the request.
 """
 
 import logging
@@ -41,12 +41,12 @@ class ErrorPages(Protocol):
 
 ERROR_PAGES = Part[ErrorPages]("error_pages")
 _FOREIGN: frozenset[ProblemCode] = frozenset({"foreign_page", "foreign_origin"})
-"""Reasons of requests from pages of other sites: what they sent is not shown as if it were the user's."""
+"""Reasons of errors for pages of other sites. The error page does not show the form that such a page sent."""
 
 
 def describe(error: BaseException, request: Request[Any, Any, Any] | None = None) -> ApiError | None:
-    """What an exception means to the client; None for a fault of ours. Of `request` are the parameters that Litestar
-    has found wrong."""
+    """The error response for an exception; None for a defect of this program. `request`: the request whose parameters
+    Litestar has refused."""
     match error:
         case ApiError():
             return error
@@ -62,13 +62,14 @@ def describe(error: BaseException, request: Request[Any, Any, Any] | None = None
             return ApiError(error.status_code, headers=error.headers)
         case OperationalError() | ReadOnlySqlTransaction() | IdleInTransactionSessionTimeout():
             return database_away()
-        case DataError():  # a value that our own limits did not foresee
+        case DataError():  # a value that our own validation has accepted
             return ApiError(400, "not_storable")
     return None
 
 
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """Litestar's handler for every exception: JSON, or a page for those who asked for one."""
+    """The exception handler of all routes: responds with JSON, or outside the API with a page for clients that accept
+    HTML."""
     described = _logged(request, error)
     pages = ERROR_PAGES.of(request)
     html = pages.error_page(request.scope, described)
@@ -84,12 +85,12 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
 
 
 def respond_to_program(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """The handler of what only programs read, whatever they say they accept."""
+    """The exception handler of routes for programs: responds with JSON, whatever the Accept header says."""
     return _json(_logged(request, error))
 
 
 def _logged(request: Request[Any, Any, Any], error: Exception) -> ApiError:
-    """What the client is told; the log is told the rest."""
+    """The error response for an exception. Errors that the client cannot correct are logged."""
     described = describe(error, request)
     if described is None:
         request_id = request.scope["state"].get("request_id")

@@ -15,7 +15,7 @@ from api.rest.problems import FieldProblem
 
 MAX_CHARACTERS = 40
 FIRST_YEAR, LAST_YEAR = 2000, 2100
-"""Timestamps in requests must lie between these years."""
+"""The years that timestamps in requests may have."""
 FromMoment = Annotated[str | None, QueryParameter(name="from", max_length=MAX_CHARACTERS, format="date-time")]
 ToMoment = Annotated[str | None, QueryParameter(max_length=MAX_CHARACTERS, format="date-time")]
 

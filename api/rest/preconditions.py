@@ -1,4 +1,4 @@
-"""ETag, If-Match and If-None-Match. An entity's tag consists of its version and a hash of the response.
+"""ETag, If-Match and If-None-Match. A tag consists of the version of the object and a hash of the response.
 
 If-None-Match compares both, since two users may see different parts of one version. If-Match compares the version only.
 """
@@ -18,21 +18,19 @@ from api.rest.problems import FieldProblem
 _TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _VERSION = re.compile(r"([0-9]{1,9})(?:-[0-9a-f]+)?")
 MAX_HEADER_CHARACTERS = 1000
+NOT_MODIFIED = {304: ResponseSpec(None, description="The client's copy is current")}
 IfMatch = Annotated[
     str | None,
     HeaderParameter(
         name="If-Match",
-        description="the ETag that this change is based on; 412 if the entity has changed since",
+        description="The ETag of the version that this change is based on; 412 if there is a newer version",
         schema_extra={"pattern": r'^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$'},
     ),
 ]
 IfNoneMatch = Annotated[
     str | None,
-    HeaderParameter(name="If-None-Match", description="the ETag of the client's copy; 304 if nothing has changed"),
+    HeaderParameter(name="If-None-Match", description="The ETag of the client's copy; 304 if it is current"),
 ]
-
-
-NOT_MODIFIED = {304: ResponseSpec(None, description="Nothing has changed since `If-None-Match`")}
 
 
 def etag(version: int, content: Any) -> str:
@@ -41,7 +39,7 @@ def etag(version: int, content: Any) -> str:
 
 
 def allows_version(if_match: str | None, version: int) -> bool:
-    """Whether If-Match allows a change of `version`. Without the header it does.
+    """Whether If-Match allows a change of `version`. A missing header allows every change.
 
     A tag in another format than `etag` matches nothing. Raises 400 for a header that is not a list of tags. Weak tags
     are accepted, since proxies that compress make tags weak.

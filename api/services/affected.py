@@ -1,4 +1,4 @@
-"""Validation of the services in incidents, templates and maintenance windows."""
+"""Validation of the affected services of incidents, templates and maintenance windows."""
 
 from collections.abc import Collection, Sequence
 

@@ -1,4 +1,4 @@
-"""Ids and names of services, as other resources use them."""
+"""Ids and names of services."""
 
 import re
 from typing import Annotated
@@ -14,7 +14,7 @@ Slug = Annotated[
     Meta(
         pattern=f"^{SLUG}$",
         max_length=50,
-        description="small letters, digits and hyphens",
+        description="Lower-case letters, digits and hyphens",
         extra={PROBLEM: "slug"},
     ),
 ]

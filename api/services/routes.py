@@ -1,4 +1,4 @@
-"""The routes of services: the public list, and their administration."""
+"""The routes of services: the public list, and administration."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -65,7 +65,7 @@ class ServiceDetails(msgspec.Struct):
 
 
 class StoredService(msgspec.Struct):
-    """A row of `services`. `declared_in`: the file that declares the service, or None."""
+    """A service and the file that declares it, or None."""
 
     service: Service
     declared_in: str | None
@@ -76,18 +76,18 @@ class StoredService(msgspec.Struct):
 
 
 async def stored_service(pool: Pool, service_id: str) -> StoredService | None:
-    """The service of that id, if there is one."""
+    """The service with this id, or None."""
     rows = await _stored_services(pool, "services/one", id=service_id)
     return rows[0] if rows else None
 
 
 async def _stored_services(pool: Pool, name: str, **values: Any) -> list[StoredService]:
-    async def ask(connection: Connection) -> list[StoredService]:
+    async def read(connection: Connection) -> list[StoredService]:
         async with connection.cursor(row_factory=kwargs_row(StoredService.of_row)) as cursor:
             await cursor.execute(sql.query(name), values)
             return await cursor.fetchall()
 
-    return await database.retrying(pool, ask)
+    return await database.retrying(pool, read)
 
 
 @get(
@@ -100,7 +100,8 @@ async def _stored_services(pool: Pool, name: str, **values: Any) -> list[StoredS
 async def list_services(
     request: ApiRequest, pool: Injected[Pool], details: Annotated[bool, QueryParameter()] = False
 ) -> ServiceList | ServiceDetails:
-    """`{id, name}` of the public services; with `?details=true` all services and fields, for admins."""
+    """The ids and names of the public services, after `all-systems`. With `details=true`: all services with all fields,
+    for admins; 401 or 403 for others."""
     if details:
         authorise(await bearer_principal(request), "services:administer")
         return ServiceDetails([row.service for row in await _stored_services(pool, "services/all")])
@@ -115,7 +116,7 @@ async def list_services(
     **requires("services:administer"),
 )
 async def get_service(pool: Injected[Pool], service_id: FromPath[str]) -> AnyService:
-    """All fields of a public or private service, for admins."""
+    """All fields of a public or private service."""
     return (await one(pool, service_id)).service
 
 
@@ -132,8 +133,8 @@ async def create_service(
     settings: Injected[Settings],
     data: NewServiceBody,
 ) -> Response[AnySavedService]:
-    """Fields that are not given have their defaults. 409 if the id is taken. `warnings` says why the service cannot be
-    probed."""
+    """Fields that are not in the body have their defaults. 409 if the id is taken. `warnings`: why the service cannot
+    be probed."""
     service = await create(pool, settings, actor(request), data)
     return Response(service, status_code=201, headers={"Location": f"/api/services/{service.id}"})
 
@@ -152,8 +153,8 @@ async def change_service(
     service_id: FromPath[str],
     data: JSONBody[dict[str, Any]],
 ) -> AnySavedService:
-    """Fields that are not given stay unchanged; null clears optional fields. After a change of `type`, the fields of
-    the new type have their defaults."""
+    """Fields that are not in the body stay unchanged; null clears an optional field. After a change of `type`, the
+    fields of the new type have their defaults. 409 if services.toml declares the service."""
     return await change(pool, settings, actor(request), service_id, data)
 
 
@@ -165,7 +166,8 @@ async def change_service(
     **requires("services:administer"),
 )
 async def delete_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> None:
-    """Its checks stay until their retention ends. A new service with the same id has them again."""
+    """Its checks stay until their retention ends, and belong to a new service with the same id. 409 if services.toml
+    declares the service."""
     await remove(pool, actor(request), service_id)
 
 
@@ -212,7 +214,7 @@ async def _locked(connection: Connection, service_id: str) -> StoredService | No
 
 
 async def _execute(connection: Connection, name: str, **values: Any) -> int:
-    """Executes a query; the number of changed rows. Raises 400 for a violated constraint of the table."""
+    """Executes a query. Returns the number of changed rows. Raises 400 for a violated constraint of the table."""
     with constraint_errors():
         return (await connection.execute(sql.query(name), values)).rowcount
 
@@ -235,7 +237,7 @@ def _found(row: StoredService | None) -> StoredService:
 
 
 def _administered(row: StoredService | None) -> StoredService:
-    """Raises 409 for a service that is declared in a file, since the next reading of the file would undo a change."""
+    """Raises 404 if there is no service, 409 if a file declares it: the file would undo the change."""
     if (declared_in := _found(row).declared_in) is not None:
         raise ApiError(409, "declared", file=declared_in)
     return _found(row)
