@@ -24,7 +24,7 @@ from api.auth.sessions import (
 )
 from api.auth.tokens import MAX_TOKEN_CHARACTERS, Tokens
 from api.cache.entries import Cacheable
-from api.rest.errors import responses
+from api.rest.errors import BODY_ERRORS
 from api.rest.injected import Injected
 from sla_monitor.settings import Settings
 from sql import Pool
@@ -48,9 +48,7 @@ class Me(msgspec.Struct):
     "/auth/login",
     status_code=200,
     summary="Log in",
-    tags=["accounts"],
-    responses=responses(400, 401, 413, 415, 429, 503),
-    **requires("session:open"),
+    **requires("session:open", 401, *BODY_ERRORS),
 )
 async def login(
     request: ApiRequest,
@@ -67,9 +65,7 @@ async def login(
     "/auth/refresh",
     status_code=200,
     summary="Renew the tokens of a session",
-    tags=["accounts"],
-    responses=responses(400, 401, 413, 415, 429, 503),
-    **requires("session:open"),
+    **requires("session:open", 401, *BODY_ERRORS),
 )
 async def refresh(
     request: ApiRequest,
@@ -87,9 +83,7 @@ async def refresh(
     "/auth/logout",
     status_code=204,
     summary="Log out",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 429, 503),
-    **requires("session:use"),
+    **requires("session:use", 400),
 )
 async def logout(request: ApiRequest, pool: Injected[Pool]) -> None:
     """Ends the session at once: its tokens become invalid and its WebSockets are closed. 403 for an API token."""
@@ -99,9 +93,7 @@ async def logout(request: ApiRequest, pool: Injected[Pool]) -> None:
 @get(
     "/auth/me",
     summary="Get my account",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 429, 503),
-    **requires("session:read"),
+    **requires("session:read", 400),
 )
 async def me(request: ApiRequest, pool: Injected[Pool]) -> Me:
     """The user of the session. For an API token: its owner, with the role of the token."""
@@ -112,9 +104,7 @@ async def me(request: ApiRequest, pool: Injected[Pool]) -> Me:
     "/auth/password",
     status_code=200,
     summary="Change my password",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 413, 415, 429, 503),
-    **requires("session:use"),
+    **requires("session:use", *BODY_ERRORS),
 )
 async def change_password(
     request: ApiRequest,
@@ -127,4 +117,4 @@ async def change_password(
     return pair.response(person)
 
 
-router = Router("/api", route_handlers=[login, refresh, logout, me, change_password])
+router = Router("/api", route_handlers=[login, refresh, logout, me, change_password], tags=["accounts"])

@@ -24,7 +24,7 @@ from api.auth.permissions import API_TOKEN_PREFIX, ROLES, Principal, Role, requi
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.rest.constraints import constraint_errors
-from api.rest.errors import ApiError, invalid, responses
+from api.rest.errors import BODY_ERRORS, ApiError, invalid
 from api.rest.injected import Injected
 from api.rest.moments import iso
 from api.rest.pagination import PageNumber, PageSize, Pagination
@@ -108,9 +108,7 @@ class StoredApiToken(msgspec.Struct, kw_only=True):
 @get(
     "/tokens",
     summary="List API tokens",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 429, 503),
-    **requires("tokens:administer"),
+    **requires("tokens:administer", 400),
 )
 async def list_tokens(pool: Injected[Pool], page: PageNumber = 1, limit: PageSize = 20) -> ApiTokenList:
     """The tokens of all users, newest first, including revoked ones."""
@@ -120,9 +118,7 @@ async def list_tokens(pool: Injected[Pool], page: PageNumber = 1, limit: PageSiz
 @post(
     "/tokens",
     summary="Create an API token",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
-    **requires("tokens:administer"),
+    **requires("tokens:administer", 409, *BODY_ERRORS),
 )
 async def create_token(
     request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewApiToken]
@@ -134,9 +130,7 @@ async def create_token(
 @delete(
     "/tokens/{token_id:str}",
     summary="Revoke an API token",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("tokens:administer"),
+    **requires("tokens:administer", 400, 404),
 )
 async def revoke_token(request: ApiRequest, pool: Injected[Pool], token_id: FromPath[str]) -> None:
     """Takes effect at once and cannot be undone. The token stays in the list. 404 if it is revoked already."""
@@ -219,4 +213,4 @@ def _iso(moment: datetime | None) -> str | None:
     return iso(moment) if moment is not None else None
 
 
-router = Router("/api", route_handlers=[list_tokens, create_token, revoke_token])
+router = Router("/api", route_handlers=[list_tokens, create_token, revoke_token], tags=["accounts"])

@@ -10,8 +10,9 @@ from typing import Any, Literal, NamedTuple, get_args
 from uuid import UUID
 
 import msgspec
+from litestar.openapi import ResponseSpec
 
-from api.rest.errors import ApiError
+from api.rest.errors import ApiError, error_responses
 from sla_monitor.texts.problems import ProblemCode
 
 Role = Literal["viewer", "reporter", "admin"]
@@ -145,14 +146,28 @@ def unauthorized(reason: ProblemCode) -> ApiError:
     return ApiError(401, reason, headers={"WWW-Authenticate": 'Bearer realm="sla-monitor"'})
 
 
-def requires(action: Action, **options: Any) -> dict[str, Any]:
-    """The arguments of a route that needs an action: `@post("/incidents", **requires("incidents:write"))`. `options`:
-    further entries of its `opt`."""
+def requires(
+    action: Action,
+    *errors: int,
+    responses: Mapping[int, ResponseSpec] | None = None,
+    limited: bool = True,
+    **options: Any,
+) -> dict[str, Any]:
+    """The arguments of a route that needs an action: `@get("/incidents/{id:str}", **requires("incidents:read", 404))`.
+
+    `errors`: the statuses of its errors. Those that follow from the action (401, 403) and, unless `limited` is false,
+    from the rate limit and the database (429, 503) are added. `responses`: further responses for the OpenAPI document.
+    `options`: further entries of `opt`.
+    """
     rule = RULES[action]
-    security: list[dict[str, list[str]]] = [{"bearer": []}]
-    if rule.least is None:
-        security = [{}, {"bearer": []}] if rule.personal else [{}]
-    return {"opt": {"action": action, **options}, "security": security}
+    statuses = {*errors, *((429, 503) if limited else ())}
+    security: list[dict[str, list[str]]] = [{}]
+    if rule.least is not None:
+        security, statuses = [{"bearer": []}], statuses | {401, 403}
+    elif rule.personal:
+        security, statuses = [{}, {"bearer": []}], statuses | {401}
+    described = error_responses(statuses) | dict(responses or {})
+    return {"opt": {"action": action, **options}, "security": security, "responses": described}
 
 
 def shown_to(action: Action) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from api.auth.permissions import Role, requires
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
 from api.rest.constraints import constraint_errors
-from api.rest.errors import ApiError, invalid, responses
+from api.rest.errors import BODY_ERRORS, ApiError, invalid
 from api.rest.injected import Injected
 from api.rest.moments import iso
 from api.rest.pagination import PageNumber, PageSize, Pagination
@@ -105,9 +105,7 @@ class StoredUser(msgspec.Struct, kw_only=True):
 @get(
     "/users",
     summary="List users",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 429, 503),
-    **requires("users:administer"),
+    **requires("users:administer", 400),
 )
 async def list_users(
     pool: Injected[Pool],
@@ -126,9 +124,7 @@ async def list_users(
 @get(
     "/users/{user_id:str}",
     summary="Get a user",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("users:administer"),
+    **requires("users:administer", 400, 404),
 )
 async def get_user(pool: Injected[Pool], user_id: FromPath[str]) -> UserAnswer:
     """Responses never contain the password or its hash."""
@@ -138,9 +134,7 @@ async def get_user(pool: Injected[Pool], user_id: FromPath[str]) -> UserAnswer:
 @post(
     "/users",
     summary="Create a user",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
-    **requires("users:administer"),
+    **requires("users:administer", 409, *BODY_ERRORS),
 )
 async def create_user(
     request: ApiRequest, pool: Injected[Pool], passwords: Injected[Passwords], data: JSONBody[NewUser]
@@ -154,9 +148,7 @@ async def create_user(
 @patch(
     "/users/{user_id:str}",
     summary="Change a user",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
-    **requires("users:administer"),
+    **requires("users:administer", 404, 409, *BODY_ERRORS),
 )
 async def change_user(
     request: ApiRequest,
@@ -173,9 +165,7 @@ async def change_user(
 @delete(
     "/users/{user_id:str}",
     summary="Delete a user",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 404, 409, 429, 503),
-    **requires("users:administer"),
+    **requires("users:administer", 400, 404, 409),
 )
 async def delete_user(request: ApiRequest, pool: Injected[Pool], user_id: FromPath[str]) -> None:
     """Also deletes the sessions and API tokens of the user. Incidents and comments keep the name of the author. 409 for
@@ -277,4 +267,4 @@ def _unknown() -> ApiError:
     return ApiError(404, "unknown_user")
 
 
-router = Router("/api", route_handlers=[list_users, get_user, create_user, change_user, delete_user])
+router = Router("/api", route_handlers=[list_users, get_user, create_user, change_user, delete_user], tags=["accounts"])

@@ -17,7 +17,7 @@ from api.cache.entries import Cacheable
 from api.edge.limits import Limits
 from api.incidents.fields import Remark, is_incident_id
 from api.incidents.records import not_found, visible
-from api.rest.errors import ApiError, invalid, responses
+from api.rest.errors import BODY_ERRORS, ApiError, invalid
 from api.rest.injected import Injected
 from api.rest.texts import text_problems
 from sla_monitor.settings.values import Limit
@@ -73,9 +73,7 @@ class CommentRow(msgspec.Struct):
 @get(
     "/incidents/{incident_id:str}/comments",
     summary="List the comments on an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 404, 429, 503),
-    **requires("incidents:read"),
+    **requires("incidents:read", 400, 404),
 )
 async def list_comments(
     request: ApiRequest,
@@ -92,9 +90,7 @@ async def list_comments(
 @post(
     "/incidents/{incident_id:str}/comments",
     summary="Comment on an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 413, 415, 429, 503),
-    **requires("incidents:write"),
+    **requires("incidents:write", 404, *BODY_ERRORS),
 )
 async def add_comment(
     request: ApiRequest,
@@ -112,9 +108,7 @@ async def add_comment(
 @delete(
     "/incidents/{incident_id:str}/comments/{comment_id:int}",
     summary="Delete a comment",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("comments:delete"),
+    **requires("comments:delete", 400, 404),
 )
 async def delete_comment(
     request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str], comment_id: FromPath[int]
@@ -176,4 +170,4 @@ def _require_id(incident_id: str) -> None:
         raise not_found()
 
 
-router = Router("/api", route_handlers=[list_comments, add_comment, delete_comment])
+router = Router("/api", route_handlers=[list_comments, add_comment, delete_comment], tags=["incidents"])

@@ -21,7 +21,7 @@ from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.incidents.fields import MAX_DATA_BYTES, data_problem, is_incident_id
 from api.incidents.records import not_found
-from api.rest.errors import ApiError, invalid, responses
+from api.rest.errors import BODY_ERRORS, ApiError, invalid
 from api.rest.injected import Injected
 from api.rest.moments import iso
 from api.rest.problems import FieldProblem
@@ -72,8 +72,6 @@ class DraftRow(msgspec.Struct):
 @get(
     "/drafts",
     summary="List my drafts",
-    tags=["incidents"],
-    responses=responses(401, 403, 429, 503),
     **requires("drafts:write"),
 )
 async def list_drafts(request: ApiRequest, pool: Injected[Pool]) -> DraftList:
@@ -85,9 +83,7 @@ async def list_drafts(request: ApiRequest, pool: Injected[Pool]) -> DraftList:
 @get(
     "/incidents/{incident_id:str}/draft",
     summary="Get my draft of an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("drafts:write"),
+    **requires("drafts:write", 400, 404),
 )
 async def get_draft(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> DraftAnswer:
     """404 if the user has no draft of the incident. Drafts of other users cannot be read."""
@@ -97,9 +93,7 @@ async def get_draft(request: ApiRequest, pool: Injected[Pool], incident_id: From
 @put(
     "/incidents/{incident_id:str}/draft",
     summary="Save my draft of an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
-    **requires("drafts:write"),
+    **requires("drafts:write", 404, 409, *BODY_ERRORS),
 )
 async def save_draft(
     request: ApiRequest,
@@ -115,9 +109,7 @@ async def save_draft(
 @delete(
     "/incidents/{incident_id:str}/draft",
     summary="Delete my draft of an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("drafts:write"),
+    **requires("drafts:write", 400, 404),
 )
 async def delete_draft(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> None:
     """404 if the user has no draft of the incident."""
@@ -173,4 +165,4 @@ def _no_draft() -> ApiError:
     return ApiError(404, "no_draft")
 
 
-router = Router("/api", route_handlers=[list_drafts, get_draft, save_draft, delete_draft])
+router = Router("/api", route_handlers=[list_drafts, get_draft, save_draft, delete_draft], tags=["incidents"])

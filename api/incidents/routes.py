@@ -28,7 +28,7 @@ from api.incidents.fields import (
     UpdateAnswer,
 )
 from api.incidents.filters import PARAMETERS, FromMoment, PageLimit, Text, ToMoment, Values, filters
-from api.rest.errors import ApiError, code_of, responses
+from api.rest.errors import BODY_ERRORS, ApiError, code_of
 from api.rest.idempotency import REPLAYED, KeyHeader
 from api.rest.injected import Injected
 from api.rest.pagination import PageNumber, PageSize, Pagination
@@ -48,9 +48,7 @@ _OUTDATED = {412: ResponseSpec(IncidentConflict, description="Another user saved
 @get(
     "/incidents",
     summary="List incidents",
-    tags=["incidents"],
-    responses=responses(400, 401, 429, 503),
-    **requires("incidents:read"),
+    **requires("incidents:read", 400),
 )
 async def list_incidents(
     request: ApiRequest,
@@ -75,9 +73,7 @@ async def list_incidents(
 @get(
     "/incidents/past",
     summary="List the incidents of the last days by day",
-    tags=["incidents"],
-    responses=responses(400, 401, 429, 503),
-    **requires("incidents:read"),
+    **requires("incidents:read", 400),
 )
 async def past_incidents(
     request: ApiRequest,
@@ -98,9 +94,7 @@ async def past_incidents(
 @get(
     "/incidents/{incident_id:str}",
     summary="Get an incident with its timeline",
-    tags=["incidents"],
-    responses=responses(400, 401, 404, 429, 503) | NOT_MODIFIED,
-    **requires("incidents:read"),
+    **requires("incidents:read", 400, 404, responses=NOT_MODIFIED),
 )
 async def get_incident(
     request: ApiRequest,
@@ -119,9 +113,7 @@ async def get_incident(
 @post(
     "/incidents",
     summary="Create an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
-    **requires("incidents:write"),
+    **requires("incidents:write", 409, *BODY_ERRORS),
 )
 async def create_incident(
     request: ApiRequest,
@@ -145,9 +137,7 @@ async def create_incident(
 @put(
     "/incidents/{incident_id:str}",
     summary="Change an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503) | _OUTDATED,
-    **requires("incidents:write"),
+    **requires("incidents:write", 404, 409, *BODY_ERRORS, responses=_OUTDATED),
 )
 async def change_incident(
     request: ApiRequest,
@@ -168,9 +158,7 @@ async def change_incident(
 @post(
     "/incidents/{incident_id:str}/updates",
     summary="Add an update to an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503) | _OUTDATED,
-    **requires("incidents:write"),
+    **requires("incidents:write", 404, 409, *BODY_ERRORS, responses=_OUTDATED),
 )
 async def add_update(
     request: ApiRequest,
@@ -191,9 +179,7 @@ async def add_update(
 @delete(
     "/incidents/{incident_id:str}",
     summary="Delete an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("incidents:delete"),
+    **requires("incidents:delete", 400, 404),
 )
 async def delete_incident(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> None:
     """Also deletes its timeline, comments and drafts. The audit log keeps its fields."""
@@ -222,4 +208,5 @@ router = Router(
         add_update,
         delete_incident,
     ],
+    tags=["incidents"],
 )

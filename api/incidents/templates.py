@@ -17,7 +17,7 @@ from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.incidents.fields import Priority, Severity, TemplateData
 from api.rest.constraints import constraint_errors
-from api.rest.errors import ApiError, invalid, responses
+from api.rest.errors import BODY_ERRORS, ApiError, invalid
 from api.rest.injected import Injected
 from api.rest.moments import iso
 from api.rest.pagination import PageNumber, PageSize, Pagination
@@ -106,9 +106,7 @@ class StoredTemplate(msgspec.Struct, kw_only=True):
 @get(
     "/templates",
     summary="List incident templates",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 429, 503),
-    **requires("templates:read"),
+    **requires("templates:read", 400),
 )
 async def list_templates(
     pool: Injected[Pool],
@@ -124,9 +122,7 @@ async def list_templates(
 @get(
     "/templates/{template_id:str}",
     summary="Get an incident template",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("templates:read"),
+    **requires("templates:read", 400, 404),
 )
 async def get_template(pool: Injected[Pool], template_id: FromPath[str]) -> TemplateAnswer:
     """Its services may have been deleted since; new incidents are created without them."""
@@ -136,9 +132,7 @@ async def get_template(pool: Injected[Pool], template_id: FromPath[str]) -> Temp
 @post(
     "/templates",
     summary="Create an incident template",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
-    **requires("templates:write"),
+    **requires("templates:write", 409, *BODY_ERRORS),
 )
 async def create_template(
     request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewTemplate]
@@ -152,9 +146,7 @@ async def create_template(
 @put(
     "/templates/{template_id:str}",
     summary="Change an incident template",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
-    **requires("templates:write"),
+    **requires("templates:write", 404, 409, *BODY_ERRORS),
 )
 async def change_template(
     request: ApiRequest,
@@ -169,9 +161,7 @@ async def change_template(
 @delete(
     "/templates/{template_id:str}",
     summary="Delete an incident template",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("templates:delete"),
+    **requires("templates:delete", 400, 404),
 )
 async def delete_template(request: ApiRequest, pool: Injected[Pool], template_id: FromPath[str]) -> None:
     """Users can delete their own templates, admins any; 403 for others. Incidents that were created from it do not
@@ -285,5 +275,7 @@ def _name_taken() -> ApiError:
 
 
 router = Router(
-    "/api", route_handlers=[list_templates, get_template, create_template, change_template, delete_template]
+    "/api",
+    route_handlers=[list_templates, get_template, create_template, change_template, delete_template],
+    tags=["incidents"],
 )

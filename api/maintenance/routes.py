@@ -25,7 +25,7 @@ from api.maintenance.fields import (
 )
 from api.maintenance.plan import plan, planned, require_ahead
 from api.rest.constraints import constraint_errors
-from api.rest.errors import ApiError, code_of, invalid, responses
+from api.rest.errors import BODY_ERRORS, ApiError, code_of, invalid
 from api.rest.injected import Injected
 from api.rest.moments import FIRST_YEAR, LAST_YEAR, MAX_CHARACTERS, read_moment
 from api.rest.preconditions import NOT_MODIFIED, IfMatch, IfNoneMatch, allows_version, etag, is_known, not_modified
@@ -71,9 +71,7 @@ To = Annotated[
 @get(
     "/maintenance",
     summary="List the maintenance windows of a period",
-    tags=["incidents"],
-    responses=responses(400, 401, 429, 503),
-    **requires("maintenance:read"),
+    **requires("maintenance:read", 400),
 )
 async def list_windows(request: ApiRequest, pool: Injected[Pool], from_: From = None, to: To = None) -> WindowList:
     """The windows that take place in the period, the next one first, at most 500, each with its first 50 occurrences.
@@ -85,9 +83,7 @@ async def list_windows(request: ApiRequest, pool: Injected[Pool], from_: From = 
 @get(
     "/maintenance/{window_id:str}",
     summary="Get a maintenance window",
-    tags=["incidents"],
-    responses=responses(400, 401, 404, 429, 503) | NOT_MODIFIED,
-    **requires("maintenance:read"),
+    **requires("maintenance:read", 400, 404, responses=NOT_MODIFIED),
 )
 async def get_window(
     request: ApiRequest,
@@ -108,9 +104,7 @@ async def get_window(
 @post(
     "/maintenance",
     summary="Create a maintenance window",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 413, 415, 429, 503),
-    **requires("maintenance:write"),
+    **requires("maintenance:write", *BODY_ERRORS),
 )
 async def create_window(request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewWindow]) -> Response[WindowAnswer]:
     """The window takes place once or, with `rrule`, recurs in the local time of `timeZone`: 02:00 stays 02:00 after a
@@ -123,9 +117,7 @@ async def create_window(request: ApiRequest, pool: Injected[Pool], data: JSONBod
 @put(
     "/maintenance/{window_id:str}",
     summary="Change a maintenance window",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 413, 415, 429, 503) | _OUTDATED,
-    **requires("maintenance:write"),
+    **requires("maintenance:write", 404, *BODY_ERRORS, responses=_OUTDATED),
 )
 async def change_window(
     request: ApiRequest,
@@ -145,9 +137,7 @@ async def change_window(
 @delete(
     "/maintenance/{window_id:str}",
     summary="Delete a maintenance window",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("maintenance:delete"),
+    **requires("maintenance:delete", 400, 404),
 )
 async def delete_window(request: ApiRequest, pool: Injected[Pool], window_id: FromPath[str]) -> None:
     """Users can delete their own windows, admins any; 403 for others. A running occurrence ends; past occurrences stay
@@ -299,4 +289,6 @@ def _found(row: WindowRow | None) -> WindowRow:
     return row
 
 
-router = Router("/api", route_handlers=[list_windows, get_window, create_window, change_window, delete_window])
+router = Router(
+    "/api", route_handlers=[list_windows, get_window, create_window, change_window, delete_window], tags=["incidents"]
+)

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
-from api.rest.errors import invalid, responses
+from api.rest.errors import invalid
 from api.rest.injected import Injected
 from api.rest.moments import MAX_CHARACTERS, FromMoment, ToMoment, iso, read_moment
 from api.rest.pagination import PageNumber, PageSize, Pagination
@@ -100,9 +100,7 @@ class EntryRow(msgspec.Struct):
 @get(
     "/audit",
     summary="List the entries of the audit log",
-    tags=["administration"],
-    responses=responses(400, 401, 403, 429, 503),
-    **requires("audit:read"),
+    **requires("audit:read", 400),
 )
 async def audit_log(
     pool: Injected[Pool],
@@ -132,4 +130,4 @@ async def entries(pool: Pool, wanted: AuditFilters, page: int, limit: int) -> Au
     return AuditLog([row.published() for row in rows], Pagination.of(page, limit, total))
 
 
-router = Router("/api", route_handlers=[audit_log])
+router = Router("/api", route_handlers=[audit_log], tags=["administration"])

@@ -9,7 +9,7 @@ from litestar.enums import MediaType
 from api.auth.permissions import requires
 from api.live.feed import Feed
 from api.metrics import Metrics
-from api.rest.errors import ApiError, responses
+from api.rest.errors import ApiError
 from api.rest.injected import Injected
 from api.rest.problems import FieldProblem
 from sla_monitor.texts.problems import ProblemCode
@@ -38,7 +38,7 @@ class DatabaseState:
         return self._problem
 
 
-@get("/health", summary="Get liveness", tags=["operations"], sync_to_thread=False, **requires("status:read"))
+@get("/health", summary="Get liveness", sync_to_thread=False, **requires("status:read", limited=False))
 def health() -> dict[str, str]:
     """200 while the process runs, also without the database: a restart of the API would not help."""
     return {"status": "ok"}
@@ -47,9 +47,7 @@ def health() -> dict[str, str]:
 @get(
     "/ready",
     summary="Get readiness",
-    tags=["operations"],
-    responses=responses(503),
-    **requires("status:read"),
+    **requires("status:read", 503, limited=False),
 )
 async def ready(feed: Injected[Feed], database: Injected[DatabaseState]) -> dict[str, str]:
     """503 while the database cannot be read and written, or the live feed is not listening; `details` names which.
@@ -67,10 +65,9 @@ async def ready(feed: Injected[Feed], database: Injected[DatabaseState]) -> dict
 @get(
     "/metrics",
     summary="Get the metrics",
-    tags=["operations"],
     media_type=MediaType.TEXT,
     sync_to_thread=False,
-    **requires("status:read"),
+    **requires("status:read", limited=False),
 )
 def metrics(pool: Injected[Pool], metrics: Injected[Metrics]) -> Response[bytes]:
     """All metrics of the API in the text format of Prometheus."""
@@ -90,4 +87,4 @@ async def _database_problem(pool: Pool) -> ProblemCode | None:
     return None if row == ("off",) else "database_read_only"
 
 
-router = Router("/", route_handlers=[health, ready, metrics])
+router = Router("/", route_handlers=[health, ready, metrics], tags=["operations"])

@@ -12,7 +12,6 @@ from litestar import Router, get
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
-from api.rest.errors import responses
 from api.rest.injected import Injected
 from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, SECRET, Settings, Terms
 from sla_monitor.settings.values import Limit
@@ -76,8 +75,6 @@ def shown(field: str, value: Any) -> str | None:
 @get(
     "/settings",
     summary="List settings",
-    tags=["administration"],
-    responses=responses(401, 403, 429, 503),
     **requires("settings:read"),
 )
 async def list_settings(pool: Injected[Pool], settings: Injected[Settings]) -> SettingList:
@@ -91,4 +88,4 @@ async def current_settings(pool: Pool, settings: Settings) -> list[Setting]:
     return described(settings, stored or NEW_INSTALLATION)
 
 
-router = Router("/api", route_handlers=[list_settings])
+router = Router("/api", route_handlers=[list_settings], tags=["administration"])

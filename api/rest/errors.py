@@ -1,7 +1,7 @@
 """The body of all errors, `{error, code, reason, parameters?, details?}`, and the exception for it."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 import msgspec
@@ -17,6 +17,8 @@ RETRY_AFTER_S = 2
 CLIENT_LEFT = 499
 MAX_BODY_BYTES = 256 * 1024
 """A larger request body is refused with 413."""
+BODY_ERRORS = (400, 413, 415)
+"""The errors for an invalid body, of every route with a body."""
 
 _CODES: Mapping[int, Code] = {
     401: "UNAUTHORIZED",
@@ -111,11 +113,11 @@ def database_away() -> ApiError:
     return ApiError(503, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-def responses(*statuses: int) -> dict[int, ResponseSpec]:
+def error_responses(statuses: Iterable[int]) -> dict[int, ResponseSpec]:
     """The error responses of a route with these statuses, for the OpenAPI document."""
     return {
         status: ResponseSpec(ErrorBody, description=_DESCRIPTIONS[status], generate_examples=False)
-        for status in statuses
+        for status in sorted(statuses)
     }
 
 

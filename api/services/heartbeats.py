@@ -17,7 +17,7 @@ from api.cache.entries import Cacheable
 from api.edge.client_address import client_key
 from api.edge.limits import Limits
 from api.edge.request_state import request_state
-from api.rest.errors import ApiError, responses
+from api.rest.errors import ApiError
 from api.rest.injected import Injected
 from api.rest.texts import uuid_or_none
 from api.services.names import is_slug
@@ -90,9 +90,7 @@ async def ping(
 @get(
     "/api/services/{service_id:str}/heartbeat",
     summary="Get the heartbeat of a job, with the key of its reports",
-    tags=["services"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("services:administer"),
+    **requires("services:administer", 400, 404),
 )
 async def get_heartbeat(pool: Injected[Pool], service_id: FromPath[str]) -> Heartbeat:
     """The last report and the next deadline. 404 if the service is not of the type `heartbeat`."""
@@ -102,10 +100,8 @@ async def get_heartbeat(pool: Injected[Pool], service_id: FromPath[str]) -> Hear
 @post(
     "/api/services/{service_id:str}/heartbeat/key",
     summary="Replace the key of a job",
-    tags=["services"],
     status_code=200,
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("services:administer"),
+    **requires("services:administer", 400, 404),
 )
 async def rotate_key(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Heartbeat:
     """Returns the heartbeat with the new key. The old key is invalid at once; the last report and the deadline stay.
@@ -146,4 +142,4 @@ async def _text(request: ApiRequest) -> str:
     return bytes(read[:MOST_BYTES]).decode("utf-8", "replace")[:MOST_TEXT]
 
 
-router = Router("/", route_handlers=[ping, get_heartbeat, rotate_key])
+router = Router("/", route_handlers=[ping, get_heartbeat, rotate_key], tags=["services"])

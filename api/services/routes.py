@@ -17,7 +17,7 @@ from api.auth.permissions import authorise, requires
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
 from api.rest.constraints import constraint_errors
-from api.rest.errors import ApiError, invalid, responses
+from api.rest.errors import BODY_ERRORS, ApiError, invalid
 from api.rest.injected import Injected
 from api.rest.problems import FieldProblem
 from api.services.fields import (
@@ -93,9 +93,7 @@ async def _stored_services(pool: Pool, name: str, **values: Any) -> list[StoredS
 @get(
     ["/services", "/system/services"],
     summary="List services",
-    tags=["services"],
-    responses=responses(400, 401, 403, 429, 503),
-    **requires("services:list"),
+    **requires("services:list", 400, 401, 403),
 )
 async def list_services(
     request: ApiRequest, pool: Injected[Pool], details: Annotated[bool, QueryParameter()] = False
@@ -111,9 +109,7 @@ async def list_services(
 @get(
     "/services/{service_id:str}",
     summary="Get a service",
-    tags=["services"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("services:administer"),
+    **requires("services:administer", 400, 404),
 )
 async def get_service(pool: Injected[Pool], service_id: FromPath[str]) -> AnyService:
     """All fields of a public or private service."""
@@ -123,9 +119,7 @@ async def get_service(pool: Injected[Pool], service_id: FromPath[str]) -> AnySer
 @post(
     "/services",
     summary="Create a service",
-    tags=["services"],
-    responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
-    **requires("services:administer", body=tuple(family.new for family in FAMILIES.values())),
+    **requires("services:administer", 409, *BODY_ERRORS, body=tuple(family.new for family in FAMILIES.values())),
 )
 async def create_service(
     request: ApiRequest,
@@ -142,9 +136,9 @@ async def create_service(
 @patch(
     "/services/{service_id:str}",
     summary="Change a service",
-    tags=["services"],
-    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
-    **requires("services:administer", body=tuple(family.change for family in FAMILIES.values())),
+    **requires(
+        "services:administer", 404, 409, *BODY_ERRORS, body=tuple(family.change for family in FAMILIES.values())
+    ),
 )
 async def change_service(
     request: ApiRequest,
@@ -161,9 +155,7 @@ async def change_service(
 @delete(
     "/services/{service_id:str}",
     summary="Delete a service",
-    tags=["services"],
-    responses=responses(400, 401, 403, 404, 409, 429, 503),
-    **requires("services:administer"),
+    **requires("services:administer", 400, 404, 409),
 )
 async def delete_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> None:
     """Its checks stay until their retention ends, and belong to a new service with the same id. 409 if services.toml
@@ -243,4 +235,8 @@ def _administered(row: StoredService | None) -> StoredService:
     return _found(row)
 
 
-router = Router("/api", route_handlers=[list_services, get_service, create_service, change_service, delete_service])
+router = Router(
+    "/api",
+    route_handlers=[list_services, get_service, create_service, change_service, delete_service],
+    tags=["services"],
+)

@@ -10,7 +10,7 @@ from litestar.params import FromPath, QueryParameter
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
-from api.rest.errors import ApiError, invalid, responses
+from api.rest.errors import ApiError, invalid
 from api.rest.injected import Injected
 from api.rest.moments import FIRST_YEAR, LAST_YEAR
 from api.rest.problems import FieldProblem
@@ -132,9 +132,7 @@ async def public_service(pool: Pool, service_id: str) -> ServiceName:
 @get(
     "/uptime/{service_id:str}",
     summary="Get the uptime calendar of a service",
-    tags=["status"],
-    responses=responses(400, 404, 429, 503),
-    **requires("status:read"),
+    **requires("status:read", 400, 404),
 )
 async def uptime(
     pool: Injected[Pool],
@@ -151,4 +149,4 @@ async def uptime(
     return Uptime(service, calendar(await calendar_rows(pool, service, months, start_date)))
 
 
-router = Router("/api", route_handlers=[uptime])
+router = Router("/api", route_handlers=[uptime], tags=["status"])

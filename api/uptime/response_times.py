@@ -14,7 +14,7 @@ from litestar.params import FromPath, QueryParameter
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
-from api.rest.errors import invalid, responses
+from api.rest.errors import invalid
 from api.rest.injected import Injected
 from api.rest.moments import FromMoment, ToMoment, iso, read_moment
 from api.rest.problems import FieldProblem
@@ -197,9 +197,7 @@ async def last_24_hours(pool: Pool, service: ServiceName, now: datetime) -> Resp
 @get(
     "/response-times/{service_id:str}",
     summary="Get the response times of a service",
-    tags=["status"],
-    responses=responses(400, 404, 429, 503),
-    **requires("status:read"),
+    **requires("status:read", 400, 404),
 )
 async def response_times(
     pool: Injected[Pool],
@@ -217,4 +215,4 @@ async def response_times(
     return await measured(pool, await public_service(pool, service_id), selected)
 
 
-router = Router("/api", route_handlers=[response_times])
+router = Router("/api", route_handlers=[response_times], tags=["status"])

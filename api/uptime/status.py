@@ -9,7 +9,6 @@ from litestar import Router, get
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
-from api.rest.errors import responses
 from api.rest.injected import Injected
 from api.rest.moments import iso
 from sql import Pool, database
@@ -121,8 +120,6 @@ def newest_check(rows: list[StatusRow]) -> datetime | None:
 @get(
     ["/system-status", "/system/status"],
     summary="Get the status of all public services, now and over 90 days",
-    tags=["status"],
-    responses=responses(429, 503),
     **requires("status:read"),
 )
 async def system_status(pool: Injected[Pool], started_at: Injected[datetime]) -> SystemStatus:
@@ -146,4 +143,4 @@ async def system_status(pool: Injected[Pool], started_at: Injected[datetime]) ->
     )
 
 
-router = Router("/api", route_handlers=[system_status])
+router = Router("/api", route_handlers=[system_status], tags=["status"])
