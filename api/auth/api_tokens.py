@@ -26,10 +26,10 @@ from api.cache.entries import Cacheable
 from api.rest.constraints import constraint_errors
 from api.rest.errors import BODY_ERRORS, ApiError, invalid
 from api.rest.injected import Injected
-from api.rest.moments import iso
-from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.moments import iso, iso_or_none
+from api.rest.pagination import PageNumber, PageSize, Pagination, read_page
 from api.rest.problems import FieldProblem
-from api.rest.texts import line_problems
+from api.rest.texts import line_problems, uuid_or_none
 from sql import Pool, database
 from sql.database import Actor
 
@@ -98,10 +98,10 @@ class StoredApiToken(msgspec.Struct, kw_only=True):
             role=self.role,
             owner=Owner(self.owner_id, self.owner_name),
             created_at=iso(self.created_at),
-            expires_at=_iso(self.expires_at),
-            last_used_at=_iso(self.last_used_at),
+            expires_at=iso_or_none(self.expires_at),
+            last_used_at=iso_or_none(self.last_used_at),
             last_used_from=self.last_used_from,
-            revoked_at=_iso(self.revoked_at),
+            revoked_at=iso_or_none(self.revoked_at),
         )
 
 
@@ -139,10 +139,8 @@ async def revoke_token(request: ApiRequest, pool: Injected[Pool], token_id: From
 
 async def listing(pool: Pool, page: int, limit: int) -> ApiTokenList:
     """One page of the tokens, newest first."""
-    total = await database.count(pool, "api_tokens/count")
-    offset = (page - 1) * limit
-    rows = await database.rows(pool, "api_tokens/page", StoredApiToken, limit=limit, offset=offset)
-    return ApiTokenList([row.published() for row in rows], Pagination.of(page, limit, total))
+    rows, pagination = await read_page(pool, "api_tokens", StoredApiToken, page, limit)
+    return ApiTokenList([row.published() for row in rows], pagination)
 
 
 async def create(pool: Pool, owner: Principal, by: Actor, data: NewApiToken) -> NewApiTokenAnswer:
@@ -171,7 +169,7 @@ async def create(pool: Pool, owner: Principal, by: Actor, data: NewApiToken) -> 
         role=data.role,
         owner=Owner(owner.user_id, owner.name),
         created_at=iso(created[1]),
-        expires_at=_iso(data.expires_at),
+        expires_at=iso_or_none(data.expires_at),
         last_used_at=None,
         last_used_from=None,
         revoked_at=None,
@@ -181,12 +179,8 @@ async def create(pool: Pool, owner: Principal, by: Actor, data: NewApiToken) -> 
 
 async def revoke(pool: Pool, by: Actor, token_id: str) -> None:
     """Raises 404 if there is no such token, or it is revoked already."""
-    try:
-        key = UUID(token_id)
-    except ValueError:
-        raise ApiError(404, "unknown_token") from None
     async with database.transaction(pool, by) as connection:
-        revoked = await connection.execute(sql.query("api_tokens/revoke"), {"id": key})
+        revoked = await connection.execute(sql.query("api_tokens/revoke"), {"id": uuid_or_none(token_id)})
     if not revoked.rowcount:
         raise ApiError(404, "unknown_token")
 
@@ -207,10 +201,6 @@ def _require_valid(data: NewApiToken) -> None:
         problems.append(FieldProblem.of("expiresAt", "ten_years"))
     if problems:
         raise invalid(*problems)
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return iso(moment) if moment is not None else None
 
 
 router = Router("/api", route_handlers=[list_tokens, create_token, revoke_token], tags=["accounts"])

@@ -20,10 +20,10 @@ from api.cache.entries import Cacheable
 from api.rest.constraints import constraint_errors
 from api.rest.errors import BODY_ERRORS, ApiError, invalid
 from api.rest.injected import Injected
-from api.rest.moments import iso
-from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.moments import iso, iso_or_none
+from api.rest.pagination import PageNumber, PageSize, Pagination, read_page
 from api.rest.problems import PROBLEM, FieldProblem
-from api.rest.texts import text_problems
+from api.rest.texts import text_problems, uuid_or_none
 from sql import Pool, database
 from sql.database import Actor, Connection
 
@@ -97,9 +97,8 @@ class StoredUser(msgspec.Struct, kw_only=True):
     last_login_at: datetime | None
 
     def published(self) -> User:
-        last_login_at = iso(self.last_login_at) if self.last_login_at is not None else None
-        values = msgspec.structs.asdict(self) | {"created_at": iso(self.created_at), "last_login_at": last_login_at}
-        return User(**values)
+        times = {"created_at": iso(self.created_at), "last_login_at": iso_or_none(self.last_login_at)}
+        return User(**msgspec.structs.asdict(self) | times)
 
 
 @get(
@@ -178,15 +177,13 @@ async def listing(
 ) -> UserList:
     """One page of the users, sorted by name."""
     filters = {"search": search, "role": role, "active": active}
-    total = await database.count(pool, "users/count", **filters)
-    offset = (page - 1) * limit
-    rows = await database.rows(pool, "users/page", StoredUser, limit=limit, offset=offset, **filters)
-    return UserList([row.published() for row in rows], Pagination.of(page, limit, total))
+    rows, pagination = await read_page(pool, "users", StoredUser, page, limit, **filters)
+    return UserList([row.published() for row in rows], pagination)
 
 
 async def one(pool: Pool, user_id: str) -> StoredUser:
     """Raises 404 if there is no such user."""
-    return _found(await database.row(pool, "users/one", StoredUser, id=_id(user_id)))
+    return _found(await database.row(pool, "users/one", StoredUser, id=uuid_or_none(user_id)))
 
 
 async def create(pool: Pool, passwords: Passwords, by: Actor, data: NewUser) -> NewUserAnswer:
@@ -216,7 +213,7 @@ async def remove(pool: Pool, by: Actor, user_id: str) -> None:
     """Deletes a user. Raises 404 if there is no such user, 409 for the last active admin."""
     async with database.transaction(pool, by) as connection:
         with constraint_errors():
-            removed = await connection.execute(sql.query("users/delete"), {"id": _id(user_id)})
+            removed = await connection.execute(sql.query("users/delete"), {"id": uuid_or_none(user_id)})
     if not removed.rowcount:
         raise _unknown()
 
@@ -248,13 +245,6 @@ async def _changed(connection: Connection, name: str, values: dict[str, Any]) ->
         async with connection.cursor(row_factory=class_row(StoredUser)) as cursor:
             await cursor.execute(sql.query(name), values)
             return await cursor.fetchone()
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise _unknown() from None
 
 
 def _found(row: StoredUser | None) -> StoredUser:

@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 from api.rest.errors import Code
 from api.rest.pagination import Pagination
 from api.rest.problems import PROBLEM, FieldProblem, camel
-from api.rest.texts import control_problems, line_problems, text_problems
+from api.rest.texts import control_problems, line_problems, repeated_problems, text_problems
 from api.services.names import Slug
 
 INCIDENT_ID = "INC-[0-9]{4}-[0-9]{4,9}"
@@ -153,13 +153,7 @@ def problems(fields: IncidentFields) -> list[FieldProblem]:
     given = fields.given()
     found = line_problems("title", given.get("title")) + control_problems("reporter", given.get("reporter"))
     found += [problem for name in _TEXTS for problem in text_problems(camel(name), given.get(name))]
-    services = given.get("affected_services", [])
-    found += [
-        FieldProblem.of(f"affectedServices[{n}]", "repeated")
-        for n, service in enumerate(services)
-        if services.index(service) < n
-    ]
-    return found
+    return found + repeated_problems("affectedServices", given.get("affected_services", []))
 
 
 class TemplateData(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):

@@ -130,8 +130,7 @@ async def save(connection: Connection, incident_id: str, data: IncidentChange) -
     change = data.given()
     services = change.pop("affected_services", None)
     if services:
-        named = await (await connection.execute(sql.query("incidents/services"), {"id": incident_id})).fetchall()
-        await require_services(connection, services, kept=[service for (service,) in named])
+        await require_services(connection, services, incident_id=incident_id)
     with constraint_errors():
         await connection.execute(sql.query("incidents/update"), {"id": incident_id, "change": Jsonb(change)})
     if services is not None:

@@ -6,7 +6,6 @@ The database maintains ids, versions, the timeline and events (sql/functions/inc
 from typing import Annotated, Any
 
 from litestar import Response, Router, delete, get, post, put
-from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from api.auth.gatekeeper import actor
@@ -32,7 +31,7 @@ from api.rest.errors import BODY_ERRORS, ApiError, code_of
 from api.rest.idempotency import REPLAYED, KeyHeader
 from api.rest.injected import Injected
 from api.rest.pagination import PageNumber, PageSize, Pagination
-from api.rest.preconditions import NOT_MODIFIED, IfMatch, IfNoneMatch, etag, is_known, not_modified
+from api.rest.preconditions import NOT_MODIFIED, IfMatch, IfNoneMatch, etag, outdated, tagged, unless_known
 from sla_monitor.settings import Settings
 from sql import Pool
 
@@ -42,7 +41,7 @@ CACHEABLE = (
     Cacheable("/api/incidents/past", _CHANGES, frozenset({"days", "page", "limit"}), personal=True),
     Cacheable("/api/incidents/", _CHANGES, personal=True),
 )
-_OUTDATED = {412: ResponseSpec(IncidentConflict, description="Another user saved first", generate_examples=False)}
+_OUTDATED = outdated(IncidentConflict)
 
 
 @get(
@@ -104,10 +103,7 @@ async def get_incident(
 ) -> Response[IncidentAnswer]:
     """The incident with its whole timeline. 404 for an internal incident if the client is anonymous. The `ETag` can be
     used in `If-Match`."""
-    response = _response(await records.visible(pool, incident_id, request.user))
-    if is_known(if_none_match, response.headers["ETag"]):
-        return not_modified(response)
-    return response
+    return unless_known(_response(await records.visible(pool, incident_id, request.user)), if_none_match)
 
 
 @post(
@@ -187,8 +183,7 @@ async def delete_incident(request: ApiRequest, pool: Injected[Pool], incident_id
 
 
 def _response(incident: Incident, status: int = 200, headers: dict[str, str] | None = None) -> Response[IncidentAnswer]:
-    content = IncidentAnswer(incident)
-    return Response(content, status_code=status, headers={"ETag": etag(incident.version, content), **(headers or {})})
+    return tagged(IncidentAnswer(incident), incident.version, status, headers)
 
 
 def _outdated(incident: Incident) -> Response[Any]:

@@ -20,9 +20,9 @@ from api.rest.constraints import constraint_errors
 from api.rest.errors import BODY_ERRORS, ApiError, invalid
 from api.rest.injected import Injected
 from api.rest.moments import iso
-from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.pagination import PageNumber, PageSize, Pagination, read_page
 from api.rest.problems import FieldProblem
-from api.rest.texts import line_problems, text_problems, uuid_or_none
+from api.rest.texts import line_problems, repeated_problems, text_problems, uuid_or_none
 from api.services.affected import require_services
 from sql import Pool, database
 from sql.database import Actor, Connection
@@ -173,10 +173,7 @@ async def listing(pool: Pool, page: int, limit: int, search: str = "") -> tuple[
     """One page of the templates, sorted by name. Raises 400 for an invalid search."""
     if found := text_problems("search", search):
         raise invalid(*found)
-    offset = (page - 1) * limit
-    total = await database.count(pool, "templates/count", search=search)
-    rows = await database.rows(pool, "templates/search", StoredTemplate, search=search, limit=limit, offset=offset)
-    return rows, Pagination.of(page, limit, total)
+    return await read_page(pool, "templates", StoredTemplate, page, limit, search=search)
 
 
 async def one(pool: Pool, template_id: str) -> StoredTemplate:
@@ -245,9 +242,7 @@ def _data_problems(data: TemplateData) -> list[FieldProblem]:
     found = line_problems("data.title", data.title)
     found += text_problems("data.description", data.description)
     found += text_problems("data.update", data.update)
-    if len(set(data.affected_services)) < len(data.affected_services):
-        found.append(FieldProblem.of("data.affectedServices", "repeated"))
-    return found
+    return found + repeated_problems(SERVICES, data.affected_services)
 
 
 async def _locked(connection: Connection, template_id: str) -> StoredTemplate:

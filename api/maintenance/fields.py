@@ -9,9 +9,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from api.incidents.fields import LongText, Title
 from api.rest.errors import Code
-from api.rest.moments import FIRST_YEAR, LAST_YEAR, iso
+from api.rest.moments import iso, year_problems
 from api.rest.problems import FieldProblem
-from api.rest.texts import line_problems, text_problems
+from api.rest.texts import line_problems, repeated_problems, text_problems
 from api.services.names import Slug
 from sla_monitor.recurrence import MAX_RULE
 
@@ -152,10 +152,5 @@ def problems(change: WindowChange) -> list[FieldProblem]:
     """The problems of single fields that types cannot express."""
     given = change.given()
     found = line_problems("title", given.get("title")) + text_problems("description", given.get("description"))
-    services = given.get("affected_services", [])
-    if len(set(services)) < len(services):
-        found.append(FieldProblem.of("affectedServices", "repeated"))
-    for field, name in (("startsAt", "starts_at"), ("endsAt", "ends_at")):
-        if name in given and not FIRST_YEAR < given[name].year < LAST_YEAR:
-            found.append(FieldProblem.of(field, "years", first=FIRST_YEAR, last=LAST_YEAR))
-    return found
+    found += repeated_problems("affectedServices", given.get("affected_services", []))
+    return found + year_problems("startsAt", given.get("starts_at")) + year_problems("endsAt", given.get("ends_at"))

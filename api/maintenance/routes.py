@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response, Router, delete, get, post, put
-from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from psycopg.rows import class_row
 
@@ -27,8 +26,17 @@ from api.maintenance.plan import plan, planned, require_ahead
 from api.rest.constraints import constraint_errors
 from api.rest.errors import BODY_ERRORS, ApiError, code_of, invalid
 from api.rest.injected import Injected
-from api.rest.moments import FIRST_YEAR, LAST_YEAR, MAX_CHARACTERS, read_moment
-from api.rest.preconditions import NOT_MODIFIED, IfMatch, IfNoneMatch, allows_version, etag, is_known, not_modified
+from api.rest.moments import MAX_CHARACTERS, read_moment, year_problems
+from api.rest.preconditions import (
+    NOT_MODIFIED,
+    IfMatch,
+    IfNoneMatch,
+    allows_version,
+    etag,
+    outdated,
+    tagged,
+    unless_known,
+)
 from api.rest.problems import FieldProblem
 from api.rest.texts import uuid_or_none
 from api.services.affected import require_services
@@ -48,7 +56,7 @@ CACHEABLE = (
 )
 SCHEDULE_FIELDS = ("starts_at", "ends_at", "rrule", "time_zone", "affected_services")
 """A change of one of these plans the occurrences again."""
-_OUTDATED = {412: ResponseSpec(Conflict, description="Another user saved first", generate_examples=False)}
+_OUTDATED = outdated(Conflict)
 From = Annotated[
     str | None,
     QueryParameter(
@@ -95,10 +103,7 @@ async def get_window(
 ) -> Response[WindowAnswer]:
     """The window with its occurrences in the period. 404 if it does not exist or the client may not see it. The `ETag`
     can be used in `If-Match`."""
-    response = _response(await one(pool, request.user, window_id, *_period(from_, to)))
-    if is_known(if_none_match, response.headers["ETag"]):
-        return not_modified(response)
-    return response
+    return unless_known(_response(await one(pool, request.user, window_id, *_period(from_, to))), if_none_match)
 
 
 @post(
@@ -253,23 +258,18 @@ async def _reporting_zone(connection: Connection) -> str:
 
 def _period(from_: str | None, to: str | None) -> tuple[datetime, datetime]:
     """The start and end of the requested period; by default the 90 days from now. Raises 400."""
-    start = _moment("from", from_) or datetime.now(UTC)
-    end = _moment("to", to) or start + DEFAULT_PERIOD
+    first, last = read_moment("from", from_), read_moment("to", to)
+    if wrong := year_problems("from", first) + year_problems("to", last):
+        raise invalid(*wrong)
+    start = first or datetime.now(UTC)
+    end = last or start + DEFAULT_PERIOD
     if not timedelta() < end - start <= MAX_PERIOD:
         raise invalid(FieldProblem.of("to", "period", days=MAX_PERIOD.days))
     return start, end
 
 
-def _moment(field: str, text: str | None) -> datetime | None:
-    moment = read_moment(field, text)
-    if moment is not None and not FIRST_YEAR < moment.year < LAST_YEAR:
-        raise invalid(FieldProblem.of(field, "years", first=FIRST_YEAR, last=LAST_YEAR))
-    return moment
-
-
 def _response(row: WindowRow, status: int = 200, headers: dict[str, str] | None = None) -> Response[WindowAnswer]:
-    content = WindowAnswer(row.published())
-    return Response(content, status_code=status, headers={"ETag": etag(row.version, content), **(headers or {})})
+    return tagged(WindowAnswer(row.published()), row.version, status, headers)
 
 
 def _outdated(row: WindowRow) -> Response[Any]:

@@ -14,10 +14,10 @@ from api.cache.entries import Cacheable
 from api.rest.errors import invalid
 from api.rest.injected import Injected
 from api.rest.moments import MAX_CHARACTERS, FromMoment, ToMoment, iso, read_moment
-from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.pagination import PageNumber, PageSize, Pagination, read_page
 from api.rest.problems import camel
 from api.rest.texts import text_problems
-from sql import Pool, database
+from sql import Pool
 
 CACHEABLE: tuple[Cacheable, ...] = ()
 
@@ -65,7 +65,7 @@ class AuditFilters(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class EntryRow(msgspec.Struct):
-    """A row of the query audit/search."""
+    """A row of the query audit/page."""
 
     id: int
     occurred_at: datetime
@@ -125,9 +125,8 @@ async def entries(pool: Pool, wanted: AuditFilters, page: int, limit: int) -> Au
     if wrong := [problem for name, text in texts.items() for problem in text_problems(camel(name), text)]:
         raise invalid(*wrong)
     filters = texts | {"start": read_moment("from", wanted.from_), "end": read_moment("to", wanted.to)}
-    total = await database.count(pool, "audit/count", **filters)
-    rows = await database.rows(pool, "audit/search", EntryRow, **filters, limit=limit, offset=(page - 1) * limit)
-    return AuditLog([row.published() for row in rows], Pagination.of(page, limit, total))
+    rows, pagination = await read_page(pool, "audit", EntryRow, page, limit, **filters)
+    return AuditLog([row.published() for row in rows], pagination)
 
 
 router = Router("/api", route_handlers=[audit_log], tags=["administration"])

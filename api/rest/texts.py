@@ -1,5 +1,6 @@
-"""Validation of texts that are stored: without NUL, and labels without control characters; and of UUIDs."""
+"""Validation of texts that are stored (no NUL, no control characters in labels), of lists of texts, and of UUIDs."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from api.rest.problems import FieldProblem
@@ -23,6 +24,17 @@ def control_problems(field: str, text: str | None) -> list[FieldProblem]:
 def text_problems(field: str, text: str | None) -> list[FieldProblem]:
     """The problems of a text that may have several lines. PostgreSQL cannot store NUL."""
     return [FieldProblem.of(field, "nul")] if text is not None and "\0" in text else []
+
+
+def repeated_problems(field: str, values: Sequence[str]) -> list[FieldProblem]:
+    """A problem for each value of a list that is equal to an earlier one."""
+    seen: set[str] = set()
+    repeated = []
+    for n, value in enumerate(values):
+        if value in seen:
+            repeated.append(FieldProblem.of(f"{field}[{n}]", "repeated"))
+        seen.add(value)
+    return repeated
 
 
 def uuid_or_none(text: str) -> UUID | None:

@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 from api.rest.constraints import field_of
 from api.rest.errors import invalid
 from api.rest.problems import FieldProblem
-from api.rest.texts import line_problems, text_problems
+from api.rest.texts import line_problems, repeated_problems, text_problems
 from api.rest.validation import converted
 from api.services.names import ALL_SYSTEMS, Slug, is_slug
 from sla_monitor.checks import CHECK_TYPES, read_config
@@ -225,8 +225,7 @@ def problems(service: Service) -> list[FieldProblem]:
         found.append(FieldProblem.of("timeoutMs", "longer_than_interval"))
     if probed and service.degraded_after_ms > service.timeout_ms:
         found.append(FieldProblem.of("degradedAfterMs", "longer_than_timeout"))
-    if len(set(service.tags)) < len(service.tags):
-        found.append(FieldProblem.of("tags", "repeated"))
+    found += repeated_problems("tags", service.tags)
     return found + [_field_problem(problem) for problem in service.check_config.problems()]
 
 

@@ -12,8 +12,7 @@ from api.auth.permissions import requires
 from api.cache.entries import Cacheable
 from api.rest.errors import ApiError, invalid
 from api.rest.injected import Injected
-from api.rest.moments import FIRST_YEAR, LAST_YEAR
-from api.rest.problems import FieldProblem
+from api.rest.moments import year_problems
 from api.services.names import ALL_SYSTEMS, ServiceName, is_slug
 from api.uptime.status import DayStatus
 from sql import Pool, database
@@ -143,8 +142,8 @@ async def uptime(
     """The calendar of a public service, or of all public services for `all-systems`. `months`: 1 to 24. `startDate`:
     any day of the first month; without it, the last month is the current one. Days are those of the reporting time
     zone. 404 for an unknown or private service."""
-    if start_date is not None and not FIRST_YEAR <= start_date.year <= LAST_YEAR:
-        raise invalid(FieldProblem.of("startDate", "years", first=FIRST_YEAR, last=LAST_YEAR))
+    if wrong := year_problems("startDate", start_date):
+        raise invalid(*wrong)
     service = await chosen_service(pool, service_id)
     return Uptime(service, calendar(await calendar_rows(pool, service, months, start_date)))
 

@@ -16,7 +16,7 @@ from api.auth.permissions import requires
 from api.cache.entries import Cacheable
 from api.rest.errors import invalid
 from api.rest.injected import Injected
-from api.rest.moments import FromMoment, ToMoment, iso, read_moment
+from api.rest.moments import FromMoment, ToMoment, iso, read_moment, year_problems
 from api.rest.problems import FieldProblem
 from api.services.names import ServiceName
 from api.uptime.calendar import public_service
@@ -28,8 +28,6 @@ DEFAULT_POINTS = 150
 """The default step makes at most this many points."""
 QUARTER_S, HOUR_S, DAY_S = 900, 3600, 86400
 MAX_RAW_S = 48 * HOUR_S
-FIRST = datetime(2000, 1, 1, tzinfo=UTC)
-LAST = datetime(2100, 1, 1, tzinfo=UTC)
 STEPS_S = (60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 7 * 86400, 30 * 86400)
 Step = Annotated[int | None, QueryParameter(ge=1, le=366 * DAY_S)]
 Tier = Literal["raw", "15m", "hourly", "daily"]
@@ -132,9 +130,8 @@ def tier(step: int, window_s: float) -> Tier:
 
 def window(from_: datetime | None, to: datetime | None, now: datetime) -> tuple[datetime, datetime]:
     """The requested window; by default the last 24 hours, to the whole second. Raises 400."""
-    for name, moment in (("from", from_), ("to", to)):
-        if moment is not None and not FIRST <= moment <= LAST:
-            raise invalid(FieldProblem.of(name, "years", first=FIRST.year, last=LAST.year))
+    if wrong := year_problems("from", from_) + year_problems("to", to):
+        raise invalid(*wrong)
     end = to or now.replace(microsecond=0) + timedelta(seconds=1)
     start = from_ or end - timedelta(days=1)
     if start >= end:
