@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody, PathParameter
 from msgspec import Meta
 from psycopg import AsyncConnection
 from psycopg.errors import ForeignKeyViolation
@@ -38,6 +38,7 @@ MAX_LIFETIME = timedelta(days=10 * 366)
 """The limit of `expiresAt`, from now. A token without `expiresAt` does not expire."""
 MAX_TOKENS = 100
 """The limit for one owner. Revoked tokens do not count."""
+TokenPath = Annotated[str, PathParameter(description="The id of an API token")]
 
 
 class NewApiToken(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
@@ -49,6 +50,8 @@ class NewApiToken(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw
 
 
 class Owner(msgspec.Struct):
+    """The user to whom an API token belongs."""
+
     id: UUID
     username: str
 
@@ -132,7 +135,11 @@ async def create_token(
     summary="Revoke an API token",
     **requires("tokens:administer", 400, 404),
 )
-async def revoke_token(request: ApiRequest, pool: Injected[Pool], token_id: FromPath[str]) -> None:
+async def revoke_token(
+    request: ApiRequest,
+    pool: Injected[Pool],
+    token_id: TokenPath,
+) -> None:
     """Takes effect at once and cannot be undone. The token stays in the list. 404 if it is revoked already."""
     await revoke(pool, actor(request), token_id)
 

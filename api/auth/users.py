@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, patch, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 from psycopg.rows import class_row
 
@@ -39,11 +39,12 @@ Username = Annotated[
     ),
 ]
 Email = Annotated[str, Meta(pattern=f"^{_EMAIL}$", max_length=100, extra={PROBLEM: "email"})]
+UserPath = Annotated[str, PathParameter(description="The id of a user")]
 _UNCHANGED: dict[str, None] = dict.fromkeys(("username", "email", "role", "active", "password_hash"))
 
 
 class UserChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Fields of a user to change; others stay unchanged. A new password ends all sessions of the user."""
+    """The fields to change. Other fields stay unchanged. A new password ends all sessions of the user."""
 
     username: Username | UnsetType = UNSET
     email: Email | UnsetType = UNSET
@@ -62,6 +63,8 @@ class NewUser(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class User(msgspec.Struct, rename="camel", kw_only=True):
+    """A user. A user who is not `active` cannot log in."""
+
     id: UUID
     username: str
     email: str
@@ -108,9 +111,9 @@ class StoredUser(msgspec.Struct, kw_only=True):
 )
 async def list_users(
     pool: Injected[Pool],
-    search: Annotated[str, QueryParameter(max_length=100)] = "",
-    role: Annotated[Role | None, QueryParameter()] = None,
-    active: Annotated[bool | None, QueryParameter()] = None,
+    search: Annotated[str, QueryParameter(max_length=100, description="A part of the name or address")] = "",
+    role: Annotated[Role | None, QueryParameter(description="Only users with this role")] = None,
+    active: Annotated[bool | None, QueryParameter(description="Only active or only disabled users")] = None,
     page: PageNumber = 1,
     limit: PageSize = 20,
 ) -> UserList:
@@ -125,7 +128,7 @@ async def list_users(
     summary="Get a user",
     **requires("users:administer", 400, 404),
 )
-async def get_user(pool: Injected[Pool], user_id: FromPath[str]) -> UserAnswer:
+async def get_user(pool: Injected[Pool], user_id: UserPath) -> UserAnswer:
     """Responses never contain the password or its hash."""
     return UserAnswer((await one(pool, user_id)).published())
 
@@ -153,7 +156,7 @@ async def change_user(
     request: ApiRequest,
     pool: Injected[Pool],
     passwords: Injected[Passwords],
-    user_id: FromPath[str],
+    user_id: UserPath,
     data: JSONBody[UserChange],
 ) -> UserAnswer:
     """Fields that are not in the body stay unchanged. Takes effect at once, also on open WebSockets. 409 if the user
@@ -166,7 +169,7 @@ async def change_user(
     summary="Delete a user",
     **requires("users:administer", 400, 404, 409),
 )
-async def delete_user(request: ApiRequest, pool: Injected[Pool], user_id: FromPath[str]) -> None:
+async def delete_user(request: ApiRequest, pool: Injected[Pool], user_id: UserPath) -> None:
     """Also deletes the sessions and API tokens of the user. Incidents and comments keep the name of the author. 409 for
     the last active admin."""
     await remove(pool, actor(request), user_id)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from psycopg.errors import ForeignKeyViolation
 
 import sql
@@ -15,7 +15,7 @@ from api.auth.permissions import Principal, authorise, requires, sees_internal
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.edge.limits import Limits
-from api.incidents.fields import Remark, is_incident_id
+from api.incidents.fields import IncidentPath, Remark, is_incident_id
 from api.incidents.records import not_found, visible
 from api.rest.errors import BODY_ERRORS, ApiError, invalid
 from api.rest.injected import Injected
@@ -28,6 +28,7 @@ CACHEABLE: tuple[Cacheable, ...] = ()
 LARGEST_ID = 2**63 - 1
 RATE_LIMIT = Limit(60, timedelta(minutes=1))
 """The limit of new comments of one user."""
+CommentPath = Annotated[int, PathParameter(description="The id of a comment")]
 
 
 class NewComment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -78,7 +79,7 @@ class CommentRow(msgspec.Struct):
 async def list_comments(
     request: ApiRequest,
     pool: Injected[Pool],
-    incident_id: FromPath[str],
+    incident_id: IncidentPath,
     before: Annotated[int | None, QueryParameter(ge=1, le=LARGEST_ID, description="The id of a comment")] = None,
 ) -> CommentList:
     """The newest 1000 comments, oldest first; with `before`, the 1000 comments before that one. Anonymous clients get
@@ -96,7 +97,7 @@ async def add_comment(
     request: ApiRequest,
     pool: Injected[Pool],
     limits: Injected[Limits],
-    incident_id: FromPath[str],
+    incident_id: IncidentPath,
     data: JSONBody[NewComment],
 ) -> Response[CommentAnswer]:
     """Users in the room of the incident get the event `incident-comment`. `Idempotency-Key` is ignored. 429 for more
@@ -111,7 +112,10 @@ async def add_comment(
     **requires("comments:delete", 400, 404),
 )
 async def delete_comment(
-    request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str], comment_id: FromPath[int]
+    request: ApiRequest,
+    pool: Injected[Pool],
+    incident_id: IncidentPath,
+    comment_id: CommentPath,
 ) -> None:
     """Users can delete their own comments, admins any; 403 for others. The audit log keeps the text."""
     await remove(pool, principal_of(request), actor(request), incident_id, comment_id)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Router, delete, get, put
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody
 from msgspec import Meta
 from psycopg.errors import CheckViolation, ForeignKeyViolation
 from psycopg.types.json import Jsonb
@@ -19,7 +19,7 @@ from api.auth.gatekeeper import actor
 from api.auth.permissions import Principal, requires
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
-from api.incidents.fields import MAX_DATA_BYTES, data_problem, is_incident_id
+from api.incidents.fields import MAX_DATA_BYTES, IncidentPath, data_problem, is_incident_id
 from api.incidents.records import not_found
 from api.rest.errors import BODY_ERRORS, ApiError, invalid
 from api.rest.injected import Injected
@@ -40,6 +40,8 @@ class DraftToSave(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw
 
 
 class Draft(msgspec.Struct, rename="camel", kw_only=True):
+    """A draft. `baseVersion`: the version of the incident that the changes are based on."""
+
     incident_id: str
     data: dict[str, Any]
     base_version: int | None
@@ -85,7 +87,7 @@ async def list_drafts(request: ApiRequest, pool: Injected[Pool]) -> DraftList:
     summary="Get my draft of an incident",
     **requires("drafts:write", 400, 404),
 )
-async def get_draft(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> DraftAnswer:
+async def get_draft(request: ApiRequest, pool: Injected[Pool], incident_id: IncidentPath) -> DraftAnswer:
     """404 if the user has no draft of the incident. Drafts of other users cannot be read."""
     return DraftAnswer(await one(pool, principal_of(request), incident_id))
 
@@ -98,7 +100,7 @@ async def get_draft(request: ApiRequest, pool: Injected[Pool], incident_id: From
 async def save_draft(
     request: ApiRequest,
     pool: Injected[Pool],
-    incident_id: FromPath[str],
+    incident_id: IncidentPath,
     data: JSONBody[DraftToSave],
 ) -> DraftAnswer:
     """Replaces the previous draft. Other users in the room of the incident get the event `auto-save`. 409 if the user
@@ -111,7 +113,7 @@ async def save_draft(
     summary="Delete my draft of an incident",
     **requires("drafts:write", 400, 404),
 )
-async def delete_draft(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> None:
+async def delete_draft(request: ApiRequest, pool: Injected[Pool], incident_id: IncidentPath) -> None:
     """404 if the user has no draft of the incident."""
     await discard(pool, principal_of(request), actor(request), incident_id)
 

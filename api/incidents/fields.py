@@ -8,6 +8,7 @@ import re
 from typing import Annotated, Any, Literal
 
 import msgspec
+from litestar.params import PathParameter
 from msgspec import UNSET, Meta, UnsetType
 
 from api.rest.errors import Code
@@ -19,6 +20,7 @@ from api.services.names import Slug
 INCIDENT_ID = "INC-[0-9]{4}-[0-9]{4,9}"
 _TEXTS = ("description", "detection_criteria", "postmortem", "update")
 
+IncidentPath = Annotated[str, PathParameter(description="The id of an incident, such as INC-2026-0001")]
 IncidentStatus = Literal["investigating", "identified", "monitoring", "resolved"]
 Severity = Literal["low", "medium", "high", "critical"]
 Priority = Literal["P1", "P2", "P3"]

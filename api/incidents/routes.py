@@ -6,7 +6,7 @@ The database maintains ids, versions, the timeline and events (sql/functions/inc
 from typing import Annotated, Any
 
 from litestar import Response, Router, delete, get, post, put
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, QueryParameter
 
 from api.auth.gatekeeper import actor
 from api.auth.permissions import requires
@@ -20,6 +20,7 @@ from api.incidents.fields import (
     IncidentChange,
     IncidentConflict,
     IncidentList,
+    IncidentPath,
     NewIncident,
     NewUpdate,
     PastDay,
@@ -77,7 +78,7 @@ async def list_incidents(
 async def past_incidents(
     request: ApiRequest,
     pool: Injected[Pool],
-    days: Annotated[int, QueryParameter(ge=1, le=3660)] = 30,
+    days: Annotated[int, QueryParameter(ge=1, le=3660, description="The number of days, up to today")] = 30,
     page: PageNumber = 1,
     limit: PageSize = 10,
 ) -> PastIncidents:
@@ -98,7 +99,7 @@ async def past_incidents(
 async def get_incident(
     request: ApiRequest,
     pool: Injected[Pool],
-    incident_id: FromPath[str],
+    incident_id: IncidentPath,
     if_none_match: IfNoneMatch = None,
 ) -> Response[IncidentAnswer]:
     """The incident with its whole timeline. 404 for an internal incident if the client is anonymous. The `ETag` can be
@@ -138,7 +139,7 @@ async def create_incident(
 async def change_incident(
     request: ApiRequest,
     pool: Injected[Pool],
-    incident_id: FromPath[str],
+    incident_id: IncidentPath,
     data: JSONBody[IncidentChange],
     if_match: IfMatch = None,
 ) -> Response[IncidentAnswer]:
@@ -159,7 +160,7 @@ async def change_incident(
 async def add_update(
     request: ApiRequest,
     pool: Injected[Pool],
-    incident_id: FromPath[str],
+    incident_id: IncidentPath,
     data: JSONBody[NewUpdate],
     if_match: IfMatch = None,
 ) -> Response[UpdateAnswer]:
@@ -177,7 +178,7 @@ async def add_update(
     summary="Delete an incident",
     **requires("incidents:delete", 400, 404),
 )
-async def delete_incident(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> None:
+async def delete_incident(request: ApiRequest, pool: Injected[Pool], incident_id: IncidentPath) -> None:
     """Also deletes its timeline, comments and drafts. The audit log keeps its fields."""
     await saving.remove(pool, actor(request), incident_id)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, post, put
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 from psycopg.rows import class_row
 
@@ -31,6 +31,9 @@ CACHEABLE: tuple[Cacheable, ...] = ()
 SERVICES = "data.affectedServices"
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=2000)]
+
+
+TemplatePath = Annotated[str, PathParameter(description="The id of a template")]
 
 
 class TemplateChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -110,7 +113,7 @@ class StoredTemplate(msgspec.Struct, kw_only=True):
 )
 async def list_templates(
     pool: Injected[Pool],
-    search: Annotated[str, QueryParameter(max_length=200)] = "",
+    search: Annotated[str, QueryParameter(max_length=200, description="A part of the name or description")] = "",
     page: PageNumber = 1,
     limit: PageSize = 10,
 ) -> TemplateList:
@@ -124,7 +127,7 @@ async def list_templates(
     summary="Get an incident template",
     **requires("templates:read", 400, 404),
 )
-async def get_template(pool: Injected[Pool], template_id: FromPath[str]) -> TemplateAnswer:
+async def get_template(pool: Injected[Pool], template_id: TemplatePath) -> TemplateAnswer:
     """Its services may have been deleted since; new incidents are created without them."""
     return TemplateAnswer((await one(pool, template_id)).published())
 
@@ -151,7 +154,7 @@ async def create_template(
 async def change_template(
     request: ApiRequest,
     pool: Injected[Pool],
-    template_id: FromPath[str],
+    template_id: TemplatePath,
     data: JSONBody[TemplateChange],
 ) -> TemplateAnswer:
     """Fields that are not in the body stay unchanged; `data` is replaced as a whole. 409 if the name is taken."""
@@ -163,7 +166,7 @@ async def change_template(
     summary="Delete an incident template",
     **requires("templates:delete", 400, 404),
 )
-async def delete_template(request: ApiRequest, pool: Injected[Pool], template_id: FromPath[str]) -> None:
+async def delete_template(request: ApiRequest, pool: Injected[Pool], template_id: TemplatePath) -> None:
     """Users can delete their own templates, admins any; 403 for others. Incidents that were created from it do not
     change."""
     await remove(pool, principal_of(request), actor(request), template_id)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response, Router, delete, get, post, put
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from psycopg.rows import class_row
 
 import sql
@@ -75,6 +75,8 @@ To = Annotated[
     ),
 ]
 
+WindowPath = Annotated[str, PathParameter(description="The id of a maintenance window")]
+
 
 @get(
     "/maintenance",
@@ -96,7 +98,7 @@ async def list_windows(request: ApiRequest, pool: Injected[Pool], from_: From = 
 async def get_window(
     request: ApiRequest,
     pool: Injected[Pool],
-    window_id: FromPath[str],
+    window_id: WindowPath,
     from_: From = None,
     to: To = None,
     if_none_match: IfNoneMatch = None,
@@ -127,7 +129,7 @@ async def create_window(request: ApiRequest, pool: Injected[Pool], data: JSONBod
 async def change_window(
     request: ApiRequest,
     pool: Injected[Pool],
-    window_id: FromPath[str],
+    window_id: WindowPath,
     data: JSONBody[WindowChange],
     if_match: IfMatch = None,
 ) -> Response[WindowAnswer]:
@@ -144,7 +146,7 @@ async def change_window(
     summary="Delete a maintenance window",
     **requires("maintenance:delete", 400, 404),
 )
-async def delete_window(request: ApiRequest, pool: Injected[Pool], window_id: FromPath[str]) -> None:
+async def delete_window(request: ApiRequest, pool: Injected[Pool], window_id: WindowPath) -> None:
     """Users can delete their own windows, admins any; 403 for others. A running occurrence ends; past occurrences stay
     in all reports."""
     await remove(pool, principal_of(request), actor(request), window_id)

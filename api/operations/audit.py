@@ -20,6 +20,11 @@ from api.rest.texts import text_problems
 from sql import Pool
 
 CACHEABLE: tuple[Cacheable, ...] = ()
+ObjectType = Annotated[
+    str | None,
+    QueryParameter(name="objectType", max_length=50, description="The type of the object, such as `incident`"),
+]
+ObjectId = Annotated[str | None, QueryParameter(name="objectId", max_length=200, description="The id of the object")]
 
 
 class AuditActor(msgspec.Struct):
@@ -104,17 +109,16 @@ class EntryRow(msgspec.Struct):
 )
 async def audit_log(
     pool: Injected[Pool],
-    actor: Annotated[str | None, QueryParameter(max_length=200)] = None,
-    object_type: Annotated[str | None, QueryParameter(name="objectType", max_length=50)] = None,
-    object_id: Annotated[str | None, QueryParameter(name="objectId", max_length=200)] = None,
-    action: Annotated[str | None, QueryParameter(max_length=50)] = None,
+    actor: Annotated[str | None, QueryParameter(max_length=200, description="A name, or the id of a user")] = None,
+    object_type: ObjectType = None,
+    object_id: ObjectId = None,
+    action: Annotated[str | None, QueryParameter(max_length=50, description="The action, such as `update`")] = None,
     from_: FromMoment = None,
     to: ToMoment = None,
     page: PageNumber = 1,
     limit: PageSize = 50,
 ) -> AuditLog:
-    """Newest first. `actor`: a name or the id of a user. `objectType`: such as `incident` or `service`. `action`: such
-    as `update`. `from` and `to`: RFC 3339 times with a zone (`+` written as `%2B`)."""
+    """The entries that pass all filters, newest first."""
     wanted = AuditFilters(actor=actor, object_type=object_type, object_id=object_id, action=action, from_=from_, to=to)
     return await entries(pool, wanted, page, limit)
 

@@ -16,8 +16,21 @@ from api.rest.problems import FieldProblem
 MAX_CHARACTERS = 40
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 """The first and the last year that days and times in requests may have."""
-FromMoment = Annotated[str | None, QueryParameter(name="from", max_length=MAX_CHARACTERS, format="date-time")]
-ToMoment = Annotated[str | None, QueryParameter(max_length=MAX_CHARACTERS, format="date-time")]
+FromMoment = Annotated[
+    str | None,
+    QueryParameter(
+        name="from",
+        max_length=MAX_CHARACTERS,
+        format="date-time",
+        description="The start: an RFC 3339 time with a zone",
+    ),
+]
+ToMoment = Annotated[
+    str | None,
+    QueryParameter(
+        max_length=MAX_CHARACTERS, format="date-time", description="The end (exclusive), an RFC 3339 time with a zone"
+    ),
+]
 
 
 def read_moment(field: str, text: str | None) -> datetime | None:

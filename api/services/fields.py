@@ -114,7 +114,15 @@ def _family(name: str, kind: type[CheckConfig]) -> Family:
     type_name = Literal[name]  # type: ignore[valid-type]
     type_field = ("type", type_name) if name != DEFAULT_TYPE else ("type", type_name, name)
     options: dict[str, Any] = {"kw_only": True, "rename": "camel", "module": __name__}
-    stored = msgspec.defstruct(f"{title}Service", own, bases=(Service,), tag_field="type", tag=name, **options)
+    stored = msgspec.defstruct(
+        f"{title}Service",
+        own,
+        bases=(Service,),
+        tag_field="type",
+        tag=name,
+        namespace={"__doc__": f"A service with checks of the type `{name}`."},
+        **options,
+    )
     saved = msgspec.defstruct(
         f"Saved{title}Service",
         [("warnings", list[FieldProblem] | UnsetType, UNSET)],
@@ -124,9 +132,19 @@ def _family(name: str, kind: type[CheckConfig]) -> Family:
         namespace={"__doc__": "A stored service. `warnings`: why it cannot be probed, such as a denied address."},
         **options,
     )
-    new = msgspec.defstruct(f"New{title}Service", [type_field, *required], bases=(NewService,), **options)
+    new = msgspec.defstruct(
+        f"New{title}Service",
+        [type_field, *required],
+        bases=(NewService,),
+        namespace={"__doc__": NewService.__doc__},
+        **options,
+    )
     change = msgspec.defstruct(
-        f"{title}ServiceChange", [("type", type_name | UnsetType, UNSET), *optional], bases=(ServiceChange,), **options
+        f"{title}ServiceChange",
+        [("type", type_name | UnsetType, UNSET), *optional],
+        bases=(ServiceChange,),
+        namespace={"__doc__": ServiceChange.__doc__},
+        **options,
     )
     return Family(stored, new, change, saved)
 

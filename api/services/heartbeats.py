@@ -20,7 +20,7 @@ from api.edge.request_state import request_state
 from api.rest.errors import ApiError
 from api.rest.injected import Injected
 from api.rest.texts import uuid_or_none
-from api.services.names import is_slug
+from api.services.names import ServicePath, is_slug
 from sla_monitor.heartbeats import MOST_TEXT, Event
 from sla_monitor.settings import Settings
 from sql import Pool, database, heartbeats, query
@@ -92,7 +92,7 @@ async def ping(
     summary="Get the heartbeat of a job, with the key of its reports",
     **requires("services:administer", 400, 404),
 )
-async def get_heartbeat(pool: Injected[Pool], service_id: FromPath[str]) -> Heartbeat:
+async def get_heartbeat(pool: Injected[Pool], service_id: ServicePath) -> Heartbeat:
     """The last report and the next deadline. 404 if the service is not of the type `heartbeat`."""
     return await heartbeat_of(pool, service_id)
 
@@ -103,7 +103,7 @@ async def get_heartbeat(pool: Injected[Pool], service_id: FromPath[str]) -> Hear
     status_code=200,
     **requires("services:administer", 400, 404),
 )
-async def rotate_key(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Heartbeat:
+async def rotate_key(request: ApiRequest, pool: Injected[Pool], service_id: ServicePath) -> Heartbeat:
     """Returns the heartbeat with the new key. The old key is invalid at once; the last report and the deadline stay.
     404 if the service is not of the type `heartbeat`."""
     return await rotate(pool, actor(request), service_id)

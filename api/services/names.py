@@ -4,6 +4,7 @@ import re
 from typing import Annotated
 
 import msgspec
+from litestar.params import PathParameter
 from msgspec import Meta
 
 from api.rest.problems import PROBLEM
@@ -18,6 +19,9 @@ Slug = Annotated[
         extra={PROBLEM: "slug"},
     ),
 ]
+
+
+ServicePath = Annotated[str, PathParameter(description="The id of a service")]
 
 
 class ServiceName(msgspec.Struct, frozen=True):

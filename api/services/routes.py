@@ -7,7 +7,7 @@ import msgspec
 from litestar import Response, Router, delete, get, patch, post
 from litestar.enums import RequestEncodingType
 from litestar.openapi.spec import Example
-from litestar.params import BodyKwarg, FromPath, JSONBody, QueryParameter
+from litestar.params import BodyKwarg, JSONBody, QueryParameter
 from psycopg.rows import kwargs_row
 from psycopg.types.json import Jsonb
 
@@ -32,7 +32,7 @@ from api.services.fields import (
     saved,
     stored,
 )
-from api.services.names import ALL_SYSTEMS, ServiceName, is_slug
+from api.services.names import ALL_SYSTEMS, ServiceName, ServicePath, is_slug
 from sla_monitor.settings import Settings
 from sql import Pool, database
 from sql.database import Actor, Connection
@@ -50,6 +50,7 @@ NewServiceBody = Annotated[
         ],
     ),
 ]
+Details = Annotated[bool, QueryParameter(description="All services with all fields, for admins")]
 
 
 class ServiceList(msgspec.Struct):
@@ -96,7 +97,9 @@ async def _stored_services(pool: Pool, name: str, **values: Any) -> list[StoredS
     **requires("services:list", 400, 401, 403),
 )
 async def list_services(
-    request: ApiRequest, pool: Injected[Pool], details: Annotated[bool, QueryParameter()] = False
+    request: ApiRequest,
+    pool: Injected[Pool],
+    details: Details = False,
 ) -> ServiceList | ServiceDetails:
     """The ids and names of the public services, after `all-systems`. With `details=true`: all services with all fields,
     for admins; 401 or 403 for others."""
@@ -111,7 +114,7 @@ async def list_services(
     summary="Get a service",
     **requires("services:administer", 400, 404),
 )
-async def get_service(pool: Injected[Pool], service_id: FromPath[str]) -> AnyService:
+async def get_service(pool: Injected[Pool], service_id: ServicePath) -> AnyService:
     """All fields of a public or private service."""
     return (await one(pool, service_id)).service
 
@@ -144,7 +147,7 @@ async def change_service(
     request: ApiRequest,
     pool: Injected[Pool],
     settings: Injected[Settings],
-    service_id: FromPath[str],
+    service_id: ServicePath,
     data: JSONBody[dict[str, Any]],
 ) -> AnySavedService:
     """Fields that are not in the body stay unchanged; null clears an optional field. After a change of `type`, the
@@ -157,7 +160,7 @@ async def change_service(
     summary="Delete a service",
     **requires("services:administer", 400, 404, 409),
 )
-async def delete_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> None:
+async def delete_service(request: ApiRequest, pool: Injected[Pool], service_id: ServicePath) -> None:
     """Its checks stay until their retention ends, and belong to a new service with the same id. 409 if services.toml
     declares the service."""
     await remove(pool, actor(request), service_id)

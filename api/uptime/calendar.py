@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from litestar import Router, get
-from litestar.params import FromPath, QueryParameter
+from litestar.params import PathParameter, QueryParameter
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
@@ -24,6 +24,7 @@ MONTHS = (
     *("August", "September", "October", "November", "December"),
 )
 DAYS_OF_A_WEEK = 7
+ServiceOrAll = Annotated[str, PathParameter(description="The id of a public service, or `all-systems`")]
 Cell = Literal["o", "po", "mo", "nd", "e"]
 _Cell = TypeVar("_Cell")
 
@@ -41,8 +42,8 @@ class Day(msgspec.Struct, rename="camel"):
 
 
 class Month(msgspec.Struct):
-    """`days`: whole weeks that begin on Sunday. `o` operational, `po` partial outage, `mo` major outage, `nd` no data,
-    `e` a day outside the month or in the future. `details`: the days of the month that have begun."""
+    """`days`: whole weeks that begin on Sunday. `o` operational, `po` degraded, `mo` outage, `nd` no data, `e` a day
+    outside the month or in the future. `details`: the days of the month that have begun."""
 
     name: str
     uptime: str
@@ -135,9 +136,11 @@ async def public_service(pool: Pool, service_id: str) -> ServiceName:
 )
 async def uptime(
     pool: Injected[Pool],
-    service_id: FromPath[str],
-    months: Annotated[int, QueryParameter(ge=1, le=MAX_MONTHS)] = 3,
-    start_date: Annotated[date | None, QueryParameter(name="startDate")] = None,
+    service_id: ServiceOrAll,
+    months: Annotated[int, QueryParameter(ge=1, le=MAX_MONTHS, description="The number of months")] = 3,
+    start_date: Annotated[
+        date | None, QueryParameter(name="startDate", description="Any day of the first month")
+    ] = None,
 ) -> Uptime:
     """The calendar of a public service, or of all public services for `all-systems`. `months`: 1 to 24. `startDate`:
     any day of the first month; without it, the last month is the current one. Days are those of the reporting time

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from litestar import Router, get
-from litestar.params import FromPath, QueryParameter
+from litestar.params import QueryParameter
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
@@ -18,7 +18,7 @@ from api.rest.errors import invalid
 from api.rest.injected import Injected
 from api.rest.moments import FromMoment, ToMoment, iso, read_moment, year_problems
 from api.rest.problems import FieldProblem
-from api.services.names import ServiceName
+from api.services.names import ServiceName, ServicePath
 from api.uptime.calendar import public_service
 from sql import Pool, database
 
@@ -29,7 +29,7 @@ DEFAULT_POINTS = 150
 QUARTER_S, HOUR_S, DAY_S = 900, 3600, 86400
 MAX_RAW_S = 48 * HOUR_S
 STEPS_S = (60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 7 * 86400, 30 * 86400)
-Step = Annotated[int | None, QueryParameter(ge=1, le=366 * DAY_S)]
+Step = Annotated[int | None, QueryParameter(ge=1, le=366 * DAY_S, description="Seconds between two points")]
 Tier = Literal["raw", "15m", "hourly", "daily"]
 
 
@@ -198,7 +198,7 @@ async def last_24_hours(pool: Pool, service: ServiceName, now: datetime) -> Resp
 )
 async def response_times(
     pool: Injected[Pool],
-    service_id: FromPath[str],
+    service_id: ServicePath,
     from_: FromMoment = None,
     to: ToMoment = None,
     step: Step = None,

@@ -25,8 +25,7 @@ CACHEABLE = tuple(
 
 class ServiceStatus(msgspec.Struct, rename="camel"):
     """One service. `uptime`: in percent over the days of `uptimeData`, such as "99.98"; "-" without data. `uptimeData`:
-    the status of each of the last 90 days, today last: `o` operational, `po` partial outage, `mo` major outage, `nd` no
-    data."""
+    the status of each of the last 90 days, today last: `o` operational, `po` degraded, `mo` outage, `nd` no data."""
 
     id: str
     name: str

@@ -53,6 +53,8 @@ async def test_every_route_is_described_with_its_errors(api: Api) -> None:
     } <= set(paths)
     for path, methods in paths.items():
         for method, operation in methods.items():
+            assert operation["summary"] and operation["description"] and operation["tags"], (path, method)
+            assert all(parameter.get("description") for parameter in operation.get("parameters", [])), (path, method)
             assert ("429" in operation["responses"]) == path.startswith("/api/"), (path, method)
             for status, answer in operation["responses"].items():
                 if int(status) >= 400 and status != "412":  # which shows what somebody else has saved
