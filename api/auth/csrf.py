@@ -12,7 +12,7 @@ from litestar.connection import ASGIConnection
 from api.auth.tokens import TOKENS
 from api.edge.asgi import SAFE_METHODS, header
 from api.edge.origins import ORIGINS
-from api.edge.request_state import request_state
+from api.rest.request_state import request_state
 
 _Connection = ASGIConnection[Any, Any, Any, Any]
 

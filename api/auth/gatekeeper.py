@@ -32,9 +32,9 @@ from api.auth.permissions import (
 from api.auth.requests import ApiRequest
 from api.auth.tokens import Claims, Tokens
 from api.edge.cookies import cookies, session_name
-from api.edge.request_state import request_state
 from api.rest.errors import ApiError
 from api.rest.parts import Part
+from api.rest.request_state import request_state
 from sql import Pool, database
 from sql.database import Actor
 

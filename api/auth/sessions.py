@@ -17,9 +17,9 @@ from api.auth.permissions import Role, unauthorized
 from api.auth.requests import ApiRequest, principal_of
 from api.auth.tokens import Tokens
 from api.edge.limits import Limits
-from api.edge.request_state import request_state
 from api.rest.errors import invalid
 from api.rest.problems import FieldProblem
+from api.rest.request_state import request_state
 from api.rest.texts import text_problems
 from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.settings import Settings

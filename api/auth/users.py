@@ -143,8 +143,8 @@ async def create_user(
 ) -> Response[NewUserAnswer]:
     """409 if the user name or e-mail address is taken, without regard to case. Without `password`, the response
     contains a generated one."""
-    answer = await create(pool, passwords, actor(request), data)
-    return Response(answer, status_code=201, headers={"Location": f"/api/users/{answer.user.id}"})
+    created = await create(pool, passwords, actor(request), data)
+    return Response(created, status_code=201, headers={"Location": f"/api/users/{created.user.id}"})
 
 
 @patch(

@@ -6,8 +6,8 @@ import anyio
 
 from api.cache.entries import Cacheable, CachedResponse, CacheKey, encode_response
 from api.edge.asgi import ASGIApp, Headers, Message, Scope
-from api.edge.request_state import RequestState
 from api.rest.errors import ApiError
+from api.rest.request_state import RequestState
 
 STALE_AFTER_S = 2.0
 """After this time the database is assumed not to respond. Waiting requests get the stale response, if there is one."""

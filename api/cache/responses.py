@@ -27,10 +27,10 @@ from api.edge.asgi import ASGIApp, Headers, Message, Receive, Scope, Send
 from api.edge.client_address import client_key, client_of
 from api.edge.negotiation import accepts_html
 from api.edge.origins import Origins
-from api.edge.request_state import request_state
 from api.edge.token_bucket import KeyedTokenBuckets
 from api.metrics import Metrics
 from api.rest.errors import ApiError
+from api.rest.request_state import request_state
 from sla_monitor.settings.values import Network
 from sql import OperationalError
 

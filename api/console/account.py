@@ -15,11 +15,11 @@ from api.auth.sessions import IssuedTokens, LoginParts, PasswordChange, change_o
 from api.cache.entries import Cacheable
 from api.console.submissions import REFUSED, done, done_key, refusal
 from api.edge.cookies import session_cookie
-from api.edge.request_state import request_state
 from api.pages.forms import read_form
 from api.pages.problems import Problem
 from api.pages.site import page, page_texts
 from api.rest.injected import Injected
+from api.rest.request_state import request_state
 from api.rest.validation import converted
 from sql import Pool, database
 

@@ -18,7 +18,7 @@ PREFERENCE_S = 365 * 86400
 
 
 class Preferences(NamedTuple):
-    """The language and theme chosen in this browser; `""` and None where none is chosen."""
+    """The language and theme chosen in this browser; `""` and None if none is chosen."""
 
     language: str
     theme: Theme | None

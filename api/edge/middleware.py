@@ -18,10 +18,10 @@ from api.edge.limits import RequestLimits
 from api.edge.messages import encode_headers, error_messages, error_page_messages
 from api.edge.origins import Origins
 from api.edge.recorded_body import FORMS, RecordedBody
-from api.edge.request_state import request_state
 from api.edge.security_headers import CONTENT_POLICY, FRAMEABLE, SECURITY_HEADERS, STRICT_TRANSPORT_SECURITY
 from api.metrics import Metrics
 from api.rest.errors import ApiError, ClientLeft
+from api.rest.request_state import request_state
 from sla_monitor.settings.values import Network
 from sla_monitor.texts.problems import ProblemCode
 from sql import OperationalError

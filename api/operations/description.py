@@ -33,7 +33,10 @@ HEADERS: Json = {
     "RateLimit-Reset": {"description": "Seconds until the window ends", "schema": _SECONDS},
     "Retry-After": {"description": "Seconds to wait before the next request", "required": True, "schema": _SECONDS},
     "WWW-Authenticate": {"description": "The authentication scheme", "required": True, "schema": {"type": "string"}},
-    "ETag": {"description": "For `If-None-Match`, and for `If-Match` where accepted", "schema": {"type": "string"}},
+    "ETag": {
+        "description": "For `If-None-Match`; for `If-Match` if the route accepts it",
+        "schema": {"type": "string"},
+    },
     "X-Cache": {
         "description": "STALE: a stale response, because the database cannot be reached or the rate limit is used up. "
         "HIT and MISS are sent only with LOG_LEVEL=debug",

@@ -16,11 +16,11 @@ from api.auth.sessions import Credentials, IssuedTokens, LoginParts, end_session
 from api.auth.tokens import Tokens
 from api.cache.entries import Cacheable
 from api.edge.cookies import THEMES, preference, session_cookie
-from api.edge.request_state import request_state
 from api.pages.forms import read_form
 from api.pages.site import page
 from api.rest.errors import ApiError
 from api.rest.injected import Injected
+from api.rest.request_state import request_state
 from sla_monitor.texts.languages import LANGUAGES
 from sql import Pool
 

@@ -23,7 +23,6 @@ from api.auth.requests import ApiRequest
 from api.auth.tokens import TOKENS
 from api.edge.cookies import preferences, session_cookie
 from api.edge.negotiation import accepts_html, negotiated
-from api.edge.request_state import request_state
 from api.edge.security_headers import PAGE_POLICY
 from api.pages.assets import Assets
 from api.pages.kept_form import KeptForm, KeptFormResponse, kept_form
@@ -31,6 +30,7 @@ from api.pages.markdown import Renderer, markdown
 from api.pages.problems import problem_text
 from api.rest.errors import ApiError
 from api.rest.parts import POOL, SETTINGS, Part
+from api.rest.request_state import request_state
 from sla_monitor import __version__
 from sla_monitor.settings import Settings, Terms
 from sla_monitor.texts.languages import LANGUAGES, Language, Texts, texts

@@ -17,6 +17,7 @@ from api.rest.errors import CLIENT_LEFT, ApiError, ClientLeft, database_away, in
 from api.rest.parameters import parameter_problems
 from api.rest.parts import Part
 from api.rest.problems import FieldProblem
+from api.rest.request_state import request_state
 from sla_monitor.texts.problems import ProblemCode
 from sql import OperationalError
 
@@ -90,10 +91,10 @@ def respond_to_program(request: Request[Any, Any, Any], error: Exception) -> Res
 
 
 def _logged(request: Request[Any, Any, Any], error: Exception) -> ApiError:
-    """The error response for an exception. Errors that the client cannot correct are logged."""
+    """The error response for an exception. Defects and an unreachable database are logged."""
     described = describe(error, request)
     if described is None:
-        request_id = request.scope["state"].get("request_id")
+        request_id = request_state(request.scope).get("request_id")
         log.error("request %s failed: %s", request_id, type(error).__name__, exc_info=error)
         return ApiError(500)
     if isinstance(error, OperationalError):

@@ -267,5 +267,5 @@ def _field_problem(problem: Problem) -> FieldProblem:
 def _text_problems(service: Service) -> list[FieldProblem]:
     """The problems of texts."""
     found = line_problems("name", service.name) + line_problems("group", service.group_name)
-    found += [problem for tag in service.tags[:50] for problem in line_problems("tags", tag)][:1]
+    found += [problem for n, tag in enumerate(service.tags) for problem in line_problems(f"tags[{n}]", tag)]
     return found + text_problems("description", service.description)

@@ -16,9 +16,9 @@ from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
 from api.edge.client_address import client_key
 from api.edge.limits import Limits
-from api.edge.request_state import request_state
 from api.rest.errors import ApiError
 from api.rest.injected import Injected
+from api.rest.request_state import request_state
 from api.rest.texts import uuid_or_none
 from api.services.names import ServicePath, is_slug
 from sla_monitor.heartbeats import MOST_TEXT, Event
