@@ -24,7 +24,7 @@ from api.auth.permissions import API_TOKEN_PREFIX, ROLES, Principal, Role, requi
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.rest.constraints import constraint_errors
-from api.rest.errors import BODY_ERRORS, ApiError, invalid
+from api.rest.errors import BODY_ERRORS, ApiError, raise_problems
 from api.rest.injected import Injected
 from api.rest.moments import iso, iso_or_none
 from api.rest.pagination import PageNumber, PageSize, Pagination, read_page
@@ -206,8 +206,7 @@ def _require_valid(data: NewApiToken) -> None:
     now = datetime.now(UTC)
     if data.expires_at is not None and not now < data.expires_at < now + MAX_LIFETIME:
         problems.append(FieldProblem.of("expiresAt", "ten_years"))
-    if problems:
-        raise invalid(*problems)
+    raise_problems(problems)
 
 
 router = Router("/api", route_handlers=[list_tokens, create_token, revoke_token], tags=["accounts"])

@@ -17,7 +17,7 @@ from api.auth.permissions import Role, unauthorized
 from api.auth.requests import ApiRequest, principal_of
 from api.auth.tokens import Tokens
 from api.edge.limits import Limits
-from api.rest.errors import invalid
+from api.rest.errors import invalid, raise_problems
 from api.rest.problems import FieldProblem
 from api.rest.request_state import request_state
 from api.rest.texts import text_problems
@@ -115,8 +115,7 @@ async def log_in(
 ) -> tuple[IssuedTokens, Person]:
     """Opens a session with the tokens of `issue`. Raises 401 for a wrong name or password, 429 after too many
     attempts."""
-    if wrong := text_problems("username", data.username):
-        raise invalid(*wrong)
+    raise_problems(text_problems("username", data.username))
     address = _address(request)
     pool, settings, _, passwords, tokens = login_parts
     guard = _guard(login_parts)
@@ -182,8 +181,7 @@ async def change_own_password(
     400 for a wrong or unsuitable password, 401 if the user has been logged out, 429 after too many attempts."""
     pool, settings, _, passwords, tokens = login_parts
     account = await _stored_account(request, pool)
-    if wrong := password_problems("newPassword", data.new_password, account.username, account.email):
-        raise invalid(*wrong)
+    raise_problems(password_problems("newPassword", data.new_password, account.username, account.email))
     guard, address = _guard(login_parts), _address(request)
     await guard.count(address)
     # Not a 401: the token is valid, and front ends would log the user out.

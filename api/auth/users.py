@@ -18,7 +18,7 @@ from api.auth.permissions import Role, requires
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
 from api.rest.constraints import constraint_errors
-from api.rest.errors import BODY_ERRORS, ApiError, invalid
+from api.rest.errors import BODY_ERRORS, ApiError, raise_problems
 from api.rest.injected import Injected
 from api.rest.moments import iso, iso_or_none
 from api.rest.pagination import PageNumber, PageSize, Pagination, read_page
@@ -118,8 +118,7 @@ async def list_users(
     limit: PageSize = 20,
 ) -> UserList:
     """Sorted by user name. `search`: a part of the user name or e-mail address, without regard to case."""
-    if wrong := text_problems("search", search):
-        raise invalid(*wrong)
+    raise_problems(text_problems("search", search))
     return await listing(pool, page, limit, search, role, active)
 
 
@@ -239,8 +238,7 @@ def require_valid(username: str, email: str, password: str | UnsetType) -> None:
         found.append(FieldProblem.of("email", "email"))
     if password is not UNSET:
         found += password_problems("password", password, username, email)
-    if found:
-        raise invalid(*found)
+    raise_problems(found)
 
 
 async def _changed(connection: Connection, name: str, values: dict[str, Any]) -> StoredUser | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 from litestar.params import QueryParameter
 
 from api.incidents.fields import IncidentStatus, Priority, Severity
-from api.rest.errors import invalid
+from api.rest.errors import invalid, raise_problems
 from api.rest.moments import FIRST_YEAR, LAST_YEAR
 from api.rest.problems import FieldProblem
 from api.rest.texts import text_problems
@@ -73,8 +73,7 @@ def page_size(selected: Filters, limit: int | None) -> int:
 
 def filters(status: str, severity: str, priority: str, service: str, from_: str, to: str, text: str) -> Filters:
     """Parses the filters. Without any, they are `UNRESOLVED`. Raises 400 for invalid values."""
-    if found := text_problems("q", text):
-        raise invalid(*found)
+    raise_problems(text_problems("q", text))
     if not any((status, severity, priority, service, from_, to, text)):
         return UNRESOLVED
     from_day, from_time = _moment("from", from_)

@@ -21,7 +21,7 @@ from api.incidents.fields import (
 )
 from api.incidents.filters import Filters, page_size
 from api.rest.constraints import constraint_errors
-from api.rest.errors import ApiError, invalid
+from api.rest.errors import ApiError, invalid, raise_problems
 from api.rest.pagination import Pagination
 from api.rest.problems import FieldProblem, camel
 from api.rest.texts import uuid_or_none
@@ -95,8 +95,7 @@ def not_found() -> ApiError:
 async def complete(connection: Connection, data: NewIncident) -> dict[str, Any]:
     """The columns of a new incident, including those from its template. Raises 400 for missing or invalid fields."""
     given = await _template(connection, data) | data.given()
-    if missing := [name for name in REQUIRED if name not in given]:
-        raise invalid(*(FieldProblem.of(camel(name), "required") for name in missing))
+    raise_problems([FieldProblem.of(camel(name), "required") for name in REQUIRED if name not in given])
     await require_services(connection, given["affected_services"])
     return given
 

@@ -145,7 +145,7 @@ async def change_incident(
 ) -> Response[IncidentAnswer]:
     """Fields that are not in the body stay unchanged. A changed status adds an update to the timeline. Deletes the
     user's draft of the incident. With `If-Match`: 412 if another user has saved the incident since; the body contains
-    the current incident with its newest 20 updates. 409 if the timeline is full."""
+    the current incident with its newest 20 updates. 409 if the timeline has 500 updates already."""
     try:
         return _response(await saving.change(pool, principal_of(request), actor(request), incident_id, data, if_match))
     except saving.IncidentOutdatedError as error:
@@ -165,7 +165,8 @@ async def add_update(
     if_match: IfMatch = None,
 ) -> Response[UpdateAnswer]:
     """Adds an update to the timeline and sets the status of the incident. Any status may follow any other; a resolved
-    incident can be reopened. `Idempotency-Key` is ignored. 409 if the timeline is full. 412 as for a change."""
+    incident can be reopened. `Idempotency-Key` is ignored. 409 if the timeline has 500 updates already. 412 as for a
+    change."""
     try:
         update, version = await saving.add_update(pool, actor(request), incident_id, data, if_match)
     except saving.IncidentOutdatedError as error:

@@ -14,7 +14,7 @@ from api.incidents.fields import (
     NewUpdate,
     problems,
 )
-from api.rest.errors import ApiError, invalid
+from api.rest.errors import ApiError, raise_problems
 from api.rest.idempotency import Claim, claim
 from api.rest.preconditions import allows_version
 from api.rest.texts import text_problems
@@ -42,8 +42,7 @@ async def create(
 ) -> tuple[Incident, bool]:
     """Creates an incident. Returns it, and whether it had been created before with the same idempotency `key`. Raises
     400 for invalid fields, 409 if the key was used for another request, 429 for too many incidents of one user."""
-    if found := problems(data):
-        raise invalid(*found)
+    raise_problems(problems(data))
     claimed = claim(author.actor_id, key, data)
     if claimed is not None and (existing_id := await claimed.created(pool)) is not None:
         return await _existing(pool, existing_id), True
@@ -64,8 +63,7 @@ async def change(
 ) -> Incident:
     """Saves the fields in `data` and deletes the author's draft. Raises 400 for invalid fields, 404 if there is no such
     incident, IncidentOutdatedError if `if_match` names another version."""
-    if found := problems(data):
-        raise invalid(*found)
+    raise_problems(problems(data))
     async with database.transaction(pool, by) as connection:
         if not allows_version(if_match, await records.lock(connection, incident_id)):
             raise IncidentOutdatedError(await records.one(connection, incident_id, whole=False))
@@ -80,8 +78,7 @@ async def add_update(
 ) -> tuple[IncidentUpdate, int]:
     """Stores an update. Returns it with the new version of the incident. Raises as `change` does, and 409 if the
     timeline is full."""
-    if found := text_problems("description", data.description):
-        raise invalid(*found)
+    raise_problems(text_problems("description", data.description))
     async with database.transaction(pool, by) as connection:
         if not allows_version(if_match, await records.lock(connection, incident_id)):
             raise IncidentOutdatedError(await records.one(connection, incident_id, whole=False))

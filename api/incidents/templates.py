@@ -17,7 +17,7 @@ from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.incidents.fields import Priority, Severity, TemplateData
 from api.rest.constraints import constraint_errors
-from api.rest.errors import BODY_ERRORS, ApiError, invalid
+from api.rest.errors import BODY_ERRORS, ApiError, raise_problems
 from api.rest.injected import Injected
 from api.rest.moments import iso
 from api.rest.pagination import PageNumber, PageSize, Pagination, read_page
@@ -174,8 +174,7 @@ async def delete_template(request: ApiRequest, pool: Injected[Pool], template_id
 
 async def listing(pool: Pool, page: int, limit: int, search: str = "") -> tuple[list[StoredTemplate], Pagination]:
     """One page of the templates, sorted by name. Raises 400 for an invalid search."""
-    if found := text_problems("search", search):
-        raise invalid(*found)
+    raise_problems(text_problems("search", search))
     return await read_page(pool, "templates", StoredTemplate, page, limit, search=search)
 
 
@@ -236,8 +235,7 @@ def _columns(change: TemplateChange) -> dict[str, Any]:
             "incident_description": change.data.description,
             "first_update": change.data.update,
         }
-    if problems:
-        raise invalid(*problems)
+    raise_problems(problems)
     return columns
 
 

@@ -24,7 +24,7 @@ from api.maintenance.fields import (
 )
 from api.maintenance.plan import plan, planned, require_ahead
 from api.rest.constraints import constraint_errors
-from api.rest.errors import BODY_ERRORS, ApiError, code_of, invalid
+from api.rest.errors import BODY_ERRORS, ApiError, code_of, invalid, raise_problems
 from api.rest.injected import Injected
 from api.rest.moments import MAX_CHARACTERS, read_moment, year_problems
 from api.rest.preconditions import (
@@ -174,7 +174,7 @@ async def one(pool: Pool, principal: Principal | None, window_id: str, start: da
 
 async def create(pool: Pool, author: Principal, by: Actor, data: NewWindow) -> WindowRow:
     """Creates a window and plans its occurrences. Raises 400 for invalid fields or an invalid schedule."""
-    _require(problems(data))
+    raise_problems(problems(data))
     now = datetime.now(UTC)
     values = {"description": None, "rrule": None, "time_zone": None, "public": True} | data.given()
     values |= {"created_by": author.user_id, "author": author.name}
@@ -192,7 +192,7 @@ async def create(pool: Pool, author: Principal, by: Actor, data: NewWindow) -> W
 async def change(pool: Pool, by: Actor, window_id: str, data: WindowChange, if_match: str | None = None) -> WindowRow:
     """Changes a window. Raises 400 for invalid fields, 404 if there is no such window, WindowOutdatedError if
     `if_match` names another version."""
-    _require(problems(data))
+    raise_problems(problems(data))
     now = datetime.now(UTC)
     given = data.given()
     async with database.transaction(pool, by) as connection:
@@ -261,8 +261,7 @@ async def _reporting_zone(connection: Connection) -> str:
 def _period(from_: str | None, to: str | None) -> tuple[datetime, datetime]:
     """The start and end of the requested period; by default the 90 days from now. Raises 400."""
     first, last = read_moment("from", from_), read_moment("to", to)
-    if wrong := year_problems("from", first) + year_problems("to", last):
-        raise invalid(*wrong)
+    raise_problems(year_problems("from", first) + year_problems("to", last))
     start = first or datetime.now(UTC)
     end = last or start + DEFAULT_PERIOD
     if not timedelta() < end - start <= MAX_PERIOD:
@@ -278,11 +277,6 @@ def _outdated(row: WindowRow) -> Response[Any]:
     window = row.published()
     headers = {"ETag": etag(row.version, WindowAnswer(window))}
     return Response(Conflict(str(ApiError(412)), code_of(412), window), status_code=412, headers=headers)
-
-
-def _require(wrong: list[FieldProblem]) -> None:
-    if wrong:
-        raise invalid(*wrong)
 
 
 def _found(row: WindowRow | None) -> WindowRow:

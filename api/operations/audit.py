@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
-from api.rest.errors import invalid
+from api.rest.errors import raise_problems
 from api.rest.injected import Injected
 from api.rest.moments import MAX_CHARACTERS, FromMoment, ToMoment, iso, read_moment
 from api.rest.pagination import PageNumber, PageSize, Pagination, read_page
@@ -126,8 +126,7 @@ async def audit_log(
 async def entries(pool: Pool, wanted: AuditFilters, page: int, limit: int) -> AuditLog:
     """One page of the entries that pass the filters, newest first. Raises 400 for an invalid filter."""
     texts = {name: getattr(wanted, name) for name in ("actor", "object_type", "object_id", "action")}
-    if wrong := [problem for name, text in texts.items() for problem in text_problems(camel(name), text)]:
-        raise invalid(*wrong)
+    raise_problems([problem for name, text in texts.items() for problem in text_problems(camel(name), text)])
     filters = texts | {"start": read_moment("from", wanted.from_), "end": read_moment("to", wanted.to)}
     rows, pagination = await read_page(pool, "audit", EntryRow, page, limit, **filters)
     return AuditLog([row.published() for row in rows], pagination)

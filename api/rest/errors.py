@@ -108,6 +108,12 @@ def invalid(*problems: FieldProblem) -> ApiError:
     return ApiError(400, details=problems)
 
 
+def raise_problems(problems: Sequence[FieldProblem]) -> None:
+    """Raises the 400 for invalid fields if there are problems."""
+    if problems:
+        raise invalid(*problems)
+
+
 def database_away() -> ApiError:
     """The 503 while the database cannot be reached."""
     return ApiError(503, headers={"Retry-After": str(RETRY_AFTER_S)})

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import sql
-from api.rest.errors import invalid
+from api.rest.errors import raise_problems
 from api.rest.problems import FieldProblem
 from sql.database import Connection
 
@@ -15,5 +15,4 @@ async def require_services(
     `incident_id` already affects are accepted: they may have been deleted since."""
     values = {"ids": list(ids), "incident_id": incident_id}
     rows = await (await connection.execute(sql.query("services/missing"), values)).fetchall()
-    if rows:
-        raise invalid(*(FieldProblem.of(f"{field}[{position}]", "unknown_service") for (position,) in rows))
+    raise_problems([FieldProblem.of(f"{field}[{position}]", "unknown_service") for (position,) in rows])

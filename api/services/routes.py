@@ -17,7 +17,7 @@ from api.auth.permissions import authorise, requires
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
 from api.rest.constraints import constraint_errors
-from api.rest.errors import BODY_ERRORS, ApiError, invalid
+from api.rest.errors import BODY_ERRORS, ApiError, raise_problems
 from api.rest.injected import Injected
 from api.rest.problems import FieldProblem
 from api.services.fields import (
@@ -215,8 +215,7 @@ async def _execute(connection: Connection, name: str, **values: Any) -> int:
 
 
 def _valid(service: Service) -> Service:
-    if found := problems(service):
-        raise invalid(*found)
+    raise_problems(problems(service))
     return service
 
 

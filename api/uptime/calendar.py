@@ -10,7 +10,7 @@ from litestar.params import PathParameter, QueryParameter
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
-from api.rest.errors import ApiError, invalid
+from api.rest.errors import ApiError, raise_problems
 from api.rest.injected import Injected
 from api.rest.moments import year_problems
 from api.services.names import ALL_SYSTEMS, ServiceName, is_slug
@@ -145,8 +145,7 @@ async def uptime(
     """The calendar of a public service, or of all public services for `all-systems`. `months`: 1 to 24. `startDate`:
     any day of the first month; without it, the last month is the current one. Days are those of the reporting time
     zone. 404 for an unknown or private service."""
-    if wrong := year_problems("startDate", start_date):
-        raise invalid(*wrong)
+    raise_problems(year_problems("startDate", start_date))
     service = await chosen_service(pool, service_id)
     return Uptime(service, calendar(await calendar_rows(pool, service, months, start_date)))
 

@@ -14,7 +14,7 @@ from litestar.params import QueryParameter
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
-from api.rest.errors import invalid
+from api.rest.errors import invalid, raise_problems
 from api.rest.injected import Injected
 from api.rest.moments import FromMoment, ToMoment, iso, read_moment, year_problems
 from api.rest.problems import FieldProblem
@@ -130,8 +130,7 @@ def tier(step: int, window_s: float) -> Tier:
 
 def window(from_: datetime | None, to: datetime | None, now: datetime) -> tuple[datetime, datetime]:
     """The requested window; by default the last 24 hours, to the whole second. Raises 400."""
-    if wrong := year_problems("from", from_) + year_problems("to", to):
-        raise invalid(*wrong)
+    raise_problems(year_problems("from", from_) + year_problems("to", to))
     end = to or now.replace(microsecond=0) + timedelta(seconds=1)
     start = from_ or end - timedelta(days=1)
     if start >= end:
