@@ -16,7 +16,7 @@ from litestar.params import JSONBody, PathParameter
 from msgspec import Meta
 from psycopg import AsyncConnection
 from psycopg.errors import ForeignKeyViolation
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, class_row
 
 import sql
 from api.auth.gatekeeper import actor
@@ -140,7 +140,7 @@ async def revoke_token(
     pool: Injected[Pool],
     token_id: TokenPath,
 ) -> None:
-    """Takes effect at once and cannot be undone. The token stays in the list. 404 if it is revoked already."""
+    """Takes effect at once and cannot be undone. The token stays in the list. Revoking it again changes nothing."""
     await revoke(pool, actor(request), token_id)
 
 
@@ -165,27 +165,18 @@ async def create(pool: Pool, owner: Principal, by: Actor, data: NewApiToken) -> 
         async with database.transaction(pool, by) as connection:
             await _require_below_limit(connection, owner.user_id)
             with constraint_errors():
-                created = await (await connection.execute(sql.query("api_tokens/create"), values)).fetchone()
+                async with connection.cursor(row_factory=class_row(StoredApiToken)) as cursor:
+                    await cursor.execute(sql.query("api_tokens/create"), values)
+                    created = await cursor.fetchone()
     except ForeignKeyViolation:  # the user was deleted after the request was authorised
         raise unauthorized("logged_out") from None
     if created is None:
         raise ApiError(409, "token_exists", [FieldProblem.of("name", "taken")])
-    token = ApiToken(
-        id=created[0],
-        name=data.name,
-        role=data.role,
-        owner=Owner(owner.user_id, owner.name),
-        created_at=iso(created[1]),
-        expires_at=iso_or_none(data.expires_at),
-        last_used_at=None,
-        last_used_from=None,
-        revoked_at=None,
-    )
-    return NewApiTokenAnswer(token, secret)
+    return NewApiTokenAnswer(created.published(), secret)
 
 
 async def revoke(pool: Pool, by: Actor, token_id: str) -> None:
-    """Raises 404 if there is no such token, or it is revoked already."""
+    """Revokes a token. Revoking it again changes nothing. Raises 404 if there is no such token."""
     async with database.transaction(pool, by) as connection:
         revoked = await connection.execute(sql.query("api_tokens/revoke"), {"id": uuid_or_none(token_id)})
     if not revoked.rowcount:
