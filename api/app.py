@@ -63,12 +63,12 @@ WHILE_PREPARING = frozenset({"health", "ready", "metrics", "static"})
 """The first segment of paths that are served before the database is prepared."""
 OWN = Shared()
 Prepare = Callable[[], Awaitable[object]]
-"""Migrates the database to the schema of this program. It may take long."""
+"""Migrates the database to the schema of this program. This may take long."""
 
 
 class Application:
-    """The ASGI application. `running` must be entered before the first request. Until `prepare` is done, the response
-    is 503."""
+    """The ASGI application. It serves requests in the context `running`. Until `prepare` is done, it responds with
+    503."""
 
     def __init__(
         self, settings: Settings, database_url: str, prepare: Prepare | None = None, shared: Shared = OWN
@@ -109,7 +109,7 @@ class Application:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Runs pool, feed and hub in one task group: an unhandled exception in one of them ends the application."""
+        """Runs the pool and all background tasks. An unhandled exception in one of the tasks ends the application."""
         settings, metrics = self._settings, self._metrics
         async with (
             sql.open_pool(self._database_url, application="sla-monitor api") as pool,
@@ -127,20 +127,10 @@ class Application:
                 SOCKETIO: SocketIoTransport(handler, tasks, settings.socket_max_message),
             }
             self._sockets = Sockets(transports, limits, self._origins, metrics, settings)
-            passwords, state = Passwords(), self._state
-            POOL.put(state, pool)
-            FEED.put(state, feed)
-            EVENT_NUMBERS.put(state, hub)
-            LIMITS.put(state, limits)
-            DATABASE.put(state, DatabaseState(pool))
-            TOKENS.put(state, tokens)
-            GATEKEEPER.put(state, gatekeeper)
-            PASSWORDS.put(state, passwords)
-            LOGIN_PARTS.put(state, LoginParts(pool, settings, limits, passwords, tokens))
-            metrics.passwords_waiting.set_function(lambda: passwords.waiting)
+            self._put_parts(pool, tokens, gatekeeper, limits, hub, feed)
             tasks.start_soon(watch_loop, metrics.loop_lag.set)
 
-            async def work() -> None:
+            async def prepare_and_start() -> None:
                 if self._prepare is not None:
                     await self._prepare()
                 self._prepared = True
@@ -149,13 +139,29 @@ class Application:
                 tasks.start_soon(presence.run)
                 tasks.start_soon(declared.watch, settings, pool)
 
-            tasks.start_soon(work)
+            tasks.start_soon(prepare_and_start)
             try:
                 with self._log.writing() if self._log is not None else nullcontext():
                     yield
             finally:
                 await presence.close()
                 tasks.cancel_scope.cancel()
+
+    def _put_parts(
+        self, pool: sql.Pool, tokens: Tokens, gatekeeper: Gatekeeper, limits: Limits, hub: Hub, feed: Feed
+    ) -> None:
+        """Stores the parts that need the pool, for routes and the guard."""
+        state, passwords = self._state, Passwords()
+        POOL.put(state, pool)
+        FEED.put(state, feed)
+        EVENT_NUMBERS.put(state, hub)
+        LIMITS.put(state, limits)
+        DATABASE.put(state, DatabaseState(pool))
+        TOKENS.put(state, tokens)
+        GATEKEEPER.put(state, gatekeeper)
+        PASSWORDS.put(state, passwords)
+        LOGIN_PARTS.put(state, LoginParts(pool, self._settings, limits, passwords, tokens))
+        self._metrics.passwords_waiting.set_function(lambda: passwords.waiting)
 
     def _running_limits(self) -> Limits:
         assert self._limits is not None  # requests are handled while the application is running
@@ -192,18 +198,11 @@ def _open_while_preparing(scope: Scope) -> bool:
     return scope["type"] == "http" and scope["path"].strip("/").partition("/")[0] in WHILE_PREPARING
 
 
-def create_app(
-    settings: Settings, database_url: str, prepare: Prepare | None = None, shared: Shared = OWN
-) -> Application:
-    """The application, not yet running."""
-    return Application(settings, database_url, prepare, shared)
-
-
 async def serve(settings: Settings, database_url: str, prepare: Prepare | None = None, shared: Shared = OWN) -> None:
     """Serves until SIGTERM, SIGINT or cancellation, then ends within 10 s. A second signal ends the process at once.
 
     The database may be away at any time. Until `prepare` is done, every response except those of /health, /ready and
     /metrics is 503. Raises `PortError`, and what `prepare` raises.
     """
-    app = create_app(settings, database_url, prepare, shared)
+    app = Application(settings, database_url, prepare, shared)
     await run(app, app.running, settings, app.count_client_fault)

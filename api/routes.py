@@ -128,8 +128,8 @@ DEPENDENCIES: Mapping[str, Provide] = {
 
 
 class Shared(NamedTuple):
-    """What several APIs in one process may share: the Litestar application that is made of the routes, and compiled
-    templates. Neither depends on settings."""
+    """What several applications in one process may share: `litestar`, which makes the Litestar application from the
+    routes, and compiled templates. Neither depends on settings."""
 
     litestar: Callable[..., Litestar] = Litestar
     templates: BytecodeCache | None = None

@@ -56,6 +56,8 @@ CACHEABLE = (
 )
 SCHEDULE_FIELDS = ("starts_at", "ends_at", "rrule", "time_zone", "affected_services")
 """A change of one of these plans the occurrences again."""
+_SETTABLE = ("title", "description", "starts_at", "ends_at", "rrule", "time_zone", "public")
+"""The columns that a change can set, without the services."""
 _OUTDATED = outdated(Conflict)
 From = Annotated[
     str | None,
@@ -220,9 +222,6 @@ async def remove(pool: Pool, principal: Principal, by: Actor, window_id: str) ->
         row = await _locked(connection, window_id)
         authorise(principal, "maintenance:delete", owner_id=row.created_by)
         await connection.execute("SELECT cancel_maintenance(%s)", [row.id])
-
-
-_SETTABLE = ("title", "description", "starts_at", "ends_at", "rrule", "time_zone", "public")
 
 
 def _kept_rule(rrule: str | None) -> str | None:
