@@ -26,7 +26,7 @@ def require_own_page(connection: _Connection) -> None:
     origins = ORIGINS.of(connection)
     origin, site = header(scope, b"origin"), header(scope, b"sec-fetch-site")
     host, tls = header(scope, b"host"), request_state(scope).get("tls", False)
-    own = origins.owns(origin, host, tls) if origin is not None else site == b"same-origin"
+    own = origins.is_this_site(origin, host, tls) if origin is not None else site == b"same-origin"
     if not own or site not in (None, b"same-origin"):
         raise origins.refusal(origin, host, site)
 

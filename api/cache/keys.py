@@ -80,7 +80,12 @@ class CacheKeys:
         path, query = scope["path"], scope["query_string"]
         route = self._route(path)
         host = host_of(scope)
-        if route is None or "?" in path or len(path) + len(query) > MAX_KEY_BYTES or not self._origins.knows(host):
+        if (
+            route is None
+            or "?" in path
+            or len(path) + len(query) > MAX_KEY_BYTES
+            or not self._origins.accepts_host(host)
+        ):
             return None
         if route.personal and (header(scope, b"authorization") is not None or has_session(scope)):
             return None

@@ -43,7 +43,7 @@ class ResponseSender:
         self._counts[source] += 1
         scope["path_template"] = response.path_template
         if source == "STALE" and database_away and (body := response.stale_page_body()) is not None:
-            start = response.start(self._x_cache(source), False, self._origins.headers(origin))
+            start = response.start(self._x_cache(source), False, self._origins.cors_headers(origin))
             # Without ETag: a browser must not get a 304 for the snapshot once the database is back.
             start["headers"] = [item for item in start["headers"] if item[0] != b"etag"]
             await send(start)
@@ -52,7 +52,7 @@ class ResponseSender:
         messages = response.prepared.get((origin, gzip)) if source == "HIT" else None
         if messages is None:
             gzipped = gzip and response.gzipped is not None
-            start = response.start(self._x_cache(source), gzipped, self._origins.headers(origin))
+            start = response.start(self._x_cache(source), gzipped, self._origins.cors_headers(origin))
             messages = start, response.gzipped if gzipped else response.body
             if self._exposes_source or response.status != 200:
                 start["headers"].extend(rate_limit_headers)

@@ -59,7 +59,7 @@ class Edge:
         self._secure = secure
 
     def _responder(self, scope: Scope, send: Send) -> "_Responder":
-        extra = [*self._security, *self._origins.headers(header(scope, b"origin"))]
+        extra = [*self._security, *self._origins.cors_headers(header(scope, b"origin"))]
         return _Responder(send, extra, lambda error, body: self._error_page(scope, error, body))
 
     async def admit(self, scope: Scope) -> Headers:
@@ -92,12 +92,12 @@ class Edge:
         state["client"] = client = client_of(scope, self._trusted_proxies)
         state["tls"] = tls = is_secure(scope, self._trusted_proxies)
         state.setdefault("secure", self._secure or tls)
-        if not self._origins.knows(host):
+        if not self._origins.accepts_host(host):
             several = b"," in (host or b"")
             await responder.refuse(ApiError(400, "one_host") if several else self._origins.unknown_host(host))
         elif method == "OPTIONS" and origin and header(scope, b"access-control-request-method"):
             await responder.preflight(origin in self._origins.allowed)
-        elif method not in SAFE_METHODS and not self._origins.trusts(origin, host, tls):
+        elif method not in SAFE_METHODS and not self._origins.allows_change(origin, host, tls):
             await responder.refuse(self._origins.refusal(origin, host, header(scope, b"sec-fetch-site")))
         elif state.get("admitted") or await self._is_within_limit(inner["path"], client, responder):
             await self._respond(inner, receive, responder)

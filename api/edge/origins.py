@@ -14,7 +14,7 @@ from sla_monitor.formats.origins import Origin, asked_origin, origin_of, read_or
 
 log = logging.getLogger(__name__)
 
-KNOWN_HOSTS = 1000
+MAX_REMEMBERED_HOSTS = 1000
 """At most this many accepted values of `Host` are remembered, so that they are not parsed again."""
 MAX_LOGGED = 100
 """At most this many refused origins and hosts are logged, each once."""
@@ -35,28 +35,28 @@ class Origins:
         """The origins of CLIENT_URLS, as browsers write them."""
         self.site = origin_of(site_url) if site_url else None
         """The origin of SITE_URL, whatever `Host` a proxy sends."""
-        self._known: set[bytes | None] = set()
+        self._accepted_hosts: set[bytes | None] = set()
         self._logged: set[bytes | None] = set()
         ours = [*front_ends, self.site] if self.site else front_ends
         self._hosts = {*hosts, *(origin.host for origin in ours)}
 
-    def knows(self, host: bytes | None) -> bool:
+    def accepts_host(self, host: bytes | None) -> bool:
         """Whether `Host` is a name of this server. Addresses and names without a dot are always accepted.
 
         Without this check, evil.example could resolve to this server once its page is loaded (DNS rebinding), and the
         page would then have the same origin as this site. That is impossible for addresses and names without a dot.
         """
-        if host in self._known:
+        if host in self._accepted_hosts:
             return True
         if not _HOST.fullmatch(host or b""):
             return False
         name = (urlsplit("//" + (host or b"").decode("ascii")).hostname or "").removesuffix(".")
-        known = "." not in name or name in self._hosts or _is_address(name)
-        if known and len(self._known) < KNOWN_HOSTS:
-            self._known.add(host)
-        return known
+        accepted = "." not in name or name in self._hosts or _is_address(name)
+        if accepted and len(self._accepted_hosts) < MAX_REMEMBERED_HOSTS:
+            self._accepted_hosts.add(host)
+        return accepted
 
-    def headers(self, origin: bytes | None) -> Headers:
+    def cors_headers(self, origin: bytes | None) -> Headers:
         """The CORS headers of a response to a page of `origin`."""
         if not self.allowed:
             return []
@@ -69,11 +69,11 @@ class Origins:
             (b"access-control-expose-headers", _EXPOSED),
         ]
 
-    def trusts(self, origin: bytes | None, host: bytes | None, tls: bool) -> bool:
+    def allows_change(self, origin: bytes | None, host: bytes | None, tls: bool) -> bool:
         """Whether a page of `origin` may make changes. Clients other than browsers send no Origin and are trusted."""
-        return origin is None or origin in self.allowed or self.owns(origin, host, tls)
+        return origin is None or origin in self.allowed or self.is_this_site(origin, host, tls)
 
-    def owns(self, origin: bytes, host: bytes | None, tls: bool) -> bool:
+    def is_this_site(self, origin: bytes, host: bytes | None, tls: bool) -> bool:
         """Whether `origin` is this site, for a request with the header `host`. `tls`: the request came over TLS."""
         page = read_origin(origin.decode("latin-1"))
         if page is None:
@@ -83,7 +83,7 @@ class Origins:
         # A page of http:// can be forged on the network, so it does not belong to a site that is served over TLS.
         if page.scheme == "http" and (tls or self._is_site_over_tls(page.host)):
             return False
-        return page == asked_origin((host or b"").decode("latin-1"), page.scheme) and self.knows(host)
+        return page == asked_origin((host or b"").decode("latin-1"), page.scheme) and self.accepts_host(host)
 
     def _is_site_over_tls(self, host: str) -> bool:
         return self.site is not None and self.site.scheme == "https" and self.site.host == host
