@@ -19,22 +19,22 @@ class RecordedBody:
         self._receive = receive
         self._body = bytearray()
         self._complete = False
-        self._incomplete = False
+        self._unavailable = False
 
     async def __call__(self) -> Any:
         message = await self._receive()
         if message["type"] != "http.request":
-            self._incomplete = True
+            self._unavailable = True
             return message
-        if not self._incomplete:
+        if not self._unavailable:
             self._body += message.get("body", b"")
-            self._incomplete = len(self._body) > MAX_BODY_BYTES
+            self._unavailable = len(self._body) > MAX_BODY_BYTES
         self._complete = not message.get("more_body", False)
         return message
 
     async def whole(self) -> bytes | None:
         """The whole body; None if it is too large or does not arrive within READ_WITHIN_S."""
         with anyio.move_on_after(READ_WITHIN_S):
-            while not self._complete and not self._incomplete:
+            while not self._complete and not self._unavailable:
                 await self()
-        return bytes(self._body) if self._complete and not self._incomplete else None
+        return bytes(self._body) if self._complete and not self._unavailable else None

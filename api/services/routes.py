@@ -203,6 +203,8 @@ async def remove(pool: Pool, by: Actor, service_id: str) -> None:
 
 
 async def _locked(connection: Connection, service_id: str) -> StoredService | None:
+    """Locks the service until the end of the transaction and reads it."""
+    await connection.execute(sql.query("services/lock"), {"id": service_id})
     async with connection.cursor(row_factory=kwargs_row(StoredService.of_row)) as cursor:
         await cursor.execute(sql.query("services/one"), {"id": service_id})
         return await cursor.fetchone()

@@ -5,6 +5,7 @@ import re
 import string
 from typing import Any
 
+import anyio
 import msgspec
 import psycopg
 import pytest
@@ -292,6 +293,14 @@ async def test_a_service_that_is_removed_is_gone(api: Api) -> None:
     for method in ("GET", "DELETE"):
         assert (await api.http.request(method, "/api/services/shop")).status_code == 404
     assert (await api.http.patch("/api/services/shop", json={"name": "X"})).status_code == 404
+
+
+async def test_a_service_can_be_read_while_a_transaction_changes_it(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    async with db.transaction():
+        await db.execute("SELECT FROM services WHERE id = 'shop' FOR UPDATE")
+        with anyio.fail_after(10):
+            assert (await api.get("/api/services/shop"))["id"] == "shop"
 
 
 async def test_a_service_that_a_file_declares_is_changed_there(api: Api, db: Db) -> None:
