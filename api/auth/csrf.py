@@ -9,6 +9,7 @@ from typing import Any
 
 from litestar.connection import ASGIConnection
 
+from api.auth.permissions import Principal
 from api.auth.tokens import TOKENS
 from api.edge.asgi import SAFE_METHODS, header
 from api.edge.origins import ORIGINS
@@ -33,7 +34,7 @@ def require_own_page(connection: _Connection) -> None:
 
 async def form_token(connection: _Connection) -> str:
     """The hexadecimal token in every form of the session; empty without a session."""
-    user: Any = connection.scope["user"]
+    user: Principal | None = connection.scope["user"]
     if user is None or user.session_id is None:
         return ""
     return hmac.new(await TOKENS.of(connection).secret(), b"form:" + user.session_id.bytes, "sha256").hexdigest()

@@ -81,8 +81,8 @@ class Tokens:
         return (await self._key()).encode()
 
     async def _key(self) -> str:
-        """The key. Without JWT_SECRET it is generated once for each database. Raises OperationalError while the database
-        is away."""
+        """The key. Without JWT_SECRET it is generated once for each database. Raises OperationalError while the
+        database is away."""
         if self._secret is None:
             async with self._pool.connection() as connection:
                 cursor = await connection.execute(

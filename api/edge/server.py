@@ -106,13 +106,13 @@ class Socket(WebSocketsSansIOProtocol):
 
     def handle_close(self, event: Frame) -> None:
         super().handle_close(event)
-        self._abort_unless_read()
+        self._abort_later()
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
-        self._abort_unless_read()
+        self._abort_later()
 
-    def _abort_unless_read(self) -> None:
+    def _abort_later(self) -> None:
         """Aborts the connection after CLOSE_WITHIN_S. `close` alone would wait for a client that does not read."""
         self.loop.call_later(CLOSE_WITHIN_S, self.transport.abort)
 

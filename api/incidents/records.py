@@ -78,13 +78,18 @@ async def past(
 async def visible(pool: Pool, incident_id: str, principal: Principal | None) -> Incident:
     """The incident as `principal` may see it. Raises 404 if there is none, or if it is internal and `principal` may not
     see it."""
-    row = None
+    incident = None
     if is_incident_id(incident_id):
-        internal = sees_internal(principal)
-        row = await database.row(pool, "incidents/one", IncidentRow, id=incident_id, internal=internal, whole=True)
-    if row is None:
+        incident = await find(pool, incident_id, internal=sees_internal(principal))
+    if incident is None:
         raise not_found()
-    return row.published()
+    return incident
+
+
+async def find(pool: Pool, incident_id: str, *, internal: bool) -> Incident | None:
+    """The incident with its whole timeline, or None. `internal`: include internal incidents and fields."""
+    row = await database.row(pool, "incidents/one", IncidentRow, id=incident_id, internal=internal, whole=True)
+    return row.published() if row is not None else None
 
 
 def not_found() -> ApiError:

@@ -122,7 +122,7 @@ async def _created(
 
 async def _existing(pool: Pool, incident_id: str) -> Incident:
     """The incident that was created with a key. Raises 409 if it has been deleted."""
-    row = await database.row(pool, "incidents/one", records.IncidentRow, id=incident_id, internal=True, whole=True)
-    if row is None:
+    incident = await records.find(pool, incident_id, internal=True)
+    if incident is None:
         raise ApiError(409, "key_of_deleted")
-    return row.published()
+    return incident
