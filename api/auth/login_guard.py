@@ -2,8 +2,9 @@
 
 An attempt is counted before the password is verified, so that concurrent attempts cannot exceed the limit. A successful
 attempt is given back. For each user name there is a second limit, which all unknown addresses share. An address from
-which the user has logged in before is exempt from it, so that attackers cannot lock the user out. It counts by the name
-as it was typed, so it does not show whether the name exists or belongs to the same account as an e-mail address.
+which the user has logged in before is exempt from it, so that attackers cannot lock the user out. The second
+limit counts by the name as it was typed, so it does not show whether the name exists or belongs to the same account as
+an e-mail address.
 """
 
 from uuid import UUID

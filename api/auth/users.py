@@ -128,7 +128,7 @@ async def list_users(
     **requires("users:administer", 400, 404),
 )
 async def get_user(pool: Injected[Pool], user_id: UserPath) -> UserAnswer:
-    """Responses never contain the password or its hash."""
+    """All fields of a user, without the password and its hash."""
     return UserAnswer((await one(pool, user_id)).published())
 
 

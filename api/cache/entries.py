@@ -17,7 +17,7 @@ MAX_AGE_S = 60
 """The limit for every response: the date changes without an event."""
 CHECKS_MAX_AGE_S = 1.0
 CHECKS_PAGE_MAX_AGE_S = 5.0
-"""How long a response, or a page, stays fresh when new checks are the only change since it was computed."""
+"""The time for which a response, or a page, stays fresh if new checks are the only change since its computation."""
 MIN_GZIP_BYTES = 1024
 GZIP_LEVEL = 6
 IMMUTABLE = b"public, max-age=31536000, immutable"
@@ -165,7 +165,7 @@ def not_modified(start: Any) -> Any:
 
 
 async def encode_response(status: int, headers: Headers, body: bytes, route: Cacheable) -> CachedResponse:
-    """A response that can be cached; pages are compressed, in a thread."""
+    """Makes a cached response. Pages are compressed in a thread."""
     gzipped = None
     if route.page and status == 200 and len(body) >= MIN_GZIP_BYTES:
         gzipped = await to_thread.run_sync(lambda: gzip.compress(body, GZIP_LEVEL, mtime=0))

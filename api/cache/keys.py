@@ -44,7 +44,8 @@ class CacheKeys:
         self._remembered: dict[_RequestParts, Lookup] = {}
 
     def lookup(self, scope: Scope) -> Lookup | None:
-        """None if the response must not come from the cache: its route is not cacheable, or it is personal."""
+        """The cache key and the route of a request. None if its response must not come from the cache: the route is not
+        cacheable, or the response is personal."""
         headers = scope["headers"]
         by_name = dict(headers)
         if len(by_name) != len(headers) or b"if-none-match" in by_name or b"authorization" in by_name:

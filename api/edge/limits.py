@@ -87,7 +87,7 @@ class RequestLimits:
         self._pages = pages
 
     async def take(self, path: str, address: str) -> Mapping[str, str]:
-        """As `Limits.take`. If the database responds but cannot count, like a standby, no request is refused."""
+        """As `Limits.take`. If the database responds but cannot count, as on a standby, no request is refused."""
         name, limit = self._limit_of([part for part in path.split("/") if part])  # as Litestar splits paths
         if limit is None:
             return {}

@@ -16,7 +16,7 @@ def encode_headers(headers: Mapping[str, str]) -> Headers:
 
 
 def error_messages(error: ApiError, extra: Headers) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The two ASGI messages of an error, as JSON."""
+    """The two ASGI messages of an error as JSON. `extra`: further headers."""
     body = msgspec.json.encode(error.body)
     headers = [
         (b"content-type", b"application/json"),
@@ -32,7 +32,7 @@ def error_messages(error: ApiError, extra: Headers) -> tuple[dict[str, Any], dic
 
 
 def error_page_messages(error: ApiError, html: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The two ASGI messages of an error, as the page `html`."""
+    """The two ASGI messages of an error with the page `html` as its body."""
     headers = [
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-length", b"%d" % len(html)),

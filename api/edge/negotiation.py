@@ -32,7 +32,7 @@ def accepts_gzip(header: bytes) -> bool:
 
 
 def accepts_html(scope: Mapping[str, Any]) -> bool:
-    """Whether the Accept header names text/html. That of a browser does."""
+    """Whether the Accept header names text/html, as browsers send it."""
     return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 

@@ -9,7 +9,7 @@ SECURITY_HEADERS: list[tuple[bytes, bytes]] = [
     (b"x-permitted-cross-domain-policies", b"none"),
 ]
 STRICT_TRANSPORT_SECURITY = (b"strict-transport-security", b"max-age=31536000")
-"""Sent if the site is HTTPS. Without includeSubDomains: other servers may have subdomains."""
+"""Sent if the site is HTTPS. Without includeSubDomains, since servers without TLS may have subdomains."""
 FRAMEABLE = b"frame-ancestors *"
 """Part of the policy of pages that other sites may embed. Such a page has no X-Frame-Options."""
 PAGE_POLICY = (

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Part(Generic[T]):
-    """A part of type `T`. Routes have a parameter of its name (api/rest/injected.py); other code calls `of`."""
+    """A part of type `T`. A route gets it as a parameter of its name (api/rest/injected.py); other code calls `of`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
