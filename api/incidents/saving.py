@@ -1,4 +1,4 @@
-"""Creates, changes and deletes incidents for REST and the console. Each function uses one transaction."""
+"""Creates, changes and deletes incidents for REST and the console. Each function writes in one transaction."""
 
 from typing import Any
 

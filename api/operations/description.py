@@ -16,6 +16,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.routes import HTTPRoute
 from litestar.typing import FieldDefinition
 
+from api.auth.permissions import ROLES, RULES, Rule
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
 
@@ -59,6 +60,7 @@ class ExactDescription(JsonRenderPlugin):
         _describe_types(document, request.app)
         document["components"]["headers"] = HEADERS
         _describe_bodies(document, request.app)
+        _describe_roles(document, request.app)
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 _describe_parameters(operation.get("parameters", ()))
@@ -102,6 +104,24 @@ def _describe_bodies(document: Json, app: Litestar) -> None:
                 schema = content["application/json"]["schema"]
                 examples = {"examples": schema["examples"]} if "examples" in schema else {}
                 content["application/json"]["schema"] = {"anyOf": refs} | examples
+
+
+def _describe_roles(document: Json, app: Litestar) -> None:
+    """Adds the role that a route requires to its description."""
+    for route in app.routes:
+        for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
+            for method in handler.http_methods:
+                operation = document["paths"].get(route.path_format, {}).get(method.lower())
+                if operation is not None:
+                    operation["description"] += _required_role(RULES[handler.opt["action"]])
+
+
+def _required_role(rule: Rule) -> str:
+    if rule.least is None:
+        return ""
+    text = f" Requires the role `{rule.least}`" + (" or higher" if rule.least != ROLES[-1] else "")
+    text += f", for the user's own objects `{rule.own}`" if rule.own is not None else ""
+    return text + (". API tokens are refused." if rule.people_only else ".")
 
 
 def _structs(field: FieldDefinition) -> Iterator[type[msgspec.Struct]]:
