@@ -59,8 +59,10 @@ class ExactDescription(JsonRenderPlugin):
         document = deepcopy(openapi_schema)
         _describe_types(document, request.app)
         document["components"]["headers"] = HEADERS
-        _describe_bodies(document, request.app)
-        _describe_roles(document, request.app)
+        for handler, operation in _operations(document, request.app):
+            operation["description"] += _required_role(RULES[handler.opt["action"]])
+            if "body" in handler.opt:
+                _describe_body(operation, handler.opt["body"])
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 _describe_parameters(operation.get("parameters", ()))
@@ -93,30 +95,25 @@ def _types(handler: HTTPRouteHandler) -> Iterator[type[msgspec.Struct]]:
     yield from handler.opt.get("body", ())
 
 
-def _describe_bodies(document: Json, app: Litestar) -> None:
-    """Describes the bodies of routes that accept several types (`body` in `opt`): the `type` in the body selects
-    one."""
-    for route in app.routes:
-        for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
-            for method in handler.http_methods if "body" in handler.opt else ():
-                refs = [{"$ref": _SCHEMAS + kind.__name__} for kind in handler.opt["body"]]
-                content = document["paths"][route.path_format][method.lower()]["requestBody"]["content"]
-                schema = content["application/json"]["schema"]
-                examples = {"examples": schema["examples"]} if "examples" in schema else {}
-                content["application/json"]["schema"] = {"anyOf": refs} | examples
-
-
-def _describe_roles(document: Json, app: Litestar) -> None:
-    """Adds the role that a route requires to its description."""
+def _operations(document: Json, app: Litestar) -> Iterator[tuple[HTTPRouteHandler, Json]]:
+    """The operations of the document, each with its handler."""
     for route in app.routes:
         for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
             for method in handler.http_methods:
                 operation = document["paths"].get(route.path_format, {}).get(method.lower())
                 if operation is not None:
-                    operation["description"] += _required_role(RULES[handler.opt["action"]])
+                    yield handler, operation
+
+
+def _describe_body(operation: Json, types: Iterable[type[msgspec.Struct]]) -> None:
+    """Describes a body of one of several types: the `type` in the body selects one."""
+    content = operation["requestBody"]["content"]["application/json"]
+    examples = {"examples": content["schema"]["examples"]} if "examples" in content["schema"] else {}
+    content["schema"] = {"anyOf": [{"$ref": _SCHEMAS + kind.__name__} for kind in types]} | examples
 
 
 def _required_role(rule: Rule) -> str:
+    """A sentence on the role that a rule requires; empty if it permits anonymous clients."""
     if rule.least is None:
         return ""
     text = f" Requires the role `{rule.least}`" + (" or higher" if rule.least != ROLES[-1] else "")
