@@ -1,9 +1,8 @@
 """uvicorn, with the bounds it lacks, and WebSockets that can be written to without waiting.
 
-ASGI's `send` waits for the client, so one slow client would delay all others. `Socket` therefore adds `write_frame`,
-which does not wait. It uses attributes of uvicorn 0.54's protocol (`transport`, `writable`, `conn`, `close_sent`,
-`close_timer`, `read_paused`, `queue`, `frames`, `curr_msg_data_type`, `handshake_complete`); tests/api fails if those
-change.
+ASGI's `send` waits for the client, so one slow client would delay all others. `Socket` therefore adds `write_frame`. It
+uses attributes of uvicorn 0.54's protocol (`transport`, `writable`, `conn`, `close_sent`, `close_timer`, `read_paused`,
+`queue`, `frames`, `curr_msg_data_type`, `handshake_complete`); tests/api fails if those change.
 """
 
 import contextlib
@@ -31,9 +30,9 @@ KEEP_ALIVE_S = 30
 SHUTDOWN_S = 6
 INVALID_DATA = 1007
 CLOSE_WITHIN_S = 2.0
-"""The time for a client to read the close frame, before its connection is aborted."""
+"""A client whose connection is closed has this long to read the close frame."""
 MAX_FRAGMENTS = 64
-"""The limit of frames of one message. Empty frames never reach the limit of bytes."""
+"""Frames of one message: empty frames never reach the limit of bytes."""
 SOCKET_EXTENSION = "sla_monitor.socket"
 BACKLOG = 2048
 
@@ -106,19 +105,15 @@ class Socket(WebSocketsSansIOProtocol):
 
     def handle_close(self, event: Frame) -> None:
         super().handle_close(event)
-        self._abort_later()
+        self.loop.call_later(CLOSE_WITHIN_S, self.transport.abort)  # as below
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
-        self._abort_later()
-
-    def _abort_later(self) -> None:
-        """Aborts the connection after CLOSE_WITHIN_S. `close` alone would wait for a client that does not read."""
-        self.loop.call_later(CLOSE_WITHIN_S, self.transport.abort)
+        self.loop.call_later(CLOSE_WITHIN_S, self.transport.abort)  # close() waits until the client has read
 
     def write_frame(self, frame: bytes) -> bool:
-        """Writes one encoded frame. Returns False if the client does not read fast enough; the event `writable` is then
-        set when the caller can try again.
+        """Writes one encoded frame; False if the client does not read fast enough. Then `writable` is set when the
+        frame can be tried again.
 
         Nothing is written to a socket that is closing, and True is returned.
         """
@@ -129,9 +124,9 @@ class Socket(WebSocketsSansIOProtocol):
         return True
 
     def dismiss(self, code: int, reason: str) -> None:
-        """Closes the connection with a code and a reason. The client has `CLOSE_WITHIN_S` to read them.
+        """Closes with a code and a reason. After `CLOSE_WITHIN_S`, in which the client can read them, it is aborted.
 
-        Until then, data from the client is read and discarded: TCP resets a connection that is closed with unread
+        Until then, what the client sends is read and discarded: TCP resets a connection that is closed with unread
         data, and the close frame would be lost. uvicorn waits for the client while there is a `close_timer`.
         """
         abort = self.loop.call_later(CLOSE_WITHIN_S, self.transport.abort)
@@ -158,11 +153,11 @@ def text_frame(payload: bytes) -> bytes:
     return Frame(Opcode.TEXT, payload).serialize(mask=False)
 
 
-def configure(app: Any, settings: Settings, count_fault: Callable[[Fault], object]) -> BoundedConfig:
+def configure(app: Any, settings: Settings, count: Callable[[Fault], object]) -> BoundedConfig:
     """uvicorn's configuration: it trusts no proxy headers, logs no requests, and everything is bounded."""
     return BoundedConfig(
         app,
-        Clients(settings, count_fault),
+        Clients(settings, count),
         host=settings.api_host,
         port=settings.api_port,
         loop="uvloop",
@@ -189,14 +184,14 @@ async def run(
     app: Any,
     running: Callable[[], AbstractAsyncContextManager[None]],
     settings: Settings,
-    count_fault: Callable[[Fault], object],
+    count: Callable[[Fault], object],
 ) -> None:
-    """Serves `app` in the context `running` until a signal or a cancellation. Open connections then have `SHUTDOWN_S`.
+    """Serves `app` inside the context `running` until a signal or a cancellation; then connections have `SHUTDOWN_S`.
 
-    `count_fault` is called for each protocol error of a client.
+    `count` is called for each protocol error of a client.
     """
     listening = bind(settings, "api", BACKLOG)
-    server = BoundedServer(configure(app, settings, count_fault))
+    server = BoundedServer(configure(app, settings, count))
     with contextlib.closing(listening):
         async with running(), anyio.create_task_group() as tasks:
             await tasks.start(stop_on_signal, partial(_stop, server))

@@ -17,7 +17,7 @@ from api.cache.entries import Cacheable
 from api.edge.limits import Limits
 from api.incidents.fields import IncidentPath, Remark, is_incident_id
 from api.incidents.records import not_found, visible
-from api.rest.errors import BODY_ERRORS, ApiError, raise_problems
+from api.rest.errors import BODY_ERRORS, ApiError, invalid
 from api.rest.injected import Injected
 from api.rest.texts import text_problems
 from sla_monitor.settings.values import Limit
@@ -132,9 +132,9 @@ async def listing(
 
 
 async def add(pool: Pool, limits: Limits, author: Principal, by: Actor, incident_id: str, data: NewComment) -> Comment:
-    """Stores a comment. Raises 400 for an invalid text, 404 if there is no such incident, 429 for too many comments of
-    one user."""
-    raise_problems(text_problems("text", data.text))
+    """Raises 400 for an invalid text, 404 if there is no such incident, 429 for too many comments of one user."""
+    if found := text_problems("text", data.text):
+        raise invalid(*found)
     _require_id(incident_id)
     await limits.take("comments", str(author.user_id), RATE_LIMIT)
     values = {

@@ -130,8 +130,7 @@ async def one(pool: Pool, user: Principal, incident_id: str) -> Draft:
 
 
 async def save(pool: Pool, user: Principal, by: Actor, incident_id: str, data: DraftToSave) -> Draft:
-    """Stores a draft. Raises 400 for invalid data, 404 if there is no such incident, 409 if the user has saved it
-    since."""
+    """Raises 400 for invalid data, 404 if there is no such incident, 409 if the user has saved it since."""
     if (problem := data_problem(data.data)) is not None:
         raise invalid(problem)
     if not is_incident_id(incident_id):
@@ -143,7 +142,7 @@ async def save(pool: Pool, user: Principal, by: Actor, incident_id: str, data: D
             saved = await (await connection.execute(sql.query("drafts/save"), values)).fetchone()
     except ForeignKeyViolation:
         raise not_found() from None
-    except CheckViolation:  # PostgreSQL writes numbers without exponents, so the data can be longer there
+    except CheckViolation:  # the data is longer in PostgreSQL, which writes numbers without exponents
         raise invalid(FieldProblem.of("data", "too_many_bytes", most=MAX_DATA_BYTES)) from None
     if saved is None or saved[0] is None:
         raise ApiError(409, "incident_saved")
