@@ -1,7 +1,7 @@
-"""API tokens for programs: each has a name and a role, is shown once, stored as a hash, and can be revoked.
+"""API tokens for programs. A token has a name and a role; its secret is shown once and stored as a hash.
 
-A token has at most the permissions that its owner has at the moment, and is deleted with its owner
-(queries/accounts/by_token).
+A token never has more permissions than its owner currently has, and is deleted with its owner
+(sql/queries/accounts/by_token.sql).
 """
 
 import hashlib
@@ -12,11 +12,11 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody, PathParameter
 from msgspec import Meta
 from psycopg import AsyncConnection
 from psycopg.errors import ForeignKeyViolation
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, class_row
 
 import sql
 from api.auth.gatekeeper import actor
@@ -24,24 +24,25 @@ from api.auth.permissions import API_TOKEN_PREFIX, ROLES, Principal, Role, requi
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.rest.constraints import constraint_errors
-from api.rest.errors import ApiError, invalid, responses
+from api.rest.errors import BODY_ERRORS, ApiError, raise_problems
 from api.rest.injected import Injected
-from api.rest.moments import iso
-from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.moments import iso, iso_or_none
+from api.rest.pagination import PageNumber, PageSize, Pagination, read_page
 from api.rest.problems import FieldProblem
-from api.rest.texts import line_problems
+from api.rest.texts import line_problems, uuid_or_none
 from sql import Pool, database
 from sql.database import Actor
 
 CACHEABLE: tuple[Cacheable, ...] = ()
 MAX_LIFETIME = timedelta(days=10 * 366)
-"""The limit of `expiresAt`. A token without it does not expire."""
+"""The limit of `expiresAt`, from now. A token without `expiresAt` does not expire."""
 MAX_TOKENS = 100
-"""The limit for one owner, without revoked tokens."""
+"""The limit for one owner. Revoked tokens do not count."""
+TokenPath = Annotated[str, PathParameter(description="The id of an API token")]
 
 
 class NewApiToken(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """`expiresAt` must have a time zone; null means never."""
+    """`expiresAt`: an RFC 3339 time in the future, at most ten years ahead; null means never."""
 
     name: Annotated[str, Meta(min_length=1, max_length=100)]
     role: Role
@@ -49,12 +50,14 @@ class NewApiToken(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw
 
 
 class Owner(msgspec.Struct):
+    """The user to whom an API token belongs."""
+
     id: UUID
     username: str
 
 
 class ApiToken(msgspec.Struct, rename="camel", kw_only=True):
-    """A token without its secret. `lastUsedAt` is exact to the minute."""
+    """A token without its secret. `lastUsedAt` is exact to the minute; `lastUsedFrom` is the address of that client."""
 
     id: UUID
     name: str
@@ -68,7 +71,7 @@ class ApiToken(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class NewApiTokenAnswer(msgspec.Struct):
-    """`secret` is the token that the program sends. It is only shown here."""
+    """`secret`: the token to send in `Authorization: Bearer …`. It is shown only in this response."""
 
     token: ApiToken
     secret: str
@@ -98,19 +101,17 @@ class StoredApiToken(msgspec.Struct, kw_only=True):
             role=self.role,
             owner=Owner(self.owner_id, self.owner_name),
             created_at=iso(self.created_at),
-            expires_at=_iso(self.expires_at),
-            last_used_at=_iso(self.last_used_at),
+            expires_at=iso_or_none(self.expires_at),
+            last_used_at=iso_or_none(self.last_used_at),
             last_used_from=self.last_used_from,
-            revoked_at=_iso(self.revoked_at),
+            revoked_at=iso_or_none(self.revoked_at),
         )
 
 
 @get(
     "/tokens",
     summary="List API tokens",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 429, 503),
-    **requires("tokens:administer"),
+    **requires("tokens:administer", 400),
 )
 async def list_tokens(pool: Injected[Pool], page: PageNumber = 1, limit: PageSize = 20) -> ApiTokenList:
     """The tokens of all users, newest first, including revoked ones."""
@@ -120,35 +121,33 @@ async def list_tokens(pool: Injected[Pool], page: PageNumber = 1, limit: PageSiz
 @post(
     "/tokens",
     summary="Create an API token",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
-    **requires("tokens:administer"),
+    **requires("tokens:administer", 409, *BODY_ERRORS),
 )
 async def create_token(
     request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewApiToken]
 ) -> Response[NewApiTokenAnswer]:
-    """The role must not be higher than the user's own. 409 if the user has a token of that name, or 100 tokens."""
+    """403 for a role above the user's own. 409 if the user has a token of that name already, or 100 tokens."""
     return Response(await create(pool, principal_of(request), actor(request), data), status_code=201)
 
 
 @delete(
     "/tokens/{token_id:str}",
     summary="Revoke an API token",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("tokens:administer"),
+    **requires("tokens:administer", 400, 404),
 )
-async def revoke_token(request: ApiRequest, pool: Injected[Pool], token_id: FromPath[str]) -> None:
-    """Takes effect at once and cannot be undone. The token stays in the list."""
+async def revoke_token(
+    request: ApiRequest,
+    pool: Injected[Pool],
+    token_id: TokenPath,
+) -> None:
+    """Takes effect at once and cannot be undone. The token stays in the list. Revoking it again changes nothing."""
     await revoke(pool, actor(request), token_id)
 
 
 async def listing(pool: Pool, page: int, limit: int) -> ApiTokenList:
     """One page of the tokens, newest first."""
-    total = await database.count(pool, "api_tokens/count")
-    offset = (page - 1) * limit
-    rows = await database.rows(pool, "api_tokens/page", StoredApiToken, limit=limit, offset=offset)
-    return ApiTokenList([row.published() for row in rows], Pagination.of(page, limit, total))
+    rows, pagination = await read_page(pool, "api_tokens", StoredApiToken, page, limit)
+    return ApiTokenList([row.published() for row in rows], pagination)
 
 
 async def create(pool: Pool, owner: Principal, by: Actor, data: NewApiToken) -> NewApiTokenAnswer:
@@ -166,33 +165,20 @@ async def create(pool: Pool, owner: Principal, by: Actor, data: NewApiToken) -> 
         async with database.transaction(pool, by) as connection:
             await _require_below_limit(connection, owner.user_id)
             with constraint_errors():
-                created = await (await connection.execute(sql.query("api_tokens/create"), values)).fetchone()
+                async with connection.cursor(row_factory=class_row(StoredApiToken)) as cursor:
+                    await cursor.execute(sql.query("api_tokens/create"), values)
+                    created = await cursor.fetchone()
     except ForeignKeyViolation:  # the user was deleted after the request was authorised
         raise unauthorized("logged_out") from None
     if created is None:
         raise ApiError(409, "token_exists", [FieldProblem.of("name", "taken")])
-    token = ApiToken(
-        id=created[0],
-        name=data.name,
-        role=data.role,
-        owner=Owner(owner.user_id, owner.name),
-        created_at=iso(created[1]),
-        expires_at=_iso(data.expires_at),
-        last_used_at=None,
-        last_used_from=None,
-        revoked_at=None,
-    )
-    return NewApiTokenAnswer(token, secret)
+    return NewApiTokenAnswer(created.published(), secret)
 
 
 async def revoke(pool: Pool, by: Actor, token_id: str) -> None:
-    """Raises 404 if there is no such token, or it is revoked already."""
-    try:
-        key = UUID(token_id)
-    except ValueError:
-        raise ApiError(404, "unknown_token") from None
+    """Revokes a token. Revoking it again changes nothing. Raises 404 if there is no such token."""
     async with database.transaction(pool, by) as connection:
-        revoked = await connection.execute(sql.query("api_tokens/revoke"), {"id": key})
+        revoked = await connection.execute(sql.query("api_tokens/revoke"), {"id": uuid_or_none(token_id)})
     if not revoked.rowcount:
         raise ApiError(404, "unknown_token")
 
@@ -211,12 +197,7 @@ def _require_valid(data: NewApiToken) -> None:
     now = datetime.now(UTC)
     if data.expires_at is not None and not now < data.expires_at < now + MAX_LIFETIME:
         problems.append(FieldProblem.of("expiresAt", "ten_years"))
-    if problems:
-        raise invalid(*problems)
+    raise_problems(problems)
 
 
-def _iso(moment: datetime | None) -> str | None:
-    return iso(moment) if moment is not None else None
-
-
-router = Router("/api", route_handlers=[list_tokens, create_token, revoke_token])
+router = Router("/api", route_handlers=[list_tokens, create_token, revoke_token], tags=["accounts"])

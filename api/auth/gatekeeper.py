@@ -1,15 +1,15 @@
-"""Authentication and authorisation of every request and of every message of a socket (permissions.py has the rules).
+"""Authentication and authorisation of every request and of every message of a socket (rules: permissions.py).
 
-The user is read from the database each time. So a logout, a new password, another role or a disabled account takes
-effect with the next request, and on open sockets at once (access.py).
+The user is read from the database each time. A logout, a new password, another role or a disabled account therefore
+takes effect with the next request, and on open sockets at once (api/live/access.py).
 
 REST and sockets accept an access token or an API token, in `Authorization: Bearer …` only. Pages accept the session
-cookie only. So a form of another site cannot use REST as the user, nor a page (csrf.py).
+cookie only. So a page of another site can use neither REST nor pages as the user (csrf.py).
 """
 
 import hashlib
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -33,6 +33,8 @@ from api.auth.requests import ApiRequest
 from api.auth.tokens import Claims, Tokens
 from api.edge.cookies import cookies, session_name
 from api.rest.errors import ApiError
+from api.rest.parts import Part
+from api.rest.request_state import request_state
 from sql import Pool, database
 from sql.database import Actor
 
@@ -51,8 +53,18 @@ class _TokenRow(msgspec.Struct):
     expires_at: datetime | None
 
 
+class EventNumbers(Protocol):
+    """The sequence numbers of the last event, and of the last public event (api/live/hub.py)."""
+
+    @property
+    def seq(self) -> int: ...
+
+    @property
+    def public_seq(self) -> int: ...
+
+
 class Gatekeeper:
-    """Authenticates tokens. One for REST, pages and sockets."""
+    """Authenticates the tokens of REST, pages and sockets."""
 
     def __init__(self, pool: Pool, tokens: Tokens) -> None:
         self._pool = pool
@@ -81,6 +93,10 @@ class Gatekeeper:
         return Principal(**msgspec.structs.asdict(person), session_id=claims.session_id, expires_at=claims.expires_at)
 
 
+EVENT_NUMBERS = Part[EventNumbers]("event_numbers")
+GATEKEEPER = Part[Gatekeeper]("gatekeeper")
+
+
 def bearer(authorization: str) -> str:
     """The token of an Authorization header. Raises 401 for any other scheme."""
     scheme, _, token = authorization.partition(" ")
@@ -92,53 +108,58 @@ def bearer(authorization: str) -> str:
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Runs before every route: authenticates the request, sets `request.user` (None for anonymous), and authorises it.
 
-    Where users with a lower role may change their own objects, the route calls `authorise` again with the owner.
+    If users with a lower role may change their own objects, they pass here, and the route calls `authorise` with the
+    owner of the object.
     """
     if isinstance(handler, HTTPRouteHandler) and handler.http_methods == {"OPTIONS"}:
-        return  # Litestar's own handler; check_routes accepts no other without an action
+        return  # the handler of Litestar; check_routes requires an action of all others
     action: Action = handler.opt["action"]
     rule = RULES[action]
+    state = request_state(connection.scope)
     principal = None
     if handler.opt.get("browser"):
         require_own_page(connection)
-        hub = connection.app.state.hub
-        seq, public_seq = hub.seq, hub.public_seq  # before the page is read: the feed sends the events after it
+        numbers = EVENT_NUMBERS.of(connection)
+        seq, public_seq = (
+            numbers.seq,
+            numbers.public_seq,
+        )  # before the page reads the database: the feed then sends all later events
         principal = await browser_principal(connection)
-        connection.scope["state"]["seq"] = seq if sees_internal(principal) else public_seq
+        state["seq"] = seq if sees_internal(principal) else public_seq
     elif rule.least is not None or rule.personal:
         principal = await bearer_principal(connection)
     connection.scope["user"] = principal
-    connection.scope["state"]["action"] = action
+    state["action"] = action
     authorise(principal, action, principal.user_id if principal is not None and rule.own is not None else None)
 
 
 async def bearer_principal(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
-    """The principal of the Authorization header, None without one. Raises 401 for an invalid token or two headers."""
+    """The principal of the Authorization header; None without one. Raises 401 for an invalid token or two headers."""
     values = connection.headers.getall("authorization", [])
     if not values:
         return None
     if len(values) > 1:
         raise unauthorized("one_authorization")
-    gatekeeper: Gatekeeper = connection.app.state.gatekeeper
-    return await gatekeeper.principal(bearer(values[0]), connection.scope["state"].get("client"))
+    address = request_state(connection.scope).get("client")
+    return await GATEKEEPER.of(connection).principal(bearer(values[0]), address)
 
 
 async def browser_principal(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
-    """The principal of the session cookie, None without a valid one. Two cookies of that name count as none: one of
-    them was set by another host of the domain."""
-    values = list(cookies(connection.scope, session_name(connection.scope["state"].get("secure", False))))
+    """The principal of the session cookie; None without a valid one. Two cookies of that name count as none: another
+    host of the domain has set one of them."""
+    values = list(cookies(connection.scope, session_name(request_state(connection.scope).get("secure", False))))
     if len(values) != 1:
         return None
-    gatekeeper: Gatekeeper = connection.app.state.gatekeeper
     try:
-        return await gatekeeper.browser_principal(values[0])
+        return await GATEKEEPER.of(connection).browser_principal(values[0])
     except ApiError:
         return None
 
 
 def actor(request: ApiRequest) -> Actor:
     """The actor in the audit log for changes by this request."""
-    return actor_of(request.user, request.scope["state"].get("client"), request.scope["state"].get("request_id"))
+    state = request_state(request.scope)
+    return actor_of(request.user, state.get("client"), state.get("request_id"))
 
 
 def actor_of(principal: Principal | None, address: str | None, request_id: str | None = None) -> Actor:
@@ -149,10 +170,10 @@ def actor_of(principal: Principal | None, address: str | None, request_id: str |
 
 
 def check_routes(app: Litestar) -> None:
-    """Raises RuntimeError for a route without an action, which is a defect of the program."""
+    """Raises RuntimeError for a route without an action."""
     for route in app.routes:
         if isinstance(route, HTTPRoute):
             for handler in route.route_handlers:
-                ours = isinstance(handler, HTTPRouteHandler) and set(handler.http_methods) != {"OPTIONS"}
-                if ours and handler.opt.get("action") not in RULES:
-                    raise RuntimeError(f"{sorted(handler.http_methods)} {route.path} names no action")
+                needs_action = isinstance(handler, HTTPRouteHandler) and set(handler.http_methods) != {"OPTIONS"}
+                if needs_action and handler.opt.get("action") not in RULES:
+                    raise RuntimeError(f"{sorted(handler.http_methods)} {route.path} has no action")

@@ -1,9 +1,10 @@
 """Limits on guessing passwords.
 
-An attempt is counted before the password is verified, so that concurrent attempts cannot exceed the limit; a successful
-one is given back. All unknown addresses share a limit for each user name. An address that the user has logged in from
-before is exempt from it, so that attackers cannot lock the user out. The count is kept by the name as it was typed, so
-it does not show whether the name exists, or belongs to the same account as an e-mail address.
+An attempt is counted before the password is verified, so that concurrent attempts cannot exceed the limit. A successful
+attempt is given back. For each user name there is a second limit, which all unknown addresses share. An address from
+which the user has logged in before is exempt from it, so that attackers cannot lock the user out. The second
+limit counts by the name as it was typed, so it does not show whether the name exists or belongs to the same account as
+an e-mail address.
 """
 
 from uuid import UUID
@@ -18,11 +19,11 @@ from api.rest.errors import ApiError
 from sla_monitor.settings.values import Limit
 
 UNKNOWN_ADDRESSES = 10
-"""The limit of all unknown addresses for one name, as a multiple of the limit of one address."""
+"""The limit of all unknown addresses together for one name, as a multiple of the limit of one address."""
 
 
 class Account(msgspec.Struct, kw_only=True):
-    """A user who logs in. `known_address`: they have logged in from this address before."""
+    """The account with the given login. `known_address`: its user has logged in from this address before."""
 
     id: UUID
     username: str
@@ -34,7 +35,7 @@ class Account(msgspec.Struct, kw_only=True):
 
 
 class LoginGuard:
-    """Verifies passwords. `limit`: the attempts of one address; None for no limit."""
+    """Verifies passwords and limits attempts. `limit`: of one address; None for no limit."""
 
     def __init__(self, limits: Limits, passwords: Passwords, limit: Limit | None) -> None:
         self._limits = limits
@@ -45,12 +46,12 @@ class LoginGuard:
         """Counts one attempt against the limit of its address. Raises 429."""
         await self._limits.take("login-address", client_key(address), self._limit)
 
-    async def is_right(self, address: str, account: Account | None, name: str, password: str) -> bool:
-        """Whether `password` is that of an active user. It takes as long where there is no such user.
+    async def is_correct(self, address: str, account: Account | None, name: str, password: str) -> bool:
+        """Whether `account` is active and `password` is its password. It takes the same time without an account.
 
-        The caller has counted the attempt against its address. This method counts it against `name` as it was typed,
-        without regard to case, if the address is unknown; raises 429. Both are given back for a correct password, and
-        if the password cannot be verified now (503).
+        The caller has called `count`. If the address is unknown, the attempt is also counted against `name` as it was
+        typed, without regard to case; raises 429. Both counts are given back if the password is correct, or if it
+        cannot be verified now (raises 503).
         """
         limit = self._limit
         taken = [("login-address", client_key(address))]

@@ -1,7 +1,7 @@
 """Passwords, hashed with argon2id in threads.
 
-One hash takes a tenth of a second and 64 MiB of memory, so their number is bounded: two at once, up to `MAX_WAITING` in
-the queue, and a 503 for further ones.
+One hash takes a tenth of a second and 64 MiB of memory. Therefore at most two are computed at once and `MAX_WAITING`
+wait; further requests get a 503.
 """
 
 import base64
@@ -22,7 +22,7 @@ MIN_CHARACTERS = 10
 MAX_CHARACTERS = 200
 MAX_CONCURRENT = 2
 MAX_WAITING = 40
-"""They take 2 to 4 s, which is well below the deadline of a request."""
+"""A full queue takes 2 to 4 s, well below the deadline of a request."""
 RETRY_AFTER_S = 3
 
 NewPassword = Annotated[str, Meta(min_length=MIN_CHARACTERS, max_length=MAX_CHARACTERS)]
@@ -33,7 +33,7 @@ _READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 class Passwords:
-    """Hashes and verifies passwords. One for each process."""
+    """Hashes and verifies passwords. A process has one, so that the bounds hold for all requests."""
 
     def __init__(self, hasher: PasswordHasher | None = None, max_waiting: int = MAX_WAITING) -> None:
         self._hasher = hasher or PasswordHasher()
@@ -42,20 +42,20 @@ class Passwords:
         self._limiter = CapacityLimiter(MAX_CONCURRENT)
 
     async def hash(self, password: str) -> str:
-        """The hash, with salt and costs. Raises 503 when too many are waiting."""
+        """The hash, with salt and costs. Raises 503 if too many are waiting."""
         return await self._run(lambda: self._hasher.hash(_normal(password)))
 
     async def verify(self, password: str, stored: str | None) -> bool:
-        """Whether `stored` is the hash of `password`. It takes as long where `stored` is None or not a hash. Raises 503
-        when too many are waiting."""
+        """Whether `stored` is the hash of `password`. It takes the same time if `stored` is None or not a hash. Raises
+        503 if too many are waiting."""
         return await self._run(lambda: self._matches(password, stored or self._dummy_hash))
 
     def outdated(self, stored: str) -> bool:
-        """Whether the hash was made with other costs than new ones."""
+        """Whether the costs of the hash differ from those of new hashes."""
         return self._hasher.check_needs_rehash(stored)
 
     async def rehash(self, password: str, stored: str) -> str | None:
-        """A new hash if `stored` is outdated; None if it is not, or when too many are waiting."""
+        """A new hash if `stored` is outdated; None if it is not, or if too many are waiting."""
         if not self.outdated(stored) or self.waiting >= self._max_waiting:
             return None
         return await self.hash(password)
@@ -80,14 +80,14 @@ class Passwords:
 
 
 def new_password() -> str:
-    """A random password of 99 bits, in letters and digits that cannot be confused."""
+    """A random password of 99 bits, from letters and digits that look different from each other."""
     letters = [secrets.choice(_READABLE) for _ in range(20)]
     return "-".join("".join(letters[first : first + 5]) for first in range(0, 20, 5))
 
 
 def password_problems(field: str, password: str, *names: str) -> list[FieldProblem]:
-    """Problems of a new password, apart from its length. It must not equal one of `names`. There are no rules about
-    characters, since those lead to weaker passwords."""
+    """The problems of a new password, apart from its length: it must not equal one of `names`. There are no rules about
+    characters, since such rules lead to weaker passwords."""
     if any(_normal(password).lower() == _normal(name).lower() for name in names):
         return [FieldProblem.of(field, "password_is_name")]
     return []

@@ -1,7 +1,7 @@
-"""Permissions: a table of actions and roles, and the functions that check it, without network or database.
+"""Permissions: the table of actions and roles, and functions that check it, without network or database.
 
-A route names its action (`**requires("incidents:write")`), which also documents it. The application does not start with
-a route that names none (`check_routes` in gatekeeper.py).
+A route declares its action (`**requires("incidents:write")`), which also documents it. The application does not start
+if a route declares none (`check_routes` in gatekeeper.py).
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,9 @@ from typing import Any, Literal, NamedTuple, get_args
 from uuid import UUID
 
 import msgspec
+from litestar.openapi import ResponseSpec
 
-from api.rest.errors import ApiError
+from api.rest.errors import ApiError, error_responses
 from sla_monitor.texts.problems import ProblemCode
 
 Role = Literal["viewer", "reporter", "admin"]
@@ -49,17 +50,17 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class Rule(NamedTuple):
-    """The lowest role that may do an action; None includes anonymous clients. `own`: the lowest role for the user's own
-    objects.
+    """`least`: the lowest role that may do an action; None permits anonymous clients. `own`: the lowest role for the
+    user's own objects.
 
-    `personal`: all clients may, but the response depends on the user, so a token is checked if one is sent.
+    `personal`: anonymous clients may, but the response depends on the user, so a token is checked if one is sent.
     """
 
     least: Role | None
     own: Role | None = None
     personal: bool = False
     people_only: bool = False
-    """Not for API tokens: a stolen one could create accounts and tokens that remain when it is revoked."""
+    """Not for API tokens: with a stolen token, users and tokens could be created that outlive its revocation."""
 
 
 RULES: Mapping[Action, Rule] = {
@@ -94,7 +95,7 @@ RULES: Mapping[Action, Rule] = {
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """An authenticated user: in a session, or by an API token of theirs."""
+    """An authenticated user, by a session or by an API token that belongs to the user."""
 
     user_id: UUID
     name: str
@@ -145,18 +146,32 @@ def unauthorized(reason: ProblemCode) -> ApiError:
     return ApiError(401, reason, headers={"WWW-Authenticate": 'Bearer realm="sla-monitor"'})
 
 
-def requires(action: Action, **options: Any) -> dict[str, Any]:
-    """The arguments of a route that needs an action: `@post("/incidents", **requires("incidents:write"))`. `options`:
-    further entries of its `opt`."""
+def requires(
+    action: Action,
+    *errors: int,
+    responses: Mapping[int, ResponseSpec] | None = None,
+    limited: bool = True,
+    **options: Any,
+) -> dict[str, Any]:
+    """The arguments of a route that needs an action: `@get("/incidents/{id:str}", **requires("incidents:read", 404))`.
+
+    `errors`: the statuses of its errors. Those that follow from the action (401, 403) and, unless `limited` is false,
+    from the rate limit and the database (429, 503) are added. `responses`: further responses for the OpenAPI document.
+    `options`: further entries of `opt`.
+    """
     rule = RULES[action]
-    known: list[dict[str, list[str]]] = [{"bearer": []}]
-    if rule.least is None:
-        known = [{}, {"bearer": []}] if rule.personal else [{}]
-    return {"opt": {"action": action, **options}, "security": known}
+    statuses = {*errors, *((429, 503) if limited else ())}
+    security: list[dict[str, list[str]]] = [{}]
+    if rule.least is not None:
+        security, statuses = [{"bearer": []}], statuses | {401, 403}
+    elif rule.personal:
+        security, statuses = [{}, {"bearer": []}], statuses | {401}
+    described = error_responses(statuses) | dict(responses or {})
+    return {"opt": {"action": action, **options}, "security": security, "responses": described}
 
 
 def shown_to(action: Action) -> dict[str, Any]:
-    """The arguments of a page that needs an action; the user is authenticated by the session cookie."""
+    """The arguments of a page that needs an action. The session cookie authenticates the user."""
     return {"opt": {"action": action, "browser": True}, "include_in_schema": False}
 
 

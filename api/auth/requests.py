@@ -1,4 +1,4 @@
-"""The request of a route, with the type of its user."""
+"""The type of the request in routes, and its user."""
 
 from litestar import Request
 from litestar.datastructures import State
@@ -10,7 +10,7 @@ ApiRequest = Request[Principal | None, None, State]
 
 
 def principal_of(request: ApiRequest) -> Principal:
-    """The user of a request whose action needs one. Raises 401 where there is none."""
+    """The user of a request whose action needs one. Raises 401 if there is none."""
     if request.user is None:
         raise unauthorized("log_in")
     return request.user

@@ -1,4 +1,4 @@
-"""Sessions: opened by a password, renewed by a refresh token, ended; and the user's own password."""
+"""Sessions: login, renewal by a refresh token, logout; and changes of the user's own password."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -17,8 +17,9 @@ from api.auth.permissions import Role, unauthorized
 from api.auth.requests import ApiRequest, principal_of
 from api.auth.tokens import Tokens
 from api.edge.limits import Limits
-from api.rest.errors import invalid
+from api.rest.errors import invalid, raise_problems
 from api.rest.problems import FieldProblem
+from api.rest.request_state import request_state
 from api.rest.texts import text_problems
 from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.settings import Settings
@@ -34,6 +35,8 @@ class Credentials(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class PasswordChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """`newPassword`: 10 to 200 characters, not the user name or e-mail address."""
+
     current_password: AnyPassword
     new_password: NewPassword
 
@@ -48,7 +51,7 @@ class Person(msgspec.Struct, kw_only=True):
 
 
 class LoggedIn(msgspec.Struct, rename="camel"):
-    """The access token is sent in `Authorization: Bearer …`. The refresh token can be used once, for the next pair."""
+    """`accessToken` is sent in `Authorization: Bearer …`. `refreshToken` can be used once, for the next pair."""
 
     access_token: str
     refresh_token: str
@@ -62,8 +65,8 @@ class _Refreshed(msgspec.Struct):
     role: Role | None
 
 
-class Accounts(NamedTuple):
-    """The parts of the application that login uses."""
+class LoginParts(NamedTuple):
+    """The parts of the application that login and a change of the password need."""
 
     pool: Pool
     settings: Settings
@@ -73,8 +76,8 @@ class Accounts(NamedTuple):
 
 
 class IssuedTokens(msgspec.Struct):
-    """The tokens of a session: access and refresh token, or for a browser the token of its cookie. The database stores
-    only the hash of the refresh token."""
+    """The tokens of a session: an access and a refresh token, or for a browser only the token of its cookie (`access`).
+    The database stores the hash of the refresh token."""
 
     session_id: UUID
     access: str
@@ -95,45 +98,46 @@ class IssuedTokens(msgspec.Struct):
         )
 
     def response(self, person: Person) -> LoggedIn:
+        """The body of the response with the pair of tokens."""
         assert self.refresh is not None
         return LoggedIn(self.access, self.refresh, person)
 
 
 Issue = Callable[[Settings, Tokens, UUID, UUID], Awaitable[IssuedTokens]]
-"""Makes the tokens of a session: of a user, by the session's id."""
+"""Issues the tokens of a session, by the ids of user and session."""
 
 
 async def log_in(
     request: ApiRequest,
-    accounts: Accounts,
+    login_parts: LoginParts,
     data: Credentials,
     issue: Issue,
 ) -> tuple[IssuedTokens, Person]:
-    """Opens a session with the tokens that `issue` makes. Raises 401 for a wrong name or password, and 429 after too
-    many attempts."""
-    if wrong := text_problems("username", data.username):
-        raise invalid(*wrong)
+    """Opens a session with the tokens of `issue`. Raises 401 for a wrong name or password, 429 after too many
+    attempts."""
+    raise_problems(text_problems("username", data.username))
     address = _address(request)
-    pool, settings, _, passwords, tokens = accounts
-    guard = _guard(accounts)
+    pool, settings, _, passwords, tokens = login_parts
+    guard = _guard(login_parts)
     await guard.count(address)
     account = await database.row(pool, "accounts/by_login", Account, login=data.username, address=address)
-    if await guard.is_right(address, account, data.username, data.password) and account is not None:
+    if await guard.is_correct(address, account, data.username, data.password) and account is not None:
         rehashed = await passwords.rehash(data.password, account.password_hash)
         issued = await issue(settings, tokens, account.id, uuid4())
-        async with database.transaction(pool, _as(account, request)) as connection:
+        async with database.transaction(pool, _actor_of(account, request)) as connection:
             person = await _open_session(connection, request, settings, account, issued, rehashed)
         if person is not None:
             return issued, person
-    # An unknown name is not logged: it may be a password in the wrong field.
+    # An unknown name is not recorded: it may be a password in the wrong field.
     await _log_failure(request, pool, "login-failed", account.username if account else "unknown", _reason(account))
     raise unauthorized("wrong_login")
 
 
-async def refreshed(
+async def renew_tokens(
     request: ApiRequest, pool: Pool, settings: Settings, tokens: Tokens, refresh_token: str
 ) -> LoggedIn:
-    """A new pair of tokens for the session of `refresh_token`, which cannot be used again. Raises 401."""
+    """A new pair of tokens for the session of `refresh_token`, which cannot be used again. Raises 401 for an invalid or
+    used token; a used one ends the session."""
     claims = await tokens.read(refresh_token, "refresh")
     fresh = await IssuedTokens.pair(settings, tokens, claims.user_id, claims.session_id)
     assert fresh.refresh is not None
@@ -144,7 +148,7 @@ async def refreshed(
         "fresh_hash": _digest(fresh.refresh),
         **_lifetimes(settings),
     }
-    anonymous = actor_of(None, _address(request), request.scope["state"].get("request_id"))
+    anonymous = actor_of(None, _address(request), request_state(request.scope).get("request_id"))
     # The error is raised after the transaction, so that the end of the session is committed.
     async with (
         database.transaction(pool, anonymous) as connection,
@@ -164,25 +168,24 @@ async def end_session(request: ApiRequest, pool: Pool) -> None:
         await connection.execute(sql.query("accounts/end_session"), {"session_id": principal_of(request).session_id})
 
 
-async def own_person(request: ApiRequest, pool: Pool) -> Person:
-    """The user of the request, with the role that the request has. Raises 401."""
-    account = await _own_account(request, pool)
+async def own_account(request: ApiRequest, pool: Pool) -> Person:
+    """The user of the request, with the role of the session or API token. Raises 401 if the user has been deleted."""
+    account = await _stored_account(request, pool)
     return Person(id=account.id, username=account.username, email=account.email, role=principal_of(request).role)
 
 
-async def renewed_password(
-    request: ApiRequest, accounts: Accounts, data: PasswordChange, issue: Issue
+async def change_own_password(
+    request: ApiRequest, login_parts: LoginParts, data: PasswordChange, issue: Issue
 ) -> tuple[IssuedTokens, Person]:
-    """Changes the user's own password, which ends all sessions, and opens a new one with the tokens that `issue` makes.
-    Raises 400 for a wrong or unsuitable password, 401 if the user has been logged out, 429 after too many attempts."""
-    pool, settings, _, passwords, tokens = accounts
-    account = await _own_account(request, pool)
-    if wrong := password_problems("newPassword", data.new_password, account.username, account.email):
-        raise invalid(*wrong)
-    guard, address = _guard(accounts), _address(request)
+    """Changes the user's own password, which ends all sessions, and opens a new one with the tokens of `issue`. Raises
+    400 for a wrong or unsuitable password, 401 if the user has been logged out, 429 after too many attempts."""
+    pool, settings, _, passwords, tokens = login_parts
+    account = await _stored_account(request, pool)
+    raise_problems(password_problems("newPassword", data.new_password, account.username, account.email))
+    guard, address = _guard(login_parts), _address(request)
     await guard.count(address)
     # Not a 401: the token is valid, and front ends would log the user out.
-    if not await guard.is_right(address, account, account.username, data.current_password):
+    if not await guard.is_correct(address, account, account.username, data.current_password):
         await _log_failure(request, pool, "password-failed", str(account.id), _reason(account))
         raise invalid(FieldProblem.of("currentPassword", "wrong_password"))
     password_hash = await passwords.hash(data.new_password)
@@ -205,7 +208,7 @@ async def _open_session(
     pair: IssuedTokens,
     rehashed: str | None = None,
 ) -> Person | None:
-    """Stores a session; None if the user or the password has changed since it was verified."""
+    """Stores a session. Returns None if the user or the password has changed since the password was verified."""
     values = {
         "session_id": pair.session_id,
         "user_id": account.id,
@@ -222,12 +225,12 @@ async def _open_session(
 
 
 def _lifetimes(settings: Settings) -> dict[str, Any]:
-    """A session lasts as long as the longest-lived token issued in it."""
+    """The lifetimes of the refresh token and of the session, which lasts as long as its longest-lived token."""
     access, renewal = settings.access_token_lifetime, settings.refresh_token_lifetime
     return {"refresh_lifetime": renewal, "session_lifetime": max(access, renewal)}
 
 
-async def _own_account(request: ApiRequest, pool: Pool) -> Account:
+async def _stored_account(request: ApiRequest, pool: Pool) -> Account:
     account = await database.row(
         pool, "accounts/by_id", Account, id=principal_of(request).user_id, address=_address(request)
     )
@@ -237,7 +240,7 @@ async def _own_account(request: ApiRequest, pool: Pool) -> Account:
 
 
 async def _log_failure(request: ApiRequest, pool: Pool, action: str, name: str, reason: str) -> None:
-    """Writes a failed attempt into the audit log."""
+    """Writes a failed attempt to the audit log."""
     values = {"action": action, "name": printable(name, 100), "reason": reason}
     async with database.transaction(pool, actor(request)) as connection:
         await connection.execute(sql.query("accounts/note_failure"), values)
@@ -249,17 +252,17 @@ def _reason(account: Account | None) -> str:
     return "wrong password" if account.active else "disabled"
 
 
-def _as(account: Account, request: ApiRequest) -> Actor:
+def _actor_of(account: Account, request: ApiRequest) -> Actor:
+    """The actor in the audit log for a login of this account."""
     return actor(request)._replace(kind="user", id=account.id, name=account.username)
 
 
-def _guard(accounts: Accounts) -> LoginGuard:
-    return LoginGuard(accounts.limits, accounts.passwords, accounts.settings.rate_limit_login)
+def _guard(login_parts: LoginParts) -> LoginGuard:
+    return LoginGuard(login_parts.limits, login_parts.passwords, login_parts.settings.rate_limit_login)
 
 
 def _address(request: ApiRequest) -> str:
-    address: str = request.scope["state"]["client"]
-    return address
+    return request_state(request.scope)["client"]
 
 
 def _digest(token: str) -> bytes:

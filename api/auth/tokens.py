@@ -14,6 +14,7 @@ import msgspec
 
 import sql
 from api.rest.errors import ApiError
+from api.rest.parts import Part
 from sla_monitor.texts.problems import ProblemCode
 from sql import Pool
 
@@ -54,7 +55,7 @@ class Tokens:
         return jwt.encode(claims, await self._key(), algorithm=ALGORITHM)
 
     async def read(self, token: str, kind: TokenType) -> Claims:
-        """The claims of a token. Raises 401 for one that is expired, invalid or of another kind."""
+        """The claims of a token. Raises 401 for an expired or invalid token, or one of another kind."""
         key = await self._key()
         try:
             if len(token) > MAX_TOKEN_CHARACTERS:
@@ -76,11 +77,12 @@ class Tokens:
             raise _refused("bad_token") from None
 
     async def secret(self) -> bytes:
-        """The key, for other signatures. These must use a prefix of their own, so that none can be a token."""
+        """The key, for other signatures. The signed data must begin with a prefix that no token has."""
         return (await self._key()).encode()
 
     async def _key(self) -> str:
-        """The key. It is generated once for each database. Raises OperationalError while the database is away."""
+        """The key. Without JWT_SECRET it is generated once for each database. Raises OperationalError while the
+        database is away."""
         if self._secret is None:
             async with self._pool.connection() as connection:
                 cursor = await connection.execute(
@@ -90,6 +92,9 @@ class Tokens:
             assert row is not None
             self._secret = str(row[0])
         return self._secret
+
+
+TOKENS = Part[Tokens]("tokens")
 
 
 def _refused(reason: ProblemCode) -> ApiError:

@@ -1,4 +1,4 @@
-"""Administration of users. sla_monitor/command/users.py does the same without the API."""
+"""Administration of users over REST and by the console. sla_monitor/command/users.py does the same without the API."""
 
 import re
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, patch, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 from psycopg.rows import class_row
 
@@ -18,12 +18,12 @@ from api.auth.permissions import Role, requires
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
 from api.rest.constraints import constraint_errors
-from api.rest.errors import ApiError, invalid, responses
+from api.rest.errors import BODY_ERRORS, ApiError, raise_problems
 from api.rest.injected import Injected
-from api.rest.moments import iso
-from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.moments import iso, iso_or_none
+from api.rest.pagination import PageNumber, PageSize, Pagination, read_page
 from api.rest.problems import PROBLEM, FieldProblem
-from api.rest.texts import text_problems
+from api.rest.texts import text_problems, uuid_or_none
 from sql import Pool, database
 from sql.database import Actor, Connection
 
@@ -34,16 +34,17 @@ Username = Annotated[
     str,
     Meta(
         pattern=f"^{_USERNAME}$",
-        description="letters, digits, dots, hyphens; at most 50",
+        description="Letters, digits, dots, hyphens and underscores; begins with a letter or digit; at most 50",
         extra={PROBLEM: "username"},
     ),
 ]
 Email = Annotated[str, Meta(pattern=f"^{_EMAIL}$", max_length=100, extra={PROBLEM: "email"})]
+UserPath = Annotated[str, PathParameter(description="The id of a user")]
 _UNCHANGED: dict[str, None] = dict.fromkeys(("username", "email", "role", "active", "password_hash"))
 
 
 class UserChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Fields of a user to change; others stay unchanged. A new password ends all sessions of the user."""
+    """The fields to change. Other fields stay unchanged. A new password ends all sessions of the user."""
 
     username: Username | UnsetType = UNSET
     email: Email | UnsetType = UNSET
@@ -53,7 +54,7 @@ class UserChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class NewUser(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Without a password, one is generated."""
+    """`password`: 10 to 200 characters. If it is missing, one is generated."""
 
     username: Username
     email: Email
@@ -62,6 +63,8 @@ class NewUser(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class User(msgspec.Struct, rename="camel", kw_only=True):
+    """A user. A user who is not `active` cannot log in."""
+
     id: UUID
     username: str
     email: str
@@ -76,7 +79,7 @@ class UserAnswer(msgspec.Struct):
 
 
 class NewUserAnswer(msgspec.Struct):
-    """`password` is the generated one, which is only shown here; null if the request contained one."""
+    """`password`: the generated password, which is shown only in this response; null if the request contained one."""
 
     user: User
     password: str | None = None
@@ -97,86 +100,77 @@ class StoredUser(msgspec.Struct, kw_only=True):
     last_login_at: datetime | None
 
     def published(self) -> User:
-        last_login_at = iso(self.last_login_at) if self.last_login_at is not None else None
-        values = msgspec.structs.asdict(self) | {"created_at": iso(self.created_at), "last_login_at": last_login_at}
-        return User(**values)
+        times = {"created_at": iso(self.created_at), "last_login_at": iso_or_none(self.last_login_at)}
+        return User(**msgspec.structs.asdict(self) | times)
 
 
 @get(
     "/users",
     summary="List users",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 429, 503),
-    **requires("users:administer"),
+    **requires("users:administer", 400),
 )
 async def list_users(
     pool: Injected[Pool],
-    search: Annotated[str, QueryParameter(max_length=100)] = "",
-    role: Annotated[Role | None, QueryParameter()] = None,
-    active: Annotated[bool | None, QueryParameter()] = None,
+    search: Annotated[str, QueryParameter(max_length=100, description="A part of the name or address")] = "",
+    role: Annotated[Role | None, QueryParameter(description="Only users with this role")] = None,
+    active: Annotated[bool | None, QueryParameter(description="Only active or only disabled users")] = None,
     page: PageNumber = 1,
     limit: PageSize = 20,
 ) -> UserList:
-    """Sorted by name. `search` finds a text in user names and e-mail addresses, without regard to case."""
-    if wrong := text_problems("search", search):
-        raise invalid(*wrong)
+    """Sorted by user name. `search`: a part of the user name or e-mail address, without regard to case."""
+    raise_problems(text_problems("search", search))
     return await listing(pool, page, limit, search, role, active)
 
 
 @get(
     "/users/{user_id:str}",
     summary="Get a user",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("users:administer"),
+    **requires("users:administer", 400, 404),
 )
-async def get_user(pool: Injected[Pool], user_id: FromPath[str]) -> UserAnswer:
-    """The password and its hash are never included."""
+async def get_user(pool: Injected[Pool], user_id: UserPath) -> UserAnswer:
+    """All fields of a user, without the password and its hash."""
     return UserAnswer((await one(pool, user_id)).published())
 
 
 @post(
     "/users",
-    summary="Add a user",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
-    **requires("users:administer"),
+    summary="Create a user",
+    **requires("users:administer", 409, *BODY_ERRORS),
 )
 async def create_user(
     request: ApiRequest, pool: Injected[Pool], passwords: Injected[Passwords], data: JSONBody[NewUser]
 ) -> Response[NewUserAnswer]:
-    """409 if the user name or e-mail address is taken, without regard to case."""
-    answer = await create(pool, passwords, actor(request), data)
-    return Response(answer, status_code=201, headers={"Location": f"/api/users/{answer.user.id}"})
+    """409 if the user name or e-mail address is taken, without regard to case. Without `password`, the response
+    contains a generated one."""
+    created = await create(pool, passwords, actor(request), data)
+    return Response(created, status_code=201, headers={"Location": f"/api/users/{created.user.id}"})
 
 
 @patch(
     "/users/{user_id:str}",
     summary="Change a user",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
-    **requires("users:administer"),
+    **requires("users:administer", 404, 409, *BODY_ERRORS),
 )
 async def change_user(
     request: ApiRequest,
     pool: Injected[Pool],
     passwords: Injected[Passwords],
-    user_id: FromPath[str],
+    user_id: UserPath,
     data: JSONBody[UserChange],
 ) -> UserAnswer:
-    """Takes effect at once, also on open sockets. 409 if no active admin would be left."""
+    """Fields that are not in the body stay unchanged. Takes effect at once, also on open WebSockets. 409 if the user
+    name or e-mail address is taken, or if no active admin would remain."""
     return UserAnswer((await change(pool, passwords, actor(request), user_id, data)).published())
 
 
 @delete(
     "/users/{user_id:str}",
     summary="Delete a user",
-    tags=["accounts"],
-    responses=responses(400, 401, 403, 404, 409, 429, 503),
-    **requires("users:administer"),
+    **requires("users:administer", 400, 404, 409),
 )
-async def delete_user(request: ApiRequest, pool: Injected[Pool], user_id: FromPath[str]) -> None:
-    """Their sessions and API tokens end. What they wrote keeps their name. 409 for the last active admin."""
+async def delete_user(request: ApiRequest, pool: Injected[Pool], user_id: UserPath) -> None:
+    """Also deletes the sessions and API tokens of the user. Incidents and comments keep the name of the author. 409 for
+    the last active admin."""
     await remove(pool, actor(request), user_id)
 
 
@@ -185,15 +179,13 @@ async def listing(
 ) -> UserList:
     """One page of the users, sorted by name."""
     filters = {"search": search, "role": role, "active": active}
-    total = await database.count(pool, "users/count", **filters)
-    offset = (page - 1) * limit
-    rows = await database.rows(pool, "users/page", StoredUser, limit=limit, offset=offset, **filters)
-    return UserList([row.published() for row in rows], Pagination.of(page, limit, total))
+    rows, pagination = await read_page(pool, "users", StoredUser, page, limit, **filters)
+    return UserList([row.published() for row in rows], pagination)
 
 
 async def one(pool: Pool, user_id: str) -> StoredUser:
     """Raises 404 if there is no such user."""
-    return _found(await database.row(pool, "users/one", StoredUser, id=_id(user_id)))
+    return _found(await database.row(pool, "users/one", StoredUser, id=uuid_or_none(user_id)))
 
 
 async def create(pool: Pool, passwords: Passwords, by: Actor, data: NewUser) -> NewUserAnswer:
@@ -207,8 +199,8 @@ async def create(pool: Pool, passwords: Passwords, by: Actor, data: NewUser) -> 
 
 
 async def change(pool: Pool, passwords: Passwords, by: Actor, user_id: str, data: UserChange) -> StoredUser:
-    """Changes a user. Raises 400 for invalid values, 404 if there is no such user, 409 if the change is
-    not possible."""
+    """Changes a user. Raises 400 for invalid values, 404 if there is no such user, 409 if a name is taken or no active
+    admin would remain."""
     current = await one(pool, user_id)
     username = current.username if data.username is UNSET else data.username
     require_valid(username, current.email if data.email is UNSET else data.email, data.password)
@@ -223,7 +215,7 @@ async def remove(pool: Pool, by: Actor, user_id: str) -> None:
     """Deletes a user. Raises 404 if there is no such user, 409 for the last active admin."""
     async with database.transaction(pool, by) as connection:
         with constraint_errors():
-            removed = await connection.execute(sql.query("users/delete"), {"id": _id(user_id)})
+            removed = await connection.execute(sql.query("users/delete"), {"id": uuid_or_none(user_id)})
     if not removed.rowcount:
         raise _unknown()
 
@@ -235,19 +227,18 @@ async def insert(connection: Connection, new: NewUser, password_hash: str) -> St
 
 
 async def update(connection: Connection, user_id: UUID, **columns: Any) -> StoredUser:
-    """Changes `columns` of a user. Raises 404 if there is no such user, 409 if the change is not possible."""
+    """Changes `columns` of a user in the caller's transaction. Raises 404 and 409 as `change` does."""
     return _found(await _changed(connection, "users/update", {**_UNCHANGED, **columns, "id": user_id}))
 
 
 def require_valid(username: str, email: str, password: str | UnsetType) -> None:
-    """Raises 400 for values that the patterns of the types accept wrongly: their `$` allows a final line break."""
+    """Raises 400 for invalid values that the types accept: the `$` of their patterns allows a final line break."""
     found = [] if re.fullmatch(_USERNAME, username) else [FieldProblem.of("username", "username")]
     if not re.fullmatch(_EMAIL, email) or not email.isprintable():
         found.append(FieldProblem.of("email", "email"))
     if password is not UNSET:
         found += password_problems("password", password, username, email)
-    if found:
-        raise invalid(*found)
+    raise_problems(found)
 
 
 async def _changed(connection: Connection, name: str, values: dict[str, Any]) -> StoredUser | None:
@@ -255,13 +246,6 @@ async def _changed(connection: Connection, name: str, values: dict[str, Any]) ->
         async with connection.cursor(row_factory=class_row(StoredUser)) as cursor:
             await cursor.execute(sql.query(name), values)
             return await cursor.fetchone()
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise _unknown() from None
 
 
 def _found(row: StoredUser | None) -> StoredUser:
@@ -274,4 +258,4 @@ def _unknown() -> ApiError:
     return ApiError(404, "unknown_user")
 
 
-router = Router("/api", route_handlers=[list_users, get_user, create_user, change_user, delete_user])
+router = Router("/api", route_handlers=[list_users, get_user, create_user, change_user, delete_user], tags=["accounts"])

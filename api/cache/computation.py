@@ -1,15 +1,16 @@
-"""The computation of a response that is not in the cache: one, however many requests wait for it."""
+"""The computation of a response that is not in the cache. All requests for it wait for one computation."""
 
 from time import monotonic
 
 import anyio
 
 from api.cache.entries import Cacheable, CachedResponse, CacheKey, encode_response
-from api.edge.asgi import ADMITTED, ASGIApp, Headers, Message, Scope
+from api.edge.asgi import ASGIApp, Headers, Message, Scope
 from api.rest.errors import ApiError
+from api.rest.request_state import RequestState
 
 STALE_AFTER_S = 2.0
-"""Requests wait no longer than this if there is a stale response: the database does not respond."""
+"""After this time the database is assumed not to respond. Waiting requests get the stale response, if there is one."""
 
 
 class Computation:
@@ -18,21 +19,21 @@ class Computation:
     def __init__(self, route: Cacheable) -> None:
         self.route = route
         self.stale_at = monotonic() + STALE_AFTER_S
-        """From then on waiting requests get the stale response."""
+        """The time, on the monotonic clock, from which waiting requests get the stale response."""
         self.started = False
         """Whether the application has been called. Before that, no change can invalidate the result."""
         self.done = anyio.Event()
         self.response: CachedResponse | None = None
-        """None where the computation was cancelled or refused: the next waiting request begins another one."""
+        """None if the computation was cancelled or refused. The next waiting request then begins another one."""
         self.rate_limit_headers: Headers = []
-        """For the request that began the computation, against whose limit it is counted."""
+        """The headers for the request that began the computation; it is counted against the limit of that client."""
         self.refusal: tuple[str, ApiError] | None = None
-        """The client that is over its limit, and the error for it."""
+        """The client that is over its limit, and its error."""
         self.checks_changed = False
-        """New checks were stored during the computation, so the response may not contain them."""
+        """Whether new checks were stored during the computation. The response may lack them."""
 
     async def wait(self) -> bool:
-        """Waits until it is done; False where it is not done at `stale_at`."""
+        """Waits until the computation is done. Returns False if it is not done at `stale_at`."""
         while not self.done.is_set() and (left := self.stale_at - monotonic()) > 0:
             with anyio.move_on_after(left):
                 await self.done.wait()
@@ -40,12 +41,17 @@ class Computation:
 
 
 async def compute_response(app: ASGIApp, key: CacheKey, html: bool, route: Cacheable, scope: Scope) -> CachedResponse:
-    """The response of `app`. The request for it is built from `key` alone, so that nothing of the client whose request
-    this is can be in the response. `html`: errors are pages."""
+    """The response of `app` to a request that is built from `key` alone, so that the response contains no data of the
+    client. `html`: errors are pages."""
     headers = [(b"host", key.host)] if key.host else []
     if html:
         headers.append((b"accept", b"text/html"))
-    state = {ADMITTED: True, "language": key.language, "theme": key.theme, "secure": key.secure}
+    state: RequestState = {
+        "admitted": True,
+        "language": key.language,
+        "theme": key.theme,
+        "secure": key.secure,
+    }
     anonymous = dict(scope) | {"method": "GET", "path": key.path, "query_string": key.query.encode()}
     anonymous |= {"headers": headers, "state": state}
     collector = _ResponseCollector()

@@ -14,15 +14,15 @@ from api.edge.cookies import Theme
 from sla_monitor.texts.languages import Language
 
 MAX_AGE_S = 60
-"""The date changes without an event, so no response is fresh for longer."""
+"""The limit for every response: the date changes without an event."""
 CHECKS_MAX_AGE_S = 1.0
 CHECKS_PAGE_MAX_AGE_S = 5.0
-"""How long a response, or a page, stays fresh when new checks are the only change since it was computed."""
+"""The time for which a response, or a page, stays fresh if new checks are the only change since its computation."""
 MIN_GZIP_BYTES = 1024
 GZIP_LEVEL = 6
 IMMUTABLE = b"public, max-age=31536000, immutable"
 SNAPSHOT_MARKS = (b'data-snapshot="live"', b'data-snapshot="past"')
-"""The attribute of a page, and what replaces it in a stale copy; the page's script then shows its age."""
+"""The attribute of a page, and its replacement in a stale copy. The script of the page then shows the age."""
 Change = Literal["checks", "event", "services"]
 Source = Literal["HIT", "MISS", "STALE"]
 Variant = tuple[bytes | None, bool]
@@ -33,11 +33,11 @@ _REPLACED = frozenset({b"etag", b"cache-control", b"x-request-id"})
 class Cacheable(msgspec.Struct, frozen=True):
     """A route whose responses may be cached.
 
-    `path`: one that ends in `/` (other than `/` itself) matches one more segment; `*` matches any segment before the
-    last one. `changed_by`: the changes that invalidate its responses. `parameters`: the query parameters it reads,
-    others are not part of the cache key. A request with a parameter of `private` is never served from the cache.
-    `personal`: the response depends on the user, so that only the response for anonymous clients is cached. `page`: an
-    HTML page, cached for each language and theme, and compressed.
+    `path`: a path that ends in `/` (other than `/` itself) matches one more segment; `*` matches any segment before the
+    last one. `changed_by`: the changes that invalidate its responses. `parameters`: the query parameters that it reads;
+    others are not part of the cache key. `private`: parameters with which a request is never served from the cache.
+    `personal`: the response depends on the user; only the response for anonymous clients is cached. `page`: an HTML
+    page, cached for each language and theme, and compressed.
     """
 
     path: str
@@ -49,7 +49,7 @@ class Cacheable(msgspec.Struct, frozen=True):
     absolute: bool = False
     """The response contains absolute links. Without SITE_URL they depend on `Host`, which is then part of the key."""
     immutable: bool = False
-    """The path changes with the content, which is the same in every language."""
+    """The path changes with the content, and the content is the same in every language."""
 
     def vary(self) -> Headers:
         """The Vary headers, for caches between client and server."""
@@ -64,7 +64,7 @@ class Cacheable(msgspec.Struct, frozen=True):
 
 
 class CacheKey(msgspec.Struct, frozen=True, cache_hash=True):
-    """What a cached response depends on. Fields that its route does not use keep their default."""
+    """The parts of a request that its response depends on. Fields that the route does not use keep their default."""
 
     path: str
     query: str = ""
@@ -115,16 +115,17 @@ class CachedResponse:
         self.checks_changed = False
         self.route = route
         self.size = len(body) + len(gzipped or b"") + 1024
-        """Bytes, with about as many as headers and prepared messages take."""
+        """Bytes, including an estimate for headers and prepared messages."""
 
     def is_fresh(self) -> bool:
+        """Whether the response can be sent without a new computation."""
         max_age: float = MAX_AGE_S
         if self.checks_changed:
             max_age = CHECKS_PAGE_MAX_AGE_S if self.route.page else CHECKS_MAX_AGE_S
         return not self.invalidated and monotonic() - self.computed_at < max_age
 
     def start(self, source: Source | None, gzipped: bool, cors: Headers) -> Any:
-        """The `http.response.start` message. `source`: the value of the X-Cache header, None for no such header."""
+        """The `http.response.start` message. `source`: the value of X-Cache; None leaves the header out."""
         headers = [*self.headers, *cors, *self.route.vary()]
         if gzipped:
             replaced = (b"content-length", b"etag")
@@ -138,7 +139,7 @@ class CachedResponse:
         return {"type": "http.response.start", "status": self.status, "headers": headers}
 
     def stale_page_body(self) -> Any:
-        """The body of a page marked as its last snapshot, as an ASGI message; None if this is not such a page."""
+        """The ASGI message with the body of the page, marked as the last snapshot; None if this is not a live page."""
         if not self.route.page or SNAPSHOT_MARKS[0] not in self.body["body"]:
             return None
         return body_message(self.body["body"].replace(*SNAPSHOT_MARKS, 1))
@@ -152,18 +153,19 @@ class CachedResponse:
 
 
 def body_message(content: bytes) -> Any:
+    """The `http.response.body` message with the whole body."""
     return {"type": "http.response.body", "body": content, "more_body": False}
 
 
 def not_modified(start: Any) -> Any:
-    """The start message of a 304, from that of the 200."""
+    """The start message of a 304, made from `start`, that of the 200."""
     headers: Sequence[tuple[bytes, bytes]] = start["headers"]
     remaining = [item for item in headers if item[0] not in (b"content-type", b"content-length")]
     return {"type": "http.response.start", "status": 304, "headers": remaining}
 
 
 async def encode_response(status: int, headers: Headers, body: bytes, route: Cacheable) -> CachedResponse:
-    """A response that can be cached; pages are compressed, in a thread."""
+    """Makes a cached response. Pages are compressed in a thread."""
     gzipped = None
     if route.page and status == 200 and len(body) >= MIN_GZIP_BYTES:
         gzipped = await to_thread.run_sync(lambda: gzip.compress(body, GZIP_LEVEL, mtime=0))

@@ -1,6 +1,6 @@
-"""From a request to its cache key.
+"""Finds the cache key of a request.
 
-Most requests repeat the path, query and headers of an earlier request. The lookup of those is remembered, so that they
+Most requests repeat the path, query and headers of an earlier request. Their lookups are remembered, so that requests
 are not parsed again.
 """
 
@@ -18,16 +18,16 @@ from sla_monitor.settings.values import Network
 
 MAX_KEY_BYTES = 1024
 MAX_REMEMBERED = 1024
-"""Lookups that are remembered; when there are more, all are dropped."""
+"""At most this many lookups are remembered; before one more, all are dropped."""
 MAX_REMEMBERED_BYTES = 2048
-"""The length of path, query and headers up to which a lookup is remembered."""
+"""A lookup is remembered if path, query and headers are at most this long together."""
 _RequestParts = tuple[str | bytes | None, ...]
 """Path, query and the headers that a lookup depends on."""
 
 
 class Lookup(NamedTuple):
-    """The cache key of a request and its route. `variant` is None where the headers have to be read again to find the
-    variant of the response."""
+    """The cache key of a request and its route. `variant`: the variant of the response; None if it is not known and has
+    to be found in the headers."""
 
     key: CacheKey
     route: Cacheable
@@ -44,7 +44,8 @@ class CacheKeys:
         self._remembered: dict[_RequestParts, Lookup] = {}
 
     def lookup(self, scope: Scope) -> Lookup | None:
-        """None where the response must not come from the cache: its route is not cacheable, or it is personal."""
+        """The cache key and the route of a request. None if its response must not come from the cache: the route is not
+        cacheable, or the response is personal."""
         headers = scope["headers"]
         by_name = dict(headers)
         if len(by_name) != len(headers) or b"if-none-match" in by_name or b"authorization" in by_name:
@@ -61,7 +62,8 @@ class CacheKeys:
         return self._remembered.get(parts) or self._parse_and_remember(scope, parts)
 
     def _parse_and_remember(self, scope: Scope, parts: _RequestParts) -> Lookup | None:
-        """Remembers the lookup, unless it depends on more than `parts`, which a key with a host does."""
+        """Parses the request and remembers the lookup. A lookup with a host is not remembered: it also depends on the
+        connection (`secure`)."""
         lookup = self._parse(scope)
         origin, encoding = header(scope, b"origin"), header(scope, b"accept-encoding")
         length = sum(len(part) for part in parts if part is not None)
@@ -75,10 +77,16 @@ class CacheKeys:
         return lookup
 
     def _parse(self, scope: Scope) -> Lookup | None:
+        """As `lookup`, without the variant."""
         path, query = scope["path"], scope["query_string"]
         route = self._route(path)
         host = host_of(scope)
-        if route is None or "?" in path or len(path) + len(query) > MAX_KEY_BYTES or not self._origins.knows(host):
+        if (
+            route is None
+            or "?" in path
+            or len(path) + len(query) > MAX_KEY_BYTES
+            or not self._origins.accepts_host(host)
+        ):
             return None
         if route.personal and (header(scope, b"authorization") is not None or has_session(scope)):
             return None
@@ -99,6 +107,7 @@ class CacheKeys:
         return Lookup(CacheKey(path, normalized, language, chosen.theme, host or b"", secure), route)
 
     def _route(self, path: str) -> Cacheable | None:
+        """The route whose `path` matches (see `Cacheable`)."""
         parent, _, last = path.rpartition("/")
         return (
             self._routes.get(path)

@@ -1,7 +1,7 @@
-"""Cached responses in memory: bounded by number and by bytes, the least recently used one is removed first.
+"""Cached responses in memory, bounded by number and by bytes. The least recently used response is removed first.
 
 Clients can send any number of different queries and `Host` headers. Responses that depend on one of them are therefore
-kept in a partition of their own: they can evict one another, but never the last snapshot of a page without a query.
+kept in a separate partition: they can evict each other, but never the last snapshot of a page without a query.
 """
 
 from collections import OrderedDict
@@ -52,7 +52,7 @@ class ResponseStore:
         return self.partition(key).get(key)
 
     def put(self, key: CacheKey, response: CachedResponse) -> None:
-        """A response that is larger than its partition is not stored."""
+        """Stores a response, unless it is larger than its partition."""
         partition = self.partition(key)
         if response.size <= partition.max_bytes:
             partition.put(key, response)

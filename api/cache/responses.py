@@ -1,15 +1,15 @@
 """Serves responses from memory, without entering Litestar, until a change invalidates them.
 
-The feed calls `invalidate` *before* it hands an event to the sockets, so a client that requests again because of a
-frame never gets the response from before the event. A computation that is under way at that moment is still sent to the
-requests that wait for it, but is not stored: `invalidate` removes it from `_computations`, and only the result of a
-computation that is still there is stored. New checks alone do not invalidate a response at once but after a short time:
-otherwise it would be computed for every request wherever checks are more frequent than requests.
+Consistency with the live feed: the feed calls `invalidate` *before* it sends an event to the sockets. A client that
+sends a request because of an event never gets the response from before it. A computation that is running at that moment
+is still sent to the requests that wait for it, but not stored: `invalidate` removes it from `_computations`, and only
+the results of computations in `_computations` are stored. New checks do not invalidate a response at once but after a
+short time. Otherwise a response would be computed for every request if checks are more frequent than requests.
 
-A computation is counted once, against the limit of the client whose request begins it; requests that wait for it are
-not counted. However often a response is invalidated, it is computed no faster than its token bucket allows. A client
-over its limit gets what is in memory. For such clients a response is computed again at most once a minute, or, if it
-was invalidated, `AFTER_EVENT_S` after its last computation: an office behind one address always sees its dashboards.
+Rate limits: a computation counts once, against the limit of the client that begins it; requests that wait for it do not
+count. However often a response is invalidated, its token bucket limits how often it is computed. A client over its
+limit gets the response in memory. For such clients a response is computed again at most once a minute or, if it was
+invalidated, `AFTER_EVENT_S` after its last computation, so that an office behind one address sees current dashboards.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -30,35 +30,37 @@ from api.edge.origins import Origins
 from api.edge.token_bucket import KeyedTokenBuckets
 from api.metrics import Metrics
 from api.rest.errors import ApiError
+from api.rest.request_state import request_state
 from sla_monitor.settings.values import Network
 from sql import OperationalError
 
 RETRY_AWAY_S = 1.0
-"""How long after a failure stale responses are sent without trying the database."""
+"""For this time after a failure, stale responses are sent without trying the database."""
 AFTER_EVENT_S = 5.0
-"""How long after its last computation an invalidated response is computed again for clients over their limit."""
+"""The time after its last computation when an invalidated response is computed again for clients over their limit."""
 _CHANGE_OF_ACTION: Mapping[str, Change] = {
     "incidents": "event",
     "comments": "event",
     "maintenance": "event",
     "services": "services",
 }
-"""The change that a successful action on these resources causes (api/auth/gatekeeper.py)."""
+"""The change that a successful action causes, by its resource: the part of the action before the colon
+(api/auth/permissions.py)."""
 
 
 class Admission(Protocol):
     """Counts requests against the rate limits (api/edge/middleware.py `Edge`)."""
 
     async def admit(self, scope: Scope) -> Headers:
-        """Counts one request; the RateLimit headers. Raises ApiError 429 where the limit is used up, OperationalError
-        where the database is away."""
+        """Counts one request. Returns the RateLimit headers. Raises ApiError 429 if the limit is used up,
+        OperationalError while the database is away."""
 
     async def refuse(self, scope: Scope, send: Send, error: ApiError) -> None:
         """Sends the error."""
 
 
 class ResponseCache:
-    """ASGI middleware outside all others. A request whose response is not cacheable is passed on."""
+    """ASGI middleware around `Edge`. Requests for responses that are not cacheable are passed on."""
 
     def __init__(
         self,
@@ -80,14 +82,15 @@ class ResponseCache:
         self._counts = metrics.cacheable_responses
         self._sender = ResponseSender(origins, self._counts, exposes_source)
         self._computations: dict[tuple[CacheKey, bool], Computation] = {}
-        """By key and whether errors are pages."""
+        """The running computations, by key and by whether errors are pages."""
         self._pace: KeyedTokenBuckets[CacheKey] = KeyedTokenBuckets()
         self._invalidated: dict[CacheKey, None] = {}
-        """Keys that have no stored response because of a change."""
+        """Keys whose response was computed before, but was removed or not stored because of a change."""
         self.database_away = False
         """Set by the feed. While it is true, stale responses are sent without trying the database."""
         self.wait_for_feed: Callable[[], Awaitable[bool]] = _no_feed
-        """Set by the feed: waits until it has handled what was committed before the call; False where it cannot."""
+        """Set by the feed: waits until the feed has handled all events that were committed before the call; False if it
+        cannot."""
         self._away_until = 0.0
         metrics.response_cache_bytes.set_function(lambda: self._store.bytes)
         metrics.response_cache_entries.set_function(lambda: len(self._store))
@@ -144,12 +147,12 @@ class ResponseCache:
             await self._serve_miss(key, route, scope, send)
 
     def _invalidating_send(self, scope: Scope, send: Send) -> Send:
-        """A client that changes something sees the change with its next request: the response to the change is sent
-        once the feed has handled it. Where the feed is not listening, the change invalidates responses here."""
+        """Delays the response to a change until the feed has handled the change. So the client sees it with its next
+        request. If the feed is not listening, responses are invalidated here."""
 
         async def send_after_feed(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] < 400:
-                resource, _, _ = str(scope.get("state", {}).get("action", "")).partition(":")
+                resource, _, _ = request_state(scope).get("action", "").partition(":")
                 if resource in _CHANGE_OF_ACTION and not await self.wait_for_feed():
                     self.invalidate(_CHANGE_OF_ACTION[resource])
             await send(message)
@@ -160,9 +163,9 @@ class ResponseCache:
         return self.database_away or monotonic() < self._away_until
 
     async def _serve_miss(self, key: CacheKey, route: Cacheable, scope: Scope, send: Send) -> None:
-        """Waits for the computation that another request has begun, or begins it.
+        """Waits for the computation that another request has begun, or begins one.
 
-        A computation continues after its request got the stale response, but is cancelled with the request.
+        A computation continues after its request got the stale response. If the client leaves, it is cancelled.
         """
         html = route.page and accepts_html(scope)
         client = client_key(client_of(scope, self._trusted_proxies))
@@ -184,8 +187,8 @@ class ResponseCache:
     async def _send_result(
         self, computation: Computation, key: CacheKey, client: str, scope: Scope, send: Send, first: bool = False
     ) -> bool:
-        """Waits for a computation and sends its result; False where there is none and another must begin. `first`: this
-        request began the computation."""
+        """Waits for a computation and sends its result. Returns False if it has none, and another must begin. `first`:
+        this request began the computation."""
         if not await computation.wait():
             if (stale := self._store.get(key)) is not None:
                 await self._sender.send(stale, "STALE", scope, send)
@@ -208,14 +211,14 @@ class ResponseCache:
         return True
 
     def _may_exceed_limit(self, key: CacheKey) -> bool:
-        """Whether a response is computed for a client over its limit: only one that has been computed before."""
+        """Whether the response is computed for a client over its limit. It must have been computed before."""
         last = self._store.get(key)
         if last is None:
             return key in self._invalidated
         return monotonic() - last.computed_at >= (AFTER_EVENT_S if last.invalidated else MAX_AGE_S)
 
     async def _compute(self, computation: Computation, key: CacheKey, html: bool, client: str, scope: Scope) -> None:
-        """Runs a computation and stores a 200. `html`: errors are pages; nothing else depends on it."""
+        """Runs a computation and stores a 200. `html`: errors are pages."""
         try:
             try:
                 computation.rate_limit_headers = await self._admission.admit(scope)
@@ -237,7 +240,7 @@ class ResponseCache:
             if self._computations.get((key, html)) is computation and response.status == 200:
                 self._store.put(key, response)
                 self._invalidated.pop(key, None)
-            if response.status == 404:  # deleted or no longer public: the stale response must not be sent any more
+            if response.status == 404:  # deleted or no longer public: the stale response must not be sent
                 self._store.remove(key)
                 self._invalidated.pop(key, None)
             computation.response = response

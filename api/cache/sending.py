@@ -1,4 +1,4 @@
-"""Sends cached responses, in the variant that the client requests."""
+"""Sends cached responses in the variant of the client: CORS headers, compression, 304."""
 
 from collections.abc import Iterable, MutableMapping
 
@@ -11,8 +11,8 @@ _EMPTY = body_message(b"")
 
 
 class ResponseSender:
-    """`exposes_source`: whether X-Cache and the RateLimit headers are sent. Only for debugging: clients could see from
-    them when internal changes happen."""
+    """Sends cached responses. `exposes_source`: with X-Cache and the RateLimit headers. This is for debugging only:
+    clients could infer internal changes from them. A stale response always has X-Cache."""
 
     def __init__(self, origins: Origins, counts: MutableMapping[str, int], exposes_source: bool) -> None:
         self._origins = origins
@@ -29,8 +29,8 @@ class ResponseSender:
         *,
         database_away: bool = True,
     ) -> None:
-        """Sends the response, or a 304. `database_away`: whether a stale response is sent because the database cannot
-        be reached; pages are then marked as a snapshot."""
+        """Sends the response, or a 304. `database_away`: the reason for a stale response is that the database cannot be
+        reached; pages are then marked as a snapshot."""
         origin = if_none_match = None
         gzip = False
         for name, value in scope["headers"]:
@@ -43,7 +43,7 @@ class ResponseSender:
         self._counts[source] += 1
         scope["path_template"] = response.path_template
         if source == "STALE" and database_away and (body := response.stale_page_body()) is not None:
-            start = response.start(self._shown(source), False, self._origins.headers(origin))
+            start = response.start(self._x_cache(source), False, self._origins.cors_headers(origin))
             # Without ETag: a browser must not get a 304 for the snapshot once the database is back.
             start["headers"] = [item for item in start["headers"] if item[0] != b"etag"]
             await send(start)
@@ -52,7 +52,7 @@ class ResponseSender:
         messages = response.prepared.get((origin, gzip)) if source == "HIT" else None
         if messages is None:
             gzipped = gzip and response.gzipped is not None
-            start = response.start(self._shown(source), gzipped, self._origins.headers(origin))
+            start = response.start(self._x_cache(source), gzipped, self._origins.cors_headers(origin))
             messages = start, response.gzipped if gzipped else response.body
             if self._exposes_source or response.status != 200:
                 start["headers"].extend(rate_limit_headers)
@@ -64,5 +64,5 @@ class ResponseSender:
         await send(start)
         await send(body)
 
-    def _shown(self, source: Source) -> Source | None:
+    def _x_cache(self, source: Source) -> Source | None:
         return source if self._exposes_source or source == "STALE" else None

@@ -11,7 +11,7 @@ from litestar.response import Template
 
 from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest, principal_of
-from api.auth.sessions import Accounts, IssuedTokens, PasswordChange, own_person, renewed_password
+from api.auth.sessions import IssuedTokens, LoginParts, PasswordChange, change_own_password, own_account
 from api.cache.entries import Cacheable
 from api.console.submissions import REFUSED, done, done_key, refusal
 from api.edge.cookies import session_cookie
@@ -19,6 +19,7 @@ from api.pages.forms import read_form
 from api.pages.problems import Problem
 from api.pages.site import page, page_texts
 from api.rest.injected import Injected
+from api.rest.request_state import request_state
 from api.rest.validation import converted
 from sql import Pool, database
 
@@ -40,22 +41,22 @@ async def account(request: ApiRequest, pool: Injected[Pool]) -> Template:
 
 
 @post(HERE, **shown_to("session:use"))
-async def change_password(request: ApiRequest, accounts: Injected[Accounts]) -> Response[Any]:
+async def change_password(request: ApiRequest, login_parts: Injected[LoginParts]) -> Response[Any]:
     """Changes the password and ends all sessions of the user. The browser gets a new session."""
     form = await read_form(request)
     new = form.secret("newPassword")
     if new != form.secret("again"):
         t = await page_texts(request)
-        return await _page(request, accounts.pool, {"again": t("account.again_differs")}, 400)
+        return await _page(request, login_parts.pool, {"again": t("account.again_differs")}, 400)
     body = {"currentPassword": form.secret("currentPassword"), "newPassword": new}
     try:
         change = converted(body, PasswordChange)
-        issued, _ = await renewed_password(request, accounts, change, IssuedTokens.for_browser)
+        issued, _ = await change_own_password(request, login_parts, change, IssuedTokens.for_browser)
     except REFUSED as error:
-        return await _page(request, accounts.pool, *refusal(error))
-    lifetime = accounts.settings.refresh_token_lifetime
+        return await _page(request, login_parts.pool, *refusal(error))
+    lifetime = login_parts.settings.refresh_token_lifetime
     answer = done(HERE, "password")
-    answer.cookies.append(session_cookie(issued.access, lifetime, request.scope["state"].get("secure", False)))
+    answer.cookies.append(session_cookie(issued.access, lifetime, request_state(request.scope).get("secure", False)))
     return answer
 
 
@@ -68,7 +69,7 @@ async def _page(
         request,
         "console/account.html",
         status_code=status,
-        me=await own_person(request, pool),
+        me=await own_account(request, pool),
         sessions=sessions,
         problems=problems or {},
         done=done_key(request, "account", "password"),

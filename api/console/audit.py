@@ -14,7 +14,7 @@ from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
 from api.console.submissions import REFUSED, PageNumber, Refusal, refusal
-from api.operations.audit import AuditFilters, found
+from api.operations.audit import AuditFilters, entries
 from api.pages.site import page, page_texts
 from api.rest.injected import Injected
 from api.rest.moments import iso
@@ -47,7 +47,7 @@ async def audit_log(request: ApiRequest, pool: Injected[Pool], number: PageNumbe
     listed, refused = NOTHING, Refusal({}, 200)
     try:
         filters = converted(_query(entered, await page_texts(request)), AuditFilters)
-        listed = msgspec.to_builtins(await found(pool, filters, number, A_PAGE))
+        listed = msgspec.to_builtins(await entries(pool, filters, number, A_PAGE))
     except REFUSED as error:
         refused = refusal(error)
     given = {name: value for name, value in entered.items() if value}

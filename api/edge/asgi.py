@@ -11,8 +11,6 @@ Send = Callable[[Any], Awaitable[None]]
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-ADMITTED = "admitted"
-"""A key of the scope's state: the request has been counted against the rate limits already, or must not be counted."""
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
@@ -21,6 +19,6 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 
 def host_of(scope: Scope) -> bytes | None:
-    """The Host header. Several are joined by commas as HTTP defines it, which is never a valid host."""
+    """The Host header. Several headers are joined by commas, as HTTP requires; the result is never a valid host."""
     lines = [value for key, value in scope["headers"] if key == b"host"]
     return b", ".join(lines) if lines else None

@@ -1,7 +1,8 @@
 """The client's address: rate limits and connection limits count by it, and the audit log records it.
 
-Behind a proxy the peer is the proxy, and X-Forwarded-For names the client. Every client can send that header, so it is
-read from the right, where the nearest proxy adds its peer, and only as far as proxies of TRUSTED_PROXIES wrote it.
+Behind a proxy the peer is the proxy, and X-Forwarded-For names the client. Any client can send that header. It is
+therefore read from the right, where the nearest proxy appends the address of its peer, and only as far as proxies of
+TRUSTED_PROXIES have appended entries.
 """
 
 import ipaddress
@@ -11,9 +12,9 @@ from typing import Any
 
 from sla_monitor.settings.values import Network
 
-UNKNOWN = "0.0.0.0"  # noqa: S104  # nothing is bound to it: it stands for a peer that has already disconnected
+UNKNOWN = "0.0.0.0"  # noqa: S104  # for a peer that has already disconnected; no socket is bound to it
 MAX_HOPS = 32
-"""Entries of X-Forwarded-For that are read."""
+"""At most this many entries of X-Forwarded-For are read."""
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _WITH_PORT = re.compile(r"\[([^][]*)\](?::\d{1,5})?|([^:]*):\d{1,5}")
@@ -25,14 +26,14 @@ def client_address(peer: str | None, forwarded_for: Sequence[bytes], trusted: Se
     Reading stops at an entry that is not an address.
     """
     client = _address(peer or UNKNOWN) or ipaddress.ip_address(UNKNOWN)
-    if not forwarded_for or not _among(client, trusted):
+    if not forwarded_for or not _is_in(client, trusted):
         return str(client)
     for hop in reversed(b",".join(forwarded_for).rsplit(b",", MAX_HOPS)):
         address = _forwarded(hop.decode("latin-1").strip(" \t"))
         if address is None:
             break
         client = address
-        if not _among(client, trusted):
+        if not _is_in(client, trusted):
             break
     return str(client)
 
@@ -58,11 +59,11 @@ def is_secure(scope: Mapping[str, Any], trusted: Sequence[Network]) -> bool:
 def is_proxy(peer: str, trusted: Sequence[Network]) -> bool:
     """Whether `peer` is a trusted proxy."""
     address = _address(peer) if trusted else None
-    return address is not None and _among(address, trusted)
+    return address is not None and _is_in(address, trusted)
 
 
 def client_key(address: str) -> str:
-    """What a client is counted by: its IPv4 address, or the /64 network of its IPv6 address."""
+    """The key under which a client is counted: its IPv4 address, or the /64 network of its IPv6 address."""
     if ":" not in address:
         return address
     return str(ipaddress.IPv6Network((address, 64), strict=False))
@@ -85,5 +86,5 @@ def _address(text: str) -> Address | None:
     return address
 
 
-def _among(address: Address, networks: Sequence[Network]) -> bool:
+def _is_in(address: Address, networks: Sequence[Network]) -> bool:
     return any(address in network for network in networks)

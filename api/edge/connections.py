@@ -19,11 +19,13 @@ CONNECTIONS_PER_CLIENT = 400
 
 class Clients(Connections):
     """Counts connections by the client's address, IPv6 by /64. A connection of a trusted proxy counts for the client of
-    the request that is under way on it."""
+    its current request."""
 
-    def __init__(self, settings: Settings, count: Callable[[Fault], object]) -> None:
+    def __init__(self, settings: Settings, count_fault: Callable[[Fault], object]) -> None:
         sockets_per_client = min(settings.sockets_per_address, settings.socket_limit)
-        super().__init__(settings.socket_limit + HTTP_CONNECTIONS, sockets_per_client + CONNECTIONS_PER_CLIENT, count)
+        super().__init__(
+            settings.socket_limit + HTTP_CONNECTIONS, sockets_per_client + CONNECTIONS_PER_CLIENT, count_fault
+        )
         self._trusted = settings.trusted_proxies
 
     def client_of_peer(self, peer: str) -> str | None:
@@ -35,7 +37,8 @@ class Clients(Connections):
 
 
 class ProxiedHttpProtocol(HttpProtocol):
-    """Used where TRUSTED_PROXIES is set."""
+    """HTTP connections if TRUSTED_PROXIES is set. For each request of a proxy, its connection counts for the client of
+    that request."""
 
     _counted_for_client = False
 

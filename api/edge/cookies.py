@@ -18,7 +18,7 @@ PREFERENCE_S = 365 * 86400
 
 
 class Preferences(NamedTuple):
-    """The language and theme chosen in this browser; `""` and None where none is chosen."""
+    """The language and theme chosen in this browser; `""` and None if none is chosen."""
 
     language: str
     theme: Theme | None
@@ -29,17 +29,19 @@ _SESSIONS = (SESSION.encode() + b"=", SECURE_SESSION.encode() + b"=")
 
 
 def cookies(scope: Mapping[str, Any], name: str) -> Iterator[str]:
-    """Every value of the cookie `name`. More than one means that another host of the domain has set one."""
-    wanted = name.encode()
-    return (value.decode("latin-1") for own, value in _pairs(scope) if own == wanted)
+    """Every value of the cookie `name`. With several values, another host of the domain has set one of them."""
+    encoded = name.encode()
+    return (value.decode("latin-1") for cookie, value in _pairs(scope) if cookie == encoded)
 
 
 def preferences(scope: Mapping[str, Any]) -> Preferences:
+    """The preferences in the cookies of a request."""
     values = dict(_pairs(scope))
     return Preferences(values.get(b"language", b"").decode("latin-1"), _THEMES.get(values.get(b"theme", b"")))
 
 
 def _pairs(scope: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes]]:
+    """The names and values of all cookies."""
     for key, line in scope["headers"]:
         if key == b"cookie":
             for pair in line.split(b";"):
@@ -48,6 +50,7 @@ def _pairs(scope: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def session_name(secure: bool) -> str:
+    """The name of the session cookie. `secure`: the site is served over TLS."""
     return SECURE_SESSION if secure else SESSION
 
 
@@ -57,7 +60,7 @@ def has_session(scope: Mapping[str, Any]) -> bool:
 
 
 def session_cookie(token: str, lifetime: timedelta, secure: bool) -> Cookie:
-    """The cookie that sets the session; with an empty token it deletes it."""
+    """The session cookie with `token`. An empty token deletes the cookie."""
     return Cookie(
         key=session_name(secure),
         value=token,
@@ -70,4 +73,5 @@ def session_cookie(token: str, lifetime: timedelta, secure: bool) -> Cookie:
 
 
 def preference(name: Literal["language", "theme"], value: str, secure: bool) -> Cookie:
+    """The cookie that stores a chosen language or theme."""
     return Cookie(key=name, value=value, max_age=PREFERENCE_S, path="/", secure=secure, httponly=True, samesite="lax")

@@ -1,7 +1,7 @@
 """Rate limits, counted in the database, so that all API processes count together.
 
-The caller calls `take` before the limited action; a 429 has a Retry-After header. The caller also chooses the name of
-the limit and the key: requests count by address (IPv6: by /64), new incidents by user.
+`take` is called before the limited action. Its 429 has a Retry-After header. The caller chooses the name of the limit
+and the key to count by: requests count by address (IPv6: by /64), new incidents by user.
 """
 
 import logging
@@ -20,12 +20,15 @@ from sql import OperationalError, Pool, database
 log = logging.getLogger(__name__)
 
 _UNLIMITED = frozenset({"health", "ready", "metrics", "openapi.json", "docs", "static", "ping"})
-"""The first segment of paths that are not counted: for monitoring, without the database, or counted by key."""
+"""The first segment of paths that do not count: they are for monitoring, need no database, or (/ping) have a limit of
+their own."""
 COUNT_WITHIN_S = 3
-"""A request is not counted if that takes longer."""
+"""A request is not counted if the database takes longer to count it."""
 
 
 class _Counted(msgspec.Struct):
+    """`remaining`: requests left in the window. `seconds`: until the window ends."""
+
     allowed: bool
     remaining: int
     seconds: int
@@ -38,9 +41,9 @@ class Limits:
         self._pool = pool
 
     async def take(self, name: str, client: str, limit: Limit | None) -> Mapping[str, str]:
-        """Counts one request of `client` against the limit `name`; the RateLimit headers.
+        """Counts one request of `client` against the limit `name`. Returns the RateLimit headers; none without a limit.
 
-        Raises ApiError 429 where the limit is used up, and OperationalError while the database is away.
+        Raises ApiError 429 if the limit is used up, OperationalError while the database is away.
         """
         if limit is None:
             return {}
@@ -78,14 +81,14 @@ class RequestLimits:
     """
 
     def __init__(self, running: Callable[[], Limits], api: Limit | None, pages: Limit | None) -> None:
-        """`running` returns the limits of the running application, which has a database."""
+        """`running` returns the `Limits` of the running application: they need its pool."""
         self._running = running
         self._api = api
         self._pages = pages
 
     async def take(self, path: str, address: str) -> Mapping[str, str]:
-        """As `Limits.take`. Where the database responds but cannot count, as a standby cannot, nothing is refused."""
-        name, limit = self._limit_of([part for part in path.split("/") if part])  # as routes are found
+        """As `Limits.take`. If the database responds but cannot count, as on a standby, no request is refused."""
+        name, limit = self._limit_of([part for part in path.split("/") if part])  # as Litestar splits paths
         if limit is None:
             return {}
         try:
@@ -100,6 +103,7 @@ class RequestLimits:
             return {}
 
     def _limit_of(self, parts: Sequence[str]) -> tuple[str, Limit | None]:
+        """The name of the limit for a path, and the limit; None for no limit."""
         match parts:
             case ["api", "auth", ("login" | "refresh" | "logout")]:
                 return "api-login", self._api

@@ -1,4 +1,4 @@
-"""The messages of errors that are sent outside Litestar."""
+"""ASGI messages of errors that are sent without Litestar."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,11 +11,12 @@ from api.rest.errors import ApiError
 
 
 def encode_headers(headers: Mapping[str, str]) -> Headers:
+    """The headers as ASGI encodes them."""
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 def error_messages(error: ApiError, extra: Headers) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The two ASGI messages of an error, as JSON."""
+    """The two ASGI messages of an error as JSON. `extra`: further headers."""
     body = msgspec.json.encode(error.body)
     headers = [
         (b"content-type", b"application/json"),
@@ -31,7 +32,7 @@ def error_messages(error: ApiError, extra: Headers) -> tuple[dict[str, Any], dic
 
 
 def error_page_messages(error: ApiError, html: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The two ASGI messages of an error, as the page `html`."""
+    """The two ASGI messages of an error with the page `html` as its body."""
     headers = [
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-length", b"%d" % len(html)),

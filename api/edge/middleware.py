@@ -1,7 +1,8 @@
-"""The outermost layer around Litestar: what applies to every response.
+"""The layer around Litestar that every request and response passes.
 
-Security headers, CORS for the configured front ends, the client's address, rate limits, a deadline, HEAD for every GET,
-a request id and metrics. Every exception becomes an error response in the format of this API.
+It adds security headers, CORS headers for the configured front ends and a request id, finds the client's address,
+applies the rate limits and a deadline, responds to HEAD for every GET route, and counts requests. Every exception
+becomes an error response in the format of this API.
 """
 
 import logging
@@ -11,7 +12,7 @@ from time import perf_counter
 
 import anyio
 
-from api.edge.asgi import ADMITTED, SAFE_METHODS, ASGIApp, Headers, Message, Receive, Scope, Send, header, host_of
+from api.edge.asgi import SAFE_METHODS, ASGIApp, Headers, Message, Receive, Scope, Send, header, host_of
 from api.edge.client_address import client_of, is_secure
 from api.edge.limits import RequestLimits
 from api.edge.messages import encode_headers, error_messages, error_page_messages
@@ -20,6 +21,7 @@ from api.edge.recorded_body import FORMS, RecordedBody
 from api.edge.security_headers import CONTENT_POLICY, FRAMEABLE, SECURITY_HEADERS, STRICT_TRANSPORT_SECURITY
 from api.metrics import Metrics
 from api.rest.errors import ApiError, ClientLeft
+from api.rest.request_state import request_state
 from sla_monitor.settings.values import Network
 from sla_monitor.texts.problems import ProblemCode
 from sql import OperationalError
@@ -27,7 +29,8 @@ from sql import OperationalError
 log = logging.getLogger(__name__)
 
 ErrorPage = Callable[[Scope, ApiError, bytes | None], bytes | None]
-"""Renders an error as a page for a request that accepts HTML, with the form that was sent; None for all others."""
+"""Renders an error as a page, with the values of a form whose body is the last argument. None if the client does not
+accept HTML."""
 
 REQUEST_DEADLINE_S = 15
 
@@ -56,18 +59,18 @@ class Edge:
         self._secure = secure
 
     def _responder(self, scope: Scope, send: Send) -> "_Responder":
-        extra = [*self._security, *self._origins.headers(header(scope, b"origin"))]
+        extra = [*self._security, *self._origins.cors_headers(header(scope, b"origin"))]
         return _Responder(send, extra, lambda error, body: self._error_page(scope, error, body))
 
     async def admit(self, scope: Scope) -> Headers:
-        """Counts a request whose response is then computed for all clients (`ADMITTED`); the RateLimit headers.
+        """Counts a request whose response is then computed for all clients. Returns the RateLimit headers.
 
-        Raises ApiError 429 where the limit is used up, OperationalError while the database is away.
+        Raises ApiError 429 if the limit is used up, OperationalError while the database is away.
         """
         return encode_headers(await self._limits.take(scope["path"], client_of(scope, self._trusted_proxies)))
 
     async def refuse(self, scope: Scope, send: Send, error: ApiError) -> None:
-        """Sends an error in place of the response, as a page or as JSON."""
+        """Sends an error instead of the response, as a page or as JSON."""
         responder = self._responder(scope, send)
         await responder.refuse(error)
         method = scope["method"]
@@ -83,30 +86,30 @@ class Edge:
             receive = responder.form = RecordedBody(receive)
         started = perf_counter()
         inner = dict(scope, method="GET") if method == "HEAD" else scope
-        inner.setdefault("state", {})["request_id"] = responder.request_id
-        inner["state"]["client"] = client_of(scope, self._trusted_proxies)
-        inner["state"]["tls"] = tls = is_secure(scope, self._trusted_proxies)
-        inner["state"].setdefault("secure", self._secure or tls)
-        if not self._origins.knows(host):
+        inner.setdefault("state", {})
+        state = request_state(inner)
+        state["request_id"] = responder.request_id
+        state["client"] = client = client_of(scope, self._trusted_proxies)
+        state["tls"] = tls = is_secure(scope, self._trusted_proxies)
+        state.setdefault("secure", self._secure or tls)
+        if not self._origins.accepts_host(host):
             several = b"," in (host or b"")
             await responder.refuse(ApiError(400, "one_host") if several else self._origins.unknown_host(host))
         elif method == "OPTIONS" and origin and header(scope, b"access-control-request-method"):
             await responder.preflight(origin in self._origins.allowed)
-        elif method not in SAFE_METHODS and not self._origins.trusts(origin, host, tls):
+        elif method not in SAFE_METHODS and not self._origins.allows_change(origin, host, tls):
             await responder.refuse(self._origins.refusal(origin, host, header(scope, b"sec-fetch-site")))
-        elif ADMITTED in inner["state"] or await self._is_within_limit(inner, responder):
+        elif state.get("admitted") or await self._is_within_limit(inner["path"], client, responder):
             await self._respond(inner, receive, responder)
         route = scope["path_template"] = str(inner.get("path_template") or "unmatched")
         self._metrics.requests.labels(route, method if method.isalpha() else "other", responder.status).inc()
         self._metrics.request_seconds.labels(route).observe(perf_counter() - started)
 
-    async def _is_within_limit(self, scope: Scope, responder: "_Responder") -> bool:
-        """Counts a request; False where the limit is used up and the 429 has been sent."""
+    async def _is_within_limit(self, path: str, client: str, responder: "_Responder") -> bool:
+        """Counts a request. Returns False if the limit is used up; the 429 has then been sent."""
         try:
-            responder.rate_limit_headers = encode_headers(
-                await self._limits.take(scope["path"], scope["state"]["client"])
-            )
-        except OperationalError:  # the database is away: what needs it fails by itself
+            responder.rate_limit_headers = encode_headers(await self._limits.take(path, client))
+        except OperationalError:  # the database is away: routes that need it fail later
             return True
         except ApiError as error:
             await responder.refuse(error)
@@ -125,13 +128,13 @@ class Edge:
                 await self._app(scope, receive_or_raise, responder)
         except TimeoutError:
             await responder.refuse(ApiError(503, "too_slow", headers={"Retry-After": "5"}))
-        except Exception:  # an error of Litestar itself; handlers' errors are handled there
-            log.exception("request %s failed outside its handler", responder.request_id)
+        except Exception:  # an error of Litestar itself: it turns errors of handlers into responses
+            log.exception("request %s failed outside its route", responder.request_id)
             await responder.refuse(ApiError(500))
 
 
 _KEEPS_FORM: frozenset[ProblemCode] = frozenset({"too_many_requests", "too_slow", "server_error"})
-"""Reasons of errors whose page keeps what was entered; what pages of other sites send is not shown."""
+"""Errors whose page keeps the values of the form. Others do not: a page of another site may have sent the form."""
 
 
 class _Responder:
@@ -163,22 +166,23 @@ class _Responder:
             own += [item for item in self._extra if not (framed and item[0] == b"x-frame-options")]
             own.append((b"x-request-id", self.request_id.encode()))
             message["headers"] = own
-        with anyio.CancelScope(shield=True):  # the deadline is for computing; the connection bounds how long a client
-            await self._send(message)  # may take to read
+        # The deadline does not include the time in which the client reads; the connection has a limit for that.
+        with anyio.CancelScope(shield=True):
+            await self._send(message)
 
     async def refuse(self, error: ApiError) -> None:
-        """Sends an error. Raises it where a response has already begun, so that the connection is closed."""
+        """Sends an error. Raises it if a response has already begun, so that the connection is closed."""
         if self.status:
             raise error
         start, body = error_messages(error, [])
-        entered = await self.form.whole() if self.form is not None and error.reason in _KEEPS_FORM else None
-        if (html := self._error_page(error, entered)) is not None:
+        form = await self.form.whole() if self.form is not None and error.reason in _KEEPS_FORM else None
+        if (html := self._error_page(error, form)) is not None:
             start, body = error_page_messages(error, html)
         await self(start)
         await self(body)
 
     async def preflight(self, allowed: bool) -> None:
-        """Answers a CORS preflight request."""
+        """Responds to a CORS preflight request."""
         headers: Headers = []
         if allowed:
             headers = [

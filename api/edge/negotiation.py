@@ -11,7 +11,7 @@ _GZIP = ("gzip", "x-gzip")
 
 
 def weighted(header: str) -> Iterator[tuple[str, float]]:
-    """The entries of such a list in lower case, with their weights from 0 to 1; entries with another weight are
+    """The entries of a weighted list in lower case, with their weights from 0 to 1. Entries with any other weight are
     skipped."""
     for part in header.split(","):
         name, *parameters = (word.strip().lower() for word in part.split(";"))
@@ -32,20 +32,20 @@ def accepts_gzip(header: bytes) -> bool:
 
 
 def accepts_html(scope: Mapping[str, Any]) -> bool:
-    """Whether the Accept header names text/html, as that of a browser does."""
+    """Whether the Accept header names text/html, as browsers send it."""
     return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
 def negotiated(accepted: str, chosen: str = "") -> Language:
-    """The language of a page: the chosen one, else the known one that Accept-Language prefers, else the default."""
+    """The language of a page: the chosen one, else the best known one of Accept-Language, else the default."""
     for language in LANGUAGES:
         if chosen == language:
             return language
-    return _first_known(accepted[:MAX_HEADER_CHARACTERS])
+    return _preferred(accepted[:MAX_HEADER_CHARACTERS])
 
 
 @lru_cache(maxsize=1024)
-def _first_known(accepted: str) -> Language:
+def _preferred(accepted: str) -> Language:
     wanted: list[tuple[float, Language]] = []
     for tag, quality in weighted(accepted):
         primary = tag.partition("-")[0]

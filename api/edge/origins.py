@@ -1,4 +1,4 @@
-"""Which web pages may read responses, make changes and open sockets, and which `Host` headers are accepted."""
+"""The origins of web pages that may read responses, make changes and open sockets, and the accepted `Host` headers."""
 
 import ipaddress
 import logging
@@ -8,15 +8,16 @@ from urllib.parse import urlsplit
 
 from api.edge.asgi import Headers
 from api.rest.errors import ApiError
+from api.rest.parts import Part
 from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.formats.origins import Origin, origin_of, read_origin, requested_origin
 
 log = logging.getLogger(__name__)
 
-KNOWN_HOSTS = 1000
-"""Accepted values of `Host` that are remembered, so that they are not parsed again."""
+MAX_REMEMBERED_HOSTS = 1000
+"""At most this many accepted values of `Host` are remembered, so that they are not parsed again."""
 MAX_LOGGED = 100
-"""Refused origins and hosts that are logged, each once."""
+"""At most this many refused origins and hosts are logged, each once."""
 _HOST = re.compile(rb"([A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:\d{0,5})?")
 """A valid `Host`. Links in feeds begin with it, so the whole value must match."""
 _EXPOSED = (
@@ -34,28 +35,28 @@ class Origins:
         """The origins of CLIENT_URLS, as browsers write them."""
         self.site = origin_of(site_url) if site_url else None
         """The origin of SITE_URL, whatever `Host` a proxy sends."""
-        self._known: set[bytes | None] = set()
+        self._accepted_hosts: set[bytes | None] = set()
         self._logged: set[bytes | None] = set()
         ours = [*front_ends, self.site] if self.site else front_ends
         self._hosts = {*hosts, *(origin.host for origin in ours)}
 
-    def knows(self, host: bytes | None) -> bool:
+    def accepts_host(self, host: bytes | None) -> bool:
         """Whether `Host` is a name of this server. Addresses and names without a dot are always accepted.
 
         Without this check, evil.example could resolve to this server once its page is loaded (DNS rebinding), and the
         page would then have the same origin as this site. That is impossible for addresses and names without a dot.
         """
-        if host in self._known:
+        if host in self._accepted_hosts:
             return True
         if not _HOST.fullmatch(host or b""):
             return False
         name = (urlsplit("//" + (host or b"").decode("ascii")).hostname or "").removesuffix(".")
-        known = "." not in name or name in self._hosts or _is_address(name)
-        if known and len(self._known) < KNOWN_HOSTS:
-            self._known.add(host)
-        return known
+        accepted = "." not in name or name in self._hosts or _is_address(name)
+        if accepted and len(self._accepted_hosts) < MAX_REMEMBERED_HOSTS:
+            self._accepted_hosts.add(host)
+        return accepted
 
-    def headers(self, origin: bytes | None) -> Headers:
+    def cors_headers(self, origin: bytes | None) -> Headers:
         """The CORS headers of a response to a page of `origin`."""
         if not self.allowed:
             return []
@@ -68,12 +69,12 @@ class Origins:
             (b"access-control-expose-headers", _EXPOSED),
         ]
 
-    def trusts(self, origin: bytes | None, host: bytes | None, tls: bool) -> bool:
-        """Whether a page of `origin` may make changes. Clients that are no browsers send no Origin and are trusted."""
-        return origin is None or origin in self.allowed or self.owns(origin, host, tls)
+    def allows_change(self, origin: bytes | None, host: bytes | None, tls: bool) -> bool:
+        """Whether a page of `origin` may make changes. Clients other than browsers send no Origin and are trusted."""
+        return origin is None or origin in self.allowed or self.is_this_site(origin, host, tls)
 
-    def owns(self, origin: bytes, host: bytes | None, tls: bool) -> bool:
-        """Whether a page of `origin` is one of this site, requested with the header `host`, over TLS or not."""
+    def is_this_site(self, origin: bytes, host: bytes | None, tls: bool) -> bool:
+        """Whether `origin` is this site, for a request with the header `host`. `tls`: the request came over TLS."""
         page = read_origin(origin.decode("latin-1"))
         if page is None:
             return False
@@ -82,7 +83,7 @@ class Origins:
         # A page of http:// can be forged on the network, so it does not belong to a site that is served over TLS.
         if page.scheme == "http" and (tls or self._is_site_over_tls(page.host)):
             return False
-        return page == requested_origin((host or b"").decode("latin-1"), page.scheme) and self.knows(host)
+        return page == requested_origin((host or b"").decode("latin-1"), page.scheme) and self.accepts_host(host)
 
     def _is_site_over_tls(self, host: str) -> bool:
         return self.site is not None and self.site.scheme == "https" and self.site.host == host
@@ -93,9 +94,10 @@ class Origins:
         if not origin or origin == b"null" or fetch_site not in (None, b"same-origin"):
             return ApiError(403, "foreign_page")
         text = (
-            "a change by a page of %s was refused, asked for by Host %s: if the page is of this site, set SITE_URL to "
+            "a change from a page of %s was refused (Host: %s): if the page belongs to this site, set SITE_URL to its "
+            "origin; if it is another front end, add it to CLIENT_URLS"
         )
-        self._warn(origin, text + "its origin; if it is a front end of yours, add it to CLIENT_URLS", origin, host)
+        self._warn(origin, text, origin, host)
         return ApiError(403, "foreign_origin", hint="origin")
 
     def unknown_host(self, host: bytes | None) -> ApiError:
@@ -108,6 +110,9 @@ class Origins:
         if key not in self._logged and len(self._logged) < MAX_LOGGED:
             self._logged.add(key)
             log.warning(text, *(on_one_line((value or b"").decode("latin-1")[:200], "?") for value in values))
+
+
+ORIGINS = Part[Origins]("origins")
 
 
 def _is_address(name: str) -> bool:

@@ -24,7 +24,7 @@ from api.rest.moments import iso
 from sla_monitor.settings.values import Network
 
 MAX_WAITING = 10_000
-"""Lines that may wait to be written."""
+"""At most this many lines wait to be written; further ones are dropped."""
 MAX_AGENT = 300
 FLUSH_S = 1.0
 """How long the process waits at its end for lines to be written."""
@@ -32,7 +32,7 @@ _STATUSES = frozenset({"http.response.start", "websocket.http.response.start"})
 
 
 class Line(msgspec.Struct, rename="camel", frozen=True):
-    """One request. `status` is 101 for a WebSocket, 0 where no response was begun."""
+    """One request. `status` is 101 for a WebSocket, 0 if no response was begun."""
 
     time: str
     method: str
@@ -60,10 +60,10 @@ class RequestLog:
     """ASGI middleware outside all others."""
 
     def __init__(
-        self, app: ASGIApp, form: Literal["text", "json"], trusted_proxies: Sequence[Network], metrics: Metrics
+        self, app: ASGIApp, line_format: Literal["text", "json"], trusted_proxies: Sequence[Network], metrics: Metrics
     ) -> None:
         self._app = app
-        self._form = form
+        self._line_format = line_format
         self._trusted_proxies = trusted_proxies
         self._metrics = metrics
         self._lines: Queue[Line | None] = Queue(MAX_WAITING)
@@ -115,7 +115,7 @@ class RequestLog:
 
     def _write(self, log: logging.Logger) -> None:
         while (line := self._lines.get()) is not None:
-            log.info("%s", line.json() if self._form == "json" else line.text())
+            log.info("%s", line.json() if self._line_format == "json" else line.text())
 
 
 class _Handler(logging.StreamHandler[TextIO]):

@@ -9,12 +9,12 @@ SECURITY_HEADERS: list[tuple[bytes, bytes]] = [
     (b"x-permitted-cross-domain-policies", b"none"),
 ]
 STRICT_TRANSPORT_SECURITY = (b"strict-transport-security", b"max-age=31536000")
-"""Sent where the site is HTTPS. Without includeSubDomains: other servers may run below the same domain."""
+"""Sent if the site is HTTPS. Without includeSubDomains, since servers without TLS may have subdomains."""
 FRAMEABLE = b"frame-ancestors *"
-"""In the policy of a page that other sites may embed; such a page is sent without X-Frame-Options."""
+"""Part of the policy of pages that other sites may embed. Such a page has no X-Frame-Options."""
 PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 CONTENT_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-"""Of responses that set no policy of their own."""
+"""For responses without a policy of their own."""

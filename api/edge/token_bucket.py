@@ -7,7 +7,7 @@ Key = TypeVar("Key")
 
 
 class TokenBucket:
-    """Holds up to `burst` tokens and gains `per_second`."""
+    """A bucket of up to `burst` tokens. It starts full and gains `per_second` tokens a second."""
 
     def __init__(self, burst: int, per_second: float) -> None:
         self._burst = burst
@@ -16,7 +16,7 @@ class TokenBucket:
         self._counted_at = monotonic()
 
     def take(self) -> bool:
-        """Takes a token; False where there is none."""
+        """Takes a token. Returns False if there is none."""
         now = monotonic()
         self._left = min(self._burst, self._left + (now - self._counted_at) * self._per_second)
         self._counted_at = now
@@ -27,21 +27,21 @@ class TokenBucket:
 
 
 class KeyedTokenBuckets(Generic[Key]):
-    """For each key a bucket of `burst` tokens that gains one every `every_s`. Tokens can be taken in advance."""
+    """A bucket of `burst` tokens for each key, which gains a token every `every_s`. Tokens can be taken in advance."""
 
-    def __init__(self, burst: int = 3, every_s: float = 1.0, most_keys: int = 4096) -> None:
+    def __init__(self, burst: int = 3, every_s: float = 1.0, max_keys: int = 4096) -> None:
         self._ahead_s = (burst - 1) * every_s
         self._every_s = every_s
-        self._most_keys = most_keys
+        self._max_keys = max_keys
         self._due: dict[Key, float] = {}
         """When the next token would be available with a burst of 1, on the monotonic clock."""
 
     def pause(self, key: Key) -> float:
-        """Takes a token; the seconds that the caller has to wait for it, 0 for none."""
+        """Takes a token. Returns the seconds after which the caller may use it."""
         now = monotonic()
-        if key not in self._due and len(self._due) >= self._most_keys:
+        if key not in self._due and len(self._due) >= self._max_keys:
             self._due = {known: due for known, due in self._due.items() if due > now}
-            if len(self._due) >= self._most_keys:
+            if len(self._due) >= self._max_keys:
                 self._due.clear()
         due = max(self._due.get(key, now), now)
         self._due[key] = due + self._every_s

@@ -1,4 +1,4 @@
-"""Comments on incidents: internal ones for users, public ones for everyone who may see the incident."""
+"""Comments on incidents. Users see internal comments; public ones are seen by all clients that may see the incident."""
 
 from datetime import timedelta
 from typing import Annotated, Any
@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from psycopg.errors import ForeignKeyViolation
 
 import sql
@@ -15,9 +15,9 @@ from api.auth.permissions import Principal, authorise, requires, sees_internal
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.edge.limits import Limits
-from api.incidents.fields import Remark, is_incident_id
+from api.incidents.fields import IncidentPath, Remark, is_incident_id
 from api.incidents.records import not_found, visible
-from api.rest.errors import ApiError, invalid, responses
+from api.rest.errors import BODY_ERRORS, ApiError, invalid
 from api.rest.injected import Injected
 from api.rest.texts import text_problems
 from sla_monitor.settings.values import Limit
@@ -27,11 +27,12 @@ from sql.database import Actor
 CACHEABLE: tuple[Cacheable, ...] = ()
 LARGEST_ID = 2**63 - 1
 RATE_LIMIT = Limit(60, timedelta(minutes=1))
-"""The limit of comments for one user. Comments are never deleted automatically."""
+"""The limit of new comments of one user."""
+CommentPath = Annotated[int, PathParameter(description="The id of a comment")]
 
 
 class NewComment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A comment is internal unless `public` is true."""
+    """A new comment. It is internal unless `public` is true."""
 
     text: Remark
     public: bool = False
@@ -73,18 +74,16 @@ class CommentRow(msgspec.Struct):
 @get(
     "/incidents/{incident_id:str}/comments",
     summary="List the comments on an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 404, 429, 503),
-    **requires("incidents:read"),
+    **requires("incidents:read", 400, 404),
 )
 async def list_comments(
     request: ApiRequest,
     pool: Injected[Pool],
-    incident_id: FromPath[str],
-    before: Annotated[int | None, QueryParameter(ge=1, le=LARGEST_ID, description="the id of a comment")] = None,
+    incident_id: IncidentPath,
+    before: Annotated[int | None, QueryParameter(ge=1, le=LARGEST_ID, description="The id of a comment")] = None,
 ) -> CommentList:
-    """The newest 1000 comments, oldest first; with `before`, the 1000 before that one. Anonymous clients get public
-    comments only."""
+    """The newest 1000 comments, oldest first; with `before`, the 1000 comments before that one. Anonymous clients get
+    only public comments. 404 if the incident does not exist or the client may not see it."""
     await visible(pool, incident_id, request.user)
     return CommentList([row.published() for row in await listing(pool, incident_id, request.user, before)])
 
@@ -92,18 +91,17 @@ async def list_comments(
 @post(
     "/incidents/{incident_id:str}/comments",
     summary="Comment on an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 413, 415, 429, 503),
-    **requires("incidents:write"),
+    **requires("incidents:write", 404, *BODY_ERRORS),
 )
 async def add_comment(
     request: ApiRequest,
     pool: Injected[Pool],
     limits: Injected[Limits],
-    incident_id: FromPath[str],
+    incident_id: IncidentPath,
     data: JSONBody[NewComment],
 ) -> Response[CommentAnswer]:
-    """The comment is sent to the room of the incident. `Idempotency-Key` is ignored."""
+    """Users in the room of the incident get the event `incident-comment`. `Idempotency-Key` is ignored. 429 for more
+    than 60 comments of one user in a minute."""
     comment = await add(pool, limits, principal_of(request), actor(request), incident_id, data)
     return Response(CommentAnswer(comment), status_code=201)
 
@@ -111,14 +109,15 @@ async def add_comment(
 @delete(
     "/incidents/{incident_id:str}/comments/{comment_id:int}",
     summary="Delete a comment",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("comments:delete"),
+    **requires("comments:delete", 400, 404),
 )
 async def delete_comment(
-    request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str], comment_id: FromPath[int]
+    request: ApiRequest,
+    pool: Injected[Pool],
+    incident_id: IncidentPath,
+    comment_id: CommentPath,
 ) -> None:
-    """The user's own comments, or any for admins. The audit log keeps the text."""
+    """Users can delete their own comments, admins any; 403 for others. The audit log keeps the text."""
     await remove(pool, principal_of(request), actor(request), incident_id, comment_id)
 
 
@@ -155,7 +154,8 @@ async def add(pool: Pool, limits: Limits, author: Principal, by: Actor, incident
 
 
 async def remove(pool: Pool, principal: Principal, by: Actor, incident_id: str, comment_id: int) -> None:
-    """Raises 403 for the comment of another user, unless `principal` is an admin; 404 if there is no such comment."""
+    """Deletes a comment. Raises 403 for the comment of another user, unless `principal` is an admin; 404 if there is no
+    such comment."""
     _require_id(incident_id)
     if not 0 < comment_id <= LARGEST_ID:
         raise ApiError(404, "unknown_comment")
@@ -173,4 +173,4 @@ def _require_id(incident_id: str) -> None:
         raise not_found()
 
 
-router = Router("/api", route_handlers=[list_comments, add_comment, delete_comment])
+router = Router("/api", route_handlers=[list_comments, add_comment, delete_comment], tags=["incidents"])

@@ -1,6 +1,6 @@
-"""Drafts: unsaved changes of an incident, stored so that they survive a crash of the browser.
+"""Drafts: unsaved changes of an incident, which survive a crash of the browser.
 
-There is one draft for each incident and user. Only its user can read it. It is deleted when its user saves the
+Each user has at most one draft for each incident. Only this user can read it. It is deleted when the user saves the
 incident.
 """
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Router, delete, get, put
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody
 from msgspec import Meta
 from psycopg.errors import CheckViolation, ForeignKeyViolation
 from psycopg.types.json import Jsonb
@@ -19,9 +19,9 @@ from api.auth.gatekeeper import actor
 from api.auth.permissions import Principal, requires
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
-from api.incidents.fields import MAX_DATA_BYTES, data_problem, is_incident_id
+from api.incidents.fields import MAX_DATA_BYTES, IncidentPath, data_problem, is_incident_id
 from api.incidents.records import not_found
-from api.rest.errors import ApiError, invalid, responses
+from api.rest.errors import BODY_ERRORS, ApiError, invalid
 from api.rest.injected import Injected
 from api.rest.moments import iso
 from api.rest.problems import FieldProblem
@@ -32,13 +32,16 @@ CACHEABLE: tuple[Cacheable, ...] = ()
 
 
 class DraftToSave(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """`data` is any object of at most 64 KB. `baseVersion` is the version of the incident that it is based on."""
+    """`data`: any JSON object of at most 64 KiB and 32 levels. `baseVersion`: the version of the incident that the
+    changes are based on."""
 
     data: dict[str, Any]
     base_version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
 
 
 class Draft(msgspec.Struct, rename="camel", kw_only=True):
+    """A draft. `baseVersion`: the version of the incident that the changes are based on."""
+
     incident_id: str
     data: dict[str, Any]
     base_version: int | None
@@ -71,12 +74,10 @@ class DraftRow(msgspec.Struct):
 @get(
     "/drafts",
     summary="List my drafts",
-    tags=["incidents"],
-    responses=responses(401, 403, 429, 503),
     **requires("drafts:write"),
 )
 async def list_drafts(request: ApiRequest, pool: Injected[Pool]) -> DraftList:
-    """The newest 100 drafts of the user, newest first."""
+    """The newest 100 drafts of the user, newest first. Drafts of other users are never included."""
     rows = await database.rows(pool, "drafts/own", DraftRow, user_id=principal_of(request).user_id)
     return DraftList([row.published() for row in rows])
 
@@ -84,42 +85,36 @@ async def list_drafts(request: ApiRequest, pool: Injected[Pool]) -> DraftList:
 @get(
     "/incidents/{incident_id:str}/draft",
     summary="Get my draft of an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("drafts:write"),
+    **requires("drafts:write", 400, 404),
 )
-async def get_draft(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> DraftAnswer:
-    """404 if there is none. Users cannot read the drafts of others."""
+async def get_draft(request: ApiRequest, pool: Injected[Pool], incident_id: IncidentPath) -> DraftAnswer:
+    """404 if the user has no draft of the incident. Drafts of other users cannot be read."""
     return DraftAnswer(await one(pool, principal_of(request), incident_id))
 
 
 @put(
     "/incidents/{incident_id:str}/draft",
     summary="Save my draft of an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
-    **requires("drafts:write"),
+    **requires("drafts:write", 404, 409, *BODY_ERRORS),
 )
 async def save_draft(
     request: ApiRequest,
     pool: Injected[Pool],
-    incident_id: FromPath[str],
+    incident_id: IncidentPath,
     data: JSONBody[DraftToSave],
 ) -> DraftAnswer:
-    """Replaces the previous draft. The others in the room of the incident get `auto-save`. 409 if the user has saved
-    the incident since `baseVersion`."""
+    """Replaces the previous draft. Other users in the room of the incident get the event `auto-save`. 409 if the user
+    has saved the incident since `baseVersion`. 404 if there is no such incident."""
     return DraftAnswer(await save(pool, principal_of(request), actor(request), incident_id, data))
 
 
 @delete(
     "/incidents/{incident_id:str}/draft",
     summary="Delete my draft of an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("drafts:write"),
+    **requires("drafts:write", 400, 404),
 )
-async def delete_draft(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> None:
-    """404 if there is none."""
+async def delete_draft(request: ApiRequest, pool: Injected[Pool], incident_id: IncidentPath) -> None:
+    """404 if the user has no draft of the incident."""
     await discard(pool, principal_of(request), actor(request), incident_id)
 
 
@@ -158,7 +153,7 @@ async def save(pool: Pool, user: Principal, by: Actor, incident_id: str, data: D
 
 
 async def discard(pool: Pool, user: Principal, by: Actor, incident_id: str) -> None:
-    """Raises 404 if there is no draft."""
+    """Deletes the user's own draft. Raises 404 if there is none."""
     if not is_incident_id(incident_id):
         raise _no_draft()
     values = {"incident_id": incident_id, "user_id": user.user_id}
@@ -171,4 +166,4 @@ def _no_draft() -> ApiError:
     return ApiError(404, "no_draft")
 
 
-router = Router("/api", route_handlers=[list_drafts, get_draft, save_draft, delete_draft])
+router = Router("/api", route_handlers=[list_drafts, get_draft, save_draft, delete_draft], tags=["incidents"])

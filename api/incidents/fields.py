@@ -1,24 +1,26 @@
-"""The fields of incidents in requests and responses, with the same limits as in the database.
+"""The fields of incidents in requests and responses, with the limits that the database has.
 
-Names are camelCase in JSON and column names in Python. Title and reporter are on one line. Other texts are stored as
-they are; they are escaped where they are displayed.
+Names are camelCase in JSON and column names in Python. Title and reporter are one line. Other texts are stored
+unchanged and escaped when they are displayed.
 """
 
 import re
 from typing import Annotated, Any, Literal
 
 import msgspec
+from litestar.params import PathParameter
 from msgspec import UNSET, Meta, UnsetType
 
 from api.rest.errors import Code
 from api.rest.pagination import Pagination
 from api.rest.problems import PROBLEM, FieldProblem, camel
-from api.rest.texts import control_problems, line_problems, text_problems
+from api.rest.texts import control_problems, line_problems, repeated_problems, text_problems
 from api.services.names import Slug
 
 INCIDENT_ID = "INC-[0-9]{4}-[0-9]{4,9}"
 _TEXTS = ("description", "detection_criteria", "postmortem", "update")
 
+IncidentPath = Annotated[str, PathParameter(description="The id of an incident, such as INC-2026-0001")]
 IncidentStatus = Literal["investigating", "identified", "monitoring", "resolved"]
 Severity = Literal["low", "medium", "high", "critical"]
 Priority = Literal["P1", "P2", "P3"]
@@ -26,15 +28,15 @@ Title = Annotated[str, Meta(min_length=1, max_length=255)]
 LongText = Annotated[str, Meta(max_length=20000)]
 UpdateText = Annotated[str, Meta(min_length=1, max_length=20000)]
 Reporter = Annotated[str, Meta(max_length=100)]
-Services = Annotated[list[Slug], Meta(max_length=1000, description="ids of services; [] for none")]
+Services = Annotated[list[Slug], Meta(max_length=1000, description="Ids of services; `[]` for none")]
 Remark = Annotated[str, Meta(min_length=1, max_length=10000, pattern=r"\S", extra={PROBLEM: "empty"})]
-"""The text of a comment, not only white space."""
+"""The text of a comment. It has a character other than white space."""
 MAX_DEPTH = 32
 MAX_DATA_BYTES = 64 * 1024
 
 
 class IncidentFields(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """The fields that can be set in new and existing incidents; null clears an optional text."""
+    """The fields of new and existing incidents that can be set. Null clears an optional text."""
 
     title: Title | UnsetType = UNSET
     description: LongText | UnsetType | None = UNSET
@@ -51,22 +53,22 @@ class IncidentFields(msgspec.Struct, rename="camel", forbid_unknown_fields=True,
 
 
 class IncidentChange(IncidentFields, kw_only=True):
-    """Fields of an incident to change; others stay unchanged."""
+    """The fields to change. Other fields stay unchanged; null clears an optional text."""
 
     status: IncidentStatus | UnsetType = UNSET
     postmortem: LongText | UnsetType | None = UNSET
 
 
 class NewIncident(IncidentFields, kw_only=True):
-    """Title, severity, priority and affectedServices are required, here or in the `template`; values given here take
-    precedence. `update` is the first update of the timeline. Defaults: `reporter` is the user, `public` is true."""
+    """`title`, `severity`, `priority` and `affectedServices` are required, here or in the template; values given here
+    take precedence. `update`: the first update of the timeline. Defaults: `reporter` is the user, `public` is true."""
 
     update: UpdateText | UnsetType | None = UNSET
-    template: Annotated[str, Meta(max_length=100, description="the id of a template")] | UnsetType | None = UNSET
+    template: Annotated[str, Meta(max_length=100, description="The id of a template")] | UnsetType | None = UNSET
 
 
 class NewUpdate(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """An update of the timeline."""
+    """A new update of the timeline, with the status of the incident from now on."""
 
     status: IncidentStatus
     description: UpdateText
@@ -83,9 +85,9 @@ class IncidentUpdate(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class Incident(msgspec.Struct, rename="camel", kw_only=True):
-    """`updates`: newest first, in lists and events at most 20 of `updateCount`. `affectedServices`: sorted by id.
-    `version` and `updatedAt` change with every save; for anonymous clients only with saves that change what they see.
-    Ids of updates ascend, with gaps."""
+    """An incident. `updates`: newest first; lists and events have at most 20 of `updateCount`. `affectedServices`:
+    sorted by id. `version` and `updatedAt` change with every save; for anonymous clients, only with saves that change a
+    visible field. Ids of updates ascend, with gaps."""
 
     id: str
     title: str
@@ -128,8 +130,8 @@ class PastDay(msgspec.Struct):
 
 
 class PastIncidents(msgspec.Struct):
-    """`pagination` counts days. `truncated`: the page has more than 1000 incidents, and the oldest are left out; they
-    are included with a smaller `limit`."""
+    """`pagination` counts days. `truncated`: the page would have more than 1000 incidents, and the oldest are left out;
+    a smaller `limit` includes them."""
 
     days: list[PastDay]
     pagination: Pagination
@@ -137,7 +139,7 @@ class PastIncidents(msgspec.Struct):
 
 
 class IncidentConflict(msgspec.Struct):
-    """Another user has saved the incident since. `incident`: as it is now, so that the changes can be merged."""
+    """Another user has saved the incident since. `incident`: the current one, so that the changes can be merged."""
 
     error: str
     code: Code
@@ -149,21 +151,15 @@ def is_incident_id(text: str) -> bool:
 
 
 def problems(fields: IncidentFields) -> list[FieldProblem]:
-    """The problems that the types cannot express."""
+    """The problems that types cannot express."""
     given = fields.given()
     found = line_problems("title", given.get("title")) + control_problems("reporter", given.get("reporter"))
     found += [problem for name in _TEXTS for problem in text_problems(camel(name), given.get(name))]
-    services = given.get("affected_services", [])
-    found += [
-        FieldProblem.of(f"affectedServices[{n}]", "repeated")
-        for n, service in enumerate(services)
-        if services.index(service) < n
-    ]
-    return found
+    return found + repeated_problems("affectedServices", given.get("affected_services", []))
 
 
 class TemplateData(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """The values of a new incident. `update` is the text of its first update."""
+    """The values of a new incident. `update`: the text of its first update."""
 
     title: Title
     severity: Severity
@@ -174,7 +170,7 @@ class TemplateData(msgspec.Struct, rename="camel", forbid_unknown_fields=True, k
 
 
 def data_problem(data: Any, field: str = "data") -> FieldProblem | None:
-    """Why a JSON value cannot be stored as a draft; None if it can."""
+    """The problem that prevents a JSON value from being stored as a draft; None if there is none."""
     left: list[tuple[Any, int]] = [(data, 1)]
     while left:
         value, depth = left.pop()

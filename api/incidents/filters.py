@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 from litestar.params import QueryParameter
 
 from api.incidents.fields import IncidentStatus, Priority, Severity
-from api.rest.errors import invalid
+from api.rest.errors import invalid, raise_problems
 from api.rest.moments import FIRST_YEAR, LAST_YEAR
 from api.rest.problems import FieldProblem
 from api.rest.texts import text_problems
@@ -16,33 +16,41 @@ from api.services.names import is_slug
 MAX_VALUES = 50
 LARGEST_PAGE = 100
 MAX_OPEN = 1000
-"""Without filters and limit, up to so many unresolved incidents are on one page."""
+"""The size of a page of unresolved incidents without filters and limit."""
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 PARAMETERS = frozenset({"status", "severity", "priority", "service", "from", "to", "q", "page", "limit"})
-Values = Annotated[str, QueryParameter(max_length=3000, description="one value, or several with commas")]
-Moment = Annotated[str, QueryParameter(max_length=40, description="a day, or a time with its zone")]
+Values = Annotated[str, QueryParameter(max_length=3000, description="One value, or several separated by commas")]
 FromMoment = Annotated[
-    str, QueryParameter(name="from", max_length=40, description="not before: a day, or a time with its zone")
+    str,
+    QueryParameter(
+        name="from", max_length=40, description="Begun on this day or later, or at this time (with a zone) or later"
+    ),
 ]
 ToMoment = Annotated[
-    str, QueryParameter(name="to", max_length=40, description="before: a time with its zone; or the last day")
+    str,
+    QueryParameter(
+        name="to", max_length=40, description="Begun on this day or earlier, or before this time (with a zone)"
+    ),
 ]
 Text = Annotated[
     str,
     QueryParameter(
         max_length=200,
-        description="in id, title, description and updates of the newest 10,000 that pass the other filters",
+        description="A part of id, title, description or updates; the newest 10,000 incidents that pass the other "
+        "filters are searched",
     ),
 ]
 PageLimit = Annotated[
     int | None,
-    QueryParameter(ge=1, le=LARGEST_PAGE, description=f"{LARGEST_PAGE}, if not given; {MAX_OPEN} of the unresolved"),
+    QueryParameter(
+        ge=1, le=LARGEST_PAGE, description=f"The size of a page: by default {LARGEST_PAGE}, without filters {MAX_OPEN}"
+    ),
 ]
 
 
 class Filters(NamedTuple):
-    """The parameters of the SQL query; None is no condition."""
+    """The filters of the SQL query; None is no filter."""
 
     statuses: list[str] | None
     severities: list[str] | None
@@ -59,14 +67,13 @@ UNRESOLVED = Filters([known for known in get_args(IncidentStatus) if known != "r
 
 
 def page_size(selected: Filters, limit: int | None) -> int:
-    """`limit` if given; otherwise `MAX_OPEN` for unresolved incidents and `LARGEST_PAGE` for others."""
+    """The size of a page: `limit`, or by default `MAX_OPEN` for `UNRESOLVED` and `LARGEST_PAGE` for other filters."""
     return limit or (MAX_OPEN if selected == UNRESOLVED else LARGEST_PAGE)
 
 
 def filters(status: str, severity: str, priority: str, service: str, from_: str, to: str, text: str) -> Filters:
-    """Parses the filters; without any, `UNRESOLVED`. Raises 400 for invalid values."""
-    if found := text_problems("q", text):
-        raise invalid(*found)
+    """Parses the filters. Without any, they are `UNRESOLVED`. Raises 400 for invalid values."""
+    raise_problems(text_problems("q", text))
     if not any((status, severity, priority, service, from_, to, text)):
         return UNRESOLVED
     from_day, from_time = _moment("from", from_)
@@ -92,7 +99,7 @@ def _split(field: str, values: str) -> list[str]:
 
 
 def _listed(field: str, values: str, kind: Any, everything: Literal["all"] | None = None) -> list[str] | None:
-    """The values of a list; None for all values."""
+    """The values of a list; None for no filter."""
     listed = _split(field, values)
     known = get_args(kind)
     if everything is not None and everything in listed:
@@ -110,7 +117,7 @@ def _services(values: str) -> list[str] | None:
 
 
 def _moment(field: str, text: str) -> tuple[date | None, datetime | None]:
-    """Parses a day of the reporting time zone or a time; one of both is None."""
+    """Parses a day of the reporting time zone, or a time with a zone. One or both of the results are None."""
     if not text:
         return None, None
     try:

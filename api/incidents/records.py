@@ -1,4 +1,4 @@
-"""Incidents in the database: reading, locking, creating and changing one."""
+"""Reads and writes incidents in the database."""
 
 from datetime import date
 from typing import Any
@@ -21,7 +21,7 @@ from api.incidents.fields import (
 )
 from api.incidents.filters import Filters, page_size
 from api.rest.constraints import constraint_errors
-from api.rest.errors import ApiError, invalid
+from api.rest.errors import ApiError, invalid, raise_problems
 from api.rest.pagination import Pagination
 from api.rest.problems import FieldProblem, camel
 from api.rest.texts import uuid_or_none
@@ -30,7 +30,7 @@ from sql import Pool, database
 from sql.database import Connection
 
 MAX_PAST = 1000
-"""Incidents on a page of past days."""
+"""At most this many incidents are on a page of past days."""
 REQUIRED = ("title", "severity", "priority", "affected_services")
 
 
@@ -44,12 +44,14 @@ class IncidentRow(msgspec.Struct):
 
 
 class ListRow(msgspec.Struct):
+    """A page of incidents, and the number on all pages."""
+
     total: int
     incidents: list[dict[str, Any]]
 
 
 class DayRow(msgspec.Struct):
-    """A day and the incidents that began on it. `total`: their number, also of those left out of the page."""
+    """A day and the incidents that began on it. `total`: their number, including incidents that are left out."""
 
     day: date
     incidents: list[dict[str, Any]]
@@ -74,25 +76,31 @@ async def past(
 
 
 async def visible(pool: Pool, incident_id: str, principal: Principal | None) -> Incident:
-    """The incident as `principal` may see it. Raises 404 if there is none, or it is internal and they may not."""
-    row = None
+    """The incident as `principal` may see it. Raises 404 if there is none, or if it is internal and `principal` may not
+    see it."""
+    incident = None
     if is_incident_id(incident_id):
-        internal = sees_internal(principal)
-        row = await database.row(pool, "incidents/one", IncidentRow, id=incident_id, internal=internal, whole=True)
-    if row is None:
+        incident = await find(pool, incident_id, internal=sees_internal(principal))
+    if incident is None:
         raise not_found()
-    return row.published()
+    return incident
+
+
+async def find(pool: Pool, incident_id: str, *, internal: bool) -> Incident | None:
+    """The incident with its whole timeline, or None. `internal`: include internal incidents and fields."""
+    row = await database.row(pool, "incidents/one", IncidentRow, id=incident_id, internal=internal, whole=True)
+    return row.published() if row is not None else None
 
 
 def not_found() -> ApiError:
+    """The 404 for an incident."""
     return ApiError(404, "unknown_incident")
 
 
 async def complete(connection: Connection, data: NewIncident) -> dict[str, Any]:
     """The columns of a new incident, including those from its template. Raises 400 for missing or invalid fields."""
     given = await _template(connection, data) | data.given()
-    if missing := [name for name in REQUIRED if name not in given]:
-        raise invalid(*(FieldProblem.of(camel(name), "required") for name in missing))
+    raise_problems([FieldProblem.of(camel(name), "required") for name in REQUIRED if name not in given])
     await require_services(connection, given["affected_services"])
     return given
 
@@ -126,8 +134,7 @@ async def save(connection: Connection, incident_id: str, data: IncidentChange) -
     change = data.given()
     services = change.pop("affected_services", None)
     if services:
-        named = await (await connection.execute(sql.query("incidents/services"), {"id": incident_id})).fetchall()
-        await require_services(connection, services, kept=[service for (service,) in named])
+        await require_services(connection, services, incident_id=incident_id)
     with constraint_errors():
         await connection.execute(sql.query("incidents/update"), {"id": incident_id, "change": Jsonb(change)})
     if services is not None:
@@ -135,7 +142,7 @@ async def save(connection: Connection, incident_id: str, data: IncidentChange) -
 
 
 async def add_update(connection: Connection, incident_id: str, update: NewUpdate) -> tuple[IncidentUpdate, int]:
-    """Stores an update; returns it with the new version of the incident. Raises 409 if the timeline is full."""
+    """Stores an update. Returns it with the new version of the incident. Raises 409 if the timeline is full."""
     values = {"id": incident_id, "status": update.status, "description": update.description}
     with constraint_errors():
         row = await (await connection.execute(sql.query("incidents/add_update"), values)).fetchone()
@@ -144,7 +151,7 @@ async def add_update(connection: Connection, incident_id: str, update: NewUpdate
 
 
 async def lock(connection: Connection, incident_id: str) -> int:
-    """Locks the incident until the end of the transaction; its version. Raises 404."""
+    """Locks the incident until the end of the transaction. Returns its version. Raises 404."""
     if not is_incident_id(incident_id):
         raise not_found()
     row = await (await connection.execute(sql.query("incidents/lock"), {"id": incident_id})).fetchone()
@@ -164,7 +171,7 @@ async def one(connection: Connection, incident_id: str, whole: bool = True) -> I
 
 
 async def template_data(connection: Connection, template_id: str) -> TemplateData | None:
-    """The values of a new incident, without services that have been deleted. None if there is no such template."""
+    """The values of a template, without services that have been deleted. None if there is no such template."""
     key = uuid_or_none(template_id)
     if key is None:
         return None
@@ -183,4 +190,5 @@ async def listing(
 
 
 def published(documents: list[dict[str, Any]]) -> list[Incident]:
+    """The incidents in JSON of the SQL function `incident_json`."""
     return msgspec.convert(documents, list[Incident])

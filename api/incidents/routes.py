@@ -1,13 +1,12 @@
 """The routes of incidents.
 
-Ids, versions, the timeline and events are maintained by the database: sql/functions/incidents.sql.
+The database maintains ids, versions, the timeline and events (sql/functions/incidents.sql).
 """
 
 from typing import Annotated, Any
 
 from litestar import Response, Router, delete, get, post, put
-from litestar.openapi import ResponseSpec
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, QueryParameter
 
 from api.auth.gatekeeper import actor
 from api.auth.permissions import requires
@@ -21,6 +20,7 @@ from api.incidents.fields import (
     IncidentChange,
     IncidentConflict,
     IncidentList,
+    IncidentPath,
     NewIncident,
     NewUpdate,
     PastDay,
@@ -28,11 +28,11 @@ from api.incidents.fields import (
     UpdateAnswer,
 )
 from api.incidents.filters import PARAMETERS, FromMoment, PageLimit, Text, ToMoment, Values, filters
-from api.rest.errors import ApiError, code_of, responses
+from api.rest.errors import BODY_ERRORS, ApiError, code_of
 from api.rest.idempotency import REPLAYED, KeyHeader
 from api.rest.injected import Injected
 from api.rest.pagination import PageNumber, PageSize, Pagination
-from api.rest.preconditions import NOT_MODIFIED, IfMatch, IfNoneMatch, etag, is_known, not_modified
+from api.rest.preconditions import NOT_MODIFIED, IfMatch, IfNoneMatch, etag, outdated, tagged, unless_known
 from sla_monitor.settings import Settings
 from sql import Pool
 
@@ -42,15 +42,13 @@ CACHEABLE = (
     Cacheable("/api/incidents/past", _CHANGES, frozenset({"days", "page", "limit"}), personal=True),
     Cacheable("/api/incidents/", _CHANGES, personal=True),
 )
-_OUTDATED = {412: ResponseSpec(IncidentConflict, description="Another user saved first", generate_examples=False)}
+_OUTDATED = outdated(IncidentConflict)
 
 
 @get(
     "/incidents",
     summary="List incidents",
-    tags=["incidents"],
-    responses=responses(400, 401, 429, 503),
-    **requires("incidents:read"),
+    **requires("incidents:read", 400),
 )
 async def list_incidents(
     request: ApiRequest,
@@ -65,29 +63,28 @@ async def list_incidents(
     page: PageNumber = 1,
     limit: PageLimit = None,
 ) -> IncidentList:
-    """Newest first. Without a filter: unresolved incidents, up to 1000 if no `limit` is given; `status=all` includes
-    resolved ones. `from` and `to` refer to the start of an incident; days are those of the reporting time zone. Each
-    timeline contains the newest 20 updates."""
+    """Newest first. Without a filter: the unresolved incidents, up to 1000 on a page; `status=all` includes resolved
+    ones. `from` and `to` refer to the start of an incident; days are those of the reporting time zone. Each timeline
+    contains the newest 20 updates. Anonymous clients get only public incidents."""
     selected = filters(status, severity, priority, service, from_, to, q)
     return await records.listing(pool, request.user, selected, page, limit)
 
 
 @get(
     "/incidents/past",
-    summary="List the incidents of the last days",
-    tags=["incidents"],
-    responses=responses(400, 401, 429, 503),
-    **requires("incidents:read"),
+    summary="List the incidents of the last days by day",
+    **requires("incidents:read", 400),
 )
 async def past_incidents(
     request: ApiRequest,
     pool: Injected[Pool],
-    days: Annotated[int, QueryParameter(ge=1, le=3660)] = 30,
+    days: Annotated[int, QueryParameter(ge=1, le=3660, description="The number of days, up to today")] = 30,
     page: PageNumber = 1,
     limit: PageSize = 10,
 ) -> PastIncidents:
-    """Every day of the reporting time zone, today first, with the incidents that began on it, resolved or not. A page
-    has `limit` days. Each timeline contains the newest 20 updates."""
+    """The last `days` days of the reporting time zone, today first, each with the incidents that began on it, resolved
+    or not. A page has `limit` days. Each timeline contains the newest 20 updates. Anonymous clients get only public
+    incidents."""
     rows = await records.past(pool, request.user, days, limit, (page - 1) * limit)
     listed = [PastDay(row.day.isoformat(), records.published(row.incidents)) for row in rows]
     truncated = any(row.total > len(row.incidents) for row in rows)
@@ -97,29 +94,23 @@ async def past_incidents(
 @get(
     "/incidents/{incident_id:str}",
     summary="Get an incident with its timeline",
-    tags=["incidents"],
-    responses=responses(400, 401, 404, 429, 503) | NOT_MODIFIED,
-    **requires("incidents:read"),
+    **requires("incidents:read", 400, 404, responses=NOT_MODIFIED),
 )
 async def get_incident(
     request: ApiRequest,
     pool: Injected[Pool],
-    incident_id: FromPath[str],
+    incident_id: IncidentPath,
     if_none_match: IfNoneMatch = None,
 ) -> Response[IncidentAnswer]:
-    """404 for an internal incident if the client is anonymous. The `ETag` can be used in `If-Match`."""
-    response = _response(await records.visible(pool, incident_id, request.user))
-    if is_known(if_none_match, response.headers["ETag"]):
-        return not_modified(response)
-    return response
+    """The incident with its whole timeline. 404 for an internal incident if the client is anonymous. The `ETag` can be
+    used in `If-Match`."""
+    return unless_known(_response(await records.visible(pool, incident_id, request.user)), if_none_match)
 
 
 @post(
     "/incidents",
     summary="Create an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
-    **requires("incidents:write"),
+    **requires("incidents:write", 409, *BODY_ERRORS),
 )
 async def create_incident(
     request: ApiRequest,
@@ -129,8 +120,9 @@ async def create_incident(
     data: JSONBody[NewIncident],
     idempotency_key: KeyHeader = None,
 ) -> Response[IncidentAnswer]:
-    """With an `Idempotency-Key` that was used before: the incident that was created then, or 409 if that request was
-    different. The number of new incidents is limited for each user."""
+    """With an `Idempotency-Key` that was used before: returns the incident that was created then, with
+    `Idempotent-Replayed: true`; 409 if that request was different. 429 for too many new incidents of one user
+    (RATE_LIMIT_INCIDENTS)."""
     incident, replayed = await saving.create(
         pool, settings, limits, principal_of(request), actor(request), data, idempotency_key
     )
@@ -142,20 +134,18 @@ async def create_incident(
 @put(
     "/incidents/{incident_id:str}",
     summary="Change an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503) | _OUTDATED,
-    **requires("incidents:write"),
+    **requires("incidents:write", 404, 409, *BODY_ERRORS, responses=_OUTDATED),
 )
 async def change_incident(
     request: ApiRequest,
     pool: Injected[Pool],
-    incident_id: FromPath[str],
+    incident_id: IncidentPath,
     data: JSONBody[IncidentChange],
     if_match: IfMatch = None,
 ) -> Response[IncidentAnswer]:
-    """Fields that are not given stay unchanged. A changed status adds an update to the timeline. With `If-Match`: 412
-    with the current incident and its newest 20 updates, if another user has saved it since. Deletes the user's draft of
-    the incident."""
+    """Fields that are not in the body stay unchanged. A changed status adds an update to the timeline. Deletes the
+    user's draft of the incident. With `If-Match`: 412 if another user has saved the incident since; the body contains
+    the current incident with its newest 20 updates. 409 if the timeline has 500 updates already."""
     try:
         return _response(await saving.change(pool, principal_of(request), actor(request), incident_id, data, if_match))
     except saving.IncidentOutdatedError as error:
@@ -165,19 +155,18 @@ async def change_incident(
 @post(
     "/incidents/{incident_id:str}/updates",
     summary="Add an update to an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503) | _OUTDATED,
-    **requires("incidents:write"),
+    **requires("incidents:write", 404, 409, *BODY_ERRORS, responses=_OUTDATED),
 )
 async def add_update(
     request: ApiRequest,
     pool: Injected[Pool],
-    incident_id: FromPath[str],
+    incident_id: IncidentPath,
     data: JSONBody[NewUpdate],
     if_match: IfMatch = None,
 ) -> Response[UpdateAnswer]:
-    """Adds to the timeline and sets the status. Any status may follow any other; a resolved incident can be reopened.
-    `Idempotency-Key` is ignored."""
+    """Adds an update to the timeline and sets the status of the incident. Any status may follow any other; a resolved
+    incident can be reopened. `Idempotency-Key` is ignored. 409 if the timeline has 500 updates already. 412 as for a
+    change."""
     try:
         update, version = await saving.add_update(pool, actor(request), incident_id, data, if_match)
     except saving.IncidentOutdatedError as error:
@@ -188,18 +177,15 @@ async def add_update(
 @delete(
     "/incidents/{incident_id:str}",
     summary="Delete an incident",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("incidents:delete"),
+    **requires("incidents:delete", 400, 404),
 )
-async def delete_incident(request: ApiRequest, pool: Injected[Pool], incident_id: FromPath[str]) -> None:
+async def delete_incident(request: ApiRequest, pool: Injected[Pool], incident_id: IncidentPath) -> None:
     """Also deletes its timeline, comments and drafts. The audit log keeps its fields."""
     await saving.remove(pool, actor(request), incident_id)
 
 
 def _response(incident: Incident, status: int = 200, headers: dict[str, str] | None = None) -> Response[IncidentAnswer]:
-    content = IncidentAnswer(incident)
-    return Response(content, status_code=status, headers={"ETag": etag(incident.version, content), **(headers or {})})
+    return tagged(IncidentAnswer(incident), incident.version, status, headers)
 
 
 def _outdated(incident: Incident) -> Response[Any]:
@@ -219,4 +205,5 @@ router = Router(
         add_update,
         delete_incident,
     ],
+    tags=["incidents"],
 )

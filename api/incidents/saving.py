@@ -1,4 +1,4 @@
-"""Creating, changing and deleting incidents, in one transaction each, for REST and for the console."""
+"""Creates, changes and deletes incidents for REST and the console. Each function writes in one transaction."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from api.incidents.fields import (
     NewUpdate,
     problems,
 )
-from api.rest.errors import ApiError, invalid
+from api.rest.errors import ApiError, raise_problems
 from api.rest.idempotency import Claim, claim
 from api.rest.preconditions import allows_version
 from api.rest.texts import text_problems
@@ -40,10 +40,9 @@ async def create(
     data: NewIncident,
     key: str | None = None,
 ) -> tuple[Incident, bool]:
-    """The incident, and whether it had been created before with the same idempotency `key`. Raises 400 for invalid
-    fields, 409 if the request with this key was different, 429 for too many incidents of one user."""
-    if found := problems(data):
-        raise invalid(*found)
+    """Creates an incident. Returns it, and whether it had been created before with the same idempotency `key`. Raises
+    400 for invalid fields, 409 if the key was used for another request, 429 for too many incidents of one user."""
+    raise_problems(problems(data))
     claimed = claim(author.actor_id, key, data)
     if claimed is not None and (existing_id := await claimed.created(pool)) is not None:
         return await _existing(pool, existing_id), True
@@ -63,9 +62,8 @@ async def change(
     pool: Pool, author: Principal, by: Actor, incident_id: str, data: IncidentChange, if_match: str | None = None
 ) -> Incident:
     """Saves the fields in `data` and deletes the author's draft. Raises 400 for invalid fields, 404 if there is no such
-    incident, IncidentOutdatedError if `if_match` is another version."""
-    if found := problems(data):
-        raise invalid(*found)
+    incident, IncidentOutdatedError if `if_match` names another version."""
+    raise_problems(problems(data))
     async with database.transaction(pool, by) as connection:
         if not allows_version(if_match, await records.lock(connection, incident_id)):
             raise IncidentOutdatedError(await records.one(connection, incident_id, whole=False))
@@ -78,10 +76,9 @@ async def change(
 async def add_update(
     pool: Pool, by: Actor, incident_id: str, data: NewUpdate, if_match: str | None = None
 ) -> tuple[IncidentUpdate, int]:
-    """Stores an update; returns it with the new version of the incident. Raises as `change` does, and 409 if the
+    """Stores an update. Returns it with the new version of the incident. Raises as `change` does, and 409 if the
     timeline is full."""
-    if found := text_problems("description", data.description):
-        raise invalid(*found)
+    raise_problems(text_problems("description", data.description))
     async with database.transaction(pool, by) as connection:
         if not allows_version(if_match, await records.lock(connection, incident_id)):
             raise IncidentOutdatedError(await records.one(connection, incident_id, whole=False))
@@ -89,7 +86,7 @@ async def add_update(
 
 
 async def remove(pool: Pool, by: Actor, incident_id: str) -> None:
-    """Also deletes its timeline, comments and drafts. Raises 404 if there is no such incident."""
+    """Deletes an incident with its timeline, comments and drafts. Raises 404 if there is no such incident."""
     async with database.transaction(pool, by) as connection:
         await records.lock(connection, incident_id)
         await connection.execute(sql.query("incidents/delete"), {"id": incident_id})
@@ -104,7 +101,7 @@ async def _created(
     given: dict[str, Any],
     claimed: Claim | None,
 ) -> Incident | None:
-    """Stores the new incident; None if a concurrent request has claimed the key. Only a created incident is counted
+    """Stores the new incident. Returns None if a concurrent request has claimed the key. Only a created incident counts
     against the limit."""
     user = str(author.user_id)
     await limits.take("incidents", user, settings.rate_limit_incidents)
@@ -125,7 +122,7 @@ async def _created(
 
 async def _existing(pool: Pool, incident_id: str) -> Incident:
     """The incident that was created with a key. Raises 409 if it has been deleted."""
-    row = await database.row(pool, "incidents/one", records.IncidentRow, id=incident_id, internal=True, whole=True)
-    if row is None:
+    incident = await records.find(pool, incident_id, internal=True)
+    if incident is None:
         raise ApiError(409, "key_of_deleted")
-    return row.published()
+    return incident

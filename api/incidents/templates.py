@@ -1,4 +1,4 @@
-"""Incident templates: named field values for new incidents. They contain no code or placeholders."""
+"""Incident templates: values for new incidents, under a name. They contain no code or placeholders."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, post, put
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 from psycopg.rows import class_row
 
@@ -17,12 +17,12 @@ from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
 from api.incidents.fields import Priority, Severity, TemplateData
 from api.rest.constraints import constraint_errors
-from api.rest.errors import ApiError, invalid, responses
+from api.rest.errors import BODY_ERRORS, ApiError, raise_problems
 from api.rest.injected import Injected
 from api.rest.moments import iso
-from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.pagination import PageNumber, PageSize, Pagination, read_page
 from api.rest.problems import FieldProblem
-from api.rest.texts import line_problems, text_problems, uuid_or_none
+from api.rest.texts import line_problems, repeated_problems, text_problems, uuid_or_none
 from api.services.affected import require_services
 from sql import Pool, database
 from sql.database import Actor, Connection
@@ -33,8 +33,11 @@ Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=2000)]
 
 
+TemplatePath = Annotated[str, PathParameter(description="The id of a template")]
+
+
 class TemplateChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Fields of a template to change; others stay unchanged. `data` is replaced as a whole."""
+    """The fields to change. Other fields stay unchanged; `data` is replaced as a whole."""
 
     name: Name | UnsetType = UNSET
     description: Description | UnsetType | None = UNSET
@@ -42,12 +45,14 @@ class TemplateChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class NewTemplate(TemplateChange, kw_only=True):
+    """A new template. `data`: the values of new incidents."""
+
     name: Name
     data: TemplateData
 
 
 class Template(msgspec.Struct, rename="camel", kw_only=True):
-    """A template. `createdBy` is the name of the user, and stays when the user is deleted."""
+    """A template. `createdBy`: the name of the user, which stays when the user is deleted."""
 
     id: UUID
     name: str
@@ -104,17 +109,15 @@ class StoredTemplate(msgspec.Struct, kw_only=True):
 @get(
     "/templates",
     summary="List incident templates",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 429, 503),
-    **requires("templates:read"),
+    **requires("templates:read", 400),
 )
 async def list_templates(
     pool: Injected[Pool],
-    search: Annotated[str, QueryParameter(max_length=200)] = "",
+    search: Annotated[str, QueryParameter(max_length=200, description="A part of the name or description")] = "",
     page: PageNumber = 1,
     limit: PageSize = 10,
 ) -> TemplateList:
-    """Sorted by name. `search` finds a text in names and descriptions, without regard to case."""
+    """Sorted by name. `search`: a part of the name or description, without regard to case."""
     rows, pagination = await listing(pool, page, limit, search)
     return TemplateList([row.published() for row in rows], pagination)
 
@@ -122,26 +125,22 @@ async def list_templates(
 @get(
     "/templates/{template_id:str}",
     summary="Get an incident template",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("templates:read"),
+    **requires("templates:read", 400, 404),
 )
-async def get_template(pool: Injected[Pool], template_id: FromPath[str]) -> TemplateAnswer:
-    """Its services may have been deleted since; new incidents are created without those."""
+async def get_template(pool: Injected[Pool], template_id: TemplatePath) -> TemplateAnswer:
+    """Its services may have been deleted since; new incidents are created without them."""
     return TemplateAnswer((await one(pool, template_id)).published())
 
 
 @post(
     "/templates",
     summary="Create an incident template",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
-    **requires("templates:write"),
+    **requires("templates:write", 409, *BODY_ERRORS),
 )
 async def create_template(
     request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewTemplate]
 ) -> Response[TemplateAnswer]:
-    """409 if the name is taken, without regard to case."""
+    """400 for services that do not exist. 409 if the name is taken, without regard to case."""
     row = await create(pool, principal_of(request), actor(request), data)
     content = TemplateAnswer(row.published())
     return Response(content, status_code=201, headers={"Location": f"/api/templates/{row.id}"})
@@ -150,49 +149,42 @@ async def create_template(
 @put(
     "/templates/{template_id:str}",
     summary="Change an incident template",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
-    **requires("templates:write"),
+    **requires("templates:write", 404, 409, *BODY_ERRORS),
 )
 async def change_template(
     request: ApiRequest,
     pool: Injected[Pool],
-    template_id: FromPath[str],
+    template_id: TemplatePath,
     data: JSONBody[TemplateChange],
 ) -> TemplateAnswer:
-    """Fields that are not given stay unchanged."""
+    """Fields that are not in the body stay unchanged; `data` is replaced as a whole. 409 if the name is taken."""
     return TemplateAnswer((await change(pool, actor(request), template_id, data)).published())
 
 
 @delete(
     "/templates/{template_id:str}",
     summary="Delete an incident template",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("templates:delete"),
+    **requires("templates:delete", 400, 404),
 )
-async def delete_template(request: ApiRequest, pool: Injected[Pool], template_id: FromPath[str]) -> None:
-    """The user's own templates, or any for admins. Incidents created from it do not change."""
+async def delete_template(request: ApiRequest, pool: Injected[Pool], template_id: TemplatePath) -> None:
+    """Users can delete their own templates, admins any; 403 for others. Incidents that were created from it do not
+    change."""
     await remove(pool, principal_of(request), actor(request), template_id)
 
 
 async def listing(pool: Pool, page: int, limit: int, search: str = "") -> tuple[list[StoredTemplate], Pagination]:
     """One page of the templates, sorted by name. Raises 400 for an invalid search."""
-    if found := text_problems("search", search):
-        raise invalid(*found)
-    offset = (page - 1) * limit
-    total = await database.count(pool, "templates/count", search=search)
-    rows = await database.rows(pool, "templates/search", StoredTemplate, search=search, limit=limit, offset=offset)
-    return rows, Pagination.of(page, limit, total)
+    raise_problems(text_problems("search", search))
+    return await read_page(pool, "templates", StoredTemplate, page, limit, search=search)
 
 
 async def one(pool: Pool, template_id: str) -> StoredTemplate:
-    """Raises 404 if there is no such template."""
+    """A template. Raises 404 if there is none."""
     return _found(await database.row(pool, "templates/one", StoredTemplate, id=uuid_or_none(template_id)))
 
 
 async def create(pool: Pool, author: Principal, by: Actor, data: NewTemplate) -> StoredTemplate:
-    """Raises 400 for invalid fields, 409 if the name is taken."""
+    """Creates a template. Raises 400 for invalid fields, 409 if the name is taken."""
     values = _columns(data) | {"created_by": author.user_id, "author": author.name}
     values.setdefault("description", None)
     async with database.transaction(pool, by) as connection:
@@ -204,7 +196,7 @@ async def create(pool: Pool, author: Principal, by: Actor, data: NewTemplate) ->
 
 
 async def change(pool: Pool, by: Actor, template_id: str, data: TemplateChange) -> StoredTemplate:
-    """Raises 400 for invalid fields, 404 if there is no such template, 409 if the name is taken."""
+    """Changes a template. Raises 400 for invalid fields, 404 if there is no such template, 409 if the name is taken."""
     changed = _columns(data)
     async with database.transaction(pool, by) as connection:
         current = await _locked(connection, template_id)
@@ -215,7 +207,8 @@ async def change(pool: Pool, by: Actor, template_id: str, data: TemplateChange) 
 
 
 async def remove(pool: Pool, principal: Principal, by: Actor, template_id: str) -> None:
-    """Raises 403 for the template of another user, unless `principal` is an admin; 404 if there is no such template."""
+    """Deletes a template. Raises 403 for the template of another user, unless `principal` is an admin; 404 if there is
+    no such template."""
     async with database.transaction(pool, by) as connection:
         row = await _locked(connection, template_id)
         authorise(principal, "templates:delete", owner_id=row.created_by)
@@ -242,8 +235,7 @@ def _columns(change: TemplateChange) -> dict[str, Any]:
             "incident_description": change.data.description,
             "first_update": change.data.update,
         }
-    if problems:
-        raise invalid(*problems)
+    raise_problems(problems)
     return columns
 
 
@@ -251,9 +243,7 @@ def _data_problems(data: TemplateData) -> list[FieldProblem]:
     found = line_problems("data.title", data.title)
     found += text_problems("data.description", data.description)
     found += text_problems("data.update", data.update)
-    if len(set(data.affected_services)) < len(data.affected_services):
-        found.append(FieldProblem.of("data.affectedServices", "repeated"))
-    return found
+    return found + repeated_problems(SERVICES, data.affected_services)
 
 
 async def _locked(connection: Connection, template_id: str) -> StoredTemplate:
@@ -281,5 +271,7 @@ def _name_taken() -> ApiError:
 
 
 router = Router(
-    "/api", route_handlers=[list_templates, get_template, create_template, change_template, delete_template]
+    "/api",
+    route_handlers=[list_templates, get_template, create_template, change_template, delete_template],
+    tags=["incidents"],
 )

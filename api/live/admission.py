@@ -80,7 +80,7 @@ class Sockets:
     async def refuse_polling(self, scope: Scope, send: Send) -> None:
         """Refuses Socket.IO's polling transport, with CORS headers so that the page can read the error."""
         scope["path_template"] = scope["path"].rstrip("/")
-        cors = self._origins.headers(header(scope, b"origin"))
+        cors = self._origins.cors_headers(header(scope, b"origin"))
         for message in error_messages(websocket_only(), [*SECURITY_HEADERS, *cors]):
             await send(message)
 
@@ -97,7 +97,7 @@ class Sockets:
         origin, host = header(scope, b"origin"), host_of(scope)
         if host is not None and b"," in host:
             raise ApiError(400, "one_host")
-        if not self._origins.trusts(origin, host, is_secure(scope, self._settings.trusted_proxies)):
+        if not self._origins.allows_change(origin, host, is_secure(scope, self._settings.trusted_proxies)):
             raise self._origins.refusal(origin, host, header(scope, b"sec-fetch-site"))
         retry_after = {"Retry-After": str(RETRY_AFTER_S)}
         if self._total >= self._settings.socket_limit:

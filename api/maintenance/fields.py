@@ -9,26 +9,26 @@ from msgspec import UNSET, Meta, UnsetType
 
 from api.incidents.fields import LongText, Title
 from api.rest.errors import Code
-from api.rest.moments import FIRST_YEAR, LAST_YEAR, iso
+from api.rest.moments import iso, year_problems
 from api.rest.problems import FieldProblem
-from api.rest.texts import line_problems, text_problems
+from api.rest.texts import line_problems, repeated_problems, text_problems
 from api.services.names import Slug
 from sla_monitor.recurrence.rules import MAX_RULE
 
 WindowStatus = Literal["scheduled", "running", "over"]
-Services = Annotated[list[Slug], Meta(min_length=1, max_length=1000, description="ids of services")]
+Services = Annotated[list[Slug], Meta(min_length=1, max_length=1000, description="Ids of services")]
 Moment = Annotated[datetime, Meta(tz=True)]
 RuleText = Annotated[
-    str, Meta(min_length=1, max_length=MAX_RULE, description="RFC 5545, such as FREQ=WEEKLY;BYDAY=SU; null for once")
+    str, Meta(min_length=1, max_length=MAX_RULE, description="RFC 5545, such as FREQ=WEEKLY;BYDAY=SU; null: once")
 ]
 ZoneName = Annotated[
-    str, Meta(min_length=1, max_length=64, description="the time zone of a recurring window, such as Asia/Seoul")
+    str, Meta(min_length=1, max_length=64, description="The time zone of a recurring window, such as Asia/Seoul")
 ]
 
 
 class WindowChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """Fields of a maintenance window to change; others stay unchanged. `startsAt` and `endsAt` are those of the first
-    occurrence. Setting `endsAt` to the present or the past ends a running window."""
+    """The fields to change. Other fields stay unchanged. `startsAt` and `endsAt`: of the first occurrence, RFC 3339
+    times with a zone. An `endsAt` in the past ends a running window."""
 
     title: Title | UnsetType = UNSET
     description: LongText | UnsetType | None = UNSET
@@ -46,7 +46,7 @@ class WindowChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, k
 
 
 class NewWindow(WindowChange, kw_only=True):
-    """Defaults: `timeZone` is the reporting time zone, `public` is true."""
+    """A new window. Defaults: `timeZone` is the reporting time zone, `public` is true."""
 
     title: Title
     affected_services: Services
@@ -55,12 +55,14 @@ class NewWindow(WindowChange, kw_only=True):
 
 
 class Period(msgspec.Struct, rename="camel"):
+    """One occurrence."""
+
     starts_at: str
     ends_at: str
 
 
 class Window(msgspec.Struct, rename="camel", kw_only=True):
-    """A maintenance window. `occurrences`: those within the requested period."""
+    """A maintenance window. `occurrences`: those within the requested period. `createdBy`: the name of the user."""
 
     id: UUID
     title: str
@@ -88,7 +90,7 @@ class WindowList(msgspec.Struct):
 
 
 class Conflict(msgspec.Struct):
-    """Another user has saved the window since. `maintenance`: as it is now."""
+    """Another user has saved the window since. `maintenance`: the current one, so that the changes can be merged."""
 
     error: str
     code: Code
@@ -96,6 +98,8 @@ class Conflict(msgspec.Struct):
 
 
 class WindowRow(msgspec.Struct, kw_only=True):
+    """A row of the queries maintenance/one and maintenance/between."""
+
     id: UUID
     title: str
     description: str | None
@@ -137,7 +141,7 @@ class WindowRow(msgspec.Struct, kw_only=True):
 
 def _utc(moment: datetime) -> datetime:
     """The time in UTC, since PostgreSQL does not accept offsets of 16 hours or more. A time that cannot be converted is
-    returned unchanged and refused by its year later."""
+    returned unchanged; `problems` refuses it by its year."""
     try:
         return moment.astimezone(UTC)
     except OverflowError:
@@ -145,13 +149,8 @@ def _utc(moment: datetime) -> datetime:
 
 
 def problems(change: WindowChange) -> list[FieldProblem]:
-    """The problems of single fields that their types cannot express."""
+    """The problems of single fields that types cannot express."""
     given = change.given()
     found = line_problems("title", given.get("title")) + text_problems("description", given.get("description"))
-    services = given.get("affected_services", [])
-    if len(set(services)) < len(services):
-        found.append(FieldProblem.of("affectedServices", "repeated"))
-    for field, name in (("startsAt", "starts_at"), ("endsAt", "ends_at")):
-        if name in given and not FIRST_YEAR < given[name].year < LAST_YEAR:
-            found.append(FieldProblem.of(field, "years", first=FIRST_YEAR, last=LAST_YEAR))
-    return found
+    found += repeated_problems("affectedServices", given.get("affected_services", []))
+    return found + year_problems("startsAt", given.get("starts_at")) + year_problems("endsAt", given.get("ends_at"))

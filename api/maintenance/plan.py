@@ -1,4 +1,5 @@
-"""The occurrences of maintenance windows: stored in advance as rows. The worker adds more and puts them into effect."""
+"""Plans the occurrences of maintenance windows and stores them as rows. The worker plans later ones and starts and ends
+them."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from sla_monitor.windows import AHEAD, zone
 from sql.database import Connection
 
 EARLIEST, LATEST = timedelta(days=1), timedelta(days=5 * 366)
-"""How long ago a new window may have begun, and how far in the future it may begin."""
+"""A new window may begin from this time before now to this time after now."""
 
 
 def planned(starts_at: datetime, ends_at: datetime, rrule: str | None, time_zone: str) -> Schedule:
@@ -39,7 +40,7 @@ def planned(starts_at: datetime, ends_at: datetime, rrule: str | None, time_zone
 
 
 def require_ahead(schedule: Schedule, now: datetime) -> None:
-    """Checks that a new or moved window lies in the future. Raises 400."""
+    """Raises 400 if a new or moved window begins outside `EARLIEST` and `LATEST`, or is over."""
     if not now - EARLIEST <= schedule.starts_at <= now + LATEST:
         raise invalid(FieldProblem.of("startsAt", "planning_range"))
     if schedule.ends_at <= now and schedule.rule is None:
@@ -47,7 +48,7 @@ def require_ahead(schedule: Schedule, now: datetime) -> None:
 
 
 async def plan(connection: Connection, window_id: UUID, schedule: Schedule, now: datetime) -> None:
-    """Stores the occurrences of a window, in the transaction that saves it. Past occurrences do not change."""
+    """Stores the occurrences of a window in the caller's transaction. Past occurrences do not change."""
     until = max(now, schedule.starts_at) + AHEAD
     coming = [found for found in occurrences(schedule, until) if found.ends_at > now]
     values = {"id": window_id, "until": until if schedule.rule is not None else None} | _arrays(coming)

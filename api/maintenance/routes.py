@@ -5,8 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response, Router, delete, get, post, put
-from litestar.openapi import ResponseSpec
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from psycopg.rows import class_row
 
 import sql
@@ -25,10 +24,19 @@ from api.maintenance.fields import (
 )
 from api.maintenance.plan import plan, planned, require_ahead
 from api.rest.constraints import constraint_errors
-from api.rest.errors import ApiError, code_of, invalid, responses
+from api.rest.errors import BODY_ERRORS, ApiError, code_of, invalid, raise_problems
 from api.rest.injected import Injected
-from api.rest.moments import FIRST_YEAR, LAST_YEAR, MAX_CHARACTERS, read_moment
-from api.rest.preconditions import NOT_MODIFIED, IfMatch, IfNoneMatch, allows_version, etag, is_known, not_modified
+from api.rest.moments import MAX_CHARACTERS, read_moment, year_problems
+from api.rest.preconditions import (
+    NOT_MODIFIED,
+    IfMatch,
+    IfNoneMatch,
+    allows_version,
+    etag,
+    outdated,
+    tagged,
+    unless_known,
+)
 from api.rest.problems import FieldProblem
 from api.rest.texts import uuid_or_none
 from api.services.affected import require_services
@@ -36,39 +44,50 @@ from sla_monitor.recurrence import rules
 from sql import Pool, database
 from sql.database import Actor, Connection
 
-DAYS = timedelta(days=90)
-MAX_DAYS = timedelta(days=400)
+DEFAULT_PERIOD = timedelta(days=90)
+MAX_PERIOD = timedelta(days=400)
 MAX_WINDOWS = 500
+"""At most this many windows are in a list."""
 _CHANGES: frozenset[Change] = frozenset({"event", "services"})
 _PERIOD = frozenset({"from", "to"})
 CACHEABLE = (
     Cacheable("/api/maintenance", _CHANGES, _PERIOD, personal=True),
     Cacheable("/api/maintenance/", _CHANGES, _PERIOD, personal=True),
 )
-PLANNED = ("starts_at", "ends_at", "rrule", "time_zone", "affected_services")
-_OUTDATED = {412: ResponseSpec(Conflict, description="Another user saved first", generate_examples=False)}
+SCHEDULE_FIELDS = ("starts_at", "ends_at", "rrule", "time_zone", "affected_services")
+"""A change of one of these plans the occurrences again."""
+_SETTABLE = ("title", "description", "starts_at", "ends_at", "rrule", "time_zone", "public")
+"""The columns that a change can set, without the services."""
+_OUTDATED = outdated(Conflict)
 From = Annotated[
     str | None,
-    QueryParameter(name="from", max_length=MAX_CHARACTERS, format="date-time", description="now, if not given"),
+    QueryParameter(
+        name="from",
+        max_length=MAX_CHARACTERS,
+        format="date-time",
+        description="An RFC 3339 time with a zone; by default now",
+    ),
 ]
 To = Annotated[
     str | None,
     QueryParameter(
-        max_length=MAX_CHARACTERS, format="date-time", description="90 days later, if not given; at most 400"
+        max_length=MAX_CHARACTERS,
+        format="date-time",
+        description="An RFC 3339 time with a zone; by default 90 days after `from`, at most 400 days",
     ),
 ]
+
+WindowPath = Annotated[str, PathParameter(description="The id of a maintenance window")]
 
 
 @get(
     "/maintenance",
     summary="List the maintenance windows of a period",
-    tags=["incidents"],
-    responses=responses(400, 401, 429, 503),
-    **requires("maintenance:read"),
+    **requires("maintenance:read", 400),
 )
 async def list_windows(request: ApiRequest, pool: Injected[Pool], from_: From = None, to: To = None) -> WindowList:
-    """The next one first, each with its first 50 occurrences. Anonymous clients get public windows and services
-    only."""
+    """The windows that take place in the period, the next one first, at most 500, each with its first 50 occurrences.
+    Anonymous clients get only public windows and services."""
     rows = await between(pool, request.user, *_period(from_, to))
     return WindowList([row.published() for row in rows])
 
@@ -76,35 +95,30 @@ async def list_windows(request: ApiRequest, pool: Injected[Pool], from_: From = 
 @get(
     "/maintenance/{window_id:str}",
     summary="Get a maintenance window",
-    tags=["incidents"],
-    responses=responses(400, 401, 404, 429, 503) | NOT_MODIFIED,
-    **requires("maintenance:read"),
+    **requires("maintenance:read", 400, 404, responses=NOT_MODIFIED),
 )
 async def get_window(
     request: ApiRequest,
     pool: Injected[Pool],
-    window_id: FromPath[str],
+    window_id: WindowPath,
     from_: From = None,
     to: To = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response[WindowAnswer]:
-    """Includes its occurrences within a period. The `ETag` can be used in `If-Match`."""
-    response = _response(await one(pool, request.user, window_id, *_period(from_, to)))
-    if is_known(if_none_match, response.headers["ETag"]):
-        return not_modified(response)
-    return response
+    """The window with its occurrences in the period. 404 if it does not exist or the client may not see it. The `ETag`
+    can be used in `If-Match`."""
+    return unless_known(_response(await one(pool, request.user, window_id, *_period(from_, to))), if_none_match)
 
 
 @post(
     "/maintenance",
-    summary="Announce a maintenance window",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 413, 415, 429, 503),
-    **requires("maintenance:write"),
+    summary="Create a maintenance window",
+    **requires("maintenance:write", *BODY_ERRORS),
 )
 async def create_window(request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewWindow]) -> Response[WindowAnswer]:
-    """Once, or recurring by an `rrule` in local time of `timeZone`: 02:00 remains 02:00 after a change to summer
-    time."""
+    """The window takes place once or, with `rrule`, recurs in the local time of `timeZone`: 02:00 stays 02:00 after a
+    change to summer time. `startsAt` is at most one day ago and five years ahead. 400 for overlapping occurrences or
+    services that do not exist."""
     row = await create(pool, principal_of(request), actor(request), data)
     return _response(row, 201, {"Location": f"/api/maintenance/{row.id}"})
 
@@ -112,19 +126,17 @@ async def create_window(request: ApiRequest, pool: Injected[Pool], data: JSONBod
 @put(
     "/maintenance/{window_id:str}",
     summary="Change a maintenance window",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 413, 415, 429, 503) | _OUTDATED,
-    **requires("maintenance:write"),
+    **requires("maintenance:write", 404, *BODY_ERRORS, responses=_OUTDATED),
 )
 async def change_window(
     request: ApiRequest,
     pool: Injected[Pool],
-    window_id: FromPath[str],
+    window_id: WindowPath,
     data: JSONBody[WindowChange],
     if_match: IfMatch = None,
 ) -> Response[WindowAnswer]:
-    """Fields that are not given stay unchanged; past occurrences do not change. With `If-Match`: 412 with the current
-    window, if another user has saved it since."""
+    """Fields that are not in the body stay unchanged, and so do past occurrences. With `If-Match`: 412 if another user
+    has saved the window since; the body contains the current one."""
     try:
         return _response(await change(pool, actor(request), window_id, data, if_match))
     except WindowOutdatedError as error:
@@ -133,13 +145,12 @@ async def change_window(
 
 @delete(
     "/maintenance/{window_id:str}",
-    summary="Cancel a maintenance window",
-    tags=["incidents"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("maintenance:delete"),
+    summary="Delete a maintenance window",
+    **requires("maintenance:delete", 400, 404),
 )
-async def delete_window(request: ApiRequest, pool: Injected[Pool], window_id: FromPath[str]) -> None:
-    """The user's own windows, or any for admins. A running occurrence ends; past ones stay in all reports."""
+async def delete_window(request: ApiRequest, pool: Injected[Pool], window_id: WindowPath) -> None:
+    """Users can delete their own windows, admins any; 403 for others. A running occurrence ends; past occurrences stay
+    in all reports."""
     await remove(pool, principal_of(request), actor(request), window_id)
 
 
@@ -164,8 +175,8 @@ async def one(pool: Pool, principal: Principal | None, window_id: str, start: da
 
 
 async def create(pool: Pool, author: Principal, by: Actor, data: NewWindow) -> WindowRow:
-    """Raises 400 for invalid fields or an invalid schedule."""
-    _require(problems(data))
+    """Creates a window and plans its occurrences. Raises 400 for invalid fields or an invalid schedule."""
+    raise_problems(problems(data))
     now = datetime.now(UTC)
     values = {"description": None, "rrule": None, "time_zone": None, "public": True} | data.given()
     values |= {"created_by": author.user_id, "author": author.name}
@@ -181,9 +192,9 @@ async def create(pool: Pool, author: Principal, by: Actor, data: NewWindow) -> W
 
 
 async def change(pool: Pool, by: Actor, window_id: str, data: WindowChange, if_match: str | None = None) -> WindowRow:
-    """Raises 400 for invalid fields, 404 if there is no such window, WindowOutdatedError if `if_match` is another
-    version."""
-    _require(problems(data))
+    """Changes a window. Raises 400 for invalid fields, 404 if there is no such window, WindowOutdatedError if
+    `if_match` names another version."""
+    raise_problems(problems(data))
     now = datetime.now(UTC)
     given = data.given()
     async with database.transaction(pool, by) as connection:
@@ -199,20 +210,18 @@ async def change(pool: Pool, by: Actor, window_id: str, data: WindowChange, if_m
         await require_services(connection, given.get("affected_services", []))
         with constraint_errors():
             await connection.execute(sql.query("maintenance/update"), values)
-        if any(name in given for name in PLANNED):
+        if any(name in given for name in SCHEDULE_FIELDS):
             await plan(connection, current.id, schedule, now)
         return await _one(connection, current.id)
 
 
 async def remove(pool: Pool, principal: Principal, by: Actor, window_id: str) -> None:
-    """Raises 403 for the window of another user, unless `principal` is an admin; 404 if there is no such window."""
+    """Cancels a window. Raises 403 for the window of another user, unless `principal` is an admin; 404 if there is no
+    such window."""
     async with database.transaction(pool, by) as connection:
         row = await _locked(connection, window_id)
         authorise(principal, "maintenance:delete", owner_id=row.created_by)
         await connection.execute("SELECT cancel_maintenance(%s)", [row.id])
-
-
-_SETTABLE = ("title", "description", "starts_at", "ends_at", "rrule", "time_zone", "public")
 
 
 def _kept_rule(rrule: str | None) -> str | None:
@@ -250,23 +259,17 @@ async def _reporting_zone(connection: Connection) -> str:
 
 def _period(from_: str | None, to: str | None) -> tuple[datetime, datetime]:
     """The start and end of the requested period; by default the 90 days from now. Raises 400."""
-    start = _moment("from", from_) or datetime.now(UTC)
-    end = _moment("to", to) or start + DAYS
-    if not timedelta() < end - start <= MAX_DAYS:
-        raise invalid(FieldProblem.of("to", "period", days=MAX_DAYS.days))
+    first, last = read_moment("from", from_), read_moment("to", to)
+    raise_problems(year_problems("from", first) + year_problems("to", last))
+    start = first or datetime.now(UTC)
+    end = last or start + DEFAULT_PERIOD
+    if not timedelta() < end - start <= MAX_PERIOD:
+        raise invalid(FieldProblem.of("to", "period", days=MAX_PERIOD.days))
     return start, end
 
 
-def _moment(field: str, text: str | None) -> datetime | None:
-    moment = read_moment(field, text)
-    if moment is not None and not FIRST_YEAR < moment.year < LAST_YEAR:
-        raise invalid(FieldProblem.of(field, "years", first=FIRST_YEAR, last=LAST_YEAR))
-    return moment
-
-
 def _response(row: WindowRow, status: int = 200, headers: dict[str, str] | None = None) -> Response[WindowAnswer]:
-    content = WindowAnswer(row.published())
-    return Response(content, status_code=status, headers={"ETag": etag(row.version, content), **(headers or {})})
+    return tagged(WindowAnswer(row.published()), row.version, status, headers)
 
 
 def _outdated(row: WindowRow) -> Response[Any]:
@@ -275,15 +278,12 @@ def _outdated(row: WindowRow) -> Response[Any]:
     return Response(Conflict(str(ApiError(412)), code_of(412), window), status_code=412, headers=headers)
 
 
-def _require(wrong: list[FieldProblem]) -> None:
-    if wrong:
-        raise invalid(*wrong)
-
-
 def _found(row: WindowRow | None) -> WindowRow:
     if row is None:
         raise ApiError(404, "unknown_window")
     return row
 
 
-router = Router("/api", route_handlers=[list_windows, get_window, create_window, change_window, delete_window])
+router = Router(
+    "/api", route_handlers=[list_windows, get_window, create_window, change_window, delete_window], tags=["incidents"]
+)

@@ -1,4 +1,4 @@
-"""The audit log, for admins: actor, address, action and object of every change, with the values before and after."""
+"""The audit log: actor, address, action and object of every change, with the values before and after."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -11,19 +11,24 @@ from msgspec import Meta
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
-from api.rest.errors import invalid, responses
+from api.rest.errors import raise_problems
 from api.rest.injected import Injected
 from api.rest.moments import MAX_CHARACTERS, FromMoment, ToMoment, iso, read_moment
-from api.rest.pagination import PageNumber, PageSize, Pagination
+from api.rest.pagination import PageNumber, PageSize, Pagination, read_page
 from api.rest.problems import camel
 from api.rest.texts import text_problems
-from sql import Pool, database
+from sql import Pool
 
 CACHEABLE: tuple[Cacheable, ...] = ()
+ObjectType = Annotated[
+    str | None,
+    QueryParameter(name="objectType", max_length=50, description="The type of the object, such as `incident`"),
+]
+ObjectId = Annotated[str | None, QueryParameter(name="objectId", max_length=200, description="The id of the object")]
 
 
 class AuditActor(msgspec.Struct):
-    """The user or API token. `id`: of the user, or of the token's owner. `name`: at the time of the change."""
+    """The user or API token that made a change. `id`: of the user, or of the token's owner. `name`: at that time."""
 
     kind: str
     id: UUID | None
@@ -31,9 +36,8 @@ class AuditActor(msgspec.Struct):
 
 
 class AuditEntry(msgspec.Struct, rename="camel"):
-    """One change. `before` and `after`: the columns that differ, named as in the database; secrets are `***`.
-
-    `object_name`: the name of an object that is a user; null for other objects."""
+    """One change. `before` and `after`: the columns that differ, with their names in the database; secrets are `***`.
+    `objectName`: the name of the user if the object is a user; null for other objects."""
 
     id: int
     occurred_at: str
@@ -54,7 +58,8 @@ class AuditLog(msgspec.Struct):
 
 
 class AuditFilters(msgspec.Struct, rename="camel", kw_only=True):
-    """What the log is searched for; None is no condition. `actor` is a name or a user's id, times are ISO texts."""
+    """The filters of the log; None is no filter. `actor`: a name or the id of a user. `from_` and `to`: RFC 3339
+    times."""
 
     actor: Annotated[str, Meta(max_length=200)] | None = None
     object_type: Annotated[str, Meta(max_length=50)] | None = None
@@ -65,6 +70,8 @@ class AuditFilters(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class EntryRow(msgspec.Struct):
+    """A row of the query audit/page."""
+
     id: int
     occurred_at: datetime
     actor_kind: str
@@ -97,36 +104,32 @@ class EntryRow(msgspec.Struct):
 
 @get(
     "/audit",
-    summary="Audit log",
-    tags=["administration"],
-    responses=responses(400, 401, 403, 429, 503),
-    **requires("audit:read"),
+    summary="List the entries of the audit log",
+    **requires("audit:read", 400),
 )
 async def audit_log(
     pool: Injected[Pool],
-    actor: Annotated[str | None, QueryParameter(max_length=200)] = None,
-    object_type: Annotated[str | None, QueryParameter(name="objectType", max_length=50)] = None,
-    object_id: Annotated[str | None, QueryParameter(name="objectId", max_length=200)] = None,
-    action: Annotated[str | None, QueryParameter(max_length=50)] = None,
+    actor: Annotated[str | None, QueryParameter(max_length=200, description="A name, or the id of a user")] = None,
+    object_type: ObjectType = None,
+    object_id: ObjectId = None,
+    action: Annotated[str | None, QueryParameter(max_length=50, description="The action, such as `update`")] = None,
     from_: FromMoment = None,
     to: ToMoment = None,
     page: PageNumber = 1,
     limit: PageSize = 50,
 ) -> AuditLog:
-    """Newest first. `actor`: a name or the id of a user. `from` and `to`: ISO 8601 times with a zone."""
+    """The entries that pass all filters, newest first."""
     wanted = AuditFilters(actor=actor, object_type=object_type, object_id=object_id, action=action, from_=from_, to=to)
-    return await found(pool, wanted, page, limit)
+    return await entries(pool, wanted, page, limit)
 
 
-async def found(pool: Pool, wanted: AuditFilters, page: int, limit: int) -> AuditLog:
+async def entries(pool: Pool, wanted: AuditFilters, page: int, limit: int) -> AuditLog:
     """One page of the entries that pass the filters, newest first. Raises 400 for an invalid filter."""
     texts = {name: getattr(wanted, name) for name in ("actor", "object_type", "object_id", "action")}
-    if wrong := [problem for name, text in texts.items() for problem in text_problems(camel(name), text)]:
-        raise invalid(*wrong)
+    raise_problems([problem for name, text in texts.items() for problem in text_problems(camel(name), text)])
     filters = texts | {"start": read_moment("from", wanted.from_), "end": read_moment("to", wanted.to)}
-    total = await database.count(pool, "audit/count", **filters)
-    rows = await database.rows(pool, "audit/search", EntryRow, **filters, limit=limit, offset=(page - 1) * limit)
-    return AuditLog([row.published() for row in rows], Pagination.of(page, limit, total))
+    rows, pagination = await read_page(pool, "audit", EntryRow, page, limit, **filters)
+    return AuditLog([row.published() for row in rows], pagination)
 
 
-router = Router("/api", route_handlers=[audit_log])
+router = Router("/api", route_handlers=[audit_log], tags=["administration"])

@@ -1,9 +1,8 @@
 """Completes the OpenAPI document that Litestar generates.
 
-Schemas of bodies are replaced by those of msgspec, which validates the bodies: Litestar's schemas lack the limits of
-list items and nullable values, and that unknown fields are refused. The headers and the 304 that the cache and the rate
-limits add to responses are described here for all routes.
-"""
+The schemas of bodies are replaced by those of msgspec, which validates the bodies: Litestar's schemas do not contain
+the limits of list items and nullable values, nor that unknown fields are refused. The headers and the 304 that the
+response cache and the rate limits add to responses are described here for all routes."""
 
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
@@ -17,24 +16,31 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.routes import HTTPRoute
 from litestar.typing import FieldDefinition
 
+from api.auth.permissions import ROLES, RULES, Rule
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
 
 Json = dict[str, Any]
 VERSIONED = frozenset({"IncidentAnswer", "UpdateAnswer", "IncidentConflict", "WindowAnswer", "Conflict"})
-"""The schemas of responses with an ETag of the version."""
+"""The schemas of responses with an ETag that contains the version."""
 _SCHEMAS = "#/components/schemas/"
 _SECONDS = {"type": "integer", "minimum": 0}
 HEADERS: Json = {
-    "RateLimit-Limit": {"description": "The number of requests of one client in a window", "schema": _SECONDS},
-    "RateLimit-Remaining": {"description": "The number of requests that are left", "schema": _SECONDS},
+    "RateLimit-Limit": {
+        "description": "The number of requests that one client may send in a window",
+        "schema": _SECONDS,
+    },
+    "RateLimit-Remaining": {"description": "The number of requests that are left in this window", "schema": _SECONDS},
     "RateLimit-Reset": {"description": "Seconds until the window ends", "schema": _SECONDS},
     "Retry-After": {"description": "Seconds to wait before the next request", "required": True, "schema": _SECONDS},
     "WWW-Authenticate": {"description": "The authentication scheme", "required": True, "schema": {"type": "string"}},
-    "ETag": {"description": "For `If-None-Match`, and for `If-Match` where accepted", "schema": {"type": "string"}},
+    "ETag": {
+        "description": "For `If-None-Match`; for `If-Match` if the route accepts it",
+        "schema": {"type": "string"},
+    },
     "X-Cache": {
-        "description": "STALE for a stale response, while the database is away or the rate limit is used up. HIT and "
-        "MISS are sent with LOG_LEVEL=debug only",
+        "description": "STALE: a stale response, because the database cannot be reached or the rate limit is used up. "
+        "HIT and MISS are sent only with LOG_LEVEL=debug",
         "schema": {"enum": ["HIT", "MISS", "STALE"]},
     },
 }
@@ -53,7 +59,10 @@ class ExactDescription(JsonRenderPlugin):
         document = deepcopy(openapi_schema)
         _describe_types(document, request.app)
         document["components"]["headers"] = HEADERS
-        _describe_bodies(document, request.app)
+        for handler, operation in _operations(document, request.app):
+            operation["description"] += _required_role(RULES[handler.opt["action"]])
+            if "body" in handler.opt:
+                _describe_body(operation, handler.opt["body"])
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 _describe_parameters(operation.get("parameters", ()))
@@ -70,8 +79,8 @@ def _describe_types(document: Json, app: Litestar) -> None:
     for name, schema in exact.items():
         if "description" in schema:
             schema["description"] = cleandoc(schema["description"])
-        if "examples" in (shown := components.get(name, {})):
-            schema["examples"] = shown["examples"]
+        if "examples" in (generated := components.get(name, {})):
+            schema["examples"] = generated["examples"]
         components[name] = schema
 
 
@@ -86,17 +95,30 @@ def _types(handler: HTTPRouteHandler) -> Iterator[type[msgspec.Struct]]:
     yield from handler.opt.get("body", ())
 
 
-def _describe_bodies(document: Json, app: Litestar) -> None:
-    """Of routes that read one of several types (`body` of their `opt`), by what the body itself says."""
+def _operations(document: Json, app: Litestar) -> Iterator[tuple[HTTPRouteHandler, Json]]:
+    """The operations of the document, each with its handler."""
     for route in app.routes:
         for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
-            for method in handler.http_methods if "body" in handler.opt else ():
-                refs = [{"$ref": _SCHEMAS + kind.__name__} for kind in handler.opt["body"]]
-                content = document["paths"][route.path_format][method.lower()]["requestBody"]["content"]
-                shown = {
-                    name: value for name, value in content["application/json"]["schema"].items() if name == "examples"
-                }
-                content["application/json"]["schema"] = {"anyOf": refs} | shown
+            for method in handler.http_methods:
+                operation = document["paths"].get(route.path_format, {}).get(method.lower())
+                if operation is not None:
+                    yield handler, operation
+
+
+def _describe_body(operation: Json, types: Iterable[type[msgspec.Struct]]) -> None:
+    """Describes a body of one of several types: the `type` in the body selects one."""
+    content = operation["requestBody"]["content"]["application/json"]
+    examples = {"examples": content["schema"]["examples"]} if "examples" in content["schema"] else {}
+    content["schema"] = {"anyOf": [{"$ref": _SCHEMAS + kind.__name__} for kind in types]} | examples
+
+
+def _required_role(rule: Rule) -> str:
+    """A sentence on the role that a rule requires; empty if it permits anonymous clients."""
+    if rule.least is None:
+        return ""
+    text = f" Requires the role `{rule.least}`" + (" or higher" if rule.least != ROLES[-1] else "")
+    text += f", for the user's own objects `{rule.own}`" if rule.own is not None else ""
+    return text + (". API tokens are refused." if rule.people_only else ".")
 
 
 def _structs(field: FieldDefinition) -> Iterator[type[msgspec.Struct]]:
@@ -118,10 +140,10 @@ def _describe_parameters(parameters: Iterable[Json]) -> None:
 
 def _describe_responses(path: str, responses: Json, *, cached: bool) -> None:
     if cached:
-        responses.setdefault("304", {"description": "Nothing has changed since `If-None-Match`"})
+        responses.setdefault("304", {"description": "The client's copy is current"})
     for status, response in responses.items():
         schema = response.get("content", {}).get("application/json", {}).get("schema", {})
-        if "oneOf" in schema:  # more than one of them may match
+        if "oneOf" in schema:  # several of them may match
             schema["anyOf"] = schema.pop("oneOf")
         from_cache = cached and status in ("200", "304")
         versioned = status == "304" or schema.get("$ref", "").removeprefix(_SCHEMAS) in VERSIONED

@@ -1,4 +1,4 @@
-"""/openapi.json and /docs: the OpenAPI document and Swagger UI, served without external files."""
+"""/openapi.json and /docs: the OpenAPI document, and Swagger UI without external files."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -38,20 +38,22 @@ PAGE_POLICY = (
 
 
 def _operation_id(_: HTTPRouteHandler, method: Method, parts: list[str | PathParameterDefinition]) -> str:
-    """Such as `get_api_system-status`. Litestar's own ids have no hyphens, in which the two paths of a route differ."""
+    """The id of an operation, such as `get_api_system-status`. In ids of Litestar, which have no hyphens, two paths
+    would be equal."""
     return "_".join([method.lower(), *(part if isinstance(part, str) else part.name for part in parts)])
 
 
 def config(cacheable: Iterable[Cacheable]) -> OpenAPIConfig:
-    """The configuration of the document; `cacheable` as for `ExactDescription`."""
+    """The configuration of the document. `cacheable`: see `ExactDescription`."""
     return OpenAPIConfig(
         title="SLA Monitor",
         version=__version__,
         summary="Status, uptime and response times of services",
         description=(
-            "Every error is `{error, code, details?}`. Any path may respond with 400 to an unknown `Host`, with 403 to "
-            "a change from a page of another origin, with 405 and with 500. Responses that may be cached have an "
-            "`ETag`; a stale response has `X-Cache: STALE`. "
+            "The body of every error is `{error, code, reason, parameters?, details?}`. Apart from the errors of each "
+            "route, any path may respond with 400 (unknown `Host`), 403 (a change from a page of another origin), 405 "
+            "or 500. Times are RFC 3339 with a zone. Responses that may be cached have an `ETag`; a stale "
+            "response has `X-Cache: STALE`. "
             "The live feed is a WebSocket at `/ws` with frames of `{event, data, seq}`. Join a room with "
             '`{"event": "join-room", "data": {"room": "system-status"}}`; reconnect with '
             "`/ws?since=SEQ&rooms=system-status,uptime`."

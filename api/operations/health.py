@@ -9,7 +9,7 @@ from litestar.enums import MediaType
 from api.auth.permissions import requires
 from api.live.feed import Feed
 from api.metrics import Metrics
-from api.rest.errors import ApiError, responses
+from api.rest.errors import ApiError
 from api.rest.injected import Injected
 from api.rest.problems import FieldProblem
 from sla_monitor.texts.problems import ProblemCode
@@ -31,29 +31,27 @@ class DatabaseState:
 
     async def problem(self) -> ProblemCode | None:
         """The reason why the database cannot be written; None if it can."""
-        async with self._lock:  # held for `QUERY_WITHIN_S` at most; others then read the cached value
+        async with self._lock:  # held for at most `QUERY_WITHIN_S`; waiting callers then use the cached value
             if monotonic() >= self._cached_until:
                 self._problem = await _database_problem(self._pool)
                 self._cached_until = monotonic() + CACHED_S
         return self._problem
 
 
-@get("/health", summary="Liveness", tags=["operations"], sync_to_thread=False, **requires("status:read"))
+@get("/health", summary="Get liveness", sync_to_thread=False, **requires("status:read", limited=False))
 def health() -> dict[str, str]:
-    """200 while the process runs. It does not depend on the database: restarting the API would not bring that back."""
+    """200 while the process runs, also without the database: a restart of the API would not help."""
     return {"status": "ok"}
 
 
 @get(
     "/ready",
-    summary="Readiness",
-    tags=["operations"],
-    responses=responses(503),
-    **requires("status:read"),
+    summary="Get readiness",
+    **requires("status:read", 503, limited=False),
 )
 async def ready(feed: Injected[Feed], database: Injected[DatabaseState]) -> dict[str, str]:
-    """503 while the database cannot be read and written, or the feed is not listening. Cached pages are served then
-    too."""
+    """503 while the database cannot be read and written, or the live feed is not listening; `details` names which.
+    Cached responses are served nevertheless."""
     problems = []
     if (problem := await database.problem()) is not None:
         problems.append(FieldProblem.of("database", problem))
@@ -66,14 +64,13 @@ async def ready(feed: Injected[Feed], database: Injected[DatabaseState]) -> dict
 
 @get(
     "/metrics",
-    summary="Prometheus metrics",
-    tags=["operations"],
+    summary="Get the metrics",
     media_type=MediaType.TEXT,
     sync_to_thread=False,
-    **requires("status:read"),
+    **requires("status:read", limited=False),
 )
 def metrics(pool: Injected[Pool], metrics: Injected[Metrics]) -> Response[bytes]:
-    """All metrics in the text format of Prometheus."""
+    """All metrics of the API in the text format of Prometheus."""
     counted: Metrics = metrics
     for figure, value in pool.get_stats().items():
         counted.pool.labels(figure).set(value)
@@ -90,4 +87,4 @@ async def _database_problem(pool: Pool) -> ProblemCode | None:
     return None if row == ("off",) else "database_read_only"
 
 
-router = Router("/", route_handlers=[health, ready, metrics])
+router = Router("/", route_handlers=[health, ready, metrics], tags=["operations"])

@@ -1,6 +1,6 @@
-"""The settings of this process, for admins to read: variable, value, default and meaning of each.
+"""The settings of this process: variable, value, default and meaning.
 
-Settings are environment variables of the program; they cannot be changed over REST.
+Settings are environment variables. They cannot be changed over REST.
 """
 
 import re
@@ -12,7 +12,6 @@ from litestar import Router, get
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
-from api.rest.errors import responses
 from api.rest.injected import Injected
 from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, SECRET, Settings, Terms
 from sla_monitor.settings.values import Limit
@@ -38,7 +37,7 @@ class SettingList(msgspec.Struct):
 
 
 def written(value: Any) -> str | None:
-    """A setting's value as text, as in its environment variable; None for no value."""
+    """The value of a setting as in its environment variable; None for no value."""
     match value:
         case None | ():
             return None
@@ -54,7 +53,7 @@ def written(value: Any) -> str | None:
 
 
 def described(settings: Settings, stored: Terms) -> list[Setting]:
-    """All settings. `stored`: those of the database, which apply whatever the environment of this process is."""
+    """All settings. `stored`: the settings in the database, which take precedence over the environment."""
     current = msgspec.structs.asdict(settings) | stored._asdict()
     defaults = msgspec.structs.asdict(Settings()) | NEW_INSTALLATION._asdict()
     return [
@@ -69,26 +68,24 @@ def described(settings: Settings, stored: Terms) -> list[Setting]:
 
 
 def shown(field: str, value: Any) -> str | None:
-    """A setting's value as text; `off` for a rate limit that is switched off."""
+    """As `written`; `off` for a rate limit that is switched off."""
     return "off" if value is None and field.startswith("rate_limit_") else written(value)
 
 
 @get(
     "/settings",
     summary="List settings",
-    tags=["administration"],
-    responses=responses(401, 403, 429, 503),
     **requires("settings:read"),
 )
 async def list_settings(pool: Injected[Pool], settings: Injected[Settings]) -> SettingList:
-    """Read-only: settings are environment variables of the program."""
+    """Settings are environment variables of the program and cannot be changed over REST. Secrets are `***`."""
     return SettingList(await current_settings(pool, settings))
 
 
 async def current_settings(pool: Pool, settings: Settings) -> list[Setting]:
-    """All settings; those that belong to the database have its values."""
+    """All settings, with the values of the database for the settings that it stores."""
     stored = await database.row(pool, "migrate/kept_terms", Terms)
     return described(settings, stored or NEW_INSTALLATION)
 
 
-router = Router("/api", route_handlers=[list_settings])
+router = Router("/api", route_handlers=[list_settings], tags=["administration"])

@@ -18,6 +18,7 @@ from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable, Change
 from api.pages.badge_image import COLORS, Badge, Color, Style, cut, draw
 from api.pages.service_states import has_open_incident, public_states, summary_of
+from api.pages.site import SITE
 from api.rest.errors import ApiError
 from api.rest.handling import describe, respond
 from api.rest.injected import Injected
@@ -177,7 +178,7 @@ def _image(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> Response[bytes]:
-    image = draw(request.app.state.site.environment, shown, style)
+    image = draw(SITE.of(request).environment, shown, style)
     return Response(image, status_code=status, headers={**HEADERS, **(headers or {})}, media_type="image/svg+xml")
 
 

@@ -25,7 +25,7 @@ from api.rest.injected import Injected
 from api.rest.moments import FromMoment, ToMoment
 from api.rest.pagination import Pagination
 from api.services.names import ServiceName, is_slug
-from api.uptime.calendar import Day, calendar_rows, real_days
+from api.uptime.calendar import Day, begun_days, calendar_rows
 from api.uptime.response_times import ResponseTimes, Step, last_24_hours, measured, selection
 from api.uptime.status import DAYS, ServiceState
 from sql import Pool, database
@@ -156,7 +156,7 @@ async def visible(pool: Pool, service_id: str, user: Principal | None) -> Servic
 
 async def last_days(pool: Pool, service: Service, internal: bool) -> list[Day]:
     """The days for `Days`; the last one is today."""
-    return real_days(await calendar_rows(pool, service.named, MONTHS_OF_DAYS, None, internal))[-DAYS:]
+    return begun_days(await calendar_rows(pool, service.named, MONTHS_OF_DAYS, None, internal))[-DAYS:]
 
 
 async def outages(pool: Pool, service: Service, number: int) -> tuple[list[OutageRow], Pagination]:

@@ -12,7 +12,7 @@ from litestar.response import Redirect
 
 from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest, principal_of
-from api.auth.sessions import Accounts, Credentials, IssuedTokens, end_session, log_in
+from api.auth.sessions import Credentials, IssuedTokens, LoginParts, end_session, log_in
 from api.auth.tokens import Tokens
 from api.cache.entries import Cacheable
 from api.edge.cookies import THEMES, preference, session_cookie
@@ -20,6 +20,7 @@ from api.pages.forms import read_form
 from api.pages.site import page
 from api.rest.errors import ApiError
 from api.rest.injected import Injected
+from api.rest.request_state import request_state
 from sla_monitor.texts.languages import LANGUAGES
 from sql import Pool
 
@@ -51,13 +52,13 @@ async def login_page(request: ApiRequest, target: Target = HOME) -> Response[Any
 
 
 @post("/login", **shown_to("session:open"))
-async def login(request: ApiRequest, accounts: Injected[Accounts]) -> Response[Any]:
+async def login(request: ApiRequest, login_parts: Injected[LoginParts]) -> Response[Any]:
     """After a wrong password, the form is shown again, without the password."""
     form = await read_form(request)
     target, username = own_path(form.text("next"), HOME), form.text("username")
     try:
         credentials = msgspec.convert({"username": username, "password": form.secret("password")}, Credentials)
-        issued, _ = await log_in(request, accounts, credentials, IssuedTokens.for_browser)
+        issued, _ = await log_in(request, login_parts, credentials, IssuedTokens.for_browser)
     except (ApiError, msgspec.ValidationError) as error:
         status = error.status if isinstance(error, ApiError) else 401
         if status >= 500:
@@ -69,7 +70,7 @@ async def login(request: ApiRequest, accounts: Injected[Accounts]) -> Response[A
         response = await page(request, "login.html", status_code=status, retry_after=wait_s, **shown)
         response.headers |= headers
         return response
-    lifetime = accounts.settings.refresh_token_lifetime
+    lifetime = login_parts.settings.refresh_token_lifetime
     return _redirect(target, session_cookie(issued.access, lifetime, _secure(request)))
 
 
@@ -108,7 +109,7 @@ def _redirect(target: str, cookie: Cookie) -> Response[Any]:
 
 
 def _secure(request: ApiRequest) -> bool:
-    return bool(request.scope["state"].get("secure"))
+    return request_state(request.scope).get("secure", False)
 
 
 router = Router(

@@ -20,6 +20,7 @@ import sql
 from api.auth.csrf import form_token
 from api.auth.permissions import Principal, allows
 from api.auth.requests import ApiRequest
+from api.auth.tokens import TOKENS
 from api.edge.cookies import preferences, session_cookie
 from api.edge.negotiation import accepts_html, negotiated
 from api.edge.security_headers import PAGE_POLICY
@@ -28,6 +29,8 @@ from api.pages.kept_form import KeptForm, KeptFormResponse, kept_form
 from api.pages.markdown import Renderer, markdown
 from api.pages.problems import problem_text
 from api.rest.errors import ApiError
+from api.rest.parts import POOL, SETTINGS, Part
+from api.rest.request_state import request_state
 from sla_monitor import __version__
 from sla_monitor.settings import Settings, Terms
 from sla_monitor.texts.languages import LANGUAGES, Language, Texts, texts
@@ -89,7 +92,7 @@ class Site:
         """The origin of this site, for links in feeds: SITE_URL, or from the Host header."""
         if self.url is not None:
             return self.url
-        scheme = "https" if request.scope["state"].get("secure") else "http"
+        scheme = "https" if request_state(request.scope).get("secure") else "http"
         return f"{scheme}://{request.headers.get('host', 'localhost')}"
 
     policy = PAGE_POLICY.decode()
@@ -123,9 +126,12 @@ class Site:
         return self.environment.get_template("error.html").render(context).encode()
 
 
+SITE = Part[Site]("site")
+
+
 def language_of(scope: Mapping[str, Any]) -> Language:
     """The language of the response: that of the cache key if it is computed for the cache, else negotiated."""
-    of_cache_key: Language | None = scope.get("state", {}).get("language")
+    of_cache_key = request_state(scope).get("language")
     if of_cache_key is not None:
         return of_cache_key
     accepted = next((value for name, value in scope["headers"] if name == b"accept-language"), b"")
@@ -139,8 +145,7 @@ def wants_page(scope: Mapping[str, Any]) -> bool:
 
 async def page_texts(request: ApiRequest) -> Texts:
     """The texts in the language of the request, with the reporting time zone."""
-    site: Site = request.app.state.site
-    return texts(language_of(request.scope), await site.zone(request.app.state.pool))
+    return texts(language_of(request.scope), await SITE.of(request).zone(POOL.of(request)))
 
 
 class Page(Template):
@@ -160,39 +165,39 @@ async def page(request: ApiRequest, name: str, status_code: int = 200, **context
     context |= _basics(request.scope, t) | {"csrf": await form_token(request)}
     headers = {"Content-Security-Policy": Site.policy}
     cookies = await _renewed(request)
-    site: Site = request.app.state.site
+    site = SITE.of(request)
     html = await site.renderer.run(lambda: site.environment.get_template(name).render(context))
     return Page(name, html, status_code=status_code, headers=headers, cookies=cookies)
 
 
 def _basics(scope: Mapping[str, Any], t: Texts) -> dict[str, Any]:
+    state = request_state(scope)
     return {
         "t": t,
         "language": t.language,
-        "theme": scope.get("state", {}).get("theme") or preferences(scope).theme,
+        "theme": state.get("theme") or preferences(scope).theme,
         "path": scope["path"],
         "query": scope["query_string"].decode("latin-1"),
         "user": scope.get("user"),
         "zone": t.zone,
         "now": datetime.now(UTC),
-        "seq": scope.get("state", {}).get("seq", 0),
+        "seq": state.get("seq", 0),
     }
 
 
 async def _renewed(request: ApiRequest) -> list[Any]:
     """The cookie that extends a session: after half of its lifetime the browser gets a new one."""
     user: Principal | None = request.scope.get("user")
-    state = request.app.state
-    lifetime = state.settings.refresh_token_lifetime
+    lifetime = SETTINGS.of(request).refresh_token_lifetime
     if user is None or user.session_id is None or user.expires_at is None:
         return []
     if user.expires_at - datetime.now(UTC) > lifetime / 2:
         return []
-    async with state.pool.connection() as connection:
+    async with POOL.of(request).connection() as connection:
         values = {"session_id": user.session_id, "lifetime": lifetime}
         await connection.execute(sql.query("accounts/extend_session"), values)
-    token = await state.tokens.issue("browser", user.user_id, user.session_id, lifetime)
-    return [session_cookie(token, lifetime, request.scope["state"].get("secure", False))]
+    token = await TOKENS.of(request).issue("browser", user.user_id, user.session_id, lifetime)
+    return [session_cookie(token, lifetime, request_state(request.scope).get("secure", False))]
 
 
 def _iso(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Request bodies: JSON only, converted strictly; an invalid body is a 4xx. The Allow header of OPTIONS."""
+"""Request bodies, which must be JSON of the expected type, and the Allow header of OPTIONS."""
 
 from typing import Any
 
@@ -14,13 +14,15 @@ from api.rest.validation import converted
 
 
 class JsonRequest(Request[Any, Any, Any]):
-    """A request whose Content-Type must be application/json: pages of other origins can send forms and plain text
-    without a CORS preflight request, but not JSON.
+    """A request whose body must have the Content-Type application/json: pages of other origins can send forms and plain
+    text without a CORS preflight request, but not JSON.
 
-    The body is converted strictly. Litestar by itself would convert 0 to false, "60" to 60 and a number to a time.
+    The body is converted strictly. Litestar would convert 0 to false, "60" to 60 and a number to a time.
     """
 
     async def json(self) -> Any:
+        """The body, converted to the type of the route's `data`. Raises ApiError 415 for another Content-Type, 400 if
+        it is invalid."""
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise ApiError(415)
@@ -35,7 +37,8 @@ class JsonRequest(Request[Any, Any, Any]):
 
 
 async def add_allow_header(message: Message, scope: Scope) -> None:
-    """Sets Allow in the response to OPTIONS to the methods of all handlers of the path; Litestar sets those of one."""
+    """Sets Allow in the response to OPTIONS to the methods of all handlers of the path. Litestar sets those of one
+    handler."""
     if scope.get("method") != "OPTIONS" or message["type"] != "http.response.start":
         return
     path = scope.get("path_template")

@@ -1,4 +1,4 @@
-"""Constraints of the database that a change breaks, as errors of the client's fields.
+"""Turns violated constraints of the database into errors that name the field of the request.
 
 Constraints are named `<table>_<column>`, unique indexes `<table>_<column>_taken`.
 """
@@ -13,31 +13,31 @@ from api.rest.problems import FieldProblem, camel
 from sla_monitor.texts.problems import ProblemCode
 
 _RULES: Mapping[str, ProblemCode] = {"users_last_admin": "last_admin", "incident_updates_most": "timeline_full"}
-"""Constraints about more than one row: they have no field."""
+"""Constraints on several rows. Their errors name no field."""
 _TABLES = ("services", "users", "incidents", "templates", "maintenance_windows", "api_tokens")
 _FIELDS: Mapping[str, str] = {"group_name": "group"}
-"""Columns whose field has another name than the column's in camelCase."""
+"""Columns whose field is not the name of the column in camelCase."""
 
 
 @contextmanager
 def constraint_errors() -> Iterator[None]:
-    """Raises ApiError for what the database refuses inside: 409 for what is taken or breaks a rule between rows, 400
-    for a value that our own limits did not foresee."""
+    """Raises ApiError for a constraint that statements in this context violate: 409 for a value that is taken or a
+    constraint on several rows, 400 for an invalid value that our own validation has accepted."""
     try:
         yield
     except (CheckViolation, RestrictViolation, UniqueViolation) as error:
-        refused = _refused(error)
-        if refused is None:
+        described = _error_of(error)
+        if described is None:
             raise
-        raise refused from error
+        raise described from error
 
 
 def field_of(column: str) -> str:
-    """The field that REST has for a column."""
+    """The name in REST of a column."""
     return _FIELDS.get(column) or camel(column)
 
 
-def _refused(error: CheckViolation | RestrictViolation | UniqueViolation) -> ApiError | None:
+def _error_of(error: CheckViolation | RestrictViolation | UniqueViolation) -> ApiError | None:
     constraint = error.diag.constraint_name or ""
     if (rule := _RULES.get(constraint)) is not None:
         return ApiError(409, rule)

@@ -1,7 +1,7 @@
-"""The one shape of errors, `{error, code, reason, parameters?, details?}`, and the exception that carries it."""
+"""The body of all errors, `{error, code, reason, parameters?, details?}`, and the exception for it."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 import msgspec
@@ -17,6 +17,8 @@ RETRY_AFTER_S = 2
 CLIENT_LEFT = 499
 MAX_BODY_BYTES = 256 * 1024
 """A larger request body is refused with 413."""
+BODY_ERRORS = (400, 413, 415)
+"""The errors for an invalid body, of every route with a body."""
 
 _CODES: Mapping[int, Code] = {
     401: "UNAUTHORIZED",
@@ -38,22 +40,21 @@ _REASONS: Mapping[int, ProblemCode] = {
     503: "database_away",
 }
 _DESCRIPTIONS: Mapping[int, str] = {
-    400: "The request is not valid; `details` names the fields",
-    401: "Nobody is logged in, or the token is not good (any more)",
-    403: "The role is too low",
-    404: "There is no such thing",
-    409: "It contradicts what is there",
-    412: "Another user saved first",
-    413: "The body is too large",
-    415: "The body is not application/json",
-    429: "Too many requests; `Retry-After` tells when to try again",
-    503: "The database cannot be reached, or too many ask at once; `Retry-After` tells when to try again",
+    400: "The request is invalid; `details` names each invalid field",
+    401: "The token is missing, invalid, expired or revoked; at login: wrong user name or password",
+    403: "The role of the user or API token does not permit the request",
+    404: "The object does not exist, or the client may not see it",
+    409: "The request conflicts with stored data; `reason` names the conflict",
+    413: "The body is larger than 256 KiB",
+    415: "The Content-Type of the body is not application/json",
+    429: "The rate limit is used up; `Retry-After` is the time to wait in seconds",
+    503: "The database cannot be reached, or the server is overloaded; `Retry-After` is the time to wait in seconds",
 }
 
 
 class ErrorBody(msgspec.Struct, omit_defaults=True):
-    """Every error of this API looks like this. `error` is the English text of `reason` with its `parameters`; `details`
-    names the fields of a request that was not valid, of which the first is the text then."""
+    """The body of every error. `error`: the English text of `reason` with its `parameters`. `details`: the invalid
+    fields of the request; `error` is then the text of the first one."""
 
     error: str
     code: Code
@@ -63,11 +64,11 @@ class ErrorBody(msgspec.Struct, omit_defaults=True):
 
 
 Hint = Literal["origin", "host"]
-"""What would mend an error, as its page says it: a text of its own in every language."""
+"""The advice on the page of an error: which setting to change."""
 
 
 class ApiError(Exception):
-    """A request that is refused, with its HTTP status and the reason, whose text is for the client."""
+    """An error response: the HTTP status, the reason with its parameters, the invalid fields and further headers."""
 
     def __init__(
         self,
@@ -93,29 +94,36 @@ class ApiError(Exception):
 
 
 class ClientLeft(Exception):  # noqa: N818  # no error of this program
-    """The client closed its connection before its request was complete. The response reaches nobody; 499 is what nginx
-    counts such requests by."""
+    """The client closed its connection before its request was complete. No response is sent; the metrics count status
+    499, as nginx does."""
 
 
 def code_of(status: int) -> Code:
-    """The code that front ends switch on: what the client did wrong where nothing more exact is listed."""
+    """The code of a status. Other 5xx are SERVER_ERROR, other 4xx VALIDATION_ERROR."""
     return _CODES.get(status) or ("SERVER_ERROR" if status >= 500 else "VALIDATION_ERROR")
 
 
 def invalid(*problems: FieldProblem) -> ApiError:
-    """400: each problem names its field; the first one is the message."""
+    """The 400 for invalid fields. Its text is that of the first problem."""
     return ApiError(400, details=problems)
 
 
+def raise_problems(problems: Sequence[FieldProblem]) -> None:
+    """Raises the 400 for invalid fields if there are problems."""
+    if problems:
+        raise invalid(*problems)
+
+
 def database_away() -> ApiError:
+    """The 503 while the database cannot be reached."""
     return ApiError(503, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-def responses(*statuses: int) -> dict[int, ResponseSpec]:
-    """What a route may answer beside its good answer, for its description."""
+def error_responses(statuses: Iterable[int]) -> dict[int, ResponseSpec]:
+    """The error responses of a route with these statuses, for the OpenAPI document."""
     return {
         status: ResponseSpec(ErrorBody, description=_DESCRIPTIONS[status], generate_examples=False)
-        for status in statuses
+        for status in sorted(statuses)
     }
 
 

@@ -1,10 +1,11 @@
-"""Exceptions as responses: an `ApiError` as it is, those of libraries by their meaning, all others as 500.
+"""Turns exceptions into responses: an `ApiError` as it is, known errors of libraries as 4xx or 503, all others as 500.
 
-The response contains no stack, statement or path. The log explains a 500 under the id of the request.
+A response contains no stack trace, statement or path. For a 500 the log has these, with the id of the request.
 """
 
 import logging
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from litestar import Request, Response
 from litestar.enums import MediaType
@@ -14,19 +15,39 @@ from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransacti
 
 from api.rest.errors import CLIENT_LEFT, ApiError, ClientLeft, database_away, invalid
 from api.rest.parameters import parameter_problems
+from api.rest.parts import Part
 from api.rest.problems import FieldProblem
+from api.rest.request_state import request_state
 from sla_monitor.texts.problems import ProblemCode
 from sql import OperationalError
 
 log = logging.getLogger(__name__)
 
+
+class ErrorPages(Protocol):
+    """Renders errors as pages (api/pages/site.py)."""
+
+    policy: str
+    """The content security policy of pages."""
+
+    def error_page(self, scope: Mapping[str, Any], error: ApiError) -> bytes | None:
+        """The page of an error; None if the client does not accept a page."""
+
+    def error_after_form(self, scope: Mapping[str, Any], error: ApiError, headers: Mapping[str, str]) -> Response[Any]:
+        """The page of an error after a form was sent, with the values of the form."""
+
+    def login_path(self, scope: Mapping[str, Any]) -> str:
+        """The path of the login page that returns to the requested page."""
+
+
+ERROR_PAGES = Part[ErrorPages]("error_pages")
 _FOREIGN: frozenset[ProblemCode] = frozenset({"foreign_page", "foreign_origin"})
-"""Reasons of requests from pages of other sites: what they sent is not shown as if it were the user's."""
+"""Reasons of errors for pages of other sites. The error page does not show the form that such a page sent."""
 
 
 def describe(error: BaseException, request: Request[Any, Any, Any] | None = None) -> ApiError | None:
-    """What an exception means to the client; None for a fault of ours. Of `request` are the parameters that Litestar
-    has found wrong."""
+    """The error response for an exception; None for a defect of this program. `request`: the request whose parameters
+    Litestar has refused."""
     match error:
         case ApiError():
             return error
@@ -42,38 +63,38 @@ def describe(error: BaseException, request: Request[Any, Any, Any] | None = None
             return ApiError(error.status_code, headers=error.headers)
         case OperationalError() | ReadOnlySqlTransaction() | IdleInTransactionSessionTimeout():
             return database_away()
-        case DataError():  # a value that our own limits did not foresee
+        case DataError():  # a value that our own validation has accepted
             return ApiError(400, "not_storable")
     return None
 
 
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """Litestar's handler for every exception: JSON, or a page for those who asked for one."""
+    """The exception handler of all routes: responds with JSON, or outside the API with a page for clients that accept
+    HTML."""
     described = _logged(request, error)
-    site = request.app.state.site
-    html = site.error_page(request.scope, described)
+    pages = ERROR_PAGES.of(request)
+    html = pages.error_page(request.scope, described)
     if html is None:
         return _json(described)
     if described.status == 401 and request.method == "GET":
-        return Response(None, status_code=303, headers={"Location": site.login_path(request.scope)})
+        return Response(None, status_code=303, headers={"Location": pages.login_path(request.scope)})
     headers = {name: value for name, value in described.headers.items() if name != "WWW-Authenticate"}
-    headers["Content-Security-Policy"] = site.policy
+    headers["Content-Security-Policy"] = pages.policy
     if request.method == "POST" and described.reason not in _FOREIGN:
-        response: Response[Any] = site.error_after_form(request.scope, described, headers)
-        return response
+        return pages.error_after_form(request.scope, described, headers)
     return Response(html, status_code=described.status, headers=headers, media_type="text/html")
 
 
 def respond_to_program(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """The handler of what only programs read, whatever they say they accept."""
+    """The exception handler of routes for programs: responds with JSON, whatever the Accept header says."""
     return _json(_logged(request, error))
 
 
 def _logged(request: Request[Any, Any, Any], error: Exception) -> ApiError:
-    """What the client is told; the log is told the rest."""
+    """The error response for an exception. Defects and an unreachable database are logged."""
     described = describe(error, request)
     if described is None:
-        request_id = request.scope["state"].get("request_id")
+        request_id = request_state(request.scope).get("request_id")
         log.error("request %s failed: %s", request_id, type(error).__name__, exc_info=error)
         return ApiError(500)
     if isinstance(error, OperationalError):

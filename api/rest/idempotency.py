@@ -1,4 +1,4 @@
-"""Idempotency-Key: a repeated request gets the incident that the first one created."""
+"""Idempotency-Key: a repeated request returns the incident that the first one created."""
 
 from hashlib import blake2b
 from typing import Annotated, Any, NamedTuple
@@ -21,7 +21,7 @@ KeyHeader = Annotated[
     str | None,
     HeaderParameter(
         name=HEADER,
-        description="makes it safe to repeat the request with the same key within a day",
+        description="Within a day, a request with the same key returns the incident that the first one created",
         schema_extra={"pattern": f"^[ -~]{{1,{MAX_KEY_CHARACTERS}}}$"},
     ),
 ]
@@ -33,14 +33,15 @@ class _Created(msgspec.Struct):
 
 
 class Claim(NamedTuple):
-    """A key of one actor, and the hash of the request."""
+    """The claim of one actor on a key, for the request with this hash."""
 
     actor_id: UUID
     key: str
     request_hash: bytes
 
     async def created(self, pool: Pool) -> str | None:
-        """The id of the incident that was created with the key, or None. Raises 409 if that request was different."""
+        """The id of the incident that was created with the key, or None. Raises 409 if the key was used for another
+        request."""
         found = await database.row(pool, "idempotency/find", _Created, actor_id=self.actor_id, key=self.key)
         if found is None:
             return None
@@ -49,8 +50,8 @@ class Claim(NamedTuple):
         return found.incident_id
 
     async def take(self, connection: AsyncConnection[TupleRow]) -> bool:
-        """Claims the key in the transaction; False if it is claimed already. Waits for a concurrent transaction that
-        claims it."""
+        """Claims the key in the transaction. Returns False if it is claimed already. Waits for a concurrent transaction
+        that claims it."""
         return (await connection.execute(sql.query("idempotency/claim"), self._asdict())).rowcount == 1
 
     async def fulfil(self, connection: AsyncConnection[TupleRow], incident_id: str) -> None:

@@ -1,4 +1,4 @@
-"""The type of parameters that Litestar's dependency injection provides: the pool, the settings and others."""
+"""The type of a route's parameter that is a part of the application, such as the pool (api/rest/parts.py)."""
 
 from typing import TypeAlias, TypeVar
 
@@ -7,4 +7,5 @@ from litestar.params import SkipValidation
 
 T = TypeVar("T")
 Injected: TypeAlias = NamedDependency[SkipValidation[T]]
-"""`pool: Injected[Pool]` is the dependency `pool` of api/app.py. It is not validated, since no client sends it."""
+"""`pool: Injected[Pool]` is the part named `pool` of `DEPENDENCIES` in api/routes.py. It is not validated: it does not
+come from the client."""

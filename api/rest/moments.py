@@ -3,7 +3,7 @@
 Query parameters are parsed here, since Litestar would accept a number as seconds since 1970.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated
 
 import msgspec
@@ -15,9 +15,22 @@ from api.rest.problems import FieldProblem
 
 MAX_CHARACTERS = 40
 FIRST_YEAR, LAST_YEAR = 2000, 2100
-"""Timestamps in requests must lie between these years."""
-FromMoment = Annotated[str | None, QueryParameter(name="from", max_length=MAX_CHARACTERS, format="date-time")]
-ToMoment = Annotated[str | None, QueryParameter(max_length=MAX_CHARACTERS, format="date-time")]
+"""The first and the last year that days and times in requests may have."""
+FromMoment = Annotated[
+    str | None,
+    QueryParameter(
+        name="from",
+        max_length=MAX_CHARACTERS,
+        format="date-time",
+        description="The start: an RFC 3339 time with a zone",
+    ),
+]
+ToMoment = Annotated[
+    str | None,
+    QueryParameter(
+        max_length=MAX_CHARACTERS, format="date-time", description="The end (exclusive), an RFC 3339 time with a zone"
+    ),
+]
 
 
 def read_moment(field: str, text: str | None) -> datetime | None:
@@ -29,6 +42,18 @@ def read_moment(field: str, text: str | None) -> datetime | None:
     except (msgspec.ValidationError, OverflowError):
         raise invalid(FieldProblem.of(field, "time")) from None
     return moment
+
+
+def year_problems(field: str, day: date | None) -> list[FieldProblem]:
+    """The problem of a day or time whose year is not one of FIRST_YEAR to LAST_YEAR."""
+    if day is None or FIRST_YEAR <= day.year <= LAST_YEAR:
+        return []
+    return [FieldProblem.of(field, "years", first=FIRST_YEAR, last=LAST_YEAR)]
+
+
+def iso_or_none(moment: datetime | None) -> str | None:
+    """As `iso`; None for None."""
+    return iso(moment) if moment is not None else None
 
 
 def iso(moment: datetime) -> str:

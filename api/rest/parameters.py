@@ -1,4 +1,4 @@
-"""Parameters of a query, a path or a header that Litestar has refused: which, and what is wrong with each."""
+"""Finds out which parameters of the query, path or header Litestar has refused, and why."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ _FLAGS: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": Fals
 
 
 def parameter_problems(error: ValidationException, request: Request[Any, Any, Any] | None) -> list[FieldProblem]:
-    """Of `error` only the names are read: its messages are msgspec's."""
+    """The problems of the parameters that `error` names. Its messages are English texts of msgspec and are not used."""
     items = error.extra if isinstance(error.extra, list) else []
     known = request is not None and "route_handler" in request.scope
     found = [problem for item in items if request is not None and known for problem in _problems(item, request)]
@@ -27,7 +27,7 @@ def parameter_problems(error: ValidationException, request: Request[Any, Any, An
 def _problems(item: Mapping[str, str], request: Request[Any, Any, Any]) -> Iterator[FieldProblem]:
     key = item.get("key", "").partition(".")[0]
     handler: Any = request.scope["route_handler"]
-    if key == "data":  # a body that is empty
+    if key == "data":  # the body is empty
         yield FieldProblem.of("body", "not_object")
     elif key in handler.parsed_fn_signature.parameters:
         definition = handler.parsed_fn_signature.parameters[key].kwarg_definition
@@ -38,7 +38,7 @@ def _problems(item: Mapping[str, str], request: Request[Any, Any, Any]) -> Itera
 
 
 def _read(text: str | None, kind: Any) -> Any:
-    """The text of a parameter as the value that it stands for; as it is where it stands for none."""
+    """The text of a parameter as a number or boolean if the type is one and the text represents one; else the text."""
     if text is None:
         return None
     info = bare(inspect.type_info(kind))

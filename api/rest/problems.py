@@ -1,16 +1,16 @@
-"""What is wrong with a field of a request, as REST and sockets send it."""
+"""The problem of a field of a request, in errors of REST and sockets."""
 
 import msgspec
 
 from sla_monitor.texts.problems import Parameter, ProblemCode, text_of
 
 PROBLEM = "problem"
-"""The key of `Meta(extra=…)` under which a pattern names the code for what does not match it."""
+"""The key in `Meta(extra=…)` of a type with a pattern: the code of the problem if a value does not match it."""
 
 
 class FieldProblem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is wrong with one field of a request: `intervalSeconds`, `tags[2]`, `body` for the whole of it. `message` is
-    the English text of `code` with its `parameters`."""
+    """The problem of one field. `field`: its path, such as `intervalSeconds` or `tags[2]`; `body` for the whole body.
+    `message`: the English text of `code` with its `parameters`."""
 
     field: str
     message: str
@@ -19,6 +19,7 @@ class FieldProblem(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, field: str, code: ProblemCode, **parameters: Parameter) -> "FieldProblem":
+        """The problem with the text of its code."""
         return cls(field, text_of(code, parameters), code, parameters)
 
 

@@ -1,4 +1,4 @@
-"""JSON values by their types: what does not fit is a 400 with the code of each fault."""
+"""Conversion of JSON to types. A value that does not fit raises a 400 with the problem of each field."""
 
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def converted(value: Any, kind: type[T]) -> T:
-    """`value`, as `msgspec.json.decode` makes it, as a `kind`. Raises ApiError 400."""
+    """Converts a decoded JSON value to the type `kind`. Raises ApiError 400."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError:
@@ -19,8 +19,8 @@ def converted(value: Any, kind: type[T]) -> T:
 
 
 def decoded(data: msgspec.Raw | bytes, kind: type[T]) -> T:
-    """The JSON text `data` as a `kind`. Raises ApiError 400; msgspec.DecodeError, UnicodeDecodeError or RecursionError
-    for what is no JSON."""
+    """Decodes JSON to the type `kind`. Raises ApiError 400 for a value that does not fit; msgspec.DecodeError,
+    UnicodeDecodeError or RecursionError for invalid JSON."""
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError:

@@ -1,8 +1,8 @@
-"""Which fields of a value do not fit a type, by the type's own constraints.
+"""Finds the fields of a value that violate the constraints of its type.
 
-msgspec refuses a value with an English sentence about the first fault. This module walks the type (`msgspec.inspect`)
-and the value together, so that every fault has its field, a code and parameters. It runs only after
-msgspec has refused the value.
+msgspec reports only the first violation, as an English sentence. This module walks the type (`msgspec.inspect`) and the
+value together and reports every violation with its field, a code and parameters. It runs only after msgspec has
+refused the value.
 """
 
 import re
@@ -18,7 +18,7 @@ from api.rest.problems import PROBLEM, FieldProblem
 from sla_monitor.texts.problems import ProblemCode
 
 MOST = 50
-"""Faults that are named; a body of 256 KB could have tens of thousands."""
+"""At most this many violations are reported. A body of 256 KiB could have tens of thousands."""
 WHOLE = "body"
 _Zoned = Annotated[datetime, msgspec.Meta(tz=True)]
 _KINDS: Sequence[tuple[type, type, ProblemCode]] = (
@@ -32,23 +32,23 @@ _KINDS: Sequence[tuple[type, type, ProblemCode]] = (
     (inspect.DateTimeType, str, "time"),
     (inspect.DateType, str, "day"),
 )
-"""The JSON value that each type takes, and the code for any other."""
+"""For each type: the kind of JSON value that it takes, and the code for other kinds."""
 
 
 def violations(value: Any, kind: Any, field: str = "") -> list[FieldProblem]:
-    """What is wrong with `value` as a `kind`, at `field`; at most MOST, and at least one: msgspec refused the value.
-    Values are as `msgspec.json.decode` makes them, fields are named as in JSON."""
-    found = list(islice(_faults(value, inspect.type_info(kind), field), MOST))
+    """The violations of the type `kind` by `value`, a decoded JSON value: at least one and at most MOST. `field`: the
+    path of the value in the request."""
+    found = list(islice(_violations(value, inspect.type_info(kind), field), MOST))
     return found or [FieldProblem.of(field or WHOLE, "invalid")]
 
 
-def _faults(value: Any, kind: inspect.Type, field: str, code: ProblemCode | None = None) -> Iterator[FieldProblem]:
-    """`code` is that of the type's pattern, if it has one."""
+def _violations(value: Any, kind: inspect.Type, field: str, code: ProblemCode | None = None) -> Iterator[FieldProblem]:
+    """The violations of one type. `code`: the code for texts that do not match the pattern of the type."""
     match kind:
         case inspect.Metadata():
-            yield from _faults(value, kind.type, field, (kind.extra or {}).get(PROBLEM, code))
+            yield from _violations(value, kind.type, field, (kind.extra or {}).get(PROBLEM, code))
         case inspect.UnionType():
-            yield from _faults_of_union(value, kind, field, code)
+            yield from _violations_of_union(value, kind, field, code)
         case inspect.LiteralType():
             if not any(type(value) is type(known) and value == known for known in kind.values):
                 yield FieldProblem.of(field or WHOLE, "choice", choices=[str(known) for known in kind.values])
@@ -57,42 +57,42 @@ def _faults(value: Any, kind: inspect.Type, field: str, code: ProblemCode | None
         case _ if (wrong := _wrong_kind(value, kind)) is not None:
             yield FieldProblem.of(field or WHOLE, wrong)
         case inspect.StrType():
-            yield from _faults_of_text(value, kind, field or WHOLE, code)
+            yield from _violations_of_text(value, kind, field or WHOLE, code)
         case inspect.IntType():
-            yield from _faults_of_number(value, kind, field or WHOLE)
+            yield from _violations_of_number(value, kind, field or WHOLE)
         case inspect.ListType() | inspect.VarTupleType():
-            yield from _faults_of_length(value, kind, field or WHOLE)
+            yield from _violations_of_length(value, kind, field or WHOLE)
             for n, item in enumerate(value):
-                yield from _faults(item, kind.item_type, f"{field}[{n}]")
+                yield from _violations(item, kind.item_type, f"{field}[{n}]")
         case inspect.DictType():
-            yield from _faults_of_length(value, kind, field or WHOLE)
+            yield from _violations_of_length(value, kind, field or WHOLE)
             for name, item in value.items():
-                yield from _faults(name, kind.key_type, f"{field}[...]")
-                yield from _faults(item, kind.value_type, f"{field}[...]")
+                yield from _violations(name, kind.key_type, f"{field}[...]")
+                yield from _violations(item, kind.value_type, f"{field}[...]")
         case inspect.StructType():
-            yield from _faults_of_object(value, kind, field)
+            yield from _violations_of_object(value, kind, field)
         case inspect.DateTimeType() | inspect.DateType():
             if not _is_moment(value, kind):
                 yield FieldProblem.of(field or WHOLE, "day" if isinstance(kind, inspect.DateType) else "time")
 
 
-def _faults_of_union(
+def _violations_of_union(
     value: Any, union: inspect.UnionType, field: str, code: ProblemCode | None
 ) -> Iterator[FieldProblem]:
-    """Those of the member that takes such JSON values; of the first member where none does."""
+    """The violations of the member of the union that takes this kind of JSON value, or else of the first member."""
     members = [member for member in union.types if not isinstance(member, inspect.NoneType)]
     if value is None and len(members) < len(union.types):
         return
     fitting = next((member for member in members if _wrong_kind(value, bare(member)) is None), members[0])
-    yield from _faults(value, fitting, field, code)
+    yield from _violations(value, fitting, field, code)
 
 
-def _faults_of_object(value: dict[str, Any], struct: inspect.StructType, field: str) -> Iterator[FieldProblem]:
+def _violations_of_object(value: dict[str, Any], struct: inspect.StructType, field: str) -> Iterator[FieldProblem]:
     start = f"{field}." if field else ""
     known = {member.encode_name: member for member in struct.fields}
     for name, member in known.items():
         if name in value:
-            yield from _faults(value[name], member.type, start + name)
+            yield from _violations(value[name], member.type, start + name)
         elif member.required:
             yield FieldProblem.of(start + name, "required")
     if struct.forbid_unknown_fields:
@@ -101,7 +101,9 @@ def _faults_of_object(value: dict[str, Any], struct: inspect.StructType, field: 
                 yield FieldProblem.of(f"{start}{name}"[:200], "unknown_field")
 
 
-def _faults_of_text(value: str, kind: inspect.StrType, field: str, code: ProblemCode | None) -> Iterator[FieldProblem]:
+def _violations_of_text(
+    value: str, kind: inspect.StrType, field: str, code: ProblemCode | None
+) -> Iterator[FieldProblem]:
     if kind.min_length is not None and len(value) < kind.min_length:
         yield (
             FieldProblem.of(field, "empty") if not value else FieldProblem.of(field, "too_short", least=kind.min_length)
@@ -112,7 +114,7 @@ def _faults_of_text(value: str, kind: inspect.StrType, field: str, code: Problem
         yield FieldProblem.of(field, code) if code else FieldProblem.of(field, "pattern", pattern=kind.pattern)
 
 
-def _faults_of_number(value: int, kind: inspect.IntType, field: str) -> Iterator[FieldProblem]:
+def _violations_of_number(value: int, kind: inspect.IntType, field: str) -> Iterator[FieldProblem]:
     least = kind.ge if kind.ge is not None else kind.gt + 1 if kind.gt is not None else None
     most = kind.le if kind.le is not None else kind.lt - 1 if kind.lt is not None else None
     if least is not None and value < least:
@@ -121,7 +123,7 @@ def _faults_of_number(value: int, kind: inspect.IntType, field: str) -> Iterator
         yield FieldProblem.of(field, "too_large", most=int(most))
 
 
-def _faults_of_length(
+def _violations_of_length(
     value: Any, kind: inspect.ListType | inspect.VarTupleType | inspect.DictType, field: str
 ) -> Iterator[FieldProblem]:
     if kind.min_length is not None and len(value) < kind.min_length:
@@ -131,7 +133,7 @@ def _faults_of_length(
 
 
 def _wrong_kind(value: Any, kind: inspect.Type) -> ProblemCode | None:
-    """The code for a JSON value of another kind than the type takes; None where it fits or is not known."""
+    """The code if the type does not take this kind of JSON value; None if it does, or the type is not in `_KINDS`."""
     for of_type, takes, code in _KINDS:
         if isinstance(kind, of_type):
             fits = isinstance(value, takes) and (takes is bool or not isinstance(value, bool))
@@ -140,7 +142,7 @@ def _wrong_kind(value: Any, kind: inspect.Type) -> ProblemCode | None:
 
 
 def bare(kind: inspect.Type) -> inspect.Type:
-    """The type without its annotations."""
+    """The type without its metadata."""
     return bare(kind.type) if isinstance(kind, inspect.Metadata) else kind
 
 

@@ -1,19 +1,18 @@
-"""Validation of the services in incidents, templates and maintenance windows."""
+"""Validation of the affected services of incidents, templates and maintenance windows."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import sql
-from api.rest.errors import invalid
+from api.rest.errors import raise_problems
 from api.rest.problems import FieldProblem
 from sql.database import Connection
 
 
 async def require_services(
-    connection: Connection, ids: Sequence[str], field: str = "affectedServices", kept: Collection[str] = ()
+    connection: Connection, ids: Sequence[str], field: str = "affectedServices", incident_id: str | None = None
 ) -> None:
-    """Raises 400 for each of `ids`, the value of `field`, that is not a service. Ids in `kept` are accepted: they were
-    in the field before and may have been deleted since."""
-    rows = await (await connection.execute(sql.query("services/missing"), {"ids": list(ids)})).fetchall()
-    missing = {str(row[0]) for row in rows} - set(kept)
-    if positions := [n for n, service in enumerate(ids) if service in missing]:
-        raise invalid(*(FieldProblem.of(f"{field}[{n}]", "unknown_service") for n in positions))
+    """Raises 400 for each of `ids`, the value of `field`, that is not a service. Services that the incident
+    `incident_id` already affects are accepted: they may have been deleted since."""
+    values = {"ids": list(ids), "incident_id": incident_id}
+    rows = await (await connection.execute(sql.query("services/missing"), values)).fetchall()
+    raise_problems([FieldProblem.of(f"{field}[{position}]", "unknown_service") for (position,) in rows])

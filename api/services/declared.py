@@ -1,4 +1,5 @@
-"""services.toml: services declared in a file, applied at the start and after every change, all or none.
+"""services.toml: services declared in a file. It is applied at the start and after every change, completely or not at
+all.
 
     [[service]]
     id = "shop"
@@ -6,9 +7,9 @@
     endpointUrl = "https://shop.example/health"
     intervalSeconds = 30
 
-The fields are those of the REST API, with the same names, limits and defaults. A file with an error changes nothing;
-the error is logged as one line. A service that is removed from the file is paused and can then be administered over
-REST. A service that was created over REST and is added to the file is administered by the file from then on.
+The fields have the names, limits and defaults of the REST API. A file with an error changes nothing; the error is
+logged as one line. A service that is removed from the file is paused and can then be administered over REST. If a
+service that was created over REST is added to the file, the file administers it from then on.
 """
 
 import logging
@@ -37,9 +38,10 @@ log = logging.getLogger(__name__)
 
 POLL_S = 1.0
 STABLE_S = 2.0
-"""A file is read when it has not changed for so long: editors and deployments may empty a file before they write it."""
+"""A file is read if it has not changed for this time: editors and deployments may empty a file before they write it."""
 RELEASE_S = 10.0
-"""A file with fewer services than before is applied after this additional time, and a warning is logged first."""
+"""A file that lacks services that it declared before is applied only after this additional time, and after a
+warning."""
 MAX_BYTES = 4 * 1024 * 1024
 Outcome = list[tuple[str, str]]
 
@@ -83,7 +85,7 @@ class Stamp:
 
     @property
     def age_s(self) -> float:
-        """Seconds since the last change; 0 if the clock of the file system is ahead."""
+        """Seconds since the last change; 0 if the clock of the file system is ahead of this one."""
         return max(0.0, time.time() - max(self.modified_ns, self.changed_ns) / 1e9)
 
 
@@ -133,18 +135,18 @@ def _service(path: Path, number: int, table: Any, settings: Settings) -> Service
     try:
         service = complete(read_new(table), settings)
     except ApiError as error:
-        raise DeclarationError(_mistakes(path, name, error.details)) from None
+        raise DeclarationError(_message(path, name, error.details)) from None
     if wrong := problems(service):
-        raise DeclarationError(_mistakes(path, name, wrong))
+        raise DeclarationError(_message(path, name, wrong))
     return service
 
 
-def _mistakes(path: Path, name: str, found: Sequence[FieldProblem]) -> str:
+def _message(path: Path, name: str, found: Sequence[FieldProblem]) -> str:
     return f"{path}: service {name}: " + "; ".join(_one_line(f"{one.field}: {one.message}") for one in found)
 
 
 async def apply(path: Path, settings: Settings, pool: Pool) -> Outcome:
-    """Reads the file and stores its services, in one statement. Returns the changes: (id, applied|released)."""
+    """Reads the file and stores its services in one transaction. Returns the changes: (id, applied or released)."""
     return await _store(path, await anyio.to_thread.run_sync(read, path, settings), settings, pool)
 
 
@@ -173,22 +175,22 @@ async def _released(path: Path, services: list[Service], pool: Pool) -> list[str
 
 
 async def watch(settings: Settings, pool: Pool) -> None:
-    """Applies the file now and after every change, until cancelled. An error in it is logged and does not stop the
-    API."""
+    """Applies the file now and after every change, until cancelled. Errors are logged and do not stop the API."""
     path = settings.services_file
     if path is None:
         return
-    watching = _Watching(path, settings, pool)
+    watcher = _Watcher(path, settings, pool)
     while True:
         try:
-            await watching.look()
+            await watcher.poll()
         except psycopg.Error as error:
             log.warning("%s waits for the database (%s)", path.name, type(error).__name__)
         await anyio.sleep(POLL_S)
 
 
-class _Watching:
-    """The version of the file that was seen last, since when, and whether it has been applied."""
+class _Watcher:
+    """Applies the file if it has changed. Its state is the last version, since when it is unchanged, and whether it has
+    been applied or refused."""
 
     def __init__(self, path: Path, settings: Settings, pool: Pool) -> None:
         self._path = path
@@ -199,30 +201,30 @@ class _Watching:
         self._done = False
         self._announced = False
 
-    async def look(self) -> None:
-        """Applies the file if it has changed and then been unchanged for long enough. Raises psycopg.Error."""
+    async def poll(self) -> None:
+        """Applies the file if it has changed, and has then been unchanged for long enough. Raises psycopg.Error."""
         stamp, now = await anyio.to_thread.run_sync(_stamp, self._path), anyio.current_time()
-        if self._since is None:  # at the start, a file that was written before counts from then on
+        if self._since is None:  # at the start, the age of the file counts
             self._seen, self._since = stamp, now - min(STABLE_S, stamp.age_s if stamp is not None else 0.0)
         elif stamp != self._seen:
             self._seen, self._since, self._done, self._announced = stamp, now, False, False
         if self._done or now - self._since < STABLE_S:
             return
         try:
-            self._done = await self._settled(now - self._since)
+            self._done = await self._apply_if_settled(now - self._since)
         except DeclarationError as error:
-            log.error("nothing of it was applied: %s", error)
+            log.error("the file was not applied: %s", error)
             self._done = True
 
-    async def _settled(self, age_s: float) -> bool:
-        """Applies the file; False if it must not be applied yet."""
+    async def _apply_if_settled(self, age_s: float) -> bool:
+        """Applies the file. Returns False if it must not be applied yet."""
         stamp, content = await anyio.to_thread.run_sync(_content, self._path)
         if stamp != self._seen:
             return False
         services = await anyio.to_thread.run_sync(parse, self._path, content, self._settings)
         if age_s < STABLE_S + RELEASE_S and (released := await _released(self._path, services, self._pool)):
             if not self._announced:
-                text = "%s no longer names %s: what it does not name is paused and released if it stays so for %.0f s"
+                text = "%s no longer names %s: they are paused and released if the file stays unchanged for %.0f s"
                 log.warning(text, self._path.name, ", ".join(released), RELEASE_S)
             self._announced = True
             return False
@@ -232,5 +234,5 @@ class _Watching:
 
 
 def _one_line(text: str) -> str:
-    """Text of the file, for the log: on one line and without control characters."""
+    """Text from the file for messages: one line without control characters."""
     return on_one_line(" ".join(text.split()), " ")

@@ -1,9 +1,9 @@
-"""The fields of services, in REST and in services.toml, and their validation.
+"""The fields of services in REST and services.toml, and their validation.
 
-The types have the limits of single fields, the same as the database's constraints; `problems` checks what types cannot
-express. Names are camelCase in JSON and TOML, and column names in Python. Some fields are common to all services, the
-others belong to the check type (sla_monitor/checks): REST has both in one flat object, the database stores the latter
-in `check_config`.
+The types have the limits of single fields, which are also constraints of the database. `problems` checks rules that
+types cannot express. Names are camelCase in JSON and TOML, and column names in Python. Some fields are common to all
+services, the others belong to the check type (sla_monitor/checks). REST has both in one flat object; the database
+stores the fields of the check type in `check_config`.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 from api.rest.constraints import field_of
 from api.rest.errors import invalid
 from api.rest.problems import FieldProblem
-from api.rest.texts import line_problems, text_problems
+from api.rest.texts import line_problems, repeated_problems, text_problems
 from api.rest.validation import converted
 from api.services.names import ALL_SYSTEMS, Slug, is_slug
 from sla_monitor.checks import CHECK_TYPES, read_config
@@ -24,7 +24,7 @@ from sla_monitor.checks.denied_networks import DenyRule
 from sla_monitor.settings import Settings
 
 DEFAULT_TYPE = "http"
-"""Of a service that names no type: front ends from before there were others."""
+"""The type of a new service without `type`: older front ends do not send it."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=2000)]
@@ -36,7 +36,7 @@ Tags = Annotated[list[Annotated[str, Meta(min_length=1, max_length=50)]], Meta(m
 
 
 class ServiceChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """Fields of a service to change; others stay unchanged, null clears optional ones."""
+    """The fields to change. Other fields stay unchanged; null clears an optional field."""
 
     name: Name | UnsetType = UNSET
     description: Description | UnsetType | None = UNSET
@@ -56,14 +56,14 @@ class ServiceChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, 
 
 
 class NewService(ServiceChange, kw_only=True):
-    """A new service. id, name and the required fields of its type must be given."""
+    """A new service. `id`, `name` and the required fields of its type are required."""
 
     id: Slug
     name: Name
 
 
 class Service(msgspec.Struct, rename="camel", kw_only=True):
-    """The fields of every service. A service of a check type (`FAMILIES`) has the fields of that type, too."""
+    """The fields of every service. A service of a check type (`FAMILIES`) also has the fields of that type."""
 
     id: Slug
     name: Name
@@ -87,7 +87,7 @@ class Service(msgspec.Struct, rename="camel", kw_only=True):
         return kind(**{name: getattr(self, name) for name in kind.__struct_fields__})
 
     def columns(self) -> dict[str, Any]:
-        """By column, for SQL."""
+        """The values by column."""
         common = {name: getattr(self, name) for name in Service.__struct_fields__}
         return common | {"check_config": msgspec.to_builtins(self.check_config)}
 
@@ -102,31 +102,49 @@ class Family(NamedTuple):
 
 
 def _family(name: str, kind: type[CheckConfig]) -> Family:
-    """Made of the fields of the type's configuration, so that a field is declared once."""
+    """The classes of a check type, made from the fields of its configuration, so that a field is declared once."""
     title, fields = kind.__name__, msgspec.structs.fields(kind)
     assert not {field.name for field in fields} & set(Service.__struct_fields__)
     own = [
         (field.name, field.type, _default(field)) if not field.required else (field.name, field.type)
         for field in fields
     ]
-    open_ = [(field.name, field.type | UnsetType, UNSET) for field in fields]
-    needed = [one if field.required else two for field, one, two in zip(fields, own, open_, strict=True)]
-    known = Literal[name]  # type: ignore[valid-type]
-    given = ("type", known) if name != DEFAULT_TYPE else ("type", known, name)
+    optional = [(field.name, field.type | UnsetType, UNSET) for field in fields]
+    required = [one if field.required else two for field, one, two in zip(fields, own, optional, strict=True)]
+    type_name = Literal[name]  # type: ignore[valid-type]
+    type_field = ("type", type_name) if name != DEFAULT_TYPE else ("type", type_name, name)
     options: dict[str, Any] = {"kw_only": True, "rename": "camel", "module": __name__}
-    stored = msgspec.defstruct(f"{title}Service", own, bases=(Service,), tag_field="type", tag=name, **options)
+    stored = msgspec.defstruct(
+        f"{title}Service",
+        own,
+        bases=(Service,),
+        tag_field="type",
+        tag=name,
+        namespace={"__doc__": f"A service with checks of the type `{name}`."},
+        **options,
+    )
     saved = msgspec.defstruct(
         f"Saved{title}Service",
         [("warnings", list[FieldProblem] | UnsetType, UNSET)],
         bases=(stored,),
         tag_field="type",
         tag=name,
-        namespace={"__doc__": "A service that was just stored. `warnings` says why it cannot be checked as it is."},
+        namespace={"__doc__": "A stored service. `warnings`: why it cannot be probed, such as a denied address."},
         **options,
     )
-    new = msgspec.defstruct(f"New{title}Service", [given, *needed], bases=(NewService,), **options)
+    new = msgspec.defstruct(
+        f"New{title}Service",
+        [type_field, *required],
+        bases=(NewService,),
+        namespace={"__doc__": NewService.__doc__},
+        **options,
+    )
     change = msgspec.defstruct(
-        f"{title}ServiceChange", [("type", known | UnsetType, UNSET), *open_], bases=(ServiceChange,), **options
+        f"{title}ServiceChange",
+        [("type", type_name | UnsetType, UNSET), *optional],
+        bases=(ServiceChange,),
+        namespace={"__doc__": ServiceChange.__doc__},
+        **options,
     )
     return Family(stored, new, change, saved)
 
@@ -145,12 +163,12 @@ if TYPE_CHECKING:
     class AnySavedService(Service):
         warnings: list[FieldProblem] | UnsetType
 else:
-    AnyService = Union[tuple(family.stored for family in FAMILIES.values())]  # noqa: UP007  # as many as there are
+    AnyService = Union[tuple(family.stored for family in FAMILIES.values())]  # noqa: UP007  # any number of types
     AnySavedService = Union[tuple(family.saved for family in FAMILIES.values())]  # noqa: UP007
 
 
 def type_of(body: Any, default: str = DEFAULT_TYPE) -> str:
-    """The check type that an object of REST or services.toml names. Raises ApiError 400."""
+    """The check type of an object of REST or services.toml. Raises ApiError 400 for an unknown one."""
     if not isinstance(body, dict):
         raise invalid(FieldProblem.of("body", "not_object"))
     name = body.get("type", default)
@@ -160,13 +178,14 @@ def type_of(body: Any, default: str = DEFAULT_TYPE) -> str:
 
 
 def read_new(body: Any) -> NewService:
-    """Raises ApiError 400."""
+    """Converts an object of REST or services.toml to a new service. Raises ApiError 400 for invalid fields."""
     new: NewService = converted(body, FAMILIES[type_of(body)].new)
     return new
 
 
 def changed(service: Service, body: Any) -> Service:
-    """The service with what `body` gives; another type begins with its defaults. Raises ApiError 400."""
+    """The service with the changes in `body`. The fields of a new type have their defaults. Raises ApiError 400 for
+    invalid fields."""
     name = type_of(body, service.type)
     given = converted(body, FAMILIES[name].change).given()
     if name == service.type:
@@ -177,7 +196,7 @@ def changed(service: Service, body: Any) -> Service:
 
 
 def stored(row: Mapping[str, Any]) -> Service:
-    """A service of a row of the database."""
+    """The service in a row of the database."""
     config = read_config(row["check_config"])
     common = {name: row[name] for name in Service.__struct_fields__}
     service: Service = FAMILIES[str(config.__struct_config__.tag)].stored(**common, **msgspec.structs.asdict(config))
@@ -185,6 +204,7 @@ def stored(row: Mapping[str, Any]) -> Service:
 
 
 def _tidied(service: Service) -> Service:
+    """The service with a normalised configuration (`CheckConfig.tidied`)."""
     return msgspec.structs.replace(service, **msgspec.structs.asdict(service.check_config.tidied()))
 
 
@@ -204,7 +224,7 @@ def _complete(new: NewService, family: Family, settings: Settings) -> Service:
 
 
 def defaults(check_type: str, settings: Settings) -> dict[str, Any]:
-    """The fields of a new service of a check type where none is given; those that must be given are empty texts."""
+    """The default values of a new service of a check type. Required fields are empty texts."""
     family = FAMILIES[check_type]
     needed = {field.name: "" for field in msgspec.structs.fields(family.new) if field.required and field.name != "type"}
     given = family.new(**needed) if check_type == DEFAULT_TYPE else family.new(type=check_type, **needed)
@@ -218,34 +238,34 @@ def problems(service: Service) -> list[FieldProblem]:
         found.append(FieldProblem.of("id", "slug"))
     if service.id == ALL_SYSTEMS.id:
         found.append(FieldProblem.of("id", "reserved"))
-    probed = service.check_config.PROBED  # for others they have no meaning
+    probed = service.check_config.PROBED  # other types do not use these fields
     if probed and service.timeout_ms > service.interval_seconds * 1000:
         found.append(FieldProblem.of("timeoutMs", "longer_than_interval"))
     if probed and service.degraded_after_ms > service.timeout_ms:
         found.append(FieldProblem.of("degradedAfterMs", "longer_than_timeout"))
-    if len(set(service.tags)) < len(service.tags):
-        found.append(FieldProblem.of("tags", "repeated"))
-    return found + [_of_check(problem) for problem in service.check_config.problems()]
+    found += repeated_problems("tags", service.tags)
+    return found + [_field_problem(problem) for problem in service.check_config.problems()]
 
 
 def saved(service: Service, settings: Settings) -> AnySavedService:
+    """The response for a stored service, with its warnings."""
     fields = msgspec.structs.asdict(service)
     shown: AnySavedService = FAMILIES[service.type].saved(**fields, warnings=warnings(service, settings) or UNSET)
     return shown
 
 
 def warnings(service: Service, settings: Settings) -> list[FieldProblem]:
-    """Why a service cannot be probed, as far as that is known without a DNS lookup."""
+    """Why a service cannot be probed, as far as is known without a DNS lookup."""
     denied = service.check_config.denied(DenyRule(settings.probe_deny_networks))
-    return [_of_check(denied)] if denied is not None else []
+    return [_field_problem(denied)] if denied is not None else []
 
 
-def _of_check(problem: Problem) -> FieldProblem:
+def _field_problem(problem: Problem) -> FieldProblem:
     return FieldProblem.of(field_of(problem.field), problem.code, **problem.parameters)
 
 
 def _text_problems(service: Service) -> list[FieldProblem]:
-    """Problems of texts."""
+    """The problems of texts."""
     found = line_problems("name", service.name) + line_problems("group", service.group_name)
-    found += [problem for tag in service.tags[:50] for problem in line_problems("tags", tag)][:1]
+    found += [problem for n, tag in enumerate(service.tags) for problem in line_problems(f"tags[{n}]", tag)]
     return found + text_problems("description", service.description)

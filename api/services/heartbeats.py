@@ -1,4 +1,4 @@
-"""Reports of jobs: /ping/{key}, which whoever has the key may call, and the key itself, for admins."""
+"""Heartbeats: the reports of jobs at /ping/{key}, without authentication, and the key of each job, for admins."""
 
 from datetime import datetime
 from typing import Annotated
@@ -16,10 +16,11 @@ from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
 from api.edge.client_address import client_key
 from api.edge.limits import Limits
-from api.rest.errors import ApiError, responses
+from api.rest.errors import ApiError
 from api.rest.injected import Injected
+from api.rest.request_state import request_state
 from api.rest.texts import uuid_or_none
-from api.services.names import is_slug
+from api.services.names import ServicePath, is_slug
 from sla_monitor.heartbeats import MAX_TEXT, Event
 from sla_monitor.settings import Settings
 from sql import Pool, database, heartbeats, query
@@ -27,22 +28,23 @@ from sql.database import Actor
 
 CACHEABLE: tuple[Cacheable, ...] = ()
 MOST_BYTES = 4 * MAX_TEXT
-"""What is read of a report's body; the rest is left unread."""
+"""At most this many bytes of a report's body are read."""
 _WORDS: dict[str, Event] = {"": "success", "start": "start", "fail": "fail", "log": "log"}
 
 
-class _Key(msgspec.Struct):
+class _Service(msgspec.Struct):
     service_id: str
 
 
 class Heartbeat(msgspec.Struct, rename="camel"):
-    """What is known of a job. Its address is `/ping/` and the key, then nothing, `/start`, `/fail`, `/log` or an exit
-    code."""
+    """The last report of a job. The job reports to `/ping/{pingKey}` (success), or to this path followed by `/start`,
+    `/fail`, `/log` or its exit code. `lastRunMs`: the duration of the last run in milliseconds. `startedAt`: the start
+    of the current run. `dueAt`: when the next report is expected; `lateAt`: when a missing report is a failure."""
 
     service_id: str
     ping_key: UUID
     last_ping_at: datetime | None
-    last_event: Annotated[str, Meta(description="success, start, fail, log or an exit code")] | None
+    last_event: Annotated[str, Meta(description="`success`, `start`, `fail`, `log` or an exit code")] | None
     last_text: str | None
     last_run_ms: float | None
     started_at: datetime | None
@@ -67,50 +69,48 @@ async def ping(
     key: FromPath[str],
     event: FromPath[str] = "",
 ) -> Response[str]:
-    """Records a report. An address that is none is 404, and counted against the client: keys cannot be guessed."""
-    known, reported = uuid_or_none(key), _event(event)
+    """Records a report. 404 for an unknown key or event, which is also counted against the client, so that keys cannot
+    be guessed."""
+    ping_key, reported = uuid_or_none(key), _event(event)
     service = None
-    if known is not None and reported is not None:
-        service = await database.row(pool, "heartbeats/service", _Key, key=known)
-    if service is None or known is None or reported is None:
-        client = client_key(request.scope["state"].get("client") or "")
+    if ping_key is not None and reported is not None:
+        service = await database.row(pool, "heartbeats/service", _Service, key=ping_key)
+    if service is None or ping_key is None or reported is None:
+        client = client_key(request_state(request.scope)["client"])
         await limits.take("unknown-ping", client, settings.rate_limit_pings)
         raise ApiError(404)
     headers = await limits.take("ping", service.service_id, settings.rate_limit_pings)
     text = await _text(request)
     async with database.transaction(pool) as connection:
-        if not await heartbeats.report(connection, known, reported, text):
+        if not await heartbeats.report(connection, ping_key, reported, text):
             raise ApiError(404)
     return Response("OK", headers={**headers, "Cache-Control": "no-store"})
 
 
 @get(
     "/api/services/{service_id:str}/heartbeat",
-    summary="What is known of a job, with the key of its reports",
-    tags=["services"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("services:administer"),
+    summary="Get the heartbeat of a job, with the key of its reports",
+    **requires("services:administer", 400, 404),
 )
-async def get_heartbeat(pool: Injected[Pool], service_id: FromPath[str]) -> Heartbeat:
-    """404 where the service is not of the type `heartbeat`."""
+async def get_heartbeat(pool: Injected[Pool], service_id: ServicePath) -> Heartbeat:
+    """The last report and the next deadline. 404 if the service is not of the type `heartbeat`."""
     return await heartbeat_of(pool, service_id)
 
 
 @post(
     "/api/services/{service_id:str}/heartbeat/key",
-    summary="Give a job another key",
-    tags=["services"],
+    summary="Replace the key of a job",
     status_code=200,
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("services:administer"),
+    **requires("services:administer", 400, 404),
 )
-async def rotate_key(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> Heartbeat:
-    """The old key is unknown from then on. What is known of the job stays."""
+async def rotate_key(request: ApiRequest, pool: Injected[Pool], service_id: ServicePath) -> Heartbeat:
+    """Returns the heartbeat with the new key. The old key is invalid at once; the last report and the deadline stay.
+    404 if the service is not of the type `heartbeat`."""
     return await rotate(pool, actor(request), service_id)
 
 
 async def rotate(pool: Pool, by: Actor, service_id: str) -> Heartbeat:
-    """Gives the job another key. Raises 404 where there is none."""
+    """Replaces the key of a job. Raises 404 if the service is not of the type `heartbeat`."""
     if is_slug(service_id):
         async with database.transaction(pool, by) as connection:
             await connection.execute(query("heartbeats/rotate"), {"id": service_id})
@@ -118,7 +118,7 @@ async def rotate(pool: Pool, by: Actor, service_id: str) -> Heartbeat:
 
 
 async def heartbeat_of(pool: Pool, service_id: str) -> Heartbeat:
-    """Raises 404 where there is none."""
+    """The heartbeat of a job. Raises 404 if the service is not of the type `heartbeat`."""
     known = await database.row(pool, "heartbeats/one", Heartbeat, id=service_id) if is_slug(service_id) else None
     if known is None:
         raise ApiError(404, "unknown_heartbeat")
@@ -126,13 +126,14 @@ async def heartbeat_of(pool: Pool, service_id: str) -> Heartbeat:
 
 
 def _event(text: str) -> Event | None:
+    """The event of a path: a word or an exit code from 0 to 255. None for any other text."""
     if text in _WORDS:
         return _WORDS[text]
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= 255 else None
 
 
 async def _text(request: ApiRequest) -> str:
-    """The beginning of the body, as far as it is kept; bytes that are no UTF-8 are replaced."""
+    """The first MAX_TEXT characters of the body. Bytes that are not UTF-8 are replaced."""
     read = bytearray()
     async for chunk in request.stream():
         read += chunk
@@ -141,4 +142,4 @@ async def _text(request: ApiRequest) -> str:
     return bytes(read[:MOST_BYTES]).decode("utf-8", "replace")[:MAX_TEXT]
 
 
-router = Router("/", route_handlers=[ping, get_heartbeat, rotate_key])
+router = Router("/", route_handlers=[ping, get_heartbeat, rotate_key], tags=["services"])

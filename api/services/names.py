@@ -1,9 +1,10 @@
-"""Ids and names of services, as other resources use them."""
+"""Ids and names of services."""
 
 import re
 from typing import Annotated
 
 import msgspec
+from litestar.params import PathParameter
 from msgspec import Meta
 
 from api.rest.problems import PROBLEM
@@ -14,10 +15,13 @@ Slug = Annotated[
     Meta(
         pattern=f"^{SLUG}$",
         max_length=50,
-        description="small letters, digits and hyphens",
+        description="Lower-case letters, digits and hyphens",
         extra={PROBLEM: "slug"},
     ),
 ]
+
+
+ServicePath = Annotated[str, PathParameter(description="The id of a service")]
 
 
 class ServiceName(msgspec.Struct, frozen=True):

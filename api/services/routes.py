@@ -1,4 +1,4 @@
-"""The routes of services: the public list, and their administration."""
+"""The routes of services: the public list, and administration."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -7,7 +7,7 @@ import msgspec
 from litestar import Response, Router, delete, get, patch, post
 from litestar.enums import RequestEncodingType
 from litestar.openapi.spec import Example
-from litestar.params import BodyKwarg, FromPath, JSONBody, QueryParameter
+from litestar.params import BodyKwarg, JSONBody, QueryParameter
 from psycopg.rows import kwargs_row
 from psycopg.types.json import Jsonb
 
@@ -17,7 +17,7 @@ from api.auth.permissions import authorise, requires
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
 from api.rest.constraints import constraint_errors
-from api.rest.errors import ApiError, invalid, responses
+from api.rest.errors import BODY_ERRORS, ApiError, raise_problems
 from api.rest.injected import Injected
 from api.rest.problems import FieldProblem
 from api.services.fields import (
@@ -32,7 +32,7 @@ from api.services.fields import (
     saved,
     stored,
 )
-from api.services.names import ALL_SYSTEMS, ServiceName, is_slug
+from api.services.names import ALL_SYSTEMS, ServiceName, ServicePath, is_slug
 from sla_monitor.settings import Settings
 from sql import Pool, database
 from sql.database import Actor, Connection
@@ -50,6 +50,7 @@ NewServiceBody = Annotated[
         ],
     ),
 ]
+Details = Annotated[bool, QueryParameter(description="All services with all fields, for admins")]
 
 
 class ServiceList(msgspec.Struct):
@@ -65,7 +66,7 @@ class ServiceDetails(msgspec.Struct):
 
 
 class StoredService(msgspec.Struct):
-    """A row of `services`. `declared_in`: the file that declares the service, or None."""
+    """A service and the file that declares it, or None."""
 
     service: Service
     declared_in: str | None
@@ -76,31 +77,32 @@ class StoredService(msgspec.Struct):
 
 
 async def stored_service(pool: Pool, service_id: str) -> StoredService | None:
-    """The service of that id, if there is one."""
+    """The service with this id, or None."""
     rows = await _stored_services(pool, "services/one", id=service_id)
     return rows[0] if rows else None
 
 
 async def _stored_services(pool: Pool, name: str, **values: Any) -> list[StoredService]:
-    async def ask(connection: Connection) -> list[StoredService]:
+    async def read(connection: Connection) -> list[StoredService]:
         async with connection.cursor(row_factory=kwargs_row(StoredService.of_row)) as cursor:
             await cursor.execute(sql.query(name), values)
             return await cursor.fetchall()
 
-    return await database.retrying(pool, ask)
+    return await database.retrying(pool, read)
 
 
 @get(
     ["/services", "/system/services"],
     summary="List services",
-    tags=["services"],
-    responses=responses(400, 401, 403, 429, 503),
-    **requires("services:list"),
+    **requires("services:list", 400, 401, 403),
 )
 async def list_services(
-    request: ApiRequest, pool: Injected[Pool], details: Annotated[bool, QueryParameter()] = False
+    request: ApiRequest,
+    pool: Injected[Pool],
+    details: Details = False,
 ) -> ServiceList | ServiceDetails:
-    """`{id, name}` of the public services; with `?details=true` all services and fields, for admins."""
+    """The ids and names of the public services, after `all-systems`. With `details=true`: all services with all fields,
+    for admins; 401 or 403 for others."""
     if details:
         authorise(await bearer_principal(request), "services:administer")
         return ServiceDetails([row.service for row in await _stored_services(pool, "services/all")])
@@ -110,21 +112,17 @@ async def list_services(
 @get(
     "/services/{service_id:str}",
     summary="Get a service",
-    tags=["services"],
-    responses=responses(400, 401, 403, 404, 429, 503),
-    **requires("services:administer"),
+    **requires("services:administer", 400, 404),
 )
-async def get_service(pool: Injected[Pool], service_id: FromPath[str]) -> AnyService:
-    """All fields of a public or private service, for admins."""
+async def get_service(pool: Injected[Pool], service_id: ServicePath) -> AnyService:
+    """All fields of a public or private service."""
     return (await one(pool, service_id)).service
 
 
 @post(
     "/services",
     summary="Create a service",
-    tags=["services"],
-    responses=responses(400, 401, 403, 409, 413, 415, 429, 503),
-    **requires("services:administer", body=tuple(family.new for family in FAMILIES.values())),
+    **requires("services:administer", 409, *BODY_ERRORS, body=tuple(family.new for family in FAMILIES.values())),
 )
 async def create_service(
     request: ApiRequest,
@@ -132,8 +130,8 @@ async def create_service(
     settings: Injected[Settings],
     data: NewServiceBody,
 ) -> Response[AnySavedService]:
-    """Fields that are not given have their defaults. 409 if the id is taken. `warnings` says why the service cannot be
-    probed."""
+    """Fields that are not in the body have their defaults. 409 if the id is taken. `warnings`: why the service cannot
+    be probed."""
     service = await create(pool, settings, actor(request), data)
     return Response(service, status_code=201, headers={"Location": f"/api/services/{service.id}"})
 
@@ -141,31 +139,30 @@ async def create_service(
 @patch(
     "/services/{service_id:str}",
     summary="Change a service",
-    tags=["services"],
-    responses=responses(400, 401, 403, 404, 409, 413, 415, 429, 503),
-    **requires("services:administer", body=tuple(family.change for family in FAMILIES.values())),
+    **requires(
+        "services:administer", 404, 409, *BODY_ERRORS, body=tuple(family.change for family in FAMILIES.values())
+    ),
 )
 async def change_service(
     request: ApiRequest,
     pool: Injected[Pool],
     settings: Injected[Settings],
-    service_id: FromPath[str],
+    service_id: ServicePath,
     data: JSONBody[dict[str, Any]],
 ) -> AnySavedService:
-    """Fields that are not given stay unchanged; null clears optional fields. After a change of `type`, the fields of
-    the new type have their defaults."""
+    """Fields that are not in the body stay unchanged; null clears an optional field. After a change of `type`, the
+    fields of the new type have their defaults. 409 if services.toml declares the service."""
     return await change(pool, settings, actor(request), service_id, data)
 
 
 @delete(
     "/services/{service_id:str}",
     summary="Delete a service",
-    tags=["services"],
-    responses=responses(400, 401, 403, 404, 409, 429, 503),
-    **requires("services:administer"),
+    **requires("services:administer", 400, 404, 409),
 )
-async def delete_service(request: ApiRequest, pool: Injected[Pool], service_id: FromPath[str]) -> None:
-    """Its checks stay until their retention ends. A new service with the same id has them again."""
+async def delete_service(request: ApiRequest, pool: Injected[Pool], service_id: ServicePath) -> None:
+    """Its checks stay until their retention ends, and belong to a new service with the same id. 409 if services.toml
+    declares the service."""
     await remove(pool, actor(request), service_id)
 
 
@@ -206,20 +203,21 @@ async def remove(pool: Pool, by: Actor, service_id: str) -> None:
 
 
 async def _locked(connection: Connection, service_id: str) -> StoredService | None:
+    """Locks the service until the end of the transaction and reads it."""
+    await connection.execute(sql.query("services/lock"), {"id": service_id})
     async with connection.cursor(row_factory=kwargs_row(StoredService.of_row)) as cursor:
         await cursor.execute(sql.query("services/one"), {"id": service_id})
         return await cursor.fetchone()
 
 
 async def _execute(connection: Connection, name: str, **values: Any) -> int:
-    """Executes a query; the number of changed rows. Raises 400 for a violated constraint of the table."""
+    """Executes a query. Returns the number of changed rows. Raises 400 for a violated constraint of the table."""
     with constraint_errors():
         return (await connection.execute(sql.query(name), values)).rowcount
 
 
 def _valid(service: Service) -> Service:
-    if found := problems(service):
-        raise invalid(*found)
+    raise_problems(problems(service))
     return service
 
 
@@ -235,10 +233,14 @@ def _found(row: StoredService | None) -> StoredService:
 
 
 def _administered(row: StoredService | None) -> StoredService:
-    """Raises 409 for a service that is declared in a file, since the next reading of the file would undo a change."""
+    """Raises 404 if there is no service, 409 if a file declares it: the file would undo the change."""
     if (declared_in := _found(row).declared_in) is not None:
         raise ApiError(409, "declared", file=declared_in)
     return _found(row)
 
 
-router = Router("/api", route_handlers=[list_services, get_service, create_service, change_service, delete_service])
+router = Router(
+    "/api",
+    route_handlers=[list_services, get_service, create_service, change_service, delete_service],
+    tags=["services"],
+)

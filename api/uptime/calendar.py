@@ -1,4 +1,4 @@
-"""The uptime calendar of one service, or of all services together: months of days, padded to whole weeks."""
+"""The uptime calendar of one service or of all services: the days of each month, padded to whole weeks."""
 
 from datetime import date
 from itertools import groupby
@@ -6,14 +6,13 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from litestar import Router, get
-from litestar.params import FromPath, QueryParameter
+from litestar.params import PathParameter, QueryParameter
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
-from api.rest.errors import ApiError, invalid, responses
+from api.rest.errors import ApiError, raise_problems
 from api.rest.injected import Injected
-from api.rest.moments import FIRST_YEAR, LAST_YEAR
-from api.rest.problems import FieldProblem
+from api.rest.moments import year_problems
 from api.services.names import ALL_SYSTEMS, ServiceName, is_slug
 from api.uptime.status import DayStatus
 from sql import Pool, database
@@ -25,12 +24,14 @@ MONTHS = (
     *("August", "September", "October", "November", "December"),
 )
 DAYS_OF_A_WEEK = 7
+ServiceOrAll = Annotated[str, PathParameter(description="The id of a public service, or `all-systems`")]
 Cell = Literal["o", "po", "mo", "nd", "e"]
 _Cell = TypeVar("_Cell")
 
 
 class Day(msgspec.Struct, rename="camel"):
-    """One day. `incidents`: the number of public incidents that were open on it and affect the service (or any)."""
+    """One day. `uptime`: in percent, "-" without data. `incidents`: the number of public incidents that were open on
+    this day and affect the service (for `all-systems`: any service)."""
 
     date: date
     status: DayStatus
@@ -41,7 +42,8 @@ class Day(msgspec.Struct, rename="camel"):
 
 
 class Month(msgspec.Struct):
-    """`days` begins on a Sunday and fills whole weeks; `e` is a cell outside the month or in the future."""
+    """`days`: whole weeks that begin on Sunday. `o` operational, `po` degraded, `mo` outage, `nd` no data, `e` a day
+    outside the month or in the future. `details`: the days of the month that have begun."""
 
     name: str
     uptime: str
@@ -50,11 +52,15 @@ class Month(msgspec.Struct):
 
 
 class Uptime(msgspec.Struct):
+    """The calendar of a service, oldest month first."""
+
     service: ServiceName
     months: list[Month]
 
 
 class DayRow(msgspec.Struct):
+    """A day, or the whole month if `day` is None."""
+
     month: date
     day: date | None
     status: Cell
@@ -65,19 +71,19 @@ class DayRow(msgspec.Struct):
 
 
 def calendar(rows: list[DayRow]) -> list[Month]:
-    """The months from their rows: each month has a row without a day for its total, then its days in order."""
+    """The months in `rows`. Each month has a row for its total, followed by its days in order."""
     return [
         Month(
             f"{MONTHS[first.month - 1]} {first.year}",
             total.uptime,
             whole_weeks(first, [row.status for row in days], "e"),
-            real_days(days),
+            begun_days(days),
         )
         for first, (total, *days) in groupby(rows, key=lambda row: row.month)
     ]
 
 
-def real_days(rows: list[DayRow]) -> list[Day]:
+def begun_days(rows: list[DayRow]) -> list[Day]:
     """The days that have begun."""
     return [
         Day(row.day, row.status, row.uptime, row.checks, row.downtime_seconds, row.incidents)
@@ -96,7 +102,7 @@ def whole_weeks(first: date, days: list[_Cell], outside: _Cell) -> list[_Cell]:
 async def calendar_rows(
     pool: Pool, service: ServiceName, months: int, start_date: date | None, internal: bool = False
 ) -> list[DayRow]:
-    """The rows for `calendar`. `internal`: private services and internal incidents are included."""
+    """The rows for `calendar`. `internal`: include private services and internal incidents."""
     return await database.rows(
         pool,
         "uptime/months",
@@ -125,22 +131,23 @@ async def public_service(pool: Pool, service_id: str) -> ServiceName:
 
 @get(
     "/uptime/{service_id:str}",
-    summary="Uptime calendar of a service",
-    tags=["status"],
-    responses=responses(400, 404, 429, 503),
-    **requires("status:read"),
+    summary="Get the uptime calendar of a service",
+    **requires("status:read", 400, 404),
 )
 async def uptime(
     pool: Injected[Pool],
-    service_id: FromPath[str],
-    months: Annotated[int, QueryParameter(ge=1, le=MAX_MONTHS)] = 3,
-    start_date: Annotated[date | None, QueryParameter(name="startDate")] = None,
+    service_id: ServiceOrAll,
+    months: Annotated[int, QueryParameter(ge=1, le=MAX_MONTHS, description="The number of months")] = 3,
+    start_date: Annotated[
+        date | None, QueryParameter(name="startDate", description="Any day of the first month")
+    ] = None,
 ) -> Uptime:
-    """`startDate` is any day of the first month. Without it, the last month is the current one."""
-    if start_date is not None and not FIRST_YEAR <= start_date.year <= LAST_YEAR:
-        raise invalid(FieldProblem.of("startDate", "years", first=FIRST_YEAR, last=LAST_YEAR))
+    """The calendar of a public service, or of all public services for `all-systems`. `months`: 1 to 24. `startDate`:
+    any day of the first month; without it, the last month is the current one. Days are those of the reporting time
+    zone. 404 for an unknown or private service."""
+    raise_problems(year_problems("startDate", start_date))
     service = await chosen_service(pool, service_id)
     return Uptime(service, calendar(await calendar_rows(pool, service, months, start_date)))
 
 
-router = Router("/api", route_handlers=[uptime])
+router = Router("/api", route_handlers=[uptime], tags=["status"])

@@ -1,7 +1,7 @@
-"""Response times of one service over a window: counts, averages, percentiles, and a series of points.
+"""Response times of one service in a window: counts, averages, percentiles, and a series of points.
 
-The step decides the source. Below 15 minutes the raw checks are read, for a window of at most 48 hours and exactly.
-Longer steps read the rollups of 15 minutes, an hour or a day, and the window is widened to whole buckets. Percentiles
+The step determines the source. Steps below 15 minutes read raw checks; the window has at most 48 hours and is exact.
+Longer steps read the rollups of 15 minutes, an hour or a day; the window is widened to whole buckets, and percentiles
 come from logarithmic bins, within 2 % of the nearest rank.
 """
 
@@ -10,34 +10,33 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from litestar import Router, get
-from litestar.params import FromPath, QueryParameter
+from litestar.params import QueryParameter
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
-from api.rest.errors import invalid, responses
+from api.rest.errors import invalid, raise_problems
 from api.rest.injected import Injected
-from api.rest.moments import FromMoment, ToMoment, iso, read_moment
+from api.rest.moments import FromMoment, ToMoment, iso, read_moment, year_problems
 from api.rest.problems import FieldProblem
-from api.services.names import ServiceName
+from api.services.names import ServiceName, ServicePath
 from api.uptime.calendar import public_service
 from sql import Pool, database
 
 CACHEABLE = (Cacheable("/api/response-times/", frozenset({"checks", "services"}), frozenset({"from", "to", "step"})),)
 MAX_POINTS = 1500
 DEFAULT_POINTS = 150
-"""The number of points that the default step makes at most."""
+"""The default step makes at most this many points."""
 QUARTER_S, HOUR_S, DAY_S = 900, 3600, 86400
 MAX_RAW_S = 48 * HOUR_S
-FIRST = datetime(2000, 1, 1, tzinfo=UTC)
-LAST = datetime(2100, 1, 1, tzinfo=UTC)
 STEPS_S = (60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 7 * 86400, 30 * 86400)
-Step = Annotated[int | None, QueryParameter(ge=1, le=366 * DAY_S)]
+Step = Annotated[int | None, QueryParameter(ge=1, le=366 * DAY_S, description="Seconds between two points")]
 Tier = Literal["raw", "15m", "hourly", "daily"]
 
 
 class Phases(msgspec.Struct, rename="camel"):
     """The average phases of successful checks in milliseconds. `firstByte`: from the end of the request to the first
-    byte of the response; `transfer`: the rest. A phase that does not occur (TLS with http://) takes 0."""
+    byte of the response. `transfer`: the rest of the response. A phase that does not occur, such as TLS for http://, is
+    0."""
 
     dns: float
     connect: float
@@ -47,8 +46,8 @@ class Phases(msgspec.Struct, rename="camel"):
 
 
 class Point(msgspec.Struct):
-    """The step that begins at `time`. `count`: all checks; `errors`: failed ones. The others are milliseconds of the
-    successful checks, null if there are none."""
+    """The step that begins at `time`. `count`: all checks; `errors`: failed checks. Averages and percentiles are
+    milliseconds of successful checks, null if there are none."""
 
     time: str
     count: int
@@ -61,7 +60,8 @@ class Point(msgspec.Struct):
 
 
 class ResponseTimes(msgspec.Struct):
-    """The figures of the whole window, and its points. Steps without a check are left out of `series`."""
+    """The figures of the whole window, and its points. Averages, extremes and percentiles are milliseconds of
+    successful checks, null if there are none. `series` has no point for a step without a check."""
 
     service: ServiceName
     from_: str = msgspec.field(name="from")
@@ -106,13 +106,15 @@ class PointRow(msgspec.Struct):
 
 
 def default_step(window_s: float) -> int:
-    """The shortest step in seconds of STEPS_S that makes at most `DEFAULT_POINTS` and is allowed for the window."""
+    """The shortest step of STEPS_S, in seconds, that makes at most `DEFAULT_POINTS` points and is allowed for the
+    window."""
     usable = STEPS_S if window_s <= MAX_RAW_S else [step for step in STEPS_S if step >= QUARTER_S]
     return next((step for step in usable if window_s / step <= DEFAULT_POINTS), DAY_S * 365)
 
 
 def tier(step: int, window_s: float) -> Tier:
-    """The source for a step. Raises 400 for a step that makes too many points or is not allowed for the window."""
+    """The source for a step in seconds. Raises 400 for a step that makes too many points or is not allowed for the
+    window."""
     if window_s / step > MAX_POINTS:
         raise invalid(FieldProblem.of("step", "step_points", most=MAX_POINTS))
     if step < QUARTER_S:
@@ -128,9 +130,7 @@ def tier(step: int, window_s: float) -> Tier:
 
 def window(from_: datetime | None, to: datetime | None, now: datetime) -> tuple[datetime, datetime]:
     """The requested window; by default the last 24 hours, to the whole second. Raises 400."""
-    for name, moment in (("from", from_), ("to", to)):
-        if moment is not None and not FIRST <= moment <= LAST:
-            raise invalid(FieldProblem.of(name, "years", first=FIRST.year, last=LAST.year))
+    raise_problems(year_problems("from", from_) + year_problems("to", to))
     end = to or now.replace(microsecond=0) + timedelta(seconds=1)
     start = from_ or end - timedelta(days=1)
     if start >= end:
@@ -184,7 +184,7 @@ async def measured(pool: Pool, service: ServiceName, selected: Selection) -> Res
 
 
 async def last_24_hours(pool: Pool, service: ServiceName, now: datetime) -> ResponseTimes:
-    """The 24 hours up to `now`, with a point an hour, from the rollups of 15 minutes: for badges and the page of a
+    """The 24 hours up to `now` with a point for each hour, from the rollups of 15 minutes, for badges and the page of a
     service."""
     times = await measured(pool, service, Selection(now - timedelta(days=1), now, HOUR_S, "15m"))
     return msgspec.structs.replace(times, to=iso(now))  # the last bucket ends in the future
@@ -192,22 +192,23 @@ async def last_24_hours(pool: Pool, service: ServiceName, now: datetime) -> Resp
 
 @get(
     "/response-times/{service_id:str}",
-    summary="Response times and percentiles of a service",
-    tags=["status"],
-    responses=responses(400, 404, 429, 503),
-    **requires("status:read"),
+    summary="Get the response times of a service",
+    **requires("status:read", 400, 404),
 )
 async def response_times(
     pool: Injected[Pool],
-    service_id: FromPath[str],
+    service_id: ServicePath,
     from_: FromMoment = None,
     to: ToMoment = None,
     step: Step = None,
 ) -> ResponseTimes:
-    """`from` and `to` are ISO 8601 times with a zone (`+` written as %2B), `step` is in seconds. From a step of 900 on,
-    the window is widened to whole buckets; the response contains the widened window."""
+    """Counts, averages and percentiles in milliseconds, for the whole window and for each step. `from` and `to`: RFC
+    3339 times with a zone (`+` written as `%2B`), by default the last 24 hours. `step`: seconds, by default so that
+    there are at most 150 points. A step below 900 reads single checks of at most 48 hours. Longer steps are multiples
+    of 900, and the window is widened to whole steps of 15 minutes, an hour or a day; the response contains the widened
+    window. 400 for more than 1500 points. 404 for an unknown or private service."""
     selected = selection(from_, to, step)
     return await measured(pool, await public_service(pool, service_id), selected)
 
 
-router = Router("/api", route_handlers=[response_times])
+router = Router("/api", route_handlers=[response_times], tags=["status"])

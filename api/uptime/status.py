@@ -9,7 +9,6 @@ from litestar import Router, get
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
-from api.rest.errors import responses
 from api.rest.injected import Injected
 from api.rest.moments import iso
 from sql import Pool, database
@@ -25,8 +24,8 @@ CACHEABLE = tuple(
 
 
 class ServiceStatus(msgspec.Struct, rename="camel"):
-    """One service. `uptime`: in percent over the days of `uptimeData` ("99.98", "-" without data). `uptimeData`: a
-    status for each day, the last one today."""
+    """One service. `uptime`: in percent over the days of `uptimeData`, such as "99.98"; "-" without data. `uptimeData`:
+    the status of each of the last 90 days, today last: `o` operational, `po` degraded, `mo` outage, `nd` no data."""
 
     id: str
     name: str
@@ -56,6 +55,8 @@ class SystemStatus(msgspec.Struct, rename="camel"):
 
 
 class MaintenanceRow(msgspec.Struct):
+    """A row of the query status/maintenance."""
+
     id: str
     title: str
     description: str | None
@@ -65,6 +66,8 @@ class MaintenanceRow(msgspec.Struct):
 
 
 class StatusRow(msgspec.Struct):
+    """A service with its days. `known`, `degraded` and `failed`: see `day_statuses`."""
+
     id: str
     name: str
     group_name: str | None
@@ -78,7 +81,7 @@ class StatusRow(msgspec.Struct):
 
 
 def overall(states: list[ServiceState]) -> OverallStatus:
-    """The worst known state. Services under maintenance do not count; if all others are unknown, it is degraded."""
+    """The worst known state. Services under maintenance do not count. If all others are unknown, it is degraded."""
     counted = [state for state in states if state != "maintenance"]
     known = {state for state in counted if state != "unknown"}
     if "outage" in known:
@@ -90,8 +93,8 @@ def overall(states: list[ServiceState]) -> OverallStatus:
 
 @lru_cache(maxsize=4096)  # most services have equal days
 def day_statuses(known: str, degraded: str, failed: str) -> list[DayStatus]:
-    """A status for each day, from three strings with a 0 or 1 for each day: it has data, it has degraded checks, it has
-    failed checks."""
+    """The status of each day. Each argument has a character for each day, `1` or `0`: whether the day has data,
+    degraded checks, failed checks."""
     return [
         "mo" if mo == "1" else "po" if po == "1" else "o" if any_data == "1" else "nd"
         for any_data, po, mo in zip(known, degraded, failed, strict=True)
@@ -109,18 +112,18 @@ async def planned_maintenance(pool: Pool) -> list[MaintenanceRow]:
 
 
 def newest_check(rows: list[StatusRow]) -> datetime | None:
+    """The time of the newest check of these services; None before the first."""
     return max((row.checked_at for row in rows if row.checked_at), default=None)
 
 
 @get(
     ["/system-status", "/system/status"],
-    summary="Status of all public services, now and over 90 days",
-    tags=["status"],
-    responses=responses(429, 503),
+    summary="Get the status of all public services, now and over 90 days",
     **requires("status:read"),
 )
 async def system_status(pool: Injected[Pool], started_at: Injected[datetime]) -> SystemStatus:
-    """`lastUpdated` is the time of the newest check; before the first check, the start of this process."""
+    """Also the maintenance that is running or begins within a week. `lastUpdated`: the time of the newest check; before
+    the first check, the start of this process."""
     rows = await status_rows(pool)
     planned = await planned_maintenance(pool)
     return SystemStatus(
@@ -139,4 +142,4 @@ async def system_status(pool: Injected[Pool], started_at: Injected[datetime]) ->
     )
 
 
-router = Router("/api", route_handlers=[system_status])
+router = Router("/api", route_handlers=[system_status], tags=["status"])

@@ -10,7 +10,7 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ from typing import Any
 import uvloop
 
 from sla_monitor import __version__, settings
+from sla_monitor.command import user_arguments
 from sla_monitor.command.processes import PARENT, end_with_parent
 from sla_monitor.serving.ending import to_the_end
 from sla_monitor.settings import Settings, SettingsError, StartError
 from sla_monitor.settings.unknown import unknown_variables
 
 log = logging.getLogger("sla_monitor")
-Command = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, None]]
 
 DEFECT = 70
 """EX_SOFTWARE of sysexits.h. It differs from 1, so that `up` can recognise a crash and restart the part."""
@@ -139,33 +139,8 @@ def _arguments() -> argparse.ArgumentParser:
     applying = actions.add_parser("apply", help="create and change services as a file declares them")
     applying.add_argument("file", help="services.toml")
     applying.set_defaults(start=_apply_services)
-    _users_arguments(commands.add_parser("users", help="list the users, add and change them"))
+    user_arguments.add_arguments(commands.add_parser("users", help="list the users, add and change them"))
     return parser
-
-
-def _users_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    roles = ("viewer", "reporter", "admin")
-
-    def action(name: str, start: Command, meaning: str, *, of_one: bool = True) -> argparse.ArgumentParser:
-        added = actions.add_parser(name, help=meaning, description=meaning)
-        added.set_defaults(start=start)
-        if of_one:
-            added.add_argument("name", help="the user name, or the e-mail address of an existing user")
-        return added
-
-    action("list", _list_users, "print the users", of_one=False)
-    adding = action("add", _add_user, "add a user; the password is generated and printed")
-    adding.add_argument("email", help="the e-mail address, which can also be used to log in")
-    adding.add_argument("--role", choices=roles, default="viewer")
-    passwd = action("passwd", _set_password, "set a new password, generated and printed; ends all sessions of the user")
-    for with_password in (adding, passwd):
-        with_password.add_argument(
-            "--password-stdin", action="store_true", help="read the password from the standard input instead"
-        )
-    action("role", _set_role, "change the role of a user").add_argument("role", choices=roles)
-    action("disable", _disable_user, "disable a user; ends all sessions of the user")
-    action("enable", _enable_user, "enable a user again")
 
 
 async def _backup(loaded: Settings, args: argparse.Namespace) -> None:
@@ -184,42 +159,6 @@ async def _psql(loaded: Settings, args: argparse.Namespace) -> None:
     from sla_monitor.command.psql import psql
 
     await psql(loaded, args.options)
-
-
-async def _list_users(loaded: Settings, args: argparse.Namespace) -> None:
-    from sla_monitor.command.users import list_users
-
-    await list_users(loaded)
-
-
-async def _add_user(loaded: Settings, args: argparse.Namespace) -> None:
-    from sla_monitor.command.users import add_user
-
-    await add_user(loaded, args.name, args.email, args.role, read_password=args.password_stdin)
-
-
-async def _set_password(loaded: Settings, args: argparse.Namespace) -> None:
-    from sla_monitor.command.users import set_password
-
-    await set_password(loaded, args.name, read_password=args.password_stdin)
-
-
-async def _set_role(loaded: Settings, args: argparse.Namespace) -> None:
-    from sla_monitor.command.users import change_user
-
-    await change_user(loaded, args.name, f"now has the role {args.role}", role=args.role)
-
-
-async def _disable_user(loaded: Settings, args: argparse.Namespace) -> None:
-    from sla_monitor.command.users import change_user
-
-    await change_user(loaded, args.name, "is disabled", active=False)
-
-
-async def _enable_user(loaded: Settings, args: argparse.Namespace) -> None:
-    from sla_monitor.command.users import change_user
-
-    await change_user(loaded, args.name, "is enabled", active=True)
 
 
 async def _list_services(loaded: Settings, args: argparse.Namespace) -> None:

@@ -12,9 +12,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 from litestar.routes import HTTPRoute
 
-from api.app import DEPENDENCIES, PAGES
 from api.auth.permissions import RULES, Action
 from api.pages.well_known import GUESSED
+from api.routes import DEPENDENCIES, PAGES
 
 Values = Mapping[str, Sequence[str]]
 BADGES = [f"{kind}.{form}" for kind in ("status", "uptime", "response") for form in ("svg", "json")]

@@ -9,7 +9,7 @@ from jinja2.bccache import Bucket
 from litestar import Litestar
 from litestar.datastructures import State
 
-from api.app import Shared
+from api.routes import Shared
 
 
 class Routes:

@@ -53,6 +53,8 @@ async def test_every_route_is_described_with_its_errors(api: Api) -> None:
     } <= set(paths)
     for path, methods in paths.items():
         for method, operation in methods.items():
+            assert operation["summary"] and operation["description"] and operation["tags"], (path, method)
+            assert all(parameter.get("description") for parameter in operation.get("parameters", [])), (path, method)
             assert ("429" in operation["responses"]) == path.startswith("/api/"), (path, method)
             for status, answer in operation["responses"].items():
                 if int(status) >= 400 and status != "412":  # which shows what somebody else has saved
@@ -60,3 +62,16 @@ async def test_every_route_is_described_with_its_errors(api: Api) -> None:
                     assert schema == {"$ref": "#/components/schemas/ErrorBody"}, (path, method, status)
     assert described["components"]["schemas"]["HttpService"]["properties"]["intervalSeconds"]["maximum"] == 86400
     assert "example" in str(paths["/api/services"]["post"]["requestBody"])
+
+
+@pytest.mark.one_engine
+async def test_a_description_names_the_role_that_the_route_requires(api: Api) -> None:
+    paths = (await api.get("/openapi.json"))["paths"]
+    for method, path, end in (
+        ("post", "/api/incidents", " Requires the role `reporter` or higher."),
+        ("delete", "/api/templates/{template_id}", "role `admin`, for the user's own objects `reporter`."),
+        ("get", "/api/settings", " Requires the role `admin`."),
+        ("get", "/api/users", " Requires the role `admin`. API tokens are refused."),
+    ):
+        assert paths[path][method]["description"].endswith(end)
+    assert "Requires" not in paths["/api/system-status"]["get"]["description"]

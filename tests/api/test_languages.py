@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from api.edge.negotiation import MAX_HEADER_CHARACTERS, _first_known, negotiated
+from api.edge.negotiation import MAX_HEADER_CHARACTERS, _preferred, negotiated
 from sla_monitor.settings import ENVIRONMENT
 from sla_monitor.texts.languages import (
     DEFAULT,
@@ -258,8 +258,8 @@ def test_whatever_a_header_holds_a_language_is_chosen(accepted: str, chosen: str
 
 
 def test_long_headers_are_not_remembered() -> None:
-    before = _first_known.cache_info().currsize
+    before = _preferred.cache_info().currsize
     for number in range(20):
         assert negotiated("ko," + " " * MAX_HEADER_CHARACTERS + "x" * number) == "ko"
         assert negotiated("ko", "x" * 1000 + str(number)) == "ko"
-    assert _first_known.cache_info().currsize <= before + 2
+    assert _preferred.cache_info().currsize <= before + 2

@@ -163,7 +163,7 @@ async def test_whatever_cannot_be_planned_is_refused_by_name(api: Api, db: Db) -
         ({"title": "x" * 256}, "title"),
         ({"description": "\x00"}, "description"),
         ({"affectedServices": []}, "affectedServices"),
-        ({"affectedServices": ["shop", "shop"]}, "affectedServices"),
+        ({"affectedServices": ["shop", "shop"]}, "affectedServices[1]"),
         ({"affectedServices": ["shop", "nothing"]}, "affectedServices[1]"),
         ({"affectedServices": ["shop\n"]}, "affectedServices[0]"),
         ({"startsAt": "tomorrow"}, "startsAt"),

@@ -7,8 +7,8 @@ from typing import get_args
 import pytest
 from litestar.routes import HTTPRoute
 
-from api.app import RESOURCES
 from api.operations import health
+from api.routes import RESOURCES
 from tests.api import raw
 from tests.api.conftest import Api, add_service
 from tests.api.people import Db, Kind, Principal, principal

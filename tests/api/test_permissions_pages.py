@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple, get_args
 
 import pytest
 
-from api.app import PAGES
 from api.edge.cookies import SECURE_SESSION, SESSION
 from api.pages.well_known import GUESSED
+from api.routes import PAGES
 from tests.api.conftest import Api, Someone, add_service, signer, someone
 from tests.api.people import Db, Principal, machine, principal
 from tests.api.published import Row, pages

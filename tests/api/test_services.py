@@ -5,6 +5,7 @@ import re
 import string
 from typing import Any
 
+import anyio
 import msgspec
 import psycopg
 import pytest
@@ -142,11 +143,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"followRedirects": 21}, "followRedirects"),
     ({"group": ""}, "group"),
     ({"group": "a\tb"}, "group"),
-    ({"tags": ["a", "a"]}, "tags"),
+    ({"tags": ["a", "a"]}, "tags[1]"),
     ({"tags": [""]}, "tags[0]"),
     ({"tags": ["x" * 51]}, "tags[0]"),
-    ({"tags": ["a\u0000"]}, "tags"),
-    ({"tags": ["a", " "]}, "tags"),
+    ({"tags": ["a\u0000"]}, "tags[0]"),
+    ({"tags": ["a", " "]}, "tags[1]"),
     ({"tags": [str(n) for n in range(51)]}, "tags"),
     ({"enabled": None}, "enabled"),
     ({"declaredIn": "services.toml"}, "declaredIn"),
@@ -294,6 +295,14 @@ async def test_a_service_that_is_removed_is_gone(api: Api) -> None:
     for method in ("GET", "DELETE"):
         assert (await api.http.request(method, "/api/services/shop")).status_code == 404
     assert (await api.http.patch("/api/services/shop", json={"name": "X"})).status_code == 404
+
+
+async def test_a_service_can_be_read_while_a_transaction_changes_it(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    async with db.transaction():
+        await db.execute("SELECT FROM services WHERE id = 'shop' FOR UPDATE")
+        with anyio.fail_after(10):
+            assert (await api.get("/api/services/shop"))["id"] == "shop"
 
 
 async def test_a_service_that_a_file_declares_is_changed_there(api: Api, db: Db) -> None:

@@ -12,10 +12,10 @@ from litestar.params import QueryParameter
 from litestar.routes import HTTPRoute
 from msgspec import inspect
 
-from api.app import RESOURCES
 from api.live import messages
 from api.rest.problems import PROBLEM, FieldProblem
 from api.rest.violations import MOST, violations
+from api.routes import RESOURCES
 from sla_monitor.texts.problems import ProblemCode
 from tests.api.conftest import Api, someone
 from tests.api.people import Db

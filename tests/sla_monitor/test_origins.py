@@ -59,8 +59,8 @@ def test_the_requested_origin_is_none_for_an_invalid_host() -> None:
 @pytest.mark.parametrize("origin", [b"http://localhost", b"http://localhost.", b"https://front.example"])
 def test_front_ends_may_read_responses(origin: bytes) -> None:
     origins = Origins(("http://localhost:80", "https://FRONT.example.:443"))
-    assert (b"access-control-allow-origin", origin) in origins.headers(origin)
-    assert origins.trusts(origin, b"api.example", False)
+    assert (b"access-control-allow-origin", origin) in origins.cors_headers(origin)
+    assert origins.allows_change(origin, b"api.example", False)
 
 
 OWN = [
@@ -78,7 +78,7 @@ OWN = [
 @pytest.mark.parametrize(("origin", "host"), OWN)
 def test_a_page_of_this_site_is_recognised(origin: bytes, host: bytes) -> None:
     origins = Origins((), ("status.example.com",), "https://site.example")
-    assert origins.owns(origin, host, False)
+    assert origins.is_this_site(origin, host, False)
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ def test_a_page_of_this_site_is_recognised(origin: bytes, host: bytes) -> None:
 )
 def test_a_page_of_another_site_is_not_recognised(origin: bytes, host: bytes) -> None:
     origins = Origins((), ("status.example.com",), "https://site.example")
-    assert not origins.owns(origin, host, False)
+    assert not origins.is_this_site(origin, host, False)
 
 
 def test_over_tls_a_page_of_http_belongs_to_another_site() -> None:
     origins = Origins((), ("status.example.com",))
-    assert origins.owns(b"http://status.example.com", b"status.example.com", False)
-    assert not origins.owns(b"http://status.example.com", b"status.example.com", True)
-    assert origins.owns(b"https://status.example.com", b"status.example.com", True)
+    assert origins.is_this_site(b"http://status.example.com", b"status.example.com", False)
+    assert not origins.is_this_site(b"http://status.example.com", b"status.example.com", True)
+    assert origins.is_this_site(b"https://status.example.com", b"status.example.com", True)

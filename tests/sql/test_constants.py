@@ -120,7 +120,7 @@ def test_limits_of_fields(connection: Database) -> None:
 def test_other_limits(connection: Database) -> None:
     known = constraints(connection)
     assert limits(known["idempotency_keys.key"], "key") == (1, MAX_KEY_CHARACTERS)
-    assert limits(known["heartbeats.last_text"], "last_text") == (None, heartbeats.MOST_TEXT)
+    assert limits(known["heartbeats.last_text"], "last_text") == (None, heartbeats.MAX_TEXT)
     assert limits(known["maintenance_windows.rrule"], "rrule") == (None, bounds(maintenance.RuleText).most)
     assert f"'^{SLUG}$'" in known["services.id"]
     assert f"'^{SLUG}$'" in known["locations.id"]

@@ -1,5 +1,8 @@
--- The ids that are not those of services.
-SELECT named.id
-FROM unnest(%(ids)s::text[]) AS named (id)
-LEFT JOIN services ON services.id = named.id
-WHERE services.id IS NULL
+-- The positions, from 0, of the ids that belong to no service. Ids that the incident already has are left out: their
+-- services may have been deleted since.
+SELECT named.position - 1 AS position
+FROM unnest(%(ids)s::text[]) WITH ORDINALITY AS named (id, position)
+WHERE NOT EXISTS (SELECT FROM services WHERE services.id = named.id)
+  AND NOT EXISTS (SELECT FROM incident_services AS kept
+                  WHERE kept.incident_id = %(incident_id)s AND kept.service_id = named.id)
+ORDER BY named.position
