@@ -21,19 +21,9 @@ import sql
 from api.cache.entries import Change
 from api.cache.responses import ResponseCache
 from api.live.access import Access
-from api.live.hub import (
-    ANONYMOUS_ROOMS,
-    EVERYONE,
-    MAX_SEQ,
-    PUBLIC_STEP,
-    RECENT_BYTES,
-    Event,
-    Frames,
-    Hub,
-    frames,
-    public_number,
-    resync,
-)
+from api.live.events import MAX_SEQ, PUBLIC_STEP, RECENT_BYTES, Event, Frames, frames, public_number, resync
+from api.live.hub import Hub
+from api.live.room_names import ANONYMOUS_ROOMS, EVERYONE
 from api.metrics import Metrics
 from sql import Pool, database
 from sql.listen import Listener, Patience

@@ -22,7 +22,7 @@ from api.incidents.comments import NewComment
 from api.incidents.drafts import DraftToSave
 from api.incidents.fields import data_problem
 from api.live.access import Access, LiveConnection
-from api.live.hub import ANONYMOUS, EVERYONE, PUBLIC_ROOMS, STAFF, STAFF_ROOMS, Hub
+from api.live.hub import Hub
 from api.live.messages import (
     AutoSave,
     Comment,
@@ -36,6 +36,7 @@ from api.live.messages import (
 )
 from api.live.presence import Presence, template_room
 from api.live.replay import History, Replay
+from api.live.room_names import ANONYMOUS, EVERYONE, PUBLIC_ROOMS, STAFF, STAFF_ROOMS
 from api.live.rooms import Rooms
 from api.metrics import Metrics
 from api.rest.errors import ApiError, database_away, invalid
@@ -110,9 +111,9 @@ class MessageHandler:
         if connection.is_staff:  # public rooms that it joined before it was authenticated
             prepared |= dict.fromkeys(PUBLIC_ROOMS & connection.client.rooms)
         await self._rooms.join(connection, prepared)
-        connection.replayed.add(ANONYMOUS)
+        connection.mark_replayed([ANONYMOUS])
         if not connection.is_staff:  # if it is authenticated later, staff events before that are not replayed
-            connection.replayed |= {STAFF, *STAFF_ROOMS.values()}
+            connection.mark_replayed([STAFF, *STAFF_ROOMS.values()])
         return outcome
 
     async def authenticate(self, connection: LiveConnection, token: str) -> Principal:

@@ -19,7 +19,7 @@ from psycopg.rows import TupleRow
 
 import sql
 from api.auth.permissions import Principal
-from api.live.hub import Client
+from api.live.client import Client
 from api.metrics import Metrics
 from sql import Pool, database, leases
 

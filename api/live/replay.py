@@ -11,7 +11,9 @@ import anyio
 import anyio.lowlevel
 import psycopg
 
-from api.live.hub import Client, Event, Frames, Hub, resync
+from api.live.client import Client
+from api.live.events import Event, Frames, resync
+from api.live.hub import Hub
 
 MAX_REPLAY = 5000
 MAX_REPLAY_BYTES = 4 * 2**20

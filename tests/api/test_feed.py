@@ -15,9 +15,12 @@ from websockets.asyncio.client import ClientConnection, connect
 
 import sql
 from api.live import feed, presence, replay
-from api.live.hub import EVERYONE, MAX_SEQ, PUBLIC_STEP, Hub, Transport, resync
+from api.live.events import MAX_SEQ, PUBLIC_STEP, Transport, resync
+from api.live.hub import Hub
+from api.live.room_names import EVERYONE
 from api.metrics import Metrics
 from tests.api.conftest import Api, Check, add_service, midday, now, record, running_api, someone, until
+from tests.api.recording_socket import RecordingSocket
 from tests.api.relay import relay_before
 from tests.api.transports import incident, speaker
 from tests.worker.working import working
@@ -199,32 +202,17 @@ async def test_clients_that_connect_before_the_first_read_get_resync(
 
 
 async def test_a_client_that_joins_during_a_restart_of_the_sequence_gets_resync() -> None:
-    async with anyio.create_task_group() as tasks:
-        hub = Hub(tasks, Metrics(), 10, 1.0)
-        told: dict[str, list[bytes]] = {"early": [], "late": [], "after": []}
-        early, late = (hub.connect(_Written(told[name]), Transport.WS) for name in ("early", "late"))
-        hub.join(early, EVERYONE)
-        hub.restart([], PUBLIC_STEP)
-        hub.join(late, EVERYONE)
-        hub.join(hub.connect(_Written(told["after"]), Transport.WS), EVERYONE)
-        for client in (early, late):
-            hub.join(client, EVERYONE)  # as who logs in does: told once is enough
-    assert told == {"early": [resync(PUBLIC_STEP).ws], "late": [resync(PUBLIC_STEP).ws], "after": []}
-
-
-class _Written:
-    """A connection that takes whatever is written."""
-
-    def __init__(self, written: list[bytes]) -> None:
-        self.writable = anyio.Event()
-        self._written = written
-
-    def write_frame(self, frame: bytes) -> bool:
-        self._written.append(frame)
-        return True
-
-    def dismiss(self, code: int, reason: str) -> None:
-        raise AssertionError(reason)
+    hub = Hub(Metrics(), queue_limit=10, send_timeout_s=1.0)
+    early, late, after = (RecordingSocket() for _ in range(3))
+    first, second = (hub.connect(socket, Transport.WS) for socket in (early, late))
+    hub.join(first, EVERYONE)
+    hub.restart([], PUBLIC_STEP)
+    hub.join(second, EVERYONE)
+    hub.join(hub.connect(after, Transport.WS), EVERYONE)
+    for client in (first, second):
+        hub.join(client, EVERYONE)  # as after a login: no second `resync`
+    assert early.written == late.written == [resync(PUBLIC_STEP).ws]
+    assert after.written == []
 
 
 @pytest.mark.engines("timescaledb", "postgresql")

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from websockets.asyncio.client import connect
 
-from api.live.hub import PUBLIC_STEP
+from api.live.events import PUBLIC_STEP
 from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone, until_heard
 from tests.api.incidents import OUTAGE, change, create, say
