@@ -24,9 +24,9 @@ from sla_monitor.serving.connections import BoundedConfig, Fault
 
 INVALID_DATA, POLICY_VIOLATION, TRY_AGAIN_LATER = 1007, 1008, 1013
 CLOSE_WITHIN_S = 2.0
-"""A client whose connection is closed has this long to read the close frame."""
+"""The time for a client to read the close frame, before its connection is aborted."""
 MAX_FRAGMENTS = 64
-"""Frames of one message: empty frames never reach the limit of bytes."""
+"""The limit of frames of one message. Empty frames never reach the limit of bytes."""
 SOCKET_EXTENSION = "sla_monitor.socket"
 _WRITABLE = asyncio.Event()
 """`writable` of all sockets whose clients read fast enough: an event for each would take 0.8 KiB."""
@@ -130,8 +130,8 @@ class Socket(WebSocketsSansIOProtocol):
 
     @property
     def write(self) -> Callable[[bytes], object]:
-        """The function that writes an encoded frame at once, or after what is buffered. It may be called while
-        `writable` is set and until `writing_ended` is called."""
+        """The function that writes an encoded frame. It does not wait. It may be called while `writable` is set, until
+        `writing_ended` is called."""
         return self.transport.write
 
     def pause_writing(self) -> None:
@@ -151,6 +151,7 @@ class Socket(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_writing()
+        self.subscriber = None
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -230,21 +231,25 @@ class Socket(WebSocketsSansIOProtocol):
     def handle_close(self, event: Frame) -> None:
         self._end_writing()
         super().handle_close(event)
-        self.loop.call_later(CLOSE_WITHIN_S, self.transport.abort)  # as below
+        self._abort_later()
 
     def keepalive_timeout(self) -> None:
         self._end_writing()
         super().keepalive_timeout()
-        self.loop.call_later(CLOSE_WITHIN_S, self.transport.abort)  # close() waits until the client has read
+        self._abort_later()
+
+    def _abort_later(self) -> asyncio.TimerHandle:
+        """Aborts the connection after CLOSE_WITHIN_S. `close` alone would wait for a client that does not read."""
+        return self.loop.call_later(CLOSE_WITHIN_S, self.transport.abort)
 
     def dismiss(self, code: int, reason: str) -> None:
-        """Closes with a code and a reason. After `CLOSE_WITHIN_S`, in which the client can read them, it is aborted.
+        """Closes the connection with a code and a reason. The client has `CLOSE_WITHIN_S` to read them.
 
-        Until then, what the client sends is read and discarded: TCP resets a connection that is closed with unread
+        Until then, data from the client is read and discarded: TCP resets a connection that is closed with unread
         data, and the close frame would be lost. uvicorn waits for the client while there is a `close_timer`.
         """
         self._end_writing()
-        abort = self.loop.call_later(CLOSE_WITHIN_S, self.transport.abort)
+        abort = self._abort_later()
         if self.conn.state is State.OPEN:
             self.conn.send_close(code, reason)
             self.transport.write(b"".join(self.conn.data_to_send()))

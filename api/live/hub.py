@@ -48,6 +48,7 @@ class Hub:
         return public_number(self.seq)
 
     def connect(self, socket: FrameSocket, transport: Transport) -> Client:
+        """Adds a client. It is in no room yet."""
         client = Client(socket, transport, secrets.token_urlsafe(12), self._slow)
         client.generation = self.generation
         self._clients[client] = None
@@ -55,6 +56,7 @@ class Hub:
         return client
 
     def disconnect(self, client: Client) -> None:
+        """Removes a client from all rooms. Nothing more is written to it."""
         for room in tuple(client.rooms):
             self.leave(client, room)
         client.disconnected = True
@@ -68,6 +70,7 @@ class Hub:
         self._metrics.sockets.labels(transport.name.lower()).set(self._counts[transport])
 
     def join(self, client: Client, room: str | None) -> None:
+        """Adds a client to a room. It gets the events that are published from now on."""
         if not client.disconnected:  # it may have been disconnected while the caller waited for the database
             client.rooms.add(room)
             if room not in self._rooms:
@@ -81,6 +84,7 @@ class Hub:
         client.send(resync(self.seq)[client.transport])
 
     def leave(self, client: Client, room: str | None) -> None:
+        """Removes a client from a room."""
         client.rooms.discard(room)
         members = self._rooms.get(room, _NO_MEMBERS)
         members[client.transport].pop(client, None)
@@ -136,6 +140,7 @@ class Hub:
             await self._published.wait()
 
     def _disconnect_slow(self, client: Client, reason: str) -> None:
+        """Disconnects a client that does not read."""
         if not client.dismissed:
             self._metrics.sockets_refused.labels("slow").inc()
         client.dismiss(TRY_AGAIN_LATER, reason)

@@ -1,4 +1,4 @@
-"""The rooms that every client may know, and those that only the server uses."""
+"""The names of rooms: those that clients join by name, and those that the server joins for them."""
 
 PUBLIC_ROOMS = frozenset({"system-status", "uptime"})
 STAFF_ROOMS = {room: f"{room}-inside" for room in PUBLIC_ROOMS}

@@ -94,7 +94,7 @@ class _Session:
         parameters = parse_qs(query.decode("latin-1"), keep_blank_values=True)
         try:
             rooms = self._start(parameters)
-        except ValueError as error:
+        except ValueError as error:  # its text is for the client
             self._client.dismiss(POLICY_VIOLATION, str(error))
             return False
         if "auth" in parameters and not await self._wait_for_auth():
@@ -199,7 +199,8 @@ class _Session:
         self._client.dismiss(UNAUTHORIZED if error.status == 401 else TRY_AGAIN_LATER, str(error))
 
     def _send(self, event: str, data: object) -> None:
-        """Sends a frame that is not an event. Its `seq` is one that the client may reconnect with and may know."""
+        """Sends a frame that is not an event. Its `seq` is a number that the client can reconnect with: `since` until
+        the missed events have been replayed, then the last one; for anonymous clients the last public one."""
         hub, since = self._handler.hub, self._connection.since
         seq = hub.seq if self._connection.is_staff else hub.public_seq
         if since is not None and not self._caught_up:

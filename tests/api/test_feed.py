@@ -1,4 +1,4 @@
-"""From COMMIT to every client of every process: at once, in order, once, whatever happens to connections."""
+"""Events reach every client of every process after COMMIT: in order, each once, also when connections are lost."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -33,7 +33,7 @@ STATES = ("operational", "degraded", "outage", "unknown", "maintenance")
 
 @asynccontextmanager
 async def joined(api: Api, query: str = "?rooms=system-status,uptime") -> AsyncIterator[ClientConnection]:
-    """A socket that has heard `joined` for each room of its query."""
+    """A socket that has got `joined` for each room of its query."""
     async with connect(api.ws_url + query) as socket:
         assert (await frame(socket))["event"] == "hello"
         for _ in query.partition("rooms=")[2].split(","):
@@ -88,7 +88,7 @@ async def test_a_changed_name_invalidates_responses_of_two_processes(database: s
 async def test_a_request_after_an_event_gets_the_new_response(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """New at once, or within the second that lies between two computations of the same response."""
+    """The response is new at once, or after the second that lies between two computations of the same response."""
     monkeypatch.setattr(feed, "POLL_S", 4.0)
     await add_service(db, "shop")
     async with running_api(database) as api, joined(api) as socket:
@@ -191,7 +191,7 @@ async def test_clients_that_connect_before_the_first_read_get_resync(
             ):
                 heard = [(await frame(back))["event"] for _ in range(3)]
                 assert heard == ["hello", "resync", "joined"]
-                await set_state(db, "shop", "outage")  # neither can be told of this
+                await set_state(db, "shop", "outage")  # during the outage: neither gets it
                 relay.restore()
                 for socket in (new, back):
                     assert (await frame(socket, 30))["event"] == "resync"
@@ -253,7 +253,7 @@ async def test_a_read_only_database_closes_no_connection(
 
 
 async def test_sessions_do_not_stay_read_only_after_the_database_was(database: str, db: Db) -> None:
-    """All of them, of which the first to be used is one."""
+    """All connections of the pool, also the one that is used first."""
     admin = await someone(db, "admin")
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
     new = {"name": "Shop", "endpointUrl": "http://127.0.0.1:9/"}

@@ -1,4 +1,5 @@
-"""Who is where and who edits: across processes, as long as one of somebody's sockets lives, and not a lease longer."""
+"""The users in a room and those who edit, in all processes: until the last socket of the user is closed, or its lease
+expires."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -227,7 +228,7 @@ def principal_of(person: Someone) -> Principal:
 
 @asynccontextmanager
 async def events_locked(database: str) -> AsyncIterator[None]:
-    """Somebody else appends an event, and takes their time."""
+    """Another transaction holds the lock of `events` until the end of the block."""
     async with await sql.connect(database, application="slow") as slow, slow.transaction():
         await slow.execute("SELECT lock_events()")
         yield
@@ -244,7 +245,7 @@ async def lease_count(db: Db) -> int:
 
 
 async def renewed(db: Db) -> None:
-    """Returns when a lease lasts longer than any could that was not renewed again and again."""
+    """Returns when a lease has lasted longer than it could without being renewed."""
     first = await (await db.execute("SELECT max(expires_at) FROM presence_leases")).fetchone()
 
     async def lasts_longer() -> bool:

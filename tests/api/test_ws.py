@@ -1,4 +1,4 @@
-"""The WebSocket: rooms, coming back, and everything a client may do wrong."""
+"""The WebSocket `/ws`: rooms, reconnecting, limits, and errors of clients."""
 
 import contextlib
 import ipaddress
@@ -409,7 +409,7 @@ async def test_a_client_that_stops_reading_does_not_delay_others(database: str, 
 
 
 def stalled_socket(port: int) -> sockets.socket:
-    """A client that joins by its URL and never reads a byte."""
+    """A client that joins a room by its URL and never reads."""
     raw = sockets.socket()
     raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
     raw.connect(("127.0.0.1", port))
@@ -423,7 +423,7 @@ def stalled_socket(port: int) -> sockets.socket:
 async def test_a_client_that_closes_and_does_not_read_is_disconnected(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What waits for them in vain would keep the connection open for ever."""
+    """Otherwise the connection would stay open for ever, since the close frame is never read."""
     monkeypatch.setattr(websocket, "CLOSE_WITHIN_S", 0.3)
     goodbye = bytes([0x88, 0x80, 0, 0, 0, 0])  # a masked close frame
     async with running_api(database, socket_queue=3) as api:
@@ -446,12 +446,12 @@ async def _open_sockets(api: Api, count: int) -> bool:
 
 
 async def _is_cut(port: int, peer: int) -> bool:
-    """Whether the connection is nobody's any more, whatever the kernel still keeps of it."""
+    """Whether no process has the connection open any more. The kernel may still keep it in a closing state."""
     return all(inode == "0" for inode in _inodes(f":{port:04X}", f":{peer:04X}"))
 
 
 def _inodes(local: str, remote: str) -> list[str]:
-    """Of the connections between two ports, as the kernel tells of them."""
+    """The states of the connections between two ports, from /proc/net/tcp."""
     rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()]
     return [row[9] for row in rows if row[1].endswith(local) and row[2].endswith(remote)]
 
