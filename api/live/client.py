@@ -92,17 +92,14 @@ class Client:
             self.socket.dismiss(code, reason)
 
     def writing_paused(self) -> None:
-        """Queues frames from now on. The client must read within `send_timeout_s`."""
+        """Queues frames from now on. Once a frame is queued, the client must read within `send_timeout_s`."""
         if self.send is _discard:
             return
         if self._queue is None:
             self._queue = deque()
             self.send = self._enqueue
-        self._stop_timer()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(
-            self._slow.send_timeout_s, self._slow.disconnect, self, "frames were not read in time"
-        )
+        elif self._queue:
+            self._start_timer()
 
     def writing_resumed(self) -> None:
         """Writes queued frames until there are none left, or writing is paused again."""
@@ -127,6 +124,14 @@ class Client:
         self._queue.append(frame)
         if len(self._queue) > self._slow.queue_limit:
             self._slow.disconnect(self, "too many frames are queued")
+        elif self._timer is None:
+            self._start_timer()
+
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(
+            self._slow.send_timeout_s, self._slow.disconnect, self, "frames were not read in time"
+        )
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -87,16 +87,19 @@ async def test_a_client_has_the_send_timeout_for_each_time_that_writing_is_pause
     hub = Hub(metrics, queue_limit=10, send_timeout_s=0.2)
     slow, slow_socket = connected(hub)
     _, stalled = connected(hub)
+    idle, idle_socket = connected(hub)
+    hub.leave(idle, "uptime")
     closed = anyio.Event()
     stalled.dismiss = lambda *_: closed.set()  # type: ignore[method-assign]
-    for socket in (slow_socket, stalled):
+    for socket in (idle_socket, slow_socket, stalled):
         socket.pause()
     hub.publish(event(1))
     slow_socket.resume()
     with anyio.fail_after(30):
         await closed.wait()
     assert (slow_socket.closed, slow_socket.written, slow.queued) == (None, [b"ws 1"], 0)
-    assert (len(hub), refused(metrics)) == (1, 1)
+    assert idle_socket.closed is None, "no frame waits for it"
+    assert (len(hub), refused(metrics)) == (2, 1)
 
 
 async def test_nothing_is_written_after_a_connection_has_begun_to_close() -> None:
