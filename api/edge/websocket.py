@@ -49,8 +49,8 @@ class Subscriber(Protocol):
 class Messages:
     """The ASGI messages that the application of a socket has not received yet. One task receives them.
 
-    The number is bounded: after a message of the client, reading is paused until it is received. `asyncio.Queue`
-    would take 2.4 KiB for each socket.
+    Their number is bounded: reading from the client is paused while one of its messages is waiting here.
+    `asyncio.Queue` would take 2.4 KiB for each socket.
     """
 
     __slots__ = ("_messages", "_receiver")
@@ -79,7 +79,7 @@ class Messages:
 class Socket(WebSocketsSansIOProtocol):
     """A WebSocket. Encoded frames can be written to it without a task switch."""
 
-    __slots__ = (  # uvicorn's attributes: without slots, a dictionary of 1.6 KiB for each socket
+    __slots__ = (  # uvicorn's attributes and `subscriber`: without slots, a dictionary of 1.6 KiB for each socket
         "app",
         "app_state",
         "asgi_version",
@@ -184,7 +184,7 @@ class Socket(WebSocketsSansIOProtocol):
             self.handshake_complete = True  # it is refused; uvicorn would log an incomplete handshake
 
     def _drop_headers(self) -> None:
-        """Removes the headers of the handshake, 5 KiB or more, everywhere: in the scope too."""
+        """Removes the headers of the handshake, also from the scope. They would take 5 KiB or more for each socket."""
         self.request.headers.clear()
         self.response.headers.clear()
         cast(list[Any], self.scope["headers"]).clear()

@@ -78,6 +78,8 @@ class Client:
         """None while the client reads fast enough."""
         self._timer: asyncio.TimerHandle | None = None
         socket.subscriber = self
+        if not socket.writable.is_set():
+            self.writing_paused()
 
     @property
     def queued(self) -> int:

@@ -15,6 +15,7 @@ PUBLIC_STEP = 2**16
 MAX_SEQ = 2**63 - 1
 RECENT_EVENTS = 1000
 RECENT_BYTES = 16 * 2**20
+"""The limits of `RecentEvents`: events, and bytes of their frames."""
 
 
 def public_number(seq: int) -> int:
@@ -65,17 +66,16 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class RecentEvents:
-    """The most recent events, in memory, so that many clients that reconnect at once cause no queries. At most
-    `RECENT_EVENTS`, and `RECENT_BYTES` of frames."""
+    """The most recent events, in memory. So many clients that reconnect at once cause no queries."""
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
         self._bytes = 0
         self._since = 0
-        """All events after this number are here."""
+        """This object has all events after this number."""
 
     def replace(self, events: Iterable[Event], seq: int) -> None:
-        """Keeps `events` instead. `seq`: the number of the last event in the database."""
+        """Replaces all events. `seq`: the number of the last event in the database."""
         self.clear(seq)
         for event in events:
             if not self._events:
@@ -98,7 +98,7 @@ class RecentEvents:
             self._bytes -= removed.size
 
     def after(self, seq: int) -> list[Event] | None:
-        """The events after `seq`, or None where they are not all here."""
+        """The events after `seq`; None if some of them are not in memory."""
         if seq < self._since:
             return None
         return [event for event in self._events if event.seq > seq]

@@ -131,7 +131,7 @@ class Hub:
         self._metrics.frames.inc(count)
 
     def recent_after(self, seq: int) -> list[Event] | None:
-        """The events after `seq`, or None where they are not all in memory."""
+        """The events after `seq`; None if some of them are not in memory."""
         return [] if seq >= self.seq else self._recent.after(seq)
 
     async def reach(self, seq: int) -> None:

@@ -82,6 +82,18 @@ async def test_a_client_with_a_full_queue_is_disconnected() -> None:
     assert (len(socket.written), len(other.written)) == (0, 4)
 
 
+async def test_frames_for_a_socket_that_connects_while_writing_is_paused_are_queued() -> None:
+    hub = Hub(Metrics(), queue_limit=10, send_timeout_s=10)
+    socket = RecordingSocket()
+    socket.pause()
+    client = hub.connect(socket, Transport.WS)
+    hub.join(client, "uptime")
+    hub.publish(event(1))
+    assert (socket.written, client.queued) == ([], 1)
+    socket.resume()
+    assert (socket.written, client.queued) == ([b"ws 1"], 0)
+
+
 async def test_a_client_has_the_send_timeout_for_each_time_that_writing_is_paused() -> None:
     metrics = Metrics()
     hub = Hub(metrics, queue_limit=10, send_timeout_s=0.2)
