@@ -116,7 +116,7 @@ class Application:
             anyio.create_task_group() as tasks,
         ):
             gatekeeper = Gatekeeper(pool, tokens := Tokens(pool, settings.jwt_secret))
-            hub = Hub(tasks, metrics, settings.socket_queue, settings.socket_send_timeout.total_seconds())
+            hub = Hub(metrics, settings.socket_queue, settings.socket_send_timeout.total_seconds())
             access = Access(pool, gatekeeper, metrics, settings.sockets_per_user)
             feed = Feed(self._database_url, pool, hub, self._cache, access, metrics)
             presence = Presence(pool, metrics)

@@ -8,7 +8,7 @@ from statistics import median
 
 import anyio
 
-from api.live.hub import PUBLIC_STEP
+from api.live.events import PUBLIC_STEP
 from bench.children import Child, free_port, peer
 from bench.databases import Connection
 from bench.exposition import scrape, total

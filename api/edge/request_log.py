@@ -70,21 +70,21 @@ class RequestLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         observed = _Observed(send)
+        agent, address = header(scope, b"user-agent"), client_of(scope, self._trusted_proxies)  # a WebSocket drops them
         began = perf_counter()
         try:
             await self._app(scope, receive, observed)
         finally:
-            self._put(self._line(scope, observed, began))
+            self._put(self._line(scope, observed, began, agent, address))
 
-    def _line(self, scope: Scope, observed: "_Observed", began: float) -> Line:
-        agent = header(scope, b"user-agent")
+    def _line(self, scope: Scope, observed: "_Observed", began: float, agent: bytes | None, address: str) -> Line:
         return Line(
             time=iso(datetime.now(UTC)),
             method=str(scope.get("method", "GET")),
             route=str(scope.get("path_template") or "unmatched"),
             status=observed.status,
             duration_ms=round(1000 * ((observed.ended or perf_counter()) - began), 1),
-            address=client_of(scope, self._trusted_proxies),
+            address=address,
             user_agent=agent[:MAX_AGENT].decode("latin-1") if agent is not None else None,
             request_id=observed.request_id,
         )

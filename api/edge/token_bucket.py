@@ -9,6 +9,8 @@ Key = TypeVar("Key")
 class TokenBucket:
     """A bucket of up to `burst` tokens. It starts full and gains `per_second` tokens a second."""
 
+    __slots__ = ("_burst", "_counted_at", "_left", "_per_second")
+
     def __init__(self, burst: int, per_second: float) -> None:
         self._burst = burst
         self._per_second = per_second

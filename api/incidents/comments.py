@@ -1,5 +1,6 @@
 """Comments on incidents. Users see internal comments; public ones are seen by all clients that may see the incident."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -135,6 +136,20 @@ async def add(pool: Pool, limits: Limits, author: Principal, by: Actor, incident
     """Raises 400 for an invalid text, 404 if there is no such incident, 429 for too many comments of one user."""
     if found := text_problems("text", data.text):
         raise invalid(*found)
+    return msgspec.convert(await store(pool, limits, author, by, incident_id, data), Comment)
+
+
+async def store(
+    pool: Pool,
+    limits: Limits,
+    author: Principal,
+    by: Actor,
+    incident_id: str,
+    data: NewComment,
+    fields: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Stores a comment whose text has been checked, and returns its JSON. `fields`: other fields, which are not stored
+    but sent to the room of the incident with it. Raises 404 and 429 as `add` does."""
     _require_id(incident_id)
     await limits.take("comments", str(author.user_id), RATE_LIMIT)
     values = {
@@ -146,11 +161,15 @@ async def add(pool: Pool, limits: Limits, author: Principal, by: Actor, incident
     }
     try:
         async with database.transaction(pool, by) as connection:
+            if fields:
+                encoded = msgspec.json.encode(fields).decode()
+                await connection.execute(sql.query("comments/carry"), {"fields": encoded})
             row = await (await connection.execute(sql.query("comments/add"), values)).fetchone()
     except ForeignKeyViolation:
         raise not_found() from None
     assert row is not None
-    return msgspec.convert(row[0], Comment)
+    comment: dict[str, Any] = row[0]
+    return comment
 
 
 async def remove(pool: Pool, principal: Principal, by: Actor, incident_id: str, comment_id: int) -> None:

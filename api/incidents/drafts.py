@@ -130,13 +130,29 @@ async def one(pool: Pool, user: Principal, incident_id: str) -> Draft:
 
 
 async def save(pool: Pool, user: Principal, by: Actor, incident_id: str, data: DraftToSave) -> Draft:
-    """Raises 400 for invalid data, 404 if there is no such incident, 409 if the user has saved it since."""
+    """Stores a draft and returns it. Raises what `store` raises."""
+    await store(pool, user, by, incident_id, data)
+    return await one(pool, user, incident_id)
+
+
+async def store(
+    pool: Pool, user: Principal, by: Actor, incident_id: str, data: DraftToSave, origin: str | None = None
+) -> str:
+    """Stores a draft and returns the time. `origin`: the id of the socket that sent it, which does not get the event.
+
+    Raises 400 for invalid data, 404 if there is no such incident, 409 if the user has saved it since `base_version`.
+    """
     if (problem := data_problem(data.data)) is not None:
         raise invalid(problem)
     if not is_incident_id(incident_id):
         raise not_found()
-    key = {"incident_id": incident_id, "user_id": user.user_id}
-    values = key | {"data": Jsonb(data.data), "base_version": data.base_version, "origin": None}
+    values = {
+        "incident_id": incident_id,
+        "user_id": user.user_id,
+        "data": Jsonb(data.data),
+        "base_version": data.base_version,
+        "origin": origin,
+    }
     try:
         async with database.transaction(pool, by) as connection:
             saved = await (await connection.execute(sql.query("drafts/save"), values)).fetchone()
@@ -146,10 +162,7 @@ async def save(pool: Pool, user: Principal, by: Actor, incident_id: str, data: D
         raise invalid(FieldProblem.of("data", "too_many_bytes", most=MAX_DATA_BYTES)) from None
     if saved is None or saved[0] is None:
         raise ApiError(409, "incident_saved")
-    row = await database.row(pool, "drafts/one", DraftRow, **key)
-    if row is None:
-        raise _no_draft()
-    return row.published()
+    return str(saved[0])
 
 
 async def discard(pool: Pool, user: Principal, by: Actor, incident_id: str) -> None:

@@ -6,7 +6,7 @@ connected again, and every `SWEEP_S`. A token that expires closes its sockets.
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -16,9 +16,11 @@ import psycopg
 
 from api.auth.gatekeeper import Gatekeeper
 from api.auth.permissions import Principal, Role, sees_internal
-from api.edge.server import text_frame
 from api.edge.token_bucket import TokenBucket
-from api.live.hub import ANONYMOUS, STAFF, Client, Transport
+from api.edge.websocket import text_frame
+from api.live.client import Client
+from api.live.events import Transport
+from api.live.room_names import ANONYMOUS, STAFF
 from api.metrics import Metrics
 from api.rest.errors import ApiError
 from sql import Pool, database
@@ -48,9 +50,14 @@ class LiveConnection:
         """The number of the last event that a reconnecting client got; None for a new client."""
         self.former_id: str | None = None
         """The id of its previous socket."""
-        self.replayed: set[str | None] = set()
-        """The rooms whose events after `since` have been replayed, or must not be."""
+        self.replayed: frozenset[str | None] = frozenset()
+        """The rooms whose events after `since` have been replayed, or must not be. Empty for a new client."""
         self.updates = TokenBucket(UPDATES, UPDATES_PER_SECOND)
+
+    def mark_replayed(self, rooms: Iterable[str | None]) -> None:
+        """The events of `rooms` after `since` are not replayed any more."""
+        if self.since is not None:
+            self.replayed = self.replayed.union(rooms)
 
     @property
     def audience(self) -> str:

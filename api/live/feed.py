@@ -21,19 +21,9 @@ import sql
 from api.cache.entries import Change
 from api.cache.responses import ResponseCache
 from api.live.access import Access
-from api.live.hub import (
-    ANONYMOUS_ROOMS,
-    EVERYONE,
-    MAX_SEQ,
-    PUBLIC_STEP,
-    RECENT_BYTES,
-    Event,
-    Frames,
-    Hub,
-    frames,
-    public_number,
-    resync,
-)
+from api.live.events import MAX_SEQ, PUBLIC_STEP, RECENT_BYTES, Event, Frames, frames, public_number, resync
+from api.live.hub import Hub
+from api.live.room_names import ANONYMOUS_ROOMS, EVERYONE
 from api.metrics import Metrics
 from sql import Pool, database
 from sql.listen import Listener, Patience
@@ -49,8 +39,10 @@ BATCH_BYTES = 2**20
 REACH = 50_000
 """How many rows of `events`, of all rooms, a replay may search."""
 POLL_TIMEOUT_S = 3.0
-"""After the listener was given up (sql/listen.py): open pages show within 15 s that the database does not respond."""
+"""The timeout of a poll. With it and the patience of the listener (sql/listen.py), open pages show within 15 s that the
+database does not respond."""
 HANDLED_WITHIN_S = 1.0
+"""How long `wait_until_handled` waits."""
 _CHANGES: Mapping[str, Change] = {"checks": "checks", "event": "event", "public-services": "services"}
 """The change of cached responses that a notification means, by its payload."""
 WITHDRAWING = frozenset({"incident-deleted", "maintenance-updated"})
@@ -159,7 +151,8 @@ class Feed:
         """Invalidates cached responses first and then publishes events: a client that requests because of an event gets
         the new response.
 
-        'inside' is an internal event, 'services' a change of any service; no cached response depends on them.
+        The payload 'inside' means an internal event, 'services' a change of any service. No cached response depends on
+        them.
         """
         if "access" in payloads:
             self._access.recheck()

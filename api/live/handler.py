@@ -17,10 +17,12 @@ import sql
 from api.auth.gatekeeper import actor_of
 from api.auth.permissions import Principal, authorise
 from api.edge.limits import Limits
-from api.incidents.comments import RATE_LIMIT
+from api.incidents import comments, drafts
+from api.incidents.comments import NewComment
+from api.incidents.drafts import DraftToSave
 from api.incidents.fields import data_problem
 from api.live.access import Access, LiveConnection
-from api.live.hub import ANONYMOUS, EVERYONE, PUBLIC_ROOMS, STAFF, STAFF_ROOMS, Hub
+from api.live.hub import Hub
 from api.live.messages import (
     AutoSave,
     Comment,
@@ -34,6 +36,7 @@ from api.live.messages import (
 )
 from api.live.presence import Presence, template_room
 from api.live.replay import History, Replay
+from api.live.room_names import ANONYMOUS, EVERYONE, PUBLIC_ROOMS, STAFF, STAFF_ROOMS
 from api.live.rooms import Rooms
 from api.metrics import Metrics
 from api.rest.errors import ApiError, database_away, invalid
@@ -108,9 +111,9 @@ class MessageHandler:
         if connection.is_staff:  # public rooms that it joined before it was authenticated
             prepared |= dict.fromkeys(PUBLIC_ROOMS & connection.client.rooms)
         await self._rooms.join(connection, prepared)
-        connection.replayed.add(ANONYMOUS)
+        connection.mark_replayed([ANONYMOUS])
         if not connection.is_staff:  # if it is authenticated later, staff events before that are not replayed
-            connection.replayed |= {STAFF, *STAFF_ROOMS.values()}
+            connection.mark_replayed([STAFF, *STAFF_ROOMS.values()])
         return outcome
 
     async def authenticate(self, connection: LiveConnection, token: str) -> Principal:
@@ -157,26 +160,15 @@ class MessageHandler:
 
     async def _save(self, connection: LiveConnection, data: bytes) -> Reply:
         message = decoded(data, AutoSave)
-        if (problem := data_problem(message.data)) is not None:
-            raise invalid(problem)
         if not connection.updates.take():
             raise ApiError(429, "drafts_too_often")
         principal = await self._access.refresh(connection)
-        authorise(principal, "incidents:write")
+        authorise(principal, "drafts:write")
         assert principal is not None
-        values = {
-            "incident_id": message.incident_id,
-            "user_id": principal.user_id,
-            "data": Jsonb(message.data),
-            "base_version": message.base_version,
-            "origin": connection.client.id,
-        }
-        async with database.transaction(self._pool, actor_of(principal, connection.address)) as transaction:
-            cursor = await transaction.execute(sql.query("drafts/save"), values)
-            saved = await cursor.fetchone()
-        if saved is None or saved[0] is None:
-            raise ApiError(409, "incident_saved")
-        return Reply("saved", {"incidentId": message.incident_id, "timestamp": saved[0]})
+        draft = DraftToSave(data=message.data, base_version=message.base_version)
+        by, origin = actor_of(principal, connection.address), connection.client.id
+        saved_at = await drafts.store(self._pool, principal, by, message.incident_id, draft, origin)
+        return Reply("saved", {"incidentId": message.incident_id, "timestamp": saved_at})
 
     async def _comment(self, connection: LiveConnection, data: bytes) -> Reply:
         message = decoded(data, Comment)
@@ -185,21 +177,10 @@ class MessageHandler:
         principal = await self._access.refresh(connection)
         authorise(principal, "incidents:write")
         assert principal is not None
-        await self._limits.take("comments", str(principal.user_id), RATE_LIMIT)
-        values = {
-            "incident_id": message.incident_id,
-            "author_id": principal.user_id,
-            "author": principal.name,
-            "text": text,
-            "public": public,
-        }
-        async with database.transaction(self._pool, actor_of(principal, connection.address)) as transaction:
-            if fields:
-                encoded = msgspec.json.encode(fields).decode()
-                await transaction.execute(sql.query("comments/carry"), {"fields": encoded})
-            cursor = await transaction.execute(sql.query("comments/add"), values)
-            added = await cursor.fetchone()
-        return Reply("commented", {"incidentId": message.incident_id, "comment": added[0] if added else None})
+        comment = NewComment(text=text, public=public)
+        by = actor_of(principal, connection.address)
+        stored = await comments.store(self._pool, self._limits, principal, by, message.incident_id, comment, fields)
+        return Reply("commented", {"incidentId": message.incident_id, "comment": stored})
 
     async def _join_template(self, connection: LiveConnection, data: bytes) -> Reply:
         template_id = decoded(data, TemplateName).uuid()

@@ -19,7 +19,7 @@ from psycopg.rows import TupleRow
 
 import sql
 from api.auth.permissions import Principal
-from api.live.hub import Client
+from api.live.client import Client
 from api.metrics import Metrics
 from sql import Pool, database, leases
 
@@ -219,7 +219,7 @@ class Presence:
             try:
                 with anyio.fail_after(RENEW_S):
                     if anyio.current_time() < due:
-                        await self._end()
+                        await self._delete_released()
                     else:
                         await self._renew()
                         due = anyio.current_time() + RENEW_S
@@ -229,16 +229,17 @@ class Presence:
                 await anyio.sleep(RETRY_S)
                 due = anyio.current_time()
 
-    async def _end(self) -> None:
+    async def _delete_released(self) -> None:
         async with self._statement_lock:
-            await self._end_left()
+            await self._delete_released_locked()
 
-    async def _end_left(self) -> None:
-        ended = list(self._released)
-        if ended:
-            incidents, sockets = [incident for incident, _ in ended], [socket for _, socket in ended]
+    async def _delete_released_locked(self) -> None:
+        """The caller holds `_statement_lock`."""
+        released = list(self._released)
+        if released:
+            incidents, sockets = [incident for incident, _ in released], [socket for _, socket in released]
             await self._execute("presence/end", incidents=incidents, sockets=sockets)
-            self._released.difference_update(ended)
+            self._released.difference_update(released)
 
     async def _renew(self) -> None:
         """Renews the leases first, without waiting for a lock; then compares memory and database."""
@@ -246,7 +247,7 @@ class Presence:
         if self._leases:
             await self._execute("presence/renew", **held)
         async with self._statement_lock:
-            await self._end_left()
+            await self._delete_released_locked()
             if self._closed or (self._exact and not self._leases):
                 return
             count = await database.row(self._pool, "presence/held", _Count, process_id=self._process_id)

@@ -11,7 +11,9 @@ import anyio
 import anyio.lowlevel
 import psycopg
 
-from api.live.hub import Client, Event, Frames, Hub, resync
+from api.live.client import Client
+from api.live.events import Event, Frames, resync
+from api.live.hub import Hub
 
 MAX_REPLAY = 5000
 MAX_REPLAY_BYTES = 4 * 2**20
@@ -41,8 +43,8 @@ class Replay:
         self, client: Client, rooms: Mapping[str | None, int], since: int | None = None, former: str | None = None
     ) -> None:
         """Sends, in order, the events of each room after its number in `rooms`, except those that the client caused
-        itself, now or earlier as the socket `former`. `since`: the number that the client sent, if it sent one; it must
-        exist.
+        itself, by this socket or by its previous one (`former`). If the client sent the number of its last event
+        (`since`) and there is no such event, it gets `resync`.
 
         There is no task switch after the last event, so the caller can join the rooms without a gap.
         """
@@ -54,12 +56,12 @@ class Replay:
         cursor = min(rooms.values())
         own = {client.id, former}
         count = size = 0
-        looked = False
+        searched = False
         while cursor < (upto := self._hub.seq) and not client.dismissed:
             events = self._hub.recent_after(cursor)
             if events is None:
-                events = await self._page(cursor, upto, rooms, first=not looked)
-                looked = True
+                events = await self._page(cursor, upto, rooms, first=not searched)
+                searched = True
                 count, size = count + len(events or ()), size + sum(event.size for event in events or ())
                 if events is None or count > MAX_REPLAY or size > len(Frames._fields) * MAX_REPLAY_BYTES:
                     client.send(resync(self._hub.seq)[client.transport])
@@ -71,7 +73,8 @@ class Replay:
                     await self._deliver(client, event)
 
     async def _page(self, after: int, upto: int, rooms: Collection[str | None], *, first: bool) -> list[Event] | None:
-        """None where some of the events have been deleted, or are too many to search."""
+        """The first page of the events of `rooms` after a number. None if some have been deleted, if there are too many
+        to search (checked for the `first` page), or if the database is away."""
         try:
             async with self._readers:
                 if first and not await self._history.reaches(after, upto):

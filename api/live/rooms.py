@@ -9,10 +9,13 @@ import anyio
 from api.auth.permissions import Principal, allows, authorise
 from api.incidents.fields import INCIDENT_ID
 from api.live.access import Access, LiveConnection
-from api.live.hub import PUBLIC_ROOMS, STAFF_ROOMS, Client, Hub, frames, public_number
+from api.live.client import Client
+from api.live.events import frames, public_number
+from api.live.hub import Hub
 from api.live.messages import no_such_template
 from api.live.presence import Editor, Presence
 from api.live.replay import REACH_WITHIN_S, Replay
+from api.live.room_names import PUBLIC_ROOMS, STAFF_ROOMS
 from api.rest.errors import ApiError
 
 MAX_ROOMS = 50
@@ -64,7 +67,7 @@ class Rooms:
             after = since if since is not None and room not in connection.replayed else seq
             if after is not None and room not in connection.client.rooms:
                 missed[room] = after
-        connection.replayed |= rooms.keys()
+        connection.mark_replayed(rooms)
         client_seq = since if since in missed.values() else None
         await self._replay.catch_up(connection.client, missed, client_seq, connection.former_id)
         for room in rooms:

@@ -25,12 +25,12 @@ from anyio.abc import TaskGroup
 
 from api.edge.asgi import Receive, Scope, Send
 from api.edge.security_headers import SECURITY_HEADERS
-from api.edge.server import SOCKET_EXTENSION
 from api.edge.token_bucket import TokenBucket
+from api.edge.websocket import POLICY_VIOLATION, SOCKET_EXTENSION
 from api.live.access import LiveConnection
 from api.live.admission import websocket_only
+from api.live.events import Transport, frames
 from api.live.handler import BURST, PER_SECOND, MessageHandler
-from api.live.hub import POLICY_VIOLATION, Transport, frames
 from api.rest.errors import ApiError
 
 log = logging.getLogger(__name__)

@@ -25,11 +25,12 @@ import msgspec
 
 from api.edge.asgi import Receive, Scope, Send
 from api.edge.security_headers import SECURITY_HEADERS
-from api.edge.server import SOCKET_EXTENSION
 from api.edge.token_bucket import TokenBucket
+from api.edge.websocket import POLICY_VIOLATION, SOCKET_EXTENSION, TRY_AGAIN_LATER
 from api.live.access import UNAUTHORIZED, LiveConnection
+from api.live.events import MAX_SEQ, Transport, frames
 from api.live.handler import BURST, PER_SECOND, MessageHandler
-from api.live.hub import MAX_SEQ, POLICY_VIOLATION, PUBLIC_ROOMS, TRY_AGAIN_LATER, Transport, frames
+from api.live.room_names import PUBLIC_ROOMS
 from api.live.rooms import MAX_ROOMS
 from api.rest.errors import ApiError
 
@@ -70,6 +71,8 @@ class WebSocketTransport:
 class _Session:
     """The messages of one connection."""
 
+    __slots__ = ("_bucket", "_caught_up", "_client", "_connection", "_handler", "_receive")
+
     def __init__(self, connection: LiveConnection, handler: MessageHandler, receive: Receive) -> None:
         self._connection = connection
         self._client = connection.client
@@ -79,17 +82,25 @@ class _Session:
         self._caught_up = False
 
     async def run(self, query: bytes) -> None:
+        """Serves the connection until it is closed. `query`: the query string of its URL."""
+        if await self._begin(query):
+            while (text := await self._next_message()) is not None:
+                await self._handle(text)
+
+    async def _begin(self, query: bytes) -> bool:
+        """Sends `hello`, waits for `auth` if the URL demands it, and joins the rooms of the URL.
+
+        False if the connection has been closed."""
         parameters = parse_qs(query.decode("latin-1"), keep_blank_values=True)
         try:
             rooms = self._start(parameters)
-        except ValueError as error:
+        except ValueError as error:  # its text is for the client
             self._client.dismiss(POLICY_VIOLATION, str(error))
-            return
+            return False
         if "auth" in parameters and not await self._wait_for_auth():
-            return
+            return False
         await self._enter(rooms)
-        while (text := await self._next_message()) is not None:
-            await self._handle(text)
+        return True
 
     def _start(self, parameters: dict[str, list[str]]) -> list[str]:
         """Reads `?since=`, `?socket=` and `?rooms=` and sends `hello`; the rooms. Raises ValueError for invalid
@@ -188,7 +199,8 @@ class _Session:
         self._client.dismiss(UNAUTHORIZED if error.status == 401 else TRY_AGAIN_LATER, str(error))
 
     def _send(self, event: str, data: object) -> None:
-        """Sends a frame that is not an event. Its `seq` is one that the client may reconnect with and may know."""
+        """Sends a frame that is not an event. Its `seq` is a number that the client can reconnect with: `since` until
+        the missed events have been replayed, then the last one; for anonymous clients the last public one."""
         hub, since = self._handler.hub, self._connection.since
         seq = hub.seq if self._connection.is_staff else hub.public_seq
         if since is not None and not self._caught_up:

@@ -1,4 +1,5 @@
-"""HTTP connections: what one client holds, or does wrong, costs the others nothing and is no fault of ours."""
+"""HTTP connections: open connections and protocol errors of one client have no effect on others, and are not errors of
+the server."""
 
 import ipaddress
 import logging
@@ -43,7 +44,7 @@ async def figure(api: Api, series: str) -> float:
 
 
 async def counted(api: Api, fault: str, least: int = 1) -> None:
-    """Returns when so many faults of this kind are counted."""
+    """Returns when at least `least` faults of this kind have been counted."""
 
     async def enough() -> bool:
         return await figure(api, f'sla_monitor_client_faults_total{{fault="{fault}"}}') >= least
@@ -52,7 +53,7 @@ async def counted(api: Api, fault: str, least: int = 1) -> None:
 
 
 class Held:
-    """Connections of a test that are not read from; from another address of this machine, if one is named."""
+    """Opens connections whose client does not read, from `address`; closes them at the end of the block."""
 
     def __init__(self, port: int, address: str = "127.0.0.1") -> None:
         self._port = port
@@ -76,13 +77,13 @@ class Held:
 
 
 def leave(one: socket.socket) -> None:
-    """With a reset, as when a program is killed."""
+    """Closes the connection with a reset, as the kernel does for a program that is killed."""
     one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     one.close()
 
 
 async def response(one: socket.socket) -> raw.RawAnswer:
-    """The next one on this connection, whole."""
+    """The next response on this connection, with its body."""
 
     def read() -> raw.RawAnswer:
         received = b""
@@ -108,7 +109,7 @@ async def status(one: socket.socket) -> int:
 
 @asynccontextmanager
 async def locked(database: str, table: LiteralString = "incidents") -> AsyncIterator[None]:
-    """Whoever asks for what is in this table waits until the end of the block."""
+    """Locks a table: requests that read it wait until the end of the block."""
     async with await psycopg.AsyncConnection.connect(database) as connection:
         await connection.execute("LOCK TABLE " + table + " IN ACCESS EXCLUSIVE MODE")
         yield
@@ -116,7 +117,7 @@ async def locked(database: str, table: LiteralString = "incidents") -> AsyncIter
 
 
 async def have_arrived(api: Api) -> None:
-    """What was sent before has been read by the API: it looks at all connections in turn."""
+    """Returns when the API has read everything that was sent before: it reads all connections in turn."""
     for _ in range(3):
         assert (await api.http.get("/health")).status_code == 200
 
@@ -226,7 +227,7 @@ async def test_a_client_that_leaves_during_its_body_is_logged_for_debugging(
 
 
 async def test_no_upgrade_after_an_unread_response(api: Api) -> None:
-    """The responses before it would wait for ever, and frames be written without a bound."""
+    """Otherwise the earlier responses would wait for ever, and frames would be written without a bound."""
     request = f"GET {LARGE} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     with Held(api.settings.api_port) as held:
         held.open(request * 8 + HANDSHAKE % b"")
@@ -239,7 +240,7 @@ async def test_no_upgrade_after_an_unread_response(api: Api) -> None:
 
 
 def serve(database_url: str, port: int, log: Path) -> subprocess.Popen[bytes]:
-    """An API of its own, on the event loop that it has in earnest."""
+    """An API in a process of its own, with the event loop of production."""
     code = (
         "import asyncio, logging, sys, uvloop; from api.app import serve; from sla_monitor.settings import load\n"
         "logging.basicConfig(level='INFO', stream=sys.stderr)\n"
@@ -322,7 +323,7 @@ async def test_protocol_errors_of_clients_are_not_logged_as_errors(any_database:
 
 
 async def _leaves_while_pipelining(api: Api, database: str, held: Held) -> None:
-    """A response is written when the connection has been lost, and another request waits for its turn."""
+    """A response is written after the connection was lost, while another request of the same connection waits."""
     async with locked(database):
         one, unnoticed = held.open(HEALTH + INCIDENTS + HEALTH), held.open(INCIDENTS + HEALTH)
         await have_arrived(api)
@@ -332,7 +333,7 @@ async def _leaves_while_pipelining(api: Api, database: str, held: Held) -> None:
 
 
 async def _speaks_too_early(api: Api, database: str, held: Held) -> None:
-    """A frame that is none, before the handshake is answered."""
+    """Bytes that are not a frame, before the response to the handshake."""
     async with locked(database, "rate_limits"):
         one = held.open(HANDSHAKE % b"")
         await have_arrived(api)

@@ -1,4 +1,4 @@
-"""From COMMIT to every client of every process: at once, in order, once, whatever happens to connections."""
+"""Events reach every client of every process after COMMIT: in order, each once, also when connections are lost."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -15,9 +15,12 @@ from websockets.asyncio.client import ClientConnection, connect
 
 import sql
 from api.live import feed, presence, replay
-from api.live.hub import EVERYONE, MAX_SEQ, PUBLIC_STEP, Hub, Transport, resync
+from api.live.events import MAX_SEQ, PUBLIC_STEP, Transport, resync
+from api.live.hub import Hub
+from api.live.room_names import EVERYONE
 from api.metrics import Metrics
 from tests.api.conftest import Api, Check, add_service, midday, now, record, running_api, someone, until
+from tests.api.recording_socket import RecordingSocket
 from tests.api.relay import relay_before
 from tests.api.transports import incident, speaker
 from tests.worker.working import working
@@ -30,7 +33,7 @@ STATES = ("operational", "degraded", "outage", "unknown", "maintenance")
 
 @asynccontextmanager
 async def joined(api: Api, query: str = "?rooms=system-status,uptime") -> AsyncIterator[ClientConnection]:
-    """A socket that has heard `joined` for each room of its query."""
+    """A socket that has got `joined` for each room of its query."""
     async with connect(api.ws_url + query) as socket:
         assert (await frame(socket))["event"] == "hello"
         for _ in query.partition("rooms=")[2].split(","):
@@ -85,7 +88,7 @@ async def test_a_changed_name_invalidates_responses_of_two_processes(database: s
 async def test_a_request_after_an_event_gets_the_new_response(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """New at once, or within the second that lies between two computations of the same response."""
+    """The response is new at once, or after the second that lies between two computations of the same response."""
     monkeypatch.setattr(feed, "POLL_S", 4.0)
     await add_service(db, "shop")
     async with running_api(database) as api, joined(api) as socket:
@@ -188,7 +191,7 @@ async def test_clients_that_connect_before_the_first_read_get_resync(
             ):
                 heard = [(await frame(back))["event"] for _ in range(3)]
                 assert heard == ["hello", "resync", "joined"]
-                await set_state(db, "shop", "outage")  # neither can be told of this
+                await set_state(db, "shop", "outage")  # during the outage: neither gets it
                 relay.restore()
                 for socket in (new, back):
                     assert (await frame(socket, 30))["event"] == "resync"
@@ -199,32 +202,17 @@ async def test_clients_that_connect_before_the_first_read_get_resync(
 
 
 async def test_a_client_that_joins_during_a_restart_of_the_sequence_gets_resync() -> None:
-    async with anyio.create_task_group() as tasks:
-        hub = Hub(tasks, Metrics(), 10, 1.0)
-        told: dict[str, list[bytes]] = {"early": [], "late": [], "after": []}
-        early, late = (hub.connect(_Written(told[name]), Transport.WS) for name in ("early", "late"))
-        hub.join(early, EVERYONE)
-        hub.restart([], PUBLIC_STEP)
-        hub.join(late, EVERYONE)
-        hub.join(hub.connect(_Written(told["after"]), Transport.WS), EVERYONE)
-        for client in (early, late):
-            hub.join(client, EVERYONE)  # as who logs in does: told once is enough
-    assert told == {"early": [resync(PUBLIC_STEP).ws], "late": [resync(PUBLIC_STEP).ws], "after": []}
-
-
-class _Written:
-    """A connection that takes whatever is written."""
-
-    def __init__(self, written: list[bytes]) -> None:
-        self.writable = anyio.Event()
-        self._written = written
-
-    def write_frame(self, frame: bytes) -> bool:
-        self._written.append(frame)
-        return True
-
-    def dismiss(self, code: int, reason: str) -> None:
-        raise AssertionError(reason)
+    hub = Hub(Metrics(), queue_limit=10, send_timeout_s=1.0)
+    early, late, after = (RecordingSocket() for _ in range(3))
+    first, second = (hub.connect(socket, Transport.WS) for socket in (early, late))
+    hub.join(first, EVERYONE)
+    hub.restart([], PUBLIC_STEP)
+    hub.join(second, EVERYONE)
+    hub.join(hub.connect(after, Transport.WS), EVERYONE)
+    for client in (first, second):
+        hub.join(client, EVERYONE)  # as after a login: no second `resync`
+    assert early.written == late.written == [resync(PUBLIC_STEP).ws]
+    assert after.written == []
 
 
 @pytest.mark.engines("timescaledb", "postgresql")
@@ -265,7 +253,7 @@ async def test_a_read_only_database_closes_no_connection(
 
 
 async def test_sessions_do_not_stay_read_only_after_the_database_was(database: str, db: Db) -> None:
-    """All of them, of which the first to be used is one."""
+    """All connections of the pool, also the one that is used first."""
     admin = await someone(db, "admin")
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
     new = {"name": "Shop", "endpointUrl": "http://127.0.0.1:9/"}

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.one_engine
 
 Db = psycopg.AsyncConnection[Any]
 SOON = timedelta(seconds=3)
-"""Of a token that is to expire in the test. It does so up to a second earlier: tokens count in whole seconds."""
+"""The lifetime of a token that expires in the test. It may be up to a second shorter: tokens count in whole seconds."""
 both_transports = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
@@ -89,7 +89,7 @@ async def test_a_comment_keeps_all_fields_of_the_message(api: Api, db: Db, trans
 async def test_sockets_and_rest_accept_the_same_drafts(
     api: Api, db: Db, transport: TransportName, escaped: bool
 ) -> None:
-    """By the size of the draft, however its characters are written."""
+    """The limit is the size of the draft, whether its characters are escaped or not."""
     number, ann = await incident(db), await someone(db, "reporter")
     path = f"/api/incidents/{number}/draft"
     largest = {"x": "\u00e9" * ((MAX_DATA_BYTES - 8) // 2)}
@@ -115,7 +115,7 @@ async def template(api: Api, who: Someone) -> str:
 async def test_clients_in_a_template_room_get_the_number_of_clients(
     database: str, db: Db, transport: TransportName
 ) -> None:
-    """In whichever process they are."""
+    """The number includes the clients of other processes."""
     ann, bob = await someone(db, "reporter"), await someone(db, "viewer")
     async with running_api(database) as api, running_api(database) as other:
         number = await template(api, ann)

@@ -31,7 +31,7 @@ async def incident(api: Api, admin: Someone) -> str:
 
 @pytest.fixture(autouse=True)
 async def others_are_served(api: Api, transport: TransportName) -> AsyncIterator[None]:
-    """Whatever happens, somebody who was there before it still is, and somebody new can come."""
+    """After each attack, a client that was connected before is still served, and a new one can connect."""
     async with entered(api, transport) as before:
         yield
         assert code(await before.tell("join-room", {"room": "uptime"})) is None
@@ -91,7 +91,7 @@ ENDINGS = (
 async def test_revoked_access_closes_sockets(
     api: Api, db: Db, incident: str, admin: Someone, transport: TransportName
 ) -> None:
-    """At once, without a word from the client; and those in the same room hear that it has left."""
+    """Without a message of the client. The others in the room get `user-left`."""
     room = {"room": f"incident-{incident}"}
     async with entered(api, transport, admin.token) as witness:
         assert code(await witness.tell("join-room", room)) is None
@@ -127,7 +127,7 @@ async def test_an_expired_token_closes_its_socket(api: Api, db: Db, transport: T
 async def test_a_change_of_access_applies_to_the_next_message(
     api: Api, db: Db, incident: str, admin: Someone, transport: TransportName
 ) -> None:
-    """Without waiting until the server has heard of it by itself."""
+    """Before the server has read the notification of the change."""
     about = {"incidentId": incident}
     attempts: dict[str, Any] = {
         "incident-editing": {**about, "isEditing": True},
@@ -162,7 +162,7 @@ async def test_a_reporter_who_becomes_a_viewer_no_longer_edits(
 async def test_a_message_cannot_name_another_user(
     api: Api, db: Db, incident: str, admin: Someone, transport: TransportName
 ) -> None:
-    """Neither by what an event claims nor by showing another token."""
+    """Neither by fields of an event nor by the token of another user."""
     bob = await someone(db, "reporter")
     claimed = {"userId": str(admin.user_id), "userName": admin.username, "author": admin.username, "role": "admin"}
     about = {"incidentId": incident, **claimed}
@@ -229,7 +229,7 @@ async def test_a_message_that_is_too_large_closes_its_socket(
 async def test_invalid_messages_get_an_error_or_close_the_socket(
     api: Api, admin: Someone, transport: TransportName
 ) -> None:
-    """Before and after somebody has said who they are; never a fault of ours."""
+    """Before and after authentication. It is never an error of the server."""
     for token in (None, admin.token):
         for nonsense in NONSENSE:
             async with entered(api, transport, token) as speaker:

@@ -1,4 +1,5 @@
-"""What happens to private services is told to those inside, and to nobody else: not by a frame, not by a number."""
+"""Events of private services and internal incidents are sent to staff only. No frame, number, version or cache header
+reveals them to others."""
 
 import re
 from datetime import timedelta
@@ -9,7 +10,7 @@ import msgspec
 import pytest
 from websockets.asyncio.client import connect
 
-from api.live.hub import PUBLIC_STEP
+from api.live.events import PUBLIC_STEP
 from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone, until_heard
 from tests.api.incidents import OUTAGE, change, create, say
@@ -75,7 +76,7 @@ async def test_events_of_services_that_became_private_are_replayed_to_staff_only
     await api.http.patch("/api/services/shop", json={"public": False}, headers=admin.headers)
     query = f"since={seen}&rooms={','.join(ROOMS)}"
     async with entered(api, "ws") as anyone:
-        await anyone.heard(db)  # the API has heard of it
+        await anyone.heard(db)  # the API has read the event
     async with entered(api, "ws", query=query) as nobody:
         assert await nobody.heard(db) == []
     async with connect(f"{api.ws_url}?auth&{query}") as socket:
@@ -92,7 +93,7 @@ async def test_events_of_services_that_became_private_are_replayed_to_staff_only
 
 
 async def test_sequence_numbers_reveal_no_internal_events(api: Api, db: Db) -> None:
-    """However much happens inside between two events that they hear of."""
+    """However many internal events there are between two public ones."""
     seen = []
     async with joined(api, "?rooms=system-status") as stranger:
         for state, inside in (("outage", 0), ("degraded", 1), ("operational", 50)):
@@ -116,7 +117,7 @@ async def test_sequence_numbers_reveal_no_internal_events(api: Api, db: Db) -> N
 
 
 async def test_internal_events_invalidate_no_cached_response(api: Api, db: Db) -> None:
-    """X-Cache would tell of it."""
+    """Otherwise X-Cache would reveal them."""
     ann = await someone(db, "viewer")
     async with joined(api, "?rooms=system-status") as stranger, entered(api, "ws", ann.token) as staff:
         await set_state(db, "shop", "outage")
@@ -134,7 +135,7 @@ REASON = "missed events are no longer available"
 
 
 async def test_since_reveals_no_internal_events(api: Api, db: Db) -> None:
-    """Numbers between two public ones are all the same to them, whether there are such events or not."""
+    """All numbers between two public ones have the same result, whether there are internal events or not."""
     async with joined(api, "?rooms=system-status") as stranger:
         await set_state(db, "shop", "degraded")
         seen = (await frame(stranger))["seq"]
@@ -163,7 +164,7 @@ async def test_internal_incidents_leave_no_gaps_in_public_ids(api: Api, db: Db) 
 
 
 async def test_an_id_used_by_an_internal_incident_is_skipped(db: Db) -> None:
-    """Internal ones of earlier releases have such numbers, and so may those that are brought in."""
+    """Internal incidents of earlier releases and imported ones may have such an id."""
     statement = (
         "INSERT INTO incidents (id, title, severity, priority, public) VALUES (%s, 'Old', 'low', 'P3', %s) RETURNING id"
     )
@@ -181,7 +182,7 @@ async def test_an_id_used_by_an_internal_incident_is_skipped(db: Db) -> None:
 
 
 async def test_ids_of_updates_and_comments_are_derived_from_the_time(api: Api, db: Db) -> None:
-    """So nothing is to be seen of what was written between two of them."""
+    """So they do not reveal how many were written between two of them."""
     reporter = await someone(db, "reporter")
     shown, hidden = [await create(api, reporter, public=public) for public in (True, False)]
     for incident in (shown, hidden, hidden, shown):
@@ -261,7 +262,7 @@ KEPT = ("/api/incidents", "/api/incidents/past", "/api/services", "/history", "/
 
 
 async def test_internal_changes_invalidate_no_cached_response(api: Api, db: Db) -> None:
-    """Not in the process that saved it either; what everybody may see is there with the next request."""
+    """This includes the process that saved it. A public change is in the response to the next request."""
     admin = await someone(db)
     shown, hidden = [await create(api, admin, public=public) for public in (True, False)]
     page = f"/incidents/{shown['id']}"

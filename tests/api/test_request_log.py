@@ -66,6 +66,7 @@ async def test_each_request_is_one_line_of_json(database: str, db: Db, capfd: py
     assert all(0 <= line["durationMs"] < 20_000 and line["time"].endswith("Z") for line in lines)
     [socket] = [line for line in lines if line["route"] == "/ws"]
     assert (socket["method"], socket["status"]) == ("GET", 101)
+    assert socket["userAgent"].startswith("Python/"), "the headers are dropped while the socket is open"
 
 
 async def test_each_request_is_one_line_of_text(database: str, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Socket.IO as socket.io-client 4 speaks it over its websocket transport, and as an attacker does."""
+"""Socket.IO over WebSocket: the packets that socket.io-client 4 sends, and packets of an attacker."""
 
 import asyncio
 import logging

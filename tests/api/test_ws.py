@@ -1,4 +1,4 @@
-"""The WebSocket: rooms, coming back, and everything a client may do wrong."""
+"""The WebSocket `/ws`: rooms, reconnecting, limits, and errors of clients."""
 
 import contextlib
 import ipaddress
@@ -16,10 +16,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from api.edge import server
-from api.live import feed, hub, replay, ws
-from api.live.hub import PUBLIC_STEP
-from api.metrics import Metrics
+from api.edge import websocket
+from api.live import events, feed, replay, ws
+from api.live.events import PUBLIC_STEP
 from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, add_service, running_api, someone, until
 from tests.api.relay import relay_before
@@ -299,7 +298,7 @@ async def test_replays_and_recent_events_are_bounded_in_bytes(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "BATCH_BYTES", 20_000)
-    for module in (feed, hub):
+    for module in (feed, events):
         monkeypatch.setattr(module, "RECENT_BYTES", 50_000)
     monkeypatch.setattr(replay, "MAX_REPLAY_BYTES", 100_000)
     seen = await last_seq(db)
@@ -315,18 +314,6 @@ async def test_replays_and_recent_events_are_bounded_in_bytes(
                     heard.append((await frame(socket))["event"])
             assert heard[-1] == ("joined" if told else "resync"), (since, room)
             assert heard.count("status-update") <= 11
-
-
-async def test_recent_events_are_dropped_by_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "RECENT_BYTES", 1000)
-    async with anyio.create_task_group() as tasks:
-        ours = hub.Hub(tasks, Metrics(), queue_limit=10, send_timeout_s=1)
-        events = [hub.Event(seq, None, hub.Frames(b"x" * 100, b"x" * 100)) for seq in range(1, 21)]
-        ours.set_recent(events[:10], 10)
-        for event in events[10:]:
-            ours.publish(event)
-        assert ours.recent_after(15) == events[15:]
-        assert ours.recent_after(14) is None
 
 
 async def test_a_token_in_the_url_is_ignored(api: Api, db: Db) -> None:
@@ -422,7 +409,7 @@ async def test_a_client_that_stops_reading_does_not_delay_others(database: str, 
 
 
 def stalled_socket(port: int) -> sockets.socket:
-    """A client that joins by its URL and never reads a byte."""
+    """A client that joins a room by its URL and never reads."""
     raw = sockets.socket()
     raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
     raw.connect(("127.0.0.1", port))
@@ -436,8 +423,8 @@ def stalled_socket(port: int) -> sockets.socket:
 async def test_a_client_that_closes_and_does_not_read_is_disconnected(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What waits for them in vain would keep the connection open for ever."""
-    monkeypatch.setattr(server, "CLOSE_WITHIN_S", 0.3)
+    """Otherwise the connection would stay open for ever, since the close frame is never read."""
+    monkeypatch.setattr(websocket, "CLOSE_WITHIN_S", 0.3)
     goodbye = bytes([0x88, 0x80, 0, 0, 0, 0])  # a masked close frame
     async with running_api(database, socket_queue=3) as api:
         for dismissed in (True, False):
@@ -459,12 +446,12 @@ async def _open_sockets(api: Api, count: int) -> bool:
 
 
 async def _is_cut(port: int, peer: int) -> bool:
-    """Whether the connection is nobody's any more, whatever the kernel still keeps of it."""
+    """Whether no process has the connection open any more. The kernel may still keep it in a closing state."""
     return all(inode == "0" for inode in _inodes(f":{port:04X}", f":{peer:04X}"))
 
 
 def _inodes(local: str, remote: str) -> list[str]:
-    """Of the connections between two ports, as the kernel tells of them."""
+    """The states of the connections between two ports, from /proc/net/tcp."""
     rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()]
     return [row[9] for row in rows if row[1].endswith(local) and row[2].endswith(remote)]
 
