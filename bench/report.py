@@ -78,7 +78,7 @@ def comparison(
     factor.
     """
     pairs = zip(measured, reference, strict=True)
-    ratios = [theirs / ours if speedup else ours / theirs for ours, theirs in pairs]
+    ratios = [other / own if speedup else own / other for own, other in pairs]
     return Result(
         title,
         with_unit(median(measured), unit),
@@ -100,7 +100,7 @@ def figure(
     note: str = "",
 ) -> Result:
     """A figure of the product. The target is for its median; a reference is printed beside it and has no target."""
-    ratios = [ours / theirs for ours, theirs in zip(measured, reference, strict=True)] if reference else []
+    ratios = [own / other for own, other in zip(measured, reference, strict=True)] if reference else []
     return Result(
         title,
         _median_and_range(measured, unit),

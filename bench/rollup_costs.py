@@ -9,14 +9,13 @@ The setup has these steps:
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from time import perf_counter
 
 from bench.databases import Connection, Database
 from bench.history import create_services, midnight
 from bench.recording import Recorder, recorder
-from bench.run import Run, query
+from bench.run import RollupCosts, Run, query
 from bench.usage import cpu_seconds
 from prober.store import Check
 from sql import aggregates
@@ -31,21 +30,6 @@ WARM_UP_QUARTERS = 2
 WARM_UP_ROWS = 6
 """PostgreSQL plans a prepared statement five times before it may keep a plan. A prober keeps its session for long."""
 LOCATION = "bench"
-
-
-@dataclass(frozen=True)
-class RollupCosts:
-    """The figures of one engine. Costs are microseconds of the server's CPU time per raw row."""
-
-    services: int
-    refresh_us: list[float]
-    """Of the refreshes of step 3: one figure per hour, so that each includes the end of an hour."""
-    history_us: float
-    """Of the refresh of step 2."""
-    late_ms: list[float]
-    """The time from BEGIN to COMMIT of each late row."""
-    compress_us: float | None
-    """None on an engine that does not compress."""
 
 
 async def rollup_costs(run: Run, engine: str) -> RollupCosts | None:

@@ -6,15 +6,27 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, LiteralString
+from typing import LiteralString
 
 import anyio
 
 from bench.databases import Databases
 from bench.scale import Scale
 
-if TYPE_CHECKING:
-    from bench.rollup_costs import RollupCosts
+
+@dataclass(frozen=True)
+class RollupCosts:
+    """What bench.rollup_costs measures on one engine. Costs are microseconds of the server's CPU time per raw row."""
+
+    services: int
+    refresh_us: list[float]
+    """Of the refreshes after each quarter of an hour: one figure per hour, so that each includes the end of an hour."""
+    history_us: float
+    """Of one refresh of the whole history."""
+    late_ms: list[float]
+    """The time from BEGIN to COMMIT of each late row."""
+    compress_us: float | None
+    """None on an engine that does not compress."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +36,8 @@ class Run:
     scale: Scale
     databases: Databases
     folder: Path
-    rollup_costs: "dict[str, RollupCosts | None]" = field(default_factory=dict)
-    """By engine. Two groups use these figures, which are measured once."""
+    rollup_costs: dict[str, RollupCosts | None] = field(default_factory=dict)
+    """By engine; None if the CPU time of its server is unknown. They are measured once, and two groups use them."""
 
 
 @cache

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 
 from bench.report import Result, at_most, figure, not_measured
-from bench.rollup_costs import LATE_BY, RollupCosts, rollup_costs
-from bench.run import Run
+from bench.rollup_costs import LATE_BY, rollup_costs
+from bench.run import RollupCosts, Run
 
 ENGINE_WITH_TARGETS = "timescaledb"
 CPU_UNKNOWN = "the benchmark did not start the server and cannot read its CPU time"

@@ -126,10 +126,10 @@ async def _compare_with_trd(
     run: Run, database: Database, store: Store, batches: Batches, trd: MetricsCollector
 ) -> list[Result]:
     sizes = (run.scale.ingest_large_batch, run.scale.ingest_small_batch)
-    ours = [partial(_record_rate, store, partial(batches.next, size)) for size in sizes]
+    product = [partial(_record_rate, store, partial(batches.next, size)) for size in sizes]
     references = [partial(trd.checks_per_second, TRD_CHECKS, connections) for connections in (CONNECTIONS, 1)]
-    await alternate(1, *ours, *references)
-    large, small, many_connections, one_connection = await alternate(run.scale.rounds, *ours, *references)
+    await alternate(1, *product, *references)
+    large, small, many_connections, one_connection = await alternate(run.scale.rounds, *product, *references)
     rows = run.scale.trd_rows_of_today
     note = f"the TRD's tables have {rows:,} response times of today for each service; {TRD_CHECKS} checks a round"
     note_many = f"{CONNECTIONS} connections are the default of the TRD's ORM on two cores"

@@ -17,8 +17,8 @@ from bench.probers import (
     service_urls,
 )
 from bench.report import Result, at_least, comparison, not_measured
-from bench.rollup_costs import RollupCosts, rollup_costs
-from bench.run import Run, alternate
+from bench.rollup_costs import rollup_costs
+from bench.run import RollupCosts, Run, alternate
 
 TARGET = at_least(4)
 

@@ -46,12 +46,12 @@ async def _measure_efficiency(run: Run, kind: str, services: int) -> list[Result
         bases = base_urls(target["port"], "https" if ca_file else "http")
         urls = service_urls(bases, services)
         database = await enter(run.databases.migrated())
-        ours = Prober(run, database, ca_file)
-        await ours.create_services(services, bases, interval_seconds=1)
+        product = Prober(run, database, ca_file)
+        await product.create_services(services, bases, interval_seconds=1)
         arguments = {"urls": urls, "concurrency": at_once, "ca_file": ca_file}
         libcurl, _ = await enter(running_program("libcurl", run.folder, **arguments))
         measurements = [
-            partial(ours.checks_per_cpu_second, services, seconds),
+            partial(product.checks_per_cpu_second, services, seconds),
             partial(libcurl_checks_per_cpu_second, libcurl, seconds),
         ]
         blackbox = await enter(running_blackbox_exporter(run.folder, urls, at_once, ca_file))
@@ -59,9 +59,9 @@ async def _measure_efficiency(run: Run, kind: str, services: int) -> list[Result
             measurements.append(partial(blackbox.probes_per_cpu_second, seconds))
         prober_only, limit, *others = await alternate(run.scale.probe_rounds, *measurements)
     note = f"successful checks that were stored; {services:,} services, {at_once} probes at once; {database.engine}"
-    if worst := max(ours.failed_percent):
+    if worst := max(product.failed_percent):
         note += f";\nin a round up to {worst:.2g} % of the checks failed and are not counted: the machine is overloaded"
-    return _results(kind, prober_only, ours.with_database, limit, others[0] if others else None, note)
+    return _results(kind, prober_only, product.with_database, limit, others[0] if others else None, note)
 
 
 def _results(

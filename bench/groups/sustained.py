@@ -190,8 +190,10 @@ async def _request(
 
 
 async def _frame_times(clients: Child, changes: int) -> list[float]:
-    """Waits for one frame per change. Returns the time.monotonic() at which each arrived. A frame too many is an error
-    of the caller's zip(strict=True)."""
+    """Waits for one frame per change and returns the time.monotonic() at which each arrived.
+
+    It can return more than that. The caller's zip(strict=True) then raises ValueError.
+    """
     arrived_at = list[float]()
 
     async def all_arrived() -> bool:

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 import worker.locks
-from tests.prober.outages import Line
+from tests.database_proxy import DatabaseProxy
 from tests.sql.batches import connected, until_true, value
 from tests.worker.working import PATIENCE_S, working
 from worker.duty import Duty, Work
@@ -67,15 +67,15 @@ async def test_a_hanging_duty_is_cancelled_after_its_time(database: str) -> None
 
 
 async def test_a_database_that_is_away_at_the_start_is_waited_for(database: str) -> None:
-    async with Line(database).serve() as line:
-        line.cut()
+    async with DatabaseProxy(database).serve() as line:
+        line.disconnect()
         async with working(line.url, "expiry", "events") as worker:
             with anyio.fail_after(PATIENCE_S):
                 while worker.value("lock_losses_total") < 1:  # noqa: ASYNC110  # a count, not an event
                     await anyio.sleep(0.01)
             assert not worker.locks.connected
             assert worker.rounds("expiry", "failed") == 0  # it is not this worker's to try
-            line.mend()
+            line.restore()
             await worker.reached("expiry")
             await worker.reached("events")
 
@@ -97,7 +97,7 @@ async def test_duties_are_given_up_while_the_database_is_away_and_taken_again(
             under_way.remove(work)
 
     async with (
-        Line(database).serve() as line,
+        DatabaseProxy(database).serve() as line,
         working(line.url, "expiry", duties=[made_up("long", long, 600)]) as ours,
     ):
         await ours.reached("expiry")
@@ -110,6 +110,6 @@ async def test_duties_are_given_up_while_the_database_is_away_and_taken_again(
         async with working(database, "expiry") as theirs:
             await theirs.reached("expiry")
         line.break_connections()
-        line.mend()
+        line.restore()
         await ours.again("expiry")
         assert len(under_way) == 1

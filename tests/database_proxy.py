@@ -1,16 +1,15 @@
-"""A database connection that can be made to fail in the ways a network fails: a proxy in front of PostgreSQL."""
+"""A proxy in front of PostgreSQL that makes connections fail in the ways a network fails."""
 
 import asyncio
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 
-class Line:
-    """The proxied connection. What is set holds for open and new connections, at once."""
+class DatabaseProxy:
+    """Clients connect to `url` within the block of `serve`. A change applies to open and to new connections at once."""
 
     def __init__(self, database_url: str) -> None:
         parts = urlsplit(database_url)
@@ -19,36 +18,37 @@ class Line:
         self._target_port = int(query.get("port", [str(parts.port or 5432)])[0])
         self._parts = parts
         self._writers: set[asyncio.StreamWriter] = set()
-        self._open = asyncio.Event()
-        self._open.set()
+        self._forwarding = asyncio.Event()
+        self._forwarding.set()
         self.refusing = False
         self.lose_next_commit = False
+        """Forwards the next COMMIT and closes the connections instead of forwarding its response."""
         self.commits_lost = 0
         self.connections = 0
-        self._swallow = False
+        self._losing_commit = False
         self.url = ""
 
-    def cut(self) -> None:
-        """The server is gone: open connections break, new ones are refused."""
+    def disconnect(self) -> None:
+        """Closes all connections and refuses new ones."""
         self.refusing = True
         self.break_connections()
 
-    def mend(self) -> None:
-        """All is well again."""
+    def restore(self) -> None:
+        """Ends `disconnect` and `blackhole`."""
         self.refusing = False
-        self._open.set()
+        self._forwarding.set()
 
     def blackhole(self) -> None:
-        """Packets go nowhere, without an error."""
-        self._open.clear()
+        """Keeps connections open and forwards nothing."""
+        self._forwarding.clear()
 
     def break_connections(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
 
     @contextlib.asynccontextmanager
-    async def serve(self) -> AsyncIterator["Line"]:
-        with tempfile.TemporaryDirectory(prefix="line-") as folder:
+    async def serve(self) -> AsyncIterator["DatabaseProxy"]:
+        with tempfile.TemporaryDirectory(prefix="proxy-") as folder:
             server = await asyncio.start_unix_server(self._connected, Path(folder) / ".s.PGSQL.5432")
             user_info = self._parts.netloc.rpartition("@")[0]
             query = urlencode({"host": folder, "port": 5432})
@@ -57,7 +57,7 @@ class Line:
                 yield self
             finally:
                 server.close()
-                self._open.set()
+                self._forwarding.set()
                 self.break_connections()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -82,21 +82,15 @@ class Line:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, towards_server: bool) -> None:
         while data := await reader.read(65536):
-            await self._open.wait()
+            await self._forwarding.wait()
             if towards_server and b"COMMIT\0" in data and self.lose_next_commit:
                 self.lose_next_commit = False
                 self.commits_lost += 1
-                self._swallow = True
-            elif not towards_server and self._swallow:
-                self._swallow = False
+                self._losing_commit = True
+            elif not towards_server and self._losing_commit:
+                self._losing_commit = False
                 self.break_connections()
                 return
             writer.write(data)
             await writer.drain()
         writer.transport.abort()
-
-
-def missing_seconds(slots: list[datetime]) -> float:
-    """Points of the grid between the first and the last slot that have no row. On a busy machine some are missed, and
-    counted."""
-    return (slots[-1] - slots[0]) / timedelta(seconds=1) + 1 - len(slots)
