@@ -2,6 +2,8 @@
 
 Each message is one JSON value on one line. The first line to the program is its arguments, and its first response means
 that it is ready. Each further line is a request with one response. The program ends when its stdin is closed.
+
+Times in messages are those of time.monotonic(), which is one clock for all processes of a machine (Linux).
 """
 
 import asyncio

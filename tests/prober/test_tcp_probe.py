@@ -105,7 +105,7 @@ class TestConnections:
 
 class TestResponses:
     async def test_other_checks_do_not_close_the_connection_of_a_waiting_check(self, probe_engine: Engine) -> None:
-        """libcurl closes connections that seem dead when it starts another transfer, at most once a second."""
+        """libcurl looks for dead connections when it opens one. The waiting connection has data to read."""
         more = asyncio.Event()
 
         async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
