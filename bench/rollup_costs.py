@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from time import perf_counter
 
+from bench.checks import LOCATION
 from bench.databases import Connection, Database
 from bench.history import create_services, midnight
 from bench.recording import Recorder, recorder
@@ -29,7 +30,6 @@ BEGIN = time(9, 30)
 WARM_UP_QUARTERS = 2
 WARM_UP_ROWS = 6
 """PostgreSQL plans a prepared statement five times before it may keep a plan. A prober keeps its session for long."""
-LOCATION = "bench"
 
 
 async def rollup_costs(run: Run, engine: str) -> RollupCosts | None:

@@ -10,6 +10,7 @@ import anyio
 
 from api.live.hub import PUBLIC_STEP
 from bench.api_server import KeptConnection, kept_connection, running_api
+from bench.checks import LOCATION
 from bench.databases import Connection
 from bench.history import create_services
 from bench.metrics import scrape, total
@@ -59,7 +60,7 @@ class Changes:
         self._made += 1
         error = (None, None) if good else ("http_error", "expected status 200, got 500")
         verdict = (200, True, "o") if good else (500, False, "mo")
-        check = Check("service-1", "bench", at, at, 86400, *verdict, 20.0, None, 1.0, None, 19.0, 1, *error)
+        check = Check("service-1", LOCATION, at, at, 86400, *verdict, 20.0, None, 1.0, None, 19.0, 1, *error)
         return (await self._recorder.record([check])).committed
 
 

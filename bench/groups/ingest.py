@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import LiteralString
 
+from bench.checks import FAILS_EVERY, LOCATION, make_check
 from bench.databases import Connection, Database
 from bench.recording import column_types, copy
 from bench.report import Result, Target, at_least, comparison
@@ -15,14 +16,11 @@ from bench.trd import CONNECTIONS, MetricsCollector, metrics_collector
 from prober.metrics import Metrics
 from prober.store import Check, Store
 
-LOCATION = "bench"
 TIMEOUT_S = 60
 COPY_TARGETS = (at_least(0.35), at_least(0.3))
 TRD_TARGETS = (at_least(150), at_least(40))
 """For the large and the small batch."""
 TRD_CHECKS = 100
-FAILS_EVERY = 999
-"""Not a divisor of the batch sizes, so that it is not always the same service that fails."""
 
 
 class Batches:
@@ -43,26 +41,7 @@ class Batches:
     def _check(self, service: int) -> Check:
         self._checks_made += 1
         good = self._checks_made % FAILS_EVERY != 0
-        at = self._at + timedelta(milliseconds=57 * service)
-        ms = 40 + (service * 7919 + self._checks_made * 104729) % 1000 / 10
-        return Check(
-            service_id=f"service-{service}",
-            location=LOCATION,
-            scheduled_at=at,
-            finished_at=at + timedelta(milliseconds=ms),
-            interval_seconds=60,
-            status_code=200 if good else None,
-            success=good,
-            severity="o" if good else "mo",
-            total_ms=ms,
-            dns_ms=1.25,
-            connect_ms=4.5,
-            tls_ms=11.75 if good else None,
-            first_byte_ms=ms - 18 if good else None,
-            attempts=1,
-            error_type=None if good else "connection_error",
-            error_message=None if good else "connection refused",
-        )
+        return make_check(service, self._checks_made, self._at + timedelta(milliseconds=57 * service), 60, good=good)
 
 
 async def measure(run: Run) -> AsyncIterator[Result]:

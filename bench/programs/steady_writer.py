@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 import uvloop
 
+from bench.checks import FAILS_EVERY, LOCATION, make_check
 from bench.programs.messages import arguments, requests, respond
 from prober.metrics import Metrics
 from prober.store import Check, Store
 
 TIMEOUT_S = 60
-FAILS_EVERY = 999
 AGE = timedelta(milliseconds=250)
 """The age of a check when it is recorded."""
 
@@ -67,35 +67,17 @@ class SteadyWriter:
         ]
 
     def _check(self, service: int, number: int, at: datetime) -> Check:
-        """`number` is the number of earlier checks of the service."""
+        """`service` counts from 0. `number` is the number of earlier checks of the service."""
         self._checks_made += 1
         good = number % 2 == 0 if service == 0 else self._checks_made % FAILS_EVERY != 0
-        ms = 40 + (service * 7919 + self._checks_made * 104729) % 1000 / 10
-        return Check(
-            service_id=f"service-{service + 1}",
-            location="bench",
-            scheduled_at=at,
-            finished_at=at + timedelta(milliseconds=ms),
-            interval_seconds=self._interval_s,
-            status_code=200 if good else None,
-            success=good,
-            severity="o" if good else "mo",
-            total_ms=ms,
-            dns_ms=1.25,
-            connect_ms=4.5,
-            tls_ms=11.75 if good else None,
-            first_byte_ms=ms - 18 if good else None,
-            attempts=1,
-            error_type=None if good else "connection_error",
-            error_message=None if good else "connection refused",
-        )
+        return make_check(service + 1, self._checks_made, at, self._interval_s, good=good)
 
 
 async def main(database_url: str, services: int, interval_s: int, batch: int, offset_s: float) -> None:
     """Responds when every service has a check. A request is a number of seconds; the response is that of
     SteadyWriter.run."""
     assert services % batch == 0, "a batch must not contain two checks of one service"
-    store = Store(database_url, "bench", Metrics())
+    store = Store(database_url, LOCATION, Metrics())
     writer = SteadyWriter(store, services, interval_s, batch, timedelta(seconds=offset_s))
     await writer.record_first_checks()
     respond({})

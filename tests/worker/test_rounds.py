@@ -80,7 +80,7 @@ async def test_a_database_that_is_away_at_the_start_is_waited_for(database: str)
             await worker.reached("events")
 
 
-@pytest.mark.parametrize("away", ["cut", "blackhole"])
+@pytest.mark.parametrize("away", ["disconnect", "blackhole"])
 async def test_duties_are_given_up_while_the_database_is_away_and_taken_again(
     database: str, away: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
