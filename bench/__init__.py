@@ -1,4 +1,5 @@
-"""The benchmark: `python -m bench` measures every line of the targets and prints one table of ratios.
+"""The benchmark. `python -m bench` runs the groups of measurements in `bench/groups/` and prints one table.
 
-Each figure stands beside a peer's or a limit's from the same run, in alternating rounds, because machines are noisy.
+Most figures have a reference: another program, or the library below the product by itself. The rounds of the product
+and of its reference alternate, so that both run under the same load of the machine.
 """

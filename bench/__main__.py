@@ -1,4 +1,4 @@
-"""`python -m bench [GROUP ...]`: measures all groups, or some, and prints one table."""
+"""`python -m bench [GROUP ...]`: measures all groups or the given ones and prints one table."""
 
 import argparse
 import asyncio
@@ -12,53 +12,58 @@ from pathlib import Path
 
 import uvloop
 
-from bench import aggregates, api, document, feed, ingest, pages, pipeline, prober, reads, start, storage, sustained
+from bench import document
 from bench.databases import Databases, temporary_folder
-from bench.report import FAILED, Line, failed, table
+from bench.groups import aggregates, api, feed, ingest, pages, pipeline, prober, reads, start, storage, sustained
+from bench.report import FAILED, Result, failed, table
 from bench.run import Run
 from bench.scale import FULL, TINY, Scale
 
-GROUPS: dict[str, Callable[[Run], AsyncIterator[Line]]] = {
-    "prober": prober.lines,
-    "punctuality": prober.punctuality,
-    "pipeline": pipeline.lines,
-    "ingest": ingest.lines,
-    "aggregates": aggregates.lines,
-    "storage": storage.lines,
-    "reads": reads.lines,
-    "api": api.lines,
-    "pages": pages.lines,
-    "feed": feed.lines,
-    "start": start.lines,
-    "sustained": sustained.lines,
+GROUPS: dict[str, Callable[[Run], AsyncIterator[Result]]] = {
+    "prober": prober.measure,
+    "punctuality": prober.measure_punctuality,
+    "pipeline": pipeline.measure,
+    "ingest": ingest.measure,
+    "aggregates": aggregates.measure,
+    "storage": storage.measure,
+    "reads": reads.measure,
+    "api": api.measure,
+    "pages": pages.measure,
+    "feed": feed.measure,
+    "start": start.measure,
+    "sustained": sustained.measure,
 }
-CLOSING = "Ratios are medians of alternating rounds, in brackets the least and the greatest."
-LONG = ("sustained",)
-"""Measured when they are asked for by name, and with --full."""
+NOT_BY_DEFAULT = ("sustained",)
+"""Measured only if it is named on the command line, or with --full."""
+CLOSING = "Ratios are medians over alternating rounds, with the lowest and the highest in parentheses."
 
 
-async def measure(names: Sequence[str], scale: Scale, databases: Databases, folder: Path) -> list[Line]:
-    """The lines of the groups, in their order. A group that fails says why and does not take the others with it."""
-    lines: list[Line] = []
+async def measure(names: Sequence[str], scale: Scale, databases: Databases, folder: Path) -> list[Result]:
+    """The results of the groups, in the given order. An error ends its group only and becomes a failed result."""
+    results: list[Result] = []
     run = Run(scale, databases, folder)
     for name in names:
         began = time.monotonic()
         try:
-            async for line in GROUPS[name](run):
-                lines.append(line)
-                print(f"{name}: {line.what}: {line.ours} {line.ratio} {line.verdict}", file=sys.stderr, flush=True)
-        except Exception as error:  # what was measured before must not be lost
-            reason = "; ".join(" ".join(f"{type(each).__name__}: {each}".split()) for each in _parts(error))[:300]
-            lines.append(failed(f"{name}: the rest", reason))
-            print(f"{name}: {reason}", file=sys.stderr, flush=True)
-        print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    return lines
+            async for result in GROUPS[name](run):
+                results.append(result)
+                _log(f"{name}: {result.title}: {result.measured} {result.ratio} {result.verdict}")
+        except Exception as error:  # the other groups are still measured
+            reason = "; ".join(" ".join(f"{type(each).__name__}: {each}".split()) for each in _causes(error))[:300]
+            results.append(failed(f"{name}: the other results", reason))
+            _log(f"{name}: {reason}")
+        _log(f"{name}: {time.monotonic() - began:.0f} s")
+    return results
 
 
-def _parts(error: Exception) -> list[Exception]:
-    """What a task group has gathered, or the error itself."""
+def _log(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _causes(error: Exception) -> list[Exception]:
+    """The errors in an exception group, or the error itself."""
     if isinstance(error, ExceptionGroup):
-        return [part for each in error.exceptions for part in _parts(each)]
+        return [cause for each in error.exceptions for cause in _causes(each)]
     return [error]
 
 
@@ -67,31 +72,31 @@ async def _main(names: Sequence[str], scale: Scale, output: Path | None) -> int:
     began = time.monotonic()
     with temporary_folder() as folder:
         async with Databases(fsync=scale != TINY) as databases:
-            lines = await measure(names, scale, databases, folder)
+            results = await measure(names, scale, databases, folder)
             engines, versions = ", ".join(databases.engines), databases.versions
-    print(table(lines))
+    print(table(results))
     print(
         f"\n{time.monotonic() - began:.0f} s on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
         f"Linux {platform.release()}, Python {platform.python_version()}; engines: {engines}; "
         f"fsync {'on' if databases.fsync else 'off'}.\n{CLOSING}"
     )
     if output is not None:
-        for what in document.write(output, lines, document.facts(versions), CLOSING):
-            print(f"{output} does not say what limits: {what}", file=sys.stderr)
-    return 1 if any(line.verdict == FAILED for line in lines) else 0
+        for title in document.write(output, results, document.facts(versions), CLOSING):
+            _log(f"{output} does not explain what limits: {title}")
+    return 1 if any(result.verdict == FAILED for result in results) else 0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures the targets, prints one table.")
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help="some of: " + " ".join(GROUPS))
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures and prints one table.")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help="one of: " + " ".join(GROUPS))
     sizes = parser.add_mutually_exclusive_group()
-    sizes.add_argument("--full", action="store_true", help="larger sizes, and the group sustained: more than an hour")
-    sizes.add_argument("--tiny", action="store_true", help="sizes that only show that everything works")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="writes a document in Markdown too")
+    sizes.add_argument("--full", action="store_true", help="longer measurements and the group sustained: over an hour")
+    sizes.add_argument("--tiny", action="store_true", help="sizes that only test that the benchmark works")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="also writes the results to a Markdown file")
     args = parser.parse_args()
     if unknown := [name for name in args.groups if name not in GROUPS]:
-        parser.error(f"there is no group {unknown[0]}; there are {' '.join(GROUPS)}")
-    names = args.groups or [name for name in GROUPS if args.full or name not in LONG]
+        parser.error(f"there is no group {unknown[0]}; the groups are {' '.join(GROUPS)}")
+    names = args.groups or [name for name in GROUPS if args.full or name not in NOT_BY_DEFAULT]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         scale = FULL if args.full else TINY if args.tiny else Scale()
         return runner.run(_main(names, scale, args.output))

@@ -1,5 +1,4 @@
-"""The databases that are measured: every engine found (tests/engines.py), on servers of our own with fsync on; off at
-the sizes that only show that everything works."""
+"""Databases to measure on: one server for each engine that tests/engines.py finds, started with fsync on."""
 
 import secrets
 import shutil
@@ -26,7 +25,7 @@ _TIMESCALEDB_VERSION = "SELECT default_version FROM pg_available_extensions WHER
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Removed at the end, with all that is in it. Others may pass through it: root's server runs as another user."""
+    """A folder that is removed at the end. Other users may enter it: root's PostgreSQL runs as another user."""
     folder = Path(tempfile.mkdtemp(prefix="sla-bench-", dir="/tmp"))
     folder.chmod(0o711)
     try:
@@ -36,7 +35,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 class Database(NamedTuple):
-    """A migrated database; `server_pid` is None on a server that is not ours, whose CPU cannot be told."""
+    """A migrated database. `server_pid` is None if the benchmark did not start the server: its CPU time is unknown."""
 
     url: str
     engine: str
@@ -52,19 +51,19 @@ class _Server(NamedTuple):
 
 
 class Databases:
-    """Starts each engine's server when it is first asked for; to be entered with `async with`."""
+    """Starts the server of an engine when a database on it is first needed, and stops all servers on exit."""
 
     def __init__(self, *, fsync: bool = True) -> None:
         self.fsync = fsync
         self._engines = {engine.name: engine for engine in find_engines()}
         self._servers: dict[str, _Server] = {}
         self.versions: dict[str, str] = {}
-        """In words, of the engines that were started."""
+        """The versions of PostgreSQL and TimescaleDB, by engine, of the servers that were started."""
         self._stack = AsyncExitStack()
 
     @property
     def engines(self) -> tuple[str, ...]:
-        """Their names, TimescaleDB first where it is there."""
+        """The names of the engines; TimescaleDB is the first if it is installed."""
         return tuple(self._engines)
 
     async def __aenter__(self) -> "Databases":
@@ -75,7 +74,7 @@ class Databases:
 
     @asynccontextmanager
     async def migrated(self, engine: str | None = None) -> AsyncIterator[Database]:
-        """A fresh database with the whole schema, dropped at the end of the block; by default on the first engine."""
+        """A new, migrated database, which is dropped at the end. The default is the first engine."""
         name = engine or self.engines[0]
         server = await self._server(name)
         database = f"sla_bench_{secrets.token_hex(4)}"
@@ -97,10 +96,10 @@ class Databases:
         return self._servers[name]
 
     async def _start(self, engine: Engine) -> _Server:
-        """Without TimescaleDB's background workers: policies that begin in mid-measurement would be noise, so what they
-        do is measured where a line is about it."""
+        """Starts a server without TimescaleDB's background workers: their policies would run during measurements. The
+        groups that measure the work of a policy do it themselves."""
         embedded = engine.source == "embedded"
-        if not embedded and not engine.source.startswith("/"):  # a URL that was given, or Docker
+        if not embedded and not engine.source.startswith("/"):  # TEST_DATABASE_URL, or Docker
             return _Server(self._stack.enter_context(engine.run()), None)
         folder = self._stack.enter_context(temporary_folder())
         settings = {**({} if self.fsync else EPHEMERAL), **({} if embedded else TIMESCALEDB)}

@@ -1,4 +1,4 @@
-"""The benchmark as a document: the table, the machine, the versions, and a part that people write and that is kept."""
+"""Writes docs/benchmark.md: the machine, the versions, the table, and a part that is written by hand."""
 
 import os
 import platform
@@ -9,66 +9,69 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.children import ROOT
-from bench.probing import find_blackbox
-from bench.report import HEADINGS, Line
+from bench.probers import find_blackbox_exporter
+from bench.processes import ROOT
+from bench.report import HEADINGS, Result
 from tests.browsers import find_browser
 
-KEPT = "## What limits the lines that miss their target"
+WRITTEN_BY_HAND = "## What limits the figures that miss their target"
 _HINT = (
     "<!-- Written by hand. `python -m bench --output` keeps everything from this heading to the end of the file. -->"
 )
 
 
-def write(path: Path, lines: Sequence[Line], facts: Mapping[str, str], closing: str) -> list[str]:
-    """Writes the document anew, but for the part below KEPT. Returns the lines that miss and are not named there."""
+def write(path: Path, results: Sequence[Result], facts: Mapping[str, str], closing: str) -> list[str]:
+    """Replaces the document up to the part that is written by hand.
+
+    Returns the titles of results that miss their target and that this part does not name.
+    """
     old = path.read_text("utf-8") if path.exists() else ""
-    found = old.find(KEPT)
-    kept = old[found:] if found >= 0 else f"{KEPT}\n\n{_HINT}\n"
-    path.write_text(f"{_measured(lines, facts, closing)}\n{kept}", "utf-8")
-    return [line.what for line in lines if line.verdict == "missed" and line.what not in kept]
+    found = old.find(WRITTEN_BY_HAND)
+    kept = old[found:] if found >= 0 else f"{WRITTEN_BY_HAND}\n\n{_HINT}\n"
+    path.write_text(f"{_measured_part(results, facts, closing)}\n{kept}", "utf-8")
+    return [result.title for result in results if result.verdict == "missed" and result.title not in kept]
 
 
-def facts(versions: Mapping[str, str]) -> dict[str, str]:
-    """What the figures hold for; `versions` are the engines'."""
-    others = {
-        "blackbox_exporter": _version(find_blackbox()),
+def facts(engine_versions: Mapping[str, str]) -> dict[str, str]:
+    """The command, the date, the machine and the versions of all programs."""
+    versions = {
+        "blackbox_exporter": _version(find_blackbox_exporter()),
         "Chromium": _version(find_browser()),
-        "Commit": _said("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
+        "Commit": _output_of("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
     }
     return {
         "Command": " ".join(["python -m bench", *sys.argv[1:]]),
         "Date": f"{datetime.now(UTC):%Y-%m-%d}",
         "Machine": f"{os.cpu_count()} cores, {_processor()}, {_memory_gib():.0f} GiB of memory",
         "System": f"Linux {platform.release()}, Python {platform.python_version()}",
-        **{f"Engine {name}": version for name, version in versions.items()},
-        **{name: version or "not there" for name, version in others.items()},
+        **{f"Engine {name}": version for name, version in engine_versions.items()},
+        **{name: version or "not installed" for name, version in versions.items()},
     }
 
 
-def _measured(lines: Sequence[Line], facts: Mapping[str, str], closing: str) -> str:
-    said = [
+def _measured_part(results: Sequence[Result], facts: Mapping[str, str], closing: str) -> str:
+    lines = [
         "# Benchmark",
         "",
-        "Made by `python -m bench --output`. Each figure stands beside a peer's or a limit's from the same run.",
+        "Written by `python -m bench --output`. A reference is measured in the same run as the product.",
         "",
         *(f"- {name}: {value}" for name, value in facts.items()),
         "",
-        _row(("what", *HEADINGS[1:])),
-        _row(["---"] * len(HEADINGS)),
-        *(_row(line.cells()) for line in lines),
+        _table_row(HEADINGS),
+        _table_row(["---"] * len(HEADINGS)),
+        *(_table_row(result.cells()) for result in results),
         "",
         *closing.strip().splitlines(),
         "",
-        "## How each line was measured",
+        "## How each figure was measured",
         "",
-        *(f"- **{line.what}**: {' '.join(line.note.split())}" for line in lines if line.note),
+        *(f"- **{result.title}**: {' '.join(result.note.split())}" for result in results if result.note),
         "",
     ]
-    return "\n".join(said)
+    return "\n".join(lines)
 
 
-def _row(cells: Sequence[str]) -> str:
+def _table_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -82,12 +85,13 @@ def _memory_gib() -> float:
 
 
 def _version(program: str | Path | None) -> str:
-    """The number that a program says it has; empty where it is not there."""
-    found = re.search(r"\d+(?:\.\d+)+", _said(str(program), "--version")) if program else None
+    """The first version number in the output of `program --version`; empty if the program is not installed."""
+    found = re.search(r"\d+(?:\.\d+)+", _output_of(str(program), "--version")) if program else None
     return found[0] if found else ""
 
 
-def _said(*command: str) -> str:
+def _output_of(*command: str) -> str:
+    """stdout and stderr; empty if the command failed."""
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.SubprocessError):

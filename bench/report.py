@@ -1,4 +1,4 @@
-"""The table: a line for each thing measured, with its peer, its ratio, its target and the verdict."""
+"""The results of the benchmark and the table that prints them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,146 +6,151 @@ from statistics import median
 
 FAILED = "failed"
 NOT_MEASURED = "not measured"
-HEADINGS = ("", "ours", "peer", "ratio (spread)", "target", "verdict")
+NO_TARGET = "-"
+HEADINGS = ("metric", "measured", "reference", "ratio (range)", "target", "verdict")
 
 
 @dataclass(frozen=True)
 class Target:
-    """A bound on a ratio (unit "x") or on an absolute figure."""
+    """A limit for a ratio (unit "x") or for a figure with a unit."""
 
     limit: float
     unit: str = "x"
-    at_least: bool = True
+    is_minimum: bool = True
     tolerance: float = 0.0
-    """Where it is set, what counts is to lie so near to the limit, on either side."""
+    """If it is not 0, a value meets the target if it differs from the limit by no more than this."""
 
     def verdict(self, value: float) -> str:
         if self.tolerance:
             met = abs(value - self.limit) <= self.tolerance
         else:
-            met = value >= self.limit if self.at_least else value <= self.limit
+            met = value >= self.limit if self.is_minimum else value <= self.limit
         return "met" if met else "missed"
 
     def __str__(self) -> str:
-        limit = quantity(self.limit, self.unit, plain=True)
+        limit = with_unit(self.limit, self.unit, exact=True)
         if self.tolerance:
-            return f"{limit} +- {quantity(self.tolerance, self.unit)}"
-        return f"{'>=' if self.at_least else '<='} {limit}"
+            return f"{limit} +- {with_unit(self.tolerance, self.unit)}"
+        return f"{'>=' if self.is_minimum else '<='} {limit}"
 
 
-def least(limit: float, unit: str = "x") -> Target:
+def at_least(limit: float, unit: str = "x") -> Target:
     return Target(limit, unit)
 
 
-def most(limit: float, unit: str = "x") -> Target:
-    return Target(limit, unit, at_least=False)
+def at_most(limit: float, unit: str = "x") -> Target:
+    return Target(limit, unit, is_minimum=False)
 
 
-def about(limit: float, tolerance: float, unit: str = "x") -> Target:
+def within(limit: float, tolerance: float, unit: str = "x") -> Target:
     return Target(limit, unit, tolerance=tolerance)
 
 
 @dataclass(frozen=True)
-class Line:
-    """One row of the table, in words; `note` is printed below it."""
+class Result:
+    """One row of the table, formatted. `note` describes the measurement and may have several lines."""
 
-    what: str
-    ours: str = ""
-    peer: str = ""
+    title: str
+    measured: str = ""
+    reference: str = ""
     ratio: str = ""
     target: str = ""
-    verdict: str = "-"
+    verdict: str = NO_TARGET
     note: str = ""
 
     def cells(self) -> tuple[str, ...]:
-        return (self.what, self.ours, self.peer, self.ratio, self.target, self.verdict)
+        return (self.title, self.measured, self.reference, self.ratio, self.target, self.verdict)
 
 
-def number(value: float, *, plain: bool = False) -> str:
-    """Three significant digits, thousands apart; `plain` is for limits that people chose."""
-    if plain and value == round(value):
+def comparison(
+    title: str,
+    measured: Sequence[float],
+    reference: Sequence[float],
+    unit: str,
+    target: Target | None = None,
+    *,
+    speedup: bool = False,
+    note: str = "",
+) -> Result:
+    """The ratio of the product's figures to the reference's, round by round. The target is for the median ratio.
+
+    The ratio is measured / reference. With `speedup` it is reference / measured, for durations whose target is a
+    factor.
+    """
+    pairs = zip(measured, reference, strict=True)
+    ratios = [other / own if speedup else own / other for own, other in pairs]
+    return Result(
+        title,
+        with_unit(median(measured), unit),
+        with_unit(median(reference), unit),
+        _median_and_range(ratios),
+        str(target) if target else "",
+        target.verdict(median(ratios)) if target else NO_TARGET,
+        note,
+    )
+
+
+def figure(
+    title: str,
+    measured: Sequence[float],
+    unit: str,
+    target: Target | None = None,
+    *,
+    reference: Sequence[float] | None = None,
+    note: str = "",
+) -> Result:
+    """A figure of the product. The target is for its median; a reference is printed beside it and has no target."""
+    ratios = [own / other for own, other in zip(measured, reference, strict=True)] if reference else []
+    return Result(
+        title,
+        _median_and_range(measured, unit),
+        with_unit(median(reference), unit) if reference else "",
+        _median_and_range(ratios) if ratios else "",
+        str(target) if target else "",
+        target.verdict(median(measured)) if target else NO_TARGET,
+        note,
+    )
+
+
+def not_measured(title: str, reason: str) -> Result:
+    """A result that this machine cannot measure, because something is not installed."""
+    return Result(title, verdict=NOT_MEASURED, note=reason)
+
+
+def failed(title: str, reason: str) -> Result:
+    """A measurement that raised an error."""
+    return Result(title, verdict=FAILED, note=reason)
+
+
+def three_digits(value: float, *, exact: bool = False) -> str:
+    """Three significant digits, with commas between thousands. `exact` writes every digit of a whole number."""
+    if exact and value == round(value):
         return f"{value:,.0f}"
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
 
 
-def quantity(value: float, unit: str, *, plain: bool = False) -> str:
-    return number(value, plain=plain) + (unit if unit in ("x", "%") else f" {unit}" if unit else "")
+def with_unit(value: float, unit: str, *, exact: bool = False) -> str:
+    separator = "" if unit in ("", "x", "%") else " "
+    return three_digits(value, exact=exact) + separator + unit
 
 
-def spread(values: Sequence[float]) -> str:
-    """The median, and between what the rounds lay."""
-    middle = number(median(values))
-    return middle if len(values) == 1 else f"{middle} ({number(min(values))}-{number(max(values))})"
+def _median_and_range(values: Sequence[float], unit: str = "") -> str:
+    middle = with_unit(median(values), unit)
+    return middle if len(values) == 1 else f"{middle} ({three_digits(min(values))}-{three_digits(max(values))})"
 
 
-def compared(
-    what: str,
-    ours: Sequence[float],
-    peer: Sequence[float],
-    unit: str,
-    target: Target | None = None,
-    *,
-    inverse: bool = False,
-    note: str = "",
-) -> Line:
-    """Round against round: ours / peer, or peer / ours (`inverse`) where less is better and the target is "faster"."""
-    ratios = [theirs / own if inverse else own / theirs for own, theirs in zip(ours, peer, strict=True)]
-    return Line(
-        what,
-        quantity(median(ours), unit),
-        quantity(median(peer), unit),
-        spread(ratios),
-        str(target) if target else "",
-        target.verdict(median(ratios)) if target else "-",
-        note,
-    )
-
-
-def absolute(
-    what: str,
-    ours: Sequence[float],
-    unit: str,
-    target: Target | None = None,
-    *,
-    peer: Sequence[float] | None = None,
-    note: str = "",
-) -> Line:
-    """A figure with a bound of its own; the peer's, where there is one, stands beside it with the ratio."""
-    figures = [quantity(value, unit) for value in (median(ours), min(ours), max(ours))]
-    ratios = [own / theirs for own, theirs in zip(ours, peer, strict=True)] if peer else []
-    return Line(
-        what,
-        figures[0] if len(ours) == 1 else f"{figures[0]} ({number(min(ours))}-{number(max(ours))})",
-        quantity(median(peer), unit) if peer else "",
-        spread(ratios) if ratios else "",
-        str(target) if target else "",
-        target.verdict(median(ours)) if target else "-",
-        note,
-    )
-
-
-def not_measured(what: str, reason: str) -> Line:
-    """What this machine lacks something for."""
-    return Line(what, verdict=NOT_MEASURED, note=reason)
-
-
-def failed(what: str, reason: str) -> Line:
-    """What ought to have worked."""
-    return Line(what, verdict=FAILED, note=reason)
-
-
-def table(lines: Sequence[Line]) -> str:
-    """Aligned columns; notes are indented below their line."""
-    rows = [HEADINGS, *(line.cells() for line in lines)]
+def table(results: Sequence[Result]) -> str:
+    """The results in aligned columns. The note of a result is indented below its row."""
+    rows = [HEADINGS, *(result.cells() for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
 
-    def row_text(cells: tuple[str, ...]) -> str:
+    def aligned(cells: tuple[str, ...]) -> str:
         return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
-    text = [row_text(HEADINGS), row_text(tuple("-" * width for width in widths))]
-    for line in lines:
-        text.append(row_text(line.cells()))
-        text += [f"    {part}" for part in line.note.splitlines()]
+    text = [aligned(HEADINGS), aligned(tuple("-" * width for width in widths))]
+    for result in results:
+        text.append(aligned(result.cells()))
+        text += [f"    {part}" for part in result.note.splitlines()]
     return "\n".join(text)

@@ -1,4 +1,4 @@
-"""What every group of lines is given, and how rounds alternate."""
+"""What every group of measurements gets, rounds that alternate, and waits."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -6,26 +6,38 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, LiteralString
+from typing import LiteralString
 
 import anyio
 
 from bench.databases import Databases
 from bench.scale import Scale
 
-if TYPE_CHECKING:
-    from bench.steady import Steady
+
+@dataclass(frozen=True)
+class RollupCosts:
+    """What bench.rollup_costs measures on one engine. Costs are microseconds of the server's CPU time per raw row."""
+
+    services: int
+    refresh_us: list[float]
+    """Of the refreshes after each quarter of an hour: one figure per hour, so that each includes the end of an hour."""
+    history_us: float
+    """Of one refresh of the whole history."""
+    late_ms: list[float]
+    """The time from BEGIN to COMMIT of each late row."""
+    compress_us: float | None
+    """None on an engine that does not compress."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the benchmark: its sizes, its databases, and a folder for what its processes write."""
+    """One run of the benchmark: its sizes, its databases, and a folder for the files of the processes it starts."""
 
     scale: Scale
     databases: Databases
     folder: Path
-    steady: "dict[str, Steady | None]" = field(default_factory=dict)
-    """By engine, what bench.steady has measured for the groups that need it."""
+    rollup_costs: dict[str, RollupCosts | None] = field(default_factory=dict)
+    """By engine; None if the CPU time of its server is unknown. They are measured once, and two groups use them."""
 
 
 @cache
@@ -34,26 +46,25 @@ def query(name: str) -> LiteralString:
     return files(__package__).joinpath("queries", f"{name}.sql").read_text("utf-8")
 
 
-async def alternate(rounds: int, *contenders: Callable[[], Awaitable[float]]) -> list[list[float]]:
-    """Each contender's figures, taken in turns: ours, peer, ours, peer ..."""
-    figures: list[list[float]] = [[] for _ in contenders]
+async def alternate(rounds: int, *measurements: Callable[[], Awaitable[float]]) -> list[list[float]]:
+    """Takes every measurement once in each round. Returns one list of figures per measurement."""
+    figures: list[list[float]] = [[] for _ in measurements]
     for _ in range(rounds):
-        for contender, taken in zip(contenders, figures, strict=True):
-            taken.append(await contender())
+        for measurement, taken in zip(measurements, figures, strict=True):
+            taken.append(await measurement())
     return figures
 
 
-async def seconds(work: Awaitable[object]) -> float:
-    """How long something took."""
+async def duration_s(work: Awaitable[object]) -> float:
     began = time.perf_counter()
     await work
     return time.perf_counter() - began
 
 
-async def until(condition: Callable[[], Awaitable[bool]], what: str, patience_s: float = 30.0) -> None:
-    """Asks ten times a second. Raises TimeoutError that says what never came."""
-    with anyio.move_on_after(patience_s):
-        while not await condition():  # noqa: ASYNC110  # another process's state: no event exists
+async def wait_until(condition: Callable[[], Awaitable[bool]], description: str, timeout_s: float = 30.0) -> None:
+    """Evaluates the condition ten times a second until it is true. Raises TimeoutError with the description."""
+    with anyio.move_on_after(timeout_s):
+        while not await condition():  # noqa: ASYNC110  # the state of another process: there is no event
             await anyio.sleep(0.1)
         return
-    raise TimeoutError(f"{what}: not within {patience_s:g} s")
+    raise TimeoutError(f"{description}: not within {timeout_s:g} s")

@@ -1,41 +1,41 @@
-"""How much is measured: the sizes of a whole run, of a fuller one and of the smoke test."""
+"""The sizes and durations of the measurements: the default, a longer run, and a run that only tests the benchmark."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Sizes and durations; with the defaults a whole run takes some twenty minutes on two cores."""
+    """A run with the defaults takes about twenty minutes on two cores."""
 
     rounds: int = 5
     probe_rounds: int = 3
     probe_seconds: float = 6.0
     http_services: int = 4000
     tls_services: int = 400
-    punctual_services: int = 10_000
-    punctual_seconds: float = 61.0
+    punctuality_services: int = 10_000
+    punctuality_seconds: float = 61.0
     ingest_rounds: int = 20
-    ingest_services: int = 1000
-    ingest_small: int = 50
+    ingest_large_batch: int = 1000
+    ingest_small_batch: int = 50
     trd_services: int = 200
     trd_rows_of_today: int = 720
     storage_services: int = 100
     storage_days: int = 14
-    steady_services: int = 1000
-    steady_past_hours: int = 48
-    steady_hours: int = 2
+    rollup_services: int = 1000
+    rollup_history_hours: int = 48
+    rollup_hours: int = 2
     late_rows: int = 9
     read_services: int = 1000
-    read_checks_an_hour: int = 4
+    read_checks_per_hour: int = 4
     read_days: int = 90
-    past_days: int = 90
+    history_days: int = 90
     api_services: int = 50
     api_seconds: float = 2.0
     page_services: int = 1000
     page_loads: int = 9
-    changes: int = 20
-    sockets: int = 5000
-    events: int = 15
+    freshness_changes: int = 20
+    fan_out_sockets: int = 5000
+    fan_out_events: int = 15
     starts: int = 3
     sustained_services: int = 21_000
     sustained_interval_s: int = 1
@@ -49,13 +49,13 @@ class Scale:
 FULL = Scale(
     probe_rounds=5,
     probe_seconds=15.0,
-    punctual_seconds=181.0,
+    punctuality_seconds=181.0,
     ingest_rounds=50,
     storage_days=30,
     late_rows=25,
-    read_checks_an_hour=6,
+    read_checks_per_hour=6,
     api_seconds=5.0,
-    events=40,
+    fan_out_events=40,
     sustained_seconds=600.0,
     sustained_old_days=8,
     sustained_old_services=1000,
@@ -67,30 +67,30 @@ TINY = Scale(
     probe_seconds=1.0,
     http_services=20,
     tls_services=10,
-    punctual_services=20,
-    punctual_seconds=2.0,
+    punctuality_services=20,
+    punctuality_seconds=2.0,
     ingest_rounds=2,
-    ingest_services=20,
-    ingest_small=5,
+    ingest_large_batch=20,
+    ingest_small_batch=5,
     trd_services=5,
     trd_rows_of_today=20,
     storage_services=2,
     storage_days=2,
-    steady_services=5,
-    steady_past_hours=2,
-    steady_hours=1,
+    rollup_services=5,
+    rollup_history_hours=2,
+    rollup_hours=1,
     late_rows=2,
     read_services=5,
-    read_checks_an_hour=2,
+    read_checks_per_hour=2,
     read_days=4,
-    past_days=3,
+    history_days=3,
     api_services=3,
     api_seconds=0.2,
     page_services=20,
     page_loads=1,
-    changes=2,
-    sockets=20,
-    events=2,
+    freshness_changes=2,
+    fan_out_sockets=20,
+    fan_out_events=2,
     starts=1,
     sustained_services=100,
     sustained_batch=20,

@@ -1,7 +1,7 @@
-"""The requirements document's own way to record a check (its metricsCollector), statement for statement.
+"""The algorithm with which the technical requirements document (TRD) records a check, as a reference.
 
-Each statement is a transaction of its own, as its ORM sends them; checks run side by side on as many connections as
-that ORM opens on two cores. Statistics are computed anew in the client from all of today's response times, each time.
+It runs the statements of the TRD's metricsCollector. Each is its own transaction, as the TRD's ORM sends them. The
+client computes the statistics of the day from all response times of the day, again for every check.
 """
 
 import time
@@ -18,11 +18,12 @@ from bench.databases import Connection, Database
 from bench.run import query
 
 CONNECTIONS = 5
-_WORSE = {"o": 0, "po": 1, "mo": 2, "nd": 3}
+"""The default pool size of the TRD's ORM on two cores."""
+_SEVERITY_ORDER = {"o": 0, "po": 1, "mo": 2, "nd": 3}
 
 
 class MetricsCollector:
-    """Records good checks, one after the other on each connection."""
+    """Records successful checks. Each connection records one check at a time."""
 
     def __init__(self, connections: list[Connection], services: int) -> None:
         self._connections = connections
@@ -30,7 +31,7 @@ class MetricsCollector:
         self._next = 0
 
     async def checks_per_second(self, count: int, connections: int = CONNECTIONS) -> float:
-        """The rate over `count` checks of services in turn."""
+        """Records `count` checks, of one service after the other."""
         waiting = deque(f"service-{1 + (self._next + n) % self._services}" for n in range(count))
         self._next += count
 
@@ -46,8 +47,8 @@ class MetricsCollector:
 
 
 @asynccontextmanager
-async def collector(database: Database, services: int, rows_of_today: int) -> AsyncIterator[MetricsCollector]:
-    """With `rows_of_today` response times of each service already there."""
+async def metrics_collector(database: Database, services: int, rows_of_today: int) -> AsyncIterator[MetricsCollector]:
+    """Creates the TRD's tables, with `rows_of_today` response times of today for each service."""
     async with AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(await database.connect()) for _ in range(CONNECTIONS)]
         values = {"services": Literal(services), "rows_of_today": Literal(rows_of_today)}
@@ -55,20 +56,20 @@ async def collector(database: Database, services: int, rows_of_today: int) -> As
         yield MetricsCollector(connections, services)
 
 
-async def _record(connection: Connection, service: str, ms: int) -> None:
+async def _record(connection: Connection, service: str, response_time_ms: int) -> None:
     now = datetime.now(UTC)
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    values = {"service": service, "ms": ms, "time": now, "date": today}
+    values = {"service": service, "ms": response_time_ms, "time": now, "date": today}
     await connection.execute(query("trd_log"), values)
     await connection.execute(query("trd_response_time"), values)
     found = await (await connection.execute(query("trd_find_uptime"), values)).fetchone()
     if found is None:
         await connection.execute(query("trd_create_uptime"), values)
     else:
-        status = found[3] if _WORSE[found[3]] >= _WORSE["o"] else "o"
+        status = found[3] if _SEVERITY_ORDER[found[3]] >= _SEVERITY_ORDER["o"] else "o"
         await connection.execute(query("trd_update_uptime"), {**values, "status": status})
     await connection.execute(query("trd_count_call"), values)
     rows = await (await connection.execute(query("trd_times_of_today"), values)).fetchall()
     times = [row[0] for row in rows]
-    stats = {"average": round(fmean(times)), "longest": max(times), "shortest": min(times)}
-    await connection.execute(query("trd_store_stats"), {**values, **stats})
+    statistics = {"average": round(fmean(times)), "longest": max(times), "shortest": min(times)}
+    await connection.execute(query("trd_store_stats"), {**values, **statistics})

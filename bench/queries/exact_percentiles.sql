@@ -1,4 +1,4 @@
--- Percentiles of a service's good checks by nearest rank, from the raw rows.
+-- Percentiles of a service's successful checks, by nearest rank among the raw rows.
 SELECT count(*)                                              AS good,
        percentile_disc(0.50) WITHIN GROUP (ORDER BY total_ms) AS p50,
        percentile_disc(0.95) WITHIN GROUP (ORDER BY total_ms) AS p95,

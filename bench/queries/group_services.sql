@@ -1,2 +1,2 @@
--- A team for every fifty services, as those who watch a thousand have.
+-- Fifty services in each group.
 UPDATE services SET group_name = 'Team ' || lpad((1 + ltrim(id, 'service-')::integer / 50)::text, 2, '0')

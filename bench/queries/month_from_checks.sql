@@ -1,4 +1,4 @@
--- The same figures from the raw rows.
+-- The figures of month_from_daily.sql, from the raw rows.
 SELECT service_id,
        uptime_percent(coalesce(sum(interval_seconds) FILTER (WHERE severity = 'mo'), 0), sum(interval_seconds)) AS uptime,
        count(*)                                                                AS checks,

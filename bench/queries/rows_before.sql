@@ -1,2 +1,2 @@
--- The raw rows of chunks that lie wholly before a moment, which is the end of one.
+-- The number of raw rows in the chunks that end before a time. The time must be the end of a chunk.
 SELECT count(*) FROM checks WHERE scheduled_at < %(older_than)s

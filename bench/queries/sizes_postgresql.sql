@@ -1,4 +1,4 @@
--- Bytes of the raw checks and of everything that is kept for good; heap, TOAST and indexes, partitions with their table.
+-- The bytes of checks and of every table that is kept for good, with indexes and TOAST. Partitions count for their table.
 SELECT coalesce(pg_partition_root(oid), oid)::regclass::text, sum(pg_total_relation_size(oid))
 FROM pg_class
 WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'

@@ -1,5 +1,5 @@
--- Bytes of the raw checks and of everything that is kept for good: hypertables, what continuous aggregates have materialised, and
--- plain tables; heap, TOAST and indexes, compressed or not.
+-- The bytes of checks and of every table that is kept for good, with indexes and TOAST: hypertables, continuous aggregates and
+-- plain tables.
 SELECT hypertable_name, hypertable_size(format('%I.%I', hypertable_schema, hypertable_name)::regclass)
 FROM timescaledb_information.hypertables
 WHERE hypertable_schema = current_schema()

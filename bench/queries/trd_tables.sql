@@ -1,5 +1,5 @@
--- The requirements document's four tables, with its types and indexes, and a day that is half over: `rows_of_today` response
--- times of each service, and its record of the day. Its way to make that record fails where two checks of a service make it at once.
+-- The four tables of the TRD, with its types and indexes. Each service has `rows_of_today` response times of today, and its uptime
+-- record of today: the TRD's own statement for that record fails if two checks of a service run it at the same time.
 CREATE SCHEMA trd;
 CREATE TABLE trd.watch_server_logs (
     id serial PRIMARY KEY, service_id varchar(50) NOT NULL REFERENCES services, check_time timestamptz NOT NULL DEFAULT now(),

@@ -1,2 +1,2 @@
--- Seconds since the moment up to which all checks are in the aggregates.
-SELECT extract(epoch FROM bench_present() - {watermark}())::float8
+-- Seconds since the watermark: all checks before it are aggregated.
+SELECT extract(epoch FROM present() - rollup_watermark())::float8

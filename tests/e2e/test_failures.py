@@ -19,7 +19,7 @@ from tests.e2e.feed import listening
 from tests.e2e.program import Program, answers, command, running, until
 from tests.e2e.watched import service
 from tests.engines import EPHEMERAL
-from tests.prober.outages import missing_seconds
+from tests.prober.slots import missing_seconds
 from tests.prober.targets import good, serving
 
 SECOND = timedelta(seconds=1)

@@ -7,7 +7,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.prober.targets import Behaviour, Certificates, answer, closed_port, good, hang, reset_in_answer, serving
+from tests.prober.targets import (
+    Behaviour,
+    Certificates,
+    closed_port,
+    good,
+    hang,
+    http_response,
+    reset_in_response,
+    serving,
+)
 
 Declaration = dict[str, Any]
 
@@ -44,7 +53,7 @@ STATES = {"o": "operational", "po": "degraded", "mo": "outage"}
 async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
     await asyncio.sleep(SLOW_S)
-    writer.write(answer())
+    writer.write(http_response())
     await writer.drain()
 
 
@@ -57,7 +66,7 @@ async def targets(certificates: Certificates, folder: Path) -> AsyncIterator[lis
         "server-error": good(b"sorry", status="500 Internal Server Error"),
         "wrong-words": good(b"rain"),
         "hanging": hang,
-        "resetting": reset_in_answer,
+        "resetting": reset_in_response,
     }
     secure = {
         "tls-good": certificates.valid(),

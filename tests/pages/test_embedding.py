@@ -11,7 +11,7 @@ from playwright.async_api import Browser, expect
 from tests.api.conftest import Api
 from tests.pages.looks import assert_accessible, screenshot
 from tests.pages.visits import Language, OpenPage, Theme, visiting
-from tests.prober.targets import answer, serving
+from tests.prober.targets import http_response, serving
 
 FOREIGN = ["foreign: http://127.0.0.1:"]
 NATURAL_WIDTHS = """() => [...document.querySelectorAll("text")].map(text => {
@@ -29,7 +29,9 @@ async def page_of_somebody_else(body: str) -> AsyncIterator[str]:
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer(html.encode(), "200 OK", "Content-Type: text/html; charset=utf-8\r\nConnection: close\r\n"))
+        writer.write(
+            http_response(html.encode(), "200 OK", "Content-Type: text/html; charset=utf-8\r\nConnection: close\r\n")
+        )
         await writer.drain()
 
     async with serving(behave) as port:

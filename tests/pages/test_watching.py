@@ -15,7 +15,7 @@ from tests.browsers import find_browser
 from tests.pages.looks import SCREENSHOTS, assert_accessible, axe, screenshot
 from tests.pages.sites import HIDDEN
 from tests.pages.visits import OpenPage, visiting
-from tests.prober.targets import answer, serving
+from tests.prober.targets import http_response, serving
 
 GOOD = """<!doctype html><html lang="en"><title>Good</title><link rel="icon" href="data:,">
 <main><h1>Good</h1>{}</main></html>"""
@@ -31,10 +31,10 @@ async def showing(body: str, status: str = "200 OK") -> AsyncIterator[str]:
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         if b" /missing" in head:
-            writer.write(answer(b"none", "404 Not Found", "Content-Type: text/plain\r\n"))
+            writer.write(http_response(b"none", "404 Not Found", "Content-Type: text/plain\r\n"))
         else:
             headers = f"Content-Type: text/html; charset=utf-8\r\nConnection: close\r\n{POLICY}"
-            writer.write(answer(GOOD.format(body).encode(), status, headers))
+            writer.write(http_response(GOOD.format(body).encode(), status, headers))
         await writer.drain()
 
     async with serving(behave) as port:

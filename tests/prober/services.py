@@ -1,4 +1,4 @@
-"""Services as the prober knows them."""
+"""Services for tests of the prober."""
 
 from typing import Any
 
@@ -7,6 +7,6 @@ from sla_monitor.checks.http import Http
 
 
 def http_service(**fields: Any) -> Service:
-    """A service that is checked over HTTP; the fields of both, mixed."""
+    """A service with an HTTP configuration. `fields` are those of both."""
     own = {name: fields.pop(name) for name in Http.__struct_fields__ if name in fields}
     return Service(check_config=Http(**own), **fields)

@@ -1,4 +1,4 @@
-"""Little servers to probe, most of them hostile. Each is one coroutine on a loopback port of its own."""
+"""Small servers to probe on loopback. A coroutine, the behaviour, serves each connection. Most are hostile."""
 
 import asyncio
 import socket
@@ -21,14 +21,14 @@ Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 
 @asynccontextmanager
 async def serving(behaviour: Behaviour, tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncIterator[int]:
-    """Serves each connection by `behaviour` until the block ends; yields the port, a free one where none is given."""
+    """Serves connections until the end of the block. Yields the port; it is a free one by default."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await behaviour(reader, writer)
         except (OSError, asyncio.IncompleteReadError):
-            pass  # the prober went away, as it should
+            pass  # the prober has closed the connection
         finally:
             writer.close()
 
@@ -47,8 +47,8 @@ async def serving(behaviour: Behaviour, tls: ssl.SSLContext | None = None, port:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def answering(raw: bytes) -> Behaviour:
-    """Reads a request's head, sends these bytes, closes."""
+def responding(raw: bytes) -> Behaviour:
+    """Reads the head of a request, sends these bytes and closes the connection."""
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -58,16 +58,17 @@ def answering(raw: bytes) -> Behaviour:
     return behave
 
 
-def answer(body: bytes = b"ok", status: str = "200 OK", headers: str = "") -> bytes:
+def http_response(body: bytes = b"ok", status: str = "200 OK", headers: str = "") -> bytes:
+    """`headers` are additional header lines, each with its line break."""
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
 
 
 def good(body: bytes = b"ok", status: str = "200 OK", headers: str = "") -> Behaviour:
-    return answering(answer(body, status, headers))
+    return responding(http_response(body, status, headers))
 
 
 def recording(heads: list[bytes], raw: bytes) -> Behaviour:
-    """Answers with `raw`, and notes each request's head."""
+    """Responds with `raw` and appends the head of each request to `heads`."""
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heads.append(await reader.readuntil(b"\r\n\r\n"))
@@ -78,7 +79,7 @@ def recording(heads: list[bytes], raw: bytes) -> Behaviour:
 
 
 def endless(head: bytes, piece: bytes, pause_s: float = 0.0) -> Behaviour:
-    """Sends the head and then the piece, again and again: a drip or a flood."""
+    """Sends the head and then the piece repeatedly, with a pause after each."""
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -92,7 +93,7 @@ def endless(head: bytes, piece: bytes, pause_s: float = 0.0) -> Behaviour:
 
 
 async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Reads all it is sent and never says a word."""
+    """Reads everything and never responds."""
     while await reader.read(65536):
         pass
 
@@ -101,8 +102,8 @@ async def close_silently(reader: asyncio.StreamReader, _writer: asyncio.StreamWr
     await reader.readuntil(b"\r\n\r\n")
 
 
-async def reset_in_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Begins an answer and ends the connection with a RST."""
+async def reset_in_response(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Sends a part of a response and resets the connection (RST)."""
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of")
     await writer.drain()
@@ -111,7 +112,7 @@ async def reset_in_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWr
 
 
 def closed_port() -> int:
-    """A port that refuses connections: bound, so that nobody else gets it, and not listening."""
+    """A port that refuses connections. A socket is bound to it and does not listen, so that no process gets it."""
     holder = socket.socket()
     holder.bind(("127.0.0.1", 0))
     _HELD.append(holder)
@@ -123,7 +124,7 @@ _HELD: list[socket.socket] = []
 
 
 class Certificates:
-    """Server certificates for 127.0.0.1 with something wrong, and the file of the one CA that is trusted."""
+    """Valid and invalid server certificates for 127.0.0.1, and the file of the CA to trust."""
 
     def __init__(self, folder: Path) -> None:
         self._ca = trustme.CA(key_type=trustme.KeyType.ECDSA)
@@ -145,7 +146,7 @@ class Certificates:
         return _context(stranger.issue_cert("127.0.0.1", key_type=trustme.KeyType.ECDSA))
 
     def self_signed(self, folder: Path) -> ssl.SSLContext:
-        """A certificate that is its own issuer, as a router's or a test machine's is."""
+        """A certificate that is signed with its own key."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
         now = datetime.now(UTC)

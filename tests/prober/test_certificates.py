@@ -1,4 +1,4 @@
-"""When a certificate is looked at, and what is believed of what it says."""
+"""When the prober inspects a certificate, and how it reads the expiry and the issuer."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from tests.prober.services import http_service
 
 NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
 SERVICE = http_service(id="web", endpoint_url="https://one.example/")
-SEEN = Outcome(total_ms=1.0, inspected=True, certificate=Certificate(NEW_YEAR, None))
+INSPECTED = Outcome(total_ms=1.0, inspected=True, certificate=Certificate(NEW_YEAR, None))
 
 
 def read(expires: bytes = b"Jan  1 00:00:00 2027 GMT", issuer: bytes = b"O = Acme") -> Certificate | None:
@@ -39,7 +39,7 @@ def read(expires: bytes = b"Jan  1 00:00:00 2027 GMT", issuer: bytes = b"O = Acm
         (b"2027-01-01T00:00:00Z", None),
     ],
 )
-def test_a_date_that_cannot_be_meant_is_none(stated: bytes, year: int | None) -> None:
+def test_an_implausible_expiry_is_none(stated: bytes, year: int | None) -> None:
     found = read(stated)
     assert (found.expires_at.year if found else None) == year
 
@@ -67,44 +67,44 @@ def test_the_issuer_is_its_organisation(name: bytes, issuer: str | None) -> None
 
 
 @given(expires=st.binary(max_size=50), issuer=st.binary(max_size=200))
-def test_garbage_is_read_without_harm(expires: bytes, issuer: bytes) -> None:
+def test_any_bytes_can_be_read(expires: bytes, issuer: bytes) -> None:
     read(expires)
     found = read(issuer=issuer)
     assert found is not None
     assert found.issuer is None or (fits_one_line(found.issuer) and len(found.issuer) <= ISSUER_LIMIT)
 
 
-def test_a_certificate_without_these_fields() -> None:
+def test_a_certificate_without_expiry_and_issuer_is_none() -> None:
     assert certificate({}) is None
 
 
 class TestInspection:
-    def noted(self, outcome: Outcome = SEEN, **changes: Any) -> tuple[Inspection, Service]:
+    def inspected(self, outcome: Outcome = INSPECTED, **changes: Any) -> tuple[Inspection, Service]:
         inspection = Inspection(every_s=3600)
         assert inspection.due(SERVICE, 10.0)
         inspection.note(SERVICE, outcome, 10.0)
         return inspection, msgspec.structs.replace(SERVICE, **changes)
 
-    def test_once_an_hour(self) -> None:
-        inspection, service = self.noted()
+    def test_it_is_due_once_an_hour(self) -> None:
+        inspection, service = self.inspected()
         assert not inspection.due(service, 3609.0)
         assert inspection.due(service, 3610.0)
 
-    def test_one_that_cannot_be_read_is_not_looked_at_with_every_check(self) -> None:
-        inspection, service = self.noted(Outcome(total_ms=1.0, inspected=True))
+    def test_an_unreadable_certificate_is_not_inspected_with_every_check(self) -> None:
+        inspection, service = self.inspected(Outcome(total_ms=1.0, inspected=True))
         assert not inspection.due(service, 11.0)
 
-    def test_again_while_none_was_seen(self) -> None:
-        inspection, service = self.noted(Outcome(total_ms=1.0))
+    def test_it_is_due_again_if_there_was_no_inspection(self) -> None:
+        inspection, service = self.inspected(Outcome(total_ms=1.0))
         assert inspection.due(service, 11.0)
 
-    def test_at_once_at_another_url(self) -> None:
-        inspection, service = self.noted(check_config=Http(endpoint_url="https://two.example/"))
+    def test_it_is_due_at_once_for_another_url(self) -> None:
+        inspection, service = self.inspected(check_config=Http(endpoint_url="https://two.example/"))
         assert inspection.due(service, 11.0)
 
-    def test_at_once_after_a_failed_handshake(self) -> None:
-        """It may be the certificate that was replaced."""
-        inspection, service = self.noted()
+    def test_it_is_due_at_once_after_a_failed_handshake(self) -> None:
+        """The certificate may have been replaced."""
+        inspection, service = self.inspected()
         inspection.note(service, Outcome(total_ms=1.0, error_type="timeout"), 20.0)
         assert not inspection.due(service, 21.0)
         inspection.note(service, Outcome(total_ms=1.0, error_type="tls_error"), 20.0)

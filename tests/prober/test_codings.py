@@ -1,38 +1,20 @@
-"""Content codings: what is undone, what is refused, and that neither takes more memory than it may."""
+"""Content codings: decoding, errors, and the limit of memory."""
 
 import gzip
 import tracemalloc
 import zlib
-from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from prober.probes import brotli, codings
+from prober.probes import codings
 from prober.probes.codings import MOST_MEMBERS, Undecodable, applied, decoded
+from tests.prober.encoders import BROTLI_BOMB, BROTLI_FATAL, ENCODERS, needs_brotli
 
-ABC = gzip.compress(b"abc", mtime=0)  # the same in every process of a run: it is part of a test's name
+ABC = gzip.compress(b"abc", mtime=0)
+"""Without the current time, because the bytes are part of test ids, which must be equal in all processes."""
 LIMIT = 4096
-BROTLI_FATAL = bytes.fromhex("1b5702f88dd4582d39bb3208c4a898a8a2b638008325")
-"""100 times `FATAL `; nothing that the tests use can make Brotli."""
-BROTLI_BOMB = bytes.fromhex("cbffff3ff82700e2b14020f7fe8fffff7ff04f00c4611180eefddf")
-"""16 MiB of zeros."""
-needs_brotli = pytest.mark.skipif(not brotli.AVAILABLE, reason="libcurl without Brotli")
-
-
-def raw_deflate(body: bytes) -> bytes:
-    packer = zlib.compressobj(wbits=-15)
-    return packer.compress(body) + packer.flush()
-
-
-ENCODERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
-    "gzip": ("gzip", gzip.compress),
-    "x-gzip": ("x-gzip", gzip.compress),
-    "gzip of two members": ("gzip", lambda body: gzip.compress(body[:7]) + gzip.compress(body[7:])),
-    "deflate": ("deflate", zlib.compress),
-    "raw deflate": ("deflate", raw_deflate),
-}
 STACKS = st.lists(st.sampled_from(sorted(ENCODERS)), min_size=1, max_size=codings.MOST_CODINGS)
 
 
@@ -44,7 +26,7 @@ def encoded(body: bytes, stack: list[str]) -> tuple[bytes, list[str]]:
 
 class TestDecoded:
     @given(body=st.binary(max_size=2000), repeat=st.integers(1, 5), stack=STACKS)
-    def test_what_was_applied_is_undone(self, body: bytes, repeat: int, stack: list[str]) -> None:
+    def test_decoding_is_the_inverse_of_encoding(self, body: bytes, repeat: int, stack: list[str]) -> None:
         body = body * repeat
         data, names = encoded(body, stack)
         assert decoded(data, names, 2 * LIMIT + len(data), cut=False) == (body, False)
@@ -56,15 +38,15 @@ class TestDecoded:
         assert decoded(data, names, limit, cut=False) == (body[:limit], limit < len(body))
 
     @given(body=st.binary(max_size=300), stack=STACKS, data=st.data())
-    def test_a_body_that_is_cut_short(self, body: bytes, stack: list[str], data: st.DataObject) -> None:
+    def test_a_truncated_body_is_an_error_or_a_prefix(self, body: bytes, stack: list[str], data: st.DataObject) -> None:
         whole, names = encoded(body, stack)
         part = whole[: data.draw(st.integers(1, len(whole) - 1))]
         try:
-            seemingly_whole, _ = decoded(part, names, LIMIT, cut=False)
+            complete, _ = decoded(part, names, LIMIT, cut=False)
         except Undecodable as error:
             assert "cut short" in str(error)
-        else:  # it ends where a member of a gzip body does: nothing tells
-            assert "gzip of two members" in stack and body.startswith(seemingly_whole)
+        else:  # truncated at the end of the first gzip member, which is a valid body
+            assert "gzip of two members" in stack and body.startswith(complete)
         beginning, cut = decoded(part, names, LIMIT, cut=True)
         assert cut and body.startswith(beginning)
 
@@ -75,14 +57,14 @@ class TestDecoded:
     )
     @example(body=b"\x78", names=["deflate"], cut=False)
     @example(body=b"\x1f", names=["gzip"], cut=False)
-    def test_anything_else_is_refused_and_nothing_worse(self, body: bytes, names: list[str], cut: bool) -> None:
+    def test_other_bytes_are_decoded_or_an_error(self, body: bytes, names: list[str], cut: bool) -> None:
         try:
             assert len(decoded(body, names, LIMIT, cut)[0]) <= LIMIT
         except Undecodable as error:
             assert "Content-Encoding" in str(error)
 
     @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-    def test_what_follows_the_stream_is_ignored(self, coding: str) -> None:
+    def test_bytes_after_the_stream_are_ignored(self, coding: str) -> None:
         data = ENCODERS[coding][1](b"body") + b"\0\0 trailing"
         assert decoded(data, [coding], LIMIT, cut=False) == (b"body", False)
 
@@ -99,16 +81,16 @@ class TestDecoded:
             (gzip.compress(b"", mtime=0) * (MOST_MEMBERS + 1), ["gzip"], f"more than {MOST_MEMBERS} parts"),
         ],
     )
-    def test_the_message_says_what_is_wrong(self, data: bytes, names: list[str], message: str) -> None:
+    def test_the_message_names_the_error(self, data: bytes, names: list[str], message: str) -> None:
         with pytest.raises(Undecodable) as refused:
             decoded(data, names, LIMIT, cut=False)
         assert message in str(refused.value)
 
-    def test_an_empty_body_has_nothing_to_decode(self) -> None:
+    def test_an_empty_body_is_not_decoded(self) -> None:
         assert decoded(b"", ["gzip", "zstd"], LIMIT, cut=False) == (b"", False)
 
     @pytest.mark.parametrize("stack", [["gzip"], ["deflate"], ["gzip", "gzip"], ["raw deflate", "deflate", "gzip"]])
-    def test_a_bomb_takes_no_memory(self, stack: list[str]) -> None:
+    def test_a_decompression_bomb_takes_little_memory(self, stack: list[str]) -> None:
         bomb, names = encoded(bytes(64 * 1024 * 1024), stack)
         tracemalloc.start()
         try:
@@ -122,23 +104,23 @@ class TestDecoded:
 
 @needs_brotli
 class TestBrotli:
-    def test_decoded(self) -> None:
+    def test_it_is_decoded(self) -> None:
         assert decoded(BROTLI_FATAL + b"trailing", ["br"], LIMIT, cut=False) == (b"FATAL " * 100, False)
         assert decoded(gzip.compress(BROTLI_FATAL), ["br", "gzip"], LIMIT, cut=False)[0] == b"FATAL " * 100
 
-    def test_bounded(self) -> None:
+    def test_the_limit_applies(self) -> None:
         assert decoded(BROTLI_FATAL, ["br"], 10, cut=False) == (b"FATAL FATA", True)
         assert decoded(BROTLI_BOMB, ["br"], LIMIT, cut=False) == (bytes(LIMIT), True)
         assert decoded(BROTLI_BOMB, ["br"], 1 << 24, cut=False) == (bytes(1 << 24), False)
 
     @pytest.mark.parametrize("length", range(1, len(BROTLI_FATAL)))
-    def test_cut_short(self, length: int) -> None:
+    def test_a_truncated_body(self, length: int) -> None:
         with pytest.raises(Undecodable, match="cut short"):
             decoded(BROTLI_FATAL[:length], ["br"], LIMIT, cut=False)
         beginning, cut = decoded(BROTLI_FATAL[:length], ["br"], LIMIT, cut=True)
         assert cut and (b"FATAL " * 100).startswith(beginning)
 
-    def test_not_brotli(self) -> None:
+    def test_a_body_that_is_not_brotli(self) -> None:
         with pytest.raises(Undecodable, match="not valid br"):
             decoded(b"\xff" * 40, ["br"], LIMIT, cut=False)
 
@@ -147,7 +129,7 @@ class TestApplied:
     def read(self, *lines: bytes) -> list[str]:
         return applied([line + b"\r\n" for line in lines])
 
-    def test_several_lines_in_any_case(self) -> None:
+    def test_several_header_lines_in_any_case(self) -> None:
         lines = [
             b"HTTP/1.1 200 OK",
             b"CONTENT-encoding:GZip",
@@ -157,12 +139,12 @@ class TestApplied:
         ]
         assert self.read(*lines) == ["gzip", "deflate", "br"]
 
-    def test_none(self) -> None:
+    def test_other_headers_are_no_coding(self) -> None:
         assert self.read(b"HTTP/1.1 200 OK", b"X-Content-Encoding: gzip", b"Content-Encodings: gzip", b"") == []
 
-    def test_interim_responses_and_trailers_do_not_count(self) -> None:
+    def test_interim_responses_and_trailers_are_ignored(self) -> None:
         coded = b"Content-Encoding: gzip"
         assert self.read(b"HTTP/1.1 103 Early Hints", coded, b"", b"HTTP/1.1 200 OK", b"", coded) == []
 
-    def test_hostile_names(self) -> None:
+    def test_a_name_of_arbitrary_bytes(self) -> None:
         assert self.read(b"HTTP/1.1 200 OK", b"Content-Encoding: \xff\x1b[31m") == ["ÿ\x1b[31m"]

@@ -1,23 +1,24 @@
-"""Starting what is due: never two at once, never more than allowed, nothing lost without being counted."""
+"""The dispatch: one check of a service at a time, the concurrency limit, and the counts of skipped slots."""
 
 import logging
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from prober.judge import Judgement
 from prober.outcome import Outcome, ProberTrouble
 from prober.schedule import phase_ms
 from prober.services import Service
-from tests.prober.rounds import GOOD, PATIENCE_S, Round, at_once, dispatching, service
+from tests.prober.dispatching import GOOD, RunningDispatch, running_dispatch, service, succeed
 
 
-async def test_a_check_carries_its_slot() -> None:
+async def test_a_check_has_the_time_of_its_slot() -> None:
     began = datetime.now(UTC)
-    async with dispatching(at_once, service("web")) as this:
-        checks = await this.finished(3)
+    async with running_dispatch(succeed, service("web")) as running:
+        checks = await running.wait_for_checks(3)
 
     for check in checks:
         assert check.scheduled_at.timestamp() * 1000 % 1000 == pytest.approx(phase_ms("web", 1000))
@@ -26,117 +27,104 @@ async def test_a_check_carries_its_slot() -> None:
         assert (check.total_ms, check.dns_ms, check.attempts) == (12.5, None, 1)
     times = [check.scheduled_at for check in checks]
     steps = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
-    assert all(step >= 1 and step.is_integer() for step in steps)  # 1 where the machine lets the prober run in time
+    assert all(step >= 1 and step.is_integer() for step in steps)  # 1 unless the machine is overloaded
     assert began - timedelta(seconds=1) < times[0] <= began
-    assert this.value("start_late_seconds_count") == 3
-    assert this.value("start_late_seconds_bucket", le="1.0") == 3
+    assert running.metric("start_late_seconds_count") == 3
+    assert running.metric("start_late_seconds_bucket", le="1.0") == 3
 
 
-async def test_a_service_that_is_still_being_checked_has_its_slot_skipped() -> None:
-    running = most = 0
-    free = anyio.Event()
+class Gate:
+    """Checks that wait until `open` is set. Counts how many run at the same time."""
 
-    async def hang(_: Service) -> tuple[Outcome, Judgement, int]:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await free.wait()
-        running -= 1
+    def __init__(self) -> None:
+        self.open = anyio.Event()
+        self.running = self.most = 0
+
+    async def __call__(self, _: Service) -> tuple[Outcome, Judgement, int]:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        await self.open.wait()
+        await anyio.lowlevel.checkpoint()
+        self.running -= 1
         return GOOD, Judgement(True, "o"), 1
 
-    async with dispatching(hang, service("slow"), service("also-slow", 3600)) as this:
-        with anyio.fail_after(PATIENCE_S):
-            while this.value("skipped_slots_total", reason="overlap") < 2:  # noqa: ASYNC110  # a count, not an event
-                await anyio.sleep(0.05)
-        free.set()
-        await this.finished(2)
-    assert most <= 2
+
+async def test_a_slot_is_skipped_while_the_service_is_being_checked() -> None:
+    gate = Gate()
+    async with running_dispatch(gate, service("slow"), service("also-slow", 3600)) as running:
+        await running.wait_for_metric("skipped_slots_total", 2, reason="overlap")
+        gate.open.set()
+        await running.wait_for_checks(2)
+    assert gate.most <= 2
 
 
-async def test_at_most_as_many_as_allowed_run_and_the_rest_wait_their_turn() -> None:
-    running = most = 0
-
-    async def brief(_: Service) -> tuple[Outcome, Judgement, int]:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await anyio.sleep(0.05)
-        running -= 1
-        return GOOD, Judgement(True, "o"), 1
-
+async def test_checks_above_the_concurrency_limit_wait() -> None:
+    gate = Gate()
     services = [service(f"service-{number}", 60) for number in range(30)]
-    async with dispatching(brief, *services, concurrency=3) as this:
-        checks = await this.finished(30)
+    async with running_dispatch(gate, *services, concurrency=3) as running:
+        await running.wait_for_metric("checks_running", 3)
+        await anyio.wait_all_tasks_blocked()
+        assert gate.running == 3
+        gate.open.set()
+        checks = await running.wait_for_checks(30)
 
-    assert most == 3
+    assert gate.most == 3
     assert {check.service_id for check in checks} == {each.id for each in services}
-    assert this.value("skipped_slots_total", reason="full") == 0
+    assert running.metric("skipped_slots_total", reason="full") == 0
 
 
-async def test_who_waits_too_long_for_a_place_is_skipped_and_counted() -> None:
-    free = anyio.Event()
+async def test_a_check_that_waits_too_long_is_skipped_and_counted() -> None:
+    gate = Gate()
+    async with running_dispatch(gate, service("a"), service("b"), service("c"), concurrency=1) as running:
+        # After two more slots of each service the waiting checks are a second late. Half a second is allowed.
+        await running.wait_for_metric("skipped_slots_total", 6, reason="overlap")
+        gate.open.set()
+        await running.wait_for_checks(1)
+        await running.wait_for_metric("skipped_slots_total", 1, reason="full")
+        await running.wait_for_checks(4)
 
-    async def hang(_: Service) -> tuple[Outcome, Judgement, int]:
-        await free.wait()
-        return GOOD, Judgement(True, "o"), 1
-
-    async with dispatching(hang, service("a"), service("b"), service("c"), concurrency=1) as this:
-        await anyio.sleep(2)  # a 1 s service's slot may be half a second late
-        free.set()
-        await this.finished(1)
-        with anyio.fail_after(PATIENCE_S):
-            while not this.value("skipped_slots_total", reason="full"):  # noqa: ASYNC110  # a count, not an event
-                await anyio.sleep(0.01)
-        await this.finished(4)
-
-    for check in this.checks[1:]:
-        assert check.finished_at - check.scheduled_at < timedelta(seconds=1.5)  # the slots given up are older
+    for check in running.checks[1:]:
+        assert check.finished_at - check.scheduled_at < timedelta(seconds=1.5)  # the skipped slots are older
 
 
-async def test_the_probers_own_trouble_is_no_outage(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_error_of_the_prober_is_not_recorded(caplog: pytest.LogCaptureFixture) -> None:
     async def trouble(checked: Service) -> tuple[Outcome, Judgement, int]:
         if checked.id == "defect":
             raise KeyError("a defect")
         raise ProberTrouble("no file descriptors\nFAKE log line")
 
-    async with dispatching(trouble, service("web"), service("defect")) as this:
-        with anyio.fail_after(PATIENCE_S):
-            while this.value("trouble_total") < 4:  # noqa: ASYNC110  # a count, not an event
-                await anyio.sleep(0.05)
+    async with running_dispatch(trouble, service("web"), service("defect")) as running:
+        await running.wait_for_metric("trouble_total", 4)
 
-    assert this.checks == []
+    assert running.checks == []
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert len(errors) == 1  # once a minute
+    assert len(errors) == 1  # logged once a minute
     assert "\n" not in errors[0].getMessage()
 
 
-async def test_services_come_and_go_while_others_are_checked() -> None:
-    async with dispatching(at_once, service("old")) as this:
-        await this.finished(1)
-        this.dispatch.replace([service("new")])
-        seen = len(this.checks)
-        checks = await this.finished(seen + 2)
+async def test_a_replaced_service_is_no_longer_checked() -> None:
+    async with running_dispatch(succeed, service("old")) as running:
+        await running.wait_for_checks(1)
+        running.dispatch.replace([service("new")])
+        before = len(running.checks)
+        checks = await running.wait_for_checks(before + 2)
 
-    assert {check.service_id for check in checks[seen:]} == {"new"}
+    assert {check.service_id for check in checks[before:]} == {"new"}
 
 
-async def test_a_stop_lets_checks_finish_and_counts_those_that_do_not() -> None:
+async def test_a_stop_waits_for_running_checks_and_counts_those_that_do_not_end() -> None:
     async def by_name(checked: Service) -> tuple[Outcome, Judgement, int]:
-        started.set()
-        await anyio.sleep(0.05 if checked.id == "quick" else 60)
+        await (ending.wait() if checked.id == "quick" else anyio.sleep_forever())
         return GOOD, Judgement(True, "o"), 1
 
-    started = anyio.Event()
-    this = Round(by_name, 100)
-    this.dispatch.replace([service("quick", 60), service("stuck", 60)])
+    ending = anyio.Event()
+    running = RunningDispatch(by_name, 100)
+    running.dispatch.replace([service("quick", 60), service("stuck", 60)])
     async with anyio.create_task_group() as group:
-        group.start_soon(this.dispatch.run)
-        await started.wait()
-        await anyio.wait_all_tasks_blocked()
-        with anyio.fail_after(PATIENCE_S):
-            while this.value("checks_running") < 2:  # noqa: ASYNC110  # a count, not an event
-                await anyio.sleep(0.01)
-        this.dispatch.stop(0.5)
+        group.start_soon(running.dispatch.run)
+        await running.wait_for_metric("checks_running", 2)
+        running.dispatch.stop(0.5)
+        ending.set()
 
-    assert [check.service_id for check in this.checks] == ["quick"]
-    assert this.value("skipped_slots_total", reason="stopping") == 1
+    assert [check.service_id for check in running.checks] == ["quick"]
+    assert running.metric("skipped_slots_total", reason="stopping") == 1

@@ -1,4 +1,4 @@
-"""What an outcome means for a service."""
+"""The judgement of an HTTP outcome: severity, error type and message."""
 
 from typing import Any
 
@@ -32,60 +32,60 @@ def outcome(body: bytes = b"", **fields: Any) -> Outcome:
     return Outcome(**values)
 
 
-def verdict(asked: Service, seen: Outcome) -> tuple[str, str | None, str | None]:
-    config = asked.check_config
+def judged(checked: Service, observed: Outcome) -> tuple[str, str | None, str | None]:
+    config = checked.check_config
     assert isinstance(config, Http)
-    judgement = judge(asked, config, seen)
+    judgement = judge(checked, config, observed)
     assert judgement.success == (judgement.severity != "mo")
     return judgement.severity, judgement.error_type, judgement.error_message
 
 
 class TestOrder:
-    def test_good(self) -> None:
-        assert verdict(service(), outcome()) == ("o", None, None)
+    def test_a_good_outcome(self) -> None:
+        assert judged(service(), outcome()) == ("o", None, None)
 
     @pytest.mark.parametrize(("total_ms", "severity"), [(3000.0, "o"), (3000.1, "po")])
-    def test_slow_means_longer_than_the_limit(self, total_ms: float, severity: str) -> None:
-        assert verdict(service(), outcome(total_ms=total_ms)) == (severity, None, None)
+    def test_an_outcome_above_the_limit_is_slow(self, total_ms: float, severity: str) -> None:
+        assert judged(service(), outcome(total_ms=total_ms)) == (severity, None, None)
 
-    def test_an_error_comes_before_all_else(self) -> None:
-        seen = outcome(error_type="timeout", error_message="timed out", status_code=500)
-        assert verdict(service(keyword="x"), seen) == ("mo", "timeout", "timed out")
+    def test_an_error_has_priority_over_status_and_assertions(self) -> None:
+        observed = outcome(error_type="timeout", error_message="timed out", status_code=500)
+        assert judged(service(keyword="x"), observed) == ("mo", "timeout", "timed out")
 
-    def test_the_status_comes_before_the_assertions(self) -> None:
+    def test_the_status_has_priority_over_the_assertions(self) -> None:
         expected = ("mo", "http_error", "HTTP 404, expected 200 or 204")
-        assert verdict(service(expected_status_codes=(200, 204), keyword="x"), outcome(status_code=404)) == expected
+        assert judged(service(expected_status_codes=(200, 204), keyword="x"), outcome(status_code=404)) == expected
 
-    def test_a_failed_check_is_not_called_slow(self) -> None:
-        assert verdict(service(), outcome(status_code=500, total_ms=9000.0))[0] == "mo"
+    def test_a_failed_outcome_is_not_slow(self) -> None:
+        assert judged(service(), outcome(status_code=500, total_ms=9000.0))[0] == "mo"
 
 
 class TestKeywords:
     @given(before=st.binary(max_size=20), word=st.text(min_size=1, max_size=9), after=st.binary(max_size=20))
-    def test_they_are_found_whatever_surrounds_them(self, before: bytes, word: str, after: bytes) -> None:
+    def test_a_keyword_is_found_among_any_bytes(self, before: bytes, word: str, after: bytes) -> None:
         try:
             body = before + word.encode() + after
         except UnicodeEncodeError:
             return
-        seen = outcome(body, content_type="text/plain; charset=utf-8")
-        assert verdict(service(keyword=word), seen)[0] == "o"
-        assert verdict(service(keyword_absent=word), seen)[1] == "assertion_failed"
+        observed = outcome(body, content_type="text/plain; charset=utf-8")
+        assert judged(service(keyword=word), observed)[0] == "o"
+        assert judged(service(keyword_absent=word), observed)[1] == "assertion_failed"
 
-    def test_a_body_that_cannot_be_decoded_satisfies_nothing(self) -> None:
-        seen = outcome(undecodable="cut short", truncated=True)
-        for asked in (service(keyword="a"), service(keyword_absent="a"), service(json_path="$")):
-            assert verdict(asked, seen) == ("mo", "assertion_failed", "cut short")
+    def test_every_assertion_on_an_undecodable_body_fails(self) -> None:
+        observed = outcome(undecodable="cut short", truncated=True)
+        for checked in (service(keyword="a"), service(keyword_absent="a"), service(json_path="$")):
+            assert judged(checked, observed) == ("mo", "assertion_failed", "cut short")
 
-    def test_the_message_says_which(self) -> None:
-        assert verdict(service(keyword="세계"), outcome(b"hello"))[2] == 'the answer does not contain "세계"'
-        assert verdict(service(keyword_absent="down"), outcome(b"down"))[2] == 'the answer contains "down"'
+    def test_the_message_names_the_keyword(self) -> None:
+        assert judged(service(keyword="세계"), outcome(b"hello"))[2] == 'the answer does not contain "세계"'
+        assert judged(service(keyword_absent="down"), outcome(b"down"))[2] == 'the answer contains "down"'
 
-    def test_a_cut_answer_is_told(self) -> None:
-        message = verdict(service(keyword="end"), outcome(b"begin", truncated=True))[2]
+    def test_the_message_mentions_a_truncated_body(self) -> None:
+        message = judged(service(keyword="end"), outcome(b"begin", truncated=True))[2]
         assert message == 'the answer does not contain "end" (only the first 5 bytes of the answer were read)'
 
-    def test_long_and_hostile_words_make_a_bounded_printable_message(self) -> None:
-        message = verdict(service(keyword="\x1b[31m\u202e" * 999), outcome())[2]
+    def test_the_message_is_printable_and_has_a_limited_length(self) -> None:
+        message = judged(service(keyword="\x1b[31m\u202e" * 999), outcome())[2]
         assert message is not None and len(message) <= MESSAGE_LIMIT and message.isprintable()
 
 
@@ -101,13 +101,13 @@ class TestJsonPath:
             ("$.größe", ("größe",)),
         ],
     )
-    def test_understood(self, path: str, steps: tuple[str | int, ...]) -> None:
+    def test_valid_paths(self, path: str, steps: tuple[str | int, ...]) -> None:
         assert parse_json_path(path) == steps
 
     @pytest.mark.parametrize(
         "path", ["", "a", "$a", "$.", "$..a", "$[-1]", "$[*]", "$[0", "$.a[?(@.b)]", "$ .a", "x$.a"]
     )
-    def test_refused(self, path: str) -> None:
+    def test_invalid_paths(self, path: str) -> None:
         with pytest.raises(ValueError, match="must be a JSON path"):
             parse_json_path(path)
 
@@ -126,9 +126,9 @@ class TestJsonPath:
         assert found == (here if isinstance(here, str) else msgspec.json.encode(here).decode())
 
     @given(body=st.binary(max_size=60) | st.text('[]{}":,0123456789truefalsn e.-', max_size=40).map(str.encode))
-    def test_no_answer_makes_it_raise(self, body: bytes) -> None:
+    def test_any_body_is_judged_without_an_exception(self, body: bytes) -> None:
         for path in ("$", "$.a", "$[0]", "$.a[0].b"):
-            assert verdict(service(json_path=path, json_value="1"), outcome(body))[1] in (None, "assertion_failed")
+            assert judged(service(json_path=path, json_value="1"), outcome(body))[1] in (None, "assertion_failed")
 
     @pytest.mark.parametrize(
         ("body", "message"),
@@ -145,54 +145,54 @@ class TestJsonPath:
             (b'{"b": 1}', 'the JSON has nothing at $.a: no "a"'),
         ],
     )
-    def test_unusable_answers(self, body: bytes, message: str) -> None:
-        assert verdict(service(json_path="$.a"), outcome(body)) == ("mo", "assertion_failed", message)
+    def test_bodies_without_the_value(self, body: bytes, message: str) -> None:
+        assert judged(service(json_path="$.a"), outcome(body)) == ("mo", "assertion_failed", message)
 
     @pytest.mark.parametrize(
         "text", ["1.0", "1e3", "1E400", "9" * 400, "-0", "true", "null", '{"b": [1, 2]}', "12345678901234567890123"]
     )
-    def test_other_values_compare_as_the_text_that_the_document_has(self, text: str) -> None:
+    def test_values_other_than_strings_compare_as_their_text(self, text: str) -> None:
         body = f'{{"a": {text} }}'.encode()
-        assert verdict(service(json_path="$.a", json_value=text), outcome(body))[0] == "o"
+        assert judged(service(json_path="$.a", json_value=text), outcome(body))[0] == "o"
 
-    def test_strings_compare_without_their_quotes(self) -> None:
+    def test_strings_compare_without_quotes(self) -> None:
         body = rb'{"state": "\u004f\nK"}'
-        assert verdict(service(json_path="$.state", json_value="O\nK"), outcome(body))[0] == "o"
+        assert judged(service(json_path="$.state", json_value="O\nK"), outcome(body))[0] == "o"
 
     def test_without_a_value_the_path_must_exist(self) -> None:
-        assert verdict(service(json_path="$.a"), outcome(b'{"a": null}'))[0] == "o"
+        assert judged(service(json_path="$.a"), outcome(b'{"a": null}'))[0] == "o"
 
-    def test_the_message_shows_what_is_there(self) -> None:
-        seen = outcome(b'{"state": "down"}')
-        message = verdict(service(json_path="$.state", json_value="up"), seen)[2]
+    def test_the_message_has_the_value(self) -> None:
+        observed = outcome(b'{"state": "down"}')
+        message = judged(service(json_path="$.state", json_value="up"), observed)[2]
         assert message == '$.state is "down", expected "up"'
 
-    def test_an_index_past_the_end(self) -> None:
+    def test_an_index_after_the_end(self) -> None:
         with pytest.raises(PathMissing, match=r"\[3\] of a list of 1"):
             json_at(b"[1]", (3,))
 
 
-def test_json_that_would_hold_up_the_others_is_not_taken_apart() -> None:
+def test_too_large_json_is_not_parsed() -> None:
     document = b'{"status": "ok", "filler": "' + b"x" * MAX_JSON_BYTES + b'"}'
     with pytest.raises(ValueError, match="larger than the 512 KiB"):
         json_at(document, ("status",))
 
 
-def test_a_path_takes_a_bounded_part_of_the_time_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each level of this document is nearly as large as the whole."""
+def test_the_work_for_a_path_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each level of this document is almost as large as the document."""
     steps = 160
     document = b'{"a":' * steps + b'"' + b"x" * (MAX_JSON_BYTES - 10 * steps) + b'"' + b"}" * steps
-    taken = []
+    parsed = []
 
     def child(level: bytes, step: str | int) -> msgspec.Raw:
-        taken.append(len(level))
+        parsed.append(len(level))
         return _child(level, step)
 
     _child = judging._child
     monkeypatch.setattr(judging, "_child", child)
-    complaint = verdict(service(json_path="$" + ".a" * steps), outcome(document))[2]
-    assert complaint == "the JSON path leads too deep into so large an answer"
-    assert 0 < sum(taken) <= MAX_JSON_WORK
-    assert verdict(service(json_path="$" + ".a" * 5), outcome(document))[0] == "o"
+    message = judged(service(json_path="$" + ".a" * steps), outcome(document))[2]
+    assert message == "the JSON path leads too deep into so large an answer"
+    assert 0 < sum(parsed) <= MAX_JSON_WORK
+    assert judged(service(json_path="$" + ".a" * 5), outcome(document))[0] == "o"
     small = b'{"a":' * steps + b"1" + b"}" * steps
-    assert verdict(service(json_path="$" + ".a" * steps, json_value="1"), outcome(small))[0] == "o"
+    assert judged(service(json_path="$" + ".a" * steps, json_value="1"), outcome(small))[0] == "o"

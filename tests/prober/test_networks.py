@@ -1,4 +1,4 @@
-"""The deny rule holds for every way of writing an address."""
+"""The deny rule applies to every notation of an address."""
 
 from ipaddress import ip_network
 
@@ -31,16 +31,16 @@ def test_metadata_and_link_local_are_denied_by_default(address: str) -> None:
 @pytest.mark.parametrize(
     "address", ["127.0.0.1", "::1", "10.0.0.1", "192.168.1.1", "93.184.216.34", "2606:4700::1", "64:ff9b::8.8.8.8"]
 )
-def test_others_are_allowed(address: str) -> None:
+def test_other_addresses_are_allowed(address: str) -> None:
     assert not DenyRule(Settings().probe_deny_networks).denied(address)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::ffff:127.0.0.1", "::", "::ffff:0.0.0.0"])
-def test_the_unspecified_address_is_this_host(address: str) -> None:
+def test_the_unspecified_address_is_denied_like_loopback(address: str) -> None:
     assert DenyRule((ip_network("127.0.0.0/8"),)).denied(address)
 
 
-def test_teredo_carries_its_client_and_its_server() -> None:
+def test_a_teredo_address_is_denied_by_its_server_and_by_its_client() -> None:
     rule = DenyRule((ip_network("203.0.113.0/24"),))
     assert rule.denied("2001:0:cb00:7101::1")  # the server
     assert rule.denied("2001::34ff:8efe")  # the client, inverted
@@ -64,8 +64,8 @@ def test_a_denied_address_is_found_in_a_url(url: str, address: str | None) -> No
     assert DenyRule(Settings().probe_deny_networks).denied_in(url) == address
 
 
-def test_localhost_is_denied_where_all_of_this_host_is() -> None:
+def test_localhost_is_denied_if_both_loopback_networks_are() -> None:
     both, one = DenyRule((ip_network("127.0.0.0/8"), ip_network("::1/128"))), DenyRule((ip_network("127.0.0.0/8"),))
     for url in ("http://localhost:80/", "http://LOCALHOST./", "http://api.localhost/"):
         assert both.denied_in(url) == "127.0.0.1"
-        assert one.denied_in(url) is None, "::1 may be connected to"
+        assert one.denied_in(url) is None, "::1 is allowed"

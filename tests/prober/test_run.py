@@ -1,17 +1,11 @@
-"""The prober as a process: it starts, works, survives and ends as it says."""
+"""The prober as a process: start, checks, outages of the database, and signals."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -20,88 +14,25 @@ import psycopg
 import pytest
 
 from prober.run import CHECKS_PATIENCE_S
-from tests.prober.outages import Line, missing_seconds
+from tests.database_proxy import DatabaseProxy
+from tests.pauses import pauses
+from tests.prober.metrics import TIMEOUT_S
+from tests.prober.slots import missing_seconds, slots
 from tests.prober.targets import Behaviour, good, hang, serving
+from tests.processes import ServiceProcess, running_prober
 
-PATIENCE_S = 120.0
-PROBER = """
-import anyio, logging, sys
-from prober.run import run
-from sla_monitor.settings import StartError, load
-logging.basicConfig(level="INFO", stream=sys.stderr)
-try:
-    anyio.run(run, load(), sys.argv[1], backend_options={"use_uvloop": True})
-except StartError as error:
-    sys.exit(str(error))
-"""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-class Prober:
-    """A prober process on a home folder, and what it answers."""
-
-    def __init__(self, database_url: str, home: Path, **environment: str) -> None:
-        self.port = free_port()
-        self._log = (home / "prober.log").open("ab+")
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", PROBER, database_url],
-            stderr=self._log,
-            env={**os.environ, "SLA_MONITOR_HOME": str(home), "WATCH_SERVER_PORT": str(self.port), **environment},
-        )
-
-    def get(self, path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
-
-    async def answers(self, path: str, condition: Callable[[int, str], bool]) -> None:
-        with anyio.fail_after(PATIENCE_S):
-            while not condition(*await anyio.to_thread.run_sync(self.get, path)):
-                assert self.process.poll() is None, self.log()
-                await anyio.sleep(0.05)
-
-    async def is_ready(self) -> None:
-        await self.answers("/ready", lambda status, _: status == 200)
-
-    async def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return await anyio.to_thread.run_sync(lambda: self.process.wait(PATIENCE_S))
-
-    def log(self) -> str:
-        self._log.seek(0)
-        return self._log.read().decode()
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self._log.close()
-
-
-@contextmanager
-def prober(database_url: str, home: Path, **environment: str) -> Iterator[Prober]:
-    running = Prober(database_url, home, **environment)
-    try:
-        yield running
-    finally:
-        running.close()
+SPOOL_ROWS = "sla_prober_spool_rows"
+MISSED = "sla_prober_missed_slots_total"
+GOOD = 'sla_prober_checks_total{severity="o"}'
+OUTDATE_SCHEMA = "DELETE FROM schema_versions WHERE name = 'functions/events'"
+SCHEMA_IS_CURRENT = "SELECT FROM schema_versions WHERE name = 'functions/events'"
 
 
 @asynccontextmanager
 async def watched(
     database_url: str, behaviour: Behaviour, service_id: str = "web", timeout_ms: int = 60_000
 ) -> AsyncIterator[None]:
-    """A target, and a service that is to be checked each second."""
+    """Serves a target and creates a service for it, with a check every second."""
     async with serving(behaviour) as port:
         with psycopg.connect(database_url) as connection:
             connection.execute(
@@ -117,41 +48,49 @@ def execute(database_url: str, statement: str) -> None:
         connection.execute(statement.encode())
 
 
-def slots(database_url: str, service_id: str = "web") -> list[datetime]:
-    """The seconds that checks stand for: more than one where a check has taken longer than its second."""
+async def wait_until(condition: Callable[[], bool]) -> None:
+    """Evaluates a condition on the database or on a log until it is true."""
+    with anyio.fail_after(TIMEOUT_S):
+        for pause_s in pauses():
+            if await anyio.to_thread.run_sync(condition):
+                return
+            await anyio.sleep(pause_s)
+
+
+def metric(text: str, series: str) -> float:
+    """A sample in the response of /metrics; 0 if it does not exist yet."""
+    values = (line.rpartition(" ")[2] for line in text.splitlines() if line.startswith(series + " "))
+    return float(next(values, "0"))
+
+
+async def wait_for_metric(process: ServiceProcess, series: str, at_least: float) -> None:
+    await process.wait_for("/metrics", lambda _, text: metric(text, series) >= at_least)
+
+
+async def wait_for_empty_spool(process: ServiceProcess) -> None:
+    await process.wait_for("/metrics", lambda _, text: f"{SPOOL_ROWS} 0.0" in text)
+
+
+def schema_is_current(database_url: str) -> bool:
     with psycopg.connect(database_url) as connection:
-        rows = connection.execute(
-            "SELECT scheduled_at + number * interval '1 second' FROM checks "
-            "CROSS JOIN generate_series(0, interval_seconds - 1) AS number WHERE service_id = %s ORDER BY 1",
-            (service_id,),
-        ).fetchall()
-    return [at for (at,) in rows]
+        return connection.execute(SCHEMA_IS_CURRENT.encode()).fetchone() is not None
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(PATIENCE_S):
-        while not await anyio.to_thread.run_sync(condition):  # noqa: ASYNC110  # the condition lies in the database
-            await anyio.sleep(0.05)
-
-
-MISSED = "sla_prober_missed_slots_total"
-
-
-async def test_checks_each_service_on_its_grid_and_says_how_it_is(database: str, tmp_path: Path) -> None:
+async def test_a_service_is_checked_every_second_and_its_state_recorded(database: str, tmp_path: Path) -> None:
     async with watched(database, good()):
-        with prober(database, tmp_path) as running:
-            await running.is_ready()
-            await until(lambda: len(slots(database)) >= 3)
+        with running_prober(database, tmp_path) as running:
+            await running.wait_until_ready()
+            await wait_until(lambda: len(slots(database)) >= 3)
             assert running.get("/health") == (200, '{"status":"ok"}')
             status, text = running.get("/ready")
             assert (status, json.loads(text)) == (
                 200,
                 {"status": "ready", "servicesKnown": True, "databaseAnswers": True, "spoolWorks": True},
             )
-            found = slots(database)
-            figures = running.get("/metrics")[1]
-            assert missing_seconds(found) <= metric(figures, MISSED)
-            assert 'sla_prober_checks_total{severity="o"}' in figures
+            covered = slots(database)
+            metrics = running.get("/metrics")[1]
+            assert missing_seconds(covered) <= metric(metrics, MISSED)
+            assert GOOD in metrics
             assert running.get("/elsewhere")[0] == 404
             assert await running.end() == 0
     with psycopg.connect(database) as connection:
@@ -160,100 +99,82 @@ async def test_checks_each_service_on_its_grid_and_says_how_it_is(database: str,
 
 
 @pytest.mark.one_engine
-async def test_hears_of_new_changed_and_paused_services(database: str, tmp_path: Path) -> None:
-    with prober(database, tmp_path) as running:
-        await running.is_ready()
-        async with watched(database, good(), "late-comer"):
-            await until(lambda: len(slots(database, "late-comer")) >= 1)
+async def test_changes_of_services_take_effect_while_it_runs(database: str, tmp_path: Path) -> None:
+    with running_prober(database, tmp_path) as running:
+        await running.wait_until_ready()
+        async with watched(database, good(), "added-later"):
+            await wait_until(lambda: len(slots(database, "added-later")) >= 1)
             execute(database, "UPDATE services SET enabled = false")
-            await running.answers("/metrics", lambda _, text: "sla_prober_services 0.0" in text)
+            await running.wait_for("/metrics", lambda _, text: "sla_prober_services 0.0" in text)
 
 
-async def test_an_outage_of_the_database_leaves_no_gap(database: str, tmp_path: Path) -> None:
-    async with Line(database).serve() as line, watched(database, good()):
-        with prober(line.url, tmp_path) as running:
-            await until(lambda: len(slots(database)) >= 1)
-            line.cut()
-            await running.answers("/metrics", lambda _, text: metric(text, "sla_prober_spool_rows") >= 2)
+async def test_checks_during_an_outage_of_the_database_are_stored_later(database: str, tmp_path: Path) -> None:
+    async with DatabaseProxy(database).serve() as proxy, watched(database, good()):
+        with running_prober(proxy.url, tmp_path) as running:
+            await wait_until(lambda: len(slots(database)) >= 1)
+            proxy.disconnect()
+            await wait_for_metric(running, SPOOL_ROWS, 2)
             assert running.get("/ready")[0] == 200
-            line.mend()
-            await running.answers("/metrics", lambda _, text: "sla_prober_spool_rows 0.0" in text)
-            await until(lambda: len(slots(database)) >= 4)
-            found = slots(database)
+            proxy.restore()
+            await wait_for_empty_spool(running)
+            await wait_until(lambda: len(slots(database)) >= 4)
+            covered = slots(database)
             missed = metric(running.get("/metrics")[1], MISSED)
             assert await running.end() == 0
-    assert missing_seconds(found) <= missed
+    assert missing_seconds(covered) <= missed
 
 
-def metric(text: str, series: str) -> float:
-    """What /metrics says of one series; 0 where it says nothing yet."""
-    values = (line.rpartition(" ")[2] for line in text.splitlines() if line.startswith(series + " "))
-    return float(next(values, "0"))
-
-
-async def test_kill_9_in_an_outage_loses_no_check_that_was_finished(database: str, tmp_path: Path) -> None:
-    async with Line(database).serve() as line, watched(database, good()):
-        with prober(line.url, tmp_path) as running:
-            await until(lambda: len(slots(database)) >= 1)
-            line.cut()
-            await running.answers("/metrics", lambda _, text: metric(text, "sla_prober_spool_rows") >= 3)
+async def test_sigkill_during_an_outage_of_the_database_loses_no_finished_check(database: str, tmp_path: Path) -> None:
+    async with DatabaseProxy(database).serve() as proxy, watched(database, good()):
+        with running_prober(proxy.url, tmp_path) as running:
+            await wait_until(lambda: len(slots(database)) >= 1)
+            proxy.disconnect()
+            await wait_for_metric(running, SPOOL_ROWS, 3)
             missed = metric(running.get("/metrics")[1], MISSED)
             await running.end(signal.SIGKILL)
         killed = len(slots(database))
-        with prober(line.url, tmp_path) as running:  # the database is still away
-            await running.is_ready()
-            await running.answers(
-                "/metrics", lambda _, text: metric(text, 'sla_prober_checks_total{severity="o"}') >= 1
-            )
+        with running_prober(proxy.url, tmp_path) as running:  # the database is still unavailable
+            await running.wait_until_ready()
+            await wait_for_metric(running, GOOD, 1)
             assert "from the list kept in" in running.log()
-            line.mend()
-            await running.answers("/metrics", lambda _, text: "sla_prober_spool_rows 0.0" in text)
+            proxy.restore()
+            await wait_for_empty_spool(running)
             assert await running.end() == 0
-    found = slots(database)
-    assert len(found) >= killed + 3
-    assert missing_seconds(found[: killed + 3]) <= missed
+    covered = slots(database)
+    assert len(covered) >= killed + 3
+    assert missing_seconds(covered[: killed + 3]) <= missed
 
 
 @pytest.mark.one_engine
-async def test_without_a_database_it_waits_and_is_not_ready(database: str, tmp_path: Path) -> None:
-    async with Line(database).serve() as line, watched(database, good()):
-        line.cut()
-        with prober(line.url, tmp_path) as running:
-            await running.answers("/health", lambda status, _: status == 200)
+async def test_without_a_database_at_the_first_start_it_waits_and_is_not_ready(database: str, tmp_path: Path) -> None:
+    async with DatabaseProxy(database).serve() as proxy, watched(database, good()):
+        proxy.disconnect()
+        with running_prober(proxy.url, tmp_path) as running:
+            await running.wait_for("/health", lambda status, _: status == 200)
             assert running.get("/ready")[0] == 503
-            line.mend()
-            await running.is_ready()
-            await until(lambda: len(slots(database)) >= 1)
+            proxy.restore()
+            await running.wait_until_ready()
+            await wait_until(lambda: len(slots(database)) >= 1)
 
 
-OUTDATED = "DELETE FROM schema_versions WHERE name = 'functions/events'"
-CURRENT = "SELECT FROM schema_versions WHERE name = 'functions/events'"
-GOOD = 'sla_prober_checks_total{severity="o"}'
-
-
-def is_current(database_url: str) -> bool:
-    with psycopg.connect(database_url) as connection:
-        return connection.execute(CURRENT.encode()).fetchone() is not None
-
-
-async def test_a_database_that_can_only_be_read_stops_no_check_and_is_migrated_afterwards(
+async def test_checks_go_on_while_the_database_is_read_only_and_it_is_migrated_afterwards(
     database: str, tmp_path: Path
 ) -> None:
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
     read_only = f'ALTER DATABASE "{name}" SET default_transaction_read_only = '
     async with watched(database, good()):
-        execute(database, OUTDATED)
+        execute(database, OUTDATE_SCHEMA)
         execute(database, read_only + "on")
-        with prober(database, tmp_path) as running:
-            await running.answers("/metrics", lambda _, text: metric(text, "sla_prober_spool_rows") >= 2)
+        with running_prober(database, tmp_path) as running:
+            await wait_for_metric(running, SPOOL_ROWS, 2)
             assert running.get("/ready")[0] == 200
             assert "its schema is not up to date; going on with the services" in running.log()
             assert slots(database) == []
-            assert not is_current(database)
+            assert not schema_is_current(database)
             writable = f"{database}{'&' if '?' in database else '?'}options=-c%20default_transaction_read_only%3Doff"
             execute(writable, read_only + "off")
-            await running.answers("/metrics", lambda _, text: "sla_prober_spool_rows 0.0" in text)
-            await until(lambda: is_current(database))
+            await wait_for_empty_spool(running)
+            await wait_until(lambda: schema_is_current(database))
             assert len(slots(database)) >= 2
             assert await running.end() == 0
             assert "Traceback" not in running.log()
@@ -261,38 +182,38 @@ async def test_a_database_that_can_only_be_read_stops_no_check_and_is_migrated_a
 
 @pytest.mark.one_engine
 @pytest.mark.parametrize("trouble", ["blackhole", "lock"])
-async def test_checks_do_not_wait_for_a_migration_that_stalls(database: str, tmp_path: Path, trouble: str) -> None:
-    async with Line(database).serve() as line, watched(database, good()):
-        with prober(line.url, tmp_path) as running:
-            await until(lambda: len(slots(database)) >= 1)
+async def test_checks_do_not_wait_for_a_migration_that_is_blocked(database: str, tmp_path: Path, trouble: str) -> None:
+    async with DatabaseProxy(database).serve() as proxy, watched(database, good()):
+        with running_prober(proxy.url, tmp_path) as running:
+            await wait_until(lambda: len(slots(database)) >= 1)
             assert await running.end() == 0
-        execute(database, OUTDATED)
+        execute(database, OUTDATE_SCHEMA)
         with psycopg.connect(database, autocommit=True) as other:
             other.execute("SELECT pg_advisory_lock(hashtextextended('sla-monitor migrate', 0))")
             if trouble == "blackhole":
-                line.blackhole()
-            with prober(line.url, tmp_path) as running:
-                await running.answers("/health", lambda status, _: status == 200)
-                await running.answers("/metrics", lambda _, text: metric(text, GOOD) >= 2)
-                assert not is_current(database)
+                proxy.blackhole()
+            with running_prober(proxy.url, tmp_path) as running:
+                await running.wait_for("/health", lambda status, _: status == 200)
+                await wait_for_metric(running, GOOD, 2)
+                assert not schema_is_current(database)
                 if trouble == "blackhole":
                     assert "from the list kept in" in running.log()
                     assert await running.end() == 0
                     return
                 other.execute("SELECT pg_advisory_unlock_all()")
-                await until(lambda: is_current(database))
+                await wait_until(lambda: schema_is_current(database))
                 assert await running.end() == 0
 
 
 @pytest.mark.one_engine
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_it_within_ten_seconds_whatever_hangs(
+async def test_a_signal_ends_it_within_ten_seconds_while_target_and_database_do_not_respond(
     database: str, tmp_path: Path, number: signal.Signals
 ) -> None:
-    async with Line(database).serve() as line, watched(database, hang), watched(database, good(), "good"):
-        with prober(line.url, tmp_path) as running:
-            await until(lambda: len(slots(database, "good")) >= 1)
-            line.blackhole()
+    async with DatabaseProxy(database).serve() as proxy, watched(database, hang), watched(database, good(), "good"):
+        with running_prober(proxy.url, tmp_path) as running:
+            await wait_until(lambda: len(slots(database, "good")) >= 1)
+            proxy.blackhole()
             began = time.monotonic()
             assert await running.end(number) == 0
             assert time.monotonic() - began < 10
@@ -302,30 +223,32 @@ async def test_a_signal_ends_it_within_ten_seconds_whatever_hangs(
 @pytest.mark.one_engine
 async def test_a_second_signal_ends_it_at_once(database: str, tmp_path: Path) -> None:
     async with watched(database, hang):
-        with prober(database, tmp_path) as running:
-            await running.answers("/metrics", lambda _, text: "sla_prober_checks_running 1.0" in text)
+        with running_prober(database, tmp_path) as running:
+            await running.wait_for("/metrics", lambda _, text: "sla_prober_checks_running 1.0" in text)
             running.process.send_signal(signal.SIGTERM)
-            await until(lambda: "a second signal ends at once" in running.log())
+            await wait_until(lambda: "a second signal ends at once" in running.log())
             began = time.monotonic()
             assert await running.end() == -signal.SIGTERM
             assert time.monotonic() - began < CHECKS_PATIENCE_S - 1
 
 
-async def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path) -> None:
+async def test_a_port_in_use_is_an_error_on_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with prober("postgresql:///unused", tmp_path, WATCH_SERVER_PORT=str(port)) as running:
-            assert await anyio.to_thread.run_sync(lambda: running.process.wait(PATIENCE_S)) == 1
+        with running_prober("postgresql:///unused", tmp_path, WATCH_SERVER_PORT=str(port)) as running:
+            assert await running.exit_code() == 1
             lines = running.log().splitlines()
-    assert lines == [f"WATCH_SERVER_PORT={port} on 127.0.0.1 is in use: set WATCH_SERVER_PORT to a free port"]
+    assert lines == [
+        f"sla-monitor: WATCH_SERVER_PORT={port} on 127.0.0.1 is in use: set WATCH_SERVER_PORT to a free port"
+    ]
 
 
 @pytest.mark.one_engine
-async def test_a_second_prober_on_the_same_home_says_so(database: str, tmp_path: Path) -> None:
-    with prober(database, tmp_path) as first:
-        await first.is_ready()
-        with prober(database, tmp_path) as second:
-            assert await anyio.to_thread.run_sync(lambda: second.process.wait(PATIENCE_S)) == 1
+async def test_a_second_prober_on_the_same_home_is_an_error(database: str, tmp_path: Path) -> None:
+    with running_prober(database, tmp_path) as first:
+        await first.wait_until_ready()
+        with running_prober(database, tmp_path) as second:
+            assert await second.exit_code() == 1
             assert "another prober uses the spool" in second.log()
-        with prober(database, tmp_path, PROBE_LOCATION="elsewhere") as third:
-            await third.is_ready()
+        with running_prober(database, tmp_path, PROBE_LOCATION="elsewhere") as third:
+            await third.wait_until_ready()

@@ -1,4 +1,4 @@
-"""The grid keeps its promises under any order of events: random services, pauses, reloads and clock steps."""
+"""Properties of the schedule with random services, pauses, reloads and clock changes."""
 
 from collections import Counter
 from time import perf_counter
@@ -18,7 +18,7 @@ steps = st.lists(st.integers(1, 200_000), min_size=1, max_size=60)
 
 
 def run(schedule: Schedule, now_ms: int, until_ms: int) -> list[Slot]:
-    """Asks at each due time, as a prober that is never late does."""
+    """Reads the due slots at each due time, like a prober that is never late."""
     slots = []
     while (next_ms := schedule.next_ms()) is not None and next_ms <= until_ms:
         now_ms = max(now_ms, next_ms)
@@ -26,8 +26,8 @@ def run(schedule: Schedule, now_ms: int, until_ms: int) -> list[Slot]:
     return slots
 
 
-def settled(fleet: dict[str, int]) -> Schedule:
-    """A schedule past the first checks, which lie outside the grid's rhythm."""
+def after_first_checks(fleet: dict[str, int]) -> Schedule:
+    """A schedule after the first checks, which are not on the grid."""
     schedule = Schedule()
     schedule.replace(fleet, EPOCH_MS)
     schedule.due(EPOCH_MS + 10_000)
@@ -36,7 +36,7 @@ def settled(fleet: dict[str, int]) -> Schedule:
 
 
 @given(ids, intervals, st.integers(0, 4_000_000_000_000))
-def test_a_service_has_one_grid_for_good(service_id: str, interval_ms: int, now_ms: int) -> None:
+def test_the_grid_of_a_service_never_changes(service_id: str, interval_ms: int, now_ms: int) -> None:
     slot = slot_after(service_id, interval_ms, now_ms)
 
     assert now_ms < slot <= now_ms + interval_ms
@@ -45,14 +45,14 @@ def test_a_service_has_one_grid_for_good(service_id: str, interval_ms: int, now_
 
 
 def test_the_phase_is_the_same_in_every_process() -> None:
-    # rows of the past are keyed by it: a change of the hash is a change of the data
+    # the keys of stored rows contain it, so the hash must not change
     assert phase_ms("id-recognition", MINUTE_MS) == 32_590
     assert phase_ms("id-recognition", 1000) == 590
 
 
 @given(fleets)
-def test_every_slot_comes_once_and_in_order(fleet: dict[str, int]) -> None:
-    schedule = settled(fleet)
+def test_every_slot_is_returned_once_and_in_order(fleet: dict[str, int]) -> None:
+    schedule = after_first_checks(fleet)
     begin = EPOCH_MS + 10_000
     end = begin + 400_000
 
@@ -67,7 +67,7 @@ def test_every_slot_comes_once_and_in_order(fleet: dict[str, int]) -> None:
 
 @given(fleets, steps)
 def test_each_slot_is_started_once_or_counted_as_missed(fleet: dict[str, int], pauses: list[int]) -> None:
-    schedule = settled(fleet)
+    schedule = after_first_checks(fleet)
     begin = now = EPOCH_MS + 10_000
     slots: list[Slot] = []
     for pause in pauses:
@@ -82,8 +82,8 @@ def test_each_slot_is_started_once_or_counted_as_missed(fleet: dict[str, int], p
 
 
 @given(fleets, st.integers(1, 100_000_000))
-def test_a_pause_is_not_caught_up(fleet: dict[str, int], pause: int) -> None:
-    schedule = settled(fleet)
+def test_slots_missed_in_a_pause_are_not_started(fleet: dict[str, int], pause: int) -> None:
+    schedule = after_first_checks(fleet)
     now = EPOCH_MS + 10_000 + pause
 
     slots = schedule.due(now)
@@ -95,8 +95,8 @@ def test_a_pause_is_not_caught_up(fleet: dict[str, int], pause: int) -> None:
 
 
 @given(fleets, fleets, st.integers(1, 200_000))
-def test_a_reload_leaves_the_others_alone(fleet: dict[str, int], other: dict[str, int], pause: int) -> None:
-    schedule, undisturbed = settled(fleet), settled(fleet)
+def test_a_reload_does_not_affect_unchanged_services(fleet: dict[str, int], other: dict[str, int], pause: int) -> None:
+    schedule, undisturbed = after_first_checks(fleet), after_first_checks(fleet)
     begin = EPOCH_MS + 10_000
     changed = {**fleet, **other}
 
@@ -114,18 +114,18 @@ def test_a_reload_leaves_the_others_alone(fleet: dict[str, int], other: dict[str
 
 
 @given(fleets)
-def test_a_removed_service_is_not_started_again(fleet: dict[str, int]) -> None:
-    schedule = settled(fleet)
-    gone = next(iter(fleet))
+def test_a_removed_service_has_no_slots(fleet: dict[str, int]) -> None:
+    schedule = after_first_checks(fleet)
+    removed = next(iter(fleet))
 
-    schedule.replace({key: interval for key, interval in fleet.items() if key != gone}, EPOCH_MS + 10_000)
+    schedule.replace({key: interval for key, interval in fleet.items() if key != removed}, EPOCH_MS + 10_000)
 
-    assert gone not in {slot.service_id for slot in run(schedule, EPOCH_MS + 10_000, EPOCH_MS + 200_000)}
+    assert removed not in {slot.service_id for slot in run(schedule, EPOCH_MS + 10_000, EPOCH_MS + 200_000)}
 
 
 @given(fleets, st.integers(1001, 10**10))
-def test_a_clock_set_back_does_not_silence_the_prober(fleet: dict[str, int], back: int) -> None:
-    schedule = settled(fleet)
+def test_after_the_clock_is_set_back_all_services_have_slots(fleet: dict[str, int], back: int) -> None:
+    schedule = after_first_checks(fleet)
     now = EPOCH_MS + 10_000 - back
 
     assert schedule.due(now) == []
@@ -135,8 +135,8 @@ def test_a_clock_set_back_does_not_silence_the_prober(fleet: dict[str, int], bac
 
 
 @given(fleets, st.integers(60_000, 10**10))
-def test_a_clock_set_forward_counts_what_it_skipped(fleet: dict[str, int], forward: int) -> None:
-    schedule = settled(fleet)
+def test_slots_skipped_by_setting_the_clock_forward_are_counted(fleet: dict[str, int], forward: int) -> None:
+    schedule = after_first_checks(fleet)
     begin = EPOCH_MS + 10_000
 
     slots = schedule.due(begin + forward)
@@ -145,7 +145,7 @@ def test_a_clock_set_forward_counts_what_it_skipped(fleet: dict[str, int], forwa
     assert len(slots) + schedule.missed == skipped
 
 
-def test_a_new_service_is_looked_at_at_once_for_its_current_slot() -> None:
+def test_a_new_service_is_due_at_once_for_its_current_slot() -> None:
     schedule = Schedule()
     schedule.replace({"a": MINUTE_MS, "b": MINUTE_MS, "daily": 86_400_000}, EPOCH_MS)
 
@@ -158,7 +158,7 @@ def test_a_new_service_is_looked_at_at_once_for_its_current_slot() -> None:
     assert schedule.missed == 0
 
 
-def test_ten_thousand_services_spread_evenly_and_cost_little() -> None:
+def test_ten_thousand_services_are_spread_evenly_at_a_low_cost() -> None:
     schedule = Schedule()
     schedule.replace({f"service-{number}": MINUTE_MS for number in range(10_000)}, EPOCH_MS)
     schedule.due(EPOCH_MS + MINUTE_MS)
@@ -170,4 +170,4 @@ def test_ten_thousand_services_spread_evenly_and_cost_little() -> None:
     per_second = Counter(slot.at_ms // 1000 for slot in slots)
     assert len(slots) == 10_000
     assert max(per_second.values()) < 250  # 167 on average
-    assert seconds / len(slots) < 100e-6  # a bound for slow machines: it takes about 3 µs
+    assert seconds / len(slots) < 100e-6  # about 3 µs; the limit is for slow machines

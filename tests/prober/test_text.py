@@ -1,4 +1,4 @@
-"""Which charset a body is in, and what is in it then."""
+"""The charset of a body, and searches in its text."""
 
 import json
 
@@ -38,7 +38,7 @@ class TestCharset:
             ("", None),
         ],
     )
-    def test_labels_mean_what_they_mean_to_browsers(self, label: str, codec: str | None) -> None:
+    def test_labels_have_the_meaning_of_the_encoding_standard(self, label: str, codec: str | None) -> None:
         assert codec_of(label) == codec
 
     @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ class TestCharset:
             "charset=euc-kr",
         ],
     )
-    def test_the_header_comes_first(self, content_type: str) -> None:
+    def test_the_header_has_priority(self, content_type: str) -> None:
         assert charset(content_type, b"\xef\xbb\xbf<meta charset=gbk>") == "cp949"
 
     @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ class TestCharset:
             (b"\0\0\xfe\xff", "utf-32-be"),
         ],
     )
-    def test_then_the_byte_order_mark(self, mark: bytes, codec: str) -> None:
+    def test_the_byte_order_mark_is_second(self, mark: bytes, codec: str) -> None:
         assert charset("text/html; charset=klingon", mark + b"<meta charset=gbk>") == codec
-        assert charset(f"text/html; charset={codec[:6]}", mark) == codec, "utf-16 says no byte order, the mark does"
+        assert charset(f"text/html; charset={codec[:6]}", mark) == codec, "utf-16 has no byte order, the mark has"
 
     @pytest.mark.parametrize(
         "document",
@@ -84,7 +84,7 @@ class TestCharset:
         ],
     )
     @pytest.mark.parametrize("content_type", ["", "text/html", "Text/HTML; charset=klingon", "application/rss+xml"])
-    def test_then_the_document(self, content_type: str, document: bytes) -> None:
+    def test_the_document_is_third(self, content_type: str, document: bytes) -> None:
         assert charset(content_type, document) == "cp949"
 
     @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ class TestCharset:
             ("", b"plain"),
         ],
     )
-    def test_then_utf_8(self, content_type: str, document: bytes) -> None:
+    def test_utf_8_is_the_default(self, content_type: str, document: bytes) -> None:
         assert charset(content_type, document) == "utf-8"
 
     @given(content_type=st.text(max_size=60), body=st.binary(max_size=60))
@@ -112,21 +112,23 @@ class TestCharset:
 
 class TestText:
     @given(codec=st.sampled_from(CODECS), text=CHARACTERS, data=st.data())
-    def test_what_was_written_is_found(self, codec: str, text: str, data: st.DataObject) -> None:
+    def test_every_part_of_a_text_is_found(self, codec: str, text: str, data: st.DataObject) -> None:
         body = text.encode(codec, "ignore")
-        seen = decode(body, codec)
-        begin = data.draw(st.integers(0, len(seen)))
-        words = seen[begin : data.draw(st.integers(begin, len(seen)))]
+        text_read = decode(body, codec)
+        begin = data.draw(st.integers(0, len(text_read)))
+        words = text_read[begin : data.draw(st.integers(begin, len(text_read)))]
         assert words in Text(body, f"text/plain; charset={_LABELS_BY_CODEC[codec].split()[0]}")
 
     @given(
         codec=st.sampled_from(UNICODE), body=st.binary(max_size=40), words=CHARACTERS.filter(len) | st.just("\ufffd")
     )
-    def test_what_is_not_decoded_compares_as_if_it_were(self, codec: str, body: bytes, words: str) -> None:
+    def test_a_search_without_decoding_equals_a_search_in_the_decoded_text(
+        self, codec: str, body: bytes, words: str
+    ) -> None:
         body += words.encode(codec) + body
         for around in (body, body[1:], body[:-1]):
             text = Text(around, f"text/plain; charset={codec}")
-            expected = charset(f"; charset={codec}", around)  # a mark may say another byte order
+            expected = charset(f"; charset={codec}", around)  # a byte order mark can be another one
             assert (words in text) == (words in around.decode(expected, "replace"))
 
     @given(codec=st.sampled_from(CODECS), body=st.binary(max_size=60))
@@ -134,22 +136,22 @@ class TestText:
         assert isinstance(decode(body, codec), str)
 
     @given(codec=st.sampled_from([codec for codec in CODECS if codec.startswith(("iso8859", "koi8", "cp8", "mac"))]))
-    def test_single_bytes_are_what_python_says(self, codec: str) -> None:
+    def test_single_byte_charsets_are_decoded_like_in_python(self, codec: str) -> None:
         every = bytes(range(256))
         assert decode(every, codec) == every.decode(codec, "replace")
 
-    def test_browsers_ways(self) -> None:
+    def test_charsets_are_decoded_like_in_browsers(self) -> None:
         assert decode(b"\x80\x81\xa3", "cp1252") == "€\x81£"
         assert "１０：００～１８：００" in Text("１０：００〜１８：００①".encode("euc_jis_2004"), "; charset=euc-jp")
         assert "똠방각하" in Text("똠방각하".encode("cp949"), "text/html; charset=euc-kr")
         assert "①" in Text(b"\x87\x40", "text/html; charset=shift_jis")
 
-    def test_half_characters_do_not_match(self) -> None:
+    def test_parts_of_characters_do_not_match(self) -> None:
         assert "\u3412" not in Text(b"\x00\x12\x34\x00", "; charset=utf-16le")
         assert "\u3412" in Text(b"\x00\x12\x34\x00\x12\x34", "; charset=utf-16le")
         assert "\\" not in Text("表".encode("cp932"), "; charset=shift_jis")
 
-    def test_lone_surrogates_in_the_words_are_no_error(self) -> None:
+    def test_a_keyword_with_a_lone_surrogate_is_not_an_error(self) -> None:
         assert "\ud800" not in Text(b"text", "")
 
 
@@ -158,10 +160,10 @@ class TestJson:
         "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
     )
     @given(value=st.dictionaries(CHARACTERS, CHARACTERS, max_size=3) | st.integers() | st.booleans())
-    def test_every_unicode_encoding_is_understood(self, encoding: str, value: object) -> None:
+    def test_every_unicode_encoding_is_read(self, encoding: str, value: object) -> None:
         text = json.dumps(value, ensure_ascii=False)
         assert json_bytes(text.encode(encoding)) == text.encode()
 
-    def test_utf_8_is_left_alone(self) -> None:
+    def test_utf_8_is_returned_unchanged(self) -> None:
         document = b'{"a": "\xff"}'
         assert json_bytes(document) is document

@@ -1,8 +1,7 @@
-"""TLS that fails or ends after the handshake."""
+"""TLS connections that fail or are closed after the handshake."""
 
 import gzip
 import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,12 @@ from prober.judge import Judgement
 from prober.outcome import Outcome
 from prober.probes import Engine
 from tests.prober import targets
-from tests.prober.test_http_probe import check, settings
+from tests.prober.http_checks import check
 from tests.prober.tls_targets import (
-    Ending,
-    answering_without_close_notify,
+    TlsBehaviour,
     client_certificates_required,
-    refusing,
+    handshake_only,
+    responding_without_close_notify,
     tls_serving,
 )
 
@@ -25,46 +24,41 @@ PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nall is well"
 CODED = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"all is well")
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> targets.Certificates:
-    return targets.Certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture
-async def prober(certificates: targets.Certificates) -> AsyncIterator[Engine]:
-    async with Engine(settings(certificates.ca_file)) as engine:
-        yield engine
-
-
-async def ask(prober: Engine, context: ssl.SSLContext, serve: Ending, **fields: Any) -> tuple[Outcome, Judgement]:
+async def check_tls(
+    probe_engine: Engine, context: ssl.SSLContext, serve: TlsBehaviour, **fields: Any
+) -> tuple[Outcome, Judgement]:
     with tls_serving(context, serve) as port:
-        return await check(prober, f"https://127.0.0.1:{port}/", **{"timeout_ms": 5000} | fields)
+        return await check(probe_engine, f"https://127.0.0.1:{port}/", **{"timeout_ms": 5000} | fields)
 
 
 class TestWithoutCloseNotify:
-    @pytest.mark.parametrize("raw", [PLAIN, CODED, targets.answer(b"all is well")], ids=["plain", "coded", "sized"])
+    @pytest.mark.parametrize(
+        "raw", [PLAIN, CODED, targets.http_response(b"all is well")], ids=["plain", "coded", "sized"]
+    )
     @pytest.mark.parametrize("fields", [{}, {"keyword": "well"}, {"keyword_absent": "FATAL"}])
-    async def test_a_body_that_ends_with_the_connection_is_good(
-        self, prober: Engine, certificates: targets.Certificates, raw: bytes, fields: dict[str, str]
+    async def test_a_body_that_ends_with_the_connection_is_complete(
+        self, probe_engine: Engine, certificates: targets.Certificates, raw: bytes, fields: dict[str, str]
     ) -> None:
-        outcome, judgement = await ask(prober, certificates.valid(), answering_without_close_notify(raw), **fields)
+        outcome, judgement = await check_tls(
+            probe_engine, certificates.valid(), responding_without_close_notify(raw), **fields
+        )
         assert judgement.success, judgement
         assert outcome.body == (b"all is well" if fields else b"")
         assert outcome.status_code == 200 and outcome.first_byte_ms is not None
 
-    async def test_what_it_says_is_judged(self, prober: Engine, certificates: targets.Certificates) -> None:
-        serve = answering_without_close_notify(PLAIN)
-        _, judgement = await ask(prober, certificates.valid(), serve, keyword_absent="well")
+    async def test_status_and_body_are_judged(self, probe_engine: Engine, certificates: targets.Certificates) -> None:
+        serve = responding_without_close_notify(PLAIN)
+        _, judgement = await check_tls(probe_engine, certificates.valid(), serve, keyword_absent="well")
         assert judgement.error_message == 'the answer contains "well"'
-        _, judgement = await ask(prober, certificates.valid(), serve, expected_status_codes=(204,))
+        _, judgement = await check_tls(probe_engine, certificates.valid(), serve, expected_status_codes=(204,))
         assert judgement.error_message == "HTTP 200, expected 204"
 
-    async def test_a_redirect_that_ends_so_is_followed(
-        self, prober: Engine, certificates: targets.Certificates
-    ) -> None:
+    async def test_a_redirect_is_followed(self, probe_engine: Engine, certificates: targets.Certificates) -> None:
         async with targets.serving(targets.good()) as port:
             raw = f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{port}/\r\n\r\nmoved".encode()
-            outcome, judgement = await ask(prober, certificates.valid(), answering_without_close_notify(raw))
+            outcome, judgement = await check_tls(
+                probe_engine, certificates.valid(), responding_without_close_notify(raw)
+            )
         assert judgement.success and outcome.redirects == 1
 
     @pytest.mark.parametrize(
@@ -77,10 +71,10 @@ class TestWithoutCloseNotify:
         ],
         ids=["too short", "no last chunk", "half a head", "nothing"],
     )
-    async def test_what_is_missing_is_missed(
-        self, prober: Engine, certificates: targets.Certificates, raw: bytes, message: str
+    async def test_an_incomplete_response_is_an_error(
+        self, probe_engine: Engine, certificates: targets.Certificates, raw: bytes, message: str
     ) -> None:
-        _, judgement = await ask(prober, certificates.valid(), answering_without_close_notify(raw))
+        _, judgement = await check_tls(probe_engine, certificates.valid(), responding_without_close_notify(raw))
         assert judgement.error_type == "connection_error", judgement
         assert f"the connection was closed {message}" in (judgement.error_message or "")
 
@@ -91,23 +85,23 @@ class TestAlerts:
         [(ssl.TLSVersion.TLSv1_3, "certificate required"), (ssl.TLSVersion.TLSv1_2, "handshake failure")],
     )
     async def test_a_client_certificate_is_required(
-        self, prober: Engine, certificates: targets.Certificates, version: ssl.TLSVersion, alert: str
+        self, probe_engine: Engine, certificates: targets.Certificates, version: ssl.TLSVersion, alert: str
     ) -> None:
         context = client_certificates_required(certificates, version)
-        _, judgement = await ask(prober, context, refusing)
+        _, judgement = await check_tls(probe_engine, context, handshake_only)
         assert judgement.error_type == "tls_error", judgement
         assert f'(TLS alert "{alert}")' in (judgement.error_message or "")
 
-    async def test_an_alert_during_the_handshake_has_its_name_too(
-        self, prober: Engine, certificates: targets.Certificates, tmp_path: Path
+    async def test_an_alert_during_the_handshake_is_named(
+        self, probe_engine: Engine, certificates: targets.Certificates, tmp_path: Path
     ) -> None:
         context = certificates.valid()
 
-        def no_such_host(*_: Any) -> int:
+        def unknown_host(*_: Any) -> int:
             return ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
 
-        context.sni_callback = no_such_host
-        with tls_serving(context, refusing) as port:
-            _, judgement = await check(prober, f"https://localhost:{port}/", timeout_ms=5000)
+        context.sni_callback = unknown_host
+        with tls_serving(context, handshake_only) as port:
+            _, judgement = await check(probe_engine, f"https://localhost:{port}/", timeout_ms=5000)
         assert judgement.error_type == "tls_error", judgement
         assert judgement.error_message == 'the server knows no such host (TLS alert "unrecognized name")'

@@ -1,4 +1,4 @@
-"""TLS servers that end connections in ways asyncio's do not. Each connection is served by a thread of its own."""
+"""TLS servers that end connections in ways that asyncio does not offer. A thread serves each connection."""
 
 import socket
 import ssl
@@ -8,25 +8,25 @@ from contextlib import contextmanager, suppress
 
 from tests.prober.targets import Certificates
 
-PATIENCE_S = 120.0
+TIMEOUT_S = 120.0
 
-Ending = Callable[[ssl.SSLSocket], None]
+TlsBehaviour = Callable[[ssl.SSLSocket], None]
 
 
 @contextmanager
-def tls_serving(context: ssl.SSLContext, serve: Ending) -> Iterator[int]:
-    """Serves each connection until the block ends; yields the port."""
+def tls_serving(context: ssl.SSLContext, serve: TlsBehaviour) -> Iterator[int]:
+    """Serves connections until the end of the block. Yields the port."""
     threads: list[threading.Thread] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def handle(raw: socket.socket) -> None:
-            raw.settimeout(PATIENCE_S)
+            raw.settimeout(TIMEOUT_S)
             connection = context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
             with connection, suppress(OSError):
                 serve(connection)
 
         def accept() -> None:
-            with suppress(OSError):  # the end of the block shuts the socket down
+            with suppress(OSError):  # the socket is shut down at the end of the block
                 while True:
                     thread = threading.Thread(target=handle, args=[listening.accept()[0]])
                     threads.append(thread)
@@ -38,13 +38,13 @@ def tls_serving(context: ssl.SSLContext, serve: Ending) -> Iterator[int]:
             yield listening.getsockname()[1]
         finally:
             listening.shutdown(socket.SHUT_RDWR)
-            accepting.join(PATIENCE_S)
+            accepting.join(TIMEOUT_S)
             for thread in threads:
-                thread.join(PATIENCE_S)
+                thread.join(TIMEOUT_S)
 
 
-def answering_without_close_notify(raw: bytes) -> Ending:
-    """Answers a request and ends the connection as if there were no TLS: FIN, and no alert before it."""
+def responding_without_close_notify(raw: bytes) -> TlsBehaviour:
+    """Responds to a request and closes the TCP connection without the TLS alert close_notify."""
 
     def serve(connection: ssl.SSLSocket) -> None:
         connection.do_handshake()
@@ -55,8 +55,8 @@ def answering_without_close_notify(raw: bytes) -> Ending:
     return serve
 
 
-def refusing(connection: ssl.SSLSocket) -> None:
-    """Does the handshake, which fails by the context's doing; with TLS 1.3 the client has sent its request by then."""
+def handshake_only(connection: ssl.SSLSocket) -> None:
+    """Performs a handshake that fails because of the context. With TLS 1.3 the client sends its request before that."""
     try:
         connection.do_handshake()
         _read_head(connection)
@@ -82,10 +82,10 @@ def _read_head(connection: ssl.SSLSocket) -> None:
 
 
 def _end(connection: ssl.SSLSocket) -> None:
-    """FIN, and the rest is read: a RST would take away what the client has not read yet."""
+    """Sends FIN and reads the rest. Closing with unread data would send RST, and the client would lose the response."""
     plain = socket.socket(fileno=connection.detach())
     with plain:
-        plain.settimeout(PATIENCE_S)
+        plain.settimeout(TIMEOUT_S)
         plain.shutdown(socket.SHUT_WR)
         with suppress(OSError):
             while plain.recv(65536):

@@ -14,7 +14,7 @@ import sql
 from api.auth import api_tokens, permissions, users
 from api.incidents import fields as incidents
 from api.incidents import templates
-from api.live.hub import PUBLIC_STEP
+from api.live.events import PUBLIC_STEP
 from api.maintenance import fields as maintenance
 from api.rest.idempotency import MAX_KEY_CHARACTERS
 from api.services import fields as services
@@ -211,14 +211,14 @@ def test_what_a_check_may_hold(watched: Database) -> None:
     assert longest is not None
     assert record(watched, interval_seconds=longest) == (1, None)
     assert record(watched, interval_seconds=longest + 1) == (0, "interval out of range")
-    assert record(watched, interval_seconds=int(heartbeats.LONGEST.total_seconds())) == (1, None)
-    assert record(watched, total_ms=heartbeats.LONGEST_RUN_MS) == (1, None)
-    assert record(watched, total_ms=heartbeats.LONGEST_RUN_MS * 1.01) == (0, "time out of range")
+    assert record(watched, interval_seconds=int(heartbeats.MAX_COVERED.total_seconds())) == (1, None)
+    assert record(watched, total_ms=heartbeats.MAX_RUN_MS) == (1, None)
+    assert record(watched, total_ms=heartbeats.MAX_RUN_MS * 1.01) == (0, "time out of range")
     most_retries = bounds(services.Retries).most
     assert most_retries is not None
     assert record(watched, attempts=1 + most_retries) == (1, None)
-    assert record(watched, error_message="x" * (heartbeats.MESSAGE_LIMIT + 1)) == (1, None)
-    assert watched.execute("SELECT max(length(error_message)) FROM checks").fetchone() == (heartbeats.MESSAGE_LIMIT,)
+    assert record(watched, error_message="x" * (heartbeats.MAX_MESSAGE + 1)) == (1, None)
+    assert watched.execute("SELECT max(length(error_message)) FROM checks").fetchone() == (heartbeats.MAX_MESSAGE,)
 
 
 def test_a_check_stands_as_long_as_the_longest_one_takes(watched: Database) -> None:

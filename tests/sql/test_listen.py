@@ -7,7 +7,7 @@ import anyio
 import psycopg
 
 from sql.listen import Patience, listen
-from tests.prober.outages import Line
+from tests.database_proxy import DatabaseProxy
 
 PATIENCE_S = 20.0
 QUICK = Patience(ping_s=1.0, silence_s=1.5, pauses_s=(0.01, 0.05))
@@ -62,10 +62,10 @@ async def test_each_payload_has_its_action(empty_database: str) -> None:
 
 
 async def test_a_lost_connection_is_opened_again_and_all_is_asked_for(empty_database: str) -> None:
-    async with Line(empty_database).serve() as line, listening(line.url) as ear:
+    async with DatabaseProxy(empty_database).serve() as line, listening(line.url) as ear:
         await ear.until(1, 1)
-        line.cut()
-        line.mend()
+        line.disconnect()
+        line.restore()
         await ear.until(2, 2)
         assert ear.connects == 2
         say(empty_database, "services")
@@ -73,18 +73,18 @@ async def test_a_lost_connection_is_opened_again_and_all_is_asked_for(empty_data
 
 
 async def test_a_connection_that_says_nothing_is_given_up(empty_database: str) -> None:
-    async with Line(empty_database).serve() as line, listening(line.url) as ear:
+    async with DatabaseProxy(empty_database).serve() as line, listening(line.url) as ear:
         await ear.until(1, 1)
         line.blackhole()
         with anyio.fail_after(PATIENCE_S):
             while line.connections < 2:  # noqa: ASYNC110  # a count, not an event
                 await anyio.sleep(0.01)
-        line.mend()
+        line.restore()
         await ear.until(2, 2)
 
 
 async def test_its_own_pings_keep_a_quiet_connection(empty_database: str) -> None:
-    async with Line(empty_database).serve() as line, listening(line.url) as ear:
+    async with DatabaseProxy(empty_database).serve() as line, listening(line.url) as ear:
         await ear.until(1, 1)
         await anyio.sleep(3.5)  # several pings
         say(empty_database, "services")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.api.conftest import running_api
-from tests.prober.test_run import prober
+from tests.processes import running_prober
 from tests.sql.batches import Connection, ask, connected
 from tests.worker.working import working
 from worker.duties import DUTIES
@@ -30,8 +30,8 @@ async def test_only_the_worker_calls_the_functions_of_duties(database: str, tmp_
     async with connected(database) as db:
         await replace_duties(db)
         async with running_api(database), working(database, *[duty.name for duty in DUTIES], pause_s=None) as worker:
-            with prober(database, tmp_path) as probing:
-                await probing.is_ready()
+            with running_prober(database, tmp_path) as probing:
+                await probing.wait_until_ready()
                 await worker.reached("maintenance", worker.rounds("maintenance") + 7)  # one per second
                 await worker.reached("expiry", 2)
         calls = await ask(db, "SELECT DISTINCT caller, called FROM calls WHERE caller <> 'sla-monitor migrate'")

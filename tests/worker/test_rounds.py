@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 import worker.locks
-from tests.prober.outages import Line
+from tests.database_proxy import DatabaseProxy
 from tests.sql.batches import connected, until_true, value
 from tests.worker.working import PATIENCE_S, working
 from worker.duty import Duty, Work
@@ -55,7 +55,7 @@ async def test_rounds_with_long_statements_use_the_connections_of_the_pool(datab
         async with work.pool.connection() as connection:
             between.add(await (await connection.execute(SETTINGS)).fetchone())
 
-    async with working(database, duties=[made_up("look", look)]) as worker:
+    async with working(database, duties=[duty_of("look", look)]) as worker:
         await worker.reached("look", 7)
     assert len({process for process, _ in rounds}) == 1
     assert {settings for _, settings in rounds} == {("77s", "0", "force_custom_plan")}
@@ -72,7 +72,7 @@ async def test_a_round_that_failed_leaves_nothing_behind(database: str) -> None:
             await connection.execute("SELECT pg_advisory_lock(4711)")
             await connection.execute("SELECT * FROM nowhere")
 
-    async with connected(database) as db, working(database, duties=[made_up("fail", fail)]) as worker:
+    async with connected(database) as db, working(database, duties=[duty_of("fail", fail)]) as worker:
         await worker.reached("fail", 3, "failed")
         assert set(between) == {("14s", "10s", "auto")}
         await until_true(db, "SELECT pg_try_advisory_lock(4711)")
@@ -104,20 +104,20 @@ async def test_a_hanging_duty_and_its_statement_are_cancelled_at_the_timeout(dat
 
 
 async def test_the_worker_waits_for_a_database_that_is_away_at_the_start(database: str) -> None:
-    async with Line(database).serve() as line:
-        line.cut()
+    async with DatabaseProxy(database).serve() as line:
+        line.disconnect()
         async with working(line.url, "expiry", "events") as worker:
             with anyio.fail_after(PATIENCE_S):
                 while worker.value("lock_losses_total") < 1:  # noqa: ASYNC110  # a count, not an event
                     await anyio.sleep(0.01)
             assert not worker.locks.connected
             assert worker.rounds("expiry", "failed") == 0  # the worker does not hold the duty
-            line.mend()
+            line.restore()
             await worker.reached("expiry")
             await worker.reached("events")
 
 
-@pytest.mark.parametrize("away", ["cut", "blackhole"])
+@pytest.mark.parametrize("away", ["disconnect", "blackhole"])
 async def test_duties_are_released_while_the_database_is_away_and_resumed_later(
     database: str, away: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +134,7 @@ async def test_duties_are_released_while_the_database_is_away_and_resumed_later(
             running.remove(work)
 
     async with (
-        Line(database).serve() as line,
+        DatabaseProxy(database).serve() as line,
         working(line.url, "expiry", duties=[duty_of("long", long, 600)]) as ours,
     ):
         await ours.reached("expiry")
@@ -147,6 +147,6 @@ async def test_duties_are_released_while_the_database_is_away_and_resumed_later(
         async with working(database, "expiry") as theirs:
             await theirs.reached("expiry")
         line.break_connections()
-        line.mend()
+        line.restore()
         await ours.again("expiry")
         assert len(running) == 1

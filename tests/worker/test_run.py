@@ -9,9 +9,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.prober.outages import Line
+from tests.database_proxy import DatabaseProxy
+from tests.processes import ServiceProcess, running_worker
 from tests.sql.batches import connected, until_true, value
-from tests.worker.processes import Worker, worker
 from worker.duties import DUTIES
 
 TAKEN_OVER_WITHIN_S = 15.0
@@ -28,19 +28,19 @@ WHERE application_name = 'sla-monitor worker' AND datname = current_database() A
 """
 
 
-async def has_all(one: Worker, patience_s: float = 30) -> None:
+async def has_all(one: ServiceProcess, patience_s: float = 30) -> None:
     """Waits until this worker holds every duty."""
-    await one.responds("/ready", lambda status, text: status == 200 and json.loads(text)["duties"] == ALL, patience_s)
+    await one.wait_for("/ready", lambda status, text: status == 200 and json.loads(text)["duties"] == ALL, patience_s)
 
 
 async def test_it_has_metrics_and_ends_in_time(database: str, tmp_path: Path) -> None:
-    with worker(database, tmp_path) as one:
+    with running_worker(database, tmp_path) as one:
         await has_all(one)
         assert one.get("/health") == (200, '{"status":"ok"}')
         assert one.get("/nothing")[0] == 404
         done = 'sla_worker_duty_rounds_total{duty="%s",result="done"}'
         for name in ALL:
-            await one.responds("/metrics", lambda _, text, name=name: done % name in text)  # type: ignore[misc]
+            await one.wait_for("/metrics", lambda _, text, name=name: done % name in text)  # type: ignore[misc]
         began = time.monotonic()
         assert await one.end() == 0
         assert time.monotonic() - began < 10
@@ -53,9 +53,12 @@ async def test_each_duty_has_one_worker_and_another_takes_over(
 ) -> None:
     """A worker that hangs loses its duties although its connections stay open."""
     async with connected(database) as db:
-        with worker(database, tmp_path, "first") as first, worker(database, tmp_path, "second") as second:
+        with (
+            running_worker(database, tmp_path, "first") as first,
+            running_worker(database, tmp_path, "second") as second,
+        ):
             for one in (first, second):
-                await one.responds("/ready", lambda status, _: status == 200)
+                await one.wait_for("/ready", lambda status, _: status == 200)
             await until_true(db, HELD)
             held = {one: json.loads(one.get("/ready")[1])["duties"] for one in (first, second)}
             assert sorted(held[first] + held[second]) == ALL
@@ -67,14 +70,14 @@ async def test_each_duty_has_one_worker_and_another_takes_over(
             assert await value(db, HELD)
             for name in ("expiry", "maintenance", "presence", "aggregates"):
                 done = f'sla_worker_duty_rounds_total{{duty="{name}",result="done"}}'
-                await idle.responds("/metrics", lambda _, text, done=done: done in text)  # type: ignore[misc]
+                await idle.wait_for("/metrics", lambda _, text, done=done: done in text)  # type: ignore[misc]
 
 
 async def test_a_statement_of_a_killed_worker_is_cancelled(database: str, tmp_path: Path) -> None:
     """It waits for a lock. The statement of the next worker must not wait for it."""
     async with connected(database) as db, connected(database) as other, other.transaction():
         await other.execute("LOCK TABLE audit_entries IN ACCESS EXCLUSIVE MODE")
-        with worker(database, tmp_path) as one:
+        with running_worker(database, tmp_path) as one:
             await until_true(db, f"SELECT count(*) = 1 {WAITING}")
             await one.end(signal.SIGKILL)
         with anyio.fail_after(TAKEN_OVER_WITHIN_S):
@@ -82,11 +85,11 @@ async def test_a_statement_of_a_killed_worker_is_cancelled(database: str, tmp_pa
 
 
 async def test_it_ends_in_time_if_the_database_does_not_respond(database: str, tmp_path: Path) -> None:
-    async with Line(database).serve() as line:
-        with worker(line.url, tmp_path) as one:
+    async with DatabaseProxy(database).serve() as line:
+        with running_worker(line.url, tmp_path) as one:
             await has_all(one)
             line.blackhole()
-            await one.responds("/ready", lambda status, _: status == 503)
+            await one.wait_for("/ready", lambda status, _: status == 503)
             began = time.monotonic()
             assert await one.end() == 0
             assert time.monotonic() - began < 10
@@ -94,11 +97,11 @@ async def test_it_ends_in_time_if_the_database_does_not_respond(database: str, t
 
 
 async def test_a_second_signal_ends_it_at_once(database: str, tmp_path: Path) -> None:
-    async with Line(database).serve() as line:
-        with worker(line.url, tmp_path) as one:
+    async with DatabaseProxy(database).serve() as line:
+        with running_worker(line.url, tmp_path) as one:
             await has_all(one)
             line.blackhole()
-            await one.responds("/ready", lambda status, _: status == 503)
+            await one.wait_for("/ready", lambda status, _: status == 503)
             one.process.send_signal(signal.SIGTERM)
             await anyio.sleep(0.2)
             began = time.monotonic()
@@ -108,17 +111,17 @@ async def test_a_second_signal_ends_it_at_once(database: str, tmp_path: Path) ->
 
 
 async def test_it_starts_before_the_database(database: str, tmp_path: Path) -> None:
-    async with Line(database).serve() as line:
-        line.cut()
-        with worker(line.url, tmp_path) as one:
-            await one.responds("/health", lambda status, _: status == 200)
+    async with DatabaseProxy(database).serve() as line:
+        line.disconnect()
+        with running_worker(line.url, tmp_path) as one:
+            await one.wait_for("/health", lambda status, _: status == 200)
             assert one.get("/ready")[0] == 503
-            line.mend()
+            line.restore()
             await has_all(one)
 
 
 async def test_it_migrates_the_schema_first(empty_database: str, tmp_path: Path) -> None:
-    with worker(empty_database, tmp_path) as one:
+    with running_worker(empty_database, tmp_path) as one:
         await has_all(one)
         assert one.get("/metrics")[1].count('result="failed"') == 0
 
@@ -126,7 +129,7 @@ async def test_it_migrates_the_schema_first(empty_database: str, tmp_path: Path)
 async def test_a_port_in_use_gives_an_error_of_one_line(database: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with worker(database, tmp_path, WORKER_PORT=str(port)) as one:
+        with running_worker(database, tmp_path, WORKER_PORT=str(port)) as one:
             assert await anyio.to_thread.run_sync(lambda: one.process.wait(30)) == 1
             line = one.log().splitlines()
     assert line == [f"sla-monitor: WORKER_PORT={port} on 127.0.0.1 is in use: set WORKER_PORT to a free port"]

@@ -1,2 +1,0 @@
--- The oldest first.
-SELECT chunk::text FROM show_chunks('checks', older_than => %(older_than)s::timestamptz) AS chunk ORDER BY chunk

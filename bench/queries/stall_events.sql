@@ -1,4 +1,0 @@
--- Events that fill a client's buffers when it does not read, in a room that only such a client has joined.
-INSERT INTO events (event, room, data)
-SELECT 'uptime-updated', 'uptime', jsonb_build_object('serviceId', repeat('x', 4000), 'date', '2026-01-01', 'status', 'o')
-FROM generate_series(1, %(count)s)
