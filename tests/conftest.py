@@ -20,7 +20,8 @@ from hypothesis import settings
 from api.auth import passwords
 from api.auth.passwords import Passwords
 from tests.browsers import NO_BROWSER, find_browser
-from tests.engines import EngineError, Server, Servers, find_engines
+from tests.engines import EngineError, find_engines
+from tests.servers import Server, Servers
 
 pytest_plugins = ("tests.campaigns", "tests.requirements")
 settings.register_profile("tests", deadline=None)  # how long an example takes is the machine's affair

@@ -17,7 +17,7 @@ from tests.api.conftest import Api
 from tests.api.hostile_site import HARMLESS, HOSTILE, SUM, TOTAL, Furnished, Site, furnished_api, session_cookie
 from tests.api.page_parts import WRITTEN, Parts, parts
 from tests.api.page_routes import PageRoute, described, pages
-from tests.engines import Server
+from tests.servers import Server
 
 TITLE = '"><script>alert(1)</script>' + SUM
 HTML = {"Accept": "text/html"}

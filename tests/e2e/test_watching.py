@@ -16,8 +16,8 @@ from psycopg.rows import dict_row
 from tests.e2e.feed import listening
 from tests.e2e.program import Program, left_running, running
 from tests.e2e.watched import FINDINGS, SLOW_S, STATES, Declaration, service, services_toml, targets
-from tests.engines import Server
 from tests.prober.targets import Certificates, good, serving
+from tests.servers import Server
 
 DECLARED = ("good", "server-error", "tls-expired", "dead-name", "wrong-words", "refusing")
 """Those of services.toml; the others are made over REST."""

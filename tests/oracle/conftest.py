@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.engines import Server
 from tests.oracle.driver import Database
+from tests.servers import Server
 
 
 @pytest.fixture(scope="module")

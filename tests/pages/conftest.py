@@ -12,10 +12,10 @@ from playwright.async_api import Browser, expect
 import sql
 from tests.api.conftest import Api, Someone, running_api, someone
 from tests.browsers import NO_BROWSER, find_browser
-from tests.engines import Server
 from tests.pages.chromium import running_browser
 from tests.pages.sites import furnish
 from tests.pages.visits import PATIENCE_MS, OpenPage, visiting
+from tests.servers import Server
 
 expect.set_options(timeout=PATIENCE_MS)
 

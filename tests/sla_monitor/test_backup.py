@@ -16,7 +16,7 @@ from sql.migrate import migrate
 from tests.api.transports import incident
 from tests.e2e.conftest import home_folder
 from tests.e2e.program import command
-from tests.engines import Server
+from tests.servers import Server
 from tests.sql.batches import (
     DAY,
     Connection,

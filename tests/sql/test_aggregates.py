@@ -15,7 +15,7 @@ import sql
 from sla_monitor.settings import Settings
 from sql.aggregates import refresh
 from sql.migrate import migrate
-from tests.engines import Server
+from tests.servers import Server
 from tests.sql.batches import (
     AGGREGATES,
     DAY,

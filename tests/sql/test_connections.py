@@ -12,7 +12,7 @@ from sql import connect, open_pool, query
 from sql.migrate import migrate
 from sql.migration_errors import MigrationError
 from tests.api.conftest import running_api
-from tests.engines import Server
+from tests.servers import Server
 
 ODD = {
     "datestyle": "German",

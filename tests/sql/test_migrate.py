@@ -23,7 +23,7 @@ from sql.aggregates import refresh
 from sql.migrate import migrate, migrate_when_possible
 from sql.migration_errors import MigrationError, NotNowError, UnreachableError
 from tests.api.relay import relay_before
-from tests.engines import Server
+from tests.servers import Server
 from tests.sql.batches import PATIENCE_S, ask, connected, now, record, row, until_waiting, value
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines import Server
+from tests.servers import Server
 from tests.upgrade.history import History, european_zone
 from tests.upgrade.old_database import Old, build, leave_pending, suite_history
 from tests.upgrade.processes import LastRelease, unpack

@@ -8,7 +8,7 @@ import pytest
 
 from sla_monitor.settings import Settings
 from sql.migrate import migrate
-from tests.engines import Server
+from tests.servers import Server
 from tests.upgrade.history import Fed
 from tests.upgrade.processes import LastRelease
 from tests.upgrade.sessions import Session, ask, fed, installed, line

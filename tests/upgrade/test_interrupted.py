@@ -10,7 +10,7 @@ import pytest
 from anyio import to_thread
 
 from tests.campaigns import Share
-from tests.engines import Server
+from tests.servers import Server
 from tests.upgrade.conftest import Make
 from tests.upgrade.old_database import Old, recording, suite_history
 from tests.upgrade.processes import MIGRATE, PATIENCE_S, REFRESH, this_release

@@ -14,7 +14,7 @@ import sql
 from sla_monitor.settings import Settings
 from sql.migrate import Migrated, migrate
 from sql.migration_errors import MigrationError
-from tests.engines import Server
+from tests.servers import Server
 from tests.sql.batches import ask, connected, value
 from tests.upgrade.history import DAY, Fed
 from tests.upgrade.old_database import Old, Prober, recording
