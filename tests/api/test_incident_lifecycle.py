@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from sla_monitor.formats.one_line import is_label
-from tests.api.conftest import Api, add_service, someone
+from tests.api.conftest import Api, add_service, create_user
 from tests.api.incidents import OUTAGE, Db
 
 EDITORS = st.sampled_from(["ana", "ben"])
@@ -34,20 +34,20 @@ class Lifecycle(RuleBasedStateMachine):
 
     @initialize()
     def create(self) -> None:
-        answer = self.http.post("/api/incidents", json=OUTAGE, headers=self.headers["ana"])
-        assert answer.status_code == 201
-        self.incident = answer.json()["incident"]
+        response = self.http.post("/api/incidents", json=OUTAGE, headers=self.headers["ana"])
+        assert response.status_code == 201
+        self.incident = response.json()["incident"]
         self.path = f"/api/incidents/{self.incident['id']}"
-        self.seen = dict.fromkeys(self.headers, answer.headers["etag"])
-        self.current = answer.headers["etag"]
+        self.seen = dict.fromkeys(self.headers, response.headers["etag"])
+        self.current = response.headers["etag"]
         assert self.incident["id"] not in self.ids
         self.ids.add(self.incident["id"])
 
     @rule(who=EDITORS)
     def look(self, who: str) -> None:
-        answer = self.http.get(self.path, headers=self.headers[who])
-        assert answer.json() == {"incident": self.incident}
-        self.seen[who] = answer.headers["etag"]
+        response = self.http.get(self.path, headers=self.headers[who])
+        assert response.json() == {"incident": self.incident}
+        self.seen[who] = response.headers["etag"]
         known = self.http.get(self.path, headers=self.headers[who] | {"If-None-Match": self.seen[who]})
         assert known.status_code == 304
 
@@ -63,11 +63,11 @@ class Lifecycle(RuleBasedStateMachine):
     def say(self, who: str, status: str, description: str) -> None:
         body = {"status": status, "description": description}
         headers = self.headers[who] | {"If-Match": self.seen[who]}
-        answer = self.http.post(f"{self.path}/updates", json=body, headers=headers)
-        if self._refused(who, answer):
+        response = self.http.post(f"{self.path}/updates", json=body, headers=headers)
+        if self._refused(who, response):
             return
-        assert answer.status_code == 201
-        said = answer.json()["update"]
+        assert response.status_code == 201
+        said = response.json()["update"]
         assert {name: said[name] for name in body} == body
         self._accept(who, {"status": status}, [said])
 
@@ -87,27 +87,27 @@ class Lifecycle(RuleBasedStateMachine):
 
     def _save(self, who: str, body: dict[str, Any]) -> None:
         headers = self.headers[who] | {"If-Match": self.seen[who]}
-        answer = self.http.put(self.path, json=body, headers=headers)
-        if not self._refused(who, answer):
-            assert answer.status_code == 200
+        response = self.http.put(self.path, json=body, headers=headers)
+        if not self._refused(who, response):
+            assert response.status_code == 200
             self._accept(
                 who, {name: sorted(value) if isinstance(value, list) else value for name, value in body.items()}
             )
 
-    def _refused(self, who: str, answer: httpx.Response) -> bool:
+    def _refused(self, who: str, response: httpx.Response) -> bool:
         """Exactly those who have not seen the last version are refused, and shown it."""
         outdated = self.seen[who].split("-")[0] != self.current.split("-")[0]
-        assert (answer.status_code == 412) == outdated
+        assert (response.status_code == 412) == outdated
         if outdated:
-            assert answer.json()["incident"] == self.incident
-            self.seen[who] = answer.headers["etag"]
+            assert response.json()["incident"] == self.incident
+            self.seen[who] = response.headers["etag"]
             assert self.seen[who] == self.current
         return outdated
 
     def _accept(self, who: str | None, change: dict[str, Any], said: list[Any] | None = None) -> None:
         """What was saved is there, what was there before still is, and the version tells whether anything changed."""
-        answer = self.http.get(self.path, headers=self.headers["ana"])
-        before, after = self.incident, answer.json()["incident"]
+        response = self.http.get(self.path, headers=self.headers["ana"])
+        before, after = self.incident, response.json()["incident"]
         added = after["updates"][: len(after["updates"]) - len(before["updates"])]
         assert after["updates"][len(added) :] == before["updates"]
         if said is None:
@@ -122,7 +122,7 @@ class Lifecycle(RuleBasedStateMachine):
         assert after["updatedAt"] >= before["updatedAt"] if changed else after["updatedAt"] == before["updatedAt"]
         if before["status"] == after["status"]:
             assert after["resolvedAt"] == before["resolvedAt"]
-        self.incident, self.current = after, answer.headers["etag"]
+        self.incident, self.current = after, response.headers["etag"]
         if who is not None:
             self.seen[who] = self.current
 
@@ -134,7 +134,7 @@ FOLLOWING = ("version", "updatedAt", "resolvedAt", "updateCount")
 async def test_whatever_two_editors_do_nothing_is_lost(api: Api, db: Db, database: str) -> None:
     for service in ("shop", "search", "mail"):
         await add_service(db, service)
-    editors = {name: (await someone(db, "reporter", name)).headers for name in ("ana", "ben")}
+    editors = {name: (await create_user(db, "reporter", name)).headers for name in ("ana", "ben")}
     await anyio.to_thread.run_sync(run, str(api.http.base_url), database, editors)
 
 

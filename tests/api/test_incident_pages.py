@@ -8,8 +8,8 @@ import pytest
 
 from api.pages.incidents import folded
 from api.pages.shown_incidents import ShownDay
-from tests.api.conftest import Api, add_service, someone, until
-from tests.api.incidents import change, create, say
+from tests.api.conftest import Api, add_service, create_user, until
+from tests.api.incidents import add_update, change, create
 from tests.api.page_parts import timeless
 from tests.api.test_status_page import BROWSER, html
 
@@ -32,12 +32,12 @@ class TestIncident:
     async def test_all_that_was_said_newest_first(self, api: Api, db: Db) -> None:
         await add_service(db, "shop", name="Shop")
         await add_service(db, "vault", name="Vault", public=False)
-        who = await someone(db, "reporter")
+        who = await create_user(db, "reporter")
         fields = {"title": "Checkout fails", "description": "Nobody can *pay*.", "affectedServices": ["shop", "vault"]}
         incident = await create(api, who, **fields)
         for number in range(25):
-            await say(api, who, incident["id"], "identified", f"Said {number}.")
-        await say(api, who, incident["id"], "resolved", "It works again.")
+            await add_update(api, who, incident["id"], "identified", f"Said {number}.")
+        await add_update(api, who, incident["id"], "resolved", "It works again.")
         await change(api, who, incident["id"], postmortem="We **learned**.")
         for text, public in (("To everybody", True), ("To us only", False)):
             body = {"text": text, "public": public}
@@ -53,7 +53,7 @@ class TestIncident:
             assert hidden not in page, hidden
 
     async def test_one_that_is_internal_looks_like_none(self, api: Api, db: Db) -> None:
-        who = await someone(db, "reporter")
+        who = await create_user(db, "reporter")
         incident = await create(api, who, public=False)
         internal = await api.http.get(f"/incidents/{incident['id']}", headers=BROWSER)
         unknown = await api.http.get("/incidents/INC-2020-0001", headers=BROWSER)
@@ -62,7 +62,7 @@ class TestIncident:
         assert timeless(internal.text).replace(incident["id"], "INC-2020-0001") == timeless(unknown.text)
 
     async def test_one_that_is_withdrawn_is_gone_at_once(self, api: Api, db: Db) -> None:
-        who = await someone(db, "reporter")
+        who = await create_user(db, "reporter")
         incident = await create(api, who)
         path = f"/incidents/{incident['id']}"
         assert await status(api, path) == 200
@@ -71,16 +71,16 @@ class TestIncident:
 
     async def test_what_people_write_stays_text(self, api: Api, db: Db) -> None:
         evil = "<script>alert(1)</script>"
-        who = await someone(db, "reporter")
+        who = await create_user(db, "reporter")
         incident = await create(api, who, title=evil, description=f"{evil} [x](javascript:alert(2))")
-        await say(api, who, incident["id"], "monitoring", f"{evil} <img src=x onerror=alert(3)>")
+        await add_update(api, who, incident["id"], "monitoring", f"{evil} <img src=x onerror=alert(3)>")
         for path in (f"/incidents/{incident['id']}", "/history"):
             page = await html(api, path=path)
             assert "<script>alert" not in page and "&lt;script&gt;alert(1)" in page
             assert 'href="javascript' not in page and "<img" not in page.split("<main")[1]
 
     async def test_in_korean(self, api: Api, db: Db) -> None:
-        who = await someone(db, "reporter")
+        who = await create_user(db, "reporter")
         incident = await create(api, who)
         page = await html(api, "ko", f"/incidents/{incident['id']}")
         assert "진행 경과" in page and "조사 중" in page and "현재까지" in page
@@ -101,7 +101,7 @@ class TestHistory:
         monkeypatch.setattr("api.pages.incidents.MAX_PAST", 2)
         monkeypatch.setattr("api.pages.status.MAX_PAST", 2)
         monkeypatch.setattr("api.pages.status.MAX_INCIDENTS", 3)
-        who = await someone(db, "reporter")
+        who = await create_user(db, "reporter")
         made = [await create(api, who, title=f"No. {number} of them") for number in range(4)]
         await create(api, who, title="Internal", public=False)
         for days, incident in enumerate(reversed(made)):
@@ -118,12 +118,12 @@ class TestHistory:
         assert "No incidents on the other days." in past
 
     async def test_by_day_with_quiet_days_folded(self, api: Api, db: Db) -> None:
-        who = await someone(db, "reporter")
+        who = await create_user(db, "reporter")
         newer = await create(api, who, title="Newer")
         older = await create(api, who, title="Older")
         await create(api, who, title="Internal", public=False)
         await began(db, older["id"], timedelta(days=10))
-        await say(api, who, newer["id"], "resolved", "All done.")
+        await add_update(api, who, newer["id"], "resolved", "All done.")
         page = await html(api, path="/history")
         assert page.index("Newer") < page.index("No incidents") < page.index("Older")
         assert page.count("No incidents") == 1
@@ -131,7 +131,7 @@ class TestHistory:
         assert "Internal" not in page and 'class="pager"' not in page
 
     async def test_pages_reach_back_to_the_first_incident(self, api: Api, db: Db) -> None:
-        who = await someone(db, "reporter")
+        who = await create_user(db, "reporter")
         await create(api, who, title="Fresh")
         older = await create(api, who, title="Ancient")
         await began(db, older["id"], timedelta(days=70))
@@ -149,7 +149,7 @@ class TestHistory:
         assert "지금까지 보고된 인시던트가 없습니다." in await html(api, "ko", "/history")
 
     async def test_it_is_kept_until_something_is_said(self, api: Api, db: Db) -> None:
-        who = await someone(db, "reporter")
+        who = await create_user(db, "reporter")
         await html(api, path="/history")
         assert (await api.http.get("/history", headers=BROWSER)).headers["x-cache"] == "HIT"
         await create(api, who, title="Brand new")

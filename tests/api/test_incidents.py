@@ -12,8 +12,18 @@ import pytest
 import sql
 from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.settings.values import Limit
-from tests.api.conftest import Api, Someone, add_service, running_api, someone, until
-from tests.api.incidents import OUTAGE, Db, change, create, fields, outside, say, told, unnamed
+from tests.api.conftest import Api, User, add_service, create_user, running_api, until
+from tests.api.incidents import (
+    OUTAGE,
+    Db,
+    add_update,
+    change,
+    create,
+    error_fields,
+    incident_events,
+    public_incident,
+    without_names,
+)
 
 pytestmark = pytest.mark.one_engine
 
@@ -59,20 +69,20 @@ def year() -> int:
 
 
 @pytest.fixture
-async def reporter(db: Db) -> Someone:
-    return await someone(db, "reporter")
+async def reporter(db: Db) -> User:
+    return await create_user(db, "reporter")
 
 
-async def one(api: Api, who: Someone, incident_id: str) -> Any:
+async def one(api: Api, who: User, incident_id: str) -> Any:
     return (await api.get(f"/api/incidents/{incident_id}", headers=who.headers))["incident"]
 
 
-async def test_an_incident_is_created_with_what_front_ends_send(api: Api, db: Db, reporter: Someone) -> None:
+async def test_an_incident_is_created_with_what_front_ends_send(api: Api, db: Db, reporter: User) -> None:
     await add_service(db, "shop")
     body = OUTAGE | {"affectedServices": ["shop"]}
-    answer = await api.http.post("/api/incidents", json=body, headers=reporter.headers)
-    incident = answer.json()["incident"]
-    assert (answer.status_code, answer.headers["location"]) == (201, f"/api/incidents/INC-{year()}-0001")
+    response = await api.http.post("/api/incidents", json=body, headers=reporter.headers)
+    incident = response.json()["incident"]
+    assert (response.status_code, response.headers["location"]) == (201, f"/api/incidents/INC-{year()}-0001")
     assert {**incident, "createdAt": 0, "updatedAt": 0} == body | {
         "id": f"INC-{year()}-0001",
         "description": None,
@@ -94,38 +104,40 @@ async def test_an_incident_is_created_with_what_front_ends_send(api: Api, db: Db
     assert await one(api, reporter, incident["id"]) == incident
 
 
-async def test_a_first_update_begins_the_timeline(api: Api, reporter: Someone) -> None:
+async def test_a_first_update_begins_the_timeline(api: Api, reporter: User) -> None:
     incident = await create(api, reporter, update="We are looking")
     [update] = incident["updates"]
     assert (update["status"], update["description"]) == ("investigating", "We are looking")
     assert (update["author"], incident["version"]) == (reporter.username, 1)
 
 
-async def test_a_bad_field_is_named_and_nothing_is_stored(api: Api, db: Db, reporter: Someone) -> None:
+async def test_a_bad_field_is_named_and_nothing_is_stored(api: Api, db: Db, reporter: User) -> None:
     await add_service(db, "shop")
     incident = await create(api, reporter)
-    news = await told(db)
+    news = await incident_events(db)
     for bad, field in BAD:
-        answer = await api.http.post("/api/incidents", json=OUTAGE | bad, headers=reporter.headers)
-        assert field in fields(answer), bad
-        assert field in fields(await change(api, reporter, incident["id"], **bad)), bad
+        response = await api.http.post("/api/incidents", json=OUTAGE | bad, headers=reporter.headers)
+        assert field in error_fields(response), bad
+        assert field in error_fields(await change(api, reporter, incident["id"], **bad)), bad
     for missing in OUTAGE:
         body = {name: value for name, value in OUTAGE.items() if name != missing}
-        assert fields(await api.http.post("/api/incidents", json=body, headers=reporter.headers)) == [missing]
+        assert error_fields(await api.http.post("/api/incidents", json=body, headers=reporter.headers)) == [missing]
     for bad, field in (
         ({"status": "fixed"}, "status"),
         ({"postmortem": "\u0000"}, "postmortem"),
         ({"update": "x"}, "update"),
     ):
-        assert field in fields(await change(api, reporter, incident["id"], **bad)), bad
+        assert field in error_fields(await change(api, reporter, incident["id"], **bad)), bad
     for bad, field in ({"update": "\u0000"}, "update"), ({"update": ""}, "update"), ({"status": "resolved"}, "status"):
-        assert field in fields(await api.http.post("/api/incidents", json=OUTAGE | bad, headers=reporter.headers)), bad
+        assert field in error_fields(
+            await api.http.post("/api/incidents", json=OUTAGE | bad, headers=reporter.headers)
+        ), bad
     assert await one(api, reporter, incident["id"]) == incident
     assert (await api.get("/api/incidents", headers=reporter.headers))["incidents"] == [incident]
-    assert await told(db) == news
+    assert await incident_events(db) == news
 
 
-async def test_text_is_kept_as_it_comes(api: Api, reporter: Someone) -> None:
+async def test_text_is_kept_as_it_comes(api: Api, reporter: User) -> None:
     line = on_one_line(HOSTILE, " ")
     texts = {"title": line, "description": HOSTILE, "detectionCriteria": HOSTILE, "reporter": line}
     incident = await create(api, reporter, **texts, update=HOSTILE)
@@ -137,7 +149,7 @@ async def test_text_is_kept_as_it_comes(api: Api, reporter: Someone) -> None:
 
 
 @pytest.mark.one_day
-async def test_numbers_have_no_gaps_and_no_twins(api: Api, db: Db, reporter: Someone) -> None:
+async def test_numbers_have_no_gaps_and_no_twins(api: Api, db: Db, reporter: User) -> None:
     async with anyio.create_task_group() as tasks:
         for _ in range(12):
             tasks.start_soon(create, api, reporter)
@@ -169,10 +181,8 @@ async def test_a_number_that_was_brought_in_is_not_given_out_again(db: Db) -> No
 
 
 @pytest.mark.one_day
-async def test_internal_incidents_and_private_services_are_for_those_inside(
-    api: Api, db: Db, reporter: Someone
-) -> None:
-    viewer = await someone(db, "viewer")
+async def test_internal_incidents_and_private_services_are_for_those_inside(api: Api, db: Db, reporter: User) -> None:
+    viewer = await create_user(db, "viewer")
     await add_service(db, "shop")
     await add_service(db, "vault", public=False)
     half = await create(api, reporter, affectedServices=["vault", "shop"])
@@ -183,7 +193,7 @@ async def test_internal_incidents_and_private_services_are_for_those_inside(
             assert [found["id"] for found in (await api.get(path, headers=headers))["incidents"]] == ids
         past = (await api.get("/api/incidents/past", headers=headers))["days"]
         assert [found["id"] for day in past for found in day["incidents"]] == ids
-    assert (await outside(api, half["id"], 1))["affectedServices"] == ["shop"]
+    assert (await public_incident(api, half["id"], 1))["affectedServices"] == ["shop"]
     assert (await one(api, viewer, half["id"]))["affectedServices"] == ["shop", "vault"]
     assert (await api.http.get(f"/api/incidents/{internal['id']}")).status_code == 404
     assert (await one(api, viewer, internal["id"]))["public"] is False
@@ -191,11 +201,11 @@ async def test_internal_incidents_and_private_services_are_for_those_inside(
     assert len((await api.get("/api/incidents?service=vault", headers=viewer.headers))["incidents"]) == 1
 
 
-async def test_names_of_users_are_for_those_inside(api: Api, db: Db, reporter: Someone) -> None:
+async def test_names_of_users_are_for_those_inside(api: Api, db: Db, reporter: User) -> None:
     """Whoever may see an incident sees the same of it otherwise; only a reporter who is no creator is named to all."""
-    viewer, colleague = await someone(db, "viewer"), await someone(db, "reporter")
+    viewer, colleague = await create_user(db, "viewer"), await create_user(db, "reporter")
     incident = await create(api, reporter, update="We are looking")
-    await say(api, colleague, incident["id"], "identified")
+    await add_update(api, colleague, incident["id"], "identified")
     path = f"/api/incidents/{incident['id']}"
     whole = await one(api, viewer, incident["id"])
     assert (whole["author"], whole["reporter"]) == (reporter.username, reporter.username)
@@ -204,31 +214,35 @@ async def test_names_of_users_are_for_those_inside(api: Api, db: Db, reporter: S
         shown = (await api.http.get(where)).text
         assert incident["id"] in shown
         assert not any(name in shown for name in (reporter.username, colleague.username)), where
-    assert await outside(api, incident["id"], whole["version"]) == unnamed(whole)
+    assert await public_incident(api, incident["id"], whole["version"]) == without_names(whole)
     for name in (reporter.username, colleague.username):
         assert (await api.get(f"/api/incidents?status=all&q={name}"))["incidents"] == []
     named = (await change(api, colleague, incident["id"], reporter="Ana of the desk")).json()["incident"]
-    assert (await outside(api, incident["id"], named["version"])) == unnamed(named)
-    assert unnamed(named)["reporter"] == "Ana of the desk"
+    assert (await public_incident(api, incident["id"], named["version"])) == without_names(named)
+    assert without_names(named)["reporter"] == "Ana of the desk"
     typed = (await change(api, colleague, incident["id"], reporter=colleague.username.upper())).json()["incident"]
-    assert (await outside(api, incident["id"], typed["version"])) == unnamed(typed) | {"reporter": None}
+    assert (await public_incident(api, incident["id"], typed["version"])) == without_names(typed) | {"reporter": None}
 
 
 async def test_the_name_of_a_token_and_its_owner_is_for_those_inside(api: Api, db: Db) -> None:
     """It is longer than what fits into `reporter`, and still the creator's."""
-    admin = await someone(db)
+    admin = await create_user(db)
     made = await api.http.post("/api/tokens", json={"name": "n" * 100, "role": "reporter"}, headers=admin.headers)
     machine = {"Authorization": f"Bearer {made.json()['secret']}"}
-    answer = await api.http.post("/api/incidents", json=OUTAGE | {"update": "x"}, headers=machine)
-    incident = answer.json()["incident"]
+    response = await api.http.post("/api/incidents", json=OUTAGE | {"update": "x"}, headers=machine)
+    incident = response.json()["incident"]
     assert incident["author"] == f"{admin.username}/{'n' * 100}"
     assert incident["reporter"] == incident["author"][:100]
-    assert (await api.get(f"/api/incidents/{incident['id']}"))["incident"] == unnamed(incident) | {"reporter": None}
-    assert [admin.username in str(data) for _, room, data in await told(db) if room == "anonymous"] == [False]
+    assert (await api.get(f"/api/incidents/{incident['id']}"))["incident"] == without_names(incident) | {
+        "reporter": None
+    }
+    assert [admin.username in str(data) for _, room, data in await incident_events(db) if room == "anonymous"] == [
+        False
+    ]
 
 
 async def test_what_does_not_exist_is_a_404(api: Api, db: Db) -> None:
-    admin = await someone(db, "admin")
+    admin = await create_user(db, "admin")
     for missing in (f"INC-{year()}-0001", "nothing", "INC%00", "INC-2026-99999999999", "%ED%A0%80"):
         path = f"/api/incidents/{missing}"
         assert (await api.http.get(path)).status_code == 404, missing
@@ -237,11 +251,11 @@ async def test_what_does_not_exist_is_a_404(api: Api, db: Db) -> None:
             ("DELETE", path, None),
             ("POST", f"{path}/updates", {"status": "resolved", "description": "x"}),
         ):
-            answer = await api.http.request(method, url, json=body, headers=admin.headers)
-            assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND"), (method, url)
+            response = await api.http.request(method, url, json=body, headers=admin.headers)
+            assert (response.status_code, response.json()["code"]) == (404, "NOT_FOUND"), (method, url)
 
 
-async def test_a_change_touches_what_it_names_only(api: Api, db: Db, reporter: Someone) -> None:
+async def test_a_change_touches_what_it_names_only(api: Api, db: Db, reporter: User) -> None:
     for service in ("shop", "search"):
         await add_service(db, service)
     before = await create(api, reporter, affectedServices=["shop"], description="a", detectionCriteria="b")
@@ -258,10 +272,10 @@ async def test_a_change_touches_what_it_names_only(api: Api, db: Db, reporter: S
     }
     expected = before
     for version, (name, value) in enumerate(everything.items(), 2):
-        answer = await change(api, reporter, before["id"], **{name: value})
-        assert answer.status_code == 200, answer.text
-        expected = expected | {name: value, "version": version, "updatedAt": answer.json()["incident"]["updatedAt"]}
-        assert answer.json() == {"incident": expected}
+        response = await change(api, reporter, before["id"], **{name: value})
+        assert response.status_code == 200, response.text
+        expected = expected | {name: value, "version": version, "updatedAt": response.json()["incident"]["updatedAt"]}
+        assert response.json() == {"incident": expected}
         assert await one(api, reporter, before["id"]) == expected
     for name in ("description", "reporter", "detectionCriteria", "postmortem"):
         cleared = await change(api, reporter, before["id"], **{name: None})
@@ -269,21 +283,21 @@ async def test_a_change_touches_what_it_names_only(api: Api, db: Db, reporter: S
     assert datetime.fromisoformat(expected["updatedAt"]) > datetime.fromisoformat(before["updatedAt"])
 
 
-async def test_a_save_that_changes_nothing_is_no_version_and_no_news(api: Api, db: Db, reporter: Someone) -> None:
+async def test_a_save_that_changes_nothing_is_no_version_and_no_news(api: Api, db: Db, reporter: User) -> None:
     await add_service(db, "shop")
     incident = await create(api, reporter, affectedServices=["shop"])
     same: dict[str, Any] = {
         name: incident[name] for name in (*OUTAGE, "description", "status", "reporter", "postmortem", "public")
     }
-    news = await told(db)
+    news = await incident_events(db)
     for body in ({}, same):
-        answer = await change(api, reporter, incident["id"], **body)
-        assert (answer.status_code, answer.json()) == (200, {"incident": incident})
-    assert await told(db) == news
-    assert await outside(api, incident["id"], 1) == unnamed(incident)
+        response = await change(api, reporter, incident["id"], **body)
+        assert (response.status_code, response.json()) == (200, {"incident": incident})
+    assert await incident_events(db) == news
+    assert await public_incident(api, incident["id"], 1) == without_names(incident)
 
 
-async def test_the_second_of_two_who_save_gets_the_incident_as_it_is(api: Api, db: Db, reporter: Someone) -> None:
+async def test_the_second_of_two_who_save_gets_the_incident_as_it_is(api: Api, db: Db, reporter: User) -> None:
     incident = await create(api, reporter)
     path = f"/api/incidents/{incident['id']}"
     tag = (await api.http.get(path)).headers["etag"]
@@ -309,13 +323,13 @@ async def test_the_second_of_two_who_save_gets_the_incident_as_it_is(api: Api, d
     assert (late.status_code, late.json()["incident"]["updates"]) == (412, [])
 
 
-async def test_of_many_who_save_the_same_version_one_wins(api: Api, db: Db, reporter: Someone) -> None:
+async def test_of_many_who_save_the_same_version_one_wins(api: Api, db: Db, reporter: User) -> None:
     """All of them are let go at once, when they have got as far as somebody else's lock lets them."""
     incident = await create(api, reporter)
-    answers: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
 
     async def save(n: int) -> None:
-        answers.append(await change(api, reporter, incident["id"], '"1-0"', title=f"By {n}"))
+        responses.append(await change(api, reporter, incident["id"], '"1-0"', title=f"By {n}"))
 
     async def waiting() -> bool:
         cursor = await db.execute(
@@ -328,10 +342,10 @@ async def test_of_many_who_save_the_same_version_one_wins(api: Api, db: Db, repo
         for n in range(4):
             tasks.start_soon(save, n)
         await until(waiting)
-    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 3
-    [won] = [answer.json()["incident"] for answer in answers if answer.status_code == 200]
+    assert sorted(response.status_code for response in responses) == [200] + [412] * 3
+    [won] = [response.json()["incident"] for response in responses if response.status_code == 200]
     assert await one(api, reporter, incident["id"]) == won
-    assert all(answer.json()["incident"] == won for answer in answers)
+    assert all(response.json()["incident"] == won for response in responses)
 
 
 IF_MATCH: list[tuple[str, int]] = [
@@ -350,16 +364,16 @@ IF_MATCH: list[tuple[str, int]] = [
 ]
 
 
-async def test_if_match(api: Api, reporter: Someone) -> None:
+async def test_if_match(api: Api, reporter: User) -> None:
     for if_match, status in IF_MATCH:
         incident = await create(api, reporter)
-        answer = await change(api, reporter, incident["id"], if_match, title="New")
-        assert answer.status_code == status, answer.text
+        response = await change(api, reporter, incident["id"], if_match, title="New")
+        assert response.status_code == status, response.text
         if status == 400:
-            assert fields(answer) == ["If-Match"]
+            assert error_fields(response) == ["If-Match"]
 
 
-async def test_who_knows_the_incident_gets_a_304(api: Api, db: Db, reporter: Someone) -> None:
+async def test_who_knows_the_incident_gets_a_304(api: Api, db: Db, reporter: User) -> None:
     await add_service(db, "vault", public=False)
     incident = await create(api, reporter, affectedServices=["vault"])
     path = f"/api/incidents/{incident['id']}"
@@ -379,27 +393,27 @@ async def test_who_knows_the_incident_gets_a_304(api: Api, db: Db, reporter: Som
         await until(partial(is_new, path, headers | {"If-None-Match": tag}))
 
 
-async def test_the_same_key_creates_one_incident(api: Api, db: Db, reporter: Someone) -> None:
+async def test_the_same_key_creates_one_incident(api: Api, db: Db, reporter: User) -> None:
     headers = reporter.headers | {"Idempotency-Key": "a-key"}
-    answers: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
 
     async def ask() -> None:
-        answers.append(await api.http.post("/api/incidents", json=OUTAGE, headers=headers))
+        responses.append(await api.http.post("/api/incidents", json=OUTAGE, headers=headers))
 
     async with anyio.create_task_group() as tasks:
         for _ in range(6):
             tasks.start_soon(ask)
     await change(api, reporter, f"INC-{year()}-0001", title="Changed since")
     turned = dict(reversed(OUTAGE.items()))
-    answers.append(await api.http.post("/api/incidents", json=turned, headers=headers))
-    assert {(answer.status_code, answer.json()["incident"]["id"]) for answer in answers} == {
+    responses.append(await api.http.post("/api/incidents", json=turned, headers=headers))
+    assert {(response.status_code, response.json()["incident"]["id"]) for response in responses} == {
         (201, f"INC-{year()}-0001")
     }
-    assert sum("idempotent-replayed" in answer.headers for answer in answers) == 6
-    assert answers[-1].json()["incident"]["title"] == "Changed since"
+    assert sum("idempotent-replayed" in response.headers for response in responses) == 6
+    assert responses[-1].json()["incident"]["title"] == "Changed since"
     other = await api.http.post("/api/incidents", json=OUTAGE | {"title": "Other"}, headers=headers)
     assert (other.status_code, other.json()["code"]) == (409, "CONFLICT")
-    colleague = await someone(db, "reporter")
+    colleague = await create_user(db, "reporter")
     theirs = await api.http.post("/api/incidents", json=OUTAGE, headers=headers | colleague.headers)
     assert theirs.json()["incident"]["id"] == f"INC-{year()}-0002"
     await db.execute("DELETE FROM incidents")
@@ -407,14 +421,14 @@ async def test_the_same_key_creates_one_incident(api: Api, db: Db, reporter: Som
     assert gone.status_code == 409
 
 
-async def test_a_key_that_failed_is_free(api: Api, reporter: Someone) -> None:
+async def test_a_key_that_failed_is_free(api: Api, reporter: User) -> None:
     headers = reporter.headers | {"Idempotency-Key": "a-key"}
     bad = await api.http.post("/api/incidents", json=OUTAGE | {"affectedServices": ["nothing"]}, headers=headers)
     good = await api.http.post("/api/incidents", json=OUTAGE, headers=headers)
     assert (bad.status_code, good.status_code) == (400, 201)
     for key in ("", "x" * 256, "a\tb", "\u00e9"):
         raw = reporter.headers | {"Idempotency-Key": key.encode("latin-1")}
-        assert fields(await api.http.post("/api/incidents", json=OUTAGE, headers=raw)) == ["Idempotency-Key"]  # type: ignore[arg-type]
+        assert error_fields(await api.http.post("/api/incidents", json=OUTAGE, headers=raw)) == ["Idempotency-Key"]  # type: ignore[arg-type]
 
 
 async def test_keys_are_forgotten_after_a_day(db: Db) -> None:
@@ -429,7 +443,7 @@ async def test_keys_are_forgotten_after_a_day(db: Db) -> None:
 
 
 async def test_new_incidents_are_limited_per_user_but_not_what_is_asked_again(
-    database: str, db: Db, reporter: Someone
+    database: str, db: Db, reporter: User
 ) -> None:
     async with running_api(database, rate_limit_incidents=Limit(2, timedelta(minutes=1))) as api:
         headers = reporter.headers | {"Idempotency-Key": "a-key"}
@@ -439,14 +453,14 @@ async def test_new_incidents_are_limited_per_user_but_not_what_is_asked_again(
         refused = await api.http.post("/api/incidents", json=OUTAGE, headers=reporter.headers)
         assert (refused.status_code, refused.json()["code"]) == (429, "RATE_LIMITED")
         assert int(refused.headers["retry-after"]) <= 60
-        await create(api, await someone(db, "reporter"))
+        await create(api, await create_user(db, "reporter"))
 
 
-async def test_only_incidents_that_are_created_count(database: str, db: Db, reporter: Someone) -> None:
+async def test_only_incidents_that_are_created_count(database: str, db: Db, reporter: User) -> None:
     async with running_api(database, rate_limit_incidents=Limit(3, timedelta(minutes=1))) as api:
         for wrong in {"affectedServices": ["nothing"]}, {"template": "nothing"}, {"title": ""}:
-            answer = await api.http.post("/api/incidents", json=OUTAGE | wrong, headers=reporter.headers)
-            assert answer.status_code == 400
+            response = await api.http.post("/api/incidents", json=OUTAGE | wrong, headers=reporter.headers)
+            assert response.status_code == 400
         headers = reporter.headers | {"Idempotency-Key": "a-key"}
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
@@ -459,25 +473,25 @@ async def test_only_incidents_that_are_created_count(database: str, db: Db, repo
         assert (await api.http.post("/api/incidents", json=OUTAGE, headers=reporter.headers)).status_code == 429
 
 
-async def test_an_incident_starts_from_a_template(api: Api, reporter: Someone) -> None:
+async def test_an_incident_starts_from_a_template(api: Api, reporter: User) -> None:
     start = {"title": "Slow", "severity": "low", "priority": "P3", "affectedServices": [], "update": "We are looking"}
     made = await api.http.post("/api/templates", json={"name": "Slow", "data": start}, headers=reporter.headers)
     template = made.json()["data"]["id"]
-    answer = await api.http.post(
+    response = await api.http.post(
         "/api/incidents", json={"template": template, "title": "Slow today"}, headers=reporter.headers
     )
-    incident = answer.json()["incident"]
+    incident = response.json()["incident"]
     assert (incident["title"], incident["severity"], incident["priority"]) == ("Slow today", "low", "P3")
     assert [update["description"] for update in incident["updates"]] == ["We are looking"]
     silent = await create(api, reporter, template=template, update=None)
     assert (silent["title"], silent["updates"]) == (OUTAGE["title"], [])
     for unknown in ("nothing", "\u0000", "00000000-0000-0000-0000-000000000000"):
-        answer = await api.http.post("/api/incidents", json={"template": unknown}, headers=reporter.headers)
-        assert fields(answer) == ["template"]
+        response = await api.http.post("/api/incidents", json={"template": unknown}, headers=reporter.headers)
+        assert error_fields(response) == ["template"]
 
 
-async def test_updates_move_the_status_and_never_change_the_past(api: Api, db: Db, reporter: Someone) -> None:
-    colleague = await someone(db, "reporter")
+async def test_updates_move_the_status_and_never_change_the_past(api: Api, db: Db, reporter: User) -> None:
+    colleague = await create_user(db, "reporter")
     incident_id = (await create(api, reporter))["id"]
     written: list[Any] = []
     for who, status in (
@@ -486,7 +500,7 @@ async def test_updates_move_the_status_and_never_change_the_past(api: Api, db: D
         (reporter, "identified"),
         (reporter, "identified"),
     ):
-        update = await say(api, who, incident_id, status, f"now {status}")
+        update = await add_update(api, who, incident_id, status, f"now {status}")
         assert (update["author"], update["status"]) == (who.username, status)
         written.insert(0, update)
         incident = await one(api, reporter, incident_id)
@@ -499,7 +513,7 @@ async def test_updates_move_the_status_and_never_change_the_past(api: Api, db: D
     assert (await one(api, reporter, incident_id))["updates"] == written
 
 
-async def test_who_adds_to_the_timeline_may_save_what_comes_of_it(api: Api, reporter: Someone) -> None:
+async def test_who_adds_to_the_timeline_may_save_what_comes_of_it(api: Api, reporter: User) -> None:
     incident_id = (await create(api, reporter))["id"]
     body = {"status": "identified", "description": "x"}
     said = await api.http.post(f"/api/incidents/{incident_id}/updates", json=body, headers=reporter.headers)
@@ -519,15 +533,15 @@ BAD_UPDATES: list[tuple[Any, str]] = [
 ]
 
 
-async def test_a_bad_update_is_refused_by_field(api: Api, reporter: Someone) -> None:
+async def test_a_bad_update_is_refused_by_field(api: Api, reporter: User) -> None:
     for body, field in BAD_UPDATES:
         incident = await create(api, reporter)
-        answer = await api.http.post(f"/api/incidents/{incident['id']}/updates", json=body, headers=reporter.headers)
-        assert field in fields(answer)
+        response = await api.http.post(f"/api/incidents/{incident['id']}/updates", json=body, headers=reporter.headers)
+        assert field in error_fields(response)
         assert await one(api, reporter, incident["id"]) == incident
 
 
-async def test_a_changed_status_is_in_the_timeline(api: Api, reporter: Someone) -> None:
+async def test_a_changed_status_is_in_the_timeline(api: Api, reporter: User) -> None:
     incident_id = (await create(api, reporter))["id"]
     resolved = (await change(api, reporter, incident_id, status="resolved", title="Was down")).json()["incident"]
     assert (resolved["version"], resolved["resolvedAt"] is not None) == (2, True)
@@ -539,7 +553,7 @@ async def test_a_changed_status_is_in_the_timeline(api: Api, reporter: Someone) 
     assert (reopened["resolvedAt"], len(reopened["updates"])) == (None, 2)
 
 
-async def test_a_timeline_has_an_end(api: Api, db: Db, reporter: Someone) -> None:
+async def test_a_timeline_has_an_end(api: Api, db: Db, reporter: User) -> None:
     incident_id = (await create(api, reporter))["id"]
     await db.execute(
         "INSERT INTO incident_updates (incident_id, status, description) "
@@ -553,8 +567,8 @@ async def test_a_timeline_has_an_end(api: Api, db: Db, reporter: Someone) -> Non
     assert (await change(api, reporter, incident_id, title="Long")).status_code == 200
 
 
-async def test_an_incident_is_removed_by_admins_with_all_that_hangs_on_it(api: Api, db: Db, reporter: Someone) -> None:
-    admin = await someone(db, "admin")
+async def test_an_incident_is_removed_by_admins_with_all_that_hangs_on_it(api: Api, db: Db, reporter: User) -> None:
+    admin = await create_user(db, "admin")
     await add_service(db, "shop")
     incident_id = (await create(api, reporter, affectedServices=["shop"], update="x"))["id"]
     path = f"/api/incidents/{incident_id}"
@@ -564,33 +578,35 @@ async def test_an_incident_is_removed_by_admins_with_all_that_hangs_on_it(api: A
     gone = await api.http.delete(path, headers=admin.headers)
     assert (refused.status_code, gone.status_code, gone.content) == (403, 204, b"")
     assert (await api.http.get(path, headers=admin.headers)).status_code == 404
-    assert (await told(db))[-1] == ("incident-deleted", None, {"incidentId": incident_id})
+    assert (await incident_events(db))[-1] == ("incident-deleted", None, {"incidentId": incident_id})
     assert (await create(api, reporter))["id"] == f"INC-{year()}-0002"
 
 
-async def test_a_service_that_is_deleted_stays_named_inside(api: Api, db: Db, reporter: Someone) -> None:
-    admin = await someone(db, "admin")
+async def test_a_service_that_is_deleted_stays_named_inside(api: Api, db: Db, reporter: User) -> None:
+    admin = await create_user(db, "admin")
     for service in ("shop", "search", "mail"):
         await add_service(db, service)
     incident = await create(api, reporter, affectedServices=["shop", "search"])
-    news = await told(db)
+    news = await incident_events(db)
     assert (await api.http.delete("/api/services/shop", headers=admin.headers)).status_code == 204
     assert await one(api, reporter, incident["id"]) == incident
-    assert await told(db) == news
+    assert await incident_events(db) == news
     assert (await api.get("/api/incidents?service=shop", headers=admin.headers))["incidents"] == [incident]
     assert (await api.get("/api/incidents?service=shop"))["incidents"] == []
     kept = await change(api, reporter, incident["id"], affectedServices=["mail", "shop"])
     assert kept.json()["incident"]["affectedServices"] == ["mail", "shop"]
-    assert (await outside(api, incident["id"], 2))["affectedServices"] == ["mail"]
-    assert fields(await change(api, reporter, incident["id"], affectedServices=["shop", "gone"])) == [
+    assert (await public_incident(api, incident["id"], 2))["affectedServices"] == ["mail"]
+    assert error_fields(await change(api, reporter, incident["id"], affectedServices=["shop", "gone"])) == [
         "affectedServices[1]"
     ]
     await change(api, reporter, incident["id"], affectedServices=[])
-    assert fields(await change(api, reporter, incident["id"], affectedServices=["shop"])) == ["affectedServices[0]"]
+    assert error_fields(await change(api, reporter, incident["id"], affectedServices=["shop"])) == [
+        "affectedServices[0]"
+    ]
 
 
-async def test_a_user_who_is_deleted_is_one_entry_in_the_audit_log(api: Api, db: Db, reporter: Someone) -> None:
-    viewer = await someone(db, "viewer")
+async def test_a_user_who_is_deleted_is_one_entry_in_the_audit_log(api: Api, db: Db, reporter: User) -> None:
+    viewer = await create_user(db, "viewer")
     await add_service(db, "shop")
     incident_id = (await create(api, reporter))["id"]
     start = {"title": "Slow", "severity": "low", "priority": "P3", "affectedServices": []}
@@ -602,8 +618,8 @@ async def test_a_user_who_is_deleted_is_one_entry_in_the_audit_log(api: Api, db:
         ("/api/templates", {"name": "Slow", "data": start}),
         ("/api/maintenance", window),
     ):
-        answer = await api.http.post(path, json=body, headers=reporter.headers)
-        assert answer.status_code == 201, answer.text
+        response = await api.http.post(path, json=body, headers=reporter.headers)
+        assert response.status_code == 201, response.text
     incident = await one(api, viewer, incident_id)
     cursor = await db.execute("SELECT max(id) FROM audit_entries")
     last = await cursor.fetchone()
@@ -614,7 +630,7 @@ async def test_a_user_who_is_deleted_is_one_entry_in_the_audit_log(api: Api, db:
 
 
 @pytest.mark.one_day
-async def test_only_one_incident_brings_its_whole_timeline(api: Api, db: Db, reporter: Someone) -> None:
+async def test_only_one_incident_brings_its_whole_timeline(api: Api, db: Db, reporter: User) -> None:
     incident_id = (await create(api, reporter))["id"]
     await db.execute(
         "INSERT INTO incident_updates (incident_id, status, description) "
@@ -629,10 +645,10 @@ async def test_only_one_incident_brings_its_whole_timeline(api: Api, db: Db, rep
     assert (await api.get("/api/incidents", headers=reporter.headers))["incidents"] == [newest]
     assert (await api.get("/api/incidents/past", headers=reporter.headers))["days"][0]["incidents"] == [newest]
     assert (await change(api, reporter, incident_id, '"1"', title="Late")).json()["incident"] == newest
-    assert [data["incident"] for _, room, data in (await told(db))[-2:]] == [newest, unnamed(newest)]
+    assert [data["incident"] for _, room, data in (await incident_events(db))[-2:]] == [newest, without_names(newest)]
 
 
-async def test_who_changed_what_is_in_the_audit_log(api: Api, db: Db, reporter: Someone) -> None:
+async def test_who_changed_what_is_in_the_audit_log(api: Api, db: Db, reporter: User) -> None:
     await add_service(db, "shop")
     incident_id = (await create(api, reporter, affectedServices=["shop"]))["id"]
     await change(api, reporter, incident_id, title="New", affectedServices=[])

@@ -9,11 +9,11 @@ import pytest
 
 from api.pages.kept_form import LABELS, Entered, KeptForm, kept_form
 from sla_monitor.settings.values import Limit
-from tests.api.conftest import Api, Someone, running_api, someone, until
+from tests.api.conftest import Api, User, create_user, running_api, until
 from tests.api.incidents import create
 from tests.api.people import Db
 from tests.api.relay import relay_before
-from tests.api.visitors import Form, Page, Visitor, sent_to, session_of, visitor
+from tests.api.visitors import Form, Page, Visitor, redirect_target, session_cookie_value, visitor
 
 SERVICE = {"id": "shop", "name": "Shöp & <b>Co</b>", "endpointUrl": "http://shop.example/", "headers": "A: b\nC: d"}
 INCIDENT = {"title": "Checkout <fails>", "description": "Nobody\ncan pay", "affectedServices": None}
@@ -69,13 +69,13 @@ async def test_a_form_comes_back_from_an_outage_and_can_be_sent_again(database: 
     path, action, filled = FORMS[kind]
     await add_vault(db)
     async with relay_before(database) as relay, running_api(relay.url) as api:
-        admin = await visitor(api, await someone(db, "admin"))
+        admin = await visitor(api, await create_user(db, "admin"))
         form = (await admin.get(path)).form(action)
         relay.cut()
         page = await admin.submit(form, **filled)
         kept = assert_kept(page, action, 503, filled)
         assert "Nothing was saved" in page.text and "<b>Co" not in page.text and "<fails>" not in page.text
-        assert int(page.answer.headers["retry-after"]) > 0
+        assert int(page.response.headers["retry-after"]) > 0
         kept = assert_kept(await admin.submit(kept), action, 503, filled)
         relay.restore()
 
@@ -89,7 +89,7 @@ async def test_a_form_comes_back_from_an_outage_and_can_be_sent_again(database: 
 
 
 async def test_a_form_comes_back_after_the_session_has_ended(api: Api, db: Db) -> None:
-    ann = await someone(db, "reporter", "ann")
+    ann = await create_user(db, "reporter", "ann")
     browser = await visitor(api, ann)
     form = (await browser.get("/console/incidents/new")).form("/console/incidents/new")
     await db.execute("UPDATE sessions SET revoked_at = now()")
@@ -99,23 +99,23 @@ async def test_a_form_comes_back_after_the_session_has_ended(api: Api, db: Db) -
     again = await logged_in_again(db, api, ann)
     page = await again.submit(kept)  # its token is of the session before
     kept = assert_kept(page, "/console/incidents/new", 403, INCIDENT)
-    created = sent_to(await again.submit(kept))
+    created = redirect_target(await again.submit(kept))
     shown = await again.get(created.partition("?")[0])
     assert "Checkout &lt;fails&gt;" in shown.text
 
 
-async def logged_in_again(db: Db, api: Api, user: Someone) -> Visitor:
+async def logged_in_again(db: Db, api: Api, user: User) -> Visitor:
     cursor = await db.execute(
         "INSERT INTO sessions (user_id, expires_at) VALUES (%s, now() + interval '1 day') RETURNING id", [user.user_id]
     )
     [session_id] = await cursor.fetchone() or [None]
-    browser = Visitor(api, await session_of(msgspec.structs.replace(user, session_id=session_id)))
+    browser = Visitor(api, await session_cookie_value(msgspec.structs.replace(user, session_id=session_id)))
     assert (await browser.get("/console/incidents")).status == 200
     return browser
 
 
 async def test_a_change_of_what_is_gone_is_not_lost(api: Api, db: Db) -> None:
-    ann = await someone(db, "admin", "ann")
+    ann = await create_user(db, "admin", "ann")
     incident = await create(api, ann)
     browser = await visitor(api, ann)
     path = f"/console/incidents/{incident['id']}"
@@ -127,7 +127,7 @@ async def test_a_change_of_what_is_gone_is_not_lost(api: Api, db: Db) -> None:
 
 async def test_passwords_are_never_in_the_page(database: str, db: Db) -> None:
     async with relay_before(database) as relay, running_api(relay.url) as api:
-        admin = await visitor(api, await someone(db, "admin"))
+        admin = await visitor(api, await create_user(db, "admin"))
         form = (await admin.get("/console/users/new")).form("/console/users")
         relay.cut()
         page = await admin.submit(form, username="kim", email="kim@example.com", password="correct horse battery")
@@ -137,8 +137,8 @@ async def test_passwords_are_never_in_the_page(database: str, db: Db) -> None:
 
 
 async def test_what_another_site_sends_is_not_shown(api: Api, db: Db) -> None:
-    browser = await visitor(api, await someone(db, "admin"))
-    page = await browser.ask(
+    browser = await visitor(api, await create_user(db, "admin"))
+    page = await browser.request(
         "POST", "/console/incidents/new", data={"title": "Planted"}, headers={"Origin": "http://evil.example"}
     )
     assert page.status == 403 and "Planted" not in page.text
@@ -149,7 +149,7 @@ async def test_a_form_comes_back_when_the_database_hangs(
 ) -> None:
     """No query fails then: the deadline of the request ends it, outside every route."""
     async with relay_before(database) as relay, running_api(relay.url) as api:
-        admin = await visitor(api, await someone(db, "admin"))
+        admin = await visitor(api, await create_user(db, "admin"))
         form = (await admin.get("/console/incidents/new")).form("/console/incidents/new")
         monkeypatch.setattr("api.edge.middleware.REQUEST_DEADLINE_S", 0.5)
         relay.silence()
@@ -166,7 +166,7 @@ async def test_a_form_comes_back_when_the_database_hangs(
 
 async def test_a_form_comes_back_when_there_were_too_many_requests(database: str, db: Db) -> None:
     async with running_api(database, rate_limit_pages=Limit(2, timedelta(minutes=5))) as api:
-        admin = await visitor(api, await someone(db, "admin"))
+        admin = await visitor(api, await create_user(db, "admin"))
         form = (await admin.get("/console/incidents/new")).form("/console/incidents/new")
         await admin.get("/console/incidents/new")
         page = await admin.submit(form, **INCIDENT)

@@ -14,7 +14,17 @@ import sql
 from api.edge.limits import Limits
 from api.rest.errors import ApiError
 from sla_monitor.settings.values import Limit
-from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone, until, until_heard
+from tests.api.conftest import (
+    Api,
+    Check,
+    add_service,
+    create_user,
+    now,
+    record,
+    running_api,
+    until,
+    until_events_processed,
+)
 from tests.api.relay import relay_before
 
 pytestmark = pytest.mark.one_engine
@@ -39,10 +49,10 @@ async def refusal(limits: Limits, client: str = "a", limit: Limit = THREE) -> Ap
 async def test_a_window_begins_with_the_first_request(database: str, db: Db) -> None:
     async with sql.open_pool(database, application="test") as pool:
         limits = Limits(pool)
-        answers = [await limits.take("login", "a", THREE) for _ in range(3)]
-        assert [headers["RateLimit-Remaining"] for headers in answers] == ["2", "1", "0"]
-        assert {headers["RateLimit-Limit"] for headers in answers} == {"3"}
-        assert 870 <= int(answers[-1]["RateLimit-Reset"]) <= 900
+        responses = [await limits.take("login", "a", THREE) for _ in range(3)]
+        assert [headers["RateLimit-Remaining"] for headers in responses] == ["2", "1", "0"]
+        assert {headers["RateLimit-Limit"] for headers in responses} == {"3"}
+        assert 870 <= int(responses[-1]["RateLimit-Reset"]) <= 900
         await rewind(db, "14 minutes")
         refused = await refusal(limits)
         assert 30 <= int(refused.headers["Retry-After"]) == int(refused.headers["RateLimit-Reset"]) <= 60
@@ -143,8 +153,8 @@ COUNTED = "/api/no-such-thing"
 RATE_LIMIT = {"ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"}
 
 
-def told(answer: httpx.Response) -> set[str]:
-    return RATE_LIMIT & set(answer.headers)
+def told(response: httpx.Response) -> set[str]:
+    return RATE_LIMIT & set(response.headers)
 
 
 async def use_up(api: Api, times: int = 5, client: str | None = None) -> None:
@@ -155,8 +165,8 @@ async def use_up(api: Api, times: int = 5, client: str | None = None) -> None:
 
 async def test_requests_of_an_address_are_counted_in_the_headers(database: str) -> None:
     async with running_api(database, rate_limit_api=FIVE, client_urls=("http://front.example",)) as api:
-        answers = [await api.http.get(COUNTED) for _ in range(5)]
-        assert [answer.headers["ratelimit-remaining"] for answer in answers] == ["4", "3", "2", "1", "0"]
+        responses = [await api.http.get(COUNTED) for _ in range(5)]
+        assert [response.headers["ratelimit-remaining"] for response in responses] == ["4", "3", "2", "1", "0"]
         refused = await api.http.get(COUNTED, headers={"origin": "http://front.example"})
         assert (refused.status_code, refused.json()["code"]) == (429, "RATE_LIMITED")
         assert told(refused) == RATE_LIMIT
@@ -168,7 +178,7 @@ async def test_requests_of_an_address_are_counted_in_the_headers(database: str) 
 
 
 async def test_every_method_is_counted(database: str, db: Db) -> None:
-    viewer = await someone(db, "viewer")
+    viewer = await create_user(db, "viewer")
     async with running_api(database, rate_limit_api=Limit(6, timedelta(minutes=15))) as api:
         asked: list[tuple[str, str, dict[str, str], int]] = [
             ("GET", "/api/system-status", {}, 200),
@@ -179,8 +189,8 @@ async def test_every_method_is_counted(database: str, db: Db) -> None:
             ("PUT", "/api/services", {}, 405),
         ]
         for remaining, (method, path, headers, status) in zip("543210", asked, strict=True):
-            answer = await api.http.request(method, path, headers=headers)
-            assert (answer.status_code, answer.headers["ratelimit-remaining"]) == (status, remaining), path
+            response = await api.http.request(method, path, headers=headers)
+            assert (response.status_code, response.headers["ratelimit-remaining"]) == (status, remaining), path
         for method, path, headers, _ in asked[1:]:
             assert (await api.http.request(method, path, headers=headers)).status_code == 429, path
 
@@ -204,8 +214,8 @@ async def test_unlimited_paths_and_preflight_requests_are_not_counted(database: 
     async with running_api(database, rate_limit_api=FIVE, client_urls=("http://front.example",)) as api:
         await use_up(api)
         for path in ("/health", "/ready", "/metrics", "/docs", "/openapi.json"):
-            answer = await api.http.get(path)
-            assert (answer.status_code, told(answer)) == (200, set()), path
+            response = await api.http.get(path)
+            assert (response.status_code, told(response)) == (200, set()), path
         preflight = {"origin": "http://front.example", "access-control-request-method": "POST"}
         assert (await api.http.options("/api/services", headers=preflight)).status_code == 204
 
@@ -234,17 +244,17 @@ async def test_a_429_is_never_sent_to_another_client(database: str) -> None:
     """They ask the same at the same time, and are answered by one computation, which is counted once."""
     async with running_api(database, rate_limit_api=FIVE, trusted_proxies=PROXY) as api:
         await use_up(api, client="192.0.2.66")
-        answers: dict[str, httpx.Response] = {}
+        responses: dict[str, httpx.Response] = {}
 
         async def ask(client: str) -> None:
-            answers[client] = await api.http.get("/api/uptime/all-systems", headers={"x-forwarded-for": client})
+            responses[client] = await api.http.get("/api/uptime/all-systems", headers={"x-forwarded-for": client})
 
         async with anyio.create_task_group() as tasks:
             for client in ("192.0.2.66", *(f"192.0.2.{n}" for n in range(8))):
                 tasks.start_soon(ask, client)
-        assert answers.pop("192.0.2.66").status_code in (200, 429)  # 200 where another one had begun before
-        assert {answer.status_code for answer in answers.values()} == {200}
-        counted = [answer.headers["ratelimit-remaining"] for answer in answers.values() if told(answer)]
+        assert responses.pop("192.0.2.66").status_code in (200, 429)  # 200 where another one had begun before
+        assert {response.status_code for response in responses.values()} == {200}
+        counted = [response.headers["ratelimit-remaining"] for response in responses.values() if told(response)]
         assert counted == ["4"]
         assert (await api.http.get("/api/uptime/all-systems")).headers["x-cache"] == "HIT"
 
@@ -255,14 +265,14 @@ async def test_over_the_limit_dashboards_are_still_served(database: str, db: Db)
     await add_service(db, "shop")
     paths = ("/api/system-status", "/api/uptime/shop", "/api/uptime/all-systems")
     async with running_api(database, rate_limit_api=FIVE) as api:
-        await until_heard(api, db)
+        await until_events_processed(api, db)
         sources: Counter[str] = Counter()
 
         async def dashboard() -> None:
             for path in paths:
-                answer = await api.http.get(path)
-                assert answer.status_code == 200, answer.text
-                sources[answer.headers["x-cache"]] += 1
+                response = await api.http.get(path)
+                assert response.status_code == 200, response.text
+                sources[response.headers["x-cache"]] += 1
 
         for number in range(6):
             await db.execute("UPDATE services SET name = %s", [f"Shop {number}"])
@@ -333,8 +343,8 @@ async def test_nothing_is_refused_while_the_database_is_away(database: str, db: 
         relay.cut()
 
         async def stale() -> bool:
-            answer = await api.http.get("/api/services")
-            return bool(answer.headers.get("x-cache") == "STALE")
+            response = await api.http.get("/api/services")
+            return bool(response.headers.get("x-cache") == "STALE")
 
         await until(stale)
         assert (await api.http.get(COUNTED)).status_code == 404

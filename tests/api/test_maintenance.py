@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from tests.api.conftest import Api, Check, Someone, add_service, now, record, someone, until
+from tests.api.conftest import Api, Check, User, add_service, create_user, now, record, until
 from tests.worker.working import working
 
 pytestmark = pytest.mark.one_engine
@@ -31,10 +31,10 @@ def body(starts: datetime, length: timedelta = 2 * HOUR, **fields: Any) -> dict[
     } | fields
 
 
-async def announce(api: Api, who: Someone, planned: dict[str, Any]) -> Any:
-    answer = await api.http.post("/api/maintenance", json=planned, headers=who.headers)
-    assert answer.status_code == 201, answer.text
-    return answer.json()["maintenance"]
+async def announce(api: Api, who: User, planned: dict[str, Any]) -> Any:
+    response = await api.http.post("/api/maintenance", json=planned, headers=who.headers)
+    assert response.status_code == 201, response.text
+    return response.json()["maintenance"]
 
 
 async def states(api: Api) -> dict[str, str]:
@@ -43,27 +43,27 @@ async def states(api: Api) -> dict[str, str]:
 
 async def test_a_window_is_announced_read_moved_and_cancelled(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     starts = now() + DAY
     planned = body(starts, description="Old ones are full")
-    answer = await api.http.post("/api/maintenance", json=planned, headers=reporter.headers)
-    made = answer.json()["maintenance"]
+    response = await api.http.post("/api/maintenance", json=planned, headers=reporter.headers)
+    made = response.json()["maintenance"]
     assert {name: made[name] for name in planned} == planned
     assert (made["rrule"], made["timeZone"], made["public"], made["status"]) == (None, "UTC", True, "scheduled")
     assert made["occurrences"] == [{"startsAt": iso(starts), "endsAt": iso(starts + 2 * HOUR)}]
     assert (made["createdBy"], made["version"]) == (reporter.username, 1)
 
-    path = answer.headers["location"]
+    path = response.headers["location"]
     assert path == f"/api/maintenance/{made['id']}"
     seen = made | {"createdBy": None}  # names of users are for those inside
     assert (await api.get(path))["maintenance"] == seen
     assert (await api.get("/api/maintenance"))["maintenance"] == [seen]
 
     later = iso(starts + DAY)
-    answer = await api.http.put(
+    response = await api.http.put(
         path, json={"startsAt": later, "endsAt": iso(starts + DAY + HOUR)}, headers=reporter.headers
     )
-    moved = answer.json()["maintenance"]
+    moved = response.json()["maintenance"]
     assert moved["createdBy"] == reporter.username
     assert moved["occurrences"] == [{"startsAt": later, "endsAt": iso(starts + DAY + HOUR)}]
     assert (moved["title"], moved["version"]) == ("New disks", 2)
@@ -80,13 +80,13 @@ async def test_the_public_version_counts_what_the_public_sees(api: Api, db: Db) 
     """A change of the private services of a window is no new version, no later time and no event for the public."""
     await add_service(db, "shop")
     await add_service(db, "ledger", public=False)
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     made = await announce(api, reporter, body(now() + DAY))
     path = f"/api/maintenance/{made['id']}"
     before = await api.http.get(path)
 
-    answer = await api.http.put(path, json={"affectedServices": ["ledger", "shop"]}, headers=reporter.headers)
-    assert (answer.json()["maintenance"]["affectedServices"], answer.json()["maintenance"]["version"]) == (
+    response = await api.http.put(path, json={"affectedServices": ["ledger", "shop"]}, headers=reporter.headers)
+    assert (response.json()["maintenance"]["affectedServices"], response.json()["maintenance"]["version"]) == (
         ["ledger", "shop"],
         2,
     )
@@ -105,7 +105,7 @@ async def test_the_public_version_counts_what_the_public_sees(api: Api, db: Db) 
 
 async def test_a_recurring_window_follows_the_clock_of_its_zone(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     berlin = ZoneInfo("Europe/Berlin")
     sunday = datetime.now(berlin).replace(hour=2, minute=0, second=0, microsecond=0)
     sunday += timedelta(days=6 - sunday.weekday() + 7)
@@ -124,7 +124,7 @@ async def test_a_recurring_window_follows_the_clock_of_its_zone(api: Api, db: Db
 async def test_a_rule_is_kept_without_what_it_was_pasted_with(api: Api, db: Db) -> None:
     """The hour that it names is that of its window, on the clock of its zone, and may move with it."""
     await add_service(db, "shop")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     seoul = ZoneInfo("Asia/Seoul")
     starts = (datetime.now(seoul) + 2 * DAY).replace(hour=4, minute=30, second=0, microsecond=0)
     pasted = "RRULE:FREQ=DAILY; INTERVAL=2; BYHOUR=4; BYMINUTE=30;"
@@ -133,17 +133,17 @@ async def test_a_rule_is_kept_without_what_it_was_pasted_with(api: Api, db: Db) 
     path = f"/api/maintenance/{made['id']}"
     later = {"startsAt": iso(starts + HOUR), "endsAt": iso(starts + 2 * HOUR)}
     assert (await api.http.put(path, json=later, headers=reporter.headers)).status_code == 200
-    answer = await api.http.put(path, json={"rrule": "RRULE:FREQ=DAILY;BYHOUR=5"}, headers=reporter.headers)
-    assert answer.json()["maintenance"]["rrule"] == "FREQ=DAILY"
-    answer = await api.http.put(path, json={"rrule": "FREQ=DAILY;BYHOUR=4"}, headers=reporter.headers)
-    assert answer.status_code == 400
-    [problem] = answer.json()["details"]
+    response = await api.http.put(path, json={"rrule": "RRULE:FREQ=DAILY;BYHOUR=5"}, headers=reporter.headers)
+    assert response.json()["maintenance"]["rrule"] == "FREQ=DAILY"
+    response = await api.http.put(path, json={"rrule": "FREQ=DAILY;BYHOUR=4"}, headers=reporter.headers)
+    assert response.status_code == 400
+    [problem] = response.json()["details"]
     assert (problem["field"], "BYHOUR must be 5, " in problem["message"]) == ("rrule", True)
 
 
 async def test_any_offset_that_can_be_written_is_understood(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     starts = datetime.now(UTC).replace(microsecond=0) + 2 * DAY
     far = timezone(timedelta(hours=23, minutes=59))  # PostgreSQL itself takes less than 16 hours
     made = await announce(api, reporter, body(starts) | {"startsAt": starts.astimezone(far).isoformat()})
@@ -154,7 +154,7 @@ async def test_any_offset_that_can_be_written_is_understood(api: Api, db: Db) ->
 
 async def test_whatever_cannot_be_planned_is_refused_by_name(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     starts = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0) + 2 * DAY
     bad: list[tuple[dict[str, Any], str]] = [
         ({"title": " "}, "title"),
@@ -192,13 +192,13 @@ async def test_whatever_cannot_be_planned_is_refused_by_name(api: Api, db: Db) -
     ]
     made = await announce(api, reporter, body(starts))
     for fields, field in bad:
-        answers = [
+        responses = [
             await api.http.post("/api/maintenance", json=body(starts) | fields, headers=reporter.headers),
             await api.http.put(f"/api/maintenance/{made['id']}", json=fields, headers=reporter.headers),
         ]
-        for answer in answers:
-            assert answer.status_code == 400, (fields, answer.text)
-            assert answer.json()["details"][0]["field"] == field, (fields, answer.text)
+        for response in responses:
+            assert response.status_code == 400, (fields, response.text)
+            assert response.json()["details"][0]["field"] == field, (fields, response.text)
     assert (await api.get(f"/api/maintenance/{made['id']}", headers=reporter.headers))["maintenance"] == made
 
 
@@ -215,14 +215,14 @@ async def test_whatever_cannot_be_planned_is_refused_by_name(api: Api, db: Db) -
     ],
 )
 async def test_a_period_that_cannot_be_is_refused_by_name(api: Api, query: str, field: str) -> None:
-    answer = await api.http.get(f"/api/maintenance?{query}")
-    assert answer.status_code == 400
-    assert answer.json()["details"][0]["field"] == field
+    response = await api.http.get(f"/api/maintenance?{query}")
+    assert response.status_code == 400
+    assert response.json()["details"][0]["field"] == field
 
 
 async def test_the_second_of_two_who_save_gets_the_window_as_it_is(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     made = await announce(api, reporter, body(now() + DAY))
     path = f"/api/maintenance/{made['id']}"
     tag = (await api.http.get(path)).headers["etag"]
@@ -243,7 +243,7 @@ async def test_the_second_of_two_who_save_gets_the_window_as_it_is(api: Api, db:
 async def test_strangers_see_public_windows_with_their_public_services(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await add_service(db, "hidden", public=False)
-    viewer, reporter = await someone(db, "viewer"), await someone(db, "reporter")
+    viewer, reporter = await create_user(db, "viewer"), await create_user(db, "reporter")
     both = await announce(api, reporter, body(now() + DAY, affectedServices=["hidden", "shop"]))
     internal = await announce(api, reporter, body(now() + DAY, title="Secret", public=False))
     assert both["affectedServices"] == ["hidden", "shop"]
@@ -261,14 +261,16 @@ async def test_strangers_see_public_windows_with_their_public_services(api: Api,
 
     async def gone() -> bool:
         listed = [(await api.get("/api/maintenance")), (await api.get("/api/system-status"))]
-        return all(answer["maintenance"] == [] for answer in listed)
+        return all(response["maintenance"] == [] for response in listed)
 
     await until(gone)
 
 
 async def test_reporters_plan_and_cancel_their_own_admins_all(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    viewer, reporter, other, admin = [await someone(db, role) for role in ("viewer", "reporter", "reporter", "admin")]
+    viewer, reporter, other, admin = [
+        await create_user(db, role) for role in ("viewer", "reporter", "reporter", "admin")
+    ]
     path = f"/api/maintenance/{(await announce(api, reporter, body(now() + DAY)))['id']}"
     assert (await api.http.post("/api/maintenance", json=body(now() + DAY))).status_code == 401
     assert (await api.http.put(path, json={"title": "x"})).status_code == 401
@@ -285,7 +287,7 @@ async def test_reporters_plan_and_cancel_their_own_admins_all(api: Api, db: Db) 
 
 @pytest.mark.parametrize("window_id", ["nothing", "%00", str(uuid.UUID(int=0))])
 async def test_a_window_that_is_not_there_is_404(api: Api, db: Db, window_id: str) -> None:
-    admin = await someone(db)
+    admin = await create_user(db)
     path = f"/api/maintenance/{window_id}"
     assert (await api.http.get(path)).status_code == 404
     assert (await api.http.put(path, json={"title": "x"}, headers=admin.headers)).status_code == 404
@@ -303,7 +305,7 @@ async def test_a_service_is_under_maintenance_while_a_window_runs(api: Api, db: 
     for service in ("shop", "pay", "off"):
         await add_service(db, service, enabled=service != "off")
     await record(db, [Check("shop", now(), ms=None), Check("pay", now())])
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     assert (await api.get("/api/system-status"))["overallStatus"] == "outage"
     planned = body(now() - timedelta(seconds=5), affectedServices=["shop", "off"])
     made = await announce(api, reporter, planned)
@@ -320,8 +322,8 @@ async def test_a_service_is_under_maintenance_while_a_window_runs(api: Api, db: 
 
     # Ended early: from now on the checks speak again, and what has been announced stays known.
     path = f"/api/maintenance/{made['id']}"
-    answer = await api.http.put(path, json={"endsAt": iso(now())}, headers=reporter.headers)
-    assert answer.json()["maintenance"]["status"] == "over", answer.text
+    response = await api.http.put(path, json={"endsAt": iso(now())}, headers=reporter.headers)
+    assert response.json()["maintenance"]["status"] == "over", response.text
 
     async def over() -> bool:
         return (await states(api))["shop"] == "outage"
@@ -337,7 +339,7 @@ async def test_a_service_is_under_maintenance_while_a_window_runs(api: Api, db: 
 async def test_the_past_of_a_window_stays_whatever_becomes_of_it(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await add_service(db, "pay")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     begun = datetime.now(UTC).replace(microsecond=0) - HOUR
     made = await announce(api, reporter, body(begun, timedelta(hours=3), rrule="FREQ=DAILY"))
     # As if it had been announced in time, and had run yesterday too.
@@ -384,7 +386,7 @@ async def test_the_past_of_a_window_stays_whatever_becomes_of_it(api: Api, db: D
 
 async def test_everybody_hears_of_a_public_window_and_staff_of_an_internal_one(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     public = await announce(api, reporter, body(now() + DAY))
     internal = await announce(api, reporter, body(now() + DAY, public=False))
     await api.http.put(f"/api/maintenance/{public['id']}", json={"public": False}, headers=reporter.headers)

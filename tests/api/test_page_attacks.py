@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from tests.api.conftest import Api
-from tests.api.hostile_site import HARMLESS, HOSTILE, SUM, TOTAL, Furnished, Site, furnished_api, session_cookie
-from tests.api.page_parts import WRITTEN, Parts, parts
+from tests.api.hostile_site import HARMLESS, HOSTILE, SUM, TOTAL, Site, SiteData, hostile_api, session_cookie
+from tests.api.page_parts import MARKDOWN, Parts, parts
 from tests.api.page_routes import PageRoute, described, pages
 from tests.servers import Server
 
@@ -29,8 +29,8 @@ REFLECTED = [text for text in HOSTILE if text.startswith(("<script", '"', "'", "
 async def site(server: Server, texts: tuple[str, ...], title: str) -> AsyncIterator[Site]:
     url = server.migrated_database()
     try:
-        async with furnished_api(url, texts, site_title=title) as furnished:
-            yield furnished
+        async with hostile_api(url, texts, site_title=title) as data:
+            yield data
     finally:
         server.drop(url)
 
@@ -48,52 +48,52 @@ class Rendered:
             self.most[element] = max(self.most[element], count)
 
 
-async def render(api: Api, furnished: Furnished) -> AsyncIterator[tuple[PageRoute, httpx.Response]]:
+async def render(api: Api, data: SiteData) -> AsyncIterator[tuple[PageRoute, httpx.Response]]:
     """Every page, as a stranger where those see it, and as an admin where that is something else."""
-    admin = HTML | {"Cookie": await session_cookie(furnished.admin)}
+    admin = HTML | {"Cookie": await session_cookie(data.admin)}
     for route in pages():
         asking = ([HTML] if route.public else []) + ([admin] if route.browser else [])
-        for path in route.paths(furnished.values):
+        for path in route.paths(data.values):
             for headers in asking:
                 yield route, await api.http.get(path, headers=headers)
 
 
-def complaints(answer: httpx.Response, like: Rendered) -> Iterator[str]:
+def complaints(response: httpx.Response, like: Rendered) -> Iterator[str]:
     """What the page has that the harmless one does not: an element, or more of those that act."""
-    if "set-cookie" in answer.headers:
+    if "set-cookie" in response.headers:
         yield "sets a cookie"
-    if TOTAL in answer.text:
+    if TOTAL in response.text:
         yield "a template ran"
-    if (page := _parts(answer)) is not None:
-        yield from page.wrong
-        yield from (f"strange: {element}" for element in page.elements - like.elements if element[0] not in WRITTEN)
+    if (page := _parts(response)) is not None:
+        yield from page.errors
+        yield from (f"strange: {element}" for element in page.elements - like.elements if element[0] not in MARKDOWN)
         yield from (f"{n} times {element}" for element, n in page.active.items() if n > like.most[element])
-    yield from (f"in HTML of a feed: {wrong}" for html in _enclosed(answer) for wrong in parts(html).wrong)
+    yield from (f"in HTML of a feed: {wrong}" for html in _enclosed(response) for wrong in parts(html).errors)
 
 
-def _parts(answer: httpx.Response) -> Parts | None:
-    kind = _kind(answer)
+def _parts(response: httpx.Response) -> Parts | None:
+    kind = _kind(response)
     if kind == "text/html":
-        return parts(answer.text)
+        return parts(response.text)
     if kind.endswith("xml"):
-        elements = ElementTree.fromstring(answer.content).iter()
+        elements = ElementTree.fromstring(response.content).iter()
         return Parts(frozenset((element.tag, frozenset(element.keys())) for element in elements), Counter(), [])
     return None
 
 
-def _enclosed(answer: httpx.Response) -> list[str]:
+def _enclosed(response: httpx.Response) -> list[str]:
     """The HTML that a feed tells."""
-    match _kind(answer):
+    match _kind(response):
         case "application/feed+json":
-            return [item["content_html"] for item in json.loads(answer.content).get("items", [])]
+            return [item["content_html"] for item in json.loads(response.content).get("items", [])]
         case "application/atom+xml" | "application/rss+xml":
-            elements = ElementTree.fromstring(answer.content).iter()
+            elements = ElementTree.fromstring(response.content).iter()
             return [html.text or "" for html in elements if html.get("type") == "html" or html.tag == "description"]
     return []
 
 
-def _kind(answer: httpx.Response) -> str:
-    return str(answer.headers.get("content-type", "")).partition(";")[0]
+def _kind(response: httpx.Response) -> str:
+    return str(response.headers.get("content-type", "")).partition(";")[0]
 
 
 @pytest.fixture
@@ -101,12 +101,12 @@ async def harmless(any_engine: Server) -> dict[str, Rendered]:
     """What the pages are made of where nobody attacks, by route."""
     found: dict[str, Rendered] = defaultdict(Rendered)
     wrong: list[str] = []
-    async with site(any_engine, HARMLESS, "Plain") as (api, furnished):
-        async for route, answer in render(api, furnished):
-            if answer.status_code not in GOOD:
-                wrong.append(described(answer))
-            elif (made := _parts(answer)) is not None:
-                wrong += [f"{described(answer)}: {complaint}" for complaint in made.wrong]
+    async with site(any_engine, HARMLESS, "Plain") as (api, data):
+        async for route, response in render(api, data):
+            if response.status_code not in GOOD:
+                wrong.append(described(response))
+            elif (made := _parts(response)) is not None:
+                wrong += [f"{described(response)}: {complaint}" for complaint in made.errors]
                 found[route.path].add(made)
     assert not wrong, "\n".join(dict.fromkeys(wrong))
     return found
@@ -114,27 +114,27 @@ async def harmless(any_engine: Server) -> dict[str, Rendered]:
 
 async def test_nothing_that_is_written_runs_in_any_page(any_engine: Server, harmless: dict[str, Rendered]) -> None:
     wrong: list[str] = []
-    async with site(any_engine, HOSTILE, TITLE) as (api, furnished):
-        async for route, answer in render(api, furnished):
-            wrong += [f"{described(answer)}: {complaint}" for complaint in complaints(answer, harmless[route.path])]
-            if answer.status_code not in GOOD:
-                wrong.append(described(answer))
+    async with site(any_engine, HOSTILE, TITLE) as (api, data):
+        async for route, response in render(api, data):
+            wrong += [f"{described(response)}: {complaint}" for complaint in complaints(response, harmless[route.path])]
+            if response.status_code not in GOOD:
+                wrong.append(described(response))
     assert not wrong, "\n".join(wrong[:50])
 
 
 async def test_nothing_that_is_asked_for_runs_in_any_page(any_engine: Server) -> None:
     """It is shown as well: by filters, by links to the same page in another language, and by pages of errors."""
     wrong: list[str] = []
-    async with site(any_engine, HARMLESS[:1], TITLE) as (api, furnished):
-        cookie = await session_cookie(furnished.admin)
+    async with site(any_engine, HARMLESS[:1], TITLE) as (api, data):
+        cookie = await session_cookie(data.admin)
         for route in pages():
-            path = next(iter(route.paths(furnished.values)))
+            path = next(iter(route.paths(data.values)))
             for text in REFLECTED:
                 asked = "&".join(f"{quote(name)}={quote(text)}" for name in (*route.query, "x", text))
                 for target in (f"{path}?{asked}", f"{path}/{quote(text, safe='')}"):
-                    answer = await api.http.get(target, headers=HTML | {"Cookie": cookie})
-                    page = _parts(answer) if _kind(answer) == "text/html" else None
-                    wrong += [f"{described(answer)}: {complaint}" for complaint in (page.wrong if page else ())]
-                    if answer.status_code not in (*GOOD, 400) or TOTAL in answer.text:
-                        wrong.append(described(answer))
+                    response = await api.http.get(target, headers=HTML | {"Cookie": cookie})
+                    page = _parts(response) if _kind(response) == "text/html" else None
+                    wrong += [f"{described(response)}: {complaint}" for complaint in (page.errors if page else ())]
+                    if response.status_code not in (*GOOD, 400) or TOTAL in response.text:
+                        wrong.append(described(response))
     assert not wrong, "\n".join(wrong[:50])

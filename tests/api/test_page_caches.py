@@ -10,7 +10,7 @@ import pytest
 
 import sql
 from sql import database
-from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone
+from tests.api.conftest import Api, Check, add_service, create_user, now, record, running_api
 from tests.api.hostile_site import session_cookie
 from tests.api.page_routes import PageRoute, Values, described, pages
 
@@ -62,13 +62,13 @@ async def ask(api: Api, path: str, headers: dict[str, str] | None = None) -> htt
     return await api.http.get(path, headers=HTML | (headers or {}))
 
 
-def assert_of_nobody(answer: httpx.Response, *names: str) -> None:
+def assert_of_nobody(response: httpx.Response, *names: str) -> None:
     """That nothing of it is private, or of somebody who is logged in."""
-    told = answer.text.lower() + str(answer.headers).lower()
+    told = response.text.lower() + str(response.headers).lower()
     found = [name for name in (*HIDDEN, *names) if name.lower() in told]
-    assert not found, f"{described(answer)}: {found}"
-    assert not re.search(r'name="csrf" value="\w', answer.text), described(answer)
-    assert "set-cookie" not in answer.headers, described(answer)
+    assert not found, f"{described(response)}: {found}"
+    assert not re.search(r'name="csrf" value="\w', response.text), described(response)
+    assert "set-cookie" not in response.headers, described(response)
 
 
 async def test_nothing_private_is_in_any_page_badge_or_feed(api: Api) -> None:
@@ -83,12 +83,12 @@ async def test_nothing_private_is_in_any_page_badge_or_feed(api: Api) -> None:
     assert "Shop is down" in (await ask(api, "/feed.atom")).text  # there was something to be seen
 
 
-def anonymous(answer: httpx.Response, name: str) -> tuple[Any, ...]:
+def anonymous(response: httpx.Response, name: str) -> tuple[Any, ...]:
     """The answer without what must differ: the id that was asked for, moments, and numbers of requests."""
     changing = ("date", "x-request-id", "etag", "x-cache")
-    text = re.sub(r"\d\d:\d\d(:\d\d)?", "TIME", answer.text.replace(name, "ID"))
-    headers = {key: value.replace(name, "ID") for key, value in answer.headers.items() if key not in changing}
-    return answer.status_code, text, headers
+    text = re.sub(r"\d\d:\d\d(:\d\d)?", "TIME", response.text.replace(name, "ID"))
+    headers = {key: value.replace(name, "ID") for key, value in response.headers.items() if key not in changing}
+    return response.status_code, text, headers
 
 
 def questions(route: PageRoute) -> Iterator[tuple[str, str, str, str]]:
@@ -120,8 +120,8 @@ async def test_what_is_private_cannot_be_told_from_what_does_not_exist(
 
     async def seen(path: str, name: str, form: str) -> tuple[Any, Any]:
         asked.clear()
-        answer = await api.http.get(path, headers={"Accept": form})
-        return anonymous(answer, name), None if answer.headers.get("x-cache") == "HIT" else sorted(asked)
+        response = await api.http.get(path, headers={"Accept": form})
+        return anonymous(response, name), None if response.headers.get("x-cache") == "HIT" else sorted(asked)
 
     compared = 0
     for route in public_pages():
@@ -137,7 +137,10 @@ async def test_what_is_private_cannot_be_told_from_what_does_not_exist(
 
 @pytest.mark.parametrize("first", ["a stranger", "an admin"])
 async def test_a_page_of_somebody_is_given_to_nobody_else(any_database: str, db: Db, first: str) -> None:
-    boss, other = await someone(db, username="the-boss"), await someone(db, "viewer", username="the-other")
+    boss, other = (
+        await create_user(db, username="the-boss"),
+        await create_user(db, "viewer", username="the-other"),
+    )
     cookies = {"an admin": await session_cookie(boss), "a viewer": await session_cookie(other)}
     order = ["a stranger", "an admin", "a viewer", "a stranger", "an admin"]
     order = order if first == "a stranger" else order[1:]
@@ -145,16 +148,16 @@ async def test_a_page_of_somebody_is_given_to_nobody_else(any_database: str, db:
         for route in public_pages():
             for path in route.paths(PUBLIC):
                 for who in order:
-                    answer = await ask(api, path, {"Cookie": cookies[who]} if who in cookies else {})
+                    response = await ask(api, path, {"Cookie": cookies[who]} if who in cookies else {})
                     if who == "a stranger":
-                        assert_of_nobody(answer, "the-boss", "the-other")
+                        assert_of_nobody(response, "the-boss", "the-other")
                     elif who == "a viewer":
-                        assert "the-boss" not in answer.text, described(answer)
+                        assert "the-boss" not in response.text, described(response)
                     else:
-                        assert "the-other" not in answer.text, described(answer)
-                    if "the-" in answer.text or 'name="csrf"' in answer.text:
-                        assert "x-cache" not in answer.headers, described(answer)
-                        assert answer.headers["cache-control"] == "no-store", described(answer)
+                        assert "the-other" not in response.text, described(response)
+                    if "the-" in response.text or 'name="csrf"' in response.text:
+                        assert "x-cache" not in response.headers, described(response)
+                        assert response.headers["cache-control"] == "no-store", described(response)
 
 
 POISON = {
@@ -196,8 +199,8 @@ async def test_the_chosen_look_is_that_of_who_chose_it(api: Api) -> None:
     for path in ("/", "/uptime", "/history", "/incidents/INC-2026-0001", "/services/shop", "/login", "/missing"):
         for _ in range(2):  # made, and from memory
             for theme in ("dark", "light"):
-                answer = await ask(api, path, {"Cookie": f"theme={theme}"})
-                assert f'data-theme="{theme}"' in answer.text, described(answer)
+                response = await ask(api, path, {"Cookie": f"theme={theme}"})
+                assert f'data-theme="{theme}"' in response.text, described(response)
             assert 'data-theme="' not in (await ask(api, path)).text, path
 
 
@@ -205,8 +208,8 @@ async def test_each_name_of_the_site_has_its_own_feed(api: Api) -> None:
     """A bare name is let in; what it is answered is not for others."""
     for path in ("/feed.atom", "/feed.rss", "/feed.json", "/", "/embed", "/uptime", "/history"):
         await ask(api, path, {"Host": "evil"})
-        answer = await ask(api, path)
-        assert "//evil" not in answer.text, path
+        response = await ask(api, path)
+        assert "//evil" not in response.text, path
 
 
 async def test_a_language_is_not_given_to_those_who_read_another(api: Api) -> None:
@@ -218,6 +221,6 @@ async def test_a_language_is_not_given_to_those_who_read_another(api: Api) -> No
             ({"Cookie": "language=ko"}, "ko"),
             ({"Accept-Language": "ko", "Cookie": "language=en"}, "en"),
         ):
-            answer = await ask(api, path, headers)
-            if (told := re.search(r'<html lang="(\w+)"', answer.text)) and route.path != "/docs":
-                assert told[1] == language, f"{described(answer)}: {headers}"
+            response = await ask(api, path, headers)
+            if (told := re.search(r'<html lang="(\w+)"', response.text)) and route.path != "/docs":
+                assert told[1] == language, f"{described(response)}: {headers}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Api, add_service, running_api, someone
+from tests.api.conftest import Api, add_service, create_user, running_api
 from tests.api.incidents import Db, create
 
 SITE_URL = "https://status.example.com"
@@ -45,7 +45,7 @@ async def test_every_public_page_says_what_it_is_of(database: str, db: Db, tmp_p
     await add_service(db, "shop", name='Tom & "Jerry"')
     await add_service(db, "vault", name="Vault", public=False)
     async with running_api(database, site_url=SITE_URL, site_logo=logo, site_title="Acme") as api:
-        incident = await create(api, await someone(db), title="Down", affectedServices=["shop", "vault"])
+        incident = await create(api, await create_user(db), title="Down", affectedServices=["shop", "vault"])
         named = f"/incidents/{incident['id']}"
         expected = {
             "/": ("", "The status of 1 is unknown."),

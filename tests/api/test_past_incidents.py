@@ -6,18 +6,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.api.conftest import Api, Someone, add_service, midday, someone
-from tests.api.incidents import Db, bring_in, create, fields, say
+from tests.api.conftest import Api, User, add_service, create_user, midday
+from tests.api.incidents import Db, add_update, create, error_fields, import_incidents
 
 pytestmark = pytest.mark.one_quarter
 
 
 @pytest.fixture
-async def reporter(db: Db) -> Someone:
-    return await someone(db, "reporter")
+async def reporter(db: Db) -> User:
+    return await create_user(db, "reporter")
 
 
-async def begun_at(api: Api, db: Db, who: Someone, at: datetime, **columns: Any) -> str:
+async def begun_at(api: Api, db: Db, who: User, at: datetime, **columns: Any) -> str:
     """An incident that began then; its id."""
     incident_id: str = (await create(api, who, **columns))["id"]
     await db.execute("UPDATE incidents SET created_at = %s WHERE id = %s", [at, incident_id])
@@ -25,11 +25,11 @@ async def begun_at(api: Api, db: Db, who: Someone, at: datetime, **columns: Any)
 
 
 @pytest.mark.one_engine
-async def test_every_day_is_there_newest_first(api: Api, db: Db, reporter: Someone) -> None:
+async def test_every_day_is_there_newest_first(api: Api, db: Db, reporter: User) -> None:
     today = datetime.now(await midday(db)).date()
-    answer = await api.get("/api/incidents/past")
-    assert [day["date"] for day in answer["days"]] == [(today - timedelta(days=n)).isoformat() for n in range(10)]
-    assert answer["pagination"] == {"page": 1, "limit": 10, "total": 30, "totalPages": 3}
+    response = await api.get("/api/incidents/past")
+    assert [day["date"] for day in response["days"]] == [(today - timedelta(days=n)).isoformat() for n in range(10)]
+    assert response["pagination"] == {"page": 1, "limit": 10, "total": 30, "totalPages": 3}
     listed = [
         day["date"]
         for page in (1, 2, 3)
@@ -42,7 +42,7 @@ async def test_every_day_is_there_newest_first(api: Api, db: Db, reporter: Someo
 
 @pytest.mark.one_engine
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/Santiago"])
-async def test_an_incident_is_on_the_local_day_it_began(api: Api, db: Db, reporter: Someone, zone: str) -> None:
+async def test_an_incident_is_on_the_local_day_it_began(api: Api, db: Db, reporter: User, zone: str) -> None:
     await db.execute("UPDATE installation SET time_zone = %s", [zone])
     local = ZoneInfo(zone)
     day = datetime.now(local).date() - timedelta(days=3)
@@ -50,7 +50,7 @@ async def test_an_incident_is_on_the_local_day_it_began(api: Api, db: Db, report
     before = await begun_at(api, db, reporter, midnight - timedelta(seconds=1))
     first = await begun_at(api, db, reporter, midnight)
     second = await begun_at(api, db, reporter, datetime.combine(day, time(23, 59, 59), local))
-    await say(api, reporter, first, "resolved")
+    await add_update(api, reporter, first, "resolved")
     days = (await api.get("/api/incidents/past?days=9"))["days"]
     found = {shown["date"]: [incident["id"] for incident in shown["incidents"]] for shown in days if shown["incidents"]}
     assert found == {day.isoformat(): [second, first], (day - timedelta(days=1)).isoformat(): [before]}
@@ -58,19 +58,19 @@ async def test_an_incident_is_on_the_local_day_it_began(api: Api, db: Db, report
 
 @pytest.mark.one_engine
 async def test_a_page_says_that_it_does_not_hold_all(api: Api, db: Db) -> None:
-    await bring_in(db, 1001)
+    await import_incidents(db, 1001)
     await db.execute("UPDATE incidents SET created_at = now()")
-    answer = await api.get("/api/incidents/past")
-    assert (len(answer["days"][0]["incidents"]), answer["truncated"]) == (1000, True)
+    response = await api.get("/api/incidents/past")
+    assert (len(response["days"][0]["incidents"]), response["truncated"]) == (1000, True)
     await db.execute("DELETE FROM incidents WHERE id = 'INC-2020-100001'")
-    answer = await api.get("/api/incidents/past?limit=1")
-    assert (len(answer["days"][0]["incidents"]), answer["truncated"]) == (1000, False)
+    response = await api.get("/api/incidents/past?limit=1")
+    assert (len(response["days"][0]["incidents"]), response["truncated"]) == (1000, False)
 
 
 @pytest.mark.one_engine
 async def test_a_window_that_cannot_be_is_refused_by_name(api: Api) -> None:
     for name, value in ("days", "0"), ("days", "3661"), ("page", "0"), ("limit", "101"), ("days", "x"):
-        assert fields(await api.http.get(f"/api/incidents/past?{name}={value}")) == [name]
+        assert error_fields(await api.http.get(f"/api/incidents/past?{name}={value}")) == [name]
 
 
 async def counts(api: Api, service: str, since: date) -> list[int]:
@@ -79,7 +79,7 @@ async def counts(api: Api, service: str, since: date) -> list[int]:
     return [day["incidents"] for day in details if day["date"] >= since.isoformat()]
 
 
-async def test_the_calendar_counts_the_incidents_open_on_a_day(api: Api, db: Db, reporter: Someone) -> None:
+async def test_the_calendar_counts_the_incidents_open_on_a_day(api: Api, db: Db, reporter: User) -> None:
     for service in ("shop", "search"):
         await add_service(db, service)
     noon = datetime.now(await midday(db)).replace(minute=0) - timedelta(days=4)
@@ -96,9 +96,7 @@ async def test_the_calendar_counts_the_incidents_open_on_a_day(api: Api, db: Db,
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/Havana"])
-async def test_the_calendar_counts_days_from_midnight_to_midnight(
-    api: Api, db: Db, reporter: Someone, zone: str
-) -> None:
+async def test_the_calendar_counts_days_from_midnight_to_midnight(api: Api, db: Db, reporter: User, zone: str) -> None:
     """One resolved at midnight was not open on the new day; one that began then was, however short it was."""
     await db.execute("UPDATE installation SET time_zone = %s", [zone])
     today = datetime.now(ZoneInfo(zone)).date()
@@ -113,12 +111,12 @@ async def test_the_calendar_counts_days_from_midnight_to_midnight(
     await db.execute("DELETE FROM incidents WHERE id = %s", [open_for_years])
 
 
-async def test_the_history_tells_analysts_how_long_it_took(api: Api, db: Db, reporter: Someone) -> None:
+async def test_the_history_tells_analysts_how_long_it_took(api: Api, db: Db, reporter: User) -> None:
     await add_service(db, "shop")
     begun = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
     incident_id = await begun_at(api, db, reporter, begun, affectedServices=["shop"])
-    await say(api, reporter, incident_id, "identified")
-    await say(api, reporter, incident_id, "resolved")
+    await add_update(api, reporter, incident_id, "identified")
+    await add_update(api, reporter, incident_id, "resolved")
     await db.execute("UPDATE incidents SET resolved_at = %s", [begun + timedelta(minutes=5)])
     await db.execute("UPDATE installation SET time_zone = 'Asia/Seoul'")
     cursor = await db.execute(

@@ -4,11 +4,11 @@ from typing import Any, get_args
 
 import pytest
 
-from tests.api.conftest import Api, add_service, someone
+from tests.api.conftest import Api, add_service, create_user
 from tests.api.intruders import TRANSPORTS, RefusedError, TransportName, code, entered, heard
-from tests.api.people import Db, Kind, principal
+from tests.api.people import Db, Kind, create_principal
 from tests.api.published import ROLES, LiveRow, live
-from tests.api.things import INCIDENT, TEMPLATE
+from tests.api.resources import INCIDENT, TEMPLATE
 
 pytestmark = [pytest.mark.one_engine, pytest.mark.parametrize("transport", TRANSPORTS)]
 NOT_ROOMS = ("staff", "anonymous", "incident-", "template-", "everyone")
@@ -18,18 +18,18 @@ LIVE_KINDS = [kind for kind in get_args(Kind) if not kind.startswith("disabled")
 @pytest.fixture
 async def incident(api: Api, db: Db) -> str:
     await add_service(db, "shop")
-    admin = await someone(db, "admin")
-    answer = await api.http.post("/api/incidents", json=INCIDENT, headers=admin.headers)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["incident"]["id"])
+    admin = await create_user(db, "admin")
+    response = await api.http.post("/api/incidents", json=INCIDENT, headers=admin.headers)
+    assert response.status_code == 201, response.text
+    return str(response.json()["incident"]["id"])
 
 
 @pytest.fixture
 async def template(api: Api, db: Db, incident: str) -> str:
-    admin = await someone(db, "admin")
-    answer = await api.http.post("/api/templates", json={"name": "Down", **TEMPLATE}, headers=admin.headers)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["data"]["id"])
+    admin = await create_user(db, "admin")
+    response = await api.http.post("/api/templates", json={"name": "Down", **TEMPLATE}, headers=admin.headers)
+    assert response.status_code == 201, response.text
+    return str(response.json()["data"]["id"])
 
 
 def said(row: LiveRow, incident: str, template: str) -> list[dict[str, Any]]:
@@ -66,29 +66,29 @@ async def test_the_matrix(api: Api, db: Db, incident: str, template: str, transp
     """On a new connection each, so that nothing is allowed because of what was said before."""
     wrong = []
     for kind in LIVE_KINDS:
-        asker = await principal(db, kind)
+        principal = await create_principal(db, kind)
         for row in live():
             for data in said(row, incident, template):
-                async with entered(api, transport, asker.token) as speaker:
-                    answer = await speaker.tell(row.event, data)
-                if code(answer) != expected(row, asker.role):
-                    wrong.append(f"{row.event} {data}, {kind}: {answer}")
+                async with entered(api, transport, principal.token) as speaker:
+                    response = await speaker.tell(row.event, data)
+                if code(response) != expected(row, principal.role):
+                    wrong.append(f"{row.event} {data}, {kind}: {response}")
     assert "\n".join(wrong) == ""
 
 
 async def test_every_event_that_is_understood_is_published(api: Api, transport: TransportName) -> None:
     async with entered(api, transport) as speaker:
-        answer = await speaker.tell("no-such-event", {})
-    assert code(answer) == "VALIDATION_ERROR"
-    understood = answer["error"].partition("there are ")[2].split(", ")
+        response = await speaker.tell("no-such-event", {})
+    assert code(response) == "VALIDATION_ERROR"
+    understood = response["error"].partition("there are ")[2].split(", ")
     assert set(understood) - {"auth"} == {row.event for row in live()}
 
 
 async def test_a_bad_token_lets_nobody_in(api: Api, db: Db, transport: TransportName) -> None:
     for kind in ("disabled admin", "disabled admin's token"):
-        asker = await principal(db, kind)
+        principal = await create_principal(db, kind)
         with pytest.raises(RefusedError):
-            async with entered(api, transport, asker.token):
+            async with entered(api, transport, principal.token):
                 pass
     for token in ("x", "null", "slam_", "\0", "x" * 10_000):
         with pytest.raises(RefusedError):
@@ -100,18 +100,18 @@ async def test_a_token_in_the_address_or_a_cookie_is_no_token(
     api: Api, db: Db, incident: str, transport: TransportName
 ) -> None:
     for kind in ("admin", "admin's token"):
-        asker = await principal(db, kind)
+        principal = await create_principal(db, kind)
         for place in ("token", "access_token", "authorization", "auth", "jwt"):
-            query, cookie = f"{place}={asker.token}", {"Cookie": f"{place}={asker.token}"}
+            query, cookie = f"{place}={principal.token}", {"Cookie": f"{place}={principal.token}"}
             query = query if place != "auth" else "jwt=x"  # ?auth is how /ws is told that a message with it will follow
-            async with entered(api, transport, query=query, headers={**cookie, **asker.headers}) as speaker:
-                answer = await speaker.tell("join-room", {"room": f"incident-{incident}"})
-                assert code(answer) == "UNAUTHORIZED", place
+            async with entered(api, transport, query=query, headers={**cookie, **principal.headers}) as speaker:
+                response = await speaker.tell("join-room", {"room": f"incident-{incident}"})
+                assert code(response) == "UNAUTHORIZED", place
 
 
 async def test_each_is_told_what_they_may_know(api: Api, db: Db, incident: str, transport: TransportName) -> None:
     """Internal incidents are for who is logged in; what happens in an incident's room, for who has joined it."""
-    admin, viewer = await principal(db, "admin"), await principal(db, "viewer")
+    admin, viewer = await create_principal(db, "admin"), await create_principal(db, "viewer")
     async with entered(api, transport) as nobody, entered(api, transport, viewer.token) as staff:
         await heard(db, nobody, staff)  # of what has happened before
         internal = await api.http.post("/api/incidents", json={**INCIDENT, "public": False}, headers=admin.headers)
@@ -136,7 +136,7 @@ async def test_each_is_told_what_they_may_know(api: Api, db: Db, incident: str, 
 async def test_what_becomes_internal_is_gone_for_the_public(
     api: Api, db: Db, incident: str, transport: TransportName
 ) -> None:
-    admin = await principal(db, "admin")
+    admin = await create_principal(db, "admin")
     path = f"/api/incidents/{incident}"
     async with entered(api, transport) as nobody:
         await api.http.put(path, json={"public": False, "title": "Secret"}, headers=admin.headers)
@@ -149,7 +149,7 @@ async def test_what_becomes_internal_is_gone_for_the_public(
 
 
 async def test_private_services_are_named_to_nobody(api: Api, db: Db, incident: str, transport: TransportName) -> None:
-    admin = await principal(db, "admin")
+    admin = await create_principal(db, "admin")
     await add_service(db, "vault", public=False)
     async with entered(api, transport) as nobody, entered(api, transport, admin.token) as staff:
         change = {"title": "Wider than it seemed", "affectedServices": ["shop", "vault"]}

@@ -16,7 +16,7 @@ from api.rest.problems import FieldProblem
 from sla_monitor.recurrence import RuleFault
 from sla_monitor.texts.languages import LANGUAGES, texts
 from sla_monitor.texts.problems import ProblemCode, text_of
-from tests.api.conftest import Api, someone
+from tests.api.conftest import Api, create_user
 from tests.api.people import Db
 from tests.api.visitors import visitor
 
@@ -118,7 +118,7 @@ def test_a_text_writes_numbers_without_separators_and_lists_with_commas() -> Non
 
 async def test_a_form_in_korean_says_what_is_wrong_in_korean(api: Api, db: Db) -> None:
     """Nothing of what these forms are refused for is in English."""
-    admin = await visitor(api, await someone(db, "admin"), "ko")
+    admin = await visitor(api, await create_user(db, "admin"), "ko")
     wrong = {
         "id": "A B",
         "name": "",

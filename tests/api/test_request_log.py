@@ -12,8 +12,8 @@ import pytest
 
 from api.edge.request_log import MAX_WAITING, RequestLog
 from api.metrics import Metrics
-from tests.api.conftest import Api, running_api, someone
-from tests.api.test_answers import Db
+from tests.api.conftest import Api, create_user, running_api
+from tests.api.test_response_cache import Db
 from tests.api.transports import speaker
 
 pytestmark = pytest.mark.one_engine
@@ -31,7 +31,7 @@ async def logging_api(database: str, form: str) -> AsyncIterator[Api]:
 
 
 async def test_each_request_is_one_line_of_json(database: str, db: Db, capfd: pytest.CaptureFixture[str]) -> None:
-    ann = await someone(db, "viewer")
+    ann = await create_user(db, "viewer")
     asked: list[tuple[str, str, str, int]] = [
         ("GET", "/api/uptime/all-systems?months=2&token=secret-1", "/api/uptime/{service_id}", 200),
         ("GET", "/api/uptime/all-systems?months=2&token=secret-1", "/api/uptime/{service_id}", 200),
@@ -47,9 +47,9 @@ async def test_each_request_is_one_line_of_json(database: str, db: Db, capfd: py
     headers |= {"Authorization": ann.headers["Authorization"].encode()}
     async with logging_api(database, "json") as api:
         for method, path, _, status in asked:
-            answer = await api.http.request(method, path, headers=[(k.encode(), v) for k, v in headers.items()])
-            assert answer.status_code == status, answer.text
-            ids.append(answer.headers.get("x-request-id"))
+            response = await api.http.request(method, path, headers=[(k.encode(), v) for k, v in headers.items()])
+            assert response.status_code == status, response.text
+            ids.append(response.headers.get("x-request-id"))
         async with speaker(api, "ws", ann.token, "token=secret-7"):
             pass
     out = capfd.readouterr().out
@@ -71,13 +71,13 @@ async def test_each_request_is_one_line_of_json(database: str, db: Db, capfd: py
 async def test_each_request_is_one_line_of_text(database: str, capfd: pytest.CaptureFixture[str]) -> None:
     async with logging_api(database, "text") as api:
         forged = [(b"User-Agent", 'a"\x85b\x9bc'.encode("latin-1")), (b"X-Forwarded-For", b"192.0.2.7")]
-        answer = await api.http.get("/api/nowhere", headers=forged)
+        response = await api.http.get("/api/nowhere", headers=forged)
     [line] = [line for line in capfd.readouterr().out.split("\n") if " 192.0.2.7 " in line]
     time, rest = line.split(" ", 1)
     assert time.endswith("Z")
     before, _, after = rest.partition(" ms ")
     assert before.startswith("GET unmatched 404 ")
-    assert after == f'192.0.2.7 "a\\"\\u0085b\\u009bc" {answer.headers["x-request-id"]}'
+    assert after == f'192.0.2.7 "a\\"\\u0085b\\u009bc" {response.headers["x-request-id"]}'
 
 
 async def test_it_is_off_by_default(database: str, capfd: pytest.CaptureFixture[str]) -> None:

@@ -68,22 +68,22 @@ async def test_every_tier_tells_the_same_within_two_percent(api: Api, db: Db) ->
     exact = statistics.quantiles(times, n=100, method="inclusive")
     for step in (600, 900, 3600, DAY_S):
         query = urlencode({"from": start.isoformat(), "to": (start + timedelta(days=1)).isoformat(), "step": step})
-        answer = await api.get(f"/api/response-times/shop?{query}")
-        assert list(answer) == [
+        response = await api.get(f"/api/response-times/shop?{query}")
+        assert list(response) == [
             *("service", "from", "to", "count", "errors", "avg", "min", "max", "p50", "p95", "p99", "phases", "series")
         ]
-        assert (answer["count"], answer["errors"]) == (630, 30), step
-        assert answer["service"] == {"id": "shop", "name": "Shop"}
-        assert answer["from"] == start.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        assert answer["avg"] == pytest.approx(statistics.fmean(times), rel=0.001)
-        assert answer["min"] == pytest.approx(min(times), abs=0.07)
-        assert answer["max"] == pytest.approx(max(times), abs=0.07)
+        assert (response["count"], response["errors"]) == (630, 30), step
+        assert response["service"] == {"id": "shop", "name": "Shop"}
+        assert response["from"] == start.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        assert response["avg"] == pytest.approx(statistics.fmean(times), rel=0.001)
+        assert response["min"] == pytest.approx(min(times), abs=0.07)
+        assert response["max"] == pytest.approx(max(times), abs=0.07)
         for name, share in (("p50", 50), ("p95", 95), ("p99", 99)):
-            assert answer[name] == pytest.approx(exact[share - 1], rel=0.02), (step, name)
-        assert sum(point["count"] for point in answer["series"]) == 630
-        assert sum(point["errors"] for point in answer["series"]) == 30
-        assert list(answer["series"][0]) == [*("time", "count", "errors", "avg", "p50", "p95", "p99", "phases")]
-        moments = [datetime.fromisoformat(point["time"]) for point in answer["series"]]
+            assert response[name] == pytest.approx(exact[share - 1], rel=0.02), (step, name)
+        assert sum(point["count"] for point in response["series"]) == 630
+        assert sum(point["errors"] for point in response["series"]) == 30
+        assert list(response["series"][0]) == [*("time", "count", "errors", "avg", "p50", "p95", "p99", "phases")]
+        moments = [datetime.fromisoformat(point["time"]) for point in response["series"]]
         assert moments == sorted(moments)
         assert all((moment - start) % timedelta(seconds=step) == timedelta() for moment in moments)
 
@@ -106,22 +106,22 @@ async def test_every_tier_tells_where_the_time_went(api: Api, db: Db) -> None:
     altogether = {"dns": 1.6, "connect": 3.6, "tls": 0.8, "firstByte": 40.8, "transfer": 36.4}
     for step in (600, 900, 3600, DAY_S):
         query = urlencode({"from": start.isoformat(), "to": (start + timedelta(days=1)).isoformat(), "step": step})
-        answer = await api.get(f"/api/response-times/shop?{query}")
-        assert answer["phases"] == altogether, step
+        response = await api.get(f"/api/response-times/shop?{query}")
+        assert response["phases"] == altogether, step
         if step < DAY_S:
-            points = [point["phases"] for point in answer["series"]]
+            points = [point["phases"] for point in response["series"]]
             assert points[0] == at_first, step
             assert points[1] is None, "a check that was not measured"
             assert points[2]["transfer"] == 0, "never negative"
-        assert list(answer["phases"]) == list(at_first)
+        assert list(response["phases"]) == list(at_first)
 
 
 async def test_a_window_without_checks_has_no_figures(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     for step in (60, 900, 3600, DAY_S):
-        answer = await api.get(f"/api/response-times/shop?step={step}")
-        assert (answer["count"], answer["avg"], answer["p95"], answer["series"]) == (0, None, None, [])
-        assert answer["phases"] is None
+        response = await api.get(f"/api/response-times/shop?step={step}")
+        assert (response["count"], response["avg"], response["p95"], response["series"]) == (0, None, None, [])
+        assert response["phases"] is None
 
 
 async def test_a_bad_window_is_a_400_that_names_the_field(api: Api) -> None:
@@ -136,7 +136,7 @@ async def test_a_bad_window_is_a_400_that_names_the_field(api: Api) -> None:
         ("step=NaN", "step"),
         ("step=1", "step"),
     ):
-        answer = await api.http.get(f"/api/response-times/shop?{query}")
-        assert answer.status_code == 400
-        assert answer.json()["code"] == "VALIDATION_ERROR"
-        assert answer.json()["details"][0]["field"] == field
+        response = await api.http.get(f"/api/response-times/shop?{query}")
+        assert response.status_code == 400
+        assert response.json()["code"] == "VALIDATION_ERROR"
+        assert response.json()["details"][0]["field"] == field

@@ -18,7 +18,7 @@ from sla_monitor.serving import connections
 from sla_monitor.serving.ports import PortError
 from sla_monitor.settings import Settings
 from tests.api.conftest import Api, free_port, running_api, until
-from tests.api.raw import everything
+from tests.api.raw import receive_all
 
 pytestmark = pytest.mark.one_engine
 
@@ -58,7 +58,7 @@ async def test_empty_lines_do_not_keep_a_connection_open(api: Api, monkeypatch: 
         with anyio.fail_after(120):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_drip, stream)
-                assert await everything(stream) == b""
+                assert await receive_all(stream) == b""
                 tasks.cancel_scope.cancel()
 
 
@@ -93,13 +93,13 @@ async def test_an_endless_request_is_closed(api: Api, endless: tuple[bytes, byte
 async def test_requests_may_come_in_one_piece(api: Api) -> None:
     async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
         one = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
-        answers = b""
+        responses = b""
         with anyio.fail_after(120):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(stream.send, one * 4000 + one[:20])
-                while answers.count(b'{"status":"ok"}') < 4000:
-                    answers += await stream.receive()
-    assert b"400 Bad" not in answers
+                while responses.count(b'{"status":"ok"}') < 4000:
+                    responses += await stream.receive()
+    assert b"400 Bad" not in responses
 
 
 async def test_without_a_database_the_api_is_alive_and_not_ready() -> None:
@@ -175,11 +175,11 @@ async def test_a_request_has_one_host(api: Api, path: bytes) -> None:
         for _ in range(2):  # kept in memory or not
             async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
                 await stream.send(request % (path, b""))
-                assert (await everything(stream)).split(b" ")[1] in (b"200", b"404")
+                assert (await receive_all(stream)).split(b" ")[1] in (b"200", b"404")
             async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
                 await stream.send(request % (path, more))
-                answer = await everything(stream)
-                assert answer.startswith(b"HTTP/1.1 400 ") and b"A request has one Host" in answer
+                response = await receive_all(stream)
+                assert response.startswith(b"HTTP/1.1 400 ") and b"A request has one Host" in response
 
 
 async def test_a_handshake_has_one_host(api: Api) -> None:
@@ -189,7 +189,7 @@ async def test_a_handshake_has_one_host(api: Api) -> None:
     )
     async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
         await stream.send(handshake)
-        assert (await everything(stream)).startswith(b"HTTP/1.1 400 ")
+        assert (await receive_all(stream)).startswith(b"HTTP/1.1 400 ")
 
 
 async def test_readiness_is_cached(api: Api) -> None:

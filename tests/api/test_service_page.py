@@ -12,7 +12,7 @@ import pytest
 from api.pages.service import CACHEABLE, Service
 from sla_monitor.settings.values import Limit
 from tests.api import incidents
-from tests.api.conftest import Api, Check, Someone, add_service, now, record, running_api, someone, until
+from tests.api.conftest import Api, Check, User, add_service, create_user, now, record, running_api, until
 from tests.api.hostile_site import session_cookie
 from tests.api.page_parts import timeless
 
@@ -23,14 +23,14 @@ HTML = {"accept": "text/html"}
 SECRET = "Vault <XK-4711>"
 
 
-async def shown(api: Api, path: str, user: Someone | None = None, language: str = "en") -> str:
+async def shown(api: Api, path: str, user: User | None = None, language: str = "en") -> str:
     """The page of a 200, as `user` sees it."""
-    answer = await api.http.get(path, headers=HTML | {"accept-language": language} | await as_browser(user))
-    assert answer.status_code == 200, answer.text
-    return answer.text
+    response = await api.http.get(path, headers=HTML | {"accept-language": language} | await as_browser(user))
+    assert response.status_code == 200, response.text
+    return response.text
 
 
-async def as_browser(user: Someone | None) -> dict[str, str]:
+async def as_browser(user: User | None) -> dict[str, str]:
     return {} if user is None else {"cookie": await session_cookie(user)}
 
 
@@ -89,7 +89,7 @@ async def test_what_scripts_ask_for_is_as_the_api_says_and_counted_as_pages_are(
         times = await api.get("/services/shop/response-times", params=window)
         assert times == await api.get("/api/response-times/shop", params=window) and times["count"] == 3
         assert [(await api.http.get("/api/templates")).status_code for _ in range(3)][-1] == 429
-        user = await as_browser(await someone(db, "viewer"))
+        user = await as_browser(await create_user(db, "viewer"))
         for path in ("/services/shop/days", "/services/shop/response-times?step=900"):
             first = await api.http.get(path)
             assert first.status_code == 200 and first.headers["x-cache"] in ("HIT", "MISS")
@@ -103,7 +103,7 @@ async def test_what_scripts_ask_for_is_as_the_api_says_and_counted_as_pages_are(
                 await api.http.get(f"{path}?{query}")
                 for path in ("/services/shop/response-times", "/api/response-times/shop")
             ]
-            assert [answer.status_code for answer in said] == [400, 400], query
+            assert [response.status_code for response in said] == [400, 400], query
 
 
 def test_what_scripts_ask_for_rests_as_pages_do() -> None:
@@ -152,8 +152,10 @@ async def test_outages_come_in_pages_and_their_messages_are_for_reporters(api: A
     for number, status in (("4", 404), ("0", 400), ("x", 400)):
         assert (await api.http.get(f"/services/shop?page={number}", headers=HTML)).status_code == status
     assert "secret-db" not in first
-    assert "secret-db refused <b>" in part(await shown(api, "/services/shop", await someone(db, "reporter")), "outages")
-    assert "secret-db" not in await shown(api, "/services/shop", await someone(db, "viewer"))
+    assert "secret-db refused <b>" in part(
+        await shown(api, "/services/shop", await create_user(db, "reporter")), "outages"
+    )
+    assert "secret-db" not in await shown(api, "/services/shop", await create_user(db, "viewer"))
 
 
 async def test_the_latest_checks_are_for_reporters(api: Api, db: Db) -> None:
@@ -163,7 +165,7 @@ async def test_the_latest_checks_are_for_reporters(api: Api, db: Db) -> None:
         "UPDATE checks SET error_message = '<img src=x>', dns_ms = 4.5, attempts = 3 "
         "WHERE service_id = 'shop' AND NOT success"
     )
-    viewer, reporter = await someone(db, "viewer"), await someone(db, "reporter")
+    viewer, reporter = await create_user(db, "viewer"), await create_user(db, "reporter")
     for other in (None, viewer):
         page = await shown(api, "/services/shop", other)
         assert 'id="checks"' not in page
@@ -203,7 +205,7 @@ async def test_times_have_seconds_where_checks_are_less_than_a_minute_apart(
     at = now() - timedelta(seconds=2 * interval_s)
     checks = [Check("shop", at + timedelta(seconds=n * interval_s), ms=None, interval_s=interval_s) for n in range(3)]
     await record(db, checks)
-    page = await shown(api, "/services/shop", await someone(db, "reporter"))
+    page = await shown(api, "/services/shop", await create_user(db, "reporter"))
     for element in ("checks", "outages"):
         times = re.findall(r">([^<]*)</time>", page.partition(f'<section id="{element}"')[2].partition("</section>")[0])
         assert times
@@ -219,7 +221,7 @@ async def test_the_certificate_is_told_where_there_is_one(api: Api, db: Db) -> N
         "UPDATE latest_checks SET certificate_expires_at = now() + interval '5 days 1 hour', "
         "certificate_seen_at = now(), certificate_issuer = '<i>Authority'"
     )
-    admin = await someone(db)  # for whom nothing is kept
+    admin = await create_user(db)  # for whom nothing is kept
     assert re.search(
         r"Certificate Expires in 5 days Valid until .* Issued by <i>Authority",
         part(await shown(api, "/services/shop", admin), "head"),
@@ -230,16 +232,16 @@ async def test_the_certificate_is_told_where_there_is_one(api: Api, db: Db) -> N
 async def test_open_incidents_that_affect_it_are_shown(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await add_service(db, "pay")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     await incidents.create(api, reporter, title="Shop <down>", affectedServices=["shop"])
     await incidents.create(api, reporter, title="Pay is slow", affectedServices=["pay"])
     inside = await incidents.create(api, reporter, title="Of the inside", affectedServices=["shop"], public=False)
     over = await incidents.create(api, reporter, title="It is over", affectedServices=["shop"])
-    await incidents.say(api, reporter, over["id"], "resolved")
+    await incidents.add_update(api, reporter, over["id"], "resolved")
     page = await shown(api, "/services/shop")
     assert "Shop &lt;down&gt;" in page
     assert [title for title in ("Pay is slow", "Of the inside", "It is over") if title in page] == []
-    assert f'href="/incidents/{inside["id"]}"' in await shown(api, "/services/shop", await someone(db, "viewer"))
+    assert f'href="/incidents/{inside["id"]}"' in await shown(api, "/services/shop", await create_user(db, "viewer"))
 
 
 @pytest.mark.one_engine
@@ -269,7 +271,7 @@ async def test_a_private_service_is_there_for_those_inside_only(api: Api, db: Db
                 item for item in private.headers.items() if item[0] in varying
             }
     for role in ("viewer", "admin"):
-        user = await someone(db, role)
+        user = await create_user(db, role)
         page = await shown(api, "/services/vault", user)
         assert "Private: only logged-in users" in page
         assert "/badges/vault" not in page
@@ -299,7 +301,9 @@ async def test_badges_are_given_with_the_address_they_were_asked_for(api: Api, d
 async def test_it_is_kept_for_nobody_in_particular_until_something_changes(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await until(lambda: _from(api, "HIT"))
-    assert "x-cache" not in (await api.http.get("/services/shop", headers=await as_browser(await someone(db)))).headers
+    assert (
+        "x-cache" not in (await api.http.get("/services/shop", headers=await as_browser(await create_user(db)))).headers
+    )
     await record(db, [Check("shop", now())])
     assert "Operational" in part(await _fresh(api), "head")
 

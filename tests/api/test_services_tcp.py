@@ -9,8 +9,8 @@ import pytest
 from api.services.declared import DeclarationError, apply, read
 from sla_monitor.settings import Settings
 from sql import open_pool
-from tests.api.conftest import Api, someone
-from tests.api.visitors import Visitor, marked, sent_to, visitor
+from tests.api.conftest import Api, create_user
+from tests.api.visitors import Visitor, invalid_fields, redirect_target, visitor
 
 Db = psycopg.AsyncConnection[Any]
 DATABASE = {"id": "db", "name": "Database", "type": "tcp", "host": "db.example", "port": 5432}
@@ -20,7 +20,7 @@ DEFAULTS = {"tls": False, "verifyTls": True, "send": None, "expect": None}
 @pytest.fixture
 async def api(api: Api, db: Db) -> Api:
     """Where a test says nothing else, an admin asks."""
-    api.http.headers.update((await someone(db, "admin")).headers)
+    api.http.headers.update((await create_user(db, "admin")).headers)
     return api
 
 
@@ -138,7 +138,7 @@ def test_a_mistake_in_a_file_names_the_field(tmp_path: Path, text: str, names: l
 @pytest.fixture
 async def admin(api: Api, db: Db) -> Visitor:
     api.http.headers.pop("authorization", None)
-    return await visitor(api, await someone(db, "admin", "ada"))
+    return await visitor(api, await create_user(db, "admin", "ada"))
 
 
 HERE = "/console/services"
@@ -148,12 +148,12 @@ async def test_the_form_of_its_type(admin: Visitor, db: Db) -> None:
     page = await admin.get(f"{HERE}/new")
     assert f'href="{HERE}/new?type=tcp"' in page.text
     filled = {"id": "db", "name": "Database", "host": "db.example", "port": "5432", "send": "PING\\r\\n", "expect": "+"}
-    assert sent_to(await admin.fill(f"{HERE}/new?type=tcp", HERE, **filled)) == f"{HERE}?done=created"
+    assert redirect_target(await admin.fill(f"{HERE}/new?type=tcp", HERE, **filled)) == f"{HERE}?done=created"
     row = await (await db.execute("SELECT check_config FROM services")).fetchone()
     expected = {"type": "tcp", "host": "db.example", "port": 5432, "tls": False, "verify_tls": True}
     assert row is not None and row[0] == expected | {"send": "PING\\r\\n", "expect": "+"}
     assert "tcp://db.example:5432" in (await admin.get(HERE)).text
-    assert sent_to(await admin.fill(f"{HERE}/db", tls="1", expect="")) == f"{HERE}?done=saved"
+    assert redirect_target(await admin.fill(f"{HERE}/db", tls="1", expect="")) == f"{HERE}?done=saved"
     row = await (await db.execute("SELECT check_config FROM services")).fetchone()
     assert row is not None and row[0] == expected | {"send": "PING\\r\\n", "expect": None, "tls": True}
 
@@ -161,6 +161,6 @@ async def test_the_form_of_its_type(admin: Visitor, db: Db) -> None:
 @pytest.mark.parametrize(("field", "value"), [("host", "a b"), ("host", ""), ("port", "0"), ("send", "\\q")])
 async def test_wrong_values_are_marked(admin: Visitor, field: str, value: str) -> None:
     filled = {"id": "db", "name": "Database", "host": "db.example", "port": "5432", field: value}
-    answer = await admin.fill(f"{HERE}/new?type=tcp", HERE, **filled)
-    assert (answer.status, marked(answer)) == (400, {field})
-    assert answer.form(HERE).value(field) == value
+    response = await admin.fill(f"{HERE}/new?type=tcp", HERE, **filled)
+    assert (response.status, invalid_fields(response)) == (400, {field})
+    assert response.form(HERE).value(field) == value

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from api.operations.settings import described, written
 from sla_monitor.settings import ENVIRONMENT, NEW_INSTALLATION, SECRET, Settings, Terms, load
 from sla_monitor.settings.values import Limit
-from tests.api.conftest import JWT_SECRET, Api, running_api, someone
+from tests.api.conftest import JWT_SECRET, Api, create_user, running_api
 
 pytestmark = pytest.mark.one_engine
 
@@ -21,14 +21,14 @@ Db = psycopg.AsyncConnection[Any]
 
 
 async def settings_of(api: Api, headers: dict[str, str]) -> dict[str, dict[str, Any]]:
-    answer = await api.http.get("/api/settings", headers=headers)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["cache-control"] == "no-store"
-    return {one["variable"]: one for one in answer.json()["settings"]}
+    response = await api.http.get("/api/settings", headers=headers)
+    assert response.status_code == 200, response.text
+    assert response.headers["cache-control"] == "no-store"
+    return {one["variable"]: one for one in response.json()["settings"]}
 
 
 async def test_every_setting_is_listed_with_its_meaning(database: str, db: Db) -> None:
-    admin = await someone(db, "admin")
+    admin = await create_user(db, "admin")
     async with running_api(database, rate_limit_login=Limit(7, timedelta(minutes=1))) as api:
         found = await settings_of(api, admin.headers)
         assert list(found) == [variable.name for variable in ENVIRONMENT.values()]
@@ -42,7 +42,7 @@ async def test_every_setting_is_listed_with_its_meaning(database: str, db: Db) -
 
 
 async def test_of_a_secret_only_whether_it_is_set(database: str, db: Db) -> None:
-    admin = await someone(db, "admin")
+    admin = await create_user(db, "admin")
     async with running_api(database, heartbeat_url="https://watch.example/tell-nobody") as api:
         found = await settings_of(api, admin.headers)
         assert found["HEARTBEAT_URL"]["value"] == found["JWT_SECRET"]["value"] == "***"
@@ -59,7 +59,7 @@ def test_every_secret_is_masked() -> None:
 
 
 async def test_what_belongs_to_the_database_is_what_that_keeps(database: str, db: Db) -> None:
-    admin = await someone(db, "admin")
+    admin = await create_user(db, "admin")
     await db.execute("UPDATE installation SET time_zone = 'Asia/Seoul', retention = '30 days', compress_after = '36 h'")
     async with running_api(database, time_zone="Europe/Vienna") as api:
         found = await settings_of(api, admin.headers)
@@ -71,7 +71,7 @@ async def test_what_belongs_to_the_database_is_what_that_keeps(database: str, db
 
 @pytest.mark.parametrize(("role", "status"), [(None, 401), ("viewer", 403), ("reporter", 403)])
 async def test_only_admins_read_them_and_nobody_writes_them(api: Api, db: Db, role: str | None, status: int) -> None:
-    headers = (await someone(db, role)).headers if role else {}
+    headers = (await create_user(db, role)).headers if role else {}
     assert (await api.http.get("/api/settings", headers=headers)).status_code == status
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         assert (await api.http.request(method, "/api/settings", headers=headers)).status_code == 405

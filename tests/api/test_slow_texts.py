@@ -15,8 +15,8 @@ from api.pages.forms import _parts
 from api.pages.markdown import cache, markdown
 from api.rest.errors import ApiError
 from sla_monitor.texts.languages import texts
-from tests.api.conftest import Api, add_service, now, running_api, someone, until
-from tests.api.incidents import create, say
+from tests.api.conftest import Api, add_service, create_user, now, running_api, until
+from tests.api.incidents import add_update, create
 from tests.api.relay import relay_before
 
 BOUNDARY = "B"
@@ -53,8 +53,8 @@ async def test_a_broken_form_is_a_400(any_api: Api) -> None:
         ("application/x-www-form-urlencoded", b"&".join(b"a=1" for _ in range(2000))),
     ):
         headers = {"Content-Type": kind, "Origin": str(any_api.http.base_url)}
-        answer = await any_api.http.post("/login", content=body, headers=headers)
-        assert answer.status_code == 400, (kind, body[:60])
+        response = await any_api.http.post("/login", content=body, headers=headers)
+        assert response.status_code == 400, (kind, body[:60])
 
 
 def test_texts_that_take_the_cube_to_compare_are_not_compared() -> None:
@@ -99,7 +99,7 @@ async def test_what_is_withdrawn_is_in_no_last_snapshot(any_database: str) -> No
         running_api(relay.url) as api,
     ):
         await add_service(db, "shop")
-        admin = await someone(db)
+        admin = await create_user(db)
         incident = {"title": "Told too early", "severity": "low", "priority": "P3", "affectedServices": ["shop"]}
         made = (await api.http.post("/api/incidents", json=incident, headers=admin.headers)).json()["incident"]
         path = f"/incidents/{made['id']}"
@@ -129,10 +129,10 @@ async def test_others_are_answered_while_a_page_of_slow_texts_is_made(any_databa
         await psycopg.AsyncConnection.connect(any_database, autocommit=True) as db,
         running_api(any_database) as api,
     ):
-        admin = await someone(db)
+        admin = await create_user(db)
         incident = await create(api, admin)
         for number in range(12):
-            await say(api, admin, incident["id"], "identified", f"{number} " + ("*_", "![")[number % 2] * 9_990)
+            await add_update(api, admin, incident["id"], "identified", f"{number} " + ("*_", "![")[number % 2] * 9_990)
         for path in (f"/incidents/{incident['id']}", "/history", "/feed.atom"):
             cache.clear()
             pages: list[httpx.Response] = []

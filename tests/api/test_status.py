@@ -71,8 +71,8 @@ async def test_the_status_page_and_its_twin(api: Api, db: Db) -> None:
     checks = [Check("shop", at), Check("pay", at - timedelta(seconds=1), ms=None), Check("hidden", at, ms=None)]
     await record(db, checks)
 
-    answer = await api.http.get("/api/system-status", headers={"cache-control": "no-cache"})
-    status = answer.json()
+    response = await api.http.get("/api/system-status", headers={"cache-control": "no-cache"})
+    status = response.json()
     assert list(status) == ["overallStatus", "lastUpdated", "services", "maintenance"]
     assert status["overallStatus"] == "outage"
     assert status["lastUpdated"] == at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -84,7 +84,7 @@ async def test_the_status_page_and_its_twin(api: Api, db: Db) -> None:
     names = [{"id": "pay", "name": "Pay"}, {"id": "shop", "name": "Shop"}]
     assert (await api.get("/api/services"))["services"][1:] == names
     assert (await api.get("/api/system/services"))["services"][1:] == names
-    assert "hidden" not in answer.text
+    assert "hidden" not in response.text
 
 
 async def test_a_service_nobody_checked_or_that_is_paused_is_unknown(api: Api, db: Db) -> None:
@@ -108,10 +108,10 @@ async def test_the_calendar_counts_days_in_the_reporting_zone(api: Api, db: Db) 
     minutes = [noon + timedelta(minutes=n) for n in range(10)]
     await record(db, [Check("shop", at, ms=None if n in (4, 5) else 90.0) for n, at in enumerate(minutes)])
 
-    answer = await api.get("/api/uptime/shop?months=2")
-    assert answer["service"] == {"id": "shop", "name": "Shop"}
-    assert len(answer["months"]) == 2
-    details = {day["date"]: day for month in answer["months"] for day in month["details"]}
+    response = await api.get("/api/uptime/shop?months=2")
+    assert response["service"] == {"id": "shop", "name": "Shop"}
+    assert len(response["months"]) == 2
+    details = {day["date"]: day for month in response["months"] for day in month["details"]}
     yesterday = details[noon.date().isoformat()]
     assert yesterday == {
         "date": noon.date().isoformat(),
@@ -122,10 +122,10 @@ async def test_the_calendar_counts_days_in_the_reporting_zone(api: Api, db: Db) 
         "incidents": 0,
     }
     assert max(details) == datetime.now(UTC).date().isoformat()
-    for month in answer["months"]:
+    for month in response["months"]:
         assert len(month["days"]) % 7 == 0
         assert set(month["days"]) <= {"o", "po", "mo", "nd", "e"}
-    assert sum(day != "e" for month in answer["months"] for day in month["days"]) == len(details)
+    assert sum(day != "e" for month in response["months"] for day in month["days"]) == len(details)
 
 
 async def test_all_systems_is_as_bad_as_its_worst_public_service(api: Api, db: Db) -> None:
@@ -134,17 +134,17 @@ async def test_all_systems_is_as_bad_as_its_worst_public_service(api: Api, db: D
     await add_service(db, "private", public=False)
     at = now() - timedelta(seconds=1)
     await record(db, [Check("good", at), Check("bad", at, slow=True), Check("private", at, ms=None)])
-    answer = await api.get("/api/uptime/all-systems?months=1")
-    assert answer["service"] == {"id": "all-systems", "name": "All Systems"}
-    touched = [day for day in answer["months"][0]["details"] if day["checks"]]
+    response = await api.get("/api/uptime/all-systems?months=1")
+    assert response["service"] == {"id": "all-systems", "name": "All Systems"}
+    touched = [day for day in response["months"][0]["details"] if day["checks"]]
     assert [(day["status"], day["checks"], day["incidents"]) for day in touched] == [("po", 2, 0)]
 
 
 async def test_start_date_chooses_the_first_month(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    answer = await api.get("/api/uptime/shop?months=3&startDate=2024-02-17")
-    assert [month["name"] for month in answer["months"]] == ["February 2024", "March 2024", "April 2024"]
-    assert len(answer["months"][0]["details"]) == 29
+    response = await api.get("/api/uptime/shop?months=3&startDate=2024-02-17")
+    assert [month["name"] for month in response["months"]] == ["February 2024", "March 2024", "April 2024"]
+    assert len(response["months"][0]["details"]) == 29
     future = await api.get("/api/uptime/shop?months=1&startDate=2099-05-01")
     assert set(future["months"][0]["days"]) == {"e"}
     assert (future["months"][0]["details"], future["months"][0]["uptime"]) == ([], "-")

@@ -17,8 +17,8 @@ from api.pages.status import banner, groups
 from api.uptime.status import ServiceState, StatusRow
 from sla_monitor.settings import Settings
 from sla_monitor.texts.languages import Language, texts
-from tests.api.conftest import Api, Check, add_service, now, record, someone, until
-from tests.api.incidents import create, say
+from tests.api.conftest import Api, Check, add_service, create_user, now, record, until
+from tests.api.incidents import add_update, create
 
 pytestmark = pytest.mark.one_day
 
@@ -28,10 +28,10 @@ NONE, ALL = "0" * 90, "1" * 90
 
 
 async def html(api: Api, language: Language = "en", path: str = "/") -> str:
-    answer = await api.http.get(path, headers=BROWSER | {"Accept-Language": language})
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"].startswith("text/html")
-    return answer.text
+    response = await api.http.get(path, headers=BROWSER | {"Accept-Language": language})
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/html")
+    return response.text
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_nothing_is_said_to_be_well_while_an_incident_is_open(states: list[Servi
 async def test_an_open_incident_is_told_by_page_frame_and_badge(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await db.execute("UPDATE service_states SET state = 'operational'")
-    await create(api, await someone(db), affectedServices=["shop"])
+    await create(api, await create_user(db), affectedServices=["shop"])
     for path in ("/", "/embed"):
         html = (await api.http.get(path, headers=BROWSER)).text.partition('<script type="application/json"')[0]
         assert "An incident is under way" in html and "All systems operational" not in html, path
@@ -188,11 +188,11 @@ async def test_both_languages(api: Api, db: Db) -> None:
 async def test_incidents_and_maintenance_are_shown_with_what_is_public_of_them(api: Api, db: Db) -> None:
     await add_service(db, "shop", name="Shop")
     await add_service(db, "vault", name="Vault", public=False)
-    who = await someone(db, "reporter")
+    who = await create_user(db, "reporter")
     running = await create(api, who, title="Running", affectedServices=["shop", "vault"])
-    await say(api, who, running["id"], "identified", "It is the **cable**.")
+    await add_update(api, who, running["id"], "identified", "It is the **cable**.")
     solved = await create(api, who, title="Solved")
-    await say(api, who, solved["id"], "resolved", "Done.")
+    await add_update(api, who, solved["id"], "resolved", "Done.")
     await create(api, who, title="Internal", public=False)
     tomorrow, today = datetime.now(UTC) + timedelta(days=1), datetime.now(UTC) - timedelta(minutes=1)
     windows = (("New disks", True, tomorrow), ("Secret disks", False, tomorrow), ("New cables", True, today))
@@ -204,8 +204,8 @@ async def test_incidents_and_maintenance_are_shown_with_what_is_public_of_them(a
             "startsAt": begins.isoformat(),
             "endsAt": (begins + timedelta(hours=1)).isoformat(),
         }
-        answer = await api.http.post("/api/maintenance", json=planned, headers=who.headers)
-        assert answer.status_code == 201, answer.text
+        response = await api.http.post("/api/maintenance", json=planned, headers=who.headers)
+        assert response.status_code == 201, response.text
 
     page = await until_html(api, "Done.")
     above, past = page.split('<section id="past"')
@@ -225,9 +225,9 @@ async def test_incidents_and_maintenance_are_shown_with_what_is_public_of_them(a
 async def test_what_people_write_stays_text(api: Api, db: Db) -> None:
     evil = "<script>alert(1)</script>"
     await add_service(db, "shop", name=evil, group_name=evil)
-    who = await someone(db, "reporter")
+    who = await create_user(db, "reporter")
     incident = await create(api, who, title=evil, affectedServices=["shop"])
-    await say(
+    await add_update(
         api,
         who,
         incident["id"],
@@ -267,17 +267,17 @@ async def test_it_is_kept_until_something_changes(api: Api, db: Db) -> None:
 async def test_only_the_page_itself_is_kept_for_everybody(api: Api) -> None:
     await html(api)
     for path in ("/ready", "/metrics", "/console"):
-        answer = await api.http.get(path, headers=BROWSER)
-        assert "x-cache" not in answer.headers, path
+        response = await api.http.get(path, headers=BROWSER)
+        assert "x-cache" not in response.headers, path
 
 
 @pytest.mark.one_engine
 async def test_it_is_sent_compressed_and_small(api: Api, db: Db) -> None:
     for n in range(50):
         await add_service(db, f"service-{n}", group_name=f"Group {n // 10}")
-    async with api.http.stream("GET", "/", headers=BROWSER | {"Accept-Encoding": "gzip"}) as answer:
-        packed = b"".join([part async for part in answer.aiter_raw()])
-    assert answer.headers["content-encoding"] == "gzip"
+    async with api.http.stream("GET", "/", headers=BROWSER | {"Accept-Encoding": "gzip"}) as response:
+        packed = b"".join([part async for part in response.aiter_raw()])
+    assert response.headers["content-encoding"] == "gzip"
     assert gzip.decompress(packed).count(b"data-service=") == 50
     assert len(packed) < 10_000
 
@@ -297,8 +297,8 @@ async def test_without_scripts_it_loads_itself_again(api: Api) -> None:
 
 
 async def _is_hit(api: Api) -> bool:
-    answer = await api.http.get("/", headers=BROWSER)
-    return answer.headers["x-cache"] == "HIT"
+    response = await api.http.get("/", headers=BROWSER)
+    return response.headers["x-cache"] == "HIT"
 
 
 async def until_html(api: Api, text: str) -> str:

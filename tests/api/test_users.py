@@ -10,7 +10,7 @@ import pytest
 import sql
 from api.auth.passwords import Passwords
 from sql import connect
-from tests.api.conftest import Api, Someone, someone
+from tests.api.conftest import Api, User, create_user
 
 Db = psycopg.AsyncConnection[Any]
 KIM = {"username": "kim", "email": "kim@example.com", "role": "reporter"}
@@ -18,14 +18,14 @@ KIM = {"username": "kim", "email": "kim@example.com", "role": "reporter"}
 pytestmark = [pytest.mark.one_engine, pytest.mark.usefixtures("cheap")]
 
 
-async def created(api: Api, admin: Someone, **fields: Any) -> dict[str, Any]:
-    answer = await api.http.post("/api/users", json=KIM | fields, headers=admin.headers)
-    assert answer.status_code == 201, answer.text
-    said: dict[str, Any] = answer.json()
+async def created(api: Api, admin: User, **fields: Any) -> dict[str, Any]:
+    response = await api.http.post("/api/users", json=KIM | fields, headers=admin.headers)
+    assert response.status_code == 201, response.text
+    said: dict[str, Any] = response.json()
     return said
 
 
-async def patched(api: Api, admin: Someone, user_id: Any, **fields: Any) -> Any:
+async def patched(api: Api, admin: User, user_id: Any, **fields: Any) -> Any:
     return await api.http.patch(f"/api/users/{user_id}", json=fields, headers=admin.headers)
 
 
@@ -39,12 +39,12 @@ async def one(db: Db, statement: str) -> tuple[Any, ...]:
 
 
 async def test_a_new_user_logs_in_with_the_password_that_is_shown_once(api: Api, db: Db) -> None:
-    admin = await someone(db)
-    answer = await api.http.post("/api/users", json=KIM, headers=admin.headers)
-    assert answer.status_code == 201
-    said = answer.json()
+    admin = await create_user(db)
+    response = await api.http.post("/api/users", json=KIM, headers=admin.headers)
+    assert response.status_code == 201
+    said = response.json()
     user = said["user"]
-    assert answer.headers["location"] == f"/api/users/{user['id']}"
+    assert response.headers["location"] == f"/api/users/{user['id']}"
     assert user == KIM | {"id": user["id"], "active": True, "createdAt": user["createdAt"], "lastLoginAt": None}
     assert user["createdAt"].endswith("Z")
     login = await api.http.post("/api/auth/login", json={"username": "kim", "password": said["password"]})
@@ -56,7 +56,7 @@ async def test_a_new_user_logs_in_with_the_password_that_is_shown_once(api: Api,
 
 
 async def test_a_given_password_is_not_repeated(api: Api, db: Db) -> None:
-    admin = await someone(db)
+    admin = await create_user(db)
     assert (await created(api, admin, password="correct horse battery"))["password"] is None
     login = await api.http.post("/api/auth/login", json={"username": "kim", "password": "correct horse battery"})
     assert login.status_code == 200
@@ -97,60 +97,60 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 
 async def test_what_is_no_user_is_refused_by_field(api: Api, db: Db) -> None:
-    admin = await someone(db)
+    admin = await create_user(db)
     user_id = (await created(api, admin))["user"]["id"]
     for fields, field in BAD:
         other = {"username": "other", "email": "other@example.com", "role": "viewer"} | fields
-        for answer in (
+        for response in (
             await api.http.post("/api/users", json=other, headers=admin.headers),
             await api.http.patch(f"/api/users/{user_id}", json=fields, headers=admin.headers),
         ):
-            assert answer.status_code == 400, (fields, answer.text)
-            assert field in [problem["field"] for problem in answer.json()["details"]], (fields, answer.text)
+            assert response.status_code == 400, (fields, response.text)
+            assert field in [problem["field"] for problem in response.json()["details"]], (fields, response.text)
     assert await one(db, "SELECT count(*) FROM users") == (2,)
 
 
 async def test_the_password_is_not_the_name(api: Api, db: Db) -> None:
     """Nor the e-mail: of now, or of after the change."""
-    admin = await someone(db)
+    admin = await create_user(db)
     user_id = (await created(api, admin, username="kim.the.first"))["user"]["id"]
     new = {"username": "kim.the.other", "email": "other@example.com", "role": "viewer"}
-    for answer in (
+    for response in (
         await api.http.post("/api/users", json=new | {"password": "KIM.the.other"}, headers=admin.headers),
         await patched(api, admin, user_id, password="KIM.the.first"),
         await patched(api, admin, user_id, password="kim@EXAMPLE.com"),
         await patched(api, admin, user_id, username="kim.the.third", password="kim.the.third"),
     ):
-        assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, "password")
+        assert (response.status_code, response.json()["details"][0]["field"]) == (400, "password")
 
 
 async def test_a_new_user_is_active(api: Api, db: Db) -> None:
-    admin = await someone(db)
-    answer = await api.http.post("/api/users", json=KIM | {"active": False}, headers=admin.headers)
-    assert answer.status_code == 400
+    admin = await create_user(db)
+    response = await api.http.post("/api/users", json=KIM | {"active": False}, headers=admin.headers)
+    assert response.status_code == 400
 
 
 async def test_names_and_e_mails_are_taken_whatever_their_capitals(api: Api, db: Db) -> None:
-    admin = await someone(db)
+    admin = await create_user(db)
     await created(api, admin)
     other = (await created(api, admin, username="other", email="other@example.com"))["user"]["id"]
     for field, taken in (("username", "KIM"), ("email", "KIM@example.com")):
         fresh = {"username": "third", "email": "third@example.com", "role": "viewer"}
-        for answer in (
+        for response in (
             await api.http.post("/api/users", json=fresh | {field: taken}, headers=admin.headers),
             await patched(api, admin, other, **{field: taken}),
         ):
-            assert (answer.status_code, answer.json()["code"]) == (409, "CONFLICT")
-            assert answer.json()["details"] == [{"field": field, "message": "is taken already", "code": "taken"}]
+            assert (response.status_code, response.json()["code"]) == (409, "CONFLICT")
+            assert response.json()["details"] == [{"field": field, "message": "is taken already", "code": "taken"}]
 
 
 async def test_of_two_who_take_a_name_at_the_same_moment_one_has_it(api: Api, db: Db) -> None:
-    admin = await someone(db)
+    admin = await create_user(db)
     statuses: list[int] = []
 
     async def take(email: str) -> None:
-        answer = await api.http.post("/api/users", json=KIM | {"email": email}, headers=admin.headers)
-        statuses.append(answer.status_code)
+        response = await api.http.post("/api/users", json=KIM | {"email": email}, headers=admin.headers)
+        statuses.append(response.status_code)
 
     async with anyio.create_task_group() as group:
         for number in range(4):
@@ -162,9 +162,9 @@ async def test_of_two_who_take_a_name_at_the_same_moment_one_has_it(api: Api, db
 
 
 async def test_users_are_listed_by_name_in_pages(api: Api, db: Db) -> None:
-    admin = await someone(db, username="Zoe")
+    admin = await create_user(db, username="Zoe")
     for name in ("bea", "Ann", "cia"):
-        await someone(db, "viewer", name)
+        await create_user(db, "viewer", name)
     first = await api.get("/api/users?limit=3", headers=admin.headers)
     assert [user["username"] for user in first["users"]] == ["Ann", "bea", "cia"]
     assert first["pagination"] == {"page": 1, "limit": 3, "total": 4, "totalPages": 2}
@@ -175,16 +175,16 @@ async def test_users_are_listed_by_name_in_pages(api: Api, db: Db) -> None:
 
 
 async def test_users_are_found(api: Api, db: Db) -> None:
-    admin = await someone(db, username="Zoe")
-    await someone(db, "viewer", "ann_1")
-    await someone(db, "viewer", "annx1")
-    await someone(db, "reporter", "bea")
+    admin = await create_user(db, username="Zoe")
+    await create_user(db, "viewer", "ann_1")
+    await create_user(db, "viewer", "annx1")
+    await create_user(db, "reporter", "bea")
     await db.execute("UPDATE users SET active = false WHERE username = 'bea'")
 
     async def found(query: str) -> list[str]:
-        answer = await api.get(f"/api/users?{query}", headers=admin.headers)
-        names = [user["username"] for user in answer["users"]]
-        assert answer["pagination"]["total"] == len(names)
+        response = await api.get(f"/api/users?{query}", headers=admin.headers)
+        names = [user["username"] for user in response["users"]]
+        assert response["pagination"]["total"] == len(names)
         return names
 
     assert await found("search=ANN") == ["ann_1", "annx1"]
@@ -198,7 +198,7 @@ async def test_users_are_found(api: Api, db: Db) -> None:
 
 
 async def test_what_is_no_list(api: Api, db: Db) -> None:
-    admin = await someone(db)
+    admin = await create_user(db)
     for query, field in (
         ("page=0", "page"),
         ("limit=101", "limit"),
@@ -208,23 +208,23 @@ async def test_what_is_no_list(api: Api, db: Db) -> None:
         ("search=%00", "search"),
         ("search=" + "x" * 101, "search"),
     ):
-        answer = await api.http.get(f"/api/users?{query}", headers=admin.headers)
-        assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, field), answer.text
+        response = await api.http.get(f"/api/users?{query}", headers=admin.headers)
+        assert (response.status_code, response.json()["details"][0]["field"]) == (400, field), response.text
 
 
 async def test_who_is_not_there_is_not_found(api: Api, db: Db) -> None:
-    admin = await someone(db)
+    admin = await create_user(db)
     for user_id in (str(uuid4()), "0", "x" * 300, "%00", "'%20OR%20true", "1e400"):
         for method in ("GET", "PATCH", "DELETE"):
             body: dict[str, Any] = {"json": {"role": "viewer"}} if method == "PATCH" else {}
-            answer = await api.http.request(method, f"/api/users/{user_id}", headers=admin.headers, **body)
-            assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND"), (method, user_id)
+            response = await api.http.request(method, f"/api/users/{user_id}", headers=admin.headers, **body)
+            assert (response.status_code, response.json()["code"]) == (404, "NOT_FOUND"), (method, user_id)
 
 
 @pytest.mark.parametrize("role", ["viewer", "reporter", None])
 async def test_only_admins_administer(api: Api, db: Db, role: str | None) -> None:
-    headers = (await someone(db, role)).headers if role else {}
-    victim = await someone(db)
+    headers = (await create_user(db, role)).headers if role else {}
+    victim = await create_user(db)
     for method, path in (
         ("GET", "/api/users"),
         ("POST", "/api/users"),
@@ -235,15 +235,15 @@ async def test_only_admins_administer(api: Api, db: Db, role: str | None) -> Non
         body: dict[str, Any] = (
             {"json": KIM if method == "POST" else {"role": "viewer"}} if method in ("POST", "PATCH") else {}
         )
-        answer = await api.http.request(method, path, headers=headers, **body)
-        assert answer.status_code == (403 if role else 401), (method, path)
+        response = await api.http.request(method, path, headers=headers, **body)
+        assert response.status_code == (403 if role else 401), (method, path)
 
 
 # Changing
 
 
 async def test_what_is_not_given_stays(api: Api, db: Db) -> None:
-    admin = await someone(db)
+    admin = await create_user(db)
     user = (await created(api, admin))["user"]
     changed = await patched(api, admin, user["id"], email="new@example.com")
     assert changed.json() == {"user": user | {"email": "new@example.com"}}
@@ -254,7 +254,7 @@ async def test_what_is_not_given_stays(api: Api, db: Db) -> None:
 
 
 async def test_a_change_takes_effect_with_the_next_request(api: Api, db: Db) -> None:
-    admin, other = await someone(db), await someone(db)
+    admin, other = await create_user(db), await create_user(db)
 
     async def status() -> int:
         return (await api.http.get("/api/users", headers=other.headers)).status_code
@@ -271,16 +271,16 @@ async def test_a_change_takes_effect_with_the_next_request(api: Api, db: Db) -> 
 
 
 async def test_a_password_set_by_an_admin_ends_the_sessions(api: Api, db: Db) -> None:
-    admin, other = await someone(db), await someone(db, "viewer")
-    answer = await patched(api, admin, other.user_id, password="correct horse battery")
-    assert answer.status_code == 200
+    admin, other = await create_user(db), await create_user(db, "viewer")
+    response = await patched(api, admin, other.user_id, password="correct horse battery")
+    assert response.status_code == 200
     assert (await api.http.get("/api/auth/me", headers=other.headers)).status_code == 401
     login = {"username": other.username, "password": "correct horse battery"}
     assert (await api.http.post("/api/auth/login", json=login)).status_code == 200
 
 
 async def test_who_is_removed_is_out(api: Api, db: Db) -> None:
-    admin, other = await someone(db), await someone(db)
+    admin, other = await create_user(db), await create_user(db)
     made = await api.http.post("/api/tokens", json={"name": "ci", "role": "viewer"}, headers=other.headers)
     machine = {"Authorization": f"Bearer {made.json()['secret']}"}
     assert (await api.http.get("/api/auth/me", headers=machine)).status_code == 200
@@ -292,7 +292,7 @@ async def test_who_is_removed_is_out(api: Api, db: Db) -> None:
 
 
 async def test_changes_are_put_down_to_who_made_them(api: Api, db: Db) -> None:
-    admin = await someone(db)
+    admin = await create_user(db)
     user_id = (await created(api, admin, password="correct horse battery"))["user"]["id"]
     await patched(api, admin, user_id, role="viewer", password="another horse battery")
     await api.http.delete(f"/api/users/{user_id}", headers=admin.headers)
@@ -313,8 +313,8 @@ async def test_changes_are_put_down_to_who_made_them(api: Api, db: Db) -> None:
 
 async def test_all_processes_hear_of_what_ends_or_changes_access(db: Db, database: str) -> None:
     """They hold sockets that were opened with it. What changes nobody's access wakes nobody."""
-    await someone(db, username="kim")
-    await someone(db)
+    await create_user(db, username="kim")
+    await create_user(db)
     await db.execute(
         "INSERT INTO api_tokens (owner_id, name, role, token_hash) SELECT id, 'ci', role, '' FROM users LIMIT 1"
     )
@@ -355,15 +355,15 @@ async def test_all_processes_hear_of_what_ends_or_changes_access(db: Db, databas
 
 
 async def test_the_last_active_admin_stays(api: Api, db: Db) -> None:
-    admin, disabled = await someone(db), await someone(db)
+    admin, disabled = await create_user(db), await create_user(db)
     await db.execute("UPDATE users SET active = false WHERE id = %s", [disabled.user_id])
-    for answer in (
+    for response in (
         await patched(api, admin, admin.user_id, role="reporter"),
         await patched(api, admin, admin.user_id, active=False),
         await api.http.delete(f"/api/users/{admin.user_id}", headers=admin.headers),
     ):
-        assert (answer.status_code, answer.json()["code"]) == (409, "CONFLICT")
-        assert "last active admin" in answer.json()["error"]
+        assert (response.status_code, response.json()["code"]) == (409, "CONFLICT")
+        assert "last active admin" in response.json()["error"]
     assert (await api.http.get("/api/users", headers=admin.headers)).status_code == 200
     assert (await patched(api, admin, admin.user_id, username="still-admin")).status_code == 200
 
@@ -371,15 +371,15 @@ async def test_the_last_active_admin_stays(api: Api, db: Db) -> None:
 async def test_two_admins_who_take_it_from_each_other_do_not_both_succeed(api: Api, db: Db) -> None:
     for way in ({"role": "viewer"}, {"active": False}, None):
         await db.execute("TRUNCATE users CASCADE")
-        ann, bea = await someone(db, username="ann"), await someone(db, username="bea")
+        ann, bea = await create_user(db, username="ann"), await create_user(db, username="bea")
         statuses: list[int] = []
 
-        async def take(by: Someone, of: Someone, way: dict[str, Any] | None = way, into: list[int] = statuses) -> None:
+        async def take(by: User, of: User, way: dict[str, Any] | None = way, into: list[int] = statuses) -> None:
             if way is not None:
                 into.append((await patched(api, by, of.user_id, **way)).status_code)
             else:
-                answer = await api.http.delete(f"/api/users/{of.user_id}", headers=by.headers)
-                into.append(answer.status_code)
+                response = await api.http.delete(f"/api/users/{of.user_id}", headers=by.headers)
+                into.append(response.status_code)
 
         async with anyio.create_task_group() as group:
             group.start_soon(take, ann, bea)
@@ -391,21 +391,21 @@ async def test_two_admins_who_take_it_from_each_other_do_not_both_succeed(api: A
 
 
 async def test_a_user_may_be_removed_while_it_logs_in(api: Api, db: Db) -> None:
-    admin = await someone(db)
+    admin = await create_user(db)
     for number in range(4):
         password = (await created(api, admin))["password"]
         [user_id] = await one(db, "SELECT id FROM users WHERE username = 'kim'")
         statuses: list[int] = []
 
         async def log_in(password: str = password, into: list[int] = statuses) -> None:
-            answer = await api.http.post("/api/auth/login", json={"username": "kim", "password": password})
-            into.append(answer.status_code)
+            response = await api.http.post("/api/auth/login", json={"username": "kim", "password": password})
+            into.append(response.status_code)
 
         async with anyio.create_task_group() as group:
             group.start_soon(log_in)
             await anyio.sleep(number * 0.002)
-            answer = await api.http.delete(f"/api/users/{user_id}", headers=admin.headers)
-        assert answer.status_code == 204
+            response = await api.http.delete(f"/api/users/{user_id}", headers=admin.headers)
+        assert response.status_code == 204
         assert statuses[0] in (200, 401)
         assert await one(db, "SELECT count(*) FROM sessions") == (1,)
 
@@ -417,5 +417,5 @@ async def test_hashing_is_not_done_for_who_may_not(api: Api, db: Db, monkeypatch
         raise AssertionError
 
     monkeypatch.setattr(Passwords, "hash", never)
-    viewer = await someone(db, "viewer")
+    viewer = await create_user(db, "viewer")
     assert (await api.http.post("/api/users", json=KIM, headers=viewer.headers)).status_code == 403

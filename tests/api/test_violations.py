@@ -17,7 +17,7 @@ from api.live import messages
 from api.rest.problems import PROBLEM, FieldProblem
 from api.rest.violations import MOST, violations
 from sla_monitor.texts.problems import ProblemCode
-from tests.api.conftest import Api, someone
+from tests.api.conftest import Api, create_user
 from tests.api.people import Db
 
 CODES = get_args(ProblemCode)
@@ -187,7 +187,7 @@ def test_what_cannot_be_told_is_generic() -> None:
 
 async def test_no_response_has_a_sentence_of_msgspec(api: Api, db: Db) -> None:
     """Every body with everything wrong, every parameter of a query with a value that is none."""
-    headers = (await someone(db, "admin")).headers | {"content-type": "application/json"}
+    headers = (await create_user(db, "admin")).headers | {"content-type": "application/json"}
     asked = 0
     for described, handler in handlers():
         kinds, method = body_types(handler), next(iter(handler.http_methods))
@@ -205,11 +205,11 @@ async def test_no_response_has_a_sentence_of_msgspec(api: Api, db: Db) -> None:
                 known = next(found for found in hint.__metadata__ if isinstance(found, QueryParameter))
                 requests += [{"params": {known.name or name: value}} for value in ("", "0", "-1", "x" * 4000)]
         for request in requests:
-            answer = await api.http.request(method, path, headers=headers, **request)
-            assert answer.status_code < 500, f"{method} {path} {request}: {answer.text[:300]}"
-            assert not MSGSPEC.search(answer.text), answer.text
-            if answer.status_code == 400:
+            response = await api.http.request(method, path, headers=headers, **request)
+            assert response.status_code < 500, f"{method} {path} {request}: {response.text[:300]}"
+            assert not MSGSPEC.search(response.text), response.text
+            if response.status_code == 400:
                 asked += 1
-                assert all(problem["code"] in CODES for problem in answer.json()["details"])
-                assert answer.json()["details"] or answer.json()["reason"] != "invalid_request"
+                assert all(problem["code"] in CODES for problem in response.json()["details"])
+                assert response.json()["details"] or response.json()["reason"] != "invalid_request"
     assert asked > 40

@@ -14,7 +14,7 @@ import pytest
 
 import sql
 from tests.api.conftest import add_service
-from tests.api.incidents import unnamed
+from tests.api.incidents import without_names
 from tests.api.intruders import code, entered
 from tests.e2e.front_end import Steps, packages, perform, script
 from tests.e2e.program import Program, command, running
@@ -133,7 +133,7 @@ def create(facts: Facts, _: Steps) -> None:
         "resolvedAt": None,
     }
     assert {name: incident[name] for name in said} == said
-    inside, outside = {"incident": incident}, {"incident": unnamed(incident)}
+    inside, outside = {"incident": incident}, {"incident": without_names(incident)}
     assert facts["heard"] == {"alice": inside, "bob": inside, "visitor": outside}
     assert refusal(facts["refused"]) == (401, "UNAUTHORIZED")
 
@@ -165,7 +165,7 @@ def save(facts: Facts, _: Steps) -> None:
     assert facts["careless"]["status"] == 200
     incident = facts["careless"]["data"]["incident"]
     assert (incident["title"], incident["description"]) == ("Nobody can log in", "by alice")
-    assert facts["heard"] == {"incidentId": incident["id"], "incident": unnamed(incident)}
+    assert facts["heard"] == {"incidentId": incident["id"], "incident": without_names(incident)}
 
 
 def auto_save(facts: Facts, steps: Steps) -> None:
@@ -275,7 +275,7 @@ async def test_the_same_over_ws(stage: Stage) -> None:
         incident = (await first.api.post("/api/incidents", json=new, headers=headers)).json()["incident"]
         for speaker in (one, two):
             assert await speaker.hears("incident-created") == {"incident": incident}
-        assert await visitor.hears("incident-created") == {"incident": unnamed(incident)}
+        assert await visitor.hears("incident-created") == {"incident": without_names(incident)}
         about = {"incidentId": incident["id"]}
         room = {"room": f"incident-{incident['id']}"}
         assert code(await visitor.tell("join-room", room)) == "UNAUTHORIZED"

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 import sql
-from tests.api.conftest import add_service, running_api, someone
+from tests.api.conftest import add_service, create_user, running_api
 
 CHECKS = (
     "not_a_server_error",
@@ -26,11 +26,11 @@ EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "2"))
 PATIENCE_S = 240 + 60 * EXAMPLES
 
 
-@pytest.mark.parametrize("role", ["nobody", "viewer", "reporter", "admin", "token"])
+@pytest.mark.parametrize("role", ["anonymous", "viewer", "reporter", "admin", "token"])
 async def test_every_answer_is_as_described(any_database: str, home: Path, role: str) -> None:
     async with running_api(any_database) as api, await sql.connect(any_database, application="test") as db:
         await add_service(db, "shop")
-        headers = {} if role == "nobody" else (await someone(db, "admin" if role == "token" else role)).headers
+        headers = {} if role == "anonymous" else (await create_user(db, "admin" if role == "token" else role)).headers
         if role == "token":
             made = await api.http.post("/api/tokens", json={"name": "robot", "role": "admin"}, headers=headers)
             headers = {"Authorization": f"Bearer {made.json()['secret']}"}

@@ -210,8 +210,8 @@ async def test_errors_of_cached_pages_are_json_or_html_as_accepted(api: Api) -> 
     paths = ("/services/nope", "/incidents/INC-1999-0001", "/history?page=0")
     for path in (*paths, "/feed.json?service=nope"):
         for accept in ("*/*", "application/json"):
-            answer = await api.http.get(path, headers={"Accept": accept})
-            assert answer.json()["code"] in ("NOT_FOUND", "VALIDATION_ERROR"), path
+            response = await api.http.get(path, headers={"Accept": accept})
+            assert response.json()["code"] in ("NOT_FOUND", "VALIDATION_ERROR"), path
     person = {"Accept": "text/html", "Accept-Language": "ko", "Cookie": "theme=dark"}
     for path in paths:
         page = await api.http.get(path, headers=person)
@@ -222,8 +222,8 @@ async def test_errors_of_cached_pages_are_json_or_html_as_accepted(api: Api) -> 
 @pytest.mark.one_engine
 async def test_concurrent_errors_are_json_or_html_as_accepted(api: Api) -> None:
     async def one(accept: str) -> None:
-        answer = await api.http.get("/services/nope", headers={"Accept": accept})
-        assert answer.headers["content-type"].partition(";")[0] == accept
+        response = await api.http.get("/services/nope", headers={"Accept": accept})
+        assert response.headers["content-type"].partition(";")[0] == accept
 
     async with anyio.create_task_group() as tasks:
         for accept in ("text/html", "application/json") * 5:
@@ -246,9 +246,9 @@ async def test_validation_errors_are_in_the_language_of_the_page(api: Api) -> No
 @pytest.mark.one_engine
 async def test_static_files_are_immutable(api: Api) -> None:
     path = asset_of((await api.http.get("/login")).text)
-    answer = await api.http.get(path)
-    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
-    assert answer.headers["content-type"].startswith("text/css")
+    response = await api.http.get(path)
+    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert response.headers["content-type"].startswith("text/css")
     assert (await api.http.get(path)).headers["x-cache"] == "HIT"
     old = path.replace(path.split("/")[2], "0" * 16)
     for gone in (old, path + "x", path.replace("app.css", "../templates/layout.html"), "/static/x/%2e%2e/site.py"):
@@ -275,7 +275,7 @@ async def test_errors_are_pages_where_html_is_accepted(api: Api) -> None:
 async def test_hsts_is_sent_where_site_url_is_https(database: str) -> None:
     async with running_api(database, site_url="https://status.example.com") as api:
         answers_given = [await api.http.get(path) for path in ("/login", "/health", "/api/services", "/nowhere")]
-        assert {answer.headers["strict-transport-security"] for answer in answers_given} == {"max-age=31536000"}
+        assert {response.headers["strict-transport-security"] for response in answers_given} == {"max-age=31536000"}
         assert (await api.http.get("/login", headers={"Host": "status.example.com"})).status_code == 200
 
 
@@ -284,7 +284,7 @@ async def test_pages_have_their_own_rate_limit(database: str) -> None:
     minute = timedelta(minutes=1)
     async with running_api(database, rate_limit_pages=Limit(3, minute), rate_limit_api=Limit(1, minute)) as api:
         told = [await api.http.get("/login", headers={"Accept": "text/html"}) for _ in range(4)]
-        assert [answer.status_code for answer in told] == [200, 200, 200, 429]
+        assert [response.status_code for response in told] == [200, 200, 200, 429]
         assert "Too many requests" in told[-1].text and int(told[-1].headers["retry-after"]) > 0
         assert (await api.http.get(asset_of(told[0].text))).status_code == 200
         assert (await api.http.get("/health")).status_code == 200
