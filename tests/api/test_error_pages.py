@@ -38,4 +38,4 @@ async def test_an_error_page_has_no_figures_and_no_time(any_database: str) -> No
         assert "As of" not in text
         assert "<time" not in text
     assert "there is no earlier version of this page" in page
-    assert "being watched" not in page
+    assert "services are" not in page

@@ -100,7 +100,7 @@ def test_rules_that_the_form_cannot_show_are_unchanged(rule: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "first", "said"),
+    ("rule", "first", "words"),
     [
         ("FREQ=WEEKLY;INTERVAL=2;BYDAY=SU,WE;COUNT=5", date(2027, 1, 6), "Every 2 weeks · Sun, Wed · 5 times"),
         ("FREQ=WEEKLY", date(2027, 1, 6), "Every week · Wed"),
@@ -110,5 +110,5 @@ def test_rules_that_the_form_cannot_show_are_unchanged(rule: str) -> None:
         ("FREQ=YEARLY", date(2027, 1, 6), "FREQ=YEARLY"),
     ],
 )
-def test_a_rule_is_described_in_words(rule: str, first: date, said: str) -> None:
-    assert read(rule, first).described(texts("en", "UTC"), first) == said
+def test_a_rule_is_described_in_words(rule: str, first: date, words: str) -> None:
+    assert read(rule, first).described(texts("en", "UTC"), first) == words

@@ -1,4 +1,5 @@
-"""Forged requests: nobody makes somebody else's browser change anything here, or be somebody it is not."""
+"""Cross-site request forgery: other sites can neither change anything through a user's browser nor replace its
+session."""
 
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -23,7 +24,7 @@ FRONT_END = "http://front.example"
 HTML = {"Accept": "text/html"}
 FORM = "application/x-www-form-urlencoded"
 WITHOUT_FORM = {"/live-token"}
-"""Takes no form and changes nothing; its answer is for scripts of this origin only."""
+"""Has no form and changes nothing; only scripts of this origin can read its response."""
 
 
 @pytest.fixture
@@ -43,15 +44,15 @@ def origin(api: Api) -> str:
 
 
 async def form_token(api: Api, cookie: str) -> str:
-    """What the forms of this session carry, as a page of it shows it."""
+    """Returns the CSRF token of the session, read from one of its pages."""
     page = await api.http.get("/console/account", headers=HTML | {"Cookie": cookie})
     found = re.search(r'name="csrf" value="(\w+)"', page.text)
     assert found, page.text
     return found[1]
 
 
-async def changes(db: Db) -> Any:
-    """What there is, as far as a change would show."""
+async def state_of_database(db: Db) -> Any:
+    """Returns values that any change of the database would alter."""
     cursor = await db.execute(
         "SELECT (SELECT max(id) FROM audit_entries), (SELECT max(seq) FROM events), "
         "(SELECT count(*) FROM sessions WHERE revoked_at IS NULL)"
@@ -60,16 +61,16 @@ async def changes(db: Db) -> Any:
 
 
 def forgeries(api: Api) -> Mapping[str, dict[str, str]]:
-    """What browsers say of a form that another page sends."""
+    """Returns the headers of browsers for forms of other origins, by kind."""
     own, port = origin(api), api.settings.api_port
     return {
-        "nothing said": {},
+        "no headers": {},
         "foreign": {"Origin": "http://evil.example"},
         "null": {"Origin": "null"},
         "empty": {"Origin": ""},
         "a front end": {"Origin": FRONT_END},
-        "a name below": {"Origin": f"http://evil.127.0.0.1:{port}"},
-        "a name that begins so": {"Origin": f"{own}.evil.example"},
+        "a subdomain": {"Origin": f"http://evil.127.0.0.1:{port}"},
+        "a longer name": {"Origin": f"{own}.evil.example"},
         "another port": {"Origin": f"http://127.0.0.1:{port + 1}"},
         "no port": {"Origin": "http://127.0.0.1"},
         "in a path": {"Origin": f"http://evil.example/{own}"},
@@ -77,32 +78,32 @@ def forgeries(api: Api) -> Mapping[str, dict[str, str]]:
         "only a referrer": {"Referer": f"{own}/console"},
         "same site": {"Sec-Fetch-Site": "same-site"},
         "cross site": {"Sec-Fetch-Site": "cross-site"},
-        "typed in": {"Sec-Fetch-Site": "none"},
-        "contradicting itself": {"Origin": own, "Sec-Fetch-Site": "cross-site"},
-        "neighbour": {"Origin": own, "Sec-Fetch-Site": "same-site"},
+        "entered in the address bar": {"Sec-Fetch-Site": "none"},
+        "contradictory": {"Origin": own, "Sec-Fetch-Site": "cross-site"},
+        "own origin and same site": {"Origin": own, "Sec-Fetch-Site": "same-site"},
     }
 
 
-async def test_no_page_of_another_origin_changes_anything(site: Site, db: Db) -> None:
+async def test_forms_of_other_origins_change_nothing(site: Site, db: Db) -> None:
     api, data = site
     cookie = await session_cookie(data.admin)
-    token, before = await form_token(api, cookie), await changes(db)
+    token, before = await form_token(api, cookie), await state_of_database(db)
     for route in (route for route in page_routes() if route.method != "GET"):
         path = next(iter(route.paths(data.values)))
-        for name, said in forgeries(api).items():
-            headers = {"Cookie": cookie, "Content-Type": FORM, **said}
+        for name, forged in forgeries(api).items():
+            headers = {"Cookie": cookie, "Content-Type": FORM, **forged}
             response = await api.http.request(route.method, path, content=f"csrf={token}&title=x", headers=headers)
             assert response.status_code == 403, f"{described(response)}: {name}"
             assert "set-cookie" not in response.headers
-            assert await changes(db) == before, f"{described(response)}: {name}"
+            assert await state_of_database(db) == before, f"{described(response)}: {name}"
 
 
-async def test_no_form_is_taken_that_is_not_of_this_session(site: Site, db: Db) -> None:
+async def test_forms_without_the_token_of_the_session_are_refused(site: Site, db: Db) -> None:
     api, data = site
     cookie = await session_cookie(data.admin)
     other = await create_user(db)
     foreign = await form_token(api, await session_cookie(other))
-    before = await changes(db)
+    before = await state_of_database(db)
     for route in (route for route in page_routes() if route.method != "GET" and route.path not in WITHOUT_FORM):
         path = next(iter(route.paths(data.values)))
         headers = {"Cookie": cookie, "Content-Type": FORM, "Origin": origin(api)}
@@ -114,14 +115,14 @@ async def test_no_form_is_taken_that_is_not_of_this_session(site: Site, db: Db) 
                 route.method, path, content="{}", headers=headers | {"Content-Type": kind}
             )
             assert response.status_code == 415, f"{described(response)}: {kind}"
-        assert await changes(db) == before, described(response)
+        assert await state_of_database(db) == before, described(response)
 
 
-async def test_nothing_is_changed_by_following_a_link(site: Site, db: Db) -> None:
-    """A GET changes nothing, whoever is led to it; what is only sent is refused."""
+async def test_get_requests_change_nothing(site: Site, db: Db) -> None:
+    """Also for routes that only accept POST, and with headers that override the method."""
     api, data = site
     cookie = await session_cookie(data.admin)
-    before = await changes(db)
+    before = await state_of_database(db)
     shown = {route.path for route in page_routes() if route.method == "GET"}
     for route in page_routes():
         for path in route.paths(data.values):
@@ -129,17 +130,17 @@ async def test_nothing_is_changed_by_following_a_link(site: Site, db: Db) -> Non
             assert response.status_code in ((200, 302, 303, 404) if route.path in shown else (405,)), described(
                 response
             )
-    assert await changes(db) == before
+    assert await state_of_database(db) == before
     for override in ({"X-HTTP-Method-Override": "POST"}, {"X-Method-Override": "DELETE"}):
         response = await api.http.get("/logout?_method=POST", headers={"Cookie": cookie, **override})
         assert response.status_code == 405
     assert (await api.http.get("/console/account", headers=HTML | {"Cookie": cookie})).status_code == 200
 
 
-async def test_rest_knows_no_cookie(site: Site, db: Db) -> None:
-    """Else every form of another site could speak to it."""
+async def test_rest_ignores_session_cookies(site: Site, db: Db) -> None:
+    """Otherwise forms of other sites could call it."""
     api, data = site
-    cookie, before = await session_cookie(data.admin), await changes(db)
+    cookie, before = await session_cookie(data.admin), await state_of_database(db)
     for row in (row for row in routes() if row.path.startswith("/api/")):
         path = re.sub(r"{\w+}", "1", row.path)
         for name in (SESSION, SECURE_SESSION, "token", "access_token"):
@@ -150,11 +151,11 @@ async def test_rest_knows_no_cookie(site: Site, db: Db) -> None:
                 assert response.status_code != 401 or path.startswith("/api/auth/"), described(response)
             else:
                 assert response.status_code == 401, described(response)
-    assert await changes(db) == before
+    assert await state_of_database(db) == before
 
 
-async def test_pages_know_no_token(site: Site) -> None:
-    """A page that knew one would have to say so in `Vary`, and scripts of others could send it."""
+async def test_pages_ignore_access_tokens(site: Site) -> None:
+    """Otherwise their responses would depend on the header Authorization and need it in `Vary`."""
     api, data = site
     for path in ("/console/account", "/console/settings"):
         response = await api.http.get(path, headers=data.admin.headers)
@@ -162,8 +163,8 @@ async def test_pages_know_no_token(site: Site) -> None:
 
 
 async def log_in(api: Api, headers: Mapping[str, str] | None = None, **form: str) -> httpx.Response:
-    said = {"username": "kim", "password": PASSWORD} | form
-    return await api.http.post("/login", data=said, headers={"Origin": origin(api), **(headers or {})})
+    credentials = {"username": "kim", "password": PASSWORD} | form
+    return await api.http.post("/login", data=credentials, headers={"Origin": origin(api), **(headers or {})})
 
 
 def session_set(response: httpx.Response) -> Any:
@@ -173,7 +174,7 @@ def session_set(response: httpx.Response) -> Any:
 
 
 @pytest.mark.usefixtures("cheap")
-async def test_the_cookie_of_a_session_is_for_this_site_only(any_database: str) -> None:
+async def test_the_session_cookie_is_restricted_to_this_site(any_database: str) -> None:
     async with running_api(any_database, trusted_proxies=(ip_network("127.0.0.0/8"),)) as api:
         async with await psycopg.AsyncConnection.connect(any_database, autocommit=True) as db:
             await add_user(db)
@@ -192,59 +193,59 @@ async def test_the_cookie_of_a_session_is_for_this_site_only(any_database: str) 
 
 
 @pytest.mark.usefixtures("cheap")
-async def test_nobody_is_logged_in_as_somebody_else_unawares(site: Site, db: Db) -> None:
-    """Login CSRF: a form of another page that logs its visitor in as the attacker."""
+async def test_login_forms_of_other_origins_are_refused(site: Site, db: Db) -> None:
+    """Login CSRF: a form of another site would log the visitor in as the attacker."""
     api, _ = site
     await add_user(db)
-    for name, said in forgeries(api).items():
-        sent = {"username": "kim", "password": PASSWORD}
-        response = await api.http.post("/login", data=sent, headers=said)
+    for name, forged in forgeries(api).items():
+        credentials = {"username": "kim", "password": PASSWORD}
+        response = await api.http.post("/login", data=credentials, headers=forged)
         assert response.status_code == 403, name
         assert "set-cookie" not in response.headers, name
     assert (await log_in(api)).status_code == 303
 
 
 @pytest.mark.usefixtures("cheap")
-async def test_a_session_that_somebody_else_has_put_there_is_not_taken(site: Site, db: Db) -> None:
+async def test_a_session_cookie_set_by_an_attacker_is_not_used(site: Site, db: Db) -> None:
     api, data = site
     await add_user(db)
     attackers = await session_cookie(data.admin)
     own = (await log_in(api, {"Cookie": attackers, "X": "x"}, csrf=await form_token(api, attackers))).cookies[SESSION]
-    assert own != attackers.partition("=")[2], "a new session at every login"
+    assert own != attackers.partition("=")[2], "every login creates a new session"
     for cookie in (f"{attackers}; {SESSION}={own}", f"{SESSION}={own}; {attackers}", f"{attackers}; a=b; {attackers}"):
         response = await api.http.get("/console/account", headers=HTML | {"Cookie": cookie})
         assert response.status_code == 303, cookie
         assert response.headers["location"].startswith("/login?next=")
-    # Over plain HTTP, which anybody on the way can write into, the cookie of TLS is not looked at.
+    # The cookie for TLS is ignored over plain HTTP, which others on the network could have changed.
     other_name = f"{SECURE_SESSION}={own}"
     assert (await api.http.get("/console/account", headers=HTML | {"Cookie": other_name})).status_code == 303
     assert (await api.http.get("/console/account", headers=HTML | {"Cookie": f"{SESSION}={own}"})).status_code == 200
 
 
-async def test_only_a_cookie_of_a_browser_is_a_session(site: Site, db: Db) -> None:
+async def test_the_cookie_accepts_valid_browser_sessions_only(site: Site, db: Db) -> None:
     api, data = site
     admin: User = data.admin
     refresh = await signer().issue("refresh", admin.user_id, admin.session_id, timedelta(hours=1))
-    good = (await session_cookie(admin)).partition("=")[2]
-    spent = (await session_cookie(admin, timedelta(seconds=-1))).partition("=")[2]
+    valid = (await session_cookie(admin)).partition("=")[2]
+    expired = (await session_cookie(admin, timedelta(seconds=-1))).partition("=")[2]
     for value in (
         admin.token,
         refresh,
-        spent,
-        good[:-2],
-        good + "x",
-        f'"{good}"',
+        expired,
+        valid[:-2],
+        valid + "x",
+        f'"{valid}"',
         "",
         "x" * 8000,
-        good.replace(".", ".."),
+        valid.replace(".", ".."),
     ):
         response = await api.http.get("/console/account", headers=HTML | {"Cookie": f"{SESSION}={value}"})
         assert response.status_code == 303, value[:40]
-    response = await api.http.get("/api/auth/me", headers={"Authorization": f"Bearer {good}"})
-    assert response.status_code == 401, "nor is a cookie a token"
+    response = await api.http.get("/api/auth/me", headers={"Authorization": f"Bearer {valid}"})
+    assert response.status_code == 401, "the cookie is not an access token"
 
 
-async def test_who_has_logged_out_is_nobody_at_once(site: Site, db: Db) -> None:
+async def test_logout_ends_the_session_at_once(site: Site, db: Db) -> None:
     api, _ = site
     viewer = await create_user(db, "viewer")
     cookie = await session_cookie(viewer)
@@ -258,28 +259,30 @@ async def test_who_has_logged_out_is_nobody_at_once(site: Site, db: Db) -> None:
 
 
 @pytest.mark.usefixtures("cheap")
-@pytest.mark.parametrize(("language", "told"), [("en", "Set SITE_URL to that address"), ("ko", "SITE_URL을 그 주소로")])
+@pytest.mark.parametrize(
+    ("language", "advice"), [("en", "Set SITE_URL to that address"), ("ko", "SITE_URL을 그 주소로")]
+)
 @pytest.mark.parametrize("client_urls", [(), ("https://status.example.com",)])
-async def test_a_login_that_is_refused_for_its_origin_says_what_would_mend_it(
-    any_database: str, caplog: pytest.LogCaptureFixture, language: str, told: str, client_urls: tuple[str, ...]
+async def test_a_login_refused_for_its_origin_names_the_setting_to_change(
+    any_database: str, caplog: pytest.LogCaptureFixture, language: str, advice: str, client_urls: tuple[str, ...]
 ) -> None:
-    """Behind a proxy that asks for another name, and nobody has said which name the site has."""
+    """Behind a proxy that forwards another host name, without SITE_URL."""
     headers = {"Origin": "https://status.example.com", "Sec-Fetch-Site": "same-origin", "Accept-Language": language}
     async with running_api(any_database, client_urls=client_urls) as api:
         for _ in range(2):
             response = await log_in(api, headers | HTML)
             assert response.status_code == 403
-            assert told in response.text
+            assert advice in response.text
             assert "status.example.com" not in response.text
         warned = [record.getMessage() for record in caplog.records if "SITE_URL" in record.getMessage()]
         assert len(warned) == 1
         assert "https://status.example.com" in warned[0]
         forged = await log_in(api, {**headers, **HTML, "Sec-Fetch-Site": "cross-site"})
         assert forged.status_code == 403
-        assert told not in forged.text
+        assert advice not in forged.text
 
 
-async def test_a_name_that_is_not_known_says_what_would_mend_it(
+async def test_a_request_with_an_unknown_host_names_the_setting_to_change(
     any_database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with running_api(any_database) as api:
@@ -291,16 +294,20 @@ async def test_a_name_that_is_not_known_says_what_would_mend_it(
 
 
 @pytest.mark.usefixtures("cheap")
-async def test_behind_a_proxy_that_asks_for_another_host_forms_come_from_site_url(any_database: str) -> None:
-    """Which is told by no header that could be forged: no proxy is trusted here."""
+async def test_with_site_url_its_origin_is_accepted_behind_a_proxy_with_another_host(any_database: str) -> None:
+    """No header is used for this, since no proxy is trusted."""
     site_url = "https://status.example.com"
     async with running_api(any_database, site_url=f"{site_url}/") as api:
         async with await psycopg.AsyncConnection.connect(any_database, autocommit=True) as db:
             await add_user(db)
-        for name, said in forgeries(api).items():
-            assert (await log_in(api, {"Origin": "null", **said})).status_code == 403, name
-        for stranger in ("https://evil.example.com", "http://status.example.com", "https://status.example.com:8443"):
-            assert (await log_in(api, {"Origin": stranger})).status_code == 403, stranger
+        for name, forged in forgeries(api).items():
+            assert (await log_in(api, {"Origin": "null", **forged})).status_code == 403, name
+        for foreign_origin in (
+            "https://evil.example.com",
+            "http://status.example.com",
+            "https://status.example.com:8443",
+        ):
+            assert (await log_in(api, {"Origin": foreign_origin})).status_code == 403, foreign_origin
         response = await log_in(api, {"Origin": site_url, "Sec-Fetch-Site": "same-origin"})
         session = session_set(response)
         assert (session.key, bool(session["secure"])) == (SECURE_SESSION, True)

@@ -1,4 +1,4 @@
-"""What every page says of itself to the browser, and that nobody makes it say something else."""
+"""Security headers of every page, redirects, and attempts to inject headers."""
 
 import html
 import re
@@ -22,8 +22,8 @@ async def site(any_database: str) -> AsyncIterator[Site]:
         yield found
 
 
-async def everything(api: Api, data: SiteData) -> AsyncIterator[httpx.Response]:
-    """Every page, as a stranger and as an admin, and pages of errors."""
+async def every_response(api: Api, data: SiteData) -> AsyncIterator[httpx.Response]:
+    """Requests every page and several error pages, as an anonymous client and as an admin."""
     cookie = await session_cookie(data.admin)
     for headers in (HTML, HTML | {"Cookie": cookie}):
         for route in page_routes():
@@ -48,48 +48,48 @@ def policy(response: httpx.Response) -> dict[str, list[str]]:
     return {directive[0]: directive[1:] for directive in directives}
 
 
-async def test_every_answer_carries_its_headers(site: Site) -> None:
+async def test_every_page_has_its_security_headers(site: Site) -> None:
     api, data = site
-    seen = 0
-    async for response in everything(api, data):
-        what, said = described(response), policy(response)
-        assert said["default-src"] == ["'none'"], what
-        sources = {source for name in said for source in said[name]} - {"'none'", "'self'", "data:"}
+    checked = 0
+    async for response in every_response(api, data):
+        what, directives = described(response), policy(response)
+        assert directives["default-src"] == ["'none'"], what
+        sources = {source for name in directives for source in directives[name]} - {"'none'", "'self'", "data:"}
         framed = response.status_code == 200 and response.url.path == "/embed"
         assert sources == ({"*"} if framed else set()), f"{what}: {sources}"
         if framed:
-            assert said["frame-ancestors"] == ["*"]
+            assert directives["frame-ancestors"] == ["*"]
         else:
             assert response.headers["x-frame-options"] == "DENY", what
-            assert said.get("frame-ancestors") == ["'none'"] or "sandbox" in said, what
-        assert "data:" not in said.get("script-src", []), what
-        if "script-src" in said:
-            assert said["base-uri"] == ["'none'"], what
-            assert said["form-action"] in (["'self'"], ["'none'"]), what
+            assert directives.get("frame-ancestors") == ["'none'"] or "sandbox" in directives, what
+        assert "data:" not in directives.get("script-src", []), what
+        if "script-src" in directives:
+            assert directives["base-uri"] == ["'none'"], what
+            assert directives["form-action"] in (["'self'"], ["'none'"]), what
         assert response.headers["x-content-type-options"] == "nosniff", what
         assert response.headers["referrer-policy"] in ("no-referrer", "same-origin"), what
         assert response.headers["cross-origin-opener-policy"] == "same-origin", what
         assert "permissions-policy" in response.headers, what
         control = response.headers["cache-control"]
-        # Without no-store a browser brings back what was typed into a form; it is for that browser alone.
+        # Without no-store the back button restores the values of a form. `private` keeps the page out of shared caches.
         assert control in ("no-store", "no-cache", "private, no-cache"), what
         assert control != "no-cache" or (response.status_code == 200 and "x-cache" in response.headers), what
         if data.admin.username in response.text:
             assert "no-store" in control or "private" in control, what
             assert "x-cache" not in response.headers, what
         assert "strict-transport-security" not in response.headers, what
-        seen += 1
-    assert seen > 2 * len(pages())
+        checked += 1
+    assert checked > 2 * len(pages())
 
 
-async def test_tls_is_demanded_where_the_site_is_reached_by_it(any_database: str) -> None:
+async def test_hsts_is_sent_with_an_https_site_url(any_database: str) -> None:
     async with hostile_api(any_database, HARMLESS[:1], site_url="https://status.example.com") as (api, data):
-        async for response in everything(api, data):
+        async for response in every_response(api, data):
             assert response.headers["strict-transport-security"] == "max-age=31536000", described(response)
             assert "includesubdomains" not in response.headers["strict-transport-security"].lower()
 
 
-ELSEWHERE = [
+OTHER_SITES = [
     "//evil.example",
     "///evil.example",
     "////evil.example/..",
@@ -119,14 +119,14 @@ ELSEWHERE = [
 ]
 
 
-@pytest.mark.parametrize("asked_at", ["/language/ko", "/theme/dark", "/login"])
-async def test_nobody_is_sent_to_another_site(site: Site, asked_at: str) -> None:
+@pytest.mark.parametrize("path", ["/language/ko", "/theme/dark", "/login"])
+async def test_redirects_stay_on_this_site(site: Site, path: str) -> None:
     api, data = site
-    headers = {"Cookie": await session_cookie(data.admin)} if asked_at == "/login" else {}
+    headers = {"Cookie": await session_cookie(data.admin)} if path == "/login" else {}
     home = str(api.http.base_url)
-    for target in ELSEWHERE:
+    for target in OTHER_SITES:
         for written in (quote(target, safe=""), quote(quote(target, safe=""), safe="")):
-            response = await api.http.get(f"{asked_at}?next={written}", headers=headers)
+            response = await api.http.get(f"{path}?next={written}", headers=headers)
             assert response.status_code in (303, 400), described(response)
             location = response.headers.get("location", "/")
             assert urlsplit(urljoin(home, location)).netloc == urlsplit(home).netloc, f"{target!r} -> {location!r}"
@@ -137,17 +137,17 @@ async def test_nobody_is_sent_to_another_site(site: Site, asked_at: str) -> None
             assert set(cookies) <= {"language", "theme"}
 
 
-async def test_who_logs_in_is_sent_to_this_site(site: Site) -> None:
+async def test_the_login_redirects_to_this_site_only(site: Site) -> None:
     api, _ = site
     home = str(api.http.base_url)
-    for target in ELSEWHERE:
+    for target in OTHER_SITES:
         page = await api.http.get("/login", params={"next": target})
         if page.status_code == 200:
             [offered] = re.findall(r'name="next" value="([^"]*)"', page.text)
             assert urlsplit(urljoin(home, html.unescape(offered))).netloc == urlsplit(home).netloc, target
 
 
-async def test_lines_do_not_end_where_an_attacker_wants(site: Site) -> None:
+async def test_line_breaks_in_addresses_inject_no_headers(site: Site) -> None:
     api, _ = site
     port, evil = api.settings.api_port, "%0d%0aSet-Cookie:%20evil=1%0d%0a%0d%0a<script>alert(1)</script>"
     for target in (
@@ -165,7 +165,7 @@ async def test_lines_do_not_end_where_an_attacker_wants(site: Site) -> None:
         response = await raw.send_request(port, "GET", target, {"Accept": "text/html"})
         assert response.status in (200, 303, 400, 404), target
         assert "evil" not in response.headers.get("set-cookie", ""), target
-        if response.headers["content-type"] != "application/json":  # which nobody takes for a page: nosniff
+        if response.headers["content-type"] != "application/json":  # browsers do not render JSON, because of nosniff
             assert "<script>alert" not in response.body.decode(), target
 
 
@@ -173,16 +173,16 @@ async def test_lines_do_not_end_where_an_attacker_wants(site: Site) -> None:
     "host", ["evil.example", "127.0.0.1.evil.example", "a b", "evil.example:80", "x@evil.example", "[::1", "x/y", '"x"']
 )
 async def test_another_host_is_refused(site: Site, host: str) -> None:
-    """For a page of evil.example that lets its name point to this machine."""
+    """DNS rebinding: evil.example resolves to this server."""
     api, _ = site
     for path in ("/", "/feed.atom", "/embed", "/login", "/badges/all-systems/status.svg"):
-        for _ in range(2):  # not from memory either
+        for _ in range(2):  # also after a response is cached
             response = await raw.send_request(api.settings.api_port, "GET", path, {"Host": host, "Accept": "text/html"})
             assert response.status == 400, (path, host)
             assert host == "" or "evil" not in response.body.decode()
 
 
-async def test_settings_of_look_and_language_are_two_words(site: Site) -> None:
+async def test_invalid_values_of_the_theme_and_language_cookies_are_ignored(site: Site) -> None:
     api, _ = site
     hostile = '"><script>alert(1)</script>'
     plain = (await api.http.get("/login")).text

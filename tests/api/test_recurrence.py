@@ -1,4 +1,4 @@
-"""Rules of recurrence: what is one, when it hits, what the clock does to it, and that none costs more than a walk."""
+"""Recurrence rules: their syntax, their occurrences, changes of clocks, and the cost of rules without occurrences."""
 
 import datetime as datetime_module
 from datetime import UTC, datetime, timedelta
@@ -31,12 +31,12 @@ TWO_HOURS = timedelta(hours=2)
 
 
 def local(*numbers: int) -> datetime:
-    """What a clock shows."""
+    """Returns a local time without a zone."""
     return datetime(*numbers)  # type: ignore[arg-type]  # noqa: DTZ001  # year, month, day, hour, minute
 
 
 def schedule(start: datetime, rule: str | None, length: timedelta = TWO_HOURS, zone: ZoneInfo = BERLIN) -> Schedule:
-    """`start` is what the clock of `zone` shows."""
+    """Returns a schedule; `start` is a local time in `zone`."""
     starts_at = start.replace(tzinfo=zone).astimezone(UTC)
     return Schedule(starts_at, starts_at + length, parse(rule) if rule else None, zone)
 
@@ -45,8 +45,8 @@ def clock(moment: datetime, zone: ZoneInfo = BERLIN) -> str:
     return moment.astimezone(zone).strftime("%m-%d %H:%M")
 
 
-def test_two_in_the_morning_stays_two_in_the_morning() -> None:
-    # In Berlin the clock goes back on 25 October 2026 and forward on 28 March 2027.
+def test_occurrences_keep_their_local_time() -> None:
+    # Clocks in Berlin go back on 25 October 2026 and forward on 28 March 2027.
     sundays = schedule(local(2026, 10, 18, 4), "FREQ=WEEKLY;BYDAY=SU")
     found = occurrences(sundays, datetime(2027, 4, 5, tzinfo=UTC))
     assert len(found) == 25
@@ -55,15 +55,15 @@ def test_two_in_the_morning_stays_two_in_the_morning() -> None:
     assert {end - start for start, end in found} == {TWO_HOURS}
 
 
-def test_a_start_that_the_clock_leaps_over_moves_to_the_first_moment_after() -> None:
+def test_a_start_in_skipped_time_moves_to_the_next_existing_moment() -> None:
     nightly = schedule(local(2027, 3, 27, 2, 30), "FREQ=DAILY;COUNT=3")
     starts = [clock(start) for start, _ in occurrences(nightly, datetime(2027, 5, 1, tzinfo=UTC))]
     assert starts == ["03-27 02:30", "03-28 03:00", "03-29 02:30"]
-    # Half an hour is leapt over here.
+    # Lord Howe Island skips half an hour.
     assert clock(instant(local(2026, 10, 4, 2, 10), LORD_HOWE), LORD_HOWE) == "10-04 02:30"
 
 
-def test_a_start_that_comes_twice_is_taken_once_the_first_time() -> None:
+def test_a_repeated_local_time_occurs_once_at_the_first_time() -> None:
     nightly = schedule(local(2026, 10, 24, 2, 30), "FREQ=DAILY;COUNT=3")
     starts = [start for start, _ in occurrences(nightly, datetime(2026, 12, 1, tzinfo=UTC))]
     assert [start.isoformat() for start in starts] == [
@@ -73,16 +73,16 @@ def test_a_start_that_comes_twice_is_taken_once_the_first_time() -> None:
     ]
 
 
-def test_the_first_occurrence_is_the_one_that_was_given() -> None:
+def test_the_first_occurrence_is_exactly_the_given_start() -> None:
     second_time = datetime(2026, 10, 25, 1, 30, tzinfo=UTC)  # 02:30 in Berlin for the second time
-    given_so = Schedule(second_time, second_time + TWO_HOURS, parse("FREQ=DAILY;COUNT=2"), BERLIN)
-    assert [start for start, _ in occurrences(given_so, datetime(2026, 12, 1, tzinfo=UTC))] == [
+    with_start = Schedule(second_time, second_time + TWO_HOURS, parse("FREQ=DAILY;COUNT=2"), BERLIN)
+    assert [start for start, _ in occurrences(with_start, datetime(2026, 12, 1, tzinfo=UTC))] == [
         second_time,
         datetime(2026, 10, 26, 1, 30, tzinfo=UTC),
     ]
 
 
-def test_a_day_of_23_hours_cuts_an_occurrence_that_lasts_a_day() -> None:
+def test_an_occurrence_of_a_day_is_cut_on_a_day_of_23_hours() -> None:
     always = schedule(local(2027, 3, 27, 12), "FREQ=DAILY;COUNT=3", timedelta(days=1))
     found = occurrences(always, datetime(2027, 5, 1, tzinfo=UTC))
     assert [end - start for start, end in found] == [timedelta(hours=23), timedelta(days=1), timedelta(days=1)]
@@ -92,14 +92,14 @@ def test_a_day_of_23_hours_cuts_an_occurrence_that_lasts_a_day() -> None:
 
 
 @pytest.mark.parametrize(
-    ("until", "zone", "hits"), [("99991231T235959Z", "Pacific/Kiritimati", 3), ("00010101T000000Z", "America/Lima", 0)]
+    ("until", "zone", "count"), [("99991231T235959Z", "Pacific/Kiritimati", 3), ("00010101T000000Z", "America/Lima", 0)]
 )
-def test_until_may_lie_at_the_ends_of_the_calendar(until: str, zone: str, hits: int) -> None:
+def test_until_accepts_the_first_and_last_dates_of_the_calendar(until: str, zone: str, count: int) -> None:
     nightly = schedule(local(2026, 11, 1, 2), f"FREQ=DAILY;UNTIL={until}", zone=ZoneInfo(zone))
-    assert len(occurrences(nightly, nightly.starts_at + timedelta(days=2, hours=1))) == hits
+    assert len(occurrences(nightly, nightly.starts_at + timedelta(days=2, hours=1))) == count
 
 
-def test_until_is_on_the_local_clock_unless_it_says_utc() -> None:
+def test_until_is_local_time_unless_it_ends_with_z() -> None:
     def last(until: str) -> str:
         nightly = schedule(local(2026, 11, 1, 0, 30), f"FREQ=DAILY;UNTIL={until}")
         return clock(occurrences(nightly, datetime(2027, 1, 1, tzinfo=UTC))[-1].starts_at)
@@ -111,7 +111,7 @@ def test_until_is_on_the_local_clock_unless_it_says_utc() -> None:
     assert last("20261104T232959Z") == "11-04 00:30"
 
 
-def test_what_happens_once_happens_once() -> None:
+def test_a_schedule_without_a_rule_occurs_once() -> None:
     once = schedule(local(2026, 11, 1, 2), None)
     assert occurrences(once, datetime(2027, 1, 1, tzinfo=UTC)) == [(once.starts_at, once.ends_at)]
     assert not overlap(once, datetime(2027, 1, 1, tzinfo=UTC))
@@ -160,7 +160,7 @@ def test_what_happens_once_happens_once() -> None:
         "FREQ=DAILY;BYDAY=" + ",".join(["MO"] * 200),
     ],
 )
-def test_what_is_no_rule_is_said_to_be_none(text: str) -> None:
+def test_an_invalid_rule_is_an_error(text: str) -> None:
     with pytest.raises(RuleError):
         parse(text)
 
@@ -176,14 +176,14 @@ def test_what_is_no_rule_is_said_to_be_none(text: str) -> None:
         ("FREQ=DAILY;byhour=02;COUNT=3", "FREQ=DAILY;COUNT=3"),
     ],
 )
-def test_rules_as_people_paste_them(pasted: str, bare: str) -> None:
+def test_prefixes_spaces_and_times_of_day_of_a_rule_are_removed(pasted: str, bare: str) -> None:
     assert kept(pasted) == bare
     assert msgspec.structs.replace(parse(pasted), times=()) == parse(bare)
     require_time(parse(pasted), local(2026, 11, 1, 2, 30))
 
 
 @pytest.mark.parametrize("part", ["BYHOUR=3", "BYMINUTE=0", "BYSECOND=1"])
-def test_a_rule_cannot_begin_at_another_time_than_its_window(part: str) -> None:
+def test_the_time_of_day_of_a_rule_must_be_that_of_its_window(part: str) -> None:
     with pytest.raises(RuleError, match=part.partition("=")[0]):
         require_time(parse(f"FREQ=DAILY;{part}"), local(2026, 11, 1, 2, 30))
 
@@ -199,28 +199,28 @@ def test_a_rule_cannot_begin_at_another_time_than_its_window(part: str) -> None:
         "FREQ=YEARLY;BYDAY=MO;BYSETPOS=366",
     ],
 )
-def test_a_rule_that_never_hits_costs_a_walk_over_the_horizon(text: str) -> None:
+def test_a_rule_without_occurrences_is_searched_up_to_the_horizon_only(text: str) -> None:
     began = process_time()
     never = schedule(local(2026, 11, 23, 2), text)
     assert occurrences(never, datetime(2028, 1, 1, tzinfo=UTC)) == []
     assert process_time() - began < 0.5
 
 
-def test_the_calendar_ends_without_an_error() -> None:
+def test_occurrences_end_with_the_calendar() -> None:
     last = schedule(local(9999, 12, 1), "FREQ=MONTHLY", zone=ZoneInfo("UTC"))
     assert len(list(local_starts(last, local(9999, 12, 31)))) == 1
 
 
 @st.composite
 def rules(draw: st.DrawFn) -> str:
-    """Rules of every kind that is taken."""
+    """Draws rules of every supported kind."""
 
     def numbers(most: int, least: int = 1) -> st.SearchStrategy[str]:
         number = st.integers(least, most).filter(bool).map(str)
         return st.lists(number, min_size=1, max_size=4, unique=True).map(",".join)
 
     def days(nth: int) -> st.SearchStrategy[str]:
-        # Not 2MO beside TU: dateutil takes such a list for a day that is both.
+        # 2MO and TU are not mixed: dateutil requires both for such a list.
         prefix = st.integers(-nth, nth).filter(bool).map(str) if nth and draw(st.booleans()) else st.just("")
         day = st.tuples(prefix, st.sampled_from(["MO", "TU", "WE", "TH", "FR", "SA", "SU"])).map("".join)
         return st.lists(day, min_size=1, max_size=4, unique=True).map(",".join)
@@ -228,7 +228,9 @@ def rules(draw: st.DrawFn) -> str:
     frequency = draw(st.sampled_from(["DAILY", "WEEKLY", "MONTHLY", "YEARLY"]))
     parts: dict[str, Any] = {"INTERVAL": st.integers(1, 40).map(str), "BYMONTH": numbers(12)}
     parts["WKST"] = st.sampled_from(["MO", "SU", "TH"])
-    parts["BYDAY"] = days(4 if frequency in ("MONTHLY", "YEARLY") else 0)  # dateutil fails at a fifth in December
+    parts["BYDAY"] = days(
+        4 if frequency in ("MONTHLY", "YEARLY") else 0
+    )  # dateutil is wrong for a fifth weekday in December
     if frequency != "WEEKLY":
         parts["BYMONTHDAY"] = numbers(31, -31)
     if frequency == "YEARLY":
@@ -241,7 +243,7 @@ def rules(draw: st.DrawFn) -> str:
 
 
 class EarlyEnd:
-    """The module datetime to dateutil, with a calendar that ends: it would walk on to the year 9999."""
+    """The module datetime as dateutil sees it, with an earlier end: it would otherwise search up to the year 9999."""
 
     MAXYEAR = 2036
 
@@ -250,7 +252,7 @@ class EarlyEnd:
 
 
 @given(rules(), st.datetimes(local(2024, 1, 1), local(2027, 1, 1)))
-def test_a_rule_hits_the_days_that_dateutil_says(text: str, first: datetime) -> None:
+def test_occurrences_are_those_of_dateutil(text: str, first: datetime) -> None:
     first = first.replace(microsecond=0)
     upto = first + timedelta(days=3000)
     with mock.patch.object(dateutil.rrule, "datetime", EarlyEnd()):
@@ -259,15 +261,15 @@ def test_a_rule_hits_the_days_that_dateutil_says(text: str, first: datetime) -> 
 
 
 @given(st.datetimes(local(2000, 1, 1), local(2037, 1, 1)), st.sampled_from([BERLIN, NEW_YORK, LORD_HOWE]))
-def test_the_clock_shows_what_was_asked_or_has_just_leapt(asked: datetime, zone: ZoneInfo) -> None:
-    asked = asked.replace(microsecond=0)
-    moment = instant(asked, zone)
+def test_an_instant_has_the_local_time_or_follows_skipped_time(wanted: datetime, zone: ZoneInfo) -> None:
+    wanted = wanted.replace(microsecond=0)
+    moment = instant(wanted, zone)
     shown = moment.astimezone(zone).replace(tzinfo=None, fold=0)
-    if shown != asked:
+    if shown != wanted:
         before = (moment - timedelta(seconds=1)).astimezone(zone).replace(tzinfo=None)
-        assert before < asked < shown
+        assert before < wanted < shown
     else:
-        assert moment <= asked.replace(tzinfo=zone, fold=1).astimezone(UTC)
+        assert moment <= wanted.replace(tzinfo=zone, fold=1).astimezone(UTC)
 
 
 def test_no_occurrence_is_lost_between_two_horizons() -> None:

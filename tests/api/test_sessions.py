@@ -1,4 +1,4 @@
-"""A browser's session: /login, /logout, the cookie, how long it lasts, and the token for the live feed."""
+"""Sessions of browsers: /login, /logout, the cookie, its lifetime, and the token for the live feed."""
 
 import ipaddress
 import re
@@ -30,16 +30,16 @@ async def rosa(db: Db) -> User:
 
 
 def cookie_of(page: Page, name: str = SESSION) -> tuple[str, str]:
-    """The session that an answer sets, and its attributes."""
-    [given] = [line for line in page.response.headers.get_list("set-cookie") if line.startswith(name + "=")]
-    value, _, attributes = given.partition("; ")
+    """Returns the value and the attributes of the cookie that the response sets."""
+    [header] = [line for line in page.response.headers.get_list("set-cookie") if line.startswith(name + "=")]
+    value, _, attributes = header.partition("; ")
     return value.partition("=")[2], attributes.lower()
 
 
 async def test_login_redirects_to_the_requested_page(api: Api, rosa: User) -> None:
-    nobody = await visitor(api, None)
-    form = (await nobody.get("/login?next=/console/templates?page=1")).form("/login")
-    response = await nobody.submit(form, username="rosa", password=PASSWORD)
+    anonymous = await visitor(api, None)
+    form = (await anonymous.get("/login?next=/console/templates?page=1")).form("/login")
+    response = await anonymous.submit(form, username="rosa", password=PASSWORD)
     assert redirect_target(response) == "/console/templates?page=1"
     value, attributes = cookie_of(response)
     assert set(attributes.split("; ")) == {"httponly", "samesite=lax", "path=/", f"max-age={7 * 86400}"}
@@ -49,21 +49,21 @@ async def test_login_redirects_to_the_requested_page(api: Api, rosa: User) -> No
 
 
 async def test_after_a_wrong_password_the_form_keeps_the_name_only(api: Api, rosa: User) -> None:
-    nobody = await visitor(api, None)
-    for username, password in (("rosa", "wrong horse"), ("<b>nobody", PASSWORD), ("", ""), ("x" * 101, "y" * 201)):
-        response = await nobody.fill("/login?next=/history", "/login", username=username, password=password)
+    anonymous = await visitor(api, None)
+    for username, password in (("rosa", "wrong horse"), ("<b>unknown", PASSWORD), ("", ""), ("x" * 101, "y" * 201)):
+        response = await anonymous.fill("/login?next=/history", "/login", username=username, password=password)
         assert response.status == 401 and "set-cookie" not in response.response.headers
         assert 'role="alert">The user name or the password is wrong.' in response.text
         form = response.form("/login")
         assert (form.value("username"), form.value("password"), form.value("next")) == (username, "", "/history")
-        assert "<b>nobody" not in response.text
+        assert "<b>unknown" not in response.text
 
 
 async def test_too_many_attempts_show_an_error(database: str, db: Db) -> None:
     await create_user(db, "reporter", "rosa")
     async with running_api(database, rate_limit_login=Limit(2, timedelta(minutes=5))) as api:
-        nobody = await visitor(api, None)
-        responses = [await nobody.fill("/login", username="rosa", password="wrong horse") for _ in range(3)]
+        anonymous = await visitor(api, None)
+        responses = [await anonymous.fill("/login", username="rosa", password="wrong horse") for _ in range(3)]
     assert [response.status for response in responses] == [401, 401, 429]
     wait_s = int(responses[-1].response.headers["retry-after"])
     assert wait_s > 0
@@ -158,9 +158,9 @@ async def test_behind_a_trusted_tls_proxy_the_cookie_is_secure(database: str, db
     async with running_api(database, trusted_proxies=proxies) as api:
         origin = str(api.http.base_url.copy_with(scheme="https")).rstrip("/")
         tls: dict[str, Any] = {"headers": {"X-Forwarded-Proto": "https", "Origin": origin}}
-        nobody = await visitor(api, None)
+        anonymous = await visitor(api, None)
         form = {"data": {"username": "rosa", "password": PASSWORD}}
-        value, attributes = cookie_of(await nobody.request("POST", "/login", **form, **tls), SECURE_SESSION)
+        value, attributes = cookie_of(await anonymous.request("POST", "/login", **form, **tls), SECURE_SESSION)
         assert {"secure", "httponly", "path=/"} <= set(attributes.split("; ")) and "domain" not in attributes
         for name, over_tls, shown in (
             (SECURE_SESSION, True, 200),
@@ -168,42 +168,44 @@ async def test_behind_a_trusted_tls_proxy_the_cookie_is_secure(database: str, db
             (SECURE_SESSION, False, 303),
         ):
             headers = {"Cookie": f"{name}={value}", **(tls["headers"] if over_tls else {})}
-            page = await nobody.request("GET", "/console/account", headers=headers)
+            page = await anonymous.request("GET", "/console/account", headers=headers)
             assert page.status == shown, (name, over_tls)
 
 
 async def test_x_forwarded_proto_of_others_is_ignored(api: Api, rosa: User) -> None:
     headers = {"X-Forwarded-Proto": "https"}
-    nobody = await visitor(api, None)
-    response = await nobody.request("POST", "/login", data={"username": "rosa", "password": PASSWORD}, headers=headers)
+    anonymous = await visitor(api, None)
+    response = await anonymous.request(
+        "POST", "/login", data={"username": "rosa", "password": PASSWORD}, headers=headers
+    )
     assert "secure" not in cookie_of(response)[1].split("; ")
 
 
 async def test_language_and_theme_are_stored_in_cookies(api: Api) -> None:
-    nobody = await visitor(api, None)
+    anonymous = await visitor(api, None)
     for path, name, value in (
         ("/language/ko?next=/uptime", "language", "ko"),
         ("/theme/dark?next=/uptime", "theme", "dark"),
     ):
-        response = await nobody.request("GET", path)
+        response = await anonymous.request("GET", path)
         assert redirect_target(response) == "/uptime"
         assert cookie_of(response, name)[0] == value
-    page = await nobody.request("GET", "/login", headers={"Cookie": "language=ko; theme=dark"})
+    page = await anonymous.request("GET", "/login", headers={"Cookie": "language=ko; theme=dark"})
     assert '<html lang="ko"' in page.text and 'data-theme="dark"' in page.text
     for path in ("/language/xx", "/theme/pink"):
-        assert (await nobody.request("GET", path)).status == 404
-    assert redirect_target(await nobody.request("GET", "/language/ko?next=//evil.example")) == "/"
+        assert (await anonymous.request("GET", path)).status == 404
+    assert redirect_target(await anonymous.request("GET", "/language/ko?next=//evil.example")) == "/"
 
 
 async def test_cached_pages_contain_nothing_of_a_user(api: Api, db: Db, rosa: User) -> None:
-    """Nor the other way round."""
+    """And a browser with a session gets no cached page."""
     await add_service(db, "shop")
-    nobody, browser = await visitor(api, None), await visitor(api, rosa)
+    anonymous, browser = await visitor(api, None), await visitor(api, rosa)
     await until_events_processed(api, db)
-    await nobody.get("/services/shop")
-    assert (await nobody.get("/services/shop")).response.headers["x-cache"] == "HIT"
+    await anonymous.get("/services/shop")
+    assert (await anonymous.get("/services/shop")).response.headers["x-cache"] == "HIT"
     assert (await browser.get("/services/shop")).response.headers.get("x-cache") != "HIT"
-    assert (await nobody.get("/services/shop")).response.headers["x-cache"] == "HIT"
+    assert (await anonymous.get("/services/shop")).response.headers["x-cache"] == "HIT"
 
 
 async def test_a_form_after_the_end_of_the_session_leads_to_the_login(api: Api, db: Db, rosa: User) -> None:
