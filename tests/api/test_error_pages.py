@@ -37,5 +37,5 @@ async def test_an_error_page_has_no_figures_and_no_time(any_database: str) -> No
         assert "These are figures from" not in text
         assert "As of" not in text
         assert "<time" not in text
+        assert "data-service" not in text
     assert "there is no earlier version of this page" in page
-    assert "services are" not in page

@@ -22,8 +22,8 @@ from tests.sql.batches import (
     Connection,
     add_locations,
     add_services,
-    ask,
     connected,
+    fetch,
     is_timescaledb,
     now,
     record,
@@ -81,8 +81,8 @@ async def live_through(database: str) -> int:
 async def everything(db: Connection) -> dict[str, list[str]]:
     """Every row of every table and view, as text."""
     return {
-        name: [line for (line,) in await ask(db, f'SELECT one::text FROM public."{name}" AS one ORDER BY 1')]
-        for (name,) in await ask(db, EVERYTHING)
+        name: [line for (line,) in await fetch(db, f'SELECT one::text FROM public."{name}" AS one ORDER BY 1')]
+        for (name,) in await fetch(db, EVERYTHING)
     }
 
 

@@ -15,7 +15,7 @@ from sla_monitor.settings import Settings
 from sql.migrate import Migrated, migrate
 from sql.migration_errors import MigrationError
 from tests.servers import Server
-from tests.sql.batches import ask, connected, value
+from tests.sql.batches import connected, fetch, value
 from tests.upgrade.history import DAY, Fed
 from tests.upgrade.old_database import Old, Prober, recording
 from tests.upgrade.processes import PATIENCE_S, LastRelease
@@ -151,8 +151,10 @@ async def test_response_times_and_status_while_it_is_pending(long: Old) -> None:
     await migrate(long.url, Settings())
     async with connected(long.url) as connection:
         assert await value(connection, "SELECT upgrade_pending()")
-        [(low, high)] = await ask(connection, "SELECT min(bucket), max(bucket) + interval '1 day' FROM checks_daily")
-        services = [service for (service,) in await ask(connection, "SELECT id FROM services WHERE public ORDER BY id")]
+        [(low, high)] = await fetch(connection, "SELECT min(bucket), max(bucket) + interval '1 day' FROM checks_daily")
+        services = [
+            service for (service,) in await fetch(connection, "SELECT id FROM services WHERE public ORDER BY id")
+        ]
         counts = []
         for service, tier in product(services, ("15m", "hourly", "daily")):
             asked = {"service_id": service, "start": low, "end": high, "step": timedelta(days=1), "tier": tier}
@@ -160,17 +162,17 @@ async def test_response_times_and_status_while_it_is_pending(long: Old) -> None:
             _, first, last, checks, errors, *_ = answer[0]
             known = f"SELECT coalesce(sum(checks), 0), coalesce(sum(failed), 0) FROM checks_{tier}"
             there = f"{known} WHERE service_id = %s AND bucket >= %s AND bucket < %s"
-            assert await ask(connection, there, (service, first, last)) == [(checks, errors)], (service, tier)
+            assert await fetch(connection, there, (service, first, last)) == [(checks, errors)], (service, tier)
             counts.append(checks)
         assert max(counts) > 0
-        told = {row[0]: row[5] for row in await ask(connection, sql.query("status/system_status"))}
+        told = {row[0]: row[5] for row in await fetch(connection, sql.query("status/system_status"))}
         days = """
             SELECT service_id, uptime_percent(sum(down_seconds), sum(covered_seconds))
             FROM checks_daily
             WHERE bucket >= local_day_start(local_date(present(), reporting_time_zone()) - 89, reporting_time_zone())
             GROUP BY service_id
         """
-        known_days: dict[str, str] = dict(await ask(connection, days))
+        known_days: dict[str, str] = dict(await fetch(connection, days))
         assert told == {service: known_days.get(service, "-") for service in services}
 
 
