@@ -77,7 +77,12 @@ class User(msgspec.Struct, frozen=True):
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}"}
+        return bearer(self.token)
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Returns the request header with an access token or an API token."""
+    return {"Authorization": f"Bearer {token}"}
 
 
 async def create_user(db: psycopg.AsyncConnection[Any], role: str = "admin", username: str | None = None) -> User:
@@ -164,6 +169,18 @@ async def db(database: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
     connection = await sql.connect(database, application="analyst")
     async with connection:
         yield connection
+
+
+@pytest.fixture
+async def reporter(db: psycopg.AsyncConnection[Any]) -> User:
+    return await create_user(db, "reporter")
+
+
+async def fetch_row(db: psycopg.AsyncConnection[Any], statement: str) -> tuple[Any, ...]:
+    """Returns the only row of a statement."""
+    row: tuple[Any, ...]
+    [row] = await (await db.execute(statement.encode())).fetchall()
+    return row
 
 
 async def add_service(db: psycopg.AsyncConnection[Any], service_id: str, **columns: Any) -> None:

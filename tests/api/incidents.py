@@ -18,6 +18,11 @@ async def create(api: Api, user: User, **fields: Any) -> Any:
     return response.json()["incident"]
 
 
+async def get_incident(api: Api, user: User, incident_id: str) -> Any:
+    """Returns an incident as this user sees it."""
+    return (await api.get(f"/api/incidents/{incident_id}", headers=user.headers))["incident"]
+
+
 async def add_update(api: Api, user: User, incident_id: str, status: str, description: str = "news") -> Any:
     """Adds an update to the timeline and returns it."""
     body = {"status": status, "description": description}

@@ -18,7 +18,7 @@ from api.auth.passwords import Passwords
 from api.auth.tokens import AUDIENCE, ISSUER
 from api.rest.errors import ApiError
 from sla_monitor.settings.values import Limit
-from tests.api.conftest import JWT_SECRET, Api, create_user, running_api
+from tests.api.conftest import JWT_SECRET, Api, bearer, create_user, fetch_row, running_api
 
 Db = psycopg.AsyncConnection[Any]
 PASSWORD = "correct horse battery"
@@ -68,16 +68,6 @@ async def change_password(api: Api, token: str, current: str, new: str) -> httpx
     )
 
 
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-async def one(db: Db, statement: str) -> tuple[Any, ...]:
-    row: tuple[Any, ...]
-    [row] = await (await db.execute(statement.encode())).fetchall()
-    return row
-
-
 async def audited(db: Db, action: str) -> list[tuple[Any, ...]]:
     return await (
         await db.execute(
@@ -116,10 +106,10 @@ async def test_a_login_is_in_the_audit_log(api: Api, db: Db) -> None:
         headers={"User-Agent": "front\tend/1.0 " + "x" * 400},
     )
     assert response.status_code == 200
-    address, agent, alive = await one(db, "SELECT host(address), user_agent, expires_at > now() FROM sessions")
+    address, agent, alive = await fetch_row(db, "SELECT host(address), user_agent, expires_at > now() FROM sessions")
     assert (address, agent, alive) == ("127.0.0.1", ("front?end/1.0 " + "x" * 400)[:300], True)
-    assert await one(db, "SELECT last_login_at > now() - interval '1 minute' FROM users") == (True,)
-    assert await one(db, "SELECT user_id, host(address) FROM known_addresses") == (user_id, "127.0.0.1")
+    assert await fetch_row(db, "SELECT last_login_at > now() - interval '1 minute' FROM users") == (True,)
+    assert await fetch_row(db, "SELECT user_id, host(address) FROM known_addresses") == (user_id, "127.0.0.1")
     assert await audited(db, "login") == [("user", "kim", "127.0.0.1", "user", str(user_id), None)]
 
 
@@ -134,7 +124,7 @@ async def test_only_hashes_of_refresh_tokens_are_stored(api: Api, db: Db) -> Non
     pair = await logged_in(api)
     [(stored,)] = await (await db.execute("SELECT to_jsonb(refresh_tokens)::text FROM refresh_tokens")).fetchall()
     assert pair["refreshToken"] not in stored
-    assert await one(db, "SELECT length(token_hash) FROM refresh_tokens") == (32,)
+    assert await fetch_row(db, "SELECT length(token_hash) FROM refresh_tokens") == (32,)
 
 
 async def test_a_refused_login_does_not_say_why(api: Api, db: Db) -> None:
@@ -188,7 +178,9 @@ async def test_no_password_is_stored_or_logged(api: Api, db: Db, caplog: pytest.
         logged_or_stored += str(rows)
     assert not any(word in logged_or_stored for word in (PASSWORD, WRONG, "a new password"))
     assert "argon2" not in caplog.text
-    assert (await one(db, "SELECT count(*) FROM audit_entries WHERE to_jsonb(audit_entries)::text ~ 'argon2'")) == (0,)
+    assert (
+        await fetch_row(db, "SELECT count(*) FROM audit_entries WHERE to_jsonb(audit_entries)::text ~ 'argon2'")
+    ) == (0,)
 
 
 async def test_unknown_names_are_not_logged(api: Api, db: Db, caplog: pytest.LogCaptureFixture) -> None:
@@ -254,11 +246,11 @@ async def test_invalid_texts_are_refused_by_field(api: Api) -> None:
 async def test_an_outdated_hash_is_renewed_and_sessions_stay(api: Api, db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
     await add_user(db)
     other = await logged_in(api)
-    before = await one(db, "SELECT password_hash FROM users")
+    before = await fetch_row(db, "SELECT password_hash FROM users")
     monkeypatch.setattr(Passwords, "outdated", lambda *_: True)
     await logged_in(api)
     monkeypatch.undo()
-    assert await one(db, "SELECT password_hash FROM users") != before
+    assert await fetch_row(db, "SELECT password_hash FROM users") != before
     assert (await me(api, other["accessToken"])).status_code == 200
     await logged_in(api)
 
@@ -279,7 +271,7 @@ async def test_a_change_during_verification_refuses_the_login(
 
     monkeypatch.setattr(Passwords, "verify", verify_and_change)
     assert_unauthorized(await log_in(api))
-    assert await one(db, "SELECT count(*) FROM sessions") == (0,)
+    assert await fetch_row(db, "SELECT count(*) FROM sessions") == (0,)
 
 
 async def test_of_a_hundred_sessions_the_oldest_ends_at_the_next_login(api: Api, db: Db) -> None:
@@ -435,7 +427,7 @@ async def test_a_refresh_token_can_be_used_once(api: Api, db: Db) -> None:
     assert second["refreshToken"] != first["refreshToken"]
     assert (await me(api, second["accessToken"])).json()["user"]["role"] == "viewer"
     assert (await refresh(api, second["refreshToken"])).status_code == 200
-    assert await one(db, "SELECT expires_at > now() + interval '6 days' FROM sessions") == (True,)
+    assert await fetch_row(db, "SELECT expires_at > now() + interval '6 days' FROM sessions") == (True,)
 
 
 async def test_reuse_of_a_refresh_token_ends_the_session(api: Api, db: Db) -> None:
@@ -464,7 +456,7 @@ async def test_of_two_concurrent_refreshes_one_succeeds(api: Api, db: Db) -> Non
         for _ in range(2):
             group.start_soon(spend)
     assert sorted(response.status_code for response in responses) == [200, 401]
-    assert await one(db, "SELECT revoked_at IS NOT NULL FROM sessions") == (True,)
+    assert await fetch_row(db, "SELECT revoked_at IS NOT NULL FROM sessions") == (True,)
     assert len(await audited(db, "refresh-reused")) == 1
 
 
@@ -690,4 +682,4 @@ async def test_of_two_concurrent_password_changes_one_succeeds(api: Api, db: Db)
     [winner] = [new for new, status in statuses.items() if status == 200]
     assert set(statuses.values()) <= {200, 400, 401}
     await logged_in(api, password=winner)
-    assert await one(db, "SELECT count(*) FROM sessions WHERE revoked_at IS NULL") == (2,)
+    assert await fetch_row(db, "SELECT count(*) FROM sessions WHERE revoked_at IS NULL") == (2,)

@@ -12,7 +12,7 @@ import pytest
 
 from sla_monitor.settings.values import Limit
 from tests.api import raw
-from tests.api.conftest import JWT_SECRET, Api, User, add_service, create_user, running_api, signer
+from tests.api.conftest import JWT_SECRET, Api, User, add_service, bearer, create_user, running_api, signer
 from tests.api.forgery import claims, forged, signed
 from tests.api.people import Db
 from tests.api.resources import INCIDENT, TEMPLATE, WINDOW
@@ -47,10 +47,6 @@ async def log_in(api: Api, name: str) -> dict[str, Any]:
     response = await api.http.post("/api/auth/login", json={"username": name, "password": PASSWORD})
     assert response.status_code == 200, response.text
     return dict(response.json())
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
 
 
 # Tokens

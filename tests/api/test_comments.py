@@ -10,11 +10,6 @@ from tests.api.incidents import Db, change, create, error_fields, incident_event
 pytestmark = pytest.mark.one_engine
 
 
-@pytest.fixture
-async def reporter(db: Db) -> User:
-    return await create_user(db, "reporter")
-
-
 async def add_comment(api: Api, user: User, incident_id: str, **body: Any) -> Any:
     response = await api.http.post(f"/api/incidents/{incident_id}/comments", json=body, headers=user.headers)
     assert response.status_code == 201, response.text

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Api, User, add_service, create_user
-from tests.api.incidents import Db, add_update, create
+from tests.api.incidents import Db, add_update, create, get_incident
 from tests.api.visitors import Visitor, invalid_fields, redirect_target, visitor
 
 pytestmark = pytest.mark.one_engine
@@ -24,10 +24,6 @@ async def ann(db: Db) -> User:
 @pytest.fixture
 async def reporter(api: Api, ann: User) -> Visitor:
     return await visitor(api, ann)
-
-
-async def stored(api: Api, user: User, incident_id: str) -> Any:
-    return (await api.get(f"/api/incidents/{incident_id}", headers=user.headers))["incident"]
 
 
 async def test_the_console_opens_with_the_incidents(reporter: Visitor) -> None:
@@ -60,7 +56,7 @@ async def test_each_role_is_offered_its_permitted_actions(api: Api, db: Db, ann:
             refused = await client.request("POST", path, data={"title": "x"})
             assert refused.status == 403, path  # the CSRF token is missing, or the role is too low
     assert (await reporter.request("POST", f"{one}/delete", data={})).status == 403
-    assert (await stored(api, ann, incident["id"]))["version"] == 1
+    assert (await get_incident(api, ann, incident["id"]))["version"] == 1
 
 
 async def test_incidents_are_found_by_filters(api: Api, db: Db, ann: User, reporter: Visitor) -> None:
@@ -102,7 +98,7 @@ async def test_a_form_that_is_sent_twice_creates_one_incident(api: Api, db: Db, 
     first, second = await reporter.submit(form, **filled), await reporter.submit(form, **filled)
     assert redirect_target(first) == redirect_target(second)
     incident_id = redirect_target(first).removeprefix(f"{HERE}/").removesuffix("?done=created")
-    incident = await stored(api, ann, incident_id)
+    incident = await get_incident(api, ann, incident_id)
     assert incident["title"] == NEW["title"] and not incident["public"] and incident["reporter"] == "ann"
     assert (incident["affectedServices"], incident["detectionCriteria"]) == (["shop"], "5xx")
     assert [update["description"] for update in incident["updates"]] == ["We look"]
@@ -139,7 +135,7 @@ async def test_an_incident_starts_from_a_template(api: Api, db: Db, ann: User, r
     template = created.json()["data"]["id"]
     assert f'<option value="{template}">Outage' in (await reporter.get(f"{HERE}/new")).text
     page = await reporter.fill(f"{HERE}/new?template={template}", f"{HERE}/new")
-    incident = await stored(api, ann, redirect_target(page).removeprefix(f"{HERE}/").partition("?")[0])
+    incident = await get_incident(api, ann, redirect_target(page).removeprefix(f"{HERE}/").partition("?")[0])
     assert {name: incident[name] for name in data} == data
     assert (incident["description"], incident["updates"][0]["description"]) == ("Nobody buys", "We look into it")
     for missing in ("nonsense", "00000000-0000-0000-0000-000000000000"):
@@ -209,7 +205,7 @@ async def test_a_form_of_another_session_changes_nothing(api: Api, db: Db, ann: 
     assert (
         await reporter.request("POST", f"{one}/edit", data=dict(form.fields), headers={"Origin": "http://evil"})
     ).status == 403
-    assert (await stored(api, ann, incident["id"]))["version"] == 1
+    assert (await get_incident(api, ann, incident["id"]))["version"] == 1
 
 
 async def test_the_list_shows_who_is_editing(api: Api, db: Db, ann: User, reporter: Visitor) -> None:

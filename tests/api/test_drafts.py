@@ -11,11 +11,6 @@ from tests.api.incidents import Db, change, create, error_fields, incident_event
 pytestmark = pytest.mark.one_engine
 
 
-@pytest.fixture
-async def reporter(db: Db) -> User:
-    return await create_user(db, "reporter")
-
-
 def deep(levels: int) -> Any:
     data: Any = {}
     for _ in range(levels - 1):

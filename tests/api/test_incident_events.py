@@ -12,11 +12,6 @@ from tests.api.intruders import END, TRANSPORTS, TransportName, entered
 pytestmark = pytest.mark.one_engine
 
 
-@pytest.fixture
-async def reporter(db: Db) -> User:
-    return await create_user(db, "reporter")
-
-
 async def test_a_save_is_one_event_with_the_incident_as_rest_shows_it(api: Api, db: Db, reporter: User) -> None:
     """One event for users and one for anonymous clients, without the names of users."""
     await add_service(db, "shop")

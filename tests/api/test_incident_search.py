@@ -4,15 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Api, User, add_service, create_user
+from tests.api.conftest import Api, User, add_service
 from tests.api.incidents import Db, add_update, change, create, error_fields, import_incidents
 
 pytestmark = pytest.mark.one_engine
-
-
-@pytest.fixture
-async def reporter(db: Db) -> User:
-    return await create_user(db, "reporter")
 
 
 async def titles(api: Api, **filters: Any) -> list[str]:

@@ -20,6 +20,7 @@ from tests.api.incidents import (
     change,
     create,
     error_fields,
+    get_incident,
     incident_events,
     public_incident,
     without_names,
@@ -68,15 +69,6 @@ def year() -> int:
     return datetime.now(UTC).year
 
 
-@pytest.fixture
-async def reporter(db: Db) -> User:
-    return await create_user(db, "reporter")
-
-
-async def one(api: Api, user: User, incident_id: str) -> Any:
-    return (await api.get(f"/api/incidents/{incident_id}", headers=user.headers))["incident"]
-
-
 async def test_an_incident_is_created_with_the_fields_of_front_ends(api: Api, db: Db, reporter: User) -> None:
     await add_service(db, "shop")
     body = OUTAGE | {"affectedServices": ["shop"]}
@@ -101,7 +93,7 @@ async def test_an_incident_is_created_with_the_fields_of_front_ends(api: Api, db
     }
     created = datetime.fromisoformat(incident["createdAt"])
     assert incident["createdAt"].endswith("Z") and abs(datetime.now(UTC) - created) < timedelta(minutes=1)
-    assert await one(api, reporter, incident["id"]) == incident
+    assert await get_incident(api, reporter, incident["id"]) == incident
 
 
 async def test_an_incident_can_be_created_with_a_first_update(api: Api, reporter: User) -> None:
@@ -136,7 +128,7 @@ async def test_invalid_fields_are_named_and_nothing_is_stored(api: Api, db: Db, 
         assert field in error_fields(
             await api.http.post("/api/incidents", json=OUTAGE | invalid, headers=reporter.headers)
         ), invalid
-    assert await one(api, reporter, incident["id"]) == incident
+    assert await get_incident(api, reporter, incident["id"]) == incident
     assert (await api.get("/api/incidents", headers=reporter.headers))["incidents"] == [incident]
     assert await incident_events(db) == events
 
@@ -147,7 +139,7 @@ async def test_texts_are_stored_unchanged(api: Api, reporter: User) -> None:
     incident = await create(api, reporter, **texts, update=HOSTILE)
     changed = await change(api, reporter, incident["id"], postmortem=HOSTILE)
     assert changed.status_code == 200
-    shown = await one(api, reporter, incident["id"])
+    shown = await get_incident(api, reporter, incident["id"])
     assert {name: shown[name] for name in (*texts, "postmortem")} == texts | {"postmortem": HOSTILE}
     assert shown["updates"][0]["description"] == HOSTILE
 
@@ -162,7 +154,7 @@ async def test_numbers_are_consecutive_and_unique(api: Api, db: Db, reporter: Us
     assert [row[0] for row in await cursor.fetchall()] == [f"INC-{year()}-{n:04}" for n in range(1, 13)]
     await db.execute("UPDATE incident_numbers SET last = 9999")
     assert (await create(api, reporter))["id"] == f"INC-{year()}-10000"
-    assert (await one(api, reporter, f"INC-{year()}-10000"))["version"] == 1
+    assert (await get_incident(api, reporter, f"INC-{year()}-10000"))["version"] == 1
 
 
 async def test_the_year_of_an_id_is_that_of_the_reporting_time_zone(db: Db) -> None:
@@ -198,9 +190,9 @@ async def test_only_users_see_internal_incidents_and_private_services(api: Api, 
         past = (await api.get("/api/incidents/past", headers=headers))["days"]
         assert [found["id"] for day in past for found in day["incidents"]] == ids
     assert (await public_incident(api, partly_public["id"], 1))["affectedServices"] == ["shop"]
-    assert (await one(api, viewer, partly_public["id"]))["affectedServices"] == ["shop", "vault"]
+    assert (await get_incident(api, viewer, partly_public["id"]))["affectedServices"] == ["shop", "vault"]
     assert (await api.http.get(f"/api/incidents/{internal['id']}")).status_code == 404
-    assert (await one(api, viewer, internal["id"]))["public"] is False
+    assert (await get_incident(api, viewer, internal["id"]))["public"] is False
     assert (await api.get("/api/incidents?service=vault"))["incidents"] == []
     assert len((await api.get("/api/incidents?service=vault", headers=viewer.headers))["incidents"]) == 1
 
@@ -212,7 +204,7 @@ async def test_only_users_see_the_names_of_users(api: Api, db: Db, reporter: Use
     incident = await create(api, reporter, update="We are looking")
     await add_update(api, colleague, incident["id"], "identified")
     path = f"/api/incidents/{incident['id']}"
-    whole = await one(api, viewer, incident["id"])
+    whole = await get_incident(api, viewer, incident["id"])
     assert (whole["author"], whole["reporter"]) == (reporter.username, reporter.username)
     assert [update["author"] for update in whole["updates"]] == [colleague.username, reporter.username]
     for where in (path, "/api/incidents", "/api/incidents?status=all", "/api/incidents/past"):
@@ -283,7 +275,7 @@ async def test_a_change_affects_only_the_given_fields(api: Api, db: Db, reporter
         assert response.status_code == 200, response.text
         expected = expected | {name: value, "version": version, "updatedAt": response.json()["incident"]["updatedAt"]}
         assert response.json() == {"incident": expected}
-        assert await one(api, reporter, before["id"]) == expected
+        assert await get_incident(api, reporter, before["id"]) == expected
     for name in ("description", "reporter", "detectionCriteria", "postmortem"):
         cleared = await change(api, reporter, before["id"], **{name: None})
         assert cleared.json()["incident"][name] is None
@@ -317,7 +309,7 @@ async def test_the_second_to_save_gets_the_current_incident(api: Api, db: Db, re
         "incident": first.json()["incident"],
     }
     assert second.headers["etag"] == first.headers["etag"] != tag
-    assert (await one(api, reporter, incident["id"]))["title"] == "Mine"
+    assert (await get_incident(api, reporter, incident["id"]))["title"] == "Mine"
     again = await change(api, reporter, incident["id"], second.headers["etag"], title="Theirs")
     assert (again.status_code, again.json()["incident"]["version"]) == (200, 3)
     unconditional = await change(api, reporter, incident["id"], title="No If-Match")
@@ -351,7 +343,7 @@ async def test_of_concurrent_saves_of_one_version_one_succeeds(api: Api, db: Db,
         await until(waiting)
     assert sorted(response.status_code for response in responses) == [200] + [412] * 3
     [saved] = [response.json()["incident"] for response in responses if response.status_code == 200]
-    assert await one(api, reporter, incident["id"]) == saved
+    assert await get_incident(api, reporter, incident["id"]) == saved
     assert all(response.json()["incident"] == saved for response in responses)
 
 
@@ -510,14 +502,14 @@ async def test_updates_set_the_status_and_are_never_changed(api: Api, db: Db, re
         update = await add_update(api, user, incident_id, status, f"now {status}")
         assert (update["author"], update["status"]) == (user.username, status)
         written.insert(0, update)
-        incident = await one(api, reporter, incident_id)
+        incident = await get_incident(api, reporter, incident_id)
         assert (incident["updates"], incident["status"]) == (written, status)
         assert (incident["resolvedAt"] is not None) == (status == "resolved")
         assert incident["version"] == len(written) + 1
     for statement in ("UPDATE incident_updates SET description = ''", "DELETE FROM incident_updates"):
         with pytest.raises(psycopg.errors.RestrictViolation):
             await db.execute(statement.encode())
-    assert (await one(api, reporter, incident_id))["updates"] == written
+    assert (await get_incident(api, reporter, incident_id))["updates"] == written
 
 
 async def test_the_etag_of_an_added_update_is_valid_for_the_next_save(api: Api, reporter: User) -> None:
@@ -545,7 +537,7 @@ async def test_an_invalid_update_is_refused_by_field(api: Api, reporter: User) -
         incident = await create(api, reporter)
         response = await api.http.post(f"/api/incidents/{incident['id']}/updates", json=body, headers=reporter.headers)
         assert field in error_fields(response)
-        assert await one(api, reporter, incident["id"]) == incident
+        assert await get_incident(api, reporter, incident["id"]) == incident
 
 
 async def test_a_changed_status_is_added_to_the_timeline(api: Api, reporter: User) -> None:
@@ -596,7 +588,7 @@ async def test_a_deleted_service_remains_in_its_incidents_for_users(api: Api, db
     incident = await create(api, reporter, affectedServices=["shop", "search"])
     events = await incident_events(db)
     assert (await api.http.delete("/api/services/shop", headers=admin.headers)).status_code == 204
-    assert await one(api, reporter, incident["id"]) == incident
+    assert await get_incident(api, reporter, incident["id"]) == incident
     assert await incident_events(db) == events
     assert (await api.get("/api/incidents?service=shop", headers=admin.headers))["incidents"] == [incident]
     assert (await api.get("/api/incidents?service=shop"))["incidents"] == []
@@ -627,13 +619,13 @@ async def test_the_deletion_of_a_user_is_one_entry_in_the_audit_log(api: Api, db
     ):
         response = await api.http.post(path, json=body, headers=reporter.headers)
         assert response.status_code == 201, response.text
-    incident = await one(api, viewer, incident_id)
+    incident = await get_incident(api, viewer, incident_id)
     cursor = await db.execute("SELECT max(id) FROM audit_entries")
     last = await cursor.fetchone()
     await db.execute("DELETE FROM users WHERE id = %s", [reporter.user_id])
     cursor = await db.execute("SELECT object_type FROM audit_entries WHERE id > %s", last)
     assert await cursor.fetchall() == [("user",)]
-    assert await one(api, viewer, incident_id) == incident
+    assert await get_incident(api, viewer, incident_id) == incident
 
 
 @pytest.mark.one_day
@@ -646,7 +638,7 @@ async def test_only_a_single_incident_has_its_whole_timeline(api: Api, db: Db, r
     )
     whole = (await change(api, reporter, incident_id, title="Long")).json()["incident"]
     assert [update["description"] for update in whole["updates"]] == [str(n) for n in range(30, 0, -1)]
-    assert await one(api, reporter, incident_id) == whole
+    assert await get_incident(api, reporter, incident_id) == whole
     newest = whole | {"updates": whole["updates"][:20]}
     assert whole["updateCount"] == 30
     assert (await api.get("/api/incidents", headers=reporter.headers))["incidents"] == [newest]

@@ -7,15 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.api.conftest import Api, User, add_service, create_user, midday
+from tests.api.conftest import Api, User, add_service, midday
 from tests.api.incidents import Db, add_update, create, error_fields, import_incidents
 
 pytestmark = pytest.mark.one_quarter
-
-
-@pytest.fixture
-async def reporter(db: Db) -> User:
-    return await create_user(db, "reporter")
 
 
 async def create_at(api: Api, db: Db, user: User, at: datetime, **columns: Any) -> str:

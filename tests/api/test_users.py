@@ -10,7 +10,7 @@ import pytest
 import sql
 from api.auth.passwords import Passwords
 from sql import connect
-from tests.api.conftest import Api, User, create_user
+from tests.api.conftest import Api, User, create_user, fetch_row
 
 Db = psycopg.AsyncConnection[Any]
 KIM = {"username": "kim", "email": "kim@example.com", "role": "reporter"}
@@ -27,12 +27,6 @@ async def add_user(api: Api, admin: User, **fields: Any) -> dict[str, Any]:
 
 async def change_user(api: Api, admin: User, user_id: Any, **fields: Any) -> Any:
     return await api.http.patch(f"/api/users/{user_id}", json=fields, headers=admin.headers)
-
-
-async def one(db: Db, statement: str) -> tuple[Any, ...]:
-    row: tuple[Any, ...]
-    [row] = await (await db.execute(statement.encode())).fetchall()
-    return row
 
 
 # Adding
@@ -107,7 +101,7 @@ async def test_invalid_users_are_refused_by_field(api: Api, db: Db) -> None:
         ):
             assert response.status_code == 400, (fields, response.text)
             assert field in [problem["field"] for problem in response.json()["details"]], (fields, response.text)
-    assert await one(db, "SELECT count(*) FROM users") == (2,)
+    assert await fetch_row(db, "SELECT count(*) FROM users") == (2,)
 
 
 async def test_the_password_must_not_be_the_user_name(api: Api, db: Db) -> None:
@@ -288,7 +282,7 @@ async def test_deleting_a_user_ends_its_sessions_and_tokens(api: Api, db: Db) ->
     assert (removed.status_code, removed.content) == (204, b"")
     for headers in (other.headers, machine):
         assert (await api.http.get("/api/auth/me", headers=headers)).status_code == 401
-    assert await one(db, "SELECT count(*) FROM sessions") == (1,)
+    assert await fetch_row(db, "SELECT count(*) FROM sessions") == (1,)
 
 
 async def test_changes_are_in_the_audit_log(api: Api, db: Db) -> None:
@@ -387,14 +381,14 @@ async def test_of_two_admins_who_demote_each_other_one_succeeds(api: Api, db: Db
         # The second request is refused: its target is the last admin, or its sender is no admin any more.
         assert min(statuses) in (200, 204), statuses
         assert max(statuses) in (401, 403, 409), statuses
-        assert await one(db, "SELECT count(*) FROM users WHERE role = 'admin' AND active") == (1,)
+        assert await fetch_row(db, "SELECT count(*) FROM users WHERE role = 'admin' AND active") == (1,)
 
 
 async def test_a_user_can_be_deleted_during_its_login(api: Api, db: Db) -> None:
     admin = await create_user(db)
     for number in range(4):
         password = (await add_user(api, admin))["password"]
-        [user_id] = await one(db, "SELECT id FROM users WHERE username = 'kim'")
+        [user_id] = await fetch_row(db, "SELECT id FROM users WHERE username = 'kim'")
         statuses: list[int] = []
 
         async def log_in(password: str = password, into: list[int] = statuses) -> None:
@@ -407,7 +401,7 @@ async def test_a_user_can_be_deleted_during_its_login(api: Api, db: Db) -> None:
             response = await api.http.delete(f"/api/users/{user_id}", headers=admin.headers)
         assert response.status_code == 204
         assert statuses[0] in (200, 401)
-        assert await one(db, "SELECT count(*) FROM sessions") == (1,)
+        assert await fetch_row(db, "SELECT count(*) FROM sessions") == (1,)
 
 
 async def test_no_password_is_hashed_for_a_refused_request(api: Api, db: Db, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,6 @@ from tests.servers import Server
 DECLARED = ("good", "server-error", "tls-expired", "dead-name", "wrong-words", "refusing")
 """The services of services.toml. The others are created over REST."""
 
-FAILED = [service_id for service_id, expected_check in EXPECTED_CHECKS.items() if expected_check.severity == "mo"]
 STOP_PATIENCE_S = 30.0
 
 

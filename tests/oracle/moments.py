@@ -25,6 +25,12 @@ ALL_ZONES = tuple(
     sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(("posix/", "right/", "Etc/")))
 )
 
+
+def at(text: str) -> datetime:
+    """Returns the UTC time of an ISO 8601 text without an offset."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
 zones = st.one_of(st.sampled_from(MIDNIGHT_ZONES), st.sampled_from(UNUSUAL_ZONES), st.sampled_from(ALL_ZONES))
 
 

@@ -1,21 +1,18 @@
 """The figures of the oracle, with expected values written by hand: sums, days, uptimes, windows, percentiles."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from fractions import Fraction
 
 import pytest
 
 from tests.oracle.figures import Cell, calendar, phases, rollup, service_days, uptime, windows
 from tests.oracle.local_days import DAY, HOUR, local_days
+from tests.oracle.moments import at
 from tests.oracle.response_times import bin_of, middle, percentile, point, series, widened
 from tests.oracle.rows import Check, Counts, Registered, StoredChecks, oldest_accepted, sixteenths
 
 SECOND = timedelta(seconds=1)
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def check(moment: str, severity: str = "o", ms: float | None = None, **changes: object) -> Check:

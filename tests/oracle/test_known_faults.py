@@ -2,7 +2,7 @@
 compared with the oracle."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 import pytest
@@ -24,6 +24,7 @@ from tests.oracle.history import (
     Step,
 )
 from tests.oracle.local_days import DAY, HOUR
+from tests.oracle.moments import at
 from tests.oracle.rows import Check
 from tests.sql.batches import fetch
 
@@ -33,10 +34,6 @@ STATE = "SELECT state::text, since FROM service_states"
 OUTAGES = "SELECT started_at, ended_at FROM outages ORDER BY 1"
 DAYS = "SELECT date::text, uptime::text, status FROM uptime_records ORDER BY 1"
 COUNTS = "SELECT day::text, checks, failed FROM service_days ORDER BY 1"
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 class Case(NamedTuple):

@@ -1,23 +1,19 @@
 """The local days of the oracle: irregular days of real zones, and properties of every zone in the tz database."""
 
 import hashlib
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from zoneinfo import TZPATH, available_timezones
 
 import pytest
 
 from tests.oracle.local_days import DAY, HOUR, LocalDays, days_of_month, local_days, months_from
-from tests.oracle.moments import UNUSUAL_ZONES
+from tests.oracle.moments import UNUSUAL_ZONES, at
 
 QUARTER_S = 900
 FIRST_DAY, LAST_DAY = date(1990, 1, 1), date(2039, 12, 31)
 # Days that do not begin at a whole quarter of an hour UTC: (zone, day).
 OFF_THE_QUARTERS: set[tuple[str, date]] = set()
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
