@@ -94,7 +94,7 @@ class TestLateRows:
 
     @pytest.mark.parametrize("zone", ["UTC", "Europe/Vienna", "Asia/Kolkata"])
     async def test_late_rows_reach_every_aggregate(self, db: Connection, database: str, zone: str) -> None:
-        """Immediately, also if they are in the first quarter of an hour or the first hour of a day."""
+        """The late rows are in the first quarter of an hour and the first hour of a day."""
         if zone != "UTC":
             await migrate(database, Settings(time_zone=zone))
         midnight = (datetime.now(ZoneInfo(zone)) - 6 * DAY).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -258,7 +258,7 @@ class TestRetention:
 
 
 class TestOpenBuckets:
-    """Buckets that still get new rows, and concurrent refreshes."""
+    """Buckets that still get new rows."""
 
     async def test_a_refresh_does_not_materialise_the_open_bucket(self, db: Connection) -> None:
         await record(db, [row(MIDNIGHT - 2 * DAY), row(now() - 3 * HOUR), row(now() - 2 * MINUTE), row(now())])
@@ -281,7 +281,7 @@ class TestOpenBuckets:
         assert await counts(db, now() - 3 * DAY, now() + DAY) == dict.fromkeys(AGGREGATES, 3)
 
     async def test_large_quarters_are_materialised_before_they_end(self, db: Connection) -> None:
-        """So that queries add up less than 100,000 raw rows."""
+        """Otherwise queries would add up more than 100,000 raw rows."""
         start = quarter(now()) + timedelta(seconds=1)
         await set_clock(db, start)
         await refresh(db)
@@ -305,7 +305,7 @@ class TestOpenBuckets:
 
 
 class TestConcurrentRefreshes:
-    """Buckets that still get new rows, and concurrent refreshes."""
+    """Concurrent refreshes and writes."""
 
     async def test_a_second_refresh_is_skipped_and_no_row_is_lost(self, db: Connection, database: str) -> None:
         start = MIDNIGHT - 3 * DAY

@@ -68,7 +68,7 @@ async def test_of_several_locations_the_first_to_expire_is_shown(db: Connection)
 
 
 async def test_a_location_without_recent_checks_does_not_count(db: Connection) -> None:
-    """Its certificate may have been replaced since."""
+    """The certificate may have been replaced since its last check."""
     await record(db, [check_with_certificate(0), check_with_certificate(600, EXPIRES - 39 * DAY, location="seoul")])
     await fetch(db, "SELECT expire_states()")
     assert await certificates(db) == [(EXPIRES, "Acme")]
@@ -120,7 +120,7 @@ async def test_a_long_issuer_is_cut(db: Connection) -> None:
 
 
 async def test_checks_of_an_earlier_version_without_certificates_are_recorded(db: Connection) -> None:
-    """Its table has no columns for certificates."""
+    """The table incoming_checks of that version has no columns for certificates."""
     async with db.transaction():
         await record(db, [])
         await db.execute(

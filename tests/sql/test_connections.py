@@ -80,7 +80,7 @@ async def test_a_database_with_unusual_settings_is_migrated_and_served(empty_dat
 
 
 async def test_a_server_without_the_time_zone_of_the_installation_is_an_error_of_one_line(any_database: str) -> None:
-    """Of a database that was moved from another server."""
+    """The database was moved from another server."""
     with psycopg.connect(any_database) as connection:
         connection.execute("UPDATE installation SET time_zone = 'Mars/Olympus'")
     with pytest.raises(MigrationError, match="does not know Mars/Olympus") as refused:
@@ -108,7 +108,7 @@ async def test_another_encoding_is_refused(any_engine: Server) -> None:
 
 
 async def test_the_owner_of_a_database_can_migrate_it(empty_database: str, engine: Server) -> None:
-    """Also if the owner is not a superuser."""
+    """The owner is not a superuser."""
     role = composed.Identifier(name := f"{urlsplit(empty_database).path.removeprefix('/')}_owner")
     database = composed.Identifier(urlsplit(empty_database).path.removeprefix("/"))
     with psycopg.connect(empty_database, autocommit=True) as connection:

@@ -103,13 +103,13 @@ async def rows_of(connection: Connection, relation: str) -> list[TupleRow]:
 async def test_the_engines_agree_with_each_other_and_with_the_rows(recorded: Recorded) -> None:
     """One test for all relations, because recording takes most of the time."""
     for connection in recorded.engines.values():
-        await aggregates_are_those_of_the_rows(recorded, connection)
-        await days_of_services_are_those_of_the_rows(recorded, connection)
-        await full_days_have_their_true_length(recorded, connection)
-        await percentiles_are_close(recorded, connection)
-        await phases_are_those_of_the_rows(recorded, connection)
-        await certificates_are_those_of_the_latest_checks(recorded, connection)
-        await outages_are_those_of_the_rows(recorded, connection)
+        await assert_aggregates_equal_the_rows(recorded, connection)
+        await assert_days_of_services_equal_the_rows(recorded, connection)
+        await assert_full_days_have_their_length(recorded, connection)
+        await assert_percentiles_are_close(recorded, connection)
+        await assert_phases_equal_the_rows(recorded, connection)
+        await assert_certificates_are_of_the_latest_checks(recorded, connection)
+        await assert_outages_equal_the_rows(recorded, connection)
     if len(recorded.engines) < 2:
         pytest.skip(f"ONLY ONE ENGINE FOUND ({', '.join(recorded.engines)}): THE TWO WERE NOT COMPARED")
     one, other = recorded.engines.values()
@@ -119,7 +119,7 @@ async def test_the_engines_agree_with_each_other_and_with_the_rows(recorded: Rec
         assert found == expected, relation
 
 
-async def aggregates_are_those_of_the_rows(recorded: Recorded, connection: Connection) -> None:
+async def assert_aggregates_equal_the_rows(recorded: Recorded, connection: Connection) -> None:
     for relation, bucket in (("checks_15m", "quarter"), ("checks_hourly", "hour"), ("checks_daily", "day")):
         found = await fetch(connection, f"SELECT bucket, service_id, location, {FIGURES} FROM {relation}")
         assert {tuple(key): Figures(*rest) for *key, rest in ((*one[:3], one[3:]) for one in found)} == figures(
@@ -136,7 +136,7 @@ async def aggregates_are_those_of_the_rows(recorded: Recorded, connection: Conne
         ), relation
 
 
-async def days_of_services_are_those_of_the_rows(recorded: Recorded, connection: Connection) -> None:
+async def assert_days_of_services_equal_the_rows(recorded: Recorded, connection: Connection) -> None:
     days = defaultdict(list)
     for (starts_at, service, _), one in figures(recorded.rows, "day", recorded.zone).items():
         days[service, starts_at.astimezone(ZoneInfo(recorded.zone)).date(), starts_at].append(one)
@@ -159,7 +159,7 @@ async def days_of_services_are_those_of_the_rows(recorded: Recorded, connection:
     assert {(service, day, starts_at): tuple(rest) for service, day, starts_at, *rest in found} == expected
 
 
-async def full_days_have_their_true_length(recorded: Recorded, connection: Connection) -> None:
+async def assert_full_days_have_their_length(recorded: Recorded, connection: Connection) -> None:
     """The covered seconds and the slots without a check add up to the 23, 24 or 25 hours of the day."""
     for turned in clock_changes(recorded.zone):
         day = turned.astimezone(ZoneInfo(recorded.zone)).date()
@@ -176,7 +176,7 @@ async def full_days_have_their_true_length(recorded: Recorded, connection: Conne
             assert 0.85 * slots < checks <= slots
 
 
-async def percentiles_are_close(recorded: Recorded, connection: Connection) -> None:
+async def assert_percentiles_are_close(recorded: Recorded, connection: Connection) -> None:
     """Percentiles from the bins of all days together are within 2 %."""
     for relation in ("latency_15m", "latency_hourly", "latency_daily"):
         for service in SERVICES:
@@ -203,7 +203,7 @@ def middle_of_bin(bins: Sequence[TupleRow], rank: int) -> float:
     raise AssertionError("the bins hold fewer checks than the rows")
 
 
-async def phases_are_those_of_the_rows(recorded: Recorded, connection: Connection) -> None:
+async def assert_phases_equal_the_rows(recorded: Recorded, connection: Connection) -> None:
     for relation, bucket in (("phases_15m", "quarter"), ("phases_hourly", "hour"), ("phases_daily", "day")):
         found = await fetch(
             connection,
@@ -215,8 +215,8 @@ async def phases_are_those_of_the_rows(recorded: Recorded, connection: Connectio
         ), relation
 
 
-async def certificates_are_those_of_the_latest_checks(recorded: Recorded, connection: Connection) -> None:
-    """In any order of the checks."""
+async def assert_certificates_are_of_the_latest_checks(recorded: Recorded, connection: Connection) -> None:
+    """The order of recording has no effect."""
     last: dict[tuple[str | None, str | None], Row] = {}
     for one in sorted(recorded.rows, key=lambda one: one.scheduled_at or now()):
         if one.certificate_expires_at is not None:
@@ -231,7 +231,7 @@ async def certificates_are_those_of_the_latest_checks(recorded: Recorded, connec
     }
 
 
-async def outages_are_those_of_the_rows(recorded: Recorded, connection: Connection) -> None:
+async def assert_outages_equal_the_rows(recorded: Recorded, connection: Connection) -> None:
     for service in SERVICES:
         expected = state_history((one for one in recorded.rows if one.service_id == service), now())
         assert StateHistory(await outages(connection, service), (await state(connection, service))[0]) == expected

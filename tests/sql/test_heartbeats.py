@@ -218,7 +218,7 @@ async def test_the_key_is_invalid_after_a_change_of_the_type(hourly: Job) -> Non
 
 
 async def test_two_reports_at_the_same_time_are_two_checks(hourly: Job) -> None:
-    """Of the clock of the database. The second one decides the state."""
+    """Both have the same time in the clock of the database. The second one decides the state."""
     await hourly.ping()
     await hourly.ping("fail")
     assert [row[1] for row in await hourly.checks()] == ["o", "mo"]

@@ -201,7 +201,7 @@ async def test_rebuilding_the_rollups_recomputes_the_figures(noon: Connection) -
 
 
 async def test_figures_missing_from_an_earlier_release_are_computed(noon: Connection) -> None:
-    """At each read, until a refresh stores them."""
+    """They are computed at each read until a refresh stores them."""
     before = await figures(noon)
     await noon.execute("UPDATE latest_checks SET day_covered_seconds = NULL, day_down_seconds = NULL, day_worst = 'o'")
     assert await figures(noon) == before
