@@ -87,7 +87,7 @@ def assert_unauthorized(response: httpx.Response) -> None:
 # Logging in
 
 
-async def test_the_response_to_a_login(api: Api, db: Db) -> None:
+async def test_a_login_returns_two_tokens_and_the_user(api: Api, db: Db) -> None:
     user_id = await add_user(db)
     pair = await logged_in(api)
     assert pair == {
@@ -345,7 +345,7 @@ async def test_the_correct_password_of_a_disabled_user_counts_as_an_attempt(data
 
 @pytest.mark.parametrize("name", ["kim", "nobody"])
 async def test_unknown_addresses_share_a_limit_for_each_name(database: str, db: Db, name: str) -> None:
-    """Also for a name that does not exist: otherwise the limit would disclose which names exist."""
+    """This includes names that do not exist: otherwise the limit would disclose which names exist."""
     await add_user(db)
     async with running_api(database, rate_limit_login=Limit(1, MINUTES), **PROXY) as api:
         for number in range(10):
@@ -482,7 +482,7 @@ async def test_an_ended_session_cannot_be_refreshed(api: Api, db: Db, ending: st
 
 @pytest.mark.parametrize("ending", ["UPDATE users SET active = false", "DELETE FROM users"])
 async def test_a_user_who_is_disabled_during_a_refresh_has_no_session(api: Api, db: Db, ending: str) -> None:
-    """Whichever is first. Without a fixed order of locks one of the two could fail by a deadlock."""
+    """This holds in either order. Without a fixed order of locks one of the two could fail by a deadlock."""
     for number in range(8):
         await add_user(db, f"kim{number}")
         pair = await logged_in(api, username=f"kim{number}")

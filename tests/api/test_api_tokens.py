@@ -54,7 +54,7 @@ async def test_a_token_is_shown_once_and_stored_as_a_hash(api: Api, db: Db) -> N
     assert secret not in whole
 
 
-async def test_the_owner_and_the_last_use_of_a_token(api: Api, db: Db) -> None:
+async def test_a_token_acts_as_its_owner_and_its_last_use_is_stored(api: Api, db: Db) -> None:
     admin = await create_user(db)
     secret = (await create_token(api, admin, role="viewer"))["secret"]
     response = await with_token(api, secret)

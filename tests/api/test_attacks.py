@@ -76,7 +76,7 @@ MALFORMED = (
 
 
 async def test_a_malformed_header_is_refused(api: Api) -> None:
-    """With 401, or as invalid HTTP, and never with a server error."""
+    """The response is a 401 or an error of HTTP, and never a server error."""
     for value in MALFORMED:
         async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
             head = b"GET /api/users HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: "

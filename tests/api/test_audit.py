@@ -214,7 +214,7 @@ async def test_the_view_for_analysts_has_a_comment(db: Db) -> None:
 
 
 async def test_a_login_is_shown_with_the_name_of_its_user(api: Api, db: Db, admin: User) -> None:
-    """In REST and on the page, instead of the id of the user."""
+    """REST and the page show the name instead of the id of the user."""
     await add_user(db, "rosa")
     await api.http.post("/api/auth/login", json={"username": "rosa", "password": PASSWORD})
     [login] = await entries(api, admin, action="login")

@@ -43,7 +43,7 @@ PROXIES: tuple[Network, ...] = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip
         ("not an address", [b"198.51.100.7"], UNKNOWN),
     ],
 )
-def test_the_client_is_the_nearest_hop_that_is_not_a_is_trusted_proxy(
+def test_the_client_is_the_nearest_hop_that_is_not_a_trusted_proxy(
     peer: str | None, forwarded_for: list[bytes], client: str
 ) -> None:
     assert client_address(peer, forwarded_for, PROXIES) == client
@@ -54,9 +54,7 @@ lines = st.lists(st.binary(max_size=60) | st.lists(addresses.map(str)).map(",".j
 
 
 @given(addresses, lines)
-def test_without_is_trusted_proxies_no_header_changes_anything(
-    peer: ipaddress.IPv4Address, claims: list[bytes]
-) -> None:
+def test_without_trusted_proxies_no_header_changes_anything(peer: ipaddress.IPv4Address, claims: list[bytes]) -> None:
     assert client_address(str(peer), claims, ()) == client_address(str(peer), [], ())
 
 

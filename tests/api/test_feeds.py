@@ -293,7 +293,7 @@ async def test_an_empty_feed_is_valid(api: Api, form: str) -> None:
 
 
 async def test_the_time_of_an_empty_feed_is_that_of_the_installation(api: Api, db: Db) -> None:
-    """So it is the same in every process and after a restart."""
+    """The time is the same in every process and after a restart."""
     cursor = await db.execute("SELECT min(applied_at) FROM schema_versions")
     [began] = await cursor.fetchone() or [None]
     assert (await read(api, "atom")).feed.updated == f"{began:%Y-%m-%dT%H:%M:%SZ}"

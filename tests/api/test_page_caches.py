@@ -107,7 +107,7 @@ def pairs(route: PageRoute) -> Iterator[tuple[str, str, str, str]]:
 async def test_a_private_resource_cannot_be_distinguished_from_a_missing_one(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither by the response nor by the queries, whose duration could be measured."""
+    """The responses are equal, and the queries are too, since their duration could be measured."""
     queries: list[str] = []
     rows = database.rows
 

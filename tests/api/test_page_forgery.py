@@ -119,7 +119,7 @@ async def test_forms_without_the_token_of_the_session_are_refused(site: Site, db
 
 
 async def test_get_requests_change_nothing(site: Site, db: Db) -> None:
-    """Also for routes that only accept POST, and with headers that override the method."""
+    """This includes routes that only accept POST, and headers that override the method."""
     api, data = site
     cookie = await session_cookie(data.admin)
     before = await state_of_database(db)
@@ -266,7 +266,7 @@ async def test_logout_ends_the_session_at_once(site: Site, db: Db) -> None:
 async def test_a_login_refused_for_its_origin_names_the_setting_to_change(
     any_database: str, caplog: pytest.LogCaptureFixture, language: str, advice: str, client_urls: tuple[str, ...]
 ) -> None:
-    """Behind a proxy that forwards another host name, without SITE_URL."""
+    """The API is behind a proxy that forwards another host name, and SITE_URL is not set."""
     headers = {"Origin": "https://status.example.com", "Sec-Fetch-Site": "same-origin", "Accept-Language": language}
     async with running_api(any_database, client_urls=client_urls) as api:
         for _ in range(2):

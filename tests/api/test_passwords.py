@@ -23,7 +23,8 @@ async def test_the_costs_are_those_of_rfc_9106() -> None:
 
 
 async def test_an_unknown_user_takes_as_long_as_a_wrong_password() -> None:
-    """Also if the stored value is not a hash. The kinds alternate, so that load on the machine affects all of them."""
+    """A stored value that is not a hash takes the same time too. The kinds alternate, so that load on the machine
+    affects all of them."""
     passwords = Passwords()
     stored = await passwords.hash("correct horse battery")
     seconds: dict[str | None, list[float]] = {stored: [], None: [], "none": []}

@@ -190,7 +190,7 @@ FOREIGN_ORIGINS = (
 
 
 async def test_a_form_of_another_origin_or_session_is_refused(api: Api, db: Db, resources: Resources) -> None:
-    """Also of an origin in CLIENT_URLS, and with the CSRF token of another session or none."""
+    """This includes an origin in CLIENT_URLS, and the CSRF token of another session or none."""
     admin, other = await log_in(api, db, "admin"), await log_in(api, db, "admin")
     accepted = []
     for row in (row for row in PROTECTED if row.method == "POST"):

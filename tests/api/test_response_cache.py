@@ -69,7 +69,7 @@ async def test_a_response_computed_before_an_event_is_not_stored_after_it() -> N
 
 
 async def test_a_client_that_writes_sees_its_change_with_the_next_request() -> None:
-    """Also without a feed, as in this test."""
+    """This needs no feed."""
     app = cache(slow := Slow(), Cacheable("/a", frozenset({"event"})), Cacheable("/list", frozenset({"services"})))
     for path in ("/a", "/list"):
         await request(app, path)
@@ -96,7 +96,7 @@ async def test_actions_without_public_changes_invalidate_nothing(action: str) ->
 
 @pytest.mark.one_engine
 async def test_an_anonymous_client_cannot_invalidate_a_response(api: Api, db: Db) -> None:
-    """Neither by a request that fails, nor by one that succeeds, such as a CORS preflight."""
+    """Neither a failed request nor a successful one, such as a CORS preflight, invalidates it."""
     await add_service(db, "shop")
     await until_events_processed(api, db)
     await api.http.get("/api/services")
@@ -426,7 +426,7 @@ async def test_stale_responses_are_served_while_the_database_is_away(database: s
 
 @pytest.mark.one_engine
 async def test_stale_responses_are_served_while_the_database_does_not_respond(database: str, db: Db) -> None:
-    """Also before the feed detects it."""
+    """This includes the time before the feed detects it."""
     async with relay_before(database) as relay, running_api(relay.url) as api:
         before = await api.http.get("/api/system-status")
         await until_events_processed(api, db)  # which invalidates the response

@@ -198,7 +198,7 @@ async def test_language_and_theme_are_stored_in_cookies(api: Api) -> None:
 
 
 async def test_cached_pages_contain_nothing_of_a_user(api: Api, db: Db, rosa: User) -> None:
-    """And a browser with a session gets no cached page."""
+    """A browser with a session gets no cached page."""
     await add_service(db, "shop")
     anonymous, browser = await visitor(api, None), await visitor(api, rosa)
     await until_events_processed(api, db)

@@ -105,7 +105,7 @@ async def test_invalid_users_are_refused_by_field(api: Api, db: Db) -> None:
 
 
 async def test_the_password_must_not_be_the_user_name(api: Api, db: Db) -> None:
-    """Nor the e-mail address, in their values before and after the change."""
+    """The e-mail address is refused too. Both are compared in their values before and after the change."""
     admin = await create_user(db)
     user_id = (await add_user(api, admin, username="kim.the.first"))["user"]["id"]
     new = {"username": "kim.the.other", "email": "other@example.com", "role": "viewer"}

@@ -181,7 +181,7 @@ def test_all_errors_are_listed_up_to_a_limit() -> None:
 
 
 def test_an_error_that_is_not_found_has_a_generic_code() -> None:
-    """For a value that msgspec refuses and violations() accepts."""
+    """msgspec refuses the value and violations() accepts it."""
     assert violations({}, dict[str, int]) == [FieldProblem.of("body", "invalid")]
 
 

@@ -310,7 +310,7 @@ class TestStates:
 
 class TestMissingChecks:
     async def test_a_service_becomes_unknown_when_its_checks_stop(self, db: Connection) -> None:
-        """After two intervals and a minute, and the 7 seconds that the next check may take."""
+        """It does so after two intervals and a minute, and the 7 seconds that the next check may take."""
         last = now()
         await record(db, [row(last)])
         await set_clock(db, last + 3 * MINUTE + timedelta(seconds=7))
@@ -402,7 +402,7 @@ class TestPausing:
         assert await value(db, "SELECT count(*) FROM checks") == 2
 
     async def test_a_resumed_service_has_the_state_of_its_next_check(self, db: Connection) -> None:
-        """Also if a check with the same result was recorded during the pause."""
+        """A check with the same result was recorded during the pause."""
         start = now() - 3 * MINUTE
         await record(db, [row(start)])
         await fetch(db, self.PAUSE, (False,))
