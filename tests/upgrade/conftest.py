@@ -72,4 +72,4 @@ async def short(old_database: MakeDatabase) -> OldDatabase:
 @pytest.fixture
 async def long(old_database: MakeDatabase) -> OldDatabase:
     """In UTC, with all raw rows."""
-    return await old_database(suite_history("UTC", kept_days=400, days=16, fine_days=7), "long")
+    return await old_database(suite_history("UTC", retention_days=400, days=16, fine_days=7), "long")

@@ -48,7 +48,7 @@ class History:
 
     zone: str
     now: datetime
-    kept: timedelta
+    retention: timedelta
     clock_change: datetime
     in_order: list[CheckRow] = field(default_factory=list)
     late: list[CheckRow] = field(default_factory=list)
@@ -83,20 +83,20 @@ def day_start(day: date, zone: str) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
-def raw_ends(now: datetime, kept: timedelta) -> tuple[datetime, datetime]:
+def raw_ends(now: datetime, retention: timedelta) -> tuple[datetime, datetime]:
     """The oldest raw rows under a retention, with chunks (dropped by day) and with partitions (dropped by month)."""
-    oldest = (now - kept).replace(hour=0, minute=0, second=0, microsecond=0)
+    oldest = (now - retention).replace(hour=0, minute=0, second=0, microsecond=0)
     return oldest, oldest.replace(day=1)
 
 
-def generate(zone: str, now: datetime, *, kept: timedelta, days: int, fine_days: int) -> History:
+def generate(zone: str, now: datetime, *, retention: timedelta, days: int, fine_days: int) -> History:
     """A history of `days` days that ends `now`. An older clock change adds its whole day.
 
-    `kept` is the retention that is set later. An outage spans the oldest raw row on either engine. Checks are five
-    minutes apart in the last `fine_days` and around changes, otherwise a quarter of an hour.
+    `retention` is set after most checks are recorded. An outage spans the oldest raw row on either engine. Checks are
+    five minutes apart in the last `fine_days` and around changes, otherwise a quarter of an hour.
     """
     rng = random.Random(f"{zone} {days}")
-    created = History(zone, now, kept, clock_change(zone, now))
+    created = History(zone, now, retention, clock_change(zone, now))
     begin = now.replace(hour=0, minute=0, second=0, microsecond=0) - days * DAY
     change_day = day_start(created.clock_change.astimezone(ZoneInfo(zone)).date(), zone)
     spans = [(begin, now)]
@@ -108,7 +108,7 @@ def generate(zone: str, now: datetime, *, kept: timedelta, days: int, fine_days:
             for low, high in spans:
                 rows += _line(created, service, location, low, high, fine_days, rng)
     rows.sort(key=lambda check: (check.at // 7200, check.location, check.at, check.service))
-    oldest_late = (now - kept + 2 * DAY).timestamp()
+    oldest_late = (now - retention + 2 * DAY).timestamp()
     draws: dict[tuple[str, str, float], float] = {}
     for check in rows:
         # Two hours of one location are late together, as when a spool is replayed. No check is older than the shortened
@@ -137,7 +137,9 @@ def _line(
         (created.clock_change - HOUR, created.clock_change + 2 * HOUR),
         (created.now - 3 * DAY, created.now - 3 * DAY + 3 * HOUR),
     ]
-    fine = [(end - 6 * HOUR, end + 6 * HOUR) for end in (*raw_ends(created.now, created.kept), created.clock_change)]
+    fine = [
+        (end - 6 * HOUR, end + 6 * HOUR) for end in (*raw_ends(created.now, created.retention), created.clock_change)
+    ]
     fine.append((created.now - fine_days * DAY, created.now))
     while at < high.timestamp() - 20:
         moment = datetime.fromtimestamp(at, UTC)
@@ -157,7 +159,7 @@ def _planned(created: History, service: str, moment: datetime) -> str | None:
     """The severity planned for this moment, `-` for no check, None for a random severity."""
     age = created.now - moment
     if service == "mail":
-        if any(end - 3 * HOUR <= moment < end + 2 * HOUR for end in raw_ends(created.now, created.kept)):
+        if any(end - 3 * HOUR <= moment < end + 2 * HOUR for end in raw_ends(created.now, created.retention)):
             return "mo"  # an outage across the oldest raw row
         if 6 * DAY <= age < 8 * DAY:
             return "-"  # no checks for two days, between two outages

@@ -81,8 +81,8 @@ async def build(release: LastRelease, url: str, history: History) -> OldDatabase
         connection.execute("DELETE FROM services WHERE id = 'gone'")
         connection.execute("UPDATE services SET enabled = false WHERE id = 'intern'")
     # The retention is shortened: older checks are in the aggregates only.
-    if history.kept < LONG_DAYS * DAY:
-        await release.call("migrate", url, {"retention_days": history.kept.days})
+    if history.retention < LONG_DAYS * DAY:
+        await release.call("migrate", url, {"retention_days": history.retention.days})
     if created["engine"] == "timescaledb":
         assert await release.call("run_jobs", url)
     assert await release.call("housekeep", url) == {}
@@ -188,7 +188,7 @@ def plan(old: OldDatabase, prober: Prober, housekeeping: float, period: float, s
     """The prober records current checks of `live` and late checks of the other services. No late check is of the last
     three hours."""
     now = datetime.now(UTC)
-    low = max(now - old.history.kept, datetime.fromtimestamp(old.raw_from, UTC)) + timedelta(days=1, hours=2)
+    low = max(now - old.history.retention, datetime.fromtimestamp(old.raw_from, UTC)) + timedelta(days=1, hours=2)
     return {
         "seed": random.randrange(2**32),
         "location": "local",
@@ -205,7 +205,7 @@ def plan(old: OldDatabase, prober: Prober, housekeeping: float, period: float, s
     }
 
 
-def suite_history(zone: str, *, kept_days: int = 12, days: int = 44, fine_days: int = 9) -> History:
+def suite_history(zone: str, *, retention_days: int = 12, days: int = 44, fine_days: int = 9) -> History:
     """The history of the tests. Of 44 days, a retention of 12 days drops at least one month on any date."""
     now = datetime.now(UTC).replace(microsecond=0)
-    return generate(zone, now, kept=timedelta(days=kept_days), days=days, fine_days=fine_days)
+    return generate(zone, now, retention=timedelta(days=retention_days), days=days, fine_days=fine_days)

@@ -86,7 +86,7 @@ async def test_a_long_history_killed_often_is_completed(
     housekeeping."""
     for number in budget.rounds():
         zone = ZONES[number % len(ZONES)]
-        old = await old_database(suite_history(zone, kept_days=25, days=60, fine_days=60), zone)
+        old = await old_database(suite_history(zone, retention_days=25, days=60, fine_days=60), zone)
         # On TimescaleDB the days of Havana are incorrect until the upgrade is complete.
         await _kill_often(
             old,
