@@ -1,4 +1,4 @@
-"""Finds a Chromium for the tests of pages. Where there is none they skip and say so."""
+"""Finds a Chromium for the tests of pages. Without one they are skipped, with a reason."""
 
 import os
 import shutil
@@ -10,7 +10,8 @@ PROGRAMS = ("chromium", "google-chrome", "chromium-browser", "google-chrome-stab
 
 
 def find_browser(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """What CHROMIUM names, else the first of the usual programs, else what `playwright install chromium` has left."""
+    """Returns the program of CHROMIUM, else the first of PROGRAMS on PATH, else the newest one that `playwright install
+    chromium` has downloaded, else None."""
     if given := environ.get("CHROMIUM"):
         return Path(given)
     on_path = (shutil.which(name, path=environ.get("PATH")) for name in PROGRAMS)

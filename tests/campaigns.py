@@ -1,6 +1,6 @@
-"""Campaigns: tests that try as much as the time allows. `pytest -m campaign` runs them, and nothing else does.
+"""Campaigns: randomised tests that run for as long as the time budget allows. Only `pytest -m campaign` runs them.
 
-CAMPAIGN_SECONDS is for all of them together. The fixture `budget` gives a test its share of what is left of it:
+CAMPAIGN_SECONDS is the budget of all campaigns together. The fixture `budget` gives a test its share of the rest:
 
     @pytest.mark.campaign
     def test_kills(budget: Share) -> None:
@@ -9,9 +9,9 @@ CAMPAIGN_SECONDS is for all of them together. The fixture `budget` gives a test 
 
     @pytest.mark.campaign
     def test_any_history(budget: Share) -> None:
-        budget.explore(check, history=histories)  # check(history=...) once an example
+        budget.explore(check, history=histories)  # calls check(history=...) for each example
 
-The summary says how much each of them tried, and from which seed; CAMPAIGN_SEED repeats one.
+The summary shows the number of rounds or examples and the seed of each campaign. CAMPAIGN_SEED=<seed> repeats it.
 """
 
 import math
@@ -34,26 +34,26 @@ BEGUN = pytest.StashKey[set[str]]()
 
 
 class Share:
-    """The time of one campaign; all moments are those of time.monotonic(), which the processes of a machine share."""
+    """The time budget of one campaign. Times are those of time.monotonic(), which all processes of a machine share."""
 
-    def __init__(self, deadline: float, say: Callable[[str], None], number: int | None = None) -> None:
+    def __init__(self, deadline: float, report: Callable[[str], None], number: int | None = None) -> None:
         self.deadline = deadline
         self.seed = int(os.environ.get("CAMPAIGN_SEED") or random.randrange(2**32)) if number is None else number
-        self._say = say
+        self._report = report
 
     def left(self) -> float:
-        """Seconds, 0 when the share is over."""
+        """Returns the seconds left, 0 after the deadline."""
         return max(0.0, self.deadline - time.monotonic())
 
     def over(self) -> bool:
         return self.left() == 0
 
     def note(self, text: str) -> None:
-        """Puts a line into the summary of the run."""
-        self._say(text)
+        """Adds a line to the summary of the run."""
+        self._report(text)
 
     def rounds(self) -> Iterator[int]:
-        """0, 1, 2, … until the share is over, at least 0. Says how many there were."""
+        """Yields 0, 1, 2, … until the budget is used up, at least one number, and adds their count to the summary."""
         began, number = time.monotonic(), 0
         try:
             while number == 0 or not self.over():
@@ -63,9 +63,10 @@ class Share:
             self.note(f"{number} rounds in {time.monotonic() - began:.0f} s")
 
     def explore(self, check: Callable[..., None], /, **strategies: SearchStrategy[Any]) -> int:
-        """Calls `check` with examples until the share is over; returns how many, and notes it.
+        """Calls `check` with examples until the budget is used up. Returns their number and adds it to the summary.
 
-        A failure is made small first, however long that takes. The note gives the seed that brings it back."""
+        After a failure hypothesis shrinks the example, even beyond the deadline. The summary names the seed that
+        repeats it."""
         began, examples, failed = time.monotonic(), 0, False
 
         def counted(**drawn: Any) -> None:
@@ -92,7 +93,7 @@ class Share:
     async def explore_async(
         self, check: Callable[..., Coroutine[Any, Any, None]], /, **strategies: SearchStrategy[Any]
     ) -> int:
-        """As `explore`, for a check that runs on the test's own event loop."""
+        """Like `explore`, for a check that runs on the event loop of the test."""
 
         def blocking(**drawn: Any) -> None:
             from_thread.run(lambda: check(**drawn))
@@ -101,7 +102,7 @@ class Share:
 
 
 def seconds() -> float:
-    """What CAMPAIGN_SECONDS says."""
+    """Returns CAMPAIGN_SECONDS as a number; raises pytest.UsageError if it is not one."""
     given_s = os.environ.get("CAMPAIGN_SECONDS", "").strip()
     try:
         found = float(given_s) if given_s else DEFAULT_S
@@ -113,9 +114,9 @@ def seconds() -> float:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The processes of pytest-xdist have the deadline of the one that started them."""
-    handed_on: dict[str, Any] = getattr(config, "workerinput", {})
-    config.stash[DEADLINE] = handed_on.get("campaign_deadline", time.monotonic() + seconds())
+    """Sets the deadline. Workers of pytest-xdist use the deadline of their controller."""
+    worker_input: dict[str, Any] = getattr(config, "workerinput", {})
+    config.stash[DEADLINE] = worker_input.get("campaign_deadline", time.monotonic() + seconds())
     config.stash[BEGUN] = set()
 
 
@@ -126,9 +127,10 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.fixture
 def budget(request: pytest.FixtureRequest) -> Share:
-    """This test's share: what is left of CAMPAIGN_SECONDS, divided by the campaigns that have still to begin here."""
+    """The share of this test: the rest of CAMPAIGN_SECONDS, divided by the campaigns of this worker that have not
+    begun."""
     config, node = request.config, request.node
-    assert node.get_closest_marker(MARK) is not None, "only what is marked as a campaign has a budget"
+    assert node.get_closest_marker(MARK) is not None, "only tests marked as campaigns have a budget"
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     campaigns = sum(item.get_closest_marker(MARK) is not None for item in request.session.items)
     waiting = max(1, math.ceil(campaigns / workers) - len(config.stash[BEGUN]))

@@ -1,4 +1,4 @@
-"""Databases for the tests: each test that asks for one runs once on every engine found (see engines.py)."""
+"""Databases for the tests. A test that uses one runs once on every engine found (see engines.py)."""
 
 import asyncio
 import gc
@@ -20,10 +20,11 @@ from hypothesis import settings
 from api.auth import passwords
 from api.auth.passwords import Passwords
 from tests.browsers import NO_BROWSER, find_browser
-from tests.engines import EngineError, Server, Servers, find_engines
+from tests.engines import EngineError, find_engines
+from tests.servers import Server, Servers
 
 pytest_plugins = ("tests.campaigns", "tests.requirements")
-settings.register_profile("tests", deadline=None)  # how long an example takes is the machine's affair
+settings.register_profile("tests", deadline=None)  # the duration of an example depends on the machine
 settings.load_profile("tests")
 LONGEST = (
     "tests/oracle/test_oracle.py",
@@ -36,7 +37,7 @@ LONGEST = (
     "tests/pages/test_console_admin.py",
 )
 ON_ALL = "SLA_MONITOR_TEST_ALL"
-"""In the environment: what is marked `one_engine` runs on every engine too."""
+"""Environment variable: tests marked `one_engine` run on every engine as well."""
 PERIODS_S = {"one_day": 86400, "one_quarter": 900}
 JUST_BEGUN_S, NEARLY_OVER_S = 5, 30
 SERVERS = pytest.StashKey[Servers]()
@@ -51,31 +52,34 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     require(required(), config.stash[SERVERS].engines)
     if sys.dont_write_bytecode and hasattr(config, "cache"):
-        # Nothing may be written beside the sources. What pytest makes of the tests, eight seconds of each worker's CPU,
-        # is kept where it keeps other things for the next run.
+        # Bytecode may not be written beside the sources. Compiling the tests takes each worker eight seconds of CPU,
+        # so the bytecode goes to pytest's cache and is used by the next run.
         sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
         sys.dont_write_bytecode = False
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each worker begins with some files of what takes longest: else one of them ends with it, and the others have
-    nothing left to do. pytest-xdist gives each an equal part of the list."""
+    """Distributes the slowest files so that each worker starts with some of them. pytest-xdist gives each worker an
+    equal part of the list; without this, one worker would run the slowest tests at the end while the others are
+    idle."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    files = list(dict.fromkeys(_together(item) for item in items if item.nodeid.startswith(LONGEST)))
-    first = [[item for item in items if _together(item) in files[worker::workers]] for worker in range(workers)]
-    others = iter([item for item in items if _together(item) not in files])
-    parts = [[*some, *islice(others, max(len(items) // workers - len(some), 0))] for some in first]
+    files = list(dict.fromkeys(_unit(item) for item in items if item.nodeid.startswith(LONGEST)))
+    first = [[item for item in items if _unit(item) in files[worker::workers]] for worker in range(workers)]
+    others = iter([item for item in items if _unit(item) not in files])
+    parts = [[*slow, *islice(others, max(len(items) // workers - len(slow), 0))] for slow in first]
     items[:] = [*chain.from_iterable(parts), *others]
 
 
-def _together(item: pytest.Item) -> Path:
-    """What one worker begins with: a file; of the upgrade all, which copies databases that a worker builds once."""
+def _unit(item: pytest.Item) -> Path:
+    """Returns what one worker starts as a whole: a file, or the folder tests/upgrade, whose databases are built once
+    per worker and then copied."""
     return item.path.parent if item.path.parent.name == "upgrade" else item.path
 
 
 def pytest_collection_finish() -> None:
-    """What was made so far stays: the garbage collector need not look at it again for each of a thousand APIs."""
+    """Freezes the objects that exist now: they live to the end, and the garbage collector would scan them again for
+    each of a thousand APIs."""
     gc.collect()
     gc.freeze()
 
@@ -85,7 +89,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker of pytest-xdist reports to the process that prints the summary."""
+    """Sends the counts of a pytest-xdist worker to the controller, which prints the summary."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["engines"] = session.config.stash[SERVERS].reports()
 
@@ -104,7 +108,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def _browser_summary(terminalreporter: pytest.TerminalReporter) -> str:
-    """The browser, and how many tests of pages ran in it; or how many did not."""
+    """Returns the path of the browser and the number of page tests that ran in it, or the number of skipped ones."""
     browser = find_browser()
     outcomes = ("skipped",) if browser is None else ("passed", "failed")
     reports = [report for outcome in outcomes for report in terminalreporter.getreports(outcome)]
@@ -113,8 +117,9 @@ def _browser_summary(terminalreporter: pytest.TerminalReporter) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks a database runs on each engine, or on those that its marker `engines` names. Where no statement
-    of a test differs between the engines it is marked `one_engine`: its name decides on which of them it runs."""
+    """Parametrizes tests that use a database: with each engine, or with those that the marker `engines` names. A test
+    marked `one_engine` runs on one of them, chosen by the hash of its name; none of its statements differs by
+    engine."""
     if "engine" in metafunc.fixturenames:
         test = metafunc.definition
         only = {name for marker in test.iter_markers("engines") for name in marker.args}
@@ -124,14 +129,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def engines_of(test: str, found: Sequence[str], only: Collection[str], *, one: bool) -> list[str]:
-    """Where a test runs; `only` wins over `one`, so that a test can be the exception in a file."""
+    """Returns the engines that a test runs on. `only` takes precedence over `one`, so that a single test in a file that
+    is marked `one_engine` can run elsewhere."""
     if only:
         return [name for name in found if name.removeprefix("given-") in only]
     return [found[crc32(test.encode()) % len(found)]] if one else list(found)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """What must begin and end on the same day, or in the same quarter of an hour, waits where it is nearly over."""
+    """Waits if the day or the quarter of an hour is nearly over and the test must begin and end within the same one."""
     for marker, period_s in PERIODS_S.items():
         if item.get_closest_marker(marker) is not None:
             since_s = time.time() % period_s
@@ -152,13 +158,13 @@ def servers(pytestconfig: pytest.Config) -> Iterator[Servers]:
 
 @pytest.fixture(scope="session")
 def engine(request: pytest.FixtureRequest, servers: Servers) -> Server:
-    """The running engine that this round of the test uses; `engine.name` is timescaledb or postgresql."""
+    """The running engine of this test; `engine.name` is timescaledb, postgresql or given-postgresql."""
     return servers.start(request.param)
 
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, engine: Server) -> Iterator[str]:
-    """The URL of a fresh database with the whole schema, dropped after the test."""
+    """The URL of a new database with the whole schema, dropped after the test."""
     engine.tests.add(request.node.nodeid)
     yield (url := engine.migrated_database())
     engine.drop(url)
@@ -166,13 +172,13 @@ def database(request: pytest.FixtureRequest, engine: Server) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def any_engine(servers: Servers) -> Server:
-    """One engine, for what has nothing to do with engines."""
+    """One engine, for tests that do not depend on the engine."""
     return servers.start(next(reversed(servers.engines)))
 
 
 @pytest.fixture
 def any_database(request: pytest.FixtureRequest, any_engine: Server) -> Iterator[str]:
-    """As `database`, once: on one engine."""
+    """Like `database`, on one engine only."""
     any_engine.tests.add(request.node.nodeid)
     yield (url := any_engine.migrated_database())
     any_engine.drop(url)
@@ -180,7 +186,7 @@ def any_database(request: pytest.FixtureRequest, any_engine: Server) -> Iterator
 
 @pytest.fixture
 def empty_database(request: pytest.FixtureRequest, engine: Server) -> Iterator[str]:
-    """The URL of a fresh database with nothing in it, dropped after the test."""
+    """The URL of a new empty database, dropped after the test."""
     engine.tests.add(request.node.nodeid)
     yield (url := engine.empty_database())
     engine.drop(url)
@@ -188,7 +194,7 @@ def empty_database(request: pytest.FixtureRequest, engine: Server) -> Iterator[s
 
 @pytest.fixture
 def databases(request: pytest.FixtureRequest, servers: Servers) -> Iterator[dict[str, str]]:
-    """The URL of a fresh migrated database on every engine at once, by engine name: for comparing answers."""
+    """The URLs of new migrated databases by engine name, one on every engine, for tests that compare engines."""
     urls = {}
     for name in servers.engines:
         server = servers.start(name)
@@ -201,19 +207,19 @@ def databases(request: pytest.FixtureRequest, servers: Servers) -> Iterator[dict
 
 @pytest.fixture
 def cheap(monkeypatch: pytest.MonkeyPatch) -> Passwords:
-    """Passwords at a cost that nobody should have but tests: for everything that is started after this."""
+    """Password hashes at the lowest cost, for tests only. Applies to APIs that are started after this fixture."""
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(passwords, "PasswordHasher", lambda: hasher)
     return Passwords()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def quicker_ends() -> Iterator[None]:
-    """No API of this process takes the two tenths of a second that uvicorn gives itself to end."""
+def fast_shutdown() -> Iterator[None]:
+    """Shortens uvicorn's sleeps by a factor of ten: it sleeps 0.2 s when an API stops."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(uvicorn.server, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": _nap}))
+        patch.setattr(uvicorn.server, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": _short_sleep}))
         yield
 
 
-async def _nap(seconds: float) -> None:
+async def _short_sleep(seconds: float) -> None:
     await asyncio.sleep(seconds / 10)

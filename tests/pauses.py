@@ -1,5 +1,5 @@
-"""Between two looks at what has no event: another process, a database. A look costs milliseconds of CPU, taken from
-what is waited for: so who waits long looks ten times a second, and who does not is not kept waiting."""
+"""Pauses for polling another process or a database that sends no event. A poll costs milliseconds of CPU, which the
+polled process lacks: the pause grows from 10 ms to 100 ms, so that short waits end soon and long waits cost little."""
 
 from collections.abc import Iterator
 from itertools import repeat
@@ -8,7 +8,7 @@ FIRST_S, FACTOR, LONGEST_S = 0.01, 1.5, 0.1
 
 
 def pauses() -> Iterator[float]:
-    """Seconds, without an end: the loop that takes them has a deadline."""
+    """Yields seconds without end. The caller's loop has a deadline."""
     pause_s = FIRST_S
     while pause_s < LONGEST_S:
         yield pause_s

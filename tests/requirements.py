@@ -1,12 +1,12 @@
-"""SLA_MONITOR_TEST_REQUIRE: what a run may not do without. Names, separated by commas:
+"""SLA_MONITOR_TEST_REQUIRE: the programs that a test run must have. Names, separated by commas:
 
     timescaledb   a database engine with TimescaleDB Community (see engines.py)
     chromium      a browser for the tests of pages (see browsers.py)
     node          Node and npm, for the front end of tests/e2e/test_front_end.py
     cc            a C compiler, for tests under another date (see faked_clock.py)
 
-What is missing is an error at the start of the run, and so is a name that is not in this list. A test that is skipped
-although it rests on a required thing fails.
+A missing program and an unknown name are errors at the start of the run. A test that needs a required program fails if
+it is skipped.
 """
 
 import os
@@ -19,12 +19,12 @@ from tests.browsers import find_browser
 
 VARIABLE = "SLA_MONITOR_TEST_REQUIRE"
 REQUIRED = pytest.StashKey[frozenset[str]]()
-# The fixtures by which a test says that it rests on something.
+# A test that uses the fixture needs the program.
 FIXTURES = {"chromium": "browser_program", "node": "node_modules", "cc": "faked_library"}
 
 
 def required(environ: Mapping[str, str] = os.environ) -> frozenset[str]:
-    """The names in SLA_MONITOR_TEST_REQUIRE. Raises pytest.UsageError for one that means nothing."""
+    """Returns the names in SLA_MONITOR_TEST_REQUIRE. Raises pytest.UsageError for an unknown name."""
     names = frozenset(name.strip() for name in environ.get(VARIABLE, "").split(",")) - {""}
     if unknown := sorted(names - FOUND.keys()):
         raise pytest.UsageError(f"{VARIABLE}: unknown: {', '.join(unknown)}; known: {', '.join(sorted(FOUND))}")
@@ -32,7 +32,7 @@ def required(environ: Mapping[str, str] = os.environ) -> frozenset[str]:
 
 
 def require(names: Collection[str], engines: Collection[str]) -> None:
-    """Raises pytest.UsageError that names what is missing on this machine."""
+    """Raises pytest.UsageError with the names of the programs that this machine lacks."""
     if missing := sorted(name for name in names if not FOUND[name](engines)):
         raise pytest.UsageError(f"{VARIABLE}: not found here: {', '.join(missing)}")
 
@@ -48,7 +48,7 @@ FOUND: dict[str, Callable[[Collection[str]], bool]] = {
     "node": lambda _: shutil.which("node") is not None and shutil.which("npm") is not None,
     "cc": lambda _: shutil.which("cc") is not None,
 }
-"""Whether this machine has each of them; the engines are those that engines.py has found."""
+"""Functions that return whether this machine has the program, given the engines that engines.py has found."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -64,10 +64,10 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A skipped test that rests on a required thing is a failed one."""
+    """Turns a skipped test that needs a required program into a failed one."""
     report = yield
     required_here = item.config.stash[REQUIRED]
-    names = sorted(required_here & _rests_on(item))
+    names = sorted(required_here & _needed_by(item))
     if names and report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"
@@ -75,11 +75,11 @@ def pytest_runtest_makereport(
     return report
 
 
-def _rests_on(item: pytest.Item) -> set[str]:
+def _needed_by(item: pytest.Item) -> set[str]:
     fixtures: Collection[str] = getattr(item, "fixturenames", ())
     names = {name for name, fixture in FIXTURES.items() if fixture in fixtures}
-    # A test that compares engines asks for all at once; any other is run once on each. On a server that was given some
-    # tests skip, since they would disturb others.
+    # A test that compares engines uses all of them; any other runs once on each. Some tests are skipped on the server
+    # of TEST_DATABASE_URL because they would affect its other users, so these do not count.
     parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
     on_timescaledb = parameters.get("engine") == "timescaledb" or "databases" in fixtures
     return names | ({"timescaledb"} if on_timescaledb and not os.environ.get("TEST_DATABASE_URL") else set())

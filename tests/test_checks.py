@@ -17,13 +17,13 @@ def commands_of_make(target: str) -> list[str]:
     return [line.strip() for line in recipe[1].splitlines()]
 
 
-def test_hooks_run_what_make_check_runs() -> None:
+def test_the_hooks_run_the_commands_of_make_check() -> None:
     (local,) = YAML(typ="safe").load(ROOT / ".pre-commit-config.yaml")["repos"]
     assert local["repo"] == "local"
     assert [hook["entry"] for hook in local["hooks"]] == commands_of_make("check")
 
 
-def test_ci_runs_what_make_check_runs_and_the_commands_of_the_readme() -> None:
+def test_ci_runs_make_check_and_the_commands_of_the_readme() -> None:
     script = (ROOT / ".ci" / "run").read_text("utf-8")
     lines = [line for line in script.splitlines() if line.startswith(".venv/bin/")]
     assert lines == commands_of_make("check")

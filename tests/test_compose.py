@@ -1,4 +1,4 @@
-"""compose.yaml and the image beside it, as far as they can be judged without Docker."""
+"""compose.yaml and the Dockerfile, as far as they can be checked without Docker."""
 
 import argparse
 import re
@@ -15,8 +15,8 @@ from sla_monitor import settings
 from sla_monitor.command import cli
 
 ROOT = Path(__file__).parent.parent
-OUR_PARTS = ("migrate", "api", "prober", "worker")
-NOT_OURS = {"PGPASSWORD": "libpq reads it: the password need not be quoted into a URL"}
+PARTS = ("migrate", "api", "prober", "worker")
+OTHER_VARIABLES = {"PGPASSWORD": "read by libpq, so that the password needs no escaping in the URL"}
 WIDE_OPEN = "0.0.0.0"
 
 
@@ -28,37 +28,39 @@ def compose() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def parts(compose: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {name: compose["services"][name] for name in OUR_PARTS}
+    return {name: compose["services"][name] for name in PARTS}
 
 
 def dockerfile() -> list[list[str]]:
-    """The Dockerfile's instructions, split into words."""
+    """Returns the instructions of the Dockerfile, split into words."""
     text = (ROOT / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
     return [line.split() for line in text.splitlines() if line and not line.startswith("#")]
 
 
-def test_it_is_what_the_compose_specification_says() -> None:
+def test_compose_yaml_is_valid() -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"]
     checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_every_variable_that_it_sets_is_a_setting(parts: dict[str, dict[str, Any]]) -> None:
-    known = {variable.name for variable in settings.ENVIRONMENT.values()} | NOT_OURS.keys()
+def test_every_variable_is_a_setting(parts: dict[str, dict[str, Any]]) -> None:
+    known = {variable.name for variable in settings.ENVIRONMENT.values()} | OTHER_VARIABLES.keys()
     image = {pair.split("=")[0] for words in dockerfile() if words[0] == "ENV" for pair in words[1:]}
     for part in parts.values():
         assert set(part["environment"]) <= known
     assert image - {"PYTHONUNBUFFERED"} <= known
 
 
-def test_the_settings_are_good_ones(parts: dict[str, dict[str, Any]]) -> None:
+def test_the_settings_are_valid(parts: dict[str, dict[str, Any]]) -> None:
     for part in parts.values():
         loaded = settings.load({name: str(value) for name, value in part["environment"].items()})
         assert loaded.database_url is not None
-        assert "database" in loaded.database_url  # the name of the service is its host's
+        assert "database" in loaded.database_url  # the name of the service is the host name
 
 
-def test_the_database_and_who_uses_it_agree(compose: dict[str, Any], parts: dict[str, dict[str, Any]]) -> None:
+def test_all_parts_use_the_credentials_of_the_database(
+    compose: dict[str, Any], parts: dict[str, dict[str, Any]]
+) -> None:
     database = compose["services"]["database"]["environment"]
     for part in parts.values():
         url = f"postgresql://{database['POSTGRES_USER']}@database/{database['POSTGRES_DB']}"
@@ -77,12 +79,14 @@ def test_no_password_has_a_default(compose: dict[str, Any]) -> None:
     assert all(re.fullmatch(r"\$\{\w+:\?[^}]+\}", value) for value in passwords)
 
 
-def test_ports_are_open_to_this_machine_only(compose: dict[str, Any], parts: dict[str, dict[str, Any]]) -> None:
+def test_ports_are_published_on_the_loopback_address_only(
+    compose: dict[str, Any], parts: dict[str, dict[str, Any]]
+) -> None:
     assert "ports" not in compose["services"]["database"]
     for part in parts.values():
         for port in part.get("ports", ()):
             assert port.startswith("${PUBLISH_ADDRESS:-127.0.0.1}:")
-    # What is published is what the parts listen on, inside.
+    # The published ports are those that the parts listen on in their containers.
     for name, host, port in (
         ("api", "HOST", "PORT"),
         ("prober", "WATCH_SERVER_HOST", "WATCH_SERVER_PORT"),
@@ -94,7 +98,7 @@ def test_ports_are_open_to_this_machine_only(compose: dict[str, Any], parts: dic
         assert f":{environment[port]}/health" in " ".join(parts[name]["healthcheck"]["test"])
 
 
-def test_commands_exist(parts: dict[str, dict[str, Any]]) -> None:
+def test_the_commands_of_the_containers_exist(parts: dict[str, dict[str, Any]]) -> None:
     parser = cli._arguments()
     action = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     for part in parts.values():
@@ -104,7 +108,7 @@ def test_commands_exist(parts: dict[str, dict[str, Any]]) -> None:
     assert "sla-monitor" in project()["project"]["scripts"]
 
 
-def test_the_order_of_starting(compose: dict[str, Any]) -> None:
+def test_containers_start_in_order(compose: dict[str, Any]) -> None:
     services = compose["services"]
     assert services["migrate"]["depends_on"]["database"]["condition"] == "service_healthy"
     for name in ("api", "prober", "worker"):
@@ -114,7 +118,7 @@ def test_the_order_of_starting(compose: dict[str, Any]) -> None:
     assert all("healthcheck" in services[name] for name in ("database", "api", "prober", "worker"))
 
 
-def test_our_containers_can_do_no_more_than_they_must(parts: dict[str, dict[str, Any]]) -> None:
+def test_containers_run_with_the_least_privileges(parts: dict[str, dict[str, Any]]) -> None:
     for part in parts.values():
         assert part["read_only"] is True
         assert part["cap_drop"] == ["ALL"]
@@ -123,11 +127,11 @@ def test_our_containers_can_do_no_more_than_they_must(parts: dict[str, dict[str,
     assert int(user) > 0
 
 
-def test_what_must_outlive_a_container_is_on_a_volume(compose: dict[str, Any]) -> None:
+def test_persistent_data_is_on_volumes(compose: dict[str, Any]) -> None:
     prober = compose["services"]["prober"]
     spool = prober["environment"]["SLA_MONITOR_HOME"]
     assert f"prober:{spool}" in prober["volumes"]
-    # Of PostgreSQL 18 and later; below it lies a folder per major version.
+    # The mount point of PostgreSQL 18 and later: it contains a folder for each major version.
     assert "database:/var/lib/postgresql" in compose["services"]["database"]["volumes"]
     assert set(compose["volumes"]) == {"prober", "database"}
     assert any(spool in words for words in dockerfile() if words[0] == "RUN")
@@ -143,7 +147,7 @@ def project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
-def test_the_image_gets_all_that_the_program_is_made_of_and_nothing_else() -> None:
+def test_the_build_context_has_the_packages_and_nothing_else() -> None:
     rules = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     allowed = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     assert "*" in rules

@@ -1,4 +1,4 @@
-"""The suite passes on every date: at the ends of months, on 29 February, at midnight here and elsewhere."""
+"""The suite passes on every date: at the ends of months, on 29 February, at midnight in UTC and in other zones."""
 
 import random
 import re
@@ -35,21 +35,23 @@ DATES: dict[str, list[tuple[str, str]]] = {
 }
 FILES_A_ROUND = 5
 CROSSED = ("midnight", "midnight in Kathmandu", "change of clocks")
-"""Each test begins some seconds before such a moment."""
+"""Kinds of dates where each test begins some seconds before the moment."""
 
 
 @cache
 def date_sensitive() -> tuple[Path, ...]:
-    """The test files that use the present. What runs in other processes is left out: tests/e2e, tests/pages."""
+    """Returns the test files that use the current time, without tests/e2e and tests/pages, which run other
+    processes."""
     files = (file for folder in FOLDERS for file in sorted((TESTS / folder).glob("test_*.py")))
     return tuple(file for file in files if USES_THE_PRESENT.search(file.read_text("utf-8")))
 
 
 @pytest.fixture(scope="session")
 def faked_library() -> Iterator[Path]:
-    """In a folder that PostgreSQL's own user can reach; pytest's are closed to others."""
+    """The library that fakes the clock, in a folder that PostgreSQL's own user can read; pytest's folders are
+    private."""
     if shutil.which("cc") is None:
-        pytest.skip("NO DATE BUT THE PRESENT WAS TRIED: there is no C compiler (Debian: apt-get install gcc libc6-dev)")
+        pytest.skip("NO OTHER DATE WAS TESTED: there is no C compiler (Debian: apt-get install gcc libc6-dev)")
     folder = Path(tempfile.mkdtemp(prefix="sla-tests-clock-", dir="/tmp"))
     folder.chmod(0o711)
     yield faked_clock.build(folder)
@@ -59,18 +61,18 @@ def faked_library() -> Iterator[Path]:
 @pytest.mark.campaign
 class TestDates:
     def test_the_suite_passes_on_any_date(self, faked_library: Path, budget: Share) -> None:
-        """Each round runs some of the files on one of the dates."""
+        """Each round runs some of the files on one of the dates; faked_clock.run() fails if a test does."""
         dice = random.Random(budget.seed)
         for _ in budget.rounds():
             kind = dice.choice(list(DATES))
             local, zone = dice.choice(DATES[kind])
             at = datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
             files = dice.sample(date_sensitive(), FILES_A_ROUND)
-            said = faked_clock.run(faked_library, at, zone, files, deadline=budget.deadline, each=kind in CROSSED)
-            budget.note(f"{kind}, {local} {zone}: {said.splitlines()[-1]}")
+            output = faked_clock.run(faked_library, at, zone, files, deadline=budget.deadline, each=kind in CROSSED)
+            budget.note(f"{kind}, {local} {zone}: {output.splitlines()[-1]}")
 
 
-def test_what_uses_the_present_is_found() -> None:
+def test_files_that_use_the_current_time_are_found() -> None:
     found = {str(file.relative_to(TESTS)) for file in date_sensitive()}
     assert {"sql/test_clock.py", "sql/test_views.py", "api/test_maintenance.py", "prober/test_dispatch.py"} <= found
     assert "api/test_colors.py" not in found

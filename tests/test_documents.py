@@ -1,4 +1,4 @@
-"""The documents name files that exist, and decisions have a date and a status."""
+"""The documents refer to files that exist, and each decision has a date and a status."""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ STATUS = re.compile(
 
 
 def links(text: str) -> Iterator[str]:
-    """Targets inside the repository."""
+    """Yields the targets of links inside the repository."""
     for markdown, html in LINK.findall(text):
         target = markdown or html
         if "://" not in target:
@@ -39,7 +39,7 @@ def links(text: str) -> Iterator[str]:
 
 
 def paths(text: str) -> Iterator[str]:
-    """What is written as code and begins with a folder of the repository."""
+    """Yields the paths in code spans and code blocks that begin with a folder of the repository."""
     for code in CODE.finditer(text):
         for word in WORD.findall(code[0]):
             if word.partition("/")[0] in FOLDERS:
@@ -53,11 +53,11 @@ def missing(document: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
-def test_every_file_that_a_document_names_exists(document: Path) -> None:
+def test_every_path_in_a_document_exists(document: Path) -> None:
     assert missing(document) == []
 
 
-def test_a_missing_file_is_found(tmp_path: Path) -> None:
+def test_missing_paths_are_found(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
     document.write_text(
         "[x](other.md), `api/nothing.py`, `/api/incidents`, `sql/queries/` and\n```sh\npytest tests/no.py\n```\n"
@@ -65,7 +65,7 @@ def test_a_missing_file_is_found(tmp_path: Path) -> None:
     assert missing(document) == ["other.md", "api/nothing.py", "tests/no.py"]
 
 
-def test_architecture_names_many_files() -> None:
+def test_the_architecture_refers_to_many_files() -> None:
     assert len(set(paths((ROOT / "docs" / "architecture.md").read_text("utf-8")))) > 50
 
 

@@ -1,4 +1,4 @@
-"""requirements.txt and requirements-dev.txt, which `make lock` writes, lock what pyproject.toml requires."""
+"""requirements.txt and requirements-dev.txt, written by `make lock`, lock the requirements of pyproject.toml."""
 
 import re
 import tomllib
@@ -29,7 +29,7 @@ def required(*texts: str) -> list[Requirement]:
 
 
 @pytest.mark.parametrize(("path", "extras"), [(RUNTIME, ()), (DEVELOPMENT, ("dev",))], ids=["runtime", "dev"])
-def test_every_requirement_is_locked_to_a_version_that_it_allows(path: Path, extras: tuple[str, ...]) -> None:
+def test_every_requirement_is_locked_to_an_allowed_version(path: Path, extras: tuple[str, ...]) -> None:
     optional = project()["optional-dependencies"]
     requirements = required(*project()["dependencies"], *(text for extra in extras for text in optional[extra]))
     versions = locked(path)
@@ -41,12 +41,12 @@ def test_every_requirement_is_locked_to_a_version_that_it_allows(path: Path, ext
     assert wrong == []
 
 
-def test_development_uses_the_versions_of_the_installation() -> None:
+def test_development_and_installation_use_the_same_versions() -> None:
     assert locked(RUNTIME).items() <= locked(DEVELOPMENT).items()
 
 
 @pytest.mark.parametrize("path", [RUNTIME, DEVELOPMENT], ids=["runtime", "dev"])
-def test_every_package_has_hashes_and_no_address_of_a_registry(path: Path) -> None:
+def test_every_package_has_hashes_and_no_registry_is_named(path: Path) -> None:
     text = path.read_text("utf-8")
     entries = ENTRY.findall(text)
     assert len(entries) == len(re.findall(r"^[^#\s]", text, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""What runs on one engine only: the tests that are marked so, and they are about the API alone."""
+"""Tests marked `one_engine` run on one engine. Tests of the database do not have the marker."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,10 +9,10 @@ from tests.conftest import engines_of
 
 TESTS = Path(__file__).parent
 BOTH = ["timescaledb", "postgresql"]
-OF_THE_DATABASE = ("sql", "oracle", "upgrade", "faked_clock")
+DATABASE_FOLDERS = ("sql", "oracle", "upgrade", "faked_clock")
 
 
-def test_the_name_of_a_test_decides() -> None:
+def test_the_name_of_a_test_selects_its_engine() -> None:
     names = [f"tests/api/test_comments.py::test_{number}" for number in range(1000)]
     chosen = [engines_of(name, BOTH, (), one=True) for name in names]
     assert chosen == [engines_of(name, BOTH, (), one=True) for name in names]
@@ -30,15 +30,15 @@ def test_the_name_of_a_test_decides() -> None:
         (["given-postgresql", "postgresql"], ["postgresql"], False, ["given-postgresql", "postgresql"]),
     ],
 )
-def test_others_run_where_they_say(found: list[str], only: list[str], one: bool, expected: list[str]) -> None:
+def test_markers_select_the_engines(found: list[str], only: list[str], one: bool, expected: list[str]) -> None:
     assert engines_of("tests/api/test_x.py::test_x", found, only, one=one) == expected
 
 
-def test_no_test_of_the_database_runs_on_one_engine() -> None:
-    marked = [path for folder in OF_THE_DATABASE for path in (TESTS / folder).rglob("*.py") if _marks(path)]
+def test_tests_of_the_database_run_on_every_engine() -> None:
+    marked = [path for folder in DATABASE_FOLDERS for path in (TESTS / folder).rglob("*.py") if _is_marked(path)]
     assert marked == []
-    assert _marks(TESTS / "api" / "test_comments.py")
+    assert _is_marked(TESTS / "api" / "test_comments.py")
 
 
-def _marks(path: Path) -> bool:
+def _is_marked(path: Path) -> bool:
     return "mark.one_engine" in path.read_text()

@@ -1,4 +1,5 @@
-"""SLA_MONITOR_TEST_REQUIRE: no run passes that has tried less than was asked for."""
+"""SLA_MONITOR_TEST_REQUIRE: a run without a required program fails, and so does a test that was skipped for lack of
+it."""
 
 import os
 import subprocess
@@ -34,14 +35,14 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
-def test_names() -> None:
+def test_names_are_separated_by_commas() -> None:
     assert required({}) == required({"SLA_MONITOR_TEST_REQUIRE": " , "}) == frozenset()
     assert required({"SLA_MONITOR_TEST_REQUIRE": "node, chromium"}) == {"node", "chromium"}
     with pytest.raises(pytest.UsageError, match="unknown: firefox; known: cc, chromium, node, timescaledb"):
         required({"SLA_MONITOR_TEST_REQUIRE": "chromium,firefox"})
 
 
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_the_missing_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CHROMIUM", raising=False)
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("HOME", "/nowhere")
@@ -53,14 +54,14 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         require(["chromium"], [])
 
 
-def test_a_run_that_lacks_something_does_not_start() -> None:
+def test_a_run_without_a_required_program_does_not_start() -> None:
     variables = {"SLA_MONITOR_TEST_REQUIRE": "timescaledb", "SLA_MONITOR_TEST_ENGINES": "embedded"}
     ended = run("-n", "2", "tests/api/test_colors.py", **variables)
     assert ended.returncode == pytest.ExitCode.USAGE_ERROR
     assert "ERROR: SLA_MONITOR_TEST_REQUIRE: not found here: timescaledb" in ended.stderr
 
 
-def test_what_rests_on_a_required_thing_may_not_be_skipped(tmp_path: Path) -> None:
+def test_a_skipped_test_that_needs_a_required_program_fails(tmp_path: Path) -> None:
     (tmp_path / "test_made_up.py").write_text(TESTS)
     (tmp_path / "pytest.ini").write_text("[pytest]")
     arguments = ("-p", "tests.requirements", "-c", str(tmp_path / "pytest.ini"), str(tmp_path))

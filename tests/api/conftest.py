@@ -1,4 +1,4 @@
-"""A real API on a real port, and the means to make things happen in its database."""
+"""A running API on a port of its own, and functions that add users, services and checks to its database."""
 
 import secrets
 import socket
@@ -27,7 +27,7 @@ PATIENCE_S = 120.0
 
 
 class Api:
-    """One API process of the test: its address, a client for it, and its settings."""
+    """A running API: its settings and an HTTP client for it."""
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
         self.settings = settings
@@ -38,10 +38,10 @@ class Api:
         return f"ws://127.0.0.1:{self.settings.api_port}/ws"
 
     async def get(self, path: str, **options: Any) -> Any:
-        """The JSON of a 200."""
-        answer = await self.http.get(path, **options)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        """Returns the JSON of a response that must have status 200."""
+        response = await self.http.get(path, **options)
+        assert response.status_code == 200, response.text
+        return response.json()
 
     async def ready(self) -> None:
         await until(lambda: self._is_ready())
@@ -64,11 +64,11 @@ UNLIMITED: dict[str, Any] = {
     "rate_limit_pings": None,
     "log_level": "debug",
 }
-"""How the API of a test is set where the test says nothing else: no limit gets in the way, X-Cache is told."""
+"""Default settings of the API in tests: no rate limits, and `debug` so that responses have the header X-Cache."""
 
 
-class Someone(msgspec.Struct, frozen=True):
-    """A user of the test who is logged in; `headers` say so."""
+class User(msgspec.Struct, frozen=True):
+    """A user with a session; `headers` contain its access token."""
 
     user_id: UUID
     session_id: UUID
@@ -77,11 +77,16 @@ class Someone(msgspec.Struct, frozen=True):
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}"}
+        return bearer(self.token)
 
 
-async def someone(db: psycopg.AsyncConnection[Any], role: str = "admin", username: str | None = None) -> Someone:
-    """Makes a user with a session, without the second that a password costs."""
+def bearer(token: str) -> dict[str, str]:
+    """Returns the request header with an access token or an API token."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def create_user(db: psycopg.AsyncConnection[Any], role: str = "admin", username: str | None = None) -> User:
+    """Creates a user with a session and without a password, whose hash would take a second."""
     username = username or f"{role}-{secrets.token_hex(6)}"
     cursor = await db.execute(
         "INSERT INTO users (username, email, password_hash, role) VALUES (%s, %s, 'none', %s) RETURNING id",
@@ -94,12 +99,12 @@ async def someone(db: psycopg.AsyncConnection[Any], role: str = "admin", usernam
     [session_id] = await cursor.fetchone() or [None]
     assert isinstance(user_id, UUID) and isinstance(session_id, UUID)
     token = await signer().issue("access", user_id, session_id, timedelta(hours=1))
-    return Someone(user_id, session_id, username, token)
+    return User(user_id, session_id, username, token)
 
 
 def signer() -> Tokens:
-    """Signs as the APIs of the tests do."""
-    return Tokens(cast(Pool, None), JWT_SECRET)  # with a secret given, no database is asked for one
+    """Returns a signer with the key of the APIs in tests."""
+    return Tokens(cast(Pool, None), JWT_SECRET)  # the pool is only used to read the secret, which is given
 
 
 StartApi = Callable[..., AbstractAsyncContextManager[Api]]
@@ -121,27 +126,29 @@ async def until(condition: Callable[[], Any], patience_s: float = PATIENCE_S) ->
             await anyio.sleep(pause_s)
 
 
-async def until_heard(api: "Api", db: psycopg.AsyncConnection[Any]) -> None:
-    """Returns when the API has heard of everything that was committed before: it ends no kept answer any more."""
-    await db.execute("SELECT append_event('said', NULL, '{}')")
-    row = await (await db.execute("SELECT max(seq) FROM events WHERE event = 'said'")).fetchone()
+async def until_events_processed(api: "Api", db: psycopg.AsyncConnection[Any]) -> None:
+    """Returns when the API has processed all events committed so far, so that it invalidates no more cached
+    responses."""
+    await db.execute("SELECT append_event('marker', NULL, '{}')")
+    row = await (await db.execute("SELECT max(seq) FROM events WHERE event = 'marker'")).fetchone()
 
-    async def heard() -> bool:
+    async def has_processed() -> bool:
         text = (await api.http.get("/metrics")).text
         [seq] = [line for line in text.splitlines() if line.startswith("sla_monitor_event_seq ")]
         return row is not None and float(seq.rpartition(" ")[2]) >= row[0]
 
-    await until(heard)
+    await until(has_processed)
 
 
 @asynccontextmanager
 async def running_api(database_url: str, *, ready: bool = True, **overrides: Any) -> AsyncIterator[Api]:
-    """Serves until the block ends, then checks that it stops in time."""
+    """Runs an API until the block ends, then stops it."""
     settings = msgspec.structs.replace(Settings(), api_port=free_port(), **{**UNLIMITED, **overrides})
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(serve, settings, database_url, None, SHARED)
         base_url = f"http://127.0.0.1:{settings.api_port}"
-        # Nothing is verified over plain HTTP; reading the CA certificates would take longer than most tests.
+        # verify=False: plain HTTP has no certificates, and reading the CA certificates would take longer than most
+        # tests.
         async with httpx.AsyncClient(base_url=base_url, timeout=PATIENCE_S, trust_env=False, verify=False) as http:
             api = Api(settings, http)
             if ready:
@@ -158,10 +165,22 @@ async def api(database: str) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def db(database: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-    """A connection of an analyst, in autocommit mode."""
+    """A database connection in autocommit mode."""
     connection = await sql.connect(database, application="analyst")
     async with connection:
         yield connection
+
+
+@pytest.fixture
+async def reporter(db: psycopg.AsyncConnection[Any]) -> User:
+    return await create_user(db, "reporter")
+
+
+async def fetch_row(db: psycopg.AsyncConnection[Any], statement: str) -> tuple[Any, ...]:
+    """Returns the only row of a statement."""
+    row: tuple[Any, ...]
+    [row] = await (await db.execute(statement.encode())).fetchall()
+    return row
 
 
 async def add_service(db: psycopg.AsyncConnection[Any], service_id: str, **columns: Any) -> None:
@@ -174,7 +193,7 @@ async def add_service(db: psycopg.AsyncConnection[Any], service_id: str, **colum
 
 
 class Check(msgspec.Struct):
-    """One check to be recorded; `ms` None is a failure."""
+    """A check to record. `ms` None means that it failed."""
 
     service: str
     at: datetime
@@ -182,11 +201,11 @@ class Check(msgspec.Struct):
     slow: bool = False
     interval_s: int = 60
     phases: tuple[float, float, float, float] | None = None
-    """DNS, connect, TLS, first byte."""
+    """Milliseconds of DNS, connection, TLS and first byte."""
 
 
 async def record(db: psycopg.AsyncConnection[Any], checks: Sequence[Check]) -> None:
-    """Writes checks as the prober does: one transaction, through record_checks()."""
+    """Records checks through record_checks() in one transaction, like the prober."""
     async with db.transaction():
         await db.execute(sql.query("checks/incoming"))
         for check in checks:
@@ -214,10 +233,10 @@ async def record(db: psycopg.AsyncConnection[Any], checks: Sequence[Check]) -> N
 
 
 async def midday(db: psycopg.AsyncConnection[Any]) -> ZoneInfo:
-    """Makes the reporting time zone one where it is about noon, so that no day turns while a test runs. Not for what
-    counts checks by day: those views are made for the zone that the database was migrated with."""
+    """Sets the reporting time zone to one where it is about noon, so that no day ends during the test. Not for tests of
+    checks per day: their views use the zone that the database was migrated with."""
     ahead = 12 - datetime.now(UTC).hour
-    zone = f"Etc/GMT{-ahead:+}"  # their signs are those of POSIX
+    zone = f"Etc/GMT{-ahead:+}"  # the signs of these zones are inverted, as in POSIX
     await db.execute("UPDATE installation SET time_zone = %s", [zone])
     return ZoneInfo(zone)
 

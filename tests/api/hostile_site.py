@@ -1,4 +1,4 @@
-"""A site where every text is an attack, and the same site with harmless ones, to compare its pages with."""
+"""An installation whose texts are all attacks, and the same with harmless texts to compare the pages with."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,13 +11,13 @@ import psycopg
 import sql
 from api.edge.cookies import SESSION
 from sla_monitor.formats.one_line import on_one_line
-from tests.api.conftest import Api, Someone, running_api, signer, someone
+from tests.api.conftest import Api, User, create_user, running_api, signer
 from tests.api.page_routes import Values
 
 Db = psycopg.AsyncConnection[Any]
 SITE = Path(__file__).with_name("hostile_site.sql")
 SUM, TOTAL = "{{1337*7331}}", "9801547"
-"""What a template that ran would say."""
+"""A template expression, and its result if a template engine evaluated it."""
 HOSTILE = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -43,19 +43,19 @@ HARMLESS = tuple(
 )
 
 
-class Furnished(NamedTuple):
-    """Whom the site belongs to, and what the parameters of paths may be."""
+class SiteData(NamedTuple):
+    """The admin of the site, and the values of path parameters."""
 
-    admin: Someone
+    admin: User
     values: Values
 
 
-Site = tuple[Api, Furnished]
+Site = tuple[Api, SiteData]
 
 
-async def furnish(db: Db, texts: Sequence[str]) -> Furnished:
-    admin = await someone(db, username="boss")
-    other = await someone(db, "viewer", username="other")
+async def fill(db: Db, texts: Sequence[str]) -> SiteData:
+    admin = await create_user(db, username="boss")
+    other = await create_user(db, "viewer", username="other")
     await db.execute(sql.query("checks/incoming"))
     lines = [on_one_line(text, "?") for text in texts]
     values = {"texts": list(texts), "lines": lines, "first": texts[0], "user_id": admin.user_id}
@@ -64,7 +64,7 @@ async def furnish(db: Db, texts: Sequence[str]) -> Furnished:
             if statement.strip():
                 await db.execute(statement.encode(), values)
     numbers = range(1, len(texts) + 1)
-    return Furnished(
+    return SiteData(
         admin,
         {
             "service_id": [f"s{n}" for n in numbers],
@@ -78,14 +78,14 @@ async def furnish(db: Db, texts: Sequence[str]) -> Furnished:
     )
 
 
-async def session_cookie(user: Someone, lifetime: timedelta = timedelta(days=7)) -> str:
-    """What the browser of somebody who has logged in sends."""
+async def session_cookie(user: User, lifetime: timedelta = timedelta(days=7)) -> str:
+    """Returns the Cookie header of a logged-in browser."""
     return f"{SESSION}={await signer().issue('browser', user.user_id, user.session_id, lifetime)}"
 
 
 @asynccontextmanager
-async def furnished_api(database_url: str, texts: Sequence[str], **settings: Any) -> AsyncIterator[Site]:
+async def hostile_api(database_url: str, texts: Sequence[str], **settings: Any) -> AsyncIterator[Site]:
     async with await sql.connect(database_url, application="attacker") as db:
-        furnished = await furnish(db, texts)
+        data = await fill(db, texts)
     async with running_api(database_url, **settings) as api:
-        yield api, furnished
+        yield api, data

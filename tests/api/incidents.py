@@ -1,78 +1,82 @@
-"""Incidents for the tests: made over REST by somebody, and what the feed was told of them."""
+"""Creates and changes incidents over REST, and reads their events."""
 
 from typing import Any
 
 import httpx
 import psycopg
 
-from tests.api.conftest import Api, Someone, until
+from tests.api.conftest import Api, User, until
 
 Db = psycopg.AsyncConnection[Any]
 OUTAGE: dict[str, Any] = {"title": "Down", "severity": "high", "priority": "P1", "affectedServices": []}
 
 
-async def create(api: Api, who: Someone, **fields: Any) -> Any:
-    """The incident as the answer shows it."""
-    answer = await api.http.post("/api/incidents", json=OUTAGE | fields, headers=who.headers)
-    assert answer.status_code == 201, answer.text
-    return answer.json()["incident"]
+async def create(api: Api, user: User, **fields: Any) -> Any:
+    """Creates an incident and returns it as in the response."""
+    response = await api.http.post("/api/incidents", json=OUTAGE | fields, headers=user.headers)
+    assert response.status_code == 201, response.text
+    return response.json()["incident"]
 
 
-async def say(api: Api, who: Someone, incident_id: str, status: str, description: str = "news") -> Any:
-    """Adds to the timeline."""
+async def get_incident(api: Api, user: User, incident_id: str) -> Any:
+    """Returns an incident as this user sees it."""
+    return (await api.get(f"/api/incidents/{incident_id}", headers=user.headers))["incident"]
+
+
+async def add_update(api: Api, user: User, incident_id: str, status: str, description: str = "news") -> Any:
+    """Adds an update to the timeline and returns it."""
     body = {"status": status, "description": description}
-    answer = await api.http.post(f"/api/incidents/{incident_id}/updates", json=body, headers=who.headers)
-    assert answer.status_code == 201, answer.text
-    return answer.json()["update"]
+    response = await api.http.post(f"/api/incidents/{incident_id}/updates", json=body, headers=user.headers)
+    assert response.status_code == 201, response.text
+    return response.json()["update"]
 
 
-async def change(
-    api: Api, who: Someone, incident_id: str, if_match: str | None = None, **fields: Any
-) -> httpx.Response:
-    headers = who.headers if if_match is None else who.headers | {"If-Match": if_match}
+async def change(api: Api, user: User, incident_id: str, if_match: str | None = None, **fields: Any) -> httpx.Response:
+    headers = user.headers if if_match is None else user.headers | {"If-Match": if_match}
     return await api.http.put(f"/api/incidents/{incident_id}", json=fields, headers=headers)
 
 
-async def told(db: Db) -> list[tuple[str, str | None, Any]]:
-    """What the feed was told of incidents, in order: event, room, data."""
+async def incident_events(db: Db) -> list[tuple[str, str | None, Any]]:
+    """Returns the events of incidents in order: event, room, data."""
     cursor = await db.execute("SELECT event, room, data FROM events WHERE event <> 'uptime-updated' ORDER BY seq")
     return await cursor.fetchall()
 
 
-def unnamed(incident: Any) -> Any:
-    """The incident as those outside see it, where nothing of it but the names of users is hidden from them."""
+def without_names(incident: Any) -> Any:
+    """Returns the incident as anonymous clients see it, if only the names of users are hidden from them."""
     updates = [update | {"author": None} for update in incident["updates"]]
     reporter = None if incident["reporter"] == incident["author"] else incident["reporter"]
     return incident | {"author": None, "reporter": reporter, "updates": updates}
 
 
-async def outside(api: Api, incident_id: str, version: int) -> Any:
-    """This version as those outside see it: they are answered from memory, which hears of it a moment later."""
-    seen: list[Any] = []
+async def public_incident(api: Api, incident_id: str, version: int) -> Any:
+    """Returns this version as anonymous clients see it. Waits for the response cache, which is invalidated by an
+    event."""
+    found: list[Any] = []
 
-    async def arrived() -> bool:
-        seen.append((await api.get(f"/api/incidents/{incident_id}"))["incident"])
-        return bool(seen[-1]["version"] == version)
+    async def is_current() -> bool:
+        found.append((await api.get(f"/api/incidents/{incident_id}"))["incident"])
+        return bool(found[-1]["version"] == version)
 
-    await until(arrived)
-    return seen[-1]
+    await until(is_current)
+    return found[-1]
 
 
-async def bring_in(db: Db, count: int) -> None:
-    """Incidents of years ago, a second after one another, without all that is done for a new one."""
+async def import_incidents(db: Db, count: int) -> None:
+    """Inserts incidents of 2020, one second apart, without the triggers of new incidents."""
     async with db.transaction():
         await db.execute("ALTER TABLE incidents DISABLE TRIGGER USER")
         await db.execute(
             "INSERT INTO incidents (id, title, severity, priority, author, created_at) "
-            "SELECT format('INC-2020-%%s', 100000 + n), 'Old ' || n, 'low', 'P3', 'somebody', "
+            "SELECT format('INC-2020-%%s', 100000 + n), 'Old ' || n, 'low', 'P3', 'importer', "
             "timestamptz '2020-01-01 12:00Z' + make_interval(secs => n) FROM generate_series(1, %s) AS n",
             [count],
         )
         await db.execute("ALTER TABLE incidents ENABLE TRIGGER USER")
 
 
-def fields(answer: httpx.Response) -> list[str]:
-    """Which fields a 400 names."""
-    assert answer.status_code == 400, answer.text
-    assert answer.json()["code"] == "VALIDATION_ERROR"
-    return [problem["field"] for problem in answer.json()["details"]]
+def error_fields(response: httpx.Response) -> list[str]:
+    """Returns the fields that a response with status 400 names."""
+    assert response.status_code == 400, response.text
+    assert response.json()["code"] == "VALIDATION_ERROR"
+    return [problem["field"] for problem in response.json()["details"]]

@@ -18,7 +18,7 @@ END = "that-was-all"
 
 
 class Served(Protocol):
-    """A running API: one of this process, or a process of its own."""
+    """A running API, in this process or another one."""
 
     @property
     def ws_url(self) -> str: ...
@@ -29,16 +29,16 @@ class RefusedError(Exception):
 
 
 class Intruder(Speaker):
-    """A client that says anything."""
+    """A client that can send any frame."""
 
     _asked = 0
 
     async def send(self, raw: str | bytes) -> None:
-        """As it is."""
+        """Sends a frame unchanged."""
         await self.socket.send(raw)
 
     async def tell(self, event: str, data: object) -> dict[str, Any]:
-        """The answer to this one event; `data` need not be an object."""
+        """Sends an event and returns its acknowledgement. `data` can be any JSON value."""
         self._asked += 1
         if self.transport == "ws":
             await self.send(json.dumps({"event": event, "data": data}))
@@ -47,7 +47,7 @@ class Intruder(Speaker):
         return await self.answer(self._asked)
 
     async def hear(self, patience_s: float = PATIENCE_S) -> Heard:
-        """The next event that is no answer, whatever it is."""
+        """Returns the next event that is no acknowledgement."""
         with anyio.fail_after(patience_s):
             while not self._heard:
                 frame = await self._frame()
@@ -56,18 +56,18 @@ class Intruder(Speaker):
         return self._heard.popleft()
 
     async def hears(self, event: str) -> Any:
-        """The data of the next event of this name; others are passed over."""
+        """Returns the data of the next event with this name. Other events are skipped."""
         while True:
             heard, data = await self.hear()
             if heard == event:
                 return data
 
     async def heard(self, db: Db) -> list[Heard]:
-        """All that has happened so far and was told to this client."""
+        """Returns the events that this client has received so far."""
         return (await heard(db, self))[0]
 
     async def hears_until(self, event: str) -> list[Heard]:
-        """All that it is told before the next event of this name."""
+        """Returns the events before the next event with this name."""
         found = []
         while (heard := await self.hear())[0] != event:
             found.append(heard)
@@ -75,7 +75,7 @@ class Intruder(Speaker):
 
 
 async def heard(db: Db, *clients: Intruder) -> list[list[Heard]]:
-    """What each has been told so far: an event to everyone comes after it."""
+    """Returns the events that each client has received so far. A last event to all clients marks the end."""
     await db.execute("SELECT append_event(%s, NULL, '{}')", [END])
     return [await client.hears_until(END) for client in clients]
 
@@ -89,7 +89,7 @@ async def entered(
     query: str = "",
     headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Intruder]:
-    """Somebody who has been let in, with a token or without. Raises RefusedError where the token is not taken."""
+    """A connected client. With a token it is logged in. Raises RefusedError if the token is refused."""
     path = "/ws" if transport == "ws" else "/socket.io/?EIO=4&transport=websocket"
     address = f"ws://{urlsplit(api.ws_url).netloc}{path}{'&' if '?' in path else '?'}{query}"
     async with connect(address, proxy=None, additional_headers=headers) as socket:
@@ -115,5 +115,5 @@ async def _opened(intruder: Intruder, token: str | None) -> None:
 
 
 def code(answer: Mapping[str, Any]) -> str | None:
-    """Of an answer that is an error, which."""
+    """Returns the error code of an acknowledgement, None without an error."""
     return answer.get("code")

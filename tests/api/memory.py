@@ -1,4 +1,4 @@
-"""The response cache without a server: an application whose responses can be delayed, and a client."""
+"""The response cache without a server: an application whose responses can be delayed, and requests to it."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What nobody in their senses says to the live feed."""
+"""Invalid and hostile rooms, frames and event data for the live feed."""
 
 from typing import Any
 

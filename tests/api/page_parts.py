@@ -1,4 +1,4 @@
-"""What a page is made of, as far as a text in it could change that."""
+"""The elements of a page, as far as injected text could change them."""
 
 import json
 import re
@@ -14,11 +14,11 @@ ACTIVE = frozenset(
         *("svg", "math", "img", "image", "video", "audio", "source"),
     }
 )
-"""Elements that load, run or take something, or change how the rest is read."""
-WRITTEN = frozenset({"p", "br", "strong", "em", "code", "pre", "ul", "ol", "li", "a", "blockquote", "hr"})
-"""Elements that people may make, by Markdown."""
+"""Elements that load or run something, take input, or change how the rest of the page is parsed."""
+MARKDOWN = frozenset({"p", "br", "strong", "em", "code", "pre", "ul", "ol", "li", "a", "blockquote", "hr"})
+"""Elements that Markdown can produce."""
 ADDRESSES = frozenset({"href", "src", "action", "formaction", "srcset", "poster", "data", "xlink:href", "ping", "cite"})
-GOOD_ADDRESSES = ("/", "#", "?", "http://", "https://", "mailto:")
+ALLOWED_ADDRESSES = ("/", "#", "?", "http://", "https://", "mailto:")
 
 
 class Parts(NamedTuple):
@@ -26,7 +26,7 @@ class Parts(NamedTuple):
 
     elements: frozenset[tuple[str, frozenset[str]]]
     active: Counter[tuple[str, frozenset[str]]]
-    wrong: list[str]
+    errors: list[str]
 
 
 class _Reader(HTMLParser):
@@ -34,7 +34,7 @@ class _Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.elements: set[tuple[str, frozenset[str]]] = set()
         self.active: Counter[tuple[str, frozenset[str]]] = Counter()
-        self.wrong: list[str] = []
+        self.errors: list[str] = []
         self._script: str | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -45,16 +45,16 @@ class _Reader(HTMLParser):
         for name, value in attrs:
             address = (value or "").strip()
             if name.startswith("on") or name in ("style", "srcdoc"):
-                self.wrong.append(f"<{tag} {name}={value!r}>")
-            if name in ADDRESSES and not address.startswith(GOOD_ADDRESSES):
-                self.wrong.append(f"<{tag} {name}={value!r}> leads elsewhere")
+                self.errors.append(f"<{tag} {name}={value!r}>")
+            if name in ADDRESSES and not address.startswith(ALLOWED_ADDRESSES):
+                self.errors.append(f"<{tag} {name}={value!r}> leads elsewhere")
             if tag != "a" and address.startswith("//"):
-                self.wrong.append(f"<{tag} {name}={value!r}> leads to another host")
+                self.errors.append(f"<{tag} {name}={value!r}> leads to another host")
         if tag == "script":
             given = dict(attrs)
             self._script = given.get("type") or "text/javascript"
             if "src" not in given and self._script != "application/json":
-                self.wrong.append(f"a script in the page: {given}")
+                self.errors.append(f"a script in the page: {given}")
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "script":
@@ -65,22 +65,22 @@ class _Reader(HTMLParser):
             try:
                 json.loads(data)
             except ValueError:
-                self.wrong.append(f"no JSON in a script: {data[:200]}")
+                self.errors.append(f"no JSON in a script: {data[:200]}")
 
     def handle_comment(self, data: str) -> None:
-        self.wrong.append(f"a comment: {data[:200]}")
+        self.errors.append(f"a comment: {data[:200]}")
 
     def unknown_decl(self, data: str) -> None:
-        self.wrong.append(f"a declaration: {data[:200]}")
+        self.errors.append(f"a declaration: {data[:200]}")
 
 
 def parts(html: str) -> Parts:
     reader = _Reader()
     reader.feed(html)
     reader.close()
-    return Parts(frozenset(reader.elements), reader.active, reader.wrong)
+    return Parts(frozenset(reader.elements), reader.active, reader.errors)
 
 
 def timeless(page: str) -> str:
-    """A page without when it was made."""
+    """Returns the page without the times of its data."""
     return re.sub(r'data-seq="\d+"|<p id="snapshot".*?</p>|<time id="as-of".*?</time>', "", page)

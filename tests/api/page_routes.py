@@ -1,4 +1,4 @@
-"""Every route for browsers, from the application's own table: a new page is attacked without being named here."""
+"""Every route for browsers, read from the application, so that tests cover a new page without being changed."""
 
 import inspect
 import re
@@ -19,31 +19,31 @@ from api.routes import DEPENDENCIES, PAGES
 Values = Mapping[str, Sequence[str]]
 BADGES = [f"{kind}.{form}" for kind in ("status", "uptime", "response") for form in ("svg", "json")]
 FIXED: Values = {"language": ["ko"], "theme": ["dark"]}
-"""Parameters of paths that name nothing of the database."""
+"""Values of path parameters that do not refer to rows of the database."""
 
 
 class PageRoute(NamedTuple):
-    """One method of one path; `query` are the names of what it reads of the query."""
+    """One method of one path; `query` are the names of its query parameters."""
 
     method: str
     path: str
     action: Action
     query: tuple[str, ...]
     browser: bool
-    """Whether it looks at who asks."""
+    """Whether the response depends on the session."""
 
     @property
     def public(self) -> bool:
         return RULES[self.action].least is None
 
     def paths(self, values: Values) -> Iterator[str]:
-        """With every value that its parameters have."""
+        """Yields the path with every combination of the values of its parameters."""
         names = re.findall(r"{(\w+):\w+}", self.path)
-        known = {**FIXED, **values}
+        values_by_name = {**FIXED, **values}
         if self.path.startswith("/badges/"):
-            known["name"] = BADGES
-        assert set(names) <= set(known), f"{self.path}: say in hostile_site.py what a {names} is"
-        for chosen in product(*(known[name] for name in names)):
+            values_by_name["name"] = BADGES
+        assert set(names) <= set(values_by_name), f"{self.path}: hostile_site.py has no values for all of {names}"
+        for chosen in product(*(values_by_name[name] for name in names)):
             path = self.path
             for name, value in zip(names, chosen, strict=True):
                 path = re.sub(rf"{{{name}:\w+}}", value, path)
@@ -52,7 +52,7 @@ class PageRoute(NamedTuple):
 
 @cache
 def page_routes() -> tuple[PageRoute, ...]:
-    """Those of PAGES but for /static/, whose files are the program's own."""
+    """Returns the routes of PAGES except /static/, whose files are part of the program."""
     found = []
     for route in Litestar([module.router for module in PAGES], dependencies=DEPENDENCIES, openapi_config=None).routes:
         assert isinstance(route, HTTPRoute)
@@ -67,15 +67,15 @@ def page_routes() -> tuple[PageRoute, ...]:
 
 
 def pages() -> list[PageRoute]:
-    """What is asked for by GET and shows something; /language/, /theme/ and what is only guessed send on."""
+    """Returns the routes that show a page. /language/, /theme/ and the addresses that clients guess only redirect."""
     return [
         route
         for route in page_routes()
-        if route.method == "GET" and route.path.split("/")[1] not in _SENDING_ON and route.path not in GUESSED
+        if route.method == "GET" and route.path.split("/")[1] not in _REDIRECTING and route.path not in GUESSED
     ]
 
 
-_SENDING_ON = ("language", "theme", "favicon.ico")
+_REDIRECTING = ("language", "theme", "favicon.ico")
 
 
 def _query(handler: HTTPRouteHandler, path: str) -> Iterator[str]:
@@ -86,5 +86,5 @@ def _query(handler: HTTPRouteHandler, path: str) -> Iterator[str]:
         yield next((part.name for part in given if part.name), name)
 
 
-def described(answer: Any) -> str:
-    return f"{answer.request.method} {answer.request.url.raw_path.decode()} -> {answer.status_code}"
+def described(response: Any) -> str:
+    return f"{response.request.method} {response.request.url.raw_path.decode()} -> {response.status_code}"

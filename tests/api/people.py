@@ -1,4 +1,4 @@
-"""Everybody there can be: nobody, each role in a session, each role's API token, and who has just been disabled."""
+"""Every kind of principal: anonymous, a session of each role, an API token of each role, and disabled owners."""
 
 import hashlib
 import secrets
@@ -7,11 +7,11 @@ from uuid import UUID
 
 import psycopg
 
-from tests.api.conftest import Someone, someone
+from tests.api.conftest import User, create_user
 
 Db = psycopg.AsyncConnection[Any]
 Kind = Literal[
-    "nobody",
+    "anonymous",
     "viewer",
     "reporter",
     "admin",
@@ -26,14 +26,14 @@ Kind = Literal[
 
 
 class Principal(NamedTuple):
-    """Somebody who asks. `role` is what they may do in the end; `bad`: what they show is not good any more."""
+    """A client of the API. `role` is its effective role; `invalid` means that its token is refused."""
 
     kind: Kind
     token: str | None
     role: str | None
-    owner: Someone | None
+    owner: User | None
     machine: bool = False
-    bad: bool = False
+    invalid: bool = False
 
     @property
     def headers(self) -> dict[str, str]:
@@ -44,13 +44,13 @@ class Principal(NamedTuple):
         return None if self.owner is None else self.owner.user_id
 
 
-async def principal(db: Db, kind: Kind) -> Principal:
-    """A new one of this kind, with a user of their own: nobody else is disturbed when it is logged out or deleted."""
+async def create_principal(db: Db, kind: Kind) -> Principal:
+    """Creates a principal of this kind with a user of its own, so that a logout or a deletion affects no other."""
     match kind:
-        case "nobody":
+        case "anonymous":
             return Principal(kind, None, None, None)
         case "viewer" | "reporter" | "admin":
-            owner = await someone(db, kind)
+            owner = await create_user(db, kind)
             return Principal(kind, owner.token, kind, owner)
         case "viewer's token" | "reporter's token" | "admin's token":
             role = kind.removesuffix("'s token")
@@ -60,20 +60,20 @@ async def principal(db: Db, kind: Kind) -> Principal:
         case "viewer's token for an admin":
             return await machine(db, kind, owner_role="viewer", role="admin")
         case "disabled admin":
-            await someone(db, "admin")  # the last one cannot be disabled
-            owner = await someone(db, "admin")
+            await create_user(db, "admin")  # the last active admin cannot be disabled
+            owner = await create_user(db, "admin")
             await db.execute("UPDATE users SET active = false WHERE id = %s", [owner.user_id])
-            return Principal(kind, owner.token, None, owner, bad=True)
+            return Principal(kind, owner.token, None, owner, invalid=True)
         case "disabled admin's token":
-            await someone(db, "admin")
-            made = await machine(db, kind, owner_role="admin", role="admin")
-            await db.execute("UPDATE users SET active = false WHERE id = %s", [made.user_id])
-            return made._replace(role=None, bad=True)
+            await create_user(db, "admin")
+            created = await machine(db, kind, owner_role="admin", role="admin")
+            await db.execute("UPDATE users SET active = false WHERE id = %s", [created.user_id])
+            return created._replace(role=None, invalid=True)
 
 
 async def machine(db: Db, kind: Kind, *, owner_role: str, role: str) -> Principal:
-    """An API token; it may what its own role and its owner's both allow."""
-    owner = await someone(db, owner_role)
+    """Creates an API token. Its permissions are those that both its own role and the role of its owner have."""
+    owner = await create_user(db, owner_role)
     token = "slam_" + secrets.token_urlsafe(32)
     await db.execute(
         "INSERT INTO api_tokens (owner_id, name, role, token_hash) VALUES (%s, 'machine', %s, %s)",

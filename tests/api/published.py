@@ -1,4 +1,4 @@
-"""What docs/permissions.md says: its tables, read as data."""
+"""The tables of docs/permissions.md, read as data."""
 
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -12,7 +12,7 @@ Outcome = Literal["allowed", 401, 403]
 
 
 class Row(NamedTuple):
-    """One route. `own`: the role that is enough for what is one's own."""
+    """One route. `own` is the lower role that is sufficient for resources of the client's own."""
 
     method: str
     path: str
@@ -21,10 +21,11 @@ class Row(NamedTuple):
     tokens: bool
 
     def outcome(self, principal: Principal, *, own: bool) -> Outcome:
-        """What must come of it when `principal` asks; `own`: for a thing of theirs, or one that does not exist."""
+        """Returns the expected outcome for `principal`. `own` means a resource of its own, or one that does not
+        exist."""
         if self.who == "everybody":
             return "allowed"
-        if principal.bad:
+        if principal.invalid:
             return 401
         if self.who == "everybody*":
             return "allowed"
@@ -53,7 +54,7 @@ def routes() -> list[Row]:
 
 
 def pages() -> list[Row]:
-    """Pages know of no tokens."""
+    """Returns the rows of pages, which accept no tokens."""
     rows = []
     for method, path, who, own, _ in _table("## Pages"):
         assert who.replace("\\", "") in get_args(Who) and own in ("", *ROLES), path
@@ -66,7 +67,7 @@ def live() -> list[LiveRow]:
 
 
 def _table(heading: str) -> list[list[str]]:
-    """The cells of the table under `heading`, without its head."""
+    """Returns the cells of the table under `heading`, without its header rows."""
     section = PAGE.read_text().partition(f"{heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]

@@ -1,4 +1,4 @@
-"""HTTP as an attacker speaks it: the request line goes out as it is, no client tidies it up."""
+"""HTTP requests with any request line and headers: no client library normalises or refuses them."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,29 +9,29 @@ from anyio.abc import ByteStream
 PATIENCE_S = 120.0
 
 
-class RawAnswer(NamedTuple):
+class RawResponse(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
 
 
-async def ask(
+async def send_request(
     port: int, method: str, target: str | bytes, headers: Mapping[str, str] | None = None, body: bytes = b""
-) -> RawAnswer:
-    """One request on a connection of its own."""
+) -> RawResponse:
+    """Sends one request on a connection of its own and returns the response."""
     target = target.encode() if isinstance(target, str) else target
-    sent = {"Host": "127.0.0.1", "Connection": "close", **(headers or {})}
+    fields = {"Host": "127.0.0.1", "Connection": "close", **(headers or {})}
     if body:
-        sent = {"Content-Type": "application/json", **sent, "Content-Length": str(len(body))}
+        fields = {"Content-Type": "application/json", **fields, "Content-Length": str(len(body))}
     lines = [method.encode() + b" " + target + b" HTTP/1.1"]
-    lines += [f"{name}: {value}".encode() for name, value in sent.items()]
+    lines += [f"{name}: {value}".encode() for name, value in fields.items()]
     with anyio.fail_after(PATIENCE_S):
         async with await anyio.connect_tcp("127.0.0.1", port) as stream:
             await stream.send(b"\r\n".join(lines) + b"\r\n\r\n" + body)
-            return parse(await everything(stream))
+            return parse(await receive_all(stream))
 
 
-async def everything(stream: ByteStream) -> bytes:
+async def receive_all(stream: ByteStream) -> bytes:
     received = b""
     try:
         while True:
@@ -40,8 +40,8 @@ async def everything(stream: ByteStream) -> bytes:
         return received
 
 
-def parse(received: bytes) -> RawAnswer:
+def parse(received: bytes) -> RawResponse:
     head, _, body = received.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     pairs = (line.partition(": ") for line in lines)
-    return RawAnswer(int(first.split(" ")[1]), {name.lower(): value for name, _, value in pairs}, body)
+    return RawResponse(int(first.split(" ")[1]), {name.lower(): value for name, _, value in pairs}, body)

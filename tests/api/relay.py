@@ -1,4 +1,4 @@
-"""A TCP relay before the database: a test takes the database away, or makes it fall silent, and brings it back."""
+"""A TCP relay between the API and the database: a test can cut or stall the connections and restore them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 
 class Relay:
-    """Passes bytes both ways, until it is told otherwise."""
+    """Forwards bytes in both directions until cut() or silence()."""
 
     def __init__(self, host: str, port: int) -> None:
         self.url = ""
@@ -20,14 +20,14 @@ class Relay:
         self._writers: set[asyncio.StreamWriter] = set()
 
     def cut(self) -> None:
-        """The database is gone: open connections end, new ones are closed at once."""
+        """Closes open connections, and new ones at once, as if the database had stopped."""
         self._away = True
         self._passing.set()
         for writer in self._writers:
             writer.transport.abort()
 
     def silence(self) -> None:
-        """Whatever is said from now on goes nowhere, without an error: a blackhole."""
+        """Stops forwarding without an error, as a network that drops all packets."""
         self._passing.clear()
 
     def restore(self) -> None:
@@ -35,7 +35,7 @@ class Relay:
         self._passing.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, to its end."""
+        """Serves one connection until it ends."""
         if self._away:
             writer.transport.abort()
             return
@@ -62,9 +62,9 @@ class Relay:
 
 @asynccontextmanager
 async def relay_before(database_url: str) -> AsyncIterator[Relay]:
-    """A relay whose `url` leads to the same database by another way."""
-    known = conninfo_to_dict(database_url)
-    relay = Relay(str(known.get("host") or "127.0.0.1"), int(known.get("port") or 5432))
+    """A relay whose `url` leads to the same database."""
+    parameters = conninfo_to_dict(database_url)
+    relay = Relay(str(parameters.get("host") or "127.0.0.1"), int(parameters.get("port") or 5432))
     server = await asyncio.start_server(relay.serve, "127.0.0.1")
     relay.url = make_conninfo(database_url, host="127.0.0.1", port=server.sockets[0].getsockname()[1])
     try:

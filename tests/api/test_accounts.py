@@ -1,4 +1,4 @@
-"""Logging in and out: what front ends are answered, who is refused, and what an attacker gets."""
+"""Login, refresh, logout and password change over REST: responses, limits, and attacks with forged tokens."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ from api.auth.passwords import Passwords
 from api.auth.tokens import AUDIENCE, ISSUER
 from api.rest.errors import ApiError
 from sla_monitor.settings.values import Limit
-from tests.api.conftest import JWT_SECRET, Api, running_api, someone
+from tests.api.conftest import JWT_SECRET, Api, bearer, create_user, fetch_row, running_api
 
 Db = psycopg.AsyncConnection[Any]
 PASSWORD = "correct horse battery"
@@ -48,9 +48,9 @@ async def log_in(
 
 
 async def logged_in(api: Api, **credentials: str) -> dict[str, Any]:
-    answer = await log_in(api, **credentials)
-    assert answer.status_code == 200, answer.text
-    pair: dict[str, Any] = answer.json()
+    response = await log_in(api, **credentials)
+    assert response.status_code == 200, response.text
+    pair: dict[str, Any] = response.json()
     return pair
 
 
@@ -68,16 +68,6 @@ async def change_password(api: Api, token: str, current: str, new: str) -> httpx
     )
 
 
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-async def one(db: Db, statement: str) -> tuple[Any, ...]:
-    row: tuple[Any, ...]
-    [row] = await (await db.execute(statement.encode())).fetchall()
-    return row
-
-
 async def audited(db: Db, action: str) -> list[tuple[Any, ...]]:
     return await (
         await db.execute(
@@ -88,16 +78,16 @@ async def audited(db: Db, action: str) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
-def refused(answer: httpx.Response) -> None:
-    assert answer.status_code == 401, answer.text
-    assert answer.json()["code"] == "UNAUTHORIZED"
-    assert answer.headers["www-authenticate"].startswith("Bearer")
+def assert_unauthorized(response: httpx.Response) -> None:
+    assert response.status_code == 401, response.text
+    assert response.json()["code"] == "UNAUTHORIZED"
+    assert response.headers["www-authenticate"].startswith("Bearer")
 
 
 # Logging in
 
 
-async def test_the_response_to_a_login(api: Api, db: Db) -> None:
+async def test_a_login_returns_two_tokens_and_the_user(api: Api, db: Db) -> None:
     user_id = await add_user(db)
     pair = await logged_in(api)
     assert pair == {
@@ -110,16 +100,16 @@ async def test_the_response_to_a_login(api: Api, db: Db) -> None:
 
 async def test_a_login_is_in_the_audit_log(api: Api, db: Db) -> None:
     user_id = await add_user(db)
-    answer = await api.http.post(
+    response = await api.http.post(
         "/api/auth/login",
         json={"username": "kim", "password": PASSWORD},
         headers={"User-Agent": "front\tend/1.0 " + "x" * 400},
     )
-    assert answer.status_code == 200
-    address, agent, alive = await one(db, "SELECT host(address), user_agent, expires_at > now() FROM sessions")
+    assert response.status_code == 200
+    address, agent, alive = await fetch_row(db, "SELECT host(address), user_agent, expires_at > now() FROM sessions")
     assert (address, agent, alive) == ("127.0.0.1", ("front?end/1.0 " + "x" * 400)[:300], True)
-    assert await one(db, "SELECT last_login_at > now() - interval '1 minute' FROM users") == (True,)
-    assert await one(db, "SELECT user_id, host(address) FROM known_addresses") == (user_id, "127.0.0.1")
+    assert await fetch_row(db, "SELECT last_login_at > now() - interval '1 minute' FROM users") == (True,)
+    assert await fetch_row(db, "SELECT user_id, host(address) FROM known_addresses") == (user_id, "127.0.0.1")
     assert await audited(db, "login") == [("user", "kim", "127.0.0.1", "user", str(user_id), None)]
 
 
@@ -134,19 +124,19 @@ async def test_only_hashes_of_refresh_tokens_are_stored(api: Api, db: Db) -> Non
     pair = await logged_in(api)
     [(stored,)] = await (await db.execute("SELECT to_jsonb(refresh_tokens)::text FROM refresh_tokens")).fetchall()
     assert pair["refreshToken"] not in stored
-    assert await one(db, "SELECT length(token_hash) FROM refresh_tokens") == (32,)
+    assert await fetch_row(db, "SELECT length(token_hash) FROM refresh_tokens") == (32,)
 
 
 async def test_a_refused_login_does_not_say_why(api: Api, db: Db) -> None:
     await add_user(db)
     await add_user(db, "gone")
     await db.execute("UPDATE users SET active = false WHERE username = 'gone'")
-    await someone(db, username="without-password")
+    await create_user(db, username="without-password")
     tried = [("kim", WRONG), ("nobody", PASSWORD), ("gone", PASSWORD), ("gone", WRONG), ("without-password", PASSWORD)]
-    answers = [await log_in(api, *credentials) for credentials in tried]
-    for answer in answers:
-        refused(answer)
-    assert len({answer.text for answer in answers}) == 1
+    responses = [await log_in(api, *credentials) for credentials in tried]
+    for response in responses:
+        assert_unauthorized(response)
+    assert len({response.text for response in responses}) == 1
     assert [(kind, name, after) for kind, _, _, _, name, after in await audited(db, "login-failed")] == [
         ("anonymous", "kim", {"reason": "wrong password"}),
         ("anonymous", "unknown", {"reason": "unknown user"}),
@@ -159,7 +149,7 @@ async def test_a_refused_login_does_not_say_why(api: Api, db: Db) -> None:
 async def test_unknown_and_disabled_users_take_as_long_as_a_wrong_password(
     api: Api, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One verification each; that those take the same is shown in test_passwords."""
+    """Each takes one verification. test_passwords.py shows that all verifications take the same time."""
     await add_user(db)
     await add_user(db, "gone")
     await db.execute("UPDATE users SET active = false WHERE username = 'gone'")
@@ -171,7 +161,7 @@ async def test_unknown_and_disabled_users_take_as_long_as_a_wrong_password(
 
     monkeypatch.setattr(Passwords, "verify", counted)
     for username in ("kim", "nobody", "gone"):
-        refused(await log_in(api, username, f"{WRONG} {username}"))
+        assert_unauthorized(await log_in(api, username, f"{WRONG} {username}"))
     assert verified == [f"{WRONG} {username}" for username in ("kim", "nobody", "gone")]
 
 
@@ -182,40 +172,44 @@ async def test_no_password_is_stored_or_logged(api: Api, db: Db, caplog: pytest.
     await log_in(api, password=WRONG)
     await change_password(api, pair["accessToken"], WRONG, "a new password")
     await change_password(api, pair["accessToken"], PASSWORD, "a new password")
-    told = caplog.text
+    logged_or_stored = caplog.text
     for table in ("users", "sessions", "refresh_tokens", "known_addresses", "rate_limits", "audit_entries"):
         rows = await (await db.execute(f"SELECT to_jsonb(t)::text FROM {table} AS t".encode())).fetchall()
-        told += str(rows)
-    assert not any(word in told for word in (PASSWORD, WRONG, "a new password"))
+        logged_or_stored += str(rows)
+    assert not any(word in logged_or_stored for word in (PASSWORD, WRONG, "a new password"))
     assert "argon2" not in caplog.text
-    assert (await one(db, "SELECT count(*) FROM audit_entries WHERE to_jsonb(audit_entries)::text ~ 'argon2'")) == (0,)
+    assert (
+        await fetch_row(db, "SELECT count(*) FROM audit_entries WHERE to_jsonb(audit_entries)::text ~ 'argon2'")
+    ) == (0,)
 
 
 async def test_unknown_names_are_not_logged(api: Api, db: Db, caplog: pytest.LogCaptureFixture) -> None:
-    """Somebody may have typed the password there."""
+    """The user may have typed the password into the wrong field."""
     caplog.set_level("DEBUG")
     await add_user(db)
     tried = (PASSWORD, "x\r\ny\u202e" + "z" * 95, "kim ", "k\u0131m", "unknown")
     for name in tried:
-        refused(await log_in(api, name))
+        assert_unauthorized(await log_in(api, name))
     assert [(kind, name, after) for kind, _, _, _, name, after in await audited(db, "login-failed")] == len(tried) * [
         ("anonymous", "unknown", {"reason": "unknown user"})
     ]
-    kept = caplog.text
+    logged_or_stored = caplog.text
     for table in ("rate_limits", "audit_entries"):
-        kept += str(await (await db.execute(f"SELECT to_jsonb(t)::text FROM {table} AS t".encode())).fetchall())
-    assert not any(word in kept for word in (PASSWORD, "zzz"))
+        logged_or_stored += str(
+            await (await db.execute(f"SELECT to_jsonb(t)::text FROM {table} AS t".encode())).fetchall()
+        )
+    assert not any(word in logged_or_stored for word in (PASSWORD, "zzz"))
 
 
 async def test_known_names_are_logged_as_stored(api: Api, db: Db) -> None:
-    """Whichever of name and e-mail was tried, in whatever capitals: what failed on one account is found together."""
+    """The log shows the stored name, whether the name or the e-mail address was used, and in upper or lower case."""
     await add_user(db)
     for name in ("kim", "KIM", "Kim@Example.com"):
-        refused(await log_in(api, name, WRONG))
+        assert_unauthorized(await log_in(api, name, WRONG))
     assert [name for *_, name, _ in await audited(db, "login-failed")] == 3 * ["kim"]
 
 
-NO_LOGINS: list[tuple[Any, str]] = [
+INVALID_LOGINS: list[tuple[Any, str]] = [
     ({"password": PASSWORD}, "username"),
     ({"username": "kim"}, "password"),
     ({"username": "", "password": PASSWORD}, "username"),
@@ -231,11 +225,11 @@ NO_LOGINS: list[tuple[Any, str]] = [
 
 
 async def test_invalid_logins_are_refused_by_field(api: Api) -> None:
-    for body, field in NO_LOGINS:
-        answer = await api.http.post("/api/auth/login", json=body)
-        assert answer.status_code == 400, (body, answer.text)
-        assert field in [problem["field"] for problem in answer.json()["details"]], (body, answer.text)
-        assert PASSWORD not in answer.text
+    for body, field in INVALID_LOGINS:
+        response = await api.http.post("/api/auth/login", json=body)
+        assert response.status_code == 400, (body, response.text)
+        assert field in [problem["field"] for problem in response.json()["details"]], (body, response.text)
+        assert PASSWORD not in response.text
 
 
 async def test_invalid_texts_are_refused_by_field(api: Api) -> None:
@@ -245,18 +239,18 @@ async def test_invalid_texts_are_refused_by_field(api: Api) -> None:
         b"\xff",
         b"",
     ):
-        answer = await api.http.post("/api/auth/login", content=body, headers={"Content-Type": "application/json"})
-        assert answer.status_code == 400, (body, answer.text)
+        response = await api.http.post("/api/auth/login", content=body, headers={"Content-Type": "application/json"})
+        assert response.status_code == 400, (body, response.text)
 
 
 async def test_an_outdated_hash_is_renewed_and_sessions_stay(api: Api, db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
     await add_user(db)
     other = await logged_in(api)
-    before = await one(db, "SELECT password_hash FROM users")
+    before = await fetch_row(db, "SELECT password_hash FROM users")
     monkeypatch.setattr(Passwords, "outdated", lambda *_: True)
     await logged_in(api)
     monkeypatch.undo()
-    assert await one(db, "SELECT password_hash FROM users") != before
+    assert await fetch_row(db, "SELECT password_hash FROM users") != before
     assert (await me(api, other["accessToken"])).status_code == 200
     await logged_in(api)
 
@@ -271,21 +265,21 @@ async def test_a_change_during_verification_refuses_the_login(
     verify = Passwords.verify
 
     async def verify_and_change(self: Passwords, password: str, stored: str | None) -> bool:
-        right = await verify(self, password, stored)
+        verified = await verify(self, password, stored)
         await db.execute(change.encode())
-        return right
+        return verified
 
     monkeypatch.setattr(Passwords, "verify", verify_and_change)
-    refused(await log_in(api))
-    assert await one(db, "SELECT count(*) FROM sessions") == (0,)
+    assert_unauthorized(await log_in(api))
+    assert await fetch_row(db, "SELECT count(*) FROM sessions") == (0,)
 
 
 async def test_of_a_hundred_sessions_the_oldest_ends_at_the_next_login(api: Api, db: Db) -> None:
     user_id, other = await add_user(db), await add_user(db, "lee")
     await db.execute(
         "INSERT INTO sessions (user_id, created_at, expires_at, revoked_at) "
-        "SELECT whose, now() - n * interval '1 minute', now() + '1 day', CASE WHEN n <= 50 THEN now() END "
-        "FROM generate_series(1, 151) AS n, unnest(%s::uuid[]) AS whose",
+        "SELECT owner, now() - n * interval '1 minute', now() + '1 day', CASE WHEN n <= 50 THEN now() END "
+        "FROM generate_series(1, 151) AS n, unnest(%s::uuid[]) AS owner",
         [[user_id, other]],
     )
     pair = await logged_in(api)
@@ -297,7 +291,7 @@ async def test_of_a_hundred_sessions_the_oldest_ends_at_the_next_login(api: Api,
     assert await alive.fetchall() == [("kim", 100, True), ("lee", 101, False)]
 
 
-async def test_the_metric_of_waiting_passwords(api: Api) -> None:
+async def test_the_metric_of_waiting_passwords_is_zero_without_logins(api: Api) -> None:
     assert "\nsla_monitor_passwords_waiting 0.0\n" in (await api.http.get("/metrics")).text
 
 
@@ -308,11 +302,11 @@ async def test_attempts_of_an_address_are_limited(database: str, db: Db) -> None
     await add_user(db)
     async with running_api(database, rate_limit_login=Limit(5, MINUTES)) as api:
         for _ in range(5):
-            refused(await log_in(api, password=WRONG))
-        answer = await log_in(api)
-        assert (answer.status_code, answer.json()["code"]) == (429, "RATE_LIMITED")
-        assert 0 < int(answer.headers["retry-after"]) <= 900
-        assert (answer.headers["ratelimit-limit"], answer.headers["ratelimit-remaining"]) == ("5", "0")
+            assert_unauthorized(await log_in(api, password=WRONG))
+        response = await log_in(api)
+        assert (response.status_code, response.json()["code"]) == (429, "RATE_LIMITED")
+        assert 0 < int(response.headers["retry-after"]) <= 900
+        assert (response.headers["ratelimit-limit"], response.headers["ratelimit-remaining"]) == ("5", "0")
     assert len(await audited(db, "login-failed")) == 5
 
 
@@ -333,29 +327,29 @@ async def test_concurrent_attempts_do_not_exceed_the_limit(database: str, db: Db
 async def test_successful_logins_do_not_count(database: str, db: Db) -> None:
     await add_user(db)
     async with running_api(database, rate_limit_login=Limit(2, MINUTES)) as api:
-        refused(await log_in(api, password=WRONG))
+        assert_unauthorized(await log_in(api, password=WRONG))
         for _ in range(4):
             await logged_in(api)
-        refused(await log_in(api, password=WRONG))
+        assert_unauthorized(await log_in(api, password=WRONG))
         assert (await log_in(api)).status_code == 429
 
 
 async def test_the_correct_password_of_a_disabled_user_counts_as_an_attempt(database: str, db: Db) -> None:
-    """Else whoever still comes through after so many tries would know that it is the right one."""
+    """Otherwise an attacker would recognise the correct password by not being limited."""
     await add_user(db)
     await db.execute("UPDATE users SET active = false")
     async with running_api(database, rate_limit_login=Limit(1, MINUTES)) as api:
-        refused(await log_in(api))
+        assert_unauthorized(await log_in(api))
         assert (await log_in(api)).status_code == 429
 
 
 @pytest.mark.parametrize("name", ["kim", "nobody"])
 async def test_unknown_addresses_share_a_limit_for_each_name(database: str, db: Db, name: str) -> None:
-    """Also for a name that nobody has: else the limit would tell which names there are."""
+    """This includes names that do not exist: otherwise the limit would disclose which names exist."""
     await add_user(db)
     async with running_api(database, rate_limit_login=Limit(1, MINUTES), **PROXY) as api:
         for number in range(10):
-            refused(await log_in(api, name, WRONG, f"192.0.2.{number}"))
+            assert_unauthorized(await log_in(api, name, WRONG, f"192.0.2.{number}"))
         assert (await log_in(api, name, PASSWORD, "192.0.2.99")).status_code == 429
 
 
@@ -374,31 +368,31 @@ async def test_attempts_of_unknown_addresses_do_not_lock_the_user_out(database: 
 
 @pytest.mark.parametrize("tried", ["kim", "kim@example.com", "nobody", "nobody@example.com"])
 async def test_a_lock_reveals_nothing_about_accounts(database: str, db: Db, tried: str) -> None:
-    """Who tries one name is locked out of that name, however it is written, and of no other: neither that it exists nor
-    which e-mail belongs to it can be seen."""
+    """The limit applies to the name that was tried, in any spelling, and to no other. It discloses neither whether the
+    name exists nor which e-mail address belongs to it."""
     await add_user(db)
     names = ["kim", "kim@example.com", "nobody", "nobody@example.com"]
     async with running_api(database, rate_limit_login=Limit(1, MINUTES), **PROXY) as api:
         for number in range(10):
-            written = (tried, tried.upper(), tried.title())[number % 3]
-            refused(await log_in(api, written, WRONG, f"192.0.2.{number}"))
-        answers = {
+            spelling = (tried, tried.upper(), tried.title())[number % 3]
+            assert_unauthorized(await log_in(api, spelling, WRONG, f"192.0.2.{number}"))
+        responses = {
             name: (await log_in(api, name, WRONG, f"198.51.100.{number}")).status_code
             for number, name in enumerate(names)
         }
-        assert answers == {name: 429 if name == tried else 401 for name in names}
+        assert responses == {name: 429 if name == tried else 401 for name in names}
         assert (await log_in(api, tried.upper(), PASSWORD, "192.0.2.99")).status_code == 429
 
 
 async def test_every_spelling_of_a_name_shares_its_limit(database: str, db: Db) -> None:
-    """Capitals are disregarded as they are where the user is looked for: the Kelvin sign is a capital k."""
+    """Case is ignored as in the search for the user: the Kelvin sign is an upper-case k."""
     await add_user(db)
-    [same] = await (await db.execute("SELECT lower('\u212aim') = 'kim'")).fetchone() or [None]
+    [same_in_lower_case] = await (await db.execute("SELECT lower('\u212aim') = 'kim'")).fetchone() or [None]
     async with running_api(database, rate_limit_login=Limit(1, MINUTES), **PROXY) as api:
         for number in range(10):
-            refused(await log_in(api, "kim", WRONG, f"192.0.2.{number}"))
-        answer = await log_in(api, "\u212aim", WRONG, "192.0.2.99")
-        assert answer.status_code == (429 if same else 401)
+            assert_unauthorized(await log_in(api, "kim", WRONG, f"192.0.2.{number}"))
+        response = await log_in(api, "\u212aim", WRONG, "192.0.2.99")
+        assert response.status_code == (429 if same_in_lower_case else 401)
 
 
 async def test_an_attempt_that_was_not_verified_does_not_count(
@@ -412,10 +406,10 @@ async def test_an_attempt_that_was_not_verified_does_not_count(
     async with running_api(database, rate_limit_login=Limit(1, MINUTES)) as api:
         monkeypatch.setattr(Passwords, "verify", busy)
         for _ in range(3):
-            answer = await log_in(api)
-            assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")
+            response = await log_in(api)
+            assert (response.status_code, response.headers["retry-after"]) == (503, "3")
         monkeypatch.undo()
-        refused(await log_in(api, password=WRONG))
+        assert_unauthorized(await log_in(api, password=WRONG))
 
 
 # Refreshing
@@ -426,24 +420,24 @@ async def test_a_refresh_token_can_be_used_once(api: Api, db: Db) -> None:
     first = await logged_in(api)
     await db.execute("UPDATE users SET role = 'viewer'")
     await db.execute("UPDATE sessions SET expires_at = now() + interval '1 minute'")
-    answer = await refresh(api, first["refreshToken"])
-    assert answer.status_code == 200
-    second = answer.json()
+    response = await refresh(api, first["refreshToken"])
+    assert response.status_code == 200
+    second = response.json()
     assert second["user"] == first["user"] | {"role": "viewer"}
     assert second["refreshToken"] != first["refreshToken"]
     assert (await me(api, second["accessToken"])).json()["user"]["role"] == "viewer"
     assert (await refresh(api, second["refreshToken"])).status_code == 200
-    assert await one(db, "SELECT expires_at > now() + interval '6 days' FROM sessions") == (True,)
+    assert await fetch_row(db, "SELECT expires_at > now() + interval '6 days' FROM sessions") == (True,)
 
 
 async def test_reuse_of_a_refresh_token_ends_the_session(api: Api, db: Db) -> None:
     user_id = await add_user(db)
     first, other = await logged_in(api), await logged_in(api)
     second = (await refresh(api, first["refreshToken"])).json()
-    refused(await refresh(api, first["refreshToken"]))
+    assert_unauthorized(await refresh(api, first["refreshToken"]))
     for token in (first["accessToken"], second["accessToken"]):
-        refused(await me(api, token))
-    refused(await refresh(api, second["refreshToken"]))
+        assert_unauthorized(await me(api, token))
+    assert_unauthorized(await refresh(api, second["refreshToken"]))
     assert (await me(api, other["accessToken"])).status_code == 200
     [(kind, _, address, *on, after)] = await audited(db, "refresh-reused")
     assert (kind, address, on) == ("anonymous", "127.0.0.1", ["user", str(user_id)])
@@ -453,16 +447,16 @@ async def test_reuse_of_a_refresh_token_ends_the_session(api: Api, db: Db) -> No
 async def test_of_two_concurrent_refreshes_one_succeeds(api: Api, db: Db) -> None:
     await add_user(db)
     first = await logged_in(api)
-    answers: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
 
     async def spend() -> None:
-        answers.append(await refresh(api, first["refreshToken"]))
+        responses.append(await refresh(api, first["refreshToken"]))
 
     async with anyio.create_task_group() as group:
         for _ in range(2):
             group.start_soon(spend)
-    assert sorted(answer.status_code for answer in answers) == [200, 401]
-    assert await one(db, "SELECT revoked_at IS NOT NULL FROM sessions") == (True,)
+    assert sorted(response.status_code for response in responses) == [200, 401]
+    assert await fetch_row(db, "SELECT revoked_at IS NOT NULL FROM sessions") == (True,)
     assert len(await audited(db, "refresh-reused")) == 1
 
 
@@ -482,32 +476,32 @@ async def test_an_ended_session_cannot_be_refreshed(api: Api, db: Db, ending: st
     await add_user(db)
     pair = await logged_in(api)
     await db.execute(ending.encode())
-    refused(await refresh(api, pair["refreshToken"]))
-    refused(await me(api, pair["accessToken"]))
+    assert_unauthorized(await refresh(api, pair["refreshToken"]))
+    assert_unauthorized(await me(api, pair["accessToken"]))
 
 
 @pytest.mark.parametrize("ending", ["UPDATE users SET active = false", "DELETE FROM users"])
-async def test_a_disabled_user_cannot_refresh(api: Api, db: Db, ending: str) -> None:
-    """Whichever comes first. Without an order of locks one of them would also fail by a deadlock."""
+async def test_a_user_who_is_disabled_during_a_refresh_has_no_session(api: Api, db: Db, ending: str) -> None:
+    """This holds in either order. Without a fixed order of locks one of the two could fail by a deadlock."""
     for number in range(8):
         await add_user(db, f"kim{number}")
         pair = await logged_in(api, username=f"kim{number}")
-        answers: list[httpx.Response] = []
+        responses: list[httpx.Response] = []
 
-        async def renew(token: str = pair["refreshToken"], into: list[httpx.Response] = answers) -> None:
+        async def renew(token: str = pair["refreshToken"], into: list[httpx.Response] = responses) -> None:
             into.append(await refresh(api, token))
 
         async with anyio.create_task_group() as group:
             group.start_soon(renew)
             await anyio.sleep(number * 0.001)
             await db.execute(ending.encode())
-        assert answers[0].status_code in (200, 401)
-        latest = answers[0].json() if answers[0].status_code == 200 else pair
-        refused(await me(api, latest["accessToken"]))
-        refused(await refresh(api, latest["refreshToken"]))
+        assert responses[0].status_code in (200, 401)
+        latest = responses[0].json() if responses[0].status_code == 200 else pair
+        assert_unauthorized(await me(api, latest["accessToken"]))
+        assert_unauthorized(await refresh(api, latest["refreshToken"]))
 
 
-# Forged and confused tokens
+# Forged tokens, and tokens of the wrong kind
 
 
 def forged(claims: dict[str, Any], key: str = JWT_SECRET, algorithm: str = "HS256") -> str:
@@ -546,7 +540,7 @@ FORGERIES: dict[str, Callable[[dict[str, Any]], str]] = {
 
 
 async def test_forged_tokens_are_refused(api: Api, db: Db) -> None:
-    victim = await someone(db)
+    victim = await create_user(db)
     claims = {
         "iss": ISSUER,
         "aud": AUDIENCE,
@@ -561,42 +555,42 @@ async def test_forged_tokens_are_refused(api: Api, db: Db) -> None:
         assert (await me(api, forge(claims))).status_code == 401, forgery
         status = (await refresh(api, forge(claims | {"typ": "refresh"}))).status_code
         assert status == (400 if forgery == "too long" else 401), forgery
-        assert (await me(api, forged(claims))).status_code == 200, "the same, rightly signed, is let in"
+        assert (await me(api, forged(claims))).status_code == 200, "the same claims with a valid signature are accepted"
 
 
 async def test_access_and_refresh_tokens_are_not_interchangeable(api: Api, db: Db) -> None:
     await add_user(db)
     pair = await logged_in(api)
-    refused(await me(api, pair["refreshToken"]))
-    refused(await refresh(api, pair["accessToken"]))
+    assert_unauthorized(await me(api, pair["refreshToken"]))
+    assert_unauthorized(await refresh(api, pair["accessToken"]))
     assert (await me(api, pair["accessToken"])).status_code == 200
 
 
 async def test_a_signed_refresh_token_that_was_never_issued_ends_the_session_it_names(api: Api, db: Db) -> None:
-    """Somebody has the key, or the database is an old one: in both cases nobody should go on."""
+    """Either the key is known to an attacker or the database was restored from a backup: the session must end."""
     await add_user(db)
     pair = await logged_in(api)
     claims = jwt.decode(pair["refreshToken"], options={"verify_signature": False})
-    refused(await refresh(api, forged(claims | {"jti": "other"})))
-    refused(await me(api, pair["accessToken"]))
+    assert_unauthorized(await refresh(api, forged(claims | {"jti": "other"})))
+    assert_unauthorized(await me(api, pair["accessToken"]))
 
 
 async def test_other_authentication_schemes_are_refused(api: Api) -> None:
     for authorization in ("Basic a2ltOmtpbQ==", "Bearer", "bearer null", "Token x", "", "Bearer \xff"):
         headers = {b"Authorization": authorization.encode("latin-1")}
-        refused(await api.http.get("/api/auth/me", headers=headers))
+        assert_unauthorized(await api.http.get("/api/auth/me", headers=headers))
 
 
 async def test_me_needs_a_token(api: Api) -> None:
-    refused(await api.http.get("/api/auth/me"))
+    assert_unauthorized(await api.http.get("/api/auth/me"))
     assert (await api.http.head("/api/auth/me")).status_code == 401
 
 
 async def test_tokens_in_urls_and_cookies_are_ignored(api: Api, db: Db) -> None:
-    victim = await someone(db)
+    victim = await create_user(db)
     for name in ("token", "access_token", "accessToken", "authorization"):
-        refused(await api.http.get("/api/auth/me", params={name: victim.token}))
-        refused(await api.http.get("/api/auth/me", headers={"Cookie": f"{name}={victim.token}"}))
+        assert_unauthorized(await api.http.get("/api/auth/me", params={name: victim.token}))
+        assert_unauthorized(await api.http.get("/api/auth/me", headers={"Cookie": f"{name}={victim.token}"}))
 
 
 # Logging out
@@ -604,18 +598,18 @@ async def test_tokens_in_urls_and_cookies_are_ignored(api: Api, db: Db) -> None:
 
 async def test_logout_ends_this_session_at_once(api: Api, db: Db) -> None:
     user_id = await add_user(db)
-    here, there = await logged_in(api), await logged_in(api)
-    answer = await api.http.post("/api/auth/logout", headers=bearer(here["accessToken"]))
-    assert (answer.status_code, answer.content) == (204, b"")
-    refused(await me(api, here["accessToken"]))
-    refused(await refresh(api, here["refreshToken"]))
-    refused(await api.http.post("/api/auth/logout", headers=bearer(here["accessToken"])))
-    assert (await me(api, there["accessToken"])).status_code == 200
+    this, other = await logged_in(api), await logged_in(api)
+    response = await api.http.post("/api/auth/logout", headers=bearer(this["accessToken"]))
+    assert (response.status_code, response.content) == (204, b"")
+    assert_unauthorized(await me(api, this["accessToken"]))
+    assert_unauthorized(await refresh(api, this["refreshToken"]))
+    assert_unauthorized(await api.http.post("/api/auth/logout", headers=bearer(this["accessToken"])))
+    assert (await me(api, other["accessToken"])).status_code == 200
     assert await audited(db, "logout") == [("user", "kim", "127.0.0.1", "user", str(user_id), None)]
 
 
 async def test_logout_needs_a_session(api: Api) -> None:
-    refused(await api.http.post("/api/auth/logout"))
+    assert_unauthorized(await api.http.post("/api/auth/logout"))
 
 
 async def test_a_changed_role_and_a_disabled_user_apply_to_the_next_request(api: Api, db: Db) -> None:
@@ -626,37 +620,38 @@ async def test_a_changed_role_and_a_disabled_user_apply_to_the_next_request(api:
     await db.execute("UPDATE users SET role = 'viewer' WHERE username = 'kim'")
     assert (await api.http.get("/api/users", headers=headers)).status_code == 403
     await db.execute("UPDATE users SET active = false WHERE username = 'kim'")
-    refused(await api.http.get("/api/users", headers=headers))
+    assert_unauthorized(await api.http.get("/api/users", headers=headers))
 
 
-# One's own password
+# Password change
 
 
 async def test_a_new_password_ends_all_sessions_and_opens_one(api: Api, db: Db) -> None:
     await add_user(db)
-    here, there = await logged_in(api), await logged_in(api)
-    answer = await change_password(api, here["accessToken"], PASSWORD, "a new password")
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["user"] == here["user"]
-    for token in (here["accessToken"], there["accessToken"]):
-        refused(await me(api, token))
-    refused(await refresh(api, there["refreshToken"]))
-    assert (await me(api, answer.json()["accessToken"])).status_code == 200
-    assert (await refresh(api, answer.json()["refreshToken"])).status_code == 200
-    refused(await log_in(api))
+    this, other = await logged_in(api), await logged_in(api)
+    response = await change_password(api, this["accessToken"], PASSWORD, "a new password")
+    assert response.status_code == 200, response.text
+    assert response.json()["user"] == this["user"]
+    for token in (this["accessToken"], other["accessToken"]):
+        assert_unauthorized(await me(api, token))
+    assert_unauthorized(await refresh(api, other["refreshToken"]))
+    assert (await me(api, response.json()["accessToken"])).status_code == 200
+    assert (await refresh(api, response.json()["refreshToken"])).status_code == 200
+    assert_unauthorized(await log_in(api))
     await logged_in(api, password="a new password")
     [(kind, name, *_, after)] = await audited(db, "update")
     assert (kind, name, after) == ("user", "kim", {"password_hash": "***"})
 
 
 async def test_changing_the_password_needs_the_current_one(database: str, db: Db) -> None:
-    """No 401, on which front ends log out; and it counts like a login, else a stolen token could guess on."""
+    """The status is not 401, on which front ends log out. An attempt counts like a login: otherwise an attacker with a
+    stolen token could try passwords without a limit."""
     user_id = await add_user(db)
     async with running_api(database, rate_limit_login=Limit(2, MINUTES)) as api:
         token = (await logged_in(api))["accessToken"]
         for _ in range(2):
-            answer = await change_password(api, token, WRONG, "a new password")
-            assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, "currentPassword")
+            response = await change_password(api, token, WRONG, "a new password")
+            assert (response.status_code, response.json()["details"][0]["field"]) == (400, "currentPassword")
         assert (await change_password(api, token, PASSWORD, "a new password")).status_code == 429
         assert (await me(api, token)).status_code == 200
     noted = await audited(db, "password-failed")
@@ -668,8 +663,8 @@ async def test_invalid_new_passwords_are_refused(api: Api, db: Db) -> None:
     token = (await logged_in(api, username="kim.the.first"))["accessToken"]
     nothing: Any = None
     for new in ("too short", "x" * 201, "KIM.the.first", "kim.the.first@example.com", nothing):
-        answer = await change_password(api, token, PASSWORD, new)
-        assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, "newPassword"), new
+        response = await change_password(api, token, PASSWORD, new)
+        assert (response.status_code, response.json()["details"][0]["field"]) == (400, "newPassword"), new
     assert (await me(api, token)).status_code == 200
 
 
@@ -687,4 +682,4 @@ async def test_of_two_concurrent_password_changes_one_succeeds(api: Api, db: Db)
     [winner] = [new for new, status in statuses.items() if status == 200]
     assert set(statuses.values()) <= {200, 400, 401}
     await logged_in(api, password=winner)
-    assert await one(db, "SELECT count(*) FROM sessions WHERE revoked_at IS NULL") == (2,)
+    assert await fetch_row(db, "SELECT count(*) FROM sessions WHERE revoked_at IS NULL") == (2,)

@@ -1,4 +1,4 @@
-"""API tokens for machines: shown once, never more than their owner, over at once."""
+"""API tokens: shown once, limited to the permissions of their owner, and revoked at once."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.api.coming import coming_day
-from tests.api.conftest import Api, Someone, someone
+from tests.api.conftest import Api, User, create_user
 
 pytestmark = pytest.mark.one_engine
 
@@ -18,11 +18,11 @@ Db = psycopg.AsyncConnection[Any]
 MALLORY = {"username": "mallory", "email": "mallory@example.com", "role": "admin"}
 
 
-async def made(api: Api, owner: Someone, **fields: Any) -> dict[str, Any]:
-    answer = await api.http.post("/api/tokens", json={"name": "ci", "role": "admin"} | fields, headers=owner.headers)
-    assert answer.status_code == 201, answer.text
-    said: dict[str, Any] = answer.json()
-    return said
+async def create_token(api: Api, owner: User, **fields: Any) -> dict[str, Any]:
+    response = await api.http.post("/api/tokens", json={"name": "ci", "role": "admin"} | fields, headers=owner.headers)
+    assert response.status_code == 201, response.text
+    created: dict[str, Any] = response.json()
+    return created
 
 
 async def with_token(api: Api, secret: str, path: str = "/api/auth/me") -> httpx.Response:
@@ -30,9 +30,9 @@ async def with_token(api: Api, secret: str, path: str = "/api/auth/me") -> httpx
 
 
 async def test_a_token_is_shown_once_and_stored_as_a_hash(api: Api, db: Db) -> None:
-    admin = await someone(db)
-    said = await made(api, admin, role="viewer")
-    secret, token = said["secret"], said["token"]
+    admin = await create_user(db)
+    created = await create_token(api, admin, role="viewer")
+    secret, token = created["secret"], created["token"]
     assert secret.startswith("slam_")
     assert len(secret) == len("slam_") + 43
     assert token == {
@@ -54,11 +54,11 @@ async def test_a_token_is_shown_once_and_stored_as_a_hash(api: Api, db: Db) -> N
     assert secret not in whole
 
 
-async def test_the_owner_and_the_last_use_of_a_token(api: Api, db: Db) -> None:
-    admin = await someone(db)
-    secret = (await made(api, admin, role="viewer"))["secret"]
-    answer = await with_token(api, secret)
-    assert answer.json()["user"] == {
+async def test_a_token_acts_as_its_owner_and_its_last_use_is_stored(api: Api, db: Db) -> None:
+    admin = await create_user(db)
+    secret = (await create_token(api, admin, role="viewer"))["secret"]
+    response = await with_token(api, secret)
+    assert response.json()["user"] == {
         "id": str(admin.user_id),
         "username": admin.username,
         "email": f"{admin.username}@example.com",
@@ -70,9 +70,9 @@ async def test_the_owner_and_the_last_use_of_a_token(api: Api, db: Db) -> None:
 
 
 async def test_a_token_has_at_most_the_permissions_of_its_owner(api: Api, db: Db) -> None:
-    admin, _ = await someone(db), await someone(db)
-    weak = (await made(api, admin, role="reporter"))["secret"]
-    strong = (await made(api, admin, name="strong"))["secret"]
+    admin, _ = await create_user(db), await create_user(db)
+    weak = (await create_token(api, admin, role="reporter"))["secret"]
+    strong = (await create_token(api, admin, name="strong"))["secret"]
     assert (await with_token(api, weak, "/api/settings")).status_code == 403
     assert (await with_token(api, strong, "/api/settings")).status_code == 200
     await db.execute("UPDATE users SET role = 'viewer' WHERE id = %s", [admin.user_id])
@@ -83,11 +83,11 @@ async def test_a_token_has_at_most_the_permissions_of_its_owner(api: Api, db: Db
 
 
 async def test_a_token_cannot_create_tokens_or_users(api: Api, db: Db) -> None:
-    """What is stolen from a machine must not become something that outlives its revocation."""
-    admin = await someone(db)
-    headers = {"Authorization": f"Bearer {(await made(api, admin))['secret']}"}
+    """A stolen token could otherwise create credentials that stay valid after it is revoked."""
+    admin = await create_user(db)
+    headers = {"Authorization": f"Bearer {(await create_token(api, admin))['secret']}"}
     passwords = {"currentPassword": "x", "newPassword": "a new password"}
-    for answer in (
+    for response in (
         await api.http.get("/api/tokens", headers=headers),
         await api.http.post("/api/tokens", json={"name": "more", "role": "admin"}, headers=headers),
         await api.http.delete(f"/api/tokens/{uuid4()}", headers=headers),
@@ -99,17 +99,17 @@ async def test_a_token_cannot_create_tokens_or_users(api: Api, db: Db) -> None:
         await api.http.post("/api/auth/logout", headers=headers),
         await api.http.post("/api/auth/password", json=passwords, headers=headers),
     ):
-        assert answer.status_code == 403, answer.text
+        assert response.status_code == 403, response.text
     assert await (await db.execute("SELECT username FROM users")).fetchall() == [(admin.username,)]
 
 
 async def test_a_revoked_token_is_invalid_and_stays_in_the_list(api: Api, db: Db) -> None:
-    admin, other = await someone(db), await someone(db)
-    said = await made(api, admin)
-    path = f"/api/tokens/{said['token']['id']}"
-    answer = await api.http.delete(path, headers=other.headers)
-    assert (answer.status_code, answer.content) == (204, b"")
-    assert (await with_token(api, said["secret"])).status_code == 401
+    admin, other = await create_user(db), await create_user(db)
+    created = await create_token(api, admin)
+    path = f"/api/tokens/{created['token']['id']}"
+    response = await api.http.delete(path, headers=other.headers)
+    assert (response.status_code, response.content) == (204, b"")
+    assert (await with_token(api, created["secret"])).status_code == 401
     [first] = (await api.get("/api/tokens", headers=admin.headers))["tokens"]
     assert first["revokedAt"].endswith("Z")
     assert (await api.http.delete(path, headers=admin.headers)).status_code == 204
@@ -118,17 +118,17 @@ async def test_a_revoked_token_is_invalid_and_stays_in_the_list(api: Api, db: Db
 
 
 async def test_a_token_expires(api: Api, db: Db) -> None:
-    admin = await someone(db)
+    admin = await create_user(db)
     soon = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
-    said = await made(api, admin, expiresAt=soon.isoformat())
-    assert said["token"]["expiresAt"] == soon.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    assert (await with_token(api, said["secret"])).status_code == 200
+    created = await create_token(api, admin, expiresAt=soon.isoformat())
+    assert created["token"]["expiresAt"] == soon.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    assert (await with_token(api, created["secret"])).status_code == 200
     await db.execute("UPDATE api_tokens SET expires_at = now()")
-    assert (await with_token(api, said["secret"])).status_code == 401
+    assert (await with_token(api, created["secret"])).status_code == 401
 
 
 async def test_a_token_is_read_from_the_authorization_header_only(api: Api, db: Db) -> None:
-    secret = (await made(api, await someone(db)))["secret"]
+    secret = (await create_token(api, await create_user(db)))["secret"]
     for name in ("token", "api_token", "access_token", "apiKey", "authorization"):
         assert (await api.http.get("/api/auth/me", params={name: secret})).status_code == 401
     assert (await api.http.get("/api/auth/me", headers={"X-API-Key": secret})).status_code == 401
@@ -138,38 +138,38 @@ async def test_a_token_is_read_from_the_authorization_header_only(api: Api, db: 
     assert (await api.http.post("/api/auth/refresh", json={"refreshToken": secret})).status_code == 401
 
 
-async def test_one_owner_has_a_hundred_tokens_at_most(api: Api, db: Db) -> None:
-    admin, other = await someone(db), await someone(db)
+async def test_an_owner_has_at_most_a_hundred_tokens(api: Api, db: Db) -> None:
+    admin, other = await create_user(db), await create_user(db)
     await db.execute(
         "INSERT INTO api_tokens (owner_id, name, role, token_hash, revoked_at) "
         "SELECT %s, 'nr ' || n, 'viewer', sha256(n::text::bytea), CASE WHEN n > 99 THEN now() END "
         "FROM generate_series(1, 150) AS n",
         [admin.user_id],
     )
-    await made(api, admin)
-    asked = {"name": "one too many", "role": "viewer"}
-    answer = await api.http.post("/api/tokens", json=asked, headers=admin.headers)
-    assert answer.status_code == 409, answer.text
-    await made(api, other)
+    await create_token(api, admin)
+    body = {"name": "one too many", "role": "viewer"}
+    response = await api.http.post("/api/tokens", json=body, headers=admin.headers)
+    assert response.status_code == 409, response.text
+    await create_token(api, other)
 
 
-async def test_a_name_is_taken_until_its_token_is_revoked(api: Api, db: Db) -> None:
-    admin, other = await someone(db), await someone(db)
-    first = await made(api, admin)
-    answer = await api.http.post("/api/tokens", json={"name": "ci", "role": "viewer"}, headers=admin.headers)
-    assert (answer.status_code, answer.json()["details"]) == (
+async def test_a_name_is_unique_until_its_token_is_revoked(api: Api, db: Db) -> None:
+    admin, other = await create_user(db), await create_user(db)
+    first = await create_token(api, admin)
+    response = await api.http.post("/api/tokens", json={"name": "ci", "role": "viewer"}, headers=admin.headers)
+    assert (response.status_code, response.json()["details"]) == (
         409,
         [{"field": "name", "message": "is already in use", "code": "taken"}],
     )
-    await made(api, other)
+    await create_token(api, other)
     await api.http.delete(f"/api/tokens/{first['token']['id']}", headers=admin.headers)
-    await made(api, admin)
+    await create_token(api, admin)
     pages = await api.get("/api/tokens?limit=2", headers=admin.headers)
     assert pages["pagination"] == {"page": 1, "limit": 2, "total": 3, "totalPages": 2}
     assert [token["owner"]["id"] for token in pages["tokens"]] == [str(admin.user_id), str(other.user_id)]
 
 
-BAD: list[tuple[dict[str, Any], str]] = [
+INVALID: list[tuple[dict[str, Any], str]] = [
     ({"name": ""}, "name"),
     ({"name": "   "}, "name"),
     ({"name": "c\0i"}, "name"),
@@ -191,43 +191,43 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 
 async def test_invalid_tokens_are_refused_by_field(api: Api, db: Db) -> None:
-    admin = await someone(db)
-    for fields, field in BAD:
+    admin = await create_user(db)
+    for fields, field in INVALID:
         body = {"name": "ci", "role": "viewer"} | fields
-        answer = await api.http.post("/api/tokens", json=body, headers=admin.headers)
-        assert answer.status_code == 400, (fields, answer.text)
-        assert field in [problem["field"] for problem in answer.json()["details"]], (fields, answer.text)
+        response = await api.http.post("/api/tokens", json=body, headers=admin.headers)
+        assert response.status_code == 400, (fields, response.text)
+        assert field in [problem["field"] for problem in response.json()["details"]], (fields, response.text)
 
 
 @pytest.mark.parametrize("role", ["viewer", "reporter", None])
 async def test_only_admins_administer_tokens(api: Api, db: Db, role: str | None) -> None:
-    headers = (await someone(db, role)).headers if role else {}
-    token_id = (await made(api, await someone(db)))["token"]["id"]
-    for answer in (
+    headers = (await create_user(db, role)).headers if role else {}
+    token_id = (await create_token(api, await create_user(db)))["token"]["id"]
+    for response in (
         await api.http.get("/api/tokens", headers=headers),
         await api.http.post("/api/tokens", json={"name": "ci", "role": "viewer"}, headers=headers),
         await api.http.delete(f"/api/tokens/{token_id}", headers=headers),
     ):
-        assert answer.status_code == (403 if role else 401)
+        assert response.status_code == (403 if role else 401)
 
 
-async def test_unknown_tokens_are_not_found(api: Api, db: Db) -> None:
-    admin = await someone(db)
+async def test_an_unknown_token_is_not_found(api: Api, db: Db) -> None:
+    admin = await create_user(db)
     for token_id in (str(uuid4()), "0", "%00", "x" * 300):
-        answer = await api.http.delete(f"/api/tokens/{token_id}", headers=admin.headers)
-        assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+        response = await api.http.delete(f"/api/tokens/{token_id}", headers=admin.headers)
+        assert (response.status_code, response.json()["code"]) == (404, "NOT_FOUND")
 
 
 async def test_tokens_are_in_the_audit_log_without_their_secret(api: Api, db: Db) -> None:
-    admin = await someone(db)
-    said = await made(api, admin)
-    await api.http.delete(f"/api/tokens/{said['token']['id']}", headers=admin.headers)
+    admin = await create_user(db)
+    created = await create_token(api, admin)
+    await api.http.delete(f"/api/tokens/{created['token']['id']}", headers=admin.headers)
     rows = await (
         await db.execute(
             "SELECT actor, action, object_id, after FROM audit_entries WHERE object_type = 'token' ORDER BY id"
         )
     ).fetchall()
-    token_id = said["token"]["id"]
+    token_id = created["token"]["id"]
     assert [row[:3] for row in rows] == [(admin.username, "create", token_id), (admin.username, "update", token_id)]
     assert rows[0][3]["token_hash"] == "***"
     assert set(rows[1][3]) == {"revoked_at"}

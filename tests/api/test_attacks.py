@@ -1,4 +1,4 @@
-"""What has been tried to be somebody else, or more than one is, over HTTP: each attempt meets the safe answer."""
+"""Attempts over REST to act as another user or with a higher role are refused."""
 
 import time
 from collections.abc import AsyncIterator
@@ -12,10 +12,10 @@ import pytest
 
 from sla_monitor.settings.values import Limit
 from tests.api import raw
-from tests.api.conftest import JWT_SECRET, Api, Someone, add_service, running_api, signer, someone
+from tests.api.conftest import JWT_SECRET, Api, User, add_service, bearer, create_user, running_api, signer
 from tests.api.forgery import claims, forged, signed
 from tests.api.people import Db
-from tests.api.things import INCIDENT, TEMPLATE, WINDOW
+from tests.api.resources import INCIDENT, TEMPLATE, WINDOW
 
 pytestmark = pytest.mark.one_engine
 
@@ -23,20 +23,20 @@ PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture(autouse=True)
-async def the_server_lives_on(api: Api) -> AsyncIterator[None]:
+async def no_server_error(api: Api) -> AsyncIterator[None]:
     yield
     assert await api.get("/health") == {"status": "ok"}
     assert await api.get("/ready") == {"status": "ready"}
 
 
 @pytest.fixture
-async def admin(db: Db) -> Someone:
+async def admin(db: Db) -> User:
     await add_service(db, "shop")
-    return await someone(db, "admin")
+    return await create_user(db, "admin")
 
 
-async def user(api: Api, admin: Someone, name: str, role: str = "reporter") -> dict[str, Any]:
-    """A user with a password, logged in: what login answered."""
+async def create_and_log_in(api: Api, admin: User, name: str, role: str = "reporter") -> dict[str, Any]:
+    """Creates a user with a password, logs in, and returns the response of the login."""
     new = {"username": name, "email": f"{name}@example.com", "password": PASSWORD, "role": role}
     created = await api.http.post("/api/users", json=new, headers=admin.headers)
     assert created.status_code == 201, created.text
@@ -44,25 +44,21 @@ async def user(api: Api, admin: Someone, name: str, role: str = "reporter") -> d
 
 
 async def log_in(api: Api, name: str) -> dict[str, Any]:
-    answer = await api.http.post("/api/auth/login", json={"username": name, "password": PASSWORD})
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
+    response = await api.http.post("/api/auth/login", json={"username": name, "password": PASSWORD})
+    assert response.status_code == 200, response.text
+    return dict(response.json())
 
 
 # Tokens
 
 
-async def test_a_forged_token_opens_nothing(api: Api, db: Db, admin: Someone) -> None:
-    viewer = await someone(db, "viewer")
+async def test_a_forged_token_is_refused(api: Api, db: Db, admin: User) -> None:
+    viewer = await create_user(db, "viewer")
     assert (await api.http.get("/api/users", headers=bearer(signed(claims(admin))))).status_code == 200
     for name, token in forged(admin, viewer).items():
-        answer = await api.http.get("/api/users", headers=bearer(token))
-        assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHORIZED"), name
-        assert answer.headers["www-authenticate"].startswith("Bearer"), name
+        response = await api.http.get("/api/users", headers=bearer(token))
+        assert (response.status_code, response.json()["code"]) == (401, "UNAUTHORIZED"), name
+        assert response.headers["www-authenticate"].startswith("Bearer"), name
 
 
 MALFORMED = (
@@ -80,40 +76,41 @@ MALFORMED = (
 
 
 async def test_a_malformed_header_is_refused(api: Api) -> None:
-    """By 401, or as no HTTP at all, never by a fault of ours."""
+    """The response is a 401 or an error of HTTP, and never a server error."""
     for value in MALFORMED:
         async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
             head = b"GET /api/users HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: "
-            with anyio.fail_after(120), suppress(anyio.BrokenResourceError):  # a head has a bound
+            # BrokenResourceError: the server closes the connection of a request whose headers are too large.
+            with anyio.fail_after(120), suppress(anyio.BrokenResourceError):
                 await stream.send(head + value + b"\r\n\r\n")
-                received = await raw.everything(stream)
+                received = await raw.receive_all(stream)
                 assert not received or raw.parse(received).status in (400, 401), value[:30]
 
 
-async def test_two_authorization_headers_are_not_a_choice(api: Api, admin: Someone) -> None:
-    """A proxy may have judged the other one."""
-    good, bad = admin.headers["Authorization"], "Bearer x"
+async def test_two_authorization_headers_are_refused(api: Api, admin: User) -> None:
+    """A proxy may have checked the other one."""
+    valid, invalid = admin.headers["Authorization"], "Bearer x"
     for path in ("/api/users", "/api/incidents", "/api/services?details=true"):
-        for pair in ((good, bad), (bad, good), (good, good)):
-            answer = await api.http.get(path, headers=[("Authorization", value) for value in pair])
-            assert answer.status_code == 401, (path, pair)
+        for pair in ((valid, invalid), (invalid, valid), (valid, valid)):
+            response = await api.http.get(path, headers=[("Authorization", value) for value in pair])
+            assert response.status_code == 401, (path, pair)
 
 
-async def test_tokens_of_one_kind_are_not_taken_for_another(api: Api, admin: Someone) -> None:
-    pair = await user(api, admin, "alice")
+async def test_a_token_of_one_kind_is_not_accepted_as_another(api: Api, admin: User) -> None:
+    pair = await create_and_log_in(api, admin, "alice")
     access, refresh = pair["accessToken"], pair["refreshToken"]
     assert (await api.http.get("/api/auth/me", headers=bearer(refresh))).status_code == 401
     for token in (access, admin.token, "slam_x", "", "x" * 2000, f"{refresh} "):
-        answer = await api.http.post("/api/auth/refresh", json={"refreshToken": token})
-        assert answer.status_code in (400, 401), token
-    lone = await signer().issue("refresh", admin.user_id, admin.session_id, timedelta(days=1))
-    unknown = await api.http.post("/api/auth/refresh", json={"refreshToken": lone})
-    assert unknown.status_code == 401  # rightly signed, and yet never given out
+        response = await api.http.post("/api/auth/refresh", json={"refreshToken": token})
+        assert response.status_code in (400, 401), token
+    never_issued = await signer().issue("refresh", admin.user_id, admin.session_id, timedelta(days=1))
+    unknown = await api.http.post("/api/auth/refresh", json={"refreshToken": never_issued})
+    assert unknown.status_code == 401  # correctly signed, but never issued
 
 
-async def test_a_refresh_token_that_comes_back_ends_its_family(api: Api, admin: Someone) -> None:
-    """Whoever used it first, the thief or the owner: nobody can tell, so both must log in."""
-    first = await user(api, admin, "alice")
+async def test_a_reused_refresh_token_ends_its_session(api: Api, admin: User) -> None:
+    """The server cannot know whether the owner or a thief used it first, so both must log in again."""
+    first = await create_and_log_in(api, admin, "alice")
     other = await log_in(api, "alice")
     second = (await api.http.post("/api/auth/refresh", json={"refreshToken": first["refreshToken"]})).json()
     again = await api.http.post("/api/auth/refresh", json={"refreshToken": first["refreshToken"]})
@@ -125,13 +122,13 @@ async def test_a_refresh_token_that_comes_back_ends_its_family(api: Api, admin: 
     assert (await api.http.get("/api/auth/me", headers=bearer(other["accessToken"]))).status_code == 200
 
 
-async def test_a_refresh_token_is_spent_once_by_ten_at_the_same_moment(api: Api, admin: Someone) -> None:
-    pair = await user(api, admin, "alice")
+async def test_of_ten_concurrent_refreshes_with_one_token_one_succeeds(api: Api, admin: User) -> None:
+    pair = await create_and_log_in(api, admin, "alice")
     statuses: list[int] = []
 
     async def renew() -> None:
-        answer = await api.http.post("/api/auth/refresh", json={"refreshToken": pair["refreshToken"]})
-        statuses.append(answer.status_code)
+        response = await api.http.post("/api/auth/refresh", json={"refreshToken": pair["refreshToken"]})
+        statuses.append(response.status_code)
 
     async with anyio.create_task_group() as tasks:
         for _ in range(10):
@@ -140,7 +137,7 @@ async def test_a_refresh_token_is_spent_once_by_ten_at_the_same_moment(api: Api,
     assert (await api.http.get("/api/auth/me", headers=bearer(pair["accessToken"]))).status_code == 401
 
 
-async def test_what_ends_an_access_ends_it_with_the_next_request(api: Api, db: Db, admin: Someone) -> None:
+async def test_a_revoked_access_is_refused_at_the_next_request(api: Api, db: Db, admin: User) -> None:
     ends = (
         "UPDATE users SET active = false WHERE username = %s",
         "UPDATE users SET password_hash = 'another' WHERE username = %s",
@@ -148,11 +145,11 @@ async def test_what_ends_an_access_ends_it_with_the_next_request(api: Api, db: D
         "DELETE FROM users WHERE username = %s",
     )
     for statement in ends:
-        someones = await someone(db, "admin")
-        assert (await api.http.get("/api/users", headers=someones.headers)).status_code == 200
-        await db.execute(statement.encode(), [someones.username])
-        assert (await api.http.get("/api/users", headers=someones.headers)).status_code == 401, statement
-    demoted = await someone(db, "admin")
+        victim = await create_user(db, "admin")
+        assert (await api.http.get("/api/users", headers=victim.headers)).status_code == 200
+        await db.execute(statement.encode(), [victim.username])
+        assert (await api.http.get("/api/users", headers=victim.headers)).status_code == 401, statement
+    demoted = await create_user(db, "admin")
     await db.execute("UPDATE users SET role = 'viewer' WHERE id = %s", [demoted.user_id])
     assert (await api.http.get("/api/users", headers=demoted.headers)).status_code == 403
 
@@ -160,40 +157,40 @@ async def test_what_ends_an_access_ends_it_with_the_next_request(api: Api, db: D
 # Passwords
 
 
-async def test_an_unknown_user_costs_as_much_as_a_wrong_password(api: Api, db: Db, admin: Someone) -> None:
-    await user(api, admin, "alice")
-    await user(api, admin, "carol")
+async def test_an_unknown_user_costs_as_much_as_a_wrong_password(api: Api, db: Db, admin: User) -> None:
+    await create_and_log_in(api, admin, "alice")
+    await create_and_log_in(api, admin, "carol")
     await db.execute("UPDATE users SET active = false WHERE username = 'carol'")
-    costs: dict[str, list[float]] = {"alice": [], "nobody": [], "carol": []}
-    said = set()
+    costs: dict[str, list[float]] = {"alice": [], "unknown": [], "carol": []}
+    responses = set()
     for _ in range(5):
-        for name, taken in costs.items():  # in turn, so that a busy machine slows all of them
+        for name, taken in costs.items():  # alternating, so that load on the machine slows all of them
             began = time.perf_counter()
-            answer = await api.http.post("/api/auth/login", json={"username": name, "password": "wrong one"})
+            response = await api.http.post("/api/auth/login", json={"username": name, "password": "wrong one"})
             taken.append(time.perf_counter() - began)
-            said.add((answer.status_code, answer.text))
-    assert len(said) == 1
+            responses.add((response.status_code, response.text))
+    assert len(responses) == 1
     least = [min(taken) for taken in costs.values()]
     assert max(least) < 2.5 * min(least), costs
 
 
-async def test_nobody_learns_a_password_hash(api: Api, admin: Someone) -> None:
-    pair = await user(api, admin, "alice", role="admin")
+async def test_no_response_contains_a_password_hash(api: Api, admin: User) -> None:
+    pair = await create_and_log_in(api, admin, "alice", role="admin")
     headers = bearer(pair["accessToken"])
     created = await api.http.post("/api/tokens", json={"name": "m", "role": "viewer"}, headers=headers)
     secret = next(text for text in _texts(created.json()) if text.startswith("slam_"))
     for path in (
         "/api/users",
-        f"/api/users/{pair['user']['id']}",
+        f"/api/users/{pair['create_and_log_in']['id']}",
         "/api/auth/me",
         "/api/tokens",
         "/api/audit",
         "/api/settings",
     ):
-        answer = await api.http.get(path, headers=headers)
-        assert answer.status_code == 200, path
+        response = await api.http.get(path, headers=headers)
+        assert response.status_code == 200, path
         for hidden in ("argon2", PASSWORD, JWT_SECRET, secret, pair["refreshToken"], pair["accessToken"]):
-            assert hidden not in answer.text, path
+            assert hidden not in response.text, path
 
 
 def _texts(value: Any) -> list[str]:
@@ -206,20 +203,20 @@ def _texts(value: Any) -> list[str]:
 FORGED_ADDRESSES = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Client-IP", "CF-Connecting-IP", "True-Client-IP")
 
 
-async def test_a_forged_address_does_not_walk_past_the_login_limit(
-    database: str, api: Api, db: Db, admin: Someone
+async def test_forged_client_addresses_do_not_bypass_the_login_limit(
+    database: str, api: Api, db: Db, admin: User
 ) -> None:
-    await user(api, admin, "alice")
+    await create_and_log_in(api, admin, "alice")
     async with running_api(database, rate_limit_login=Limit(3, timedelta(minutes=15))) as limited:
         statuses = [(await guess(limited, number)).status_code for number in range(6)]
         assert statuses == [401, 401, 401, 429, 429, 429]
-        right = await limited.http.post("/api/auth/login", json={"username": "alice", "password": PASSWORD})
-        assert right.status_code == 429
-        assert int(right.headers["Retry-After"]) > 0
+        correct = await limited.http.post("/api/auth/login", json={"username": "alice", "password": PASSWORD})
+        assert correct.status_code == 429
+        assert int(correct.headers["Retry-After"]) > 0
 
 
 async def guess(api: Api, number: int) -> Any:
-    """A wrong password from what claims to be yet another address."""
+    """Tries a wrong password with a different client address in the headers."""
     address = f"198.51.100.{number}"
     forged = {name: f"for={address}" if name == "Forwarded" else address for name in FORGED_ADDRESSES}
     return await api.http.post("/api/auth/login", json={"username": "alice", "password": "no"}, headers=forged)
@@ -227,7 +224,7 @@ async def guess(api: Api, number: int) -> Any:
 
 # Bodies
 
-SERVER_SIDE = {
+SERVER_FIELDS = {
     "id": "INC-2026-9999",
     "version": 99,
     "author": "admin",
@@ -248,11 +245,11 @@ SERVER_SIDE = {
     "__proto__": {"role": "admin"},
     "constructor": {"prototype": {"role": "admin"}},
 }
-"""Fields that are the server's business, and names that have meant something to other languages."""
+"""Fields that only the server sets, and names with a special meaning in other languages."""
 
 
-async def test_no_body_sets_what_is_the_servers_business(api: Api, db: Db, admin: Someone) -> None:
-    alice = await user(api, admin, "alice", role="admin")
+async def test_no_body_sets_a_field_of_the_server(api: Api, db: Db, admin: User) -> None:
+    alice = await create_and_log_in(api, admin, "alice", role="admin")
     headers = bearer(alice["accessToken"])
     incident = (await api.http.post("/api/incidents", json=INCIDENT, headers=headers)).json()["incident"]["id"]
     bodies: list[tuple[str, str, dict[str, Any]]] = [
@@ -265,18 +262,22 @@ async def test_no_body_sets_what_is_the_servers_business(api: Api, db: Db, admin
         ("POST", "/api/services", {"name": "x", "endpointUrl": "http://127.0.0.1:9/", "id": "x"}),
         ("PATCH", "/api/services/shop", {"name": "x"}),
         ("POST", "/api/users", {"username": "x", "email": "x@example.com", "password": PASSWORD, "role": "viewer"}),
-        ("PATCH", f"/api/users/{alice['user']['id']}", {"email": "x@example.com"}),
+        ("PATCH", f"/api/users/{alice['create_and_log_in']['id']}", {"email": "x@example.com"}),
         ("POST", "/api/tokens", {"name": "x", "role": "viewer"}),
         ("POST", "/api/auth/login", {"username": "alice", "password": PASSWORD}),
         ("POST", "/api/auth/refresh", {"refreshToken": alice["refreshToken"]}),
         ("POST", "/api/auth/password", {"currentPassword": PASSWORD, "newPassword": PASSWORD + "!", "role": "admin"}),
     ]
     before = await counts(db)
-    for method, path, good in bodies:
-        for name, value in SERVER_SIDE.items():
-            if name not in good:
-                answer = await api.http.request(method, path, json={**good, name: value}, headers=headers)
-                assert (answer.status_code, answer.json()["code"]) == (400, "VALIDATION_ERROR"), (method, path, name)
+    for method, path, body in bodies:
+        for name, value in SERVER_FIELDS.items():
+            if name not in body:
+                response = await api.http.request(method, path, json={**body, name: value}, headers=headers)
+                assert (response.status_code, response.json()["code"]) == (400, "VALIDATION_ERROR"), (
+                    method,
+                    path,
+                    name,
+                )
     assert await counts(db) == before
 
 
@@ -287,49 +288,51 @@ async def counts(db: Db) -> dict[str, int]:
     }
 
 
-async def test_a_role_is_given_by_admins_only(api: Api, db: Db, admin: Someone) -> None:
-    alice = await user(api, admin, "alice")
+async def test_only_admins_set_roles(api: Api, db: Db, admin: User) -> None:
+    alice = await create_and_log_in(api, admin, "alice")
     headers = bearer(alice["accessToken"])
-    own = f"/api/users/{alice['user']['id']}"
+    own = f"/api/users/{alice['create_and_log_in']['id']}"
     for path in (own, f"{own}/role", f"{own}/", "/api/auth/me", "/api/users/me"):
         for method in ("PATCH", "PUT", "POST"):
-            answer = await api.http.request(method, path, json={"role": "admin"}, headers=headers)
-            assert answer.status_code in (400, 403, 404, 405), (method, path)
+            response = await api.http.request(method, path, json={"role": "admin"}, headers=headers)
+            assert response.status_code in (400, 403, 404, 405), (method, path)
     assert (await api.get("/api/auth/me", headers=headers))["user"]["role"] == "reporter"
 
 
-async def test_a_page_of_elsewhere_changes_nothing(api: Api, db: Db, admin: Someone) -> None:
+async def test_requests_of_another_origin_change_nothing(api: Api, db: Db, admin: User) -> None:
     for origin in ("http://evil.example", "null", "http://front.example.evil.example", "file://"):
         headers = {**admin.headers, "Origin": origin}
-        answer = await api.http.post("/api/incidents", json=INCIDENT, headers=headers)
-        assert answer.status_code == 403, origin
+        response = await api.http.post("/api/incidents", json=INCIDENT, headers=headers)
+        assert response.status_code == 403, origin
         read = await api.http.get("/api/incidents", headers=headers)
         assert "access-control-allow-origin" not in read.headers
     assert (await counts(db))["incidents"] == 0
 
 
-async def test_a_key_of_somebody_else_is_nobody_elses_incident(api: Api, db: Db, admin: Someone) -> None:
-    alice, bob = await someone(db, "reporter"), await someone(db, "reporter")
+async def test_an_idempotency_key_of_another_user_returns_no_incident_of_theirs(api: Api, db: Db, admin: User) -> None:
+    alice, bob = await create_user(db, "reporter"), await create_user(db, "reporter")
     key = {"Idempotency-Key": "the-same"}
     first = await api.http.post("/api/incidents", json=INCIDENT, headers={**alice.headers, **key})
     again = await api.http.post("/api/incidents", json=INCIDENT, headers={**alice.headers, **key})
     bobs = await api.http.post("/api/incidents", json=INCIDENT, headers={**bob.headers, **key})
     other = await api.http.post("/api/incidents", json={**INCIDENT, "title": "x"}, headers={**alice.headers, **key})
-    assert [answer.status_code for answer in (first, again, bobs, other)] == [201, 201, 201, 409]
+    assert [response.status_code for response in (first, again, bobs, other)] == [201, 201, 201, 409]
     assert again.json()["incident"]["id"] == first.json()["incident"]["id"] != bobs.json()["incident"]["id"]
     assert again.headers["idempotent-replayed"] == "true"
     assert "idempotent-replayed" not in bobs.headers
     await db.execute("UPDATE users SET role = 'viewer' WHERE id = %s", [alice.user_id])
     demoted = await api.http.post("/api/incidents", json=INCIDENT, headers={**alice.headers, **key})
-    nobody = await api.http.post("/api/incidents", json=INCIDENT, headers=key)
-    assert (demoted.status_code, nobody.status_code) == (403, 401)
-    for bad in ("x" * 256, "", "\x7f"):
-        answer = await api.http.post("/api/incidents", json=INCIDENT, headers={**bob.headers, "Idempotency-Key": bad})
-        assert answer.status_code == 400, repr(bad)
+    anonymous = await api.http.post("/api/incidents", json=INCIDENT, headers=key)
+    assert (demoted.status_code, anonymous.status_code) == (403, 401)
+    for invalid in ("x" * 256, "", "\x7f"):
+        response = await api.http.post(
+            "/api/incidents", json=INCIDENT, headers={**bob.headers, "Idempotency-Key": invalid}
+        )
+        assert response.status_code == 400, repr(invalid)
 
 
-async def test_the_audit_log_says_who_it_was_whatever_they_claim(api: Api, db: Db, admin: Someone) -> None:
-    alice = await someone(db, "reporter")
+async def test_the_audit_log_ignores_claimed_names_and_addresses(api: Api, db: Db, admin: User) -> None:
+    alice = await create_user(db, "reporter")
     claimed = {"X-User": "admin", "X-Forwarded-For": "203.0.113.9", "X-Request-Id": "mine", "User-Agent": "a\tb"}
     created = await api.http.post("/api/incidents", json=INCIDENT, headers={**alice.headers, **claimed})
     assert created.json()["incident"]["author"] == alice.username

@@ -1,4 +1,4 @@
-"""/uptime as it comes from the server: the API's figures, paged through time."""
+"""/uptime without JavaScript: the figures of the API, and pages of earlier and later months."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -10,7 +10,7 @@ import pytest
 from api.pages.calendar import MonthGrid, Paging, first_month, grids, months_later, paging
 from api.rest.errors import ApiError
 from api.uptime.calendar import DayRow
-from tests.api.conftest import Api, Check, add_service, now, record, until_heard
+from tests.api.conftest import Api, Check, add_service, now, record, until_events_processed
 from tests.api.page_parts import timeless
 
 pytestmark = pytest.mark.one_day
@@ -42,7 +42,7 @@ def test_months_are_whole_weeks_that_begin_on_sunday() -> None:
         (date(2026, 12, 1), -60, date(2021, 12, 1)),
     ],
 )
-def test_months_are_counted_over_the_years(month: date, count: int, other: date) -> None:
+def test_adding_months_crosses_years(month: date, count: int, other: date) -> None:
     assert months_later(month, count) == other
 
 
@@ -51,25 +51,25 @@ def test_months_are_counted_over_the_years(month: date, count: int, other: date)
     [
         ("", date(2026, 9, 1)),
         ("2026-02", date(2026, 2, 1)),
-        ("2026-11", date(2026, 9, 1)),  # nothing of the future is paged to
+        ("2026-11", date(2026, 9, 1)),  # there are no pages of the future
         ("9999-12", date(2026, 9, 1)),
-        ("2001-01", date(2021, 11, 1)),  # five years are shown
+        ("2001-01", date(2021, 11, 1)),  # five years can be shown
         ("0001-01", date(2021, 11, 1)),
     ],
 )
-def test_the_first_month_is_the_nearest_that_is_shown(start: str, first: date) -> None:
+def test_a_start_outside_the_range_becomes_the_nearest_month(start: str, first: date) -> None:
     assert first_month(start, TODAY) == first
 
 
 @pytest.mark.parametrize(
     "start", ["2026", "2026-13", "2026-00", "0000-01", "2026-1", "26-11-1", "today", "２０２６-01"]
 )
-def test_what_is_no_month_is_said(start: str) -> None:
+def test_an_invalid_month_is_an_error(start: str) -> None:
     with pytest.raises(ApiError, match="start: must be a month such as"):
         first_month(start, TODAY)
 
 
-def test_pages_meet_both_ends_exactly() -> None:
+def test_the_pages_cover_the_whole_range() -> None:
     assert paging(date(2026, 9, 1), TODAY) == Paging("2026-09", "2026-06", None)
     assert paging(date(2026, 8, 1), TODAY) == Paging("2026-08", "2026-05", "2026-09")
     assert paging(date(2022, 1, 1), TODAY) == Paging("2022-01", "2021-11", "2022-04")
@@ -77,26 +77,26 @@ def test_pages_meet_both_ends_exactly() -> None:
 
 
 @pytest.mark.parametrize("service", ["all-systems", "shop"])
-async def test_it_shows_what_the_api_says(api: Api, db: Db, service: str) -> None:
+async def test_the_calendar_shows_the_figures_of_the_api(api: Api, db: Db, service: str) -> None:
     await add_service(db, "shop")
     await add_service(db, "pay")
     await add_service(db, "hidden", public=False)
     at = now() - timedelta(days=1)
     checks = [Check("shop", at - timedelta(minutes=n), ms=None if n == 2 else 90.0) for n in range(10)]
     await record(db, [*checks, Check("pay", at, slow=True), Check("hidden", at, ms=None)])
-    said = await api.get(f"/api/uptime/{service}?months=3")
+    calendar = await api.get(f"/api/uptime/{service}?months=3")
     page = (await api.http.get(f"/uptime?service={service}")).text
     shown = [found.groupdict() for found in CELL.finditer(page)]
-    days = [day for month in said["months"] for day in month["details"]]
+    days = [day for month in calendar["months"] for day in month["details"]]
     assert shown == [{name: str(value) for name, value in day.items()} for day in days]
-    assert [month["uptime"] for month in said["months"]] == [
+    assert [month["uptime"] for month in calendar["months"]] == [
         uptime.replace("%", "").replace("No data", "-") for uptime in re.findall(r"</span>([\d.]+%|No data)</p>", page)
     ]
     assert page.count('aria-current="date"') == 1
     assert "hidden" not in re.sub(r'aria-hidden|type="hidden"|\bhidden>', "", page)
 
 
-async def test_a_day_is_told_in_words_for_those_who_do_not_see_it(api: Api, db: Db) -> None:
+async def test_a_day_has_a_description_for_screen_readers(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     at = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(hours=12)
     await record(db, [Check("shop", at + timedelta(minutes=n), ms=None if n == 0 else 9.0) for n in range(4)])
@@ -104,14 +104,14 @@ async def test_a_day_is_told_in_words_for_those_who_do_not_see_it(api: Api, db: 
         "en": ": Outage, Downtime 1 min, Uptime 75.00%, 4 checks</span>",
         "ko": ": 장애, 중단 시간 1분, 가동률 75.00%, 확인 4회</span>",
     }
-    for language, told in words.items():
-        answer = await api.http.get("/uptime?service=shop", headers={"accept-language": language})
-        assert told in answer.text
-        assert f'<html lang="{language}"' in answer.text
+    for language, description in words.items():
+        response = await api.http.get("/uptime?service=shop", headers={"accept-language": language})
+        assert description in response.text
+        assert f'<html lang="{language}"' in response.text
 
 
 @pytest.mark.one_engine
-async def test_names_are_text(api: Api, db: Db) -> None:
+async def test_names_of_services_are_escaped(api: Api, db: Db) -> None:
     await add_service(db, "shop", name="<script>alert(1)</script>\"'&")
     page = (await api.http.get("/uptime?service=shop")).text
     assert "<script>alert" not in page
@@ -119,7 +119,7 @@ async def test_names_are_text(api: Api, db: Db) -> None:
 
 
 @pytest.mark.one_engine
-async def test_a_private_service_is_none(api: Api, db: Db) -> None:
+async def test_a_private_service_is_not_found(api: Api, db: Db) -> None:
     await add_service(db, "shop", public=False)
     html = {"accept": "text/html"}
     private = await api.http.get("/uptime?service=shop", headers=html)
@@ -130,7 +130,7 @@ async def test_a_private_service_is_none(api: Api, db: Db) -> None:
 
 
 @pytest.mark.one_engine
-async def test_pages_lead_through_time(api: Api, db: Db) -> None:
+async def test_links_lead_to_earlier_and_later_months(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     page = (await api.http.get("/uptime?service=shop")).text
     [earlier] = re.findall(r'rel="prev"[^>]* href="([^"]+)"', page)
@@ -138,13 +138,13 @@ async def test_pages_lead_through_time(api: Api, db: Db) -> None:
     page = (await api.http.get(earlier.replace("&amp;", "&"))).text
     assert 'rel="next"' in page
     assert '<option value="shop" selected>' in page
-    assert '<input type="hidden" name="start"' in page  # another service is shown of the same months
+    assert '<input type="hidden" name="start"' in page  # the links to other services keep the months
 
 
 @pytest.mark.one_engine
-async def test_it_is_kept_until_something_changes(api: Api, db: Db) -> None:
+async def test_the_page_is_cached_until_something_changes(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    await until_heard(api, db)
+    await until_events_processed(api, db)
     await api.http.get("/uptime")
     assert (await api.http.get("/uptime")).headers["x-cache"] == "HIT"
     assert (await api.http.get("/uptime?nonsense=1")).headers["x-cache"] == "HIT"

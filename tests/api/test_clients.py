@@ -1,4 +1,4 @@
-"""The client's address: whatever a header claims, only what a trusted proxy wrote is believed."""
+"""The address of the client: of X-Forwarded-For only the entries that trusted proxies added are used."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ PROXIES: tuple[Network, ...] = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip
     ("peer", "forwarded_for", "client"),
     [
         ("192.0.2.1", [], "192.0.2.1"),
-        ("192.0.2.1", [b"198.51.100.7"], "192.0.2.1"),  # not from a proxy: a claim
+        ("192.0.2.1", [b"198.51.100.7"], "192.0.2.1"),  # the peer is not a proxy: the header is ignored
         ("10.0.0.1", [], "10.0.0.1"),
         ("10.0.0.1", [b""], "10.0.0.1"),
         ("10.0.0.1", [b"198.51.100.7"], "198.51.100.7"),
         ("10.0.0.1", [b"6.6.6.6, 198.51.100.7"], "198.51.100.7"),
         ("10.0.0.1", [b"6.6.6.6, 198.51.100.7, 10.0.0.2,10.0.0.3"], "198.51.100.7"),
         ("10.0.0.1", [b"6.6.6.6", b"198.51.100.7", b"10.0.0.2"], "198.51.100.7"),
-        ("10.0.0.1", [b"10.0.0.3, 10.0.0.2"], "10.0.0.3"),  # a client among the proxies
+        ("10.0.0.1", [b"10.0.0.3, 10.0.0.2"], "10.0.0.3"),  # the client is in the network of the proxies
         ("10.0.0.1", [b"198.51.100.7, unknown"], "10.0.0.1"),
         ("10.0.0.1", [b"198.51.100.7, , 10.0.0.2"], "10.0.0.2"),
         ("10.0.0.1", [b"198.51.100.7:51234"], "198.51.100.7"),
@@ -68,9 +68,12 @@ def test_the_result_is_always_an_address(peer: str | None, claims: list[bytes]) 
     assert client_key(client) == client_key(client_address(client, [], ()))
 
 
-@given(lines, addresses.filter(lambda address: not _trusted(client_address(str(address), [], ()))), st.integers(0, 5))
+@given(
+    lines, addresses.filter(lambda address: not _is_trusted(client_address(str(address), [], ()))), st.integers(0, 5)
+)
 def test_entries_left_of_the_client_are_ignored(claims: list[bytes], real: ipaddress.IPv4Address, hops: int) -> None:
-    """The first proxy adds the real client to what that client sent, each further proxy the one before it."""
+    """The first proxy appends the address of the client to the header, and each further proxy that of the one
+    before."""
     added = ", ".join([str(real), *(f"10.0.0.{n}" for n in range(hops))]).encode()
     expected = client_address(str(real), [], ())
     assert client_address("10.0.0.99", [*claims, added], PROXIES) == expected
@@ -78,7 +81,7 @@ def test_entries_left_of_the_client_are_ignored(claims: list[bytes], real: ipadd
     assert client_address("10.0.0.99", [joined], PROXIES) == expected
 
 
-def _trusted(address: str) -> bool:
+def _is_trusted(address: str) -> bool:
     return any(ipaddress.ip_address(address) in network for network in PROXIES)
 
 

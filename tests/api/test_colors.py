@@ -1,4 +1,4 @@
-"""The colour of an installation can be read on every ground, whatever it is."""
+"""Text in the colour of an installation has enough contrast on every background."""
 
 import re
 
@@ -26,15 +26,15 @@ def test_contrast_is_that_of_wcag(one: str, other: str, ratio: float) -> None:
 
 
 @given(colors, st.sampled_from([LIGHT_GROUND, DARK_GROUND]))
-def test_text_in_any_colour_can_be_read(color: str, ground: str) -> None:
-    made = against(color, ground)
+def test_text_in_any_colour_has_enough_contrast(color: str, background: str) -> None:
+    made = against(color, background)
     assert re.fullmatch("#[0-9a-f]{6}", made)
-    assert contrast(made, ground) >= MIN_CONTRAST
-    assert contrast(color, ground) < MIN_CONTRAST or made == color, "what can be read stays as it was chosen"
+    assert contrast(made, background) >= MIN_CONTRAST
+    assert contrast(color, background) < MIN_CONTRAST or made == color, "what can be read stays as it was chosen"
 
 
 @given(colors)
-def test_text_on_a_button_can_be_read(color: str) -> None:
+def test_text_on_a_button_of_any_colour_has_enough_contrast(color: str) -> None:
     found = dict(re.findall(r"--([a-z-]+):(#[0-9a-f]{6})[;}]", stylesheet(color)))
     assert set(found) == {"accent-light", "on-accent-light", "brand", "accent-dark", "on-accent-dark"}
     assert found["brand"] == color

@@ -1,31 +1,26 @@
-"""Comments: internal ones stay inside, and one's own may be taken back."""
+"""Comments on incidents: who sees them, and who may delete them."""
 
 from typing import Any
 
 import pytest
 
-from tests.api.conftest import Api, Someone, someone
-from tests.api.incidents import Db, change, create, fields, told
+from tests.api.conftest import Api, User, create_user
+from tests.api.incidents import Db, change, create, error_fields, incident_events
 
 pytestmark = pytest.mark.one_engine
 
 
-@pytest.fixture
-async def reporter(db: Db) -> Someone:
-    return await someone(db, "reporter")
+async def add_comment(api: Api, user: User, incident_id: str, **body: Any) -> Any:
+    response = await api.http.post(f"/api/incidents/{incident_id}/comments", json=body, headers=user.headers)
+    assert response.status_code == 201, response.text
+    return response.json()["comment"]
 
 
-async def comment(api: Api, who: Someone, incident_id: str, **body: Any) -> Any:
-    answer = await api.http.post(f"/api/incidents/{incident_id}/comments", json=body, headers=who.headers)
-    assert answer.status_code == 201, answer.text
-    return answer.json()["comment"]
-
-
-async def test_comments_are_told_in_the_room_and_listed_oldest_first(api: Api, db: Db, reporter: Someone) -> None:
+async def test_comments_are_sent_to_the_room_and_listed_oldest_first(api: Api, db: Db, reporter: User) -> None:
     incident_id = (await create(api, reporter))["id"]
     hostile = "<b>\u202e\U0001f525\u0007 <!channel>"
-    first = await comment(api, reporter, incident_id, text=hostile)
-    second = await comment(api, reporter, incident_id, text="Seen", public=True)
+    first = await add_comment(api, reporter, incident_id, text=hostile)
+    second = await add_comment(api, reporter, incident_id, text="Seen", public=True)
     assert first == {
         "id": first["id"],
         "incidentId": incident_id,
@@ -39,12 +34,12 @@ async def test_comments_are_told_in_the_room_and_listed_oldest_first(api: Api, d
         "timestamp": first["createdAt"],
     }
     room = f"incident-{incident_id}"
-    assert (await told(db))[2:] == [
+    assert (await incident_events(db))[2:] == [
         ("incident-comment", room, {"incidentId": incident_id, "comment": first}),
         ("incident-comment", room, {"incidentId": incident_id, "comment": second}),
     ]
     path = f"/api/incidents/{incident_id}/comments"
-    viewer = await someone(db, "viewer")
+    viewer = await create_user(db, "viewer")
     assert (await api.get(path, headers=viewer.headers))["comments"] == [first, second]
     assert (await api.get(path))["comments"] == [second | {"author": None, "userName": None, "userId": None}]
     assert (await api.get(f"{path}?before={second['id']}", headers=viewer.headers))["comments"] == [first]
@@ -53,47 +48,49 @@ async def test_comments_are_told_in_the_room_and_listed_oldest_first(api: Api, d
     assert (await api.get(f"/api/incidents/{incident_id}", headers=viewer.headers))["incident"]["version"] == 2
 
 
-async def test_who_wrote_a_comment_is_for_those_inside(api: Api, db: Db, reporter: Someone) -> None:
+async def test_only_users_see_the_authors_of_comments(api: Api, db: Db, reporter: User) -> None:
     incident_id = (await create(api, reporter))["id"]
-    await comment(api, reporter, incident_id, text="Ours")
-    shown = await comment(api, reporter, incident_id, text="Everybody's", public=True)
+    await add_comment(api, reporter, incident_id, text="Ours")
+    shown = await add_comment(api, reporter, incident_id, text="Public", public=True)
     path = f"/api/incidents/{incident_id}/comments"
-    outside = await api.http.get(path)
-    assert outside.json()["comments"] == [shown | {"author": None, "userName": None, "userId": None}]
-    assert not any(secret in outside.text for secret in (reporter.username, str(reporter.user_id), "Ours"))
-    rooms = {room for event, room, _ in await told(db) if event == "incident-comment"}
-    assert rooms == {f"incident-{incident_id}"}  # which nobody outside can join
+    anonymous = await api.http.get(path)
+    assert anonymous.json()["comments"] == [shown | {"author": None, "userName": None, "userId": None}]
+    assert not any(secret in anonymous.text for secret in (reporter.username, str(reporter.user_id), "Ours"))
+    rooms = {room for event, room, _ in await incident_events(db) if event == "incident-comment"}
+    assert rooms == {f"incident-{incident_id}"}  # which anonymous clients cannot join
     for role in ("viewer", "reporter", "admin"):
-        listed = (await api.get(path, headers=(await someone(db, role)).headers))["comments"]
-        assert [(said["author"], said["userId"]) for said in listed] == 2 * [(reporter.username, str(reporter.user_id))]
+        listed = (await api.get(path, headers=(await create_user(db, role)).headers))["comments"]
+        assert [(comment["author"], comment["userId"]) for comment in listed] == 2 * [
+            (reporter.username, str(reporter.user_id))
+        ]
 
 
-BAD: list[tuple[Any, str]] = [
+INVALID: list[tuple[Any, str]] = [
     ({}, "text"),
     ({"text": ""}, "text"),
     ({"text": "x" * 10001}, "text"),
     ({"text": "\u0000"}, "text"),
     ({"text": " \n\u3000"}, "text"),
     ({"text": "x", "public": None}, "public"),
-    ({"text": "x", "author": "somebody"}, "author"),
-    ({"text": "x", "userId": "somebody"}, "userId"),
+    ({"text": "x", "author": "another user"}, "author"),
+    ({"text": "x", "userId": "another user"}, "userId"),
 ]
 
 
-async def test_a_bad_comment_is_refused_by_field(api: Api, reporter: Someone) -> None:
-    for body, field in BAD:
+async def test_an_invalid_comment_is_refused_by_field(api: Api, reporter: User) -> None:
+    for body, field in INVALID:
         incident_id = (await create(api, reporter))["id"]
-        answer = await api.http.post(f"/api/incidents/{incident_id}/comments", json=body, headers=reporter.headers)
-        assert field in fields(answer)
+        response = await api.http.post(f"/api/incidents/{incident_id}/comments", json=body, headers=reporter.headers)
+        assert field in error_fields(response)
 
 
-async def test_ones_own_comment_may_be_taken_back_and_admins_remove_any(api: Api, db: Db, reporter: Someone) -> None:
-    colleague, admin = await someone(db, "reporter"), await someone(db, "admin")
+async def test_users_delete_their_own_comments_and_admins_any(api: Api, db: Db, reporter: User) -> None:
+    colleague, admin = await create_user(db, "reporter"), await create_user(db, "admin")
     incident_id = (await create(api, reporter))["id"]
     other_id = (await create(api, reporter))["id"]
     path = f"/api/incidents/{incident_id}/comments"
-    mine = await comment(api, reporter, incident_id, text="Mine")
-    also_mine = await comment(api, reporter, incident_id, text="Also mine")
+    mine = await add_comment(api, reporter, incident_id, text="Mine")
+    also_mine = await add_comment(api, reporter, incident_id, text="Also mine")
     assert (await api.http.delete(f"{path}/{mine['id']}", headers=colleague.headers)).status_code == 403
     elsewhere = f"/api/incidents/{other_id}/comments/{mine['id']}"
     assert (await api.http.delete(elsewhere, headers=admin.headers)).status_code == 404
@@ -103,8 +100,8 @@ async def test_ones_own_comment_may_be_taken_back_and_admins_remove_any(api: Api
     assert (await api.get(path, headers=admin.headers))["comments"] == []
 
 
-async def test_a_comment_on_nothing_is_a_404(api: Api, db: Db) -> None:
-    admin = await someone(db, "admin")
+async def test_a_comment_on_a_missing_incident_is_a_404(api: Api, db: Db) -> None:
+    admin = await create_user(db, "admin")
     for missing in ("INC-2026-0001", "nothing", "INC%00"):
         path = f"/api/incidents/{missing}/comments"
         assert (await api.http.get(path)).status_code == 404
@@ -112,13 +109,13 @@ async def test_a_comment_on_nothing_is_a_404(api: Api, db: Db) -> None:
         for number in ("1", "0", "-1", "9" * 30, "9" * 5000, "x"):
             assert (await api.http.delete(f"{path}/{number}", headers=admin.headers)).status_code == 404, number
     for before in ("0", "x", "9" * 30):
-        assert fields(await api.http.get(f"/api/incidents/INC-2026-0001/comments?before={before}")) == ["before"]
+        assert error_fields(await api.http.get(f"/api/incidents/INC-2026-0001/comments?before={before}")) == ["before"]
 
 
-async def test_a_comment_outlives_its_author(api: Api, db: Db, reporter: Someone) -> None:
+async def test_a_comment_remains_when_its_author_is_deleted(api: Api, db: Db, reporter: User) -> None:
     incident_id = (await create(api, reporter))["id"]
-    await comment(api, reporter, incident_id, text="x", public=True)
-    viewer = await someone(db, "viewer")
+    await add_comment(api, reporter, incident_id, text="x", public=True)
+    viewer = await create_user(db, "viewer")
     await db.execute("DELETE FROM users WHERE id = %s", [reporter.user_id])
     path = f"/api/incidents/{incident_id}/comments"
     [left] = (await api.get(path, headers=viewer.headers))["comments"]

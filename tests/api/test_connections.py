@@ -82,10 +82,10 @@ def leave(one: socket.socket) -> None:
     one.close()
 
 
-async def response(one: socket.socket) -> raw.RawAnswer:
+async def response(one: socket.socket) -> raw.RawResponse:
     """The next response on this connection, with its body."""
 
-    def read() -> raw.RawAnswer:
+    def read() -> raw.RawResponse:
         received = b""
         while b"\r\n\r\n" not in received:
             received += _piece(one)

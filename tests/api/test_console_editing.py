@@ -1,4 +1,4 @@
-"""Two reporters change one incident, without scripts: whoever is second sees both versions, and no word is lost."""
+"""Two users edit one incident in forms, without scripts: the second to save sees both versions and loses no text."""
 
 from typing import Any
 
@@ -9,27 +9,27 @@ from api.console.incident_form import EMPTY, FIELDS, draft_of, marks, of_draft, 
 from api.console.incident_merge import clash, differences, merged
 from api.console.word_diff import MAX_WORDS, side_by_side
 from api.incidents.fields import Incident
-from tests.api.conftest import Api, Someone, add_service, someone
-from tests.api.incidents import Db, change, create, say
-from tests.api.visitors import Form, Page, Visitor, marked, sent_to, visitor
+from tests.api.conftest import Api, User, add_service, create_user
+from tests.api.incidents import Db, add_update, change, create
+from tests.api.visitors import Form, Page, Visitor, invalid_fields, redirect_target, visitor
 
 pytestmark = pytest.mark.one_engine
 
 
 @pytest.fixture
-async def ann(db: Db) -> Someone:
-    return await someone(db, "reporter", "ann")
+async def ann(db: Db) -> User:
+    return await create_user(db, "reporter", "ann")
 
 
 @pytest.fixture
-async def bob(db: Db) -> Someone:
-    return await someone(db, "reporter", "bob")
+async def bob(db: Db) -> User:
+    return await create_user(db, "reporter", "bob")
 
 
-class Desk:
-    """Ann at the form of an incident, in a browser without scripts; others by REST."""
+class Editor:
+    """Ann with the form of an incident in a browser without scripts. Other users save over REST."""
 
-    def __init__(self, api: Api, ann: Someone, incident: Any, browser: Visitor) -> None:
+    def __init__(self, api: Api, ann: User, incident: Any, browser: Visitor) -> None:
         self.api, self.ann, self.browser = api, ann, browser
         self.id: str = incident["id"]
         self.view = f"/console/incidents/{self.id}"
@@ -41,37 +41,37 @@ class Desk:
     async def send(self, form: Form, **fields: Any) -> Page:
         return await self.browser.submit(form, **fields)
 
-    def as_draft(self, form: Form) -> Form:
-        """As a script sends it while it is typed."""
-        kept = Form(f"{self.view}/draft", "post")
-        kept.fields = form.fields
-        return kept
+    def draft_form(self, form: Form) -> Form:
+        """Returns the form that saves a draft, as the script sends it while the user types."""
+        draft = Form(f"{self.view}/draft", "post")
+        draft.fields = form.fields
+        return draft
 
     async def stored(self) -> Any:
         return (await self.api.get(f"/api/incidents/{self.id}", headers=self.ann.headers))["incident"]
 
     async def draft(self) -> Any:
-        """What is kept of it, None for nothing."""
-        answer = await self.api.http.get(f"/api/incidents/{self.id}/draft", headers=self.ann.headers)
-        return answer.json()["draft"] if answer.status_code == 200 else None
+        """Returns the stored draft, or None."""
+        response = await self.api.http.get(f"/api/incidents/{self.id}/draft", headers=self.ann.headers)
+        return response.json()["draft"] if response.status_code == 200 else None
 
 
 @pytest.fixture
-async def desk(api: Api, db: Db, ann: Someone) -> Desk:
+async def editor(api: Api, db: Db, ann: User) -> Editor:
     await add_service(db, "shop")
     await add_service(db, "search")
     incident = await create(api, ann, title="Down", description="One line", affectedServices=["shop"])
-    return Desk(api, ann, incident, await visitor(api, ann))
+    return Editor(api, ann, incident, await visitor(api, ann))
 
 
 def chosen(page: Page) -> dict[str, str]:
-    """What is preselected side by side; the fields that are offered, with "" where nothing is."""
+    """Returns the preselected version of each field of the comparison, "" if none is."""
     fields = dict.fromkeys((name for name in FIELDS if f'name="choice-{name}"' in page.text), "")
     [form] = [form for form in page.forms if form.action.endswith("/edit")]
     return fields | {name.removeprefix("choice-"): value for name, value in form.fields if name.startswith("choice-")}
 
 
-async def test_only_what_was_changed_is_saved(desk: Desk) -> None:
+async def test_only_changed_fields_are_saved(editor: Editor) -> None:
     filled = {
         "title": "Up & down",
         "affectedServices": ["search"],
@@ -79,174 +79,172 @@ async def test_only_what_was_changed_is_saved(desk: Desk) -> None:
         "postmortem": "Why\r\nnot",
         "reporter": "",
     }
-    assert sent_to(await desk.send(await desk.form(), **filled)) == f"{desk.view}?done=saved"
-    stored = await desk.stored()
+    assert redirect_target(await editor.send(await editor.form(), **filled)) == f"{editor.view}?done=saved"
+    stored = await editor.stored()
     assert (stored["title"], stored["affectedServices"], stored["public"]) == ("Up & down", ["search"], False)
     assert (stored["postmortem"], stored["reporter"], stored["version"]) == ("Why\nnot", None, 2)
-    assert sent_to(await desk.send(await desk.form())) == f"{desk.view}?done=saved"
-    assert (await desk.stored())["version"] == 2
-    assert "Saved." in (await desk.browser.get(f"{desk.view}?done=saved")).text
+    assert redirect_target(await editor.send(await editor.form())) == f"{editor.view}?done=saved"
+    assert (await editor.stored())["version"] == 2
+    assert "Saved." in (await editor.browser.get(f"{editor.view}?done=saved")).text
 
 
-async def test_what_is_wrong_is_marked_and_kept_as_a_draft(desk: Desk) -> None:
-    page = await desk.send(await desk.form(), title="", description="Typed for long")
-    assert page.status == 400 and "title" in marked(page) and "Typed for long</textarea>" in page.text
-    assert (await desk.draft())["data"]["description"] == "Typed for long"
-    assert sent_to(await desk.send(page.form(desk.edit), title="Down")) == f"{desk.view}?done=saved"
-    assert await desk.draft() is None
+async def test_invalid_fields_are_marked_and_the_form_is_saved_as_a_draft(editor: Editor) -> None:
+    page = await editor.send(await editor.form(), title="", description="Typed for long")
+    assert page.status == 400 and "title" in invalid_fields(page) and "Typed for long</textarea>" in page.text
+    assert (await editor.draft())["data"]["description"] == "Typed for long"
+    assert redirect_target(await editor.send(page.form(editor.edit), title="Down")) == f"{editor.view}?done=saved"
+    assert await editor.draft() is None
 
 
-async def test_who_saves_second_sees_both_versions_and_chooses(desk: Desk, bob: Someone) -> None:
-    form = await desk.form()
-    await change(desk.api, bob, desk.id, title="Bob's title", description="One line, by Bob", severity="critical")
-    page = await desk.send(form, title="Ann's title", description="One line, by Ann", priority="P3")
+async def test_the_second_to_save_sees_both_versions_and_chooses(editor: Editor, bob: User) -> None:
+    form = await editor.form()
+    await change(editor.api, bob, editor.id, title="Bob's title", description="One line, by Bob", severity="critical")
+    page = await editor.send(form, title="Ann's title", description="One line, by Ann", priority="P3")
     assert page.status == 412 and "Another user saved first" in page.text
     assert "<mark>Ann</mark>" in page.text and "<mark>Bob</mark>" in page.text
     assert chosen(page) == {"title": "", "description": "", "severity": "theirs", "priority": "mine"}
-    assert (await desk.stored())["title"] == "Bob's title"
-    assert (await desk.draft())["data"]["description"] == "One line, by Ann"
-    undecided = await desk.send(page.form(desk.edit), fields={"choice-title": "mine"}, go="save")
+    assert (await editor.stored())["title"] == "Bob's title"
+    assert (await editor.draft())["data"]["description"] == "One line, by Ann"
+    undecided = await editor.send(page.form(editor.edit), fields={"choice-title": "mine"}, go="save")
     assert undecided.status == 400 and "Choose one version" in undecided.text
     assert chosen(undecided) == {"title": "mine", "description": "", "severity": "theirs", "priority": "mine"}
-    done = await desk.send(undecided.form(desk.edit), fields={"choice-description": "both"}, go="save")
-    assert sent_to(done) == f"{desk.view}?done=saved"
-    stored = await desk.stored()
+    done = await editor.send(undecided.form(editor.edit), fields={"choice-description": "both"}, go="save")
+    assert redirect_target(done) == f"{editor.view}?done=saved"
+    stored = await editor.stored()
     assert (stored["title"], stored["severity"], stored["priority"]) == ("Ann's title", "critical", "P3")
     assert stored["description"] == "One line, by Bob\n\nOne line, by Ann"
-    assert await desk.draft() is None
+    assert await editor.draft() is None
 
 
-async def test_the_choice_can_be_edited_before_it_is_saved(desk: Desk, bob: Someone) -> None:
-    form = await desk.form()
-    await change(desk.api, bob, desk.id, title="Bob's title")
-    page = await desk.send(form, title="Ann's title")
-    again = await desk.send(page.form(desk.edit), fields={"choice-title": "mine"}, go="edit")
+async def test_the_chosen_version_can_be_edited_before_saving(editor: Editor, bob: User) -> None:
+    form = await editor.form()
+    await change(editor.api, bob, editor.id, title="Bob's title")
+    page = await editor.send(form, title="Ann's title")
+    again = await editor.send(page.form(editor.edit), fields={"choice-title": "mine"}, go="edit")
     assert again.status == 200 and 'value="Ann&#39;s title"' in again.text
-    assert (await desk.draft())["baseVersion"] == 2
-    sent_to(await desk.send(again.form(desk.edit), title="The title of both"))
-    assert (await desk.stored())["title"] == "The title of both"
+    assert (await editor.draft())["baseVersion"] == 2
+    redirect_target(await editor.send(again.form(editor.edit), title="The title of both"))
+    assert (await editor.stored())["title"] == "The title of both"
 
 
-async def test_what_a_third_one_saves_meanwhile_is_shown_too(desk: Desk, bob: Someone) -> None:
-    form = await desk.form()
-    await change(desk.api, bob, desk.id, title="Second")
-    page = await desk.send(form, title="Mine")
-    await change(desk.api, bob, desk.id, title="Third")
-    page = await desk.send(page.form(desk.edit), fields={"choice-title": "mine"}, go="save")
+async def test_a_change_saved_during_the_choice_is_shown_too(editor: Editor, bob: User) -> None:
+    form = await editor.form()
+    await change(editor.api, bob, editor.id, title="Second")
+    page = await editor.send(form, title="Mine")
+    await change(editor.api, bob, editor.id, title="Third")
+    page = await editor.send(page.form(editor.edit), fields={"choice-title": "mine"}, go="save")
     assert page.status == 400 and "<mark>Third</mark>" in page.text and chosen(page) == {"title": ""}
-    sent_to(await desk.send(page.form(desk.edit), fields={"choice-title": "mine"}, go="save"))
-    assert (await desk.stored())["title"] == "Mine"
+    redirect_target(await editor.send(page.form(editor.edit), fields={"choice-title": "mine"}, go="save"))
+    assert (await editor.stored())["title"] == "Mine"
 
 
-async def test_a_new_word_of_the_timeline_is_no_conflict(desk: Desk, bob: Someone) -> None:
-    form = await desk.form()
-    await say(desk.api, bob, desk.id, "identified")
-    assert sent_to(await desk.send(form, title="Mine")) == f"{desk.view}?done=saved"
-    stored = await desk.stored()
+async def test_a_new_update_in_the_timeline_is_no_conflict(editor: Editor, bob: User) -> None:
+    form = await editor.form()
+    await add_update(editor.api, bob, editor.id, "identified")
+    assert redirect_target(await editor.send(form, title="Mine")) == f"{editor.view}?done=saved"
+    stored = await editor.stored()
     assert (stored["title"], stored["status"]) == ("Mine", "identified")
 
 
-async def test_the_same_words_twice_are_no_conflict(desk: Desk) -> None:
-    form = await desk.form()
+async def test_the_same_change_by_both_is_no_conflict(editor: Editor) -> None:
+    form = await editor.form()
     for _ in range(2):
-        assert sent_to(await desk.send(form, title="Mine")) == f"{desk.view}?done=saved"
-    assert (await desk.stored())["version"] == 2
+        assert redirect_target(await editor.send(form, title="Mine")) == f"{editor.view}?done=saved"
+    assert (await editor.stored())["version"] == 2
 
 
-async def test_both_versions_are_shown_before_saving_where_asked_for(desk: Desk, bob: Someone) -> None:
-    form = await desk.form()
-    await change(desk.api, bob, desk.id, title="Bob's title")
-    page = await desk.send(form, description="Mine", compare="1")
+async def test_both_versions_are_shown_on_request_before_saving(editor: Editor, bob: User) -> None:
+    form = await editor.form()
+    await change(editor.api, bob, editor.id, title="Bob's title")
+    page = await editor.send(form, description="Mine", compare="1")
     assert page.status == 200 and chosen(page) == {"title": "theirs", "description": "mine"}
-    again = await desk.send(page.form(desk.edit), go="edit")
+    again = await editor.send(page.form(editor.edit), go="edit")
     assert 'value="Bob&#39;s title"' in again.text and "Mine</textarea>" in again.text
-    assert (await desk.stored())["version"] == 2
+    assert (await editor.stored())["version"] == 2
 
 
-async def test_a_form_that_does_not_say_what_it_was_filled_with_takes_nothing_for_granted(
-    desk: Desk, bob: Someone
-) -> None:
-    form = await desk.form()
-    await change(desk.api, bob, desk.id, title="Bob's title")
+async def test_a_form_without_its_initial_values_compares_every_field(editor: Editor, bob: User) -> None:
+    form = await editor.form()
+    await change(editor.api, bob, editor.id, title="Bob's title")
     for base in ("", "no JSON", '{"title": 1}', '["title"]'):
-        page = await desk.send(form, base=base, version="nonsense", severity="low")
+        page = await editor.send(form, base=base, version="nonsense", severity="low")
         assert page.status == 412 and chosen(page) == {"title": "", "severity": ""}
-    assert (await desk.stored())["version"] == 2
+    assert (await editor.stored())["version"] == 2
 
 
-async def test_an_incident_that_is_gone_can_become_a_new_one(api: Api, db: Db, desk: Desk) -> None:
-    admin = await someone(db, "admin")
-    form = await desk.form()
-    await api.http.delete(f"/api/incidents/{desk.id}", headers=admin.headers)
-    page = await desk.send(form, description="Much typed")
+async def test_edits_of_a_deleted_incident_can_become_a_new_one(api: Api, db: Db, editor: Editor) -> None:
+    admin = await create_user(db, "admin")
+    form = await editor.form()
+    await api.http.delete(f"/api/incidents/{editor.id}", headers=admin.headers)
+    page = await editor.send(form, description="Much typed")
     assert page.status == 404 and "was deleted" in page.text and "Much typed</textarea>" in page.text
-    assert sent_to(await desk.send(page.form("/console/incidents/new"))).endswith("?done=created")
+    assert redirect_target(await editor.send(page.form("/console/incidents/new"))).endswith("?done=created")
 
 
-async def test_a_draft_that_waits_is_offered_before_anybody_types_over_it(desk: Desk) -> None:
-    form = await desk.form()
-    kept = await desk.browser.submit(desk.as_draft(form), description="Half a sen")
-    assert (kept.status, (await desk.draft())["data"]["description"]) == (200, "Half a sen")
-    for path, said in (
-        ("/console/incidents", f"unsaved changes in {desk.id}"),
-        (desk.view, "unsaved changes in this incident"),
+async def test_a_draft_is_offered_before_it_is_overwritten(editor: Editor) -> None:
+    form = await editor.form()
+    saved = await editor.browser.submit(editor.draft_form(form), description="Half a sen")
+    assert (saved.status, (await editor.draft())["data"]["description"]) == (200, "Half a sen")
+    for path, notice in (
+        ("/console/incidents", f"unsaved changes in {editor.id}"),
+        (editor.view, "unsaved changes in this incident"),
     ):
-        assert said in (await desk.browser.get(path)).text
-    offer = await desk.browser.get(desk.edit)
-    assert "<textarea" not in offer.text and "sen</mark>" in offer.text and f"{desk.edit}?draft=restore" in offer.text
-    restored = await desk.browser.get(f"{desk.edit}?draft=restore")
+        assert notice in (await editor.browser.get(path)).text
+    offer = await editor.browser.get(editor.edit)
+    assert "<textarea" not in offer.text and "sen</mark>" in offer.text and f"{editor.edit}?draft=restore" in offer.text
+    restored = await editor.browser.get(f"{editor.edit}?draft=restore")
     assert "Half a sen</textarea>" in restored.text and "data-unsaved" in restored.text
-    sent_to(await desk.send(restored.form(desk.edit)))
-    assert ((await desk.stored())["description"], await desk.draft()) == ("Half a sen", None)
+    redirect_target(await editor.send(restored.form(editor.edit)))
+    assert ((await editor.stored())["description"], await editor.draft()) == ("Half a sen", None)
 
 
-async def test_a_draft_can_be_discarded(desk: Desk) -> None:
-    form = await desk.form()
-    await desk.browser.submit(desk.as_draft(form), title="Nonsense")
-    offer = await desk.browser.get(desk.edit)
-    assert sent_to(await desk.browser.submit(offer.form(f"{desk.view}/draft/discard"))) == desk.edit
-    assert 'value="Down"' in (await desk.browser.get(desk.edit)).text
-    assert await desk.draft() is None
+async def test_a_draft_can_be_discarded(editor: Editor) -> None:
+    form = await editor.form()
+    await editor.browser.submit(editor.draft_form(form), title="Nonsense")
+    offer = await editor.browser.get(editor.edit)
+    assert redirect_target(await editor.browser.submit(offer.form(f"{editor.view}/draft/discard"))) == editor.edit
+    assert 'value="Down"' in (await editor.browser.get(editor.edit)).text
+    assert await editor.draft() is None
 
 
-async def test_a_draft_of_an_old_version_is_put_beside_the_new_one(desk: Desk, bob: Someone) -> None:
-    form = await desk.form()
-    await desk.browser.submit(desk.as_draft(form), title="Mine")
-    await change(desk.api, bob, desk.id, title="Bob's")
-    restored = await desk.browser.get(f"{desk.edit}?draft=restore")
+async def test_a_draft_of_an_old_version_is_compared_with_the_new_one(editor: Editor, bob: User) -> None:
+    form = await editor.form()
+    await editor.browser.submit(editor.draft_form(form), title="Mine")
+    await change(editor.api, bob, editor.id, title="Bob's")
+    restored = await editor.browser.get(f"{editor.edit}?draft=restore")
     assert chosen(restored) == {"title": ""} and "<mark>Mine</mark>" in restored.text
 
 
 @pytest.mark.parametrize("data", [{}, {"title": 7, "affectedServices": "shop", "base": []}, {"note": {"deep": [1]}}])
-async def test_drafts_of_other_front_ends_are_taken_as_far_as_they_are_understood(desk: Desk, data: Any) -> None:
-    path = f"/api/incidents/{desk.id}/draft"
-    for known, title in (({}, "Down"), ({"title": "From afar"}, "From afar")):
-        await desk.api.http.put(path, json={"data": data | known}, headers=desk.ann.headers)
-        assert f'value="{title}"' in (await desk.browser.get(f"{desk.edit}?draft=restore")).text
+async def test_known_fields_of_drafts_of_other_front_ends_are_used(editor: Editor, data: Any) -> None:
+    path = f"/api/incidents/{editor.id}/draft"
+    for valid, title in (({}, "Down"), ({"title": "From the draft"}, "From the draft")):
+        await editor.api.http.put(path, json={"data": data | valid}, headers=editor.ann.headers)
+        assert f'value="{title}"' in (await editor.browser.get(f"{editor.edit}?draft=restore")).text
 
 
-async def test_a_session_that_ended_while_typing_loses_no_word(api: Api, db: Db, desk: Desk) -> None:
-    form = await desk.form()
-    await desk.browser.submit(desk.as_draft(form), description="Typed before")
-    await db.execute("DELETE FROM sessions WHERE id = %s", [desk.ann.session_id])
-    page = await desk.send(form, description="Typed before")
+async def test_a_form_sent_after_the_end_of_the_session_is_not_lost(api: Api, db: Db, editor: Editor) -> None:
+    form = await editor.form()
+    await editor.browser.submit(editor.draft_form(form), description="Typed before")
+    await db.execute("DELETE FROM sessions WHERE id = %s", [editor.ann.session_id])
+    page = await editor.send(form, description="Typed before")
     assert page.status == 401 and "You are logged out" in page.text
     [[session_id]] = await (
         await db.execute(
             "INSERT INTO sessions (user_id, expires_at) VALUES (%s, now() + interval '1 day') RETURNING id",
-            [desk.ann.user_id],
+            [editor.ann.user_id],
         )
     ).fetchall()
-    back = await visitor(api, msgspec.structs.replace(desk.ann, session_id=session_id))
-    assert "Typed before" in (await back.get(desk.edit)).text
+    back = await visitor(api, msgspec.structs.replace(editor.ann, session_id=session_id))
+    assert "Typed before" in (await back.get(editor.edit)).text
 
 
-async def test_services_that_were_deleted_stay_named(db: Db, desk: Desk) -> None:
+async def test_deleted_services_remain_in_the_incident(db: Db, editor: Editor) -> None:
     await db.execute("DELETE FROM services WHERE id = 'shop'")
-    form = await desk.form()
+    form = await editor.form()
     assert ("affectedServices", "shop") in form.fields
-    sent_to(await desk.send(form, title="Without the shop"))
-    assert (await desk.stored())["affectedServices"] == ["shop"]
+    redirect_target(await editor.send(form, title="Without the shop"))
+    assert (await editor.stored())["affectedServices"] == ["shop"]
 
 
 INCIDENT: dict[str, Any] = {
@@ -256,7 +254,7 @@ INCIDENT: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_two_versions_are_compared_with_what_both_began_with() -> None:
+def test_two_versions_are_compared_with_their_common_base() -> None:
     base = of_incident(msgspec.convert(INCIDENT, Incident))
     mine = {**base, "title": "Mine", "description": "Both", "severity": "high"}
     theirs = {**base, "description": "Theirs", "severity": "high", "affectedServices": ["a"]}
@@ -272,14 +270,14 @@ def test_two_versions_are_compared_with_what_both_began_with() -> None:
     assert merged({**mine, "description": "Theirs and more"}, theirs, choices)["description"] == "Theirs and more"
 
 
-def test_a_draft_is_read_as_it_was_kept() -> None:
+def test_a_draft_is_read_as_it_was_stored() -> None:
     incident = msgspec.convert(INCIDENT, Incident)
     written = of_draft({**EMPTY, "title": " Kept\r\n", "base": {"title": "x"}}, 2, incident)
     assert (written.values["title"], written.base, written.version) == ("Kept", {"title": "x"}, 2)
     assert of_draft(draft_of(written)["data"], 2, incident) == written
 
 
-def test_words_that_are_in_one_text_only_are_marked() -> None:
+def test_words_in_only_one_text_are_marked() -> None:
     left, right = side_by_side("The shop is down.", "The shop is slow today.")
     assert [piece.text for piece in left if piece.only_here] == ["down"]
     assert "".join(piece.text for piece in right) == "The shop is slow today."

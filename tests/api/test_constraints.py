@@ -1,11 +1,11 @@
-"""What the database refuses beyond the limits of the types is an error of the field, in every resource alike."""
+"""A violated constraint of the database is an error of its field, in every resource."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.api.conftest import Api, someone
+from tests.api.conftest import Api, create_user
 from tests.api.incidents import OUTAGE
 from tests.api.people import Db
 
@@ -41,14 +41,14 @@ USER = {"username": "refused", "email": "kim@example.com", "role": "viewer"}
 async def test_a_check_constraint_is_an_error_of_its_field(
     api: Api, db: Db, path: str, body: dict[str, Any], table: str, column: str, field: str
 ) -> None:
-    admin = await someone(db, "admin")
+    admin = await create_user(db, "admin")
     vault = {"id": "vault", "name": "Vault", "endpointUrl": "http://vault.example/"}
     await api.http.post("/api/services", json=vault, headers=admin.headers)
     name = f"{table}_{column}"
     await db.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}".encode())
     await db.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({column} <> 'refused')".encode())
-    answer = await api.http.post(path, json=body, headers=admin.headers)
-    assert (answer.status_code, answer.json()["details"]) == (
+    response = await api.http.post(path, json=body, headers=admin.headers)
+    assert (response.status_code, response.json()["details"]) == (
         400,
         [{"field": field, "message": "cannot be stored", "code": "not_storable"}],
     )

@@ -1,4 +1,4 @@
-"""services.toml: all or nothing, again and again, and never a history lost."""
+"""services.toml: a file is applied as a whole or not at all, can be applied again, and never deletes history."""
 
 import logging
 from pathlib import Path
@@ -45,7 +45,7 @@ async def services(db: Db) -> dict[str, tuple[Any, ...]]:
         ("[other]\n", ["[[service]]"]),
     ],
 )
-def test_a_mistake_is_one_line_with_file_service_and_field(tmp_path: Path, text: str, names: list[str]) -> None:
+def test_an_error_is_one_line_with_file_service_and_field(tmp_path: Path, text: str, names: list[str]) -> None:
     path = tmp_path / "services.toml"
     path.write_text(text)
     with pytest.raises(DeclarationError) as refused:
@@ -56,9 +56,9 @@ def test_a_mistake_is_one_line_with_file_service_and_field(tmp_path: Path, text:
 
 
 @pytest.mark.one_engine
-async def test_a_file_is_applied_again_and_again(database: str, db: Db, tmp_path: Path) -> None:
+async def test_a_file_can_be_applied_repeatedly(database: str, db: Db, tmp_path: Path) -> None:
     path = tmp_path / "services.toml"
-    await add_service(db, "rest", name="Made over REST")
+    await add_service(db, "rest", name="Created over REST")
     async with open_pool(database, application="test") as pool:
         path.write_text(SHOP + PAY)
         assert await apply(path, Settings(), pool) == [("pay", "applied"), ("shop", "applied")]
@@ -67,7 +67,7 @@ async def test_a_file_is_applied_again_and_again(database: str, db: Db, tmp_path
         assert await apply(path, Settings(), pool) == [("pay", "released"), ("shop", "applied")]
         assert await services(db) == {
             "pay": ("Pay", False, None),
-            "rest": ("Made over REST", True, None),
+            "rest": ("Created over REST", True, None),
             "shop": ("Store", True, "services.toml"),
         }
         path.write_text(SHOP + PAY + "intervalSeconds = 0\n")
@@ -101,8 +101,8 @@ async def test_a_denied_target_is_applied_with_a_warning(
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file is complete, and released from, after moments."""
+def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shortens the times after which a changed file counts as complete and a removed file releases its services."""
     monkeypatch.setattr(declared, "POLL_S", 0.02)
     monkeypatch.setattr(declared, "STABLE_S", 0.2)
     monkeypatch.setattr(declared, "RELEASE_S", 0.2)
@@ -110,33 +110,37 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.one_engine
 async def test_the_api_follows_the_file(
-    database: str, db: Db, tmp_path: Path, caplog: pytest.LogCaptureFixture, quick: None
+    database: str, db: Db, tmp_path: Path, caplog: pytest.LogCaptureFixture, short_delays: None
 ) -> None:
     path = tmp_path / "services.toml"
     path.write_text(SHOP)
     async with running_api(database, services_file=path) as api:
 
-        async def named(*names: str) -> bool:
+        async def has_names(*names: str) -> bool:
             listed = await api.get("/api/services")
             return [service["name"] for service in listed["services"][1:]] == list(names)
 
-        await until(lambda: named("Shop"))
+        await until(lambda: has_names("Shop"))
         with caplog.at_level(logging.ERROR):
             path.write_text("[[broken")
 
-            async def complained() -> bool:
+            async def has_logged_the_error() -> bool:
                 return "services.toml" in caplog.text
 
-            await until(complained)
-        assert await named("Shop")
+            await until(has_logged_the_error)
+        assert await has_names("Shop")
         path.write_text(SHOP + PAY)
-        await until(lambda: named("Pay", "Shop"))
+        await until(lambda: has_names("Pay", "Shop"))
 
 
-async def test_a_file_that_is_being_written_pauses_nothing(
-    any_database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, quick: None
+async def test_a_file_that_is_being_written_pauses_no_service(
+    any_database: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    short_delays: None,
 ) -> None:
-    """An editor empties it, and fills it a while later."""
+    """An editor truncates the file and writes it later."""
     monkeypatch.setattr(declared, "RELEASE_S", 3600.0)
     path = tmp_path / "services.toml"
     path.write_text(SHOP + PAY)
@@ -151,13 +155,13 @@ async def test_a_file_that_is_being_written_pauses_nothing(
         async def enabled() -> dict[str, bool]:
             return {key: row[1] for key, row in (await services(db)).items()}
 
-        async def announced() -> bool:
+        async def has_warned() -> bool:
             return caplog.text.count("services.toml no longer names") == 1
 
         await until(lambda: as_declared(pay="Pay", shop="Shop"))
         with caplog.at_level(logging.WARNING):
             path.write_text("")
-            await until(announced)
+            await until(has_warned)
         assert "no longer names pay, shop: " in caplog.text
         assert await enabled() == {"pay": True, "shop": True}
         path.write_text(SHOP.replace('"Shop"', '"Store"') + PAY)
@@ -165,7 +169,7 @@ async def test_a_file_that_is_being_written_pauses_nothing(
         changes = await (
             await db.execute("SELECT object_id, after FROM audit_entries WHERE action = 'update' ORDER BY id")
         ).fetchall()
-        assert changes == [("shop", {"name": "Store"})], "nothing was paused meanwhile"
+        assert changes == [("shop", {"name": "Store"})], "no service was paused"
         monkeypatch.setattr(declared, "RELEASE_S", 0.2)
         path.write_text(PAY)
 
@@ -175,13 +179,13 @@ async def test_a_file_that_is_being_written_pauses_nothing(
         await until(released)
 
 
-def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "services.toml"
     path.write_bytes(b"\xef\xbb\xbf" + SHOP.encode())
     assert [service.id for service in read(path, Settings())] == ["shop"]
 
 
-def test_a_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_at_startup(tmp_path: Path) -> None:
     path = tmp_path / "services.toml"
     with pytest.raises(SettingsError) as refused:
         require_file(Settings(services_file=path))

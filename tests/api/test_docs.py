@@ -1,4 +1,4 @@
-"""The description of the API, and the page that shows it without the internet."""
+"""The OpenAPI document, and the page that shows it without external resources."""
 
 import re
 
@@ -8,7 +8,7 @@ from tests.api.conftest import Api
 
 
 @pytest.mark.one_engine
-async def test_the_page_loads_nothing_from_elsewhere(api: Api) -> None:
+async def test_the_page_loads_nothing_from_other_hosts(api: Api) -> None:
     page = await api.http.get("/docs")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "http:" not in page.text
@@ -32,7 +32,7 @@ async def test_the_page_loads_nothing_from_elsewhere(api: Api) -> None:
 
 
 @pytest.mark.one_engine
-async def test_assets_are_not_sent_twice(api: Api) -> None:
+async def test_assets_are_revalidated_by_etag(api: Api) -> None:
     first = await api.http.get("/docs/swagger-ui-bundle.js")
     again = await api.http.get("/docs/swagger-ui-bundle.js", headers={"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
@@ -56,9 +56,9 @@ async def test_every_route_is_described_with_its_errors(api: Api) -> None:
             assert operation["summary"] and operation["description"] and operation["tags"], (path, method)
             assert all(parameter.get("description") for parameter in operation.get("parameters", [])), (path, method)
             assert ("429" in operation["responses"]) == path.startswith("/api/"), (path, method)
-            for status, answer in operation["responses"].items():
-                if int(status) >= 400 and status != "412":  # which shows what somebody else has saved
-                    schema = answer["content"]["application/json"]["schema"]
+            for status, response in operation["responses"].items():
+                if int(status) >= 400 and status != "412":  # it contains the version that another user saved
+                    schema = response["content"]["application/json"]["schema"]
                     assert schema == {"$ref": "#/components/schemas/ErrorBody"}, (path, method, status)
     assert described["components"]["schemas"]["HttpService"]["properties"]["intervalSeconds"]["maximum"] == 86400
     assert "example" in str(paths["/api/services"]["post"]["requestBody"])

@@ -1,19 +1,14 @@
-"""Drafts: what was typed and not saved is there when its user comes back, and is nobody else's."""
+"""Drafts: an unsaved form is stored and offered to its user only."""
 
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.api.conftest import Api, Someone, someone
-from tests.api.incidents import Db, change, create, fields, told
+from tests.api.conftest import Api, User, create_user
+from tests.api.incidents import Db, change, create, error_fields, incident_events
 
 pytestmark = pytest.mark.one_engine
-
-
-@pytest.fixture
-async def reporter(db: Db) -> Someone:
-    return await someone(db, "reporter")
 
 
 def deep(levels: int) -> Any:
@@ -23,16 +18,16 @@ def deep(levels: int) -> Any:
     return data
 
 
-async def test_the_latest_is_kept_and_offered_to_its_user(api: Api, db: Db, reporter: Someone) -> None:
-    colleague = await someone(db, "reporter")
+async def test_the_latest_draft_is_stored_and_offered_to_its_user(api: Api, db: Db, reporter: User) -> None:
+    colleague = await create_user(db, "reporter")
     incident_id = (await create(api, reporter))["id"]
     path = f"/api/incidents/{incident_id}/draft"
     assert (await api.http.get(path, headers=reporter.headers)).status_code == 404
     await api.http.put(path, json={"data": {"title": "T"}, "baseVersion": 1}, headers=reporter.headers)
     data = {"title": "Ti\U0001f525", "list": [1, 2.5, None, {"a": "<b>"}]}
-    answer = await api.http.put(path, json={"data": data}, headers=reporter.headers)
-    draft = answer.json()["draft"]
-    assert (answer.status_code, draft) == (
+    response = await api.http.put(path, json={"data": data}, headers=reporter.headers)
+    draft = response.json()["draft"]
+    assert (response.status_code, draft) == (
         200,
         {"incidentId": incident_id, "data": data, "baseVersion": 1, "savedAt": draft["savedAt"]},
     )
@@ -40,19 +35,19 @@ async def test_the_latest_is_kept_and_offered_to_its_user(api: Api, db: Db, repo
     assert (await api.get("/api/drafts", headers=reporter.headers)) == {"drafts": [draft]}
     assert (await api.get("/api/drafts", headers=colleague.headers)) == {"drafts": []}
     assert (await api.http.get(path, headers=colleague.headers)).status_code == 404
-    assert (await told(db))[-1] == (
+    assert (await incident_events(db))[-1] == (
         "auto-save",
         f"incident-{incident_id}",
         {"incidentId": incident_id, "data": data, "timestamp": draft["savedAt"]},
     )
 
 
-async def test_a_draft_ends_when_its_user_saves(api: Api, db: Db, reporter: Someone) -> None:
-    colleague = await someone(db, "reporter")
+async def test_a_draft_ends_when_its_user_saves(api: Api, db: Db, reporter: User) -> None:
+    colleague = await create_user(db, "reporter")
     incident_id = (await create(api, reporter))["id"]
     path = f"/api/incidents/{incident_id}/draft"
-    for who in (reporter, colleague):
-        await api.http.put(path, json={"data": {}}, headers=who.headers)
+    for user in (reporter, colleague):
+        await api.http.put(path, json={"data": {}}, headers=user.headers)
     stale = await change(api, reporter, incident_id, '"9-0"', title="New")
     assert (stale.status_code, (await api.http.get(path, headers=reporter.headers)).status_code) == (412, 200)
     await change(api, reporter, incident_id, title="New")
@@ -61,30 +56,30 @@ async def test_a_draft_ends_when_its_user_saves(api: Api, db: Db, reporter: Some
     assert (await api.http.delete(path, headers=colleague.headers)).status_code == 404
 
 
-async def test_what_was_typed_before_its_user_saved_comes_too_late(api: Api, db: Db, reporter: Someone) -> None:
-    colleague = await someone(db, "reporter")
+async def test_a_draft_of_a_version_before_the_last_save_is_refused(api: Api, db: Db, reporter: User) -> None:
+    colleague = await create_user(db, "reporter")
     incident_id = (await create(api, reporter))["id"]
     path = f"/api/incidents/{incident_id}/draft"
     await change(api, reporter, incident_id, title="New")
-    news = await told(db)
+    events = await incident_events(db)
 
-    async def keep(who: Someone, version: int | None) -> int:
+    async def save_draft(user: User, version: int | None) -> int:
         body = {"data": {"title": "Ne"}, "baseVersion": version}
-        return (await api.http.put(path, json=body, headers=who.headers)).status_code
+        return (await api.http.put(path, json=body, headers=user.headers)).status_code
 
-    assert await keep(reporter, 1) == 409
-    assert await told(db) == news
+    assert await save_draft(reporter, 1) == 409
+    assert await incident_events(db) == events
     assert (await api.http.get(path, headers=reporter.headers)).status_code == 404
     assert (await api.get("/api/drafts", headers=reporter.headers)) == {"drafts": []}
     assert (await api.http.delete(path, headers=reporter.headers)).status_code == 404
-    assert await keep(colleague, 1) == 200
+    assert await save_draft(colleague, 1) == 200
     for version in (2, 1, None):
-        assert await keep(reporter, version) == 200
+        assert await save_draft(reporter, version) == 200
     await change(api, reporter, incident_id, title="Newer")
-    assert await keep(reporter, None) == 200
+    assert await save_draft(reporter, None) == 200
 
 
-BAD: list[tuple[Any, str]] = [
+INVALID: list[tuple[Any, str]] = [
     ({}, "data"),
     ({"data": []}, "data"),
     ({"data": {"x": "\u0000"}}, "data"),
@@ -98,25 +93,25 @@ BAD: list[tuple[Any, str]] = [
 ]
 
 
-async def test_a_draft_that_cannot_be_kept_is_refused(api: Api, reporter: Someone) -> None:
-    for body, field in BAD:
+async def test_an_invalid_draft_is_refused(api: Api, reporter: User) -> None:
+    for body, field in INVALID:
         incident_id = (await create(api, reporter))["id"]
         path = f"/api/incidents/{incident_id}/draft"
-        assert field in fields(await api.http.put(path, json=body, headers=reporter.headers))
+        assert field in error_fields(await api.http.put(path, json=body, headers=reporter.headers))
         assert (await api.http.get(path, headers=reporter.headers)).status_code == 404
 
 
-async def test_what_is_just_allowed_is_kept(api: Api, reporter: Someone) -> None:
+async def test_a_draft_at_the_limits_is_stored(api: Api, reporter: User) -> None:
     incident_id = (await create(api, reporter))["id"]
     for data in (deep(32), {"x": "y" * (65536 - 8)}, {"x": "\u0007\u202e\ufffe"}):
-        answer = await api.http.put(
+        response = await api.http.put(
             f"/api/incidents/{incident_id}/draft", json={"data": data}, headers=reporter.headers
         )
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["draft"]["data"] == data
+        assert response.status_code == 200, response.text
+        assert response.json()["draft"]["data"] == data
 
 
-async def test_a_draft_of_nothing_is_a_404(api: Api, db: Db, reporter: Someone) -> None:
+async def test_a_draft_of_a_missing_incident_is_a_404(api: Api, db: Db, reporter: User) -> None:
     for missing in ("INC-2026-0001", "nothing", "INC%00"):
         path = f"/api/incidents/{missing}/draft"
         for method, body in ("GET", None), ("PUT", {"data": {}}), ("DELETE", None):

@@ -1,4 +1,4 @@
-"""One error shape for everything, and nothing of our insides in it."""
+"""Every error has the same shape and discloses no internals."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.api.conftest import Api, running_api, someone
+from tests.api.conftest import Api, create_user, running_api
 
 pytestmark = pytest.mark.one_engine
 
@@ -18,22 +18,22 @@ JSON = {"content-type": "application/json"}
 
 @pytest.fixture
 async def api(api: Api, db: Db) -> Api:
-    """An admin asks: it is what is asked that is wrong here."""
-    api.http.headers.update((await someone(db, "admin")).headers)
+    """The API, with requests of an admin, so that every error is due to the request itself."""
+    api.http.headers.update((await create_user(db, "admin")).headers)
     return api
 
 
-def assert_error(answer: httpx.Response, status: int, code: str) -> Any:
-    assert answer.status_code == status, answer.text
-    body = answer.json()
+def assert_error(response: httpx.Response, status: int, code: str) -> Any:
+    assert response.status_code == status, response.text
+    body = response.json()
     assert set(body) <= {"error", "code", "reason", "parameters", "details"}
     assert body["code"] == code
     assert isinstance(body["error"], str)
     for inside in ("Traceback", "SELECT", "INSERT", "psycopg", ".py", "site-packages", "/tmp"):
-        assert inside not in answer.text
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
-    assert answer.headers["referrer-policy"] == "same-origin"
+        assert inside not in response.text
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
+    assert response.headers["referrer-policy"] == "same-origin"
     return body
 
 
@@ -82,73 +82,73 @@ NOT_JSON = [
 ]
 
 
-async def test_a_body_that_is_not_json_is_the_clients_mistake(api: Api) -> None:
+async def test_a_body_that_is_not_json_is_a_400(api: Api) -> None:
     for body in NOT_JSON:
-        answer = await api.http.post("/api/services", content=body, headers=JSON)
-        assert assert_error(answer, 400, "VALIDATION_ERROR")["details"][0]["field"] == "body"
+        response = await api.http.post("/api/services", content=body, headers=JSON)
+        assert assert_error(response, 400, "VALIDATION_ERROR")["details"][0]["field"] == "body"
 
 
-async def test_too_large_and_not_json_are_told_apart(api: Api) -> None:
+async def test_a_too_large_body_is_a_413_and_another_media_type_a_415(api: Api) -> None:
     large = await api.http.post("/api/services", content=b" " * 300_000, headers=JSON)
     assert_error(large, 413, "VALIDATION_ERROR")
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
-        answer = await api.http.post("/api/services", content=b"{}", headers={"content-type": kind})
-        assert_error(answer, 415, "VALIDATION_ERROR")
+        response = await api.http.post("/api/services", content=b"{}", headers={"content-type": kind})
+        assert_error(response, 415, "VALIDATION_ERROR")
 
 
-async def test_a_fault_of_ours_tells_the_client_only_that(api: Api, db: Db, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_server_error_discloses_nothing_else(api: Api, db: Db, caplog: pytest.LogCaptureFixture) -> None:
     await db.execute("ALTER TABLE services RENAME COLUMN name TO renamed")
-    answer = await api.http.get("/api/services")
-    assert_error(answer, 500, "SERVER_ERROR")
+    response = await api.http.get("/api/services")
+    assert_error(response, 500, "SERVER_ERROR")
     assert any("failed: UndefinedColumn" in record.message for record in caplog.records)
-    known = await api.http.get("/api/services/shop")
-    assert_error(known, 500, "SERVER_ERROR")
-    assert known.headers["x-request-id"] in caplog.text
+    uncached = await api.http.get("/api/services/shop")
+    assert_error(uncached, 500, "SERVER_ERROR")
+    assert uncached.headers["x-request-id"] in caplog.text
 
 
-async def test_pages_of_others_may_not_change_anything(api: Api) -> None:
+async def test_changes_from_other_origins_are_refused(api: Api) -> None:
     for origin, allowed in (("http://evil.example", False), ("null", False), ("http://front.example", True)):
-        answer = await api.http.delete("/api/services/nope", headers={"origin": origin})
-        assert_error(answer, *((404, "NOT_FOUND") if allowed else (403, "FORBIDDEN")))
+        response = await api.http.delete("/api/services/nope", headers={"origin": origin})
+        assert_error(response, *((404, "NOT_FOUND") if allowed else (403, "FORBIDDEN")))
 
 
 async def test_cors_is_for_the_configured_front_ends_only(api: Api) -> None:
-    ask = {"access-control-request-method": "PATCH", "access-control-request-headers": "content-type"}
-    ours = await api.http.options("/api/services/x", headers={"origin": "http://front.example", **ask})
-    assert (ours.status_code, ours.headers["access-control-allow-origin"]) == (204, "http://front.example")
-    assert "PATCH" in ours.headers["access-control-allow-methods"]
-    evil = await api.http.options("/api/services/x", headers={"origin": "http://evil.example", **ask})
+    preflight = {"access-control-request-method": "PATCH", "access-control-request-headers": "content-type"}
+    allowed = await api.http.options("/api/services/x", headers={"origin": "http://front.example", **preflight})
+    assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (204, "http://front.example")
+    assert "PATCH" in allowed.headers["access-control-allow-methods"]
+    evil = await api.http.options("/api/services/x", headers={"origin": "http://evil.example", **preflight})
     assert "access-control-allow-origin" not in evil.headers
     for path in ("/api/system-status", "/api/nope", "/api/services?details=true"):
-        for _ in range(2):  # computed, then from memory
-            answer = await api.http.get(path, headers={"origin": "http://front.example"})
-            assert answer.headers["access-control-allow-origin"] == "http://front.example"
-            stranger = await api.http.get(path, headers={"origin": "http://evil.example"})
-            assert "access-control-allow-origin" not in stranger.headers
-            assert stranger.headers["vary"] == "Origin"
+        for _ in range(2):  # computed, then cached
+            response = await api.http.get(path, headers={"origin": "http://front.example"})
+            assert response.headers["access-control-allow-origin"] == "http://front.example"
+            other = await api.http.get(path, headers={"origin": "http://evil.example"})
+            assert "access-control-allow-origin" not in other.headers
+            assert other.headers["vary"] == "Origin"
 
 
-async def test_head_is_answered_as_get_without_a_body(api: Api) -> None:
+async def test_head_is_get_without_a_body(api: Api) -> None:
     for path in ("/health", "/api/system-status", "/api/system-status", "/api/services?details=true"):
-        answer = await api.http.head(path)
-        assert (answer.status_code, answer.content) == (200, b"")
-        assert int(answer.headers["content-length"]) > 0
+        response = await api.http.head(path)
+        assert (response.status_code, response.content) == (200, b"")
+        assert int(response.headers["content-length"]) > 0
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:3001", "127.0.0.1.evil.example", "[::bad"])
-async def test_a_name_that_is_not_ours_is_refused(api: Api, host: str) -> None:
-    """DNS rebinding: a page of evil.example, whose name now points here, would be a page of our own origin."""
+async def test_an_unknown_host_name_is_refused(api: Api, host: str) -> None:
+    """DNS rebinding: if evil.example pointed to this server, its pages would have the same origin."""
     page = {"host": host, "origin": f"http://{host}"}
     assert_error(await api.http.get("/api/services?details=true", headers=page), 400, "VALIDATION_ERROR")
     new = {"id": "x", "name": "X", "endpointUrl": "http://127.0.0.1/"}
     assert_error(await api.http.post("/api/services", json=new, headers=page), 400, "VALIDATION_ERROR")
-    await api.get("/api/services")  # in memory from here on
+    await api.get("/api/services")  # cached from here on
     for path in ("/api/services", "/api/system-status"):
         assert_error(await api.http.get(path, headers=page), 400, "VALIDATION_ERROR")
 
 
 @pytest.mark.parametrize("host", ["localhost:3001", "api:3001", "127.0.0.1", "[::1]:3001", "status.example.com"])
-async def test_addresses_bare_names_and_allowed_hosts_are_ours(database: str, host: str) -> None:
+async def test_addresses_bare_names_and_allowed_hosts_are_accepted(database: str, host: str) -> None:
     async with running_api(database, allowed_hosts=("status.example.com",)) as api:
         assert (await api.http.get("/api/no-such-thing", headers={"host": host})).status_code == 404
 
@@ -168,19 +168,19 @@ async def test_addresses_bare_names_and_allowed_hosts_are_ours(database: str, ho
         ("/api/templates", {"name": "a", "data": {}}, "data.title"),
     ],
 )
-async def test_nothing_in_a_body_is_taken_for_what_it_is_not(
+async def test_values_in_a_body_are_not_converted_to_other_types(
     api: Api, path: str, body: dict[str, Any], field: str
 ) -> None:
-    """0 is not false, "60" not a number, and a number not a time; the description says so too."""
-    told = assert_error(await api.http.post(path, json=body), 400, "VALIDATION_ERROR")
-    assert told["details"][0]["field"] == field
+    """0 is not false, "60" is not a number, and a number is not a time, as in the OpenAPI document."""
+    body = assert_error(await api.http.post(path, json=body), 400, "VALIDATION_ERROR")
+    assert body["details"][0]["field"] == field
 
 
-async def test_options_tell_every_method_of_a_path(api: Api) -> None:
+async def test_options_lists_every_method_of_a_path(api: Api) -> None:
     described = (await api.get("/openapi.json"))["paths"]
     for path, operations in described.items():
         methods = {method.upper() for method in operations} | {"HEAD", "OPTIONS"}
         if "get" not in operations:
             methods.remove("HEAD")
-        answer = await api.http.options(re.sub(r"{\w+}", "1", path))
-        assert set(answer.headers.get("allow", "").split(", ")) == methods, path
+        response = await api.http.options(re.sub(r"{\w+}", "1", path))
+        assert set(response.headers.get("allow", "").split(", ")) == methods, path

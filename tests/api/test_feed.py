@@ -19,7 +19,7 @@ from api.live.events import MAX_SEQ, PUBLIC_STEP, Transport, resync
 from api.live.hub import Hub
 from api.live.room_names import EVERYONE
 from api.metrics import Metrics
-from tests.api.conftest import Api, Check, add_service, midday, now, record, running_api, someone, until
+from tests.api.conftest import Api, Check, add_service, create_user, midday, now, record, running_api, until
 from tests.api.recording_socket import RecordingSocket
 from tests.api.relay import relay_before
 from tests.api.transports import incident, speaker
@@ -221,7 +221,7 @@ async def test_a_read_only_database_closes_no_connection(
 ) -> None:
     monkeypatch.setattr(presence, "RENEW_S", 0.1)
     await add_service(db, "shop")
-    ann, number = await someone(db, "viewer"), await incident(db)
+    ann, number = await create_user(db, "viewer"), await incident(db)
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
     async with running_api(database) as api, speaker(api, "ws", ann.token) as client:
         assert (await client.say("join-room", room=f"incident-{number}"))["ok"]
@@ -254,7 +254,7 @@ async def test_a_read_only_database_closes_no_connection(
 
 async def test_sessions_do_not_stay_read_only_after_the_database_was(database: str, db: Db) -> None:
     """All connections of the pool, also the one that is used first."""
-    admin = await someone(db, "admin")
+    admin = await create_user(db, "admin")
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
     new = {"name": "Shop", "endpointUrl": "http://127.0.0.1:9/"}
     async with running_api(database) as api:

@@ -1,4 +1,4 @@
-"""Feeds: what readers of feeds make of them, read by one."""
+"""Atom, RSS and JSON feeds, parsed by a feed reader (feedparser)."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,8 +13,8 @@ import pytest
 
 from api.pages.well_known import GUESSED
 from sla_monitor.formats.one_line import fits_one_line
-from tests.api.conftest import Api, add_service, running_api, someone, until
-from tests.api.incidents import create, say
+from tests.api.conftest import Api, add_service, create_user, running_api, until
+from tests.api.incidents import add_update, create
 
 pytestmark = pytest.mark.one_engine
 
@@ -26,14 +26,14 @@ HOURS = timedelta(hours=1)
 
 
 async def text(api: Api, form: str, query: str = "", **headers: str) -> str:
-    answer = await api.http.get(f"/feed.{form}{query}", headers=headers)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == f"{TYPES[form]}; charset=utf-8"
-    return answer.text
+    response = await api.http.get(f"/feed.{form}{query}", headers=headers)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == f"{TYPES[form]}; charset=utf-8"
+    return response.text
 
 
 async def read(api: Api, form: str, query: str = "", **headers: str) -> Any:
-    """As feedparser understands it, which must find nothing to complain about. JSON it does not know."""
+    """Returns the feed as parsed by feedparser, which must report no errors. It does not support JSON feeds."""
     body = await text(api, form, query, **headers)
     if form == "json":
         return _as_xml(json.loads(body))
@@ -42,7 +42,7 @@ async def read(api: Api, form: str, query: str = "", **headers: str) -> Any:
     return read
 
 
-def _as_xml(told: Any) -> Any:
+def _as_xml(feed: Any) -> Any:
     entries = [
         SimpleNamespace(
             id=item["id"],
@@ -51,41 +51,42 @@ def _as_xml(told: Any) -> Any:
             summary=item["content_html"],
             tags=[SimpleNamespace(term=tag) for tag in item["tags"]],
         )
-        for item in told["items"]
+        for item in feed["items"]
     ]
-    return SimpleNamespace(feed=SimpleNamespace(title=told["title"]), entries=entries)
+    return SimpleNamespace(feed=SimpleNamespace(title=feed["title"]), entries=entries)
 
 
 def content_of(entry: Any) -> str:
-    """The HTML of an entry, wherever its format has it."""
+    """Returns the HTML of an entry. Each format has its own element for it."""
     html: str = entry.content[0].value if hasattr(entry, "content") else entry.summary
     return html
 
 
 async def announce(api: Api, db: Db, **fields: Any) -> Any:
-    admin = await someone(db)
+    admin = await create_user(db)
     start = datetime.now(UTC) + 5 * HOURS
     window = {"title": "New disks", "affectedServices": ["shop"], "startsAt": start.isoformat()}
     body = window | {"endsAt": (start + HOURS).isoformat()} | fields
-    answer = await api.http.post("/api/maintenance", json=body, headers=admin.headers)
-    assert answer.status_code == 201, answer.text
-    return answer.json()["maintenance"]
+    response = await api.http.post("/api/maintenance", json=body, headers=admin.headers)
+    assert response.status_code == 201, response.text
+    return response.json()["maintenance"]
 
 
-async def test_incidents_are_told_newest_first_with_their_updates(api: Api, db: Db) -> None:
+async def test_incidents_are_listed_newest_first_with_their_updates(api: Api, db: Db) -> None:
     await add_service(db, "shop", name="Shop")
-    admin = await someone(db)
+    admin = await create_user(db)
     first = await create(api, admin, title="First", affectedServices=["shop"], description="It is **down**.")
     second = await create(api, admin, title="Second")
-    await say(api, admin, first["id"], "identified", "A *disk* is full.")
+    await add_update(api, admin, first["id"], "identified", "A *disk* is full.")
     for form in FORMS:
 
-        async def told(form: str = form) -> bool:
+        async def has_update(form: str = form) -> bool:
             return "disk" in await text(api, form)
 
-        await until(told)
+        await until(has_update)
         feed = await read(api, form)
         assert [entry.title for entry in feed.entries] == ["Second (Investigating)", "First (Identified)"]
+        assert feed.entries[0].id.endswith(f"/incidents/{second['id']}")
         entry = feed.entries[1]
         assert entry.link == entry.id == f"http://127.0.0.1:{api.settings.api_port}/incidents/{first['id']}"
         content = content_of(entry)
@@ -94,20 +95,19 @@ async def test_incidents_are_told_newest_first_with_their_updates(api: Api, db: 
         assert "Affected: Shop" in content
         assert content.index("disk") < content.index("down")
         assert [tag.term for tag in entry.tags] == ["Shop"]
-    assert second["id"]
 
 
-async def test_updated_moves_with_every_update(api: Api, db: Db) -> None:
-    admin = await someone(db)
+async def test_the_time_of_an_entry_is_that_of_its_last_update(api: Api, db: Db) -> None:
+    admin = await create_user(db)
     incident = await create(api, admin)
     before = await read(api, "atom")
     published = before.entries[0].published
-    await say(api, admin, incident["id"], "resolved")
+    await add_update(api, admin, incident["id"], "resolved")
 
-    async def moved() -> bool:
+    async def is_resolved() -> bool:
         return "Resolved" in await text(api, "atom")
 
-    await until(moved)
+    await until(is_resolved)
     changed = (await api.get(f"/api/incidents/{incident['id']}"))["incident"]
     after = await read(api, "atom")
     assert after.entries[0].id == before.entries[0].id
@@ -118,7 +118,7 @@ async def test_updated_moves_with_every_update(api: Api, db: Db) -> None:
     assert item["date_published"] == changed["createdAt"]
 
 
-async def test_maintenance_is_announced_with_its_times(api: Api, db: Db) -> None:
+async def test_maintenance_is_listed_with_its_times(api: Api, db: Db) -> None:
     await add_service(db, "shop", name="Shop")
     window = await announce(api, db, rrule="FREQ=DAILY;COUNT=20")
     private = await announce(api, db, title="Hidden work", public=False)
@@ -135,7 +135,7 @@ async def test_maintenance_is_announced_with_its_times(api: Api, db: Db) -> None
         assert private["id"] not in body
 
 
-async def test_what_is_over_for_a_week_is_told_no_more(api: Api, db: Db) -> None:
+async def test_maintenance_is_listed_until_a_week_after_its_end(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     window = await announce(api, db)
     for days, entries in ((6, 1), (8, 0)):
@@ -145,16 +145,16 @@ async def test_what_is_over_for_a_week_is_told_no_more(api: Api, db: Db) -> None
         )
         await db.execute("UPDATE maintenance_windows SET version = version + 1 WHERE id = %s", [window["id"]])
 
-        async def told(entries: int = entries) -> bool:
+        async def has_entries(entries: int = entries) -> bool:
             return len((await read(api, "atom")).entries) == entries
 
-        await until(told)
+        await until(has_entries)
 
 
 async def test_a_service_has_its_own_feed(api: Api, db: Db) -> None:
     for service in ("shop", "search", "vault"):
         await add_service(db, service, name=service.title(), public=service != "vault")
-    admin = await someone(db)
+    admin = await create_user(db)
     for service in ("shop", "search", "vault"):
         await create(api, admin, title=f"Trouble of {service}", affectedServices=[service])
     await announce(api, db, affectedServices=["search", "vault"])
@@ -171,8 +171,8 @@ async def test_a_service_has_its_own_feed(api: Api, db: Db) -> None:
     assert "Vault" not in await text(api, "atom")
 
 
-async def test_internal_incidents_and_names_of_users_are_not_told(api: Api, db: Db) -> None:
-    admin = await someone(db, username="vault-keeper")
+async def test_feeds_contain_no_internal_incidents_and_no_user_names(api: Api, db: Db) -> None:
+    admin = await create_user(db, username="vault-keeper")
     await create(api, admin, title="Hidden", public=False)
     await create(api, admin, title="Shown")
     for form in FORMS:
@@ -183,22 +183,24 @@ async def test_internal_incidents_and_names_of_users_are_not_told(api: Api, db: 
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_links_are_absolute_and_the_feed_knows_where_it_is(database: str, api: Api, form: str) -> None:
+async def test_links_are_absolute_and_start_with_the_requested_host_or_site_url(
+    database: str, api: Api, form: str
+) -> None:
     home = f"http://127.0.0.1:{api.settings.api_port}"
     assert f"{home}/feed.{form}?lang=ko" in await text(api, form, "?lang=ko&unknown=1")
     assert "http://status.local/feed" not in await text(api, form)
     other = await api.http.get(f"/feed.{form}", headers={"Host": "localhost:1234"})
     assert "http://localhost:1234/feed" in other.text
     assert home not in other.text
-    async with running_api(database, site_url="https://status.example.com") as told:
-        body = await text(told, form)
+    async with running_api(database, site_url="https://status.example.com") as public_api:
+        body = await text(public_api, form)
         assert f"https://status.example.com/feed.{form}" in body
         assert "127.0.0.1" not in body
 
 
-async def test_the_formats_are_what_their_specifications_ask_for(api: Api, db: Db) -> None:
+async def test_the_formats_have_the_elements_that_their_specifications_require(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    await create(api, await someone(db), affectedServices=["shop"])
+    await create(api, await create_user(db), affectedServices=["shop"])
     await announce(api, db)
     atom = ElementTree.fromstring((await text(api, "atom")).encode())
     for element in (atom, *atom.iter(f"{ATOM}entry")):
@@ -219,16 +221,16 @@ async def test_the_formats_are_what_their_specifications_ask_for(api: Api, db: D
         assert parsedate_to_datetime(item.findtext("pubDate") or "").tzinfo is not None
         assert item.findtext("guid")
 
-    told = json.loads(await text(api, "json"))
-    assert told["version"] == "https://jsonfeed.org/version/1.1"
-    assert {"title", "home_page_url", "feed_url", "language", "authors", "items"} <= set(told)
-    for found in told["items"]:
+    feed = json.loads(await text(api, "json"))
+    assert feed["version"] == "https://jsonfeed.org/version/1.1"
+    assert {"title", "home_page_url", "feed_url", "language", "authors", "items"} <= set(feed)
+    for found in feed["items"]:
         assert {"id", "url", "title", "content_html", "date_published", "date_modified"} <= set(found)
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_languages(api: Api, db: Db, form: str) -> None:
-    await create(api, await someone(db), title="Down")
+async def test_the_language_is_chosen_by_the_query_or_the_browser(api: Api, db: Db, form: str) -> None:
+    await create(api, await create_user(db), title="Down")
     korean = await read(api, form, "?lang=ko")
     assert korean.entries[0].title == "Down (조사 중)"
     assert korean.feed.title == "SLA Monitor: 인시던트 및 점검"
@@ -243,25 +245,27 @@ HOSTILE = "</title>]]><script>alert(1)</script> &lt;b&gt; {{7*7}} <img src=x one
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_every_character_that_can_be_stored_makes_a_good_feed(api: Api, db: Db, form: str) -> None:
+async def test_a_feed_is_valid_with_every_character_that_can_be_stored(api: Api, db: Db, form: str) -> None:
     await add_service(db, "shop", name=f"Shop {STRANGE}")
-    admin = await someone(db)
+    admin = await create_user(db)
     incident = await create(
         api, admin, title=f"a{STRANGE}b {HOSTILE}", description=f"{CONTROLS}{HOSTILE}", affectedServices=["shop"]
     )
-    await say(api, admin, incident["id"], "resolved", f"{CONTROLS} {HOSTILE} [x](javascript:alert(1)) ![y](data:,)")
+    await add_update(
+        api, admin, incident["id"], "resolved", f"{CONTROLS} {HOSTILE} [x](javascript:alert(1)) ![y](data:,)"
+    )
 
-    async def told() -> bool:
+    async def is_resolved() -> bool:
         return "Resolved" in await text(api, form)
 
-    await until(told)
+    await until(is_resolved)
     body = await text(api, form)
     if form != "json":
         ElementTree.fromstring(body.encode())
     [entry] = (await read(api, form)).entries
     content = content_of(entry)
     assert "&lt;script&gt;" in content
-    assert not [bad for bad in ("<script", "<img", 'javascript:alert(1)"') if bad in content]
+    assert not [active for active in ("<script", "<img", 'javascript:alert(1)"') if active in content]
     if form == "json":
         title = json.loads(body)["items"][0]["title"]
     else:
@@ -271,51 +275,49 @@ async def test_every_character_that_can_be_stored_makes_a_good_feed(api: Api, db
     assert "{title}" in title
 
 
-async def test_fifty_incidents_are_told(api: Api, db: Db) -> None:
-    admin = await someone(db)
+async def test_a_feed_has_the_fifty_newest_incidents(api: Api, db: Db) -> None:
     for number in range(51):
         await db.execute(
             "INSERT INTO incidents (title, severity, priority, author) VALUES (%s, 'low', 'P3', 'x')", [f"No. {number}"]
         )
-    assert admin
     titles = [entry.title for entry in (await read(api, "atom")).entries]
     assert len(titles) == 50
     assert titles[0] == "No. 50 (Investigating)"
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_an_empty_feed_is_a_feed(api: Api, form: str) -> None:
+async def test_an_empty_feed_is_valid(api: Api, form: str) -> None:
     feed = await read(api, form)
     assert feed.entries == []
     assert feed.feed.title
 
 
-async def test_an_empty_feed_has_not_changed_since_the_site_began(api: Api, db: Db) -> None:
-    """Nor does another process, or one that is started again, say anything else."""
+async def test_the_time_of_an_empty_feed_is_that_of_the_installation(api: Api, db: Db) -> None:
+    """The time is the same in every process and after a restart."""
     cursor = await db.execute("SELECT min(applied_at) FROM schema_versions")
     [began] = await cursor.fetchone() or [None]
     assert (await read(api, "atom")).feed.updated == f"{began:%Y-%m-%dT%H:%M:%SZ}"
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_what_is_wrong_is_told_to_programs(api: Api, form: str) -> None:
+async def test_errors_of_feeds_are_json(api: Api, form: str) -> None:
     for query, status, code in (("service=nope", 404, "NOT_FOUND"), ("lang=xx", 400, "VALIDATION_ERROR")):
-        answer = await api.http.get(f"/feed.{form}?{query}", headers={"Accept": "text/html, */*"})
-        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        response = await api.http.get(f"/feed.{form}?{query}", headers={"Accept": "text/html, */*"})
+        assert (response.status_code, response.json()["code"]) == (status, code)
 
 
-async def test_a_feed_comes_from_memory(api: Api) -> None:
+async def test_a_feed_is_revalidated_by_etag(api: Api) -> None:
     first = await api.http.get("/feed.atom")
     again = await api.http.get("/feed.atom", headers={"If-None-Match": first.headers["etag"]})
     assert again.status_code == 304
 
 
-async def test_pages_name_their_feed(api: Api) -> None:
+async def test_pages_link_to_the_feed(api: Api) -> None:
     link = '<link rel="alternate" type="application/atom+xml" title="SLA Monitor" href="/feed.atom">'
     assert link in (await api.http.get("/login")).text
 
 
-async def test_what_browsers_and_crawlers_ask_for_unasked(api: Api) -> None:
+async def test_robots_txt_favicon_and_guessed_addresses_exist(api: Api) -> None:
     robots = await api.http.get("/robots.txt")
     assert robots.status_code == 200
     assert robots.headers["content-type"].startswith("text/plain")

@@ -1,4 +1,5 @@
-"""Bodies, queries, ids and texts that are made to do harm: refused by name, or stored and answered inert."""
+"""Hostile bodies, queries, ids and texts are refused with the name of the field, or stored and returned as plain
+JSON."""
 
 from uuid import uuid4
 
@@ -6,13 +7,13 @@ import msgspec
 import pytest
 
 from tests.api import raw
-from tests.api.conftest import Api, Someone
+from tests.api.conftest import Api, User
 from tests.api.people import Db
 from tests.api.published import routes
-from tests.api.test_attacks import admin, the_server_lives_on
-from tests.api.things import INCIDENT
+from tests.api.resources import INCIDENT
+from tests.api.test_attacks import admin, no_server_error
 
-__all__ = ["admin", "the_server_lives_on"]
+__all__ = ["admin", "no_server_error"]
 
 HOSTILE_BODIES: tuple[bytes, ...] = (
     b"",
@@ -39,19 +40,19 @@ HOSTILE_BODIES: tuple[bytes, ...] = (
 
 
 @pytest.mark.one_engine
-async def test_no_body_makes_the_server_fail(api: Api, db: Db, admin: Someone) -> None:
-    """Every route that takes one. What is no JSON object is refused, whoever sends it."""
+async def test_no_body_makes_the_server_fail(api: Api, db: Db, admin: User) -> None:
+    """Every route that reads a body refuses one that is not a JSON object."""
     for row in (row for row in routes() if row.method in ("POST", "PUT", "PATCH")):
         path = row.path.replace("{incident_id}", "INC-1999-0001").replace("{service_id}", "shop")
         path = path.replace("{comment_id}", "1")
         while "{" in path:
             path = path[: path.index("{")] + str(uuid4()) + path[path.index("}") + 1 :]
         if path == "/api/auth/logout" or path.endswith("/heartbeat/key") or path.startswith("/ping/"):
-            continue  # they read no body; a logout would end the session
+            continue  # they read no body, and a logout would end the session
         for hostile in HOSTILE_BODIES:
             headers = {**admin.headers, "Content-Type": "application/json"}
-            answer = await api.http.request(row.method, path, content=hostile, headers=headers)
-            assert answer.status_code in (400, 404, 413), (row.method, path, hostile[:50], answer.text)
+            response = await api.http.request(row.method, path, content=hostile, headers=headers)
+            assert response.status_code in (400, 404, 413), (row.method, path, hostile[:50], response.text)
         for media_type in (
             "text/plain",
             "application/x-www-form-urlencoded",
@@ -59,8 +60,8 @@ async def test_no_body_makes_the_server_fail(api: Api, db: Db, admin: Someone) -
             "application/xml",
         ):
             headers = {**admin.headers, "Content-Type": media_type}
-            answer = await api.http.request(row.method, path, content=b"{}", headers=headers)
-            assert answer.status_code in (400, 404, 415), (row.method, path, media_type, answer.text)
+            response = await api.http.request(row.method, path, content=b"{}", headers=headers)
+            assert response.status_code in (400, 404, 415), (row.method, path, media_type, response.text)
         too_much = await api.http.request(row.method, path, content=b'"' + b"x" * 2_000_000 + b'"', headers=headers)
         assert too_much.status_code in (400, 413, 415), (row.method, path)
 
@@ -88,19 +89,19 @@ HOSTILE_QUERIES = (
 )
 
 
-async def test_no_query_makes_the_server_fail(api: Api, db: Db, admin: Someone) -> None:
+async def test_no_query_makes_the_server_fail(api: Api, db: Db, admin: User) -> None:
     described = await api.get("/openapi.json")
-    asked = 0
+    requests = 0
     for path, methods in described["paths"].items():
         if "get" not in methods or "{" in path:
             continue
         names = [item["name"] for item in methods["get"].get("parameters", []) if item["in"] == "query"]
         for name in (*names, "unknown"):
             for hostile in HOSTILE_QUERIES:
-                answer = await api.http.get(path, params={name: hostile}, headers=admin.headers)
-                assert answer.status_code in (200, 400), (path, name, hostile, answer.text)
-                asked += 1
-    assert asked > 300
+                response = await api.http.get(path, params={name: hostile}, headers=admin.headers)
+                assert response.status_code in (200, 400), (path, name, hostile, response.text)
+                requests += 1
+    assert requests > 300
 
 
 HOSTILE_IDS = (
@@ -124,7 +125,7 @@ HOSTILE_IDS = (
 
 
 @pytest.mark.one_engine
-async def test_no_id_makes_the_server_fail_or_speak_for_somebody_else(api: Api, db: Db, admin: Someone) -> None:
+async def test_no_id_makes_the_server_fail_or_returns_another_resource(api: Api, db: Db, admin: User) -> None:
     port = api.settings.api_port
     for row in (row for row in routes() if "{" in row.path):
         for hostile in HOSTILE_IDS:
@@ -132,12 +133,12 @@ async def test_no_id_makes_the_server_fail_or_speak_for_somebody_else(api: Api, 
             while "{" in path:
                 path = path[: path.index("{")] + hostile + path[path.index("}") + 1 :]
             body = b"{}" if row.method in ("POST", "PUT", "PATCH") else b""
-            answer = await raw.ask(port, row.method, path, admin.headers, body)
-            assert answer.status in (400, 404), (row.method, path, answer)
-            assert "set-cookie" not in answer.headers and b"<script>" not in answer.body, (row.method, path)
+            response = await raw.send_request(port, row.method, path, admin.headers, body)
+            assert response.status in (400, 404), (row.method, path, response)
+            assert "set-cookie" not in response.headers and b"<script>" not in response.body, (row.method, path)
 
 
-# What is told to others
+# Texts that other users see
 
 HOSTILE_TEXTS = (
     "<script>alert(1)</script>",
@@ -160,22 +161,20 @@ HOSTILE_TEXTS = (
 
 
 @pytest.mark.one_engine
-async def test_hostile_text_is_stored_as_it_is_and_answered_as_nothing_but_json(
-    api: Api, db: Db, admin: Someone
-) -> None:
+async def test_hostile_text_is_stored_unchanged_and_returned_as_json(api: Api, db: Db, admin: User) -> None:
     for text in HOSTILE_TEXTS:
         new = {**INCIDENT, "title": text, "description": text, "detectionCriteria": text, "reporter": text}
-        answer = await api.http.post("/api/incidents", json=new, headers=admin.headers)
-        assert answer.status_code in (201, 400), (text, answer.text)
-        if answer.status_code == 400:  # what cannot be seen is no title
+        response = await api.http.post("/api/incidents", json=new, headers=admin.headers)
+        assert response.status_code in (201, 400), (text, response.text)
+        if response.status_code == 400:  # a title needs a visible character
             assert text == "\ufeff\u200b\u2028\u2029" or not text.isprintable(), text
             continue
-        path = f"/api/incidents/{answer.json()['incident']['id']}"
+        path = f"/api/incidents/{response.json()['incident']['id']}"
         await api.http.post(f"{path}/comments", json={"text": text, "public": True}, headers=admin.headers)
         read = await api.http.get(path)
-        said = read.json()["incident"]
-        assert {said[name] for name in ("title", "description", "detectionCriteria", "reporter")} == {text}
-        for each in (answer, read, await api.http.get("/api/incidents"), await api.http.get(f"{path}/comments")):
+        incident = read.json()["incident"]
+        assert {incident[name] for name in ("title", "description", "detectionCriteria", "reporter")} == {text}
+        for each in (response, read, await api.http.get("/api/incidents"), await api.http.get(f"{path}/comments")):
             assert each.headers["content-type"].split(";")[0] == "application/json"
             assert each.headers["x-content-type-options"] == "nosniff"
             assert "default-src 'none'" in each.headers["content-security-policy"]

@@ -1,6 +1,6 @@
-"""Two people and somebody at psql edit one incident in any order: nothing that was saved is lost, no rule is broken.
+"""Two users over REST and one in SQL edit an incident in any order: no saved change is lost and all rules hold.
 
-The model is what everybody has been told. Each editor saves from what they last saw, which may be out of date.
+The model is the last response. Each user saves with the version of the last response it got, which may be outdated.
 """
 
 from typing import Any, ClassVar, cast
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from sla_monitor.formats.one_line import is_label
-from tests.api.conftest import Api, add_service, someone
+from tests.api.conftest import Api, add_service, create_user
 from tests.api.incidents import OUTAGE, Db
 
 EDITORS = st.sampled_from(["ana", "ben"])
@@ -25,7 +25,7 @@ TITLES = TEXTS.filter(is_label)
 
 
 class Lifecycle(RuleBasedStateMachine):
-    """Talks to a running API from a thread of its own."""
+    """Sends requests to a running API from a thread of its own."""
 
     http: ClassVar[httpx.Client]
     db: ClassVar[psycopg.Connection[Any]]
@@ -34,42 +34,42 @@ class Lifecycle(RuleBasedStateMachine):
 
     @initialize()
     def create(self) -> None:
-        answer = self.http.post("/api/incidents", json=OUTAGE, headers=self.headers["ana"])
-        assert answer.status_code == 201
-        self.incident = answer.json()["incident"]
+        response = self.http.post("/api/incidents", json=OUTAGE, headers=self.headers["ana"])
+        assert response.status_code == 201
+        self.incident = response.json()["incident"]
         self.path = f"/api/incidents/{self.incident['id']}"
-        self.seen = dict.fromkeys(self.headers, answer.headers["etag"])
-        self.current = answer.headers["etag"]
+        self.etags = dict.fromkeys(self.headers, response.headers["etag"])
+        self.current = response.headers["etag"]
         assert self.incident["id"] not in self.ids
         self.ids.add(self.incident["id"])
 
-    @rule(who=EDITORS)
-    def look(self, who: str) -> None:
-        answer = self.http.get(self.path, headers=self.headers[who])
-        assert answer.json() == {"incident": self.incident}
-        self.seen[who] = answer.headers["etag"]
-        known = self.http.get(self.path, headers=self.headers[who] | {"If-None-Match": self.seen[who]})
-        assert known.status_code == 304
+    @rule(editor=EDITORS)
+    def look(self, editor: str) -> None:
+        response = self.http.get(self.path, headers=self.headers[editor])
+        assert response.json() == {"incident": self.incident}
+        self.etags[editor] = response.headers["etag"]
+        unchanged = self.http.get(self.path, headers=self.headers[editor] | {"If-None-Match": self.etags[editor]})
+        assert unchanged.status_code == 304
 
-    @rule(who=EDITORS, title=TITLES)
-    def rename(self, who: str, title: str) -> None:
-        self._save(who, {"title": title})
+    @rule(editor=EDITORS, title=TITLES)
+    def rename(self, editor: str, title: str) -> None:
+        self._save(editor, {"title": title})
 
-    @rule(who=EDITORS, status=STATUSES, services=SERVICES)
-    def move(self, who: str, status: str, services: list[str]) -> None:
-        self._save(who, {"status": status, "affectedServices": services})
+    @rule(editor=EDITORS, status=STATUSES, services=SERVICES)
+    def move(self, editor: str, status: str, services: list[str]) -> None:
+        self._save(editor, {"status": status, "affectedServices": services})
 
-    @rule(who=EDITORS, status=STATUSES, description=TEXTS)
-    def say(self, who: str, status: str, description: str) -> None:
+    @rule(editor=EDITORS, status=STATUSES, description=TEXTS)
+    def add_update(self, editor: str, status: str, description: str) -> None:
         body = {"status": status, "description": description}
-        headers = self.headers[who] | {"If-Match": self.seen[who]}
-        answer = self.http.post(f"{self.path}/updates", json=body, headers=headers)
-        if self._refused(who, answer):
+        headers = self.headers[editor] | {"If-Match": self.etags[editor]}
+        response = self.http.post(f"{self.path}/updates", json=body, headers=headers)
+        if self._refused(editor, response):
             return
-        assert answer.status_code == 201
-        said = answer.json()["update"]
-        assert {name: said[name] for name in body} == body
-        self._accept(who, {"status": status}, [said])
+        assert response.status_code == 201
+        updates = response.json()["update"]
+        assert {name: updates[name] for name in body} == body
+        self._accept(editor, {"status": status}, [updates])
 
     @rule(status=STATUSES)
     def set_by_hand(self, status: str) -> None:
@@ -85,56 +85,57 @@ class Lifecycle(RuleBasedStateMachine):
         assert numbers == sorted(set(numbers), reverse=True)
         assert not shown["updates"] or shown["updates"][0]["status"] == shown["status"]
 
-    def _save(self, who: str, body: dict[str, Any]) -> None:
-        headers = self.headers[who] | {"If-Match": self.seen[who]}
-        answer = self.http.put(self.path, json=body, headers=headers)
-        if not self._refused(who, answer):
-            assert answer.status_code == 200
+    def _save(self, editor: str, body: dict[str, Any]) -> None:
+        headers = self.headers[editor] | {"If-Match": self.etags[editor]}
+        response = self.http.put(self.path, json=body, headers=headers)
+        if not self._refused(editor, response):
+            assert response.status_code == 200
             self._accept(
-                who, {name: sorted(value) if isinstance(value, list) else value for name, value in body.items()}
+                editor, {name: sorted(value) if isinstance(value, list) else value for name, value in body.items()}
             )
 
-    def _refused(self, who: str, answer: httpx.Response) -> bool:
-        """Exactly those who have not seen the last version are refused, and shown it."""
-        outdated = self.seen[who].split("-")[0] != self.current.split("-")[0]
-        assert (answer.status_code == 412) == outdated
+    def _refused(self, editor: str, response: httpx.Response) -> bool:
+        """Returns whether the save was refused. Exactly an outdated version is refused, with the current incident."""
+        outdated = self.etags[editor].split("-")[0] != self.current.split("-")[0]
+        assert (response.status_code == 412) == outdated
         if outdated:
-            assert answer.json()["incident"] == self.incident
-            self.seen[who] = answer.headers["etag"]
-            assert self.seen[who] == self.current
+            assert response.json()["incident"] == self.incident
+            self.etags[editor] = response.headers["etag"]
+            assert self.etags[editor] == self.current
         return outdated
 
-    def _accept(self, who: str | None, change: dict[str, Any], said: list[Any] | None = None) -> None:
-        """What was saved is there, what was there before still is, and the version tells whether anything changed."""
-        answer = self.http.get(self.path, headers=self.headers["ana"])
-        before, after = self.incident, answer.json()["incident"]
+    def _accept(self, editor: str | None, change: dict[str, Any], updates: list[Any] | None = None) -> None:
+        """The saved fields have their new values, all others are unchanged, and the version increases with any
+        change."""
+        response = self.http.get(self.path, headers=self.headers["ana"])
+        before, after = self.incident, response.json()["incident"]
         added = after["updates"][: len(after["updates"]) - len(before["updates"])]
         assert after["updates"][len(added) :] == before["updates"]
-        if said is None:
+        if updates is None:
             moved = change.get("status", before["status"]) != before["status"]
             assert [(update["status"], update["description"]) for update in added] == [(after["status"], "")] * moved
         else:
-            assert added == said
-        kept = {name: before[name] for name in before if name not in (*change, "updates", *FOLLOWING)}
-        assert {name: after[name] for name in (*kept, *change)} == kept | change
+            assert added == updates
+        unchanged_fields = {name: before[name] for name in before if name not in (*change, "updates", *DERIVED)}
+        assert {name: after[name] for name in (*unchanged_fields, *change)} == unchanged_fields | change
         changed = bool(added) or any(before[name] != after[name] for name in change)
         assert after["version"] == before["version"] + changed
         assert after["updatedAt"] >= before["updatedAt"] if changed else after["updatedAt"] == before["updatedAt"]
         if before["status"] == after["status"]:
             assert after["resolvedAt"] == before["resolvedAt"]
-        self.incident, self.current = after, answer.headers["etag"]
-        if who is not None:
-            self.seen[who] = self.current
+        self.incident, self.current = after, response.headers["etag"]
+        if editor is not None:
+            self.etags[editor] = self.current
 
 
-FOLLOWING = ("version", "updatedAt", "resolvedAt", "updateCount")
+DERIVED = ("version", "updatedAt", "resolvedAt", "updateCount")
 
 
 @pytest.mark.one_engine
-async def test_whatever_two_editors_do_nothing_is_lost(api: Api, db: Db, database: str) -> None:
+async def test_concurrent_edits_in_any_order_lose_nothing(api: Api, db: Db, database: str) -> None:
     for service in ("shop", "search", "mail"):
         await add_service(db, service)
-    editors = {name: (await someone(db, "reporter", name)).headers for name in ("ana", "ben")}
+    editors = {name: (await create_user(db, "reporter", name)).headers for name in ("ana", "ben")}
     await anyio.to_thread.run_sync(run, str(api.http.base_url), database, editors)
 
 

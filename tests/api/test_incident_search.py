@@ -1,34 +1,29 @@
-"""Finding incidents: every filter, alone and together, and what is no filter."""
+"""Search for incidents: every filter, alone and combined, and invalid filters."""
 
 from typing import Any
 
 import pytest
 
-from tests.api.conftest import Api, Someone, add_service, someone
-from tests.api.incidents import Db, bring_in, change, create, fields, say
+from tests.api.conftest import Api, User, add_service
+from tests.api.incidents import Db, add_update, change, create, error_fields, import_incidents
 
 pytestmark = pytest.mark.one_engine
 
 
-@pytest.fixture
-async def reporter(db: Db) -> Someone:
-    return await someone(db, "reporter")
+async def titles(api: Api, **filters: Any) -> list[str]:
+    response = await api.get("/api/incidents", params={name.strip("_"): value for name, value in filters.items()})
+    assert response["pagination"]["total"] == len(response["incidents"])
+    return [incident["title"] for incident in response["incidents"]]
 
 
-async def titles(api: Api, **asked: Any) -> list[str]:
-    answer = await api.get("/api/incidents", params={name.strip("_"): value for name, value in asked.items()})
-    assert answer["pagination"]["total"] == len(answer["incidents"])
-    return [incident["title"] for incident in answer["incidents"]]
-
-
-async def test_incidents_are_found_by_each_filter(api: Api, db: Db, reporter: Someone) -> None:
+async def test_incidents_are_found_by_each_filter(api: Api, db: Db, reporter: User) -> None:
     for service in ("shop", "search"):
         await add_service(db, service)
     await create(api, reporter, title="A", severity="low", priority="P3", affectedServices=["shop"])
     b = await create(api, reporter, title="B", severity="critical", priority="P1", affectedServices=["shop", "search"])
     c = await create(api, reporter, title="C", severity="high", priority="P2")
-    await say(api, reporter, b["id"], "monitoring")
-    await say(api, reporter, c["id"], "resolved")
+    await add_update(api, reporter, b["id"], "monitoring")
+    await add_update(api, reporter, c["id"], "resolved")
     assert await titles(api) == ["B", "A"]
     assert await titles(api, status="") == ["B", "A"]
     assert await titles(api, status="all") == ["C", "B", "A"]
@@ -44,7 +39,7 @@ async def test_incidents_are_found_by_each_filter(api: Api, db: Db, reporter: So
     assert await titles(api, service="shop", severity="high") == []
 
 
-async def test_days_and_times_bound_the_beginning(api: Api, db: Db, reporter: Someone) -> None:
+async def test_incidents_are_found_by_the_day_or_time_they_began(api: Api, db: Db, reporter: User) -> None:
     await db.execute("UPDATE installation SET time_zone = 'Asia/Seoul'")
     for title, at in ("A", "2026-03-01T14:59:59Z"), ("B", "2026-03-01T15:00:00Z"), ("C", "2026-03-02T15:00:00Z"):
         await create(api, reporter, title=title)
@@ -56,10 +51,10 @@ async def test_days_and_times_bound_the_beginning(api: Api, db: Db, reporter: So
     assert await titles(api, from_="2026-03-02T00:00:00+09:00", to="2026-03-03T00:00:00+09:00") == ["B"]
 
 
-async def test_text_is_found_where_it_stands_and_as_it_stands(api: Api, db: Db, reporter: Someone) -> None:
+async def test_text_is_found_literally_in_titles_descriptions_updates_and_ids(api: Api, db: Db, reporter: User) -> None:
     a = await create(api, reporter, title="100% Down", description="The DATABASE of Zürich")
     await create(api, reporter, title="snake_case", description="C:\\temp '; --")
-    await say(api, reporter, a["id"], "identified", "A cable was CUT in Ávila")
+    await add_update(api, reporter, a["id"], "identified", "A cable was CUT in Ávila")
     for text in ("100%", "database", "ZÜRICH", "cut in ávila", a["id"].lower()):
         assert await titles(api, q=text) == ["100% Down"], text
     for text in ("snake_case", "\\temp", "'; --", "C:\\"):
@@ -72,33 +67,33 @@ async def test_text_is_found_where_it_stands_and_as_it_stands(api: Api, db: Db, 
     assert await titles(api, q="Database") == []
 
 
-async def test_text_is_looked_for_in_the_newest_ten_thousand(api: Api, db: Db) -> None:
-    await bring_in(db, 10001)
+async def test_text_is_searched_in_the_newest_ten_thousand_incidents(api: Api, db: Db) -> None:
+    await import_incidents(db, 10001)
     assert await titles(api, q="old 2", limit=1, to="2020-01-01T12:00:03Z") == ["Old 2"]
     assert await titles(api, q="inc-2020-100002") == ["Old 2"]
     assert await titles(api, q="inc-2020-100001") == []
     assert await titles(api, q="inc-2020-100001", to="2020-01-01T13:00:00Z") == ["Old 1"]
 
 
-async def test_all_that_are_not_resolved_are_listed_where_nothing_is_asked_for(api: Api, db: Db) -> None:
-    await bring_in(db, 1001)
+async def test_without_filters_up_to_a_thousand_open_incidents_are_listed(api: Api, db: Db) -> None:
+    await import_incidents(db, 1001)
     for query, limit in ("", 1000), ("?page=1", 1000), ("?limit=100", 100), ("?status=all", 100):
-        answer = await api.get(f"/api/incidents{query}")
-        assert (len(answer["incidents"]), answer["pagination"]["limit"]) == (limit, limit)
-        assert answer["pagination"]["total"] == 1001
+        response = await api.get(f"/api/incidents{query}")
+        assert (len(response["incidents"]), response["pagination"]["limit"]) == (limit, limit)
+        assert response["pagination"]["total"] == 1001
 
 
-async def test_pages_hold_everything_once(api: Api, reporter: Someone) -> None:
-    made = [(await create(api, reporter))["id"] for _ in range(7)]
+async def test_pages_contain_every_incident_once(api: Api, reporter: User) -> None:
+    created = [(await create(api, reporter))["id"] for _ in range(7)]
     found = []
     for page in (1, 2, 3, 4):
-        answer = await api.get(f"/api/incidents?limit=3&page={page}")
-        assert answer["pagination"] == {"page": page, "limit": 3, "total": 7, "totalPages": 3}
-        found += [incident["id"] for incident in answer["incidents"]]
-    assert found == made[::-1]
+        response = await api.get(f"/api/incidents?limit=3&page={page}")
+        assert response["pagination"] == {"page": page, "limit": 3, "total": 7, "totalPages": 3}
+        found += [incident["id"] for incident in response["incidents"]]
+    assert found == created[::-1]
 
 
-BAD_FILTERS: list[tuple[str, str]] = [
+INVALID_FILTERS: list[tuple[str, str]] = [
     ("status", "open"),
     ("status", "resolved,,"),
     ("severity", "all"),
@@ -126,12 +121,12 @@ BAD_FILTERS: list[tuple[str, str]] = [
 ]
 
 
-async def test_a_filter_that_cannot_be_is_refused_by_name(api: Api) -> None:
-    for name, value in BAD_FILTERS:
-        assert fields(await api.http.get("/api/incidents", params={name: value})) == [name]
+async def test_an_invalid_filter_is_refused_by_name(api: Api) -> None:
+    for name, value in INVALID_FILTERS:
+        assert error_fields(await api.http.get("/api/incidents", params={name: value})) == [name]
 
 
-async def test_any_text_is_only_text(api: Api, reporter: Someone) -> None:
+async def test_any_text_can_be_searched(api: Api, reporter: User) -> None:
     await create(api, reporter)
     for text in (b"%ED%A0%80", b"%FF", b"%F0%9F%94%A5", b"%27%22%3B--", b"%25s%25(q)s"):
         assert (await api.http.get(f"/api/incidents?q={text.decode()}")).status_code == 200

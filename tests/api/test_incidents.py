@@ -1,4 +1,4 @@
-"""Incidents: what is accepted, who sees what, what one save changes, and that nobody overwrites anybody."""
+"""Incidents over REST: valid fields, visibility, the effects of a save, and concurrent saves."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,13 +12,24 @@ import pytest
 import sql
 from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.settings.values import Limit
-from tests.api.conftest import Api, Someone, add_service, running_api, someone, until
-from tests.api.incidents import OUTAGE, Db, change, create, fields, outside, say, told, unnamed
+from tests.api.conftest import Api, User, add_service, create_user, running_api, until
+from tests.api.incidents import (
+    OUTAGE,
+    Db,
+    add_update,
+    change,
+    create,
+    error_fields,
+    get_incident,
+    incident_events,
+    public_incident,
+    without_names,
+)
 
 pytestmark = pytest.mark.one_engine
 
 HOSTILE = "<script>alert(1)</script> \u202e\u0007 \U0001f525 '; DROP TABLE incidents; --\r\n{{7*7}} %s"
-BAD: list[tuple[dict[str, Any], str]] = [
+INVALID: list[tuple[dict[str, Any], str]] = [
     ({"title": ""}, "title"),
     ({"title": "  \n"}, "title"),
     ({"title": "x" * 256}, "title"),
@@ -49,7 +60,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"detectionCriteria": "\u0000"}, "detectionCriteria"),
     ({"public": "yes"}, "public"),
     ({"version": 7}, "version"),
-    ({"author": "somebody"}, "author"),
+    ({"author": "another user"}, "author"),
     ({"createdAt": "2026-01-01T00:00:00Z"}, "createdAt"),
 ]
 
@@ -58,21 +69,12 @@ def year() -> int:
     return datetime.now(UTC).year
 
 
-@pytest.fixture
-async def reporter(db: Db) -> Someone:
-    return await someone(db, "reporter")
-
-
-async def one(api: Api, who: Someone, incident_id: str) -> Any:
-    return (await api.get(f"/api/incidents/{incident_id}", headers=who.headers))["incident"]
-
-
-async def test_an_incident_is_created_with_what_front_ends_send(api: Api, db: Db, reporter: Someone) -> None:
+async def test_an_incident_is_created_with_the_fields_of_front_ends(api: Api, db: Db, reporter: User) -> None:
     await add_service(db, "shop")
     body = OUTAGE | {"affectedServices": ["shop"]}
-    answer = await api.http.post("/api/incidents", json=body, headers=reporter.headers)
-    incident = answer.json()["incident"]
-    assert (answer.status_code, answer.headers["location"]) == (201, f"/api/incidents/INC-{year()}-0001")
+    response = await api.http.post("/api/incidents", json=body, headers=reporter.headers)
+    incident = response.json()["incident"]
+    assert (response.status_code, response.headers["location"]) == (201, f"/api/incidents/INC-{year()}-0001")
     assert {**incident, "createdAt": 0, "updatedAt": 0} == body | {
         "id": f"INC-{year()}-0001",
         "description": None,
@@ -91,53 +93,59 @@ async def test_an_incident_is_created_with_what_front_ends_send(api: Api, db: Db
     }
     created = datetime.fromisoformat(incident["createdAt"])
     assert incident["createdAt"].endswith("Z") and abs(datetime.now(UTC) - created) < timedelta(minutes=1)
-    assert await one(api, reporter, incident["id"]) == incident
+    assert await get_incident(api, reporter, incident["id"]) == incident
 
 
-async def test_a_first_update_begins_the_timeline(api: Api, reporter: Someone) -> None:
+async def test_an_incident_can_be_created_with_a_first_update(api: Api, reporter: User) -> None:
     incident = await create(api, reporter, update="We are looking")
     [update] = incident["updates"]
     assert (update["status"], update["description"]) == ("investigating", "We are looking")
     assert (update["author"], incident["version"]) == (reporter.username, 1)
 
 
-async def test_a_bad_field_is_named_and_nothing_is_stored(api: Api, db: Db, reporter: Someone) -> None:
+async def test_invalid_fields_are_named_and_nothing_is_stored(api: Api, db: Db, reporter: User) -> None:
     await add_service(db, "shop")
     incident = await create(api, reporter)
-    news = await told(db)
-    for bad, field in BAD:
-        answer = await api.http.post("/api/incidents", json=OUTAGE | bad, headers=reporter.headers)
-        assert field in fields(answer), bad
-        assert field in fields(await change(api, reporter, incident["id"], **bad)), bad
+    events = await incident_events(db)
+    for invalid, field in INVALID:
+        response = await api.http.post("/api/incidents", json=OUTAGE | invalid, headers=reporter.headers)
+        assert field in error_fields(response), invalid
+        assert field in error_fields(await change(api, reporter, incident["id"], **invalid)), invalid
     for missing in OUTAGE:
         body = {name: value for name, value in OUTAGE.items() if name != missing}
-        assert fields(await api.http.post("/api/incidents", json=body, headers=reporter.headers)) == [missing]
-    for bad, field in (
+        assert error_fields(await api.http.post("/api/incidents", json=body, headers=reporter.headers)) == [missing]
+    for invalid, field in (
         ({"status": "fixed"}, "status"),
         ({"postmortem": "\u0000"}, "postmortem"),
         ({"update": "x"}, "update"),
     ):
-        assert field in fields(await change(api, reporter, incident["id"], **bad)), bad
-    for bad, field in ({"update": "\u0000"}, "update"), ({"update": ""}, "update"), ({"status": "resolved"}, "status"):
-        assert field in fields(await api.http.post("/api/incidents", json=OUTAGE | bad, headers=reporter.headers)), bad
-    assert await one(api, reporter, incident["id"]) == incident
+        assert field in error_fields(await change(api, reporter, incident["id"], **invalid)), invalid
+    for invalid, field in (
+        ({"update": "\u0000"}, "update"),
+        ({"update": ""}, "update"),
+        ({"status": "resolved"}, "status"),
+    ):
+        assert field in error_fields(
+            await api.http.post("/api/incidents", json=OUTAGE | invalid, headers=reporter.headers)
+        ), invalid
+    assert await get_incident(api, reporter, incident["id"]) == incident
     assert (await api.get("/api/incidents", headers=reporter.headers))["incidents"] == [incident]
-    assert await told(db) == news
+    assert await incident_events(db) == events
 
 
-async def test_text_is_kept_as_it_comes(api: Api, reporter: Someone) -> None:
+async def test_texts_are_stored_unchanged(api: Api, reporter: User) -> None:
     line = on_one_line(HOSTILE, " ")
     texts = {"title": line, "description": HOSTILE, "detectionCriteria": HOSTILE, "reporter": line}
     incident = await create(api, reporter, **texts, update=HOSTILE)
     changed = await change(api, reporter, incident["id"], postmortem=HOSTILE)
     assert changed.status_code == 200
-    shown = await one(api, reporter, incident["id"])
+    shown = await get_incident(api, reporter, incident["id"])
     assert {name: shown[name] for name in (*texts, "postmortem")} == texts | {"postmortem": HOSTILE}
     assert shown["updates"][0]["description"] == HOSTILE
 
 
 @pytest.mark.one_day
-async def test_numbers_have_no_gaps_and_no_twins(api: Api, db: Db, reporter: Someone) -> None:
+async def test_numbers_are_consecutive_and_unique(api: Api, db: Db, reporter: User) -> None:
     async with anyio.create_task_group() as tasks:
         for _ in range(12):
             tasks.start_soon(create, api, reporter)
@@ -146,10 +154,10 @@ async def test_numbers_have_no_gaps_and_no_twins(api: Api, db: Db, reporter: Som
     assert [row[0] for row in await cursor.fetchall()] == [f"INC-{year()}-{n:04}" for n in range(1, 13)]
     await db.execute("UPDATE incident_numbers SET last = 9999")
     assert (await create(api, reporter))["id"] == f"INC-{year()}-10000"
-    assert (await one(api, reporter, f"INC-{year()}-10000"))["version"] == 1
+    assert (await get_incident(api, reporter, f"INC-{year()}-10000"))["version"] == 1
 
 
-async def test_the_year_of_an_id_is_that_of_the_reporting_zone(db: Db) -> None:
+async def test_the_year_of_an_id_is_that_of_the_reporting_time_zone(db: Db) -> None:
     await db.execute("UPDATE installation SET time_zone = 'Pacific/Auckland'")
     statement = (
         "INSERT INTO incidents (title, severity, priority, created_at) "
@@ -161,74 +169,79 @@ async def test_the_year_of_an_id_is_that_of_the_reporting_zone(db: Db) -> None:
     assert await cursor.fetchone() == ("INC-2025-0001", "analyst")
 
 
-async def test_a_number_that_was_brought_in_is_not_given_out_again(db: Db) -> None:
+async def test_the_number_of_an_imported_incident_is_not_used_again(db: Db) -> None:
     statement = "INSERT INTO incidents (id, title, severity, priority) VALUES (%s, 'Old', 'low', 'P3') RETURNING id"
-    for given, got in ((f"INC-{year()}-0007", 7), (f"INC-{year()}-0003", 3), (None, 8)):
-        cursor = await db.execute(statement, [given])
-        assert await cursor.fetchone() == (f"INC-{year()}-{got:04}",)
+    for imported, number in ((f"INC-{year()}-0007", 7), (f"INC-{year()}-0003", 3), (None, 8)):
+        cursor = await db.execute(statement, [imported])
+        assert await cursor.fetchone() == (f"INC-{year()}-{number:04}",)
 
 
 @pytest.mark.one_day
-async def test_internal_incidents_and_private_services_are_for_those_inside(
-    api: Api, db: Db, reporter: Someone
-) -> None:
-    viewer = await someone(db, "viewer")
+async def test_only_users_see_internal_incidents_and_private_services(api: Api, db: Db, reporter: User) -> None:
+    viewer = await create_user(db, "viewer")
     await add_service(db, "shop")
     await add_service(db, "vault", public=False)
-    half = await create(api, reporter, affectedServices=["vault", "shop"])
+    partly_public = await create(api, reporter, affectedServices=["vault", "shop"])
     internal = await create(api, reporter, public=False)
-    for who, ids in ((None, [half["id"]]), (viewer, [internal["id"], half["id"]])):
-        headers = {} if who is None else who.headers
+    for user, ids in ((None, [partly_public["id"]]), (viewer, [internal["id"], partly_public["id"]])):
+        headers = {} if user is None else user.headers
         for path in ("/api/incidents", "/api/incidents?status=all"):
             assert [found["id"] for found in (await api.get(path, headers=headers))["incidents"]] == ids
         past = (await api.get("/api/incidents/past", headers=headers))["days"]
         assert [found["id"] for day in past for found in day["incidents"]] == ids
-    assert (await outside(api, half["id"], 1))["affectedServices"] == ["shop"]
-    assert (await one(api, viewer, half["id"]))["affectedServices"] == ["shop", "vault"]
+    assert (await public_incident(api, partly_public["id"], 1))["affectedServices"] == ["shop"]
+    assert (await get_incident(api, viewer, partly_public["id"]))["affectedServices"] == ["shop", "vault"]
     assert (await api.http.get(f"/api/incidents/{internal['id']}")).status_code == 404
-    assert (await one(api, viewer, internal["id"]))["public"] is False
+    assert (await get_incident(api, viewer, internal["id"]))["public"] is False
     assert (await api.get("/api/incidents?service=vault"))["incidents"] == []
     assert len((await api.get("/api/incidents?service=vault", headers=viewer.headers))["incidents"]) == 1
 
 
-async def test_names_of_users_are_for_those_inside(api: Api, db: Db, reporter: Someone) -> None:
-    """Whoever may see an incident sees the same of it otherwise; only a reporter who is no creator is named to all."""
-    viewer, colleague = await someone(db, "viewer"), await someone(db, "reporter")
+async def test_only_users_see_the_names_of_users(api: Api, db: Db, reporter: User) -> None:
+    """Anonymous clients see the same incident without names; only a reporter that is not a user name is shown to
+    them."""
+    viewer, colleague = await create_user(db, "viewer"), await create_user(db, "reporter")
     incident = await create(api, reporter, update="We are looking")
-    await say(api, colleague, incident["id"], "identified")
+    await add_update(api, colleague, incident["id"], "identified")
     path = f"/api/incidents/{incident['id']}"
-    whole = await one(api, viewer, incident["id"])
+    whole = await get_incident(api, viewer, incident["id"])
     assert (whole["author"], whole["reporter"]) == (reporter.username, reporter.username)
     assert [update["author"] for update in whole["updates"]] == [colleague.username, reporter.username]
     for where in (path, "/api/incidents", "/api/incidents?status=all", "/api/incidents/past"):
         shown = (await api.http.get(where)).text
         assert incident["id"] in shown
         assert not any(name in shown for name in (reporter.username, colleague.username)), where
-    assert await outside(api, incident["id"], whole["version"]) == unnamed(whole)
+    assert await public_incident(api, incident["id"], whole["version"]) == without_names(whole)
     for name in (reporter.username, colleague.username):
         assert (await api.get(f"/api/incidents?status=all&q={name}"))["incidents"] == []
-    named = (await change(api, colleague, incident["id"], reporter="Ana of the desk")).json()["incident"]
-    assert (await outside(api, incident["id"], named["version"])) == unnamed(named)
-    assert unnamed(named)["reporter"] == "Ana of the desk"
-    typed = (await change(api, colleague, incident["id"], reporter=colleague.username.upper())).json()["incident"]
-    assert (await outside(api, incident["id"], typed["version"])) == unnamed(typed) | {"reporter": None}
+    named = (await change(api, colleague, incident["id"], reporter="Service desk")).json()["incident"]
+    assert (await public_incident(api, incident["id"], named["version"])) == without_names(named)
+    assert without_names(named)["reporter"] == "Service desk"
+    own_name = (await change(api, colleague, incident["id"], reporter=colleague.username.upper())).json()["incident"]
+    assert (await public_incident(api, incident["id"], own_name["version"])) == without_names(own_name) | {
+        "reporter": None
+    }
 
 
-async def test_the_name_of_a_token_and_its_owner_is_for_those_inside(api: Api, db: Db) -> None:
-    """It is longer than what fits into `reporter`, and still the creator's."""
-    admin = await someone(db)
-    made = await api.http.post("/api/tokens", json={"name": "n" * 100, "role": "reporter"}, headers=admin.headers)
-    machine = {"Authorization": f"Bearer {made.json()['secret']}"}
-    answer = await api.http.post("/api/incidents", json=OUTAGE | {"update": "x"}, headers=machine)
-    incident = answer.json()["incident"]
+async def test_only_users_see_the_name_of_a_token_and_its_owner(api: Api, db: Db) -> None:
+    """The default of `reporter` is the name of the creator, cut to the length of the column, and hidden like it."""
+    admin = await create_user(db)
+    created = await api.http.post("/api/tokens", json={"name": "n" * 100, "role": "reporter"}, headers=admin.headers)
+    machine = {"Authorization": f"Bearer {created.json()['secret']}"}
+    response = await api.http.post("/api/incidents", json=OUTAGE | {"update": "x"}, headers=machine)
+    incident = response.json()["incident"]
     assert incident["author"] == f"{admin.username}/{'n' * 100}"
     assert incident["reporter"] == incident["author"][:100]
-    assert (await api.get(f"/api/incidents/{incident['id']}"))["incident"] == unnamed(incident) | {"reporter": None}
-    assert [admin.username in str(data) for _, room, data in await told(db) if room == "anonymous"] == [False]
+    assert (await api.get(f"/api/incidents/{incident['id']}"))["incident"] == without_names(incident) | {
+        "reporter": None
+    }
+    assert [admin.username in str(data) for _, room, data in await incident_events(db) if room == "anonymous"] == [
+        False
+    ]
 
 
-async def test_what_does_not_exist_is_a_404(api: Api, db: Db) -> None:
-    admin = await someone(db, "admin")
+async def test_a_missing_incident_is_a_404(api: Api, db: Db) -> None:
+    admin = await create_user(db, "admin")
     for missing in (f"INC-{year()}-0001", "nothing", "INC%00", "INC-2026-99999999999", "%ED%A0%80"):
         path = f"/api/incidents/{missing}"
         assert (await api.http.get(path)).status_code == 404, missing
@@ -237,15 +250,15 @@ async def test_what_does_not_exist_is_a_404(api: Api, db: Db) -> None:
             ("DELETE", path, None),
             ("POST", f"{path}/updates", {"status": "resolved", "description": "x"}),
         ):
-            answer = await api.http.request(method, url, json=body, headers=admin.headers)
-            assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND"), (method, url)
+            response = await api.http.request(method, url, json=body, headers=admin.headers)
+            assert (response.status_code, response.json()["code"]) == (404, "NOT_FOUND"), (method, url)
 
 
-async def test_a_change_touches_what_it_names_only(api: Api, db: Db, reporter: Someone) -> None:
+async def test_a_change_affects_only_the_given_fields(api: Api, db: Db, reporter: User) -> None:
     for service in ("shop", "search"):
         await add_service(db, service)
     before = await create(api, reporter, affectedServices=["shop"], description="a", detectionCriteria="b")
-    everything: dict[str, Any] = {
+    changes: dict[str, Any] = {
         "title": "Slow",
         "description": "c",
         "severity": "low",
@@ -257,33 +270,33 @@ async def test_a_change_touches_what_it_names_only(api: Api, db: Db, reporter: S
         "public": False,
     }
     expected = before
-    for version, (name, value) in enumerate(everything.items(), 2):
-        answer = await change(api, reporter, before["id"], **{name: value})
-        assert answer.status_code == 200, answer.text
-        expected = expected | {name: value, "version": version, "updatedAt": answer.json()["incident"]["updatedAt"]}
-        assert answer.json() == {"incident": expected}
-        assert await one(api, reporter, before["id"]) == expected
+    for version, (name, value) in enumerate(changes.items(), 2):
+        response = await change(api, reporter, before["id"], **{name: value})
+        assert response.status_code == 200, response.text
+        expected = expected | {name: value, "version": version, "updatedAt": response.json()["incident"]["updatedAt"]}
+        assert response.json() == {"incident": expected}
+        assert await get_incident(api, reporter, before["id"]) == expected
     for name in ("description", "reporter", "detectionCriteria", "postmortem"):
         cleared = await change(api, reporter, before["id"], **{name: None})
         assert cleared.json()["incident"][name] is None
     assert datetime.fromisoformat(expected["updatedAt"]) > datetime.fromisoformat(before["updatedAt"])
 
 
-async def test_a_save_that_changes_nothing_is_no_version_and_no_news(api: Api, db: Db, reporter: Someone) -> None:
+async def test_a_save_without_a_change_is_no_new_version_and_sends_no_event(api: Api, db: Db, reporter: User) -> None:
     await add_service(db, "shop")
     incident = await create(api, reporter, affectedServices=["shop"])
     same: dict[str, Any] = {
         name: incident[name] for name in (*OUTAGE, "description", "status", "reporter", "postmortem", "public")
     }
-    news = await told(db)
+    events = await incident_events(db)
     for body in ({}, same):
-        answer = await change(api, reporter, incident["id"], **body)
-        assert (answer.status_code, answer.json()) == (200, {"incident": incident})
-    assert await told(db) == news
-    assert await outside(api, incident["id"], 1) == unnamed(incident)
+        response = await change(api, reporter, incident["id"], **body)
+        assert (response.status_code, response.json()) == (200, {"incident": incident})
+    assert await incident_events(db) == events
+    assert await public_incident(api, incident["id"], 1) == without_names(incident)
 
 
-async def test_the_second_of_two_who_save_gets_the_incident_as_it_is(api: Api, db: Db, reporter: Someone) -> None:
+async def test_the_second_to_save_gets_the_current_incident(api: Api, db: Db, reporter: User) -> None:
     incident = await create(api, reporter)
     path = f"/api/incidents/{incident['id']}"
     tag = (await api.http.get(path)).headers["etag"]
@@ -296,11 +309,11 @@ async def test_the_second_of_two_who_save_gets_the_incident_as_it_is(api: Api, d
         "incident": first.json()["incident"],
     }
     assert second.headers["etag"] == first.headers["etag"] != tag
-    assert (await one(api, reporter, incident["id"]))["title"] == "Mine"
+    assert (await get_incident(api, reporter, incident["id"]))["title"] == "Mine"
     again = await change(api, reporter, incident["id"], second.headers["etag"], title="Theirs")
     assert (again.status_code, again.json()["incident"]["version"]) == (200, 3)
-    unaware = await change(api, reporter, incident["id"], title="No If-Match")
-    assert unaware.status_code == 200
+    unconditional = await change(api, reporter, incident["id"], title="No If-Match")
+    assert unconditional.status_code == 200
     late = await api.http.post(
         f"{path}/updates",
         json={"status": "resolved", "description": "x"},
@@ -309,13 +322,13 @@ async def test_the_second_of_two_who_save_gets_the_incident_as_it_is(api: Api, d
     assert (late.status_code, late.json()["incident"]["updates"]) == (412, [])
 
 
-async def test_of_many_who_save_the_same_version_one_wins(api: Api, db: Db, reporter: Someone) -> None:
-    """All of them are let go at once, when they have got as far as somebody else's lock lets them."""
+async def test_of_concurrent_saves_of_one_version_one_succeeds(api: Api, db: Db, reporter: User) -> None:
+    """A lock on the row holds all of them back until at least two wait for it."""
     incident = await create(api, reporter)
-    answers: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
 
     async def save(n: int) -> None:
-        answers.append(await change(api, reporter, incident["id"], '"1-0"', title=f"By {n}"))
+        responses.append(await change(api, reporter, incident["id"], '"1-0"', title=f"By {n}"))
 
     async def waiting() -> bool:
         cursor = await db.execute(
@@ -328,10 +341,10 @@ async def test_of_many_who_save_the_same_version_one_wins(api: Api, db: Db, repo
         for n in range(4):
             tasks.start_soon(save, n)
         await until(waiting)
-    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 3
-    [won] = [answer.json()["incident"] for answer in answers if answer.status_code == 200]
-    assert await one(api, reporter, incident["id"]) == won
-    assert all(answer.json()["incident"] == won for answer in answers)
+    assert sorted(response.status_code for response in responses) == [200] + [412] * 3
+    [saved] = [response.json()["incident"] for response in responses if response.status_code == 200]
+    assert await get_incident(api, reporter, incident["id"]) == saved
+    assert all(response.json()["incident"] == saved for response in responses)
 
 
 IF_MATCH: list[tuple[str, int]] = [
@@ -341,7 +354,7 @@ IF_MATCH: list[tuple[str, int]] = [
     ('W/"1-abc"', 200),
     ('"7-abc", "1-abc"', 200),
     ('"2-abc"', 412),
-    ('"somebody-elses"', 412),
+    ('"another-tag"', 412),
     ('"' + "9" * 300 + '"', 412),
     ("1", 400),
     ('"1', 400),
@@ -350,16 +363,16 @@ IF_MATCH: list[tuple[str, int]] = [
 ]
 
 
-async def test_if_match(api: Api, reporter: Someone) -> None:
+async def test_if_match_accepts_the_current_version_only(api: Api, reporter: User) -> None:
     for if_match, status in IF_MATCH:
         incident = await create(api, reporter)
-        answer = await change(api, reporter, incident["id"], if_match, title="New")
-        assert answer.status_code == status, answer.text
+        response = await change(api, reporter, incident["id"], if_match, title="New")
+        assert response.status_code == status, response.text
         if status == 400:
-            assert fields(answer) == ["If-Match"]
+            assert error_fields(response) == ["If-Match"]
 
 
-async def test_who_knows_the_incident_gets_a_304(api: Api, db: Db, reporter: Someone) -> None:
+async def test_a_client_with_the_current_version_gets_a_304(api: Api, db: Db, reporter: User) -> None:
     await add_service(db, "vault", public=False)
     incident = await create(api, reporter, affectedServices=["vault"])
     path = f"/api/incidents/{incident['id']}"
@@ -371,35 +384,35 @@ async def test_who_knows_the_incident_gets_a_304(api: Api, db: Db, reporter: Som
     for headers in ({}, reporter.headers):
         tag = (await api.http.get(path, headers=headers)).headers["etag"]
         tags[tag] = headers
-        known = await api.http.get(path, headers=headers | {"If-None-Match": tag})
-        assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", tag)
-    assert len(tags) == 2  # they see different parts of one version
+        unchanged = await api.http.get(path, headers=headers | {"If-None-Match": tag})
+        assert (unchanged.status_code, unchanged.content, unchanged.headers["etag"]) == (304, b"", tag)
+    assert len(tags) == 2  # users and anonymous clients get different ETags
     await change(api, reporter, incident["id"], title="New")
     for tag, headers in tags.items():
         await until(partial(is_new, path, headers | {"If-None-Match": tag}))
 
 
-async def test_the_same_key_creates_one_incident(api: Api, db: Db, reporter: Someone) -> None:
+async def test_requests_with_one_idempotency_key_create_one_incident(api: Api, db: Db, reporter: User) -> None:
     headers = reporter.headers | {"Idempotency-Key": "a-key"}
-    answers: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
 
-    async def ask() -> None:
-        answers.append(await api.http.post("/api/incidents", json=OUTAGE, headers=headers))
+    async def create_with_key() -> None:
+        responses.append(await api.http.post("/api/incidents", json=OUTAGE, headers=headers))
 
     async with anyio.create_task_group() as tasks:
         for _ in range(6):
-            tasks.start_soon(ask)
+            tasks.start_soon(create_with_key)
     await change(api, reporter, f"INC-{year()}-0001", title="Changed since")
-    turned = dict(reversed(OUTAGE.items()))
-    answers.append(await api.http.post("/api/incidents", json=turned, headers=headers))
-    assert {(answer.status_code, answer.json()["incident"]["id"]) for answer in answers} == {
+    reordered = dict(reversed(OUTAGE.items()))
+    responses.append(await api.http.post("/api/incidents", json=reordered, headers=headers))
+    assert {(response.status_code, response.json()["incident"]["id"]) for response in responses} == {
         (201, f"INC-{year()}-0001")
     }
-    assert sum("idempotent-replayed" in answer.headers for answer in answers) == 6
-    assert answers[-1].json()["incident"]["title"] == "Changed since"
+    assert sum("idempotent-replayed" in response.headers for response in responses) == 6
+    assert responses[-1].json()["incident"]["title"] == "Changed since"
     other = await api.http.post("/api/incidents", json=OUTAGE | {"title": "Other"}, headers=headers)
     assert (other.status_code, other.json()["code"]) == (409, "CONFLICT")
-    colleague = await someone(db, "reporter")
+    colleague = await create_user(db, "reporter")
     theirs = await api.http.post("/api/incidents", json=OUTAGE, headers=headers | colleague.headers)
     assert theirs.json()["incident"]["id"] == f"INC-{year()}-0002"
     await db.execute("DELETE FROM incidents")
@@ -407,17 +420,17 @@ async def test_the_same_key_creates_one_incident(api: Api, db: Db, reporter: Som
     assert gone.status_code == 409
 
 
-async def test_a_key_that_failed_is_free(api: Api, reporter: Someone) -> None:
+async def test_the_idempotency_key_of_a_failed_request_can_be_used_again(api: Api, reporter: User) -> None:
     headers = reporter.headers | {"Idempotency-Key": "a-key"}
-    bad = await api.http.post("/api/incidents", json=OUTAGE | {"affectedServices": ["nothing"]}, headers=headers)
-    good = await api.http.post("/api/incidents", json=OUTAGE, headers=headers)
-    assert (bad.status_code, good.status_code) == (400, 201)
+    failed = await api.http.post("/api/incidents", json=OUTAGE | {"affectedServices": ["nothing"]}, headers=headers)
+    repeated = await api.http.post("/api/incidents", json=OUTAGE, headers=headers)
+    assert (failed.status_code, repeated.status_code) == (400, 201)
     for key in ("", "x" * 256, "a\tb", "\u00e9"):
         raw = reporter.headers | {"Idempotency-Key": key.encode("latin-1")}
-        assert fields(await api.http.post("/api/incidents", json=OUTAGE, headers=raw)) == ["Idempotency-Key"]  # type: ignore[arg-type]
+        assert error_fields(await api.http.post("/api/incidents", json=OUTAGE, headers=raw)) == ["Idempotency-Key"]  # type: ignore[arg-type]
 
 
-async def test_keys_are_forgotten_after_a_day(db: Db) -> None:
+async def test_idempotency_keys_are_deleted_after_a_day(db: Db) -> None:
     await db.execute(
         "INSERT INTO idempotency_keys (actor_id, key, request_hash, created_at) "
         "SELECT gen_random_uuid(), hours::text, '', now() - make_interval(hours => hours) "
@@ -428,8 +441,8 @@ async def test_keys_are_forgotten_after_a_day(db: Db) -> None:
     assert await cursor.fetchall() == [("23",)]
 
 
-async def test_new_incidents_are_limited_per_user_but_not_what_is_asked_again(
-    database: str, db: Db, reporter: Someone
+async def test_new_incidents_are_limited_per_user_and_repeated_requests_are_not(
+    database: str, db: Db, reporter: User
 ) -> None:
     async with running_api(database, rate_limit_incidents=Limit(2, timedelta(minutes=1))) as api:
         headers = reporter.headers | {"Idempotency-Key": "a-key"}
@@ -439,75 +452,75 @@ async def test_new_incidents_are_limited_per_user_but_not_what_is_asked_again(
         refused = await api.http.post("/api/incidents", json=OUTAGE, headers=reporter.headers)
         assert (refused.status_code, refused.json()["code"]) == (429, "RATE_LIMITED")
         assert int(refused.headers["retry-after"]) <= 60
-        await create(api, await someone(db, "reporter"))
+        await create(api, await create_user(db, "reporter"))
 
 
-async def test_only_incidents_that_are_created_count(database: str, db: Db, reporter: Someone) -> None:
+async def test_only_created_incidents_count_for_the_limit(database: str, db: Db, reporter: User) -> None:
     async with running_api(database, rate_limit_incidents=Limit(3, timedelta(minutes=1))) as api:
-        for wrong in {"affectedServices": ["nothing"]}, {"template": "nothing"}, {"title": ""}:
-            answer = await api.http.post("/api/incidents", json=OUTAGE | wrong, headers=reporter.headers)
-            assert answer.status_code == 400
+        for invalid in {"affectedServices": ["nothing"]}, {"template": "nothing"}, {"title": ""}:
+            response = await api.http.post("/api/incidents", json=OUTAGE | invalid, headers=reporter.headers)
+            assert response.status_code == 400
         headers = reporter.headers | {"Idempotency-Key": "a-key"}
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
                 tasks.start_soon(partial(api.http.post, "/api/incidents", json=OUTAGE, headers=headers))
-        await db.execute("ALTER TABLE incidents ADD CONSTRAINT unlucky CHECK (title <> 'Unlucky')")
-        unlucky = await api.http.post("/api/incidents", json=OUTAGE | {"title": "Unlucky"}, headers=reporter.headers)
-        assert unlucky.status_code == 500
+        await db.execute("ALTER TABLE incidents ADD CONSTRAINT refuses_title CHECK (title <> 'Refused')")
+        failed = await api.http.post("/api/incidents", json=OUTAGE | {"title": "Refused"}, headers=reporter.headers)
+        assert failed.status_code == 500
         for _ in range(2):
             await create(api, reporter)
         assert (await api.http.post("/api/incidents", json=OUTAGE, headers=reporter.headers)).status_code == 429
 
 
-async def test_an_incident_starts_from_a_template(api: Api, reporter: Someone) -> None:
+async def test_an_incident_starts_from_a_template(api: Api, reporter: User) -> None:
     start = {"title": "Slow", "severity": "low", "priority": "P3", "affectedServices": [], "update": "We are looking"}
-    made = await api.http.post("/api/templates", json={"name": "Slow", "data": start}, headers=reporter.headers)
-    template = made.json()["data"]["id"]
-    answer = await api.http.post(
+    created = await api.http.post("/api/templates", json={"name": "Slow", "data": start}, headers=reporter.headers)
+    template = created.json()["data"]["id"]
+    response = await api.http.post(
         "/api/incidents", json={"template": template, "title": "Slow today"}, headers=reporter.headers
     )
-    incident = answer.json()["incident"]
+    incident = response.json()["incident"]
     assert (incident["title"], incident["severity"], incident["priority"]) == ("Slow today", "low", "P3")
     assert [update["description"] for update in incident["updates"]] == ["We are looking"]
-    silent = await create(api, reporter, template=template, update=None)
-    assert (silent["title"], silent["updates"]) == (OUTAGE["title"], [])
+    without_update = await create(api, reporter, template=template, update=None)
+    assert (without_update["title"], without_update["updates"]) == (OUTAGE["title"], [])
     for unknown in ("nothing", "\u0000", "00000000-0000-0000-0000-000000000000"):
-        answer = await api.http.post("/api/incidents", json={"template": unknown}, headers=reporter.headers)
-        assert fields(answer) == ["template"]
+        response = await api.http.post("/api/incidents", json={"template": unknown}, headers=reporter.headers)
+        assert error_fields(response) == ["template"]
 
 
-async def test_updates_move_the_status_and_never_change_the_past(api: Api, db: Db, reporter: Someone) -> None:
-    colleague = await someone(db, "reporter")
+async def test_updates_set_the_status_and_are_never_changed(api: Api, db: Db, reporter: User) -> None:
+    colleague = await create_user(db, "reporter")
     incident_id = (await create(api, reporter))["id"]
     written: list[Any] = []
-    for who, status in (
+    for user, status in (
         (reporter, "monitoring"),
         (colleague, "resolved"),
         (reporter, "identified"),
         (reporter, "identified"),
     ):
-        update = await say(api, who, incident_id, status, f"now {status}")
-        assert (update["author"], update["status"]) == (who.username, status)
+        update = await add_update(api, user, incident_id, status, f"now {status}")
+        assert (update["author"], update["status"]) == (user.username, status)
         written.insert(0, update)
-        incident = await one(api, reporter, incident_id)
+        incident = await get_incident(api, reporter, incident_id)
         assert (incident["updates"], incident["status"]) == (written, status)
         assert (incident["resolvedAt"] is not None) == (status == "resolved")
         assert incident["version"] == len(written) + 1
     for statement in ("UPDATE incident_updates SET description = ''", "DELETE FROM incident_updates"):
         with pytest.raises(psycopg.errors.RestrictViolation):
             await db.execute(statement.encode())
-    assert (await one(api, reporter, incident_id))["updates"] == written
+    assert (await get_incident(api, reporter, incident_id))["updates"] == written
 
 
-async def test_who_adds_to_the_timeline_may_save_what_comes_of_it(api: Api, reporter: Someone) -> None:
+async def test_the_etag_of_an_added_update_is_valid_for_the_next_save(api: Api, reporter: User) -> None:
     incident_id = (await create(api, reporter))["id"]
     body = {"status": "identified", "description": "x"}
-    said = await api.http.post(f"/api/incidents/{incident_id}/updates", json=body, headers=reporter.headers)
-    assert (await change(api, reporter, incident_id, said.headers["etag"], title="New")).status_code == 200
-    assert (await change(api, reporter, incident_id, said.headers["etag"], title="Newer")).status_code == 412
+    added = await api.http.post(f"/api/incidents/{incident_id}/updates", json=body, headers=reporter.headers)
+    assert (await change(api, reporter, incident_id, added.headers["etag"], title="New")).status_code == 200
+    assert (await change(api, reporter, incident_id, added.headers["etag"], title="Newer")).status_code == 412
 
 
-BAD_UPDATES: list[tuple[Any, str]] = [
+INVALID_UPDATES: list[tuple[Any, str]] = [
     ({"description": "x"}, "status"),
     ({"status": "resolved"}, "description"),
     ({"status": "resolved", "description": ""}, "description"),
@@ -519,15 +532,15 @@ BAD_UPDATES: list[tuple[Any, str]] = [
 ]
 
 
-async def test_a_bad_update_is_refused_by_field(api: Api, reporter: Someone) -> None:
-    for body, field in BAD_UPDATES:
+async def test_an_invalid_update_is_refused_by_field(api: Api, reporter: User) -> None:
+    for body, field in INVALID_UPDATES:
         incident = await create(api, reporter)
-        answer = await api.http.post(f"/api/incidents/{incident['id']}/updates", json=body, headers=reporter.headers)
-        assert field in fields(answer)
-        assert await one(api, reporter, incident["id"]) == incident
+        response = await api.http.post(f"/api/incidents/{incident['id']}/updates", json=body, headers=reporter.headers)
+        assert field in error_fields(response)
+        assert await get_incident(api, reporter, incident["id"]) == incident
 
 
-async def test_a_changed_status_is_in_the_timeline(api: Api, reporter: Someone) -> None:
+async def test_a_changed_status_is_added_to_the_timeline(api: Api, reporter: User) -> None:
     incident_id = (await create(api, reporter))["id"]
     resolved = (await change(api, reporter, incident_id, status="resolved", title="Was down")).json()["incident"]
     assert (resolved["version"], resolved["resolvedAt"] is not None) == (2, True)
@@ -539,7 +552,7 @@ async def test_a_changed_status_is_in_the_timeline(api: Api, reporter: Someone) 
     assert (reopened["resolvedAt"], len(reopened["updates"])) == (None, 2)
 
 
-async def test_a_timeline_has_an_end(api: Api, db: Db, reporter: Someone) -> None:
+async def test_a_timeline_has_at_most_500_updates(api: Api, db: Db, reporter: User) -> None:
     incident_id = (await create(api, reporter))["id"]
     await db.execute(
         "INSERT INTO incident_updates (incident_id, status, description) "
@@ -553,8 +566,8 @@ async def test_a_timeline_has_an_end(api: Api, db: Db, reporter: Someone) -> Non
     assert (await change(api, reporter, incident_id, title="Long")).status_code == 200
 
 
-async def test_an_incident_is_removed_by_admins_with_all_that_hangs_on_it(api: Api, db: Db, reporter: Someone) -> None:
-    admin = await someone(db, "admin")
+async def test_admins_delete_an_incident_with_its_updates_comments_and_drafts(api: Api, db: Db, reporter: User) -> None:
+    admin = await create_user(db, "admin")
     await add_service(db, "shop")
     incident_id = (await create(api, reporter, affectedServices=["shop"], update="x"))["id"]
     path = f"/api/incidents/{incident_id}"
@@ -564,33 +577,35 @@ async def test_an_incident_is_removed_by_admins_with_all_that_hangs_on_it(api: A
     gone = await api.http.delete(path, headers=admin.headers)
     assert (refused.status_code, gone.status_code, gone.content) == (403, 204, b"")
     assert (await api.http.get(path, headers=admin.headers)).status_code == 404
-    assert (await told(db))[-1] == ("incident-deleted", None, {"incidentId": incident_id})
+    assert (await incident_events(db))[-1] == ("incident-deleted", None, {"incidentId": incident_id})
     assert (await create(api, reporter))["id"] == f"INC-{year()}-0002"
 
 
-async def test_a_service_that_is_deleted_stays_named_inside(api: Api, db: Db, reporter: Someone) -> None:
-    admin = await someone(db, "admin")
+async def test_a_deleted_service_remains_in_its_incidents_for_users(api: Api, db: Db, reporter: User) -> None:
+    admin = await create_user(db, "admin")
     for service in ("shop", "search", "mail"):
         await add_service(db, service)
     incident = await create(api, reporter, affectedServices=["shop", "search"])
-    news = await told(db)
+    events = await incident_events(db)
     assert (await api.http.delete("/api/services/shop", headers=admin.headers)).status_code == 204
-    assert await one(api, reporter, incident["id"]) == incident
-    assert await told(db) == news
+    assert await get_incident(api, reporter, incident["id"]) == incident
+    assert await incident_events(db) == events
     assert (await api.get("/api/incidents?service=shop", headers=admin.headers))["incidents"] == [incident]
     assert (await api.get("/api/incidents?service=shop"))["incidents"] == []
-    kept = await change(api, reporter, incident["id"], affectedServices=["mail", "shop"])
-    assert kept.json()["incident"]["affectedServices"] == ["mail", "shop"]
-    assert (await outside(api, incident["id"], 2))["affectedServices"] == ["mail"]
-    assert fields(await change(api, reporter, incident["id"], affectedServices=["shop", "gone"])) == [
+    changed = await change(api, reporter, incident["id"], affectedServices=["mail", "shop"])
+    assert changed.json()["incident"]["affectedServices"] == ["mail", "shop"]
+    assert (await public_incident(api, incident["id"], 2))["affectedServices"] == ["mail"]
+    assert error_fields(await change(api, reporter, incident["id"], affectedServices=["shop", "gone"])) == [
         "affectedServices[1]"
     ]
     await change(api, reporter, incident["id"], affectedServices=[])
-    assert fields(await change(api, reporter, incident["id"], affectedServices=["shop"])) == ["affectedServices[0]"]
+    assert error_fields(await change(api, reporter, incident["id"], affectedServices=["shop"])) == [
+        "affectedServices[0]"
+    ]
 
 
-async def test_a_user_who_is_deleted_is_one_entry_in_the_audit_log(api: Api, db: Db, reporter: Someone) -> None:
-    viewer = await someone(db, "viewer")
+async def test_the_deletion_of_a_user_is_one_entry_in_the_audit_log(api: Api, db: Db, reporter: User) -> None:
+    viewer = await create_user(db, "viewer")
     await add_service(db, "shop")
     incident_id = (await create(api, reporter))["id"]
     start = {"title": "Slow", "severity": "low", "priority": "P3", "affectedServices": []}
@@ -602,19 +617,19 @@ async def test_a_user_who_is_deleted_is_one_entry_in_the_audit_log(api: Api, db:
         ("/api/templates", {"name": "Slow", "data": start}),
         ("/api/maintenance", window),
     ):
-        answer = await api.http.post(path, json=body, headers=reporter.headers)
-        assert answer.status_code == 201, answer.text
-    incident = await one(api, viewer, incident_id)
+        response = await api.http.post(path, json=body, headers=reporter.headers)
+        assert response.status_code == 201, response.text
+    incident = await get_incident(api, viewer, incident_id)
     cursor = await db.execute("SELECT max(id) FROM audit_entries")
     last = await cursor.fetchone()
     await db.execute("DELETE FROM users WHERE id = %s", [reporter.user_id])
     cursor = await db.execute("SELECT object_type FROM audit_entries WHERE id > %s", last)
     assert await cursor.fetchall() == [("user",)]
-    assert await one(api, viewer, incident_id) == incident
+    assert await get_incident(api, viewer, incident_id) == incident
 
 
 @pytest.mark.one_day
-async def test_only_one_incident_brings_its_whole_timeline(api: Api, db: Db, reporter: Someone) -> None:
+async def test_only_a_single_incident_has_its_whole_timeline(api: Api, db: Db, reporter: User) -> None:
     incident_id = (await create(api, reporter))["id"]
     await db.execute(
         "INSERT INTO incident_updates (incident_id, status, description) "
@@ -623,16 +638,16 @@ async def test_only_one_incident_brings_its_whole_timeline(api: Api, db: Db, rep
     )
     whole = (await change(api, reporter, incident_id, title="Long")).json()["incident"]
     assert [update["description"] for update in whole["updates"]] == [str(n) for n in range(30, 0, -1)]
-    assert await one(api, reporter, incident_id) == whole
+    assert await get_incident(api, reporter, incident_id) == whole
     newest = whole | {"updates": whole["updates"][:20]}
     assert whole["updateCount"] == 30
     assert (await api.get("/api/incidents", headers=reporter.headers))["incidents"] == [newest]
     assert (await api.get("/api/incidents/past", headers=reporter.headers))["days"][0]["incidents"] == [newest]
     assert (await change(api, reporter, incident_id, '"1"', title="Late")).json()["incident"] == newest
-    assert [data["incident"] for _, room, data in (await told(db))[-2:]] == [newest, unnamed(newest)]
+    assert [data["incident"] for _, room, data in (await incident_events(db))[-2:]] == [newest, without_names(newest)]
 
 
-async def test_who_changed_what_is_in_the_audit_log(api: Api, db: Db, reporter: Someone) -> None:
+async def test_changes_of_incidents_are_in_the_audit_log(api: Api, db: Db, reporter: User) -> None:
     await add_service(db, "shop")
     incident_id = (await create(api, reporter, affectedServices=["shop"]))["id"]
     await change(api, reporter, incident_id, title="New", affectedServices=[])

@@ -1,4 +1,4 @@
-"""What was entered into a form survives an outage of the database and the end of a session."""
+"""The values of a submitted form are kept during an outage of the database and after the end of the session."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -9,11 +9,11 @@ import pytest
 
 from api.pages.kept_form import LABELS, Entered, KeptForm, kept_form
 from sla_monitor.settings.values import Limit
-from tests.api.conftest import Api, Someone, running_api, someone, until
+from tests.api.conftest import Api, User, create_user, running_api, until
 from tests.api.incidents import create
 from tests.api.people import Db
 from tests.api.relay import relay_before
-from tests.api.visitors import Form, Page, Visitor, sent_to, session_of, visitor
+from tests.api.visitors import Form, Page, Visitor, redirect_target, session_cookie_value, visitor
 
 SERVICE = {"id": "shop", "name": "Shöp & <b>Co</b>", "endpointUrl": "http://shop.example/", "headers": "A: b\nC: d"}
 INCIDENT = {"title": "Checkout <fails>", "description": "Nobody\ncan pay", "affectedServices": None}
@@ -47,7 +47,7 @@ def values(form: Form) -> dict[str, list[str]]:
 
 
 def assert_kept(page: Page, action: str, status: int, filled: dict[str, Any]) -> Form:
-    """The page has a form to the same address with everything that was entered."""
+    """Checks that the page has a form with the same action and all entered values, and returns that form."""
     assert page.status == status, page.text[:1000]
     form = page.form(action)
     kept = values(form)
@@ -65,57 +65,59 @@ async def add_vault(db: Db) -> None:
 
 
 @pytest.mark.parametrize("kind", FORMS)
-async def test_a_form_comes_back_from_an_outage_and_can_be_sent_again(database: str, db: Db, kind: str) -> None:
+async def test_a_form_is_shown_again_during_an_outage_and_can_be_submitted_later(
+    database: str, db: Db, kind: str
+) -> None:
     path, action, filled = FORMS[kind]
     await add_vault(db)
     async with relay_before(database) as relay, running_api(relay.url) as api:
-        admin = await visitor(api, await someone(db, "admin"))
+        admin = await visitor(api, await create_user(db, "admin"))
         form = (await admin.get(path)).form(action)
         relay.cut()
         page = await admin.submit(form, **filled)
         kept = assert_kept(page, action, 503, filled)
         assert "Nothing was saved" in page.text and "<b>Co" not in page.text and "<fails>" not in page.text
-        assert int(page.answer.headers["retry-after"]) > 0
+        assert int(page.response.headers["retry-after"]) > 0
         kept = assert_kept(await admin.submit(kept), action, 503, filled)
         relay.restore()
 
-        async def sent() -> bool:
+        async def is_sent() -> bool:
             nonlocal page
             page = await admin.submit(kept)
             return page.status != 503
 
-        await until(sent)
+        await until(is_sent)
         assert page.status in (200, 303) and 'role="alert"' not in page.text, page.text[:1000]
 
 
-async def test_a_form_comes_back_after_the_session_has_ended(api: Api, db: Db) -> None:
-    ann = await someone(db, "reporter", "ann")
+async def test_a_form_is_shown_again_after_the_end_of_the_session(api: Api, db: Db) -> None:
+    ann = await create_user(db, "reporter", "ann")
     browser = await visitor(api, ann)
     form = (await browser.get("/console/incidents/new")).form("/console/incidents/new")
     await db.execute("UPDATE sessions SET revoked_at = now()")
     page = await browser.submit(form, **INCIDENT)
     kept = assert_kept(page, "/console/incidents/new", 401, INCIDENT)
     assert "nothing was saved" in page.text and 'target="_blank"' in page.text
-    again = await logged_in_again(db, api, ann)
-    page = await again.submit(kept)  # its token is of the session before
+    again = await log_in_again(db, api, ann)
+    page = await again.submit(kept)  # with the CSRF token of the ended session
     kept = assert_kept(page, "/console/incidents/new", 403, INCIDENT)
-    created = sent_to(await again.submit(kept))
-    shown = await again.get(created.partition("?")[0])
+    is_created = redirect_target(await again.submit(kept))
+    shown = await again.get(is_created.partition("?")[0])
     assert "Checkout &lt;fails&gt;" in shown.text
 
 
-async def logged_in_again(db: Db, api: Api, user: Someone) -> Visitor:
+async def log_in_again(db: Db, api: Api, user: User) -> Visitor:
     cursor = await db.execute(
         "INSERT INTO sessions (user_id, expires_at) VALUES (%s, now() + interval '1 day') RETURNING id", [user.user_id]
     )
     [session_id] = await cursor.fetchone() or [None]
-    browser = Visitor(api, await session_of(msgspec.structs.replace(user, session_id=session_id)))
+    browser = Visitor(api, await session_cookie_value(msgspec.structs.replace(user, session_id=session_id)))
     assert (await browser.get("/console/incidents")).status == 200
     return browser
 
 
-async def test_a_change_of_what_is_gone_is_not_lost(api: Api, db: Db) -> None:
-    ann = await someone(db, "admin", "ann")
+async def test_a_form_of_a_deleted_incident_is_shown_again(api: Api, db: Db) -> None:
+    ann = await create_user(db, "admin", "ann")
     incident = await create(api, ann)
     browser = await visitor(api, ann)
     path = f"/console/incidents/{incident['id']}"
@@ -125,9 +127,9 @@ async def test_a_change_of_what_is_gone_is_not_lost(api: Api, db: Db) -> None:
     assert_kept(page, f"{path}/updates", 404, {"description": "We know\nthe cause"})
 
 
-async def test_passwords_are_never_in_the_page(database: str, db: Db) -> None:
+async def test_passwords_are_not_in_the_page(database: str, db: Db) -> None:
     async with relay_before(database) as relay, running_api(relay.url) as api:
-        admin = await visitor(api, await someone(db, "admin"))
+        admin = await visitor(api, await create_user(db, "admin"))
         form = (await admin.get("/console/users/new")).form("/console/users")
         relay.cut()
         page = await admin.submit(form, username="kim", email="kim@example.com", password="correct horse battery")
@@ -136,20 +138,20 @@ async def test_passwords_are_never_in_the_page(database: str, db: Db) -> None:
         assert 'type="password"' in page.text and "required" in page.text
 
 
-async def test_what_another_site_sends_is_not_shown(api: Api, db: Db) -> None:
-    browser = await visitor(api, await someone(db, "admin"))
-    page = await browser.ask(
+async def test_a_form_of_another_origin_is_not_shown(api: Api, db: Db) -> None:
+    browser = await visitor(api, await create_user(db, "admin"))
+    page = await browser.request(
         "POST", "/console/incidents/new", data={"title": "Planted"}, headers={"Origin": "http://evil.example"}
     )
     assert page.status == 403 and "Planted" not in page.text
 
 
-async def test_a_form_comes_back_when_the_database_hangs(
+async def test_a_form_is_shown_again_when_the_database_does_not_respond(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No query fails then: the deadline of the request ends it, outside every route."""
+    """No query fails in this case: the deadline of the request cancels the route."""
     async with relay_before(database) as relay, running_api(relay.url) as api:
-        admin = await visitor(api, await someone(db, "admin"))
+        admin = await visitor(api, await create_user(db, "admin"))
         form = (await admin.get("/console/incidents/new")).form("/console/incidents/new")
         monkeypatch.setattr("api.edge.middleware.REQUEST_DEADLINE_S", 0.5)
         relay.silence()
@@ -158,22 +160,22 @@ async def test_a_form_comes_back_when_the_database_hangs(
         relay.restore()
         monkeypatch.undo()
 
-        async def created() -> bool:
+        async def is_created() -> bool:
             return (await admin.submit(kept)).status == 303
 
-        await until(created)
+        await until(is_created)
 
 
-async def test_a_form_comes_back_when_there_were_too_many_requests(database: str, db: Db) -> None:
+async def test_a_form_is_shown_again_over_the_rate_limit(database: str, db: Db) -> None:
     async with running_api(database, rate_limit_pages=Limit(2, timedelta(minutes=5))) as api:
-        admin = await visitor(api, await someone(db, "admin"))
+        admin = await visitor(api, await create_user(db, "admin"))
         form = (await admin.get("/console/incidents/new")).form("/console/incidents/new")
         await admin.get("/console/incidents/new")
         page = await admin.submit(form, **INCIDENT)
         assert_kept(page, "/console/incidents/new", 429, INCIDENT)
 
 
-async def test_the_kept_form_is_sent_to_this_site_only() -> None:
+async def test_the_form_is_submitted_to_the_same_site_only() -> None:
     scope = {"headers": [(b"content-type", b"application/x-www-form-urlencoded")], "query_string": b"a=1"}
     kept = kept_form(scope | {"path": "//evil.example/a b"}, b"title=x&csrf=t")
     assert kept == KeptForm("/evil.example/a%20b?a=1", [Entered("title", "x", "line", LABELS["title"])], "t")

@@ -1,4 +1,4 @@
-"""Both catalogues say the same things, all of them are needed; dates and numbers are written as people write them."""
+"""The catalogues of texts have the same keys and no unused ones; dates, numbers and languages have the right format."""
 
 import re
 import string
@@ -30,44 +30,44 @@ KEYS = frozenset(catalogue("en"))
 TABLES = frozenset(key.partition(".")[0] for key in KEYS)
 
 
-def written(text: str | Mapping[str, str]) -> list[str]:
+def forms_of(text: str | Mapping[str, str]) -> list[str]:
     return [text] if isinstance(text, str) else list(text.values())
 
 
 def placeholders(text: str | Mapping[str, str]) -> list[frozenset[str | None]]:
-    return [frozenset(name for _, name, _, _ in string.Formatter().parse(form) if name) for form in written(text)]
+    return [frozenset(name for _, name, _, _ in string.Formatter().parse(form) if name) for form in forms_of(text)]
 
 
-def test_both_say_the_same_things() -> None:
+def test_both_catalogues_have_the_same_keys() -> None:
     assert set(catalogue("ko")) == KEYS
 
 
 @pytest.mark.parametrize("language", [language for language in LANGUAGES if language != DEFAULT])
-def test_every_setting_is_explained_in_every_language(language: Language) -> None:
-    """As the settings themselves have it today: one that says something else now is to be translated again."""
-    told = {variable.meaning for variable in ENVIRONMENT.values()}
-    assert set(meanings(language)) == told
-    assert all(text.strip() and text not in told for text in meanings(language).values())
+def test_every_meaning_of_a_setting_is_translated(language: Language) -> None:
+    """The keys are the English meanings: a changed meaning needs a new translation."""
+    english = {variable.meaning for variable in ENVIRONMENT.values()}
+    assert set(meanings(language)) == english
+    assert all(text.strip() and text not in english for text in meanings(language).values())
     assert texts(language, "UTC").meaning("port of the API") == meanings(language)["port of the API"]
 
 
-def test_a_text_takes_the_same_values_in_both() -> None:
-    wrong = []
+def test_a_text_has_the_same_placeholders_in_both_languages() -> None:
+    errors = []
     for key in sorted(KEYS):
         english, korean = catalogue("en")[key], catalogue("ko")[key]
         forms = [*placeholders(english), *placeholders(korean)]
-        if len({form | {"count"} for form in forms}) > 1:  # "One thing" needs no number
-            wrong.append(key)
+        if len({form | {"count"} for form in forms}) > 1:  # the singular may leave out the count
+            errors.append(key)
         if isinstance(korean, str) != isinstance(english, str):
-            wrong.append(f"{key}: only one of the two counts")
-    assert wrong == []
+            errors.append(f"{key}: only one of the two counts")
+    assert errors == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_text_is_empty_and_plurals_have_the_forms_of_their_language(language: Language) -> None:
     for key, text in catalogue(language).items():
         assert isinstance(text, str) or set(text) == FORMS[language], key
-        assert all(form.strip() == form and form for form in written(text)), key
+        assert all(form.strip() == form and form for form in forms_of(text)), key
 
 
 def sources() -> Iterator[tuple[Path, str]]:
@@ -80,51 +80,51 @@ def sources() -> Iterator[tuple[Path, str]]:
 
 SOURCES = dict(sources())
 ALL = "\n".join(SOURCES.values())
-ASKED = re.compile(r"""\bt\(\s*f?["']([a-z_]+\.[\w{.-]*)["'](\s*[~+])?""")
-PUT_TOGETHER = re.compile(r"""["']([a-z_]+\.[\w-]*)["']\s*[~+]|f["']([a-z_]+\.[\w-]*)\{""")
-ENDINGS = re.compile(r"""~\s*["'](\.[\w-]+)["']|\{\w+\}(\.[\w-]+)""")
+USED = re.compile(r"""\bt\(\s*f?["']([a-z_]+\.[\w{.-]*)["'](\s*[~+])?""")
+PREFIXES = re.compile(r"""["']([a-z_]+\.[\w-]*)["']\s*[~+]|f["']([a-z_]+\.[\w-]*)\{""")
+SUFFIXES = re.compile(r"""~\s*["'](\.[\w-]+)["']|\{\w+\}(\.[\w-]+)""")
 SECTIONS = re.compile(r"""section\(["'](\w+)["']\)""")
 
 
-def test_every_text_that_is_asked_for_is_there() -> None:
+def test_every_used_text_exists() -> None:
     missing = []
     for path, source in SOURCES.items():
-        for key, more in ASKED.findall(source):
-            beginning = key.partition("{")[0]
-            known = any(found.startswith(beginning) for found in KEYS) if more or "{" in key else key in KEYS
-            missing += [] if known else [f"{path.relative_to(ROOT.parent)}: {key}"]
+        for key, more in USED.findall(source):
+            prefix = key.partition("{")[0]
+            exists = any(found.startswith(prefix) for found in KEYS) if more or "{" in key else key in KEYS
+            missing += [] if exists else [f"{path.relative_to(ROOT.parent)}: {key}"]
     assert missing == []
 
 
-def test_every_text_is_asked_for() -> None:
-    """By its key; by a beginning that something is put behind; or by a script, from its section."""
-    beginnings = {one or other for one, other in PUT_TOGETHER.findall(ALL)} - {""}
-    endings = {one or other for one, other in ENDINGS.findall(ALL)}
+def test_every_text_is_used() -> None:
+    """By its whole key, by a prefix or suffix of a composed key, or by a script that gets its section."""
+    prefixes = {one or other for one, other in PREFIXES.findall(ALL)} - {""}
+    suffixes = {one or other for one, other in SUFFIXES.findall(ALL)}
     scripts = "\n".join(source for path, source in SOURCES.items() if path.suffix == ".js")
-    given_to_scripts = set(SECTIONS.findall(ALL))
+    script_sections = set(SECTIONS.findall(ALL))
     unused = []
     for key in KEYS:
         table, _, name = key.partition(".")
         used = (
             re.search(rf"""["']{re.escape(key)}["']""", ALL)
-            or any(key.startswith(beginning) for beginning in beginnings if beginning.partition(".")[0] in TABLES)
+            or any(key.startswith(prefix) for prefix in prefixes if prefix.partition(".")[0] in TABLES)
             or any(
-                key == table + ending or (ending.endswith("_") and f".{name}".startswith(ending)) for ending in endings
+                key == table + suffix or (suffix.endswith("_") and f".{name}".startswith(suffix)) for suffix in suffixes
             )
-            or (table in given_to_scripts and re.search(rf"""["'`.]{re.escape(name)}\b""", scripts))
+            or (table in script_sections and re.search(rf"""["'`.]{re.escape(name)}\b""", scripts))
         )
         unused += [] if used else [key]
     assert sorted(unused) == []
 
 
-def test_no_template_holds_text_of_its_own() -> None:
-    """Between the tags of a template there are expressions and signs, no words."""
+def test_templates_contain_no_texts() -> None:
+    """Between the tags of a template are expressions and punctuation, and no words."""
     found = []
     for path, source in SOURCES.items():
         if path.suffix == ".html" and "templates" in path.parts:
             bare = re.sub(r"{#.*?#}|{%.*?%}|{{.*?}}", " ", source, flags=re.DOTALL)
             bare = re.sub(r"<(script|style|code)\b.*?</\1>|<[^>]*>", " ", bare, flags=re.DOTALL)
-            bare = re.sub(r"""[\w-]+="[^"]*"|[/?&]\w+=?|\w+=""", " ", bare)  # attributes and addresses, by macros
+            bare = re.sub(r"""[\w-]+="[^"]*"|[/?&]\w+=?|\w+=""", " ", bare)  # attributes and URLs in macros
             found += [f"{path.name}: {word}" for word in re.findall(r"[^\W\d_]{2,}", re.sub(r"&\w+;", "", bare))]
     assert found == []
 
@@ -156,7 +156,9 @@ def test_no_template_holds_text_of_its_own() -> None:
         ),
     ],
 )
-def test_dates_are_those_of_the_language_and_the_zone(language: Language, expected: dict[str, str]) -> None:
+def test_dates_are_in_the_format_of_the_language_and_in_the_time_zone(
+    language: Language, expected: dict[str, str]
+) -> None:
     t = texts(language, "Asia/Seoul")
     values = {name: MOMENT if name in ("moment", "clock") else date(2026, 11, 24) for name in expected}
     assert {name: getattr(t, name)(values[name]) for name in expected} == expected
@@ -170,7 +172,7 @@ def test_weeks_begin_on_sunday(language: Language, first: str, last: str) -> Non
     assert (len(names), names[0], names[-1]) == (7, first, last)
 
 
-def test_figures() -> None:
+def test_numbers_percentages_and_durations_have_units() -> None:
     t = Texts("en")
     assert (t.number(1234567), t.number(1.25, 2), t.percent("99.9"), t.percent("-")) == (
         "1,234,567",
@@ -187,24 +189,24 @@ def test_figures() -> None:
         "1.24 s",
     ]
     seconds = (0, 59, 60, 3600, 3661, 90061, 86400, 86460)
-    told = ["0 s", "59 s", "1 min", "1 h", "1 h 1 min", "1 d 1 h", "1 d", "1 d"]
-    assert [t.duration(value) for value in seconds] == told
+    expected = ["0 s", "59 s", "1 min", "1 h", "1 h 1 min", "1 d 1 h", "1 d", "1 d"]
+    assert [t.duration(value) for value in seconds] == expected
 
 
 @given(st.decimals(0, 100, places=2))
-def test_an_uptime_is_written_as_it_is(uptime: object) -> None:
-    """What is 99.99 never reads 100."""
+def test_an_uptime_is_not_rounded(uptime: object) -> None:
+    """99.99 is never shown as 100."""
     assert Texts("en").percent(str(uptime)) == f"{uptime:.2f}%"
 
 
-def test_plurals() -> None:
+def test_plural_forms_depend_on_the_count() -> None:
     english, korean = Texts("en"), Texts("ko")
     assert english("site.problems", count=1) != english("site.problems", count=2)
     assert "1,200 fields" in english("site.problems", count=1200)
     assert korean("site.problems", count=1).startswith("1개")
 
 
-def test_a_text_that_is_not_there_is_a_defect() -> None:
+def test_a_missing_text_or_value_is_an_error() -> None:
     with pytest.raises(KeyError):
         Texts("en")("site.nothing")
     with pytest.raises(KeyError):
@@ -235,7 +237,7 @@ def test_a_text_that_is_not_there_is_a_defect() -> None:
         ("ko", "xx", "ko"),
     ],
 )
-def test_the_language_is_what_was_chosen_or_what_the_browser_wants(accepted: str, chosen: str, language: str) -> None:
+def test_the_language_is_the_chosen_one_or_that_of_the_browser(accepted: str, chosen: str, language: str) -> None:
     assert negotiated(accepted, chosen) == language
 
 
@@ -245,19 +247,19 @@ qualities = st.integers(1, 10).map(lambda tenths: tenths / 10)
 
 @given(st.lists(st.tuples(tags, qualities), max_size=6))
 @example([("en", 0.5), ("ko", 0.5)])
-def test_the_first_of_the_best_known_ones_wins(wanted: list[tuple[str, float]]) -> None:
-    known = [(quality, tag[:2]) for tag, quality in wanted if tag[:2] in LANGUAGES]
-    best = max((quality for quality, _ in known), default=0)
-    expected = next((tag for quality, tag in known if quality == best), DEFAULT)
+def test_the_first_language_with_the_highest_quality_is_used(wanted: list[tuple[str, float]]) -> None:
+    supported = [(quality, tag[:2]) for tag, quality in wanted if tag[:2] in LANGUAGES]
+    best = max((quality for quality, _ in supported), default=0)
+    expected = next((tag for quality, tag in supported if quality == best), DEFAULT)
     assert negotiated(", ".join(f"{tag};q={quality}" for tag, quality in wanted)) == expected
 
 
 @given(st.text(max_size=600), st.text(max_size=10))
-def test_whatever_a_header_holds_a_language_is_chosen(accepted: str, chosen: str) -> None:
+def test_any_header_yields_a_language(accepted: str, chosen: str) -> None:
     assert negotiated(accepted, chosen) in LANGUAGES
 
 
-def test_long_headers_are_not_remembered() -> None:
+def test_long_headers_are_not_cached() -> None:
     before = _preferred.cache_info().currsize
     for number in range(20):
         assert negotiated("ko," + " " * MAX_HEADER_CHARACTERS + "x" * number) == "ko"

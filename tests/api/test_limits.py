@@ -1,4 +1,4 @@
-"""Limits: counted in the database, shared by all processes, exact when many count at once."""
+"""Rate limits: counted in the database, shared by all processes, and exact under concurrency."""
 
 import ipaddress
 from collections import Counter
@@ -14,7 +14,17 @@ import sql
 from api.edge.limits import Limits
 from api.rest.errors import ApiError
 from sla_monitor.settings.values import Limit
-from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone, until, until_heard
+from tests.api.conftest import (
+    Api,
+    Check,
+    add_service,
+    create_user,
+    now,
+    record,
+    running_api,
+    until,
+    until_events_processed,
+)
 from tests.api.relay import relay_before
 
 pytestmark = pytest.mark.one_engine
@@ -25,7 +35,7 @@ THREE = Limit(3, timedelta(minutes=15))
 
 
 async def rewind(db: Db, by: str) -> None:
-    """As if the windows had begun earlier."""
+    """Makes the windows begin earlier by this time."""
     await db.execute("UPDATE rate_limits SET resets_at = resets_at - %s::interval", [by])
 
 
@@ -39,10 +49,10 @@ async def refusal(limits: Limits, client: str = "a", limit: Limit = THREE) -> Ap
 async def test_a_window_begins_with_the_first_request(database: str, db: Db) -> None:
     async with sql.open_pool(database, application="test") as pool:
         limits = Limits(pool)
-        answers = [await limits.take("login", "a", THREE) for _ in range(3)]
-        assert [headers["RateLimit-Remaining"] for headers in answers] == ["2", "1", "0"]
-        assert {headers["RateLimit-Limit"] for headers in answers} == {"3"}
-        assert 870 <= int(answers[-1]["RateLimit-Reset"]) <= 900
+        responses = [await limits.take("login", "a", THREE) for _ in range(3)]
+        assert [headers["RateLimit-Remaining"] for headers in responses] == ["2", "1", "0"]
+        assert {headers["RateLimit-Limit"] for headers in responses} == {"3"}
+        assert 870 <= int(responses[-1]["RateLimit-Reset"]) <= 900
         await rewind(db, "14 minutes")
         refused = await refusal(limits)
         assert 30 <= int(refused.headers["Retry-After"]) == int(refused.headers["RateLimit-Reset"]) <= 60
@@ -77,18 +87,18 @@ async def test_give_back_undoes_take(database: str) -> None:
         for _ in range(5):
             await limits.take("login", "a", THREE)
             await limits.give_back("login", "a")
-        await limits.give_back("login", "a")  # more than was taken is no credit
+        await limits.give_back("login", "a")  # giving back more than was taken is no credit
         for _ in range(3):
             await limits.take("login", "a", THREE)
         await refusal(limits)
-        await limits.give_back("login", "nobody")
+        await limits.give_back("login", "unknown")
 
 
 async def test_concurrent_requests_are_counted_exactly(database: str) -> None:
     outcomes: Counter[bool] = Counter()
     limit = Limit(20, timedelta(minutes=1))
 
-    async def try_it(limits: Limits) -> None:
+    async def take(limits: Limits) -> None:
         try:
             await limits.take("api", "a", limit)
         except ApiError:
@@ -103,7 +113,7 @@ async def test_concurrent_requests_are_counted_exactly(database: str) -> None:
     ):
         for limits in (Limits(one), Limits(other)):
             for _ in range(40):
-                tasks.start_soon(try_it, limits)
+                tasks.start_soon(take, limits)
     assert outcomes == {True: 20, False: 60}
 
 
@@ -128,7 +138,7 @@ async def test_expired_windows_are_deleted(database: str, db: Db) -> None:
         limits = Limits(pool)
         await db.execute(
             "INSERT INTO rate_limits "
-            "SELECT 'api', 'stranger ' || n, 1, now() - interval '1 s' FROM generate_series(1, 25) AS n"
+            "SELECT 'api', 'other ' || n, 1, now() - interval '1 s' FROM generate_series(1, 25) AS n"
         )
         for number in range(3):
             await limits.take("api", f"client {number}", THREE)
@@ -143,8 +153,8 @@ COUNTED = "/api/no-such-thing"
 RATE_LIMIT = {"ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"}
 
 
-def told(answer: httpx.Response) -> set[str]:
-    return RATE_LIMIT & set(answer.headers)
+def rate_limit_headers(response: httpx.Response) -> set[str]:
+    return RATE_LIMIT & set(response.headers)
 
 
 async def use_up(api: Api, times: int = 5, client: str | None = None) -> None:
@@ -155,11 +165,11 @@ async def use_up(api: Api, times: int = 5, client: str | None = None) -> None:
 
 async def test_requests_of_an_address_are_counted_in_the_headers(database: str) -> None:
     async with running_api(database, rate_limit_api=FIVE, client_urls=("http://front.example",)) as api:
-        answers = [await api.http.get(COUNTED) for _ in range(5)]
-        assert [answer.headers["ratelimit-remaining"] for answer in answers] == ["4", "3", "2", "1", "0"]
+        responses = [await api.http.get(COUNTED) for _ in range(5)]
+        assert [response.headers["ratelimit-remaining"] for response in responses] == ["4", "3", "2", "1", "0"]
         refused = await api.http.get(COUNTED, headers={"origin": "http://front.example"})
         assert (refused.status_code, refused.json()["code"]) == (429, "RATE_LIMITED")
-        assert told(refused) == RATE_LIMIT
+        assert rate_limit_headers(refused) == RATE_LIMIT
         assert 1 <= int(refused.headers["retry-after"]) <= 900
         assert refused.headers["cache-control"] == "no-store"
         assert refused.headers["x-content-type-options"] == "nosniff"
@@ -168,9 +178,9 @@ async def test_requests_of_an_address_are_counted_in_the_headers(database: str) 
 
 
 async def test_every_method_is_counted(database: str, db: Db) -> None:
-    viewer = await someone(db, "viewer")
+    viewer = await create_user(db, "viewer")
     async with running_api(database, rate_limit_api=Limit(6, timedelta(minutes=15))) as api:
-        asked: list[tuple[str, str, dict[str, str], int]] = [
+        requests: list[tuple[str, str, dict[str, str], int]] = [
             ("GET", "/api/system-status", {}, 200),
             ("GET", "/api/services?details=true", viewer.headers, 403),
             ("GET", "/api/services?details=true", {}, 401),
@@ -178,10 +188,10 @@ async def test_every_method_is_counted(database: str, db: Db) -> None:
             ("HEAD", "/api/uptime/no-such-one", {}, 404),
             ("PUT", "/api/services", {}, 405),
         ]
-        for remaining, (method, path, headers, status) in zip("543210", asked, strict=True):
-            answer = await api.http.request(method, path, headers=headers)
-            assert (answer.status_code, answer.headers["ratelimit-remaining"]) == (status, remaining), path
-        for method, path, headers, _ in asked[1:]:
+        for remaining, (method, path, headers, status) in zip("543210", requests, strict=True):
+            response = await api.http.request(method, path, headers=headers)
+            assert (response.status_code, response.headers["ratelimit-remaining"]) == (status, remaining), path
+        for method, path, headers, _ in requests[1:]:
             assert (await api.http.request(method, path, headers=headers)).status_code == 429, path
 
 
@@ -191,9 +201,9 @@ async def test_cached_responses_are_not_counted(database: str, db: Db) -> None:
         assert (first.headers["x-cache"], first.headers["ratelimit-remaining"]) == ("MISS", "4")
         for _ in range(20):
             hit = await api.http.get("/api/services")
-            assert (hit.status_code, hit.headers["x-cache"], told(hit)) == (200, "HIT", set())
+            assert (hit.status_code, hit.headers["x-cache"], rate_limit_headers(hit)) == (200, "HIT", set())
             same = await api.http.get("/api/services", headers={"if-none-match": first.headers["etag"]})
-            assert (same.status_code, told(same)) == (304, set())
+            assert (same.status_code, rate_limit_headers(same)) == (304, set())
         assert (await api.http.get(COUNTED)).headers["ratelimit-remaining"] == "3"
         await use_up(api, 3)
         assert (await api.http.get(COUNTED)).status_code == 429
@@ -204,8 +214,8 @@ async def test_unlimited_paths_and_preflight_requests_are_not_counted(database: 
     async with running_api(database, rate_limit_api=FIVE, client_urls=("http://front.example",)) as api:
         await use_up(api)
         for path in ("/health", "/ready", "/metrics", "/docs", "/openapi.json"):
-            answer = await api.http.get(path)
-            assert (answer.status_code, told(answer)) == (200, set()), path
+            response = await api.http.get(path)
+            assert (response.status_code, rate_limit_headers(response)) == (200, set()), path
         preflight = {"origin": "http://front.example", "access-control-request-method": "POST"}
         assert (await api.http.options("/api/services", headers=preflight)).status_code == 204
 
@@ -231,38 +241,43 @@ PROXY = (ipaddress.ip_network("127.0.0.1/32"),)
 
 
 async def test_a_429_is_never_sent_to_another_client(database: str) -> None:
-    """They ask the same at the same time, and are answered by one computation, which is counted once."""
+    """Concurrent requests for one path get the response of one computation, which is counted once."""
     async with running_api(database, rate_limit_api=FIVE, trusted_proxies=PROXY) as api:
         await use_up(api, client="192.0.2.66")
-        answers: dict[str, httpx.Response] = {}
+        responses: dict[str, httpx.Response] = {}
 
-        async def ask(client: str) -> None:
-            answers[client] = await api.http.get("/api/uptime/all-systems", headers={"x-forwarded-for": client})
+        async def request(client: str) -> None:
+            responses[client] = await api.http.get("/api/uptime/all-systems", headers={"x-forwarded-for": client})
 
         async with anyio.create_task_group() as tasks:
             for client in ("192.0.2.66", *(f"192.0.2.{n}" for n in range(8))):
-                tasks.start_soon(ask, client)
-        assert answers.pop("192.0.2.66").status_code in (200, 429)  # 200 where another one had begun before
-        assert {answer.status_code for answer in answers.values()} == {200}
-        counted = [answer.headers["ratelimit-remaining"] for answer in answers.values() if told(answer)]
+                tasks.start_soon(request, client)
+        assert responses.pop("192.0.2.66").status_code in (
+            200,
+            429,
+        )  # 200 if the computation of another client had begun
+        assert {response.status_code for response in responses.values()} == {200}
+        counted = [
+            response.headers["ratelimit-remaining"] for response in responses.values() if rate_limit_headers(response)
+        ]
         assert counted == ["4"]
         assert (await api.http.get("/api/uptime/all-systems")).headers["x-cache"] == "HIT"
 
 
 @pytest.mark.engines("timescaledb", "postgresql")
 async def test_over_the_limit_dashboards_are_still_served(database: str, db: Db) -> None:
-    """Ten dashboards behind one address ask again at every change, far more often than the limit."""
+    """Ten dashboards behind one address send requests at every change, far more than the limit."""
     await add_service(db, "shop")
     paths = ("/api/system-status", "/api/uptime/shop", "/api/uptime/all-systems")
     async with running_api(database, rate_limit_api=FIVE) as api:
-        await until_heard(api, db)
+        await until_events_processed(api, db)
         sources: Counter[str] = Counter()
 
         async def dashboard() -> None:
             for path in paths:
-                answer = await api.http.get(path)
-                assert answer.status_code == 200, answer.text
-                sources[answer.headers["x-cache"]] += 1
+                response = await api.http.get(path)
+                assert response.status_code == 200, response.text
+                sources[response.headers["x-cache"]] += 1
 
         for number in range(6):
             await db.execute("UPDATE services SET name = %s", [f"Shop {number}"])
@@ -273,7 +288,7 @@ async def test_over_the_limit_dashboards_are_still_served(database: str, db: Db)
                 for _ in range(10):
                     tasks.start_soon(dashboard)
         assert sources.total() == 180
-        assert (await api.http.get(COUNTED)).status_code == 429, "what nobody has asked for before"
+        assert (await api.http.get(COUNTED)).status_code == 429, "not cached"
 
 
 async def use_up_all(api: Api) -> None:
@@ -284,16 +299,16 @@ async def use_up_all(api: Api) -> None:
 
 
 async def test_login_has_its_own_limit(database: str) -> None:
-    """So have pages: whoever asked for too much can still come in."""
-    wrong = {"username": "nobody", "password": "a wrong password"}
+    """Pages have one too: a client over the limit of REST or of pages can still log in."""
+    credentials = {"username": "unknown", "password": "a wrong password"}
     form = {"Accept": "text/html", "Origin": "http://127.0.0.1"}
     async with running_api(database, rate_limit_api=FIVE, rate_limit_pages=FIVE) as api:
         await use_up_all(api)
         for path in ("//api/auth/login", "/api/auth/login/"):
-            assert (await api.http.post(url(api, path), json=wrong)).status_code == 401
+            assert (await api.http.post(url(api, path), json=credentials)).status_code == 401
         assert (await api.http.post("/api/auth/refresh", json={"refreshToken": "x"})).status_code == 401
-        statuses = [(await api.http.post("/api/auth/login", json=wrong)).status_code for _ in range(3)]
-        assert statuses == [401, 401, 429], "as often as everything else"
+        statuses = [(await api.http.post("/api/auth/login", json=credentials)).status_code for _ in range(3)]
+        assert statuses == [401, 401, 429], "the limit of five attempts"
 
         async def used_up() -> bool:
             return (await api.http.get("/no-such-page", headers=form)).status_code == 429
@@ -303,7 +318,7 @@ async def test_login_has_its_own_limit(database: str) -> None:
 
 
 def url(api: Api, path: str) -> str:
-    """With `path` as it is."""
+    """Returns the URL with `path` unchanged; httpx would normalise a relative one."""
     return f"http://127.0.0.1:{api.settings.api_port}{path}"
 
 
@@ -315,12 +330,12 @@ async def test_x_forwarded_for_counts_only_from_trusted_proxies(database: str, d
             assert (await api.http.get(COUNTED, headers={name: "192.0.2.99"})).status_code == 429
     await db.execute("TRUNCATE rate_limits")
     async with running_api(database, rate_limit_api=FIVE, trusted_proxies=PROXY) as api:
-        for n in range(5):  # what the client claims stands left of what the proxy saw
+        for n in range(5):  # the entries of the client are left of that of the proxy
             forged = {"x-forwarded-for": f"192.0.2.{n}, 198.51.100.7"}
             assert (await api.http.get(COUNTED, headers=forged)).status_code == 404
         assert (await api.http.get(COUNTED, headers={"x-forwarded-for": "198.51.100.7"})).status_code == 429
         assert (await api.http.get(COUNTED, headers={"x-forwarded-for": "198.51.100.8"})).status_code == 404
-        for n in range(5):  # one customer's network, not 2^64 clients
+        for n in range(5):  # a /64 network counts as one client
             await api.http.get(COUNTED, headers={"x-forwarded-for": f"2001:db8:1:2::{n}"})
         assert (await api.http.get(COUNTED, headers={"x-forwarded-for": "2001:db8:1:2:ffff::1"})).status_code == 429
 
@@ -333,18 +348,18 @@ async def test_nothing_is_refused_while_the_database_is_away(database: str, db: 
         relay.cut()
 
         async def stale() -> bool:
-            answer = await api.http.get("/api/services")
-            return bool(answer.headers.get("x-cache") == "STALE")
+            response = await api.http.get("/api/services")
+            return bool(response.headers.get("x-cache") == "STALE")
 
         await until(stale)
         assert (await api.http.get(COUNTED)).status_code == 404
         assert (await api.http.get("/api/uptime/all-systems")).status_code == 503
 
 
-async def test_nothing_is_refused_while_the_database_is_read_only(
+async def test_nothing_is_refused_while_the_counts_cannot_be_stored(
     database: str, db: Db, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A standby has no unlogged tables."""
+    """A standby has no unlogged tables, so the counts cannot be stored there."""
     async with running_api(database, rate_limit_api=FIVE) as api:
         await db.execute("ALTER TABLE rate_limits RENAME TO elsewhere")
         assert (await api.http.get(COUNTED)).status_code == 404
@@ -354,5 +369,5 @@ async def test_nothing_is_refused_while_the_database_is_read_only(
 
 async def test_off_counts_nothing(database: str, db: Db) -> None:
     async with running_api(database, rate_limit_api=None) as api:
-        assert told(await api.http.get(COUNTED)) == set()
+        assert rate_limit_headers(await api.http.get(COUNTED)) == set()
     assert await (await db.execute("SELECT FROM rate_limits")).fetchall() == []

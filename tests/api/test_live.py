@@ -17,7 +17,7 @@ from api.live.access import Access, LiveConnection
 from api.metrics import Metrics
 from api.rest.errors import ApiError
 from sla_monitor.settings.values import Limit
-from tests.api.conftest import Api, Someone, running_api, signer, someone, until
+from tests.api.conftest import Api, User, create_user, running_api, signer, until
 from tests.api.intruders import entered
 from tests.api.transports import TRANSPORTS, Speaker, TransportName, incident, speaker
 
@@ -31,7 +31,7 @@ both_transports = pytest.mark.parametrize("transport", TRANSPORTS)
 
 @both_transports
 async def test_a_comment_is_sent_once_to_every_client_in_the_room(api: Api, db: Db, transport: TransportName) -> None:
-    number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
+    number, ann, bob = await incident(db), await create_user(db, "reporter"), await create_user(db, "viewer")
     async with speaker(api, transport, ann.token) as one, speaker(api, "ws", bob.token) as two:
         for client in (one, two):
             assert (await client.say("join-room", room=f"incident-{number}"))["ok"]
@@ -53,7 +53,7 @@ async def test_a_comment_is_sent_once_to_every_client_in_the_room(api: Api, db: 
 @both_transports
 async def test_a_comment_keeps_all_fields_of_the_message(api: Api, db: Db, transport: TransportName) -> None:
     """Existing front ends show `content` and `userName`, and recognise their own comment by the `id` they gave it."""
-    number, ann = await incident(db), await someone(db, "reporter")
+    number, ann = await incident(db), await create_user(db, "reporter")
     sent = {
         "id": "c-1",
         "content": "It is the disk",
@@ -90,7 +90,7 @@ async def test_sockets_and_rest_accept_the_same_drafts(
     api: Api, db: Db, transport: TransportName, escaped: bool
 ) -> None:
     """The limit is the size of the draft, whether its characters are escaped or not."""
-    number, ann = await incident(db), await someone(db, "reporter")
+    number, ann = await incident(db), await create_user(db, "reporter")
     path = f"/api/incidents/{number}/draft"
     largest = {"x": "\u00e9" * ((MAX_DATA_BYTES - 8) // 2)}
     async with entered(api, transport, ann.token) as client:
@@ -104,7 +104,7 @@ async def test_sockets_and_rest_accept_the_same_drafts(
             assert answer.get("code") == code
 
 
-async def template(api: Api, who: Someone) -> str:
+async def template(api: Api, who: User) -> str:
     body = {"name": "Disk", "data": {"title": "Disk", "severity": "low", "priority": "P3", "affectedServices": []}}
     answer = await api.http.post("/api/templates", json=body, headers=who.headers)
     assert answer.status_code == 201, answer.text
@@ -116,7 +116,7 @@ async def test_clients_in_a_template_room_get_the_number_of_clients(
     database: str, db: Db, transport: TransportName
 ) -> None:
     """The number includes the clients of other processes."""
-    ann, bob = await someone(db, "reporter"), await someone(db, "viewer")
+    ann, bob = await create_user(db, "reporter"), await create_user(db, "viewer")
     async with running_api(database) as api, running_api(database) as other:
         number = await template(api, ann)
 
@@ -161,7 +161,7 @@ async def test_clients_in_a_template_room_get_the_number_of_clients(
 
 @both_transports
 async def test_a_draft_is_stored_and_sent_to_other_clients_only(api: Api, db: Db, transport: TransportName) -> None:
-    number, ann = await incident(db), await someone(db, "reporter")
+    number, ann = await incident(db), await create_user(db, "reporter")
     async with speaker(api, transport, ann.token) as one, speaker(api, transport, ann.token) as two:
         for client in (one, two):
             assert (await client.say("join-room", room=f"incident-{number}"))["ok"]
@@ -186,7 +186,7 @@ async def test_messages_without_permission_get_an_error(api: Api, db: Db, transp
     ]
     async with (
         speaker(api, transport) as stranger,
-        speaker(api, transport, (await someone(db, "viewer")).token) as viewer,
+        speaker(api, transport, (await create_user(db, "viewer")).token) as viewer,
     ):
         for event, data in said:
             assert (await stranger.say(event, **data))["code"] == "UNAUTHORIZED", event
@@ -200,7 +200,7 @@ async def test_messages_without_permission_get_an_error(api: Api, db: Db, transp
 
 @both_transports
 async def test_unknown_rooms_cannot_be_joined(api: Api, db: Db, transport: TransportName) -> None:
-    admin = await someone(db, "admin")
+    admin = await create_user(db, "admin")
     async with speaker(api, transport, admin.token) as client:
         for room in ("staff", "anonymous", "", "incident-", "incident-*", "incident-INC-1", "INC-2026-0001", "a" * 99):
             for event in ("join-room", "leave-room"):
@@ -213,7 +213,7 @@ async def test_unknown_rooms_cannot_be_joined(api: Api, db: Db, transport: Trans
 
 @both_transports
 async def test_data_that_cannot_be_stored_is_a_bad_request(api: Api, db: Db, transport: TransportName) -> None:
-    number, ann = await incident(db), await someone(db, "reporter")
+    number, ann = await incident(db), await create_user(db, "reporter")
     said: list[tuple[str, dict[str, Any], str]] = [
         ("auto-save", {"incidentId": number, "data": []}, "VALIDATION_ERROR"),
         ("auto-save", {"incidentId": number, "data": {"text": "\0"}}, "VALIDATION_ERROR"),
@@ -242,7 +242,7 @@ def nested(depth: int) -> dict[str, Any]:
 
 @both_transports
 async def test_very_long_numbers_are_a_bad_request(api: Api, db: Db, transport: TransportName) -> None:
-    number, ann = await incident(db), await someone(db, "reporter")
+    number, ann = await incident(db), await create_user(db, "reporter")
     for digits in ("1" * 400, "1" * 5000, "-" + "9" * 20_000, "1e400", "1" * 300 + ".5"):
         text = f'["auto-save",{{"incidentId":"{number}","data":{{"n":{digits}}}}}]'
         async with speaker(api, transport, ann.token) as client:
@@ -257,7 +257,7 @@ async def test_very_long_numbers_are_a_bad_request(api: Api, db: Db, transport: 
 
 @both_transports
 async def test_staff_and_anonymous_clients_get_their_events(api: Api, db: Db, transport: TransportName) -> None:
-    ann = await someone(db, "viewer")
+    ann = await create_user(db, "viewer")
     async with speaker(api, transport) as visitor, speaker(api, transport, ann.token) as staff:
         await db.execute(
             "SELECT append_event('for-staff', 'staff', '{}'), append_event('for-visitors', 'anonymous', '{}')"
@@ -280,7 +280,7 @@ async def test_staff_and_anonymous_clients_get_their_events(api: Api, db: Db, tr
 async def test_a_socket_is_closed_when_its_user_loses_access(
     api: Api, db: Db, transport: TransportName, statement: str
 ) -> None:
-    ann, bob = await someone(db, "reporter"), await someone(db, "reporter")
+    ann, bob = await create_user(db, "reporter"), await create_user(db, "reporter")
     async with speaker(api, transport, ann.token) as gone, speaker(api, transport, bob.token) as stays:
         with anyio.fail_after(access.SWEEP_S / 2):
             await db.execute(statement.encode(), [ann.user_id])
@@ -293,7 +293,7 @@ async def test_a_change_during_authentication_repeats_the_lookup() -> None:
     class Slow:
         asked = 0
 
-        async def principal(self, _token: str, _address: str) -> Principal:
+        async def create_principal(self, _token: str, _address: str) -> Principal:
             self.asked += 1
             if self.asked == 1:
                 ours.recheck()
@@ -309,7 +309,7 @@ async def test_a_change_during_authentication_repeats_the_lookup() -> None:
 
 
 async def test_a_failed_restriction_is_retried_and_does_not_block_others(database: str, db: Db) -> None:
-    people = [await someone(db, "reporter") for _ in range(3)]
+    people = [await create_user(db, "reporter") for _ in range(3)]
     principals = {
         ann.token: Principal(user_id=ann.user_id, name=ann.username, role="reporter", session_id=ann.session_id)
         for ann in people
@@ -318,7 +318,7 @@ async def test_a_failed_restriction_is_retried_and_does_not_block_others(databas
     failed: list[UUID] = []
 
     class Known:
-        async def principal(self, token: str, _address: str) -> Principal:
+        async def create_principal(self, token: str, _address: str) -> Principal:
             return principals[token]
 
     async def restrict(participant: LiveConnection) -> None:
@@ -350,7 +350,7 @@ async def test_the_rate_of_drafts_of_a_socket_is_limited(
 ) -> None:
     monkeypatch.setattr(access, "UPDATES", 2)
     monkeypatch.setattr(access, "UPDATES_PER_SECOND", 0.5)
-    number, ann = await incident(db), await someone(db, "reporter")
+    number, ann = await incident(db), await create_user(db, "reporter")
     async with speaker(api, transport, ann.token) as client:
         answers = [await client.say("auto-save", incidentId=number, data={"n": n}) for n in range(3)]
         assert [answer.get("code") for answer in answers] == [None, None, "RATE_LIMITED"]
@@ -360,7 +360,7 @@ async def test_the_rate_of_drafts_of_a_socket_is_limited(
 
 @both_transports
 async def test_a_changed_role_applies_to_open_sockets(api: Api, db: Db, transport: TransportName) -> None:
-    number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
+    number, ann, bob = await incident(db), await create_user(db, "reporter"), await create_user(db, "viewer")
     async with speaker(api, transport, ann.token) as client, speaker(api, transport, bob.token) as other:
         assert (await other.say("join-room", room=f"incident-{number}"))["ok"]
         assert (await client.say("incident-editing", incidentId=number, isEditing=True))["ok"]
@@ -375,14 +375,14 @@ async def test_a_changed_role_applies_to_open_sockets(api: Api, db: Db, transpor
 
 @both_transports
 async def test_a_socket_is_closed_when_its_token_expires(api: Api, db: Db, transport: TransportName) -> None:
-    ann = await someone(db, "viewer")
+    ann = await create_user(db, "viewer")
     token = await signer().issue("access", ann.user_id, ann.session_id, SOON)
     async with speaker(api, transport, token) as client:
         assert await client.closed() == 4401
 
 
 async def test_a_newer_token_keeps_a_socket_open(api: Api, db: Db) -> None:
-    ann, bob = await someone(db, "viewer"), await someone(db, "viewer")
+    ann, bob = await create_user(db, "viewer"), await create_user(db, "viewer")
     token = await signer().issue("access", ann.user_id, ann.session_id, SOON)
     async with speaker(api, "ws", token) as client:
         assert (await client.say("auth", token=ann.token))["ok"]
@@ -393,7 +393,7 @@ async def test_a_newer_token_keeps_a_socket_open(api: Api, db: Db) -> None:
 
 @both_transports
 async def test_the_sockets_of_a_user_are_limited(database: str, db: Db, transport: TransportName) -> None:
-    ann, bob = await someone(db, "viewer"), await someone(db, "viewer")
+    ann, bob = await create_user(db, "viewer"), await create_user(db, "viewer")
     async with running_api(database, sockets_per_user=1) as api:
         async with speaker(api, "ws", ann.token):
             with pytest.raises(AssertionError):
@@ -448,7 +448,7 @@ async def flood(client: Speaker) -> None:
 async def test_a_64_kb_draft_is_accepted_and_a_larger_message_closes_the_socket(
     api: Api, db: Db, transport: TransportName
 ) -> None:
-    number, ann = await incident(db), await someone(db, "reporter")
+    number, ann = await incident(db), await create_user(db, "reporter")
     async with speaker(api, transport, ann.token) as client:
         for text in ("x" * 60_000, "\x07" * 10_000):
             assert (await client.say("auto-save", incidentId=number, data={"text": text}))["ok"]
@@ -458,7 +458,7 @@ async def test_a_64_kb_draft_is_accepted_and_a_larger_message_closes_the_socket(
 
 async def test_the_rooms_of_a_client_are_limited(api: Api, db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.live.rooms.MAX_ROOMS", 3)
-    numbers, ann = [await incident(db) for _ in range(2)], await someone(db, "viewer")
+    numbers, ann = [await incident(db) for _ in range(2)], await create_user(db, "viewer")
     async with speaker(api, "ws", ann.token) as client:
         answers = [await client.say("join-room", room=f"incident-{number}") for number in numbers]
         assert [answer.get("code") for answer in answers] == [None, "RATE_LIMITED"]

@@ -9,23 +9,23 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.api.conftest import Api, Someone, add_service, signer, someone
+from tests.api.conftest import Api, User, add_service, create_user, signer
 from tests.api.intruders import TRANSPORTS, RefusedError, TransportName, code, entered
 from tests.api.nonsense import HOSTILE_DATA, NO_INCIDENTS, NO_ROOM_DATA, NO_ROOMS, NONSENSE
 from tests.api.people import Db, machine
-from tests.api.things import INCIDENT
+from tests.api.resources import INCIDENT
 
 pytestmark = [pytest.mark.one_engine, pytest.mark.parametrize("transport", TRANSPORTS)]
 
 
 @pytest.fixture
-async def admin(db: Db) -> Someone:
+async def admin(db: Db) -> User:
     await add_service(db, "shop")
-    return await someone(db, "admin")
+    return await create_user(db, "admin")
 
 
 @pytest.fixture
-async def incident(api: Api, admin: Someone) -> str:
+async def incident(api: Api, admin: User) -> str:
     return await new_incident(api, admin)
 
 
@@ -40,7 +40,7 @@ async def others_are_served(api: Api, transport: TransportName) -> AsyncIterator
     assert await api.get("/ready") == {"status": "ready"}
 
 
-async def new_incident(api: Api, who: Someone, **fields: Any) -> str:
+async def new_incident(api: Api, who: User, **fields: Any) -> str:
     answer = await api.http.post("/api/incidents", json={**INCIDENT, **fields}, headers=who.headers)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["incident"]["id"])
@@ -50,7 +50,7 @@ async def new_incident(api: Api, who: Someone, **fields: Any) -> str:
 
 
 async def test_invalid_room_names_are_refused(
-    api: Api, db: Db, incident: str, admin: Someone, transport: TransportName
+    api: Api, db: Db, incident: str, admin: User, transport: TransportName
 ) -> None:
     tried: list[Any] = [*NO_ROOM_DATA, *({"room": name} for name in NO_ROOMS)]
     for token, refusal in ((None, "UNAUTHORIZED"), (admin.token, "NOT_FOUND")):
@@ -89,14 +89,14 @@ ENDINGS = (
 
 
 async def test_revoked_access_closes_sockets(
-    api: Api, db: Db, incident: str, admin: Someone, transport: TransportName
+    api: Api, db: Db, incident: str, admin: User, transport: TransportName
 ) -> None:
     """Without a message of the client. The others in the room get `user-left`."""
     room = {"room": f"incident-{incident}"}
     async with entered(api, transport, admin.token) as witness:
         assert code(await witness.tell("join-room", room)) is None
         for ending in ENDINGS:
-            bob = await someone(db, "reporter")
+            bob = await create_user(db, "reporter")
             async with entered(api, transport, bob.token) as speaker:
                 assert code(await speaker.tell("join-room", room)) is None
                 await db.execute(ending.encode(), {"user": bob.user_id})
@@ -118,14 +118,14 @@ async def test_a_revoked_api_token_closes_its_sockets(
 
 
 async def test_an_expired_token_closes_its_socket(api: Api, db: Db, transport: TransportName) -> None:
-    bob = await someone(db, "reporter")
+    bob = await create_user(db, "reporter")
     token = await signer().issue("access", bob.user_id, bob.session_id, timedelta(seconds=3))
     async with entered(api, transport, token) as speaker:
         await speaker.closed()
 
 
 async def test_a_change_of_access_applies_to_the_next_message(
-    api: Api, db: Db, incident: str, admin: Someone, transport: TransportName
+    api: Api, db: Db, incident: str, admin: User, transport: TransportName
 ) -> None:
     """Before the server has read the notification of the change."""
     about = {"incidentId": incident}
@@ -135,7 +135,7 @@ async def test_a_change_of_access_applies_to_the_next_message(
         "incident-comment": {**about, "comment": "x"},
     }
     for event, data in attempts.items():
-        bob = await someone(db, "reporter")
+        bob = await create_user(db, "reporter")
         async with entered(api, transport, bob.token) as speaker:
             assert code(await speaker.tell(event, data)) is None
             await db.execute("UPDATE users SET role = 'viewer' WHERE id = %s", [bob.user_id])
@@ -148,9 +148,9 @@ async def test_a_change_of_access_applies_to_the_next_message(
 
 
 async def test_a_reporter_who_becomes_a_viewer_no_longer_edits(
-    api: Api, db: Db, incident: str, admin: Someone, transport: TransportName
+    api: Api, db: Db, incident: str, admin: User, transport: TransportName
 ) -> None:
-    bob = await someone(db, "reporter")
+    bob = await create_user(db, "reporter")
     async with entered(api, transport, admin.token) as witness, entered(api, transport, bob.token) as speaker:
         await witness.tell("join-room", {"room": f"incident-{incident}"})
         await speaker.tell("incident-editing", {"incidentId": incident, "isEditing": True})
@@ -160,10 +160,10 @@ async def test_a_reporter_who_becomes_a_viewer_no_longer_edits(
 
 
 async def test_a_message_cannot_name_another_user(
-    api: Api, db: Db, incident: str, admin: Someone, transport: TransportName
+    api: Api, db: Db, incident: str, admin: User, transport: TransportName
 ) -> None:
     """Neither by fields of an event nor by the token of another user."""
-    bob = await someone(db, "reporter")
+    bob = await create_user(db, "reporter")
     claimed = {"userId": str(admin.user_id), "userName": admin.username, "author": admin.username, "role": "admin"}
     about = {"incidentId": incident, **claimed}
     async with entered(api, transport, admin.token) as witness, entered(api, transport, bob.token) as speaker:
@@ -201,7 +201,7 @@ async def test_pages_of_other_origins_cannot_open_sockets(api: Api, transport: T
 
 
 async def test_too_many_messages_close_their_own_socket_only(
-    api: Api, incident: str, admin: Someone, transport: TransportName
+    api: Api, incident: str, admin: User, transport: TransportName
 ) -> None:
     message = (
         '{"event": "join-room", "data": {"room": "uptime"}}'
@@ -217,9 +217,7 @@ async def test_too_many_messages_close_their_own_socket_only(
                 raise TimeoutError
 
 
-async def test_a_message_that_is_too_large_closes_its_socket(
-    api: Api, admin: Someone, transport: TransportName
-) -> None:
+async def test_a_message_that_is_too_large_closes_its_socket(api: Api, admin: User, transport: TransportName) -> None:
     for token in (None, admin.token):
         async with entered(api, transport, token) as speaker:
             await speaker.send("42" + "x" * (api.settings.socket_max_message + 1))
@@ -227,7 +225,7 @@ async def test_a_message_that_is_too_large_closes_its_socket(
 
 
 async def test_invalid_messages_get_an_error_or_close_the_socket(
-    api: Api, admin: Someone, transport: TransportName
+    api: Api, admin: User, transport: TransportName
 ) -> None:
     """Before and after authentication. It is never an error of the server."""
     for token in (None, admin.token):
@@ -242,7 +240,7 @@ async def test_invalid_messages_get_an_error_or_close_the_socket(
 
 
 async def test_malicious_data_is_refused_with_a_reason(
-    api: Api, incident: str, admin: Someone, transport: TransportName
+    api: Api, incident: str, admin: User, transport: TransportName
 ) -> None:
     tried = [(event, {"incidentId": incident, **data}) for event, data in HOSTILE_DATA]
     good: dict[str, dict[str, Any]] = {
@@ -260,9 +258,7 @@ async def test_malicious_data_is_refused_with_a_reason(
     assert comments == {"comments": []}
 
 
-async def test_malicious_text_is_sent_unchanged(
-    api: Api, incident: str, admin: Someone, transport: TransportName
-) -> None:
+async def test_malicious_text_is_sent_unchanged(api: Api, incident: str, admin: User, transport: TransportName) -> None:
     texts = ("<script>alert(1)</script>", '"]}\n42["x"]', "x\u2028\u2029", "<!channel>", "\U0001f600", "a\r\nb: c")
     async with entered(api, transport, admin.token) as witness, entered(api, transport, admin.token) as speaker:
         await witness.tell("join-room", {"room": f"incident-{incident}"})

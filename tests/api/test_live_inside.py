@@ -12,8 +12,8 @@ from websockets.asyncio.client import connect
 
 from api.live.events import PUBLIC_STEP
 from sla_monitor.settings.values import Limit
-from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone, until_heard
-from tests.api.incidents import OUTAGE, change, create, say
+from tests.api.conftest import Api, Check, add_service, create_user, now, record, running_api, until_events_processed
+from tests.api.incidents import OUTAGE, add_update, change, create
 from tests.api.intruders import TRANSPORTS, Intruder, TransportName, code, entered, heard
 from tests.api.people import Db
 from tests.api.test_feed import frame, joined, set_state
@@ -37,7 +37,7 @@ async def join(client: Intruder) -> None:
 @pytest.mark.engines("timescaledb", "postgresql")
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_staff_get_events_of_private_services(api: Api, db: Db, transport: TransportName) -> None:
-    ann = await someone(db, "viewer")
+    ann = await create_user(db, "viewer")
     async with entered(api, transport) as nobody, entered(api, transport, ann.token) as staff:
         await join(nobody)
         await join(staff)
@@ -57,7 +57,7 @@ async def test_staff_get_events_of_private_services(api: Api, db: Db, transport:
 
 
 async def test_after_authentication_a_client_gets_events_of_private_services(api: Api, db: Db) -> None:
-    ann = await someone(db, "viewer")
+    ann = await create_user(db, "viewer")
     async with entered(api, "ws") as client:
         await join(client)
         await set_state(db, "vault", "outage")
@@ -68,7 +68,7 @@ async def test_after_authentication_a_client_gets_events_of_private_services(api
 
 
 async def test_events_of_services_that_became_private_are_replayed_to_staff_only(api: Api, db: Db) -> None:
-    admin = await someone(db)
+    admin = await create_user(db)
     async with joined(api) as socket:
         await set_state(db, "shop", "degraded")
         seen = (await frame(socket))["seq"]
@@ -118,11 +118,11 @@ async def test_sequence_numbers_reveal_no_internal_events(api: Api, db: Db) -> N
 
 async def test_internal_events_invalidate_no_cached_response(api: Api, db: Db) -> None:
     """Otherwise X-Cache would reveal them."""
-    ann = await someone(db, "viewer")
+    ann = await create_user(db, "viewer")
     async with joined(api, "?rooms=system-status") as stranger, entered(api, "ws", ann.token) as staff:
         await set_state(db, "shop", "outage")
         await frame(stranger)
-        await until_heard(api, db)
+        await until_events_processed(api, db)
         for _ in range(2):
             answer = await api.http.get("/history")
         assert answer.headers["x-cache"] == "HIT"
@@ -151,7 +151,7 @@ async def test_since_reveals_no_internal_events(api: Api, db: Db) -> None:
 
 
 async def test_internal_incidents_leave_no_gaps_in_public_ids(api: Api, db: Db) -> None:
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     public = [(await create(api, reporter))["id"]]
     internal = [(await create(api, reporter, public=False))["id"] for _ in range(3)]
     public.append((await create(api, reporter))["id"])
@@ -183,10 +183,10 @@ async def test_an_id_used_by_an_internal_incident_is_skipped(db: Db) -> None:
 
 async def test_ids_of_updates_and_comments_are_derived_from_the_time(api: Api, db: Db) -> None:
     """So they do not reveal how many were written between two of them."""
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     shown, hidden = [await create(api, reporter, public=public) for public in (True, False)]
     for incident in (shown, hidden, hidden, shown):
-        await say(api, reporter, incident["id"], "identified")
+        await add_update(api, reporter, incident["id"], "identified")
         for public in (False, True):
             path = f"/api/incidents/{incident['id']}/comments"
             body = {"text": "x", "public": public}
@@ -203,7 +203,7 @@ async def test_ids_of_updates_and_comments_are_derived_from_the_time(api: Api, d
 
 
 async def test_internal_changes_do_not_change_the_public_version(api: Api, db: Db) -> None:
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     incident = await create(api, reporter, affectedServices=["shop", "vault"])
     path = f"/api/incidents/{incident['id']}"
     before = await api.http.get(path)
@@ -219,13 +219,13 @@ async def test_internal_changes_do_not_change_the_public_version(api: Api, db: D
         assert outside == []
         version = (await api.http.get(path, headers=reporter.headers)).json()["incident"]["version"]
         assert version > 2
-        await until_heard(api, db)
+        await until_events_processed(api, db)
         after = await api.http.get(path)
         assert (after.text, after.headers["etag"]) == (before.text, before.headers["etag"])
         assert after.json()["incident"]["version"] == 1
 
         assert (await change(api, reporter, incident["id"], title="Seen by all")).status_code == 200
-        await say(api, reporter, incident["id"], "identified")
+        await add_update(api, reporter, incident["id"], "identified")
         assert (await change(api, reporter, incident["id"], affectedServices=["vault"])).status_code == 200
         _, outside = await heard(db, staff, nobody)
         assert [event for event, _ in outside if event != "said"] == ["incident-updated"] * 3
@@ -235,7 +235,7 @@ async def test_internal_changes_do_not_change_the_public_version(api: Api, db: D
 
 
 async def test_an_incident_that_becomes_public_has_public_version_1(api: Api, db: Db) -> None:
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     incident = await create(api, reporter, public=False)
     for title in ("One", "Two", "Three"):
         await change(api, reporter, incident["id"], title=title)
@@ -263,7 +263,7 @@ KEPT = ("/api/incidents", "/api/incidents/past", "/api/services", "/history", "/
 
 async def test_internal_changes_invalidate_no_cached_response(api: Api, db: Db) -> None:
     """This includes the process that saved it. A public change is in the response to the next request."""
-    admin = await someone(db)
+    admin = await create_user(db)
     shown, hidden = [await create(api, admin, public=public) for public in (True, False)]
     page = f"/incidents/{shown['id']}"
 
@@ -275,7 +275,7 @@ async def test_internal_changes_invalidate_no_cached_response(api: Api, db: Db) 
         assert answer.status_code < 300, answer.text
         return answer.json() if answer.content else None
 
-    await until_heard(api, db)
+    await until_events_processed(api, db)
     await sources()
     comments = f"/api/incidents/{shown['id']}/comments"
     window = {

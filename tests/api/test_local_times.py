@@ -1,4 +1,4 @@
-"""Times as forms have them, and what forms make of a rule."""
+"""Local times in forms, and recurrence rules as fields of forms."""
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -26,12 +26,12 @@ moments = st.integers(978307200, 4070908800).map(lambda seconds: datetime.fromti
 
 
 @given(moments, zones)
-def test_every_moment_can_be_entered(moment: datetime, zone: ZoneInfo) -> None:
+def test_every_moment_can_be_entered_and_is_read_back(moment: datetime, zone: ZoneInfo) -> None:
     assert moment_at(written(moment, zone), zone, which(moment, zone)) == moment
 
 
 @pytest.mark.parametrize(
-    ("text", "zone", "wrong"),
+    ("text", "zone", "problem"),
     [
         ("2027-03-28T02:30", "Europe/Berlin", "skipped"),
         ("2027-10-31T02:30", "Europe/Berlin", "twice"),
@@ -44,13 +44,13 @@ def test_every_moment_can_be_entered(moment: datetime, zone: ZoneInfo) -> None:
         ("0001-01-01T00:00", "Asia/Seoul", "unreadable"),
     ],
 )
-def test_times_that_are_none_are_told(text: str, zone: str, wrong: str) -> None:
+def test_invalid_times_are_named(text: str, zone: str, problem: str) -> None:
     with pytest.raises(LocalTimeError) as error:
         moment_at(text, ZoneInfo(zone))
-    assert error.value.wrong == wrong
+    assert error.value.wrong == problem
 
 
-def test_which_of_two_is_an_hour_apart() -> None:
+def test_the_two_meanings_of_a_repeated_time_are_an_hour_apart() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     first, second = (moment_at("2027-10-31T02:30", berlin, one) for one in ("first", "second"))
     assert second - first == timedelta(hours=1)
@@ -70,7 +70,7 @@ repetitions = st.builds(
 
 
 @given(repetitions, days, st.sampled_from(["en", "ko"]))
-def test_a_rule_of_the_form_is_a_rule_and_comes_back_as_the_same_fields(
+def test_the_fields_of_the_form_become_a_rule_and_are_read_back(
     repetition: Repetition, first: date, language: str
 ) -> None:
     rule = repetition.rrule(first)
@@ -94,13 +94,13 @@ def test_a_rule_of_the_form_is_a_rule_and_comes_back_as_the_same_fields(
         "freq=daily",
     ],
 )
-def test_other_rules_stay_as_they_are(rule: str) -> None:
+def test_rules_that_the_form_cannot_show_are_unchanged(rule: str) -> None:
     found = read(rule, date(2027, 1, 4))
     assert (found.kind, found.rrule(date(2027, 1, 4))) == ("rule", rule)
 
 
 @pytest.mark.parametrize(
-    ("rule", "first", "said"),
+    ("rule", "first", "words"),
     [
         ("FREQ=WEEKLY;INTERVAL=2;BYDAY=SU,WE;COUNT=5", date(2027, 1, 6), "Every 2 weeks · Sun, Wed · 5 times"),
         ("FREQ=WEEKLY", date(2027, 1, 6), "Every week · Wed"),
@@ -110,5 +110,5 @@ def test_other_rules_stay_as_they_are(rule: str) -> None:
         ("FREQ=YEARLY", date(2027, 1, 6), "FREQ=YEARLY"),
     ],
 )
-def test_a_rule_in_words(rule: str, first: date, said: str) -> None:
-    assert read(rule, first).described(texts("en", "UTC"), first) == said
+def test_a_rule_is_described_in_words(rule: str, first: date, words: str) -> None:
+    assert read(rule, first).described(texts("en", "UTC"), first) == words

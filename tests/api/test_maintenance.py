@@ -1,4 +1,5 @@
-"""Maintenance windows over REST: who plans them, who sees what, what stays of them, what they make of services."""
+"""Maintenance windows over REST: permissions, visibility, recurrence, changes of the past, and the states of
+services."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -9,7 +10,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from tests.api.conftest import Api, Check, Someone, add_service, now, record, someone, until
+from tests.api.conftest import Api, Check, User, add_service, create_user, now, record, until
 from tests.worker.working import working
 
 pytestmark = pytest.mark.one_engine
@@ -31,10 +32,10 @@ def body(starts: datetime, length: timedelta = 2 * HOUR, **fields: Any) -> dict[
     } | fields
 
 
-async def announce(api: Api, who: Someone, planned: dict[str, Any]) -> Any:
-    answer = await api.http.post("/api/maintenance", json=planned, headers=who.headers)
-    assert answer.status_code == 201, answer.text
-    return answer.json()["maintenance"]
+async def announce(api: Api, user: User, planned: dict[str, Any]) -> Any:
+    response = await api.http.post("/api/maintenance", json=planned, headers=user.headers)
+    assert response.status_code == 201, response.text
+    return response.json()["maintenance"]
 
 
 async def states(api: Api) -> dict[str, str]:
@@ -43,27 +44,32 @@ async def states(api: Api) -> dict[str, str]:
 
 async def test_a_window_is_announced_read_moved_and_cancelled(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     starts = now() + DAY
     planned = body(starts, description="Old ones are full")
-    answer = await api.http.post("/api/maintenance", json=planned, headers=reporter.headers)
-    made = answer.json()["maintenance"]
-    assert {name: made[name] for name in planned} == planned
-    assert (made["rrule"], made["timeZone"], made["public"], made["status"]) == (None, "UTC", True, "scheduled")
-    assert made["occurrences"] == [{"startsAt": iso(starts), "endsAt": iso(starts + 2 * HOUR)}]
-    assert (made["createdBy"], made["version"]) == (reporter.username, 1)
+    response = await api.http.post("/api/maintenance", json=planned, headers=reporter.headers)
+    created = response.json()["maintenance"]
+    assert {name: created[name] for name in planned} == planned
+    assert (created["rrule"], created["timeZone"], created["public"], created["status"]) == (
+        None,
+        "UTC",
+        True,
+        "scheduled",
+    )
+    assert created["occurrences"] == [{"startsAt": iso(starts), "endsAt": iso(starts + 2 * HOUR)}]
+    assert (created["createdBy"], created["version"]) == (reporter.username, 1)
 
-    path = answer.headers["location"]
-    assert path == f"/api/maintenance/{made['id']}"
-    seen = made | {"createdBy": None}  # names of users are for those inside
-    assert (await api.get(path))["maintenance"] == seen
-    assert (await api.get("/api/maintenance"))["maintenance"] == [seen]
+    path = response.headers["location"]
+    assert path == f"/api/maintenance/{created['id']}"
+    public = created | {"createdBy": None}  # anonymous clients do not see names of users
+    assert (await api.get(path))["maintenance"] == public
+    assert (await api.get("/api/maintenance"))["maintenance"] == [public]
 
     later = iso(starts + DAY)
-    answer = await api.http.put(
+    response = await api.http.put(
         path, json={"startsAt": later, "endsAt": iso(starts + DAY + HOUR)}, headers=reporter.headers
     )
-    moved = answer.json()["maintenance"]
+    moved = response.json()["maintenance"]
     assert moved["createdBy"] == reporter.username
     assert moved["occurrences"] == [{"startsAt": later, "endsAt": iso(starts + DAY + HOUR)}]
     assert (moved["title"], moved["version"]) == ("New disks", 2)
@@ -76,17 +82,18 @@ async def test_a_window_is_announced_read_moved_and_cancelled(api: Api, db: Db) 
     assert await (await db.execute("SELECT FROM maintenance_windows")).fetchall() == []
 
 
-async def test_the_public_version_counts_what_the_public_sees(api: Api, db: Db) -> None:
-    """A change of the private services of a window is no new version, no later time and no event for the public."""
+async def test_the_public_version_counts_public_changes_only(api: Api, db: Db) -> None:
+    """A change of the private services of a window changes neither version nor time for anonymous clients, and sends
+    them no event."""
     await add_service(db, "shop")
     await add_service(db, "ledger", public=False)
-    reporter = await someone(db, "reporter")
-    made = await announce(api, reporter, body(now() + DAY))
-    path = f"/api/maintenance/{made['id']}"
+    reporter = await create_user(db, "reporter")
+    created = await announce(api, reporter, body(now() + DAY))
+    path = f"/api/maintenance/{created['id']}"
     before = await api.http.get(path)
 
-    answer = await api.http.put(path, json={"affectedServices": ["ledger", "shop"]}, headers=reporter.headers)
-    assert (answer.json()["maintenance"]["affectedServices"], answer.json()["maintenance"]["version"]) == (
+    response = await api.http.put(path, json={"affectedServices": ["ledger", "shop"]}, headers=reporter.headers)
+    assert (response.json()["maintenance"]["affectedServices"], response.json()["maintenance"]["version"]) == (
         ["ledger", "shop"],
         2,
     )
@@ -97,66 +104,66 @@ async def test_the_public_version_counts_what_the_public_sees(api: Api, db: Db) 
     assert await (await db.execute(rooms)).fetchall() == [(None,), ("staff",)]
 
     await api.http.put(path, json={"title": "New racks"}, headers=reporter.headers)
-    seen = (await api.get(path))["maintenance"]
-    assert (seen["title"], seen["version"]) == ("New racks", 2)
-    assert seen["updatedAt"] > made["updatedAt"]
+    shown = (await api.get(path))["maintenance"]
+    assert (shown["title"], shown["version"]) == ("New racks", 2)
+    assert shown["updatedAt"] > created["updatedAt"]
     assert await (await db.execute(rooms)).fetchall() == [(None,), ("staff",), (None,)]
 
 
-async def test_a_recurring_window_follows_the_clock_of_its_zone(api: Api, db: Db) -> None:
+async def test_a_recurring_window_follows_the_local_time_of_its_zone(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     berlin = ZoneInfo("Europe/Berlin")
     sunday = datetime.now(berlin).replace(hour=2, minute=0, second=0, microsecond=0)
     sunday += timedelta(days=6 - sunday.weekday() + 7)
-    made = await announce(api, reporter, body(sunday, rrule="FREQ=WEEKLY;BYDAY=SU", timeZone="Europe/Berlin"))
+    created = await announce(api, reporter, body(sunday, rrule="FREQ=WEEKLY;BYDAY=SU", timeZone="Europe/Berlin"))
     period = f"from={iso(sunday - DAY)}&to={iso(sunday + 399 * DAY)}"
     [listed] = (await api.get(f"/api/maintenance?{period}"))["maintenance"]
-    window = (await api.get(f"/api/maintenance/{made['id']}?{period}"))["maintenance"]
+    window = (await api.get(f"/api/maintenance/{created['id']}?{period}"))["maintenance"]
     assert listed["occurrences"] == window["occurrences"][:50]
     starts = [datetime.fromisoformat(one["startsAt"]) for one in window["occurrences"]]
     assert len(starts) == 57
     assert {(at.astimezone(berlin).weekday(), at.astimezone(berlin).hour) for at in starts} <= {(6, 2), (6, 3)}
-    assert len({at.hour for at in starts}) == 2  # summer and winter
-    assert made["rrule"] == "FREQ=WEEKLY;BYDAY=SU"
+    assert len({at.hour for at in starts}) == 2  # summer and winter time
+    assert created["rrule"] == "FREQ=WEEKLY;BYDAY=SU"
 
 
-async def test_a_rule_is_kept_without_what_it_was_pasted_with(api: Api, db: Db) -> None:
-    """The hour that it names is that of its window, on the clock of its zone, and may move with it."""
+async def test_a_rule_is_stored_without_prefix_spaces_and_time_of_day(api: Api, db: Db) -> None:
+    """BYHOUR and BYMINUTE must be the local time of the start of the window, and are not stored."""
     await add_service(db, "shop")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     seoul = ZoneInfo("Asia/Seoul")
     starts = (datetime.now(seoul) + 2 * DAY).replace(hour=4, minute=30, second=0, microsecond=0)
     pasted = "RRULE:FREQ=DAILY; INTERVAL=2; BYHOUR=4; BYMINUTE=30;"
-    made = await announce(api, reporter, body(starts, rrule=pasted, timeZone="Asia/Seoul"))
-    assert made["rrule"] == "FREQ=DAILY;INTERVAL=2"
-    path = f"/api/maintenance/{made['id']}"
+    created = await announce(api, reporter, body(starts, rrule=pasted, timeZone="Asia/Seoul"))
+    assert created["rrule"] == "FREQ=DAILY;INTERVAL=2"
+    path = f"/api/maintenance/{created['id']}"
     later = {"startsAt": iso(starts + HOUR), "endsAt": iso(starts + 2 * HOUR)}
     assert (await api.http.put(path, json=later, headers=reporter.headers)).status_code == 200
-    answer = await api.http.put(path, json={"rrule": "RRULE:FREQ=DAILY;BYHOUR=5"}, headers=reporter.headers)
-    assert answer.json()["maintenance"]["rrule"] == "FREQ=DAILY"
-    answer = await api.http.put(path, json={"rrule": "FREQ=DAILY;BYHOUR=4"}, headers=reporter.headers)
-    assert answer.status_code == 400
-    [problem] = answer.json()["details"]
+    response = await api.http.put(path, json={"rrule": "RRULE:FREQ=DAILY;BYHOUR=5"}, headers=reporter.headers)
+    assert response.json()["maintenance"]["rrule"] == "FREQ=DAILY"
+    response = await api.http.put(path, json={"rrule": "FREQ=DAILY;BYHOUR=4"}, headers=reporter.headers)
+    assert response.status_code == 400
+    [problem] = response.json()["details"]
     assert (problem["field"], "BYHOUR=5," in problem["message"]) == ("rrule", True)
 
 
-async def test_any_offset_that_can_be_written_is_understood(api: Api, db: Db) -> None:
+async def test_any_utc_offset_is_accepted(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     starts = datetime.now(UTC).replace(microsecond=0) + 2 * DAY
-    far = timezone(timedelta(hours=23, minutes=59))  # PostgreSQL itself takes less than 16 hours
-    made = await announce(api, reporter, body(starts) | {"startsAt": starts.astimezone(far).isoformat()})
-    assert made["startsAt"] == iso(starts)
-    asked = {"from": starts.astimezone(far).isoformat()}
-    assert [one["id"] for one in (await api.get("/api/maintenance", params=asked))["maintenance"]] == [made["id"]]
+    far = timezone(timedelta(hours=23, minutes=59))  # PostgreSQL accepts less than 16 hours
+    created = await announce(api, reporter, body(starts) | {"startsAt": starts.astimezone(far).isoformat()})
+    assert created["startsAt"] == iso(starts)
+    period = {"from": starts.astimezone(far).isoformat()}
+    assert [one["id"] for one in (await api.get("/api/maintenance", params=period))["maintenance"]] == [created["id"]]
 
 
-async def test_whatever_cannot_be_planned_is_refused_by_name(api: Api, db: Db) -> None:
+async def test_invalid_windows_are_refused_by_field(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     starts = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0) + 2 * DAY
-    bad: list[tuple[dict[str, Any], str]] = [
+    invalid: list[tuple[dict[str, Any], str]] = [
         ({"title": " "}, "title"),
         ({"title": "a\nb"}, "title"),
         ({"title": "a\x00b"}, "title"),
@@ -190,16 +197,16 @@ async def test_whatever_cannot_be_planned_is_refused_by_name(api: Api, db: Db) -
         ({"version": 7}, "version"),
         ({"createdBy": "me"}, "createdBy"),
     ]
-    made = await announce(api, reporter, body(starts))
-    for fields, field in bad:
-        answers = [
+    created = await announce(api, reporter, body(starts))
+    for fields, field in invalid:
+        responses = [
             await api.http.post("/api/maintenance", json=body(starts) | fields, headers=reporter.headers),
-            await api.http.put(f"/api/maintenance/{made['id']}", json=fields, headers=reporter.headers),
+            await api.http.put(f"/api/maintenance/{created['id']}", json=fields, headers=reporter.headers),
         ]
-        for answer in answers:
-            assert answer.status_code == 400, (fields, answer.text)
-            assert answer.json()["details"][0]["field"] == field, (fields, answer.text)
-    assert (await api.get(f"/api/maintenance/{made['id']}", headers=reporter.headers))["maintenance"] == made
+        for response in responses:
+            assert response.status_code == 400, (fields, response.text)
+            assert response.json()["details"][0]["field"] == field, (fields, response.text)
+    assert (await api.get(f"/api/maintenance/{created['id']}", headers=reporter.headers))["maintenance"] == created
 
 
 @pytest.mark.parametrize(
@@ -214,17 +221,17 @@ async def test_whatever_cannot_be_planned_is_refused_by_name(api: Api, db: Db) -
         ("from=2026-11-29T02:00:00Z&to=2029-11-28T02:00:00Z", "to"),
     ],
 )
-async def test_a_period_that_cannot_be_is_refused_by_name(api: Api, query: str, field: str) -> None:
-    answer = await api.http.get(f"/api/maintenance?{query}")
-    assert answer.status_code == 400
-    assert answer.json()["details"][0]["field"] == field
+async def test_an_invalid_period_is_refused_by_field(api: Api, query: str, field: str) -> None:
+    response = await api.http.get(f"/api/maintenance?{query}")
+    assert response.status_code == 400
+    assert response.json()["details"][0]["field"] == field
 
 
-async def test_the_second_of_two_who_save_gets_the_window_as_it_is(api: Api, db: Db) -> None:
+async def test_the_second_to_save_gets_the_current_window(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    reporter = await someone(db, "reporter")
-    made = await announce(api, reporter, body(now() + DAY))
-    path = f"/api/maintenance/{made['id']}"
+    reporter = await create_user(db, "reporter")
+    created = await announce(api, reporter, body(now() + DAY))
+    path = f"/api/maintenance/{created['id']}"
     tag = (await api.http.get(path)).headers["etag"]
     assert tag.startswith('"1-')
     first = await api.http.put(path, json={"title": "First"}, headers=reporter.headers | {"If-Match": tag})
@@ -236,39 +243,41 @@ async def test_the_second_of_two_who_save_gets_the_window_as_it_is(api: Api, db:
         path, json={"title": "Third"}, headers=reporter.headers | {"If-Match": second.headers["etag"]}
     )
     assert third.status_code == 200
-    known = await api.http.get(path, headers=reporter.headers | {"If-None-Match": third.headers["etag"]})
-    assert known.status_code == 304
+    unchanged = await api.http.get(path, headers=reporter.headers | {"If-None-Match": third.headers["etag"]})
+    assert unchanged.status_code == 304
 
 
-async def test_strangers_see_public_windows_with_their_public_services(api: Api, db: Db) -> None:
+async def test_anonymous_clients_see_public_windows_with_their_public_services(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await add_service(db, "hidden", public=False)
-    viewer, reporter = await someone(db, "viewer"), await someone(db, "reporter")
+    viewer, reporter = await create_user(db, "viewer"), await create_user(db, "reporter")
     both = await announce(api, reporter, body(now() + DAY, affectedServices=["hidden", "shop"]))
     internal = await announce(api, reporter, body(now() + DAY, title="Secret", public=False))
     assert both["affectedServices"] == ["hidden", "shop"]
 
-    [seen] = (await api.get("/api/maintenance"))["maintenance"]
-    assert (seen["id"], seen["affectedServices"]) == (both["id"], ["shop"])
+    [listed] = (await api.get("/api/maintenance"))["maintenance"]
+    assert (listed["id"], listed["affectedServices"]) == (both["id"], ["shop"])
     assert (await api.http.get(f"/api/maintenance/{internal['id']}")).status_code == 404
     assert len((await api.get("/api/maintenance", headers=viewer.headers))["maintenance"]) == 2
     [shown] = (await api.get("/api/system-status"))["maintenance"]
     assert (shown["id"], shown["title"], shown["affectedServices"]) == (both["id"], "New disks", ["shop"])
 
-    # An answer that was kept ends when a window stops being public.
+    # Cached responses are invalidated when a window becomes internal.
     path = f"/api/maintenance/{both['id']}"
     assert (await api.http.put(path, json={"public": False}, headers=reporter.headers)).status_code == 200
 
     async def gone() -> bool:
-        listed = [(await api.get("/api/maintenance")), (await api.get("/api/system-status"))]
-        return all(answer["maintenance"] == [] for answer in listed)
+        responses = [(await api.get("/api/maintenance")), (await api.get("/api/system-status"))]
+        return all(response["maintenance"] == [] for response in responses)
 
     await until(gone)
 
 
-async def test_reporters_plan_and_cancel_their_own_admins_all(api: Api, db: Db) -> None:
+async def test_reporters_change_all_windows_and_cancel_their_own_and_admins_any(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    viewer, reporter, other, admin = [await someone(db, role) for role in ("viewer", "reporter", "reporter", "admin")]
+    viewer, reporter, other, admin = [
+        await create_user(db, role) for role in ("viewer", "reporter", "reporter", "admin")
+    ]
     path = f"/api/maintenance/{(await announce(api, reporter, body(now() + DAY)))['id']}"
     assert (await api.http.post("/api/maintenance", json=body(now() + DAY))).status_code == 401
     assert (await api.http.put(path, json={"title": "x"})).status_code == 401
@@ -284,8 +293,8 @@ async def test_reporters_plan_and_cancel_their_own_admins_all(api: Api, db: Db) 
 
 
 @pytest.mark.parametrize("window_id", ["nothing", "%00", str(uuid.UUID(int=0))])
-async def test_a_window_that_is_not_there_is_404(api: Api, db: Db, window_id: str) -> None:
-    admin = await someone(db)
+async def test_a_missing_window_is_a_404(api: Api, db: Db, window_id: str) -> None:
+    admin = await create_user(db)
     path = f"/api/maintenance/{window_id}"
     assert (await api.http.get(path)).status_code == 404
     assert (await api.http.put(path, json={"title": "x"}, headers=admin.headers)).status_code == 404
@@ -293,21 +302,21 @@ async def test_a_window_that_is_not_there_is_404(api: Api, db: Db, window_id: st
 
 
 @pytest.fixture
-async def turning(database: str) -> AsyncIterator[None]:
+async def maintenance_duty(database: str) -> AsyncIterator[None]:
     async with working(database, "maintenance"):
         yield
 
 
 @pytest.mark.engines("timescaledb", "postgresql")
-async def test_a_service_is_under_maintenance_while_a_window_runs(api: Api, db: Db, turning: None) -> None:
+async def test_a_service_is_under_maintenance_while_a_window_runs(api: Api, db: Db, maintenance_duty: None) -> None:
     for service in ("shop", "pay", "off"):
         await add_service(db, service, enabled=service != "off")
     await record(db, [Check("shop", now(), ms=None), Check("pay", now())])
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     assert (await api.get("/api/system-status"))["overallStatus"] == "outage"
     planned = body(now() - timedelta(seconds=5), affectedServices=["shop", "off"])
-    made = await announce(api, reporter, planned)
-    assert made["status"] == "running"
+    created = await announce(api, reporter, planned)
+    assert created["status"] == "running"
 
     async def runs() -> bool:
         return (await states(api))["shop"] == "maintenance"
@@ -316,12 +325,12 @@ async def test_a_service_is_under_maintenance_while_a_window_runs(api: Api, db: 
     status = await api.get("/api/system-status")
     assert status["overallStatus"] == "operational"
     assert await states(api) == {"shop": "maintenance", "pay": "operational", "off": "unknown"}
-    assert [one["id"] for one in status["maintenance"]] == [made["id"]]
+    assert [one["id"] for one in status["maintenance"]] == [created["id"]]
 
-    # Ended early: from now on the checks speak again, and what has been announced stays known.
-    path = f"/api/maintenance/{made['id']}"
-    answer = await api.http.put(path, json={"endsAt": iso(now())}, headers=reporter.headers)
-    assert answer.json()["maintenance"]["status"] == "over", answer.text
+    # Ended early: the checks decide the state again, and the window remains readable.
+    path = f"/api/maintenance/{created['id']}"
+    response = await api.http.put(path, json={"endsAt": iso(now())}, headers=reporter.headers)
+    assert response.json()["maintenance"]["status"] == "over", response.text
 
     async def over() -> bool:
         return (await states(api))["shop"] == "outage"
@@ -334,13 +343,13 @@ async def test_a_service_is_under_maintenance_while_a_window_runs(api: Api, db: 
     assert [state for (state,) in await cursor.fetchall()] == ["outage", "maintenance", "outage"]
 
 
-async def test_the_past_of_a_window_stays_whatever_becomes_of_it(api: Api, db: Db) -> None:
+async def test_changes_of_a_window_keep_its_past(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await add_service(db, "pay")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     begun = datetime.now(UTC).replace(microsecond=0) - HOUR
-    made = await announce(api, reporter, body(begun, timedelta(hours=3), rrule="FREQ=DAILY"))
-    # As if it had been announced in time, and had run yesterday too.
+    created = await announce(api, reporter, body(begun, timedelta(hours=3), rrule="FREQ=DAILY"))
+    # Makes the window look as if it had been announced before it began and had also run yesterday.
     await db.execute("UPDATE maintenance_occurrences SET starts_at = %s WHERE starts_at <= now()", [begun])
     await db.execute(
         "INSERT INTO maintenance_occurrences "
@@ -349,7 +358,7 @@ async def test_the_past_of_a_window_stays_whatever_becomes_of_it(api: Api, db: D
         [begun],
     )
 
-    async def taken_place(service: str) -> list[tuple[timedelta, timedelta]]:
+    async def periods(service: str) -> list[tuple[timedelta, timedelta]]:
         cursor = await db.execute(
             "SELECT starts_at, ends_at FROM maintenance_periods WHERE service_id = %s AND starts_at < now() ORDER BY 1",
             [service],
@@ -357,34 +366,34 @@ async def test_the_past_of_a_window_stays_whatever_becomes_of_it(api: Api, db: D
         return [(starts - begun, ends - begun) for starts, ends in await cursor.fetchall()]
 
     yesterday, today = (-DAY, -DAY + 3 * HOUR), (timedelta(), 3 * HOUR)
-    assert await taken_place("shop") == [yesterday, today]
-    path = f"/api/maintenance/{made['id']}"
+    assert await periods("shop") == [yesterday, today]
+    path = f"/api/maintenance/{created['id']}"
 
-    # The same schedule again: nothing changes. A longer one: what runs goes on for longer, what is over does not.
+    # The same schedule changes nothing. A longer one extends the running occurrence and not the past one.
     for length in (3, 4):
         change = {"startsAt": iso(begun), "endsAt": iso(begun + length * HOUR), "rrule": "FREQ=DAILY"}
         assert (await api.http.put(path, json=change, headers=reporter.headers)).status_code == 200
-        assert await taken_place("shop") == [yesterday, (timedelta(), length * HOUR)]
+        assert await periods("shop") == [yesterday, (timedelta(), length * HOUR)]
 
-    # For another service: from now on.
+    # A change of the services applies from now on.
     await api.http.put(path, json={"affectedServices": ["pay"]}, headers=reporter.headers)
-    [_, (start, end)], [(start_of_rest, end_of_rest)] = await taken_place("shop"), await taken_place("pay")
+    [_, (start, end)], [(start_of_rest, end_of_rest)] = await periods("shop"), await periods("pay")
     assert (start, end_of_rest) == (timedelta(), 4 * HOUR)
     assert end == start_of_rest
     assert timedelta() < end - HOUR < timedelta(minutes=1)
 
     assert (await api.http.delete(path, headers=reporter.headers)).status_code == 204
     assert (await api.http.get(path, headers=reporter.headers)).status_code == 404
-    assert await taken_place("shop") == [yesterday, (start, end)]
-    [(_, end_of_rest)] = await taken_place("pay")
+    assert await periods("shop") == [yesterday, (start, end)]
+    [(_, end_of_rest)] = await periods("pay")
     assert end_of_rest < 2 * HOUR
     future = await db.execute("SELECT FROM maintenance_occurrences WHERE ends_at > now()")
     assert await future.fetchall() == []
 
 
-async def test_everybody_hears_of_a_public_window_and_staff_of_an_internal_one(api: Api, db: Db) -> None:
+async def test_events_of_a_window_go_to_everybody_or_to_staff_if_it_is_internal(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     public = await announce(api, reporter, body(now() + DAY))
     internal = await announce(api, reporter, body(now() + DAY, public=False))
     await api.http.put(f"/api/maintenance/{public['id']}", json={"public": False}, headers=reporter.headers)

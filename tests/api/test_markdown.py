@@ -1,4 +1,4 @@
-"""What people write becomes HTML that does nothing but show it."""
+"""Markdown becomes HTML with text markup and links only."""
 
 from html.parser import HTMLParser
 from secrets import token_hex
@@ -12,7 +12,7 @@ from api.pages import markdown as module
 from api.pages.markdown import MAX_CHARACTERS, TAGS, HtmlCache, Renderer, markdown, plain
 
 
-class Seen(HTMLParser):
+class ParsedHtml(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: set[str] = set()
@@ -41,7 +41,7 @@ class Seen(HTMLParser):
         ("", ""),
     ],
 )
-def test_what_can_be_written(text: str, html: str) -> None:
+def test_markdown_becomes_html(text: str, html: str) -> None:
     assert markdown(text) == html
 
 
@@ -66,56 +66,58 @@ def test_what_can_be_written(text: str, html: str) -> None:
         "<svg/onload=alert(1)>",
     ],
 )
-def test_nothing_is_run_and_nothing_is_loaded(text: str) -> None:
-    seen = Seen(markdown(text))
-    assert seen.tags <= TAGS
-    assert {name for name, _ in seen.attributes} <= {"href", "rel", "title"}
-    for name, value in seen.attributes:
+def test_html_runs_and_loads_nothing(text: str) -> None:
+    parsed = ParsedHtml(markdown(text))
+    assert parsed.tags <= TAGS
+    assert {name for name, _ in parsed.attributes} <= {"href", "rel", "title"}
+    for name, value in parsed.attributes:
         assert name in ("rel", "title") or (value or "").startswith(("http://", "https://", "mailto:", "/")), value
 
 
 @given(st.text(alphabet=st.sampled_from("<>[]()\"'`*_#!&;:/\\ \nascriptjonle=0x-")))
-def test_whatever_is_written_only_known_tags_come_out(text: str) -> None:
-    seen = Seen(markdown(text))
-    assert seen.tags <= TAGS
-    assert {name for name, _ in seen.attributes} <= {"href", "rel", "title"}
+def test_any_text_yields_allowed_tags_only(text: str) -> None:
+    parsed = ParsedHtml(markdown(text))
+    assert parsed.tags <= TAGS
+    assert {name for name, _ in parsed.attributes} <= {"href", "rel", "title"}
 
 
-def test_what_was_rendered_is_kept_however_long_it_is() -> None:
+def test_rendered_texts_of_any_length_are_cached() -> None:
     text = "*soft* " * 2000
     assert markdown(text) is markdown("".join(text)), "the very same HTML, not rendered again"
 
 
-def test_what_is_kept_is_bounded_by_bytes() -> None:
-    kept = HtmlCache(10_000)
+def test_the_cache_is_bounded_by_bytes() -> None:
+    cache = HtmlCache(10_000)
     for number in range(100):
-        kept.put(f"text {number}", "x" * 1000)
-        kept.get("text 0")
-    assert kept.bytes <= 10_000 and 5 <= len(kept) <= 9
-    assert kept.get("text 0") is not None and kept.get("text 99") is not None, "what is used stays"
-    assert kept.get("text 1") is None
-    kept.put("text 99", "y")
-    kept.put("too large", "z" * 20_000)
-    assert kept.bytes <= 10_000 and kept.get("too large") is None
+        cache.put(f"text {number}", "x" * 1000)
+        cache.get("text 0")
+    assert cache.bytes <= 10_000 and 5 <= len(cache) <= 9
+    assert cache.get("text 0") is not None and cache.get("text 99") is not None, (
+        "the least recently used entries are evicted"
+    )
+    assert cache.get("text 1") is None
+    cache.put("text 99", "y")
+    cache.put("too large", "z" * 20_000)
+    assert cache.bytes <= 10_000 and cache.get("too large") is None
 
 
 @pytest.mark.parametrize("motif", ["![", "[", "[a](", "[]", "> - ", "*_", "<a:", "`a``"])
 def test_the_work_for_one_text_is_bounded(motif: str) -> None:
-    """`![` repeated took a second and more: each bracket walked to the end of the text."""
+    """For `![` repeated the parser needed more than a second: each bracket was searched to the end of the text."""
     text = (motif * MAX_CHARACTERS)[:MAX_CHARACTERS]
     began = thread_time()
     assert markdown(text)
     assert thread_time() - began < 2
 
 
-def test_a_text_that_would_take_too_long_is_shown_as_it_wplain() -> None:
+def test_a_text_that_would_take_too_long_is_shown_unrendered() -> None:
     text = "![" * 10_000
     assert markdown(text) == f"<p>{text}</p>\n"
     assert markdown("<b>\n" + text).startswith("<p>&lt;b&gt;<br>\n![")
     assert markdown("**x**" * 5000) == plain("**x**" * 5000), "longer than any field"
 
 
-def test_what_people_write_is_within_the_bounds() -> None:
+def test_usual_texts_of_the_maximum_length_are_rendered() -> None:
     lines = [
         "# Timeline",
         "> quoted [log](https://example.com/a?b=c) and **bold** `code` [1] *soft* <https://example.com>",
@@ -134,8 +136,8 @@ def test_what_people_write_is_within_the_bounds() -> None:
     assert markdown(text).count('<a href="https://example.com/1"') == 80
 
 
-async def test_a_page_spends_so_much_time_on_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What there is no time for is shown as it was written, and rendered for the next page."""
+async def test_the_time_for_the_texts_of_a_page_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text beyond the bound is shown unrendered and rendered for the next page."""
     renderer, text = Renderer(), "**late** " + token_hex(8)
     monkeypatch.setattr(module, "PAGE_S", 0.0)
     assert await renderer.run(lambda: markdown(text)) == plain(text)
@@ -143,4 +145,4 @@ async def test_a_page_spends_so_much_time_on_texts(monkeypatch: pytest.MonkeyPat
     html = await renderer.run(lambda: markdown(text))
     assert html.startswith("<p><strong>late</strong>")
     monkeypatch.setattr(module, "PAGE_S", 0.0)
-    assert await renderer.run(lambda: markdown(text)) == html, "what is kept takes no time"
+    assert await renderer.run(lambda: markdown(text)) == html, "a cached text takes no time"

@@ -1,6 +1,6 @@
-"""Attacks on every page, badge and feed by what is written in them: nothing of it runs, and nothing private shows.
+"""Hostile texts in every page, badge and feed: none of them runs.
 
-The routes are the application's own, so that a new page is attacked as soon as there is one.
+The routes are read from the application, so that new pages are tested too.
 """
 
 import json
@@ -14,14 +14,14 @@ import httpx
 import pytest
 
 from tests.api.conftest import Api
-from tests.api.hostile_site import HARMLESS, HOSTILE, SUM, TOTAL, Furnished, Site, furnished_api, session_cookie
-from tests.api.page_parts import WRITTEN, Parts, parts
+from tests.api.hostile_site import HARMLESS, HOSTILE, SUM, TOTAL, Site, SiteData, hostile_api, session_cookie
+from tests.api.page_parts import MARKDOWN, Parts, parts
 from tests.api.page_routes import PageRoute, described, pages
-from tests.engines import Server
+from tests.servers import Server
 
 TITLE = '"><script>alert(1)</script>' + SUM
 HTML = {"Accept": "text/html"}
-GOOD = (200, 303, 404)
+EXPECTED_STATUSES = (200, 303, 404)
 REFLECTED = [text for text in HOSTILE if text.startswith(("<script", '"', "'", "</script", "<!--", SUM))]
 
 
@@ -29,14 +29,14 @@ REFLECTED = [text for text in HOSTILE if text.startswith(("<script", '"', "'", "
 async def site(server: Server, texts: tuple[str, ...], title: str) -> AsyncIterator[Site]:
     url = server.migrated_database()
     try:
-        async with furnished_api(url, texts, site_title=title) as furnished:
-            yield furnished
+        async with hostile_api(url, texts, site_title=title) as data:
+            yield data
     finally:
         server.drop(url)
 
 
 class Rendered:
-    """The parts of all pages of one route, whoever looks."""
+    """The parts of all pages of one route, for all clients."""
 
     def __init__(self) -> None:
         self.elements: set[tuple[str, frozenset[str]]] = set()
@@ -48,93 +48,95 @@ class Rendered:
             self.most[element] = max(self.most[element], count)
 
 
-async def render(api: Api, furnished: Furnished) -> AsyncIterator[tuple[PageRoute, httpx.Response]]:
-    """Every page, as a stranger where those see it, and as an admin where that is something else."""
-    admin = HTML | {"Cookie": await session_cookie(furnished.admin)}
+async def render(api: Api, data: SiteData) -> AsyncIterator[tuple[PageRoute, httpx.Response]]:
+    """Requests every page as an anonymous client if it is public, and as an admin if it depends on the session."""
+    admin = HTML | {"Cookie": await session_cookie(data.admin)}
     for route in pages():
-        asking = ([HTML] if route.public else []) + ([admin] if route.browser else [])
-        for path in route.paths(furnished.values):
-            for headers in asking:
+        clients = ([HTML] if route.public else []) + ([admin] if route.browser else [])
+        for path in route.paths(data.values):
+            for headers in clients:
                 yield route, await api.http.get(path, headers=headers)
 
 
-def complaints(answer: httpx.Response, like: Rendered) -> Iterator[str]:
-    """What the page has that the harmless one does not: an element, or more of those that act."""
-    if "set-cookie" in answer.headers:
+def differences(response: httpx.Response, like: Rendered) -> Iterator[str]:
+    """Yields what the page has and the harmless one has not: other elements, or more active ones."""
+    if "set-cookie" in response.headers:
         yield "sets a cookie"
-    if TOTAL in answer.text:
+    if TOTAL in response.text:
         yield "a template ran"
-    if (page := _parts(answer)) is not None:
-        yield from page.wrong
-        yield from (f"strange: {element}" for element in page.elements - like.elements if element[0] not in WRITTEN)
+    if (page := _parts(response)) is not None:
+        yield from page.errors
+        yield from (f"unexpected: {element}" for element in page.elements - like.elements if element[0] not in MARKDOWN)
         yield from (f"{n} times {element}" for element, n in page.active.items() if n > like.most[element])
-    yield from (f"in HTML of a feed: {wrong}" for html in _enclosed(answer) for wrong in parts(html).wrong)
+    yield from (f"in HTML of a feed: {errors}" for html in _enclosed(response) for errors in parts(html).errors)
 
 
-def _parts(answer: httpx.Response) -> Parts | None:
-    kind = _kind(answer)
+def _parts(response: httpx.Response) -> Parts | None:
+    kind = _kind(response)
     if kind == "text/html":
-        return parts(answer.text)
+        return parts(response.text)
     if kind.endswith("xml"):
-        elements = ElementTree.fromstring(answer.content).iter()
+        elements = ElementTree.fromstring(response.content).iter()
         return Parts(frozenset((element.tag, frozenset(element.keys())) for element in elements), Counter(), [])
     return None
 
 
-def _enclosed(answer: httpx.Response) -> list[str]:
-    """The HTML that a feed tells."""
-    match _kind(answer):
+def _enclosed(response: httpx.Response) -> list[str]:
+    """Returns the HTML that a feed contains."""
+    match _kind(response):
         case "application/feed+json":
-            return [item["content_html"] for item in json.loads(answer.content).get("items", [])]
+            return [item["content_html"] for item in json.loads(response.content).get("items", [])]
         case "application/atom+xml" | "application/rss+xml":
-            elements = ElementTree.fromstring(answer.content).iter()
+            elements = ElementTree.fromstring(response.content).iter()
             return [html.text or "" for html in elements if html.get("type") == "html" or html.tag == "description"]
     return []
 
 
-def _kind(answer: httpx.Response) -> str:
-    return str(answer.headers.get("content-type", "")).partition(";")[0]
+def _kind(response: httpx.Response) -> str:
+    return str(response.headers.get("content-type", "")).partition(";")[0]
 
 
 @pytest.fixture
 async def harmless(any_engine: Server) -> dict[str, Rendered]:
-    """What the pages are made of where nobody attacks, by route."""
+    """The parts of the pages with harmless texts, by route."""
     found: dict[str, Rendered] = defaultdict(Rendered)
-    wrong: list[str] = []
-    async with site(any_engine, HARMLESS, "Plain") as (api, furnished):
-        async for route, answer in render(api, furnished):
-            if answer.status_code not in GOOD:
-                wrong.append(described(answer))
-            elif (made := _parts(answer)) is not None:
-                wrong += [f"{described(answer)}: {complaint}" for complaint in made.wrong]
-                found[route.path].add(made)
-    assert not wrong, "\n".join(dict.fromkeys(wrong))
+    errors: list[str] = []
+    async with site(any_engine, HARMLESS, "Plain") as (api, data):
+        async for route, response in render(api, data):
+            if response.status_code not in EXPECTED_STATUSES:
+                errors.append(described(response))
+            elif (page := _parts(response)) is not None:
+                errors += [f"{described(response)}: {difference}" for difference in page.errors]
+                found[route.path].add(page)
+    assert not errors, "\n".join(dict.fromkeys(errors))
     return found
 
 
-async def test_nothing_that_is_written_runs_in_any_page(any_engine: Server, harmless: dict[str, Rendered]) -> None:
-    wrong: list[str] = []
-    async with site(any_engine, HOSTILE, TITLE) as (api, furnished):
-        async for route, answer in render(api, furnished):
-            wrong += [f"{described(answer)}: {complaint}" for complaint in complaints(answer, harmless[route.path])]
-            if answer.status_code not in GOOD:
-                wrong.append(described(answer))
-    assert not wrong, "\n".join(wrong[:50])
+async def test_hostile_texts_of_the_database_run_in_no_page(any_engine: Server, harmless: dict[str, Rendered]) -> None:
+    errors: list[str] = []
+    async with site(any_engine, HOSTILE, TITLE) as (api, data):
+        async for route, response in render(api, data):
+            errors += [
+                f"{described(response)}: {difference}" for difference in differences(response, harmless[route.path])
+            ]
+            if response.status_code not in EXPECTED_STATUSES:
+                errors.append(described(response))
+    assert not errors, "\n".join(errors[:50])
 
 
-async def test_nothing_that_is_asked_for_runs_in_any_page(any_engine: Server) -> None:
-    """It is shown as well: by filters, by links to the same page in another language, and by pages of errors."""
-    wrong: list[str] = []
-    async with site(any_engine, HARMLESS[:1], TITLE) as (api, furnished):
-        cookie = await session_cookie(furnished.admin)
+async def test_hostile_texts_of_the_address_run_in_no_page(any_engine: Server) -> None:
+    """Filters, links to the page in another language, and error pages show parts of the address."""
+    errors: list[str] = []
+    async with site(any_engine, HARMLESS[:1], TITLE) as (api, data):
+        cookie = await session_cookie(data.admin)
         for route in pages():
-            path = next(iter(route.paths(furnished.values)))
+            path = next(iter(route.paths(data.values)))
             for text in REFLECTED:
-                asked = "&".join(f"{quote(name)}={quote(text)}" for name in (*route.query, "x", text))
-                for target in (f"{path}?{asked}", f"{path}/{quote(text, safe='')}"):
-                    answer = await api.http.get(target, headers=HTML | {"Cookie": cookie})
-                    page = _parts(answer) if _kind(answer) == "text/html" else None
-                    wrong += [f"{described(answer)}: {complaint}" for complaint in (page.wrong if page else ())]
-                    if answer.status_code not in (*GOOD, 400) or TOTAL in answer.text:
-                        wrong.append(described(answer))
-    assert not wrong, "\n".join(wrong[:50])
+                query = "&".join(f"{quote(name)}={quote(text)}" for name in (*route.query, "x", text))
+                for target in (f"{path}?{query}", f"{path}/{quote(text, safe='')}"):
+                    response = await api.http.get(target, headers=HTML | {"Cookie": cookie})
+                    page = _parts(response) if _kind(response) == "text/html" else None
+                    errors += [f"{described(response)}: {difference}" for difference in (page.errors if page else ())]
+                    if response.status_code not in (*EXPECTED_STATUSES, 400) or TOTAL in response.text:
+                        errors.append(described(response))
+    assert not errors, "\n".join(errors[:50])

@@ -1,4 +1,4 @@
-"""Pages that are kept are everybody's: nothing in them is of one visitor, by an attacker, or private."""
+"""Cached pages contain nothing of one visitor, of an attacker, or private."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -10,7 +10,7 @@ import pytest
 
 import sql
 from sql import database
-from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone
+from tests.api.conftest import Api, Check, add_service, create_user, now, record, running_api
 from tests.api.hostile_site import session_cookie
 from tests.api.page_routes import PageRoute, Values, described, pages
 
@@ -58,106 +58,109 @@ def public_pages() -> list[PageRoute]:
     return [route for route in pages() if route.public]
 
 
-async def ask(api: Api, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+async def get(api: Api, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
     return await api.http.get(path, headers=HTML | (headers or {}))
 
 
-def assert_of_nobody(answer: httpx.Response, *names: str) -> None:
-    """That nothing of it is private, or of somebody who is logged in."""
-    told = answer.text.lower() + str(answer.headers).lower()
-    found = [name for name in (*HIDDEN, *names) if name.lower() in told]
-    assert not found, f"{described(answer)}: {found}"
-    assert not re.search(r'name="csrf" value="\w', answer.text), described(answer)
-    assert "set-cookie" not in answer.headers, described(answer)
+def assert_public(response: httpx.Response, *names: str) -> None:
+    """Checks that the response contains nothing private and nothing of a session."""
+    content = response.text.lower() + str(response.headers).lower()
+    found = [name for name in (*HIDDEN, *names) if name.lower() in content]
+    assert not found, f"{described(response)}: {found}"
+    assert not re.search(r'name="csrf" value="\w', response.text), described(response)
+    assert "set-cookie" not in response.headers, described(response)
 
 
 async def test_nothing_private_is_in_any_page_badge_or_feed(api: Api) -> None:
-    """Whatever is asked for, whether it is there or not."""
+    """For any query, and for existing and missing pages."""
     for route in public_pages():
         for path in route.paths(PUBLIC):
             values = ["", *(f"?{name}={value}" for name in route.query for value in ("shop", "xk", "2026-11", "1"))]
             for query in values:
-                assert_of_nobody(await ask(api, path + query))
+                assert_public(await get(api, path + query))
     for path in ("/missing", "/console", "/console/services", "/static/x/y", "/openapi.json", "/docs", "/robots.txt"):
-        assert_of_nobody(await ask(api, path))
-    assert "Shop is down" in (await ask(api, "/feed.atom")).text  # there was something to be seen
+        assert_public(await get(api, path))
+    assert "Shop is down" in (await get(api, "/feed.atom")).text  # the pages are not empty
 
 
-def anonymous(answer: httpx.Response, name: str) -> tuple[Any, ...]:
-    """The answer without what must differ: the id that was asked for, moments, and numbers of requests."""
+def normalized(response: httpx.Response, name: str) -> tuple[Any, ...]:
+    """Returns the response without the parts that must differ: the requested id, times and request ids."""
     changing = ("date", "x-request-id", "etag", "x-cache")
-    text = re.sub(r"\d\d:\d\d(:\d\d)?", "TIME", answer.text.replace(name, "ID"))
-    headers = {key: value.replace(name, "ID") for key, value in answer.headers.items() if key not in changing}
-    return answer.status_code, text, headers
+    text = re.sub(r"\d\d:\d\d(:\d\d)?", "TIME", response.text.replace(name, "ID"))
+    headers = {key: value.replace(name, "ID") for key, value in response.headers.items() if key not in changing}
+    return response.status_code, text, headers
 
 
-def questions(route: PageRoute) -> Iterator[tuple[str, str, str, str]]:
-    """A path that asks for what is private, the same for what does not exist, and the two ids."""
+def pairs(route: PageRoute) -> Iterator[tuple[str, str, str, str]]:
+    """Yields a path to a private resource, the same path to a missing one, and the two ids."""
     for name in PRIVATE:
         private, missing = PRIVATE[name], MISSING[name]
         if f"{{{name}:" in route.path:
-            for one, other in zip(*(route.paths({name: [asked]}) for asked in (private, missing)), strict=True):
+            for one, other in zip(*(route.paths({name: [value]}) for value in (private, missing)), strict=True):
                 yield one, other, private, missing
         path = next(iter(route.paths(PUBLIC)))
         for query in route.query:
             yield f"{path}?{query}={private}", f"{path}?{query}={missing}", private, missing
 
 
-@pytest.mark.one_day  # the two pages are compared with the dates in them
-async def test_what_is_private_cannot_be_told_from_what_does_not_exist(
+@pytest.mark.one_day  # the compared pages contain dates
+async def test_a_private_resource_cannot_be_distinguished_from_a_missing_one(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not by the answer, nor by what the database is asked for, which takes its time."""
-    asked: list[str] = []
+    """The responses are equal, and the queries are too, since their duration could be measured."""
+    queries: list[str] = []
     rows = database.rows
 
-    async def noted(pool: Any, name: str, *args: Any, **values: Any) -> Any:
-        asked.append(name)
+    async def record_query(pool: Any, name: str, *args: Any, **values: Any) -> Any:
+        queries.append(name)
         return await rows(pool, name, *args, **values)
 
-    monkeypatch.setattr(database, "rows", noted)
-    await ask(api, "/")  # from now on the time zone is known
+    monkeypatch.setattr(database, "rows", record_query)
+    await get(api, "/")  # reads the time zone, which is then cached
 
-    async def seen(path: str, name: str, form: str) -> tuple[Any, Any]:
-        asked.clear()
-        answer = await api.http.get(path, headers={"Accept": form})
-        return anonymous(answer, name), None if answer.headers.get("x-cache") == "HIT" else sorted(asked)
+    async def observed(path: str, name: str, form: str) -> tuple[Any, Any]:
+        queries.clear()
+        response = await api.http.get(path, headers={"Accept": form})
+        return normalized(response, name), None if response.headers.get("x-cache") == "HIT" else sorted(queries)
 
     compared = 0
     for route in public_pages():
-        for private, missing, name, other_name in questions(route):
+        for private, missing, name, other_name in pairs(route):
             for form in ("text/html", "*/*"):
-                one, queries = await seen(private, name, form)
-                other, other_queries = await seen(missing, other_name, form)
+                one, one_queries = await observed(private, name, form)
+                other, other_queries = await observed(missing, other_name, form)
                 assert one == other, private
-                assert None in (queries, other_queries) or queries == other_queries, private
+                assert None in (one_queries, other_queries) or one_queries == other_queries, private
                 compared += 1
     assert compared > 40
 
 
-@pytest.mark.parametrize("first", ["a stranger", "an admin"])
-async def test_a_page_of_somebody_is_given_to_nobody_else(any_database: str, db: Db, first: str) -> None:
-    boss, other = await someone(db, username="the-boss"), await someone(db, "viewer", username="the-other")
+@pytest.mark.parametrize("first", ["anonymous", "an admin"])
+async def test_a_page_of_one_user_is_not_sent_to_another_client(any_database: str, db: Db, first: str) -> None:
+    boss, other = (
+        await create_user(db, username="the-boss"),
+        await create_user(db, "viewer", username="the-other"),
+    )
     cookies = {"an admin": await session_cookie(boss), "a viewer": await session_cookie(other)}
-    order = ["a stranger", "an admin", "a viewer", "a stranger", "an admin"]
-    order = order if first == "a stranger" else order[1:]
+    order = ["anonymous", "an admin", "a viewer", "anonymous", "an admin"]
+    order = order if first == "anonymous" else order[1:]
     async with running_api(any_database) as api:
         for route in public_pages():
             for path in route.paths(PUBLIC):
-                for who in order:
-                    answer = await ask(api, path, {"Cookie": cookies[who]} if who in cookies else {})
-                    if who == "a stranger":
-                        assert_of_nobody(answer, "the-boss", "the-other")
-                    elif who == "a viewer":
-                        assert "the-boss" not in answer.text, described(answer)
+                for client in order:
+                    response = await get(api, path, {"Cookie": cookies[client]} if client in cookies else {})
+                    if client == "anonymous":
+                        assert_public(response, "the-boss", "the-other")
+                    elif client == "a viewer":
+                        assert "the-boss" not in response.text, described(response)
                     else:
-                        assert "the-other" not in answer.text, described(answer)
-                    if "the-" in answer.text or 'name="csrf"' in answer.text:
-                        assert "x-cache" not in answer.headers, described(answer)
-                        assert answer.headers["cache-control"] == "no-store", described(answer)
+                        assert "the-other" not in response.text, described(response)
+                    if "the-" in response.text or 'name="csrf"' in response.text:
+                        assert "x-cache" not in response.headers, described(response)
+                        assert response.headers["cache-control"] == "no-store", described(response)
 
 
-POISON = {
+HOSTILE_HEADERS = {
     "X-Forwarded-Host": "evil.example",
     "X-Forwarded-Proto": "https",
     "X-Forwarded-Port": "666",
@@ -178,38 +181,38 @@ POISON = {
 }
 
 
-async def test_nobody_puts_anything_into_what_others_are_given(api: Api) -> None:
+async def test_headers_and_queries_of_one_client_are_not_in_the_pages_of_others(api: Api) -> None:
     for route in public_pages():
         for path in route.paths(PUBLIC):
-            first = await ask(api, path, POISON)
+            first = await get(api, path, HOSTILE_HEADERS)
             assert "evil.example" not in first.text + str(first.headers), described(first)
-            plain = await ask(api, path)
+            plain = await get(api, path)
             assert "evil" not in plain.text + str(plain.headers), described(plain)
             assert "access-control-allow-origin" not in plain.headers
-            await ask(api, path + "?evil.example=evil.example&utm_source=evil.example")
-            again = await ask(api, path)
+            await get(api, path + "?evil.example=evil.example&utm_source=evil.example")
+            again = await get(api, path)
             assert "evil" not in again.text, described(again)
             assert 'data-theme="' not in again.text, described(again)
 
 
-async def test_the_chosen_look_is_that_of_who_chose_it(api: Api) -> None:
+async def test_the_theme_of_one_client_is_not_in_the_pages_of_others(api: Api) -> None:
     for path in ("/", "/uptime", "/history", "/incidents/INC-2026-0001", "/services/shop", "/login", "/missing"):
-        for _ in range(2):  # made, and from memory
+        for _ in range(2):  # computed, then cached
             for theme in ("dark", "light"):
-                answer = await ask(api, path, {"Cookie": f"theme={theme}"})
-                assert f'data-theme="{theme}"' in answer.text, described(answer)
-            assert 'data-theme="' not in (await ask(api, path)).text, path
+                response = await get(api, path, {"Cookie": f"theme={theme}"})
+                assert f'data-theme="{theme}"' in response.text, described(response)
+            assert 'data-theme="' not in (await get(api, path)).text, path
 
 
-async def test_each_name_of_the_site_has_its_own_feed(api: Api) -> None:
-    """A bare name is let in; what it is answered is not for others."""
+async def test_links_with_the_host_of_one_client_are_not_sent_to_others(api: Api) -> None:
+    """A host name without a dot is accepted, and responses with absolute links are cached for each host."""
     for path in ("/feed.atom", "/feed.rss", "/feed.json", "/", "/embed", "/uptime", "/history"):
-        await ask(api, path, {"Host": "evil"})
-        answer = await ask(api, path)
-        assert "//evil" not in answer.text, path
+        await get(api, path, {"Host": "evil"})
+        response = await get(api, path)
+        assert "//evil" not in response.text, path
 
 
-async def test_a_language_is_not_given_to_those_who_read_another(api: Api) -> None:
+async def test_each_client_gets_the_page_in_its_language(api: Api) -> None:
     for route in public_pages():
         path = next(iter(route.paths(PUBLIC)))
         for headers, language in (
@@ -218,6 +221,6 @@ async def test_a_language_is_not_given_to_those_who_read_another(api: Api) -> No
             ({"Cookie": "language=ko"}, "ko"),
             ({"Accept-Language": "ko", "Cookie": "language=en"}, "en"),
         ):
-            answer = await ask(api, path, headers)
-            if (told := re.search(r'<html lang="(\w+)"', answer.text)) and route.path != "/docs":
-                assert told[1] == language, f"{described(answer)}: {headers}"
+            response = await get(api, path, headers)
+            if (shown := re.search(r'<html lang="(\w+)"', response.text)) and route.path != "/docs":
+                assert shown[1] == language, f"{described(response)}: {headers}"

@@ -1,4 +1,5 @@
-"""Forged requests: nobody makes somebody else's browser change anything here, or be somebody it is not."""
+"""Cross-site request forgery: other sites can neither change anything through a user's browser nor replace its
+session."""
 
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -12,8 +13,8 @@ import psycopg
 import pytest
 
 from api.edge.cookies import SECURE_SESSION, SESSION
-from tests.api.conftest import Api, Someone, running_api, signer, someone
-from tests.api.hostile_site import HARMLESS, Site, furnished_api, session_cookie
+from tests.api.conftest import Api, User, create_user, running_api, signer
+from tests.api.hostile_site import HARMLESS, Site, hostile_api, session_cookie
 from tests.api.page_routes import described, page_routes
 from tests.api.published import routes
 from tests.api.test_accounts import PASSWORD, add_user
@@ -23,12 +24,12 @@ FRONT_END = "http://front.example"
 HTML = {"Accept": "text/html"}
 FORM = "application/x-www-form-urlencoded"
 WITHOUT_FORM = {"/live-token"}
-"""Takes no form and changes nothing; its answer is for scripts of this origin only."""
+"""Has no form and changes nothing; only scripts of this origin can read its response."""
 
 
 @pytest.fixture
 async def site(any_database: str) -> AsyncIterator[Site]:
-    async with furnished_api(any_database, HARMLESS[:1], client_urls=(FRONT_END,)) as found:
+    async with hostile_api(any_database, HARMLESS[:1], client_urls=(FRONT_END,)) as found:
         yield found
 
 
@@ -43,15 +44,15 @@ def origin(api: Api) -> str:
 
 
 async def form_token(api: Api, cookie: str) -> str:
-    """What the forms of this session carry, as a page of it shows it."""
+    """Returns the CSRF token of the session, read from one of its pages."""
     page = await api.http.get("/console/account", headers=HTML | {"Cookie": cookie})
     found = re.search(r'name="csrf" value="(\w+)"', page.text)
     assert found, page.text
     return found[1]
 
 
-async def changes(db: Db) -> Any:
-    """What there is, as far as a change would show."""
+async def state_of_database(db: Db) -> Any:
+    """Returns values that any change of the database would alter."""
     cursor = await db.execute(
         "SELECT (SELECT max(id) FROM audit_entries), (SELECT max(seq) FROM events), "
         "(SELECT count(*) FROM sessions WHERE revoked_at IS NULL)"
@@ -60,16 +61,16 @@ async def changes(db: Db) -> Any:
 
 
 def forgeries(api: Api) -> Mapping[str, dict[str, str]]:
-    """What browsers say of a form that another page sends."""
+    """Returns the headers of browsers for forms of other origins, by kind."""
     own, port = origin(api), api.settings.api_port
     return {
-        "nothing said": {},
+        "no headers": {},
         "foreign": {"Origin": "http://evil.example"},
         "null": {"Origin": "null"},
         "empty": {"Origin": ""},
         "a front end": {"Origin": FRONT_END},
-        "a name below": {"Origin": f"http://evil.127.0.0.1:{port}"},
-        "a name that begins so": {"Origin": f"{own}.evil.example"},
+        "a subdomain": {"Origin": f"http://evil.127.0.0.1:{port}"},
+        "a longer name": {"Origin": f"{own}.evil.example"},
         "another port": {"Origin": f"http://127.0.0.1:{port + 1}"},
         "no port": {"Origin": "http://127.0.0.1"},
         "in a path": {"Origin": f"http://evil.example/{own}"},
@@ -77,99 +78,103 @@ def forgeries(api: Api) -> Mapping[str, dict[str, str]]:
         "only a referrer": {"Referer": f"{own}/console"},
         "same site": {"Sec-Fetch-Site": "same-site"},
         "cross site": {"Sec-Fetch-Site": "cross-site"},
-        "typed in": {"Sec-Fetch-Site": "none"},
-        "contradicting itself": {"Origin": own, "Sec-Fetch-Site": "cross-site"},
-        "neighbour": {"Origin": own, "Sec-Fetch-Site": "same-site"},
+        "entered in the address bar": {"Sec-Fetch-Site": "none"},
+        "contradictory": {"Origin": own, "Sec-Fetch-Site": "cross-site"},
+        "own origin and same site": {"Origin": own, "Sec-Fetch-Site": "same-site"},
     }
 
 
-async def test_no_page_of_another_origin_changes_anything(site: Site, db: Db) -> None:
-    api, furnished = site
-    cookie = await session_cookie(furnished.admin)
-    token, before = await form_token(api, cookie), await changes(db)
+async def test_forms_of_other_origins_change_nothing(site: Site, db: Db) -> None:
+    api, data = site
+    cookie = await session_cookie(data.admin)
+    token, before = await form_token(api, cookie), await state_of_database(db)
     for route in (route for route in page_routes() if route.method != "GET"):
-        path = next(iter(route.paths(furnished.values)))
-        for name, said in forgeries(api).items():
-            headers = {"Cookie": cookie, "Content-Type": FORM, **said}
-            answer = await api.http.request(route.method, path, content=f"csrf={token}&title=x", headers=headers)
-            assert answer.status_code == 403, f"{described(answer)}: {name}"
-            assert "set-cookie" not in answer.headers
-            assert await changes(db) == before, f"{described(answer)}: {name}"
+        path = next(iter(route.paths(data.values)))
+        for name, forged in forgeries(api).items():
+            headers = {"Cookie": cookie, "Content-Type": FORM, **forged}
+            response = await api.http.request(route.method, path, content=f"csrf={token}&title=x", headers=headers)
+            assert response.status_code == 403, f"{described(response)}: {name}"
+            assert "set-cookie" not in response.headers
+            assert await state_of_database(db) == before, f"{described(response)}: {name}"
 
 
-async def test_no_form_is_taken_that_is_not_of_this_session(site: Site, db: Db) -> None:
-    api, furnished = site
-    cookie = await session_cookie(furnished.admin)
-    other = await someone(db)
+async def test_forms_without_the_token_of_the_session_are_refused(site: Site, db: Db) -> None:
+    api, data = site
+    cookie = await session_cookie(data.admin)
+    other = await create_user(db)
     foreign = await form_token(api, await session_cookie(other))
-    before = await changes(db)
+    before = await state_of_database(db)
     for route in (route for route in page_routes() if route.method != "GET" and route.path not in WITHOUT_FORM):
-        path = next(iter(route.paths(furnished.values)))
+        path = next(iter(route.paths(data.values)))
         headers = {"Cookie": cookie, "Content-Type": FORM, "Origin": origin(api)}
         for sent in ("", "csrf=", "csrf=x", f"csrf={foreign}", f"csrf={foreign}&csrf={foreign}", "csrf=%C3%A9"):
-            answer = await api.http.request(route.method, path, content=sent, headers=headers)
-            assert answer.status_code == 403, f"{described(answer)}: {sent}"
+            response = await api.http.request(route.method, path, content=sent, headers=headers)
+            assert response.status_code == 403, f"{described(response)}: {sent}"
         for kind in ("text/plain", "application/json", "text/xml", ""):
-            answer = await api.http.request(route.method, path, content="{}", headers=headers | {"Content-Type": kind})
-            assert answer.status_code == 415, f"{described(answer)}: {kind}"
-        assert await changes(db) == before, described(answer)
+            response = await api.http.request(
+                route.method, path, content="{}", headers=headers | {"Content-Type": kind}
+            )
+            assert response.status_code == 415, f"{described(response)}: {kind}"
+        assert await state_of_database(db) == before, described(response)
 
 
-async def test_nothing_is_changed_by_following_a_link(site: Site, db: Db) -> None:
-    """A GET changes nothing, whoever is led to it; what is only sent is refused."""
-    api, furnished = site
-    cookie = await session_cookie(furnished.admin)
-    before = await changes(db)
+async def test_get_requests_change_nothing(site: Site, db: Db) -> None:
+    """This includes routes that only accept POST, and headers that override the method."""
+    api, data = site
+    cookie = await session_cookie(data.admin)
+    before = await state_of_database(db)
     shown = {route.path for route in page_routes() if route.method == "GET"}
     for route in page_routes():
-        for path in route.paths(furnished.values):
-            answer = await api.http.get(path, headers={"Cookie": cookie, "Origin": "http://evil.example"})
-            assert answer.status_code in ((200, 302, 303, 404) if route.path in shown else (405,)), described(answer)
-    assert await changes(db) == before
+        for path in route.paths(data.values):
+            response = await api.http.get(path, headers={"Cookie": cookie, "Origin": "http://evil.example"})
+            assert response.status_code in ((200, 302, 303, 404) if route.path in shown else (405,)), described(
+                response
+            )
+    assert await state_of_database(db) == before
     for override in ({"X-HTTP-Method-Override": "POST"}, {"X-Method-Override": "DELETE"}):
-        answer = await api.http.get("/logout?_method=POST", headers={"Cookie": cookie, **override})
-        assert answer.status_code == 405
+        response = await api.http.get("/logout?_method=POST", headers={"Cookie": cookie, **override})
+        assert response.status_code == 405
     assert (await api.http.get("/console/account", headers=HTML | {"Cookie": cookie})).status_code == 200
 
 
-async def test_rest_knows_no_cookie(site: Site, db: Db) -> None:
-    """Else every form of another site could speak to it."""
-    api, furnished = site
-    cookie, before = await session_cookie(furnished.admin), await changes(db)
+async def test_rest_ignores_session_cookies(site: Site, db: Db) -> None:
+    """Otherwise forms of other sites could call it."""
+    api, data = site
+    cookie, before = await session_cookie(data.admin), await state_of_database(db)
     for row in (row for row in routes() if row.path.startswith("/api/")):
         path = re.sub(r"{\w+}", "1", row.path)
         for name in (SESSION, SECURE_SESSION, "token", "access_token"):
             headers = {"Cookie": f"{name}={cookie.partition('=')[2]}", "Origin": origin(api)}
-            answer = await api.http.request(row.method, path, json={}, headers=headers)
+            response = await api.http.request(row.method, path, json={}, headers=headers)
             if row.who.startswith("everybody"):
-                assert "vary" not in answer.headers or "cookie" not in answer.headers["vary"].lower()
-                assert answer.status_code != 401 or path.startswith("/api/auth/"), described(answer)
+                assert "vary" not in response.headers or "cookie" not in response.headers["vary"].lower()
+                assert response.status_code != 401 or path.startswith("/api/auth/"), described(response)
             else:
-                assert answer.status_code == 401, described(answer)
-    assert await changes(db) == before
+                assert response.status_code == 401, described(response)
+    assert await state_of_database(db) == before
 
 
-async def test_pages_know_no_token(site: Site) -> None:
-    """A page that knew one would have to say so in `Vary`, and scripts of others could send it."""
-    api, furnished = site
+async def test_pages_ignore_access_tokens(site: Site) -> None:
+    """Otherwise their responses would depend on the header Authorization and need it in `Vary`."""
+    api, data = site
     for path in ("/console/account", "/console/settings"):
-        answer = await api.http.get(path, headers=furnished.admin.headers)
-        assert answer.status_code in (303, 401), described(answer)
+        response = await api.http.get(path, headers=data.admin.headers)
+        assert response.status_code in (303, 401), described(response)
 
 
 async def log_in(api: Api, headers: Mapping[str, str] | None = None, **form: str) -> httpx.Response:
-    said = {"username": "kim", "password": PASSWORD} | form
-    return await api.http.post("/login", data=said, headers={"Origin": origin(api), **(headers or {})})
+    credentials = {"username": "kim", "password": PASSWORD} | form
+    return await api.http.post("/login", data=credentials, headers={"Origin": origin(api), **(headers or {})})
 
 
-def session_set(answer: httpx.Response) -> Any:
-    [line] = answer.headers.get_list("set-cookie")
+def session_set(response: httpx.Response) -> Any:
+    [line] = response.headers.get_list("set-cookie")
     [morsel] = SimpleCookie(line).values()
     return morsel
 
 
 @pytest.mark.usefixtures("cheap")
-async def test_the_cookie_of_a_session_is_for_this_site_only(any_database: str) -> None:
+async def test_the_session_cookie_is_restricted_to_this_site(any_database: str) -> None:
     async with running_api(any_database, trusted_proxies=(ip_network("127.0.0.0/8"),)) as api:
         async with await psycopg.AsyncConnection.connect(any_database, autocommit=True) as db:
             await add_user(db)
@@ -188,122 +193,128 @@ async def test_the_cookie_of_a_session_is_for_this_site_only(any_database: str) 
 
 
 @pytest.mark.usefixtures("cheap")
-async def test_nobody_is_logged_in_as_somebody_else_unawares(site: Site, db: Db) -> None:
-    """Login CSRF: a form of another page that logs its visitor in as the attacker."""
+async def test_login_forms_of_other_origins_are_refused(site: Site, db: Db) -> None:
+    """Login CSRF: a form of another site would log the visitor in as the attacker."""
     api, _ = site
     await add_user(db)
-    for name, said in forgeries(api).items():
-        sent = {"username": "kim", "password": PASSWORD}
-        answer = await api.http.post("/login", data=sent, headers=said)
-        assert answer.status_code == 403, name
-        assert "set-cookie" not in answer.headers, name
+    for name, forged in forgeries(api).items():
+        credentials = {"username": "kim", "password": PASSWORD}
+        response = await api.http.post("/login", data=credentials, headers=forged)
+        assert response.status_code == 403, name
+        assert "set-cookie" not in response.headers, name
     assert (await log_in(api)).status_code == 303
 
 
 @pytest.mark.usefixtures("cheap")
-async def test_a_session_that_somebody_else_has_put_there_is_not_taken(site: Site, db: Db) -> None:
-    api, furnished = site
+async def test_a_session_cookie_set_by_an_attacker_is_not_used(site: Site, db: Db) -> None:
+    api, data = site
     await add_user(db)
-    attackers = await session_cookie(furnished.admin)
+    attackers = await session_cookie(data.admin)
     own = (await log_in(api, {"Cookie": attackers, "X": "x"}, csrf=await form_token(api, attackers))).cookies[SESSION]
-    assert own != attackers.partition("=")[2], "a new session at every login"
+    assert own != attackers.partition("=")[2], "every login creates a new session"
     for cookie in (f"{attackers}; {SESSION}={own}", f"{SESSION}={own}; {attackers}", f"{attackers}; a=b; {attackers}"):
-        answer = await api.http.get("/console/account", headers=HTML | {"Cookie": cookie})
-        assert answer.status_code == 303, cookie
-        assert answer.headers["location"].startswith("/login?next=")
-    # Over plain HTTP, which anybody on the way can write into, the cookie of TLS is not looked at.
+        response = await api.http.get("/console/account", headers=HTML | {"Cookie": cookie})
+        assert response.status_code == 303, cookie
+        assert response.headers["location"].startswith("/login?next=")
+    # The cookie for TLS is ignored over plain HTTP, which others on the network could have changed.
     other_name = f"{SECURE_SESSION}={own}"
     assert (await api.http.get("/console/account", headers=HTML | {"Cookie": other_name})).status_code == 303
     assert (await api.http.get("/console/account", headers=HTML | {"Cookie": f"{SESSION}={own}"})).status_code == 200
 
 
-async def test_only_a_cookie_of_a_browser_is_a_session(site: Site, db: Db) -> None:
-    api, furnished = site
-    admin: Someone = furnished.admin
+async def test_the_cookie_accepts_valid_browser_sessions_only(site: Site, db: Db) -> None:
+    api, data = site
+    admin: User = data.admin
     refresh = await signer().issue("refresh", admin.user_id, admin.session_id, timedelta(hours=1))
-    good = (await session_cookie(admin)).partition("=")[2]
-    spent = (await session_cookie(admin, timedelta(seconds=-1))).partition("=")[2]
+    valid = (await session_cookie(admin)).partition("=")[2]
+    expired = (await session_cookie(admin, timedelta(seconds=-1))).partition("=")[2]
     for value in (
         admin.token,
         refresh,
-        spent,
-        good[:-2],
-        good + "x",
-        f'"{good}"',
+        expired,
+        valid[:-2],
+        valid + "x",
+        f'"{valid}"',
         "",
         "x" * 8000,
-        good.replace(".", ".."),
+        valid.replace(".", ".."),
     ):
-        answer = await api.http.get("/console/account", headers=HTML | {"Cookie": f"{SESSION}={value}"})
-        assert answer.status_code == 303, value[:40]
-    answer = await api.http.get("/api/auth/me", headers={"Authorization": f"Bearer {good}"})
-    assert answer.status_code == 401, "nor is a cookie a token"
+        response = await api.http.get("/console/account", headers=HTML | {"Cookie": f"{SESSION}={value}"})
+        assert response.status_code == 303, value[:40]
+    response = await api.http.get("/api/auth/me", headers={"Authorization": f"Bearer {valid}"})
+    assert response.status_code == 401, "the cookie is not an access token"
 
 
-async def test_who_has_logged_out_is_nobody_at_once(site: Site, db: Db) -> None:
+async def test_logout_ends_the_session_at_once(site: Site, db: Db) -> None:
     api, _ = site
-    viewer = await someone(db, "viewer")
+    viewer = await create_user(db, "viewer")
     cookie = await session_cookie(viewer)
     headers = {"Cookie": cookie, "Origin": origin(api)}
-    answer = await api.http.post("/logout", data={"csrf": await form_token(api, cookie)}, headers=headers)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
-    assert session_set(answer)["max-age"] == "0"
+    response = await api.http.post("/logout", data={"csrf": await form_token(api, cookie)}, headers=headers)
+    assert (response.status_code, response.headers["location"]) == (303, "/")
+    assert session_set(response)["max-age"] == "0"
     assert (await api.http.get("/console/account", headers=HTML | {"Cookie": cookie})).status_code == 303
     assert (await api.http.get("/api/auth/me", headers=viewer.headers)).status_code == 401
     assert (await api.http.post("/live-token", headers=headers)).status_code == 401
 
 
 @pytest.mark.usefixtures("cheap")
-@pytest.mark.parametrize(("language", "told"), [("en", "Set SITE_URL to that address"), ("ko", "SITE_URL을 그 주소로")])
+@pytest.mark.parametrize(
+    ("language", "advice"), [("en", "Set SITE_URL to that address"), ("ko", "SITE_URL을 그 주소로")]
+)
 @pytest.mark.parametrize("client_urls", [(), ("https://status.example.com",)])
-async def test_a_login_that_is_refused_for_its_origin_says_what_would_mend_it(
-    any_database: str, caplog: pytest.LogCaptureFixture, language: str, told: str, client_urls: tuple[str, ...]
+async def test_a_login_refused_for_its_origin_names_the_setting_to_change(
+    any_database: str, caplog: pytest.LogCaptureFixture, language: str, advice: str, client_urls: tuple[str, ...]
 ) -> None:
-    """Behind a proxy that asks for another name, and nobody has said which name the site has."""
+    """The API is behind a proxy that forwards another host name, and SITE_URL is not set."""
     headers = {"Origin": "https://status.example.com", "Sec-Fetch-Site": "same-origin", "Accept-Language": language}
     async with running_api(any_database, client_urls=client_urls) as api:
         for _ in range(2):
-            answer = await log_in(api, headers | HTML)
-            assert answer.status_code == 403
-            assert told in answer.text
-            assert "status.example.com" not in answer.text
+            response = await log_in(api, headers | HTML)
+            assert response.status_code == 403
+            assert advice in response.text
+            assert "status.example.com" not in response.text
         warned = [record.getMessage() for record in caplog.records if "SITE_URL" in record.getMessage()]
         assert len(warned) == 1
         assert "https://status.example.com" in warned[0]
         forged = await log_in(api, {**headers, **HTML, "Sec-Fetch-Site": "cross-site"})
         assert forged.status_code == 403
-        assert told not in forged.text
+        assert advice not in forged.text
 
 
-async def test_a_name_that_is_not_known_says_what_would_mend_it(
+async def test_a_request_with_an_unknown_host_names_the_setting_to_change(
     any_database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with running_api(any_database) as api:
         for _ in range(2):
-            answer = await api.http.get("/login", headers={"Host": "status.example.com", **HTML})
-            assert answer.status_code == 400
-            assert "ALLOWED_HOSTS" in answer.text
+            response = await api.http.get("/login", headers={"Host": "status.example.com", **HTML})
+            assert response.status_code == 400
+            assert "ALLOWED_HOSTS" in response.text
         assert len([record for record in caplog.records if "Host status.example.com" in record.getMessage()]) == 1
 
 
 @pytest.mark.usefixtures("cheap")
-async def test_behind_a_proxy_that_asks_for_another_host_forms_come_from_site_url(any_database: str) -> None:
-    """Which is told by no header that could be forged: no proxy is trusted here."""
+async def test_with_site_url_its_origin_is_accepted_behind_a_proxy_with_another_host(any_database: str) -> None:
+    """No header is used for this, since no proxy is trusted."""
     site_url = "https://status.example.com"
     async with running_api(any_database, site_url=f"{site_url}/") as api:
         async with await psycopg.AsyncConnection.connect(any_database, autocommit=True) as db:
             await add_user(db)
-        for name, said in forgeries(api).items():
-            assert (await log_in(api, {"Origin": "null", **said})).status_code == 403, name
-        for stranger in ("https://evil.example.com", "http://status.example.com", "https://status.example.com:8443"):
-            assert (await log_in(api, {"Origin": stranger})).status_code == 403, stranger
-        answer = await log_in(api, {"Origin": site_url, "Sec-Fetch-Site": "same-origin"})
-        session = session_set(answer)
+        for name, forged in forgeries(api).items():
+            assert (await log_in(api, {"Origin": "null", **forged})).status_code == 403, name
+        for foreign_origin in (
+            "https://evil.example.com",
+            "http://status.example.com",
+            "https://status.example.com:8443",
+        ):
+            assert (await log_in(api, {"Origin": foreign_origin})).status_code == 403, foreign_origin
+        response = await log_in(api, {"Origin": site_url, "Sec-Fetch-Site": "same-origin"})
+        session = session_set(response)
         assert (session.key, bool(session["secure"])) == (SECURE_SESSION, True)
         cookie = f"{SECURE_SESSION}={session.value}"
         token = await form_token(api, cookie)
         headers = {"Cookie": cookie, "Origin": site_url}
-        answer = await api.http.post("/logout", data={"csrf": token}, headers=headers)
-        assert (answer.status_code, session_set(answer).key) == (303, SECURE_SESSION)
+        response = await api.http.post("/logout", data={"csrf": token}, headers=headers)
+        assert (response.status_code, session_set(response).key) == (303, SECURE_SESSION)
         for path in ("/theme/dark", "/language/ko"):
             assert session_set(await api.http.get(path))["secure"] is True

@@ -1,4 +1,4 @@
-"""Passwords cost what they should, to us and to whoever guesses, and no more than two at a time."""
+"""Password hashes: their cost, the time of a verification, and at most two at the same time."""
 
 import threading
 import time
@@ -23,7 +23,8 @@ async def test_the_costs_are_those_of_rfc_9106() -> None:
 
 
 async def test_an_unknown_user_takes_as_long_as_a_wrong_password() -> None:
-    """Also where something that is no hash is stored. Alternating, so that a busy machine slows both."""
+    """A stored value that is not a hash takes the same time too. The kinds alternate, so that load on the machine
+    affects all of them."""
     passwords = Passwords()
     stored = await passwords.hash("correct horse battery")
     seconds: dict[str | None, list[float]] = {stored: [], None: [], "none": []}
@@ -53,7 +54,7 @@ async def test_outdated_hashes_are_renewed() -> None:
 
 
 class Slow(PasswordHasher):
-    """Takes until it is let go on, and counts."""
+    """A hasher that waits for `go_on` and counts the concurrent calls."""
 
     def __init__(self) -> None:
         super().__init__(time_cost=1, memory_cost=8, parallelism=1)
@@ -88,15 +89,15 @@ async def test_two_hashes_run_at_once_and_the_queue_is_bounded() -> None:
         assert passwords.waiting == 3
         assert refused.value.status == 503
         assert int(refused.value.headers["Retry-After"]) > 0
-        # It can wait for the next login; this one goes on.
+        # A renewal is skipped while the queue is full: it can be done at the next login.
         assert await passwords.rehash("correct horse battery", OTHER_COSTS) is None
         slow.go_on.set()
     assert len(hashed) == 5
     assert slow.most == 2
-    assert await passwords.hash("the line is short again")
+    assert await passwords.hash("the queue is empty again")
 
 
-def test_generated_passwords_differ_and_can_be_read_out() -> None:
+def test_generated_passwords_are_distinct_and_have_no_ambiguous_characters() -> None:
     generated = {new_password() for _ in range(100)}
     assert len(generated) == 100
     assert all(len(password) == 23 and not set(password) & set("O0Il1i") for password in generated)

@@ -1,4 +1,5 @@
-"""The incidents of the last days, by day of the reporting time zone, and how the calendar counts them."""
+"""Incidents by day of the reporting time zone: GET /api/incidents/past, the counts of the calendar,
+incident_history."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -6,30 +7,25 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.api.conftest import Api, Someone, add_service, midday, someone
-from tests.api.incidents import Db, bring_in, create, fields, say
+from tests.api.conftest import Api, User, add_service, midday
+from tests.api.incidents import Db, add_update, create, error_fields, import_incidents
 
 pytestmark = pytest.mark.one_quarter
 
 
-@pytest.fixture
-async def reporter(db: Db) -> Someone:
-    return await someone(db, "reporter")
-
-
-async def begun_at(api: Api, db: Db, who: Someone, at: datetime, **columns: Any) -> str:
-    """An incident that began then; its id."""
-    incident_id: str = (await create(api, who, **columns))["id"]
+async def create_at(api: Api, db: Db, user: User, at: datetime, **columns: Any) -> str:
+    """Creates an incident that began at this time and returns its id."""
+    incident_id: str = (await create(api, user, **columns))["id"]
     await db.execute("UPDATE incidents SET created_at = %s WHERE id = %s", [at, incident_id])
     return incident_id
 
 
 @pytest.mark.one_engine
-async def test_every_day_is_there_newest_first(api: Api, db: Db, reporter: Someone) -> None:
+async def test_every_day_is_listed_newest_first(api: Api, db: Db, reporter: User) -> None:
     today = datetime.now(await midday(db)).date()
-    answer = await api.get("/api/incidents/past")
-    assert [day["date"] for day in answer["days"]] == [(today - timedelta(days=n)).isoformat() for n in range(10)]
-    assert answer["pagination"] == {"page": 1, "limit": 10, "total": 30, "totalPages": 3}
+    response = await api.get("/api/incidents/past")
+    assert [day["date"] for day in response["days"]] == [(today - timedelta(days=n)).isoformat() for n in range(10)]
+    assert response["pagination"] == {"page": 1, "limit": 10, "total": 30, "totalPages": 3}
     listed = [
         day["date"]
         for page in (1, 2, 3)
@@ -42,35 +38,35 @@ async def test_every_day_is_there_newest_first(api: Api, db: Db, reporter: Someo
 
 @pytest.mark.one_engine
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/Santiago"])
-async def test_an_incident_is_on_the_local_day_it_began(api: Api, db: Db, reporter: Someone, zone: str) -> None:
+async def test_an_incident_is_listed_on_the_local_day_it_began(api: Api, db: Db, reporter: User, zone: str) -> None:
     await db.execute("UPDATE installation SET time_zone = %s", [zone])
     local = ZoneInfo(zone)
     day = datetime.now(local).date() - timedelta(days=3)
     midnight = datetime.combine(day, time(), local)
-    before = await begun_at(api, db, reporter, midnight - timedelta(seconds=1))
-    first = await begun_at(api, db, reporter, midnight)
-    second = await begun_at(api, db, reporter, datetime.combine(day, time(23, 59, 59), local))
-    await say(api, reporter, first, "resolved")
+    before = await create_at(api, db, reporter, midnight - timedelta(seconds=1))
+    first = await create_at(api, db, reporter, midnight)
+    second = await create_at(api, db, reporter, datetime.combine(day, time(23, 59, 59), local))
+    await add_update(api, reporter, first, "resolved")
     days = (await api.get("/api/incidents/past?days=9"))["days"]
     found = {shown["date"]: [incident["id"] for incident in shown["incidents"]] for shown in days if shown["incidents"]}
     assert found == {day.isoformat(): [second, first], (day - timedelta(days=1)).isoformat(): [before]}
 
 
 @pytest.mark.one_engine
-async def test_a_page_says_that_it_does_not_hold_all(api: Api, db: Db) -> None:
-    await bring_in(db, 1001)
+async def test_a_cut_off_response_is_marked_as_truncated(api: Api, db: Db) -> None:
+    await import_incidents(db, 1001)
     await db.execute("UPDATE incidents SET created_at = now()")
-    answer = await api.get("/api/incidents/past")
-    assert (len(answer["days"][0]["incidents"]), answer["truncated"]) == (1000, True)
+    response = await api.get("/api/incidents/past")
+    assert (len(response["days"][0]["incidents"]), response["truncated"]) == (1000, True)
     await db.execute("DELETE FROM incidents WHERE id = 'INC-2020-100001'")
-    answer = await api.get("/api/incidents/past?limit=1")
-    assert (len(answer["days"][0]["incidents"]), answer["truncated"]) == (1000, False)
+    response = await api.get("/api/incidents/past?limit=1")
+    assert (len(response["days"][0]["incidents"]), response["truncated"]) == (1000, False)
 
 
 @pytest.mark.one_engine
-async def test_a_window_that_cannot_be_is_refused_by_name(api: Api) -> None:
+async def test_an_invalid_window_is_refused_by_name(api: Api) -> None:
     for name, value in ("days", "0"), ("days", "3661"), ("page", "0"), ("limit", "101"), ("days", "x"):
-        assert fields(await api.http.get(f"/api/incidents/past?{name}={value}")) == [name]
+        assert error_fields(await api.http.get(f"/api/incidents/past?{name}={value}")) == [name]
 
 
 async def counts(api: Api, service: str, since: date) -> list[int]:
@@ -79,46 +75,47 @@ async def counts(api: Api, service: str, since: date) -> list[int]:
     return [day["incidents"] for day in details if day["date"] >= since.isoformat()]
 
 
-async def test_the_calendar_counts_the_incidents_open_on_a_day(api: Api, db: Db, reporter: Someone) -> None:
+async def test_the_calendar_counts_the_incidents_open_on_a_day(api: Api, db: Db, reporter: User) -> None:
     for service in ("shop", "search"):
         await add_service(db, service)
     noon = datetime.now(await midday(db)).replace(minute=0) - timedelta(days=4)
-    over = await begun_at(api, db, reporter, noon, affectedServices=["shop"])
+    over = await create_at(api, db, reporter, noon, affectedServices=["shop"])
     await db.execute(
         "UPDATE incidents SET status = 'resolved', resolved_at = %s WHERE id = %s", [noon + timedelta(days=1), over]
     )
-    await begun_at(api, db, reporter, noon + timedelta(days=2), affectedServices=["shop", "search"])
-    await begun_at(api, db, reporter, noon, affectedServices=["shop"], public=False)
-    await begun_at(api, db, reporter, noon + timedelta(days=3))
+    await create_at(api, db, reporter, noon + timedelta(days=2), affectedServices=["shop", "search"])
+    await create_at(api, db, reporter, noon, affectedServices=["shop"], public=False)
+    await create_at(api, db, reporter, noon + timedelta(days=3))
     assert await counts(api, "shop", noon.date()) == [1, 1, 1, 1, 1]
     assert await counts(api, "search", noon.date()) == [0, 0, 1, 1, 1]
     assert await counts(api, "all-systems", noon.date()) == [1, 1, 1, 2, 2]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/Havana"])
-async def test_the_calendar_counts_days_from_midnight_to_midnight(
-    api: Api, db: Db, reporter: Someone, zone: str
+async def test_the_calendar_counts_days_from_local_midnight_to_midnight(
+    api: Api, db: Db, reporter: User, zone: str
 ) -> None:
-    """One resolved at midnight was not open on the new day; one that began then was, however short it was."""
+    """An incident resolved at midnight does not count for the new day. One that began at midnight counts, also if it
+    was resolved at once."""
     await db.execute("UPDATE installation SET time_zone = %s", [zone])
     today = datetime.now(ZoneInfo(zone)).date()
     midnights = [datetime.combine(today - timedelta(days=n), time(), ZoneInfo(zone)) for n in range(5)]
     for begun, resolved in ((midnights[4], midnights[2]), (midnights[3], midnights[3]), (midnights[1], midnights[1])):
-        incident_id = await begun_at(api, db, reporter, begun)
+        incident_id = await create_at(api, db, reporter, begun)
         await db.execute(
             "UPDATE incidents SET status = 'resolved', resolved_at = %s WHERE id = %s", [resolved, incident_id]
         )
-    open_for_years = await begun_at(api, db, reporter, midnights[4] - timedelta(days=1000))
+    open_for_years = await create_at(api, db, reporter, midnights[4] - timedelta(days=1000))
     assert await counts(api, "all-systems", today - timedelta(days=4)) == [2, 3, 1, 2, 1]
     await db.execute("DELETE FROM incidents WHERE id = %s", [open_for_years])
 
 
-async def test_the_history_tells_analysts_how_long_it_took(api: Api, db: Db, reporter: Someone) -> None:
+async def test_incident_history_has_the_day_and_the_duration(api: Api, db: Db, reporter: User) -> None:
     await add_service(db, "shop")
     begun = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
-    incident_id = await begun_at(api, db, reporter, begun, affectedServices=["shop"])
-    await say(api, reporter, incident_id, "identified")
-    await say(api, reporter, incident_id, "resolved")
+    incident_id = await create_at(api, db, reporter, begun, affectedServices=["shop"])
+    await add_update(api, reporter, incident_id, "identified")
+    await add_update(api, reporter, incident_id, "resolved")
     await db.execute("UPDATE incidents SET resolved_at = %s", [begun + timedelta(minutes=5)])
     await db.execute("UPDATE installation SET time_zone = 'Asia/Seoul'")
     cursor = await db.execute(

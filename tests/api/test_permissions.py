@@ -1,4 +1,4 @@
-"""Who may do what: docs/permissions.md against the running server, cell by cell, and every path around it."""
+"""The tables of docs/permissions.md are compared with the running server, and attempts to bypass permissions fail."""
 
 import itertools
 import re
@@ -11,35 +11,36 @@ from api.operations import health
 from api.routes import RESOURCES
 from tests.api import raw
 from tests.api.conftest import Api, add_service
-from tests.api.people import Db, Kind, Principal, principal
+from tests.api.people import Db, Kind, Principal, create_principal
 from tests.api.published import Row, routes
-from tests.api.things import INCIDENT, Things, Whose, body
+from tests.api.resources import INCIDENT, Resources, Whose, body
 
 pytestmark = pytest.mark.one_engine
 
 REFUSED_BODY = {"/api/auth/login": 400, "/api/auth/refresh": 400, "/api/auth/password": 400}
-"""Allowed to everybody who may ask, but not with the empty body that the matrix sends."""
+"""Statuses of routes that are permitted, but refuse the empty body that the test sends."""
 DRAFT = "/api/incidents/{incident_id}/draft"
-NO_DRAFT_YET = {("GET", DRAFT), ("DELETE", DRAFT)}
+WITHOUT_DRAFT = {("GET", DRAFT), ("DELETE", DRAFT)}
 PROTECTED = [row for row in routes() if not row.who.startswith("everybody")]
 
 
 @pytest.fixture
-async def things(api: Api, db: Db) -> Things:
+async def resources(api: Api, db: Db) -> Resources:
     await add_service(db, "shop")
-    return Things(api, db, await principal(db, "admin"))
+    return Resources(api, db, await create_principal(db, "admin"))
 
 
-async def test_every_route_is_published_and_every_published_route_is_there(api: Api) -> None:
+async def test_the_table_lists_exactly_the_routes_of_the_application(api: Api) -> None:
     described = await api.get("/openapi.json")
-    there = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
+    in_openapi = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
     published = [(row.method, row.path) for row in routes()]
     assert len(published) == len(set(published))
-    assert there | hidden_routes() == set(published)
+    assert in_openapi | hidden_routes() == set(published)
 
 
 def hidden_routes() -> set[tuple[str, str]]:
-    """Routes that the description leaves out, read off the application, so that leaving one out does not hide it."""
+    """Returns the routes that are not in the OpenAPI document, read from the application so that they are tested
+    too."""
     hidden = {("GET", "/openapi.json")}
     for resource in (*RESOURCES, health):
         for route in resource.router.routes:
@@ -51,8 +52,8 @@ def hidden_routes() -> set[tuple[str, str]]:
     return hidden
 
 
-async def test_the_description_says_the_same(api: Api) -> None:
-    """`security` of each route: nothing, a token if there is one, or a token."""
+async def test_the_openapi_document_has_the_permissions_of_the_table(api: Api) -> None:
+    """`security` of a route is empty, an optional token or a required token."""
     described = await api.get("/openapi.json")
     for row in routes():
         if (row.method, row.path) not in hidden_routes():
@@ -63,61 +64,61 @@ async def test_the_description_says_the_same(api: Api) -> None:
             assert refusals >= ({"401", "403"} if not without else set()), row
 
 
-async def test_the_matrix(api: Api, db: Db, things: Things) -> None:
-    """Every route, asked by everybody there can be, for what is theirs, somebody else's, and not there."""
-    wrong = []
-    asked = 0
+async def test_every_route_allows_exactly_the_roles_of_its_row(api: Api, db: Db, resources: Resources) -> None:
+    """Requests each route as each kind of principal, for its own resource, a foreign one and a missing one."""
+    errors = []
+    requests = 0
     for row, kind in itertools.product(routes(), get_args(Kind)):
-        for whose in wheres(row, kind):
-            asker = await principal(db, kind)
-            path = await things.path(row, whose, asker)
-            answer = await api.http.request(row.method, path, json=body(row), headers=asker.headers)
-            asked += 1
-            if not as_published(row, asker, whose, answer.status_code):
-                wrong.append(f"{row.method} {row.path} {whose}, {kind}: {answer.status_code} {answer.text[:200]}")
-    assert "\n".join(wrong) == ""
-    assert asked > 500
+        for whose in resources_to_try(row, kind):
+            principal = await create_principal(db, kind)
+            path = await resources.path(row, whose, principal)
+            response = await api.http.request(row.method, path, json=body(row), headers=principal.headers)
+            requests += 1
+            if not is_as_documented(row, principal, whose, response.status_code):
+                errors.append(f"{row.method} {row.path} {whose}, {kind}: {response.status_code} {response.text[:200]}")
+    assert "\n".join(errors) == ""
+    assert requests > 500
     await api.get("/health")
 
 
-def wheres(row: Row, kind: Kind) -> tuple[Whose, ...]:
+def resources_to_try(row: Row, kind: Kind) -> tuple[Whose, ...]:
     if "{" not in row.path:
         return ("foreign",)
-    nobody = kind == "nobody" or kind.startswith("disabled")
+    anonymous = kind == "anonymous" or kind.startswith("disabled")
     has_owner = row.own is not None or "{user_id}" in row.path or "{token_id}" in row.path
-    return ("foreign", "missing") if nobody or not has_owner else ("own", "foreign", "missing")
+    return ("foreign", "missing") if anonymous or not has_owner else ("own", "foreign", "missing")
 
 
-def as_published(row: Row, asker: Principal, whose: Whose, status: int) -> bool:
-    outcome = row.outcome(asker, own=whose in ("own", "missing"))
+def is_as_documented(row: Row, principal: Principal, whose: Whose, status: int) -> bool:
+    outcome = row.outcome(principal, own=whose in ("own", "missing"))
     if outcome != "allowed":
         return status == outcome
-    if whose == "missing" or (row.method, row.path) in NO_DRAFT_YET:
+    if whose == "missing" or (row.method, row.path) in WITHOUT_DRAFT:
         return status == 404
     return status == REFUSED_BODY.get(row.path) if row.path in REFUSED_BODY else status < 300
 
 
-async def test_head_tells_nobody_more_than_get(api: Api, db: Db, things: Things) -> None:
+async def test_head_has_the_status_of_get_and_no_body(api: Api, db: Db, resources: Resources) -> None:
     for row in (row for row in routes() if row.method == "GET"):
-        for kind in ("nobody", "viewer", "reporter", "admin", "disabled admin"):
-            asker = await principal(db, kind)
-            path = await things.path(row, "foreign", asker)
-            get = await api.http.get(path, headers=asker.headers)
-            head = await api.http.head(path, headers=asker.headers)
+        for kind in ("anonymous", "viewer", "reporter", "admin", "disabled admin"):
+            principal = await create_principal(db, kind)
+            path = await resources.path(row, "foreign", principal)
+            get = await api.http.get(path, headers=principal.headers)
+            head = await api.http.head(path, headers=principal.headers)
             assert (head.status_code, head.content) == (get.status_code, b""), f"{path} {kind}"
 
 
-async def test_options_disclose_nothing(api: Api, db: Db, things: Things) -> None:
-    nobody = await principal(db, "nobody")
+async def test_options_is_the_same_for_existing_and_missing_resources(api: Api, db: Db, resources: Resources) -> None:
+    anonymous = await create_principal(db, "anonymous")
     for row in routes():
-        there, missing = [await things.path(row, whose, nobody) for whose in ("foreign", "missing")]
-        answers = [await api.http.options(path) for path in (there, missing)]
-        assert {answer.content for answer in answers} == {b""}, row
-        assert {answer.status_code for answer in answers} == {204}, row
-        assert len({(answer.status_code, answer.headers.get("allow")) for answer in answers}) == 1, row
+        existing, missing = [await resources.path(row, whose, anonymous) for whose in ("foreign", "missing")]
+        responses = [await api.http.options(path) for path in (existing, missing)]
+        assert {response.content for response in responses} == {b""}, row
+        assert {response.status_code for response in responses} == {204}, row
+        assert len({(response.status_code, response.headers.get("allow")) for response in responses}) == 1, row
 
 
-SIDE_PATHS = (
+PATH_VARIANTS = (
     "{0}/",
     "/{0}",
     "//{0}",
@@ -140,99 +141,102 @@ SIDE_PATHS = (
 
 
 def variants(path: str) -> set[str]:
-    """The same path, as servers have been talked into taking it for another one."""
-    others = {side.format(path) for side in SIDE_PATHS}
+    """Returns spellings of the path that servers and proxies may normalise to it."""
+    others = {pattern.format(path) for pattern in PATH_VARIANTS}
     others |= {path.upper(), path.title(), path.replace("/", "//"), path.replace("/", "\\"), path.replace("/", "/./")}
     others |= {path.replace("/api", "/%61pi"), path.replace("/api/", "/api%2f"), path.replace("i/", "i%252f")}
     others |= {"http://127.0.0.1" + path, "http://evil.example" + path, path[1:]}
     return others - {path}
 
 
-async def test_no_side_path_leads_around_a_permission(api: Api, db: Db, things: Things) -> None:
-    """Nobody reads or changes by a variant of a path what they may not by the path itself."""
+async def test_no_spelling_of_a_path_bypasses_its_permission(api: Api, db: Db, resources: Resources) -> None:
+    """An anonymous client cannot read or change a protected resource by another spelling of its path."""
     port = api.settings.api_port
-    nobody = await principal(db, "nobody")
-    through = []
+    anonymous = await create_principal(db, "anonymous")
+    allowed = []
     for row in PROTECTED:
-        path = await things.path(row, "foreign", nobody)
+        path = await resources.path(row, "foreign", anonymous)
         for variant in sorted(variants(path)):
-            answer = await raw.ask(port, row.method, variant, {}, b"{}" if body(row) is not None else b"")
-            if answer.status not in (400, 401, 403, 404, 405):
-                through.append(f"{row.method} {variant}: {answer.status}")
-    assert through == []
+            response = await raw.send_request(port, row.method, variant, {}, b"{}" if body(row) is not None else b"")
+            if response.status not in (400, 401, 403, 404, 405):
+                allowed.append(f"{row.method} {variant}: {response.status}")
+    assert allowed == []
 
 
-async def test_no_side_path_raises_a_role(api: Api, db: Db, things: Things) -> None:
+async def test_no_spelling_of_a_path_raises_a_role(api: Api, db: Db, resources: Resources) -> None:
     port = api.settings.api_port
-    viewer = await principal(db, "viewer")
-    through = []
+    viewer = await create_principal(db, "viewer")
+    allowed = []
     for row in (row for row in PROTECTED if row.who == "admin"):
-        path = await things.path(row, "foreign", viewer)
+        path = await resources.path(row, "foreign", viewer)
         for variant in sorted(variants(path)):
-            answer = await raw.ask(port, row.method, variant, viewer.headers, b"{}" if body(row) is not None else b"")
-            if answer.status not in (400, 403, 404, 405):
-                through.append(f"{row.method} {variant}: {answer.status}")
-    assert through == []
+            response = await raw.send_request(
+                port, row.method, variant, viewer.headers, b"{}" if body(row) is not None else b""
+            )
+            if response.status not in (400, 403, 404, 405):
+                allowed.append(f"{row.method} {variant}: {response.status}")
+    assert allowed == []
 
 
-async def test_no_header_turns_a_request_into_another(api: Api, db: Db, things: Things) -> None:
-    viewer = await principal(db, "viewer")
+async def test_no_header_replaces_the_method_or_the_path(api: Api, db: Db, resources: Resources) -> None:
+    viewer = await create_principal(db, "viewer")
     row = next(row for row in routes() if (row.method, row.path) == ("DELETE", "/api/incidents/{incident_id}"))
-    path = await things.path(row, "foreign", viewer)
-    turns = {"X-HTTP-Method-Override": "DELETE", "X-Method-Override": "DELETE", "X-HTTP-Method": "DELETE"}
-    turns |= {"X-Original-URL": "/api/users", "X-Rewrite-URL": "/api/users", "X-Forwarded-Prefix": "/api/users"}
-    for name, value in turns.items():
+    path = await resources.path(row, "foreign", viewer)
+    overrides = {"X-HTTP-Method-Override": "DELETE", "X-Method-Override": "DELETE", "X-HTTP-Method": "DELETE"}
+    overrides |= {"X-Original-URL": "/api/users", "X-Rewrite-URL": "/api/users", "X-Forwarded-Prefix": "/api/users"}
+    for name, value in overrides.items():
         headers = {**viewer.headers, name: value}
         assert (await api.http.post(path, headers=headers)).status_code == 405, name
-        asked = await api.get(path, headers=headers)
-        assert asked["incident"]["id"] == path.rpartition("/")[2], name
+        shown = await api.get(path, headers=headers)
+        assert shown["incident"]["id"] == path.rpartition("/")[2], name
 
 
 PLACES = ("token", "access_token", "accessToken", "authorization", "Authorization", "auth", "jwt", "bearer", "api_key")
 
 
-async def test_a_token_anywhere_but_in_its_header_is_no_token(api: Api, db: Db, things: Things) -> None:
-    askers = [await principal(db, kind) for kind in ("admin", "admin's token")]
+async def test_a_token_outside_the_authorization_header_is_ignored(api: Api, db: Db, resources: Resources) -> None:
+    admins = [await create_principal(db, kind) for kind in ("admin", "admin's token")]
     rows = [row for row in PROTECTED if row.method == "GET"]
-    for row, asker in itertools.product(rows, askers):
-        path = await things.path(row, "foreign", asker)
-        for form in (asker.token, f"Bearer {asker.token}"):
+    for row, principal in itertools.product(rows, admins):
+        path = await resources.path(row, "foreign", principal)
+        for form in (principal.token, f"Bearer {principal.token}"):
             query = {place: str(form) for place in PLACES}
             assert (await api.http.get(path, params=query)).status_code in (400, 401), row
             assert (await api.http.get(path, params={"token": str(form)})).status_code in (400, 401), row
-        cookies = "; ".join(f"{place}={asker.token}" for place in PLACES)
-        headers = {"Cookie": cookies, "X-Api-Key": str(asker.token), "X-Access-Token": str(asker.token)}
+        cookies = "; ".join(f"{place}={principal.token}" for place in PLACES)
+        headers = {"Cookie": cookies, "X-Api-Key": str(principal.token), "X-Access-Token": str(principal.token)}
         assert (await api.http.get(path, headers=headers)).status_code == 401, row
-        basic = {"Authorization": f"Basic {asker.token}"}
+        basic = {"Authorization": f"Basic {principal.token}"}
         assert (await api.http.get(path, headers=basic)).status_code == 401, row
 
 
-async def test_nobody_is_given_from_memory_what_somebody_was_given(api: Api, db: Db, things: Things) -> None:
-    """Whatever the order of asking, and whatever is kept in memory or sent back as an ETag."""
-    admin, viewer = await principal(db, "admin"), await principal(db, "viewer")
+async def test_cached_responses_of_one_client_are_not_sent_to_another(api: Api, db: Db, resources: Resources) -> None:
+    """An internal incident is shown to a viewer, and to no anonymous client before or after, with or without an
+    ETag."""
+    admin, viewer = await create_principal(db, "admin"), await create_principal(db, "viewer")
     public = await api.http.post("/api/incidents", json=INCIDENT, headers=admin.headers)
     internal = await api.http.post("/api/incidents", json={**INCIDENT, "public": False}, headers=admin.headers)
     hidden = internal.json()["incident"]["id"]
     one = f"/api/incidents/{hidden}"
     for path in ("/api/incidents", "/api/incidents?status=all", "/api/incidents/past", one, f"{one}/comments"):
         for _ in range(2):
-            given = await api.http.get(path, headers=viewer.headers)
-            nobody = await api.http.get(path)
-            known = {"If-None-Match": given.headers["etag"]} if "etag" in given.headers else {}
-            again = await api.http.get(path, headers=known)
-            bad = await api.http.get(path, headers={"Authorization": "Bearer x"})
-            assert given.status_code == 200, path
-            assert hidden in given.text or path.endswith("/comments"), path
-            assert hidden not in nobody.text + again.text + bad.text, path
-            assert again.status_code == nobody.status_code == (404 if path.startswith(one) else 200), path
-            assert bad.status_code == 401, path
+            viewed = await api.http.get(path, headers=viewer.headers)
+            anonymous = await api.http.get(path)
+            condition = {"If-None-Match": viewed.headers["etag"]} if "etag" in viewed.headers else {}
+            again = await api.http.get(path, headers=condition)
+            invalid = await api.http.get(path, headers={"Authorization": "Bearer x"})
+            assert viewed.status_code == 200, path
+            assert hidden in viewed.text or path.endswith("/comments"), path
+            assert hidden not in anonymous.text + again.text + invalid.text, path
+            assert again.status_code == anonymous.status_code == (404 if path.startswith(one) else 200), path
+            assert invalid.status_code == 401, path
     assert public.json()["incident"]["id"] in (await api.http.get("/api/incidents")).text
 
 
-async def test_the_details_of_services_are_for_admins(api: Api, db: Db, things: Things) -> None:
+async def test_only_admins_see_the_details_of_services(api: Api, db: Db, resources: Resources) -> None:
     for kind in get_args(Kind):
-        asker = await principal(db, kind)
+        principal = await create_principal(db, kind)
         for path in ("/api/services?details=true", "/api/system/services?details=true", "/api/services?details=1"):
-            answer = await api.http.get(path, headers=asker.headers)
-            expected = 401 if asker.bad or asker.role is None else 200 if asker.role == "admin" else 403
-            assert answer.status_code == expected, f"{path} {kind}"
+            response = await api.http.get(path, headers=principal.headers)
+            expected = 401 if principal.invalid or principal.role is None else 200 if principal.role == "admin" else 403
+            assert response.status_code == expected, f"{path} {kind}"

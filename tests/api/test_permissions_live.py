@@ -1,14 +1,14 @@
-"""The permissions of docs/permissions.md on the live feed, for both transports and every event."""
+"""The table of live events in docs/permissions.md is compared with the running server, on both transports."""
 
 from typing import Any, get_args
 
 import pytest
 
-from tests.api.conftest import Api, add_service, someone
+from tests.api.conftest import Api, add_service, create_user
 from tests.api.intruders import TRANSPORTS, RefusedError, TransportName, code, entered, heard
-from tests.api.people import Db, Kind, principal
+from tests.api.people import Db, Kind, create_principal
 from tests.api.published import ROLES, LiveRow, live
-from tests.api.things import INCIDENT, TEMPLATE
+from tests.api.resources import INCIDENT, TEMPLATE
 
 pytestmark = [pytest.mark.one_engine, pytest.mark.parametrize("transport", TRANSPORTS)]
 NOT_ROOMS = ("staff", "anonymous", "incident-", "template-", "everyone")
@@ -18,22 +18,22 @@ LIVE_KINDS = [kind for kind in get_args(Kind) if not kind.startswith("disabled")
 @pytest.fixture
 async def incident(api: Api, db: Db) -> str:
     await add_service(db, "shop")
-    admin = await someone(db, "admin")
-    answer = await api.http.post("/api/incidents", json=INCIDENT, headers=admin.headers)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["incident"]["id"])
+    admin = await create_user(db, "admin")
+    response = await api.http.post("/api/incidents", json=INCIDENT, headers=admin.headers)
+    assert response.status_code == 201, response.text
+    return str(response.json()["incident"]["id"])
 
 
 @pytest.fixture
 async def template(api: Api, db: Db, incident: str) -> str:
-    admin = await someone(db, "admin")
-    answer = await api.http.post("/api/templates", json={"name": "Down", **TEMPLATE}, headers=admin.headers)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["data"]["id"])
+    admin = await create_user(db, "admin")
+    response = await api.http.post("/api/templates", json={"name": "Down", **TEMPLATE}, headers=admin.headers)
+    assert response.status_code == 201, response.text
+    return str(response.json()["data"]["id"])
 
 
-def said(row: LiveRow, incident: str, template: str) -> list[dict[str, Any]]:
-    """The data of an event that is valid in everything but the permission; one for each room that the row means."""
+def messages_of(row: LiveRow, incident: str, template: str) -> list[dict[str, Any]]:
+    """Returns valid data of the event, one for each room of the row."""
     rooms = NOT_ROOMS if row.room == "anything else" else ("uptime",) if row.room == "any" else (row.room,)
     named = [room.replace("template-{id}", f"template-{template}").replace("{id}", incident) for room in rooms]
     match row.event:
@@ -49,7 +49,7 @@ def said(row: LiveRow, incident: str, template: str) -> list[dict[str, Any]]:
             return [{"templateId": template}]
         case "template-update":
             return [{"templateId": template, "data": {}}]
-    raise AssertionError(f"the matrix does not know how to say {row.event}")
+    raise AssertionError(f"no valid data for {row.event}")
 
 
 def expected(row: LiveRow, role: str | None) -> str | None:
@@ -62,33 +62,35 @@ def expected(row: LiveRow, role: str | None) -> str | None:
     return None if ROLES.index(role) >= ROLES.index(row.who) else "FORBIDDEN"
 
 
-async def test_the_matrix(api: Api, db: Db, incident: str, template: str, transport: TransportName) -> None:
-    """On a new connection each, so that nothing is allowed because of what was said before."""
-    wrong = []
+async def test_every_event_allows_exactly_the_roles_of_its_row(
+    api: Api, db: Db, incident: str, template: str, transport: TransportName
+) -> None:
+    """Each message is sent on a new connection, so that no earlier message affects it."""
+    errors = []
     for kind in LIVE_KINDS:
-        asker = await principal(db, kind)
+        principal = await create_principal(db, kind)
         for row in live():
-            for data in said(row, incident, template):
-                async with entered(api, transport, asker.token) as speaker:
-                    answer = await speaker.tell(row.event, data)
-                if code(answer) != expected(row, asker.role):
-                    wrong.append(f"{row.event} {data}, {kind}: {answer}")
-    assert "\n".join(wrong) == ""
+            for data in messages_of(row, incident, template):
+                async with entered(api, transport, principal.token) as speaker:
+                    response = await speaker.tell(row.event, data)
+                if code(response) != expected(row, principal.role):
+                    errors.append(f"{row.event} {data}, {kind}: {response}")
+    assert "\n".join(errors) == ""
 
 
-async def test_every_event_that_is_understood_is_published(api: Api, transport: TransportName) -> None:
+async def test_the_table_lists_exactly_the_events_of_the_server(api: Api, transport: TransportName) -> None:
     async with entered(api, transport) as speaker:
-        answer = await speaker.tell("no-such-event", {})
-    assert code(answer) == "VALIDATION_ERROR"
-    understood = answer["error"].partition("use one of ")[2].split(", ")
+        response = await speaker.tell("no-such-event", {})
+    assert code(response) == "VALIDATION_ERROR"
+    understood = response["error"].partition("use one of ")[2].split(", ")
     assert set(understood) - {"auth"} == {row.event for row in live()}
 
 
-async def test_a_bad_token_lets_nobody_in(api: Api, db: Db, transport: TransportName) -> None:
+async def test_a_connection_with_an_invalid_token_is_refused(api: Api, db: Db, transport: TransportName) -> None:
     for kind in ("disabled admin", "disabled admin's token"):
-        asker = await principal(db, kind)
+        principal = await create_principal(db, kind)
         with pytest.raises(RefusedError):
-            async with entered(api, transport, asker.token):
+            async with entered(api, transport, principal.token):
                 pass
     for token in ("x", "null", "slam_", "\0", "x" * 10_000):
         with pytest.raises(RefusedError):
@@ -96,24 +98,26 @@ async def test_a_bad_token_lets_nobody_in(api: Api, db: Db, transport: Transport
                 pass
 
 
-async def test_a_token_in_the_address_or_a_cookie_is_no_token(
+async def test_a_token_in_the_url_or_a_cookie_is_ignored(
     api: Api, db: Db, incident: str, transport: TransportName
 ) -> None:
     for kind in ("admin", "admin's token"):
-        asker = await principal(db, kind)
+        principal = await create_principal(db, kind)
         for place in ("token", "access_token", "authorization", "auth", "jwt"):
-            query, cookie = f"{place}={asker.token}", {"Cookie": f"{place}={asker.token}"}
-            query = query if place != "auth" else "jwt=x"  # ?auth is how /ws is told that a message with it will follow
-            async with entered(api, transport, query=query, headers={**cookie, **asker.headers}) as speaker:
-                answer = await speaker.tell("join-room", {"room": f"incident-{incident}"})
-                assert code(answer) == "UNAUTHORIZED", place
+            query, cookie = f"{place}={principal.token}", {"Cookie": f"{place}={principal.token}"}
+            query = query if place != "auth" else "jwt=x"  # ?auth announces to /ws a message with the token
+            async with entered(api, transport, query=query, headers={**cookie, **principal.headers}) as speaker:
+                response = await speaker.tell("join-room", {"room": f"incident-{incident}"})
+                assert code(response) == "UNAUTHORIZED", place
 
 
-async def test_each_is_told_what_they_may_know(api: Api, db: Db, incident: str, transport: TransportName) -> None:
-    """Internal incidents are for who is logged in; what happens in an incident's room, for who has joined it."""
-    admin, viewer = await principal(db, "admin"), await principal(db, "viewer")
-    async with entered(api, transport) as nobody, entered(api, transport, viewer.token) as staff:
-        await heard(db, nobody, staff)  # of what has happened before
+async def test_each_client_gets_only_the_events_it_may_see(
+    api: Api, db: Db, incident: str, transport: TransportName
+) -> None:
+    """Only users get internal incidents, and only members of an incident's room get its comments."""
+    admin, viewer = await create_principal(db, "admin"), await create_principal(db, "viewer")
+    async with entered(api, transport) as anonymous, entered(api, transport, viewer.token) as staff:
+        await heard(db, anonymous, staff)  # skips the events so far
         internal = await api.http.post("/api/incidents", json={**INCIDENT, "public": False}, headers=admin.headers)
         hidden = internal.json()["incident"]["id"]
         await api.http.put(f"/api/incidents/{hidden}", json={"title": "Secret"}, headers=admin.headers)
@@ -124,38 +128,40 @@ async def test_each_is_told_what_they_may_know(api: Api, db: Db, incident: str, 
             await api.http.post(f"/api/incidents/{hidden}/comments", json=comment, headers=admin.headers)
         await api.http.delete(f"/api/incidents/{hidden}", headers=admin.headers)
         await api.http.put(f"/api/incidents/{incident}", json={"title": "Open"}, headers=admin.headers)
-        told = await staff.hears("incident-created")
-        assert told["incident"]["id"] == hidden
+        received = await staff.hears("incident-created")
+        assert received["incident"]["id"] == hidden
         events = [event for event, _ in await staff.heard(db)]
         assert events == ["incident-updated", "incident-updated", "incident-deleted", "incident-updated"]
-        assert [(event, data["incidentId"]) for event, data in await nobody.heard(db)] == [
+        assert [(event, data["incidentId"]) for event, data in await anonymous.heard(db)] == [
             ("incident-updated", incident)
         ]
 
 
-async def test_what_becomes_internal_is_gone_for_the_public(
+async def test_an_incident_that_becomes_internal_is_deleted_for_anonymous_clients(
     api: Api, db: Db, incident: str, transport: TransportName
 ) -> None:
-    admin = await principal(db, "admin")
+    admin = await create_principal(db, "admin")
     path = f"/api/incidents/{incident}"
-    async with entered(api, transport) as nobody:
+    async with entered(api, transport) as anonymous:
         await api.http.put(path, json={"public": False, "title": "Secret"}, headers=admin.headers)
-        assert await nobody.hears("incident-deleted") == {"incidentId": incident}
+        assert await anonymous.hears("incident-deleted") == {"incidentId": incident}
         await api.http.put(path, json={"title": "More secret"}, headers=admin.headers)
         await api.http.put(path, json={"public": True, "title": "Open"}, headers=admin.headers)
-        shown = await nobody.hears("incident-created")
+        shown = await anonymous.hears("incident-created")
         assert (shown["incident"]["id"], shown["incident"]["title"]) == (incident, "Open")
-        assert "ecret" not in str(await nobody.heard(db))
+        assert "ecret" not in str(await anonymous.heard(db))
 
 
-async def test_private_services_are_named_to_nobody(api: Api, db: Db, incident: str, transport: TransportName) -> None:
-    admin = await principal(db, "admin")
+async def test_anonymous_clients_get_no_names_of_private_services(
+    api: Api, db: Db, incident: str, transport: TransportName
+) -> None:
+    admin = await create_principal(db, "admin")
     await add_service(db, "vault", public=False)
-    async with entered(api, transport) as nobody, entered(api, transport, admin.token) as staff:
+    async with entered(api, transport) as anonymous, entered(api, transport, admin.token) as staff:
         change = {"title": "Wider than it seemed", "affectedServices": ["shop", "vault"]}
         await api.http.put(f"/api/incidents/{incident}", json=change, headers=admin.headers)
-        told = await nobody.hears("incident-updated")
-        assert told["incident"]["affectedServices"] == ["shop"]
+        received = await anonymous.hears("incident-updated")
+        assert received["incident"]["affectedServices"] == ["shop"]
         assert (await staff.hears("incident-updated"))["incident"]["affectedServices"] == ["shop", "vault"]
     assert "vault" not in (await api.http.get("/api/incidents")).text
     assert "vault" not in (await api.http.get(f"/api/incidents/{incident}")).text

@@ -1,4 +1,4 @@
-"""Who is shown what: the pages of docs/permissions.md against the running server, with cookies of sessions."""
+"""The table of pages in docs/permissions.md is compared with the running server, with session cookies of each role."""
 
 import itertools
 import re
@@ -10,15 +10,15 @@ import pytest
 from api.edge.cookies import SECURE_SESSION, SESSION
 from api.pages.well_known import GUESSED
 from api.routes import PAGES
-from tests.api.conftest import Api, Someone, add_service, signer, someone
-from tests.api.people import Db, Principal, machine, principal
+from tests.api.conftest import Api, User, add_service, create_user, signer
+from tests.api.people import Db, Principal, create_principal, machine
 from tests.api.published import Row, pages
-from tests.api.things import Things
-from tests.api.visitors import Page, Visitor, session_of, visitor
+from tests.api.resources import Resources
+from tests.api.visitors import Page, Visitor, session_cookie_value, visitor
 
 pytestmark = pytest.mark.one_engine
 
-Asker = Literal["nobody", "viewer", "reporter", "admin", "disabled admin", "logged out admin"]
+Client = Literal["anonymous", "viewer", "reporter", "admin", "disabled admin", "logged out admin"]
 Whose = Literal["own", "foreign"]
 MADE_AT = {
     ("service_id",): "/api/services/{service_id}",
@@ -29,28 +29,28 @@ MADE_AT = {
     ("user_id",): "/api/users/{user_id}",
     ("token_id",): "/api/tokens/{token_id}",
 }
-"""Where REST has the things that paths of pages lead to."""
+"""The REST paths of the resources in the paths of pages, by the names of their parameters."""
 WORDS = {"language": "ko", "theme": "dark", "version": "0", "name": "status.svg"}
 TO_LOGIN = "/login?next="
 PROTECTED = [row for row in pages() if not row.who.startswith("everybody")]
 
 
-class Known(NamedTuple):
-    """Somebody with a browser, and the token of their forms."""
+class LoggedIn(NamedTuple):
+    """A browser, its user, and the CSRF token of its forms."""
 
-    someone: Someone | None
+    user: User | None
     browser: Visitor
     csrf: str
 
 
-def test_every_page_is_published_and_every_published_page_is_there() -> None:
+def test_the_table_lists_exactly_the_pages_of_the_application() -> None:
     published = [(row.method, row.path) for row in pages()]
     assert len(published) == len(set(published))
-    assert there() == set(published)
+    assert routed_pages() == set(published)
 
 
-def there() -> set[tuple[str, str]]:
-    """Read off the routers, so that no page can be left out."""
+def routed_pages() -> set[tuple[str, str]]:
+    """Returns method and path of every page, read from the routers so that none can be left out."""
     found = set()
     for route in itertools.chain.from_iterable(module.router.routes for module in PAGES):
         path = re.sub(r"{(\w+):\w+}", r"{\1}", route.path)
@@ -61,113 +61,117 @@ def there() -> set[tuple[str, str]]:
 
 
 @pytest.fixture
-async def things(api: Api, db: Db) -> Things:
+async def resources(api: Api, db: Db) -> Resources:
     await add_service(db, "shop")
-    return Things(api, db, await principal(db, "admin"))
+    return Resources(api, db, await create_principal(db, "admin"))
 
 
-async def known(api: Api, db: Db, asker: Asker) -> Known:
-    if asker == "nobody":
-        return Known(None, await visitor(api, None), "")
-    await someone(db, "admin")  # the last one cannot be disabled
-    user = await someone(db, asker.rpartition(" ")[2])
+async def log_in(api: Api, db: Db, kind: Client) -> LoggedIn:
+    if kind == "anonymous":
+        return LoggedIn(None, await visitor(api, None), "")
+    await create_user(db, "admin")  # the last one cannot be disabled
+    user = await create_user(db, kind.rpartition(" ")[2])
     browser = await visitor(api, user)
     csrf = (await browser.get("/console/account")).form("/console/account").value("csrf")
-    if asker == "disabled admin":
+    if kind == "disabled admin":
         await db.execute("UPDATE users SET active = false WHERE id = %s", [user.user_id])
-    elif asker == "logged out admin":
+    elif kind == "logged out admin":
         await db.execute("UPDATE sessions SET revoked_at = now() WHERE id = %s", [user.session_id])
-    return Known(user, browser, csrf)
+    return LoggedIn(user, browser, csrf)
 
 
-async def path_of(row: Row, things: Things, maker: Someone | None) -> str:
-    """To something that `maker` made, or else somebody else; a service where none can be made."""
+async def path_of(row: Row, resources: Resources, maker: User | None) -> str:
+    """Returns the path of `row` to a resource that `maker` owns, or one of another user if `maker` is None."""
     names = re.findall(r"{(\w+)}", row.path)
     path = row.path
     for name in names:
         path = path.replace(f"{{{name}}}", WORDS.get(name, f"{{{name}}}"))
     if ids := tuple(name for name in names if name not in WORDS):
         at = MADE_AT[ids]
-        asker = Principal("admin", None, "admin", maker)
-        made = await things.path(Row("GET", at, "admin", None, True), "own" if maker else "foreign", asker)
+        principal = Principal("admin", None, "admin", maker)
+        made = await resources.path(Row("GET", at, "admin", None, True), "own" if maker else "foreign", principal)
         found = re.fullmatch(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", at), made)
         assert found is not None
         path = path.format_map(found.groupdict())
     return path
 
 
-def outcome(row: Row, asker: Asker, whose: Whose) -> str:
+def expected_outcome(row: Row, kind: Client, whose: Whose) -> str:
     if (row.method, row.path) == ("POST", "/login"):
-        return "401"  # nothing was filled in
+        return "401"  # the form is empty
     if row.who.startswith("everybody"):
         return "shown"
-    if asker not in ("viewer", "reporter", "admin"):
+    if kind not in ("viewer", "reporter", "admin"):
         return "login" if row.method == "GET" else "401"
     ranks = ("viewer", "reporter", "admin")
     least = row.own if row.own and whose == "own" else row.who
-    return "shown" if ranks.index(asker) >= ranks.index(least) else "403"
+    return "shown" if ranks.index(kind) >= ranks.index(least) else "403"
 
 
-def seen(page: Page) -> str:
-    if page.status == 303 and page.answer.headers["location"].startswith(TO_LOGIN):
+def outcome_of(page: Page) -> str:
+    if page.status == 303 and page.response.headers["location"].startswith(TO_LOGIN):
         return "login"
     return str(page.status) if page.status in (401, 403, 405) or page.status >= 500 else "shown"
 
 
-async def test_the_matrix_of_pages(api: Api, db: Db, things: Things) -> None:
-    """Every page and every form, asked for and sent by everybody there can be, for what is theirs and what is not."""
-    wrong = []
-    for asker in get_args(Asker):
-        who = await known(api, db, asker)
+async def test_every_page_is_shown_to_exactly_the_roles_of_its_row(api: Api, db: Db, resources: Resources) -> None:
+    """Sends each page and form as each kind of client, for resources of its own and of another user."""
+    errors = []
+    for kind in get_args(Client):
+        client = await log_in(api, db, kind)
         for row in pages():
-            for whose in get_args(Whose) if row.own and asker == "reporter" else ("foreign",):
-                path = await path_of(row, things, who.someone if whose == "own" else None)
-                form = {"data": {"csrf": who.csrf}} if row.method == "POST" else {}
-                page = await who.browser.ask(row.method, path, **form)
-                if seen(page) != outcome(row, asker, whose):
-                    wrong.append(f"{row.method} {path} {whose}, {asker}: {page.status} {page.text[:100]}")
+            for whose in get_args(Whose) if row.own and kind == "reporter" else ("foreign",):
+                path = await path_of(row, resources, client.user if whose == "own" else None)
+                form = {"data": {"csrf": client.csrf}} if row.method == "POST" else {}
+                page = await client.browser.request(row.method, path, **form)
+                if outcome_of(page) != expected_outcome(row, kind, whose):
+                    errors.append(f"{row.method} {path} {whose}, {kind}: {page.status} {page.text[:100]}")
             if row.path == "/logout":
-                who = await known(api, db, asker)
-    assert "\n".join(wrong) == ""
+                client = await log_in(api, db, kind)
+    assert "\n".join(errors) == ""
 
 
-async def test_pages_that_are_shown_are_there(api: Api, db: Db, things: Things) -> None:
-    """`shown` in the matrix is no 404."""
-    admin = await known(api, db, "admin")
+async def test_shown_pages_exist(api: Api, db: Db, resources: Resources) -> None:
+    """A 404 would count as `shown` in the test above."""
+    admin = await log_in(api, db, "admin")
     for row in pages():
         if row.method == "GET" and not {"version", "name"} & set(re.findall(r"{(\w+)}", row.path)):
-            page = await admin.browser.ask("GET", await path_of(row, things, admin.someone))
+            page = await admin.browser.request("GET", await path_of(row, resources, admin.user))
             moved = row.path in ("/login", "/favicon.ico", "/console", *GUESSED) or row.path.startswith(
                 ("/language", "/theme")
             )
             assert page.status == 200 or (moved and page.status in (302, 303)), f"{row.path}: {page.status}"
 
 
-async def test_who_is_sent_to_log_in_comes_back(api: Api) -> None:
-    nobody = await visitor(api, None)
-    page = await nobody.ask("GET", "/console/audit?actor=ada&page=2")
-    assert page.answer.headers["location"] == "/login?next=/console/audit%3Factor%3Dada%26page%3D2"
+async def test_the_redirect_to_the_login_names_the_requested_page(api: Api) -> None:
+    anonymous = await visitor(api, None)
+    page = await anonymous.request("GET", "/console/audit?actor=ada&page=2")
+    assert page.response.headers["location"] == "/login?next=/console/audit%3Factor%3Dada%26page%3D2"
 
 
-async def test_nothing_but_a_session_of_a_browser_is_worth_anything_in_the_cookie(api: Api, db: Db) -> None:
-    admin = await someone(db, "admin")
+async def test_the_cookie_accepts_browser_sessions_only(api: Api, db: Db) -> None:
+    admin = await create_user(db, "admin")
     token = (await machine(db, "admin's token", owner_role="admin", role="admin")).token
     refresh = await signer().issue("refresh", admin.user_id, admin.session_id, timedelta(days=1))
     for value in (admin.token, refresh, token, "x", ""):
         for path in ("/console/account", "/console/users"):
-            assert seen(await Visitor(api, value).ask("GET", path)) == "login", value
-    good = await session_of(admin)
-    for header in (f"{SESSION}={good}; {SESSION}={good}", f"{SESSION}=x; {SESSION}={good}", f"{SECURE_SESSION}={good}"):
-        page = await Visitor(api, None).ask("GET", "/console/account", headers={"Cookie": header})
-        assert seen(page) == "login", header
+            assert outcome_of(await Visitor(api, value).request("GET", path)) == "login", value
+    session = await session_cookie_value(admin)
+    for header in (
+        f"{SESSION}={session}; {SESSION}={session}",
+        f"{SESSION}=x; {SESSION}={session}",
+        f"{SECURE_SESSION}={session}",
+    ):
+        page = await Visitor(api, None).request("GET", "/console/account", headers={"Cookie": header})
+        assert outcome_of(page) == "login", header
     bearer = {"Authorization": f"Bearer {admin.token}"}
-    assert seen(await Visitor(api, None).ask("GET", "/console/account", headers=bearer)) == "login"
-    assert seen(await Visitor(api, good).ask("GET", "/console/account")) == "shown"
+    assert outcome_of(await Visitor(api, None).request("GET", "/console/account", headers=bearer)) == "login"
+    assert outcome_of(await Visitor(api, session).request("GET", "/console/account")) == "shown"
 
 
-async def test_a_cookie_is_worth_nothing_to_rest_and_as_a_token(api: Api, db: Db) -> None:
-    admin = await someone(db, "admin")
-    cookie = await session_of(admin)
+async def test_rest_ignores_the_session_cookie_and_refuses_it_as_a_token(api: Api, db: Db) -> None:
+    admin = await create_user(db, "admin")
+    cookie = await session_cookie_value(admin)
     for path in ("/api/auth/me", "/api/users", "/api/settings"):
         assert (await api.http.get(path, headers={"Cookie": f"{SESSION}={cookie}"})).status_code == 401
         assert (await api.http.get(path, headers={"Authorization": f"Bearer {cookie}"})).status_code == 401
@@ -175,7 +179,7 @@ async def test_a_cookie_is_worth_nothing_to_rest_and_as_a_token(api: Api, db: Db
     assert shown.status_code == 401
 
 
-FOREIGN = (
+FOREIGN_ORIGINS = (
     {"Origin": "http://evil.example"},
     {"Origin": "null"},
     {"Origin": "http://front.example"},
@@ -185,27 +189,27 @@ FOREIGN = (
 )
 
 
-async def test_no_form_is_taken_from_elsewhere(api: Api, db: Db, things: Things) -> None:
-    """From another page, even one that CLIENT_URLS names, or with another session's token, or none."""
-    admin, other = await known(api, db, "admin"), await known(api, db, "admin")
-    taken = []
+async def test_a_form_of_another_origin_or_session_is_refused(api: Api, db: Db, resources: Resources) -> None:
+    """This includes an origin in CLIENT_URLS, and the CSRF token of another session or none."""
+    admin, other = await log_in(api, db, "admin"), await log_in(api, db, "admin")
+    accepted = []
     for row in (row for row in PROTECTED if row.method == "POST"):
-        path = await path_of(row, things, None)
-        for headers in FOREIGN:
-            page = await admin.browser.ask("POST", path, data={"csrf": admin.csrf}, headers=headers)
-            taken += [f"{path} {headers}: {page.status}"] if page.status != 403 else []
+        path = await path_of(row, resources, None)
+        for headers in FOREIGN_ORIGINS:
+            page = await admin.browser.request("POST", path, data={"csrf": admin.csrf}, headers=headers)
+            accepted += [f"{path} {headers}: {page.status}"] if page.status != 403 else []
         if row.path == "/live-token":
-            continue  # takes no form and changes nothing; another page cannot read it
+            continue  # it has no form and changes nothing, and other origins cannot read its response
         for csrf in (other.csrf, "", admin.csrf[:-1]):
-            page = await admin.browser.ask("POST", path, data={"csrf": csrf})
-            taken += [f"{path} {csrf}: {page.status}"] if page.status != 403 else []
-    assert taken == []
+            page = await admin.browser.request("POST", path, data={"csrf": csrf})
+            accepted += [f"{path} {csrf}: {page.status}"] if page.status != 403 else []
+    assert accepted == []
     await admin.browser.get("/console/account")
 
 
 async def test_a_lower_role_takes_effect_at_once(api: Api, db: Db) -> None:
-    admin = await known(api, db, "admin")
-    assert admin.someone is not None
-    await db.execute("UPDATE users SET role = 'viewer' WHERE id = %s", [admin.someone.user_id])
+    admin = await log_in(api, db, "admin")
+    assert admin.user is not None
+    await db.execute("UPDATE users SET role = 'viewer' WHERE id = %s", [admin.user.user_id])
     await admin.browser.get("/console/users", status=403)
     assert "/console/users" not in (await admin.browser.get("/console/account")).text

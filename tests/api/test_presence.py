@@ -18,7 +18,7 @@ from api.live.client import Client, SlowClients
 from api.live.events import Transport
 from api.metrics import Metrics
 from sql import leases
-from tests.api.conftest import PATIENCE_S, Api, Someone, running_api, someone, until
+from tests.api.conftest import PATIENCE_S, Api, User, create_user, running_api, until
 from tests.api.recording_socket import RecordingSocket
 from tests.api.relay import relay_before
 from tests.api.transports import TRANSPORTS, Speaker, TransportName, incident, speaker
@@ -47,7 +47,7 @@ async def edit(client: Speaker, number: str, editing: bool = True, **more: Any) 
 
 @both_transports
 async def test_editors_are_known_in_every_process(database: str, db: Db, transport: TransportName) -> None:
-    number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
+    number, ann, bob = await incident(db), await create_user(db, "reporter"), await create_user(db, "viewer")
     about_ann = {"incidentId": number, "userId": str(ann.user_id), "userName": ann.username}
     async with (
         running_api(database) as first,
@@ -76,7 +76,7 @@ async def test_editors_are_known_in_every_process(database: str, db: Db, transpo
 
 @both_transports
 async def test_a_user_is_present_while_one_of_their_sockets_is(api: Api, db: Db, transport: TransportName) -> None:
-    number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
+    number, ann, bob = await incident(db), await create_user(db, "reporter"), await create_user(db, "viewer")
     async with (
         speaker(api, transport, bob.token) as watcher,
         speaker(api, "ws", ann.token) as one,
@@ -97,7 +97,7 @@ async def test_a_user_is_present_while_one_of_their_sockets_is(api: Api, db: Db,
 
 
 async def test_the_editors_own_socket_gets_no_event(api: Api, db: Db) -> None:
-    number, ann = await incident(db), await someone(db, "reporter")
+    number, ann = await incident(db), await create_user(db, "reporter")
     async with speaker(api, "ws", ann.token) as one, speaker(api, "socketio", ann.token) as two:
         for client in (one, two):
             await join(client, number)
@@ -108,7 +108,7 @@ async def test_the_editors_own_socket_gets_no_event(api: Api, db: Db) -> None:
 
 
 async def test_leases_of_a_dead_process_are_deleted_by_the_worker(database: str, db: Db, quick_leases: None) -> None:
-    number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
+    number, ann, bob = await incident(db), await create_user(db, "reporter"), await create_user(db, "viewer")
     async with (
         running_api(database) as api,
         working(database, "presence"),
@@ -131,7 +131,7 @@ async def test_leases_of_a_dead_process_are_deleted_by_the_worker(database: str,
 
 
 async def test_leases_lost_in_a_crash_of_the_database_are_restored(database: str, db: Db, quick_leases: None) -> None:
-    number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
+    number, ann, bob = await incident(db), await create_user(db, "reporter"), await create_user(db, "viewer")
     async with (
         running_api(database) as api,
         speaker(api, "ws", bob.token) as watcher,
@@ -149,7 +149,7 @@ async def test_leases_lost_in_a_crash_of_the_database_are_restored(database: str
 async def test_leases_released_while_the_database_was_away_are_deleted_then(
     database: str, db: Db, quick_leases: None
 ) -> None:
-    number, ann, bob = await incident(db), await someone(db, "reporter"), await someone(db, "viewer")
+    number, ann, bob = await incident(db), await create_user(db, "reporter"), await create_user(db, "viewer")
     async with (
         relay_before(database) as relay,
         running_api(relay.url) as api,
@@ -174,7 +174,7 @@ async def test_leases_released_while_the_database_was_away_are_deleted_then(
 
 
 async def test_a_process_that_stops_deletes_its_leases(database: str, db: Db) -> None:
-    number, ann = await incident(db), await someone(db, "reporter")
+    number, ann = await incident(db), await create_user(db, "reporter")
     async with running_api(database) as api, speaker(api, "ws", ann.token) as client:
         await join(client, number)
         assert (await (await db.execute("SELECT count(*) FROM presence_leases")).fetchone()) == (1,)
@@ -186,7 +186,7 @@ async def test_a_process_that_stops_deletes_its_leases(database: str, db: Db) ->
 
 
 async def test_two_sockets_of_a_user_that_leave_together_are_one_event(database: str, db: Db) -> None:
-    number, ann = await incident(db), await someone(db, "reporter")
+    number, ann = await incident(db), await create_user(db, "reporter")
     for socket in ("one", "two"):
         await db.execute(
             "SELECT hold_presence(%s, %s, gen_random_uuid(), %s, 'ann', true, NULL, interval '1 min')",
@@ -222,7 +222,7 @@ def socket_of(hub_socket: str) -> Client:
     return Client(RecordingSocket(), Transport.WS, hub_socket, SlowClients(1, 1.0, lambda *_: None))
 
 
-def principal_of(person: Someone) -> Principal:
+def principal_of(person: User) -> Principal:
     return Principal(user_id=person.user_id, name=person.username, role="reporter", session_id=person.session_id)
 
 
@@ -264,7 +264,7 @@ async def all_expired(db: Db) -> bool:
 
 
 async def test_leases_are_renewed_while_joins_wait(database: str, db: Db, pool: sql.Pool, quick_leases: None) -> None:
-    number, ann = await incident(db), principal_of(await someone(db, "reporter"))
+    number, ann = await incident(db), principal_of(await create_user(db, "reporter"))
     ours = presence.Presence(pool, Metrics())
     await ours.hold(socket_of("first"), ann, number)
     async with anyio.create_task_group() as tasks:
@@ -284,7 +284,7 @@ async def test_leases_are_renewed_while_joins_wait(database: str, db: Db, pool: 
 async def test_a_socket_that_leaves_during_its_join_has_no_lease(
     database: str, db: Db, pool: sql.Pool, quick_leases: None
 ) -> None:
-    number, ann = await incident(db), principal_of(await someone(db, "reporter"))
+    number, ann = await incident(db), principal_of(await create_user(db, "reporter"))
     ours, socket = presence.Presence(pool, Metrics()), socket_of("leaving")
     await ours.hold(socket, ann, number, editing=True)
     async with anyio.create_task_group() as tasks:
@@ -306,7 +306,7 @@ async def test_a_socket_that_leaves_during_its_join_has_no_lease(
 
 
 async def test_no_lease_is_written_after_close(database: str, db: Db, pool: sql.Pool, quick_leases: None) -> None:
-    number, ann = await incident(db), principal_of(await someone(db, "reporter"))
+    number, ann = await incident(db), principal_of(await create_user(db, "reporter"))
     ours = presence.Presence(pool, Metrics())
     await ours.hold(socket_of("one"), ann, number)
     await db.execute("TRUNCATE presence_leases")
@@ -323,7 +323,7 @@ async def test_no_lease_is_written_after_close(database: str, db: Db, pool: sql.
 
 
 async def test_expiry_does_not_wait_for_renewals(database: str, db: Db) -> None:
-    number, ann = await incident(db), await someone(db, "reporter")
+    number, ann = await incident(db), await create_user(db, "reporter")
     for socket in ("dead", "slow"):
         await db.execute(
             "SELECT hold_presence(%s, %s, gen_random_uuid(), %s, 'ann', false, NULL, interval '-1 s')",

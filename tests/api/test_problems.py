@@ -1,4 +1,4 @@
-"""Error codes: one list, with a text in every language; forms show it in the reader's language."""
+"""Error codes: every code has a text in every language, and forms show it in the language of the reader."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ from api.rest.problems import FieldProblem
 from sla_monitor.recurrence.rules import RuleFault
 from sla_monitor.texts.languages import LANGUAGES, texts
 from sla_monitor.texts.problems import ProblemCode, text_of
-from tests.api.conftest import Api, someone
+from tests.api.conftest import Api, create_user
 from tests.api.people import Db
 from tests.api.visitors import visitor
 
@@ -38,7 +38,7 @@ def english(code: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("problem", "said"),
+    ("problem", "text"),
     [
         (FieldProblem.of("name", "empty"), "비워 둘 수 없습니다"),
         (FieldProblem.of("name", "too_long", most=255), "최대 255자"),
@@ -50,11 +50,11 @@ def english(code: str) -> str:
         ("이미 번역된 문장", "이미 번역된 문장"),
     ],
 )
-def test_problems_in_korean(problem: Problem, said: str) -> None:
-    assert said in problem_text(problem, texts("ko", "UTC"))
+def test_problems_are_translated_to_korean(problem: Problem, text: str) -> None:
+    assert text in problem_text(problem, texts("ko", "UTC"))
 
 
-def test_every_code_has_its_text_in_every_language() -> None:
+def test_every_code_has_a_text_in_every_language() -> None:
     for language in LANGUAGES:
         assert set(texts(language, "UTC").section("problems")) == set(CODES)
     assert set(get_args(RuleFault)) <= set(CODES)
@@ -75,7 +75,7 @@ def test_an_error_carries_its_code_and_parameters() -> None:
 
 
 def raised() -> Iterator[tuple[str, str, set[str]]]:
-    """Every code that the sources name where an error is made, with the parameters that it is given there."""
+    """Yields place, code and parameters of every error that the sources create with a constant code."""
     for path in [*ROOT.glob("api/**/*.py"), ROOT / "sla_monitor" / "recurrence" / "rules.py"]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call):
@@ -84,20 +84,20 @@ def raised() -> Iterator[tuple[str, str, set[str]]]:
             if name not in ("FieldProblem.of", "ApiError", "RuleError", "_problem"):
                 continue
             place = 0 if name == "RuleError" else 1
-            given = node.args[place] if len(node.args) > place else None
+            code = node.args[place] if len(node.args) > place else None
             names = {keyword.arg for keyword in node.keywords if keyword.arg} - {"details", "headers", "hint"}
-            if isinstance(given, ast.Constant) and not any(keyword.arg is None for keyword in node.keywords):
-                yield f"{path.name}:{node.lineno}", str(given.value), names
+            if isinstance(code, ast.Constant) and not any(keyword.arg is None for keyword in node.keywords):
+                yield f"{path.name}:{node.lineno}", str(code.value), names
 
 
 def test_every_code_is_raised_with_the_parameters_of_its_text() -> None:
     found = list(raised())
     assert len(found) > 100
-    wrong = [(place, code) for place, code, names in found if code not in CODES or placeholders(code) != names]
-    assert wrong == []
+    errors = [(place, code) for place, code, names in found if code not in CODES or placeholders(code) != names]
+    assert errors == []
 
 
-def test_no_code_is_left_over() -> None:
+def test_every_code_is_used() -> None:
     sources = "\n".join(path.read_text("utf-8") for path in ROOT.glob("api/**/*.py") if path.name != "problems.py")
     below = [ROOT / "sla_monitor" / "recurrence" / "rules.py", *ROOT.glob("sla_monitor/checks/*.py")]
     sources += "\n".join(path.read_text("utf-8") for path in below)
@@ -116,10 +116,10 @@ def test_a_text_writes_numbers_without_separators_and_lists_with_commas() -> Non
     assert text_of("choice", {"choices": ["P1", "P2"]}) == "must be one of P1, P2"
 
 
-async def test_a_form_in_korean_says_what_is_wrong_in_korean(api: Api, db: Db) -> None:
-    """Nothing of what these forms are refused for is in English."""
-    admin = await visitor(api, await someone(db, "admin"), "ko")
-    wrong = {
+async def test_the_errors_of_a_korean_form_are_in_korean(api: Api, db: Db) -> None:
+    """None of the messages is in English."""
+    admin = await visitor(api, await create_user(db, "admin"), "ko")
+    invalid = {
         "id": "A B",
         "name": "",
         "endpointUrl": "ftp://x",
@@ -128,15 +128,15 @@ async def test_a_form_in_korean_says_what_is_wrong_in_korean(api: Api, db: Db) -
         "jsonPath": "$..a",
         "headers": "Host: x\na b: 1",
     }
-    for field, value in wrong.items():
+    for field, value in invalid.items():
         new = {"id": "shop", "name": "Shop", "endpointUrl": "http://shop.example/", field: value}
         page = await admin.fill("/console/services/new", "/console/services", **new)
-        told_so = page.text.partition(f'id="problem-{field}">')[2].partition("<")[0]
-        assert told_so and not told_so.isascii(), f"{field}: {told_so}"
+        message = page.text.partition(f'id="problem-{field}">')[2].partition("<")[0]
+        assert message and not message.isascii(), f"{field}: {message}"
 
 
 def written() -> str:
-    """docs/errors.md with its table as the catalogue has it."""
+    """Returns docs/errors.md with the table of the catalogue."""
     start, _, _ = DOCUMENT.read_text("utf-8").partition("| code | text |")
     rows = [f"| `{code}` | {english(code).replace('<', '&lt;')} |" for code in CODES]
     return start + "\n".join(["| code | text |", "|---|---|", *rows]) + "\n"

@@ -1,4 +1,4 @@
-"""The request log: one line for each request, whoever answers it, with nothing in it that must not be read."""
+"""The request log: one line for each request, in JSON or text, without queries and secrets."""
 
 import ipaddress
 import json
@@ -12,8 +12,8 @@ import pytest
 
 from api.edge.request_log import MAX_WAITING, RequestLog
 from api.metrics import Metrics
-from tests.api.conftest import Api, running_api, someone
-from tests.api.test_answers import Db
+from tests.api.conftest import Api, create_user, running_api
+from tests.api.test_response_cache import Db
 from tests.api.transports import speaker
 
 pytestmark = pytest.mark.one_engine
@@ -24,15 +24,15 @@ FIELDS = ["time", "method", "route", "status", "durationMs", "address", "userAge
 
 @asynccontextmanager
 async def logging_api(database: str, form: str) -> AsyncIterator[Api]:
-    """Its log is whole once it has ended."""
+    """An API with a request log, which is complete when the block ends."""
     async with running_api(database, request_log=form, trusted_proxies=PROXY) as api:
         api.http.headers["User-Agent"] = "test"
         yield api
 
 
 async def test_each_request_is_one_line_of_json(database: str, db: Db, capfd: pytest.CaptureFixture[str]) -> None:
-    ann = await someone(db, "viewer")
-    asked: list[tuple[str, str, str, int]] = [
+    ann = await create_user(db, "viewer")
+    requests: list[tuple[str, str, str, int]] = [
         ("GET", "/api/uptime/all-systems?months=2&token=secret-1", "/api/uptime/{service_id}", 200),
         ("GET", "/api/uptime/all-systems?months=2&token=secret-1", "/api/uptime/{service_id}", 200),
         ("HEAD", "/api/uptime/all-systems?months=2", "/api/uptime/{service_id}", 200),
@@ -46,10 +46,10 @@ async def test_each_request_is_one_line_of_json(database: str, db: Db, capfd: py
     headers = {"X-Forwarded-For": b"192.0.2.7", "User-Agent": 'x" \u00e9'.encode("latin-1")}
     headers |= {"Authorization": ann.headers["Authorization"].encode()}
     async with logging_api(database, "json") as api:
-        for method, path, _, status in asked:
-            answer = await api.http.request(method, path, headers=[(k.encode(), v) for k, v in headers.items()])
-            assert answer.status_code == status, answer.text
-            ids.append(answer.headers.get("x-request-id"))
+        for method, path, _, status in requests:
+            response = await api.http.request(method, path, headers=[(k.encode(), v) for k, v in headers.items()])
+            assert response.status_code == status, response.text
+            ids.append(response.headers.get("x-request-id"))
         async with speaker(api, "ws", ann.token, "token=secret-7"):
             pass
     out = capfd.readouterr().out
@@ -58,7 +58,7 @@ async def test_each_request_is_one_line_of_json(database: str, db: Db, capfd: py
     assert all(list(line) == FIELDS for line in lines)
     from_client = [line for line in lines if line["address"] == "192.0.2.7"]
     assert [(line["method"], line["route"], line["status"]) for line in from_client] == [
-        (method, route, status) for method, _, route, status in asked
+        (method, route, status) for method, _, route, status in requests
     ]
     assert [line["requestId"] for line in from_client] == ids
     assert ids[1] is None and all(ids[3:7])
@@ -72,16 +72,16 @@ async def test_each_request_is_one_line_of_json(database: str, db: Db, capfd: py
 async def test_each_request_is_one_line_of_text(database: str, capfd: pytest.CaptureFixture[str]) -> None:
     async with logging_api(database, "text") as api:
         forged = [(b"User-Agent", 'a"\x85b\x9bc'.encode("latin-1")), (b"X-Forwarded-For", b"192.0.2.7")]
-        answer = await api.http.get("/api/nowhere", headers=forged)
+        response = await api.http.get("/api/nowhere", headers=forged)
     [line] = [line for line in capfd.readouterr().out.split("\n") if " 192.0.2.7 " in line]
     time, rest = line.split(" ", 1)
     assert time.endswith("Z")
     before, _, after = rest.partition(" ms ")
     assert before.startswith("GET unmatched 404 ")
-    assert after == f'192.0.2.7 "a\\"\\u0085b\\u009bc" {answer.headers["x-request-id"]}'
+    assert after == f'192.0.2.7 "a\\"\\u0085b\\u009bc" {response.headers["x-request-id"]}'
 
 
-async def test_it_is_off_by_default(database: str, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_the_log_is_off_by_default(database: str, capfd: pytest.CaptureFixture[str]) -> None:
     async with running_api(database) as api:
         await api.http.get("/api/services")
     assert capfd.readouterr().out == ""

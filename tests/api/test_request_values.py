@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from tests.api.conftest import Api, add_service, someone
+from tests.api.conftest import Api, add_service, create_user
 
 pytestmark = pytest.mark.one_engine
 
@@ -26,7 +26,7 @@ async def test_the_years_from_2000_to_2100_are_accepted(
 
 async def test_a_repeated_value_is_named_by_its_position(api: Api, db: psycopg.AsyncConnection[object]) -> None:
     await add_service(db, "shop")
-    admin = await someone(db, "admin")
+    admin = await create_user(db, "admin")
     twice = ["shop", "shop"]
     window = {"title": "Disks", "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2026-01-02T00:00:00Z"}
     incident = {"title": "Down", "severity": "low", "priority": "P3", "affectedServices": twice}

@@ -1,4 +1,4 @@
-"""Figures over any window: from raw checks, quarter hours, hours and days, the same within what bins allow."""
+"""Response times over any window: from raw checks, quarters of an hour, hours and days, equal within the bin width."""
 
 import random
 import statistics
@@ -29,7 +29,7 @@ DAY_S = 86400
         (3650 * DAY_S, 30 * DAY_S),
     ],
 )
-def test_the_default_step_makes_a_readable_number_of_points(window_s: float, step: int) -> None:
+def test_the_default_step_yields_a_limited_number_of_points(window_s: float, step: int) -> None:
     assert default_step(window_s) == step
     assert window_s / step <= MAX_POINTS
     tier(default_step(window_s), window_s)
@@ -38,25 +38,25 @@ def test_the_default_step_makes_a_readable_number_of_points(window_s: float, ste
 @pytest.mark.parametrize(
     ("step", "read"), [(60, "raw"), (900, "15m"), (2700, "15m"), (7200, "hourly"), (DAY_S, "daily")]
 )
-def test_the_step_decides_what_is_read(step: int, read: str) -> None:
+def test_the_step_selects_the_tier(step: int, read: str) -> None:
     assert tier(step, DAY_S) == read
 
 
 @pytest.mark.parametrize(("step", "window_s"), [(1, DAY_S), (1000, DAY_S), (600, 3 * DAY_S), (900, 90 * DAY_S)])
-def test_a_step_that_asks_too_much_is_refused_by_name(step: int, window_s: float) -> None:
+def test_a_step_with_too_many_points_or_no_tier_is_refused(step: int, window_s: float) -> None:
     with pytest.raises(ApiError) as refused:
         tier(step, window_s)
     assert refused.value.details[0].field == "step"
 
 
-def test_a_window_ends_after_it_begins() -> None:
+def test_a_window_must_end_after_it_begins() -> None:
     noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
     assert window(None, None, noon)[1] - window(None, None, noon)[0] == timedelta(days=1)
     with pytest.raises(ApiError):
         window(noon, noon, noon)
 
 
-async def test_every_tier_tells_the_same_within_two_percent(api: Api, db: Db) -> None:
+async def test_the_figures_of_every_tier_agree_within_two_percent(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     chance = random.Random(5)
     start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
@@ -68,28 +68,28 @@ async def test_every_tier_tells_the_same_within_two_percent(api: Api, db: Db) ->
     exact = statistics.quantiles(times, n=100, method="inclusive")
     for step in (600, 900, 3600, DAY_S):
         query = urlencode({"from": start.isoformat(), "to": (start + timedelta(days=1)).isoformat(), "step": step})
-        answer = await api.get(f"/api/response-times/shop?{query}")
-        assert list(answer) == [
+        response = await api.get(f"/api/response-times/shop?{query}")
+        assert list(response) == [
             *("service", "from", "to", "count", "errors", "avg", "min", "max", "p50", "p95", "p99", "phases", "series")
         ]
-        assert (answer["count"], answer["errors"]) == (630, 30), step
-        assert answer["service"] == {"id": "shop", "name": "Shop"}
-        assert answer["from"] == start.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        assert answer["avg"] == pytest.approx(statistics.fmean(times), rel=0.001)
-        assert answer["min"] == pytest.approx(min(times), abs=0.07)
-        assert answer["max"] == pytest.approx(max(times), abs=0.07)
+        assert (response["count"], response["errors"]) == (630, 30), step
+        assert response["service"] == {"id": "shop", "name": "Shop"}
+        assert response["from"] == start.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        assert response["avg"] == pytest.approx(statistics.fmean(times), rel=0.001)
+        assert response["min"] == pytest.approx(min(times), abs=0.07)
+        assert response["max"] == pytest.approx(max(times), abs=0.07)
         for name, share in (("p50", 50), ("p95", 95), ("p99", 99)):
-            assert answer[name] == pytest.approx(exact[share - 1], rel=0.02), (step, name)
-        assert sum(point["count"] for point in answer["series"]) == 630
-        assert sum(point["errors"] for point in answer["series"]) == 30
-        assert list(answer["series"][0]) == [*("time", "count", "errors", "avg", "p50", "p95", "p99", "phases")]
-        moments = [datetime.fromisoformat(point["time"]) for point in answer["series"]]
+            assert response[name] == pytest.approx(exact[share - 1], rel=0.02), (step, name)
+        assert sum(point["count"] for point in response["series"]) == 630
+        assert sum(point["errors"] for point in response["series"]) == 30
+        assert list(response["series"][0]) == [*("time", "count", "errors", "avg", "p50", "p95", "p99", "phases")]
+        moments = [datetime.fromisoformat(point["time"]) for point in response["series"]]
         assert moments == sorted(moments)
         assert all((moment - start) % timedelta(seconds=step) == timedelta() for moment in moments)
 
 
-async def test_every_tier_tells_where_the_time_went(api: Api, db: Db) -> None:
-    """On average over the good checks that were measured; the transfer is what is left of their whole."""
+async def test_every_tier_has_the_mean_durations_of_the_phases(api: Api, db: Db) -> None:
+    """The means of successful checks with measured phases. The transfer is the rest of the total time."""
     await add_service(db, "shop")
     start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
     measured = [
@@ -106,25 +106,25 @@ async def test_every_tier_tells_where_the_time_went(api: Api, db: Db) -> None:
     altogether = {"dns": 1.6, "connect": 3.6, "tls": 0.8, "firstByte": 40.8, "transfer": 36.4}
     for step in (600, 900, 3600, DAY_S):
         query = urlencode({"from": start.isoformat(), "to": (start + timedelta(days=1)).isoformat(), "step": step})
-        answer = await api.get(f"/api/response-times/shop?{query}")
-        assert answer["phases"] == altogether, step
+        response = await api.get(f"/api/response-times/shop?{query}")
+        assert response["phases"] == altogether, step
         if step < DAY_S:
-            points = [point["phases"] for point in answer["series"]]
+            points = [point["phases"] for point in response["series"]]
             assert points[0] == at_first, step
-            assert points[1] is None, "a check that was not measured"
+            assert points[1] is None, "a check without phases"
             assert points[2]["transfer"] == 0, "never negative"
-        assert list(answer["phases"]) == list(at_first)
+        assert list(response["phases"]) == list(at_first)
 
 
 async def test_a_window_without_checks_has_no_figures(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     for step in (60, 900, 3600, DAY_S):
-        answer = await api.get(f"/api/response-times/shop?step={step}")
-        assert (answer["count"], answer["avg"], answer["p95"], answer["series"]) == (0, None, None, [])
-        assert answer["phases"] is None
+        response = await api.get(f"/api/response-times/shop?step={step}")
+        assert (response["count"], response["avg"], response["p95"], response["series"]) == (0, None, None, [])
+        assert response["phases"] is None
 
 
-async def test_a_bad_window_is_a_400_that_names_the_field(api: Api) -> None:
+async def test_an_invalid_window_is_refused_by_field(api: Api) -> None:
     for query, field in (
         ("from=2026-01-01T00:00:00", "from"),
         ("from=yesterday", "from"),
@@ -136,7 +136,7 @@ async def test_a_bad_window_is_a_400_that_names_the_field(api: Api) -> None:
         ("step=NaN", "step"),
         ("step=1", "step"),
     ):
-        answer = await api.http.get(f"/api/response-times/shop?{query}")
-        assert answer.status_code == 400
-        assert answer.json()["code"] == "VALIDATION_ERROR"
-        assert answer.json()["details"][0]["field"] == field
+        response = await api.http.get(f"/api/response-times/shop?{query}")
+        assert response.status_code == 400
+        assert response.json()["code"] == "VALIDATION_ERROR"
+        assert response.json()["details"][0]["field"] == field

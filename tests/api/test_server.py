@@ -1,4 +1,4 @@
-"""The process: its port, its signals, and connections that never finish what they say."""
+"""The process of the API: its port, signals, and connections with incomplete or endless requests."""
 
 import contextlib
 import os
@@ -18,12 +18,12 @@ from sla_monitor.serving import connections
 from sla_monitor.serving.ports import PortError
 from sla_monitor.settings import Settings
 from tests.api.conftest import Api, free_port, running_api, until
-from tests.api.raw import everything
+from tests.api.raw import receive_all
 
 pytestmark = pytest.mark.one_engine
 
 
-async def test_a_port_that_is_taken_is_one_line(api: Api) -> None:
+async def test_a_used_port_is_an_error_of_one_line(api: Api) -> None:
     with pytest.raises(PortError) as refused:
         await serve(api.settings, "postgresql://nowhere.invalid/x")
     line = str(refused.value)
@@ -33,13 +33,13 @@ async def test_a_port_that_is_taken_is_one_line(api: Api) -> None:
 
 async def test_an_incomplete_request_is_closed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "ARRIVAL_DEADLINE_S", 1.0)
-    for said in (
+    for incomplete in (
         b"",
         b"GET / HTTP/1.1\r\nX: ",
         b"POST /api/services HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
     ):
         async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
-            await stream.send(said) if said else None
+            await stream.send(incomplete) if incomplete else None
             with anyio.fail_after(120), pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
                 while True:
                     await stream.receive()
@@ -52,13 +52,13 @@ async def test_empty_lines_do_not_keep_a_connection_open(api: Api, monkeypatch: 
     monkeypatch.setattr(connections, "ARRIVAL_DEADLINE_S", 1.0)
     request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
     async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
-        for _ in range(3):  # it may be used again as long as it is used
+        for _ in range(3):  # a connection can be reused
             await stream.send(request)
             assert b"200 OK" in await stream.receive()
         with anyio.fail_after(120):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_drip, stream)
-                assert await everything(stream) == b""
+                assert await receive_all(stream) == b""
                 tasks.cancel_scope.cancel()
 
 
@@ -90,28 +90,28 @@ async def test_an_endless_request_is_closed(api: Api, endless: tuple[bytes, byte
     assert (await api.http.get("/health")).status_code == 200
 
 
-async def test_requests_may_come_in_one_piece(api: Api) -> None:
+async def test_pipelined_requests_are_accepted(api: Api) -> None:
     async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
         one = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
-        answers = b""
+        responses = b""
         with anyio.fail_after(120):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(stream.send, one * 4000 + one[:20])
-                while answers.count(b'{"status":"ok"}') < 4000:
-                    answers += await stream.receive()
-    assert b"400 Bad" not in answers
+                while responses.count(b'{"status":"ok"}') < 4000:
+                    responses += await stream.receive()
+    assert b"400 Bad" not in responses
 
 
 async def test_without_a_database_the_api_is_alive_and_not_ready() -> None:
     async with running_api(f"postgresql://127.0.0.1:{free_port()}/none", ready=False) as api:
 
-        async def lives() -> bool:
+        async def is_alive() -> bool:
             try:
                 return (await api.http.get("/health")).status_code == 200
             except httpx.TransportError:
                 return False
 
-        await until(lives)
+        await until(is_alive)
         assert (await api.http.get("/ready")).status_code == 503
         assert (await api.http.get("/api/system-status")).status_code == 503
 
@@ -168,42 +168,42 @@ async def test_a_second_signal_stops_the_api_at_once(database: str) -> None:
 @pytest.mark.parametrize(
     "path", [b"/health", b"/api/system-status", b"/", b"/feed.atom", b"/api/services", b"/nowhere"]
 )
-async def test_a_request_has_one_host(api: Api, path: bytes) -> None:
-    """A proxy before us may have looked at the other one."""
+async def test_a_request_with_several_hosts_is_refused(api: Api, path: bytes) -> None:
+    """A proxy may have checked the other one."""
     request = b"GET %s HTTP/1.1\r\nHost: localhost\r\n%sConnection: close\r\n\r\n"
     for more in (b"Host: localhost\r\n", b"host: evil.example\r\n", b"HOST: localhost:1\r\nHost: x\r\n"):
-        for _ in range(2):  # kept in memory or not
+        for _ in range(2):  # cached or not
             async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
                 await stream.send(request % (path, b""))
-                assert (await everything(stream)).split(b" ")[1] in (b"200", b"404")
+                assert (await receive_all(stream)).split(b" ")[1] in (b"200", b"404")
             async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
                 await stream.send(request % (path, more))
-                answer = await everything(stream)
-                assert answer.startswith(b"HTTP/1.1 400 ") and b"Send one Host header" in answer
+                response = await receive_all(stream)
+                assert response.startswith(b"HTTP/1.1 400 ") and b"Send one Host header" in response
 
 
-async def test_a_handshake_has_one_host(api: Api) -> None:
+async def test_a_handshake_with_several_hosts_is_refused(api: Api) -> None:
     handshake = (
         b"GET /ws HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     )
     async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
         await stream.send(handshake)
-        assert (await everything(stream)).startswith(b"HTTP/1.1 400 ")
+        assert (await receive_all(stream)).startswith(b"HTTP/1.1 400 ")
 
 
 async def test_readiness_is_cached(api: Api) -> None:
-    async def asked() -> float:
+    async def queries() -> float:
         text = (await api.http.get("/metrics")).text
         [line] = [line for line in text.splitlines() if line.startswith(REQUESTS)]
         return float(line.rpartition(" ")[2])
 
-    before = await asked()
+    before = await queries()
     for _ in range(10):
         async with anyio.create_task_group() as tasks:
             for _ in range(20):
                 tasks.start_soon(_is_ready, api)
-    assert await asked() - before < 100, "200 callers: each asked the database, which others wait for"
+    assert await queries() - before < 100, "200 requests must not send one query each"
 
 
 REQUESTS = 'sla_monitor_database_pool{figure="requests_num"}'

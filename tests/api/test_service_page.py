@@ -1,4 +1,4 @@
-"""/services/{id} as it comes from the server: the API's figures, for whoever may see them."""
+"""/services/{id} without JavaScript: the figures of the API, and details for users."""
 
 import html
 import json
@@ -12,7 +12,7 @@ import pytest
 from api.pages.service import CACHEABLE, Service
 from sla_monitor.settings.values import Limit
 from tests.api import incidents
-from tests.api.conftest import Api, Check, Someone, add_service, now, record, running_api, someone, until
+from tests.api.conftest import Api, Check, User, add_service, create_user, now, record, running_api, until
 from tests.api.hostile_site import session_cookie
 from tests.api.page_parts import timeless
 
@@ -23,34 +23,34 @@ HTML = {"accept": "text/html"}
 SECRET = "Vault <XK-4711>"
 
 
-async def shown(api: Api, path: str, user: Someone | None = None, language: str = "en") -> str:
-    """The page of a 200, as `user` sees it."""
-    answer = await api.http.get(path, headers=HTML | {"accept-language": language} | await as_browser(user))
-    assert answer.status_code == 200, answer.text
-    return answer.text
+async def shown(api: Api, path: str, user: User | None = None, language: str = "en") -> str:
+    """Returns the page as `user` sees it; its status must be 200."""
+    response = await api.http.get(path, headers=HTML | {"accept-language": language} | await as_browser(user))
+    assert response.status_code == 200, response.text
+    return response.text
 
 
-async def as_browser(user: Someone | None) -> dict[str, str]:
+async def as_browser(user: User | None) -> dict[str, str]:
     return {} if user is None else {"cookie": await session_cookie(user)}
 
 
 def part(page: str, element_id: str) -> str:
-    """What a reader sees of one part, in one line."""
+    """Returns the visible text of one element in one line."""
     found = re.search(rf'<(\w+)[^>]* id="{element_id}".*?\n</\1>', page, re.DOTALL)
     assert found is not None
     return html.unescape(" ".join(re.sub(r"<[^>]*>", " ", found[0]).split()))
 
 
 async def last_days(api: Api) -> list[Any]:
-    """As the API tells them."""
+    """Returns the last 90 days as in the API."""
     return [day for month in (await api.get("/api/uptime/shop?months=4"))["months"] for day in month["details"]][-90:]
 
 
-async def test_its_figures_are_those_of_the_api(api: Api, db: Db) -> None:
+async def test_the_figures_are_those_of_the_api(api: Api, db: Db) -> None:
     await add_service(db, "shop", interval_seconds=3600)
     at = now() - timedelta(
         minutes=now().minute % 15 + 7
-    )  # far from both ends of a quarter, so that it may end meanwhile
+    )  # far from both ends of a quarter, which may end during the test
     checks = [
         Check("shop", at - timedelta(hours=n), ms=None if n in (30, 31) else 100.0 + n, interval_s=3600)
         for n in range(72)
@@ -68,17 +68,17 @@ async def test_its_figures_are_those_of_the_api(api: Api, db: Db) -> None:
 
     window = {"from": (now() - timedelta(days=1)).isoformat(), "to": now().isoformat(), "step": "900"}
     times = await api.get("/api/response-times/shop", params=window)
-    told = part(page, "times")
-    end = re.findall(r"\w{3} \d+, \d{4}, \d\d:\d\d", told)[1]
-    assert datetime.strptime(end, "%b %d, %Y, %H:%M").replace(tzinfo=UTC) <= now()  # not when its quarter ends
-    assert f"median {times['p50']:.0f} ms, 95th percentile {times['p95']:.0f} ms" in told
-    assert f"0 of {times['count']} checks failed." in told
+    times_text = part(page, "times")
+    end = re.findall(r"\w{3} \d+, \d{4}, \d\d:\d\d", times_text)[1]
+    assert datetime.strptime(end, "%b %d, %Y, %H:%M").replace(tzinfo=UTC) <= now()  # not the end of its quarter
+    assert f"median {times['p50']:.0f} ms, 95th percentile {times['p95']:.0f} ms" in times_text
+    assert f"0 of {times['count']} checks failed." in times_text
     assert (
         page.count('<td class="number">1</td><td class="number">0</td></tr>') == len(times["series"]) == times["count"]
     )
 
 
-async def test_what_scripts_ask_for_is_as_the_api_says_and_counted_as_pages_are(database: str, db: Db) -> None:
+async def test_data_for_scripts_is_that_of_the_api_and_limited_like_pages(database: str, db: Db) -> None:
     await add_service(db, "shop")
     await record(db, [Check("shop", now() - timedelta(hours=n), ms=100.0 + n) for n in range(1, 4)])
     window = {"from": (now() - timedelta(days=1)).isoformat(), "to": now().isoformat(), "step": "900"}
@@ -89,7 +89,7 @@ async def test_what_scripts_ask_for_is_as_the_api_says_and_counted_as_pages_are(
         times = await api.get("/services/shop/response-times", params=window)
         assert times == await api.get("/api/response-times/shop", params=window) and times["count"] == 3
         assert [(await api.http.get("/api/templates")).status_code for _ in range(3)][-1] == 429
-        user = await as_browser(await someone(db, "viewer"))
+        user = await as_browser(await create_user(db, "viewer"))
         for path in ("/services/shop/days", "/services/shop/response-times?step=900"):
             first = await api.http.get(path)
             assert first.status_code == 200 and first.headers["x-cache"] in ("HIT", "MISS")
@@ -99,15 +99,15 @@ async def test_what_scripts_ask_for_is_as_the_api_says_and_counted_as_pages_are(
     refused = ("step=1000", "from=yesterday", "from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z")
     async with running_api(database) as api:
         for query in refused:
-            said = [
+            responses = [
                 await api.http.get(f"{path}?{query}")
                 for path in ("/services/shop/response-times", "/api/response-times/shop")
             ]
-            assert [answer.status_code for answer in said] == [400, 400], query
+            assert [response.status_code for response in responses] == [400, 400], query
 
 
-def test_what_scripts_ask_for_rests_as_pages_do() -> None:
-    """A batch of checks ends it after a while only, and nothing of it is of somebody."""
+def test_data_for_scripts_is_cached_like_pages() -> None:
+    """New checks invalidate it after the delay of pages, and it is not cached for sessions."""
     assert {route.path for route in CACHEABLE if route.page and route.personal} == {
         "/services/",
         "/services/*/days",
@@ -115,7 +115,7 @@ def test_what_scripts_ask_for_rests_as_pages_do() -> None:
     }
 
 
-async def test_what_is_not_known_is_told(api: Api, db: Db) -> None:
+async def test_missing_data_is_shown_as_such(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     page = await shown(api, "/services/shop")
     assert "24 hours – No data yet 7 days – No data yet" in part(page, "uptimes")
@@ -124,23 +124,25 @@ async def test_what_is_not_known_is_told(api: Api, db: Db) -> None:
     assert "No outages recorded." in part(page, "outages")
     await record(db, [Check("shop", now())])
     await until(
-        lambda: _says(api, "/services/shop", r"24 hours 100\.00% No downtime Since today 7 days .* Since today")
+        lambda: _has_uptimes(api, "/services/shop", r"24 hours 100\.00% No downtime Since today 7 days .* Since today")
     )
     await record(db, [Check("shop", now() - timedelta(days=10))])
     await until(
-        lambda: _says(api, "/services/shop", r"7 days 100\.00% No downtime 0\.0\d% known 30 days .* Since \w+ \d+, 20")
+        lambda: _has_uptimes(
+            api, "/services/shop", r"7 days 100\.00% No downtime 0\.0\d% known 30 days .* Since \w+ \d+, 20"
+        )
     )
 
 
-async def _says(api: Api, path: str, told: str) -> bool:
-    return re.search(told, part(await shown(api, path), "uptimes")) is not None
+async def _has_uptimes(api: Api, path: str, pattern: str) -> bool:
+    return re.search(pattern, part(await shown(api, path), "uptimes")) is not None
 
 
-async def test_outages_come_in_pages_and_their_messages_are_for_reporters(api: Api, db: Db) -> None:
+async def test_outages_are_listed_in_pages_and_only_reporters_see_messages(api: Api, db: Db) -> None:
     await add_service(db, "shop", interval_seconds=60)
     failures = [Check("shop", now() - timedelta(minutes=2 * n), ms=None) for n in range(1, 24)]
-    goods = [Check("shop", failure.at + timedelta(minutes=1)) for failure in failures[1:]]
-    await record(db, [*failures, *goods])
+    successes = [Check("shop", failure.at + timedelta(minutes=1)) for failure in failures[1:]]
+    await record(db, [*failures, *successes])
     await db.execute("UPDATE outages SET error_message = 'secret-db refused <b>'")
     first = await shown(api, "/services/shop")
     assert part(first, "outages").count("Unexpected HTTP status") == 10
@@ -152,18 +154,20 @@ async def test_outages_come_in_pages_and_their_messages_are_for_reporters(api: A
     for number, status in (("4", 404), ("0", 400), ("x", 400)):
         assert (await api.http.get(f"/services/shop?page={number}", headers=HTML)).status_code == status
     assert "secret-db" not in first
-    assert "secret-db refused <b>" in part(await shown(api, "/services/shop", await someone(db, "reporter")), "outages")
-    assert "secret-db" not in await shown(api, "/services/shop", await someone(db, "viewer"))
+    assert "secret-db refused <b>" in part(
+        await shown(api, "/services/shop", await create_user(db, "reporter")), "outages"
+    )
+    assert "secret-db" not in await shown(api, "/services/shop", await create_user(db, "viewer"))
 
 
-async def test_the_latest_checks_are_for_reporters(api: Api, db: Db) -> None:
+async def test_only_reporters_see_the_latest_checks(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await record(db, [Check("shop", now() - timedelta(minutes=n), ms=None if n == 3 else 90.0) for n in range(1, 61)])
     await db.execute(
         "UPDATE checks SET error_message = '<img src=x>', dns_ms = 4.5, attempts = 3 "
         "WHERE service_id = 'shop' AND NOT success"
     )
-    viewer, reporter = await someone(db, "viewer"), await someone(db, "reporter")
+    viewer, reporter = await create_user(db, "viewer"), await create_user(db, "reporter")
     for other in (None, viewer):
         page = await shown(api, "/services/shop", other)
         assert 'id="checks"' not in page
@@ -187,7 +191,7 @@ async def test_the_latest_checks_are_for_reporters(api: Api, db: Db) -> None:
         (timedelta(hours=-2), "outage", -1),
     ],
 )
-def test_a_certificate_that_expires_soon_looks_like_it(left: timedelta, looks: str, days: int) -> None:
+def test_a_certificate_that_expires_soon_is_highlighted(left: timedelta, looks: str, days: int) -> None:
     at = datetime(2026, 11, 24, tzinfo=UTC)
     service = Service("shop", "Shop", None, None, "operational", at, at, 60, at + left, "R3", True, True)
     certificate = service.certificate(at)
@@ -203,7 +207,7 @@ async def test_times_have_seconds_where_checks_are_less_than_a_minute_apart(
     at = now() - timedelta(seconds=2 * interval_s)
     checks = [Check("shop", at + timedelta(seconds=n * interval_s), ms=None, interval_s=interval_s) for n in range(3)]
     await record(db, checks)
-    page = await shown(api, "/services/shop", await someone(db, "reporter"))
+    page = await shown(api, "/services/shop", await create_user(db, "reporter"))
     for element in ("checks", "outages"):
         times = re.findall(r">([^<]*)</time>", page.partition(f'<section id="{element}"')[2].partition("</section>")[0])
         assert times
@@ -211,7 +215,7 @@ async def test_times_have_seconds_where_checks_are_less_than_a_minute_apart(
     assert re.search(rf"Last check \D+ \d+, \d+, {pattern} ", part(page, "head")), part(page, "head")
 
 
-async def test_the_certificate_is_told_where_there_is_one(api: Api, db: Db) -> None:
+async def test_the_certificate_is_shown_if_there_is_one(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await record(db, [Check("shop", now())])
     assert "Certificate" not in await shown(api, "/services/shop")
@@ -219,7 +223,7 @@ async def test_the_certificate_is_told_where_there_is_one(api: Api, db: Db) -> N
         "UPDATE latest_checks SET certificate_expires_at = now() + interval '5 days 1 hour', "
         "certificate_seen_at = now(), certificate_issuer = '<i>Authority'"
     )
-    admin = await someone(db)  # for whom nothing is kept
+    admin = await create_user(db)  # pages of users are not cached
     assert re.search(
         r"Certificate Expires in 5 days Valid until .* Issued by <i>Authority",
         part(await shown(api, "/services/shop", admin), "head"),
@@ -227,35 +231,35 @@ async def test_the_certificate_is_told_where_there_is_one(api: Api, db: Db) -> N
 
 
 @pytest.mark.one_engine
-async def test_open_incidents_that_affect_it_are_shown(api: Api, db: Db) -> None:
+async def test_open_public_incidents_of_the_service_are_shown(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await add_service(db, "pay")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     await incidents.create(api, reporter, title="Shop <down>", affectedServices=["shop"])
     await incidents.create(api, reporter, title="Pay is slow", affectedServices=["pay"])
-    inside = await incidents.create(api, reporter, title="Of the inside", affectedServices=["shop"], public=False)
+    internal = await incidents.create(api, reporter, title="Internal", affectedServices=["shop"], public=False)
     over = await incidents.create(api, reporter, title="It is over", affectedServices=["shop"])
-    await incidents.say(api, reporter, over["id"], "resolved")
+    await incidents.add_update(api, reporter, over["id"], "resolved")
     page = await shown(api, "/services/shop")
     assert "Shop &lt;down&gt;" in page
-    assert [title for title in ("Pay is slow", "Of the inside", "It is over") if title in page] == []
-    assert f'href="/incidents/{inside["id"]}"' in await shown(api, "/services/shop", await someone(db, "viewer"))
+    assert [title for title in ("Pay is slow", "Internal", "It is over") if title in page] == []
+    assert f'href="/incidents/{internal["id"]}"' in await shown(api, "/services/shop", await create_user(db, "viewer"))
 
 
 @pytest.mark.one_engine
-async def test_texts_of_people_are_text_in_both_languages(api: Api, db: Db) -> None:
+async def test_texts_are_escaped_in_both_languages(api: Api, db: Db) -> None:
     hostile = "<script>alert(1)</script>\"'&"
     await add_service(db, "shop", name=hostile, description=hostile, group_name=hostile)
     for language, state in (("en", "Unknown"), ("ko", "확인 불가")):
         page = await shown(api, "/services/shop", language=language)
         assert f'<html lang="{language}"' in page
         assert "<script>alert" not in page
-        # title, group, heading, description, and in what is said to those who show links
+        # title, group, heading, description, and the descriptions for link previews
         assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;&amp;") == 7
         assert state in part(page, "head")
 
 
-async def test_a_private_service_is_there_for_those_inside_only(api: Api, db: Db) -> None:
+async def test_only_users_see_a_private_service(api: Api, db: Db) -> None:
     await add_service(db, "vault", name=SECRET, public=False)
     await record(db, [Check("vault", now() - timedelta(hours=1))])
     for path in ("/services/{}", "/services/{}?page=2", "/services/{}/days", "/services/{}/response-times"):
@@ -269,7 +273,7 @@ async def test_a_private_service_is_there_for_those_inside_only(api: Api, db: Db
                 item for item in private.headers.items() if item[0] in varying
             }
     for role in ("viewer", "admin"):
-        user = await someone(db, role)
+        user = await create_user(db, role)
         page = await shown(api, "/services/vault", user)
         assert "Private: only logged-in users" in page
         assert "/badges/vault" not in page
@@ -283,7 +287,7 @@ async def test_a_private_service_is_there_for_those_inside_only(api: Api, db: Db
 
 
 @pytest.mark.one_engine
-async def test_badges_are_given_with_the_address_they_were_asked_for(api: Api, db: Db) -> None:
+async def test_code_for_badges_has_the_requested_host(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     other = await api.http.get("/services/shop", headers=HTML | {"host": "status:80"})
     assert "http://status:80/badges/shop/status.svg" in other.text
@@ -296,15 +300,17 @@ async def test_badges_are_given_with_the_address_they_were_asked_for(api: Api, d
         assert f'<a href="{address}/services/shop"><img src="{url}" alt="shop {kind}"></a>' in page
 
 
-async def test_it_is_kept_for_nobody_in_particular_until_something_changes(api: Api, db: Db) -> None:
+async def test_the_public_page_is_cached_until_something_changes(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    await until(lambda: _from(api, "HIT"))
-    assert "x-cache" not in (await api.http.get("/services/shop", headers=await as_browser(await someone(db)))).headers
+    await until(lambda: _has_source(api, "HIT"))
+    assert (
+        "x-cache" not in (await api.http.get("/services/shop", headers=await as_browser(await create_user(db)))).headers
+    )
     await record(db, [Check("shop", now())])
     assert "Operational" in part(await _fresh(api), "head")
 
 
-async def _from(api: Api, source: str) -> bool:
+async def _has_source(api: Api, source: str) -> bool:
     return (await api.http.get("/services/shop")).headers["x-cache"] == source
 
 

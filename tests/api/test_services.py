@@ -1,4 +1,4 @@
-"""Administering services over REST: what is accepted, what is refused by name, what is stored."""
+"""Administration of services over REST: valid and invalid fields, defaults and permissions."""
 
 import random
 import re
@@ -18,7 +18,7 @@ from api.rest.problems import FieldProblem
 from api.services.fields import Service, complete, problems, read_new
 from sla_monitor.formats.one_line import is_label
 from sla_monitor.settings import Settings
-from tests.api.conftest import Api, add_service, someone, until_heard
+from tests.api.conftest import Api, add_service, create_user, until_events_processed
 
 pytestmark = pytest.mark.one_engine
 
@@ -46,7 +46,7 @@ DEFAULTS: dict[str, Any] = {
     "enabled": True,
     "public": True,
 }
-EVERYTHING = {
+ALL_FIELDS = {
     "description": "Where people buy",
     "method": "POST",
     "headers": {"Authorization": "Bearer x", "X-Probe": "yes"},
@@ -67,7 +67,7 @@ EVERYTHING = {
     "enabled": False,
     "public": False,
 }
-BAD: list[tuple[dict[str, Any], str]] = [
+INVALID: list[tuple[dict[str, Any], str]] = [
     ({"id": "Shop"}, "id"),
     ({"id": ""}, "id"),
     ({"id": "-shop"}, "id"),
@@ -158,8 +158,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 @pytest.fixture
 async def api(api: Api, db: Db) -> Api:
-    """Where a test says nothing else, an admin asks."""
-    api.http.headers.update((await someone(db, "admin")).headers)
+    """The API, with requests of an admin by default."""
+    api.http.headers.update((await create_user(db, "admin")).headers)
     return api
 
 
@@ -170,10 +170,10 @@ async def stored(db: Db) -> int:
     return count
 
 
-async def test_only_id_name_and_url_must_be_given(api: Api) -> None:
-    answer = await api.http.post("/api/services", json=SHOP)
-    assert (answer.status_code, answer.json()) == (201, SHOP | DEFAULTS)
-    assert answer.headers["location"] == "/api/services/shop"
+async def test_only_id_name_and_url_are_required(api: Api) -> None:
+    response = await api.http.post("/api/services", json=SHOP)
+    assert (response.status_code, response.json()) == (201, SHOP | DEFAULTS)
+    assert response.headers["location"] == "/api/services/shop"
     assert await api.get("/api/services/shop") == SHOP | DEFAULTS
     for missing in SHOP:
         refused = await api.http.post("/api/services", json={k: v for k, v in SHOP.items() if k != missing})
@@ -188,7 +188,7 @@ FAMILY, PERSIAN, FLAG = (
 )
 
 
-async def test_joiners_flags_and_spaces_of_all_kinds_are_text(api: Api) -> None:
+async def test_joiners_flags_and_special_spaces_are_accepted(api: Api) -> None:
     given = {
         "name": f"{FAMILY} {PERSIAN}",
         "group": f"{FLAG}\u00a0a\u00adb",
@@ -196,72 +196,72 @@ async def test_joiners_flags_and_spaces_of_all_kinds_are_text(api: Api) -> None:
         "keyword": PERSIAN,
         "keywordAbsent": "a\u00a0b",
     }
-    answer = await api.http.post("/api/services", json=SHOP | given)
-    assert answer.status_code == 201, answer.text
-    stored_so = await api.get("/api/services/shop")
-    assert {name: stored_so[name] for name in given} == given
+    response = await api.http.post("/api/services", json=SHOP | given)
+    assert response.status_code == 201, response.text
+    found = await api.get("/api/services/shop")
+    assert {name: found[name] for name in given} == given
 
 
-async def test_every_field_is_stored_as_given(api: Api, db: Db) -> None:
-    answer = await api.http.post("/api/services", json=SHOP | EVERYTHING)
-    assert answer.status_code == 201, answer.text
-    assert await api.get("/api/services/shop") == SHOP | {"type": "http"} | EVERYTHING
+async def test_every_field_is_stored_unchanged(api: Api, db: Db) -> None:
+    response = await api.http.post("/api/services", json=SHOP | ALL_FIELDS)
+    assert response.status_code == 201, response.text
+    assert await api.get("/api/services/shop") == SHOP | {"type": "http"} | ALL_FIELDS
     listed = await api.get("/api/services?details=true")
-    assert listed["services"] == [SHOP | {"type": "http"} | EVERYTHING]
+    assert listed["services"] == [SHOP | {"type": "http"} | ALL_FIELDS]
     assert (await api.get("/api/services"))["services"] == [{"id": "all-systems", "name": "All Systems"}]
 
 
-async def test_a_bad_service_is_refused_by_field_and_nothing_is_stored(api: Api, db: Db) -> None:
-    for change, field in BAD:
-        answer = await api.http.post("/api/services", json=SHOP | change)
-        assert answer.status_code == 400, (change, answer.text)
-        assert answer.json()["code"] == "VALIDATION_ERROR"
-        assert field in [problem["field"] for problem in answer.json()["details"]], (change, answer.text)
+async def test_an_invalid_service_is_refused_by_field_and_nothing_is_stored(api: Api, db: Db) -> None:
+    for change, field in INVALID:
+        response = await api.http.post("/api/services", json=SHOP | change)
+        assert response.status_code == 400, (change, response.text)
+        assert response.json()["code"] == "VALIDATION_ERROR"
+        assert field in [problem["field"] for problem in response.json()["details"]], (change, response.text)
     huge = b'{"id":"shop","name":"Shop","endpointUrl":"http://a.example/","intervalSeconds":' + b"9" * 400 + b"}"
-    answer = await api.http.post("/api/services", content=huge, headers={"content-type": "application/json"})
-    assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, "intervalSeconds")
+    response = await api.http.post("/api/services", content=huge, headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()["details"][0]["field"]) == (400, "intervalSeconds")
     assert await stored(db) == 0
 
 
-async def test_a_bad_change_is_refused_by_field_and_nothing_is_stored(api: Api) -> None:
+async def test_an_invalid_change_is_refused_by_field_and_nothing_is_stored(api: Api) -> None:
     await api.http.post("/api/services", json=SHOP)
-    for change, field in BAD:
+    for change, field in INVALID:
         if "id" in change:
             field = "id"
-        answer = await api.http.patch("/api/services/shop", json=change)
-        assert answer.status_code == 400, (change, answer.text)
-        assert field in [problem["field"] for problem in answer.json()["details"]], (change, answer.text)
+        response = await api.http.patch("/api/services/shop", json=change)
+        assert response.status_code == 400, (change, response.text)
+        assert field in [problem["field"] for problem in response.json()["details"]], (change, response.text)
     assert await api.get("/api/services/shop") == SHOP | DEFAULTS
 
 
-async def test_a_change_touches_what_it_names_only(api: Api) -> None:
-    await api.http.post("/api/services", json=SHOP | EVERYTHING)
+async def test_a_change_affects_only_the_given_fields(api: Api) -> None:
+    await api.http.post("/api/services", json=SHOP | ALL_FIELDS)
     changed = await api.http.patch("/api/services/shop", json={"name": "Store", "keyword": None, "group": None})
-    expected = SHOP | {"type": "http"} | EVERYTHING | {"name": "Store", "keyword": None, "group": None}
+    expected = SHOP | {"type": "http"} | ALL_FIELDS | {"name": "Store", "keyword": None, "group": None}
     assert (changed.status_code, changed.json()) == (200, expected)
     assert await api.get("/api/services/shop") == expected
     assert (await api.http.patch("/api/services/shop", json={})).json() == expected
-    crossed = await api.http.patch("/api/services/shop", json={"intervalSeconds": 1})
-    assert crossed.json()["details"][0]["field"] == "timeoutMs"
+    inconsistent = await api.http.patch("/api/services/shop", json={"intervalSeconds": 1})
+    assert inconsistent.json()["details"][0]["field"] == "timeoutMs"
 
 
 @pytest.mark.parametrize("given_url", ["HTTPS://shop.example/health", " https://shop.example/health\r\n"])
-async def test_a_url_is_stored_as_browsers_understand_it(api: Api, given_url: str) -> None:
+async def test_a_url_is_stored_normalised(api: Api, given_url: str) -> None:
     for method, path, body in (("POST", "/api/services", SHOP), ("PATCH", "/api/services/shop", {})):
-        answer = await api.http.request(method, path, json={**body, "endpointUrl": given_url})
-        assert answer.json()["endpointUrl"] == "https://shop.example/health", answer.text
+        response = await api.http.request(method, path, json={**body, "endpointUrl": given_url})
+        assert response.json()["endpointUrl"] == "https://shop.example/health", response.text
     assert (await api.get("/api/services/shop"))["endpointUrl"] == "https://shop.example/health"
 
 
-async def test_status_codes_that_no_rfc_knows_can_be_expected(api: Api) -> None:
+async def test_nonstandard_status_codes_can_be_expected(api: Api) -> None:
     codes = {"expectedStatusCodes": [100, 600, 999]}
-    answer = await api.http.post("/api/services", json=SHOP | codes)
-    assert (answer.status_code, answer.json()["expectedStatusCodes"]) == (201, [100, 600, 999])
+    response = await api.http.post("/api/services", json=SHOP | codes)
+    assert (response.status_code, response.json()["expectedStatusCodes"]) == (201, [100, 600, 999])
 
 
-async def test_a_word_that_must_be_absent_may_be_asked_of_a_response_without_a_body(api: Api) -> None:
-    answer = await api.http.post("/api/services", json=SHOP | {"method": "HEAD", "keywordAbsent": "error"})
-    assert answer.status_code == 201, answer.text
+async def test_keyword_absent_is_valid_for_a_response_without_a_body(api: Api) -> None:
+    response = await api.http.post("/api/services", json=SHOP | {"method": "HEAD", "keywordAbsent": "error"})
+    assert response.status_code == 201, response.text
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.1.1]", "2852039166", "169.254.1"])
@@ -280,7 +280,7 @@ async def test_a_denied_target_is_stored_with_a_warning(api: Api, host: str) -> 
     assert moved.json() == SHOP | DEFAULTS | {"name": "Store"}
 
 
-async def test_an_id_is_taken_once(api: Api) -> None:
+async def test_a_used_id_is_a_409(api: Api) -> None:
     assert (await api.http.post("/api/services", json=SHOP)).status_code == 201
     again = await api.http.post("/api/services", json=SHOP | {"name": "Other"})
     assert (again.status_code, again.json()["code"]) == (409, "CONFLICT")
@@ -288,7 +288,7 @@ async def test_an_id_is_taken_once(api: Api) -> None:
     assert (await api.get("/api/services/shop"))["name"] == "Shop"
 
 
-async def test_a_service_that_is_removed_is_gone(api: Api) -> None:
+async def test_a_deleted_service_is_not_found(api: Api) -> None:
     await api.http.post("/api/services", json=SHOP)
     gone = await api.http.delete("/api/services/shop")
     assert (gone.status_code, gone.content) == (204, b"")
@@ -305,17 +305,17 @@ async def test_a_service_can_be_read_while_a_transaction_changes_it(api: Api, db
             assert (await api.get("/api/services/shop"))["id"] == "shop"
 
 
-async def test_a_service_that_a_file_declares_is_changed_there(api: Api, db: Db) -> None:
+async def test_a_service_of_services_toml_cannot_be_changed(api: Api, db: Db) -> None:
     await api.http.post("/api/services", json=SHOP)
     await db.execute("UPDATE services SET declared_in = 'services.toml'")
     for method, body in (("PATCH", {"name": "X"}), ("DELETE", None)):
-        answer = await api.http.request(method, "/api/services/shop", json=body)
-        assert (answer.status_code, answer.json()["code"]) == (409, "CONFLICT")
-        assert "services.toml" in answer.json()["error"]
+        response = await api.http.request(method, "/api/services/shop", json=body)
+        assert (response.status_code, response.json()["code"]) == (409, "CONFLICT")
+        assert "services.toml" in response.json()["error"]
     assert (await api.get("/api/services/shop"))["name"] == "Shop"
 
 
-def test_defaults_never_contradict_each_other() -> None:
+def test_defaults_are_valid_for_every_interval() -> None:
     for interval in (1, 2, 6, 7, 8, 86400):
         service = complete(read_new(SHOP | {"intervalSeconds": interval}), Settings())
         assert problems(service) == []
@@ -333,10 +333,10 @@ text = st.text(st.characters(codec="utf-8"), max_size=60)
     interval=st.integers(),
     timeout=st.integers(-1, 70000),
 )
-def test_whatever_passes_can_be_stored_by_postgresql(
+def test_accepted_services_satisfy_the_constraints_of_the_table(
     name: str, url: str, headers: dict[str, str], keyword: str, tags: list[str], interval: int, timeout: int
 ) -> None:
-    """What the table's constraints demand, said once more: no input may pass here and fail there."""
+    """The conditions of the constraints, repeated: no input may be accepted by REST and refused by the table."""
     given_fields: dict[str, Any] = {
         "id": "shop",
         "name": name,
@@ -362,14 +362,14 @@ def test_whatever_passes_can_be_stored_by_postgresql(
     assert 100 <= timeout <= min(60000, interval * 1000)
 
 
-async def test_random_services_pass_or_are_refused_but_never_break(api: Api) -> None:
+async def test_random_services_never_cause_a_server_error(api: Api) -> None:
     chance = random.Random(7)
     alphabet = "ab \u0000\n\u202e\U0001f600\"'\\%/:@?#\u00e9"
     for _ in range(150):
         word = "".join(chance.choices(alphabet, k=chance.randint(0, 12)))
         body: dict[str, Any] = SHOP | {chance.choice(list(DEFAULTS)): word, "endpointUrl": "http://a.example/" + word}
-        answer = await api.http.post("/api/services", json=body)
-        assert answer.status_code in (201, 400, 409), (body, answer.text)
+        response = await api.http.post("/api/services", json=body)
+        assert response.status_code in (201, 400, 409), (body, response.text)
 
 
 WRITES = [("POST", "/api/services"), ("PATCH", "/api/services/shop"), ("DELETE", "/api/services/shop")]
@@ -382,26 +382,26 @@ async def test_only_admins_see_the_details_of_services_or_change_them(
 ) -> None:
     await add_service(db, "shop", headers=Jsonb({"Authorization": "Bearer hidden"}))
     api.http.headers.pop("Authorization")
-    headers = (await someone(db, role)).headers if role else {}
+    headers = (await create_user(db, role)).headers if role else {}
     if role is None:
         refused = await api.http.get("/api/services?details=true", headers={"Authorization": "Bearer nonsense"})
         assert (refused.status_code, "hidden" in refused.text) == (401, False)
     for method, path in [*WRITES, *DETAILS]:
         body = {"name": "Theirs"} if method == "PATCH" else SHOP if method == "POST" else None
-        answer = await api.http.request(method, path, json=body, headers=headers)
-        assert answer.status_code == status, (method, path, answer.text)
-        assert answer.json()["code"] == ("UNAUTHORIZED" if status == 401 else "FORBIDDEN")
-        assert "hidden" not in answer.text
+        response = await api.http.request(method, path, json=body, headers=headers)
+        assert response.status_code == status, (method, path, response.text)
+        assert response.json()["code"] == ("UNAUTHORIZED" if status == 401 else "FORBIDDEN")
+        assert "hidden" not in response.text
     assert (await api.get("/api/services", headers=headers))["services"][1:] == [{"id": "shop", "name": "Shop"}]
 
 
-async def test_the_list_for_everybody_is_kept_whoever_asks(api: Api, db: Db) -> None:
+async def test_the_public_list_is_cached_for_all_clients(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    viewer = await someone(db, "viewer")
+    viewer = await create_user(db, "viewer")
     path = "/api/services"
 
-    await until_heard(api, db)
+    await until_events_processed(api, db)
     await api.http.get(path)
     for headers in ({}, viewer.headers, {"Authorization": "Bearer nonsense"}):
-        answer = await api.http.get(path, headers=headers)
-        assert (answer.status_code, answer.headers["x-cache"]) == (200, "HIT")
+        response = await api.http.get(path, headers=headers)
+        assert (response.status_code, response.headers["x-cache"]) == (200, "HIT")

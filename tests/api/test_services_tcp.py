@@ -1,4 +1,4 @@
-"""Services of other types than HTTP, over REST, in services.toml and in the console."""
+"""TCP services over REST, in services.toml and in the console."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ import pytest
 from api.services.declared import DeclarationError, apply, read
 from sla_monitor.settings import Settings
 from sql import open_pool
-from tests.api.conftest import Api, someone
-from tests.api.visitors import Visitor, marked, sent_to, visitor
+from tests.api.conftest import Api, create_user
+from tests.api.visitors import Visitor, invalid_fields, redirect_target, visitor
 
 Db = psycopg.AsyncConnection[Any]
 DATABASE = {"id": "db", "name": "Database", "type": "tcp", "host": "db.example", "port": 5432}
@@ -19,12 +19,12 @@ DEFAULTS = {"tls": False, "verifyTls": True, "send": None, "expect": None}
 
 @pytest.fixture
 async def api(api: Api, db: Db) -> Api:
-    """Where a test says nothing else, an admin asks."""
-    api.http.headers.update((await someone(db, "admin")).headers)
+    """The API, with requests of an admin by default."""
+    api.http.headers.update((await create_user(db, "admin")).headers)
     return api
 
 
-async def test_it_is_stored_and_shown_with_the_fields_of_its_type(api: Api) -> None:
+async def test_a_service_is_stored_and_shown_with_the_fields_of_its_type(api: Api) -> None:
     created = await api.http.post("/api/services", json=DATABASE)
     assert created.status_code == 201, created.text
     body = created.json()
@@ -50,7 +50,7 @@ async def test_it_is_stored_and_shown_with_the_fields_of_its_type(api: Api) -> N
         ({"type": "http"}, "host"),
     ],
 )
-async def test_bad_fields_are_refused_by_name(api: Api, change: dict[str, Any], field: str) -> None:
+async def test_invalid_fields_are_refused_by_name(api: Api, change: dict[str, Any], field: str) -> None:
     refused = await api.http.post("/api/services", json=DATABASE | change)
     assert refused.status_code == 400, refused.text
     assert field in [problem["field"] for problem in refused.json()["details"]], refused.text
@@ -60,12 +60,12 @@ async def test_bad_fields_are_refused_by_name(api: Api, change: dict[str, Any], 
 
 
 @pytest.mark.parametrize("missing", ["host", "port"])
-async def test_what_its_type_needs_must_be_given(api: Api, missing: str) -> None:
+async def test_host_and_port_are_required(api: Api, missing: str) -> None:
     refused = await api.http.post("/api/services", json={k: v for k, v in DATABASE.items() if k != missing})
     assert refused.json()["details"] == [{"field": missing, "message": "is required", "code": "required"}]
 
 
-async def test_a_change_of_some_fields(api: Api) -> None:
+async def test_a_change_affects_only_the_given_fields(api: Api) -> None:
     await api.http.post("/api/services", json=DATABASE)
     changed = await api.http.patch("/api/services/db", json={"tls": True, "expect": "ok"})
     assert changed.json().items() >= {"tls": True, "expect": "ok", "port": 5432}.items()
@@ -73,7 +73,7 @@ async def test_a_change_of_some_fields(api: Api) -> None:
     assert (cleared.json()["expect"], cleared.json()["tls"]) == (None, True)
 
 
-async def test_a_change_of_the_type_begins_with_its_defaults(api: Api) -> None:
+async def test_a_change_of_the_type_resets_the_fields_to_its_defaults(api: Api) -> None:
     await api.http.post("/api/services", json=DATABASE | {"retries": 2})
     refused = await api.http.patch("/api/services/db", json={"type": "http"})
     assert refused.json()["details"] == [{"field": "endpointUrl", "message": "is required", "code": "required"}]
@@ -90,7 +90,7 @@ async def test_a_denied_target_is_stored_with_a_warning(api: Api) -> None:
     assert [warning["field"] for warning in created.json()["warnings"]] == ["host"]
 
 
-async def test_the_description_has_each_type(api: Api) -> None:
+async def test_the_openapi_document_has_each_type(api: Api) -> None:
     document = await api.get("/openapi.json")
     operation = document["paths"]["/api/services"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     names = {ref["$ref"].rpartition("/")[2] for ref in operation["anyOf"]}
@@ -105,7 +105,7 @@ async def test_the_description_has_each_type(api: Api) -> None:
 TOML = '[[service]]\nid = "db"\nname = "Database"\ntype = "tcp"\nhost = "db.example"\nport = 5432\n'
 
 
-async def test_it_is_declared_in_a_file(database: str, db: Db, tmp_path: Path) -> None:
+async def test_a_service_can_be_declared_in_a_file(database: str, db: Db, tmp_path: Path) -> None:
     path = tmp_path / "services.toml"
     async with open_pool(database, application="test") as pool:
         path.write_text(TOML)
@@ -127,7 +127,7 @@ async def test_it_is_declared_in_a_file(database: str, db: Db, tmp_path: Path) -
         (TOML + 'send = "\\\\q"\n', ["'db'", "send"]),
     ],
 )
-def test_a_mistake_in_a_file_names_the_field(tmp_path: Path, text: str, names: list[str]) -> None:
+def test_an_error_in_a_file_names_the_field(tmp_path: Path, text: str, names: list[str]) -> None:
     path = tmp_path / "services.toml"
     path.write_text(text)
     with pytest.raises(DeclarationError) as refused:
@@ -138,29 +138,29 @@ def test_a_mistake_in_a_file_names_the_field(tmp_path: Path, text: str, names: l
 @pytest.fixture
 async def admin(api: Api, db: Db) -> Visitor:
     api.http.headers.pop("authorization", None)
-    return await visitor(api, await someone(db, "admin", "ada"))
+    return await visitor(api, await create_user(db, "admin", "ada"))
 
 
 HERE = "/console/services"
 
 
-async def test_the_form_of_its_type(admin: Visitor, db: Db) -> None:
+async def test_the_form_has_the_fields_of_its_type(admin: Visitor, db: Db) -> None:
     page = await admin.get(f"{HERE}/new")
     assert f'href="{HERE}/new?type=tcp"' in page.text
     filled = {"id": "db", "name": "Database", "host": "db.example", "port": "5432", "send": "PING\\r\\n", "expect": "+"}
-    assert sent_to(await admin.fill(f"{HERE}/new?type=tcp", HERE, **filled)) == f"{HERE}?done=created"
+    assert redirect_target(await admin.fill(f"{HERE}/new?type=tcp", HERE, **filled)) == f"{HERE}?done=created"
     row = await (await db.execute("SELECT check_config FROM services")).fetchone()
     expected = {"type": "tcp", "host": "db.example", "port": 5432, "tls": False, "verify_tls": True}
     assert row is not None and row[0] == expected | {"send": "PING\\r\\n", "expect": "+"}
     assert "tcp://db.example:5432" in (await admin.get(HERE)).text
-    assert sent_to(await admin.fill(f"{HERE}/db", tls="1", expect="")) == f"{HERE}?done=saved"
+    assert redirect_target(await admin.fill(f"{HERE}/db", tls="1", expect="")) == f"{HERE}?done=saved"
     row = await (await db.execute("SELECT check_config FROM services")).fetchone()
     assert row is not None and row[0] == expected | {"send": "PING\\r\\n", "expect": None, "tls": True}
 
 
 @pytest.mark.parametrize(("field", "value"), [("host", "a b"), ("host", ""), ("port", "0"), ("send", "\\q")])
-async def test_wrong_values_are_marked(admin: Visitor, field: str, value: str) -> None:
+async def test_invalid_values_are_marked(admin: Visitor, field: str, value: str) -> None:
     filled = {"id": "db", "name": "Database", "host": "db.example", "port": "5432", field: value}
-    answer = await admin.fill(f"{HERE}/new?type=tcp", HERE, **filled)
-    assert (answer.status, marked(answer)) == (400, {field})
-    assert answer.form(HERE).value(field) == value
+    response = await admin.fill(f"{HERE}/new?type=tcp", HERE, **filled)
+    assert (response.status, invalid_fields(response)) == (400, {field})
+    assert response.form(HERE).value(field) == value

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api.live import socketio
-from tests.api.conftest import Api, add_service, running_api, signer, someone, until
+from tests.api.conftest import Api, add_service, create_user, running_api, signer, until
 from tests.api.test_feed import set_state
 from tests.api.transports import Speaker, engine, socketio_url, speaker
 
@@ -87,7 +87,7 @@ async def test_errors_are_sent_as_events_too(api: Api) -> None:
 
 
 async def test_the_token_is_read_from_the_auth_payload_only(api: Api, db: Db) -> None:
-    ann = await someone(db, "viewer")
+    ann = await create_user(db, "viewer")
     for auth in ("", "{}", '{"token":null}', '{"token":""}', '{"other":1}'):
         async with engine(api) as socket:
             await socket.send("40" + auth)
@@ -106,7 +106,7 @@ async def test_the_token_is_read_from_the_auth_payload_only(api: Api, db: Db) ->
 
 
 async def test_a_bad_token_refuses_the_connection(api: Api, db: Db) -> None:
-    ann = await someone(db, "viewer")
+    ann = await create_user(db, "viewer")
     refresh = await signer().issue("refresh", ann.user_id, ann.session_id, timedelta(hours=1))
     for token in ("x", "slam_x", ann.token[:-4] + "AAAA", refresh):
         async with engine(api) as socket:
@@ -277,7 +277,7 @@ async def test_a_client_that_stops_reading_is_disconnected(database: str, db: Db
 
 
 async def test_what_clients_send_is_not_logged(api: Api, db: Db, caplog: pytest.LogCaptureFixture) -> None:
-    ann = await someone(db, "viewer")
+    ann = await create_user(db, "viewer")
     with caplog.at_level(logging.DEBUG):
         async with speaker(api, "socketio", ann.token) as client:
             await client.say("join-room", room="uptime")

@@ -1,4 +1,4 @@
-"""`/` over HTTP: what it says, that it says it safely and in both languages, and when it says something new."""
+"""The status page `/`: its content in both languages, escaping, and caching."""
 
 import gzip
 import re
@@ -17,8 +17,8 @@ from api.pages.status import banner, groups
 from api.uptime.status import ServiceState, StatusRow
 from sla_monitor.settings import Settings
 from sla_monitor.texts.languages import Language, texts
-from tests.api.conftest import Api, Check, add_service, now, record, someone, until
-from tests.api.incidents import create, say
+from tests.api.conftest import Api, Check, add_service, create_user, now, record, until
+from tests.api.incidents import add_update, create
 
 pytestmark = pytest.mark.one_day
 
@@ -28,10 +28,10 @@ NONE, ALL = "0" * 90, "1" * 90
 
 
 async def html(api: Api, language: Language = "en", path: str = "/") -> str:
-    answer = await api.http.get(path, headers=BROWSER | {"Accept-Language": language})
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"].startswith("text/html")
-    return answer.text
+    response = await api.http.get(path, headers=BROWSER | {"Accept-Language": language})
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/html")
+    return response.text
 
 
 @pytest.mark.parametrize(
@@ -50,12 +50,12 @@ async def html(api: Api, language: Language = "en", path: str = "/") -> str:
         (["outage", "unknown"], "outage", "Some services are down"),
     ],
 )
-def test_page_badge_and_frame_say_the_same_and_no_more_than_is_known(
+def test_page_badge_and_frame_have_the_same_headline(
     states: list[ServiceState], state: ServiceState, headline: str
 ) -> None:
     t = texts("en", "UTC")
-    said = banner(t, states)
-    assert (said.state, t(f"live.headline_{said.headline}")) == (state, headline)
+    shown = banner(t, states)
+    assert (shown.state, t(f"live.headline_{shown.headline}")) == (state, headline)
 
     rows = [StateRow(str(n), str(n), None, one, None) for n, one in enumerate(states)]
     frame = Site(Settings()).environment.get_template("embed.html").render(embed_context(t, rows) | {"theme": None})
@@ -67,20 +67,20 @@ def test_page_badge_and_frame_say_the_same_and_no_more_than_is_known(
 
 
 @pytest.mark.parametrize("states", [["operational"], ["maintenance", "operational"], ["unknown"], []])
-def test_nothing_is_said_to_be_well_while_an_incident_is_open(states: list[ServiceState]) -> None:
+def test_an_open_incident_replaces_the_headline_of_good_states(states: list[ServiceState]) -> None:
     t = texts("en", "UTC")
-    said = banner(t, states, True)
-    assert (said.state, said.headline) == ("degraded", "incident")
+    shown = banner(t, states, True)
+    assert (shown.state, shown.headline) == ("degraded", "incident")
     assert embed_context(t, [], True)["summary"] == ("degraded", "incident")
     assert state_badge(t, "All systems", states, True).message == "Incident"
     assert banner(t, ["outage"], True).headline == "outage"
 
 
 @pytest.mark.one_engine
-async def test_an_open_incident_is_told_by_page_frame_and_badge(api: Api, db: Db) -> None:
+async def test_an_open_incident_is_the_headline_of_page_frame_and_badge(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await db.execute("UPDATE service_states SET state = 'operational'")
-    await create(api, await someone(db), affectedServices=["shop"])
+    await create(api, await create_user(db), affectedServices=["shop"])
     for path in ("/", "/embed"):
         html = (await api.http.get(path, headers=BROWSER)).text.partition('<script type="application/json"')[0]
         assert "An incident is under way" in html and "All systems operational" not in html, path
@@ -102,23 +102,23 @@ async def test_an_open_incident_is_told_by_page_frame_and_badge(api: Api, db: Db
         (["maintenance", "maintenance"], ["2 are under maintenance."]),
     ],
 )
-def test_the_banner_counts(states: list[ServiceState], sentences: list[str]) -> None:
+def test_the_banner_counts_services_by_state(states: list[ServiceState], sentences: list[str]) -> None:
     assert banner(texts("en", "UTC"), states).sentences == sentences
 
 
 TODAY = date(2026, 11, 24)
 
 
-def test_a_strip_draws_days_of_one_code_in_a_row_as_one_rectangle() -> None:
+def test_consecutive_days_of_one_status_are_one_rectangle() -> None:
     known, degraded, failed = "0" + "1" * 89, "0" * 88 + "11", "0" * 89 + "1"
-    drawn = strip(texts("en", "UTC"), known, degraded, failed, "99.50", TODAY)
-    assert drawn.paths == [
+    rendered = strip(texts("en", "UTC"), known, degraded, failed, "99.50", TODAY)
+    assert rendered.paths == [
         ("nd", "M0 .24h1V1h-1z"),
         ("o", "M1 .24h87V1h-87z"),
         ("po", "M88 .12h1V1h-1z"),
         ("mo", "M89 0h1V1h-1z"),
     ]
-    assert drawn.words == "99.50% uptime in 90 days: 1 day with an outage, 1 day degraded, data since Aug 28."
+    assert rendered.words == "99.50% uptime in 90 days: 1 day with an outage, 1 day degraded, data since Aug 28."
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,12 @@ def test_a_strip_draws_days_of_one_code_in_a_row_as_one_rectangle() -> None:
         ("0" * 89 + "1", "100.00", "100.00% uptime in 90 days: no day with problems, data since Nov 24."),
     ],
 )
-def test_a_strip_is_told_in_words(known: str, uptime: str, words: str) -> None:
+def test_a_strip_has_a_description(known: str, uptime: str, words: str) -> None:
     assert strip(texts("en", "UTC"), known, NONE, NONE, uptime, TODAY).words == words
 
 
 @pytest.mark.parametrize(("services", "opened"), [(100, [True, True]), (101, [True, False])])
-def test_where_there_are_many_services_only_groups_with_trouble_are_open(services: int, opened: list[bool]) -> None:
+def test_with_more_than_100_services_only_groups_with_problems_are_open(services: int, opened: list[bool]) -> None:
     today = date(2026, 11, 24)
     rows = [
         StatusRow(
@@ -149,7 +149,7 @@ def test_where_there_are_many_services_only_groups_with_trouble_are_open(service
     assert shown[0].summary == "1 of 9 not operational"
 
 
-async def test_services_stand_in_their_groups_with_state_uptime_and_days(api: Api, db: Db) -> None:
+async def test_services_are_grouped_with_state_uptime_and_days(api: Api, db: Db) -> None:
     await add_service(db, "shop", name="Shop", group_name="Sales")
     await add_service(db, "pay", name="Pay", group_name="Sales")
     await add_service(db, "mail", name="Mail")
@@ -158,7 +158,7 @@ async def test_services_stand_in_their_groups_with_state_uptime_and_days(api: Ap
     await record(db, [Check("shop", at), Check("pay", at, ms=None), Check("mail", at)])
     page = await html(api)
     [today] = set(re.findall(r'data-today="(.*?)"', page))
-    place = 89 - (date.fromisoformat(today) - at.date()).days  # the day may have turned since
+    place = 89 - (date.fromisoformat(today) - at.date()).days  # a new day may have begun
     assert "Some services are down" in page and "1 of 4 services is not operational." in page
     assert page.index('data-service="mail"') < page.index("Sales") < page.index('data-service="pay"')
     assert '<a href="/services/pay">Pay</a><span class="state outage">Outage</span>' in page
@@ -169,13 +169,13 @@ async def test_services_stand_in_their_groups_with_state_uptime_and_days(api: Ap
 
 
 @pytest.mark.one_engine
-async def test_an_empty_installation_says_what_to_do(api: Api) -> None:
+async def test_an_empty_installation_links_to_the_form_for_services(api: Api) -> None:
     page = await html(api)
     assert "No services yet" in page and 'href="/console/services"' in page
     assert "data-service" not in page
 
 
-async def test_both_languages(api: Api, db: Db) -> None:
+async def test_the_page_is_available_in_both_languages(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await record(db, [Check("shop", now() - timedelta(seconds=1), ms=None)])
     page = await html(api, "ko")
@@ -185,15 +185,15 @@ async def test_both_languages(api: Api, db: Db) -> None:
 
 
 @pytest.mark.one_engine
-async def test_incidents_and_maintenance_are_shown_with_what_is_public_of_them(api: Api, db: Db) -> None:
+async def test_public_incidents_and_maintenance_are_shown(api: Api, db: Db) -> None:
     await add_service(db, "shop", name="Shop")
     await add_service(db, "vault", name="Vault", public=False)
-    who = await someone(db, "reporter")
-    running = await create(api, who, title="Running", affectedServices=["shop", "vault"])
-    await say(api, who, running["id"], "identified", "It is the **cable**.")
-    solved = await create(api, who, title="Solved")
-    await say(api, who, solved["id"], "resolved", "Done.")
-    await create(api, who, title="Internal", public=False)
+    reporter = await create_user(db, "reporter")
+    running = await create(api, reporter, title="Running", affectedServices=["shop", "vault"])
+    await add_update(api, reporter, running["id"], "identified", "It is the **cable**.")
+    solved = await create(api, reporter, title="Solved")
+    await add_update(api, reporter, solved["id"], "resolved", "Done.")
+    await create(api, reporter, title="Internal", public=False)
     tomorrow, today = datetime.now(UTC) + timedelta(days=1), datetime.now(UTC) - timedelta(minutes=1)
     windows = (("New disks", True, tomorrow), ("Secret disks", False, tomorrow), ("New cables", True, today))
     for title, public, begins in windows:
@@ -204,8 +204,8 @@ async def test_incidents_and_maintenance_are_shown_with_what_is_public_of_them(a
             "startsAt": begins.isoformat(),
             "endsAt": (begins + timedelta(hours=1)).isoformat(),
         }
-        answer = await api.http.post("/api/maintenance", json=planned, headers=who.headers)
-        assert answer.status_code == 201, answer.text
+        response = await api.http.post("/api/maintenance", json=planned, headers=reporter.headers)
+        assert response.status_code == 201, response.text
 
     page = await until_html(api, "Done.")
     above, past = page.split('<section id="past"')
@@ -217,19 +217,19 @@ async def test_incidents_and_maintenance_are_shown_with_what_is_public_of_them(a
     assert "New disks" in above and '<a href="/services/shop">Shop</a>' in above
     assert "Solved" in past and "Done." in past and "No incidents on the other days." in past
     assert "cable" not in past
-    for hidden in ("vault", "Vault", "Internal", "Secret disks", who.username):
+    for hidden in ("vault", "Vault", "Internal", "Secret disks", reporter.username):
         assert hidden not in page, hidden
 
 
 @pytest.mark.one_engine
-async def test_what_people_write_stays_text(api: Api, db: Db) -> None:
+async def test_texts_are_escaped(api: Api, db: Db) -> None:
     evil = "<script>alert(1)</script>"
     await add_service(db, "shop", name=evil, group_name=evil)
-    who = await someone(db, "reporter")
-    incident = await create(api, who, title=evil, affectedServices=["shop"])
-    await say(
+    reporter = await create_user(db, "reporter")
+    incident = await create(api, reporter, title=evil, affectedServices=["shop"])
+    await add_update(
         api,
-        who,
+        reporter,
         incident["id"],
         "identified",
         f"{evil} [x](javascript:alert(2)) [y](https://y.example/) ![z](http://z)",
@@ -240,21 +240,21 @@ async def test_what_people_write_stays_text(api: Api, db: Db) -> None:
     assert '<a href="https://y.example/" rel="nofollow noopener noreferrer">y</a>' in page
 
 
-async def test_a_private_service_is_nowhere(api: Api, db: Db) -> None:
+async def test_a_private_service_is_not_on_the_page(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await add_service(db, "vault", name="Treasure", group_name="Cellar", public=False)
     await record(db, [Check("vault", now() - timedelta(seconds=1), ms=None)])
     page = await html(api)
     assert not [hidden for hidden in ("vault", "Treasure", "Cellar") if hidden in page]
-    assert "The status of 1 is unknown." in page  # of the shop, and the vault is not counted
+    assert "The status of 1 is unknown." in page  # the shop; the vault is not counted
 
 
-async def test_it_is_kept_until_something_changes(api: Api, db: Db) -> None:
+async def test_the_page_is_cached_until_something_changes(api: Api, db: Db) -> None:
     await add_service(db, "shop", name="Shop")
     await record(db, [Check("shop", now() - timedelta(minutes=2))])
     await until_html(api, "state operational")
     await until(lambda: _is_hit(api))
-    # A check that changes nothing is told when the page has rested; what is an event at once.
+    # A check without a change of state invalidates the page after a delay, an event at once.
     await record(db, [Check("shop", now() - timedelta(minutes=1))])
     assert await _is_hit(api)
     await record(db, [Check("shop", now() - timedelta(seconds=1), ms=None)])
@@ -264,26 +264,26 @@ async def test_it_is_kept_until_something_changes(api: Api, db: Db) -> None:
 
 
 @pytest.mark.one_engine
-async def test_only_the_page_itself_is_kept_for_everybody(api: Api) -> None:
+async def test_other_paths_are_not_cached(api: Api) -> None:
     await html(api)
     for path in ("/ready", "/metrics", "/console"):
-        answer = await api.http.get(path, headers=BROWSER)
-        assert "x-cache" not in answer.headers, path
+        response = await api.http.get(path, headers=BROWSER)
+        assert "x-cache" not in response.headers, path
 
 
 @pytest.mark.one_engine
-async def test_it_is_sent_compressed_and_small(api: Api, db: Db) -> None:
+async def test_the_page_is_compressed_to_less_than_10_kb(api: Api, db: Db) -> None:
     for n in range(50):
         await add_service(db, f"service-{n}", group_name=f"Group {n // 10}")
-    async with api.http.stream("GET", "/", headers=BROWSER | {"Accept-Encoding": "gzip"}) as answer:
-        packed = b"".join([part async for part in answer.aiter_raw()])
-    assert answer.headers["content-encoding"] == "gzip"
+    async with api.http.stream("GET", "/", headers=BROWSER | {"Accept-Encoding": "gzip"}) as response:
+        packed = b"".join([part async for part in response.aiter_raw()])
+    assert response.headers["content-encoding"] == "gzip"
     assert gzip.decompress(packed).count(b"data-service=") == 50
     assert len(packed) < 10_000
 
 
 @pytest.mark.one_engine
-async def test_the_filter_is_there_for_long_lists_only(api: Api, db: Db) -> None:
+async def test_only_long_lists_have_a_filter(api: Api, db: Db) -> None:
     for n in range(15):
         await add_service(db, f"service-{n}")
     assert 'id="filter"' not in await html(api)
@@ -292,22 +292,22 @@ async def test_the_filter_is_there_for_long_lists_only(api: Api, db: Db) -> None
 
 
 @pytest.mark.one_engine
-async def test_without_scripts_it_loads_itself_again(api: Api) -> None:
+async def test_without_scripts_the_page_reloads_itself(api: Api) -> None:
     assert '<noscript><meta http-equiv="refresh" content="60"></noscript>' in await html(api)
 
 
 async def _is_hit(api: Api) -> bool:
-    answer = await api.http.get("/", headers=BROWSER)
-    return answer.headers["x-cache"] == "HIT"
+    response = await api.http.get("/", headers=BROWSER)
+    return response.headers["x-cache"] == "HIT"
 
 
 async def until_html(api: Api, text: str) -> str:
-    """The page once it says `text`: what is kept in memory is ended a moment after the change."""
-    seen = [""]
+    """Returns the page when it contains `text`. Waits for the response cache, which is invalidated by an event."""
+    page = [""]
 
-    async def says() -> bool:
-        seen[0] = await html(api)
-        return text in seen[0]
+    async def has_text() -> bool:
+        page[0] = await html(api)
+        return text in page[0]
 
-    await until(says)
-    return seen[0]
+    await until(has_text)
+    return page[0]

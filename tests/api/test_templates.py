@@ -1,4 +1,4 @@
-"""Incident templates: who may do what with them, what is kept, what is refused by name."""
+"""Incident templates over REST: permissions, stored fields and invalid fields."""
 
 import uuid
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 
 from api.incidents.fields import TemplateData
 from api.incidents.records import template_data
-from tests.api.conftest import Api, add_service, someone
+from tests.api.conftest import Api, add_service, create_user
 
 pytestmark = pytest.mark.one_engine
 
@@ -17,34 +17,34 @@ DATA = {"title": "The shop is down", "severity": "high", "priority": "P1", "affe
 WHOLE = DATA | {"description": "Nobody can buy", "update": "We are looking into it"}
 
 
-async def make(api: Api, headers: dict[str, str], name: str, **fields: Any) -> Any:
+async def create_template(api: Api, headers: dict[str, str], name: str, **fields: Any) -> Any:
     body = {"name": name, "data": DATA} | fields
-    answer = await api.http.post("/api/templates", json=body, headers=headers)
-    assert answer.status_code == 201, answer.text
-    return answer.json()["data"]
+    response = await api.http.post("/api/templates", json=body, headers=headers)
+    assert response.status_code == 201, response.text
+    return response.json()["data"]
 
 
-async def test_a_template_is_made_read_changed_and_removed(api: Api, db: Db) -> None:
+async def test_a_template_is_created_read_changed_and_deleted(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    reporter = await someone(db, "reporter")
+    reporter = await create_user(db, "reporter")
     body = {"name": "Shop outage", "description": "When nobody can buy", "data": WHOLE}
-    answer = await api.http.post("/api/templates", json=body, headers=reporter.headers)
-    assert answer.status_code == 201
-    made = answer.json()["data"]
-    assert list(made) == ["id", "name", "description", "data", "createdBy", "createdAt", "updatedAt"]
-    assert (made["name"], made["description"], made["data"]) == ("Shop outage", "When nobody can buy", WHOLE)
-    assert made["createdBy"] == reporter.username
+    response = await api.http.post("/api/templates", json=body, headers=reporter.headers)
+    assert response.status_code == 201
+    created = response.json()["data"]
+    assert list(created) == ["id", "name", "description", "data", "createdBy", "createdAt", "updatedAt"]
+    assert (created["name"], created["description"], created["data"]) == ("Shop outage", "When nobody can buy", WHOLE)
+    assert created["createdBy"] == reporter.username
 
-    path = answer.headers["location"]
-    assert path == f"/api/templates/{made['id']}"
-    assert (await api.get(path, headers=reporter.headers))["data"] == made
+    path = response.headers["location"]
+    assert path == f"/api/templates/{created['id']}"
+    assert (await api.get(path, headers=reporter.headers))["data"] == created
 
-    answer = await api.http.put(path, json={"name": "Shop", "data": DATA}, headers=reporter.headers)
-    changed = answer.json()["data"]
+    response = await api.http.put(path, json={"name": "Shop", "data": DATA}, headers=reporter.headers)
+    changed = response.json()["data"]
     assert (changed["name"], changed["description"]) == ("Shop", "When nobody can buy")
     assert changed["data"] == DATA | {"description": None, "update": None}
-    answer = await api.http.put(path, json={"description": None}, headers=reporter.headers)
-    assert answer.json()["data"]["description"] is None
+    response = await api.http.put(path, json={"description": None}, headers=reporter.headers)
+    assert response.json()["data"]["description"] is None
 
     assert (await api.http.delete(path, headers=reporter.headers)).status_code == 204
     assert (await api.http.get(path, headers=reporter.headers)).status_code == 404
@@ -52,29 +52,29 @@ async def test_a_template_is_made_read_changed_and_removed(api: Api, db: Db) -> 
     assert [action for (action,) in await cursor.fetchall()] == ["create", "update", "update", "delete"]
 
 
-async def test_a_name_is_taken_whatever_its_capitals(api: Api, db: Db) -> None:
+async def test_names_are_unique_without_regard_to_case(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    admin = await someone(db)
-    first = await make(api, admin.headers, "Shop outage")
-    second = await make(api, admin.headers, "Other")
+    admin = await create_user(db)
+    first = await create_template(api, admin.headers, "Shop outage")
+    second = await create_template(api, admin.headers, "Other")
     again = await api.http.post("/api/templates", json={"name": "SHOP outage", "data": DATA}, headers=admin.headers)
     renamed = await api.http.put(f"/api/templates/{second['id']}", json={"name": "shop Outage"}, headers=admin.headers)
-    for answer in (again, renamed):
-        assert answer.status_code == 409
-        assert answer.json()["details"] == [{"field": "name", "message": "is already in use", "code": "taken"}]
-    answer = await api.http.put(f"/api/templates/{first['id']}", json={"name": "SHOP OUTAGE"}, headers=admin.headers)
-    assert answer.status_code == 200
+    for response in (again, renamed):
+        assert response.status_code == 409
+        assert response.json()["details"] == [{"field": "name", "message": "is already in use", "code": "taken"}]
+    response = await api.http.put(f"/api/templates/{first['id']}", json={"name": "SHOP OUTAGE"}, headers=admin.headers)
+    assert response.status_code == 200
 
 
-async def test_search_takes_a_text_as_it_is_and_gives_pages(api: Api, db: Db) -> None:
+async def test_text_is_searched_literally_and_results_have_pages(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    admin = await someone(db)
+    admin = await create_user(db)
     for name, description in [("100% loss", None), ("a_b", None), ("axb", "Loss of data"), ("back\\slash", None)]:
-        await make(api, admin.headers, name, description=description)
+        await create_template(api, admin.headers, name, description=description)
 
     async def found(**query: Any) -> tuple[list[str], dict[str, int]]:
-        answer = await api.get("/api/templates", params=query, headers=admin.headers)
-        return [template["name"] for template in answer["data"]], answer["pagination"]
+        response = await api.get("/api/templates", params=query, headers=admin.headers)
+        return [template["name"] for template in response["data"]], response["pagination"]
 
     assert (await found(search="LOSS"))[0] == ["100% loss", "axb"]
     assert (await found(search="%"))[0] == ["100% loss"]
@@ -85,17 +85,17 @@ async def test_search_takes_a_text_as_it_is_and_gives_pages(api: Api, db: Db) ->
 
 
 @pytest.mark.parametrize("query", ["page=0", "limit=0", "limit=101", "page=99999999999999999999", "search=%00"])
-async def test_a_page_that_cannot_be_is_refused_by_name(api: Api, db: Db, query: str) -> None:
-    viewer = await someone(db, "viewer")
-    answer = await api.http.get(f"/api/templates?{query}", headers=viewer.headers)
-    assert answer.status_code == 400
-    assert answer.json()["details"][0]["field"] == query.partition("=")[0]
+async def test_invalid_parameters_are_refused_by_name(api: Api, db: Db, query: str) -> None:
+    viewer = await create_user(db, "viewer")
+    response = await api.http.get(f"/api/templates?{query}", headers=viewer.headers)
+    assert response.status_code == 400
+    assert response.json()["details"][0]["field"] == query.partition("=")[0]
 
 
-async def test_whatever_cannot_be_kept_is_refused_by_name(api: Api, db: Db) -> None:
+async def test_invalid_templates_are_refused_by_field(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    admin = await someone(db)
-    bad: list[tuple[dict[str, Any], str]] = [
+    admin = await create_user(db)
+    invalid: list[tuple[dict[str, Any], str]] = [
         ({"name": ""}, "name"),
         ({"name": "  "}, "name"),
         ({"name": "x" * 101}, "name"),
@@ -117,25 +117,27 @@ async def test_whatever_cannot_be_kept_is_refused_by_name(api: Api, db: Db) -> N
         ({"data": DATA | {"update": "\x00"}}, "data.update"),
         ({"data": DATA | {"script": "rm"}}, "data.script"),
     ]
-    made = await make(api, admin.headers, "Made")
-    for fields, field in bad:
+    created = await create_template(api, admin.headers, "Made")
+    for fields, field in invalid:
         body = {"name": "New", "data": DATA} | fields
-        answers = [
+        responses = [
             await api.http.post("/api/templates", json=body, headers=admin.headers),
-            await api.http.put(f"/api/templates/{made['id']}", json=fields, headers=admin.headers),
+            await api.http.put(f"/api/templates/{created['id']}", json=fields, headers=admin.headers),
         ]
-        for answer in answers:
-            assert answer.status_code == 400, (fields, answer.text)
-            assert answer.json()["details"][0]["field"] == field, (fields, answer.text)
+        for response in responses:
+            assert response.status_code == 400, (fields, response.text)
+            assert response.json()["details"][0]["field"] == field, (fields, response.text)
     surrogate = b'{"name": "\\ud800", "data": {}}'
     json = {"Content-Type": "application/json", **admin.headers}
     assert (await api.http.post("/api/templates", content=surrogate, headers=json)).status_code == 400
 
 
-async def test_viewers_read_reporters_write_and_remove_their_own_admins_all(api: Api, db: Db) -> None:
+async def test_viewers_read_reporters_write_and_delete_their_own_and_admins_any(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    viewer, reporter, other, admin = [await someone(db, role) for role in ("viewer", "reporter", "reporter", "admin")]
-    path = f"/api/templates/{(await make(api, reporter.headers, 'Mine'))['id']}"
+    viewer, reporter, other, admin = [
+        await create_user(db, role) for role in ("viewer", "reporter", "reporter", "admin")
+    ]
+    path = f"/api/templates/{(await create_template(api, reporter.headers, 'Mine'))['id']}"
     assert (await api.http.get("/api/templates")).status_code == 401
     assert (await api.http.get(path)).status_code == 401
     assert (await api.get("/api/templates", headers=viewer.headers))["pagination"]["total"] == 1
@@ -151,21 +153,21 @@ async def test_viewers_read_reporters_write_and_remove_their_own_admins_all(api:
 
 
 @pytest.mark.parametrize("template_id", ["nothing", "%00", str(uuid.UUID(int=0))])
-async def test_a_template_that_is_not_there_is_404(api: Api, db: Db, template_id: str) -> None:
-    admin = await someone(db)
+async def test_a_missing_template_is_a_404(api: Api, db: Db, template_id: str) -> None:
+    admin = await create_user(db)
     path = f"/api/templates/{template_id}"
     assert (await api.http.get(path, headers=admin.headers)).status_code == 404
     assert (await api.http.put(path, json={"name": "x"}, headers=admin.headers)).status_code == 404
     assert (await api.http.delete(path, headers=admin.headers)).status_code == 404
 
 
-async def test_an_incident_starts_without_the_services_that_are_gone(api: Api, db: Db) -> None:
+async def test_deleted_services_of_a_template_are_left_out_of_new_incidents(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await add_service(db, "pay")
-    admin = await someone(db)
-    made = await make(api, admin.headers, "Both", data=WHOLE | {"affectedServices": ["shop", "pay"]})
+    admin = await create_user(db)
+    created = await create_template(api, admin.headers, "Both", data=WHOLE | {"affectedServices": ["shop", "pay"]})
     await db.execute("DELETE FROM services WHERE id = 'shop'")
-    assert await template_data(db, made["id"]) == TemplateData(
+    assert await template_data(db, created["id"]) == TemplateData(
         title="The shop is down",
         severity="high",
         priority="P1",
@@ -173,7 +175,7 @@ async def test_an_incident_starts_without_the_services_that_are_gone(api: Api, d
         description="Nobody can buy",
         update="We are looking into it",
     )
-    kept = await api.get(f"/api/templates/{made['id']}", headers=admin.headers)
-    assert kept["data"]["data"]["affectedServices"] == ["shop", "pay"]
+    template = await api.get(f"/api/templates/{created['id']}", headers=admin.headers)
+    assert template["data"]["data"]["affectedServices"] == ["shop", "pay"]
     assert await template_data(db, "nothing") is None
     assert await template_data(db, str(uuid.UUID(int=0))) is None

@@ -1,4 +1,4 @@
-"""Administering users over REST: what is accepted, what is refused by name, and who must always be left."""
+"""Administration of users over REST: valid and invalid fields, ended access, and the last admin."""
 
 from typing import Any
 from uuid import uuid4
@@ -10,7 +10,7 @@ import pytest
 import sql
 from api.auth.passwords import Passwords
 from sql import connect
-from tests.api.conftest import Api, Someone, someone
+from tests.api.conftest import Api, User, create_user, fetch_row
 
 Db = psycopg.AsyncConnection[Any]
 KIM = {"username": "kim", "email": "kim@example.com", "role": "reporter"}
@@ -18,36 +18,30 @@ KIM = {"username": "kim", "email": "kim@example.com", "role": "reporter"}
 pytestmark = [pytest.mark.one_engine, pytest.mark.usefixtures("cheap")]
 
 
-async def created(api: Api, admin: Someone, **fields: Any) -> dict[str, Any]:
-    answer = await api.http.post("/api/users", json=KIM | fields, headers=admin.headers)
-    assert answer.status_code == 201, answer.text
-    said: dict[str, Any] = answer.json()
-    return said
+async def add_user(api: Api, admin: User, **fields: Any) -> dict[str, Any]:
+    response = await api.http.post("/api/users", json=KIM | fields, headers=admin.headers)
+    assert response.status_code == 201, response.text
+    body: dict[str, Any] = response.json()
+    return body
 
 
-async def patched(api: Api, admin: Someone, user_id: Any, **fields: Any) -> Any:
+async def change_user(api: Api, admin: User, user_id: Any, **fields: Any) -> Any:
     return await api.http.patch(f"/api/users/{user_id}", json=fields, headers=admin.headers)
-
-
-async def one(db: Db, statement: str) -> tuple[Any, ...]:
-    row: tuple[Any, ...]
-    [row] = await (await db.execute(statement.encode())).fetchall()
-    return row
 
 
 # Adding
 
 
 async def test_a_new_user_logs_in_with_the_password_that_is_shown_once(api: Api, db: Db) -> None:
-    admin = await someone(db)
-    answer = await api.http.post("/api/users", json=KIM, headers=admin.headers)
-    assert answer.status_code == 201
-    said = answer.json()
-    user = said["user"]
-    assert answer.headers["location"] == f"/api/users/{user['id']}"
+    admin = await create_user(db)
+    response = await api.http.post("/api/users", json=KIM, headers=admin.headers)
+    assert response.status_code == 201
+    body = response.json()
+    user = body["user"]
+    assert response.headers["location"] == f"/api/users/{user['id']}"
     assert user == KIM | {"id": user["id"], "active": True, "createdAt": user["createdAt"], "lastLoginAt": None}
     assert user["createdAt"].endswith("Z")
-    login = await api.http.post("/api/auth/login", json={"username": "kim", "password": said["password"]})
+    login = await api.http.post("/api/auth/login", json={"username": "kim", "password": body["password"]})
     assert login.status_code == 200
     found = await api.get(f"/api/users/{user['id']}", headers=admin.headers)
     assert set(found) == {"user"}
@@ -56,13 +50,13 @@ async def test_a_new_user_logs_in_with_the_password_that_is_shown_once(api: Api,
 
 
 async def test_a_given_password_is_not_repeated(api: Api, db: Db) -> None:
-    admin = await someone(db)
-    assert (await created(api, admin, password="correct horse battery"))["password"] is None
+    admin = await create_user(db)
+    assert (await add_user(api, admin, password="correct horse battery"))["password"] is None
     login = await api.http.post("/api/auth/login", json={"username": "kim", "password": "correct horse battery"})
     assert login.status_code == 200
 
 
-BAD: list[tuple[dict[str, Any], str]] = [
+INVALID: list[tuple[dict[str, Any], str]] = [
     ({"username": ""}, "username"),
     ({"username": ".kim"}, "username"),
     ({"username": "k m"}, "username"),
@@ -87,7 +81,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"password": "too short"}, "password"),
     ({"password": "x" * 201}, "password"),
     ({"password": None}, "password"),
-    # Nobody sets what is ours to set.
+    # Fields that only the server sets.
     ({"id": str(uuid4())}, "id"),
     ({"passwordHash": "x"}, "passwordHash"),
     ({"password_hash": "x"}, "password_hash"),
@@ -96,61 +90,61 @@ BAD: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_what_is_no_user_is_refused_by_field(api: Api, db: Db) -> None:
-    admin = await someone(db)
-    user_id = (await created(api, admin))["user"]["id"]
-    for fields, field in BAD:
+async def test_invalid_users_are_refused_by_field(api: Api, db: Db) -> None:
+    admin = await create_user(db)
+    user_id = (await add_user(api, admin))["user"]["id"]
+    for fields, field in INVALID:
         other = {"username": "other", "email": "other@example.com", "role": "viewer"} | fields
-        for answer in (
+        for response in (
             await api.http.post("/api/users", json=other, headers=admin.headers),
             await api.http.patch(f"/api/users/{user_id}", json=fields, headers=admin.headers),
         ):
-            assert answer.status_code == 400, (fields, answer.text)
-            assert field in [problem["field"] for problem in answer.json()["details"]], (fields, answer.text)
-    assert await one(db, "SELECT count(*) FROM users") == (2,)
+            assert response.status_code == 400, (fields, response.text)
+            assert field in [problem["field"] for problem in response.json()["details"]], (fields, response.text)
+    assert await fetch_row(db, "SELECT count(*) FROM users") == (2,)
 
 
-async def test_the_password_is_not_the_name(api: Api, db: Db) -> None:
-    """Nor the e-mail: of now, or of after the change."""
-    admin = await someone(db)
-    user_id = (await created(api, admin, username="kim.the.first"))["user"]["id"]
+async def test_the_password_must_not_be_the_user_name(api: Api, db: Db) -> None:
+    """The e-mail address is refused too. Both are compared in their values before and after the change."""
+    admin = await create_user(db)
+    user_id = (await add_user(api, admin, username="kim.the.first"))["user"]["id"]
     new = {"username": "kim.the.other", "email": "other@example.com", "role": "viewer"}
-    for answer in (
+    for response in (
         await api.http.post("/api/users", json=new | {"password": "KIM.the.other"}, headers=admin.headers),
-        await patched(api, admin, user_id, password="KIM.the.first"),
-        await patched(api, admin, user_id, password="kim@EXAMPLE.com"),
-        await patched(api, admin, user_id, username="kim.the.third", password="kim.the.third"),
+        await change_user(api, admin, user_id, password="KIM.the.first"),
+        await change_user(api, admin, user_id, password="kim@EXAMPLE.com"),
+        await change_user(api, admin, user_id, username="kim.the.third", password="kim.the.third"),
     ):
-        assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, "password")
+        assert (response.status_code, response.json()["details"][0]["field"]) == (400, "password")
 
 
 async def test_a_new_user_is_active(api: Api, db: Db) -> None:
-    admin = await someone(db)
-    answer = await api.http.post("/api/users", json=KIM | {"active": False}, headers=admin.headers)
-    assert answer.status_code == 400
+    admin = await create_user(db)
+    response = await api.http.post("/api/users", json=KIM | {"active": False}, headers=admin.headers)
+    assert response.status_code == 400
 
 
-async def test_names_and_e_mails_are_taken_whatever_their_capitals(api: Api, db: Db) -> None:
-    admin = await someone(db)
-    await created(api, admin)
-    other = (await created(api, admin, username="other", email="other@example.com"))["user"]["id"]
+async def test_names_and_e_mails_are_unique_without_regard_to_case(api: Api, db: Db) -> None:
+    admin = await create_user(db)
+    await add_user(api, admin)
+    other = (await add_user(api, admin, username="other", email="other@example.com"))["user"]["id"]
     for field, taken in (("username", "KIM"), ("email", "KIM@example.com")):
         fresh = {"username": "third", "email": "third@example.com", "role": "viewer"}
-        for answer in (
+        for response in (
             await api.http.post("/api/users", json=fresh | {field: taken}, headers=admin.headers),
-            await patched(api, admin, other, **{field: taken}),
+            await change_user(api, admin, other, **{field: taken}),
         ):
-            assert (answer.status_code, answer.json()["code"]) == (409, "CONFLICT")
-            assert answer.json()["details"] == [{"field": field, "message": "is already in use", "code": "taken"}]
+            assert (response.status_code, response.json()["code"]) == (409, "CONFLICT")
+            assert response.json()["details"] == [{"field": field, "message": "is already in use", "code": "taken"}]
 
 
-async def test_of_two_who_take_a_name_at_the_same_moment_one_has_it(api: Api, db: Db) -> None:
-    admin = await someone(db)
+async def test_of_concurrent_requests_for_one_name_one_succeeds(api: Api, db: Db) -> None:
+    admin = await create_user(db)
     statuses: list[int] = []
 
     async def take(email: str) -> None:
-        answer = await api.http.post("/api/users", json=KIM | {"email": email}, headers=admin.headers)
-        statuses.append(answer.status_code)
+        response = await api.http.post("/api/users", json=KIM | {"email": email}, headers=admin.headers)
+        statuses.append(response.status_code)
 
     async with anyio.create_task_group() as group:
         for number in range(4):
@@ -162,9 +156,9 @@ async def test_of_two_who_take_a_name_at_the_same_moment_one_has_it(api: Api, db
 
 
 async def test_users_are_listed_by_name_in_pages(api: Api, db: Db) -> None:
-    admin = await someone(db, username="Zoe")
+    admin = await create_user(db, username="Zoe")
     for name in ("bea", "Ann", "cia"):
-        await someone(db, "viewer", name)
+        await create_user(db, "viewer", name)
     first = await api.get("/api/users?limit=3", headers=admin.headers)
     assert [user["username"] for user in first["users"]] == ["Ann", "bea", "cia"]
     assert first["pagination"] == {"page": 1, "limit": 3, "total": 4, "totalPages": 2}
@@ -174,17 +168,17 @@ async def test_users_are_listed_by_name_in_pages(api: Api, db: Db) -> None:
     assert set(first["users"][0]) == {"id", "username", "email", "role", "active", "createdAt", "lastLoginAt"}
 
 
-async def test_users_are_found(api: Api, db: Db) -> None:
-    admin = await someone(db, username="Zoe")
-    await someone(db, "viewer", "ann_1")
-    await someone(db, "viewer", "annx1")
-    await someone(db, "reporter", "bea")
+async def test_users_are_found_by_filters(api: Api, db: Db) -> None:
+    admin = await create_user(db, username="Zoe")
+    await create_user(db, "viewer", "ann_1")
+    await create_user(db, "viewer", "annx1")
+    await create_user(db, "reporter", "bea")
     await db.execute("UPDATE users SET active = false WHERE username = 'bea'")
 
     async def found(query: str) -> list[str]:
-        answer = await api.get(f"/api/users?{query}", headers=admin.headers)
-        names = [user["username"] for user in answer["users"]]
-        assert answer["pagination"]["total"] == len(names)
+        response = await api.get(f"/api/users?{query}", headers=admin.headers)
+        names = [user["username"] for user in response["users"]]
+        assert response["pagination"]["total"] == len(names)
         return names
 
     assert await found("search=ANN") == ["ann_1", "annx1"]
@@ -197,8 +191,8 @@ async def test_users_are_found(api: Api, db: Db) -> None:
     assert await found("role=viewer&active=false") == []
 
 
-async def test_what_is_no_list(api: Api, db: Db) -> None:
-    admin = await someone(db)
+async def test_invalid_parameters_are_refused_by_name(api: Api, db: Db) -> None:
+    admin = await create_user(db)
     for query, field in (
         ("page=0", "page"),
         ("limit=101", "limit"),
@@ -208,23 +202,23 @@ async def test_what_is_no_list(api: Api, db: Db) -> None:
         ("search=%00", "search"),
         ("search=" + "x" * 101, "search"),
     ):
-        answer = await api.http.get(f"/api/users?{query}", headers=admin.headers)
-        assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, field), answer.text
+        response = await api.http.get(f"/api/users?{query}", headers=admin.headers)
+        assert (response.status_code, response.json()["details"][0]["field"]) == (400, field), response.text
 
 
-async def test_who_is_not_there_is_not_found(api: Api, db: Db) -> None:
-    admin = await someone(db)
+async def test_an_unknown_user_is_not_found(api: Api, db: Db) -> None:
+    admin = await create_user(db)
     for user_id in (str(uuid4()), "0", "x" * 300, "%00", "'%20OR%20true", "1e400"):
         for method in ("GET", "PATCH", "DELETE"):
             body: dict[str, Any] = {"json": {"role": "viewer"}} if method == "PATCH" else {}
-            answer = await api.http.request(method, f"/api/users/{user_id}", headers=admin.headers, **body)
-            assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND"), (method, user_id)
+            response = await api.http.request(method, f"/api/users/{user_id}", headers=admin.headers, **body)
+            assert (response.status_code, response.json()["code"]) == (404, "NOT_FOUND"), (method, user_id)
 
 
 @pytest.mark.parametrize("role", ["viewer", "reporter", None])
-async def test_only_admins_administer(api: Api, db: Db, role: str | None) -> None:
-    headers = (await someone(db, role)).headers if role else {}
-    victim = await someone(db)
+async def test_only_admins_administer_users(api: Api, db: Db, role: str | None) -> None:
+    headers = (await create_user(db, role)).headers if role else {}
+    victim = await create_user(db)
     for method, path in (
         ("GET", "/api/users"),
         ("POST", "/api/users"),
@@ -235,66 +229,66 @@ async def test_only_admins_administer(api: Api, db: Db, role: str | None) -> Non
         body: dict[str, Any] = (
             {"json": KIM if method == "POST" else {"role": "viewer"}} if method in ("POST", "PATCH") else {}
         )
-        answer = await api.http.request(method, path, headers=headers, **body)
-        assert answer.status_code == (403 if role else 401), (method, path)
+        response = await api.http.request(method, path, headers=headers, **body)
+        assert response.status_code == (403 if role else 401), (method, path)
 
 
 # Changing
 
 
-async def test_what_is_not_given_stays(api: Api, db: Db) -> None:
-    admin = await someone(db)
-    user = (await created(api, admin))["user"]
-    changed = await patched(api, admin, user["id"], email="new@example.com")
+async def test_a_change_affects_only_the_given_fields(api: Api, db: Db) -> None:
+    admin = await create_user(db)
+    user = (await add_user(api, admin))["user"]
+    changed = await change_user(api, admin, user["id"], email="new@example.com")
     assert changed.json() == {"user": user | {"email": "new@example.com"}}
-    assert (await patched(api, admin, user["id"])).json() == changed.json()
-    renamed = await patched(api, admin, user["id"], username="KIM", role="viewer", active=False)
+    assert (await change_user(api, admin, user["id"])).json() == changed.json()
+    renamed = await change_user(api, admin, user["id"], username="KIM", role="viewer", active=False)
     expected = {"username": "KIM", "email": "new@example.com", "role": "viewer", "active": False}
     assert renamed.json()["user"] == user | expected
 
 
 async def test_a_change_takes_effect_with_the_next_request(api: Api, db: Db) -> None:
-    admin, other = await someone(db), await someone(db)
+    admin, other = await create_user(db), await create_user(db)
 
     async def status() -> int:
         return (await api.http.get("/api/users", headers=other.headers)).status_code
 
     assert await status() == 200
-    await patched(api, admin, other.user_id, role="reporter")
+    await change_user(api, admin, other.user_id, role="reporter")
     assert await status() == 403
-    await patched(api, admin, other.user_id, role="admin")
+    await change_user(api, admin, other.user_id, role="admin")
     assert await status() == 200
-    await patched(api, admin, other.user_id, active=False)
+    await change_user(api, admin, other.user_id, active=False)
     assert await status() == 401
-    await patched(api, admin, other.user_id, active=True)
-    assert await status() == 401, "an account that is let in again logs in again"
+    await change_user(api, admin, other.user_id, active=True)
+    assert await status() == 401, "a user who is enabled again must log in again"
 
 
 async def test_a_password_set_by_an_admin_ends_the_sessions(api: Api, db: Db) -> None:
-    admin, other = await someone(db), await someone(db, "viewer")
-    answer = await patched(api, admin, other.user_id, password="correct horse battery")
-    assert answer.status_code == 200
+    admin, other = await create_user(db), await create_user(db, "viewer")
+    response = await change_user(api, admin, other.user_id, password="correct horse battery")
+    assert response.status_code == 200
     assert (await api.http.get("/api/auth/me", headers=other.headers)).status_code == 401
     login = {"username": other.username, "password": "correct horse battery"}
     assert (await api.http.post("/api/auth/login", json=login)).status_code == 200
 
 
-async def test_who_is_removed_is_out(api: Api, db: Db) -> None:
-    admin, other = await someone(db), await someone(db)
-    made = await api.http.post("/api/tokens", json={"name": "ci", "role": "viewer"}, headers=other.headers)
-    machine = {"Authorization": f"Bearer {made.json()['secret']}"}
+async def test_deleting_a_user_ends_its_sessions_and_tokens(api: Api, db: Db) -> None:
+    admin, other = await create_user(db), await create_user(db)
+    created_token = await api.http.post("/api/tokens", json={"name": "ci", "role": "viewer"}, headers=other.headers)
+    machine = {"Authorization": f"Bearer {created_token.json()['secret']}"}
     assert (await api.http.get("/api/auth/me", headers=machine)).status_code == 200
     removed = await api.http.delete(f"/api/users/{other.user_id}", headers=admin.headers)
     assert (removed.status_code, removed.content) == (204, b"")
     for headers in (other.headers, machine):
         assert (await api.http.get("/api/auth/me", headers=headers)).status_code == 401
-    assert await one(db, "SELECT count(*) FROM sessions") == (1,)
+    assert await fetch_row(db, "SELECT count(*) FROM sessions") == (1,)
 
 
-async def test_changes_are_put_down_to_who_made_them(api: Api, db: Db) -> None:
-    admin = await someone(db)
-    user_id = (await created(api, admin, password="correct horse battery"))["user"]["id"]
-    await patched(api, admin, user_id, role="viewer", password="another horse battery")
+async def test_changes_are_in_the_audit_log(api: Api, db: Db) -> None:
+    admin = await create_user(db)
+    user_id = (await add_user(api, admin, password="correct horse battery"))["user"]["id"]
+    await change_user(api, admin, user_id, role="viewer", password="another horse battery")
     await api.http.delete(f"/api/users/{user_id}", headers=admin.headers)
     rows = await (
         await db.execute(
@@ -311,25 +305,25 @@ async def test_changes_are_put_down_to_who_made_them(api: Api, db: Db) -> None:
     assert all(row[3] is None or row[3]["password_hash"] == "***" for row in rows)
 
 
-async def test_all_processes_hear_of_what_ends_or_changes_access(db: Db, database: str) -> None:
-    """They hold sockets that were opened with it. What changes nobody's access wakes nobody."""
-    await someone(db, username="kim")
-    await someone(db)
+async def test_changes_of_access_are_notified_to_all_processes(db: Db, database: str) -> None:
+    """They have open sockets of the user. Other changes are not notified."""
+    await create_user(db, username="kim")
+    await create_user(db)
     await db.execute(
         "INSERT INTO api_tokens (owner_id, name, role, token_hash) SELECT id, 'ci', role, '' FROM users LIMIT 1"
     )
     async with await connect(database, application="listener") as listener:
         await listener.execute("LISTEN sla_monitor")
 
-        async def heard(statement: str) -> list[str]:
+        async def notifications_of(statement: str) -> list[str]:
             await db.execute(statement.encode())
             await db.execute("NOTIFY sla_monitor, 'end'")
-            said = []
+            payloads = []
             async for notification in listener.notifies(timeout=120):
                 if notification.payload == "end":
                     break
-                said.append(notification.payload)
-            return said
+                payloads.append(notification.payload)
+            return payloads
 
         for silent in (
             "UPDATE users SET last_login_at = now(), email = 'new@example.com' WHERE username = 'kim'",
@@ -337,8 +331,8 @@ async def test_all_processes_hear_of_what_ends_or_changes_access(db: Db, databas
             "UPDATE api_tokens SET last_used_at = now()",
             sql.query("housekeeping/prune_sessions").strip(),
         ):
-            assert await heard(silent) == [], silent
-        for told in (
+            assert await notifications_of(silent) == [], silent
+        for statement in (
             "UPDATE users SET username = 'KIM' WHERE username = 'kim'",
             "UPDATE users SET role = 'viewer' WHERE username = 'KIM'",
             "UPDATE users SET password_hash = 'new' WHERE username = 'KIM'",
@@ -348,74 +342,74 @@ async def test_all_processes_hear_of_what_ends_or_changes_access(db: Db, databas
             "UPDATE sessions SET revoked_at = now() WHERE revoked_at IS NULL",
             "DELETE FROM users WHERE username = 'KIM'",
         ):
-            assert await heard(told) == ["access"], told
+            assert await notifications_of(statement) == ["access"], statement
 
 
-# Who must be left
+# The last admin
 
 
-async def test_the_last_active_admin_stays(api: Api, db: Db) -> None:
-    admin, disabled = await someone(db), await someone(db)
+async def test_the_last_active_admin_cannot_be_demoted_disabled_or_deleted(api: Api, db: Db) -> None:
+    admin, disabled = await create_user(db), await create_user(db)
     await db.execute("UPDATE users SET active = false WHERE id = %s", [disabled.user_id])
-    for answer in (
-        await patched(api, admin, admin.user_id, role="reporter"),
-        await patched(api, admin, admin.user_id, active=False),
+    for response in (
+        await change_user(api, admin, admin.user_id, role="reporter"),
+        await change_user(api, admin, admin.user_id, active=False),
         await api.http.delete(f"/api/users/{admin.user_id}", headers=admin.headers),
     ):
-        assert (answer.status_code, answer.json()["code"]) == (409, "CONFLICT")
-        assert "last active admin" in answer.json()["error"]
+        assert (response.status_code, response.json()["code"]) == (409, "CONFLICT")
+        assert "last active admin" in response.json()["error"]
     assert (await api.http.get("/api/users", headers=admin.headers)).status_code == 200
-    assert (await patched(api, admin, admin.user_id, username="still-admin")).status_code == 200
+    assert (await change_user(api, admin, admin.user_id, username="still-admin")).status_code == 200
 
 
-async def test_two_admins_who_take_it_from_each_other_do_not_both_succeed(api: Api, db: Db) -> None:
+async def test_of_two_admins_who_demote_each_other_one_succeeds(api: Api, db: Db) -> None:
     for way in ({"role": "viewer"}, {"active": False}, None):
         await db.execute("TRUNCATE users CASCADE")
-        ann, bea = await someone(db, username="ann"), await someone(db, username="bea")
+        ann, bea = await create_user(db, username="ann"), await create_user(db, username="bea")
         statuses: list[int] = []
 
-        async def take(by: Someone, of: Someone, way: dict[str, Any] | None = way, into: list[int] = statuses) -> None:
+        async def take(by: User, of: User, way: dict[str, Any] | None = way, into: list[int] = statuses) -> None:
             if way is not None:
-                into.append((await patched(api, by, of.user_id, **way)).status_code)
+                into.append((await change_user(api, by, of.user_id, **way)).status_code)
             else:
-                answer = await api.http.delete(f"/api/users/{of.user_id}", headers=by.headers)
-                into.append(answer.status_code)
+                response = await api.http.delete(f"/api/users/{of.user_id}", headers=by.headers)
+                into.append(response.status_code)
 
         async with anyio.create_task_group() as group:
             group.start_soon(take, ann, bea)
             group.start_soon(take, bea, ann)
-        # The second one is told that it would be the last, or that it is no admin (any more).
+        # The second request is refused: its target is the last admin, or its sender is no admin any more.
         assert min(statuses) in (200, 204), statuses
         assert max(statuses) in (401, 403, 409), statuses
-        assert await one(db, "SELECT count(*) FROM users WHERE role = 'admin' AND active") == (1,)
+        assert await fetch_row(db, "SELECT count(*) FROM users WHERE role = 'admin' AND active") == (1,)
 
 
-async def test_a_user_may_be_removed_while_it_logs_in(api: Api, db: Db) -> None:
-    admin = await someone(db)
+async def test_a_user_can_be_deleted_during_its_login(api: Api, db: Db) -> None:
+    admin = await create_user(db)
     for number in range(4):
-        password = (await created(api, admin))["password"]
-        [user_id] = await one(db, "SELECT id FROM users WHERE username = 'kim'")
+        password = (await add_user(api, admin))["password"]
+        [user_id] = await fetch_row(db, "SELECT id FROM users WHERE username = 'kim'")
         statuses: list[int] = []
 
         async def log_in(password: str = password, into: list[int] = statuses) -> None:
-            answer = await api.http.post("/api/auth/login", json={"username": "kim", "password": password})
-            into.append(answer.status_code)
+            response = await api.http.post("/api/auth/login", json={"username": "kim", "password": password})
+            into.append(response.status_code)
 
         async with anyio.create_task_group() as group:
             group.start_soon(log_in)
             await anyio.sleep(number * 0.002)
-            answer = await api.http.delete(f"/api/users/{user_id}", headers=admin.headers)
-        assert answer.status_code == 204
+            response = await api.http.delete(f"/api/users/{user_id}", headers=admin.headers)
+        assert response.status_code == 204
         assert statuses[0] in (200, 401)
-        assert await one(db, "SELECT count(*) FROM sessions") == (1,)
+        assert await fetch_row(db, "SELECT count(*) FROM sessions") == (1,)
 
 
-async def test_hashing_is_not_done_for_who_may_not(api: Api, db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else anybody could keep the two that hash at work."""
+async def test_no_password_is_hashed_for_a_refused_request(api: Api, db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise any user could occupy the two hashing threads."""
 
     async def never(*_: object) -> str:
         raise AssertionError
 
     monkeypatch.setattr(Passwords, "hash", never)
-    viewer = await someone(db, "viewer")
+    viewer = await create_user(db, "viewer")
     assert (await api.http.post("/api/users", json=KIM, headers=viewer.headers)).status_code == 403

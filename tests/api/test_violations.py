@@ -1,4 +1,4 @@
-"""Every request type refuses every kind of wrong value with a code of ours, never with a sentence of msgspec."""
+"""Every request type refuses every kind of invalid value with an error code, and never with a message of msgspec."""
 
 import re
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ from api.rest.problems import PROBLEM, FieldProblem
 from api.rest.violations import MOST, violations
 from api.routes import RESOURCES
 from sla_monitor.texts.problems import ProblemCode
-from tests.api.conftest import Api, someone
+from tests.api.conftest import Api, create_user
 from tests.api.people import Db
 
 CODES = get_args(ProblemCode)
 MSGSPEC = re.compile("Expected `|Object (missing|contains)|Invalid (enum|RFC|UUID)|JSON is malformed| - at `")
 EXAMPLES = {"slug": "shop", "username": "kim", "email": "kim@example.com", "empty": "x", "nul": "x"}
-"""By the code of its pattern, a text that matches it."""
+"""Valid texts by the code of their pattern."""
 
 
 def handlers() -> Iterator[tuple[str, HTTPRouteHandler]]:
@@ -36,7 +36,7 @@ def handlers() -> Iterator[tuple[str, HTTPRouteHandler]]:
 
 
 def body_types(handler: HTTPRouteHandler) -> tuple[Any, ...]:
-    """What a route reads from its body: nothing, one type, or one for each check type."""
+    """Returns the types of the body of a route: none, one, or one for each check type."""
     kind = get_type_hints(handler.fn, include_extras=True).get("data")
     return handler.opt.get("body") or ((get_args(kind)[0],) if kind is not None else ())
 
@@ -51,7 +51,7 @@ STRUCTS = sorted(BODIES | MESSAGES, key=lambda kind: kind.__name__)
 
 
 def bare(kind: inspect.Type) -> tuple[inspect.Type, str | None]:
-    """The first type that is not null, and the code of its pattern."""
+    """Returns the first type that is not null, and the code of its pattern."""
     if isinstance(kind, inspect.Metadata):
         return bare(kind.type)[0], (kind.extra or {}).get(PROBLEM) or bare(kind.type)[1]
     if isinstance(kind, inspect.UnionType):
@@ -59,7 +59,7 @@ def bare(kind: inspect.Type) -> tuple[inspect.Type, str | None]:
     return kind, None
 
 
-def good(kind: inspect.Type) -> Any:
+def valid_value(kind: inspect.Type) -> Any:
     kind, code = bare(kind)
     match kind:
         case inspect.StrType():
@@ -73,11 +73,11 @@ def good(kind: inspect.Type) -> Any:
         case inspect.DateTimeType():
             return datetime(2026, 11, 23, tzinfo=UTC).isoformat()
         case inspect.ListType() | inspect.VarTupleType():
-            return [good(kind.item_type)]
+            return [valid_value(kind.item_type)]
         case inspect.DictType():
             return {}
         case inspect.StructType():
-            return {field.encode_name: good(field.type) for field in kind.fields if field.required}
+            return {field.encode_name: valid_value(field.type) for field in kind.fields if field.required}
         case inspect.AnyType():
             return {}
     raise AssertionError(kind)
@@ -86,13 +86,13 @@ def good(kind: inspect.Type) -> Any:
 class Case(NamedTuple):
     value: Any
     place: str
-    """Behind the field: `[0]`, `.title`."""
+    """The rest of the path after the field, such as `[0]` or `.title`."""
     code: str
     parameters: dict[str, Any]
 
 
-def bad(kind: inspect.Type) -> Iterator[Case]:
-    """Each kind of fault that a value of this type can have, one at a time."""
+def invalid_values(kind: inspect.Type) -> Iterator[Case]:
+    """Yields values of this type with one error each, for every kind of error."""
     kind, code = bare(kind)
     match kind:
         case inspect.StrType():
@@ -107,8 +107,8 @@ def bad(kind: inspect.Type) -> Iterator[Case]:
                 assert code, f"{kind.pattern} names no code"
                 yield Case("\0" if code == "nul" else " ", "", code, {})
         case inspect.IntType():
-            for wrong in ("5", True, 1.5):
-                yield Case(wrong, "", "not_number", {})
+            for invalid in ("5", True, 1.5):
+                yield Case(invalid, "", "not_number", {})
             if kind.ge is not None:
                 yield Case(kind.ge - 1, "", "too_small", {"least": kind.ge})
             if kind.le is not None:
@@ -116,20 +116,20 @@ def bad(kind: inspect.Type) -> Iterator[Case]:
         case inspect.BoolType():
             yield Case(0, "", "not_boolean", {})
         case inspect.LiteralType():
-            for wrong in ("no such thing", 5):
-                yield Case(wrong, "", "choice", {"choices": list(kind.values)})
+            for invalid in ("no such thing", 5):
+                yield Case(invalid, "", "choice", {"choices": list(kind.values)})
         case inspect.DateTimeType():
-            for wrong in ("yesterday", "2026-11-23T14:00:00", 1795442400):
-                yield Case(wrong, "", "time", {})
+            for invalid in ("yesterday", "2026-11-23T14:00:00", 1795442400):
+                yield Case(invalid, "", "time", {})
         case inspect.ListType() | inspect.VarTupleType():
             yield Case("x", "", "not_list", {})
             if kind.min_length is not None:
                 yield Case([], "", "empty", {})
             if kind.max_length is not None:
-                value = [good(kind.item_type)] * (kind.max_length + 1)
+                value = [valid_value(kind.item_type)] * (kind.max_length + 1)
                 yield Case(value, "", "too_many", {"most": kind.max_length})
-            for case in bad(kind.item_type):
-                yield case._replace(value=[good(kind.item_type), case.value], place="[1]" + case.place)
+            for case in invalid_values(kind.item_type):
+                yield case._replace(value=[valid_value(kind.item_type), case.value], place="[1]" + case.place)
         case inspect.DictType():
             yield Case([], "", "not_object", {})
             if not isinstance(kind.value_type, inspect.AnyType):
@@ -140,10 +140,10 @@ def bad(kind: inspect.Type) -> Iterator[Case]:
 
 
 def of_object(struct: inspect.StructType) -> Iterator[Case]:
-    whole = {field.encode_name: good(field.type) for field in struct.fields}
+    whole = {field.encode_name: valid_value(field.type) for field in struct.fields}
     for field in struct.fields:
         name = field.encode_name
-        for case in bad(field.type):
+        for case in invalid_values(field.type):
             yield case._replace(value=whole | {name: case.value}, place=name + case.place)
         if field.required:
             yield Case({key: value for key, value in whole.items() if key != name}, name, "required", {})
@@ -152,7 +152,7 @@ def of_object(struct: inspect.StructType) -> Iterator[Case]:
 
 
 @pytest.mark.parametrize("struct", STRUCTS, ids=lambda kind: kind.__name__)
-def test_each_fault_has_its_field_its_code_and_its_parameters(struct: type) -> None:
+def test_each_error_has_its_field_code_and_parameters(struct: type) -> None:
     kind = inspect.type_info(struct)
     assert isinstance(kind, inspect.StructType)
     for case in of_object(kind):
@@ -163,12 +163,12 @@ def test_each_fault_has_its_field_its_code_and_its_parameters(struct: type) -> N
         assert not MSGSPEC.search(found.message)
 
 
-def test_every_route_that_reads_a_body_is_among_them() -> None:
+def test_the_types_of_all_routes_and_messages_are_found() -> None:
     assert len(BODIES) >= 15
     assert len(MESSAGES) >= 6
 
 
-def test_all_faults_are_named_up_to_a_bound() -> None:
+def test_all_errors_are_listed_up_to_a_limit() -> None:
     kind = next(kind for kind in BODIES if kind.__name__ == "NewHttpService")
     found = violations({"id": "A B", "endpointUrl": 5, "tags": ["", "x"]}, kind)
     assert {(problem.field, problem.code) for problem in found} == {
@@ -180,36 +180,46 @@ def test_all_faults_are_named_up_to_a_bound() -> None:
     assert len(violations({"id": "a", "tags": [5] * 5000}, kind)) == MOST
 
 
-def test_what_cannot_be_told_is_generic() -> None:
-    """A value that fits as far as this program can see, yet msgspec has refused it."""
+def test_an_error_that_is_not_found_has_a_generic_code() -> None:
+    """msgspec refuses the value and violations() accepts it."""
     assert violations({}, dict[str, int]) == [FieldProblem.of("body", "invalid")]
 
 
-async def test_no_response_has_a_sentence_of_msgspec(api: Api, db: Db) -> None:
-    """Every body with everything wrong, every parameter of a query with a value that is none."""
-    headers = (await someone(db, "admin")).headers | {"content-type": "application/json"}
-    asked = 0
+async def test_no_response_has_a_message_of_msgspec(api: Api, db: Db) -> None:
+    """Sends every body with all fields invalid, and every query parameter with invalid values."""
+    headers = (await create_user(db, "admin")).headers | {"content-type": "application/json"}
+    refused = 0
     for described, handler in handlers():
         kinds, method = body_types(handler), next(iter(handler.http_methods))
         path = re.sub(r"\{\w+:int\}", "1", re.sub(r"\{\w+:str\}", "x", described))
-        if path.startswith("/api/auth"):  # counted as attempts to log in
+        if path.startswith("/api/auth"):  # these count as login attempts
             continue
         requests: list[dict[str, Any]] = []
         for kind in kinds:
             info = inspect.type_info(kind)
             assert isinstance(info, inspect.StructType)
-            wrong = {field.encode_name: next(bad(field.type)).value for field in info.fields if list(bad(field.type))}
-            requests += [{"json": wrong}, {"json": {}}, {"json": []}, {"json": {"isSuperuser": True}}, {"content": b""}]
+            invalid = {
+                field.encode_name: next(invalid_values(field.type)).value
+                for field in info.fields
+                if list(invalid_values(field.type))
+            }
+            requests += [
+                {"json": invalid},
+                {"json": {}},
+                {"json": []},
+                {"json": {"isSuperuser": True}},
+                {"content": b""},
+            ]
         for name, hint in get_type_hints(handler.fn, include_extras=True).items():
             if any(isinstance(found, QueryParameter) for found in getattr(hint, "__metadata__", ())):
-                known = next(found for found in hint.__metadata__ if isinstance(found, QueryParameter))
-                requests += [{"params": {known.name or name: value}} for value in ("", "0", "-1", "x" * 4000)]
+                parameter = next(found for found in hint.__metadata__ if isinstance(found, QueryParameter))
+                requests += [{"params": {parameter.name or name: value}} for value in ("", "0", "-1", "x" * 4000)]
         for request in requests:
-            answer = await api.http.request(method, path, headers=headers, **request)
-            assert answer.status_code < 500, f"{method} {path} {request}: {answer.text[:300]}"
-            assert not MSGSPEC.search(answer.text), answer.text
-            if answer.status_code == 400:
-                asked += 1
-                assert all(problem["code"] in CODES for problem in answer.json()["details"])
-                assert answer.json()["details"] or answer.json()["reason"] != "invalid_request"
-    assert asked > 40
+            response = await api.http.request(method, path, headers=headers, **request)
+            assert response.status_code < 500, f"{method} {path} {request}: {response.text[:300]}"
+            assert not MSGSPEC.search(response.text), response.text
+            if response.status_code == 400:
+                refused += 1
+                assert all(problem["code"] in CODES for problem in response.json()["details"])
+                assert response.json()["details"] or response.json()["reason"] != "invalid_request"
+    assert refused > 40

@@ -20,7 +20,7 @@ from api.edge import websocket
 from api.live import events, feed, replay, ws
 from api.live.events import PUBLIC_STEP
 from sla_monitor.settings.values import Limit
-from tests.api.conftest import Api, add_service, running_api, someone, until
+from tests.api.conftest import Api, add_service, create_user, running_api, until
 from tests.api.relay import relay_before
 from tests.api.test_feed import STATES, frame, joined, set_state
 from tests.api.transports import incident, speaker
@@ -225,7 +225,7 @@ async def test_missed_events_are_read_from_the_database_after_a_restart(database
 async def test_with_auth_in_the_url_no_event_is_sent_before_authentication(
     api: Api, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ann, number = await someone(db, "viewer"), await incident(db)
+    ann, number = await create_user(db, "viewer"), await incident(db)
     seen = await last_seq(db)
     await db.execute("SELECT append_event('internal', 'staff', '{}'), append_event('outside', 'anonymous', '{}')")
     await db.execute("SELECT append_event('said', 'incident-' || %s, '{}')", [number])
@@ -256,7 +256,7 @@ async def last_seq(db: Db) -> int:
 
 
 async def test_a_client_that_authenticates_later_gets_staff_events_from_then_on(api: Api, db: Db) -> None:
-    ann = await someone(db, "viewer")
+    ann = await create_user(db, "viewer")
     async with connect(api.ws_url) as socket:
         await frame(socket)
         assert (await say(socket, event="auth", data={"token": "Bearer " + ann.token}))["event"] == "authenticated"
@@ -267,7 +267,7 @@ async def test_a_client_that_authenticates_later_gets_staff_events_from_then_on(
 
 
 async def test_authentication_after_a_replay_repeats_no_event(api: Api, db: Db) -> None:
-    ann, seen = await someone(db, "viewer"), await last_seq(db)
+    ann, seen = await create_user(db, "viewer"), await last_seq(db)
     await db.execute("SELECT append_event('made', 'staff', '{}'), append_event('made', 'anonymous', '{}')")
     async with connect(f"{api.ws_url}?since={seen}") as socket:
         assert [(await frame(socket))["event"] for _ in range(2)] == ["hello", "made"]
@@ -317,13 +317,13 @@ async def test_replays_and_recent_events_are_bounded_in_bytes(
 
 
 async def test_a_token_in_the_url_is_ignored(api: Api, db: Db) -> None:
-    ann, number = await someone(db, "admin"), await incident(db)
+    ann, number = await create_user(db, "admin"), await incident(db)
     async with speaker(api, "ws", query=f"token={ann.token}&access_token={ann.token}") as client:
         assert (await client.say("join-room", room=f"incident-{number}"))["code"] == "UNAUTHORIZED"
 
 
 async def test_a_reconnecting_client_does_not_get_its_own_events(api: Api, db: Db) -> None:
-    ann, number = await someone(db, "reporter"), await incident(db)
+    ann, number = await create_user(db, "reporter"), await incident(db)
     async with speaker(api, "ws", ann.token) as client, speaker(api, "ws", ann.token) as other:
         seen = client.seq
         for socket in (client, other):
@@ -457,7 +457,7 @@ def _inodes(local: str, remote: str) -> list[str]:
 
 
 async def test_withdrawn_events_are_not_replayed(api: Api, db: Db) -> None:
-    admin = await someone(db)
+    admin = await create_user(db)
     await add_service(db, "shop")
     texts = {"hidden": "Secret of the hidden", "deleted": "Secret of the deleted"}
     ids = {}

@@ -22,7 +22,7 @@ _ANSWERS = frozenset({"joined", "left", "editing", "saved", "commented", "update
 
 
 class Speaker:
-    """One open socket."""
+    """A client with one open socket."""
 
     def __init__(self, socket: ClientConnection, transport: TransportName) -> None:
         self.socket = socket
@@ -33,7 +33,7 @@ class Speaker:
         self._heard: deque[tuple[str, Any]] = deque()
 
     async def say(self, event: str, **data: Any) -> dict[str, Any]:
-        """Says it and returns the answer: `ok` and its data, or the error."""
+        """Sends an event and returns its acknowledgement: `ok` and the data, or the error."""
         number = next(self._numbers)
         if self.transport == "ws":
             await self.socket.send(msgspec.json.encode({"event": event, "data": data}).decode())
@@ -52,7 +52,7 @@ class Speaker:
                     self._heard.append(frame[1:])
 
     async def hear(self, patience_s: float = PATIENCE_S) -> tuple[str, Any]:
-        """The next event that is no answer; that an incident was made is heard by everybody, and passed over here."""
+        """Returns the next event that is no acknowledgement. Skips `incident-created`, which all clients receive."""
         with anyio.fail_after(patience_s):
             while not self._heard or self._heard[0][0] == "incident-created":
                 if self._heard:
@@ -64,7 +64,7 @@ class Speaker:
         return self._heard.popleft()
 
     async def closed(self) -> int | None:
-        """The code of the close that must come."""
+        """Waits until the server closes the connection and returns the close code."""
         with anyio.fail_after(PATIENCE_S):
             try:
                 while True:
@@ -105,7 +105,7 @@ def socketio_url(api: Api, query: str = "EIO=4&transport=websocket") -> str:
 
 @asynccontextmanager
 async def engine(api: Api, **options: Any) -> AsyncIterator[ClientConnection]:
-    """A connection that has heard Engine.IO's open packet."""
+    """A connection that has received the open packet of Engine.IO."""
     async with connect(socketio_url(api), **options) as socket:
         text = await socket.recv()
         assert isinstance(text, str) and text.startswith("0{")
@@ -116,7 +116,7 @@ async def engine(api: Api, **options: Any) -> AsyncIterator[ClientConnection]:
 async def speaker(
     api: Api, transport: TransportName, token: str | None = None, query: str = "", **options: Any
 ) -> AsyncIterator[Speaker]:
-    """A client that is connected and, with a token, logged in."""
+    """A connected client. With a token it is logged in."""
     if transport == "ws":
         async with connect(api.ws_url + (f"?auth&{query}" if token else f"?{query}"), **options) as socket:
             client = Speaker(socket, transport)
@@ -133,7 +133,7 @@ async def speaker(
 
 
 async def incident(db: psycopg.AsyncConnection[Any], public: bool = True) -> str:
-    """A new incident; its id."""
+    """Creates an incident and returns its id."""
     cursor = await db.execute(
         "INSERT INTO incidents (title, severity, priority, public) VALUES ('Down', 'high', 'P1', %s) RETURNING id",
         [public],

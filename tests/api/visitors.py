@@ -1,4 +1,4 @@
-"""Somebody with a browser, without the browser: a cookie, and forms that are sent as the page has them."""
+"""A browser without JavaScript: it has a session cookie and submits the forms of pages with their fields."""
 
 import re
 from datetime import timedelta
@@ -10,11 +10,11 @@ import psycopg
 
 from api.auth.passwords import Passwords
 from api.edge.cookies import SESSION
-from tests.api.conftest import Api, Someone, signer
+from tests.api.conftest import Api, User, signer
 
 
 class Form:
-    """One form of a page: where it goes, and what stands in its fields."""
+    """A form of a page: its action, its method and the values of its fields."""
 
     def __init__(self, action: str, method: str) -> None:
         self.action = action
@@ -26,26 +26,26 @@ class Form:
         return [value for field, value in self.fields if field == name]
 
     def value(self, name: str) -> str:
-        """Of a field that is there once."""
+        """Returns the value of a field that occurs once."""
         [value] = self.values(name)
         return value
 
 
 class Page(HTMLParser):
-    """An answer, read: its forms as a browser would send them."""
+    """A response and its forms, with the values that a browser would submit."""
 
-    def __init__(self, answer: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response) -> None:
         super().__init__()
-        self.answer = answer
-        self.status = answer.status_code
-        self.text = answer.text
+        self.response = response
+        self.status = response.status_code
+        self.text = response.text
         self.forms: list[Form] = []
         self._within = False
         self._area: str | None = None
         self._select: str | None = None
         self._options: list[tuple[str, bool]] = []
-        if answer.headers.get("content-type", "").startswith("text/html"):
-            self.feed(answer.text)
+        if response.headers.get("content-type", "").startswith("text/html"):
+            self.feed(response.text)
 
     def form(self, action: str) -> Form:
         [form] = [form for form in self.forms if form.action == action and form.method == "post"]
@@ -88,13 +88,13 @@ class Page(HTMLParser):
             self._within = False
 
 
-async def session_of(user: Someone, lifetime: timedelta = timedelta(days=1)) -> str:
-    """What the cookie of their browser holds."""
+async def session_cookie_value(user: User, lifetime: timedelta = timedelta(days=1)) -> str:
+    """Returns the value of the session cookie."""
     return await signer().issue("browser", user.user_id, user.session_id, lifetime)
 
 
-async def give_password(db: psycopg.AsyncConnection[Any], user: Someone, password: str) -> None:
-    """As open_session() puts a password under another hash: their sessions go on."""
+async def set_password(db: psycopg.AsyncConnection[Any], user: User, password: str) -> None:
+    """Sets a password and keeps the sessions of the user, as open_session() does when it renews a hash."""
     password_hash = await Passwords().hash(password)
     async with db.transaction():
         await db.execute("SELECT set_config('sla_monitor.same_password', %s, true)", [password_hash])
@@ -102,28 +102,28 @@ async def give_password(db: psycopg.AsyncConnection[Any], user: Someone, passwor
 
 
 class Visitor:
-    """A browser of somebody; None is nobody in particular."""
+    """The browser of a user, or of an anonymous visitor if `cookie` is None."""
 
     def __init__(self, api: Api, cookie: str | None, language: str = "en") -> None:
         self.api = api
         self.cookie = cookie
         self._headers = {"Accept": "text/html", "Accept-Language": language, "Origin": str(api.http.base_url)}
 
-    async def ask(self, method: str, path: str, **options: Any) -> Page:
+    async def request(self, method: str, path: str, **options: Any) -> Page:
         headers = self._headers | ({"Cookie": f"{SESSION}={self.cookie}"} if self.cookie else {})
         headers |= options.pop("headers", {})
-        answer = await self.api.http.request(method, path, headers=headers, **options)
-        self.api.http.cookies.clear()  # whoever keeps one, says so
-        return Page(answer)
+        response = await self.api.http.request(method, path, headers=headers, **options)
+        self.api.http.cookies.clear()  # cookies are kept in self.cookie only
+        return Page(response)
 
     async def get(self, path: str, status: int = 200) -> Page:
-        page = await self.ask("GET", path)
+        page = await self.request("GET", path)
         assert page.status == status, f"{path}: {page.status} {page.text[:500]}"
         return page
 
     async def submit(self, form: Form, **filled: Any) -> Page:
-        """Sends it with other values in some fields: a list for several, None for none. What is no name in Python goes
-        in by `fields`."""
+        """Submits the form with other values in some fields: a list for several values, None to leave the field out.
+        `fields` is for names that are not Python identifiers."""
         filled |= filled.pop("fields", {})
         fields = [(name, value) for name, value in form.fields if name not in filled]
         for name, value in filled.items():
@@ -132,26 +132,26 @@ class Visitor:
         data: dict[str, list[str]] = {}
         for name, value in fields:
             data.setdefault(name, []).append(value)
-        return await self.ask("POST", form.action, data=data)
+        return await self.request("POST", form.action, data=data)
 
     async def fill(self, path: str, action: str | None = None, **filled: Any) -> Page:
-        """Opens the page, fills its form in, and sends it."""
+        """Opens the page, fills in its form and submits it."""
         page = await self.get(path)
         return await self.submit(page.form(action or path), **filled)
 
 
-async def visitor(api: Api, user: Someone | None, language: str = "en") -> Visitor:
-    return Visitor(api, await session_of(user) if user is not None else None, language)
+async def visitor(api: Api, user: User | None, language: str = "en") -> Visitor:
+    return Visitor(api, await session_cookie_value(user) if user is not None else None, language)
 
 
-def sent_to(page: Page) -> str:
-    """Where a change leads to."""
+def redirect_target(page: Page) -> str:
+    """Returns the location of a redirect after a change."""
     assert page.status == 303, f"{page.status} {page.text[:2000]}"
-    return page.answer.headers["location"]
+    return page.response.headers["location"]
 
 
-def marked(page: Page) -> set[str]:
-    """The fields that are marked as wrong. The summary at the top must say something of each of them."""
+def invalid_fields(page: Page) -> set[str]:
+    """Returns the fields that are marked as invalid. The summary at the top must have a link to each of them."""
     assert 'role="alert"' in page.text
     names = set(re.findall(r'id="problem-([^"]+)"', page.text))
     linked = set(re.findall(r'href="#field-([^"]+)"', page.text))

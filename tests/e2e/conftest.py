@@ -1,4 +1,4 @@
-"""What every end-to-end test needs: a home folder, and certificates."""
+"""Fixtures of the end-to-end tests: home folders and certificates."""
 
 import os
 import shutil
@@ -17,9 +17,9 @@ from tests.prober.targets import Certificates
 
 @contextmanager
 def home_folder() -> Iterator[Path]:
-    """A home folder; whatever still runs on it in the end is an error.
+    """A home folder. Asserts at the end that no process uses it any more.
 
-    For root, PostgreSQL's own user must be able to reach it; pytest's folders are closed to others.
+    When root runs the tests, the user of PostgreSQL must be able to enter the folder, so it is none of pytest's.
     """
     folder = Path(tempfile.mkdtemp(prefix="sla-e2e-", dir=roomy_memory() or "/tmp"))
     folder.chmod(0o711)

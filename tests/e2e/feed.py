@@ -1,4 +1,4 @@
-"""The live feed as a front end hears it: a plain WebSocket."""
+"""A client of the live feed over a plain WebSocket."""
 
 import json
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ Frame = dict[str, Any]
 
 
 class Feed:
-    """One connection, and every frame it has had in order, the first one `hello`."""
+    """One connection and all frames it has received, in order. The first one is `hello`."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
@@ -32,16 +32,16 @@ class Feed:
             while (frame := await self.next())["event"] != "joined" or frame["data"] != {"room": room}:
                 pass
 
-    async def hears(self, event: str, service_id: str, status: str) -> Frame:
-        """The next frame of this kind that says this of the service; others are passed over."""
+    async def wait_for(self, event: str, service_id: str, status: str) -> Frame:
+        """The next frame with this event, service and status. Other frames are skipped."""
         while True:
             frame = await self.next()
             data = frame["data"]
             if frame["event"] == event and (data["serviceId"], data["status"]) == (service_id, status):
                 return frame
 
-    def told(self, event: str, service_id: str) -> list[Frame]:
-        """The frames of this kind about the service so far. The numbers of all frames that tell of a change ascend."""
+    def received(self, event: str, service_id: str) -> list[Frame]:
+        """The received frames of one event about a service. Asserts that the sequence numbers ascend."""
         changes = [frame for frame in self.frames if frame["event"] in ("status-update", "uptime-updated")]
         numbers = [frame["seq"] for frame in changes]
         assert numbers == sorted(set(numbers))
@@ -50,9 +50,9 @@ class Feed:
 
 @asynccontextmanager
 async def listening(ws_url: str, **query: object) -> AsyncIterator[Feed]:
-    """A connection that has been greeted; `query` is `since` and `rooms`."""
-    asked = "&".join(f"{name}={value}" for name, value in query.items())
-    async with connect(f"{ws_url}?{asked}", proxy=None) as connection:
+    """A connection that has received `hello`. The query parameters are `since` and `rooms`."""
+    parameters = "&".join(f"{name}={value}" for name, value in query.items())
+    async with connect(f"{ws_url}?{parameters}", proxy=None) as connection:
         feed = Feed(connection)
         assert (await feed.next())["event"] == "hello"
         yield feed

@@ -1,4 +1,4 @@
-"""Plays node/play.mjs: installs what it imports, runs it, and gives it its cues."""
+"""Runs node/scenario.mjs: installs its packages, starts it, and handles its actions."""
 
 import hashlib
 import json
@@ -17,56 +17,56 @@ from anyio.streams.text import TextReceiveStream
 
 NODE = Path(__file__).parent / "node"
 INSTALL_PATIENCE_S = 180
-PLAY_PATIENCE_S = 120.0
+SCENARIO_PATIENCE_S = 120.0
 
 Steps = dict[str, dict[str, Any]]
-Cues = Mapping[str, Callable[[], Awaitable[None]]]
+Actions = Mapping[str, Callable[[], Awaitable[None]]]
 
 
-def packages(kept_in: Path) -> Path:
-    """The node_modules that package-lock.json asks for, installed once. Skips the test where that cannot be done."""
+def install_packages(cache_folder: Path) -> Path:
+    """Installs the packages of package-lock.json once and returns node_modules. Skips the test if npm cannot."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
-        pytest.skip("node and npm are needed to play a front end")
+        pytest.skip("node and npm are needed to run a front end")
     manifest = [NODE / "package.json", NODE / "package-lock.json"]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in manifest)).hexdigest()[:16]
-    kept = kept_in / digest
-    if kept.exists():
-        return kept / "node_modules"
-    fresh = Path(tempfile.mkdtemp(dir=kept_in))
+    installed = cache_folder / digest
+    if installed.exists():
+        return installed / "node_modules"
+    fresh = Path(tempfile.mkdtemp(dir=cache_folder))
     for file in manifest:
         shutil.copy(file, fresh)
-    installing = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+    npm_command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
     try:
-        subprocess.run(installing, cwd=fresh, check=True, capture_output=True, text=True, timeout=INSTALL_PATIENCE_S)
-        fresh.rename(kept)
+        subprocess.run(npm_command, cwd=fresh, check=True, capture_output=True, text=True, timeout=INSTALL_PATIENCE_S)
+        fresh.rename(installed)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         shutil.rmtree(fresh)
         pytest.skip(f"npm cannot install axios and socket.io-client here: {str(error.stderr)[-300:]}")
-    except OSError:  # another worker of pytest was faster
+    except OSError:  # another pytest worker has installed them first
         shutil.rmtree(fresh)
-    return kept / "node_modules"
+    return installed / "node_modules"
 
 
 def script(folder: Path, node_modules: Path) -> Path:
-    """The play in a folder from which Node finds the packages: imports are looked up from where a script lies."""
+    """Copies the scenario to a folder with node_modules, as Node resolves imports from the folder of a script."""
     for file in NODE.glob("*.mjs"):
         shutil.copy(file, folder)
     (folder / "node_modules").symlink_to(node_modules)
-    return folder / "play.mjs"
+    return folder / "scenario.mjs"
 
 
-async def perform(play: Path, told: Mapping[str, Any], cues: Cues) -> Steps:
-    """What the script told, by step, up to where it failed: then the last one is `failed`."""
+async def run_scenario(file: Path, parameters: Mapping[str, Any], actions: Actions) -> Steps:
+    """Runs the scenario and returns the facts of each step. If it fails, the last step is `failed`."""
     steps: Steps = {}
-    environment = {**os.environ, "PLAY": json.dumps(told)}
-    with anyio.fail_after(PLAY_PATIENCE_S):
-        async with await anyio.open_process(["node", str(play)], env=environment, stderr=None) as process:
+    environment = {**os.environ, "SCENARIO": json.dumps(parameters)}
+    with anyio.fail_after(SCENARIO_PATIENCE_S):
+        async with await anyio.open_process(["node", str(file)], env=environment, stderr=None) as process:
             assert process.stdout is not None
             async for line in _lines(process.stdout):
                 facts: dict[str, Any] = json.loads(line)
-                if "cue" in facts:
-                    await cues[facts["cue"]]()
+                if "action" in facts:
+                    await actions[facts["action"]]()
                 else:
                     steps[facts.pop("step")] = facts
     return steps

@@ -1,4 +1,4 @@
-"""`sla-monitor` as people run it: a process with an environment, a terminal and ports of its own."""
+"""Runs `sla-monitor` as a process with its own environment, terminal and ports."""
 
 import os
 import re
@@ -26,15 +26,15 @@ ONE_SHOT_PATIENCE_S = 120.0
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This process's environment without any setting of the program, and with these. The worker has a free port where
-    none is given."""
+    """The environment of this process without settings of the program, plus these variables. WORKER_PORT is a free port
+    by default."""
     names = {variable.name for variable in ENVIRONMENT.values()} | NO_LONGER_USED
     own = {name: value for name, value in os.environ.items() if name not in names}
     return own | {"WORKER_PORT": str(free_ports()[0])} | variables
 
 
 def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs `sla-monitor` to its end."""
+    """Runs `sla-monitor` until it ends."""
     return subprocess.run(
         [*COMMAND, *arguments],
         env=environment(**variables),
@@ -54,12 +54,12 @@ def free_ports() -> tuple[int, int]:
 
 
 def plain_client(port: int) -> httpx.AsyncClient:
-    """Of something on this machine: there is nothing to verify, and no proxy in between."""
+    """An HTTP client for a port of this machine, without a proxy and without verification."""
     return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S, trust_env=False, verify=False)
 
 
 class Program:
-    """A running `sla-monitor up`, `api`, `prober` or `worker`. It writes to a file: no pipe is read all the time."""
+    """A running `sla-monitor up`, `api`, `prober` or `worker`. Its output goes to a file, so no pipe can fill up."""
 
     def __init__(self, word: str, home: Path, ports: tuple[int, int], /, **variables: str) -> None:
         api_port, prober_port = ports
@@ -74,7 +74,7 @@ class Program:
         self._terminal = terminal.open("ab+")
         own = {"SLA_MONITOR_HOME": str(home), "PORT": str(api_port), "WATCH_SERVER_PORT": str(prober_port)}
         own["WORKER_PORT"] = str(worker_port)
-        own["RATE_LIMIT_API"] = "off"  # the tests ask again and again until something has happened
+        own["RATE_LIMIT_API"] = "off"  # the tests repeat requests until a condition holds
         self.process = subprocess.Popen(
             [*COMMAND, word],
             env=environment(**own | variables),
@@ -85,54 +85,54 @@ class Program:
         )
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         self._terminal.seek(0)
         return self._terminal.read().decode()
 
-    async def says(self, pattern: str, patience_s: float = PATIENCE_S) -> None:
-        async def has_said() -> bool:
-            return re.search(pattern, self.said) is not None
+    async def wait_for_output(self, pattern: str, patience_s: float = PATIENCE_S) -> None:
+        async def has_output() -> bool:
+            return re.search(pattern, self.output) is not None
 
-        await self.until(has_said, patience_s)
+        await self.until(has_output, patience_s)
 
     async def until(self, condition: Callable[[], Awaitable[bool]], patience_s: float = PATIENCE_S) -> None:
-        """Waits for the (async) condition. The program's end is an error."""
+        """Waits until the condition holds. It is an error if the program ends before."""
 
         async def alive() -> bool:
-            assert self.process.poll() is None, f"it has ended, and said:\n{self.said}"
+            assert self.process.poll() is None, f"the program has ended, its output:\n{self.output}"
             return await condition()
 
         await until(alive, patience_s)
 
     async def ready(self) -> None:
-        """API, prober or worker, whichever this is; all for `up`."""
+        """Waits until this part is ready; for `up`, until all parts are."""
         word = self.process.args[-1]  # type: ignore[index]  # a list, see above
         for part, client in (("api", self.api), ("prober", self.prober), ("worker", self.worker)):
             if word in ("up", part):
-                await self.until(lambda client=client: answers(client, "/ready"))  # type: ignore[misc]
+                await self.until(lambda client=client: responds(client, "/ready"))  # type: ignore[misc]
 
-    async def log_in(self, shown: str | None = None) -> None:
-        """As the first admin, with the password that was `shown`, here or where the schema was made."""
-        said = shown or self.said
-        password = re.search(r"Password: (\S+)", said)
-        assert password is not None, said
-        answer = await self.api.post("/api/auth/login", json={"username": "admin", "password": password[1]})
-        assert answer.status_code == 200, answer.text
-        self.api.headers["Authorization"] = f"Bearer {answer.json()['accessToken']}"
+    async def log_in(self, output: str | None = None) -> None:
+        """Logs in as the first admin. Its password is in `output`, by default the output of this program."""
+        text = output or self.output
+        password = re.search(r"Password: (\S+)", text)
+        assert password is not None, text
+        response = await self.api.post("/api/auth/login", json={"username": "admin", "password": password[1]})
+        assert response.status_code == 200, response.text
+        self.api.headers["Authorization"] = f"Bearer {response.json()['accessToken']}"
 
     async def get(self, path: str) -> Any:
-        """The JSON of the API's 200."""
-        answer = await self.api.get(path)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        """The JSON body of a response of the API, which must have status 200."""
+        response = await self.api.get(path)
+        assert response.status_code == 200, response.text
+        return response.json()
 
     async def states(self) -> dict[str, str]:
-        """What each service is now, by /api/system-status."""
+        """The status of each service in /api/system-status."""
         status = await self.get("/api/system-status")
         return {service["id"]: service["status"] for service in status["services"]}
 
-    async def figure(self, name: str) -> float:
-        """One line of the prober's /metrics, 0 where it is not there yet."""
+    async def metric(self, name: str) -> float:
+        """The value of a metric of the prober, 0 if it does not exist yet."""
         text = (await self.prober.get("/metrics")).text
         found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
         return float(found[1]) if found else 0.0
@@ -163,7 +163,7 @@ class Program:
 async def running(
     word: str, home: Path, ports: tuple[int, int] | None = None, /, **variables: str
 ) -> AsyncIterator[Program]:
-    """`sla-monitor <word>` with its data in `home`; ended, if need be, when the block ends."""
+    """Runs `sla-monitor <word>` with its data in `home` until the end of the block."""
     program = Program(word, home, ports or free_ports(), **variables)
     try:
         yield program
@@ -180,7 +180,7 @@ async def until(condition: Callable[[], Awaitable[bool]], patience_s: float = PA
             await anyio.sleep(pause_s)
 
 
-async def answers(client: httpx.AsyncClient, path: str, status: int = 200) -> bool:
+async def responds(client: httpx.AsyncClient, path: str, status: int = 200) -> bool:
     try:
         return (await client.get(path)).status_code == status
     except httpx.TransportError:
@@ -188,7 +188,7 @@ async def answers(client: httpx.AsyncClient, path: str, status: int = 200) -> bo
 
 
 def left_running(home: Path) -> dict[int, str]:
-    """The processes that know this folder from their arguments, environment or working folder: id and command line."""
+    """The processes with this folder in their arguments, environment or working folder: id and command line."""
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -196,5 +196,5 @@ def left_running(home: Path) -> dict[int, str]:
             if str(home).encode() in line + (process / "environ").read_bytes() + bytes((process / "cwd").readlink()):
                 found[int(process.name)] = line.replace(b"\0", b" ").decode(errors="replace")
         except OSError:
-            continue  # it has ended, or is another user's
+            continue  # the process has ended or belongs to another user
     return found

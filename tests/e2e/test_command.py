@@ -1,4 +1,4 @@
-"""The command's words: what each prints, one line for what a person can mend, and the exit code that goes with it."""
+"""The subcommands: their output, their one-line errors and their exit codes."""
 
 import socket
 import subprocess
@@ -15,11 +15,11 @@ from tests.e2e.program import COMMAND, ONE_SHOT_PATIENCE_S, command, environment
 from tests.e2e.watched import service, services_toml
 from tests.prober.targets import Certificates, closed_port, good, serving
 
-NOBODY = "postgresql://alice:s3cret@127.0.0.1:{port}/none"
+UNREACHABLE = "postgresql://alice:s3cret@127.0.0.1:{port}/none"
 
 
-def says_one_line(ended: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
-    """It ended with this code; all it said is one line, which has these parts in it."""
+def assert_one_line(ended: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
+    """Asserts the exit code, and that the only output is one line with these parts."""
     assert (ended.returncode, ended.stdout) == (code, ""), ended.stderr
     [line] = ended.stderr.splitlines()
     assert line.startswith("sla-monitor: ")
@@ -29,17 +29,17 @@ def says_one_line(ended: subprocess.CompletedProcess[str], code: int, *parts: st
 
 
 @contextmanager
-def taken_port() -> Iterator[int]:
+def used_port() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         yield holder.getsockname()[1]
 
 
-def test_its_version() -> None:
-    told = command("--version")
-    assert (told.returncode, told.stdout, told.stderr) == (0, f"sla-monitor {__version__}\n", "")
+def test_the_version_is_shown() -> None:
+    ended = command("--version")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"sla-monitor {__version__}\n", "")
 
 
-# What is wrong with settings
+# Invalid settings
 
 
 @pytest.mark.parametrize(
@@ -60,92 +60,92 @@ def test_its_version() -> None:
         ("services", "FACE_COMPARE_ENDPOINT", "face-compare"),
     ],
 )
-def test_a_bad_setting_is_one_line_that_names_it(word: str, variable: str, value: str) -> None:
+def test_an_invalid_setting_is_a_one_line_error_with_its_name(word: str, variable: str, value: str) -> None:
     rest = {"check": ["http://127.0.0.1/"], "services": ["list"]}.get(word, [])
-    says_one_line(command(word, *rest, **{variable: value}), 2, variable)
+    assert_one_line(command(word, *rest, **{variable: value}), 2, variable)
 
 
 @pytest.mark.parametrize("word", ["api", "prober", "worker", "migrate"])
 def test_a_part_needs_a_database(word: str) -> None:
-    says_one_line(command(word), 2, "DATABASE_URL is not set", "sla-monitor up")
+    assert_one_line(command(word), 2, "DATABASE_URL is not set", "sla-monitor up")
 
 
 @pytest.mark.parametrize("word", ["up", "api"])
-def test_a_services_file_that_is_not_there(any_database: str, home: Path, word: str) -> None:
+def test_a_missing_services_file_is_an_error(any_database: str, home: Path, word: str) -> None:
     missing = home / "services.toml"
     ended = command(word, DATABASE_URL=any_database, SLA_MONITOR_HOME=str(home), SERVICES_FILE=str(missing))
-    says_one_line(ended, 2, f"SERVICES_FILE={missing}", "there is no such file")
+    assert_one_line(ended, 2, f"SERVICES_FILE={missing}", "there is no such file")
 
 
-def test_a_variable_that_is_no_setting_is_mentioned_once(any_database: str) -> None:
+def test_an_unknown_variable_is_reported_once(any_database: str) -> None:
     ended = command("migrate", DATABASE_URL=any_database, CLIENT_URL="http://front.example", REDIS_URL="redis://x")
     assert ended.returncode == 0
-    mentioned = [line.partition(" sla_monitor: ")[2] for line in ended.stderr.splitlines() if " WARNING " in line]
-    assert mentioned == ["CLIENT_URL is not a setting: is CLIENT_URLS meant?", "REDIS_URL is no longer used"]
+    warnings = [line.partition(" sla_monitor: ")[2] for line in ended.stderr.splitlines() if " WARNING " in line]
+    assert warnings == ["CLIENT_URL is not a setting: is CLIENT_URLS meant?", "REDIS_URL is no longer used"]
 
 
 def test_services_need_a_database_or_a_running_up(home: Path) -> None:
     ended = command("services", "list", SLA_MONITOR_HOME=str(home))
-    says_one_line(ended, 2, "DATABASE_URL is not set", f"no `sla-monitor up` runs on {home}")
+    assert_one_line(ended, 2, "DATABASE_URL is not set", f"no `sla-monitor up` runs on {home}")
 
 
-# What is wrong with the machine
+# Errors of the environment
 
 
-@pytest.mark.parametrize("words", [["migrate"], ["services", "list"], ["backup", "file"]])
-def test_a_database_that_does_not_answer(home: Path, words: list[str]) -> None:
-    url = NOBODY.format(port=closed_port())
-    ended = command(*words, DATABASE_URL=url, SLA_MONITOR_HOME=str(home))
-    says_one_line(ended, 75, "cannot reach the database", "Connection refused", "check DATABASE_URL")
+@pytest.mark.parametrize("arguments", [["migrate"], ["services", "list"], ["backup", "file"]])
+def test_an_unreachable_database_is_a_temporary_failure(home: Path, arguments: list[str]) -> None:
+    url = UNREACHABLE.format(port=closed_port())
+    ended = command(*arguments, DATABASE_URL=url, SLA_MONITOR_HOME=str(home))
+    assert_one_line(ended, 75, "cannot reach the database", "Connection refused", "check DATABASE_URL")
 
 
-@pytest.mark.parametrize("words", [["up"], ["api"], ["prober"], ["worker"], ["migrate"]])
-def test_a_database_that_is_newer_than_the_program(any_database: str, home: Path, words: list[str]) -> None:
+@pytest.mark.parametrize("arguments", [["up"], ["api"], ["prober"], ["worker"], ["migrate"]])
+def test_a_database_newer_than_the_program_is_an_error(any_database: str, home: Path, arguments: list[str]) -> None:
     with psycopg.connect(any_database) as connection:
         connection.execute("INSERT INTO schema_versions (name, checksum) VALUES ('migrations/9999_future', 'x')")
-    ended = command(*words, DATABASE_URL=any_database, SLA_MONITOR_HOME=str(home))
-    says_one_line(ended, 1, "newer than this program", "9999_future", "upgrade sla-monitor")
+    ended = command(*arguments, DATABASE_URL=any_database, SLA_MONITOR_HOME=str(home))
+    assert_one_line(ended, 1, "newer than this program", "9999_future", "upgrade sla-monitor")
 
 
-def test_the_api_says_which_setting_moves_it_from_a_port_that_is_taken(any_database: str) -> None:
-    with taken_port() as port:
+def test_the_api_names_the_setting_of_a_port_that_is_in_use(any_database: str) -> None:
+    with used_port() as port:
         ended = command("api", DATABASE_URL=any_database, PORT=str(port))
-    says_one_line(ended, 1, f"PORT={port}")
+    assert_one_line(ended, 1, f"PORT={port}")
 
 
-def test_the_prober_says_which_setting_moves_it_from_a_port_that_is_taken(any_database: str, home: Path) -> None:
-    with taken_port() as port:
+def test_the_prober_names_the_setting_of_a_port_that_is_in_use(any_database: str, home: Path) -> None:
+    with used_port() as port:
         ended = command("prober", DATABASE_URL=any_database, WATCH_SERVER_PORT=str(port), SLA_MONITOR_HOME=str(home))
-    says_one_line(ended, 1, f"WATCH_SERVER_PORT={port}")
+    assert_one_line(ended, 1, f"WATCH_SERVER_PORT={port}")
 
 
 @pytest.mark.parametrize("variable", ["PORT", "WATCH_SERVER_PORT", "WORKER_PORT"])
-def test_up_stops_when_a_port_is_taken(any_database: str, home: Path, variable: str) -> None:
+def test_up_stops_when_a_port_is_in_use(any_database: str, home: Path, variable: str) -> None:
     api, prober = free_ports()
-    with taken_port() as port:
+    with used_port() as port:
         settings = {"PORT": str(api), "WATCH_SERVER_PORT": str(prober), variable: str(port)}
         ended = command("up", DATABASE_URL=any_database, SLA_MONITOR_HOME=str(home), LOG_LEVEL="warning", **settings)
-    says_one_line(ended, 1, f"{variable}={port}", f"set {variable} to a free port")
+    assert_one_line(ended, 1, f"{variable}={port}", f"set {variable} to a free port")
 
 
 # check
 
 
-async def test_check_shows_a_good_answer_with_its_phases(certificates: Certificates) -> None:
+async def test_check_shows_a_successful_response_with_its_phases(certificates: Certificates) -> None:
     async with serving(good(b"all is well"), certificates.valid()) as port:
         url = f"https://127.0.0.1:{port}/"
         settings = {"SSL_CERT_FILE": str(certificates.ca_file)}
         ended = await anyio.to_thread.run_sync(lambda: command("check", url, "--keyword", "well", **settings))
     assert (ended.returncode, ended.stderr) == (0, "")
-    told = dict(line.split(maxsplit=1) for line in ended.stdout.splitlines())
-    assert told["result"] == "operational (o)"
-    assert told["status"] == "HTTP 200"
-    assert told["address"] == "127.0.0.1"
+    fields = dict(line.split(maxsplit=1) for line in ended.stdout.splitlines())
+    assert fields["result"] == "operational (o)"
+    assert fields["status"] == "HTTP 200"
+    assert fields["address"] == "127.0.0.1"
     for phase in ("connect", "TLS", "first", "total"):
-        assert told[phase].endswith(" ms")
+        assert fields[phase].endswith(" ms")
 
 
-async def test_check_tells_what_is_wrong_and_ends_with_1() -> None:
+async def test_check_shows_the_error_and_exits_with_1() -> None:
     async with serving(good(b"sorry", status="503 Service Unavailable")) as port:
         ended = await anyio.to_thread.run_sync(lambda: command("check", f"http://127.0.0.1:{port}/"))
     assert (ended.returncode, ended.stderr) == (1, "")
@@ -156,7 +156,7 @@ async def test_check_tells_what_is_wrong_and_ends_with_1() -> None:
     assert "connection_error: connection refused" in refused.stdout
 
 
-def test_check_of_what_is_no_url_is_one_line() -> None:
+def test_check_of_an_invalid_url_is_a_one_line_error() -> None:
     ended = command("check", "ftp://alice:s3cret@files.example/")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == "sla-monitor check: URL is not an absolute http:// or https:// URL\n"
@@ -189,9 +189,9 @@ LATIN = {"PYTHONIOENCODING": "latin-1"}
 ASCII = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
 
 
-@pytest.mark.parametrize(("terminal", "shown"), [(LATIN, "\\U0001f525 Caf\u00e9"), (ASCII, "\\U0001f525 Caf\\xe9")])
-def test_a_terminal_that_cannot_show_a_name_is_shown_an_escape(
-    any_database: str, terminal: dict[str, str], shown: str
+@pytest.mark.parametrize(("terminal", "escaped"), [(LATIN, "\\U0001f525 Caf\u00e9"), (ASCII, "\\U0001f525 Caf\\xe9")])
+def test_characters_outside_the_encoding_of_the_terminal_are_escaped(
+    any_database: str, terminal: dict[str, str], escaped: str
 ) -> None:
     with psycopg.connect(any_database) as connection:
         connection.execute(
@@ -199,11 +199,11 @@ def test_a_terminal_that_cannot_show_a_name_is_shown_an_escape(
         )
     ended = run("services", "list", DATABASE_URL=any_database, **terminal)
     assert (ended.returncode, ended.stderr) == (0, b"")
-    assert shown.encode("latin-1") in ended.stdout
+    assert escaped.encode("latin-1") in ended.stdout
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
-    """As `command`, with what it wrote as bytes."""
+    """Like `command`, with the output as bytes."""
     return subprocess.run(
         [*COMMAND, *arguments],
         env=environment(**variables),
@@ -214,7 +214,7 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]
     )
 
 
-def test_a_message_that_cannot_be_shown_is_one_line_all_the_same(any_database: str, tmp_path: Path) -> None:
+def test_an_escaped_error_message_is_one_line(any_database: str, tmp_path: Path) -> None:
     missing = tmp_path / "o\u2019brien.toml"
     ended = run("services", "apply", str(missing), DATABASE_URL=any_database, **ASCII)
     assert ended.returncode == 2
@@ -222,7 +222,7 @@ def test_a_message_that_cannot_be_shown_is_one_line_all_the_same(any_database: s
     assert b"o\\u2019brien.toml: there is no such file" in ended.stderr
 
 
-def test_a_password_is_read_as_utf_8_whatever_the_terminal_is(any_database: str) -> None:
+def test_a_password_is_read_as_utf_8_on_any_terminal(any_database: str) -> None:
     def add(name: str, password: bytes) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [*COMMAND, "users", "add", name, f"{name}@example.com", "--password-stdin"],
@@ -250,27 +250,27 @@ def test_a_password_is_read_as_utf_8_whatever_the_terminal_is(any_database: str)
     ],
     ids=["url", "interval", "unknown field", "id", "no URL", "no toml", "no file"],
 )
-def test_a_mistake_in_the_file_is_one_line_and_changes_nothing(
+def test_an_error_in_the_services_file_is_one_line_and_changes_nothing(
     any_database: str, tmp_path: Path, text: str, parts: tuple[str, ...] | None
 ) -> None:
     file = tmp_path / "services.toml"
     if parts is not None:
         file.write_text(text)
     ended = command("services", "apply", str(file), DATABASE_URL=any_database)
-    says_one_line(ended, 2, str(file), *(parts or ("there is no such file",)))
+    assert_one_line(ended, 2, str(file), *(parts or ("there is no such file",)))
     with psycopg.connect(any_database) as connection:
         assert connection.execute("SELECT count(*) FROM services").fetchone() == (0,)
 
 
-def test_services_of_a_database_without_a_schema(empty_database: str) -> None:
+def test_services_of_a_database_without_a_schema_are_an_error(empty_database: str) -> None:
     ended = command("services", "list", DATABASE_URL=empty_database)
-    says_one_line(ended, 1, "no schema yet", "sla-monitor migrate")
+    assert_one_line(ended, 1, "no schema yet", "sla-monitor migrate")
 
 
 # migrate
 
 
-def test_migrate_tells_what_it_applied_and_is_done_the_second_time(empty_database: str) -> None:
+def test_migrate_lists_the_applied_migrations_and_then_none(empty_database: str) -> None:
     first = command("migrate", DATABASE_URL=empty_database)
     assert first.returncode == 0
     assert "applied migrations/0001_services" in first.stdout

@@ -1,6 +1,6 @@
-"""Existing front ends against two real API processes: axios and socket.io-client on Node, and the same feed over /ws.
+"""Existing front ends (axios and socket.io-client on Node) with two API processes, and the same feed over /ws.
 
-What the front ends do stands in node/play.mjs, a step each; what must come of each step, here.
+node/scenario.mjs has the steps of the front ends. This module asserts the result of each step.
 """
 
 import re
@@ -14,9 +14,9 @@ import pytest
 
 import sql
 from tests.api.conftest import add_service
-from tests.api.incidents import unnamed
+from tests.api.incidents import without_names
 from tests.api.intruders import code, entered
-from tests.e2e.front_end import Steps, packages, perform, script
+from tests.e2e.front_end import Steps, install_packages, run_scenario, script
 from tests.e2e.program import Program, command, running
 from tests.worker.working import working
 
@@ -26,7 +26,7 @@ Facts = dict[str, Any]
 ORIGIN = "http://front.example"
 SERVICE = "id-recognition"
 INTERNAL = {"incident-editing", "auto-save", "incident-comment", "user-left"}
-"""What is heard in the room of an incident only."""
+"""The events that only the room of an incident receives."""
 
 
 class Stage(NamedTuple):
@@ -35,7 +35,7 @@ class Stage(NamedTuple):
     first: Program
     second: Program
     db: psycopg.AsyncConnection[Any]
-    people: dict[str, str]
+    passwords: dict[str, str]
 
     async def outage(self) -> None:
         await self.db.execute("UPDATE service_states SET state = 'outage', since = now()")
@@ -46,13 +46,13 @@ class Stage(NamedTuple):
 
 @pytest.fixture
 async def stage(home: Path, database: str) -> AsyncIterator[Stage]:
-    people = {}
+    passwords = {}
     for name in ("alice", "bob"):
         added = command("users", "add", name, f"{name}@example.com", "--role", "reporter", DATABASE_URL=database)
         assert added.returncode == 0, added.stderr
         found = re.search(r"^password: (\S+)$", added.stdout, re.MULTILINE)
         assert found is not None
-        people[name] = found[1]
+        passwords[name] = found[1]
     variables = {"DATABASE_URL": database, "CLIENT_URLS": ORIGIN}
     async with (
         running("api", home, **variables) as first,
@@ -63,23 +63,23 @@ async def stage(home: Path, database: str) -> AsyncIterator[Stage]:
         await add_service(db, SERVICE)
         await first.ready()
         await second.ready()
-        yield Stage(first, second, db, people)
+        yield Stage(first, second, db, passwords)
 
 
 @pytest.fixture(scope="session")
 def node_modules(pytestconfig: pytest.Config) -> Path:
     assert pytestconfig.cache is not None
-    return packages(Path(pytestconfig.cache.mkdir("front-end")))
+    return install_packages(Path(pytestconfig.cache.mkdir("front-end")))
 
 
 @pytest.fixture
 async def steps(stage: Stage, node_modules: Path, tmp_path: Path) -> Steps:
     first, second = (f"http://127.0.0.1:{program.ports[0]}" for program in (stage.first, stage.second))
-    told = {"first": first, "second": second, "origin": ORIGIN, "people": stage.people, "service": SERVICE}
-    return await perform(script(tmp_path, node_modules), told, {"outage": stage.outage, "kill": stage.kill})
+    parameters = {"first": first, "second": second, "origin": ORIGIN, "passwords": stage.passwords, "service": SERVICE}
+    return await run_scenario(script(tmp_path, node_modules), parameters, {"outage": stage.outage, "kill": stage.kill})
 
 
-async def test_a_front_end_on_node_works_unmodified(steps: Steps) -> None:
+async def test_an_existing_front_end_works_unmodified(steps: Steps) -> None:
     assert "failed" not in steps, steps["failed"]
     for step, facts in steps.items():
         EXPECTED[step](facts, steps)
@@ -93,7 +93,7 @@ def log_in(facts: Facts, _: Steps) -> None:
     assert (user["username"], user["email"], user["role"]) == ("alice", "alice@example.com", "reporter")
     assert facts["allowedOrigin"] == ORIGIN
     assert facts["me"]["data"] == {"user": user}
-    assert refusal(facts["wrong"]) == (401, "UNAUTHORIZED")
+    assert refusal(facts["wrongPassword"]) == (401, "UNAUTHORIZED")
     assert facts["visitorLoggedOut"] is True
 
 
@@ -102,7 +102,7 @@ def connect(facts: Facts, _: Steps) -> None:
 
 
 def read(facts: Facts, _: Steps) -> None:
-    assert {answer["status"] for answer in facts.values()} == {200}
+    assert {response["status"] for response in facts.values()} == {200}
     [service] = facts["system-status"]["data"]["services"]
     assert set(service) == {"id", "name", "status", "uptime", "uptimeData"}
     assert len(service["uptimeData"]) == 90
@@ -120,7 +120,7 @@ def create(facts: Facts, _: Steps) -> None:
     assert facts["status"] == 201
     assert facts["location"] == f"/api/incidents/{incident['id']}"
     assert re.fullmatch(r"INC-\d{4}-\d{4,}", incident["id"])
-    said = {
+    expected = {
         "title": "Logins fail",
         "description": "Since noon",
         "status": "investigating",
@@ -132,9 +132,9 @@ def create(facts: Facts, _: Steps) -> None:
         "author": "alice",
         "resolvedAt": None,
     }
-    assert {name: incident[name] for name in said} == said
-    inside, outside = {"incident": incident}, {"incident": unnamed(incident)}
-    assert facts["heard"] == {"alice": inside, "bob": inside, "visitor": outside}
+    assert {name: incident[name] for name in expected} == expected
+    full, public = {"incident": incident}, {"incident": without_names(incident)}
+    assert facts["received"] == {"alice": full, "bob": full, "visitor": public}
     assert refusal(facts["refused"]) == (401, "UNAUTHORIZED")
 
 
@@ -145,72 +145,72 @@ def join(facts: Facts, _: Steps) -> None:
 
 
 def presence(facts: Facts, steps: Steps) -> None:
-    """Each hears of the other, across the processes, as the token says and not as they claim."""
-    for hears, of, field in (("bobHears", "alice", "description"), ("aliceHears", "bob", "title")):
-        assert facts[hears] == {
+    """Each client receives the other's presence across the processes, with the name of the token."""
+    for receiver, editor, field in (("bobReceived", "alice", "description"), ("aliceReceived", "bob", "title")):
+        assert facts[receiver] == {
             "incidentId": incident_id(steps),
-            "userId": facts["users"][of]["id"],
-            "userName": of,
+            "userId": facts["users"][editor]["id"],
+            "userName": editor,
             "isEditing": True,
             "field": field,
         }
 
 
 def save(facts: Facts, _: Steps) -> None:
-    """The second one to save from the same version is told what the first one wrote."""
+    """The second save with the same ETag is refused. The response has the saved incident."""
     assert facts["sameEtag"] is True
     assert facts["saved"]["status"] == 200
-    assert refusal(facts["tooLate"]) == (412, "CONFLICT")
-    assert facts["tooLate"]["data"]["incident"] == facts["saved"]["data"]["incident"]
-    assert facts["careless"]["status"] == 200
-    incident = facts["careless"]["data"]["incident"]
+    assert refusal(facts["stale"]) == (412, "CONFLICT")
+    assert facts["stale"]["data"]["incident"] == facts["saved"]["data"]["incident"]
+    assert facts["withoutEtag"]["status"] == 200
+    incident = facts["withoutEtag"]["data"]["incident"]
     assert (incident["title"], incident["description"]) == ("Nobody can log in", "by alice")
-    assert facts["heard"] == {"incidentId": incident["id"], "incident": unnamed(incident)}
+    assert facts["received"] == {"incidentId": incident["id"], "incident": without_names(incident)}
 
 
 def auto_save(facts: Facts, steps: Steps) -> None:
-    assert set(facts["bobHears"]) == {"incidentId", "data", "timestamp"}
-    assert facts["bobHears"]["data"] == {"description": "half a sent"}
+    assert set(facts["bobReceived"]) == {"incidentId", "data", "timestamp"}
+    assert facts["bobReceived"]["data"] == {"description": "half a sent"}
     draft = facts["draft"]["data"]["draft"]
     assert (draft["incidentId"], draft["data"]) == (incident_id(steps), {"description": "half a sent"})
-    assert facts["notHis"]["status"] == 404
+    assert facts["otherUser"]["status"] == 404
 
 
 def comment(facts: Facts, steps: Steps) -> None:
-    """It comes to everyone in the room; what one did oneself (auto-save, editing) came to the others only."""
-    assert facts["aliceHears"] == facts["bobHears"]
-    assert facts["aliceHears"]["incidentId"] == incident_id(steps)
-    heard = facts["aliceHears"]["comment"]
-    assert (heard["text"], heard["author"]) == ("It is the <b>cache</b>", "alice")
-    assert [kept["id"] for kept in facts["kept"]["data"]["comments"]] == [heard["id"]]
-    assert "auto-save" not in facts["aliceHeard"]
+    """All clients in the room receive a comment. The sender of auto-save does not receive it."""
+    assert facts["aliceReceived"] == facts["bobReceived"]
+    assert facts["aliceReceived"]["incidentId"] == incident_id(steps)
+    received = facts["aliceReceived"]["comment"]
+    assert (received["text"], received["author"]) == ("It is the <b>cache</b>", "alice")
+    assert [stored["id"] for stored in facts["comments"]["data"]["comments"]] == [received["id"]]
+    assert "auto-save" not in facts["aliceEvents"]
 
 
 def update(facts: Facts, steps: Steps) -> None:
     update = facts["data"]["update"]
     assert facts["status"] == 201
     assert (update["status"], update["description"], update["author"]) == ("identified", "The cache", "bob")
-    assert facts["visitorHears"] == {"incidentId": incident_id(steps), "update": update | {"author": None}}
+    assert facts["visitorReceived"] == {"incidentId": incident_id(steps), "update": update | {"author": None}}
 
 
 def listen(facts: Facts, _: Steps) -> None:
-    """The visitor hears what is public, and nothing of what the two do inside."""
+    """The visitor receives public events and none of the incident room."""
     assert code(facts["joined"]) is None
-    assert set(facts["heard"]) == {"serviceId", "status", "timestamp"}
-    assert facts["heard"]["status"] == "outage"
-    assert not INTERNAL & set(facts["visitorHeard"])
+    assert set(facts["received"]) == {"serviceId", "status", "timestamp"}
+    assert facts["received"]["status"] == "outage"
+    assert not INTERNAL & set(facts["visitorEvents"])
 
 
 def lose(facts: Facts, steps: Steps) -> None:
     assert facts["reason"] in ("transport close", "transport error")
     assert facts["left"] == {"room": f"incident-{incident_id(steps)}", "userId": alice(steps)["id"]}
-    assert facts["seconds"] < 21  # a lease of 15 s, looked at every 5 s
+    assert facts["seconds"] < 21  # a lease of 15 s, checked every 5 s
 
 
 def come_back(facts: Facts, steps: Steps) -> None:
     assert code(facts["joined"]) is None
-    assert (facts["isThere"]["userName"], facts["isThere"]["isEditing"]) == ("bob", True)
-    assert (facts["heard"]["comment"]["text"], facts["heard"]["comment"]["author"]) == ("Back again", "alice")
+    assert (facts["presence"]["userName"], facts["presence"]["isEditing"]) == ("bob", True)
+    assert (facts["received"]["comment"]["text"], facts["received"]["comment"]["author"]) == ("Back again", "alice")
 
 
 def resolve(facts: Facts, steps: Steps) -> None:
@@ -249,8 +249,8 @@ EXPECTED = {
 }
 
 
-def refusal(answer: Facts) -> tuple[int, str]:
-    return answer["status"], answer["data"]["code"]
+def refusal(response: Facts) -> tuple[int, str]:
+    return response["status"], response["data"]["code"]
 
 
 def incident_id(steps: Steps) -> str:
@@ -262,7 +262,7 @@ def alice(steps: Steps) -> Facts:
     return user
 
 
-async def test_the_same_over_ws(stage: Stage) -> None:
+async def test_an_incident_room_works_over_ws(stage: Stage) -> None:
     alice, bob = [await logged_in(stage, name) for name in ("alice", "bob")]
     first, second = stage.first, stage.second
     async with (
@@ -275,7 +275,7 @@ async def test_the_same_over_ws(stage: Stage) -> None:
         incident = (await first.api.post("/api/incidents", json=new, headers=headers)).json()["incident"]
         for speaker in (one, two):
             assert await speaker.hears("incident-created") == {"incident": incident}
-        assert await visitor.hears("incident-created") == {"incident": unnamed(incident)}
+        assert await visitor.hears("incident-created") == {"incident": without_names(incident)}
         about = {"incidentId": incident["id"]}
         room = {"room": f"incident-{incident['id']}"}
         assert code(await visitor.tell("join-room", room)) == "UNAUTHORIZED"
@@ -306,8 +306,8 @@ async def test_the_same_over_ws(stage: Stage) -> None:
 
 
 async def logged_in(stage: Stage, name: str) -> Facts:
-    credentials = {"username": name, "password": stage.people[name]}
-    answer = await stage.first.api.post("/api/auth/login", json=credentials)
-    assert answer.status_code == 200, answer.text
-    pair: Facts = answer.json()
+    credentials = {"username": name, "password": stage.passwords[name]}
+    response = await stage.first.api.post("/api/auth/login", json=credentials)
+    assert response.status_code == 200, response.text
+    pair: Facts = response.json()
     return pair

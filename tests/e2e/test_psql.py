@@ -1,22 +1,22 @@
-"""`sla-monitor psql`: PostgreSQL's shell on the database of the installation."""
+"""`sla-monitor psql` runs the shell of PostgreSQL on the database of the installation."""
 
 from pathlib import Path
 
-from tests.e2e.program import answers, command, free_ports, running, until
+from tests.e2e.program import command, free_ports, responds, running, until
 
 
-def test_it_opens_the_database_with_options_of_psql(any_database: str) -> None:
+def test_options_are_passed_to_psql(any_database: str) -> None:
     ended = command("psql", "-At", "-c", "SELECT count(*) FROM installation", DATABASE_URL=any_database)
     assert (ended.returncode, ended.stdout) == (0, "1\n"), ended.stderr
 
 
-def test_its_exit_code_is_that_of_psql(any_database: str) -> None:
+def test_the_exit_code_is_that_of_psql(any_database: str) -> None:
     ended = command("psql", "-v", "ON_ERROR_STOP=1", "-f", "/nonexistent.sql", DATABASE_URL=any_database)
     assert ended.returncode == 1
     assert "/nonexistent.sql" in ended.stderr
 
 
-def test_without_a_database_it_is_one_line(home: Path) -> None:
+def test_without_a_database_the_error_is_one_line(home: Path) -> None:
     ended = command("psql", SLA_MONITOR_HOME=str(home))
     assert ended.returncode == 2
     assert ended.stderr == f"sla-monitor: DATABASE_URL is not set, and no `sla-monitor up` runs on {home}\n"
@@ -24,7 +24,7 @@ def test_without_a_database_it_is_one_line(home: Path) -> None:
 
 async def test_the_embedded_database_needs_no_psql_on_path(home: Path) -> None:
     async with running("up", home, free_ports()) as program:
-        await until(lambda: answers(program.api, "/ready"), 60)
-        asked = ("psql", "-At", "-c", "SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user")
-        ended = command(*asked, SLA_MONITOR_HOME=str(home), PATH="/nonexistent")
+        await until(lambda: responds(program.api, "/ready"), 60)
+        arguments = ("psql", "-At", "-c", "SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user")
+        ended = command(*arguments, SLA_MONITOR_HOME=str(home), PATH="/nonexistent")
     assert (ended.returncode, ended.stdout) == (0, "sla_monitor|f\n"), ended.stderr

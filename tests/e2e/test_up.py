@@ -1,4 +1,4 @@
-"""`sla-monitor up` on an empty machine: its own PostgreSQL, true data within seconds, a clean end, and all kept."""
+"""`sla-monitor up` on an empty machine: its own PostgreSQL, data within seconds, a clean stop and persistent data."""
 
 import os
 import re
@@ -25,35 +25,35 @@ def database_of(home: Path) -> str:
     return url
 
 
-async def ask(home: Path, statement: str) -> list[Row]:
+async def fetch(home: Path, statement: str) -> list[Row]:
     async with await psycopg.AsyncConnection.connect(database_of(home)) as connection:
         return await (await connection.execute(statement.encode())).fetchall()
 
 
 async def checks(home: Path) -> int:
-    [(count,)] = await ask(home, "SELECT count(*) FROM watch_server_logs")
+    [(count,)] = await fetch(home, "SELECT count(*) FROM watch_server_logs")
     assert isinstance(count, int)
     return count
 
 
-async def ends(program: Program, number: signal.Signals) -> None:
-    """In time, with exit code 0, having said so."""
+async def assert_ends(program: Program, number: signal.Signals) -> None:
+    """Asserts that the program stops in time with exit code 0, and that its output says so."""
     began = time.monotonic()
-    assert await program.end(number) == 0, program.said
+    assert await program.end(number) == 0, program.output
     assert time.monotonic() - began < STOP_PATIENCE_S
-    assert "Stopping …" in program.said
-    assert "Traceback" not in program.said
-    assert " ERROR " not in program.said
+    assert "Stopping …" in program.output
+    assert "Traceback" not in program.output
+    assert " ERROR " not in program.output
 
 
-async def test_from_nothing_to_true_data_within_seconds_and_back(home: Path) -> None:
+async def test_a_first_start_stores_checks_within_seconds_and_stops_cleanly(home: Path) -> None:
     ports = free_ports()
     async with running("up", home, ports, **EACH_SECOND) as program:
-        await program.says("The first check is stored")
-        waited = re.search(r"stored, (\d+\.\d) s after the start", program.said)
+        await program.wait_for_output("The first check is stored")
+        waited = re.search(r"stored, (\d+\.\d) s after the start", program.output)
         assert waited is not None
-        assert float(waited[1]) < 60  # five on a machine that does nothing else
-        for told in (
+        assert float(waited[1]) < 60  # five seconds on an idle machine
+        for expected in (
             f"PostgreSQL, embedded, in {home}",
             f"http://127.0.0.1:{ports[0]}/api/system-status",
             f"http://127.0.0.1:{ports[0]}/docs",
@@ -61,12 +61,12 @@ async def test_from_nothing_to_true_data_within_seconds_and_back(home: Path) -> 
             f"{program.worker.base_url}/metrics",
             "Press Ctrl-C to stop.",
         ):
-            assert told in program.said
+            assert expected in program.output
         await program.ready()
         await program.until(lambda: _has_every_duty(program))
         assert (await program.states())["sla-monitor"] == "operational"
         assert (await program.get("/api/system-status"))["overallStatus"] == "operational"
-        assert await ask(home, "SELECT id, enabled FROM services ORDER BY 1") == [
+        assert await fetch(home, "SELECT id, enabled FROM services ORDER BY 1") == [
             ("curp-verifier", False),
             ("face-compare", False),
             ("face-liveness", False),
@@ -74,8 +74,8 @@ async def test_from_nothing_to_true_data_within_seconds_and_back(home: Path) -> 
             ("id-recognition", False),
             ("sla-monitor", True),
         ]
-        assert await ask(home, "SELECT DISTINCT is_success, status_code FROM watch_server_logs") == [(True, 200)]
-        await ends(program, signal.SIGINT)
+        assert await fetch(home, "SELECT DISTINCT is_success, status_code FROM watch_server_logs") == [(True, 200)]
+        await assert_ends(program, signal.SIGINT)
     assert left_running(home) == {}
 
 
@@ -84,21 +84,21 @@ async def _has_every_duty(program: Program) -> bool:
     return ready.status_code == 200 and len(ready.json()["duties"]) == len(DUTIES)
 
 
-async def test_a_second_start_keeps_the_data_and_follows_its_settings(home: Path) -> None:
+async def test_a_second_start_keeps_the_data_and_uses_new_settings(home: Path) -> None:
     async with running("up", home, **EACH_SECOND) as program:
-        await program.says("The first check is stored")
+        await program.wait_for_output("The first check is stored")
         before = await checks(home)
-        await ends(program, signal.SIGTERM)
+        await assert_ends(program, signal.SIGTERM)
     api, prober = free_ports()
     url = f"http://127.0.0.1:{api}/ready"
     async with running("up", home, (api, prober), **EACH_SECOND, FACE_COMPARE_ENDPOINT=url) as program:
-        await program.says("The first check is stored")
+        await program.wait_for_output("The first check is stored")
         await program.until(lambda: _is_operational(program, "face-compare"))
         await program.until(lambda: _is_operational(program, "sla-monitor"))
         assert await checks(home) > before
         # Neither the stop nor the start nor the new port counts as an outage of the API.
-        assert await ask(home, "SELECT * FROM outages") == []
-        await ends(program, signal.SIGTERM)
+        assert await fetch(home, "SELECT * FROM outages") == []
+        await assert_ends(program, signal.SIGTERM)
     assert left_running(home) == {}
 
 
@@ -114,7 +114,7 @@ WHERE locktype = 'advisory' AND NOT granted
 
 
 @pytest.mark.parametrize("part", [0, 1], ids=["api", "prober"])
-async def test_a_port_that_is_lost_during_the_start_is_told_before_how_to_stop_it(
+async def test_a_port_taken_during_the_start_is_an_error_before_the_start_message(
     any_database: str, home: Path, part: int
 ) -> None:
     ports = free_ports()
@@ -128,13 +128,13 @@ async def test_a_port_that_is_lost_during_the_start_is_told_before_how_to_stop_i
             await program.until(waits)
             with socket.create_server(("127.0.0.1", ports[part])):
                 await db.execute("SELECT pg_advisory_unlock(hashtextextended('sla-monitor migrate', 0))")
-                assert await anyio.to_thread.run_sync(lambda: program.process.wait(PATIENCE_S)) == 1, program.said
-            assert str(ports[part]) in program.said
-            assert "Ctrl-C" not in program.said
-            assert "Traceback" not in program.said
+                assert await anyio.to_thread.run_sync(lambda: program.process.wait(PATIENCE_S)) == 1, program.output
+            assert str(ports[part]) in program.output
+            assert "Ctrl-C" not in program.output
+            assert "Traceback" not in program.output
 
 
-def test_one_port_for_both_parts_is_refused_at_once(any_database: str, home: Path) -> None:
+def test_one_port_for_two_parts_is_refused(any_database: str, home: Path) -> None:
     port = str(free_ports()[0])
     variables = {"DATABASE_URL": any_database, "PORT": port, "WATCH_SERVER_PORT": port}
     ended = command("up", SLA_MONITOR_HOME=str(home), **variables)
@@ -143,18 +143,18 @@ def test_one_port_for_both_parts_is_refused_at_once(any_database: str, home: Pat
     assert f"WATCH_SERVER_PORT={port}" in line
 
 
-async def test_on_a_terminal_that_is_not_utf_8(any_database: str, home: Path) -> None:
+async def test_up_works_on_a_terminal_that_is_not_utf_8(any_database: str, home: Path) -> None:
     variables = {"DATABASE_URL": any_database, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     async with running("up", home, **variables) as program:
-        await program.says(r"Press Ctrl-C to stop\.")
-        assert await program.end(signal.SIGINT) == 0, program.said
-        assert "Stopping \\u2026" in program.said
-        assert "Traceback" not in program.said
+        await program.wait_for_output(r"Press Ctrl-C to stop\.")
+        assert await program.end(signal.SIGINT) == 0, program.output
+        assert "Stopping \\u2026" in program.output
+        assert "Traceback" not in program.output
 
 
-async def test_a_second_one_on_the_same_folder_says_so_and_stops(shared_home: Path) -> None:
+async def test_a_second_up_on_the_same_folder_is_an_error(shared_home: Path) -> None:
     async with running("up", shared_home, **EACH_SECOND) as program:
-        await program.says("The first check is stored")
+        await program.wait_for_output("The first check is stored")
         api, prober = free_ports()
         second = await anyio.to_thread.run_sync(
             lambda: command("up", SLA_MONITOR_HOME=str(shared_home), PORT=str(api), WATCH_SERVER_PORT=str(prober))
@@ -164,28 +164,28 @@ async def test_a_second_one_on_the_same_folder_says_so_and_stops(shared_home: Pa
         assert re.fullmatch(
             rf"sla-monitor: already running on {shared_home}/postgresql \(process {program.process.pid}\)", line
         )
-        # Others go on beside it: this one on its database, though no DATABASE_URL tells where that is.
+        # Other commands use the database of the running program without DATABASE_URL.
         listed = await anyio.to_thread.run_sync(lambda: command("services", "list", SLA_MONITOR_HOME=str(shared_home)))
         assert re.search(r"^sla-monitor +SLA Monitor API +http://\S+/health +yes$", listed.stdout, re.MULTILINE)
         before = await checks(shared_home)
         await program.until(lambda: _more_checks(shared_home, before))
-        await ends(program, signal.SIGINT)
+        await assert_ends(program, signal.SIGINT)
 
 
 async def _more_checks(home: Path, before: int) -> bool:
     return await checks(home) > before
 
 
-async def test_parts_that_are_killed_are_started_again(shared_home: Path) -> None:
+async def test_killed_parts_are_restarted(shared_home: Path) -> None:
     async with running("up", shared_home, **EACH_SECOND) as program:
-        await program.says("The first check is stored")
+        await program.wait_for_output("The first check is stored")
         for part in ("api", "prober", "worker"):
             [victim] = [
                 process_id for process_id, line in left_running(shared_home).items() if line.endswith(f" {part} ")
             ]
             os.kill(victim, signal.SIGKILL)
         for part in ("api", "prober", "worker"):
-            await program.says(rf"the {part} ended with code -9 .*; it is restarted")
+            await program.wait_for_output(rf"the {part} ended with code -9 .*; it is restarted")
         before = await checks(shared_home)
         await program.ready()
         await program.until(lambda: _more_checks(shared_home, before))
@@ -193,15 +193,15 @@ async def test_parts_that_are_killed_are_started_again(shared_home: Path) -> Non
         assert await program.end() == 0
 
 
-async def test_killed_itself_it_leaves_no_part_behind_and_starts_again(shared_home: Path) -> None:
+async def test_a_killed_up_leaves_no_process_and_can_be_restarted(shared_home: Path) -> None:
     ports = free_ports()
     async with running("up", shared_home, ports, **EACH_SECOND) as program:
-        await program.says("The first check is stored")
+        await program.wait_for_output("The first check is stored")
         before = await checks(shared_home)
         await program.end(signal.SIGKILL)
     async with running("up", shared_home, ports, **EACH_SECOND) as program:
-        await program.says("The first check is stored")
+        await program.wait_for_output("The first check is stored")
         await program.ready()
         assert await checks(shared_home) > before
-        await ends(program, signal.SIGTERM)
+        await assert_ends(program, signal.SIGTERM)
     assert left_running(shared_home) == {}

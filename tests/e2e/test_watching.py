@@ -1,6 +1,6 @@
-"""`sla-monitor up` watches a dozen services, good and hostile: the rows, the aggregates, REST and the feed.
+"""`sla-monitor up` checks twelve services: the rows, the aggregates, REST and the feed have the expected values.
 
-One program for all tests of this module, on a database of DATABASE_URL, once on every engine.
+All tests of this module use one program, on a database of DATABASE_URL, once per engine.
 """
 
 import time
@@ -15,40 +15,41 @@ from psycopg.rows import dict_row
 
 from tests.e2e.feed import listening
 from tests.e2e.program import Program, left_running, running
-from tests.e2e.watched import FINDINGS, SLOW_S, STATES, Declaration, service, services_toml, targets
-from tests.engines import Server
+from tests.e2e.watched import EXPECTED_CHECKS, SLOW_S, STATES, Declaration, service, services_toml, targets
 from tests.prober.targets import Certificates, good, serving
+from tests.servers import Server
 
 DECLARED = ("good", "server-error", "tls-expired", "dead-name", "wrong-words", "refusing")
-"""Those of services.toml; the others are made over REST."""
+"""The services of services.toml. The others are created over REST."""
 
-FAILED = [service_id for service_id, finding in FINDINGS.items() if finding.severity == "mo"]
 STOP_PATIENCE_S = 30.0
 
 
 @dataclass
 class Watch:
-    """What runs, what it is told by file, and the database behind it."""
+    """The running program, its services file and its database."""
 
     program: Program
     database: str
     services_file: Path
     declared: list[Declaration]
 
-    async def ask(self, statement: str, *values: object) -> list[dict[str, Any]]:
-        """Rows, as an analyst has them."""
+    async def fetch(self, statement: str, *values: object) -> list[dict[str, Any]]:
+        """The rows of a statement, as dictionaries."""
         async with await psycopg.AsyncConnection.connect(self.database, row_factory=dict_row) as connection:
             return await (await connection.execute(statement.encode(), values)).fetchall()
 
     async def add(self, declaration: Declaration) -> None:
-        answer = await self.program.api.post("/api/services", json=declaration)
-        assert answer.status_code == 201, answer.text
+        response = await self.program.api.post("/api/services", json=declaration)
+        assert response.status_code == 201, response.text
 
-    async def everything_is_known(self) -> bool:
-        """Each service has a check; those of each second have two."""
-        rows = await self.ask("SELECT service_id, count(*) AS checks FROM checks GROUP BY 1")
+    async def has_all_checks(self) -> bool:
+        """Whether each service has two checks, and `dead-name` with its longer interval one."""
+        rows = await self.fetch("SELECT service_id, count(*) AS checks FROM checks GROUP BY 1")
         checks = {row["service_id"]: row["checks"] for row in rows}
-        return all(checks.get(service_id, 0) >= (1 if service_id == "dead-name" else 2) for service_id in FINDINGS)
+        return all(
+            checks.get(service_id, 0) >= (1 if service_id == "dead-name" else 2) for service_id in EXPECTED_CHECKS
+        )
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def shared_database(engine: Server) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 async def watch(shared_home: Path, shared_database: str, certificates: Certificates) -> AsyncIterator[Watch]:
-    """Runs when each target has been looked at; must stop in the end, with nothing left."""
+    """Yields when each target has been checked. Asserts at the end that the program stops and no process is left."""
     file = shared_home / "services.toml"
     async with targets(certificates, shared_home) as declarations:
         declared = [one for one in declarations if one["id"] in DECLARED]
@@ -77,12 +78,12 @@ async def watch(shared_home: Path, shared_database: str, certificates: Certifica
             for declaration in declarations:
                 if declaration not in declared:
                     await watch.add(declaration)
-            await program.until(watch.everything_is_known)
+            await program.until(watch.has_all_checks)
             yield watch
             began = time.monotonic()
-            assert await program.end() == 0, program.said
+            assert await program.end() == 0, program.output
             assert time.monotonic() - began < STOP_PATIENCE_S
-            assert "Traceback" not in program.said
+            assert "Traceback" not in program.output
             assert left_running(shared_home) == {}
 
 
@@ -94,10 +95,10 @@ def counted(request: pytest.FixtureRequest, engine: Server) -> None:
 # The rows
 
 
-@pytest.mark.parametrize("service_id", FINDINGS)
-async def test_each_row_says_what_its_target_did(watch: Watch, service_id: str) -> None:
-    expected = FINDINGS[service_id]
-    rows = await watch.ask(
+@pytest.mark.parametrize("service_id", EXPECTED_CHECKS)
+async def test_each_row_has_the_result_of_its_target(watch: Watch, service_id: str) -> None:
+    expected = EXPECTED_CHECKS[service_id]
+    rows = await watch.fetch(
         "SELECT DISTINCT is_success, status_code, error_type, error_message FROM watch_server_logs "
         "WHERE service_id = %s",
         service_id,
@@ -108,8 +109,8 @@ async def test_each_row_says_what_its_target_did(watch: Watch, service_id: str) 
         assert expected.message in (row["error_message"] or ""), row
 
 
-async def test_each_row_tells_the_phases_that_happened(watch: Watch) -> None:
-    rows = await watch.ask(
+async def test_each_row_has_the_duration_of_each_phase(watch: Watch) -> None:
+    rows = await watch.fetch(
         "SELECT service_id, count(*) AS checks, count(connect_ms) AS connect, count(tls_ms) AS tls, "
         "count(first_byte_ms) AS first_byte, min(total_ms) AS shortest, max(attempts) AS attempts "
         "FROM checks GROUP BY 1"
@@ -128,24 +129,24 @@ async def test_each_row_tells_the_phases_that_happened(watch: Watch) -> None:
     assert {row["attempts"] for row in rows} == {1}
 
 
-async def test_its_own_start_is_no_outage(watch: Watch) -> None:
-    assert await watch.ask("SELECT * FROM outages WHERE service_id = 'sla-monitor'") == []
+async def test_the_start_of_the_program_is_no_outage(watch: Watch) -> None:
+    assert await watch.fetch("SELECT * FROM outages WHERE service_id = 'sla-monitor'") == []
 
 
-async def test_rows_lie_on_the_grid_once_each(watch: Watch) -> None:
-    """Also those that stand for more than one slot, because they took longer than their interval."""
-    rows = await watch.ask(
+async def test_the_rows_of_a_service_have_one_phase(watch: Watch) -> None:
+    """This includes checks that took longer than their interval and cover several slots."""
+    rows = await watch.fetch(
         "SELECT service_id, count(DISTINCT extract(epoch FROM scheduled_at)::numeric %% services.interval_seconds) "
         "AS phases FROM checks JOIN services ON services.id = service_id GROUP BY 1"
     )
     assert {row["phases"] for row in rows} == {1}
 
 
-# The aggregates, and the one number everywhere
+# The aggregates, and the same figures in REST
 
 
 async def test_the_aggregates_count_every_row(watch: Watch) -> None:
-    different = await watch.ask(
+    different = await watch.fetch(
         """
         WITH counted AS (
             SELECT service_id, location, count(*), count(*) FILTER (WHERE severity = 'o'),
@@ -153,26 +154,26 @@ async def test_the_aggregates_count_every_row(watch: Watch) -> None:
                    count(total_ms) FILTER (WHERE success), min(total_ms) FILTER (WHERE success),
                    max(total_ms) FILTER (WHERE success)
             FROM checks GROUP BY 1, 2
-        ), kept AS (
+        ), aggregated AS (
             SELECT service_id, location, sum(checks)::bigint, sum(operational)::bigint, sum(degraded)::bigint,
                    sum(failed)::bigint, max(worst), sum(good)::bigint, min(min_ms), max(max_ms)
             FROM checks_daily GROUP BY 1, 2
         )
-        (TABLE counted EXCEPT TABLE kept) UNION ALL (TABLE kept EXCEPT TABLE counted)
+        (TABLE counted EXCEPT TABLE aggregated) UNION ALL (TABLE aggregated EXCEPT TABLE counted)
         """
     )
     assert different == []
-    binned = await watch.ask(
+    binned = await watch.fetch(
         "SELECT (SELECT sum(checks) FROM latency_daily) AS binned, (SELECT sum(good) FROM checks_daily) AS good"
     )
     assert binned[0]["binned"] == binned[0]["good"] > 0
 
 
-@pytest.mark.parametrize("service_id", FINDINGS)
+@pytest.mark.parametrize("service_id", EXPECTED_CHECKS)
 async def test_the_day_of_a_service_is_the_same_in_the_view_and_in_rest(watch: Watch, service_id: str) -> None:
-    severity = FINDINGS[service_id].severity
+    severity = EXPECTED_CHECKS[service_id].severity
     percent = "0.00" if severity == "mo" else "100.00"
-    records = await watch.ask(
+    records = await watch.fetch(
         "SELECT DISTINCT status, uptime::text FROM uptime_records WHERE service_id = %s", service_id
     )
     assert records == [{"status": severity, "uptime": percent}]
@@ -186,19 +187,19 @@ async def test_the_day_of_a_service_is_the_same_in_the_view_and_in_rest(watch: W
     [month] = calendar["months"]
     today = month["details"][-1]
     assert (today["status"], today["uptime"], month["uptime"]) == (severity, percent, percent)
-    assert today["incidents"] == 0  # an outage is none until somebody writes about it
+    assert today["incidents"] == 0  # an outage is no incident
     assert (today["downtimeSeconds"] > 0) == (severity == "mo")
 
 
 # REST
 
 
-async def test_the_status_page_tells_of_all_services(watch: Watch) -> None:
+async def test_system_status_has_all_services(watch: Watch) -> None:
     status = await watch.program.get("/api/system-status")
     assert status["overallStatus"] == "outage"
     states = {one["id"]: one["status"] for one in status["services"]}
-    assert {service_id: states.pop(service_id) for service_id in FINDINGS} == {
-        service_id: STATES[finding.severity] for service_id, finding in FINDINGS.items()
+    assert {service_id: states.pop(service_id) for service_id in EXPECTED_CHECKS} == {
+        service_id: STATES[expected_check.severity] for service_id, expected_check in EXPECTED_CHECKS.items()
     }
     assert states.pop("sla-monitor") == "operational"
     assert states == dict.fromkeys(
@@ -206,7 +207,7 @@ async def test_the_status_page_tells_of_all_services(watch: Watch) -> None:
     )
 
 
-async def test_the_calendar_of_all_systems_is_its_worst_service(watch: Watch) -> None:
+async def test_the_calendar_of_all_systems_has_the_worst_status(watch: Watch) -> None:
     calendar = await watch.program.get("/api/uptime/all-systems?months=2")
     today = calendar["months"][-1]["details"][-1]
     assert today["status"] == "mo"
@@ -225,7 +226,7 @@ async def test_response_times_are_those_of_the_rows(watch: Watch) -> None:
     assert failing["p50"] is None
 
 
-async def test_front_ends_get_pairs_and_administrators_the_rest(watch: Watch) -> None:
+async def test_services_are_pairs_of_id_and_name_unless_details_are_requested(watch: Watch) -> None:
     services = (await watch.program.get("/api/services"))["services"]
     assert services[0] == {"id": "all-systems", "name": "All Systems"}
     assert {"id": "slow", "name": "Slow"} in services
@@ -238,7 +239,7 @@ async def test_front_ends_get_pairs_and_administrators_the_rest(watch: Watch) ->
     assert unchanged.status_code == 304
 
 
-async def test_what_is_wrong_is_named_and_changes_nothing(watch: Watch) -> None:
+async def test_an_invalid_service_is_refused_with_its_field_and_not_stored(watch: Watch) -> None:
     api = watch.program.api
     refused = await api.post("/api/services", json=service("hasty", "http://127.0.0.1/", intervalSeconds=0))
     assert (refused.status_code, refused.json()["code"]) == (400, "VALIDATION_ERROR")
@@ -246,24 +247,24 @@ async def test_what_is_wrong_is_named_and_changes_nothing(watch: Watch) -> None:
     assert (await api.get("/api/services/hasty")).json()["code"] == "NOT_FOUND"
     unknown = await api.get("/api/uptime/hasty")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "NOT_FOUND")
-    of_the_file = await api.patch("/api/services/good", json={"name": "Better"})
-    assert (of_the_file.status_code, of_the_file.json()["code"]) == (409, "CONFLICT")
-    assert "services.toml" in of_the_file.json()["error"]
+    from_file = await api.patch("/api/services/good", json={"name": "Better"})
+    assert (from_file.status_code, from_file.json()["code"]) == (409, "CONFLICT")
+    assert "services.toml" in from_file.json()["error"]
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
-async def test_both_parts_tell_how_they_are(watch: Watch, path: str) -> None:
+async def test_api_and_prober_serve_health_ready_and_metrics(watch: Watch, path: str) -> None:
     for part in (watch.program.api, watch.program.prober):
-        answer = await part.get(path)
-        assert answer.status_code == 200
-        assert answer.text
+        response = await part.get(path)
+        assert response.status_code == 200
+        assert response.text
     if path == "/metrics":
-        assert await watch.program.figure('sla_prober_checks_total{severity="mo"}') > 0
-        assert await watch.program.figure("sla_prober_services_unusable") == 0
+        assert await watch.program.metric('sla_prober_checks_total{severity="mo"}') > 0
+        assert await watch.program.metric("sla_prober_services_unusable") == 0
         assert "sla_monitor_feed_alive 1.0" in (await watch.program.api.get(path)).text
 
 
-async def test_the_routes_are_documented_without_any_other_host(watch: Watch) -> None:
+async def test_the_documentation_loads_nothing_from_other_hosts(watch: Watch) -> None:
     described = await watch.program.get("/openapi.json")
     assert {"/api/system-status", "/api/uptime/{service_id}", "/api/services"} <= set(described["paths"])
     page = await watch.program.api.get("/docs")
@@ -280,18 +281,18 @@ async def test_a_killed_target_is_an_outage_within_two_intervals(watch: Watch) -
         await feed.join("system-status", "uptime")
         async with serving(good()) as port:
             await watch.add(service("mortal", f"http://127.0.0.1:{port}/", intervalSeconds=interval_s))
-            await feed.hears("status-update", "mortal", "operational")
+            await feed.wait_for("status-update", "mortal", "operational")
         killed = time.monotonic()
-        await feed.hears("status-update", "mortal", "outage")
+        await feed.wait_for("status-update", "mortal", "outage")
         assert time.monotonic() - killed < 2 * interval_s
-        # Who asks because of a frame gets the new answer.
+        # A request after the frame gets the new state.
         assert (await watch.program.states())["mortal"] == "outage"
         async with serving(good(), port=port):
-            await feed.hears("status-update", "mortal", "operational")
+            await feed.wait_for("status-update", "mortal", "operational")
             assert (await watch.program.states())["mortal"] == "operational"
-    states = [frame["data"]["status"] for frame in feed.told("status-update", "mortal")]
+    states = [frame["data"]["status"] for frame in feed.received("status-update", "mortal")]
     assert states == ["operational", "outage", "operational"]
-    days = [frame["data"] for frame in feed.told("uptime-updated", "mortal")]
+    days = [frame["data"] for frame in feed.received("uptime-updated", "mortal")]
     assert [day["status"] for day in days] == ["o", "mo"]
 
     first = feed.frames[0]["seq"]
@@ -299,40 +300,40 @@ async def test_a_killed_target_is_an_outage_within_two_intervals(watch: Watch) -
         while sum(frame["event"] == "joined" for frame in again.frames) < 2:
             await again.next()
     for event in ("status-update", "uptime-updated"):
-        assert again.told(event, "mortal") == feed.told(event, "mortal")
+        assert again.received(event, "mortal") == feed.received(event, "mortal")
 
-    outages = await watch.ask("SELECT ended_at > started_at AS over FROM outages WHERE service_id = 'mortal'")
+    outages = await watch.fetch("SELECT ended_at > started_at AS over FROM outages WHERE service_id = 'mortal'")
     assert outages == [{"over": True}]
     assert (await watch.program.api.delete("/api/services/mortal")).status_code == 204
 
 
-async def test_who_was_away_is_told_what_happened_meanwhile(watch: Watch) -> None:
+async def test_a_reconnected_client_receives_missed_events(watch: Watch) -> None:
     async with serving(good()) as port, listening(watch.program.ws_url) as feed:
         await feed.join("system-status")
         await watch.add(service("missed", f"http://127.0.0.1:{port}/"))
-        last = await feed.hears("status-update", "missed", "operational")
+        last = await feed.wait_for("status-update", "missed", "operational")
 
     async def is_out() -> bool:
         return (await watch.program.states())["missed"] == "outage"
 
     await watch.program.until(is_out)
     async with listening(watch.program.ws_url, since=last["seq"], rooms="system-status") as feed:
-        outage = await feed.hears("status-update", "missed", "outage")
+        outage = await feed.wait_for("status-update", "missed", "outage")
         assert outage["seq"] > last["seq"]
         async with serving(good(), port=port):
-            back = await feed.hears("status-update", "missed", "operational")
+            back = await feed.wait_for("status-update", "missed", "operational")
         assert back["seq"] > outage["seq"]
     assert (await watch.program.api.delete("/api/services/missed")).status_code == 204
 
 
-# What is declared
+# services.toml
 
 
 @pytest.mark.one_engine
-async def test_services_toml_is_applied_when_it_changes_and_not_when_it_is_wrong(watch: Watch) -> None:
+async def test_a_changed_services_toml_is_applied_unless_it_is_invalid(watch: Watch) -> None:
     late = service("latecomer", watch.declared[0]["endpointUrl"])
     watch.services_file.write_text(services_toml([*watch.declared, {**late, "intervalSeconds": 0}]))
-    await watch.program.says(r"services\.toml: service 'latecomer': intervalSeconds: ")
+    await watch.program.wait_for_output(r"services\.toml: service 'latecomer': intervalSeconds: ")
     watch.services_file.write_text(services_toml([*watch.declared, late]))
 
     async def is_checked() -> bool:

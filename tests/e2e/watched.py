@@ -1,4 +1,4 @@
-"""A dozen targets, from good to hostile, declared as services, and what a check must find out about each."""
+"""Twelve targets, declared as services, and the expected result of a check of each."""
 
 import asyncio
 import json
@@ -24,8 +24,8 @@ EACH_SECOND: Declaration = {"intervalSeconds": 1, "timeoutMs": 1000, "degradedAf
 SLOW_S = 0.3
 
 
-class Finding(NamedTuple):
-    """What every check of a target says; `message` is a part of the error's text."""
+class ExpectedCheck(NamedTuple):
+    """The expected result of each check of a target. `message` is a part of the error message."""
 
     severity: str
     status_code: int | None
@@ -33,19 +33,19 @@ class Finding(NamedTuple):
     message: str = ""
 
 
-FINDINGS = {
-    "good": Finding("o", 200),
-    "slow": Finding("po", 200),
-    "server-error": Finding("mo", 500, "http_error", "500"),
-    "wrong-words": Finding("mo", 200, "assertion_failed", "sunshine"),
-    "hanging": Finding("mo", None, "timeout", "waiting for the first byte"),
-    "resetting": Finding("mo", 200, "connection_error", "connection reset"),
-    "refusing": Finding("mo", None, "connection_error", "connection refused"),
-    "dead-name": Finding("mo", None, "dns_error", "name not found"),
-    "tls-good": Finding("o", 200),
-    "tls-expired": Finding("mo", None, "tls_error", "has expired"),
-    "tls-wrong-host": Finding("mo", None, "tls_error", "for another host"),
-    "tls-self-signed": Finding("mo", None, "tls_error", "self-signed certificate"),
+EXPECTED_CHECKS = {
+    "good": ExpectedCheck("o", 200),
+    "slow": ExpectedCheck("po", 200),
+    "server-error": ExpectedCheck("mo", 500, "http_error", "500"),
+    "wrong-words": ExpectedCheck("mo", 200, "assertion_failed", "sunshine"),
+    "hanging": ExpectedCheck("mo", None, "timeout", "waiting for the first byte"),
+    "resetting": ExpectedCheck("mo", 200, "connection_error", "connection reset"),
+    "refusing": ExpectedCheck("mo", None, "connection_error", "connection refused"),
+    "dead-name": ExpectedCheck("mo", None, "dns_error", "name not found"),
+    "tls-good": ExpectedCheck("o", 200),
+    "tls-expired": ExpectedCheck("mo", None, "tls_error", "has expired"),
+    "tls-wrong-host": ExpectedCheck("mo", None, "tls_error", "for another host"),
+    "tls-self-signed": ExpectedCheck("mo", None, "tls_error", "self-signed certificate"),
 }
 STATES = {"o": "operational", "po": "degraded", "mo": "outage"}
 
@@ -59,7 +59,7 @@ async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 @asynccontextmanager
 async def targets(certificates: Certificates, folder: Path) -> AsyncIterator[list[Declaration]]:
-    """Serves them all; yields their declarations, in the words of REST and of services.toml."""
+    """Serves all targets. Yields their declarations, with the field names of REST and services.toml."""
     plain: dict[str, Behaviour] = {
         "good": good(),
         "slow": slow,
@@ -81,24 +81,24 @@ async def targets(certificates: Certificates, folder: Path) -> AsyncIterator[lis
         for name, tls in secure.items():
             urls[name] = f"https://127.0.0.1:{await stack.enter_async_context(serving(good(), tls))}/"
         urls |= {"refusing": f"http://127.0.0.1:{closed_port()}/", "dead-name": "http://no-such-host.invalid/"}
-        yield [service(name, url, **_OWN.get(name, {})) for name, url in urls.items()]
+        yield [service(name, url, **OWN_FIELDS.get(name, {})) for name, url in urls.items()]
 
 
-_OWN: dict[str, Declaration] = {
+OWN_FIELDS: dict[str, Declaration] = {
     "slow": {"degradedAfterMs": int(SLOW_S * 500)},
     "wrong-words": {"keyword": "sunshine"},
     "hanging": {"timeoutMs": 400, "degradedAfterMs": 400},
-    # A resolver that is itself cut off takes its time to say so.
+    # A resolver without a network takes some time to fail.
     "dead-name": {"intervalSeconds": 10, "timeoutMs": 10_000},
 }
 
 
 def service(service_id: str, url: str, **fields: Any) -> Declaration:
-    """One that is checked each second."""
+    """The declaration of a service that is checked every second."""
     return {"id": service_id, "name": service_id.title(), "endpointUrl": url, **EACH_SECOND, **fields}
 
 
 def services_toml(declarations: list[Declaration]) -> str:
-    """The text of a services.toml; JSON's strings and numbers are TOML's too."""
+    """The text of a services.toml. Strings and numbers of JSON are valid TOML."""
     tables = ("\n".join(f"{key} = {json.dumps(value)}" for key, value in one.items()) for one in declarations)
     return "\n\n".join(f"[[service]]\n{table}" for table in tables) + "\n"

@@ -1,1 +1,2 @@
-"""An oracle of our own: what the product must answer, from raw rows in plain Python, and a driver that asks it."""
+"""A test oracle: it computes the expected figures from raw rows in plain Python. A driver compares them with a
+database."""

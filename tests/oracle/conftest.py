@@ -1,15 +1,15 @@
-"""A database of each engine that histories are played on, kept for all of a file's tests."""
+"""A database of each engine on which histories are replayed, shared by the tests of a file."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.engines import Server
 from tests.oracle.driver import Database
+from tests.servers import Server
 
 
 @pytest.fixture(scope="module")
-async def played(engine: Server) -> AsyncIterator[Database]:
+async def installation(engine: Server) -> AsyncIterator[Database]:
     url = engine.migrated_database()
     async with Database.opened(url) as database:
         yield database
@@ -18,6 +18,6 @@ async def played(engine: Server) -> AsyncIterator[Database]:
 
 @pytest.fixture(autouse=True)
 def _counted(request: pytest.FixtureRequest) -> None:
-    """The summary of a test run says how many tests ran on each engine."""
+    """Counts the test for the summary of its engine."""
     if "engine" in request.fixturenames:
         request.getfixturevalue("engine").tests.add(request.node.nodeid)

@@ -1,4 +1,4 @@
-"""What differs between the oracle and a database, said so that a person can read it."""
+"""Differences between the oracle and a database, in readable form."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ class Difference(NamedTuple):
 
 
 class Near(NamedTuple):
-    """A number that need not be met exactly."""
+    """An approximate number."""
 
     value: float | Fraction
     within: float
@@ -30,7 +30,7 @@ class Near(NamedTuple):
 
 
 class OneOf(NamedTuple):
-    """Any of these will do."""
+    """Any of these values."""
 
     values: frozenset[Any]
 
@@ -50,7 +50,7 @@ def shown(value: object) -> str:
 
 
 def agree(expected: Any, found: Any) -> bool:
-    """Whether a value is what the oracle says: floating-point numbers to nine digits, all else exactly."""
+    """Returns whether a value is the expected one: floating-point numbers to nine digits, all others exactly."""
     if expected is ANYTHING:
         return True
     if isinstance(expected, Near):
@@ -69,30 +69,30 @@ def agree(expected: Any, found: Any) -> bool:
 
 
 def differences(relation: str, expected: Mapping[Any, Any], found: Iterable[tuple[Any, Any]]) -> list[Difference]:
-    """The rows that differ, those that are missing and those that are too many; also a key that comes twice."""
-    known: dict[Any, Any] = {}
-    wrong = []
+    """Returns the rows that differ, are missing or are unexpected, and repeated keys."""
+    rows: dict[Any, Any] = {}
+    found_differences = []
     for key, values in found:
-        if key in known:
-            wrong.append(Difference(relation, key, "one row", "two rows"))
-        known[key] = values
-    for key in sorted(expected.keys() | known.keys(), key=repr):
-        if key not in known:
-            wrong.append(Difference(relation, key, expected[key], "no row"))
+        if key in rows:
+            found_differences.append(Difference(relation, key, "one row", "two rows"))
+        rows[key] = values
+    for key in sorted(expected.keys() | rows.keys(), key=repr):
+        if key not in rows:
+            found_differences.append(Difference(relation, key, expected[key], "no row"))
         elif key not in expected:
-            wrong.append(Difference(relation, key, "no row", known[key]))
-        elif not agree(expected[key], known[key]):
-            wrong.append(Difference(relation, key, expected[key], known[key]))
-    return wrong
+            found_differences.append(Difference(relation, key, "no row", rows[key]))
+        elif not agree(expected[key], rows[key]):
+            found_differences.append(Difference(relation, key, expected[key], rows[key]))
+    return found_differences
 
 
-def report(wrong: list[Difference]) -> str:
-    """The first differences; one of each relation comes before a second one of any."""
+def report(found_differences: list[Difference]) -> str:
+    """Returns the first differences as text, one of each relation before a second one of any."""
     numbered: dict[str, int] = {}
     ranked = []
-    for number, one in enumerate(wrong):
+    for number, one in enumerate(found_differences):
         numbered[one.relation] = numbered.get(one.relation, 0) + 1
         ranked.append((numbered[one.relation], number, one))
     lines = [str(one) for _, _, one in sorted(ranked, key=lambda ranked: ranked[:2])[:SHOWN]]
-    more = f"\n... and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+    more = f"\n... and {len(found_differences) - SHOWN} more" if len(found_differences) > SHOWN else ""
     return "\n".join(lines) + more

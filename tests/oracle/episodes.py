@@ -1,8 +1,8 @@
-"""States played through from raw checks: the episodes of each location, what a service was when, and its outages.
+"""Computes states from raw checks: the episodes of each location, the states of a service, and its outages.
 
-Check i of a location speaks from when it was scheduled to the next check, to the end of the time it stands for, or to a
-pause that begins before, whichever comes first. What nobody speaks for is unknown. The last check speaks on until it is
-asked whether its life is over, and it is.
+A check of a location is valid from its scheduled time to the next check, to the end of its interval, or to the
+beginning of a pause, whichever is first. Time without a valid check is unknown. The last check stays valid until
+expire_states() is called after its expiry.
 """
 
 import itertools
@@ -18,15 +18,15 @@ GRACE = timedelta(seconds=60)
 
 
 class Pause(NamedTuple):
-    """A service was not looked at: paused or deleted. None where that goes on."""
+    """The time in which a service was paused or deleted. `ends` is None if that has not ended."""
 
     begins: datetime
     ends: datetime | None
 
 
 class Episode(NamedTuple):
-    """One row of `episodes`, without service and location. An unknown one says until when a state before it is
-    believed."""
+    """One row of `episodes`, without service and location. `expires_at` of an unknown episode is the time until which
+    the state before it counts."""
 
     starts_at: datetime
     ends_at: datetime | None
@@ -37,35 +37,35 @@ class Episode(NamedTuple):
 
 
 class Outage(NamedTuple):
-    """The errors are those that failing locations gave when it began; the database names one of them."""
+    """An outage and the errors of the failing locations at its beginning; the database stores one of them."""
 
     started_at: datetime
     ended_at: datetime | None
     errors: frozenset[tuple[str | None, str | None]]
 
 
-class Story(NamedTuple):
-    """A service's states, each from its moment on, the last one being the present, and its outages."""
+class StateHistory(NamedTuple):
+    """The states of a service with their start times, the last being the current one, and its outages."""
 
     states: list[tuple[datetime, str]]
     outages: list[Outage]
 
     @property
     def present(self) -> tuple[str, datetime] | None:
-        """The state and since when; None where there never was a check."""
+        """The current state and its start, or None without any check."""
         return (self.states[-1][1], self.states[-1][0]) if self.states else None
 
 
 def expiry(check: Check) -> datetime:
-    """Until when the state of a check is believed, should nothing follow."""
+    """Returns the time until which a check counts if no other follows."""
     return check.after(2) + GRACE
 
 
 def episodes(
-    checks: Iterable[Check], pauses: Sequence[Pause], asked_at: datetime, one_check: timedelta
+    checks: Iterable[Check], pauses: Sequence[Pause], expired_at: datetime, one_check: timedelta
 ) -> list[Episode]:
-    """The episodes of one service at one location. `asked_at` is when expire_states() was called last, `one_check`
-    how long a check can take, retries included."""
+    """Returns the episodes of one service at one location. `expired_at` is the time of the last call of
+    expire_states(), `one_check` the longest time of a check with its retries."""
     line = sorted(checks, key=lambda one: one.at)
     spans = []
     for check, following in itertools.zip_longest(line, line[1:]):
@@ -74,7 +74,7 @@ def episodes(
             (one.begins for one in pauses if check.at <= one.begins and (not limit or one.begins < limit)), None
         )
         ends = [check.after(), *(moment for moment in (limit, pause) if moment)]
-        if following is None and pause is None and asked_at <= expiry(check) + one_check:
+        if following is None and pause is None and expired_at <= expiry(check) + one_check:
             ends = []
         end = min(ends, default=None)
         spans.append(Episode(check.at, end, STATES[check.severity], check.error_type, check.error_message))
@@ -84,7 +84,7 @@ def episodes(
 
 
 def _joined(spans: Iterable[Episode]) -> list[Episode]:
-    """Neighbours of one state are one episode, with the error of the first."""
+    """Merges adjacent episodes of one state, with the error of the first."""
     whole: list[Episode] = []
     for span in spans:
         if whole and whole[-1].state == span.state:
@@ -94,12 +94,12 @@ def _joined(spans: Iterable[Episode]) -> list[Episode]:
     return whole
 
 
-def story(lines: Iterable[Sequence[Episode]], pauses: Sequence[Pause]) -> Story:
-    """What the locations together say, event by event."""
-    known = list(lines)
-    moments = {one.starts_at for line in known for one in line} | {
+def state_history(lines: Iterable[Sequence[Episode]], pauses: Sequence[Pause]) -> StateHistory:
+    """Computes the states of a service from the episodes of its locations."""
+    all_lines = list(lines)
+    moments = {one.starts_at for line in all_lines for one in line} | {
         one.expires_at
-        for line in known
+        for line in all_lines
         for one in line
         if one.expires_at and (one.ends_at is None or one.expires_at < one.ends_at)
     }
@@ -109,7 +109,7 @@ def story(lines: Iterable[Sequence[Episode]], pauses: Sequence[Pause]) -> Story:
     for moment in sorted(moments | begun):
         if moment in begun and outages and outages[-1].ended_at is None:
             outages[-1] = outages[-1]._replace(ended_at=moment)
-        votes = [vote for line in known if (vote := vote_at(line, moment, begun))]
+        votes = [vote for line in all_lines if (vote := vote_at(line, moment, begun))]
         state = verdict([vote.state for vote in votes])
         if (states or votes) and (not states or states[-1][1] != state):
             states.append((moment, state))
@@ -118,12 +118,12 @@ def story(lines: Iterable[Sequence[Episode]], pauses: Sequence[Pause]) -> Story:
             outages.append(Outage(moment, None, _errors(moment, votes)))
         elif state in ("operational", "degraded") and is_out:
             outages[-1] = outages[-1]._replace(ended_at=moment)
-    return Story(states, outages)
+    return StateHistory(states, outages)
 
 
 def _errors(moment: datetime, votes: Sequence[Episode]) -> frozenset[tuple[str | None, str | None]]:
-    """Of the failed checks that made it an outage. Where it is one because a good location has fallen silent there are
-    none: what the failing ones have been saying will do, or nothing."""
+    """Returns the errors of the failed checks that began the outage. If it began because a location expired, any error
+    of the failing locations is accepted, or none."""
     failing = [one for one in votes if one.state == "outage"]
     began = [one for one in failing if one.starts_at == moment]
     errors = frozenset((one.error_type, one.error_message) for one in began or failing)
@@ -131,8 +131,8 @@ def _errors(moment: datetime, votes: Sequence[Episode]) -> frozenset[tuple[str |
 
 
 def vote_at(line: Sequence[Episode], moment: datetime, pauses: Collection[datetime]) -> Episode | None:
-    """The episode a location votes with: its present one, or the one before an unknown one that is still believed.
-    Nothing is believed after a pause has begun."""
+    """Returns the episode that counts for a location: the current one, or the one before an unknown one that has not
+    expired. After the beginning of a pause none counts."""
     past = [one for one in line if one.starts_at <= moment]
     if not past:
         return None
@@ -145,7 +145,7 @@ def vote_at(line: Sequence[Episode], moment: datetime, pauses: Collection[dateti
 
 
 def verdict(states: Sequence[str]) -> str:
-    """What a service is, by the states of its living locations."""
+    """Returns the state of a service from the states of its locations that have not expired."""
     if not states:
         return UNKNOWN
     if 2 * states.count("outage") > len(states):

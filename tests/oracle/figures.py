@@ -1,4 +1,4 @@
-"""Sums of raw checks over quarters, hours and local days, and the uptimes that are made of them."""
+"""Sums of raw checks over quarters of an hour, hours and local days, and the uptimes computed from them."""
 
 import math
 from collections import defaultdict
@@ -35,7 +35,7 @@ class Sums(NamedTuple):
 
 
 def summed(checks: Collection[Check]) -> Sums:
-    times = [one.total_ms for one in checks if one.good and one.total_ms is not None]
+    times = [one.total_ms for one in checks if one.successful and one.total_ms is not None]
     return Sums(
         checks=len(checks),
         operational=sum(one.severity == "o" for one in checks),
@@ -60,12 +60,12 @@ def grouped(checks: Iterable[Check], key: Callable[[Check], Key]) -> dict[Key, l
 
 
 def floor(at: datetime, width: timedelta, origin: datetime = EPOCH) -> datetime:
-    """The start of the step that holds `at`, of equal steps that run through `origin`."""
+    """Returns the start of the step that contains `at`; the steps of `width` are aligned to `origin`."""
     return at - (at - origin) % width
 
 
 def bucket_of(tier: str, days: LocalDays) -> Callable[[datetime], datetime]:
-    """The start of the bucket that a moment belongs to: of 15m, hourly (UTC) or daily (in days of the zone)."""
+    """Returns a function from a time to the start of its bucket: 15m, hourly (UTC) or daily (local days)."""
     if tier == "15m":
         return lambda at: floor(at, QUARTER)
     if tier == "hourly":
@@ -74,28 +74,28 @@ def bucket_of(tier: str, days: LocalDays) -> Callable[[datetime], datetime]:
 
 
 def rollup(checks: Iterable[Check], tier: str, days: LocalDays) -> dict[LineKey, Sums]:
-    """checks_15m, checks_hourly or checks_daily."""
+    """Returns the rows of checks_15m, checks_hourly or checks_daily."""
     start = bucket_of(tier, days)
     groups = grouped(checks, lambda one: (start(one.at), one.service, one.location))
     return {key: summed(group) for key, group in groups.items()}
 
 
 def phases(checks: Iterable[Check], tier: str, days: LocalDays) -> dict[LineKey, tuple[float, ...]]:
-    """phases_15m, phases_hourly or phases_daily: the number of measured checks, and their sums."""
+    """Returns the rows of phases_15m, phases_hourly or phases_daily: the number of measured checks and the sums."""
     start = bucket_of(tier, days)
-    measured = [one for one in checks if one.good and one.total_ms is not None and one.first_byte_ms is not None]
+    measured = [one for one in checks if one.successful and one.total_ms is not None and one.first_byte_ms is not None]
     groups = grouped(measured, lambda one: (start(one.at), one.service, one.location))
     return {key: (len(group), *phase_sums(group)) for key, group in groups.items()}
 
 
 def phase_sums(measured: Sequence[Check]) -> tuple[float, ...]:
-    """All of the time, then name lookup, connection, TLS and first byte; a phase that did not happen took none."""
+    """Returns the sums of total, DNS, connection, TLS and first byte in ms. A missing phase counts as 0."""
     names = ("total_ms", "dns_ms", "connect_ms", "tls_ms", "first_byte_ms")
     return tuple(math.fsum(getattr(one, name) or 0 for one in measured) for name in names)
 
 
 def uptime(down_seconds: int, covered_seconds: int) -> str:
-    """In percent, two decimals, rounded down; a dash without data."""
+    """Returns the uptime in percent with two decimals, rounded down, or a dash without data."""
     if not covered_seconds:
         return "-"
     hundredths = 10000 * (covered_seconds - down_seconds) // covered_seconds
@@ -118,7 +118,7 @@ class ServiceDay(NamedTuple):
 
     @property
     def downtime(self) -> Fraction:
-        """Seconds, on average over the locations."""
+        """The mean seconds of downtime of the locations."""
         return Fraction(self.sums.down_seconds, self.locations)
 
 
@@ -127,19 +127,24 @@ def service_days(checks: Iterable[Check], days: LocalDays) -> dict[tuple[str, da
     for (service, day), group in grouped(checks, lambda one: (one.service, days.date_of(one.at))).items():
         locations = len({one.location for one in group})
         found[service, day] = ServiceDay(
-            service, day, days.starts(day), locations, summed(group), last_error(one for one in group if not one.good)
+            service,
+            day,
+            days.starts(day),
+            locations,
+            summed(group),
+            last_error(one for one in group if not one.successful),
         )
     return found
 
 
 def last_error(failed: Iterable[Check]) -> str | None:
-    """What the last failed check said; of several at once that of the first location."""
+    """Returns the error of the last failed check; of several at the same time that of the first location."""
     last = min(failed, key=lambda one: (-one.at.timestamp(), one.location), default=None)
     return last.error_message if last else None
 
 
 class Cell(NamedTuple):
-    """A day of the calendar, or a month of it where `day` is None; the downtime is exact."""
+    """A day of the calendar, or a month if `day` is None."""
 
     month: date
     day: date | None
@@ -150,12 +155,12 @@ class Cell(NamedTuple):
 
 
 def calendar(
-    known: Iterable[ServiceDay], days: LocalDays, present: datetime, months: int, start: date | None
+    service_days_: Iterable[ServiceDay], days: LocalDays, present: datetime, months: int, start: date | None
 ) -> list[Cell]:
-    """The calendar of the services whose days are given, in the order of the query: each month before its days."""
+    """Returns the calendar of these days of services, in the order of the query: each month before its days."""
     today = days.date_of(present)
     by_day = defaultdict(list)
-    for one in known:
+    for one in service_days_:
         by_day[one.day].append(one)
     listed = months_from(start, months) if start else months_from(today, months, before=months - 1)
     cells = []
@@ -169,8 +174,8 @@ def calendar(
 def _cell(
     month: date, day: date | None, dates: Sequence[date], by_day: dict[date, list[ServiceDay]], today: date
 ) -> Cell:
-    known = [one for date_ in dates for one in by_day.get(date_, ())]
-    status = max((one.sums.worst for one in known), key=SEVERITIES.index, default="nd")
+    service_days_ = [one for date_ in dates for one in by_day.get(date_, ())]
+    status = max((one.sums.worst for one in service_days_), key=SEVERITIES.index, default="nd")
     downtimes = [
         sum((one.downtime for one in by_day[date_]), Fraction()) / len(by_day[date_])
         for date_ in dates
@@ -180,15 +185,15 @@ def _cell(
         month,
         day,
         "e" if all(date_ > today for date_ in dates) else status,
-        uptime_of(one.sums for one in known),
-        sum(one.sums.checks for one in known),
+        uptime_of(one.sums for one in service_days_),
+        sum(one.sums.checks for one in service_days_),
         sum(downtimes, Fraction()),
     )
 
 
 def uptime_of(sums: Iterable[Sums]) -> str:
-    known = list(sums)
-    return uptime(sum(one.down_seconds for one in known), sum(one.covered_seconds for one in known))
+    service_days_ = list(sums)
+    return uptime(sum(one.down_seconds for one in service_days_), sum(one.covered_seconds for one in service_days_))
 
 
 class Window(NamedTuple):
@@ -203,19 +208,19 @@ class Window(NamedTuple):
 
 
 def window_start(count: int, days: LocalDays, present: datetime) -> datetime:
-    """Of the last 24 hours by quarters, or of so many local days, today included."""
+    """Returns the start of the last 24 hours in whole quarters, or of `count` local days including today."""
     if count == 1:
         return floor(present - DAY, QUARTER)
     return days.starts(days.date_of(present) - (count - 1) * DAY)
 
 
 def windows(checks: Collection[Check], days: LocalDays, present: datetime) -> list[Window]:
-    """The uptimes on the page of one service, from its checks."""
+    """Returns the uptimes on the page of one service, from its checks."""
     return [_window(checks, days, present, count) for count in (1, 7, 30, 90, 365)]
 
 
 def in_window(checks: Iterable[Check], days: LocalDays, present: datetime, count: int) -> list[Check]:
-    """The checks that a window counts: of the last 24 hours up to the last one, else no day after today."""
+    """Returns the checks of a window. Windows of days end with today; that of 24 hours has no end."""
     start = window_start(count, days, present)
     ends = days.starts(days.date_of(present) + DAY)
     return [one for one in checks if start <= one.at and (count == 1 or one.at < ends)]
@@ -227,8 +232,8 @@ def _window(checks: Iterable[Check], days: LocalDays, present: datetime, count: 
     buckets = defaultdict(list)
     for (bucket, _, _), sums in rollup(counted, "15m" if count == 1 else "daily", days).items():
         buckets[bucket].append(sums)
-    known = sum(max(one.covered_seconds for one in group) for group in buckets.values())
-    share = Fraction(known) / Fraction((present - start) // timedelta(microseconds=1), 1000000)
+    service_days_ = sum(max(one.covered_seconds for one in group) for group in buckets.values())
+    share = Fraction(service_days_) / Fraction((present - start) // timedelta(microseconds=1), 1000000)
     downtimes = [Fraction(sum(one.down_seconds for one in group), len(group)) for group in buckets.values()]
     return Window(
         count,

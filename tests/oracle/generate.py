@@ -1,5 +1,4 @@
-"""Histories that hypothesis makes up: rows around a change of clocks, the batches they come in, and what happens
-meanwhile."""
+"""Strategies for histories: checks around a change of clocks, the batches that contain them, and other steps."""
 
 import itertools
 import random
@@ -11,17 +10,17 @@ from hypothesis import strategies as st
 
 from tests.oracle.history import (
     Advance,
-    Clean,
-    GoOn,
+    Compare,
+    DropOldRows,
     History,
     Interrupt,
-    Look,
     Lookup,
     Record,
     Refresh,
-    Retain,
-    Rezone,
+    Resume,
     Service,
+    SetRetention,
+    SetTimeZone,
     Step,
 )
 from tests.oracle.local_days import DAY, HOUR, local_days
@@ -33,10 +32,10 @@ QUARTER_S, DAY_S = 900, 86400
 LOCATIONS = ("local", "seoul", "fra-1")
 INTERVALS = (1, 5, 30, 60, 60, 300, 900, 3600, DAY_S)
 ERRORS = ("timeout", "dns_error", "connection_error", None)
-# A slot: its severity, or None where it is missing, and how many intervals the check takes.
+# A slot: its severity, or None for a missing check, and the number of intervals for which the check counts.
 SLOTS = (*(("o", 1),) * 6, ("po", 1), ("mo", 1), ("mo", 1), ("mo", 1), (None, 1), (None, 1), ("mo", 4), ("o", 3))
 
-# Times as they are kept, of all magnitudes, and some that are not yet in sixteenths.
+# Times of all magnitudes, in sixteenths and others.
 sixteenths = st.integers(0, 16 * 10000).map(lambda number: number / 16)
 times = st.one_of(
     st.sampled_from([0.0, 0.0625, 1.0, 98.4375, 1000.0, 10.0, 104.0, 120.5, 3500.0, 9999999.0]),
@@ -67,7 +66,7 @@ measured = st.builds(
 
 
 class Frame(NamedTuple):
-    """What a history is about: a zone, a moment in it, and the time it takes place in."""
+    """The zone of a history, the time around which its checks lie, and its beginning and end."""
 
     zone: str
     moment: datetime
@@ -77,7 +76,7 @@ class Frame(NamedTuple):
 
 @st.composite
 def frames(draw: st.DrawFn) -> Frame:
-    """The present at the end is shortly after the moment, some hours or some days after it."""
+    """The end is seconds, hours or days after the time around which the checks lie."""
     zone = draw(zones)
     moment = draw(moments(zone))
     lag = draw(st.sampled_from([30, 400, 960, 2400, 4000, 5000, 30000, DAY_S + 60, DAY_S + 5000, 3 * DAY_S]))
@@ -87,77 +86,77 @@ def frames(draw: st.DrawFn) -> Frame:
 
 @st.composite
 def runs(draw: st.DrawFn, frame: Frame, service: str, location: str) -> list[Check]:
-    """Some checks of one location, one after the other."""
+    """Draws consecutive checks of one location."""
     start = (
         draw(st.sampled_from(near(frame.moment, frame.zone))) + draw(st.sampled_from([0, 0, 0, -1, 1, 7, 59])) * SECOND
     )
     interval = draw(st.sampled_from(INTERVALS))
     slots = draw(st.lists(st.tuples(st.sampled_from(SLOTS), st.integers(1, 3)), min_size=1, max_size=6))
-    said = draw(st.lists(measured, min_size=1, max_size=3))
+    results = draw(st.lists(measured, min_size=1, max_size=3))
     checks = []
     at = start
     for number, (severity, length) in enumerate(itertools.chain(*([slot] * count for slot, count in slots))):
         lasts = length * interval
         if severity and lasts <= DAY_S and at < frame.ends:
-            checks.append(_check(service, location, at, lasts, severity, said[number % len(said)]))
+            checks.append(_check(service, location, at, lasts, severity, results[number % len(results)]))
         at += lasts * SECOND
     return checks
 
 
-def _check(service: str, location: str, at: datetime, interval: int, severity: str, said: Measured) -> Check:
-    error = said.error_type if severity == "mo" else None
+def _check(service: str, location: str, at: datetime, interval: int, severity: str, results: Measured) -> Check:
+    error = results.error_type if severity == "mo" else None
     message = f"{error} at {at:%H:%M:%S}" if error else None
-    times = said[:5] if severity != "mo" or said.error_type == "timeout" else (None,) * 5
+    times = results[:5] if severity != "mo" or results.error_type == "timeout" else (None,) * 5
     return Check(service, location, at, interval, severity, *times, error_type=error, error_message=message)
 
 
 @st.composite
-def strangers(draw: st.DrawFn, frame: Frame) -> list[Check]:
-    """Rows that must be set aside, and late ones from long ago, some of which must be."""
+def unusual_rows(draw: st.DrawFn, frame: Frame) -> list[Check]:
+    """Draws rows that must be parked, and very late rows, some of which must be parked."""
     kinds = draw(st.lists(st.integers(0, 5), max_size=4))
     ages = [draw(st.integers(1, 450)) * DAY for _ in kinds]
-    made = []
+    drawn = []
     for number, (kind, age) in enumerate(zip(kinds, ages, strict=True)):
         at = frame.moment + number * SECOND
         long_ago = Check("web", "local", at - age, 60, "mo" if number % 2 else "o", 12.5)
-        strange = (at + 900 * DAY, "web", "local"), (at, "nobody", "local"), (at, "web", "nowhere")
-        if kind < len(strange):
-            moment, service, location = strange[kind]
-            made.append(Check(service, location, moment, 60, "o", 100.0))
+        invalid = (at + 900 * DAY, "web", "local"), (at, "missing", "local"), (at, "web", "nowhere")
+        if kind < len(invalid):
+            moment, service, location = invalid[kind]
+            drawn.append(Check(service, location, moment, 60, "o", 100.0))
         else:
-            made.append(long_ago)
-    return made
+            drawn.append(long_ago)
+    return drawn
 
 
 @st.composite
 def batches(draw: st.DrawFn, frame: Frame, rows: Sequence[Check]) -> list[list[Check]]:
-    """The rows in the order of their time, cut into batches; some come in a later one, some come again, some as another
-    prober saw them; each batch is shuffled."""
+    """Draws batches of the rows in the order of time. Some rows are moved to a later batch, some are repeated, and some
+    are repeated with another result. Each batch is shuffled."""
     ordered = sorted(rows, key=lambda one: one.at)
     cuts = sorted(draw(st.lists(st.integers(0, len(ordered)), max_size=4)))
-    made = [ordered[low:high] for low, high in itertools.pairwise([0, *cuts, len(ordered)])]
-    made = [batch for batch in made if batch] or [[]]
-    dice = random.Random(draw(st.integers(0, 9999)))
+    drawn = [ordered[low:high] for low, high in itertools.pairwise([0, *cuts, len(ordered)])]
+    drawn = [batch for batch in drawn if batch] or [[]]
+    rng = random.Random(draw(st.integers(0, 9999)))
     for number in draw(st.lists(st.integers(0, max(len(ordered) - 1, 0)), max_size=8)) if ordered else []:
         check = ordered[number]
-        came = next(index for index, batch in enumerate(made) if check in batch)
-        later = dice.randrange(came, len(made))
-        if later > came and dice.random() < 0.6:
-            made[came].remove(check)
-            made[later].append(check)
-        elif later > came and dice.random() < 0.5:
-            made[later].append(check._replace(severity="o" if check.severity == "mo" else "mo", total_ms=77.0))
+        came = next(index for index, batch in enumerate(drawn) if check in batch)
+        later = rng.randrange(came, len(drawn))
+        if later > came and rng.random() < 0.6:
+            drawn[came].remove(check)
+            drawn[later].append(check)
+        elif later > came and rng.random() < 0.5:
+            drawn[later].append(check._replace(severity="o" if check.severity == "mo" else "mo", total_ms=77.0))
         else:
-            made[later].append(check)
-    for batch in made:
-        dice.shuffle(batch)
-    return [_once(batch) for batch in made if batch]
+            drawn[later].append(check)
+    for batch in drawn:
+        rng.shuffle(batch)
+    return [_once(batch) for batch in drawn if batch]
 
 
 def _once(batch: Sequence[Check]) -> list[Check]:
-    """Without rows of one key that say different things: of these no order is promised within a batch."""
-    known: dict[tuple[str, str, datetime], Check] = {}
-    return [check for check in batch if known.setdefault(check.key, check) == check]
+    """Removes rows with the key of an earlier one and another result: their order within a batch is undefined."""
+    first_rows: dict[tuple[str, str, datetime], Check] = {}
+    return [check for check in batch if first_rows.setdefault(check.key, check) == check]
 
 
 @st.composite
@@ -172,7 +171,7 @@ def histories(draw: st.DrawFn) -> History:
     for service, location in itertools.product(services, locations):
         for run in draw(st.lists(runs(frame, service.id, location), min_size=1, max_size=3)):
             rows |= {check.key: check for check in run if check.key not in rows}
-    rows |= {check.key: check for check in draw(strangers(frame))}
+    rows |= {check.key: check for check in draw(unusual_rows(frame))}
     sent = draw(batches(frame, list(rows.values())))
     steps = draw(_steps(frame, sent, [service.id for service in services]))
     return History(
@@ -181,7 +180,7 @@ def histories(draw: st.DrawFn) -> History:
         services,
         locations,
         steps,
-        draw(st.lists(asked(frame), min_size=1, max_size=3)),
+        draw(st.lists(lookups(frame), min_size=1, max_size=3)),
         draw(_calendars(frame)),
         draw(st.sampled_from([60, 60, 60, 400])) * DAY,
     )
@@ -189,35 +188,37 @@ def histories(draw: st.DrawFn) -> History:
 
 @st.composite
 def _steps(draw: st.DrawFn, frame: Frame, sent: Sequence[Sequence[Check]], services: Sequence[str]) -> list[Step]:
-    """The batches one after the other, the clock going on with them, with a refresh and a look here and there."""
+    """Draws steps: the batches with an advancing clock, refreshes, comparisons, pauses and deletions."""
     steps: list[Step] = []
     clock = newest_of_all = frame.begins
     paused: dict[str, datetime] = {}
     interrupted: dict[str, tuple[datetime, datetime]] = {}
-    happening = draw(st.lists(st.sampled_from(["", "", "", "pause", "delete"]), min_size=len(sent), max_size=len(sent)))
-    between = draw(
+    interruptions = draw(
+        st.lists(st.sampled_from(["", "", "", "pause", "delete"]), min_size=len(sent), max_size=len(sent))
+    )
+    after_batches = draw(
         st.lists(
             st.sampled_from(["", "", "", "refresh", "look", "refresh look"]), min_size=len(sent), max_size=len(sent)
         )
     )
-    for batch, what, then in zip(sent, happening, between, strict=True):
-        kept = [check for check in batch if not _within(check, interrupted.get(check.service))]
-        newest = max((check.at for check in kept if check.at < frame.ends), default=clock)
+    for batch, what, then in zip(sent, interruptions, after_batches, strict=True):
+        recorded = [check for check in batch if not _within(check, interrupted.get(check.service))]
+        newest = max((check.at for check in recorded if check.at < frame.ends), default=clock)
         newest_of_all = max(newest_of_all, newest)
-        # A prober's clock may be ahead of the server's, also by more than is accepted.
+        # The clock of a prober may be ahead of the server's, also by more than is accepted.
         lag = draw(st.sampled_from([2, 2, 40, 700, 4000, -100, -400]))
         clock = max(clock, min(newest + lag * SECOND, frame.ends)).replace(microsecond=250000)
-        steps += [Advance(clock), Record(kept)]
+        steps += [Advance(clock), Record(recorded)]
         for service in [service for service in paused if draw(st.booleans())]:
             interrupted[service] = paused.pop(service), clock
-            steps.append(GoOn(service))
+            steps.append(Resume(service))
         if what and newest_of_all < clock:
             service = draw(st.sampled_from(services))
             if service not in paused and service not in interrupted:
                 paused[service] = clock
                 interrupted[service] = clock, frame.ends
                 steps.append(Interrupt(service, "delete" if what == "delete" else "pause"))
-        steps += [Refresh()] * ("refresh" in then) + [Look()] * ("look" in then)
+        steps += [Refresh()] * ("refresh" in then) + [Compare()] * ("look" in then)
     return [*steps, *draw(_endings(frame, clock))]
 
 
@@ -227,23 +228,23 @@ def _within(check: Check, span: tuple[datetime, datetime] | None) -> bool:
 
 @st.composite
 def _endings(draw: st.DrawFn, frame: Frame, clock: datetime) -> list[Step]:
-    """The rest of the time goes by, refreshed now and then; and what operators do once."""
+    """Draws the last steps: the rest of the time with refreshes, and sometimes another retention or zone."""
     steps: list[Step] = []
     for share in draw(st.lists(st.sampled_from([0.2, 0.5, 0.8]), max_size=2, unique=True).map(sorted)):
         at = (clock + share * (frame.ends - clock)).replace(microsecond=250000)
         steps += [Advance(at), Refresh()]
-    steps += [Advance(max(frame.ends, clock)), Look(), Refresh(), Look()]
+    steps += [Advance(max(frame.ends, clock)), Compare(), Refresh(), Compare()]
     rare = draw(st.sampled_from(["", "", "", "", "", "", "retain", "retain", "rezone", "rezone"]))
     if rare == "retain":
-        steps += [Retain(draw(st.sampled_from([7, 30, 100])) * DAY), Refresh(), Clean(), Look()]
+        steps += [SetRetention(draw(st.sampled_from([7, 30, 100])) * DAY), Refresh(), DropOldRows(), Compare()]
     elif rare == "rezone":
-        steps += [Rezone(draw(zones)), Look(), Refresh(), Look()]
+        steps += [SetTimeZone(draw(zones)), Compare(), Refresh(), Compare()]
     return steps
 
 
 @st.composite
-def asked(draw: st.DrawFn, frame: Frame) -> Lookup:
-    """A window around the moment, and a step that it may have."""
+def lookups(draw: st.DrawFn, frame: Frame) -> Lookup:
+    """Draws a window of response times and a valid step."""
     start = draw(st.sampled_from(near(frame.moment, frame.zone))) + draw(st.sampled_from([0, 0, 1, -1, 600])) * SECOND
     tier = draw(st.sampled_from(["raw", "15m", "hourly", "daily"]))
     if tier == "raw":

@@ -1,4 +1,4 @@
-"""A history: what is done to an installation, step by step, and what it is asked."""
+"""A history: the steps that are done on an installation, and the queries that are compared."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -16,64 +16,64 @@ class Service(NamedTuple):
 
     @property
     def one_check(self) -> timedelta:
-        """How long one check can take."""
+        """The longest time of one check with its retries."""
         return timedelta(milliseconds=(1 + self.retries) * self.timeout_ms)
 
 
 class Advance(NamedTuple):
-    """The clock goes on."""
+    """The clock is set to a later time."""
 
     to: datetime
 
 
 class Record(NamedTuple):
-    """A prober writes a batch."""
+    """A prober records a batch."""
 
     batch: Sequence[Check]
 
 
 class Refresh(NamedTuple):
-    """One round of the housekeeping of aggregates."""
+    """The aggregates are refreshed."""
 
 
-class Clean(NamedTuple):
-    """Raw rows older than the retention are dropped, as far as an engine drops them."""
+class DropOldRows(NamedTuple):
+    """Raw rows older than the retention are dropped, in the units of the engine."""
 
 
 class Interrupt(NamedTuple):
-    """A service is paused, or deleted."""
+    """A service is paused or deleted."""
 
     service: str
     how: Literal["pause", "delete"]
 
 
-class GoOn(NamedTuple):
-    """The service is looked at again, or entered again."""
+class Resume(NamedTuple):
+    """The service is resumed or added again."""
 
     service: str
 
 
-class Retain(NamedTuple):
-    """Raw rows are kept for so long from now on."""
+class SetRetention(NamedTuple):
+    """The retention of raw rows is changed."""
 
     retention: timedelta
 
 
-class Rezone(NamedTuple):
-    """Days and months belong to another zone from now on, those of the past too."""
+class SetTimeZone(NamedTuple):
+    """The reporting time zone is changed, also for past days and months."""
 
     zone: str
 
 
-class Look(NamedTuple):
-    """Everything is compared."""
+class Compare(NamedTuple):
+    """The database is compared with the model."""
 
 
-Step = Advance | Record | Refresh | Clean | Interrupt | GoOn | Retain | Rezone | Look
+Step = Advance | Record | Refresh | DropOldRows | Interrupt | Resume | SetRetention | SetTimeZone | Compare
 
 
 class Lookup(NamedTuple):
-    """A question for response times."""
+    """A query for response times."""
 
     tier: Tier
     start: datetime
@@ -82,19 +82,20 @@ class Lookup(NamedTuple):
 
 
 class History(NamedTuple):
-    """`calendars` are the pairs of months and start date that the uptime calendar is asked for."""
+    """An installation, its steps, and the queries that are compared. `calendars` are the parameters of the uptime
+    calendar: the number of months and the start date."""
 
     zone: str
     begins: datetime
     services: Sequence[Service]
     locations: Sequence[str]
     steps: Sequence[Step]
-    asked: Sequence[Lookup] = ()
+    lookups: Sequence[Lookup] = ()
     calendars: Sequence[tuple[int, date | None]] = ((1, None),)
     retention: timedelta = timedelta(days=400)
 
     def crosses_a_change(self, turns: Sequence[datetime]) -> bool:
-        """Whether rows lie before and after one of these moments, within two days."""
+        """Returns whether checks lie before and after one of these times, within two days."""
         times = [one.at for step in self.steps if isinstance(step, Record) for one in step.batch]
         near = timedelta(days=2)
         return any(
@@ -102,8 +103,8 @@ class History(NamedTuple):
             for turn in turns
         )
 
-    def told(self) -> str:
-        """The history as a person writes it down."""
+    def describe(self) -> str:
+        """Returns the history in readable form."""
         services = ", ".join(f"{one.id} (retries {one.retries})" for one in self.services)
         places = ", ".join(self.locations)
         begins = f"{self.begins:%F %T}"

@@ -1,4 +1,4 @@
-"""Zones and moments that histories are made around: when clocks are turned, and what else is odd about a zone."""
+"""Strategies for zones and times around which histories lie: changes of clocks and other irregular days."""
 
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from tests.oracle.local_days import DAY, local_days
 
-ODD_ZONES = (
+UNUSUAL_ZONES = (
     *("Europe/Berlin", "America/Havana", "Atlantic/Azores", "America/St_Johns", "Australia/Lord_Howe"),
     *("Africa/Cairo", "America/Santiago", "Pacific/Chatham", "Pacific/Apia", "Asia/Kolkata", "Antarctica/Casey"),
     *("America/Asuncion", "Antarctica/Troll", "Asia/Gaza", "Asia/Beirut", "Asia/Kathmandu", "Africa/Casablanca"),
     *("America/Sao_Paulo", "Asia/Tehran", "America/New_York", "Australia/Adelaide", "America/Scoresbysund", "UTC"),
 )
-# Those whose clocks are turned at midnight or over it come more often: most faults were found there.
+# Zones whose clocks change at or across midnight are drawn more often, since most faults were found there.
 MIDNIGHT_ZONES = (
     *("America/Havana", "Atlantic/Azores", "Africa/Cairo", "America/Santiago", "America/Asuncion", "Asia/Beirut"),
     *("America/St_Johns", "Pacific/Apia", "America/Sao_Paulo", "Asia/Tehran", "Asia/Gaza", "America/Scoresbysund"),
@@ -25,27 +25,37 @@ ALL_ZONES = tuple(
     sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(("posix/", "right/", "Etc/")))
 )
 
-zones = st.one_of(st.sampled_from(MIDNIGHT_ZONES), st.sampled_from(ODD_ZONES), st.sampled_from(ALL_ZONES))
+
+def at(text: str) -> datetime:
+    """Returns the UTC time of an ISO 8601 text without an offset."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+zones = st.one_of(st.sampled_from(MIDNIGHT_ZONES), st.sampled_from(UNUSUAL_ZONES), st.sampled_from(ALL_ZONES))
 
 
 @cache
 def changes_of_clocks(zone: str) -> tuple[datetime, ...]:
-    """When the clocks of a zone were and will be turned, in the years of the histories."""
-    return tuple(turn.at for turn in local_days(zone).turns if FIRST_YEAR <= turn.at.year <= LAST_YEAR)
+    """Returns the changes of clocks of a zone in the years of the histories."""
+    return tuple(turn.at for turn in local_days(zone).changes if FIRST_YEAR <= turn.at.year <= LAST_YEAR)
 
 
 @cache
-def odd_moments(zone: str) -> tuple[datetime, ...]:
-    """Changes of clocks that touch midnight, and dates that are left out; all changes where there are none of these."""
+def unusual_moments(zone: str) -> tuple[datetime, ...]:
+    """Returns changes of clocks at midnight and skipped dates of a zone, or all changes if there are none of these."""
     days = local_days(zone)
-    odd = [turn.at for turn in days.turns if turn.touches_midnight and FIRST_YEAR <= turn.at.year <= LAST_YEAR]
-    return tuple(odd) + tuple(DATE_LINE.get(zone, ())) or changes_of_clocks(zone)
+    unusual = [turn.at for turn in days.changes if turn.touches_midnight and FIRST_YEAR <= turn.at.year <= LAST_YEAR]
+    return tuple(unusual) + tuple(DATE_LINE.get(zone, ())) or changes_of_clocks(zone)
 
 
 @st.composite
 def moments(draw: st.DrawFn, zone: str) -> datetime:
-    """A moment in a zone, mostly a change of its clocks, else the start of a day: of any, of a month, of a leap day."""
-    for choices in draw(st.sampled_from([odd_moments, changes_of_clocks, changes_of_clocks, None])), changes_of_clocks:
+    """Draws a time in a zone: mostly a change of its clocks, otherwise the start of a day near the start of a year, of
+    a month or near 29 February."""
+    for choices in (
+        draw(st.sampled_from([unusual_moments, changes_of_clocks, changes_of_clocks, None])),
+        changes_of_clocks,
+    ):
         if choices is None:
             break
         if found := choices(zone):
@@ -56,7 +66,7 @@ def moments(draw: st.DrawFn, zone: str) -> datetime:
 
 
 def near(moment: datetime, zone: str) -> list[datetime]:
-    """Moments around one, at which something may begin or end: the bounds of days, whole hours and quarters."""
+    """Returns times near this one: bounds of days, and whole hours and quarters before and after."""
     days = local_days(zone)
     today = days.date_of(moment)
     bounds = [days.starts(today + number * DAY) for number in (-1, 0, 1)]

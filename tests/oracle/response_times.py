@@ -1,4 +1,4 @@
-"""Response times over any window: counts, mean, percentiles and phases, as points of a series and as a whole."""
+"""Response times over any window: counts, mean, percentiles and phases, in total and as points of a series."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ PERCENTS = (50, 95, 99)
 
 
 class Point(NamedTuple):
-    """What the good checks of a window or of one step say, in milliseconds; None where there are none."""
+    """The figures of the successful checks of a window or a step in milliseconds, None without any."""
 
     checks: int
     errors: int
@@ -27,7 +27,7 @@ class Point(NamedTuple):
 
 
 class Series(NamedTuple):
-    """The window as it was read, the whole of it, and its points by the time they begin at."""
+    """The window as widened to buckets, its total, and its points by start time."""
 
     low: datetime
     high: datetime
@@ -36,7 +36,8 @@ class Series(NamedTuple):
 
 
 def bin_of(ms: float) -> int | None:
-    """The bin b of a time, above 1.04^(b-1) and up to 1.04^b; None for 0, which has a bin of its own. Exact."""
+    """Returns the bin b of a time above 1.04^(b-1) and up to 1.04^b, computed exactly. None for 0, which has its own
+    bin."""
     if ms == 0:
         return None
     number = math.ceil(math.log(ms) / math.log(1.04))
@@ -48,23 +49,23 @@ def bin_of(ms: float) -> int | None:
 
 
 def middle(ms: float) -> float:
-    """What a time is answered as: the geometric middle of its bin."""
+    """Returns the geometric middle of the bin of a time."""
     number = bin_of(ms)
     return 0.0 if number is None else float(1.04 ** (number - 0.5))
 
 
 def percentile(times: Sequence[float], percent: int) -> float:
-    """By nearest rank, answered as the middle of its bin, never outside of what was measured."""
+    """Returns the percentile by nearest rank as the middle of its bin, limited to the measured range."""
     rank = max(-(-percent * len(times) // 100), 1)
     return min(max(middle(sorted(times)[rank - 1]), min(times)), max(times))
 
 
 def point(checks: Sequence[Check]) -> Point:
-    times = [one.total_ms for one in checks if one.good and one.total_ms is not None]
-    measured = [one for one in checks if one.good and one.total_ms is not None and one.first_byte_ms is not None]
+    times = [one.total_ms for one in checks if one.successful and one.total_ms is not None]
+    measured = [one for one in checks if one.successful and one.total_ms is not None and one.first_byte_ms is not None]
     return Point(
         len(checks),
-        sum(not one.good for one in checks),
+        sum(not one.successful for one in checks),
         math.fsum(times) / len(times) if times else None,
         min(times, default=None),
         max(times, default=None),
@@ -74,7 +75,7 @@ def point(checks: Sequence[Check]) -> Point:
 
 
 def _phases(measured: Sequence[Check]) -> tuple[float, ...]:
-    """Means: name lookup, connection, TLS, first byte, and what they leave of the whole."""
+    """Returns the means of DNS, connection, TLS and first byte, and the rest of the total."""
     total, *parts = (one / len(measured) for one in phase_sums(measured))
     return (*parts, total - min(total, sum(parts)))
 
@@ -82,7 +83,7 @@ def _phases(measured: Sequence[Check]) -> tuple[float, ...]:
 def series(
     checks: Sequence[Check], tier: str, start: datetime, end: datetime, step: timedelta, days: LocalDays
 ) -> Series:
-    """The answer of one tier to a window and a step; the checks are those of one service."""
+    """Returns the expected response times of one tier for a window and a step, from the checks of one service."""
     low, high = widened(tier, start, end, days)
     counted = [one for one in checks if low <= one.at < high]
     if tier == "daily":
@@ -96,8 +97,8 @@ def series(
 
 
 def widened(tier: str, start: datetime, end: datetime, days: LocalDays) -> tuple[datetime, datetime]:
-    """The window as it is read: as it is from raw checks, else to whole buckets. Hours are those that the clocks of
-    the zone show at its start, counted on from there."""
+    """Returns the window widened to whole buckets, unchanged for raw checks. Hours are local hours at the start of the
+    window."""
     if tier == "raw":
         return start, end
     if tier == "daily":

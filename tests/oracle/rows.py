@@ -1,4 +1,4 @@
-"""Raw checks as the oracle sees them, and which of those that are sent are kept."""
+"""Raw checks, and the rules by which record_checks() stores them."""
 
 import struct
 from collections.abc import Collection, Iterable
@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 SEVERITIES = ("nd", "o", "po", "mo")  # worst last
 AHEAD = timedelta(minutes=5)
-SPARE = timedelta(days=1)
+MARGIN = timedelta(days=1)
 
 
 class Check(NamedTuple):
-    """One raw check; `at` is when it was scheduled, and `interval` how many seconds it stands for."""
+    """One raw check. `at` is its scheduled time, `interval` the seconds for which it counts."""
 
     service: str
     location: str
@@ -27,7 +27,7 @@ class Check(NamedTuple):
     error_message: str | None = None
 
     @property
-    def good(self) -> bool:
+    def successful(self) -> bool:
         return self.severity != "mo"
 
     @property
@@ -35,19 +35,19 @@ class Check(NamedTuple):
         return self.service, self.location, self.at
 
     def after(self, intervals: int = 1) -> datetime:
-        """When the time this check stands for is over."""
+        """Returns the end of this number of intervals."""
         return self.at + timedelta(seconds=intervals * self.interval)
 
 
-class Known(NamedTuple):
-    """The services and locations of an installation at one moment."""
+class Registered(NamedTuple):
+    """The services and locations of an installation."""
 
     services: Collection[str]
     locations: Collection[str]
 
 
-class Told(NamedTuple):
-    """What record_checks says of a batch."""
+class Counts(NamedTuple):
+    """The result of record_checks() for a batch."""
 
     stored: int
     duplicates: int
@@ -55,15 +55,15 @@ class Told(NamedTuple):
 
 
 def sixteenths(ms: float | None) -> float | None:
-    """A time as it is kept: to the nearest sixteenth of a millisecond (halves to the even one), in four bytes."""
+    """Returns a time as it is stored: rounded to sixteenths of a millisecond (half to even), as a four-byte float."""
     if ms is None:
         return None
     sent: float = struct.unpack("f", struct.pack("f", ms))[0]
-    kept: float = struct.unpack("f", struct.pack("f", round(sent * 16) / 16))[0]
-    return kept
+    stored: float = struct.unpack("f", struct.pack("f", round(sent * 16) / 16))[0]
+    return stored
 
 
-def as_kept(check: Check) -> Check:
+def as_stored(check: Check) -> Check:
     return check._replace(
         total_ms=sixteenths(check.total_ms),
         dns_ms=sixteenths(check.dns_ms),
@@ -73,27 +73,27 @@ def as_kept(check: Check) -> Check:
     )
 
 
-class Kept:
-    """The checks that were stored: of one key the first that came, none from the future, none that is too old."""
+class StoredChecks:
+    """The stored checks: the first of each key, none of the future and none that is too old."""
 
     def __init__(self) -> None:
         self.checks: dict[tuple[str, str, datetime], Check] = {}
 
-    def record(self, batch: Iterable[Check], known: Known, present: datetime, oldest: datetime) -> Told:
+    def record(self, batch: Iterable[Check], registered: Registered, present: datetime, oldest: datetime) -> Counts:
         stored = duplicates = parked = 0
         for check in batch:
-            is_known = check.service in known.services and check.location in known.locations
-            if not is_known or check.at > present + AHEAD or check.at < oldest:
+            is_registered = check.service in registered.services and check.location in registered.locations
+            if not is_registered or check.at > present + AHEAD or check.at < oldest:
                 parked += 1
             elif check.key in self.checks:
                 duplicates += 1
             else:
-                self.checks[check.key] = as_kept(check)
+                self.checks[check.key] = as_stored(check)
                 stored += 1
-        return Told(stored, duplicates, parked)
+        return Counts(stored, duplicates, parked)
 
 
-def oldest_kept(present: datetime, retention: timedelta, complete_since: datetime | None) -> datetime:
-    """Older checks are parked: what raw rows say is complete from a day before it."""
+def oldest_accepted(present: datetime, retention: timedelta, complete_since: datetime | None) -> datetime:
+    """Returns the time before which checks are parked. Raw rows are complete from one day earlier on."""
     oldest = present - retention
-    return max(oldest, complete_since or oldest) + SPARE
+    return max(oldest, complete_since or oldest) + MARGIN

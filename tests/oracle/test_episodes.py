@@ -1,11 +1,11 @@
-"""The oracle's states, by hand: each history is small enough to be read."""
+"""The states of the oracle, with expected values written by hand."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.oracle.episodes import Episode, Outage, Pause, Story, episodes, story
+from tests.oracle.episodes import Episode, Outage, Pause, StateHistory, episodes, state_history
 from tests.oracle.rows import Check
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -29,7 +29,7 @@ def lines(text: str, present: float, pauses: Sequence[Pause] = ()) -> list[list[
 
 
 def _episodes(text: str, present: float, pauses: Sequence[Pause]) -> list[list[Episode]]:
-    """A letter a minute and location: o p m, `-` for a missing check; locations are separated by a blank."""
+    """One letter per minute: o, p, m, or `-` for a missing check. Locations are separated by a space."""
     return [
         episodes(
             [
@@ -45,47 +45,48 @@ def _episodes(text: str, present: float, pauses: Sequence[Pause]) -> list[list[E
     ]
 
 
-def told(text: str, present: float, pauses: Sequence[Pause] = ()) -> tuple[list[object], list[object]]:
-    said = story(_episodes(text, present, pauses), pauses)
+def states_and_outages(text: str, present: float, pauses: Sequence[Pause] = ()) -> tuple[list[object], list[object]]:
+    computed = state_history(_episodes(text, present, pauses), pauses)
     return (
-        [(minute(at), state) for at, state in said.states],
-        [(minute(one.started_at), minute(one.ended_at)) for one in said.outages],
+        [(minute(at), state) for at, state in computed.states],
+        [(minute(one.started_at), minute(one.ended_at)) for one in computed.outages],
     )
 
 
-def test_neighbours_of_one_state_are_one_episode() -> None:
+def test_adjacent_checks_of_one_state_are_one_episode() -> None:
     assert lines("oomm", 4) == [[(0, 2, "operational", None), (2, None, "outage", None)]]
 
 
-def test_what_nobody_speaks_for_is_unknown() -> None:
-    """The check of minute 1 would have been believed until minute 1 + 2 + 1."""
+def test_time_without_a_valid_check_is_unknown() -> None:
+    """The check of minute 1 would have counted until minute 1 + 2 + 1."""
     assert lines("oo---o", 5) == [[(0, 2, "operational", None), (2, 5, "unknown", 4), (5, None, "operational", None)]]
 
 
 @pytest.mark.parametrize(("present", "open_"), [(3.1, True), (3.12, False)])
-def test_the_last_check_speaks_until_its_life_is_over(present: float, open_: bool) -> None:
-    """Two intervals, a minute and seven seconds: 3.1167 minutes."""
+def test_the_last_check_is_valid_until_its_expiry(present: float, open_: bool) -> None:
+    """Two intervals, one minute and seven seconds: 3.1167 minutes."""
     expected: list[tuple[object, ...]] = [(0, None, "operational", None)]
     assert lines("o", present) == [expected if open_ else [(0, 1, "operational", None), (1, None, "unknown", 3)]]
 
 
-def test_a_pause_ends_what_a_check_stands_for_and_is_believed_at_once() -> None:
+def test_a_pause_ends_the_validity_of_a_check_at_once() -> None:
     pause = Pause(after(1.5), after(3.5))
     assert lines("oo--o", 4.5, [pause]) == [
         [(0, 1.5, "operational", None), (1.5, 4, "unknown", 1.5), (4, None, "operational", None)]
     ]
 
 
-def test_a_pause_in_a_gap_ends_the_belief_in_the_check_before() -> None:
+def test_a_pause_in_a_gap_expires_the_check_before_it() -> None:
     pause = Pause(after(2), None)
     assert lines("o", 60, [pause]) == [[(0, 1, "operational", None), (1, None, "unknown", 3)]]
-    assert told("o", 60, [pause])[0] == [(0, "operational"), (2, "unknown")]
+    assert states_and_outages("o", 60, [pause])[0] == [(0, "operational"), (2, "unknown")]
 
 
-def test_a_missed_slot_or_two_change_no_state() -> None:
-    """Two missing: believed until minute 3, where the next check comes. Three: unknown for a minute."""
-    assert told("o--o", 4)[0] == [(0, "operational")]
-    assert told("o---o", 5)[0] == [(0, "operational"), (3, "unknown"), (4, "operational")]
+def test_one_or_two_missing_checks_change_no_state() -> None:
+    """With two missing checks the last one counts until minute 3, when the next one follows. With three the state is
+    unknown for a minute."""
+    assert states_and_outages("o--o", 4)[0] == [(0, "operational")]
+    assert states_and_outages("o---o", 5)[0] == [(0, "operational"), (3, "unknown"), (4, "operational")]
 
 
 @pytest.mark.parametrize(
@@ -96,50 +97,52 @@ def test_a_missed_slot_or_two_change_no_state() -> None:
         ("om om oo", [(0, "operational"), (1, "outage")]),
         ("om oo oo", [(0, "operational"), (1, "degraded")]),
         ("op oo oo", [(0, "operational"), (1, "degraded")]),
-        # a location that has not spoken yet does not count
+        # a location without a check yet does not count
         ("mo -o", [(0, "outage"), (1, "operational")]),
-        # nor does one that speaks no more
+        # an expired location does not count
         ("o------ mmmmmmm", [(0, "degraded"), (3, "outage")]),
     ],
 )
-def test_more_than_half_of_the_living_locations_make_an_outage(text: str, states: list[object]) -> None:
-    assert told(text, 2 if len(text) < 10 else 6.5)[0] == states
+def test_an_outage_needs_more_than_half_of_the_locations(text: str, states: list[object]) -> None:
+    assert states_and_outages(text, 2 if len(text) < 10 else 6.5)[0] == states
 
 
-def test_outages_last_from_the_first_moment_to_the_first_good_one() -> None:
-    assert told("ommpo", 5)[1] == [(1, 3)]
-    assert told("om", 2)[1] == [(1, None)]
+def test_an_outage_lasts_until_the_first_successful_check() -> None:
+    assert states_and_outages("ommpo", 5)[1] == [(1, 3)]
+    assert states_and_outages("om", 2)[1] == [(1, None)]
 
 
-def test_a_gap_neither_ends_nor_begins_an_outage() -> None:
-    assert told("om------mo", 10) == (
+def test_a_gap_neither_begins_nor_ends_an_outage() -> None:
+    assert states_and_outages("om------mo", 10) == (
         [(0, "operational"), (1, "outage"), (4, "unknown"), (8, "outage"), (9, "operational")],
         [(1, 9)],
     )
-    assert told("om", 60)[1] == [(1, None)]
+    assert states_and_outages("om", 60)[1] == [(1, None)]
 
 
-def test_a_pause_ends_an_outage_also_in_a_gap() -> None:
-    assert told("om--m", 4.5, [Pause(after(2.5), after(3.5))]) == (
+def test_a_pause_ends_an_outage_even_in_a_gap() -> None:
+    assert states_and_outages("om--m", 4.5, [Pause(after(2.5), after(3.5))]) == (
         [(0, "operational"), (1, "outage"), (2.5, "unknown"), (4, "outage")],
         [(1, 2.5), (4, None)],
     )
-    assert told("om", 60, [Pause(after(30), None)]) == (
+    assert states_and_outages("om", 60, [Pause(after(30), None)]) == (
         [(0, "operational"), (1, "outage"), (4, "unknown")],
         [(1, 30)],
     )
 
 
-def test_errors_are_those_of_the_locations_that_fail() -> None:
+def test_the_errors_of_an_outage_are_those_of_the_failing_locations() -> None:
     def line(place: str, error: str | None) -> list[Episode]:
         check = Check("web", place, NOON, severity="mo" if error else "o", error_type=error)
         return episodes([check], [], NOON, ONE_CHECK)
 
-    said = story([line("a", "timeout"), line("b", "dns_error"), line("c", None)], [])
-    assert said == Story([(NOON, "outage")], [Outage(NOON, None, frozenset({("timeout", None), ("dns_error", None)}))])
-    assert said.present == ("outage", NOON)
+    computed = state_history([line("a", "timeout"), line("b", "dns_error"), line("c", None)], [])
+    assert computed == StateHistory(
+        [(NOON, "outage")], [Outage(NOON, None, frozenset({("timeout", None), ("dns_error", None)}))]
+    )
+    assert computed.present == ("outage", NOON)
 
 
-def test_nothing_is_said_of_what_was_never_looked_at() -> None:
-    assert story([], [Pause(NOON, None)]) == Story([], [])
-    assert story([], []).present is None
+def test_a_service_without_checks_has_no_states() -> None:
+    assert state_history([], [Pause(NOON, None)]) == StateHistory([], [])
+    assert state_history([], []).present is None

@@ -1,21 +1,18 @@
-"""The oracle's figures, by hand: sums, days, uptimes, windows, percentiles."""
+"""The figures of the oracle, with expected values written by hand: sums, days, uptimes, windows, percentiles."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from fractions import Fraction
 
 import pytest
 
 from tests.oracle.figures import Cell, calendar, phases, rollup, service_days, uptime, windows
 from tests.oracle.local_days import DAY, HOUR, local_days
+from tests.oracle.moments import at
 from tests.oracle.response_times import bin_of, middle, percentile, point, series, widened
-from tests.oracle.rows import Check, Kept, Known, Told, oldest_kept, sixteenths
+from tests.oracle.rows import Check, Counts, Registered, StoredChecks, oldest_accepted, sixteenths
 
 SECOND = timedelta(seconds=1)
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def check(moment: str, severity: str = "o", ms: float | None = None, **changes: object) -> Check:
@@ -31,12 +28,12 @@ def test_uptime_is_rounded_down() -> None:
     assert uptime(0, 0) == "-"
 
 
-def test_the_first_writer_of_a_key_wins() -> None:
-    kept = Kept()
+def test_the_first_check_of_a_key_is_stored_and_invalid_ones_are_parked() -> None:
+    store = StoredChecks()
     first = check("2026-05-01 12:00")
-    known = Known({"web"}, ["local"])
+    registered = Registered({"web"}, ["local"])
     present = at("2026-05-01 12:10")
-    oldest = oldest_kept(present, 30 * DAY, None)
+    oldest = oldest_accepted(present, 30 * DAY, None)
     assert oldest == at("2026-04-02 12:10")
     batch = [
         first,
@@ -45,18 +42,18 @@ def test_the_first_writer_of_a_key_wins() -> None:
         first._replace(at=at("2026-05-01 12:15:01")),
         first._replace(at=oldest),
         first._replace(at=oldest - SECOND),
-        first._replace(service="nobody"),
+        first._replace(service="missing"),
         first._replace(location="nowhere"),
     ]
-    assert kept.record(batch, known, present, oldest) == Told(stored=3, duplicates=1, parked=4)
-    assert kept.checks[first.key].severity == "o"
+    assert store.record(batch, registered, present, oldest) == Counts(stored=3, duplicates=1, parked=4)
+    assert store.checks[first.key].severity == "o"
 
 
 def test_raw_rows_are_complete_since_the_shortest_retention() -> None:
-    assert oldest_kept(at("2026-05-01 00:00"), 30 * DAY, at("2026-04-20 00:00")) == at("2026-04-21 00:00")
+    assert oldest_accepted(at("2026-05-01 00:00"), 30 * DAY, at("2026-04-20 00:00")) == at("2026-04-21 00:00")
 
 
-def test_times_are_kept_in_sixteenths() -> None:
+def test_times_are_stored_in_sixteenths() -> None:
     assert sixteenths(0.03125) == 0
     assert sixteenths(0.09375) == 0.125
     assert sixteenths(0.1) == 0.125
@@ -64,7 +61,7 @@ def test_times_are_kept_in_sixteenths() -> None:
     assert sixteenths(None) is None
 
 
-def test_a_rollup_adds_up_each_service_location_and_bucket() -> None:
+def test_a_rollup_has_a_row_for_each_service_location_and_bucket() -> None:
     rows = [
         check("2026-05-01 11:59:59", "o", 10),
         check("2026-05-01 12:00", "po", 30, interval=30),
@@ -81,7 +78,7 @@ def test_a_rollup_adds_up_each_service_location_and_bucket() -> None:
     assert hour.sum_ms == 5
 
 
-def test_phases_are_those_of_good_checks_with_a_first_byte() -> None:
+def test_phases_are_those_of_successful_checks_with_a_first_byte() -> None:
     rows = [
         check("2026-05-01 12:00", "o", 100, dns_ms=1.0, first_byte_ms=50.0),
         check("2026-05-01 12:01", "o", 200, tls_ms=4.0, first_byte_ms=60.0),
@@ -94,7 +91,7 @@ def test_phases_are_those_of_good_checks_with_a_first_byte() -> None:
     assert point(rows).phases == (0.5, 0, 2, 55, 92.5)
 
 
-# Havana's 1 November has 25 hours, from 04:00 to 05:00 of the next day.
+# In Havana, 1 November has 25 hours, from 04:00 UTC to 05:00 UTC of the next day.
 HAVANA = [
     check("2026-11-01 04:30"),
     check("2026-11-01 12:00"),
@@ -103,12 +100,12 @@ HAVANA = [
 ]
 
 
-def test_days_and_months_of_a_double_midnight() -> None:
+def test_days_and_months_with_a_repeated_midnight() -> None:
     days = local_days("America/Havana")
-    known = service_days(HAVANA, days)
-    first = known["web", date(2026, 11, 1)]
+    by_day = service_days(HAVANA, days)
+    first = by_day["web", date(2026, 11, 1)]
     assert (first.starts_at, first.sums.checks, first.error_message) == (at("2026-11-01 04:00"), 3, "gone")
-    cells = calendar(known.values(), days, at("2026-11-02 15:00"), 1, date(2026, 11, 1))
+    cells = calendar(by_day.values(), days, at("2026-11-02 15:00"), 1, date(2026, 11, 1))
     november = date(2026, 11, 1)
     assert cells[0] == Cell(november, None, "mo", "75.00", 4, Fraction(60))
     assert cells[1] == Cell(november, november, "mo", "66.66", 3, Fraction(60))
@@ -116,7 +113,7 @@ def test_days_and_months_of_a_double_midnight() -> None:
     assert len(cells) == 31
 
 
-def test_months_without_a_start_end_with_the_running_one() -> None:
+def test_months_without_a_start_end_with_the_current_one() -> None:
     cells = calendar([], local_days("UTC"), at("2026-01-15 12:00"), 3, None)
     assert [cell.month for cell in cells if cell.day is None] == [
         date(2025, 11, 1),
@@ -132,8 +129,8 @@ def test_the_downtime_of_a_day_is_the_mean_of_the_locations() -> None:
     assert day.downtime == Fraction(30)
 
 
-def test_windows() -> None:
-    """24 hours by whole quarters; the coverage is that of the location that looked most."""
+def test_uptimes_of_windows() -> None:
+    """24 hours are whole quarters. The coverage is that of the location with the highest coverage."""
     rows = [
         check("2026-04-30 11:59:59", "mo", interval=60),
         check("2026-04-30 12:00", "mo", interval=60),
@@ -155,25 +152,27 @@ def test_the_middle_of_a_bin_is_within_two_percent(ms: float) -> None:
     assert middle(ms) == pytest.approx(ms, rel=0.02)
 
 
-def test_nothing_takes_no_time_at_all() -> None:
+def test_zero_has_its_own_bin() -> None:
     assert (bin_of(0), middle(0)) == (None, 0)
 
 
 @pytest.mark.parametrize(
-    ("times", "percent", "answer"),
+    ("times", "percent", "expected"),
     [
-        ([98.4375] * 88 + [1000], 95, 98.4375),  # FAULTS A 8: the middle is below the least
+        ([98.4375] * 88 + [1000], 95, 98.4375),  # the middle of the bin is below the minimum
         ([10, 1000], 50, 10.0),
         ([10, 1000], 99, 1000.0),
         ([90, 100, 110], 50, 1.04**117.5),
         ([5], 50, 5.0),
         ([0, 0, 100], 50, 0.0),
-        (list(range(1, 21)), 95, 1.04**75.5),  # the nineteenth
+        (list(range(1, 21)), 95, 1.04**75.5),  # the 19th value
     ],
 )
-def test_percentiles(times: Sequence[float], percent: int, answer: float) -> None:
+def test_percentiles_are_within_two_percent_and_the_measured_range(
+    times: Sequence[float], percent: int, expected: float
+) -> None:
     found = percentile(times, percent)
-    assert found == pytest.approx(answer, rel=0.02)
+    assert found == pytest.approx(expected, rel=0.02)
     assert min(times) <= found <= max(times)
 
 
@@ -189,7 +188,7 @@ def test_windows_are_widened_to_buckets() -> None:
     assert widened("hourly", low, high, chatham) == (at("2026-05-01 11:15"), at("2026-05-01 14:15") + HOUR)
 
 
-def test_series_of_days_skip_what_a_zone_skips() -> None:
+def test_a_series_of_days_has_no_point_for_a_skipped_date() -> None:
     apia = local_days("Pacific/Apia")
     rows = [check("2011-12-30 09:59"), check("2011-12-30 10:00", "mo"), check("2012-01-01 12:00")]
     found = series(rows, "daily", at("2011-12-30 01:00"), at("2012-01-02 00:00"), DAY, apia)

@@ -1,62 +1,63 @@
-"""Faults that this oracle has found, each with the least input that showed it; all of the answers are compared."""
+"""Faults that the oracle has found, each with its minimal history. All figures are compared."""
 
 import pytest
 
 from tests.oracle.driver import Database
-from tests.oracle.history import GoOn, History, Interrupt, Look, Record, Refresh
+from tests.oracle.history import Compare, History, Interrupt, Record, Refresh, Resume
+from tests.oracle.moments import at
 from tests.oracle.rows import Check
-from tests.oracle.test_known_faults import at, batch, clock, story
+from tests.oracle.test_known_faults import batch, clock, state_history
 
 
 def checks(*texts: str) -> Record:
-    """`local 2026-05-01 05:00:00 o 900`: a location, a moment, a severity, and the seconds a check stands for."""
-    made = []
+    """Parses checks such as `local 2026-05-01 05:00:00 o 900`: location, time, severity and interval in seconds."""
+    parsed = []
     for location, day, time, severity, interval in map(str.split, texts):
         error = "timeout" if severity == "mo" else None
-        made.append(Check("web", location, at(f"{day} {time}"), int(interval), severity, error_type=error))
-    return Record(made)
+        parsed.append(Check("web", location, at(f"{day} {time}"), int(interval), severity, error_type=error))
+    return Record(parsed)
 
 
-LATE_BETWEEN = story(
+LATE_BETWEEN = state_history(
     "UTC",
     *(clock("2026-11-02 14:00"), batch("2026-11-01", "04:30 o, 12:00 o, 13:00 mo, 2026-11-02 12:00 o")),
     batch("2026-11-01", "04:45 mo"),
 )
-ERROR_OF_TOMORROW = story(
+ERROR_OF_TOMORROW = state_history(
     "America/Havana",
     clock("2006-10-29 05:00:30"),
     checks("local 2006-10-28 04:00:00 o 1", "local 2006-10-29 04:00:00 mo 4"),
 )
-LATE_ROW_OF_A_PAUSE = story(
+LATE_ROW_OF_A_PAUSE = state_history(
     "UTC",
     *(clock("2026-05-02 04:00:02"), checks("local 2026-05-01 05:00:00 o 1"), Interrupt("web", "pause")),
     *(clock("2026-05-02 04:00:04"), checks("local 2026-05-01 05:00:01 o 1")),
 )
-DEAD_ON_ARRIVAL = story(
+EXPIRED_WHEN_RECORDED = state_history(
     "UTC",
     *(clock("2026-05-01 05:00:02"), checks("local 2026-05-01 05:00:00 o 1")),
     *(clock("2026-05-01 05:11:40"), checks("local 2026-05-01 05:00:01 o 1")),
     clock("2026-05-01 06:23:00"),
 )
-UNDER_WAY_WHEN_PAUSED = story(
+RUNNING_WHEN_PAUSED = state_history(
     "UTC",
     *(clock("2026-05-01 04:00:02"), checks("local 2026-05-01 04:00:01 o 1")),
     *(clock("2026-05-01 04:00:04"), Interrupt("web", "pause")),
     *(clock("2026-05-01 04:00:06"), checks("local 2026-05-01 04:00:02 o 1")),
 )
-FAILED_WHEN_PAUSED = story(
+FAILED_WHEN_PAUSED = state_history(
     "UTC",
     *(clock("2026-05-01 04:00:02"), checks("local 2026-05-01 04:00:00 o 60")),
     *(clock("2026-05-01 04:01:04"), Interrupt("web", "pause")),
     *(clock("2026-05-01 04:01:06"), checks("local 2026-05-01 04:01:00 mo 60")),
-    *(clock("2026-05-01 04:10:00"), GoOn("web")),
+    *(clock("2026-05-01 04:10:00"), Resume("web")),
 )
-DUE_BEFORE_A_PAUSE = story(
+DUE_BEFORE_A_PAUSE = state_history(
     "UTC",
-    *(clock("2026-05-01 04:05:00"), checks("local 2026-05-01 04:00:00 o 60"), Interrupt("web", "pause"), GoOn("web")),
+    *(clock("2026-05-01 04:05:00"), checks("local 2026-05-01 04:00:00 o 60"), Interrupt("web", "pause"), Resume("web")),
     *(clock("2026-05-01 04:05:30"), checks("local 2026-05-01 04:03:00 o 60")),
 )
-STATE_TAKEN_BACK = story(
+STATE_REVOKED = state_history(
     "UTC",
     clock("2026-05-01 05:46:10"),
     checks("local 2026-05-01 05:00:00 po 86400", "fra-1 2026-05-01 05:45:00 o 900", "seoul 2026-05-01 05:46:00 mo 1"),
@@ -64,25 +65,25 @@ STATE_TAKEN_BACK = story(
     clock("2026-05-02 05:00:43"),
     locations=("local", "seoul", "fra-1"),
 )
-SKIPPED_DATE = story(
+SKIPPED_DATE = state_history(
     "Pacific/Apia",
     *(clock("2011-12-30 12:00:02"), batch("2011-12-30", "09:30 mo, 11:00 o"), Refresh()),
-    *(clock("2011-12-31 11:24:05"), Look(), batch("2011-12-30", "09:40 mo, 11:10 o")),
+    *(clock("2011-12-31 11:24:05"), Compare(), batch("2011-12-30", "09:40 mo, 11:10 o")),
 )
 FOUND = {
     "a late row between episodes": LATE_BETWEEN,
     "the last error of a day before a double midnight": ERROR_OF_TOMORROW,
     "since of a paused service follows late rows": LATE_ROW_OF_A_PAUSE,
-    "a check that is over when it comes": DEAD_ON_ARRIVAL,
-    "a check under way when its service is paused": UNDER_WAY_WHEN_PAUSED,
-    "a failed check under way when its service is paused": FAILED_WHEN_PAUSED,
-    "a check of before a pause that comes after it": DUE_BEFORE_A_PAUSE,
-    "a state that is taken back": STATE_TAKEN_BACK,
+    "a check that has expired when it is recorded": EXPIRED_WHEN_RECORDED,
+    "a check that runs when its service is paused": RUNNING_WHEN_PAUSED,
+    "a failed check that runs when its service is paused": FAILED_WHEN_PAUSED,
+    "a check from before a pause that is recorded after it": DUE_BEFORE_A_PAUSE,
+    "a state that a later check revokes": STATE_REVOKED,
     "the strip of a zone that skipped a date": SKIPPED_DATE,
 }
 
 
 @pytest.mark.parametrize("name", FOUND)
-async def test_faults_that_the_oracle_found(played: Database, name: str) -> None:
+async def test_the_figures_of_a_fault_are_those_of_the_oracle(installation: Database, name: str) -> None:
     history: History = FOUND[name]
-    await played.play(history)
+    await installation.play(history)

@@ -1,4 +1,4 @@
-"""The histories that are made up: they must be about changes of clocks often enough, and make sense."""
+"""The strategy for histories: enough of them cross a change of clocks, and they are consistent."""
 
 import hypothesis
 from hypothesis import HealthCheck, given, settings
@@ -11,23 +11,23 @@ SHARE = 0.3
 EXAMPLES = 200
 
 
-def test_three_in_ten_cross_a_change_of_clocks() -> None:
+def test_three_in_ten_histories_cross_a_change_of_clocks() -> None:
     crossing = []
 
     @settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
     @hypothesis.seed(8)
     @given(history=histories())
-    def look(history: History) -> None:
+    def record_crossing(history: History) -> None:
         crossing.append(history.crosses_a_change(changes_of_clocks(history.zone)))
 
-    look()
+    record_crossing()
     print(sum(crossing), len(crossing))
     assert sum(crossing) >= SHARE * len(crossing)
 
 
 @settings(max_examples=50, suppress_health_check=list(HealthCheck))
 @given(history=histories())
-def test_time_goes_on_and_no_batch_says_two_things_of_one_check(history: History) -> None:
+def test_the_clock_advances_and_a_batch_has_one_result_for_each_check(history: History) -> None:
     clock = history.begins
     for step in history.steps:
         if isinstance(step, Advance):

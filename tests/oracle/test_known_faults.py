@@ -1,31 +1,32 @@
-"""Faults that others have found (figures and states), with exactly their inputs and the right values. Each history is
-also compared with the oracle as a whole."""
+"""Faults of figures and states that were reported, with their histories and the expected values. Each history is also
+compared with the oracle."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.oracle.compare_answers import asked, asked_times
+from tests.oracle.compare_queries import query, query_response_times
 from tests.oracle.driver import Database
 from tests.oracle.history import (
     Advance,
-    Clean,
-    GoOn,
+    Compare,
+    DropOldRows,
     History,
     Interrupt,
-    Look,
     Lookup,
     Record,
     Refresh,
-    Retain,
+    Resume,
     Service,
+    SetRetention,
     Step,
 )
 from tests.oracle.local_days import DAY, HOUR
+from tests.oracle.moments import at
 from tests.oracle.rows import Check
-from tests.sql.batches import ask
+from tests.sql.batches import fetch
 
 WEB = Service("web")
 QUARTER = timedelta(minutes=15)
@@ -35,20 +36,16 @@ DAYS = "SELECT date::text, uptime::text, status FROM uptime_records ORDER BY 1"
 COUNTS = "SELECT day::text, checks, failed FROM service_days ORDER BY 1"
 
 
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
 class Case(NamedTuple):
-    """What is played, and what must be the answers to questions in SQL afterwards."""
+    """A history and the expected results of SQL statements after it."""
 
     name: str
     history: History
-    answers: Sequence[tuple[str, Sequence[tuple[Any, ...]]]]
+    expected: Sequence[tuple[str, Sequence[tuple[Any, ...]]]]
 
 
 def batch(day: str, text: str, location: str = "local", ms: float | None = 120.5) -> Record:
-    """Checks as the fault list writes them: `11:58 o, 11:59 mo`; a time may be preceded by another day."""
+    """Parses a batch such as `11:58 o, 11:59 mo`. A time can follow another day."""
     checks = []
     for one in text.split(", "):
         *other, time, severity = one.split()
@@ -57,16 +54,16 @@ def batch(day: str, text: str, location: str = "local", ms: float | None = 120.5
             Check(
                 *("web", location, at(f"{other[0] if other else day} {time}"), 60, severity, None if failed else ms),
                 error_type="timeout" if failed else None,
-                error_message="no answer" if failed else None,
+                error_message="no response" if failed else None,
             )
         )
     return Record(checks)
 
 
-def story(zone: str, *steps: Step, locations: Sequence[str] = ("local",), **changes: Any) -> History:
-    """A history that begins with its first moment and ends with a look."""
+def state_history(zone: str, *steps: Step, locations: Sequence[str] = ("local",), **changes: Any) -> History:
+    """Returns a history that begins at its first clock and ends with comparisons before and after a refresh."""
     begins = next(step.to for step in steps if isinstance(step, Advance))
-    return History(zone, begins, [WEB], locations, [*steps, Look(), Refresh(), Look()], **changes)
+    return History(zone, begins, [WEB], locations, [*steps, Compare(), Refresh(), Compare()], **changes)
 
 
 def clock(text: str) -> Advance:
@@ -75,7 +72,7 @@ def clock(text: str) -> Advance:
 
 REPLAYED = Case(
     "a replayed row does not hide the latest one",
-    story(
+    state_history(
         "UTC",
         *(clock("2026-05-01 11:58:02"), batch("2026-05-01", "11:58 o")),
         *(clock("2026-05-01 11:59:02"), batch("2026-05-01", "11:59 mo")),
@@ -88,8 +85,8 @@ REPLAYED = Case(
     ],
 )
 REPLAYED_OUTAGE = Case(
-    "an outage between a replayed row and a good one",
-    story(
+    "an outage between a replayed row and a successful one",
+    state_history(
         "UTC",
         *(clock("2026-05-01 11:40:02"), batch("2026-05-01", "11:40 mo")),
         *(clock("2026-05-01 11:41:02"), batch("2026-05-01", "11:41 o")),
@@ -106,23 +103,25 @@ REPLAYED_OUTAGE = Case(
     ],
 )
 REPEATED_HOUR = Case(
-    "the hour that comes twice is not hidden",
-    story("Europe/Berlin", clock("2026-10-25 00:16"), batch("2026-10-24", "23:50 o, 2026-10-25 00:10 mo"), Refresh()),
+    "the repeated hour is not hidden",
+    state_history(
+        "Europe/Berlin", clock("2026-10-25 00:16"), batch("2026-10-24", "23:50 o, 2026-10-25 00:10 mo"), Refresh()
+    ),
     [(DAYS, [("2026-10-25", "50.00", "mo")])],
 )
 FIRST_HOUR = Case(
     "the first hour after a change at midnight is not hidden",
-    story("Africa/Cairo", clock("2026-04-24 21:31"), batch("2026-04-24", "12:00 o, 21:10 mo"), Refresh()),
+    state_history("Africa/Cairo", clock("2026-04-24 21:31"), batch("2026-04-24", "12:00 o, 21:10 mo"), Refresh()),
     [(DAYS, [("2026-04-24", "100.00", "o"), ("2026-04-25", "0.00", "mo")])],
 )
 SANTIAGO = Case(
-    "response times while an hour comes twice",
-    story(
+    "response times of a repeated hour",
+    state_history(
         "America/Santiago",
         clock("2026-04-05 03:25"),
         batch("2026-04-05", "02:50 o, 03:10 o, 03:20 mo"),
         Refresh(),
-        asked=[
+        lookups=[
             Lookup("15m", at("2026-04-04 03:25"), at("2026-04-05 03:25"), QUARTER),
             Lookup("hourly", at("2026-04-04 03:25"), at("2026-04-05 03:25"), HOUR),
             Lookup("daily", at("2026-04-04 03:25"), at("2026-04-05 03:25"), DAY),
@@ -131,8 +130,8 @@ SANTIAGO = Case(
     [(COUNTS, [("2026-04-04", 3, 1)])],
 )
 HAVANA_LATE = Case(
-    "a late row in a double midnight stops no refresh",
-    story(
+    "a late row in a repeated midnight hour does not stop a refresh",
+    state_history(
         "America/Havana",
         *(clock("2026-11-02 14:00"), batch("2026-11-01", "04:30 o, 12:00 o, 13:00 mo, 2026-11-02 12:00 o"), Refresh()),
         *(clock("2026-11-02 15:00"), batch("2026-11-01", "04:45 mo"), Refresh()),
@@ -142,7 +141,7 @@ HAVANA_LATE = Case(
 )
 AZORES_LATE = Case(
     "the same in the Azores",
-    story(
+    state_history(
         "Atlantic/Azores",
         *(clock("2026-10-26 14:00"), batch("2026-10-25", "00:30 o, 01:30 o, 13:00 mo, 2026-10-26 12:00 o"), Refresh()),
         *(clock("2026-10-26 15:00"), batch("2026-10-25", "00:45 mo"), Refresh()),
@@ -151,39 +150,39 @@ AZORES_LATE = Case(
     [(COUNTS, [("2026-10-20", 1, 1), ("2026-10-25", 4, 2), ("2026-10-26", 1, 0)])],
 )
 HAVANA_CALENDAR = Case(
-    "a calendar and a window that begin with a double midnight",
-    story(
+    "a calendar and a window that begin with a repeated midnight",
+    state_history(
         "America/Havana",
         clock("2026-11-02 15:00"),
         batch("2026-11-01", "04:30 o, 12:00 o, 13:00 mo, 2026-11-02 12:00 o"),
-        asked=[Lookup("daily", at("2026-11-01 04:00"), at("2026-11-02 05:00"), DAY)],
+        lookups=[Lookup("daily", at("2026-11-01 04:00"), at("2026-11-02 05:00"), DAY)],
         calendars=[(1, date(2026, 11, 1)), (2, None)],
     ),
     [(DAYS, [("2026-11-01", "66.66", "mo"), ("2026-11-02", "100.00", "o")])],
 )
 AZORES_WINDOW = Case(
     "a window that ends on a day without a midnight",
-    story(
+    state_history(
         "Atlantic/Azores",
         clock("2026-03-30 12:00"),
         batch("2026-03-28", "12:00 o, 2026-03-29 12:00 o, 2026-03-30 00:30 o"),
-        asked=[Lookup("daily", at("2026-03-28 12:00"), at("2026-03-29 12:00"), DAY)],
+        lookups=[Lookup("daily", at("2026-03-28 12:00"), at("2026-03-29 12:00"), DAY)],
     ),
     [(COUNTS, [("2026-03-28", 1, 0), ("2026-03-29", 1, 0), ("2026-03-30", 1, 0)])],
 )
 CHATHAM = Case(
-    "hours of a zone at :45 while clocks are turned",
-    story(
+    "hours of a zone at :45 during a change of clocks",
+    state_history(
         "Pacific/Chatham",
         clock("2026-04-04 16:00"),
         batch("2026-04-04", "12:20 o, 14:05 mo, 14:20 o"),
-        asked=[Lookup("hourly", at("2026-04-04 12:15"), at("2026-04-04 15:15"), HOUR)],
+        lookups=[Lookup("hourly", at("2026-04-04 12:15"), at("2026-04-04 15:15"), HOUR)],
     ),
     [(COUNTS, [("2026-04-05", 3, 1)])],
 )
 LATE_BEGINNING = Case(
     "since follows a late row",
-    story(
+    state_history(
         "UTC",
         *(clock("2026-05-01 11:59:02"), batch("2026-05-01", "11:59 o")),
         *(clock("2026-05-01 11:59:30"), batch("2026-05-01", "11:58 o")),
@@ -192,7 +191,7 @@ LATE_BEGINNING = Case(
 )
 LONG_GAP = Case(
     "an outage ends after a gap that is longer than the retention",
-    story(
+    state_history(
         "UTC",
         *(clock("2026-04-11 12:00:02"), batch("2026-04-11", "12:00 mo"), Refresh()),
         *(clock("2026-06-01 11:59:32"), Refresh()),
@@ -207,10 +206,10 @@ LONG_GAP = Case(
 )
 DROPPED_GAP = Case(
     "an outage ends after a gap that is longer than the retention, its raw rows dropped",
-    story(
+    state_history(
         "UTC",
         *(clock("2026-04-11 12:00:02"), batch("2026-04-11", "12:00 mo"), Refresh()),
-        *(clock("2026-06-01 11:59:32"), Refresh(), Clean(), Look()),
+        *(clock("2026-06-01 11:59:32"), Refresh(), DropOldRows(), Compare()),
         batch("2026-06-01", "11:59:30 o"),
         locations=("local", "seoul"),
         retention=30 * DAY,
@@ -222,20 +221,20 @@ DROPPED_GAP = Case(
 )
 SHORTENED = Case(
     "a retention that is shortened while late rows are waiting loses no day",
-    story(
+    state_history(
         "UTC",
         *(clock("2026-05-01 12:00:02"), batch("2026-05-01", "12:00 o"), Refresh()),
-        *(batch("2026-03-20", "10:00 o, 11:00 mo"), Retain(7 * DAY), Clean(), Refresh(), Look()),
+        *(batch("2026-03-20", "10:00 o, 11:00 mo"), SetRetention(7 * DAY), DropOldRows(), Refresh(), Compare()),
         clock("2026-05-02 13:00"),
     ),
     [(COUNTS, [("2026-03-20", 2, 1), ("2026-05-01", 1, 0)])],
 )
 PAUSED = Case(
     "a pause ends an outage",
-    story(
+    state_history(
         "UTC",
         *(clock("2026-05-01 12:00:02"), batch("2026-05-01", "11:59 o, 12:00 mo")),
-        *(clock("2026-05-01 12:00:30"), Interrupt("web", "pause"), Look()),
+        *(clock("2026-05-01 12:00:30"), Interrupt("web", "pause"), Compare()),
         clock("2026-05-01 13:00"),
     ),
     [
@@ -244,12 +243,12 @@ PAUSED = Case(
     ],
 )
 DELETED = Case(
-    "a service that is made again has its history, and the feed tells no better day than the views",
-    story(
+    "a service that is added again has its history, and no event shows a better day than the views",
+    state_history(
         "UTC",
         *(clock("2026-05-01 12:00:02"), batch("2026-05-01", "11:59 o, 12:00 mo")),
-        *(clock("2026-05-01 12:00:30"), Interrupt("web", "delete"), Look()),
-        *(clock("2026-05-01 12:03:30"), GoOn("web"), Look()),
+        *(clock("2026-05-01 12:00:30"), Interrupt("web", "delete"), Compare()),
+        *(clock("2026-05-01 12:03:30"), Resume("web"), Compare()),
         *(clock("2026-05-01 12:04:02"), batch("2026-05-01", "12:04 o")),
     ),
     [
@@ -266,17 +265,17 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_faults_that_were_found(played: Database, case: Case) -> None:
-    await played.play(case.history)
-    for question, answer in case.answers:
-        assert await ask(played.connection, question) == answer, question
+async def test_the_figures_of_a_reported_fault_are_correct(installation: Database, case: Case) -> None:
+    await installation.play(case.history)
+    for statement, rows in case.expected:
+        assert await fetch(installation.connection, statement) == rows, statement
 
 
-async def test_the_calendar_of_havana(played: Database) -> None:
-    await played.play(HAVANA_CALENDAR.history)
+async def test_the_calendar_of_havana_has_a_day_of_25_hours(installation: Database) -> None:
+    await installation.play(HAVANA_CALENDAR.history)
     columns = "day uptime checks"
     wanted = {"service_id": "web", "months": 1, "start_date": date(2026, 11, 1), "internal": False}
-    [month, first, *_] = await asked(played.connection, "uptime/months", columns, **wanted)
+    [month, first, *_] = await query(installation.connection, "uptime/months", columns, **wanted)
     assert (month, first) == ((None, "75.00", 4), (date(2026, 11, 1), "66.66", 3))
 
 
@@ -289,9 +288,11 @@ async def test_the_calendar_of_havana(played: Database) -> None:
     ],
     ids=["Azores", "Havana", "Chatham"],
 )
-async def test_counts_of_windows(played: Database, case: Case, number: int, counts: dict[str | None, int]) -> None:
-    await played.play(case.history)
-    found = await asked_times(played.connection, "web", case.history.asked[number], "time checks")
+async def test_the_counts_of_windows_are_those_of_local_days_and_hours(
+    installation: Database, case: Case, number: int, counts: dict[str | None, int]
+) -> None:
+    await installation.play(case.history)
+    found = await query_response_times(installation.connection, "web", case.history.lookups[number], "time checks")
     assert dict(found) == {at(time) if time else None: count for time, count in counts.items()}
 
 
@@ -300,20 +301,20 @@ async def test_counts_of_windows(played: Database, case: Case, number: int, coun
     [([98.4375] * 88 + [1000.0], 98.4375, 98.4375), ([10.0, 1000.0], 10.0, 1000.0)],
     ids=["88 and one", "two far apart"],
 )
-async def test_percentiles_are_the_same_at_every_step(
-    played: Database, times: Sequence[float], p50: float, p95: float
+async def test_percentiles_are_equal_at_every_step(
+    installation: Database, times: Sequence[float], p50: float, p95: float
 ) -> None:
-    """Within 2 %, and to the last digit the same from raw checks as from each tier."""
+    """Within 2 % of the exact value, and identical from raw checks and from each tier."""
     noon = at("2026-05-01 12:00")
     checks = [
         Check("web", "local", noon + number * timedelta(seconds=10), 10, "o", ms) for number, ms in enumerate(times)
     ]
     steps = {"raw": timedelta(minutes=14), "15m": QUARTER, "hourly": HOUR, "daily": DAY}
     windows = [Lookup(tier, noon, noon + QUARTER, step) for tier, step in steps.items()]  # type: ignore[arg-type]
-    await played.play(story("UTC", clock("2026-05-01 12:20"), Record(checks), asked=windows))
-    answers = set()
+    await installation.play(state_history("UTC", clock("2026-05-01 12:20"), Record(checks), lookups=windows))
+    results = set()
     for window in windows:
-        answers.add((await asked_times(played.connection, "web", window, "p50 p95"))[0])
-    [(found_p50, found_p95)] = answers
+        results.add((await query_response_times(installation.connection, "web", window, "p50 p95"))[0])
+    [(found_p50, found_p95)] = results
     assert found_p50 == pytest.approx(p50, rel=0.02)
     assert found_p95 == pytest.approx(p95, rel=0.02)

@@ -10,12 +10,12 @@ from anyio.from_thread import start_blocking_portal
 from playwright.async_api import Browser, expect
 
 import sql
-from tests.api.conftest import Api, Someone, running_api, someone
+from tests.api.conftest import Api, User, create_user, running_api
 from tests.browsers import NO_BROWSER, find_browser
-from tests.engines import Server
 from tests.pages.chromium import running_browser
 from tests.pages.sites import furnish
 from tests.pages.visits import PATIENCE_MS, OpenPage, visiting
+from tests.servers import Server
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -76,18 +76,18 @@ async def site_db(site_database: str) -> AsyncIterator[psycopg.AsyncConnection[A
 
 
 @pytest.fixture
-async def viewer(site_db: psycopg.AsyncConnection[Any]) -> Someone:
-    return await someone(site_db, "viewer")
+async def viewer(site_db: psycopg.AsyncConnection[Any]) -> User:
+    return await create_user(site_db, "viewer")
 
 
 @pytest.fixture
-async def reporter(site_db: psycopg.AsyncConnection[Any]) -> Someone:
-    return await someone(site_db, "reporter")
+async def reporter(site_db: psycopg.AsyncConnection[Any]) -> User:
+    return await create_user(site_db, "reporter")
 
 
 @pytest.fixture
-async def admin(site_db: psycopg.AsyncConnection[Any]) -> Someone:
-    return await someone(site_db, "admin")
+async def admin(site_db: psycopg.AsyncConnection[Any]) -> User:
+    return await create_user(site_db, "admin")
 
 
 @pytest.fixture

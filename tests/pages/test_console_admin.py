@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.api.coming import WEDNESDAY, coming_change_of_clocks, coming_day
-from tests.api.conftest import Someone
+from tests.api.conftest import User
 from tests.pages.looks import assert_accessible, screenshot
 from tests.pages.visits import Device, Language, OpenPage, Theme
 
@@ -33,7 +33,7 @@ PAGES = (
     ("language", "theme", "device"), [("en", "light", "desktop"), ("ko", "dark", "phone"), ("en", "dark", "phone")]
 )
 async def test_every_page_is_accessible_and_fits(
-    open_page: OpenPage, admin: Someone, language: Language, theme: Theme, device: Device
+    open_page: OpenPage, admin: User, language: Language, theme: Theme, device: Device
 ) -> None:
     page = await open_page("/console/account", language=language, theme=theme, device=device, user=admin)
     for path in PAGES:
@@ -44,7 +44,7 @@ async def test_every_page_is_accessible_and_fits(
         await screenshot(page, f"console-{path.replace('/', '-')}-{language}-{theme}-{device}")
 
 
-async def test_what_is_folded_or_shown_on_demand_is_accessible_too(open_page: OpenPage, admin: Someone) -> None:
+async def test_what_is_folded_or_shown_on_demand_is_accessible_too(open_page: OpenPage, admin: User) -> None:
     page = await open_page("/console/services/new", user=admin)
     for summary in await page.locator("main summary").all():
         await summary.click()
@@ -71,7 +71,7 @@ async def tab_to(page: Page, label: str, most: int = 80) -> None:
     raise AssertionError(f"{label} cannot be reached by keyboard")
 
 
-async def test_a_recurring_maintenance_is_announced_by_keyboard(open_page: OpenPage, reporter: Someone) -> None:
+async def test_a_recurring_maintenance_is_announced_by_keyboard(open_page: OpenPage, reporter: User) -> None:
     day = coming_day(WEDNESDAY)
     page = await open_page("/console/maintenance/new", user=reporter)
     keys = page.keyboard
@@ -98,7 +98,7 @@ async def test_a_recurring_maintenance_is_announced_by_keyboard(open_page: OpenP
     await expect(entry).to_contain_text("Every week · Wed")
 
 
-async def test_a_service_is_added_by_keyboard_after_a_mistake(open_page: OpenPage, admin: Someone) -> None:
+async def test_a_service_is_added_by_keyboard_after_a_mistake(open_page: OpenPage, admin: User) -> None:
     page = await open_page("/console/services/new", user=admin)
     keys = page.keyboard
     await tab_to(page, "Name")
@@ -123,7 +123,7 @@ async def test_a_service_is_added_by_keyboard_after_a_mistake(open_page: OpenPag
     await expect(page.get_by_role("link", name="Search", exact=True)).to_be_visible()
 
 
-async def test_only_what_belongs_to_a_repetition_is_shown(open_page: OpenPage, reporter: Someone) -> None:
+async def test_only_what_belongs_to_a_repetition_is_shown(open_page: OpenPage, reporter: User) -> None:
     page = await open_page("/console/maintenance/new", user=reporter)
     every, days, rule = (page.get_by_label(name, exact=True) for name in ("Every", "On these days", "Rule"))
     for kind, shown in (("never", []), ("daily", [every]), ("weekly", [every, days]), ("rule", [rule])):
@@ -133,7 +133,7 @@ async def test_only_what_belongs_to_a_repetition_is_shown(open_page: OpenPage, r
 
 
 @pytest.mark.parametrize("javascript", [True, False])
-async def test_a_window_is_previewed_and_cancelled(open_page: OpenPage, reporter: Someone, javascript: bool) -> None:
+async def test_a_window_is_previewed_and_cancelled(open_page: OpenPage, reporter: User, javascript: bool) -> None:
     change = coming_change_of_clocks(3)
     first = change - timedelta(days=3)
     page = await open_page("/console/maintenance/new", user=reporter, javascript=javascript)
@@ -153,7 +153,7 @@ async def test_a_window_is_previewed_and_cancelled(open_page: OpenPage, reporter
     await expect(page.get_by_role("status")).to_contain_text("The maintenance has been cancelled.")
 
 
-async def test_services_are_searched(open_page: OpenPage, site_db: object, reporter: Someone) -> None:
+async def test_services_are_searched(open_page: OpenPage, site_db: object, reporter: User) -> None:
     await site_db.execute(  # type: ignore[attr-defined]  # an AsyncConnection
         "INSERT INTO services (id, name, endpoint_url) SELECT 'x' || n, 'Extra ' || n, 'http://x.invalid/' "
         "FROM generate_series(1, 9) AS n"
@@ -168,7 +168,7 @@ async def test_services_are_searched(open_page: OpenPage, site_db: object, repor
     await expect(page).to_have_url(re.compile("/new$"))
 
 
-async def test_a_password_is_changed_and_the_browser_stays_logged_in(open_page: OpenPage, admin: Someone) -> None:
+async def test_a_password_is_changed_and_the_browser_stays_logged_in(open_page: OpenPage, admin: User) -> None:
     page = await open_page("/console/users/new", user=admin)
     await page.get_by_label("User name").fill("rosa")
     await page.get_by_label("E-mail").fill("rosa@example.com")

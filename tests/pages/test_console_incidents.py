@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from playwright.async_api import Dialog, Locator, Page, expect
 
-from tests.api.conftest import Api, Someone, running_api, someone
-from tests.api.incidents import change, say
+from tests.api.conftest import Api, User, create_user, running_api
+from tests.api.incidents import add_update, change
 from tests.pages.looks import assert_accessible, screenshot
 from tests.pages.sites import OPEN_INCIDENT, RESOLVED_INCIDENT
 from tests.pages.visits import Device, Language, OpenPage, Theme, log_in, serving
@@ -22,13 +22,13 @@ LOOKS: tuple[tuple[Language, Theme, Device], ...] = (("en", "light", "desktop"),
 
 
 @pytest.fixture
-async def ann(site_db: Db) -> Someone:
-    return await someone(site_db, "reporter", "ann")
+async def ann(site_db: Db) -> User:
+    return await create_user(site_db, "reporter", "ann")
 
 
 @pytest.fixture
-async def bora(site_db: Db) -> Someone:
-    return await someone(site_db, "reporter", "bora")
+async def bora(site_db: Db) -> User:
+    return await create_user(site_db, "reporter", "bora")
 
 
 def people(page: Page) -> Locator:
@@ -43,11 +43,11 @@ def draft_state(page: Page) -> Locator:
     return page.locator("#draft-state")
 
 
-async def stored(site: Api, who: Someone, incident_id: str = OPEN_INCIDENT) -> Any:
+async def stored(site: Api, who: User, incident_id: str = OPEN_INCIDENT) -> Any:
     return (await site.get(f"/api/incidents/{incident_id}", headers=who.headers))["incident"]
 
 
-async def again(db: Db, who: Someone) -> Someone:
+async def again(db: Db, who: User) -> User:
     """The same person in a new session."""
     cursor = await db.execute(
         "INSERT INTO sessions (user_id, expires_at) VALUES (%s, now() + interval '1 day') RETURNING id", [who.user_id]
@@ -63,7 +63,7 @@ async def leave(page: Page) -> None:
 
 
 async def test_what_is_sent_to_a_server_that_is_away_stays_in_the_form(
-    open_page: OpenPage, site: Api, ann: Someone
+    open_page: OpenPage, site: Api, ann: User
 ) -> None:
     page = await open_page(EDIT, user=ann, expected=["ERR_INTERNET_DISCONNECTED", "WebSocket"])
     await page.context.set_offline(True)
@@ -78,7 +78,7 @@ async def test_what_is_sent_to_a_server_that_is_away_stays_in_the_form(
 
 
 @pytest.mark.parametrize("path", [LIST, f"{LIST}/new", VIEW, EDIT])
-async def test_the_console_is_for_everybody(open_page: OpenPage, admin: Someone, path: str) -> None:
+async def test_the_console_is_for_everybody(open_page: OpenPage, admin: User, path: str) -> None:
     name = {LIST: "list", f"{LIST}/new": "new", VIEW: "view", EDIT: "edit"}[path]
     for language, theme, device in LOOKS:
         page = await open_page(path, user=admin, language=language, theme=theme, device=device)
@@ -89,9 +89,7 @@ async def test_the_console_is_for_everybody(open_page: OpenPage, admin: Someone,
         await page.context.close()
 
 
-async def test_two_people_at_one_incident_lose_no_word(
-    open_page: OpenPage, site: Api, ann: Someone, bora: Someone
-) -> None:
+async def test_two_people_at_one_incident_lose_no_word(open_page: OpenPage, site: Api, ann: User, bora: User) -> None:
     at_ann, at_bora = await open_page(EDIT, user=ann), await open_page(EDIT, user=bora)
     await expect(people(at_ann)).to_contain_text("bora is editing")
     await expect(people(at_bora)).to_contain_text("ann is editing")
@@ -131,9 +129,7 @@ async def test_two_people_at_one_incident_lose_no_word(
     assert (incident["description"], incident["severity"]) == (text, "critical")
 
 
-async def test_who_was_not_told_is_asked_when_saving(
-    open_page: OpenPage, site: Api, ann: Someone, bora: Someone
-) -> None:
+async def test_who_was_not_told_is_asked_when_saving(open_page: OpenPage, site: Api, ann: User, bora: User) -> None:
     page = await open_page(EDIT, user=ann, javascript=False, device="phone")
     await change(site, bora, OPEN_INCIDENT, title="Payments fail for everybody")
     await field(page, "title").fill("Payments fail by card")
@@ -145,7 +141,7 @@ async def test_who_was_not_told_is_asked_when_saving(
     await expect(page.get_by_role("heading", level=1)).to_have_text("Payments fail by card")
 
 
-async def test_menu_and_filters_fold_on_a_phone_only(open_page: OpenPage, reporter: Someone) -> None:
+async def test_menu_and_filters_fold_on_a_phone_only(open_page: OpenPage, reporter: User) -> None:
     """They are summaries that keys open; filters that are set are seen. On a desktop all of it is there."""
     for javascript in (True, False):
         page = await open_page(LIST, user=reporter, device="phone", javascript=javascript)
@@ -167,7 +163,7 @@ async def test_menu_and_filters_fold_on_a_phone_only(open_page: OpenPage, report
     await expect(page.get_by_role("heading", level=1)).to_have_text("Templates")
 
 
-async def test_a_draft_outlives_its_tab(open_page: OpenPage, ann: Someone) -> None:
+async def test_a_draft_outlives_its_tab(open_page: OpenPage, ann: User) -> None:
     page = await open_page(EDIT, user=ann)
     await field(page, "description").fill("Half a sentence")
     await expect(draft_state(page)).to_have_text(re.compile(r"Draft saved \d\d:\d\d"))
@@ -188,9 +184,7 @@ async def test_a_draft_outlives_its_tab(open_page: OpenPage, ann: Someone) -> No
     await expect(field(other, "description")).to_have_value("Half a sentence")
 
 
-async def test_a_long_draft_is_kept_and_one_that_is_too_long_is_told(
-    open_page: OpenPage, site: Api, ann: Someone
-) -> None:
+async def test_a_long_draft_is_kept_and_one_that_is_too_long_is_told(open_page: OpenPage, site: Api, ann: User) -> None:
     page = await open_page(EDIT, user=ann, expected=["status of 400"])
     await field(page, "description").fill("긴" * 20000)  # more than a message of the feed may hold
     await expect(draft_state(page)).to_contain_text("Draft saved")
@@ -201,7 +195,7 @@ async def test_a_long_draft_is_kept_and_one_that_is_too_long_is_told(
 
 
 async def test_words_outlive_a_server_that_is_killed(
-    open_page: OpenPage, site_database: str, site: Api, ann: Someone, bora: Someone
+    open_page: OpenPage, site_database: str, site: Api, ann: User, bora: User
 ) -> None:
     """Bora's process goes on while Ann's ends and another one begins in its place."""
     at_bora = await open_page(EDIT, user=bora)
@@ -221,7 +215,7 @@ async def test_words_outlive_a_server_that_is_killed(
     assert draft["draft"]["data"]["title"] == "Typed while nobody listened"
 
 
-async def test_a_session_that_ends_while_typing(open_page: OpenPage, site: Api, site_db: Db, ann: Someone) -> None:
+async def test_a_session_that_ends_while_typing(open_page: OpenPage, site: Api, site_db: Db, ann: User) -> None:
     page = await open_page(EDIT, user=ann, expected=["status of 401", "WebSocket"])
     await field(page, "title").fill("Typed before the session ended")
     await expect(draft_state(page)).to_contain_text("Draft saved")
@@ -238,12 +232,12 @@ async def test_a_session_that_ends_while_typing(open_page: OpenPage, site: Api, 
 
 
 async def test_what_others_say_appears_and_what_is_typed_stays(
-    open_page: OpenPage, site: Api, ann: Someone, bora: Someone
+    open_page: OpenPage, site: Api, ann: User, bora: User
 ) -> None:
     page, listed = await open_page(VIEW, user=ann), await open_page(LIST, user=ann)
     await expect(listed.get_by_text("Checkout answers with errors")).to_be_visible()
     await field(page, "description").fill("I am typing")
-    await say(site, bora, OPEN_INCIDENT, "monitoring", "The rollback is through")
+    await add_update(site, bora, OPEN_INCIDENT, "monitoring", "The rollback is through")
     await change(site, bora, OPEN_INCIDENT, title="Checkout answered with errors")
     await site.http.post(f"/api/incidents/{OPEN_INCIDENT}/comments", json={"text": "Well done"}, headers=bora.headers)
     await expect(page.locator("#timeline")).to_contain_text("The rollback is through")
@@ -254,7 +248,7 @@ async def test_what_others_say_appears_and_what_is_typed_stays(
     await expect(listed.get_by_text("Checkout answered with errors")).to_be_visible()
 
 
-async def test_an_incident_is_run_by_keyboard(open_page: OpenPage, site: Api, ann: Someone) -> None:
+async def test_an_incident_is_run_by_keyboard(open_page: OpenPage, site: Api, ann: User) -> None:
     page = await open_page(LIST, user=ann)
     await page.get_by_role("link", name="New incident").focus()
     await page.keyboard.press("Enter")
@@ -282,7 +276,7 @@ async def test_an_incident_is_run_by_keyboard(open_page: OpenPage, site: Api, an
     assert (incident["description"], incident["severity"]) == ("Since noon", "high")
 
 
-async def test_who_leaves_with_unsaved_words_is_warned(open_page: OpenPage, ann: Someone) -> None:
+async def test_who_leaves_with_unsaved_words_is_warned(open_page: OpenPage, ann: User) -> None:
     page = await open_page(f"{LIST}/new", user=ann)
     asked: list[str] = []
 
@@ -297,7 +291,7 @@ async def test_who_leaves_with_unsaved_words_is_warned(open_page: OpenPage, ann:
     assert asked == ["beforeunload"]
 
 
-async def test_the_past_can_be_read_and_an_empty_console_is_friendly(open_page: OpenPage, viewer: Someone) -> None:
+async def test_the_past_can_be_read_and_an_empty_console_is_friendly(open_page: OpenPage, viewer: User) -> None:
     page = await open_page(f"{LIST}/{RESOLVED_INCIDENT}", user=viewer)
     await expect(page.locator("#facts")).to_contain_text("A certificate of the load balancer")
     await expect(page.get_by_role("button", name="Add update")).to_have_count(0)

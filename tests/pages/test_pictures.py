@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from playwright.async_api import Page, expect
 
-from tests.api.conftest import someone
+from tests.api.conftest import create_user
 from tests.pages.looks import screenshot
 from tests.pages.sites import OPEN_INCIDENT
 from tests.pages.visits import OpenPage
@@ -48,7 +48,7 @@ async def test_the_calendar_on_a_phone_in_korean(open_page: OpenPage) -> None:
 
 async def test_two_people_at_one_incident(open_page: OpenPage, site_db: psycopg.AsyncConnection[Any]) -> None:
     await site_db.execute("UPDATE services SET name = 'Back office', group_name = 'Internal' WHERE NOT public")
-    ann, bora = await someone(site_db, "reporter", "Ann"), await someone(site_db, "admin", "Bora")
+    ann, bora = await create_user(site_db, "reporter", "Ann"), await create_user(site_db, "admin", "Bora")
     page = await framed(await open_page(EDIT, user=ann), 900)
     other = await open_page(EDIT, user=bora)
     await other.locator("#field-description").focus()

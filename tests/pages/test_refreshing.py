@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from playwright.async_api import Page, Route, WebSocketRoute, expect
 
-from tests.api.conftest import Someone
+from tests.api.conftest import User
 from tests.pages.sites import OPEN_INCIDENT
 from tests.pages.visits import OpenPage
 
@@ -71,7 +71,7 @@ async def of_another_version(route: Route) -> None:
     await route.fulfill(response=fresh, body=(await fresh.text()).replace("/static/", "/static/0"))
 
 
-async def test_a_page_of_another_version_is_loaded_as_a_whole(open_page: OpenPage, reporter: Someone) -> None:
+async def test_a_page_of_another_version_is_loaded_as_a_whole(open_page: OpenPage, reporter: User) -> None:
     """But not under the hands of somebody who types."""
     server = Server()
     server.answer = of_another_version
@@ -118,9 +118,7 @@ async def test_what_is_said_of_a_room_is_no_answer(open_page: OpenPage) -> None:
     assert (heard, answer["timestamp"]) == (["auto-save"], "now")
 
 
-async def test_it_is_said_when_there_is_no_connection_from_the_beginning(
-    open_page: OpenPage, reporter: Someone
-) -> None:
+async def test_it_is_said_when_there_is_no_connection_from_the_beginning(open_page: OpenPage, reporter: User) -> None:
     page = await open_page("/console/incidents", user=reporter, expected=["503"])
     await page.clock.install()
     await page.route("**/live-token", lambda route: route.fulfill(status=503))

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from playwright.async_api import Locator, Page, Route, expect
 
-from tests.api.conftest import Api, Check, Someone, now, record, until
+from tests.api.conftest import Api, Check, User, now, record, until
 from tests.pages.looks import assert_accessible, screenshot
 from tests.pages.visits import Device, Language, OpenPage, Theme
 
@@ -123,7 +123,7 @@ async def test_periods_views_and_zoom(open_page: OpenPage) -> None:
     assert asked == []  # the points have both
 
 
-async def test_the_cause_of_an_outage_is_seen_on_a_phone(open_page: OpenPage, reporter: Someone) -> None:
+async def test_the_cause_of_an_outage_is_seen_on_a_phone(open_page: OpenPage, reporter: User) -> None:
     page = await open_page("/services/demo-failing", device="phone", user=reporter)
     row = page.locator("#outages tbody tr").first
     for column in range(4):
@@ -240,7 +240,7 @@ async def test_it_says_when_there_is_nothing_and_when_it_failed(open_page: OpenP
     await expect(page.locator("canvas")).to_be_hidden()
 
 
-async def test_reporters_see_the_checks_of_a_private_service(open_page: OpenPage, reporter: Someone) -> None:
+async def test_reporters_see_the_checks_of_a_private_service(open_page: OpenPage, reporter: User) -> None:
     page = await open_page("/services/secret-vault", user=reporter)
     await expect(page.locator("canvas")).to_be_visible()
     await expect(page.locator("#legend")).to_contain_text(re.compile("of 9[67]"))

@@ -12,8 +12,8 @@ from playwright.async_api import FloatRect, Locator, Page, Route, expect
 
 from api.app import serve
 from sla_monitor.settings import Settings
-from tests.api.conftest import Api, Check, Someone, add_service, now, record, running_api, until_heard
-from tests.api.incidents import create, say
+from tests.api.conftest import Api, Check, User, add_service, now, record, running_api, until_events_processed
+from tests.api.incidents import add_update, create
 from tests.api.relay import relay_before
 from tests.api.shared import SHARED
 from tests.pages.looks import assert_accessible, screenshot
@@ -103,19 +103,19 @@ async def test_a_service_goes_down_and_up_under_the_eyes_of_the_page(open_page: 
     await expect(page.locator("#counts")).to_have_text("All 6 services are operational.")
 
 
-async def test_an_incident_appears_and_goes(open_page: OpenPage, site: Api, reporter: Someone) -> None:
+async def test_an_incident_appears_and_goes(open_page: OpenPage, site: Api, reporter: User) -> None:
     page = await open_page()
     await connected(page)
     incident = await create(site, reporter, title="The cable is cut")
     await expect(page.locator("#incidents").get_by_role("link", name="The cable is cut")).to_be_visible()
-    await say(site, reporter, incident["id"], "resolved", "It is **mended**.")
+    await add_update(site, reporter, incident["id"], "resolved", "It is **mended**.")
     await expect(page.locator("#past").get_by_text("It is mended.")).to_be_visible()
     await expect(page.locator("#incidents")).not_to_contain_text("cable")
 
 
-async def test_the_page_of_an_incident_follows_it(open_page: OpenPage, site: Api, reporter: Someone) -> None:
+async def test_the_page_of_an_incident_follows_it(open_page: OpenPage, site: Api, reporter: User) -> None:
     page = await open_page(f"/incidents/{OPEN_INCIDENT}")
-    await say(site, reporter, OPEN_INCIDENT, "resolved", "Everybody can pay again.")
+    await add_update(site, reporter, OPEN_INCIDENT, "resolved", "Everybody can pay again.")
     await expect(page.locator(".timeline > li").first).to_contain_text("Everybody can pay again.")
     await expect(page.locator("#incident .tag").first).to_have_text("Resolved")
 
@@ -340,7 +340,7 @@ async def test_where_no_socket_comes_through_it_is_fetched_every_minute(
     await page.reload()
     await connected(page)
     await record(site_db, [Check("demo-healthy", now(), ms=None, interval_s=900)])
-    await until_heard(site, site_db)  # the page asks once in this time
+    await until_events_processed(site, site_db)  # the page asks once in this time
     await page.clock.run_for(62_000)
     await expect(row(page, "demo-healthy").locator(".state")).to_have_text("Outage")
     await expect(page.locator("#connection")).to_be_visible()

@@ -4,8 +4,8 @@ import re
 
 from playwright.async_api import expect
 
-from tests.api.conftest import Api, Someone
-from tests.api.incidents import say
+from tests.api.conftest import Api, User
+from tests.api.incidents import add_update
 from tests.pages.looks import assert_accessible
 from tests.pages.sites import OPEN_INCIDENT
 from tests.pages.visits import OpenPage
@@ -16,9 +16,7 @@ MEANT = "(element) => Date.parse(element.dateTime) / 1000"
 OTHER = "(element) => Date.parse(element.title.replace(/ [(].*/, '') + ' UTC') / 1000"
 
 
-async def test_a_visitor_elsewhere_can_have_times_of_their_own(
-    open_page: OpenPage, site: Api, reporter: Someone
-) -> None:
+async def test_a_visitor_elsewhere_can_have_times_of_their_own(open_page: OpenPage, site: Api, reporter: User) -> None:
     page = await open_page(f"/incidents/{OPEN_INCIDENT}", zone="Asia/Seoul")
     time = page.locator(".timeline time").last
     switch = page.locator("#own-times")
@@ -35,7 +33,7 @@ async def test_a_visitor_elsewhere_can_have_times_of_their_own(
     assert await time.evaluate(OTHER) == minute
     await assert_accessible(page, within="footer")
 
-    await say(site, reporter, OPEN_INCIDENT, "monitoring", "A fix is out.")
+    await add_update(site, reporter, OPEN_INCIDENT, "monitoring", "A fix is out.")
     await expect(page.locator(".timeline")).to_contain_text("A fix is out.")
     fresh = page.locator(".timeline time").first
     assert await fresh.evaluate(PARSED) == await fresh.evaluate(MEANT) // 60 * 60 + OFFSET_S

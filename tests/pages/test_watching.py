@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.api.conftest import Api, Someone
+from tests.api.conftest import Api, User
 from tests.browsers import find_browser
 from tests.pages.looks import SCREENSHOTS, assert_accessible, axe, screenshot
 from tests.pages.sites import HIDDEN
@@ -152,7 +152,7 @@ async def test_the_site_has_a_life_and_hides_its_vault(site: Api) -> None:
     assert not [name for name in HIDDEN if name in told]
 
 
-async def test_a_user_is_logged_in_and_nobody_else_is(open_page: OpenPage, reporter: Someone) -> None:
+async def test_a_user_is_logged_in_and_nobody_else_is(open_page: OpenPage, reporter: User) -> None:
     login = "/login?next=/docs"  # sends on whoever is logged in already
     assert (await open_page(login, user=reporter)).url.endswith("/docs")
     assert (await open_page(login)).url.endswith(login)

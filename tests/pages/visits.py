@@ -13,7 +13,7 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 from api.app import serve
 from api.edge.cookies import SESSION
 from sla_monitor.settings import Settings
-from tests.api.conftest import Api, Someone, signer
+from tests.api.conftest import Api, User, signer
 from tests.api.shared import SHARED
 
 Language = Literal["en", "ko"]
@@ -50,7 +50,7 @@ class OpenPage(Protocol):
         theme: Theme = "light",
         device: Device = "desktop",
         javascript: bool = True,
-        user: Someone | None = None,
+        user: User | None = None,
         zone: str = "UTC",
         status: int = 200,
         expected: Sequence[str] = (),
@@ -70,7 +70,7 @@ async def visiting(browser: Browser, site: Api | str) -> AsyncIterator[OpenPage]
         theme: Theme = "light",
         device: Device = "desktop",
         javascript: bool = True,
-        user: Someone | None = None,
+        user: User | None = None,
         zone: str = "UTC",
         status: int = 200,
         expected: Sequence[str] = (),
@@ -103,7 +103,7 @@ async def visiting(browser: Browser, site: Api | str) -> AsyncIterator[OpenPage]
     assert not complaints, "went wrong in the browser:\n" + "\n".join(complaints)
 
 
-async def log_in(context: BrowserContext, address: str, user: Someone) -> None:
+async def log_in(context: BrowserContext, address: str, user: User) -> None:
     """Gives the browser the session that the user has, as the form of /login would."""
     token = await signer().issue("browser", user.user_id, user.session_id, timedelta(hours=1))
     await context.add_cookies([{"name": SESSION, "value": token, "url": address, "httpOnly": True, "sameSite": "Lax"}])

@@ -16,14 +16,14 @@ from sql.migrate import migrate
 from tests.api.transports import incident
 from tests.e2e.conftest import home_folder
 from tests.e2e.program import command
-from tests.engines import Server
+from tests.servers import Server
 from tests.sql.batches import (
     DAY,
     Connection,
     add_locations,
     add_services,
-    ask,
     connected,
+    fetch,
     is_timescaledb,
     now,
     record,
@@ -81,8 +81,8 @@ async def fill(database: str) -> int:
 async def everything(db: Connection) -> dict[str, list[str]]:
     """Every row of every table and view, as text."""
     return {
-        name: [line for (line,) in await ask(db, f'SELECT one::text FROM public."{name}" AS one ORDER BY 1')]
-        for (name,) in await ask(db, EVERYTHING)
+        name: [line for (line,) in await fetch(db, f'SELECT one::text FROM public."{name}" AS one ORDER BY 1')]
+        for (name,) in await fetch(db, EVERYTHING)
     }
 
 

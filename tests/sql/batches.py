@@ -1,4 +1,4 @@
-"""Batches of checks for the database tests, written the way a prober writes them, and questions to the database."""
+"""Batches of checks, recorded as a prober records them, and queries, for the tests of the database."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -31,7 +31,7 @@ Connection = AsyncConnection[TupleRow]
 
 
 class Row(NamedTuple):
-    """One raw check, its fields in the order of queries/checks/copy.sql. Any of them may be nonsense."""
+    """One raw check. The fields have the order of queries/checks/copy.sql and can have invalid values."""
 
     service_id: str | None
     location: str | None
@@ -54,7 +54,7 @@ class Row(NamedTuple):
 
 
 def row(at: datetime, severity: str = "o", *, service: str = "web", location: str = "local", **changes: Any) -> Row:
-    """A well-formed check of `at`, failed where `severity` is mo; `changes` replace single fields."""
+    """Returns a valid check of `at`, failed if `severity` is mo. `changes` replace single fields."""
     failed = severity == "mo"
     return Row(
         service_id=service,
@@ -77,18 +77,18 @@ def row(at: datetime, severity: str = "o", *, service: str = "web", location: st
 
 
 def now() -> datetime:
-    """The present, to the second."""
+    """Returns the current time without fractions of a second."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
 def quarter(at: datetime) -> datetime:
-    """The start of the quarter of an hour that `at` lies in."""
+    """Returns the start of the quarter of an hour that contains `at`."""
     return at - timedelta(seconds=at.timestamp() % QUARTER.total_seconds())
 
 
 @asynccontextmanager
 async def connected(database_url: str) -> AsyncIterator[Connection]:
-    """An autocommit connection on which no statement can hang the test."""
+    """An autocommit connection with a statement timeout of 30 s."""
     async with await sql.connect(database_url, application="sla-monitor tests") as connection:
         await connection.execute("SELECT set_config('statement_timeout', '30s', false)")
         await connection.execute("SELECT set_config('client_min_messages', 'warning', false)")
@@ -109,7 +109,7 @@ async def add_services(connection: Connection, *ids: str, public: bool = True) -
 
 
 async def copy(connection: Connection, rows: Iterable[Row]) -> None:
-    """Puts a batch before record_checks(), inside the caller's transaction."""
+    """Copies a batch to incoming_checks, in the transaction of the caller."""
     await connection.execute(sql.query("checks/incoming"))
     async with connection.cursor().copy(sql.query("checks/copy")) as stream:
         stream.set_types(TYPES)
@@ -118,16 +118,16 @@ async def copy(connection: Connection, rows: Iterable[Row]) -> None:
 
 
 async def record(connection: Connection, rows: Iterable[Row]) -> tuple[int, int, int]:
-    """Writes a batch as a prober does; how many rows were stored, were there already, were parked."""
+    """Records a batch like a prober. Returns the numbers of stored, duplicate and parked rows."""
     async with connection.transaction():
         await copy(connection, rows)
-        found = await ask(connection, "SELECT stored, duplicates, parked FROM record_checks_v2()")
+        found = await fetch(connection, "SELECT stored, duplicates, parked FROM record_checks_v2()")
     stored, duplicates, parked = found[0]
     return stored, duplicates, parked
 
 
 async def set_clock(connection: Connection, moment: datetime) -> None:
-    """Makes this the present of the database, for every connection, until it is set again."""
+    """Sets the current time of the database for every connection, until it is set again."""
     for function, volatility in (("present", "STABLE"), ("present_clock", "VOLATILE")):
         await connection.execute(
             f"CREATE OR REPLACE FUNCTION {function}() RETURNS timestamptz LANGUAGE sql {volatility} "
@@ -135,22 +135,22 @@ async def set_clock(connection: Connection, moment: datetime) -> None:
         )
 
 
-async def ask(connection: Connection, question: str, parameters: Sequence[Any] = ()) -> list[TupleRow]:
-    cursor = await connection.execute(question.encode(), parameters)
+async def fetch(connection: Connection, statement: str, parameters: Sequence[Any] = ()) -> list[TupleRow]:
+    cursor = await connection.execute(statement.encode(), parameters)
     return await cursor.fetchall()
 
 
-async def value(connection: Connection, question: str, parameters: Sequence[Any] = ()) -> Any:
-    """The only column of the only row."""
-    [[answer]] = await ask(connection, question, parameters)
-    return answer
+async def value(connection: Connection, statement: str, parameters: Sequence[Any] = ()) -> Any:
+    """Returns the only column of the only row."""
+    [[found]] = await fetch(connection, statement, parameters)
+    return found
 
 
-async def until_true(connection: Connection, question: str) -> None:
-    """Returns when the database answers true."""
+async def until_true(connection: Connection, statement: str) -> None:
+    """Returns when the statement returns true."""
     with anyio.fail_after(PATIENCE_S):
         for pause_s in pauses():
-            if await value(connection, question):
+            if await value(connection, statement):
                 return
             await anyio.sleep(pause_s)
             await connection.execute("SELECT pg_stat_clear_snapshot()")
@@ -163,14 +163,14 @@ async def until_waiting(connection: Connection) -> None:
 
 
 async def outages(connection: Connection, service: str = "web") -> list[tuple[datetime, datetime | None]]:
-    found = await ask(
+    found = await fetch(
         connection, "SELECT started_at, ended_at FROM outages WHERE service_id = %s ORDER BY 1", (service,)
     )
     return [(started, ended) for started, ended in found]
 
 
 async def state(connection: Connection, service: str = "web") -> tuple[str, datetime]:
-    [(name, since)] = await ask(
+    [(name, since)] = await fetch(
         connection, "SELECT state::text, since FROM service_states WHERE service_id = %s", (service,)
     )
     return name, since

@@ -1,4 +1,4 @@
-"""A connection to a fresh database with one service and three locations, for the tests of what is in it."""
+"""A connection to a new database with one service and three locations."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Made-up histories of checks around the changes of clocks, and what their figures must be, computed without SQL."""
+"""Random histories of checks around changes of clocks, and their expected figures, computed in Python."""
 
 import itertools
 import random
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from tests.sql.batches import DAY, QUARTER, Row, now, row
 
-# Zones whose days begin in other ways than at one midnight are for tests/oracle.
+# tests/oracle has the zones whose days do not begin at a single midnight.
 ZONES = ("UTC", "Europe/Vienna", "Asia/Kolkata", "America/St_Johns", "Australia/Lord_Howe")
 INTERVAL_S = 300
 SERVICES = ("web", "mail")
@@ -31,7 +31,7 @@ class Figures(NamedTuple):
     covered_seconds: int
     degraded_seconds: int
     down_seconds: int
-    good: int
+    times: int
     sum_ms: float
     min_ms: float | None
     max_ms: float | None
@@ -39,32 +39,33 @@ class Figures(NamedTuple):
 
 @cache
 def clock_changes(zone: str) -> list[datetime]:
-    """When clocks were turned in the last year; in a zone where they never are, a moment all the same."""
+    """Returns the changes of clocks of the last year, or some other time in a zone without any."""
     local = ZoneInfo(zone)
     hours = [now().replace(minute=0, second=0) - timedelta(hours=hour) for hour in range(48, 366 * 24)]
-    turned = [
+    change = [
         later
         for later, earlier in itertools.pairwise(hours)
         if later.astimezone(local).utcoffset() != earlier.astimezone(local).utcoffset()
     ]
-    return turned or [now().replace(minute=0, second=0) - 40 * DAY]
+    return change or [now().replace(minute=0, second=0) - 40 * DAY]
 
 
 def day_start(day: date, zone: str) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
-def history(zone: str, dice: random.Random) -> list[Row]:
-    """Two services seen from two places: the whole days of each change of clocks, and the last hours."""
+def history(zone: str, rng: random.Random) -> list[Row]:
+    """Returns checks of two services and two locations for the whole days of each change of clocks and the last
+    hours."""
     spans = []
-    for turned in clock_changes(zone):
-        day = turned.astimezone(ZoneInfo(zone)).date()
+    for change in clock_changes(zone):
+        day = change.astimezone(ZoneInfo(zone)).date()
         spans.append((day_start(day, zone) - timedelta(hours=2), day_start(day + DAY, zone) + timedelta(hours=2)))
     spans.append((quarter_of_now() - timedelta(hours=5), now() - timedelta(seconds=30)))
     rows = []
     for service, location in itertools.product(SERVICES, LOCATIONS):
         for low, high in spans:
-            rows += list(one_line(service, location, low, high, dice))
+            rows += list(one_line(service, location, low, high, rng))
     return rows
 
 
@@ -72,54 +73,54 @@ def quarter_of_now() -> datetime:
     return now() - timedelta(seconds=now().timestamp() % QUARTER.total_seconds())
 
 
-def one_line(service: str, location: str, low: datetime, high: datetime, dice: random.Random) -> Iterator[Row]:
-    """One check each five minutes, some of them missing, with moods that last a while."""
+def one_line(service: str, location: str, low: datetime, high: datetime, rng: random.Random) -> Iterator[Row]:
+    """Yields one check every five minutes, some of them missing, with severities that last for some time."""
     severity = "o"
-    at = low + timedelta(seconds=dice.choice((0, 7, 59)))
+    at = low + timedelta(seconds=rng.choice((0, 7, 59)))
     while at < high:
-        if dice.random() < 0.1:
-            severity = dice.choice(("o", "o", "po", "mo", "mo"))
-        if dice.random() > 0.04:
-            seen = certificate(at, dice) if dice.random() < 0.1 else {}
-            times = {} if severity == "mo" else measured(dice)
-            yield row(at, severity, service=service, location=location, interval_seconds=INTERVAL_S, **times, **seen)
+        if rng.random() < 0.1:
+            severity = rng.choice(("o", "o", "po", "mo", "mo"))
+        if rng.random() > 0.04:
+            details = certificate(at, rng) if rng.random() < 0.1 else {}
+            times = {} if severity == "mo" else measured(rng)
+            yield row(at, severity, service=service, location=location, interval_seconds=INTERVAL_S, **times, **details)
         at += timedelta(seconds=INTERVAL_S)
 
 
-def measured(dice: random.Random) -> dict[str, float | None]:
-    """The times of a good check; a phase in ten did not happen."""
+def measured(rng: random.Random) -> dict[str, float | None]:
+    """Returns the times of a successful check. One phase in ten is missing."""
     names = ("dns_ms", "connect_ms", "tls_ms", "first_byte_ms")
-    phases = {name: dice.randrange(1, 400) / 16 if dice.random() > 0.1 else None for name in names}
-    return {"total_ms": round(dice.lognormvariate(4.5, 0.8) * 16) / 16, **phases}
+    phases = {name: rng.randrange(1, 400) / 16 if rng.random() > 0.1 else None for name in names}
+    return {"total_ms": round(rng.lognormvariate(4.5, 0.8) * 16) / 16, **phases}
 
 
-def certificate(at: datetime, dice: random.Random) -> dict[str, object]:
-    """What a check saw of a certificate, now and then from another issuer."""
-    issuer = dice.choice((None, "Acme", "Initech"))
-    return {"certificate_expires_at": at + dice.randint(1, 90) * DAY, "certificate_issuer": issuer}
+def certificate(at: datetime, rng: random.Random) -> dict[str, object]:
+    """Returns the certificate of a check, sometimes of another issuer."""
+    issuer = rng.choice((None, "Acme", "Initech"))
+    return {"certificate_expires_at": at + rng.randint(1, 90) * DAY, "certificate_issuer": issuer}
 
 
-def batches(rows: Sequence[Row], dice: random.Random) -> list[list[Row]]:
-    """The rows in runs of random length and order; some come again, some change places with their neighbours."""
+def batches(rows: Sequence[Row], rng: random.Random) -> list[list[Row]]:
+    """Returns the rows in batches of random length and order. Some rows are repeated."""
     runs, first = [], 0
     while first < len(rows):
-        length = dice.randint(1, 150)
+        length = rng.randint(1, 150)
         run = list(rows[first : first + length])
-        if dice.random() < 0.5:
-            dice.shuffle(run)
-        runs.append(run + dice.sample(rows[: first + length], min(5, first + length)))
+        if rng.random() < 0.5:
+            rng.shuffle(run)
+        runs.append(run + rng.sample(rows[: first + length], min(5, first + length)))
         first += length
-    dice.shuffle(runs)
+    rng.shuffle(runs)
     return runs
 
 
 def figures(rows: Sequence[Row], bucket: str, zone: str) -> dict[tuple[datetime, str, str], Figures]:
-    """What checks_15m (`bucket` quarter), checks_hourly (hour) or checks_daily (day) must say of these rows."""
+    """Returns the expected rows of checks_15m (`bucket` quarter), checks_hourly (hour) or checks_daily (day)."""
     groups: dict[tuple[datetime, str, str], list[Row]] = defaultdict(list)
     for one in rows:
         assert one.scheduled_at is not None and one.service_id is not None and one.location is not None
         groups[start_of(bucket, one.scheduled_at, zone), one.service_id, one.location].append(one)
-    return {key: added_up(group) for key, group in groups.items()}
+    return {key: summed(group) for key, group in groups.items()}
 
 
 def start_of(bucket: str, at: datetime, zone: str) -> datetime:
@@ -130,9 +131,9 @@ def start_of(bucket: str, at: datetime, zone: str) -> datetime:
     return at - timedelta(seconds=at.timestamp() % length.total_seconds())
 
 
-def added_up(rows: Sequence[Row]) -> Figures:
+def summed(rows: Sequence[Row]) -> Figures:
     counts = {severity: sum(one.severity == severity for one in rows) for severity in ORDER}
-    good = [one.total_ms for one in rows if one.success and one.total_ms is not None]
+    times = [one.total_ms for one in rows if one.success and one.total_ms is not None]
     return Figures(
         checks=len(rows),
         operational=counts["o"],
@@ -142,36 +143,36 @@ def added_up(rows: Sequence[Row]) -> Figures:
         covered_seconds=len(rows) * INTERVAL_S,
         degraded_seconds=counts["po"] * INTERVAL_S,
         down_seconds=counts["mo"] * INTERVAL_S,
-        good=len(good),
-        sum_ms=sum(good),
-        min_ms=min(good, default=None),
-        max_ms=max(good, default=None),
+        times=len(times),
+        sum_ms=sum(times),
+        min_ms=min(times, default=None),
+        max_ms=max(times, default=None),
     )
 
 
 def phases(rows: Sequence[Row], bucket: str, zone: str) -> dict[tuple[datetime, str, str], tuple[float, ...]]:
-    """What phases_15m, phases_hourly or phases_daily must say of these rows."""
+    """Returns the expected rows of phases_15m, phases_hourly or phases_daily."""
     sums: dict[tuple[datetime, str, str], list[float]] = defaultdict(lambda: [0.0] * 6)
     for one in rows:
         if one.success and one.total_ms is not None and one.first_byte_ms is not None:
             assert one.scheduled_at is not None and one.service_id is not None and one.location is not None
             times = (1, one.total_ms, one.dns_ms, one.connect_ms, one.tls_ms, one.first_byte_ms)
             key = start_of(bucket, one.scheduled_at, zone), one.service_id, one.location
-            sums[key] = [known + (ms or 0) for known, ms in zip(sums[key], times, strict=True)]
-    return {key: tuple(known) for key, known in sums.items()}
+            sums[key] = [values + (ms or 0) for values, ms in zip(sums[key], times, strict=True)]
+    return {key: tuple(values) for key, values in sums.items()}
 
 
-class Story(NamedTuple):
-    """What the rows of one service say: its outages and its last state. (`since` is not part of it: rows that are
-    replayed after an interruption are not searched for the beginning of a state that has not changed.)"""
+class StateHistory(NamedTuple):
+    """The outages and the last state of one service. `since` is left out: replayed rows are not searched for the start
+    of a state that has not changed."""
 
     outages: list[tuple[datetime, datetime | None]]
     state: str
 
 
-def story(rows: Iterable[Row], moment: datetime) -> Story:
-    """The rules of states and outages, played through without a database. A location's vote is its last check, until
-    that is two intervals and a minute old."""
+def state_history(rows: Iterable[Row], moment: datetime) -> StateHistory:
+    """Computes states and outages from checks. The vote of a location is its last check, for two intervals and a
+    minute."""
     lines: dict[str | None, list[Row]] = defaultdict(list)
     for one in sorted(rows, key=lambda one: one.scheduled_at or moment):
         lines[one.location].append(one)
@@ -195,7 +196,7 @@ def story(rows: Iterable[Row], moment: datetime) -> Story:
             episodes.append((turn, None))
         elif state in ("operational", "degraded") and is_out:
             episodes[-1] = (episodes[-1][0], turn)
-    return Story(episodes, state)
+    return StateHistory(episodes, state)
 
 
 def verdict(votes: Sequence[str]) -> str:

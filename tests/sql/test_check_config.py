@@ -1,4 +1,5 @@
-"""How a service is checked, as the database holds it: each type by its schema, the columns of release 0.1 in step."""
+"""services.check_config: the schema of each check type, and the columns of release 0.1 that are kept consistent with
+it."""
 
 from typing import Any
 
@@ -11,7 +12,7 @@ from psycopg.types.json import Jsonb
 from sla_monitor.checks import CHECK_TYPES, read_config
 
 HTTP: dict[str, Any] = {"type": "http", "endpoint_url": "https://shop.example/"}
-BAD: list[tuple[dict[str, Any], str]] = [
+INVALID: list[tuple[dict[str, Any], str]] = [
     ({"endpoint_url": ""}, "endpoint_url"),
     ({"endpoint_url": "ftp://shop.example/"}, "endpoint_url"),
     ({"endpoint_url": None}, "endpoint_url"),
@@ -42,7 +43,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 
 def stored(connection: psycopg.Connection[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The only service: its configuration, and the whole row."""
+    """Returns the configuration and the row of the only service."""
     found = connection.execute("SELECT check_config, to_jsonb(services) FROM services").fetchall()
     [(config, row)] = found
     return config, row
@@ -52,7 +53,7 @@ def insert(connection: psycopg.Connection[Any], config: Any) -> None:
     connection.execute("INSERT INTO services (id, name, check_config) VALUES ('shop', 'Shop', %s)", [Jsonb(config)])
 
 
-def test_what_is_left_out_has_its_default(database: str) -> None:
+def test_missing_fields_have_their_defaults(database: str) -> None:
     with psycopg.connect(database) as connection:
         insert(connection, HTTP)
         config, row = stored(connection)
@@ -62,8 +63,8 @@ def test_what_is_left_out_has_its_default(database: str) -> None:
     assert row["expected_status_codes"] == [200]
 
 
-@pytest.mark.parametrize(("change", "field"), BAD)
-def test_a_value_that_does_not_fit_is_refused_by_field(database: str, change: dict[str, Any], field: str) -> None:
+@pytest.mark.parametrize(("change", "field"), INVALID)
+def test_an_invalid_value_is_refused_by_field(database: str, change: dict[str, Any], field: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         with pytest.raises(CheckViolation) as refused:
             insert(connection, HTTP | change)
@@ -76,13 +77,13 @@ def test_a_value_that_does_not_fit_is_refused_by_field(database: str, change: di
 
 
 @pytest.mark.parametrize("config", [None, 5, "http", [], {}, {"endpoint_url": "http://a/"}])
-def test_what_is_no_configuration_is_refused(database: str, config: Any) -> None:
+def test_an_invalid_configuration_is_refused(database: str, config: Any) -> None:
     with psycopg.connect(database) as connection, pytest.raises(psycopg.IntegrityError):
         insert(connection, config)
 
 
 def test_the_columns_of_release_0_1_are_read_and_written(database: str) -> None:
-    """Its programs run on while an installation is upgraded."""
+    """Its programs keep running during an upgrade."""
     with psycopg.connect(database) as connection:
         connection.execute(
             "INSERT INTO services (id, name, endpoint_url, keyword, expected_status_codes) "
@@ -101,7 +102,7 @@ def test_the_columns_of_release_0_1_are_read_and_written(database: str) -> None:
         assert stored(connection)[0]["method"] == "HEAD"
 
 
-def test_every_type_has_its_schema(database: str) -> None:
+def test_every_type_has_a_schema(database: str) -> None:
     with psycopg.connect(database) as connection:
         for name in CHECK_TYPES:
             row = connection.execute("SELECT check_schema(%s) -> 'properties' ? 'type'", [name]).fetchone()

@@ -1,4 +1,4 @@
-"""What a database, a role or an environment sets does not matter to our sessions."""
+"""Sessions of the program do not depend on settings of the database, the role or the environment."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -12,9 +12,9 @@ from sql import connect, open_pool, query
 from sql.migrate import migrate
 from sql.migration_errors import MigrationError
 from tests.api.conftest import running_api
-from tests.engines import Server
+from tests.servers import Server
 
-ODD = {
+UNUSUAL = {
     "datestyle": "German",
     "intervalstyle": "sql_standard",
     "timezone": "America/St_Johns",
@@ -29,18 +29,18 @@ ODD = {
     "idle_session_timeout": "1h",
     "idle_in_transaction_session_timeout": "1h",
 }
-SAID = (
+STATEMENT = (
     "SELECT '2026-11-30 12:00Z'::timestamptz, '3 days 04:05'::interval, '2026-11-30'::date, 0.1::float8, "
     "'\u00e9'::text, current_setting('transaction_isolation'), current_setting('timezone'), "
     "current_setting('statement_timeout'), current_setting('idle_session_timeout')"
 )
-MEANT = (
+EXPECTED = (
     *(datetime(2026, 11, 30, 12, tzinfo=UTC), timedelta(days=3, hours=4, minutes=5), datetime(2026, 11, 30).date()),  # noqa: DTZ001
     *(0.1, "\u00e9", "read committed", "UTC"),
 )
 
 
-def make_odd(database_url: str, settings: dict[str, str] = ODD) -> None:
+def set_unusual_settings(database_url: str, settings: dict[str, str] = UNUSUAL) -> None:
     name = composed.Identifier(urlsplit(database_url).path.removeprefix("/"))
     with psycopg.connect(database_url, autocommit=True) as connection:
         for setting, value in settings.items():
@@ -48,37 +48,39 @@ def make_odd(database_url: str, settings: dict[str, str] = ODD) -> None:
             connection.execute(statement.format(name, composed.Identifier(setting), composed.Literal(value)))
 
 
-async def test_a_session_reads_and_writes_as_ever(database: str) -> None:
-    make_odd(database)
+async def test_a_session_overrides_the_settings_of_the_database(database: str) -> None:
+    set_unusual_settings(database)
     async with await connect(database, application="test") as connection:
-        assert await (await connection.execute(SAID)).fetchone() == (*MEANT, "0", "0")
+        assert await (await connection.execute(STATEMENT)).fetchone() == (*EXPECTED, "0", "0")
     async with open_pool(database, application="test") as pool, pool.connection() as pooled:
-        assert await (await pooled.execute(SAID)).fetchone() == (*MEANT, "14s", "0")
+        assert await (await pooled.execute(STATEMENT)).fetchone() == (*EXPECTED, "14s", "0")
         assert await (await pooled.execute("SELECT current_setting('jit')")).fetchone() == ("off",)
 
 
-async def test_what_a_server_does_not_have_is_left_out(any_database: str) -> None:
-    """transaction_timeout came with PostgreSQL 17."""
+async def test_settings_that_the_server_does_not_have_are_skipped(any_database: str) -> None:
+    """transaction_timeout exists since PostgreSQL 17."""
     text = query("connections/session").replace("transaction_timeout", "no_such_setting")
     async with await connect(any_database, application="test") as connection:
+        await connection.execute("SET timezone TO 'Asia/Seoul'")
         await connection.execute(text.encode())
+        assert await (await connection.execute("SELECT current_setting('timezone')")).fetchone() == ("UTC",)
 
 
-async def test_an_odd_database_is_migrated_and_served(empty_database: str) -> None:
-    make_odd(empty_database)
+async def test_a_database_with_unusual_settings_is_migrated_and_served(empty_database: str) -> None:
+    set_unusual_settings(empty_database)
     await migrate(empty_database, Settings(retention=timedelta(days=100)))
     async with await connect(empty_database, application="test") as connection:
-        kept = await (await connection.execute(query("migrate/kept_terms"))).fetchone()
-    assert kept == ("UTC", timedelta(days=100), timedelta(days=2))
+        terms = await (await connection.execute(query("migrate/kept_terms"))).fetchone()
+    assert terms == ("UTC", timedelta(days=100), timedelta(days=2))
     assert (await migrate(empty_database, Settings())).applied == ()
     async with running_api(empty_database) as api:
         for path in ("/api/system-status", "/api/incidents/past", "/api/uptime/all-systems", "/api/maintenance", "/"):
-            answer = await api.http.get(path)
-            assert answer.status_code == 200, (path, answer.text)
+            response = await api.http.get(path)
+            assert response.status_code == 200, (path, response.text)
 
 
-async def test_a_server_without_the_zone_of_the_installation_is_one_line(any_database: str) -> None:
-    """One that was moved there from another server; Python may well know the zone."""
+async def test_a_server_without_the_time_zone_of_the_installation_is_an_error_of_one_line(any_database: str) -> None:
+    """The database was moved from another server."""
     with psycopg.connect(any_database) as connection:
         connection.execute("UPDATE installation SET time_zone = 'Mars/Olympus'")
     with pytest.raises(MigrationError, match="does not know Mars/Olympus") as refused:
@@ -106,7 +108,7 @@ async def test_another_encoding_is_refused(any_engine: Server) -> None:
 
 
 async def test_the_owner_of_a_database_can_migrate_it(empty_database: str, engine: Server) -> None:
-    """Who is no superuser, as everywhere but on a machine of one's own."""
+    """The owner is not a superuser."""
     role = composed.Identifier(name := f"{urlsplit(empty_database).path.removeprefix('/')}_owner")
     database = composed.Identifier(urlsplit(empty_database).path.removeprefix("/"))
     with psycopg.connect(empty_database, autocommit=True) as connection:

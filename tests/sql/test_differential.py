@@ -1,5 +1,5 @@
-"""Both engines are given the same rows, late, repeated and out of order, and must give the same answers; and these must
-be the ones that are computed from the rows without SQL."""
+"""Both engines record the same rows, some of them late, repeated and out of order. Their relations must be equal, and
+equal to the figures that Python computes from the rows."""
 
 import math
 import random
@@ -22,8 +22,8 @@ from tests.sql.batches import (
     Row,
     add_locations,
     add_services,
-    ask,
     connected,
+    fetch,
     now,
     outages,
     record,
@@ -35,14 +35,14 @@ from tests.sql.histories import (
     SERVICES,
     ZONES,
     Figures,
-    Story,
+    StateHistory,
     batches,
     clock_changes,
     day_start,
     figures,
     history,
     phases,
-    story,
+    state_history,
 )
 
 RELATIONS = {
@@ -52,7 +52,7 @@ RELATIONS = {
     "watch_server_logs": "*",
     "api_response_times": "*",
     "uptime_records": "*",
-    # updated_at is now() for the running day
+    # updated_at is the current time for the running day
     "api_call_logs": "id, service_id, date, total_calls, success_calls, error_calls, avg_response_time, "
     "max_response_time, min_response_time, created_at",
     "checks": "*",
@@ -64,8 +64,8 @@ RELATIONS = {
 FIGURES = ", ".join(Figures._fields)
 
 
-class Fed(NamedTuple):
-    """A database of each engine, the rows both were given, and the zone whose days they count."""
+class Recorded(NamedTuple):
+    """A database of each engine, the recorded rows, and the reporting time zone."""
 
     engines: Mapping[str, Connection]
     rows: Sequence[Row]
@@ -73,11 +73,11 @@ class Fed(NamedTuple):
 
 
 @pytest.fixture(params=ZONES)
-async def fed(request: pytest.FixtureRequest, databases: dict[str, str]) -> AsyncIterator[Fed]:
+async def recorded(request: pytest.FixtureRequest, databases: dict[str, str]) -> AsyncIterator[Recorded]:
     zone = str(request.param)
-    dice = random.Random(f"differential {zone}")
-    rows = history(zone, dice)
-    runs = batches(rows, dice)
+    rng = random.Random(f"differential {zone}")
+    rows = history(zone, rng)
+    runs = batches(rows, rng)
     async with AsyncExitStack() as stack:
         engines = {}
         for name, url in databases.items():
@@ -86,60 +86,60 @@ async def fed(request: pytest.FixtureRequest, databases: dict[str, str]) -> Asyn
             await add_locations(engines[name], *LOCATIONS)
             await add_services(engines[name], *SERVICES)
         for number, run in enumerate(runs):
-            told = {await record(connection, run) for connection in engines.values()}
-            assert len(told) == 1, "the engines counted differently"
+            results = {await record(connection, run) for connection in engines.values()}
+            assert len(results) == 1, "the engines returned different counts"
             if number in (1, len(runs) // 2):
                 assert all([await refresh(connection) for connection in engines.values()])
         for connection in engines.values():
             assert await refresh(connection)
-            await ask(connection, "SELECT expire_states()")
-        yield Fed(engines, rows, zone)
+            await fetch(connection, "SELECT expire_states()")
+        yield Recorded(engines, rows, zone)
 
 
-async def everything(connection: Connection, relation: str) -> list[TupleRow]:
-    return sorted(await ask(connection, f"SELECT {RELATIONS[relation]} FROM {relation}"), key=repr)
+async def rows_of(connection: Connection, relation: str) -> list[TupleRow]:
+    return sorted(await fetch(connection, f"SELECT {RELATIONS[relation]} FROM {relation}"), key=repr)
 
 
-async def test_the_engines_agree_with_each_other_and_with_the_rows(fed: Fed) -> None:
-    """One test for all questions, since feeding takes the time."""
-    for connection in fed.engines.values():
-        await aggregates_are_those_of_the_rows(fed, connection)
-        await days_of_services_are_those_of_the_rows(fed, connection)
-        await full_days_have_their_true_length(fed, connection)
-        await percentiles_are_close(fed, connection)
-        await phases_are_those_of_the_rows(fed, connection)
-        await certificates_are_the_last_ones_seen(fed, connection)
-        await outages_are_those_of_the_rows(fed, connection)
-    if len(fed.engines) < 2:
-        pytest.skip(f"ONLY ONE ENGINE FOUND ({', '.join(fed.engines)}): THE TWO WERE NOT COMPARED")
-    one, other = fed.engines.values()
+async def test_the_engines_agree_with_each_other_and_with_the_rows(recorded: Recorded) -> None:
+    """One test for all relations, because recording takes most of the time."""
+    for connection in recorded.engines.values():
+        await assert_aggregates_equal_the_rows(recorded, connection)
+        await assert_days_of_services_equal_the_rows(recorded, connection)
+        await assert_full_days_have_their_length(recorded, connection)
+        await assert_percentiles_are_close(recorded, connection)
+        await assert_phases_equal_the_rows(recorded, connection)
+        await assert_certificates_are_of_the_latest_checks(recorded, connection)
+        await assert_outages_equal_the_rows(recorded, connection)
+    if len(recorded.engines) < 2:
+        pytest.skip(f"ONLY ONE ENGINE FOUND ({', '.join(recorded.engines)}): THE TWO WERE NOT COMPARED")
+    one, other = recorded.engines.values()
     for relation in RELATIONS:
-        found, expected = await everything(one, relation), await everything(other, relation)
+        found, expected = await rows_of(one, relation), await rows_of(other, relation)
         assert found, relation
         assert found == expected, relation
 
 
-async def aggregates_are_those_of_the_rows(fed: Fed, connection: Connection) -> None:
+async def assert_aggregates_equal_the_rows(recorded: Recorded, connection: Connection) -> None:
     for relation, bucket in (("checks_15m", "quarter"), ("checks_hourly", "hour"), ("checks_daily", "day")):
-        found = await ask(connection, f"SELECT bucket, service_id, location, {FIGURES} FROM {relation}")
+        found = await fetch(connection, f"SELECT bucket, service_id, location, {FIGURES} FROM {relation}")
         assert {tuple(key): Figures(*rest) for *key, rest in ((*one[:3], one[3:]) for one in found)} == figures(
-            fed.rows, bucket, fed.zone
+            recorded.rows, bucket, recorded.zone
         ), relation
     for relation in ("checks_15m", "checks_hourly", "checks_daily"):
-        assert await ask(
+        assert await fetch(
             connection,
             f"SELECT sum(checks), sum(down_seconds), sum(covered_seconds), sum(sum_ms) FROM {relation}",
-        ) == await ask(
+        ) == await fetch(
             connection,
             "SELECT count(*), sum(interval_seconds) FILTER (WHERE NOT success), sum(interval_seconds), "
             "sum(total_ms::float8) FILTER (WHERE success) FROM checks",
         ), relation
 
 
-async def days_of_services_are_those_of_the_rows(fed: Fed, connection: Connection) -> None:
+async def assert_days_of_services_equal_the_rows(recorded: Recorded, connection: Connection) -> None:
     days = defaultdict(list)
-    for (starts_at, service, _), one in figures(fed.rows, "day", fed.zone).items():
-        days[service, starts_at.astimezone(ZoneInfo(fed.zone)).date(), starts_at].append(one)
+    for (starts_at, service, _), one in figures(recorded.rows, "day", recorded.zone).items():
+        days[service, starts_at.astimezone(ZoneInfo(recorded.zone)).date(), starts_at].append(one)
     expected = {
         key: (
             sum(one.checks for one in locations),
@@ -151,7 +151,7 @@ async def days_of_services_are_those_of_the_rows(fed: Fed, connection: Connectio
         )
         for key, locations in days.items()
     }
-    found = await ask(
+    found = await fetch(
         connection,
         "SELECT service_id, day, starts_at, checks, failed, status, covered_seconds, down_seconds, sum_ms "
         "FROM service_days",
@@ -159,14 +159,14 @@ async def days_of_services_are_those_of_the_rows(fed: Fed, connection: Connectio
     assert {(service, day, starts_at): tuple(rest) for service, day, starts_at, *rest in found} == expected
 
 
-async def full_days_have_their_true_length(fed: Fed, connection: Connection) -> None:
-    """The seconds covered and those not covered by a missing check are together the 23, 24 or 25 hours of the day."""
-    for turned in clock_changes(fed.zone):
-        day = turned.astimezone(ZoneInfo(fed.zone)).date()
-        start, end = day_start(day, fed.zone), day_start(day + timedelta(days=1), fed.zone)
+async def assert_full_days_have_their_length(recorded: Recorded, connection: Connection) -> None:
+    """The covered seconds and the slots without a check add up to the 23, 24 or 25 hours of the day."""
+    for turned in clock_changes(recorded.zone):
+        day = turned.astimezone(ZoneInfo(recorded.zone)).date()
+        start, end = day_start(day, recorded.zone), day_start(day + timedelta(days=1), recorded.zone)
         slots = int((end - start).total_seconds()) // INTERVAL_S
         for location in LOCATIONS:
-            [(checks, covered)] = await ask(
+            [(checks, covered)] = await fetch(
                 connection,
                 "SELECT checks, covered_seconds FROM checks_daily "
                 "WHERE service_id = 'web' AND location = %s AND bucket = %s",
@@ -176,14 +176,14 @@ async def full_days_have_their_true_length(fed: Fed, connection: Connection) -> 
             assert 0.85 * slots < checks <= slots
 
 
-async def percentiles_are_close(fed: Fed, connection: Connection) -> None:
-    """Within 2 %, from the bins of all the days together."""
+async def assert_percentiles_are_close(recorded: Recorded, connection: Connection) -> None:
+    """Percentiles from the bins of all days together are within 2 %."""
     for relation in ("latency_15m", "latency_hourly", "latency_daily"):
         for service in SERVICES:
             times = sorted(
-                one.total_ms for one in fed.rows if one.service_id == service and one.success and one.total_ms
+                one.total_ms for one in recorded.rows if one.service_id == service and one.success and one.total_ms
             )
-            bins = await ask(
+            bins = await fetch(
                 connection,
                 f"SELECT bin, sum(checks)::bigint FROM {relation} WHERE service_id = %s GROUP BY 1 ORDER BY 1",
                 (service,),
@@ -195,33 +195,33 @@ async def percentiles_are_close(fed: Fed, connection: Connection) -> None:
 
 
 def middle_of_bin(bins: Sequence[TupleRow], rank: int) -> float:
-    seen = 0
+    counted = 0
     for number, count in bins:
-        seen += count
-        if seen >= rank:
+        counted += count
+        if counted >= rank:
             return float(1.04 ** (number - 0.5))
     raise AssertionError("the bins hold fewer checks than the rows")
 
 
-async def phases_are_those_of_the_rows(fed: Fed, connection: Connection) -> None:
+async def assert_phases_equal_the_rows(recorded: Recorded, connection: Connection) -> None:
     for relation, bucket in (("phases_15m", "quarter"), ("phases_hourly", "hour"), ("phases_daily", "day")):
-        found = await ask(
+        found = await fetch(
             connection,
             "SELECT bucket, service_id, location, checks, sum_ms, sum_dns_ms, sum_connect_ms, sum_tls_ms, "
             f"sum_first_byte_ms FROM {relation}",
         )
         assert {(at, service, location): tuple(sums) for at, service, location, *sums in found} == phases(
-            fed.rows, bucket, fed.zone
+            recorded.rows, bucket, recorded.zone
         ), relation
 
 
-async def certificates_are_the_last_ones_seen(fed: Fed, connection: Connection) -> None:
-    """Whatever the order the checks came in."""
+async def assert_certificates_are_of_the_latest_checks(recorded: Recorded, connection: Connection) -> None:
+    """The order of recording has no effect."""
     last: dict[tuple[str | None, str | None], Row] = {}
-    for one in sorted(fed.rows, key=lambda one: one.scheduled_at or now()):
+    for one in sorted(recorded.rows, key=lambda one: one.scheduled_at or now()):
         if one.certificate_expires_at is not None:
             last[one.service_id, one.location] = one
-    found = await ask(
+    found = await fetch(
         connection,
         "SELECT service_id, location, certificate_expires_at, certificate_issuer, certificate_seen_at "
         "FROM latest_checks",
@@ -231,7 +231,7 @@ async def certificates_are_the_last_ones_seen(fed: Fed, connection: Connection) 
     }
 
 
-async def outages_are_those_of_the_rows(fed: Fed, connection: Connection) -> None:
+async def assert_outages_equal_the_rows(recorded: Recorded, connection: Connection) -> None:
     for service in SERVICES:
-        expected = story((one for one in fed.rows if one.service_id == service), now())
-        assert Story(await outages(connection, service), (await state(connection, service))[0]) == expected
+        expected = state_history((one for one in recorded.rows if one.service_id == service), now())
+        assert StateHistory(await outages(connection, service), (await state(connection, service))[0]) == expected

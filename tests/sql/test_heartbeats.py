@@ -1,4 +1,4 @@
-"""Jobs that report by themselves, on both engines: on time, late, failed, paused, by interval and by cron line."""
+"""Heartbeat services: jobs whose reports are in time, late, failed or paused, by interval and by cron expression."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from sla_monitor.checks.heartbeat import Heartbeat
 from sla_monitor.heartbeats import Event
 from sql import heartbeats
-from tests.sql.batches import Connection, ask, connected, now, set_clock, state, value
+from tests.sql.batches import Connection, connected, fetch, now, set_clock, state, value
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -24,7 +24,7 @@ OUTAGES = "SELECT started_at, ended_at FROM outages WHERE service_id = 'job' ORD
 
 
 class Job:
-    """A job that reports, on a clock that the test sets."""
+    """A heartbeat service and its reports, with a clock that the test sets."""
 
     def __init__(self, db: Connection, key: UUID, start: datetime) -> None:
         self.db = db
@@ -32,7 +32,7 @@ class Job:
         self.start = start
 
     async def at(self, moment: timedelta | datetime) -> datetime:
-        """The present is so long after the start; what the worker would have done until then is done first."""
+        """Sets the clock to this time after the start, does what the worker would have done, and returns the time."""
         present = moment if isinstance(moment, datetime) else self.start + moment
         await set_clock(self.db, present)
         await self.turn()
@@ -52,10 +52,10 @@ class Job:
         return str((await state(self.db, "job"))[0])
 
     async def checks(self) -> list[Any]:
-        return await ask(self.db, CHECKS)
+        return await fetch(self.db, CHECKS)
 
     async def outages(self) -> list[Any]:
-        return await ask(self.db, OUTAGES)
+        return await fetch(self.db, OUTAGES)
 
 
 async def job(db: Connection, start: datetime, interval: int = 3600, **fields: Any) -> Job:
@@ -79,7 +79,7 @@ async def hourly(db: Connection) -> Job:
     return await job(db, now() - 10 * HOUR)
 
 
-async def test_nothing_is_known_before_the_first_report(hourly: Job) -> None:
+async def test_a_job_is_unknown_before_its_first_report(hourly: Job) -> None:
     await hourly.at(9 * HOUR)
     assert (await hourly.state(), await hourly.checks(), await hourly.outages()) == ("unknown", [], [])
 
@@ -90,11 +90,11 @@ async def test_reports_in_time_are_operational_without_a_gap(hourly: Job) -> Non
         await hourly.ping()
         assert await hourly.state() == "operational"
     assert [row[1] for row in await hourly.checks()] == ["o"] * 5
-    episodes = await ask(hourly.db, "SELECT state::text, starts_at, ends_at FROM episodes WHERE service_id = 'job'")
+    episodes = await fetch(hourly.db, "SELECT state::text, starts_at, ends_at FROM episodes WHERE service_id = 'job'")
     assert [row for row in episodes if row[2] is None or row[2] > row[1]] == [("operational", hourly.start, None)]
 
 
-async def test_a_late_report_is_an_outage_from_when_it_was_due(hourly: Job) -> None:
+async def test_a_late_report_is_an_outage_from_its_due_time(hourly: Job) -> None:
     await hourly.ping()
     due = hourly.start + HOUR
     await hourly.at(HOUR + 5 * MINUTE - SECOND)
@@ -110,7 +110,7 @@ async def test_a_late_report_is_an_outage_from_when_it_was_due(hourly: Job) -> N
     assert {row[4:] for row in failed} == {("timeout", "no report came in time")}
 
 
-async def test_an_outage_that_no_worker_saw_begins_when_the_report_was_due(hourly: Job) -> None:
+async def test_an_outage_found_later_begins_at_the_due_time(hourly: Job) -> None:
     await hourly.ping()
     await hourly.at(8 * HOUR)
     assert (await hourly.state(), await hourly.outages()) == ("outage", [(hourly.start + HOUR, None)])
@@ -128,14 +128,14 @@ async def test_a_failure_is_an_outage_at_once(hourly: Job) -> None:
 
 
 @pytest.mark.parametrize(("code", "expected"), [(0, "operational"), (1, "outage"), (255, "outage")])
-async def test_exit_codes(hourly: Job, code: int, expected: str) -> None:
+async def test_an_exit_code_other_than_0_is_an_outage(hourly: Job, code: int, expected: str) -> None:
     await hourly.ping(code, "Traceback")
     assert await hourly.state() == expected
     message = (await hourly.checks())[0][5]
     assert message == (f"the job ended with exit code {code}: Traceback" if code else None)
 
 
-async def test_a_run_takes_from_its_start_to_its_end(hourly: Job) -> None:
+async def test_the_time_of_a_run_is_that_from_start_to_end(hourly: Job) -> None:
     await hourly.ping("start")
     assert await hourly.checks() == []
     await hourly.at(90 * SECOND)
@@ -147,7 +147,7 @@ async def test_a_run_takes_from_its_start_to_its_end(hourly: Job) -> None:
 
 
 async def test_a_run_of_many_hours_is_recorded(hourly: Job) -> None:
-    """The database takes no time of a check beyond some hours; a check must not be set aside for it."""
+    """The time of a check is limited to 1e7 ms; a longer run is recorded with this time and not parked."""
     await hourly.ping()
     await hourly.ping("start")
     await hourly.at(5 * HOUR)
@@ -171,7 +171,7 @@ async def test_a_first_start_without_an_end_is_late(hourly: Job) -> None:
     assert (await hourly.state(), await hourly.outages()) == ("outage", [(hourly.start, None)])
 
 
-async def test_a_log_changes_no_state(hourly: Job) -> None:
+async def test_a_log_message_does_not_change_the_state(hourly: Job) -> None:
     await hourly.ping("log", "half way")
     assert (await hourly.state(), await hourly.checks()) == ("unknown", [])
     assert await value(hourly.db, "SELECT last_text FROM heartbeats") == "half way"
@@ -192,7 +192,7 @@ async def test_a_paused_job_is_not_late(hourly: Job) -> None:
     assert (await hourly.state(), await hourly.outages()) == ("outage", [(hourly.start + 4 * HOUR, None)])
 
 
-async def test_another_interval_counts_from_its_change(hourly: Job) -> None:
+async def test_a_new_interval_begins_at_its_change(hourly: Job) -> None:
     await hourly.ping()
     await hourly.at(30 * MINUTE)
     await hourly.db.execute("UPDATE services SET interval_seconds = 7200")
@@ -203,7 +203,7 @@ async def test_another_interval_counts_from_its_change(hourly: Job) -> None:
     assert await hourly.outages() == [(hourly.start + 2 * HOUR + 30 * MINUTE, None)]
 
 
-async def test_a_deleted_job_has_no_key_any_more(hourly: Job) -> None:
+async def test_the_key_of_a_deleted_job_is_invalid(hourly: Job) -> None:
     await hourly.ping()
     await hourly.db.execute("DELETE FROM services")
     async with hourly.db.transaction():
@@ -211,21 +211,21 @@ async def test_a_deleted_job_has_no_key_any_more(hourly: Job) -> None:
     await hourly.at(3 * HOUR)
 
 
-async def test_another_type_takes_the_key_away(hourly: Job) -> None:
+async def test_the_key_is_invalid_after_a_change_of_the_type(hourly: Job) -> None:
     await hourly.db.execute("UPDATE services SET endpoint_url = 'http://a.example/'")
     async with hourly.db.transaction():
         assert not await heartbeats.report(hourly.db, hourly.key, "success", "")
 
 
-async def test_two_reports_at_once(hourly: Job) -> None:
-    """At one moment of the database's clock: each is a check of its own, the second decides."""
+async def test_two_reports_at_the_same_time_are_two_checks(hourly: Job) -> None:
+    """Both have the same time in the clock of the database. The second one decides the state."""
     await hourly.ping()
     await hourly.ping("fail")
     assert [row[1] for row in await hourly.checks()] == ["o", "mo"]
     assert await hourly.state() == "outage"
 
 
-async def test_hostile_texts(hourly: Job) -> None:
+async def test_texts_are_cleaned_and_cut(hourly: Job) -> None:
     await hourly.ping("fail", "\x00\x1b[31m\u202eevil\ud800".encode("utf-8", "replace").decode())
     message = str((await hourly.checks())[0][5])
     assert message.isprintable()
@@ -235,7 +235,7 @@ async def test_hostile_texts(hourly: Job) -> None:
 
 
 async def test_a_weekly_job_is_operational_all_week(db: Connection) -> None:
-    """Longer than a check may speak."""
+    """A week is longer than the maximum interval of a check."""
     start = (now() - timedelta(days=20)).replace(hour=3, minute=0, second=0)
     weekly = await job(db, start, cron=f"0 3 * * {start.isoweekday() % 7}", grace_seconds=3600)
     await weekly.ping()
@@ -264,12 +264,12 @@ async def test_a_weekly_job_is_operational_all_week(db: Connection) -> None:
         ("2026-10-25T12:00+00:00", "2026-10-26T01:30+00:00"),
     ],
 )
-def test_a_cron_line_follows_the_clock_of_its_zone(after: str, due: str) -> None:
+def test_a_cron_expression_follows_the_local_time_of_its_zone(after: str, due: str) -> None:
     nightly = Heartbeat(cron="30 2 * * *", time_zone="Europe/Berlin")
     assert nightly.due_after(datetime.fromisoformat(after), 60) == datetime.fromisoformat(due)
 
 
-def test_a_report_just_before_its_time_is_that_times() -> None:
+def test_a_report_just_before_the_due_time_counts_for_it() -> None:
     nightly = Heartbeat(cron="0 2 * * *")
     early = datetime(2026, 5, 1, 1, 59, 50, tzinfo=UTC)
     assert nightly.due_after(early, 60) == datetime(2026, 5, 2, 2, tzinfo=UTC)
@@ -288,5 +288,5 @@ def test_a_report_just_before_its_time_is_that_times() -> None:
         ({"time_zone": "a\0b"}, "time_zone"),
     ],
 )
-def test_what_no_type_can_say_is_found(fields: dict[str, Any], field: str) -> None:
+def test_invalid_cron_expressions_and_time_zones_are_found(fields: dict[str, Any], field: str) -> None:
     assert field in {problem.field for problem in Heartbeat(**fields).problems()}

@@ -2,7 +2,7 @@
 
 import anyio
 
-from tests.sql.batches import DAY, MINUTE, Connection, ask, connected, now, record, row, set_clock, until_true
+from tests.sql.batches import DAY, MINUTE, Connection, connected, fetch, now, record, row, set_clock, until_true
 
 NOON = now().replace(hour=12, minute=0, second=0) - 2 * DAY
 WAITING = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -25,7 +25,7 @@ async def test_a_row_that_is_changed_meanwhile_is_renewed(db: Connection, databa
             group.start_soon(record_in_the_other)
             await until_true(watching, WAITING)
     assert recorded == [(2, 0, 0)]
-    assert await ask(
+    assert await fetch(
         db,
         "SELECT location, scheduled_at, severity::text, day_worst::text, day_covered_seconds, day_down_seconds, "
         "expired FROM latest_checks ORDER BY 1",

@@ -1,4 +1,4 @@
-"""Notifications are received, and it is noticed when they no longer are."""
+"""listen(): notifications call their actions, and a lost or silent connection is replaced."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,26 +13,26 @@ PATIENCE_S = 20.0
 QUICK = Patience(ping_s=1.0, silence_s=1.5, pauses_s=(0.01, 0.05))
 
 
-def say(database_url: str, payload: str) -> None:
+def notify(database_url: str, payload: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("SELECT pg_notify('sla_monitor', %s)", (payload,))
 
 
-class Ear:
-    """What was heard."""
+class Received:
+    """Counts the calls of each action."""
 
     def __init__(self) -> None:
         self.services = 0
         self.ranges = 0
         self.connects = 0
 
-    def count_connect(self) -> None:
+    def on_connect(self) -> None:
         self.connects += 1
 
-    def hear_services(self) -> None:
+    def on_services(self) -> None:
         self.services += 1
 
-    def hear_ranges(self) -> None:
+    def on_ranges(self) -> None:
         self.ranges += 1
 
     async def until(self, services: int, ranges: int) -> None:
@@ -42,51 +42,51 @@ class Ear:
 
 
 @asynccontextmanager
-async def listening(database_url: str) -> AsyncIterator[Ear]:
-    ear = Ear()
-    actions = {"services": ear.hear_services, "ranges": ear.hear_ranges}
+async def listening(database_url: str) -> AsyncIterator[Received]:
+    received = Received()
+    actions = {"services": received.on_services, "ranges": received.on_ranges}
     async with anyio.create_task_group() as group:
-        group.start_soon(listen, database_url, "sla-monitor tests", actions, ear.count_connect, QUICK)
-        yield ear
+        group.start_soon(listen, database_url, "sla-monitor tests", actions, received.on_connect, QUICK)
+        yield received
         group.cancel_scope.cancel()
 
 
-async def test_each_payload_has_its_action(empty_database: str) -> None:
-    async with listening(empty_database) as ear:
-        await ear.until(1, 1)  # once after connecting: what was said before is unknown
-        say(empty_database, "services")
-        await ear.until(2, 1)
-        say(empty_database, "checks")
-        say(empty_database, "ranges")
-        await ear.until(2, 2)
+async def test_each_payload_runs_its_action(empty_database: str) -> None:
+    async with listening(empty_database) as received:
+        await received.until(1, 1)  # all actions run after connecting, since earlier notifications are lost
+        notify(empty_database, "services")
+        await received.until(2, 1)
+        notify(empty_database, "checks")
+        notify(empty_database, "ranges")
+        await received.until(2, 2)
 
 
-async def test_a_lost_connection_is_opened_again_and_all_is_asked_for(empty_database: str) -> None:
-    async with DatabaseProxy(empty_database).serve() as line, listening(line.url) as ear:
-        await ear.until(1, 1)
+async def test_a_lost_connection_is_opened_again_and_all_actions_run(empty_database: str) -> None:
+    async with DatabaseProxy(empty_database).serve() as line, listening(line.url) as received:
+        await received.until(1, 1)
         line.disconnect()
         line.restore()
-        await ear.until(2, 2)
-        assert ear.connects == 2
-        say(empty_database, "services")
-        await ear.until(3, 2)
+        await received.until(2, 2)
+        assert received.connects == 2
+        notify(empty_database, "services")
+        await received.until(3, 2)
 
 
-async def test_a_connection_that_says_nothing_is_given_up(empty_database: str) -> None:
-    async with DatabaseProxy(empty_database).serve() as line, listening(line.url) as ear:
-        await ear.until(1, 1)
+async def test_a_silent_connection_is_replaced(empty_database: str) -> None:
+    async with DatabaseProxy(empty_database).serve() as line, listening(line.url) as received:
+        await received.until(1, 1)
         line.blackhole()
         with anyio.fail_after(PATIENCE_S):
             while line.connections < 2:  # noqa: ASYNC110  # a count, not an event
                 await anyio.sleep(0.01)
         line.restore()
-        await ear.until(2, 2)
+        await received.until(2, 2)
 
 
-async def test_its_own_pings_keep_a_quiet_connection(empty_database: str) -> None:
-    async with DatabaseProxy(empty_database).serve() as line, listening(line.url) as ear:
-        await ear.until(1, 1)
+async def test_pings_keep_a_connection_without_notifications(empty_database: str) -> None:
+    async with DatabaseProxy(empty_database).serve() as line, listening(line.url) as received:
+        await received.until(1, 1)
         await anyio.sleep(3.5)  # several pings
-        say(empty_database, "services")
-        await ear.until(2, 1)
+        notify(empty_database, "services")
+        await received.until(2, 1)
         assert line.connections == 1

@@ -1,4 +1,4 @@
-"""turn_maintenance(): the state of services while maintenance runs, before and after, whoever comes first."""
+"""turn_maintenance(): the states of services before, during and after maintenance, in any order with checks."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,8 +13,8 @@ from tests.sql.batches import (
     PATIENCE_S,
     Connection,
     add_services,
-    ask,
     connected,
+    fetch,
     now,
     outages,
     record,
@@ -28,11 +28,11 @@ HOUR = timedelta(hours=1)
 
 
 async def plan(db: Connection, starts: datetime, ends: datetime, *services: str) -> None:
-    """Maintenance that was announced long ago."""
+    """Adds maintenance that was announced earlier."""
     window = await value(
         db,
         "INSERT INTO maintenance_windows (title, affected_services, starts_at, ends_at, time_zone, author) "
-        "VALUES ('New disks', %s, %s, %s, 'UTC', 'somebody') RETURNING id",
+        "VALUES ('New disks', %s, %s, %s, 'UTC', 'ann') RETURNING id",
         (list(services or ("web",)), starts, ends),
     )
     await db.execute(
@@ -51,11 +51,11 @@ async def turn(db: Connection) -> int:
     return turned
 
 
-async def told(db: Connection) -> list[tuple[str, str]]:
-    """The states that the feed has told of, and since when each holds."""
+async def status_updates(db: Connection) -> list[tuple[str, str]]:
+    """Returns the states in the events, and the start of each."""
     return [
         (data["status"], data["timestamp"])
-        for (data,) in await ask(db, "SELECT data FROM events WHERE event = 'status-update' ORDER BY seq")
+        for (data,) in await fetch(db, "SELECT data FROM events WHERE event = 'status-update' ORDER BY seq")
     ]
 
 
@@ -73,23 +73,23 @@ async def test_maintenance_begins_and_ends_once_at_its_time(db: Connection) -> N
     await end(db, over)
     assert [await turn(db), await turn(db)] == [1, 0]
     assert await state(db) == ("operational", over)
-    assert await told(db) == [
+    assert await status_updates(db) == [
         ("operational", await iso(db, checked)),
         ("maintenance", await iso(db, begun)),
         ("operational", await iso(db, over)),
     ]
 
 
-async def test_while_it_runs_checks_make_outages_but_no_states(db: Connection) -> None:
+async def test_during_maintenance_checks_change_outages_and_no_state(db: Connection) -> None:
     begun = now() - 5 * MINUTE
     await record(db, [row(begun - MINUTE)])
     await plan(db, begun, now() + HOUR)
     await turn(db)
-    heard = await told(db)
+    before = await status_updates(db)
     for minute, severity in ((0, "mo"), (1, "mo"), (2, "o"), (3, "mo")):
         await record(db, [row(begun + minute * MINUTE, severity)])
         assert await state(db) == ("maintenance", begun)
-    assert await told(db) == heard
+    assert await status_updates(db) == before
     assert await outages(db) == [(begun, begun + 2 * MINUTE), (begun + 3 * MINUTE, None)]
 
     over = begun + 4 * MINUTE
@@ -99,21 +99,22 @@ async def test_while_it_runs_checks_make_outages_but_no_states(db: Connection) -
     assert await outages(db) == [(begun, begun + 2 * MINUTE), (begun + 3 * MINUTE, None)]
 
 
-async def test_a_check_that_comes_first_ends_it_as_well(db: Connection) -> None:
+async def test_a_check_after_the_end_ends_maintenance_before_the_worker(db: Connection) -> None:
     begun, over = now() - 5 * MINUTE, now() - 2 * MINUTE
     await record(db, [row(begun - MINUTE)])
     await plan(db, begun, now() + HOUR)
     await turn(db)
     await end(db, over)
-    await record(db, [row(now() - MINUTE, "mo")])
-    assert await state(db) == ("outage", now() - MINUTE) or (await state(db))[1] > over
+    failed = now() - MINUTE
+    await record(db, [row(failed, "mo")])
+    assert await state(db) == ("outage", failed)
     assert await turn(db) == 0
 
 
-async def test_afterwards_checks_that_are_too_old_leave_it_unknown(db: Connection) -> None:
+async def test_without_recent_checks_the_state_after_maintenance_is_unknown(db: Connection) -> None:
     await add_services(db, "never")
     await record(db, [row(now() - HOUR)])
-    await ask(db, "SELECT expire_states()")
+    await fetch(db, "SELECT expire_states()")
     await plan(db, now() - 30 * MINUTE, now() + HOUR, "web", "never")
     assert await turn(db) == 2
     over = now() - 10 * MINUTE
@@ -123,7 +124,7 @@ async def test_afterwards_checks_that_are_too_old_leave_it_unknown(db: Connectio
     assert await state(db, "never") == ("unknown", over)
 
 
-async def test_every_location_speaks_afterwards(db: Connection) -> None:
+async def test_every_location_counts_after_maintenance(db: Connection) -> None:
     started = now() - 2 * MINUTE
     for location, severity in (("local", "o"), ("seoul", "mo"), ("fra-1", "mo")):
         await record(db, [row(started, severity, location=location)])
@@ -134,7 +135,7 @@ async def test_every_location_speaks_afterwards(db: Connection) -> None:
     assert (await state(db))[0] == "outage"
 
 
-async def test_rows_that_come_late_do_not_begin_a_state_before_the_end(db: Connection) -> None:
+async def test_late_rows_do_not_begin_a_state_before_the_end_of_maintenance(db: Connection) -> None:
     begun, over = now() - 20 * MINUTE, now() - 5 * MINUTE
     await record(db, [row(over + n * MINUTE) for n in range(-16, 5) if n != -12])
     await plan(db, begun, now() + HOUR)
@@ -147,7 +148,7 @@ async def test_rows_that_come_late_do_not_begin_a_state_before_the_end(db: Conne
     assert await state(db) == ("operational", over)
 
 
-async def test_maintenance_that_overlaps_or_follows_is_one(db: Connection) -> None:
+async def test_overlapping_or_adjacent_maintenance_is_one_state(db: Connection) -> None:
     await record(db, [row(now() - 10 * MINUTE)])
     await plan(db, now() - 5 * MINUTE, now() + HOUR)
     await turn(db)
@@ -172,7 +173,7 @@ async def test_a_service_that_is_paused_is_not_under_maintenance(db: Connection)
     assert await turn(db) == 0
 
 
-async def test_what_is_neither_now_nor_planned_for_it_does_nothing(db: Connection) -> None:
+async def test_past_future_and_foreign_maintenance_changes_nothing(db: Connection) -> None:
     await add_services(db, "other")
     await plan(db, now() - DAY, now() - HOUR)
     await plan(db, now() + HOUR, now() + DAY)
@@ -181,17 +182,17 @@ async def test_what_is_neither_now_nor_planned_for_it_does_nothing(db: Connectio
     assert (await state(db))[0] == "unknown"
 
 
-async def test_a_state_that_somebody_set_by_hand_is_put_right(db: Connection) -> None:
+async def test_a_state_set_in_sql_is_corrected(db: Connection) -> None:
     await record(db, [row(now())])
     await db.execute("UPDATE service_states SET state = 'maintenance'")
     assert [await turn(db), await turn(db)] == [1, 0]
     assert (await state(db))[0] == "operational"
 
 
-class TestWhoWaited:
-    """A transaction that waits for the lock has begun before the one that it waits for: its now() is out of date."""
+class TestWaitingTransactions:
+    """A transaction that waited for the lock began before the one it waited for, so its now() is outdated."""
 
-    async def test_does_not_begin_again_what_has_ended_meanwhile(self, db: Connection, database: str) -> None:
+    async def test_maintenance_that_ended_meanwhile_does_not_begin_again(self, db: Connection, database: str) -> None:
         await record(db, [row(now() - MINUTE)])
         await plan(db, now() - MINUTE, now() + HOUR)
         turned: list[int] = []
@@ -207,7 +208,7 @@ class TestWhoWaited:
         assert turned == [0]
         assert (await state(db))[0] == "operational"
 
-    async def test_does_not_end_what_has_begun_meanwhile(self, db: Connection, database: str) -> None:
+    async def test_maintenance_that_began_meanwhile_is_not_ended(self, db: Connection, database: str) -> None:
         await record(db, [row(now() - MINUTE)])
         async with connected(database) as rival, anyio.create_task_group() as tasks, db.transaction():
             await db.execute("SELECT lock_recording()")
@@ -218,19 +219,20 @@ class TestWhoWaited:
         assert (await state(db))[0] == "maintenance"
 
 
-async def test_a_window_is_announced_at_the_end_of_its_transaction(db: Connection, database: str) -> None:
-    """Hundreds of occurrences follow a new window: others append events meanwhile, and the numbers stay in order."""
+async def test_the_event_of_a_window_is_appended_at_the_end_of_its_transaction(db: Connection, database: str) -> None:
+    """A new window can have hundreds of occurrences. Other sessions append events meanwhile, and the numbers stay in
+    the order of the commits."""
     async with connected(database) as rival:
         async with db.transaction():
             await plan(db, now() + HOUR, now() + 2 * HOUR)
             with anyio.fail_after(PATIENCE_S):
                 await rival.execute("SELECT append_event('test', NULL, '{}')")
-        events = await ask(db, "SELECT event FROM events WHERE event IN ('test', 'maintenance-updated') ORDER BY seq")
+        events = await fetch(db, "SELECT event FROM events WHERE event IN ('test', 'maintenance-updated') ORDER BY seq")
     assert events == [("test",), ("maintenance-updated",)]
 
 
 @pytest.mark.parametrize("change", ["ends_at = starts_at", "ends_at = starts_at - interval '1 hour'"])
-async def test_no_occurrence_is_empty(db: Connection, change: str) -> None:
+async def test_an_occurrence_must_end_after_it_begins(db: Connection, change: str) -> None:
     await plan(db, now(), now() + HOUR)
     statement: Any = f"UPDATE maintenance_occurrences SET {change}"
     with pytest.raises(psycopg.errors.CheckViolation):

@@ -1,4 +1,4 @@
-"""Migrations: idempotent, one at a time, all or nothing, forward only, and clear about what they refuse."""
+"""Migrations: idempotent, one at a time, atomic, forward only, and with clear errors."""
 
 import random
 import re
@@ -23,8 +23,8 @@ from sql.aggregates import refresh
 from sql.migrate import migrate, migrate_when_possible
 from sql.migration_errors import MigrationError, NotNowError, UnreachableError
 from tests.api.relay import relay_before
-from tests.engines import Server
-from tests.sql.batches import PATIENCE_S, ask, connected, now, record, row, until_waiting, value
+from tests.servers import Server
+from tests.sql.batches import PATIENCE_S, connected, fetch, now, record, row, until_waiting, value
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -34,7 +34,7 @@ from sql.aggregates import refresh
 from sql.migrate import migrate
 print(asyncio.run(migrate(sys.argv[1], Settings())).engine)
 """
-# Whatever the schema consists of, without the numbers that a database gives by itself.
+# The definition of the schema, without generated numbers.
 CATALOG = (
     "SELECT c.relname, c.relkind::text, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attcollation, "
     "pg_get_expr(d.adbin, d.adrelid), c.reloptions::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
@@ -65,18 +65,20 @@ MONTH = re.compile(r"checks_\d{6}(?!\d)")
 NUMBERED = re.compile(r"_hypertable_\d+\b|_watermark\(\d+\)")
 
 
-def nameless(text: str) -> str:
+def without_numbers(text: str) -> str:
     return MONTH.sub("checks_MONTH", NUMBERED.sub("_N", text))
 
 
 async def schema(database_url: str) -> dict[str, list[str]]:
-    """All there is to compare of a schema, as sorted texts; not the months of `checks`, which depend on the date."""
+    """Returns the definition of the schema as sorted texts, without the months of `checks`, which depend on the
+    date."""
     async with connected(database_url) as connection:
-        questions = list(CATALOG)
+        statements = list(CATALOG)
         if await value(connection, "SELECT engine = 'timescaledb' FROM installation"):
-            questions.append(JOBS)
+            statements.append(JOBS)
         return {
-            question: sorted({nameless(repr(one)) for one in await ask(connection, question)}) for question in questions
+            statement: sorted({without_numbers(repr(one)) for one in await fetch(connection, statement)})
+            for statement in statements
         }
 
 
@@ -92,7 +94,7 @@ def in_process(database_url: str) -> "subprocess.Popen[str]":
 
 @pytest.fixture
 def reference(engine: Server) -> Iterator[str]:
-    """A database of the same engine, migrated in one go."""
+    """A database of the same engine that was migrated at once."""
     yield (url := engine.migrated_database())
     engine.drop(url)
 
@@ -107,17 +109,17 @@ async def test_a_second_migration_changes_nothing(empty_database: str) -> None:
     assert await schema(empty_database) == before
 
 
-async def test_five_processes_at_once_end_at_the_same_schema(
+async def test_five_concurrent_processes_yield_the_same_schema(
     empty_database: str, reference: str, engine: Server
 ) -> None:
     processes = [in_process(empty_database) for _ in range(5)]
     try:
-        answers = [process.communicate(timeout=PATIENCE_S * 2) for process in processes]
+        outputs = [process.communicate(timeout=PATIENCE_S * 2) for process in processes]
     finally:
         for process in processes:
             process.kill()
-    assert [process.returncode for process in processes] == [0] * 5, answers
-    assert {out.strip() for out, _ in answers} == {engine.name}
+    assert [process.returncode for process in processes] == [0] * 5, outputs
+    assert {out.strip() for out, _ in outputs} == {engine.name}
     assert await schema(empty_database) == await schema(reference)
 
 
@@ -135,10 +137,10 @@ class Doomed(AsyncConnection[TupleRow]):
         return await super().execute(*args, **kwargs)
 
 
-async def test_a_migration_killed_at_any_statement(
+async def test_a_migration_killed_at_any_statement_changes_nothing(
     empty_database: str, reference: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each one leaves the database as it was before it; the one that lives ends at the same schema."""
+    """A killed migration leaves the database unchanged, and a complete one yields the same schema."""
 
     async def connect_doomed(database_url: str, *, application: str) -> AsyncConnection[TupleRow]:
         return await Doomed.connect(database_url, autocommit=True, application_name=application)
@@ -157,7 +159,7 @@ async def test_a_migration_killed_at_any_statement(
     assert await schema(empty_database) == expected
 
 
-async def test_a_process_killed_in_the_middle(empty_database: str, reference: str) -> None:
+async def test_a_migration_completes_after_a_killed_process(empty_database: str, reference: str) -> None:
     process = in_process(empty_database)
     busy = (
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sla-monitor migrate' "
@@ -178,7 +180,7 @@ async def test_a_process_killed_in_the_middle(empty_database: str, reference: st
 
 
 async def test_every_file_is_applied(database: str, engine: Server) -> None:
-    """None is forgotten in a list."""
+    """The list of files is complete."""
     expected = {
         f"migrations/{name.split('.')[0]}"
         for name in names("sql", "migrations")
@@ -192,7 +194,7 @@ async def test_every_file_is_applied(database: str, engine: Server) -> None:
     own = {f"aggregates/{engine.name}_{name}" for name in ("rollups", "functions")}
     expected |= own | {"aggregates/policies", "check_types/schemas"}
     async with connected(database) as connection:
-        applied = {name for (name,) in await ask(connection, "SELECT name FROM schema_versions")}
+        applied = {name for (name,) in await fetch(connection, "SELECT name FROM schema_versions")}
     assert applied == expected
 
 
@@ -201,14 +203,14 @@ def names(package: str, folder: str) -> list[str]:
 
 
 async def test_both_engines_have_the_same_relations(databases: dict[str, str]) -> None:
-    """Each aggregate and view under the same name, with the same columns of the same types, in the same order."""
+    """Each aggregate and view has the same name and the same columns of the same types in the same order."""
     if len(databases) < 2:
         pytest.skip(f"ONLY ONE ENGINE FOUND ({', '.join(databases)}): THE TWO WERE NOT COMPARED")
     columns = []
     for url in databases.values():
         async with connected(url) as connection:
             columns.append(
-                await ask(
+                await fetch(
                     connection,
                     "SELECT table_name, ordinal_position, column_name, data_type, udt_name "
                     "FROM information_schema.columns WHERE table_schema = 'public' "
@@ -220,32 +222,32 @@ async def test_both_engines_have_the_same_relations(databases: dict[str, str]) -
 
 class TestRefusals:
     @staticmethod
-    async def refused(database_url: str, settings: Settings | None = None) -> str:
+    async def refusal(database_url: str, settings: Settings | None = None) -> str:
         with pytest.raises(MigrationError) as caught:
             await migrate(database_url, settings or Settings())
         line = str(caught.value)
         assert "\n" not in line
         return line
 
-    async def test_an_edited_migration(self, database: str) -> None:
+    async def test_an_edited_migration_is_refused(self, database: str) -> None:
         async with connected(database) as connection:
             await connection.execute("UPDATE schema_versions SET checksum = 'x' WHERE name = 'migrations/0003_states'")
         before = await schema(database)
-        assert "migrations/0003_states was edited" in await self.refused(database)
+        assert "migrations/0003_states was edited" in await self.refusal(database)
         assert await schema(database) == before
 
-    async def test_a_database_newer_than_the_program(self, database: str) -> None:
+    async def test_a_database_newer_than_the_program_is_refused(self, database: str) -> None:
         async with connected(database) as connection:
             await connection.execute(
                 "INSERT INTO schema_versions (name, checksum) VALUES ('migrations/9999_next', 'x')"
             )
-        line = await self.refused(database)
+        line = await self.refusal(database)
         assert "newer than this program" in line
         assert "upgrade sla-monitor" in line
 
-    async def test_an_unreachable_database(self) -> None:
+    async def test_an_unreachable_database_is_an_error_of_one_line(self) -> None:
         with pytest.raises(UnreachableError) as caught:
-            await migrate("postgresql://nobody:secret@127.0.0.1:1/nothing", Settings())
+            await migrate("postgresql://user:secret@127.0.0.1:1/nothing", Settings())
         line = str(caught.value)
         assert "\n" not in line
         assert "DATABASE_URL" in line
@@ -255,26 +257,26 @@ class TestRefusals:
         "url",
         ["postgresql://u:secret@host:port/x", "postgresql://u:secret@h/x?nonsense=1", "postgresql://u:%zzsecret@h/x"],
     )
-    async def test_a_url_that_is_none(self, url: str) -> None:
-        line = await self.refused(url)
+    async def test_an_invalid_url_is_refused(self, url: str) -> None:
+        line = await self.refusal(url)
         assert "DATABASE_URL" in line
         assert "secret" not in line
 
-    async def test_a_user_without_rights(self, empty_database: str, engine: Server) -> None:
+    async def test_a_user_without_permissions_is_refused(self, empty_database: str, engine: Server) -> None:
         role = "sla_test_powerless"
         async with connected(empty_database) as connection:
             await connection.execute(f"DROP ROLE IF EXISTS {role}".encode())
             await connection.execute(f"CREATE ROLE {role}".encode())
             try:
-                line = await self.refused(with_options(empty_database, f"-c role={role}"))
+                line = await self.refusal(with_options(empty_database, f"-c role={role}"))
             finally:
                 await connection.execute(f"DROP ROLE {role}".encode())
         assert "lacks a right" in line
 
     @pytest.mark.engines("timescaledb")
-    async def test_an_apache_only_timescaledb(self, empty_database: str) -> None:
+    async def test_an_apache_only_timescaledb_is_refused(self, empty_database: str) -> None:
         apache = with_options(empty_database, "-c timescaledb.license=apache")
-        line = await self.refused(apache)
+        line = await self.refusal(apache)
         assert "Apache-only" in line
         assert "DATABASE_ENGINE=postgresql" in line
 
@@ -285,11 +287,13 @@ class TestRefusals:
             await connection.execute(ADD_SERVICE)
             assert await record(connection, [row(now())]) == (1, 0, 0)
             assert await value(connection, "SELECT checks FROM service_days") == 1
-        assert (await migrate(apache, Settings())).engine == "postgresql", "the engine of an installation stays"
+        assert (await migrate(apache, Settings())).engine == "postgresql", (
+            "the engine of an installation does not change"
+        )
 
     @pytest.mark.engines("postgresql")
-    async def test_timescaledb_where_there_is_none(self, empty_database: str) -> None:
-        line = await self.refused(empty_database, Settings(database_engine="timescaledb"))
+    async def test_a_missing_timescaledb_is_refused(self, empty_database: str) -> None:
+        line = await self.refusal(empty_database, Settings(database_engine="timescaledb"))
         assert "does not load the timescaledb extension" in line
 
 
@@ -302,14 +306,16 @@ LOCK = "SELECT pg_advisory_lock(hashtextextended('sla-monitor migrate', 0))"
 READ_ONLY = "-c default_transaction_read_only=on"
 
 
-class TestNotNow:
-    """What may pass is told apart from what somebody has to mend, and is never waited for without end."""
+class TestTemporaryErrors:
+    """Temporary conditions have an error of their own and a timeout."""
 
-    async def test_a_database_that_can_only_be_read_is_used_as_it_is_when_it_is_current(self, database: str) -> None:
+    async def test_a_read_only_database_with_a_current_schema_is_accepted(self, database: str) -> None:
         whole = await migrate(database, Settings())
         assert await migrate(with_options(database, READ_ONLY), Settings()) == whole
 
-    async def test_one_that_is_not_current_is_waited_for(self, database: str, empty_database: str) -> None:
+    async def test_a_read_only_database_with_an_old_schema_is_a_temporary_error(
+        self, database: str, empty_database: str
+    ) -> None:
         async with connected(database) as connection:
             await connection.execute("DELETE FROM schema_versions WHERE name = 'functions/events'")
         for url in (database, empty_database):
@@ -317,7 +323,7 @@ class TestNotNow:
                 await migrate(with_options(url, READ_ONLY), Settings())
             assert caught.value.exit_code == 75
 
-    async def test_another_migration_is_waited_for(
+    async def test_a_migration_waits_for_another_one(
         self, database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr(sql.migrate, "LOCK_TIMEOUT_S", 1)
@@ -337,7 +343,7 @@ class TestNotNow:
             await other.execute("SELECT pg_advisory_unlock_all()")
         assert len(done) == 1
 
-    async def test_a_connection_that_falls_silent_or_is_cut_at_the_lock(
+    async def test_a_connection_lost_at_the_lock_is_a_temporary_error(
         self, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sql.migrate, "LOCK_TIMEOUT_S", 1)
@@ -351,12 +357,12 @@ class TestNotNow:
             ):
                 await other.execute(LOCK)
 
-                async def refused(url: str = relay.url) -> None:
+                async def refusal(url: str = relay.url) -> None:
                     with anyio.fail_after(PATIENCE_S), pytest.raises(NotNowError) as caught:
                         await migrate(url, Settings())
                     reasons.append(str(caught.value))
 
-                group.start_soon(refused)
+                group.start_soon(refusal)
                 await until_waiting(other)
                 getattr(relay, end)()
         assert reasons[0] == "the database stopped responding during the migration of its schema"
@@ -365,7 +371,7 @@ class TestNotNow:
 
 
 class TestSettings:
-    async def test_a_new_retention_is_put_to_work(self, database: str) -> None:
+    async def test_a_new_retention_is_applied(self, database: str) -> None:
         settings = Settings(retention=timedelta(days=500), compress_after=timedelta(days=3))
         migrated = await migrate(database, settings)
         assert migrated.applied == ("aggregates/policies",)
@@ -377,26 +383,28 @@ class TestSettings:
             assert await record(connection, [row(young)]) == (1, 0, 0)
         assert (await migrate(database, settings)).applied == ()
 
-    async def test_another_time_zone_makes_the_days_again_and_nothing_else(self, database: str) -> None:
+    async def test_another_time_zone_recomputes_only_the_days(self, database: str) -> None:
         async with connected(database) as connection:
             await connection.execute(ADD_LOCATION)
             await connection.execute(ADD_SERVICE)
             noon = now().replace(hour=12, minute=0, second=0) - timedelta(days=3)
             await record(connection, [row(noon - timedelta(hours=9 - hour)) for hour in range(0, 18, 3)])
             assert await refresh(connection)
-            before = await ask(connection, "SELECT * FROM rollups WHERE tier <> 'daily' ORDER BY tier, bucket")
+            before = await fetch(connection, "SELECT * FROM rollups WHERE tier <> 'daily' ORDER BY tier, bucket")
 
             assert (await migrate(database, Settings(time_zone="Asia/Seoul"))).applied == ()
 
             assert await value(connection, "SELECT reporting_time_zone()") == "Asia/Seoul"
-            assert await ask(connection, "SELECT * FROM rollups WHERE tier <> 'daily' ORDER BY tier, bucket") == before
-            days = await ask(connection, "SELECT day, checks FROM service_days ORDER BY day")
+            assert (
+                await fetch(connection, "SELECT * FROM rollups WHERE tier <> 'daily' ORDER BY tier, bucket") == before
+            )
+            days = await fetch(connection, "SELECT day, checks FROM service_days ORDER BY day")
             # 03:00 to 18:00 UTC, every three hours: from 15:00 UTC on it is the next day in Seoul.
             assert days == [(noon.date(), 4), (noon.date() + timedelta(days=1), 2)]
 
     @pytest.mark.parametrize("zone", ["UTC'); DROP TABLE services; --", "Mars/Olympus"])
-    async def test_a_time_zone_that_the_server_does_not_know(self, database: str, zone: str) -> None:
-        """Settings refuse it before, unless Python knows it."""
+    async def test_a_time_zone_unknown_to_the_server_is_refused(self, database: str, zone: str) -> None:
+        """Settings refuse zones that Python does not know; the server may know fewer."""
         with pytest.raises(MigrationError, match="does not know this time zone"):
             await migrate(database, Settings(time_zone=zone))
         async with connected(database) as connection:

@@ -1,5 +1,5 @@
-"""The figures of the running day, which record_checks_v2() keeps in latest_checks, are those of the raw checks and
-rollups, whatever comes late, again, from the future or after a deletion; and the status page reads nothing else."""
+"""The figures of the running day, which record_checks_v2() maintains in latest_checks, equal those of the raw checks
+and rollups: with late and duplicate checks, checks of the future, and deletions. The status page reads only these."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from tests.sql.batches import (
     MINUTE,
     Connection,
     add_services,
-    ask,
+    fetch,
     now,
     record,
     row,
@@ -25,10 +25,10 @@ from tests.sql.batches import (
 
 HOUR = timedelta(hours=1)
 TODAY = now().astimezone(UTC).replace(hour=0, minute=0, second=0) - 2 * DAY
-"""A past day: its clock is set."""
+"""A past day: the tests set the clock of the database."""
 NOON = TODAY + 12 * HOUR
 
-COUNTED = """
+COMPUTED = """
 SELECT service_id,
        CASE WHEN sum(failed) > 0 THEN 'mo' WHEN sum(degraded) > 0 THEN 'po' ELSE 'o' END,
        sum(down_seconds)::bigint,
@@ -45,18 +45,18 @@ JOIN services ON id = service_id
 GROUP BY service_id
 ORDER BY service_id
 """
-"""What figures_of_day() has to say, for services that exist."""
-KEPT = """
+"""The expected result of figures_of_day() for existing services."""
+MAINTAINED = """
 SELECT service_id, worst::text, down_seconds, covered_seconds
 FROM figures_of_day(%(low)s, %(high)s) JOIN services ON id = service_id
 ORDER BY service_id
 """
-NOT_COUNTED = "SELECT count(*) FROM latest_checks WHERE day_covered_seconds IS NULL"
+NOT_MAINTAINED = "SELECT count(*) FROM latest_checks WHERE day_covered_seconds IS NULL"
 
 
 @pytest.fixture
 async def noon(db: Connection) -> AsyncIterator[Connection]:
-    """A database whose clock says noon. The first checks of the day are in the rollups, the later ones are not."""
+    """A database whose clock is at noon. The first checks of the day are in the rollups, and the later ones are not."""
     await set_clock(db, TODAY + HOUR)
     await add_services(db, "other")
     await db.execute("UPDATE service_pauses SET paused_at = %s, resumed_at = %s", (TODAY - DAY, TODAY - DAY))
@@ -77,23 +77,23 @@ async def noon(db: Connection) -> AsyncIterator[Connection]:
 
 
 async def figures(db: Connection, low: datetime = TODAY, high: datetime = TODAY + DAY) -> list[TupleRow]:
-    """Those that are kept, after they were compared with those that are counted."""
+    """Returns the maintained figures, which must equal the computed ones."""
     values = {"low": low, "high": high}
-    kept = await (await db.execute(KEPT.encode(), values)).fetchall()
-    assert kept == await (await db.execute(COUNTED.encode(), values)).fetchall()
-    return kept
+    maintained = await (await db.execute(MAINTAINED.encode(), values)).fetchall()
+    assert maintained == await (await db.execute(COMPUTED.encode(), values)).fetchall()
+    return maintained
 
 
-async def test_new_checks(noon: Connection) -> None:
+async def test_new_checks_are_counted(noon: Connection) -> None:
     assert await figures(noon) == [("other", "o", 0, 1800), ("web", "po", 0, 2160)]
-    assert await value(noon, NOT_COUNTED) == 0
+    assert await value(noon, NOT_MAINTAINED) == 0
 
 
-async def test_they_are_read_without_the_raw_checks(noon: Connection) -> None:
-    """What is not recorded by record_checks_v2() is not seen: the raw checks are not read each time."""
+async def test_the_figures_are_read_without_the_raw_checks(noon: Connection) -> None:
+    """Deleting the raw checks does not change the figures."""
     await noon.execute("CREATE TEMP TABLE taken AS SELECT * FROM checks")
     await noon.execute("DELETE FROM checks")
-    assert await ask(
+    assert await fetch(
         noon, "SELECT service_id, covered_seconds FROM figures_of_day(%s, %s) ORDER BY 1", (TODAY, TODAY + DAY)
     ) == [
         ("other", 1800),
@@ -101,25 +101,25 @@ async def test_they_are_read_without_the_raw_checks(noon: Connection) -> None:
     ]
 
 
-async def test_late_checks(noon: Connection) -> None:
+async def test_late_checks_are_counted(noon: Connection) -> None:
     await record(noon, [row(TODAY + 40 * MINUTE, "mo"), row(NOON - 9.5 * MINUTE, interval_seconds=30)])
     assert await figures(noon) == [("other", "o", 0, 1800), ("web", "mo", 60, 2250)]
 
 
-async def test_late_checks_of_yesterday(noon: Connection) -> None:
+async def test_late_checks_of_yesterday_do_not_count_for_today(noon: Connection) -> None:
     await record(noon, [row(TODAY - MINUTE, "mo"), row(TODAY - 2 * MINUTE, "mo", service="other")])
     assert await figures(noon) == [("other", "o", 0, 1800), ("web", "po", 0, 2160)]
 
 
-async def test_duplicates(noon: Connection) -> None:
+async def test_duplicates_are_counted_once(noon: Connection) -> None:
     late, new = row(TODAY + 40 * MINUTE, "mo"), row(NOON, "mo", location="seoul")
     assert await record(noon, [late, new, late, new]) == (2, 2, 0)
     assert await record(noon, [late, new]) == (0, 2, 0)
     assert await figures(noon) == [("other", "o", 0, 1800), ("web", "mo", 120, 2280)]
 
 
-async def test_checks_that_came_another_way(noon: Connection) -> None:
-    """latest_checks does not know them, so the plain INSERT of new rows hits them."""
+async def test_checks_inserted_in_sql_are_counted(noon: Connection) -> None:
+    """They are not in latest_checks, so the INSERT of a later batch conflicts with them."""
     await noon.execute(
         "INSERT INTO checks SELECT service_id, location, scheduled_at + interval '4 minutes', finished_at, "
         "interval_seconds, status_code, success, severity, total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, "
@@ -131,18 +131,18 @@ async def test_checks_that_came_another_way(noon: Connection) -> None:
     assert await figures(noon) == [("other", "o", 0, 1800), ("web", "mo", 60, 2280)]
 
 
-async def test_another_interval(noon: Connection) -> None:
+async def test_a_changed_interval_is_counted(noon: Connection) -> None:
     await record(noon, [row(NOON, interval_seconds=10), row(NOON + timedelta(seconds=10), "mo", interval_seconds=300)])
     assert await figures(noon) == [("other", "o", 0, 1800), ("web", "mo", 300, 2470)]
 
 
-async def test_a_paused_service(noon: Connection) -> None:
+async def test_checks_of_a_paused_service_are_counted(noon: Connection) -> None:
     await noon.execute("UPDATE services SET enabled = false WHERE id = 'web'")
     await record(noon, [row(NOON, "mo")])
     assert await figures(noon) == [("other", "o", 0, 1800), ("web", "mo", 60, 2220)]
 
 
-async def test_the_day_turns_within_a_batch(noon: Connection) -> None:
+async def test_a_batch_across_midnight_counts_for_both_days(noon: Connection) -> None:
     midnight = TODAY + DAY
     await set_clock(noon, midnight + MINUTE)
     await record(
@@ -153,15 +153,15 @@ async def test_the_day_turns_within_a_batch(noon: Connection) -> None:
     assert await figures(noon, midnight, midnight + DAY) == [("web", "po", 0, 180)]
 
 
-async def test_a_check_from_a_clock_that_is_ahead(noon: Connection) -> None:
-    """Its day is tomorrow, and that of the others still today."""
+async def test_a_check_of_tomorrow_does_not_count_for_today(noon: Connection) -> None:
+    """The clock of the prober is ahead."""
     midnight = TODAY + DAY
     await set_clock(noon, midnight - 2 * MINUTE)
     await record(noon, [row(midnight - 3 * MINUTE, "mo"), row(midnight + MINUTE)])
     assert await figures(noon) == [("other", "o", 0, 1800), ("web", "mo", 60, 2220)]
 
 
-async def test_a_service_that_is_entered_again(noon: Connection) -> None:
+async def test_a_service_that_is_added_again_keeps_its_figures(noon: Connection) -> None:
     before = await figures(noon)
     await noon.execute("DELETE FROM services WHERE id = 'web'")
     assert await figures(noon) == before[:1]
@@ -169,45 +169,45 @@ async def test_a_service_that_is_entered_again(noon: Connection) -> None:
     assert await figures(noon) == before
     await record(noon, [row(NOON + MINUTE, "mo")])
     assert await figures(noon) == [("other", "o", 0, 1800), ("web", "mo", 60, 2220)]
-    assert await value(noon, NOT_COUNTED) == 0
+    assert await value(noon, NOT_MAINTAINED) == 0
     await record(noon, [row(TODAY + 40 * MINUTE, location="seoul"), row(NOON + 2 * MINUTE, "mo")])
     assert await figures(noon) == [("other", "o", 0, 1800), ("web", "mo", 120, 2340)]
 
 
-async def test_a_location_that_is_deleted(noon: Connection) -> None:
+async def test_a_deleted_location_keeps_its_figures(noon: Connection) -> None:
     before = await figures(noon)
     await noon.execute("DELETE FROM locations WHERE id = 'seoul'")
     assert await figures(noon) == before
 
 
-async def test_another_time_zone(noon: Connection, database: str) -> None:
-    """Nine hours ahead: what was yesterday evening is today."""
+async def test_another_time_zone_recomputes_the_day(noon: Connection, database: str) -> None:
+    """In a zone nine hours ahead, the last evening belongs to today."""
     await record(noon, [row(TODAY - 10 * HOUR, "mo"), row(TODAY - 2 * HOUR, "mo", interval_seconds=120)])
     await migrate(database, Settings(time_zone="Asia/Seoul"))
-    assert await value(noon, NOT_COUNTED) == 0
+    assert await value(noon, NOT_MAINTAINED) == 0
     low = TODAY - 9 * HOUR
     assert await figures(noon, low, low + DAY) == [("other", "o", 0, 1800), ("web", "mo", 120, 2280)]
     await record(noon, [row(NOON, "mo"), row(TODAY + 40 * MINUTE)])
     assert await figures(noon, low, low + DAY) == [("other", "o", 0, 1800), ("web", "mo", 180, 2400)]
 
 
-async def test_a_repair_of_the_rollups(noon: Connection) -> None:
+async def test_rebuilding_the_rollups_recomputes_the_figures(noon: Connection) -> None:
     await noon.execute("UPDATE latest_checks SET day_covered_seconds = 1, day_down_seconds = 1")
     for place in ("local", "seoul"):
-        await ask(noon, "SELECT rebuild_rollups('web', %s, %s, %s)", (place, TODAY, NOON))
-    assert await ask(
+        await fetch(noon, "SELECT rebuild_rollups('web', %s, %s, %s)", (place, TODAY, NOON))
+    assert await fetch(
         noon, "SELECT covered_seconds FROM figures_of_day(%s, %s) WHERE service_id = 'web'", (TODAY, TODAY + DAY)
     ) == [(2160,)]
 
 
-async def test_what_an_earlier_release_left_uncounted(noon: Connection) -> None:
-    """It is counted when it is read, until a refresh counts it for good."""
+async def test_figures_missing_from_an_earlier_release_are_computed(noon: Connection) -> None:
+    """They are computed at each read until a refresh stores them."""
     before = await figures(noon)
     await noon.execute("UPDATE latest_checks SET day_covered_seconds = NULL, day_down_seconds = NULL, day_worst = 'o'")
     assert await figures(noon) == before
     await record(noon, [row(NOON, "mo"), row(TODAY + 40 * MINUTE, "mo")])
     assert await figures(noon) == [("other", "o", 0, 1800), ("web", "mo", 120, 2280)]
-    assert await value(noon, NOT_COUNTED) > 0
+    assert await value(noon, NOT_MAINTAINED) > 0
     assert await refresh(noon)
-    assert await value(noon, NOT_COUNTED) == 0
+    assert await value(noon, NOT_MAINTAINED) == 0
     assert await figures(noon) == [("other", "o", 0, 1800), ("web", "mo", 120, 2280)]

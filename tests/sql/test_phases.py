@@ -1,13 +1,13 @@
-"""Where the time of good checks went: which checks count."""
+"""The sums of phases: which checks they include."""
 
 from datetime import timedelta
 
-from tests.sql.batches import MINUTE, Connection, ask, now, record, row
+from tests.sql.batches import MINUTE, Connection, fetch, now, record, row
 
 PHASES = ("phases_daily", "phases_hourly", "phases_15m")
 
 
-async def test_only_good_checks_that_were_measured_count(db: Connection) -> None:
+async def test_only_successful_checks_with_measured_phases_count(db: Connection) -> None:
     at = now() - timedelta(minutes=2)
     await record(
         db,
@@ -19,4 +19,4 @@ async def test_only_good_checks_that_were_measured_count(db: Connection) -> None
         ],
     )
     for name in PHASES:
-        assert await ask(db, f"SELECT sum(checks), sum(sum_ms), sum(sum_tls_ms) FROM {name}") == [(1, 3500.0, 8.0)]
+        assert await fetch(db, f"SELECT sum(checks), sum(sum_ms), sum(sum_tls_ms) FROM {name}") == [(1, 3500.0, 8.0)]

@@ -1,4 +1,4 @@
-"""Connection poolers: PgBouncer in session mode works, the other modes are refused in one line."""
+"""Connection poolers: PgBouncer works in session mode, and its other modes are refused with an error of one line."""
 
 import os
 import shutil
@@ -45,20 +45,21 @@ def pgbouncer(database_url: str, mode: str) -> Iterator[str]:
         assert PROGRAM is not None
         process = subprocess.Popen([PROGRAM, "-q", str(configuration)], user=_user(str(server["host"])))
         try:
-            yield _answering(f"postgresql://anybody@127.0.0.1:{port}/watched", process)
+            yield _reachable(f"postgresql://user@127.0.0.1:{port}/watched", process)
         finally:
             process.terminate()
             process.wait(PATIENCE_S)
 
 
 def _user(host: str) -> int | None:
-    """It refuses to run as root, and needs to reach the socket of the server."""
+    """Returns the user of the process: PgBouncer refuses to run as root, and needs access to the socket of the
+    server."""
     if os.getuid() != 0:
         return None
     return Path(host).stat().st_uid if host.startswith("/") else 65534
 
 
-def _answering(url: str, process: subprocess.Popen[bytes]) -> str:
+def _reachable(url: str, process: subprocess.Popen[bytes]) -> str:
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
@@ -80,11 +81,11 @@ async def test_a_pooler_that_shares_sessions_is_refused(any_database: str, mode:
 
 
 @needs_pgbouncer
-async def test_session_mode_works(any_database: str) -> None:
+async def test_session_mode_is_accepted(any_database: str) -> None:
     with pgbouncer(any_database, "session") as url:
         assert (await migrate(url, Settings())).applied == ()
 
 
-async def test_a_server_is_no_pooler(any_database: str) -> None:
+async def test_a_direct_connection_is_not_taken_for_a_pooler(any_database: str) -> None:
     async with await connect(any_database, application="test") as connection:
         assert not await shares_sessions(connection, any_database)

@@ -1,4 +1,5 @@
-"""record_checks(): every row once, bad rows set aside, states and outages moved, events told, in one transaction."""
+"""record_checks(): in one transaction it stores each row once, parks invalid rows, updates states and outages, and
+appends events."""
 
 import math
 from collections.abc import Mapping
@@ -16,9 +17,9 @@ from tests.sql.batches import (
     Connection,
     Row,
     add_services,
-    ask,
     connected,
     copy,
+    fetch,
     now,
     outages,
     record,
@@ -34,53 +35,53 @@ OTHERS = ("seoul", "fra-1")
 
 
 async def events(db: Connection, event: str = "status-update") -> list[Any]:
-    return [data for (data,) in await ask(db, "SELECT data FROM events WHERE event = %s ORDER BY seq", (event,))]
+    return [data for (data,) in await fetch(db, "SELECT data FROM events WHERE event = %s ORDER BY seq", (event,))]
 
 
 async def parked(db: Connection) -> list[str]:
-    return [reason for (reason,) in await ask(db, "SELECT reason FROM parked_checks ORDER BY 1")]
+    return [reason for (reason,) in await fetch(db, "SELECT reason FROM parked_checks ORDER BY 1")]
 
 
 class TestStoring:
-    async def test_a_batch_is_stored_once_however_often_it_comes(self, db: Connection) -> None:
+    async def test_a_repeated_batch_is_stored_once(self, db: Connection) -> None:
         start = now() - 10 * MINUTE
         batch = [row(start + minute * MINUTE, "mo" if minute in (3, 4) else "o") for minute in range(10)]
         assert await record(db, batch) == (10, 0, 0)
-        before = [await ask(db, question) for question in (KEYS, "SELECT * FROM outages", "SELECT * FROM events")]
+        before = [await fetch(db, statement) for statement in (KEYS, "SELECT * FROM outages", "SELECT * FROM events")]
 
         assert await record(db, batch) == (0, 10, 0)
         assert await record(db, batch[5:] + batch[:5]) == (0, 10, 0)
 
-        after = [await ask(db, question) for question in (KEYS, "SELECT * FROM outages", "SELECT * FROM events")]
+        after = [await fetch(db, statement) for statement in (KEYS, "SELECT * FROM outages", "SELECT * FROM events")]
         assert after == before
 
-    async def test_duplicates_inside_one_batch(self, db: Connection) -> None:
+    async def test_duplicates_within_a_batch_are_stored_once(self, db: Connection) -> None:
         start = now() - 10 * MINUTE
         batch = [row(start), row(start), row(start + MINUTE), row(start + MINUTE), row(start + MINUTE)]
         assert await record(db, batch) == (2, 3, 0)
         assert await record(db, [row(start + MINUTE), row(start + 2 * MINUTE), row(start + 2 * MINUTE)]) == (1, 2, 0)
 
-    async def test_the_first_writer_of_a_slot_wins(self, db: Connection) -> None:
+    async def test_the_first_check_of_a_slot_is_kept(self, db: Connection) -> None:
         slot = now() - MINUTE
         await record(db, [row(slot, total_ms=100.0)])
         await record(db, [row(slot, "mo")])
-        assert await ask(db, "SELECT severity::text, total_ms FROM checks") == [("o", 100.0)]
+        assert await fetch(db, "SELECT severity::text, total_ms FROM checks") == [("o", 100.0)]
         assert (await state(db))[0] == "operational"
 
     @pytest.mark.engines("timescaledb")  # plain PostgreSQL does not compress
-    async def test_replay_into_compressed_chunks(self, db: Connection) -> None:
+    async def test_rows_are_stored_in_compressed_chunks(self, db: Connection) -> None:
         start = now() - 5 * DAY
         batch = [row(start + minute * MINUTE) for minute in range(0, 60, 2)]
         late = [row(start + minute * MINUTE) for minute in range(60)]
         await record(db, batch)
-        await ask(db, "SELECT compress_chunk(chunk) FROM show_chunks('checks') AS chunk")
+        await fetch(db, "SELECT compress_chunk(chunk) FROM show_chunks('checks') AS chunk")
 
         assert await record(db, batch) == (0, 30, 0)
         assert await record(db, late) == (30, 30, 0)
         assert await value(db, "SELECT count(*) FROM checks") == 60
 
-    async def test_rows_that_came_by_another_way_do_not_break_a_batch(self, db: Connection) -> None:
-        """latest_checks does not know them, so the plain INSERT of new rows hits them."""
+    async def test_rows_inserted_in_sql_are_duplicates(self, db: Connection) -> None:
+        """They are not in latest_checks, so the INSERT of a later batch conflicts with them."""
         start = now() - 5 * MINUTE
         await record(db, [row(start)])
         direct = (
@@ -95,7 +96,7 @@ class TestStoring:
         assert await outages(db) == [(start + 3 * MINUTE, start + 4 * MINUTE)]
         assert await value(db, "SELECT scheduled_at FROM latest_checks") == start + 4 * MINUTE
 
-    async def test_times_are_kept_to_a_sixteenth_and_messages_to_500_characters(self, db: Connection) -> None:
+    async def test_times_are_stored_in_sixteenths_and_messages_up_to_500_characters(self, db: Connection) -> None:
         slot = now()
         times: dict[str, Any] = {
             "total_ms": 123.456,
@@ -105,32 +106,33 @@ class TestStoring:
             "first_byte_ms": 99.97,
         }
         await record(db, [row(slot, "mo", error_message="x" * 10_000, **times)])
-        kept = await ask(
+        stored = await fetch(
             db, "SELECT total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, length(error_message) FROM checks"
         )
-        assert kept == [(123.4375, 0.0, 0.0625, None, 100.0, 500)]
+        assert stored == [(123.4375, 0.0, 0.0625, None, 100.0, 500)]
         assert await value(db, "SELECT length(error_message) FROM latest_checks") == 500
         assert await value(db, "SELECT length(error_message) FROM outages") == 500
 
-    async def test_an_empty_batch(self, db: Connection) -> None:
+    async def test_an_empty_batch_is_accepted(self, db: Connection) -> None:
         assert await record(db, []) == (0, 0, 0)
 
-    async def test_the_fields_come_back_as_they_went_in(self, db: Connection) -> None:
-        given = row(now(), "po", status_code=204, tls_ms=7.5, attempts=3, interval_seconds=30)
-        await record(db, [given])
-        [found] = await ask(
+    async def test_the_fields_are_stored_unchanged(self, db: Connection) -> None:
+        check = row(now(), "po", status_code=204, tls_ms=7.5, attempts=3, interval_seconds=30)
+        await record(db, [check])
+        [found] = await fetch(
             db,
             "SELECT service_id, location, scheduled_at, finished_at, interval_seconds, status_code, success, "
             "severity::text, total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, attempts, error_type, error_message "
             "FROM checks",
         )
-        # Finished 200 ms after it was due: by the end of the first quarter second.
-        assert given.scheduled_at is not None
-        assert Row(*found) == given._replace(finished_at=given.scheduled_at + timedelta(milliseconds=250))
+        # The check finished 200 ms after its scheduled time, which is stored as the end of the first quarter of a
+        # second.
+        assert check.scheduled_at is not None
+        assert Row(*found) == check._replace(finished_at=check.scheduled_at + timedelta(milliseconds=250))
 
 
-NONSENSE: Mapping[str, tuple[Mapping[str, Any], str]] = {
-    "unknown service": ({"service_id": "nobody"}, "unknown service"),
+INVALID: Mapping[str, tuple[Mapping[str, Any], str]] = {
+    "unknown service": ({"service_id": "missing"}, "unknown service"),
     "no service": ({"service_id": None}, "unknown service"),
     "unknown location": ({"location": "atlantis"}, "unknown location"),
     "no location": ({"location": None}, "unknown location"),
@@ -158,45 +160,45 @@ NONSENSE: Mapping[str, tuple[Mapping[str, Any], str]] = {
 }
 
 
-class TestSettingAside:
-    async def test_one_bad_row_is_parked_and_the_rest_is_stored(self, db: Connection) -> None:
+class TestParking:
+    async def test_an_invalid_row_is_parked_and_the_rest_is_stored(self, db: Connection) -> None:
         start = now() - 300 * MINUTE
-        for number, (kind, (changes, reason)) in enumerate(NONSENSE.items()):
-            good = [row(start + (5 * number + minute) * MINUTE) for minute in range(3)]
-            bad = row(now())._replace(**changes)
+        for number, (kind, (changes, reason)) in enumerate(INVALID.items()):
+            valid = [row(start + (5 * number + minute) * MINUTE) for minute in range(3)]
+            invalid = row(now())._replace(**changes)
 
-            assert await record(db, [*good[:2], bad, good[2]]) == (3, 0, 1), kind
+            assert await record(db, [*valid[:2], invalid, valid[2]]) == (3, 0, 1), kind
 
-            [(found, data)] = await ask(db, "DELETE FROM parked_checks RETURNING reason, data")
+            [(found, data)] = await fetch(db, "DELETE FROM parked_checks RETURNING reason, data")
             assert found == reason, kind
             assert set(data) == set(Row._fields)
-            assert (data["service_id"], data["attempts"]) == (bad.service_id, bad.attempts)
-        assert await value(db, "SELECT count(*) FROM checks") == 3 * len(NONSENSE)
+            assert (data["service_id"], data["attempts"]) == (invalid.service_id, invalid.attempts)
+        assert await value(db, "SELECT count(*) FROM checks") == 3 * len(INVALID)
 
-    async def test_all_kinds_of_nonsense_at_once(self, db: Connection) -> None:
-        bad = [row(now())._replace(**changes) for changes, _ in NONSENSE.values()]
-        assert await record(db, [row(now()), *bad]) == (1, 0, len(bad))
-        assert await parked(db) == sorted(reason for _, reason in NONSENSE.values())
+    async def test_all_kinds_of_invalid_rows_in_one_batch_are_parked(self, db: Connection) -> None:
+        invalid = [row(now())._replace(**changes) for changes, _ in INVALID.values()]
+        assert await record(db, [row(now()), *invalid]) == (1, 0, len(invalid))
+        assert await parked(db) == sorted(reason for _, reason in INVALID.values())
 
-    async def test_the_future_begins_in_five_minutes(self, db: Connection) -> None:
+    async def test_checks_more_than_five_minutes_ahead_are_parked(self, db: Connection) -> None:
         late, early = now() + 5 * MINUTE + timedelta(seconds=20), now() + 4 * MINUTE
         assert await record(db, [row(late), row(early)]) == (1, 0, 1)
         assert await parked(db) == ["from the future"]
 
-    async def test_nothing_older_than_the_retention_comes_in(self, db: Connection) -> None:
-        """It would fall out at once, and the aggregates of its day can no longer be computed again."""
+    async def test_checks_older_than_the_retention_are_parked(self, db: Connection) -> None:
+        """They would be dropped at once, and the aggregates of their day can no longer be recomputed."""
         retention = await value(db, "SELECT retention FROM installation")
         old, young = now() - retention, now() - retention + DAY + MINUTE
         assert await record(db, [row(old), row(young), row(old - 9000 * DAY)]) == (1, 0, 2)
         assert await parked(db) == ["older than retention"] * 2
 
-    async def test_a_check_does_not_end_before_it_began(self, db: Connection) -> None:
+    async def test_a_check_that_ends_before_it_began_is_parked(self, db: Connection) -> None:
         slot = now()
         rows = [row(slot, finished_at=slot - 2 * MINUTE), row(slot - MINUTE, finished_at=slot - MINUTE)]
         assert await record(db, rows) == (1, 0, 1)
         assert await parked(db) == ["finished before it began"]
 
-    async def test_infinite_times_are_set_aside(self, db: Connection) -> None:
+    async def test_infinite_times_are_parked(self, db: Connection) -> None:
         async with db.transaction():
             await copy(db, [row(now())])
             for time in ("infinity", "-infinity"):
@@ -206,7 +208,7 @@ class TestSettingAside:
                     "(SELECT ctid FROM incoming_checks WHERE isfinite(scheduled_at) LIMIT 1)",
                     (time,),
                 )
-            assert await ask(db, "SELECT stored, parked FROM record_checks()") == [(1, 2)]
+            assert await fetch(db, "SELECT stored, parked FROM record_checks()") == [(1, 2)]
         assert await parked(db) == ["from the future", "older than retention"]
 
 
@@ -214,7 +216,7 @@ class TestStates:
     async def test_a_service_without_checks_is_unknown(self, db: Connection) -> None:
         assert (await state(db))[0] == "unknown"
 
-    async def test_each_check_moves_the_state_and_since_is_when_it_was_due(self, db: Connection) -> None:
+    async def test_each_check_sets_the_state_since_its_scheduled_time(self, db: Connection) -> None:
         start = now() - 6 * MINUTE
         for minute, severity, name, since in (
             (0, "o", "operational", 0),
@@ -227,7 +229,7 @@ class TestStates:
             await record(db, [row(start + minute * MINUTE, severity, interval_seconds=300)])
             assert await state(db) == (name, start + since * MINUTE)
 
-    async def test_outages_open_and_close_once(self, db: Connection) -> None:
+    async def test_outages_begin_and_end_once(self, db: Connection) -> None:
         start = now() - 7 * MINUTE
         await record(db, [row(start), row(start + MINUTE, "mo")])
         assert await outages(db) == [(start + MINUTE, None)]
@@ -238,7 +240,7 @@ class TestStates:
         await record(db, [row(start + 5 * MINUTE), row(start + 6 * MINUTE, "mo")])
         assert await outages(db) == [(start + MINUTE, start + 4 * MINUTE), (start + 6 * MINUTE, None)]
 
-    async def test_a_late_row_mends_the_story(self, db: Connection) -> None:
+    async def test_a_late_row_corrects_outages_and_the_state(self, db: Connection) -> None:
         start = now() - 5 * MINUTE
         await record(db, [row(start, "mo"), row(start + 2 * MINUTE, "mo"), row(start + 4 * MINUTE, "mo")])
         assert await outages(db) == [(start, None)]
@@ -251,13 +253,13 @@ class TestStates:
     async def test_a_late_row_changes_the_past_and_not_the_present(self, db: Connection) -> None:
         start = now() - 2 * MINUTE
         await record(db, [row(start), row(start + MINUTE)])
-        told = await events(db)
+        before = await events(db)
         await record(db, [row(start - DAY, "mo"), row(start - DAY + MINUTE)])
         assert await outages(db) == [(start - DAY, start - DAY + MINUTE)]
         assert await state(db) == ("operational", start)
-        assert await events(db) == told
+        assert await events(db) == before
 
-    async def test_a_prober_whose_clock_is_ahead(self, db: Connection) -> None:
+    async def test_checks_of_a_prober_whose_clock_is_ahead_count(self, db: Connection) -> None:
         ahead = now() + 2 * MINUTE
         await record(db, [row(ahead - MINUTE)])
         await record(db, [row(ahead, "mo")])
@@ -267,7 +269,7 @@ class TestStates:
         assert (await state(db))[0] == "operational"
         assert await outages(db) == [(ahead, ahead + MINUTE)]
 
-    async def test_the_majority_of_locations_decides(self, db: Connection) -> None:
+    async def test_the_majority_of_locations_decides_the_state(self, db: Connection) -> None:
         slot = now() - 5 * MINUTE
         for minute, severities, name in (
             (0, "o o o", "operational"),
@@ -288,27 +290,27 @@ class TestStates:
         assert (await state(db))[0] == "degraded"
         assert await outages(db) == []
 
-    async def test_a_location_that_fell_silent_has_no_vote(self, db: Connection) -> None:
-        """Checks live for two intervals and a minute."""
+    async def test_a_location_without_recent_checks_does_not_count(self, db: Connection) -> None:
+        """A check counts for two intervals and a minute."""
         slot = now() - 10 * MINUTE
         await record(db, [row(slot, "o", location="seoul")])
         await record(db, [row(slot + minute * MINUTE, "mo") for minute in range(10)])
         assert await outages(db) == [(slot + 3 * MINUTE, None)]
         assert await state(db) == ("outage", slot + 3 * MINUTE)
 
-    async def test_the_vote_of_a_location_whose_rows_come_later_counts(self, db: Connection) -> None:
+    async def test_late_rows_of_a_location_count(self, db: Connection) -> None:
         slot = now() - 60 * MINUTE
         await record(db, [row(slot, location="seoul")])
         await record(db, [row(slot + minute * MINUTE, "mo") for minute in range(20)])
         assert len(await outages(db)) == 1
         await record(db, [row(slot + minute * MINUTE, location="seoul") for minute in range(1, 20)])
-        await ask(db, "SELECT expire_states()")
+        await fetch(db, "SELECT expire_states()")
         assert await outages(db) == []
 
 
-class TestSilence:
+class TestMissingChecks:
     async def test_a_service_becomes_unknown_when_its_checks_stop(self, db: Connection) -> None:
-        """Two intervals and a minute after its last check, and the 7 seconds that the next check may take."""
+        """It does so after two intervals and a minute, and the 7 seconds that the next check may take."""
         last = now()
         await record(db, [row(last)])
         await set_clock(db, last + 3 * MINUTE + timedelta(seconds=7))
@@ -324,17 +326,18 @@ class TestSilence:
         assert (await events(db))[-1]["status"] == "unknown"
 
     @pytest.mark.parametrize(("timeout_ms", "retries", "takes_s"), [(15_000, 5, 90), (7_000, 5, 42), (2_000, 0, 2)])
-    async def test_a_state_holds_while_its_next_verdict_is_being_worked_out(
+    async def test_a_state_is_kept_while_the_next_check_runs(
         self, db: Connection, timeout_ms: int, retries: int, takes_s: int
     ) -> None:
-        """Faults A1: 15 s interval, 15 s timeout, 5 retries went from operational to unknown and never to outage."""
+        """With an interval of 15 s, a timeout of 15 s and 5 retries a service must not become unknown instead of
+        outage."""
         await db.execute(
             "UPDATE services SET timeout_ms = %s, retries = %s, interval_seconds = 15", (timeout_ms, retries)
         )
         last = now()
         await record(db, [row(last, interval_seconds=15)])
         due = last + timedelta(seconds=15)
-        # The check of `due` times out again and again; so does the one after it.
+        # The check of `due` and the next ones time out with all their retries.
         for _ in range(3):
             long = (takes_s // 15 + 1) * 15
             await set_clock(db, due + timedelta(seconds=takes_s, milliseconds=500))
@@ -343,40 +346,40 @@ class TestSilence:
             assert await state(db) == ("outage", last + timedelta(seconds=15))
             due += timedelta(seconds=long)
         assert await outages(db) == [(last + timedelta(seconds=15), None)]
-        assert await ask(db, "SELECT sum(covered_seconds), sum(down_seconds) FROM checks_daily") == [
+        assert await fetch(db, "SELECT sum(covered_seconds), sum(down_seconds) FROM checks_daily") == [
             (15 + 3 * long, 3 * long)
         ]
 
-    async def test_nothing_expires_while_checks_come(self, db: Connection) -> None:
+    async def test_no_state_expires_while_checks_are_recorded(self, db: Connection) -> None:
         await record(db, [row(now() - 2 * MINUTE)])
         assert await value(db, "SELECT expire_states()") == 0
         assert (await state(db))[0] == "operational"
 
-    async def test_a_long_interval_is_a_long_life(self, db: Connection) -> None:
+    async def test_a_state_is_kept_longer_with_a_longer_interval(self, db: Connection) -> None:
         await record(db, [row(now() - 50 * MINUTE, interval_seconds=1800)])
         assert await value(db, "SELECT expire_states()") == 0
         assert (await state(db))[0] == "operational"
 
-    async def test_the_first_check_after_the_silence_brings_it_back(self, db: Connection) -> None:
+    async def test_the_first_check_after_a_gap_sets_the_state(self, db: Connection) -> None:
         await record(db, [row(now() - 30 * MINUTE)])
-        await ask(db, "SELECT expire_states()")
+        await fetch(db, "SELECT expire_states()")
         back = now() - MINUTE
         await record(db, [row(back)])
         assert await state(db) == ("operational", back)
 
-    async def test_a_gap_neither_ends_an_outage_nor_begins_one(self, db: Connection) -> None:
+    async def test_a_gap_neither_begins_nor_ends_an_outage(self, db: Connection) -> None:
         start = now() - 60 * MINUTE
         await record(db, [row(start, "mo")])
-        await ask(db, "SELECT expire_states()")
+        await fetch(db, "SELECT expire_states()")
         assert await outages(db) == [(start, None)]
         await record(db, [row(start + 30 * MINUTE, "mo")])
         assert await outages(db) == [(start, None)]
         await record(db, [row(start + 50 * MINUTE)])
         assert await outages(db) == [(start, start + 50 * MINUTE)]
 
-    async def test_replay_after_an_interruption_ends_in_the_present(self, db: Connection) -> None:
-        """A batch that ends in the past leaves its service unknown; the next one must bring it back although its
-        checks say what the last one said."""
+    async def test_the_last_batch_of_a_replay_sets_the_current_state(self, db: Connection) -> None:
+        """A batch that ends in the past leaves its service unknown. The next one must set the state although its checks
+        have the same results."""
         start = now() - 30 * MINUTE
         await record(db, [row(start)])
         await record(db, [row(start + minute * MINUTE, "mo") for minute in range(1, 15)])
@@ -389,41 +392,41 @@ class TestSilence:
 class TestPausing:
     PAUSE = "UPDATE services SET enabled = %s WHERE id = 'web' RETURNING 1"
 
-    async def test_a_paused_service_is_unknown_whatever_still_arrives(self, db: Connection) -> None:
+    async def test_a_paused_service_stays_unknown_when_checks_arrive(self, db: Connection) -> None:
         await record(db, [row(now() - MINUTE, "mo")])
-        await ask(db, self.PAUSE, (False,))
+        await fetch(db, self.PAUSE, (False,))
         assert (await state(db))[0] == "unknown"
         assert (await events(db))[-1]["status"] == "unknown"
         await record(db, [row(now(), "mo")])
         assert (await state(db))[0] == "unknown"
         assert await value(db, "SELECT count(*) FROM checks") == 2
 
-    async def test_it_goes_on_with_its_next_check(self, db: Connection) -> None:
-        """Also where a check that was under way came in during the pause and said the same."""
+    async def test_a_resumed_service_has_the_state_of_its_next_check(self, db: Connection) -> None:
+        """A check with the same result was recorded during the pause."""
         start = now() - 3 * MINUTE
         await record(db, [row(start)])
-        await ask(db, self.PAUSE, (False,))
+        await fetch(db, self.PAUSE, (False,))
         await record(db, [row(start + MINUTE)])
-        await ask(db, self.PAUSE, (True,))
-        await record(db, [row(start + 2 * MINUTE)])  # due before the pause
+        await fetch(db, self.PAUSE, (True,))
+        await record(db, [row(start + 2 * MINUTE)])  # scheduled before the pause
         assert (await state(db))[0] == "unknown"
         await record(db, [row(now() + timedelta(seconds=1))])
         assert (await state(db))[0] == "operational"
 
-    async def test_others_are_not_touched(self, db: Connection) -> None:
+    async def test_a_pause_does_not_affect_other_services(self, db: Connection) -> None:
         await add_services(db, "other")
         await record(db, [row(now()), row(now(), service="other")])
-        await ask(db, self.PAUSE, (False,))
+        await fetch(db, self.PAUSE, (False,))
         assert (await state(db, "other"))[0] == "operational"
 
 
 class TestEvents:
-    async def test_status_updates_in_order(self, db: Connection) -> None:
+    async def test_status_updates_have_the_order_of_the_changes(self, db: Connection) -> None:
         start = now() - 3 * MINUTE
         for minute, severity in enumerate(("o", "mo", "po")):
             await record(db, [row(start + minute * MINUTE, severity, interval_seconds=300)])
-        told = await ask(db, "SELECT room, data FROM events WHERE event = 'status-update' ORDER BY seq")
-        assert told == [
+        updates = await fetch(db, "SELECT room, data FROM events WHERE event = 'status-update' ORDER BY seq")
+        assert updates == [
             (
                 "system-status",
                 {"serviceId": "web", "status": name, "timestamp": f"{start + minute * MINUTE:%Y-%m-%dT%H:%M:%S}.000Z"},
@@ -431,23 +434,23 @@ class TestEvents:
             for minute, name in enumerate(("operational", "outage", "degraded"))
         ]
 
-    async def test_a_state_that_stays_is_not_told_again(self, db: Connection) -> None:
+    async def test_an_unchanged_state_sends_no_event(self, db: Connection) -> None:
         await record(db, [row(now() - 2 * MINUTE, "mo")])
         await record(db, [row(now() - MINUTE, "mo")])
         assert len(await events(db)) == 1
 
-    async def test_private_services_are_told_of_inside_only(self, db: Connection) -> None:
+    async def test_events_of_private_services_go_to_users_only(self, db: Connection) -> None:
         await add_services(db, "secret", public=False)
         await record(db, [row(now() - MINUTE, "mo", service="secret"), row(now(), service="secret")])
-        await ask(db, "UPDATE services SET enabled = false WHERE id = 'secret' RETURNING 1")
+        await fetch(db, "UPDATE services SET enabled = false WHERE id = 'secret' RETURNING 1")
         assert (await state(db, "secret"))[0] == "unknown"
-        assert await ask(db, "SELECT DISTINCT event, room FROM events ORDER BY room") == [
+        assert await fetch(db, "SELECT DISTINCT event, room FROM events ORDER BY room") == [
             ("status-update", "system-status-inside"),
             ("uptime-updated", "uptime-inside"),
         ]
         assert len(await outages(db, "secret")) == 1
 
-    async def test_each_worse_day_is_told_once(self, db: Connection) -> None:
+    async def test_each_worse_status_of_a_day_sends_one_event(self, db: Connection) -> None:
         day = now().replace(hour=0, minute=0, second=0) - 3 * DAY
         for minute, severity in enumerate(("o", "o", "po", "o", "mo", "po", "mo")):
             await record(db, [row(day + minute * MINUTE, severity)])
@@ -459,39 +462,39 @@ class TestEvents:
         await record(db, [row(day + 10 * MINUTE, "mo"), row(day + 11 * MINUTE, location="seoul")])
         assert len(await events(db, "uptime-updated")) == len(expected)
 
-    async def test_numbers_are_in_order_of_commits(self, db: Connection, database: str) -> None:
-        """The second writer gets no number while the first one, which has a lower one, may still commit."""
+    async def test_event_numbers_have_the_order_of_the_commits(self, db: Connection, database: str) -> None:
+        """The second writer gets no number while the first one, with a lower number, has not committed."""
         await add_services(db, "other")
         async with connected(database) as rival:
             async with db.transaction():
                 await copy(db, [row(now())])
-                await ask(db, "SELECT record_checks()")
+                await fetch(db, "SELECT record_checks()")
                 async with anyio.create_task_group() as writers:
                     writers.start_soon(record, rival, [row(now(), "mo", service="other")])
                     await until_waiting(db)
                     assert await value(db, "SELECT count(*) FROM events") == 2
                     await db.execute("COMMIT")
                     await db.execute("BEGIN")
-            numbered = await ask(db, "SELECT seq, data ->> 'serviceId' FROM events ORDER BY seq")
+            numbered = await fetch(db, "SELECT seq, data ->> 'serviceId' FROM events ORDER BY seq")
         assert [service for _, service in numbered] == ["web", "web", "other", "other"]
 
 
 class TestNumbers:
-    """Of events: what strangers may hear of, and the rest between."""
+    """The numbers of public and internal events."""
 
-    async def test_inside_never_takes_a_public_number(self, db: Connection) -> None:
+    async def test_internal_events_never_get_a_public_number(self, db: Connection) -> None:
         for room in ("uptime", "staff"):
             await db.execute("SELECT append_event('e', %s, '{}')", (room,))
         await db.execute("SELECT setval(pg_get_serial_sequence('events', 'seq'), 131071)")
         await db.execute("SELECT append_event('e', 'incident-INC-2026-0001', '{}'), append_event('e', NULL, '{}')")
-        assert [seq for (seq,) in await ask(db, "SELECT seq FROM events ORDER BY seq")] == [
+        assert [seq for (seq,) in await fetch(db, "SELECT seq FROM events ORDER BY seq")] == [
             65536,
             65537,
             131073,
             196608,
         ]
 
-    async def test_a_service_that_is_hidden_and_paused_waits_for_a_batch_before_it_is_in_its_way(
+    async def test_hiding_and_pausing_a_service_locks_recording_before_events(
         self, db: Connection, database: str
     ) -> None:
         await record(db, [row(now())])
@@ -504,7 +507,7 @@ class TestNumbers:
         assert await value(db, "SELECT NOT public AND NOT enabled FROM services")
 
 
-class TestWritersAtOnce:
+class TestConcurrentWriters:
     async def test_two_writers_open_one_outage(self, db: Connection, database: str) -> None:
         start = now() - 5 * MINUTE
         await record(db, [row(start), row(start, location="seoul")])
@@ -516,7 +519,7 @@ class TestWritersAtOnce:
         assert await outages(db) == [(start + MINUTE, None)]
         assert await value(db, "SELECT count(*) FROM checks") == 10
 
-    async def test_two_writers_of_the_same_rows(self, db: Connection, database: str) -> None:
+    async def test_two_writers_of_the_same_rows_store_them_once(self, db: Connection, database: str) -> None:
         start = now() - 20 * MINUTE
         rows = [row(start + minute * MINUTE, "mo" if minute > 9 else "o") for minute in range(20)]
         async with connected(database) as one, connected(database) as two, anyio.create_task_group() as writers:
@@ -531,14 +534,12 @@ class TestWritersAtOnce:
         for one in rows:
             await record(connection, [one])
 
-    async def test_the_database_itself_refuses_a_second_open_outage(self, db: Connection) -> None:
+    async def test_a_constraint_refuses_a_second_open_outage(self, db: Connection) -> None:
         await record(db, [row(now(), "mo")])
         with pytest.raises(psycopg.errors.UniqueViolation, match="outages_one_open"):
             await db.execute("INSERT INTO outages (service_id, started_at) VALUES ('web', now() - interval '1 day')")
 
-    async def test_a_service_deleted_at_the_same_moment_costs_its_own_rows_only(
-        self, db: Connection, database: str
-    ) -> None:
+    async def test_a_service_deleted_meanwhile_parks_its_own_rows_only(self, db: Connection, database: str) -> None:
         await add_services(db, "doomed")
         batch = [row(now(), service="doomed"), row(now())]
         results: list[tuple[int, int, int]] = []
@@ -553,8 +554,8 @@ class TestWritersAtOnce:
         assert results == [(1, 0, 1)]
         assert await parked(db) == ["unknown service"]
 
-    async def test_a_service_paused_at_the_same_moment(self, db: Connection, database: str) -> None:
-        """A PATCH locks the service, then pauses it; a batch holds its latest check: neither waits for the other."""
+    async def test_a_service_paused_meanwhile_causes_no_deadlock(self, db: Connection, database: str) -> None:
+        """A PATCH locks the service and then pauses it, while a batch has locked its latest check."""
         await record(db, [row(now() - MINUTE)])
 
         async def pause(connection: Connection) -> None:
@@ -564,54 +565,56 @@ class TestWritersAtOnce:
 
         async with connected(database) as rival, anyio.create_task_group() as writers, db.transaction():
             await copy(db, [row(now(), "mo")])
-            await ask(db, "SELECT record_checks()")
+            await fetch(db, "SELECT record_checks()")
             writers.start_soon(pause, rival)
             await until_waiting(db)
         assert (await state(db))[0] == "unknown"
 
 
 class TestNotifications:
-    async def heard(self, database: str, rows: list[Row]) -> list[str]:
-        """The payloads that one batch sends, until a last one of our own."""
-        async with connected(database) as ear, connected(database) as mouth:
-            await ear.execute("LISTEN sla_monitor")
-            await record(mouth, rows)
-            await mouth.execute("SELECT pg_notify('sla_monitor', 'ping:end')")
+    async def payloads(self, database: str, rows: list[Row]) -> list[str]:
+        """Returns the payloads of the notifications of one batch."""
+        async with connected(database) as listener, connected(database) as writer:
+            await listener.execute("LISTEN sla_monitor")
+            await record(writer, rows)
+            await writer.execute("SELECT pg_notify('sla_monitor', 'ping:end')")
             payloads = []
             with anyio.fail_after(PATIENCE_S):
-                async for notification in ear.notifies():
+                async for notification in listener.notifies():
                     if notification.payload == "ping:end":
                         break
                     payloads.append(notification.payload)
         return sorted(payloads)
 
-    async def test_a_check_that_changes_the_state(self, db: Connection, database: str) -> None:
-        assert await self.heard(database, [row(now())]) == ["checks", "event"]
+    async def test_a_check_that_changes_the_state_notifies_events(self, db: Connection, database: str) -> None:
+        assert await self.payloads(database, [row(now())]) == ["checks", "event"]
 
-    async def test_a_check_that_changes_nothing_but_figures(self, db: Connection, database: str) -> None:
+    async def test_a_check_without_a_new_state_notifies_checks(self, db: Connection, database: str) -> None:
         at = now()
-        at = max(at, at.replace(hour=0, minute=1, second=0))  # the first check of a day is news
+        at = max(at, at.replace(hour=0, minute=1, second=0))  # the first check of a day sends an event
         await record(db, [row(at - MINUTE), row(at - DAY)])
-        assert await self.heard(database, [row(at)]) == ["checks"]
+        assert await self.payloads(database, [row(at)]) == ["checks"]
 
-    async def test_a_duplicate_is_silent(self, db: Connection, database: str) -> None:
+    async def test_a_duplicate_sends_no_notification(self, db: Connection, database: str) -> None:
         batch = [row(now() - MINUTE)]
         await record(db, batch)
-        assert await self.heard(database, batch) == []
+        assert await self.payloads(database, batch) == []
 
-    async def test_a_service_that_changes(self, db: Connection, database: str) -> None:
-        async with connected(database) as ear:
-            await ear.execute("LISTEN sla_monitor")
+    async def test_a_changed_service_notifies_services(self, db: Connection, database: str) -> None:
+        async with connected(database) as listener:
+            await listener.execute("LISTEN sla_monitor")
             await db.execute("UPDATE services SET name = 'Web 2' WHERE id = 'web'")
-            heard = {notification.payload async for notification in ear.notifies(timeout=PATIENCE_S, stop_after=2)}
-        assert heard == {"services", "public-services"}
+            payloads = {
+                notification.payload async for notification in listener.notifies(timeout=PATIENCE_S, stop_after=2)
+            }
+        assert payloads == {"services", "public-services"}
 
 
-async def test_a_service_that_is_entered_again_has_its_history_back(db: Connection) -> None:
+async def test_a_service_that_is_added_again_has_its_history(db: Connection) -> None:
     start = now() - 5 * MINUTE
     await record(db, [row(start, "mo"), row(start + MINUTE)])
     await db.execute("DELETE FROM services WHERE id = 'web'")
-    assert await ask(db, "SELECT FROM latest_checks") == []
+    assert await fetch(db, "SELECT FROM latest_checks") == []
     await add_services(db, "web")
     await record(db, [row(now() + timedelta(seconds=1))])
     assert await outages(db) == [(start, start + MINUTE)]

@@ -1,4 +1,4 @@
-"""What a service's page asks: each question on made-up checks, as the row that the page reads."""
+"""The queries of the page of a service, with the row types that the page reads."""
 
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from tests.sql.batches import DAY, MINUTE, Connection, Row, add_services, now, q
 
 pytestmark = pytest.mark.one_quarter
 
-Answer = TypeVar("Answer")
+RowType = TypeVar("RowType")
 HOUR = timedelta(hours=1)
 
 
@@ -66,33 +66,33 @@ class LatestCheck(msgspec.Struct):
     error_message: str | None
 
 
-async def answers(db: Connection, name: str, answer: type[Answer], **values: Any) -> list[Answer]:
-    """As api.database.rows does: the columns are the fields, none is missing and none too many."""
-    async with db.cursor(row_factory=class_row(answer)) as cursor:
+async def query(db: Connection, name: str, row_type: type[RowType], **values: Any) -> list[RowType]:
+    """Runs the query like sql.database.rows(): the columns must be exactly the fields of the row type."""
+    async with db.cursor(row_factory=class_row(row_type)) as cursor:
         await cursor.execute(sql.query(name), {"service_id": "web", **values})
         return await cursor.fetchall()
 
 
 async def uptimes(db: Connection, service: str = "web") -> dict[int, Uptime]:
-    found = await answers(db, "service_page/uptimes", Uptime, service_id=service)
+    found = await query(db, "service_page/uptimes", Uptime, service_id=service)
     return {one.days: one for one in found}
 
 
 def every_quarter(start: datetime, end: datetime, severity: str = "o", **changes: Any) -> list[Row]:
-    """Checks that stand for a quarter of an hour each."""
+    """Returns one check per quarter of an hour."""
     quarters = int((end - start) / (15 * MINUTE))
     return [row(start + n * 15 * MINUTE, severity, interval_seconds=900, **changes) for n in range(quarters)]
 
 
 class TestUptimes:
-    async def test_without_checks_nothing_is_known(self, db: Connection) -> None:
+    async def test_without_checks_there_is_no_uptime(self, db: Connection) -> None:
         found = await uptimes(db)
         assert list(found) == [1, 7, 30, 90, 365]
         assert {(one.uptime, one.coverage, one.downtime_seconds, one.first_at) for one in found.values()} == {
             ("-", 0.0, 0, None)
         }
 
-    async def test_the_last_24_hours_roll(self, db: Connection) -> None:
+    async def test_the_last_24_hours_are_a_rolling_window(self, db: Connection) -> None:
         edge = quarter(now())
         await record(
             db,
@@ -109,7 +109,7 @@ class TestUptimes:
 
     @pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "Australia/Lord_Howe"])
     async def test_the_longer_windows_are_local_days(self, db: Connection, database: str, zone: str) -> None:
-        """Ninety of them have the uptime that the status page tells."""
+        """The uptime of 90 days is that of the status page."""
         await migrate(database, Settings(time_zone=zone))
         ends_of_windows = (*range(9), 28, 29, 30, 31, 88, 89, 90, 91, 363, 364, 365, 366)
         hours = [now() - days * DAY - n * 3 * HOUR for days in ends_of_windows for n in range(8)]
@@ -134,7 +134,7 @@ class TestUptimes:
             status = dict(zip(names, (await cursor.fetchall())[0], strict=True))
         assert found[90].uptime == status["uptime"]
 
-    async def test_locations_are_one_downtime_and_one_coverage(self, db: Connection) -> None:
+    async def test_downtime_is_the_mean_of_the_locations_and_coverage_the_highest(self, db: Connection) -> None:
         edge = quarter(now())
         await record(
             db,
@@ -146,10 +146,10 @@ class TestUptimes:
         )
         day = (await uptimes(db))[1]
         assert day.uptime == "60.00"
-        assert day.downtime_seconds == 3 * 1800 + 3 * 1200, "a half of three hours, and a third of three"
+        assert day.downtime_seconds == 3 * 1800 + 3 * 1200, "half of three hours, and a third of three hours"
         assert day.coverage == pytest.approx(6 * HOUR / (now() - day.starts_at), abs=0.001)
 
-    async def test_another_service_is_another_figure(self, db: Connection) -> None:
+    async def test_checks_of_another_service_do_not_count(self, db: Connection) -> None:
         await add_services(db, "mail")
         await record(db, [row(now() - MINUTE, "mo", service="mail")])
         assert (await uptimes(db))[7].uptime == "-"
@@ -157,41 +157,41 @@ class TestUptimes:
 
 
 class TestOutages:
-    async def test_newest_first_by_the_page(self, db: Connection) -> None:
+    async def test_outages_are_listed_newest_first_in_pages(self, db: Connection) -> None:
         start = now() - 3 * HOUR
         for outage in range(5):
             at = start + outage * 30 * MINUTE
             await record(db, [row(at, "mo"), row(at + MINUTE, "mo"), row(at + 3 * MINUTE)])
         await record(db, [row(now() - 2 * MINUTE, "mo", error_type="http_error", error_message="503")])
 
-        first = await answers(db, "service_page/outages", Outage, limit=2, offset=0)
+        first = await query(db, "service_page/outages", Outage, limit=2, offset=0)
         assert first[0].ended_at is None
-        assert first[0].duration_seconds == pytest.approx(120, abs=5), "up to now"
+        assert first[0].duration_seconds == pytest.approx(120, abs=5), "up to the current time"
         assert (first[0].error_type, first[0].error_message) == ("http_error", "503")
         assert first[1] == Outage(
             *(start + 2 * HOUR, start + 2 * HOUR + 3 * MINUTE, 180, "timeout", "no answer within 7000 ms")
         )
-        rest = await answers(db, "service_page/outages", Outage, limit=10, offset=2)
+        rest = await query(db, "service_page/outages", Outage, limit=10, offset=2)
         assert [one.started_at for one in rest] == [start + n * 30 * MINUTE for n in (3, 2, 1, 0)]
 
         cursor = await db.execute(sql.query("service_page/outage_count"), {"service_id": "web"})
         assert await cursor.fetchall() == [(6,)]
 
-    async def test_none(self, db: Connection) -> None:
-        assert await answers(db, "service_page/outages", Outage, limit=10, offset=0) == []
+    async def test_without_outages_the_list_is_empty(self, db: Connection) -> None:
+        assert await query(db, "service_page/outages", Outage, limit=10, offset=0) == []
         cursor = await db.execute(sql.query("service_page/outage_count"), {"service_id": "web"})
         assert await cursor.fetchall() == [(0,)]
 
 
 class TestLatestChecks:
-    async def test_the_newest_of_all_locations(self, db: Connection) -> None:
+    async def test_the_newest_checks_of_all_locations_are_listed(self, db: Connection) -> None:
         await add_services(db, "mail")
         at = now() - MINUTE
         await record(db, [row(at - n * MINUTE, tls_ms=4.0) for n in range(60)])
         await record(db, [row(at - n * 10 * MINUTE, "mo", location="seoul", attempts=3) for n in range(20)])
         await record(db, [row(at, service="mail"), row(at - 8 * DAY, location="fra-1")])
 
-        found = await answers(db, "service_page/latest_checks", LatestCheck, limit=50)
+        found = await query(db, "service_page/latest_checks", LatestCheck, limit=50)
 
         assert len(found) == 50
         assert [(one.scheduled_at, one.location) for one in found[:3]] == [
@@ -205,26 +205,26 @@ class TestLatestChecks:
             *(at, "seoul", "mo", None, None, 1.0, 2.0, None, 100.0, 3, "timeout", "no answer within 7000 ms")
         )
 
-    async def test_those_of_the_last_week(self, db: Connection) -> None:
+    async def test_checks_older_than_a_week_are_not_listed(self, db: Connection) -> None:
         at = now()
         await record(db, [row(at - 6 * DAY), row(at - 8 * DAY)])
-        found = await answers(db, "service_page/latest_checks", LatestCheck, limit=50)
+        found = await query(db, "service_page/latest_checks", LatestCheck, limit=50)
         assert [one.scheduled_at for one in found] == [at - 6 * DAY]
 
 
 class TestPage:
-    async def test_a_service_with_checks(self, db: Connection) -> None:
+    async def test_a_service_with_checks_has_state_and_certificate(self, db: Connection) -> None:
         await db.execute("UPDATE services SET description = 'All of it', group_name = 'Front', interval_seconds = 30")
         at, expires_at = now() - MINUTE, now() + 40 * DAY
         await record(db, [row(at, certificate_expires_at=expires_at, certificate_issuer="Acme")])
-        assert await answers(db, "service_page/page", Page) == [
+        assert await query(db, "service_page/page", Page) == [
             Page("web", "Web", "All of it", "Front", "operational", at, at, 30, expires_at, "Acme", True, True)
         ]
 
-    async def test_a_new_one(self, db: Connection) -> None:
+    async def test_a_new_service_is_unknown(self, db: Connection) -> None:
         await add_services(db, "fresh", public=False)
-        [page] = await answers(db, "service_page/page", Page, service_id="fresh")
+        [page] = await query(db, "service_page/page", Page, service_id="fresh")
         assert (page.state, page.checked_at, page.certificate_expires_at, page.public) == ("unknown", None, None, False)
 
-    async def test_one_that_is_none(self, db: Connection) -> None:
-        assert await answers(db, "service_page/page", Page, service_id="nobody") == []
+    async def test_a_missing_service_has_no_row(self, db: Connection) -> None:
+        assert await query(db, "service_page/page", Page, service_id="missing") == []

@@ -1,4 +1,4 @@
-"""The configuration of TCP, as the database holds it."""
+"""services.check_config of TCP services."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ TCP: dict[str, Any] = {"type": "tcp", "host": "db.example", "port": 5432}
         ({"endpoint_url": "http://a.example/"}, "endpoint_url"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused_by_field(database: str, change: dict[str, Any], field: str) -> None:
+def test_an_invalid_value_is_refused_by_field(database: str, change: dict[str, Any], field: str) -> None:
     insert = "INSERT INTO services (id, name, check_config) VALUES ('db', 'DB', %s)"
     with psycopg.connect(database, autocommit=True) as connection:
         with pytest.raises(CheckViolation) as refused:

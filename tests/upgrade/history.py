@@ -1,6 +1,6 @@
-"""Sixty days that a last release has recorded, made up: zones, services, outages of every kind, gaps, late rows.
+"""Generates a history that the last release records: services, outages of every kind, gaps and late rows.
 
-All days are counted back from `now`, and the clocks' last change is looked up, so that the history is one on any date.
+All days are counted back from `now`, and the last clock change is looked up, so the history works on any date.
 """
 
 import random
@@ -23,11 +23,11 @@ PLACES = {
     "gone": ("local",),
 }
 QUIET = 2 * HOUR
-"""Before the end of the history: several locations agree, so that nothing changes when their last checks expire."""
+"""The last hours of the history. All locations agree, so no state changes when their last checks expire."""
 
 
-class Fed(NamedTuple):
-    """One check that is given to the last release: what all figures are computed from. `at` is seconds since 1970."""
+class CheckRow(NamedTuple):
+    """One check that the last release records. All figures are computed from these. `at` is in seconds since 1970."""
 
     service: str
     location: str
@@ -44,24 +44,24 @@ class Fed(NamedTuple):
 
 @dataclass
 class History:
-    """What is recorded in order, what comes late but before the last housekeeping, and what comes after it."""
+    """The checks recorded in order, the late ones before the last housekeeping, and those after it (`pending`)."""
 
     zone: str
     now: datetime
-    kept: timedelta
-    turned: datetime
-    in_order: list[Fed] = field(default_factory=list)
-    late: list[Fed] = field(default_factory=list)
-    pending: list[Fed] = field(default_factory=list)
+    retention: timedelta
+    clock_change: datetime
+    in_order: list[CheckRow] = field(default_factory=list)
+    late: list[CheckRow] = field(default_factory=list)
+    pending: list[CheckRow] = field(default_factory=list)
 
     @property
-    def rows(self) -> list[Fed]:
+    def rows(self) -> list[CheckRow]:
         return self.in_order + self.late + self.pending
 
 
 def clock_change(zone: str, now: datetime) -> datetime:
-    """When clocks were last turned there, at least three days ago: while that is younger, the last release's
-    aggregates on TimescaleDB hide hours of it. In a zone where they never are, a moment 35 days ago."""
+    """The last clock change of a zone, at least three days ago. After a younger one, the aggregates of the last release
+    on TimescaleDB hide some hours. In a zone without clock changes: 35 days ago."""
     local = ZoneInfo(zone)
     hour = now.replace(minute=0, second=0, microsecond=0) - 3 * DAY
     for _ in range(370 * 24):
@@ -72,95 +72,100 @@ def clock_change(zone: str, now: datetime) -> datetime:
 
 
 def european_zone(now: datetime) -> str:
-    """Europe/Berlin, or where its clocks were turned in these days, one of the other half of the year."""
+    """Europe/Berlin, or Asia/Kolkata if Berlin changes its clocks within these days."""
     berlin = ZoneInfo("Europe/Berlin")
     offsets = {(now - hours * HOUR).astimezone(berlin).utcoffset() for hours in range(-48, 97)}
     return "Europe/Berlin" if len(offsets) == 1 else "Asia/Kolkata"
 
 
 def day_start(day: date, zone: str) -> datetime:
-    """The first moment of a local day; of a midnight that comes twice, the first."""
+    """The start of a local day. If midnight occurs twice, the first one."""
     return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
-def raw_ends(now: datetime, kept: timedelta) -> tuple[datetime, datetime]:
-    """Where raw rows begin under a retention: chunks are dropped by days, partitions by months."""
-    oldest = (now - kept).replace(hour=0, minute=0, second=0, microsecond=0)
+def raw_ends(now: datetime, retention: timedelta) -> tuple[datetime, datetime]:
+    """The oldest raw rows under a retention, with chunks (dropped by day) and with partitions (dropped by month)."""
+    oldest = (now - retention).replace(hour=0, minute=0, second=0, microsecond=0)
     return oldest, oldest.replace(day=1)
 
 
-def made_up(zone: str, now: datetime, *, kept: timedelta, days: int, fine_days: int) -> History:
-    """A history of `days` days that ends `now`, with the whole day of the clocks' last change, if that was before.
+def generate(zone: str, now: datetime, *, retention: timedelta, days: int, fine_days: int) -> History:
+    """A history of `days` days that ends `now`. An older clock change adds its whole day.
 
-    `kept` is the retention it will have been shortened to; outages lie across where it ends, on either engine. Checks
-    are five minutes apart in the last `fine_days` and where something happens, else a quarter of an hour.
+    `retention` is set after most checks are recorded. An outage spans the oldest raw row on either engine. Checks are
+    five minutes apart in the last `fine_days` and around changes, otherwise a quarter of an hour.
     """
-    dice = random.Random(f"{zone} {days}")
-    made = History(zone, now, kept, clock_change(zone, now))
+    rng = random.Random(f"{zone} {days}")
+    created = History(zone, now, retention, clock_change(zone, now))
     begin = now.replace(hour=0, minute=0, second=0, microsecond=0) - days * DAY
-    turned = day_start(made.turned.astimezone(ZoneInfo(zone)).date(), zone)
+    change_day = day_start(created.clock_change.astimezone(ZoneInfo(zone)).date(), zone)
     spans = [(begin, now)]
-    if turned - DAY < begin:
-        spans.insert(0, (turned - HOUR, min(turned + DAY + 2 * HOUR, begin)))
-    rows: list[Fed] = []
+    if change_day - DAY < begin:
+        spans.insert(0, (change_day - HOUR, min(change_day + DAY + 2 * HOUR, begin)))
+    rows: list[CheckRow] = []
     for service, places in PLACES.items():
         for location in places:
             for low, high in spans:
-                rows += _line(made, service, location, low, high, fine_days, dice)
-    rows.sort(key=lambda fed: (fed.at // 7200, fed.location, fed.at, fed.service))
-    refusal = (now - kept + 2 * DAY).timestamp()
-    held: dict[tuple[str, str, float], float] = {}
-    for fed in rows:
-        # Two hours of one location are late together, as when a spool is replayed. Nothing is later than the shortened
-        # retention allows, and what ends an outage that goes on is not held back.
-        luck = held.setdefault((fed.service, fed.location, fed.at // 7200), dice.random())
-        settled = fed.at < (now - QUIET).timestamp()
-        if luck < 0.01 and settled:
-            made.late.append(fed)
-        elif luck < 0.03 and settled and fed.at > refusal and fed.service not in ("gone", "intern"):
-            made.pending.append(fed)
+                rows += _line(created, service, location, low, high, fine_days, rng)
+    rows.sort(key=lambda check: (check.at // 7200, check.location, check.at, check.service))
+    oldest_late = (now - retention + 2 * DAY).timestamp()
+    draws: dict[tuple[str, str, float], float] = {}
+    for check in rows:
+        # Two hours of one location are late together, as when a spool is replayed. No check is older than the shortened
+        # retention, and the checks that begin or end an ongoing outage are in order.
+        draw = draws.setdefault((check.service, check.location, check.at // 7200), rng.random())
+        settled = check.at < (now - QUIET).timestamp()
+        if draw < 0.01 and settled:
+            created.late.append(check)
+        elif draw < 0.03 and settled and check.at > oldest_late and check.service not in ("gone", "intern"):
+            created.pending.append(check)
         else:
-            made.in_order.append(fed)
-    dice.shuffle(made.late)
-    dice.shuffle(made.pending)
-    return made
+            created.in_order.append(check)
+    rng.shuffle(created.late)
+    rng.shuffle(created.pending)
+    return created
 
 
 def _line(
-    made: History, service: str, location: str, low: datetime, high: datetime, fine_days: int, dice: random.Random
-) -> Iterator[Fed]:
-    """One location's checks of one service, some of them missing, with moods that last a while."""
+    created: History, service: str, location: str, low: datetime, high: datetime, fine_days: int, rng: random.Random
+) -> Iterator[CheckRow]:
+    """The checks of one service from one location. Some are missing; a random severity lasts for a while."""
     interval = {"shop": 900, "gone": 600}.get(service, 300)
-    at = int(low.timestamp()) // interval * interval + dice.choice((0, 7, 59))
+    at = int(low.timestamp()) // interval * interval + rng.choice((0, 7, 59))
     severity = "o"
-    dense = [(made.turned - HOUR, made.turned + 2 * HOUR), (made.now - 3 * DAY, made.now - 3 * DAY + 3 * HOUR)]
-    fine = [(end - 6 * HOUR, end + 6 * HOUR) for end in (*raw_ends(made.now, made.kept), made.turned)]
-    fine.append((made.now - fine_days * DAY, made.now))
+    dense = [
+        (created.clock_change - HOUR, created.clock_change + 2 * HOUR),
+        (created.now - 3 * DAY, created.now - 3 * DAY + 3 * HOUR),
+    ]
+    fine = [
+        (end - 6 * HOUR, end + 6 * HOUR) for end in (*raw_ends(created.now, created.retention), created.clock_change)
+    ]
+    fine.append((created.now - fine_days * DAY, created.now))
     while at < high.timestamp() - 20:
         moment = datetime.fromtimestamp(at, UTC)
-        here = interval if any(first <= moment < last for first, last in fine) else max(interval, 900)
+        step = interval if any(first <= moment < last for first, last in fine) else max(interval, 900)
         if service == "shop" and any(first <= moment < last for first, last in dense):
-            here = 60
-        if dice.random() < 0.04:
-            severity = dice.choice(("o", "o", "o", "po", "mo"))
-        told = _told(made, service, moment)
-        spoken = severity if told is None else told
-        if spoken != "-" and dice.random() > 0.02:
-            yield _fed(service, location, at, here, spoken, dice)
-        at += here
+            step = 60
+        if rng.random() < 0.04:
+            severity = rng.choice(("o", "o", "o", "po", "mo"))
+        planned = _planned(created, service, moment)
+        current = severity if planned is None else planned
+        if current != "-" and rng.random() > 0.02:
+            yield _check(service, location, at, step, current, rng)
+        at += step
 
 
-def _told(made: History, service: str, moment: datetime) -> str | None:
-    """What must happen at this moment: a severity, `-` for no check, None for whatever the dice say."""
-    age = made.now - moment
+def _planned(created: History, service: str, moment: datetime) -> str | None:
+    """The severity planned for this moment, `-` for no check, None for a random severity."""
+    age = created.now - moment
     if service == "mail":
-        if any(end - 3 * HOUR <= moment < end + 2 * HOUR for end in raw_ends(made.now, made.kept)):
-            return "mo"  # an outage across the end of the raw rows
+        if any(end - 3 * HOUR <= moment < end + 2 * HOUR for end in raw_ends(created.now, created.retention)):
+            return "mo"  # an outage across the oldest raw row
         if 6 * DAY <= age < 8 * DAY:
-            return "-"  # nobody looked for two days, and it was out before and after
+            return "-"  # no checks for two days, between two outages
         if 5.9 * DAY <= age < 8.1 * DAY:
             return "mo"
-        return "mo" if age < HOUR else "o" if age < 2 * HOUR else None  # and is out now
+        return "mo" if age < HOUR else "o" if age < 2 * HOUR else None  # an ongoing outage
     if service == "intern":
         return "-" if age < 3 * DAY else "o" if age < 3.5 * DAY else None
     if service == "gone":
@@ -169,15 +174,15 @@ def _told(made: History, service: str, moment: datetime) -> str | None:
         return "o" if age < 4.5 * DAY else None
     if age < QUIET + HOUR:
         return "o"
-    if service == "shop" and age > 14 * DAY and abs(moment - made.turned) > 12 * HOUR:
-        return "-"  # new, but for the night when clocks were turned
-    if made.turned - HOUR / 2 <= moment < made.turned + HOUR / 2:
-        return "mo"  # both locations, while clocks are turned
+    if service == "shop" and age > 14 * DAY and abs(moment - created.clock_change) > 12 * HOUR:
+        return "-"  # a new service, except for the night of the clock change
+    if created.clock_change - HOUR / 2 <= moment < created.clock_change + HOUR / 2:
+        return "mo"  # both locations, during the clock change
     return None
 
 
-def _fed(service: str, location: str, at: int, interval: int, severity: str, dice: random.Random) -> Fed:
+def _check(service: str, location: str, at: int, interval: int, severity: str, rng: random.Random) -> CheckRow:
     failed = severity == "mo"
-    total_ms = None if failed else round(dice.lognormvariate(4.5, 0.8) * 16) / 16 + 0.0625
+    total_ms = None if failed else round(rng.lognormvariate(4.5, 0.8) * 16) / 16 + 0.0625
     error = ERRORS[at // 86400 % len(ERRORS)] if failed else None
-    return Fed(service, location, float(at), interval, severity, total_ms, error)
+    return CheckRow(service, location, float(at), interval, severity, total_ms, error)

@@ -1,7 +1,7 @@
 """Runs inside the last release: `python -P last_release.py`, its PYTHONPATH the unpacked wheel (see processes.py).
 
-Nothing of this repository is imported here: `sql`, `prober` and `sla_monitor` are the last release's own. Reads one
-command a line from stdin, JSON, and answers each with a line, {"result": …} or {"error": …}.
+No module of this repository is imported here: `sql`, `prober` and `sla_monitor` are those of the last release. Reads
+one JSON command per line from stdin and writes one line for each: {"result": …} or {"error": …}.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 
-Fed = list[Any]
+CheckRow = list[Any]
 """[service, location, scheduled_at (seconds since 1970), interval_seconds, severity, total_ms, error_type]"""
 
 sql: Any = import_module("sql")
@@ -41,9 +41,9 @@ JOBS = (
 )
 
 
-def check(fed: Fed) -> Any:
-    """The last release's own row for what the tests know of a check."""
-    service, location, at, interval, severity, total_ms, error_type = fed
+def release_check(check: CheckRow) -> Any:
+    """Converts a row of the tests to a Check of the last release."""
+    service, location, at, interval, severity, total_ms, error_type = check
     scheduled_at = datetime.fromtimestamp(at, UTC)
     failed = severity == "mo"
     return store.Check(
@@ -73,8 +73,9 @@ async def migrate(url: str, given: dict[str, Any]) -> dict[str, Any]:
     return {"engine": done.engine, "applied": list(done.applied), "source": str(Path(sql.__file__))}
 
 
-async def record(url: str, rows: list[Fed]) -> list[int]:
-    """Through the release's Store, one for each location, in the order given: stored, duplicates, parked."""
+async def record(url: str, rows: list[CheckRow]) -> list[int]:
+    """Records rows in this order with one Store per location. Returns the numbers of stored, duplicate and parked
+    rows."""
     stores: dict[str, Any] = {}
     total = [0, 0, 0]
     try:
@@ -82,16 +83,16 @@ async def record(url: str, rows: list[Fed]) -> list[int]:
             stores[location] = store.Store(url, location, metrics.Metrics())
         for first in range(0, len(rows), BATCH_ROWS):
             batch = rows[first : first + BATCH_ROWS]
-            done = await stores[batch[0][1]].record([check(fed) for fed in batch], 120)
-            total = [known + more for known, more in zip(total, done, strict=True)]
+            done = await stores[batch[0][1]].record([release_check(check) for check in batch], 120)
+            total = [before + more for before, more in zip(total, done, strict=True)]
     finally:
         for opened in stores.values():
             await opened.close()
     return total
 
 
-async def keep_house(url: str) -> dict[str, float]:
-    """One round of the prober's housekeeping; what it counted as failed."""
+async def housekeep(url: str) -> dict[str, float]:
+    """Runs one round of the prober's housekeeping. Returns the number of failures of each chore."""
     counted = metrics.Metrics()
     keeper = housekeeping.Housekeeping(url, settings.Settings(), counted)
     await keeper._round()
@@ -104,8 +105,8 @@ async def keep_house(url: str) -> dict[str, float]:
 
 
 async def run_jobs(url: str) -> int:
-    """What TimescaleDB's scheduler does by itself: the policies' jobs, once each. One that meets another refresh of its
-    range fails there too, and comes again later."""
+    """Runs each policy job once, as the scheduler of TimescaleDB does. A job fails when another refresh locks its
+    range; the scheduler would repeat it later."""
     async with await sql.connect(url, application="sla-monitor tests") as connection:
         jobs = await (await connection.execute(JOBS)).fetchall()
         for (job,) in jobs:
@@ -114,99 +115,99 @@ async def run_jobs(url: str) -> int:
     return len(jobs)
 
 
-async def ask(url: str, query: str, parameters: dict[str, Any]) -> list[list[str]]:
-    """What a query file of the release answers, as texts."""
+async def run_query(url: str, query: str, parameters: dict[str, Any]) -> list[list[str]]:
+    """Runs a query file of the last release. Returns the rows as text."""
     async with await sql.connect(url, application="sla-monitor tests") as connection:
         rows = await (await connection.execute(sql.query(query), parameters)).fetchall()
     return [[str(value) for value in row] for row in rows]
 
 
-class Probing:
-    """A prober of the release that goes on recording until SIGTERM: a batch each `period` seconds through its
-    Recorder, its spool and its Store; every few batches some rows are late, or come again.
+class Prober:
+    """A prober of the last release that records until SIGTERM: every `period` seconds one batch, through its Recorder,
+    spool and Store. Some batches have late or repeated rows.
 
-    Each batch whose transaction is known to be committed is a line in the log, written before anything else happens.
+    Each committed batch is one line in the log, written right after the commit is known.
     """
 
     def __init__(self, url: str, log: Path, plan: dict[str, Any]) -> None:
         self._url = url
         self._log = log
         self._plan = plan
-        self._dice = random.Random(plan["seed"])
+        self._rng = random.Random(plan["seed"])
         self._stopping = asyncio.Event()
-        self._sent: dict[tuple[Any, ...], Fed] = {}
+        self._sent: dict[tuple[Any, ...], CheckRow] = {}
         self.batches = 0
 
     async def run(self) -> dict[str, Any]:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stopping.set)
         with tempfile.TemporaryDirectory() as folder:
-            kept = spool.Spool(Path(folder) / "spool", 64 * 1024 * 1024)
+            spooled = spool.Spool(Path(folder) / "spool", 64 * 1024 * 1024)
             refused = Path(folder) / "refused"
-            writer = recorder.Recorder(self._store(), kept, refused, metrics.Metrics())
+            writer = recorder.Recorder(self._store(), spooled, refused, metrics.Metrics())
             chores = [asyncio.create_task(writer.run())]
             if self._plan["housekeeping"]:
-                chores.append(asyncio.create_task(self._keep_house()))
+                chores.append(asyncio.create_task(self._housekeep()))
             while not self._stopping.is_set():
-                for fed in self._next():
-                    writer.put(check(fed))
+                for check in self._next_batch():
+                    writer.put(release_check(check))
                 await self._pause(self._plan["period"])
-            while kept.records:  # noqa: ASYNC110  # the spool has no event for it
+            while spooled.records:  # noqa: ASYNC110  # the spool has no event for this
                 await asyncio.sleep(0.05)
             writer.close()
             await chores[0]
             for chore in chores[1:]:
                 await chore
-            left = kept.records
+            left = spooled.records
             return {"put": len(self._sent), "spooled": left, "refused": refused.exists(), "batches": self.batches}
 
     def _store(self) -> Any:
-        """The release's Store, that notes what it has been told is stored."""
-        probing = self
+        """The Store of the last release. It logs each batch that it has stored."""
+        prober = self
 
-        class NotingStore(store.Store):  # type: ignore[misc]  # its base is loaded at run time
+        class LoggingStore(store.Store):  # type: ignore[misc]  # its base is loaded at run time
             async def record(self, checks: Any, timeout_s: float) -> Any:
                 done = await super().record(checks, timeout_s)
-                probing.note(checks, list(done))
+                prober.log_batch(checks, list(done))
                 return done
 
-        return NotingStore(self._url, self._plan["location"], metrics.Metrics())
+        return LoggingStore(self._url, self._plan["location"], metrics.Metrics())
 
-    def note(self, checks: Any, done: list[int]) -> None:
+    def log_batch(self, checks: Any, done: list[int]) -> None:
         self.batches += 1
         names = ("service_id", "location", "scheduled_at", "interval_seconds", "severity", "total_ms", "error_type")
-        rows = [[getattr(one, name) for name in names] for one in checks]
+        rows = [[getattr(check, name) for name in names] for check in checks]
         for row in rows:
             row[2] = row[2].timestamp()
         with self._log.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"at": time.time(), "rows": rows, "done": done}) + "\n")
 
-    def _next(self) -> list[Fed]:
-        """The present of each service, and some of the past: what a spool of another prober would bring."""
-        dice, plan = self._dice, self._plan
+    def _next_batch(self) -> list[CheckRow]:
+        """A check of each service now, and some of the past, as from the spool of another prober."""
+        rng, plan = self._rng, self._plan
         moment = time.time()
         rows = [self._row(service, plan["location"], int(moment * 4) / 4, 5) for service in plan["present"]]
-        if dice.random() < 0.5:
+        if rng.random() < 0.5:
             for service, location in plan["late"]:
-                low, high = dice.choice(plan["spans"])
-                at = dice.randrange(int(low), int(high)) // 60 * 60 + plan["second"]
+                low, high = rng.choice(plan["spans"])
+                at = rng.randrange(int(low), int(high)) // 60 * 60 + plan["second"]
                 rows.append(self._row(service, location, at, 300))
         rows = [row for row in rows if tuple(row[:3]) not in self._sent]
         again = list(self._sent.values())
         self._sent |= {tuple(row[:3]): row for row in rows}
-        # Beside new rows only where the new release takes them: the last one goes wrong there.
-        if again and dice.random() < 0.3 and Path(plan["migrated"]).exists():
-            rows += dice.sample(again, min(3, len(again)))
+        # The last release cannot record a batch with both new and repeated rows, so only after the migration.
+        if again and rng.random() < 0.3 and Path(plan["migrated"]).exists():
+            rows += rng.sample(again, min(3, len(again)))
         return rows
 
-    def _row(self, service: str, location: str, at: float, interval: int) -> Fed:
-        severity = self._dice.choices(("o", "po", "mo"), (8, 1, 2))[0]
-        total_ms = None if severity == "mo" else self._dice.randrange(320, 40000) / 16
+    def _row(self, service: str, location: str, at: float, interval: int) -> CheckRow:
+        severity = self._rng.choices(("o", "po", "mo"), (8, 1, 2))[0]
+        total_ms = None if severity == "mo" else self._rng.randrange(320, 40000) / 16
         return [service, location, at, interval, severity, total_ms, "timeout" if severity == "mo" else None]
 
-    async def _keep_house(self) -> None:
+    async def _housekeep(self) -> None:
         while not self._stopping.is_set():
-            failed = await keep_house(self._url)
+            failed = await housekeep(self._url)
             if failed and not self._stopping.is_set():
                 with self._log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"housekeeping": failed}) + "\n")
@@ -220,15 +221,15 @@ class Probing:
 
 
 async def probe(url: str, log: str, plan: dict[str, Any]) -> dict[str, Any]:
-    return await Probing(url, Path(log), plan).run()
+    return await Prober(url, Path(log), plan).run()
 
 
 COMMANDS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
     "migrate": migrate,
     "record": record,
-    "keep_house": keep_house,
+    "housekeep": housekeep,
     "run_jobs": run_jobs,
-    "ask": ask,
+    "run_query": run_query,
     "probe": probe,
 }
 
@@ -237,12 +238,12 @@ def main() -> None:
     for line in sys.stdin:
         name, *arguments = json.loads(line)
         try:
-            answer: dict[str, Any] = {"result": asyncio.run(COMMANDS[name](*arguments))}
+            response: dict[str, Any] = {"result": asyncio.run(COMMANDS[name](*arguments))}
         except Exception as error:
             if name == "probe":
                 raise
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
+            response = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(response), flush=True)
 
 
 if __name__ == "__main__":

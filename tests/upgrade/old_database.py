@@ -1,4 +1,4 @@
-"""Databases that the last release has made and filled, and goes on filling."""
+"""Databases that the last release has created and filled, and into which its probers record."""
 
 import json
 import random
@@ -13,12 +13,12 @@ import anyio
 import psycopg
 from anyio import to_thread
 
-from tests.upgrade.history import DAY, SERVICES, Fed, History, made_up
+from tests.upgrade.history import DAY, SERVICES, CheckRow, History, generate
 from tests.upgrade.ledger import Ledger
 from tests.upgrade.processes import PATIENCE_S, LastRelease
 
 LONG_DAYS = 400
-PEOPLE = """
+USER_DATA = """
 INSERT INTO users (username, email, password_hash, role) VALUES
     ('ada', 'ada@example.org', '$argon2id$made-up', 'admin'),
     ('bob', 'bob@example.org', '$argon2id$made-up', 'reporter');
@@ -35,34 +35,34 @@ INSERT INTO maintenance_windows (title, affected_services, starts_at, ends_at, t
     VALUES ('Disks', '{mail}', now() - interval '9 days', now() - interval '9 days' + interval '2 hours', 'UTC', 'ada');
 INSERT INTO secrets (name, value) VALUES ('made-up', 'secret');
 """
-# Whatever people have entered: an upgrade has no business in it.
-KEPT = (
+# The tables of users, incidents and settings: an upgrade does not change them.
+UNCHANGED_TABLES = (
     *("users", "api_tokens", "incidents", "incident_services", "incident_updates", "incident_comments", "templates"),
     *("maintenance_windows", "maintenance_occurrences", "secrets", "locations", "services"),
 )
 
 
 @dataclass
-class Old:
-    """A database of the last release: its URL, what it was fed, and where its raw rows begin."""
+class OldDatabase:
+    """A database of the last release: its URL, its history, and the time of its oldest raw row."""
 
     url: str
     history: History
     raw_from: float
-    kept: dict[str, tuple[str, list[str]]]
+    user_data: dict[str, tuple[str, list[str]]]
     settled: Ledger
-    """What has reached all aggregates."""
+    """The checks that are in all aggregates."""
     all: Ledger
-    """With the late rows that no refresh has seen."""
-    before: Ledger | None = None
-    """What was known just before migrate(). While the upgrade is pending, outages may be as they were at any moment
-    since: what later rows change of those that are over is derived with the episodes."""
+    """Those and the late rows that no refresh has processed."""
+    before_migration: Ledger | None = None
+    """The checks just before migrate(). While the upgrade is pending, a past outage may be as it was at any moment
+    since: the effect of later rows on it is derived with the episodes."""
 
 
-async def build(release: LastRelease, url: str, history: History) -> Old:
-    """Records the history as the last release does, with its migrations, its Store and its housekeeping."""
-    made = await release.call("migrate", url, {"time_zone": history.zone, "retention_days": LONG_DAYS})
-    assert made["source"].startswith(str(release.package)), made["source"]
+async def build(release: LastRelease, url: str, history: History) -> OldDatabase:
+    """Records the history with the migrations, the Store and the housekeeping of the last release."""
+    created = await release.call("migrate", url, {"time_zone": history.zone, "retention_days": LONG_DAYS})
+    assert created["source"].startswith(str(release.package)), created["source"]
     with psycopg.connect(url, autocommit=True) as connection:
         for place in ("local", "seoul"):
             connection.execute("INSERT INTO locations (id, name) VALUES (%s, %s)", (place, place.title()))
@@ -71,31 +71,31 @@ async def build(release: LastRelease, url: str, history: History) -> Old:
                 "INSERT INTO services (id, name, endpoint_url, public) VALUES (%s, %s, 'http://target/', %s)",
                 (service, service.title(), service != "intern"),
             )
-        connection.execute(PEOPLE.encode())
+        connection.execute(USER_DATA.encode())
 
     half, late = len(history.in_order) // 2, len(history.late) // 2
     for rows in (history.in_order[:half], history.late[:late], history.in_order[half:], history.late[late:]):
         assert await release.call("record", url, rows) == [len(rows), 0, 0]
-        assert await release.call("keep_house", url) == {}
+        assert await release.call("housekeep", url) == {}
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DELETE FROM services WHERE id = 'gone'")
         connection.execute("UPDATE services SET enabled = false WHERE id = 'intern'")
-    # The retention is made shorter: what is older exists in the aggregates only from now on.
-    if history.kept < LONG_DAYS * DAY:
-        await release.call("migrate", url, {"retention_days": history.kept.days})
-    if made["engine"] == "timescaledb":
+    # The retention is shortened: older checks are in the aggregates only.
+    if history.retention < LONG_DAYS * DAY:
+        await release.call("migrate", url, {"retention_days": history.retention.days})
+    if created["engine"] == "timescaledb":
         assert await release.call("run_jobs", url)
-    assert await release.call("keep_house", url) == {}
+    assert await release.call("housekeep", url) == {}
     with psycopg.connect(url, autocommit=True) as connection:
         row = connection.execute("SELECT extract(epoch FROM min(scheduled_at)) FROM checks").fetchone()
         assert row is not None
-        kept = {table: _dump(connection, table, None) for table in KEPT}
+        user_data = {table: _dump(connection, table, None) for table in UNCHANGED_TABLES}
     settled = Ledger(history.zone, history.in_order + history.late)
-    return Old(url, history, float(row[0]), kept, settled, Ledger(history.zone, history.rows))
+    return OldDatabase(url, history, float(row[0]), user_data, settled, Ledger(history.zone, history.rows))
 
 
-async def leave_pending(release: LastRelease, old: Old) -> None:
-    """Records late rows that no refresh has seen when the upgrade comes."""
+async def leave_pending(release: LastRelease, old: OldDatabase) -> None:
+    """Records late rows that no refresh has processed before the upgrade."""
     rows = old.history.pending
     assert rows
     assert await release.call("record", old.url, rows) == [len(rows), 0, 0]
@@ -114,81 +114,81 @@ def _dump(connection: "psycopg.Connection[Any]", table: str, columns: str | None
     return columns, [str(text) for (text,) in rows]
 
 
-def what_people_entered_is_kept(old: Old) -> None:
-    """Each table that an upgrade must leave alone has the rows it had, in the columns it had."""
+def assert_user_data_is_unchanged(old: OldDatabase) -> None:
+    """Asserts that each of UNCHANGED_TABLES has the same rows in the same columns."""
     with psycopg.connect(old.url, autocommit=True) as connection:
-        for table, (columns, rows) in old.kept.items():
+        for table, (columns, rows) in old.user_data.items():
             assert _dump(connection, table, columns)[1] == rows, table
 
 
 @dataclass
 class Prober:
-    """A prober of the last release, at work in a process of its own."""
+    """A prober of the last release that records in a process of its own."""
 
     log: Path
     migrated: Path
     release: LastRelease
-    kept_house: list[dict[str, float]] = field(default_factory=list)
+    housekeeping_failures: list[dict[str, float]] = field(default_factory=list)
     closing: dict[str, Any] = field(default_factory=dict)
 
-    def acknowledged(self) -> list[Fed]:
-        """The rows whose transaction it has been told is committed, in that order. None was refused."""
-        return [fed for _, fed in self.noted()]
+    def acknowledged(self) -> list[CheckRow]:
+        """The committed rows in the order of their commits. Asserts that none was refused."""
+        return [check for _, check in self.log_entries()]
 
-    def noted(self) -> list[tuple[float, Fed]]:
-        """The same, each with the moment at which that was known, in seconds since 1970."""
+    def log_entries(self) -> list[tuple[float, CheckRow]]:
+        """The committed rows, each with the time of its log entry in seconds since 1970."""
         rows = []
         text = self.log.read_text() if self.log.exists() else ""
         for line in text.splitlines(keepends=True):
             if not line.endswith("\n"):
-                break  # is being written
-            noted = json.loads(line)
-            if "housekeeping" in noted:
-                self.kept_house.append(noted["housekeeping"])
+                break  # the prober is writing this line
+            entry = json.loads(line)
+            if "housekeeping" in entry:
+                self.housekeeping_failures.append(entry["housekeeping"])
                 continue
-            stored, duplicates, parked = noted["done"]
-            assert (stored + duplicates, parked) == (len(noted["rows"]), 0), noted
-            rows += [(noted["at"], Fed(*row)) for row in noted["rows"]]
+            stored, duplicates, parked = entry["done"]
+            assert (stored + duplicates, parked) == (len(entry["rows"]), 0), entry
+            rows += [(entry["at"], CheckRow(*row)) for row in entry["rows"]]
         return rows
 
-    async def goes_on(self, more: int = 3) -> None:
-        """Returns when it has had so many more batches stored."""
-        known = self._batches()
+    async def wait_for_batches(self, count: int = 3) -> None:
+        """Waits until the prober has stored this many more batches."""
+        before = self._count_batches()
         with anyio.fail_after(PATIENCE_S):
-            while self._batches() < known + more and self.release.lives():  # noqa: ASYNC110  # another process writes the log
+            while self._count_batches() < before + count and self.release.is_alive():  # noqa: ASYNC110  # another process writes the log
                 await anyio.sleep(0.05)
-        assert self._batches() >= known + more, "the prober has ended"
+        assert self._count_batches() >= before + count, "the prober has ended"
 
-    def _batches(self) -> int:
+    def _count_batches(self) -> int:
         return self.log.read_bytes().count(b"\n") if self.log.exists() else 0
 
 
 @asynccontextmanager
 async def recording(
-    package: Path, old: Old, folder: Path, *, housekeeping: float = 0, period: float = 0.5, second: int = 17
+    package: Path, old: OldDatabase, folder: Path, *, housekeeping: float = 0, period: float = 0.5, second: int = 17
 ) -> AsyncIterator[Prober]:
-    """Today's prober, recording the present and the past all the time. On leaving it is ended in order, and
-    everything it took is stored."""
+    """Runs a prober of the last release that records current and late checks. At the end it stops, and all checks that
+    it accepted must be stored."""
     release = await to_thread.run_sync(LastRelease, package)
     prober = Prober(folder / f"acknowledged-{second}", folder / f"migrated-{second}", release)
     try:
         release.send("probe", old.url, str(prober.log), plan(old, prober, housekeeping, period, second))
-        await prober.goes_on()
+        await prober.wait_for_batches()
         yield prober
         release.interrupt()
-        prober.closing = await release.answer()
+        prober.closing = await release.response()
         assert prober.closing["spooled"] == 0, prober.closing
         assert not prober.closing["refused"], prober.closing
-        assert len({fed.key for fed in prober.acknowledged()}) == prober.closing["put"]
+        assert len({check.key for check in prober.acknowledged()}) == prober.closing["put"]
     finally:
         release.end()
 
 
-def plan(old: Old, prober: Prober, housekeeping: float, period: float, second: int) -> dict[str, Any]:
-    """What the prober records: the present of `live`, and late rows of the others, never of the last two hours, nor
-    of the last local day but one so that it stays a day without late rows."""
+def plan(old: OldDatabase, prober: Prober, housekeeping: float, period: float, second: int) -> dict[str, Any]:
+    """The prober records current checks of `live` and late checks of the other services. No late check is of the last
+    three hours."""
     now = datetime.now(UTC)
-    low = max(now - old.history.kept, datetime.fromtimestamp(old.raw_from, UTC)) + timedelta(days=1, hours=2)
+    low = max(now - old.history.retention, datetime.fromtimestamp(old.raw_from, UTC)) + timedelta(days=1, hours=2)
     return {
         "seed": random.randrange(2**32),
         "location": "local",
@@ -205,7 +205,7 @@ def plan(old: Old, prober: Prober, housekeeping: float, period: float, second: i
     }
 
 
-def suite_history(zone: str, *, kept_days: int = 12, days: int = 44, fine_days: int = 9) -> History:
-    """The history that the suite upgrades. With 44 days, a month of it is dropped by 12 days' retention on any date."""
+def suite_history(zone: str, *, retention_days: int = 12, days: int = 44, fine_days: int = 9) -> History:
+    """The history of the tests. Of 44 days, a retention of 12 days drops at least one month on any date."""
     now = datetime.now(UTC).replace(microsecond=0)
-    return made_up(zone, now, kept=timedelta(days=kept_days), days=days, fine_days=fine_days)
+    return generate(zone, now, retention=timedelta(days=retention_days), days=days, fine_days=fine_days)

@@ -1,4 +1,4 @@
-"""Starts programs of the last release and of this one, and talks to them."""
+"""Starts processes of the last release and of this one, and sends them commands."""
 
 import json
 import os
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 WHEEL = Path(__file__).with_name("sla_monitor-0.1.0-py3-none-any.whl")
 DRIVER = Path(__file__).with_name("last_release.py")
 PATIENCE_S = 600
-"""For each answer, and for a whole upgrade: alone it takes ten seconds, minutes on a busy machine."""
+"""The timeout of each command and of a whole upgrade, which takes ten seconds on an idle machine."""
 
 MIGRATE = """
 import asyncio, sys
@@ -43,14 +43,14 @@ asyncio.run(rounds(sys.argv[1]))
 
 
 def unpack(folder: Path) -> Path:
-    """The last release, as it would lie in site-packages."""
+    """Unpacks the last release, as in site-packages."""
     with zipfile.ZipFile(WHEEL) as wheel:
         wheel.extractall(folder)
     return folder
 
 
 def of_last_release(name: str) -> str:
-    """A file of the last release."""
+    """The text of a file of the last release."""
     with zipfile.ZipFile(WHEEL) as wheel:
         return wheel.read(name).decode()
 
@@ -61,11 +61,11 @@ def _environ(path: Path) -> dict[str, str]:
 
 
 class LastRelease:
-    """A process of the last release that does what it is told, one thing at a time."""
+    """A process of the last release that runs one command at a time."""
 
     def __init__(self, package: Path) -> None:
         self.package = package
-        # -P: nothing is imported from the folder of the script, which is this repository's.
+        # -P: no module is imported from the folder of the script, which belongs to this repository.
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(DRIVER)],
             cwd=package,
@@ -76,29 +76,29 @@ class LastRelease:
         )
 
     async def call(self, name: str, *arguments: Any) -> Any:
-        """What the command answers. Raises AssertionError with what the release raised."""
+        """Runs a command and returns its result. Raises AssertionError with the error of the release."""
         self.send(name, *arguments)
-        return await self.answer()
+        return await self.response()
 
     def send(self, name: str, *arguments: Any) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps([name, *arguments]) + "\n")
         self._process.stdin.flush()
 
-    async def answer(self) -> Any:
+    async def response(self) -> Any:
         assert self._process.stdout is not None
         with anyio.fail_after(PATIENCE_S):
             line = await anyio.to_thread.run_sync(self._process.stdout.readline, abandon_on_cancel=True)
         assert line, f"the last release ended with {self._process.wait()}"
-        found = json.loads(line)
-        assert "error" not in found, found["error"]
-        return found["result"]
+        response = json.loads(line)
+        assert "error" not in response, response["error"]
+        return response["result"]
 
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         return self._process.poll() is None
 
     def interrupt(self) -> None:
-        """Ends what it is doing, in order; the answer is still to come."""
+        """Stops the running command with SIGTERM; its response follows."""
         self._process.send_signal(signal.SIGTERM)
 
     def end(self) -> None:
@@ -110,7 +110,7 @@ class LastRelease:
 
 
 def this_release(program: str, database_url: str) -> "subprocess.Popen[str]":
-    """A process of this release."""
+    """Starts a process of this release."""
     return subprocess.Popen(
         [sys.executable, "-P", "-c", program, database_url],
         cwd=ROOT,

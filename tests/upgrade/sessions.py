@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from tests.upgrade.history import Fed
+from tests.upgrade.history import CheckRow
 from tests.upgrade.processes import LastRelease, of_last_release
 
 TYPES = (
@@ -16,50 +16,50 @@ TYPES = (
 )
 
 
-def line(low: float, high: float, severity: str = "o", *, service: str = "web", step: int = 300) -> list[Fed]:
-    """Checks of one service and location that all say the same, one each `step` seconds."""
+def line(low: float, high: float, severity: str = "o", *, service: str = "web", step: int = 300) -> list[CheckRow]:
+    """Checks of one service and location with the same severity, one every `step` seconds."""
     failed = severity == "mo"
     times = range(int(low) // step * step, int(high), step)
     return [
-        Fed(service, "local", float(at), step, severity, None if failed else 100.0, "timeout" if failed else None)
+        CheckRow(service, "local", float(at), step, severity, None if failed else 100.0, "timeout" if failed else None)
         for at in times
     ]
 
 
-async def installed(release: LastRelease, url: str, *, retention_days: int = 400) -> None:
-    """The last release's schema, with a location and a service."""
+async def install(release: LastRelease, url: str, *, retention_days: int = 400) -> None:
+    """Creates the schema of the last release, with one location and one service."""
     await release.call("migrate", url, {"time_zone": "UTC", "retention_days": retention_days})
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("INSERT INTO locations (id, name) VALUES ('local', 'Local')")
         connection.execute("INSERT INTO services (id, name, endpoint_url) VALUES ('web', 'Web', 'http://target/')")
 
 
-async def fed(release: LastRelease, url: str, rows: Sequence[Fed]) -> None:
-    """Records as a prober of the last release, and keeps house."""
+async def record_and_refresh(release: LastRelease, url: str, rows: Sequence[CheckRow]) -> None:
+    """Records checks with the last release and runs its housekeeping."""
     assert await release.call("record", url, list(rows)) == [len(rows), 0, 0]
-    assert await release.call("keep_house", url) == {}
+    assert await release.call("housekeep", url) == {}
 
 
-def ask(url: str, question: str) -> list[tuple[Any, ...]]:
+def fetch(url: str, statement: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(url, autocommit=True) as connection:
-        return connection.execute(question.encode()).fetchall()
+        return connection.execute(statement.encode()).fetchall()
 
 
 class Session:
-    """A connection of a prober of the last release, used as its Store does."""
+    """A database connection of a prober of the last release, used as its Store uses it."""
 
     def __init__(self, url: str) -> None:
         self.connection = psycopg.connect(url, autocommit=True)
         self.connection.execute("SET statement_timeout = '60s'")
         self.connection.execute(of_last_release("sql/queries/checks/incoming.sql").encode())
 
-    def record(self, rows: Iterable[Fed]) -> tuple[int, int, int]:
-        """In one transaction: stored, duplicates, parked."""
+    def record(self, rows: Iterable[CheckRow]) -> tuple[int, int, int]:
+        """Records checks in one transaction. Returns the numbers of stored, duplicate and parked rows."""
         with self.connection.transaction(), self.connection.cursor() as cursor:
             with cursor.copy(of_last_release("sql/queries/checks/copy.sql").encode()) as copy:
                 copy.set_types(TYPES)
-                for one in rows:
-                    copy.write_row(_columns(one))
+                for check in rows:
+                    copy.write_row(_columns(check))
             cursor.execute("SELECT stored, duplicates, parked FROM record_checks()")
             row = cursor.fetchone()
         assert row is not None
@@ -67,11 +67,11 @@ class Session:
         return stored, duplicates, parked
 
 
-def _columns(one: Fed) -> tuple[Any, ...]:
-    at = datetime.fromtimestamp(one.at, UTC)
-    failed = one.severity == "mo"
+def _columns(check: CheckRow) -> tuple[Any, ...]:
+    at = datetime.fromtimestamp(check.at, UTC)
+    failed = check.severity == "mo"
     return (
-        *(one.service, one.location, at, at + timedelta(milliseconds=200), one.interval, None if failed else 200),
-        *(not failed, one.severity, one.total_ms, 1.0, 2.0, None, None if failed else 50.0, 1),
-        *(one.error_type, "it was slow" if failed else None, None, None),
+        *(check.service, check.location, at, at + timedelta(milliseconds=200), check.interval, None if failed else 200),
+        *(not failed, check.severity, check.total_ms, 1.0, 2.0, None, None if failed else 50.0, 1),
+        *(check.error_type, "it was slow" if failed else None, None, None),
     )

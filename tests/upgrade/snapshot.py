@@ -1,7 +1,7 @@
-"""What a database says at one moment, compared with what its checks come to.
+"""Reads the figures of a database at one moment and compares them with the figures computed from its checks.
 
-All is read in one transaction, with the raw rows that a prober has added meanwhile: they are known from its log, or on
-their way. A figure may lack a row only while the database itself says that this row's range is still to be refreshed.
+All figures and raw rows are read in one transaction, so rows that a prober adds meanwhile are included. A figure may
+lack a row only while touched_ranges has the range of this row: it is not refreshed yet.
 """
 
 from collections import defaultdict
@@ -15,9 +15,9 @@ import psycopg
 from psycopg import IsolationLevel
 
 import sql
-from tests.upgrade.history import PUBLIC, SERVICES, Fed
-from tests.upgrade.ledger import Ledger, Span, added_up, shown, story
-from tests.upgrade.old_database import Old
+from tests.upgrade.history import PUBLIC, SERVICES, CheckRow
+from tests.upgrade.ledger import Ledger, Span, calendar_figures, outages_of, total_of
+from tests.upgrade.old_database import OldDatabase
 from tests.upgrade.processes import of_last_release
 
 RAW = """
@@ -49,14 +49,14 @@ FROM outages ORDER BY started_at
 """
 
 
-class Seen:
-    """One snapshot of a database, beside the ledger of the same rows."""
+class Snapshot:
+    """One snapshot of a database, and the ledger of the same rows."""
 
     def __init__(
-        self, old: Old, *, base: Ledger | None = None, certain: Iterable[Fed] = (), exact: bool = False
+        self, old: OldDatabase, *, base: Ledger | None = None, certain: Iterable[CheckRow] = (), exact: bool = False
     ) -> None:
-        """`certain` are rows that must be there, beside those of the history, in the order in which they were
-        committed. `exact`: no figure may lack a row, whatever ranges are noted as touched."""
+        """`certain` are rows that must be stored besides those of the history, in the order of their commits.
+        `exact`: no figure may lack a row, even if its range is touched."""
         url = old.url
         self.ledger = (base or old.all).copy()
         with psycopg.connect(url) as connection:
@@ -64,181 +64,187 @@ class Seen:
             connection.read_only = True
             connection.execute("SET LOCAL statement_timeout = '60s'")
 
-            def ask(question: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-                return connection.execute(question.encode(), parameters).fetchall()
+            def fetch(statement: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+                return connection.execute(statement.encode(), parameters).fetchall()
 
-            [(self.now, today)] = ask(
+            [(self.now, today)] = fetch(
                 "SELECT extract(epoch FROM now())::float8, (now() AT TIME ZONE time_zone)::date FROM installation"
             )
             self.today: date = today
-            self.raw = [Fed(*row) for row in ask(RAW)]
-            [(exists,)] = ask("SELECT to_regclass('touched_ranges') IS NOT NULL")
-            self.touched = ask(TOUCHED) if exists else []
-            self.quarters, self.days, self.records = ask(QUARTERS), ask(DAYS), ask(RECORDS)
-            self.bins, self.outages = ask(BINS), ask(OUTAGES)
-            [(migrated,)] = ask("SELECT to_regclass('episodes') IS NOT NULL")
-            self.pending = bool(migrated and ask("SELECT FROM rollup_state WHERE legacy"))
+            self.raw = [CheckRow(*row) for row in fetch(RAW)]
+            [(exists,)] = fetch("SELECT to_regclass('touched_ranges') IS NOT NULL")
+            self.touched = fetch(TOUCHED) if exists else []
+            self.quarters, self.days, self.records = fetch(QUARTERS), fetch(DAYS), fetch(RECORDS)
+            self.bins, self.outages = fetch(BINS), fetch(OUTAGES)
+            [(migrated,)] = fetch("SELECT to_regclass('episodes') IS NOT NULL")
+            self.pending = bool(migrated and fetch("SELECT FROM rollup_state WHERE legacy"))
             months = sql.query("uptime/months") if migrated else of_last_release("sql/queries/uptime/months.sql")
             self.calendars = {
-                service: ask(months, {"start_date": None, "months": 3, "service_id": service, "internal": False})
+                service: fetch(months, {"start_date": None, "months": 3, "service_id": service, "internal": False})
                 for service in (None, *PUBLIC)
             }
-        self.before = old.before if self.pending else None
-        self.arrived = list(certain)
-        self._compare_raw([fed for fed in self.ledger.rows.values() if fed.at >= old.raw_from], self.arrived)
+        self.before_migration = old.before_migration if self.pending else None
+        self.certain = list(certain)
+        self._compare_raw([check for check in self.ledger.rows.values() if check.at >= old.raw_from], self.certain)
         self.ledger.add(self.raw)
-        late = [fed for key, fed in self.ledger.rows.items() if key not in old.settled.rows]
-        self.soft = [] if exact else [fed for fed in late if self._is_pending(fed)]
+        late = [check for key, check in self.ledger.rows.items() if key not in old.settled.rows]
+        self.may_be_missing = [] if exact else [check for check in late if self._is_pending(check)]
 
-    def _is_pending(self, fed: Fed) -> bool:
-        return any(low <= fed.at < high for low, high in self.touched)
+    def _is_pending(self, check: CheckRow) -> bool:
+        return any(low <= check.at < high for low, high in self.touched)
 
-    def _compare_raw(self, fed_before: Iterable[Fed], certain: Iterable[Fed]) -> None:
-        raw = {fed.key: fed for fed in self.raw}
-        assert len(raw) == len(self.raw), "a check is there twice"
-        for fed in chain(fed_before, certain):
-            assert raw.get(fed.key) == fed, f"{fed} is lost, or another: {raw.get(fed.key)}"
+    def _compare_raw(self, recorded: Iterable[CheckRow], certain: Iterable[CheckRow]) -> None:
+        raw = {check.key: check for check in self.raw}
+        assert len(raw) == len(self.raw), "a check is stored twice"
+        for check in chain(recorded, certain):
+            assert raw.get(check.key) == check, f"expected {check}, found {raw.get(check.key)}"
 
 
 @dataclass
 class Difference:
-    """A figure that is not what it must be."""
+    """A figure that differs from the expected one."""
 
-    what: str
+    table: str
     key: Any
     expected: Any
     found: Any
 
     def __str__(self) -> str:
-        return f"{self.what} {self.key}: must be {self.expected}, is {self.found}"
+        return f"{self.table} {self.key}: expected {self.expected}, found {self.found}"
 
 
-def differences(seen: Seen) -> list[Difference]:
-    """Every figure that is wrong in the snapshot."""
-    ledger = seen.ledger
-    lacking = _lacking(seen)
+def differences(snapshot: Snapshot) -> list[Difference]:
+    """All differences between the snapshot and its ledger."""
+    ledger = snapshot.ledger
+    lacking = _lacking(snapshot)
     found = _table(
-        "checks_15m", {key: one.columns() for key, one in ledger.quarters.items()}, seen.quarters, 3, lacking
+        "checks_15m", {key: sums.columns() for key, sums in ledger.quarters.items()}, snapshot.quarters, 3, lacking
     )
-    found += _table("service_days", ledger.of_services(), seen.days, 2, lacking)
+    found += _table("service_days", ledger.of_services(), snapshot.days, 2, lacking)
     records = {key: _record(ledger, key) for key in ledger.of_services()}
-    found += _table("uptime_records", records, seen.records, 2, lacking)
-    found += _table("latency_daily", {key: (count,) for key, count in ledger.bins.items()}, seen.bins, 4, lacking)
-    for service, rows in seen.calendars.items():
-        found += _calendar(seen, service, rows)
+    found += _table("uptime_records", records, snapshot.records, 2, lacking)
+    found += _table("latency_daily", {key: (count,) for key, count in ledger.bins.items()}, snapshot.bins, 4, lacking)
+    for service, rows in snapshot.calendars.items():
+        found += _calendar(snapshot, service, rows)
     for service in SERVICES:
-        found += _outages(seen, service)
+        found += _outages(snapshot, service)
     return found
 
 
-def _lacking(seen: Seen) -> dict[Any, list[Fed]]:
-    """Rows that a figure may still lack, by the keys of the tables they count in."""
-    lacking: dict[Any, list[Fed]] = defaultdict(list)
-    for fed in seen.soft:
-        day = seen.ledger.day_of(fed.at)
-        lacking[fed.service, fed.location, int(fed.at // 900) * 900].append(fed)
-        lacking[fed.service, day].append(fed)
-        lacking[fed.service, fed.location, day].append(fed)
+def _lacking(snapshot: Snapshot) -> dict[Any, list[CheckRow]]:
+    """The rows that a figure may still lack, by the keys of the tables that count them."""
+    lacking: dict[Any, list[CheckRow]] = defaultdict(list)
+    for check in snapshot.may_be_missing:
+        day = snapshot.ledger.day_of(check.at)
+        lacking[check.service, check.location, int(check.at // 900) * 900].append(check)
+        lacking[check.service, day].append(check)
+        lacking[check.service, check.location, day].append(check)
     return lacking
 
 
 def _table(
-    what: str,
+    table: str,
     expected: Mapping[Any, tuple[Any, ...]],
     rows: list[tuple[Any, ...]],
     width: int,
-    lacking: dict[Any, list[Fed]],
+    lacking: dict[Any, list[CheckRow]],
 ) -> list[Difference]:
-    """`rows` begin with `width` columns of key. None may be there twice, none may be missing."""
+    """Compares the rows of a table by key. The key is the first `width` columns and must be unique."""
     found: dict[Any, tuple[Any, ...]] = {}
-    wrong = []
+    different = []
     for row in rows:
         key = row[:width]
         if key in found:
-            wrong.append(Difference(what, key, "one row", "two"))
+            different.append(Difference(table, key, "one row", "two"))
         found[key] = row[width:]
     for key in expected.keys() | found.keys():
-        must, does = expected.get(key), found.get(key)
-        if must == does:
+        wanted, actual = expected.get(key), found.get(key)
+        if wanted == actual:
             continue
         late = lacking.get(key[:3] if width == 4 else key, [])
-        if not (late and must is not None and _may_lack(must, does, len(late))):
-            wrong.append(Difference(what, key, must, does))
-    return wrong
+        if not (late and wanted is not None and _may_lack(wanted, actual, len(late))):
+            different.append(Difference(table, key, wanted, actual))
+    return different
 
 
-def _may_lack(must: tuple[Any, ...], does: tuple[Any, ...] | None, late: int) -> bool:
-    """Whether the figures could be those of all rows but some of the `late` ones."""
-    if isinstance(must[0], str):
-        return True  # a status, an uptime, a mean: of the sums, which are looked at themselves
-    counts, have = _counts(must), _counts(does) if does is not None else [0]
-    if len(have) < len(counts):
-        return counts[0] <= late
-    return all(low <= high for low, high in zip(have, counts, strict=True)) and counts[0] - late <= have[0]
+def _may_lack(wanted: tuple[Any, ...], actual: tuple[Any, ...] | None, late: int) -> bool:
+    """Whether the actual figures can be those without some of the `late` rows."""
+    if isinstance(wanted[0], str):
+        return True  # a status, an uptime or a mean: computed from sums that are compared themselves
+    all_counts, counts = _counts(wanted), _counts(actual) if actual is not None else [0]
+    if len(counts) < len(all_counts):
+        return all_counts[0] <= late
+    return all(low <= high for low, high in zip(counts, all_counts, strict=True)) and all_counts[0] - late <= counts[0]
 
 
 def _counts(figures: tuple[Any, ...]) -> list[int]:
-    """Its counts and seconds, the number of checks first."""
+    """The counts and seconds of a row. The first is the number of checks."""
     first = 2 if isinstance(figures[0], datetime) else 0
     return [number for number in figures[first:] if isinstance(number, int)]
 
 
 def _record(ledger: Ledger, key: tuple[str, date]) -> tuple[str, str, int | None]:
-    several = [sums for (service, _, day), sums in ledger.days.items() if (service, day) == key]
-    columns = added_up(several)
-    good, total = columns[8], columns[9]
-    assert isinstance(good, int)
+    parts = [sums for (service, _, day), sums in ledger.days.items() if (service, day) == key]
+    columns = total_of(parts)
+    successful, total = columns[8], columns[9]
+    assert isinstance(successful, int)
     assert isinstance(total, float)
-    status, uptime, _ = shown(several)
-    return status, uptime, round(total / good) if good else None
+    status, uptime, _ = calendar_figures(parts)
+    return status, uptime, round(total / successful) if successful else None
 
 
-def _calendar(seen: Seen, service: str | None, rows: list[tuple[Any, ...]]) -> list[Difference]:
-    expected = seen.ledger.calendar(service)
-    soft = {seen.ledger.day_of(fed.at) for fed in seen.soft if service in (None, fed.service)}
-    wrong = []
+def _calendar(snapshot: Snapshot, service: str | None, rows: list[tuple[Any, ...]]) -> list[Difference]:
+    expected = snapshot.ledger.calendar(service)
+    incomplete = {
+        snapshot.ledger.day_of(check.at) for check in snapshot.may_be_missing if service in (None, check.service)
+    }
+    different = []
     if len({row[:2] for row in rows}) != len(rows):
-        wrong.append(Difference("months", service, "each day once", rows))
+        different.append(Difference("months", service, "each day once", rows))
     for month, day, status, uptime, checks, *_ in rows:
-        if day in soft or (day is None and any(one.replace(day=1) == month for one in soft)):
+        if day in incomplete or (day is None and any(other.replace(day=1) == month for other in incomplete)):
             continue
-        absent = "e" if (day or month) > seen.today else "nd"
-        must = expected.get((month, day), (absent, "-", 0))
-        if (status, uptime, checks) != must:
-            wrong.append(Difference("months", (service, month, day), must, (status, uptime, checks)))
-    return wrong
+        absent = "e" if (day or month) > snapshot.today else "nd"
+        wanted = expected.get((month, day), (absent, "-", 0))
+        if (status, uptime, checks) != wanted:
+            different.append(Difference("months", (service, month, day), wanted, (status, uptime, checks)))
+    return different
 
 
-def _outages(seen: Seen, service: str) -> list[Difference]:
-    must = seen.ledger.outages(service, seen.now)
-    does = [Span(*row[1:]) for row in seen.outages if row[0] == service]
-    for number in range(max(len(must), len(does))):
-        one, other = (spans[number] if number < len(spans) else None for spans in (must, does))
+def _outages(snapshot: Snapshot, service: str) -> list[Difference]:
+    expected = snapshot.ledger.outages(service, snapshot.now)
+    found = [Span(*row[1:]) for row in snapshot.outages if row[0] == service]
+    for number in range(max(len(expected), len(found))):
+        one, other = (spans[number] if number < len(spans) else None for spans in (expected, found))
         if one is None or other is None or one[:2] != other[:2] or (one.error not in (None, other.error)):
-            if service != "live" and seen.before is not None and _may_be(does, _known(seen, seen.before, service)):
+            if (
+                service != "live"
+                and snapshot.before_migration is not None
+                and _is_allowed(found, _outages_at_each_commit(snapshot, snapshot.before_migration, service))
+            ):
                 return []
             return [Difference("outages", (service, number), one, other)]
     return []
 
 
-def _known(seen: Seen, before: Ledger, service: str) -> list[list[Span]]:
-    """The outages of a service after each commit since just before migrate(). On a busy machine a prober commits many
-    rows while migrate() is at work, and what it leaves to be derived later stays as it was after any of them."""
-    rows = {fed.key: fed for fed in before.rows.values() if fed.service == service}
-    known = [story(rows.values(), seen.now)]
-    for fed in seen.arrived:
-        if fed.service == service and fed.key not in rows:
-            rows[fed.key] = fed
-            known.append(story(rows.values(), seen.now))
-    return [*known, seen.ledger.outages(service, seen.now)]
+def _outages_at_each_commit(snapshot: Snapshot, before: Ledger, service: str) -> list[list[Span]]:
+    """The outages of a service after each commit since just before migrate(). A prober may commit many rows while
+    migrate() runs, and an outage that is derived later can stay as it was after any of these commits."""
+    rows = {check.key: check for check in before.rows.values() if check.service == service}
+    versions = [outages_of(rows.values(), snapshot.now)]
+    for check in snapshot.certain:
+        if check.service == service and check.key not in rows:
+            rows[check.key] = check
+            versions.append(outages_of(rows.values(), snapshot.now))
+    return [*versions, snapshot.ledger.outages(service, snapshot.now)]
 
 
-def _may_be(does: list[Span], known: list[list[Span]]) -> bool:
-    """Whether the outages could be those of one moment here and of another there: what is in all of them is there,
-    every other one begins and ends as one of them does, and none overlaps another."""
-    common = set.intersection(*({span[:2] for span in spans} for spans in known))
-    starts = {span.started for spans in known for span in spans}
-    ends = {span.ended for spans in known for span in spans}
-    apart = all(one.ended is not None and one.ended < other.started for one, other in pairwise(does))
-    found = {span[:2] for span in does}
+def _is_allowed(outages: list[Span], versions: list[list[Span]]) -> bool:
+    """Whether each outage can be of some version: an outage that is in all versions is found, each other one has a
+    start and an end of some version, and none overlaps another."""
+    common = set.intersection(*({span[:2] for span in spans} for spans in versions))
+    starts = {span.started for spans in versions for span in spans}
+    ends = {span.ended for spans in versions for span in spans}
+    apart = all(one.ended is not None and one.ended < other.started for one, other in pairwise(outages))
+    found = {span[:2] for span in outages}
     return apart and common <= found and all(start in starts and end in ends for start, end in found)

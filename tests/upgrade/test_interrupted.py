@@ -1,4 +1,4 @@
-"""An upgrade that is killed anywhere, or started by several at once, ends at the same figures."""
+"""An upgrade that is killed at any moment, or run by several processes at once, gives the same figures."""
 
 import random
 import subprocess
@@ -10,24 +10,24 @@ import pytest
 from anyio import to_thread
 
 from tests.campaigns import Share
-from tests.engines import Server
-from tests.upgrade.conftest import Make
-from tests.upgrade.old_database import Old, recording, suite_history
+from tests.servers import Server
+from tests.upgrade.conftest import MakeDatabase
+from tests.upgrade.old_database import OldDatabase, recording, suite_history
 from tests.upgrade.processes import MIGRATE, PATIENCE_S, REFRESH, this_release
-from tests.upgrade.snapshot import Seen
-from tests.upgrade.upgrading import complete, pending, right
+from tests.upgrade.snapshot import Snapshot
+from tests.upgrade.upgrading import assert_complete, assert_correct, pending
 
 ZONES = ("America/Havana", "Australia/Lord_Howe", "America/St_Johns", "Asia/Kathmandu")
 
 
-async def killed(program: str, url: str, dice: random.Random, longest: float) -> bool:
-    """Runs a program of this release and kills it (-9) after a while. Whether it had ended by itself."""
+async def run_and_kill(program: str, url: str, rng: random.Random, longest: float) -> bool:
+    """Runs a program of this release and kills it (-9) after a random time. Returns whether it had ended by itself."""
     process = await to_thread.run_sync(this_release, program, url)
     try:
         if program is REFRESH:
             assert process.stdout is not None
             assert await to_thread.run_sync(process.stdout.readline) == "began\n"
-        await anyio.sleep(dice.uniform(0, longest))
+        await anyio.sleep(rng.uniform(0, longest))
         ended = process.poll() is not None
         process.kill()
         _, errors = await to_thread.run_sync(process.communicate)
@@ -37,14 +37,14 @@ async def killed(program: str, url: str, dice: random.Random, longest: float) ->
     return ended
 
 
-async def until_done(url: str) -> None:
-    """Lets one process of this release do what is left."""
+async def finish_upgrade(url: str) -> None:
+    """Completes the upgrade with one process of this release."""
     process = await to_thread.run_sync(this_release, REFRESH, url)
-    assert await finished(process) == "done"
+    assert await last_output(process) == "done"
 
 
-async def finished(process: "subprocess.Popen[str]") -> str:
-    """The last word of a process that ends in order."""
+async def last_output(process: "subprocess.Popen[str]") -> str:
+    """The last word of the output of a process that must succeed."""
     try:
         with anyio.fail_after(PATIENCE_S):
             out, errors = await to_thread.run_sync(process.communicate, abandon_on_cancel=True)
@@ -54,64 +54,61 @@ async def finished(process: "subprocess.Popen[str]") -> str:
     return out.split()[-1]
 
 
-async def migrated(url: str) -> None:
-    assert await finished(await to_thread.run_sync(this_release, MIGRATE, url)) in ("timescaledb", "postgresql")
-
-
 @pytest.mark.campaign
-async def test_killed_at_random_moments(long: Old) -> None:
-    dice = random.Random(f"killed {time.time()}")
-    while not await killed(MIGRATE, long.url, dice, 2.5):
-        right(long)
+async def test_an_upgrade_killed_at_random_moments_is_completed(long: OldDatabase) -> None:
+    rng = random.Random(f"killed {time.time()}")
+    while not await run_and_kill(MIGRATE, long.url, rng, 2.5):
+        assert_correct(long)
     kills = 0
     while await pending(long.url) and kills < 6:
-        await killed(REFRESH, long.url, dice, 0.4)
-        right(long)
+        await run_and_kill(REFRESH, long.url, rng, 0.4)
+        assert_correct(long)
         kills += 1
-    await until_done(long.url)
-    await complete(long)
+    await finish_upgrade(long.url)
+    await assert_complete(long)
 
 
-async def test_several_at_once(short: Old) -> None:
+async def test_several_processes_can_upgrade_at_once(short: OldDatabase) -> None:
     processes = [this_release(MIGRATE, short.url) for _ in range(5)]
-    engines = [await finished(process) for process in processes]
+    engines = [await last_output(process) for process in processes]
     assert len(set(engines)) == 1
-    right(short)
+    assert_correct(short)
     processes = [this_release(REFRESH, short.url) for _ in range(2)]
-    assert [await finished(process) for process in processes] == ["done"] * 2
-    await complete(short)
+    assert [await last_output(process) for process in processes] == ["done"] * 2
+    await assert_complete(short)
 
 
 @pytest.mark.campaign
-async def test_long_histories_killed_often(
-    budget: Share, old_database: Make, package: Path, tmp_path: Path, engine: Server
+async def test_a_long_history_killed_often_is_completed(
+    budget: Share, old_database: MakeDatabase, package: Path, tmp_path: Path, engine: Server
 ) -> None:
-    """Sixty days, most of them in the aggregates only, a prober of the last release at work, its housekeeping too."""
+    """Sixty days, most of them in the aggregates only. A prober of the last release records and runs its
+    housekeeping."""
     for number in budget.rounds():
         zone = ZONES[number % len(ZONES)]
-        old = await old_database(suite_history(zone, kept_days=25, days=60, fine_days=60), zone)
-        # TimescaleDB's own days of Havana are wrong until the upgrade is over.
-        await _killed_often(
+        old = await old_database(suite_history(zone, retention_days=25, days=60, fine_days=60), zone)
+        # On TimescaleDB the days of Havana are incorrect until the upgrade is complete.
+        await _kill_often(
             old,
             random.Random(f"{budget.seed} {number}"),
             package,
             tmp_path / str(number),
-            is_right=zone != "America/Havana" or engine.name == "postgresql",
+            compare=zone != "America/Havana" or engine.name == "postgresql",
         )
 
 
-async def _killed_often(old: Old, dice: random.Random, package: Path, folder: Path, *, is_right: bool) -> None:
+async def _kill_often(old: OldDatabase, rng: random.Random, package: Path, folder: Path, *, compare: bool) -> None:
     folder.mkdir()  # noqa: ASYNC240
     async with recording(package, old, folder, housekeeping=2, period=1) as prober:
-        old.before = Seen(old).ledger
-        while not await killed(MIGRATE, old.url, dice, 4):
-            if is_right:
-                right(old, prober.acknowledged())
+        old.before_migration = Snapshot(old).ledger
+        while not await run_and_kill(MIGRATE, old.url, rng, 4):
+            if compare:
+                assert_correct(old, prober.acknowledged())
         prober.migrated.touch()
         while await pending(old.url):
-            await killed(REFRESH, old.url, dice, dice.choice((0.2, 1, 5)))
-            if is_right:
-                right(old, prober.acknowledged())
-        await prober.goes_on()
-        right(old, prober.acknowledged(), exact=True)
-    await complete(old, prober.acknowledged())
+            await run_and_kill(REFRESH, old.url, rng, rng.choice((0.2, 1, 5)))
+            if compare:
+                assert_correct(old, prober.acknowledged())
+        await prober.wait_for_batches()
+        assert_correct(old, prober.acknowledged(), exact=True)
+    await assert_complete(old, prober.acknowledged())

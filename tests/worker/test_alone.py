@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.api.conftest import running_api
 from tests.processes import running_prober
-from tests.sql.batches import Connection, ask, connected
+from tests.sql.batches import Connection, connected, fetch
 from tests.worker.working import working
 from worker.duties import DUTIES
 
@@ -34,6 +34,6 @@ async def test_only_the_worker_calls_the_functions_of_duties(database: str, tmp_
                 await probing.wait_until_ready()
                 await worker.reached("maintenance", worker.rounds("maintenance") + 7)  # one per second
                 await worker.reached("expiry", 2)
-        calls = await ask(db, "SELECT DISTINCT caller, called FROM calls WHERE caller <> 'sla-monitor migrate'")
+        calls = await fetch(db, "SELECT DISTINCT caller, called FROM calls WHERE caller <> 'sla-monitor migrate'")
     assert {caller for caller, _ in calls} == {"sla-monitor worker"}
     assert {"expire_states()", "turn_maintenance()", *PROCEDURES} <= {called for _, called in calls}

@@ -12,8 +12,8 @@ from tests.sql.batches import (
     Connection,
     add_locations,
     add_services,
-    ask,
     connected,
+    fetch,
     now,
     record,
     row,
@@ -110,7 +110,7 @@ async def lease(db: Connection, lifetime: timedelta) -> str:
         db, "INSERT INTO users (username, email, password_hash) VALUES ('ann', 'ann@example.com', 'none') RETURNING id"
     )
     holding = "SELECT hold_presence(%s, 'socket', gen_random_uuid(), %s, 'ann', true, NULL, %s)"
-    await ask(db, holding, [incident, user, lifetime])
+    await fetch(db, holding, [incident, user, lifetime])
     return incident
 
 
@@ -125,7 +125,7 @@ async def test_expired_leases_are_deleted_and_the_room_is_notified(database: str
             assert worker.rounds("presence", "failed") == 0
         [pause_s] = [duty.pause_s for duty in DUTIES if duty.name == "presence"]
         assert pause_s <= 1  # an expired lease is deleted within a second
-        events = await ask(db, "SELECT event FROM events WHERE room = %s", [f"incident-{ended}"])
+        events = await fetch(db, "SELECT event FROM events WHERE room = %s", [f"incident-{ended}"])
         assert ("user-left",) in events
 
 

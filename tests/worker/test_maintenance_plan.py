@@ -8,7 +8,7 @@ import pytest
 
 import sql
 from sla_monitor.windows import AHEAD
-from tests.sql.batches import Connection, add_services, ask, connected, until_true, value
+from tests.sql.batches import Connection, add_services, connected, fetch, until_true, value
 from tests.worker.working import working
 from worker.maintenance_plan import WindowError, extend_windows
 
@@ -38,7 +38,7 @@ async def due_window(db: Connection, title: str, **columns: str) -> None:
 
 async def stored(db: Connection) -> dict[str, int]:
     """The number of stored occurrences by the title of the window."""
-    found = await ask(
+    found = await fetch(
         db,
         "SELECT title, count(*) FROM maintenance_occurrences JOIN maintenance_windows ON id = window_id GROUP BY title",
     )
@@ -68,11 +68,11 @@ async def test_one_of_several_workers_stores_occurrences_in_advance(database: st
             tasks.start_soon(extend, two)
         assert sum(found) == 2
         assert await stored(db) == {"daily": 1 + AHEAD.days + 365 + 1}
-        gaps = await ask(
+        gaps = await fetch(
             db, "SELECT DISTINCT starts_at - lag(starts_at) OVER (ORDER BY starts_at) FROM maintenance_occurrences"
         )
         assert {gap for (gap,) in gaps} == {None, DAY}
-        assert await ask(db, "SELECT DISTINCT version FROM maintenance_windows") == [(1,)]
+        assert await fetch(db, "SELECT DISTINCT version FROM maintenance_windows") == [(1,)]
 
 
 @pytest.mark.parametrize("unreadable", UNREADABLE)

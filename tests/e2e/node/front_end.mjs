@@ -1,4 +1,4 @@
-// A front end as those that exist are: axios with interceptors, and socket.io-client over websocket alone.
+// A front end like the existing ones: axios with interceptors, and socket.io-client over WebSocket only.
 import axios from "axios";
 import { io } from "socket.io-client";
 
@@ -11,8 +11,8 @@ export class FrontEnd {
     this.origin = origin;
     this.token = null;
     this.user = null;
-    this.loggedOut = false; // a browser would now show the login page
-    this.heard = []; // every event of the socket, in order
+    this.loggedOut = false; // a browser would show the login page
+    this.events = []; // all events of the socket, in order
     this.http = axios.create({
       baseURL: url,
       timeout: PATIENCE_MS,
@@ -42,8 +42,8 @@ export class FrontEnd {
     return response;
   }
 
-  // What axios rejects with is an answer too: {status, data, headers} for every call.
-  async ask(method, path, data, headers = {}) {
+  // Sends a request and returns the response. A response with an error status is returned too.
+  async request(method, path, data, headers = {}) {
     try {
       return await this.http.request({ method, url: path, data, headers });
     } catch (error) {
@@ -52,7 +52,7 @@ export class FrontEnd {
     }
   }
 
-  // Connects as use-socket does, with the token in the payload that Socket.IO has for it.
+  // Connects with the token in the auth payload of Socket.IO, as use-socket does.
   async connect() {
     this.socket = io(this.url, {
       transports: ["websocket"],
@@ -60,42 +60,42 @@ export class FrontEnd {
       extraHeaders: { Origin: this.origin },
       reconnectionDelay: 100,
     });
-    this.socket.onAny((event, data) => this.heard.push({ event, data }));
-    this.socket.on("disconnect", (reason) => this.heard.push({ event: "disconnect", data: reason }));
+    this.socket.onAny((event, data) => this.events.push({ event, data }));
+    this.socket.on("disconnect", (reason) => this.events.push({ event: "disconnect", data: reason }));
     await this.connected();
   }
 
   connected() {
-    return this.#patiently(`${this.name} to be connected`, () => this.socket.connected || undefined);
+    return this.#waitUntil(`${this.name} to be connected`, () => this.socket.connected || undefined);
   }
 
-  // What a load balancer does once a server is gone: the next attempt to reconnect meets another one.
+  // Reconnects to another server from now on, as a load balancer does when a server is down.
   moveTo(url) {
     this.http.defaults.baseURL = url;
     this.socket.io.uri = url;
   }
 
-  // The server's acknowledgement of one event.
-  say(event, data) {
+  // Emits an event and returns the acknowledgement of the server.
+  emit(event, data) {
     return this.socket.timeout(PATIENCE_MS).emitWithAck(event, data);
   }
 
-  // The first event of this name that was heard after the `from`th and whose data fit; waits for it.
-  hears(event, fits = () => true, from = 0) {
-    const found = () => this.heard.slice(from).find((one) => one.event === event && fits(one.data));
-    return this.#patiently(`${this.name} to hear ${event}`, found).then((one) => one.data);
+  // Waits for the first event with this name and matching data, from index `from` on, and returns its data.
+  waitForEvent(event, matches = () => true, from = 0) {
+    const found = () => this.events.slice(from).find((received) => received.event === event && matches(received.data));
+    return this.#waitUntil(`${this.name} to receive ${event}`, found).then((received) => received.data);
   }
 
-  names() {
-    return [...new Set(this.heard.map((one) => one.event))].sort();
+  eventNames() {
+    return [...new Set(this.events.map((received) => received.event))].sort();
   }
 
-  async #patiently(what, condition) {
+  async #waitUntil(what, condition) {
     for (const end = Date.now() + PATIENCE_MS; Date.now() < end; ) {
       const found = condition();
       if (found !== undefined) return found;
       await new Promise((wake) => setTimeout(wake, 5));
     }
-    throw new Error(`waited in vain for ${what}; heard: ${JSON.stringify(this.heard.slice(-10))}`);
+    throw new Error(`timeout while waiting for ${what}; events: ${JSON.stringify(this.events.slice(-10))}`);
   }
 }

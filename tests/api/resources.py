@@ -1,4 +1,4 @@
-"""What the routes of the matrix are asked with, and what they lead to: one's own things, others', and none."""
+"""Valid request bodies for every route, and resources for the parameters of paths: own, foreign and missing ones."""
 
 import re
 import secrets
@@ -6,7 +6,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from tests.api.coming import coming_day
-from tests.api.conftest import Api, add_service, someone
+from tests.api.conftest import Api, add_service, create_user
 from tests.api.people import Db, Principal
 from tests.api.published import Row
 
@@ -20,19 +20,19 @@ WINDOW = {
     "endsAt": f"{coming_day()}T01:00:00Z",
 }
 ABSENT: dict[str, str] = {"service_id": "nothing", "incident_id": "INC-1999-0001", "comment_id": "999999999"}
-"""Ids of nothing; the others are UUIDs."""
+"""Ids of resources that do not exist. Parameters that are not listed are UUIDs."""
 
 
 def body(row: Row) -> dict[str, Any] | None:
-    """One that is valid, so that an answer tells of a permission and of nothing else."""
-    name = f"thing-{secrets.token_hex(4)}"
+    """Returns a valid body, so that the status of the response depends on permissions only."""
+    name = f"resource-{secrets.token_hex(4)}"
     match row.method, row.path:
         case "POST", "/api/services":
             return {"id": name, "name": name, "endpointUrl": "http://127.0.0.1:9/"}
         case "PATCH", "/api/services/{service_id}":
             return {"description": name}
         case "POST", "/api/services/{service_id}/heartbeat/key":
-            return None  # it takes none
+            return None  # the route has no body
         case "POST", "/api/incidents":
             return INCIDENT
         case "PUT", "/api/incidents/{incident_id}":
@@ -65,70 +65,74 @@ def body(row: Row) -> dict[str, Any] | None:
     return None if row.method in ("GET", "HEAD", "DELETE") else {}
 
 
-class Things:
-    """What the paths of the matrix lead to."""
+class Resources:
+    """Creates the resources that the paths of routes refer to."""
 
-    def __init__(self, api: Api, db: Db, stranger: Principal) -> None:
+    def __init__(self, api: Api, db: Db, other: Principal) -> None:
         self._api = api
         self._db = db
-        self._stranger = stranger
+        self._other = other
 
-    async def path(self, row: Row, whose: Whose, asker: Principal) -> str:
-        """The path of `row` to something that the asker made, or somebody else, or nobody."""
+    async def path(self, row: Row, whose: Whose, principal: Principal) -> str:
+        """Returns the path of `row` to a resource of `principal`, of another user, or to one that does not exist."""
         names = re.findall(r"{(\w+)}", row.path)
         path = row.path
         for name in names:
             if whose == "missing" and name == names[-1]:
-                thing = ABSENT.get(name, str(uuid4()))
+                resource = ABSENT.get(name, str(uuid4()))
             else:
                 kind = "heartbeat" if name == "service_id" and "/heartbeat" in row.path else name
-                thing = await self._make(kind, path.partition("/{")[0], asker if whose == "own" else self._stranger)
-            path = path.replace(f"{{{name}}}", thing)
+                resource = await self._create(
+                    kind, path.partition("/{")[0], principal if whose == "own" else self._other
+                )
+            path = path.replace(f"{{{name}}}", resource)
         return path
 
-    async def _make(self, name: str, collection: str, maker: Principal) -> str:
+    async def _create(self, name: str, collection: str, owner: Principal) -> str:
         match name:
             case "incident_id":
-                return str((await self._post(collection, INCIDENT, maker))["incident"]["id"])
+                return str((await self._post(collection, INCIDENT, owner))["incident"]["id"])
             case "comment_id":
-                return str((await self._post(collection, {"text": "x"}, maker))["comment"]["id"])
+                return str((await self._post(collection, {"text": "x"}, owner))["comment"]["id"])
             case "template_id":
                 new = {"name": secrets.token_hex(4), **TEMPLATE}
-                return str((await self._post(collection, new, maker))["data"]["id"])
+                return str((await self._post(collection, new, owner))["data"]["id"])
             case "window_id":
-                return str((await self._post(collection, WINDOW, maker))["maintenance"]["id"])
+                return str((await self._post(collection, WINDOW, owner))["maintenance"]["id"])
             case "token_id":
-                return await self._token(maker)
+                return await self._token(owner)
             case "user_id":
-                return str(maker.user_id if maker is not self._stranger else (await someone(self._db, "admin")).user_id)
+                return str(
+                    owner.user_id if owner is not self._other else (await create_user(self._db, "admin")).user_id
+                )
             case "service_id":
-                await add_service(self._db, made := f"service-{secrets.token_hex(4)}")
-                return made
+                await add_service(self._db, created := f"service-{secrets.token_hex(4)}")
+                return created
             case "heartbeat" | "key":
-                made = f"job-{secrets.token_hex(4)}"
+                created = f"job-{secrets.token_hex(4)}"
                 await self._db.execute(
                     'INSERT INTO services (id, name, check_config) VALUES (%s, %s, \'{"type": "heartbeat"}\')',
-                    [made, made],
+                    [created, created],
                 )
-                cursor = await self._db.execute("SELECT key FROM heartbeats WHERE service_id = %s", [made])
+                cursor = await self._db.execute("SELECT key FROM heartbeats WHERE service_id = %s", [created])
                 [(key,)] = await cursor.fetchall()
-                return made if name == "heartbeat" else str(key)
+                return created if name == "heartbeat" else str(key)
             case "event":
                 return "start"
             case "name":
                 return "docs.js"
-        raise AssertionError(f"the matrix does not know how to make a {name}")
+        raise AssertionError(f"no resource for the path parameter {name}")
 
-    async def _post(self, collection: str, new: dict[str, Any], maker: Principal) -> Any:
-        """The maker is an admin for just that moment: a viewer may own what they made when they were more."""
-        assert maker.owner is not None
-        cursor = await self._db.execute("SELECT role FROM users WHERE id = %s", [maker.user_id])
+    async def _post(self, collection: str, new: dict[str, Any], owner: Principal) -> Any:
+        """The owner is an admin during the request: a viewer can own resources of a time when its role was higher."""
+        assert owner.owner is not None
+        cursor = await self._db.execute("SELECT role FROM users WHERE id = %s", [owner.user_id])
         [(role,)] = await cursor.fetchall()
-        await self._db.execute("UPDATE users SET role = 'admin' WHERE id = %s", [maker.user_id])
-        answer = await self._api.http.post(collection, json=new, headers=maker.owner.headers)
-        assert answer.status_code == 201, answer.text
-        await self._db.execute("UPDATE users SET role = %s WHERE id = %s", [role, maker.user_id])
-        return answer.json()
+        await self._db.execute("UPDATE users SET role = 'admin' WHERE id = %s", [owner.user_id])
+        response = await self._api.http.post(collection, json=new, headers=owner.owner.headers)
+        assert response.status_code == 201, response.text
+        await self._db.execute("UPDATE users SET role = %s WHERE id = %s", [role, owner.user_id])
+        return response.json()
 
     async def _token(self, owner: Principal) -> str:
         cursor = await self._db.execute(

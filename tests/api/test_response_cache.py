@@ -12,7 +12,17 @@ from api.cache.entries import Cacheable
 from api.cache.memory import MAX_ENTRIES, MAX_QUERY_ENTRIES
 from api.metrics import Metrics
 from sql import OperationalError
-from tests.api.conftest import Api, Check, add_service, now, record, running_api, someone, until, until_heard
+from tests.api.conftest import (
+    Api,
+    Check,
+    add_service,
+    create_user,
+    now,
+    record,
+    running_api,
+    until,
+    until_events_processed,
+)
 from tests.api.memory import EVERY_CHANGE, Counting, OneRequest, Slow, cache, request
 from tests.api.relay import relay_before
 
@@ -22,11 +32,11 @@ Db = psycopg.AsyncConnection[Any]
 async def test_concurrent_requests_share_one_computation() -> None:
     slow = Slow()
     slow.may_respond = anyio.Event()
-    answers = cache(slow)
+    app = cache(slow)
     sources: list[str] = []
 
     async def one() -> None:
-        sources.append((await request(answers))[1]["x-cache"])
+        sources.append((await request(app))[1]["x-cache"])
 
     async with anyio.create_task_group() as tasks:
         for _ in range(50):
@@ -34,61 +44,61 @@ async def test_concurrent_requests_share_one_computation() -> None:
         await anyio.wait_all_tasks_blocked()
         slow.may_respond.set()
     assert (slow.requests, set(sources)) == (1, {"MISS"})
-    assert (await request(answers))[1]["x-cache"] == "HIT"
+    assert (await request(app))[1]["x-cache"] == "HIT"
 
 
 async def test_a_response_computed_before_an_event_is_not_stored_after_it() -> None:
     slow = Slow()
     slow.may_respond = anyio.Event()
-    answers = cache(slow)
+    app = cache(slow)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(request, answers)
+        tasks.start_soon(request, app)
         await anyio.wait_all_tasks_blocked()
-        answers.invalidate("event")
+        app.invalidate("event")
         slow.body = b"second"
         later: list[bytes] = []
 
-        async def asked_after_the_event() -> None:
-            later.append((await request(answers))[2])
+        async def request_after_the_event() -> None:
+            later.append((await request(app))[2])
 
-        tasks.start_soon(asked_after_the_event)
+        tasks.start_soon(request_after_the_event)
         await anyio.wait_all_tasks_blocked()
         slow.may_respond.set()
     assert (slow.requests, later) == (2, [b"second"])
-    assert (await request(answers))[2] == b"second"
+    assert (await request(app))[2] == b"second"
 
 
 async def test_a_client_that_writes_sees_its_change_with_the_next_request() -> None:
-    """Also without a feed, as in this test."""
-    answers = cache(slow := Slow(), Cacheable("/a", frozenset({"event"})), Cacheable("/list", frozenset({"services"})))
+    """This needs no feed."""
+    app = cache(slow := Slow(), Cacheable("/a", frozenset({"event"})), Cacheable("/list", frozenset({"services"})))
     for path in ("/a", "/list"):
-        await request(answers, path)
+        await request(app, path)
     slow.action, slow.status, slow.body = "incidents:write", 403, b"second"
-    await request(answers, method="PUT")
-    assert (await request(answers))[2] == b"first"  # nothing was changed
+    await request(app, method="PUT")
+    assert (await request(app))[2] == b"first"  # the request failed
     slow.status = 200
-    await request(answers, method="PUT")
-    assert ((await request(answers))[2], (await request(answers, "/list"))[2]) == (b"second", b"first")
+    await request(app, method="PUT")
+    assert ((await request(app))[2], (await request(app, "/list"))[2]) == (b"second", b"first")
     slow.action = "services:administer"
-    await request(answers, method="DELETE")
-    assert (await request(answers, "/list"))[2] == b"second"
+    await request(app, method="DELETE")
+    assert (await request(app, "/list"))[2] == b"second"
 
 
 @pytest.mark.parametrize("action", ["", "session:open", "drafts:write", "templates:write"])
 async def test_actions_without_public_changes_invalidate_nothing(action: str) -> None:
-    answers = cache(slow := Slow())
-    await request(answers)
+    app = cache(slow := Slow())
+    await request(app)
     slow.action = action
     for method in ("OPTIONS", "POST"):
-        await request(answers, method=method)
-        assert (await request(answers))[1]["x-cache"] == "HIT"
+        await request(app, method=method)
+        assert (await request(app))[1]["x-cache"] == "HIT"
 
 
 @pytest.mark.one_engine
 async def test_an_anonymous_client_cannot_invalidate_a_response(api: Api, db: Db) -> None:
-    """Neither by a request that fails, nor by one that succeeds, such as a CORS preflight."""
+    """Neither a failed request nor a successful one, such as a CORS preflight, invalidates it."""
     await add_service(db, "shop")
-    await until_heard(api, db)
+    await until_events_processed(api, db)
     await api.http.get("/api/services")
     headers = {"Origin": "http://front.example", "Access-Control-Request-Method": "DELETE"}
     for method, path in (("OPTIONS", "/api/services/shop"), ("OPTIONS", "/services"), ("DELETE", "/api/services/shop")):
@@ -99,15 +109,15 @@ async def test_an_anonymous_client_cannot_invalidate_a_response(api: Api, db: Db
 async def test_a_cancelled_request_leaves_the_computation_to_the_next_one() -> None:
     slow = Slow()
     slow.may_respond = anyio.Event()
-    answers = cache(slow)
+    app = cache(slow)
     got: list[bytes] = []
 
     async def patient() -> None:
-        got.append((await request(answers))[2])
+        got.append((await request(app))[2])
 
     async with anyio.create_task_group() as tasks:
         async with anyio.create_task_group() as impatient:
-            impatient.start_soon(request, answers)
+            impatient.start_soon(request, app)
             await anyio.wait_all_tasks_blocked()
             tasks.start_soon(patient)
             await anyio.wait_all_tasks_blocked()
@@ -119,11 +129,11 @@ async def test_a_cancelled_request_leaves_the_computation_to_the_next_one() -> N
 async def test_a_computation_is_counted_once_for_all_waiting_requests() -> None:
     slow, counting = Slow(), Counting()
     counting.may_count = anyio.Event()
-    answers = cache(slow, admission=counting)
-    told: list[dict[str, str]] = []
+    app = cache(slow, admission=counting)
+    received: list[dict[str, str]] = []
 
     async def one(client: str) -> None:
-        told.append((await request(answers, client=client))[1])
+        received.append((await request(app, client=client))[1])
 
     async with anyio.create_task_group() as tasks:
         for number in range(50):
@@ -131,20 +141,20 @@ async def test_a_computation_is_counted_once_for_all_waiting_requests() -> None:
         await anyio.wait_all_tasks_blocked()
         counting.may_count.set()
     assert (slow.requests, len(counting.counted)) == (1, 1)
-    assert {headers["x-cache"] for headers in told} == {"MISS"}
-    assert [headers.get("ratelimit-remaining") for headers in told].count("7") == 1
-    assert "ratelimit-remaining" not in (await request(answers))[1]
+    assert {headers["x-cache"] for headers in received} == {"MISS"}
+    assert [headers.get("ratelimit-remaining") for headers in received].count("7") == 1
+    assert "ratelimit-remaining" not in (await request(app))[1]
 
 
 async def test_a_429_of_one_client_is_not_sent_to_others_that_wait() -> None:
     slow, counting = Slow(), Counting()
     slow.may_respond, counting.may_count = anyio.Event(), anyio.Event()
     counting.over_limit.add("192.0.2.66")
-    answers = cache(slow, admission=counting)
+    app = cache(slow, admission=counting)
     statuses: list[tuple[str, int]] = []
 
     async def one(client: str) -> None:
-        statuses.append((client, (await request(answers, client=client))[0]))
+        statuses.append((client, (await request(app, client=client))[0]))
 
     async with anyio.create_task_group() as tasks:
         for client in ("192.0.2.66", "192.0.2.66", "192.0.2.1", "192.0.2.2"):
@@ -155,74 +165,74 @@ async def test_a_429_of_one_client_is_not_sent_to_others_that_wait() -> None:
         slow.may_respond.set()
     assert sorted(statuses) == [("192.0.2.1", 200), ("192.0.2.2", 200), ("192.0.2.66", 429), ("192.0.2.66", 429)]
     assert (slow.requests, len(counting.counted)) == (1, 1)
-    assert (await request(answers, client="192.0.2.66"))[0] == 200  # from memory, which nobody counts
+    assert (await request(app, client="192.0.2.66"))[0] == 200  # cached responses are not counted
 
 
 async def test_over_the_limit_a_client_gets_stale_responses_renewed_once_a_minute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     slow, counting = Slow(), Counting()
-    answers = cache(slow, Cacheable("/a", EVERY_CHANGE, frozenset({"x"}), page=True), admission=counting)
+    app = cache(slow, Cacheable("/a", EVERY_CHANGE, frozenset({"x"}), page=True), admission=counting)
     slow.body = b'<html data-snapshot="live">'
-    await request(answers)
+    await request(app)
     counting.over_limit.add("192.0.2.1")
-    answers.invalidate("event")
-    status, headers, body = await request(answers)
+    app.invalidate("event")
+    status, headers, body = await request(app)
     assert (status, headers["x-cache"], headers["age"]) == (200, "STALE", "0")
-    assert body == slow.body, "the database is not away"
-    assert (await request(answers, query=b"x=1"))[0] == 429, "what is not in memory"
+    assert body == slow.body, "the page is not marked as a snapshot"
+    assert (await request(app, query=b"x=1"))[0] == 429, "not cached"
     assert slow.requests == 1
     monkeypatch.setattr(responses, "AFTER_EVENT_S", 0.0)
-    assert (await request(answers))[1]["x-cache"] == "MISS"
-    [cached] = [response for _, response in answers._store.items()]
-    cached.computed_at -= entries.MAX_AGE_S
-    assert (await request(answers))[1]["x-cache"] == "MISS"
+    assert (await request(app))[1]["x-cache"] == "MISS"
+    [entry] = [response for _, response in app._store.items()]
+    entry.computed_at -= entries.MAX_AGE_S
+    assert (await request(app))[1]["x-cache"] == "MISS"
     assert (slow.requests, counting.counted) == (3, ["192.0.2.1"])
 
 
 async def test_after_a_change_of_services_a_client_over_its_limit_gets_a_response() -> None:
     """The change removes the stale response, so a computation must be allowed."""
     slow, counting = Slow(), Counting()
-    answers = cache(slow, admission=counting)
-    await request(answers)
+    app = cache(slow, admission=counting)
+    await request(app)
     counting.over_limit.add("192.0.2.1")
-    answers.invalidate("services")
-    assert (await request(answers))[1]["x-cache"] == "MISS"
+    app.invalidate("services")
+    assert (await request(app))[1]["x-cache"] == "MISS"
     slow.status = 404
-    answers.invalidate("services")
-    assert [(await request(answers))[0] for _ in range(2)] == [404, 429]
+    app.invalidate("services")
+    assert [(await request(app))[0] for _ in range(2)] == [404, 429]
 
 
 async def test_a_response_is_computed_about_once_a_second() -> None:
     slow = Slow()
-    answers = cache(slow)
+    app = cache(slow)
     started = monotonic()
     while monotonic() - started < 2.5:
         slow.body = b"%d" % slow.requests
-        answers.invalidate("event")
-        assert (await request(answers))[2] == slow.body, "a request after an event never gets the response before it"
-    assert slow.requests <= 6  # three at once, then one a second
+        app.invalidate("event")
+        assert (await request(app))[2] == slow.body, "a request after an event never gets the response before it"
+    assert slow.requests <= 6  # three immediately, then one per second
 
 
 async def test_new_checks_invalidate_a_response_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = cache(slow := Slow())
+    app = cache(slow := Slow())
     for _ in range(20):
-        answers.invalidate("checks")
-        await request(answers)
+        app.invalidate("checks")
+        await request(app)
     assert slow.requests == 1
     monkeypatch.setattr(entries, "CHECKS_MAX_AGE_S", 0.0)
-    assert (await request(answers))[1]["x-cache"] == "MISS"
+    assert (await request(app))[1]["x-cache"] == "MISS"
 
 
 async def test_while_requests_cannot_be_counted_stale_responses_are_sent() -> None:
     slow, counting = Slow(), Counting()
-    answers = cache(slow, admission=counting)
-    await request(answers)
-    answers.invalidate()
+    app = cache(slow, admission=counting)
+    await request(app)
+    app.invalidate()
     counting.error = OperationalError()
-    assert (await request(answers))[1]["x-cache"] == "STALE"
+    assert (await request(app))[1]["x-cache"] == "STALE"
     assert slow.requests == 1
-    assert (await request(answers, query=b"x=1"))[1]["x-cache"] == "MISS"
+    assert (await request(app, query=b"x=1"))[1]["x-cache"] == "MISS"
 
 
 async def test_a_slow_computation_makes_waiting_requests_get_the_stale_response(
@@ -230,29 +240,29 @@ async def test_a_slow_computation_makes_waiting_requests_get_the_stale_response(
 ) -> None:
     """The computation continues, and its response is cached."""
     monkeypatch.setattr(computation, "STALE_AFTER_S", 0.05)
-    answers = cache(slow := Slow())
-    await request(answers)
-    answers.invalidate()
+    app = cache(slow := Slow())
+    await request(app)
+    app.invalidate()
     slow.may_respond, slow.body = anyio.Event(), b"second"
     async with anyio.create_task_group() as tasks:
         first = OneRequest()
-        tasks.start_soon(first.send_to, answers)
+        tasks.start_soon(first.send_to, app)
         await first.received.wait()
-        assert (await request(answers))[1]["x-cache"] == "STALE"
+        assert (await request(app))[1]["x-cache"] == "STALE"
         assert (first.source, slow.requests) == ("STALE", 2)
         slow.may_respond.set()
-    status, headers, body = await request(answers)
+    status, headers, body = await request(app)
     assert (status, headers["x-cache"], body, slow.requests) == (200, "HIT", b"second", 2)
 
 
 async def test_without_a_stale_response_requests_wait_for_the_computation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(computation, "STALE_AFTER_S", 0.0)
-    answers = cache(slow := Slow())
+    app = cache(slow := Slow())
     slow.may_respond = anyio.Event()
     bodies: list[bytes] = []
 
     async def one() -> None:
-        bodies.append((await request(answers))[2])
+        bodies.append((await request(app))[2])
 
     async with anyio.create_task_group() as tasks:
         for _ in range(3):
@@ -264,12 +274,12 @@ async def test_without_a_stale_response_requests_wait_for_the_computation(monkey
 
 async def test_only_parameters_of_the_route_are_part_of_the_key() -> None:
     slow = Slow()
-    answers = cache(slow)
+    app = cache(slow)
     for query in (b"", b"_=17", b"utm_source=x"):
-        await request(answers, query=query)
+        await request(app, query=query)
     assert slow.requests == 1
     for query in (b"x=1&y=2", b"y=2&x=1&z=9", b"y=2&x=%31"):
-        await request(answers, query=query)
+        await request(app, query=query)
     assert slow.requests == 2
 
 
@@ -277,77 +287,77 @@ async def test_a_change_invalidates_only_routes_that_depend_on_it(monkeypatch: p
     monkeypatch.setattr(entries, "CHECKS_MAX_AGE_S", 0.0)
     slow = Slow()
     names = Cacheable("/names", frozenset({"services"}))
-    answers = cache(slow, names, Cacheable("/figures", EVERY_CHANGE))
+    app = cache(slow, names, Cacheable("/figures", EVERY_CHANGE))
     for path in ("/names", "/figures"):
-        await request(answers, path)
-    answers.invalidate("checks")
-    assert [(await request(answers, path))[1]["x-cache"] for path in ("/names", "/figures")] == ["HIT", "MISS"]
-    answers.invalidate("services")
-    assert [(await request(answers, path))[1]["x-cache"] for path in ("/names", "/figures")] == ["MISS", "MISS"]
+        await request(app, path)
+    app.invalidate("checks")
+    assert [(await request(app, path))[1]["x-cache"] for path in ("/names", "/figures")] == ["HIT", "MISS"]
+    app.invalidate("services")
+    assert [(await request(app, path))[1]["x-cache"] for path in ("/names", "/figures")] == ["MISS", "MISS"]
 
 
 async def test_the_number_of_entries_is_bounded() -> None:
     slow = Slow()
-    answers = cache(slow, Cacheable("/many/", EVERY_CHANGE))
+    app = cache(slow, Cacheable("/many/", EVERY_CHANGE))
     for number in range(MAX_ENTRIES + 10):
-        await request(answers, f"/many/{number}")
-    assert (await request(answers, f"/many/{MAX_ENTRIES}"))[1]["x-cache"] == "HIT"
-    assert (await request(answers, "/many/0"))[1]["x-cache"] == "MISS"
-    assert len(answers._store) == MAX_ENTRIES
+        await request(app, f"/many/{number}")
+    assert (await request(app, f"/many/{MAX_ENTRIES}"))[1]["x-cache"] == "HIT"
+    assert (await request(app, "/many/0"))[1]["x-cache"] == "MISS"
+    assert len(app._store) == MAX_ENTRIES
 
 
 async def test_responses_with_queries_evict_only_one_another() -> None:
-    answers = cache(Slow(), Cacheable("/many/", EVERY_CHANGE, frozenset({"x"})))
+    app = cache(Slow(), Cacheable("/many/", EVERY_CHANGE, frozenset({"x"})))
     for path in ("/many/1", "/many/2"):
-        await request(answers, path)
+        await request(app, path)
     for number in range(MAX_QUERY_ENTRIES + 10):
-        await request(answers, "/many/1", f"x={number}".encode())
-    assert len(answers._store) == MAX_QUERY_ENTRIES + 2
+        await request(app, "/many/1", f"x={number}".encode())
+    assert len(app._store) == MAX_QUERY_ENTRIES + 2
     for path, query, source in (
         ("/many/1", b"", "HIT"),
         ("/many/2", b"", "HIT"),
         ("/many/1", f"x={MAX_QUERY_ENTRIES}".encode(), "HIT"),
         ("/many/1", b"x=0", "MISS"),
     ):
-        assert (await request(answers, path, query))[1]["x-cache"] == source, (path, query)
+        assert (await request(app, path, query))[1]["x-cache"] == source, (path, query)
 
 
 async def test_errors_are_not_cached() -> None:
     slow = Slow()
     slow.status, slow.body = 404, b"nothing"
-    answers = cache(slow)
+    app = cache(slow)
     for _ in range(2):
-        assert (await request(answers))[0] == 404
+        assert (await request(app))[0] == 404
     assert slow.requests == 2
 
 
 async def test_a_404_removes_the_stale_response() -> None:
     slow = Slow()
-    answers = cache(slow)
-    await request(answers)
-    answers.invalidate()
+    app = cache(slow)
+    await request(app)
+    app.invalidate()
     slow.status = 404
-    assert (await request(answers))[0] == 404
-    slow.status, answers.database_away = 503, True
-    assert (await request(answers))[0] == 503
-    assert answers._store.bytes == 0
+    assert (await request(app))[0] == 404
+    slow.status, app.database_away = 503, True
+    assert (await request(app))[0] == 503
+    assert app._store.bytes == 0
 
 
 async def test_the_metrics_count_entries_and_bytes() -> None:
-    answers = cache(slow := Slow(), metrics=(metrics := Metrics()))
+    app = cache(slow := Slow(), metrics=(metrics := Metrics()))
 
     def counted() -> tuple[float | None, bool]:
         figure = metrics.registry.get_sample_value
         return figure("sla_monitor_response_cache_entries"), bool(figure("sla_monitor_response_cache_bytes"))
 
     for query in (b"", b"x=1", b"x=2"):
-        await request(answers, query=query)
+        await request(app, query=query)
     assert counted() == (3, True)
-    answers.invalidate()
+    app.invalidate()
     slow.status = 404
-    await request(answers, query=b"x=1")
+    await request(app, query=b"x=1")
     assert counted() == (2, True)
-    answers.invalidate("services")
+    app.invalidate("services")
     assert counted() == (0, False)
 
 
@@ -355,17 +365,17 @@ async def test_over_http_hit_miss_and_not_modified(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     path = "/api/system-status"
 
-    async def heard() -> bool:
+    async def shows_the_service() -> bool:
         return len((await api.get(path))["services"]) == 1
 
-    await until(heard)
+    await until(shows_the_service)
     await api.get(path)
     first = await api.http.get(path)
     assert first.headers["x-cache"] == "HIT"
     assert first.headers["cache-control"] == "no-cache"
     etag = first.headers["etag"]
-    for asked in (etag, f'"other", W/{etag}', "*"):
-        same = await api.http.get(path, headers={"if-none-match": asked})
+    for condition in (etag, f'"other", W/{etag}', "*"):
+        same = await api.http.get(path, headers={"if-none-match": condition})
         assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", etag)
     assert (await api.http.get(path, headers={"if-none-match": '"other"'})).status_code == 200
     await record(db, [Check("shop", now())])
@@ -373,7 +383,7 @@ async def test_over_http_hit_miss_and_not_modified(api: Api, db: Db) -> None:
     async def changed() -> bool:
         return (await api.http.get(path, headers={"if-none-match": etag})).status_code == 200
 
-    await until(changed)  # whose patience ends long before it is too old
+    await until(changed)  # before the response expires by age
     assert (await api.http.get(path)).headers["etag"] != etag
 
 
@@ -388,16 +398,16 @@ async def test_stale_responses_are_served_while_the_database_is_away(database: s
             return (await api.http.get("/api/system-status")).headers["x-cache"] == "STALE"
 
         await until(stale)
-        answer = await api.http.get("/api/system-status")
-        assert (answer.status_code, answer.content) == (200, before.content)
-        assert int(answer.headers["age"]) >= 0
+        response = await api.http.get("/api/system-status")
+        assert (response.status_code, response.content) == (200, before.content)
+        assert int(response.headers["age"]) >= 0
         started = monotonic()
         for _ in range(20):
             assert (await api.http.get("/api/system-status")).headers["x-cache"] == "STALE"
-        assert monotonic() - started < 15  # none waits for the database
-        never_asked = await api.http.get("/api/uptime/shop")
-        assert (never_asked.status_code, never_asked.json()["code"]) == (503, "SERVER_ERROR")
-        assert int(never_asked.headers["retry-after"]) > 0
+        assert monotonic() - started < 15  # no request waits for the database
+        not_cached = await api.http.get("/api/uptime/shop")
+        assert (not_cached.status_code, not_cached.json()["code"]) == (503, "SERVER_ERROR")
+        assert int(not_cached.headers["retry-after"]) > 0
         assert (await api.http.get("/health")).status_code == 200
         ready = await api.http.get("/ready")
         assert ready.status_code == 503
@@ -408,24 +418,24 @@ async def test_stale_responses_are_served_while_the_database_is_away(database: s
         await api.ready()
 
         async def renamed() -> bool:
-            answer = await api.http.get("/api/system-status")
-            return answer.headers["x-cache"] != "STALE" and answer.json()["services"][0]["name"] == "Renamed"
+            response = await api.http.get("/api/system-status")
+            return response.headers["x-cache"] != "STALE" and response.json()["services"][0]["name"] == "Renamed"
 
         await until(renamed)
 
 
 @pytest.mark.one_engine
 async def test_stale_responses_are_served_while_the_database_does_not_respond(database: str, db: Db) -> None:
-    """Before the feed notices it."""
+    """This includes the time before the feed detects it."""
     async with relay_before(database) as relay, running_api(relay.url) as api:
         before = await api.http.get("/api/system-status")
-        await until_heard(api, db)  # which ends it
+        await until_events_processed(api, db)  # which invalidates the response
         relay.silence()
         started = monotonic()
         for most_s in (4.5, 6):
-            answer = await api.http.get("/api/system-status")
-            assert (answer.status_code, answer.headers["x-cache"]) == (200, "STALE")
-            assert answer.json()["services"] == before.json()["services"]
+            response = await api.http.get("/api/system-status")
+            assert (response.status_code, response.headers["x-cache"]) == (200, "STALE")
+            assert response.json()["services"] == before.json()["services"]
             assert monotonic() - started < most_s
         relay.restore()
 
@@ -433,7 +443,7 @@ async def test_stale_responses_are_served_while_the_database_does_not_respond(da
 @pytest.mark.one_engine
 async def test_requests_succeed_after_database_connections_were_killed(api: Api, db: Db) -> None:
     await add_service(db, "shop")
-    headers = (await someone(db, "admin")).headers
+    headers = (await create_user(db, "admin")).headers
     for _ in range(3):
         await db.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

@@ -19,13 +19,13 @@ LONG = b'<html data-snapshot="live">' + b"<p>the same again</p>" * 100
 
 async def test_pages_are_cached_for_each_language() -> None:
     app = cache(slow := Slow(), PAGE)
-    told: list[dict[str, str]] = [
+    clients: list[dict[str, str]] = [
         {"accept_language": "ko-KR,ko;q=0.9,en;q=0.8"},
         {"cookie": "language=ko"},
         {},
         {"cookie": "language=xx"},
     ]
-    for headers in told:
+    for headers in clients:
         await request(app, "/a", b"", **headers)
     assert slow.requests == 2
     assert {key.language for key in app._store} == {"en", "ko"}
@@ -47,7 +47,7 @@ async def test_a_page_is_compressed_once_for_clients_that_accept_gzip() -> None:
 
 
 async def test_rest_is_never_compressed() -> None:
-    """An ETag of REST is what If-Match takes, byte for byte."""
+    """If-Match compares the ETags of REST byte by byte, and compression would change them."""
     app = cache(slow := Slow())
     slow.body = LONG
     for _ in range(2):
@@ -104,21 +104,21 @@ async def test_a_remembered_lookup_still_depends_on_every_header(monkeypatch: py
     app = cache(slow := Slow(), Cacheable("/a", EVERY_CHANGE, page=True, personal=True))
     slow.body = LONG
 
-    async def asks(host: str = "localhost", **more: str) -> tuple[int, dict[str, str], bytes]:
+    async def get(host: str = "localhost", **more: str) -> tuple[int, dict[str, str], bytes]:
         return await request(app, "/a", b"", host=host, accept_encoding="gzip", **more)
 
-    assert [(await asks())[1]["x-cache"] for _ in range(2)] == ["MISS", "HIT"]
-    _, headers, body = await asks()
+    assert [(await get())[1]["x-cache"] for _ in range(2)] == ["MISS", "HIT"]
+    _, headers, body = await get()
     assert (headers["x-cache"], headers["content-encoding"]) == ("HIT", "gzip")
     assert gzip.decompress(body) == LONG and slow.requests == 1
     assert (await request(app, host="localhost"))[2] == LONG
-    assert (await asks(if_none_match=headers["etag"]))[0] == 304
-    assert "x-cache" not in (await asks(authorization="Bearer x"))[1]
-    assert "x-cache" not in (await asks(cookie="sla_session=x"))[1]
-    assert "x-cache" not in (await asks(host="evil.example"))[1]
+    assert (await get(if_none_match=headers["etag"]))[0] == 304
+    assert "x-cache" not in (await get(authorization="Bearer x"))[1]
+    assert "x-cache" not in (await get(cookie="sla_session=x"))[1]
+    assert "x-cache" not in (await get(host="evil.example"))[1]
     assert slow.requests == 4
     for number in range(20):
-        assert (await asks(cookie=f"other={number}"))[1]["x-cache"] == "HIT"
+        assert (await get(cookie=f"other={number}"))[1]["x-cache"] == "HIT"
         assert len(app._keys._remembered) <= 5
 
 
@@ -156,8 +156,8 @@ async def test_immutable_files_are_cached_once() -> None:
     app = cache(slow := Slow(), Cacheable("/a", EVERY_CHANGE, page=True, immutable=True))
     visitors: list[dict[str, str]] = [{"accept_language": "ko"}, {"cookie": "theme=dark; language=ko"}, {}]
     for headers in visitors:
-        _, told, _ = await request(app, "/a", b"", **headers)
-        assert told["vary"] == "Accept-Encoding"
+        _, received, _ = await request(app, "/a", b"", **headers)
+        assert received["vary"] == "Accept-Encoding"
     assert slow.requests == 1
 
 
@@ -210,11 +210,11 @@ async def test_errors_of_cached_pages_are_json_or_html_as_accepted(api: Api) -> 
     paths = ("/services/nope", "/incidents/INC-1999-0001", "/history?page=0")
     for path in (*paths, "/feed.json?service=nope"):
         for accept in ("*/*", "application/json"):
-            answer = await api.http.get(path, headers={"Accept": accept})
-            assert answer.json()["code"] in ("NOT_FOUND", "VALIDATION_ERROR"), path
-    person = {"Accept": "text/html", "Accept-Language": "ko", "Cookie": "theme=dark"}
+            response = await api.http.get(path, headers={"Accept": accept})
+            assert response.json()["code"] in ("NOT_FOUND", "VALIDATION_ERROR"), path
+    browser = {"Accept": "text/html", "Accept-Language": "ko", "Cookie": "theme=dark"}
     for path in paths:
-        page = await api.http.get(path, headers=person)
+        page = await api.http.get(path, headers=browser)
         assert page.text.startswith("<!doctype html>") and '<html lang="ko"' in page.text, path
         assert 'data-theme="dark"' in page.text, path
 
@@ -222,8 +222,8 @@ async def test_errors_of_cached_pages_are_json_or_html_as_accepted(api: Api) -> 
 @pytest.mark.one_engine
 async def test_concurrent_errors_are_json_or_html_as_accepted(api: Api) -> None:
     async def one(accept: str) -> None:
-        answer = await api.http.get("/services/nope", headers={"Accept": accept})
-        assert answer.headers["content-type"].partition(";")[0] == accept
+        response = await api.http.get("/services/nope", headers={"Accept": accept})
+        assert response.headers["content-type"].partition(";")[0] == accept
 
     async with anyio.create_task_group() as tasks:
         for accept in ("text/html", "application/json") * 5:
@@ -246,14 +246,14 @@ async def test_validation_errors_are_in_the_language_of_the_page(api: Api) -> No
 @pytest.mark.one_engine
 async def test_static_files_are_immutable(api: Api) -> None:
     path = asset_of((await api.http.get("/login")).text)
-    answer = await api.http.get(path)
-    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
-    assert answer.headers["content-type"].startswith("text/css")
+    response = await api.http.get(path)
+    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert response.headers["content-type"].startswith("text/css")
     assert (await api.http.get(path)).headers["x-cache"] == "HIT"
     old = path.replace(path.split("/")[2], "0" * 16)
-    for gone in (old, path + "x", path.replace("app.css", "../templates/layout.html"), "/static/x/%2e%2e/site.py"):
-        missing = await api.http.get(gone)
-        assert (missing.status_code, missing.headers["cache-control"]) == (404, "no-store"), gone
+    for unknown in (old, path + "x", path.replace("app.css", "../templates/layout.html"), "/static/x/%2e%2e/site.py"):
+        missing = await api.http.get(unknown)
+        assert (missing.status_code, missing.headers["cache-control"]) == (404, "no-store"), unknown
 
 
 def asset_of(html: str) -> str:
@@ -274,8 +274,8 @@ async def test_errors_are_pages_where_html_is_accepted(api: Api) -> None:
 @pytest.mark.one_engine
 async def test_hsts_is_sent_where_site_url_is_https(database: str) -> None:
     async with running_api(database, site_url="https://status.example.com") as api:
-        answers_given = [await api.http.get(path) for path in ("/login", "/health", "/api/services", "/nowhere")]
-        assert {answer.headers["strict-transport-security"] for answer in answers_given} == {"max-age=31536000"}
+        responses = [await api.http.get(path) for path in ("/login", "/health", "/api/services", "/nowhere")]
+        assert {response.headers["strict-transport-security"] for response in responses} == {"max-age=31536000"}
         assert (await api.http.get("/login", headers={"Host": "status.example.com"})).status_code == 200
 
 
@@ -283,9 +283,9 @@ async def test_hsts_is_sent_where_site_url_is_https(database: str) -> None:
 async def test_pages_have_their_own_rate_limit(database: str) -> None:
     minute = timedelta(minutes=1)
     async with running_api(database, rate_limit_pages=Limit(3, minute), rate_limit_api=Limit(1, minute)) as api:
-        told = [await api.http.get("/login", headers={"Accept": "text/html"}) for _ in range(4)]
-        assert [answer.status_code for answer in told] == [200, 200, 200, 429]
-        assert "Too many requests" in told[-1].text and int(told[-1].headers["retry-after"]) > 0
-        assert (await api.http.get(asset_of(told[0].text))).status_code == 200
+        pages = [await api.http.get("/login", headers={"Accept": "text/html"}) for _ in range(4)]
+        assert [response.status_code for response in pages] == [200, 200, 200, 429]
+        assert "Too many requests" in pages[-1].text and int(pages[-1].headers["retry-after"]) > 0
+        assert (await api.http.get(asset_of(pages[0].text))).status_code == 200
         assert (await api.http.get("/health")).status_code == 200
         assert [(await api.http.get("/api/templates")).status_code for _ in range(2)] == [401, 429]
