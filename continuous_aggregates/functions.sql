@@ -200,3 +200,37 @@ BEGIN ATOMIC
     ) AS parts
     GROUP BY parts.service_id, parts.location, parts.bucket, parts.bin;
 END;
+
+-- A window, widened to whole buckets of a tier: `low` and `high`. Hours are those that the clocks of the reporting zone show at the start
+-- of the window; if these are not those of UTC, the tier to read is '15m'. `first_day`: the first local day of the tier 'daily', else NULL.
+CREATE OR REPLACE FUNCTION buckets_of_window(wanted rollup_tier, window_start timestamptz, window_end timestamptz)
+    RETURNS TABLE (tier rollup_tier, zone text, first_day date, low timestamptz, high timestamptz)
+    LANGUAGE sql STABLE ROWS 1
+BEGIN ATOMIC
+    SELECT CASE WHEN wanted = 'hourly' AND shift <> interval '0' THEN '15m' ELSE wanted END,
+           clock.zone,
+           CASE WHEN wanted = 'daily' THEN clock.first_day END,
+           CASE
+               WHEN wanted = 'daily' THEN local_day_start(clock.first_day, clock.zone)
+               ELSE date_bin(width, window_start, origin)
+           END,
+           CASE
+               WHEN wanted = 'daily' THEN local_day_start(clock.last_day + 1, clock.zone)
+               ELSE date_bin(width, window_end + width - interval '1 microsecond', origin)
+           END
+    FROM (
+        SELECT setting.zone, shift, width,
+               timestamptz '2000-01-01 00:00Z' - shift                               AS origin,
+               local_date(window_start, setting.zone)                                AS first_day,
+               local_date(window_end - interval '1 microsecond', setting.zone)       AS last_day
+        FROM (SELECT reporting_time_zone() AS zone) AS setting
+        CROSS JOIN LATERAL (
+            SELECT CASE wanted WHEN 'hourly' THEN interval '1 hour' ELSE interval '15 minutes' END AS width,
+                   CASE wanted
+                       WHEN 'hourly' THEN mod(extract(epoch FROM (window_start AT TIME ZONE setting.zone)
+                                                                 - (window_start AT TIME ZONE 'UTC'))::integer, 3600)
+                       ELSE 0
+                   END * interval '1 second' AS shift
+        ) AS grid
+    ) AS clock;
+END;

@@ -1,43 +1,10 @@
 -- Response times of one service from one tier of the rollups: first the whole window (time NULL), then one row a step that has any.
--- The window is widened to whole buckets. Hours are those that the clocks of the reporting zone show where the window begins: where
--- these are not those of UTC, they are made of quarters of an hour.
+-- The window is widened to whole buckets: see buckets_of_window().
 -- A percentile is the middle of the bin that its nearest rank lies in, held between the least and the greatest time of the window:
 -- within two percent of the exact one, and the same from raw checks and from any tier.
 -- Phases are means over the good checks; the transfer is what they leave of the whole.
 WITH buckets_of_window AS MATERIALIZED (
-    SELECT CASE WHEN tier = 'hourly' AND shift <> interval '0' THEN '15m' ELSE tier END AS tier,
-           zone,
-           CASE WHEN tier = 'daily' THEN first_day END AS first_day,
-           CASE
-               WHEN tier = 'daily' THEN local_day_start(first_day, zone)
-               ELSE date_bin(width, low, origin)
-           END AS low,
-           CASE
-               WHEN tier = 'daily' THEN local_day_start(last_day + 1, zone)
-               ELSE date_bin(width, high + width - interval '1 microsecond', origin)
-           END AS high
-    FROM (
-        SELECT *,
-               local_date(low, zone)                                AS first_day,
-               local_date(high - interval '1 microsecond', zone)    AS last_day,
-               timestamptz '2000-01-01 00:00Z' - shift              AS origin
-        FROM (
-            SELECT %(tier)s::rollup_tier                                                AS tier,
-                   CASE %(tier)s::rollup_tier
-                       WHEN 'hourly' THEN interval '1 hour'
-                       ELSE interval '15 minutes'
-                   END                                                                  AS width,
-                   %(start)s::timestamptz                                               AS low,
-                   %(end)s::timestamptz                                                 AS high,
-                   zone,
-                   CASE %(tier)s::rollup_tier
-                       WHEN 'hourly' THEN mod(extract(epoch FROM (%(start)s::timestamptz AT TIME ZONE zone)
-                                                                 - (%(start)s::timestamptz AT TIME ZONE 'UTC'))::integer, 3600)
-                       ELSE 0
-                   END * interval '1 second'                                            AS shift
-            FROM (SELECT reporting_time_zone() AS zone) AS setting
-        ) AS given
-    ) AS clock
+    SELECT tier, zone, first_day, low, high FROM buckets_of_window(%(tier)s::rollup_tier, %(start)s, %(end)s)
 ), parts AS MATERIALIZED (
     SELECT figures.*
     FROM buckets_of_window
