@@ -11,7 +11,7 @@ from prober.judge import Judgement
 from prober.outcome import Outcome, ProberTrouble
 from prober.schedule import phase_ms
 from prober.services import Service
-from tests.prober.rounds import GOOD, PATIENCE_S, Round, at_once, dispatching, service
+from tests.prober.rounds import GOOD, Round, at_once, dispatching, service
 
 
 async def test_a_check_carries_its_slot() -> None:
@@ -45,9 +45,7 @@ async def test_a_service_that_is_still_being_checked_has_its_slot_skipped() -> N
         return GOOD, Judgement(True, "o"), 1
 
     async with dispatching(hang, service("slow"), service("also-slow", 3600)) as this:
-        with anyio.fail_after(PATIENCE_S):
-            while this.value("skipped_slots_total", reason="overlap") < 2:  # noqa: ASYNC110  # a count, not an event
-                await anyio.sleep(0.05)
+        await this.counted("skipped_slots_total", 2, reason="overlap")
         free.set()
         await this.finished(2)
     assert most <= 2
@@ -81,12 +79,11 @@ async def test_who_waits_too_long_for_a_place_is_skipped_and_counted() -> None:
         return GOOD, Judgement(True, "o"), 1
 
     async with dispatching(hang, service("a"), service("b"), service("c"), concurrency=1) as this:
-        await anyio.sleep(2)  # a 1 s service's slot may be half a second late
+        # Two more slots of each: those that wait are a second late, and half a second is allowed.
+        await this.counted("skipped_slots_total", 6, reason="overlap")
         free.set()
         await this.finished(1)
-        with anyio.fail_after(PATIENCE_S):
-            while not this.value("skipped_slots_total", reason="full"):  # noqa: ASYNC110  # a count, not an event
-                await anyio.sleep(0.01)
+        await this.counted("skipped_slots_total", 1, reason="full")
         await this.finished(4)
 
     for check in this.checks[1:]:
@@ -100,9 +97,7 @@ async def test_the_probers_own_trouble_is_no_outage(caplog: pytest.LogCaptureFix
         raise ProberTrouble("no file descriptors\nFAKE log line")
 
     async with dispatching(trouble, service("web"), service("defect")) as this:
-        with anyio.fail_after(PATIENCE_S):
-            while this.value("trouble_total") < 4:  # noqa: ASYNC110  # a count, not an event
-                await anyio.sleep(0.05)
+        await this.counted("trouble_total", 4)
 
     assert this.checks == []
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
@@ -122,21 +117,17 @@ async def test_services_come_and_go_while_others_are_checked() -> None:
 
 async def test_a_stop_lets_checks_finish_and_counts_those_that_do_not() -> None:
     async def by_name(checked: Service) -> tuple[Outcome, Judgement, int]:
-        started.set()
-        await anyio.sleep(0.05 if checked.id == "quick" else 60)
+        await (ending.wait() if checked.id == "quick" else anyio.sleep_forever())
         return GOOD, Judgement(True, "o"), 1
 
-    started = anyio.Event()
+    ending = anyio.Event()
     this = Round(by_name, 100)
     this.dispatch.replace([service("quick", 60), service("stuck", 60)])
     async with anyio.create_task_group() as group:
         group.start_soon(this.dispatch.run)
-        await started.wait()
-        await anyio.wait_all_tasks_blocked()
-        with anyio.fail_after(PATIENCE_S):
-            while this.value("checks_running") < 2:  # noqa: ASYNC110  # a count, not an event
-                await anyio.sleep(0.01)
+        await this.counted("checks_running", 2)
         this.dispatch.stop(0.5)
+        ending.set()
 
     assert [check.service_id for check in this.checks] == ["quick"]
     assert this.value("skipped_slots_total", reason="stopping") == 1

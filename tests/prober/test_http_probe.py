@@ -507,7 +507,7 @@ class TestDeadNames:
         def name_servers(name: str, *rest: Any, **more: Any) -> list[tuple[Any, ...]]:
             """The system's resolver, where the name servers of one domain swallow every question."""
             if name.endswith(".dead.example"):
-                release.wait(30)
+                release.wait(120)
                 raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
             return socket.getaddrinfo(name, *rest, **more)
 
@@ -533,10 +533,11 @@ class TestDeadNames:
         assert len(dead) == len(healthy) == 50
 
     async def test_a_name_that_found_no_thread_is_our_trouble(self, prober: Engine) -> None:
-        release = threading.Event()
+        begun, release = threading.Event(), threading.Event()
 
         def blocked(*_: Any, **__: Any) -> list[tuple[Any, ...]]:
-            release.wait(30)
+            begun.set()
+            release.wait(120)
             return []
 
         prober.resolver.close()
@@ -544,7 +545,7 @@ class TestDeadNames:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(check, prober, "http://first.example/")
-                await anyio.sleep(0.05)
+                assert await anyio.to_thread.run_sync(begun.wait, 120)
                 with pytest.raises(ProberTrouble, match="none came free in time"):
                     await check(prober, "http://second.example/")
         finally:
