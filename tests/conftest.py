@@ -51,10 +51,11 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     require(required(), config.stash[SERVERS].engines)
     if sys.dont_write_bytecode and hasattr(config, "cache"):
-        # Nothing may be written beside the sources. What pytest makes of the tests, eight seconds of each worker's CPU,
-        # is kept where it keeps other things for the next run.
-        sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
+        # Nothing may be written beside the sources. The cache of pytest keeps the bytecode of tests (5 s of CPU time of
+        # each worker) and of the processes that tests start.
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
         sys.dont_write_bytecode = False
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.hookimpl(trylast=True)

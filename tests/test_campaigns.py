@@ -58,6 +58,22 @@ class TestShare:
                 given.deadline = time.monotonic()
         assert number == 3
 
+    def test_one_item_when_it_is_over(self) -> None:
+        noted: list[str] = []
+        assert len(list(share(-1, noted).each(range(5)))) == 1
+        assert noted == ["1 of 5 in 0 s, seed 1"]
+
+    def test_items_until_it_is_over(self) -> None:
+        given, noted = share(60), list[str]()
+        assert sorted(share(60, noted).each(range(100))) == list(range(100))
+        assert noted == ["100 of 100 in 0 s, seed 1"]
+        seen = []
+        for number in given.each(range(100)):
+            seen.append(number)
+            if len(seen) == 7:
+                given.deadline = time.monotonic()
+        assert len(set(seen)) == 7
+
     def test_one_example_when_it_is_over(self) -> None:
         said: list[str] = []
         assert share(-1, said).explore(lambda number: None, number=st.integers()) == 1

@@ -105,6 +105,10 @@ class Database:
                 if found := await value(connection, rows.as_string()):
                     made[name] = found
             await connection.execute(CLOCK)
+            # Planning takes most of the time of these queries, and what they return does not depend on the plan: each
+            # statement is prepared at once and planned once.
+            connection.prepare_threshold = 0
+            await connection.execute("SET plan_cache_mode = force_generic_plan")
             yield cls(url, connection, made, tables)
 
     async def knows(self, zone: str) -> bool:
@@ -248,7 +252,7 @@ class Database:
         moment = Literal(self.world.present.astimezone(UTC).isoformat())
         await self.connection.execute(setting.format(Identifier(name), moment).as_string().encode())
         await migrate(self.url, Settings(retention=retention, time_zone=zone))
-        await self.connection.execute(CLOCK)
+        await self.connection.execute(CLOCK, prepare=False)  # two statements
 
     async def _clean(self) -> None:
         """What the housekeeping, and TimescaleDB's policy, do about old raw rows; the policy by our clock."""

@@ -14,6 +14,7 @@ from tests.prober.figures import PATIENCE_S, reached, value
 async def test_it_is_called_only_while_checks_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "CYCLE_SECONDS", 0.02)
     stored = cycles = 0
+    cycle = anyio.Event()
     called: list[Service] = []
     answers = [Judgement(True, "o"), Judgement(False, "mo", "timeout", "timed out"), None, Judgement(True, "o")]
 
@@ -37,7 +38,7 @@ async def test_it_is_called_only_while_checks_are_stored(monkeypatch: pytest.Mon
             while cycles < until:
                 await cycle.wait()
 
-    cycle, metrics = anyio.Event(), Metrics()
+    metrics = Metrics()
     async with anyio.create_task_group() as group:
         group.start_soon(heartbeat.beat, "http://127.0.0.1/beat", check, count_stored, metrics)
         await more_cycles(3)

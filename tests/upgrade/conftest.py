@@ -70,7 +70,11 @@ async def short(old_database: Make) -> Old:
     return await old_database(suite_history(zone), "short")
 
 
+async def long_history(old_database: Make) -> Old:
+    """A copy of the database in UTC, all raw rows kept."""
+    return await old_database(suite_history("UTC", kept_days=400, days=16, fine_days=7), "long")
+
+
 @pytest.fixture
 async def long(old_database: Make) -> Old:
-    """In UTC, all raw rows kept."""
-    return await old_database(suite_history("UTC", kept_days=400, days=16, fine_days=7), "long")
+    return await long_history(old_database)

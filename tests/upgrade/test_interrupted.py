@@ -2,7 +2,6 @@
 
 import random
 import subprocess
-import time
 from pathlib import Path
 
 import anyio
@@ -11,7 +10,7 @@ from anyio import to_thread
 
 from tests.campaigns import Share
 from tests.engines import Server
-from tests.upgrade.conftest import Make
+from tests.upgrade.conftest import Make, long_history
 from tests.upgrade.old_database import Old, recording, suite_history
 from tests.upgrade.processes import MIGRATE, PATIENCE_S, REFRESH, this_release
 from tests.upgrade.snapshot import Seen
@@ -59,17 +58,20 @@ async def migrated(url: str) -> None:
 
 
 @pytest.mark.campaign
-async def test_killed_at_random_moments(long: Old) -> None:
-    dice = random.Random(f"killed {time.time()}")
-    while not await killed(MIGRATE, long.url, dice, 2.5):
-        right(long)
-    kills = 0
-    while await pending(long.url) and kills < 6:
-        await killed(REFRESH, long.url, dice, 0.4)
-        right(long)
-        kills += 1
-    await until_done(long.url)
-    await complete(long)
+async def test_killed_at_random_moments(budget: Share, old_database: Make) -> None:
+    for number in budget.rounds():
+        old = await long_history(old_database)
+        dice = random.Random(f"{budget.seed} {number}")
+        while not budget.over() and not await killed(MIGRATE, old.url, dice, 2.5):
+            right(old)
+        await migrated(old.url)
+        kills = 0
+        while kills < 6 and not budget.over() and await pending(old.url):
+            await killed(REFRESH, old.url, dice, 0.4)
+            right(old)
+            kills += 1
+        await until_done(old.url)
+        await complete(old)
 
 
 async def test_several_at_once(short: Old) -> None:
@@ -96,22 +98,27 @@ async def test_long_histories_killed_often(
             random.Random(f"{budget.seed} {number}"),
             package,
             tmp_path / str(number),
+            budget,
             is_right=zone != "America/Havana" or engine.name == "postgresql",
         )
 
 
-async def _killed_often(old: Old, dice: random.Random, package: Path, folder: Path, *, is_right: bool) -> None:
+async def _killed_often(
+    old: Old, dice: random.Random, package: Path, folder: Path, budget: Share, *, is_right: bool
+) -> None:
     folder.mkdir()  # noqa: ASYNC240
     async with recording(package, old, folder, housekeeping=2, period=1) as prober:
         old.before = Seen(old).ledger
-        while not await killed(MIGRATE, old.url, dice, 4):
+        while not budget.over() and not await killed(MIGRATE, old.url, dice, 4):
             if is_right:
                 right(old, prober.acknowledged())
+        await migrated(old.url)
         prober.migrated.touch()
-        while await pending(old.url):
+        while not budget.over() and await pending(old.url):
             await killed(REFRESH, old.url, dice, dice.choice((0.2, 1, 5)))
             if is_right:
                 right(old, prober.acknowledged())
+        await until_done(old.url)
         await prober.goes_on()
         right(old, prober.acknowledged(), exact=True)
     await complete(old, prober.acknowledged())
