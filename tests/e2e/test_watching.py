@@ -45,7 +45,7 @@ class Watch:
         assert answer.status_code == 201, answer.text
 
     async def everything_is_known(self) -> bool:
-        """Each service has a check; those of each second have two."""
+        """Each service has two checks; the one with an unknown name, whose checks are rarer, has one."""
         rows = await self.ask("SELECT service_id, count(*) AS checks FROM checks GROUP BY 1")
         checks = {row["service_id"]: row["checks"] for row in rows}
         return all(checks.get(service_id, 0) >= (1 if service_id == "dead-name" else 2) for service_id in FINDINGS)

@@ -12,6 +12,8 @@ from tests.prober.targets import Behaviour, Certificates, answer, closed_port, g
 Declaration = dict[str, Any]
 
 EACH_SECOND: Declaration = {"intervalSeconds": 1, "timeoutMs": 1000, "degradedAfterMs": 1000}
+UNHURRIED: Declaration = {"intervalSeconds": 4, "timeoutMs": 4000, "degradedAfterMs": 4000}
+"""A busy machine is not the target's fault. The timeout may not be longer than the interval."""
 SLOW_S = 0.3
 
 
@@ -72,13 +74,13 @@ async def targets(certificates: Certificates, folder: Path) -> AsyncIterator[lis
         for name, tls in secure.items():
             urls[name] = f"https://127.0.0.1:{await stack.enter_async_context(serving(good(), tls))}/"
         urls |= {"refusing": f"http://127.0.0.1:{closed_port()}/", "dead-name": "http://no-such-host.invalid/"}
-        yield [service(name, url, **_OWN.get(name, {})) for name, url in urls.items()]
+        yield [service(name, url, **UNHURRIED | _OWN.get(name, {})) for name, url in urls.items()]
 
 
 _OWN: dict[str, Declaration] = {
     "slow": {"degradedAfterMs": int(SLOW_S * 500)},
     "wrong-words": {"keyword": "sunshine"},
-    "hanging": {"timeoutMs": 400, "degradedAfterMs": 400},
+    "hanging": {"intervalSeconds": 1, "timeoutMs": 400, "degradedAfterMs": 400},
     # A resolver that is itself cut off takes its time to say so.
     "dead-name": {"intervalSeconds": 10, "timeoutMs": 10_000},
 }
