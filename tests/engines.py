@@ -107,7 +107,7 @@ def _local_timescaledb() -> Engine | None:
     for pg_config in candidates:
         command = [str(pg_config), "--bindir", "--sharedir", "--pkglibdir"]
         try:
-            answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+            answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
         except (OSError, subprocess.SubprocessError):
             continue
         programs, share, libraries = map(Path, answer.splitlines())

@@ -8,6 +8,8 @@ from tests.api.conftest import Api, someone
 from tests.api.people import Db
 from tests.api.visitors import Visitor, marked, sent_to, visitor
 
+pytestmark = pytest.mark.one_engine
+
 HERE = "/console/services"
 NEW = {"id": "backup", "name": "Backup", "cron": "0 2 * * *", "timeZone": "Europe/Berlin", "intervalSeconds": "1"}
 

@@ -12,6 +12,8 @@ from sql import open_pool
 from tests.api.conftest import Api, someone
 from tests.api.visitors import Visitor, marked, sent_to, visitor
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 DATABASE = {"id": "db", "name": "Database", "type": "tcp", "host": "db.example", "port": 5432}
 DEFAULTS = {"tls": False, "verifyTls": True, "send": None, "expect": None}

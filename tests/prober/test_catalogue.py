@@ -11,7 +11,7 @@ from prober.services import Service
 from sla_monitor.checks.http import Http
 from tests.prober.figures import reached
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 async def test_a_service_that_cannot_be_checked_does_not_stop_the_others(database: str, tmp_path: Path) -> None:

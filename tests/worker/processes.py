@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from tests.e2e.program import environment, free_ports
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 class Worker:

@@ -28,7 +28,7 @@ WHERE application_name = 'sla-monitor worker duty' AND datname = current_databas
 """
 
 
-async def has_all(one: Worker, patience_s: float = 30) -> None:
+async def has_all(one: Worker, patience_s: float = PATIENCE_S) -> None:
     """Returns when every duty is this worker's."""
     await one.answers("/ready", lambda status, text: status == 200 and json.loads(text)["duties"] == ALL, patience_s)
 
@@ -127,6 +127,6 @@ async def test_a_port_that_is_taken_is_one_line(database: str, tmp_path: Path) -
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with worker(database, tmp_path, WORKER_PORT=str(port)) as one:
-            assert await anyio.to_thread.run_sync(lambda: one.process.wait(30)) == 1
+            assert await anyio.to_thread.run_sync(lambda: one.process.wait(PATIENCE_S)) == 1
             line = one.log().splitlines()
     assert line == [f"sla-monitor: WORKER_PORT={port} on 127.0.0.1 is taken: set WORKER_PORT to a free port"]
