@@ -8,6 +8,11 @@ CAMPAIGN_SECONDS is the budget of all campaigns together. The fixture `budget` g
             ...
 
     @pytest.mark.campaign
+    def test_zones(budget: Share) -> None:
+        for zone in budget.each(ZONES):  # in random order, at least one
+            ...
+
+    @pytest.mark.campaign
     def test_any_history(budget: Share) -> None:
         budget.explore(check, history=histories)  # calls check(history=...) for each example
 
@@ -18,8 +23,8 @@ import math
 import os
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any, TypeVar
 
 import pytest
 from anyio import from_thread, to_thread
@@ -29,6 +34,7 @@ from hypothesis.strategies import SearchStrategy
 DEFAULT_S = 3600.0
 BATCH = 50
 MARK = "campaign"
+Item = TypeVar("Item")
 DEADLINE = pytest.StashKey[float]()
 BEGUN = pytest.StashKey[set[str]]()
 
@@ -61,6 +67,20 @@ class Share:
                 number += 1
         finally:
             self.note(f"{number} rounds in {time.monotonic() - began:.0f} s")
+
+    def each(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items in random order until the share is over, at least one. The summary counts them."""
+        began, number, all_items = time.monotonic(), 0, list(items)
+        random.Random(self.seed).shuffle(all_items)
+        try:
+            for item in all_items:
+                if number and self.over():
+                    break
+                yield item
+                number += 1
+        finally:
+            took_s = time.monotonic() - began
+            self.note(f"{number} of {len(all_items)} in {took_s:.0f} s, seed {self.seed}")
 
     def explore(self, check: Callable[..., None], /, **strategies: SearchStrategy[Any]) -> int:
         """Calls `check` with examples until the budget is used up. Returns their number and adds it to the summary.

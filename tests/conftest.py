@@ -52,10 +52,11 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     require(required(), config.stash[SERVERS].engines)
     if sys.dont_write_bytecode and hasattr(config, "cache"):
-        # Bytecode may not be written beside the sources. Compiling the tests takes each worker eight seconds of CPU,
-        # so the bytecode goes to pytest's cache and is used by the next run.
-        sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
+        # Bytecode may not be written beside the sources, and compiling the tests takes each worker 5 s of CPU time. So
+        # the bytecode of the tests, and of the processes that they start, is kept in pytest's cache.
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
         sys.dont_write_bytecode = False
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.hookimpl(trylast=True)

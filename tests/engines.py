@@ -103,7 +103,7 @@ def _local_timescaledb() -> Engine | None:
     for pg_config in candidates:
         command = [str(pg_config), "--bindir", "--sharedir", "--pkglibdir"]
         try:
-            output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+            output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
         except (OSError, subprocess.SubprocessError):
             continue
         programs, share, libraries = map(Path, output.splitlines())

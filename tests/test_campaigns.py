@@ -60,6 +60,22 @@ class TestShare:
                 budget.deadline = time.monotonic()
         assert number == 3
 
+    def test_a_used_up_budget_allows_one_item(self) -> None:
+        notes: list[str] = []
+        assert len(list(share(-1, notes).each(range(5)))) == 1
+        assert notes == ["1 of 5 in 0 s, seed 1"]
+
+    def test_items_end_with_the_budget(self) -> None:
+        budget, notes = share(60), list[str]()
+        assert sorted(share(60, notes).each(range(100))) == list(range(100))
+        assert notes == ["100 of 100 in 0 s, seed 1"]
+        seen = []
+        for number in budget.each(range(100)):
+            seen.append(number)
+            if len(seen) == 7:
+                budget.deadline = time.monotonic()
+        assert len(set(seen)) == 7
+
     def test_a_used_up_budget_allows_one_example(self) -> None:
         notes: list[str] = []
         assert share(-1, notes).explore(lambda number: None, number=st.integers()) == 1

@@ -8,6 +8,8 @@ from tests.api.conftest import Api, create_user
 from tests.api.people import Db
 from tests.api.visitors import Visitor, invalid_fields, redirect_target, visitor
 
+pytestmark = pytest.mark.one_engine
+
 HERE = "/console/services"
 NEW = {"id": "backup", "name": "Backup", "cron": "0 2 * * *", "timeZone": "Europe/Berlin", "intervalSeconds": "1"}
 

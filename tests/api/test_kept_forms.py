@@ -15,6 +15,8 @@ from tests.api.people import Db
 from tests.api.relay import relay_before
 from tests.api.visitors import Form, Page, Visitor, redirect_target, session_cookie_value, visitor
 
+pytestmark = pytest.mark.one_engine
+
 SERVICE = {"id": "shop", "name": "Shöp & <b>Co</b>", "endpointUrl": "http://shop.example/", "headers": "A: b\nC: d"}
 INCIDENT = {"title": "Checkout <fails>", "description": "Nobody\ncan pay", "affectedServices": None}
 FORMS: Mapping[str, tuple[str, str, dict[str, Any]]] = {

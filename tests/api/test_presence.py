@@ -244,6 +244,21 @@ async def lease_count(db: Db) -> int:
     return int(row[0]) if row else -1
 
 
+async def sockets_with_lease(db: Db) -> list[str]:
+    rows = await (await db.execute("SELECT socket_id FROM presence_leases ORDER BY socket_id")).fetchall()
+    return [str(socket) for (socket,) in rows]
+
+
+async def restored(db: Db) -> None:
+    """Deletes all leases in the database and returns after a process has restored its own, at its next renewal."""
+    await db.execute("TRUNCATE presence_leases")
+
+    async def any_lease() -> bool:
+        return await lease_count(db) > 0
+
+    await until(any_lease)
+
+
 async def renewed(db: Db) -> None:
     """Returns when a lease has lasted longer than it could without being renewed."""
     first = await (await db.execute("SELECT max(expires_at) FROM presence_leases")).fetchone()
@@ -300,25 +315,37 @@ async def test_a_socket_that_leaves_during_its_join_has_no_lease(
             return await lease_count(db) == 0
 
         await until(gone)
-        await anyio.sleep(2 * presence.RENEW_S)
-        assert await gone()
+        await ours.hold(socket_of("staying"), ann, number)
+        await restored(db)
+        assert await sockets_with_lease(db) == ["staying"]
         tasks.cancel_scope.cancel()
 
 
 async def test_no_lease_is_written_after_close(database: str, db: Db, pool: sql.Pool, quick_leases: None) -> None:
     number, ann = await incident(db), principal_of(await create_user(db, "reporter"))
-    ours = presence.Presence(pool, Metrics())
+    ours, closed = presence.Presence(pool, Metrics()), anyio.Event()
+
+    async def close() -> None:
+        await ours.close()
+        closed.set()
+
     await ours.hold(socket_of("one"), ann, number)
     await db.execute("TRUNCATE presence_leases")
     async with anyio.create_task_group() as tasks:
         async with events_locked(database):
             tasks.start_soon(ours.run)
             await until(lambda: waiting_for_events(db))  # puts its lease back
-            tasks.start_soon(ours.close)
-            await anyio.sleep(0.1)
-        await anyio.sleep(2 * presence.RENEW_S)
+            tasks.start_soon(close)
+            await anyio.wait_all_tasks_blocked()
+        await closed.wait()
         assert await ours.hold(socket_of("two"), ann, number) is None
-        assert await lease_count(db) == 0
+        # Two renewals of another process: in that time `ours` would have renewed too.
+        other = presence.Presence(pool, Metrics())
+        await other.hold(socket_of("other"), ann, number)
+        tasks.start_soon(other.run)
+        for _ in range(2):
+            await restored(db)
+        assert await sockets_with_lease(db) == ["other"]
         tasks.cancel_scope.cancel()
 
 

@@ -12,6 +12,8 @@ from sql import open_pool
 from tests.api.conftest import Api, create_user
 from tests.api.visitors import Visitor, invalid_fields, redirect_target, visitor
 
+pytestmark = pytest.mark.one_engine
+
 Db = psycopg.AsyncConnection[Any]
 DATABASE = {"id": "db", "name": "Database", "type": "tcp", "host": "db.example", "port": 5432}
 DEFAULTS = {"tls": False, "verifyTls": True, "send": None, "expect": None}

@@ -217,9 +217,9 @@ async def test_a_client_that_never_sends_connect_is_disconnected(api: Api, monke
     async with engine(api) as socket:
         await socket.send("40/admin,")
         assert await close_code(socket) == 1008
-    monkeypatch.setattr(socketio, "CONNECT_WITHIN_S", 2.0)
-    async with speaker(api, "socketio") as client:
-        await anyio.sleep(2.2)
+    monkeypatch.setattr(socketio, "CONNECT_WITHIN_S", 3.0)
+    async with speaker(api, "socketio") as client, engine(api) as later:
+        assert await close_code(later) == 1008  # the deadline of `client` is over too
         assert (await client.say("join-room", room="uptime"))["ok"]
 
 

@@ -44,7 +44,7 @@ class Watch:
         assert response.status_code == 201, response.text
 
     async def has_all_checks(self) -> bool:
-        """Whether each service has two checks, and `dead-name` with its longer interval one."""
+        """Whether each service has two checks; the one with an unknown name, whose checks are rarer, has one."""
         rows = await self.fetch("SELECT service_id, count(*) AS checks FROM checks GROUP BY 1")
         checks = {row["service_id"]: row["checks"] for row in rows}
         return all(

@@ -21,6 +21,8 @@ from tests.prober.targets import (
 Declaration = dict[str, Any]
 
 EACH_SECOND: Declaration = {"intervalSeconds": 1, "timeoutMs": 1000, "degradedAfterMs": 1000}
+UNHURRIED: Declaration = {"intervalSeconds": 4, "timeoutMs": 4000, "degradedAfterMs": 4000}
+"""For a busy machine. The timeout may not be longer than the interval."""
 SLOW_S = 0.3
 
 
@@ -81,13 +83,13 @@ async def targets(certificates: Certificates, folder: Path) -> AsyncIterator[lis
         for name, tls in secure.items():
             urls[name] = f"https://127.0.0.1:{await stack.enter_async_context(serving(good(), tls))}/"
         urls |= {"refusing": f"http://127.0.0.1:{closed_port()}/", "dead-name": "http://no-such-host.invalid/"}
-        yield [service(name, url, **OWN_FIELDS.get(name, {})) for name, url in urls.items()]
+        yield [service(name, url, **UNHURRIED | OWN_FIELDS.get(name, {})) for name, url in urls.items()]
 
 
 OWN_FIELDS: dict[str, Declaration] = {
     "slow": {"degradedAfterMs": int(SLOW_S * 500)},
     "wrong-words": {"keyword": "sunshine"},
-    "hanging": {"timeoutMs": 400, "degradedAfterMs": 400},
+    "hanging": {"intervalSeconds": 1, "timeoutMs": 400, "degradedAfterMs": 400},
     # A resolver without a network takes some time to fail.
     "dead-name": {"intervalSeconds": 10, "timeoutMs": 10_000},
 }

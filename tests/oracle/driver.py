@@ -104,6 +104,10 @@ class Database:
                 if found := await value(connection, rows.as_string()):
                     initial_rows[name] = found
             await connection.execute(CLOCK)
+            # Planning takes most of the time of these queries, and what they return does not depend on the plan: each
+            # statement is prepared at once and planned once.
+            connection.prepare_threshold = 0
+            await connection.execute("SET plan_cache_mode = force_generic_plan")
             yield cls(url, connection, initial_rows, tables)
 
     async def has_same_clocks(self, zone: str) -> bool:
@@ -246,7 +250,7 @@ class Database:
         moment = Literal(self.model.present.astimezone(UTC).isoformat())
         await self.connection.execute(setting.format(Identifier(name), moment).as_string().encode())
         await migrate(self.url, Settings(retention=retention, time_zone=zone))
-        await self.connection.execute(CLOCK)
+        await self.connection.execute(CLOCK, prepare=False)  # two statements
 
     async def _drop_old_rows(self) -> None:
         """Drops old raw rows like the housekeeping and the policy of TimescaleDB, by the clock of the history."""

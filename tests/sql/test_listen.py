@@ -9,13 +9,22 @@ import psycopg
 from sql.listen import Patience, listen
 from tests.database_proxy import DatabaseProxy
 
-PATIENCE_S = 20.0
-QUICK = Patience(ping_s=1.0, silence_s=1.5, pauses_s=(0.01, 0.05))
+PATIENCE_S = 120.0
+QUICK = Patience(ping_s=0.3, silence_s=2.0, pauses_s=(0.01, 0.05))
 
 
 def notify(database_url: str, payload: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("SELECT pg_notify('sla_monitor', %s)", (payload,))
+
+
+async def pings(database_url: str, count: int) -> None:
+    """Returns after so many pings."""
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute("LISTEN sla_monitor")
+        with anyio.fail_after(PATIENCE_S):
+            received = [notice.payload async for notice in connection.notifies(stop_after=count)]
+    assert {payload.partition(":")[0] for payload in received} == {"ping"}
 
 
 class Received:
@@ -86,7 +95,7 @@ async def test_a_silent_connection_is_replaced(empty_database: str) -> None:
 async def test_pings_keep_a_connection_without_notifications(empty_database: str) -> None:
     async with DatabaseProxy(empty_database).serve() as line, listening(line.url) as received:
         await received.until(1, 1)
-        await anyio.sleep(3.5)  # several pings
+        await pings(empty_database, 10)  # for longer than it would stay silent
         notify(empty_database, "services")
         await received.until(2, 1)
         assert line.connections == 1

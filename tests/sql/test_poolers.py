@@ -22,7 +22,7 @@ from sql.poolers import shares_sessions
 
 PROGRAM = shutil.which("pgbouncer", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
 needs_pgbouncer = pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed")
-PATIENCE_S = 10
+PATIENCE_S = 120
 
 
 @contextmanager

@@ -69,7 +69,11 @@ async def short(old_database: MakeDatabase) -> OldDatabase:
     return await old_database(suite_history(zone), "short")
 
 
+async def long_history(old_database: MakeDatabase) -> OldDatabase:
+    """A copy of the database in UTC, with all raw rows."""
+    return await old_database(suite_history("UTC", retention_days=400, days=16, fine_days=7), "long")
+
+
 @pytest.fixture
 async def long(old_database: MakeDatabase) -> OldDatabase:
-    """In UTC, with all raw rows."""
-    return await old_database(suite_history("UTC", retention_days=400, days=16, fine_days=7), "long")
+    return await long_history(old_database)

@@ -2,7 +2,6 @@
 
 import random
 import subprocess
-import time
 from pathlib import Path
 
 import anyio
@@ -11,7 +10,7 @@ from anyio import to_thread
 
 from tests.campaigns import Share
 from tests.servers import Server
-from tests.upgrade.conftest import MakeDatabase
+from tests.upgrade.conftest import MakeDatabase, long_history
 from tests.upgrade.old_database import OldDatabase, recording, suite_history
 from tests.upgrade.processes import MIGRATE, PATIENCE_S, REFRESH, this_release
 from tests.upgrade.snapshot import Snapshot
@@ -54,18 +53,25 @@ async def last_output(process: "subprocess.Popen[str]") -> str:
     return out.split()[-1]
 
 
+async def finish_migration(url: str) -> None:
+    assert await last_output(await to_thread.run_sync(this_release, MIGRATE, url)) in ("timescaledb", "postgresql")
+
+
 @pytest.mark.campaign
-async def test_an_upgrade_killed_at_random_moments_is_completed(long: OldDatabase) -> None:
-    rng = random.Random(f"killed {time.time()}")
-    while not await run_and_kill(MIGRATE, long.url, rng, 2.5):
-        assert_correct(long)
-    kills = 0
-    while await pending(long.url) and kills < 6:
-        await run_and_kill(REFRESH, long.url, rng, 0.4)
-        assert_correct(long)
-        kills += 1
-    await finish_upgrade(long.url)
-    await assert_complete(long)
+async def test_an_upgrade_killed_at_random_moments_is_completed(budget: Share, old_database: MakeDatabase) -> None:
+    for number in budget.rounds():
+        old = await long_history(old_database)
+        rng = random.Random(f"{budget.seed} {number}")
+        while not budget.over() and not await run_and_kill(MIGRATE, old.url, rng, 2.5):
+            assert_correct(old)
+        await finish_migration(old.url)
+        kills = 0
+        while kills < 6 and not budget.over() and await pending(old.url):
+            await run_and_kill(REFRESH, old.url, rng, 0.4)
+            assert_correct(old)
+            kills += 1
+        await finish_upgrade(old.url)
+        await assert_complete(old)
 
 
 async def test_several_processes_can_upgrade_at_once(short: OldDatabase) -> None:
@@ -93,22 +99,27 @@ async def test_a_long_history_killed_often_is_completed(
             random.Random(f"{budget.seed} {number}"),
             package,
             tmp_path / str(number),
+            budget,
             compare=zone != "America/Havana" or engine.name == "postgresql",
         )
 
 
-async def _kill_often(old: OldDatabase, rng: random.Random, package: Path, folder: Path, *, compare: bool) -> None:
+async def _kill_often(
+    old: OldDatabase, rng: random.Random, package: Path, folder: Path, budget: Share, *, compare: bool
+) -> None:
     folder.mkdir()  # noqa: ASYNC240
     async with recording(package, old, folder, housekeeping=2, period=1) as prober:
         old.before_migration = Snapshot(old).ledger
-        while not await run_and_kill(MIGRATE, old.url, rng, 4):
+        while not budget.over() and not await run_and_kill(MIGRATE, old.url, rng, 4):
             if compare:
                 assert_correct(old, prober.acknowledged())
+        await finish_migration(old.url)
         prober.migrated.touch()
-        while await pending(old.url):
+        while not budget.over() and await pending(old.url):
             await run_and_kill(REFRESH, old.url, rng, rng.choice((0.2, 1, 5)))
             if compare:
                 assert_correct(old, prober.acknowledged())
+        await finish_upgrade(old.url)
         await prober.wait_for_batches()
         assert_correct(old, prober.acknowledged(), exact=True)
     await assert_complete(old, prober.acknowledged())

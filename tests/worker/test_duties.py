@@ -22,7 +22,7 @@ from tests.sql.batches import (
     until_true,
     value,
 )
-from tests.worker.working import PATIENCE_S, working
+from tests.worker.working import working
 from worker.duties import DUTIES
 
 
@@ -101,16 +101,18 @@ def short_leases(monkeypatch: pytest.MonkeyPatch) -> float:
     return 1.0
 
 
-async def lease(db: Connection, lifetime: timedelta) -> str:
-    """A lease that no process renews. Returns the incident of its room."""
+async def lease(db: Connection, lifetime: timedelta, name: str = "ann") -> str:
+    """A lease that no process renews, of a user and a socket of this name. Returns the incident of its room."""
     incident: str = await value(
         db, "INSERT INTO incidents (title, severity, priority) VALUES ('Down', 'high', 'P1') RETURNING id"
     )
     user = await value(
-        db, "INSERT INTO users (username, email, password_hash) VALUES ('ann', 'ann@example.com', 'none') RETURNING id"
+        db,
+        "INSERT INTO users (username, email, password_hash) VALUES (%s, %s, 'none') RETURNING id",
+        [name, f"{name}@example.com"],
     )
-    holding = "SELECT hold_presence(%s, 'socket', gen_random_uuid(), %s, 'ann', true, NULL, %s)"
-    await fetch(db, holding, [incident, user, lifetime])
+    holding = "SELECT hold_presence(%s, %s, gen_random_uuid(), %s, %s, true, NULL, %s)"
+    await fetch(db, holding, [incident, name, user, name, lifetime])
     return incident
 
 
@@ -129,11 +131,11 @@ async def test_expired_leases_are_deleted_and_the_room_is_notified(database: str
         assert ("user-left",) in events
 
 
-async def test_valid_leases_stay(database: str, short_leases: float) -> None:
+@pytest.mark.usefixtures("short_leases")
+async def test_valid_leases_stay(database: str) -> None:
     async with connected(database) as db:
-        await lease(db, timedelta(hours=1))
-        async with working(database, "presence") as worker:
-            with anyio.fail_after(PATIENCE_S):
-                await anyio.sleep(2 * short_leases)
-            await worker.again("presence")
-        assert await value(db, "SELECT count(*) FROM presence_leases") == 1
+        await lease(db, timedelta(hours=1), "valid")
+        await lease(db, timedelta(), "expired")
+        async with working(database, "presence"):
+            await until_true(db, "SELECT count(*) = 1 FROM presence_leases")
+        assert await value(db, "SELECT socket_id FROM presence_leases") == "valid"

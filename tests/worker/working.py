@@ -13,7 +13,7 @@ from worker.locks import Locks
 from worker.metrics import Metrics
 from worker.run import work
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 class Working:
