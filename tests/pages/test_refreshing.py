@@ -16,7 +16,7 @@ OWN_SCRIPT = "script[type=module][src*='/js/']"
 
 
 async def run_in(page: Page, name: str, source: str) -> Any:
-    """Runs `source` with the page's own `module` of that name."""
+    """Runs `source` with the module file of that name as `module`: a second instance, if the page has a bundle."""
     own = await page.locator(OWN_SCRIPT).first.get_attribute("src") or ""
     return await page.evaluate(f"import('{own.rpartition('/')[0]}/{name}').then((module) => {{ {source} }})")
 

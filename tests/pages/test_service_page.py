@@ -172,8 +172,8 @@ async def test_what_is_not_known_is_a_gap(open_page: OpenPage) -> None:
     page = await open_page("/services/demo-slow")
     gaps: list[bool] = await page.evaluate(
         """async () => {
-          const service = document.querySelector("script[src$='js/service.js']").src;
-          const { withGaps } = await import(service.replace("service.js", "chart.js"));
+          const service = document.querySelector("script[src$='js/service.bundle.js']").src;
+          const { withGaps } = await import(service.replace("service.bundle.js", "chart.js"));
           const times = [0, 60, 120, 300, 361].map((second) => new Date(second * 1000).toISOString());
           const points = times.map((time) => ({ time, p50: 1 }));
           return withGaps(points, 60).map(({ p50 }) => p50 === null);

@@ -271,6 +271,30 @@ async def test_many_services_are_folded_and_filtered(open_page: OpenPage, site_d
     await expect(page.locator("details[open]")).to_have_count(2)
 
 
+async def test_rows_of_open_groups_beyond_the_first_screen_are_inserted(open_page: OpenPage, site_db: Db) -> None:
+    names = [f"node-{number:03}" for number in range(100)]
+    async with site_db.transaction():
+        for number, name in enumerate(names):
+            await add_service(site_db, name, name=name, group_name=f"Rack {number // 50}")
+    await record(site_db, [Check(name, now() - timedelta(seconds=1), ms=None, interval_s=900) for name in names])
+    page = await open_page(javascript=False)
+    await expect(page.locator("[data-service]:visible")).to_have_count(106)
+
+    page = await open_page()
+    rack = page.get_by_role("group").filter(has=page.get_by_role("heading", name="Rack 1"))
+    await expect(rack.get_by_role("slider")).to_have_count(50)
+    await expect(page.locator("noscript").filter(has_text="node-")).to_have_count(0)
+    rows = await page.locator(".services").evaluate_all("(lists) => lists.map((list) => list.childElementCount)")
+    assert sorted(rows) == [3, 3, 50, 50]
+    await row(page, "node-099").scroll_into_view_if_needed()
+    await assert_accessible(page)
+    where = await page.evaluate("scrollY")
+    await page.reload()
+    await expect(row(page, "node-099").get_by_role("slider")).to_be_attached()
+    await expect(row(page, "node-099")).to_be_in_viewport()
+    assert where > 5000
+
+
 async def test_the_api_is_killed_and_comes_back(open_page: OpenPage, site_database: str, site_db: Db) -> None:
     async with running_api(site_database) as api:
         page = await open_page(at=api, expected=AWAY)

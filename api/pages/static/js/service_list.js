@@ -18,18 +18,22 @@ document.addEventListener("input", (event) => {
 });
 
 /**
- * Makes rows of what is folded, where that has not been done. The page has them in <noscript>, which a browser that runs
- * scripts takes for plain text: a thousand rows that nobody sees are not in the way of what is seen.
+ * Inserts the rows that the page has in <noscript>, which a browser that runs scripts reads as plain text: a thousand rows
+ * that are not on the screen do not delay those that are.
  */
 export function unfold(within) {
-  for (const hidden of within.querySelectorAll(FOLDED)) {
-    // A document that was fetched, and not visited, has been read as if there were no scripts: there they are rows.
-    const rows = hidden.firstElementChild ? hidden : new DOMParser().parseFromString(hidden.textContent, "text/html").body;
-    hidden.replaceWith(...rows.children);
+  for (const folded of within.querySelectorAll(FOLDED)) {
+    // In a document that was fetched instead of visited, <noscript> has elements.
+    const part = folded.firstElementChild ? folded : new DOMParser().parseFromString(folded.textContent, "text/html").body;
+    const list = part.querySelector("ul");
+    const before = folded.previousElementSibling;
+    if (before?.matches("ul")) before.append(...list.children);
+    else folded.before(list);
+    folded.remove();
   }
 }
 
-/** The same group by group when the browser has time, so that they are found by its own search. */
+/** Inserts the rows of one group after another when the browser has time, so that its own search finds them. */
 export function unfoldSoon(list) {
   for (const group of list.querySelectorAll(`:has(> ${FOLDED})`)) whenIdle(() => unfold(group));
 }

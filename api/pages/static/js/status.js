@@ -14,6 +14,7 @@ const MINUTES_OF_SERVICES = 5;
 const EMPTY_MS = 5000;
 const FRESH_MS = 2000;
 const STATE = ":scope > .state";
+const OPEN_GROUPS = "div.service-group, .service-group[open]";
 
 const services = () => document.getElementById("services");
 
@@ -70,8 +71,12 @@ const waiting = setInterval(() => {
 }, EMPTY_MS);
 
 document.addEventListener("refreshed", ({ detail }) => {
-  if (detail.includes("services")) prepare();
-  else if (document.getElementById("banner").dataset.today !== services().dataset.today) refreshSoon("services");
+  if (detail.includes("services")) {
+    prepare();
+    unfoldOpen();
+  } else if (document.getElementById("banner").dataset.today !== services().dataset.today) {
+    refreshSoon("services");
+  }
 });
 
 function rowOf(id) {
@@ -118,25 +123,33 @@ function summariseAll() {
   document.getElementById("counts").textContent = sentencesOf(counts).map((text) => say(...text)).join(" ");
 }
 
-/** Prepares the filter, and the strips of open groups; those of the others when they are opened. */
+/** Prepares the filter; and when the browser has time the rows and strips of open groups, then the rows of the others. */
 function prepare() {
   openGroups(services());
   filterServices(services());
-  for (const group of services().querySelectorAll("div.service-group, .service-group[open]")) prepareStrips(group);
+  for (const group of services().querySelectorAll(OPEN_GROUPS)) {
+    whenIdle(() => {
+      unfold(group);
+      makeSliders(group, STRIP, nameOf);
+    });
+  }
   unfoldSoon(services());
 }
 
-function prepareStrips(group) {
-  unfold(group);
-  whenIdle(() => makeSliders(group, STRIP, nameOf));
+/** Inserts the rows of open groups now: they are shown already, or the browser is about to scroll to one of them. */
+function unfoldOpen() {
+  for (const group of services().querySelectorAll(OPEN_GROUPS)) unfold(group);
 }
 
 document.addEventListener("toggle", ({ target }) => {
-  if (target.open && target.matches(".service-group")) prepareStrips(target);
+  if (!target.open || target.dataset.opened !== "false") return; // `prepare` does it for the groups that the page opens
+  unfold(target);
+  whenIdle(() => makeSliders(target, STRIP, nameOf));
 }, { capture: true });
 
 function nameOf(strip) {
   return fill(texts.days_of, { service: strip.closest("[data-service]").firstElementChild.textContent });
 }
 
+if (location.hash || performance.getEntriesByType("navigation")[0]?.type !== "navigate") unfoldOpen();
 prepare();
