@@ -112,7 +112,7 @@ async def test_what_is_said_of_a_room_is_no_answer(open_page: OpenPage) -> None:
         "live.js",
         """const feed = module.connect({ rooms: ["incident-X"] });
         return new Promise((resolve, reject) => {
-          feed.on("connected", () => feed.say("auto-save", {}).then(resolve, reject));
+          feed.on("connected", () => feed.send("auto-save", {}).then(resolve, reject));
         });""",
     )
     assert (heard, answer["timestamp"]) == (["auto-save"], "now")

@@ -15,11 +15,11 @@ from tests.pages.visits import Language, OpenPage
 SUMMARIES = """async (cases) => {
   const { href } = document.querySelector("link[rel=stylesheet]");
   const { groupSummaryOf, sentencesOf, summaryOf } = await import(href.replace("app.css", "js/summaries.js"));
-  const { say } = await import(href.replace("app.css", "js/live.js"));
+  const { liveText } = await import(href.replace("app.css", "js/live.js"));
   return cases.map(([counts, incident]) => {
     const [state, text] = groupSummaryOf(counts);
-    const sentences = sentencesOf(counts).map((sentence) => say(...sentence));
-    return [...summaryOf(counts, incident), sentences, state ?? null, say(...text)];
+    const sentences = sentencesOf(counts).map((sentence) => liveText(...sentence));
+    return [...summaryOf(counts, incident), sentences, state ?? null, liveText(...text)];
   });
 }"""
 TOPS_OF_DAYS = """async () => {

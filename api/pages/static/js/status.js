@@ -2,8 +2,8 @@
 
 import { paintDay, STRIP } from "./day_strips.js";
 import { dayAfter, followDays, makeSliders } from "./days.js";
-import { connect, fill, say, texts } from "./live.js";
-import { healAfterwards, refreshSoon } from "./refresh.js";
+import { connect, fill, liveText, texts } from "./live.js";
+import { refreshAfterSnapshot, refreshSoon } from "./refresh.js";
 import { filterServices, openGroups, unfold, unfoldSoon, whenIdle } from "./service_list.js";
 import { groupSummaryOf, sentencesOf, summaryOf, WORST_FIRST } from "./summaries.js";
 
@@ -27,7 +27,7 @@ feed.on("status-update", ({ serviceId, status }) => {
   if (!row) return refreshSoon(...EVERYTHING);
   if (!showState(row.querySelector(STATE), status)) return;
   highlight(row);
-  document.getElementById("announcement").textContent = say("changed", {
+  document.getElementById("announcement").textContent = liveText("changed", {
     service: row.firstElementChild.textContent,
     state: texts.states[status],
   });
@@ -43,7 +43,7 @@ feed.on("uptime-updated", ({ serviceId, date, status }) => {
   const { first, codes } = STRIP.days(strip);
   const index = codes.findLastIndex((_, day) => dayAfter(first, day) === date);
   if (index >= 0) paintDay(strip, index, status);
-  card.forget(serviceId);
+  card.invalidate(serviceId);
 });
 
 for (const event of ["incident-created", "incident-updated", "incident-deleted", "maintenance-updated"]) {
@@ -52,7 +52,7 @@ for (const event of ["incident-created", "incident-updated", "incident-deleted",
 feed.on("resync", () => refreshSoon(...EVERYTHING));
 feed.on("database-away", () => refreshSoon(...EVERYTHING)); // the page shows that it is a snapshot
 feed.on("recovered", () => refreshSoon(...EVERYTHING));
-healAfterwards(...EVERYTHING);
+refreshAfterSnapshot(...EVERYTHING);
 
 // Once a minute the parts with relative times are loaded again, and everything every few minutes, or each time while the
 // socket is not connected, as behind some proxies. The services are not replaced while one of them has the focus.
@@ -110,7 +110,7 @@ function summarise(group) {
   const [state, text] = groupSummaryOf(count(group));
   const summary = group.querySelector(".group-state");
   showState(summary.querySelector(STATE), state);
-  summary.firstElementChild.textContent = say(...text);
+  summary.firstElementChild.textContent = liveText(...text);
 }
 
 function summariseAll() {
@@ -119,8 +119,8 @@ function summariseAll() {
   const banner = document.getElementById("banner");
   banner.className = `banner ${state}`;
   banner.firstElementChild.className = `state ${state}`;
-  document.getElementById("headline").textContent = say(`headline_${headline}`);
-  document.getElementById("counts").textContent = sentencesOf(counts).map((text) => say(...text)).join(" ");
+  document.getElementById("headline").textContent = liveText(`headline_${headline}`);
+  document.getElementById("counts").textContent = sentencesOf(counts).map((text) => liveText(...text)).join(" ");
 }
 
 /** Prepares the filter; and when the browser has time the rows and strips of open groups, then the rows of the others. */
