@@ -131,7 +131,7 @@ async def test_two_people_at_one_incident_lose_no_word(
     assert (incident["description"], incident["severity"]) == (text, "critical")
 
 
-async def test_who_was_not_told_is_asked_when_saving(
+async def test_without_javascript_the_conflict_is_shown_when_saving(
     open_page: OpenPage, site: Api, ann: Someone, bora: Someone
 ) -> None:
     page = await open_page(EDIT, user=ann, javascript=False, device="phone")
@@ -188,7 +188,7 @@ async def test_a_draft_outlives_its_tab(open_page: OpenPage, ann: Someone) -> No
     await expect(field(other, "description")).to_have_value("Half a sentence")
 
 
-async def test_a_long_draft_is_kept_and_one_that_is_too_long_is_told(
+async def test_a_long_draft_is_saved_and_a_too_long_one_is_reported(
     open_page: OpenPage, site: Api, ann: Someone
 ) -> None:
     page = await open_page(EDIT, user=ann, expected=["status of 400"])
