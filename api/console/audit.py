@@ -25,7 +25,7 @@ from sql import Pool
 
 CACHEABLE: tuple[Cacheable, ...] = ()
 FILTERS = ("actor", "action", "objectType", "objectId", "from", "to")
-A_PAGE = 50
+PAGE_SIZE = 50
 NOTHING: Mapping[str, Any] = {"entries": [], "pagination": {"page": 1, "totalPages": 0}}
 ACTIONS = ("create", "update", "delete", "login", "logout", "login-failed", "password-failed", "refresh-reused")
 OBJECTS = (
@@ -47,7 +47,7 @@ async def audit_log(request: ApiRequest, pool: Injected[Pool], number: PageNumbe
     listed, refused = NOTHING, Refusal({}, 200)
     try:
         filters = converted(_query(entered, await page_texts(request)), AuditFilters)
-        listed = msgspec.to_builtins(await entries(pool, filters, number, A_PAGE))
+        listed = msgspec.to_builtins(await entries(pool, filters, number, PAGE_SIZE))
     except REFUSED as error:
         refused = refusal(error)
     given = {name: value for name, value in entered.items() if value}

@@ -23,7 +23,7 @@ from sql import Pool
 
 CACHEABLE: tuple[Cacheable, ...] = ()
 HERE = "/console/templates"
-A_PAGE = 20
+PAGE_SIZE = 20
 NEW: Mapping[str, Any] = {
     "name": "",
     "description": None,
@@ -40,7 +40,7 @@ NEW: Mapping[str, Any] = {
 
 @get(HERE, **shown_to("templates:read"))
 async def templates(request: ApiRequest, pool: Injected[Pool], number: PageNumber = 1) -> Template:
-    rows, pagination = await stored.listing(pool, number, A_PAGE)
+    rows, pagination = await stored.listing(pool, number, PAGE_SIZE)
     return await page(
         request,
         "console/templates.html",

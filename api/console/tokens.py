@@ -29,7 +29,7 @@ from sql import Pool, database
 
 CACHEABLE: tuple[Cacheable, ...] = ()
 HERE = "/console/tokens"
-A_PAGE = 50
+PAGE_SIZE = 50
 
 
 class TokenName(msgspec.Struct):
@@ -41,7 +41,7 @@ async def tokens(request: ApiRequest, pool: Injected[Pool], number: PageNumber =
     return await page(
         request,
         "console/tokens.html",
-        **msgspec.to_builtins(await api_tokens.listing(pool, number, A_PAGE)),
+        **msgspec.to_builtins(await api_tokens.listing(pool, number, PAGE_SIZE)),
         parsed=datetime.fromisoformat,
         done=done_key(request, "tokens", "deleted"),
     )

@@ -25,7 +25,7 @@ from sql import Pool
 
 CACHEABLE: tuple[Cacheable, ...] = ()
 HERE = "/console/users"
-A_PAGE = 50
+PAGE_SIZE = 50
 
 
 @get(HERE, **shown_to("users:administer"))
@@ -33,7 +33,7 @@ async def show_users(request: ApiRequest, pool: Injected[Pool], number: PageNumb
     return await page(
         request,
         "console/users.html",
-        **msgspec.to_builtins(await users.listing(pool, number, A_PAGE)),
+        **msgspec.to_builtins(await users.listing(pool, number, PAGE_SIZE)),
         parsed=datetime.fromisoformat,
         done=done_key(request, "users", "created", "saved", "deleted"),
     )

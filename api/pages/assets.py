@@ -3,7 +3,6 @@ file forever. No file is loaded from another server.
 """
 
 import mimetypes
-import re
 from collections.abc import Mapping
 from functools import cache
 from hashlib import blake2b
@@ -16,6 +15,7 @@ from markupsafe import Markup
 
 from api.auth.permissions import requires
 from api.cache.entries import Cacheable
+from api.pages.bundles import bundle, load_order
 from api.pages.colors import stylesheet
 from api.rest.errors import ApiError
 from api.rest.injected import Injected
@@ -30,7 +30,8 @@ TYPES = {
     ".txt": "text/plain",
 }
 CACHEABLE: tuple[Cacheable, ...] = ()
-_IMPORT = re.compile(r'^import [^;]*?"\./([^"]+)";', re.MULTILINE)
+BUNDLED = ("status", "service", "calendar", "incidents_live")
+"""The modules of the pages for visitors."""
 
 
 class Assets:
@@ -42,7 +43,7 @@ class Assets:
         if settings.site_logo is not None:
             self.logo = "logo" + settings.site_logo.suffix.lower()
             own[self.logo] = settings.site_logo.read_bytes()
-        self._files: Mapping[str, bytes] = {**shipped(), **own}
+        self._files: Mapping[str, bytes] = {**shipped(), **bundles(), **own}
         digest = blake2b(digest_size=8)
         for name, content in sorted(self._files.items()):
             digest.update(name.encode() + b"\0" + content)
@@ -54,23 +55,16 @@ class Assets:
         return f"/static/{self.version}/{name}"
 
     def script(self, name: str) -> Markup:
-        """The tags that load a JavaScript module, with preload links for the modules that it imports."""
-        imported = [
-            Markup('<link rel="modulepreload" href="{}">').format(self.url(other)) for other in self._imports(name)
+        """The tags that load the JavaScript module `name`, with preload links for the modules that it imports."""
+        *imported, own = load_order(name, modules())
+        links = [
+            Markup('<link rel="modulepreload" href="{}">').format(self.url(f"js/{other}.js")) for other in imported
         ]
-        return Markup('<script type="module" src="{}"></script>').format(self.url(name)) + Markup("").join(imported)
+        return _module(self.url(f"js/{own}.js")) + Markup("").join(links)
 
-    @cache  # noqa: B019  # one object in a process, and a handful of names
-    def _imports(self, name: str) -> tuple[str, ...]:
-        found: dict[str, None] = {}
-        waiting = [name]
-        while waiting:
-            folder, _, _ = (module := waiting.pop()).rpartition("/")
-            named = _IMPORT.findall(self._files[module].decode())
-            fresh = [f"{folder}/{other}" for other in named if f"{folder}/{other}" not in found]
-            found.update(dict.fromkeys(fresh))
-            waiting += fresh
-        return tuple(found)
+    def bundle(self, name: str) -> Markup:
+        """The tag that loads the bundle of the JavaScript module `name`."""
+        return _module(self.url(_bundle_path(name)))
 
     def content(self, name: str) -> bytes | None:
         return self._files.get(name)
@@ -79,6 +73,27 @@ class Assets:
         """The routes of all folders of static files."""
         parts = [f"/static/{self.version}/{folder}/".replace("//", "/") for folder in FOLDERS]
         return tuple(Cacheable(part, frozenset(), page=True, immutable=True) for part in parts)
+
+
+def _module(url: str) -> Markup:
+    return Markup('<script type="module" fetchpriority="high" src="{}"></script>').format(url)
+
+
+def _bundle_path(name: str) -> str:
+    return f"js/{name}.bundle.js"
+
+
+@cache
+def modules() -> Mapping[str, str]:
+    """The sources of the JavaScript modules by their name, without ".js"."""
+    found = {path.removeprefix("js/"): content for path, content in shipped().items() if path.startswith("js/")}
+    return {name.removesuffix(".js"): content.decode() for name, content in found.items()}
+
+
+@cache
+def bundles() -> Mapping[str, bytes]:
+    """The bundles of `BUNDLED` by their path."""
+    return {_bundle_path(name): bundle(name, modules()).encode() for name in BUNDLED}
 
 
 @cache

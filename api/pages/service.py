@@ -76,17 +76,17 @@ class Service(msgspec.Struct):
         if self.certificate_expires_at is None:
             return None
         days = (self.certificate_expires_at - now) // timedelta(days=1)
-        looks: ServiceState = "outage" if days < VERY_SOON_DAYS else "degraded" if days < SOON_DAYS else "operational"
-        return Certificate(self.certificate_expires_at, self.certificate_issuer, days, looks)
+        state: ServiceState = "outage" if days < VERY_SOON_DAYS else "degraded" if days < SOON_DAYS else "operational"
+        return Certificate(self.certificate_expires_at, self.certificate_issuer, days, state)
 
 
 class Certificate(NamedTuple):
-    """`days`: whole days until it expires, negative afterwards. `looks`: the state whose style is used."""
+    """`days`: whole days until it expires, negative afterwards. `state`: the state whose style is used."""
 
     expires_at: datetime
     issuer: str | None
     days: int
-    looks: ServiceState
+    state: ServiceState
 
 
 class UptimeRow(msgspec.Struct):

@@ -66,6 +66,7 @@ class Site:
             "site": self,
             "asset": self.assets.url,
             "script": self.assets.script,
+            "bundle": self.assets.bundle,
             "version": __version__,
             "languages": LANGUAGES,
             "allows": allows,

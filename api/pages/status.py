@@ -34,6 +34,9 @@ MAX_INCIDENTS, MAX_PAST = 50, 30
 """Unresolved incidents, and incidents of the past days, on the page."""
 MAX_OPEN = 100
 """With more services, only groups with degraded or failed services are open."""
+ROWS_AT_ONCE = 40
+"""With more services than `MAX_OPEN`, the number of rows that the browser lays out before the page is ready. It is
+more than a screen shows; a script inserts the other rows afterwards."""
 FILTERED_FROM = 16
 """The number of services from which on the list has a filter."""
 
@@ -47,13 +50,15 @@ class Banner(msgspec.Struct):
 
 
 class Group(msgspec.Struct):
-    """A group of services. `name` is None for services without a group."""
+    """A group of services. `name` is None for services without a group. The rows from the index `at_once` on are in
+    <noscript>."""
 
     name: str | None
     services: list[StatusRow]
     state: ServiceState
     summary: str
     open: bool
+    at_once: int
 
 
 def banner(t: Texts, states: list[ServiceState], incident: bool = False) -> Banner:
@@ -77,10 +82,17 @@ def _sentences(t: Texts, known: Counter[ServiceState]) -> Iterator[str]:
 
 def groups(t: Texts, rows: list[StatusRow]) -> list[Group]:
     """The groups of rows that are sorted by group."""
-    return [_group(t, name, list(members), len(rows)) for name, members in groupby(rows, lambda row: row.group_name)]
+    many = len(rows) > MAX_OPEN
+    left = ROWS_AT_ONCE if many else len(rows)
+    found = list[Group]()
+    for name, members in groupby(rows, lambda row: row.group_name):
+        found.append(group := _group(t, name, list(members), many, left))
+        left -= group.at_once
+    return found
 
 
-def _group(t: Texts, name: str | None, services: list[StatusRow], total: int) -> Group:
+def _group(t: Texts, name: str | None, services: list[StatusRow], many: bool, left: int) -> Group:
+    """`left`: the number of rows that may still be outside of <noscript>."""
     known = Counter(service.status for service in services)
     trouble = known["outage"] + known["degraded"]
     summary = (
@@ -89,7 +101,8 @@ def _group(t: Texts, name: str | None, services: list[StatusRow], total: int) ->
         else t("live.group_good", count=len(services))
     )
     worst = next(state for state in WORST_FIRST if known[state])
-    return Group(name, services, worst, summary, total <= MAX_OPEN or trouble > 0)
+    is_open = not many or trouble > 0
+    return Group(name, services, worst, summary, is_open, min(left, len(services)) if is_open else 0)
 
 
 @get("/", **shown_to("status:read"))

@@ -196,7 +196,7 @@ def test_a_certificate_that_expires_soon_is_highlighted(left: timedelta, looks: 
     service = Service("shop", "Shop", None, None, "operational", at, at, 60, at + left, "R3", True, True)
     certificate = service.certificate(at)
     assert certificate is not None
-    assert (certificate.looks, certificate.days) == (looks, days)
+    assert (certificate.state, certificate.days) == (looks, days)
 
 
 @pytest.mark.parametrize(("interval_s", "pattern"), [(10, r"\d\d:\d\d:\d\d"), (60, r"\d\d:\d\d")])

@@ -149,6 +149,31 @@ def test_with_more_than_100_services_only_groups_with_problems_are_open(services
     assert shown[0].summary == "1 of 9 not operational"
 
 
+@pytest.mark.parametrize(("services", "at_once"), [(100, [50, 50]), (101, [40, 0]), (120, [40, 0])])
+def test_with_many_services_only_the_first_rows_of_open_groups_are_outside_of_noscript(
+    services: int, at_once: list[int]
+) -> None:
+    rows = [
+        StatusRow(str(n), str(n), "A" if n < 50 else "B", "outage", None, "-", "", "", "", date(2026, 11, 24))
+        for n in range(services)
+    ]
+    shown = groups(texts("en", "UTC"), rows)
+    assert all(group.open for group in shown)
+    assert [group.at_once for group in shown] == at_once
+
+
+@pytest.mark.one_engine
+async def test_each_row_is_in_the_page_once_inside_or_outside_of_noscript(api: Api, db: Db) -> None:
+    async with db.transaction():
+        for n in range(101):
+            await add_service(db, f"node-{n:03}", name=f"Node {n:03}", group_name=f"Rack {n // 50}")
+    await record(db, [Check(f"node-{n:03}", now() - timedelta(seconds=1), ms=None) for n in range(60)])
+    page = await html(api)
+    folded = re.findall("<noscript><ul.*?</noscript>", page, re.DOTALL)
+    assert [len(re.findall("data-service=", part)) for part in folded] == [10, 50, 1]
+    assert len(re.findall("data-service=", page)) == len(set(re.findall('data-service="(.*?)"', page))) == 101
+
+
 async def test_services_are_grouped_with_state_uptime_and_days(api: Api, db: Db) -> None:
     await add_service(db, "shop", name="Shop", group_name="Sales")
     await add_service(db, "pay", name="Pay", group_name="Sales")

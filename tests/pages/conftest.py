@@ -1,4 +1,4 @@
-"""A browser, a site with a life behind it, and the way to open its pages."""
+"""Fixtures: a browser, a site with data of 90 days, and a function that opens its pages."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -38,7 +38,7 @@ async def browser(browser_program: Path) -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="session")
 def furnished(any_engine: Server) -> Iterator[str]:
-    """The database that each site is a copy of; nobody may be connected to it."""
+    """The template database of each site. It must have no connections while it is copied."""
     url = any_engine.migrated_database()
     with start_blocking_portal() as portal:
         portal.call(furnish, url)

@@ -110,7 +110,7 @@ async def test_another_service_is_shown_at_once_and_the_way_back_works(open_page
     await expect(page.get_by_role("link", name="Later")).to_be_visible()
 
 
-async def test_without_javascript_all_is_told(open_page: OpenPage) -> None:
+async def test_without_javascript_the_page_is_complete(open_page: OpenPage) -> None:
     page = await open_page("/uptime", javascript=False)
     await page.get_by_label("Service").select_option("demo-slow")
     await page.get_by_role("button", name="Show").click()

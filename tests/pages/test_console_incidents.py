@@ -129,7 +129,9 @@ async def test_two_people_at_one_incident_lose_no_word(open_page: OpenPage, site
     assert (incident["description"], incident["severity"]) == (text, "critical")
 
 
-async def test_who_was_not_told_is_asked_when_saving(open_page: OpenPage, site: Api, ann: User, bora: User) -> None:
+async def test_without_javascript_the_conflict_is_shown_when_saving(
+    open_page: OpenPage, site: Api, ann: User, bora: User
+) -> None:
     page = await open_page(EDIT, user=ann, javascript=False, device="phone")
     await change(site, bora, OPEN_INCIDENT, title="Payments fail for everybody")
     await field(page, "title").fill("Payments fail by card")
@@ -184,7 +186,7 @@ async def test_a_draft_outlives_its_tab(open_page: OpenPage, ann: User) -> None:
     await expect(field(other, "description")).to_have_value("Half a sentence")
 
 
-async def test_a_long_draft_is_kept_and_one_that_is_too_long_is_told(open_page: OpenPage, site: Api, ann: User) -> None:
+async def test_a_long_draft_is_saved_and_a_too_long_one_is_reported(open_page: OpenPage, site: Api, ann: User) -> None:
     page = await open_page(EDIT, user=ann, expected=["status of 400"])
     await field(page, "description").fill("긴" * 20000)  # more than a message of the feed may hold
     await expect(draft_state(page)).to_contain_text("Draft saved")

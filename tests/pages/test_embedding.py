@@ -1,4 +1,4 @@
-"""Badges and the embedded frame where they are meant to be: in a page of somebody else."""
+"""Badges and the embedded frame in a page of another site."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ def _home(site: Api) -> str:
     return f"http://127.0.0.1:{site.settings.api_port}"
 
 
-async def test_badges_are_shown_in_a_page_of_somebody_else(browser: Browser, site: Api) -> None:
+async def test_badges_are_shown_in_a_page_of_another_site(browser: Browser, site: Api) -> None:
     paths = [
         f"{service}/{kind}.svg?lang={language}&style={style}"
         for service in ("demo-healthy", "demo-failing", "all-systems", "secret-vault")
@@ -67,7 +67,7 @@ async def test_texts_fit_into_their_badge(open_page: OpenPage, text: str) -> Non
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("language", ["en", "ko"])
-async def test_the_frame_is_shown_in_a_page_of_somebody_else(
+async def test_the_frame_is_shown_in_a_page_of_another_site(
     browser: Browser, site: Api, language: Language, theme: Theme
 ) -> None:
     source = f"{_home(site)}/embed?theme={theme}&amp;lang={language}"

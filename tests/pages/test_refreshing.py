@@ -1,4 +1,4 @@
-"""How an open page is brought up to date: never by what is older, whatever state the server is in."""
+"""An open page is refreshed, and never by a response that is older than the page, whatever state the server is in."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ OWN_SCRIPT = "script[type=module][src*='/js/']"
 
 
 async def run_in(page: Page, name: str, source: str) -> Any:
-    """Runs `source` with the page's own `module` of that name."""
+    """Runs `source` with the module file of that name as `module`: a second instance, if the page has a bundle."""
     own = await page.locator(OWN_SCRIPT).first.get_attribute("src") or ""
     return await page.evaluate(f"import('{own.rpartition('/')[0]}/{name}').then((module) => {{ {source} }})")
 
@@ -26,7 +26,7 @@ async def refresh(page: Page, *ids: str) -> None:
 
 
 class Server:
-    """Answers what scripts of a page ask for, once or as long as there is an `answer`; counts it."""
+    """Counts the requests of scripts. Responds with `answer` if it is set, otherwise lets the server respond."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -40,7 +40,7 @@ class Server:
         await (self.answer or Route.continue_)(route)
 
 
-async def test_every_page_heals_when_bad_times_are_over(open_page: OpenPage) -> None:
+async def test_every_page_is_refreshed_when_it_is_no_longer_a_snapshot(open_page: OpenPage) -> None:
     page = await open_page("/history")
     await page.clock.install()
     past = True
@@ -72,7 +72,7 @@ async def of_another_version(route: Route) -> None:
 
 
 async def test_a_page_of_another_version_is_loaded_as_a_whole(open_page: OpenPage, reporter: User) -> None:
-    """But not under the hands of somebody who types."""
+    """Unless a form has unsaved input: then the page offers to reload."""
     server = Server()
     server.answer = of_another_version
     page = await open_page("/history")
@@ -93,7 +93,7 @@ async def test_a_page_of_another_version_is_loaded_as_a_whole(open_page: OpenPag
         await page.get_by_role("button", name="Reload").click()
 
 
-async def test_what_is_said_of_a_room_is_no_answer(open_page: OpenPage) -> None:
+async def test_the_refusal_of_a_room_is_not_the_response_to_a_message(open_page: OpenPage) -> None:
     page = await open_page("/history")
     heard: list[str] = []
 
@@ -112,13 +112,13 @@ async def test_what_is_said_of_a_room_is_no_answer(open_page: OpenPage) -> None:
         "live.js",
         """const feed = module.connect({ rooms: ["incident-X"] });
         return new Promise((resolve, reject) => {
-          feed.on("connected", () => feed.say("auto-save", {}).then(resolve, reject));
+          feed.on("connected", () => feed.send("auto-save", {}).then(resolve, reject));
         });""",
     )
     assert (heard, answer["timestamp"]) == (["auto-save"], "now")
 
 
-async def test_it_is_said_when_there_is_no_connection_from_the_beginning(open_page: OpenPage, reporter: User) -> None:
+async def test_a_connection_that_fails_from_the_beginning_is_reported(open_page: OpenPage, reporter: User) -> None:
     page = await open_page("/console/incidents", user=reporter, expected=["503"])
     await page.clock.install()
     await page.route("**/live-token", lambda route: route.fulfill(status=503))

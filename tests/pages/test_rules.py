@@ -13,18 +13,18 @@ from sla_monitor.texts.languages import texts
 from tests.pages.visits import Language, OpenPage
 
 SUMMARIES = """async (cases) => {
-  const { href } = document.querySelector('link[rel=modulepreload][href$="/js/summaries.js"]');
-  const { groupSummaryOf, sentencesOf, summaryOf } = await import(href);
-  const { say } = await import(href.replace("summaries.js", "live.js"));
+  const { href } = document.querySelector("link[rel=stylesheet]");
+  const { groupSummaryOf, sentencesOf, summaryOf } = await import(href.replace("app.css", "js/summaries.js"));
+  const { liveText } = await import(href.replace("app.css", "js/live.js"));
   return cases.map(([counts, incident]) => {
     const [state, text] = groupSummaryOf(counts);
-    const sentences = sentencesOf(counts).map((sentence) => say(...sentence));
-    return [...summaryOf(counts, incident), sentences, state ?? null, say(...text)];
+    const sentences = sentencesOf(counts).map((sentence) => liveText(...sentence));
+    return [...summaryOf(counts, incident), sentences, state ?? null, liveText(...text)];
   });
 }"""
 TOPS_OF_DAYS = """async () => {
-  const { href } = document.querySelector('link[rel=modulepreload][href$="/js/day_strips.js"]');
-  return (await import(href)).TOPS;
+  const { href } = document.querySelector("link[rel=stylesheet]");
+  return (await import(href.replace("app.css", "js/day_strips.js"))).TOPS;
 }"""
 
 

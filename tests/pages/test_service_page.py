@@ -150,7 +150,7 @@ async def test_dragging_zooms_in(open_page: OpenPage) -> None:
     assert 7 * DAY_S / 4 - HOUR_S < length < 7 * DAY_S / 4 + 2 * HOUR_S
 
 
-async def test_the_point_under_the_cursor_is_told(open_page: OpenPage) -> None:
+async def test_the_values_of_the_point_under_the_cursor_are_shown(open_page: OpenPage) -> None:
     page = await open_page("/services/demo-slow")
     legend, when = page.locator("#legend"), page.locator("#legend .when")
     await expect(legend).to_contain_text(re.compile("0 of 9[67]"))  # of the whole window, before anybody points
@@ -172,8 +172,8 @@ async def test_what_is_not_known_is_a_gap(open_page: OpenPage) -> None:
     page = await open_page("/services/demo-slow")
     gaps: list[bool] = await page.evaluate(
         """async () => {
-          const service = document.querySelector("script[src$='js/service.js']").src;
-          const { withGaps } = await import(service.replace("service.js", "chart.js"));
+          const service = document.querySelector("script[src$='js/service.bundle.js']").src;
+          const { withGaps } = await import(service.replace("service.bundle.js", "chart.js"));
           const times = [0, 60, 120, 300, 361].map((second) => new Date(second * 1000).toISOString());
           const points = times.map((time) => ({ time, p50: 1 }));
           return withGaps(points, 60).map(({ p50 }) => p50 === null);

@@ -29,7 +29,7 @@ LOOKS: tuple[tuple[Language, Theme, Device], ...] = (
     ("ko", "dark", "desktop"),
 )
 PUSHED_MS = 20_000
-"""Far less than the minute after which a page fetches by itself what nobody has pushed."""
+"""Far less than the minute after which a page refreshes itself without an event."""
 AWAY = ("WebSocket", "ERR_CONNECTION_REFUSED")
 
 
@@ -48,7 +48,7 @@ async def box(locator: Locator) -> FloatRect:
 
 
 async def connected(page: Page) -> None:
-    """Once its sliders are made, the page listens."""
+    """Waits until the sliders are made: then the page receives events."""
     await expect(page.locator(".days[role=slider]").first).to_be_attached()
 
 
@@ -81,7 +81,7 @@ async def test_incident_and_history_are_accessible_and_fit(open_page: OpenPage) 
             await screenshot(page, f"{name}-{language}-{theme}-{device}")
 
 
-async def test_a_service_goes_down_and_up_under_the_eyes_of_the_page(open_page: OpenPage, site_db: Db) -> None:
+async def test_an_open_page_shows_that_a_service_goes_down_and_up(open_page: OpenPage, site_db: Db) -> None:
     page = await open_page()
     await connected(page)
     shop, state = row(page, "demo-healthy"), row(page, "demo-healthy").locator(".state")
@@ -194,10 +194,11 @@ async def test_days_by_pointer(open_page: OpenPage) -> None:
     await page.mouse.move(place["x"] + 2, place["y"] + 5)
     await expect(card(page).locator("dd").first).to_be_visible()
     assert len(asked) == 1
-    # Who reads the card may go there; who leaves it, and the strip, has done with it.
+    # The card stays while the pointer is over it, and disappears when the pointer leaves it and the strip.
+    await page.clock.install()
     there = await box(card(page))
     await page.mouse.move(there["x"] + 5, there["y"] + there["height"] - 5, steps=3)
-    await page.wait_for_timeout(300)
+    await page.clock.run_for(300)
     await expect(card(page)).to_be_visible()
     await page.mouse.move(2, 2)
     await expect(card(page)).to_be_hidden()
@@ -217,7 +218,7 @@ async def test_days_by_touch(open_page: OpenPage) -> None:
     await expect(card(page)).to_be_hidden()
 
 
-async def test_figures_that_cannot_be_had_are_told_and_asked_for_again(open_page: OpenPage) -> None:
+async def test_figures_that_fail_to_load_are_reported_and_loaded_again(open_page: OpenPage) -> None:
     page = await open_page(expected=["/days", "ERR_FAILED"])
     await connected(page)
     await page.route("**/services/*/days", lambda route: route.abort())
@@ -271,6 +272,30 @@ async def test_many_services_are_folded_and_filtered(open_page: OpenPage, site_d
     await expect(page.locator("details[open]")).to_have_count(2)
 
 
+async def test_rows_of_open_groups_beyond_the_first_screen_are_inserted(open_page: OpenPage, site_db: Db) -> None:
+    names = [f"node-{number:03}" for number in range(100)]
+    async with site_db.transaction():
+        for number, name in enumerate(names):
+            await add_service(site_db, name, name=name, group_name=f"Rack {number // 50}")
+    await record(site_db, [Check(name, now() - timedelta(seconds=1), ms=None, interval_s=900) for name in names])
+    page = await open_page(javascript=False)
+    await expect(page.locator("[data-service]:visible")).to_have_count(106)
+
+    page = await open_page()
+    rack = page.get_by_role("group").filter(has=page.get_by_role("heading", name="Rack 1"))
+    await expect(rack.get_by_role("slider")).to_have_count(50)
+    await expect(page.locator("noscript").filter(has_text="node-")).to_have_count(0)
+    rows = await page.locator(".services").evaluate_all("(lists) => lists.map((list) => list.childElementCount)")
+    assert sorted(rows) == [3, 3, 50, 50]
+    await row(page, "node-099").scroll_into_view_if_needed()
+    await assert_accessible(page)
+    where = await page.evaluate("scrollY")
+    await page.reload()
+    await expect(row(page, "node-099").get_by_role("slider")).to_be_attached()
+    await expect(row(page, "node-099")).to_be_in_viewport()
+    assert where > 5000
+
+
 async def test_the_api_is_killed_and_comes_back(open_page: OpenPage, site_database: str, site_db: Db) -> None:
     async with running_api(site_database) as api:
         page = await open_page(at=api, expected=AWAY)
@@ -301,7 +326,7 @@ async def test_a_database_that_stops_responding_is_shown_within_15_s(open_page: 
         relay.cut()
 
 
-async def test_what_was_opened_stays_open_when_the_list_is_fetched_anew(open_page: OpenPage, site_db: Db) -> None:
+async def test_opened_groups_stay_open_when_the_list_is_refreshed(open_page: OpenPage, site_db: Db) -> None:
     page = await open_page()
     await connected(page)
     shop = row(page, "demo-slow")

@@ -54,7 +54,7 @@ async def showing(body: str, status: str = "200 OK") -> AsyncIterator[str]:
         ("<p style='color: red'>red</p>", "console: .*Content Security Policy"),
     ],
 )
-async def test_what_goes_wrong_in_a_page_fails_its_test(browser: Browser, body: str, told: str) -> None:
+async def test_an_error_in_a_page_fails_its_test(browser: Browser, body: str, told: str) -> None:
     async with showing(body) as address:
         with pytest.raises(AssertionError) as failed:
             async with visiting(browser, address) as open_page:
@@ -152,7 +152,7 @@ async def test_the_site_has_a_life_and_hides_its_vault(site: Api) -> None:
     assert not [name for name in HIDDEN if name in told]
 
 
-async def test_a_user_is_logged_in_and_nobody_else_is(open_page: OpenPage, reporter: User) -> None:
+async def test_only_the_given_user_is_logged_in(open_page: OpenPage, reporter: User) -> None:
     login = "/login?next=/docs"  # sends on whoever is logged in already
     assert (await open_page(login, user=reporter)).url.endswith("/docs")
     assert (await open_page(login)).url.endswith(login)

@@ -119,7 +119,7 @@ async def serving(settings: Settings, database_url: str) -> AsyncIterator[None]:
 
 
 class Watch:
-    """Sees what goes wrong in the pages of one browser context: whatever it told before it was closed."""
+    """Collects the errors of the pages of one browser context until it is closed."""
 
     def __init__(self, context: BrowserContext, address: str, expected: Sequence[str]) -> None:
         self.context = context

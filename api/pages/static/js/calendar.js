@@ -4,13 +4,13 @@
 
 import { followDays } from "./days.js";
 import { connect } from "./live.js";
-import { healAfterwards, isBehind, load, refreshSoon } from "./refresh.js";
+import { isBehind, load, refreshAfterSnapshot, refreshSoon } from "./refresh.js";
 
 const COLUMNS = 7;
 const DAYS = "td[data-date]";
 const FEW_MINUTES_MS = 5 * 60_000;
 
-/** A day of the calendar is a span of one day: what is known of it is in its cell. */
+/** A cell is a span of one day; its attributes have the figures. */
 const CELL = {
   selector: `#calendar ${DAYS}`,
   days: ({ dataset }) => ({ service: shownService(), first: dataset.date, codes: [dataset.status] }),
@@ -30,7 +30,7 @@ const CELL = {
 
 const choice = document.getElementById("choice");
 const trouble = document.getElementById("trouble");
-let asked = 0;
+let latestRequest = 0;
 
 makeGrids();
 followDays(document, CELL);
@@ -58,12 +58,12 @@ feed.on("uptime-updated", ({ serviceId, date, status }) => {
 for (const event of ["incident-created", "incident-updated", "incident-deleted", "resync", "recovered", "database-away"]) {
   feed.on(event, () => refreshSoon("calendar"));
 }
-healAfterwards("calendar");
+refreshAfterSnapshot("calendar");
 
-// Checks that change no day's status are told by no event, nor is midnight.
+// There is no event for checks that do not change the status of a day, nor for midnight.
 setInterval(() => document.hidden || refreshSoon("calendar"), FEW_MINUTES_MS);
 
-/** The newest day that is shown; pages that end in the past show none that is after any day. */
+/** The current day if the page shows it, else a date after all others. */
 function today() {
   return document.querySelector("#calendar [aria-current=date]")?.dataset.date ?? "9999-12-31";
 }
@@ -72,12 +72,12 @@ function shownService() {
   return document.getElementById("calendar").dataset.service;
 }
 
-/** Another service in the same place: the reader stays where they are, and can come back. */
+/** Shows the calendar of another service. The scroll position stays, and the back button returns. */
 async function show(address) {
-  const mine = ++asked;
+  const request = ++latestRequest;
   try {
     const fresh = await load(address);
-    if (mine !== asked) return;
+    if (request !== latestRequest) return;
     history.pushState(null, "", address);
     document.title = fresh.title;
     document.getElementById("calendar").replaceWith(document.adoptNode(fresh.getElementById("calendar")));
@@ -85,11 +85,11 @@ async function show(address) {
     makeGrids();
     if (isBehind(fresh)) refreshSoon("calendar");
   } catch {
-    trouble.hidden = mine !== asked;
+    trouble.hidden = request !== latestRequest;
   }
 }
 
-/** What a screen reader is told is in the cell, and comes from the server with the next refresh. */
+/** Changes the colour of a day. The text for screen readers is loaded with the next refresh. */
 function paint(cell, status) {
   cell.classList.remove(cell.dataset.status);
   cell.classList.add(status);

@@ -1,17 +1,16 @@
 // Draws response times with uPlot, which is loaded as a script before this: percentiles as lines, or phases on top of
-// each other. It knows nothing of where the points come from. Colours are those of the stylesheet, read again when the
-// look changes.
+// each other. Colours are those of the stylesheet, and are read again when the theme changes.
 
 /* global uPlot */
 
 /**
- * @typedef {object} Point as /services/…/response-times answers
+ * @typedef {object} Point of the response of /services/…/response-times
  * @property {string} time @property {number} count @property {number} errors
  * @property {number|null} p50 @property {number|null} p95 @property {number|null} p99
  * @property {{dns: number, connect: number, tls: number, firstByte: number, transfer: number}|null} phases
  */
 
-/** The series of each view, as they lie from below. */
+/** The series of each view, from the bottom up. */
 export const VIEWS = {
   percentiles: ["p50", "p95", "p99"],
   phases: ["dns", "connect", "tls", "firstByte", "transfer"],
@@ -26,7 +25,7 @@ const DAY_S = 86_400;
 const MONTH = { month: "short" };
 const YEAR = { year: "numeric", month: "short" };
 
-/** What a point says in one series. */
+/** The value of a point in a series. */
 export function valueOf(point, key) {
   return key in point ? point[key] : (point.phases?.[key] ?? null);
 }
@@ -34,7 +33,7 @@ export function valueOf(point, key) {
 export class Chart {
   #place;
   #zone;
-  #said;
+  #hooks;
   #plot = null;
   #view = "percentiles";
   #points = [];
@@ -44,13 +43,13 @@ export class Chart {
   /**
    * @param {HTMLElement} place
    * @param {{zone: string, milliseconds: (ms: number) => string, selected: (from: number, to: number) => void,
-   *   pointed: (point: Point|null) => void}} said `selected` is told a stretch of time in seconds, `pointed` the point
-   *   under the cursor
+   *   pointed: (point: Point|null) => void}} hooks `selected` is called with the bounds of a selected
+   *   range in seconds, `pointed` with the point under the cursor
    */
-  constructor(place, said) {
+  constructor(place, hooks) {
     this.#place = place;
-    this.#zone = said.zone;
-    this.#said = said;
+    this.#zone = hooks.zone;
+    this.#hooks = hooks;
     new ResizeObserver(() => this.#plot?.setSize(this.#size())).observe(place);
     for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)", "print"]) {
       matchMedia(query).addEventListener("change", () => this.#plot && this.#build());
@@ -89,7 +88,7 @@ export class Chart {
     return [times, ...(this.#view === "phases" ? stacked(columns) : columns)];
   }
 
-  #milliseconds = (value) => (value === 0 ? "0" : this.#said.milliseconds(value));
+  #milliseconds = (value) => (value === 0 ? "0" : this.#hooks.milliseconds(value));
 
   #size() {
     const width = this.#place.clientWidth;
@@ -120,7 +119,7 @@ export class Chart {
       cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { size: 7 } },
       hooks: {
         draw: [(plot) => this.#markFailures(plot)],
-        setCursor: [(plot) => this.#said.pointed(this.#points[plot.cursor.idx] ?? null)],
+        setCursor: [(plot) => this.#hooks.pointed(this.#points[plot.cursor.idx] ?? null)],
         setSelect: [(plot) => this.#select(plot)],
       },
     };
@@ -159,7 +158,7 @@ export class Chart {
     if (width < 4) return;
     const [from, to] = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
     plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
-    this.#said.selected(from, to);
+    this.#hooks.selected(from, to);
   }
 
   /** A cross at the foot of each step in which checks failed. */

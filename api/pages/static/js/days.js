@@ -1,11 +1,11 @@
-// What a day was like, told beside it: by pointer, by touch, by keyboard, and to screen readers.
+// The details of a day in a card beside it: by pointer, touch and keyboard, and for screen readers.
 //
 //   followDays(document, STRIP);   // of day_strips.js
 //
 // A *span* is an element that shows days one after another: a strip of ninety bars, a cell of a calendar. `makeSliders`
-// makes it one tab stop, a slider over its days, whose value is what is known of the day. How spans of a page look is
-// told by a `Kind`; elements may come and go, all listeners are on the root. Date and status are shown at once; where
-// the page does not have the figures of the day they are fetched when somebody stays.
+// makes it one tab stop, a slider over its days, whose value is the text of the card. A `Kind` describes the spans of a
+// page. Listeners are on the root, so elements may be replaced. Date and status are shown at once; figures that the page
+// does not have are loaded when the pointer or focus stays.
 
 import { fill, texts } from "./live.js";
 
@@ -22,7 +22,7 @@ import { fill, texts } from "./live.js";
  * @property {(span: Element) => number} [last] the index of its last day that has begun: of what becomes a slider
  * @property {(span: Element, event: PointerEvent) => number} at the index of the day under the pointer, -1 for none
  * @property {(span: Element, index: number) => DOMRect} box where a day is on the screen
- * @property {(service: string, date: string) => string} source where its figures are, as /services/…/days answers
+ * @property {(service: string, date: string) => string} source the URL of its figures (/services/…/days)
  * @property {(span: Element, index: number) => object} [figures] those of a day, where the page has them already
  * @property {Record<string, number>} steps how many days a key moves: {ArrowLeft: -1, …}
  */
@@ -68,7 +68,7 @@ export function followDays(root, kind) {
   return card;
 }
 
-/** Makes sliders of the spans in `root`. What they said as pictures is what they say until somebody moves in them. */
+/** Makes sliders of the spans in `root`. Until a day is selected, the value is the label that the span had as an image. */
 export function makeSliders(root, { selector, last }, nameOf) {
   for (const span of root.querySelectorAll(selector)) {
     if (span.role === "slider") continue;
@@ -90,7 +90,7 @@ function step(card, kind, span, event) {
   card.show(span, Math.min(Math.max(target, 0), last));
 }
 
-/** The one card of a page. What it says is also the value of the slider, so it is hidden from screen readers. */
+/** The card of a page. Its text is also the value of the slider, so it is hidden from screen readers. */
 class DayCard {
   #kind;
   #element = document.createElement("div");
@@ -154,8 +154,8 @@ class DayCard {
     else if (this.#span) this.hide();
   }
 
-  /** The figures of a service are not what they were. */
-  forget(service) {
+  /** Removes the cached figures of a service. */
+  invalidate(service) {
     for (const [source, { of }] of this.#figures) if (of === service) this.#figures.delete(source);
   }
 
@@ -189,7 +189,7 @@ class DayCard {
     if (this.#span === span && this.#index === index) this.#fill(day, figures);
   }
 
-  /** `figures`: undefined while they are on their way, null where they could not be had. */
+  /** `figures`: undefined while they are loading, null if that failed. */
   #fill(day, figures) {
     const when = new Date(day.date).toLocaleDateString(document.documentElement.lang, DAY_FORMAT);
     const status = texts.states[figures?.status ?? day.status];
@@ -205,9 +205,9 @@ class DayCard {
     this.#element.hidden = this.#mark.hidden = false;
     this.#place();
     if (this.#span.role === "slider") {
-      const said = [when, status, ...facts.map(([name, text]) => `${name} ${text}`)];
-      if (figures === null) said.push(remark);
-      this.#span.ariaValueText = said.join(", ");
+      const parts = [when, status, ...facts.map(([name, text]) => `${name} ${text}`)];
+      if (figures === null) parts.push(remark);
+      this.#span.ariaValueText = parts.join(", ");
     }
   }
 
@@ -224,11 +224,11 @@ class DayCard {
   }
 }
 
-/** The days of an answer of /services/…/days, by date. */
+/** The days of a response of /services/…/days, by date. */
 async function figuresFrom(source) {
-  const answer = await fetch(source, { signal: AbortSignal.timeout(15_000) });
-  if (!answer.ok) throw new Error(`status ${answer.status}`);
-  const { days } = await answer.json();
+  const response = await fetch(source, { signal: AbortSignal.timeout(15_000) });
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  const { days } = await response.json();
   return new Map(days.map((day) => [day.date, day]));
 }
 

@@ -1,94 +1,96 @@
-// What is being typed, kept as a draft a second after the last key: over the feed, or by a request where it is away.
+// Saves the form as a draft one second after the last input: through the feed, or by a request while it is not connected.
 
-import { say } from "./live.js";
+import { liveText } from "./live.js";
 
 const PAUSE_MS = 1000;
 const AGAIN_MS = 5000;
 const SAVED_SINCE = "CONFLICT";
-const MOST_BYTES = 60000; // of one message, to which the feed adds its own words
+const MOST_BYTES = 60000; // of the draft in a message, which has other fields too
 
 export class Drafts {
   #form;
   #feed;
   #state = document.getElementById("draft-state");
   #timer = null;
-  #kept;
+  #saved;
   #saving = false;
-  #written;
+  #values;
   #superseded;
 
   /**
    * @param {HTMLFormElement} form
    * @param {object} feed
-   * @param {{written: () => string, superseded: () => void}} hooks `superseded`: its user has saved in another window.
+   * @param {{values: () => string, superseded: () => void}} hooks `values` returns the values of the form. `superseded` is
+   *   called if the user has saved the form in another window.
    */
-  constructor(form, feed, { written, superseded }) {
+  constructor(form, feed, { values, superseded }) {
     this.#form = form;
     this.#feed = feed;
-    this.#written = written;
-    this.#kept = written();
+    this.#values = values;
+    this.#saved = values();
     this.#superseded = superseded;
-    form.addEventListener("input", () => this.#soon());
-    feed.on("joined", () => this.#pending && this.#soon(0));
-    feed.on("lost", () => this.#pending && this.#tell("draft_away"));
-    addEventListener("pagehide", () => this.#last());
-    document.addEventListener("visibilitychange", () => document.hidden && this.#pending && this.#soon(0));
+    form.addEventListener("input", () => this.#saveLater());
+    feed.on("joined", () => this.#pending && this.#saveLater(0));
+    feed.on("lost", () => this.#pending && this.#showState("draft_away"));
+    addEventListener("pagehide", () => this.#sendBeforeClose());
+    document.addEventListener("visibilitychange", () => document.hidden && this.#pending && this.#saveLater(0));
   }
 
   get #pending() {
-    return !this.#form.dataset.sent && this.#written() !== this.#kept;
+    return !this.#form.dataset.sent && this.#values() !== this.#saved;
   }
 
-  #soon(pause = PAUSE_MS) {
+  #saveLater(pause = PAUSE_MS) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#keep(), pause);
+    this.#timer = setTimeout(() => this.#save(), pause);
   }
 
-  async #keep() {
+  async #save() {
     if (this.#saving || !this.#pending) return;
-    const words = this.#written();
+    const values = this.#values();
     this.#saving = true;
     try {
       const data = draft(new FormData(this.#form));
       const short = new Blob([JSON.stringify(data)]).size < MOST_BYTES;
-      const saved = this.#feed.connected && short ? await this.#say(data) : await this.#send();
-      this.#kept = words;
-      this.#tell("draft_saved", { time: clock(saved) });
+      const saved = this.#feed.connected && short ? await this.#sendByFeed(data) : await this.#sendByRest();
+      this.#saved = values;
+      this.#showState("draft_saved", { time: clock(saved) });
     } catch (error) {
       this.#failed(error);
     } finally {
       this.#saving = false;
     }
-    if (this.#pending) this.#soon();
+    if (this.#pending) this.#saveLater();
   }
 
-  async #say(data) {
+  async #sendByFeed(data) {
     const baseVersion = Number(this.#form.elements.version.value);
-    const { timestamp } = await this.#feed.say("auto-save", { incidentId: this.#form.dataset.incident, baseVersion, data });
+    const message = { incidentId: this.#form.dataset.incident, baseVersion, data };
+    const { timestamp } = await this.#feed.send("auto-save", message);
     return timestamp;
   }
 
-  async #send() {
-    const answer = await fetch(this.#place, { method: "POST", body: new FormData(this.#form) });
-    const said = await answer.json();
-    if (!answer.ok) throw Object.assign(new Error(said.error), said);
-    return said.draft.savedAt;
+  async #sendByRest() {
+    const response = await fetch(this.#place, { method: "POST", body: new FormData(this.#form) });
+    const body = await response.json();
+    if (!response.ok) throw Object.assign(new Error(body.error), body);
+    return body.draft.savedAt;
   }
 
   #failed(error) {
     if (error.code === SAVED_SINCE) {
-      this.#kept = this.#written(); // there is nothing to be tried again: the page says what has happened
+      this.#saved = this.#values(); // no retry: the page shows a notice
       this.#state.textContent = "";
       this.#superseded();
       return;
     }
-    if (error.code) this.#tell("draft_failed", { reason: error.message });
-    else this.#tell("draft_away");
-    this.#soon(AGAIN_MS);
+    if (error.code) this.#showState("draft_failed", { reason: error.message });
+    else this.#showState("draft_away");
+    this.#saveLater(AGAIN_MS);
   }
 
-  /** The last words before a tab is closed. */
-  #last() {
+  /** Sends unsaved input when the tab is closed. */
+  #sendBeforeClose() {
     if (this.#pending) navigator.sendBeacon(this.#place, new FormData(this.#form));
   }
 
@@ -96,12 +98,12 @@ export class Drafts {
     return this.#form.getAttribute("action").replace(/edit$/, "draft");
   }
 
-  #tell(key, values) {
-    this.#state.textContent = say(key, values);
+  #showState(key, values) {
+    this.#state.textContent = liveText(key, values);
   }
 }
 
-/** As REST names and types the fields, and what the form was filled with. */
+/** The fields by the names and types of REST; `base` has the values that the form was rendered with. */
 function draft(fields) {
   const data = { affectedServices: fields.getAll("affectedServices"), public: fields.get("public") === "yes" };
   for (const name of ["title", "description", "severity", "priority", "reporter", "detectionCriteria", "postmortem"]) {

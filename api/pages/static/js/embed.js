@@ -1,5 +1,4 @@
-// The embedded frame, kept up to date by asking now and then. It has no live connection: each page that it stands in
-// would hold one open.
+// The embedded frame, refreshed by requests at intervals. It has no live connection: every embedding page would hold one.
 
 const main = () => document.getElementById("main");
 const pauseMs = Number(main().dataset.refresh) * 1000;
@@ -11,10 +10,10 @@ async function bringUpToDate() {
   if (document.hidden) return;
   try {
     const signal = AbortSignal.timeout(pauseMs / 2);
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal });
-    if (answer.ok) show(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    const response = await fetch(location.href, { headers: { Accept: "text/html" }, signal });
+    if (response.ok) show(new DOMParser().parseFromString(await response.text(), "text/html"));
   } catch {
-    // What is shown stays; its time is told.
+    // What is shown stays, with its time.
   }
 }
 

@@ -1,14 +1,15 @@
-// Forms that people write in: sent once, however often the button is pressed, not into the void and not left by mistake.
+// Protects the content of forms.
 //
-// <form data-once> is sent once; <form data-guarded> warns whoever leaves it with changes, and is sent to a server that
-// answers only. data-unsaved: there were some when the page came.
+// <form data-once> is sent once, however often its button is pressed. <form data-guarded> asks for confirmation before a
+// page with unsaved changes is left, and is sent only if the server responds. data-unsaved: the form was rendered with
+// unsaved changes.
 
-import { say } from "./live.js";
+import { liveText } from "./live.js";
 
-const ANSWER_WITHIN_MS = 4000;
+const RESPONSE_WITHIN_MS = 4000;
 
 const guarded = [...document.querySelectorAll("form[data-guarded]")];
-for (const form of guarded) form.addEventListener("submit", (event) => askFirst(form, event));
+for (const form of guarded) form.addEventListener("submit", (event) => sendIfReachable(form, event));
 for (const form of document.querySelectorAll("form[data-once]")) {
   form.addEventListener("submit", (event) => {
     if (event.defaultPrevented) return;
@@ -17,32 +18,32 @@ for (const form of document.querySelectorAll("form[data-once]")) {
   });
 }
 
-const before = new Map(guarded.map((form) => [form, written(form)]));
+const before = new Map(guarded.map((form) => [form, valuesOf(form)]));
 
 addEventListener("beforeunload", (event) => {
   if (guarded.some((form) => !form.dataset.sent && isChanged(form))) event.preventDefault();
 });
 addEventListener("pageshow", () => {
-  for (const form of document.forms) delete form.dataset.sent; // the back button brings it back as it was
+  for (const form of document.forms) delete form.dataset.sent; // the back button restores the form
 });
 
-/** The browser's own page would take the place of a form that nobody answers to, and its words would be gone. */
-async function askFirst(form, event) {
-  if (form.dataset.answered) {
-    delete form.dataset.answered;
+/** Sends the form after the server has responded to /health. The error page of the browser would replace the form. */
+async function sendIfReachable(form, event) {
+  if (form.dataset.reachable) {
+    delete form.dataset.reachable;
     return;
   }
   event.preventDefault();
   const button = event.submitter;
   form.querySelector(".unsent")?.remove();
   try {
-    const answer = await fetch("/health", { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
-    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    const response = await fetch("/health", { cache: "no-store", signal: AbortSignal.timeout(RESPONSE_WITHIN_MS) });
+    if (!response.ok) throw new Error(`status ${response.status}`);
   } catch {
     showUnsent(form, button);
     return;
   }
-  form.dataset.answered = "yes";
+  form.dataset.reachable = "yes";
   form.requestSubmit(button);
 }
 
@@ -50,19 +51,19 @@ function showUnsent(form, button) {
   const notice = document.createElement("p");
   notice.className = "notice bad unsent";
   notice.role = "alert";
-  notice.textContent = say("unsent");
+  notice.textContent = liveText("unsent");
   const place = button?.closest(".actions");
   if (place) place.before(notice);
   else form.append(notice);
   notice.scrollIntoView({ block: "center" });
 }
 
-/** Whether anything in the form is not as it is stored. */
+/** Whether the form has unsaved changes. */
 export function isChanged(form) {
-  return "unsaved" in form.dataset || before.get(form) !== written(form);
+  return "unsaved" in form.dataset || before.get(form) !== valuesOf(form);
 }
 
-/** All that was filled in, to be compared. */
-export function written(form) {
+/** The values of the form as a string, for comparison. */
+export function valuesOf(form) {
   return JSON.stringify([...new FormData(form)].filter(([name]) => name !== "csrf"));
 }

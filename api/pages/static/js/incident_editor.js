@@ -1,9 +1,9 @@
-// The form that changes an incident, beside colleagues: who is in which field, drafts, and what others save meanwhile.
-// Without this script the same form works, and says what others saved when it is sent.
+// The form that changes an incident: which users edit which field, drafts, and notices of changes that others save.
+// Without this script the form works, and shows the changes of others when it is sent.
 
 import { Drafts } from "./drafts.js";
-import { written } from "./form_guard.js";
-import { connect, say, texts } from "./live.js";
+import { valuesOf } from "./form_guard.js";
+import { connect, liveText, texts } from "./live.js";
 import { Presence } from "./presence.js";
 import { load } from "./refresh.js";
 import { liveToken } from "./session.js";
@@ -16,29 +16,29 @@ const version = Number(form.elements.version.value);
 const feed = connect({ rooms: [`incident-${incident}`], token: liveToken() });
 
 new Presence(user).follow(feed);
-new Drafts(form, feed, { written: () => written(form), superseded: () => tell(say("saved_by_me"), true) });
+new Drafts(form, feed, { values: () => valuesOf(form), superseded: () => showNotice(liveText("saved_by_me"), true) });
 
 feed.on("incident-updated", (data) => data.incidentId === incident && changed(data));
-feed.on("incident-deleted", (data) => data.incidentId === incident && tell(say("deleted"), false));
+feed.on("incident-deleted", (data) => data.incidentId === incident && showNotice(liveText("deleted"), false));
 feed.on("resync", () => compareVersions().catch(() => {}));
-feed.on("joined", () => sayWhere());
+feed.on("joined", () => sendField());
 
-/** What others have done while this form was open: their words or fields, or the next word of the timeline. */
+/** Shows that another user has changed the incident, or added an update, while this form was open. */
 function changed({ incident: saved, update }) {
   if (form.dataset.sent) return;
-  if (saved && saved.version > version) tell(say("saved_elsewhere"), true);
+  if (saved && saved.version > version) showNotice(liveText("saved_elsewhere"), true);
   else if (update && notice().hidden) {
-    tell(say("update_added", { name: update.author ?? "", status: texts.statuses[update.status] }), false);
+    showNotice(liveText("update_added", { name: update.author ?? "", status: texts.statuses[update.status] }), false);
   }
 }
 
-/** What was missed is not known any more: the page itself says whether somebody has saved. */
+/** After missed events: loads the page to compare the versions. */
 async function compareVersions() {
   const fresh = await load(location.pathname);
-  if (Number(fresh.getElementById("editors").dataset.version) > version) tell(say("saved_elsewhere"), true);
+  if (Number(fresh.getElementById("editors").dataset.version) > version) showNotice(liveText("saved_elsewhere"), true);
 }
 
-function tell(text, toCompare) {
+function showNotice(text, toCompare) {
   document.getElementById("news-text").textContent = text;
   document.getElementById("see-changes").hidden = !toCompare;
   notice().hidden = false;
@@ -48,7 +48,7 @@ function notice() {
   return document.getElementById("news");
 }
 
-/** Where this person is in the form. */
+/** The field that has the focus. */
 let where = null;
 let leaving = null;
 
@@ -57,16 +57,16 @@ form.addEventListener("focusin", (event) => {
   moved(event.target.closest("[data-field]")?.dataset.field ?? null);
 });
 form.addEventListener("focusout", () => {
-  leaving = setTimeout(() => moved(null), LEFT_AFTER_MS); // from one field to the next is no leaving
+  leaving = setTimeout(() => moved(null), LEFT_AFTER_MS); // the focus may move to another field
 });
 
 function moved(field) {
   if (field === where) return;
   where = field;
-  sayWhere();
+  sendField();
 }
 
-function sayWhere() {
-  const said = feed.say("incident-editing", { incidentId: incident, isEditing: true, field: where });
-  said.catch(() => {}); // the feed is away: it is said again when it is back
+function sendField() {
+  const sent = feed.send("incident-editing", { incidentId: incident, isEditing: true, field: where });
+  sent.catch(() => {}); // the feed is away: it is sent again when it is back
 }

@@ -1,4 +1,4 @@
-// The list of the console, as it is now: the server renders it anew whenever something happens to an incident.
+// The list of incidents in the console: refreshed after each event of an incident.
 
 import { connect } from "./live.js";
 import { refreshSoon } from "./refresh.js";

@@ -1,7 +1,7 @@
-// The history and the page of one incident, fetched anew soon after something was said of what they show.
+// The history and the page of one incident: refreshed soon after an event of an incident that they show.
 
 import { connect } from "./live.js";
-import { healAfterwards, refreshSoon } from "./refresh.js";
+import { refreshAfterSnapshot, refreshSoon } from "./refresh.js";
 
 const shown = document.querySelector("[data-incident]")?.dataset.incident;
 const part = shown ? "incident" : "history";
@@ -17,4 +17,4 @@ for (const event of ["incident-created", "incident-updated", "incident-deleted"]
 feed.on("resync", () => refreshSoon(part));
 feed.on("database-away", () => refreshSoon(part)); // the page shows that it is a snapshot
 feed.on("recovered", () => refreshSoon(part));
-healAfterwards(part);
+refreshAfterSnapshot(part);

@@ -3,14 +3,14 @@
 //   const feed = connect({ rooms: ["system-status"] });
 //   feed.on("status-update", (data) => …);
 //
-// A lost connection shows itself in #connection and heals; what was missed meanwhile is sent by the server, after ?since=.
+// While the connection is lost, #connection shows it. After reconnecting the server sends the missed events, by ?since=.
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15000;
 const SHOWN_AFTER_MS = 1500;
-const ANSWER_WITHIN_MS = 15000;
-const ANSWERS = new Set(["joined", "left", "editing", "saved", "commented", "error"]);
-const OF_CONNECTION = new Set(["authenticated", "database-away", "resync"]); // their number is of no event
+const RESPONSE_WITHIN_MS = 15000;
+const RESPONSES = new Set(["joined", "left", "editing", "saved", "commented", "error"]);
+const OF_CONNECTION = new Set(["authenticated", "database-away", "resync"]); // their number is not that of an event
 const UNAUTHORIZED = 4401;
 
 /** The texts of [live] in the page's language; below `states` and `duration` those of these tables. */
@@ -18,13 +18,13 @@ export const texts = JSON.parse(document.getElementById("texts").textContent);
 
 let newest = Number(document.documentElement.dataset.seq);
 
-/** The number of the newest event that the page has heard of: what was rendered before it is older than the page. */
-export function newestHeard() {
+/** The sequence number of the newest event received. A document with a lower one is older than this page. */
+export function newestReceived() {
   return newest;
 }
 
 /** The text of [live] with its {placeholders} filled in. */
-export function say(key, values = {}) {
+export function liveText(key, values = {}) {
   return fill(texts[key], values);
 }
 
@@ -37,8 +37,8 @@ export function fill(text, values) {
 }
 
 /**
- * @param {{rooms?: string[], since?: number, token?: () => Promise<string | null>}} options `token` logs in, anew each
- *   time; null is nobody in particular.
+ * @param {{rooms?: string[], since?: number, token?: () => Promise<string | null>}} options `token` returns the token
+ *   for each connection; null is an anonymous one.
  */
 export function connect({ rooms = [], since = Number(document.documentElement.dataset.seq), token = null } = {}) {
   return new Feed(rooms, since, token);
@@ -50,7 +50,7 @@ class Feed {
   #token;
   #listeners = new Map();
   #waiting = [];
-  #entering = 0; // rooms of which it is not known yet whether the feed is let in
+  #joining = 0; // the number of rooms without a response to the join
   #socket = null;
   #id = null;
   #pauseMs = FIRST_PAUSE_MS;
@@ -70,20 +70,20 @@ class Feed {
   }
 
   /**
-   * Calls `listener(data)` for each event of that name. `connected`, `lost` and, where it was lost, `recovered` tell of
-   * the connection itself; `joined` and `refused` of the feed's own rooms.
+   * Calls `listener(data)` for each event of that name. `connected`, `lost` and, where it was lost, `recovered` are
+   * events of the connection; `joined` and `refused` are those of the rooms in `rooms`.
    */
   on(event, listener) {
     this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), listener]);
     return this;
   }
 
-  /** Says something to the server; resolves to its answer, rejects with its error. Answers come in order. */
-  say(event, data) {
+  /** Sends a message; resolves to the response, rejects with the error of the server. Responses arrive in order. */
+  send(event, data) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return Promise.reject(new Error("not connected"));
     this.#socket.send(JSON.stringify({ event, data }));
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error("no answer")), ANSWER_WITHIN_MS);
+      const timer = setTimeout(() => reject(new Error("no response")), RESPONSE_WITHIN_MS);
       this.#waiting.push({ resolve, reject, timer });
     });
   }
@@ -108,11 +108,11 @@ class Feed {
     if (this.#id) query.set("socket", this.#id);
     let credentials = null;
     if (this.#token) {
-      this.#opening = true; // the browser may say that it is online meanwhile, or the page be left
+      this.#opening = true; // meanwhile the event "online" may arrive, or the page be left
       try {
         credentials = await this.#token();
       } catch {
-        this.#missing();
+        this.#connectLater();
         return;
       } finally {
         this.#opening = false;
@@ -126,62 +126,62 @@ class Feed {
     socket.addEventListener("open", () => {
       if (credentials) socket.send(JSON.stringify({ event: "auth", data: { token: credentials } }));
     });
-    socket.addEventListener("message", (message) => this.#hear(JSON.parse(message.data)));
+    socket.addEventListener("message", (message) => this.#receive(JSON.parse(message.data)));
     socket.addEventListener("close", (event) => this.#closed(event.code));
   }
 
-  #hear({ event, data, seq }) {
+  #receive({ event, data, seq }) {
     if (event === "hello") {
       this.#id = data.id;
-      this.#entering = new Set(this.#rooms).size;
-      this.#healed();
+      this.#joining = new Set(this.#rooms).size;
+      this.#connectionOpened();
       return;
     }
     if (seq > this.#seq) this.#seq = seq;
-    if (this.#entering && (event === "joined" || event === "error")) {
-      this.#entering -= 1; // the server says of each room whether it may be entered before it answers anything
-      this.#tell(event === "joined" ? "joined" : "refused", data);
-    } else if (ANSWERS.has(event)) {
-      this.#answered(event, data);
+    if (this.#joining && (event === "joined" || event === "error")) {
+      this.#joining -= 1; // the server sends these for each room before any response
+      this.#emit(event === "joined" ? "joined" : "refused", data);
+    } else if (RESPONSES.has(event)) {
+      this.#settle(event, data);
     } else {
       if (!OF_CONNECTION.has(event)) newest = Math.max(newest, seq);
-      this.#tell(event, data);
+      this.#emit(event, data);
     }
   }
 
-  #answered(event, data) {
-    const asked = this.#waiting.shift();
-    if (!asked) return;
-    clearTimeout(asked.timer);
-    if (event === "error") asked.reject(Object.assign(new Error(data.error), data));
-    else asked.resolve(data);
+  #settle(event, data) {
+    const request = this.#waiting.shift();
+    if (!request) return;
+    clearTimeout(request.timer);
+    if (event === "error") request.reject(Object.assign(new Error(data.error), data));
+    else request.resolve(data);
   }
 
-  #tell(event, data) {
+  #emit(event, data) {
     for (const listener of this.#listeners.get(event) ?? []) listener(data);
   }
 
-  #healed() {
+  #connectionOpened() {
     this.#pauseMs = FIRST_PAUSE_MS;
     clearTimeout(this.#lostTimer);
     this.#lostTimer = null;
     document.getElementById("connection").hidden = true;
-    this.#tell("connected");
-    if (this.#lost) this.#tell("recovered");
+    this.#emit("connected");
+    if (this.#lost) this.#emit("recovered");
     this.#lost = false;
   }
 
   #closed(code) {
     this.#socket = null;
-    for (const asked of this.#waiting.splice(0)) {
-      clearTimeout(asked.timer);
-      asked.reject(new Error("not connected"));
+    for (const request of this.#waiting.splice(0)) {
+      clearTimeout(request.timer);
+      request.reject(new Error("not connected"));
     }
-    if (code !== UNAUTHORIZED || this.#token) this.#missing();
+    if (code !== UNAUTHORIZED || this.#token) this.#connectLater();
   }
 
-  /** There is no connection: it is tried again, and said where that takes longer. */
-  #missing() {
+  /** Connects again after a pause; shows the lost connection after `SHOWN_AFTER_MS`. */
+  #connectLater() {
     if (this.#leaving) return;
     this.#lostTimer ??= setTimeout(() => this.#showLost(), SHOWN_AFTER_MS);
     setTimeout(() => this.#open(), this.#pauseMs * (0.5 + Math.random() / 2));
@@ -190,9 +190,9 @@ class Feed {
 
   #showLost() {
     const notice = document.getElementById("connection");
-    notice.textContent = say("lost", { time: document.getElementById("as-of").textContent });
+    notice.textContent = liveText("lost", { time: document.getElementById("as-of").textContent });
     notice.hidden = false;
     this.#lost = true;
-    this.#tell("lost");
+    this.#emit("lost");
   }
 }

@@ -1,15 +1,15 @@
-// Who else is editing an incident: faces above the form, and a name beside the field that each of them is in.
+// The other users who edit an incident: a list above the form, and the name of each beside the field they edit.
 
-import { say } from "./live.js";
+import { liveText } from "./live.js";
 
 export class Presence {
   #list = document.getElementById("editors");
-  #told = document.getElementById("people-told");
+  #announcement = document.getElementById("people-announcement");
   #own;
   #people = new Map();
-  #unheard = new Set();
+  #unconfirmed = new Set();
 
-  /** @param {string} own the id of whoever looks: another window of theirs is nobody else. */
+  /** @param {string} own the id of the user, who may have other windows open. */
   constructor(own) {
     this.#own = own;
     for (const item of this.#list.children) {
@@ -18,32 +18,32 @@ export class Presence {
     this.#show();
   }
 
-  /** Keeps up with a feed that is in the incident's room. */
+  /** Follows a feed that has joined the room of the incident. */
   follow(feed) {
-    feed.on("connected", () => (this.#unheard = new Set(this.#people.keys())));
-    feed.on("incident-editing", (data) => this.#heard(data));
+    feed.on("connected", () => (this.#unconfirmed = new Set(this.#people.keys())));
+    feed.on("incident-editing", (data) => this.#received(data));
     feed.on("user-left", ({ userId }) => this.#gone(userId));
-    feed.on("joined", () => [...this.#unheard].forEach((id) => this.#gone(id))); // who left while the feed was away
+    feed.on("joined", () => [...this.#unconfirmed].forEach((id) => this.#gone(id))); // left while disconnected
     return this;
   }
 
-  #heard({ userId, userName, isEditing, field }) {
-    this.#unheard.delete(userId);
+  #received({ userId, userName, isEditing, field }) {
+    this.#unconfirmed.delete(userId);
     if (userId === this.#own) return;
     if (!isEditing) {
       this.#gone(userId);
       return;
     }
-    if (!this.#people.has(userId)) this.#told.textContent = say("joined", { name: userName });
+    if (!this.#people.has(userId)) this.#announcement.textContent = liveText("joined", { name: userName });
     this.#people.set(userId, { name: userName, field });
     this.#show();
   }
 
   #gone(id) {
     const person = this.#people.get(id);
-    this.#unheard.delete(id);
+    this.#unconfirmed.delete(id);
     if (!this.#people.delete(id)) return;
-    this.#told.textContent = say("left", { name: person.name });
+    this.#announcement.textContent = liveText("left", { name: person.name });
     this.#show();
   }
 
@@ -59,14 +59,14 @@ export class Presence {
 
 function face({ name }) {
   const item = document.createElement("li");
-  item.append(initial(name), " ", say("editing", { name }));
+  item.append(initial(name), " ", liveText("editing", { name }));
   return item;
 }
 
 function beside(name) {
   const note = document.createElement("p");
   note.className = "beside";
-  note.append(initial(name), " ", say("editing_field", { name }));
+  note.append(initial(name), " ", liveText("editing_field", { name }));
   return note;
 }
 

@@ -1,9 +1,10 @@
-// Parts of the page, fetched anew and put in place: the server renders, here is only what has changed.
+// Loads the page again and replaces the parts that have changed. Only the server renders.
 //
-// What was rendered before an event that the page has heard of is not shown: it is asked for again. A page that is the
-// last snapshot of bad times asks until they are over, one that is gone or of another version loads itself again.
+// A response that is older than an event the page has received is discarded and requested again. While the response is a
+// snapshot (the database is away), it is requested until it is live. A page that no longer exists or has another version
+// is reloaded.
 
-import { newestHeard, say } from "./live.js";
+import { newestReceived, liveText } from "./live.js";
 import { inReadersTime } from "./times.js";
 
 const LEAST_PAUSE_MS = 300;
@@ -14,7 +15,7 @@ const LONGEST_PAUSE_MS = 120_000;
 const DEADLINE_MS = 15_000;
 const PATIENCE = 3;
 const GONE = [404, 410];
-const TIMES = ["as-of", "snapshot"]; // what tells how old the page is
+const TIMES = ["as-of", "snapshot"]; // the elements that show the age of the page
 
 const page = document.documentElement;
 let timer = null;
@@ -28,29 +29,29 @@ let typedIn = false;
 
 document.addEventListener("input", ({ target }) => (typedIn ||= target.form?.method === "post"));
 
-/** Brings the elements with these ids up to date, soon and together; visitors do not all ask at the same moment. */
+/** Refreshes the elements with these ids together, after a short random delay: visitors do not all request at once. */
 export function refreshSoon(...ids) {
   wanted = new Set([...wanted, ...ids]);
-  again(LEAST_PAUSE_MS, SPREAD_MS);
+  schedule(LEAST_PAUSE_MS, SPREAD_MS);
 }
 
-/** Says which elements are all of the page that changes: they are brought up to date when bad times are over. */
-export function healAfterwards(...ids) {
+/** Names all elements that change: they are refreshed when the page is no longer a snapshot. */
+export function refreshAfterSnapshot(...ids) {
   whole = ids;
-  if (isSnapshot(document)) again(SNAPSHOT_MS, RETRY_MS);
+  if (isSnapshot(document)) schedule(SNAPSHOT_MS, RETRY_MS);
 }
 
-/** Whether a document is older than what the page has heard of since. */
+/** Whether a document is older than the newest event received. */
 export function isBehind(fresh) {
-  return Number(fresh.documentElement.dataset.seq) < newestHeard();
+  return Number(fresh.documentElement.dataset.seq) < newestReceived();
 }
 
 function isSnapshot({ documentElement }) {
   return documentElement.dataset.snapshot === "past";
 }
 
-/** Sooner than planned, if at all: but not before the server wants to be asked again. */
-function again(pause, spread) {
+/** Schedules a refresh unless an earlier one is due; never before the time of Retry-After. */
+function schedule(pause, spread) {
   const at = Math.max(performance.now() + pause + Math.random() * spread, notBefore);
   if (loading || at >= dueAt) return;
   clearTimeout(timer);
@@ -67,14 +68,14 @@ async function refresh() {
   loading = false;
   if (pause) ids.forEach((id) => wanted.add(id));
   else failures = 0;
-  if (pause) again(pause, pause / 2);
-  else if (wanted.size) again(LEAST_PAUSE_MS, SPREAD_MS);
+  if (pause) schedule(pause, pause / 2);
+  else if (wanted.size) schedule(LEAST_PAUSE_MS, SPREAD_MS);
 }
 
-/** Puts the elements in place; or returns after how long it is to be tried again. */
+/** Replaces the elements and returns 0, or returns the pause in milliseconds before the next attempt. */
 async function attempt(ids) {
   const address = location.href;
-  const heard = newestHeard();
+  const newest = newestReceived();
   const fresh = await load(address);
   if (isOfAnotherVersion(fresh)) return reload();
   if (isSnapshot(fresh)) {
@@ -83,8 +84,9 @@ async function attempt(ids) {
     return SNAPSHOT_MS;
   }
   if (location.href !== address) return LEAST_PAUSE_MS;
-  // What was asked for after the event is believed in the end: it may have been rendered as the event came, uncounted.
-  if (isBehind(fresh) && (newestHeard() > heard || failures < PATIENCE)) return backedOff(LEAST_PAUSE_MS);
+  // A response to a request made after the event is accepted after `PATIENCE` attempts: it may include the event although
+  // its number is lower.
+  if (isBehind(fresh) && (newestReceived() > newest || failures < PATIENCE)) return backedOff(LEAST_PAUSE_MS);
   const parts = isSnapshot(document) ? new Set([...whole, ...ids]) : ids;
   for (const id of [...parts, ...TIMES]) replace(document.getElementById(id), fresh.getElementById(id));
   page.dataset.snapshot = fresh.documentElement.dataset.snapshot;
@@ -104,7 +106,7 @@ function backedOff(pause) {
   return Math.min(pause * 2 ** (failures - 1), LONGEST_PAUSE_MS);
 }
 
-/** Loads the page again, all of it; where somebody has typed into it, says that it is time to. */
+/** Reloads the page; if it has input that is not saved, offers that instead. */
 function reload() {
   if (typedIn || document.querySelector("form[data-unsaved]")) offerReload();
   else location.reload();
@@ -119,9 +121,9 @@ function offerReload() {
   notice.role = "status";
   const button = document.createElement("button");
   button.type = "button";
-  button.textContent = say("reload");
+  button.textContent = liveText("reload");
   button.addEventListener("click", () => location.reload());
-  notice.append(say("outdated"), " ", button);
+  notice.append(liveText("outdated"), " ", button);
   document.getElementById("connection").after(notice);
 }
 
@@ -132,12 +134,12 @@ function isOfAnotherVersion(fresh) {
 
 /** The page behind `url` as a document; nothing in it is run. */
 export async function load(url) {
-  const answer = await fetch(url, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(DEADLINE_MS) });
-  if (!answer.ok) {
-    const retryAfterMs = 1000 * Number(answer.headers.get("Retry-After"));
-    throw Object.assign(new Error(`status ${answer.status}`), { status: answer.status, retryAfterMs });
+  const response = await fetch(url, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(DEADLINE_MS) });
+  if (!response.ok) {
+    const retryAfterMs = 1000 * Number(response.headers.get("Retry-After"));
+    throw Object.assign(new Error(`status ${response.status}`), { status: response.status, retryAfterMs });
   }
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   inReadersTime(fresh);
   return fresh;
 }

@@ -1,7 +1,7 @@
-// The response times on the page of a service: which stretch of time is shown, and where its points come from.
+// The response times on the page of a service: the window that is shown, and the requests for its points.
 //
-// All visitors ask for the same windows, whole steps, so that the server answers from memory. A window that ends now
-// goes on with time; one that somebody has chosen stays.
+// Windows consist of whole steps, so that requests of all visitors are equal and the server responds from memory. A
+// window that ends now moves on with time; a selected one stays.
 
 import { Chart, valueOf, VIEWS } from "./chart.js";
 import { fill, texts as common } from "./live.js";
@@ -14,7 +14,7 @@ const SHORTEST_S = 600;
 const LONGEST_S = 366 * DAY_S;
 const LEAST_PAUSE_S = 30;
 const LONGEST_PAUSE_S = 900;
-const PATIENCE_MS = 400; // before it is said that something is loading
+const PATIENCE_MS = 400; // until the notice that points are loading
 const DEADLINE_MS = 20_000;
 
 const texts = JSON.parse(document.getElementById("chart-texts").textContent);
@@ -33,7 +33,7 @@ export class ResponseTimes {
   #length = DAY_S;
   #end = null; // seconds; null is now
   #view = "percentiles";
-  #answer = null;
+  #loaded = null;
   #loading = null;
   #loadedAt = 0;
   #timer = null;
@@ -54,7 +54,7 @@ export class ResponseTimes {
     this.#load();
   }
 
-  /** Brings a window that ends now up to date, but not more often than it is worth. */
+  /** Updates a window that ends now, at most once per step. */
   soon() {
     if (this.#end !== null || document.hidden) return;
     clearTimeout(this.#timer);
@@ -62,7 +62,7 @@ export class ResponseTimes {
     this.#timer = setTimeout(() => this.#load(), Math.max(0, this.#loadedAt + pause * 1000 - performance.now()));
   }
 
-  /** After something was missed. */
+  /** Updates a window that ends now, after events were missed. */
   now() {
     this.#load();
   }
@@ -79,7 +79,7 @@ export class ResponseTimes {
   #choose(view) {
     this.#view = view;
     press("views", ({ dataset }) => dataset.view === view);
-    if (this.#answer) this.#draw();
+    if (this.#loaded) this.#draw();
   }
 
   #zoom(way) {
@@ -115,19 +115,19 @@ export class ResponseTimes {
     const loading = (this.#loading = new AbortController());
     const end = this.#end ?? now();
     const seconds = step(this.#length);
-    const asked = {
+    const query = {
       from: instant(end - this.#length, seconds, Math.floor),
       to: instant(end, seconds, Math.ceil),
       step: seconds,
     };
-    const patience = setTimeout(() => this.#say(texts.loading), this.#answer ? PATIENCE_MS : 0);
+    const patience = setTimeout(() => this.#showNotice(texts.loading), this.#loaded ? PATIENCE_MS : 0);
     try {
       const signal = AbortSignal.any([loading.signal, AbortSignal.timeout(DEADLINE_MS)]);
-      const answer = await fetch(`${this.#source}?${new URLSearchParams(asked)}`, { signal });
-      if (!answer.ok) throw new Error(`status ${answer.status}`);
-      const { series: points, ...total } = await answer.json();
-      this.#answer = { points, total, step: seconds, from: end - this.#length, to: end };
-      this.#say("");
+      const response = await fetch(`${this.#source}?${new URLSearchParams(query)}`, { signal });
+      if (!response.ok) throw new Error(`status ${response.status}`);
+      const { series: points, ...total } = await response.json();
+      this.#loaded = { points, total, step: seconds, from: end - this.#length, to: end };
+      this.#showNotice("");
       this.#draw();
     } catch {
       if (!loading.signal.aborted) this.#sayFailed();
@@ -140,13 +140,13 @@ export class ResponseTimes {
   }
 
   #draw() {
-    const { points, total, step: seconds, from, to } = this.#answer;
+    const { points, total, step: seconds, from, to } = this.#loaded;
     const empty = !total.count;
     byId("plot").hidden = byId("legend").hidden = byId("summary").hidden = empty;
     this.#fillTable();
-    if (empty) return this.#say(texts.empty);
+    if (empty) return this.#showNotice(texts.empty);
     const summary = (byId("summary").textContent = summaryOf(total));
-    this.#say(this.#view === "phases" && !total.phases ? texts.no_phases : "");
+    this.#showNotice(this.#view === "phases" && !total.phases ? texts.no_phases : "");
     const label = fill(texts.label, { summary });
     this.#chart.show({ points, step: Math.max(seconds, this.#interval), from, to, view: this.#view, label });
     this.#buildLegend();
@@ -167,24 +167,24 @@ export class ResponseTimes {
 
   /** The values of a point, or of the whole window. */
   #tellValues(point) {
-    const told = point?.count ? point : this.#answer.total;
+    const described = point?.count ? point : this.#loaded.total;
     for (const place of byId("legend").querySelectorAll("[data-key]")) {
       const { key } = place.dataset;
-      if (key === "time") place.textContent = told === point ? moments.format(new Date(point.time)) : texts.whole;
-      else if (key === "errors") place.textContent = failedOf(told);
-      else place.textContent = milliseconds(valueOf(told, key));
+      if (key === "time") place.textContent = described === point ? moments.format(new Date(point.time)) : texts.whole;
+      else if (key === "errors") place.textContent = failedOf(described);
+      else place.textContent = milliseconds(valueOf(described, key));
     }
   }
 
   #fillTable() {
     const details = byId("points");
-    if (!details || !this.#answer) return;
+    if (!details || !this.#loaded) return;
     details.firstElementChild.textContent = texts.table;
     if (!details.open) return;
     const keys = VIEWS[this.#view];
     const time = details.querySelector("th").cloneNode(true);
     const head = made("tr", "", time, ...[...keys, "checks", "errors"].map((key) => columnHead(texts[key])));
-    const rows = this.#answer.points.toReversed().map((point) => {
+    const rows = this.#loaded.points.toReversed().map((point) => {
       const cells = keys.map((key) => milliseconds(valueOf(point, key)));
       const counts = [point.count, point.errors].map((count) => numbers.format(count));
       const time = made("time", "", moments.format(new Date(point.time)));
@@ -195,7 +195,7 @@ export class ResponseTimes {
     details.querySelector("tbody").replaceChildren(...rows);
   }
 
-  #say(text) {
+  #showNotice(text) {
     byId("words").replaceChildren(text);
   }
 
@@ -223,7 +223,7 @@ function press(group, isPressed) {
   for (const button of byId(group).querySelectorAll("button")) button.ariaPressed = String(isPressed(button));
 }
 
-/** As the server writes them: `142 ms`, `1.24 s`; what is not known is a dash. */
+/** As the server writes them: `142 ms`, `1.24 s`; unknown is a dash. */
 export function milliseconds(value) {
   if (value === null || value === undefined) return "–";
   const [unit, amount, digits] = value >= 1000 ? ["seconds", value / 1000, 2] : ["ms", value, value >= 10 ? 0 : 1];
@@ -236,7 +236,7 @@ function failedOf({ count, errors }) {
 }
 
 function summaryOf({ from, to, count, errors, p50, p95, p99 }) {
-  // The last step goes on: nobody knows what it will bring.
+  // The last step has not ended.
   const [start, end] = [from, to].map((time) => moments.format(Math.min(new Date(time), Date.now())));
   const values = { from: start, to: end, count: numbers.format(count) };
   if (errors === count) return fill(texts.summary_failed, values);

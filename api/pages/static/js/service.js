@@ -1,9 +1,9 @@
-// The page of one service, kept up to date: its state as it changes, the rest fetched anew soon after.
+// The page of one service, kept up to date: its state as it changes, the rest loaded again soon after.
 
 import { dayAfter, followDays, makeSliders } from "./days.js";
 import { paintDay, STRIP } from "./day_strips.js";
 import { connect, fill, texts } from "./live.js";
-import { healAfterwards, refreshSoon } from "./refresh.js";
+import { refreshAfterSnapshot, refreshSoon } from "./refresh.js";
 import { ResponseTimes } from "./response_times.js";
 import { tokenOfVisitor } from "./session.js";
 
@@ -17,7 +17,7 @@ const chartTexts = JSON.parse(document.getElementById("chart-texts").textContent
 const days = () => document.getElementById("days");
 const isInUse = (id) => document.getElementById(id)?.contains(document.activeElement);
 
-/** The figures of the days come with the page. */
+/** The figures of the days are in the page. */
 const OWN_STRIP = {
   ...STRIP,
   figures: (strip, index) => JSON.parse(strip.parentElement.querySelector("script").textContent)[index],
@@ -28,7 +28,7 @@ followDays(document, OWN_STRIP);
 prepareDays();
 offerCopies();
 
-// What happens to a private service is told to those inside only.
+// Events of private services are sent to users who are logged in only.
 const feed = connect({ rooms: ["system-status", "uptime"], token: personal === undefined ? null : tokenOfVisitor });
 
 feed.on("status-update", ({ serviceId, status }) => {
@@ -58,16 +58,16 @@ feed.on("recovered", () => {
   refresh(EVERYTHING);
   times.now();
 });
-healAfterwards(...EVERYTHING);
+refreshAfterSnapshot(...EVERYTHING);
 
-// Checks that change no state are told by no event.
+// There is no event for checks that do not change the state.
 setInterval(() => {
   if (!document.hidden && feed.connected) refresh(EVERYTHING);
 }, MINUTE_MS);
 
 document.addEventListener("refreshed", prepareDays);
 
-/** Not under the hands of who reads the days or turns the pages. */
+/** Does not replace parts in which the visitor has the focus. */
 function refresh(parts) {
   refreshSoon(...parts.filter((id) => !isInUse(id)));
 }

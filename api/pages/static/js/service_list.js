@@ -3,7 +3,7 @@
 import { fill, texts } from "./live.js";
 
 const FOLDED = "noscript";
-const chosen = new Map(); // what somebody opened or closed, by group: it stays so when the list is fetched anew
+const chosen = new Map(); // by group, whether the visitor has opened or closed it; kept when the list is refreshed
 let typed = "";
 
 document.addEventListener("click", (event) => {
@@ -18,18 +18,22 @@ document.addEventListener("input", (event) => {
 });
 
 /**
- * Makes rows of what is folded, where that has not been done. The page has them in <noscript>, which a browser that runs
- * scripts takes for plain text: a thousand rows that nobody sees are not in the way of what is seen.
+ * Inserts the rows that the page has in <noscript>, which a browser that runs scripts reads as plain text: a thousand rows
+ * that are not on the screen do not delay those that are.
  */
 export function unfold(within) {
-  for (const hidden of within.querySelectorAll(FOLDED)) {
-    // A document that was fetched, and not visited, has been read as if there were no scripts: there they are rows.
-    const rows = hidden.firstElementChild ? hidden : new DOMParser().parseFromString(hidden.textContent, "text/html").body;
-    hidden.replaceWith(...rows.children);
+  for (const folded of within.querySelectorAll(FOLDED)) {
+    // In a document that was fetched instead of visited, <noscript> has elements.
+    const part = folded.firstElementChild ? folded : new DOMParser().parseFromString(folded.textContent, "text/html").body;
+    const list = part.querySelector("ul");
+    const before = folded.previousElementSibling;
+    if (before?.matches("ul")) before.append(...list.children);
+    else folded.before(list);
+    folded.remove();
   }
 }
 
-/** The same group by group when the browser has time, so that they are found by its own search. */
+/** Inserts the rows of one group after another when the browser has time, so that its own search finds them. */
 export function unfoldSoon(list) {
   for (const group of list.querySelectorAll(`:has(> ${FOLDED})`)) whenIdle(() => unfold(group));
 }
@@ -42,7 +46,7 @@ export function openGroups(list) {
   }
 }
 
-/** Shows the filter, where the list has one, and what was asked for in it. */
+/** Shows the filter, if the list has one, with the text that was typed into it. */
 export function filterServices(list) {
   const filter = list.querySelector("#filter");
   if (!filter) return;
@@ -56,27 +60,27 @@ export function filterServices(list) {
 /** Hides the services whose name does not match, and the groups that have none; the others are open. */
 function apply(list) {
   unfold(list);
-  const wanted = folded(typed);
+  const wanted = normalized(typed);
   let found = 0;
   for (const group of list.querySelectorAll(".service-group")) {
     let matching = 0;
     for (const row of group.querySelectorAll("[data-service]")) {
-      row.hidden = !folded(row.firstElementChild.textContent).includes(wanted);
+      row.hidden = !normalized(row.firstElementChild.textContent).includes(wanted);
       if (!row.hidden) matching += 1;
     }
     group.hidden = matching === 0;
     if (group.dataset.group !== undefined) group.open = wanted ? matching > 0 : wasOpen(group);
     found += matching;
   }
-  const said = found ? fill(texts.filter_found, { count: found }) : texts.filter_none;
-  list.querySelector("output").textContent = wanted ? said : "";
+  const message = found ? fill(texts.filter_found, { count: found }) : texts.filter_none;
+  list.querySelector("output").textContent = wanted ? message : "";
 }
 
 function wasOpen(group) {
   return chosen.get(group.dataset.group) ?? group.dataset.opened === "true";
 }
 
-function folded(text) {
+function normalized(text) {
   return text.normalize("NFKC").toLocaleLowerCase();
 }
 

@@ -2,8 +2,8 @@
 
 import { paintDay, STRIP } from "./day_strips.js";
 import { dayAfter, followDays, makeSliders } from "./days.js";
-import { connect, fill, say, texts } from "./live.js";
-import { healAfterwards, refreshSoon } from "./refresh.js";
+import { connect, fill, liveText, texts } from "./live.js";
+import { refreshAfterSnapshot, refreshSoon } from "./refresh.js";
 import { filterServices, openGroups, unfold, unfoldSoon, whenIdle } from "./service_list.js";
 import { groupSummaryOf, sentencesOf, summaryOf, WORST_FIRST } from "./summaries.js";
 
@@ -14,6 +14,7 @@ const MINUTES_OF_SERVICES = 5;
 const EMPTY_MS = 5000;
 const FRESH_MS = 2000;
 const STATE = ":scope > .state";
+const OPEN_GROUPS = "div.service-group, .service-group[open]";
 
 const services = () => document.getElementById("services");
 
@@ -26,7 +27,7 @@ feed.on("status-update", ({ serviceId, status }) => {
   if (!row) return refreshSoon(...EVERYTHING);
   if (!showState(row.querySelector(STATE), status)) return;
   highlight(row);
-  document.getElementById("announcement").textContent = say("changed", {
+  document.getElementById("announcement").textContent = liveText("changed", {
     service: row.firstElementChild.textContent,
     state: texts.states[status],
   });
@@ -42,7 +43,7 @@ feed.on("uptime-updated", ({ serviceId, date, status }) => {
   const { first, codes } = STRIP.days(strip);
   const index = codes.findLastIndex((_, day) => dayAfter(first, day) === date);
   if (index >= 0) paintDay(strip, index, status);
-  card.forget(serviceId);
+  card.invalidate(serviceId);
 });
 
 for (const event of ["incident-created", "incident-updated", "incident-deleted", "maintenance-updated"]) {
@@ -51,7 +52,7 @@ for (const event of ["incident-created", "incident-updated", "incident-deleted",
 feed.on("resync", () => refreshSoon(...EVERYTHING));
 feed.on("database-away", () => refreshSoon(...EVERYTHING)); // the page shows that it is a snapshot
 feed.on("recovered", () => refreshSoon(...EVERYTHING));
-healAfterwards(...EVERYTHING);
+refreshAfterSnapshot(...EVERYTHING);
 
 // Once a minute the parts with relative times are loaded again, and everything every few minutes, or each time while the
 // socket is not connected, as behind some proxies. The services are not replaced while one of them has the focus.
@@ -70,8 +71,12 @@ const waiting = setInterval(() => {
 }, EMPTY_MS);
 
 document.addEventListener("refreshed", ({ detail }) => {
-  if (detail.includes("services")) prepare();
-  else if (document.getElementById("banner").dataset.today !== services().dataset.today) refreshSoon("services");
+  if (detail.includes("services")) {
+    prepare();
+    unfoldOpen();
+  } else if (document.getElementById("banner").dataset.today !== services().dataset.today) {
+    refreshSoon("services");
+  }
 });
 
 function rowOf(id) {
@@ -105,7 +110,7 @@ function summarise(group) {
   const [state, text] = groupSummaryOf(count(group));
   const summary = group.querySelector(".group-state");
   showState(summary.querySelector(STATE), state);
-  summary.firstElementChild.textContent = say(...text);
+  summary.firstElementChild.textContent = liveText(...text);
 }
 
 function summariseAll() {
@@ -114,29 +119,37 @@ function summariseAll() {
   const banner = document.getElementById("banner");
   banner.className = `banner ${state}`;
   banner.firstElementChild.className = `state ${state}`;
-  document.getElementById("headline").textContent = say(`headline_${headline}`);
-  document.getElementById("counts").textContent = sentencesOf(counts).map((text) => say(...text)).join(" ");
+  document.getElementById("headline").textContent = liveText(`headline_${headline}`);
+  document.getElementById("counts").textContent = sentencesOf(counts).map((text) => liveText(...text)).join(" ");
 }
 
-/** Prepares the filter, and the strips of open groups; those of the others when they are opened. */
+/** Prepares the filter; and when the browser has time the rows and strips of open groups, then the rows of the others. */
 function prepare() {
   openGroups(services());
   filterServices(services());
-  for (const group of services().querySelectorAll("div.service-group, .service-group[open]")) prepareStrips(group);
+  for (const group of services().querySelectorAll(OPEN_GROUPS)) {
+    whenIdle(() => {
+      unfold(group);
+      makeSliders(group, STRIP, nameOf);
+    });
+  }
   unfoldSoon(services());
 }
 
-function prepareStrips(group) {
-  unfold(group);
-  whenIdle(() => makeSliders(group, STRIP, nameOf));
+/** Inserts the rows of open groups now: they are shown already, or the browser is about to scroll to one of them. */
+function unfoldOpen() {
+  for (const group of services().querySelectorAll(OPEN_GROUPS)) unfold(group);
 }
 
 document.addEventListener("toggle", ({ target }) => {
-  if (target.open && target.matches(".service-group")) prepareStrips(target);
+  if (!target.open || target.dataset.opened !== "false") return; // `prepare` does it for the groups that the page opens
+  unfold(target);
+  whenIdle(() => makeSliders(target, STRIP, nameOf));
 }, { capture: true });
 
 function nameOf(strip) {
   return fill(texts.days_of, { service: strip.closest("[data-service]").firstElementChild.textContent });
 }
 
+if (location.hash || performance.getEntriesByType("navigation")[0]?.type !== "navigate") unfoldOpen();
 prepare();

@@ -1,8 +1,9 @@
-// Times for a reader whose clock is not the site's: pointed at, each tells theirs; by a switch it is the other way round.
+// Times for visitors in another time zone than the site's: the tooltip of each time shows the visitor's time, and a switch
+// exchanges the two.
 //
 // Days stay those of the site's zone: uptime is counted by them. So does the console, where people write times.
 
-import { say } from "./live.js";
+import { liveText } from "./live.js";
 
 const KEPT_AS = "times";
 const OWN = "own";
@@ -15,7 +16,7 @@ let ownZone = siteZone;
 let atSite, atReader; // formats, where the two differ: to the minute and to the second
 let own = false;
 
-/** Makes the times of a document, or of a part of it, those of the reader, as far as that is wanted. */
+/** Adds tooltips to the times of a document or element; writes them in the visitor's zone if that is chosen. */
 export function inReadersTime(root) {
   if (!atSite) return;
   const [shown, other, zone] = own ? [atReader, atSite, siteZone] : [atSite, atReader, ownZone];
@@ -57,7 +58,7 @@ function kept() {
 
 function offerSwitch() {
   const button = document.getElementById("own-times");
-  button.textContent = say("times_in", { zone: own ? siteZone : ownZone });
+  button.textContent = liveText("times_in", { zone: own ? siteZone : ownZone });
   button.hidden = false;
   button.addEventListener("click", () => {
     localStorage.setItem(KEPT_AS, own ? "" : OWN);
@@ -69,7 +70,7 @@ function whenIdle() {
   (window.requestIdleCallback ?? setTimeout)(start);
 }
 
-/** Finds out which zones there are, and tells times by them. */
+/** Adds tooltips, and the switch, if the zones differ. */
 function start() {
   ownZone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (ownZone === siteZone) return;
@@ -86,7 +87,7 @@ function start() {
   inReadersTime(document);
   if (own) {
     page.dataset.zone = ownZone; // charts go by it
-    document.getElementById("zone").textContent = say("times_zones", { zone: ownZone, site: siteZone });
+    document.getElementById("zone").textContent = liveText("times_zones", { zone: ownZone, site: siteZone });
   }
   if (!isConsole && kept() !== null) offerSwitch();
 }
