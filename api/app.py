@@ -38,7 +38,7 @@ from api.operations.health import DatabaseState
 from api.pages.site import SITE, Site
 from api.rest.errors import database_away
 from api.rest.handling import ERROR_PAGES
-from api.rest.parts import POOL, SETTINGS
+from api.rest.installation import POOL, SETTINGS
 from api.routes import (
     ASSETS,
     DATABASE,

@@ -49,7 +49,8 @@ from api.pages.site import SITE, Site
 from api.rest.bodies import JsonRequest, add_allow_header
 from api.rest.errors import MAX_BODY_BYTES
 from api.rest.handling import respond
-from api.rest.parts import POOL, SETTINGS, Part
+from api.rest.installation import POOL, SETTINGS
+from api.rest.parts import Part
 from api.services import heartbeats
 from api.services import routes as services
 from api.uptime import calendar, response_times, status

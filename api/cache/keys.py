@@ -14,7 +14,7 @@ from api.edge.client_address import is_secure
 from api.edge.cookies import has_session, preferences
 from api.edge.negotiation import accepts_gzip, negotiated
 from api.edge.origins import Origins
-from sla_monitor.settings.values import Network
+from sla_monitor.formats.networks import Network
 
 MAX_KEY_BYTES = 1024
 MAX_REMEMBERED = 1024

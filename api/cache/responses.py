@@ -31,7 +31,7 @@ from api.edge.token_bucket import KeyedTokenBuckets
 from api.metrics import Metrics
 from api.rest.errors import ApiError
 from api.rest.request_state import request_state
-from sla_monitor.settings.values import Network
+from sla_monitor.formats.networks import Network
 from sql import OperationalError
 
 RETRY_AWAY_S = 1.0

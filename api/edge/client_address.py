@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sla_monitor.settings.values import Network
+from sla_monitor.formats.networks import Network
 
 UNKNOWN = "0.0.0.0"  # noqa: S104  # for a peer that has already disconnected; no socket is bound to it
 MAX_HOPS = 32

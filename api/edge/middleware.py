@@ -22,7 +22,7 @@ from api.edge.security_headers import CONTENT_POLICY, FRAMEABLE, SECURITY_HEADER
 from api.metrics import Metrics
 from api.rest.errors import ApiError, ClientLeft
 from api.rest.request_state import request_state
-from sla_monitor.settings.values import Network
+from sla_monitor.formats.networks import Network
 from sla_monitor.texts.problems import ProblemCode
 from sql import OperationalError
 

@@ -21,7 +21,7 @@ from api.edge.asgi import ASGIApp, Message, Receive, Scope, Send, header
 from api.edge.client_address import client_of
 from api.metrics import Metrics
 from api.rest.moments import iso
-from sla_monitor.settings.values import Network
+from sla_monitor.formats.networks import Network
 
 MAX_WAITING = 10_000
 """At most this many lines wait to be written; further ones are dropped."""

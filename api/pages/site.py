@@ -29,7 +29,8 @@ from api.pages.kept_form import KeptForm, KeptFormResponse, kept_form
 from api.pages.markdown import Renderer, markdown
 from api.pages.problems import problem_text
 from api.rest.errors import ApiError
-from api.rest.parts import POOL, SETTINGS, Part
+from api.rest.installation import POOL, SETTINGS
+from api.rest.parts import Part
 from api.rest.request_state import request_state
 from sla_monitor import __version__
 from sla_monitor.settings import Settings, Terms

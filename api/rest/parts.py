@@ -9,9 +9,6 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from sla_monitor.settings import Settings
-from sql import Pool
-
 T = TypeVar("T")
 
 
@@ -40,7 +37,3 @@ class Part(Generic[T]):
     def _read(self, state: State) -> T:
         value: T = state[self.name]
         return value
-
-
-POOL = Part[Pool]("pool")
-SETTINGS = Part[Settings]("settings")

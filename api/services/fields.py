@@ -19,8 +19,9 @@ from api.rest.texts import line_problems, repeated_problems, text_problems
 from api.rest.validation import converted
 from api.services.names import ALL_SYSTEMS, Slug, is_slug
 from sla_monitor.checks import CHECK_TYPES, read_config
-from sla_monitor.checks.config import CheckConfig, Problem
+from sla_monitor.checks.config import CheckConfig
 from sla_monitor.checks.denied_networks import DenyRule
+from sla_monitor.checks.problem import Problem
 from sla_monitor.settings import Settings
 
 DEFAULT_TYPE = "http"

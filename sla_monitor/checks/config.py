@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Meta
 
 from sla_monitor.checks.denied_networks import DenyRule
+from sla_monitor.checks.problem import Problem
 from sla_monitor.formats.one_line import fits_one_line
-from sla_monitor.texts.problems import Parameter, ProblemCode
 
 ONE_LINE = "x-one-line"
 """Keyword of JSON Schemas: the text must fit on one line (fits_one_line in the database)."""
@@ -21,14 +21,6 @@ SECRET = "x-secret"  # noqa: S105  # a keyword of schemas
 """Keyword of JSON Schemas: the field may contain a secret, so the audit log does not show it."""
 Labels = Mapping[str, str]
 """A text by language."""
-
-
-class Problem(NamedTuple):
-    """An invalid field: its name in Python and SQL, and an error code with parameters."""
-
-    field: str
-    code: ProblemCode
-    parameters: Mapping[str, Parameter] = {}
 
 
 class Label(NamedTuple):

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from sla_monitor.formats.host_names import host_in
-from sla_monitor.settings.values import Network
+from sla_monitor.formats.networks import Network
 
 _NAT64 = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
 _IPV4_COMPATIBLE = ip_network("::/96")

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from sla_monitor.checks.config import ONE_LINE, CheckConfig, Labels, Problem, labelled, one_line
+from sla_monitor.checks.config import ONE_LINE, CheckConfig, Labels, labelled, one_line
+from sla_monitor.checks.problem import Problem
 
 EARLY_S = 30
 """A report that is early by at most this time counts for the next time of the cron line, because clocks differ."""

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from sla_monitor.checks.config import ONE_LINE, SECRET, CheckConfig, Labels, Problem, denied_problem, one_line
+from sla_monitor.checks.config import ONE_LINE, SECRET, CheckConfig, Labels, denied_problem, one_line
 from sla_monitor.checks.denied_networks import DenyRule
 from sla_monitor.checks.json_path import json_path_problem
+from sla_monitor.checks.problem import Problem
 from sla_monitor.settings.values import http_url, tidy_url
 from sla_monitor.texts.problems import ProblemCode
 

@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from sla_monitor.checks.config import Problem
+from sla_monitor.checks.problem import Problem
 
 MAX_STEPS = 32
 """The maximum number of members and indexes in a path."""

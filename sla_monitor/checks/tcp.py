@@ -3,8 +3,9 @@
 import re
 from typing import Annotated, ClassVar
 
-from sla_monitor.checks.config import ONE_LINE, SECRET, CheckConfig, Labels, Problem, denied_problem, labelled, one_line
+from sla_monitor.checks.config import ONE_LINE, SECRET, CheckConfig, Labels, denied_problem, labelled, one_line
 from sla_monitor.checks.denied_networks import DenyRule
+from sla_monitor.checks.problem import Problem
 from sla_monitor.formats.host_names import HostNameError, host_name
 
 _ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|[rnt0\\]|)")

@@ -12,8 +12,9 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from platformdirs import user_data_path
 
+from sla_monitor.formats.networks import Network
 from sla_monitor.settings import values
-from sla_monitor.settings.values import Limit, Network
+from sla_monitor.settings.values import Limit
 
 
 class StartError(Exception):

@@ -16,10 +16,9 @@ from urllib.parse import urlsplit
 from cronsim import CronSim, CronSimError
 
 from sla_monitor.formats.host_names import HostNameError, host_in, host_name
+from sla_monitor.formats.networks import Network
 from sla_monitor.formats.one_line import is_label
 from sla_monitor.formats.origins import origin_of
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 SLUG = "[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?"
 """Pattern of a whole service id or location. The database has the same rule."""

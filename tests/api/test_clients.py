@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.edge.client_address import MAX_HOPS, UNKNOWN, client_address, client_key, client_of
-from sla_monitor.settings.values import Network
+from sla_monitor.formats.networks import Network
 
 PROXIES: tuple[Network, ...] = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
 

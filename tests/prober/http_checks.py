@@ -9,8 +9,8 @@ from prober.judge import Judgement
 from prober.outcome import Outcome
 from prober.probes import Engine, run_check
 from prober.services import Service
+from sla_monitor.formats.networks import Network
 from sla_monitor.settings import Settings
-from sla_monitor.settings.values import Network
 from tests.prober.services import http_service
 from tests.prober.targets import Behaviour, serving
 

@@ -1,0 +1,5 @@
+"""A network of IP addresses."""
+
+from ipaddress import IPv4Network, IPv6Network
+
+Network = IPv4Network | IPv6Network
