@@ -181,7 +181,7 @@ async def test_no_response_contains_a_password_hash(api: Api, admin: User) -> No
     secret = next(text for text in _texts(created.json()) if text.startswith("slam_"))
     for path in (
         "/api/users",
-        f"/api/users/{pair['create_and_log_in']['id']}",
+        f"/api/users/{pair['user']['id']}",
         "/api/auth/me",
         "/api/tokens",
         "/api/audit",
@@ -262,7 +262,7 @@ async def test_no_body_sets_a_field_of_the_server(api: Api, db: Db, admin: User)
         ("POST", "/api/services", {"name": "x", "endpointUrl": "http://127.0.0.1:9/", "id": "x"}),
         ("PATCH", "/api/services/shop", {"name": "x"}),
         ("POST", "/api/users", {"username": "x", "email": "x@example.com", "password": PASSWORD, "role": "viewer"}),
-        ("PATCH", f"/api/users/{alice['create_and_log_in']['id']}", {"email": "x@example.com"}),
+        ("PATCH", f"/api/users/{alice['user']['id']}", {"email": "x@example.com"}),
         ("POST", "/api/tokens", {"name": "x", "role": "viewer"}),
         ("POST", "/api/auth/login", {"username": "alice", "password": PASSWORD}),
         ("POST", "/api/auth/refresh", {"refreshToken": alice["refreshToken"]}),
@@ -291,7 +291,7 @@ async def counts(db: Db) -> dict[str, int]:
 async def test_only_admins_set_roles(api: Api, db: Db, admin: User) -> None:
     alice = await create_and_log_in(api, admin, "alice")
     headers = bearer(alice["accessToken"])
-    own = f"/api/users/{alice['create_and_log_in']['id']}"
+    own = f"/api/users/{alice['user']['id']}"
     for path in (own, f"{own}/role", f"{own}/", "/api/auth/me", "/api/users/me"):
         for method in ("PATCH", "PUT", "POST"):
             response = await api.http.request(method, path, json={"role": "admin"}, headers=headers)
