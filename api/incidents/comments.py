@@ -1,4 +1,4 @@
-"""Comments on incidents. Users see internal comments; public ones are seen by all clients that may see the incident."""
+"""Comments on incidents. Users see all comments; anonymous clients see the public comments on public incidents."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -133,7 +133,8 @@ async def listing(
 
 
 async def add(pool: Pool, limits: Limits, author: Principal, by: Actor, incident_id: str, data: NewComment) -> Comment:
-    """Raises 400 for an invalid text, 404 if there is no such incident, 429 for too many comments of one user."""
+    """Stores a comment and returns it. Raises 400 for an invalid text, 404 if there is no such incident, 429 for too
+    many comments of one user."""
     if found := text_problems("text", data.text):
         raise invalid(*found)
     return msgspec.convert(await store(pool, limits, author, by, incident_id, data), Comment)
@@ -148,8 +149,8 @@ async def store(
     data: NewComment,
     fields: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Stores a comment whose text has been checked, and returns its JSON. `fields`: other fields, which are not stored
-    but sent to the room of the incident with it. Raises 404 and 429 as `add` does."""
+    """Stores a comment and returns its JSON. The caller has checked the text. `fields`: additional fields that are sent
+    to the room of the incident with the comment and are not stored. Raises 404 and 429 as `add` does."""
     _require_id(incident_id)
     await limits.take("comments", str(author.user_id), RATE_LIMIT)
     values = {

@@ -180,7 +180,7 @@ async def add_update(
     **requires("incidents:delete", 400, 404),
 )
 async def delete_incident(request: ApiRequest, pool: Injected[Pool], incident_id: IncidentPath) -> None:
-    """Also deletes its timeline, comments and drafts. The audit log keeps its fields."""
+    """Deletes the incident with its timeline, comments and drafts. The audit log keeps its fields."""
     await saving.remove(pool, actor(request), incident_id)
 
 

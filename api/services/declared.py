@@ -90,7 +90,7 @@ class Stamp:
 
 
 def _stamp(path: Path) -> Stamp | None:
-    """None if there is no such file."""
+    """The stamp of the file; None if its status cannot be read."""
     try:
         return Stamp.of(path.stat())
     except OSError:
@@ -98,7 +98,7 @@ def _stamp(path: Path) -> Stamp | None:
 
 
 def _content(path: Path) -> tuple[Stamp, bytes]:
-    """The bytes of the file, and its stamp after they were read."""
+    """The stamp and the bytes of the file. The stamp is taken after the bytes are read."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -146,7 +146,8 @@ def _message(path: Path, name: str, found: Sequence[FieldProblem]) -> str:
 
 
 async def apply(path: Path, settings: Settings, pool: Pool) -> Outcome:
-    """Reads the file and stores its services in one transaction. Returns the changes: (id, applied or released)."""
+    """Reads the file and stores its services in one transaction. Returns the changes as pairs of the id of a service
+    and `applied` or `released`."""
     return await _store(path, await anyio.to_thread.run_sync(read, path, settings), settings, pool)
 
 
@@ -167,7 +168,7 @@ async def _store(path: Path, services: list[Service], settings: Settings, pool: 
 
 
 async def _released(path: Path, services: list[Service], pool: Pool) -> list[str]:
-    """The ids of the services that are stored as declared in the file and are not in `services`."""
+    """The ids of the services that the database stores as declared in this file and that are not in `services`."""
     values = {"file": path.name, "ids": [service.id for service in services]}
     async with pool.connection() as connection:
         rows = await (await connection.execute(sql.query("services/no_longer_declared"), values)).fetchall()
@@ -189,8 +190,8 @@ async def watch(settings: Settings, pool: Pool) -> None:
 
 
 class _Watcher:
-    """Applies the file if it has changed. Its state is the last version, since when it is unchanged, and whether it has
-    been applied or refused."""
+    """Applies the file if it has changed. The state is the stamp of the last version, the time since which the file is
+    unchanged, whether this version has been applied or refused, and whether the warning has been logged."""
 
     def __init__(self, path: Path, settings: Settings, pool: Pool) -> None:
         self._path = path
@@ -204,7 +205,7 @@ class _Watcher:
     async def poll(self) -> None:
         """Applies the file if it has changed, and has then been unchanged for long enough. Raises psycopg.Error."""
         stamp, now = await anyio.to_thread.run_sync(_stamp, self._path), anyio.current_time()
-        if self._since is None:  # at the start, the age of the file counts
+        if self._since is None:  # at the start, the file is unchanged for its age
             self._seen, self._since = stamp, now - min(STABLE_S, stamp.age_s if stamp is not None else 0.0)
         elif stamp != self._seen:
             self._seen, self._since, self._done, self._announced = stamp, now, False, False
@@ -217,7 +218,7 @@ class _Watcher:
             self._done = True
 
     async def _apply_if_settled(self, age_s: float) -> bool:
-        """Applies the file. Returns False if it must not be applied yet."""
+        """Applies the file, which is unchanged for `age_s` seconds. Returns False if it must not be applied yet."""
         stamp, content = await anyio.to_thread.run_sync(_content, self._path)
         if stamp != self._seen:
             return False
@@ -234,5 +235,5 @@ class _Watcher:
 
 
 def _one_line(text: str) -> str:
-    """Text from the file for messages: one line without control characters."""
+    """Converts a text of the file to one line without control characters, for messages."""
     return on_one_line(" ".join(text.split()), " ")

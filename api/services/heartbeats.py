@@ -28,7 +28,7 @@ from sql.database import Actor
 
 CACHEABLE: tuple[Cacheable, ...] = ()
 MOST_BYTES = 4 * MAX_TEXT
-"""At most this many bytes of a report's body are read."""
+"""The largest number of bytes that are read of a report's body."""
 _WORDS: dict[str, Event] = {"": "success", "start": "start", "fail": "fail", "log": "log"}
 
 
@@ -69,8 +69,8 @@ async def ping(
     key: FromPath[str],
     event: FromPath[str] = "",
 ) -> Response[str]:
-    """Records a report. 404 for an unknown key or event, which is also counted against the client, so that keys cannot
-    be guessed."""
+    """Records a report. 404 for an unknown key or event; such requests are limited per client, so that keys cannot be
+    guessed."""
     ping_key, reported = uuid_or_none(key), _event(event)
     service = None
     if ping_key is not None and reported is not None:
@@ -110,7 +110,7 @@ async def rotate_key(request: ApiRequest, pool: Injected[Pool], service_id: Serv
 
 
 async def rotate(pool: Pool, by: Actor, service_id: str) -> Heartbeat:
-    """Replaces the key of a job. Raises 404 if the service is not of the type `heartbeat`."""
+    """Replaces the key of a job and returns its heartbeat. Raises 404 if the service is not of the type `heartbeat`."""
     if is_slug(service_id):
         async with database.transaction(pool, by) as connection:
             await connection.execute(query("heartbeats/rotate"), {"id": service_id})
@@ -119,10 +119,10 @@ async def rotate(pool: Pool, by: Actor, service_id: str) -> Heartbeat:
 
 async def heartbeat_of(pool: Pool, service_id: str) -> Heartbeat:
     """The heartbeat of a job. Raises 404 if the service is not of the type `heartbeat`."""
-    known = await database.row(pool, "heartbeats/one", Heartbeat, id=service_id) if is_slug(service_id) else None
-    if known is None:
+    found = await database.row(pool, "heartbeats/one", Heartbeat, id=service_id) if is_slug(service_id) else None
+    if found is None:
         raise ApiError(404, "unknown_heartbeat")
-    return known
+    return found
 
 
 def _event(text: str) -> Event | None:
