@@ -43,20 +43,20 @@ async def _ready(port: int) -> bool:
 
 
 class KeptConnection:
-    """One connection for many GET requests, with less overhead than a client library."""
+    """A persistent connection for many GET requests. It has less overhead than a client library."""
 
     def __init__(self, stream: ByteStream, port: int) -> None:
         self._stream = stream
         self._host = f"127.0.0.1:{port}"
 
     async def get_status(self) -> bytes:
-        """The body of the system status."""
+        """Requests the system status and returns the body. Raises AssertionError for a status other than 200."""
         status, body = await self.get(STATUS)
         assert status == 200, status
         return body
 
     async def get(self, path: str) -> tuple[int, bytes]:
-        """The status code and the body."""
+        """Requests a path. Returns the status code and the body."""
         await self._stream.send(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
         response = b""
         while True:

@@ -1,4 +1,4 @@
-"""The delay of the live feed: of one WebSocket frame and one GET response, and of one event to thousands of sockets."""
+"""The delay of the live feed: for one WebSocket client, for one GET response, and for thousands of sockets."""
 
 import time
 from collections.abc import AsyncIterator
@@ -29,13 +29,14 @@ OTHER_FILES = 500
 BETWEEN_CHANGES_S = 1.0
 """The API computes one response about once a second. A change that comes sooner waits for the next computation."""
 KEEP_STALLED = {"SOCKET_SEND_TIMEOUT": "600s", "SOCKET_QUEUE": "100000"}
-"""With the default timeout the API would disconnect the stalled client after 10 s. Keeping it is more work."""
+"""Settings that keep the stalled client connected. By default the API would disconnect it after 10 s and have less
+work."""
 WARM_UP_CHANGES = 2
 MESSAGE = (
     '{"event":"status-update","data":{"serviceId":"service-1","status":"operational",'
     '"timestamp":"2026-01-01T00:00:00.000Z"},"seq":1000}'
 )
-"""What the reference sends. It is as long as the API's message."""
+"""The message that the reference sends. It is as long as the API's message."""
 
 
 async def measure(run: Run) -> AsyncIterator[Result]:
