@@ -1,4 +1,5 @@
-"""Cached pages: one for each language and theme, compressed once, invalidated by events at once, by checks later."""
+"""Cached pages: one for each language and theme. They are compressed once. Events invalidate them at once, checks
+later."""
 
 import gzip
 from datetime import timedelta
