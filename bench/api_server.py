@@ -42,7 +42,7 @@ async def _ready(port: int) -> bool:
         return (await client.get(f"http://127.0.0.1:{port}/ready")).status_code == 200
 
 
-class KeptConnection:
+class PersistentConnection:
     """A persistent connection for many GET requests. It has less overhead than a client library."""
 
     def __init__(self, stream: ByteStream, port: int) -> None:
@@ -67,6 +67,6 @@ class KeptConnection:
 
 
 @asynccontextmanager
-async def kept_connection(port: int) -> AsyncIterator[KeptConnection]:
+async def persistent_connection(port: int) -> AsyncIterator[PersistentConnection]:
     async with await anyio.connect_tcp("127.0.0.1", port) as stream:
-        yield KeptConnection(stream, port)
+        yield PersistentConnection(stream, port)

@@ -26,7 +26,7 @@ from sql import Pool, database
 from sql.database import Actor
 
 CACHEABLE: tuple[Cacheable, ...] = ()
-LARGEST_ID = 2**63 - 1
+MAX_ID = 2**63 - 1
 RATE_LIMIT = Limit(60, timedelta(minutes=1))
 """The limit of new comments of one user."""
 CommentPath = Annotated[int, PathParameter(description="The id of a comment")]
@@ -81,7 +81,7 @@ async def list_comments(
     request: ApiRequest,
     pool: Injected[Pool],
     incident_id: IncidentPath,
-    before: Annotated[int | None, QueryParameter(ge=1, le=LARGEST_ID, description="The id of a comment")] = None,
+    before: Annotated[int | None, QueryParameter(ge=1, le=MAX_ID, description="The id of a comment")] = None,
 ) -> CommentList:
     """The newest 1000 comments, oldest first; with `before`, the 1000 comments before that one. Anonymous clients get
     only public comments. 404 if the incident does not exist or the client may not see it."""
@@ -177,7 +177,7 @@ async def remove(pool: Pool, principal: Principal, by: Actor, incident_id: str, 
     """Deletes a comment. Raises 403 for the comment of another user, unless `principal` is an admin; 404 if there is no
     such comment."""
     _require_id(incident_id)
-    if not 0 < comment_id <= LARGEST_ID:
+    if not 0 < comment_id <= MAX_ID:
         raise ApiError(404, "unknown_comment")
     async with database.transaction(pool, by) as connection:
         values = {"incident_id": incident_id, "id": comment_id}

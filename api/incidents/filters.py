@@ -14,7 +14,7 @@ from api.rest.texts import text_problems
 from api.services.names import is_slug
 
 MAX_VALUES = 50
-LARGEST_PAGE = 100
+MAX_PAGE_SIZE = 100
 MAX_OPEN = 1000
 """The default size of a page without filters, which lists the unresolved incidents."""
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -44,7 +44,9 @@ Text = Annotated[
 PageLimit = Annotated[
     int | None,
     QueryParameter(
-        ge=1, le=LARGEST_PAGE, description=f"The size of a page: by default {LARGEST_PAGE}, without filters {MAX_OPEN}"
+        ge=1,
+        le=MAX_PAGE_SIZE,
+        description=f"The size of a page: by default {MAX_PAGE_SIZE}, without filters {MAX_OPEN}",
     ),
 ]
 
@@ -67,8 +69,8 @@ UNRESOLVED = Filters([known for known in get_args(IncidentStatus) if known != "r
 
 
 def page_size(selected: Filters, limit: int | None) -> int:
-    """The size of a page: `limit`, or by default `MAX_OPEN` for `UNRESOLVED` and `LARGEST_PAGE` for other filters."""
-    return limit or (MAX_OPEN if selected == UNRESOLVED else LARGEST_PAGE)
+    """The size of a page: `limit`, or by default `MAX_OPEN` for `UNRESOLVED` and `MAX_PAGE_SIZE` for other filters."""
+    return limit or (MAX_OPEN if selected == UNRESOLVED else MAX_PAGE_SIZE)
 
 
 def filters(status: str, severity: str, priority: str, service: str, from_: str, to: str, text: str) -> Filters:

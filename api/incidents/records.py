@@ -44,7 +44,7 @@ class IncidentRow(msgspec.Struct):
 
 
 class ListRow(msgspec.Struct):
-    """A page of incidents, and the number on all pages."""
+    """The row of the query incidents/listing: a page of incidents, and the number of incidents on all pages."""
 
     total: int
     incidents: list[dict[str, Any]]
@@ -59,7 +59,8 @@ class DayRow(msgspec.Struct):
 
 
 async def listed(pool: Pool, principal: Principal | None, selected: Filters, limit: int, offset: int = 0) -> ListRow:
-    """The incidents that pass the filters and that `principal` may see, newest first."""
+    """The incidents that pass the filters and that `principal` may see, newest first: at most `limit` after the first
+    `offset` ones."""
     values = selected._asdict() | {"internal": sees_internal(principal), "limit": limit, "offset": offset}
     row = await database.row(pool, "incidents/listing", ListRow, **values)
     assert row is not None

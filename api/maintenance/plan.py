@@ -17,7 +17,7 @@ EARLIEST, LATEST = timedelta(days=1), timedelta(days=5 * 366)
 """A new window begins at most EARLIEST before now and at most LATEST after now."""
 
 
-def planned(starts_at: datetime, ends_at: datetime, rrule: str | None, time_zone: str) -> Schedule:
+def window_schedule(starts_at: datetime, ends_at: datetime, rrule: str | None, time_zone: str) -> Schedule:
     """The schedule of a window with these fields. Raises 400 for an invalid one."""
     if ends_at <= starts_at:
         raise invalid(FieldProblem.of("endsAt", "after_start"))

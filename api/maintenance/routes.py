@@ -22,7 +22,7 @@ from api.maintenance.fields import (
     WindowRow,
     problems,
 )
-from api.maintenance.plan import plan, planned, require_ahead
+from api.maintenance.plan import plan, require_ahead, window_schedule
 from api.rest.constraints import constraint_errors
 from api.rest.errors import BODY_ERRORS, ApiError, code_of, invalid, raise_problems
 from api.rest.injected import Injected
@@ -182,7 +182,7 @@ async def create(pool: Pool, author: Principal, by: Actor, data: NewWindow) -> W
     values |= {"created_by": author.user_id, "author": author.name}
     async with database.transaction(pool, by) as connection:
         values["time_zone"] = values["time_zone"] or await _reporting_zone(connection)
-        schedule = planned(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
+        schedule = window_schedule(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
         require_ahead(schedule, now)
         values["rrule"] = _stored_rule(values["rrule"])
         await require_services(connection, data.affected_services)
@@ -203,7 +203,7 @@ async def change(pool: Pool, by: Actor, window_id: str, data: WindowChange, if_m
             raise WindowOutdatedError(current)
         values = {name: given.get(name, getattr(current, name)) for name in _SETTABLE}
         values |= {"id": current.id, "affected_services": given.get("affected_services")}
-        schedule = planned(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
+        schedule = window_schedule(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
         if values["starts_at"] != current.starts_at:
             require_ahead(schedule, now)
         values["rrule"] = _stored_rule(values["rrule"])

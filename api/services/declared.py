@@ -43,7 +43,8 @@ RELEASE_S = 10.0
 """A file that lacks services that it declared before is applied only after this additional time, and after a
 warning."""
 MAX_BYTES = 4 * 1024 * 1024
-Outcome = list[tuple[str, str]]
+Changes = list[tuple[str, str]]
+"""Pairs of the id of a service and `applied` or `released`."""
 
 
 class DeclarationError(StartError):
@@ -145,13 +146,14 @@ def _message(path: Path, name: str, found: Sequence[FieldProblem]) -> str:
     return f"{path}: service {name}: " + "; ".join(_one_line(f"{one.field}: {one.message}") for one in found)
 
 
-async def apply(path: Path, settings: Settings, pool: Pool) -> Outcome:
-    """Reads the file and stores its services in one transaction. Returns the changes as pairs of the id of a service
-    and `applied` or `released`."""
+async def apply(path: Path, settings: Settings, pool: Pool) -> Changes:
+    """Reads the file and stores its services in one transaction. Returns the changes."""
     return await _store(path, await anyio.to_thread.run_sync(read, path, settings), settings, pool)
 
 
-async def _store(path: Path, services: list[Service], settings: Settings, pool: Pool) -> Outcome:
+async def _store(path: Path, services: list[Service], settings: Settings, pool: Pool) -> Changes:
+    """Stores the services in one transaction, and logs the warnings of those that have changed. Returns the changes.
+    Raises DeclarationError if the database refuses a service."""
     values = {"file": path.name, "services": Jsonb([service.columns() for service in services])}
     async with database.transaction(pool) as connection:
         try:
@@ -159,7 +161,7 @@ async def _store(path: Path, services: list[Service], settings: Settings, pool: 
                 cursor = await connection.execute(sql.query("services/apply_declared"), values)
         except ApiError as error:  # a constraint that `problems` does not check
             raise DeclarationError(f"{path}: {error}") from None
-        changed = [(str(service_id), str(outcome)) for service_id, outcome in await cursor.fetchall()]
+        changed = [(str(service_id), str(change)) for service_id, change in await cursor.fetchall()]
     for service in services:
         if (service.id, "applied") in changed:
             for warning in warnings(service, settings):
@@ -230,7 +232,7 @@ class _Watcher:
             self._announced = True
             return False
         changed = await _store(self._path, services, self._settings, self._pool)
-        log.info("%s: %s", self._path.name, ", ".join(f"{name} {what}" for name, what in changed) or "no change")
+        log.info("%s: %s", self._path.name, ", ".join(f"{name} {change}" for name, change in changed) or "no change")
         return True
 
 

@@ -27,12 +27,15 @@ from sql import Pool, database, heartbeats, query
 from sql.database import Actor
 
 CACHEABLE: tuple[Cacheable, ...] = ()
-MOST_BYTES = 4 * MAX_TEXT
+MAX_TEXT_BYTES = 4 * MAX_TEXT
 """The largest number of bytes that are read of a report's body."""
-_WORDS: dict[str, Event] = {"": "success", "start": "start", "fail": "fail", "log": "log"}
+_EVENTS: dict[str, Event] = {"": "success", "start": "start", "fail": "fail", "log": "log"}
+"""The events by the last part of the path."""
 
 
 class _Service(msgspec.Struct):
+    """A row of the query heartbeats/service."""
+
     service_id: str
 
 
@@ -126,9 +129,10 @@ async def heartbeat_of(pool: Pool, service_id: str) -> Heartbeat:
 
 
 def _event(text: str) -> Event | None:
-    """The event of a path: a word or an exit code from 0 to 255. None for any other text."""
-    if text in _WORDS:
-        return _WORDS[text]
+    """The event that the last part of a path names: one of _EVENTS, or an exit code from 0 to 255. None for other
+    texts."""
+    if text in _EVENTS:
+        return _EVENTS[text]
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= 255 else None
 
 
@@ -137,9 +141,9 @@ async def _text(request: ApiRequest) -> str:
     read = bytearray()
     async for chunk in request.stream():
         read += chunk
-        if len(read) >= MOST_BYTES:
+        if len(read) >= MAX_TEXT_BYTES:
             break
-    return bytes(read[:MOST_BYTES]).decode("utf-8", "replace")[:MAX_TEXT]
+    return bytes(read[:MAX_TEXT_BYTES]).decode("utf-8", "replace")[:MAX_TEXT]
 
 
 router = Router("/", route_handlers=[ping, get_heartbeat, rotate_key], tags=["services"])

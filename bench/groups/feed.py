@@ -9,7 +9,7 @@ from statistics import median
 import anyio
 
 from api.live.events import PUBLIC_STEP
-from bench.api_server import KeptConnection, kept_connection, running_api
+from bench.api_server import PersistentConnection, persistent_connection, running_api
 from bench.checks import LOCATION
 from bench.databases import Connection
 from bench.history import create_services
@@ -74,7 +74,7 @@ async def _measure_freshness(run: Run) -> list[Result]:
         _, port = await enter(running_api(run, database))
         clients, _ = await enter(running_program("websocket_clients", run.folder))
         await clients.request(action="connect", port=port, path=SOCKET, count=1)
-        client = await enter(kept_connection(port))
+        client = await enter(persistent_connection(port))
         changes = Changes(await recorder(connection))
         frames_ms, gets_ms = [], []
         for _ in range(run.scale.freshness_changes + WARM_UP_CHANGES):
@@ -93,7 +93,7 @@ async def _measure_freshness(run: Run) -> list[Result]:
     ]
 
 
-async def _change_and_get(changes: Changes, client: KeptConnection) -> tuple[float, float]:
+async def _change_and_get(changes: Changes, client: PersistentConnection) -> tuple[float, float]:
     """Records a check that changes the service's state. Returns the time.monotonic() at which COMMIT was sent, and at
     which a GET returned a changed response."""
     before = await client.get_status()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import anyio
 
-from bench.api_server import STATUS, kept_connection, running_api
+from bench.api_server import STATUS, persistent_connection, running_api
 from bench.databases import Connection, Database
 from bench.groups.storage import CHECKS_A_DAY
 from bench.history import create_services, midnight
@@ -177,7 +177,7 @@ async def _request(
     port: int, period_s: float, paths: Sequence[str], durations_ms: list[float], observed: Observed
 ) -> None:
     """Sends one request per period at most, for one path after the other, over one connection."""
-    async with kept_connection(port) as connection:
+    async with persistent_connection(port) as connection:
         while True:
             for path in paths:
                 began = perf_counter()
