@@ -118,7 +118,7 @@ async def list_templates(
     page: PageNumber = 1,
     limit: PageSize = 10,
 ) -> TemplateList:
-    """Sorted by name. `search`: a part of the name or description, without regard to case."""
+    """The templates, sorted by name. `search`: a part of the name or description, without regard to case."""
     rows, pagination = await listing(pool, page, limit, search)
     return TemplateList([row.published() for row in rows], pagination)
 

@@ -121,7 +121,7 @@ def parse(path: Path, content: bytes, settings: Settings) -> list[Service]:
         raise DeclarationError(f"{path}: {_one_line(str(error) or type(error).__name__)}") from None
     tables = document.get("service", [])
     if set(document) - {"service"} or not isinstance(tables, list):
-        raise DeclarationError(f"{path}: only [[service]] tables belong here")
+        raise DeclarationError(f"{path}: only [[service]] tables are allowed")
     services: dict[str, Service] = {}
     for number, table in enumerate(tables, 1):
         service = _service(path, number, table, settings)

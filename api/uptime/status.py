@@ -123,8 +123,8 @@ def newest_check(rows: list[StatusRow]) -> datetime | None:
     **requires("status:read"),
 )
 async def system_status(pool: Injected[Pool], started_at: Injected[datetime]) -> SystemStatus:
-    """Also the maintenance that is running or begins within a week. `lastUpdated`: the time of the newest check; before
-    the first check, the start of this process."""
+    """The response includes the maintenance that is running or begins within a week. `lastUpdated`: the time of the
+    newest check; before the first check, the start of this process."""
     rows = await status_rows(pool)
     planned = await planned_maintenance(pool)
     return SystemStatus(
