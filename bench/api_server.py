@@ -42,21 +42,21 @@ async def _ready(port: int) -> bool:
         return (await client.get(f"http://127.0.0.1:{port}/ready")).status_code == 200
 
 
-class KeptConnection:
-    """One connection for many GET requests, with less overhead than a client library."""
+class PersistentConnection:
+    """A persistent connection for many GET requests. It has less overhead than a client library."""
 
     def __init__(self, stream: ByteStream, port: int) -> None:
         self._stream = stream
         self._host = f"127.0.0.1:{port}"
 
     async def get_status(self) -> bytes:
-        """The body of the system status."""
+        """Requests the system status and returns the body. Raises AssertionError for a status other than 200."""
         status, body = await self.get(STATUS)
         assert status == 200, status
         return body
 
     async def get(self, path: str) -> tuple[int, bytes]:
-        """The status code and the body."""
+        """Requests a path. Returns the status code and the body."""
         await self._stream.send(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
         response = b""
         while True:
@@ -67,6 +67,6 @@ class KeptConnection:
 
 
 @asynccontextmanager
-async def kept_connection(port: int) -> AsyncIterator[KeptConnection]:
+async def persistent_connection(port: int) -> AsyncIterator[PersistentConnection]:
     async with await anyio.connect_tcp("127.0.0.1", port) as stream:
-        yield KeptConnection(stream, port)
+        yield PersistentConnection(stream, port)

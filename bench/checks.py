@@ -1,4 +1,4 @@
-"""Checks that the benchmark records one by one. The SQL function random_checks() makes those of a history."""
+"""Checks with fixed values. The SQL function random_checks() makes the random checks of a history."""
 
 from datetime import datetime, timedelta
 
@@ -6,7 +6,8 @@ from prober.store import Check
 
 LOCATION = "bench"
 FAILS_EVERY = 999
-"""One check in a thousand fails. The number is not a divisor of a batch size, so that other services fail each time."""
+"""One of every FAILS_EVERY checks fails. No batch size is a multiple of it, so that the failing services differ from
+batch to batch."""
 
 
 def make_check(service: int, number: int, at: datetime, interval_s: int, *, good: bool) -> Check:

@@ -1,4 +1,4 @@
-"""Writes docs/benchmark.md: the machine, the versions, the table, and a part that is written by hand."""
+"""Writes docs/benchmark.md: the machine, the versions and the table. Keeps the part that is written by hand."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ _HINT = (
 def write(path: Path, results: Sequence[Result], facts: Mapping[str, str], closing: str) -> list[str]:
     """Replaces the document up to the part that is written by hand.
 
-    Returns the titles of results that miss their target and that this part does not name.
+    Returns the titles of the results that miss their target and are not named in the part that is written by hand.
     """
     old = path.read_text("utf-8") if path.exists() else ""
     found = old.find(WRITTEN_BY_HAND)
@@ -91,7 +91,7 @@ def _version(program: str | Path | None) -> str:
 
 
 def _output_of(*command: str) -> str:
-    """stdout and stderr; empty if the command failed."""
+    """Runs a command and returns its stdout and stderr; an empty text if it failed."""
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.SubprocessError):

@@ -43,7 +43,7 @@ async def load(connection: Connection, engine: str, *, services: int, days: int,
     await (await recorder(connection)).record_random(1, services, now - timedelta(hours=1), now, 3600)
     loaded = time.perf_counter()
     await aggregates.refresh(connection)
-    if engine == "timescaledb":  # on an installation the columnstore policy compresses
+    if engine == "timescaledb":  # in an installation, the columnstore policy does this
         await connection.execute(query("compress_chunks"), {"older_than": midnight() - timedelta(days=2)})
     await connection.execute("VACUUM ANALYZE")
     done = time.perf_counter()

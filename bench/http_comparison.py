@@ -1,4 +1,5 @@
-"""Compares the request rate of a cached response with uvicorn that sends the same response from a constant."""
+"""Compares the request rate of a cached response with that of uvicorn, which sends the same response from a
+constant."""
 
 import re
 import shutil
@@ -36,7 +37,7 @@ class Request:
 
 
 class Response(NamedTuple):
-    """`content` is as it was sent: compressed if the server compressed it."""
+    """The headers and the body of a response. The body is not decompressed."""
 
     headers: httpx.Headers
     content: bytes
@@ -117,7 +118,7 @@ async def _uvicorn(stack: AsyncExitStack, run: Run, response: Response) -> _Serv
 
 
 async def _load(stack: AsyncExitStack, run: Run, port: int, request: Request) -> Callable[[], Awaitable[Load]]:
-    """Returns a function that runs one load test: with wrk if it is installed, otherwise with our own client."""
+    """Returns a function that runs one load test: with wrk if it is installed, otherwise with programs/http_load.py."""
     seconds = run.scale.api_seconds
     if (wrk := _wrk(seconds)) is not None:
         url = f"http://127.0.0.1:{port}{request.path}"
@@ -145,7 +146,8 @@ async def _load(stack: AsyncExitStack, run: Run, port: int, request: Request) ->
 
 
 def _wrk(seconds: float) -> str | None:
-    """The path of wrk, which cannot run for less than a second."""
+    """The path of wrk; None if it is not installed, or if the test is shorter than a second, which wrk does not
+    support."""
     return shutil.which("wrk") if seconds >= 1 else None
 
 

@@ -19,7 +19,7 @@ from bench.run import Run, query, wait_until
 from bench.usage import cpu_seconds, cpu_seconds_since
 
 ADDRESSES = [f"127.0.0.{n}" for n in range(1, 9)]
-"""Several addresses of the target, because the ephemeral ports are limited for each address."""
+"""The addresses of the target. There are several, because each has a limited number of ephemeral ports."""
 TARGET_DELAY_MS = 10
 WARM_UP_S = 2.0
 STORED = 'sla_prober_rows_total{result="stored"}'
@@ -101,12 +101,12 @@ class Prober:
 
 
 async def has_stored(port: int, rows: int) -> bool:
-    """Whether the prober with its metrics at this port has stored so many rows."""
+    """Whether the prober whose metrics are at this port has stored at least `rows` rows."""
     return total(await scrape(port), STORED) >= rows
 
 
 async def libcurl_checks_per_cpu_second(libcurl: Child, seconds: float) -> float:
-    """Successful checks only, like the figures of the other probers."""
+    """Successful checks of bare libcurl, per second of its CPU time."""
     done = await libcurl.request(seconds=seconds)
     return float(done["checks"] / done["cpu"])
 
@@ -119,6 +119,7 @@ class BlackboxExporter:
         self._client = client
 
     async def probes_per_cpu_second(self, seconds: float) -> float:
+        """Successful probes per second of the CPU time of blackbox_exporter."""
         before = cpu_seconds(self._process.pid)
         done = await self._client.request(seconds=seconds)
         assert not done["lost"], done

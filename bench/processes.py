@@ -25,7 +25,7 @@ SLA_MONITOR = (sys.executable, "-m", "sla_monitor.command.cli")
 
 
 class ChildError(Exception):
-    """A process ended, or did not respond in time. The message has the last lines of its log."""
+    """A process ended, or did not respond in time. The message contains the last lines of the log of the process."""
 
 
 class Child:

@@ -1,4 +1,4 @@
-"""Records checks like the prober does, and sets the clock that the schema uses."""
+"""Records checks with the statements of the prober, and sets the clock of the database's functions."""
 
 import time
 from collections.abc import Sequence

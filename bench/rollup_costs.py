@@ -26,14 +26,15 @@ QUARTER = timedelta(minutes=15)
 HOUR = timedelta(hours=1)
 LATE_BY = timedelta(days=2)
 BEGIN = time(9, 30)
-"""When step 3 begins, yesterday. No day ends before the last refresh."""
+"""The time of yesterday at which step 3 begins. No day ends before the last refresh."""
 WARM_UP_QUARTERS = 2
 WARM_UP_ROWS = 6
-"""PostgreSQL plans a prepared statement five times before it may keep a plan. A prober keeps its session for long."""
+"""The first late rows are not measured. PostgreSQL makes a new plan for each of the first five executions of a prepared
+statement; the session of a prober is usually older."""
 
 
 async def rollup_costs(run: Run, engine: str) -> RollupCosts | None:
-    """Measures once per run and engine. None if the CPU time of the server is unknown."""
+    """Measures the costs, once per run and engine. Returns None if the CPU time of the server is unknown."""
     if engine not in run.rollup_costs:
         async with run.databases.migrated(engine) as database:
             run.rollup_costs[engine] = None
@@ -44,6 +45,8 @@ async def rollup_costs(run: Run, engine: str) -> RollupCosts | None:
 
 
 class _Measurement:
+    """The steps of the setup, on one database."""
+
     def __init__(self, run: Run, database: Database, connection: Connection) -> None:
         self._scale = run.scale
         self._database = database
@@ -100,8 +103,8 @@ class _Measurement:
         return rows, await self._refresh_cpu_seconds()
 
     async def _record_late(self, recording: Recorder, number: int) -> float:
-        """Records one row of the gap. Returns the milliseconds from BEGIN to COMMIT, after which every view must
-        include the row."""
+        """Records one row of the gap. Returns the milliseconds from BEGIN to COMMIT. Raises AssertionError if a view
+        does not include the row after COMMIT."""
         low, service = self._gap + number * MINUTE, self._scale.rollup_services
         finished = low + timedelta(milliseconds=105)
         phases = (1.25, 4.5, 11.75, 87.5)
@@ -124,6 +127,7 @@ class _Measurement:
         return 1e6 * (self._cpu_seconds() - before) / float(row[0])
 
     async def _refresh_cpu_seconds(self) -> float:
+        """Refreshes the aggregates. Returns the seconds of CPU time of the server."""
         before = self._cpu_seconds()
         assert await aggregates.refresh(self._connection), "another process refreshes the aggregates"
         return self._cpu_seconds() - before

@@ -1,4 +1,4 @@
-"""What every group of measurements gets, rounds that alternate, and waits."""
+"""The state of a run that every group of measurements gets, alternating rounds, and waiting for a condition."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -16,17 +16,18 @@ from bench.scale import Scale
 
 @dataclass(frozen=True)
 class RollupCosts:
-    """What bench.rollup_costs measures on one engine. Costs are microseconds of the server's CPU time per raw row."""
+    """The results of bench.rollup_costs on one engine. Costs are microseconds of the server's CPU time per raw row."""
 
     services: int
     refresh_us: list[float]
-    """Of the refreshes after each quarter of an hour: one figure per hour, so that each includes the end of an hour."""
+    """The cost of a refresh after each quarter of an hour: one figure per hour, so that each includes the end of an
+    hour."""
     history_us: float
-    """Of one refresh of the whole history."""
+    """The cost of one refresh of the whole history."""
     late_ms: list[float]
     """The time from BEGIN to COMMIT of each late row."""
     compress_us: float | None
-    """None on an engine that does not compress."""
+    """The cost of compression; None on an engine that does not compress."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Run:
     databases: Databases
     folder: Path
     rollup_costs: dict[str, RollupCosts | None] = field(default_factory=dict)
-    """By engine; None if the CPU time of its server is unknown. They are measured once, and two groups use them."""
+    """The costs by engine; None if the CPU time of its server is unknown. Two groups use the same measurement."""
 
 
 @cache
@@ -56,6 +57,7 @@ async def alternate(rounds: int, *measurements: Callable[[], Awaitable[float]]) 
 
 
 async def duration_s(work: Awaitable[object]) -> float:
+    """Awaits `work` and returns its duration in seconds."""
     began = time.perf_counter()
     await work
     return time.perf_counter() - began

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Scale:
-    """A run with the defaults takes about twenty minutes on two cores."""
+    """The sizes of a run. With the defaults it takes about twenty minutes on two cores."""
 
     rounds: int = 5
     probe_rounds: int = 3

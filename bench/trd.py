@@ -1,7 +1,7 @@
 """The algorithm with which the technical requirements document (TRD) records a check, as a reference.
 
-It runs the statements of the TRD's metricsCollector. Each is its own transaction, as the TRD's ORM sends them. The
-client computes the statistics of the day from all response times of the day, again for every check.
+It runs the statements of the TRD's metricsCollector. Each statement is its own transaction, as the TRD's ORM sends
+them. For every check, the client computes the statistics of the day again from all response times of the day.
 """
 
 import time
@@ -31,13 +31,13 @@ class MetricsCollector:
         self._next = 0
 
     async def checks_per_second(self, count: int, connections: int = CONNECTIONS) -> float:
-        """Records `count` checks, of one service after the other."""
-        waiting = deque(f"service-{1 + (self._next + n) % self._services}" for n in range(count))
+        """Records `count` checks, of one service after the other. Returns the rate."""
+        unrecorded = deque(f"service-{1 + (self._next + n) % self._services}" for n in range(count))
         self._next += count
 
         async def work(connection: Connection) -> None:
-            while waiting:
-                await _record(connection, waiting.popleft(), 120)
+            while unrecorded:
+                await _record(connection, unrecorded.popleft(), 120)
 
         began = time.perf_counter()
         async with anyio.create_task_group() as group:
@@ -48,7 +48,7 @@ class MetricsCollector:
 
 @asynccontextmanager
 async def metrics_collector(database: Database, services: int, rows_of_today: int) -> AsyncIterator[MetricsCollector]:
-    """Creates the TRD's tables, with `rows_of_today` response times of today for each service."""
+    """Creates the TRD's tables, with `rows_of_today` response times of today for each service. Yields the collector."""
     async with AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(await database.connect()) for _ in range(CONNECTIONS)]
         values = {"services": Literal(services), "rows_of_today": Literal(rows_of_today)}
@@ -57,6 +57,7 @@ async def metrics_collector(database: Database, services: int, rows_of_today: in
 
 
 async def _record(connection: Connection, service: str, response_time_ms: int) -> None:
+    """Records one successful check."""
     now = datetime.now(UTC)
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     values = {"service": service, "ms": response_time_ms, "time": now, "date": today}

@@ -6,7 +6,7 @@ from pathlib import Path
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _PARENT = 1
 _TIMES = slice(11, 15)
-"""utime, stime, and both of the children that have ended."""
+"""utime, stime, cutime and cstime; the last two are those of the children that have ended."""
 
 
 def _stat(pid: int) -> list[str] | None:

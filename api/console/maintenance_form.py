@@ -14,7 +14,7 @@ from api.console import repetition
 from api.console.local_times import LocalTimeError, moment_at, which, written
 from api.console.repetition import Repetition
 from api.maintenance.fields import WindowChange, WindowRow, problems
-from api.maintenance.plan import planned
+from api.maintenance.plan import window_schedule
 from api.pages.forms import Form
 from api.pages.problems import Problem
 from api.rest.errors import invalid
@@ -68,7 +68,7 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
         times = {name: body[name] for name in ("startsAt", "endsAt")}
         if wrong := problems(msgspec.convert(times, WindowChange)):
             raise invalid(*wrong)
-        schedule = planned(body["startsAt"], body["endsAt"], body["rrule"], body["timeZone"])
+        schedule = window_schedule(body["startsAt"], body["endsAt"], body["rrule"], body["timeZone"])
         coming = occurrences(schedule, max(now, schedule.starts_at) + AHEAD)
         return [one for one in coming if one.ends_at > now][:SHOWN_AHEAD]
 

@@ -1,4 +1,4 @@
-"""Comments on incidents. Users see internal comments; public ones are seen by all clients that may see the incident."""
+"""Comments on incidents. Users see all comments; anonymous clients see the public comments on public incidents."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -26,7 +26,7 @@ from sql import Pool, database
 from sql.database import Actor
 
 CACHEABLE: tuple[Cacheable, ...] = ()
-LARGEST_ID = 2**63 - 1
+MAX_ID = 2**63 - 1
 RATE_LIMIT = Limit(60, timedelta(minutes=1))
 """The limit of new comments of one user."""
 CommentPath = Annotated[int, PathParameter(description="The id of a comment")]
@@ -81,7 +81,7 @@ async def list_comments(
     request: ApiRequest,
     pool: Injected[Pool],
     incident_id: IncidentPath,
-    before: Annotated[int | None, QueryParameter(ge=1, le=LARGEST_ID, description="The id of a comment")] = None,
+    before: Annotated[int | None, QueryParameter(ge=1, le=MAX_ID, description="The id of a comment")] = None,
 ) -> CommentList:
     """The newest 1000 comments, oldest first; with `before`, the 1000 comments before that one. Anonymous clients get
     only public comments. 404 if the incident does not exist or the client may not see it."""
@@ -133,7 +133,8 @@ async def listing(
 
 
 async def add(pool: Pool, limits: Limits, author: Principal, by: Actor, incident_id: str, data: NewComment) -> Comment:
-    """Raises 400 for an invalid text, 404 if there is no such incident, 429 for too many comments of one user."""
+    """Stores a comment and returns it. Raises 400 for an invalid text, 404 if there is no such incident, 429 for too
+    many comments of one user."""
     if found := text_problems("text", data.text):
         raise invalid(*found)
     return msgspec.convert(await store(pool, limits, author, by, incident_id, data), Comment)
@@ -148,8 +149,8 @@ async def store(
     data: NewComment,
     fields: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Stores a comment whose text has been checked, and returns its JSON. `fields`: other fields, which are not stored
-    but sent to the room of the incident with it. Raises 404 and 429 as `add` does."""
+    """Stores a comment and returns its JSON. The caller has checked the text. `fields`: additional fields that are sent
+    to the room of the incident with the comment and are not stored. Raises 404 and 429 as `add` does."""
     _require_id(incident_id)
     await limits.take("comments", str(author.user_id), RATE_LIMIT)
     values = {
@@ -176,7 +177,7 @@ async def remove(pool: Pool, principal: Principal, by: Actor, incident_id: str, 
     """Deletes a comment. Raises 403 for the comment of another user, unless `principal` is an admin; 404 if there is no
     such comment."""
     _require_id(incident_id)
-    if not 0 < comment_id <= LARGEST_ID:
+    if not 0 < comment_id <= MAX_ID:
         raise ApiError(404, "unknown_comment")
     async with database.transaction(pool, by) as connection:
         values = {"incident_id": incident_id, "id": comment_id}

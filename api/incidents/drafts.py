@@ -138,7 +138,8 @@ async def save(pool: Pool, user: Principal, by: Actor, incident_id: str, data: D
 async def store(
     pool: Pool, user: Principal, by: Actor, incident_id: str, data: DraftToSave, origin: str | None = None
 ) -> str:
-    """Stores a draft and returns the time. `origin`: the id of the socket that sent it, which does not get the event.
+    """Stores a draft. Returns the time at which it was saved, in the format of the API. `origin`: the id of the socket
+    that sent the draft; this socket does not get the event.
 
     Raises 400 for invalid data, 404 if there is no such incident, 409 if the user has saved it since `base_version`.
     """

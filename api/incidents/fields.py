@@ -1,4 +1,4 @@
-"""The fields of incidents in requests and responses, with the limits that the database has.
+"""The fields of incidents in requests and responses. Their limits are also constraints of the database.
 
 Names are camelCase in JSON and column names in Python. Title and reporter are one line. Other texts are stored
 unchanged and escaped when they are displayed.
@@ -30,7 +30,7 @@ UpdateText = Annotated[str, Meta(min_length=1, max_length=20000)]
 Reporter = Annotated[str, Meta(max_length=100)]
 Services = Annotated[list[Slug], Meta(max_length=1000, description="Ids of services; `[]` for none")]
 Remark = Annotated[str, Meta(min_length=1, max_length=10000, pattern=r"\S", extra={PROBLEM: "empty"})]
-"""The text of a comment. It has a character other than white space."""
+"""The text of a comment, with at least one character other than white space."""
 MAX_DEPTH = 32
 MAX_DATA_BYTES = 64 * 1024
 
@@ -139,7 +139,8 @@ class PastIncidents(msgspec.Struct):
 
 
 class IncidentConflict(msgspec.Struct):
-    """Another user has saved the incident since. `incident`: the current one, so that the changes can be merged."""
+    """The body of a 412: another user has saved the incident since the version of `If-Match`. `incident`: the current
+    incident, so that the client can merge the changes."""
 
     error: str
     code: Code
@@ -171,16 +172,16 @@ class TemplateData(msgspec.Struct, rename="camel", forbid_unknown_fields=True, k
 
 def data_problem(data: Any, field: str = "data") -> FieldProblem | None:
     """The problem that prevents a JSON value from being stored as a draft; None if there is none."""
-    left: list[tuple[Any, int]] = [(data, 1)]
-    while left:
-        value, depth = left.pop()
+    unchecked: list[tuple[Any, int]] = [(data, 1)]
+    while unchecked:
+        value, depth = unchecked.pop()
         if isinstance(value, str) and "\0" in value:
             return FieldProblem.of(field, "nul")
         if isinstance(value, (dict, list)):
             if depth > MAX_DEPTH:
                 return FieldProblem.of(field, "nested_too_deeply")
             inner = [*value, *value.values()] if isinstance(value, dict) else value
-            left += [(item, depth + 1) for item in inner]
+            unchecked += [(item, depth + 1) for item in inner]
     if len(msgspec.json.encode(data)) > MAX_DATA_BYTES:
         return FieldProblem.of(field, "too_many_bytes", most=MAX_DATA_BYTES)
     return None

@@ -14,9 +14,9 @@ from api.rest.texts import text_problems
 from api.services.names import is_slug
 
 MAX_VALUES = 50
-LARGEST_PAGE = 100
+MAX_PAGE_SIZE = 100
 MAX_OPEN = 1000
-"""The size of a page of unresolved incidents without filters and limit."""
+"""The default size of a page without filters, which lists the unresolved incidents."""
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 PARAMETERS = frozenset({"status", "severity", "priority", "service", "from", "to", "q", "page", "limit"})
@@ -44,13 +44,15 @@ Text = Annotated[
 PageLimit = Annotated[
     int | None,
     QueryParameter(
-        ge=1, le=LARGEST_PAGE, description=f"The size of a page: by default {LARGEST_PAGE}, without filters {MAX_OPEN}"
+        ge=1,
+        le=MAX_PAGE_SIZE,
+        description=f"The size of a page: by default {MAX_PAGE_SIZE}, without filters {MAX_OPEN}",
     ),
 ]
 
 
 class Filters(NamedTuple):
-    """The filters of the SQL query; None is no filter."""
+    """The filters of the SQL query. None means no filter."""
 
     statuses: list[str] | None
     severities: list[str] | None
@@ -67,8 +69,8 @@ UNRESOLVED = Filters([known for known in get_args(IncidentStatus) if known != "r
 
 
 def page_size(selected: Filters, limit: int | None) -> int:
-    """The size of a page: `limit`, or by default `MAX_OPEN` for `UNRESOLVED` and `LARGEST_PAGE` for other filters."""
-    return limit or (MAX_OPEN if selected == UNRESOLVED else LARGEST_PAGE)
+    """The size of a page: `limit`, or by default `MAX_OPEN` for `UNRESOLVED` and `MAX_PAGE_SIZE` for other filters."""
+    return limit or (MAX_OPEN if selected == UNRESOLVED else MAX_PAGE_SIZE)
 
 
 def filters(status: str, severity: str, priority: str, service: str, from_: str, to: str, text: str) -> Filters:
@@ -99,11 +101,10 @@ def _split(field: str, values: str) -> list[str]:
 
 
 def _listed(field: str, values: str, kind: Any, everything: Literal["all"] | None = None) -> list[str] | None:
-    """The values of a list; None for no filter."""
+    """The values of a comma-separated list, or None for no filter: if there are no values, or if one of them is
+    `everything`. Raises 400 for a value that is not in the Literal `kind`."""
     listed = _split(field, values)
-    known = get_args(kind)
-    if everything is not None and everything in listed:
-        known, listed = (*known, everything), [*listed]
+    known = (*get_args(kind), everything)
     if any(value not in known for value in listed):
         raise invalid(FieldProblem.of(field, "choices", choices=get_args(kind)))
     return None if not listed or everything in listed else listed
@@ -117,7 +118,8 @@ def _services(values: str) -> list[str] | None:
 
 
 def _moment(field: str, text: str) -> tuple[date | None, datetime | None]:
-    """Parses a day of the reporting time zone, or a time with a zone. One or both of the results are None."""
+    """Parses a day of the reporting time zone or a time with a zone. Returns (day, None) or (None, time in UTC), or two
+    None for an empty text. Raises 400 for other texts."""
     if not text:
         return None, None
     try:

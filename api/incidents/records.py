@@ -30,7 +30,7 @@ from sql import Pool, database
 from sql.database import Connection
 
 MAX_PAST = 1000
-"""At most this many incidents are on a page of past days."""
+"""The largest number of incidents on a page of past days."""
 REQUIRED = ("title", "severity", "priority", "affected_services")
 
 
@@ -44,7 +44,7 @@ class IncidentRow(msgspec.Struct):
 
 
 class ListRow(msgspec.Struct):
-    """A page of incidents, and the number on all pages."""
+    """The row of the query incidents/listing: a page of incidents, and the number of incidents on all pages."""
 
     total: int
     incidents: list[dict[str, Any]]
@@ -59,7 +59,8 @@ class DayRow(msgspec.Struct):
 
 
 async def listed(pool: Pool, principal: Principal | None, selected: Filters, limit: int, offset: int = 0) -> ListRow:
-    """The incidents that pass the filters and that `principal` may see, newest first."""
+    """The incidents that pass the filters and that `principal` may see, newest first: at most `limit` after the first
+    `offset` ones."""
     values = selected._asdict() | {"internal": sees_internal(principal), "limit": limit, "offset": offset}
     row = await database.row(pool, "incidents/listing", ListRow, **values)
     assert row is not None
@@ -69,8 +70,8 @@ async def listed(pool: Pool, principal: Principal | None, selected: Filters, lim
 async def past(
     pool: Pool, principal: Principal | None, days: int, limit: int, offset: int = 0, most: int = MAX_PAST
 ) -> list[DayRow]:
-    """`limit` of the last `days` days, today first, each with the incidents that began on it and that
-    `principal` may see; at most `most` incidents."""
+    """A page of the last `days` days, today first: `limit` days after the first `offset` ones. Each has the incidents
+    that began on it and that `principal` may see; `most` limits their number on the page."""
     values = {"internal": sees_internal(principal), "days": days, "limit": limit, "offset": offset, "most": most}
     return await database.rows(pool, "incidents/past", DayRow, **values)
 
@@ -106,7 +107,7 @@ async def complete(connection: Connection, data: NewIncident) -> dict[str, Any]:
 
 
 async def create(connection: Connection, given: dict[str, Any]) -> Incident:
-    """Stores a new incident with its services and, if given, its first update."""
+    """Stores a new incident with its services and, if given, its first update. Returns the incident."""
     services, update = given["affected_services"], given.get("update")
     incident = Jsonb({"public": True} | given)
     with constraint_errors():
@@ -190,5 +191,5 @@ async def listing(
 
 
 def published(documents: list[dict[str, Any]]) -> list[Incident]:
-    """The incidents in JSON of the SQL function `incident_json`."""
+    """Converts the JSON of the SQL function `incident_json` to incidents."""
     return msgspec.convert(documents, list[Incident])

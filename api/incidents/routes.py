@@ -63,9 +63,9 @@ async def list_incidents(
     page: PageNumber = 1,
     limit: PageLimit = None,
 ) -> IncidentList:
-    """Newest first. Without a filter: the unresolved incidents, up to 1000 on a page; `status=all` includes resolved
-    ones. `from` and `to` refer to the start of an incident; days are those of the reporting time zone. Each timeline
-    contains the newest 20 updates. Anonymous clients get only public incidents."""
+    """The incidents, newest first. Without a filter: the unresolved ones, up to 1000 on a page; `status=all` includes
+    resolved ones. `from` and `to` refer to the start of an incident; days are those of the reporting time zone. Each
+    timeline contains the newest 20 updates. Anonymous clients get only public incidents."""
     selected = filters(status, severity, priority, service, from_, to, q)
     return await records.listing(pool, request.user, selected, page, limit)
 
@@ -180,7 +180,7 @@ async def add_update(
     **requires("incidents:delete", 400, 404),
 )
 async def delete_incident(request: ApiRequest, pool: Injected[Pool], incident_id: IncidentPath) -> None:
-    """Also deletes its timeline, comments and drafts. The audit log keeps its fields."""
+    """Deletes the incident with its timeline, comments and drafts. The audit log keeps its fields."""
     await saving.remove(pool, actor(request), incident_id)
 
 

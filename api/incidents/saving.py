@@ -48,7 +48,7 @@ async def create(
         return await _existing(pool, existing_id), True
     async with pool.connection() as connection:
         given = await records.complete(connection, data)
-    created = await _created(pool, settings, limits, author, by, given, claimed)
+    created = await _store(pool, settings, limits, author, by, given, claimed)
     if created is not None:
         return created, False
     assert claimed is not None  # a concurrent request has claimed the key
@@ -92,7 +92,7 @@ async def remove(pool: Pool, by: Actor, incident_id: str) -> None:
         await connection.execute(sql.query("incidents/delete"), {"id": incident_id})
 
 
-async def _created(
+async def _store(
     pool: Pool,
     settings: Settings,
     limits: Limits,
@@ -101,11 +101,11 @@ async def _created(
     given: dict[str, Any],
     claimed: Claim | None,
 ) -> Incident | None:
-    """Stores the new incident. Returns None if a concurrent request has claimed the key. Only a created incident counts
-    against the limit."""
+    """Stores the new incident and returns it; None if a concurrent request has claimed the key. Raises 429 for too many
+    incidents of one user. Only a stored incident counts against this limit."""
     user = str(author.user_id)
     await limits.take("incidents", user, settings.rate_limit_incidents)
-    counts = False
+    is_counted = False
     try:
         async with database.transaction(pool, by) as connection:
             created = None
@@ -113,9 +113,9 @@ async def _created(
                 created = await records.create(connection, given)
                 if claimed is not None:
                     await claimed.fulfil(connection, created.id)
-        counts = created is not None
+        is_counted = created is not None
     finally:
-        if not counts:
+        if not is_counted:
             await limits.give_back("incidents", user)
     return created
 

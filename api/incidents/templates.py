@@ -1,4 +1,4 @@
-"""Incident templates: values for new incidents, under a name. They contain no code or placeholders."""
+"""Incident templates: named sets of values for new incidents. They contain no code and no placeholders."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -29,6 +29,7 @@ from sql.database import Actor, Connection
 
 CACHEABLE: tuple[Cacheable, ...] = ()
 SERVICES = "data.affectedServices"
+"""The field in error messages."""
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=2000)]
 
@@ -52,7 +53,7 @@ class NewTemplate(TemplateChange, kw_only=True):
 
 
 class Template(msgspec.Struct, rename="camel", kw_only=True):
-    """A template. `createdBy`: the name of the user, which stays when the user is deleted."""
+    """A template. `createdBy`: the name of the user who created it; it stays after the user is deleted."""
 
     id: UUID
     name: str
@@ -117,7 +118,7 @@ async def list_templates(
     page: PageNumber = 1,
     limit: PageSize = 10,
 ) -> TemplateList:
-    """Sorted by name. `search`: a part of the name or description, without regard to case."""
+    """The templates, sorted by name. `search`: a part of the name or description, without regard to case."""
     rows, pagination = await listing(pool, page, limit, search)
     return TemplateList([row.published() for row in rows], pagination)
 
@@ -128,7 +129,7 @@ async def list_templates(
     **requires("templates:read", 400, 404),
 )
 async def get_template(pool: Injected[Pool], template_id: TemplatePath) -> TemplateAnswer:
-    """Its services may have been deleted since; new incidents are created without them."""
+    """The template may name services that have been deleted; new incidents are created without them."""
     return TemplateAnswer((await one(pool, template_id)).published())
 
 

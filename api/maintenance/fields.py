@@ -62,7 +62,8 @@ class Period(msgspec.Struct, rename="camel"):
 
 
 class Window(msgspec.Struct, rename="camel", kw_only=True):
-    """A maintenance window. `occurrences`: those within the requested period. `createdBy`: the name of the user."""
+    """A maintenance window. `occurrences`: those within the requested period. `createdBy`: the name of the user who
+    created it."""
 
     id: UUID
     title: str
@@ -90,7 +91,8 @@ class WindowList(msgspec.Struct):
 
 
 class Conflict(msgspec.Struct):
-    """Another user has saved the window since. `maintenance`: the current one, so that the changes can be merged."""
+    """The body of a 412: another user has saved the window since the version of `If-Match`. `maintenance`: the current
+    window, so that the client can merge the changes."""
 
     error: str
     code: Code
@@ -140,8 +142,8 @@ class WindowRow(msgspec.Struct, kw_only=True):
 
 
 def _utc(moment: datetime) -> datetime:
-    """The time in UTC, since PostgreSQL does not accept offsets of 16 hours or more. A time that cannot be converted is
-    returned unchanged; `problems` refuses it by its year."""
+    """The time in UTC, because PostgreSQL does not accept UTC offsets of 16 hours or more. A time that cannot be
+    converted is returned unchanged; `problems` refuses its year."""
     try:
         return moment.astimezone(UTC)
     except OverflowError:

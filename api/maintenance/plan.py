@@ -1,5 +1,5 @@
-"""Plans the occurrences of maintenance windows and stores them as rows. The worker plans later ones and starts and ends
-them."""
+"""Plans the next occurrences of a maintenance window and stores them as rows. The worker plans later occurrences, and
+starts and ends all of them."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,10 +14,10 @@ from sla_monitor.windows import AHEAD, zone
 from sql.database import Connection
 
 EARLIEST, LATEST = timedelta(days=1), timedelta(days=5 * 366)
-"""A new window may begin from this time before now to this time after now."""
+"""A new window begins at most EARLIEST before now and at most LATEST after now."""
 
 
-def planned(starts_at: datetime, ends_at: datetime, rrule: str | None, time_zone: str) -> Schedule:
+def window_schedule(starts_at: datetime, ends_at: datetime, rrule: str | None, time_zone: str) -> Schedule:
     """The schedule of a window with these fields. Raises 400 for an invalid one."""
     if ends_at <= starts_at:
         raise invalid(FieldProblem.of("endsAt", "after_start"))
@@ -40,7 +40,7 @@ def planned(starts_at: datetime, ends_at: datetime, rrule: str | None, time_zone
 
 
 def require_ahead(schedule: Schedule, now: datetime) -> None:
-    """Raises 400 if a new or moved window begins outside `EARLIEST` and `LATEST`, or is over."""
+    """Raises 400 if a new or moved window begins before EARLIEST or after LATEST, or is over."""
     if not now - EARLIEST <= schedule.starts_at <= now + LATEST:
         raise invalid(FieldProblem.of("startsAt", "planning_range"))
     if schedule.ends_at <= now and schedule.rule is None:

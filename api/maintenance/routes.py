@@ -22,7 +22,7 @@ from api.maintenance.fields import (
     WindowRow,
     problems,
 )
-from api.maintenance.plan import plan, planned, require_ahead
+from api.maintenance.plan import plan, require_ahead, window_schedule
 from api.rest.constraints import constraint_errors
 from api.rest.errors import BODY_ERRORS, ApiError, code_of, invalid, raise_problems
 from api.rest.injected import Injected
@@ -47,7 +47,7 @@ from sql.database import Actor, Connection
 DEFAULT_PERIOD = timedelta(days=90)
 MAX_PERIOD = timedelta(days=400)
 MAX_WINDOWS = 500
-"""At most this many windows are in a list."""
+"""The largest number of windows in a list."""
 _CHANGES: frozenset[Change] = frozenset({"event", "services"})
 _PERIOD = frozenset({"from", "to"})
 CACHEABLE = (
@@ -55,9 +55,9 @@ CACHEABLE = (
     Cacheable("/api/maintenance/", _CHANGES, _PERIOD, personal=True),
 )
 SCHEDULE_FIELDS = ("starts_at", "ends_at", "rrule", "time_zone", "affected_services")
-"""A change of one of these plans the occurrences again."""
+"""After a change of one of these fields, the occurrences are planned again."""
 _SETTABLE = ("title", "description", "starts_at", "ends_at", "rrule", "time_zone", "public")
-"""The columns that a change can set, without the services."""
+"""The columns that a change can set, except the services."""
 _OUTDATED = outdated(Conflict)
 From = Annotated[
     str | None,
@@ -182,9 +182,9 @@ async def create(pool: Pool, author: Principal, by: Actor, data: NewWindow) -> W
     values |= {"created_by": author.user_id, "author": author.name}
     async with database.transaction(pool, by) as connection:
         values["time_zone"] = values["time_zone"] or await _reporting_zone(connection)
-        schedule = planned(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
+        schedule = window_schedule(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
         require_ahead(schedule, now)
-        values["rrule"] = _kept_rule(values["rrule"])
+        values["rrule"] = _stored_rule(values["rrule"])
         await require_services(connection, data.affected_services)
         window_id = await _insert(connection, values)
         await plan(connection, window_id, schedule, now)
@@ -203,10 +203,10 @@ async def change(pool: Pool, by: Actor, window_id: str, data: WindowChange, if_m
             raise WindowOutdatedError(current)
         values = {name: given.get(name, getattr(current, name)) for name in _SETTABLE}
         values |= {"id": current.id, "affected_services": given.get("affected_services")}
-        schedule = planned(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
+        schedule = window_schedule(values["starts_at"], values["ends_at"], values["rrule"], values["time_zone"])
         if values["starts_at"] != current.starts_at:
             require_ahead(schedule, now)
-        values["rrule"] = _kept_rule(values["rrule"])
+        values["rrule"] = _stored_rule(values["rrule"])
         await require_services(connection, given.get("affected_services", []))
         with constraint_errors():
             await connection.execute(sql.query("maintenance/update"), values)
@@ -224,7 +224,7 @@ async def remove(pool: Pool, principal: Principal, by: Actor, window_id: str) ->
         await connection.execute("SELECT cancel_maintenance(%s)", [row.id])
 
 
-def _kept_rule(rrule: str | None) -> str | None:
+def _stored_rule(rrule: str | None) -> str | None:
     return rules.stored(rrule) if rrule is not None else None
 
 

@@ -28,7 +28,8 @@ ObjectId = Annotated[str | None, QueryParameter(name="objectId", max_length=200,
 
 
 class AuditActor(msgspec.Struct):
-    """The user or API token that made a change. `id`: of the user, or of the token's owner. `name`: at that time."""
+    """The user or API token that made a change. `id`: the id of the user or of the token's owner. `name`: the name at
+    the time of the change."""
 
     kind: str
     id: UUID | None
@@ -58,7 +59,7 @@ class AuditLog(msgspec.Struct):
 
 
 class AuditFilters(msgspec.Struct, rename="camel", kw_only=True):
-    """The filters of the log; None is no filter. `actor`: a name or the id of a user. `from_` and `to`: RFC 3339
+    """The filters of the log. None means no filter. `actor`: a name or the id of a user. `from_` and `to`: RFC 3339
     times."""
 
     actor: Annotated[str, Meta(max_length=200)] | None = None

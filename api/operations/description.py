@@ -1,8 +1,8 @@
 """Completes the OpenAPI document that Litestar generates.
 
 The schemas of bodies are replaced by those of msgspec, which validates the bodies: Litestar's schemas do not contain
-the limits of list items and nullable values, nor that unknown fields are refused. The headers and the 304 that the
-response cache and the rate limits add to responses are described here for all routes."""
+the limits of list items and nullable values, and they do not say that unknown fields are refused. For all routes this
+module also adds the 304 of the response cache, and the headers of the cache and of the rate limits."""
 
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
@@ -24,15 +24,15 @@ Json = dict[str, Any]
 VERSIONED = frozenset({"IncidentAnswer", "UpdateAnswer", "IncidentConflict", "WindowAnswer", "Conflict"})
 """The schemas of responses with an ETag that contains the version."""
 _SCHEMAS = "#/components/schemas/"
-_SECONDS = {"type": "integer", "minimum": 0}
+_INTEGER = {"type": "integer", "minimum": 0}
 HEADERS: Json = {
     "RateLimit-Limit": {
         "description": "The number of requests that one client may send in a window",
-        "schema": _SECONDS,
+        "schema": _INTEGER,
     },
-    "RateLimit-Remaining": {"description": "The number of requests that are left in this window", "schema": _SECONDS},
-    "RateLimit-Reset": {"description": "Seconds until the window ends", "schema": _SECONDS},
-    "Retry-After": {"description": "Seconds to wait before the next request", "required": True, "schema": _SECONDS},
+    "RateLimit-Remaining": {"description": "The number of requests that are left in this window", "schema": _INTEGER},
+    "RateLimit-Reset": {"description": "Seconds until the window ends", "schema": _INTEGER},
+    "Retry-After": {"description": "Seconds to wait before the next request", "required": True, "schema": _INTEGER},
     "WWW-Authenticate": {"description": "The authentication scheme", "required": True, "schema": {"type": "string"}},
     "ETag": {
         "description": "For `If-None-Match`; for `If-Match` if the route accepts it",
@@ -72,6 +72,7 @@ class ExactDescription(JsonRenderPlugin):
 
 
 def _describe_types(document: Json, app: Litestar) -> None:
+    """Replaces the schemas of bodies and responses by those of msgspec. Keeps the examples."""
     components = document["components"]["schemas"]
     handlers = (handler for route in app.routes if isinstance(route, HTTPRoute) for handler in route.route_handlers)
     types = {struct for handler in handlers if handler.include_in_schema for struct in _types(handler)}
@@ -139,11 +140,12 @@ def _describe_parameters(parameters: Iterable[Json]) -> None:
 
 
 def _describe_responses(path: str, responses: Json, *, cached: bool) -> None:
+    """Adds the headers of each response, and the 304 if the response may come from the cache."""
     if cached:
         responses.setdefault("304", {"description": "The client's copy is current"})
     for status, response in responses.items():
         schema = response.get("content", {}).get("application/json", {}).get("schema", {})
-        if "oneOf" in schema:  # several of them may match
+        if "oneOf" in schema:  # a response may match several of the schemas
             schema["anyOf"] = schema.pop("oneOf")
         from_cache = cached and status in ("200", "304")
         versioned = status == "304" or schema.get("$ref", "").removeprefix(_SCHEMAS) in VERSIONED

@@ -38,8 +38,8 @@ PAGE_POLICY = (
 
 
 def _operation_id(_: HTTPRouteHandler, method: Method, parts: list[str | PathParameterDefinition]) -> str:
-    """The id of an operation, such as `get_api_system-status`. In ids of Litestar, which have no hyphens, two paths
-    would be equal."""
+    """The id of an operation, such as `get_api_system-status`. Litestar removes hyphens from ids, so that two paths
+    would have the same id."""
     return "_".join([method.lower(), *(part if isinstance(part, str) else part.name for part in parts)])
 
 

@@ -15,7 +15,7 @@ from api.rest.problems import FieldProblem
 from sla_monitor.texts.problems import ProblemCode
 from sql import OperationalError, Pool
 
-QUERY_WITHIN_S = 1.0
+QUERY_TIMEOUT_S = 1.0
 CACHED_S = 1.0
 """How long the state of the database is cached."""
 
@@ -31,7 +31,7 @@ class DatabaseState:
 
     async def problem(self) -> ProblemCode | None:
         """The reason why the database cannot be written; None if it can."""
-        async with self._lock:  # held for at most `QUERY_WITHIN_S`; waiting callers then use the cached value
+        async with self._lock:  # held for at most `QUERY_TIMEOUT_S`; waiting callers then use the cached value
             if monotonic() >= self._cached_until:
                 self._problem = await _database_problem(self._pool)
                 self._cached_until = monotonic() + CACHED_S
@@ -40,7 +40,7 @@ class DatabaseState:
 
 @get("/health", summary="Get liveness", sync_to_thread=False, **requires("status:read", limited=False))
 def health() -> dict[str, str]:
-    """200 while the process runs, also without the database: a restart of the API would not help."""
+    """200 while the process runs, also without the database, because a restart of the API would not help."""
     return {"status": "ok"}
 
 
@@ -50,8 +50,8 @@ def health() -> dict[str, str]:
     **requires("status:read", 503, limited=False),
 )
 async def ready(feed: Injected[Feed], database: Injected[DatabaseState]) -> dict[str, str]:
-    """503 while the database cannot be read and written, or the live feed is not listening; `details` names which.
-    Cached responses are served nevertheless."""
+    """503 while the database cannot be read and written, or while the live feed is not listening; `details` names the
+    cause. Cached responses are still served."""
     problems = []
     if (problem := await database.problem()) is not None:
         problems.append(FieldProblem.of("database", problem))
@@ -79,7 +79,7 @@ def metrics(pool: Injected[Pool], metrics: Injected[Metrics]) -> Response[bytes]
 
 async def _database_problem(pool: Pool) -> ProblemCode | None:
     try:
-        with anyio.fail_after(QUERY_WITHIN_S):
+        with anyio.fail_after(QUERY_TIMEOUT_S):
             async with pool.connection() as connection:
                 row = await (await connection.execute("SHOW transaction_read_only")).fetchone()
     except (OperationalError, TimeoutError):

@@ -53,7 +53,8 @@ def written(value: Any) -> str | None:
 
 
 def described(settings: Settings, stored: Terms) -> list[Setting]:
-    """All settings. `stored`: the settings in the database, which take precedence over the environment."""
+    """All settings with their values and defaults. `stored`: the settings in the database, which take precedence over
+    the environment."""
     current = msgspec.structs.asdict(settings) | stored._asdict()
     defaults = msgspec.structs.asdict(Settings()) | NEW_INSTALLATION._asdict()
     return [
@@ -68,7 +69,8 @@ def described(settings: Settings, stored: Terms) -> list[Setting]:
 
 
 def shown(field: str, value: Any) -> str | None:
-    """As `written`; `off` for a rate limit that is switched off."""
+    """The value of the setting `field` as in its environment variable: as `written`, and `off` for a rate limit that is
+    switched off."""
     return "off" if value is None and field.startswith("rate_limit_") else written(value)
 
 

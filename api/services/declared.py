@@ -43,7 +43,8 @@ RELEASE_S = 10.0
 """A file that lacks services that it declared before is applied only after this additional time, and after a
 warning."""
 MAX_BYTES = 4 * 1024 * 1024
-Outcome = list[tuple[str, str]]
+Changes = list[tuple[str, str]]
+"""Pairs of the id of a service and `applied` or `released`."""
 
 
 class DeclarationError(StartError):
@@ -90,7 +91,7 @@ class Stamp:
 
 
 def _stamp(path: Path) -> Stamp | None:
-    """None if there is no such file."""
+    """The stamp of the file; None if its status cannot be read."""
     try:
         return Stamp.of(path.stat())
     except OSError:
@@ -98,7 +99,7 @@ def _stamp(path: Path) -> Stamp | None:
 
 
 def _content(path: Path) -> tuple[Stamp, bytes]:
-    """The bytes of the file, and its stamp after they were read."""
+    """The stamp and the bytes of the file. The stamp is taken after the bytes are read."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -120,7 +121,7 @@ def parse(path: Path, content: bytes, settings: Settings) -> list[Service]:
         raise DeclarationError(f"{path}: {_one_line(str(error) or type(error).__name__)}") from None
     tables = document.get("service", [])
     if set(document) - {"service"} or not isinstance(tables, list):
-        raise DeclarationError(f"{path}: only [[service]] tables belong here")
+        raise DeclarationError(f"{path}: only [[service]] tables are allowed")
     services: dict[str, Service] = {}
     for number, table in enumerate(tables, 1):
         service = _service(path, number, table, settings)
@@ -145,12 +146,14 @@ def _message(path: Path, name: str, found: Sequence[FieldProblem]) -> str:
     return f"{path}: service {name}: " + "; ".join(_one_line(f"{one.field}: {one.message}") for one in found)
 
 
-async def apply(path: Path, settings: Settings, pool: Pool) -> Outcome:
-    """Reads the file and stores its services in one transaction. Returns the changes: (id, applied or released)."""
+async def apply(path: Path, settings: Settings, pool: Pool) -> Changes:
+    """Reads the file and stores its services in one transaction. Returns the changes."""
     return await _store(path, await anyio.to_thread.run_sync(read, path, settings), settings, pool)
 
 
-async def _store(path: Path, services: list[Service], settings: Settings, pool: Pool) -> Outcome:
+async def _store(path: Path, services: list[Service], settings: Settings, pool: Pool) -> Changes:
+    """Stores the services in one transaction, and logs the warnings of those that have changed. Returns the changes.
+    Raises DeclarationError if the database refuses a service."""
     values = {"file": path.name, "services": Jsonb([service.columns() for service in services])}
     async with database.transaction(pool) as connection:
         try:
@@ -158,7 +161,7 @@ async def _store(path: Path, services: list[Service], settings: Settings, pool: 
                 cursor = await connection.execute(sql.query("services/apply_declared"), values)
         except ApiError as error:  # a constraint that `problems` does not check
             raise DeclarationError(f"{path}: {error}") from None
-        changed = [(str(service_id), str(outcome)) for service_id, outcome in await cursor.fetchall()]
+        changed = [(str(service_id), str(change)) for service_id, change in await cursor.fetchall()]
     for service in services:
         if (service.id, "applied") in changed:
             for warning in warnings(service, settings):
@@ -167,7 +170,7 @@ async def _store(path: Path, services: list[Service], settings: Settings, pool: 
 
 
 async def _released(path: Path, services: list[Service], pool: Pool) -> list[str]:
-    """The ids of the services that are stored as declared in the file and are not in `services`."""
+    """The ids of the services that the database stores as declared in this file and that are not in `services`."""
     values = {"file": path.name, "ids": [service.id for service in services]}
     async with pool.connection() as connection:
         rows = await (await connection.execute(sql.query("services/no_longer_declared"), values)).fetchall()
@@ -189,8 +192,8 @@ async def watch(settings: Settings, pool: Pool) -> None:
 
 
 class _Watcher:
-    """Applies the file if it has changed. Its state is the last version, since when it is unchanged, and whether it has
-    been applied or refused."""
+    """Applies the file if it has changed. The state is the stamp of the last version, the time since which the file is
+    unchanged, whether this version has been applied or refused, and whether the warning has been logged."""
 
     def __init__(self, path: Path, settings: Settings, pool: Pool) -> None:
         self._path = path
@@ -204,7 +207,7 @@ class _Watcher:
     async def poll(self) -> None:
         """Applies the file if it has changed, and has then been unchanged for long enough. Raises psycopg.Error."""
         stamp, now = await anyio.to_thread.run_sync(_stamp, self._path), anyio.current_time()
-        if self._since is None:  # at the start, the age of the file counts
+        if self._since is None:  # at the start, the file is unchanged for its age
             self._seen, self._since = stamp, now - min(STABLE_S, stamp.age_s if stamp is not None else 0.0)
         elif stamp != self._seen:
             self._seen, self._since, self._done, self._announced = stamp, now, False, False
@@ -217,7 +220,7 @@ class _Watcher:
             self._done = True
 
     async def _apply_if_settled(self, age_s: float) -> bool:
-        """Applies the file. Returns False if it must not be applied yet."""
+        """Applies the file, which is unchanged for `age_s` seconds. Returns False if it must not be applied yet."""
         stamp, content = await anyio.to_thread.run_sync(_content, self._path)
         if stamp != self._seen:
             return False
@@ -229,10 +232,10 @@ class _Watcher:
             self._announced = True
             return False
         changed = await _store(self._path, services, self._settings, self._pool)
-        log.info("%s: %s", self._path.name, ", ".join(f"{name} {what}" for name, what in changed) or "no change")
+        log.info("%s: %s", self._path.name, ", ".join(f"{name} {change}" for name, change in changed) or "no change")
         return True
 
 
 def _one_line(text: str) -> str:
-    """Text from the file for messages: one line without control characters."""
+    """Converts a text of the file to one line without control characters, for messages."""
     return on_one_line(" ".join(text.split()), " ")

@@ -103,21 +103,23 @@ class Family(NamedTuple):
 
 
 def _family(name: str, kind: type[CheckConfig]) -> Family:
-    """The classes of a check type, made from the fields of its configuration, so that a field is declared once."""
+    """Creates the classes of a check type from the fields of its configuration, so that each field is declared once."""
     title, fields = kind.__name__, msgspec.structs.fields(kind)
     assert not {field.name for field in fields} & set(Service.__struct_fields__)
-    own = [
+    with_default = [
         (field.name, field.type, _default(field)) if not field.required else (field.name, field.type)
         for field in fields
     ]
     optional = [(field.name, field.type | UnsetType, UNSET) for field in fields]
-    required = [one if field.required else two for field, one, two in zip(fields, own, optional, strict=True)]
+    required_or_optional = [
+        (field.name, field.type) if field.required else unset for field, unset in zip(fields, optional, strict=True)
+    ]
     type_name = Literal[name]  # type: ignore[valid-type]
     type_field = ("type", type_name) if name != DEFAULT_TYPE else ("type", type_name, name)
     options: dict[str, Any] = {"kw_only": True, "rename": "camel", "module": __name__}
     stored = msgspec.defstruct(
         f"{title}Service",
-        own,
+        with_default,
         bases=(Service,),
         tag_field="type",
         tag=name,
@@ -135,7 +137,7 @@ def _family(name: str, kind: type[CheckConfig]) -> Family:
     )
     new = msgspec.defstruct(
         f"New{title}Service",
-        [type_field, *required],
+        [type_field, *required_or_optional],
         bases=(NewService,),
         namespace={"__doc__": NewService.__doc__},
         **options,
@@ -169,7 +171,8 @@ else:
 
 
 def type_of(body: Any, default: str = DEFAULT_TYPE) -> str:
-    """The check type of an object of REST or services.toml. Raises ApiError 400 for an unknown one."""
+    """The check type of an object of REST or services.toml; `default` if the object has no `type`. Raises ApiError 400
+    for an unknown type."""
     if not isinstance(body, dict):
         raise invalid(FieldProblem.of("body", "not_object"))
     name = body.get("type", default)
@@ -185,8 +188,8 @@ def read_new(body: Any) -> NewService:
 
 
 def changed(service: Service, body: Any) -> Service:
-    """The service with the changes in `body`. The fields of a new type have their defaults. Raises ApiError 400 for
-    invalid fields."""
+    """The service with the changes in `body`. If the type changes, the fields of the new type have their defaults.
+    Raises ApiError 400 for invalid fields."""
     name = type_of(body, service.type)
     given = converted(body, FAMILIES[name].change).given()
     if name == service.type:
@@ -256,7 +259,7 @@ def saved(service: Service, settings: Settings) -> AnySavedService:
 
 
 def warnings(service: Service, settings: Settings) -> list[FieldProblem]:
-    """Why a service cannot be probed, as far as is known without a DNS lookup."""
+    """The reasons why a service cannot be probed, as far as they are known without a DNS lookup."""
     denied = service.check_config.denied(DenyRule(settings.probe_deny_networks))
     return [_field_problem(denied)] if denied is not None else []
 
@@ -266,7 +269,7 @@ def _field_problem(problem: Problem) -> FieldProblem:
 
 
 def _text_problems(service: Service) -> list[FieldProblem]:
-    """The problems of texts."""
+    """The problems of the texts that all services have."""
     found = line_problems("name", service.name) + line_problems("group", service.group_name)
     found += [problem for n, tag in enumerate(service.tags) for problem in line_problems(f"tags[{n}]", tag)]
     return found + text_problems("description", service.description)

@@ -27,12 +27,15 @@ from sql import Pool, database, heartbeats, query
 from sql.database import Actor
 
 CACHEABLE: tuple[Cacheable, ...] = ()
-MOST_BYTES = 4 * MAX_TEXT
-"""At most this many bytes of a report's body are read."""
-_WORDS: dict[str, Event] = {"": "success", "start": "start", "fail": "fail", "log": "log"}
+MAX_TEXT_BYTES = 4 * MAX_TEXT
+"""The largest number of bytes that are read of a report's body."""
+_EVENTS: dict[str, Event] = {"": "success", "start": "start", "fail": "fail", "log": "log"}
+"""The events by the last part of the path."""
 
 
 class _Service(msgspec.Struct):
+    """A row of the query heartbeats/service."""
+
     service_id: str
 
 
@@ -69,8 +72,8 @@ async def ping(
     key: FromPath[str],
     event: FromPath[str] = "",
 ) -> Response[str]:
-    """Records a report. 404 for an unknown key or event, which is also counted against the client, so that keys cannot
-    be guessed."""
+    """Records a report. 404 for an unknown key or event; such requests are limited per client, so that keys cannot be
+    guessed."""
     ping_key, reported = uuid_or_none(key), _event(event)
     service = None
     if ping_key is not None and reported is not None:
@@ -110,7 +113,7 @@ async def rotate_key(request: ApiRequest, pool: Injected[Pool], service_id: Serv
 
 
 async def rotate(pool: Pool, by: Actor, service_id: str) -> Heartbeat:
-    """Replaces the key of a job. Raises 404 if the service is not of the type `heartbeat`."""
+    """Replaces the key of a job and returns its heartbeat. Raises 404 if the service is not of the type `heartbeat`."""
     if is_slug(service_id):
         async with database.transaction(pool, by) as connection:
             await connection.execute(query("heartbeats/rotate"), {"id": service_id})
@@ -119,16 +122,17 @@ async def rotate(pool: Pool, by: Actor, service_id: str) -> Heartbeat:
 
 async def heartbeat_of(pool: Pool, service_id: str) -> Heartbeat:
     """The heartbeat of a job. Raises 404 if the service is not of the type `heartbeat`."""
-    known = await database.row(pool, "heartbeats/one", Heartbeat, id=service_id) if is_slug(service_id) else None
-    if known is None:
+    found = await database.row(pool, "heartbeats/one", Heartbeat, id=service_id) if is_slug(service_id) else None
+    if found is None:
         raise ApiError(404, "unknown_heartbeat")
-    return known
+    return found
 
 
 def _event(text: str) -> Event | None:
-    """The event of a path: a word or an exit code from 0 to 255. None for any other text."""
-    if text in _WORDS:
-        return _WORDS[text]
+    """The event that the last part of a path names: one of _EVENTS, or an exit code from 0 to 255. None for other
+    texts."""
+    if text in _EVENTS:
+        return _EVENTS[text]
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= 255 else None
 
 
@@ -137,9 +141,9 @@ async def _text(request: ApiRequest) -> str:
     read = bytearray()
     async for chunk in request.stream():
         read += chunk
-        if len(read) >= MOST_BYTES:
+        if len(read) >= MAX_TEXT_BYTES:
             break
-    return bytes(read[:MOST_BYTES]).decode("utf-8", "replace")[:MAX_TEXT]
+    return bytes(read[:MAX_TEXT_BYTES]).decode("utf-8", "replace")[:MAX_TEXT]
 
 
 router = Router("/", route_handlers=[ping, get_heartbeat, rotate_key], tags=["services"])

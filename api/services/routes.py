@@ -161,13 +161,13 @@ async def change_service(
     **requires("services:administer", 400, 404, 409),
 )
 async def delete_service(request: ApiRequest, pool: Injected[Pool], service_id: ServicePath) -> None:
-    """Its checks stay until their retention ends, and belong to a new service with the same id. 409 if services.toml
-    declares the service."""
+    """The checks of the service stay until their retention ends. A new service with the same id gets them. 409 if
+    services.toml declares the service."""
     await remove(pool, actor(request), service_id)
 
 
 async def one(pool: Pool, service_id: str) -> StoredService:
-    """Raises 404 if there is no such service."""
+    """The service with this id. Raises 404 if there is none."""
     _require_slug(service_id)
     return _found(await stored_service(pool, service_id))
 
@@ -188,7 +188,7 @@ async def change(
     """Changes a service. Raises 400 for invalid values, 404 if there is no such service, 409 if a file declares it."""
     _require_slug(service_id)
     async with database.transaction(pool, by) as connection:
-        current = _administered(await _locked(connection, service_id)).service
+        current = _changeable(await _locked(connection, service_id)).service
         service = _valid(changed(current, data))
         await _execute(connection, "services/update", service=Jsonb(service.columns()))
     return saved(service, settings)
@@ -198,7 +198,7 @@ async def remove(pool: Pool, by: Actor, service_id: str) -> None:
     """Deletes a service. Raises 404 if there is no such service, 409 if a file declares it."""
     _require_slug(service_id)
     async with database.transaction(pool, by) as connection:
-        _administered(await _locked(connection, service_id))
+        _changeable(await _locked(connection, service_id))
         await _execute(connection, "services/delete", id=service_id)
 
 
@@ -232,8 +232,9 @@ def _found(row: StoredService | None) -> StoredService:
     return row
 
 
-def _administered(row: StoredService | None) -> StoredService:
-    """Raises 404 if there is no service, 409 if a file declares it: the file would undo the change."""
+def _changeable(row: StoredService | None) -> StoredService:
+    """The service, if it may be changed. Raises 404 if there is none, 409 if a file declares it, because the file would
+    undo the change."""
     if (declared_in := _found(row).declared_in) is not None:
         raise ApiError(409, "declared", file=declared_in)
     return _found(row)

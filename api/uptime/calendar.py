@@ -26,7 +26,7 @@ MONTHS = (
 DAYS_OF_A_WEEK = 7
 ServiceOrAll = Annotated[str, PathParameter(description="The id of a public service, or `all-systems`")]
 Cell = Literal["o", "po", "mo", "nd", "e"]
-_Cell = TypeVar("_Cell")
+_AnyCell = TypeVar("_AnyCell")
 
 
 class Day(msgspec.Struct, rename="camel"):
@@ -59,7 +59,7 @@ class Uptime(msgspec.Struct):
 
 
 class DayRow(msgspec.Struct):
-    """A day, or the whole month if `day` is None."""
+    """A row of the query uptime/months: a day, or the whole month if `day` is None."""
 
     month: date
     day: date | None
@@ -92,7 +92,7 @@ def begun_days(rows: list[DayRow]) -> list[Day]:
     ]
 
 
-def whole_weeks(first: date, days: list[_Cell], outside: _Cell) -> list[_Cell]:
+def whole_weeks(first: date, days: list[_AnyCell], outside: _AnyCell) -> list[_AnyCell]:
     """The days of the month that begins on `first`, padded with `outside` to whole weeks from Sunday."""
     before = [outside] * (first.isoweekday() % DAYS_OF_A_WEEK)
     after = [outside] * (-(len(before) + len(days)) % DAYS_OF_A_WEEK)
@@ -115,7 +115,7 @@ async def calendar_rows(
 
 
 async def chosen_service(pool: Pool, service_id: str) -> ServiceName:
-    """The public service `service_id`, or ALL_SYSTEMS. Raises 404."""
+    """The public service `service_id`, or ALL_SYSTEMS. Raises 404 as `public_service` does."""
     return ALL_SYSTEMS if service_id == ALL_SYSTEMS.id else await public_service(pool, service_id)
 
 

@@ -79,7 +79,8 @@ class ResponseTimes(msgspec.Struct):
 
 
 class PointRow(msgspec.Struct):
-    """A point, or the whole window if `time` is None. `low` and `high`: the window that was read."""
+    """A row of the queries in response_times/: a point, or the whole window if `time` is None. `low` and `high`: the
+    window that was read."""
 
     time: datetime | None
     low: datetime
@@ -129,7 +130,7 @@ def tier(step: int, window_s: float) -> Tier:
 
 
 def window(from_: datetime | None, to: datetime | None, now: datetime) -> tuple[datetime, datetime]:
-    """The requested window; by default the last 24 hours, to the whole second. Raises 400."""
+    """The requested window; by default the 24 hours up to the next whole second. Raises 400 for an invalid window."""
     raise_problems(year_problems("from", from_) + year_problems("to", to))
     end = to or now.replace(microsecond=0) + timedelta(seconds=1)
     start = from_ or end - timedelta(days=1)
@@ -148,7 +149,7 @@ class Selection(NamedTuple):
 
 
 def selection(from_: str | None, to: str | None, step: int | None) -> Selection:
-    """The selection of a request's query. Raises 400 for invalid values."""
+    """The selection that the query parameters of a request describe. Raises 400 for invalid values."""
     start, end = window(read_moment("from", from_), read_moment("to", to), datetime.now(UTC))
     window_s = (end - start).total_seconds()
     step = step or default_step(window_s)

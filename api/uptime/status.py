@@ -81,7 +81,8 @@ class StatusRow(msgspec.Struct):
 
 
 def overall(states: list[ServiceState]) -> OverallStatus:
-    """The worst known state. Services under maintenance do not count. If all others are unknown, it is degraded."""
+    """The worst known state of the services that are not under maintenance. `degraded` if the states of all of them are
+    unknown, `operational` if there are none."""
     counted = [state for state in states if state != "maintenance"]
     known = {state for state in counted if state != "unknown"}
     if "outage" in known:
@@ -91,7 +92,7 @@ def overall(states: list[ServiceState]) -> OverallStatus:
     return "operational"
 
 
-@lru_cache(maxsize=4096)  # most services have equal days
+@lru_cache(maxsize=4096)  # many services have the same status on every day
 def day_statuses(known: str, degraded: str, failed: str) -> list[DayStatus]:
     """The status of each day. Each argument has a character for each day, `1` or `0`: whether the day has data,
     degraded checks, failed checks."""
@@ -122,8 +123,8 @@ def newest_check(rows: list[StatusRow]) -> datetime | None:
     **requires("status:read"),
 )
 async def system_status(pool: Injected[Pool], started_at: Injected[datetime]) -> SystemStatus:
-    """Also the maintenance that is running or begins within a week. `lastUpdated`: the time of the newest check; before
-    the first check, the start of this process."""
+    """The response includes the maintenance that is running or begins within a week. `lastUpdated`: the time of the
+    newest check; before the first check, the start of this process."""
     rows = await status_rows(pool)
     planned = await planned_maintenance(pool)
     return SystemStatus(

@@ -1,4 +1,4 @@
-"""The delay of the live feed: of one WebSocket frame and one GET response, and of one event to thousands of sockets."""
+"""The delay of the live feed: for one WebSocket client, for one GET response, and for thousands of sockets."""
 
 import time
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from statistics import median
 import anyio
 
 from api.live.events import PUBLIC_STEP
-from bench.api_server import KeptConnection, kept_connection, running_api
+from bench.api_server import PersistentConnection, persistent_connection, running_api
 from bench.checks import LOCATION
 from bench.databases import Connection
 from bench.history import create_services
@@ -29,13 +29,14 @@ OTHER_FILES = 500
 BETWEEN_CHANGES_S = 1.0
 """The API computes one response about once a second. A change that comes sooner waits for the next computation."""
 KEEP_STALLED = {"SOCKET_SEND_TIMEOUT": "600s", "SOCKET_QUEUE": "100000"}
-"""With the default timeout the API would disconnect the stalled client after 10 s. Keeping it is more work."""
+"""Settings that keep the stalled client connected. By default the API would disconnect it after 10 s and have less
+work."""
 WARM_UP_CHANGES = 2
 MESSAGE = (
     '{"event":"status-update","data":{"serviceId":"service-1","status":"operational",'
     '"timestamp":"2026-01-01T00:00:00.000Z"},"seq":1000}'
 )
-"""What the reference sends. It is as long as the API's message."""
+"""The message that the reference sends. It is as long as the API's message."""
 
 
 async def measure(run: Run) -> AsyncIterator[Result]:
@@ -73,7 +74,7 @@ async def _measure_freshness(run: Run) -> list[Result]:
         _, port = await enter(running_api(run, database))
         clients, _ = await enter(running_program("websocket_clients", run.folder))
         await clients.request(action="connect", port=port, path=SOCKET, count=1)
-        client = await enter(kept_connection(port))
+        client = await enter(persistent_connection(port))
         changes = Changes(await recorder(connection))
         frames_ms, gets_ms = [], []
         for _ in range(run.scale.freshness_changes + WARM_UP_CHANGES):
@@ -92,7 +93,7 @@ async def _measure_freshness(run: Run) -> list[Result]:
     ]
 
 
-async def _change_and_get(changes: Changes, client: KeptConnection) -> tuple[float, float]:
+async def _change_and_get(changes: Changes, client: PersistentConnection) -> tuple[float, float]:
     """Records a check that changes the service's state. Returns the time.monotonic() at which COMMIT was sent, and at
     which a GET returned a changed response."""
     before = await client.get_status()

@@ -37,7 +37,7 @@ async def measure(run: Run) -> AsyncIterator[Result]:
 
 
 async def _measure_efficiency(run: Run, kind: str, services: int) -> list[Result]:
-    """Each service is probed once a second."""
+    """Compares the product with the references. The product probes each service once a second."""
     ca_file, certificate = create_certificates(run.folder) if kind == "TLS" else (None, None)
     at_once, seconds = concurrency(services), run.scale.probe_seconds
     async with AsyncExitStack() as stack:

@@ -23,7 +23,7 @@ MINUTES_A_DAY = 1440
 
 
 async def measure(run: Run) -> AsyncIterator[Result]:
-    """On two databases: the second one has ten times the raw rows in the same aggregated buckets."""
+    """Measures on two databases. The second one has ten times the raw rows in the same aggregated buckets."""
     scale = run.scale
     for engine in run.databases.engines:
         async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The bytes that a check needs: its raw row, and its share of the tables that are kept for good."""
+"""The bytes that a check needs: its raw row, and its share of the tables that are never deleted."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -71,7 +71,7 @@ async def _record(run: Run, connection: Connection) -> int:
 
 
 async def _bytes_per_check(connection: Connection, engine: str, rows: int) -> dict[str, float]:
-    """Of `checks` and of each table that is kept for good, including its indexes and TOAST."""
+    """The bytes per check of `checks` and of each table that is never deleted, with indexes and TOAST."""
     await connection.execute("VACUUM")
     found = await (await connection.execute(query(f"sizes_{engine}"))).fetchall()
     return {name: int(size) / rows for name, size in found}

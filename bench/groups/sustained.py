@@ -1,4 +1,4 @@
-"""Everything at once, for minutes: recording at a constant rate, refresh, compression, live feed and read requests."""
+"""All work at the same time, for minutes: recording at a constant rate, refreshes, compression, live feed, requests."""
 
 import math
 from collections import Counter
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import anyio
 
-from bench.api_server import STATUS, kept_connection, running_api
+from bench.api_server import STATUS, persistent_connection, running_api
 from bench.databases import Connection, Database
 from bench.groups.storage import CHECKS_A_DAY
 from bench.history import create_services, midnight
@@ -32,7 +32,7 @@ RATE_TARGET = at_least(20_000, "rows/s")
 LAG_TARGET = at_most(120, "s")
 FEED_TARGET = at_most(1000, "ms")
 SETUP_OFFSET = timedelta(minutes=-40)
-"""The offset of the database's clock during the setup. It is earlier than that of the measurement, so that the clock
+"""The offset of the database's clock during the setup. It is less than the offset of the measurement, so that the clock
 never goes back."""
 SERVICE_PERIOD_S = 0.1
 STATUS_PERIOD_S = 1.0
@@ -40,7 +40,7 @@ STATUS_PERIOD_S = 1.0
 
 @dataclass
 class Observed:
-    """What the tasks beside the recording have observed."""
+    """The observations of the tasks that run beside the recording."""
 
     service_ms: list[float] = field(default_factory=list)
     status_ms: list[float] = field(default_factory=list)
@@ -49,11 +49,11 @@ class Observed:
     refreshes_s: list[float] = field(default_factory=list)
     watermark_ages_s: list[float] = field(default_factory=list)
     compressed_chunks: int = 0
-    """Each has the checks of one day."""
+    """The number of chunks that were compressed. Each has the checks of one day."""
 
 
 class Recorded(NamedTuple):
-    """What the writer and the WebSocket client report, and the CPU time of the servers as a share of one core."""
+    """The results of the writer and of the WebSocket client, and the CPU time of each server as a share of one core."""
 
     rows: int
     seconds: float
@@ -96,7 +96,7 @@ async def measure(run: Run) -> AsyncIterator[Result]:
 
 @asynccontextmanager
 async def _running_writer(run: Run, database: Database, offset: timedelta) -> AsyncIterator[Child]:
-    """The writer, once every service has a check."""
+    """Runs the writer. Yields its process once every service has a check."""
     scale = run.scale
     services, interval_s, batch = scale.sustained_services, scale.sustained_interval_s, scale.sustained_batch
     rate = {"services": services, "interval_s": interval_s, "batch": batch, "offset_s": offset.total_seconds()}
@@ -105,7 +105,7 @@ async def _running_writer(run: Run, database: Database, offset: timedelta) -> As
 
 
 def _clock_offset(seconds: float) -> timedelta:
-    """The offset with which a quarter of an hour ends in the middle of the measurement."""
+    """The offset of the database's clock with which a quarter of an hour ends in the middle of the measurement."""
     now = datetime.now(UTC)
     end_of_quarter = now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
     return end_of_quarter - timedelta(seconds=seconds / 2) - now
@@ -113,7 +113,7 @@ def _clock_offset(seconds: float) -> timedelta:
 
 async def _load_history(run: Run, connection: Connection) -> None:
     """Records an hour of one service and refreshes, so that there is a watermark. Then inserts days of old checks for
-    the compression. They belong to services that do not exist, so that no figure includes them."""
+    the compression. The old checks belong to services that do not exist, so that no figure includes them."""
     first, high = run.scale.sustained_services + 1, midnight() - timedelta(days=2)
     low, last = high - timedelta(days=run.scale.sustained_old_days), first + run.scale.sustained_old_services - 1
     recording = await recorder(connection)
@@ -128,7 +128,7 @@ async def _load_history(run: Run, connection: Connection) -> None:
 async def _record_and_observe(
     run: Run, database: Database, connection: Connection, writer: Child, port: int
 ) -> tuple[dict[str, Any], Observed]:
-    """Runs the writer with all other tasks beside it. Returns the response of the writer."""
+    """Runs the writer with all other tasks beside it. Returns the response of the writer and the observations."""
     scale, observed = run.scale, Observed()
     seconds = scale.sustained_seconds
     async with await database.connect() as compressing, await database.connect() as watching:
@@ -177,7 +177,7 @@ async def _request(
     port: int, period_s: float, paths: Sequence[str], durations_ms: list[float], observed: Observed
 ) -> None:
     """Sends one request per period at most, for one path after the other, over one connection."""
-    async with kept_connection(port) as connection:
+    async with persistent_connection(port) as connection:
         while True:
             for path in paths:
                 began = perf_counter()
@@ -192,7 +192,7 @@ async def _request(
 async def _frame_times(clients: Child, changes: int) -> list[float]:
     """Waits for one frame per change and returns the time.monotonic() at which each arrived.
 
-    It can return more than that. The caller's zip(strict=True) then raises ValueError.
+    If there are more frames, it returns more times, and the caller's zip(strict=True) raises ValueError.
     """
     arrived_at = list[float]()
 
@@ -246,5 +246,5 @@ def _response_time(title: str, durations_ms: list[float], period_s: float) -> Re
 
 
 def _quantile(values: Sequence[float], share: float) -> float:
-    """By nearest rank; `share` is between 0 and 1."""
+    """The quantile by nearest rank. `share` is between 0 and 1."""
     return sorted(values)[max(1, math.ceil(share * len(values))) - 1]

@@ -84,8 +84,8 @@ class Load:
 
 
 async def main(host: str, port: int, paths: list[str], concurrency: int, expect: str, headers: str = "") -> None:
-    """`headers` are additional header lines, each with its line break. A request is a number of seconds; the response
-    is the number of good and failed responses, the connections lost, and the seconds it took."""
+    """`headers` are additional header lines, each with its line break. A request is a number of seconds. The response
+    is the number of good and failed responses, the number of lost connections, and the duration in seconds."""
     load = Load(host, paths, expect, headers)
     for _ in range(concurrency):
         await asyncio.get_running_loop().create_connection(lambda: _Connection(load), host, port)

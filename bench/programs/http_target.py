@@ -29,7 +29,8 @@ class _Connection(asyncio.Protocol):
 
 
 async def main(addresses: list[str], delay_ms: float, certificate: str | None) -> None:
-    """`certificate` is the path of a PEM file with key and chain. Responds with the port, the same on all addresses."""
+    """`certificate` is the path of a PEM file with key and chain. The first response is the port, which is the same
+    on all addresses."""
     tls = None
     if certificate is not None:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,4 +1,4 @@
-"""A prober that is libcurl's multi interface alone: the upper limit of the product's prober.
+"""A prober that consists of libcurl's multi interface only: the upper limit of the product's prober.
 
 Each transfer uses a new connection. Nothing is recorded.
 """

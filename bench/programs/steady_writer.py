@@ -1,4 +1,4 @@
-"""Records checks at a constant rate, in batches, with the code that the prober uses to record.
+"""Records checks at a constant rate, in batches, with the prober's code for recording.
 
 Every service has one check per interval. One check in a thousand fails. Every second check of the first service fails,
 so that each of its checks changes its state.
@@ -21,7 +21,8 @@ AGE = timedelta(milliseconds=250)
 
 
 class SteadyWriter:
-    """Records each batch when it is due. `offset` is the difference of the database's clock from the machine's."""
+    """Records each batch when it is due. `offset` is the time by which the database's clock is ahead of the
+    machine's."""
 
     def __init__(self, store: Store, services: int, interval_s: int, batch: int, offset: timedelta) -> None:
         self._store = store

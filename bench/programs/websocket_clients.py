@@ -19,7 +19,8 @@ TIMEOUT_S = 60
 
 
 class _Client(asyncio.Protocol):
-    """Keeps the last bytes that it has read, so that a marker in two reads is counted."""
+    """One client. It keeps the last bytes that it has read, so that a marker that is split over two reads is
+    counted."""
 
     def __init__(self, clients: "Clients") -> None:
         self._clients = clients
@@ -42,7 +43,8 @@ class _Client(asyncio.Protocol):
             self._pong(data[ping.end() : ping.end() + ping[1][0]])
 
     def _pong(self, payload: bytes) -> None:
-        """The mask is zero, which leaves the payload unchanged. Without a pong the server disconnects after 40 s."""
+        """Sends a pong. The mask is zero, which leaves the payload unchanged. Without a pong the server disconnects
+        after 40 s."""
         self._transport.write(bytes([0x8A, 0x80 | len(payload), 0, 0, 0, 0]) + payload)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -58,7 +60,7 @@ class Clients:
         self.lost = 0
         self.marker = MARKER
         self.times: list[float] = []
-        """When each frame arrived, if there is only one client."""
+        """The time at which each frame arrived, if there is only one client."""
         self._open: list[_Client] = []
         self._transports: list[asyncio.BaseTransport] = []
         self._stalled: list[socket.socket] = []
@@ -85,7 +87,7 @@ class Clients:
         self._all_received = asyncio.Event()
 
     async def arrived(self) -> float:
-        """Waits for the expected frames and returns when the last one arrived."""
+        """Waits for the expected frames. Returns the time at which the last one arrived."""
         async with asyncio.timeout(TIMEOUT_S):
             await self._all_received.wait()
         return self._last_at

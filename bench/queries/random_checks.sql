@@ -1,5 +1,5 @@
--- Random checks: the durations of the phases are log-normal with a daily rhythm, and each service has its own level and its own
--- phase in the schedule. One check in a hundred fails, with an error message of the prober.
+-- Random checks. The durations of the phases are log-normal with a daily rhythm. Each service has its own level of durations and
+-- its own offset in the schedule. One check in a hundred fails, with an error message of the prober.
 CREATE FUNCTION random_checks(first_service integer, last_service integer, low timestamptz, high timestamptz, every integer)
 RETURNS TABLE (
     service_id text, location text, scheduled_at timestamptz, finished_at timestamptz, interval_seconds integer,
@@ -21,7 +21,7 @@ $$
            CASE WHEN luck >= 0.004 THEN wait END,
            1::smallint,
            CASE WHEN luck < 0.004 THEN 'timeout' WHEN luck < 0.01 THEN 'http_error' END,
-           CASE WHEN luck < 0.004 THEN 'timed out after 7000 ms waiting for the answer'
+           CASE WHEN luck < 0.004 THEN 'timed out after 7000 ms while waiting for the first byte'
                 WHEN luck < 0.01 THEN 'expected status 200, got 503' END
     FROM (
         SELECT service,

@@ -1,4 +1,4 @@
--- The bytes of checks and of every table that is kept for good, with indexes and TOAST. Partitions count for their table.
+-- The bytes of checks and of every table that is never deleted, with indexes and TOAST. Partitions are added to their table.
 SELECT coalesce(pg_partition_root(oid), oid)::regclass::text, sum(pg_total_relation_size(oid))
 FROM pg_class
 WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'

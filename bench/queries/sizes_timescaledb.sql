@@ -1,4 +1,4 @@
--- The bytes of checks and of every table that is kept for good, with indexes and TOAST: hypertables, continuous aggregates and
+-- The bytes of checks and of every table that is never deleted, with indexes and TOAST: hypertables, continuous aggregates and
 -- plain tables.
 SELECT hypertable_name, hypertable_size(format('%I.%I', hypertable_schema, hypertable_name)::regclass)
 FROM timescaledb_information.hypertables

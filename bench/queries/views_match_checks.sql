@@ -1,4 +1,5 @@
--- Six columns, one for each view of the aggregates: whether its number of checks of a service on one day is that of the raw rows.
+-- One column for each of the six views of the aggregates: whether the view has as many checks of a service on one day as the raw
+-- rows.
 WITH raw AS (
     SELECT count(*)                                                   AS checks,
            count(*) FILTER (WHERE success AND total_ms IS NOT NULL)   AS good

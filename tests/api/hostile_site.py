@@ -1,4 +1,4 @@
-"""An installation whose texts are all attacks, and the same with harmless texts to compare the pages with."""
+"""An installation in which every text is an attack, and the same installation with harmless texts for comparison."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -54,6 +54,7 @@ Site = tuple[Api, SiteData]
 
 
 async def fill(db: Db, texts: Sequence[str]) -> SiteData:
+    """Stores one row of every resource for each text, see hostile_site.sql."""
     admin = await create_user(db, username="boss")
     other = await create_user(db, "viewer", username="other")
     await db.execute(sql.query("checks/incoming"))
@@ -85,6 +86,7 @@ async def session_cookie(user: User, lifetime: timedelta = timedelta(days=7)) ->
 
 @asynccontextmanager
 async def hostile_api(database_url: str, texts: Sequence[str], **settings: Any) -> AsyncIterator[Site]:
+    """Fills the database and runs an API on it."""
     async with await sql.connect(database_url, application="attacker") as db:
         data = await fill(db, texts)
     async with running_api(database_url, **settings) as api:

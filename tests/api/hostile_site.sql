@@ -1,5 +1,5 @@
--- One of everything for each text, with the text wherever one can be, and with `line` where it must be on one line. What people
--- write and what targets answer.
+-- Inserts one row of every resource for each text: texts of users and texts in responses of targets. Columns that accept only one
+-- line get `line`, the text on one line.
 INSERT INTO services (id, name, description, endpoint_url, keyword, json_value, body, group_name, tags, headers)
 SELECT 's' || n, line, text, 'http://x.invalid/"><script>alert(1)</script>', line, line, text, line, ARRAY[left(line, 50)],
        jsonb_build_object('X-Text', text)

@@ -23,7 +23,7 @@ class Slow:
         self.body = b"first"
         self.status = 200
         self.action = ""
-        """The action that the route's guard sets in the request's state (api/auth/gatekeeper.py)."""
+        """The action that the guard of the route stores in the state of the request (api/auth/gatekeeper.py)."""
         self.may_respond = anyio.Event()
         self.may_respond.set()
 
@@ -48,6 +48,8 @@ def _scope(
 async def request(
     app: Any, path: str = "/a", query: bytes = b"", method: str = "GET", *, client: str = "192.0.2.1", **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
+    """Sends a request to an application and returns status, headers and body. `accept_language` is the header
+    Accept-Language."""
     messages: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -63,7 +65,8 @@ async def request(
 
 
 class OneRequest:
-    """One request. `received` is set when its response is complete, which may be before the application returns."""
+    """One request. `source` is the header X-Cache of its response. `received` is set when the response is complete,
+    which may be before the application returns."""
 
     def __init__(self) -> None:
         self.source: str | None = None
@@ -111,6 +114,7 @@ def cache(
     metrics: Metrics | None = None,
     site_url: str | None = None,
 ) -> ResponseCache:
+    """Returns a response cache in front of `app`. Without `routes`, it caches the path `/a`."""
     routes = routes or (Cacheable("/a", EVERY_CHANGE, frozenset({"x", "y"})),)
     origins = Origins((), site_url=site_url)
     return ResponseCache(app, routes, origins, metrics or Metrics(), admission or Counting(), exposes_source=True)

@@ -43,6 +43,7 @@ NO_ROOMS = (
     "\ud83d\ude00",
     "x" * 10_000,
 )
+"""Texts that are not the name of a room that a client may join."""
 NO_ROOM_DATA: tuple[Any, ...] = (
     None,
     5,
@@ -60,6 +61,7 @@ NO_ROOM_DATA: tuple[Any, ...] = (
     {"Room": "uptime"},
     {"__proto__": {"room": "staff"}},
 )
+"""The data of `join-room` without a valid name of a room."""
 NONSENSE: tuple[str | bytes, ...] = (
     "",
     "\0",
@@ -111,6 +113,7 @@ NONSENSE: tuple[str | bytes, ...] = (
     b"\x04\x00\x00",
     b'{"event": "auth", "data": {"token": "\xff"}}',
 )
+"""Frames that are not valid messages, for both transports."""
 HOSTILE_DATA: tuple[tuple[str, dict[str, Any]], ...] = (
     ("incident-comment", {"comment": ""}),
     ("incident-comment", {"comment": " \n"}),
@@ -137,4 +140,5 @@ HOSTILE_DATA: tuple[tuple[str, dict[str, Any]], ...] = (
     ("incident-editing", {"isEditing": True, "field": "a\0b"}),
     ("incident-editing", {"isEditing": True, "field": {"a": 1}}),
 )
+"""Events with invalid data. The tests add the id of an incident to the data."""
 NO_INCIDENTS: tuple[Any, ...] = (None, 5, "", "\0", "INC-1999-0001", "x" * 1000, ["INC-2026-0001"], {"$ne": 1}, "*")

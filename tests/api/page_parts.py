@@ -1,4 +1,4 @@
-"""The elements of a page, as far as injected text could change them."""
+"""The parts of a page that injected text could change: its elements, their attributes, and invalid values."""
 
 import json
 import re
@@ -22,7 +22,8 @@ ALLOWED_ADDRESSES = ("/", "#", "?", "http://", "https://", "mailto:")
 
 
 class Parts(NamedTuple):
-    """The elements of a page with the names of their attributes; `active` are counted."""
+    """The elements of a page with the names of their attributes. `active`: the number of each element of ACTIVE.
+    `errors`: attributes, addresses and scripts that no page may have."""
 
     elements: frozenset[tuple[str, frozenset[str]]]
     active: Counter[tuple[str, frozenset[str]]]

@@ -23,7 +23,7 @@ FIXED: Values = {"language": ["ko"], "theme": ["dark"]}
 
 
 class PageRoute(NamedTuple):
-    """One method of one path; `query` are the names of its query parameters."""
+    """One method of one path. `query`: the names of its query parameters."""
 
     method: str
     path: str
@@ -87,4 +87,5 @@ def _query(handler: HTTPRouteHandler, path: str) -> Iterator[str]:
 
 
 def described(response: Any) -> str:
+    """Returns the request and the status of a response, for the messages of assertions."""
     return f"{response.request.method} {response.request.url.raw_path.decode()} -> {response.status_code}"

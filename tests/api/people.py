@@ -26,13 +26,14 @@ Kind = Literal[
 
 
 class Principal(NamedTuple):
-    """A client of the API. `role` is its effective role; `invalid` means that its token is refused."""
+    """A client of the API. `role`: its effective role. `is_token`: it uses an API token. `invalid`: its token is
+    refused."""
 
     kind: Kind
     token: str | None
     role: str | None
     owner: User | None
-    machine: bool = False
+    is_token: bool = False
     invalid: bool = False
 
     @property
@@ -54,11 +55,11 @@ async def create_principal(db: Db, kind: Kind) -> Principal:
             return Principal(kind, owner.token, kind, owner)
         case "viewer's token" | "reporter's token" | "admin's token":
             role = kind.removesuffix("'s token")
-            return await machine(db, kind, owner_role=role, role=role)
+            return await create_token_principal(db, kind, owner_role=role, role=role)
         case "admin's token for a viewer":
-            return await machine(db, kind, owner_role="admin", role="viewer")
+            return await create_token_principal(db, kind, owner_role="admin", role="viewer")
         case "viewer's token for an admin":
-            return await machine(db, kind, owner_role="viewer", role="admin")
+            return await create_token_principal(db, kind, owner_role="viewer", role="admin")
         case "disabled admin":
             await create_user(db, "admin")  # the last active admin cannot be disabled
             owner = await create_user(db, "admin")
@@ -66,13 +67,13 @@ async def create_principal(db: Db, kind: Kind) -> Principal:
             return Principal(kind, owner.token, None, owner, invalid=True)
         case "disabled admin's token":
             await create_user(db, "admin")
-            created = await machine(db, kind, owner_role="admin", role="admin")
+            created = await create_token_principal(db, kind, owner_role="admin", role="admin")
             await db.execute("UPDATE users SET active = false WHERE id = %s", [created.user_id])
             return created._replace(role=None, invalid=True)
 
 
-async def machine(db: Db, kind: Kind, *, owner_role: str, role: str) -> Principal:
-    """Creates an API token. Its permissions are those that both its own role and the role of its owner have."""
+async def create_token_principal(db: Db, kind: Kind, *, owner_role: str, role: str) -> Principal:
+    """Creates a principal with an API token. The effective role is the lower one of `role` and `owner_role`."""
     owner = await create_user(db, owner_role)
     token = "slam_" + secrets.token_urlsafe(32)
     await db.execute(
@@ -80,4 +81,4 @@ async def machine(db: Db, kind: Kind, *, owner_role: str, role: str) -> Principa
         [owner.user_id, role, hashlib.sha256(token.encode()).digest()],
     )
     roles = ("viewer", "reporter", "admin")
-    return Principal(kind, token, min(role, owner_role, key=roles.index), owner, machine=True)
+    return Principal(kind, token, min(role, owner_role, key=roles.index), owner, is_token=True)

@@ -1,4 +1,4 @@
-"""The tables of docs/permissions.md, read as data."""
+"""Reads the tables of docs/permissions.md."""
 
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -12,7 +12,8 @@ Outcome = Literal["allowed", 401, 403]
 
 
 class Row(NamedTuple):
-    """One route. `own` is the lower role that is sufficient for resources of the client's own."""
+    """One route. `who`: the lowest role that may use it. `own`: a lower role that is sufficient for the client's own
+    resources. `tokens`: whether API tokens may use it."""
 
     method: str
     path: str
@@ -21,8 +22,7 @@ class Row(NamedTuple):
     tokens: bool
 
     def outcome(self, principal: Principal, *, own: bool) -> Outcome:
-        """Returns the expected outcome for `principal`. `own` means a resource of its own, or one that does not
-        exist."""
+        """Returns the expected outcome for `principal`. `own`: whether the resource is its own, or does not exist."""
         if self.who == "everybody":
             return "allowed"
         if principal.invalid:
@@ -31,7 +31,7 @@ class Row(NamedTuple):
             return "allowed"
         if principal.role is None:
             return 401
-        if principal.machine and not self.tokens:
+        if principal.is_token and not self.tokens:
             return 403
         least = self.own if own and self.own else self.who
         return "allowed" if ROLES.index(principal.role) >= ROLES.index(least) else 403

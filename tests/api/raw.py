@@ -1,4 +1,4 @@
-"""HTTP requests with any request line and headers: no client library normalises or refuses them."""
+"""Sends HTTP requests with any request line and headers. A client library would normalise or refuse them."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

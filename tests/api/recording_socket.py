@@ -6,7 +6,7 @@ from api.edge.websocket import Subscriber
 
 
 class RecordingSocket:
-    """Records the frames that are written, and why it was closed."""
+    """Records the frames that are written, and the code and reason of the close."""
 
     def __init__(self) -> None:
         self.subscriber: Subscriber | None = None
@@ -29,7 +29,8 @@ class RecordingSocket:
             self.subscriber.writing_paused()
 
     def resume(self, pause_after: int | None = None) -> None:
-        """The client has read. Writing is paused again after `pause_after` frames, counted from the first."""
+        """Allows writing again, as after the client has read. Writing is paused again when `pause_after` frames have
+        been written in total."""
         self.pause_after = pause_after
         self.writable.set()
         if self.subscriber is not None:

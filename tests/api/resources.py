@@ -124,7 +124,8 @@ class Resources:
         raise AssertionError(f"no resource for the path parameter {name}")
 
     async def _post(self, collection: str, new: dict[str, Any], owner: Principal) -> Any:
-        """The owner is an admin during the request: a viewer can own resources of a time when its role was higher."""
+        """Creates a resource over REST. The owner has the role admin during the request, because a viewer can own only
+        resources from a time when it had a higher role."""
         assert owner.owner is not None
         cursor = await self._db.execute("SELECT role FROM users WHERE id = %s", [owner.user_id])
         [(role,)] = await cursor.fetchall()

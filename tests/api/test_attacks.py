@@ -88,7 +88,7 @@ async def test_a_malformed_header_is_refused(api: Api) -> None:
 
 
 async def test_two_authorization_headers_are_refused(api: Api, admin: User) -> None:
-    """A proxy may have checked the other one."""
+    """A proxy may have verified one of them, and the API would use the other."""
     valid, invalid = admin.headers["Authorization"], "Bearer x"
     for path in ("/api/users", "/api/incidents", "/api/services?details=true"):
         for pair in ((valid, invalid), (invalid, valid), (valid, valid)):
@@ -122,7 +122,7 @@ async def test_a_reused_refresh_token_ends_its_session(api: Api, admin: User) ->
     assert (await api.http.get("/api/auth/me", headers=bearer(other["accessToken"]))).status_code == 200
 
 
-async def test_of_ten_concurrent_refreshes_with_one_token_one_succeeds(api: Api, admin: User) -> None:
+async def test_only_one_of_ten_concurrent_refreshes_with_one_token_succeeds(api: Api, admin: User) -> None:
     pair = await create_and_log_in(api, admin, "alice")
     statuses: list[int] = []
 
@@ -137,7 +137,7 @@ async def test_of_ten_concurrent_refreshes_with_one_token_one_succeeds(api: Api,
     assert (await api.http.get("/api/auth/me", headers=bearer(pair["accessToken"]))).status_code == 401
 
 
-async def test_a_revoked_access_is_refused_at_the_next_request(api: Api, db: Db, admin: User) -> None:
+async def test_after_a_revocation_the_next_request_is_refused(api: Api, db: Db, admin: User) -> None:
     ends = (
         "UPDATE users SET active = false WHERE username = %s",
         "UPDATE users SET password_hash = 'another' WHERE username = %s",
@@ -181,7 +181,7 @@ async def test_no_response_contains_a_password_hash(api: Api, admin: User) -> No
     secret = next(text for text in _texts(created.json()) if text.startswith("slam_"))
     for path in (
         "/api/users",
-        f"/api/users/{pair['create_and_log_in']['id']}",
+        f"/api/users/{pair['user']['id']}",
         "/api/auth/me",
         "/api/tokens",
         "/api/audit",
@@ -262,7 +262,7 @@ async def test_no_body_sets_a_field_of_the_server(api: Api, db: Db, admin: User)
         ("POST", "/api/services", {"name": "x", "endpointUrl": "http://127.0.0.1:9/", "id": "x"}),
         ("PATCH", "/api/services/shop", {"name": "x"}),
         ("POST", "/api/users", {"username": "x", "email": "x@example.com", "password": PASSWORD, "role": "viewer"}),
-        ("PATCH", f"/api/users/{alice['create_and_log_in']['id']}", {"email": "x@example.com"}),
+        ("PATCH", f"/api/users/{alice['user']['id']}", {"email": "x@example.com"}),
         ("POST", "/api/tokens", {"name": "x", "role": "viewer"}),
         ("POST", "/api/auth/login", {"username": "alice", "password": PASSWORD}),
         ("POST", "/api/auth/refresh", {"refreshToken": alice["refreshToken"]}),
@@ -291,7 +291,7 @@ async def counts(db: Db) -> dict[str, int]:
 async def test_only_admins_set_roles(api: Api, db: Db, admin: User) -> None:
     alice = await create_and_log_in(api, admin, "alice")
     headers = bearer(alice["accessToken"])
-    own = f"/api/users/{alice['create_and_log_in']['id']}"
+    own = f"/api/users/{alice['user']['id']}"
     for path in (own, f"{own}/role", f"{own}/", "/api/auth/me", "/api/users/me"):
         for method in ("PATCH", "PUT", "POST"):
             response = await api.http.request(method, path, json={"role": "admin"}, headers=headers)
@@ -309,7 +309,9 @@ async def test_requests_of_another_origin_change_nothing(api: Api, db: Db, admin
     assert (await counts(db))["incidents"] == 0
 
 
-async def test_an_idempotency_key_of_another_user_returns_no_incident_of_theirs(api: Api, db: Db, admin: User) -> None:
+async def test_the_idempotency_key_of_another_user_does_not_return_their_incident(
+    api: Api, db: Db, admin: User
+) -> None:
     alice, bob = await create_user(db, "reporter"), await create_user(db, "reporter")
     key = {"Idempotency-Key": "the-same"}
     first = await api.http.post("/api/incidents", json=INCIDENT, headers={**alice.headers, **key})

@@ -52,13 +52,13 @@ async def test_a_change_over_rest_is_logged_with_user_address_and_request_id(api
 
 
 async def test_behind_a_trusted_proxy_the_address_is_that_of_the_client(database: str, db: Db, admin: User) -> None:
-    claims = admin.headers | {"X-Forwarded-For": "6.6.6.6, 2001:db8::7"}
+    headers = admin.headers | {"X-Forwarded-For": "6.6.6.6, 2001:db8::7"}
     proxies = [((), "127.0.0.1"), (("127.0.0.0/8",), "2001:db8::7")]
     for trusted, address in proxies:
         networks = tuple(ipaddress.ip_network(text) for text in trusted)
         async with running_api(database, trusted_proxies=networks) as api:
-            await api.http.post("/api/services", json=SHOP, headers=claims)
-            await api.http.delete("/api/services/shop", headers=claims)
+            await api.http.post("/api/services", json=SHOP, headers=headers)
+            await api.http.delete("/api/services/shop", headers=headers)
             assert [one["address"] for one in await entries(api, admin, objectType="service", limit=2)] == [address] * 2
 
 

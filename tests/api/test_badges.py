@@ -128,7 +128,7 @@ async def test_response_times_are_those_of_the_page_and_its_chart(api: Api, db: 
 
 
 @pytest.mark.one_engine
-async def test_one_query_is_enough_for_many_badges(api: Api, db: Db) -> None:
+async def test_a_badge_is_cached_for_all_clients(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     await until_events_processed(api, db)
     for kind in KINDS:
@@ -222,7 +222,7 @@ async def test_a_service_that_becomes_private_has_no_badge_any_more(api: Api, db
 
 
 @pytest.mark.one_engine
-async def test_badges_count_for_the_rate_limit_of_pages(database: str) -> None:
+async def test_badges_count_against_the_rate_limit_of_pages(database: str) -> None:
     async with running_api(database, rate_limit_pages=Limit(1, timedelta(minutes=1))) as api:
         responses = [await api.http.get(f"/badges/nothing/{kind}.svg") for kind in KINDS]
         assert [response.status_code for response in responses] == [404, 429, 429]

@@ -1,4 +1,5 @@
-"""Cached pages: one for each language and theme, compressed once, invalidated by events at once, by checks later."""
+"""Cached pages: one for each language and theme. They are compressed once. Events invalidate them at once, checks
+later."""
 
 import gzip
 from datetime import timedelta
@@ -98,8 +99,8 @@ async def test_pages_with_absolute_links_are_cached_for_each_host() -> None:
     assert set(app._store) == {CacheKey("/a", "", "en", None, host) for host in (b"localhost", b"127.0.0.1")}
 
 
-async def test_a_remembered_lookup_still_depends_on_every_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Repeated requests are not parsed again."""
+async def test_a_remembered_cache_key_depends_on_every_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache key of a repeated request is looked up by its headers, which are not parsed again."""
     monkeypatch.setattr(keys, "MAX_REMEMBERED", 5)
     app = cache(slow := Slow(), Cacheable("/a", EVERY_CHANGE, page=True, personal=True))
     slow.body = LONG

@@ -1,4 +1,4 @@
-"""The address of the client: of X-Forwarded-For only the entries that trusted proxies added are used."""
+"""The address of the client. Only those entries of X-Forwarded-For are used that trusted proxies added."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -54,13 +54,15 @@ lines = st.lists(st.binary(max_size=60) | st.lists(addresses.map(str)).map(",".j
 
 
 @given(addresses, lines)
-def test_without_trusted_proxies_no_header_changes_anything(peer: ipaddress.IPv4Address, claims: list[bytes]) -> None:
-    assert client_address(str(peer), claims, ()) == client_address(str(peer), [], ())
+def test_without_trusted_proxies_no_header_changes_anything(
+    peer: ipaddress.IPv4Address, forwarded_for: list[bytes]
+) -> None:
+    assert client_address(str(peer), forwarded_for, ()) == client_address(str(peer), [], ())
 
 
 @given(st.none() | st.text(max_size=40) | addresses.map(str), lines)
-def test_the_result_is_always_an_address(peer: str | None, claims: list[bytes]) -> None:
-    client = client_address(peer, claims, PROXIES)
+def test_the_result_is_always_an_address(peer: str | None, forwarded_for: list[bytes]) -> None:
+    client = client_address(peer, forwarded_for, PROXIES)
     address = ipaddress.ip_address(client)
     assert str(address) == client
     assert "%" not in client
@@ -71,13 +73,15 @@ def test_the_result_is_always_an_address(peer: str | None, claims: list[bytes]) 
 @given(
     lines, addresses.filter(lambda address: not _is_trusted(client_address(str(address), [], ()))), st.integers(0, 5)
 )
-def test_entries_left_of_the_client_are_ignored(claims: list[bytes], real: ipaddress.IPv4Address, hops: int) -> None:
-    """The first proxy appends the address of the client to the header, and each further proxy that of the one
-    before."""
+def test_entries_left_of_the_client_are_ignored(
+    forwarded_for: list[bytes], real: ipaddress.IPv4Address, hops: int
+) -> None:
+    """The first proxy appends the address of the client to the header. Each further proxy appends the address of the
+    proxy before it."""
     added = ", ".join([str(real), *(f"10.0.0.{n}" for n in range(hops))]).encode()
     expected = client_address(str(real), [], ())
-    assert client_address("10.0.0.99", [*claims, added], PROXIES) == expected
-    joined = b",".join([*claims, added])
+    assert client_address("10.0.0.99", [*forwarded_for, added], PROXIES) == expected
+    joined = b",".join([*forwarded_for, added])
     assert client_address("10.0.0.99", [joined], PROXIES) == expected
 
 

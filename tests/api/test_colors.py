@@ -1,4 +1,4 @@
-"""Text in the colour of an installation has enough contrast on every background."""
+"""Text in the color of an installation has enough contrast on every background."""
 
 import re
 
@@ -26,17 +26,17 @@ def test_contrast_is_that_of_wcag(one: str, other: str, ratio: float) -> None:
 
 
 @given(colors, st.sampled_from([LIGHT_GROUND, DARK_GROUND]))
-def test_text_in_any_colour_has_enough_contrast(color: str, background: str) -> None:
+def test_text_in_any_color_has_enough_contrast(color: str, background: str) -> None:
     made = against(color, background)
     assert re.fullmatch("#[0-9a-f]{6}", made)
     assert contrast(made, background) >= MIN_CONTRAST
-    assert contrast(color, background) < MIN_CONTRAST or made == color, "what can be read stays as it was chosen"
+    assert contrast(color, background) < MIN_CONTRAST or made == color, "a color with enough contrast is not changed"
 
 
 @given(colors)
-def test_text_on_a_button_of_any_colour_has_enough_contrast(color: str) -> None:
+def test_text_on_a_button_of_any_color_has_enough_contrast(color: str) -> None:
     found = dict(re.findall(r"--([a-z-]+):(#[0-9a-f]{6})[;}]", stylesheet(color)))
     assert set(found) == {"accent-light", "on-accent-light", "brand", "accent-dark", "on-accent-dark"}
     assert found["brand"] == color
-    for look in ("light", "dark"):
-        assert contrast(found[f"accent-{look}"], found[f"on-accent-{look}"]) >= MIN_CONTRAST
+    for theme in ("light", "dark"):
+        assert contrast(found[f"accent-{theme}"], found[f"on-accent-{theme}"]) >= MIN_CONTRAST

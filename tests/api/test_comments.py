@@ -1,4 +1,4 @@
-"""Comments on incidents: who sees them, and who may delete them."""
+"""Comments on incidents: events, visibility, invalid comments, and permissions to delete."""
 
 from typing import Any
 

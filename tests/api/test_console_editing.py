@@ -1,4 +1,5 @@
-"""Two users edit one incident in forms, without scripts: the second to save sees both versions and loses no text."""
+"""Two users edit one incident in forms, without scripts: the user who saves later sees both versions and loses no
+text."""
 
 from typing import Any
 
@@ -27,7 +28,7 @@ async def bob(db: Db) -> User:
 
 
 class Editor:
-    """Ann with the form of an incident in a browser without scripts. Other users save over REST."""
+    """The browser of Ann, without scripts, with the form of an incident. Other users save over REST."""
 
     def __init__(self, api: Api, ann: User, incident: Any, browser: Visitor) -> None:
         self.api, self.ann, self.browser = api, ann, browser
@@ -96,7 +97,7 @@ async def test_invalid_fields_are_marked_and_the_form_is_saved_as_a_draft(editor
     assert await editor.draft() is None
 
 
-async def test_the_second_to_save_sees_both_versions_and_chooses(editor: Editor, bob: User) -> None:
+async def test_the_user_who_saves_later_sees_both_versions_and_chooses(editor: Editor, bob: User) -> None:
     form = await editor.form()
     await change(editor.api, bob, editor.id, title="Bob's title", description="One line, by Bob", severity="critical")
     page = await editor.send(form, title="Ann's title", description="One line, by Ann", priority="P3")

@@ -1,4 +1,4 @@
-"""/console/maintenance: maintenance windows are announced, changed and cancelled in forms."""
+"""/console/maintenance: maintenance windows are created, changed and cancelled in forms."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,7 @@ async def stored(db: Db) -> list[dict[str, Any]]:
     return [row for (row,) in await cursor.fetchall()]
 
 
-async def test_a_window_is_announced_in_the_chosen_time_zone(reporter: Visitor, db: Db) -> None:
+async def test_a_window_is_created_in_the_chosen_time_zone(reporter: Visitor, db: Db) -> None:
     response = await reporter.fill(f"{HERE}/new", HERE, **NEW, timeZone="Asia/Seoul", public="no")
     assert redirect_target(response) == f"{HERE}?done=created"
     [window] = await stored(db)
@@ -108,7 +108,9 @@ async def test_skipped_and_repeated_local_times_are_marked(
 
 
 @pytest.mark.parametrize(("which", "utc"), [("first", "00:30"), ("second", "01:30")])
-async def test_of_a_repeated_local_time_either_can_be_chosen(reporter: Visitor, db: Db, which: str, utc: str) -> None:
+async def test_either_moment_of_a_repeated_local_time_can_be_chosen(
+    reporter: Visitor, db: Db, which: str, utc: str
+) -> None:
     values = {**NEW, "startsAt": f"{AUTUMN}T02:30", "endsAt": f"{AUTUMN}T05:00", "timeZone": "Europe/Berlin"}
     first = await reporter.fill(f"{HERE}/new", HERE, **values)
     response = await reporter.submit(first.form(HERE), fields={"startsAt-which": which})
@@ -133,13 +135,13 @@ async def test_a_preview_shows_the_next_occurrences_and_saves_nothing(reporter: 
     assert (invalid.status, invalid_fields(invalid)) == (400, {"rrule"})
 
 
-async def announce(reporter: Visitor, db: Db, **values: Any) -> str:
+async def create_window(reporter: Visitor, db: Db, **values: Any) -> str:
     redirect_target(await reporter.fill(f"{HERE}/new", HERE, **{**NEW, **values}))
     return str((await stored(db))[-1]["id"])
 
 
 async def test_a_change_keeps_fractions_of_seconds_that_the_form_does_not_show(reporter: Visitor, db: Db) -> None:
-    window = await announce(reporter, db)
+    window = await create_window(reporter, db)
     await db.execute("UPDATE maintenance_windows SET starts_at = starts_at + interval '1.5 s' WHERE id = %s", [window])
     response = await reporter.fill(f"{HERE}/{window}", title="Newer disks", description="Soon")
     assert redirect_target(response) == f"{HERE}?done=saved"
@@ -148,8 +150,8 @@ async def test_a_change_keeps_fractions_of_seconds_that_the_form_does_not_show(r
     assert row["starts_at"] == f"{DAY}T02:00:01.5+00:00"
 
 
-async def test_the_second_to_save_sees_the_version_of_the_first(reporter: Visitor, db: Db) -> None:
-    window = await announce(reporter, db)
+async def test_the_user_who_saves_later_sees_the_saved_version(reporter: Visitor, db: Db) -> None:
+    window = await create_window(reporter, db)
     opened = await reporter.get(f"{HERE}/{window}")
     redirect_target(await reporter.fill(f"{HERE}/{window}", title="Theirs"))
     refused = await reporter.submit(opened.form(f"{HERE}/{window}"), description="Mine")
@@ -162,7 +164,7 @@ async def test_the_second_to_save_sees_the_version_of_the_first(reporter: Visito
 
 
 async def test_cancelling_needs_a_confirmation(reporter: Visitor, api: Api, db: Db) -> None:
-    window = await announce(reporter, db)
+    window = await create_window(reporter, db)
     page = await reporter.get(f"{HERE}/{window}/delete")
     assert "New disks" in page.text and len(await stored(db)) == 1
     response = await reporter.submit(page.form(f"{HERE}/{window}/delete"))
@@ -174,7 +176,7 @@ async def test_cancelling_needs_a_confirmation(reporter: Visitor, api: Api, db: 
 async def test_a_reporter_changes_but_does_not_cancel_the_window_of_another(
     reporter: Visitor, api: Api, db: Db
 ) -> None:
-    window = await announce(reporter, db)
+    window = await create_window(reporter, db)
     other = await visitor(api, await create_user(db, "reporter"))
     assert f"{HERE}/{window}/delete" not in (await other.get(HERE)).text
     await other.get(f"{HERE}/{window}/delete", status=403)
@@ -184,7 +186,7 @@ async def test_a_reporter_changes_but_does_not_cancel_the_window_of_another(
 
 
 async def test_viewers_see_windows_and_no_forms(reporter: Visitor, api: Api, db: Db) -> None:
-    await announce(reporter, db, public="no")
+    await create_window(reporter, db, public="no")
     page = await (await visitor(api, await create_user(db, "viewer"))).get(HERE)
     assert "New disks" in page.text
     assert f"{HERE}/new" not in page.text and "/delete" not in page.text
@@ -194,7 +196,7 @@ async def test_running_planned_and_past_windows_have_sections(reporter: Visitor,
     now = datetime.now(UTC).replace(microsecond=0)
     hour = timedelta(hours=1)
     times = {"startsAt": f"{now - hour:%Y-%m-%dT%H:%M:%S}", "endsAt": f"{now + hour:%Y-%m-%dT%H:%M:%S}"}
-    await announce(reporter, db, title="Now", **times)
+    await create_window(reporter, db, title="Now", **times)
     await db.execute(
         "INSERT INTO maintenance_windows (title, affected_services, starts_at, ends_at, time_zone, author) "
         "VALUES ('Then', '{shop}', now() - interval '3 h', now() - interval '2 h', 'UTC', 'rosa')"
@@ -210,7 +212,7 @@ async def test_running_planned_and_past_windows_have_sections(reporter: Visitor,
 
 
 async def test_texts_are_escaped(reporter: Visitor, db: Db) -> None:
-    await announce(reporter, db, title="<img src=x onerror=alert(1)>", description="</textarea><script>")
+    await create_window(reporter, db, title="<img src=x onerror=alert(1)>", description="</textarea><script>")
     [window] = await stored(db)
     for path in (HERE, f"{HERE}/{window['id']}", f"{HERE}/{window['id']}/delete"):
         text = (await reporter.get(path)).text
@@ -218,7 +220,7 @@ async def test_texts_are_escaped(reporter: Visitor, db: Db) -> None:
 
 
 async def test_the_page_is_available_in_korean(api: Api, db: Db, reporter: Visitor) -> None:
-    await announce(reporter, db, repeats="weekly", startsAt=f"{WEDNESDAY}T02:00", endsAt=f"{WEDNESDAY}T03:00")
+    await create_window(reporter, db, repeats="weekly", startsAt=f"{WEDNESDAY}T02:00", endsAt=f"{WEDNESDAY}T03:00")
     text = (await (await visitor(api, await create_user(db, "reporter"), "ko")).get(HERE)).text
     assert '<html lang="ko"' in text and "매주 · 수" in text and "Every" not in text
     assert re.search(r"02:00</time> ~ <time[^>]*>03:00", text) and " – " not in text

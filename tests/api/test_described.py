@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("cheap")
 
 
 class CheckedApi:
-    """The API and its OpenAPI document, with which each response is compared."""
+    """Sends requests to the API and compares each response with the OpenAPI document."""
 
     def __init__(self, api: Api, document: dict[str, Any]) -> None:
         self._api = api

@@ -24,13 +24,14 @@ async def api(api: Api, db: Db) -> Api:
 
 
 def assert_error(response: httpx.Response, status: int, code: str) -> Any:
+    """Checks the shape of an error and that it discloses no internals, and returns its body."""
     assert response.status_code == status, response.text
     body = response.json()
     assert set(body) <= {"error", "code", "reason", "parameters", "details"}
     assert body["code"] == code
     assert isinstance(body["error"], str)
-    for inside in ("Traceback", "SELECT", "INSERT", "psycopg", ".py", "site-packages", "/tmp"):
-        assert inside not in response.text
+    for internal in ("Traceback", "SELECT", "INSERT", "psycopg", ".py", "site-packages", "/tmp"):
+        assert internal not in response.text
     assert response.headers["x-content-type-options"] == "nosniff"
     assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
     assert response.headers["referrer-policy"] == "same-origin"

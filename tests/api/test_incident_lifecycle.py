@@ -67,9 +67,9 @@ class Lifecycle(RuleBasedStateMachine):
         if self._refused(editor, response):
             return
         assert response.status_code == 201
-        updates = response.json()["update"]
-        assert {name: updates[name] for name in body} == body
-        self._accept(editor, {"status": status}, [updates])
+        added = response.json()["update"]
+        assert {name: added[name] for name in body} == body
+        self._accept(editor, {"status": status}, [added])
 
     @rule(status=STATUSES)
     def set_by_hand(self, status: str) -> None:
@@ -95,7 +95,8 @@ class Lifecycle(RuleBasedStateMachine):
             )
 
     def _refused(self, editor: str, response: httpx.Response) -> bool:
-        """Returns whether the save was refused. Exactly an outdated version is refused, with the current incident."""
+        """Returns whether the save was refused. Checks that it was refused if and only if the version was outdated, and
+        that the response then contains the current incident."""
         outdated = self.etags[editor].split("-")[0] != self.current.split("-")[0]
         assert (response.status_code == 412) == outdated
         if outdated:
@@ -105,8 +106,8 @@ class Lifecycle(RuleBasedStateMachine):
         return outdated
 
     def _accept(self, editor: str | None, change: dict[str, Any], updates: list[Any] | None = None) -> None:
-        """The saved fields have their new values, all others are unchanged, and the version increases with any
-        change."""
+        """Checks that the saved fields have their new values, that all others are unchanged, and that the version
+        increased if anything changed."""
         response = self.http.get(self.path, headers=self.headers["ana"])
         before, after = self.incident, response.json()["incident"]
         added = after["updates"][: len(after["updates"]) - len(before["updates"])]

@@ -198,8 +198,8 @@ async def test_only_users_see_internal_incidents_and_private_services(api: Api, 
 
 
 async def test_only_users_see_the_names_of_users(api: Api, db: Db, reporter: User) -> None:
-    """Anonymous clients see the same incident without names; only a reporter that is not a user name is shown to
-    them."""
+    """Anonymous clients see the same incident without names of users. They see `reporter` if it is not the name of a
+    user."""
     viewer, colleague = await create_user(db, "viewer"), await create_user(db, "reporter")
     incident = await create(api, reporter, update="We are looking")
     await add_update(api, colleague, incident["id"], "identified")
@@ -224,11 +224,11 @@ async def test_only_users_see_the_names_of_users(api: Api, db: Db, reporter: Use
 
 
 async def test_only_users_see_the_name_of_a_token_and_its_owner(api: Api, db: Db) -> None:
-    """The default of `reporter` is the name of the creator, cut to the length of the column, and hidden like it."""
+    """The default of `reporter` is the name of the creator, cut to the length of the column. Both are hidden."""
     admin = await create_user(db)
     created = await api.http.post("/api/tokens", json={"name": "n" * 100, "role": "reporter"}, headers=admin.headers)
-    machine = {"Authorization": f"Bearer {created.json()['secret']}"}
-    response = await api.http.post("/api/incidents", json=OUTAGE | {"update": "x"}, headers=machine)
+    headers = {"Authorization": f"Bearer {created.json()['secret']}"}
+    response = await api.http.post("/api/incidents", json=OUTAGE | {"update": "x"}, headers=headers)
     incident = response.json()["incident"]
     assert incident["author"] == f"{admin.username}/{'n' * 100}"
     assert incident["reporter"] == incident["author"][:100]
@@ -282,7 +282,7 @@ async def test_a_change_affects_only_the_given_fields(api: Api, db: Db, reporter
     assert datetime.fromisoformat(expected["updatedAt"]) > datetime.fromisoformat(before["updatedAt"])
 
 
-async def test_a_save_without_a_change_is_no_new_version_and_sends_no_event(api: Api, db: Db, reporter: User) -> None:
+async def test_a_save_without_a_change_creates_no_version_and_sends_no_event(api: Api, db: Db, reporter: User) -> None:
     await add_service(db, "shop")
     incident = await create(api, reporter, affectedServices=["shop"])
     same: dict[str, Any] = {
@@ -296,7 +296,7 @@ async def test_a_save_without_a_change_is_no_new_version_and_sends_no_event(api:
     assert await public_incident(api, incident["id"], 1) == without_names(incident)
 
 
-async def test_the_second_to_save_gets_the_current_incident(api: Api, db: Db, reporter: User) -> None:
+async def test_the_user_who_saves_later_gets_the_current_incident(api: Api, db: Db, reporter: User) -> None:
     incident = await create(api, reporter)
     path = f"/api/incidents/{incident['id']}"
     tag = (await api.http.get(path)).headers["etag"]
@@ -322,8 +322,8 @@ async def test_the_second_to_save_gets_the_current_incident(api: Api, db: Db, re
     assert (late.status_code, late.json()["incident"]["updates"]) == (412, [])
 
 
-async def test_of_concurrent_saves_of_one_version_one_succeeds(api: Api, db: Db, reporter: User) -> None:
-    """A lock on the row holds all of them back until at least two wait for it."""
+async def test_only_one_of_concurrent_saves_of_one_version_succeeds(api: Api, db: Db, reporter: User) -> None:
+    """A lock on the row blocks the saves until at least two wait for it."""
     incident = await create(api, reporter)
     responses: list[httpx.Response] = []
 
@@ -455,7 +455,7 @@ async def test_new_incidents_are_limited_per_user_and_repeated_requests_are_not(
         await create(api, await create_user(db, "reporter"))
 
 
-async def test_only_created_incidents_count_for_the_limit(database: str, db: Db, reporter: User) -> None:
+async def test_only_created_incidents_count_against_the_limit(database: str, db: Db, reporter: User) -> None:
     async with running_api(database, rate_limit_incidents=Limit(3, timedelta(minutes=1))) as api:
         for invalid in {"affectedServices": ["nothing"]}, {"template": "nothing"}, {"title": ""}:
             response = await api.http.post("/api/incidents", json=OUTAGE | invalid, headers=reporter.headers)

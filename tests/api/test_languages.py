@@ -59,7 +59,7 @@ def test_a_text_has_the_same_placeholders_in_both_languages() -> None:
         if len({form | {"count"} for form in forms}) > 1:  # the singular may leave out the count
             errors.append(key)
         if isinstance(korean, str) != isinstance(english, str):
-            errors.append(f"{key}: only one of the two counts")
+            errors.append(f"{key}: only one of the languages has plural forms")
     assert errors == []
 
 
@@ -97,7 +97,8 @@ def test_every_used_text_exists() -> None:
 
 
 def test_every_text_is_used() -> None:
-    """By its whole key, by a prefix or suffix of a composed key, or by a script that gets its section."""
+    """A text is used by its whole key, by a prefix or suffix of a composed key, or by a script that gets its
+    section."""
     prefixes = {one or other for one, other in PREFIXES.findall(ALL)} - {""}
     suffixes = {one or other for one, other in SUFFIXES.findall(ALL)}
     scripts = "\n".join(source for path, source in SOURCES.items() if path.suffix == ".js")

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.api.conftest import Api, User, add_service, create_user, signer
 from tests.api.intruders import TRANSPORTS, RefusedError, TransportName, code, entered
 from tests.api.nonsense import HOSTILE_DATA, NO_INCIDENTS, NO_ROOM_DATA, NO_ROOMS, NONSENSE
-from tests.api.people import Db, machine
+from tests.api.people import Db, create_token_principal
 from tests.api.resources import INCIDENT
 
 pytestmark = [pytest.mark.one_engine, pytest.mark.parametrize("transport", TRANSPORTS)]
@@ -110,7 +110,7 @@ async def test_revoked_access_closes_sockets(
 async def test_a_revoked_api_token_closes_its_sockets(
     api: Api, db: Db, incident: str, transport: TransportName
 ) -> None:
-    bot = await machine(db, "reporter's token", owner_role="reporter", role="reporter")
+    bot = await create_token_principal(db, "reporter's token", owner_role="reporter", role="reporter")
     async with entered(api, transport, bot.token) as speaker:
         assert code(await speaker.tell("join-room", {"room": f"incident-{incident}"})) is None
         await db.execute("UPDATE api_tokens SET revoked_at = now() WHERE owner_id = %s", [bot.user_id])

@@ -32,7 +32,7 @@ def body(starts: datetime, length: timedelta = 2 * HOUR, **fields: Any) -> dict[
     } | fields
 
 
-async def announce(api: Api, user: User, planned: dict[str, Any]) -> Any:
+async def create_window(api: Api, user: User, planned: dict[str, Any]) -> Any:
     response = await api.http.post("/api/maintenance", json=planned, headers=user.headers)
     assert response.status_code == 201, response.text
     return response.json()["maintenance"]
@@ -42,7 +42,7 @@ async def states(api: Api) -> dict[str, str]:
     return {one["id"]: one["status"] for one in (await api.get("/api/system-status"))["services"]}
 
 
-async def test_a_window_is_announced_read_moved_and_cancelled(api: Api, db: Db) -> None:
+async def test_a_window_is_created_read_moved_and_cancelled(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     reporter = await create_user(db, "reporter")
     starts = now() + DAY
@@ -82,13 +82,13 @@ async def test_a_window_is_announced_read_moved_and_cancelled(api: Api, db: Db) 
     assert await (await db.execute("SELECT FROM maintenance_windows")).fetchall() == []
 
 
-async def test_the_public_version_counts_public_changes_only(api: Api, db: Db) -> None:
+async def test_the_version_for_anonymous_clients_counts_public_changes_only(api: Api, db: Db) -> None:
     """A change of the private services of a window changes neither version nor time for anonymous clients, and sends
     them no event."""
     await add_service(db, "shop")
     await add_service(db, "ledger", public=False)
     reporter = await create_user(db, "reporter")
-    created = await announce(api, reporter, body(now() + DAY))
+    created = await create_window(api, reporter, body(now() + DAY))
     path = f"/api/maintenance/{created['id']}"
     before = await api.http.get(path)
 
@@ -116,7 +116,7 @@ async def test_a_recurring_window_follows_the_local_time_of_its_zone(api: Api, d
     berlin = ZoneInfo("Europe/Berlin")
     sunday = datetime.now(berlin).replace(hour=2, minute=0, second=0, microsecond=0)
     sunday += timedelta(days=6 - sunday.weekday() + 7)
-    created = await announce(api, reporter, body(sunday, rrule="FREQ=WEEKLY;BYDAY=SU", timeZone="Europe/Berlin"))
+    created = await create_window(api, reporter, body(sunday, rrule="FREQ=WEEKLY;BYDAY=SU", timeZone="Europe/Berlin"))
     period = f"from={iso(sunday - DAY)}&to={iso(sunday + 399 * DAY)}"
     [listed] = (await api.get(f"/api/maintenance?{period}"))["maintenance"]
     window = (await api.get(f"/api/maintenance/{created['id']}?{period}"))["maintenance"]
@@ -135,7 +135,7 @@ async def test_a_rule_is_stored_without_prefix_spaces_and_time_of_day(api: Api, 
     seoul = ZoneInfo("Asia/Seoul")
     starts = (datetime.now(seoul) + 2 * DAY).replace(hour=4, minute=30, second=0, microsecond=0)
     pasted = "RRULE:FREQ=DAILY; INTERVAL=2; BYHOUR=4; BYMINUTE=30;"
-    created = await announce(api, reporter, body(starts, rrule=pasted, timeZone="Asia/Seoul"))
+    created = await create_window(api, reporter, body(starts, rrule=pasted, timeZone="Asia/Seoul"))
     assert created["rrule"] == "FREQ=DAILY;INTERVAL=2"
     path = f"/api/maintenance/{created['id']}"
     later = {"startsAt": iso(starts + HOUR), "endsAt": iso(starts + 2 * HOUR)}
@@ -153,7 +153,7 @@ async def test_any_utc_offset_is_accepted(api: Api, db: Db) -> None:
     reporter = await create_user(db, "reporter")
     starts = datetime.now(UTC).replace(microsecond=0) + 2 * DAY
     far = timezone(timedelta(hours=23, minutes=59))  # PostgreSQL accepts less than 16 hours
-    created = await announce(api, reporter, body(starts) | {"startsAt": starts.astimezone(far).isoformat()})
+    created = await create_window(api, reporter, body(starts) | {"startsAt": starts.astimezone(far).isoformat()})
     assert created["startsAt"] == iso(starts)
     period = {"from": starts.astimezone(far).isoformat()}
     assert [one["id"] for one in (await api.get("/api/maintenance", params=period))["maintenance"]] == [created["id"]]
@@ -197,7 +197,7 @@ async def test_invalid_windows_are_refused_by_field(api: Api, db: Db) -> None:
         ({"version": 7}, "version"),
         ({"createdBy": "me"}, "createdBy"),
     ]
-    created = await announce(api, reporter, body(starts))
+    created = await create_window(api, reporter, body(starts))
     for fields, field in invalid:
         responses = [
             await api.http.post("/api/maintenance", json=body(starts) | fields, headers=reporter.headers),
@@ -227,10 +227,10 @@ async def test_an_invalid_period_is_refused_by_field(api: Api, query: str, field
     assert response.json()["details"][0]["field"] == field
 
 
-async def test_the_second_to_save_gets_the_current_window(api: Api, db: Db) -> None:
+async def test_the_user_who_saves_later_gets_the_current_window(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     reporter = await create_user(db, "reporter")
-    created = await announce(api, reporter, body(now() + DAY))
+    created = await create_window(api, reporter, body(now() + DAY))
     path = f"/api/maintenance/{created['id']}"
     tag = (await api.http.get(path)).headers["etag"]
     assert tag.startswith('"1-')
@@ -251,8 +251,8 @@ async def test_anonymous_clients_see_public_windows_with_their_public_services(a
     await add_service(db, "shop")
     await add_service(db, "hidden", public=False)
     viewer, reporter = await create_user(db, "viewer"), await create_user(db, "reporter")
-    both = await announce(api, reporter, body(now() + DAY, affectedServices=["hidden", "shop"]))
-    internal = await announce(api, reporter, body(now() + DAY, title="Secret", public=False))
+    both = await create_window(api, reporter, body(now() + DAY, affectedServices=["hidden", "shop"]))
+    internal = await create_window(api, reporter, body(now() + DAY, title="Secret", public=False))
     assert both["affectedServices"] == ["hidden", "shop"]
 
     [listed] = (await api.get("/api/maintenance"))["maintenance"]
@@ -278,7 +278,7 @@ async def test_reporters_change_all_windows_and_cancel_their_own_and_admins_any(
     viewer, reporter, other, admin = [
         await create_user(db, role) for role in ("viewer", "reporter", "reporter", "admin")
     ]
-    path = f"/api/maintenance/{(await announce(api, reporter, body(now() + DAY)))['id']}"
+    path = f"/api/maintenance/{(await create_window(api, reporter, body(now() + DAY)))['id']}"
     assert (await api.http.post("/api/maintenance", json=body(now() + DAY))).status_code == 401
     assert (await api.http.put(path, json={"title": "x"})).status_code == 401
     for refused in (
@@ -315,7 +315,7 @@ async def test_a_service_is_under_maintenance_while_a_window_runs(api: Api, db: 
     reporter = await create_user(db, "reporter")
     assert (await api.get("/api/system-status"))["overallStatus"] == "outage"
     planned = body(now() - timedelta(seconds=5), affectedServices=["shop", "off"])
-    created = await announce(api, reporter, planned)
+    created = await create_window(api, reporter, planned)
     assert created["status"] == "running"
 
     async def runs() -> bool:
@@ -348,8 +348,8 @@ async def test_changes_of_a_window_keep_its_past(api: Api, db: Db) -> None:
     await add_service(db, "pay")
     reporter = await create_user(db, "reporter")
     begun = datetime.now(UTC).replace(microsecond=0) - HOUR
-    created = await announce(api, reporter, body(begun, timedelta(hours=3), rrule="FREQ=DAILY"))
-    # Makes the window look as if it had been announced before it began and had also run yesterday.
+    created = await create_window(api, reporter, body(begun, timedelta(hours=3), rrule="FREQ=DAILY"))
+    # Makes the window look as if it had been created before it began and had also run yesterday.
     await db.execute("UPDATE maintenance_occurrences SET starts_at = %s WHERE starts_at <= now()", [begun])
     await db.execute(
         "INSERT INTO maintenance_occurrences "
@@ -391,11 +391,11 @@ async def test_changes_of_a_window_keep_its_past(api: Api, db: Db) -> None:
     assert await future.fetchall() == []
 
 
-async def test_events_of_a_window_go_to_everybody_or_to_staff_if_it_is_internal(api: Api, db: Db) -> None:
+async def test_events_of_an_internal_window_are_sent_to_staff_only(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     reporter = await create_user(db, "reporter")
-    public = await announce(api, reporter, body(now() + DAY))
-    internal = await announce(api, reporter, body(now() + DAY, public=False))
+    public = await create_window(api, reporter, body(now() + DAY))
+    internal = await create_window(api, reporter, body(now() + DAY, public=False))
     await api.http.put(f"/api/maintenance/{public['id']}", json={"public": False}, headers=reporter.headers)
     await api.http.delete(f"/api/maintenance/{internal['id']}", headers=reporter.headers)
     cursor = await db.execute(

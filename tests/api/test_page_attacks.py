@@ -59,7 +59,7 @@ async def render(api: Api, data: SiteData) -> AsyncIterator[tuple[PageRoute, htt
 
 
 def differences(response: httpx.Response, like: Rendered) -> Iterator[str]:
-    """Yields what the page has and the harmless one has not: other elements, or more active ones."""
+    """Yields the differences from the page with harmless texts: other elements, or more active ones."""
     if "set-cookie" in response.headers:
         yield "sets a cookie"
     if TOTAL in response.text:

@@ -1,4 +1,4 @@
-"""Cached pages contain nothing of one visitor, of an attacker, or private."""
+"""Cached pages contain no data of one visitor, no text of an attacker, and no private content."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -72,7 +72,7 @@ def assert_public(response: httpx.Response, *names: str) -> None:
 
 
 async def test_nothing_private_is_in_any_page_badge_or_feed(api: Api) -> None:
-    """For any query, and for existing and missing pages."""
+    """The pages are requested with several queries; some of them do not exist."""
     for route in public_pages():
         for path in route.paths(PUBLIC):
             values = ["", *(f"?{name}={value}" for name in route.query for value in ("shop", "xk", "2026-11", "1"))]
@@ -107,7 +107,7 @@ def pairs(route: PageRoute) -> Iterator[tuple[str, str, str, str]]:
 async def test_a_private_resource_cannot_be_distinguished_from_a_missing_one(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The responses are equal, and the queries are too, since their duration could be measured."""
+    """The responses are equal. The SQL queries are equal too, because a client could measure their duration."""
     queries: list[str] = []
     rows = database.rows
 

@@ -24,7 +24,7 @@ FRONT_END = "http://front.example"
 HTML = {"Accept": "text/html"}
 FORM = "application/x-www-form-urlencoded"
 WITHOUT_FORM = {"/live-token"}
-"""Has no form and changes nothing; only scripts of this origin can read its response."""
+"""Routes without a form. They change nothing, and only scripts of this origin can read their responses."""
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ async def test_get_requests_change_nothing(site: Site, db: Db) -> None:
 
 
 async def test_rest_ignores_session_cookies(site: Site, db: Db) -> None:
-    """Otherwise forms of other sites could call it."""
+    """Otherwise forms of other sites could use the API with the session of a visitor."""
     api, data = site
     cookie, before = await session_cookie(data.admin), await state_of_database(db)
     for row in (row for row in routes() if row.path.startswith("/api/")):
@@ -295,7 +295,7 @@ async def test_a_request_with_an_unknown_host_names_the_setting_to_change(
 
 @pytest.mark.usefixtures("cheap")
 async def test_with_site_url_its_origin_is_accepted_behind_a_proxy_with_another_host(any_database: str) -> None:
-    """No header is used for this, since no proxy is trusted."""
+    """The headers of the proxy are not used, because no proxy is trusted."""
     site_url = "https://status.example.com"
     async with running_api(any_database, site_url=f"{site_url}/") as api:
         async with await psycopg.AsyncConnection.connect(any_database, autocommit=True) as db:

@@ -54,7 +54,7 @@ async def test_outdated_hashes_are_renewed() -> None:
 
 
 class Slow(PasswordHasher):
-    """A hasher that waits for `go_on` and counts the concurrent calls."""
+    """A hasher that waits for `go_on`. `most` is the largest number of concurrent calls."""
 
     def __init__(self) -> None:
         super().__init__(time_cost=1, memory_cost=8, parallelism=1)

@@ -1,4 +1,4 @@
-"""Incidents by day of the reporting time zone: GET /api/incidents/past, the counts of the calendar,
+"""Incidents by day of the reporting time zone: GET /api/incidents/past, the counts of the calendar, and the view
 incident_history."""
 
 from datetime import UTC, date, datetime, time, timedelta

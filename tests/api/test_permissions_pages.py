@@ -11,7 +11,7 @@ from api.edge.cookies import SECURE_SESSION, SESSION
 from api.pages.well_known import GUESSED
 from api.routes import PAGES
 from tests.api.conftest import Api, User, add_service, create_user, signer
-from tests.api.people import Db, Principal, create_principal, machine
+from tests.api.people import Db, Principal, create_principal, create_token_principal
 from tests.api.published import Row, pages
 from tests.api.resources import Resources
 from tests.api.visitors import Page, Visitor, session_cookie_value, visitor
@@ -151,7 +151,7 @@ async def test_the_redirect_to_the_login_names_the_requested_page(api: Api) -> N
 
 async def test_the_cookie_accepts_browser_sessions_only(api: Api, db: Db) -> None:
     admin = await create_user(db, "admin")
-    token = (await machine(db, "admin's token", owner_role="admin", role="admin")).token
+    token = (await create_token_principal(db, "admin's token", owner_role="admin", role="admin")).token
     refresh = await signer().issue("refresh", admin.user_id, admin.session_id, timedelta(days=1))
     for value in (admin.token, refresh, token, "x", ""):
         for path in ("/console/account", "/console/users"):

@@ -75,7 +75,8 @@ def test_an_error_carries_its_code_and_parameters() -> None:
 
 
 def raised() -> Iterator[tuple[str, str, set[str]]]:
-    """Yields place, code and parameters of every error that the sources create with a constant code."""
+    """Yields the position in the source, the code and the names of the parameters of every error with a constant
+    code."""
     for path in [*ROOT.glob("api/**/*.py"), ROOT / "sla_monitor" / "recurrence" / "rules.py"]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call):

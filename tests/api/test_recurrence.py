@@ -1,4 +1,4 @@
-"""Rules of recurrence: what is one, when it hits, what the clock does to it, and that none costs more than a walk."""
+"""Recurrence rules: valid and invalid rules, their occurrences, clock changes, and a bound for the computation."""
 
 import datetime as datetime_module
 from bisect import bisect_left
@@ -25,22 +25,23 @@ TWO_HOURS = timedelta(hours=2)
 
 
 def local(*numbers: int) -> datetime:
-    """What a clock shows."""
+    """Returns a local time: a datetime without a zone."""
     return datetime(*numbers)  # type: ignore[arg-type]  # noqa: DTZ001  # year, month, day, hour, minute
 
 
 def schedule(start: datetime, rule: str | None, length: timedelta = TWO_HOURS, zone: ZoneInfo = BERLIN) -> Schedule:
-    """`start` is what the clock of `zone` shows."""
+    """Returns a schedule whose first occurrence begins at the local time `start` of `zone`."""
     starts_at = start.replace(tzinfo=zone).astimezone(UTC)
     return Schedule(starts_at, starts_at + length, parse(rule) if rule else None, zone)
 
 
-def clock(moment: datetime, zone: ZoneInfo = BERLIN) -> str:
+def local_text(moment: datetime, zone: ZoneInfo = BERLIN) -> str:
+    """Returns the local time of a moment, such as `03-27 02:30`."""
     return moment.astimezone(zone).strftime("%m-%d %H:%M")
 
 
-def test_two_in_the_morning_stays_two_in_the_morning() -> None:
-    # In Berlin the clock goes back on 25 October 2026 and forward on 28 March 2027.
+def test_the_local_time_of_occurrences_does_not_change_with_the_utc_offset() -> None:
+    # In Berlin, clocks are set back on 25 October 2026 and forward on 28 March 2027.
     sundays = schedule(local(2026, 10, 18, 4), "FREQ=WEEKLY;BYDAY=SU")
     found = occurrences(sundays, datetime(2027, 4, 5, tzinfo=UTC))
     assert len(found) == 25
@@ -50,7 +51,7 @@ def test_two_in_the_morning_stays_two_in_the_morning() -> None:
 
 
 @pytest.mark.parametrize(
-    ("zone", "start", "on_the_day"),
+    ("zone", "start", "in_the_gap"),
     [
         ("Europe/Berlin", local(2027, 3, 27, 2, 30), "2027-03-28T01:30:00+00:00"),
         ("Europe/London", local(2027, 3, 27, 1, 30), "2027-03-28T01:30:00+00:00"),
@@ -59,23 +60,23 @@ def test_two_in_the_morning_stays_two_in_the_morning() -> None:
         ("Australia/Lord_Howe", local(2026, 10, 3, 2, 10), "2026-10-03T15:40:00+00:00"),  # the gap is half an hour
     ],
 )
-def test_a_local_time_that_does_not_exist_is_read_with_the_offset_before_the_gap(
-    zone: str, start: datetime, on_the_day: str
+def test_a_local_time_that_does_not_exist_has_the_offset_before_the_gap(
+    zone: str, start: datetime, in_the_gap: str
 ) -> None:
     nightly = schedule(start, "FREQ=DAILY;COUNT=3", zone=ZoneInfo(zone))
     found = occurrences(nightly, nightly.starts_at + timedelta(days=30))
-    assert found[1].starts_at.isoformat() == on_the_day
+    assert found[1].starts_at.isoformat() == in_the_gap
     assert [end - start for start, end in found] == [TWO_HOURS] * 3
-    assert [clock(found[n].starts_at, nightly.zone)[-5:] for n in (0, 2)] == [start.strftime("%H:%M")] * 2
+    assert [local_text(found[n].starts_at, nightly.zone)[-5:] for n in (0, 2)] == [start.strftime("%H:%M")] * 2
 
 
-def test_a_date_that_a_zone_skips_has_no_occurrence_of_its_own() -> None:
+def test_a_date_that_a_zone_skips_has_no_occurrence() -> None:
     daily = schedule(local(2011, 12, 29, 10), "FREQ=DAILY;COUNT=4", zone=ZoneInfo("Pacific/Apia"))
-    starts = [clock(start, daily.zone) for start, _ in occurrences(daily, datetime(2012, 2, 1, tzinfo=UTC))]
+    starts = [local_text(start, daily.zone) for start, _ in occurrences(daily, datetime(2012, 2, 1, tzinfo=UTC))]
     assert starts == ["12-29 10:00", "12-31 10:00", "01-01 10:00"]
 
 
-def test_a_start_that_comes_twice_is_taken_once_the_first_time() -> None:
+def test_only_the_first_moment_of_a_repeated_local_time_is_an_occurrence() -> None:
     nightly = schedule(local(2026, 10, 24, 2, 30), "FREQ=DAILY;COUNT=3")
     starts = [start for start, _ in occurrences(nightly, datetime(2026, 12, 1, tzinfo=UTC))]
     assert [start.isoformat() for start in starts] == [
@@ -85,16 +86,16 @@ def test_a_start_that_comes_twice_is_taken_once_the_first_time() -> None:
     ]
 
 
-def test_the_first_occurrence_is_the_one_that_was_given() -> None:
-    second_time = datetime(2026, 10, 25, 1, 30, tzinfo=UTC)  # 02:30 in Berlin for the second time
-    given_so = Schedule(second_time, second_time + TWO_HOURS, parse("FREQ=DAILY;COUNT=2"), BERLIN)
-    assert [start for start, _ in occurrences(given_so, datetime(2026, 12, 1, tzinfo=UTC))] == [
-        second_time,
+def test_the_first_occurrence_begins_at_the_start_of_the_schedule() -> None:
+    second_moment = datetime(2026, 10, 25, 1, 30, tzinfo=UTC)  # the second of the two moments at which it is 02:30
+    nightly = Schedule(second_moment, second_moment + TWO_HOURS, parse("FREQ=DAILY;COUNT=2"), BERLIN)
+    assert [start for start, _ in occurrences(nightly, datetime(2026, 12, 1, tzinfo=UTC))] == [
+        second_moment,
         datetime(2026, 10, 26, 1, 30, tzinfo=UTC),
     ]
 
 
-def test_a_day_of_23_hours_cuts_an_occurrence_that_lasts_a_day() -> None:
+def test_an_occurrence_that_lasts_a_day_ends_before_the_next_one_on_a_day_of_23_hours() -> None:
     always = schedule(local(2027, 3, 27, 12), "FREQ=DAILY;COUNT=3", timedelta(days=1))
     found = occurrences(always, datetime(2027, 5, 1, tzinfo=UTC))
     assert [end - start for start, end in found] == [timedelta(hours=23), timedelta(days=1), timedelta(days=1)]
@@ -104,17 +105,17 @@ def test_a_day_of_23_hours_cuts_an_occurrence_that_lasts_a_day() -> None:
 
 
 @pytest.mark.parametrize(
-    ("until", "zone", "hits"), [("99991231T235959Z", "Pacific/Kiritimati", 3), ("00010101T000000Z", "America/Lima", 0)]
+    ("until", "zone", "count"), [("99991231T235959Z", "Pacific/Kiritimati", 3), ("00010101T000000Z", "America/Lima", 0)]
 )
-def test_until_may_lie_at_the_ends_of_the_calendar(until: str, zone: str, hits: int) -> None:
+def test_until_can_be_the_first_or_last_moment_of_the_calendar(until: str, zone: str, count: int) -> None:
     nightly = schedule(local(2026, 11, 1, 2), f"FREQ=DAILY;UNTIL={until}", zone=ZoneInfo(zone))
-    assert len(occurrences(nightly, nightly.starts_at + timedelta(days=2, hours=1))) == hits
+    assert len(occurrences(nightly, nightly.starts_at + timedelta(days=2, hours=1))) == count
 
 
 def test_until_is_a_local_time_unless_it_ends_with_z() -> None:
     def last(until: str) -> str:
         nightly = schedule(local(2026, 11, 1, 0, 30), f"FREQ=DAILY;UNTIL={until}")
-        return clock(occurrences(nightly, datetime(2027, 1, 1, tzinfo=UTC))[-1].starts_at)
+        return local_text(occurrences(nightly, datetime(2027, 1, 1, tzinfo=UTC))[-1].starts_at)
 
     assert last("20261105") == "11-05 00:30"
     assert last("20261105T003000") == "11-05 00:30"
@@ -137,10 +138,10 @@ def test_until_is_a_local_time_unless_it_ends_with_z() -> None:
 def test_until_in_utc_is_compared_with_moments(first: datetime, until: str, starts: list[str]) -> None:
     nightly = schedule(first, f"FREQ=DAILY;UNTIL={until}")
     found = occurrences(nightly, datetime(2027, 6, 1, tzinfo=UTC))
-    assert [clock(start) for start, _ in found] == starts
+    assert [local_text(start) for start, _ in found] == starts
 
 
-def test_what_happens_once_happens_once() -> None:
+def test_a_schedule_without_a_rule_has_one_occurrence() -> None:
     once = schedule(local(2026, 11, 1, 2), None)
     assert occurrences(once, datetime(2027, 1, 1, tzinfo=UTC)) == [(once.starts_at, once.ends_at)]
     assert not overlap(once, datetime(2027, 1, 1, tzinfo=UTC))
@@ -189,13 +190,13 @@ def test_what_happens_once_happens_once() -> None:
         "FREQ=DAILY;BYDAY=" + ",".join(["MO"] * 200),
     ],
 )
-def test_what_is_no_rule_is_said_to_be_none(text: str) -> None:
+def test_an_invalid_rule_is_refused(text: str) -> None:
     with pytest.raises(RuleError):
         parse(text)
 
 
 @pytest.mark.parametrize(
-    ("pasted", "bare"),
+    ("pasted", "normalised"),
     [
         ("RRULE:FREQ=WEEKLY;BYDAY=SU", "FREQ=WEEKLY;BYDAY=SU"),
         ("rrule:freq=weekly;byday=su;", "freq=weekly;byday=su"),
@@ -205,14 +206,14 @@ def test_what_is_no_rule_is_said_to_be_none(text: str) -> None:
         ("FREQ=DAILY;byhour=02;COUNT=3", "FREQ=DAILY;COUNT=3"),
     ],
 )
-def test_rules_as_people_paste_them(pasted: str, bare: str) -> None:
-    assert stored(pasted) == bare
-    assert msgspec.structs.replace(parse(pasted), times=()) == parse(bare)
+def test_a_pasted_rule_is_normalised(pasted: str, normalised: str) -> None:
+    assert stored(pasted) == normalised
+    assert msgspec.structs.replace(parse(pasted), times=()) == parse(normalised)
     require_time(parse(pasted), local(2026, 11, 1, 2, 30))
 
 
 @pytest.mark.parametrize("part", ["BYHOUR=3", "BYMINUTE=0", "BYSECOND=1"])
-def test_a_rule_cannot_begin_at_another_time_than_its_window(part: str) -> None:
+def test_a_rule_with_a_time_of_day_other_than_that_of_its_window_is_refused(part: str) -> None:
     with pytest.raises(RuleError, match=part.partition("=")[0]):
         require_time(parse(f"FREQ=DAILY;{part}"), local(2026, 11, 1, 2, 30))
 
@@ -228,28 +229,28 @@ def test_a_rule_cannot_begin_at_another_time_than_its_window(part: str) -> None:
         "FREQ=YEARLY;BYDAY=MO;BYSETPOS=366",
     ],
 )
-def test_a_rule_that_never_hits_costs_a_walk_over_the_horizon(text: str) -> None:
+def test_a_rule_without_occurrences_is_computed_in_bounded_time(text: str) -> None:
     began = process_time()
     never = schedule(local(2026, 11, 23, 2), text)
     assert occurrences(never, datetime(2028, 1, 1, tzinfo=UTC)) == []
     assert process_time() - began < 0.5
 
 
-def test_the_calendar_ends_without_an_error() -> None:
+def test_the_end_of_the_calendar_is_no_error() -> None:
     last = schedule(local(9999, 12, 1), "FREQ=MONTHLY", zone=ZoneInfo("UTC"))
     assert len(list(local_starts(last, local(9999, 12, 31)))) == 1
 
 
 @st.composite
 def rules(draw: st.DrawFn) -> str:
-    """Rules of every kind that is taken."""
+    """Draws valid rules of every kind."""
 
     def numbers(most: int, least: int = 1) -> st.SearchStrategy[str]:
         number = st.integers(least, most).filter(bool).map(str)
         return st.lists(number, min_size=1, max_size=4, unique=True).map(",".join)
 
     def days(nth: int) -> st.SearchStrategy[str]:
-        # Not 2MO beside TU: dateutil takes such a list for a day that is both.
+        # No list such as 2MO,TU: dateutil finds only days that match both items.
         prefix = st.integers(-nth, nth).filter(bool).map(str) if nth and draw(st.booleans()) else st.just("")
         day = st.tuples(prefix, st.sampled_from(["MO", "TU", "WE", "TH", "FR", "SA", "SU"])).map("".join)
         return st.lists(day, min_size=1, max_size=4, unique=True).map(",".join)
@@ -257,7 +258,9 @@ def rules(draw: st.DrawFn) -> str:
     frequency = draw(st.sampled_from(["DAILY", "WEEKLY", "MONTHLY", "YEARLY"]))
     parts: dict[str, Any] = {"INTERVAL": st.integers(1, 40).map(str), "BYMONTH": numbers(12)}
     parts["WKST"] = st.sampled_from(["MO", "SU", "TH"])
-    parts["BYDAY"] = days(4 if frequency in ("MONTHLY", "YEARLY") else 0)  # dateutil fails at a fifth in December
+    parts["BYDAY"] = days(
+        4 if frequency in ("MONTHLY", "YEARLY") else 0
+    )  # dateutil raises an error for 5MO in December
     if frequency != "WEEKLY":
         parts["BYMONTHDAY"] = numbers(31, -31)
     if frequency == "YEARLY":
@@ -270,7 +273,8 @@ def rules(draw: st.DrawFn) -> str:
 
 
 class EarlyEnd:
-    """The module datetime to dateutil, with a calendar that ends: it would walk on to the year 9999."""
+    """Replaces the module datetime in dateutil. Its calendar ends early, because dateutil searches up to the last
+    year."""
 
     MAXYEAR = 2036
 
@@ -279,7 +283,7 @@ class EarlyEnd:
 
 
 @given(rules(), st.datetimes(local(2024, 1, 1), local(2027, 1, 1)))
-def test_a_rule_hits_the_days_that_dateutil_says(text: str, first: datetime) -> None:
+def test_a_rule_has_the_occurrences_that_dateutil_computes(text: str, first: datetime) -> None:
     first = first.replace(microsecond=0)
     upto = first + timedelta(days=3000)
     with mock.patch.object(dateutil.rrule, "datetime", EarlyEnd()):
@@ -295,7 +299,7 @@ ZONES_WITH_CHANGES = [
 
 @cache
 def clock_changes(zone: ZoneInfo) -> list[datetime]:
-    """The local times, on the old clock, at which the UTC offset of a zone changes from 2020 to 2031."""
+    """Returns the local times at which the UTC offset of a zone changes from 2020 to 2031, with the old offset."""
 
     def offset(minutes: int) -> timedelta | None:
         return (start + timedelta(minutes=minutes)).astimezone(zone).utcoffset()
@@ -312,14 +316,14 @@ def clock_changes(zone: ZoneInfo) -> list[datetime]:
 
 @st.composite
 def near_clock_changes(draw: st.DrawFn) -> tuple[ZoneInfo, datetime]:
-    """A zone and a local time within 90 minutes of one of its clock changes, if it has any."""
+    """Draws a zone and a local time within 90 minutes of one of its clock changes, if it has any."""
     zone = ZoneInfo(draw(st.sampled_from(ZONES_WITH_CHANGES) | st.sampled_from(ZONES)))
     change = draw(st.sampled_from(clock_changes(zone) or [local(2027, 1, 1)]))
     return zone, change + timedelta(minutes=draw(st.integers(-90, 90)))
 
 
 @given(near_clock_changes())
-def test_a_local_time_is_the_moment_that_dateutil_finds(case: tuple[ZoneInfo, datetime]) -> None:
+def test_a_local_time_is_the_moment_that_dateutil_computes(case: tuple[ZoneInfo, datetime]) -> None:
     zone, time = case
     expected = dateutil.tz.resolve_imaginary(time.replace(tzinfo=zone)).astimezone(UTC)
     assert instant(time, zone) == expected
@@ -329,7 +333,8 @@ def test_a_local_time_is_the_moment_that_dateutil_finds(case: tuple[ZoneInfo, da
 def test_occurrences_around_a_clock_change_are_those_of_dateutil(
     case: tuple[ZoneInfo, datetime], interval: int, limit: timedelta
 ) -> None:
-    """With an UNTIL in UTC near the change. The first occurrence exists; its successors may not."""
+    """The rule has an UNTIL in UTC near the change. The local time of the first occurrence exists; later ones may fall
+    into a gap."""
     zone, time = case
     starts_at = instant(time - timedelta(days=interval), zone)
     until = (starts_at + limit).replace(second=0)
@@ -342,7 +347,7 @@ def test_occurrences_around_a_clock_change_are_those_of_dateutil(
     assert [start for start, _ in occurrences(nightly, until + timedelta(days=9))] == sorted(expected)
 
 
-def test_no_occurrence_is_lost_between_two_horizons() -> None:
+def test_a_later_horizon_does_not_change_earlier_occurrences() -> None:
     nightly = schedule(local(2026, 11, 1, 2), "FREQ=DAILY", timedelta(hours=20))
     middle, end = datetime(2026, 12, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
     whole = occurrences(nightly, end)

@@ -1,4 +1,4 @@
-"""Response times over any window: from raw checks, quarters of an hour, hours and days, equal within the bin width."""
+"""Response times over any window: figures of raw checks, quarters of an hour, hours and days agree within 2 %."""
 
 import random
 import statistics
@@ -89,7 +89,7 @@ async def test_the_figures_of_every_tier_agree_within_two_percent(api: Api, db: 
 
 
 async def test_every_tier_has_the_mean_durations_of_the_phases(api: Api, db: Db) -> None:
-    """The means of successful checks with measured phases. The transfer is the rest of the total time."""
+    """The means include only successful checks with measured phases. The transfer is the rest of the total time."""
     await add_service(db, "shop")
     start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
     measured = [

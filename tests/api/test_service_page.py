@@ -107,7 +107,7 @@ async def test_data_for_scripts_is_that_of_the_api_and_limited_like_pages(databa
 
 
 def test_data_for_scripts_is_cached_like_pages() -> None:
-    """New checks invalidate it after the delay of pages, and it is not cached for sessions."""
+    """New checks invalidate the data after the delay of pages. The data are not cached for requests with a session."""
     assert {route.path for route in CACHEABLE if route.page and route.personal} == {
         "/services/",
         "/services/*/days",

@@ -336,7 +336,7 @@ text = st.text(st.characters(codec="utf-8"), max_size=60)
 def test_accepted_services_satisfy_the_constraints_of_the_table(
     name: str, url: str, headers: dict[str, str], keyword: str, tags: list[str], interval: int, timeout: int
 ) -> None:
-    """The conditions of the constraints, repeated: no input may be accepted by REST and refused by the table."""
+    """The test repeats the conditions of the constraints. REST must not accept an input that the table refuses."""
     given_fields: dict[str, Any] = {
         "id": "shop",
         "name": name,

@@ -124,7 +124,8 @@ async def test_a_hidden_incident_is_in_no_stale_response(any_database: str) -> N
 
 
 async def test_other_requests_are_served_while_a_page_of_slow_texts_is_rendered(any_database: str) -> None:
-    """Such a page took 25 to 42 s, and /health did not respond until it was complete."""
+    """Without a bound for the rendering, such a page takes 25 to 42 s, and /health does not respond until it is
+    complete."""
     async with (
         await psycopg.AsyncConnection.connect(any_database, autocommit=True) as db,
         running_api(any_database) as api,

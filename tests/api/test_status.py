@@ -136,8 +136,8 @@ async def test_all_systems_has_the_status_of_the_worst_public_service(api: Api, 
     await record(db, [Check("good", at), Check("bad", at, slow=True), Check("private", at, ms=None)])
     response = await api.get("/api/uptime/all-systems?months=1")
     assert response["service"] == {"id": "all-systems", "name": "All Systems"}
-    touched = [day for day in response["months"][0]["details"] if day["checks"]]
-    assert [(day["status"], day["checks"], day["incidents"]) for day in touched] == [("po", 2, 0)]
+    with_checks = [day for day in response["months"][0]["details"] if day["checks"]]
+    assert [(day["status"], day["checks"], day["incidents"]) for day in with_checks] == [("po", 2, 0)]
 
 
 async def test_start_date_sets_the_first_month(api: Api, db: Db) -> None:

@@ -122,8 +122,8 @@ class Visitor:
         return page
 
     async def submit(self, form: Form, **filled: Any) -> Page:
-        """Submits the form with other values in some fields: a list for several values, None to leave the field out.
-        `fields` is for names that are not Python identifiers."""
+        """Submits the form with the values `filled` instead of those of the page. A list is several values; None leaves
+        the field out. `fields` is for names that are not Python identifiers."""
         filled |= filled.pop("fields", {})
         fields = [(name, value) for name, value in form.fields if name not in filled]
         for name, value in filled.items():
