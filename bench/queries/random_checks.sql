@@ -21,7 +21,7 @@ $$
            CASE WHEN luck >= 0.004 THEN wait END,
            1::smallint,
            CASE WHEN luck < 0.004 THEN 'timeout' WHEN luck < 0.01 THEN 'http_error' END,
-           CASE WHEN luck < 0.004 THEN 'timed out after 7000 ms waiting for the answer'
+           CASE WHEN luck < 0.004 THEN 'timed out after 7000 ms while waiting for the first byte'
                 WHEN luck < 0.01 THEN 'expected status 200, got 503' END
     FROM (
         SELECT service,

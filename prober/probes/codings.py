@@ -68,7 +68,7 @@ def _gunzip(data: bytes, most: int) -> tuple[bytes, bool]:
         if not complete or most <= 0 or not data.startswith(_GZIP_MAGIC, at):
             return b"".join(pieces), complete
         if members == MOST_MEMBERS:
-            raise ValueError(f"more than {MOST_MEMBERS} parts")
+            raise ValueError(f"more than {MOST_MEMBERS} members")
 
 
 def _undeflate(data: bytes, most: int) -> tuple[bytes, bool]:

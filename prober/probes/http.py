@@ -145,9 +145,9 @@ async def probe(service: Service, config: Http, deadline: float, engine: Engine)
             try:
                 onward = Target(location)
             except HostNameError as error:
-                return chain.outcome(("dns_error", f"redirected to {error}"))
+                return chain.outcome(("dns_error", f"invalid redirect: {error}"))
             except ValueError as error:
-                return chain.outcome(("http_error", f"redirected to {error}"))
+                return chain.outcome(("http_error", f"invalid redirect: {error}"))
             shape = _redirected(shape, status, target, onward)
             target = onward
         if not transfer.body:
@@ -199,7 +199,7 @@ async def _hop(
         transfer.decided = True
         return None
     if transfer.waits and code == pycurl.E_OPERATION_TIMEDOUT:
-        raise ProberTrouble("too many large answers at once, no memory for one more: raise PROBE_BODIES_MAX_BYTES")
+        raise ProberTrouble("too many large responses at once: raise PROBE_BODIES_MAX_BYTES")
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return timed_out(service, waiting_for(transfer), deadline, engine)
     try:

@@ -126,7 +126,7 @@ async def _exchange(
 
 def _unmet(config: Tcp, received: bytearray, when: str) -> Failure:
     beginning = bytes(received[:80]).decode("utf-8", "replace")
-    came = f'; it begins with "{beginning}"' if received else "; nothing came"
+    came = f'; it begins with "{beginning}"' if received else "; nothing was received"
     return "assertion_failed", f'the response does not contain "{config.expect}" {when}{came}'
 
 

@@ -175,12 +175,12 @@ ENVIRONMENT: dict[str, Variable] = {
     "rate_limit_api": Variable(
         "RATE_LIMIT_API",
         values.limit,
-        "API requests of one address that the cache cannot answer; logins have a separate limit of the same size",
+        "API requests of one address that are not served from the cache; logins have a separate limit of the same size",
     ),
     "rate_limit_pages": Variable(
         "RATE_LIMIT_PAGES",
         values.limit,
-        "pages, badges and feeds requested by one address that the cache cannot answer",
+        "pages, badges and feeds requested by one address that are not served from the cache",
     ),
     "rate_limit_login": Variable(
         "RATE_LIMIT_LOGIN",

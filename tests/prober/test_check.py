@@ -67,7 +67,7 @@ def test_a_failed_check_says_why(url: str, capsys: pytest.CaptureFixture[str]) -
 def test_a_coded_body_is_read_as_the_prober_reads_it(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(f"{url}coded", "--keyword", "오류") == 0
     assert run(f"{url}coded", "--keyword-absent", "FATAL") == 1
-    assert 'assertion_failed: the answer contains "FATAL"' in capsys.readouterr().out
+    assert 'assertion_failed: the response contains "FATAL"' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("bad", ["example.com", "ftp://example.com/", "http://", "http://a:b@[::", "http://h:99999/"])

@@ -158,7 +158,7 @@ class TestResponses:
     async def test_a_connection_that_is_closed_at_once(self, probe_engine: Engine) -> None:
         _, judgement = await check_behaviour(probe_engine, close, expect="+OK")
         assert judgement.error_type == "assertion_failed"
-        assert "nothing came" in str(judgement.error_message)
+        assert "nothing was received" in str(judgement.error_message)
 
     async def test_a_slow_response_is_a_partial_outage(self, probe_engine: Engine) -> None:
         slow = greeting(b"", b"+OK", pause_s=0.2)

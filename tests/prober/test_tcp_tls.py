@@ -44,7 +44,7 @@ class TestTls:
         async with serving(greeting(b"220 mail\r\n", then=close)) as port:
             _, judgement = await check(probe_engine, port, tls=True)
         assert judgement.error_type == "tls_error"
-        assert judgement.error_message == "what answers at that port does not speak TLS"
+        assert judgement.error_message == "the server does not use TLS on this port"
 
     async def test_a_target_that_does_not_respond_times_out_during_the_handshake(self, probe_engine: Engine) -> None:
         async with serving(targets.hang) as port:
