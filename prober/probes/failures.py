@@ -17,7 +17,7 @@ from prober.services import ErrorType, Service
 Failure = tuple[ErrorType, str]
 
 _TOO_LARGE = 100  # CURLE_TOO_LARGE, which pycurl does not name
-_WEIRD_SERVER_REPLY = 8  # CURLE_WEIRD_SERVER_REPLY; pycurl knows it by FTP's name
+_WEIRD_SERVER_REPLY = 8  # CURLE_WEIRD_SERVER_REPLY, in pycurl E_FTP_WEIRD_SERVER_REPLY
 _OUR_TROUBLE = {
     pycurl.E_OUT_OF_MEMORY: "out of memory",
     pycurl.E_FAILED_INIT: "libcurl could not start",
@@ -88,7 +88,7 @@ def failure(code: int, message: str, transfer: Transfer) -> Failure:
         if _OPENSSL.search(message):
             return "tls_error", _tls(code, message, transfer.curl)
     if code in (pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR) and "reset" in message.lower():
-        return "connection_error", f"connection reset {waiting_for(transfer)}"
+        return "connection_error", f"connection reset {phase_of(transfer)}"
     if code == pycurl.E_FILESIZE_EXCEEDED:
         return "http_error", "not a valid HTTP response (its Content-Length is too large)"
     if code == _TOO_LARGE or "response headers" in message:
@@ -116,8 +116,8 @@ def is_whole(code: int, message: str, transfer: Transfer) -> bool:
     )
 
 
-def waiting_for(transfer: Transfer) -> str:
-    """The phase in which a transfer ended, as part of a message."""
+def phase_of(transfer: Transfer) -> str:
+    """The phase in which a transfer ended, such as "while connecting", for a message."""
     info = transfer.curl.getinfo
     if info(pycurl.CONNECT_TIME_T) == 0:
         return "while connecting"
@@ -149,8 +149,8 @@ def _not_connected(transfer: Transfer) -> Failure:
 
 
 def _routed(address: str) -> bool:
-    """Whether this host has a route to the address; nothing is sent. Without IPv6 in the prober's network, services
-    with IPv6 addresses are not down."""
+    """Whether this host has a route to the address. Nothing is sent. If the prober's network has no IPv6, a service
+    with an IPv6 address is not down, but unknown."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

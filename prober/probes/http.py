@@ -13,7 +13,7 @@ import pycurl
 from prober.outcome import Certificate, Outcome, ProberTrouble, TargetDenied, printable
 from prober.probes import certificates, codings, head
 from prober.probes.curl import Engine
-from prober.probes.failures import Failure, failure, is_whole, timed_out, waiting_for
+from prober.probes.failures import Failure, failure, is_whole, phase_of, timed_out
 from prober.probes.http_judgement import is_decided, judge
 from prober.probes.request import Shape
 from prober.probes.resolver import NameFailure
@@ -34,8 +34,8 @@ _STREAMS = ("text/event-stream", "multipart/x-mixed-replace", "audio/", "video/"
 
 
 class _Chain:
-    """The sums over the hops of one check (a hop is a request: the first one, or one that follows a redirect). Times
-    are milliseconds; None is a phase that has not happened."""
+    """The sums over the hops of one attempt. A hop is a request: the first one, or one that follows a redirect. Times
+    are milliseconds; None means that the phase has not happened."""
 
     __slots__ = (
         *("address", "certificate", "connect", "dns", "first_byte", "inspected"),
@@ -67,7 +67,7 @@ class _Chain:
         self.address = info(pycurl.PRIMARY_IP)
         if transfer.secure:
             secured = info(pycurl.APPCONNECT_TIME_T)
-            if not secured:  # libcurl then sets the later times too, to the moment of the failure
+            if not secured:  # the handshake failed; libcurl sets the later times to that moment
                 return
             self.tls = (self.tls or 0.0) + (secured - connected) / 1000
             if self.inspects:
@@ -201,7 +201,7 @@ async def _hop(
     if transfer.waits and code == pycurl.E_OPERATION_TIMEDOUT:
         raise ProberTrouble("too many large responses at once: raise PROBE_BODIES_MAX_BYTES")
     if code == pycurl.E_OPERATION_TIMEDOUT:
-        return timed_out(service, waiting_for(transfer), deadline, engine)
+        return timed_out(service, phase_of(transfer), deadline, engine)
     try:
         return failure(code, message, transfer)
     except TargetDenied as denied:

@@ -31,11 +31,11 @@ def judge(service: Service, config: Http, outcome: Outcome) -> Judgement:
     if outcome.undecodable is not None:
         return verdict.failed("assertion_failed", outcome.undecodable)
     if config.reads_body:
-        complaint = _complaint(config, outcome)
-        if complaint is not None:
+        message = _failed_assertion(config, outcome)
+        if message is not None:
             if outcome.truncated:
-                complaint += f" (only the first {len(outcome.body)} bytes of the response were read)"
-            return verdict.failed("assertion_failed", complaint)
+                message += f" (only the first {len(outcome.body)} bytes of the response were read)"
+            return verdict.failed("assertion_failed", message)
     return verdict.good(outcome, service.degraded_after_ms)
 
 
@@ -59,7 +59,7 @@ def _listed(config: Http) -> str:
     return " or ".join(str(code) for code in config.expected_status_codes)
 
 
-def _complaint(config: Http, outcome: Outcome) -> str | None:
+def _failed_assertion(config: Http, outcome: Outcome) -> str | None:
     """The message for the first assertion that fails, or None. Keywords are compared as text, in the charset of the
     body."""
     if config.keyword is not None or config.keyword_absent is not None:

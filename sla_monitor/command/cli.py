@@ -179,7 +179,7 @@ def main() -> None:
 
 
 def _main() -> int:
-    _show_everything()
+    _escape_unencodable()
     words = sys.argv[1:]
     options = words[1:] if words[:1] == ["psql"] else []  # those of psql, which argparse does not know
     args = _arguments().parse_args(words[: len(words) - len(options)], argparse.Namespace(options=options))
@@ -200,7 +200,7 @@ def _main() -> int:
     return _run(args.start(loaded, args))
 
 
-def _show_everything() -> None:
+def _escape_unencodable() -> None:
     """Prints an escape for characters that the terminal cannot encode, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

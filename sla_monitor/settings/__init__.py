@@ -17,7 +17,7 @@ from sla_monitor.settings.values import Limit, Network
 
 
 class StartError(Exception):
-    """The program cannot run. The message is one line for the user and says what to do; no traceback is printed."""
+    """The program cannot run. The message is one line for the user and names a remedy; no traceback is printed."""
 
     exit_code = 1
 
@@ -42,10 +42,8 @@ class Variable(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """Settings that are stored in the database. A process that does not set them uses the stored ones.
-
-    Otherwise a prober on another machine, started without SLA_MONITOR_TIMEZONE, would change the days to UTC.
-    """
+    """Settings that are stored in the database. A process whose variables do not set them uses the stored values: a
+    prober on another machine that is started without SLA_MONITOR_TIMEZONE must not change the days to UTC."""
 
     time_zone: str
     retention: timedelta

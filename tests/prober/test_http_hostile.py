@@ -75,7 +75,7 @@ class TestHostileResponses:
         ],
         ids=[
             "RST in the response",
-            "empty reply",
+            "empty response",
             "too short for its Content-Length",
             "not HTTP",
             "bad status line",
@@ -100,7 +100,7 @@ class TestHostileResponses:
         flood = targets.endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536)
         outcome, judgement = await check_behaviour(probe_engine, flood, timeout_ms=3000)
         assert judgement.success and outcome.truncated
-        assert outcome.body == b"", "no assertion needs it"
+        assert outcome.body == b"", "no assertion needs the body"
         outcome, judgement = await check_behaviour(probe_engine, flood, timeout_ms=3000, keyword="needle")
         assert judgement.error_type == "assertion_failed"
         assert f"only the first {MAX_BYTES} bytes" in (judgement.error_message or "")

@@ -114,7 +114,7 @@ class TestContentCodings:
         assert (await check(probe_engine, raw, method="HEAD", keyword_absent="FATAL"))[1].success
 
     async def test_codings_of_other_responses_are_ignored(self, probe_engine: Engine) -> None:
-        """Those of interim responses, of redirects and of the last check with the same handle."""
+        """Codings of interim responses, of redirects, and of the last check with the same handle."""
         assert (await check(probe_engine, coded(PAGE.encode(), "gzip"), keyword="FATAL"))[1].success
         early = b"HTTP/1.1 103 Early Hints\r\nContent-Encoding: gzip\r\n\r\n"
         assert (await check(probe_engine, early + targets.http_response(PAGE.encode()), keyword="FATAL"))[1].success
