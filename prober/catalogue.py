@@ -67,12 +67,13 @@ class Catalogue:
                 continue
             pause_s = _BACKOFF_S[0]
             self._metrics.reloads.inc()
-            await self._take(services)
+            await self._apply_if_changed(services)
             with anyio.move_on_after(RELOAD_SECONDS):
                 await self.changed.wait()
                 await anyio.sleep(SETTLE_SECONDS)
 
     async def _load(self) -> dict[str, Service]:
+        """Reads the services that this prober checks, by id. Services with invalid values are logged and left out."""
         services: dict[str, Service] = {}
         unusable = 0
         connection = await sql.connect(self._database_url, application="sla-monitor prober services")
@@ -94,7 +95,8 @@ class Catalogue:
         self._metrics.bad_services.set(unusable)
         return services
 
-    async def _take(self, services: dict[str, Service]) -> None:
+    async def _apply_if_changed(self, services: dict[str, Service]) -> None:
+        """Applies and saves the services if they differ from the known ones."""
         if self.known and services == self._services:
             return
         self._services = services

@@ -123,6 +123,7 @@ class Recorder:
         return await self._append(batch)
 
     async def _append(self, batch: Sequence[Check]) -> bool:
+        """Writes a batch to the spool; False if that fails."""
         payloads = await self._encoded(batch)
         try:
             await anyio.to_thread.run_sync(self._spool.append, payloads, limiter=self._disk)
@@ -204,6 +205,7 @@ class Recorder:
         return checks
 
     async def _set_aside(self, check: Check | bytes, reason: str) -> None:
+        """Writes a check that cannot be stored to the file of refused checks."""
         self._metrics.refused.inc()
         _log.error("a check that the database refuses is set aside in %s: %s", self._refused_file, printable(reason))
         line = msgspec.json.encode({"reason": printable(reason), "check": ascii(check)}) + b"\n"
@@ -229,6 +231,7 @@ class Recorder:
         _log.error("the spool cannot be %s: %s", verb, error)
 
     async def _keep_rest(self) -> None:
+        """Closes the connection and writes the checks in memory to the spool."""
         rest = [*self._batch, *self._queue]
         with anyio.CancelScope(shield=True):
             await self._store.close()
@@ -245,6 +248,7 @@ def _append_line(file: Path, line: bytes) -> None:
 
 
 def _backoff(failures: int) -> float:
-    """Exponential, with full jitter: probers that lost the same database do not reconnect at the same time."""
+    """The pause in seconds before the next attempt. It grows exponentially, with full jitter, so that several probers
+    do not reconnect to a database at the same time."""
     low, high = BACKOFF_S
     return random.uniform(low, min(high, low * 2**failures))  # noqa: S311  # not a secret

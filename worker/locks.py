@@ -115,7 +115,7 @@ class Locks:
         self._connected_at = min(self._connected_at, requested_at)
         for scope in self._scopes.values():
             scope.deadline = requested_at + LOST_S
-        self._change()
+        self._wake_waiters()
 
     def _lose(self) -> None:
         for duty in self._held:
@@ -124,8 +124,8 @@ class Locks:
         self._renewed_at, self._connected_at = float("-inf"), float("inf")
         for scope in self._scopes.values():
             scope.cancel()
-        self._change()
+        self._wake_waiters()
 
-    def _change(self) -> None:
+    def _wake_waiters(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()

@@ -115,9 +115,9 @@ async def probe(service: Service, config: Http, deadline: float, engine: Engine)
     """Makes one attempt, which ends at `deadline` (loop time) at the latest. Raises `ProberTrouble`.
 
     Redirects keep the method as in RFC 9110: 307 and 308 always, 301 and 302 unless it is POST; 303 changes it to GET.
-    The headers and credentials of the service are not sent to another origin; the body is sent wherever 307 and 308
-    lead. Cookies of a response are sent with the next hops as their domain, path and security allow, and are deleted
-    after the check.
+    The headers and credentials of the service are not sent to another origin; the body is sent again after 307 and 308,
+    also to another origin. Cookies of a response are sent with the next hops as their domain, path and security allow,
+    and are deleted after the check.
     """
     chain = _Chain(engine.inspection.due(service, engine.loop.time()))
     try:

@@ -113,6 +113,7 @@ class _Preparation:
         return self._migrated
 
     async def then(self, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Runs `step` when the preparation is complete."""
         await self._done.wait()
         await step()
 
