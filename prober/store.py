@@ -57,9 +57,8 @@ class Recorded(NamedTuple):
 
 
 class AwayError(Exception):
-    """It is unknown whether the batch is stored, for a reason other than its contents: the database cannot be reached,
-    did not respond in time, the acknowledgement of COMMIT was lost, or the schema is not migrated. A retry is
-    harmless."""
+    """It is unknown whether the batch is stored. The cause is not its contents: the database cannot be reached or did
+    not respond in time, the acknowledgement of COMMIT was lost, or the schema is not migrated. A retry is harmless."""
 
 
 class RefusedError(Exception):

@@ -53,7 +53,8 @@ async def extend(work: Work) -> None:
 
 
 async def extend_windows(pool: Pool, now: datetime) -> int:
-    """Stores the occurrences up to `AHEAD` from now. Returns the number of windows that were extended.
+    """Stores the occurrences up to `AHEAD` from now. Returns the number of windows that were handled, including those
+    that have become invalid and get no occurrences.
 
     Each window has its own transaction, so that an invalid one does not stop the others. If any window failed, raises
     WindowError after the last one.

@@ -181,7 +181,7 @@ def main() -> None:
 def _main() -> int:
     _escape_unencodable()
     words = sys.argv[1:]
-    options = words[1:] if words[:1] == ["psql"] else []  # those of psql, which argparse does not know
+    options = words[1:] if words[:1] == ["psql"] else []  # the options of psql, which argparse does not know
     args = _arguments().parse_args(words[: len(words) - len(options)], argparse.Namespace(options=options))
     try:
         loaded = settings.load()

@@ -293,7 +293,7 @@ async def start_and_stop_early(home: Path) -> None:
 
 
 async def test_the_demo_shows_six_services_and_ninety_days(home: Path) -> None:
-    """Also after an earlier start that was stopped while the past was generated."""
+    """An earlier start was stopped while the past was generated."""
     await start_and_stop_early(home)
     demo = await start(home)
     try:
