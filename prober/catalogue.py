@@ -1,6 +1,6 @@
 """The services to check. They are read from the database at the start, after a notification, and every minute.
 
-The last list is saved in the home folder, so that a prober that starts while the database is unavailable can check.
+The list is also saved in a file. A prober that starts while the database is unavailable uses the saved list.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ SETTLE_SECONDS = 0.2
 """The delay after a notification, so that several changes are read together."""
 LOAD_TIMEOUT_S = 10.0
 FIRST_LOAD_TIMEOUT_S = 3.0
-"""The same while no services are known; then the stored list is used."""
+"""The timeout while no services are known. After it the saved list is used."""
 _BACKOFF_S = (0.25, 5.0)
 _ROWS_AT_ONCE = 50
 """Rows converted before other tasks run, so that the event loop is not blocked for longer than a millisecond."""
@@ -67,12 +67,13 @@ class Catalogue:
                 continue
             pause_s = _BACKOFF_S[0]
             self._metrics.reloads.inc()
-            await self._take(services)
+            await self._apply_if_changed(services)
             with anyio.move_on_after(RELOAD_SECONDS):
                 await self.changed.wait()
                 await anyio.sleep(SETTLE_SECONDS)
 
     async def _load(self) -> dict[str, Service]:
+        """Reads the services that this prober checks, by id. Services with invalid values are logged and left out."""
         services: dict[str, Service] = {}
         unusable = 0
         connection = await sql.connect(self._database_url, application="sla-monitor prober services")
@@ -94,7 +95,8 @@ class Catalogue:
         self._metrics.bad_services.set(unusable)
         return services
 
-    async def _take(self, services: dict[str, Service]) -> None:
+    async def _apply_if_changed(self, services: dict[str, Service]) -> None:
+        """Applies and saves the services if they differ from the known ones."""
         if self.known and services == self._services:
             return
         self._services = services
@@ -104,9 +106,10 @@ class Catalogue:
         try:
             await anyio.to_thread.run_sync(_save, self._cache, list(services.values()))
         except OSError as error:
-            _log.warning("the list of services cannot be kept in %s: %s", self._cache, error)
+            _log.warning("the list of services cannot be saved in %s: %s", self._cache, error)
 
     async def _fall_back(self) -> None:
+        """Uses the saved list if no services are known."""
         if self.known:
             return
         try:
@@ -114,12 +117,12 @@ class Catalogue:
         except FileNotFoundError:
             return
         except (OSError, msgspec.MsgspecError) as error:
-            _log.warning("the kept list of services cannot be read: %s", error)
+            _log.warning("the saved list of services cannot be read: %s", error)
             return
         self.known = True
         self._services = {service.id: service for service in services}
         self._apply(services)
-        _log.warning("%d services are checked from the list kept in %s", len(services), self._cache)
+        _log.warning("%d services are checked from the list saved in %s", len(services), self._cache)
 
 
 def _save(cache: Path, services: Sequence[Service]) -> None:

@@ -2,7 +2,7 @@
 
 The order is: the Content-Type header's charset, a byte order mark, what the document declares in its first 1024 bytes
 (HTML's meta element, the XML declaration), UTF-8. A label that browsers don't know is ignored. Labels mean what
-they mean to browsers (WHATWG Encoding): `iso-8859-1` is windows-1252, `euc-kr` the extension of it that Windows uses.
+they mean to browsers (WHATWG Encoding): `iso-8859-1` means windows-1252, and `euc-kr` its extension windows-949.
 """
 
 import re
@@ -58,7 +58,7 @@ _LABELS_BY_CODEC = {
 }
 _CODECS = {label: codec for codec, labels in _LABELS_BY_CODEC.items() for label in labels.split()}
 
-_MARKS = (  # the longer ones first: UTF-32's begins with UTF-16's
+_MARKS = (  # the longer ones first: the mark of UTF-32 begins with that of UTF-16
     (b"\xef\xbb\xbf", UTF_8),
     (b"\xff\xfe\x00\x00", "utf-32-le"),
     (b"\x00\x00\xfe\xff", "utf-32-be"),
@@ -96,7 +96,7 @@ def charset(content_type: str, body: bytes) -> str:
 
 @lru_cache(maxsize=1024)
 def _declared(content_type: str) -> tuple[str | None, bool]:
-    """The header's charset, and whether the document may declare one: HTML, XML, or what has no type."""
+    """The header's charset, and whether the document may declare one: HTML, XML, or a response without a type."""
     parameter = _PARAMETER.search(content_type)
     codec = codec_of(parameter[1] or parameter[2] or "") if parameter else None
     return codec, _MARKUP.match(content_type) is not None

@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     `dest` and None as its default."""
     others = ", ".join(name for name in PROBED if name != "http")
     parser.add_argument("url", metavar="URL", help=f"what to check, http:// or https://; or another type: {others}")
-    parser.add_argument("fields", nargs="*", metavar="FIELD=VALUE", help="of another check type, named as in REST")
+    parser.add_argument(
+        "fields", nargs="*", metavar="FIELD=VALUE", help="a field of another check type, named as in REST"
+    )
     parser.add_argument("--timeout-ms", type=_count(1, _LONGEST_TIMEOUT_MS), metavar="MS", help="for each attempt")
     parser.add_argument(
         "--degraded-after-ms",
@@ -40,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="a slower response is a partial outage; default %(default)s",
     )
-    parser.add_argument("--retries", default=0, type=_count(0, 10), metavar="N", help="attempts after a failed one")
+    parser.add_argument(
+        "--retries", default=0, type=_count(0, 10), metavar="N", help="further attempts after a failed one"
+    )
     of_type = parser.add_argument_group("options of the check type")
     for option, field, keywords in _FIELD_OPTIONS:
         of_type.add_argument(option, dest=field, **keywords)

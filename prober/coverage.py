@@ -36,7 +36,7 @@ class Coverage:
         """The time that the check covers, in whole seconds: 1 to MOST_SECONDS.
 
         `next_ms` is the next slot of the schedule (None for a service that was paused or deleted). `began_ms` and
-        `finished_ms` are the wall clock's, `elapsed_ms` is a steady clock's time between the two.
+        `finished_ms` are read from the wall clock. `elapsed_ms` is the time between them by a steady clock.
         """
         passed = int((began_ms - self._at_ms + elapsed_ms) // self._interval_ms)
         own_end_ms = self._at_ms + (passed + 1) * self._interval_ms

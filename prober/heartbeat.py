@@ -33,9 +33,9 @@ async def beat(url: str, run_check: CheckRunner, stored: Callable[[], int], metr
         metrics.heartbeats.inc()
         try:
             _, judgement, _ = await run_check(target)
-            complaint = judgement.error_message
+            failure = judgement.error_message
         except ProberTrouble as trouble:
-            complaint = printable(str(trouble))
-        if complaint is not None:
+            failure = printable(str(trouble))
+        if failure is not None:
             metrics.heartbeat_failures.inc()
-            _log.warning("the heartbeat was not received: %s", complaint)
+            _log.warning("the call of HEARTBEAT_URL failed: %s", failure)

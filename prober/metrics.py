@@ -13,8 +13,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a second, unused s
 
 
 class Metrics:
-    """The metrics, in a registry of their own. Label values are looked up once, here: a lookup for every check would
-    take as long as counting."""
+    """The metrics, in a registry of their own. Label values are looked up once, here, because a lookup takes as
+    long as an increment."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

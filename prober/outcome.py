@@ -28,7 +28,7 @@ class Certificate(NamedTuple):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One attempt. Times are milliseconds; None is a phase that did not happen.
+    """One attempt. Times are milliseconds; None means that the phase did not happen.
 
     With redirects each time is the sum over all requests; status, body and address are those of the last one.
     """
@@ -51,7 +51,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     address: str | None = None
     redirects: int = 0
     inspected: bool = False
-    """Whether the certificate of the server was examined."""
+    """Whether the certificate of the server was inspected."""
     certificate: Certificate | None = None
     """The certificate, if it can be read; with redirects the one that expires first."""
 

@@ -54,7 +54,7 @@ class Recorder:
         self._spooled = anyio.Event()
         self._closing = False
         self._losses = (0, 0)
-        self.database_answers = False
+        self.database_responds = False
         self.spool_works = True
         metrics.queue.set_function(lambda: len(self._queue) + len(self._batch))
         metrics.spool_rows.set_function(lambda: spool.records)
@@ -66,7 +66,7 @@ class Recorder:
     @property
     def ready(self) -> bool:
         """Whether a check that finishes now can be stored."""
-        return self.database_answers or self.spool_works
+        return self.database_responds or self.spool_works
 
     def put(self, check: Check) -> None:
         """Adds a finished check to the queue."""
@@ -117,12 +117,13 @@ class Recorder:
                 await self._record(batch, DIRECT_TIMEOUT_S)
             except AwayError as error:
                 _log.warning("checks cannot be stored in the database (%s): they go into the spool", error)
-                self.database_answers = False
+                self.database_responds = False
             else:
                 return True
         return await self._append(batch)
 
     async def _append(self, batch: Sequence[Check]) -> bool:
+        """Writes a batch to the spool; False if that fails."""
         payloads = await self._encoded(batch)
         try:
             await anyio.to_thread.run_sync(self._spool.append, payloads, limiter=self._disk)
@@ -145,7 +146,7 @@ class Recorder:
                     if replayed:
                         _log.info("the spool is empty again: %d checks replayed", replayed)
                         replayed = 0
-                    await self._something_spooled()
+                    await self._wait_for_records()
                     continue
                 payloads, mark = found
                 await self._record(await self._decoded(payloads), REPLAY_TIMEOUT_S)
@@ -155,26 +156,28 @@ class Recorder:
             except AwayError as error:
                 if not failures:
                     _log.warning("the spool cannot be replayed yet: %s", error)
-                self.database_answers = False
+                self.database_responds = False
                 failures += 1
                 await anyio.sleep(_backoff(failures))
             except OSError as error:
                 self._disk_failed("read", error)
                 await anyio.sleep(DISK_RETRY_S)
 
-    async def _something_spooled(self) -> None:
+    async def _wait_for_records(self) -> None:
         self._spooled = anyio.Event()
         if not self._spool.records:
             await self._spooled.wait()
 
     async def _record(self, checks: Sequence[Check], timeout_s: float) -> None:
-        """Stores the checks. A refused batch is halved until the invalid checks are found, which are written to a
-        file."""
+        """Stores the checks. A refused batch is halved until the invalid checks are found. These are written to a file.
+
+        Raises `AwayError`.
+        """
         if not checks:
             return
         try:
             await self._store.record(checks, timeout_s)
-            self.database_answers = True
+            self.database_responds = True
         except RefusedError as refusal:
             if len(checks) == 1:
                 await self._set_aside(checks[0], str(refusal))
@@ -202,6 +205,7 @@ class Recorder:
         return checks
 
     async def _set_aside(self, check: Check | bytes, reason: str) -> None:
+        """Writes a check that cannot be stored to the file of refused checks."""
         self._metrics.refused.inc()
         _log.error("a check that the database refuses is set aside in %s: %s", self._refused_file, printable(reason))
         line = msgspec.json.encode({"reason": printable(reason), "check": ascii(check)}) + b"\n"
@@ -211,12 +215,12 @@ class Recorder:
             self._disk_failed("written", error)
 
     def _report_losses(self) -> None:
-        """Logs the loss of spooled checks, because the spool was full or damaged."""
+        """Logs how many spooled checks were lost because the spool was full or damaged."""
         losses = (self._spool.dropped, self._spool.corrupt)
         if losses != self._losses:
             dropped, corrupt = losses[0] - self._losses[0], losses[1] - self._losses[1]
             _log.error(
-                "the spool lost %d checks that it had; %d damaged places (%d bytes in all) were skipped",
+                "%d checks in the spool are lost; %d damaged places were skipped (%d bytes in all since the start)",
                 *(dropped, corrupt, self._spool.unreadable_bytes),
             )
             self._losses = losses
@@ -227,6 +231,7 @@ class Recorder:
         _log.error("the spool cannot be %s: %s", verb, error)
 
     async def _keep_rest(self) -> None:
+        """Closes the connection and writes the checks in memory to the spool."""
         rest = [*self._batch, *self._queue]
         with anyio.CancelScope(shield=True):
             await self._store.close()
@@ -243,6 +248,7 @@ def _append_line(file: Path, line: bytes) -> None:
 
 
 def _backoff(failures: int) -> float:
-    """Exponential, with full jitter: probers that lost the same database do not reconnect at the same time."""
+    """The pause in seconds before the next attempt. It grows exponentially, with full jitter, so that several probers
+    do not reconnect to a database at the same time."""
     low, high = BACKOFF_S
     return random.uniform(low, min(high, low * 2**failures))  # noqa: S311  # not a secret

@@ -26,14 +26,14 @@ from sql.migrate import migrate, migrate_when_possible
 from sql.migration_errors import MigrationError, NotNowError
 
 CHECKS_PATIENCE_S = 4.0
-"""How long checks under way may continue after a stop. Together with the time of the recorder and the server it is less
-than 10 s."""
+"""How long checks under way may continue after a stop. The sum of this time, that of the recorder and that of the
+server is less than 10 s."""
 RECORDER_PATIENCE_S = 4.0
 GARBAGE_THRESHOLD = 20_000
 """New objects after which Python looks for reference cycles, instead of 700. A check leaves none behind, and at 4,000
-checks a second looking for them took 4 % of the prober's CPU."""
+checks a second looking for them took 4 % of the CPU time of the prober."""
 MIGRATION_PATIENCE_S = 2.0
-"""How long the services wait for the migration of the schema. Then they are read from the schema as it is."""
+"""How long the prober waits for the migration of the schema before it reads the services from the schema as it is."""
 
 _log = logging.getLogger(__name__)
 
@@ -103,10 +103,10 @@ async def run(settings: Settings, database_url: str) -> None:
 def _readiness(catalogue: Catalogue, recorder: Recorder) -> Readiness:
     """The prober is ready if it knows its services and can store checks in the database or in the spool."""
     return Readiness(
-        catalogue.known and (recorder.database_answers or recorder.spool_works),
+        catalogue.known and (recorder.database_responds or recorder.spool_works),
         {
             "servicesKnown": catalogue.known,
-            "databaseAnswers": recorder.database_answers,
+            "databaseAnswers": recorder.database_responds,
             "spoolWorks": recorder.spool_works,
         },
     )
@@ -122,12 +122,12 @@ class _Schema:
 
 
 async def _bring_up_to_date(database_url: str, settings: Settings, schema: _Schema) -> None:
-    """Migrates the schema. Raises MigrationError if the first attempt shows that it cannot; later the prober
-    continues."""
+    """Migrates the schema, and tries again while the database is unavailable. Raises MigrationError if the first
+    attempt fails for another reason. If a later attempt does, the error is logged and the prober continues."""
     try:
         await migrate(database_url, settings)
     except NotNowError as error:
-        _log.warning("%s; going on with the services known from before, checks go to the spool", error)
+        _log.warning("%s; the prober continues with the services that it knows, and checks go to the spool", error)
         schema.tried.set()
         try:
             await migrate_when_possible(database_url, settings)
@@ -139,13 +139,14 @@ async def _bring_up_to_date(database_url: str, settings: Settings, schema: _Sche
 
 
 async def _once_tried(schema: _Schema, task: Callable[[], Awaitable[None]]) -> None:
+    """Runs `task` once the migration has been tried, or after `MIGRATION_PATIENCE_S`."""
     with anyio.move_on_after(MIGRATION_PATIENCE_S):
         await schema.tried.wait()
     await task()
 
 
 async def _once_current(schema: _Schema, act: Callable[[], None]) -> None:
-    """Calls `act` once the schema is current: services read before may be from the schema of an older release."""
+    """Calls `act` once the schema is current: the services may have been read from the schema of an older release."""
     await schema.current.wait()
     act()
 

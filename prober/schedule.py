@@ -1,9 +1,9 @@
 """The grid of slots, and the services that are due. Pure: the caller passes the time.
 
 Slot k of a service is at `phase + k * interval` milliseconds since the Unix epoch, where the phase is a
-hash of the service's id: the same in every process and on every day, so slots never drift, a restart keeps
-them, and many services spread evenly over the interval. A slot's time is a check's `scheduled_at`, hence
-its key.
+hash of the service's id. It is the same in every process and on every day, so slots never drift, a restart does not
+change them, and many services are spread evenly over the interval. The time of a slot is the `scheduled_at` of its
+check, which is part of the key of its row.
 
 Slots that were not started in time are counted as missed and never started later: after a pause of ten minutes
 each service continues with its next slot in the future, and the ten minutes stay unknown.
@@ -16,10 +16,11 @@ from typing import NamedTuple
 
 GRACE_MS = 5_000
 """The maximum delay of a start (or half an interval, if that is less); later slots are missed. It limits the
-burst after a pause: with 10,000 services a minute to 833 starts."""
+number of starts after a pause: to 833 for 10,000 services that are checked once a minute."""
 
 STEP_MS = 1_000
-"""If the wall clock goes back by more than this, the schedule is restarted; by less, it waits."""
+"""If the wall clock is set back by more than this, the schedule is restarted. If it is set back by less, slots are due
+when the clock reaches their time again."""
 
 FIRST_LIMIT = 100
 FIRST_PACE_MS = 10
@@ -126,9 +127,10 @@ class Schedule:
         heappush(self._heap, (due_ms, at_ms, service_id))
 
     def _restart(self, now_ms: int) -> None:
-        """Schedules all services anew after the wall clock was set back; else no slot would be due until the old time.
+        """Schedules all services again after the wall clock was set back. Otherwise no slot would be due until the
+        clock reaches the old time.
 
-        Slots between the two times come a second time. Their rows have the same key, and the first one is kept.
+        The slots between the two times are due a second time. Of two rows with the same key the first one is kept.
         """
         self._heap.clear()
         for service_id, interval in self._intervals.items():

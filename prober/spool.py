@@ -1,15 +1,15 @@
 """Checks on disk while the database is unavailable: an append-only, checksummed, bounded log of byte records.
 
 A folder of segments `00000001.spool`, each a sequence of records (see spool_records.py). `append` returns after fsync.
-A segment is deleted when all its records were replayed. After a crash at most one segment is replayed twice, which is
-harmless, because replay is idempotent.
+A segment is deleted when all its records have been replayed. After a crash at most one segment is replayed twice, which
+is harmless, because replay is idempotent.
 
 After a restart old segments are only read. An incomplete record at the end was never acknowledged and is
 ignored. Damaged places are skipped up to the next intact record; they are counted in places and bytes, because
 the number of lost records is unknown. If the log would exceed its limit, the oldest segment is dropped and its
-records are counted. Files that are no segments are ignored.
+records are counted. Other files are ignored.
 
-Blocking, safe to call from several threads.
+The methods block, and are safe to call from several threads.
 """
 
 import fcntl
@@ -74,12 +74,12 @@ class Spool:
         self.bytes = 0
         self.dropped = 0  # records lost to the limit or to damage since opening
         self.corrupt = 0  # damaged places found since opening; their number of records may be unknown
-        self.unreadable_bytes = 0  # of those places
+        self.unreadable_bytes = 0  # bytes of those places
         self._folder = folder
         self._max_bytes = max_bytes
         self._segment_bytes = min(_SEGMENT_BYTES, max_bytes // 16)
         self._mutex = threading.Lock()
-        self._file: int | None = None  # of the last segment, while it is written to
+        self._file: int | None = None  # descriptor of the last segment while it is written to
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -169,7 +169,7 @@ class Spool:
         return segment
 
     def _skip_damage(self, segment: _Segment) -> None:
-        """Scans the rest of a segment again that was damaged after it was opened."""
+        """Scans the rest of a segment again, because it was damaged after it was opened."""
         if segment is self._segments[-1]:
             self._seal()
         try:

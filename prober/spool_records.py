@@ -81,5 +81,6 @@ def is_torn(block: bytes) -> bool:
     if length > MAX_RECORD_BYTES or HEAD_BYTES + length <= len(block):
         return False
     payload = block[HEAD_BYTES:]
-    complete = bool(crc32(payload, crc32(_LENGTH.pack(len(payload)))) == checksum)  # only its length is damaged
+    # A complete payload whose length is damaged.
+    complete = bool(crc32(payload, crc32(_LENGTH.pack(len(payload)))) == checksum)
     return not complete

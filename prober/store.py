@@ -24,9 +24,9 @@ _COLUMN_TYPES = (
 
 
 class Check(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One raw row. The order of its fields is that of `queries/checks/copy.sql` and of the spool. Times are
-    milliseconds; None is a phase that did not happen. The key is (service_id, location, scheduled_at). Fields after the
-    error have defaults, so that a spool of an earlier version can be read."""
+    """One raw row. The order of its fields is that of `queries/checks/copy.sql` and of the spool. Durations are
+    milliseconds; None means that the phase did not happen. The key is (service_id, location, scheduled_at). Fields
+    after the error have defaults, so that a spool of an earlier version can be read."""
 
     service_id: str
     location: str
@@ -57,9 +57,8 @@ class Recorded(NamedTuple):
 
 
 class AwayError(Exception):
-    """It is unknown whether the batch is stored, for a reason other than its contents: the database cannot be reached,
-    did not respond in time, the acknowledgement of COMMIT was lost, or the schema is not migrated. A retry is
-    harmless."""
+    """It is unknown whether the batch is stored. The cause is not its contents: the database cannot be reached or did
+    not respond in time, the acknowledgement of COMMIT was lost, or the schema is not migrated. A retry is harmless."""
 
 
 class RefusedError(Exception):
@@ -70,7 +69,7 @@ _REFUSALS = (
     psycopg.DataError,
     psycopg.IntegrityError,
     psycopg.errors.RaiseException,
-    UnicodeEncodeError,  # from psycopg, of a lone surrogate
+    UnicodeEncodeError,  # psycopg raises it for a lone surrogate
     OverflowError,
 )
 

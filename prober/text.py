@@ -53,7 +53,7 @@ def decode(body: bytes, codec: str) -> str:
 @lru_cache
 def _table(codec: str) -> str:
     """The characters of a single-byte charset. Python's own decoding takes 200 times as long for undefined bytes."""
-    undefined = "latin-1" if codec == "cp1252" else None  # browsers take them for control characters there
+    undefined = "latin-1" if codec == "cp1252" else None  # browsers decode its undefined bytes as control characters
     bytes_ = [bytes([number]) for number in range(256)]
     table = [byte.decode(codec, "replace") for byte in bytes_]
     if undefined:

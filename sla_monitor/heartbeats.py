@@ -100,7 +100,7 @@ def after_report(state: State, event: Event, text: str) -> Update:
 
 def without_report(state: State) -> Update:
     """The update if there was no report up to `state.now`: failed checks for a late report, or checks that continue
-    the last state when the last check covers no more time."""
+    the last state after the time that the last check covers."""
     now, after = state.now, _columns(state)
     checks: list[Check] = []
     if state.due_at is None:

@@ -1,4 +1,4 @@
-"""The list of all duties: name, pause in seconds, function, timeout in seconds."""
+"""All duties of the worker: name, pause in seconds, function, timeout in seconds."""
 
 from worker import aggregates, expiry, heartbeats, maintenance_plan, presence, retention
 from worker.duty import Duty
@@ -14,5 +14,5 @@ DUTIES: tuple[Duty, ...] = (
     Duty("maintenance", 1, maintenance_plan.turn, timeout_s=10),
     Duty("maintenance_plan", 3600, maintenance_plan.extend, timeout_s=60),
     Duty("heartbeats", 1, heartbeats.turn, timeout_s=30),
-    Duty("presence", 1, presence.end_silent, timeout_s=5),
+    Duty("presence", 1, presence.expire_leases, timeout_s=5),
 )

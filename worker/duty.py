@@ -41,8 +41,8 @@ class Work(NamedTuple):
 
 
 class Duty(NamedTuple):
-    """A periodic task, done by one worker at a time. Two rounds at the same time must be harmless: a program of the
-    last release may still do the same."""
+    """A periodic task, done by one worker at a time. Two rounds at the same time must be harmless: a worker of the
+    last release may still perform the same duty."""
 
     name: str
     pause_s: float

@@ -5,7 +5,8 @@ from worker.duty import Work
 
 
 async def turn(work: Work) -> None:
-    """Records the checks that are due of heartbeat services: failed ones for late jobs. Works in batches of `MOST`."""
+    """Records the checks of heartbeat services that are due, such as a failed check for a late job, in batches of
+    `MOST`."""
     async with work.pool.connection() as connection:
         row = await (await connection.execute(query("heartbeats/any_turning"))).fetchone()
     if row == (False,):

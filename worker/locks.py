@@ -22,8 +22,8 @@ RENEW_S = 2.0
 LOST_S = 6.0
 """After this time without a renewal this worker stops its duties."""
 SILENCE_S = 9.0
-"""After this time without a renewal the server ends the session. With RENEW_S of the next worker it is less than 15
-s."""
+"""After this time without a renewal the server ends the session. Another worker holds the duties after less than 15 s:
+SILENCE_S, and RENEW_S until it tries again."""
 CLOSE_TIMEOUT_S = 1.0
 
 
@@ -65,19 +65,21 @@ class Locks:
                 await self._hold()
             except (psycopg.Error, OSError, TimeoutError) as error:
                 self._metrics.lock_losses.inc()
-                log.warning("no duty can be held: %s", " ".join(str(error).split()) or type(error).__name__)
+                log.warning(
+                    "the locks of the duties cannot be held: %s", " ".join(str(error).split()) or type(error).__name__
+                )
             finally:
                 self._lose()
             await anyio.sleep(RENEW_S)
 
-    async def taken(self, duty: str) -> None:
+    async def wait_until_held(self, duty: str) -> None:
         """Returns when the duty is held."""
         while duty not in self.held:
             await self._changed.wait()
 
     @contextmanager
     def while_held(self, duty: str) -> Iterator[None]:
-        """Cancels the block when the duty is no longer held."""
+        """A context that cancels its block when the duty is no longer held."""
         deadline = self._renewed_at + LOST_S if duty in self._held else float("-inf")
         with anyio.CancelScope(deadline=deadline) as scope:
             self._scopes[duty] = scope
@@ -108,12 +110,12 @@ class Locks:
             for (duty,) in await cursor.fetchall():
                 self._held.add(duty)
                 self._metrics.held.labels(duty).set(1)
-                log.info("this worker does %s", duty)
+                log.info("this worker holds the duty %s", duty)
         self._renewed_at = requested_at
         self._connected_at = min(self._connected_at, requested_at)
         for scope in self._scopes.values():
             scope.deadline = requested_at + LOST_S
-        self._change()
+        self._wake_waiters()
 
     def _lose(self) -> None:
         for duty in self._held:
@@ -122,8 +124,8 @@ class Locks:
         self._renewed_at, self._connected_at = float("-inf"), float("inf")
         for scope in self._scopes.values():
             scope.cancel()
-        self._change()
+        self._wake_waiters()
 
-    def _change(self) -> None:
+    def _wake_waiters(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()

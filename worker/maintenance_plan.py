@@ -53,7 +53,8 @@ async def extend(work: Work) -> None:
 
 
 async def extend_windows(pool: Pool, now: datetime) -> int:
-    """Stores the occurrences up to `AHEAD` from now. Returns the number of windows that were extended.
+    """Stores the occurrences up to `AHEAD` from now. Returns the number of windows that were handled, including those
+    that have become invalid and get no occurrences.
 
     Each window has its own transaction, so that an invalid one does not stop the others. If any window failed, raises
     WindowError after the last one.
@@ -66,9 +67,9 @@ async def extend_windows(pool: Pool, now: datetime) -> int:
         except (psycopg.Error, ArithmeticError, ValueError) as error:
             failed += 1
             reason = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
-            log.error("maintenance window %s does not go on: %s", due.id, reason)
+            log.error("maintenance window %s cannot be extended: %s", due.id, reason)
     if failed:
-        raise WindowError(f"{failed} maintenance windows do not go on")
+        raise WindowError(f"{failed} maintenance windows cannot be extended")
     return count
 
 
@@ -92,10 +93,12 @@ async def _extend_one(pool: Pool, window_id: UUID, now: datetime) -> int:
 
 
 def _coming(window: _Window, until: datetime) -> list[Occurrence]:
+    """The occurrences to store: from `expanded_until` to `until`. Empty if the window has become invalid, which is
+    logged."""
     known = zone(window.time_zone)
     try:
         if known is None:
-            raise _OutdatedError(f"{window.time_zone} is no known time zone")
+            raise _OutdatedError(f"{window.time_zone} is not a known time zone")
         rule = parse(window.rrule) if window.rrule is not None else None
         schedule = Schedule(window.starts_at, window.ends_at, rule, known)
         if rule is not None:
@@ -106,6 +109,6 @@ def _coming(window: _Window, until: datetime) -> list[Occurrence]:
             raise _OutdatedError("its occurrences overlap")
     except (RuleError, _OutdatedError) as error:
         reason = f"its rule {text_of(error.code, error.parameters)}" if isinstance(error, RuleError) else error
-        log.error("maintenance window %s does not go on: %s", window.id, reason)
+        log.error("maintenance window %s cannot be extended: %s", window.id, reason)
         return []
     return [found for found in occurrences(schedule, until) if found.starts_at >= window.expanded_until]

@@ -21,15 +21,13 @@ class Metrics:
         self.round_seconds = Histogram(
             "sla_worker_duty_seconds", "Duration of a round", ["duty"], buckets=_ROUND_SECONDS, registry=self.registry
         )
-        self.held = self._gauge("duty_held", "1 while this worker is the one that does the duty", "duty")
+        self.held = self._gauge("duty_held", "1 while this worker holds the duty", "duty")
         self.running = self._gauge("duty_running", "1 while a round is under way", "duty")
         self.last_done = self._gauge("duty_last_done_timestamp_seconds", "When a round was last done", "duty")
-        self.lock_connects = self._counter("lock_connects", "Connections opened to hold duties")
+        self.lock_connects = self._counter("lock_connects", "Database connections opened to hold duties")
         self.lock_losses = self._counter("lock_losses", "Times such a connection was lost, or could not be opened")
-        self.listener_connects = self._counter("listener_connects", "Connections the listener has opened")
-        self.client_faults = self._counter(
-            "client_faults", "Faults of clients of /health, /ready and /metrics", "fault"
-        )
+        self.listener_connects = self._counter("listener_connects", "Database connections opened by the listener")
+        self.client_faults = self._counter("client_faults", "Protocol errors of clients", "fault")
         self.loop_lag = Histogram(
             "sla_worker_loop_lag_seconds", "Lateness of the event loop", buckets=_LATE_SECONDS, registry=self.registry
         )

@@ -7,9 +7,9 @@ from sql import leases
 from worker.duty import Work
 
 
-async def end_silent(work: Work) -> None:
-    """Deletes expired leases and notifies their rooms. After the database was unavailable it waits until all API
-    processes had time to renew theirs."""
+async def expire_leases(work: Work) -> None:
+    """Deletes expired leases and notifies their rooms. Does nothing for `LEASE_S` after the database was unavailable,
+    so that all API processes have time to renew their leases."""
     if anyio.current_time() - work.steady_since < leases.LEASE_S:
         return
     async with work.pool.connection() as connection:

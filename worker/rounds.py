@@ -37,7 +37,7 @@ class Rounds:
     async def run(self) -> None:
         """Runs rounds whenever the duty is held. Never returns; the duty and the database may be lost at any time."""
         while True:
-            await self._locks.taken(self._duty.name)
+            await self._locks.wait_until_held(self._duty.name)
             with self._locks.while_held(self._duty.name):
                 while True:
                     self._woken = anyio.Event()

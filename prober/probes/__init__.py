@@ -24,8 +24,8 @@ _PAUSE_SECONDS = 1.0
 
 
 async def run_check(service: Service, engine: Engine) -> tuple[Outcome, Judgement, int]:
-    """Makes one check: up to 1 + `retries` attempts, each with its own timeout. The first good attempt decides, or the
-    last.
+    """Makes one check: up to 1 + `retries` attempts, each with its own timeout. The first attempt that succeeds
+    decides, or the last one.
 
     Returns the outcome that decided, its judgement and the number of attempts. After a failed attempt there is a pause
     of a second, or of a tenth of the interval if that is shorter. The longest check takes (1 + retries) * timeout_ms

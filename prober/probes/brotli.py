@@ -1,6 +1,6 @@
 """Brotli, decoded by the library that the wheel of pycurl contains for libcurl.
 
-Python has no decoder, and libcurl does not report a body that is cut short.
+Python has no decoder of its own, and libcurl does not report a body that is cut short.
 """
 
 import ctypes
@@ -30,8 +30,8 @@ AVAILABLE = _LIBRARY is not None
 
 
 def decompress(data: bytes, most: int) -> tuple[bytes, bool]:
-    """Decodes a stream. Returns about `most` bytes at most (64 KiB more at most), and whether the stream has ended.
-    Data after the end is ignored. Raises ValueError. The window of a stream takes up to 16 MiB of memory."""
+    """Decodes a stream. Returns its bytes, at most 64 KiB more than `most`, and whether the stream has ended. Data
+    after the end is ignored. Raises ValueError. The window of a stream takes up to 16 MiB of memory."""
     if _LIBRARY is None:
         raise ValueError("no decoder")
     state = _LIBRARY.BrotliDecoderCreateInstance(None, None, None)

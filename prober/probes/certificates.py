@@ -1,6 +1,6 @@
-"""The certificates of servers: when to examine them, when they expire, who issued them.
+"""The certificates of servers: when to inspect them, when they expire, who issued them.
 
-Examining one takes a tenth of the CPU of a TLS check (libcurl formats every field of the chain), so it is done once an
+Inspecting one takes a tenth of the CPU of a TLS check (libcurl formats every field of the chain), so it is done once an
 hour for each service. The fields are text from the target, which may be hostile.
 """
 
@@ -14,7 +14,7 @@ import pycurl
 from prober.outcome import Certificate, Outcome, printable
 from prober.services import Service
 
-EXAMINE_EVERY_S = 3600.0
+INSPECT_EVERY_S = 3600.0
 ISSUER_LIMIT = 100
 LAST_YEAR = 9998
 """Certificates that never expire end in the last second of 9999 (RFC 5280), which some time zones cannot represent."""
@@ -25,15 +25,15 @@ _ESCAPED = re.compile(rb"\\([0-9A-F]{2})|\\(.)", re.DOTALL)
 
 
 class Inspection:
-    """When to examine the certificate of each service: `every_s` after the last time; at once if the target has changed
+    """When to inspect the certificate of each service: `every_s` after the last time; at once if the target has changed
     or the last handshake failed."""
 
-    def __init__(self, every_s: float = EXAMINE_EVERY_S) -> None:
+    def __init__(self, every_s: float = INSPECT_EVERY_S) -> None:
         self._every_s = every_s
         self._seen: dict[str, tuple[str, float]] = {}
 
     def due(self, service: Service, now: float) -> bool:
-        """Whether to examine the certificate now. `now` is loop time in seconds."""
+        """Whether to inspect the certificate now. `now` is loop time in seconds."""
         target, at = self._seen.get(service.id, ("", 0.0))
         return target != service.check_config.target or now >= at + self._every_s
 
@@ -46,14 +46,14 @@ class Inspection:
 
 
 def leaf(curl: Any) -> Certificate | None:
-    """The certificate of the server, after a transfer with OPT_CERTINFO. None if there is none, or if its end is
-    unreadable."""
+    """The certificate of the server, after a transfer with OPT_CERTINFO. None if there is none, or if its expiry date
+    cannot be read."""
     chain = curl.getinfo_raw(pycurl.INFO_CERTINFO)
     return certificate(dict(field for field in chain[0] if len(field) == 2)) if chain else None
 
 
 def certificate(fields: dict[bytes, bytes]) -> Certificate | None:
-    """The certificate with these fields of libcurl; None if its end is unreadable."""
+    """The certificate with these fields of libcurl; None if the expiry date cannot be read."""
     expires_at = _moment(fields.get(b"Expire date", b""))
     return Certificate(expires_at, _organisation(fields.get(b"Issuer", b""))) if expires_at else None
 

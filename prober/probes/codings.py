@@ -1,7 +1,7 @@
 """Content codings: decodes a body as its Content-Encoding header states, within limits.
 
 libcurl can decode while it reads, but it does not report a body that is cut short, so a keyword that must be absent
-would seem to be. The prober requests `identity`; some servers send encoded bodies anyway.
+would seem to be absent. The prober requests `identity`; some servers send encoded bodies anyway.
 """
 
 import zlib
@@ -11,7 +11,7 @@ from prober.probes import brotli, head
 
 MOST_CODINGS = 5
 MOST_MEMBERS = 1000
-"""The most members of one gzip body. Tools that write in blocks make a member of each 64 KiB."""
+"""The most members of one gzip body. Some tools compress each block of 64 KiB to a member of its own."""
 
 _CHUNK = 16 * 1024
 _NAME_SHOWN = 40
@@ -32,7 +32,7 @@ def applied(lines: Sequence[bytes]) -> list[str]:
 def decoded(body: bytes, codings: Sequence[str], limit: int, cut: bool) -> tuple[bytes, bool]:
     """Decodes a body. Returns at most `limit` bytes, and whether the decoded body is longer.
 
-    `cut` says that `body` is only the beginning of the encoded body. Raises `Undecodable`. A malicious body of 64 KiB
+    `cut` means that `body` is only the beginning of the encoded body. Raises `Undecodable`. A malicious body of 64 KiB
     takes about 15 ms.
     """
     if len(codings) > MOST_CODINGS:
@@ -68,7 +68,7 @@ def _gunzip(data: bytes, most: int) -> tuple[bytes, bool]:
         if not complete or most <= 0 or not data.startswith(_GZIP_MAGIC, at):
             return b"".join(pieces), complete
         if members == MOST_MEMBERS:
-            raise ValueError(f"more than {MOST_MEMBERS} parts")
+            raise ValueError(f"more than {MOST_MEMBERS} members")
 
 
 def _undeflate(data: bytes, most: int) -> tuple[bytes, bool]:

@@ -13,7 +13,7 @@ from typing import Any, Self
 import pycurl
 
 from prober.outcome import ProberTrouble
-from prober.probes.certificates import EXAMINE_EVERY_S, Inspection
+from prober.probes.certificates import INSPECT_EVERY_S, Inspection
 from prober.probes.networks import DenyRule
 from prober.probes.polling import IN, OUT, Poller, new_poller
 from prober.probes.request import fixed_options
@@ -28,20 +28,20 @@ STALL_SECONDS = 0.25
 """If a timeout is noticed later than this, the event loop was blocked, and the result says nothing about the
 service."""
 
-LOOK_SECONDS = 0.02
-LOOK_SHARE = 50
-"""The verdict on an unfinished response is tried again after LOOK_SECONDS, or after LOOK_SHARE times the duration of
-the last try if that is longer."""
+VERDICT_PAUSE_S = 0.02
+VERDICT_PAUSE_FACTOR = 50
+"""An unfinished response is judged again after VERDICT_PAUSE_S, or after VERDICT_PAUSE_FACTOR times the duration of the
+last judgement if that is longer."""
 
 
 class Engine:
     """The state that all probes of a process share: the multi handle of libcurl, the resolver, the deny rule, limits,
-    and when each certificate was examined.
+    and when each certificate was inspected.
 
     `async with Engine(settings) as engine:` binds it to the running loop.
     """
 
-    def __init__(self, settings: Settings, *, certificates_every_s: float = EXAMINE_EVERY_S) -> None:
+    def __init__(self, settings: Settings, *, certificates_every_s: float = INSPECT_EVERY_S) -> None:
         self.max_bytes = settings.probe_max_bytes
         self.inspection = Inspection(certificates_every_s)
         self._options = fixed_options(settings)
@@ -91,15 +91,16 @@ class Engine:
 
     @property
     def bodies_waiting(self) -> int:
-        """Checks that are paused because too many large bodies are in memory."""
+        """The number of checks that are paused because too many large bodies are in memory."""
         return self._places.waiting
 
     @property
     def large_bodies(self) -> int:
-        """Checks whose large body is in memory."""
+        """The number of checks whose large body is in memory."""
         return self._places.taken
 
     def give_back(self, transfer: Transfer) -> None:
+        """Deletes the response of the transfer, and keeps its handle for later checks."""
         transfer.leave_place()
         if len(self._spare) < self._spare_limit:
             transfer.clear()
@@ -118,9 +119,9 @@ class Engine:
         except pycurl.error as error:
             raise ProberTrouble(f"libcurl: {error}") from None
         finally:
-            if transfer.look_later is not None:
-                transfer.look_later.cancel()
-                transfer.look_later = None
+            if transfer.verdict_timer is not None:
+                transfer.verdict_timer.cancel()
+                transfer.verdict_timer = None
             if curl in self._waiting:  # cancelled, or never begun
                 self._finish(curl, pycurl.E_ABORTED_BY_CALLBACK, "cancelled")
 
@@ -138,6 +139,7 @@ class Engine:
             raise ProberTrouble(f"libcurl: {error}") from None
 
     def disconnect(self, transfer: Transfer) -> None:
+        """Closes the connection of `connect`, or cancels the attempt. Does nothing if there is neither."""
         self._connecting.discard(transfer.curl)
         if transfer.curl in self._waiting:
             self._finish(transfer.curl, pycurl.E_ABORTED_BY_CALLBACK, "cancelled")
@@ -176,7 +178,7 @@ class Engine:
         waiter = self._waiting.pop(curl)
         try:
             self._multi.remove_handle(curl)
-        except pycurl.error as error:  # it was refused by add_handle
+        except pycurl.error as error:  # add_handle had refused the handle
             message = message or str(error)
         if not waiter.done():
             waiter.set_result((code, message))
@@ -195,25 +197,25 @@ class Engine:
             if not more:
                 break
         while self._grown:  # most have ended by now
-            self._look_in_time(self._grown.pop())
+            self._plan_verdict(self._grown.pop())
 
-    def _look_in_time(self, transfer: Transfer) -> None:
-        if transfer.curl not in self._waiting or transfer.look_later is not None:
+    def _plan_verdict(self, transfer: Transfer) -> None:
+        if transfer.curl not in self._waiting or transfer.verdict_timer is not None:
             return
-        if transfer.look_at <= self.loop.time():
-            self._look(transfer)
+        if transfer.next_verdict_at <= self.loop.time():
+            self._end_if_certain(transfer)
         else:
-            transfer.look_later = self.loop.call_at(transfer.look_at, self._look, transfer)
+            transfer.verdict_timer = self.loop.call_at(transfer.next_verdict_at, self._end_if_certain, transfer)
 
-    def _look(self, transfer: Transfer) -> None:
-        """Ends an unfinished transfer whose verdict is certain, such as an endless stream."""
-        transfer.look_later = None
+    def _end_if_certain(self, transfer: Transfer) -> None:
+        """Ends an unfinished transfer, such as an endless stream, if its verdict is certain."""
+        transfer.verdict_timer = None
         began = perf_counter()
         if transfer.certain(transfer):
             transfer.decided = True
             self._finish(transfer.curl, 0, "")
         cost = perf_counter() - began
-        transfer.look_at = self.loop.time() + max(LOOK_SECONDS, LOOK_SHARE * cost)
+        transfer.next_verdict_at = self.loop.time() + max(VERDICT_PAUSE_S, VERDICT_PAUSE_FACTOR * cost)
 
     def _on_socket(self, what: int, fd: int, _multi: Any, _assigned: Any) -> None:
         if what == pycurl.POLL_REMOVE:
@@ -237,8 +239,11 @@ class Engine:
         self._collect()
 
     def _on_timer(self, timeout_ms: int) -> None:
-        """libcurl requests a call after this time. It changes the time several times in a check. A timer that is too
-        early is not replaced: it is set again when it fires, which takes less time."""
+        """libcurl sets its timer: `socket_action` must be called after this time, or never if the time is negative.
+
+        The time changes several times in a check. A loop timer that is too early stays, and is set again when it fires:
+        replacing it would take longer.
+        """
         if timeout_ms < 0:
             self._due = _NEVER
             return

@@ -17,11 +17,11 @@ from prober.services import ErrorType, Service
 Failure = tuple[ErrorType, str]
 
 _TOO_LARGE = 100  # CURLE_TOO_LARGE, which pycurl does not name
-_WEIRD_SERVER_REPLY = 8  # CURLE_WEIRD_SERVER_REPLY; pycurl knows it by FTP's name
+_WEIRD_SERVER_REPLY = 8  # CURLE_WEIRD_SERVER_REPLY, in pycurl E_FTP_WEIRD_SERVER_REPLY
 _OUR_TROUBLE = {
     pycurl.E_OUT_OF_MEMORY: "out of memory",
     pycurl.E_FAILED_INIT: "libcurl could not start",
-    pycurl.E_ABORTED_BY_CALLBACK: "the transfer was broken off",
+    pycurl.E_ABORTED_BY_CALLBACK: "the transfer was aborted",
     pycurl.E_SSL_CACERT_BADFILE: "the file of CA certificates cannot be read (SSL_CERT_FILE)",
 }
 _OUR_ERRNO = {
@@ -51,16 +51,16 @@ _OPENSSL = re.compile(r"SSL routines:[^:]*:([^,(]+)")
 # The names that OpenSSL gives to TLS alerts: "ssl/tls alert handshake failure", "tlsv1 unrecognized name".
 _ALERT = re.compile(r"(?:sslv3|ssl/tls|tlsv1(?:\.?3)?) (?:alert )?(.+)")
 _ALERT_MEANS = {
-    "certificate required": "the server asks for a client certificate",
-    "unrecognized name": "the server knows no such host",
-    "protocol version": "the server wants another version of TLS",
+    "certificate required": "the server requires a client certificate",
+    "unrecognized name": "the server does not know the host name",
+    "protocol version": "the server requires another version of TLS",
 }
 _CONNECT = {
     errno.ECONNREFUSED: "connection refused",
     errno.ECONNRESET: "connection reset",
     errno.EHOSTUNREACH: "no route to the host",
-    errno.ENETUNREACH: "its network cannot be reached",
-    errno.ETIMEDOUT: "no response from that address",
+    errno.ENETUNREACH: "the network cannot be reached",
+    errno.ETIMEDOUT: "no response from the address",
 }
 
 
@@ -78,23 +78,23 @@ def failure(code: int, message: str, transfer: Transfer) -> Failure:
     if code == pycurl.E_COULDNT_RESOLVE_HOST:
         return "dns_error", "name not found"
     if code == pycurl.E_GOT_NOTHING:
-        return "connection_error", "the connection was closed without an answer"
+        return "connection_error", "the connection was closed without a response"
     if code == pycurl.E_PARTIAL_FILE:
-        return "connection_error", f"the connection was closed in the middle of the answer ({message})"
+        return "connection_error", f"the connection was closed in the middle of the response ({message})"
     if code in (pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR) and transfer.secure:
         if any(words in message for words in _NO_CLOSE_NOTIFY):
-            where = "in the middle of the answer" if transfer.head else "without an answer"
+            where = "in the middle of the response" if transfer.head else "without a response"
             return "connection_error", f"the connection was closed {where}"
         if _OPENSSL.search(message):
             return "tls_error", _tls(code, message, transfer.curl)
     if code in (pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR) and "reset" in message.lower():
-        return "connection_error", f"connection reset {waiting_for(transfer)}"
+        return "connection_error", f"connection reset {phase_of(transfer)}"
     if code == pycurl.E_FILESIZE_EXCEEDED:
-        return "http_error", "not a valid HTTP answer (its Content-Length is longer than any body)"
+        return "http_error", "not a valid HTTP response (its Content-Length is too large)"
     if code == _TOO_LARGE or "response headers" in message:
-        return "http_error", "the headers of the answer have no end (over 300 kB)"
+        return "http_error", "the headers of the response are too large (over 300 kB)"
     if code in _NOT_HTTP:
-        return "http_error", f"not a valid HTTP answer ({message})"
+        return "http_error", f"not a valid HTTP response ({message})"
     if code == pycurl.E_SEND_ERROR:
         return "connection_error", f"the request could not be sent ({message})"
     return "unknown_error", f"{message or 'libcurl gave no reason'} (libcurl {code})"
@@ -116,8 +116,8 @@ def is_whole(code: int, message: str, transfer: Transfer) -> bool:
     )
 
 
-def waiting_for(transfer: Transfer) -> str:
-    """The phase in which a transfer ended, as part of a message."""
+def phase_of(transfer: Transfer) -> str:
+    """The phase in which a transfer ended, such as "while connecting", for a message."""
     info = transfer.curl.getinfo
     if info(pycurl.CONNECT_TIME_T) == 0:
         return "while connecting"
@@ -125,7 +125,7 @@ def waiting_for(transfer: Transfer) -> str:
         return "during the TLS handshake"
     if info(pycurl.STARTTRANSFER_TIME_T) == 0:
         return "while waiting for the first byte"
-    return "while reading the answer"
+    return "while reading the response"
 
 
 def timed_out(service: Service, phase: str, deadline: float, engine: Engine) -> Failure:
@@ -133,7 +133,7 @@ def timed_out(service: Service, phase: str, deadline: float, engine: Engine) -> 
     blocked."""
     late = engine.loop.time() - deadline
     if late > STALL_SECONDS:
-        raise ProberTrouble(f"the event loop stood still: a timeout was noticed {late:.1f} s after it was due")
+        raise ProberTrouble(f"the event loop was blocked: a timeout was noticed {late:.1f} s after it was due")
     return "timeout", f"timed out after {service.timeout_ms} ms {phase}"
 
 
@@ -149,8 +149,8 @@ def _not_connected(transfer: Transfer) -> Failure:
 
 
 def _routed(address: str) -> bool:
-    """Whether this host has a route to the address; nothing is sent. Without IPv6 in the prober's network, services
-    with IPv6 addresses are not down."""
+    """Whether this host has a route to the address. Nothing is sent. If the prober's network has no IPv6, a service
+    with an IPv6 address is not down, but unknown."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -168,7 +168,7 @@ def _tls(code: int, message: str, curl: Any) -> str:
         if "subject" in message:
             return _CERTIFICATE[62]
     if "wrong version number" in message or "packet length too long" in message:
-        return "what answers at that port does not speak TLS"
+        return "the server does not use TLS on this port"
     reason = _OPENSSL.search(message)
     if reason is None:
         return message or "the TLS handshake failed"

@@ -13,7 +13,7 @@ import pycurl
 from prober.outcome import Certificate, Outcome, ProberTrouble, TargetDenied, printable
 from prober.probes import certificates, codings, head
 from prober.probes.curl import Engine
-from prober.probes.failures import Failure, failure, is_whole, timed_out, waiting_for
+from prober.probes.failures import Failure, failure, is_whole, phase_of, timed_out
 from prober.probes.http_judgement import is_decided, judge
 from prober.probes.request import Shape
 from prober.probes.resolver import NameFailure
@@ -34,8 +34,8 @@ _STREAMS = ("text/event-stream", "multipart/x-mixed-replace", "audio/", "video/"
 
 
 class _Chain:
-    """The sums over the hops of one check (a hop is a request: the first one, or one that follows a redirect). Times
-    are milliseconds; None is a phase that has not happened."""
+    """The sums over the hops of one attempt. A hop is a request: the first one, or one that follows a redirect. Times
+    are milliseconds; None means that the phase has not happened."""
 
     __slots__ = (
         *("address", "certificate", "connect", "dns", "first_byte", "inspected"),
@@ -67,7 +67,7 @@ class _Chain:
         self.address = info(pycurl.PRIMARY_IP)
         if transfer.secure:
             secured = info(pycurl.APPCONNECT_TIME_T)
-            if not secured:  # libcurl then sets the later times too, to the moment of the failure
+            if not secured:  # the handshake failed; libcurl sets the later times to that moment
                 return
             self.tls = (self.tls or 0.0) + (secured - connected) / 1000
             if self.inspects:
@@ -115,9 +115,9 @@ async def probe(service: Service, config: Http, deadline: float, engine: Engine)
     """Makes one attempt, which ends at `deadline` (loop time) at the latest. Raises `ProberTrouble`.
 
     Redirects keep the method as in RFC 9110: 307 and 308 always, 301 and 302 unless it is POST; 303 changes it to GET.
-    The headers and credentials of the service are not sent to another origin; the body is sent wherever 307 and 308
-    lead. Cookies of a response are sent with the next hops as their domain, path and security allow, and are deleted
-    after the check.
+    The headers and credentials of the service are not sent to another origin; the body is sent again after 307 and 308,
+    also to another origin. Cookies of a response are sent with the next hops as their domain, path and security allow,
+    and are deleted after the check.
     """
     chain = _Chain(engine.inspection.due(service, engine.loop.time()))
     try:
@@ -145,9 +145,9 @@ async def probe(service: Service, config: Http, deadline: float, engine: Engine)
             try:
                 onward = Target(location)
             except HostNameError as error:
-                return chain.outcome(("dns_error", f"redirected to {error}"))
+                return chain.outcome(("dns_error", f"invalid redirect: {error}"))
             except ValueError as error:
-                return chain.outcome(("http_error", f"redirected to {error}"))
+                return chain.outcome(("http_error", f"invalid redirect: {error}"))
             shape = _redirected(shape, status, target, onward)
             target = onward
         if not transfer.body:
@@ -199,9 +199,9 @@ async def _hop(
         transfer.decided = True
         return None
     if transfer.waits and code == pycurl.E_OPERATION_TIMEDOUT:
-        raise ProberTrouble("too many large answers at once, no memory for one more: raise PROBE_BODIES_MAX_BYTES")
+        raise ProberTrouble("too many large responses at once: raise PROBE_BODIES_MAX_BYTES")
     if code == pycurl.E_OPERATION_TIMEDOUT:
-        return timed_out(service, waiting_for(transfer), deadline, engine)
+        return timed_out(service, phase_of(transfer), deadline, engine)
     try:
         return failure(code, message, transfer)
     except TargetDenied as denied:

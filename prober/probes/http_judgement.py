@@ -19,7 +19,7 @@ MAX_JSON_WORK = 6 * MAX_JSON_BYTES
 
 
 class PathMissing(Exception):  # noqa: N818 - a response of the target, not an error of this program
-    """The document has no value at the path. The message says where it ends."""
+    """The document has no value at the path. The message names the step that fails."""
 
 
 def judge(service: Service, config: Http, outcome: Outcome) -> Judgement:
@@ -31,11 +31,11 @@ def judge(service: Service, config: Http, outcome: Outcome) -> Judgement:
     if outcome.undecodable is not None:
         return verdict.failed("assertion_failed", outcome.undecodable)
     if config.reads_body:
-        complaint = _complaint(config, outcome)
-        if complaint is not None:
+        message = _failed_assertion(config, outcome)
+        if message is not None:
             if outcome.truncated:
-                complaint += f" (only the first {len(outcome.body)} bytes of the answer were read)"
-            return verdict.failed("assertion_failed", complaint)
+                message += f" (only the first {len(outcome.body)} bytes of the response were read)"
+            return verdict.failed("assertion_failed", message)
     return verdict.good(outcome, service.degraded_after_ms)
 
 
@@ -59,21 +59,21 @@ def _listed(config: Http) -> str:
     return " or ".join(str(code) for code in config.expected_status_codes)
 
 
-def _complaint(config: Http, outcome: Outcome) -> str | None:
+def _failed_assertion(config: Http, outcome: Outcome) -> str | None:
     """The message for the first assertion that fails, or None. Keywords are compared as text, in the charset of the
     body."""
     if config.keyword is not None or config.keyword_absent is not None:
         text = Text(outcome.body, outcome.content_type)
         if config.keyword is not None and config.keyword not in text:
-            return f"the answer does not contain {_quoted(config.keyword)}"
+            return f"the response does not contain {_quoted(config.keyword)}"
         if config.keyword_absent is not None and config.keyword_absent in text:
-            return f"the answer contains {_quoted(config.keyword_absent)}"
+            return f"the response contains {_quoted(config.keyword_absent)}"
     if config.json_path is None:
         return None
     try:
         found = json_at(outcome.body, parse_json_path(config.json_path))
     except PathMissing as missing:
-        return f"the JSON has nothing at {config.json_path}: {missing}"
+        return f"the response has no value at {config.json_path}: {missing}"
     except ValueError as error:
         return str(error)
     if config.json_value is not None and found != config.json_value:
@@ -93,7 +93,7 @@ def json_at(document: bytes, path: tuple[str | int, ...]) -> str:
     size.
     """
     if len(document) > MAX_JSON_BYTES:
-        raise ValueError(f"the answer is larger than the {MAX_JSON_BYTES >> 10} KiB of JSON that are looked into")
+        raise ValueError(f"the response is larger than the limit of {MAX_JSON_BYTES >> 10} KiB for JSON")
     left = MAX_JSON_WORK
     try:
         here = msgspec.json.decode(json_bytes(document), type=msgspec.Raw)
@@ -101,28 +101,28 @@ def json_at(document: bytes, path: tuple[str | int, ...]) -> str:
             level = bytes(here)
             left -= len(level)
             if left < 0:
-                raise ValueError("the JSON path leads too deep into so large an answer")
+                raise ValueError("the JSON path has too many steps for a response of this size")
             here = _child(level, step)
         text = bytes(here).strip()
         return msgspec.json.decode(text, type=str) if text.startswith(b'"') else text.decode()
     except RecursionError:
-        raise ValueError("the answer's JSON is nested too deep") from None
+        raise ValueError("the JSON of the response is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ValueError("the answer is not valid JSON") from None
+        raise ValueError("the response is not valid JSON") from None
 
 
 def _child(document: bytes, step: str | int) -> msgspec.Raw:
     document = document.strip()
     if isinstance(step, int):
         if not document.startswith(b"["):
-            raise PathMissing(f"[{step}] asks for a list")
+            raise PathMissing(f"[{step}] needs a list")
         items = msgspec.json.decode(document, type=list[msgspec.Raw])
         if step >= len(items):
-            raise PathMissing(f"[{step}] of a list of {len(items)}")
+            raise PathMissing(f"[{step}] is after the end of the list (length {len(items)})")
         return items[step]
     if not document.startswith(b"{"):
-        raise PathMissing(f"{_quoted(step)} asks for an object")
+        raise PathMissing(f"{_quoted(step)} needs an object")
     members = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
     if step not in members:
-        raise PathMissing(f"no {_quoted(step)}")
+        raise PathMissing(f"there is no {_quoted(step)}")
     return members[step]

@@ -1,8 +1,9 @@
 """Many sockets as one file descriptor that the event loop watches.
 
-A check opens a socket, changes what it waits for and closes it. An epoll inside the loop's costs a system call for each
-of these and wakes the loop once for many sockets (measured: 60 against 72 µs a check with the loop's own watchers).
-Systems without epoll have kqueue, through the standard library's selectors, which are slower.
+A check opens a socket, changes the events that it waits for, and closes the socket. With a second epoll, which the loop
+watches, each of these steps is one system call, and the loop wakes up once for many sockets. A check takes 60 µs with
+it, and 72 µs with watchers of the loop. Systems without epoll have kqueue, which is used through the slower selectors
+of the standard library.
 """
 
 import select

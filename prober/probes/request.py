@@ -33,6 +33,8 @@ def cookie(shape: Shape) -> str:
 
 
 def header_lines(shape: Shape) -> list[bytes]:
+    """The headers of the service and defaults, in the form of CURLOPT_HTTPHEADER: `Name;` sends a header without a
+    value, `Name:` removes a header that libcurl would add."""
     lines = {name.lower(): f"{name}: {value}" if value else f"{name};" for name, value in shape.headers.items()}
     lines.pop("cookie", None)
     lines.setdefault("accept-encoding", "Accept-Encoding: identity")
@@ -58,6 +60,6 @@ def fixed_options(settings: Settings) -> list[tuple[int, Any]]:
         (pycurl.MAXFILESIZE_LARGE, LONGEST_BODY),
         (pycurl.DNS_CACHE_TIMEOUT, 1),  # holds the entries of RESOLVE; with 0 they expire before they are used
     ]
-    if settings.ca_file is not None:  # else pycurl's choice, the system's bundle
+    if settings.ca_file is not None:  # without it pycurl uses the bundle of the system
         options.append((pycurl.CAINFO, str(settings.ca_file)))
     return options

@@ -27,9 +27,13 @@ class Target:
             return
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https"):
-            raise ValueError(f"not an http(s) address but {parts.scheme or 'a relative'} one")
+            raise ValueError(
+                f"the scheme of the URL is {parts.scheme}, not http or https"
+                if parts.scheme
+                else "the URL has no scheme"
+            )
         if not parts.hostname:
-            raise ValueError("an address without a host")
+            raise ValueError("the URL has no host")
         self.scheme = parts.scheme
         self.host = host_in(parts.netloc)
         self.port = parts.port or _default_port(self.scheme)

@@ -9,7 +9,7 @@ from prober.judge import Judgement
 from prober.outcome import Outcome, printable
 from prober.probes import certificates
 from prober.probes.curl import Engine
-from prober.probes.failures import Failure, failure, timed_out, waiting_for
+from prober.probes.failures import Failure, failure, phase_of, timed_out
 from prober.probes.request import Shape
 from prober.probes.resolver import NameFailure
 from prober.probes.transfer import Transfer
@@ -75,7 +75,7 @@ async def _connected(
     code, message = await engine.connect(transfer)
     phases = _phases(transfer, dns_ms)
     if code == pycurl.E_OPERATION_TIMEDOUT:
-        return _outcome(engine, begun, timed_out(service, waiting_for(transfer), deadline, engine), **phases)
+        return _outcome(engine, begun, timed_out(service, phase_of(transfer), deadline, engine), **phases)
     if code != 0:
         return _outcome(engine, begun, failure(code, message, transfer), **phases)
     certificate = certificates.leaf(transfer.curl) if inspects else None
@@ -126,7 +126,7 @@ async def _exchange(
 
 def _unmet(config: Tcp, received: bytearray, when: str) -> Failure:
     beginning = bytes(received[:80]).decode("utf-8", "replace")
-    came = f'; it begins with "{beginning}"' if received else "; nothing came"
+    came = f'; it begins with "{beginning}"' if received else "; nothing was received"
     return "assertion_failed", f'the response does not contain "{config.expect}" {when}{came}'
 
 

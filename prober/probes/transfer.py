@@ -1,6 +1,6 @@
 """One request through libcurl: its options, its response, and the state that libcurl's callbacks keep.
 
-A handle is reused by later checks. Of a check only the options stay on it.
+Later checks reuse a handle. They keep its options, and nothing else of earlier checks.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ SMALL_BODY_BYTES = 64 * 1024
 
 
 class Places:
-    """A limit of the large bodies in memory. A transfer without a place is paused until it gets one, in order. A
-    transfer needs one place only, so there is no deadlock."""
+    """Limits the number of large bodies in memory. A transfer that needs a place is paused until one is free, in order.
+    It needs one place only, so there is no deadlock."""
 
     def __init__(self, count: int) -> None:
         self._count = self._free = count
@@ -38,7 +38,8 @@ class Places:
         return self._count - self._free
 
     def take(self, transfer: "Transfer") -> bool:
-        """Returns False if there is none: the transfer must pause, and is resumed when it gets a place."""
+        """Takes a place for the transfer. Returns False if none is free: then the transfer must pause until
+        `resume`."""
         if self._free:
             self._free -= 1
             return True
@@ -74,13 +75,13 @@ class Transfer:
         "decided",
         "denied_address",
         "head",
-        "look_at",
-        "look_later",
+        "next_verdict_at",
         "secure",
         "shape",
         "tried",
         "trouble",
         "truncated",
+        "verdict_timer",
         "waits",
     )
 
@@ -97,7 +98,7 @@ class Transfer:
         self._has_place = False
         self._kept = 0
         self.waits = False
-        """It is paused until it gets a place for its body."""
+        """Whether it is paused until it gets a place for its body."""
         self._options = options
         self._denied = denied
         self._grown = grown
@@ -111,9 +112,9 @@ class Transfer:
         self.truncated = False
         self.certain: Callable[[Transfer], bool] = never
         self.decided = False
-        """It was ended early, because its verdict was certain."""
-        self.look_at = 0.0
-        self.look_later: asyncio.TimerHandle | None = None
+        """Whether it was ended early because its verdict was certain."""
+        self.next_verdict_at = 0.0
+        self.verdict_timer: asyncio.TimerHandle | None = None
         self.denied_address: str | None = None
         self.tried: list[str] = []
         self.trouble: str | None = None
@@ -129,7 +130,7 @@ class Transfer:
             curl.reset()
             self._resolve = []
             self._certificate = False
-            self.shape = None  # should an option be refused
+            self.shape = None  # in case an option is refused
             self._set_options(shape)
             if shape.credentials is None:  # with credentials, the next request resets the handle
                 self.shape = shape
@@ -154,7 +155,7 @@ class Transfer:
         self.truncated = False
         self.certain = certain
         self.decided = False
-        self.look_at = 0.0
+        self.next_verdict_at = 0.0
         self.denied_address = None
         self.tried.clear()
         self.trouble = None
@@ -167,7 +168,7 @@ class Transfer:
         self.curl.setopt(pycurl.COOKIELIST, "ALL")
 
     def leave_place(self) -> None:
-        """Gives up the place of its body."""
+        """Gives back the place of the body, if there is one, or stops waiting for one."""
         if self._has_place or self.waits:
             self._places.leave(self)
             self._has_place = self.waits = False
@@ -175,7 +176,7 @@ class Transfer:
     def resume(self) -> None:
         """Continues after a pause, with a place for the body."""
         self._has_place, self.waits = True, False
-        with contextlib.suppress(pycurl.error):  # raised by `_write`, which has noted the cause
+        with contextlib.suppress(pycurl.error):  # `_write` failed and has noted the cause
             self.curl.pause(pycurl.PAUSE_CONT)
 
     def _set_options(self, shape: Shape) -> None:
@@ -200,7 +201,7 @@ class Transfer:
             setopt(pycurl.CUSTOMREQUEST, shape.method)
         if shape.connect_only:
             setopt(pycurl.CONNECT_ONLY, 1)
-            setopt(pycurl.FORBID_REUSE, 0)  # else libcurl closes the connection once it is there
+            setopt(pycurl.FORBID_REUSE, 0)  # else libcurl closes the connection once it is open
             setopt(pycurl.SSL_ENABLE_ALPN, 0)  # the protocol is not known; some servers refuse a wrong offer
         if not shape.verify_tls:
             setopt(pycurl.SSL_VERIFYPEER, 0)
@@ -236,7 +237,8 @@ class Transfer:
         return None
 
     def _open_socket(self, _purpose: int, address: Any) -> int:
-        """Called before each connection, on every hop: the deny rule is applied here."""
+        """Opens a socket for a connection to `address`, unless the deny rule denies it. Called by libcurl before each
+        connection of every hop. Returns the file descriptor, or `_REFUSED`."""
         host = address.addr[0]
         if self._denied(host):
             self.denied_address = host

@@ -1,4 +1,4 @@
-"""TCP: a connection with or without TLS, the text that is sent, and the expected reply."""
+"""TCP: a connection with or without TLS, the text that is sent, and the expected response."""
 
 import re
 from typing import Annotated, ClassVar
@@ -35,7 +35,7 @@ Expect = Annotated[
     labelled(
         "Expect",
         "기대하는 응답",
-        "Must be in the first 64 KiB of the reply; escape sequences as in the text to send",
+        "Must be in the first 64 KiB of the response; escape sequences as in the text to send",
         "응답의 처음 64KiB 안에 있어야 합니다. 보낼 내용과 같은 방식으로 입력합니다",
         min_length=1,
         max_length=1000,

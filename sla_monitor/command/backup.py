@@ -108,7 +108,7 @@ def _major(connection: AsyncConnection[TupleRow]) -> int:
 
 
 async def _server_version(url: str) -> int:
-    """The major version of a server whose database has our schema."""
+    """The major version of the server. Raises MigrationError if the database has no schema."""
     try:
         async with await connect(url, application="sla-monitor backup") as connection:
             await connection.execute("SELECT FROM schema_versions LIMIT 1")
@@ -120,7 +120,8 @@ async def _server_version(url: str) -> int:
 
 
 async def _require_empty(connection: AsyncConnection[TupleRow]) -> None:
-    """Holds the lock of migrations until the connection is closed."""
+    """Raises BackupError if the database is not empty or is being migrated. Takes the lock of migrations, which is held
+    until the connection is closed."""
     statement = "SELECT pg_try_advisory_lock(hashtextextended('sla-monitor migrate', 0))"
     if await (await connection.execute(statement)).fetchone() != (True,):
         raise BackupError(f"the database {connection.info.dbname} is being migrated: restore into a new one")

@@ -20,7 +20,7 @@ import uvloop
 from sla_monitor import __version__, settings
 from sla_monitor.command import user_arguments
 from sla_monitor.command.processes import PARENT, end_with_parent
-from sla_monitor.serving.ending import to_the_end
+from sla_monitor.serving.ending import run_and_cancel_rest
 from sla_monitor.settings import Settings, SettingsError, StartError
 from sla_monitor.settings.unknown import unknown_variables
 
@@ -179,9 +179,9 @@ def main() -> None:
 
 
 def _main() -> int:
-    _show_everything()
+    _escape_unencodable()
     words = sys.argv[1:]
-    options = words[1:] if words[:1] == ["psql"] else []  # those of psql, which argparse does not know
+    options = words[1:] if words[:1] == ["psql"] else []  # the options of psql, which argparse does not know
     args = _arguments().parse_args(words[: len(words) - len(options)], argparse.Namespace(options=options))
     try:
         loaded = settings.load()
@@ -200,7 +200,7 @@ def _main() -> int:
     return _run(args.start(loaded, args))
 
 
-def _show_everything() -> None:
+def _escape_unencodable() -> None:
     """Prints an escape for characters that the terminal cannot encode, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -211,7 +211,7 @@ def _run(work: Coroutine[Any, Any, None]) -> int:
     """Runs one command and returns its exit code. An error that the user can correct is printed as one line."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(to_the_end(work))
+            runner.run(run_and_cancel_rest(work))
     except KeyboardInterrupt:
         return 130
     except StartError as error:

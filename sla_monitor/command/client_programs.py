@@ -38,7 +38,8 @@ def connection_of(url: str) -> tuple[str, dict[str, str]]:
 
 
 async def client_program(name: str, server_major: int) -> Program:
-    """The program of the server's own version, or the next newer one; from PATH or from beside the embedded server."""
+    """The program of the server's version, or the next newer one, from PATH or from the package of the embedded server.
+    Raises ProgramError."""
     folders = [*map(Path, os.get_exec_path()), packaged_programs()]
     found = [program async for program in _installed(name, filter(None, folders))]
     return suitable(name, found, server_major)

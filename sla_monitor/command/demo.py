@@ -87,8 +87,8 @@ async def _generate_past(database_url: str, settings: Settings, urls: dict[str, 
             await _register(connection, settings, urls)
             stored = await _record_past(connection, settings)
             await connection.execute(query("demo/written"))
-        # Figures are correct without this, computed when they are read; the refresh makes reads fast. It returns False
-        # if the worker is refreshing: the commit has notified it of the new rows.
+        # Figures are correct without a refresh, which only makes reads fast. It returns False if the worker is
+        # refreshing. The worker then includes the new rows, because the commit has notified it.
         await aggregates.refresh(connection)
         took_s = anyio.current_time() - started
         report(f"{stored:,} generated checks are stored, after {took_s:.1f} s; real ones follow every 10 s.")

@@ -26,14 +26,14 @@ MAX_HEAD_BYTES = 8192
 SEED = 90
 
 
-class Reply(NamedTuple):
+class Response(NamedTuple):
     """The response to one request: the status code with its reason, sent after a delay."""
 
     status: str
     delay_ms: float
 
 
-Habit = Callable[[int], Reply]
+Behaviour = Callable[[int], Response]
 """Maps the number of a request, beginning with 0, to its response."""
 
 
@@ -41,34 +41,34 @@ def _jitter(request: int) -> random.Random:
     return random.Random(SEED + request)  # noqa: S311 - not a secret; the same at every start
 
 
-def healthy(request: int) -> Reply:
+def healthy(request: int) -> Response:
     """Responds after about 40 ms."""
-    return Reply("200 OK", _jitter(request).gauss(40, 6))
+    return Response("200 OK", _jitter(request).gauss(40, 6))
 
 
-def slow(request: int) -> Reply:
+def slow(request: int) -> Response:
     """Responds after about 450 ms; one response in five takes longer than the 800 ms that count as degraded."""
-    return Reply("200 OK", _jitter(request).gauss(450, 60) + (600 if request % 5 == 3 else 0))
+    return Response("200 OK", _jitter(request).gauss(450, 60) + (600 if request % 5 == 3 else 0))
 
 
-def flaky(request: int) -> Reply:
+def flaky(request: int) -> Response:
     """Of 48 requests, one in eight of the first 24 fails; all others succeed."""
     bad = request % 48 < 24 and request % 8 == 2
-    return Reply("503 Service Unavailable" if bad else "200 OK", _jitter(request).gauss(90, 20))
+    return Response("503 Service Unavailable" if bad else "200 OK", _jitter(request).gauss(90, 20))
 
 
-def failing(request: int) -> Reply:
+def failing(request: int) -> Response:
     """Responds with an error to every request."""
-    return Reply("500 Internal Server Error", _jitter(request).gauss(25, 4))
+    return Response("500 Internal Server Error", _jitter(request).gauss(25, 4))
 
 
 class DemoService(NamedTuple):
-    """One of the six services. Without a habit there is no server: `host` does not resolve."""
+    """One of the six services. Without a behaviour there is no server: `host` does not resolve."""
 
     id: str
     name: str
     description: str
-    habit: Habit | None
+    behaviour: Behaviour | None
     tls: bool = False
     host: str = "127.0.0.1"
 
@@ -100,14 +100,14 @@ async def targets() -> AsyncIterator[dict[str, str]]:
     urls: dict[str, str] = {}
     async with anyio.create_task_group() as group:
         for service in SERVICES:
-            if service.habit is None:
+            if service.behaviour is None:
                 urls[service.id] = f"http://{service.host}/health"
                 continue
             listening = await anyio.create_tcp_listener(local_host=service.host)
             port = listening.extra(SocketAttribute.local_port)  # noqa: S610 - anyio's, not Django's
             urls[service.id] = f"{'https' if service.tls else 'http'}://{service.host}:{port}/health"
             listener: Listener[AnyByteStream] = _secured(listening) if service.tls else listening
-            group.start_soon(_serve, listener, service.habit)
+            group.start_soon(_serve, listener, service.behaviour)
         yield urls
         group.cancel_scope.cancel()
 
@@ -118,27 +118,27 @@ def _secured(listener: Listener[AnyByteStream]) -> Listener[AnyByteStream]:
     return _QuietTLSListener(listener, context, standard_compatible=False, handshake_timeout=REQUEST_PATIENCE_S)
 
 
-async def _serve(listener: Listener[AnyByteStream], habit: Habit) -> None:
+async def _serve(listener: Listener[AnyByteStream], behaviour: Behaviour) -> None:
     served = 0
 
     async def handle(stream: AnyByteStream) -> None:
         nonlocal served
         number, served = served, served + 1
-        await _respond(stream, habit(number))
+        await _respond(stream, behaviour(number))
 
     async with listener:
         await listener.serve(handle)
 
 
-async def _respond(stream: AnyByteStream, reply: Reply) -> None:
+async def _respond(stream: AnyByteStream, response: Response) -> None:
     """Reads one request, responds, and closes the connection. Gives up after `REQUEST_PATIENCE_S`."""
     with anyio.move_on_after(REQUEST_PATIENCE_S):
         async with stream:
             try:
                 await BufferedByteReceiveStream(stream).receive_until(b"\r\n\r\n", MAX_HEAD_BYTES)
-                await anyio.sleep(max(0.0, reply.delay_ms) / 1000)
-                body = reply.status.encode()
-                head = f"HTTP/1.1 {reply.status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+                await anyio.sleep(max(0.0, response.delay_ms) / 1000)
+                body = response.status.encode()
+                head = f"HTTP/1.1 {response.status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
                 await stream.send(head.encode() + body)
             except (anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError, OSError):
-                pass  # the client has disconnected, or does not speak HTTP
+                pass  # the client has disconnected, or does not send HTTP

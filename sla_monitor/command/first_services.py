@@ -120,7 +120,7 @@ class _Difference(NamedTuple):
 
 
 def _of_no_effect(differing: list[_Difference], set_fields: Container[str]) -> list[str]:
-    """The log lines for variables without effect: existing services are changed in the console only."""
+    """The log lines for variables that have no effect, because existing services are changed in the console only."""
     lines = []
     for one in differing:
         field = one.service_id.replace("-", "_") + "_endpoint"

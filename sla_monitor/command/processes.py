@@ -24,7 +24,7 @@ PARENT = "SLA_MONITOR_PARENT"
 """The environment variable with the process id of `up`, set for its children."""
 PR_SET_PDEATHSIG = 1
 CANNOT_RUN = (1, 2)
-"""Exit codes of a child that has printed why it cannot run. It is not restarted."""
+"""Exit codes of a child that cannot run and has printed the reason. It is not restarted."""
 
 
 class ChildError(StartError):
@@ -44,7 +44,7 @@ def end_with_parent() -> None:
     if parent is None or sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(parent):  # it ended before the call
+    if os.getppid() != int(parent):  # the parent ended before the call
         sys.exit(0)
 
 

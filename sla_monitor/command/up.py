@@ -113,6 +113,7 @@ class _Preparation:
         return self._migrated
 
     async def then(self, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Runs `step` when the preparation is complete."""
         await self._done.wait()
         await step()
 
@@ -146,8 +147,8 @@ def _environment(settings: Settings, url: str) -> dict[str, str]:
 async def _report_start(
     settings: Settings, migrated: Migrated | None, place: str, then: Callable[[], Coroutine[Any, Any, None]]
 ) -> None:
-    """Prints the addresses of the parts once all respond. If a part cannot run, ChildError has ended the program
-    before."""
+    """Prints the addresses of the parts once all respond, or after `INTRODUCTION_PATIENCE_S`. Then runs `then`. If a
+    part cannot run, ChildError ends the program before."""
     with anyio.move_on_after(INTRODUCTION_PATIENCE_S):
         async with httpx.AsyncClient(trust_env=False, timeout=1) as client:
             for part in (

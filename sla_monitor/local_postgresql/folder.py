@@ -130,8 +130,8 @@ def read_password(site: Site) -> str:
 
 
 def read_admin_password(site: Site) -> str:
-    """The password of the superuser. A new one is created if it is missing (data of an earlier release, or a lost
-    file); it is not valid then, and the programs do not need it."""
+    """The password of the superuser. If the file is missing (data of an earlier release, or a lost file), a new
+    password is created, which is not that of the superuser. The programs do not need it."""
     file = site.folder / "admin-password"
     if file.exists() and site.data.exists():
         return file.read_text()

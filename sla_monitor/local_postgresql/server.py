@@ -76,7 +76,7 @@ async def _open(
     folder = stack.enter_context(lock(folder))
     site = await to_thread.run_sync(open_site, folder, bin_folder)
     await stop_orphan(site)
-    for leftover in site.folder.glob("data.new-*"):  # of a first start that was killed
+    for leftover in site.folder.glob("data.new-*"):  # left by a first start that was killed
         await remove_staging(leftover)
     passwords = Passwords(read_password(site), read_admin_password(site))
     if not site.data.exists():

@@ -50,9 +50,9 @@ Fault = Literal[
     "bad_frame",
     "bad_utf8",
 ]
-"""Faults of clients: a request that is not HTTP or too large, a request or a reader that is too slow, a connection
-closed before its response, too many connections, a waiting connection closed in favour of a new one, and violations of
-the WebSocket protocol."""
+"""Faults of clients, in this order: a request that is not HTTP; one that is too large; one that arrives too slowly; a
+response that is not read; a connection closed by the client before its response; too many connections; a connection
+that waits for its client, closed in favour of a new one; and violations of the WebSocket protocol."""
 
 
 def _refusal(status: str, code: str, error: str, *headers: str) -> bytes:
@@ -242,8 +242,8 @@ class HttpProtocol(HttpToolsProtocol):
         return self._unread_since
 
     def check_reading(self, now: float) -> None:
-        """Closes the connection if its client exceeds a deadline of reading. uvicorn has none, also not for connections
-        that it is closing."""
+        """Closes the connection if its client exceeds a deadline of reading. uvicorn has no such
+        deadline, also not for connections that it is closing."""
         unread = self.transport.get_write_buffer_size()
         if not unread:
             self._unread, self._unread_since = 0, None
@@ -276,7 +276,7 @@ class HttpProtocol(HttpToolsProtocol):
         if not self.url.isascii():
             self._refuse("not_http", NOT_HTTP)
         elif (self.cycle is not None and not self.cycle.response_complete) or self.transport.get_write_buffer_size():
-            self.drop("bad_handshake")  # nothing would resume the responses before it
+            self.drop("bad_handshake")  # after the upgrade nothing would send the rest of earlier responses
         else:
             self._arrived()
             self.config.connections.leave(self)

@@ -8,7 +8,7 @@ PATIENCE_S = 1.0
 STEP_S = 0.05
 
 
-async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
+async def run_and_cancel_rest(work: Coroutine[Any, Any, None]) -> None:
     """Awaits `work`, then cancels the remaining tasks, for example those of connection pools, for at most `PATIENCE_S`.
     A task is cancelled again each `STEP_S`, because psycopg catches a cancellation to send a cancel request, and waits
     up to 10 s for the response."""

@@ -18,7 +18,7 @@ from sla_monitor.settings.values import Limit
 
 
 class StartError(Exception):
-    """The program cannot run. The message is one line for the user and says what to do; no traceback is printed."""
+    """The program cannot run. The message is one line for the user and names a remedy; no traceback is printed."""
 
     exit_code = 1
 
@@ -43,10 +43,8 @@ class Variable(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """Settings that are stored in the database. A process that does not set them uses the stored ones.
-
-    Otherwise a prober on another machine, started without SLA_MONITOR_TIMEZONE, would change the days to UTC.
-    """
+    """Settings that are stored in the database. A process whose variables do not set them uses the stored values: a
+    prober on another machine that is started without SLA_MONITOR_TIMEZONE must not change the days to UTC."""
 
     time_zone: str
     retention: timedelta
@@ -176,12 +174,12 @@ ENVIRONMENT: dict[str, Variable] = {
     "rate_limit_api": Variable(
         "RATE_LIMIT_API",
         values.limit,
-        "API requests of one address that the cache cannot answer; logins have a separate limit of the same size",
+        "API requests of one address that are not served from the cache; logins have a separate limit of the same size",
     ),
     "rate_limit_pages": Variable(
         "RATE_LIMIT_PAGES",
         values.limit,
-        "pages, badges and feeds requested by one address that the cache cannot answer",
+        "pages, badges and feeds requested by one address that are not served from the cache",
     ),
     "rate_limit_login": Variable(
         "RATE_LIMIT_LOGIN",

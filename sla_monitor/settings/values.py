@@ -58,8 +58,8 @@ def audit_retention(text: str) -> timedelta:
 
 
 def interval(text: str) -> timedelta:
-    """A duration, or a cron line with equal distances between its times (`* * * * *`, `*/5 * * * *`,
-    `*/30 * * * * *`)."""
+    """The time between checks: a duration, or a cron line whose times have equal distances, such as `*/5 * * * *` or
+    `*/30 * * * * *`."""
     if len(text.split()) < 5:
         try:
             every = duration(text)

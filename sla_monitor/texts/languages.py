@@ -124,6 +124,7 @@ _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 @lru_cache(maxsize=64)
 def texts(language: Language, zone: str) -> Texts:
+    """The texts of a language with times in `zone`. The same object is returned again."""
     return Texts(language, zone)
 
 

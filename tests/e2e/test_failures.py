@@ -141,7 +141,7 @@ async def test_no_check_is_lost_while_the_database_is_down(home: Path, own_datab
                 again = await programs.enter_async_context(
                     running("prober", home, local.ports, DATABASE_URL=own_database.url)
                 )
-                await again.wait_for_output("services are checked from the list kept in")
+                await again.wait_for_output("services are checked from the list saved in")
                 await again.ready()
                 await wait_for_spool(again, 5)
                 returned_at = datetime.now(UTC)
@@ -258,7 +258,9 @@ async def test_up_starts_without_its_database_and_waits_for_it(home: Path, own_d
 async def test_a_prober_starts_without_a_database_and_waits_for_it(home: Path, own_database: Database) -> None:
     await own_database.kill()
     async with running("prober", home, DATABASE_URL=own_database.url) as prober:
-        await prober.wait_for_output("cannot reach the database .*; going on with the services known from before")
+        await prober.wait_for_output(
+            "cannot reach the database .*; the prober continues with the services that it knows"
+        )
         await prober.until(lambda: responds(prober.prober, "/ready", 503))
         assert await responds(prober.prober, "/health")
         await own_database.start()

@@ -16,6 +16,6 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture
 async def probe_engine(certificates: Certificates) -> AsyncIterator[Engine]:
-    """It reads the certificate with every check, not once an hour."""
+    """An engine that inspects the certificate in every check, not once an hour."""
     async with Engine(settings(certificates.ca_file), certificates_every_s=0) as probe_engine:
         yield probe_engine

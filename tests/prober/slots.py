@@ -6,7 +6,7 @@ import psycopg
 
 
 def slots(database_url: str, service_id: str = "web") -> list[datetime]:
-    """A check that took longer than its second covers several."""
+    """The covered seconds in order. A check that takes longer than a second covers several."""
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(
             "SELECT scheduled_at + number * interval '1 second' FROM checks "

@@ -38,12 +38,12 @@ async def check_behaviour(
         return await check(probe_engine, port, tls=tls is not None, **fields)
 
 
-def replying(received: list[bytes], reply: bytes) -> Behaviour:
-    """Reads a line, appends it to `received`, replies, and waits until the client closes the connection."""
+def responding_to_a_line(received: list[bytes], response: bytes) -> Behaviour:
+    """Reads a line, appends it to `received`, sends the response, and waits until the client closes the connection."""
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         received.append(await reader.readline())
-        writer.write(reply)
+        writer.write(response)
         await writer.drain()
         await targets.hang(reader, writer)
 

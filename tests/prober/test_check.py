@@ -16,7 +16,7 @@ from tests.prober import targets
 from tests.prober.tls_targets import tls_serving
 
 
-class _Answering(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         body = gzip.compress("FATAL: 오류".encode("cp949")) if self.path == "/coded" else b'{"state": ["up"]}'
         self.send_response(200)
@@ -28,12 +28,12 @@ class _Answering(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Keeps quiet."""
+        """Logs nothing."""
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), _Answering) as server:
+    with HTTPServer(("127.0.0.1", 0), _Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/"
@@ -67,7 +67,7 @@ def test_a_failed_check_says_why(url: str, capsys: pytest.CaptureFixture[str]) -
 def test_a_coded_body_is_read_as_the_prober_reads_it(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(f"{url}coded", "--keyword", "오류") == 0
     assert run(f"{url}coded", "--keyword-absent", "FATAL") == 1
-    assert 'assertion_failed: the answer contains "FATAL"' in capsys.readouterr().out
+    assert 'assertion_failed: the response contains "FATAL"' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("bad", ["example.com", "ftp://example.com/", "http://", "http://a:b@[::", "http://h:99999/"])

@@ -78,7 +78,7 @@ class TestDecoded:
             (ABC[:-4], ["gzip"], "the response's gzip body is cut short (Content-Encoding)"),
             (zlib.compress(b"abc")[:-1], ["deflate"], "the response's deflate body is cut short"),
             (b"x", ["gzip"] * 6, "the response's body has more than 5 codings"),
-            (gzip.compress(b"", mtime=0) * (MOST_MEMBERS + 1), ["gzip"], f"more than {MOST_MEMBERS} parts"),
+            (gzip.compress(b"", mtime=0) * (MOST_MEMBERS + 1), ["gzip"], f"more than {MOST_MEMBERS} members"),
         ],
     )
     def test_the_message_names_the_error(self, data: bytes, names: list[str], message: str) -> None:

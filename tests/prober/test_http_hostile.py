@@ -35,8 +35,8 @@ class TestHostileResponses:
         ("behaviour", "phase"),
         [
             (targets.hang, "while waiting for the first byte"),
-            (targets.endless(b"HTTP/1.1 200 OK\r\n", b"X-Drip: 1\r\n", 0.02), "while reading the answer"),
-            (targets.endless(targets.http_response(b"x" * 9999)[:-9999], b"x", 0.02), "while reading the answer"),
+            (targets.endless(b"HTTP/1.1 200 OK\r\n", b"X-Drip: 1\r\n", 0.02), "while reading the response"),
+            (targets.endless(targets.http_response(b"x" * 9999)[:-9999], b"x", 0.02), "while reading the response"),
             (targets.endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.02), "while "),
         ],
         ids=["hang", "drip header", "drip body", "endless 100-continue"],
@@ -52,19 +52,19 @@ class TestHostileResponses:
     @pytest.mark.parametrize(
         ("behaviour", "error_type", "message"),
         [
-            (targets.reset_in_response, "connection_error", "connection reset while reading the answer"),
-            (targets.close_silently, "connection_error", "closed without an answer"),
+            (targets.reset_in_response, "connection_error", "connection reset while reading the response"),
+            (targets.close_silently, "connection_error", "closed without a response"),
             (
                 targets.responding(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort"),
                 "connection_error",
-                "closed in the middle of the answer",
+                "closed in the middle of the response",
             ),
-            (targets.responding(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), "http_error", "not a valid HTTP answer"),
-            (targets.responding(b"HTTP/1.1 2x0 \x00\r\n\r\n"), "http_error", "not a valid HTTP answer"),
+            (targets.responding(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), "http_error", "not a valid HTTP response"),
+            (targets.responding(b"HTTP/1.1 2x0 \x00\r\n\r\n"), "http_error", "not a valid HTTP response"),
             (
                 targets.responding(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
                 "http_error",
-                "not a valid HTTP answer",
+                "not a valid HTTP response",
             ),
             (
                 targets.endless(b"HTTP/1.1 200 OK\r\n", b"X-Bomb: " + b"x" * 9000 + b"\r\n"),
@@ -75,7 +75,7 @@ class TestHostileResponses:
         ],
         ids=[
             "RST in the response",
-            "empty reply",
+            "empty response",
             "too short for its Content-Length",
             "not HTTP",
             "bad status line",
@@ -100,7 +100,7 @@ class TestHostileResponses:
         flood = targets.endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536)
         outcome, judgement = await check_behaviour(probe_engine, flood, timeout_ms=3000)
         assert judgement.success and outcome.truncated
-        assert outcome.body == b"", "no assertion needs it"
+        assert outcome.body == b"", "no assertion needs the body"
         outcome, judgement = await check_behaviour(probe_engine, flood, timeout_ms=3000, keyword="needle")
         assert judgement.error_type == "assertion_failed"
         assert f"only the first {MAX_BYTES} bytes" in (judgement.error_message or "")

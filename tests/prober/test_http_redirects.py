@@ -55,7 +55,7 @@ class TestRedirects:
         redirect = targets.good(status="302 Found", headers=f"Location: {location}\r\n")
         _, judgement = await check_behaviour(probe_engine, redirect)
         assert judgement.error_type == "http_error"
-        assert "redirected to not an http(s) address" in (judgement.error_message or "")
+        assert "invalid redirect: the scheme of the URL is " in (judgement.error_message or "")
 
     @pytest.mark.parametrize("host", ["169.254.169.254", "[::ffff:169.254.169.254]", "2852039166", "0xa9.254.43518"])
     async def test_a_redirect_to_a_denied_network_is_a_failure(self, probe_engine: Engine, host: str) -> None:

@@ -65,7 +65,7 @@ class TestErrorsOfTheProber:
             await targets.hang(reader, writer)
 
         async with serving(block_the_loop) as port:
-            with pytest.raises(ProberTrouble, match="the event loop stood still"):
+            with pytest.raises(ProberTrouble, match="the event loop was blocked"):
                 await check(probe_engine, f"http://127.0.0.1:{port}/")
 
     async def test_the_engine_works_after_a_cancelled_check(self, probe_engine: Engine) -> None:

@@ -77,12 +77,12 @@ class TestKeywords:
             assert judged(checked, observed) == ("mo", "assertion_failed", "cut short")
 
     def test_the_message_names_the_keyword(self) -> None:
-        assert judged(service(keyword="세계"), outcome(b"hello"))[2] == 'the answer does not contain "세계"'
-        assert judged(service(keyword_absent="down"), outcome(b"down"))[2] == 'the answer contains "down"'
+        assert judged(service(keyword="세계"), outcome(b"hello"))[2] == 'the response does not contain "세계"'
+        assert judged(service(keyword_absent="down"), outcome(b"down"))[2] == 'the response contains "down"'
 
     def test_the_message_mentions_a_truncated_body(self) -> None:
         message = judged(service(keyword="end"), outcome(b"begin", truncated=True))[2]
-        assert message == 'the answer does not contain "end" (only the first 5 bytes of the answer were read)'
+        assert message == 'the response does not contain "end" (only the first 5 bytes of the response were read)'
 
     def test_the_message_is_printable_and_has_a_limited_length(self) -> None:
         message = judged(service(keyword="\x1b[31m\u202e" * 999), outcome())[2]
@@ -133,16 +133,16 @@ class TestJsonPath:
     @pytest.mark.parametrize(
         ("body", "message"),
         [
-            (b"<html>", "the answer is not valid JSON"),
-            (b"", "the answer is not valid JSON"),
-            (b'{"a": 1', "the answer is not valid JSON"),
-            (b"\xff\xfe", "the answer is not valid JSON"),
-            (b'{"a": "\xff"}', "the answer is not valid JSON"),
-            (b"NaN", "the answer is not valid JSON"),
-            (b"[" * 100_000, "the answer's JSON is nested too deep"),
-            (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, "the answer's JSON is nested too deep"),
-            (b"[1]", 'the JSON has nothing at $.a: "a" asks for an object'),
-            (b'{"b": 1}', 'the JSON has nothing at $.a: no "a"'),
+            (b"<html>", "the response is not valid JSON"),
+            (b"", "the response is not valid JSON"),
+            (b'{"a": 1', "the response is not valid JSON"),
+            (b"\xff\xfe", "the response is not valid JSON"),
+            (b'{"a": "\xff"}', "the response is not valid JSON"),
+            (b"NaN", "the response is not valid JSON"),
+            (b"[" * 100_000, "the JSON of the response is nested too deeply"),
+            (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, "the JSON of the response is nested too deeply"),
+            (b"[1]", 'the response has no value at $.a: "a" needs an object'),
+            (b'{"b": 1}', 'the response has no value at $.a: there is no "a"'),
         ],
     )
     def test_bodies_without_the_value(self, body: bytes, message: str) -> None:
@@ -168,13 +168,13 @@ class TestJsonPath:
         assert message == '$.state is "down", expected "up"'
 
     def test_an_index_after_the_end(self) -> None:
-        with pytest.raises(PathMissing, match=r"\[3\] of a list of 1"):
+        with pytest.raises(PathMissing, match=r"\[3\] is after the end of the list \(length 1\)"):
             json_at(b"[1]", (3,))
 
 
 def test_too_large_json_is_not_parsed() -> None:
     document = b'{"status": "ok", "filler": "' + b"x" * MAX_JSON_BYTES + b'"}'
-    with pytest.raises(ValueError, match="larger than the 512 KiB"):
+    with pytest.raises(ValueError, match="larger than the limit of 512 KiB"):
         json_at(document, ("status",))
 
 
@@ -191,7 +191,7 @@ def test_the_work_for_a_path_is_limited(monkeypatch: pytest.MonkeyPatch) -> None
     _child = judging._child
     monkeypatch.setattr(judging, "_child", child)
     message = judged(service(json_path="$" + ".a" * steps), outcome(document))[2]
-    assert message == "the JSON path leads too deep into so large an answer"
+    assert message == "the JSON path has too many steps for a response of this size"
     assert 0 < sum(parsed) <= MAX_JSON_WORK
     assert judged(service(json_path="$" + ".a" * 5), outcome(document))[0] == "o"
     small = b'{"a":' * steps + b"1" + b"}" * steps

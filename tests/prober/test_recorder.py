@@ -62,7 +62,7 @@ async def test_checks_during_an_outage_of_the_database_are_stored_later(database
         run.put(6)
         await run.wait_until(lambda: run.spool.records == 3)
         assert run.recorder.ready
-        assert not run.recorder.database_answers
+        assert not run.recorder.database_responds
 
         run.proxy.restore()
         await run.wait_until(lambda: run.spool.records == 0)

@@ -63,7 +63,7 @@ async def test_with_a_full_disk_the_newest_checks_stay_in_memory(
         run.put(*range(8, 0, -1))
         assert run.metric("queue_rows") <= 6
         assert run.metric("queue_dropped_rows_total") >= 3
-        assert (run.recorder.database_answers, run.recorder.spool_works) == (False, False)
+        assert (run.recorder.database_responds, run.recorder.spool_works) == (False, False)
         assert "the spool cannot be written" in caplog.text
 
         run.proxy.restore()

@@ -24,10 +24,10 @@ async def assert_read(probe_engine: Engine, page: bytes, document: bytes) -> Non
     assert (await check(probe_engine, page, keyword="오류가 발생"))[1].success
     assert (await check(probe_engine, page, keyword="오류가 없"))[
         1
-    ].error_message == 'the answer does not contain "오류가 없"'
+    ].error_message == 'the response does not contain "오류가 없"'
     for absent in ("FATAL", "오류"):
         judgement = (await check(probe_engine, page, keyword_absent=absent))[1]
-        assert judgement.error_message == f'the answer contains "{absent}"', "a page with FATAL is not a success"
+        assert judgement.error_message == f'the response contains "{absent}"', "a page with FATAL is not a success"
     assert (await check(probe_engine, page, keyword_absent="정상"))[1].success
     assert (await check(probe_engine, document, json_path="$.state", json_value="올바름"))[1].success
     message = (await check(probe_engine, document, json_path="$.state", json_value="그름"))[1].error_message
@@ -64,7 +64,7 @@ class TestContentCodings:
         raw = targets.http_response(BROTLI_FATAL, headers="Content-Encoding: br\r\n")
         assert (await check(probe_engine, raw, keyword_absent="FATAL"))[
             1
-        ].error_message == 'the answer contains "FATAL"'
+        ].error_message == 'the response contains "FATAL"'
         raw = targets.http_response(BROTLI_FATAL[:-2], headers="Content-Encoding: br\r\n")
         message = (await check(probe_engine, raw, keyword_absent="SEVERE"))[1].error_message
         assert message == "the response's br body is cut short (Content-Encoding)"
@@ -107,14 +107,14 @@ class TestContentCodings:
     async def test_an_empty_body(self, probe_engine: Engine) -> None:
         raw = targets.http_response(b"", headers="Content-Encoding: gzip\r\n")
         assert (await check(probe_engine, raw, keyword_absent="FATAL"))[1].success
-        assert (await check(probe_engine, raw, keyword="x"))[1].error_message == 'the answer does not contain "x"'
+        assert (await check(probe_engine, raw, keyword="x"))[1].error_message == 'the response does not contain "x"'
 
     async def test_head(self, probe_engine: Engine) -> None:
         raw = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\nContent-Encoding: gzip\r\n\r\n"
         assert (await check(probe_engine, raw, method="HEAD", keyword_absent="FATAL"))[1].success
 
     async def test_codings_of_other_responses_are_ignored(self, probe_engine: Engine) -> None:
-        """Those of interim responses, of redirects and of the last check with the same handle."""
+        """Codings of interim responses, of redirects, and of the last check with the same handle."""
         assert (await check(probe_engine, coded(PAGE.encode(), "gzip"), keyword="FATAL"))[1].success
         early = b"HTTP/1.1 103 Early Hints\r\nContent-Encoding: gzip\r\n\r\n"
         assert (await check(probe_engine, early + targets.http_response(PAGE.encode()), keyword="FATAL"))[1].success
@@ -185,4 +185,6 @@ class TestCharsets:
     async def test_an_encoded_body_in_another_charset(self, probe_engine: Engine) -> None:
         head = "Content-Type: text/html; charset=\xa0\r\nContent-type: text/html; charset=euc-kr\r\n"
         raw = coded(PAGE.encode("cp949"), "gzip", headers=head)
-        assert (await check(probe_engine, raw, keyword_absent="오류"))[1].error_message == 'the answer contains "오류"'
+        assert (await check(probe_engine, raw, keyword_absent="오류"))[
+            1
+        ].error_message == 'the response contains "오류"'

@@ -39,7 +39,7 @@ class TestOneBody:
             tracemalloc.stop()
         assert outcome.truncated and outcome.body == bytes(MAX_BYTES)
         assert judgement.error_message is not None
-        assert judgement.error_message.endswith(f"(only the first {MAX_BYTES} bytes of the answer were read)")
+        assert judgement.error_message.endswith(f"(only the first {MAX_BYTES} bytes of the response were read)")
         assert peak < 2 * 1024 * 1024
 
     @needs_brotli

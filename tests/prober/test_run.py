@@ -136,7 +136,7 @@ async def test_sigkill_during_an_outage_of_the_database_loses_no_finished_check(
         with running_prober(proxy.url, tmp_path) as running:  # the database is still unavailable
             await running.wait_until_ready()
             await wait_for_metric(running, GOOD, 1)
-            assert "from the list kept in" in running.log()
+            assert "from the list saved in" in running.log()
             proxy.restore()
             await wait_for_empty_spool(running)
             assert await running.end() == 0
@@ -168,7 +168,7 @@ async def test_checks_go_on_while_the_database_is_read_only_and_it_is_migrated_a
         with running_prober(database, tmp_path) as running:
             await wait_for_metric(running, SPOOL_ROWS, 2)
             assert running.get("/ready")[0] == 200
-            assert "its schema is not up to date; going on with the services" in running.log()
+            assert "its schema is not up to date; the prober continues with the services" in running.log()
             assert slots(database) == []
             assert not schema_is_current(database)
             writable = f"{database}{'&' if '?' in database else '?'}options=-c%20default_transaction_read_only%3Doff"
@@ -197,7 +197,7 @@ async def test_checks_do_not_wait_for_a_migration_that_is_blocked(database: str,
                 await wait_for_metric(running, GOOD, 2)
                 assert not schema_is_current(database)
                 if trouble == "blackhole":
-                    assert "from the list kept in" in running.log()
+                    assert "from the list saved in" in running.log()
                     assert await running.end() == 0
                     return
                 other.execute("SELECT pg_advisory_unlock_all()")

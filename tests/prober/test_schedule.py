@@ -45,7 +45,7 @@ def test_the_grid_of_a_service_never_changes(service_id: str, interval_ms: int, 
 
 
 def test_the_phase_is_the_same_in_every_process() -> None:
-    # the keys of stored rows contain it, so the hash must not change
+    # The keys of stored rows depend on the phase, so the hash must not change.
     assert phase_ms("id-recognition", MINUTE_MS) == 32_590
     assert phase_ms("id-recognition", 1000) == 590
 

@@ -139,9 +139,9 @@ class TestDecidedByTheBody:
 
     async def test_a_keyword_that_must_be_absent_arrives(self, probe_engine: Engine) -> None:
         stream = pausing_after(EVENTS, b"data: FATAL\n\n")
-        await assert_failure(probe_engine, stream, 'the answer contains "FATAL"', keyword_absent="FATAL")
+        await assert_failure(probe_engine, stream, 'the response contains "FATAL"', keyword_absent="FATAL")
         await assert_failure(
-            probe_engine, stream, 'the answer contains "FATAL"', keyword="data", keyword_absent="FATAL"
+            probe_engine, stream, 'the response contains "FATAL"', keyword="data", keyword_absent="FATAL"
         )
 
     @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from prober.probes.resolver import Resolver
 from sla_monitor.checks.tcp import Tcp, unescaped
 from tests.prober import targets
 from tests.prober.targets import serving
-from tests.prober.tcp_checks import SLACK_S, check, check_behaviour, close, greeting, replying
+from tests.prober.tcp_checks import SLACK_S, check, check_behaviour, close, greeting, responding_to_a_line
 
 
 class TestConnections:
@@ -125,7 +125,7 @@ class TestResponses:
     async def test_a_text_is_sent_and_the_expected_one_received(self, probe_engine: Engine) -> None:
         received: list[bytes] = []
         outcome, judgement = await check_behaviour(
-            probe_engine, replying(received, b"+PONG\r\n"), send=r"PING\r\n", expect="PONG"
+            probe_engine, responding_to_a_line(received, b"+PONG\r\n"), send=r"PING\r\n", expect="PONG"
         )
         assert (judgement.success, received) == (True, [b"PING\r\n"]), judgement
         assert outcome.first_byte_ms is not None and outcome.first_byte_ms <= outcome.total_ms
@@ -158,7 +158,7 @@ class TestResponses:
     async def test_a_connection_that_is_closed_at_once(self, probe_engine: Engine) -> None:
         _, judgement = await check_behaviour(probe_engine, close, expect="+OK")
         assert judgement.error_type == "assertion_failed"
-        assert "nothing came" in str(judgement.error_message)
+        assert "nothing was received" in str(judgement.error_message)
 
     async def test_a_slow_response_is_a_partial_outage(self, probe_engine: Engine) -> None:
         slow = greeting(b"", b"+OK", pause_s=0.2)
@@ -178,9 +178,9 @@ class TestResponses:
 
     async def test_bytes_that_are_not_text(self, probe_engine: Engine) -> None:
         received: list[bytes] = []
-        reply = b"\x00\xff\x80ok"
+        response = b"\x00\xff\x80ok"
         _, judgement = await check_behaviour(
-            probe_engine, replying(received, reply), send=r"\x00\xfe\n", expect=r"\xff\x80"
+            probe_engine, responding_to_a_line(received, response), send=r"\x00\xfe\n", expect=r"\xff\x80"
         )
         assert (judgement.success, received) == (True, [b"\x00\xfe\n"])
 

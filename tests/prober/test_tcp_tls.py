@@ -7,7 +7,7 @@ import pytest
 from prober.probes import Engine
 from tests.prober import targets
 from tests.prober.targets import serving
-from tests.prober.tcp_checks import check, check_behaviour, close, greeting, replying
+from tests.prober.tcp_checks import check, check_behaviour, close, greeting, responding_to_a_line
 
 
 class TestTls:
@@ -16,7 +16,7 @@ class TestTls:
     ) -> None:
         received: list[bytes] = []
         outcome, judgement = await check_behaviour(
-            probe_engine, replying(received, b"+OK\r\n"), certificates.valid(), send=r"HI\n", expect="+OK"
+            probe_engine, responding_to_a_line(received, b"+OK\r\n"), certificates.valid(), send=r"HI\n", expect="+OK"
         )
         assert (judgement.success, received) == (True, [b"HI\n"]), judgement
         assert outcome.tls_ms is not None and 0 < outcome.tls_ms <= outcome.total_ms
@@ -44,7 +44,7 @@ class TestTls:
         async with serving(greeting(b"220 mail\r\n", then=close)) as port:
             _, judgement = await check(probe_engine, port, tls=True)
         assert judgement.error_type == "tls_error"
-        assert judgement.error_message == "what answers at that port does not speak TLS"
+        assert judgement.error_message == "the server does not use TLS on this port"
 
     async def test_a_target_that_does_not_respond_times_out_during_the_handshake(self, probe_engine: Engine) -> None:
         async with serving(targets.hang) as port:

@@ -67,7 +67,9 @@ class TestCharset:
     )
     def test_the_byte_order_mark_is_second(self, mark: bytes, codec: str) -> None:
         assert charset("text/html; charset=klingon", mark + b"<meta charset=gbk>") == codec
-        assert charset(f"text/html; charset={codec[:6]}", mark) == codec, "utf-16 has no byte order, the mark has"
+        assert charset(f"text/html; charset={codec[:6]}", mark) == codec, (
+            "utf-16 does not name the byte order, the mark does"
+        )
 
     @pytest.mark.parametrize(
         "document",
@@ -136,11 +138,11 @@ class TestText:
         assert isinstance(decode(body, codec), str)
 
     @given(codec=st.sampled_from([codec for codec in CODECS if codec.startswith(("iso8859", "koi8", "cp8", "mac"))]))
-    def test_single_byte_charsets_are_decoded_like_in_python(self, codec: str) -> None:
+    def test_single_byte_charsets_are_decoded_as_in_python(self, codec: str) -> None:
         every = bytes(range(256))
         assert decode(every, codec) == every.decode(codec, "replace")
 
-    def test_charsets_are_decoded_like_in_browsers(self) -> None:
+    def test_charsets_are_decoded_as_in_browsers(self) -> None:
         assert decode(b"\x80\x81\xa3", "cp1252") == "€\x81£"
         assert "１０：００～１８：００" in Text("１０：００〜１８：００①".encode("euc_jis_2004"), "; charset=euc-jp")
         assert "똠방각하" in Text("똠방각하".encode("cp949"), "text/html; charset=euc-kr")

@@ -49,7 +49,7 @@ class TestWithoutCloseNotify:
     async def test_status_and_body_are_judged(self, probe_engine: Engine, certificates: targets.Certificates) -> None:
         serve = responding_without_close_notify(PLAIN)
         _, judgement = await check_tls(probe_engine, certificates.valid(), serve, keyword_absent="well")
-        assert judgement.error_message == 'the answer contains "well"'
+        assert judgement.error_message == 'the response contains "well"'
         _, judgement = await check_tls(probe_engine, certificates.valid(), serve, expected_status_codes=(204,))
         assert judgement.error_message == "HTTP 200, expected 204"
 
@@ -64,10 +64,10 @@ class TestWithoutCloseNotify:
     @pytest.mark.parametrize(
         ("raw", "message"),
         [
-            (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort", "in the middle of the answer"),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n", "in the middle of the answer"),
-            (b"HTTP/1.1 200 OK\r\nContent-Type: text/pl", "in the middle of the answer"),
-            (b"", "without an answer"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort", "in the middle of the response"),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n", "in the middle of the response"),
+            (b"HTTP/1.1 200 OK\r\nContent-Type: text/pl", "in the middle of the response"),
+            (b"", "without a response"),
         ],
         ids=["too short", "no last chunk", "half a head", "nothing"],
     )
@@ -104,4 +104,4 @@ class TestAlerts:
         with tls_serving(context, handshake_only) as port:
             _, judgement = await check(probe_engine, f"https://localhost:{port}/", timeout_ms=5000)
         assert judgement.error_type == "tls_error", judgement
-        assert judgement.error_message == 'the server knows no such host (TLS alert "unrecognized name")'
+        assert judgement.error_message == 'the server does not know the host name (TLS alert "unrecognized name")'

@@ -219,7 +219,7 @@ class Demo:
         self.text = ""
         self._output = output
 
-    async def says(self, pattern: str) -> None:
+    async def wait_for_output(self, pattern: str) -> None:
         """Waits until the output contains the pattern. Raises StopAsyncIteration if the program ends before."""
         while not re.search(pattern, self.text):
             self.text += await anext(self._output)
@@ -283,7 +283,7 @@ async def start_and_stop_early(home: Path) -> None:
     demo = await start(home)
     try:
         with anyio.fail_after(PATIENCE_S):
-            await demo.says("Generating 90 days")
+            await demo.wait_for_output("Generating 90 days")
     finally:
         code = await demo.stop()
     assert code == 0, demo.text
@@ -293,13 +293,13 @@ async def start_and_stop_early(home: Path) -> None:
 
 
 async def test_the_demo_shows_six_services_and_ninety_days(home: Path) -> None:
-    """Also after an earlier start that was stopped while the past was generated."""
+    """An earlier start was stopped while the past was generated."""
     await start_and_stop_early(home)
     demo = await start(home)
     try:
         with anyio.fail_after(PATIENCE_S):
-            await demo.says("generated checks are stored")
-            await demo.says("The first check is stored")
+            await demo.wait_for_output("generated checks are stored")
+            await demo.wait_for_output("The first check is stored")
             await until_true(database_of(home), REAL_CHECKS)
             async with httpx.AsyncClient(base_url=demo.api) as client:
                 status = (await client.get("/api/system-status")).raise_for_status().json()

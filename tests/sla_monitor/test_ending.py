@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sla_monitor.serving.ending import to_the_end
+from sla_monitor.serving.ending import run_and_cancel_rest
 
 
 async def test_a_task_that_waits_when_it_is_cancelled_is_cancelled_again() -> None:
@@ -24,7 +24,7 @@ async def test_a_task_that_waits_when_it_is_cancelled_is_cancelled_again() -> No
 
     async def program() -> None:
         async with asyncio.timeout(20):
-            await to_the_end(work())
+            await run_and_cancel_rest(work())
 
     left: list[asyncio.Task[None]] = []
     # In a loop of its own, because all tasks of the loop are cancelled.
@@ -38,4 +38,4 @@ async def test_an_error_is_passed_on() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await asyncio.to_thread(asyncio.run, to_the_end(work()))
+        await asyncio.to_thread(asyncio.run, run_and_cancel_rest(work()))

@@ -161,7 +161,7 @@ async def test_the_role_of_the_programs_is_not_a_superuser(folder: Path) -> None
 
 
 async def test_the_superuser_of_an_earlier_release_becomes_the_owner(folder: Path) -> None:
-    """It keeps its password, its tables and the privileges on them, and loses those of a superuser."""
+    """The role keeps its password, its tables and the privileges on them, and loses the privileges of a superuser."""
     async with earlier_release(folder) as server:
         await migrate(server.database_url, Settings())
         for statement in OBJECTS_OF_ANALYSTS:

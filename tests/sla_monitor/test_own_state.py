@@ -32,7 +32,7 @@ class Listener:
         one.sendall(sent)
         return one
 
-    async def counted(self, fault: str, least: int = 1) -> None:
+    async def wait_for_fault(self, fault: str, least: int = 1) -> None:
         """Waits until `least` faults of this kind are counted."""
         with anyio.fail_after(PATIENCE_S):
             while self.count(fault) < least:  # noqa: ASYNC110  # a count, not an event
@@ -71,7 +71,7 @@ async def test_an_incomplete_request_is_closed_at_the_deadline(
     monkeypatch.setattr(connections, "ARRIVAL_DEADLINE_S", 0.5)
     for sent in (b"", HEALTH[:-2], b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"):
         listener.open(sent)
-    await listener.counted("slow_request", 3)
+    await listener.wait_for_fault("slow_request", 3)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ async def test_an_endless_request_is_closed(listener: Listener, start: bytes, mo
             await stream.send(start)
             while True:
                 await stream.send(more)
-    await listener.counted("too_large")
+    await listener.wait_for_fault("too_large")
     assert (await listener.http.get("/health")).status_code == 200
 
 
@@ -100,5 +100,5 @@ async def test_bytes_that_are_not_http_get_a_response(listener: Listener, caplog
     response = await anyio.to_thread.run_sync(one.recv, 65536)
     assert response.startswith(b"HTTP/1.1 400 ")
     assert b'"code":"VALIDATION_ERROR"' in response
-    await listener.counted("not_http")
+    await listener.wait_for_fault("not_http")
     assert not caplog.records

@@ -25,7 +25,7 @@ def settings_of(database: str) -> Settings:
     return msgspec.structs.replace(Settings(), database_url=database)
 
 
-async def ask(database: str, statement: str) -> list[tuple[Any, ...]]:
+async def fetch(database: str, statement: str) -> list[tuple[Any, ...]]:
     async with await connect(database, application="test") as connection:
         return await (await connection.execute(statement.encode())).fetchall()
 
@@ -43,7 +43,7 @@ async def test_one_of_five_concurrent_starts_creates_the_first_admin(database: s
         for _ in range(5):
             group.start_soon(start)
     [password] = [password for password in passwords if password is not None]
-    [(name, role, active, stored)] = await ask(
+    [(name, role, active, stored)] = await fetch(
         database, "SELECT username, role::text, active, password_hash FROM users"
     )
     assert (name, role, active) == ("admin", "admin", True)
@@ -74,7 +74,7 @@ async def test_the_password_of_the_first_admin_is_shown_once(
 ) -> None:
     await introduce_first_admin(database)
     printed = capsys.readouterr().out
-    [(stored,)] = await ask(database, "SELECT password_hash FROM users")
+    [(stored,)] = await fetch(database, "SELECT password_hash FROM users")
     [password] = [word for word in printed.split() if word.count("-") == 3]
     assert await cheap.verify(password, stored)
     await introduce_first_admin(database)
@@ -84,7 +84,7 @@ async def test_the_password_of_the_first_admin_is_shown_once(
 async def test_no_first_admin_is_created_if_there_is_a_user(database: str, cheap: Passwords) -> None:
     await users.add_user(settings_of(database), "kim", "kim@example.com", "viewer", read_password=False)
     assert await create_first_admin(database) is None
-    assert await ask(database, "SELECT username FROM users") == [("kim",)]
+    assert await fetch(database, "SELECT username FROM users") == [("kim",)]
 
 
 def test_migrate_shows_the_first_password_once(empty_database: str) -> None:
@@ -102,7 +102,7 @@ async def test_a_user_is_added_with_a_generated_password(
     await users.add_user(settings_of(database), "kim", "kim@example.com", "reporter", read_password=False)
     added, shown = capsys.readouterr().out.splitlines()
     assert added == "kim added, reporter"
-    [(email, role, stored)] = await ask(database, "SELECT email, role::text, password_hash FROM users")
+    [(email, role, stored)] = await fetch(database, "SELECT email, role::text, password_hash FROM users")
     assert (email, role) == ("kim@example.com", "reporter")
     assert await cheap.verify(shown.removeprefix("password: "), stored)
 
@@ -113,7 +113,7 @@ async def test_a_given_password_is_read_and_not_shown(
     monkeypatch.setattr("sys.stdin", io.StringIO("correct horse battery\n"))
     await users.add_user(settings_of(database), "kim", "kim@example.com", "viewer", read_password=True)
     assert capsys.readouterr().out == "kim added, viewer\n"
-    [(stored,)] = await ask(database, "SELECT password_hash FROM users")
+    [(stored,)] = await fetch(database, "SELECT password_hash FROM users")
     assert await cheap.verify("correct horse battery", stored)
 
 
@@ -136,7 +136,7 @@ async def test_invalid_values_are_refused_with_one_line(
     with pytest.raises(StartError, match=message) as refused:
         await users.add_user(settings_of(database), name, email, "viewer", read_password=True)
     assert len(str(refused.value).splitlines()) == 1
-    assert await ask(database, "SELECT FROM users") == []
+    assert await fetch(database, "SELECT FROM users") == []
 
 
 async def test_names_are_compared_without_case(database: str, cheap: Passwords) -> None:
@@ -153,7 +153,7 @@ async def test_a_new_password_ends_the_sessions(
 ) -> None:
     settings = settings_of(database)
     await users.add_user(settings, "kim", "kim@example.com", "viewer", read_password=False)
-    await ask(
+    await fetch(
         database,
         "INSERT INTO sessions (user_id, expires_at) SELECT id, now() + interval '1 day' FROM users RETURNING id",
     )
@@ -161,7 +161,7 @@ async def test_a_new_password_ends_the_sessions(
     await users.set_password(settings, "KIM@example.com", read_password=False)
     added, shown = capsys.readouterr().out.splitlines()
     assert added == "kim has a new password, and is logged out everywhere"
-    [(stored, ended)] = await ask(
+    [(stored, ended)] = await fetch(
         database, "SELECT password_hash, revoked_at IS NOT NULL FROM users JOIN sessions ON user_id = users.id"
     )
     assert ended
@@ -173,9 +173,9 @@ async def test_changes_are_in_the_audit_log_with_the_operator_as_actor(database:
     await users.add_user(settings, "kim", "kim@example.com", "viewer", read_password=False)
     await users.change_user(settings, "kim", "now has the role reporter", role="reporter")
     await users.change_user(settings, "kim", "is disabled", active=False)
-    assert await ask(database, "SELECT role::text, active FROM users") == [("reporter", False)]
+    assert await fetch(database, "SELECT role::text, active FROM users") == [("reporter", False)]
     await users.change_user(settings, "kim", "is enabled", active=True)
-    entries = await ask(database, "SELECT actor_kind, action, after FROM audit_entries ORDER BY id")
+    entries = await fetch(database, "SELECT actor_kind, action, after FROM audit_entries ORDER BY id")
     assert [(kind, action) for kind, action, _ in entries] == [("operator", "create")] + 3 * [("operator", "update")]
     assert [after for _, _, after in entries[1:]] == [{"role": "reporter"}, {"active": False}, {"active": True}]
 
@@ -188,7 +188,7 @@ async def test_the_last_active_admin_cannot_be_changed(database: str, cheap: Pas
     await users.change_user(settings, "gone", "is disabled", active=False)
     with pytest.raises(StartError, match="the last active admin"):
         await users.change_user(settings, first_admin.USERNAME, "is changed", **given)
-    assert await ask(database, "SELECT role::text, active FROM users WHERE username = 'admin'") == [("admin", True)]
+    assert await fetch(database, "SELECT role::text, active FROM users WHERE username = 'admin'") == [("admin", True)]
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ async def test_a_worker_completes_the_upgrade_while_an_old_prober_runs(
         async with working(short.url, *[duty.name for duty in DUTIES], pause_s=0.5) as worker:
             with anyio.fail_after(PATIENCE_S):
                 while await pending(short.url):
-                    await worker.again("aggregates")
+                    await worker.wait_for_next_round("aggregates")
             await prober.wait_for_batches()
             assert_correct(short, prober.acknowledged(), exact=True)
             for duty in DUTIES:

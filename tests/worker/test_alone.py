@@ -32,8 +32,8 @@ async def test_only_the_worker_calls_the_functions_of_duties(database: str, tmp_
         async with running_api(database), working(database, *[duty.name for duty in DUTIES], pause_s=None) as worker:
             with running_prober(database, tmp_path) as probing:
                 await probing.wait_until_ready()
-                await worker.reached("maintenance", worker.rounds("maintenance") + 7)  # one per second
-                await worker.reached("expiry", 2)
+                await worker.wait_for_rounds("maintenance", worker.rounds("maintenance") + 7)  # one per second
+                await worker.wait_for_rounds("expiry", 2)
         calls = await fetch(db, "SELECT DISTINCT caller, called FROM calls WHERE caller <> 'sla-monitor migrate'")
     assert {caller for caller, _ in calls} == {"sla-monitor worker"}
     assert {"expire_states()", "turn_maintenance()", *PROCEDURES} <= {called for _, called in calls}

@@ -30,7 +30,7 @@ async def test_every_duty_is_repeated(database: str) -> None:
     names = [duty.name for duty in DUTIES]
     async with working(database, *names) as worker:
         for name in names:
-            await worker.reached(name, 2)
+            await worker.wait_for_rounds(name, 2)
             assert worker.rounds(name, "failed") == worker.rounds(name, "timed_out") == 0
             assert worker.value("duty_held", duty=name) == 1
             assert worker.value("duty_last_done_timestamp_seconds", duty=name) > datetime.now(UTC).timestamp() - 60
@@ -41,11 +41,11 @@ async def test_late_checks_are_folded_when_the_recorder_notifies(database: str) 
         await add_locations(db, "local")
         await add_services(db, "web")
         async with working(database, "aggregates", pause_s=3600) as worker:
-            await worker.reached("aggregates")
+            await worker.wait_for_rounds("aggregates")
             folded = await value(db, "SELECT rollup_watermark()")
             await record(db, [row(now() - 5 * DAY)])
             await db.execute("SELECT pg_notify('sla_monitor', 'ranges')")
-            await worker.reached("aggregates", 2)  # before its pause of an hour has ended
+            await worker.wait_for_rounds("aggregates", 2)  # before its pause of an hour has ended
             assert await value(db, "SELECT sum(checks) FROM checks_daily") == 1
             assert await value(db, "SELECT rollup_watermark()") >= folded
 
@@ -61,7 +61,7 @@ async def test_partitions_are_created_in_advance(database: str) -> None:
         )
         assert await value(db, f"SELECT {month} IS NULL")
         async with working(database, "partitions") as worker:
-            await worker.reached("partitions")
+            await worker.wait_for_rounds("partitions")
         assert await value(db, f"SELECT {month} IS NOT NULL")
 
 
@@ -73,7 +73,7 @@ async def test_services_whose_checks_have_stopped_become_unknown(database: str) 
         assert (await state(db))[0] == "operational"
         await set_clock(db, now() + 10 * MINUTE)
         async with working(database, "expiry") as worker:
-            await worker.reached("expiry")
+            await worker.wait_for_rounds("expiry")
         assert (await state(db))[0] == "unknown"
 
 
@@ -82,14 +82,14 @@ async def test_services_enter_maintenance_and_leave_it(database: str) -> None:
         await add_services(db, "web")
         await db.execute(
             "INSERT INTO maintenance_windows (title, affected_services, starts_at, ends_at, time_zone, author) "
-            "VALUES ('Now', '{web}', now(), now() + interval '1 hour', 'UTC', 'somebody')"
+            "VALUES ('Now', '{web}', now(), now() + interval '1 hour', 'UTC', 'kim')"
         )
         await db.execute(
             "INSERT INTO maintenance_occurrences (window_id, starts_at, ends_at, service_ids) "
             "SELECT id, starts_at, ends_at, affected_services FROM maintenance_windows"
         )
         async with working(database, "maintenance") as worker:
-            await worker.reached("maintenance")
+            await worker.wait_for_rounds("maintenance")
             assert (await state(db))[0] == "maintenance"
             await db.execute("UPDATE maintenance_occurrences SET ends_at = now()")
             await until_true(db, "SELECT state = 'unknown' FROM service_states")

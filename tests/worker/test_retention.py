@@ -16,7 +16,7 @@ async def test_old_events_are_pruned(database: str) -> None:
             "SELECT now() - days * interval '1 day', 'status-update', '{}' FROM generate_series(9, 1, -1) AS days"
         )
     async with working(database, "events") as worker:
-        await worker.reached("events")
+        await worker.wait_for_rounds("events")
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (6,)
 
@@ -28,7 +28,7 @@ async def test_the_last_event_is_never_pruned(database: str) -> None:
             "INSERT INTO events (occurred_at, event, data) VALUES (now() - interval '1 year', 'status-update', '{}')"
         )
     async with working(database, "events") as worker:
-        await worker.reached("events")
+        await worker.wait_for_rounds("events")
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (1,)
 
@@ -59,7 +59,7 @@ async def test_expired_sessions_tokens_addresses_and_limits_are_pruned(database:
             "VALUES ('api', 'now', 5, now() + '1 minute'), ('api', 'past', 5, now() - '2 minutes'::interval)"
         )
     async with working(database, "sessions") as worker:
-        await worker.reached("sessions")
+        await worker.wait_for_rounds("sessions")
     with psycopg.connect(database) as connection:
         remaining = connection.execute("SELECT user_agent FROM sessions ORDER BY 1").fetchall()
         assert remaining == [("has just ended",), ("lives",)]
@@ -79,7 +79,7 @@ async def test_idempotency_keys_are_kept_for_a_day(database: str) -> None:
             "FROM unnest('{23,25}'::int[]) AS hours"
         )
     async with working(database, "idempotency") as worker:
-        await worker.reached("idempotency")
+        await worker.wait_for_rounds("idempotency")
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT key FROM idempotency_keys").fetchall() == [("23",)]
 
@@ -92,7 +92,7 @@ async def test_the_audit_log_is_pruned_by_its_retention(database: str) -> None:
             "FROM unnest(ARRAY[1, 29, 31, 49, 51, 4000]) AS days"
         )
     async with working(database, "audit", audit_retention=timedelta(days=50)) as worker:
-        await worker.reached("audit")
+        await worker.wait_for_rounds("audit")
     with psycopg.connect(database, autocommit=True) as connection:
 
         def stored() -> list[str]:

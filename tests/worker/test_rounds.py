@@ -31,10 +31,10 @@ async def test_a_failing_duty_does_not_stop_others(database: str, caplog: pytest
     duties = [duty_of("defect", defect), duty_of("bad", bad_statement), duty_of("good", nothing)]
     async with working(database, "expiry", duties=duties) as worker:
         for name in ("defect", "bad"):
-            await worker.reached(name, 2, "failed")
+            await worker.wait_for_rounds(name, 2, "failed")
             assert worker.rounds(name) == 0
         for name in ("good", "expiry"):
-            await worker.again(name)
+            await worker.wait_for_next_round(name)
             assert worker.rounds(name, "failed") == 0
     assert "ZeroDivisionError" in caplog.text  # with its traceback
     assert 'bad: relation "nowhere" does not exist' in caplog.text
@@ -56,7 +56,7 @@ async def test_rounds_with_long_statements_use_the_connections_of_the_pool(datab
             between.add(await (await connection.execute(SETTINGS)).fetchone())
 
     async with working(database, duties=[duty_of("look", look)]) as worker:
-        await worker.reached("look", 7)
+        await worker.wait_for_rounds("look", 7)
     assert len({process for process, _ in rounds}) == 1
     assert {settings for _, settings in rounds} == {("77s", "0", "force_custom_plan")}
     assert between == {("14s", "10s", "auto")}
@@ -73,7 +73,7 @@ async def test_a_round_that_failed_leaves_nothing_behind(database: str) -> None:
             await connection.execute("SELECT * FROM nowhere")
 
     async with connected(database) as db, working(database, duties=[duty_of("fail", fail)]) as worker:
-        await worker.reached("fail", 3, "failed")
+        await worker.wait_for_rounds("fail", 3, "failed")
         assert set(between) == {("14s", "10s", "auto")}
         await until_true(db, "SELECT pg_try_advisory_lock(4711)")
 
@@ -96,25 +96,25 @@ async def test_a_hanging_duty_and_its_statement_are_cancelled_at_the_timeout(dat
     ):
         await until_true(db, f"SELECT count(*) = 1 {SLEEPING}")
         assert worker.value("duty_running", duty="hang") == 1
-        await worker.reached("hang", 2, "timed_out")
-        await worker.again("good")
+        await worker.wait_for_rounds("hang", 2, "timed_out")
+        await worker.wait_for_next_round("good")
         assert await value(db, f"SELECT count(*) <= 1 {SLEEPING}")
     async with connected(database) as db:
         await until_true(db, f"SELECT count(*) = 0 {SLEEPING}")
 
 
 async def test_the_worker_waits_for_a_database_that_is_away_at_the_start(database: str) -> None:
-    async with DatabaseProxy(database).serve() as line:
-        line.disconnect()
-        async with working(line.url, "expiry", "events") as worker:
+    async with DatabaseProxy(database).serve() as proxy:
+        proxy.disconnect()
+        async with working(proxy.url, "expiry", "events") as worker:
             with anyio.fail_after(PATIENCE_S):
                 while worker.value("lock_losses_total") < 1:  # noqa: ASYNC110  # a count, not an event
                     await anyio.sleep(0.01)
             assert not worker.locks.connected
             assert worker.rounds("expiry", "failed") == 0  # the worker does not hold the duty
-            line.restore()
-            await worker.reached("expiry")
-            await worker.reached("events")
+            proxy.restore()
+            await worker.wait_for_rounds("expiry")
+            await worker.wait_for_rounds("events")
 
 
 @pytest.mark.parametrize("away", ["disconnect", "blackhole"])
@@ -134,19 +134,19 @@ async def test_duties_are_released_while_the_database_is_away_and_resumed_later(
             running.remove(work)
 
     async with (
-        DatabaseProxy(database).serve() as line,
-        working(line.url, "expiry", duties=[duty_of("long", long, 600)]) as ours,
+        DatabaseProxy(database).serve() as proxy,
+        working(proxy.url, "expiry", duties=[duty_of("long", long, 600)]) as ours,
     ):
-        await ours.reached("expiry")
+        await ours.wait_for_rounds("expiry")
         assert len(running) == 1
-        getattr(line, away)()
+        getattr(proxy, away)()
         with anyio.fail_after(PATIENCE_S):
             while running:  # noqa: ASYNC110  # a count, not an event
                 await anyio.sleep(0.01)
         # Another worker gets the duty when the server has ended the session of the first one.
         async with working(database, "expiry") as theirs:
-            await theirs.reached("expiry")
-        line.break_connections()
-        line.restore()
-        await ours.again("expiry")
+            await theirs.wait_for_rounds("expiry")
+        proxy.break_connections()
+        proxy.restore()
+        await ours.wait_for_next_round("expiry")
         assert len(running) == 1

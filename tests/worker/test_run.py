@@ -28,14 +28,14 @@ WHERE application_name = 'sla-monitor worker' AND datname = current_database() A
 """
 
 
-async def has_all(one: ServiceProcess, timeout_s: float = TIMEOUT_S) -> None:
+async def wait_until_all_held(one: ServiceProcess, timeout_s: float = TIMEOUT_S) -> None:
     """Waits until this worker holds every duty."""
     await one.wait_for("/ready", lambda status, text: status == 200 and json.loads(text)["duties"] == ALL, timeout_s)
 
 
 async def test_it_has_metrics_and_ends_in_time(database: str, tmp_path: Path) -> None:
     with running_worker(database, tmp_path) as one:
-        await has_all(one)
+        await wait_until_all_held(one)
         assert one.get("/health") == (200, '{"status":"ok"}')
         assert one.get("/nothing")[0] == 404
         done = 'sla_worker_duty_rounds_total{duty="%s",result="done"}'
@@ -65,7 +65,7 @@ async def test_each_duty_has_one_worker_and_another_takes_over(
             busy, idle = (first, second) if held[first] else (second, first)
             began = time.monotonic()
             busy.process.send_signal(how)
-            await has_all(idle, TAKEN_OVER_WITHIN_S)
+            await wait_until_all_held(idle, TAKEN_OVER_WITHIN_S)
             assert time.monotonic() - began < TAKEN_OVER_WITHIN_S
             assert await value(db, HELD)
             for name in ("expiry", "maintenance", "presence", "aggregates"):
@@ -74,7 +74,7 @@ async def test_each_duty_has_one_worker_and_another_takes_over(
 
 
 async def test_a_statement_of_a_killed_worker_is_cancelled(database: str, tmp_path: Path) -> None:
-    """It waits for a lock. The statement of the next worker must not wait for it."""
+    """The statement waits for a lock. It must not block the same statement of the next worker."""
     async with connected(database) as db, connected(database) as other, other.transaction():
         await other.execute("LOCK TABLE audit_entries IN ACCESS EXCLUSIVE MODE")
         with running_worker(database, tmp_path) as one:
@@ -85,44 +85,44 @@ async def test_a_statement_of_a_killed_worker_is_cancelled(database: str, tmp_pa
 
 
 async def test_it_ends_in_time_if_the_database_does_not_respond(database: str, tmp_path: Path) -> None:
-    async with DatabaseProxy(database).serve() as line:
-        with running_worker(line.url, tmp_path) as one:
-            await has_all(one)
-            line.blackhole()
+    async with DatabaseProxy(database).serve() as proxy:
+        with running_worker(proxy.url, tmp_path) as one:
+            await wait_until_all_held(one)
+            proxy.blackhole()
             await one.wait_for("/ready", lambda status, _: status == 503)
             began = time.monotonic()
             assert await one.end() == 0
             assert time.monotonic() - began < 10
-            line.break_connections()
+            proxy.break_connections()
 
 
 async def test_a_second_signal_ends_it_at_once(database: str, tmp_path: Path) -> None:
-    async with DatabaseProxy(database).serve() as line:
-        with running_worker(line.url, tmp_path) as one:
-            await has_all(one)
-            line.blackhole()
+    async with DatabaseProxy(database).serve() as proxy:
+        with running_worker(proxy.url, tmp_path) as one:
+            await wait_until_all_held(one)
+            proxy.blackhole()
             await one.wait_for("/ready", lambda status, _: status == 503)
             async with await anyio.connect_tcp("127.0.0.1", one.port) as stream:
                 one.process.send_signal(signal.SIGTERM)
                 with anyio.fail_after(TIMEOUT_S), pytest.raises(anyio.EndOfStream):
                     await stream.receive()  # ends when the first signal has been handled
             assert await one.end() == -signal.SIGTERM
-            line.break_connections()
+            proxy.break_connections()
 
 
 async def test_it_starts_before_the_database(database: str, tmp_path: Path) -> None:
-    async with DatabaseProxy(database).serve() as line:
-        line.disconnect()
-        with running_worker(line.url, tmp_path) as one:
+    async with DatabaseProxy(database).serve() as proxy:
+        proxy.disconnect()
+        with running_worker(proxy.url, tmp_path) as one:
             await one.wait_for("/health", lambda status, _: status == 200)
             assert one.get("/ready")[0] == 503
-            line.restore()
-            await has_all(one)
+            proxy.restore()
+            await wait_until_all_held(one)
 
 
 async def test_it_migrates_the_schema_first(empty_database: str, tmp_path: Path) -> None:
     with running_worker(empty_database, tmp_path) as one:
-        await has_all(one)
+        await wait_until_all_held(one)
         assert one.get("/metrics")[1].count('result="failed"') == 0
 
 

@@ -29,15 +29,15 @@ class Working:
     def rounds(self, duty: str, result: str = "done") -> float:
         return self.value("duty_rounds_total", duty=duty, result=result)
 
-    async def reached(self, duty: str, count: float = 1, result: str = "done") -> None:
+    async def wait_for_rounds(self, duty: str, count: float = 1, result: str = "done") -> None:
         """Waits until this number of rounds of the duty has ended with the result."""
         with anyio.fail_after(PATIENCE_S):
             while self.rounds(duty, result) < count:  # noqa: ASYNC110  # a count, not an event
                 await anyio.sleep(0.01)
 
-    async def again(self, duty: str) -> None:
-        """Waits until a round that starts after this call has ended."""
-        await self.reached(duty, self.rounds(duty) + 2)
+    async def wait_for_next_round(self, duty: str) -> None:
+        """Waits until a round that started after this call has ended."""
+        await self.wait_for_rounds(duty, self.rounds(duty) + 2)
 
 
 def duties_of(*names: str, pause_s: float | None = None) -> list[Duty]:

@@ -23,14 +23,14 @@ WITH clock AS (
         ('demo-healthy',            9, time '03:15', interval '15 minutes', 1.0,   NULL, NULL, 'connection_error',
          'connection refused'),
         ('demo-slow',              37, time '11:30', interval '20 minutes', 1.0,   NULL, NULL, 'timeout',
-         'no answer within 5000 ms, while waiting for the first byte'),
+         'timed out after 5000 ms while waiting for the first byte'),
         ('demo-failing',           74, time '22:10', interval '25 minutes', 1.0,   1.0,  502, 'http_error',
          'HTTP 502, expected 200'),
         ('demo-failing',           44, time '13:30', interval '3 hours',    0.0,   40.0, NULL, NULL, NULL),
         ('demo-wrong-certificate', 60, time '00:00', interval '50 minutes', 1.0,   NULL, NULL, 'tls_error',
          'the certificate has expired'),
         ('demo-dead-name',         80, time '06:35', interval '10 minutes', 1.0,   NULL, NULL, 'dns_error',
-         'the name servers gave no answer (temporary failure in name resolution)'),
+         'the name servers did not respond (temporary failure in name resolution)'),
         ('demo-dead-name',         24, time '19:50', interval '35 minutes', 1.0,   NULL, NULL, 'connection_error',
          'connection reset while waiting for the first byte')
 ), episodes AS (
