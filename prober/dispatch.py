@@ -224,7 +224,7 @@ class Dispatch:
 
     def _count_trouble(self, what: str, *, exc_info: bool = False) -> None:
         self._metrics.trouble.inc()
-        now = time.monotonic()
+        now = self._steady_s()
         if now - self._trouble_logged_at >= TROUBLE_EVERY_S:
             self._trouble_logged_at = now
             _log.error("a check had no result and is not recorded: %s", what, exc_info=exc_info)

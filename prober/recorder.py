@@ -31,6 +31,8 @@ QUEUE_ROWS = 50_000
 """The limit of checks in memory while neither database nor disk accept them; the oldest are dropped."""
 
 BACKOFF_S = (0.1, 5.0)
+MAX_DOUBLINGS = 10
+"""More than the limit of BACKOFF_S needs. 2**1024 is no float: after days without a database it would be an error."""
 DISK_RETRY_S = 1.0
 REFUSED_FILE_BYTES = 16 * 1024 * 1024
 
@@ -207,12 +209,15 @@ class Recorder:
     async def _set_aside(self, check: Check | bytes, reason: str) -> None:
         """Writes a check that cannot be stored to the file of refused checks."""
         self._metrics.refused.inc()
-        _log.error("a check that the database refuses is set aside in %s: %s", self._refused_file, printable(reason))
         line = msgspec.json.encode({"reason": printable(reason), "check": ascii(check)}) + b"\n"
         try:
-            await anyio.to_thread.run_sync(_append_line, self._refused_file, line, limiter=self._disk)
+            kept = await anyio.to_thread.run_sync(_append_line, self._refused_file, line, limiter=self._disk)
         except OSError as error:
             self._disk_failed("written", error)
+            kept = False
+        file = self._refused_file
+        where = f"set aside in {file}" if kept else f"lost, because {file} is full or cannot be written"
+        _log.error("a check that the database refuses is %s: %s", where, printable(reason))
 
     def _report_losses(self) -> None:
         """Logs how many spooled checks were lost because the spool was full or damaged."""
@@ -241,14 +246,18 @@ class Recorder:
                 )
 
 
-def _append_line(file: Path, line: bytes) -> None:
-    if not file.exists() or file.stat().st_size + len(line) <= REFUSED_FILE_BYTES:
-        with file.open("ab") as open_file:
-            open_file.write(line)
+def _append_line(file: Path, line: bytes) -> bool:
+    """Appends the line unless the file would exceed REFUSED_FILE_BYTES. Returns whether it was written."""
+    if file.exists() and file.stat().st_size + len(line) > REFUSED_FILE_BYTES:
+        return False
+    with file.open("ab") as open_file:
+        open_file.write(line)
+    return True
 
 
 def _backoff(failures: int) -> float:
     """The pause in seconds before the next attempt. It grows exponentially, with full jitter, so that several probers
     do not reconnect to a database at the same time."""
     low, high = BACKOFF_S
-    return random.uniform(low, min(high, low * 2**failures))  # noqa: S311  # not a secret
+    longest = min(high, low * 2 ** min(failures, MAX_DOUBLINGS))
+    return random.uniform(low, longest)  # noqa: S311  # not a secret

@@ -103,7 +103,7 @@ async def run(settings: Settings, database_url: str) -> None:
 def _readiness(catalogue: Catalogue, recorder: Recorder) -> Readiness:
     """The prober is ready if it knows its services and can store checks in the database or in the spool."""
     return Readiness(
-        catalogue.known and (recorder.database_responds or recorder.spool_works),
+        catalogue.known and recorder.ready,
         {
             "servicesKnown": catalogue.known,
             "databaseAnswers": recorder.database_responds,

@@ -10,10 +10,11 @@ from anyio.lowlevel import checkpoint
 from psycopg.rows import class_row
 
 import sql
+from sla_monitor.formats.time_zones import zone
 from sla_monitor.recurrence.occurrences import Occurrence, Schedule, local_starts, occurrences, overlap
 from sla_monitor.recurrence.rules import RuleError, parse, require_time
 from sla_monitor.texts.problems import text_of
-from sla_monitor.windows import AHEAD, LEAST_AHEAD, zone
+from sla_monitor.windows import AHEAD, LEAST_AHEAD
 from sql import Pool, database
 from worker.duty import Work
 

@@ -18,9 +18,10 @@ from api.maintenance.plan import window_schedule
 from api.pages.forms import Form
 from api.pages.problems import Problem
 from api.rest.errors import invalid
+from sla_monitor.formats.time_zones import LOCAL_NAMES, zone
 from sla_monitor.recurrence.occurrences import Occurrence, occurrences
 from sla_monitor.texts.languages import Texts
-from sla_monitor.windows import AHEAD, LOCAL_NAMES, zone
+from sla_monitor.windows import AHEAD
 
 SHOWN_AHEAD = 10
 

@@ -8,9 +8,10 @@ from uuid import UUID
 import sql
 from api.rest.errors import invalid
 from api.rest.problems import FieldProblem
+from sla_monitor.formats.time_zones import zone
 from sla_monitor.recurrence.occurrences import LONGEST, Occurrence, Schedule, local_starts, occurrences, overlap
 from sla_monitor.recurrence.rules import RuleError, parse, require_time
-from sla_monitor.windows import AHEAD, zone
+from sla_monitor.windows import AHEAD
 from sql.database import Connection
 
 EARLIEST, LATEST = timedelta(days=1), timedelta(days=5 * 366)

@@ -36,7 +36,10 @@ class Target:
             raise ValueError("the URL has no host")
         self.scheme = parts.scheme
         self.host = host_in(parts.netloc)
-        self.port = parts.port or _default_port(self.scheme)
+        try:
+            self.port = parts.port or _default_port(self.scheme)
+        except ValueError:
+            raise ValueError("the port of the URL is invalid") from None
         self.credentials = None
         if parts.username is not None:
             self.credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

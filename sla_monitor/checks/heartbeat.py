@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, ClassVar
-from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
 from sla_monitor.checks.config import ONE_LINE, CheckConfig, Labels, labelled, one_line
 from sla_monitor.checks.problem import Problem
+from sla_monitor.formats.time_zones import zone as named_zone
 
 EARLY_S = 30
 """A report that is early by at most this time counts for the next time of the cron line, because clocks differ."""
@@ -70,7 +70,7 @@ class Heartbeat(CheckConfig, frozen=True, kw_only=True, tag="heartbeat"):
 
     def problems(self) -> list[Problem]:
         found = one_line(self)
-        zone = _zone(self.time_zone)
+        zone = named_zone(self.time_zone)
         if zone is None:
             found.append(Problem("time_zone", "time_zone"))
         if self.cron is not None and not found and _next_time(self.cron, datetime(2026, 1, 1, tzinfo=zone)) is None:
@@ -80,20 +80,13 @@ class Heartbeat(CheckConfig, frozen=True, kw_only=True, tag="heartbeat"):
     def due_after(self, moment: datetime, interval_seconds: int) -> datetime:
         """When the next report is due after a report at `moment`, in UTC. If the cron line or its time zone has become
         invalid (zones are removed from the IANA database), the interval counts."""
-        zone = _zone(self.time_zone)
+        zone = named_zone(self.time_zone)
         if self.cron is not None and zone is not None:
             early = min(timedelta(seconds=EARLY_S), self.grace)
             found = _next_time(self.cron, (moment + early).astimezone(zone))
             if found is not None:
                 return found.astimezone(UTC)
         return moment + timedelta(seconds=interval_seconds)
-
-
-def _zone(name: str) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return None
 
 
 def _next_time(cron: str, after: datetime) -> datetime | None:

@@ -119,7 +119,7 @@ async def _record_past(connection: AsyncConnection[TupleRow], settings: Settings
     while first < until:
         end = min(first + BATCH, until)
         await connection.execute(query("demo/past"), {**values, "first": first, "until": end})
-        recorded = await (await connection.execute("SELECT stored FROM record_checks()")).fetchone()
+        recorded = await (await connection.execute("SELECT stored FROM record_checks_v2()")).fetchone()
         assert recorded is not None
         stored += recorded[0]
         await connection.execute("TRUNCATE incoming_checks")

@@ -6,7 +6,6 @@ Each raises ValueError for an invalid text. The message completes the sentence "
 import ipaddress
 import itertools
 import re
-import zoneinfo
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from sla_monitor.formats.host_names import HostNameError, host_in, host_name
 from sla_monitor.formats.networks import Network
 from sla_monitor.formats.one_line import is_label
 from sla_monitor.formats.origins import origin_of
+from sla_monitor.formats.time_zones import zone
 
 SLUG = "[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?"
 """Pattern of a whole service id or location. The database has the same rule."""
@@ -116,10 +116,8 @@ def log_level(text: str) -> str:
 
 
 def time_zone(text: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(text)
-    except (ValueError, OSError, KeyError):  # malformed, a folder, unknown
-        raise ValueError("an IANA time zone such as Asia/Seoul") from None
+    if zone(text) is None:
+        raise ValueError("an IANA time zone such as Asia/Seoul")
     return text
 
 

@@ -294,7 +294,7 @@ async def test_a_change_during_authentication_repeats_the_lookup() -> None:
     class Slow:
         asked = 0
 
-        async def create_principal(self, _token: str, _address: str) -> Principal:
+        async def principal(self, _token: str, _address: str) -> Principal:
             self.asked += 1
             if self.asked == 1:
                 ours.recheck()
@@ -319,7 +319,7 @@ async def test_a_failed_restriction_is_retried_and_does_not_block_others(databas
     failed: list[UUID] = []
 
     class Known:
-        async def create_principal(self, token: str, _address: str) -> Principal:
+        async def principal(self, token: str, _address: str) -> Principal:
             return principals[token]
 
     async def restrict(participant: LiveConnection) -> None:

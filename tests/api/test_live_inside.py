@@ -228,7 +228,7 @@ async def test_internal_changes_do_not_change_the_public_version(api: Api, db: D
         await add_update(api, reporter, incident["id"], "identified")
         assert (await change(api, reporter, incident["id"], affectedServices=["vault"])).status_code == 200
         _, outside = await heard(db, staff, nobody)
-        assert [event for event, _ in outside if event != "said"] == ["incident-updated"] * 3
+        assert [event for event, _ in outside if event != "marker"] == ["incident-updated"] * 3
         latest = (await api.get(path))["incident"]
         assert (latest["version"], latest["affectedServices"]) == (4, [])
         assert latest["updatedAt"] > before.json()["incident"]["updatedAt"]

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sla_monitor.formats.time_zones import LOCAL_NAMES
 from sla_monitor.recurrence.occurrences import LONGEST, Schedule, instant, local_starts, occurrences, overlap
 from sla_monitor.recurrence.rules import RuleError, parse, require_time, stored
-from sla_monitor.windows import LOCAL_NAMES
 
 BERLIN = ZoneInfo("Europe/Berlin")
 TWO_HOURS = timedelta(hours=2)

@@ -145,7 +145,7 @@ async def test_a_window_is_previewed_and_cancelled(open_page: OpenPage, reporter
     await page.get_by_label("Repeats").select_option("daily")
     await page.get_by_role("button", name="Preview").click()
     await expect(page.locator("#preview li")).to_have_count(10)
-    await expect(page.locator("#preview li").nth(3)).to_contain_text(f"{change:%b %-d, %Y} 03:00")
+    await expect(page.locator("#preview li").nth(3)).to_contain_text(f"{change:%b %-d, %Y} 03:30")
     await screenshot(page, "console-maintenance-preview") if javascript else None
     await page.get_by_role("button", name="Schedule").click()
     await page.get_by_role("link", name="Cancel maintenance").click()

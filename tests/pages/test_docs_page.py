@@ -25,4 +25,6 @@ async def test_without_scripts_it_is_a_list_of_routes(open_page: OpenPage) -> No
     await expect(page.get_by_role("link", name="/openapi.json")).to_be_visible()
     await expect(page.get_by_text("PUT /api/incidents/{incident_id}", exact=True)).to_be_visible()
     first = page.locator("li", has=page.get_by_text("GET /api/system-status", exact=True))
-    await expect(first).to_have_text("GET /api/system-status Status of all public services, now and over 90 days")
+    await expect(first).to_have_text(
+        "GET /api/system-status Get the status of all public services, now and over 90 days"
+    )
