@@ -13,7 +13,7 @@ from api.pages.session import own_path
 from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, User, add_service, create_user, running_api, until_events_processed
 from tests.api.people import Db
-from tests.api.transports import speaker
+from tests.api.transports import socket_client
 from tests.api.visitors import Page, Visitor, redirect_target, session_cookie_value, set_password, visitor
 
 pytestmark = pytest.mark.one_engine
@@ -99,13 +99,13 @@ def test_login_redirects_to_pages_of_this_site(target: str) -> None:
 async def test_logout_ends_the_session_and_its_sockets_at_once(api: Api, db: Db, rosa: User) -> None:
     browser = await visitor(api, rosa)
     token = (await browser.request("POST", "/live-token")).response.json()["token"]
-    async with speaker(api, "ws", token) as socket:
+    async with socket_client(api, "ws", token) as socket:
         page = await browser.get("/console/templates")
         response = await browser.submit(page.form("/logout"))
         assert redirect_target(response) == "/"
         assert cookie_of(response)[0] in ("", '""') and "max-age=0" in cookie_of(response)[1]
         with anyio.fail_after(120):
-            assert await socket.closed() is not None
+            assert await socket.close_code() is not None
     assert (await browser.request("GET", "/console/account")).status == 303
     assert (await api.http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})).status_code == 401
 
