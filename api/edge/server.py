@@ -1,4 +1,4 @@
-"""uvicorn, with the bounds it lacks."""
+"""The HTTP server: uvicorn, with limits that it does not have itself."""
 
 import contextlib
 from collections.abc import Callable
@@ -22,7 +22,8 @@ BACKLOG = 2048
 
 
 def configure(app: Any, settings: Settings, count: Callable[[Fault], object]) -> BoundedConfig:
-    """uvicorn's configuration: it trusts no proxy headers, logs no requests, and everything is bounded."""
+    """The configuration of uvicorn: it ignores proxy headers, logs no requests, and has limits for connections,
+    messages and times. `count` is called for each protocol error of a client."""
     return BoundedConfig(
         app,
         Clients(settings, count),

@@ -47,26 +47,26 @@ class LiveConnection:
         self.principal: Principal | None = None
         self.token: str | None = None
         self.since: int | None = None
-        """The number of the last event that a reconnecting client got; None for a new client."""
+        """The number of the last event that a reconnecting client received; None for a new client."""
         self.former_id: str | None = None
-        """The id of its previous socket."""
+        """The id of the client's previous socket."""
         self.replayed: frozenset[str | None] = frozenset()
         """The rooms whose events after `since` have been replayed, or must not be. Empty for a new client."""
         self.updates = TokenBucket(UPDATES, UPDATES_PER_SECOND)
 
     def mark_replayed(self, rooms: Iterable[str | None]) -> None:
-        """The events of `rooms` after `since` are not replayed any more."""
+        """Excludes `rooms` from later replays of the events after `since`."""
         if self.since is not None:
             self.replayed = self.replayed.union(rooms)
 
     @property
     def audience(self) -> str:
-        """The room of its kind of client: STAFF or ANONYMOUS."""
+        """The room of clients with the same access: STAFF or ANONYMOUS."""
         return STAFF if self.is_staff else ANONYMOUS
 
     @property
     def is_staff(self) -> bool:
-        """Whether it gets internal events."""
+        """Whether the client gets internal events."""
         return sees_internal(self.principal)
 
     def end(self, code: int, reason: str) -> None:
@@ -105,9 +105,10 @@ class Access:
         self._recheck_due.set()
 
     async def authenticate(self, connection: LiveConnection, token: str) -> Principal:
-        """Authenticates a socket by a token; again with a newer token before the first one expires.
+        """Authenticates a socket by a token. A client may repeat this with a newer token before the current one
+        expires.
 
-        Raises 401, 403 for the token of another user, and 429 where the user has too many sockets.
+        Raises 401 for an invalid token, 403 for the token of another user, 429 if the user has too many sockets.
         """
         rechecks = None
         while rechecks != self._rechecks:  # a change during the query may not be in its result
@@ -153,7 +154,7 @@ class Access:
                 del self._per_user[user_id]
 
     async def run(self, restrict: Callable[[LiveConnection], Awaitable[None]]) -> None:
-        """Checks sockets until cancelled. `restrict` is called for each one whose user's role has changed."""
+        """Checks sockets until cancelled. Calls `restrict` for each connection whose user's role has changed."""
         last_sweep = anyio.current_time()
         while True:
             with anyio.move_on_after(TICK_S):
@@ -185,8 +186,8 @@ class Access:
                 if self._role_changed.get(connection) is principal:  # otherwise the role has changed again
                     del self._role_changed[connection]
 
-    def _failed(self, what: str, error: Exception) -> None:
-        log.warning("%s (%s)", what, type(error).__name__)
+    def _failed(self, text: str, error: Exception) -> None:
+        log.warning("%s (%s)", text, type(error).__name__)
         self._metrics.background_failures.labels("access").inc()
 
     def _end_expired(self) -> None:
@@ -212,7 +213,7 @@ class Access:
         valid: dict[UUID | None, _Valid] = {row.credential_id: row for row in found}
         for connection, principal in before:
             if principal is None or connection.principal is not principal:
-                continue  # it has sent a newer token during the query
+                continue  # the client has sent a newer token during the query
             row = valid.get(principal.token_id or principal.session_id)
             if row is None or row.user_id != principal.user_id:
                 self._end(connection)

@@ -83,7 +83,7 @@ class MessageHandler:
         }
 
     async def handle(self, connection: LiveConnection, event: str, data: msgspec.Raw | bytes) -> Reply:
-        """Handles one message; `data` is JSON. Raises no other exception than ApiError."""
+        """Handles one message and returns the reply. `data` is JSON. Raises no exception but ApiError."""
         action = self._actions.get(event)
         try:
             if action is None:
@@ -98,7 +98,7 @@ class MessageHandler:
 
     async def enter(self, connection: LiveConnection, rooms: Iterable[str] = ()) -> list[tuple[str, ApiError | None]]:
         """Joins EVERYONE, STAFF or ANONYMOUS, and `rooms`, after the replay of missed events. Returns each of `rooms`
-        with the error if it could not be joined."""
+        with None, or with the error if it could not be joined."""
         prepared: dict[str | None, int | None] = {EVERYONE: None, connection.audience: None}
         outcome: list[tuple[str, ApiError | None]] = []
         for room in dict.fromkeys(rooms):
@@ -108,7 +108,7 @@ class MessageHandler:
                 outcome.append((room, _as_api_error(error, "join-room")))
             else:
                 outcome.append((room, None))
-        if connection.is_staff:  # public rooms that it joined before it was authenticated
+        if connection.is_staff:  # the public rooms that the client joined before it was authenticated
             prepared |= dict.fromkeys(PUBLIC_ROOMS & connection.client.rooms)
         await self._rooms.join(connection, prepared)
         connection.mark_replayed([ANONYMOUS])

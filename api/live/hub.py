@@ -71,7 +71,7 @@ class Hub:
 
     def join(self, client: Client, room: str | None) -> None:
         """Adds a client to a room. It gets the events that are published from now on."""
-        if not client.disconnected:  # it may have been disconnected while the caller waited for the database
+        if not client.disconnected:  # the client may have been disconnected while the caller waited for the database
             client.rooms.add(room)
             if room not in self._rooms:
                 self._rooms[room] = tuple({} for _ in Transport)
@@ -103,7 +103,7 @@ class Hub:
         self._wake_waiting()
 
     def clear_recent(self) -> None:
-        """Removes the recent events, some of which may no longer be public. Replays read the database then."""
+        """Removes the recent events, some of which may no longer be public. Replays then read the database."""
         self._recent.clear(self.seq)
 
     def publish(self, event: Event) -> None:

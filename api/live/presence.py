@@ -101,8 +101,8 @@ class Presence:
         self._released: set[tuple[str, str]] = set()
         self._join_lock = anyio.Lock()
         self._statement_lock = anyio.Lock()
-        """Held while memory and database may differ. A join takes `_join_lock` first: so the renewal of leases waits
-        for one join at most, not for all that are queued."""
+        """Held while memory and database may differ. A join takes `_join_lock` first, so the renewal of leases waits
+        for at most one join, not for all that wait."""
         self._changed = anyio.Event()
         self._exact = True
         """False while the leases of this process in the database may differ from those in memory."""
@@ -118,8 +118,8 @@ class Presence:
     ) -> Present | None:
         """Enters a socket into an incident's room, or changes what it edits there (`editing` None: unchanged).
 
-        None if there is no such incident, or the socket has been closed. Raises OperationalError while the database is
-        away.
+        Returns None if there is no such incident, or the socket has been closed. Raises OperationalError while the
+        database is away.
         """
         async with self._join_lock, self._statement_lock:
             if client.disconnected or self._closed:
@@ -165,7 +165,7 @@ class Presence:
         key = (room, client.id)
         self._released.discard(key)
         exact, self._exact = self._exact, False  # if this is cancelled, it is unknown whether the lease was stored
-        entered = await database.row(  # idempotent, so it is repeated where the connection was dead
+        entered = await database.row(  # idempotent, so it is repeated if the connection had been lost
             self._pool,
             name,
             row_type,
@@ -190,7 +190,8 @@ class Presence:
         return entered
 
     def leave(self, socket_id: str, incident_id: str | None = None) -> None:
-        """Removes a socket from a room, or from all. The event for the others follows shortly."""
+        """Removes a socket from a room, or from all. The task `run` deletes the lease, which causes the event for the
+        others."""
         for incident in tuple(self._rooms.get(socket_id, ())) if incident_id is None else (incident_id,):
             if self._remove((incident, socket_id)):
                 self._release_soon((incident, socket_id))
@@ -210,7 +211,7 @@ class Presence:
         return known
 
     async def run(self) -> None:
-        """Until cancelled: deletes released leases and renews others."""
+        """Deletes released leases and renews the others, until cancelled."""
         due = anyio.current_time() + RENEW_S
         while True:
             with anyio.move_on_after(max(0.0, due - anyio.current_time())):
@@ -234,7 +235,7 @@ class Presence:
             await self._delete_released_locked()
 
     async def _delete_released_locked(self) -> None:
-        """The caller holds `_statement_lock`."""
+        """Deletes released leases. The caller holds `_statement_lock`."""
         released = list(self._released)
         if released:
             incidents, sockets = [incident for incident, _ in released], [socket for _, socket in released]
@@ -256,12 +257,12 @@ class Presence:
                 await self._execute("presence/restore", **held, held=known)
             self._exact = True
 
-    def _failed(self, what: str, error: Exception) -> None:
-        log.warning("%s (%s)", what, type(error).__name__)
+    def _failed(self, text: str, error: Exception) -> None:
+        log.warning("%s (%s)", text, type(error).__name__)
         self._metrics.background_failures.labels("presence").inc()
 
     async def _execute(self, name: str, **values: Any) -> None:
-        """Executes an idempotent query; it is repeated where the connection was dead."""
+        """Executes an idempotent query; it is repeated if the connection had been lost."""
 
         async def execute(connection: AsyncConnection[TupleRow]) -> None:
             await connection.execute(sql.query(name), values)

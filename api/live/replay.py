@@ -1,6 +1,6 @@
 """Replays the events that a client missed, before it gets new ones.
 
-Events are read from the database a page at a time; the next page is read when the client has taken the last one. So
+Events are read from the database a page at a time; the next page is read when the client has read the last one. So
 memory holds at most a page for each client that reconnects.
 """
 
@@ -32,7 +32,7 @@ class History(Protocol):
 
 
 class Replay:
-    """Replays from the hub's recent events where they suffice, else from the database."""
+    """Replays from the hub's recent events if they go back far enough, otherwise from the database."""
 
     def __init__(self, hub: Hub, history: History) -> None:
         self._hub = hub
@@ -84,13 +84,14 @@ class Replay:
             return None
 
     async def _reached(self, since: int) -> bool:
-        """Whether event `since` exists. It does not in another database, or if this one was restored since."""
+        """Whether event `since` exists. It does not if this is another database, or one that was restored from a
+        backup."""
         with anyio.move_on_after(REACH_WITHIN_S):
             await self._hub.reach(since)  # another process may have read the event earlier than this one
         return self._hub.seq >= since
 
     async def _deliver(self, client: Client, event: Event) -> None:
-        """Waits until the client has read, so that a long replay does not fill its queue."""
+        """Sends an event once the client has read the previous ones, so that a long replay does not fill its queue."""
         while client.queued and not client.dismissed:
             await client.socket.writable.wait()
             await anyio.lowlevel.checkpoint()

@@ -1,8 +1,8 @@
 """Socket.IO 4 at `/socket.io`, over WebSocket only: the same rooms and events as `/ws`, for existing front ends.
 
 python-socketio implements the protocol: handshake, connect with `auth: {token}`, acknowledgements, pings, disconnect.
-Events are written by the hub directly to the WebSocket, encoded once for all clients; the library would encode them for
-each client and use a queue and a task for each.
+The hub writes events directly to the WebSocket, encoded once for all clients. The library would encode them for each
+client, and would use a queue and a task for each.
 
 Every frame of a client passes `_Gate` before the library gets it. `_Gate` sets the bounds that the library does not
 have: the rate of messages, the time to connect, and the types of packets. Events with names that the library reserves
@@ -179,7 +179,8 @@ class SocketIoTransport:
 
 
 def _refused(error: ApiError) -> Exception:
-    """The `connect_error` of the client: the message `unauthorized` for a 401, and the body of the error as `data`."""
+    """The exception that sends `connect_error` to the client. Its message is `unauthorized` for a 401, otherwise the
+    text of the error; its `data` is the body of the error."""
     message = "unauthorized" if error.status == 401 else str(error)
     body = msgspec.to_builtins(error.body)
     refusal: Exception = socketio.exceptions.ConnectionRefusedError(message, body)
@@ -208,7 +209,7 @@ class _Gate:
             with anyio.move_on_after(self._deadline - anyio.current_time()):
                 message = await self._receive()
             if message is None and not self._connected:
-                return self._dismiss(POLICY_VIOLATION, "CONNECT did not come")
+                return self._dismiss(POLICY_VIOLATION, "no CONNECT packet in time")
         if message is None:
             message = await self._receive()
         if message["type"] != "websocket.receive" or self.connection.client.dismissed:
