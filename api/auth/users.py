@@ -44,7 +44,7 @@ _UNCHANGED: dict[str, None] = dict.fromkeys(("username", "email", "role", "activ
 
 
 class UserChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The fields to change; missing ones stay unchanged. A new password ends all sessions of the user."""
+    """The fields to change. Other fields stay unchanged. A new password ends all sessions of the user."""
 
     username: Username | UnsetType = UNSET
     email: Email | UnsetType = UNSET

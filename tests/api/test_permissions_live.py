@@ -33,7 +33,7 @@ async def template(api: Api, db: Db, incident: str) -> str:
 
 
 def messages_of(row: LiveRow, incident: str, template: str) -> list[dict[str, Any]]:
-    """Returns valid data of the event, one for each room of the row."""
+    """Returns valid data for messages of the event, one for each room of the row."""
     rooms = NOT_ROOMS if row.room == "anything else" else ("uptime",) if row.room == "any" else (row.room,)
     named = [room.replace("template-{id}", f"template-{template}").replace("{id}", incident) for room in rooms]
     match row.event:
@@ -53,6 +53,7 @@ def messages_of(row: LiveRow, incident: str, template: str) -> list[dict[str, An
 
 
 def expected(row: LiveRow, role: str | None) -> str | None:
+    """Returns the error code that the row implies for a client with this role, None for no error."""
     if row.who == "nobody":
         return "VALIDATION_ERROR"
     if row.who == "everybody":
@@ -72,18 +73,18 @@ async def test_every_event_allows_exactly_the_roles_of_its_row(
         for row in live():
             for data in messages_of(row, incident, template):
                 async with raw_client(api, transport, principal.token) as client:
-                    response = await client.send_json(row.event, data)
-                if code(response) != expected(row, principal.role):
-                    errors.append(f"{row.event} {data}, {kind}: {response}")
+                    reply = await client.send_json(row.event, data)
+                if code(reply) != expected(row, principal.role):
+                    errors.append(f"{row.event} {data}, {kind}: {reply}")
     assert "\n".join(errors) == ""
 
 
 async def test_the_table_lists_exactly_the_events_of_the_server(api: Api, transport: TransportName) -> None:
     async with raw_client(api, transport) as client:
-        response = await client.send_json("no-such-event", {})
-    assert code(response) == "VALIDATION_ERROR"
-    understood = response["error"].partition("use one of ")[2].split(", ")
-    assert set(understood) - {"auth"} == {row.event for row in live()}
+        reply = await client.send_json("no-such-event", {})
+    assert code(reply) == "VALIDATION_ERROR"
+    known = reply["error"].partition("use one of ")[2].split(", ")
+    assert set(known) - {"auth"} == {row.event for row in live()}
 
 
 async def test_a_connection_with_an_invalid_token_is_refused(api: Api, db: Db, transport: TransportName) -> None:
@@ -105,16 +106,16 @@ async def test_a_token_in_the_url_or_a_cookie_is_ignored(
         principal = await create_principal(db, kind)
         for place in ("token", "access_token", "authorization", "auth", "jwt"):
             query, cookie = f"{place}={principal.token}", {"Cookie": f"{place}={principal.token}"}
-            query = query if place != "auth" else "jwt=x"  # ?auth announces to /ws a message with the token
+            query = query if place != "auth" else "jwt=x"  # with ?auth, /ws would wait for an `auth` message
             async with raw_client(api, transport, query=query, headers={**cookie, **principal.headers}) as client:
-                response = await client.send_json("join-room", {"room": f"incident-{incident}"})
-                assert code(response) == "UNAUTHORIZED", place
+                reply = await client.send_json("join-room", {"room": f"incident-{incident}"})
+                assert code(reply) == "UNAUTHORIZED", place
 
 
 async def test_each_client_gets_only_the_events_it_may_see(
     api: Api, db: Db, incident: str, transport: TransportName
 ) -> None:
-    """Only users get internal incidents, and only members of an incident's room get its comments."""
+    """Only authenticated clients get internal incidents, and only clients in an incident's room get its comments."""
     admin, viewer = await create_principal(db, "admin"), await create_principal(db, "viewer")
     async with raw_client(api, transport) as anonymous, raw_client(api, transport, viewer.token) as staff:
         await received_events(db, anonymous, staff)  # skips the events so far
