@@ -39,6 +39,7 @@ HANDSHAKE = (
 
 
 async def metric(api: Api, series: str) -> float:
+    """Returns the value of a series of /metrics, 0 if it is missing."""
     text = (await api.http.get("/metrics")).text
     return float(next((line.rpartition(" ")[2] for line in text.splitlines() if line.startswith(series + " ")), "0"))
 
@@ -105,6 +106,7 @@ def _receive(one: socket.socket) -> bytes:
 
 
 async def status(one: socket.socket) -> int:
+    """Returns the status of the next response on this connection."""
     return (await next_response(one)).status
 
 
@@ -179,8 +181,8 @@ async def test_the_connections_of_an_address_are_limited(any_database: str, monk
                 assert (await api.http.get("/health")).status_code == 200
                 await until_counted(api, "too_many_connections")
             assert [await status(one) for one in working] == [200] * 5
-            again = held.open(HEALTH)  # replaces a connection that waits for its next request
-            assert await status(again) == 200
+            another = held.open(HEALTH)  # replaces a connection that waits for its next request
+            assert await status(another) == 200
 
 
 async def test_a_trusted_proxy_is_not_one_client(any_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +256,8 @@ def serve(database_url: str, port: int, log: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=file)
 
 
-def mforwarded(opcode: Opcode, data: bytes, *, fin: bool = True) -> bytes:
+def masked(opcode: Opcode, data: bytes, *, fin: bool = True) -> bytes:
+    """Returns a WebSocket frame, masked as frames of clients are."""
     return Frame(opcode, data, fin).serialize(mask=True)
 
 
@@ -266,11 +269,11 @@ INVALID_REQUESTS: Sequence[tuple[str, bytes]] = (
     ("bad_handshake", HANDSHAKE.replace(b"GET", b"POST") % b""),
 )
 INVALID_FRAMES: Sequence[tuple[str, bytes]] = (
-    ("bad_utf8", mforwarded(Opcode.TEXT, b"\xff")),
-    ("bad_utf8", mforwarded(Opcode.TEXT, b"a", fin=False) + mforwarded(Opcode.CONT, b"\xff")),
-    ("bad_frame", mforwarded(Opcode.CLOSE, b"\x03\xe8\xff")),
+    ("bad_utf8", masked(Opcode.TEXT, b"\xff")),
+    ("bad_utf8", masked(Opcode.TEXT, b"a", fin=False) + masked(Opcode.CONT, b"\xff")),
+    ("bad_frame", masked(Opcode.CLOSE, b"\x03\xe8\xff")),
     ("bad_frame", b"\x81\x01a"),
-    ("bad_frame", mforwarded(Opcode.CONT, b"a")),
+    ("bad_frame", masked(Opcode.CONT, b"a")),
 )
 
 
