@@ -69,7 +69,7 @@ class LiveConnection:
         """Whether the client gets internal events."""
         return sees_internal(self.principal)
 
-    def end(self, code: int, reason: str) -> None:
+    def close(self, code: int, reason: str) -> None:
         """Closes the socket. A Socket.IO client also gets a disconnect packet, so that it does not reconnect by itself
         with the same token."""
         if self.client.transport is Transport.SOCKETIO:
@@ -127,9 +127,9 @@ class Access:
         connection.principal, connection.token = principal, token
         return principal
 
-    async def refresh(self, connection: LiveConnection) -> Principal | None:
-        """The current user, read from the database; None for an anonymous socket. If access has ended, closes the
-        socket and raises 401.
+    async def current_principal(self, connection: LiveConnection) -> Principal | None:
+        """The current principal, read from the database; None for an anonymous socket. If the user's access has ended,
+        closes the socket and raises 401.
 
         The result is not stored in the connection: `run` must notice a changed role itself.
         """
@@ -224,4 +224,4 @@ class Access:
     def _end(self, connection: LiveConnection) -> None:
         if not connection.client.dismissed:
             self._metrics.access_ended.inc()
-            connection.end(UNAUTHORIZED, "your access has ended; log in again")
+            connection.close(UNAUTHORIZED, "your access has ended; log in again")

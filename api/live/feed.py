@@ -36,8 +36,8 @@ POLL_S = 1.0
 BATCH = 100
 BATCH_BYTES = 2**20
 """The size of a page of `events`: at most BATCH rows, and no further row once their data has BATCH_BYTES."""
-REACH = 50_000
-"""How many rows of `events`, of all rooms, a replay may search."""
+MAX_SEARCHED_ROWS = 50_000
+"""The number of rows of `events`, of all rooms, that a replay may search."""
 POLL_TIMEOUT_S = 3.0
 """The timeout of a poll. Together with the timeouts of the listener (sql/listen.py) it ensures that open pages show
 within 15 s that the database does not respond."""
@@ -122,11 +122,15 @@ class Feed:
             return None
         return [event.encode() for event in found]
 
-    async def reaches(self, after: int, upto: int) -> bool:
-        """Whether there are at most `REACH` rows between two numbers. There are fewer rows than numbers."""
-        if upto - after <= REACH:
+    async def is_searchable(self, after: int, upto: int) -> bool:
+        """Whether `events` has at most `MAX_SEARCHED_ROWS` rows between two numbers. A shorter range of numbers has no
+        more rows than that, so it needs no query."""
+        if upto - after <= MAX_SEARCHED_ROWS:
             return True
-        return await database.count(self._pool, "events/count_between", after=after, upto=upto, most=REACH + 1) <= REACH
+        return (
+            await database.count(self._pool, "events/count_between", after=after, upto=upto, most=MAX_SEARCHED_ROWS + 1)
+            <= MAX_SEARCHED_ROWS
+        )
 
     async def connected(self, connection: AsyncConnection[TupleRow]) -> None:
         """The listener has connected. Changes without an event may have been missed."""

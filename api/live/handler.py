@@ -149,7 +149,7 @@ class MessageHandler:
 
     async def _edit(self, connection: LiveConnection, data: bytes) -> Reply:
         message = decoded(data, Editing)
-        principal = await self._access.refresh(connection)
+        principal = await self._access.current_principal(connection)
         authorise(principal, "incidents:write")
         room = "incident-" + message.incident_id
         client = connection.client
@@ -162,7 +162,7 @@ class MessageHandler:
         message = decoded(data, AutoSave)
         if not connection.updates.take():
             raise ApiError(429, "drafts_too_often")
-        principal = await self._access.refresh(connection)
+        principal = await self._access.current_principal(connection)
         authorise(principal, "drafts:write")
         assert principal is not None
         draft = DraftToSave(data=message.data, base_version=message.base_version)
@@ -174,7 +174,7 @@ class MessageHandler:
         message = decoded(data, Comment)
         text, public = message.text_and_visibility()
         fields = decoded(data, SentComment).fields()
-        principal = await self._access.refresh(connection)
+        principal = await self._access.current_principal(connection)
         authorise(principal, "incidents:write")
         assert principal is not None
         comment = NewComment(text=text, public=public)
@@ -202,7 +202,7 @@ class MessageHandler:
             raise invalid(problem)
         if not connection.updates.take():
             raise ApiError(429, "changes_too_often")
-        principal = await self._access.refresh(connection)
+        principal = await self._access.current_principal(connection)
         authorise(principal, "templates:write")
         assert principal is not None
         values = {

@@ -21,7 +21,7 @@ _NO_MEMBERS: Members = tuple({} for _ in Transport)
 
 
 class Hub:
-    """All clients of this process. Only `reach` switches tasks."""
+    """All clients of this process. Only `wait_for` switches tasks."""
 
     def __init__(self, metrics: Metrics, queue_limit: int, send_timeout_s: float) -> None:
         self.seq = 0
@@ -116,7 +116,7 @@ class Hub:
         self._wake_waiting()
 
     def _wake_waiting(self) -> None:
-        """Wakes the tasks that wait in `reach`."""
+        """Wakes the tasks that wait in `wait_for`."""
         published, self._published = self._published, anyio.Event()
         published.set()
 
@@ -134,7 +134,7 @@ class Hub:
         """The events after `seq`; None if some of them are not in memory."""
         return [] if seq >= self.seq else self._recent.after(seq)
 
-    async def reach(self, seq: int) -> None:
+    async def wait_for(self, seq: int) -> None:
         """Waits until event `seq` has been published in this process."""
         while self.seq < seq:
             await self._published.wait()

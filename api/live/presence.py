@@ -108,7 +108,7 @@ class Presence:
         """False while the leases of this process in the database may differ from those in memory."""
         self._closed = False
 
-    async def hold(
+    async def join_incident(
         self,
         client: Client,
         principal: Principal,
@@ -116,7 +116,7 @@ class Presence:
         editing: bool | None = None,
         field: str | None = None,
     ) -> Present | None:
-        """Enters a socket into an incident's room, or changes what it edits there (`editing` None: unchanged).
+        """Adds a socket to an incident's room, or changes what it edits there (`editing` None: unchanged).
 
         Returns None if there is no such incident, or the socket has been closed. Raises OperationalError while the
         database is away.
@@ -124,10 +124,10 @@ class Presence:
         async with self._join_lock, self._statement_lock:
             if client.disconnected or self._closed:
                 return None
-            return await self._hold(client, principal, incident_id, editing, field)
+            return await self._join_incident(client, principal, incident_id, editing, field)
 
     async def join_template(self, client: Client, principal: Principal, template_id: UUID) -> InTemplate | None:
-        """Enters a socket into a template's room. Returns None and raises OperationalError as `hold` does."""
+        """Adds a socket to a template's room. Returns None and raises OperationalError as `join_incident` does."""
         async with self._join_lock, self._statement_lock:
             if client.disconnected or self._closed:
                 return None
@@ -144,9 +144,9 @@ class Presence:
         async with self._statement_lock:
             lease = self._leases.get((incident_id, client.id))
             if lease is not None and lease.editing:
-                await self._hold(client, principal, incident_id, False, None)
+                await self._join_incident(client, principal, incident_id, False, None)
 
-    async def _hold(
+    async def _join_incident(
         self, client: Client, principal: Principal, incident_id: str, editing: bool | None, field: str | None
     ) -> Present | None:
         values = {"incident_id": incident_id, "editing": editing, "field": field}
@@ -161,7 +161,8 @@ class Presence:
     async def _enter(
         self, client: Client, principal: Principal, room: str, name: str, row_type: type[Entered], **values: Any
     ) -> Entered | None:
-        """Enters a socket into a room by the query `name`; None if there is no such room, or the socket is closed."""
+        """Adds a socket to a room by the query `name`. Returns None if there is no such room, or if the socket is
+        closed."""
         key = (room, client.id)
         self._released.discard(key)
         exact, self._exact = self._exact, False  # if this is cancelled, it is unknown whether the lease was stored

@@ -14,7 +14,7 @@ from api.live.events import frames, public_number
 from api.live.hub import Hub
 from api.live.messages import no_such_template
 from api.live.presence import Editor, Presence
-from api.live.replay import REACH_WITHIN_S, Replay
+from api.live.replay import WAIT_FOR_EVENT_S, Replay
 from api.live.room_names import PUBLIC_ROOMS, STAFF_ROOMS
 from api.rest.errors import ApiError
 
@@ -42,11 +42,11 @@ class Rooms:
             authorise(connection.principal, "rooms:join-public")
             return None
         if match := _TEMPLATE_ROOM.fullmatch(room):
-            principal = await self._access.refresh(connection)
+            principal = await self._access.current_principal(connection)
             return await self._enter_template(connection.client, principal, room, UUID(match[1]))
         if not _INCIDENT_ROOM.fullmatch(room):
             raise _unknown_room()
-        return await self.enter_incident(connection.client, await self._access.refresh(connection), room)
+        return await self.enter_incident(connection.client, await self._access.current_principal(connection), room)
 
     async def join(self, connection: LiveConnection, rooms: Mapping[str | None, int | None]) -> None:
         """Replays the missed events of rooms and joins them. The values are those of `prepare`.
@@ -113,7 +113,7 @@ class Rooms:
         assert principal is not None
         _require_below_limit(client, room)
         match = _INCIDENT_ROOM.fullmatch(room)
-        present = await self._presence.hold(client, principal, match[1], editing, field) if match else None
+        present = await self._presence.join_incident(client, principal, match[1], editing, field) if match else None
         if match is None or present is None:
             raise ApiError(404, "unknown_incident")
         if room not in client.rooms:
@@ -130,8 +130,8 @@ class Rooms:
         joined = await self._presence.join_template(client, principal, template_id)
         if joined is None:
             raise no_such_template()
-        with anyio.fail_after(REACH_WITHIN_S):  # otherwise older counts would be sent after this one
-            await self._hub.reach(joined.seq)
+        with anyio.fail_after(WAIT_FOR_EVENT_S):  # otherwise older counts would be sent after this one
+            await self._hub.wait_for(joined.seq)
         count = {"templateId": str(template_id), "userCount": joined.sockets}
         client.send(frames("user-count-updated", count, joined.seq)[client.transport])
         return joined.seq

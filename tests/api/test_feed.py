@@ -173,7 +173,7 @@ async def test_clients_get_an_event_when_the_database_is_away(any_database: str)
 async def test_clients_that_connect_before_the_first_read_get_resync(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replay, "REACH_WITHIN_S", 0.2)
+    monkeypatch.setattr(replay, "WAIT_FOR_EVENT_S", 0.2)
     await add_service(db, "shop")
     await set_state(db, "shop", "degraded")
     async with relay_before(database) as relay:

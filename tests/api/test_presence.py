@@ -283,11 +283,11 @@ async def all_expired(db: Db) -> bool:
 async def test_leases_are_renewed_while_joins_wait(database: str, db: Db, pool: sql.Pool, quick_leases: None) -> None:
     number, ann = await incident(db), principal_of(await create_user(db, "reporter"))
     ours = presence.Presence(pool, Metrics())
-    await ours.hold(client_with_id("first"), ann, number)
+    await ours.join_incident(client_with_id("first"), ann, number)
     async with anyio.create_task_group() as tasks:
         async with events_locked(database):
             for name in range(30):
-                tasks.start_soon(ours.hold, client_with_id(str(name)), ann, number)
+                tasks.start_soon(ours.join_incident, client_with_id(str(name)), ann, number)
             tasks.start_soon(ours.run)
             await renewed(db)
 
@@ -303,11 +303,11 @@ async def test_a_socket_that_leaves_during_its_join_has_no_lease(
 ) -> None:
     number, ann = await incident(db), principal_of(await create_user(db, "reporter"))
     ours, client = presence.Presence(pool, Metrics()), client_with_id("leaving")
-    await ours.hold(client, ann, number, editing=True)
+    await ours.join_incident(client, ann, number, editing=True)
     async with anyio.create_task_group() as tasks:
         async with events_locked(database):
             tasks.start_soon(ours.stop_editing, client, ann, number)
-            tasks.start_soon(ours.hold, client, ann, number)
+            tasks.start_soon(ours.join_incident, client, ann, number)
             await until(lambda: waits_for_events_lock(db))
             ours.leave(client.id)
             client.disconnected = True
@@ -317,7 +317,7 @@ async def test_a_socket_that_leaves_during_its_join_has_no_lease(
             return await lease_count(db) == 0
 
         await until(no_lease)
-        await ours.hold(client_with_id("staying"), ann, number)
+        await ours.join_incident(client_with_id("staying"), ann, number)
         await restored(db)
         assert await sockets_with_lease(db) == ["staying"]
         tasks.cancel_scope.cancel()
@@ -331,7 +331,7 @@ async def test_no_lease_is_written_after_close(database: str, db: Db, pool: sql.
         await ours.close()
         closed.set()
 
-    await ours.hold(client_with_id("one"), ann, number)
+    await ours.join_incident(client_with_id("one"), ann, number)
     await db.execute("TRUNCATE presence_leases")
     async with anyio.create_task_group() as tasks:
         async with events_locked(database):
@@ -340,10 +340,10 @@ async def test_no_lease_is_written_after_close(database: str, db: Db, pool: sql.
             tasks.start_soon(close)
             await anyio.wait_all_tasks_blocked()
         await closed.wait()
-        assert await ours.hold(client_with_id("two"), ann, number) is None
+        assert await ours.join_incident(client_with_id("two"), ann, number) is None
         # Another process restores its leases twice. In that time `ours` would have restored its own, too.
         other = presence.Presence(pool, Metrics())
-        await other.hold(client_with_id("other"), ann, number)
+        await other.join_incident(client_with_id("other"), ann, number)
         tasks.start_soon(other.run)
         for _ in range(2):
             await restored(db)
