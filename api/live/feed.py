@@ -123,14 +123,12 @@ class Feed:
         return [event.encode() for event in found]
 
     async def is_searchable(self, after: int, upto: int) -> bool:
-        """Whether `events` has at most `MAX_SEARCHED_ROWS` rows between two numbers. A shorter range of numbers has no
-        more rows than that, so it needs no query."""
-        if upto - after <= MAX_SEARCHED_ROWS:
+        """Whether `events` has at most `MAX_SEARCHED_ROWS` rows between two numbers."""
+        if upto - after <= MAX_SEARCHED_ROWS:  # there are no more rows than numbers
             return True
-        return (
-            await database.count(self._pool, "events/count_between", after=after, upto=upto, most=MAX_SEARCHED_ROWS + 1)
-            <= MAX_SEARCHED_ROWS
-        )
+        most = MAX_SEARCHED_ROWS + 1  # so that counting stops there
+        found = await database.count(self._pool, "events/count_between", after=after, upto=upto, most=most)
+        return found <= MAX_SEARCHED_ROWS
 
     async def connected(self, connection: AsyncConnection[TupleRow]) -> None:
         """The listener has connected. Changes without an event may have been missed."""

@@ -131,14 +131,14 @@ async def test_only_hashes_of_refresh_tokens_are_stored(api: Api, db: Db) -> Non
 
 async def test_a_refused_login_does_not_reveal_the_reason(api: Api, db: Db) -> None:
     await add_user(db)
-    await add_user(db, "gone")
-    await db.execute("UPDATE users SET active = false WHERE username = 'gone'")
+    await add_user(db, "disabled-user")
+    await db.execute("UPDATE users SET active = false WHERE username = 'disabled-user'")
     await create_user(db, username="without-password")
     attempts = [
         ("kim", WRONG),
         ("nobody", PASSWORD),
-        ("gone", PASSWORD),
-        ("gone", WRONG),
+        ("disabled-user", PASSWORD),
+        ("disabled-user", WRONG),
         ("without-password", PASSWORD),
     ]
     responses = [await log_in(api, *credentials) for credentials in attempts]
@@ -148,8 +148,8 @@ async def test_a_refused_login_does_not_reveal_the_reason(api: Api, db: Db) -> N
     assert [(kind, name, after) for kind, _, _, _, name, after in await audited(db, "login-failed")] == [
         ("anonymous", "kim", {"reason": "wrong password"}),
         ("anonymous", "unknown", {"reason": "unknown user"}),
-        ("anonymous", "gone", {"reason": "disabled"}),
-        ("anonymous", "gone", {"reason": "disabled"}),
+        ("anonymous", "disabled-user", {"reason": "disabled"}),
+        ("anonymous", "disabled-user", {"reason": "disabled"}),
         ("anonymous", "without-password", {"reason": "wrong password"}),
     ]
 
@@ -159,8 +159,8 @@ async def test_unknown_and_disabled_users_take_as_long_as_a_wrong_password(
 ) -> None:
     """Each takes one verification. test_passwords.py shows that all verifications take the same time."""
     await add_user(db)
-    await add_user(db, "gone")
-    await db.execute("UPDATE users SET active = false WHERE username = 'gone'")
+    await add_user(db, "disabled-user")
+    await db.execute("UPDATE users SET active = false WHERE username = 'disabled-user'")
     verify, verified = Passwords.verify, []
 
     async def counted(self: Passwords, password: str, stored: str | None) -> bool:
@@ -168,9 +168,9 @@ async def test_unknown_and_disabled_users_take_as_long_as_a_wrong_password(
         return await verify(self, password, stored)
 
     monkeypatch.setattr(Passwords, "verify", counted)
-    for username in ("kim", "nobody", "gone"):
+    for username in ("kim", "nobody", "disabled-user"):
         assert_unauthorized(await log_in(api, username, f"{WRONG} {username}"))
-    assert verified == [f"{WRONG} {username}" for username in ("kim", "nobody", "gone")]
+    assert verified == [f"{WRONG} {username}" for username in ("kim", "nobody", "disabled-user")]
 
 
 async def test_no_password_is_stored_or_logged(api: Api, db: Db, caplog: pytest.LogCaptureFixture) -> None:

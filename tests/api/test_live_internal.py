@@ -198,7 +198,7 @@ async def test_ids_of_updates_and_comments_are_derived_from_the_time(api: Api, d
             )
         ).fetchall()
         ids = [row[0] for row in rows]
-        assert ids == sorted(set(ids)) and ids[-1] < 2**53, "JavaScript knows no larger integers"
+        assert ids == sorted(set(ids)) and ids[-1] < 2**53, "JavaScript cannot represent larger integers exactly"
         assert all(abs(number - at) < 1_000_000 for number, at in rows), table
 
 
