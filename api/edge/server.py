@@ -17,7 +17,9 @@ from sla_monitor.serving.signals import stop_on_signal
 from sla_monitor.settings import Settings
 
 KEEP_ALIVE_S = 30
+"""The time after which an idle connection is closed."""
 SHUTDOWN_S = 6
+"""The time for connections to end after a signal."""
 BACKLOG = 2048
 
 

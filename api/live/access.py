@@ -28,9 +28,10 @@ from sql import Pool, database
 log = logging.getLogger(__name__)
 
 SWEEP_S = 10.0
+"""How often the users of all sockets are checked without a notification."""
 TICK_S = 1.0
 """How often tokens are checked for expiry."""
-UPDATES, UPDATES_PER_SECOND = 5, 1.0
+UPDATE_BURST, UPDATES_PER_SECOND = 5, 1.0
 """The token bucket of drafts and template updates of one socket: each is an event of up to 64 KB."""
 UNAUTHORIZED = 4401
 _SOCKETIO_DISCONNECT = text_frame(b"41")
@@ -52,7 +53,7 @@ class LiveConnection:
         """The id of the client's previous socket."""
         self.replayed: frozenset[str | None] = frozenset()
         """The rooms whose events after `since` have been replayed, or must not be. Empty for a new client."""
-        self.updates = TokenBucket(UPDATES, UPDATES_PER_SECOND)
+        self.updates = TokenBucket(UPDATE_BURST, UPDATES_PER_SECOND)
 
     def mark_replayed(self, rooms: Iterable[str | None]) -> None:
         """Excludes `rooms` from later replays of the events after `since`."""

@@ -31,8 +31,10 @@ from sql.listen import Listener, Patience
 log = logging.getLogger(__name__)
 
 SILENCE_S = 5.0
+"""A connection that is silent for this time is replaced. It also bounds the reading of events after a notification."""
 PATIENCE = Patience(ping_s=2.0, silence_s=SILENCE_S, pauses_s=(0.1, 5.0))
 POLL_S = 1.0
+"""The pause between two polls while the feed is not listening."""
 BATCH = 100
 BATCH_BYTES = 2**20
 """The size of a page of `events`: at most BATCH rows, and no further row once their data has BATCH_BYTES."""

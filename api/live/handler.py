@@ -46,9 +46,10 @@ from sql import Pool, database
 
 log = logging.getLogger(__name__)
 
-BURST, PER_SECOND = 20, 10.0
+MESSAGE_BURST, MESSAGES_PER_SECOND = 20, 10.0
 """The token bucket of the messages of one socket."""
 HANDLE_WITHIN_S = 30.0
+"""The timeout of one message."""
 
 
 class MessageHandler:

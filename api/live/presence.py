@@ -27,7 +27,9 @@ log = logging.getLogger(__name__)
 
 RENEW_S = 5.0
 RETRY_S = 1.0
+"""The pause after a failed renewal."""
 CLOSE_WITHIN_S = 2.0
+"""The timeout of deleting the leases when the process ends."""
 
 
 class Lease(msgspec.Struct):

@@ -30,7 +30,7 @@ from api.edge.websocket import POLICY_VIOLATION, SOCKET_EXTENSION
 from api.live.access import LiveConnection
 from api.live.admission import websocket_only
 from api.live.events import Transport, frames
-from api.live.handler import BURST, PER_SECOND, MessageHandler
+from api.live.handler import MESSAGE_BURST, MESSAGES_PER_SECOND, MessageHandler
 from api.rest.errors import ApiError
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ _library_log = logging.getLogger("sla_monitor.socketio")
 _library_log.setLevel(logging.ERROR)  # below that level the library logs packets, including tokens
 
 CONNECT_WITHIN_S = 10.0
+"""The time in which a client must send CONNECT."""
 PING_INTERVAL_S = 25
 PING_TIMEOUT_S = 20
 UNSUPPORTED = 1003
@@ -47,7 +48,8 @@ _EVENT = re.compile(r"2([0-9]*)(.*)", re.DOTALL)
 _CONNECT = re.compile(r"0(/[^,\s]*)?,?(.*)", re.DOTALL)
 _CLOSING = frozenset({"1", "41"})
 _RESERVED = frozenset({"connect", "disconnect", "*"})
-_GONE = {"type": "websocket.disconnect", "code": 1006}
+_DISCONNECT = {"type": "websocket.disconnect", "code": 1006}
+"""The ASGI message after which the library ends the connection."""
 
 
 class _Json:
@@ -195,7 +197,7 @@ class _Gate:
         self._handler = handler
         self._receive = receive
         self._send = send
-        self._bucket = TokenBucket(BURST, PER_SECOND)
+        self._bucket = TokenBucket(MESSAGE_BURST, MESSAGES_PER_SECOND)
         self._opened = False
         self._connected = False
         self._deadline = anyio.current_time() + CONNECT_WITHIN_S
@@ -213,12 +215,12 @@ class _Gate:
         if message is None:
             message = await self._receive()
         if message["type"] != "websocket.receive" or self.connection.client.dismissed:
-            return _GONE
+            return _DISCONNECT
         if not self._bucket.take():
             return self._dismiss(POLICY_VIOLATION, "too many messages")
         text = message.get("text")
         if text in _CLOSING:
-            return _GONE
+            return _DISCONNECT
         if text is None or not _CLIENT_PACKET.fullmatch(text):
             return self._dismiss(UNSUPPORTED, "not a Socket.IO packet that a client may send")
         return message
@@ -234,4 +236,4 @@ class _Gate:
 
     def _dismiss(self, code: int, reason: str) -> Any:
         self.connection.client.dismiss(code, reason)
-        return _GONE
+        return _DISCONNECT

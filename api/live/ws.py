@@ -29,12 +29,13 @@ from api.edge.token_bucket import TokenBucket
 from api.edge.websocket import POLICY_VIOLATION, SOCKET_EXTENSION, TRY_AGAIN_LATER
 from api.live.access import UNAUTHORIZED, LiveConnection
 from api.live.events import MAX_SEQ, Transport, frames
-from api.live.handler import BURST, PER_SECOND, MessageHandler
+from api.live.handler import MESSAGE_BURST, MESSAGES_PER_SECOND, MessageHandler
 from api.live.room_names import PUBLIC_ROOMS
 from api.live.rooms import MAX_ROOMS
 from api.rest.errors import ApiError
 
 AUTH_DEADLINE_S = 10.0
+"""The time in which a client must send `auth` after `?auth`."""
 
 
 class ClientMessage(msgspec.Struct):
@@ -78,7 +79,7 @@ class _Session:
         self._client = connection.client
         self._handler = handler
         self._receive = receive
-        self._bucket = TokenBucket(BURST, PER_SECOND)
+        self._bucket = TokenBucket(MESSAGE_BURST, MESSAGES_PER_SECOND)
         self._caught_up = False
 
     async def run(self, query: bytes) -> None:

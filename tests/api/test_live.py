@@ -352,7 +352,7 @@ async def test_the_rate_of_drafts_of_a_socket_is_limited(
 ) -> None:
     seconds = [0.0]
     monkeypatch.setattr(token_bucket, "monotonic", lambda: seconds[-1])
-    monkeypatch.setattr(access, "UPDATES", 2)
+    monkeypatch.setattr(access, "UPDATE_BURST", 2)
     number, ann = await incident(db), await create_user(db, "reporter")
     async with socket_client(api, transport, ann.token) as client:
         replies = [await client.send("auto-save", incidentId=number, data={"n": n}) for n in range(3)]
