@@ -31,18 +31,16 @@ from sql.listen import Listener, Patience
 log = logging.getLogger(__name__)
 
 SILENCE_S = 5.0
-"""A connection that is silent for this time is replaced. It also bounds the reading of events after a notification."""
 PATIENCE = Patience(ping_s=2.0, silence_s=SILENCE_S, pauses_s=(0.1, 5.0))
 POLL_S = 1.0
-"""The pause between two polls while the feed is not listening."""
 BATCH = 100
 BATCH_BYTES = 2**20
 """The size of a page of `events`: at most BATCH rows, and no further row once their data has BATCH_BYTES."""
 MAX_SEARCHED_ROWS = 50_000
 """The number of rows of `events`, of all rooms, that a replay may search."""
 POLL_TIMEOUT_S = 3.0
-"""The timeout of a poll. Together with the timeouts of the listener (sql/listen.py) it ensures that open pages show
-within 15 s that the database does not respond."""
+"""The timeout of a poll. With it and the patience of the listener (sql/listen.py), open pages show within 15 s that the
+database does not respond."""
 HANDLED_WITHIN_S = 1.0
 """How long `wait_until_handled` waits."""
 _CHANGES: Mapping[str, Change] = {"checks": "checks", "event": "event", "public-services": "services"}
