@@ -61,17 +61,18 @@ from sla_monitor.settings import Settings
 SOCKETIO = "/socket.io"
 WHILE_PREPARING = frozenset({"health", "ready", "metrics", "static"})
 """The first segment of paths that are served before the database is prepared."""
-OWN = Shared()
+SHARED = Shared()
+"""Shares nothing with other applications."""
 Prepare = Callable[[], Awaitable[object]]
-"""Migrates the database to the schema of this program. This may take long."""
+"""Migrates the database to the schema of this program, which may take minutes."""
 
 
 class Application:
-    """The ASGI application. It serves requests in the context `running`. Until `prepare` is done, it responds with
-    503."""
+    """The ASGI application. It serves requests while the context `running` is open. Until `prepare` returns, the
+    response to all paths except WHILE_PREPARING is 503."""
 
     def __init__(
-        self, settings: Settings, database_url: str, prepare: Prepare | None = None, shared: Shared = OWN
+        self, settings: Settings, database_url: str, prepare: Prepare | None = None, shared: Shared = SHARED
     ) -> None:
         self._prepare = prepare
         self._prepared = prepare is None
@@ -172,13 +173,14 @@ class Application:
         self._metrics.client_faults.labels(fault).inc()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Returns the inner coroutine instead of awaiting it: another one would make cache hits measurably slower."""
+        """Returns the coroutine of the inner layer instead of awaiting it: a coroutine of its own would make cache hits
+        measurably slower."""
         if self._log is not None:
             return self._log(scope, receive, send)
         return self._handle(scope, receive, send)
 
     def _handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if not self._prepared and not _open_while_preparing(scope):
+        if not self._prepared and not _is_served_while_preparing(scope):
             return self._refuse_while_preparing(scope, receive, send)
         if self._sockets is not None:
             if scope["type"] == "websocket":
@@ -189,20 +191,20 @@ class Application:
 
     async def _refuse_while_preparing(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" and self._sockets is not None:
-            await self._sockets.refuse_all(receive, send)
+            await self._sockets.refuse_while_preparing(receive, send)
         else:
             await self._edge.refuse(scope, send, database_away())
 
 
-def _open_while_preparing(scope: Scope) -> bool:
+def _is_served_while_preparing(scope: Scope) -> bool:
     return scope["type"] == "http" and scope["path"].strip("/").partition("/")[0] in WHILE_PREPARING
 
 
-async def serve(settings: Settings, database_url: str, prepare: Prepare | None = None, shared: Shared = OWN) -> None:
+async def serve(settings: Settings, database_url: str, prepare: Prepare | None = None, shared: Shared = SHARED) -> None:
     """Serves until SIGTERM, SIGINT or cancellation, then ends within 10 s. A second signal ends the process at once.
 
-    The database may be away at any time. Until `prepare` is done, every response except those of /health, /ready and
-    /metrics is 503. Raises `PortError`, and what `prepare` raises.
+    The database may be away at any time. Until `prepare` returns, every response except those of /health, /ready,
+    /metrics and /static is 503. Raises `PortError`, and the exceptions of `prepare`.
     """
     app = Application(settings, database_url, prepare, shared)
     await run(app, app.running, settings, app.count_client_fault)

@@ -129,8 +129,8 @@ DEPENDENCIES: Mapping[str, Provide] = {
 
 
 class Shared(NamedTuple):
-    """What several applications in one process may share: `litestar`, which makes the Litestar application from the
-    routes, and compiled templates. Neither depends on settings."""
+    """The objects that several applications in one process may share: `litestar`, which creates a Litestar application
+    from the routes, and the cache of compiled templates. Neither depends on settings."""
 
     litestar: Callable[..., Litestar] = Litestar
     templates: BytecodeCache | None = None
@@ -142,7 +142,7 @@ def cacheable_resources() -> list[Cacheable]:
 
 
 def cacheable_pages(site: Site) -> list[Cacheable]:
-    """The cacheable pages and their files."""
+    """The cacheable pages, and their static files."""
     return [*site.assets.cacheable(), *(route for module in PAGES for route in module.CACHEABLE)]
 
 

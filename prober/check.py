@@ -100,8 +100,8 @@ def _http(text: str, fields: Sequence[str], given: Mapping[str, Any]) -> Http:
     config = Http(endpoint_url=url, **given)
     if config.json_value is not None and config.json_path is None:
         raise ValueError("--json-value needs --json-path")
-    if config.method == "HEAD" and config.reads_body:
-        raise ValueError("the response to HEAD has no body: --keyword, --keyword-absent and --json-path need GET")
+    if config.method == "HEAD" and (config.keyword is not None or config.json_path is not None):
+        raise ValueError("the response to HEAD has no body: --keyword and --json-path need GET")
     return config
 
 

@@ -160,7 +160,7 @@ class Recorder:
                     _log.warning("the spool cannot be replayed yet: %s", error)
                 self.database_responds = False
                 failures += 1
-                await anyio.sleep(_backoff(failures))
+                await anyio.sleep(backoff(failures))
             except OSError as error:
                 self._disk_failed("read", error)
                 await anyio.sleep(DISK_RETRY_S)
@@ -255,7 +255,7 @@ def _append_line(file: Path, line: bytes) -> bool:
     return True
 
 
-def _backoff(failures: int) -> float:
+def backoff(failures: int) -> float:
     """The pause in seconds before the next attempt. It grows exponentially, with full jitter, so that several probers
     do not reconnect to a database at the same time."""
     low, high = BACKOFF_S

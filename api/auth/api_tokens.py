@@ -83,6 +83,8 @@ class ApiTokenList(msgspec.Struct):
 
 
 class StoredApiToken(msgspec.Struct, kw_only=True):
+    """A row of `api_tokens`, with the name of its owner."""
+
     id: UUID
     name: str
     role: Role
@@ -126,7 +128,7 @@ async def list_tokens(pool: Injected[Pool], page: PageNumber = 1, limit: PageSiz
 async def create_token(
     request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewApiToken]
 ) -> Response[NewApiTokenAnswer]:
-    """403 for a role above the user's own. 409 if the user has a token of that name already, or 100 tokens."""
+    """403 for a role above the user's own. 409 if the user already has a token of that name, or 100 tokens."""
     return Response(await create(pool, principal_of(request), actor(request), data), status_code=201)
 
 

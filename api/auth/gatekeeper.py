@@ -54,7 +54,7 @@ class _TokenRow(msgspec.Struct):
 
 
 class EventNumbers(Protocol):
-    """The sequence numbers of the last event, and of the last public event (api/live/hub.py)."""
+    """The sequence numbers of the last event, and of the last public event (`Hub` in api/live/hub.py)."""
 
     @property
     def seq(self) -> int: ...
@@ -71,13 +71,14 @@ class Gatekeeper:
         self._tokens = tokens
 
     async def principal(self, token: str, address: str | None = None) -> Principal:
-        """The principal of an access token or an API token. Raises 401 for an invalid or expired token."""
+        """The principal of an access token or an API token. `address`: the client's address, which is stored as that of
+        the last use of an API token. Raises 401 for an invalid or expired token."""
         if token.startswith(API_TOKEN_PREFIX):
             digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
-            machine = await database.row(self._pool, "accounts/by_token", _TokenRow, token_hash=digest, address=address)
-            if machine is None:
+            found = await database.row(self._pool, "accounts/by_token", _TokenRow, token_hash=digest, address=address)
+            if found is None:
                 raise unauthorized("bad_api_token")
-            return Principal(**msgspec.structs.asdict(machine))
+            return Principal(**msgspec.structs.asdict(found))
         return await self._session_principal(await self._tokens.read(token, "access"))
 
     async def browser_principal(self, token: str) -> Principal:
@@ -108,8 +109,8 @@ def bearer(authorization: str) -> str:
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Runs before every route: authenticates the request, sets `request.user` (None for anonymous), and authorises it.
 
-    If users with a lower role may change their own objects, they pass here, and the route calls `authorise` with the
-    owner of the object.
+    For an action with an `own` role in its rule, the guard checks only that role. The route then calls `authorise` with
+    the owner of the object.
     """
     if isinstance(handler, HTTPRouteHandler) and handler.http_methods == {"OPTIONS"}:
         return  # the handler of Litestar; check_routes requires an action of all others
@@ -120,10 +121,8 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     if handler.opt.get("browser"):
         require_own_page(connection)
         numbers = EVENT_NUMBERS.of(connection)
-        seq, public_seq = (
-            numbers.seq,
-            numbers.public_seq,
-        )  # before the page reads the database: the feed then sends all later events
+        # Read before the page reads the database, so that the live feed of the page sends all later events.
+        seq, public_seq = numbers.seq, numbers.public_seq
         principal = await browser_principal(connection)
         state["seq"] = seq if sees_internal(principal) else public_seq
     elif rule.least is not None or rule.personal:

@@ -3,8 +3,8 @@
 An attempt is counted before the password is verified, so that concurrent attempts cannot exceed the limit. A successful
 attempt is given back. For each user name there is a second limit, which all unknown addresses share. An address from
 which the user has logged in before is exempt from it, so that attackers cannot lock the user out. The second
-limit counts by the name as it was typed, so it does not show whether the name exists or belongs to the same account as
-an e-mail address.
+limit counts by the name in the request, not by account. So it does not reveal whether the name exists, or whether it
+belongs to the same account as an e-mail address.
 """
 
 from uuid import UUID
@@ -19,7 +19,7 @@ from api.rest.errors import ApiError
 from sla_monitor.settings.values import Limit
 
 UNKNOWN_ADDRESSES = 10
-"""The limit of all unknown addresses together for one name, as a multiple of the limit of one address."""
+"""The limit of all unknown addresses together for one name is that of one address, times this number."""
 
 
 class Account(msgspec.Struct, kw_only=True):
@@ -49,9 +49,9 @@ class LoginGuard:
     async def is_correct(self, address: str, account: Account | None, name: str, password: str) -> bool:
         """Whether `account` is active and `password` is its password. It takes the same time without an account.
 
-        The caller has called `count`. If the address is unknown, the attempt is also counted against `name` as it was
-        typed, without regard to case; raises 429. Both counts are given back if the password is correct, or if it
-        cannot be verified now (raises 503).
+        The caller must have called `count`. If the address is unknown, the attempt also counts against `name`, the user
+        name or e-mail address of the request, without regard to case; raises 429. Both counts are given back if the
+        password is correct, or if it cannot be verified now (raises 503).
         """
         limit = self._limit
         taken = [("login-address", client_key(address))]

@@ -50,17 +50,18 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class Rule(NamedTuple):
-    """`least`: the lowest role that may do an action; None permits anonymous clients. `own`: the lowest role for the
-    user's own objects.
+    """The rule for one action.
 
-    `personal`: anonymous clients may, but the response depends on the user, so a token is checked if one is sent.
+    `least`: the lowest role that may do it; None permits anonymous clients. `own`: the lowest role that may do it to
+    the user's own objects. `personal`: anonymous clients may do it, but the response depends on the user, so a token is
+    verified if one is sent.
     """
 
     least: Role | None
     own: Role | None = None
     personal: bool = False
     people_only: bool = False
-    """Not for API tokens: with a stolen token, users and tokens could be created that outlive its revocation."""
+    """API tokens may not do it: users and tokens that were created with a stolen token would outlive its revocation."""
 
 
 RULES: Mapping[Action, Rule] = {
@@ -143,6 +144,7 @@ def authorise(principal: Principal | None, action: Action, owner_id: UUID | None
 
 
 def unauthorized(reason: ProblemCode) -> ApiError:
+    """The 401, with the header that names the authentication scheme."""
     return ApiError(401, reason, headers={"WWW-Authenticate": 'Bearer realm="sla-monitor"'})
 
 

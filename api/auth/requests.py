@@ -1,4 +1,4 @@
-"""The type of the request in routes, and its user."""
+"""The type of requests in routes, and the user of a request."""
 
 from litestar import Request
 from litestar.datastructures import State

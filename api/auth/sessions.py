@@ -205,16 +205,17 @@ async def _open_session(
     request: ApiRequest,
     settings: Settings,
     account: Account,
-    pair: IssuedTokens,
+    issued: IssuedTokens,
     rehashed: str | None = None,
 ) -> Person | None:
-    """Stores a session. Returns None if the user or the password has changed since the password was verified."""
+    """Stores a session. `rehashed`: a new hash of the same password, if the stored one is outdated. Returns None if the
+    user or the password has changed since the password was verified."""
     values = {
-        "session_id": pair.session_id,
+        "session_id": issued.session_id,
         "user_id": account.id,
         "verified_hash": account.password_hash,
         "same_password_hash": rehashed,
-        "refresh_hash": _digest(pair.refresh) if pair.refresh is not None else None,
+        "refresh_hash": _digest(issued.refresh) if issued.refresh is not None else None,
         "address": _address(request),
         "user_agent": printable(request.headers.get("user-agent", ""), 300) or None,
         **_lifetimes(settings),
@@ -270,5 +271,5 @@ def _digest(token: str) -> bytes:
 
 
 def printable(text: str, length: int) -> str:
-    """Text of a client for the audit log: on one line, and at most `length` characters."""
+    """A text that a client sent, for the audit log: on one line, and at most `length` characters."""
     return on_one_line(text[:length], "?")

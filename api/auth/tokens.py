@@ -77,7 +77,8 @@ class Tokens:
             raise _refused("bad_token") from None
 
     async def secret(self) -> bytes:
-        """The key, for other signatures. The signed data must begin with a prefix that no token has."""
+        """The key, for signatures other than those of tokens. The signed data must begin with a prefix that no token
+        has."""
         return (await self._key()).encode()
 
     async def _key(self) -> str:

@@ -91,6 +91,8 @@ class UserList(msgspec.Struct):
 
 
 class StoredUser(msgspec.Struct, kw_only=True):
+    """A row of `users`, without the password hash."""
+
     id: UUID
     username: str
     email: str
@@ -184,7 +186,7 @@ async def listing(
 
 
 async def one(pool: Pool, user_id: str) -> StoredUser:
-    """Raises 404 if there is no such user."""
+    """The user with this id. Raises 404 if there is none."""
     return _found(await database.row(pool, "users/one", StoredUser, id=uuid_or_none(user_id)))
 
 
@@ -242,6 +244,8 @@ def require_valid(username: str, email: str, password: str | UnsetType) -> None:
 
 
 async def _changed(connection: Connection, name: str, values: dict[str, Any]) -> StoredUser | None:
+    """Executes the query `name`. Returns the changed row, None if there is none. Raises 409 if a constraint is
+    violated."""
     with constraint_errors():
         async with connection.cursor(row_factory=class_row(StoredUser)) as cursor:
             await cursor.execute(sql.query(name), values)

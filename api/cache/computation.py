@@ -24,11 +24,13 @@ class Computation:
         """Whether the application has been called. Before that, no change can invalidate the result."""
         self.done = anyio.Event()
         self.response: CachedResponse | None = None
-        """None if the computation was cancelled or refused. The next waiting request then begins another one."""
+        """None while the computation runs, and if it was cancelled or refused. In that case a waiting request begins
+        another computation."""
         self.rate_limit_headers: Headers = []
-        """The headers for the request that began the computation; it is counted against the limit of that client."""
+        """The RateLimit headers of the request that began the computation. The computation counts against the limit of
+        its client."""
         self.refusal: tuple[str, ApiError] | None = None
-        """The client that is over its limit, and its error."""
+        """The client over its limit that began the computation, and the 429 for it."""
         self.checks_changed = False
         """Whether new checks were stored during the computation. The response may lack them."""
 
@@ -55,7 +57,7 @@ async def compute_response(app: ASGIApp, key: CacheKey, html: bool, route: Cache
     anonymous = dict(scope) | {"method": "GET", "path": key.path, "query_string": key.query.encode()}
     anonymous |= {"headers": headers, "state": state}
     collector = _ResponseCollector()
-    await app(anonymous, _empty_request, collector)
+    await app(anonymous, _receive_empty_body, collector)
     response = await encode_response(collector.status, collector.headers, bytes(collector.body), route)
     response.path_template = anonymous.get("path_template")
     return response
@@ -76,5 +78,6 @@ class _ResponseCollector:
             self.body += message["body"]
 
 
-async def _empty_request() -> Message:
+async def _receive_empty_body() -> Message:
+    """An ASGI `receive` of a request without a body."""
     return {"type": "http.request", "body": b"", "more_body": False}

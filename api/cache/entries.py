@@ -14,10 +14,11 @@ from api.edge.cookies import Theme
 from sla_monitor.texts.languages import Language
 
 MAX_AGE_S = 60
-"""The limit for every response: the date changes without an event."""
+"""The time for which a response stays fresh without a change. Pages show dates, and midnight causes no event."""
 CHECKS_MAX_AGE_S = 1.0
 CHECKS_PAGE_MAX_AGE_S = 5.0
-"""The time for which a response, or a page, stays fresh if new checks are the only change since its computation."""
+"""The time in seconds for which a response, or a page, stays fresh if new checks are the only change since its
+computation."""
 MIN_GZIP_BYTES = 1024
 GZIP_LEVEL = 6
 IMMUTABLE = b"public, max-age=31536000, immutable"

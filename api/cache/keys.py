@@ -18,7 +18,7 @@ from sla_monitor.formats.networks import Network
 
 MAX_KEY_BYTES = 1024
 MAX_REMEMBERED = 1024
-"""At most this many lookups are remembered; before one more, all are dropped."""
+"""At most this many lookups are remembered. If there would be more, all are removed first."""
 MAX_REMEMBERED_BYTES = 2048
 """A lookup is remembered if path, query and headers are at most this long together."""
 _RequestParts = tuple[str | bytes | None, ...]

@@ -35,9 +35,10 @@ from sla_monitor.formats.networks import Network
 from sql import OperationalError
 
 RETRY_AWAY_S = 1.0
-"""For this time after a failure, stale responses are sent without trying the database."""
+"""For this time after a failed attempt, stale responses are sent without another attempt to use the database."""
 AFTER_EVENT_S = 5.0
-"""The time after its last computation when an invalidated response is computed again for clients over their limit."""
+"""For clients over their limit, an invalidated response is computed again once this time has passed since its last
+computation."""
 _CHANGE_OF_ACTION: Mapping[str, Change] = {
     "incidents": "event",
     "comments": "event",
@@ -83,7 +84,8 @@ class ResponseCache:
         self._sender = ResponseSender(origins, self._counts, exposes_source)
         self._computations: dict[tuple[CacheKey, bool], Computation] = {}
         """The running computations, by key and by whether errors are pages."""
-        self._pace: KeyedTokenBuckets[CacheKey] = KeyedTokenBuckets()
+        self._buckets: KeyedTokenBuckets[CacheKey] = KeyedTokenBuckets()
+        """They limit how often each response is computed."""
         self._invalidated: dict[CacheKey, None] = {}
         """Keys whose response was computed before, but was removed or not stored because of a change."""
         self.database_away = False
@@ -147,8 +149,8 @@ class ResponseCache:
             await self._serve_miss(key, route, scope, send)
 
     def _invalidating_send(self, scope: Scope, send: Send) -> Send:
-        """Delays the response to a change until the feed has handled the change. So the client sees it with its next
-        request. If the feed is not listening, responses are invalidated here."""
+        """A `send` that delays the response to a change until the feed has handled the change, so that the next request
+        of the client gets the new state. If the feed is not listening, it invalidates the responses itself."""
 
         async def send_after_feed(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] < 400:
@@ -165,7 +167,7 @@ class ResponseCache:
     async def _serve_miss(self, key: CacheKey, route: Cacheable, scope: Scope, send: Send) -> None:
         """Waits for the computation that another request has begun, or begins one.
 
-        A computation continues after its request got the stale response. If the client leaves, it is cancelled.
+        A computation continues after its request got the stale response. If the client disconnects, it is cancelled.
         """
         html = route.page and accepts_html(scope)
         client = client_key(client_of(scope, self._trusted_proxies))
@@ -200,7 +202,7 @@ class ResponseCache:
         elif computation.refusal is not None and computation.refusal[0] == client:
             if stale is not None:
                 await self._sender.send(stale, "STALE", scope, send, database_away=False)
-            elif key in self._invalidated:  # since the refusal
+            elif key in self._invalidated:  # after the refusal, so it may be computed now
                 return False
             else:
                 await self._admission.refuse(scope, send, computation.refusal[1])
@@ -211,7 +213,8 @@ class ResponseCache:
         return True
 
     def _may_exceed_limit(self, key: CacheKey) -> bool:
-        """Whether the response is computed for a client over its limit. It must have been computed before."""
+        """Whether a client over its limit may begin the computation. The response must have been computed before, and
+        must have been removed since, or be older than AFTER_EVENT_S or MAX_AGE_S."""
         last = self._store.get(key)
         if last is None:
             return key in self._invalidated
@@ -230,7 +233,7 @@ class ResponseCache:
                 if not self._may_exceed_limit(key):
                     computation.refusal = client, error
                     return
-            if (pause := self._pace.pause(key)) > 0:
+            if (pause := self._buckets.pause(key)) > 0:
                 computation.stale_at += pause
                 await anyio.sleep(pause)
             computation.started = True

@@ -21,9 +21,10 @@ _WITH_PORT = re.compile(r"\[([^][]*)\](?::\d{1,5})?|([^:]*):\d{1,5}")
 
 
 def client_address(peer: str | None, forwarded_for: Sequence[bytes], trusted: Sequence[Network]) -> str:
-    """The nearest address that is not a trusted proxy. `forwarded_for`: the X-Forwarded-For headers in their order.
+    """The address of the client: the nearest one that is not a trusted proxy. `forwarded_for`: the X-Forwarded-For
+    headers in the order of the request.
 
-    Reading stops at an entry that is not an address.
+    If an entry is not an address, the result is the entry to its right, or the peer.
     """
     client = _address(peer or UNKNOWN) or ipaddress.ip_address(UNKNOWN)
     if not forwarded_for or not _is_in(client, trusted):

@@ -37,8 +37,8 @@ class Clients(Connections):
 
 
 class ProxiedHttpProtocol(HttpProtocol):
-    """HTTP connections if TRUSTED_PROXIES is set. For each request of a proxy, its connection counts for the client of
-    that request."""
+    """The protocol of HTTP connections if TRUSTED_PROXIES is set. During a request of a proxy, its connection counts
+    for the client of that request."""
 
     _counted_for_client = False
 

@@ -29,7 +29,7 @@ _SESSIONS = (SESSION.encode() + b"=", SECURE_SESSION.encode() + b"=")
 
 
 def cookies(scope: Mapping[str, Any], name: str) -> Iterator[str]:
-    """Every value of the cookie `name`. With several values, another host of the domain has set one of them."""
+    """Every value of the cookie `name`. If there are several, another host of the domain has set one of them."""
     encoded = name.encode()
     return (value.decode("latin-1") for cookie, value in _pairs(scope) if cookie == encoded)
 

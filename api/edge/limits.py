@@ -23,11 +23,12 @@ _UNLIMITED = frozenset({"health", "ready", "metrics", "openapi.json", "docs", "s
 """The first segment of paths that do not count: they are for monitoring, need no database, or (/ping) have a limit of
 their own."""
 COUNT_WITHIN_S = 3
-"""A request is not counted if the database takes longer to count it."""
+"""The timeout of counting a request. After it the database is assumed to be away."""
 
 
 class _Counted(msgspec.Struct):
-    """`remaining`: requests left in the window. `seconds`: until the window ends."""
+    """`allowed`: the request is within the limit. `remaining`: further requests that are. `seconds`: the time until the
+    window ends."""
 
     allowed: bool
     remaining: int
@@ -68,7 +69,7 @@ class Limits:
         return headers
 
     async def give_back(self, name: str, client: str) -> None:
-        """Undoes one `take`."""
+        """Undoes one `take`: the request does not count."""
         async with self._pool.connection() as connection:
             await connection.execute(sql.query("limits/give_back"), {"limit_name": name, "client": client})
 
@@ -81,7 +82,8 @@ class RequestLimits:
     """
 
     def __init__(self, running: Callable[[], Limits], api: Limit | None, pages: Limit | None) -> None:
-        """`running` returns the `Limits` of the running application: they need its pool."""
+        """`running` returns the `Limits` of the application. They exist only while it runs, since they need its
+        pool."""
         self._running = running
         self._api = api
         self._pages = pages

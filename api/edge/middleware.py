@@ -33,6 +33,7 @@ ErrorPage = Callable[[Scope, ApiError, bytes | None], bytes | None]
 accept HTML."""
 
 REQUEST_DEADLINE_S = 15
+"""After this time a request gets a 503. If its response has begun, the connection is closed."""
 
 
 class Edge:
@@ -161,7 +162,8 @@ class _Responder:
                 own.append(CONTENT_POLICY)
             if b"cache-control" not in names:
                 own.append((b"cache-control", b"no-store"))
-            own += [item for item in self.rate_limit_headers if item[0] not in names]  # a route may have its own limit
+            # A route with a limit of its own has set these headers already.
+            own += [item for item in self.rate_limit_headers if item[0] not in names]
             framed = any(name == b"content-security-policy" and FRAMEABLE in value for name, value in own)
             own += [item for item in self._extra if not (framed and item[0] == b"x-frame-options")]
             own.append((b"x-request-id", self.request_id.encode()))

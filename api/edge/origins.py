@@ -32,9 +32,9 @@ class Origins:
     def __init__(self, client_urls: Collection[str], hosts: Collection[str] = (), site_url: str | None = None) -> None:
         front_ends = [origin_of(url) for url in client_urls]
         self.allowed = frozenset(form for origin in front_ends for form in _forms(origin))
-        """The origins of CLIENT_URLS, as browsers write them."""
+        """The origins of CLIENT_URLS, in the spellings that browsers send."""
         self.site = origin_of(site_url) if site_url else None
-        """The origin of SITE_URL, whatever `Host` a proxy sends."""
+        """The origin of SITE_URL. It does not depend on the `Host` that a proxy sends."""
         self._accepted_hosts: set[bytes | None] = set()
         self._logged: set[bytes | None] = set()
         ours = [*front_ends, self.site] if self.site else front_ends
@@ -124,6 +124,6 @@ def _is_address(name: str) -> bool:
 
 
 def _forms(origin: Origin) -> list[bytes]:
-    """The origin as browsers write it, with and without the final dot of a host name."""
+    """The spellings of an origin that browsers send: with and without a dot at the end of the host name."""
     dotted = origin._replace(host=f"{origin.host}.")
     return [str(form).encode() for form in (origin, dotted)]

@@ -70,7 +70,8 @@ class RequestLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         observed = _Observed(send)
-        agent, address = header(scope, b"user-agent"), client_of(scope, self._trusted_proxies)  # a WebSocket drops them
+        # Read first: a WebSocket removes the headers of its handshake.
+        agent, address = header(scope, b"user-agent"), client_of(scope, self._trusted_proxies)
         began = perf_counter()
         try:
             await self._app(scope, receive, observed)

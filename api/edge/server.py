@@ -1,4 +1,4 @@
-"""uvicorn, with the bounds it lacks."""
+"""The HTTP server: uvicorn, with limits that it does not have itself."""
 
 import contextlib
 from collections.abc import Callable
@@ -17,12 +17,15 @@ from sla_monitor.serving.signals import stop_on_signal
 from sla_monitor.settings import Settings
 
 KEEP_ALIVE_S = 30
+"""The time after which an idle connection is closed."""
 SHUTDOWN_S = 6
+"""The time for connections to end after a signal."""
 BACKLOG = 2048
 
 
 def configure(app: Any, settings: Settings, count: Callable[[Fault], object]) -> BoundedConfig:
-    """uvicorn's configuration: it trusts no proxy headers, logs no requests, and everything is bounded."""
+    """The configuration of uvicorn: it ignores proxy headers, logs no requests, and has limits for connections,
+    messages and times. `count` is called for each protocol error of a client."""
     return BoundedConfig(
         app,
         Clients(settings, count),

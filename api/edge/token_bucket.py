@@ -29,7 +29,7 @@ class TokenBucket:
 
 
 class KeyedTokenBuckets(Generic[Key]):
-    """A bucket of `burst` tokens for each key, which gains a token every `every_s`. Tokens can be taken in advance."""
+    """A bucket of `burst` tokens for each key, which gains a token every `every_s` seconds."""
 
     def __init__(self, burst: int = 3, every_s: float = 1.0, max_keys: int = 4096) -> None:
         self._ahead_s = (burst - 1) * every_s
@@ -39,7 +39,7 @@ class KeyedTokenBuckets(Generic[Key]):
         """When the next token would be available with a burst of 1, on the monotonic clock."""
 
     def pause(self, key: Key) -> float:
-        """Takes a token. Returns the seconds after which the caller may use it."""
+        """Takes a token, in advance if there is none. Returns the seconds until it is available; 0 if it is now."""
         now = monotonic()
         if key not in self._due and len(self._due) >= self._max_keys:
             self._due = {known: due for known, due in self._due.items() if due > now}

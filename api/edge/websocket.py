@@ -1,4 +1,4 @@
-"""WebSockets that can be written to without waiting, and that take little memory.
+"""WebSockets to which frames can be written without waiting, and that need little memory.
 
 ASGI's `send` waits for the client, so one slow client would delay all others. The hub therefore writes to the transport
 directly (`Socket.write`) and is notified when the client reads too slowly, and before the connection closes.
@@ -29,7 +29,7 @@ MAX_FRAGMENTS = 64
 """The limit of frames of one message. Empty frames never reach the limit of bytes."""
 SOCKET_EXTENSION = "sla_monitor.socket"
 _WRITABLE = asyncio.Event()
-"""`writable` of all sockets whose clients read fast enough: an event for each would take 0.8 KiB."""
+"""The attribute `writable` of all sockets whose clients read fast enough. One event for each would take 0.8 KiB."""
 _WRITABLE.set()
 
 
@@ -181,7 +181,7 @@ class Socket(WebSocketsSansIOProtocol):
         if kind == "websocket.accept":
             self._drop_headers()
         elif kind == "websocket.http.response.body" and not message.get("more_body", False):
-            self.handshake_complete = True  # it is refused; uvicorn would log an incomplete handshake
+            self.handshake_complete = True  # the handshake is refused; otherwise uvicorn would log it as incomplete
 
     def _drop_headers(self) -> None:
         """Removes the headers of the handshake, also from the scope. They would take 5 KiB or more for each socket."""
@@ -202,7 +202,7 @@ class Socket(WebSocketsSansIOProtocol):
         self._report("bad_frame")
         if self.conn.close_sent is not None:
             super().handle_parser_exception()
-        else:  # before the handshake is complete: uvicorn assumes that a close has been sent
+        else:  # before the handshake is complete, where uvicorn would assume that a close frame has been sent
             self.close_sent = True
             self.transport.abort()
 

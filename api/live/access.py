@@ -28,9 +28,10 @@ from sql import Pool, database
 log = logging.getLogger(__name__)
 
 SWEEP_S = 10.0
+"""How often the users of all sockets are checked without a notification."""
 TICK_S = 1.0
 """How often tokens are checked for expiry."""
-UPDATES, UPDATES_PER_SECOND = 5, 1.0
+UPDATE_BURST, UPDATES_PER_SECOND = 5, 1.0
 """The token bucket of drafts and template updates of one socket: each is an event of up to 64 KB."""
 UNAUTHORIZED = 4401
 _SOCKETIO_DISCONNECT = text_frame(b"41")
@@ -47,29 +48,29 @@ class LiveConnection:
         self.principal: Principal | None = None
         self.token: str | None = None
         self.since: int | None = None
-        """The number of the last event that a reconnecting client got; None for a new client."""
+        """The number of the last event that a reconnecting client received; None for a new client."""
         self.former_id: str | None = None
-        """The id of its previous socket."""
+        """The id of the client's previous socket."""
         self.replayed: frozenset[str | None] = frozenset()
         """The rooms whose events after `since` have been replayed, or must not be. Empty for a new client."""
-        self.updates = TokenBucket(UPDATES, UPDATES_PER_SECOND)
+        self.updates = TokenBucket(UPDATE_BURST, UPDATES_PER_SECOND)
 
     def mark_replayed(self, rooms: Iterable[str | None]) -> None:
-        """The events of `rooms` after `since` are not replayed any more."""
+        """Excludes `rooms` from later replays of the events after `since`."""
         if self.since is not None:
             self.replayed = self.replayed.union(rooms)
 
     @property
     def audience(self) -> str:
-        """The room of its kind of client: STAFF or ANONYMOUS."""
+        """The room of clients with the same access: STAFF or ANONYMOUS."""
         return STAFF if self.is_staff else ANONYMOUS
 
     @property
     def is_staff(self) -> bool:
-        """Whether it gets internal events."""
+        """Whether the client gets internal events."""
         return sees_internal(self.principal)
 
-    def end(self, code: int, reason: str) -> None:
+    def close(self, code: int, reason: str) -> None:
         """Closes the socket. A Socket.IO client also gets a disconnect packet, so that it does not reconnect by itself
         with the same token."""
         if self.client.transport is Transport.SOCKETIO:
@@ -105,9 +106,10 @@ class Access:
         self._recheck_due.set()
 
     async def authenticate(self, connection: LiveConnection, token: str) -> Principal:
-        """Authenticates a socket by a token; again with a newer token before the first one expires.
+        """Authenticates a socket by a token. A client may repeat this with a newer token before the current one
+        expires.
 
-        Raises 401, 403 for the token of another user, and 429 where the user has too many sockets.
+        Raises 401 for an invalid token, 403 for the token of another user, 429 if the user has too many sockets.
         """
         rechecks = None
         while rechecks != self._rechecks:  # a change during the query may not be in its result
@@ -126,9 +128,9 @@ class Access:
         connection.principal, connection.token = principal, token
         return principal
 
-    async def refresh(self, connection: LiveConnection) -> Principal | None:
-        """The current user, read from the database; None for an anonymous socket. If access has ended, closes the
-        socket and raises 401.
+    async def current_principal(self, connection: LiveConnection) -> Principal | None:
+        """The current principal, read from the database; None for an anonymous socket. If the user's access has ended,
+        closes the socket and raises 401.
 
         The result is not stored in the connection: `run` must notice a changed role itself.
         """
@@ -153,7 +155,7 @@ class Access:
                 del self._per_user[user_id]
 
     async def run(self, restrict: Callable[[LiveConnection], Awaitable[None]]) -> None:
-        """Checks sockets until cancelled. `restrict` is called for each one whose user's role has changed."""
+        """Checks sockets until cancelled. Calls `restrict` for each connection whose user's role has changed."""
         last_sweep = anyio.current_time()
         while True:
             with anyio.move_on_after(TICK_S):
@@ -185,8 +187,8 @@ class Access:
                 if self._role_changed.get(connection) is principal:  # otherwise the role has changed again
                     del self._role_changed[connection]
 
-    def _failed(self, what: str, error: Exception) -> None:
-        log.warning("%s (%s)", what, type(error).__name__)
+    def _failed(self, text: str, error: Exception) -> None:
+        log.warning("%s (%s)", text, type(error).__name__)
         self._metrics.background_failures.labels("access").inc()
 
     def _end_expired(self) -> None:
@@ -212,7 +214,7 @@ class Access:
         valid: dict[UUID | None, _Valid] = {row.credential_id: row for row in found}
         for connection, principal in before:
             if principal is None or connection.principal is not principal:
-                continue  # it has sent a newer token during the query
+                continue  # the client has sent a newer token during the query
             row = valid.get(principal.token_id or principal.session_id)
             if row is None or row.user_id != principal.user_id:
                 self._end(connection)
@@ -223,4 +225,4 @@ class Access:
     def _end(self, connection: LiveConnection) -> None:
         if not connection.client.dismissed:
             self._metrics.access_ended.inc()
-            connection.end(UNAUTHORIZED, "your access has ended; log in again")
+            connection.close(UNAUTHORIZED, "your access has ended; log in again")

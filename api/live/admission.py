@@ -1,6 +1,7 @@
 """Admission of WebSockets, for both transports. A handshake that is refused gets an HTTP response.
 
-Checked are the path, Host and Origin, the number of open sockets, the number of one address, and RATE_LIMIT_SOCKETS.
+It checks the path, Host and Origin, the number of open sockets, the number of open sockets of one address, and
+RATE_LIMIT_SOCKETS.
 """
 
 import logging
@@ -23,6 +24,7 @@ from sla_monitor.settings import Settings
 log = logging.getLogger(__name__)
 
 COUNT_WITHIN_S = 3.0
+"""The timeout of counting a socket. After it the socket is admitted without being counted."""
 RETRY_AFTER_S = 10
 CLIENT_OPTIONS = 'io(url, {transports: ["websocket"]})'
 
@@ -31,7 +33,7 @@ TransportApp = Callable[[Scope, Receive, Send, str], Awaitable[None]]
 
 
 def websocket_only() -> ApiError:
-    """The 400 for Socket.IO's other transport."""
+    """The 400 for the polling transport of Socket.IO."""
     return ApiError(400, "websocket_only", example=CLIENT_OPTIONS)
 
 
@@ -84,7 +86,7 @@ class Sockets:
         for message in error_messages(websocket_only(), [*SECURITY_HEADERS, *cors]):
             await send(message)
 
-    async def refuse_all(self, receive: Receive, send: Send) -> None:
+    async def refuse_while_preparing(self, receive: Receive, send: Send) -> None:
         """Refuses a handshake while the database is being prepared."""
         await receive()  # websocket.connect
         await self._refuse(database_away(), send)

@@ -66,11 +66,11 @@ class Client:
         self.id = client_id
         self.rooms: set[str | None] = set()
         self.generation = 0
-        """That of the hub when the client connected or got its last `resync`."""
+        """The `generation` of the hub when the client connected or got its last `resync`."""
         self.dismissed = False
         """The server has closed the connection."""
         self.disconnected = False
-        """It has been removed from the hub."""
+        """The client has been removed from the hub."""
         self.send: Callable[[bytes], object] = socket.write
         """Writes an encoded frame; queues it while the client does not read; discards it once the connection closes."""
         self._slow = slow
@@ -94,7 +94,7 @@ class Client:
             self.socket.dismiss(code, reason)
 
     def writing_paused(self) -> None:
-        """Queues frames from now on. Once a frame is queued, the client must read within `send_timeout_s`."""
+        """Queues frames from now on. While frames are queued, the client must read within `send_timeout_s`."""
         if self.send is _discard:
             return
         if self._queue is None:

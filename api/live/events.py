@@ -19,8 +19,8 @@ RECENT_BYTES = 16 * 2**20
 
 
 def public_number(seq: int) -> int:
-    """The last public number up to `seq`. Anonymous clients see no others, since those between show how many internal
-    events there are."""
+    """The highest public number that is not above `seq`. Anonymous clients get public numbers only: the numbers between
+    them would reveal how many internal events there are."""
     return seq - seq % PUBLIC_STEP
 
 
@@ -52,7 +52,7 @@ def resync(seq: int) -> Frames:
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One row of `events`, encoded. `origin`: the id of the socket that caused it and does not get it."""
+    """One row of `events`, encoded. `origin`: the id of the socket that caused the event and does not get it."""
 
     seq: int
     room: str | None
@@ -66,13 +66,13 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class RecentEvents:
-    """The most recent events, in memory. So many clients that reconnect at once cause no queries."""
+    """The most recent events, in memory, so that many clients that reconnect at once cause no queries."""
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
         self._bytes = 0
         self._since = 0
-        """This object has all events after this number."""
+        """All events after this number are in memory."""
 
     def replace(self, events: Iterable[Event], seq: int) -> None:
         """Replaces all events. `seq`: the number of the last event in the database."""

@@ -35,16 +35,16 @@ PATIENCE = Patience(ping_s=2.0, silence_s=SILENCE_S, pauses_s=(0.1, 5.0))
 POLL_S = 1.0
 BATCH = 100
 BATCH_BYTES = 2**20
-"""The size of a page of `events`: at most so many rows, and no more rows once their data has so many bytes."""
-REACH = 50_000
-"""How many rows of `events`, of all rooms, a replay may search."""
+"""The size of a page of `events`: at most BATCH rows, and no further row once their data has BATCH_BYTES."""
+MAX_SEARCHED_ROWS = 50_000
+"""The number of rows of `events`, of all rooms, that a replay may search."""
 POLL_TIMEOUT_S = 3.0
 """The timeout of a poll. With it and the patience of the listener (sql/listen.py), open pages show within 15 s that the
 database does not respond."""
 HANDLED_WITHIN_S = 1.0
 """How long `wait_until_handled` waits."""
 _CHANGES: Mapping[str, Change] = {"checks": "checks", "event": "event", "public-services": "services"}
-"""The change of cached responses that a notification means, by its payload."""
+"""The change that invalidates cached responses, by the payload of the notification."""
 WITHDRAWING = frozenset({"incident-deleted", "maintenance-updated"})
 """After these events something may no longer be public, so stale responses are removed too."""
 
@@ -111,22 +111,24 @@ class Feed:
 
     async def between(self, after: int, upto: int, rooms: Collection[str | None]) -> list[Event] | None:
         """The first page of the events of `rooms` with numbers above `after` and up to `upto`; an empty list if there
-        are no more. None where some have been deleted."""
+        are no more. None if some have been deleted."""
         named = [room for room in rooms if room is not None]
         values = {"after": after, "upto": upto, "rooms": named, "everyone": EVERYONE in rooms}
         found = await database.rows(self._pool, "events/between", EventRow, **values, limit=BATCH, bytes=BATCH_BYTES)
-        # Read afterwards: what is in the table now was there during the first query.
+        # Read after the events: rows that exist now existed during the first query, too.
         numbers = await database.row(self._pool, "events/last", Numbers)
         following = public_number(after) + PUBLIC_STEP if ANONYMOUS_ROOMS.issuperset(rooms) else after + 1
         if numbers is None or numbers.oldest > following:
             return None
         return [event.encode() for event in found]
 
-    async def reaches(self, after: int, upto: int) -> bool:
-        """Whether there are at most `REACH` rows between two numbers. There are fewer rows than numbers."""
-        if upto - after <= REACH:
+    async def is_searchable(self, after: int, upto: int) -> bool:
+        """Whether `events` has at most `MAX_SEARCHED_ROWS` rows between two numbers."""
+        if upto - after <= MAX_SEARCHED_ROWS:  # there are no more rows than numbers
             return True
-        return await database.count(self._pool, "events/count_between", after=after, upto=upto, most=REACH + 1) <= REACH
+        most = MAX_SEARCHED_ROWS + 1  # so that counting stops there
+        found = await database.count(self._pool, "events/count_between", after=after, upto=upto, most=most)
+        return found <= MAX_SEARCHED_ROWS
 
     async def connected(self, connection: AsyncConnection[TupleRow]) -> None:
         """The listener has connected. Changes without an event may have been missed."""
@@ -169,8 +171,8 @@ class Feed:
                 mark.set()
 
     async def wait_until_handled(self) -> bool:
-        """Waits until everything that was committed before the call has been handled. False where the feed is not
-        listening, or that takes longer than `HANDLED_WITHIN_S`."""
+        """Waits until everything that was committed before the call has been handled. Returns False if the feed is not
+        listening, or if it takes longer than `HANDLED_WITHIN_S`."""
         if self.state != "listening":
             return False
         name = "mark:" + secrets.token_hex(8)
@@ -187,8 +189,8 @@ class Feed:
         return True
 
     async def _synchronise(self, connection: AsyncConnection[TupleRow]) -> None:
-        """Reads what was missed, after connecting. The database may have been replaced by an older one. One reader at a
-        time: poll and listener may overlap."""
+        """Reads the missed events after connecting. The database may have been replaced by an older one. A lock
+        serialises the reads of poll and listener, which may overlap."""
         async with self._reading:
             last = await self._last_seq(connection)
             if not self._started or last < self._hub.seq:
@@ -239,7 +241,7 @@ class Feed:
             self._metrics.feed_lag.set((datetime.now(UTC) - public[-1].occurred_at).total_seconds())
 
     async def _poll(self) -> None:
-        """Polls while the feed is not listening. Changes without an event are not seen then, so every round invalidates
+        """Polls while the feed is not listening. Polls do not find changes without an event, so every poll invalidates
         all responses."""
         while True:
             await anyio.sleep(POLL_S)
@@ -265,6 +267,6 @@ class Feed:
             if lost:
                 self._hub.send(frames("database-away", {}, self._hub.public_seq))
 
-    def _failed(self, what: str, error: Exception) -> None:
-        log.warning("%s (%s)", what, type(error).__name__)
+    def _failed(self, text: str, error: Exception) -> None:
+        log.warning("%s (%s)", text, type(error).__name__)
         self._metrics.background_failures.labels("feed").inc()

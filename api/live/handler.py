@@ -46,9 +46,10 @@ from sql import Pool, database
 
 log = logging.getLogger(__name__)
 
-BURST, PER_SECOND = 20, 10.0
+MESSAGE_BURST, MESSAGES_PER_SECOND = 20, 10.0
 """The token bucket of the messages of one socket."""
 HANDLE_WITHIN_S = 30.0
+"""The timeout of one message."""
 
 
 class MessageHandler:
@@ -83,7 +84,7 @@ class MessageHandler:
         }
 
     async def handle(self, connection: LiveConnection, event: str, data: msgspec.Raw | bytes) -> Reply:
-        """Handles one message; `data` is JSON. Raises no other exception than ApiError."""
+        """Handles one message and returns the reply. `data` is JSON. Raises no exception but ApiError."""
         action = self._actions.get(event)
         try:
             if action is None:
@@ -98,7 +99,7 @@ class MessageHandler:
 
     async def enter(self, connection: LiveConnection, rooms: Iterable[str] = ()) -> list[tuple[str, ApiError | None]]:
         """Joins EVERYONE, STAFF or ANONYMOUS, and `rooms`, after the replay of missed events. Returns each of `rooms`
-        with the error if it could not be joined."""
+        with None, or with the error if it could not be joined."""
         prepared: dict[str | None, int | None] = {EVERYONE: None, connection.audience: None}
         outcome: list[tuple[str, ApiError | None]] = []
         for room in dict.fromkeys(rooms):
@@ -108,7 +109,7 @@ class MessageHandler:
                 outcome.append((room, _as_api_error(error, "join-room")))
             else:
                 outcome.append((room, None))
-        if connection.is_staff:  # public rooms that it joined before it was authenticated
+        if connection.is_staff:  # the public rooms that the client joined before it was authenticated
             prepared |= dict.fromkeys(PUBLIC_ROOMS & connection.client.rooms)
         await self._rooms.join(connection, prepared)
         connection.mark_replayed([ANONYMOUS])
@@ -149,7 +150,7 @@ class MessageHandler:
 
     async def _edit(self, connection: LiveConnection, data: bytes) -> Reply:
         message = decoded(data, Editing)
-        principal = await self._access.refresh(connection)
+        principal = await self._access.current_principal(connection)
         authorise(principal, "incidents:write")
         room = "incident-" + message.incident_id
         client = connection.client
@@ -162,7 +163,7 @@ class MessageHandler:
         message = decoded(data, AutoSave)
         if not connection.updates.take():
             raise ApiError(429, "drafts_too_often")
-        principal = await self._access.refresh(connection)
+        principal = await self._access.current_principal(connection)
         authorise(principal, "drafts:write")
         assert principal is not None
         draft = DraftToSave(data=message.data, base_version=message.base_version)
@@ -174,7 +175,7 @@ class MessageHandler:
         message = decoded(data, Comment)
         text, public = message.text_and_visibility()
         fields = decoded(data, SentComment).fields()
-        principal = await self._access.refresh(connection)
+        principal = await self._access.current_principal(connection)
         authorise(principal, "incidents:write")
         assert principal is not None
         comment = NewComment(text=text, public=public)
@@ -202,7 +203,7 @@ class MessageHandler:
             raise invalid(problem)
         if not connection.updates.take():
             raise ApiError(429, "changes_too_often")
-        principal = await self._access.refresh(connection)
+        principal = await self._access.current_principal(connection)
         authorise(principal, "templates:write")
         assert principal is not None
         values = {

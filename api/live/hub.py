@@ -21,7 +21,7 @@ _NO_MEMBERS: Members = tuple({} for _ in Transport)
 
 
 class Hub:
-    """All clients of this process. Only `reach` switches tasks."""
+    """All clients of this process. Only `wait_for` switches tasks."""
 
     def __init__(self, metrics: Metrics, queue_limit: int, send_timeout_s: float) -> None:
         self.seq = 0
@@ -71,7 +71,7 @@ class Hub:
 
     def join(self, client: Client, room: str | None) -> None:
         """Adds a client to a room. It gets the events that are published from now on."""
-        if not client.disconnected:  # it may have been disconnected while the caller waited for the database
+        if not client.disconnected:  # the client may have been disconnected while the caller waited for the database
             client.rooms.add(room)
             if room not in self._rooms:
                 self._rooms[room] = tuple({} for _ in Transport)
@@ -103,7 +103,7 @@ class Hub:
         self._wake_waiting()
 
     def clear_recent(self) -> None:
-        """Removes the recent events, some of which may no longer be public. Replays read the database then."""
+        """Removes the recent events, some of which may no longer be public. Replays then read the database."""
         self._recent.clear(self.seq)
 
     def publish(self, event: Event) -> None:
@@ -116,7 +116,7 @@ class Hub:
         self._wake_waiting()
 
     def _wake_waiting(self) -> None:
-        """Wakes the tasks that wait in `reach`."""
+        """Wakes the tasks that wait in `wait_for`."""
         published, self._published = self._published, anyio.Event()
         published.set()
 
@@ -134,7 +134,7 @@ class Hub:
         """The events after `seq`; None if some of them are not in memory."""
         return [] if seq >= self.seq else self._recent.after(seq)
 
-    async def reach(self, seq: int) -> None:
+    async def wait_for(self, seq: int) -> None:
         """Waits until event `seq` has been published in this process."""
         while self.seq < seq:
             await self._published.wait()

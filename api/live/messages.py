@@ -68,7 +68,7 @@ class SentComment(msgspec.Struct):
     comment: str | dict[str, Any]
 
     def fields(self) -> dict[str, Any]:
-        """The fields of a comment object. An `id` that is neither text nor number is removed. Raises 400 where the
+        """The fields of a comment object. An `id` that is neither text nor number is removed. Raises 400 if the
         fields are too large."""
         if isinstance(self.comment, str):
             return {}
@@ -86,7 +86,7 @@ class TemplateName(msgspec.Struct, rename="camel"):
     template_id: Annotated[str, msgspec.Meta(max_length=50)]
 
     def uuid(self) -> UUID:
-        """Raises 404 for a text that is not a UUID."""
+        """The id of the template. Raises 404 for a text that is not a UUID."""
         if (template_id := uuid_or_none(self.template_id)) is None:
             raise no_such_template()
         return template_id

@@ -27,7 +27,9 @@ log = logging.getLogger(__name__)
 
 RENEW_S = 5.0
 RETRY_S = 1.0
+"""The pause after a failed renewal."""
 CLOSE_WITHIN_S = 2.0
+"""The timeout of deleting the leases when the process ends."""
 
 
 class Lease(msgspec.Struct):
@@ -101,14 +103,14 @@ class Presence:
         self._released: set[tuple[str, str]] = set()
         self._join_lock = anyio.Lock()
         self._statement_lock = anyio.Lock()
-        """Held while memory and database may differ. A join takes `_join_lock` first: so the renewal of leases waits
-        for one join at most, not for all that are queued."""
+        """Held while memory and database may differ. A join takes `_join_lock` first, so the renewal of leases waits
+        for at most one join, not for all that wait."""
         self._changed = anyio.Event()
         self._exact = True
         """False while the leases of this process in the database may differ from those in memory."""
         self._closed = False
 
-    async def hold(
+    async def join_incident(
         self,
         client: Client,
         principal: Principal,
@@ -116,18 +118,18 @@ class Presence:
         editing: bool | None = None,
         field: str | None = None,
     ) -> Present | None:
-        """Enters a socket into an incident's room, or changes what it edits there (`editing` None: unchanged).
+        """Adds a socket to an incident's room, or changes what it edits there (`editing` None: unchanged).
 
-        None if there is no such incident, or the socket has been closed. Raises OperationalError while the database is
-        away.
+        Returns None if there is no such incident, or the socket has been closed. Raises OperationalError while the
+        database is away.
         """
         async with self._join_lock, self._statement_lock:
             if client.disconnected or self._closed:
                 return None
-            return await self._hold(client, principal, incident_id, editing, field)
+            return await self._join_incident(client, principal, incident_id, editing, field)
 
     async def join_template(self, client: Client, principal: Principal, template_id: UUID) -> InTemplate | None:
-        """Enters a socket into a template's room. Returns None and raises OperationalError as `hold` does."""
+        """Adds a socket to a template's room. Returns None and raises OperationalError as `join_incident` does."""
         async with self._join_lock, self._statement_lock:
             if client.disconnected or self._closed:
                 return None
@@ -144,9 +146,9 @@ class Presence:
         async with self._statement_lock:
             lease = self._leases.get((incident_id, client.id))
             if lease is not None and lease.editing:
-                await self._hold(client, principal, incident_id, False, None)
+                await self._join_incident(client, principal, incident_id, False, None)
 
-    async def _hold(
+    async def _join_incident(
         self, client: Client, principal: Principal, incident_id: str, editing: bool | None, field: str | None
     ) -> Present | None:
         values = {"incident_id": incident_id, "editing": editing, "field": field}
@@ -161,11 +163,12 @@ class Presence:
     async def _enter(
         self, client: Client, principal: Principal, room: str, name: str, row_type: type[Entered], **values: Any
     ) -> Entered | None:
-        """Enters a socket into a room by the query `name`; None if there is no such room, or the socket is closed."""
+        """Adds a socket to a room by the query `name`. Returns None if there is no such room, or if the socket is
+        closed."""
         key = (room, client.id)
         self._released.discard(key)
         exact, self._exact = self._exact, False  # if this is cancelled, it is unknown whether the lease was stored
-        entered = await database.row(  # idempotent, so it is repeated where the connection was dead
+        entered = await database.row(  # idempotent, so it is repeated if the connection had been lost
             self._pool,
             name,
             row_type,
@@ -190,7 +193,8 @@ class Presence:
         return entered
 
     def leave(self, socket_id: str, incident_id: str | None = None) -> None:
-        """Removes a socket from a room, or from all. The event for the others follows shortly."""
+        """Removes a socket from a room, or from all. The task `run` deletes the lease, which causes the event for the
+        others."""
         for incident in tuple(self._rooms.get(socket_id, ())) if incident_id is None else (incident_id,):
             if self._remove((incident, socket_id)):
                 self._release_soon((incident, socket_id))
@@ -210,7 +214,7 @@ class Presence:
         return known
 
     async def run(self) -> None:
-        """Until cancelled: deletes released leases and renews others."""
+        """Deletes released leases and renews the others, until cancelled."""
         due = anyio.current_time() + RENEW_S
         while True:
             with anyio.move_on_after(max(0.0, due - anyio.current_time())):
@@ -234,7 +238,7 @@ class Presence:
             await self._delete_released_locked()
 
     async def _delete_released_locked(self) -> None:
-        """The caller holds `_statement_lock`."""
+        """Deletes released leases. The caller holds `_statement_lock`."""
         released = list(self._released)
         if released:
             incidents, sockets = [incident for incident, _ in released], [socket for _, socket in released]
@@ -256,12 +260,12 @@ class Presence:
                 await self._execute("presence/restore", **held, held=known)
             self._exact = True
 
-    def _failed(self, what: str, error: Exception) -> None:
-        log.warning("%s (%s)", what, type(error).__name__)
+    def _failed(self, text: str, error: Exception) -> None:
+        log.warning("%s (%s)", text, type(error).__name__)
         self._metrics.background_failures.labels("presence").inc()
 
     async def _execute(self, name: str, **values: Any) -> None:
-        """Executes an idempotent query; it is repeated where the connection was dead."""
+        """Executes an idempotent query; it is repeated if the connection had been lost."""
 
         async def execute(connection: AsyncConnection[TupleRow]) -> None:
             await connection.execute(sql.query(name), values)

@@ -1,6 +1,6 @@
 """Replays the events that a client missed, before it gets new ones.
 
-Events are read from the database a page at a time; the next page is read when the client has taken the last one. So
+Events are read from the database a page at a time; the next page is read when the client has read the last one. So
 memory holds at most a page for each client that reconnects.
 """
 
@@ -20,19 +20,19 @@ MAX_REPLAY_BYTES = 4 * 2**20
 """How much of the database is replayed to one client. A client that missed more gets `resync`."""
 READERS = 2
 """How many replays read the database at once; the others wait."""
-REACH_WITHIN_S = 5.0
-"""How long a replay waits for an event that this process has not read yet."""
+WAIT_FOR_EVENT_S = 5.0
+"""How long to wait for an event that this process has not read yet."""
 
 
 class History(Protocol):
     """Reads past events from the database (api/live/feed.py `Feed`)."""
 
-    async def reaches(self, after: int, upto: int) -> bool: ...
+    async def is_searchable(self, after: int, upto: int) -> bool: ...
     async def between(self, after: int, upto: int, rooms: Collection[str | None]) -> list[Event] | None: ...
 
 
 class Replay:
-    """Replays from the hub's recent events where they suffice, else from the database."""
+    """Replays from the hub's recent events if they go back far enough, otherwise from the database."""
 
     def __init__(self, hub: Hub, history: History) -> None:
         self._hub = hub
@@ -50,7 +50,7 @@ class Replay:
         """
         if not rooms:
             return
-        if since is not None and not await self._reached(since):
+        if since is not None and not await self._exists(since):
             client.send(resync(self._hub.seq)[client.transport])
             return
         cursor = min(rooms.values())
@@ -77,20 +77,21 @@ class Replay:
         to search (checked for the `first` page), or if the database is away."""
         try:
             async with self._readers:
-                if first and not await self._history.reaches(after, upto):
+                if first and not await self._history.is_searchable(after, upto):
                     return None
                 return await self._history.between(after, upto, rooms)
         except psycopg.Error:
             return None
 
-    async def _reached(self, since: int) -> bool:
-        """Whether event `since` exists. It does not in another database, or if this one was restored since."""
-        with anyio.move_on_after(REACH_WITHIN_S):
-            await self._hub.reach(since)  # another process may have read the event earlier than this one
+    async def _exists(self, since: int) -> bool:
+        """Whether event `since` exists. It does not if this is another database, or one that was restored from a
+        backup."""
+        with anyio.move_on_after(WAIT_FOR_EVENT_S):
+            await self._hub.wait_for(since)  # another process may have read the event earlier than this one
         return self._hub.seq >= since
 
     async def _deliver(self, client: Client, event: Event) -> None:
-        """Waits until the client has read, so that a long replay does not fill its queue."""
+        """Sends an event once the client has read the previous ones, so that a long replay does not fill its queue."""
         while client.queued and not client.dismissed:
             await client.socket.writable.wait()
             await anyio.lowlevel.checkpoint()

@@ -14,7 +14,7 @@ from api.live.events import frames, public_number
 from api.live.hub import Hub
 from api.live.messages import no_such_template
 from api.live.presence import Editor, Presence
-from api.live.replay import REACH_WITHIN_S, Replay
+from api.live.replay import WAIT_FOR_EVENT_S, Replay
 from api.live.room_names import PUBLIC_ROOMS, STAFF_ROOMS
 from api.rest.errors import ApiError
 
@@ -42,11 +42,11 @@ class Rooms:
             authorise(connection.principal, "rooms:join-public")
             return None
         if match := _TEMPLATE_ROOM.fullmatch(room):
-            principal = await self._access.refresh(connection)
+            principal = await self._access.current_principal(connection)
             return await self._enter_template(connection.client, principal, room, UUID(match[1]))
         if not _INCIDENT_ROOM.fullmatch(room):
             raise _unknown_room()
-        return await self.enter_incident(connection.client, await self._access.refresh(connection), room)
+        return await self.enter_incident(connection.client, await self._access.current_principal(connection), room)
 
     async def join(self, connection: LiveConnection, rooms: Mapping[str | None, int | None]) -> None:
         """Replays the missed events of rooms and joins them. The values are those of `prepare`.
@@ -74,7 +74,7 @@ class Rooms:
             self._hub.join(connection.client, room)
 
     def leave(self, connection: LiveConnection, room: str) -> None:
-        """Leaves a room. Raises 400 where there is no such room."""
+        """Leaves a room. Raises 400 if there is no such room."""
         incident = _INCIDENT_ROOM.fullmatch(room)
         template = _TEMPLATE_ROOM.fullmatch(room)
         if room not in PUBLIC_ROOMS and incident is None and template is None:
@@ -85,7 +85,8 @@ class Rooms:
             self._presence.leave(connection.client.id, incident[1] if incident is not None else room)
 
     async def restrict(self, connection: LiveConnection) -> None:
-        """After the role of the user has changed: leaves the rooms that it does not allow, and ends editing."""
+        """Applies a changed role: leaves the rooms that it does not allow, and ends editing if it does not allow
+        that."""
         client = connection.client
         for incident_id in _incidents(client):
             if not allows(connection.principal, "rooms:join-incident"):
@@ -110,9 +111,9 @@ class Rooms:
         what the client edits itself, None for unchanged. Returns the number of the event that this is based on."""
         authorise(principal, "rooms:join-incident")
         assert principal is not None
-        _require_free_room(client, room)
+        _require_below_limit(client, room)
         match = _INCIDENT_ROOM.fullmatch(room)
-        present = await self._presence.hold(client, principal, match[1], editing, field) if match else None
+        present = await self._presence.join_incident(client, principal, match[1], editing, field) if match else None
         if match is None or present is None:
             raise ApiError(404, "unknown_incident")
         if room not in client.rooms:
@@ -125,12 +126,12 @@ class Rooms:
         the event that this is based on, by which the others get the new number."""
         authorise(principal, "templates:read")
         assert principal is not None
-        _require_free_room(client, room)
+        _require_below_limit(client, room)
         joined = await self._presence.join_template(client, principal, template_id)
         if joined is None:
             raise no_such_template()
-        with anyio.fail_after(REACH_WITHIN_S):  # otherwise older counts would be sent after this one
-            await self._hub.reach(joined.seq)
+        with anyio.fail_after(WAIT_FOR_EVENT_S):  # otherwise older counts would be sent after this one
+            await self._hub.wait_for(joined.seq)
         count = {"templateId": str(template_id), "userCount": joined.sockets}
         client.send(frames("user-count-updated", count, joined.seq)[client.transport])
         return joined.seq
@@ -150,7 +151,8 @@ def _incidents(client: Client) -> list[str]:
     return [match[1] for room in client.rooms if room is not None and (match := _INCIDENT_ROOM.fullmatch(room))]
 
 
-def _require_free_room(client: Client, room: str) -> None:
+def _require_below_limit(client: Client, room: str) -> None:
+    """Raises 429 if the client would be in more than MAX_ROOMS rooms."""
     if room not in client.rooms and len(client.rooms) >= MAX_ROOMS:
         raise ApiError(429, "too_many_rooms", most=MAX_ROOMS)
 

@@ -1,8 +1,8 @@
 """Socket.IO 4 at `/socket.io`, over WebSocket only: the same rooms and events as `/ws`, for existing front ends.
 
 python-socketio implements the protocol: handshake, connect with `auth: {token}`, acknowledgements, pings, disconnect.
-Events are written by the hub directly to the WebSocket, encoded once for all clients; the library would encode them for
-each client and use a queue and a task for each.
+The hub writes events directly to the WebSocket, encoded once for all clients. The library would encode them for each
+client, and would use a queue and a task for each.
 
 Every frame of a client passes `_Gate` before the library gets it. `_Gate` sets the bounds that the library does not
 have: the rate of messages, the time to connect, and the types of packets. Events with names that the library reserves
@@ -30,7 +30,7 @@ from api.edge.websocket import POLICY_VIOLATION, SOCKET_EXTENSION
 from api.live.access import LiveConnection
 from api.live.admission import websocket_only
 from api.live.events import Transport, frames
-from api.live.handler import BURST, PER_SECOND, MessageHandler
+from api.live.handler import MESSAGE_BURST, MESSAGES_PER_SECOND, MessageHandler
 from api.rest.errors import ApiError
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ _library_log = logging.getLogger("sla_monitor.socketio")
 _library_log.setLevel(logging.ERROR)  # below that level the library logs packets, including tokens
 
 CONNECT_WITHIN_S = 10.0
+"""The time in which a client must send CONNECT."""
 PING_INTERVAL_S = 25
 PING_TIMEOUT_S = 20
 UNSUPPORTED = 1003
@@ -47,7 +48,8 @@ _EVENT = re.compile(r"2([0-9]*)(.*)", re.DOTALL)
 _CONNECT = re.compile(r"0(/[^,\s]*)?,?(.*)", re.DOTALL)
 _CLOSING = frozenset({"1", "41"})
 _RESERVED = frozenset({"connect", "disconnect", "*"})
-_GONE = {"type": "websocket.disconnect", "code": 1006}
+_DISCONNECT = {"type": "websocket.disconnect", "code": 1006}
+"""The ASGI message after which the library ends the connection."""
 
 
 class _Json:
@@ -179,7 +181,8 @@ class SocketIoTransport:
 
 
 def _refused(error: ApiError) -> Exception:
-    """The `connect_error` of the client: the message `unauthorized` for a 401, and the body of the error as `data`."""
+    """The exception that sends `connect_error` to the client. Its message is `unauthorized` for a 401, otherwise the
+    text of the error; its `data` is the body of the error."""
     message = "unauthorized" if error.status == 401 else str(error)
     body = msgspec.to_builtins(error.body)
     refusal: Exception = socketio.exceptions.ConnectionRefusedError(message, body)
@@ -194,7 +197,7 @@ class _Gate:
         self._handler = handler
         self._receive = receive
         self._send = send
-        self._bucket = TokenBucket(BURST, PER_SECOND)
+        self._bucket = TokenBucket(MESSAGE_BURST, MESSAGES_PER_SECOND)
         self._opened = False
         self._connected = False
         self._deadline = anyio.current_time() + CONNECT_WITHIN_S
@@ -208,16 +211,16 @@ class _Gate:
             with anyio.move_on_after(self._deadline - anyio.current_time()):
                 message = await self._receive()
             if message is None and not self._connected:
-                return self._dismiss(POLICY_VIOLATION, "CONNECT did not come")
+                return self._dismiss(POLICY_VIOLATION, "no CONNECT packet in time")
         if message is None:
             message = await self._receive()
         if message["type"] != "websocket.receive" or self.connection.client.dismissed:
-            return _GONE
+            return _DISCONNECT
         if not self._bucket.take():
             return self._dismiss(POLICY_VIOLATION, "too many messages")
         text = message.get("text")
         if text in _CLOSING:
-            return _GONE
+            return _DISCONNECT
         if text is None or not _CLIENT_PACKET.fullmatch(text):
             return self._dismiss(UNSUPPORTED, "not a Socket.IO packet that a client may send")
         return message
@@ -233,4 +236,4 @@ class _Gate:
 
     def _dismiss(self, code: int, reason: str) -> Any:
         self.connection.client.dismiss(code, reason)
-        return _GONE
+        return _DISCONNECT

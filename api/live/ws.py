@@ -1,19 +1,19 @@
 """`/ws`: the live feed as a plain WebSocket, with frames of `{"event", "data", "seq"}`.
 
 A client sends `{"event": "join-room", "data": {"room": "system-status"}}` (or `"room"` next to `"event"`). The reply is
-`joined`; that to `leave-room` is `left`, to `incident-editing` `editing`, to `auto-save` `saved`, to `incident-comment`
-`commented`, and to `template-update` `updated` (handler.py). The reply to a message that fails is `error`. The
-connection is closed with 1008 after too many messages or for an invalid `since`, with 1009 for a message that is too
-large.
+`joined`; the reply to `leave-room` is `left`, to `incident-editing` `editing`, to `auto-save` `saved`, to
+`incident-comment` `commented`, and to `template-update` `updated` (handler.py). If a message fails, the reply is
+`error`. The connection is closed with 1008 after too many messages or for an invalid `since`, with 1009 for a message
+that is too large.
 
 `{"event": "auth", "data": {"token": …}}` authenticates the client; the reply is `authenticated`. An invalid token
 closes the connection with 4401. With `/ws?auth` this must be the first message, and no events are sent before it.
 
 A client that reconnects with `/ws?since=SEQ&rooms=system-status,uptime` first gets the missed events of those rooms in
-order, then `joined` for each, then new events. `SEQ` is the `seq` of the last frame it got, whichever that was. A room
-that is joined later by message is replayed from the same SEQ. No event is lost or sent twice. With `&socket=ID`, the
-`id` of its last `hello`, events that the client caused itself are left out. If missed events have been deleted, or are
-more than `MAX_REPLAY` or `MAX_REPLAY_BYTES`, the client gets `resync` and must load everything from REST. A client that
+order, then `joined` for each, then new events. `SEQ` is the `seq` of the last frame that it received, of any kind. A
+room that is joined later by message is replayed from the same SEQ. No event is lost or sent twice. With `&socket=ID`,
+the `id` of its last `hello`, events that the client caused itself are not sent. If missed events have been deleted, or
+exceed `MAX_REPLAY` or `MAX_REPLAY_BYTES`, the client gets `resync` and must load everything from REST. A client that
 authenticates after the replay gets internal events from then on.
 """
 
@@ -29,12 +29,13 @@ from api.edge.token_bucket import TokenBucket
 from api.edge.websocket import POLICY_VIOLATION, SOCKET_EXTENSION, TRY_AGAIN_LATER
 from api.live.access import UNAUTHORIZED, LiveConnection
 from api.live.events import MAX_SEQ, Transport, frames
-from api.live.handler import BURST, PER_SECOND, MessageHandler
+from api.live.handler import MESSAGE_BURST, MESSAGES_PER_SECOND, MessageHandler
 from api.live.room_names import PUBLIC_ROOMS
 from api.live.rooms import MAX_ROOMS
 from api.rest.errors import ApiError
 
 AUTH_DEADLINE_S = 10.0
+"""The time in which a client must send `auth` after `?auth`."""
 
 
 class ClientMessage(msgspec.Struct):
@@ -78,7 +79,7 @@ class _Session:
         self._client = connection.client
         self._handler = handler
         self._receive = receive
-        self._bucket = TokenBucket(BURST, PER_SECOND)
+        self._bucket = TokenBucket(MESSAGE_BURST, MESSAGES_PER_SECOND)
         self._caught_up = False
 
     async def run(self, query: bytes) -> None:
@@ -88,8 +89,7 @@ class _Session:
                 await self._handle(text)
 
     async def _begin(self, query: bytes) -> bool:
-        """Sends `hello`, waits for `auth` if the URL demands it, and joins the rooms of the URL.
-
+        """Sends `hello`, waits for `auth` if the URL demands it, and joins the rooms of the URL. Returns
         False if the connection has been closed."""
         parameters = parse_qs(query.decode("latin-1"), keep_blank_values=True)
         try:
@@ -103,8 +103,8 @@ class _Session:
         return True
 
     def _start(self, parameters: dict[str, list[str]]) -> list[str]:
-        """Reads `?since=`, `?socket=` and `?rooms=` and sends `hello`; the rooms. Raises ValueError for invalid
-        values."""
+        """Reads `?since=`, `?socket=` and `?rooms=`, and sends `hello`. Returns the rooms. Raises ValueError for
+        invalid values."""
         since = parameters.get("since", [None])[-1]
         rooms = [room for text in parameters.get("rooms", []) for room in text.split(",") if room]
         if since is not None:
@@ -122,15 +122,15 @@ class _Session:
         return rooms
 
     async def _wait_for_auth(self) -> bool:
-        """Waits for the `auth` message after `?auth`; False if the connection has been closed."""
+        """Waits for the `auth` message after `?auth`. Returns False if the connection has been closed."""
         with anyio.move_on_after(AUTH_DEADLINE_S) as deadline:
             text = await self._next_message()
         if deadline.cancelled_caught:
-            self._client.dismiss(UNAUTHORIZED, "auth did not come")
+            self._client.dismiss(UNAUTHORIZED, "no auth message in time")
         elif text is not None:
             message = self._parse(text)
             if message is None or message.event != "auth":
-                self._client.dismiss(UNAUTHORIZED, "auth must come first")
+                self._client.dismiss(UNAUTHORIZED, "auth must be the first message")
             else:
                 await self._authenticate(message.data)
         return self._connection.principal is not None and not self._client.dismissed
@@ -182,7 +182,7 @@ class _Session:
             return None
 
     async def _authenticate(self, data: msgspec.Raw) -> None:
-        """Replies `authenticated`, or closes the connection."""
+        """Authenticates the client and sends `authenticated`, or sends `error` and closes the connection."""
         try:
             token = msgspec.json.decode(data, type=_Credentials).token
             principal = await self._handler.authenticate(self._connection, token.removeprefix("Bearer "))

@@ -22,7 +22,7 @@ _FIELDS: Mapping[str, str] = {"group_name": "group"}
 @contextmanager
 def constraint_errors() -> Iterator[None]:
     """Raises ApiError for a constraint that statements in this context violate: 409 for a value that is taken or a
-    constraint on several rows, 400 for an invalid value that our own validation has accepted."""
+    constraint on several rows, 400 for an invalid value that the validation of fields has accepted."""
     try:
         yield
     except (CheckViolation, RestrictViolation, UniqueViolation) as error:
@@ -33,7 +33,7 @@ def constraint_errors() -> Iterator[None]:
 
 
 def field_of(column: str) -> str:
-    """The name in REST of a column."""
+    """The name of a column in REST."""
     return _FIELDS.get(column) or camel(column)
 
 

@@ -42,7 +42,8 @@ class ErrorPages(Protocol):
 
 ERROR_PAGES = Part[ErrorPages]("error_pages")
 _FOREIGN: frozenset[ProblemCode] = frozenset({"foreign_page", "foreign_origin"})
-"""Reasons of errors for pages of other sites. The error page does not show the form that such a page sent."""
+"""The reasons of refusing requests from pages of other sites. Their error page does not repeat the form, which such a
+page may have filled in."""
 
 
 def describe(error: BaseException, request: Request[Any, Any, Any] | None = None) -> ApiError | None:
@@ -63,7 +64,7 @@ def describe(error: BaseException, request: Request[Any, Any, Any] | None = None
             return ApiError(error.status_code, headers=error.headers)
         case OperationalError() | ReadOnlySqlTransaction() | IdleInTransactionSessionTimeout():
             return database_away()
-        case DataError():  # a value that our own validation has accepted
+        case DataError():  # a value that the validation of fields has accepted
             return ApiError(400, "not_storable")
     return None
 
@@ -86,7 +87,7 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
 
 
 def respond_to_program(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """The exception handler of routes for programs: responds with JSON, whatever the Accept header says."""
+    """The exception handler of routes for programs: responds with JSON, also if the Accept header prefers HTML."""
     return _json(_logged(request, error))
 
 

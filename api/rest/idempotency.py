@@ -55,7 +55,7 @@ class Claim(NamedTuple):
         return (await connection.execute(sql.query("idempotency/claim"), self._asdict())).rowcount == 1
 
     async def fulfil(self, connection: AsyncConnection[TupleRow], incident_id: str) -> None:
-        """Stores the id of the created incident."""
+        """Stores the id of the incident that the request has created."""
         values = {"actor_id": self.actor_id, "key": self.key, "incident_id": incident_id}
         await connection.execute(sql.query("idempotency/fulfil"), values)
 

@@ -45,7 +45,7 @@ def read_moment(field: str, text: str | None) -> datetime | None:
 
 
 def year_problems(field: str, day: date | None) -> list[FieldProblem]:
-    """The problem of a day or time whose year is not one of FIRST_YEAR to LAST_YEAR."""
+    """The problem of a day or time before FIRST_YEAR or after LAST_YEAR; an empty list if there is none."""
     if day is None or FIRST_YEAR <= day.year <= LAST_YEAR:
         return []
     return [FieldProblem.of(field, "years", first=FIRST_YEAR, last=LAST_YEAR)]

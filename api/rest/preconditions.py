@@ -78,7 +78,7 @@ def outdated(conflict: type[msgspec.Struct]) -> dict[int, ResponseSpec]:
 
 
 def _tags(header: str) -> list[str]:
-    """The tags of a list without their quotes; empty if one of them is invalid."""
+    """The tags of a header, without their quotes; an empty list if one of them is invalid."""
     if len(header) > MAX_HEADER_CHARACTERS:
         return []
     found = [_TAG.fullmatch(item.strip()) for item in header.split(",")]

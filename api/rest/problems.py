@@ -1,4 +1,4 @@
-"""The problem of a field of a request, in errors of REST and sockets."""
+"""The problems of the fields of a request, in error responses of REST and error events of sockets."""
 
 import msgspec
 
@@ -24,6 +24,6 @@ class FieldProblem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def camel(name: str) -> str:
-    """`start_date` -> `startDate`, `from_` -> `from`."""
+    """The name of a Python attribute in camelCase: `start_date` -> `startDate`, `from_` -> `from`."""
     head, *tail = name.strip("_").split("_")
     return head + "".join(part.capitalize() for part in tail)

@@ -19,7 +19,7 @@ def converted(value: Any, kind: type[T]) -> T:
 
 
 def decoded(data: msgspec.Raw | bytes, kind: type[T]) -> T:
-    """Decodes JSON to the type `kind`. Raises ApiError 400 for a value that does not fit; msgspec.DecodeError,
+    """Decodes JSON to the type `kind`. Raises ApiError 400 for a value that does not fit, and msgspec.DecodeError,
     UnicodeDecodeError or RecursionError for invalid JSON."""
     try:
         return msgspec.json.decode(data, type=kind)

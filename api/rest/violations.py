@@ -32,7 +32,7 @@ _KINDS: Sequence[tuple[type, type, ProblemCode]] = (
     (inspect.DateTimeType, str, "time"),
     (inspect.DateType, str, "day"),
 )
-"""For each type: the kind of JSON value that it takes, and the code for other kinds."""
+"""For each type: the kind of JSON value that it accepts, and the code of the problem for other kinds."""
 
 
 def violations(value: Any, kind: Any, field: str = "") -> list[FieldProblem]:
@@ -79,7 +79,8 @@ def _violations(value: Any, kind: inspect.Type, field: str, code: ProblemCode | 
 def _violations_of_union(
     value: Any, union: inspect.UnionType, field: str, code: ProblemCode | None
 ) -> Iterator[FieldProblem]:
-    """The violations of the member of the union that takes this kind of JSON value, or else of the first member."""
+    """The violations of the first member of the union that accepts this kind of JSON value, or of the first member if
+    none does."""
     members = [member for member in union.types if not isinstance(member, inspect.NoneType)]
     if value is None and len(members) < len(union.types):
         return
@@ -133,7 +134,8 @@ def _violations_of_length(
 
 
 def _wrong_kind(value: Any, kind: inspect.Type) -> ProblemCode | None:
-    """The code if the type does not take this kind of JSON value; None if it does, or the type is not in `_KINDS`."""
+    """The code of the problem if the type does not accept this kind of JSON value; None if it does, or if the type is
+    not in `_KINDS`."""
     for of_type, takes, code in _KINDS:
         if isinstance(kind, of_type):
             fits = isinstance(value, takes) and (takes is bool or not isinstance(value, bool))

@@ -86,9 +86,7 @@ class Http(CheckConfig, frozen=True, kw_only=True, tag="http"):
             why = "status_has_no_body"
         else:
             return []
-        return [
-            Problem(name, why) for name in ("keyword", "keyword_absent", "json_path") if getattr(self, name) is not None
-        ]
+        return [Problem(name, why) for name in ("keyword", "json_path") if getattr(self, name) is not None]
 
 
 def _url_problem(url: str) -> ProblemCode | None:

@@ -35,6 +35,7 @@ class Api:
 
     @property
     def ws_url(self) -> str:
+        """The URL of `/ws`."""
         return f"ws://127.0.0.1:{self.settings.api_port}/ws"
 
     async def get(self, path: str, **options: Any) -> Any:
@@ -44,6 +45,7 @@ class Api:
         return response.json()
 
     async def ready(self) -> None:
+        """Returns when /ready responds with 200."""
         await until(lambda: self._is_ready())
 
     async def _is_ready(self) -> bool:
@@ -64,7 +66,8 @@ UNLIMITED: dict[str, Any] = {
     "rate_limit_pings": None,
     "log_level": "debug",
 }
-"""Default settings of the API in tests: no rate limits, and `debug` so that responses have the header X-Cache."""
+"""The settings of the API in tests, unless a test overrides them: no rate limits, and `debug`, so that responses have
+the header X-Cache."""
 
 
 class User(msgspec.Struct, frozen=True):
@@ -86,7 +89,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 async def create_user(db: psycopg.AsyncConnection[Any], role: str = "admin", username: str | None = None) -> User:
-    """Creates a user with a session and without a password, whose hash would take a second."""
+    """Creates a user with a session. The user has no password, since hashing one would take a second."""
     username = username or f"{role}-{secrets.token_hex(6)}"
     cursor = await db.execute(
         "INSERT INTO users (username, email, password_hash, role) VALUES (%s, %s, 'none', %s) RETURNING id",
@@ -104,13 +107,14 @@ async def create_user(db: psycopg.AsyncConnection[Any], role: str = "admin", use
 
 def signer() -> Tokens:
     """Returns a signer with the key of the APIs in tests."""
-    return Tokens(cast(Pool, None), JWT_SECRET)  # the pool is only used to read the secret, which is given
+    return Tokens(cast(Pool, None), JWT_SECRET)  # the pool would only be used to read the key from the database
 
 
 StartApi = Callable[..., AbstractAsyncContextManager[Api]]
 
 
 def free_port() -> int:
+    """Returns a port that no process listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -173,17 +177,19 @@ async def db(database: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
 
 @pytest.fixture
 async def reporter(db: psycopg.AsyncConnection[Any]) -> User:
+    """A user with the role `reporter`."""
     return await create_user(db, "reporter")
 
 
 async def fetch_row(db: psycopg.AsyncConnection[Any], statement: str) -> tuple[Any, ...]:
-    """Returns the only row of a statement."""
+    """Executes a statement and returns its only row."""
     row: tuple[Any, ...]
     [row] = await (await db.execute(statement.encode())).fetchall()
     return row
 
 
 async def add_service(db: psycopg.AsyncConnection[Any], service_id: str, **columns: Any) -> None:
+    """Adds a public service, and the location of its checks. `columns`: further columns of `services`."""
     values = {"name": service_id.title(), "endpoint_url": "http://127.0.0.1:9/health", "public": True} | columns
     names = ", ".join(values)
     marks = ", ".join(["%s"] * len(values))
@@ -193,7 +199,7 @@ async def add_service(db: psycopg.AsyncConnection[Any], service_id: str, **colum
 
 
 class Check(msgspec.Struct):
-    """A check to record. `ms` None means that it failed."""
+    """A check to record. `ms`: its total time in milliseconds, None if it failed."""
 
     service: str
     at: datetime
@@ -201,7 +207,7 @@ class Check(msgspec.Struct):
     slow: bool = False
     interval_s: int = 60
     phases: tuple[float, float, float, float] | None = None
-    """Milliseconds of DNS, connection, TLS and first byte."""
+    """The milliseconds of DNS, connection, TLS and first byte."""
 
 
 async def record(db: psycopg.AsyncConnection[Any], checks: Sequence[Check]) -> None:
@@ -242,4 +248,5 @@ async def midday(db: psycopg.AsyncConnection[Any]) -> ZoneInfo:
 
 
 def now() -> datetime:
+    """Returns the current time in whole seconds."""
     return datetime.now(UTC).replace(microsecond=0)

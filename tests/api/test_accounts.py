@@ -48,6 +48,7 @@ async def log_in(
 
 
 async def logged_in(api: Api, **credentials: str) -> dict[str, Any]:
+    """Logs in and returns the body of the response: the pair of tokens and the user."""
     response = await log_in(api, **credentials)
     assert response.status_code == 200, response.text
     pair: dict[str, Any] = response.json()
@@ -69,6 +70,7 @@ async def change_password(api: Api, token: str, current: str, new: str) -> httpx
 
 
 async def audited(db: Db, action: str) -> list[tuple[Any, ...]]:
+    """Returns the entries of the audit log with this action."""
     return await (
         await db.execute(
             "SELECT actor_kind, actor, host(address), object_type, object_id, after FROM audit_entries "
@@ -127,21 +129,27 @@ async def test_only_hashes_of_refresh_tokens_are_stored(api: Api, db: Db) -> Non
     assert await fetch_row(db, "SELECT length(token_hash) FROM refresh_tokens") == (32,)
 
 
-async def test_a_refused_login_does_not_say_why(api: Api, db: Db) -> None:
+async def test_a_refused_login_does_not_reveal_the_reason(api: Api, db: Db) -> None:
     await add_user(db)
-    await add_user(db, "gone")
-    await db.execute("UPDATE users SET active = false WHERE username = 'gone'")
+    await add_user(db, "disabled-user")
+    await db.execute("UPDATE users SET active = false WHERE username = 'disabled-user'")
     await create_user(db, username="without-password")
-    tried = [("kim", WRONG), ("nobody", PASSWORD), ("gone", PASSWORD), ("gone", WRONG), ("without-password", PASSWORD)]
-    responses = [await log_in(api, *credentials) for credentials in tried]
+    attempts = [
+        ("kim", WRONG),
+        ("nobody", PASSWORD),
+        ("disabled-user", PASSWORD),
+        ("disabled-user", WRONG),
+        ("without-password", PASSWORD),
+    ]
+    responses = [await log_in(api, *credentials) for credentials in attempts]
     for response in responses:
         assert_unauthorized(response)
     assert len({response.text for response in responses}) == 1
     assert [(kind, name, after) for kind, _, _, _, name, after in await audited(db, "login-failed")] == [
         ("anonymous", "kim", {"reason": "wrong password"}),
         ("anonymous", "unknown", {"reason": "unknown user"}),
-        ("anonymous", "gone", {"reason": "disabled"}),
-        ("anonymous", "gone", {"reason": "disabled"}),
+        ("anonymous", "disabled-user", {"reason": "disabled"}),
+        ("anonymous", "disabled-user", {"reason": "disabled"}),
         ("anonymous", "without-password", {"reason": "wrong password"}),
     ]
 
@@ -151,8 +159,8 @@ async def test_unknown_and_disabled_users_take_as_long_as_a_wrong_password(
 ) -> None:
     """Each takes one verification. test_passwords.py shows that all verifications take the same time."""
     await add_user(db)
-    await add_user(db, "gone")
-    await db.execute("UPDATE users SET active = false WHERE username = 'gone'")
+    await add_user(db, "disabled-user")
+    await db.execute("UPDATE users SET active = false WHERE username = 'disabled-user'")
     verify, verified = Passwords.verify, []
 
     async def counted(self: Passwords, password: str, stored: str | None) -> bool:
@@ -160,9 +168,9 @@ async def test_unknown_and_disabled_users_take_as_long_as_a_wrong_password(
         return await verify(self, password, stored)
 
     monkeypatch.setattr(Passwords, "verify", counted)
-    for username in ("kim", "nobody", "gone"):
+    for username in ("kim", "nobody", "disabled-user"):
         assert_unauthorized(await log_in(api, username, f"{WRONG} {username}"))
-    assert verified == [f"{WRONG} {username}" for username in ("kim", "nobody", "gone")]
+    assert verified == [f"{WRONG} {username}" for username in ("kim", "nobody", "disabled-user")]
 
 
 async def test_no_password_is_stored_or_logged(api: Api, db: Db, caplog: pytest.LogCaptureFixture) -> None:
@@ -187,10 +195,10 @@ async def test_unknown_names_are_not_logged(api: Api, db: Db, caplog: pytest.Log
     """The user may have typed the password into the wrong field."""
     caplog.set_level("DEBUG")
     await add_user(db)
-    tried = (PASSWORD, "x\r\ny\u202e" + "z" * 95, "kim ", "k\u0131m", "unknown")
-    for name in tried:
+    names = (PASSWORD, "x\r\ny\u202e" + "z" * 95, "kim ", "k\u0131m", "unknown")
+    for name in names:
         assert_unauthorized(await log_in(api, name))
-    assert [(kind, name, after) for kind, _, _, _, name, after in await audited(db, "login-failed")] == len(tried) * [
+    assert [(kind, name, after) for kind, _, _, _, name, after in await audited(db, "login-failed")] == len(names) * [
         ("anonymous", "unknown", {"reason": "unknown user"})
     ]
     logged_or_stored = caplog.text
@@ -335,7 +343,7 @@ async def test_successful_logins_do_not_count(database: str, db: Db) -> None:
 
 
 async def test_the_correct_password_of_a_disabled_user_counts_as_an_attempt(database: str, db: Db) -> None:
-    """Otherwise an attacker would recognise the correct password by not being limited."""
+    """Otherwise an attacker would recognise the correct password: its attempts would not be limited."""
     await add_user(db)
     await db.execute("UPDATE users SET active = false")
     async with running_api(database, rate_limit_login=Limit(1, MINUTES)) as api:
@@ -345,7 +353,7 @@ async def test_the_correct_password_of_a_disabled_user_counts_as_an_attempt(data
 
 @pytest.mark.parametrize("name", ["kim", "nobody"])
 async def test_unknown_addresses_share_a_limit_for_each_name(database: str, db: Db, name: str) -> None:
-    """This includes names that do not exist: otherwise the limit would disclose which names exist."""
+    """This includes names that do not exist. Otherwise the limit would reveal which names exist."""
     await add_user(db)
     async with running_api(database, rate_limit_login=Limit(1, MINUTES), **PROXY) as api:
         for number in range(10):
@@ -367,9 +375,9 @@ async def test_attempts_of_unknown_addresses_do_not_lock_the_user_out(database: 
 
 
 @pytest.mark.parametrize("tried", ["kim", "kim@example.com", "nobody", "nobody@example.com"])
-async def test_a_lock_reveals_nothing_about_accounts(database: str, db: Db, tried: str) -> None:
-    """The limit applies to the name that was tried, in any spelling, and to no other. It discloses neither whether the
-    name exists nor which e-mail address belongs to it."""
+async def test_a_limit_reveals_nothing_about_accounts(database: str, db: Db, tried: str) -> None:
+    """The limit applies only to the name in the request, in upper or lower case. It reveals neither whether the name
+    exists nor which e-mail address belongs to it."""
     await add_user(db)
     names = ["kim", "kim@example.com", "nobody", "nobody@example.com"]
     async with running_api(database, rate_limit_login=Limit(1, MINUTES), **PROXY) as api:
@@ -482,7 +490,7 @@ async def test_an_ended_session_cannot_be_refreshed(api: Api, db: Db, ending: st
 
 @pytest.mark.parametrize("ending", ["UPDATE users SET active = false", "DELETE FROM users"])
 async def test_a_user_who_is_disabled_during_a_refresh_has_no_session(api: Api, db: Db, ending: str) -> None:
-    """This holds in either order. Without a fixed order of locks one of the two could fail by a deadlock."""
+    """Either of the two may come first. Without a fixed order of locks one could fail with a deadlock."""
     for number in range(8):
         await add_user(db, f"kim{number}")
         pair = await logged_in(api, username=f"kim{number}")
@@ -530,8 +538,8 @@ FORGERIES: dict[str, Callable[[dict[str, Any]], str]] = {
     "no session": lambda claims: forged(claims | {"sid": None}),
     "no such session": lambda claims: forged(claims | {"sid": str(uuid4())}),
     "no such user": lambda claims: forged(claims | {"sub": str(uuid4())}),
-    "a session that is none": lambda claims: forged(claims | {"sid": "' OR true --"}),
-    "not yet": lambda claims: forged(claims | {"nbf": 4102444800}),
+    "an invalid session": lambda claims: forged(claims | {"sid": "' OR true --"}),
+    "not yet valid": lambda claims: forged(claims | {"nbf": 4102444800}),
     "too long": lambda claims: forged(claims | {"more": "x" * 4000}),
     "nonsense": lambda _: "x.y.z",
     "an API token": lambda _: "slam_" + "x" * 43,
@@ -567,7 +575,7 @@ async def test_access_and_refresh_tokens_are_not_interchangeable(api: Api, db: D
 
 
 async def test_a_signed_refresh_token_that_was_never_issued_ends_the_session_it_names(api: Api, db: Db) -> None:
-    """Either the key is known to an attacker or the database was restored from a backup: the session must end."""
+    """An attacker may know the key, or the database may have been restored from a backup."""
     await add_user(db)
     pair = await logged_in(api)
     claims = jwt.decode(pair["refreshToken"], options={"verify_signature": False})
@@ -644,8 +652,8 @@ async def test_a_new_password_ends_all_sessions_and_opens_one(api: Api, db: Db) 
 
 
 async def test_changing_the_password_needs_the_current_one(database: str, db: Db) -> None:
-    """The status is not 401, on which front ends log out. An attempt counts like a login: otherwise an attacker with a
-    stolen token could try passwords without a limit."""
+    """The status is not 401, since front ends log the user out on a 401. An attempt counts like a login: otherwise an
+    attacker with a stolen token could try passwords without a limit."""
     user_id = await add_user(db)
     async with running_api(database, rate_limit_login=Limit(2, MINUTES)) as api:
         token = (await logged_in(api))["accessToken"]
@@ -654,15 +662,15 @@ async def test_changing_the_password_needs_the_current_one(database: str, db: Db
             assert (response.status_code, response.json()["details"][0]["field"]) == (400, "currentPassword")
         assert (await change_password(api, token, PASSWORD, "a new password")).status_code == 429
         assert (await me(api, token)).status_code == 200
-    noted = await audited(db, "password-failed")
-    assert [(name, on) for _, name, _, _, on, _ in noted] == 2 * [("kim", str(user_id))]
+    entries = await audited(db, "password-failed")
+    assert [(name, on) for _, name, _, _, on, _ in entries] == 2 * [("kim", str(user_id))]
 
 
 async def test_invalid_new_passwords_are_refused(api: Api, db: Db) -> None:
     await add_user(db, "kim.the.first")
     token = (await logged_in(api, username="kim.the.first"))["accessToken"]
-    nothing: Any = None
-    for new in ("too short", "x" * 201, "KIM.the.first", "kim.the.first@example.com", nothing):
+    missing: Any = None
+    for new in ("too short", "x" * 201, "KIM.the.first", "kim.the.first@example.com", missing):
         response = await change_password(api, token, PASSWORD, new)
         assert (response.status_code, response.json()["details"][0]["field"]) == (400, "newPassword"), new
     assert (await me(api, token)).status_code == 200

@@ -1,5 +1,5 @@
-"""HTTP connections: open connections and protocol errors of one client have no effect on others, and are not errors of
-the server."""
+"""HTTP connections: open connections and protocol errors of one client have no effect on others. Protocol errors are
+not logged as errors of the server."""
 
 import ipaddress
 import logging
@@ -21,7 +21,7 @@ import psycopg
 import pytest
 from websockets.frames import Frame, Opcode
 
-from api.edge import connections as of_clients
+from api.edge import connections as client_limits
 from sla_monitor.serving import connections
 from sla_monitor.settings import Settings
 from tests.api import raw
@@ -38,73 +38,76 @@ HANDSHAKE = (
 )
 
 
-async def figure(api: Api, series: str) -> float:
+async def metric(api: Api, series: str) -> float:
+    """Returns the value of a series of /metrics, 0 if it is missing."""
     text = (await api.http.get("/metrics")).text
     return float(next((line.rpartition(" ")[2] for line in text.splitlines() if line.startswith(series + " ")), "0"))
 
 
-async def counted(api: Api, fault: str, least: int = 1) -> None:
+async def until_counted(api: Api, fault: str, least: int = 1) -> None:
     """Returns when at least `least` faults of this kind have been counted."""
 
     async def enough() -> bool:
-        return await figure(api, f'sla_monitor_client_faults_total{{fault="{fault}"}}') >= least
+        return await metric(api, f'sla_monitor_client_faults_total{{fault="{fault}"}}') >= least
 
     await until(enough)
 
 
-class Held:
-    """Opens connections whose client does not read, from `address`; closes them at the end of the block."""
+class OpenConnections:
+    """Opens connections from `address` whose client does not read. They are closed at the end of the block."""
 
     def __init__(self, port: int, address: str = "127.0.0.1") -> None:
         self._port = port
         self._address = address
         self._stack = ExitStack()
 
-    def __enter__(self) -> "Held":
+    def __enter__(self) -> "OpenConnections":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def open(self, said: bytes) -> socket.socket:
+    def open(self, data: bytes) -> socket.socket:
+        """Opens a connection and sends `data`."""
         one = self._stack.enter_context(socket.socket())
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         one.settimeout(raw.PATIENCE_S)
         one.bind((self._address, 0))
         one.connect(("127.0.0.1", self._port))
-        one.sendall(said)
+        one.sendall(data)
         return one
 
 
-def leave(one: socket.socket) -> None:
-    """Closes the connection with a reset, as the kernel does for a program that is killed."""
+def reset(one: socket.socket) -> None:
+    """Closes the connection with a TCP reset."""
     one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     one.close()
 
 
-async def response(one: socket.socket) -> raw.RawResponse:
-    """The next response on this connection, with its body."""
+async def next_response(one: socket.socket) -> raw.RawResponse:
+    """Returns the next response on this connection, with its body."""
 
     def read() -> raw.RawResponse:
         received = b""
         while b"\r\n\r\n" not in received:
-            received += _piece(one)
-        answer = raw.parse(received)
-        while len(answer.body) < int(answer.headers.get("content-length", "0")):
-            answer = answer._replace(body=answer.body + _piece(one))
-        return answer
+            received += _receive(one)
+        response = raw.parse(received)
+        while len(response.body) < int(response.headers.get("content-length", "0")):
+            response = response._replace(body=response.body + _receive(one))
+        return response
 
     return await anyio.to_thread.run_sync(read)
 
 
-def _piece(one: socket.socket) -> bytes:
+def _receive(one: socket.socket) -> bytes:
     received = one.recv(65536)
     assert received, "the connection was closed"
     return received
 
 
 async def status(one: socket.socket) -> int:
-    return (await response(one)).status
+    """Returns the status of the next response on this connection."""
+    return (await next_response(one)).status
 
 
 @asynccontextmanager
@@ -116,8 +119,8 @@ async def locked(database: str, table: LiteralString = "incidents") -> AsyncIter
         await connection.rollback()
 
 
-async def have_arrived(api: Api) -> None:
-    """Returns when the API has read everything that was sent before: it reads all connections in turn."""
+async def until_requests_arrived(api: Api) -> None:
+    """Returns when the API has read all requests that were sent before this call. It reads its connections in turn."""
     for _ in range(3):
         assert (await api.http.get("/health")).status_code == 200
 
@@ -126,113 +129,115 @@ async def test_a_client_that_does_not_read_is_disconnected(any_database: str, mo
     monkeypatch.setattr(connections, "STALL_DEADLINE_S", 0.5)
     request = f"GET {LARGE} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     async with running_api(any_database) as api:
-        with Held(api.settings.api_port) as held:
-            for said in (request * 8, request * 8 + HEALTH[:20]):
-                held.open(said)
-            await counted(api, "not_read", 2)
-        assert await figure(api, 'sla_monitor_client_faults_total{fault="left"}') == 0
+        with OpenConnections(api.settings.api_port) as held:
+            for requests in (request * 8, request * 8 + HEALTH[:20]):
+                held.open(requests)
+            await until_counted(api, "not_read", 2)
+        assert await metric(api, 'sla_monitor_client_faults_total{fault="left"}') == 0
 
 
 async def test_a_client_that_reads_slowly_is_disconnected(any_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "DRAIN_DEADLINE_S", 1.0)
     request = f"GET {LARGE} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     async with running_api(any_database) as api:
-        with Held(api.settings.api_port) as held:
+        with OpenConnections(api.settings.api_port) as held:
             one = held.open(request * 8)
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_sip, one)
-                await counted(api, "not_read")
+                tasks.start_soon(_read_slowly, one)
+                await until_counted(api, "not_read")
                 tasks.cancel_scope.cancel()
 
 
-async def _sip(one: socket.socket) -> None:
+async def _read_slowly(one: socket.socket) -> None:
     with suppress(OSError):
-        while await anyio.to_thread.run_sync(one.recv, 4096):  # noqa: ASYNC110  # slowly, that is what it is about
+        while await anyio.to_thread.run_sync(one.recv, 4096):  # noqa: ASYNC110  # the pause is intended
             await anyio.sleep(0.02)
 
 
 async def test_incomplete_requests_do_not_block_others(any_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(of_clients, "HTTP_CONNECTIONS", 25)
-    monkeypatch.setattr(of_clients, "CONNECTIONS_PER_CLIENT", 15)
+    monkeypatch.setattr(client_limits, "HTTP_CONNECTIONS", 25)
+    monkeypatch.setattr(client_limits, "CONNECTIONS_PER_CLIENT", 15)
     async with running_api(any_database, socket_limit=5) as api:
         port = api.settings.api_port
-        with Held(port) as held, Held(port, "127.0.0.2") as others:
+        with OpenConnections(port) as held, OpenConnections(port, "127.0.0.2") as others:
             for count in range(1, 41):
                 held.open(HEALTH[:20])
                 others.open(HEALTH[:20] if count % 2 else HEALTH)
                 assert (await api.http.get("/health")).status_code == 200
-            await counted(api, "crowded_out", 2 * 40 - 30)
+            await until_counted(api, "crowded_out", 2 * 40 - 30)
 
 
 async def test_the_connections_of_an_address_are_limited(any_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(of_clients, "CONNECTIONS_PER_CLIENT", 4)
+    monkeypatch.setattr(client_limits, "CONNECTIONS_PER_CLIENT", 4)
     async with running_api(any_database, sockets_per_address=1) as api:
-        with Held(api.settings.api_port, "127.0.0.2") as held:
+        with OpenConnections(api.settings.api_port, "127.0.0.2") as held:
             async with locked(any_database):
                 working = [held.open(INCIDENTS) for _ in range(5)]
-                await have_arrived(api)
-                refused = await response(held.open(b""))
+                await until_requests_arrived(api)
+                refused = await next_response(held.open(b""))
                 assert refused.status == 429
                 assert b'"code":"RATE_LIMITED"' in refused.body
                 assert int(refused.headers["retry-after"]) > 0
                 assert (await api.http.get("/health")).status_code == 200
-                await counted(api, "too_many_connections")
+                await until_counted(api, "too_many_connections")
             assert [await status(one) for one in working] == [200] * 5
-            again = held.open(HEALTH)  # in the place of one that waits for its next request
-            assert await status(again) == 200
+            another = held.open(HEALTH)  # replaces a connection that waits for its next request
+            assert await status(another) == 200
 
 
 async def test_a_trusted_proxy_is_not_one_client(any_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(of_clients, "CONNECTIONS_PER_CLIENT", 1)
+    monkeypatch.setattr(client_limits, "CONNECTIONS_PER_CLIENT", 1)
     proxies = (ipaddress.ip_network("127.0.0.0/8"),)
 
-    def asked(request: bytes, client: int) -> bytes:
+    def forwarded(request: bytes, client: int) -> bytes:
         return request.replace(b"Host: x\r\n", b"Host: x\r\nX-Forwarded-For: 198.51.100.%d\r\n" % client)
 
     async with running_api(any_database, trusted_proxies=proxies, socket_limit=1) as api:
-        with Held(api.settings.api_port) as held:
+        with OpenConnections(api.settings.api_port) as held:
             async with locked(any_database):
-                working = [held.open(asked(INCIDENTS, client)) for client in (1, 2, 3, 4, 5, 1)]
-                await have_arrived(api)
-                assert await status(held.open(asked(HEALTH, 6))) == 200
-                assert await status(held.open(asked(HEALTH, 1))) == 429
-                await counted(api, "too_many_connections")
+                working = [held.open(forwarded(INCIDENTS, client)) for client in (1, 2, 3, 4, 5, 1)]
+                await until_requests_arrived(api)
+                assert await status(held.open(forwarded(HEALTH, 6))) == 200
+                assert await status(held.open(forwarded(HEALTH, 1))) == 429
+                await until_counted(api, "too_many_connections")
             assert [await status(one) for one in working] == [200] * 6
-            for client in (1, 1, 1):  # what is answered counts no more, and the connection is another client's then
+            for client in (1, 1, 1):  # these connections now count for the client of their next request
                 one = working[client]
-                one.sendall(asked(HEALTH, client))
+                one.sendall(forwarded(HEALTH, client))
                 assert await status(one) == 200
 
 
-async def test_a_client_that_leaves_during_its_body_is_logged_for_debugging(
+async def test_a_client_that_disconnects_during_its_body_is_logged_at_level_debug(
     api: Api, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "sla_monitor.serving.connections")
-    half = b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{"
-    with Held(api.settings.api_port) as held:
-        one = held.open(half)
-        await have_arrived(api)
-        leave(one)
-        await counted(api, "left")
+    incomplete = (
+        b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{"
+    )
+    with OpenConnections(api.settings.api_port) as held:
+        one = held.open(incomplete)
+        await until_requests_arrived(api)
+        reset(one)
+        await until_counted(api, "left")
     login = '{method="POST",route="/api/auth/login",status="%s"}'
 
-    async def told() -> bool:
-        return await figure(api, "sla_monitor_requests_total" + login % 499) == 1
+    async def has_status_499() -> bool:
+        return await metric(api, "sla_monitor_requests_total" + login % 499) == 1
 
-    await until(told)
-    assert await figure(api, "sla_monitor_requests_total" + login % 500) == 0
+    await until(has_status_499)
+    assert await metric(api, "sla_monitor_requests_total" + login % 500) == 0
     [line] = [record for record in caplog.records if record.name == "sla_monitor.serving.connections"]
     assert (line.levelno, line.getMessage()) == (logging.DEBUG, "client 127.0.0.1: left")
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-async def test_no_upgrade_after_an_unread_response(api: Api) -> None:
-    """Otherwise the earlier responses would wait for ever, and frames would be written without a bound."""
+async def test_a_handshake_after_an_unread_response_is_refused(api: Api) -> None:
+    """Otherwise the earlier responses would never be sent, and frames would be written without a limit."""
     request = f"GET {LARGE} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-    with Held(api.settings.api_port) as held:
+    with OpenConnections(api.settings.api_port) as held:
         held.open(request * 8 + HANDSHAKE % b"")
-        await counted(api, "bad_handshake")
-    with Held(api.settings.api_port) as held:
+        await until_counted(api, "bad_handshake")
+    with OpenConnections(api.settings.api_port) as held:
         one = held.open(HEALTH)
         assert await status(one) == 200
         one.sendall(HANDSHAKE % b"")
@@ -240,7 +245,7 @@ async def test_no_upgrade_after_an_unread_response(api: Api) -> None:
 
 
 def serve(database_url: str, port: int, log: Path) -> subprocess.Popen[bytes]:
-    """An API in a process of its own, with the event loop of production."""
+    """Starts an API in a process of its own, with uvloop as in production."""
     code = (
         "import asyncio, logging, sys, uvloop; from api.app import serve; from sla_monitor.settings import load\n"
         "logging.basicConfig(level='INFO', stream=sys.stderr)\n"
@@ -252,17 +257,18 @@ def serve(database_url: str, port: int, log: Path) -> subprocess.Popen[bytes]:
 
 
 def masked(opcode: Opcode, data: bytes, *, fin: bool = True) -> bytes:
+    """Returns a WebSocket frame, masked as frames of clients are."""
     return Frame(opcode, data, fin).serialize(mask=True)
 
 
-BROKEN: Sequence[tuple[str, bytes]] = (
+INVALID_REQUESTS: Sequence[tuple[str, bytes]] = (
     ("not_http", b"\x16\x03\x01 not http\r\n\r\n"),
     ("not_http", b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n"),
     ("not_http", HANDSHAKE % b"?\xff"),
     ("bad_handshake", HANDSHAKE.replace(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", b"") % b""),
     ("bad_handshake", HANDSHAKE.replace(b"GET", b"POST") % b""),
 )
-SOCKET_FRAMES: Sequence[tuple[str, bytes]] = (
+INVALID_FRAMES: Sequence[tuple[str, bytes]] = (
     ("bad_utf8", masked(Opcode.TEXT, b"\xff")),
     ("bad_utf8", masked(Opcode.TEXT, b"a", fin=False) + masked(Opcode.CONT, b"\xff")),
     ("bad_frame", masked(Opcode.CLOSE, b"\x03\xe8\xff")),
@@ -279,39 +285,39 @@ async def test_protocol_errors_of_clients_are_not_logged_as_errors(any_database:
         async with httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=120, verify=False) as http:
             api = Api(Settings(), http)
             await api.ready()
-            with Held(port) as held:
+            with OpenConnections(port) as held:
                 expected: dict[str, int] = {}
 
-                async def comes(fault: str) -> None:
+                async def until_counted_again(fault: str) -> None:
                     expected[fault] = expected.get(fault, 0) + 1
-                    await counted(api, fault, expected[fault])
+                    await until_counted(api, fault, expected[fault])
 
-                for fault, said in BROKEN:
-                    held.open(said)
-                    await comes(fault)
-                await _speaks_too_early(api, any_database, held)
-                await comes("bad_frame")
-                for fault, frame in SOCKET_FRAMES:
+                for fault, request in INVALID_REQUESTS:
+                    held.open(request)
+                    await until_counted_again(fault)
+                await _send_frame_before_handshake(api, any_database, held)
+                await until_counted_again("bad_frame")
+                for fault, frame in INVALID_FRAMES:
                     one = held.open(HANDSHAKE % b"")
                     assert await status(one) == 101
                     one.sendall(frame)
-                    await comes(fault)
-                await _leaves_while_pipelining(api, any_database, held)
+                    await until_counted_again(fault)
+                await _reset_while_pipelining(api, any_database, held)
                 for path, code in ((b"x", 404), (b"?rooms=nowhere", 101)):
                     one = held.open(HANDSHAKE % path)
                     assert await status(one) == code
-                    leave(one)
+                    reset(one)
                 declined = HEALTH.replace(b"Host: x", b"Host: x\r\nConnection: Upgrade\r\nUpgrade: h2c")
                 assert await status(held.open(declined)) == 200
-                for said in (
+                for handshake in (
                     HANDSHAKE % b"",
                     HANDSHAKE.replace(b"/ws", b"/socket.io/") % b"?EIO=4&transport=websocket",
                 ):
-                    leave(held.open(said))
-                    one = held.open(said)
+                    reset(held.open(handshake))
+                    one = held.open(handshake)
                     assert await status(one) == 101
-                    leave(one)
-                assert await figure(api, 'sla_monitor_sockets_refused_total{reason="404"}') == 1
+                    reset(one)
+                assert await metric(api, 'sla_monitor_sockets_refused_total{reason="404"}') == 1
                 assert 'status="500"' not in (await http.get("/metrics")).text
                 assert (await http.get("/health")).status_code == 200
         process.send_signal(signal.SIGTERM)
@@ -322,20 +328,20 @@ async def test_protocol_errors_of_clients_are_not_logged_as_errors(any_database:
     assert "Traceback" not in text and "ERROR" not in text and "WARNING" not in text, text
 
 
-async def _leaves_while_pipelining(api: Api, database: str, held: Held) -> None:
-    """A response is written after the connection was lost, while another request of the same connection waits."""
+async def _reset_while_pipelining(api: Api, database: str, held: OpenConnections) -> None:
+    """The API writes a response to a lost connection, while another request of that connection waits."""
     async with locked(database):
         one, unnoticed = held.open(HEALTH + INCIDENTS + HEALTH), held.open(INCIDENTS + HEALTH)
-        await have_arrived(api)
-        leave(one)
-        leave(unnoticed)  # as long as a request waits, nothing is read
-        await counted(api, "left")
+        await until_requests_arrived(api)
+        reset(one)
+        reset(unnoticed)  # the API reads nothing while a request waits
+        await until_counted(api, "left")
 
 
-async def _speaks_too_early(api: Api, database: str, held: Held) -> None:
-    """Bytes that are not a frame, before the response to the handshake."""
+async def _send_frame_before_handshake(api: Api, database: str, held: OpenConnections) -> None:
+    """Sends bytes that are not a frame before the response to the handshake."""
     async with locked(database, "rate_limits"):
         one = held.open(HANDSHAKE % b"")
-        await have_arrived(api)
+        await until_requests_arrived(api)
         one.sendall(b"\x81\x01a")
-        await counted(api, "bad_frame")
+        await until_counted(api, "bad_frame")

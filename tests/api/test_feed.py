@@ -1,4 +1,4 @@
-"""Events reach every client of every process after COMMIT: in order, each once, also when connections are lost."""
+"""Events reach every client of every process after COMMIT, in order and each once, also after lost connections."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -22,7 +22,7 @@ from api.metrics import Metrics
 from tests.api.conftest import Api, Check, add_service, create_user, midday, now, record, running_api, until
 from tests.api.recording_socket import RecordingSocket
 from tests.api.relay import relay_before
-from tests.api.transports import incident, speaker
+from tests.api.transports import incident, socket_client
 from tests.worker.working import working
 
 pytestmark = pytest.mark.one_engine
@@ -33,7 +33,7 @@ STATES = ("operational", "degraded", "outage", "unknown", "maintenance")
 
 @asynccontextmanager
 async def joined(api: Api, query: str = "?rooms=system-status,uptime") -> AsyncIterator[ClientConnection]:
-    """A socket that has got `joined` for each room of its query."""
+    """A socket that has received `joined` for each room of its query."""
     async with connect(api.ws_url + query) as socket:
         assert (await frame(socket))["event"] == "hello"
         for _ in query.partition("rooms=")[2].split(","):
@@ -42,6 +42,7 @@ async def joined(api: Api, query: str = "?rooms=system-status,uptime") -> AsyncI
 
 
 async def frame(socket: ClientConnection, patience_s: float = 20.0) -> Any:
+    """Returns the next frame, decoded."""
     with anyio.fail_after(patience_s):
         return msgspec.json.decode(await socket.recv())
 
@@ -50,9 +51,9 @@ async def set_state(db: Db, service: str, state: str) -> None:
     await db.execute("UPDATE service_states SET state = %s, since = now() WHERE service_id = %s", [state, service])
 
 
-async def test_an_analysts_update_reaches_every_client_of_two_processes_once_in_order(database: str, db: Db) -> None:
+async def test_changes_by_sql_reach_every_client_of_two_processes_once_in_order(database: str, db: Db) -> None:
     await add_service(db, "shop")
-    told = [STATES[n % 5] for n in range(25)]
+    states = [STATES[n % 5] for n in range(25)]
     async with (
         running_api(database) as first,
         running_api(database) as second,
@@ -60,14 +61,14 @@ async def test_an_analysts_update_reaches_every_client_of_two_processes_once_in_
         joined(first) as two,
         joined(second) as three,
     ):
-        for state in told:
+        for state in states:
             await set_state(db, "shop", state)
-        heard = [[await frame(socket) for _ in told] for socket in (one, two, three)]
-    assert heard[0] == heard[1] == heard[2]
-    assert [event["data"]["status"] for event in heard[0]] == told
-    assert {event["event"] for event in heard[0]} == {"status-update"}
-    assert set(heard[0][0]["data"]) == {"serviceId", "status", "timestamp"}
-    seqs = [event["seq"] for event in heard[0]]
+        received = [[await frame(socket) for _ in states] for socket in (one, two, three)]
+    assert received[0] == received[1] == received[2]
+    assert [event["data"]["status"] for event in received[0]] == states
+    assert {event["event"] for event in received[0]} == {"status-update"}
+    assert set(received[0][0]["data"]) == {"serviceId", "status", "timestamp"}
+    seqs = [event["seq"] for event in received[0]]
     assert seqs == sorted(set(seqs))
 
 
@@ -88,14 +89,14 @@ async def test_a_changed_name_invalidates_responses_of_two_processes(database: s
 async def test_a_request_after_an_event_gets_the_new_response(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The response is new at once, or after the second that lies between two computations of the same response."""
+    """The request waits at most for the pause between two computations of one response, not for the next poll."""
     monkeypatch.setattr(feed, "POLL_S", 4.0)
     await add_service(db, "shop")
     async with running_api(database) as api, joined(api) as socket:
         delays = []
         for number in range(10):
             await api.get("/api/system-status")
-            state = STATES[number % 4]  # not maintenance, of which the plan knows nothing
+            state = STATES[number % 4]  # not `maintenance`: there is no maintenance window
             started = monotonic()
             await set_state(db, "shop", state)
             assert (await frame(socket))["data"]["status"] == state
@@ -146,22 +147,22 @@ async def test_a_connection_that_stops_responding_is_replaced(database: str, db:
         await set_state(db, "shop", "outage")
 
         async def noticed() -> bool:
-            answer = await api.http.get("/ready")
-            return "feed" in [problem["field"] for problem in answer.json().get("details", [])]
+            response = await api.http.get("/ready")
+            return "feed" in [problem["field"] for problem in response.json().get("details", [])]
 
         await until(noticed, 30)
         relay.cut()
         await set_state(db, "shop", "operational")
         relay.restore()
-        heard: list[str] = []
-        while len(heard) < 2:
-            told = await frame(socket, 30)
-            if told["event"] != "database-away":  # which comes if the poll has failed too by then
-                heard.append(told["data"]["status"])
-        assert heard == ["outage", "operational"]
+        received: list[str] = []
+        while len(received) < 2:
+            event = await frame(socket, 30)
+            if event["event"] != "database-away":  # sent if a poll has failed too
+                received.append(event["data"]["status"])
+        assert received == ["outage", "operational"]
 
 
-async def test_clients_are_told_that_the_database_is_away(any_database: str) -> None:
+async def test_clients_get_an_event_when_the_database_is_away(any_database: str) -> None:
     async with relay_before(any_database) as relay, running_api(relay.url) as api, joined(api) as socket:
         relay.cut()
         assert await frame(socket, 30) == {"event": "database-away", "data": {}, "seq": 0}
@@ -172,32 +173,32 @@ async def test_clients_are_told_that_the_database_is_away(any_database: str) -> 
 async def test_clients_that_connect_before_the_first_read_get_resync(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replay, "REACH_WITHIN_S", 0.2)
+    monkeypatch.setattr(replay, "WAIT_FOR_EVENT_S", 0.2)
     await add_service(db, "shop")
     await set_state(db, "shop", "degraded")
     async with relay_before(database) as relay:
         relay.cut()
         async with running_api(relay.url, ready=False) as api:
 
-            async def lives() -> bool:
+            async def is_alive() -> bool:
                 with suppress(httpx.TransportError):
                     return (await api.http.get("/health")).status_code == 200
                 return False
 
-            await until(lives)
+            await until(is_alive)
             async with (
                 joined(api) as new,
-                connect(f"{api.ws_url}?since={PUBLIC_STEP}&rooms=system-status") as back,
+                connect(f"{api.ws_url}?since={PUBLIC_STEP}&rooms=system-status") as reconnected,
             ):
-                heard = [(await frame(back))["event"] for _ in range(3)]
-                assert heard == ["hello", "resync", "joined"]
-                await set_state(db, "shop", "outage")  # during the outage: neither gets it
+                received = [(await frame(reconnected))["event"] for _ in range(3)]
+                assert received == ["hello", "resync", "joined"]
+                await set_state(db, "shop", "outage")  # while the API is not connected: neither client gets the event
                 relay.restore()
-                for socket in (new, back):
+                for socket in (new, reconnected):
                     assert (await frame(socket, 30))["event"] == "resync"
                 await api.ready()
                 await set_state(db, "shop", "operational")
-                for socket in (new, back):
+                for socket in (new, reconnected):
                     assert (await frame(socket))["data"]["status"] == "operational"
 
 
@@ -223,8 +224,8 @@ async def test_a_read_only_database_closes_no_connection(
     await add_service(db, "shop")
     ann, number = await create_user(db, "viewer"), await incident(db)
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
-    async with running_api(database) as api, speaker(api, "ws", ann.token) as client:
-        assert (await client.say("join-room", room=f"incident-{number}"))["ok"]
+    async with running_api(database) as api, socket_client(api, "ws", ann.token) as client:
+        assert (await client.send("join-room", room=f"incident-{number}"))["ok"]
         await db.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'.encode())
         await db.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
@@ -235,25 +236,25 @@ async def test_a_read_only_database_closes_no_connection(
             return "presence could not be renewed (ReadOnlySqlTransaction)" in caplog.text
 
         await until(not_renewed)
-        assert (await client.say("incident-editing", incidentId=number, isEditing=False))["code"] == "FORBIDDEN"
-        assert not (await client.say("join-room", room=f"incident-{number}"))["ok"]
+        assert (await client.send("incident-editing", incidentId=number, isEditing=False))["code"] == "FORBIDDEN"
+        assert not (await client.send("join-room", room=f"incident-{number}"))["ok"]
         assert (await api.get("/api/services"))["services"][1]["id"] == "shop"
         text = (await api.http.get("/metrics")).text
         for task in ("feed", "presence"):
             assert f'sla_monitor_background_failures_total{{task="{task}"}}' in text
 
-        async def only_read() -> bool:
+        async def is_read_only() -> bool:
             ready = await api.http.get("/ready")
             problems = [{"field": "database", "message": "is read-only", "code": "database_read_only"}]
             return ready.status_code == 503 and bool(ready.json()["details"] == problems)
 
-        await until(only_read)
+        await until(is_read_only)
         await db.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = off'.encode())
         await api.ready()
 
 
-async def test_sessions_do_not_stay_read_only_after_the_database_was(database: str, db: Db) -> None:
-    """All connections of the pool, also the one that is used first."""
+async def test_connections_do_not_stay_read_only_when_the_database_is_writable_again(database: str, db: Db) -> None:
+    """This holds for all connections of the pool, including the one that is used first."""
     admin = await create_user(db, "admin")
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
     new = {"name": "Shop", "endpointUrl": "http://127.0.0.1:9/"}
@@ -270,11 +271,11 @@ async def test_sessions_do_not_stay_read_only_after_the_database_was(database: s
             "AND application_name LIKE 'sla-monitor api%'"
         )
 
-        async def read_only() -> bool:
+        async def is_read_only() -> bool:
             return "is read-only" in (await api.http.get("/ready")).text
 
-        await until(read_only)
-        async with anyio.create_task_group() as tasks:  # more sessions than one
+        await until(is_read_only)
+        async with anyio.create_task_group() as tasks:  # opens several connections
             for number in range(8):
                 tasks.start_soon(add, f"shop-{number}")
         assert await add("shop") == 503
@@ -296,12 +297,19 @@ async def test_events_are_read_in_pages(db: Db) -> None:
         await db.execute("SELECT append_event('e', %s, jsonb_build_object('pad', repeat('x', 1000)))", [room])
 
     async def page(**values: Any) -> list[Any]:
-        asked = {"after": 0, "upto": MAX_SEQ, "limit": 100, "bytes": 10**6, "rooms": None, "everyone": True} | values
-        rows = await (await db.execute(sql.query("events/between"), asked)).fetchall()
+        parameters = {
+            "after": 0,
+            "upto": MAX_SEQ,
+            "limit": 100,
+            "bytes": 10**6,
+            "rooms": None,
+            "everyone": True,
+        } | values
+        rows = await (await db.execute(sql.query("events/between"), parameters)).fetchall()
         return [row[0] / PUBLIC_STEP for row in rows]
 
-    inside = 2 + 1 / PUBLIC_STEP
-    assert await page() == [1, 2, inside, 3, 4]
+    internal = 2 + 1 / PUBLIC_STEP
+    assert await page() == [1, 2, internal, 3, 4]
     assert await page(limit=2) == [1, 2]
     assert await page(bytes=1500) == [1, 2]
     assert await page(bytes=1) == [1]

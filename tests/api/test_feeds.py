@@ -19,23 +19,24 @@ from tests.api.incidents import add_update, create
 pytestmark = pytest.mark.one_engine
 
 Db = psycopg.AsyncConnection[Any]
-FORMS = ("atom", "rss", "json")
+FORMATS = ("atom", "rss", "json")
 ATOM = "{http://www.w3.org/2005/Atom}"
 TYPES = {"atom": "application/atom+xml", "rss": "application/rss+xml", "json": "application/feed+json"}
 HOURS = timedelta(hours=1)
 
 
-async def text(api: Api, form: str, query: str = "", **headers: str) -> str:
-    response = await api.http.get(f"/feed.{form}{query}", headers=headers)
+async def text(api: Api, feed_format: str, query: str = "", **headers: str) -> str:
+    """Returns the feed as text."""
+    response = await api.http.get(f"/feed.{feed_format}{query}", headers=headers)
     assert response.status_code == 200, response.text
-    assert response.headers["content-type"] == f"{TYPES[form]}; charset=utf-8"
+    assert response.headers["content-type"] == f"{TYPES[feed_format]}; charset=utf-8"
     return response.text
 
 
-async def read(api: Api, form: str, query: str = "", **headers: str) -> Any:
+async def read(api: Api, feed_format: str, query: str = "", **headers: str) -> Any:
     """Returns the feed as parsed by feedparser, which must report no errors. It does not support JSON feeds."""
-    body = await text(api, form, query, **headers)
-    if form == "json":
+    body = await text(api, feed_format, query, **headers)
+    if feed_format == "json":
         return _as_xml(json.loads(body))
     read = feedparser.parse(body, sanitize_html=False, resolve_relative_uris=False)
     assert not read.bozo, read.get("bozo_exception")
@@ -43,6 +44,7 @@ async def read(api: Api, form: str, query: str = "", **headers: str) -> Any:
 
 
 def _as_xml(feed: Any) -> Any:
+    """Returns a JSON feed as feedparser returns one of XML."""
     entries = [
         SimpleNamespace(
             id=item["id"],
@@ -63,6 +65,7 @@ def content_of(entry: Any) -> str:
 
 
 async def announce(api: Api, db: Db, **fields: Any) -> Any:
+    """Creates a maintenance window that begins in five hours."""
     admin = await create_user(db)
     start = datetime.now(UTC) + 5 * HOURS
     window = {"title": "New disks", "affectedServices": ["shop"], "startsAt": start.isoformat()}
@@ -78,13 +81,13 @@ async def test_incidents_are_listed_newest_first_with_their_updates(api: Api, db
     first = await create(api, admin, title="First", affectedServices=["shop"], description="It is **down**.")
     second = await create(api, admin, title="Second")
     await add_update(api, admin, first["id"], "identified", "A *disk* is full.")
-    for form in FORMS:
+    for feed_format in FORMATS:
 
-        async def has_update(form: str = form) -> bool:
-            return "disk" in await text(api, form)
+        async def has_update(feed_format: str = feed_format) -> bool:
+            return "disk" in await text(api, feed_format)
 
         await until(has_update)
-        feed = await read(api, form)
+        feed = await read(api, feed_format)
         assert [entry.title for entry in feed.entries] == ["Second (Investigating)", "First (Identified)"]
         assert feed.entries[0].id.endswith(f"/incidents/{second['id']}")
         entry = feed.entries[1]
@@ -129,8 +132,8 @@ async def test_maintenance_is_listed_with_its_times(api: Api, db: Db) -> None:
     assert entry.content[0].value.count("<p>From ") == 5
     rss = await read(api, "rss")
     assert rss.entries[0].guidislink is False
-    for form in FORMS:
-        body = await text(api, form)
+    for feed_format in FORMATS:
+        body = await text(api, feed_format)
         assert "Hidden work" not in body
         assert private["id"] not in body
 
@@ -158,8 +161,8 @@ async def test_a_service_has_its_own_feed(api: Api, db: Db) -> None:
     for service in ("shop", "search", "vault"):
         await create(api, admin, title=f"Trouble of {service}", affectedServices=[service])
     await announce(api, db, affectedServices=["search", "vault"])
-    for form in FORMS:
-        feed = await read(api, form, "?service=search")
+    for feed_format in FORMATS:
+        feed = await read(api, feed_format, "?service=search")
         assert [entry.title for entry in feed.entries] == [
             "Maintenance: New disks",
             "Trouble of search (Investigating)",
@@ -167,7 +170,7 @@ async def test_a_service_has_its_own_feed(api: Api, db: Db) -> None:
         assert [tag.term for tag in feed.entries[0].tags] == ["Search"]
         assert feed.feed.title == "SLA Monitor: incidents and maintenance of Search"
         for name in ("vault", "missing", "all-systems", "Vault", "%00"):
-            assert (await api.http.get(f"/feed.{form}?service={name}")).status_code == 404
+            assert (await api.http.get(f"/feed.{feed_format}?service={name}")).status_code == 404
     assert "Vault" not in await text(api, "atom")
 
 
@@ -175,26 +178,26 @@ async def test_feeds_contain_no_internal_incidents_and_no_user_names(api: Api, d
     admin = await create_user(db, username="vault-keeper")
     await create(api, admin, title="Hidden", public=False)
     await create(api, admin, title="Shown")
-    for form in FORMS:
-        body = await text(api, form)
+    for feed_format in FORMATS:
+        body = await text(api, feed_format)
         assert "Shown" in body
         assert "Hidden" not in body
         assert "vault-keeper" not in body
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("feed_format", FORMATS)
 async def test_links_are_absolute_and_start_with_the_requested_host_or_site_url(
-    database: str, api: Api, form: str
+    database: str, api: Api, feed_format: str
 ) -> None:
     home = f"http://127.0.0.1:{api.settings.api_port}"
-    assert f"{home}/feed.{form}?lang=ko" in await text(api, form, "?lang=ko&unknown=1")
-    assert "http://status.local/feed" not in await text(api, form)
-    other = await api.http.get(f"/feed.{form}", headers={"Host": "localhost:1234"})
+    assert f"{home}/feed.{feed_format}?lang=ko" in await text(api, feed_format, "?lang=ko&unknown=1")
+    assert "http://status.local/feed" not in await text(api, feed_format)
+    other = await api.http.get(f"/feed.{feed_format}", headers={"Host": "localhost:1234"})
     assert "http://localhost:1234/feed" in other.text
     assert home not in other.text
     async with running_api(database, site_url="https://status.example.com") as public_api:
-        body = await text(public_api, form)
-        assert f"https://status.example.com/feed.{form}" in body
+        body = await text(public_api, feed_format)
+        assert f"https://status.example.com/feed.{feed_format}" in body
         assert "127.0.0.1" not in body
 
 
@@ -228,15 +231,17 @@ async def test_the_formats_have_the_elements_that_their_specifications_require(a
         assert {"id", "url", "title", "content_html", "date_published", "date_modified"} <= set(found)
 
 
-@pytest.mark.parametrize("form", FORMS)
-async def test_the_language_is_chosen_by_the_query_or_the_browser(api: Api, db: Db, form: str) -> None:
+@pytest.mark.parametrize("feed_format", FORMATS)
+async def test_the_language_is_chosen_by_the_query_or_the_browser(api: Api, db: Db, feed_format: str) -> None:
     await create(api, await create_user(db), title="Down")
-    korean = await read(api, form, "?lang=ko")
+    korean = await read(api, feed_format, "?lang=ko")
     assert korean.entries[0].title == "Down (조사 중)"
     assert korean.feed.title == "SLA Monitor: 인시던트 및 점검"
-    assert (await read(api, form, "", **{"Accept-Language": "ko"})).entries[0].title == "Down (조사 중)"
-    assert (await read(api, form, "?lang=en", **{"Accept-Language": "ko"})).entries[0].title == "Down (Investigating)"
-    assert (await api.http.get(f"/feed.{form}?lang=xx")).status_code == 400
+    assert (await read(api, feed_format, "", **{"Accept-Language": "ko"})).entries[0].title == "Down (조사 중)"
+    assert (await read(api, feed_format, "?lang=en", **{"Accept-Language": "ko"})).entries[
+        0
+    ].title == "Down (Investigating)"
+    assert (await api.http.get(f"/feed.{feed_format}?lang=xx")).status_code == 400
 
 
 CONTROLS = "".join(chr(code) for code in (*range(1, 32), *range(127, 160), 0xFFFE, 0xFFFF, 0x10FFFF))
@@ -244,8 +249,8 @@ STRANGE = "".join(char for char in CONTROLS if fits_one_line(char))
 HOSTILE = "</title>]]><script>alert(1)</script> &lt;b&gt; {{7*7}} <img src=x onerror=alert(1)> {title}"
 
 
-@pytest.mark.parametrize("form", FORMS)
-async def test_a_feed_is_valid_with_every_character_that_can_be_stored(api: Api, db: Db, form: str) -> None:
+@pytest.mark.parametrize("feed_format", FORMATS)
+async def test_a_feed_is_valid_with_every_character_that_can_be_stored(api: Api, db: Db, feed_format: str) -> None:
     await add_service(db, "shop", name=f"Shop {STRANGE}")
     admin = await create_user(db)
     incident = await create(
@@ -256,20 +261,23 @@ async def test_a_feed_is_valid_with_every_character_that_can_be_stored(api: Api,
     )
 
     async def is_resolved() -> bool:
-        return "Resolved" in await text(api, form)
+        return "Resolved" in await text(api, feed_format)
 
     await until(is_resolved)
-    body = await text(api, form)
-    if form != "json":
+    body = await text(api, feed_format)
+    if feed_format != "json":
         ElementTree.fromstring(body.encode())
-    [entry] = (await read(api, form)).entries
+    [entry] = (await read(api, feed_format)).entries
     content = content_of(entry)
     assert "&lt;script&gt;" in content
     assert not [active for active in ("<script", "<img", 'javascript:alert(1)"') if active in content]
-    if form == "json":
+    if feed_format == "json":
         title = json.loads(body)["items"][0]["title"]
     else:
-        title = ElementTree.fromstring(body.encode()).findall(f".//{ATOM if form == 'atom' else ''}title")[1].text or ""
+        title = (
+            ElementTree.fromstring(body.encode()).findall(f".//{ATOM if feed_format == 'atom' else ''}title")[1].text
+            or ""
+        )
     assert HOSTILE.split(" ")[0] in title
     assert "{{7*7}}" in title
     assert "{title}" in title
@@ -285,9 +293,9 @@ async def test_a_feed_has_the_fifty_newest_incidents(api: Api, db: Db) -> None:
     assert titles[0] == "No. 50 (Investigating)"
 
 
-@pytest.mark.parametrize("form", FORMS)
-async def test_an_empty_feed_is_valid(api: Api, form: str) -> None:
-    feed = await read(api, form)
+@pytest.mark.parametrize("feed_format", FORMATS)
+async def test_an_empty_feed_is_valid(api: Api, feed_format: str) -> None:
+    feed = await read(api, feed_format)
     assert feed.entries == []
     assert feed.feed.title
 
@@ -295,14 +303,14 @@ async def test_an_empty_feed_is_valid(api: Api, form: str) -> None:
 async def test_the_time_of_an_empty_feed_is_that_of_the_installation(api: Api, db: Db) -> None:
     """The time is the same in every process and after a restart."""
     cursor = await db.execute("SELECT min(applied_at) FROM schema_versions")
-    [began] = await cursor.fetchone() or [None]
-    assert (await read(api, "atom")).feed.updated == f"{began:%Y-%m-%dT%H:%M:%SZ}"
+    [installed_at] = await cursor.fetchone() or [None]
+    assert (await read(api, "atom")).feed.updated == f"{installed_at:%Y-%m-%dT%H:%M:%SZ}"
 
 
-@pytest.mark.parametrize("form", FORMS)
-async def test_errors_of_feeds_are_json(api: Api, form: str) -> None:
+@pytest.mark.parametrize("feed_format", FORMATS)
+async def test_errors_of_feeds_are_json(api: Api, feed_format: str) -> None:
     for query, status, code in (("service=nope", 404, "NOT_FOUND"), ("lang=xx", 400, "VALIDATION_ERROR")):
-        response = await api.http.get(f"/feed.{form}?{query}", headers={"Accept": "text/html, */*"})
+        response = await api.http.get(f"/feed.{feed_format}?{query}", headers={"Accept": "text/html, */*"})
         assert (response.status_code, response.json()["code"]) == (status, code)
 
 
@@ -324,8 +332,8 @@ async def test_robots_txt_favicon_and_guessed_addresses_exist(api: Api) -> None:
     assert {"Disallow: /console", "Disallow: /login"} <= set(robots.text.splitlines())
     icon = await api.http.get("/favicon.ico", follow_redirects=True)
     assert (icon.status_code, icon.headers["content-type"]) == (200, "image/svg+xml")
-    for path, place in GUESSED.items():
-        for guess in (path, path + "/"):
-            assert (await api.http.get(guess)).headers["location"] == place
-        found = await api.http.get(place, headers={"Accept": "text/html"}, follow_redirects=True)
+    for path, target in GUESSED.items():
+        for guessed in (path, path + "/"):
+            assert (await api.http.get(guessed)).headers["location"] == target
+        found = await api.http.get(target, headers={"Accept": "text/html"}, follow_redirects=True)
         assert found.status_code == 200, path

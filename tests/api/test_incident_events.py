@@ -7,7 +7,7 @@ import pytest
 
 from tests.api.conftest import PATIENCE_S, Api, User, add_service, create_user
 from tests.api.incidents import Db, add_update, change, create, incident_events, public_incident, without_names
-from tests.api.intruders import END, TRANSPORTS, TransportName, entered
+from tests.api.raw_clients import END, TRANSPORTS, TransportName, raw_client
 
 pytestmark = pytest.mark.one_engine
 
@@ -39,7 +39,7 @@ async def test_each_client_gets_a_save_once_and_anonymous_clients_no_names(
     api: Api, db: Db, reporter: User, transport: TransportName
 ) -> None:
     admin = await create_user(db, "admin")
-    async with entered(api, transport) as anonymous, entered(api, transport, admin.token) as staff:
+    async with raw_client(api, transport) as anonymous, raw_client(api, transport, admin.token) as staff:
         incident_id = (await create(api, reporter, update="x"))["id"]
         await add_update(api, admin, incident_id, "identified")
         await change(api, admin, incident_id, public=False)
@@ -47,7 +47,7 @@ async def test_each_client_gets_a_save_once_and_anonymous_clients_no_names(
         comment = {"text": "x", "public": True}
         await api.http.post(f"/api/incidents/{incident_id}/comments", json=comment, headers=reporter.headers)
         await api.http.delete(f"/api/incidents/{incident_id}", headers=admin.headers)
-        without, whole = await anonymous.heard(db), await staff.heard(db)
+        without, whole = await anonymous.received_events(db), await staff.received_events(db)
     names = ["created", "updated", "deleted", "created", "deleted"]
     assert [event for event, _ in without] == [f"incident-{name}" for name in names]
     names = ["created", "updated", "updated", "updated", "deleted"]

@@ -35,7 +35,7 @@ THREE = Limit(3, timedelta(minutes=15))
 
 
 async def rewind(db: Db, by: str) -> None:
-    """Makes the windows begin earlier by this time."""
+    """Makes all windows begin and end earlier by this time."""
     await db.execute("UPDATE rate_limits SET resets_at = resets_at - %s::interval", [by])
 
 
@@ -87,7 +87,7 @@ async def test_give_back_undoes_take(database: str) -> None:
         for _ in range(5):
             await limits.take("login", "a", THREE)
             await limits.give_back("login", "a")
-        await limits.give_back("login", "a")  # giving back more than was taken is no credit
+        await limits.give_back("login", "a")  # gives back more than was taken, which does not raise the limit
         for _ in range(3):
             await limits.take("login", "a", THREE)
         await refusal(limits)
@@ -252,10 +252,8 @@ async def test_a_429_is_never_sent_to_another_client(database: str) -> None:
         async with anyio.create_task_group() as tasks:
             for client in ("192.0.2.66", *(f"192.0.2.{n}" for n in range(8))):
                 tasks.start_soon(request, client)
-        assert responses.pop("192.0.2.66").status_code in (
-            200,
-            429,
-        )  # 200 if the computation of another client had begun
+        # 200 if the computation of another client had begun before.
+        assert responses.pop("192.0.2.66").status_code in (200, 429)
         assert {response.status_code for response in responses.values()} == {200}
         counted = [
             response.headers["ratelimit-remaining"] for response in responses.values() if rate_limit_headers(response)
@@ -292,6 +290,8 @@ async def test_over_the_limit_dashboards_are_still_served(database: str, db: Db)
 
 
 async def use_up_all(api: Api) -> None:
+    """Sends requests until the limit is used up."""
+
     async def used_up() -> bool:
         return (await api.http.get(COUNTED)).status_code == 429
 
@@ -330,7 +330,7 @@ async def test_x_forwarded_for_counts_only_from_trusted_proxies(database: str, d
             assert (await api.http.get(COUNTED, headers={name: "192.0.2.99"})).status_code == 429
     await db.execute("TRUNCATE rate_limits")
     async with running_api(database, rate_limit_api=FIVE, trusted_proxies=PROXY) as api:
-        for n in range(5):  # the entries of the client are left of that of the proxy
+        for n in range(5):  # entries that the client has sent are left of the entry of the proxy
             forged = {"x-forwarded-for": f"192.0.2.{n}, 198.51.100.7"}
             assert (await api.http.get(COUNTED, headers=forged)).status_code == 404
         assert (await api.http.get(COUNTED, headers={"x-forwarded-for": "198.51.100.7"})).status_code == 429
@@ -359,7 +359,7 @@ async def test_nothing_is_refused_while_the_database_is_away(database: str, db: 
 async def test_nothing_is_refused_while_the_counts_cannot_be_stored(
     database: str, db: Db, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A standby has no unlogged tables, so the counts cannot be stored there."""
+    """The database responds but cannot count: on a standby, the unlogged table of the counts cannot be written."""
     async with running_api(database, rate_limit_api=FIVE) as api:
         await db.execute("ALTER TABLE rate_limits RENAME TO elsewhere")
         assert (await api.http.get(COUNTED)).status_code == 404
@@ -367,7 +367,7 @@ async def test_nothing_is_refused_while_the_counts_cannot_be_stored(
     assert any("cannot be counted" in record.message for record in caplog.records)
 
 
-async def test_off_counts_nothing(database: str, db: Db) -> None:
+async def test_without_a_limit_nothing_is_counted(database: str, db: Db) -> None:
     async with running_api(database, rate_limit_api=None) as api:
         assert rate_limit_headers(await api.http.get(COUNTED)) == set()
     assert await (await db.execute("SELECT FROM rate_limits")).fetchall() == []

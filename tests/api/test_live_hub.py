@@ -26,7 +26,8 @@ def connected(hub: Hub, transport: Transport = Transport.WS) -> tuple[Client, Re
     return client, socket
 
 
-def refused(metrics: Metrics) -> float:
+def slow_clients(metrics: Metrics) -> float:
+    """Returns the number of clients that were disconnected because they did not read."""
     return float(metrics.sockets_refused.labels("slow")._value.get())
 
 
@@ -59,7 +60,7 @@ async def test_frames_for_a_client_that_does_not_read_are_queued_and_written_in_
     socket.resume(pause_after=4)
     assert (len(socket.written), client.queued) == (4, 2)
     hub.publish(event(7))
-    socket.resume(pause_after=7)  # by the last of the queued frames
+    socket.resume(pause_after=7)  # the last queued frame pauses writing again
     assert (len(socket.written), client.queued) == (7, 0)
     hub.publish(event(8))
     assert client.queued == 1
@@ -78,7 +79,7 @@ async def test_a_client_with_a_full_queue_is_disconnected() -> None:
     for seq in range(1, 5):
         hub.publish(event(seq))
     assert socket.closed == (TRY_AGAIN_LATER, "too many frames are queued")
-    assert (client.queued, client.disconnected, len(hub), refused(metrics)) == (0, True, 1, 1)
+    assert (client.queued, client.disconnected, len(hub), slow_clients(metrics)) == (0, True, 1, 1)
     assert (len(socket.written), len(other.written)) == (0, 4)
 
 
@@ -110,8 +111,8 @@ async def test_a_client_has_the_send_timeout_for_each_time_that_writing_is_pause
     with anyio.fail_after(30):
         await closed.wait()
     assert (slow_socket.closed, slow_socket.written, slow.queued) == (None, [b"ws 1"], 0)
-    assert idle_socket.closed is None, "no frame waits for it"
-    assert (len(hub), refused(metrics)) == (2, 1)
+    assert idle_socket.closed is None, "no frame is queued for it"
+    assert (len(hub), slow_clients(metrics)) == (2, 1)
 
 
 async def test_nothing_is_written_after_a_connection_has_begun_to_close() -> None:
@@ -129,7 +130,7 @@ async def test_nothing_is_written_after_a_connection_has_begun_to_close() -> Non
     assert (socket.written, stalled_socket.written, closing.queued, stalled.queued) == ([], [], 0, 0)
 
 
-async def test_recent_events_are_removed_by_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_recent_events_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "RECENT_BYTES", 1000)
     hub = Hub(Metrics(), queue_limit=10, send_timeout_s=1)
     published = [Event(seq, None, Frames(b"x" * 100, b"x" * 100)) for seq in range(1, 21)]

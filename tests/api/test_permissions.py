@@ -65,7 +65,8 @@ async def test_the_openapi_document_has_the_permissions_of_the_table(api: Api) -
 
 
 async def test_every_route_allows_exactly_the_roles_of_its_row(api: Api, db: Db, resources: Resources) -> None:
-    """Requests each route as each kind of principal, for its own resource, a foreign one and a missing one."""
+    """Sends a request to each route as each kind of principal: for a resource of its own, one of another user and a
+    missing one."""
     errors = []
     requests = 0
     for row, kind in itertools.product(routes(), get_args(Kind)):
@@ -82,6 +83,7 @@ async def test_every_route_allows_exactly_the_roles_of_its_row(api: Api, db: Db,
 
 
 def resources_to_try(row: Row, kind: Kind) -> tuple[Whose, ...]:
+    """Returns the resources for which a principal of this kind requests the route."""
     if "{" not in row.path:
         return ("foreign",)
     anonymous = kind == "anonymous" or kind.startswith("disabled")
@@ -90,6 +92,7 @@ def resources_to_try(row: Row, kind: Kind) -> tuple[Whose, ...]:
 
 
 def is_as_documented(row: Row, principal: Principal, whose: Whose, status: int) -> bool:
+    """Returns whether `status` is the one that the row of the table implies."""
     outcome = row.outcome(principal, own=whose in ("own", "missing"))
     if outcome != "allowed":
         return status == outcome
@@ -141,7 +144,7 @@ PATH_VARIANTS = (
 
 
 def variants(path: str) -> set[str]:
-    """Returns spellings of the path that servers and proxies may normalise to it."""
+    """Returns other spellings of the path, which servers or proxies may normalise to it."""
     others = {pattern.format(path) for pattern in PATH_VARIANTS}
     others |= {path.upper(), path.title(), path.replace("/", "//"), path.replace("/", "\\"), path.replace("/", "/./")}
     others |= {path.replace("/api", "/%61pi"), path.replace("/api/", "/api%2f"), path.replace("i/", "i%252f")}
@@ -211,8 +214,8 @@ async def test_a_token_outside_the_authorization_header_is_ignored(api: Api, db:
 
 
 async def test_cached_responses_of_one_client_are_not_sent_to_another(api: Api, db: Db, resources: Resources) -> None:
-    """An internal incident is shown to a viewer, and to no anonymous client before or after, with or without an
-    ETag."""
+    """A viewer gets an internal incident. Anonymous clients do not, also if they send the ETag of the viewer's
+    response."""
     admin, viewer = await create_principal(db, "admin"), await create_principal(db, "viewer")
     public = await api.http.post("/api/incidents", json=INCIDENT, headers=admin.headers)
     internal = await api.http.post("/api/incidents", json={**INCIDENT, "public": False}, headers=admin.headers)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.one_engine
 
 Client = Literal["anonymous", "viewer", "reporter", "admin", "disabled admin", "logged out admin"]
 Whose = Literal["own", "foreign"]
-MADE_AT = {
+REST_PATHS = {
     ("service_id",): "/api/services/{service_id}",
     ("incident_id",): "/api/incidents/{incident_id}",
     ("incident_id", "comment_id"): "/api/incidents/{incident_id}/comments/{comment_id}",
@@ -30,8 +30,8 @@ MADE_AT = {
     ("token_id",): "/api/tokens/{token_id}",
 }
 """The REST paths of the resources in the paths of pages, by the names of their parameters."""
-WORDS = {"language": "ko", "theme": "dark", "version": "0", "name": "status.svg"}
-TO_LOGIN = "/login?next="
+PARAMETERS = {"language": "ko", "theme": "dark", "version": "0", "name": "status.svg"}
+LOGIN = "/login?next="
 PROTECTED = [row for row in pages() if not row.who.startswith("everybody")]
 
 
@@ -67,9 +67,10 @@ async def resources(api: Api, db: Db) -> Resources:
 
 
 async def log_in(api: Api, db: Db, kind: Client) -> LoggedIn:
+    """Creates a user of this kind and its browser."""
     if kind == "anonymous":
         return LoggedIn(None, await visitor(api, None), "")
-    await create_user(db, "admin")  # the last one cannot be disabled
+    await create_user(db, "admin")  # the last active admin cannot be disabled
     user = await create_user(db, kind.rpartition(" ")[2])
     browser = await visitor(api, user)
     csrf = (await browser.get("/console/account")).form("/console/account").value("csrf")
@@ -80,17 +81,19 @@ async def log_in(api: Api, db: Db, kind: Client) -> LoggedIn:
     return LoggedIn(user, browser, csrf)
 
 
-async def path_of(row: Row, resources: Resources, maker: User | None) -> str:
-    """Returns the path of `row` to a resource that `maker` owns, or one of another user if `maker` is None."""
+async def path_of(row: Row, resources: Resources, owner: User | None) -> str:
+    """Returns the path of `row` for a resource that `owner` owns, or for one of another user if `owner` is None."""
     names = re.findall(r"{(\w+)}", row.path)
     path = row.path
     for name in names:
-        path = path.replace(f"{{{name}}}", WORDS.get(name, f"{{{name}}}"))
-    if ids := tuple(name for name in names if name not in WORDS):
-        at = MADE_AT[ids]
-        principal = Principal("admin", None, "admin", maker)
-        made = await resources.path(Row("GET", at, "admin", None, True), "own" if maker else "foreign", principal)
-        found = re.fullmatch(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", at), made)
+        path = path.replace(f"{{{name}}}", PARAMETERS.get(name, f"{{{name}}}"))
+    if ids := tuple(name for name in names if name not in PARAMETERS):
+        rest_path = REST_PATHS[ids]
+        principal = Principal("admin", None, "admin", owner)
+        created = await resources.path(
+            Row("GET", rest_path, "admin", None, True), "own" if owner else "foreign", principal
+        )
+        found = re.fullmatch(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", rest_path), created)
         assert found is not None
         path = path.format_map(found.groupdict())
     return path
@@ -109,7 +112,8 @@ def expected_outcome(row: Row, kind: Client, whose: Whose) -> str:
 
 
 def outcome_of(page: Page) -> str:
-    if page.status == 303 and page.response.headers["location"].startswith(TO_LOGIN):
+    """Returns `login`, `shown` or the status of an error."""
+    if page.status == 303 and page.response.headers["location"].startswith(LOGIN):
         return "login"
     return str(page.status) if page.status in (401, 403, 405) or page.status >= 500 else "shown"
 
@@ -137,10 +141,10 @@ async def test_shown_pages_exist(api: Api, db: Db, resources: Resources) -> None
     for row in pages():
         if row.method == "GET" and not {"version", "name"} & set(re.findall(r"{(\w+)}", row.path)):
             page = await admin.browser.request("GET", await path_of(row, resources, admin.user))
-            moved = row.path in ("/login", "/favicon.ico", "/console", *GUESSED) or row.path.startswith(
+            redirects = row.path in ("/login", "/favicon.ico", "/console", *GUESSED) or row.path.startswith(
                 ("/language", "/theme")
             )
-            assert page.status == 200 or (moved and page.status in (302, 303)), f"{row.path}: {page.status}"
+            assert page.status == 200 or (redirects and page.status in (302, 303)), f"{row.path}: {page.status}"
 
 
 async def test_the_redirect_to_the_login_names_the_requested_page(api: Api) -> None:

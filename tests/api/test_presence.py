@@ -1,5 +1,5 @@
-"""The users in a room and those who edit, in all processes: until the last socket of the user is closed, or its lease
-expires."""
+"""Presence: the users in a room and the users who edit there, in all processes. A user is present until their last
+socket leaves or its lease expires."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +21,7 @@ from sql import leases
 from tests.api.conftest import PATIENCE_S, Api, User, create_user, running_api, until
 from tests.api.recording_socket import RecordingSocket
 from tests.api.relay import relay_before
-from tests.api.transports import TRANSPORTS, Speaker, TransportName, incident, speaker
+from tests.api.transports import TRANSPORTS, SocketClient, TransportName, incident, socket_client
 from tests.worker.working import working
 
 pytestmark = pytest.mark.one_engine
@@ -32,17 +32,18 @@ both_transports = pytest.mark.parametrize("transport", TRANSPORTS)
 
 @pytest.fixture
 def quick_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases that expire after 1.8 s and are renewed every 0.3 s."""
     monkeypatch.setattr(leases, "LEASE_S", 1.8)
     monkeypatch.setattr(presence, "RENEW_S", 0.3)
     monkeypatch.setattr(presence, "RETRY_S", 0.1)
 
 
-async def join(client: Speaker, number: str) -> None:
-    assert (await client.say("join-room", room=f"incident-{number}"))["ok"]
+async def join(client: SocketClient, number: str) -> None:
+    assert (await client.send("join-room", room=f"incident-{number}"))["ok"]
 
 
-async def edit(client: Speaker, number: str, editing: bool = True, **more: Any) -> None:
-    assert (await client.say("incident-editing", incidentId=number, isEditing=editing, **more))["ok"]
+async def edit(client: SocketClient, number: str, editing: bool = True, **more: Any) -> None:
+    assert (await client.send("incident-editing", incidentId=number, isEditing=editing, **more))["ok"]
 
 
 @both_transports
@@ -52,59 +53,59 @@ async def test_editors_are_known_in_every_process(database: str, db: Db, transpo
     async with (
         running_api(database) as first,
         running_api(database) as second,
-        speaker(second, transport, bob.token) as watcher,
+        socket_client(second, transport, bob.token) as observer,
     ):
-        await join(watcher, number)
-        async with speaker(first, transport, ann.token) as editor:
+        await join(observer, number)
+        async with socket_client(first, transport, ann.token) as editor:
             await edit(editor, number, field="title", userId=str(bob.user_id), userName="Mallory")
             editing = ("incident-editing", {**about_ann, "isEditing": True, "field": "title"})
-            assert await watcher.hear() == editing
-            async with speaker(second, transport, bob.token) as late:
+            assert await observer.receive() == editing
+            async with socket_client(second, transport, bob.token) as late:
                 await join(late, number)
-                assert await late.hear() == editing
+                assert await late.receive() == editing
             await edit(editor, number, field="description")
-            assert (await watcher.hear())[1]["field"] == "description"
+            assert (await observer.receive())[1]["field"] == "description"
             await edit(editor, number, False)
-            over = ("incident-editing", {**about_ann, "isEditing": False, "field": None})
-            assert await watcher.hear() == over
+            ended = ("incident-editing", {**about_ann, "isEditing": False, "field": None})
+            assert await observer.receive() == ended
             await edit(editor, number)
-            assert (await watcher.hear())[1]["isEditing"] is True
-        assert await watcher.hear() == over
+            assert (await observer.receive())[1]["isEditing"] is True
+        assert await observer.receive() == ended
         left = {"room": f"incident-{number}", "userId": str(ann.user_id)}
-        assert await watcher.hear() == ("user-left", left)
+        assert await observer.receive() == ("user-left", left)
 
 
 @both_transports
-async def test_a_user_is_present_while_one_of_their_sockets_is(api: Api, db: Db, transport: TransportName) -> None:
+async def test_a_user_is_present_until_their_last_socket_leaves(api: Api, db: Db, transport: TransportName) -> None:
     number, ann, bob = await incident(db), await create_user(db, "reporter"), await create_user(db, "viewer")
     async with (
-        speaker(api, transport, bob.token) as watcher,
-        speaker(api, "ws", ann.token) as one,
-        speaker(api, "socketio", ann.token) as two,
+        socket_client(api, transport, bob.token) as observer,
+        socket_client(api, "ws", ann.token) as one,
+        socket_client(api, "socketio", ann.token) as two,
     ):
-        for client in (watcher, one, two):
+        for client in (observer, one, two):
             await join(client, number)
         await edit(one, number, field="title")
         await edit(two, number, field="postmortem")
-        assert [(await watcher.hear())[1]["field"] for _ in range(2)] == ["title", "postmortem"]
+        assert [(await observer.receive())[1]["field"] for _ in range(2)] == ["title", "postmortem"]
         await edit(one, number, False)
-        assert (await one.say("leave-room", room=f"incident-{number}"))["ok"]
+        assert (await one.send("leave-room", room=f"incident-{number}"))["ok"]
         await edit(two, number, field="title")
-        assert (await watcher.hear())[1]["field"] == "title"
-        assert (await two.say("leave-room", room=f"incident-{number}"))["ok"]
-        assert (await watcher.hear())[1]["isEditing"] is False
-        assert (await watcher.hear())[0] == "user-left"
+        assert (await observer.receive())[1]["field"] == "title"
+        assert (await two.send("leave-room", room=f"incident-{number}"))["ok"]
+        assert (await observer.receive())[1]["isEditing"] is False
+        assert (await observer.receive())[0] == "user-left"
 
 
 async def test_the_editors_own_socket_gets_no_event(api: Api, db: Db) -> None:
     number, ann = await incident(db), await create_user(db, "reporter")
-    async with speaker(api, "ws", ann.token) as one, speaker(api, "socketio", ann.token) as two:
+    async with socket_client(api, "ws", ann.token) as one, socket_client(api, "socketio", ann.token) as two:
         for client in (one, two):
             await join(client, number)
         await edit(one, number)
-        assert (await two.hear())[1]["isEditing"] is True
-        assert (await two.say("incident-comment", incidentId=number, comment="x"))["ok"]
-        assert (await one.hear())[0] == "incident-comment"
+        assert (await two.receive())[1]["isEditing"] is True
+        assert (await two.send("incident-comment", incidentId=number, comment="x"))["ok"]
+        assert (await one.receive())[0] == "incident-comment"
 
 
 async def test_leases_of_a_dead_process_are_deleted_by_the_worker(database: str, db: Db, quick_leases: None) -> None:
@@ -112,14 +113,14 @@ async def test_leases_of_a_dead_process_are_deleted_by_the_worker(database: str,
     async with (
         running_api(database) as api,
         working(database, "presence"),
-        speaker(api, "ws", bob.token) as watcher,
+        socket_client(api, "ws", bob.token) as observer,
     ):
-        await join(watcher, number)
+        await join(observer, number)
         await db.execute(
-            "SELECT hold_presence(%s, 'of the dead', gen_random_uuid(), %s, %s, true, 'title', interval '1 s')",
+            "SELECT hold_presence(%s, 'dead', gen_random_uuid(), %s, %s, true, 'title', interval '1 s')",
             [number, ann.user_id, ann.username],
         )
-        events = [await watcher.hear() for _ in range(3)]
+        events = [await observer.receive() for _ in range(3)]
         assert [(event, data.get("isEditing")) for event, data in events] == [
             ("incident-editing", True),
             ("incident-editing", False),
@@ -134,58 +135,58 @@ async def test_leases_lost_in_a_crash_of_the_database_are_restored(database: str
     number, ann, bob = await incident(db), await create_user(db, "reporter"), await create_user(db, "viewer")
     async with (
         running_api(database) as api,
-        speaker(api, "ws", bob.token) as watcher,
-        speaker(api, "socketio", ann.token) as editor,
+        socket_client(api, "ws", bob.token) as observer,
+        socket_client(api, "socketio", ann.token) as editor,
     ):
-        await join(watcher, number)
+        await join(observer, number)
         await edit(editor, number, field="title")
-        assert (await watcher.hear())[1]["isEditing"] is True
+        assert (await observer.receive())[1]["isEditing"] is True
         await db.execute("TRUNCATE presence_leases")
-        assert (await watcher.hear())[1]["isEditing"] is True
+        assert (await observer.receive())[1]["isEditing"] is True
         held = await (await db.execute("SELECT user_id, editing FROM presence_leases ORDER BY editing")).fetchall()
         assert held == [(bob.user_id, False), (ann.user_id, True)]
 
 
-async def test_leases_released_while_the_database_was_away_are_deleted_then(
+async def test_leases_released_while_the_database_was_away_are_deleted_afterwards(
     database: str, db: Db, quick_leases: None
 ) -> None:
     number, ann, bob = await incident(db), await create_user(db, "reporter"), await create_user(db, "viewer")
     async with (
         relay_before(database) as relay,
         running_api(relay.url) as api,
-        speaker(api, "ws", bob.token) as watcher,
+        socket_client(api, "ws", bob.token) as observer,
     ):
-        await join(watcher, number)
-        async with speaker(api, "socketio", ann.token) as editor:
+        await join(observer, number)
+        async with socket_client(api, "socketio", ann.token) as editor:
             await edit(editor, number)
-            assert (await watcher.hear())[1]["isEditing"] is True
+            assert (await observer.receive())[1]["isEditing"] is True
             relay.cut()
-            answer = await editor.say("incident-editing", incidentId=number, isEditing=True, field="title")
-            assert answer["code"] == "SERVER_ERROR"
+            reply = await editor.send("incident-editing", incidentId=number, isEditing=True, field="title")
+            assert reply["code"] == "SERVER_ERROR"
         await until(lambda: all_expired(db))
         relay.restore()
-        event, data = await watcher.hear()
-        if event == "database-away":  # sent if the outage took longer than a poll may
-            event, data = await watcher.hear()
+        event, data = await observer.receive()
+        if event == "database-away":  # sent if a poll has failed
+            event, data = await observer.receive()
         assert (event, data["isEditing"]) == ("incident-editing", False)
-        assert (await watcher.hear())[0] == "user-left"
+        assert (await observer.receive())[0] == "user-left"
         held = await (await db.execute("SELECT user_id FROM presence_leases")).fetchall()
         assert held == [(bob.user_id,)]
 
 
 async def test_a_process_that_stops_deletes_its_leases(database: str, db: Db) -> None:
     number, ann = await incident(db), await create_user(db, "reporter")
-    async with running_api(database) as api, speaker(api, "ws", ann.token) as client:
+    async with running_api(database) as api, socket_client(api, "ws", ann.token) as client:
         await join(client, number)
         assert (await (await db.execute("SELECT count(*) FROM presence_leases")).fetchone()) == (1,)
 
-    async def gone() -> bool:
+    async def no_lease() -> bool:
         return (await (await db.execute("SELECT count(*) FROM presence_leases")).fetchone()) == (0,)
 
-    await until(gone)
+    await until(no_lease)
 
 
-async def test_two_sockets_of_a_user_that_leave_together_are_one_event(database: str, db: Db) -> None:
+async def test_two_sockets_of_a_user_that_leave_together_cause_one_event(database: str, db: Db) -> None:
     number, ann = await incident(db), await create_user(db, "reporter")
     for socket in ("one", "two"):
         await db.execute(
@@ -196,20 +197,20 @@ async def test_two_sockets_of_a_user_that_leave_together_are_one_event(database:
     async with other, anyio.create_task_group() as tasks, db.transaction():
         await db.execute("SELECT end_presence(ARRAY[%s], ARRAY['one'])", [number])
         tasks.start_soon(other.execute, "SELECT end_presence(ARRAY['" + number + "'], ARRAY['two'])")
-        await until(lambda: waiting_for_events(db))
-    told = await (await db.execute("SELECT event, data -> 'isEditing' FROM events ORDER BY seq")).fetchall()
-    assert [event for event in told if event[0] == "user-left"] == [("user-left", None)]
-    assert [event for event in told if event[0] == "incident-editing"][-1] == ("incident-editing", False)
+        await until(lambda: waits_for_events_lock(db))
+    events = await (await db.execute("SELECT event, data -> 'isEditing' FROM events ORDER BY seq")).fetchall()
+    assert [event for event in events if event[0] == "user-left"] == [("user-left", None)]
+    assert [event for event in events if event[0] == "incident-editing"][-1] == ("incident-editing", False)
 
 
-async def test_old_editing_is_not_kept(db: Db) -> None:
+async def test_events_of_editing_are_deleted_after_an_hour(db: Db) -> None:
     for event in ("incident-editing", "auto-save", "user-left", "incident-comment", "incident-updated"):
         await db.execute("SELECT append_event(%s, 'room', '{}')", [event])
     await db.execute("UPDATE events SET occurred_at = now() - interval '61 min' WHERE room = 'room'")
     await db.execute("SELECT append_event('auto-save', 'room', '{}')")
     await db.execute(sql.query("housekeeping/prune_events"), {"event_retention": timedelta(days=7)})
-    kept = await (await db.execute("SELECT event FROM events WHERE room = 'room' ORDER BY seq")).fetchall()
-    assert kept == [("incident-comment",), ("incident-updated",), ("auto-save",)]
+    remaining = await (await db.execute("SELECT event FROM events WHERE room = 'room' ORDER BY seq")).fetchall()
+    assert remaining == [("incident-comment",), ("incident-updated",), ("auto-save",)]
 
 
 @pytest.fixture
@@ -218,8 +219,8 @@ async def pool(database: str) -> AsyncIterator[sql.Pool]:
         yield pool
 
 
-def socket_of(hub_socket: str) -> Client:
-    return Client(RecordingSocket(), Transport.WS, hub_socket, SlowClients(1, 1.0, lambda *_: None))
+def client_with_id(client_id: str) -> Client:
+    return Client(RecordingSocket(), Transport.WS, client_id, SlowClients(1, 1.0, lambda *_: None))
 
 
 def principal_of(person: User) -> Principal:
@@ -234,7 +235,8 @@ async def events_locked(database: str) -> AsyncIterator[None]:
         yield
 
 
-async def waiting_for_events(db: Db) -> bool:
+async def waits_for_events_lock(db: Db) -> bool:
+    """Returns whether a transaction waits for the lock of `events`."""
     found = await db.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
     return await found.fetchone() is not None
 
@@ -281,11 +283,11 @@ async def all_expired(db: Db) -> bool:
 async def test_leases_are_renewed_while_joins_wait(database: str, db: Db, pool: sql.Pool, quick_leases: None) -> None:
     number, ann = await incident(db), principal_of(await create_user(db, "reporter"))
     ours = presence.Presence(pool, Metrics())
-    await ours.hold(socket_of("first"), ann, number)
+    await ours.join_incident(client_with_id("first"), ann, number)
     async with anyio.create_task_group() as tasks:
         async with events_locked(database):
             for name in range(30):
-                tasks.start_soon(ours.hold, socket_of(str(name)), ann, number)
+                tasks.start_soon(ours.join_incident, client_with_id(str(name)), ann, number)
             tasks.start_soon(ours.run)
             await renewed(db)
 
@@ -300,22 +302,22 @@ async def test_a_socket_that_leaves_during_its_join_has_no_lease(
     database: str, db: Db, pool: sql.Pool, quick_leases: None
 ) -> None:
     number, ann = await incident(db), principal_of(await create_user(db, "reporter"))
-    ours, socket = presence.Presence(pool, Metrics()), socket_of("leaving")
-    await ours.hold(socket, ann, number, editing=True)
+    ours, client = presence.Presence(pool, Metrics()), client_with_id("leaving")
+    await ours.join_incident(client, ann, number, editing=True)
     async with anyio.create_task_group() as tasks:
         async with events_locked(database):
-            tasks.start_soon(ours.stop_editing, socket, ann, number)
-            tasks.start_soon(ours.hold, socket, ann, number)
-            await until(lambda: waiting_for_events(db))
-            ours.leave(socket.id)
-            socket.disconnected = True
+            tasks.start_soon(ours.stop_editing, client, ann, number)
+            tasks.start_soon(ours.join_incident, client, ann, number)
+            await until(lambda: waits_for_events_lock(db))
+            ours.leave(client.id)
+            client.disconnected = True
         tasks.start_soon(ours.run)
 
-        async def gone() -> bool:
+        async def no_lease() -> bool:
             return await lease_count(db) == 0
 
-        await until(gone)
-        await ours.hold(socket_of("staying"), ann, number)
+        await until(no_lease)
+        await ours.join_incident(client_with_id("staying"), ann, number)
         await restored(db)
         assert await sockets_with_lease(db) == ["staying"]
         tasks.cancel_scope.cancel()
@@ -329,19 +331,19 @@ async def test_no_lease_is_written_after_close(database: str, db: Db, pool: sql.
         await ours.close()
         closed.set()
 
-    await ours.hold(socket_of("one"), ann, number)
+    await ours.join_incident(client_with_id("one"), ann, number)
     await db.execute("TRUNCATE presence_leases")
     async with anyio.create_task_group() as tasks:
         async with events_locked(database):
             tasks.start_soon(ours.run)
-            await until(lambda: waiting_for_events(db))  # puts its lease back
+            await until(lambda: waits_for_events_lock(db))  # the renewal restores the lease
             tasks.start_soon(close)
             await anyio.wait_all_tasks_blocked()
         await closed.wait()
-        assert await ours.hold(socket_of("two"), ann, number) is None
-        # Two renewals of another process: in that time `ours` would have renewed too.
+        assert await ours.join_incident(client_with_id("two"), ann, number) is None
+        # Another process restores its leases twice. In that time `ours` would have restored its own, too.
         other = presence.Presence(pool, Metrics())
-        await other.hold(socket_of("other"), ann, number)
+        await other.join_incident(client_with_id("other"), ann, number)
         tasks.start_soon(other.run)
         for _ in range(2):
             await restored(db)
@@ -361,8 +363,8 @@ async def test_expiry_does_not_wait_for_renewals(database: str, db: Db) -> None:
         with anyio.fail_after(PATIENCE_S):
             await db.execute("SELECT expire_presence()")
             await db.execute("SELECT append_event('others', NULL, '{}')")
-    left = await (await db.execute("SELECT socket_id FROM presence_leases")).fetchall()
-    assert left == [("slow",)]
+    remaining = await (await db.execute("SELECT socket_id FROM presence_leases")).fetchall()
+    assert remaining == [("slow",)]
 
 
 async def test_no_transaction_keeps_locks_while_it_is_idle(db: Db, pool: sql.Pool) -> None:
@@ -374,5 +376,5 @@ async def test_no_transaction_keeps_locks_while_it_is_idle(db: Db, pool: sql.Poo
         found: dict[str, int] = dict(await rows.fetchall())
     assert 0 < found["idle_in_transaction_session_timeout"] <= 5000
     assert 0 < found["lock_timeout"] < found["statement_timeout"] < REQUEST_DEADLINE_S * 1000
-    alone = await (await db.execute("SHOW statement_timeout")).fetchone()
-    assert alone == ("0",)  # long work of the prober and of migrations
+    outside_pool = await (await db.execute("SHOW statement_timeout")).fetchone()
+    assert outside_pool == ("0",)  # the prober and migrations execute long statements

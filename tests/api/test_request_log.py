@@ -14,7 +14,7 @@ from api.edge.request_log import MAX_WAITING, RequestLog
 from api.metrics import Metrics
 from tests.api.conftest import Api, create_user, running_api
 from tests.api.test_response_cache import Db
-from tests.api.transports import speaker
+from tests.api.transports import socket_client
 
 pytestmark = pytest.mark.one_engine
 
@@ -50,7 +50,7 @@ async def test_each_request_is_one_line_of_json(database: str, db: Db, capfd: py
             response = await api.http.request(method, path, headers=[(k.encode(), v) for k, v in headers.items()])
             assert response.status_code == status, response.text
             ids.append(response.headers.get("x-request-id"))
-        async with speaker(api, "ws", ann.token, "token=secret-7"):
+        async with socket_client(api, "ws", ann.token, "token=secret-7"):
             pass
     out = capfd.readouterr().out
     assert "secret" not in out and ann.token not in out

@@ -68,8 +68,8 @@ async def test_a_response_computed_before_an_event_is_not_stored_after_it() -> N
     assert (await request(app))[2] == b"second"
 
 
-async def test_a_client_that_writes_sees_its_change_with_the_next_request() -> None:
-    """This needs no feed."""
+async def test_a_change_is_in_the_response_to_the_next_request_of_its_client() -> None:
+    """This does not depend on the feed."""
     app = cache(slow := Slow(), Cacheable("/a", frozenset({"event"})), Cacheable("/list", frozenset({"services"})))
     for path in ("/a", "/list"):
         await request(app, path)
@@ -110,20 +110,20 @@ async def test_a_cancelled_request_leaves_the_computation_to_the_next_one() -> N
     slow = Slow()
     slow.may_respond = anyio.Event()
     app = cache(slow)
-    got: list[bytes] = []
+    bodies: list[bytes] = []
 
-    async def patient() -> None:
-        got.append((await request(app))[2])
+    async def second_request() -> None:
+        bodies.append((await request(app))[2])
 
     async with anyio.create_task_group() as tasks:
-        async with anyio.create_task_group() as impatient:
-            impatient.start_soon(request, app)
+        async with anyio.create_task_group() as cancelled:
+            cancelled.start_soon(request, app)
             await anyio.wait_all_tasks_blocked()
-            tasks.start_soon(patient)
+            tasks.start_soon(second_request)
             await anyio.wait_all_tasks_blocked()
-            impatient.cancel_scope.cancel()
+            cancelled.cancel_scope.cancel()
         slow.may_respond.set()
-    assert got == [b"first"]
+    assert bodies == [b"first"]
 
 
 async def test_a_computation_is_counted_once_for_all_waiting_requests() -> None:
@@ -306,7 +306,7 @@ async def test_the_number_of_entries_is_bounded() -> None:
     assert len(app._store) == MAX_ENTRIES
 
 
-async def test_responses_with_queries_evict_only_one_another() -> None:
+async def test_responses_with_a_query_evict_only_each_other() -> None:
     app = cache(Slow(), Cacheable("/many/", EVERY_CHANGE, frozenset({"x"})))
     for path in ("/many/1", "/many/2"):
         await request(app, path)
@@ -361,7 +361,7 @@ async def test_the_metrics_count_entries_and_bytes() -> None:
     assert counted() == (0, False)
 
 
-async def test_over_http_hit_miss_and_not_modified(api: Api, db: Db) -> None:
+async def test_hit_miss_and_not_modified_over_http(api: Api, db: Db) -> None:
     await add_service(db, "shop")
     path = "/api/system-status"
 
@@ -426,7 +426,7 @@ async def test_stale_responses_are_served_while_the_database_is_away(database: s
 
 @pytest.mark.one_engine
 async def test_stale_responses_are_served_while_the_database_does_not_respond(database: str, db: Db) -> None:
-    """This includes the time before the feed detects it."""
+    """This includes the time before the feed detects that the database does not respond."""
     async with relay_before(database) as relay, running_api(relay.url) as api:
         before = await api.http.get("/api/system-status")
         await until_events_processed(api, db)  # which invalidates the response

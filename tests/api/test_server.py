@@ -23,15 +23,15 @@ from tests.api.raw import receive_all
 pytestmark = pytest.mark.one_engine
 
 
-async def test_a_used_port_is_an_error_of_one_line(api: Api) -> None:
+async def test_a_port_in_use_is_an_error_of_one_line(api: Api) -> None:
     with pytest.raises(PortError) as refused:
         await serve(api.settings, "postgresql://nowhere.invalid/x")
-    line = str(refused.value)
-    assert f"PORT={api.settings.api_port}" in line
-    assert "\n" not in line
+    text = str(refused.value)
+    assert f"PORT={api.settings.api_port}" in text
+    assert "\n" not in text
 
 
-async def test_an_incomplete_request_is_closed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_connection_of_an_incomplete_request_is_closed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "ARRIVAL_DEADLINE_S", 1.0)
     for incomplete in (
         b"",
@@ -57,12 +57,12 @@ async def test_empty_lines_do_not_keep_a_connection_open(api: Api, monkeypatch: 
             assert b"200 OK" in await stream.receive()
         with anyio.fail_after(120):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_drip, stream)
+                tasks.start_soon(_send_empty_lines, stream)
                 assert await receive_all(stream) == b""
                 tasks.cancel_scope.cancel()
 
 
-async def _drip(stream: anyio.abc.SocketStream) -> None:
+async def _send_empty_lines(stream: anyio.abc.SocketStream) -> None:
     with contextlib.suppress(anyio.BrokenResourceError):
         while True:
             await stream.send(b"\r\n")
@@ -80,7 +80,7 @@ async def _drip(stream: anyio.abc.SocketStream) -> None:
         ),
     ],
 )
-async def test_an_endless_request_is_closed(api: Api, endless: tuple[bytes, bytes]) -> None:
+async def test_the_connection_of_an_endless_request_is_closed(api: Api, endless: tuple[bytes, bytes]) -> None:
     begin, more = endless
     async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
         with anyio.fail_after(120), pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
@@ -117,6 +117,7 @@ async def test_without_a_database_the_api_is_alive_and_not_ready() -> None:
 
 
 def run_api(database_url: str, port: int) -> subprocess.Popen[bytes]:
+    """Starts an API in a process of its own."""
     code = (
         "import asyncio, uvloop; from api.app import serve; from sla_monitor.settings import load\n"
         "s = load(); asyncio.Runner(loop_factory=uvloop.new_event_loop).run(serve(s, s.database_url))"
@@ -169,7 +170,7 @@ async def test_a_second_signal_stops_the_api_at_once(database: str) -> None:
     "path", [b"/health", b"/api/system-status", b"/", b"/feed.atom", b"/api/services", b"/nowhere"]
 )
 async def test_a_request_with_several_hosts_is_refused(api: Api, path: bytes) -> None:
-    """A proxy may have checked the other one."""
+    """A proxy in front of the API may have checked another Host header than the API would use."""
     request = b"GET %s HTTP/1.1\r\nHost: localhost\r\n%sConnection: close\r\n\r\n"
     for more in (b"Host: localhost\r\n", b"host: evil.example\r\n", b"HOST: localhost:1\r\nHost: x\r\n"):
         for _ in range(2):  # cached or not
@@ -193,17 +194,18 @@ async def test_a_handshake_with_several_hosts_is_refused(api: Api) -> None:
 
 
 async def test_readiness_is_cached(api: Api) -> None:
-    async def queries() -> float:
+    async def connections_requested() -> float:
+        """Returns how often a connection of the pool was requested."""
         text = (await api.http.get("/metrics")).text
         [line] = [line for line in text.splitlines() if line.startswith(REQUESTS)]
         return float(line.rpartition(" ")[2])
 
-    before = await queries()
+    before = await connections_requested()
     for _ in range(10):
         async with anyio.create_task_group() as tasks:
             for _ in range(20):
                 tasks.start_soon(_is_ready, api)
-    assert await queries() - before < 100, "200 requests must not send one query each"
+    assert await connections_requested() - before < 100, "200 requests must not execute one query each"
 
 
 REQUESTS = 'sla_monitor_database_pool{figure="requests_num"}'

@@ -13,7 +13,7 @@ from api.pages.session import own_path
 from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, User, add_service, create_user, running_api, until_events_processed
 from tests.api.people import Db
-from tests.api.transports import speaker
+from tests.api.transports import socket_client
 from tests.api.visitors import Page, Visitor, redirect_target, session_cookie_value, set_password, visitor
 
 pytestmark = pytest.mark.one_engine
@@ -48,7 +48,7 @@ async def test_login_redirects_to_the_requested_page(api: Api, rosa: User) -> No
     assert redirect_target(await browser.request("GET", "/login?next=/history")) == "/history"
 
 
-async def test_after_a_wrong_password_the_form_keeps_the_name_only(api: Api, rosa: User) -> None:
+async def test_after_a_wrong_password_the_form_keeps_only_the_user_name(api: Api, rosa: User) -> None:
     anonymous = await visitor(api, None)
     for username, password in (("rosa", "wrong horse"), ("<b>unknown", PASSWORD), ("", ""), ("x" * 101, "y" * 201)):
         response = await anonymous.fill("/login?next=/history", "/login", username=username, password=password)
@@ -99,13 +99,13 @@ def test_login_redirects_to_pages_of_this_site(target: str) -> None:
 async def test_logout_ends_the_session_and_its_sockets_at_once(api: Api, db: Db, rosa: User) -> None:
     browser = await visitor(api, rosa)
     token = (await browser.request("POST", "/live-token")).response.json()["token"]
-    async with speaker(api, "ws", token) as socket:
+    async with socket_client(api, "ws", token) as socket:
         page = await browser.get("/console/templates")
         response = await browser.submit(page.form("/logout"))
         assert redirect_target(response) == "/"
         assert cookie_of(response)[0] in ("", '""') and "max-age=0" in cookie_of(response)[1]
         with anyio.fail_after(120):
-            assert await socket.closed() is not None
+            assert await socket.close_code() is not None
     assert (await browser.request("GET", "/console/account")).status == 303
     assert (await api.http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})).status_code == 401
 
@@ -172,7 +172,7 @@ async def test_behind_a_trusted_tls_proxy_the_cookie_is_secure(database: str, db
             assert page.status == shown, (name, over_tls)
 
 
-async def test_x_forwarded_proto_of_others_is_ignored(api: Api, rosa: User) -> None:
+async def test_x_forwarded_proto_of_untrusted_clients_is_ignored(api: Api, rosa: User) -> None:
     headers = {"X-Forwarded-Proto": "https"}
     anonymous = await visitor(api, None)
     response = await anonymous.request(
@@ -198,7 +198,7 @@ async def test_language_and_theme_are_stored_in_cookies(api: Api) -> None:
 
 
 async def test_cached_pages_contain_nothing_of_a_user(api: Api, db: Db, rosa: User) -> None:
-    """A browser with a session gets no cached page."""
+    """A browser with a session gets a page that was rendered for it, not a cached one."""
     await add_service(db, "shop")
     anonymous, browser = await visitor(api, None), await visitor(api, rosa)
     await until_events_processed(api, db)

@@ -105,7 +105,7 @@ async def test_invalid_users_are_refused_by_field(api: Api, db: Db) -> None:
 
 
 async def test_the_password_must_not_be_the_user_name(api: Api, db: Db) -> None:
-    """The e-mail address is refused too. Both are compared in their values before and after the change."""
+    """It must not be the e-mail address either. Both are compared with their values before and after the change."""
     admin = await create_user(db)
     user_id = (await add_user(api, admin, username="kim.the.first"))["user"]["id"]
     new = {"username": "kim.the.other", "email": "other@example.com", "role": "viewer"}
@@ -305,8 +305,8 @@ async def test_changes_are_in_the_audit_log(api: Api, db: Db) -> None:
     assert all(row[3] is None or row[3]["password_hash"] == "***" for row in rows)
 
 
-async def test_changes_of_access_are_notified_to_all_processes(db: Db, database: str) -> None:
-    """They have open sockets of the user. Other changes are not notified."""
+async def test_all_processes_are_notified_of_changes_of_access(db: Db, database: str) -> None:
+    """The processes close sockets of users who lose access. Other changes cause no notification."""
     await create_user(db, username="kim")
     await create_user(db)
     await db.execute(
@@ -378,7 +378,7 @@ async def test_of_two_admins_who_demote_each_other_one_succeeds(api: Api, db: Db
         async with anyio.create_task_group() as group:
             group.start_soon(take, ann, bea)
             group.start_soon(take, bea, ann)
-        # The second request is refused: its target is the last admin, or its sender is no admin any more.
+        # The second request is refused: its target is the last admin, or its user is no longer an admin.
         assert min(statuses) in (200, 204), statuses
         assert max(statuses) in (401, 403, 409), statuses
         assert await fetch_row(db, "SELECT count(*) FROM users WHERE role = 'admin' AND active") == (1,)

@@ -23,19 +23,21 @@ from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, add_service, create_user, running_api, until
 from tests.api.relay import relay_before
 from tests.api.test_feed import STATES, frame, joined, set_state
-from tests.api.transports import incident, speaker
+from tests.api.transports import incident, socket_client
 
 pytestmark = pytest.mark.one_engine
 
 Db = psycopg.AsyncConnection[Any]
 
 
-async def say(socket: ClientConnection, **message: Any) -> Any:
+async def send(socket: ClientConnection, **message: Any) -> Any:
+    """Sends a message and returns the next frame."""
     await socket.send(msgspec.json.encode(message).decode())
     return await frame(socket)
 
 
 async def close_code(socket: ClientConnection) -> int | None:
+    """Waits until the server closes the connection. Returns the close code, None if there was no close frame."""
     with anyio.fail_after(120):
         try:
             while True:
@@ -50,19 +52,19 @@ async def test_rooms_are_joined_and_left(api: Api, db: Db) -> None:
         hello = await frame(socket)
         assert set(hello) == {"event", "data", "seq"}
         assert hello["data"] == {"rooms": ["system-status", "uptime"], "id": hello["data"]["id"]}
-        answer = await say(socket, event="join-room", data={"room": "system-status"})
-        assert (answer["event"], answer["data"]) == ("joined", {"room": "system-status"})
+        reply = await send(socket, event="join-room", data={"room": "system-status"})
+        assert (reply["event"], reply["data"]) == ("joined", {"room": "system-status"})
         await set_state(db, "shop", "outage")
         assert (await frame(socket))["event"] == "status-update"
-        answer = await say(socket, event="leave-room", room="system-status")
-        assert (answer["event"], answer["data"]) == ("left", {"room": "system-status"})
+        reply = await send(socket, event="leave-room", room="system-status")
+        assert (reply["event"], reply["data"]) == ("left", {"room": "system-status"})
         await set_state(db, "shop", "degraded")
         await set_state(db, "shop", "operational")
-        assert (await say(socket, event="join-room", room="uptime"))["event"] == "joined"
+        assert (await send(socket, event="join-room", room="uptime"))["event"] == "joined"
 
 
 async def test_invalid_messages_get_an_error_and_the_connection_stays_open(api: Api) -> None:
-    bad: list[str | bytes] = [
+    invalid: list[str | bytes] = [
         "",
         "{",
         "null",
@@ -80,11 +82,11 @@ async def test_invalid_messages_get_an_error_and_the_connection_stays_open(api: 
     ]
     async with connect(api.ws_url) as socket:
         await frame(socket)
-        for message in bad:
+        for message in invalid:
             await socket.send(message)
-            answer = await frame(socket)
-            assert (answer["event"], answer["data"]["code"]) == ("error", "VALIDATION_ERROR"), message
-        assert (await say(socket, event="join-room", room="uptime"))["event"] == "joined"
+            reply = await frame(socket)
+            assert (reply["event"], reply["data"]["code"]) == ("error", "VALIDATION_ERROR"), message
+        assert (await send(socket, event="join-room", room="uptime"))["event"] == "joined"
 
 
 async def test_too_many_or_too_large_messages_close_the_connection(api: Api) -> None:
@@ -109,10 +111,10 @@ async def test_too_many_or_too_large_messages_close_the_connection(api: Api) -> 
 
 
 async def test_invalid_handshakes_are_refused(api: Api) -> None:
-    said = b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    handshake = b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     for more in (b"Content-Length: 5\r\n", b"A: b\r\n" * 500, b"A: " + b"a" * 20000 + b"\r\n"):
         async with await anyio.connect_tcp("127.0.0.1", api.settings.api_port) as stream:
-            await stream.send(said + more + b"\r\n")
+            await stream.send(handshake + more + b"\r\n")
             with anyio.fail_after(120):
                 assert b'"code":"VALIDATION_ERROR"' in await stream.receive()
                 with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
@@ -168,14 +170,14 @@ async def test_the_number_of_sockets_is_limited(database: str) -> None:
             assert refused.value.response.status_code == 503
             assert refused.value.response.headers["retry-after"] == "10"
 
-        async def room_again() -> bool:
+        async def can_connect() -> bool:
             try:
                 async with connect(api.ws_url):
                     return True
             except InvalidStatus:
                 return False
 
-        await until(room_again)
+        await until(can_connect)
 
 
 async def test_a_reconnecting_client_gets_missed_events_once(api: Api, db: Db) -> None:
@@ -189,11 +191,11 @@ async def test_a_reconnecting_client_gets_missed_events_once(api: Api, db: Db) -
         hello = await frame(socket)
         assert (hello["event"], hello["seq"]) == ("hello", seen)
         await set_state(db, "shop", STATES[4])
-        heard = [await frame(socket) for _ in range(5)]
-        events = [event for event in heard if event["event"] == "status-update"]
+        received = [await frame(socket) for _ in range(5)]
+        events = [event for event in received if event["event"] == "status-update"]
         assert [event["data"]["status"] for event in events] == list(STATES[1:])
-        assert [event["seq"] for event in heard] == sorted(event["seq"] for event in heard)
-        assert sum(event["event"] == "joined" for event in heard) == 1
+        assert [event["seq"] for event in received] == sorted(event["seq"] for event in received)
+        assert sum(event["event"] == "joined" for event in received) == 1
 
 
 async def test_a_room_that_is_joined_later_is_replayed(api: Api, db: Db) -> None:
@@ -203,9 +205,9 @@ async def test_a_room_that_is_joined_later_is_replayed(api: Api, db: Db) -> None
         seen = (await frame(socket))["seq"] - 1
     async with connect(f"{api.ws_url}?since={seen}") as socket:
         assert (await frame(socket))["event"] == "hello"
-        assert (await say(socket, event="join-room", room="system-status"))["event"] == "status-update"
+        assert (await send(socket, event="join-room", room="system-status"))["event"] == "status-update"
         assert (await frame(socket))["event"] == "joined"
-        assert (await say(socket, event="join-room", room="system-status"))["event"] == "joined"
+        assert (await send(socket, event="join-room", room="system-status"))["event"] == "joined"
 
 
 async def test_missed_events_are_read_from_the_database_after_a_restart(database: str, db: Db) -> None:
@@ -227,17 +229,17 @@ async def test_with_auth_in_the_url_no_event_is_sent_before_authentication(
 ) -> None:
     ann, number = await create_user(db, "viewer"), await incident(db)
     seen = await last_seq(db)
-    await db.execute("SELECT append_event('internal', 'staff', '{}'), append_event('outside', 'anonymous', '{}')")
-    await db.execute("SELECT append_event('said', 'incident-' || %s, '{}')", [number])
+    await db.execute("SELECT append_event('internal', 'staff', '{}'), append_event('public', 'anonymous', '{}')")
+    await db.execute("SELECT append_event('in-room', 'incident-' || %s, '{}')", [number])
     await db.execute("SELECT append_event('for-all', NULL, '{}')")
     rooms = f"uptime,incident-{number},incident-INC-2026-9999"
     async with connect(f"{api.ws_url}?auth&since={seen}&rooms={rooms}") as socket:
         assert (await frame(socket))["event"] == "hello"
-        answer = await say(socket, event="auth", data={"token": ann.token})
+        reply = await send(socket, event="auth", data={"token": ann.token})
         user = {"id": str(ann.user_id), "username": ann.username, "role": "viewer"}
-        assert (answer["event"], answer["data"]) == ("authenticated", {"user": user})
-        assert answer["seq"] == seen, "what was missed is still to be told"
-        assert [(await frame(socket))["event"] for _ in range(3)] == ["internal", "said", "for-all"]
+        assert (reply["event"], reply["data"]) == ("authenticated", {"user": user})
+        assert reply["seq"] == seen, "the missed events have not been replayed yet"
+        assert [(await frame(socket))["event"] for _ in range(3)] == ["internal", "in-room", "for-all"]
         assert [(await frame(socket))["event"] for _ in range(3)] == ["joined", "joined", "error"]
     monkeypatch.setattr(ws, "AUTH_DEADLINE_S", 0.2)
     async with connect(f"{api.ws_url}?auth") as socket:
@@ -259,10 +261,10 @@ async def test_a_client_that_authenticates_later_gets_staff_events_from_then_on(
     ann = await create_user(db, "viewer")
     async with connect(api.ws_url) as socket:
         await frame(socket)
-        assert (await say(socket, event="auth", data={"token": "Bearer " + ann.token}))["event"] == "authenticated"
-        await db.execute("SELECT append_event('outside', 'anonymous', '{}'), append_event('internal', 'staff', '{}')")
+        assert (await send(socket, event="auth", data={"token": "Bearer " + ann.token}))["event"] == "authenticated"
+        await db.execute("SELECT append_event('public', 'anonymous', '{}'), append_event('internal', 'staff', '{}')")
         assert (await frame(socket))["event"] == "internal"
-        assert (await say(socket, event="auth", data={"token": "x"}))["data"]["code"] == "UNAUTHORIZED"
+        assert (await send(socket, event="auth", data={"token": "x"}))["data"]["code"] == "UNAUTHORIZED"
         assert await close_code(socket) == 4401
 
 
@@ -271,7 +273,7 @@ async def test_authentication_after_a_replay_repeats_no_event(api: Api, db: Db) 
     await db.execute("SELECT append_event('made', 'staff', '{}'), append_event('made', 'anonymous', '{}')")
     async with connect(f"{api.ws_url}?since={seen}") as socket:
         assert [(await frame(socket))["event"] for _ in range(2)] == ["hello", "made"]
-        assert (await say(socket, event="auth", data={"token": ann.token}))["event"] == "authenticated"
+        assert (await send(socket, event="auth", data={"token": ann.token}))["event"] == "authenticated"
         await db.execute("SELECT append_event('next', 'staff', '{}')")
         assert (await frame(socket))["event"] == "next"
 
@@ -290,8 +292,8 @@ async def test_events_of_other_rooms_do_not_count_against_the_replay_limit(datab
     await append_padded(db, "incident-INC-2026-0001", replay.MAX_REPLAY + 1, 10)
     await append_padded(db, "system-status", 1, 10)
     async with running_api(database) as api, connect(f"{api.ws_url}?since={seen}&rooms=system-status") as socket:
-        heard = [(await frame(socket))["event"] for _ in range(4)]
-        assert heard == ["hello", "status-update", "status-update", "joined"]
+        received = [(await frame(socket))["event"] for _ in range(4)]
+        assert received == ["hello", "status-update", "status-update", "joined"]
 
 
 async def test_replays_and_recent_events_are_bounded_in_bytes(
@@ -307,32 +309,32 @@ async def test_replays_and_recent_events_are_bounded_in_bytes(
     await append_padded(db, "uptime", 9, 10_000)
     await append_padded(db, "system-status", 9, 10_000)
     async with running_api(database) as api:
-        for since, room, told in ((few, "system-status", False), (few, "uptime", True), (seen, "uptime", True)):
-            heard: list[str] = []
+        for since, room, replayed in ((few, "system-status", False), (few, "uptime", True), (seen, "uptime", True)):
+            received: list[str] = []
             async with connect(f"{api.ws_url}?since={since}&rooms={room}") as socket:
-                while not heard or heard[-1] not in ("resync", "joined"):
-                    heard.append((await frame(socket))["event"])
-            assert heard[-1] == ("joined" if told else "resync"), (since, room)
-            assert heard.count("status-update") <= 11
+                while not received or received[-1] not in ("resync", "joined"):
+                    received.append((await frame(socket))["event"])
+            assert received[-1] == ("joined" if replayed else "resync"), (since, room)
+            assert received.count("status-update") <= 11
 
 
 async def test_a_token_in_the_url_is_ignored(api: Api, db: Db) -> None:
     ann, number = await create_user(db, "admin"), await incident(db)
-    async with speaker(api, "ws", query=f"token={ann.token}&access_token={ann.token}") as client:
-        assert (await client.say("join-room", room=f"incident-{number}"))["code"] == "UNAUTHORIZED"
+    async with socket_client(api, "ws", query=f"token={ann.token}&access_token={ann.token}") as client:
+        assert (await client.send("join-room", room=f"incident-{number}"))["code"] == "UNAUTHORIZED"
 
 
 async def test_a_reconnecting_client_does_not_get_its_own_events(api: Api, db: Db) -> None:
     ann, number = await create_user(db, "reporter"), await incident(db)
-    async with speaker(api, "ws", ann.token) as client, speaker(api, "ws", ann.token) as other:
+    async with socket_client(api, "ws", ann.token) as client, socket_client(api, "ws", ann.token) as other:
         seen = client.seq
         for socket in (client, other):
-            assert (await socket.say("auto-save", incidentId=number, data={"by": socket.id}))["ok"]
-        # Joined later, replayed then: what it sent before it was in the room is its own too.
+            assert (await socket.send("auto-save", incidentId=number, data={"by": socket.id}))["ok"]
+        # The client was not in the room when it sent its draft. The event is its own nevertheless.
         query = f"since={seen}&socket={client.id}&rooms=incident-{number}"
-        async with speaker(api, "ws", ann.token, query) as again:
-            assert (await again.hear())[1]["data"] == {"by": other.id}
-            assert await again.answer() == {"ok": True, "room": f"incident-{number}"}
+        async with socket_client(api, "ws", ann.token, query) as again:
+            assert (await again.receive())[1]["data"] == {"by": other.id}
+            assert await again.receive_reply() == {"ok": True, "room": f"incident-{number}"}
 
 
 async def test_sockets_behind_a_trusted_proxy_count_for_the_client(database: str) -> None:
@@ -356,14 +358,14 @@ async def test_while_the_database_is_away_sockets_are_admitted(database: str) ->
         relay.cut()
         async with connect(api.ws_url) as socket:
             await frame(socket)
-            answer = await say(socket, event="auth", data={"token": "slam_x"})
-            while answer["event"] == "database-away":
-                answer = await frame(socket)
-            assert (answer["event"], answer["data"]["code"]) == ("error", "SERVER_ERROR")
+            reply = await send(socket, event="auth", data={"token": "slam_x"})
+            while reply["event"] == "database-away":
+                reply = await frame(socket)
+            assert (reply["event"], reply["data"]["code"]) == ("error", "SERVER_ERROR")
             assert await close_code(socket) == 1013
 
 
-async def test_deleted_events_are_a_resync(database: str, api: Api, db: Db) -> None:
+async def test_a_client_that_missed_deleted_events_gets_resync(database: str, api: Api, db: Db) -> None:
     await add_service(db, "shop")
     async with joined(api) as socket:
         for state in STATES[:4]:
@@ -409,7 +411,7 @@ async def test_a_client_that_stops_reading_does_not_delay_others(database: str, 
 
 
 def stalled_socket(port: int) -> sockets.socket:
-    """A client that joins a room by its URL and never reads."""
+    """Returns the connection of a client that joins a room by its URL and never reads."""
     raw = sockets.socket()
     raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
     raw.connect(("127.0.0.1", port))
@@ -423,9 +425,9 @@ def stalled_socket(port: int) -> sockets.socket:
 async def test_a_client_that_closes_and_does_not_read_is_disconnected(
     database: str, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise the connection would stay open for ever, since the close frame is never read."""
+    """Without a deadline the connection would stay open: the client never reads the close frame."""
     monkeypatch.setattr(websocket, "CLOSE_WITHIN_S", 0.3)
-    goodbye = bytes([0x88, 0x80, 0, 0, 0, 0])  # a masked close frame
+    close_frame = bytes([0x88, 0x80, 0, 0, 0, 0])  # masked, as frames of clients are
     async with running_api(database, socket_queue=3) as api:
         for dismissed in (True, False):
             raw = stalled_socket(api.settings.api_port)
@@ -435,7 +437,7 @@ async def test_a_client_that_closes_and_does_not_read_is_disconnected(
                     await append_padded(db, "system-status", 1, 100_000 if dismissed else 2_000_000)
                 if dismissed:
                     await until(lambda: _open_sockets(api, 0))
-                raw.sendall(goodbye)
+                raw.sendall(close_frame)
                 await until(partial(_is_cut, api.settings.api_port, raw.getsockname()[1]))
             finally:
                 raw.close()
@@ -446,12 +448,13 @@ async def _open_sockets(api: Api, count: int) -> bool:
 
 
 async def _is_cut(port: int, peer: int) -> bool:
-    """Whether no process has the connection open any more. The kernel may still keep it in a closing state."""
+    """Returns whether the server has closed the connection. The kernel may still keep it in a closing state."""
     return all(inode == "0" for inode in _inodes(f":{port:04X}", f":{peer:04X}"))
 
 
 def _inodes(local: str, remote: str) -> list[str]:
-    """The states of the connections between two ports, from /proc/net/tcp."""
+    """Returns the inodes of the connections between two ports, from /proc/net/tcp: 0 for one that no process has
+    open."""
     rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()]
     return [row[9] for row in rows if row[1].endswith(local) and row[2].endswith(remote)]
 
@@ -471,10 +474,10 @@ async def test_withdrawn_events_are_not_replayed(api: Api, db: Db) -> None:
     [last] = await (await db.execute("SELECT max(seq) FROM events")).fetchone() or [0]
 
     async with connect(f"{api.ws_url}?since=0&rooms=system-status,uptime") as socket:
-        told: list[Any] = []
+        received: list[Any] = []
         with anyio.fail_after(120):
-            while not told or told[-1]["event"] != "joined":
-                told.append(msgspec.json.decode(await socket.recv()))
-    assert told[-1]["seq"] == last
-    assert sorted(frame["event"] for frame in told) == ["hello", "incident-deleted", "incident-deleted", "joined"]
-    assert "Secret" not in str(told) and "shop" not in str(told)
+            while not received or received[-1]["event"] != "joined":
+                received.append(msgspec.json.decode(await socket.recv()))
+    assert received[-1]["seq"] == last
+    assert sorted(event["event"] for event in received) == ["hello", "incident-deleted", "incident-deleted", "joined"]
+    assert "Secret" not in str(received) and "shop" not in str(received)

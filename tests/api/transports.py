@@ -18,11 +18,11 @@ from tests.api.conftest import Api
 TransportName = Literal["ws", "socketio"]
 TRANSPORTS: tuple[TransportName, ...] = ("ws", "socketio")
 PATIENCE_S = 120.0
-_ANSWERS = frozenset({"joined", "left", "editing", "saved", "commented", "updated", "authenticated", "error"})
+_REPLIES = frozenset({"joined", "left", "editing", "saved", "commented", "updated", "authenticated", "error"})
 
 
-class Speaker:
-    """A client with one open socket."""
+class SocketClient:
+    """A client of the live feed with one open socket."""
 
     def __init__(self, socket: ClientConnection, transport: TransportName) -> None:
         self.socket = socket
@@ -30,41 +30,43 @@ class Speaker:
         self.seq = 0
         self.id = ""
         self._numbers = itertools.count(1)
-        self._heard: deque[tuple[str, Any]] = deque()
+        self._received: deque[tuple[str, Any]] = deque()
 
-    async def say(self, event: str, **data: Any) -> dict[str, Any]:
-        """Sends an event and returns its acknowledgement: `ok` and the data, or the error."""
+    async def send(self, event: str, **data: Any) -> dict[str, Any]:
+        """Sends an event and returns the reply: `ok` and the data, or the error."""
         number = next(self._numbers)
         if self.transport == "ws":
             await self.socket.send(msgspec.json.encode({"event": event, "data": data}).decode())
         else:
             await self.socket.send(f"42{number}" + msgspec.json.encode([event, data]).decode())
-        return await self.answer(0 if self.transport == "ws" else number)
+        return await self.receive_reply(0 if self.transport == "ws" else number)
 
-    async def answer(self, number: int = 0) -> dict[str, Any]:
+    async def receive_reply(self, number: int = 0) -> dict[str, Any]:
+        """Returns the next reply: on Socket.IO the acknowledgement with this number, or any if it is 0."""
         with anyio.fail_after(PATIENCE_S):
             while True:
                 frame = await self._frame()
                 if frame[0] == "ack" and (not number or frame[1] == number):
-                    answer: dict[str, Any] = frame[2]
-                    return answer
+                    reply: dict[str, Any] = frame[2]
+                    return reply
                 if frame[0] == "event":
-                    self._heard.append(frame[1:])
+                    self._received.append(frame[1:])
 
-    async def hear(self, patience_s: float = PATIENCE_S) -> tuple[str, Any]:
-        """Returns the next event that is no acknowledgement. Skips `incident-created`, which all clients receive."""
+    async def receive(self, patience_s: float = PATIENCE_S) -> tuple[str, Any]:
+        """Returns name and data of the next event that is not a reply. Skips `incident-created`, which all clients
+        receive."""
         with anyio.fail_after(patience_s):
-            while not self._heard or self._heard[0][0] == "incident-created":
-                if self._heard:
-                    self._heard.popleft()
+            while not self._received or self._received[0][0] == "incident-created":
+                if self._received:
+                    self._received.popleft()
                     continue
                 frame = await self._frame()
                 if frame[0] == "event":
-                    self._heard.append(frame[1:])
-        return self._heard.popleft()
+                    self._received.append(frame[1:])
+        return self._received.popleft()
 
-    async def closed(self) -> int | None:
-        """Waits until the server closes the connection and returns the close code."""
+    async def close_code(self) -> int | None:
+        """Waits until the server closes the connection. Returns the close code, None if there was no close frame."""
         with anyio.fail_after(PATIENCE_S):
             try:
                 while True:
@@ -82,7 +84,7 @@ class Speaker:
         self.seq = max(self.seq, frame["seq"])
         if frame["event"] == "hello":
             self.id = frame["data"]["id"]
-        if frame["event"] in _ANSWERS:
+        if frame["event"] in _REPLIES:
             return "ack", 0, {"ok": frame["event"] != "error", **frame["data"]}
         return "event", frame["event"], frame["data"]
 
@@ -105,7 +107,7 @@ def socketio_url(api: Api, query: str = "EIO=4&transport=websocket") -> str:
 
 @asynccontextmanager
 async def engine(api: Api, **options: Any) -> AsyncIterator[ClientConnection]:
-    """A connection that has received the open packet of Engine.IO."""
+    """A Socket.IO connection that has received the open packet of Engine.IO, before CONNECT."""
     async with connect(socketio_url(api), **options) as socket:
         text = await socket.recv()
         assert isinstance(text, str) and text.startswith("0{")
@@ -113,23 +115,23 @@ async def engine(api: Api, **options: Any) -> AsyncIterator[ClientConnection]:
 
 
 @asynccontextmanager
-async def speaker(
+async def socket_client(
     api: Api, transport: TransportName, token: str | None = None, query: str = "", **options: Any
-) -> AsyncIterator[Speaker]:
-    """A connected client. With a token it is logged in."""
+) -> AsyncIterator[SocketClient]:
+    """A connected client, authenticated if `token` is given."""
     if transport == "ws":
         async with connect(api.ws_url + (f"?auth&{query}" if token else f"?{query}"), **options) as socket:
-            client = Speaker(socket, transport)
-            assert (await client.hear())[0] == "hello"
+            client = SocketClient(socket, transport)
+            assert (await client.receive())[0] == "hello"
             if token:
-                assert (await client.say("auth", token=token))["ok"]
+                assert (await client.send("auth", token=token))["ok"]
             yield client
     else:
         async with engine(api, **options) as socket:
             await socket.send("40" + (msgspec.json.encode({"token": token}).decode() if token else ""))
             text = await socket.recv()
             assert isinstance(text, str) and text.startswith("40{"), text
-            yield Speaker(socket, transport)
+            yield SocketClient(socket, transport)
 
 
 async def incident(db: psycopg.AsyncConnection[Any], public: bool = True) -> str:

@@ -15,7 +15,7 @@ import pytest
 import sql
 from tests.api.conftest import add_service
 from tests.api.incidents import without_names
-from tests.api.intruders import code, entered
+from tests.api.raw_clients import code, raw_client
 from tests.e2e.front_end import Steps, install_packages, run_scenario, script
 from tests.e2e.program import Program, command, running
 from tests.worker.working import working
@@ -266,43 +266,43 @@ async def test_an_incident_room_works_over_ws(stage: Stage) -> None:
     alice, bob = [await logged_in(stage, name) for name in ("alice", "bob")]
     first, second = stage.first, stage.second
     async with (
-        entered(first, "ws", alice["accessToken"]) as one,
-        entered(second, "ws", bob["accessToken"]) as two,
-        entered(second, "ws") as visitor,
+        raw_client(first, "ws", alice["accessToken"]) as one,
+        raw_client(second, "ws", bob["accessToken"]) as two,
+        raw_client(second, "ws") as visitor,
     ):
         new = {"title": "Down", "severity": "low", "priority": "P3", "affectedServices": [SERVICE]}
         headers = {"Authorization": f"Bearer {alice['accessToken']}"}
         incident = (await first.api.post("/api/incidents", json=new, headers=headers)).json()["incident"]
-        for speaker in (one, two):
-            assert await speaker.hears("incident-created") == {"incident": incident}
-        assert await visitor.hears("incident-created") == {"incident": without_names(incident)}
+        for client in (one, two):
+            assert await client.receive_event("incident-created") == {"incident": incident}
+        assert await visitor.receive_event("incident-created") == {"incident": without_names(incident)}
         about = {"incidentId": incident["id"]}
         room = {"room": f"incident-{incident['id']}"}
-        assert code(await visitor.tell("join-room", room)) == "UNAUTHORIZED"
-        for speaker in (one, two):
-            assert code(await speaker.tell("join-room", room)) is None
+        assert code(await visitor.send_json("join-room", room)) == "UNAUTHORIZED"
+        for client in (one, two):
+            assert code(await client.send_json("join-room", room)) is None
 
-        await one.tell("incident-editing", {**about, "userId": "root", "userName": "Root", "isEditing": True})
+        await one.send_json("incident-editing", {**about, "userId": "root", "userName": "Root", "isEditing": True})
         who = {"userId": alice["user"]["id"], "userName": "alice"}
-        assert await two.hears("incident-editing") == {**about, **who, "isEditing": True, "field": None}
-        await one.tell("auto-save", {**about, "data": {"title": "Do"}})
-        assert (await two.hears("auto-save"))["data"] == {"title": "Do"}
-        await two.tell("incident-comment", {**about, "comment": {"text": "Seen", "author": "Root"}})
-        comment = await two.hears("incident-comment")
+        assert await two.receive_event("incident-editing") == {**about, **who, "isEditing": True, "field": None}
+        await one.send_json("auto-save", {**about, "data": {"title": "Do"}})
+        assert (await two.receive_event("auto-save"))["data"] == {"title": "Do"}
+        await two.send_json("incident-comment", {**about, "comment": {"text": "Seen", "author": "Root"}})
+        comment = await two.receive_event("incident-comment")
         assert (comment["comment"]["text"], comment["comment"]["author"]) == ("Seen", "bob")
-        assert await one.hears("incident-comment") == comment
-        assert [event for event, _ in await one.heard(stage.db)] == []
+        assert await one.receive_event("incident-comment") == comment
+        assert [event for event, _ in await one.received_events(stage.db)] == []
 
         left_at = two.seq
         await two.socket.close()
-        assert (await one.hears("user-left"))["userId"] == bob["user"]["id"]
+        assert (await one.receive_event("user-left"))["userId"] == bob["user"]["id"]
         for text in ("while", "away"):
-            await one.tell("incident-comment", {**about, "comment": text})
-        async with entered(first, "ws", bob["accessToken"], query=f"since={left_at}") as again:
-            await again.tell("join-room", room)
-            missed = [(await again.hears("incident-comment"))["comment"]["text"] for _ in range(2)]
+            await one.send_json("incident-comment", {**about, "comment": text})
+        async with raw_client(first, "ws", bob["accessToken"], query=f"since={left_at}") as again:
+            await again.send_json("join-room", room)
+            missed = [(await again.receive_event("incident-comment"))["comment"]["text"] for _ in range(2)]
             assert missed == ["while", "away"]
-        assert not INTERNAL & {event for event, _ in await visitor.heard(stage.db)}
+        assert not INTERNAL & {event for event, _ in await visitor.received_events(stage.db)}
 
 
 async def logged_in(stage: Stage, name: str) -> Facts:

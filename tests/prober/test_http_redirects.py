@@ -57,6 +57,14 @@ class TestRedirects:
         assert judgement.error_type == "http_error"
         assert "invalid redirect: the scheme of the URL is " in (judgement.error_message or "")
 
+    async def test_an_invalid_port_is_not_quoted(self, probe_engine: Engine) -> None:
+        redirect = targets.good(status="302 Found", headers="Location: http://127.0.0.1:s3cret/\r\n")
+        _, judgement = await check_behaviour(probe_engine, redirect)
+        assert (judgement.error_type, judgement.error_message) == (
+            "http_error",
+            "invalid redirect: the port of the URL is invalid",
+        )
+
     @pytest.mark.parametrize("host", ["169.254.169.254", "[::ffff:169.254.169.254]", "2852039166", "0xa9.254.43518"])
     async def test_a_redirect_to_a_denied_network_is_a_failure(self, probe_engine: Engine, host: str) -> None:
         redirect = targets.good(status="302 Found", headers=f"Location: http://{host}/latest/meta-data/\r\n")

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from prober.recorder import BACKOFF_S, backoff
 from tests.prober.recording import running_recorder
 
 
@@ -38,6 +39,27 @@ async def test_an_invalid_row_in_the_spool_does_not_block_it(database: str, tmp_
 
     assert run.stored() == [3]
     assert run.metric("rows_total", result="refused") == 3
+
+
+async def test_a_refused_row_is_lost_and_logged_when_the_file_is_full(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("prober.recorder.REFUSED_FILE_BYTES", 600)
+    async with running_recorder(database, tmp_path) as run:
+        for number in range(3):
+            run.recorder.put(run.check(number, error_message="\0"))
+        await run.wait_until(lambda: run.metric("rows_total", result="refused") == 3)
+    lines = run.refused.read_bytes().splitlines()
+    assert 1 <= len(lines) < 3
+    texts = [record.getMessage() for record in caplog.records if "the database refuses" in record.getMessage()]
+    assert sum("is set aside in" in text for text in texts) == len(lines)
+    assert sum("is lost, because" in text and "is full" in text for text in texts) == 3 - len(lines)
+
+
+@pytest.mark.parametrize("failures", [1, 7, 1_000, 1_024, 10**9])
+def test_the_pause_after_failures_has_a_limit(failures: int) -> None:
+    low, high = BACKOFF_S
+    assert all(low <= backoff(failures) <= high for _ in range(100))
 
 
 async def test_parked_rows_are_counted(database: str, tmp_path: Path) -> None:

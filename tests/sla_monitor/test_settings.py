@@ -65,6 +65,7 @@ def test_the_check_interval_is_a_cron_line_or_a_duration(text: str, seconds: int
         ("HEALTH_CHECK_TIMEOUT", "5", "from 100 to 60000"),
         ("SLA_MONITOR_TIMEZONE", "Mars/Olympus", "an IANA time zone"),
         ("SLA_MONITOR_TIMEZONE", "../../etc/passwd", "an IANA time zone"),
+        ("SLA_MONITOR_TIMEZONE", "localtime", "an IANA time zone"),
         ("LOG_LEVEL", "loud", "one of debug, info, warning, error"),
         ("DATABASE_ENGINE", "mysql", "one of auto, timescaledb, postgresql"),
         ("CLIENT_URLS", "localhost", "an absolute http:// or https:// URL"),

@@ -286,6 +286,7 @@ def test_a_report_just_before_the_due_time_counts_for_it() -> None:
         ({"time_zone": "Mars/Base"}, "time_zone"),
         ({"time_zone": "../../etc/passwd"}, "time_zone"),
         ({"time_zone": "a\0b"}, "time_zone"),
+        ({"time_zone": "localtime"}, "time_zone"),
     ],
 )
 def test_invalid_cron_expressions_and_time_zones_are_found(fields: dict[str, Any], field: str) -> None:

@@ -1,5 +1,5 @@
-"""Events of private services and internal incidents are sent to staff only. No frame, number, version or cache header
-reveals them to others."""
+"""Events of private services and internal incidents are sent to staff only. No frame, sequence number, version or
+cache header reveals them to anonymous clients."""
 
 import re
 from datetime import timedelta
@@ -14,8 +14,8 @@ from api.live.events import PUBLIC_STEP
 from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, Check, add_service, create_user, now, record, running_api, until_events_processed
 from tests.api.incidents import OUTAGE, add_update, change, create
-from tests.api.intruders import TRANSPORTS, Intruder, TransportName, code, entered, heard
 from tests.api.people import Db
+from tests.api.raw_clients import TRANSPORTS, RawClient, TransportName, code, raw_client, received_events
 from tests.api.test_feed import frame, joined, set_state
 
 pytestmark = pytest.mark.one_engine
@@ -29,42 +29,42 @@ async def services(db: Db) -> None:
     await add_service(db, "vault", public=False)
 
 
-async def join(client: Intruder) -> None:
+async def join(client: RawClient) -> None:
     for room in ROOMS:
-        assert code(await client.tell("join-room", {"room": room})) is None
+        assert code(await client.send_json("join-room", {"room": room})) is None
 
 
 @pytest.mark.engines("timescaledb", "postgresql")
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_staff_get_events_of_private_services(api: Api, db: Db, transport: TransportName) -> None:
     ann = await create_user(db, "viewer")
-    async with entered(api, transport) as nobody, entered(api, transport, ann.token) as staff:
-        await join(nobody)
+    async with raw_client(api, transport) as anonymous, raw_client(api, transport, ann.token) as staff:
+        await join(anonymous)
         await join(staff)
         await record(db, [Check("vault", now(), ms=None)])
-        inside, outside = await heard(db, staff, nobody)
-        assert {event: data["serviceId"] for event, data in inside} == {
+        staff_events, public_events = await received_events(db, staff, anonymous)
+        assert {event: data["serviceId"] for event, data in staff_events} == {
             "status-update": "vault",
             "uptime-updated": "vault",
         }
-        assert outside == []
-        await staff.tell("leave-room", {"room": "system-status"})
+        assert public_events == []
+        await staff.send_json("leave-room", {"room": "system-status"})
         await set_state(db, "vault", "degraded")
         await set_state(db, "shop", "outage")
-        inside, outside = await heard(db, staff, nobody)
-        assert inside == []
-        assert [(event, data["serviceId"]) for event, data in outside] == [("status-update", "shop")]
+        staff_events, public_events = await received_events(db, staff, anonymous)
+        assert staff_events == []
+        assert [(event, data["serviceId"]) for event, data in public_events] == [("status-update", "shop")]
 
 
 async def test_after_authentication_a_client_gets_events_of_private_services(api: Api, db: Db) -> None:
     ann = await create_user(db, "viewer")
-    async with entered(api, "ws") as client:
+    async with raw_client(api, "ws") as client:
         await join(client)
         await set_state(db, "vault", "outage")
-        assert await client.heard(db) == []
-        await client.tell("auth", {"token": ann.token})
+        assert await client.received_events(db) == []
+        await client.send_json("auth", {"token": ann.token})
         await set_state(db, "vault", "operational")
-        assert [data["status"] for _, data in await client.heard(db)] == ["operational"]
+        assert [data["status"] for _, data in await client.received_events(db)] == ["operational"]
 
 
 async def test_events_of_services_that_became_private_are_replayed_to_staff_only(api: Api, db: Db) -> None:
@@ -75,32 +75,32 @@ async def test_events_of_services_that_became_private_are_replayed_to_staff_only
     await set_state(db, "shop", "outage")
     await api.http.patch("/api/services/shop", json={"public": False}, headers=admin.headers)
     query = f"since={seen}&rooms={','.join(ROOMS)}"
-    async with entered(api, "ws") as anyone:
-        await anyone.heard(db)  # the API has read the event
-    async with entered(api, "ws", query=query) as nobody:
-        assert await nobody.heard(db) == []
+    async with raw_client(api, "ws") as other:
+        await other.received_events(db)  # now the API has read the event
+    async with raw_client(api, "ws", query=query) as anonymous:
+        assert await anonymous.received_events(db) == []
     async with connect(f"{api.ws_url}?auth&{query}") as socket:
         await frame(socket)
         await socket.send(msgspec.json.encode({"event": "auth", "data": {"token": admin.token}}).decode())
-        told: list[Any] = []
+        received: list[Any] = []
         with anyio.fail_after(120):
-            while not told or told[-1]["event"] != "joined":
-                told.append(await frame(socket))
-        assert [one["data"]["status"] for one in told if one["event"] == "status-update"] == ["outage"]
+            while not received or received[-1]["event"] != "joined":
+                received.append(await frame(socket))
+        assert [event["data"]["status"] for event in received if event["event"] == "status-update"] == ["outage"]
     await api.http.delete("/api/services/shop", headers=admin.headers)
-    async with entered(api, "ws", admin.token, query=query) as staff:
-        assert "shop" not in str(await staff.heard(db))
+    async with raw_client(api, "ws", admin.token, query=query) as staff:
+        assert "shop" not in str(await staff.received_events(db))
 
 
 async def test_sequence_numbers_reveal_no_internal_events(api: Api, db: Db) -> None:
-    """However many internal events there are between two public ones."""
+    """The difference between two public numbers is the same, however many internal events lie between them."""
     seen = []
-    async with joined(api, "?rooms=system-status") as stranger:
-        for state, inside in (("outage", 0), ("degraded", 1), ("operational", 50)):
-            for n in range(inside):
+    async with joined(api, "?rooms=system-status") as anonymous:
+        for state, internal in (("outage", 0), ("degraded", 1), ("operational", 50)):
+            for n in range(internal):
                 await set_state(db, "vault", ("degraded", "outage")[n % 2])
             await set_state(db, "shop", state)
-            seen.append((await frame(stranger))["seq"])
+            seen.append((await frame(anonymous))["seq"])
         await set_state(db, "vault", "maintenance")
         last = seen[-1]
         assert seen == [last - 2 * PUBLIC_STEP, last - PUBLIC_STEP, last]
@@ -119,15 +119,15 @@ async def test_sequence_numbers_reveal_no_internal_events(api: Api, db: Db) -> N
 async def test_internal_events_invalidate_no_cached_response(api: Api, db: Db) -> None:
     """Otherwise X-Cache would reveal them."""
     ann = await create_user(db, "viewer")
-    async with joined(api, "?rooms=system-status") as stranger, entered(api, "ws", ann.token) as staff:
+    async with joined(api, "?rooms=system-status") as anonymous, raw_client(api, "ws", ann.token) as staff:
         await set_state(db, "shop", "outage")
-        await frame(stranger)
+        await frame(anonymous)
         await until_events_processed(api, db)
         for _ in range(2):
-            answer = await api.http.get("/history")
-        assert answer.headers["x-cache"] == "HIT"
-        await db.execute("SELECT append_event('told', 'staff', '{}')")
-        await staff.hears("told")
+            response = await api.http.get("/history")
+        assert response.headers["x-cache"] == "HIT"
+        await db.execute("SELECT append_event('internal', 'staff', '{}')")
+        await staff.receive_event("internal")
         assert (await api.http.get("/history")).headers["x-cache"] == "HIT"
 
 
@@ -136,9 +136,9 @@ REASON = "missed events are no longer available"
 
 async def test_since_reveals_no_internal_events(api: Api, db: Db) -> None:
     """All numbers between two public ones have the same result, whether there are internal events or not."""
-    async with joined(api, "?rooms=system-status") as stranger:
+    async with joined(api, "?rooms=system-status") as anonymous:
         await set_state(db, "shop", "degraded")
-        seen = (await frame(stranger))["seq"]
+        seen = (await frame(anonymous))["seq"]
     for _ in range(2):
         for since in (seen, seen + 1, seen + PUBLIC_STEP - 1):
             async with connect(f"{api.ws_url}?since={since}&rooms=system-status") as socket:
@@ -147,7 +147,7 @@ async def test_since_reveals_no_internal_events(api: Api, db: Db) -> None:
         await set_state(db, "vault", "outage")
 
 
-# Numbers, versions and answers
+# Ids, versions and responses
 
 
 async def test_internal_incidents_leave_no_gaps_in_public_ids(api: Api, db: Db) -> None:
@@ -164,16 +164,16 @@ async def test_internal_incidents_leave_no_gaps_in_public_ids(api: Api, db: Db) 
 
 
 async def test_an_id_used_by_an_internal_incident_is_skipped(db: Db) -> None:
-    """Internal incidents of earlier releases and imported ones may have such an id."""
+    """Internal incidents of earlier releases, and imported ones, may have an id of the public sequence."""
     statement = (
         "INSERT INTO incidents (id, title, severity, priority, public) VALUES (%s, 'Old', 'low', 'P3', %s) RETURNING id"
     )
-    for given, public, got in (
+    for given, public, stored in (
         ("INC-2020-0002", False, "INC-2020-0002"),
         ("INC-2020-123456789", True, "INC-2020-123456789"),
         ("INC-2020-0001", True, "INC-2020-0001"),
     ):
-        assert await (await db.execute(statement, [given, public])).fetchone() == (got,)
+        assert await (await db.execute(statement, [given, public])).fetchone() == (stored,)
     cursor = await db.execute(
         "INSERT INTO incidents (title, severity, priority, created_at) "
         "VALUES ('Next', 'low', 'P3', '2020-06-01') RETURNING id"
@@ -182,7 +182,7 @@ async def test_an_id_used_by_an_internal_incident_is_skipped(db: Db) -> None:
 
 
 async def test_ids_of_updates_and_comments_are_derived_from_the_time(api: Api, db: Db) -> None:
-    """So they do not reveal how many were written between two of them."""
+    """Ids of a sequence would reveal how many internal ones lie between two public ones."""
     reporter = await create_user(db, "reporter")
     shown, hidden = [await create(api, reporter, public=public) for public in (True, False)]
     for incident in (shown, hidden, hidden, shown):
@@ -198,7 +198,7 @@ async def test_ids_of_updates_and_comments_are_derived_from_the_time(api: Api, d
             )
         ).fetchall()
         ids = [row[0] for row in rows]
-        assert ids == sorted(set(ids)) and ids[-1] < 2**53, "JavaScript knows no larger integers"
+        assert ids == sorted(set(ids)) and ids[-1] < 2**53, "JavaScript cannot represent larger integers exactly"
         assert all(abs(number - at) < 1_000_000 for number, at in rows), table
 
 
@@ -207,16 +207,16 @@ async def test_internal_changes_do_not_change_the_public_version(api: Api, db: D
     incident = await create(api, reporter, affectedServices=["shop", "vault"])
     path = f"/api/incidents/{incident['id']}"
     before = await api.http.get(path)
-    async with entered(api, "ws") as nobody, entered(api, "ws", reporter.token) as staff:
+    async with raw_client(api, "ws") as anonymous, raw_client(api, "ws", reporter.token) as staff:
         for hidden in (
             {"affectedServices": ["shop"]},
             {"reporter": reporter.username},
             {"affectedServices": ["shop", "vault"]},
         ):
             assert (await change(api, reporter, incident["id"], **hidden)).status_code == 200
-        inside, outside = await heard(db, staff, nobody)
-        assert [event for event, _ in inside] == ["incident-updated"] * len(inside) and inside
-        assert outside == []
+        staff_events, public_events = await received_events(db, staff, anonymous)
+        assert staff_events and {event for event, _ in staff_events} == {"incident-updated"}
+        assert public_events == []
         version = (await api.http.get(path, headers=reporter.headers)).json()["incident"]["version"]
         assert version > 2
         await until_events_processed(api, db)
@@ -227,8 +227,8 @@ async def test_internal_changes_do_not_change_the_public_version(api: Api, db: D
         assert (await change(api, reporter, incident["id"], title="Seen by all")).status_code == 200
         await add_update(api, reporter, incident["id"], "identified")
         assert (await change(api, reporter, incident["id"], affectedServices=["vault"])).status_code == 200
-        _, outside = await heard(db, staff, nobody)
-        assert [event for event, _ in outside if event != "marker"] == ["incident-updated"] * 3
+        _, public_events = await received_events(db, staff, anonymous)
+        assert [event for event, _ in public_events if event != "marker"] == ["incident-updated"] * 3
         latest = (await api.get(path))["incident"]
         assert (latest["version"], latest["affectedServices"]) == (4, [])
         assert latest["updatedAt"] > before.json()["incident"]["updatedAt"]
@@ -250,59 +250,60 @@ async def test_x_cache_is_sent_with_log_level_debug_only(database: str, level: s
         for path in ("/api/services", "/api/incidents", "/api/system-status"):
             first, again = [await api.http.get(path) for _ in range(2)]
             if level == "debug":
-                assert [answer.headers["x-cache"] for answer in (first, again)] == ["MISS", "HIT"]
+                assert [response.headers["x-cache"] for response in (first, again)] == ["MISS", "HIT"]
                 continue
-            names = [sorted(answer.headers) for answer in (first, again)]
+            names = [sorted(response.headers) for response in (first, again)]
             assert names[0] == names[1] and not {"x-cache", "ratelimit-remaining"} & set(names[0])
         text = (await api.http.get("/metrics")).text
         assert 'sla_monitor_cacheable_responses_total{source="HIT"} 3.0' in text
 
 
-KEPT = ("/api/incidents", "/api/incidents/past", "/api/services", "/history", "/")
+CACHED = ("/api/incidents", "/api/incidents/past", "/api/services", "/history", "/")
 
 
 async def test_internal_changes_invalidate_no_cached_response(api: Api, db: Db) -> None:
-    """This includes the process that saved it. A public change is in the response to the next request."""
+    """This includes the cache of the process that handles the change. A public change is in the response to the next
+    request."""
     admin = await create_user(db)
     shown, hidden = [await create(api, admin, public=public) for public in (True, False)]
     page = f"/incidents/{shown['id']}"
 
     async def sources() -> set[str]:
-        return {(await api.http.get(path)).headers["x-cache"] for path in (*KEPT, page)}
+        return {(await api.http.get(path)).headers["x-cache"] for path in (*CACHED, page)}
 
-    async def saved(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        answer = await api.http.request(method, path, json=body, headers=admin.headers)
-        assert answer.status_code < 300, answer.text
-        return answer.json() if answer.content else None
+    async def change_by_admin(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        response = await api.http.request(method, path, json=body, headers=admin.headers)
+        assert response.status_code < 300, response.text
+        return response.json() if response.content else None
 
     await until_events_processed(api, db)
     await sources()
     comments = f"/api/incidents/{shown['id']}/comments"
     window = {
-        "title": "Inside",
+        "title": "Internal",
         "startsAt": (now() + timedelta(days=1)).isoformat(),
         "endsAt": (now() + timedelta(days=2)).isoformat(),
         "affectedServices": ["vault"],
     }
-    inside: list[tuple[str, str, dict[str, Any] | None]] = [
+    internal_changes: list[tuple[str, str, dict[str, Any] | None]] = [
         ("POST", "/api/incidents", OUTAGE | {"public": False}),
-        ("PUT", f"/api/incidents/{hidden['id']}", {"title": "Still inside"}),
+        ("PUT", f"/api/incidents/{hidden['id']}", {"title": "Still internal"}),
         ("POST", f"/api/incidents/{hidden['id']}/updates", {"status": "resolved", "description": "x"}),
-        ("POST", comments, {"text": "between us"}),
+        ("POST", comments, {"text": "internal"}),
         ("PUT", f"/api/incidents/{shown['id']}", {"affectedServices": ["vault"]}),
         ("PATCH", "/api/services/vault", {"name": "Another vault"}),
         ("POST", "/api/maintenance", window | {"public": False}),
         ("DELETE", f"/api/incidents/{hidden['id']}", None),
     ]
-    for method, path, body in inside:
-        await saved(method, path, body)
+    for method, path, body in internal_changes:
+        await change_by_admin(method, path, body)
         assert await sources() == {"HIT"}, (method, path)
 
-    await saved("PUT", f"/api/incidents/{shown['id']}", {"title": "Seen at once"})
+    await change_by_admin("PUT", f"/api/incidents/{shown['id']}", {"title": "Seen at once"})
     assert "Seen at once" in (await api.http.get(page)).text
-    remark = await saved("POST", comments, {"text": "Said to all", "public": True})
-    assert "Said to all" in (await api.http.get(page)).text
-    await saved("DELETE", f"{comments}/{remark['comment']['id']}")
-    assert "Said to all" not in (await api.http.get(page)).text
-    await saved("PATCH", "/api/services/shop", {"name": "Another shop"})
+    remark = await change_by_admin("POST", comments, {"text": "For all", "public": True})
+    assert "For all" in (await api.http.get(page)).text
+    await change_by_admin("DELETE", f"{comments}/{remark['comment']['id']}")
+    assert "For all" not in (await api.http.get(page)).text
+    await change_by_admin("PATCH", "/api/services/shop", {"name": "Another shop"})
     assert "Another shop" in (await api.http.get("/api/services")).text
