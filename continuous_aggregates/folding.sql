@@ -3,8 +3,8 @@
 --
 -- Writers hold the recording lock, because the watermark decides whether a check is late.
 
--- An empty temporary table `folded`: figures of quarters of an hour that are to be added to the rollups, in any number of rows for a
--- quarter.
+-- Creates the temporary table `folded`, or empties it. It has figures of quarters of an hour that are to be added to
+-- the rollups, in any number of rows for a quarter.
 CREATE OR REPLACE FUNCTION make_room_for_folded() RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -16,7 +16,7 @@ BEGIN
 END
 $$;
 
--- The sums of `folded` in the buckets of these tiers: rows as `rollups` has them.
+-- The sums of `folded` in the buckets of these tiers, with the columns of `rollups`.
 CREATE OR REPLACE FUNCTION sums_of_folded(tiers rollup_tier[])
     RETURNS TABLE (
         tier rollup_tier, service_id text, location text, bucket timestamptz, checks bigint, degraded bigint, failed bigint,
@@ -28,7 +28,7 @@ CREATE OR REPLACE FUNCTION sums_of_folded(tiers rollup_tier[])
 $$
 #variable_conflict use_column
 DECLARE
-    -- Usually one quarter of an hour is folded: then each bucket gets one row, and no bins have to be added up.
+    -- Usually one quarter of an hour is folded: then each bucket gets one row, and no bins are added up.
     several CONSTANT boolean := EXISTS (SELECT FROM folded GROUP BY service_id, location HAVING count(*) > 1);
 BEGIN
     RETURN QUERY
@@ -73,7 +73,7 @@ BEGIN
 END
 $$;
 
--- Adds what is in `folded` to the rollups of these tiers.
+-- Adds the rows of `folded` to the rollups of these tiers.
 CREATE OR REPLACE FUNCTION add_folded(tiers rollup_tier[] DEFAULT '{15m, hourly, daily}') RETURNS void
     LANGUAGE plpgsql AS
 $$

@@ -5,12 +5,13 @@ from worker.duty import Work
 
 
 async def turn(work: Work) -> None:
-    """Records the checks that are due of heartbeat services: failed ones for late jobs. Works in batches of `MOST`."""
+    """Records the checks that are due of heartbeat services: failed ones for late jobs. Works in batches of
+    `BATCH_SIZE`."""
     async with work.pool.connection() as connection:
-        row = await (await connection.execute(query("heartbeats/any_turning"))).fetchone()
+        row = await (await connection.execute(query("heartbeats/any_due"))).fetchone()
     if row == (False,):
         return
-    count = heartbeats.MOST
-    while count == heartbeats.MOST:
+    count = heartbeats.BATCH_SIZE
+    while count == heartbeats.BATCH_SIZE:
         async with database.transaction(work.pool) as connection:
-            count = await heartbeats.turn(connection)
+            count = await heartbeats.record_due(connection)

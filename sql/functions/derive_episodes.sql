@@ -1,5 +1,6 @@
--- Episodes of single locations, from the raw checks: computed for windows of time whose checks have changed. The same checks give the
--- same episodes in whatever order they were recorded, so late and replayed checks need no case of their own.
+-- Computes the episodes of single locations from the raw checks, for windows of time whose checks have changed. The
+-- same checks give the same episodes in whatever order they were recorded, so late and replayed checks need no special
+-- case.
 --
 -- A check stands for the time from its scheduled time until the next check, the end of its interval or the beginning of a pause,
 -- whichever comes first. The last check of a location stands until it has expired (see expire_states). Time for which no check stands
@@ -10,8 +11,9 @@ CREATE OR REPLACE FUNCTION longest_check() RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN interval '25 hours';
 
--- Derives the episodes of these windows and puts them in the place of what `episodes` has for the same time. A window is given by the
--- first and the last changed check of a service and location; two windows of one location are at least longest_check() apart.
+-- Derives the episodes of these windows, which replace the rows of `episodes` for the same time. A window is given by
+-- the first and the last changed check of a service and location; two windows of one location are at least
+-- longest_check() apart.
 CREATE OR REPLACE FUNCTION derive_episodes(service_ids text[], locations text[], lows timestamptz[], highs timestamptz[]) RETURNS void
     LANGUAGE plpgsql SET plan_cache_mode = auto AS
 $$
@@ -29,7 +31,7 @@ BEGIN
                lead(found.scheduled_at) OVER run                                 AS next_at,
                lead(found.error_type) OVER run                                   AS next_error_type,
                lead(found.error_message) OVER run                                AS next_error_message,
-               -- Of a deleted service nothing is known but its checks.
+               -- The checks of a deleted service have no row in latest_checks.
                coalesce(newest.scheduled_at = found.scheduled_at,
                         lead(found.scheduled_at) OVER run IS NULL
                             AND NOT EXISTS (SELECT FROM checks AS later
@@ -42,9 +44,10 @@ BEGIN
         WINDOW run AS (PARTITION BY found.service_id, found.location, low ORDER BY found.scheduled_at)
     ), ended AS (
         SELECT followed.*,
-               -- The newest one goes on, unless it is known to be over.
+               -- The newest check has no end until it expires.
                least(next_at, paused.at, CASE WHEN is_newest AND NOT expired THEN 'infinity' ELSE due_at END) AS ends_at,
-               -- The unknown time after it ends with the next check, or where what is known of later times begins.
+               -- The unknown time after a check ends with the next check. NULL if the next check is not in the window:
+               -- then replace_episodes() fills the gap.
                CASE WHEN next_at IS NOT NULL THEN next_at WHEN is_newest THEN 'infinity' END                  AS unknown_until,
                coalesce(paused.at, scheduled_at + check_lifetime(interval_seconds))                           AS expires_at
         FROM followed
@@ -153,8 +156,9 @@ BEGIN
 END
 $$;
 
--- A moment just after which all locations of a service have episodes. While an installation of release 0.1 is upgraded, some locations
--- have episodes of earlier times than others; states of those times are derived when all have them.
+-- The time (plus a microsecond) from which on all locations of a service have episodes. While an installation of
+-- release 0.1 is upgraded, some locations have episodes of earlier times than others; states of those times are derived
+-- when all locations have them.
 CREATE OR REPLACE FUNCTION all_known_from(service text) RETURNS timestamptz
     LANGUAGE sql STABLE
     RETURN (SELECT max(first) + interval '1 microsecond'

@@ -1,8 +1,9 @@
--- Derives the outages that were running at `low` or began after it from the timeline. Earlier ones do not change. A pause ends an outage;
--- time without checks neither ends nor begins one. An outage whose bounds have moved keeps its id. Of outages that become one, the lowest
--- id stays; of the parts of one that becomes several, the first has the id.
+-- Derives from the timeline the outages that were open at `low` or began later. Earlier ones do not change. A pause
+-- ends an outage; time without checks neither begins nor ends one. An outage keeps its id when its start or end moves.
+-- If outages are merged, the lowest id stays; if one is split, its first part keeps the id.
 --
--- The planner takes a temporary table for hundreds of rows: without the condition on `service_ids` it would read all outages.
+-- The conditions on `service_ids` prevent that all outages are read: the planner assumes hundreds of rows in a
+-- temporary table.
 CREATE OR REPLACE FUNCTION derive_outages(service_ids text[], lows timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -47,7 +48,7 @@ BEGIN
     ) AS spans
     WHERE out AND (ended_at > at OR ended_at IS NULL);
 
-    -- Each known outage belongs to the first of the derived ones that it overlaps.
+    -- Each stored outage gives its id to the first derived outage that it overlaps.
     UPDATE outage_spans
     SET id = inherited.id
     FROM (

@@ -21,7 +21,7 @@ ORDER = "o", "po", "mo"
 
 
 class Figures(NamedTuple):
-    """One row of checks_15m, checks_hourly or checks_daily, without its key."""
+    """One row of checks_15m, checks_hourly or checks_daily, without its key. The fields are names of columns."""
 
     checks: int
     operational: int
@@ -31,7 +31,7 @@ class Figures(NamedTuple):
     covered_seconds: int
     degraded_seconds: int
     down_seconds: int
-    times: int
+    good: int
     sum_ms: float
     min_ms: float | None
     max_ms: float | None
@@ -143,7 +143,7 @@ def summed(rows: Sequence[Row]) -> Figures:
         covered_seconds=len(rows) * INTERVAL_S,
         degraded_seconds=counts["po"] * INTERVAL_S,
         down_seconds=counts["mo"] * INTERVAL_S,
-        times=len(times),
+        good=len(times),
         sum_ms=sum(times),
         min_ms=min(times, default=None),
         max_ms=max(times, default=None),

@@ -41,7 +41,7 @@ class Job:
     async def turn(self) -> None:
         for _ in range(3):
             async with self.db.transaction():
-                await heartbeats.turn(self.db)
+                await heartbeats.record_due(self.db)
         await self.db.execute("SELECT expire_states()")
 
     async def ping(self, event: Event = "success", text: str = "") -> None:

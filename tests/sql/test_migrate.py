@@ -271,7 +271,7 @@ class TestRefusals:
                 line = await self.refusal(with_options(empty_database, f"-c role={role}"))
             finally:
                 await connection.execute(f"DROP ROLE {role}".encode())
-        assert "lacks a right" in line
+        assert "lacks a privilege" in line
 
     @pytest.mark.engines("timescaledb")
     async def test_an_apache_only_timescaledb_is_refused(self, empty_database: str) -> None:
