@@ -180,7 +180,7 @@ class Database:
         )
 
     async def play(self, history: History) -> None:
-        """Raises DifferenceError at the first difference."""
+        """Executes all steps of a history. Raises DifferenceError after the first step with differences."""
         await self.begin(history)
         for number, step in enumerate(history.steps):
             found = await self.take(step, history)
@@ -190,7 +190,7 @@ class Database:
                 raise DifferenceError(f"{place}, {time}\n{report(found)}\n{history.describe()}")
 
     async def take(self, step: Step, history: History) -> list[Difference]:
-        """Does one step in the database and in the model. Returns the differences after it."""
+        """Executes one step in the database and in the model. Returns the differences after it."""
         match step:
             case Advance(to):
                 await self.set_clock(to)
