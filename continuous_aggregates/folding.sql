@@ -112,8 +112,9 @@ BEGIN
 END
 $$;
 
--- Adds the raw checks from `low` up to `high` to the rollups. Without nested loops: the planner expects few rows, since the newest checks
--- are not in its statistics, and joining figures and bins row by row takes eight times as long as the rest.
+-- Adds the raw checks from `low` up to `high` to the rollups. Nested loops are off: the planner expects few rows, since
+-- the newest checks are not in its statistics, and joining figures and bins row by row would take eight times as long
+-- as the rest.
 CREATE OR REPLACE FUNCTION fold_range(low timestamptz, high timestamptz) RETURNS void
     LANGUAGE plpgsql SET enable_nestloop = off AS
 $$
@@ -135,7 +136,7 @@ CREATE OR REPLACE FUNCTION fold_late(service_ids text[], locations text[], times
     LANGUAGE plpgsql SET plan_cache_mode = auto AS
 $$
 DECLARE
-    -- Known before the plan is made, so that it has only the chunks or partitions of these times.
+    -- Constants that are known when the plan is made, so that it has only the chunks or partitions of these times.
     earliest CONSTANT timestamptz := (SELECT min(at) FROM unnest(times) AS at);
     latest   CONSTANT timestamptz := (SELECT max(at) FROM unnest(times) AS at);
 BEGIN
@@ -201,7 +202,8 @@ BEGIN
             UPDATE rollup_state SET watermark = edge;
         END IF;
         IF target <= edge THEN
-            -- Not by the clock alone: while recording is behind, all checks would be late, and cost more.
+            -- The target also depends on the newest check: while recording is behind, all checks would be late
+            -- otherwise, and cost more.
             target := date_bin('10 seconds',
                                least(present(), (SELECT max(scheduled_at) FROM latest_checks)) - interval '30 seconds', origin);
             SELECT count(*)

@@ -103,8 +103,9 @@ CROSS JOIN LATERAL local_days(
     greatest(present(), (SELECT max(scheduled_at) FROM latest_checks))) AS days
 $$;
 
--- The figures of the raw checks above the watermark, in the buckets of one tier. The watermark comes from a function: joined as a table,
--- for which the planner expects a thousand rows, plans on the views would be made for a thousand times the rows.
+-- The figures of the raw checks above the watermark, in the buckets of one tier. The watermark comes from a function:
+-- of a joined table the planner would expect a thousand rows, and plans of the views would be made for a thousand times
+-- the rows.
 CREATE OR REPLACE FUNCTION live_figures(tier rollup_tier)
     RETURNS TABLE (
         service_id text, location text, bucket timestamptz, checks bigint, degraded bigint, failed bigint, covered_seconds bigint,

@@ -88,7 +88,7 @@ async def _apply(
     # Before any table: a recorder holds this lock and then waits for tables.
     _allow(step, LOCK_TIMEOUT_S)
     await connection.execute(query("migrate/lock_recording"))
-    known = await _known(connection)
+    known = await _applied(connection)
     plan = await _plan(connection, engine, settings, known)
     if any(part.name.startswith("views/") for part in plan.due):
         _allow(step, LOCK_TIMEOUT_S)
@@ -96,7 +96,7 @@ async def _apply(
 
     await _apply_parts(connection, plan.due, engine, plan.agreed, step)
     await connection.execute(query("migrate/remember_retention"))
-    await _describe(connection, engine, plan.agreed)
+    await _store_installation(connection, engine, plan.agreed)
     _allow(step, REWRITE_TIMEOUT_S if plan.rezoned else LOCK_TIMEOUT_S)
     if plan.rezoned:
         await connection.execute("SELECT rebuild_days()")
@@ -110,8 +110,8 @@ def _allow(step: anyio.CancelScope, seconds: float) -> None:
     step.deadline = anyio.current_time() + STEP_TIMEOUT_S + seconds
 
 
-async def _known(connection: AsyncConnection[TupleRow]) -> dict[str, str]:
-    """The applied parts: names and checksums."""
+async def _applied(connection: AsyncConnection[TupleRow]) -> dict[str, str]:
+    """The checksums of the applied parts, by name."""
     rows = await (await connection.execute("SELECT name, checksum FROM schema_versions")).fetchall()
     return dict(rows)
 
@@ -156,7 +156,7 @@ async def _apply_parts(
         await connection.execute(part.text.encode())
         await connection.execute(query("migrate/record_version"), {"name": part.name, "checksum": part.checksum})
         if part.name == "migrations/0001_services":
-            await _describe(connection, engine, agreed)
+            await _store_installation(connection, engine, agreed)
 
 
 async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
@@ -171,7 +171,7 @@ async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
             return False
         engine = str(row[1])
         agreed = await stored_terms(connection)
-        known = await _known(connection)
+        known = await _applied(connection)
         await _drop_views(connection, known)
         await connection.execute(dict(folder("continuous_aggregates", engine))["drop_legacy"].encode())
         await connection.execute("UPDATE rollup_state SET legacy = false")
@@ -184,14 +184,15 @@ async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
     return True
 
 
-async def _describe(connection: AsyncConnection[TupleRow], engine: str, agreed: Terms) -> None:
+async def _store_installation(connection: AsyncConnection[TupleRow], engine: str, agreed: Terms) -> None:
+    """Stores the engine and the terms in the table `installation`."""
     await connection.execute(query("migrate/installation"), {"engine": engine, **agreed._asdict()})
 
 
 async def _drop_views(connection: AsyncConnection[TupleRow], known: dict[str, str]) -> None:
     for name in known:
-        folder, _, view = name.partition("/")
-        if folder == "views":
+        kind, _, view = name.partition("/")
+        if kind == "views":
             await connection.execute(sql.SQL("DROP VIEW IF EXISTS {} CASCADE").format(sql.Identifier(view)))
 
 
@@ -248,7 +249,7 @@ async def _current_engine(connection: AsyncConnection[TupleRow], settings: Setti
     if await (await connection.execute(query("migrate/only_readable"))).fetchone() != (True,):
         return None
     engine = await engine_of(connection, settings)
-    plan = await _plan(connection, engine, settings, await _known(connection))
+    plan = await _plan(connection, engine, settings, await _applied(connection))
     if plan.due or plan.agreed != plan.stored:
         return None
     log.warning("the database can only be read; its schema is up to date")

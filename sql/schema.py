@@ -21,6 +21,7 @@ TIERS = {"15m": "quarter of an hour (UTC)", "hourly": "hour (UTC)", "daily": "da
 LEGACY = frozenset(f"aggregates/{kind}_{tier}" for kind in KINDS for tier in TIERS)
 """The names of the aggregates of release 0.1 in schema_versions."""
 ROLLUPS = ("functions", "service_figures", "open_days", "folding", "strips", "rebuild", "upgrade")
+"""The files of continuous_aggregates with functions, in the order in which they are applied."""
 VIEWS = (
     "service_status",
     "service_days",
@@ -34,6 +35,7 @@ VIEWS = (
     "valid_sessions",
     "valid_api_tokens",
 )
+"""The files of sql/views, in the order in which they are applied: some views read others."""
 
 
 @dataclass(frozen=True)

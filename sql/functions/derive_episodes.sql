@@ -6,7 +6,7 @@
 -- whichever comes first. The last check of a location stands until it has expired (see expire_states). Time for which no check stands
 -- is unknown.
 
--- No check stands for longer than this: a day, and what the retries of the slowest check may take.
+-- The longest time for which a check stands: a day, and the time that the retries of the slowest check may take.
 CREATE OR REPLACE FUNCTION longest_check() RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN interval '25 hours';
@@ -18,7 +18,7 @@ CREATE OR REPLACE FUNCTION derive_episodes(service_ids text[], locations text[],
     LANGUAGE plpgsql SET plan_cache_mode = auto AS
 $$
 DECLARE
-    -- Known before the plan is made, so that it has only the chunks or partitions of these times.
+    -- Constants that are known when the plan is made, so that it has only the chunks or partitions of these times.
     earliest CONSTANT timestamptz := (SELECT min(low) FROM unnest(lows) AS low) - longest_check();
     latest   CONSTANT timestamptz := (SELECT max(high) FROM unnest(highs) AS high) + longest_check();
 BEGIN
@@ -205,7 +205,7 @@ BEGIN
     END IF;
     PERFORM derive_episodes(window_services, window_locations, window_lows, window_highs);
 
-    -- States change from the check before the first changed one on, since it may stand for less time than before.
+    -- States may change from the check before the first changed one on: that check may stand for less time than before.
     SELECT array_agg(service_id), array_agg(CASE WHEN upgrading THEN greatest(low, all_known_from(service_id)) ELSE low END)
     INTO service_list, service_lows
     FROM (SELECT service_id, min(starts_at) AS low FROM new_episodes WHERE NOT kept GROUP BY service_id) AS touched;

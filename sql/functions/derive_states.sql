@@ -36,8 +36,8 @@ BEGIN
         CROSS JOIN LATERAL find_state(service_id, moment) AS found;
     END IF;
 
-    -- A state does not begin before the end of the last maintenance, and checks do not change it during maintenance (turn_maintenance).
-    -- A paused service stays unknown; late checks may change since when.
+    -- A state does not begin before the end of the last maintenance, and checks do not change it during maintenance
+    -- (turn_maintenance). A paused service stays unknown; late checks may change its `since`.
     UPDATE service_states
     SET state = present.state,
         since = greatest(present.since, maintained_until, CASE
@@ -212,7 +212,7 @@ BEGIN ATOMIC
         WINDOW line AS (PARTITION BY known.service_id, known.location ORDER BY known.starts_at)
     )
     SELECT held.service_id, held.low, held.location, held.starts_at,
-           -- A pause in the unknown time ends it at once.
+           -- A pause in the unknown time ends the verdict at once.
            least(held.held_until, (SELECT min(service_pauses.paused_at)
                                    FROM service_pauses
                                    WHERE service_pauses.service_id = held.service_id

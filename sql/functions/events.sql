@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION lock_events() RETURNS void
     RETURN pg_advisory_xact_lock(hashtextextended('sla-monitor events', 0));
 
 -- Sequence numbers must not reveal internal events. Public events get the next multiple of 65536 (PUBLIC_STEP in
--- api/live/hub.py), internal events the numbers between: so public numbers are consecutive. With one sequence for both,
+-- api/live/events.py), internal events the numbers between: so public numbers are consecutive. With one sequence for both,
 -- a gap at midnight would reveal the first check of the day of a private service.
 --
 -- Public events notify the feed with 'event', internal ones with 'inside': only the former invalidates cached public
@@ -31,12 +31,12 @@ CREATE OR REPLACE TRIGGER events_numbered
     BEFORE INSERT ON events
     FOR EACH ROW EXECUTE FUNCTION number_event();
 
--- The room for events of a service: of a private service, the room for staff.
+-- The room for events of a service; for a private service it is the room for staff.
 CREATE OR REPLACE FUNCTION room_of(room text, public boolean) RETURNS text
     LANGUAGE sql IMMUTABLE
     RETURN CASE WHEN public THEN room ELSE room || '-inside' END;
 
--- Appends one event for all clients or for a room, except the socket `origin`.
+-- Appends one event for all clients (`room` NULL) or for the clients in a room, except the socket `origin`.
 CREATE OR REPLACE FUNCTION append_event(event text, room text, data jsonb, origin text DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -52,7 +52,7 @@ CREATE OR REPLACE FUNCTION announce_states() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    -- EXCEPT is hashed, where a join of the two would be a nested loop.
+    -- EXCEPT is hashed, while a join of the two would be a nested loop.
     IF NOT EXISTS (SELECT service_id, state FROM changed EXCEPT SELECT service_id, state FROM former) THEN
         RETURN NULL;
     END IF;

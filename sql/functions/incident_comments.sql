@@ -10,8 +10,9 @@ CREATE OR REPLACE FUNCTION incident_comment_json(comment incident_comments, inte
                               'userId', CASE WHEN internal THEN comment.author_id END,
                               'createdAt', iso_time(comment.created_at), 'timestamp', iso_time(comment.created_at));
 
--- The event for a comment, with the extra fields that the client has sent (queries/comments/carry.sql). They replace no field of
--- the event but `id`, by which the client recognises its own comment; the number of the comment is then `commentId`.
+-- The event for a comment, with the extra fields that the client has sent (queries/comments/carry.sql). Of the fields
+-- of the event they can only replace `id`, by which the client recognises its own comment; the number of the comment is
+-- then `commentId`.
 CREATE OR REPLACE FUNCTION incident_comment_event(comment incident_comments) RETURNS jsonb
     LANGUAGE sql STABLE AS
 $$

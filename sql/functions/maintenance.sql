@@ -61,8 +61,8 @@ BEGIN
     WHERE service_states.service_id = due.service_id AND begins;
     GET DIAGNOSTICS entered = ROW_COUNT;
 
-    -- States are derived from the end of maintenance on, or from an earlier time: that of the first latest check that
-    -- has not expired, or of the last one if all have expired.
+    -- States are derived from the end of maintenance on, or from an earlier time: the oldest of the latest checks that
+    -- have not expired, or the newest of them if all have expired.
     SELECT array_agg(service_id ORDER BY service_id),
            array_agg(least(low, ended_at) ORDER BY service_id),
            array_agg(ended_at ORDER BY service_id)

@@ -26,7 +26,7 @@ BEGIN
         WHERE resumed_at >= earliest
         GROUP BY service_id
     ), single_checks AS (
-        -- All windows have this order, so that the batch is sorted once.
+        -- All window functions use this order, so that the batch is sorted once.
         SELECT DISTINCT ON (batch.service_id, batch.location, fresh, days.day, batch.scheduled_at)
                batch.*, batch.severity::severity AS typed_severity, days.day,
                NOT careful AND coalesce(batch.scheduled_at > known.scheduled_at, false) AS fresh,
@@ -49,14 +49,15 @@ BEGIN
         ORDER BY batch.service_id, batch.location, fresh, days.day, batch.scheduled_at, batch.ctid
     )
     SELECT fresh,
-           -- A check of the same severity that begins before the one before it has ended changes nothing.
+           -- A check changes no state if it has the same severity as the check before it, and begins before that one
+           -- has ended.
            typed_severity <> lag(typed_severity, 1, known_severity) OVER run
                OR scheduled_at > lag(scheduled_at + interval_seconds * interval '1 second', 1,
                                      known_at + known_interval * interval '1 second') OVER run
                OR known_expired OR is_over,
            lag(scheduled_at) OVER run IS NULL, lead(scheduled_at) OVER run IS NULL, known_expired, is_over, scheduled_at,
-           -- To the end of the quarter second: constant for most services, where microseconds would be the largest column when
-           -- compressed. total_ms has the duration.
+           -- finished_at is rounded up to a quarter of a second: most checks of a service then finish at the same one,
+           -- while microseconds would be the largest column when compressed. total_ms has the duration.
            date_bin('250 milliseconds', finished_at, scheduled_at) + interval '250 milliseconds',
            day, typed_severity, interval_seconds,
            greatest(max(typed_severity) OVER day_run, CASE WHEN known_day = day THEN known_worst END),

@@ -136,9 +136,9 @@ BEGIN
 END
 $$;
 
--- Replaces a refresh token by the next one. `outcome` is 'refreshed'; 'refused' if the session has ended or its user is not active; or
--- 'reused' if the token is not stored as unused: then it or its successor was stolen, and the session is ended. The row lock puts two
--- requests with one token in an order.
+-- Replaces a refresh token by the next one. `outcome` is 'refreshed'; 'refused' if the session has ended or its user is
+-- not active; or 'reused' if the token is not stored as unused: then it or its successor was stolen, and the session is
+-- ended. Because of the row lock, two requests with one token run one after the other.
 CREATE OR REPLACE FUNCTION refresh_session(session_id uuid, user_id uuid, spent_hash bytea, fresh_hash bytea,
                                            refresh_lifetime interval, session_lifetime interval,
                                            OUT outcome text, OUT username text, OUT email text, OUT role text)

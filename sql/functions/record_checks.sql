@@ -91,8 +91,8 @@ BEGIN
 END
 $$;
 
--- A step of record_checks_v2: episodes, outages and states of the checks in ordered_checks that may change them, which are those that
--- are not fresh, and each turn with the checks that follow it in this batch.
+-- A step of record_checks_v2: derives episodes, outages and states for the checks in ordered_checks that may change
+-- them. These are the checks that are not fresh, and each turn with the checks that follow it in this batch.
 CREATE OR REPLACE FUNCTION derive_from_turns() RETURNS void
     LANGUAGE plpgsql AS
 $$

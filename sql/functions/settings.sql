@@ -10,12 +10,12 @@ CREATE OR REPLACE FUNCTION oldest_check() RETURNS timestamptz
     LANGUAGE sql STABLE
     RETURN (SELECT greatest(present() - retention, complete_since) + interval '1 day' FROM installation);
 
--- In percent, two decimals, rounded down, so that 100.00 means no downtime at all; NULL where there is no data.
+-- The uptime in percent with two decimals, rounded down, so that 100.00 means no downtime at all; NULL without data.
 CREATE OR REPLACE FUNCTION uptime_number(down_seconds numeric, covered_seconds numeric) RETURNS numeric
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN covered_seconds > 0 THEN trunc(100 * (covered_seconds - down_seconds) / covered_seconds, 2) END;
 
--- The same as a text for JSON; '-' where there is no data.
+-- The same as a text for JSON; '-' without data.
 CREATE OR REPLACE FUNCTION uptime_percent(down_seconds numeric, covered_seconds numeric) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN coalesce(to_char(uptime_number(down_seconds, covered_seconds), 'FM990.00'), '-');

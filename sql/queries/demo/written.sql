@@ -4,7 +4,7 @@ INSERT INTO incidents (title, description, status, severity, priority, author, c
 SELECT title, description, status::incident_status, severity::incident_severity, priority::incident_priority, 'demo',
        now() - began, now() - ended
 FROM (VALUES
-    ('The shop refused connections', 'For a quarter of an hour nobody could reach the shop.', 'resolved', 'critical', 'P1',
+    ('The shop refused connections', 'The shop could not be reached for a quarter of an hour.', 'resolved', 'critical', 'P1',
      interval '9 days', interval '8 days 23 hours'),
     ('The platform shows the certificate of another host', NULL, 'resolved', 'medium', 'P2',
      interval '2 days 5 hours', interval '1 day'),
