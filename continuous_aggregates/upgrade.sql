@@ -136,7 +136,7 @@ BEGIN
             WHERE service_id = service AND location = place AND bucket >= first AND bucket < finish
         ) AS seconds
         WINDOW line AS (ORDER BY bucket)
-    ), laid AS (
+    ), placed AS (
         SELECT bucket, turn, state, seconds,
                sum(seconds) OVER (PARTITION BY bucket ORDER BY turn) - seconds AS offset_seconds
         FROM quarters
@@ -154,7 +154,7 @@ BEGIN
            state,
            CASE WHEN state = 'unknown' THEN bucket + offset_seconds * interval '1 second' END,
            true
-    FROM laid;
+    FROM placed;
     IF EXISTS (SELECT FROM new_episodes) THEN
         PERFORM replace_episodes();
     END IF;

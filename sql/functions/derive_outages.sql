@@ -50,7 +50,7 @@ BEGIN
 
     -- Each stored outage gives its id to the first derived outage that it overlaps.
     UPDATE outage_spans
-    SET id = inherited.id
+    SET id = known.id
     FROM (
         SELECT service_id, started_at, min(id) AS id
         FROM (
@@ -59,10 +59,10 @@ BEGIN
             JOIN outages ON outages.service_id = ANY (service_ids) AND outages.service_id = derived.service_id
               AND tstzrange(outages.started_at, outages.ended_at) && tstzrange(derived.started_at, derived.ended_at)
             ORDER BY outages.id, derived.started_at
-        ) AS heirs
+        ) AS overlapping
         GROUP BY service_id, started_at
-    ) AS inherited
-    WHERE outage_spans.service_id = inherited.service_id AND outage_spans.started_at = inherited.started_at;
+    ) AS known
+    WHERE outage_spans.service_id = known.service_id AND outage_spans.started_at = known.started_at;
 
     DELETE FROM outages
     USING unnest(service_ids, lows) AS span (service_id, low)

@@ -23,7 +23,7 @@ BEGIN
         RETURN 0;
     END IF;
     PERFORM lock_recording();
-    WITH dead AS (
+    WITH outdated AS (
         UPDATE latest_checks SET expired = true
         FROM services
         WHERE services.id = service_id AND NOT expired
@@ -33,7 +33,7 @@ BEGIN
     SELECT array_agg(service_id), array_agg(location), array_agg(scheduled_at + interval_seconds * interval '1 second'),
            array_agg(scheduled_at + check_lifetime(interval_seconds))
     INTO service_ids, places, ends, expiries
-    FROM dead;
+    FROM outdated;
     IF service_ids IS NULL THEN
         RETURN 0;
     END IF;

@@ -130,7 +130,7 @@ class Prober:
     migrated: Path
     release: LastRelease
     housekeeping_failures: list[dict[str, float]] = field(default_factory=list)
-    closing: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] = field(default_factory=dict)
 
     def acknowledged(self) -> list[CheckRow]:
         """The committed rows in the order of their commits. Asserts that none was refused."""
@@ -177,10 +177,10 @@ async def recording(
         await prober.wait_for_batches()
         yield prober
         release.interrupt()
-        prober.closing = await release.response()
-        assert prober.closing["spooled"] == 0, prober.closing
-        assert not prober.closing["refused"], prober.closing
-        assert len({check.key for check in prober.acknowledged()}) == prober.closing["put"]
+        prober.result = await release.response()
+        assert prober.result["spooled"] == 0, prober.result
+        assert not prober.result["refused"], prober.result
+        assert len({check.key for check in prober.acknowledged()}) == prober.result["put"]
     finally:
         release.end()
 

@@ -65,7 +65,7 @@ WITH clock AS (
     CROSS JOIN clock
     CROSS JOIN generate_series(%(first)s::timestamptz, %(until)s::timestamptz - interval '5 minutes', '5 minutes') AS at
     CROSS JOIN LATERAL (SELECT at AT TIME ZONE zone AS local_at, extract(epoch FROM at)::bigint AS number) AS named
-), lived AS (
+), results AS (
     SELECT slots.service_id, at, dns_ms, connect_ms, tls_ms, first_byte_share, status_code, error_type, error_message,
            coalesce(chance <= share, false) AS failed,
            -- Slowest at 14:00, fastest at 02:00; half of that difference on weekends. Log-normal around that.
@@ -93,7 +93,7 @@ WITH clock AS (
                WHEN error_type = 'timeout' THEN 5000
                ELSE coalesce(dns_ms, 0) + connect_ms + coalesce(tls_ms, 0)
            END                                                                          AS total_ms
-    FROM lived
+    FROM results
 )
 INSERT INTO incoming_checks (service_id, location, scheduled_at, finished_at, interval_seconds, status_code, success, severity,
                              total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, attempts, error_type, error_message)

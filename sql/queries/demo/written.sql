@@ -1,5 +1,5 @@
--- Texts of users for the demo's past: one open and two resolved incidents, planned maintenance, and a template. Several statements, since
--- the triggers of updates read their incident.
+-- Adds the texts of users to the demo's past: one open and two resolved incidents, planned maintenance, and a template.
+-- Several statements, since the triggers of updates read their incident.
 INSERT INTO incidents (title, description, status, severity, priority, author, created_at, resolved_at)
 SELECT title, description, status::incident_status, severity::incident_severity, priority::incident_priority, 'demo',
        now() - began, now() - ended

@@ -1,8 +1,9 @@
 -- The calendar of one service, or of all public ones together (service_id NULL): for each month one row per day, and
 -- one row without a day for the whole month. A day of all systems has the status of its worst service. `incidents`
 -- counts the public incidents that were open on the day and affect the service, or any service. The downtime of all
--- systems is the mean of the services, as their uptime is. Without `start_date` the months are the last ones, the
--- current one included. `internal` includes services and incidents that are not public.
+-- systems is the mean of the services; their uptime weighs each service by its covered seconds. Without `start_date`
+-- the months are the last ones, the current one included. `internal` includes services and incidents that are not
+-- public.
 WITH clock AS MATERIALIZED (
     SELECT zone, today, coalesce(date_trunc('month', %(start_date)s::date),
                                  date_trunc('month', today) - make_interval(months => %(months)s - 1))::date AS first_day
