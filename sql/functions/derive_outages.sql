@@ -2,8 +2,8 @@
 -- ends an outage; time without checks neither begins nor ends one. An outage keeps its id when its start or end moves.
 -- If outages are merged, the lowest id stays; if one is split, its first part keeps the id.
 --
--- The conditions on `service_ids` prevent that all outages are read: the planner assumes hundreds of rows in a
--- temporary table.
+-- The conditions on `service_ids` keep the planner from reading all outages: it assumes hundreds of rows in a temporary
+-- table.
 CREATE OR REPLACE FUNCTION derive_outages(service_ids text[], lows timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$

@@ -20,8 +20,8 @@ BEGIN
     PERFORM derive_timeline(service_ids, lows);
     PERFORM derive_outages(service_ids, lows);
 
-    -- The present state is the last one of the timeline. It began with the first of the equal states in a row at its
-    -- end. If it began before the timeline (run = 1), the stored `since` stays; if it also differs from the stored
+    -- The present state is the last one of the timeline. It began with the first of the equal states at the end of the
+    -- timeline. If it began before the timeline (run = 1), the stored `since` stays; if it also differs from the stored
     -- state, find_state() searches its beginning.
     SELECT array_agg(service_id) FILTER (WHERE run > 1), array_agg(present.state) FILTER (WHERE run > 1),
            array_agg(present.since) FILTER (WHERE run > 1), array_agg(service_id) FILTER (WHERE run = 1)

@@ -84,7 +84,7 @@ $$;
 
 -- Stores a draft and sends it to the room, except to the socket `origin`. Returns NULL if the user has saved the
 -- incident since, so that the draft is outdated. Raises foreign_key_violation if there is no such incident,
--- check_violation if `data` is no object or too large.
+-- check_violation if `data` is not an object or is too large.
 CREATE OR REPLACE FUNCTION save_draft(incident_id text, user_id uuid, data jsonb, base_version integer, origin text) RETURNS timestamptz
     LANGUAGE plpgsql AS
 $$

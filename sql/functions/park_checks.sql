@@ -33,7 +33,7 @@ BEGIN
         FROM incoming_checks AS batch
         LEFT JOIN chosen_services(service_ids) AS known_services ON known_services.id = batch.service_id
         LEFT JOIN locations AS known_locations ON known_locations.id = batch.location
-        -- Prevents that the planner pulls the subquery up: each reason is computed once.
+        -- OFFSET 0 keeps the planner from pulling the subquery up: each reason is computed once.
         OFFSET 0
     ) AS examined
     WHERE reason IS NOT NULL;
