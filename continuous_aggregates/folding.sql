@@ -3,8 +3,8 @@
 --
 -- Writers hold the recording lock, because the watermark decides whether a check is late.
 
--- An empty temporary table `folded`: figures of quarters of an hour that are to be added to the rollups, in any number of rows for a
--- quarter.
+-- Creates the temporary table `folded`, or empties it. It has figures of quarters of an hour that are to be added to
+-- the rollups, in any number of rows for a quarter.
 CREATE OR REPLACE FUNCTION make_room_for_folded() RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -16,7 +16,7 @@ BEGIN
 END
 $$;
 
--- The sums of `folded` in the buckets of these tiers: rows as `rollups` has them.
+-- The sums of `folded` in the buckets of these tiers, with the columns of `rollups`.
 CREATE OR REPLACE FUNCTION sums_of_folded(tiers rollup_tier[])
     RETURNS TABLE (
         tier rollup_tier, service_id text, location text, bucket timestamptz, checks bigint, degraded bigint, failed bigint,
@@ -28,7 +28,7 @@ CREATE OR REPLACE FUNCTION sums_of_folded(tiers rollup_tier[])
 $$
 #variable_conflict use_column
 DECLARE
-    -- Usually one quarter of an hour is folded: then each bucket gets one row, and no bins have to be added up.
+    -- Usually one quarter of an hour is folded: then each bucket gets one row, and no bins are added up.
     several CONSTANT boolean := EXISTS (SELECT FROM folded GROUP BY service_id, location HAVING count(*) > 1);
 BEGIN
     RETURN QUERY
@@ -73,7 +73,7 @@ BEGIN
 END
 $$;
 
--- Adds what is in `folded` to the rollups of these tiers.
+-- Adds the rows of `folded` to the rollups of these tiers.
 CREATE OR REPLACE FUNCTION add_folded(tiers rollup_tier[] DEFAULT '{15m, hourly, daily}') RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -112,8 +112,9 @@ BEGIN
 END
 $$;
 
--- Adds the raw checks from `low` up to `high` to the rollups. Without nested loops: the planner expects few rows, since the newest checks
--- are not in its statistics, and joining figures and bins row by row takes eight times as long as the rest.
+-- Adds the raw checks from `low` up to `high` to the rollups. Nested loops are off: the planner expects few rows, since
+-- the newest checks are not in its statistics, and joining figures and bins row by row would take eight times as long
+-- as the rest.
 CREATE OR REPLACE FUNCTION fold_range(low timestamptz, high timestamptz) RETURNS void
     LANGUAGE plpgsql SET enable_nestloop = off AS
 $$
@@ -135,7 +136,7 @@ CREATE OR REPLACE FUNCTION fold_late(service_ids text[], locations text[], times
     LANGUAGE plpgsql SET plan_cache_mode = auto AS
 $$
 DECLARE
-    -- Known before the plan is made, so that it has only the chunks or partitions of these times.
+    -- Constants that are known when the plan is made, so that it has only the chunks or partitions of these times.
     earliest CONSTANT timestamptz := (SELECT min(at) FROM unnest(times) AS at);
     latest   CONSTANT timestamptz := (SELECT max(at) FROM unnest(times) AS at);
 BEGIN
@@ -201,7 +202,8 @@ BEGIN
             UPDATE rollup_state SET watermark = edge;
         END IF;
         IF target <= edge THEN
-            -- Not by the clock alone: while recording is behind, all checks would be late, and cost more.
+            -- The target also depends on the newest check: while recording is behind, all checks would be late
+            -- otherwise, and cost more.
             target := date_bin('10 seconds',
                                least(present(), (SELECT max(scheduled_at) FROM latest_checks)) - interval '30 seconds', origin);
             SELECT count(*)

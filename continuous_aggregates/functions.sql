@@ -54,7 +54,7 @@ BEGIN ATOMIC
     GROUP BY checks.service_id, checks.location, bucket;
 END;
 
--- The same for response times: how many good checks are in which logarithmic bin.
+-- The response times of the same checks: the number of good checks in each logarithmic bin, by quarters of an hour.
 CREATE OR REPLACE FUNCTION bins_of_checks(low timestamptz, high timestamptz)
     RETURNS TABLE (service_id text, location text, bucket timestamptz, bin smallint, checks bigint)
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -69,7 +69,7 @@ BEGIN ATOMIC
     GROUP BY checks.service_id, checks.location, bucket, response_bin(total_ms);
 END;
 
--- Both together: rows as `rollups` has them, of the quarters of an hour from `low` up to `high`.
+-- Figures and bins together, with the columns of `rollups`, of the quarters of an hour from `low` up to `high`.
 CREATE OR REPLACE FUNCTION quarters_of_checks(low timestamptz, high timestamptz)
     RETURNS TABLE (
         service_id text, location text, bucket timestamptz, checks bigint, degraded bigint, failed bigint, covered_seconds bigint,
@@ -92,7 +92,7 @@ BEGIN ATOMIC
     ) AS binned USING (service_id, location, bucket);
 END;
 
--- The local days of which raw checks may be above the watermark.
+-- The local days that may have raw checks above the watermark.
 CREATE OR REPLACE FUNCTION open_days() RETURNS TABLE (day date, starts_at timestamptz, ends_at timestamptz)
     LANGUAGE sql STABLE PARALLEL SAFE ROWS 2 AS
 $$
@@ -103,8 +103,9 @@ CROSS JOIN LATERAL local_days(
     greatest(present(), (SELECT max(scheduled_at) FROM latest_checks))) AS days
 $$;
 
--- The figures of the raw checks above the watermark, in the buckets of one tier. The watermark comes from a function: joined as a table,
--- for which the planner expects a thousand rows, plans on the views would be made for a thousand times the rows.
+-- The figures of the raw checks above the watermark, in the buckets of one tier. The watermark comes from a function:
+-- of a joined table the planner would expect a thousand rows, and plans of the views would be made for a thousand times
+-- the rows.
 CREATE OR REPLACE FUNCTION live_figures(tier rollup_tier)
     RETURNS TABLE (
         service_id text, location text, bucket timestamptz, checks bigint, degraded bigint, failed bigint, covered_seconds bigint,
@@ -128,6 +129,7 @@ BEGIN ATOMIC
     LEFT JOIN open_days() AS days ON tier = 'daily' AND figures.bucket >= days.starts_at AND figures.bucket < days.ends_at;
 END;
 
+-- The bins of the raw checks above the watermark, in the buckets of one tier.
 CREATE OR REPLACE FUNCTION live_bins(tier rollup_tier)
     RETURNS TABLE (service_id text, location text, bucket timestamptz, bin smallint, checks bigint)
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -145,8 +147,8 @@ BEGIN ATOMIC
     LEFT JOIN open_days() AS days ON tier = 'daily' AND binned.bucket >= days.starts_at AND binned.bucket < days.ends_at;
 END;
 
--- The figures of one tier: those of closed buckets are in the rollups; to those of open buckets the raw checks above the watermark are
--- added.
+-- The figures of one tier. Those of closed buckets are in the rollups; for open buckets the raw checks above the
+-- watermark are added.
 CREATE OR REPLACE FUNCTION figures_of_tier(tier rollup_tier)
     RETURNS TABLE (
         service_id text, location text, bucket timestamptz, checks bigint, degraded bigint, failed bigint, covered_seconds bigint,
@@ -180,6 +182,7 @@ BEGIN ATOMIC
     GROUP BY parts.service_id, parts.location, parts.bucket;
 END;
 
+-- The bins of one tier, like figures_of_tier().
 CREATE OR REPLACE FUNCTION bins_of_tier(tier rollup_tier)
     RETURNS TABLE (service_id text, location text, bucket timestamptz, bin smallint, checks bigint)
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -201,8 +204,9 @@ BEGIN ATOMIC
     GROUP BY parts.service_id, parts.location, parts.bucket, parts.bin;
 END;
 
--- A window, widened to whole buckets of a tier: `low` and `high`. Hours are those that the clocks of the reporting zone show at the start
--- of the window; if these are not those of UTC, the tier to read is '15m'. `first_day`: the first local day of the tier 'daily', else NULL.
+-- A window, widened to whole buckets of a tier: `low` and `high`. Hours begin with the full hours of the clocks in the
+-- reporting time zone at the start of the window; if these are not those of UTC, the tier to read is '15m'. `first_day`
+-- is the first local day for the tier 'daily', otherwise NULL.
 CREATE OR REPLACE FUNCTION buckets_of_window(wanted rollup_tier, window_start timestamptz, window_end timestamptz)
     RETURNS TABLE (tier rollup_tier, zone text, first_day date, low timestamptz, high timestamptz)
     LANGUAGE sql STABLE ROWS 1

@@ -1,7 +1,9 @@
--- The figures of the day that is not over yet. latest_checks has them for each service and location, for the local day of its latest
--- check: record_checks_v2() adds each check once. NULL means not known: then they are counted from rollups and raw checks.
+-- The figures of the day that is not over yet. latest_checks has them for each service and location, for the local day
+-- of its latest check: record_checks_v2() adds each check once. NULL means unknown: then they are counted from rollups
+-- and raw checks.
 
--- The figures of one service and location on the day that begins at `low` and ends at `high`, counted. No row where it has no checks.
+-- Counts the figures of one service and location on the day that begins at `low` and ends at `high`. No row if it has
+-- no checks.
 CREATE OR REPLACE FUNCTION counted_day(service text, place text, low timestamptz, high timestamptz)
     RETURNS TABLE (worst severity, down_seconds bigint, covered_seconds bigint)
     LANGUAGE plpgsql STABLE ROWS 1 AS
@@ -48,8 +50,8 @@ BEGIN
 END
 $$;
 
--- Counts the figures that are not known. The caller holds the recording lock. While an installation of release 0.1 is upgraded, the
--- rollups lack checks, and nothing is counted.
+-- Counts the unknown figures of latest_checks. The caller holds the recording lock. While an installation of release
+-- 0.1 is upgraded, the rollups lack checks, and nothing is counted.
 CREATE OR REPLACE FUNCTION count_open_days() RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -73,7 +75,8 @@ BEGIN
 END
 $$;
 
--- Keeps the time of a latest check whose service or location is deleted: its checks of today still count (figures_of_day).
+-- Stores the time of a latest check whose service or location is deleted, since its checks of today still count
+-- (figures_of_day).
 CREATE OR REPLACE FUNCTION note_left() RETURNS trigger
     LANGUAGE plpgsql AS
 $$

@@ -1,4 +1,4 @@
--- Computing rollups again: from raw checks, as a repair, and days for another time zone.
+-- Computes rollups again: from raw checks as a repair, and days for another time zone.
 
 -- Computes the rollups of one service and location again from its raw checks, from the first whole local day for which these are
 -- complete.
@@ -29,7 +29,8 @@ BEGIN
 END
 $$;
 
--- The quarters of an hour of one service and location, from raw checks. See fold_range() for the setting.
+-- Replaces the quarters of an hour of one service and location by those of its raw checks. See fold_range() for the
+-- setting.
 CREATE OR REPLACE FUNCTION replace_quarters(service text, place text, low timestamptz, high timestamptz) RETURNS void
     LANGUAGE plpgsql SET enable_nestloop = off AS
 $$
@@ -49,8 +50,8 @@ BEGIN
 END
 $$;
 
--- Hours and days of one service and location, from its quarters of an hour. Hours that begin before `low` or end after `high` are
--- made whole.
+-- Replaces the hours and days of one service and location by sums of its quarters of an hour. Hours that begin before
+-- `low` or end after `high` are replaced as a whole.
 CREATE OR REPLACE FUNCTION replace_tiers(service text, place text, low timestamptz, high timestamptz) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -68,7 +69,7 @@ BEGIN
 END
 $$;
 
--- The buckets of one tier that begin from `low` up to `high`, which both begin one.
+-- Replaces the buckets of one tier from `low` up to `high`, which are both starts of buckets.
 CREATE OR REPLACE FUNCTION replace_tier(service text, place text, replaced rollup_tier, low timestamptz, high timestamptz) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -87,7 +88,8 @@ BEGIN
 END
 $$;
 
--- Days of another reporting time zone, from the quarters of an hour, which are kept for good.
+-- Replaces all days by those of the current reporting time zone, as sums of the quarters of an hour, which are never
+-- deleted.
 CREATE OR REPLACE FUNCTION rebuild_days() RETURNS void
     LANGUAGE plpgsql AS
 $$

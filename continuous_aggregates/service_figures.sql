@@ -1,8 +1,9 @@
--- Figures for the pages and the API, from the rollups and from the raw checks that are not in them yet. Not inlined into their queries:
--- here the bounds are known when a plan is made, so that it has the chunks or partitions of these times only. Planning for those of all
--- raw checks takes longer than everything else.
+-- Figures for the pages and the API, from the rollups and from the raw checks that are not in them yet. These functions
+-- are not inlined: their bounds are known when a plan is made, so that it has the chunks or partitions of these times
+-- only. Planning for all raw checks takes longer than everything else.
 
--- One service from `low` up to `high`, which are bounds of buckets, in one tier: rows to be added up over any window.
+-- The figures of one service in one tier, from `low` up to `high`, which are bounds of buckets: rows that can be added
+-- up over any window.
 CREATE OR REPLACE FUNCTION figures_of_service(service text, wanted rollup_tier, low timestamptz, high timestamptz)
     RETURNS TABLE (
         bucket timestamptz, checks bigint, failed bigint, good bigint, sum_ms double precision, min_ms real, max_ms real,
@@ -31,9 +32,9 @@ BEGIN
 END
 $$;
 
--- All services on one day, which begins at `low` and ends at `high`: their worst severity, and seconds. Meant for today, whose figures
--- are in latest_checks. Figures are counted if they are not known, if the latest check of the location is of a later day, and if the
--- location or service was deleted.
+-- All services on one day, which begins at `low` and ends at `high`: their worst severity, and seconds. Meant for
+-- today, whose figures are in latest_checks. Figures are counted if they are unknown, if the latest check of the
+-- location is of a later day, or if the location or service was deleted.
 CREATE OR REPLACE FUNCTION figures_of_day(low timestamptz, high timestamptz)
     RETURNS TABLE (service_id text, worst severity, down_seconds bigint, covered_seconds bigint)
     LANGUAGE plpgsql STABLE AS
@@ -65,8 +66,8 @@ BEGIN
 END
 $$;
 
--- The 89 days before today, as strips whose last digit is today's, which is 0. In the first minutes after midnight, when they are not
--- stored yet, and where no day is over yet, they are computed.
+-- The 89 days before today as strips, whose last digit is that of today and 0. They are computed if they are not
+-- stored: in the first minutes after midnight, and in an installation without a complete day.
 CREATE OR REPLACE FUNCTION closed_strips(today date)
     RETURNS TABLE (service_id text, known bit(90), degraded bit(90), failed bit(90), down_seconds bigint, covered_seconds bigint)
     LANGUAGE plpgsql STABLE AS

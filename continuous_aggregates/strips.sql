@@ -1,14 +1,14 @@
 -- The stored days of the status page: see day_strips. Writers hold the recording lock.
 
--- The 90 days up to `last_day`: a bit a day, the last one lowest; seconds of the last 89. From the rollups, and from the raw checks of
--- those days that are not in them yet.
+-- The 90 days up to `last_day`: one bit per day, the last day lowest; seconds are those of the last 89 days. Computed
+-- from the rollups, and from the raw checks of those days that are not in them yet.
 CREATE OR REPLACE FUNCTION strips_upto(last_day date)
     RETURNS TABLE (service_id text, known bit(90), degraded bit(90), failed bit(90), down_seconds bigint, covered_seconds bigint)
     LANGUAGE plpgsql STABLE AS
 $$
 #variable_conflict use_column
 DECLARE
-    -- Where the day after the last one begins, then each day back from there.
+    -- The start of the day after the last one, then the starts of each day before it.
     bounds    CONSTANT timestamptz[] := (SELECT array_agg(local_day_start(last_day + 1 - number, reporting_time_zone()) ORDER BY number)
                                          FROM generate_series(0, 90) AS number);
     live_from CONSTANT timestamptz   := greatest(rollup_watermark(), bounds[91]);
@@ -79,8 +79,9 @@ BEGIN
 END
 $$;
 
--- Stores the strips once a day, when the rollups have all of yesterday; not while an installation of release 0.1 is upgraded, since they lack
--- the past then. Each time, figures of today that are not known are counted: an upgrade sets them to NULL.
+-- Stores the strips once a day, when the rollups have all of yesterday; not while an installation of release 0.1 is
+-- upgraded, since the rollups lack the past then. Each call also counts the figures of today that are unknown: an
+-- upgrade sets them to NULL.
 CREATE OR REPLACE PROCEDURE renew_strips()
     LANGUAGE plpgsql AS
 $$

@@ -1,12 +1,13 @@
--- From the aggregates of release 0.1 to rollups and episodes, in the background. The views read the old aggregates until all of
--- the past is in the new tables; then they are replaced (finish_upgrade in sql/migrate.py). Checks that are recorded meanwhile are added to
--- both.
+-- Copies the aggregates of release 0.1 to rollups and episodes, in the background. The views read the old aggregates
+-- until all of the past is in the new tables; then the old aggregates are dropped (finish_upgrade in sql/migrate.py).
+-- Checks that are recorded meanwhile are added to both.
 
+-- Whether an installation of release 0.1 is being upgraded.
 CREATE OR REPLACE FUNCTION upgrade_pending() RETURNS boolean
     LANGUAGE sql STABLE
     RETURN (SELECT legacy FROM rollup_state);
 
--- Notes the quarters of an hour of late checks, which are to be refreshed in the old aggregates.
+-- Stores the quarters of an hour of late checks, which are to be refreshed in the old aggregates.
 CREATE OR REPLACE FUNCTION note_touched(times timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -23,8 +24,9 @@ CREATE OR REPLACE FUNCTION first_raw_quarter() RETURNS timestamptz
     LANGUAGE sql STABLE
     RETURN date_bin('15 minutes', oldest_check(), '2000-01-01 00:00Z') + interval '15 minutes';
 
--- Creates the tasks: for each service and location a month of quarters of an hour at a time, then its hours and days, then its
--- episodes, the newest month first, so that they reach from some moment to the present at any time; then its outages.
+-- Creates the tasks. For each service and location: a month of quarters of an hour at a time, then its hours and days,
+-- then its episodes, the newest month first, so that episodes reach to the present without a gap at any time. The
+-- outages follow last.
 CREATE OR REPLACE FUNCTION plan_upgrade() RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -37,7 +39,7 @@ BEGIN
         low        timestamptz      NOT NULL,
         high       timestamptz      NOT NULL
     );
-    COMMENT ON TABLE upgrade_tasks IS 'what is left to do in the background before the aggregates of release 0.1 can go';
+    COMMENT ON TABLE upgrade_tasks IS 'the tasks that are left before the aggregates of release 0.1 can be dropped';
 
     INSERT INTO upgrade_tasks (step, service_id, location, low, high)
     WITH known AS (
@@ -65,7 +67,7 @@ BEGIN
 END
 $$;
 
--- Quarters of an hour that are older than the raw checks, from the old aggregates.
+-- Copies quarters of an hour that are older than the raw checks from the old aggregates.
 CREATE OR REPLACE FUNCTION adopt_quarters(service text, place text, first timestamptz, finish timestamptz) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -111,8 +113,9 @@ BEGIN
 END
 $$;
 
--- Episodes that are older than the raw checks, from the old aggregates: they hold how long each state lasted
--- in a quarter of an hour, but not when. An outage is placed next to the one in the quarter before or after, if there is one.
+-- Estimates episodes that are older than the raw checks from the old aggregates, which have how long each state lasted
+-- in a quarter of an hour, but not when. An outage is placed next to the one in the quarter before or after, if there
+-- is one.
 CREATE OR REPLACE FUNCTION estimate_episodes(service text, place text, first timestamptz, finish timestamptz) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -133,7 +136,7 @@ BEGIN
             WHERE service_id = service AND location = place AND bucket >= first AND bucket < finish
         ) AS seconds
         WINDOW line AS (ORDER BY bucket)
-    ), laid AS (
+    ), placed AS (
         SELECT bucket, turn, state, seconds,
                sum(seconds) OVER (PARTITION BY bucket ORDER BY turn) - seconds AS offset_seconds
         FROM quarters
@@ -151,14 +154,15 @@ BEGIN
            state,
            CASE WHEN state = 'unknown' THEN bucket + offset_seconds * interval '1 second' END,
            true
-    FROM laid;
+    FROM placed;
     IF EXISTS (SELECT FROM new_episodes) THEN
         PERFORM replace_episodes();
     END IF;
 END
 $$;
 
--- Does the next task, in the caller's transaction; false when there was none.
+-- Executes the next task in the caller's transaction. Returns false if there is none, or if it has to wait for the old
+-- aggregates.
 CREATE OR REPLACE FUNCTION run_upgrade_task() RETURNS boolean
     LANGUAGE plpgsql AS
 $$
@@ -175,7 +179,7 @@ BEGIN
         RETURN false;
     END IF;
     first_raw := least(greatest(first_raw_quarter(), task.low), task.high);
-    -- What the old aggregates do not have yet must reach them first.
+    -- Late checks must be in the old aggregates first.
     IF task.step = 'quarters' AND EXISTS (SELECT FROM touched_ranges WHERE range && tstzrange(task.low, first_raw)) THEN
         RETURN false;
     END IF;
@@ -184,7 +188,7 @@ BEGIN
             PERFORM adopt_quarters(task.service_id, task.location, task.low, first_raw);
             PERFORM replace_quarters(task.service_id, task.location, first_raw, task.high);
         WHEN 'tiers' THEN
-            -- Up to the present: hours and days that are open have been added to by fold_checks() meanwhile.
+            -- Up to the watermark: fold_checks() has added to open hours and days meanwhile.
             PERFORM replace_tiers(task.service_id, task.location, task.low, rollup_watermark());
         WHEN 'episodes' THEN
             IF first_raw < task.high THEN
@@ -196,12 +200,12 @@ BEGIN
                 PERFORM estimate_episodes(task.service_id, task.location, task.low, first_raw);
             END IF;
         WHEN 'outages' THEN
-            -- The unknown time before the first check.
+            -- Removes the unknown time before the first check.
             DELETE FROM episodes
             WHERE service_id = task.service_id AND location = task.location AND state = 'unknown'
               AND ends_at <= (SELECT min(starts_at) FROM episodes
                               WHERE service_id = task.service_id AND location = task.location AND state <> 'unknown');
-            -- A service that was deleted before: it has not been monitored since its last check.
+            -- A service that was deleted before has not been monitored since its last check.
             INSERT INTO service_pauses (service_id, paused_at)
             SELECT service_id, max(starts_at)
             FROM episodes

@@ -1,6 +1,6 @@
-"""The heart: connections to PostgreSQL and the statements in this folder's .sql files.
+"""Connections to PostgreSQL, and the statements in the .sql files of this folder.
 
-`queries/` holds one statement a file; `query("status/system_status")` is its text.
+`queries/` has one statement per file; `query("status/system_status")` returns its text.
 """
 
 from collections.abc import AsyncIterator
@@ -21,9 +21,10 @@ _DEAD_PEER: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-"""TCP keepalives and a user timeout bound how long a blackholed peer can go unnoticed."""
+"""TCP keepalives and a user timeout: a connection whose peer no longer responds fails within half a minute."""
 Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
 RENEW_S = 1.0
+"""`_RenewedPool` replaces its sessions at most once in this time, in seconds."""
 
 
 @cache
@@ -33,7 +34,10 @@ def query(name: str) -> LiteralString:
 
 
 async def connect(database_url: str, *, application: str) -> AsyncConnection[TupleRow]:
-    """One autocommit connection for a long-lived listener or writer."""
+    """Opens a connection in autocommit mode, for a long-lived listener or writer.
+
+    Raises OperationalError if the server cannot be reached.
+    """
     connection = await AsyncConnection.connect(
         database_url,
         autocommit=True,
@@ -59,10 +63,12 @@ async def _configure_pooled(connection: AsyncConnection[TupleRow]) -> None:
 
 
 class _RenewedPool(Pool):
-    """Replaces sessions that may only read: whether a session may write is settled when it begins (`ALTER DATABASE …
-    SET default_transaction_read_only`), so those of a read-only period would outlive it. The server tells each
-    session's default without being asked. All are replaced, at most every `RENEW_S`: in such a period new ones are no
-    better.
+    """A pool that replaces read-only sessions.
+
+    A session gets its `default_transaction_read_only` when it begins (`ALTER DATABASE … SET`), so sessions that began
+    in a read-only period would stay read-only after it. The server reports the setting of each session to the client.
+    If a session is read-only, all sessions are replaced, at most once per `RENEW_S`: during such a period new ones are
+    read-only too.
     """
 
     _renewed_at = -RENEW_S
@@ -89,8 +95,9 @@ def _only_reads(connection: AsyncConnection[TupleRow]) -> bool:
 def open_pool(database_url: str, *, application: str, max_size: int = 8) -> Pool:
     """A pool for short statements, to be entered with `async with`; its connections are in autocommit mode.
 
-    No `check=`: it backs off for each dead connection, so that a healed database looks dead for a minute. On
-    OperationalError the caller drains the pool and tries once more.
+    The pool does not check connections before it returns them (`check=`): it would pause after each dead connection,
+    so that an available database would seem unavailable for a minute. After an OperationalError the caller calls
+    `check()` and tries once more (`sql.database.retrying`).
     """
     return _RenewedPool(
         database_url,

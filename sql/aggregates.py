@@ -13,14 +13,14 @@ from sql.migrate import finish_upgrade
 log = logging.getLogger(__name__)
 
 UPGRADE_SECONDS = 10.0
-"""How long one round may work on an upgrade from release 0.1; recording waits for single steps of it only."""
+"""The time limit of an upgrade from release 0.1 in one round. Recording waits for one step at a time only."""
 
 
 async def refresh(connection: AsyncConnection[TupleRow]) -> bool:
     """Adds the raw checks of completed intervals to the rollups, and continues an upgrade if there is one.
 
-    One process at a time: False means that another one does it. The connection must be in autocommit mode, since each
-    step commits.
+    Only one process at a time does this. Returns False if another process does it, or holds a lock that is needed. The
+    connection must be in autocommit mode, since each step commits.
     """
     row = await (await connection.execute(query("aggregates/lock"))).fetchone()
     if row is None or not row[0]:
@@ -31,7 +31,7 @@ async def refresh(connection: AsyncConnection[TupleRow]) -> bool:
             await _refresh_legacy(connection)
             await _upgrade(connection)
     except (psycopg.errors.LockNotAvailable, psycopg.errors.ObjectInUse) as error:
-        log.info("aggregates are being refreshed elsewhere, trying again later: %s", error.diag.message_primary)
+        log.info("another process refreshes the aggregates; the next round tries again: %s", error.diag.message_primary)
         return False
     finally:
         if not connection.closed:
@@ -51,7 +51,7 @@ async def _refresh_legacy(connection: AsyncConnection[TupleRow]) -> None:
     for low, high, _ in spans:
         await connection.execute("CALL refresh_aggregates(%s, %s)", (low, high))
     if spans:
-        await connection.execute(query("aggregates/forget_touched"), {"ids": spans[0][2]})
+        await connection.execute(query("aggregates/delete_touched"), {"ids": spans[0][2]})
 
 
 async def _upgrade(connection: AsyncConnection[TupleRow]) -> None:

@@ -58,10 +58,11 @@ async def count(pool: Pool, name: str, **values: Any) -> int:
 
 
 async def retrying(pool: Pool, read: Callable[[Connection], Awaitable[Result]]) -> Result:
-    """Calls `read` with a connection, and once more if that one is dead (the database was restarted). For reads only.
+    """Calls `read` with a connection, and once more if that connection is dead (the database was restarted). For reads
+    only.
 
-    The pool never checks by itself: its check backs off for each dead connection, and a healed database would look
-    dead for a minute. One sweep over the idle connections after the first error heals them all.
+    The pool does not check its connections by itself (see `sql.open_pool`). After the first error all idle connections
+    are checked once, and dead ones are replaced.
     """
     async with pool.connection() as connection:
         try:
@@ -76,8 +77,11 @@ async def retrying(pool: Pool, read: Callable[[Connection], Awaitable[Result]]) 
 
 @asynccontextmanager
 async def transaction(pool: Pool, actor: Actor | None = None) -> AsyncIterator[Connection]:
-    """A transaction on a connection that has just proved to be alive, for writes: those are never repeated, since
-    a lost acknowledgement leaves open whether they were made. What it changes is put down to `actor`."""
+    """A transaction for writes, on a connection that has just been checked. The audit log names `actor` for its
+    changes.
+
+    Writes are never repeated: if the response to a COMMIT is lost, it is unknown whether the transaction was committed.
+    """
     async with live_connection(pool) as connection, connection.transaction():
         if actor is not None:
             await act_as(connection, actor)
@@ -86,7 +90,7 @@ async def transaction(pool: Pool, actor: Actor | None = None) -> AsyncIterator[C
 
 @asynccontextmanager
 async def live_connection(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection that has just proved to be alive, in autocommit mode."""
+    """A connection that has just been checked, in autocommit mode."""
     async with AsyncExitStack() as held:
         connection = await held.enter_async_context(pool.connection())
         if not await _alive(connection):
@@ -97,7 +101,7 @@ async def live_connection(pool: Pool) -> AsyncIterator[Connection]:
 
 
 async def act_as(connection: Connection, actor: Actor) -> None:
-    """Puts what the running transaction changes down to `actor`."""
+    """Sets the actor of the running transaction for the audit log."""
     await connection.execute(sql.query("accounts/act_as"), actor._asdict())
 
 

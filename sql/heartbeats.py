@@ -1,4 +1,4 @@
-"""Reports of jobs, and the times at which none came, into the database: the same way as every check."""
+"""Records the reports of jobs, and missing reports, as checks with `record_checks_v2()`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,12 +12,12 @@ from sla_monitor.heartbeats import LOCATION, Event, State, Update, after_report,
 from sql import query
 from sql.database import Connection
 
-MOST = 500
-"""Heartbeats that one transaction turns: it holds the lock of recording."""
+BATCH_SIZE = 500
+"""The maximum number of heartbeats in one transaction, which holds the recording lock."""
 
 
 async def report(connection: Connection, key: UUID, event: Event, text: str) -> bool:
-    """Records what a job reports, in the caller's transaction; False where the key is not known."""
+    """Records the report of a job in the caller's transaction. Returns False if no heartbeat has this key."""
     known = await _known(connection, "heartbeats/known", key=key)
     if not known:
         return False
@@ -25,9 +25,10 @@ async def report(connection: Connection, key: UUID, event: Event, text: str) -> 
     return True
 
 
-async def turn(connection: Connection) -> int:
-    """Records what is late now, in the caller's transaction; returns for how many heartbeats there was work."""
-    known = await _known(connection, "heartbeats/turning", most=MOST)
+async def record_due(connection: Connection) -> int:
+    """Records the checks that are due now, in the caller's transaction: failed ones for late reports. Returns the
+    number of heartbeats, at most `BATCH_SIZE`."""
+    known = await _known(connection, "heartbeats/due", most=BATCH_SIZE)
     await _store(connection, [without_report(each) for each in known])
     return len(known)
 
@@ -52,5 +53,5 @@ async def _store(connection: Connection, updates: Sequence[Update]) -> None:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """As JSON has it."""
+    """The values for JSON: times become ISO 8601 texts."""
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}

@@ -1,3 +1,4 @@
-"""How long a lease of a room lives, for those who renew leases and those who end them."""
+"""The lifetime of a presence lease: the API renews its leases, the worker deletes expired ones."""
 
 LEASE_S = 15.0
+"""In seconds."""

@@ -1,7 +1,8 @@
-"""NOTIFY of the database on the channel `sla_monitor`, over a supervised connection of its own.
+"""Receives the notifications of the channel `sla_monitor` on a supervised connection of its own.
 
-Notifications are lost while nobody listens, and a connection can die without a sign: so the listener sends itself one
-through the database whenever none has come for a while, and opens another connection where that does not come back.
+Notifications are lost while no connection listens, and a connection can fail without an error. The listener therefore
+sends a notification to itself (a ping) when none has arrived for a while. If nothing arrives after that either, it
+opens a new connection.
 """
 
 import logging
@@ -22,53 +23,53 @@ log = logging.getLogger(__name__)
 CLOSE_TIMEOUT_S = 1.0
 
 
-class Patience(NamedTuple):
-    """When a listener that receives nothing pings, and when it gives its connection up; the shortest and the longest
-    pause before it opens another one. All in seconds."""
+class Timing(NamedTuple):
+    """The times of a listener, in seconds: without notifications it sends a ping after `ping_s`, and closes the
+    connection after `silence_s`; `pauses_s` are the shortest and the longest pause before it opens a new one."""
 
     ping_s: float
     silence_s: float
     pauses_s: tuple[float, float]
 
 
-UNHURRIED = Patience(ping_s=10.0, silence_s=20.0, pauses_s=(0.5, 10.0))
-"""For those who look by themselves as well, now and then."""
+DEFAULT_TIMING = Timing(ping_s=10.0, silence_s=20.0, pauses_s=(0.5, 10.0))
+"""For programs that also poll the database."""
 
 
 class Subscriber(Protocol):
-    """What a listener calls. What is raised in `connected` and `received` ends the connection."""
+    """The methods that a listener calls. An exception in `connected` or `received` ends the connection."""
 
     async def connected(self, connection: Connection) -> None:
-        """After each LISTEN. What was notified before is lost."""
+        """Called after each LISTEN. Earlier notifications may have been lost."""
 
     async def received(self, connection: Connection, payloads: set[str]) -> None:
-        """The payloads that came together, this listener's pings among them."""
+        """Called with the payloads that arrived together, the pings of this listener included."""
 
     def disconnected(self, error: Exception) -> None:
-        """The connection is lost, or could not be opened."""
+        """Called when the connection is lost, or could not be opened."""
 
 
 class Listener:
-    """One connection that listens. `silent_s` is for how long it has received nothing."""
+    """Keeps one connection that listens, and opens a new one when it fails."""
 
     def __init__(
-        self, database_url: str, application: str, subscriber: Subscriber, patience: Patience = UNHURRIED
+        self, database_url: str, application: str, subscriber: Subscriber, timing: Timing = DEFAULT_TIMING
     ) -> None:
         self._database_url = database_url
         self._application = application
         self._subscriber = subscriber
-        self._patience = patience
+        self._timing = timing
         self._ping = "ping:" + secrets.token_hex(8)
         self._received_at = anyio.current_time()
 
     @property
     def silent_s(self) -> float:
-        """Seconds since a notification came."""
+        """Seconds since the last notification arrived, or since the connection was opened."""
         return anyio.current_time() - self._received_at
 
     async def run(self) -> None:
-        """Never returns; the database may come and go."""
-        first_s, longest_s = self._patience.pauses_s
+        """Listens until it is cancelled. Opens a new connection whenever the current one fails."""
+        first_s, longest_s = self._timing.pauses_s
         pause_s = first_s
         while True:
             try:
@@ -83,10 +84,10 @@ class Listener:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        with anyio.fail_after(sql.CONNECT_TIMEOUT_S + self._patience.silence_s):
+        with anyio.fail_after(sql.CONNECT_TIMEOUT_S + self._timing.silence_s):
             connection = await sql.connect(self._database_url, application=self._application)
         try:
-            with anyio.fail_after(self._patience.silence_s):
+            with anyio.fail_after(self._timing.silence_s):
                 await connection.execute("LISTEN sla_monitor")
                 await self._subscriber.connected(connection)
             self._received_at = anyio.current_time()
@@ -96,21 +97,22 @@ class Listener:
                 await connection.close()
 
     async def _wait(self, connection: Connection) -> set[str]:
-        """The next payloads; a ping goes out whenever none has come. Raises TimeoutError after too long a silence."""
+        """Waits for the next payloads, and sends a ping after each `ping_s` without any. Raises TimeoutError if none
+        arrive for `silence_s`."""
         while True:
-            notices = connection.notifies(timeout=self._patience.ping_s, stop_after=1)
+            notices = connection.notifies(timeout=self._timing.ping_s, stop_after=1)
             payloads = {notice.payload async for notice in notices}
             if payloads:
                 self._received_at = anyio.current_time()
                 return payloads
-            if self.silent_s > self._patience.silence_s:
-                raise TimeoutError("its notifications do not arrive")
-            with anyio.fail_after(self._patience.silence_s):
+            if self.silent_s > self._timing.silence_s:
+                raise TimeoutError("the ping does not arrive")
+            with anyio.fail_after(self._timing.silence_s):
                 await connection.execute("SELECT pg_notify('sla_monitor', %s)", [self._ping])
 
 
 class Wake:
-    """A subscriber that calls the action of each payload, and all of them after each LISTEN."""
+    """A subscriber that calls the action of each payload, and all actions after each LISTEN."""
 
     def __init__(self, actions: Mapping[str, Callable[[], None]], count_connect: Callable[[], object]) -> None:
         self._actions = actions
@@ -135,7 +137,7 @@ async def listen(
     application: str,
     actions: Mapping[str, Callable[[], None]],
     count_connect: Callable[[], object],
-    patience: Patience = UNHURRIED,
+    timing: Timing = DEFAULT_TIMING,
 ) -> None:
-    """Calls the action of each payload that is notified, and all of them after each (re)connect. Never returns."""
-    await Listener(database_url, application, Wake(actions, count_connect), patience).run()
+    """Calls the action of each payload that arrives, and all actions after each LISTEN. Runs until it is cancelled."""
+    await Listener(database_url, application, Wake(actions, count_connect), timing).run()

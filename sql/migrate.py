@@ -65,10 +65,11 @@ class Migrated:
     applied: tuple[str, ...]
 
 
-async def _apply_in_turn(
+async def _apply_with_retries(
     connection: AsyncConnection[TupleRow], engine: str, settings: Settings, step: anyio.CancelScope
 ) -> tuple[str, ...]:
-    """Applies the plan. A deadlock with a recorder or a reader is possible; then it is tried again."""
+    """Applies the parts that are due. Tries up to `ATTEMPTS` times, since a deadlock with a recorder or a reader is
+    possible."""
     for left in reversed(range(ATTEMPTS)):
         try:
             async with connection.transaction():
@@ -87,7 +88,7 @@ async def _apply(
     # Before any table: a recorder holds this lock and then waits for tables.
     _allow(step, LOCK_TIMEOUT_S)
     await connection.execute(query("migrate/lock_recording"))
-    known = await _known(connection)
+    known = await _applied(connection)
     plan = await _plan(connection, engine, settings, known)
     if any(part.name.startswith("views/") for part in plan.due):
         _allow(step, LOCK_TIMEOUT_S)
@@ -95,7 +96,7 @@ async def _apply(
 
     await _apply_parts(connection, plan.due, engine, plan.agreed, step)
     await connection.execute(query("migrate/remember_retention"))
-    await _describe(connection, engine, plan.agreed)
+    await _store_installation(connection, engine, plan.agreed)
     _allow(step, REWRITE_TIMEOUT_S if plan.rezoned else LOCK_TIMEOUT_S)
     if plan.rezoned:
         await connection.execute("SELECT rebuild_days()")
@@ -109,8 +110,8 @@ def _allow(step: anyio.CancelScope, seconds: float) -> None:
     step.deadline = anyio.current_time() + STEP_TIMEOUT_S + seconds
 
 
-async def _known(connection: AsyncConnection[TupleRow]) -> dict[str, str]:
-    """The applied parts: names and checksums."""
+async def _applied(connection: AsyncConnection[TupleRow]) -> dict[str, str]:
+    """The checksums of the applied parts, by name."""
     rows = await (await connection.execute("SELECT name, checksum FROM schema_versions")).fetchall()
     return dict(rows)
 
@@ -139,8 +140,8 @@ async def _plan(connection: AsyncConnection[TupleRow], engine: str, settings: Se
         await check_stored_time_zone(connection, agreed.time_zone)
     if rezoned and legacy:
         raise MigrationError(
-            "the figures of release 0.1 are still being brought along in the background: "
-            "leave SLA_MONITOR_TIMEZONE as it was until that is done"
+            "the figures of release 0.1 are still being copied in the background: "
+            "leave SLA_MONITOR_TIMEZONE unchanged until that is finished"
         )
     if any(part.name.startswith("views/") for part in due):
         due = [part for part in parts if part in due or part.name.startswith("views/")]
@@ -155,12 +156,12 @@ async def _apply_parts(
         await connection.execute(part.text.encode())
         await connection.execute(query("migrate/record_version"), {"name": part.name, "checksum": part.checksum})
         if part.name == "migrations/0001_services":
-            await _describe(connection, engine, agreed)
+            await _store_installation(connection, engine, agreed)
 
 
 async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
     """Creates the views on the rollups and drops the aggregates of release 0.1, if the rollups have all of their data.
-    False if there is nothing to finish, or not yet. The connection must be in autocommit mode."""
+    Returns False if no upgrade is under way or it is not complete. The connection must be in autocommit mode."""
     async with connection.transaction():
         await connection.execute("SET LOCAL lock_timeout = '10s'")
         await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('sla-monitor migrate', 0))")
@@ -170,7 +171,7 @@ async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
             return False
         engine = str(row[1])
         agreed = await stored_terms(connection)
-        known = await _known(connection)
+        known = await _applied(connection)
         await _drop_views(connection, known)
         await connection.execute(dict(folder("continuous_aggregates", engine))["drop_legacy"].encode())
         await connection.execute("UPDATE rollup_state SET legacy = false")
@@ -183,25 +184,26 @@ async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
     return True
 
 
-async def _describe(connection: AsyncConnection[TupleRow], engine: str, agreed: Terms) -> None:
+async def _store_installation(connection: AsyncConnection[TupleRow], engine: str, agreed: Terms) -> None:
+    """Stores the engine and the terms in the table `installation`."""
     await connection.execute(query("migrate/installation"), {"engine": engine, **agreed._asdict()})
 
 
 async def _drop_views(connection: AsyncConnection[TupleRow], known: dict[str, str]) -> None:
     for name in known:
-        folder, _, view = name.partition("/")
-        if folder == "views":
+        kind, _, view = name.partition("/")
+        if kind == "views":
             await connection.execute(sql.SQL("DROP VIEW IF EXISTS {} CASCADE").format(sql.Identifier(view)))
 
 
 async def migrate(database_url: str, settings: Settings) -> Migrated:
-    """Migrates the database. Raises MigrationError if that is not possible, NotNowError if it may be later. Every step
-    has a timeout."""
+    """Migrates the database. Raises MigrationError if that is not possible, NotNowError if it may be possible later.
+    Every step has a timeout."""
     try:
         with anyio.fail_after(STEP_TIMEOUT_S):
             connection = await connect(database_url, application="sla-monitor migrate")
     except TimeoutError:
-        raise UnreachableError(f"cannot reach the database (no answer within {STEP_TIMEOUT_S} s)") from None
+        raise UnreachableError(f"cannot reach the database (no response within {STEP_TIMEOUT_S} s)") from None
     except psycopg.OperationalError as error:
         raise UnreachableError.of(error) from error
     except psycopg.ProgrammingError:  # its text is not shown: it contains the URL, which may contain a password
@@ -218,7 +220,7 @@ async def migrate(database_url: str, settings: Settings) -> Migrated:
     except psycopg.errors.ReadOnlySqlTransaction as error:
         raise NotNowError("the database can only be read, and its schema is not up to date") from error
     except psycopg.errors.InsufficientPrivilege as error:
-        raise MigrationError(f"the database user lacks a right: {error.diag.message_primary}") from error
+        raise MigrationError(f"the database user lacks a privilege: {error.diag.message_primary}") from error
     except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
         reason = str(error).strip().splitlines()[0]
         raise NotNowError(f"the schema cannot be migrated now ({reason})") from error
@@ -239,15 +241,15 @@ async def _migrate(connection: AsyncConnection[TupleRow], settings: Settings, st
     await connection.execute("SELECT pg_advisory_lock(hashtextextended('sla-monitor migrate', 0))")
     _allow(step, 0)
     engine = await engine_of(connection, settings)
-    return Migrated(engine, await _apply_in_turn(connection, engine, settings, step))
+    return Migrated(engine, await _apply_with_retries(connection, engine, settings, step))
 
 
 async def _current_engine(connection: AsyncConnection[TupleRow], settings: Settings) -> str | None:
-    """The engine, if the database is read-only and its schema is up to date: then it can be used. Otherwise None."""
+    """The engine of a database that is read-only and up to date: it can be used as it is. Otherwise None."""
     if await (await connection.execute(query("migrate/only_readable"))).fetchone() != (True,):
         return None
     engine = await engine_of(connection, settings)
-    plan = await _plan(connection, engine, settings, await _known(connection))
+    plan = await _plan(connection, engine, settings, await _applied(connection))
     if plan.due or plan.agreed != plan.stored:
         return None
     log.warning("the database can only be read; its schema is up to date")

@@ -1,4 +1,4 @@
-"""What a migration checks before it changes anything: the server, the engine, the terms and the time zone."""
+"""The checks of a migration before it changes anything: the server, the engine, the terms and the time zone."""
 
 import logging
 
@@ -17,7 +17,8 @@ OLDEST_SERVER = 160000
 
 
 async def engine_of(connection: AsyncConnection[TupleRow], settings: Settings) -> str:
-    """The engine of the installation, or of a new one the best available. Creates the extension of TimescaleDB."""
+    """Returns the engine of the installation. For a new one this is the engine of the settings, or the best available;
+    the extension of TimescaleDB is created. Raises MigrationError if the server cannot be used."""
     row = await (await connection.execute(query("migrate/engine"))).fetchone()
     assert row is not None
     installed, server_version, encoding, available, license_name = row
@@ -25,7 +26,7 @@ async def engine_of(connection: AsyncConnection[TupleRow], settings: Settings) -
         raise MigrationError(f"PostgreSQL 16 or newer is needed, this is {server_version // 10000}")
     if encoding != "UTF8":
         raise MigrationError(
-            f"the encoding of this database is {encoding}: give one that was made with ENCODING 'UTF8'"
+            f"the encoding of this database is {encoding}: use one that was created with ENCODING 'UTF8'"
         )
     if installed:
         known = await (await connection.execute("SELECT engine FROM installation")).fetchone()
@@ -55,7 +56,7 @@ def without_shorter_retention(stored: Terms, agreed: Terms) -> Terms:
     dropped."""
     if agreed.retention >= stored.retention:
         return agreed
-    log.warning("CHECK_RETENTION stays as it was until the figures of release 0.1 are brought along; start again then")
+    log.warning("CHECK_RETENTION stays unchanged until the figures of release 0.1 are copied: restart the program then")
     return agreed._replace(retention=stored.retention)
 
 
@@ -74,6 +75,6 @@ async def check_stored_time_zone(connection: AsyncConnection[TupleRow], name: st
             await connection.execute(query("migrate/try_time_zone"), {"name": name})
     except psycopg.errors.InvalidParameterValue:
         raise MigrationError(
-            f"the database server does not know {name}, the time zone of this installation: give the server the zones "
-            "that it lacks (old names are in tzdata-legacy), or set SLA_MONITOR_TIMEZONE to another name of it"
+            f"the database server does not know {name}, the time zone of this installation: install it there "
+            "(old names are in tzdata-legacy), or set SLA_MONITOR_TIMEZONE to another name of this time zone"
         ) from None

@@ -10,7 +10,7 @@ class MigrationError(StartError):
 
 
 class NotNowError(MigrationError):
-    """The schema cannot be migrated now, but may be later without any change here."""
+    """The schema cannot be migrated now. A later attempt may succeed without any change of the settings."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
@@ -20,5 +20,6 @@ class UnreachableError(NotNowError):
 
     @classmethod
     def of(cls, error: psycopg.OperationalError) -> "UnreachableError":
+        """The error for a failed connection, with the first line of its message."""
         reason = str(error).strip().splitlines()[0]  # the other lines of libpq are only suggestions
         return cls(f"cannot reach the database ({reason}): check DATABASE_URL")

@@ -1,5 +1,5 @@
 """Recognises a connection pooler that gives one server session to several clients in turn: PgBouncer with `pool_mode`
-transaction or statement, and its like.
+transaction or statement, and similar poolers.
 
 The programs need sessions of their own: LISTEN, advisory locks of a session, temporary tables and prepared statements
 are lost, or reach the wrong client, behind such a pooler. With `pool_mode = session` they work.
@@ -11,13 +11,14 @@ from psycopg.rows import TupleRow
 from sql import connect
 
 ROUNDS = 3
-"""How often both connections are compared: clients of others may use the shared sessions in between."""
+"""How often both connections are compared. Once is not enough, since other clients may use the shared sessions in
+between."""
 
 
 async def shares_sessions(connection: AsyncConnection[TupleRow], database_url: str) -> bool:
-    """Whether a second connection reaches the session of `connection`. One query where there is no pooler.
+    """Whether a second connection reaches the session of `connection`. Without a pooler this takes one query.
 
-    A server tells each client the process id of its session when it connects. Poolers tell another number.
+    A server sends each client the process id of its session when it connects. Poolers send another number.
     """
     if await _session(connection) == connection.info.backend_pid:
         return False

@@ -15,12 +15,13 @@ from sla_monitor.settings import Terms
 from sql import query
 
 KINDS = ("checks", "latency", "phases")
-"""The files in views/of_tiers: each is a view for each tier."""
+"""The files in views/of_tiers: each defines one view per tier."""
 TIERS = {"15m": "quarter of an hour (UTC)", "hourly": "hour (UTC)", "daily": "day of the reporting time zone"}
 """The tiers of the rollups, with their buckets in words."""
 LEGACY = frozenset(f"aggregates/{kind}_{tier}" for kind in KINDS for tier in TIERS)
 """The names of the aggregates of release 0.1 in schema_versions."""
 ROLLUPS = ("functions", "service_figures", "open_days", "folding", "strips", "rebuild", "upgrade")
+"""The files of continuous_aggregates with functions, in the order in which they are applied."""
 VIEWS = (
     "service_status",
     "service_days",
@@ -34,6 +35,7 @@ VIEWS = (
     "valid_sessions",
     "valid_api_tokens",
 )
+"""The files of sql/views, in the order in which they are applied: some views read others."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def _rendered(text: str, agreed: Terms, connection: AsyncConnection[TupleRow]) -
 
 
 def _check_schemas(connection: AsyncConnection[TupleRow]) -> str:
-    """The function that returns the JSON Schema of each check type's configuration, made of sla_monitor/checks."""
+    """The function that returns the JSON Schema of a check type's configuration, generated from sla_monitor/checks."""
     schemas = {name: schema(kind) for name, kind in CHECK_TYPES.items()}
     literal = sql.Literal(msgspec.json.encode(schemas).decode())
     return sql.SQL(query("migrate/check_schema")).format(schemas=literal).as_string(connection)

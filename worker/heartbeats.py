@@ -6,12 +6,12 @@ from worker.duty import Work
 
 async def turn(work: Work) -> None:
     """Records the checks of heartbeat services that are due, such as a failed check for a late job, in batches of
-    `MOST`."""
+    `BATCH_SIZE`."""
     async with work.pool.connection() as connection:
-        row = await (await connection.execute(query("heartbeats/any_turning"))).fetchone()
+        row = await (await connection.execute(query("heartbeats/any_due"))).fetchone()
     if row == (False,):
         return
-    count = heartbeats.MOST
-    while count == heartbeats.MOST:
+    count = heartbeats.BATCH_SIZE
+    while count == heartbeats.BATCH_SIZE:
         async with database.transaction(work.pool) as connection:
-            count = await heartbeats.turn(connection)
+            count = await heartbeats.record_due(connection)

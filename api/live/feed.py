@@ -26,12 +26,12 @@ from api.live.hub import Hub
 from api.live.room_names import ANONYMOUS_ROOMS, EVERYONE
 from api.metrics import Metrics
 from sql import Pool, database
-from sql.listen import Listener, Patience
+from sql.listen import Listener, Timing
 
 log = logging.getLogger(__name__)
 
 SILENCE_S = 5.0
-PATIENCE = Patience(ping_s=2.0, silence_s=SILENCE_S, pauses_s=(0.1, 5.0))
+TIMING = Timing(ping_s=2.0, silence_s=SILENCE_S, pauses_s=(0.1, 5.0))
 POLL_S = 1.0
 BATCH = 100
 BATCH_BYTES = 2**20
@@ -39,7 +39,7 @@ BATCH_BYTES = 2**20
 MAX_SEARCHED_ROWS = 50_000
 """The number of rows of `events`, of all rooms, that a replay may search."""
 POLL_TIMEOUT_S = 3.0
-"""The timeout of a poll. With it and the patience of the listener (sql/listen.py), open pages show within 15 s that the
+"""The timeout of a poll. With it and the timing of the listener (sql/listen.py), open pages show within 15 s that the
 database does not respond."""
 HANDLED_WITHIN_S = 1.0
 """How long `wait_until_handled` waits."""
@@ -99,7 +99,7 @@ class Feed:
         self._started = False
         self._marks: dict[str, anyio.Event] = {}
         """The notifications that `wait_until_handled` waits for, by payload."""
-        self._listener = Listener(database_url, "sla-monitor api feed", self, PATIENCE)
+        self._listener = Listener(database_url, "sla-monitor api feed", self, TIMING)
         metrics.feed_silence.set_function(lambda: self._listener.silent_s)
         cache.wait_for_feed = self.wait_until_handled
 

@@ -1,5 +1,6 @@
--- Monthly partitions from the start of the retention to the end of next month; older ones are dropped, but none with checks that
--- are not in the rollups yet. Not weekly: sixty partitions take 60 ms to plan for where fourteen take a quarter of that.
+-- Keeps monthly partitions from the start of the retention to the end of next month. Older ones are dropped, but none
+-- with checks that are not in the rollups yet. Partitions are not weekly, since planning takes 60 ms for sixty
+-- partitions and a quarter of that for fourteen.
 CREATE OR REPLACE PROCEDURE keep_partitions()
     LANGUAGE plpgsql AS
 $$

@@ -1,4 +1,4 @@
--- The continuous aggregates of release 0.1, and what served them.
+-- The continuous aggregates of release 0.1, and the objects that they used.
 DROP MATERIALIZED VIEW IF EXISTS phases_daily;
 DROP MATERIALIZED VIEW IF EXISTS latency_daily;
 DROP MATERIALIZED VIEW IF EXISTS checks_daily;

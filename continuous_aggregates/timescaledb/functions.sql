@@ -1,5 +1,5 @@
--- TimescaleDB creates chunks when they are written. Old ones are dropped here and not by its retention policy, which knows nothing of
--- the watermark: checks that are not in the rollups yet are kept, however old they are.
+-- TimescaleDB creates chunks when they are written. Old ones are dropped here and not by its retention policy, which
+-- does not consider the watermark: checks that are not in the rollups yet are kept, however old they are.
 CREATE OR REPLACE PROCEDURE keep_partitions()
     LANGUAGE plpgsql AS
 $$

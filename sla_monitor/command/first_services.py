@@ -104,7 +104,7 @@ async def register_first_services(database_url: str, settings: Settings) -> None
             if url is not None:
                 values = {"id": service_id, "endpoint_url": url, "placeholder": _placeholder(service_id)}
                 await connection.execute(query("services/give_url"), values)
-        cursor = await connection.execute(query("services/first_otherwise"), {"services": rows})
+        cursor = await connection.execute(query("services/first_differing"), {"services": rows})
         differing = [_Difference(*row) for row in await cursor.fetchall()]
     for line in _of_no_effect(differing, given()):
         log.warning("%s", line)

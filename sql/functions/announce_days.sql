@@ -1,5 +1,6 @@
--- Notifies the uptime room of days whose worst check has become worse, or that have their first check. Days of private services
--- are sent to staff only. `days` is an array of {service_id, day, worst}, the worst of the rows that have just been stored.
+-- Appends the event `uptime-updated` for each day that gets its first check or a worse check than before. Events of
+-- private services are for staff only. `days` is an array of {service_id, day, worst}, with the worst severity of the
+-- rows that have just been stored.
 CREATE OR REPLACE FUNCTION announce_days(days jsonb) RETURNS void
     LANGUAGE plpgsql AS
 $$

@@ -1,4 +1,5 @@
--- The actor of this transaction. If none is set, it is the program or the psql user, by the application name of the connection.
+-- Sets the actor of this transaction. If none is set, the actor is the program or the psql user, by the application
+-- name of the connection.
 CREATE OR REPLACE FUNCTION act_as(actor_kind text, actor_id uuid, actor text, address inet, request_id text) RETURNS void
     LANGUAGE sql AS
 $$
@@ -17,7 +18,7 @@ SELECT coalesce(setting.actor ->> 'kind', 'program'),
 FROM (SELECT nullif(current_setting('sla_monitor.actor', true), '')::jsonb AS actor) AS setting
 $$;
 
--- Writes an entry that is not the change of a row: a login, the reuse of a refresh token.
+-- Writes an entry that is not the change of a row, for example a login or the reuse of a refresh token.
 CREATE OR REPLACE FUNCTION audit(action text, object_type text, object_id text, before jsonb DEFAULT NULL, after jsonb DEFAULT NULL)
     RETURNS void
     LANGUAGE sql AS
@@ -26,11 +27,12 @@ INSERT INTO audit_entries (actor_kind, actor_id, actor, address, request_id, act
 SELECT kind, id, name, address, request, action, object_type, object_id, before, after FROM current_actor()
 $$;
 
+-- A row as JSON, with the fields of its check_config in place of that column. Rows without this column are unchanged.
 CREATE OR REPLACE FUNCTION with_check_fields("row" jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN "row" - 'check_config' || coalesce("row" -> 'check_config', '{}');
 
--- The fields of a check type that may hold secrets; none of what is no check type.
+-- The fields of a check type that may hold secrets; empty if there is no such check type.
 CREATE OR REPLACE FUNCTION secret_fields(type text) RETURNS text[]
     LANGUAGE plpgsql STABLE AS
 $$
@@ -41,9 +43,9 @@ BEGIN
 END
 $$;
 
--- Row trigger: audit_change('service', 'headers,body', 'updated_at') writes the changed columns of a row. The columns in the second
--- argument are masked, those in the third left out. The id of the object is the column `id`.
--- The fields of a check's configuration are written like columns; those that its type calls secret are masked.
+-- Row trigger: audit_change('service', 'headers,body', 'updated_at') writes the changed columns of a row. The columns
+-- in the second argument are masked, those in the third are left out. The id of the object is the column `id`. The
+-- fields of a check's configuration are written like columns; the secret fields of its type are masked.
 CREATE OR REPLACE FUNCTION audit_change() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -70,7 +72,7 @@ BEGIN
 END
 $$;
 
--- Entries of the past cannot be changed.
+-- Refuses a change: for rows that must stay as they are.
 CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -79,8 +81,8 @@ BEGIN
 END
 $$;
 
--- Nor deleted, except by prune_audit(), and never those of the last 30 days. This protects against mistakes; the owner of the table
--- can drop its triggers.
+-- Refuses changes and deletions of audit entries. Only prune_audit() can delete them, and not those of the last 30
+-- days. This protects against mistakes; the owner of the table can drop its triggers.
 CREATE OR REPLACE FUNCTION keep_audit_entry() RETURNS trigger
     LANGUAGE plpgsql AS
 $$

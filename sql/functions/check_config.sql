@@ -64,9 +64,10 @@ SELECT CASE
 FROM check_schema(config ->> 'type') AS schema
 $$;
 
--- Checks the configuration of a service against the schema of its type; a violation names the field as a constraint of the table would.
--- Programs of release 0.1 and administrators may write the columns of HTTP instead: if only these change, the document is set from them.
--- Otherwise the columns are set from the document.
+-- Checks the configuration of a service against the schema of its type. Raises check_violation, with a constraint name
+-- that ends with the field, as a constraint of the table would. Programs of release 0.1 and administrators may write
+-- the columns of HTTP instead: if only these change, check_config is set from them. Otherwise the columns are set from
+-- check_config.
 CREATE OR REPLACE FUNCTION keep_check_config() RETURNS trigger
     LANGUAGE plpgsql AS
 $$

@@ -1,22 +1,24 @@
--- Episodes of single locations, from the raw checks: computed for windows of time whose checks have changed. The same checks give the
--- same episodes in whatever order they were recorded, so late and replayed checks need no case of their own.
+-- Computes the episodes of single locations from the raw checks, for windows of time whose checks have changed. The
+-- same checks give the same episodes in whatever order they were recorded, so late and replayed checks need no special
+-- case.
 --
 -- A check stands for the time from its scheduled time until the next check, the end of its interval or the beginning of a pause,
 -- whichever comes first. The last check of a location stands until it has expired (see expire_states). Time for which no check stands
 -- is unknown.
 
--- No check stands for longer than this: a day, and what the retries of the slowest check may take.
+-- The longest time for which a check stands: a day, and the time that the retries of the slowest check may take.
 CREATE OR REPLACE FUNCTION longest_check() RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN interval '25 hours';
 
--- Derives the episodes of these windows and puts them in the place of what `episodes` has for the same time. A window is given by the
--- first and the last changed check of a service and location; two windows of one location are at least longest_check() apart.
+-- Derives the episodes of these windows, which replace the rows of `episodes` for the same time. A window is given by
+-- the first and the last changed check of a service and location; two windows of one location are at least
+-- longest_check() apart.
 CREATE OR REPLACE FUNCTION derive_episodes(service_ids text[], locations text[], lows timestamptz[], highs timestamptz[]) RETURNS void
     LANGUAGE plpgsql SET plan_cache_mode = auto AS
 $$
 DECLARE
-    -- Known before the plan is made, so that it has only the chunks or partitions of these times.
+    -- Constants that are known when the plan is made, so that it has only the chunks or partitions of these times.
     earliest CONSTANT timestamptz := (SELECT min(low) FROM unnest(lows) AS low) - longest_check();
     latest   CONSTANT timestamptz := (SELECT max(high) FROM unnest(highs) AS high) + longest_check();
 BEGIN
@@ -29,7 +31,7 @@ BEGIN
                lead(found.scheduled_at) OVER run                                 AS next_at,
                lead(found.error_type) OVER run                                   AS next_error_type,
                lead(found.error_message) OVER run                                AS next_error_message,
-               -- Of a deleted service nothing is known but its checks.
+               -- The checks of a deleted service have no row in latest_checks.
                coalesce(newest.scheduled_at = found.scheduled_at,
                         lead(found.scheduled_at) OVER run IS NULL
                             AND NOT EXISTS (SELECT FROM checks AS later
@@ -42,9 +44,10 @@ BEGIN
         WINDOW run AS (PARTITION BY found.service_id, found.location, low ORDER BY found.scheduled_at)
     ), ended AS (
         SELECT followed.*,
-               -- The newest one goes on, unless it is known to be over.
+               -- The newest check has no end until it expires.
                least(next_at, paused.at, CASE WHEN is_newest AND NOT expired THEN 'infinity' ELSE due_at END) AS ends_at,
-               -- The unknown time after it ends with the next check, or where what is known of later times begins.
+               -- The unknown time after a check ends with the next check. NULL if the next check is not in the window:
+               -- then replace_episodes() fills the gap.
                CASE WHEN next_at IS NOT NULL THEN next_at WHEN is_newest THEN 'infinity' END                  AS unknown_until,
                coalesce(paused.at, scheduled_at + check_lifetime(interval_seconds))                           AS expires_at
         FROM followed
@@ -153,8 +156,9 @@ BEGIN
 END
 $$;
 
--- A moment just after which all locations of a service have episodes. While an installation of release 0.1 is upgraded, some locations
--- have episodes of earlier times than others; states of those times are derived when all have them.
+-- The time (plus a microsecond) from which on all locations of a service have episodes. While an installation of
+-- release 0.1 is upgraded, some locations have episodes of earlier times than others; states of those times are derived
+-- when all locations have them.
 CREATE OR REPLACE FUNCTION all_known_from(service text) RETURNS timestamptz
     LANGUAGE sql STABLE
     RETURN (SELECT max(first) + interval '1 microsecond'
@@ -201,7 +205,7 @@ BEGIN
     END IF;
     PERFORM derive_episodes(window_services, window_locations, window_lows, window_highs);
 
-    -- States change from the check before the first changed one on, since it may stand for less time than before.
+    -- States may change from the check before the first changed one on: that check may stand for less time than before.
     SELECT array_agg(service_id), array_agg(CASE WHEN upgrading THEN greatest(low, all_known_from(service_id)) ELSE low END)
     INTO service_list, service_lows
     FROM (SELECT service_id, min(starts_at) AS low FROM new_episodes WHERE NOT kept GROUP BY service_id) AS touched;

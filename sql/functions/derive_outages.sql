@@ -1,8 +1,9 @@
--- Derives the outages that were running at `low` or began after it from the timeline. Earlier ones do not change. A pause ends an outage;
--- time without checks neither ends nor begins one. An outage whose bounds have moved keeps its id. Of outages that become one, the lowest
--- id stays; of the parts of one that becomes several, the first has the id.
+-- Derives from the timeline the outages that were open at `low` or began later. Earlier ones do not change. A pause
+-- ends an outage; time without checks neither begins nor ends one. An outage keeps its id when its start or end moves.
+-- If outages are merged, the lowest id stays; if one is split, its first part keeps the id.
 --
--- The planner takes a temporary table for hundreds of rows: without the condition on `service_ids` it would read all outages.
+-- The conditions on `service_ids` keep the planner from reading all outages: it assumes hundreds of rows in a temporary
+-- table.
 CREATE OR REPLACE FUNCTION derive_outages(service_ids text[], lows timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -47,9 +48,9 @@ BEGIN
     ) AS spans
     WHERE out AND (ended_at > at OR ended_at IS NULL);
 
-    -- Each known outage belongs to the first of the derived ones that it overlaps.
+    -- Each stored outage gives its id to the first derived outage that it overlaps.
     UPDATE outage_spans
-    SET id = inherited.id
+    SET id = known.id
     FROM (
         SELECT service_id, started_at, min(id) AS id
         FROM (
@@ -58,10 +59,10 @@ BEGIN
             JOIN outages ON outages.service_id = ANY (service_ids) AND outages.service_id = derived.service_id
               AND tstzrange(outages.started_at, outages.ended_at) && tstzrange(derived.started_at, derived.ended_at)
             ORDER BY outages.id, derived.started_at
-        ) AS heirs
+        ) AS overlapping
         GROUP BY service_id, started_at
-    ) AS inherited
-    WHERE outage_spans.service_id = inherited.service_id AND outage_spans.started_at = inherited.started_at;
+    ) AS known
+    WHERE outage_spans.service_id = known.service_id AND outage_spans.started_at = known.started_at;
 
     DELETE FROM outages
     USING unnest(service_ids, lows) AS span (service_id, low)

@@ -1,13 +1,16 @@
--- Outages and the present state of services, from the episodes of their locations, for the time from `lows` on.
+-- Derives the outages and the present state of services from the episodes of their locations, for the time from `lows`
+-- on.
 --
--- A location's verdict is the state of its episode. While it is unknown the verdict before it holds until the episode's expires_at:
--- one or two missing checks change nothing (a pause ends it at once). A service is in outage while more than half of its
--- known locations fail, degraded while any of them fails or is slow, unknown when none is known.
+-- The verdict of a location is the state of its episode. In an unknown episode the verdict before it holds until
+-- expires_at: one or two missing checks change nothing (a pause ends the verdict at once). A service is in outage while
+-- more than half of its known locations fail, degraded while any of them fails or is slow, and unknown when none is
+-- known.
 CREATE OR REPLACE FUNCTION derive_service_states(service_ids text[], lows timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
 DECLARE
-    -- Not present(): a transaction that has waited for the lock began before those that have changed the states since.
+    -- Not present(), which is the start of this transaction: others may have changed the states while it waited for the
+    -- lock.
     moment  CONSTANT timestamptz := present_clock();
     changed text[];
     states  service_state[];
@@ -17,8 +20,9 @@ BEGIN
     PERFORM derive_timeline(service_ids, lows);
     PERFORM derive_outages(service_ids, lows);
 
-    -- The present state is the last one of the timeline, since the first of the equal ones before it. If it began before the timeline
-    -- does (run = 1), its stored beginning stays; if it differs from the stored state, its beginning is searched.
+    -- The present state is the last one of the timeline. It began with the first of the equal states at the end of the
+    -- timeline. If it began before the timeline (run = 1), the stored `since` stays; if it also differs from the stored
+    -- state, find_state() searches its beginning.
     SELECT array_agg(service_id) FILTER (WHERE run > 1), array_agg(present.state) FILTER (WHERE run > 1),
            array_agg(present.since) FILTER (WHERE run > 1), array_agg(service_id) FILTER (WHERE run = 1)
     INTO changed, states, began, unclear
@@ -32,8 +36,8 @@ BEGIN
         CROSS JOIN LATERAL find_state(service_id, moment) AS found;
     END IF;
 
-    -- A state does not begin before the end of the last maintenance, and checks do not change it during maintenance (turn_maintenance).
-    -- A paused service stays unknown; late checks may change since when.
+    -- A state does not begin before the end of the last maintenance, and checks do not change it during maintenance
+    -- (turn_maintenance). A paused service stays unknown; late checks may change its `since`.
     UPDATE service_states
     SET state = present.state,
         since = greatest(present.since, maintained_until, CASE
@@ -54,7 +58,8 @@ BEGIN
 END
 $$;
 
--- The last state of each timeline, since when, and how many states there were: 1 where it began before the timeline does.
+-- For each timeline: its last state, when that state began (`since`), and the number of states in it (`run`). With run
+-- = 1 the state began before the timeline.
 CREATE OR REPLACE FUNCTION present_states(moment timestamptz)
     RETURNS TABLE (service_id text, state service_state, run bigint, since timestamptz)
     LANGUAGE plpgsql STABLE ROWS 10 AS
@@ -78,7 +83,8 @@ BEGIN
 END
 $$;
 
--- The present state of one service and since when, however long ago that is: the last day's timeline, then longer ones.
+-- The present state of one service and when it began. Derives the timeline of the last day, then longer ones, until one
+-- of them contains the beginning.
 CREATE OR REPLACE FUNCTION find_state(service text, moment timestamptz, OUT state service_state, OUT since timestamptz)
     LANGUAGE plpgsql AS
 $$
@@ -95,8 +101,8 @@ BEGIN
 END
 $$;
 
--- The state of each service from just before `low` on, a row for each moment at which a verdict changes, in the temporary table
--- state_timeline.
+-- Writes the state of each service from just before `low` on to the temporary table state_timeline: one row for each
+-- moment at which a verdict changes.
 CREATE OR REPLACE FUNCTION derive_timeline(service_ids text[], lows timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -151,7 +157,7 @@ BEGIN
     SELECT states.service_id, states.at, states.state, reason.error_type, reason.error_message
     FROM states
     LEFT JOIN LATERAL (
-        -- What failed last, of what is failing at that moment.
+        -- The error of the location that failed last, of those that fail at that moment.
         SELECT error_type, error_message
         FROM verdicts
         WHERE states.state = 'outage' AND verdicts.service_id = states.service_id AND verdicts.state = 'outage'
@@ -162,8 +168,9 @@ BEGIN
 END
 $$;
 
--- The verdicts of all locations on these services that hold just before `low` or later, with the time for which they hold. Inlined into
--- derive_timeline. A verdict is an episode that is made longer where the next one is unknown, up to that one's expires_at.
+-- The verdicts of all locations on these services that hold just before `low` or later, with the time for which they
+-- hold. Inlined into derive_timeline. A verdict is an episode, extended into an unknown episode after it up to the
+-- expires_at of that one.
 CREATE OR REPLACE FUNCTION verdicts_since(service_ids text[], lows timestamptz[])
     RETURNS TABLE (
         service_id text, low timestamptz, location text, starts_at timestamptz, ends_at timestamptz, state service_state,
@@ -181,7 +188,7 @@ BEGIN ATOMIC
         FROM span
         JOIN episodes ON episodes.service_id = span.service_id AND (episodes.ends_at > span.low OR episodes.ends_at IS NULL)
         UNION ALL
-        -- Since a verdict may outlast its episode, also the one before the first.
+        -- A verdict may outlast its episode, so also the episode before the first one.
         SELECT span.low, earlier.service_id, earlier.location, earlier.starts_at, earlier.ends_at, earlier.state,
                earlier.error_type, earlier.error_message, earlier.expires_at
         FROM span
@@ -205,7 +212,7 @@ BEGIN ATOMIC
         WINDOW line AS (PARTITION BY known.service_id, known.location ORDER BY known.starts_at)
     )
     SELECT held.service_id, held.low, held.location, held.starts_at,
-           -- A pause in the unknown time ends it at once.
+           -- A pause in the unknown time ends the verdict at once.
            least(held.held_until, (SELECT min(service_pauses.paused_at)
                                    FROM service_pauses
                                    WHERE service_pauses.service_id = held.service_id

@@ -1,14 +1,16 @@
--- Appends to the feed. Sequence numbers are assigned before the commit, so without the lock a reader could see 8 before 7 and skip 7.
--- The lock is held until the end of the transaction, so the order of numbers is the order of commits.
+-- Locks the feed before events are appended. Sequence numbers are assigned before the commit, so without the lock a
+-- reader could see 8 before 7 and skip 7. The lock is held until the end of the transaction, so the order of numbers is
+-- the order of commits.
 CREATE OR REPLACE FUNCTION lock_events() RETURNS void
     LANGUAGE sql
     RETURN pg_advisory_xact_lock(hashtextextended('sla-monitor events', 0));
 
--- Sequence numbers must not reveal internal events. Public events get the next multiple of 65536 (PUBLIC_STEP in api/live/hub.py),
--- internal events the numbers between: so public numbers are consecutive. With one sequence for both, a gap at midnight would be the
--- first check of the day of a private service.
+-- Sequence numbers must not reveal internal events. Public events get the next multiple of 65536 (PUBLIC_STEP in
+-- api/live/events.py), internal events the numbers between: so public numbers are consecutive. With one sequence for both,
+-- a gap at midnight would reveal the first check of the day of a private service.
 --
--- Both kinds notify the feed ('event', 'inside'); cached public responses are invalidated by the first kind only.
+-- Public events notify the feed with 'event', internal ones with 'inside': only the former invalidates cached public
+-- responses.
 CREATE OR REPLACE FUNCTION number_event() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -29,12 +31,12 @@ CREATE OR REPLACE TRIGGER events_numbered
     BEFORE INSERT ON events
     FOR EACH ROW EXECUTE FUNCTION number_event();
 
--- The room for events of a service: of a private service, the room for staff.
+-- The room for events of a service; for a private service it is the room for staff.
 CREATE OR REPLACE FUNCTION room_of(room text, public boolean) RETURNS text
     LANGUAGE sql IMMUTABLE
     RETURN CASE WHEN public THEN room ELSE room || '-inside' END;
 
--- Appends one event for all clients or for a room, except the socket `origin`.
+-- Appends one event for all clients (`room` NULL) or for the clients in a room, except the socket `origin`.
 CREATE OR REPLACE FUNCTION append_event(event text, room text, data jsonb, origin text DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -44,12 +46,13 @@ BEGIN
 END
 $$;
 
--- A service's state has changed, by the prober, by expire_states or by an UPDATE of an analyst.
+-- Appends the event `status-update` when the state of a service has changed: by checks, by expire_states or by an
+-- UPDATE of an analyst.
 CREATE OR REPLACE FUNCTION announce_states() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    -- EXCEPT is hashed, where a join of the two would be a nested loop.
+    -- EXCEPT is hashed, while a join of the two would be a nested loop.
     IF NOT EXISTS (SELECT service_id, state FROM changed EXCEPT SELECT service_id, state FROM former) THEN
         RETURN NULL;
     END IF;
@@ -60,7 +63,7 @@ BEGIN
            jsonb_build_object('serviceId', service_id, 'status', changed.state, 'timestamp', iso_time(changed.since))
     FROM changed
     JOIN former USING (service_id)
-    -- By its key: the planner takes `changed` for a thousand rows, and would read all services.
+    -- Read by key: the planner assumes a thousand rows in `changed`, and would read all services otherwise.
     CROSS JOIN LATERAL (SELECT public FROM services WHERE id = service_id LIMIT 1) AS services
     WHERE changed.state <> former.state
     ORDER BY changed.since, service_id;
@@ -73,10 +76,11 @@ CREATE OR REPLACE TRIGGER service_states_announced
     AFTER UPDATE ON service_states REFERENCING NEW TABLE AS changed OLD TABLE AS former
     FOR EACH STATEMENT EXECUTE FUNCTION announce_states();
 
--- Past events of a service that becomes private are only replayed to staff, those of a deleted service to no one. Their rows stay,
--- since clients know the numbers. The notification is 'public-services', after which API processes clear their recent events. The
--- lock of events prevents that a concurrent transaction appends public events of the service. The lock of recording is taken first,
--- in the same order as by a batch of checks, and by a service that is paused and hidden at once.
+-- Past events of a service that becomes private are replayed to staff only; those of a deleted service are not
+-- replayed. Their rows stay, since clients know the numbers. The notification is 'public-services', after which API
+-- processes clear their recent events. The lock of events prevents that a concurrent transaction appends public events
+-- of the service. The recording lock is taken first, in the same order as by a batch of checks, and as by a service
+-- that is paused and hidden at once.
 CREATE OR REPLACE FUNCTION withdraw_service() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -134,7 +138,8 @@ CREATE OR REPLACE TRIGGER services_announced_to_all
     AFTER INSERT OR UPDATE OR DELETE ON services
     FOR EACH ROW EXECUTE FUNCTION announce_public_service();
 
--- Waits for batches of checks that are being recorded: they refer to the service, and would be refused as a whole.
+-- Waits for batches of checks that are being recorded: a batch refers to the service, and would be refused as a whole
+-- if the service were deleted meanwhile.
 CREATE OR REPLACE FUNCTION await_recording() RETURNS trigger
     LANGUAGE plpgsql AS
 $$

@@ -1,9 +1,11 @@
--- How long one check of a service may take, with all its attempts: its result may be recorded so long after it was due.
+-- The longest time that one check of a service may take, with all its attempts. Its result may be recorded this long
+-- after the scheduled time.
 CREATE OR REPLACE FUNCTION check_duration(timeout_ms integer, retries smallint) RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN timeout_ms * (1 + retries) * interval '1 millisecond';
 
--- Services without recent checks become unknown. Called every few seconds by a worker, since it must happen without any prober.
+-- Makes services without recent checks unknown; returns their number. A worker calls this every few seconds, since it
+-- must happen without any prober.
 CREATE OR REPLACE FUNCTION expire_states() RETURNS integer
     LANGUAGE plpgsql AS
 $$
@@ -21,7 +23,7 @@ BEGIN
         RETURN 0;
     END IF;
     PERFORM lock_recording();
-    WITH dead AS (
+    WITH outdated AS (
         UPDATE latest_checks SET expired = true
         FROM services
         WHERE services.id = service_id AND NOT expired
@@ -31,7 +33,7 @@ BEGIN
     SELECT array_agg(service_id), array_agg(location), array_agg(scheduled_at + interval_seconds * interval '1 second'),
            array_agg(scheduled_at + check_lifetime(interval_seconds))
     INTO service_ids, places, ends, expiries
-    FROM dead;
+    FROM outdated;
     IF service_ids IS NULL THEN
         RETURN 0;
     END IF;
@@ -44,8 +46,9 @@ BEGIN
 END
 $$;
 
--- A service that is paused or deleted is not monitored: its last check stands until now, its outage ends. All its latest checks expire,
--- so that after a pause its first check counts as a change, and not as the continuation of the one before the pause.
+-- Ends the monitoring of a service that is paused or deleted: its last check stands until now, and its outage ends. All
+-- its latest checks expire, so that after a pause the first check counts as a change, and not as the continuation of
+-- the check before the pause.
 CREATE OR REPLACE FUNCTION stop_watching(service text) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -73,11 +76,12 @@ BEGIN
     IF places IS NOT NULL THEN
         PERFORM end_episodes(array_fill(service, ARRAY[cardinality(places)]), places, ends, expiries);
     END IF;
-    -- Also the outage of a service whose checks had stopped before.
+    -- Also ends the outage of a service whose checks had stopped before.
     PERFORM derive_service_states(ARRAY[service], ARRAY[least(moment, (SELECT min(at) FROM unnest(ends) AS at))]);
 END
 $$;
 
+-- Keeps the states, pauses and latest checks of a service that is added, paused, resumed or deleted.
 CREATE OR REPLACE FUNCTION note_pause() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -95,7 +99,7 @@ BEGIN
         PERFORM stop_watching(NEW.id);
     END IF;
     IF TG_OP = 'INSERT' AND EXISTS (SELECT FROM episodes WHERE service_id = NEW.id) THEN
-        -- A service that was deleted before has its history: it is unknown since its last episode.
+        -- A service with the id of a deleted one has its history: it is unknown since the last episode.
         INSERT INTO service_states (service_id) VALUES (NEW.id) ON CONFLICT DO NOTHING;
         PERFORM derive_service_states(ARRAY[NEW.id], ARRAY[(SELECT min(starts_at)
                                                             FROM episodes

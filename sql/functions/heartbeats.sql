@@ -1,5 +1,6 @@
--- A service of the type `heartbeat` has a row in heartbeats, and a key with it. While it is paused nothing is due; afterwards, and
--- when its times have changed, the next report is due anew (worker/heartbeats.py).
+-- Keeps a row in heartbeats, with a key, for each service of the type `heartbeat`. While the service is paused, no
+-- report is due. When it is resumed, or its interval or configuration changes, the time of the next report is computed
+-- again (worker/heartbeats.py).
 CREATE OR REPLACE FUNCTION keep_heartbeat() RETURNS trigger
     LANGUAGE plpgsql AS
 $$

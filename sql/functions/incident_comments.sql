@@ -1,6 +1,7 @@
 -- Comments on incidents, and drafts.
 
--- The author is only shown to users who are logged in. Existing front ends read `content`, `userName` and `timestamp`.
+-- One comment as JSON. The author is only shown to users who are logged in. Existing front ends read `content`,
+-- `userName` and `timestamp`.
 CREATE OR REPLACE FUNCTION incident_comment_json(comment incident_comments, internal boolean) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object('id', comment.id, 'incidentId', comment.incident_id, 'text', comment.text, 'content', comment.text,
@@ -9,8 +10,9 @@ CREATE OR REPLACE FUNCTION incident_comment_json(comment incident_comments, inte
                               'userId', CASE WHEN internal THEN comment.author_id END,
                               'createdAt', iso_time(comment.created_at), 'timestamp', iso_time(comment.created_at));
 
--- The event for a comment, with the extra fields that the client has sent (queries/comments/carry.sql). They replace no field of
--- the event but `id`, by which the client recognises its own comment; the number of the comment is then `commentId`.
+-- The event for a comment, with the extra fields that the client has sent (queries/comments/carry.sql). Of the fields
+-- of the event they can only replace `id`, by which the client recognises its own comment; the number of the comment is
+-- then `commentId`.
 CREATE OR REPLACE FUNCTION incident_comment_event(comment incident_comments) RETURNS jsonb
     LANGUAGE sql STABLE AS
 $$
@@ -22,7 +24,7 @@ SELECT sent.fields || incident_comment_json(comment, true)
 FROM (SELECT coalesce(nullif(current_setting('sla_monitor.comment_fields', true), ''), '{}')::jsonb AS fields) AS sent
 $$;
 
--- Numbered as updates are, so that internal comments leave no gap in the numbers of public ones.
+-- Comments are numbered like updates, so that internal comments leave no gap in the numbers of public ones.
 CREATE OR REPLACE FUNCTION number_comment() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -71,7 +73,7 @@ CREATE OR REPLACE TRIGGER incident_comments_shown
     AFTER INSERT OR UPDATE OR DELETE ON incident_comments
     FOR EACH ROW EXECUTE FUNCTION announce_public_comment();
 
--- Adds a comment, for routes and sockets. Raises foreign_key_violation where there is no such incident.
+-- Adds a comment, for routes and sockets. Raises foreign_key_violation if there is no such incident.
 CREATE OR REPLACE FUNCTION add_comment(incident_id text, author_id uuid, author text, text text, public boolean) RETURNS incident_comments
     LANGUAGE sql AS
 $$
@@ -80,9 +82,9 @@ VALUES (add_comment.incident_id, add_comment.author_id, add_comment.author, add_
 RETURNING *
 $$;
 
--- Stores a draft and notifies the room, except for the socket `origin`. Returns NULL if the user has saved the incident since, so
--- that the draft is outdated. Raises foreign_key_violation where
--- there is no such incident, check_violation where `data` is no object or too large.
+-- Stores a draft and sends it to the room, except to the socket `origin`. Returns NULL if the user has saved the
+-- incident since, so that the draft is outdated. Raises foreign_key_violation if there is no such incident,
+-- check_violation if `data` is not an object or is too large.
 CREATE OR REPLACE FUNCTION save_draft(incident_id text, user_id uuid, data jsonb, base_version integer, origin text) RETURNS timestamptz
     LANGUAGE plpgsql AS
 $$

@@ -1,13 +1,14 @@
 -- The events of incidents, appended at the end of the transaction: one for staff, and one for anonymous clients without internal data.
 
--- Authors are user names, which are internal.
+-- One update as JSON. Authors are user names, which are internal.
 CREATE OR REPLACE FUNCTION incident_update_json(update incident_updates, internal boolean) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object('id', update.id, 'status', update.status, 'description', update.description,
                               'author', CASE WHEN internal THEN update.author END,
                               'createdAt', iso_time(update.created_at));
 
--- The public reporter is one that was set and is not a user name. Without one, the reporter is the author.
+-- The reporter in the public form of an incident. NULL if it is a user name or if no reporter was set: then it is the
+-- author.
 CREATE OR REPLACE FUNCTION public_reporter(incident incidents) RETURNS text
     LANGUAGE sql STABLE
     RETURN CASE
@@ -55,7 +56,7 @@ CREATE OR REPLACE FUNCTION incident_json(incident incidents, internal boolean, w
         )
     );
 
--- Sends an event to staff, and to anonymous clients if their view has changed.
+-- Appends an event for staff, and one for anonymous clients if the public form of the incident has changed.
 CREATE OR REPLACE FUNCTION tell_of_incident(event text, incident incidents, inside jsonb, outside jsonb) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -67,7 +68,8 @@ BEGIN
 END
 $$;
 
--- For anonymous clients, an incident that becomes public is new, and one that becomes internal is deleted.
+-- Appends the events of a new or changed incident. For anonymous clients, an incident that becomes public is new, and
+-- one that becomes internal is deleted.
 CREATE OR REPLACE FUNCTION announce_incident(incident incidents, was_public boolean, event text) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -107,7 +109,8 @@ BEGIN
 END
 $$;
 
--- Runs at the end of the transaction, after all of its changes; once for each new version, with the row before the transaction.
+-- Runs at the end of the transaction, after all of its changes, once for each new version. OLD is the row before the
+-- transaction.
 CREATE OR REPLACE FUNCTION announce_incident_change() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -140,7 +143,7 @@ BEGIN
 END
 $$;
 
--- Constraint triggers know no CREATE OR REPLACE.
+-- CREATE OR REPLACE does not exist for constraint triggers.
 DROP TRIGGER IF EXISTS incidents_created_announced ON incidents;
 CREATE CONSTRAINT TRIGGER incidents_created_announced
     AFTER INSERT ON incidents DEFERRABLE INITIALLY DEFERRED

@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION number_incident() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
 DECLARE
-    by_chance CONSTANT integer := 100000000;  -- the first of nine digits
+    by_chance CONSTANT integer := 100000000;  -- the lowest number of nine digits
     year      CONSTANT integer := coalesce(substring(NEW.id FROM '^INC-([0-9]{4})-[0-9]{4,9}$')::integer,
                                            extract(year FROM NEW.created_at AT TIME ZONE reporting_time_zone()));
     given     CONSTANT integer := substring(NEW.id FROM '^INC-[0-9]{4}-([0-9]{4,9})$')::integer;
@@ -181,6 +181,7 @@ CREATE OR REPLACE TRIGGER incident_updates_completed
     BEFORE INSERT ON incident_updates
     FOR EACH ROW EXECUTE FUNCTION complete_incident_update();
 
+-- The status of an update becomes the status of its incident.
 CREATE OR REPLACE FUNCTION follow_incident_update() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -214,7 +215,7 @@ CREATE OR REPLACE TRIGGER incident_updates_not_deleted
     BEFORE DELETE ON incident_updates
     FOR EACH ROW EXECUTE FUNCTION keep_incident_update();
 
--- The affected services are part of the incident.
+-- A change of the affected services is a change of the incident.
 CREATE OR REPLACE FUNCTION touch_incidents() RETURNS trigger
     LANGUAGE plpgsql AS
 $$

@@ -28,7 +28,8 @@ BEGIN
 END
 $$;
 
--- Another target has another certificate, or none: what is stored, and what older checks will report, is no longer valid.
+-- A changed target has another certificate, or none. Clears the stored certificate; those of older checks that are
+-- recorded later are ignored.
 CREATE OR REPLACE FUNCTION forget_certificates() RETURNS trigger
     LANGUAGE plpgsql AS
 $$

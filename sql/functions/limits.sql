@@ -17,7 +17,7 @@ BEGIN
         SELECT false, 0, known.resets_at INTO allowed, remaining, resets_at
         FROM rate_limits AS known
         WHERE known.limit_name = $1 AND known.client = $2;
-    ELSIF remaining = times - 1 THEN  -- a window begins: some that are over make room, so that the table cannot grow for ever
+    ELSIF remaining = times - 1 THEN  -- a new window: some expired rows are deleted, so that the table stays small
         DELETE FROM rate_limits
         WHERE ctid = ANY (ARRAY(SELECT ctid FROM rate_limits WHERE resets_at <= now()
                                 ORDER BY resets_at LIMIT 10 FOR UPDATE SKIP LOCKED));

@@ -1,10 +1,11 @@
--- This function and the next one search by time: few occurrences take place at one moment, but a service may have had thousands.
+-- Whether a service is under maintenance at a moment. This function and the next one search by time: few occurrences
+-- take place at one moment, but a service may have had thousands.
 CREATE OR REPLACE FUNCTION in_maintenance(service text, moment timestamptz) RETURNS boolean
     LANGUAGE sql STABLE
     RETURN EXISTS (SELECT FROM maintenance_occurrences
                    WHERE tstzrange(starts_at, ends_at) @> moment AND service = ANY (service_ids));
 
--- When the maintenance that began at `since` was over; NULL without one.
+-- The end of the maintenance that began at `since`; NULL if none has ended up to `moment`.
 CREATE OR REPLACE FUNCTION maintenance_ended(service text, since timestamptz, moment timestamptz) RETURNS timestamptz
     LANGUAGE sql STABLE
     RETURN (SELECT max(ends_at)
@@ -12,8 +13,8 @@ CREATE OR REPLACE FUNCTION maintenance_ended(service text, since timestamptz, mo
             WHERE tstzrange(starts_at, ends_at) && tstzrange(since, greatest(since, moment), '[]')
               AND ends_at <= moment AND service = ANY (service_ids));
 
--- The enabled services whose state does not agree with the plan: those that enter maintenance with its beginning, those that
--- leave it with its end.
+-- The enabled services whose state does not agree with the plan: those that enter maintenance (`begins`), with its
+-- beginning, and those that leave it, with its end.
 CREATE OR REPLACE FUNCTION due_maintenance(moment timestamptz)
     RETURNS TABLE (service_id text, begins boolean, began_at timestamptz, ended_at timestamptz)
     LANGUAGE sql STABLE AS
@@ -37,8 +38,8 @@ LEFT JOIN running ON running.service_id = service_states.service_id
 WHERE services.enabled AND (service_states.state = 'maintenance') <> (running.service_id IS NOT NULL)
 $$;
 
--- Services enter maintenance when it begins and leave it when it is over. Called about every second by a
--- worker. One at a time, and no batch of checks meanwhile, as in record_checks.
+-- Services enter maintenance when it begins and leave it when it is over; returns their number. A worker calls this
+-- about every second. The recording lock is held, so that no batch of checks is recorded meanwhile.
 CREATE OR REPLACE FUNCTION turn_maintenance() RETURNS integer
     LANGUAGE plpgsql AS
 $$
@@ -60,7 +61,8 @@ BEGIN
     WHERE service_states.service_id = due.service_id AND begins;
     GET DIAGNOSTICS entered = ROW_COUNT;
 
-    -- States are derived from the checks on that stand for the end of maintenance and for now, or from the last ones that did.
+    -- States are derived from the end of maintenance on, or from an earlier time: the oldest of the latest checks that
+    -- have not expired, or the newest of them if all have expired.
     SELECT array_agg(service_id ORDER BY service_id),
            array_agg(least(low, ended_at) ORDER BY service_id),
            array_agg(ended_at ORDER BY service_id)
@@ -74,7 +76,7 @@ BEGIN
     WHERE NOT begins;
     IF leaving IS NOT NULL THEN
         PERFORM derive_service_states(leaving, lows);
-        -- Where no check is left nothing is derived.
+        -- No state is derived for a service without checks.
         UPDATE service_states SET state = 'unknown', since = ended_at, maintained_until = ended_at
         FROM unnest(leaving, ends) AS gone (service_id, ended_at)
         WHERE service_states.service_id = gone.service_id
@@ -84,6 +86,7 @@ BEGIN
 END
 $$;
 
+-- The status of a window by its occurrences that are not over: running, scheduled, or over if there are none.
 CREATE OR REPLACE FUNCTION maintenance_status(maintenance_window uuid) RETURNS text
     LANGUAGE sql STABLE
     RETURN (SELECT CASE
@@ -94,9 +97,9 @@ CREATE OR REPLACE FUNCTION maintenance_status(maintenance_window uuid) RETURNS t
             FROM maintenance_occurrences
             WHERE window_id = maintenance_window AND ends_at > present());
 
--- Writes when a window takes place from now on. What is over is not touched: a running occurrence goes on under the new plan,
--- or ends here; for other services it ends here, and the rest of it follows as another one. `starts` and `ends` are the new
--- plan, none overlapping the next.
+-- Replaces the occurrences of a window from now on by `starts` and `ends`, which do not overlap. Past occurrences stay.
+-- A running occurrence gets the end that the new plan has for this time, or ends now. If the affected services have
+-- changed, it ends now, and the rest of it follows as another occurrence.
 CREATE OR REPLACE FUNCTION plan_maintenance(planned uuid, starts timestamptz[], ends timestamptz[]) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -119,7 +122,8 @@ BEGIN
 END
 $$;
 
--- A window that has never begun goes as if it had never been; of one that has, the past stays.
+-- Cancels a window. A window that has never begun is deleted; otherwise its past occurrences stay, and it is marked as
+-- deleted.
 CREATE OR REPLACE FUNCTION cancel_maintenance(cancelled uuid) RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -133,7 +137,7 @@ BEGIN
 END
 $$;
 
--- What the public sees of a window, while it is public: its texts, its times and its public services in their order.
+-- The public fields of a window: its texts, its times, and its public services in their order.
 CREATE OR REPLACE FUNCTION maintenance_shown(shown maintenance_windows) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_array(
@@ -144,7 +148,8 @@ CREATE OR REPLACE FUNCTION maintenance_shown(shown maintenance_windows) RETURNS 
               WHERE services.public
               ORDER BY position));
 
--- Its trigger follows that of updated_at, by their names.
+-- Increments the public version when the public fields change. The trigger runs after maintenance_windows_updated_at,
+-- since triggers run in the order of their names.
 CREATE OR REPLACE FUNCTION version_maintenance() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -161,9 +166,10 @@ CREATE OR REPLACE TRIGGER maintenance_windows_versioned
     BEFORE INSERT OR UPDATE OF version ON maintenance_windows
     FOR EACH ROW EXECUTE FUNCTION version_maintenance();
 
--- A window has changed. The event only names it: the API decides who may see what of it. It is public if the public saw the window
--- before or sees it now, and sees something else. Written at the end of the transaction: who appends an event keeps all others from it
--- until then, and hundreds of occurrences follow a window.
+-- Appends the event of a changed window. The event has only the id: the API decides which clients may see which fields.
+-- It is public if the window was public before or is public now, and its public fields have changed. It is appended at
+-- the end of the transaction, since the lock of events is held from then on, and a window may have hundreds of
+-- occurrences.
 CREATE OR REPLACE FUNCTION announce_maintenance() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -177,7 +183,7 @@ BEGIN
     PERFORM append_event('maintenance-updated', CASE WHEN NOT shown THEN 'staff' END,
                          jsonb_build_object('maintenanceId', coalesce(NEW.id, OLD.id)));
     IF shown THEN
-        -- What is no longer public must not be in a stale response either.
+        -- Fields that are no longer public must not be in a stale response either.
         PERFORM pg_notify('sla_monitor', 'public-services');
         PERFORM pg_notify('sla_monitor', 'services');  -- for API processes of the last release
     END IF;
@@ -185,7 +191,7 @@ BEGIN
 END
 $$;
 
--- Constraint triggers know no CREATE OR REPLACE.
+-- CREATE OR REPLACE does not exist for constraint triggers.
 DROP TRIGGER IF EXISTS maintenance_windows_announced ON maintenance_windows;
 CREATE CONSTRAINT TRIGGER maintenance_windows_announced
     AFTER INSERT OR DELETE OR UPDATE OF version ON maintenance_windows DEFERRABLE INITIALLY DEFERRED

@@ -9,7 +9,7 @@ CREATE OR REPLACE FUNCTION order_checks(earliest timestamptz, latest timestamptz
     LANGUAGE plpgsql AS
 $$
 DECLARE
-    -- Later checks stand for the present, whatever their interval is.
+    -- A check that was scheduled after this time stands for the present, whatever its interval is.
     past CONSTANT timestamptz := present() - check_lifetime(0);
 BEGIN
     PERFORM make_room_for_ordered_checks();
@@ -26,11 +26,11 @@ BEGIN
         WHERE resumed_at >= earliest
         GROUP BY service_id
     ), single_checks AS (
-        -- All windows have this order, so that the batch is sorted once.
+        -- All window functions use this order, so that the batch is sorted once.
         SELECT DISTINCT ON (batch.service_id, batch.location, fresh, days.day, batch.scheduled_at)
                batch.*, batch.severity::severity AS typed_severity, days.day,
                NOT careful AND coalesce(batch.scheduled_at > known.scheduled_at, false) AS fresh,
-               -- It does not stand for the present any more, or its service is or was paused since.
+               -- The check does not stand for the present any more, or its service is paused or was paused since.
                NOT services.enabled
                    OR coalesce(batch.scheduled_at <= paused_at OR batch.scheduled_at < resumed_at, false)
                    OR batch.scheduled_at < past
@@ -49,14 +49,15 @@ BEGIN
         ORDER BY batch.service_id, batch.location, fresh, days.day, batch.scheduled_at, batch.ctid
     )
     SELECT fresh,
-           -- A check of the same severity that begins before the one before it has ended changes nothing.
+           -- A check changes no state if it has the same severity as the check before it, and begins before that one
+           -- has ended.
            typed_severity <> lag(typed_severity, 1, known_severity) OVER run
                OR scheduled_at > lag(scheduled_at + interval_seconds * interval '1 second', 1,
                                      known_at + known_interval * interval '1 second') OVER run
                OR known_expired OR is_over,
            lag(scheduled_at) OVER run IS NULL, lead(scheduled_at) OVER run IS NULL, known_expired, is_over, scheduled_at,
-           -- To the end of the quarter second: constant for most services, where microseconds would be the largest column when
-           -- compressed. total_ms has the duration.
+           -- finished_at is rounded up to a quarter of a second: most checks of a service then finish at the same one,
+           -- while microseconds would be the largest column when compressed. total_ms has the duration.
            date_bin('250 milliseconds', finished_at, scheduled_at) + interval '250 milliseconds',
            day, typed_severity, interval_seconds,
            greatest(max(typed_severity) OVER day_run, CASE WHEN known_day = day THEN known_worst END),
@@ -65,7 +66,8 @@ BEGIN
                + sum(CASE WHEN success THEN 0 ELSE interval_seconds END) OVER day_run,
            CASE WHEN known_day = day THEN known_covered_seconds ELSE 0 END + sum(interval_seconds) OVER day_run,
            known_place, known_at, known_interval, known_day, known_worst, service_id, location, status_code,
-           -- Sixteenths of a millisecond: binary fractions compress a third better, and no network is steadier.
+           -- Sixteenths of a millisecond: binary fractions compress a third better, and times in a network vary by
+           -- more.
            round(total_ms * 16) / 16, round(dns_ms * 16) / 16, round(connect_ms * 16) / 16, round(tls_ms * 16) / 16,
            round(first_byte_ms * 16) / 16, error_type, left(error_message, 500)
     FROM single_checks
@@ -74,8 +76,9 @@ BEGIN
 END
 $$;
 
--- An empty table ordered_checks. PLAIN: a table for long values would have to be emptied at each commit, too; a message has at most
--- 500 characters, so that a row fits on a page. What rows are chosen by comes first: a column is found by way of all before it.
+-- Creates the temporary table ordered_checks, or empties it. STORAGE PLAIN: without a TOAST table, which would have to
+-- be emptied at each commit, too. A message has at most 500 characters, so that a row fits on a page. Columns of
+-- conditions come first: to read a column, PostgreSQL passes all columns before it.
 CREATE OR REPLACE FUNCTION make_room_for_ordered_checks() RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -117,17 +120,17 @@ BEGIN
         COMMENT ON COLUMN ordered_checks.fresh IS
             'newer than the latest known check of its service and location; others may be in checks already';
         COMMENT ON COLUMN ordered_checks.first_of_run IS 'the first of its service and location, of the fresh ones or of the others';
-        COMMENT ON COLUMN ordered_checks.newest IS 'the last one of those';
+        COMMENT ON COLUMN ordered_checks.newest IS 'the last of its service and location, of the fresh ones or of the others';
         COMMENT ON COLUMN ordered_checks.is_turn IS 'it may change the state of its service: another severity, or a gap before it';
         COMMENT ON COLUMN ordered_checks.is_over IS 'it does not stand for the present any more';
         COMMENT ON COLUMN ordered_checks.known_place IS
-            'where the latest known check of its service and location stands; the other columns known_... and `expired` are of it';
+            'the ctid of the latest known check of its service and location; the other columns known_... and `expired` are of that row';
     END IF;
     DELETE FROM ordered_checks;
 END
 $$;
 
--- The latest checks of the services with these ids; of all services where `ids` is NULL (as chosen_services).
+-- The latest checks of the services with these ids, or of all services if `ids` is NULL (like chosen_services).
 CREATE OR REPLACE FUNCTION chosen_latest_checks(ids text[])
     RETURNS TABLE (
         place tid, service_id text, location text, scheduled_at timestamptz, interval_seconds integer, severity severity,

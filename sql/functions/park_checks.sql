@@ -1,5 +1,5 @@
--- The first step of record_checks_v2: takes the checks that cannot be stored out of incoming_checks and keeps them in parked_checks,
--- each with the reason. Afterwards every row of incoming_checks can be stored. Returns how many were parked.
+-- The first step of record_checks_v2: moves the checks that cannot be stored from incoming_checks to parked_checks,
+-- each with the reason. Afterwards every row of incoming_checks can be stored. Returns the number of parked checks.
 --
 -- `service_ids` are the services of the batch, or NULL: see chosen_services. Checks from before `oldest` are outside the retention.
 CREATE OR REPLACE FUNCTION park_checks(oldest timestamptz, service_ids text[]) RETURNS bigint
@@ -33,7 +33,7 @@ BEGIN
         FROM incoming_checks AS batch
         LEFT JOIN chosen_services(service_ids) AS known_services ON known_services.id = batch.service_id
         LEFT JOIN locations AS known_locations ON known_locations.id = batch.location
-        -- Not pulled up: each reason is computed once.
+        -- OFFSET 0 keeps the planner from pulling the subquery up: each reason is computed once.
         OFFSET 0
     ) AS examined
     WHERE reason IS NOT NULL;
@@ -53,8 +53,8 @@ BEGIN
 END
 $$;
 
--- The services with these ids; all of them where `ids` is NULL. One plan serves small batches, which look single services up, and
--- large ones, for which reading all takes less time.
+-- The services with these ids, or all services if `ids` is NULL. One plan serves small batches, which look single
+-- services up, and large ones, for which reading all services takes less time.
 CREATE OR REPLACE FUNCTION chosen_services(ids text[])
     RETURNS TABLE (id text, enabled boolean, timeout_ms integer, retries smallint)
     LANGUAGE sql STABLE PARALLEL SAFE

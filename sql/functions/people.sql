@@ -1,5 +1,5 @@
--- Users and sessions, checked with every request and every event of a socket, in one place. A change that ends access notifies all
--- API processes ('access'), which then check their open sockets again.
+-- Users, sessions and API tokens. A change that ends access notifies all API processes ('access'), which then check the
+-- users of their open sockets again.
 CREATE OR REPLACE FUNCTION announce_access() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -9,8 +9,8 @@ BEGIN
 END
 $$;
 
--- For each row: a statement that changes no access, such as the pruning of old sessions, sends no notification. Equal
--- notifications of one transaction arrive as one.
+-- The triggers run for each row, so that a statement that ends no access, such as the pruning of old sessions, sends no
+-- notification. Equal notifications of one transaction arrive as one.
 CREATE OR REPLACE TRIGGER users_announced
     AFTER UPDATE ON users
     FOR EACH ROW WHEN ((OLD.username, OLD.role, OLD.active) IS DISTINCT FROM (NEW.username, NEW.role, NEW.active))
@@ -43,8 +43,8 @@ CREATE OR REPLACE TRIGGER users_updated_at
     BEFORE UPDATE ON users
     FOR EACH ROW EXECUTE FUNCTION touch_updated_at();
 
--- A new password or a disabled account ends every session that there is. The same password hashed at another cost, on a
--- login after the cost was raised, ends none: open_session() announces that hash.
+-- A new password or a disabled account ends all sessions of the user. A login after the hashing cost was raised stores
+-- another hash of the same password, which ends no session: open_session() sets sla_monitor.same_password to that hash.
 CREATE OR REPLACE FUNCTION end_sessions() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -85,7 +85,7 @@ CREATE OR REPLACE TRIGGER users_last_admin_not_deleted
     FOR EACH ROW WHEN (OLD.role = 'admin' AND OLD.active)
     EXECUTE FUNCTION keep_an_admin();
 
--- The address, or its network, by which a client is recognised: of IPv6 the /64, the smallest network that one customer has.
+-- The address by which a client is recognised. For IPv6 this is the /64 network, the smallest one that a customer has.
 CREATE OR REPLACE FUNCTION known_as(address inet) RETURNS inet
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN family(address) = 6 THEN network(set_masklen(address, 64)) ELSE address END;
@@ -136,9 +136,9 @@ BEGIN
 END
 $$;
 
--- Replaces a refresh token by the next one. `outcome` is 'refreshed'; 'refused' if the session has ended or its user is not active; or
--- 'reused' if the token is not stored as unused: then it or its successor was stolen, and the session is ended. The row lock puts two
--- requests with one token in an order.
+-- Replaces a refresh token by the next one. `outcome` is 'refreshed'; 'refused' if the session has ended or its user is
+-- not active; or 'reused' if the token is not stored as unused: then it or its successor was stolen, and the session is
+-- ended. Because of the row lock, two requests with one token run one after the other.
 CREATE OR REPLACE FUNCTION refresh_session(session_id uuid, user_id uuid, spent_hash bytea, fresh_hash bytea,
                                            refresh_lifetime interval, session_lifetime interval,
                                            OUT outcome text, OUT username text, OUT email text, OUT role text)
@@ -173,8 +173,8 @@ BEGIN
 END
 $$;
 
--- Creates the first user of an installation, an admin; false if there is a user. Of several processes that start together the others
--- wait for the lock, and then find a user.
+-- Creates the first user of an installation, an admin; false if there is a user already. If several processes start
+-- together, the others wait for the lock, and then find a user.
 CREATE OR REPLACE FUNCTION create_first_admin(username text, email text, password_hash text) RETURNS boolean
     LANGUAGE plpgsql AS
 $$

@@ -1,8 +1,9 @@
--- Presence in the rooms of incidents and templates. presence_leases.incident_id is the id of the incident, or 'template-' and the id
--- of the template. The triggers below append events for all changes of presence_leases: a user is present while one of their sockets
--- is, and edits while one of their sockets does; a template's room gets the number of its sockets. Changes are serialised by
--- lock_events(): otherwise two sockets of a user that leave at the same time would each still see the other one, and there would be
--- no event. The lock is taken before any row: in the other order two of these functions could deadlock.
+-- Presence in the rooms of incidents and templates. presence_leases.incident_id is the id of the incident, or
+-- 'template-' and the id of the template. The triggers below append events for all changes of presence_leases: a user
+-- is present while any of their sockets is in the room, and editing while any of them is editing; a template's room
+-- gets the number of its sockets. Changes are serialised by lock_events(): otherwise two sockets of a user that leave
+-- at the same time would each still see the other one, and there would be no event. The lock is taken before any row:
+-- in the other order two of these functions could deadlock.
 
 -- Enters a socket into an incident's room, or changes what it edits there (`now_editing` NULL: unchanged). `editors`: the other users
 -- who are editing, as of the event `seq`, which is NULL if there is no such incident. It is one statement, so that the lock is not
@@ -136,7 +137,8 @@ BEGIN
 END
 $$;
 
--- A user began to edit, changed the field, or stopped in the last socket that was editing.
+-- Appends events when sockets enter a template's room, and when a user begins to edit, changes the field, or stops
+-- editing in the last socket that was editing.
 CREATE OR REPLACE FUNCTION announce_editing() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -158,7 +160,8 @@ BEGIN
 END
 $$;
 
--- Sockets have been removed: their editing ends, and users without another socket in the room have left it.
+-- Appends events for removed sockets: the editing of their users ends, and users without another socket in the room
+-- have left it.
 CREATE OR REPLACE FUNCTION announce_departures() RETURNS trigger
     LANGUAGE plpgsql AS
 $$

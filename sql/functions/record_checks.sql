@@ -1,11 +1,11 @@
--- The only way a check is written. Stores the rows of the session's temporary table incoming_checks in the caller's transaction, each
--- once, and keeps episodes, outages, states and rollups; appends events and notifies. Safe to repeat: a row that is stored already
--- changes nothing.
+-- All checks are written by this function. It stores the rows of the session's temporary table incoming_checks in the
+-- caller's transaction, each once, and keeps episodes, outages, states and rollups; it appends events and notifies. It
+-- can be repeated: a row that is stored already changes nothing.
 --
 -- Rows that cannot be stored are kept in parked_checks with the reason; the rest of the batch is stored.
 --
--- Generic plans, in all steps: all batches are alike, and planning takes longer than most of them. What reads raw checks is planned
--- each time (derive_episodes, fold_late), for the chunks or partitions of its times.
+-- All steps use generic plans: all batches are alike, and planning takes longer than most of them. Statements that read
+-- raw checks are planned each time (derive_episodes, fold_late), for the chunks or partitions of their times.
 CREATE OR REPLACE FUNCTION record_checks_v2(OUT stored integer, OUT duplicates integer, OUT parked integer)
     LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS
 $$
@@ -14,7 +14,8 @@ DECLARE
     -- While an installation of release 0.1 is upgraded, its aggregates receive late checks too.
     upgrading   boolean;
     legacy_edge timestamptz;
-    -- The batch: its size, the times of its checks, and its services where looking them up takes less than reading all.
+    -- The batch: its size, the times of its checks, and its services (NULL if reading all services takes less time than
+    -- looking these up).
     received    bigint;
     earliest    timestamptz;
     latest      timestamptz;
@@ -27,7 +28,8 @@ BEGIN
     PERFORM lock_recording();
     SELECT watermark, legacy INTO edge, upgrading FROM rollup_state;
     SELECT count(*) INTO received FROM incoming_checks;
-    -- Measured: from eight services a row on; a page of latest_checks has some seventeen.
+    -- Single services are looked up if there are more than about eight services per row of the batch (measured); a page
+    -- of latest_checks has about 17 rows.
     IF received < pg_relation_size('latest_checks') / 4096 THEN
         service_ids := ARRAY(SELECT DISTINCT service_id FROM incoming_checks);
     END IF;
@@ -89,13 +91,14 @@ BEGIN
 END
 $$;
 
--- A step of record_checks_v2: episodes, outages and states of the checks in ordered_checks that may change them, which are those that
--- are not fresh, and each turn with the checks that follow it in this batch.
+-- A step of record_checks_v2: derives episodes, outages and states for the checks in ordered_checks that may change
+-- them. These are the checks that are not fresh, and each turn with the checks that follow it in this batch.
 CREATE OR REPLACE FUNCTION derive_from_turns() RETURNS void
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    -- Checks that have stood for the present until now, although their time was over long ago.
+    -- A latest check that has not expired, although the next one is more than longest_check() later: its episode ends
+    -- with its interval.
     PERFORM end_episodes(array_agg(service_id), array_agg(location),
                          array_agg(known_at + known_interval * interval '1 second'),
                          array_agg(known_at + check_lifetime(known_interval)))
@@ -108,7 +111,7 @@ BEGIN
         SELECT service_id, location, scheduled_at, fresh,
                bool_or(is_turn) OVER (PARTITION BY service_id, location, fresh ORDER BY scheduled_at) AS follows_turn
         FROM ordered_checks
-        -- Most runs are of one row, which needs no window.
+        -- Most runs have a single row, and need no window function.
         WHERE is_turn OR NOT fresh OR NOT (first_of_run AND newest)
     ) AS candidates
     WHERE follows_turn OR NOT fresh
@@ -132,7 +135,7 @@ BEGIN
 END
 $$;
 
--- As probers of release 0.1 call it.
+-- The name that probers of release 0.1 call.
 CREATE OR REPLACE FUNCTION record_checks(OUT stored integer, OUT duplicates integer, OUT parked integer)
     LANGUAGE sql AS
 $$

@@ -1,5 +1,6 @@
--- An empty table new_episodes. PLAIN: without a table for long values, which would have to be emptied at each commit too, that takes a
--- third of the time. A message has at most 500 characters, so that a row fits on a page.
+-- Creates the temporary table new_episodes, or empties it. STORAGE PLAIN: without a TOAST table, which would have to be
+-- emptied at each commit too, this takes a third of the time. A message has at most 500 characters, so that a row fits
+-- on a page.
 CREATE OR REPLACE FUNCTION make_room_for_new_episodes() RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -19,22 +20,22 @@ BEGIN
             next_error_type    text STORAGE PLAIN,
             next_error_message text STORAGE PLAIN
         ) ON COMMIT DELETE ROWS;
-        COMMENT ON COLUMN new_episodes.kept IS 'true of what replace_episodes adds: time of known episodes that no new one replaces';
-        COMMENT ON COLUMN new_episodes.next_error_type IS 'of the check that comes after: a known episode that is cut goes on with it';
+        COMMENT ON COLUMN new_episodes.kept IS 'true if replace_episodes has added the row: time of known episodes that no new one replaces';
+        COMMENT ON COLUMN new_episodes.next_error_type IS 'the error of the next check: the rest of a known episode that is cut begins with it';
     END IF;
     DELETE FROM new_episodes;
 END
 $$;
 
--- Puts new_episodes in the place of what `episodes` has for the same time. What is known of other times stays, and neighbours of one
--- state become one.
+-- Replaces the rows of `episodes` for the times of new_episodes. Known episodes of other times stay, and adjacent
+-- episodes of one state are merged.
 CREATE OR REPLACE FUNCTION replace_episodes() RETURNS void
     LANGUAGE plpgsql AS
 $$
 BEGIN
     PERFORM cut_known_episodes();
 
-    -- Between a new episode and a later one nothing may be missing.
+    -- The gap between a new episode and the next one is unknown time.
     INSERT INTO new_episodes (service_id, location, starts_at, ends_at, state, expires_at, estimated, kept)
     SELECT service_id, location, ends_at, following, 'unknown', expires_at, estimated, true
     FROM (
@@ -67,13 +68,13 @@ BEGIN
 END
 $$;
 
--- A step of replace_episodes: deletes the episodes that new_episodes overlap or touch, and adds to new_episodes the time of them that no
--- new one replaces.
+-- A step of replace_episodes: deletes the episodes that new_episodes overlap or touch, and adds to new_episodes the
+-- parts of them that no new one replaces.
 CREATE OR REPLACE FUNCTION cut_known_episodes() RETURNS void
     LANGUAGE plpgsql AS
 $$
 DECLARE
-    -- The planner takes a temporary table for hundreds of rows, and would read the episodes of all services.
+    -- The planner assumes hundreds of rows in a temporary table, and would read the episodes of all services.
     changed_services CONSTANT text[] := ARRAY(SELECT DISTINCT service_id FROM new_episodes);
 BEGIN
     WITH replaced AS MATERIALIZED (
@@ -97,7 +98,8 @@ BEGIN
     SELECT remains.service_id, remains.location, lower(span), upper(span), remains.state,
            CASE WHEN before.service_id IS NULL THEN remains.error_type ELSE before.next_error_type END,
            CASE WHEN before.service_id IS NULL THEN remains.error_message ELSE before.next_error_message END,
-           -- What follows a new episode begins with the check after it, or is unknown since its last check.
+           -- The part after a new episode begins with the next check, or is unknown since the last check of the new
+           -- episode.
            coalesce(before.expires_at, remains.expires_at), remains.estimated, true
     FROM remains
     LEFT JOIN new_episodes AS before

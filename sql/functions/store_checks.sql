@@ -60,8 +60,9 @@ BEGIN
 END
 $$;
 
--- Replaces the rows of latest_checks that are older than the newest checks in ordered_checks. Returns how many. Rows are found where
--- order_checks has read them: programs that write to latest_checks hold the recording lock.
+-- Replaces the rows of latest_checks that are older than the newest checks in ordered_checks. Returns the number of
+-- rows. They are found by the ctid that order_checks has read: programs that write to latest_checks hold the recording
+-- lock.
 CREATE OR REPLACE FUNCTION renew_latest_checks() RETURNS bigint
     LANGUAGE plpgsql AS
 $$
@@ -73,7 +74,7 @@ BEGIN
         interval_seconds = newer.interval_seconds, status_code = newer.status_code,
         severity = newer.severity, total_ms = newer.total_ms, error_type = newer.error_type,
         error_message = newer.error_message, day = newer.day, day_worst = newer.day_worst,
-        -- What is not certain to be stored is counted afterwards.
+        -- The figures of rows that may be stored already are counted afterwards.
         day_down_seconds = CASE WHEN fresh THEN newer.day_down_seconds END,
         day_covered_seconds = CASE WHEN fresh THEN newer.day_covered_seconds END,
         expired = newer.is_over

@@ -1,9 +1,10 @@
--- A local day begins with the first instant of its date and ends where the next one begins. Where clocks are turned back to
--- midnight or over it (America/Havana, Atlantic/Azores, America/St_Johns), midnight comes twice: the first one counts. A date that a
--- zone has skipped (Pacific/Apia, 2011-12-30) has no length. Each bound is a whole quarter of an hour in every zone since 1990.
+-- A local day begins with the first instant of its date and ends where the next one begins. Where clocks are turned
+-- back to midnight or across it (America/Havana, Atlantic/Azores, America/St_Johns), midnight comes twice: the first
+-- one counts. A date that a zone has skipped (Pacific/Apia, 2011-12-30) has no length. In every zone, each day since
+-- 1990 begins with a whole quarter of an hour.
 
--- PostgreSQL takes a time that comes twice for the second, and a time that never came for the instant of the change. The first is
--- found by the offset of the day before.
+-- PostgreSQL interprets a local time that comes twice as the second one, and a skipped local time as the instant of the
+-- change. The first one is found with the UTC offset of the day before.
 CREATE OR REPLACE FUNCTION local_day_start(day date, zone text) RETURNS timestamptz
     LANGUAGE plpgsql STABLE PARALLEL SAFE AS
 $$
@@ -25,7 +26,8 @@ BEGIN
 END
 $$;
 
--- The local day that a moment lies in. Where clocks went back over midnight, the second evening of the old date is the new day's.
+-- The local day of a moment. Where clocks are turned back across midnight, the second evening of the old date belongs
+-- to the new day.
 CREATE OR REPLACE FUNCTION local_date(moment timestamptz, zone text) RETURNS date
     LANGUAGE plpgsql STABLE PARALLEL SAFE AS
 $$
@@ -39,14 +41,14 @@ BEGIN
 END
 $$;
 
--- The start of the local day that a moment lies in.
+-- The start of the local day of a moment.
 CREATE OR REPLACE FUNCTION local_day(moment timestamptz, zone text) RETURNS timestamptz
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN local_day_start(local_date(moment, zone), zone);
 
--- The local days that a stretch of time touches, by the zone of the installation: from the one that `low` lies in to the one
--- that `high` lies in; none where one of them is infinite. A loop: it is called with each batch, mostly for one day, and the
--- planner takes the same in SQL for hundreds of rows.
+-- The local days from that of `low` to that of `high`, in the zone of the installation; none if one of the two is
+-- infinite. This is a loop, since it is called with each batch, mostly for one day, and the planner would assume
+-- hundreds of rows for the same in SQL.
 CREATE OR REPLACE FUNCTION local_days(low timestamptz, high timestamptz)
     RETURNS TABLE (day date, starts_at timestamptz, ends_at timestamptz)
     LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 2 AS
@@ -71,7 +73,7 @@ BEGIN
 END
 $$;
 
--- The bucket of a moment in days of the installation.
+-- The start of the day of the installation that a moment belongs to, which is its bucket in the tier 'daily'.
 CREATE OR REPLACE FUNCTION day_bucket(moment timestamptz) RETURNS timestamptz
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN local_day(moment, reporting_time_zone());

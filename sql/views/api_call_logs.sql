@@ -12,4 +12,4 @@ SELECT hashtextextended(service_id, (day - date '2000-01-01')) AS id,
        least(present(), local_day_start(day + 1, reporting_time_zone())) AS updated_at
 FROM service_days;
 
-COMMENT ON VIEW api_call_logs IS 'one row a service and local day: how many checks, how many good, and their times in milliseconds';
+COMMENT ON VIEW api_call_logs IS 'one row for each service and local day: the number of checks, of good ones and of failed ones, and response times in milliseconds';

@@ -12,4 +12,4 @@ LEFT JOIN services ON services.id = checks.service_id
 WHERE success AND total_ms IS NOT NULL;
 
 COMMENT ON VIEW api_response_times IS 'response times of successful checks, in milliseconds';
-COMMENT ON COLUMN api_response_times.endpoint IS 'the URL as it is configured now; NULL of a service that has been deleted';
+COMMENT ON COLUMN api_response_times.endpoint IS 'the URL as it is configured now; NULL if the service has been deleted';

@@ -30,6 +30,6 @@ LEFT JOIN (
     GROUP BY incident_id
 ) AS affected ON affected.incident_id = incidents.id;
 
-COMMENT ON VIEW incident_history IS 'one row an incident, internal ones too; days belong to reporting_time_zone()';
-COMMENT ON COLUMN incident_history.identified_at IS 'the first update with this status; NULL without one';
+COMMENT ON VIEW incident_history IS 'one row for each incident, internal ones too; days are those of reporting_time_zone()';
+COMMENT ON COLUMN incident_history.identified_at IS 'the time of the first update with this status; NULL without one';
 COMMENT ON COLUMN incident_history.open_seconds IS 'from its creation until it was last resolved, or until now';

@@ -11,4 +11,4 @@ JOIN maintenance_windows ON maintenance_windows.id = window_id
 CROSS JOIN unnest(service_ids) AS service_id;
 
 COMMENT ON VIEW maintenance_periods IS
-    'one row a service and planned maintenance: the past as it was, the future as far as it is expanded; they may overlap';
+    'one row for each service and occurrence of maintenance: past ones as they were, future ones as far as they are expanded; they may overlap';

@@ -1,4 +1,4 @@
--- One row for each service and local day that has checks; the locations are added up, seconds too.
+-- One row for each service and local day that has checks; counts and seconds are summed over the locations.
 CREATE VIEW service_days AS
 SELECT service_id,
        (bucket AT TIME ZONE time_zone)::date AS day,
@@ -21,7 +21,7 @@ CROSS JOIN installation
 GROUP BY service_id, bucket, time_zone;
 
 COMMENT ON VIEW service_days IS 'daily figures of each service; days belong to reporting_time_zone()';
-COMMENT ON COLUMN service_days.locations IS 'locations that checked the service; seconds are summed over all of them';
+COMMENT ON COLUMN service_days.locations IS 'the number of locations that checked the service; seconds are summed over them';
 COMMENT ON COLUMN service_days.covered_seconds IS 'seconds that checks stand for; the rest of the day, for each location, is unknown';
 COMMENT ON COLUMN service_days.down_seconds IS 'of those, the seconds that failed checks stand for';
-COMMENT ON COLUMN service_days.good IS 'successful checks, the ones that sum_ms, min_ms and max_ms are taken over';
+COMMENT ON COLUMN service_days.good IS 'the number of successful checks, over which sum_ms, min_ms and max_ms are computed';

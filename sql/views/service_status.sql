@@ -1,4 +1,4 @@
--- What each service is now, and its last check.
+-- The present state of each service, and its last check.
 CREATE VIEW service_status AS
 SELECT services.id                           AS service_id,
        services.name,
@@ -24,12 +24,12 @@ LEFT JOIN (
     ORDER BY service_id, scheduled_at DESC, severity DESC, location
 ) AS latest ON latest.service_id = services.id
 LEFT JOIN (
-    -- The first to expire, of the locations that still look where there are any.
+    -- The certificate that expires first; locations that still check the service come first.
     SELECT DISTINCT ON (service_id) service_id, certificate_expires_at, certificate_issuer
     FROM latest_checks
     WHERE certificate_expires_at IS NOT NULL
     ORDER BY service_id, expired, certificate_expires_at, location
 ) AS certificates ON certificates.service_id = services.id;
 
-COMMENT ON VIEW service_status IS 'one row a service: its state now, since when, its last check, and its certificate';
-COMMENT ON COLUMN service_status.certificate_expires_at IS 'as the locations saw it last; NULL where no TLS is spoken';
+COMMENT ON VIEW service_status IS 'one row for each service: its present state and when it began, its last check, and its certificate';
+COMMENT ON COLUMN service_status.certificate_expires_at IS 'of the certificate that the locations saw last; NULL without TLS';

@@ -16,7 +16,7 @@ SELECT hashtextextended(service_id, (day - date '2000-01-01')) AS id,
        uptime_number(down_seconds, covered_seconds)           AS uptime
 FROM service_days;
 
-COMMENT ON VIEW uptime_records IS 'one row a service and local day: its worst status, and its uptime in percent';
+COMMENT ON VIEW uptime_records IS 'one row for each service and local day: its worst status, and its uptime in percent';
 COMMENT ON COLUMN uptime_records.uptime IS 'in percent, rounded down to two decimals; NULL where no check covers any of the day';
 COMMENT ON COLUMN uptime_records.response_time IS 'mean of the successful checks, in milliseconds';
 COMMENT ON COLUMN uptime_records.error_message IS 'of the last failed check of the day, while its raw row is kept';

@@ -1,4 +1,5 @@
--- The API tokens that are valid now, with their role, which is at most that of their owner. The only place of this rule.
+-- The API tokens that are valid now, with their role, which is at most that of their owner. This rule is in no other
+-- place.
 CREATE VIEW valid_api_tokens AS
 SELECT api_tokens.id                             AS token_id,
        users.id                                  AS user_id,
@@ -13,4 +14,4 @@ WHERE api_tokens.revoked_at IS NULL
   AND (api_tokens.expires_at IS NULL OR api_tokens.expires_at > now())
   AND users.active;
 
-COMMENT ON VIEW valid_api_tokens IS 'one row an API token that is good now, with its owner (user_id); no secret, no hash of one';
+COMMENT ON VIEW valid_api_tokens IS 'one row for each API token that is valid now, with its owner (user_id); without its secret or the hash of it';

@@ -11,5 +11,5 @@ SELECT hashtextextended(service_id || ' ' || location, extract(epoch FROM schedu
 FROM checks;
 
 COMMENT ON VIEW watch_server_logs IS 'every raw check';
-COMMENT ON COLUMN watch_server_logs.id IS 'a number made of the check''s key: the same at every reading';
+COMMENT ON COLUMN watch_server_logs.id IS 'a hash of the key of the check: the same in every query';
 COMMENT ON COLUMN watch_server_logs.response_time IS 'milliseconds';

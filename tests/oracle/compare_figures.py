@@ -95,7 +95,7 @@ SUMS_OF_DAYS = SUMS.replace("worst::text", "status")
 
 
 def mean(sums: Sums) -> Any:
-    """Returns the mean in whole milliseconds; either neighbour if it lies in the middle of two."""
+    """Returns the mean in whole milliseconds. If it lies in the middle of two, both are accepted."""
     if not sums.good:
         return None
     exact = sums.sum_ms / sums.good
@@ -107,7 +107,7 @@ def rounded(ms: float | None) -> int | None:
 
 
 def percent(found: object) -> str:
-    """Returns an uptime as text; some relations have a number."""
+    """Returns an uptime as text. Some relations have it as a number."""
     if found is None:
         return "-"
     return found if isinstance(found, str) else f"{found:.2f}"

@@ -25,7 +25,7 @@ def _before(start: datetime, end: datetime | None) -> bool:
 
 
 async def states(connection: Connection, model: Model) -> list[Difference]:
-    """expire_states() must have been called at the current time."""
+    """Returns the differences. expire_states() must have been called at the current time."""
     return await _episodes(connection, model) + await _outages(connection, model) + await _present(connection, model)
 
 

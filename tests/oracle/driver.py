@@ -180,17 +180,17 @@ class Database:
         )
 
     async def play(self, history: History) -> None:
-        """Raises DifferenceError at the first difference."""
+        """Executes all steps of a history. Raises DifferenceError after the first step with differences."""
         await self.begin(history)
         for number, step in enumerate(history.steps):
-            found = await self.take(step, history)
+            found = await self.execute(step, history)
             if found:
                 place = f"step {number + 1} of {len(history.steps)}, {type(step).__name__}"
                 time = f"{self.model.zone}, at {self.model.present:%F %T.%f}Z"
                 raise DifferenceError(f"{place}, {time}\n{report(found)}\n{history.describe()}")
 
-    async def take(self, step: Step, history: History) -> list[Difference]:
-        """Does one step in the database and in the model. Returns the differences after it."""
+    async def execute(self, step: Step, history: History) -> list[Difference]:
+        """Executes one step in the database and in the model. Returns the differences after it."""
         match step:
             case Advance(to):
                 await self.set_clock(to)

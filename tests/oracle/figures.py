@@ -192,8 +192,8 @@ def _cell(
 
 
 def uptime_of(sums: Iterable[Sums]) -> str:
-    service_days_ = list(sums)
-    return uptime(sum(one.down_seconds for one in service_days_), sum(one.covered_seconds for one in service_days_))
+    parts = list(sums)
+    return uptime(sum(one.down_seconds for one in parts), sum(one.covered_seconds for one in parts))
 
 
 class Window(NamedTuple):
@@ -232,8 +232,8 @@ def _window(checks: Iterable[Check], days: LocalDays, present: datetime, count: 
     buckets = defaultdict(list)
     for (bucket, _, _), sums in rollup(counted, "15m" if count == 1 else "daily", days).items():
         buckets[bucket].append(sums)
-    service_days_ = sum(max(one.covered_seconds for one in group) for group in buckets.values())
-    share = Fraction(service_days_) / Fraction((present - start) // timedelta(microseconds=1), 1000000)
+    covered_seconds = sum(max(one.covered_seconds for one in group) for group in buckets.values())
+    share = Fraction(covered_seconds) / Fraction((present - start) // timedelta(microseconds=1), 1000000)
     downtimes = [Fraction(sum(one.down_seconds for one in group), len(group)) for group in buckets.values()]
     return Window(
         count,

@@ -139,12 +139,12 @@ def batches(draw: st.DrawFn, frame: Frame, rows: Sequence[Check]) -> list[list[C
     rng = random.Random(draw(st.integers(0, 9999)))
     for number in draw(st.lists(st.integers(0, max(len(ordered) - 1, 0)), max_size=8)) if ordered else []:
         check = ordered[number]
-        came = next(index for index, batch in enumerate(drawn) if check in batch)
-        later = rng.randrange(came, len(drawn))
-        if later > came and rng.random() < 0.6:
-            drawn[came].remove(check)
+        original = next(index for index, batch in enumerate(drawn) if check in batch)
+        later = rng.randrange(original, len(drawn))
+        if later > original and rng.random() < 0.6:
+            drawn[original].remove(check)
             drawn[later].append(check)
-        elif later > came and rng.random() < 0.5:
+        elif later > original and rng.random() < 0.5:
             drawn[later].append(check._replace(severity="o" if check.severity == "mo" else "mo", total_ms=77.0))
         else:
             drawn[later].append(check)
@@ -198,10 +198,12 @@ def _steps(draw: st.DrawFn, frame: Frame, sent: Sequence[Sequence[Check]], servi
     )
     after_batches = draw(
         st.lists(
-            st.sampled_from(["", "", "", "refresh", "look", "refresh look"]), min_size=len(sent), max_size=len(sent)
+            st.sampled_from(["", "", "", "refresh", "compare", "refresh compare"]),
+            min_size=len(sent),
+            max_size=len(sent),
         )
     )
-    for batch, what, then in zip(sent, interruptions, after_batches, strict=True):
+    for batch, interruption, after_batch in zip(sent, interruptions, after_batches, strict=True):
         recorded = [check for check in batch if not _within(check, interrupted.get(check.service))]
         newest = max((check.at for check in recorded if check.at < frame.ends), default=clock)
         newest_of_all = max(newest_of_all, newest)
@@ -212,13 +214,13 @@ def _steps(draw: st.DrawFn, frame: Frame, sent: Sequence[Sequence[Check]], servi
         for service in [service for service in paused if draw(st.booleans())]:
             interrupted[service] = paused.pop(service), clock
             steps.append(Resume(service))
-        if what and newest_of_all < clock:
+        if interruption and newest_of_all < clock:
             service = draw(st.sampled_from(services))
             if service not in paused and service not in interrupted:
                 paused[service] = clock
                 interrupted[service] = clock, frame.ends
-                steps.append(Interrupt(service, "delete" if what == "delete" else "pause"))
-        steps += [Refresh()] * ("refresh" in then) + [Compare()] * ("look" in then)
+                steps.append(Interrupt(service, "delete" if interruption == "delete" else "pause"))
+        steps += [Refresh()] * ("refresh" in after_batch) + [Compare()] * ("compare" in after_batch)
     return [*steps, *draw(_endings(frame, clock))]
 
 
@@ -265,5 +267,5 @@ def lookups(draw: st.DrawFn, frame: Frame) -> Lookup:
 @st.composite
 def _calendars(draw: st.DrawFn, frame: Frame) -> list[tuple[int, date | None]]:
     today = local_days(frame.zone).date_of(frame.moment)
-    odd = draw(st.sampled_from([today, today - 40 * DAY, today.replace(day=1), today - DAY]))
-    return [(draw(st.integers(1, 3)), None), (draw(st.integers(1, 2)), odd)]
+    start_date = draw(st.sampled_from([today, today - 40 * DAY, today.replace(day=1), today - DAY]))
+    return [(draw(st.integers(1, 3)), None), (draw(st.integers(1, 2)), start_date)]

@@ -1,4 +1,4 @@
-"""A history: the steps that are done on an installation, and the queries that are compared."""
+"""A history: the steps that are executed on an installation, and the queries that are compared."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -94,21 +94,21 @@ class History(NamedTuple):
     calendars: Sequence[tuple[int, date | None]] = ((1, None),)
     retention: timedelta = timedelta(days=400)
 
-    def crosses_a_change(self, turns: Sequence[datetime]) -> bool:
+    def crosses_a_change(self, changes: Sequence[datetime]) -> bool:
         """Returns whether checks lie before and after one of these times, within two days."""
         times = [one.at for step in self.steps if isinstance(step, Record) for one in step.batch]
         near = timedelta(days=2)
         return any(
-            any(turn - near <= at < turn for at in times) and any(turn <= at <= turn + near for at in times)
-            for turn in turns
+            any(change - near <= at < change for at in times) and any(change <= at <= change + near for at in times)
+            for change in changes
         )
 
     def describe(self) -> str:
         """Returns the history in readable form."""
         services = ", ".join(f"{one.id} (retries {one.retries})" for one in self.services)
-        places = ", ".join(self.locations)
+        locations = ", ".join(self.locations)
         begins = f"{self.begins:%F %T}"
-        lines = [f"{self.zone} from {begins}, {services}, {places}, kept {self.retention.days} d"]
+        lines = [f"{self.zone} from {begins}, {services}, {locations}, kept {self.retention.days} d"]
         for step in self.steps:
             match step:
                 case Record(batch):

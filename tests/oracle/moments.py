@@ -37,14 +37,14 @@ zones = st.one_of(st.sampled_from(MIDNIGHT_ZONES), st.sampled_from(UNUSUAL_ZONES
 @cache
 def changes_of_clocks(zone: str) -> tuple[datetime, ...]:
     """Returns the changes of clocks of a zone in the years of the histories."""
-    return tuple(turn.at for turn in local_days(zone).changes if FIRST_YEAR <= turn.at.year <= LAST_YEAR)
+    return tuple(one.at for one in local_days(zone).changes if FIRST_YEAR <= one.at.year <= LAST_YEAR)
 
 
 @cache
 def unusual_moments(zone: str) -> tuple[datetime, ...]:
     """Returns changes of clocks at midnight and skipped dates of a zone, or all changes if there are none of these."""
     days = local_days(zone)
-    unusual = [turn.at for turn in days.changes if turn.touches_midnight and FIRST_YEAR <= turn.at.year <= LAST_YEAR]
+    unusual = [one.at for one in days.changes if one.touches_midnight and FIRST_YEAR <= one.at.year <= LAST_YEAR]
     return tuple(unusual) + tuple(DATE_LINE.get(zone, ())) or changes_of_clocks(zone)
 
 

@@ -29,7 +29,7 @@ def lines(text: str, present: float, pauses: Sequence[Pause] = ()) -> list[list[
 
 
 def _episodes(text: str, present: float, pauses: Sequence[Pause]) -> list[list[Episode]]:
-    """One letter per minute: o, p, m, or `-` for a missing check. Locations are separated by a space."""
+    """Parses one letter per minute: o, p, m, or `-` for a missing check. Locations are separated by a space."""
     return [
         episodes(
             [

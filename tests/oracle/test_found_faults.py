@@ -73,7 +73,7 @@ SKIPPED_DATE = state_history(
 FOUND = {
     "a late row between episodes": LATE_BETWEEN,
     "the last error of a day before a double midnight": ERROR_OF_TOMORROW,
-    "since of a paused service follows late rows": LATE_ROW_OF_A_PAUSE,
+    "a late row moves the beginning of the state of a paused service": LATE_ROW_OF_A_PAUSE,
     "a check that has expired when it is recorded": EXPIRED_WHEN_RECORDED,
     "a check that runs when its service is paused": RUNNING_WHEN_PAUSED,
     "a failed check that runs when its service is paused": FAILED_WHEN_PAUSED,

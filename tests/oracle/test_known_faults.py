@@ -103,14 +103,14 @@ REPLAYED_OUTAGE = Case(
     ],
 )
 REPEATED_HOUR = Case(
-    "the repeated hour is not hidden",
+    "the checks of a repeated hour are not hidden",
     state_history(
         "Europe/Berlin", clock("2026-10-25 00:16"), batch("2026-10-24", "23:50 o, 2026-10-25 00:10 mo"), Refresh()
     ),
     [(DAYS, [("2026-10-25", "50.00", "mo")])],
 )
 FIRST_HOUR = Case(
-    "the first hour after a change at midnight is not hidden",
+    "the checks of the first hour after a change at midnight are not hidden",
     state_history("Africa/Cairo", clock("2026-04-24 21:31"), batch("2026-04-24", "12:00 o, 21:10 mo"), Refresh()),
     [(DAYS, [("2026-04-24", "100.00", "o"), ("2026-04-25", "0.00", "mo")])],
 )
@@ -140,7 +140,7 @@ HAVANA_LATE = Case(
     [(COUNTS, [("2026-10-30", 1, 1), ("2026-11-01", 4, 2), ("2026-11-02", 1, 0)])],
 )
 AZORES_LATE = Case(
-    "the same in the Azores",
+    "a late row in a repeated hour after midnight in the Azores does not stop a refresh",
     state_history(
         "Atlantic/Azores",
         *(clock("2026-10-26 14:00"), batch("2026-10-25", "00:30 o, 01:30 o, 13:00 mo, 2026-10-26 12:00 o"), Refresh()),
@@ -181,7 +181,7 @@ CHATHAM = Case(
     [(COUNTS, [("2026-04-05", 3, 1)])],
 )
 LATE_BEGINNING = Case(
-    "since follows a late row",
+    "a late row moves the beginning of a state",
     state_history(
         "UTC",
         *(clock("2026-05-01 11:59:02"), batch("2026-05-01", "11:59 o")),

@@ -72,7 +72,7 @@ def row(at: datetime, severity: str = "o", *, service: str = "web", location: st
         first_byte_ms=100.0,
         attempts=1,
         error_type="timeout" if failed else None,
-        error_message="no answer within 7000 ms" if failed else None,
+        error_message="timed out after 7000 ms" if failed else None,
     )._replace(**changes)
 
 

@@ -21,7 +21,7 @@ ORDER = "o", "po", "mo"
 
 
 class Figures(NamedTuple):
-    """One row of checks_15m, checks_hourly or checks_daily, without its key."""
+    """One row of checks_15m, checks_hourly or checks_daily, without its key. The fields are names of columns."""
 
     checks: int
     operational: int
@@ -39,7 +39,7 @@ class Figures(NamedTuple):
 
 @cache
 def clock_changes(zone: str) -> list[datetime]:
-    """Returns the changes of clocks of the last year, or some other time in a zone without any."""
+    """Returns the changes of clocks in the last year, or one other time in a zone without changes."""
     local = ZoneInfo(zone)
     hours = [now().replace(minute=0, second=0) - timedelta(hours=hour) for hour in range(48, 366 * 24)]
     change = [
@@ -176,26 +176,26 @@ def state_history(rows: Iterable[Row], moment: datetime) -> StateHistory:
     lines: dict[str | None, list[Row]] = defaultdict(list)
     for one in sorted(rows, key=lambda one: one.scheduled_at or moment):
         lines[one.location].append(one)
-    turns: dict[datetime, dict[str | None, str | None]] = defaultdict(dict)
+    votes_at: dict[datetime, dict[str | None, str | None]] = defaultdict(dict)
     for location, line in lines.items():
         for one, following in itertools.zip_longest(line, line[1:]):
             assert one.scheduled_at is not None and one.interval_seconds is not None
-            turns[one.scheduled_at][location] = one.severity
-            dies_at = one.scheduled_at + timedelta(seconds=2 * one.interval_seconds + 60)
+            votes_at[one.scheduled_at][location] = one.severity
+            expires_at = one.scheduled_at + timedelta(seconds=2 * one.interval_seconds + 60)
             replaced_at = following.scheduled_at if following else None
-            if dies_at < replaced_at if replaced_at else dies_at <= moment:
-                turns[dies_at][location] = None
+            if expires_at < replaced_at if replaced_at else expires_at <= moment:
+                votes_at[expires_at][location] = None
     votes: dict[str | None, str | None] = {}
     episodes: list[tuple[datetime, datetime | None]] = []
     state = "unknown"
-    for turn, changed in sorted(turns.items()):
+    for at, changed in sorted(votes_at.items()):
         votes |= changed
         state = verdict([vote for vote in votes.values() if vote])
         is_out = bool(episodes) and episodes[-1][1] is None
         if state == "outage" and not is_out:
-            episodes.append((turn, None))
+            episodes.append((at, None))
         elif state in ("operational", "degraded") and is_out:
-            episodes[-1] = (episodes[-1][0], turn)
+            episodes[-1] = (episodes[-1][0], at)
     return StateHistory(episodes, state)
 
 

@@ -184,7 +184,7 @@ class TestRetention:
         await record(db, [*minutely(old, 90), *minutely(old + 2 * HOUR, 30, "mo"), *minutely(young, 50)])
         assert await refresh(db)
         before = await days(db)
-        fine = await counts(db, old, old + DAY)
+        counts_before = await counts(db, old, old + DAY)
 
         await migrate(database, Settings(retention=SHORT, compress_after=DAY))
         await drop_old_checks(db)
@@ -193,7 +193,7 @@ class TestRetention:
         assert await refresh(db)
 
         assert await days(db) == before
-        assert await counts(db, old, old + DAY) == fine
+        assert await counts(db, old, old + DAY) == counts_before
 
     async def test_a_longer_retention_does_not_recompute_from_dropped_rows(self, db: Connection, database: str) -> None:
         old = PAST_RETENTION

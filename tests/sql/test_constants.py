@@ -34,14 +34,14 @@ Database = psycopg.Connection[Any]
 
 
 class Bounds(NamedTuple):
-    """The least and the greatest value, or length; None where there is none."""
+    """The least and the greatest value or length; None without a limit."""
 
     least: int | None
     most: int | None
 
 
 def bounds(kind: Any) -> Bounds:
-    """Those of an annotated type."""
+    """Returns the bounds of an annotated type."""
     metas = [meta for meta in get_args(kind)[1:] if isinstance(meta, msgspec.Meta)]
     least = [value for meta in metas for value in (meta.ge, meta.min_length) if value is not None]
     most = [value for meta in metas for value in (meta.le, meta.max_length) if value is not None]
@@ -89,7 +89,7 @@ LIMITS: dict[str, Any] = {
 
 
 def constraints(database: Database) -> dict[str, str]:
-    """The text of the CHECK constraints of each `table.column`."""
+    """Returns the text of the CHECK constraints of each `table.column`."""
     found = database.execute(
         "SELECT conrelid::regclass || '.' || attname, string_agg(pg_get_constraintdef(pg_constraint.oid), ' AND ') "
         "FROM pg_constraint JOIN pg_attribute ON attrelid = conrelid AND ARRAY[attnum] = conkey "
@@ -99,7 +99,7 @@ def constraints(database: Database) -> dict[str, str]:
 
 
 def limits(constraint: str, column: str) -> Bounds:
-    """The bounds of the column, its length or its number of elements."""
+    """Returns the bounds of the column, of its length or of its number of elements."""
     measured = rf'(?:(?:length|cardinality)\("?{column}"?\)|{column}) (>=|<=) (\d+)'
     found = {operator: int(number) for operator, number in re.findall(measured, constraint)}
     return Bounds(found.get(">="), found.get("<="))
@@ -166,7 +166,8 @@ def test_values_of_texts(connection: Database) -> None:
 
 
 def record(connection: Database, **fields: Any) -> tuple[int, str | None]:
-    """Records one good check with these fields; how many rows were stored, and the reason for which it was parked."""
+    """Records one successful check with these fields. Returns the number of stored rows, and the reason for which the
+    check was parked, or None."""
     row = {
         "service_id": "web",
         "location": "local",
@@ -197,12 +198,13 @@ def record(connection: Database, **fields: Any) -> tuple[int, str | None]:
 
 @pytest.fixture
 def watched(connection: Database) -> Database:
+    """A database with the service `web` and the location `local`."""
     connection.execute("INSERT INTO services (id, name, endpoint_url) VALUES ('web', 'Web', 'http://target/')")
     connection.execute(sql.query("locations/register"), {"id": "local"})
     return connection
 
 
-def test_what_a_check_may_hold(watched: Database) -> None:
+def test_limits_of_the_fields_of_a_check(watched: Database) -> None:
     failed = {"success": False, "severity": "mo"}
     for error_type in get_args(ErrorType):
         assert record(watched, **failed, error_type=error_type) == (1, None)
@@ -221,8 +223,8 @@ def test_what_a_check_may_hold(watched: Database) -> None:
     assert watched.execute("SELECT max(length(error_message)) FROM checks").fetchone() == (heartbeats.MAX_MESSAGE,)
 
 
-def test_a_check_stands_as_long_as_the_longest_one_takes(watched: Database) -> None:
-    """longest_check() is at least an interval and all attempts of the slowest service."""
+def test_longest_check_covers_the_slowest_service(watched: Database) -> None:
+    """longest_check() is at least the longest interval plus all attempts of the slowest service."""
     interval, timeout, retries = (bounds(kind).most for kind in (services.Interval, services.Timeout, services.Retries))
     assert watched.execute(
         "SELECT longest_check() >= make_interval(secs => %s) + check_duration(%s, %s::smallint)",
@@ -254,7 +256,7 @@ def test_public_events_have_the_multiples_of_one_number(connection: Database) ->
 
 
 def strings(paths: Iterable[Path]) -> set[str]:
-    """All string literals of these Python files."""
+    """Returns all string literals of these Python files."""
     nodes = (node for path in paths for node in ast.walk(ast.parse(path.read_text("utf-8"))))
     return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
@@ -271,7 +273,7 @@ def test_notifications(connection: Database) -> None:
     assert {duty.woken_by for duty in DUTIES if duty.woken_by is not None} <= payloads
 
 
-def test_locks_that_two_files_name(connection: Database) -> None:
+def test_locks_that_are_named_in_two_files(connection: Database) -> None:
     held = "SELECT classid, objid FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
     found = []
     for statement in (sql.query("migrate/lock_recording"), "SELECT lock_recording()"):

@@ -161,8 +161,8 @@ async def assert_days_of_services_equal_the_rows(recorded: Recorded, connection:
 
 async def assert_full_days_have_their_length(recorded: Recorded, connection: Connection) -> None:
     """The covered seconds and the slots without a check add up to the 23, 24 or 25 hours of the day."""
-    for turned in clock_changes(recorded.zone):
-        day = turned.astimezone(ZoneInfo(recorded.zone)).date()
+    for change in clock_changes(recorded.zone):
+        day = change.astimezone(ZoneInfo(recorded.zone)).date()
         start, end = day_start(day, recorded.zone), day_start(day + timedelta(days=1), recorded.zone)
         slots = int((end - start).total_seconds()) // INTERVAL_S
         for location in LOCATIONS:

@@ -32,16 +32,17 @@ class Job:
         self.start = start
 
     async def at(self, moment: timedelta | datetime) -> datetime:
-        """Sets the clock to this time after the start, does what the worker would have done, and returns the time."""
+        """Sets the clock to this time, or to this duration after the start, runs the duties of the worker, and returns
+        the time."""
         present = moment if isinstance(moment, datetime) else self.start + moment
         await set_clock(self.db, present)
-        await self.turn()
+        await self.run_duties()
         return present
 
-    async def turn(self) -> None:
+    async def run_duties(self) -> None:
         for _ in range(3):
             async with self.db.transaction():
-                await heartbeats.turn(self.db)
+                await heartbeats.record_due(self.db)
         await self.db.execute("SELECT expire_states()")
 
     async def ping(self, event: Event = "success", text: str = "") -> None:
@@ -185,7 +186,7 @@ async def test_a_paused_job_is_not_late(hourly: Job) -> None:
     await hourly.ping("fail")
     assert (await hourly.state(), await hourly.outages()) == ("unknown", [])
     await hourly.db.execute("UPDATE services SET enabled = true")
-    await hourly.turn()
+    await hourly.run_duties()
     await hourly.at(4 * HOUR + 4 * MINUTE)
     assert (await hourly.state(), await hourly.outages()) == ("unknown", [])
     await hourly.at(4 * HOUR + 6 * MINUTE)
@@ -196,7 +197,7 @@ async def test_a_new_interval_begins_at_its_change(hourly: Job) -> None:
     await hourly.ping()
     await hourly.at(30 * MINUTE)
     await hourly.db.execute("UPDATE services SET interval_seconds = 7200")
-    await hourly.turn()
+    await hourly.run_duties()
     await hourly.at(2 * HOUR + 30 * MINUTE)
     assert (await hourly.state(), await hourly.outages()) == ("operational", [])
     await hourly.at(2 * HOUR + 36 * MINUTE)

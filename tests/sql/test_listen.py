@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 import anyio
 import psycopg
 
-from sql.listen import Patience, listen
+from sql.listen import Timing, listen
 from tests.database_proxy import DatabaseProxy
 
 PATIENCE_S = 120.0
-QUICK = Patience(ping_s=0.3, silence_s=2.0, pauses_s=(0.01, 0.05))
+QUICK = Timing(ping_s=0.3, silence_s=2.0, pauses_s=(0.01, 0.05))
 
 
 def notify(database_url: str, payload: str) -> None:

@@ -43,10 +43,12 @@ async def plan(db: Connection, starts: datetime, ends: datetime, *services: str)
 
 
 async def end(db: Connection, moment: datetime) -> None:
+    """Ends all running maintenance at this time."""
     await db.execute("UPDATE maintenance_occurrences SET ends_at = %s WHERE ends_at > now()", (moment,))
 
 
 async def turn(db: Connection) -> int:
+    """Calls turn_maintenance(). Returns the number of services that entered or left maintenance."""
     turned: int = await value(db, "SELECT turn_maintenance()")
     return turned
 
@@ -173,7 +175,7 @@ async def test_a_service_that_is_paused_is_not_under_maintenance(db: Connection)
     assert await turn(db) == 0
 
 
-async def test_past_future_and_foreign_maintenance_changes_nothing(db: Connection) -> None:
+async def test_maintenance_at_other_times_or_of_other_services_changes_nothing(db: Connection) -> None:
     await add_services(db, "other")
     await plan(db, now() - DAY, now() - HOUR)
     await plan(db, now() + HOUR, now() + DAY)

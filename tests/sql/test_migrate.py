@@ -30,7 +30,6 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import asyncio, sys
 from sla_monitor.settings import Settings
-from sql.aggregates import refresh
 from sql.migrate import migrate
 print(asyncio.run(migrate(sys.argv[1], Settings())).engine)
 """
@@ -83,6 +82,7 @@ async def schema(database_url: str) -> dict[str, list[str]]:
 
 
 def in_process(database_url: str) -> "subprocess.Popen[str]":
+    """Starts a migration in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, database_url],
         cwd=ROOT,
@@ -123,15 +123,15 @@ async def test_five_concurrent_processes_yield_the_same_schema(
     assert await schema(empty_database) == await schema(reference)
 
 
-class Doomed(AsyncConnection[TupleRow]):
-    """A connection whose backend is killed before the n-th statement."""
+class KilledConnection(AsyncConnection[TupleRow]):
+    """A connection whose backend is killed before statement number `last`."""
 
     statements = 0
     last = 0
 
     async def execute(self, *args: Any, **kwargs: Any) -> Any:
-        Doomed.statements += 1
-        if Doomed.statements == Doomed.last:
+        KilledConnection.statements += 1
+        if KilledConnection.statements == KilledConnection.last:
             with psycopg.connect(self.info.dsn, password=self.info.password, autocommit=True) as killer:
                 killer.execute("SELECT pg_terminate_backend(%s, 5000)", (self.info.backend_pid,))
         return await super().execute(*args, **kwargs)
@@ -142,14 +142,14 @@ async def test_a_migration_killed_at_any_statement_changes_nothing(
 ) -> None:
     """A killed migration leaves the database unchanged, and a complete one yields the same schema."""
 
-    async def connect_doomed(database_url: str, *, application: str) -> AsyncConnection[TupleRow]:
-        return await Doomed.connect(database_url, autocommit=True, application_name=application)
+    async def connect_killed(database_url: str, *, application: str) -> AsyncConnection[TupleRow]:
+        return await KilledConnection.connect(database_url, autocommit=True, application_name=application)
 
     expected = await schema(reference)
     with monkeypatch.context() as patch:
-        patch.setattr(sql.migrate, "connect", connect_doomed)
+        patch.setattr(sql.migrate, "connect", connect_killed)
         for last in [1, 2, 3, 4, 5, 6, 7, 8, *random.Random("kill").sample(range(9, 58), 8)]:
-            Doomed.statements, Doomed.last = 0, last
+            KilledConnection.statements, KilledConnection.last = 0, last
             with pytest.raises(NotNowError):
                 await migrate(empty_database, Settings())
             async with connected(empty_database) as connection:
@@ -180,7 +180,7 @@ async def test_a_migration_completes_after_a_killed_process(empty_database: str,
 
 
 async def test_every_file_is_applied(database: str, engine: Server) -> None:
-    """The list of files is complete."""
+    """The lists in sql/schema.py are complete."""
     expected = {
         f"migrations/{name.split('.')[0]}"
         for name in names("sql", "migrations")
@@ -271,7 +271,7 @@ class TestRefusals:
                 line = await self.refusal(with_options(empty_database, f"-c role={role}"))
             finally:
                 await connection.execute(f"DROP ROLE {role}".encode())
-        assert "lacks a right" in line
+        assert "lacks a privilege" in line
 
     @pytest.mark.engines("timescaledb")
     async def test_an_apache_only_timescaledb_is_refused(self, empty_database: str) -> None:

@@ -1,4 +1,4 @@
-"""record_checks(): in one transaction it stores each row once, parks invalid rows, updates states and outages, and
+"""record_checks_v2(): in one transaction it stores each row once, parks invalid rows, updates states and outages, and
 appends events."""
 
 import math
@@ -145,7 +145,7 @@ INVALID: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "severity e": ({"severity": "e"}, "severity is none of o, po, mo"),
     "severity ''": ({"severity": ""}, "severity is none of o, po, mo"),
     "failed but o": ({"success": False}, "success contradicts severity"),
-    "good but mo": ({"severity": "mo"}, "success contradicts severity"),
+    "successful but mo": ({"severity": "mo"}, "success contradicts severity"),
     "interval 0": ({"interval_seconds": 0}, "interval out of range"),
     "interval of two days": ({"interval_seconds": 172_800}, "interval out of range"),
     "no attempt": ({"attempts": 0}, "attempts out of range"),
@@ -310,7 +310,7 @@ class TestStates:
 
 class TestMissingChecks:
     async def test_a_service_becomes_unknown_when_its_checks_stop(self, db: Connection) -> None:
-        """It does so after two intervals and a minute, and the 7 seconds that the next check may take."""
+        """That is after two intervals and a minute, and the 7 seconds that the next check may take."""
         last = now()
         await record(db, [row(last)])
         await set_clock(db, last + 3 * MINUTE + timedelta(seconds=7))

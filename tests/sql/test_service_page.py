@@ -169,7 +169,7 @@ class TestOutages:
         assert first[0].duration_seconds == pytest.approx(120, abs=5), "up to the current time"
         assert (first[0].error_type, first[0].error_message) == ("http_error", "503")
         assert first[1] == Outage(
-            *(start + 2 * HOUR, start + 2 * HOUR + 3 * MINUTE, 180, "timeout", "no answer within 7000 ms")
+            *(start + 2 * HOUR, start + 2 * HOUR + 3 * MINUTE, 180, "timeout", "timed out after 7000 ms")
         )
         rest = await query(db, "service_page/outages", Outage, limit=10, offset=2)
         assert [one.started_at for one in rest] == [start + n * 30 * MINUTE for n in (3, 2, 1, 0)]
@@ -202,7 +202,7 @@ class TestLatestChecks:
         assert [one.location for one in found].count("seoul") == 5
         assert found[0] == LatestCheck(at, "local", "o", 200, 120.5, 1.0, 2.0, 4.0, 100.0, 1, None, None)
         assert found[1] == LatestCheck(
-            *(at, "seoul", "mo", None, None, 1.0, 2.0, None, 100.0, 3, "timeout", "no answer within 7000 ms")
+            *(at, "seoul", "mo", None, None, 1.0, 2.0, None, 100.0, 3, "timeout", "timed out after 7000 ms")
         )
 
     async def test_checks_older_than_a_week_are_not_listed(self, db: Connection) -> None:

@@ -73,7 +73,7 @@ class TestOneDay:
             ("web", MIDNIGHT, 200, 100, True, None, None, "local"),
             ("web", MIDNIGHT + MINUTE, 204, 101, True, None, None, "local"),
             ("web", MIDNIGHT + 2 * MINUTE, 200, 4000, True, None, None, "local"),
-            ("web", MIDNIGHT + 3 * MINUTE, 503, 9000, False, "no answer within 7000 ms", "http_error", "local"),
+            ("web", MIDNIGHT + 3 * MINUTE, 503, 9000, False, "timed out after 7000 ms", "http_error", "local"),
         ]
 
     async def test_ids_are_unique_and_stable(self, db: Connection) -> None:
@@ -99,7 +99,7 @@ class TestOneDay:
         found = await fetch(
             db, "SELECT service_id, date, status, response_time, error_message, created_at, uptime FROM uptime_records"
         )
-        assert found == [("web", MIDNIGHT.date(), "mo", 1400, "no answer within 7000 ms", MIDNIGHT, Decimal("75.00"))]
+        assert found == [("web", MIDNIGHT.date(), "mo", 1400, "timed out after 7000 ms", MIDNIGHT, Decimal("75.00"))]
 
     async def test_api_call_logs_counts_the_checks_of_a_day(self, db: Connection) -> None:
         found = await fetch(

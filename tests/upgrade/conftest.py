@@ -64,13 +64,14 @@ async def old_database(
 
 @pytest.fixture
 async def short(old_database: MakeDatabase) -> OldDatabase:
-    """In a time zone with clock changes. The raw rows of most days are dropped: only the aggregates have them."""
+    """A database in a time zone with clock changes. The raw rows of most days are dropped: their figures are in the
+    aggregates only."""
     zone = european_zone(datetime.now(UTC))
     return await old_database(suite_history(zone), "short")
 
 
 async def long_history(old_database: MakeDatabase) -> OldDatabase:
-    """A copy of the database in UTC, with all raw rows."""
+    """Returns a copy of the database in UTC, with all raw rows."""
     return await old_database(suite_history("UTC", retention_days=400, days=16, fine_days=7), "long")
 
 

@@ -15,7 +15,7 @@ DAY = timedelta(days=1)
 ERRORS = ("timeout", "connection_error", "dns_error", "tls_error", "http_error", "assertion_failed", "unknown_error")
 SERVICES = ("web", "mail", "shop", "intern", "gone", "live")
 PUBLIC = ("web", "mail", "shop", "gone", "live")
-PLACES = {
+LOCATIONS = {
     "web": ("local", "seoul"),
     "mail": ("local",),
     "shop": ("local", "seoul"),
@@ -60,8 +60,8 @@ class History:
 
 
 def clock_change(zone: str, now: datetime) -> datetime:
-    """The last clock change of a zone, at least three days ago. After a younger one, the aggregates of the last release
-    on TimescaleDB hide some hours. In a zone without clock changes: 35 days ago."""
+    """Returns the last clock change of a zone that is at least three days old: after a more recent one, the aggregates
+    of the last release on TimescaleDB hide some hours. In a zone without clock changes, the time 35 days ago."""
     local = ZoneInfo(zone)
     hour = now.replace(minute=0, second=0, microsecond=0) - 3 * DAY
     for _ in range(370 * 24):
@@ -72,25 +72,27 @@ def clock_change(zone: str, now: datetime) -> datetime:
 
 
 def european_zone(now: datetime) -> str:
-    """Europe/Berlin, or Asia/Kolkata if Berlin changes its clocks within these days."""
+    """Returns Europe/Berlin, or Asia/Kolkata if Berlin changes its clocks in the four days before or the two days after
+    `now`."""
     berlin = ZoneInfo("Europe/Berlin")
     offsets = {(now - hours * HOUR).astimezone(berlin).utcoffset() for hours in range(-48, 97)}
     return "Europe/Berlin" if len(offsets) == 1 else "Asia/Kolkata"
 
 
 def day_start(day: date, zone: str) -> datetime:
-    """The start of a local day. If midnight occurs twice, the first one."""
+    """Returns the start of a local day. If midnight occurs twice, it is the first one."""
     return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
 def raw_ends(now: datetime, retention: timedelta) -> tuple[datetime, datetime]:
-    """The oldest raw rows under a retention, with chunks (dropped by day) and with partitions (dropped by month)."""
+    """Returns the times of the oldest raw rows that a retention leaves: with chunks, which are dropped by day, and with
+    partitions, which are dropped by month."""
     oldest = (now - retention).replace(hour=0, minute=0, second=0, microsecond=0)
     return oldest, oldest.replace(day=1)
 
 
 def generate(zone: str, now: datetime, *, retention: timedelta, days: int, fine_days: int) -> History:
-    """A history of `days` days that ends `now`. An older clock change adds its whole day.
+    """Returns a history of `days` days that ends `now`. An older clock change adds its whole day.
 
     `retention` is set after most checks are recorded. An outage spans the oldest raw row on either engine. Checks are
     five minutes apart in the last `fine_days` and around changes, otherwise a quarter of an hour.
@@ -103,8 +105,8 @@ def generate(zone: str, now: datetime, *, retention: timedelta, days: int, fine_
     if change_day - DAY < begin:
         spans.insert(0, (change_day - HOUR, min(change_day + DAY + 2 * HOUR, begin)))
     rows: list[CheckRow] = []
-    for service, places in PLACES.items():
-        for location in places:
+    for service, locations in LOCATIONS.items():
+        for location in locations:
             for low, high in spans:
                 rows += _line(created, service, location, low, high, fine_days, rng)
     rows.sort(key=lambda check: (check.at // 7200, check.location, check.at, check.service))
@@ -129,7 +131,7 @@ def generate(zone: str, now: datetime, *, retention: timedelta, days: int, fine_
 def _line(
     created: History, service: str, location: str, low: datetime, high: datetime, fine_days: int, rng: random.Random
 ) -> Iterator[CheckRow]:
-    """The checks of one service from one location. Some are missing; a random severity lasts for a while."""
+    """Yields the checks of one service from one location. Some are missing; a random severity lasts for a while."""
     interval = {"shop": 900, "gone": 600}.get(service, 300)
     at = int(low.timestamp()) // interval * interval + rng.choice((0, 7, 59))
     severity = "o"
@@ -156,7 +158,7 @@ def _line(
 
 
 def _planned(created: History, service: str, moment: datetime) -> str | None:
-    """The severity planned for this moment, `-` for no check, None for a random severity."""
+    """Returns the severity planned for this moment, `-` for no check, None for a random severity."""
     age = created.now - moment
     if service == "mail":
         if any(end - 3 * HOUR <= moment < end + 2 * HOUR for end in raw_ends(created.now, created.retention)):

@@ -1,4 +1,5 @@
-"""Runs inside the last release: `python -P last_release.py`, its PYTHONPATH the unpacked wheel (see processes.py).
+"""Runs the code of the last release: `python -P last_release.py`, with PYTHONPATH set to the unpacked wheel (see
+processes.py).
 
 No module of this repository is imported here: `sql`, `prober` and `sla_monitor` are those of the last release. Reads
 one JSON command per line from stdin and writes one line for each: {"result": …} or {"error": …}.
@@ -183,7 +184,8 @@ class Prober:
             file.write(json.dumps({"at": time.time(), "rows": rows, "done": done}) + "\n")
 
     def _next_batch(self) -> list[CheckRow]:
-        """A check of each service now, and some of the past, as from the spool of another prober."""
+        """Returns a check of each current service and, in some batches, late or repeated rows, as from the spool of
+        another prober."""
         rng, plan = self._rng, self._plan
         moment = time.time()
         rows = [self._row(service, plan["location"], int(moment * 4) / 4, 5) for service in plan["present"]]
@@ -193,11 +195,11 @@ class Prober:
                 at = rng.randrange(int(low), int(high)) // 60 * 60 + plan["second"]
                 rows.append(self._row(service, location, at, 300))
         rows = [row for row in rows if tuple(row[:3]) not in self._sent]
-        again = list(self._sent.values())
+        sent = list(self._sent.values())
         self._sent |= {tuple(row[:3]): row for row in rows}
         # The last release cannot record a batch with both new and repeated rows, so only after the migration.
-        if again and rng.random() < 0.3 and Path(plan["migrated"]).exists():
-            rows += rng.sample(again, min(3, len(again)))
+        if sent and rng.random() < 0.3 and Path(plan["migrated"]).exists():
+            rows += rng.sample(sent, min(3, len(sent)))
         return rows
 
     def _row(self, service: str, location: str, at: float, interval: int) -> CheckRow:

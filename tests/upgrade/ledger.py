@@ -14,6 +14,7 @@ from tests.upgrade.history import PUBLIC, CheckRow, day_start
 ORDER = "o", "po", "mo"
 QUARTER_S = 900
 Place = tuple[str, str]
+"""A service and a location."""
 
 
 @dataclass
@@ -56,12 +57,12 @@ class Sums:
 
 
 class Span(NamedTuple):
-    """An outage."""
+    """An outage; times are in seconds since 1970."""
 
     started: float
     ended: float | None
     error: str | None
-    """None where any error is correct: the outage began without a failed check at that moment."""
+    """None if any error is correct, because the outage began without a failed check at that moment."""
 
 
 def latency_bin(ms: float) -> int:
@@ -159,7 +160,7 @@ def calendar_figures(sums: Sequence[Sums]) -> tuple[str, str, int]:
 
 
 def percent(covered: int, down: int) -> str:
-    """Two decimals, rounded down."""
+    """Returns the uptime in percent with two decimals, rounded down, or a dash without data."""
     if not covered:
         return "-"
     hundredths = (covered - down) * 10000 // covered
@@ -200,8 +201,8 @@ def outages_of(rows: Iterable[CheckRow], moment: float) -> list[Span]:
     return spans
 
 
-class Line(NamedTuple):
-    """The state of one location from `starts` to the start of the next line."""
+class StateChange(NamedTuple):
+    """The state of one location from `starts` until the next change."""
 
     starts: float
     state: str
@@ -210,37 +211,37 @@ class Line(NamedTuple):
 STATES = {"o": "operational", "po": "degraded", "mo": "outage"}
 
 
-def episodes(rows: Iterable[CheckRow]) -> dict[Place, list[Line]]:
+def episodes(rows: Iterable[CheckRow]) -> dict[Place, list[StateChange]]:
     """The states of each service and location. A check is valid until the next one, at most for its interval; the time
-    without a valid check is unknown. The last line has no end."""
+    without a valid check is unknown. The last state has no end."""
     lines: dict[Place, list[CheckRow]] = defaultdict(list)
     for check in sorted(rows, key=lambda check: check.at):
         lines[check.service, check.location].append(check)
-    created: dict[Place, list[Line]] = {}
+    created: dict[Place, list[StateChange]] = {}
     for place, line in lines.items():
-        steps: list[Line] = []
+        steps: list[StateChange] = []
         for check, following in zip(line, [*line[1:], None], strict=True):
-            steps.append(Line(check.at, STATES[check.severity]))
+            steps.append(StateChange(check.at, STATES[check.severity]))
             if following is not None and check.at + check.interval < following.at:
-                steps.append(Line(check.at + check.interval, "unknown"))
+                steps.append(StateChange(check.at + check.interval, "unknown"))
         created[place] = merged(steps)
     return created
 
 
-def merged(steps: Iterable[Line]) -> list[Line]:
-    """Joins neighbours of the same state."""
-    lines: list[Line] = []
+def merged(steps: Iterable[StateChange]) -> list[StateChange]:
+    """Merges adjacent entries of the same state."""
+    changes: list[StateChange] = []
     for step in steps:
-        if not lines or lines[-1].state != step.state:
-            lines.append(step)
-    return lines
+        if not changes or changes[-1].state != step.state:
+            changes.append(step)
+    return changes
 
 
-def since(lines: Sequence[Line], at: float) -> list[Line]:
-    """The lines from `at` on. The first one begins at `at`."""
-    place = bisect_right([line.starts for line in lines], at)
-    first = [Line(at, lines[place - 1].state)] if place else []
-    return merged([*first, *lines[place:]])
+def since(changes: Sequence[StateChange], at: float) -> list[StateChange]:
+    """Returns the states from `at` on. The first one begins at `at`."""
+    place = bisect_right([change.starts for change in changes], at)
+    first = [StateChange(at, changes[place - 1].state)] if place else []
+    return merged([*first, *changes[place:]])
 
 
 def utc(at: float) -> datetime:

@@ -53,10 +53,10 @@ class OldDatabase:
     settled: Ledger
     """The checks that are in all aggregates."""
     all: Ledger
-    """Those and the late rows that no refresh has processed."""
+    """All checks: those, and the late rows that no refresh has processed."""
     before_migration: Ledger | None = None
-    """The checks just before migrate(). While the upgrade is pending, a past outage may be as it was at any moment
-    since: the effect of later rows on it is derived with the episodes."""
+    """The checks just before migrate(). While the upgrade is pending, a past outage may lack the effect of rows that
+    were recorded since: it is derived with the episodes."""
 
 
 async def build(release: LastRelease, url: str, history: History) -> OldDatabase:
@@ -102,6 +102,7 @@ async def leave_pending(release: LastRelease, old: OldDatabase) -> None:
 
 
 def _dump(connection: "psycopg.Connection[Any]", table: str, columns: str | None) -> tuple[str, list[str]]:
+    """Returns the names of the columns (all if `columns` is None) and the rows of a table as sorted texts."""
     if columns is None:
         row = connection.execute(
             "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute "
@@ -129,7 +130,7 @@ class Prober:
     migrated: Path
     release: LastRelease
     housekeeping_failures: list[dict[str, float]] = field(default_factory=list)
-    closing: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] = field(default_factory=dict)
 
     def acknowledged(self) -> list[CheckRow]:
         """The committed rows in the order of their commits. Asserts that none was refused."""
@@ -176,17 +177,17 @@ async def recording(
         await prober.wait_for_batches()
         yield prober
         release.interrupt()
-        prober.closing = await release.response()
-        assert prober.closing["spooled"] == 0, prober.closing
-        assert not prober.closing["refused"], prober.closing
-        assert len({check.key for check in prober.acknowledged()}) == prober.closing["put"]
+        prober.result = await release.response()
+        assert prober.result["spooled"] == 0, prober.result
+        assert not prober.result["refused"], prober.result
+        assert len({check.key for check in prober.acknowledged()}) == prober.result["put"]
     finally:
         release.end()
 
 
 def plan(old: OldDatabase, prober: Prober, housekeeping: float, period: float, second: int) -> dict[str, Any]:
-    """The prober records current checks of `live` and late checks of the other services. No late check is of the last
-    three hours."""
+    """Returns the plan of a prober: current checks of `live`, and late checks of the other services that are at least
+    three hours old."""
     now = datetime.now(UTC)
     low = max(now - old.history.retention, datetime.fromtimestamp(old.raw_from, UTC)) + timedelta(days=1, hours=2)
     return {
@@ -206,6 +207,6 @@ def plan(old: OldDatabase, prober: Prober, housekeeping: float, period: float, s
 
 
 def suite_history(zone: str, *, retention_days: int = 12, days: int = 44, fine_days: int = 9) -> History:
-    """The history of the tests. Of 44 days, a retention of 12 days drops at least one month on any date."""
+    """Returns the history of the tests. Of 44 days, a retention of 12 days drops at least one month on any date."""
     now = datetime.now(UTC).replace(microsecond=0)
     return generate(zone, now, retention=timedelta(days=retention_days), days=days, fine_days=fine_days)

@@ -114,7 +114,7 @@ class Difference:
 
 
 def differences(snapshot: Snapshot) -> list[Difference]:
-    """All differences between the snapshot and its ledger."""
+    """Returns all differences between the snapshot and its ledger."""
     ledger = snapshot.ledger
     lacking = _lacking(snapshot)
     found = _table(
@@ -132,7 +132,7 @@ def differences(snapshot: Snapshot) -> list[Difference]:
 
 
 def _lacking(snapshot: Snapshot) -> dict[Any, list[CheckRow]]:
-    """The rows that a figure may still lack, by the keys of the tables that count them."""
+    """Returns the rows that a figure may still lack, by the keys of the tables that count them."""
     lacking: dict[Any, list[CheckRow]] = defaultdict(list)
     for check in snapshot.may_be_missing:
         day = snapshot.ledger.day_of(check.at)
@@ -168,7 +168,7 @@ def _table(
 
 
 def _may_lack(wanted: tuple[Any, ...], actual: tuple[Any, ...] | None, late: int) -> bool:
-    """Whether the actual figures can be those without some of the `late` rows."""
+    """Returns whether the actual figures can be those without some of the `late` rows."""
     if isinstance(wanted[0], str):
         return True  # a status, an uptime or a mean: computed from sums that are compared themselves
     all_counts, counts = _counts(wanted), _counts(actual) if actual is not None else [0]
@@ -178,7 +178,7 @@ def _may_lack(wanted: tuple[Any, ...], actual: tuple[Any, ...] | None, late: int
 
 
 def _counts(figures: tuple[Any, ...]) -> list[int]:
-    """The counts and seconds of a row. The first is the number of checks."""
+    """Returns the counts and seconds of a row. The first is the number of checks."""
     first = 2 if isinstance(figures[0], datetime) else 0
     return [number for number in figures[first:] if isinstance(number, int)]
 
@@ -240,8 +240,8 @@ def _outages_at_each_commit(snapshot: Snapshot, before: Ledger, service: str) ->
 
 
 def _is_allowed(outages: list[Span], versions: list[list[Span]]) -> bool:
-    """Whether each outage can be of some version: an outage that is in all versions is found, each other one has a
-    start and an end of some version, and none overlaps another."""
+    """Returns whether these outages are possible: they contain each outage that all versions have, each of them has a
+    start and an end that occur in some version, and none of them overlap."""
     common = set.intersection(*({span[:2] for span in spans} for spans in versions))
     starts = {span.started for spans in versions for span in spans}
     ends = {span.ended for spans in versions for span in spans}

@@ -129,18 +129,18 @@ async def test_a_shorter_retention_drops_rows_after_the_upgrade_only(
     """No row is dropped before the upgrade has counted all rows, including those that no refresh has processed."""
     shorter = Settings(retention=timedelta(days=8))
     migrated = await migrate(long.url, shorter)
-    await sweep(long, migrated.engine, last_release)
+    await drop_old_rows(long, migrated.engine, last_release)
     await upgrade(long, moments=(2, 16))
     assert first_check(long.url) == long.raw_from
     await assert_complete(long)
     await migrate(long.url, shorter)
-    await sweep(long, migrated.engine, last_release)
+    await drop_old_rows(long, migrated.engine, last_release)
     assert first_check(long.url) > long.raw_from
     long.raw_from = first_check(long.url)
     assert_correct(long, exact=True)
 
 
-async def sweep(old: OldDatabase, engine: str, last_release: LastRelease) -> None:
+async def drop_old_rows(old: OldDatabase, engine: str, last_release: LastRelease) -> None:
     """Drops the rows older than the retention, as the background jobs do."""
     if engine == "timescaledb":
         await last_release.call("run_jobs", old.url)

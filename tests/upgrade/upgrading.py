@@ -14,7 +14,7 @@ from sla_monitor.settings import Settings
 from sql import aggregates
 from sql.migrate import migrate
 from tests.upgrade.history import CheckRow
-from tests.upgrade.ledger import Ledger, Line, episodes, merged, since, utc
+from tests.upgrade.ledger import Ledger, StateChange, episodes, merged, since, utc
 from tests.upgrade.old_database import OldDatabase, assert_user_data_is_unchanged
 from tests.upgrade.processes import PATIENCE_S
 from tests.upgrade.snapshot import Snapshot, differences
@@ -114,15 +114,15 @@ def assert_episodes_are_correct(old: OldDatabase, snapshot: Snapshot) -> None:
         assert abs(line[0][0] - first) < 1800, f"{place}: from {utc(line[0][0])}, first check {utc(first)}"
         raw_from = _first_raw(snapshot, place)
         for starts, ends, _, estimated in line:
-            if ends is not None and ends <= row[0]:  # without later rows the state is exactly known: unknown
+            if ends is not None and ends <= row[0]:  # the open episode after the last row is unknown, which is exact
                 assert estimated, f"{place}: {utc(starts)} is older than the raw rows but not estimated"
             if raw_from is not None and starts > max(raw_from, complete_from):
                 assert not estimated, f"{place}: {utc(starts)} has raw rows but is estimated"
         if raw_from is None:
             continue
         exact_from = max(raw_from, complete_from)
-        found = merged(Line(starts, state) for starts, _, state, _ in line)
-        _assert_same_lines(place, since(expected[place], exact_from), since(found, exact_from), snapshot, exact_from)
+        found = merged(StateChange(starts, state) for starts, _, state, _ in line)
+        _assert_same_states(place, since(expected[place], exact_from), since(found, exact_from), snapshot, exact_from)
         _assert_agrees_with_aggregates(place, line, snapshot.ledger, exact_from)
 
 
@@ -130,16 +130,16 @@ def _first_raw(snapshot: Snapshot, place: tuple[str, str]) -> float | None:
     return min((check.at for check in snapshot.raw if (check.service, check.location) == place), default=None)
 
 
-def _assert_same_lines(
-    place: tuple[str, str], expected: list[Line], found: list[Line], snapshot: Snapshot, exact_from: float
+def _assert_same_states(
+    place: tuple[str, str], expected: list[StateChange], found: list[StateChange], snapshot: Snapshot, exact_from: float
 ) -> None:
-    """Asserts equal lines up to the last check. After it, an unknown time may have begun."""
+    """Asserts equal states up to the last check. After it, an unknown time may have begun."""
     last = max(
         (check for check in snapshot.raw if (check.service, check.location) == place), key=lambda check: check.at
     )
     expires_at = last.at + 2 * last.interval + 60
     if snapshot.now > expires_at + 10:
-        expected = merged([*expected, Line(last.at + last.interval, "unknown")])
+        expected = merged([*expected, StateChange(last.at + last.interval, "unknown")])
     for wanted, actual in itertools.zip_longest(expected, found):
         assert wanted == actual, (
             f"{place}, exact from {utc(exact_from)}: expected {wanted}, found {actual}; last check {utc(last.at)}"
@@ -150,7 +150,8 @@ def _assert_agrees_with_aggregates(
     place: tuple[str, str], line: list[tuple[Any, ...]], ledger: Ledger, exact_from: float
 ) -> None:
     """Asserts the estimated states. If all checks of a quarter of an hour have the same severity and no gap, the
-    estimate has it too. An estimated state other than unknown occurs in a check of this quarter or the one before."""
+    estimate has this severity too. An estimated state other than unknown occurs in a check of this quarter or the one
+    before."""
     starts = [episode[0] for episode in line]
     names = {"o": "operational", "po": "degraded", "mo": "outage"}
     for (service, location, bucket), sums in ledger.quarters.items():

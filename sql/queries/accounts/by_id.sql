@@ -1,4 +1,4 @@
--- The same for a user who is logged in.
+-- The user with this id, and whether they have logged in from this address before.
 SELECT id,
        username,
        email,

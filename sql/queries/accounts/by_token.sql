@@ -1,4 +1,4 @@
--- The owner and the role of a valid API token. Its use is stored once a minute.
+-- The owner and the role of a valid API token. The time of its last use is stored at most once a minute.
 WITH found AS (
     SELECT valid.token_id, valid.user_id, valid.name, valid.role::text AS role, valid.expires_at, valid.last_used_at
     FROM valid_api_tokens AS valid

@@ -1,4 +1,4 @@
--- One page of all API tokens, the newest first; revoked ones included.
+-- One page of all API tokens, newest first, revoked ones included.
 SELECT api_tokens.id, name, api_tokens.role::text AS role, owner_id, users.username AS owner_name, api_tokens.created_at,
        expires_at, last_used_at, host(last_used_from) AS last_used_from, revoked_at
 FROM api_tokens

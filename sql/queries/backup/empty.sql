@@ -8,13 +8,13 @@ SELECT NOT EXISTS (
         UNION ALL
         SELECT 'pg_proc'::regclass, oid, pronamespace
         FROM pg_proc
-    ) AS thing
-    JOIN pg_namespace ON pg_namespace.oid = thing.schema
+    ) AS entry
+    JOIN pg_namespace ON pg_namespace.oid = entry.schema
     WHERE nspname !~ '^pg_'
       AND nspname <> 'information_schema'
       AND NOT EXISTS (
           SELECT
           FROM pg_depend
-          WHERE classid = thing.catalog AND objid = thing.oid AND deptype = 'e'
+          WHERE classid = entry.catalog AND objid = entry.oid AND deptype = 'e'
       )
 )

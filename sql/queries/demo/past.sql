@@ -39,18 +39,18 @@ WITH clock AS (
            share, factor, status_code, error_type, error_message
     FROM (SELECT planned.*, (today - days_ago + at) AT TIME ZONE zone AS begins_at FROM planned, clock) AS dated
     UNION ALL
-    -- Those that last until now.
+    -- Episodes that last until now.
     SELECT service_id, tstzrange(%(now)s::timestamptz - since, NULL), 1.0, factor, status_code, error_type, error_message
     FROM (VALUES ('demo-failing',           interval '3 hours',            1.0,  500,  'http_error', 'HTTP 500, expected 200'),
                  ('demo-wrong-certificate', interval '2 days 5 hours',     NULL, NULL, 'tls_error',  'self-signed certificate'),
                  ('demo-dead-name',         interval '6 days 10 hours',    NULL, NULL, 'dns_error',  'name not found'))
         AS lasting (service_id, since, factor, status_code, error_type, error_message)
     UNION ALL
-    -- Recurring ones, on some days, by the hash of the day.
+    -- Recurring episodes, on days that are chosen by the hash of their number.
     SELECT service_id, tstzrange(begins_at, begins_at + lasts), share, factor, status_code, error_type, error_message
     FROM (VALUES ('demo-slow',  5, time '13:00', interval '4 hours', 0.0,   1.9, NULL, NULL,         NULL),
                  ('demo-flaky', 4, time '09:30', interval '2 hours', 0.125, 1.0, 503,  'http_error', 'HTTP 503, expected 200'))
-             AS now_and_then (service_id, one_day_in, at, lasts, share, factor, status_code, error_type, error_message)
+             AS recurring (service_id, one_day_in, at, lasts, share, factor, status_code, error_type, error_message)
     CROSS JOIN clock
     CROSS JOIN generate_series(1, 90) AS days_ago
     CROSS JOIN LATERAL (SELECT (today - days_ago + at) AT TIME ZONE zone AS begins_at) AS dated
@@ -65,14 +65,14 @@ WITH clock AS (
     CROSS JOIN clock
     CROSS JOIN generate_series(%(first)s::timestamptz, %(until)s::timestamptz - interval '5 minutes', '5 minutes') AS at
     CROSS JOIN LATERAL (SELECT at AT TIME ZONE zone AS local_at, extract(epoch FROM at)::bigint AS number) AS named
-), lived AS (
+), results AS (
     SELECT slots.service_id, at, dns_ms, connect_ms, tls_ms, first_byte_share, status_code, error_type, error_message,
            coalesce(chance <= share, false) AS failed,
            -- Slowest at 14:00, fastest at 02:00; half of that difference on weekends. Log-normal around that.
            median_ms * coalesce(factor, 1)
                * (1 + 0.25 * cos(2 * pi() * (extract(epoch FROM local_at::time) / 86400 - 14 / 24.0))
                            * CASE WHEN extract(isodow FROM local_at) > 5 THEN 0.5 ELSE 1 END)
-               * exp(unevenness * sqrt(-2 * ln(chance_2)) * cos(2 * pi() * chance_3)) AS answer_ms
+               * exp(unevenness * sqrt(-2 * ln(chance_2)) * cos(2 * pi() * chance_3)) AS response_ms
     FROM slots
     LEFT JOIN LATERAL (
         SELECT *
@@ -87,13 +87,13 @@ WITH clock AS (
     SELECT *,
            NOT failed OR error_type <> 'dns_error'                                      AS resolved,
            NOT failed OR error_type NOT IN ('dns_error', 'connection_error')            AS connected,
-           NOT failed OR error_type IN ('http_error', 'assertion_failed')               AS answered,
+           NOT failed OR error_type IN ('http_error', 'assertion_failed')               AS responded,
            CASE
-               WHEN NOT failed OR error_type = 'http_error' THEN answer_ms
+               WHEN NOT failed OR error_type = 'http_error' THEN response_ms
                WHEN error_type = 'timeout' THEN 5000
                ELSE coalesce(dns_ms, 0) + connect_ms + coalesce(tls_ms, 0)
            END                                                                          AS total_ms
-    FROM lived
+    FROM results
 )
 INSERT INTO incoming_checks (service_id, location, scheduled_at, finished_at, interval_seconds, status_code, success, severity,
                              total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, attempts, error_type, error_message)
@@ -108,8 +108,8 @@ SELECT service_id,
        total_ms,
        CASE WHEN resolved THEN dns_ms END,
        CASE WHEN connected THEN connect_ms END,
-       CASE WHEN answered THEN tls_ms END,
-       CASE WHEN answered THEN total_ms * first_byte_share END,
+       CASE WHEN responded THEN tls_ms END,
+       CASE WHEN responded THEN total_ms * first_byte_share END,
        1,
        CASE WHEN failed THEN error_type END,
        CASE WHEN failed THEN error_message END

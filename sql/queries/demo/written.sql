@@ -1,10 +1,10 @@
--- Texts of users for the demo's past: one open and two resolved incidents, planned maintenance, and a template. Several statements, since
--- the triggers of updates read their incident.
+-- Adds the texts of users to the demo's past: one open and two resolved incidents, planned maintenance, and a template.
+-- Several statements, since the triggers of updates read their incident.
 INSERT INTO incidents (title, description, status, severity, priority, author, created_at, resolved_at)
 SELECT title, description, status::incident_status, severity::incident_severity, priority::incident_priority, 'demo',
        now() - began, now() - ended
 FROM (VALUES
-    ('The shop refused connections', 'For a quarter of an hour nobody could reach the shop.', 'resolved', 'critical', 'P1',
+    ('The shop refused connections', 'The shop could not be reached for a quarter of an hour.', 'resolved', 'critical', 'P1',
      interval '9 days', interval '8 days 23 hours'),
     ('The platform shows the certificate of another host', NULL, 'resolved', 'medium', 'P2',
      interval '2 days 5 hours', interval '1 day'),

@@ -1,2 +1,2 @@
--- The time of the installation.
+-- The time of the first migration of this database.
 SELECT min(applied_at) AS began FROM schema_versions

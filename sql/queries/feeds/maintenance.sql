@@ -1,5 +1,5 @@
--- Public maintenance, of all services or of one, that is planned, is running, or ended less than a week ago; the last announced
--- first, each with its next five occurrences.
+-- Public maintenance, of all services or of one, that is planned, is running, or ended less than a week ago; the last
+-- announced first, each with its first five occurrences of that time.
 SELECT id,
        title,
        description,

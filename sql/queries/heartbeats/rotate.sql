@@ -1,4 +1,4 @@
--- Another key; written into the audit log without it.
+-- Replaces the key of a heartbeat. The audit log does not contain the key.
 WITH rotated AS (
     UPDATE heartbeats SET key = gen_random_uuid() WHERE service_id = %(id)s RETURNING service_id
 )

@@ -1,2 +1,2 @@
--- The service that this key belongs to.
+-- The service of a key.
 SELECT service_id FROM heartbeats WHERE key = %(key)s

@@ -1,6 +1,6 @@
--- One page of the incidents that pass every filter that is not NULL, newest first, and how many pass. A day is one of the
--- reporting time zone; the end is not included, unless it is a day. A text is found as it is written, but for its capitals, in
--- the newest 10,000 that pass the other filters: no index helps, and the route is public.
+-- One page of the incidents that match all filters that are not NULL, newest first, and their number. Days are those of
+-- the reporting time zone. `to_time` is not included, `to_day` is. `text` is found without regard to case, in the
+-- newest 10,000 incidents that match the other filters: no index helps, and the route is public.
 WITH clock AS MATERIALIZED (
     SELECT reporting_time_zone() AS zone
 ), passing AS (

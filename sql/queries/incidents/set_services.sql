@@ -1,4 +1,4 @@
--- Makes these the affected services; unchanged ones are not written.
+-- Sets the affected services of an incident; rows that stay are not written.
 WITH removed AS (
     DELETE FROM incident_services WHERE incident_id = %(id)s AND service_id <> ALL (%(services)s)
 )

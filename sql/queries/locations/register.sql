@@ -1,2 +1,2 @@
--- A prober makes its place known before it records anything from there.
+-- Registers the location of a prober before it records checks.
 INSERT INTO locations (id, name) VALUES (%(id)s, %(id)s) ON CONFLICT DO NOTHING

@@ -1,5 +1,5 @@
--- The maintenance windows with occurrences in a period, the next one first, each with its first 50 occurrences. For anonymous
--- clients: public windows with their public services.
+-- The maintenance windows with occurrences in a period, the next one first, each with its first 50 occurrences.
+-- Anonymous clients get public windows with their public services.
 SELECT id,
        title,
        description,

@@ -1,4 +1,5 @@
--- One maintenance window with its occurrences in a period. For anonymous clients: only a public one, with its public services.
+-- One maintenance window with its occurrences in a period. Anonymous clients get public windows with their public
+-- services.
 SELECT id,
        title,
        description,

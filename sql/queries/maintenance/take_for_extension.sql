@@ -1,4 +1,4 @@
--- One of these windows if it is still due; windows that another process has locked are skipped.
+-- Locks and returns a window if it is still due for extension; a window that another process has locked is skipped.
 SELECT id, starts_at, ends_at, rrule, time_zone, expanded_until
 FROM maintenance_windows
 WHERE id = %(id)s AND rrule IS NOT NULL AND deleted_at IS NULL AND expanded_until < %(ahead)s

@@ -1,5 +1,6 @@
--- The engine of this database, and those it can have; `installed` if the schema exists. A preloaded library is recognised by its settings,
--- since not every role may read shared_preload_libraries.
+-- The server and the database, for the choice of the engine. `installed`: the schema exists. `available`: TimescaleDB
+-- is installed and loaded. A preloaded library is recognised by its settings, since not every role may read
+-- shared_preload_libraries.
 SELECT to_regclass('installation') IS NOT NULL                                          AS installed,
        current_setting('server_version_num')::integer                                   AS server_version,
        current_setting('server_encoding')                                               AS encoding,

@@ -1,2 +1,3 @@
--- Fails where the server does not know a time zone by this name. Much faster than its list, but it takes POSIX rules for names too.
+-- Fails if the server does not know a time zone with this name. Much faster than the list of its time zones, but POSIX
+-- rules are accepted as names too.
 SELECT now() AT TIME ZONE %(name)s::text

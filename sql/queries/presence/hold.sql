@@ -1,3 +1,3 @@
--- Adds a socket to an incident's room, or updates what it edits there; returns no number if there is no such incident.
+-- Adds a socket to an incident's room, or updates what it edits there; `seq` is NULL if there is no such incident.
 SELECT seq, editors
 FROM hold_presence(%(incident_id)s, %(socket_id)s, %(process_id)s, %(user_id)s, %(user_name)s, %(editing)s, %(field)s, %(lifetime)s)

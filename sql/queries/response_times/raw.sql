@@ -1,7 +1,7 @@
--- Response times of one service from its raw checks: first the whole window (time NULL), then one row a step that has any.
--- A percentile is the middle of the bin that its nearest rank lies in, held between the least and the greatest time of the window:
--- within two percent of the exact one, and the same from raw checks and from any aggregate.
--- Phases are means over the good checks; the transfer is what they leave of the whole.
+-- Response times of one service from its raw checks: first the whole window (time NULL), then one row per step with
+-- checks. A percentile is the middle of the bin that contains its nearest rank, limited to the range between the least
+-- and the greatest time of the window: within two percent of the exact one, and the same from raw checks and from any
+-- tier. Phases are means over the good checks; the transfer is the rest of the total.
 WITH chosen AS MATERIALIZED (
     SELECT date_bin(%(step)s, scheduled_at, %(start)s::timestamptz) AS time, success,
            CASE WHEN success THEN total_ms::float8 END AS ms,

@@ -1,8 +1,8 @@
--- Response times of one service from one tier of the rollups: first the whole window (time NULL), then one row a step that has any.
--- The window is widened to whole buckets: see buckets_of_window().
--- A percentile is the middle of the bin that its nearest rank lies in, held between the least and the greatest time of the window:
--- within two percent of the exact one, and the same from raw checks and from any tier.
--- Phases are means over the good checks; the transfer is what they leave of the whole.
+-- Response times of one service from one tier of the rollups: first the whole window (time NULL), then one row per step
+-- with checks. The window is widened to whole buckets: see buckets_of_window(). A percentile is the middle of the bin
+-- that contains its nearest rank, limited to the range between the least and the greatest time of the window: within
+-- two percent of the exact one, and the same from raw checks and from any tier. Phases are means over the good checks;
+-- the transfer is the rest of the total.
 WITH buckets_of_window AS MATERIALIZED (
     SELECT tier, zone, first_day, low, high FROM buckets_of_window(%(tier)s::rollup_tier, %(start)s, %(end)s)
 ), parts AS MATERIALIZED (
@@ -10,7 +10,7 @@ WITH buckets_of_window AS MATERIALIZED (
     FROM buckets_of_window
     CROSS JOIN figures_of_service(%(service_id)s, buckets_of_window.tier, buckets_of_window.low, buckets_of_window.high) AS figures
 ), steps AS MATERIALIZED (
-    -- The step that each bucket belongs to; of days, by the first of its days.
+    -- The step of each bucket; a step of days begins with the first of them.
     SELECT bucket,
            CASE
                WHEN first_day IS NULL THEN date_bin(%(step)s, bucket, low)
@@ -34,7 +34,7 @@ WITH buckets_of_window AS MATERIALIZED (
         SELECT NULL, bin, sum(n) FROM counted GROUP BY bin
     ) AS counts
 ), percentiles AS (
-    -- The nearest rank: the first bin up to which there are at least so many of the checks.
+    -- The nearest rank: the first bin at which the number of checks up to it reaches the share.
     SELECT time,
            bin_ms(min(bin) FILTER (WHERE upto * 100 >= total * 50)) AS p50,
            bin_ms(min(bin) FILTER (WHERE upto * 100 >= total * 95)) AS p95,
@@ -61,6 +61,6 @@ SELECT figures.time, low, high, coalesce(checks, 0)::bigint AS checks, coalesce(
        round((total - least(total, dns + connect + tls + first_byte))::numeric, 2)::float8 AS transfer
 FROM buckets_of_window
 CROSS JOIN figures
--- FULL, as that is never a nested loop: the planner takes both sides for a few rows.
+-- A FULL JOIN is never a nested loop, which the planner would choose since it expects few rows on both sides.
 FULL JOIN percentiles ON coalesce(percentiles.time, 'infinity') = coalesce(figures.time, 'infinity')
 ORDER BY figures.time NULLS FIRST

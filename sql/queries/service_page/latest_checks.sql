@@ -1,4 +1,5 @@
--- The newest checks of one service of the last week, from all locations. Each location is read by its key, so that few rows are read.
+-- The newest checks of one service in the last week, from all locations. Each location is read by the key of checks, so
+-- that few rows are read.
 SELECT newest.*
 FROM latest_checks AS known
 CROSS JOIN LATERAL (

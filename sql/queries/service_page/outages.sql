@@ -1,4 +1,5 @@
--- The outages of one service, newest first; one that goes on lasts until now. The error is the one it began with.
+-- The outages of one service, newest first. The duration of an open outage is that until now. The error is the one it
+-- began with.
 SELECT started_at,
        ended_at,
        extract(epoch FROM coalesce(ended_at, present()) - started_at)::bigint AS duration_seconds,

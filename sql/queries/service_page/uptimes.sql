@@ -1,7 +1,7 @@
--- Uptime of one service over the last 24 hours (days = 1), by quarters of an hour, and over the last 7, 30, 90 and 365 local
--- days, today included: always five rows. `coverage` is the share of the window that checks stand for, in each bucket those of
--- the location that looked most; `downtime_seconds` is the mean of the locations, as in the calendar; `first_at` is when
--- the data begin, NULL where there are none.
+-- Uptime of one service over the last 24 hours (days = 1), by quarters of an hour, and over the last 7, 30, 90 and 365
+-- local days, today included: always five rows. `coverage` is the share of the window that checks cover, in each bucket
+-- those of the location that covers most of it; `downtime_seconds` is the mean of the locations, as in the calendar;
+-- `first_at` is the first bucket with data, NULL without data.
 WITH clock AS MATERIALIZED (
     SELECT zone, local_date(present(), zone) AS today FROM (SELECT reporting_time_zone() AS zone) AS setting
 ), spans AS MATERIALIZED (

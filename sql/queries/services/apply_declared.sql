@@ -1,6 +1,6 @@
--- Makes the services of one file what the file says, in one statement: all of them or none. Services that the file no
--- longer names are paused and set free, not deleted: a line lost in an editor must not cost a history. A row that is
--- already as declared is not touched, so that no process is notified without a change.
+-- Applies the services that one file declares, in one statement: all of them or none. Services that the file no longer
+-- declares are paused and released from it, not deleted, so that a line removed by mistake does not delete a history. A
+-- row that is already as declared is not updated, so that no process is notified without a change.
 WITH declared AS (
     SELECT * FROM jsonb_populate_recordset(NULL::services, %(services)s)
 ), released AS (

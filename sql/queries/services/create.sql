@@ -1,4 +1,4 @@
--- A new service; no row comes back where the id is taken.
+-- Creates a service; no row if the id is taken.
 INSERT INTO services (id, name, description, check_config, interval_seconds, timeout_ms, degraded_after_ms, retries, group_name,
                       tags, enabled, public)
 SELECT id, name, description, check_config, interval_seconds, timeout_ms, degraded_after_ms, retries, group_name,

@@ -1,4 +1,4 @@
--- A first service that was registered paused, for want of a URL, starts once its variable is set.
+-- Sets the URL of a first service, and enables it, if it was registered paused because its variable was not set.
 UPDATE services
 SET endpoint_url = %(endpoint_url)s,
     enabled = true

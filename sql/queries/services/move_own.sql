@@ -1,4 +1,5 @@
--- The service that watches our own API follows it to another port, as long as it was left where we put it: on this machine.
+-- Sets the current port of the API in the URL of the service that checks it, unless that URL has been changed to
+-- another host or path.
 UPDATE services
 SET endpoint_url = %(endpoint_url)s
 WHERE id = 'sla-monitor' AND declared_in IS NULL AND endpoint_url <> %(endpoint_url)s

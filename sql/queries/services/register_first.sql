@@ -1,4 +1,4 @@
--- The services that a new installation starts with. Once only: who deletes one of them does not want it back.
+-- Adds the services that a new installation starts with. Only once, so that a deleted one is not added again.
 WITH first_start AS (
     INSERT INTO schema_versions (name, checksum) VALUES ('services/first', '') ON CONFLICT DO NOTHING RETURNING name
 )

@@ -1,6 +1,7 @@
--- What each public service is now, and its last 90 local days, today included: one row a service, by group and name.
--- The days come as three strings of 90 binary digits, the last one `today`: has it data, was it degraded or worse, did checks
--- fail. The closed days are stored (day_strips).
+-- The present state of each public service and its last 90 local days, today included: one row per service, by group
+-- and name. The days are three strings of 90 binary digits, of which the last one is `today`: `known` (the day has
+-- data), `degraded` (checks were degraded or failed) and `failed` (checks failed). The days before today are stored
+-- (day_strips).
 WITH clock AS MATERIALIZED (
     SELECT today, local_day_start(today, zone) AS starts_at, local_day_start(today + 1, zone) AS ends_at
     FROM (SELECT reporting_time_zone() AS zone, local_date(present(), reporting_time_zone()) AS today) AS setting

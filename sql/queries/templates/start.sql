@@ -1,4 +1,5 @@
--- The start of an incident: a template with its existing services, in its order.
+-- The fields of a new incident from a template, with those of its services that still exist, in the order of the
+-- template.
 SELECT title,
        severity,
        priority,

@@ -1,7 +1,8 @@
--- The calendar of one service, or of all public ones together (service_id NULL): for each month one row a day, and one row without a
--- day for the whole month. A day of all systems has the status of its worst service. `incidents` counts the public incidents that were
--- open on the day and affect the service, or any service; the downtime of all systems is the mean of the services, as their uptime is.
--- Without `start_date` the months are the last ones, the running one included. `internal` includes services and incidents that are not
+-- The calendar of one service, or of all public ones together (service_id NULL): for each month one row per day, and
+-- one row without a day for the whole month. A day of all systems has the status of its worst service. `incidents`
+-- counts the public incidents that were open on the day and affect the service, or any service. The downtime of all
+-- systems is the mean of the services; their uptime weighs each service by its covered seconds. Without `start_date`
+-- the months are the last ones, the current one included. `internal` includes services and incidents that are not
 -- public.
 WITH clock AS MATERIALIZED (
     SELECT zone, today, coalesce(date_trunc('month', %(start_date)s::date),
@@ -27,7 +28,7 @@ WITH clock AS MATERIALIZED (
            avg(down_seconds / locations) AS downtime_seconds
     FROM service_days
     WHERE service_id IN (SELECT id FROM chosen)
-      -- Repeated for the aggregates, so that they read no rows of other services.
+      -- Repeated for the rollups, so that no rows of other services are read.
       AND (%(service_id)s::text IS NULL OR service_id = %(service_id)s)
       AND starts_at >= (SELECT min(starts_at) FROM calendar)
       AND starts_at < (SELECT max(ends_at) FROM calendar)
@@ -45,7 +46,7 @@ WITH clock AS MATERIALIZED (
     JOIN incidents ON created_at < ends_at AND (resolved_at IS NULL OR resolved_at >= starts_at)
     CROSS JOIN generate_series(
         greatest(width_bucket(created_at, midnights), 1),
-        -- One that is resolved at midnight was not open on the day that begins then.
+        -- An incident that is resolved at midnight was not open on the day that begins then.
         CASE WHEN resolved_at IS NULL THEN cardinality(midnights)
              ELSE width_bucket(greatest(created_at, resolved_at - interval '1 microsecond'), midnights)
         END) AS number

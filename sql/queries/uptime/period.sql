@@ -1,6 +1,7 @@
--- Uptime of one public service, or of all of them together (service_id NULL): over the last 24 hours by quarters of an hour
--- where days is 1, else over so many local days, today included, as the status page counts them. No row where there is no such
--- service: a private one is none. With a service its id is passed to the aggregates too, so that they use their index.
+-- Uptime of one public service, or of all of them together (service_id NULL). For `days` = 1 it is that of the last 24
+-- hours, by quarters of an hour, otherwise that of so many local days, today included, as on the status page. No row if
+-- the service does not exist or is private. The id of the service is also a condition on the rollups, so that their
+-- index is used.
 WITH clock AS MATERIALIZED (
     SELECT zone, local_date(present(), zone) AS today FROM (SELECT reporting_time_zone() AS zone) AS setting
 ), period AS MATERIALIZED (

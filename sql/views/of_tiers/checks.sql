@@ -1,4 +1,4 @@
--- One view for each tier of the rollups: see TIERS in sql/schema.py.
+-- One view for each tier of the rollups; see TIERS in sql/schema.py.
 -- Figures of checks by {bucket}; seconds are the time that checks cover.
 CREATE VIEW checks_{tier} AS
 SELECT bucket,
@@ -24,4 +24,4 @@ FROM figures_of_tier('{tier}');
 
 COMMENT ON VIEW checks_{tier} IS 'one row for each service, location and {bucket}: counts, seconds and response times of its checks';
 COMMENT ON COLUMN checks_{tier}.covered_seconds IS 'seconds that checks stand for; the rest of the bucket is unknown';
-COMMENT ON COLUMN checks_{tier}.good IS 'successful checks, the ones that sum_ms, min_ms and max_ms are taken over';
+COMMENT ON COLUMN checks_{tier}.good IS 'the number of successful checks, over which sum_ms, min_ms and max_ms are computed';

@@ -1,4 +1,4 @@
--- One view for each tier of the rollups: see TIERS in sql/schema.py.
+-- One view for each tier of the rollups; see TIERS in sql/schema.py.
 -- Response times of good checks by {bucket}, in logarithmic bins that can be added up over any window.
 CREATE VIEW latency_{tier} AS
 SELECT bucket, service_id COLLATE "C" AS service_id, location COLLATE "C" AS location, bin, checks

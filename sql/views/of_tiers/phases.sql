@@ -1,5 +1,5 @@
--- One view for each tier of the rollups: see TIERS in sql/schema.py.
--- Where the time of good checks went by {bucket}, in sums; what is left of sum_ms is the transfer.
+-- One view for each tier of the rollups; see TIERS in sql/schema.py.
+-- Sums of the phases of good checks by {bucket}; the rest of sum_ms is the transfer.
 CREATE VIEW phases_{tier} AS
 SELECT bucket,
        service_id COLLATE "C" AS service_id,

@@ -1,5 +1,5 @@
--- Which of the services that an installation starts with are not as the variables of this start would make them. A file's services
--- are as the file declares them, and those of the demo as it creates them.
+-- The first services of the installation that differ from the environment variables of this start, and in which fields.
+-- Services of a file or of the demo are left out.
 SELECT id,
        services.endpoint_url <> first.endpoint_url         AS url,
        services.interval_seconds <> first.interval_seconds AS interval,

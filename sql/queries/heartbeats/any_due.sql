@@ -1,4 +1,4 @@
--- Whether there is something to do for any heartbeat: without the lock of recording.
+-- Whether due.sql would return any heartbeat. Needs no recording lock.
 SELECT EXISTS (
     SELECT
     FROM heartbeats

@@ -1,5 +1,6 @@
--- The heartbeats for which a check is to be recorded now, under the lock of recording: a report is late, the last check stands no longer,
--- or no report is due yet although the job has reported before. A limited number, the rest in the next round.
+-- The heartbeats for which a check has to be recorded now: a report is late, the last check no longer stands for the
+-- present, or no next report is due although the job has reported before. At most `most`; the rest follows in the next
+-- batch. The caller holds the recording lock.
 SELECT service_id, check_config, interval_seconds, enabled, started_at, due_at, late_at, recorded_at, covered_to, failing,
        last_ping_at, present_clock() AS now
 FROM heartbeats
