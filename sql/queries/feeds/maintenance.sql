@@ -1,5 +1,5 @@
 -- Public maintenance, of all services or of one, that is planned, is running, or ended less than a week ago; the last
--- announced first, each with its first five occurrences of that time.
+-- announced first. Each has up to five occurrences: those that run or come next, and after them the latest of the past week.
 SELECT id,
        title,
        description,
@@ -19,7 +19,7 @@ CROSS JOIN LATERAL (
         SELECT starts_at, ends_at
         FROM maintenance_occurrences
         WHERE window_id = maintenance_windows.id AND ends_at > now() - interval '7 days'
-        ORDER BY starts_at
+        ORDER BY ends_at <= now(), CASE WHEN ends_at > now() THEN starts_at END, starts_at DESC
         LIMIT 5
     ) AS next
 ) AS planned

@@ -2,7 +2,9 @@
 -- the reporting time zone. `to_time` is not included, `to_day` is. `text` is found without regard to case, in the
 -- newest 10,000 incidents that match the other filters: no index helps, and the route is public.
 WITH clock AS MATERIALIZED (
-    SELECT reporting_time_zone() AS zone
+    SELECT local_day_start(%(from_day)s::date, zone)   AS first_moment,
+           local_day_start(%(to_day)s::date + 1, zone) AS end_moment
+    FROM (SELECT reporting_time_zone() AS zone) AS reporting
 ), passing AS (
     SELECT incidents.id, created_at, title, description
     FROM incidents, clock
@@ -17,9 +19,9 @@ WITH clock AS MATERIALIZED (
           WHERE incident_id = incidents.id AND service_id = ANY (%(services)s::text[]) AND (services.public OR %(internal)s)
       ))
       AND (%(from_time)s::timestamptz IS NULL OR created_at >= %(from_time)s)
-      AND (%(from_day)s::date IS NULL OR created_at >= %(from_day)s::date::timestamp AT TIME ZONE zone)
+      AND (first_moment IS NULL OR created_at >= first_moment)
       AND (%(to_time)s::timestamptz IS NULL OR created_at < %(to_time)s)
-      AND (%(to_day)s::date IS NULL OR created_at < (%(to_day)s::date + 1)::timestamp AT TIME ZONE zone)
+      AND (end_moment IS NULL OR created_at < end_moment)
     ORDER BY created_at DESC, incidents.id DESC
     LIMIT CASE WHEN %(text)s::text IS NOT NULL THEN 10000 END
 ), found AS MATERIALIZED (

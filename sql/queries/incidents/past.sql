@@ -1,11 +1,11 @@
 -- One page of the last days of the reporting time zone, newest first, each with the incidents that began on it and their number; days
 -- without incidents too. A page contains the newest `most` incidents.
 WITH clock AS MATERIALIZED (
-    SELECT zone, (now() AT TIME ZONE zone)::date AS today FROM (SELECT reporting_time_zone() AS zone) AS reporting
+    SELECT zone, local_date(present(), zone) AS today FROM (SELECT reporting_time_zone() AS zone) AS reporting
 ), days AS MATERIALIZED (
-    SELECT day::date                                             AS day,
-           day AT TIME ZONE zone                                 AS starts_at,
-           (day + interval '1 day') AT TIME ZONE zone            AS ends_at
+    SELECT day::date                             AS day,
+           local_day_start(day::date, zone)      AS starts_at,
+           local_day_start(day::date + 1, zone)  AS ends_at
     FROM clock, generate_series(today::timestamp, today::timestamp - make_interval(days => %(days)s - 1), '-1 day') AS day
     ORDER BY day DESC
     LIMIT %(limit)s OFFSET %(offset)s
