@@ -1,4 +1,4 @@
-# The programs without a database; compose.yaml starts them with one.
+# The programs, without a database. compose.yaml starts them together with one.
 FROM python:3.13.16-slim-trixie
 
 # A fixed number, so that the owner of the volume is known outside the container. The volume takes its owner from this folder.

@@ -1,4 +1,4 @@
-# Each target expects the environment that the README's test command makes.
+# All targets need the virtual environment .venv that the README's test command creates.
 .PHONY: check test campaign bench lock
 
 check:
@@ -11,8 +11,8 @@ check:
 test:
 	.venv/bin/pytest -n 6 --dist worksteal
 
-# Runs for CAMPAIGN_SECONDS (3600 by default), after the suite with every test on every engine, fifty
-# requests for each operation of the API, and two thousand histories for the oracle on each engine.
+# Runs the suite with every test on every engine, then fifty random requests for each operation of the API, then two
+# thousand histories for the oracle on each engine, and then the campaigns for CAMPAIGN_SECONDS (3600 by default).
 campaign:
 	SLA_MONITOR_TEST_ALL=1 .venv/bin/pytest -n 6 --dist worksteal
 	SCHEMATHESIS_EXAMPLES=50 .venv/bin/pytest tests/e2e/test_schemathesis.py
@@ -23,7 +23,7 @@ bench:
 	.venv/bin/python -m bench
 
 # Writes the versions and hashes of all dependencies from pyproject.toml. Versions that are locked stay, unless
-# `make lock UPGRADE=--upgrade` (all) or `UPGRADE="--upgrade-package NAME"` (one) asks for new ones.
+# `make lock UPGRADE=--upgrade` (all) or `UPGRADE="--upgrade-package NAME"` (one) selects new ones.
 LOCK = .venv/bin/uv pip compile -q --no-config --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" $(UPGRADE) pyproject.toml
 

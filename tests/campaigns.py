@@ -33,6 +33,7 @@ from hypothesis.strategies import SearchStrategy
 
 DEFAULT_S = 3600.0
 BATCH = 50
+"""Examples that hypothesis generates from one seed."""
 MARK = "campaign"
 Item = TypeVar("Item")
 DEADLINE = pytest.StashKey[float]()
@@ -52,6 +53,7 @@ class Share:
         return max(0.0, self.deadline - time.monotonic())
 
     def over(self) -> bool:
+        """Whether the budget is used up."""
         return self.left() == 0
 
     def note(self, text: str) -> None:
@@ -69,7 +71,8 @@ class Share:
             self.note(f"{number} rounds in {time.monotonic() - began:.0f} s")
 
     def each(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items in random order until the share is over, at least one. The summary counts them."""
+        """Yields the items in random order until the budget is used up, at least one, and adds their count to the
+        summary."""
         began, number, all_items = time.monotonic(), 0, list(items)
         random.Random(self.seed).shuffle(all_items)
         try:
@@ -147,8 +150,8 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.fixture
 def budget(request: pytest.FixtureRequest) -> Share:
-    """The share of this test: the rest of CAMPAIGN_SECONDS, divided by the campaigns of this worker that have not
-    begun."""
+    """The share of this test: the rest of CAMPAIGN_SECONDS, divided by the number of campaigns that this worker has
+    still to run, this one included."""
     config, node = request.config, request.node
     assert node.get_closest_marker(MARK) is not None, "only tests marked as campaigns have a budget"
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))

@@ -36,10 +36,13 @@ LONGEST = (
     "tests/api/test_permissions",
     "tests/pages/test_console_admin.py",
 )
+"""The beginnings of the ids of the slowest tests, which start first (pytest_collection_modifyitems)."""
 ON_ALL = "SLA_MONITOR_TEST_ALL"
 """Environment variable: tests marked `one_engine` run on every engine as well."""
 PERIODS_S = {"one_day": 86400, "one_quarter": 900}
+"""The period of each marker. A test with the marker must begin and end within one period."""
 JUST_BEGUN_S, NEARLY_OVER_S = 5, 30
+"""Such a test begins at least 5 s after the start of a period and at least 30 s before its end."""
 SERVERS = pytest.StashKey[Servers]()
 
 
@@ -52,8 +55,9 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     require(required(), config.stash[SERVERS].engines)
     if sys.dont_write_bytecode and hasattr(config, "cache"):
-        # Bytecode may not be written beside the sources, and compiling the tests takes each worker 5 s of CPU time. So
-        # the bytecode of the tests, and of the processes that they start, is kept in pytest's cache.
+        # PYTHONDONTWRITEBYTECODE is set, so no bytecode may be written beside the sources, but compiling the tests
+        # takes each worker 5 s of CPU time. So the bytecode of the tests, and of the processes that they start, is
+        # written to pytest's cache.
         sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
         sys.dont_write_bytecode = False
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -73,14 +77,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _unit(item: pytest.Item) -> Path:
-    """Returns what one worker starts as a whole: a file, or the folder tests/upgrade, whose databases are built once
-    per worker and then copied."""
+    """Returns the file of a test, or its folder if that is tests/upgrade. pytest_collection_modifyitems assigns it to
+    one worker as a whole. The databases of tests/upgrade are built once per worker and then copied."""
     return item.path.parent if item.path.parent.name == "upgrade" else item.path
 
 
 def pytest_collection_finish() -> None:
-    """Freezes the objects that exist now: they live to the end, and the garbage collector would scan them again for
-    each of a thousand APIs."""
+    """Excludes the objects that exist now from garbage collection. They live until the end of the run, and the tests
+    start about a thousand APIs, for each of which the collector would scan them again."""
     gc.collect()
     gc.freeze()
 
@@ -138,7 +142,8 @@ def engines_of(test: str, found: Sequence[str], only: Collection[str], *, one: b
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Waits if the day or the quarter of an hour is nearly over and the test must begin and end within the same one."""
+    """Waits for the next day or quarter of an hour if this one is nearly over and the test must begin and end within
+    one."""
     for marker, period_s in PERIODS_S.items():
         if item.get_closest_marker(marker) is not None:
             since_s = time.time() % period_s

@@ -1,4 +1,5 @@
-"""A proxy in front of PostgreSQL that makes connections fail in the ways a network fails."""
+"""A proxy in front of PostgreSQL that makes connections fail as a network does: aborted, refused, silent, or without
+the response to a COMMIT."""
 
 import asyncio
 import contextlib
@@ -22,14 +23,15 @@ class DatabaseProxy:
         self._forwarding.set()
         self.refusing = False
         self.lose_next_commit = False
-        """Forwards the next COMMIT and closes the connections instead of forwarding its response."""
+        """If True, the next COMMIT is forwarded to the server, and all connections are aborted instead of forwarding
+        its response."""
         self.commits_lost = 0
         self.connections = 0
         self._losing_commit = False
         self.url = ""
 
     def disconnect(self) -> None:
-        """Closes all connections and refuses new ones."""
+        """Aborts all open connections and refuses new ones."""
         self.refusing = True
         self.break_connections()
 
@@ -43,6 +45,7 @@ class DatabaseProxy:
         self._forwarding.clear()
 
     def break_connections(self) -> None:
+        """Aborts all open connections. New ones are accepted."""
         for writer in self._writers:
             writer.transport.abort()
 

@@ -49,11 +49,12 @@ TIMESCALEDB = {
 
 
 class EngineError(Exception):
-    """A requested engine is not available."""
+    """A requested engine is not available. The message names it."""
 
 
 class Engine(NamedTuple):
-    """A database engine that tests can run on. `name` is part of the ids of the tests."""
+    """A database engine that tests can run on. `name` is part of the ids of the tests. `source` is where it was found,
+    for messages. `run` starts a server and yields the URL of its superuser."""
 
     name: str
     source: str
@@ -76,6 +77,8 @@ def find_engines(environ: Mapping[str, str] = os.environ) -> list[Engine]:
 
 
 def _given_engine(environ: Mapping[str, str]) -> Engine | None:
+    """Returns the engine of TEST_DATABASE_URL, or None if that is not set. Raises EngineError if the server cannot be
+    reached."""
     url = environ.get("TEST_DATABASE_URL")
     if not url:
         return None
@@ -116,6 +119,7 @@ def _local_timescaledb() -> Engine | None:
 
 
 def _docker_timescaledb(environ: Mapping[str, str]) -> Engine | None:
+    """Returns TimescaleDB in a container, or None if Docker does not respond."""
     if "DOCKER_HOST" not in environ and not Path("/var/run/docker.sock").exists():
         return None
     docker = import_module("docker")
@@ -139,22 +143,22 @@ def _docker_server() -> Iterator[str]:
 
 @contextmanager
 def _local_server(programs: Path | None, settings: Mapping[str, str]) -> Iterator[str]:
-    """Runs a private server. Its folder is readable for PostgreSQL's own user, also when the tests run as root:
-    pytest's folders have mode 0700."""
+    """Runs a private server. If the tests run as root, PostgreSQL runs as another user, who must be able to enter the
+    folder. pytest's folders have mode 0700, so they are not used."""
     folder = Path(tempfile.mkdtemp(prefix="sla-tests-", dir=roomy_memory() or "/tmp"))
     folder.chmod(0o711)
     server = local_postgresql(folder, bin_folder=programs, extra_settings={**EPHEMERAL, **settings})
     try:
         with start_blocking_portal() as portal, portal.wrap_async_context_manager(server) as running:
-            _make_logins_cheap(running.admin_url)
+            _speed_up_logins(running.admin_url)
             yield running.admin_url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _make_logins_cheap(url: str) -> None:
-    """Sets one SCRAM iteration. The default of 4,096 costs a client 2 ms of CPU, and a test opens about seven
-    connections."""
+def _speed_up_logins(url: str) -> None:
+    """Sets one SCRAM iteration for the password. The default of 4,096 takes 2 ms of CPU time for each connection, and a
+    test opens about seven."""
     with psycopg.connect(url, autocommit=True, connect_timeout=30) as connection:
         connection.execute("SET scram_iterations = 1")
         password = Literal(urlsplit(url).password)
@@ -162,8 +166,8 @@ def _make_logins_cheap(url: str) -> None:
 
 
 def roomy_memory() -> str | None:
-    """Returns a file system in memory with enough free space, or None. Databases of tests are copied file by file and
-    deleted soon; in memory no write waits for a disk, even with fsync on."""
+    """Returns the path of a file system in memory that has NEEDED_BYTES free, or None. The databases of tests are
+    copied as files and soon deleted. In memory no write waits for a disk, even with fsync on."""
     memory = Path("/dev/shm")
     try:
         free = shutil.disk_usage(memory).free

@@ -1,5 +1,5 @@
-"""Pauses for polling another process or a database that sends no event. A poll costs milliseconds of CPU, which the
-polled process lacks: the pause grows from 10 ms to 100 ms, so that short waits end soon and long waits cost little."""
+"""Pauses for polling another process or a database that sends no event. A poll takes milliseconds of CPU time from the
+polled process, so the pause grows from 10 ms to 100 ms: short waits end soon, and long waits cost little."""
 
 from collections.abc import Iterator
 from itertools import repeat

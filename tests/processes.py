@@ -1,4 +1,4 @@
-"""Runs `sla-monitor worker` and `sla-monitor prober` as processes, and reads their HTTP endpoints and logs."""
+"""Runs `sla-monitor worker` and `sla-monitor prober` as processes. Reads their HTTP endpoints and logs."""
 
 import os
 import signal
@@ -27,7 +27,8 @@ class ServiceProcess:
         self.process = subprocess.Popen([*COMMAND, command], stderr=self._log, env=environment(**variables))
 
     def get(self, path: str) -> tuple[int, str]:
-        """The status and the body of a GET; status 0 if there is no response."""
+        """Returns the status and the body of the response to a GET, or status 0 and an empty body if there is no
+        response."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
                 return response.status, response.read().decode()
@@ -37,7 +38,8 @@ class ServiceProcess:
             return 0, ""
 
     async def wait_for(self, path: str, condition: Callable[[int, str], bool], timeout_s: float = TIMEOUT_S) -> None:
-        """Repeats a GET until its status and body meet the condition. The end of the process is an error."""
+        """Repeats a GET until the status and the body of the response meet the condition. Fails if the process ends, or
+        with TimeoutError after `timeout_s`."""
         with anyio.fail_after(timeout_s):
             for pause_s in pauses():
                 if condition(*await anyio.to_thread.run_sync(self.get, path)):
@@ -49,11 +51,11 @@ class ServiceProcess:
         await self.wait_for("/ready", lambda status, _: status == 200, timeout_s)
 
     async def exit_code(self) -> int:
-        """Waits until the process has ended."""
+        """Waits until the process has ended, and returns its exit code."""
         return await anyio.to_thread.run_sync(lambda: self.process.wait(TIMEOUT_S))
 
     async def end(self, number: int = signal.SIGTERM) -> int:
-        """Sends a signal and returns the exit code."""
+        """Sends a signal, waits until the process has ended, and returns its exit code."""
         self.process.send_signal(number)
         return await self.exit_code()
 
@@ -62,6 +64,7 @@ class ServiceProcess:
         os.kill(self.process.pid, signal.SIGSTOP)
 
     def log(self) -> str:
+        """Returns the standard error output so far."""
         self._log.seek(0)
         return self._log.read().decode()
 

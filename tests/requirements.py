@@ -19,21 +19,22 @@ from tests.browsers import find_browser
 
 VARIABLE = "SLA_MONITOR_TEST_REQUIRE"
 REQUIRED = pytest.StashKey[frozenset[str]]()
-# A test that uses the fixture needs the program.
+# The fixture of each program. A test that uses the fixture needs the program.
 FIXTURES = {"chromium": "browser_program", "node": "node_modules", "cc": "faked_library"}
 
 
 def required(environ: Mapping[str, str] = os.environ) -> frozenset[str]:
     """Returns the names in SLA_MONITOR_TEST_REQUIRE. Raises pytest.UsageError for an unknown name."""
     names = frozenset(name.strip() for name in environ.get(VARIABLE, "").split(",")) - {""}
-    if unknown := sorted(names - FOUND.keys()):
-        raise pytest.UsageError(f"{VARIABLE}: unknown: {', '.join(unknown)}; known: {', '.join(sorted(FOUND))}")
+    if unknown := sorted(names - IS_AVAILABLE.keys()):
+        raise pytest.UsageError(f"{VARIABLE}: unknown: {', '.join(unknown)}; known: {', '.join(sorted(IS_AVAILABLE))}")
     return names
 
 
 def require(names: Collection[str], engines: Collection[str]) -> None:
-    """Raises pytest.UsageError with the names of the programs that this machine lacks."""
-    if missing := sorted(name for name in names if not FOUND[name](engines)):
+    """Raises pytest.UsageError if this machine does not have all of these programs; the message names the missing
+    ones."""
+    if missing := sorted(name for name in names if not IS_AVAILABLE[name](engines)):
         raise pytest.UsageError(f"{VARIABLE}: not found here: {', '.join(missing)}")
 
 
@@ -42,13 +43,14 @@ def _chromium(_: Collection[str]) -> bool:
     return browser is not None and os.access(browser, os.X_OK)
 
 
-FOUND: dict[str, Callable[[Collection[str]], bool]] = {
+IS_AVAILABLE: dict[str, Callable[[Collection[str]], bool]] = {
     "timescaledb": lambda engines: "timescaledb" in engines,
     "chromium": _chromium,
     "node": lambda _: shutil.which("node") is not None and shutil.which("npm") is not None,
     "cc": lambda _: shutil.which("cc") is not None,
 }
-"""Functions that return whether this machine has the program, given the engines that engines.py has found."""
+"""For each name, a function that returns whether this machine has the program. Its argument is the names of the engines
+that engines.py has found."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -78,8 +80,8 @@ def pytest_runtest_makereport(
 def _needed_by(item: pytest.Item) -> set[str]:
     fixtures: Collection[str] = getattr(item, "fixturenames", ())
     names = {name for name, fixture in FIXTURES.items() if fixture in fixtures}
-    # A test that compares engines uses all of them; any other runs once on each. Some tests are skipped on the server
-    # of TEST_DATABASE_URL because they would affect its other users, so these do not count.
+    # A test that compares engines uses all of them, and any other test of the database runs once on each. Some tests
+    # are skipped on the server of TEST_DATABASE_URL, because they would affect its other users; these may be skipped.
     parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
     on_timescaledb = parameters.get("engine") == "timescaledb" or "databases" in fixtures
     return names | ({"timescaledb"} if on_timescaledb and not os.environ.get("TEST_DATABASE_URL") else set())

@@ -15,6 +15,7 @@ from sla_monitor.settings import Settings
 from tests.engines import Engine
 
 CLONE_PATIENCE_S = 120
+"""How long a copy of a database may wait for the end of the sessions of the original."""
 
 
 class Server:
@@ -122,6 +123,7 @@ class Servers:
         self._stack = ExitStack()
 
     def start(self, name: str) -> Server:
+        """Returns the server of an engine. Starts it at the first call."""
         if name not in self.running:
             engine = self.engines[name]
             server = Server(engine, self._stack.enter_context(engine.run()))
@@ -133,16 +135,19 @@ class Servers:
         self._stack.close()
 
     def found(self) -> str:
+        """Returns the names of the engines and where they were found, for the header of the test run."""
         return ", ".join(f"{engine.name} ({engine.source})" for engine in self.engines.values())
 
     def reports(self) -> list["Report"]:
-        """Returns what ran in this process, serializable for the pytest-xdist controller, which prints the summary."""
+        """Returns the tests that ran in this process, in a form that pytest-xdist can send to its controller, which
+        prints the summary."""
         return [
             {"name": name, "version": _version(server), "tests": sorted(server.tests)}
             for name, server in self.running.items()
         ]
 
     def add_reports(self, reports: list["Report"]) -> None:
+        """Adds the reports of another process to the summary."""
         self._received += reports
 
     def summary(self) -> list[str]:
@@ -155,7 +160,7 @@ class Servers:
             use = f"{versions[0]}: {len(tests)} tests" if versions else "not used by the selected tests"
             lines.append(f"{name} ({engine.source}): {use}")
         if "timescaledb" not in self.engines:
-            lines.append("timescaledb: NOT TESTED (none found, or left out by SLA_MONITOR_TEST_ENGINES)")
+            lines.append("timescaledb: NOT TESTED (none found, or excluded by SLA_MONITOR_TEST_ENGINES)")
         return lines
 
 

@@ -41,12 +41,12 @@ CASES = [
     ("pages start", "postgresql"),
     ("aggregates storage", "timescaledb"),  # these groups also measure the work of TimescaleDB's policies
 ]
-"""Groups that run in one process on one server, and the engine."""
+"""The groups that one process runs on one server, and the engine of the server."""
 SIZE_OR_ENGINE = re.compile(r"\b(?:\d+(?:,\d{3})*|timescaledb|postgresql)\b")
 
 
 def titles(rows: list[str]) -> set[str]:
-    """The first cell of each row, without sizes and engines, which depend on the run."""
+    """Returns the first cell of each row, with * for sizes and engines, which depend on the run."""
     return {SIZE_OR_ENGINE.sub("*", re.split(r"  | \| ", row.removeprefix("| "))[0]) for row in rows}
 
 
@@ -56,7 +56,8 @@ def test_the_cases_include_every_group() -> None:
 
 @pytest.mark.parametrize(("groups", "engine_name"), CASES)
 def test_groups_run_at_the_smallest_size(groups: str, engine_name: str, pytestconfig: pytest.Config) -> None:
-    """Missed targets mean nothing at this size. The reason to skip names the references that are not installed."""
+    """Verdicts are ignored, because they mean nothing at this size. If references are not installed, the test is
+    skipped at its end, and the reason names them."""
     if engine_name not in pytestconfig.stash[SERVERS].engines:
         pytest.skip(f"{engine_name}: not found, or excluded by SLA_MONITOR_TEST_ENGINES")
     command = [sys.executable, "-m", "bench", "--tiny", *groups.split()]

@@ -1,4 +1,4 @@
-"""Campaigns: their selection by marker, their time budget and their share of it."""
+"""Campaigns: they are selected by their marker, and each keeps to its share of the time budget."""
 
 import subprocess
 import sys
@@ -99,7 +99,7 @@ class TestShare:
         def check(number: int) -> None:
             if number > 1000:
                 failures.append(number)
-                budget.deadline = time.monotonic()  # shrinking goes on after the deadline
+                budget.deadline = time.monotonic()  # shrinking continues after the deadline
                 raise AssertionError
 
         with pytest.raises(AssertionError):

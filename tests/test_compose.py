@@ -16,7 +16,7 @@ from sla_monitor.command import cli
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("migrate", "api", "prober", "worker")
-OTHER_VARIABLES = {"PGPASSWORD": "read by libpq, so that the password needs no escaping in the URL"}
+OTHER_VARIABLES = {"PGPASSWORD": "read by libpq; the password is not in the URL, where it would need escaping"}
 WIDE_OPEN = "0.0.0.0"
 
 

@@ -1,4 +1,5 @@
-"""The suite passes on every date: at the ends of months, on 29 February, at midnight in UTC and in other zones."""
+"""The suite passes on every date: at the beginnings and ends of months, on 29 February, at midnight in UTC and in
+Kathmandu, and when clocks change."""
 
 import random
 import re
@@ -35,13 +36,13 @@ DATES: dict[str, list[tuple[str, str]]] = {
 }
 FILES_A_ROUND = 5
 CROSSED = ("midnight", "midnight in Kathmandu", "change of clocks")
-"""Kinds of dates where each test begins some seconds before the moment."""
+"""The kinds of dates with a moment that each test crosses: it begins some seconds before."""
 
 
 @cache
 def date_sensitive() -> tuple[Path, ...]:
-    """Returns the test files that use the current time, without tests/e2e and tests/pages, which run other
-    processes."""
+    """Returns the test files in FOLDERS that use the current time. tests/e2e and tests/pages are excluded, because they
+    run other processes."""
     files = (file for folder in FOLDERS for file in sorted((TESTS / folder).glob("test_*.py")))
     return tuple(file for file in files if USES_THE_PRESENT.search(file.read_text("utf-8")))
 
@@ -61,7 +62,8 @@ def faked_library() -> Iterator[Path]:
 @pytest.mark.campaign
 class TestDates:
     def test_the_suite_passes_on_any_date(self, faked_library: Path, budget: Share) -> None:
-        """Each round runs some of the files on one of the dates; faked_clock.run() fails if a test does."""
+        """Each round runs FILES_A_ROUND files on one of the dates. faked_clock.run() raises an error if a test
+        fails."""
         dice = random.Random(budget.seed)
         for _ in budget.rounds():
             kind = dice.choice(list(DATES))

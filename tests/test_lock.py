@@ -20,7 +20,7 @@ def project() -> dict[str, Any]:
 
 
 def locked(path: Path) -> dict[str, str]:
-    """The locked version of each package, by its normalised name."""
+    """Returns the locked version of each package by its normalised name."""
     return {canonicalize_name(name): version for name, version, _ in ENTRY.findall(path.read_text("utf-8"))}
 
 

@@ -1,4 +1,4 @@
-"""Tests marked `one_engine` run on one engine. Tests of the database do not have the marker."""
+"""Tests with the marker `one_engine` run on one engine. Tests of the database do not have the marker."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""SLA_MONITOR_TEST_REQUIRE: a run without a required program fails, and so does a test that was skipped for lack of
-it."""
+"""SLA_MONITOR_TEST_REQUIRE: a run without a required program does not start, and a skipped test that needs a required
+program fails."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import FOUND, require, required
+from tests.requirements import IS_AVAILABLE, require, required
 
 ROOT = Path(__file__).parents[1]
 TESTS = """
@@ -17,15 +17,15 @@ import pytest
 
 @pytest.fixture
 def browser_program():
-    pytest.skip("no browser today")
+    pytest.skip("no browser")
 
 
 def test_page(browser_program): pass
-def test_nothing_needed(): pytest.skip("no mood")
+def test_without_a_program(): pytest.skip("no reason")
 @pytest.mark.xfail(reason="known")
 def test_known(): raise AssertionError
 @pytest.mark.parametrize("engine", ["timescaledb", "postgresql"])
-def test_hypertables(engine): pytest.skip("about the other one")
+def test_hypertables(engine): pytest.skip("needs the other engine")
 """
 
 
@@ -47,7 +47,7 @@ def test_the_error_names_the_missing_programs(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("HOME", "/nowhere")
     with pytest.raises(pytest.UsageError, match="not found here: cc, chromium, node, timescaledb"):
-        require(FOUND, ["postgresql"])
+        require(IS_AVAILABLE, ["postgresql"])
     require(["timescaledb"], ["timescaledb", "postgresql"])
     monkeypatch.setenv("CHROMIUM", "/nowhere/chromium")
     with pytest.raises(pytest.UsageError, match="not found here: chromium"):
@@ -68,6 +68,6 @@ def test_a_skipped_test_that_needs_a_required_program_fails(tmp_path: Path) -> N
     names = {"TEST_DATABASE_URL": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     assert "4 skipped, 1 xfailed" in run(*arguments, SLA_MONITOR_TEST_REQUIRE="", **names).stdout
     required = run(*arguments, SLA_MONITOR_TEST_REQUIRE="chromium,timescaledb", **names).stdout
-    assert "names chromium, and this test was skipped: Skipped: no browser today" in required
-    assert "names timescaledb, and this test was skipped: Skipped: about the other one" in required
+    assert "names chromium, and this test was skipped: Skipped: no browser" in required
+    assert "names timescaledb, and this test was skipped: Skipped: needs the other engine" in required
     assert "1 failed, 2 skipped, 1 xfailed, 1 error" in required

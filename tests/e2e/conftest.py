@@ -17,9 +17,10 @@ from tests.prober.targets import Certificates
 
 @contextmanager
 def home_folder() -> Iterator[Path]:
-    """A home folder. Asserts at the end that no process uses it any more.
+    """Yields a folder for SLA_MONITOR_HOME. Asserts at the end that no process uses it any more.
 
-    When root runs the tests, the user of PostgreSQL must be able to enter the folder, so it is none of pytest's.
+    If root runs the tests, the user of PostgreSQL must be able to enter the folder. pytest's folders have mode 0700, so
+    they are not used.
     """
     folder = Path(tempfile.mkdtemp(prefix="sla-e2e-", dir=roomy_memory() or "/tmp"))
     folder.chmod(0o711)

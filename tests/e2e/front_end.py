@@ -24,7 +24,8 @@ Actions = Mapping[str, Callable[[], Awaitable[None]]]
 
 
 def install_packages(cache_folder: Path) -> Path:
-    """Installs the packages of package-lock.json once and returns node_modules. Skips the test if npm cannot."""
+    """Installs the packages of package-lock.json once and returns the path of node_modules. Skips the test if Node or
+    npm is missing, or if npm fails."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         pytest.skip("node and npm are needed to run a front end")
@@ -49,7 +50,8 @@ def install_packages(cache_folder: Path) -> Path:
 
 
 def script(folder: Path, node_modules: Path) -> Path:
-    """Copies the scenario to a folder with node_modules, as Node resolves imports from the folder of a script."""
+    """Copies the scenario to a folder with node_modules and returns its path. Node resolves imports from the folder of
+    the script."""
     for file in NODE.glob("*.mjs"):
         shutil.copy(file, folder)
     (folder / "node_modules").symlink_to(node_modules)
@@ -57,7 +59,8 @@ def script(folder: Path, node_modules: Path) -> Path:
 
 
 async def run_scenario(file: Path, parameters: Mapping[str, Any], actions: Actions) -> Steps:
-    """Runs the scenario and returns the facts of each step. If it fails, the last step is `failed`."""
+    """Runs the scenario and returns the facts of each step by name. `actions`: the functions that the scenario can
+    request. If the scenario fails, the last step is `failed`."""
     steps: Steps = {}
     environment = {**os.environ, "SCENARIO": json.dumps(parameters)}
     with anyio.fail_after(SCENARIO_PATIENCE_S):
@@ -73,6 +76,7 @@ async def run_scenario(file: Path, parameters: Mapping[str, Any], actions: Actio
 
 
 async def _lines(stream: ByteReceiveStream) -> AsyncIterator[str]:
+    """Yields the complete lines of a stream."""
     rest = ""
     async for piece in TextReceiveStream(stream):
         *whole, rest = (rest + piece).split("\n")

@@ -26,15 +26,15 @@ ONE_SHOT_PATIENCE_S = 120.0
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """The environment of this process without settings of the program, plus these variables. WORKER_PORT is a free port
-    by default."""
+    """Returns the environment of this process without the settings of the program, plus these variables. WORKER_PORT is
+    a free port by default."""
     names = {variable.name for variable in ENVIRONMENT.values()} | NO_LONGER_USED
     own = {name: value for name, value in os.environ.items() if name not in names}
     return own | {"WORKER_PORT": str(free_ports()[0])} | variables
 
 
 def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs `sla-monitor` until it ends."""
+    """Runs `sla-monitor` with these arguments until it ends. The variables are settings."""
     return subprocess.run(
         [*COMMAND, *arguments],
         env=environment(**variables),
@@ -47,6 +47,7 @@ def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
 
 
 def free_ports() -> tuple[int, int]:
+    """Returns two ports of the loopback address that are free now."""
     with socket.socket() as one, socket.socket() as two:
         one.bind(("127.0.0.1", 0))
         two.bind(("127.0.0.1", 0))
@@ -54,14 +55,15 @@ def free_ports() -> tuple[int, int]:
 
 
 def plain_client(port: int) -> httpx.AsyncClient:
-    """An HTTP client for a port of this machine, without a proxy and without verification."""
+    """Returns an HTTP client for a port of this machine. It uses no proxy and does not verify certificates."""
     return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S, trust_env=False, verify=False)
 
 
 class Program:
-    """A running `sla-monitor up`, `api`, `prober` or `worker`. Its output goes to a file, so no pipe can fill up."""
+    """A running `sla-monitor up`, `api`, `prober` or `worker`. Its output is written to a file, so that no full pipe
+    blocks it. `ports` are those of the API and the prober."""
 
-    def __init__(self, word: str, home: Path, ports: tuple[int, int], /, **variables: str) -> None:
+    def __init__(self, subcommand: str, home: Path, ports: tuple[int, int], /, **variables: str) -> None:
         api_port, prober_port = ports
         self.ports = ports
         self.ws_url = f"ws://127.0.0.1:{api_port}/ws"
@@ -69,34 +71,37 @@ class Program:
         self.prober = plain_client(prober_port)
         worker_port = int(variables.get("WORKER_PORT") or free_ports()[0])
         self.worker = plain_client(worker_port)
-        terminal = home / f"{word}-{prober_port}.terminal"
+        terminal = home / f"{subcommand}-{prober_port}.terminal"
         terminal.unlink(missing_ok=True)
         self._terminal = terminal.open("ab+")
         own = {"SLA_MONITOR_HOME": str(home), "PORT": str(api_port), "WATCH_SERVER_PORT": str(prober_port)}
         own["WORKER_PORT"] = str(worker_port)
         own["RATE_LIMIT_API"] = "off"  # the tests repeat requests until a condition holds
         self.process = subprocess.Popen(
-            [*COMMAND, word],
+            [*COMMAND, subcommand],
             env=environment(**own | variables),
             stdin=subprocess.DEVNULL,
             stdout=self._terminal,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # a terminal of its own: Ctrl-C is a signal to its whole process group
+            start_new_session=True,  # a process group of its own, which receives Ctrl-C as a whole
         )
 
     @property
     def output(self) -> str:
+        """The output so far, standard error included."""
         self._terminal.seek(0)
         return self._terminal.read().decode()
 
     async def wait_for_output(self, pattern: str, patience_s: float = PATIENCE_S) -> None:
+        """Waits until the output matches the regular expression."""
+
         async def has_output() -> bool:
             return re.search(pattern, self.output) is not None
 
         await self.until(has_output, patience_s)
 
     async def until(self, condition: Callable[[], Awaitable[bool]], patience_s: float = PATIENCE_S) -> None:
-        """Waits until the condition holds. It is an error if the program ends before."""
+        """Waits until the condition holds. Fails if the program ends before that."""
 
         async def alive() -> bool:
             assert self.process.poll() is None, f"the program has ended, its output:\n{self.output}"
@@ -105,10 +110,10 @@ class Program:
         await until(alive, patience_s)
 
     async def ready(self) -> None:
-        """Waits until this part is ready; for `up`, until all parts are."""
-        word = self.process.args[-1]  # type: ignore[index]  # a list, see above
+        """Waits until this program is ready; for `up`, until all its parts are."""
+        subcommand = self.process.args[-1]  # type: ignore[index]  # a list, see above
         for part, client in (("api", self.api), ("prober", self.prober), ("worker", self.worker)):
-            if word in ("up", part):
+            if subcommand in ("up", part):
                 await self.until(lambda client=client: responds(client, "/ready"))  # type: ignore[misc]
 
     async def log_in(self, output: str | None = None) -> None:
@@ -121,24 +126,25 @@ class Program:
         self.api.headers["Authorization"] = f"Bearer {response.json()['accessToken']}"
 
     async def get(self, path: str) -> Any:
-        """The JSON body of a response of the API, which must have status 200."""
+        """Sends a GET to the API and returns the JSON body of the response, which must have status 200."""
         response = await self.api.get(path)
         assert response.status_code == 200, response.text
         return response.json()
 
     async def states(self) -> dict[str, str]:
-        """The status of each service in /api/system-status."""
+        """Returns the status of each service in /api/system-status."""
         status = await self.get("/api/system-status")
         return {service["id"]: service["status"] for service in status["services"]}
 
     async def metric(self, name: str) -> float:
-        """The value of a metric of the prober, 0 if it does not exist yet."""
+        """Returns the value of a metric of the prober, 0 if it does not exist yet."""
         text = (await self.prober.get("/metrics")).text
         found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
         return float(found[1]) if found else 0.0
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Sends the signal, SIGINT to the whole group as a terminal does, and waits for the exit code."""
+        """Sends the signal, waits for the end of the program and returns its exit code. SIGINT is sent to the whole
+        process group, as a terminal does."""
         if number == signal.SIGINT:
             os.killpg(self.process.pid, number)
         else:
@@ -146,6 +152,7 @@ class Program:
         return await anyio.to_thread.run_sync(lambda: self.process.wait(STOP_PATIENCE_S))
 
     async def close(self) -> None:
+        """Ends the program, with SIGKILL after STOP_PATIENCE_S, and closes the clients."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -161,10 +168,10 @@ class Program:
 
 @asynccontextmanager
 async def running(
-    word: str, home: Path, ports: tuple[int, int] | None = None, /, **variables: str
+    subcommand: str, home: Path, ports: tuple[int, int] | None = None, /, **variables: str
 ) -> AsyncIterator[Program]:
-    """Runs `sla-monitor <word>` with its data in `home` until the end of the block."""
-    program = Program(word, home, ports or free_ports(), **variables)
+    """Runs `sla-monitor <subcommand>` with SLA_MONITOR_HOME=`home` until the end of the block."""
+    program = Program(subcommand, home, ports or free_ports(), **variables)
     try:
         yield program
     finally:
@@ -173,6 +180,7 @@ async def running(
 
 
 async def until(condition: Callable[[], Awaitable[bool]], patience_s: float = PATIENCE_S) -> None:
+    """Waits until the condition holds. Raises TimeoutError after `patience_s`."""
     with anyio.fail_after(patience_s):
         for pause_s in pauses():
             if await condition():
@@ -181,6 +189,7 @@ async def until(condition: Callable[[], Awaitable[bool]], patience_s: float = PA
 
 
 async def responds(client: httpx.AsyncClient, path: str, status: int = 200) -> bool:
+    """Whether the response to a GET has this status."""
     try:
         return (await client.get(path)).status_code == status
     except httpx.TransportError:
@@ -188,7 +197,8 @@ async def responds(client: httpx.AsyncClient, path: str, status: int = 200) -> b
 
 
 def left_running(home: Path) -> dict[int, str]:
-    """The processes with this folder in their arguments, environment or working folder: id and command line."""
+    """Returns the id and the command line of each process with this folder in its arguments, environment or working
+    directory."""
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -30,6 +30,7 @@ def assert_one_line(ended: subprocess.CompletedProcess[str], code: int, *parts: 
 
 @contextmanager
 def used_port() -> Iterator[int]:
+    """Yields a port on which another socket listens."""
     with socket.create_server(("127.0.0.1", 0)) as holder:
         yield holder.getsockname()[1]
 
@@ -43,7 +44,7 @@ def test_the_version_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "variable", "value"),
+    ("subcommand", "variable", "value"),
     [
         ("up", "PORT", "seventy"),
         ("up", "WATCH_SERVER_PORT", "70000"),
@@ -60,20 +61,20 @@ def test_the_version_is_shown() -> None:
         ("services", "FACE_COMPARE_ENDPOINT", "face-compare"),
     ],
 )
-def test_an_invalid_setting_is_a_one_line_error_with_its_name(word: str, variable: str, value: str) -> None:
-    rest = {"check": ["http://127.0.0.1/"], "services": ["list"]}.get(word, [])
-    assert_one_line(command(word, *rest, **{variable: value}), 2, variable)
+def test_an_invalid_setting_is_a_one_line_error_with_its_name(subcommand: str, variable: str, value: str) -> None:
+    rest = {"check": ["http://127.0.0.1/"], "services": ["list"]}.get(subcommand, [])
+    assert_one_line(command(subcommand, *rest, **{variable: value}), 2, variable)
 
 
-@pytest.mark.parametrize("word", ["api", "prober", "worker", "migrate"])
-def test_a_part_needs_a_database(word: str) -> None:
-    assert_one_line(command(word), 2, "DATABASE_URL is not set", "sla-monitor up")
+@pytest.mark.parametrize("subcommand", ["api", "prober", "worker", "migrate"])
+def test_a_part_needs_a_database(subcommand: str) -> None:
+    assert_one_line(command(subcommand), 2, "DATABASE_URL is not set", "sla-monitor up")
 
 
-@pytest.mark.parametrize("word", ["up", "api"])
-def test_a_missing_services_file_is_an_error(any_database: str, home: Path, word: str) -> None:
+@pytest.mark.parametrize("subcommand", ["up", "api"])
+def test_a_missing_services_file_is_an_error(any_database: str, home: Path, subcommand: str) -> None:
     missing = home / "services.toml"
-    ended = command(word, DATABASE_URL=any_database, SLA_MONITOR_HOME=str(home), SERVICES_FILE=str(missing))
+    ended = command(subcommand, DATABASE_URL=any_database, SLA_MONITOR_HOME=str(home), SERVICES_FILE=str(missing))
     assert_one_line(ended, 2, f"SERVICES_FILE={missing}", "there is no such file")
 
 

@@ -24,7 +24,8 @@ from tests.prober.targets import good, serving
 
 SECOND = timedelta(seconds=1)
 IN_MEMORY = timedelta(seconds=2.5)
-"""How long a prober may keep checks in memory only: FLUSH_SECONDS + DIRECT_TIMEOUT_S of the recorder."""
+"""The longest time that a prober keeps checks in memory only: FLUSH_SECONDS + DIRECT_TIMEOUT_S of the recorder, plus
+0.25 s."""
 SPOOLED = "sla_prober_spool_rows"
 NOT_STARTED = (
     "sla_prober_missed_slots_total",
@@ -32,10 +33,11 @@ NOT_STARTED = (
     'sla_prober_skipped_slots_total{reason="full"}',
     "sla_prober_trouble_total",
 )
+"""The metrics of slots for which the prober recorded no check."""
 
 
 class Database:
-    """A PostgreSQL that can be killed and started again, always at the same URL."""
+    """A PostgreSQL server that can be killed and started again, always at the same URL."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,7 +55,7 @@ class Database:
         self._server = await self._stack.enter_async_context(local_postgresql(self.folder, extra_settings=EPHEMERAL))
 
     async def kill(self) -> None:
-        """Kills the server (-9). Its child processes end too."""
+        """Ends the server with SIGKILL. Its child processes end too."""
         assert self._server is not None
         self._server.process.kill()
         await self._stack.aclose()
@@ -62,18 +64,19 @@ class Database:
         await self._stack.aclose()
 
     async def slots(self, service_id: str, location: str) -> list[datetime]:
-        """The scheduled times of the stored checks, in order."""
+        """Returns the scheduled times of the stored checks, in order."""
         async with await psycopg.AsyncConnection.connect(self.url) as connection:
             statement = "SELECT scheduled_at FROM checks WHERE service_id = %s AND location = %s ORDER BY 1"
             return [at for (at,) in await (await connection.execute(statement, (service_id, location))).fetchall()]
 
     async def has_slots(self, service_id: str, *locations: str) -> bool:
+        """Whether each location has at least two checks of the service."""
         return all([len(await self.slots(service_id, location)) >= 2 for location in locations])
 
 
 @pytest.fixture
 async def own_database(home: Path) -> AsyncIterator[Database]:
-    """A running database with the schema, for one test."""
+    """A running database with the schema, for one test only."""
     database = Database(home / "server")
     await database.start()
     try:
@@ -86,7 +89,7 @@ async def own_database(home: Path) -> AsyncIterator[Database]:
 
 
 async def wait_for_spool(prober: Program, rows: float) -> None:
-    """Waits until the spool of the prober has this many checks."""
+    """Waits until the spool of the prober has at least this many checks."""
 
     async def enough() -> bool:
         return await prober.metric(SPOOLED) >= rows
@@ -95,11 +98,13 @@ async def wait_for_spool(prober: Program, rows: float) -> None:
 
 
 async def has_replayed(prober: Program) -> bool:
+    """Whether the prober reaches the database and its spool is empty."""
     ready = await prober.prober.get("/ready")
     return ready.json()["databaseAnswers"] is True and await prober.metric(SPOOLED) == 0
 
 
 def assert_on_grid(service_id: str, slots: list[datetime]) -> None:
+    """Asserts that all slots are on the grid of the service, whose interval is one second."""
     milliseconds = {round(slot.timestamp() * 1000) % 1000 for slot in slots}
     assert milliseconds == {phase_ms(service_id, 1000)}
 
@@ -152,7 +157,7 @@ async def test_no_check_is_lost_while_the_database_is_down(home: Path, own_datab
                 await api.ready()
                 await api.until(lambda: is_fresh(api))
                 missed = {"seoul": await not_started(seoul), "local": at_the_kill + await not_started(again)}
-            # The connection that was open all the time still receives events.
+            # The connection was open all the time and still receives events.
             await feed.wait_for("status-update", "web", "outage")
             assert (await api.states())["web"] == "outage"
         for program in (seoul, again, api):
@@ -174,7 +179,7 @@ async def test_no_check_is_lost_while_the_database_is_down(home: Path, own_datab
 
 
 async def not_started(prober: Program) -> float:
-    """The number of slots that the prober reports as not used."""
+    """Returns the number of slots for which the prober reports that it recorded no check."""
     return sum([await prober.metric(name) for name in NOT_STARTED])
 
 
@@ -210,7 +215,7 @@ async def test_a_client_of_a_killed_api_resumes_on_another_api(home: Path, own_d
             await first.end(signal.SIGKILL)
             with pytest.raises(ConnectionClosed):
                 await feed.next()
-        await second.until(lambda: is_out(second))
+        await second.until(lambda: has_outage(second))
         async with listening(second.ws_url, since=last["seq"], rooms="system-status") as feed:
             await feed.wait_for("status-update", "web", "outage")
             async with serving(good(), port=port):
@@ -224,7 +229,7 @@ async def test_a_client_of_a_killed_api_resumes_on_another_api(home: Path, own_d
                 await feed.wait_for("status-update", "web", "operational")
 
 
-async def is_out(api: Program) -> bool:
+async def has_outage(api: Program) -> bool:
     return (await api.states())["web"] == "outage"
 
 

@@ -1,4 +1,4 @@
-"""A new installation has one admin. One process shows the password, once."""
+"""A new installation has one admin. Exactly one process shows the password, and only once."""
 
 import re
 from pathlib import Path

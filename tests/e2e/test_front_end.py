@@ -1,6 +1,7 @@
-"""Existing front ends (axios and socket.io-client on Node) with two API processes, and the same feed over /ws.
+"""Front ends like the existing ones (axios and socket.io-client on Node) with two API processes, and the same feed over
+/ws.
 
-node/scenario.mjs has the steps of the front ends. This module asserts the result of each step.
+node/scenario.mjs performs the steps of the front ends. EXPECTED has a function for each step that asserts its facts.
 """
 
 import re
@@ -29,7 +30,7 @@ INTERNAL = {"incident-editing", "auto-save", "incident-comment", "user-left"}
 """The events that only the room of an incident receives."""
 
 
-class Stage(NamedTuple):
+class Processes(NamedTuple):
     """Two API processes on one database, and two reporters with their passwords."""
 
     first: Program
@@ -38,14 +39,16 @@ class Stage(NamedTuple):
     passwords: dict[str, str]
 
     async def outage(self) -> None:
+        """An action of the scenario: sets the state of all services to outage."""
         await self.db.execute("UPDATE service_states SET state = 'outage', since = now()")
 
     async def kill(self) -> None:
+        """An action of the scenario: ends the first API process with SIGKILL."""
         self.first.process.send_signal(signal.SIGKILL)
 
 
 @pytest.fixture
-async def stage(home: Path, database: str) -> AsyncIterator[Stage]:
+async def processes(home: Path, database: str) -> AsyncIterator[Processes]:
     passwords = {}
     for name in ("alice", "bob"):
         added = command("users", "add", name, f"{name}@example.com", "--role", "reporter", DATABASE_URL=database)
@@ -63,7 +66,7 @@ async def stage(home: Path, database: str) -> AsyncIterator[Stage]:
         await add_service(db, SERVICE)
         await first.ready()
         await second.ready()
-        yield Stage(first, second, db, passwords)
+        yield Processes(first, second, db, passwords)
 
 
 @pytest.fixture(scope="session")
@@ -73,10 +76,18 @@ def node_modules(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture
-async def steps(stage: Stage, node_modules: Path, tmp_path: Path) -> Steps:
-    first, second = (f"http://127.0.0.1:{program.ports[0]}" for program in (stage.first, stage.second))
-    parameters = {"first": first, "second": second, "origin": ORIGIN, "passwords": stage.passwords, "service": SERVICE}
-    return await run_scenario(script(tmp_path, node_modules), parameters, {"outage": stage.outage, "kill": stage.kill})
+async def steps(processes: Processes, node_modules: Path, tmp_path: Path) -> Steps:
+    first, second = (f"http://127.0.0.1:{program.ports[0]}" for program in (processes.first, processes.second))
+    parameters = {
+        "first": first,
+        "second": second,
+        "origin": ORIGIN,
+        "passwords": processes.passwords,
+        "service": SERVICE,
+    }
+    return await run_scenario(
+        script(tmp_path, node_modules), parameters, {"outage": processes.outage, "kill": processes.kill}
+    )
 
 
 async def test_an_existing_front_end_works_unmodified(steps: Steps) -> None:
@@ -145,7 +156,7 @@ def join(facts: Facts, _: Steps) -> None:
 
 
 def presence(facts: Facts, steps: Steps) -> None:
-    """Each client receives the other's presence across the processes, with the name of the token."""
+    """Each client receives the presence of the other across processes, with the user name of the token."""
     for receiver, editor, field in (("bobReceived", "alice", "description"), ("aliceReceived", "bob", "title")):
         assert facts[receiver] == {
             "incidentId": incident_id(steps),
@@ -157,7 +168,7 @@ def presence(facts: Facts, steps: Steps) -> None:
 
 
 def save(facts: Facts, _: Steps) -> None:
-    """The second save with the same ETag is refused. The response has the saved incident."""
+    """The second save with the same ETag is refused, with the saved incident in the response."""
     assert facts["sameEtag"] is True
     assert facts["saved"]["status"] == 200
     assert refusal(facts["stale"]) == (412, "CONFLICT")
@@ -177,7 +188,7 @@ def auto_save(facts: Facts, steps: Steps) -> None:
 
 
 def comment(facts: Facts, steps: Steps) -> None:
-    """All clients in the room receive a comment. The sender of auto-save does not receive it."""
+    """All clients in the room receive the comment. The sender of `auto-save` has not received its own event."""
     assert facts["aliceReceived"] == facts["bobReceived"]
     assert facts["aliceReceived"]["incidentId"] == incident_id(steps)
     received = facts["aliceReceived"]["comment"]
@@ -194,7 +205,7 @@ def update(facts: Facts, steps: Steps) -> None:
 
 
 def listen(facts: Facts, _: Steps) -> None:
-    """The visitor receives public events and none of the incident room."""
+    """The visitor receives public events, and none of those of the incident room."""
     assert code(facts["joined"]) is None
     assert set(facts["received"]) == {"serviceId", "status", "timestamp"}
     assert facts["received"]["status"] == "outage"
@@ -250,6 +261,7 @@ EXPECTED = {
 
 
 def refusal(response: Facts) -> tuple[int, str]:
+    """Returns the status and the error code of a response."""
     return response["status"], response["data"]["code"]
 
 
@@ -258,13 +270,14 @@ def incident_id(steps: Steps) -> str:
 
 
 def alice(steps: Steps) -> Facts:
+    """Returns the user of the first login."""
     user: Facts = steps["log in"]["data"]["user"]
     return user
 
 
-async def test_an_incident_room_works_over_ws(stage: Stage) -> None:
-    alice, bob = [await logged_in(stage, name) for name in ("alice", "bob")]
-    first, second = stage.first, stage.second
+async def test_an_incident_room_works_over_ws(processes: Processes) -> None:
+    alice, bob = [await logged_in(processes, name) for name in ("alice", "bob")]
+    first, second = processes.first, processes.second
     async with (
         raw_client(first, "ws", alice["accessToken"]) as one,
         raw_client(second, "ws", bob["accessToken"]) as two,
@@ -291,7 +304,7 @@ async def test_an_incident_room_works_over_ws(stage: Stage) -> None:
         comment = await two.receive_event("incident-comment")
         assert (comment["comment"]["text"], comment["comment"]["author"]) == ("Seen", "bob")
         assert await one.receive_event("incident-comment") == comment
-        assert [event for event, _ in await one.received_events(stage.db)] == []
+        assert [event for event, _ in await one.received_events(processes.db)] == []
 
         left_at = two.seq
         await two.socket.close()
@@ -302,12 +315,13 @@ async def test_an_incident_room_works_over_ws(stage: Stage) -> None:
             await again.send_json("join-room", room)
             missed = [(await again.receive_event("incident-comment"))["comment"]["text"] for _ in range(2)]
             assert missed == ["while", "away"]
-        assert not INTERNAL & {event for event, _ in await visitor.received_events(stage.db)}
+        assert not INTERNAL & {event for event, _ in await visitor.received_events(processes.db)}
 
 
-async def logged_in(stage: Stage, name: str) -> Facts:
-    credentials = {"username": name, "password": stage.passwords[name]}
-    response = await stage.first.api.post("/api/auth/login", json=credentials)
+async def logged_in(processes: Processes, name: str) -> Facts:
+    """Logs in and returns the response: both tokens and the user."""
+    credentials = {"username": name, "password": processes.passwords[name]}
+    response = await processes.first.api.post("/api/auth/login", json=credentials)
     assert response.status_code == 200, response.text
-    pair: Facts = response.json()
-    return pair
+    body: Facts = response.json()
+    return body

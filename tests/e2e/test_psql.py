@@ -1,4 +1,4 @@
-"""`sla-monitor psql` runs the shell of PostgreSQL on the database of the installation."""
+"""`sla-monitor psql` runs psql on the database of the installation."""
 
 from pathlib import Path
 

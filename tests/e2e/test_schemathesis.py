@@ -1,6 +1,6 @@
 """Schemathesis sends random requests in each role. Each response must match the OpenAPI description.
 
-SCHEMATHESIS_EXAMPLES is the number of requests for each operation; `make campaign` sends fifty.
+SCHEMATHESIS_EXAMPLES is the maximum number of requests for each operation: 2 by default, 50 in `make campaign`.
 """
 
 import os
@@ -21,7 +21,8 @@ CHECKS = (
     "response_schema_conformance",
     "allow_header_conformance",
 )
-"""Without the checks that report a correct 400, for example for a service that does not exist, as an error."""
+"""The checks of Schemathesis, without those that treat a correct 400 as an error, for example for an unknown
+service."""
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "2"))
 PATIENCE_S = 240 + 60 * EXAMPLES
 

@@ -1,4 +1,5 @@
-"""`sla-monitor up` on an empty machine: its own PostgreSQL, data within seconds, a clean stop and persistent data."""
+"""`sla-monitor up` in an empty folder: it starts PostgreSQL, stores checks within seconds, stops cleanly and keeps the
+data."""
 
 import os
 import re
@@ -20,6 +21,7 @@ Row = tuple[object, ...]
 
 
 def database_of(home: Path) -> str:
+    """Returns the URL of the database of the `up` that runs in this folder."""
     url = running_url(home / "postgresql")
     assert url is not None
     return url
@@ -31,13 +33,15 @@ async def fetch(home: Path, statement: str) -> list[Row]:
 
 
 async def checks(home: Path) -> int:
+    """Returns the number of stored checks."""
     [(count,)] = await fetch(home, "SELECT count(*) FROM watch_server_logs")
     assert isinstance(count, int)
     return count
 
 
 async def assert_ends(program: Program, number: signal.Signals) -> None:
-    """Asserts that the program stops in time with exit code 0, and that its output says so."""
+    """Sends the signal. Asserts that the program ends within STOP_PATIENCE_S with exit code 0, and that its output has
+    no errors."""
     began = time.monotonic()
     assert await program.end(number) == 0, program.output
     assert time.monotonic() - began < STOP_PATIENCE_S
@@ -96,7 +100,7 @@ async def test_a_second_start_keeps_the_data_and_uses_new_settings(home: Path) -
         await program.until(lambda: _is_operational(program, "face-compare"))
         await program.until(lambda: _is_operational(program, "sla-monitor"))
         assert await checks(home) > before
-        # Neither the stop nor the start nor the new port counts as an outage of the API.
+        # Neither the stop, nor the start, nor the new port is recorded as an outage of the API.
         assert await fetch(home, "SELECT * FROM outages") == []
         await assert_ends(program, signal.SIGTERM)
     assert left_running(home) == {}
@@ -106,6 +110,7 @@ async def _is_operational(program: Program, service_id: str) -> bool:
     return (await program.states())[service_id] == "operational"
 
 
+# Whether a session waits for an advisory lock of this database.
 WAITING = """
 SELECT count(*) > 0 FROM pg_locks
 WHERE locktype = 'advisory' AND NOT granted

@@ -1,6 +1,6 @@
 """`sla-monitor up` checks twelve services: the rows, the aggregates, REST and the feed have the expected values.
 
-All tests of this module use one program, on a database of DATABASE_URL, once per engine.
+The tests of this module share one program per engine. It uses the database of DATABASE_URL.
 """
 
 import time
@@ -20,7 +20,7 @@ from tests.prober.targets import Certificates, good, serving
 from tests.servers import Server
 
 DECLARED = ("good", "server-error", "tls-expired", "dead-name", "wrong-words", "refusing")
-"""The services of services.toml. The others are created over REST."""
+"""The ids of the services in services.toml. The others are created over REST."""
 
 STOP_PATIENCE_S = 30.0
 
@@ -35,16 +35,17 @@ class Watch:
     declared: list[Declaration]
 
     async def fetch(self, statement: str, *values: object) -> list[dict[str, Any]]:
-        """The rows of a statement, as dictionaries."""
+        """Returns the rows of a statement, as dictionaries."""
         async with await psycopg.AsyncConnection.connect(self.database, row_factory=dict_row) as connection:
             return await (await connection.execute(statement.encode(), values)).fetchall()
 
     async def add(self, declaration: Declaration) -> None:
+        """Creates a service over REST."""
         response = await self.program.api.post("/api/services", json=declaration)
         assert response.status_code == 201, response.text
 
     async def has_all_checks(self) -> bool:
-        """Whether each service has two checks; the one with an unknown name, whose checks are rarer, has one."""
+        """Whether each service has at least two checks. dead-name, which is checked less often, needs only one."""
         rows = await self.fetch("SELECT service_id, count(*) AS checks FROM checks GROUP BY 1")
         checks = {row["service_id"]: row["checks"] for row in rows}
         return all(
@@ -60,7 +61,8 @@ def shared_database(engine: Server) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 async def watch(shared_home: Path, shared_database: str, certificates: Certificates) -> AsyncIterator[Watch]:
-    """Yields when each target has been checked. Asserts at the end that the program stops and no process is left."""
+    """Runs the program, and yields when each target has been checked. Asserts at the end that the program stops and no
+    process is left."""
     file = shared_home / "services.toml"
     async with targets(certificates, shared_home) as declarations:
         declared = [one for one in declarations if one["id"] in DECLARED]
@@ -89,6 +91,7 @@ async def watch(shared_home: Path, shared_database: str, certificates: Certifica
 
 @pytest.fixture(autouse=True)
 def counted(request: pytest.FixtureRequest, engine: Server) -> None:
+    """Counts the test for the summary of its engine."""
     engine.tests.add(request.node.nodeid)
 
 
@@ -133,8 +136,8 @@ async def test_the_start_of_the_program_is_no_outage(watch: Watch) -> None:
     assert await watch.fetch("SELECT * FROM outages WHERE service_id = 'sla-monitor'") == []
 
 
-async def test_the_rows_of_a_service_have_one_phase(watch: Watch) -> None:
-    """This includes checks that took longer than their interval and cover several slots."""
+async def test_all_rows_of_a_service_are_on_one_grid(watch: Watch) -> None:
+    """Also the rows of checks that took longer than their interval and cover several slots."""
     rows = await watch.fetch(
         "SELECT service_id, count(DISTINCT extract(epoch FROM scheduled_at)::numeric %% services.interval_seconds) "
         "AS phases FROM checks JOIN services ON services.id = service_id GROUP BY 1"
@@ -313,10 +316,10 @@ async def test_a_reconnected_client_receives_missed_events(watch: Watch) -> None
         await watch.add(service("missed", f"http://127.0.0.1:{port}/"))
         last = await feed.wait_for("status-update", "missed", "operational")
 
-    async def is_out() -> bool:
+    async def has_outage() -> bool:
         return (await watch.program.states())["missed"] == "outage"
 
-    await watch.program.until(is_out)
+    await watch.program.until(has_outage)
     async with listening(watch.program.ws_url, since=last["seq"], rooms="system-status") as feed:
         outage = await feed.wait_for("status-update", "missed", "outage")
         assert outage["seq"] > last["seq"]

@@ -22,12 +22,12 @@ Declaration = dict[str, Any]
 
 EACH_SECOND: Declaration = {"intervalSeconds": 1, "timeoutMs": 1000, "degradedAfterMs": 1000}
 UNHURRIED: Declaration = {"intervalSeconds": 4, "timeoutMs": 4000, "degradedAfterMs": 4000}
-"""For a busy machine. The timeout may not be longer than the interval."""
+"""Timeouts that are not exceeded on a busy machine. A timeout may not be longer than the interval."""
 SLOW_S = 0.3
 
 
 class ExpectedCheck(NamedTuple):
-    """The expected result of each check of a target. `message` is a part of the error message."""
+    """The expected result of each check of a target. `message` must be in the error message."""
 
     severity: str
     status_code: int | None
@@ -53,6 +53,7 @@ STATES = {"o": "operational", "po": "degraded", "mo": "outage"}
 
 
 async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Responds after SLOW_S."""
     await reader.readuntil(b"\r\n\r\n")
     await asyncio.sleep(SLOW_S)
     writer.write(http_response())
@@ -96,11 +97,11 @@ OWN_FIELDS: dict[str, Declaration] = {
 
 
 def service(service_id: str, url: str, **fields: Any) -> Declaration:
-    """The declaration of a service that is checked every second."""
+    """Returns the declaration of a service. By default it is checked every second."""
     return {"id": service_id, "name": service_id.title(), "endpointUrl": url, **EACH_SECOND, **fields}
 
 
 def services_toml(declarations: list[Declaration]) -> str:
-    """The text of a services.toml. Strings and numbers of JSON are valid TOML."""
+    """Returns the text of a services.toml. Strings and numbers of JSON are valid TOML."""
     tables = ("\n".join(f"{key} = {json.dumps(value)}" for key, value in one.items()) for one in declarations)
     return "\n\n".join(f"[[service]]\n{table}" for table in tables) + "\n"

@@ -52,11 +52,11 @@ export class FrontEnd {
     }
   }
 
-  // Connects with the token in the auth payload of Socket.IO, as use-socket does.
+  // Connects with the token in the auth payload of Socket.IO, like the existing front ends.
   async connect() {
     this.socket = io(this.url, {
       transports: ["websocket"],
-      auth: (give) => give(this.token ? { token: this.token } : {}),
+      auth: (send) => send(this.token ? { token: this.token } : {}),
       extraHeaders: { Origin: this.origin },
       reconnectionDelay: 100,
     });
@@ -90,12 +90,12 @@ export class FrontEnd {
     return [...new Set(this.events.map((received) => received.event))].sort();
   }
 
-  async #waitUntil(what, condition) {
+  async #waitUntil(description, condition) {
     for (const end = Date.now() + PATIENCE_MS; Date.now() < end; ) {
       const found = condition();
       if (found !== undefined) return found;
-      await new Promise((wake) => setTimeout(wake, 5));
+      await new Promise((resolve) => setTimeout(resolve, 5));
     }
-    throw new Error(`timeout while waiting for ${what}; events: ${JSON.stringify(this.events.slice(-10))}`);
+    throw new Error(`timeout while waiting for ${description}; events: ${JSON.stringify(this.events.slice(-10))}`);
   }
 }

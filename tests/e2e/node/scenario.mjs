@@ -1,5 +1,5 @@
 // Two reporters on two API processes edit one incident, and a visitor reads. Each step prints one line of JSON,
-// which test_front_end.py asserts. A line with `action` requests something that a front end cannot do.
+// and test_front_end.py asserts its facts. A line with `action` requests an action that a front end cannot perform.
 import { FrontEnd } from "./front_end.mjs";
 
 const { first, second, origin, passwords, service } = JSON.parse(process.env.SCENARIO);
