@@ -11,6 +11,7 @@ import feedparser
 import psycopg
 import pytest
 
+import sql
 from api.pages.well_known import GUESSED
 from sla_monitor.formats.one_line import fits_one_line
 from tests.api.conftest import Api, add_service, create_user, running_api, until
@@ -136,6 +137,24 @@ async def test_maintenance_is_listed_with_its_times(api: Api, db: Db) -> None:
         body = await text(api, feed_format)
         assert "Hidden work" not in body
         assert private["id"] not in body
+
+
+async def test_the_next_occurrences_come_before_those_of_the_past_week(api: Api, db: Db) -> None:
+    await add_service(db, "shop")
+    await announce(api, db, rrule="FREQ=DAILY;COUNT=8")
+    shift = timedelta(days=5, hours=23)
+    await db.execute(
+        "UPDATE maintenance_occurrences SET starts_at = starts_at - %s, ends_at = ends_at - %s", [shift] * 2
+    )
+    row = await (await db.execute(sql.query("feeds/maintenance"), {"service_id": None, "limit": 9})).fetchone()
+    expected = """
+        (SELECT starts_at FROM maintenance_occurrences WHERE ends_at <= now() ORDER BY starts_at DESC LIMIT 3)
+        UNION ALL
+        SELECT starts_at FROM maintenance_occurrences WHERE ends_at > now()
+        ORDER BY starts_at
+    """
+    starts = [start for (start,) in await (await db.execute(expected)).fetchall()]
+    assert len(starts) == 5 and row is not None and starts in row
 
 
 async def test_maintenance_is_listed_until_a_week_after_its_end(api: Api, db: Db) -> None:

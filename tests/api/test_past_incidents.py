@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.conftest import Api, User, add_service, midday
 from tests.api.incidents import Db, add_update, create, error_fields, import_incidents
+from tests.sql.batches import set_clock
 
 pytestmark = pytest.mark.one_quarter
 
@@ -50,6 +51,24 @@ async def test_an_incident_is_listed_on_the_local_day_it_began(api: Api, db: Db,
     days = (await api.get("/api/incidents/past?days=9"))["days"]
     found = {shown["date"]: [incident["id"] for incident in shown["incidents"]] for shown in days if shown["incidents"]}
     assert found == {day.isoformat(): [second, first], (day - timedelta(days=1)).isoformat(): [before]}
+
+
+@pytest.mark.one_engine
+async def test_a_day_begins_at_the_first_of_two_midnights(api: Api, db: Db, reporter: User) -> None:
+    """In Havana clocks went back from 01:00 to 00:00 on 2026-11-01, so midnight came at 04:00 and at 05:00 UTC."""
+    await db.execute("UPDATE installation SET time_zone = 'America/Havana'")
+    await set_clock(db, datetime(2026, 11, 3, 12, tzinfo=UTC))
+    between = await create_at(api, db, reporter, datetime(2026, 11, 1, 4, 30, tzinfo=UTC))
+    before = await create_at(api, db, reporter, datetime(2026, 11, 1, 3, 59, tzinfo=UTC))
+    days = (await api.get("/api/incidents/past?days=5"))["days"]
+    found = {shown["date"]: [incident["id"] for incident in shown["incidents"]] for shown in days if shown["incidents"]}
+    assert found == {"2026-11-01": [between], "2026-10-31": [before]}
+    listed = (await api.get("/api/incidents?status=all&from=2026-11-01"))["incidents"]
+    assert [incident["id"] for incident in listed] == [between]
+    listed = (await api.get("/api/incidents?status=all&to=2026-10-31"))["incidents"]
+    assert [incident["id"] for incident in listed] == [before]
+    history = await (await db.execute("SELECT day FROM incident_history ORDER BY created_at")).fetchall()
+    assert history == [(date(2026, 10, 31),), (date(2026, 11, 1),)]
 
 
 @pytest.mark.one_engine
