@@ -142,6 +142,7 @@ async def test_the_past_has_ninety_days_with_outages_and_slow_days(
     assert await rows(database, "SELECT count(*) FROM templates") == [(1,)]
 
 
+@pytest.mark.one_engine
 async def test_a_later_start_keeps_the_past_and_moves_the_targets(
     database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,6 +163,7 @@ async def test_a_later_start_keeps_the_past_and_moves_the_targets(
     assert dict(await rows(database, "SELECT id, endpoint_url FROM services")) == moved  # type: ignore[arg-type]
 
 
+@pytest.mark.one_engine
 async def test_the_same_moment_and_seed_generate_the_same_past(database: str) -> None:
     async def generated(seed: int) -> list[tuple[object, ...]]:
         async with await connect(database, application="test") as connection:
@@ -177,6 +179,7 @@ async def test_the_same_moment_and_seed_generate_the_same_past(database: str) ->
     assert await generated(SEED + 1) != once
 
 
+@pytest.mark.one_engine
 async def test_a_database_with_real_services_is_refused(database: str) -> None:
     settings = Settings(database_url=database)
     await _refuse_real_services(settings)
