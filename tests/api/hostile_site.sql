@@ -40,7 +40,7 @@ FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (te
 
 INSERT INTO maintenance_windows (id, title, description, affected_services, starts_at, ends_at, time_zone, author)
 SELECT format('00000000-0000-4000-8000-%%s', lpad(n::text, 12, '0'))::uuid, line, text, ARRAY['s' || n],
-       now() + interval '1 hour', now() + interval '2 hours', 'UTC', text
+       date_trunc('minute', now()) + interval '1 hour', date_trunc('minute', now()) + interval '2 hours', 'UTC', text
 FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (text, line, n);
 
 INSERT INTO maintenance_occurrences (window_id, starts_at, ends_at, service_ids)

@@ -165,7 +165,9 @@ async def test_maintenance_is_listed_until_a_week_after_its_end(api: Api, db: Db
             "UPDATE maintenance_occurrences SET starts_at = now() - %s - interval '1 hour', ends_at = now() - %s",
             [timedelta(days=days)] * 2,
         )
-        await db.execute("UPDATE maintenance_windows SET version = version + 1 WHERE id = %s", [window["id"]])
+        # A change that visitors see invalidates the cached feed.
+        change = "UPDATE maintenance_windows SET version = version + 1, title = title || '!' WHERE id = %s"
+        await db.execute(change, [window["id"]])
 
         async def has_entries(entries: int = entries) -> bool:
             return len((await read(api, "atom")).entries) == entries

@@ -96,7 +96,7 @@ async def test_pipelined_requests_are_accepted(api: Api) -> None:
         responses = b""
         with anyio.fail_after(120):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(stream.send, one * 2500 + one[:20])
+                tasks.start_soon(stream.send, one * 2500)
                 while responses.count(b'{"status":"ok"}') < 2500:
                     responses += await stream.receive()
     assert b"400 Bad" not in responses

@@ -1,7 +1,7 @@
 """Properties of the schedule with random services, pauses, reloads and clock changes."""
 
 from collections import Counter
-from time import perf_counter
+from time import thread_time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -163,11 +163,11 @@ def test_ten_thousand_services_are_spread_evenly_at_a_low_cost() -> None:
     schedule.replace({f"service-{number}": MINUTE_MS for number in range(10_000)}, EPOCH_MS)
     schedule.due(EPOCH_MS + MINUTE_MS)
 
-    began = perf_counter()
+    began = thread_time()
     slots = run(schedule, EPOCH_MS + MINUTE_MS, EPOCH_MS + 2 * MINUTE_MS)
-    seconds = perf_counter() - began
+    seconds = thread_time() - began
 
     per_second = Counter(slot.at_ms // 1000 for slot in slots)
     assert len(slots) == 10_000
     assert max(per_second.values()) < 250  # 167 on average
-    assert seconds / len(slots) < 100e-6  # about 3 µs; the limit is for slow machines
+    assert seconds / len(slots) < 100e-6  # about 3 µs of CPU time; the limit is for slow machines
