@@ -13,11 +13,11 @@ import psycopg
 import pytest
 
 from api.edge.cookies import SECURE_SESSION, SESSION
+from tests.api.accounts import PASSWORD, add_user
 from tests.api.conftest import Api, User, create_user, running_api, signer
 from tests.api.hostile_site import HARMLESS, Site, hostile_api, session_cookie
 from tests.api.page_routes import described, page_routes
 from tests.api.published import routes
-from tests.api.test_accounts import PASSWORD, add_user
 
 Db = psycopg.AsyncConnection[Any]
 FRONT_END = "http://front.example"
