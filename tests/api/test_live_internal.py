@@ -13,10 +13,10 @@ from websockets.asyncio.client import connect
 from api.live.events import PUBLIC_STEP
 from sla_monitor.settings.values import Limit
 from tests.api.conftest import Api, Check, add_service, create_user, now, record, running_api, until_events_processed
+from tests.api.feed_clients import frame, joined, set_state
 from tests.api.incidents import OUTAGE, add_update, change, create
 from tests.api.people import Db
 from tests.api.raw_clients import TRANSPORTS, RawClient, TransportName, code, raw_client, received_events
-from tests.api.test_feed import frame, joined, set_state
 
 pytestmark = pytest.mark.one_engine
 
