@@ -28,7 +28,7 @@ settings.register_profile("tests", deadline=None)  # the duration of an example 
 settings.load_profile("tests")
 LONGEST = (
     "tests/oracle/test_oracle.py",
-    "tests/sla_monitor/test_demo.py",
+    "tests/sla_monitor/test_demo",
     "tests/e2e/",
     "tests/test_bench.py",
     "tests/upgrade/",

@@ -11,8 +11,9 @@ from uvicorn import Server
 
 from api.edge.connections import Clients, ProxiedHttpProtocol
 from api.edge.websocket import Socket
-from sla_monitor.serving.connections import BoundedConfig, BoundedServer, Fault, HttpProtocol
+from sla_monitor.serving.connections import BoundedConfig, Fault, HttpProtocol
 from sla_monitor.serving.ports import bind
+from sla_monitor.serving.server import BoundedServer
 from sla_monitor.serving.signals import stop_on_signal
 from sla_monitor.settings import Settings
 

@@ -9,15 +9,14 @@ This module uses attributes of uvicorn 0.54's HttpToolsProtocol (`transport`, `p
 """
 
 import asyncio
-import contextlib
 import heapq
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 from httptools import HttpParserError, HttpParserUpgrade
-from uvicorn import Config, Server
+from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 log = logging.getLogger(__name__)
@@ -28,8 +27,6 @@ STALL_DEADLINE_S = 15.0
 """A connection is closed if its client reads nothing of a response for this time."""
 DRAIN_DEADLINE_S = 60.0
 """A connection is closed if its client has left a part of the responses unread for this time without a break."""
-CHECK_TICKS = 10
-"""The period of `check_reading`, in ticks of uvicorn's main loop, 0.1 s each."""
 MAX_HEAD_BYTES = 64 * 1024
 """Limit of request line and headers, because llhttp has none."""
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
@@ -284,21 +281,3 @@ class HttpProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._refuse("not_http", NOT_HTTP)
-
-
-class BoundedServer(Server):
-    """uvicorn's server without its signal handlers, which raise the signal again at the end, so that the exit code is
-    not 0. The program handles signals."""
-
-    def __init__(self, config: BoundedConfig) -> None:
-        super().__init__(config)
-        self._connections = config.connections
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-    async def on_tick(self, counter: int) -> bool:
-        if counter % CHECK_TICKS == 0:
-            self._connections.check_reading(asyncio.get_running_loop().time())
-        return await super().on_tick(counter)

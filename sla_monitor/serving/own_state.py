@@ -9,7 +9,8 @@ import anyio
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from sla_monitor.serving.connections import BoundedConfig, BoundedServer, Connections, Fault, HttpProtocol
+from sla_monitor.serving.connections import BoundedConfig, Connections, Fault, HttpProtocol
+from sla_monitor.serving.server import BoundedServer
 
 CONNECTION_LIMIT = 64
 """The limit of connections in total, and of one client: behind a container network all clients can have one address."""

@@ -1,5 +1,6 @@
 """Creates and changes incidents over REST, and reads their events."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -80,3 +81,7 @@ def error_fields(response: httpx.Response) -> list[str]:
     assert response.status_code == 400, response.text
     assert response.json()["code"] == "VALIDATION_ERROR"
     return [problem["field"] for problem in response.json()["details"]]
+
+
+def year() -> int:
+    return datetime.now(UTC).year

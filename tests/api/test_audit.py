@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.api.accounts import PASSWORD, add_user
 from tests.api.conftest import Api, User, add_service, create_user, running_api
-from tests.api.test_accounts import PASSWORD, add_user
 from tests.api.visitors import visitor
 
 pytestmark = pytest.mark.one_engine

@@ -1,79 +1,20 @@
 """Atom, RSS and JSON feeds, parsed by a feed reader (feedparser)."""
 
 import json
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from types import SimpleNamespace
+from datetime import timedelta
 from typing import Any
-from xml.etree import ElementTree
 
-import feedparser
 import psycopg
 import pytest
 
 import sql
-from api.pages.well_known import GUESSED
-from sla_monitor.formats.one_line import fits_one_line
 from tests.api.conftest import Api, add_service, create_user, running_api, until
+from tests.api.feed_documents import FORMATS, announce, content_of, read, text
 from tests.api.incidents import add_update, create
 
 pytestmark = pytest.mark.one_engine
 
 Db = psycopg.AsyncConnection[Any]
-FORMATS = ("atom", "rss", "json")
-ATOM = "{http://www.w3.org/2005/Atom}"
-TYPES = {"atom": "application/atom+xml", "rss": "application/rss+xml", "json": "application/feed+json"}
-HOURS = timedelta(hours=1)
-
-
-async def text(api: Api, feed_format: str, query: str = "", **headers: str) -> str:
-    """Returns the feed as text."""
-    response = await api.http.get(f"/feed.{feed_format}{query}", headers=headers)
-    assert response.status_code == 200, response.text
-    assert response.headers["content-type"] == f"{TYPES[feed_format]}; charset=utf-8"
-    return response.text
-
-
-async def read(api: Api, feed_format: str, query: str = "", **headers: str) -> Any:
-    """Returns the feed as parsed by feedparser, which must report no errors. It does not support JSON feeds."""
-    body = await text(api, feed_format, query, **headers)
-    if feed_format == "json":
-        return _as_xml(json.loads(body))
-    read = feedparser.parse(body, sanitize_html=False, resolve_relative_uris=False)
-    assert not read.bozo, read.get("bozo_exception")
-    return read
-
-
-def _as_xml(feed: Any) -> Any:
-    """Returns a JSON feed as feedparser returns one of XML."""
-    entries = [
-        SimpleNamespace(
-            id=item["id"],
-            link=item["url"],
-            title=item["title"],
-            summary=item["content_html"],
-            tags=[SimpleNamespace(term=tag) for tag in item["tags"]],
-        )
-        for item in feed["items"]
-    ]
-    return SimpleNamespace(feed=SimpleNamespace(title=feed["title"]), entries=entries)
-
-
-def content_of(entry: Any) -> str:
-    """Returns the HTML of an entry. Each format has its own element for it."""
-    html: str = entry.content[0].value if hasattr(entry, "content") else entry.summary
-    return html
-
-
-async def announce(api: Api, db: Db, **fields: Any) -> Any:
-    """Creates a maintenance window that begins in five hours."""
-    admin = await create_user(db)
-    start = datetime.now(UTC) + 5 * HOURS
-    window = {"title": "New disks", "affectedServices": ["shop"], "startsAt": start.isoformat()}
-    body = window | {"endsAt": (start + HOURS).isoformat()} | fields
-    response = await api.http.post("/api/maintenance", json=body, headers=admin.headers)
-    assert response.status_code == 201, response.text
-    return response.json()["maintenance"]
 
 
 async def test_incidents_are_listed_newest_first_with_their_updates(api: Api, db: Db) -> None:
@@ -222,36 +163,6 @@ async def test_links_are_absolute_and_start_with_the_requested_host_or_site_url(
         assert "127.0.0.1" not in body
 
 
-async def test_the_formats_have_the_elements_that_their_specifications_require(api: Api, db: Db) -> None:
-    await add_service(db, "shop")
-    await create(api, await create_user(db), affectedServices=["shop"])
-    await announce(api, db)
-    atom = ElementTree.fromstring((await text(api, "atom")).encode())
-    for element in (atom, *atom.iter(f"{ATOM}entry")):
-        for name in ("id", "title", "updated"):
-            assert len(element.findall(f"{ATOM}{name}")) == 1, name
-        updated = datetime.fromisoformat(element.findtext(f"{ATOM}updated") or "")
-        assert updated.tzinfo is not None
-    assert atom.find(f"{ATOM}author/{ATOM}name") is not None
-    assert {link.get("rel") for link in atom.findall(f"{ATOM}link")} == {"self", "alternate"}
-    ids = [entry.findtext(f"{ATOM}id") for entry in atom.iter(f"{ATOM}entry")]
-    assert len(set(ids)) == len(ids) == 2
-
-    rss = ElementTree.fromstring((await text(api, "rss")).encode())
-    [channel] = rss
-    assert (rss.tag, rss.get("version"), channel.tag) == ("rss", "2.0", "channel")
-    assert all(channel.findtext(name) for name in ("title", "link", "description", "lastBuildDate"))
-    for item in channel.iter("item"):
-        assert parsedate_to_datetime(item.findtext("pubDate") or "").tzinfo is not None
-        assert item.findtext("guid")
-
-    feed = json.loads(await text(api, "json"))
-    assert feed["version"] == "https://jsonfeed.org/version/1.1"
-    assert {"title", "home_page_url", "feed_url", "language", "authors", "items"} <= set(feed)
-    for found in feed["items"]:
-        assert {"id", "url", "title", "content_html", "date_published", "date_modified"} <= set(found)
-
-
 @pytest.mark.parametrize("feed_format", FORMATS)
 async def test_the_language_is_chosen_by_the_query_or_the_browser(api: Api, db: Db, feed_format: str) -> None:
     await create(api, await create_user(db), title="Down")
@@ -265,45 +176,6 @@ async def test_the_language_is_chosen_by_the_query_or_the_browser(api: Api, db: 
     assert (await api.http.get(f"/feed.{feed_format}?lang=xx")).status_code == 400
 
 
-CONTROLS = "".join(chr(code) for code in (*range(1, 32), *range(127, 160), 0xFFFE, 0xFFFF, 0x10FFFF))
-STRANGE = "".join(char for char in CONTROLS if fits_one_line(char))
-HOSTILE = "</title>]]><script>alert(1)</script> &lt;b&gt; {{7*7}} <img src=x onerror=alert(1)> {title}"
-
-
-@pytest.mark.parametrize("feed_format", FORMATS)
-async def test_a_feed_is_valid_with_every_character_that_can_be_stored(api: Api, db: Db, feed_format: str) -> None:
-    await add_service(db, "shop", name=f"Shop {STRANGE}")
-    admin = await create_user(db)
-    incident = await create(
-        api, admin, title=f"a{STRANGE}b {HOSTILE}", description=f"{CONTROLS}{HOSTILE}", affectedServices=["shop"]
-    )
-    await add_update(
-        api, admin, incident["id"], "resolved", f"{CONTROLS} {HOSTILE} [x](javascript:alert(1)) ![y](data:,)"
-    )
-
-    async def is_resolved() -> bool:
-        return "Resolved" in await text(api, feed_format)
-
-    await until(is_resolved)
-    body = await text(api, feed_format)
-    if feed_format != "json":
-        ElementTree.fromstring(body.encode())
-    [entry] = (await read(api, feed_format)).entries
-    content = content_of(entry)
-    assert "&lt;script&gt;" in content
-    assert not [active for active in ("<script", "<img", 'javascript:alert(1)"') if active in content]
-    if feed_format == "json":
-        title = json.loads(body)["items"][0]["title"]
-    else:
-        title = (
-            ElementTree.fromstring(body.encode()).findall(f".//{ATOM if feed_format == 'atom' else ''}title")[1].text
-            or ""
-        )
-    assert HOSTILE.split(" ")[0] in title
-    assert "{{7*7}}" in title
-    assert "{title}" in title
-
-
 async def test_a_feed_has_the_fifty_newest_incidents(api: Api, db: Db) -> None:
     for number in range(51):
         await db.execute(
@@ -314,47 +186,8 @@ async def test_a_feed_has_the_fifty_newest_incidents(api: Api, db: Db) -> None:
     assert titles[0] == "No. 50 (Investigating)"
 
 
-@pytest.mark.parametrize("feed_format", FORMATS)
-async def test_an_empty_feed_is_valid(api: Api, feed_format: str) -> None:
-    feed = await read(api, feed_format)
-    assert feed.entries == []
-    assert feed.feed.title
-
-
 async def test_the_time_of_an_empty_feed_is_that_of_the_installation(api: Api, db: Db) -> None:
     """The time is the same in every process and after a restart."""
     cursor = await db.execute("SELECT min(applied_at) FROM schema_versions")
     [installed_at] = await cursor.fetchone() or [None]
     assert (await read(api, "atom")).feed.updated == f"{installed_at:%Y-%m-%dT%H:%M:%SZ}"
-
-
-@pytest.mark.parametrize("feed_format", FORMATS)
-async def test_errors_of_feeds_are_json(api: Api, feed_format: str) -> None:
-    for query, status, code in (("service=nope", 404, "NOT_FOUND"), ("lang=xx", 400, "VALIDATION_ERROR")):
-        response = await api.http.get(f"/feed.{feed_format}?{query}", headers={"Accept": "text/html, */*"})
-        assert (response.status_code, response.json()["code"]) == (status, code)
-
-
-async def test_a_feed_is_revalidated_by_etag(api: Api) -> None:
-    first = await api.http.get("/feed.atom")
-    again = await api.http.get("/feed.atom", headers={"If-None-Match": first.headers["etag"]})
-    assert again.status_code == 304
-
-
-async def test_pages_link_to_the_feed(api: Api) -> None:
-    link = '<link rel="alternate" type="application/atom+xml" title="SLA Monitor" href="/feed.atom">'
-    assert link in (await api.http.get("/login")).text
-
-
-async def test_robots_txt_favicon_and_guessed_addresses_exist(api: Api) -> None:
-    robots = await api.http.get("/robots.txt")
-    assert robots.status_code == 200
-    assert robots.headers["content-type"].startswith("text/plain")
-    assert {"Disallow: /console", "Disallow: /login"} <= set(robots.text.splitlines())
-    icon = await api.http.get("/favicon.ico", follow_redirects=True)
-    assert (icon.status_code, icon.headers["content-type"]) == (200, "image/svg+xml")
-    for path, target in GUESSED.items():
-        for guessed in (path, path + "/"):
-            assert (await api.http.get(guessed)).headers["location"] == target
-        found = await api.http.get(target, headers={"Accept": "text/html"}, follow_redirects=True)
-        assert found.status_code == 200, path

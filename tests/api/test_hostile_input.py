@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from tests.api import raw
+from tests.api.attacks import admin, no_server_error
 from tests.api.conftest import Api, User
 from tests.api.people import Db
 from tests.api.published import routes
 from tests.api.resources import INCIDENT
-from tests.api.test_attacks import admin, no_server_error
 
 __all__ = ["admin", "no_server_error"]
 

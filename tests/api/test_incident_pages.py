@@ -11,7 +11,7 @@ from api.pages.shown_incidents import ShownDay
 from tests.api.conftest import Api, add_service, create_user, until
 from tests.api.incidents import add_update, change, create
 from tests.api.page_parts import timeless
-from tests.api.test_status_page import BROWSER, html
+from tests.api.visitors import BROWSER, html
 
 pytestmark = pytest.mark.one_engine
 

@@ -1,8 +1,6 @@
-"""Maintenance windows over REST: permissions, visibility, recurrence, changes of the past, and the states of
-services."""
+"""Maintenance windows over REST: valid and invalid fields, recurrence, and concurrent saves."""
 
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,36 +8,12 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from tests.api.conftest import Api, Check, User, add_service, create_user, now, record, until
-from tests.worker.working import working
+from tests.api.conftest import Api, add_service, create_user, now
+from tests.api.windows import DAY, HOUR, body, create_window, iso
 
 pytestmark = pytest.mark.one_engine
 
 Db = psycopg.AsyncConnection[Any]
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-
-
-def iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def body(starts: datetime, length: timedelta = 2 * HOUR, **fields: Any) -> dict[str, Any]:
-    return {
-        "title": "New disks",
-        "affectedServices": ["shop"],
-        "startsAt": iso(starts),
-        "endsAt": iso(starts + length),
-    } | fields
-
-
-async def create_window(api: Api, user: User, planned: dict[str, Any]) -> Any:
-    response = await api.http.post("/api/maintenance", json=planned, headers=user.headers)
-    assert response.status_code == 201, response.text
-    return response.json()["maintenance"]
-
-
-async def states(api: Api) -> dict[str, str]:
-    return {one["id"]: one["status"] for one in (await api.get("/api/system-status"))["services"]}
 
 
 async def test_a_window_is_created_read_moved_and_cancelled(api: Api, db: Db) -> None:
@@ -247,51 +221,6 @@ async def test_the_user_who_saves_later_gets_the_current_window(api: Api, db: Db
     assert unchanged.status_code == 304
 
 
-async def test_anonymous_clients_see_public_windows_with_their_public_services(api: Api, db: Db) -> None:
-    await add_service(db, "shop")
-    await add_service(db, "hidden", public=False)
-    viewer, reporter = await create_user(db, "viewer"), await create_user(db, "reporter")
-    both = await create_window(api, reporter, body(now() + DAY, affectedServices=["hidden", "shop"]))
-    internal = await create_window(api, reporter, body(now() + DAY, title="Secret", public=False))
-    assert both["affectedServices"] == ["hidden", "shop"]
-
-    [listed] = (await api.get("/api/maintenance"))["maintenance"]
-    assert (listed["id"], listed["affectedServices"]) == (both["id"], ["shop"])
-    assert (await api.http.get(f"/api/maintenance/{internal['id']}")).status_code == 404
-    assert len((await api.get("/api/maintenance", headers=viewer.headers))["maintenance"]) == 2
-    [shown] = (await api.get("/api/system-status"))["maintenance"]
-    assert (shown["id"], shown["title"], shown["affectedServices"]) == (both["id"], "New disks", ["shop"])
-
-    # Cached responses are invalidated when a window becomes internal.
-    path = f"/api/maintenance/{both['id']}"
-    assert (await api.http.put(path, json={"public": False}, headers=reporter.headers)).status_code == 200
-
-    async def gone() -> bool:
-        responses = [(await api.get("/api/maintenance")), (await api.get("/api/system-status"))]
-        return all(response["maintenance"] == [] for response in responses)
-
-    await until(gone)
-
-
-async def test_reporters_change_all_windows_and_cancel_their_own_and_admins_any(api: Api, db: Db) -> None:
-    await add_service(db, "shop")
-    viewer, reporter, other, admin = [
-        await create_user(db, role) for role in ("viewer", "reporter", "reporter", "admin")
-    ]
-    path = f"/api/maintenance/{(await create_window(api, reporter, body(now() + DAY)))['id']}"
-    assert (await api.http.post("/api/maintenance", json=body(now() + DAY))).status_code == 401
-    assert (await api.http.put(path, json={"title": "x"})).status_code == 401
-    for refused in (
-        await api.http.post("/api/maintenance", json=body(now() + DAY), headers=viewer.headers),
-        await api.http.put(path, json={"title": "x"}, headers=viewer.headers),
-        await api.http.delete(path, headers=viewer.headers),
-        await api.http.delete(path, headers=other.headers),
-    ):
-        assert refused.status_code == 403
-    assert (await api.http.put(path, json={"title": "Ours"}, headers=other.headers)).status_code == 200
-    assert (await api.http.delete(path, headers=admin.headers)).status_code == 204
-
-
 @pytest.mark.parametrize("window_id", ["nothing", "%00", str(uuid.UUID(int=0))])
 async def test_a_missing_window_is_a_404(api: Api, db: Db, window_id: str) -> None:
     admin = await create_user(db)
@@ -299,111 +228,3 @@ async def test_a_missing_window_is_a_404(api: Api, db: Db, window_id: str) -> No
     assert (await api.http.get(path)).status_code == 404
     assert (await api.http.put(path, json={"title": "x"}, headers=admin.headers)).status_code == 404
     assert (await api.http.delete(path, headers=admin.headers)).status_code == 404
-
-
-@pytest.fixture
-async def maintenance_duty(database: str) -> AsyncIterator[None]:
-    async with working(database, "maintenance"):
-        yield
-
-
-@pytest.mark.engines("timescaledb", "postgresql")
-async def test_a_service_is_under_maintenance_while_a_window_runs(api: Api, db: Db, maintenance_duty: None) -> None:
-    for service in ("shop", "pay", "off"):
-        await add_service(db, service, enabled=service != "off")
-    await record(db, [Check("shop", now(), ms=None), Check("pay", now())])
-    reporter = await create_user(db, "reporter")
-    assert (await api.get("/api/system-status"))["overallStatus"] == "outage"
-    planned = body(now() - timedelta(seconds=5), affectedServices=["shop", "off"])
-    created = await create_window(api, reporter, planned)
-    assert created["status"] == "running"
-
-    async def runs() -> bool:
-        return (await states(api))["shop"] == "maintenance"
-
-    await until(runs)
-    status = await api.get("/api/system-status")
-    assert status["overallStatus"] == "operational"
-    assert await states(api) == {"shop": "maintenance", "pay": "operational", "off": "unknown"}
-    assert [one["id"] for one in status["maintenance"]] == [created["id"]]
-
-    # Ended early: the checks decide the state again, and the window remains readable.
-    path = f"/api/maintenance/{created['id']}"
-    response = await api.http.put(path, json={"endsAt": iso(now())}, headers=reporter.headers)
-    assert response.json()["maintenance"]["status"] == "over", response.text
-
-    async def over() -> bool:
-        return (await states(api))["shop"] == "outage"
-
-    await until(over)
-    cursor = await db.execute(
-        "SELECT data ->> 'status' FROM events "
-        "WHERE event = 'status-update' AND data ->> 'serviceId' = 'shop' ORDER BY seq"
-    )
-    assert [state for (state,) in await cursor.fetchall()] == ["outage", "maintenance", "outage"]
-
-
-async def test_changes_of_a_window_keep_its_past(api: Api, db: Db) -> None:
-    await add_service(db, "shop")
-    await add_service(db, "pay")
-    reporter = await create_user(db, "reporter")
-    begun = datetime.now(UTC).replace(microsecond=0) - HOUR
-    created = await create_window(api, reporter, body(begun, timedelta(hours=3), rrule="FREQ=DAILY"))
-    # Makes the window look as if it had been created before it began and had also run yesterday.
-    await db.execute("UPDATE maintenance_occurrences SET starts_at = %s WHERE starts_at <= now()", [begun])
-    await db.execute(
-        "INSERT INTO maintenance_occurrences "
-        "SELECT window_id, starts_at - interval '1 day', ends_at - interval '1 day', service_ids "
-        "FROM maintenance_occurrences WHERE starts_at = %s",
-        [begun],
-    )
-
-    async def periods(service: str) -> list[tuple[timedelta, timedelta]]:
-        cursor = await db.execute(
-            "SELECT starts_at, ends_at FROM maintenance_periods WHERE service_id = %s AND starts_at < now() ORDER BY 1",
-            [service],
-        )
-        return [(starts - begun, ends - begun) for starts, ends in await cursor.fetchall()]
-
-    yesterday, today = (-DAY, -DAY + 3 * HOUR), (timedelta(), 3 * HOUR)
-    assert await periods("shop") == [yesterday, today]
-    path = f"/api/maintenance/{created['id']}"
-
-    # The same schedule changes nothing. A longer one extends the running occurrence and not the past one.
-    for length in (3, 4):
-        change = {"startsAt": iso(begun), "endsAt": iso(begun + length * HOUR), "rrule": "FREQ=DAILY"}
-        assert (await api.http.put(path, json=change, headers=reporter.headers)).status_code == 200
-        assert await periods("shop") == [yesterday, (timedelta(), length * HOUR)]
-
-    # A change of the services applies from now on.
-    await api.http.put(path, json={"affectedServices": ["pay"]}, headers=reporter.headers)
-    [_, (start, end)], [(start_of_rest, end_of_rest)] = await periods("shop"), await periods("pay")
-    assert (start, end_of_rest) == (timedelta(), 4 * HOUR)
-    assert end == start_of_rest
-    assert timedelta() < end - HOUR < timedelta(minutes=1)
-
-    assert (await api.http.delete(path, headers=reporter.headers)).status_code == 204
-    assert (await api.http.get(path, headers=reporter.headers)).status_code == 404
-    assert await periods("shop") == [yesterday, (start, end)]
-    [(_, end_of_rest)] = await periods("pay")
-    assert end_of_rest < 2 * HOUR
-    future = await db.execute("SELECT FROM maintenance_occurrences WHERE ends_at > now()")
-    assert await future.fetchall() == []
-
-
-async def test_events_of_an_internal_window_are_sent_to_staff_only(api: Api, db: Db) -> None:
-    await add_service(db, "shop")
-    reporter = await create_user(db, "reporter")
-    public = await create_window(api, reporter, body(now() + DAY))
-    internal = await create_window(api, reporter, body(now() + DAY, public=False))
-    await api.http.put(f"/api/maintenance/{public['id']}", json={"public": False}, headers=reporter.headers)
-    await api.http.delete(f"/api/maintenance/{internal['id']}", headers=reporter.headers)
-    cursor = await db.execute(
-        "SELECT room, data ->> 'maintenanceId' FROM events WHERE event = 'maintenance-updated' ORDER BY seq"
-    )
-    assert await cursor.fetchall() == [
-        (None, public["id"]),
-        ("staff", internal["id"]),
-        (None, public["id"]),
-        ("staff", internal["id"]),
-    ]

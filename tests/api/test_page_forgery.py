@@ -13,16 +13,14 @@ import psycopg
 import pytest
 
 from api.edge.cookies import SECURE_SESSION, SESSION
+from tests.api.accounts import PASSWORD, add_user
 from tests.api.conftest import Api, User, create_user, running_api, signer
+from tests.api.cross_site import FORM, FRONT_END, HTML, forgeries, form_token, origin, state_of_database
 from tests.api.hostile_site import HARMLESS, Site, hostile_api, session_cookie
 from tests.api.page_routes import described, page_routes
 from tests.api.published import routes
-from tests.api.test_accounts import PASSWORD, add_user
 
 Db = psycopg.AsyncConnection[Any]
-FRONT_END = "http://front.example"
-HTML = {"Accept": "text/html"}
-FORM = "application/x-www-form-urlencoded"
 WITHOUT_FORM = {"/live-token"}
 """Routes without a form. They change nothing, and only scripts of this origin can read their responses."""
 
@@ -37,51 +35,6 @@ async def site(any_database: str) -> AsyncIterator[Site]:
 async def db(any_database: str, site: Site) -> AsyncIterator[Db]:
     async with await psycopg.AsyncConnection.connect(any_database, autocommit=True) as connection:
         yield connection
-
-
-def origin(api: Api) -> str:
-    return f"http://127.0.0.1:{api.settings.api_port}"
-
-
-async def form_token(api: Api, cookie: str) -> str:
-    """Returns the CSRF token of the session, read from one of its pages."""
-    page = await api.http.get("/console/account", headers=HTML | {"Cookie": cookie})
-    found = re.search(r'name="csrf" value="(\w+)"', page.text)
-    assert found, page.text
-    return found[1]
-
-
-async def state_of_database(db: Db) -> Any:
-    """Returns values that any change of the database would alter."""
-    cursor = await db.execute(
-        "SELECT (SELECT max(id) FROM audit_entries), (SELECT max(seq) FROM events), "
-        "(SELECT count(*) FROM sessions WHERE revoked_at IS NULL)"
-    )
-    return await cursor.fetchone()
-
-
-def forgeries(api: Api) -> Mapping[str, dict[str, str]]:
-    """Returns the headers of browsers for forms of other origins, by kind."""
-    own, port = origin(api), api.settings.api_port
-    return {
-        "no headers": {},
-        "foreign": {"Origin": "http://evil.example"},
-        "null": {"Origin": "null"},
-        "empty": {"Origin": ""},
-        "a front end": {"Origin": FRONT_END},
-        "a subdomain": {"Origin": f"http://evil.127.0.0.1:{port}"},
-        "a longer name": {"Origin": f"{own}.evil.example"},
-        "another port": {"Origin": f"http://127.0.0.1:{port + 1}"},
-        "no port": {"Origin": "http://127.0.0.1"},
-        "in a path": {"Origin": f"http://evil.example/{own}"},
-        "in a user": {"Origin": f"http://127.0.0.1:{port}@evil.example"},
-        "only a referrer": {"Referer": f"{own}/console"},
-        "same site": {"Sec-Fetch-Site": "same-site"},
-        "cross site": {"Sec-Fetch-Site": "cross-site"},
-        "entered in the address bar": {"Sec-Fetch-Site": "none"},
-        "contradictory": {"Origin": own, "Sec-Fetch-Site": "cross-site"},
-        "own origin and same site": {"Origin": own, "Sec-Fetch-Site": "same-site"},
-    }
 
 
 async def test_forms_of_other_origins_change_nothing(site: Site, db: Db) -> None:

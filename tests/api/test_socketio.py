@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api.live import socketio
 from tests.api.conftest import Api, add_service, create_user, running_api, signer, until
-from tests.api.test_feed import set_state
+from tests.api.feed_clients import set_state
 from tests.api.transports import SocketClient, engine, socket_client, socketio_url
 
 pytestmark = pytest.mark.one_engine

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import anyio
 import msgspec
 import psycopg
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -143,3 +144,6 @@ async def incident(db: psycopg.AsyncConnection[Any], public: bool = True) -> str
     row = await cursor.fetchone()
     assert row is not None
     return str(row[0])
+
+
+both_transports = pytest.mark.parametrize("transport", TRANSPORTS)

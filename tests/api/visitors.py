@@ -10,6 +10,7 @@ import psycopg
 
 from api.auth.passwords import Passwords
 from api.edge.cookies import SESSION
+from sla_monitor.texts.languages import Language
 from tests.api.conftest import Api, User, signer
 
 
@@ -157,3 +158,13 @@ def invalid_fields(page: Page) -> set[str]:
     linked = set(re.findall(r'href="#field-([^"]+)"', page.text))
     assert names <= linked, f"{names} are marked, {linked} are linked"
     return names
+
+
+BROWSER = {"Accept": "text/html", "Accept-Language": "en"}
+
+
+async def html(api: Api, language: Language = "en", path: str = "/") -> str:
+    response = await api.http.get(path, headers=BROWSER | {"Accept-Language": language})
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/html")
+    return response.text

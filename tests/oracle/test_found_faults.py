@@ -4,9 +4,9 @@ import pytest
 
 from tests.oracle.driver import Database
 from tests.oracle.history import Compare, History, Interrupt, Record, Refresh, Resume
+from tests.oracle.known_faults import batch, clock, state_history
 from tests.oracle.moments import at
 from tests.oracle.rows import Check
-from tests.oracle.test_known_faults import batch, clock, state_history
 
 
 def checks(*texts: str) -> Record:

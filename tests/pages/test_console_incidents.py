@@ -3,13 +3,13 @@
 import re
 from typing import Any
 
-import msgspec
 import psycopg
 import pytest
-from playwright.async_api import Dialog, Locator, Page, expect
+from playwright.async_api import Dialog, expect
 
 from tests.api.conftest import Api, User, create_user, running_api
 from tests.api.incidents import add_update, change
+from tests.pages.incident_forms import again, draft_state, field, leave, people, stored
 from tests.pages.looks import assert_accessible, screenshot
 from tests.pages.sites import OPEN_INCIDENT, RESOLVED_INCIDENT
 from tests.pages.visits import Device, Language, OpenPage, Theme, log_in, serving
@@ -29,37 +29,6 @@ async def ann(site_db: Db) -> User:
 @pytest.fixture
 async def bora(site_db: Db) -> User:
     return await create_user(site_db, "reporter", "bora")
-
-
-def people(page: Page) -> Locator:
-    return page.locator("#editors")
-
-
-def field(page: Page, name: str) -> Locator:
-    return page.locator(f"#field-{name}")
-
-
-def draft_state(page: Page) -> Locator:
-    return page.locator("#draft-state")
-
-
-async def stored(site: Api, who: User, incident_id: str = OPEN_INCIDENT) -> Any:
-    return (await site.get(f"/api/incidents/{incident_id}", headers=who.headers))["incident"]
-
-
-async def again(db: Db, who: User) -> User:
-    """The same person in a new session."""
-    cursor = await db.execute(
-        "INSERT INTO sessions (user_id, expires_at) VALUES (%s, now() + interval '1 day') RETURNING id", [who.user_id]
-    )
-    [(session_id,)] = await cursor.fetchall()
-    return msgspec.structs.replace(who, session_id=session_id)
-
-
-async def leave(page: Page) -> None:
-    """Goes away whatever the page says to it."""
-    page.on("dialog", lambda dialog: dialog.accept())
-    await page.close(run_before_unload=False)
 
 
 async def test_what_is_sent_to_a_server_that_is_away_stays_in_the_form(

@@ -1,14 +1,14 @@
-"""The status page in a browser: live, by keyboard and touch, without scripts, and when its API is away."""
+"""The status page in a browser: live, without scripts, and when its API is away."""
 
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import anyio
 import psycopg
-from playwright.async_api import FloatRect, Locator, Page, Route, expect
+from playwright.async_api import expect
 
 from api.app import serve
 from sla_monitor.settings import Settings
@@ -18,7 +18,7 @@ from tests.api.relay import relay_before
 from tests.api.shared import SHARED
 from tests.pages.looks import assert_accessible, screenshot
 from tests.pages.sites import HIDDEN, OPEN_INCIDENT, RESOLVED_INCIDENT
-from tests.pages.test_refreshing import refresh
+from tests.pages.status_rows import card, connected, row
 from tests.pages.visits import Device, Language, OpenPage, Theme
 
 Db = psycopg.AsyncConnection[Any]
@@ -31,25 +31,6 @@ LOOKS: tuple[tuple[Language, Theme, Device], ...] = (
 PUSHED_MS = 20_000
 """Far less than the minute after which a page refreshes itself without an event."""
 AWAY = ("WebSocket", "ERR_CONNECTION_REFUSED")
-
-
-def row(page: Page, service: str) -> Locator:
-    return page.locator(f'[data-service="{service}"]')
-
-
-def card(page: Page) -> Locator:
-    return page.locator(".day-card")
-
-
-async def box(locator: Locator) -> FloatRect:
-    found = await locator.bounding_box()
-    assert found is not None
-    return found
-
-
-async def connected(page: Page) -> None:
-    """Waits until the sliders are made: then the page receives events."""
-    await expect(page.locator(".days[role=slider]").first).to_be_attached()
 
 
 @asynccontextmanager
@@ -118,104 +99,6 @@ async def test_the_page_of_an_incident_follows_it(open_page: OpenPage, site: Api
     await add_update(site, reporter, OPEN_INCIDENT, "resolved", "Everybody can pay again.")
     await expect(page.locator(".timeline > li").first).to_contain_text("Everybody can pay again.")
     await expect(page.locator("#incident .tag").first).to_have_text("Resolved")
-
-
-async def test_days_by_keyboard(open_page: OpenPage) -> None:
-    page = await open_page()
-    await connected(page)
-    link = row(page, "demo-failing").get_by_role("link")
-    await link.focus()
-    await page.keyboard.press("Tab")
-    strip = row(page, "demo-failing").get_by_role("slider", name="Failing checkout, day by day")
-    await expect(strip).to_be_focused()
-    await expect(card(page)).to_contain_text("Outage")
-    await expect(strip).to_have_attribute("aria-valuenow", "89")
-    await expect(strip).to_have_attribute(
-        "aria-valuetext", re.compile(r"Outage, Downtime .+, Uptime [\d.]+%, Checks \d+")
-    )
-    await page.keyboard.press("ArrowLeft")
-    await expect(strip).to_have_attribute("aria-valuenow", "88")
-    await expect(card(page)).to_contain_text(re.compile(r"Checks\s*96"))
-    await page.keyboard.press("Home")
-    await expect(strip).to_have_attribute("aria-valuenow", "0")
-    await page.keyboard.press("ArrowLeft")
-    await expect(strip).to_have_attribute("aria-valuenow", "0")
-    await page.keyboard.press("End")
-    await expect(strip).to_have_attribute("aria-valuenow", "89")
-    await page.keyboard.press("Escape")
-    await expect(card(page)).to_be_hidden()
-    await page.keyboard.press("ArrowLeft")
-    await expect(card(page)).to_be_visible()
-    await page.keyboard.press("Tab")
-    await expect(card(page)).to_be_hidden()
-
-
-async def test_days_keep_their_dates_over_midnight(open_page: OpenPage) -> None:
-    """Pages that are open since yesterday, and what the server has for them today."""
-
-    async def a_day_later(route: Route) -> None:
-        answer = await route.fetch()
-        html = re.sub(r'(?<=")\d{4}-\d\d-\d\d(?=")', lambda day: _after(day[0]), await answer.text())
-        await route.fulfill(response=answer, body=html)
-
-    for path, part, within in (
-        ("/", "services", '[data-service="demo-slow"]'),
-        ("/services/demo-slow", "days", "#days"),
-    ):
-        page = await open_page(path)
-        strip = page.locator(within).get_by_role("slider")
-        await expect(strip).to_be_attached()
-        today = str(await page.locator(f"#{part}").get_attribute("data-today"))
-        await page.route("**" + path, a_day_later)
-        await refresh(page, part)
-        await expect(page.locator(f"#{part}")).to_have_attribute("data-today", _after(today))
-        await strip.press("End")
-        for day in (date.fromisoformat(_after(today)), date.fromisoformat(today)):
-            await expect(card(page).locator("strong")).to_have_text(f"{day:%a, %b} {day.day}, {day.year}")
-            await strip.press("ArrowLeft")
-
-
-def _after(day: str) -> str:
-    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
-
-
-async def test_days_by_pointer(open_page: OpenPage) -> None:
-    page = await open_page()
-    await connected(page)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/days") else None)
-    strip = row(page, "demo-slow").locator(".days")
-    await strip.scroll_into_view_if_needed()
-    place = await box(strip)
-    await page.mouse.move(place["x"] + place["width"] - 2, place["y"] + 5)
-    today = date.fromisoformat(str(await page.locator("#services").get_attribute("data-today")))
-    await expect(card(page).locator("strong")).to_have_text(f"{today:%a, %b} {today.day}, {today.year}")
-    await expect(card(page)).to_contain_text("Checks")
-    await page.mouse.move(place["x"] + 2, place["y"] + 5)
-    await expect(card(page).locator("dd").first).to_be_visible()
-    assert len(asked) == 1
-    # The card stays while the pointer is over it, and disappears when the pointer leaves it and the strip.
-    await page.clock.install()
-    there = await box(card(page))
-    await page.mouse.move(there["x"] + 5, there["y"] + there["height"] - 5, steps=3)
-    await page.clock.run_for(300)
-    await expect(card(page)).to_be_visible()
-    await page.mouse.move(2, 2)
-    await expect(card(page)).to_be_hidden()
-
-
-async def test_days_by_touch(open_page: OpenPage) -> None:
-    page = await open_page(device="phone")
-    await connected(page)
-    strip = row(page, "demo-slow").locator(".days")
-    await strip.scroll_into_view_if_needed()
-    place = await box(strip)
-    await page.touchscreen.tap(place["x"] + place["width"] / 2, place["y"] + 5)
-    await expect(card(page)).to_contain_text("Uptime")
-    there = await box(card(page))
-    assert there["x"] >= 0 and there["x"] + there["width"] <= 360
-    await page.locator("#headline").dispatch_event("pointerdown", {"bubbles": True})
-    await expect(card(page)).to_be_hidden()
 
 
 async def test_figures_that_fail_to_load_are_reported_and_loaded_again(open_page: OpenPage) -> None:

@@ -178,3 +178,11 @@ async def state(connection: Connection, service: str = "web") -> tuple[str, date
 
 async def is_timescaledb(connection: Connection) -> bool:
     return bool(await value(connection, "SELECT engine = 'timescaledb' FROM installation"))
+
+
+async def events(db: Connection, event: str = "status-update") -> list[Any]:
+    return [data for (data,) in await fetch(db, "SELECT data FROM events WHERE event = %s ORDER BY seq", (event,))]
+
+
+async def parked(db: Connection) -> list[str]:
+    return [reason for (reason,) in await fetch(db, "SELECT reason FROM parked_checks ORDER BY 1")]
