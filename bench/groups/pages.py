@@ -23,9 +23,7 @@ SIZE_TARGET = at_most(60.0, "kB")
 RATE_TARGET = at_least(0.8)
 INTERACTIVE_TARGET = at_most(1.4)
 """Relative to the login page, which shows no figures."""
-_LINKED = re.compile(
-    r'(?:<script type="module"(?: fetchpriority="high")? src|<link rel="stylesheet" href|<link rel="icon" href)="([^"]+)"'
-)
+_LINKED = re.compile(r'<(?:script type="module"[^>]* src|link rel="stylesheet" href|link rel="icon" href)="([^"]+)"')
 _IMPORTED = re.compile(rb'(?:from|import) "\./([^"]+)"')
 _TIMES = """async () => {
   const [visit] = performance.getEntriesByType("navigation");

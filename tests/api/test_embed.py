@@ -53,7 +53,14 @@ async def test_any_site_may_embed_the_frame_and_it_loads_nothing_from_other_host
         "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors *"
     )
-    assert len(re.findall(r'<script type="module" src="/static/[^"]*embed[^"]*"></script>', response.text)) == 1
+    assert (
+        len(
+            re.findall(
+                r'<script type="module" fetchpriority="high" src="/static/[^"]*embed[^"]*"></script>', response.text
+            )
+        )
+        == 1
+    )
     assert response.text.count("<script") == 1
     assert "<form" not in response.text
     assert '<noscript><meta http-equiv="refresh" content="60"></noscript>' in response.text

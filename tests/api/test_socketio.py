@@ -213,7 +213,7 @@ async def test_other_namespaces_do_not_exist(api: Api) -> None:
 
 
 async def test_a_client_that_never_sends_connect_is_disconnected(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socketio, "CONNECT_WITHIN_S", 0.5)
+    monkeypatch.setattr(socketio, "CONNECT_WITHIN_S", 1.5)
     async with engine(api) as socket:
         assert await close_code(socket) == 1008
     async with engine(api) as socket:

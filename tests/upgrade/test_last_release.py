@@ -4,15 +4,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import psycopg
-import pytest
 
 from tests.upgrade.ledger import Ledger
 from tests.upgrade.old_database import OldDatabase, assert_user_data_is_unchanged, recording
 from tests.upgrade.processes import LastRelease
 from tests.upgrade.snapshot import Snapshot, differences
-
-# These tests are about the old release and the comparison, not about this release.
-pytestmark = pytest.mark.one_engine
 
 
 async def test_all_figures_are_correct_except_in_touched_ranges(short: OldDatabase, long: OldDatabase) -> None:
