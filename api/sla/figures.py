@@ -1,6 +1,6 @@
 """The service level of a service in a period: uptime against its target, error budget and burn rates.
 
-The rules are in docs/accounting.md, the SQL in sql/functions/sla_states.sql and sla_figures.sql.
+The rules are in docs/accounting.md, the SQL in sql/accounting.
 """
 
 import re
@@ -13,6 +13,7 @@ from litestar import Router, get
 from litestar.params import QueryParameter
 
 from api.auth.permissions import requires
+from api.cache.entries import Cacheable
 from api.rest.errors import ApiError, invalid
 from api.rest.injected import Injected
 from api.rest.moments import FIRST_YEAR, LAST_YEAR, iso, read_moment
@@ -21,6 +22,8 @@ from api.services.names import ServiceName, ServicePath
 from api.uptime.calendar import public_service
 from sql import Pool, database
 
+CACHEABLE: tuple[Cacheable, ...] = ()
+"""None: the figures change with every moment, and with corrections and policies."""
 _PERIOD = re.compile(r"([0-9]{4})(?:-(0[1-9]|1[0-2])|-Q([1-4]))?")
 Verdict = Literal["met", "missed", "insufficient_data"]
 PeriodText = Annotated[

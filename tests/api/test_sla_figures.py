@@ -20,13 +20,8 @@ async def add_policy(db: Db, scope: str = "everything", subject: str | None = No
     created = "INSERT INTO sla_policies (scope, subject) VALUES (%s, %s) RETURNING id"
     row = await (await db.execute(created, [scope, subject])).fetchone()
     assert row is not None
-    values = {
-        "valid_from": "2000-01-01",
-        "name": "Standard",
-        "target": 99.9,
-        "time_zone": "UTC",
-        "author": "ann",
-    } | terms
+    values = {"valid_from": "2000-01-01", "name": "Standard", "target": 99.9, "time_zone": "UTC"}
+    values |= {"author": "ann", "recorded_at": "2000-01-01 00:00Z"} | terms
     names = ", ".join(values)
     marks = ", ".join(["%s"] * len(values))
     statement = f"INSERT INTO sla_policy_versions (policy_id, version, {names}) VALUES (%s, 1, {marks})"

@@ -1,7 +1,6 @@
 -- The policy version that applies to a service now, with its current period. No row without a policy.
-SELECT applied.policy_id, applied.version, scope, name, time_zone, first_day, last_day
+SELECT applied.policy_id, applied.version, first_day, last_day
 FROM sla_applied(ARRAY[%(service_id)s::text], present()) AS applied
 JOIN sla_policy_versions USING (policy_id, version)
-JOIN sla_policies ON sla_policies.id = applied.policy_id
 CROSS JOIN LATERAL sla_period(applied.policy_id, applied.version, local_date(present(), time_zone)) AS period
 WHERE during @> present()

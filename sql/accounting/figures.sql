@@ -27,7 +27,7 @@ SELECT applied.service_id, applied.policy_id, applied.version, lower(span), uppe
 FROM (
     SELECT service_id, policy_id, version, during FROM sla_applied(service_ids, known_at) WHERE policy IS NULL
     UNION ALL
-    SELECT service_id, policy, numbered, tstzmultirange('(,)') FROM unnest(service_ids) AS service_id WHERE policy IS NOT NULL
+    SELECT service_id, policy, numbered, '{(,)}'::tstzmultirange FROM unnest(service_ids) AS service_id WHERE policy IS NOT NULL
 ) AS applied
 JOIN sla_policy_versions USING (policy_id, version)
 CROSS JOIN LATERAL unnest(applied.during * tstzmultirange(tstzrange(local_day_start(first_day, time_zone),
@@ -55,7 +55,7 @@ WITH parts AS (
     CROSS JOIN LATERAL sla_states(listed.service_ids, policies, versions, lows, highs, known_at) AS states
 )
 SELECT service_id, policy_id, version, low, high, target,
-       spans_seconds(up), spans_seconds(degraded), down_seconds, spans_seconds(unknown),
+       spans_seconds(up), spans_seconds(degraded), down_seconds, spans_seconds(states.unknown),
        maintained_seconds, excluded_seconds, spans_seconds(outside),
        down_seconds + degraded_weight * spans_seconds(degraded),
        planned_seconds,
