@@ -22,6 +22,8 @@ LEGACY = frozenset(f"aggregates/{kind}_{tier}" for kind in KINDS for tier in TIE
 """The names of the aggregates of release 0.1 in schema_versions."""
 ROLLUPS = ("functions", "service_figures", "open_days", "folding", "strips", "rebuild", "upgrade")
 """The files of continuous_aggregates with functions, in the order in which they are applied."""
+ACCOUNTING = ("policies", "states", "figures", "burn_rates", "history")
+"""The files of sql/accounting with functions, in the order in which they are applied."""
 VIEWS = (
     "service_status",
     "service_days",
@@ -93,6 +95,8 @@ def parts_of(engine: str, agreed: Terms, connection: AsyncConnection[TupleRow], 
             parts.append(Part(f"migrations/{number}", text, once=True))
     parts.append(Part("check_types/schemas", _check_schemas(connection)))
     parts += [Part(f"functions/{name}", text) for name, text in folder("sql", "functions")]
+    accounting = dict(folder("sql", "accounting"))
+    parts += [Part(f"accounting/{name}", accounting[name]) for name in ACCOUNTING]
     shared = dict(folder("continuous_aggregates"))
     own = dict(folder("continuous_aggregates", engine))
     if legacy:

@@ -1,0 +1,222 @@
+-- What time counts as under an SLA policy. A part is a service, a policy version and a window in which it applies; the
+-- arrays of the functions have one element for each part, and results name the part by its position.
+
+-- The state of each part as its locations saw it, by the quorum of its policy version. A location takes part while it has
+-- data. Without any such location the time is in no row: it is unknown. The open episodes last until now.
+CREATE OR REPLACE FUNCTION sla_observed(service_ids text[], policies uuid[], versions integer[], lows timestamptz[], highs timestamptz[])
+    RETURNS TABLE (part bigint, up tstzmultirange, degraded tstzmultirange, down tstzmultirange)
+    LANGUAGE sql STABLE PARALLEL SAFE AS
+$$
+WITH parts AS (
+    SELECT part, service_id, low, least(high, present()) AS high, quorum, quorum_locations
+    FROM unnest(service_ids, policies, versions, lows, highs)
+        WITH ORDINALITY AS parts (service_id, policy_id, version, low, high, part)
+    JOIN sla_policy_versions USING (policy_id, version)
+), steps AS (
+    -- Each episode with data adds one location at its start and removes it at its end.
+    SELECT part, quorum, quorum_locations, at,
+           sum(step)                                    AS living,
+           sum(step) FILTER (WHERE state = 'outage')    AS failing,
+           sum(step) FILTER (WHERE state = 'degraded')  AS slow
+    FROM parts
+    JOIN episodes ON episodes.service_id = parts.service_id AND starts_at < high AND (ends_at > low OR ends_at IS NULL)
+    CROSS JOIN LATERAL (
+        VALUES (greatest(starts_at, low), 1), (least(coalesce(ends_at, high), high), -1)
+    ) AS edge (at, step)
+    WHERE state <> 'unknown'
+    GROUP BY part, quorum, quorum_locations, at
+), moments AS (
+    SELECT part, quorum, quorum_locations, at,
+           lead(at) OVER history         AS until,
+           sum(living) OVER history      AS living,
+           coalesce(sum(failing) OVER history, 0) AS failing,
+           coalesce(sum(slow) OVER history, 0)    AS slow
+    FROM steps
+    WINDOW history AS (PARTITION BY part ORDER BY at)
+), judged AS (
+    SELECT part,
+           tstzrange(at, until) AS span,
+           CASE
+               WHEN CASE quorum
+                        WHEN 'one' THEN failing >= 1
+                        WHEN 'all' THEN failing = living
+                        WHEN 'number' THEN failing >= least(quorum_locations, living)
+                        ELSE 2 * failing > living
+                    END THEN 'down'
+               WHEN failing > 0 OR slow > 0 THEN 'degraded'
+               ELSE 'up'
+           END AS state
+    FROM moments
+    WHERE living > 0 AND until > at
+)
+SELECT part,
+       coalesce(range_agg(span) FILTER (WHERE state = 'up'), '{}'),
+       coalesce(range_agg(span) FILTER (WHERE state = 'degraded'), '{}'),
+       coalesce(range_agg(span) FILTER (WHERE state = 'down'), '{}')
+FROM judged
+GROUP BY part
+$$;
+
+-- The corrections of each part as they were known at `known_at`. Of corrections that overlap, the newest one counts.
+CREATE OR REPLACE FUNCTION sla_corrected(service_ids text[], lows timestamptz[], highs timestamptz[], known_at timestamptz)
+    RETURNS TABLE (part bigint, up tstzmultirange, down tstzmultirange, excluded tstzmultirange)
+    LANGUAGE sql STABLE PARALLEL SAFE AS
+$$
+WITH applied AS (
+    SELECT part, sla_corrections.id, effect, created_at, range_agg(span * valid * tstzrange(low, high)) AS spans
+    FROM unnest(service_ids, lows, highs) WITH ORDINALITY AS parts (service_id, low, high, part)
+    JOIN service_memberships ON service_memberships.service_id = parts.service_id AND valid && tstzrange(low, high)
+    JOIN sla_correction_spans ON span && tstzrange(low, high) AND span && valid
+    JOIN sla_corrections ON sla_corrections.id = correction_id
+    WHERE created_at <= known_at AND (withdrawn_at IS NULL OR withdrawn_at > known_at)
+      AND CASE scope
+              WHEN 'service' THEN subject = parts.service_id
+              WHEN 'tag' THEN subject = ANY (tags)
+              WHEN 'group' THEN subject = group_name
+              ELSE true
+          END
+    GROUP BY part, sla_corrections.id, effect, created_at
+), newest AS (
+    SELECT part, effect,
+           spans - coalesce(range_agg(spans) OVER (PARTITION BY part ORDER BY created_at DESC, id DESC
+                                                   ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), '{}') AS spans
+    FROM applied
+)
+SELECT part,
+       coalesce(range_agg(spans) FILTER (WHERE effect = 'up'), '{}'),
+       coalesce(range_agg(spans) FILTER (WHERE effect = 'down'), '{}'),
+       coalesce(range_agg(spans) FILTER (WHERE effect = 'excluded'), '{}')
+FROM newest
+GROUP BY part
+$$;
+
+-- The maintenance of each part that was announced in time. An announcement counts for the time that no earlier one of its
+-- window covers: an extension must itself be announced in time. Maintenance that was cancelled does not count.
+CREATE OR REPLACE FUNCTION sla_maintained(service_ids text[], policies uuid[], versions integer[], lows timestamptz[], highs timestamptz[],
+                                          known_at timestamptz)
+    RETURNS TABLE (part bigint, maintained tstzmultirange)
+    LANGUAGE sql STABLE PARALLEL SAFE AS
+$$
+WITH announced AS (
+    SELECT part, parts.service_id, low, high, announced_minutes, window_id, announced_at,
+           tstzmultirange(span) - coalesce(range_agg(span) OVER (PARTITION BY part, window_id ORDER BY announced_at, span
+                                                                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), '{}') AS news
+    FROM unnest(service_ids, policies, versions, lows, highs)
+        WITH ORDINALITY AS parts (service_id, policy_id, version, low, high, part)
+    JOIN sla_policy_versions USING (policy_id, version)
+    JOIN maintenance_announcements ON span && tstzrange(low, high) AND parts.service_id = ANY (maintenance_announcements.service_ids)
+    WHERE maintenance = 'excluded' AND announced_at <= known_at
+), in_time AS (
+    SELECT part, service_id, low, high, window_id, range_agg(span) AS spans
+    FROM announced
+    CROSS JOIN LATERAL unnest(news) AS span
+    WHERE announced_at <= lower(span) - announced_minutes * interval '1 minute'
+    GROUP BY part, service_id, low, high, window_id
+)
+SELECT part, range_agg(spans * tstzmultirange(tstzrange(starts_at, ends_at)) * tstzmultirange(tstzrange(low, high)))
+FROM in_time
+JOIN maintenance_occurrences
+  ON maintenance_occurrences.window_id = in_time.window_id AND in_time.service_id = ANY (service_ids)
+ AND tstzrange(starts_at, ends_at) && tstzrange(low, high)
+GROUP BY part
+$$;
+
+-- The length of spans in seconds, exact to the microsecond. Without spans 0.
+CREATE OR REPLACE FUNCTION spans_seconds(spans tstzmultirange) RETURNS numeric
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (SELECT coalesce(sum(extract(epoch FROM upper(span) - lower(span))), 0) FROM unnest(spans) AS span);
+
+-- What the time of each part counts as. The spans do not overlap and together are the window from the first check of the
+-- service until its end or now: up, degraded, down, unknown, maintained, excluded by a correction, and outside of the
+-- service hours. The order of the steps: quorum, corrections, shortest outage, maintenance, service hours and window.
+CREATE OR REPLACE FUNCTION sla_states(service_ids text[], policies uuid[], versions integer[], lows timestamptz[], highs timestamptz[],
+                                      known_at timestamptz)
+    RETURNS TABLE (part bigint, up tstzmultirange, degraded tstzmultirange, down tstzmultirange, unknown tstzmultirange,
+                   maintained tstzmultirange, excluded tstzmultirange, outside tstzmultirange)
+    LANGUAGE sql STABLE PARALLEL SAFE AS
+$$
+WITH parts AS (
+    SELECT part, service_id, policy_id, version,
+           greatest(low, first_check)                              AS low,
+           least(high, present())                                  AS high,
+           -- An outage at a bound of the window is as long as it is, so the time around the window is read too.
+           low - shortest_outage_seconds * interval '1 second'     AS wide_low,
+           high + shortest_outage_seconds * interval '1 second'    AS wide_high,
+           sla_policy_versions.unknown                             AS unknown_counts,
+           shortest_outage_seconds * interval '1 second'           AS shortest_outage
+    FROM unnest(service_ids, policies, versions, lows, highs)
+        WITH ORDINALITY AS parts (service_id, policy_id, version, low, high, part)
+    JOIN sla_policy_versions USING (policy_id, version)
+    CROSS JOIN LATERAL (SELECT min(starts_at) AS first_check FROM episodes WHERE episodes.service_id = parts.service_id) AS history
+    WHERE first_check < high AND low < present()
+), listed AS (
+    SELECT array_agg(service_id ORDER BY part) AS service_ids,
+           array_agg(policy_id ORDER BY part)  AS policies,
+           array_agg(version ORDER BY part)    AS versions,
+           array_agg(wide_low ORDER BY part)   AS lows,
+           array_agg(wide_high ORDER BY part)  AS highs,
+           array_agg(part ORDER BY part)       AS numbers
+    FROM parts
+), observed AS (
+    SELECT numbers[seen.part] AS part, seen.up, seen.degraded, seen.down
+    FROM listed
+    CROSS JOIN LATERAL sla_observed(service_ids, policies, versions, lows, highs) AS seen
+), corrected AS (
+    SELECT numbers[found.part] AS part, found.up, found.down, found.excluded
+    FROM listed
+    CROSS JOIN LATERAL sla_corrected(service_ids, lows, highs, known_at) AS found
+), planned AS (
+    SELECT numbers[found.part] AS part, found.maintained
+    FROM listed
+    CROSS JOIN LATERAL sla_maintained(service_ids, policies, versions, lows, highs, known_at) AS found
+), counted AS (
+    SELECT part, low, high, shortest_outage,
+           sla_service_hours(policy_id, version, low, high)                       AS hours,
+           coalesce(maintained, '{}')                                             AS maintained,
+           coalesce(corrected.excluded, '{}')                                     AS excluded,
+           coalesce(corrected.up, '{}')                                           AS set_up,
+           coalesce(corrected.down, '{}')                                         AS set_down,
+           coalesce(observed.degraded, '{}')                                      AS degraded,
+           coalesce(observed.down, '{}')
+               + CASE WHEN unknown_counts = 'down' THEN gaps ELSE '{}' END        AS down,
+           coalesce(observed.up, '{}')
+               + CASE WHEN unknown_counts = 'up' THEN gaps ELSE '{}' END          AS up
+    FROM parts
+    LEFT JOIN observed USING (part)
+    LEFT JOIN corrected USING (part)
+    LEFT JOIN planned USING (part)
+    CROSS JOIN LATERAL (
+        SELECT tstzmultirange(tstzrange(greatest(wide_low, low), least(wide_high, present())))
+                   - coalesce(observed.up + observed.degraded + observed.down, '{}') AS gaps
+    ) AS unobserved
+), decided AS (
+    SELECT part, tstzmultirange(tstzrange(low, high)) AS "window", hours, maintained, excluded - set_up - set_down AS excluded,
+           up, degraded, long.down, set_up, corrected_down - long.down AS short
+    FROM counted
+    CROSS JOIN LATERAL (SELECT down - set_up - excluded + set_down AS corrected_down) AS outages
+    CROSS JOIN LATERAL (
+        SELECT coalesce(range_agg(span), '{}') AS down
+        FROM unnest(corrected_down) AS span
+        WHERE upper(span) - lower(span) >= shortest_outage
+    ) AS long
+), clipped AS (
+    SELECT part, "window",
+           "window" * hours - maintained - excluded AS counts,
+           "window" * hours * maintained            AS maintained,
+           "window" * hours * excluded - maintained AS excluded,
+           "window" - hours                         AS outside,
+           down,
+           (degraded - down - set_up - short)       AS degraded,
+           (up + set_up + short - down)             AS up
+    FROM decided
+)
+SELECT part,
+       counts * (up - degraded),
+       counts * degraded,
+       counts * down,
+       counts - up - degraded - down,
+       maintained,
+       excluded,
+       outside
+FROM clipped
+$$;
