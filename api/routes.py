@@ -53,7 +53,7 @@ from api.rest.installation import POOL, SETTINGS
 from api.rest.parts import Part
 from api.services import heartbeats
 from api.services import routes as services
-from api.sla import figures
+from api.sla import corrections, figures
 from api.uptime import calendar, response_times, status
 
 RESOURCES = (
@@ -67,6 +67,7 @@ RESOURCES = (
     drafts,
     templates,
     maintenance,
+    corrections,
     figures,
     accounts,
     users,

@@ -37,6 +37,7 @@ OBJECTS = (
     "comment",
     "template",
     "maintenance",
+    "correction",
 )
 
 

@@ -1,6 +1,6 @@
 """The fields of maintenance windows in requests and responses, and their validation."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from api.incidents.fields import LongText, Title
 from api.rest.errors import Code
-from api.rest.moments import iso, year_problems
+from api.rest.moments import in_utc, iso, year_problems
 from api.rest.problems import FieldProblem
 from api.rest.texts import line_problems, repeated_problems, text_problems
 from api.services.names import Slug
@@ -22,7 +22,7 @@ RuleText = Annotated[
     str, Meta(min_length=1, max_length=MAX_RULE, description="RFC 5545, such as FREQ=WEEKLY;BYDAY=SU; null: once")
 ]
 ZoneName = Annotated[
-    str, Meta(min_length=1, max_length=64, description="The time zone of a recurring window, such as Asia/Seoul")
+    str, Meta(min_length=1, max_length=64, description="The time zone of the recurrence, such as Asia/Seoul")
 ]
 
 
@@ -42,7 +42,7 @@ class WindowChange(msgspec.Struct, rename="camel", forbid_unknown_fields=True, k
     def given(self) -> dict[str, Any]:
         """The fields of the request, by column."""
         given = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
-        return {name: _utc(value) if isinstance(value, datetime) else value for name, value in given.items()}
+        return {name: in_utc(value) if isinstance(value, datetime) else value for name, value in given.items()}
 
 
 class NewWindow(WindowChange, kw_only=True):
@@ -139,15 +139,6 @@ class WindowRow(msgspec.Struct, kw_only=True):
             updated_at=iso(self.updated_at),
             version=self.version,
         )
-
-
-def _utc(moment: datetime) -> datetime:
-    """The time in UTC, because PostgreSQL does not accept UTC offsets of 16 hours or more. A time that cannot be
-    converted is returned unchanged; `problems` refuses its year."""
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        return moment
 
 
 def problems(change: WindowChange) -> list[FieldProblem]:

@@ -18,12 +18,15 @@ EARLIEST, LATEST = timedelta(days=1), timedelta(days=5 * 366)
 """A new window begins at most EARLIEST before now and at most LATEST after now."""
 
 
-def window_schedule(starts_at: datetime, ends_at: datetime, rrule: str | None, time_zone: str) -> Schedule:
-    """The schedule of a window with these fields. Raises 400 for an invalid one."""
+def window_schedule(
+    starts_at: datetime, ends_at: datetime, rrule: str | None, time_zone: str, longest: timedelta = LONGEST
+) -> Schedule:
+    """The schedule of a window or a correction with these fields. Raises 400 for an invalid one, and for occurrences
+    that are longer than `longest`."""
     if ends_at <= starts_at:
         raise invalid(FieldProblem.of("endsAt", "after_start"))
-    if ends_at - starts_at > LONGEST:
-        raise invalid(FieldProblem.of("endsAt", "days_long", days=LONGEST.days))
+    if ends_at - starts_at > longest:
+        raise invalid(FieldProblem.of("endsAt", "days_long", days=longest.days))
     known = zone(time_zone)
     if known is None:
         raise invalid(FieldProblem.of("timeZone", "time_zone"))

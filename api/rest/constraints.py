@@ -14,7 +14,7 @@ from sla_monitor.texts.problems import ProblemCode
 
 _RULES: Mapping[str, ProblemCode] = {"users_last_admin": "last_admin", "incident_updates_most": "timeline_full"}
 """Constraints on several rows. Their errors name no field."""
-_TABLES = ("services", "users", "incidents", "templates", "maintenance_windows", "api_tokens")
+_TABLES = ("services", "users", "incidents", "templates", "maintenance_windows", "api_tokens", "sla_corrections")
 _FIELDS: Mapping[str, str] = {"group_name": "group"}
 """Columns whose field is not the name of the column in camelCase."""
 

@@ -44,6 +44,15 @@ def read_moment(field: str, text: str | None) -> datetime | None:
     return moment
 
 
+def in_utc(moment: datetime) -> datetime:
+    """The time in UTC, because PostgreSQL does not accept UTC offsets of 16 hours or more. A time that cannot be
+    converted is returned unchanged; `year_problems` refuses its year."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return moment
+
+
 def year_problems(field: str, day: date | None) -> list[FieldProblem]:
     """The problem of a day or time before FIRST_YEAR or after LAST_YEAR; an empty list if there is none."""
     if day is None or FIRST_YEAR <= day.year <= LAST_YEAR:

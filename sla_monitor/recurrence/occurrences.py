@@ -1,4 +1,5 @@
-"""The occurrences of a maintenance window: the days that its rule matches, at one time of day in one time zone.
+"""The occurrences of a maintenance window or a correction: the days that its rule matches, at one time of day in one
+time zone.
 
 Users enter the rules, so each rule must take a bounded time: this module visits each day up to a horizon once.
 python-dateutil, which the tests compare it with, visits all days up to the year 9999 if a rule never matches.
@@ -16,7 +17,9 @@ import msgspec
 from sla_monitor.recurrence.rules import Rule, WeekDay
 
 LONGEST = timedelta(days=30)
-"""The longest occurrence that is allowed."""
+"""The longest occurrence of a maintenance window."""
+END = datetime(2101, 1, 1, tzinfo=UTC)
+"""Occurrences of corrections start before this time."""
 
 
 class Occurrence(NamedTuple):
@@ -62,6 +65,20 @@ def occurrences(schedule: Schedule, horizon: datetime) -> list[Occurrence]:
     ]
     # Empty occurrences are left out: in a zone that skips a whole day, two local times are one moment.
     return [Occurrence(start, end) for start, end in zip(starts, ends, strict=True) if start < min(end, horizon)]
+
+
+def stored_occurrences(schedule: Schedule, now: datetime) -> tuple[list[Occurrence], datetime | None]:
+    """The occurrences of a correction that are stored at `now`, and the time at which the next one is due.
+
+    Of a schedule with an end, all occurrences are stored, and none is due. Of an endless one, those that start before
+    `now` are stored; the next one is due when it starts. None: no other one starts before END.
+    """
+    rule = schedule.rule
+    if rule is None or rule.count is not None or rule.until is not None:
+        return occurrences(schedule, END), None
+    last = END.astimezone(schedule.zone).replace(tzinfo=None)
+    starts = (schedule.start(local) for local in local_starts(schedule, last))
+    return occurrences(schedule, now), next((start for start in starts if start >= now), None)
 
 
 def overlap(schedule: Schedule, horizon: datetime) -> bool:

@@ -100,12 +100,14 @@ CREATE TABLE sla_corrections (
     created_at   timestamptz NOT NULL DEFAULT present(),
     withdrawn_at timestamptz,
     withdrawn_by text,
+    due_at       timestamptz,
     CONSTRAINT sla_corrections_subject_of_scope CHECK ((subject IS NULL) = (scope = 'everything')),
     CONSTRAINT sla_corrections_ends_at CHECK (ends_at > starts_at),
     CONSTRAINT sla_corrections_withdrawn CHECK ((withdrawn_at IS NULL) = (withdrawn_by IS NULL))
 );
 
 CREATE INDEX sla_corrections_created_by ON sla_corrections (created_by);
+CREATE INDEX sla_corrections_due_at ON sla_corrections (due_at) WHERE withdrawn_at IS NULL;
 
 CREATE TABLE sla_correction_spans (
     correction_id uuid      NOT NULL REFERENCES sla_corrections ON DELETE CASCADE,
@@ -117,7 +119,9 @@ CREATE INDEX sla_correction_spans_span ON sla_correction_spans USING gist (span)
 
 COMMENT ON TABLE sla_corrections IS 'decisions of people on what counts: the effect on a span of time, its author and reason';
 COMMENT ON COLUMN sla_corrections.effect IS 'the time counts as up, as down, or is excluded from the period';
-COMMENT ON TABLE sla_correction_spans IS 'the occurrences of each correction';
+COMMENT ON COLUMN sla_corrections.due_at IS
+    'of an endless rule: the worker stores the next occurrence when it begins, at this time; NULL: all occurrences are stored';
+COMMENT ON TABLE sla_correction_spans IS 'the occurrences of each correction; of an endless rule those that have begun';
 
 -- Group and tags of each service over time: a policy or correction of a tag or group is for the services that have it then.
 CREATE TABLE service_memberships (

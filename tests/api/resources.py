@@ -19,6 +19,15 @@ WINDOW = {
     "startsAt": f"{coming_day()}T00:00:00Z",
     "endsAt": f"{coming_day()}T01:00:00Z",
 }
+CORRECTION = {
+    "scope": "service",
+    "subject": "shop",
+    "effect": "up",
+    "category": "false_positive",
+    "reason": "The proxy of the prober failed",
+    "startsAt": "2026-01-02T10:00:00Z",
+    "endsAt": "2026-01-02T10:05:00Z",
+}
 ABSENT: dict[str, str] = {"service_id": "nothing", "incident_id": "INC-1999-0001", "comment_id": "999999999"}
 """Ids of resources that do not exist. Parameters that are not listed are UUIDs."""
 
@@ -51,6 +60,10 @@ def body(row: Row) -> dict[str, Any] | None:
             return WINDOW
         case "PUT", "/api/maintenance/{window_id}":
             return {"description": name}
+        case "POST", "/api/sla/corrections":
+            return CORRECTION
+        case "POST", "/api/sla/corrections/{correction_id}/withdraw":
+            return None  # the route has no body
         case "POST", "/api/users":
             return {
                 "username": name,
@@ -99,6 +112,8 @@ class Resources:
                 return str((await self._post(collection, new, owner))["data"]["id"])
             case "window_id":
                 return str((await self._post(collection, WINDOW, owner))["maintenance"]["id"])
+            case "correction_id":
+                return str((await self._post(collection, CORRECTION, owner))["correction"]["id"])
             case "token_id":
                 return await self._token(owner)
             case "user_id":

@@ -18,6 +18,14 @@ WINDOW = {
     "startsAt": TOMORROW.isoformat(),
     "endsAt": (TOMORROW + timedelta(hours=1)).isoformat(),
 }
+CORRECTION = {
+    "scope": "everything",
+    "effect": "excluded",
+    "category": "other",
+    "reason": "refused",
+    "startsAt": "2026-01-02T10:00:00Z",
+    "endsAt": "2026-01-02T10:05:00Z",
+}
 USER = {"username": "refused", "email": "kim@example.com", "role": "viewer"}
 
 
@@ -34,6 +42,7 @@ USER = {"username": "refused", "email": "kim@example.com", "role": "viewer"}
         ),
         ("/api/templates", TEMPLATE, "templates", "name", "name"),
         ("/api/maintenance", WINDOW, "maintenance_windows", "title", "title"),
+        ("/api/sla/corrections", CORRECTION, "sla_corrections", "reason", "reason"),
         ("/api/users", USER, "users", "username", "username"),
         ("/api/tokens", {"name": "refused", "role": "viewer"}, "api_tokens", "name", "name"),
     ],

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from sla_monitor.recurrence.occurrences import LONGEST, Schedule, local_starts, occurrences, overlap
+from sla_monitor.recurrence.occurrences import LONGEST, Schedule, local_starts, occurrences, overlap, stored_occurrences
 from sla_monitor.recurrence.rules import RuleError, parse, require_time, stored
 from tests.api.schedules import BERLIN, TWO_HOURS, local, schedule
 
@@ -224,3 +224,21 @@ def test_a_later_horizon_does_not_change_earlier_occurrences() -> None:
     whole = occurrences(nightly, end)
     assert occurrences(nightly, middle) == [found for found in whole if found.starts_at < middle]
     assert timedelta(days=1) < LONGEST
+
+
+def test_the_next_occurrence_of_an_endless_rule_is_due_when_it_begins() -> None:
+    nightly = schedule(local(2026, 10, 24, 2), "FREQ=DAILY")
+    third = datetime(2026, 10, 26, 1, tzinfo=UTC)  # 02:00 after the end of summer time
+    found, due_at = stored_occurrences(nightly, third)
+    assert ([local_text(one.starts_at) for one in found], due_at) == (["10-24 02:00", "10-25 02:00"], third)
+    found, due_at = stored_occurrences(nightly, third + timedelta(seconds=1))
+    assert (len(found), due_at) == (3, third + timedelta(days=1))
+    never = schedule(local(2026, 10, 24, 2), "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30")
+    assert stored_occurrences(never, third) == ([], None)
+
+
+def test_all_occurrences_of_a_rule_with_an_end_are_stored() -> None:
+    before = datetime(2026, 1, 1, tzinfo=UTC)
+    for rule, count in (("FREQ=DAILY;COUNT=3", 3), ("FREQ=DAILY;UNTIL=20261027", 4), (None, 1)):
+        found, due_at = stored_occurrences(schedule(local(2026, 10, 24, 2), rule), before)
+        assert (len(found), due_at) == (count, None)
