@@ -37,6 +37,9 @@ OBJECTS = (
     "comment",
     "template",
     "maintenance",
+    "sla-policy",
+    "sla-policy-version",
+    "holiday-calendar",
 )
 
 

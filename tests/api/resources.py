@@ -19,6 +19,7 @@ WINDOW = {
     "startsAt": f"{coming_day()}T00:00:00Z",
     "endsAt": f"{coming_day()}T01:00:00Z",
 }
+POLICY: dict[str, Any] = {"name": "Standard", "target": 99.9}
 ABSENT: dict[str, str] = {"service_id": "nothing", "incident_id": "INC-1999-0001", "comment_id": "999999999"}
 """Ids of resources that do not exist. Parameters that are not listed are UUIDs."""
 
@@ -51,6 +52,12 @@ def body(row: Row) -> dict[str, Any] | None:
             return WINDOW
         case "PUT", "/api/maintenance/{window_id}":
             return {"description": name}
+        case "POST", "/api/sla/policies":
+            return {"scope": "tag", "subject": name, **POLICY}
+        case "PUT", "/api/sla/policies/{policy_id}":
+            return {"name": name}
+        case "PUT", "/api/sla/holidays/{calendar_name}":
+            return {"days": [{"day": "2026-12-25", "name": "Christmas"}]}
         case "POST", "/api/users":
             return {
                 "username": name,
@@ -99,6 +106,12 @@ class Resources:
                 return str((await self._post(collection, new, owner))["data"]["id"])
             case "window_id":
                 return str((await self._post(collection, WINDOW, owner))["maintenance"]["id"])
+            case "policy_id":
+                new = {"scope": "tag", "subject": secrets.token_hex(4), **POLICY}
+                return str((await self._post(collection, new, owner))["policy"]["id"])
+            case "calendar_name":
+                await self._db.execute("INSERT INTO holiday_calendars VALUES (%s)", [created := secrets.token_hex(4)])
+                return created
             case "token_id":
                 return await self._token(owner)
             case "user_id":
@@ -107,6 +120,9 @@ class Resources:
                 )
             case "service_id":
                 await add_service(self._db, created := f"service-{secrets.token_hex(4)}")
+                if collection == "/api/sla/services":  # it has figures with a policy only
+                    policy = {"scope": "service", "subject": created, "validFrom": "2000-01-01", **POLICY}
+                    await self._post("/api/sla/policies", policy, self._other)
                 return created
             case "heartbeat" | "key":
                 created = f"job-{secrets.token_hex(4)}"

@@ -187,6 +187,7 @@ async def test_every_file_is_applied(database: str, engine: Server) -> None:
         if name.count(".") == 1 or name.split(".")[1] == engine.name
     }
     expected |= {f"functions/{name.removesuffix('.sql')}" for name in names("sql", "functions")}
+    expected |= {f"accounting/{name.removesuffix('.sql')}" for name in names("sql", "accounting")}
     expected |= {f"views/{name.removesuffix('.sql')}" for name in names("sql", "views")}
     of_tiers = [name.removesuffix(".sql") for name in names("sql", "views/of_tiers")]
     expected |= {f"views/{kind}_{tier}" for kind in of_tiers for tier in ("15m", "hourly", "daily")}
