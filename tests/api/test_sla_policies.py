@@ -1,14 +1,16 @@
-"""SLA policies and holiday calendars over REST: versions, validity, conflicts and invalid fields."""
+"""SLA policies over REST: versions, validity, conflicts, roles and the audit log."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import anyio
 import httpx
 import pytest
 
-from tests.api.conftest import Api, User, add_service, create_user
+from tests.api.conftest import Api, User, add_service, create_user, until
 from tests.api.people import Db
+from tests.api.test_sla_figures import add_policy
 from tests.sql.batches import set_clock
 
 pytestmark = pytest.mark.one_engine
@@ -211,77 +213,29 @@ async def test_two_tags_of_a_service_cannot_both_have_a_policy(api: Api, db: Db,
     assert (resumed.status_code, resumed.json()["parameters"]["other"]) == (409, "web")
 
 
-async def test_a_period_or_quorum_without_a_number_clears_the_number(api: Api, admin: User) -> None:
-    policy = await create(api, admin, period="rolling", rollingDays=30, quorum="number", quorumLocations=3)
-    path = f"{PATH}/{policy['id']}"
-    kept = await send(api, admin, "PUT", path, {"period": "month", "rollingDays": 30})
-    assert problems(kept) == [("rollingDays", "only_with")]
-    changed = await change(api, admin, policy, period="quarter", quorum="all")
-    assert (changed["future"]["rollingDays"], changed["future"]["quorumLocations"]) == (None, None)
-    missing = await send(api, admin, "PUT", path, {"period": "rolling"})
-    assert problems(missing) == [("rollingDays", "required")]
+async def test_policies_are_saved_one_after_another(api: Api, db: Db, admin: User) -> None:
+    """A request waits for a transaction that has added the policy of another tag, and then sees it."""
+    await add_service(db, "shop", tags=["gold", "web"])
+    body = {**EVERYTHING, "scope": "tag", "subject": "web"}
 
+    async def waits() -> bool:
+        cursor = await db.execute(
+            "SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
+            "WHERE datname = current_database() AND relation = 'sla_policies'::regclass AND NOT granted"
+        )
+        return cursor.rowcount == 1
 
-def hours(*intervals: tuple[list[int], str, str]) -> dict[str, Any]:
-    return {"serviceHours": [{"days": days, "from": start, "until": end} for days, start, end in intervals]}
+    responses: list[httpx.Response] = []
 
+    async def post() -> None:
+        responses.append(await send(api, admin, "POST", PATH, body))
 
-INVALID: list[tuple[dict[str, Any], str, str]] = [
-    ({"target": 0}, "target", "target"),
-    ({"target": 100.01}, "target", "target"),
-    ({"target": "99.9"}, "target", "target"),
-    ({"target": 99.99999}, "target", "decimals"),
-    ({"name": " "}, "name", "empty"),
-    ({"timeZone": "Mars/Olympus"}, "timeZone", "time_zone"),
-    ({"timeZone": "localtime"}, "timeZone", "time_zone"),
-    ({"period": "week"}, "period", "choice"),
-    ({"rollingDays": 30}, "rollingDays", "only_with"),
-    ({"period": "rolling"}, "rollingDays", "required"),
-    ({"period": "rolling", "rollingDays": 0}, "rollingDays", "too_small"),
-    ({"quorumLocations": 2}, "quorumLocations", "only_with"),
-    ({"quorum": "number"}, "quorumLocations", "required"),
-    ({"degradedWeight": 1.5}, "degradedWeight", "share"),
-    ({"leastCoverage": 101}, "leastCoverage", "percentage"),
-    ({"announcedMinutes": -1}, "announcedMinutes", "too_small"),
-    ({"holidayCalendar": "Nowhere"}, "holidayCalendar", "unknown_calendar"),
-    ({"holidayCalendar": "a\0"}, "holidayCalendar", "control_characters"),
-    ({"validFrom": "1999-12-31"}, "validFrom", "years"),
-    ({"validFrom": "2026-02-30"}, "validFrom", "day"),
-    ({"serviceHours": []}, "serviceHours", "empty"),
-    (hours(([], "08:00", "20:00")), "serviceHours[0].days", "empty"),
-    (hours(([8], "08:00", "20:00")), "serviceHours[0].days[0]", "too_large"),
-    (hours(([1, 2, 1], "08:00", "20:00")), "serviceHours[0].days[2]", "repeated"),
-    (hours(([1], "08:00", "08:00")), "serviceHours[0].until", "after_start"),
-    (hours(([1], "20:00", "08:00")), "serviceHours[0].until", "after_start"),
-    (hours(([1], "8:00", "20:00")), "serviceHours[0].from", "time_of_day"),
-    (hours(([1], "24:00", "24:00")), "serviceHours[0].from", "time_of_day"),
-    (hours(([1], "08:00", "24:01")), "serviceHours[0].until", "time_of_day"),
-    (hours(([1, 2], "08:00", "12:00"), ([2, 3], "11:59", "13:00")), "serviceHours[1]", "hours_overlap"),
-    ({"scope": "everything", "subject": "shop"}, "subject", "subject_of_everything"),
-    ({"scope": "tag"}, "subject", "required"),
-    ({"scope": "group", "subject": "a\nb"}, "subject", "control_characters"),
-    ({"scope": "service", "subject": "nothing"}, "subject", "unknown_service"),
-    ({"scope": "service", "subject": "all-systems"}, "subject", "unknown_service"),
-    ({"scope": "galaxy"}, "scope", "choice"),
-]
-
-
-async def test_invalid_fields_are_refused_by_name_and_nothing_is_stored(api: Api, admin: User) -> None:
-    for fields, field, code in INVALID:
-        response = await send(api, admin, "POST", PATH, {**EVERYTHING, **fields})
-        assert problems(response) == [(field, code)], fields
-    assert (await api.get(PATH, headers=admin.headers))["policies"] == []
-    policy = await create(api, admin)
-    for fields, field, code in INVALID:
-        if not fields.keys() & {"scope", "subject"}:
-            response = await send(api, admin, "PUT", f"{PATH}/{policy['id']}", fields)
-            assert problems(response) == [(field, code)], fields
-    assert (await api.get(f"{PATH}/{policy['id']}", headers=admin.headers))["policy"] == policy
-
-
-async def test_adjoining_service_hours_do_not_overlap(api: Api, admin: User) -> None:
-    allowed = hours(([1, 2], "08:00", "12:00"), ([1, 2], "12:00", "13:00"), ([3], "00:00", "24:00"))
-    assert (await create(api, admin, **allowed))["future"]["serviceHours"] == allowed["serviceHours"]
+    async with anyio.create_task_group() as tasks, db.transaction():
+        await add_policy(db, "tag", "gold")
+        tasks.start_soon(post)
+        await until(waits)
+    assert [response.status_code for response in responses] == [409]
+    assert responses[0].json()["parameters"]["other"] == "gold"
 
 
 async def test_without_a_zone_a_policy_has_that_of_the_installation(api: Api, db: Db, admin: User) -> None:
@@ -298,49 +252,6 @@ async def test_an_unknown_policy_is_a_404(api: Api, admin: User) -> None:
         for method, body in (("GET", None), ("PUT", {}), ("DELETE", None)):
             response = await send(api, admin, method, f"{PATH}/{policy_id}", body)
             assert (response.status_code, response.json()["reason"]) == (404, "unknown_policy")
-
-
-async def test_holiday_calendars_are_created_replaced_and_deleted(api: Api, admin: User) -> None:
-    path = "/api/sla/holidays/Korea%202026"
-    days = [{"day": "2026-10-03", "name": "개천절"}, {"day": "2026-01-01", "name": "신정"}]
-    saved = await send(api, admin, "PUT", path, {"days": days})
-    calendar = {"name": "Korea 2026", "days": [days[1], days[0]]}
-    assert (saved.status_code, saved.json()) == (200, {"calendar": calendar})
-    assert await api.get("/api/sla/holidays", headers=admin.headers) == {"calendars": [calendar]}
-    await send(api, admin, "PUT", path, {"days": days[:1]})
-    [replaced] = (await api.get("/api/sla/holidays", headers=admin.headers))["calendars"]
-    assert replaced["days"] == days[:1]
-    assert (await send(api, admin, "DELETE", path)).status_code == 204
-    assert (await send(api, admin, "DELETE", path)).json()["reason"] == "unknown_calendar_name"
-    assert await api.get("/api/sla/holidays", headers=admin.headers) == {"calendars": []}
-
-
-async def test_a_holiday_calendar_in_use_is_not_deleted(api: Api, admin: User) -> None:
-    path = "/api/sla/holidays/Korea"
-    await send(api, admin, "PUT", path, {"days": [{"day": "2026-10-03", "name": "개천절"}]})
-    policy = await create(api, admin, holidayCalendar="Korea")
-    await change(api, admin, policy, holidayCalendar=None)  # version 1 still uses it
-    response = await send(api, admin, "DELETE", path)
-    assert (response.status_code, response.json()["reason"]) == (409, "calendar_in_use")
-    [calendar] = (await api.get("/api/sla/holidays", headers=admin.headers))["calendars"]
-    assert len(calendar["days"]) == 1
-
-
-async def test_invalid_holidays_are_refused_by_field(api: Api, admin: User) -> None:
-    new_year = {"day": "2026-01-01", "name": "New Year"}
-    for days, field, code in (
-        ([new_year, new_year], "days[1]", "repeated"),
-        ([{**new_year, "day": "1999-12-31"}], "days[0].day", "years"),
-        ([{**new_year, "day": "2026-02-30"}], "days[0].day", "day"),
-        ([{**new_year, "name": " "}], "days[0].name", "empty"),
-        ([{"day": "2026-01-01"}], "days[0].name", "required"),
-    ):
-        assert problems(await send(api, admin, "PUT", "/api/sla/holidays/Korea", {"days": days})) == [(field, code)]
-    for name, code in (("a%0Ab", "control_characters"), ("x" * 101, "too_long")):
-        for method, body in (("PUT", {"days": []}), ("DELETE", None)):
-            response = await send(api, admin, method, f"/api/sla/holidays/{name}", body)
-            assert problems(response) == [("name", code)]
-    assert await api.get("/api/sla/holidays", headers=admin.headers) == {"calendars": []}
 
 
 async def test_changes_are_in_the_audit_log(api: Api, db: Db, admin: User) -> None:
