@@ -38,6 +38,9 @@ OBJECTS = (
     "template",
     "maintenance",
     "correction",
+    "sla-policy",
+    "sla-policy-version",
+    "holiday-calendar",
 )
 
 

@@ -21,7 +21,12 @@ from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
 
 Json = dict[str, Any]
-VERSIONED = frozenset({"IncidentAnswer", "UpdateAnswer", "IncidentConflict", "WindowAnswer", "Conflict"})
+VERSIONED = frozenset(
+    {
+        *("IncidentAnswer", "UpdateAnswer", "IncidentConflict", "WindowAnswer", "Conflict"),
+        *("PolicyAnswer", "PolicyConflict"),
+    }
+)
 """The schemas of responses with an ETag that contains the version."""
 _SCHEMAS = "#/components/schemas/"
 _INTEGER = {"type": "integer", "minimum": 0}

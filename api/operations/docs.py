@@ -64,7 +64,7 @@ def config(cacheable: Iterable[Cacheable]) -> OpenAPIConfig:
             Tag(name="status", description="Public status, uptime and response times"),
             Tag(name="services", description="Monitored services"),
             Tag(name="incidents", description="Incidents, comments, templates and maintenance"),
-            Tag(name="sla", description="Service level agreements"),
+            Tag(name="sla", description="Service levels, SLA policies and holiday calendars"),
             Tag(name="accounts", description="Login, users and API tokens"),
             Tag(name="administration", description="Audit log and settings"),
             Tag(name="operations", description="Health, readiness and metrics"),

@@ -43,7 +43,8 @@ def violations(value: Any, kind: Any, field: str = "") -> list[FieldProblem]:
 
 
 def _violations(value: Any, kind: inspect.Type, field: str, code: ProblemCode | None = None) -> Iterator[FieldProblem]:
-    """The violations of one type. `code`: the code for texts that do not match the pattern of the type."""
+    """The violations of one type. `code`: the code for texts that do not match the pattern of the type, and for values
+    of a float type that are no numbers or not within its limits."""
     match kind:
         case inspect.Metadata():
             yield from _violations(value, kind.type, field, (kind.extra or {}).get(PROBLEM, code))
@@ -60,6 +61,9 @@ def _violations(value: Any, kind: inspect.Type, field: str, code: ProblemCode | 
             yield from _violations_of_text(value, kind, field or WHOLE, code)
         case inspect.IntType():
             yield from _violations_of_number(value, kind, field or WHOLE)
+        case inspect.FloatType():
+            if not _is_within(value, kind):
+                yield FieldProblem.of(field or WHOLE, code or "invalid")
         case inspect.ListType() | inspect.VarTupleType():
             yield from _violations_of_length(value, kind, field or WHOLE)
             for n, item in enumerate(value):
@@ -146,6 +150,18 @@ def _wrong_kind(value: Any, kind: inspect.Type) -> ProblemCode | None:
 def bare(kind: inspect.Type) -> inspect.Type:
     """The type without its metadata."""
     return bare(kind.type) if isinstance(kind, inspect.Metadata) else kind
+
+
+def _is_within(value: Any, kind: inspect.FloatType) -> bool:
+    """Whether the value is a number within the limits of the type."""
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and (kind.gt is None or value > kind.gt)
+        and (kind.ge is None or value >= kind.ge)
+        and (kind.lt is None or value < kind.lt)
+        and (kind.le is None or value <= kind.le)
+    )
 
 
 def _is_moment(value: str, kind: inspect.DateTimeType | inspect.DateType) -> bool:

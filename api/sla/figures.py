@@ -22,8 +22,8 @@ from api.services.names import ServiceName, ServicePath
 from api.uptime.calendar import public_service
 from sql import Pool, database
 
-CACHEABLE: tuple[Cacheable, ...] = ()
-"""None: the figures change with every moment, and with corrections and policies."""
+CACHEABLE = (Cacheable("/api/sla/services/", frozenset({"checks", "services"}), frozenset({"period", "asOf"})),)
+"""Saved policies, holidays and corrections count as a change of services (sql/accounting/saving.sql)."""
 _PERIOD = re.compile(r"([0-9]{4})(?:-(0[1-9]|1[0-2])|-Q([1-4]))?")
 Verdict = Literal["met", "missed", "insufficient_data"]
 PeriodText = Annotated[

@@ -44,8 +44,9 @@ END
 $$;
 
 -- Row trigger: audit_change('service', 'headers,body', 'updated_at') writes the changed columns of a row. The columns
--- in the second argument are masked, those in the third are left out. The id of the object is the column `id`. The
--- fields of a check's configuration are written like columns; the secret fields of its type are masked.
+-- in the second argument are masked, those in the third are left out. The id of the object is the column `id`, or the one
+-- in the fourth argument. The fields of a check's configuration are written like columns; the secret fields of its type
+-- are masked.
 CREATE OR REPLACE FUNCTION audit_change() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -66,7 +67,7 @@ BEGIN
     WHERE former -> key IS DISTINCT FROM latter -> key;
     IF before IS NOT NULL OR after IS NOT NULL THEN
         PERFORM audit(CASE TG_OP WHEN 'INSERT' THEN 'create' WHEN 'UPDATE' THEN 'update' ELSE 'delete' END,
-                      TG_ARGV[0], coalesce(latter, former) ->> 'id', before, after);
+                      TG_ARGV[0], coalesce(latter, former) ->> coalesce(TG_ARGV[3], 'id'), before, after);
     END IF;
     RETURN NULL;
 END

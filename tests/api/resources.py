@@ -28,6 +28,7 @@ CORRECTION = {
     "startsAt": "2026-01-02T10:00:00Z",
     "endsAt": "2026-01-02T10:05:00Z",
 }
+POLICY: dict[str, Any] = {"name": "Standard", "target": 99.9}
 ABSENT: dict[str, str] = {"service_id": "nothing", "incident_id": "INC-1999-0001", "comment_id": "999999999"}
 """Ids of resources that do not exist. Parameters that are not listed are UUIDs."""
 
@@ -64,6 +65,12 @@ def body(row: Row) -> dict[str, Any] | None:
             return CORRECTION
         case "POST", "/api/sla/corrections/{correction_id}/withdraw":
             return None  # the route has no body
+        case "POST", "/api/sla/policies":
+            return {"scope": "tag", "subject": name, **POLICY}
+        case "PUT", "/api/sla/policies/{policy_id}":
+            return {"name": name}
+        case "PUT", "/api/sla/holidays/{calendar_name}":
+            return {"days": [{"day": "2026-12-25", "name": "Christmas"}]}
         case "POST", "/api/users":
             return {
                 "username": name,
@@ -114,6 +121,12 @@ class Resources:
                 return str((await self._post(collection, WINDOW, owner))["maintenance"]["id"])
             case "correction_id":
                 return str((await self._post(collection, CORRECTION, owner))["correction"]["id"])
+            case "policy_id":
+                new = {"scope": "tag", "subject": secrets.token_hex(4), **POLICY}
+                return str((await self._post(collection, new, owner))["policy"]["id"])
+            case "calendar_name":
+                await self._db.execute("INSERT INTO holiday_calendars VALUES (%s)", [created := secrets.token_hex(4)])
+                return created
             case "token_id":
                 return await self._token(owner)
             case "user_id":
@@ -122,6 +135,9 @@ class Resources:
                 )
             case "service_id":
                 await add_service(self._db, created := f"service-{secrets.token_hex(4)}")
+                if collection == "/api/sla/services":  # it has figures with a policy only
+                    policy = {"scope": "service", "subject": created, "validFrom": "2000-01-01", **POLICY}
+                    await self._post("/api/sla/policies", policy, self._other)
                 return created
             case "heartbeat" | "key":
                 created = f"job-{secrets.token_hex(4)}"

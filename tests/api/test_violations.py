@@ -22,7 +22,14 @@ from tests.api.people import Db
 
 CODES = get_args(ProblemCode)
 MSGSPEC = re.compile("Expected `|Object (missing|contains)|Invalid (enum|RFC|UUID)|JSON is malformed| - at `")
-EXAMPLES = {"slug": "shop", "username": "kim", "email": "kim@example.com", "empty": "x", "nul": "x"}
+EXAMPLES = {
+    "slug": "shop",
+    "username": "kim",
+    "email": "kim@example.com",
+    "time_of_day": "08:00",
+    "empty": "x",
+    "nul": "x",
+}
 """Valid texts by the code of their pattern."""
 
 
@@ -66,12 +73,16 @@ def valid_value(kind: inspect.Type) -> Any:
             return EXAMPLES[code] if code else "x" * max(kind.min_length or 1, 1)
         case inspect.IntType():
             return kind.ge or 1
+        case inspect.FloatType():
+            return 0.5
         case inspect.BoolType():
             return True
         case inspect.LiteralType():
             return kind.values[0]
         case inspect.DateTimeType():
             return datetime(2026, 11, 23, tzinfo=UTC).isoformat()
+        case inspect.DateType():
+            return "2026-11-23"
         case inspect.ListType() | inspect.VarTupleType():
             return [valid_value(kind.item_type)]
         case inspect.DictType():
@@ -113,6 +124,10 @@ def invalid_values(kind: inspect.Type) -> Iterator[Case]:
                 yield Case(kind.ge - 1, "", "too_small", {"least": kind.ge})
             if kind.le is not None:
                 yield Case(10**30, "", "too_large", {"most": kind.le})
+        case inspect.FloatType():
+            assert code and kind.le is not None, "the type has no code or no limit"
+            for invalid in ("5", True, (kind.ge or kind.gt or 0) - 0.5, kind.le + 0.5, 10**400):
+                yield Case(invalid, "", code, {})
         case inspect.BoolType():
             yield Case(0, "", "not_boolean", {})
         case inspect.LiteralType():
@@ -121,6 +136,9 @@ def invalid_values(kind: inspect.Type) -> Iterator[Case]:
         case inspect.DateTimeType():
             for invalid in ("yesterday", "2026-11-23T14:00:00", 1795442400):
                 yield Case(invalid, "", "time", {})
+        case inspect.DateType():
+            for invalid in ("2026-02-30", "2026-11-23T14:00:00Z", 20261123):
+                yield Case(invalid, "", "day", {})
         case inspect.ListType() | inspect.VarTupleType():
             yield Case("x", "", "not_list", {})
             if kind.min_length is not None:

@@ -1,0 +1,2 @@
+-- Deletes a holiday calendar; false if there is none.
+SELECT delete_holidays(%(name)s)
