@@ -118,7 +118,6 @@ ProblemCode = Literal[
     "hours_overlap",
     "only_with",
     "from_day",
-    "subject_of_everything",
     "unknown_calendar",
     # requests as a whole
     "invalid_request",
