@@ -27,7 +27,8 @@ CREATE OR REPLACE TRIGGER services_membership_inserted
 CREATE OR REPLACE TRIGGER services_membership_changed
     AFTER UPDATE OF group_name, tags, interval_seconds, public ON services
     FOR EACH ROW
-    WHEN ((OLD.group_name, OLD.tags, OLD.interval_seconds, OLD.public) IS DISTINCT FROM (NEW.group_name, NEW.tags, NEW.interval_seconds, NEW.public))
+    WHEN ((OLD.group_name, OLD.tags, OLD.interval_seconds, OLD.public)
+          IS DISTINCT FROM (NEW.group_name, NEW.tags, NEW.interval_seconds, NEW.public))
     EXECUTE FUNCTION note_membership();
 
 -- Adds what is announced for the first time: a new occurrence, a longer one, or one for further services.
