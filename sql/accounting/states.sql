@@ -98,13 +98,19 @@ CREATE OR REPLACE FUNCTION sla_maintained(service_ids text[], policies uuid[], v
     LANGUAGE sql STABLE PARALLEL SAFE AS
 $$
 WITH announced AS (
-    SELECT part, parts.service_id, low, high, announced_minutes, window_id, announced_at,
-           tstzmultirange(span) - coalesce(range_agg(span) OVER (PARTITION BY part, window_id ORDER BY announced_at, span
-                                                                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), '{}') AS news
+    SELECT part, parts.service_id, low, high, announced_minutes, announced.window_id, announced.announced_at,
+           tstzmultirange(span) - coalesce((
+               SELECT range_agg(earlier.span)
+               FROM maintenance_announcements AS earlier
+               WHERE earlier.window_id = announced.window_id AND earlier.span && announced.span
+                 AND (earlier.announced_at, earlier.span) < (announced.announced_at, announced.span)
+                 AND parts.service_id = ANY (earlier.service_ids)
+           ), '{}') AS news
     FROM unnest(service_ids, policies, versions, lows, highs)
         WITH ORDINALITY AS parts (service_id, policy_id, version, low, high, part)
     JOIN sla_policy_versions USING (policy_id, version)
-    JOIN maintenance_announcements ON span && tstzrange(low, high) AND parts.service_id = ANY (maintenance_announcements.service_ids)
+    JOIN maintenance_announcements AS announced
+      ON span && tstzrange(low, high) AND parts.service_id = ANY (announced.service_ids)
     WHERE maintenance = 'excluded' AND announced_at <= known_at
 ), in_time AS (
     SELECT part, service_id, low, high, window_id, range_agg(span) AS spans
@@ -139,16 +145,16 @@ WITH parts AS (
     SELECT part, service_id, policy_id, version,
            greatest(low, first_check)                              AS low,
            least(high, present())                                  AS high,
-           -- An outage at a bound of the window is as long as it is, so the time around the window is read too.
-           low - shortest_outage_seconds * interval '1 second'     AS wide_low,
-           high + shortest_outage_seconds * interval '1 second'    AS wide_high,
+           -- Outages are as long as they are beyond the bounds of the window, so the time around it is read too.
+           greatest(low - shortest_outage_seconds * interval '1 second', first_check)  AS wide_low,
+           least(high + shortest_outage_seconds * interval '1 second', present())      AS wide_high,
            sla_policy_versions.unknown                             AS unknown_counts,
            shortest_outage_seconds * interval '1 second'           AS shortest_outage
     FROM unnest(service_ids, policies, versions, lows, highs)
         WITH ORDINALITY AS parts (service_id, policy_id, version, low, high, part)
     JOIN sla_policy_versions USING (policy_id, version)
     CROSS JOIN LATERAL (SELECT min(starts_at) AS first_check FROM episodes WHERE episodes.service_id = parts.service_id) AS history
-    WHERE first_check < high AND low < present()
+    WHERE first_check < least(high, present()) AND low < present()
 ), listed AS (
     SELECT array_agg(service_id ORDER BY part) AS service_ids,
            array_agg(policy_id ORDER BY part)  AS policies,
@@ -186,7 +192,7 @@ WITH parts AS (
     LEFT JOIN corrected USING (part)
     LEFT JOIN planned USING (part)
     CROSS JOIN LATERAL (
-        SELECT tstzmultirange(tstzrange(greatest(wide_low, low), least(wide_high, present())))
+        SELECT tstzmultirange(tstzrange(wide_low, wide_high))
                    - coalesce(observed.up + observed.degraded + observed.down, '{}') AS gaps
     ) AS unobserved
 ), decided AS (

@@ -1,0 +1,1 @@
+"""SLA accounting: the functions sla_* of the database against an independent model."""
