@@ -97,13 +97,22 @@ CREATE OR REPLACE FUNCTION derive_from_turns() RETURNS void
     LANGUAGE plpgsql AS
 $$
 BEGIN
-    -- A latest check that has not expired, although the next one is more than longest_check() later: its episode ends
-    -- with its interval.
+    -- A check that has not expired, although the next one is more than longest_check() later: its episode ends with its
+    -- interval. It is the one before the first turn: the latest known check, or one of this batch that continues its
+    -- episode. derive_episodes looks for the check before a turn only as far back as longest_check().
     PERFORM end_episodes(array_agg(service_id), array_agg(location),
-                         array_agg(known_at + known_interval * interval '1 second'),
-                         array_agg(known_at + check_lifetime(known_interval)))
-    FROM ordered_checks
-    WHERE fresh AND first_of_run AND NOT expired AND scheduled_at > known_at + longest_check()
+                         array_agg(at_before + interval_before * interval '1 second'),
+                         array_agg(at_before + check_lifetime(interval_before)))
+    FROM (
+        SELECT service_id, location, scheduled_at, is_turn,
+               count(*) FILTER (WHERE is_turn) OVER run      AS turns,
+               lag(scheduled_at, 1, known_at) OVER run       AS at_before,
+               lag(interval_seconds, 1, known_interval) OVER run AS interval_before
+        FROM ordered_checks
+        WHERE fresh AND NOT expired
+        WINDOW run AS (PARTITION BY service_id, location ORDER BY scheduled_at)
+    ) AS runs
+    WHERE is_turn AND turns = 1 AND scheduled_at > at_before + longest_check()
     HAVING count(*) > 0;
 
     PERFORM derive_changes(array_agg(service_id), array_agg(location), array_agg(scheduled_at))

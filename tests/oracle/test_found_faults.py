@@ -70,6 +70,12 @@ SKIPPED_DATE = state_history(
     *(clock("2011-12-30 12:00:02"), batch("2011-12-30", "09:30 mo, 11:00 o"), Refresh()),
     *(clock("2011-12-31 11:24:05"), Compare(), batch("2011-12-30", "09:40 mo, 11:10 o")),
 )
+GAP_WITHIN_A_BATCH = state_history(
+    "UTC",
+    *(clock("2026-05-01 05:00:02"), checks("local 2026-05-01 05:00:00 o 86400")),
+    clock("2026-05-04 05:00:02"),
+    checks("local 2026-05-02 05:00:00 o 86400", "local 2026-05-04 05:00:00 o 86400"),
+)
 FOUND = {
     "a late row between episodes": LATE_BETWEEN,
     "the last error of a day before a double midnight": ERROR_OF_TOMORROW,
@@ -80,6 +86,7 @@ FOUND = {
     "a check from before a pause that is recorded after it": DUE_BEFORE_A_PAUSE,
     "a state that a later check revokes": STATE_REVOKED,
     "the strip of a zone that skipped a date": SKIPPED_DATE,
+    "a gap of a day after the first check of a batch": GAP_WITHIN_A_BATCH,
 }
 
 
