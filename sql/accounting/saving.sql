@@ -66,8 +66,9 @@ BEGIN
 END
 $$;
 
+-- Not for any UPDATE: deleting a user updates created_by.
 CREATE OR REPLACE TRIGGER sla_policy_versions_notify
-    AFTER INSERT OR UPDATE OR DELETE ON sla_policy_versions
+    AFTER INSERT OR DELETE ON sla_policy_versions
     FOR EACH STATEMENT EXECUTE FUNCTION notify_accounting();
 
 CREATE OR REPLACE TRIGGER holidays_notify
@@ -79,5 +80,5 @@ CREATE OR REPLACE TRIGGER sla_correction_spans_notify
     FOR EACH STATEMENT EXECUTE FUNCTION notify_accounting();
 
 CREATE OR REPLACE TRIGGER sla_corrections_notify
-    AFTER INSERT OR UPDATE ON sla_corrections
+    AFTER INSERT OR UPDATE OF withdrawn_at ON sla_corrections
     FOR EACH STATEMENT EXECUTE FUNCTION notify_accounting();
