@@ -216,7 +216,7 @@ def verdict_of(rows: list[PartRow], coverage: float | None, spent: float, second
         return None
     if coverage < rows[-1].least_coverage:
         return "insufficient_data"
-    return "met" if 100 * (known - spent) / known >= rows[-1].target else "missed"
+    return "met" if 100 * ((known - spent) / known) >= rows[-1].target else "missed"
 
 
 @get(
@@ -259,7 +259,7 @@ async def service_level(
     seconds = totals(rows)
     known = seconds.up + seconds.degraded + seconds.down
     counting = known + seconds.unknown
-    coverage = 100 * known / counting if counting else None
+    coverage = 100 * (known / counting) if counting else None  # exactly 100 if all is known
     budget = budget_of(rows, seconds)
     return ServiceLevel(
         service=service,
