@@ -101,6 +101,7 @@ async def test_only_one_of_concurrent_saves_of_one_version_succeeds(api: Api, db
         responses.append(await change(api, reporter, incident["id"], '"1-0"', title=f"By {n}"))
 
     async def waiting() -> bool:
+        await db.execute("SELECT pg_stat_clear_snapshot()")  # otherwise a transaction sees the first state only
         cursor = await db.execute(
             "SELECT count(*) >= 2 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
