@@ -27,7 +27,8 @@ from api.rest.injected import Injected
 from api.rest.moments import FromMoment, ToMoment, in_utc, iso, iso_or_none, read_moment, year_problems
 from api.rest.pagination import PageNumber, PageSize, Pagination, read_page
 from api.rest.problems import FieldProblem
-from api.rest.texts import line_problems, text_problems, uuid_or_none
+from api.rest.texts import text_problems, uuid_or_none
+from api.sla.subjects import Scope, Subject, subject_problems
 from sla_monitor.recurrence import rules
 from sla_monitor.recurrence.occurrences import stored_occurrences
 from sql import Pool, database
@@ -36,12 +37,8 @@ from sql.database import Actor, Connection
 CACHEABLE: tuple[Cacheable, ...] = ()
 LONGEST = timedelta(days=366)
 """The longest time of a correction, or of one of its occurrences."""
-Scope = Literal["service", "tag", "group", "everything"]
 Effect = Literal["up", "down", "excluded"]
 Category = Literal["maintenance", "deployment", "outside_hours", "false_positive", "other"]
-Subject = Annotated[
-    str, Meta(min_length=1, max_length=100, description="The id of a service, a tag, or the name of a group")
-]
 Reason = Annotated[str, Meta(min_length=1, max_length=2000)]
 CorrectionPath = Annotated[str, PathParameter(description="The id of a correction")]
 ServiceFilter = Annotated[
@@ -250,12 +247,7 @@ async def withdraw(pool: Pool, principal: Principal, by: Actor, correction_id: s
 
 def _problems(data: NewCorrection, starts_at: datetime, ends_at: datetime) -> list[FieldProblem]:
     """The problems of fields that types cannot express, except the schedule."""
-    found = line_problems("subject", data.subject)
-    if data.scope == "everything" and data.subject is not None:
-        found.append(FieldProblem.of("subject", "subject_of_everything"))
-    elif data.scope != "everything" and data.subject is None:
-        found.append(FieldProblem.of("subject", "required"))
-    found += text_problems("reason", data.reason)
+    found = subject_problems(data.scope, data.subject) + text_problems("reason", data.reason)
     if not data.reason.strip():
         found.append(FieldProblem.of("reason", "empty"))
     return found + year_problems("startsAt", starts_at) + year_problems("endsAt", ends_at)

@@ -19,6 +19,7 @@ from api.rest.injected import Injected
 from api.rest.moments import FIRST_YEAR, LAST_YEAR, iso, read_moment
 from api.rest.problems import FieldProblem
 from api.services.names import ServiceName, ServicePath
+from api.sla.subjects import Scope
 from api.uptime.calendar import public_service
 from sql import Pool, database
 
@@ -50,7 +51,7 @@ class PolicyVersion(msgspec.Struct):
     id: UUID
     version: int
     name: str
-    scope: Literal["service", "tag", "group", "everything"]
+    scope: Scope
     target: float
 
 
@@ -133,7 +134,7 @@ class PartRow(msgspec.Struct):
 
     policy_id: UUID
     version: int
-    scope: Literal["service", "tag", "group", "everything"]
+    scope: Scope
     name: str
     target: float
     low: datetime

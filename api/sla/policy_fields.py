@@ -13,22 +13,14 @@ from api.rest.errors import Code
 from api.rest.moments import iso, year_problems
 from api.rest.problems import PROBLEM, FieldProblem, camel
 from api.rest.texts import line_problems
+from api.sla.subjects import Scope, Subject
 from sla_monitor.formats.time_zones import zone
 
-Scope = Literal["service", "tag", "group", "everything"]
 Length = Literal["month", "quarter", "year", "rolling"]
 MaintenanceRule = Literal["excluded", "counted"]
 UnknownRule = Literal["excluded", "down", "up"]
 Quorum = Literal["one", "majority", "all", "number"]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
-Subject = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=100,
-        description="The id of a service, a tag, or the name of a group; null for everything",
-    ),
-]
 Target = Annotated[
     float,
     Meta(gt=0, le=100, description="The promised availability in percent", extra={PROBLEM: "target"}),
@@ -242,13 +234,6 @@ def policy_of(rows: Sequence[VersionRow]) -> Policy:
         created_at=iso(newest.created_at),
         versions=[row.published() for row in rows],
     )
-
-
-def subject_problems(scope: Scope, subject: str | None) -> list[FieldProblem]:
-    """The problem of a subject that does not fit the scope."""
-    if scope == "everything":
-        return [] if subject is None else [FieldProblem.of("subject", "subject_of_everything")]
-    return [FieldProblem.of("subject", "required")] if subject is None else line_problems("subject", subject)
 
 
 def terms_problems(values: dict[str, Any]) -> list[FieldProblem]:

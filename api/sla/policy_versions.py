@@ -17,7 +17,8 @@ from api.rest.errors import ApiError, invalid, raise_problems
 from api.rest.preconditions import allows_version
 from api.rest.problems import FieldProblem
 from api.rest.texts import uuid_or_none
-from api.sla.policy_fields import DEFAULTS, NewPolicy, PolicyChange, VersionRow, subject_problems, terms_problems
+from api.sla.policy_fields import DEFAULTS, NewPolicy, PolicyChange, VersionRow, terms_problems
+from api.sla.subjects import subject_problems
 from sql import Pool, database
 from sql.database import Actor, Connection
 

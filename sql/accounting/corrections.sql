@@ -21,7 +21,7 @@ WHERE (withdrawn IS NULL OR withdrawn = (withdrawn_at IS NOT NULL))
                            FROM service_memberships
                            WHERE service_id = service
                              AND valid && tstzrange(starts_at, CASE WHEN rrule IS NULL THEN ends_at END)
-                             AND CASE scope WHEN 'tag' THEN subject = ANY (tags) ELSE subject = group_name END)
+                             AND sla_concerns(scope, subject, service_id, group_name, tags))
           END)
 $$;
 

@@ -1,5 +1,15 @@
 -- Which version of which SLA policy applies to a service, and when. Times are spans: [from, until).
 
+-- Whether a policy or correction is for a service that has this group and these tags.
+CREATE OR REPLACE FUNCTION sla_concerns(scope text, subject text, service_id text, group_name text, tags text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE scope
+               WHEN 'service' THEN subject = service_id
+               WHEN 'tag' THEN subject = ANY (tags)
+               WHEN 'group' THEN subject = group_name
+               ELSE true
+           END;
+
 -- The versions of all policies as they were known at `known_at`, each with the span in which it applies. On a day the
 -- version with the highest number that is valid by then applies.
 CREATE OR REPLACE FUNCTION sla_versions(known_at timestamptz)
@@ -28,21 +38,15 @@ WITH candidates AS (
     SELECT service_memberships.service_id,
            versions.policy_id,
            versions.version,
-           versions.ended,
            array_position('{service,tag,group,everything}', scope) AS rank,
            versions.subject,
            range_agg(versions.during * valid)                      AS during
     FROM service_memberships
     JOIN sla_versions(known_at) AS versions
       ON versions.during && valid
-     AND CASE scope
-             WHEN 'service' THEN versions.subject = service_memberships.service_id
-             WHEN 'tag' THEN versions.subject = ANY (tags)
-             WHEN 'group' THEN versions.subject = group_name
-             ELSE true
-         END
+     AND sla_concerns(scope, versions.subject, service_memberships.service_id, group_name, tags)
     WHERE service_memberships.service_id = ANY (service_ids) AND NOT ended
-    GROUP BY service_memberships.service_id, policy_id, version, ended, rank, versions.subject
+    GROUP BY service_memberships.service_id, policy_id, version, rank, versions.subject
 ), preferred AS (
     SELECT service_id, policy_id, version,
            during - coalesce(range_agg(during) OVER (PARTITION BY service_id ORDER BY rank, subject COLLATE "C", version DESC

@@ -69,12 +69,7 @@ WITH applied AS (
     JOIN sla_correction_spans ON span && tstzrange(low, high) AND span && valid
     JOIN sla_corrections ON sla_corrections.id = correction_id
     WHERE created_at <= known_at AND (withdrawn_at IS NULL OR withdrawn_at > known_at)
-      AND CASE scope
-              WHEN 'service' THEN subject = parts.service_id
-              WHEN 'tag' THEN subject = ANY (tags)
-              WHEN 'group' THEN subject = group_name
-              ELSE true
-          END
+      AND sla_concerns(scope, subject, parts.service_id, group_name, tags)
     GROUP BY part, sla_corrections.id, effect, created_at
 ), newest AS (
     SELECT part, effect,

@@ -19,7 +19,7 @@ from api.maintenance import fields as maintenance
 from api.rest.idempotency import MAX_KEY_CHARACTERS
 from api.services import fields as services
 from api.services.names import ALL_SYSTEMS, Slug
-from api.sla import corrections
+from api.sla import corrections, subjects
 from api.uptime import response_times, status
 from prober.services import ErrorType, Service
 from sla_monitor import heartbeats
@@ -84,7 +84,7 @@ LIMITS: dict[str, Any] = {
     "maintenance_windows.title": incidents.Title,
     "maintenance_windows.description": incidents.LongText,
     "maintenance_windows.affected_services": maintenance.Services,
-    "sla_corrections.subject": corrections.Subject,
+    "sla_corrections.subject": subjects.Subject,
     "sla_corrections.reason": corrections.Reason,
     "users.email": users.Email,
     "api_tokens.name": field(api_tokens.NewApiToken, "name"),
@@ -163,7 +163,7 @@ def test_values_of_texts(connection: Database) -> None:
     assert quoted(known["services.method"]) == set(get_args(http.Method))
     assert quoted(known["templates.severity"]) == set(get_args(incidents.Severity))
     assert quoted(known["templates.priority"]) == set(get_args(incidents.Priority))
-    assert quoted(known["sla_corrections.scope"]) == set(get_args(corrections.Scope))
+    assert quoted(known["sla_corrections.scope"]) == set(get_args(subjects.Scope))
     assert quoted(known["sla_corrections.effect"]) == set(get_args(corrections.Effect))
     assert quoted(known["sla_corrections.category"]) == set(get_args(corrections.Category))
     assert quoted(known["audit_entries.actor_kind"]) == set(get_args(Actor.__annotations__["kind"]))
