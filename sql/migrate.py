@@ -90,6 +90,8 @@ async def _apply(
     await connection.execute(query("migrate/lock_recording"))
     known = await _applied(connection)
     plan = await _plan(connection, engine, settings, known)
+    if plan.due:
+        await connection.execute(query("migrate/lock_events"))
     if any(part.name.startswith("views/") for part in plan.due):
         _allow(step, LOCK_TIMEOUT_S)
         await _drop_views(connection, known)

@@ -3,8 +3,12 @@
 from itertools import pairwise
 from pathlib import Path
 
+import anyio
 import psycopg
 
+from sla_monitor.settings import Settings
+from sql.migrate import migrate
+from tests.sql.batches import connected, until_true
 from tests.upgrade.ledger import Ledger
 from tests.upgrade.old_database import OldDatabase, assert_user_data_is_unchanged, recording
 from tests.upgrade.processes import LastRelease
@@ -65,3 +69,15 @@ async def test_the_comparison_finds_a_missing_and_an_extra_row(long: OldDatabase
         snapshot.ledger = Ledger(long.history.zone, [*rows, *more])
         tables = {difference.table for difference in differences(snapshot)}
         assert {"checks_15m", "service_days", "uptime_records", "latency_daily" if missing else "outages"} <= tables
+
+
+async def test_the_migration_waits_for_housekeeping_of_the_last_release(short: OldDatabase) -> None:
+    """It deletes old events and then old announced days, in one statement. Neither waits for the other in a circle."""
+    async with connected(short.url) as housekeeping, anyio.create_task_group() as tasks, housekeeping.transaction():
+        await housekeeping.execute("LOCK TABLE events IN ROW EXCLUSIVE MODE")
+        tasks.start_soon(migrate, short.url, Settings())
+        await until_true(
+            housekeeping, "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'events'::regclass AND NOT granted"
+        )
+        await housekeeping.execute("SET LOCAL lock_timeout = '500ms'")  # a deadlock is detected after a second
+        await housekeeping.execute("LOCK TABLE announced_days IN ROW EXCLUSIVE MODE")
