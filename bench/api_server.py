@@ -10,8 +10,9 @@ from anyio.abc import ByteStream
 
 from bench.databases import Database
 from bench.metrics import accepts_connections
-from bench.processes import SLA_MONITOR, Child, free_port, running
+from bench.processes import SLA_MONITOR, Child, running
 from bench.run import Run, wait_until
+from tests.ports import free_port
 
 STATUS = "/api/system-status"
 

@@ -15,10 +15,11 @@ import anyio
 import httpx
 
 from bench.metrics import accepts_connections, scrape, total
-from bench.processes import Child, free_port, running_program
+from bench.processes import Child, running_program
 from bench.report import Result, Target, comparison
 from bench.run import Run, alternate, wait_until
 from bench.usage import cpu_seconds, cpu_seconds_since
+from tests.ports import free_port
 
 CONNECTIONS = 32
 UVICORN_HEADERS = frozenset({"date", "content-length"})

@@ -14,9 +14,10 @@ import trustme
 
 from bench.databases import Database
 from bench.metrics import accepts_connections, increase, scrape, total
-from bench.processes import SLA_MONITOR, Child, free_port, running, running_program
+from bench.processes import SLA_MONITOR, Child, running, running_program
 from bench.run import Run, query, wait_until
 from bench.usage import cpu_seconds, cpu_seconds_since
+from tests.ports import free_port
 
 ADDRESSES = [f"127.0.0.{n}" for n in range(1, 9)]
 """The addresses of the target. There are several, because each has a limited number of ephemeral ports."""

@@ -12,8 +12,9 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from tests.e2e.program import COMMAND, environment, free_ports
+from tests.e2e.program import COMMAND, environment
 from tests.pauses import pauses
+from tests.ports import free_port
 
 TIMEOUT_S = 120.0
 
@@ -78,7 +79,7 @@ class ServiceProcess:
 @contextmanager
 def running_worker(database_url: str, folder: Path, name: str = "worker", **variables: str) -> Iterator[ServiceProcess]:
     """Runs a worker. Its log is `<folder>/<name>.log`."""
-    port = free_ports()[0]
+    port = free_port()
     settings = {"DATABASE_URL": database_url, "WORKER_PORT": str(port)} | variables
     with closing(ServiceProcess("worker", port, folder / f"{name}.log", **settings)) as worker:
         yield worker
@@ -87,7 +88,7 @@ def running_worker(database_url: str, folder: Path, name: str = "worker", **vari
 @contextmanager
 def running_prober(database_url: str, home: Path, **variables: str) -> Iterator[ServiceProcess]:
     """Runs a prober with its spool and its log in the folder `home`."""
-    port = free_ports()[0]
+    port = free_port()
     settings = {"DATABASE_URL": database_url, "SLA_MONITOR_HOME": str(home), "WATCH_SERVER_PORT": str(port)} | variables
     with closing(ServiceProcess("prober", port, home / "prober.log", **settings)) as prober:
         yield prober

@@ -14,12 +14,13 @@ from bench.checks import LOCATION
 from bench.databases import Connection
 from bench.history import create_services
 from bench.metrics import scrape, total
-from bench.processes import Child, free_port, running_program
+from bench.processes import Child, running_program
 from bench.recording import Recorder, recorder
 from bench.report import Result, at_most, comparison, figure
 from bench.run import Run, query, wait_until
 from bench.usage import cpu_seconds, cpu_seconds_since, memory_mib, send_queue_bytes
 from prober.store import Check
+from tests.ports import free_port
 
 SOCKET = "/ws?rooms=system-status"
 STALLED_SOCKET = "/ws?rooms=uptime,system-status"

@@ -3,9 +3,10 @@
 import time
 from collections.abc import AsyncIterator
 
-from bench.processes import SLA_MONITOR, free_port, running
+from bench.processes import SLA_MONITOR, running
 from bench.report import Result, at_most, figure
 from bench.run import Run
+from tests.ports import free_port
 
 FIRST_CHECK = "The first check is stored"
 TIMEOUT_S = 100

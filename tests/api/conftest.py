@@ -1,7 +1,6 @@
 """A running API on a port of its own, and functions that add users, services and checks to its database."""
 
 import secrets
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -22,6 +21,7 @@ from sla_monitor.settings import Settings
 from sql import Pool
 from tests.api.shared import SHARED
 from tests.pauses import pauses
+from tests.ports import free_port
 
 PATIENCE_S = 120.0
 
@@ -111,14 +111,6 @@ def signer() -> Tokens:
 
 
 StartApi = Callable[..., AbstractAsyncContextManager[Api]]
-
-
-def free_port() -> int:
-    """Returns a port that no process listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def until(condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> None:

@@ -14,7 +14,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from sla_monitor.settings import Settings
-from tests.api.conftest import Api, free_port
+from tests.api.conftest import Api
 from tests.api.open_connections import (
     HEALTH,
     INCIDENTS,
@@ -27,6 +27,7 @@ from tests.api.open_connections import (
     until_counted,
     until_requests_arrived,
 )
+from tests.ports import free_port
 
 pytestmark = pytest.mark.one_engine
 

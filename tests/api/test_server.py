@@ -17,8 +17,9 @@ from api.app import serve
 from sla_monitor.serving import connections
 from sla_monitor.serving.ports import PortError
 from sla_monitor.settings import Settings
-from tests.api.conftest import Api, free_port, running_api, until
+from tests.api.conftest import Api, running_api, until
 from tests.api.raw import receive_all
+from tests.ports import free_port
 
 pytestmark = pytest.mark.one_engine
 

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,6 +17,7 @@ import httpx
 from sla_monitor.settings import ENVIRONMENT
 from sla_monitor.settings.unknown import NO_LONGER_USED
 from tests.pauses import pauses
+from tests.ports import free_port, free_ports
 
 COMMAND = (sys.executable, "-m", "sla_monitor.command.cli")
 PATIENCE_S = 120.0
@@ -30,7 +30,7 @@ def environment(**variables: str) -> dict[str, str]:
     a free port by default."""
     names = {variable.name for variable in ENVIRONMENT.values()} | NO_LONGER_USED
     own = {name: value for name, value in os.environ.items() if name not in names}
-    return own | {"WORKER_PORT": str(free_ports()[0])} | variables
+    return own | {"WORKER_PORT": str(free_port())} | variables
 
 
 def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -44,14 +44,6 @@ def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
         timeout=ONE_SHOT_PATIENCE_S,
         start_new_session=True,
     )
-
-
-def free_ports() -> tuple[int, int]:
-    """Returns two ports of the loopback address that are free now."""
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
 
 
 def plain_client(port: int) -> httpx.AsyncClient:
@@ -69,7 +61,7 @@ class Program:
         self.ws_url = f"ws://127.0.0.1:{api_port}/ws"
         self.api = plain_client(api_port)
         self.prober = plain_client(prober_port)
-        worker_port = int(variables.get("WORKER_PORT") or free_ports()[0])
+        worker_port = int(variables.get("WORKER_PORT") or free_port())
         self.worker = plain_client(worker_port)
         terminal = home / f"{subcommand}-{prober_port}.terminal"
         terminal.unlink(missing_ok=True)

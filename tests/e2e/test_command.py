@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from sla_monitor import __version__
-from tests.e2e.program import COMMAND, ONE_SHOT_PATIENCE_S, command, environment, free_ports
+from tests.e2e.program import COMMAND, ONE_SHOT_PATIENCE_S, command, environment
 from tests.e2e.watched import service, services_toml
+from tests.ports import free_ports
 from tests.prober.targets import Certificates, closed_port, good, serving
 
 UNREACHABLE = "postgresql://alice:s3cret@127.0.0.1:{port}/none"

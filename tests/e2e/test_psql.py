@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.e2e.program import command, free_ports, responds, running, until
+from tests.e2e.program import command, responds, running, until
+from tests.ports import free_ports
 
 
 def test_options_are_passed_to_psql(any_database: str) -> None:

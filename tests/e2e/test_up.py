@@ -13,7 +13,8 @@ import psycopg
 import pytest
 
 from sla_monitor.local_postgresql.server import running_url
-from tests.e2e.program import PATIENCE_S, STOP_PATIENCE_S, Program, command, free_ports, left_running, running
+from tests.e2e.program import PATIENCE_S, STOP_PATIENCE_S, Program, command, left_running, running
+from tests.ports import free_port, free_ports
 from worker.duties import DUTIES
 
 EACH_SECOND = {"HEALTH_CHECK_INTERVAL": "1s"}
@@ -140,7 +141,7 @@ async def test_a_port_taken_during_the_start_is_an_error_before_the_start_messag
 
 
 def test_one_port_for_two_parts_is_refused(any_database: str, home: Path) -> None:
-    port = str(free_ports()[0])
+    port = str(free_port())
     variables = {"DATABASE_URL": any_database, "PORT": port, "WATCH_SERVER_PORT": port}
     ended = command("up", SLA_MONITOR_HOME=str(home), **variables)
     assert (ended.returncode, ended.stdout) == (1, "")

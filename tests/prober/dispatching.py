@@ -1,6 +1,6 @@
 """Runs a dispatch without database and network, and collects the checks that it puts."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -39,11 +39,19 @@ class RunningDispatch:
 
     async def wait_for_checks(self, count: int) -> list[Check]:
         """Returns all checks when there are at least `count`."""
+        await self._wait_until(lambda: len(self.checks) >= count)
+        return self.checks
+
+    async def wait_for_services(self, service_ids: Iterable[str]) -> None:
+        """Waits until there is a check of each of these services."""
+        expected = set(service_ids)
+        await self._wait_until(lambda: expected <= {check.service_id for check in self.checks})
+
+    async def _wait_until(self, condition: Callable[[], bool]) -> None:
         with anyio.fail_after(TIMEOUT_S):
-            while len(self.checks) < count:
+            while not condition():
                 await self._arrived.wait()
                 self._arrived = anyio.Event()
-        return self.checks
 
     async def wait_for_metric(self, name: str, at_least: float, **labels: str) -> None:
         await metrics.wait_for_metric(self.metrics, name, at_least, **labels)

@@ -66,10 +66,10 @@ async def test_checks_above_the_concurrency_limit_wait() -> None:
         await anyio.wait_all_tasks_blocked()
         assert gate.running == 3
         gate.open.set()
-        checks = await running.wait_for_checks(30)
+        # A service whose next slot comes in the meantime may have two checks.
+        await running.wait_for_services(each.id for each in services)
 
     assert gate.most == 3
-    assert {check.service_id for check in checks} == {each.id for each in services}
     assert running.metric("skipped_slots_total", reason="full") == 0
 
 

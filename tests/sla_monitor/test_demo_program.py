@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
 from tests.engines import roomy_memory
+from tests.ports import free_port, free_ports
 from tests.sla_monitor.demo_services import IDS, rows
 
 PATIENCE_S = 120
@@ -32,13 +32,6 @@ def home() -> Iterator[Path]:
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder)
-
-
-def free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
 
 
 class Demo:
@@ -67,7 +60,7 @@ async def start(home: Path) -> Demo:
     api, prober = free_ports()
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     environment |= {"SLA_MONITOR_HOME": str(home), "PORT": str(api), "WATCH_SERVER_PORT": str(prober)}
-    environment["WORKER_PORT"] = str(free_ports()[0])
+    environment["WORKER_PORT"] = str(free_port())
     process = await anyio.open_process(
         [sys.executable, "-m", "sla_monitor.command.cli", "demo"],
         stdin=subprocess.DEVNULL,

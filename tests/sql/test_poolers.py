@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,7 @@ from sql import connect
 from sql.migrate import POOLED, migrate
 from sql.migration_errors import MigrationError
 from sql.poolers import shares_sessions
+from tests.ports import free_port
 
 PROGRAM = shutil.which("pgbouncer", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
 needs_pgbouncer = pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed")
@@ -29,9 +29,7 @@ PATIENCE_S = 120
 def pgbouncer(database_url: str, mode: str) -> Iterator[str]:
     """The URL of the same database behind PgBouncer."""
     server = conninfo_to_dict(database_url)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     names = ("host", "port", "user", "password", "dbname")
     target = " ".join(f"{name}='{server[name]}'" for name in names if server.get(name))
     with tempfile.TemporaryDirectory(prefix="sla-tests-") as folder:
