@@ -70,7 +70,7 @@ class ApiToken(msgspec.Struct, rename="camel", kw_only=True):
     revoked_at: str | None
 
 
-class NewApiTokenAnswer(msgspec.Struct):
+class NewApiTokenResponse(msgspec.Struct):
     """`secret`: the token to send in `Authorization: Bearer …`. It is shown only in this response."""
 
     token: ApiToken
@@ -127,7 +127,7 @@ async def list_tokens(pool: Injected[Pool], page: PageNumber = 1, limit: PageSiz
 )
 async def create_token(
     request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewApiToken]
-) -> Response[NewApiTokenAnswer]:
+) -> Response[NewApiTokenResponse]:
     """403 for a role above the user's own. 409 if the user already has a token of that name, or 100 tokens."""
     return Response(await create(pool, principal_of(request), actor(request), data), status_code=201)
 
@@ -152,7 +152,7 @@ async def listing(pool: Pool, page: int, limit: int) -> ApiTokenList:
     return ApiTokenList([row.published() for row in rows], pagination)
 
 
-async def create(pool: Pool, owner: Principal, by: Actor, data: NewApiToken) -> NewApiTokenAnswer:
+async def create(pool: Pool, owner: Principal, by: Actor, data: NewApiToken) -> NewApiTokenResponse:
     """Creates a token. Raises 400 for invalid values, 403 for a role above the owner's, 409 if the name is taken or the
     owner has `MAX_TOKENS`."""
     _require_valid(data)
@@ -174,7 +174,7 @@ async def create(pool: Pool, owner: Principal, by: Actor, data: NewApiToken) -> 
         raise unauthorized("logged_out") from None
     if created is None:
         raise ApiError(409, "token_exists", [FieldProblem.of("name", "taken")])
-    return NewApiTokenAnswer(created.published(), secret)
+    return NewApiTokenResponse(created.published(), secret)
 
 
 async def revoke(pool: Pool, by: Actor, token_id: str) -> None:

@@ -74,11 +74,11 @@ class User(msgspec.Struct, rename="camel", kw_only=True):
     last_login_at: str | None
 
 
-class UserAnswer(msgspec.Struct):
+class UserResponse(msgspec.Struct):
     user: User
 
 
-class NewUserAnswer(msgspec.Struct):
+class NewUserResponse(msgspec.Struct):
     """`password`: the generated password, which is shown only in this response; null if the request contained one."""
 
     user: User
@@ -129,9 +129,9 @@ async def list_users(
     summary="Get a user",
     **requires("users:administer", 400, 404),
 )
-async def get_user(pool: Injected[Pool], user_id: UserPath) -> UserAnswer:
+async def get_user(pool: Injected[Pool], user_id: UserPath) -> UserResponse:
     """All fields of a user, without the password and its hash."""
-    return UserAnswer((await one(pool, user_id)).published())
+    return UserResponse((await one(pool, user_id)).published())
 
 
 @post(
@@ -141,7 +141,7 @@ async def get_user(pool: Injected[Pool], user_id: UserPath) -> UserAnswer:
 )
 async def create_user(
     request: ApiRequest, pool: Injected[Pool], passwords: Injected[Passwords], data: JSONBody[NewUser]
-) -> Response[NewUserAnswer]:
+) -> Response[NewUserResponse]:
     """409 if the user name or e-mail address is taken, without regard to case. Without `password`, the response
     contains a generated one."""
     created = await create(pool, passwords, actor(request), data)
@@ -159,10 +159,10 @@ async def change_user(
     passwords: Injected[Passwords],
     user_id: UserPath,
     data: JSONBody[UserChange],
-) -> UserAnswer:
+) -> UserResponse:
     """Fields that are not in the body stay unchanged. Takes effect at once, also on open WebSockets. 409 if the user
     name or e-mail address is taken, or if no active admin would remain."""
-    return UserAnswer((await change(pool, passwords, actor(request), user_id, data)).published())
+    return UserResponse((await change(pool, passwords, actor(request), user_id, data)).published())
 
 
 @delete(
@@ -190,14 +190,14 @@ async def one(pool: Pool, user_id: str) -> StoredUser:
     return _found(await database.row(pool, "users/one", StoredUser, id=uuid_or_none(user_id)))
 
 
-async def create(pool: Pool, passwords: Passwords, by: Actor, data: NewUser) -> NewUserAnswer:
+async def create(pool: Pool, passwords: Passwords, by: Actor, data: NewUser) -> NewUserResponse:
     """Creates a user. Raises 400 for invalid values, 409 if user name or e-mail address is taken."""
     require_valid(data.username, data.email, data.password)
     password = new_password() if data.password is UNSET else data.password
     password_hash = await passwords.hash(password)
     async with database.transaction(pool, by) as connection:
         row = await insert(connection, data, password_hash)
-    return NewUserAnswer(row.published(), password if data.password is UNSET else None)
+    return NewUserResponse(row.published(), password if data.password is UNSET else None)
 
 
 async def change(pool: Pool, passwords: Passwords, by: Actor, user_id: str, data: UserChange) -> StoredUser:

@@ -134,7 +134,7 @@ async def keep_draft(request: ApiRequest, pool: Injected[Pool], incident_id: Fro
     """Stores the form as a draft. Pages call it when they are left, or without a socket."""
     data = converted(draft_of(of_form(await read_form(request))), drafts.DraftToSave)
     saved = await drafts.save(pool, principal_of(request), actor(request), incident_id, data)
-    return Response(drafts.DraftAnswer(saved), media_type="application/json")
+    return Response(drafts.DraftResponse(saved), media_type="application/json")
 
 
 @post(ONE + "/draft/discard", **shown_to("drafts:write"))

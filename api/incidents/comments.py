@@ -55,7 +55,7 @@ class Comment(msgspec.Struct, rename="camel", kw_only=True):
     timestamp: str
 
 
-class CommentAnswer(msgspec.Struct):
+class CommentResponse(msgspec.Struct):
     comment: Comment
 
 
@@ -100,11 +100,11 @@ async def add_comment(
     limits: Injected[Limits],
     incident_id: IncidentPath,
     data: JSONBody[NewComment],
-) -> Response[CommentAnswer]:
+) -> Response[CommentResponse]:
     """Users in the room of the incident get the event `incident-comment`. `Idempotency-Key` is ignored. 429 for more
     than 60 comments of one user in a minute."""
     comment = await add(pool, limits, principal_of(request), actor(request), incident_id, data)
-    return Response(CommentAnswer(comment), status_code=201)
+    return Response(CommentResponse(comment), status_code=201)
 
 
 @delete(

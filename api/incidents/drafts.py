@@ -48,7 +48,7 @@ class Draft(msgspec.Struct, rename="camel", kw_only=True):
     saved_at: str
 
 
-class DraftAnswer(msgspec.Struct):
+class DraftResponse(msgspec.Struct):
     draft: Draft
 
 
@@ -87,9 +87,9 @@ async def list_drafts(request: ApiRequest, pool: Injected[Pool]) -> DraftList:
     summary="Get my draft of an incident",
     **requires("drafts:write", 400, 404),
 )
-async def get_draft(request: ApiRequest, pool: Injected[Pool], incident_id: IncidentPath) -> DraftAnswer:
+async def get_draft(request: ApiRequest, pool: Injected[Pool], incident_id: IncidentPath) -> DraftResponse:
     """404 if the user has no draft of the incident. Drafts of other users cannot be read."""
-    return DraftAnswer(await one(pool, principal_of(request), incident_id))
+    return DraftResponse(await one(pool, principal_of(request), incident_id))
 
 
 @put(
@@ -102,10 +102,10 @@ async def save_draft(
     pool: Injected[Pool],
     incident_id: IncidentPath,
     data: JSONBody[DraftToSave],
-) -> DraftAnswer:
+) -> DraftResponse:
     """Replaces the previous draft. Other users in the room of the incident get the event `auto-save`. 409 if the user
     has saved the incident since `baseVersion`. 404 if there is no such incident."""
-    return DraftAnswer(await save(pool, principal_of(request), actor(request), incident_id, data))
+    return DraftResponse(await save(pool, principal_of(request), actor(request), incident_id, data))
 
 
 @delete(

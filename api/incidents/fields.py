@@ -109,11 +109,11 @@ class Incident(msgspec.Struct, rename="camel", kw_only=True):
     updates: list[IncidentUpdate]
 
 
-class IncidentAnswer(msgspec.Struct):
+class IncidentResponse(msgspec.Struct):
     incident: Incident
 
 
-class UpdateAnswer(msgspec.Struct):
+class UpdateResponse(msgspec.Struct):
     update: IncidentUpdate
 
 

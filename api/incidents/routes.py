@@ -16,16 +16,16 @@ from api.edge.limits import Limits
 from api.incidents import records, saving
 from api.incidents.fields import (
     Incident,
-    IncidentAnswer,
     IncidentChange,
     IncidentConflict,
     IncidentList,
     IncidentPath,
+    IncidentResponse,
     NewIncident,
     NewUpdate,
     PastDay,
     PastIncidents,
-    UpdateAnswer,
+    UpdateResponse,
 )
 from api.incidents.filters import PARAMETERS, FromMoment, PageLimit, Text, ToMoment, Values, filters
 from api.rest.errors import BODY_ERRORS, ApiError, code_of
@@ -101,7 +101,7 @@ async def get_incident(
     pool: Injected[Pool],
     incident_id: IncidentPath,
     if_none_match: IfNoneMatch = None,
-) -> Response[IncidentAnswer]:
+) -> Response[IncidentResponse]:
     """The incident with its whole timeline. 404 for an internal incident if the client is anonymous. The `ETag` can be
     used in `If-Match`."""
     return unless_known(_response(await records.visible(pool, incident_id, request.user)), if_none_match)
@@ -119,7 +119,7 @@ async def create_incident(
     limits: Injected[Limits],
     data: JSONBody[NewIncident],
     idempotency_key: KeyHeader = None,
-) -> Response[IncidentAnswer]:
+) -> Response[IncidentResponse]:
     """With an `Idempotency-Key` that was used before: returns the incident that was created then, with
     `Idempotent-Replayed: true`; 409 if that request was different. 429 for too many new incidents of one user
     (RATE_LIMIT_INCIDENTS)."""
@@ -142,7 +142,7 @@ async def change_incident(
     incident_id: IncidentPath,
     data: JSONBody[IncidentChange],
     if_match: IfMatch = None,
-) -> Response[IncidentAnswer]:
+) -> Response[IncidentResponse]:
     """Fields that are not in the body stay unchanged. A changed status adds an update to the timeline. Deletes the
     user's draft of the incident. With `If-Match`: 412 if another user has saved the incident since; the body contains
     the current incident with its newest 20 updates. 409 if the timeline has 500 updates already."""
@@ -163,7 +163,7 @@ async def add_update(
     incident_id: IncidentPath,
     data: JSONBody[NewUpdate],
     if_match: IfMatch = None,
-) -> Response[UpdateAnswer]:
+) -> Response[UpdateResponse]:
     """Adds an update to the timeline and sets the status of the incident. Any status may follow any other; a resolved
     incident can be reopened. `Idempotency-Key` is ignored. 409 if the timeline has 500 updates already. 412 as for a
     change."""
@@ -171,7 +171,7 @@ async def add_update(
         update, version = await saving.add_update(pool, actor(request), incident_id, data, if_match)
     except saving.IncidentOutdatedError as error:
         return _outdated(error.stored)
-    return Response(UpdateAnswer(update), status_code=201, headers={"ETag": f'"{version}"'})
+    return Response(UpdateResponse(update), status_code=201, headers={"ETag": f'"{version}"'})
 
 
 @delete(
@@ -184,13 +184,15 @@ async def delete_incident(request: ApiRequest, pool: Injected[Pool], incident_id
     await saving.remove(pool, actor(request), incident_id)
 
 
-def _response(incident: Incident, status: int = 200, headers: dict[str, str] | None = None) -> Response[IncidentAnswer]:
-    return tagged(IncidentAnswer(incident), incident.version, status, headers)
+def _response(
+    incident: Incident, status: int = 200, headers: dict[str, str] | None = None
+) -> Response[IncidentResponse]:
+    return tagged(IncidentResponse(incident), incident.version, status, headers)
 
 
 def _outdated(incident: Incident) -> Response[Any]:
     content = IncidentConflict(str(ApiError(412)), code_of(412), incident)
-    tag = etag(incident.version, IncidentAnswer(incident))
+    tag = etag(incident.version, IncidentResponse(incident))
     return Response(content, status_code=412, headers={"ETag": tag})
 
 

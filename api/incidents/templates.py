@@ -64,7 +64,7 @@ class Template(msgspec.Struct, rename="camel", kw_only=True):
     updated_at: str
 
 
-class TemplateAnswer(msgspec.Struct):
+class TemplateResponse(msgspec.Struct):
     data: Template
 
 
@@ -128,9 +128,9 @@ async def list_templates(
     summary="Get an incident template",
     **requires("templates:read", 400, 404),
 )
-async def get_template(pool: Injected[Pool], template_id: TemplatePath) -> TemplateAnswer:
+async def get_template(pool: Injected[Pool], template_id: TemplatePath) -> TemplateResponse:
     """The template may name services that have been deleted; new incidents are created without them."""
-    return TemplateAnswer((await one(pool, template_id)).published())
+    return TemplateResponse((await one(pool, template_id)).published())
 
 
 @post(
@@ -140,10 +140,10 @@ async def get_template(pool: Injected[Pool], template_id: TemplatePath) -> Templ
 )
 async def create_template(
     request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewTemplate]
-) -> Response[TemplateAnswer]:
+) -> Response[TemplateResponse]:
     """400 for services that do not exist. 409 if the name is taken, without regard to case."""
     row = await create(pool, principal_of(request), actor(request), data)
-    content = TemplateAnswer(row.published())
+    content = TemplateResponse(row.published())
     return Response(content, status_code=201, headers={"Location": f"/api/templates/{row.id}"})
 
 
@@ -157,9 +157,9 @@ async def change_template(
     pool: Injected[Pool],
     template_id: TemplatePath,
     data: JSONBody[TemplateChange],
-) -> TemplateAnswer:
+) -> TemplateResponse:
     """Fields that are not in the body stay unchanged; `data` is replaced as a whole. 409 if the name is taken."""
-    return TemplateAnswer((await change(pool, actor(request), template_id, data)).published())
+    return TemplateResponse((await change(pool, actor(request), template_id, data)).published())
 
 
 @delete(

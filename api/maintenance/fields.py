@@ -82,7 +82,7 @@ class Window(msgspec.Struct, rename="camel", kw_only=True):
     version: int
 
 
-class WindowAnswer(msgspec.Struct):
+class WindowResponse(msgspec.Struct):
     maintenance: Window
 
 

@@ -16,9 +16,9 @@ from api.cache.entries import Cacheable, Change
 from api.maintenance.fields import (
     Conflict,
     NewWindow,
-    WindowAnswer,
     WindowChange,
     WindowList,
+    WindowResponse,
     WindowRow,
     problems,
 )
@@ -104,7 +104,7 @@ async def get_window(
     from_: From = None,
     to: To = None,
     if_none_match: IfNoneMatch = None,
-) -> Response[WindowAnswer]:
+) -> Response[WindowResponse]:
     """The window with its occurrences in the period. 404 if it does not exist or the client may not see it. The `ETag`
     can be used in `If-Match`."""
     return unless_known(_response(await one(pool, request.user, window_id, *_period(from_, to))), if_none_match)
@@ -115,7 +115,9 @@ async def get_window(
     summary="Create a maintenance window",
     **requires("maintenance:write", *BODY_ERRORS),
 )
-async def create_window(request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewWindow]) -> Response[WindowAnswer]:
+async def create_window(
+    request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewWindow]
+) -> Response[WindowResponse]:
     """The window takes place once or, with `rrule`, recurs in the local time of `timeZone`: 02:00 stays 02:00 after a
     change to summer time. `startsAt` is at most one day ago and five years ahead. 400 for overlapping occurrences or
     services that do not exist."""
@@ -134,7 +136,7 @@ async def change_window(
     window_id: WindowPath,
     data: JSONBody[WindowChange],
     if_match: IfMatch = None,
-) -> Response[WindowAnswer]:
+) -> Response[WindowResponse]:
     """Fields that are not in the body stay unchanged, and so do past occurrences. With `If-Match`: 412 if another user
     has saved the window since; the body contains the current one."""
     try:
@@ -268,13 +270,13 @@ def _period(from_: str | None, to: str | None) -> tuple[datetime, datetime]:
     return start, end
 
 
-def _response(row: WindowRow, status: int = 200, headers: dict[str, str] | None = None) -> Response[WindowAnswer]:
-    return tagged(WindowAnswer(row.published()), row.version, status, headers)
+def _response(row: WindowRow, status: int = 200, headers: dict[str, str] | None = None) -> Response[WindowResponse]:
+    return tagged(WindowResponse(row.published()), row.version, status, headers)
 
 
 def _outdated(row: WindowRow) -> Response[Any]:
     window = row.published()
-    headers = {"ETag": etag(row.version, WindowAnswer(window))}
+    headers = {"ETag": etag(row.version, WindowResponse(window))}
     return Response(Conflict(str(ApiError(412)), code_of(412), window), status_code=412, headers=headers)
 
 

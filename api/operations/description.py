@@ -23,7 +23,7 @@ from api.cache.entries import Cacheable
 Json = dict[str, Any]
 VERSIONED = frozenset(
     {
-        *("IncidentAnswer", "UpdateAnswer", "IncidentConflict", "WindowAnswer", "Conflict"),
+        *("IncidentResponse", "UpdateResponse", "IncidentConflict", "WindowResponse", "Conflict"),
         *("PolicyAnswer", "PolicyConflict"),
     }
 )

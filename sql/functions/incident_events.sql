@@ -57,7 +57,7 @@ CREATE OR REPLACE FUNCTION incident_json(incident incidents, internal boolean, w
     );
 
 -- Appends an event for staff, and one for anonymous clients if the public form of the incident has changed.
-CREATE OR REPLACE FUNCTION tell_of_incident(event text, incident incidents, inside jsonb, outside jsonb) RETURNS void
+CREATE OR REPLACE FUNCTION append_incident_events(event text, incident incidents, inside jsonb, outside jsonb) RETURNS void
     LANGUAGE plpgsql AS
 $$
 BEGIN
@@ -79,7 +79,7 @@ DECLARE
     envelope CONSTANT jsonb := CASE event WHEN 'incident-updated' THEN jsonb_build_object('incidentId', incident.id) ELSE '{}' END;
 BEGIN
     IF incident.public = was_public OR event = 'incident-created' THEN
-        PERFORM tell_of_incident(event, incident, envelope || inside, envelope || outside);
+        PERFORM append_incident_events(event, incident, envelope || inside, envelope || outside);
         RETURN;
     END IF;
     PERFORM append_event(event, 'staff', envelope || inside);
@@ -134,9 +134,11 @@ BEGIN
         PERFORM announce_incident(incident, was_public, 'incident-updated');
     ELSE
         FOR update IN SELECT * FROM incident_updates WHERE incident_id = incident.id AND version = incident.version ORDER BY id LOOP
-            PERFORM tell_of_incident('incident-updated', incident,
-                                     jsonb_build_object('incidentId', incident.id, 'update', incident_update_json(update, true)),
-                                     jsonb_build_object('incidentId', incident.id, 'update', incident_update_json(update, false)));
+            PERFORM append_incident_events(
+                'incident-updated', incident,
+                jsonb_build_object('incidentId', incident.id, 'update', incident_update_json(update, true)),
+                jsonb_build_object('incidentId', incident.id, 'update', incident_update_json(update, false))
+            );
         END LOOP;
     END IF;
     RETURN NULL;

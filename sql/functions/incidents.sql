@@ -125,7 +125,7 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE TRIGGER incidents_status_told
+CREATE OR REPLACE TRIGGER incidents_status_recorded
     AFTER UPDATE ON incidents
     FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION add_status_update();
 

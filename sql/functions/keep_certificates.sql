@@ -30,7 +30,7 @@ $$;
 
 -- A changed target has another certificate, or none. Clears the stored certificate; those of older checks that are
 -- recorded later are ignored.
-CREATE OR REPLACE FUNCTION forget_certificates() RETURNS trigger
+CREATE OR REPLACE FUNCTION clear_certificates() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
 BEGIN
@@ -47,4 +47,4 @@ CREATE OR REPLACE TRIGGER services_moved
     FOR EACH ROW WHEN (ROW (OLD.check_config -> 'endpoint_url', OLD.check_config -> 'host', OLD.check_config -> 'port')
                        IS DISTINCT FROM
                        ROW (NEW.check_config -> 'endpoint_url', NEW.check_config -> 'host', NEW.check_config -> 'port'))
-    EXECUTE FUNCTION forget_certificates();
+    EXECUTE FUNCTION clear_certificates();

@@ -60,7 +60,7 @@ $$;
 
 -- Sends the changes that a user is making to a template to its room, except to the socket `origin`; nothing is stored. NULL if there
 -- is no such template.
-CREATE OR REPLACE FUNCTION tell_template_update(template uuid, person uuid, person_name text, data jsonb, origin text)
+CREATE OR REPLACE FUNCTION append_template_update(template uuid, person uuid, person_name text, data jsonb, origin text)
     RETURNS timestamptz
     LANGUAGE plpgsql AS
 $$
