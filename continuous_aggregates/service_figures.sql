@@ -58,7 +58,8 @@ BEGIN
             FROM left_checks AS gone
             WHERE scheduled_at >= low
               AND NOT EXISTS (SELECT FROM latest_checks
-                              WHERE latest_checks.service_id = gone.service_id AND latest_checks.location = gone.location)
+                              WHERE latest_checks.service_id = gone.service_id AND latest_checks.location = gone.location
+                                AND latest_checks.scheduled_at >= low)
         ) AS uncounted
         CROSS JOIN LATERAL counted_day(service_id, location, low, high) AS figures
     ) AS parts

@@ -29,7 +29,9 @@ BEGIN
         -- All window functions use this order, so that the batch is sorted once.
         SELECT DISTINCT ON (batch.service_id, batch.location, fresh, days.day, batch.scheduled_at)
                batch.*, batch.severity::severity AS typed_severity, days.day,
-               NOT careful AND coalesce(batch.scheduled_at > known.scheduled_at, false) AS fresh,
+               -- Of a service that was deleted and entered again, newer checks may be stored than the latest known one.
+               NOT careful AND coalesce(batch.scheduled_at > known.scheduled_at
+                                        AND (gone.scheduled_at IS NULL OR gone.scheduled_at <= known.scheduled_at), false) AS fresh,
                -- The check does not stand for the present any more, or its service is paused or was paused since.
                NOT services.enabled
                    OR coalesce(batch.scheduled_at <= paused_at OR batch.scheduled_at < resumed_at, false)
@@ -45,6 +47,7 @@ BEGIN
         JOIN days ON batch.scheduled_at >= starts_at AND batch.scheduled_at < ends_at
         LEFT JOIN chosen_latest_checks(service_ids) AS known
             ON known.service_id = batch.service_id AND known.location = batch.location
+        LEFT JOIN left_checks AS gone ON gone.service_id = batch.service_id AND gone.location = batch.location
         LEFT JOIN pauses ON pauses.service_id = batch.service_id
         ORDER BY batch.service_id, batch.location, fresh, days.day, batch.scheduled_at, batch.ctid
     )

@@ -76,6 +76,14 @@ GAP_WITHIN_A_BATCH = state_history(
     clock("2026-05-04 05:00:02"),
     checks("local 2026-05-02 05:00:00 o 86400", "local 2026-05-04 05:00:00 o 86400"),
 )
+LATE_ROW_AFTER_A_DELETION = state_history(
+    "UTC",
+    *(clock("2026-05-02 05:00:02"), checks("local 2026-05-02 05:00:00 o 1", "seoul 2026-05-02 05:00:00 mo 1")),
+    *(Interrupt("web", "delete"), clock("2026-05-02 05:00:04"), Resume("web")),
+    *(checks("local 2026-05-02 05:00:02 o 1", "seoul 2026-05-01 05:00:00 o 1"), Compare()),
+    *(clock("2026-05-02 05:00:06"), checks("seoul 2026-05-02 05:00:04 o 1")),
+    locations=("local", "seoul"),
+)
 FOUND = {
     "a late row between episodes": LATE_BETWEEN,
     "the last error of a day before a double midnight": ERROR_OF_TOMORROW,
@@ -87,6 +95,7 @@ FOUND = {
     "a state that a later check revokes": STATE_REVOKED,
     "the strip of a zone that skipped a date": SKIPPED_DATE,
     "a gap of a day after the first check of a batch": GAP_WITHIN_A_BATCH,
+    "a late row of a service that was entered again": LATE_ROW_AFTER_A_DELETION,
 }
 
 
