@@ -161,6 +161,58 @@ BEGIN
 END
 $$;
 
+-- Whether the episode of a check is left to a task: the check is older than the known episodes of its service and location.
+CREATE OR REPLACE FUNCTION left_to_upgrade(service text, place text, at timestamptz) RETURNS boolean
+    LANGUAGE plpgsql STABLE AS
+$$
+BEGIN
+    IF to_regclass('upgrade_tasks') IS NULL THEN
+        RETURN false;
+    END IF;
+    RETURN coalesce(at < (SELECT min(starts_at) FROM episodes WHERE service_id = service AND location = place), false)
+       AND EXISTS (SELECT FROM upgrade_tasks WHERE step = 'episodes' AND service_id = service AND location = place);
+END
+$$;
+
+-- The time (plus a microsecond) from which on all locations of a service have episodes, while tasks of the service are left; NULL
+-- after the last one. Until then some locations have episodes of earlier times than others. States of those times are derived by the
+-- last task.
+CREATE OR REPLACE FUNCTION all_known_from(service text) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE AS
+$$
+BEGIN
+    IF to_regclass('upgrade_tasks') IS NULL OR NOT EXISTS (SELECT FROM upgrade_tasks WHERE service_id = service) THEN
+        RETURN NULL;
+    END IF;
+    RETURN (SELECT max(first) + interval '1 microsecond'
+            FROM (SELECT min(starts_at) AS first FROM episodes WHERE service_id = service GROUP BY location) AS locations);
+END
+$$;
+
+-- From when on the stored outages of these services agree with state_timeline. Before the last task of a service, its stored outages
+-- lack late checks that are left to the tasks. What such a check changes begins or ends at an unknown time before the timeline, so
+-- outages are derived from the first moment on at which an outage is stored if and only if the timeline has one. Services without
+-- such a moment are left out.
+CREATE OR REPLACE FUNCTION settled_lows(service_ids text[], lows timestamptz[], OUT settled_ids text[], OUT settled_from timestamptz[])
+    LANGUAGE plpgsql STABLE AS
+$$
+BEGIN
+    SELECT array_agg(service_id), array_agg(low)
+    INTO settled_ids, settled_from
+    FROM (
+        SELECT span.service_id, min(at) + interval '1 microsecond' AS low
+        FROM unnest(service_ids, lows) AS span (service_id, low)
+        JOIN state_timeline USING (service_id)
+        WHERE state = 'unknown'
+           OR (state = 'outage') = EXISTS (SELECT
+                                           FROM outages
+                                           WHERE outages.service_id = span.service_id
+                                             AND started_at <= at AND (ended_at > at OR ended_at IS NULL))
+        GROUP BY span.service_id
+    ) AS settled;
+END
+$$;
+
 -- Executes the next task in the caller's transaction. Returns false if there is none, or if it has to wait for the old
 -- aggregates.
 CREATE OR REPLACE FUNCTION run_upgrade_task() RETURNS boolean
@@ -213,7 +265,10 @@ BEGIN
               AND NOT EXISTS (SELECT FROM services WHERE id = task.service_id)
             GROUP BY service_id
             ON CONFLICT DO NOTHING;
-            PERFORM derive_service_states(ARRAY[task.service_id], ARRAY[greatest(task.low, first_raw_quarter())]);
+            -- Not derive_service_states: these outages replace the stored ones, whatever those are.
+            PERFORM derive_timeline(ARRAY[task.service_id], ARRAY[greatest(task.low, first_raw_quarter())]);
+            PERFORM derive_outages(ARRAY[task.service_id], ARRAY[greatest(task.low, first_raw_quarter())]);
+            PERFORM derive_present_states();
     END CASE;
     DELETE FROM upgrade_tasks WHERE id = task.id;
     RETURN true;

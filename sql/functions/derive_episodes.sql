@@ -156,14 +156,6 @@ BEGIN
 END
 $$;
 
--- The time (plus a microsecond) from which on all locations of a service have episodes. While an installation of
--- release 0.1 is upgraded, some locations have episodes of earlier times than others; states of those times are derived
--- when all locations have them.
-CREATE OR REPLACE FUNCTION all_known_from(service text) RETURNS timestamptz
-    LANGUAGE sql STABLE
-    RETURN (SELECT max(first) + interval '1 microsecond'
-            FROM (SELECT min(starts_at) AS first FROM episodes WHERE service_id = service GROUP BY location) AS locations);
-
 -- Derives what depends on these checks: episodes first, then outages and states. Checks of one service and location that are more than
 -- two days apart have windows of their own, so that for a late check the checks of all days since are not read again.
 CREATE OR REPLACE FUNCTION derive_changes(service_ids text[], locations text[], times timestamptz[]) RETURNS void
@@ -182,12 +174,7 @@ BEGIN
         SELECT service_id, location, at,
                at - lag(at) OVER (PARTITION BY service_id, location ORDER BY at) > 2 * longest_check() AS apart
         FROM unnest(service_ids, locations, times) AS changed (service_id, location, at)
-        -- While an installation of release 0.1 is upgraded, earlier episodes are derived by the upgrade.
-        WHERE NOT upgrading OR at >= (SELECT min(starts_at)
-                                      FROM episodes
-                                      WHERE episodes.service_id = changed.service_id AND episodes.location = changed.location)
-           OR NOT EXISTS (SELECT FROM episodes
-                          WHERE episodes.service_id = changed.service_id AND episodes.location = changed.location)
+        WHERE NOT (upgrading AND left_to_upgrade(service_id, location, at))
     ), windows AS (
         SELECT service_id, location, min(at) AS low, max(at) AS high
         FROM (

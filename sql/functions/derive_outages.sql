@@ -1,6 +1,6 @@
--- Derives from the timeline the outages that were open at `low` or began later. Earlier ones do not change. A pause
--- ends an outage; time without checks neither begins nor ends one. An outage keeps its id when its start or end moves.
--- If outages are merged, the lowest id stays; if one is split, its first part keeps the id.
+-- Derives from the timeline the outages that were open at `low` or began later. Earlier ones do not change. The stored outages say
+-- whether one was open just before `low`. A pause ends an outage; time without checks neither begins nor ends one. An outage keeps
+-- its id when its start or end moves. If outages are merged, the lowest id stays; if one is split, its first part keeps the id.
 --
 -- The conditions on `service_ids` keep the planner from reading all outages: it assumes hundreds of rows in a temporary
 -- table.
@@ -30,10 +30,18 @@ BEGIN
         FROM span
         JOIN outages USING (service_id)
         WHERE started_at <= low AND (ended_at IS NULL OR ended_at > low)
+    ), states AS (
+        -- The state at `low` is the one since just before it, unless the timeline has another one for that moment.
+        SELECT DISTINCT ON (service_id, moment) service_id, moment, state, error_type, error_message
+        FROM span
+        JOIN state_timeline USING (service_id)
+        CROSS JOIN LATERAL (SELECT greatest(at, low + interval '1 microsecond') AS moment) AS clipped
+        WHERE at >= low
+        ORDER BY service_id, moment, at DESC
     ), verdicts AS (
         SELECT service_id, started_at AS at, true AS out, error_type, error_message FROM running
         UNION ALL
-        SELECT service_id, at, state = 'outage', error_type, error_message FROM state_timeline WHERE state <> 'unknown'
+        SELECT service_id, moment, state = 'outage', error_type, error_message FROM states WHERE state <> 'unknown'
         UNION ALL
         SELECT service_id, paused_at, false, NULL, NULL FROM span JOIN service_pauses USING (service_id) WHERE paused_at > low
     ), turns AS (
@@ -66,7 +74,7 @@ BEGIN
 
     DELETE FROM outages
     USING unnest(service_ids, lows) AS span (service_id, low)
-    WHERE outages.service_id = span.service_id
+    WHERE outages.service_id = span.service_id AND low IS NOT NULL
       AND (ended_at >= low OR ended_at IS NULL)
       AND NOT EXISTS (SELECT FROM outage_spans AS derived WHERE derived.id = outages.id);
 

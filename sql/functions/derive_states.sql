@@ -9,6 +9,23 @@ CREATE OR REPLACE FUNCTION derive_service_states(service_ids text[], lows timest
     LANGUAGE plpgsql AS
 $$
 DECLARE
+    outage_ids  text[]        := service_ids;
+    outage_lows timestamptz[] := lows;
+BEGIN
+    PERFORM derive_timeline(service_ids, lows);
+    IF upgrade_pending() THEN
+        SELECT settled_ids, settled_from INTO outage_ids, outage_lows FROM settled_lows(service_ids, lows);
+    END IF;
+    PERFORM derive_outages(outage_ids, outage_lows);
+    PERFORM derive_present_states();
+END
+$$;
+
+-- Changes the present states to those at the end of state_timeline.
+CREATE OR REPLACE FUNCTION derive_present_states() RETURNS void
+    LANGUAGE plpgsql AS
+$$
+DECLARE
     -- Not present(), which is the start of this transaction: others may have changed the states while it waited for the
     -- lock.
     moment  CONSTANT timestamptz := present_clock();
@@ -17,9 +34,6 @@ DECLARE
     began   timestamptz[];
     unclear text[];
 BEGIN
-    PERFORM derive_timeline(service_ids, lows);
-    PERFORM derive_outages(service_ids, lows);
-
     -- The present state is the last one of the timeline. It began with the first of the equal states at the end of the
     -- timeline. If it began before the timeline (run = 1), the stored `since` stays; if it also differs from the stored
     -- state, find_state() searches its beginning.

@@ -44,14 +44,10 @@ def acknowledged(probers: Sequence[Prober]) -> list[CheckRow]:
     return [check for _, check in entries]
 
 
-@pytest.mark.campaign
 async def test_figures_are_correct_while_a_prober_of_the_last_release_records(
     short: OldDatabase, package: Path, tmp_path: Path
 ) -> None:
-    """Most of the past is in the aggregates only. The prober records late rows all the time.
-
-    Known to fail about once in four runs: an outage from before the known episodes has the bounds of another one.
-    """
+    """Most of the past is in the aggregates only. The prober records late rows all the time."""
     async with recording(package, short, tmp_path) as prober:
         await begin(short, prober)
         async for number in rounds(short.url):
