@@ -57,9 +57,9 @@ FROM judged
 GROUP BY part
 $$;
 
--- The corrections of each part as they were known at `known_at`. Of corrections that overlap, the newest one counts.
-CREATE OR REPLACE FUNCTION sla_corrected(service_ids text[], lows timestamptz[], highs timestamptz[], known_at timestamptz)
-    RETURNS TABLE (part bigint, up tstzmultirange, down tstzmultirange, excluded tstzmultirange)
+-- The corrections that count in each part as they were known at `known_at`, each with the spans in which it is the newest one.
+CREATE OR REPLACE FUNCTION sla_newest_corrections(service_ids text[], lows timestamptz[], highs timestamptz[], known_at timestamptz)
+    RETURNS TABLE (part bigint, correction_id uuid, effect text, spans tstzmultirange)
     LANGUAGE sql STABLE PARALLEL SAFE AS
 $$
 WITH applied AS (
@@ -71,25 +71,32 @@ WITH applied AS (
     WHERE created_at <= known_at AND (withdrawn_at IS NULL OR withdrawn_at > known_at)
       AND sla_concerns(scope, subject, parts.service_id, group_name, tags)
     GROUP BY part, sla_corrections.id, effect, created_at
-), newest AS (
-    SELECT part, effect,
-           spans - coalesce(range_agg(spans) OVER (PARTITION BY part ORDER BY created_at DESC, id DESC
-                                                   ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), '{}') AS spans
-    FROM applied
 )
+SELECT part, id, effect,
+       spans - coalesce(range_agg(spans) OVER (PARTITION BY part ORDER BY created_at DESC, id DESC
+                                               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), '{}')
+FROM applied
+$$;
+
+-- What corrections set the time of each part to.
+CREATE OR REPLACE FUNCTION sla_corrected(service_ids text[], lows timestamptz[], highs timestamptz[], known_at timestamptz)
+    RETURNS TABLE (part bigint, up tstzmultirange, down tstzmultirange, excluded tstzmultirange)
+    LANGUAGE sql STABLE PARALLEL SAFE AS
+$$
 SELECT part,
        coalesce(range_agg(spans) FILTER (WHERE effect = 'up'), '{}'),
        coalesce(range_agg(spans) FILTER (WHERE effect = 'down'), '{}'),
        coalesce(range_agg(spans) FILTER (WHERE effect = 'excluded'), '{}')
-FROM newest
+FROM sla_newest_corrections(service_ids, lows, highs, known_at)
 GROUP BY part
 $$;
 
--- The maintenance of each part that was announced in time. An announcement counts for the time that no earlier one of its
--- window covers: an extension must itself be announced in time. Maintenance that was cancelled does not count.
-CREATE OR REPLACE FUNCTION sla_maintained(service_ids text[], policies uuid[], versions integer[], lows timestamptz[], highs timestamptz[],
-                                          known_at timestamptz)
-    RETURNS TABLE (part bigint, maintained tstzmultirange)
+-- The maintenance windows of each part that were announced in time, with their spans. An announcement counts for the time
+-- that no earlier one of its window covers: an extension must itself be announced in time. Maintenance that was cancelled
+-- does not count.
+CREATE OR REPLACE FUNCTION sla_maintenance(service_ids text[], policies uuid[], versions integer[], lows timestamptz[], highs timestamptz[],
+                                           known_at timestamptz)
+    RETURNS TABLE (part bigint, window_id uuid, spans tstzmultirange)
     LANGUAGE sql STABLE PARALLEL SAFE AS
 $$
 WITH announced AS (
@@ -114,12 +121,36 @@ WITH announced AS (
     WHERE announced_at <= lower(span) - announced_minutes * interval '1 minute'
     GROUP BY part, service_id, low, high, window_id
 )
-SELECT part, range_agg(spans * tstzmultirange(tstzrange(starts_at, ends_at)) * tstzmultirange(tstzrange(low, high)))
+SELECT part, in_time.window_id,
+       range_agg(spans * tstzmultirange(tstzrange(starts_at, ends_at)) * tstzmultirange(tstzrange(low, high)))
 FROM in_time
 JOIN maintenance_occurrences
   ON maintenance_occurrences.window_id = in_time.window_id AND in_time.service_id = ANY (service_ids)
  AND tstzrange(starts_at, ends_at) && tstzrange(low, high)
+GROUP BY part, in_time.window_id
+$$;
+
+-- The maintenance of each part, of all windows together.
+CREATE OR REPLACE FUNCTION sla_maintained(service_ids text[], policies uuid[], versions integer[], lows timestamptz[], highs timestamptz[],
+                                          known_at timestamptz)
+    RETURNS TABLE (part bigint, maintained tstzmultirange)
+    LANGUAGE sql STABLE PARALLEL SAFE AS
+$$
+SELECT part, range_agg(spans)
+FROM sla_maintenance(service_ids, policies, versions, lows, highs, known_at)
 GROUP BY part
+$$;
+
+-- The maintenance of each part that is announced in time and takes place after now.
+CREATE OR REPLACE FUNCTION sla_upcoming(service_ids text[], policies uuid[], versions integer[], lows timestamptz[], highs timestamptz[],
+                                        known_at timestamptz)
+    RETURNS TABLE (part bigint, maintained tstzmultirange)
+    LANGUAGE sql STABLE PARALLEL SAFE AS
+$$
+SELECT part, maintained
+FROM (SELECT array_agg(greatest(low, least(high, present())) ORDER BY part) AS later
+      FROM unnest(lows, highs) WITH ORDINALITY AS parts (low, high, part)) AS moments
+CROSS JOIN LATERAL sla_maintained(service_ids, policies, versions, later, highs, known_at)
 $$;
 
 -- The length of spans in seconds, exact to the microsecond. Without spans 0.
