@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.sla.store import Figures, Period, compare
+from tests.sla.store import Figures, Period, compare, levels, store
 from tests.sla.world import (
     Announcement,
     Correction,
@@ -219,3 +219,7 @@ async def test_planned_maintenance(shared: Connection, now: datetime) -> None:
     )
     [found] = await computed(shared, example, FIRST, date(2026, 6, 30), known_at=now)
     check(found, planned=1_292_400, budget=12_924)
+    async with shared.transaction(force_rollback=True):
+        await store(shared, example)
+        [level] = await levels(shared, Period(("web",), FIRST, date(2026, 6, 30), now))
+    assert (level["planned_seconds"], level["budget_seconds"]) == (1_292_400, 12_924)
