@@ -43,19 +43,25 @@ async def one(pool: Pool, policy_id: str) -> list[VersionRow]:
 async def create(pool: Pool, author: Principal, by: Actor, data: NewPolicy) -> list[VersionRow]:
     """Creates a policy with its first version. Raises 400 for invalid fields, 409 for a conflict with another
     policy."""
-    values = DEFAULTS | data.given()
     async with _saving(pool, by) as connection:
-        values.setdefault("time_zone", await _scalar(connection, "SELECT reporting_time_zone()", {}))
-        found = subject_problems(data.scope, data.subject) + terms_problems(values)
-        service = data.subject if data.scope == "service" else None
-        tomorrow, unknown = await _look_up(connection, values, service, found)
-        raise_problems(found + unknown)
-        values.setdefault("valid_from", tomorrow)
+        values = await checked_terms(connection, data)
         subject = {"scope": data.scope, "subject": data.subject}
         policy_id = await _scalar(connection, sql.query("sla/create_policy"), subject)
         if policy_id is None:
             raise ApiError(409, "policy_exists", [FieldProblem.of("subject", "taken")])
-        return await _add(connection, author, policy_id, 1, values)
+        return await add_version(connection, author, policy_id, 1, values)
+
+
+async def checked_terms(connection: Connection, data: NewPolicy) -> dict[str, Any]:
+    """The terms of a new policy with their defaults. Raises 400 for invalid fields."""
+    values = DEFAULTS | data.given()
+    values.setdefault("time_zone", await _scalar(connection, "SELECT reporting_time_zone()", {}))
+    found = subject_problems(data.scope, data.subject) + terms_problems(values)
+    service = data.subject if data.scope == "service" else None
+    tomorrow, unknown = await _look_up(connection, values, service, found)
+    raise_problems(found + unknown)
+    values.setdefault("valid_from", tomorrow)
+    return values
 
 
 async def change(
@@ -76,7 +82,7 @@ async def change(
         past = [] if year_problems("validFrom", day) else _past_problems("validFrom", day, tomorrow)
         raise_problems(found + unknown + past)
         values["valid_from"] = day or tomorrow
-        return await _add(connection, author, newest.id, newest.version + 1, values)
+        return await add_version(connection, author, newest.id, newest.version + 1, values)
 
 
 async def end(pool: Pool, author: Principal, by: Actor, policy_id: str, first_day: date | None) -> None:
@@ -89,7 +95,7 @@ async def end(pool: Pool, author: Principal, by: Actor, policy_id: str, first_da
         raise_problems(unknown + _past_problems("from", first_day, tomorrow))
         values["valid_from"] = first_day or tomorrow
         if not newest.ended or newest.valid_from > values["valid_from"]:
-            await _add(connection, author, newest.id, newest.version + 1, values, ended=True)
+            await add_version(connection, author, newest.id, newest.version + 1, values, ended=True)
 
 
 @asynccontextmanager
@@ -100,7 +106,7 @@ async def _saving(pool: Pool, by: Actor) -> AsyncIterator[Connection]:
         yield connection
 
 
-async def _add(
+async def add_version(
     connection: Connection,
     author: Principal,
     policy_id: UUID,
@@ -109,8 +115,8 @@ async def _add(
     *,
     ended: bool = False,
 ) -> list[VersionRow]:
-    """Adds a version and returns all versions. Raises 400 for an unknown holiday calendar, 409 for a service with two
-    tags that would both have a policy."""
+    """Adds a version to a policy and returns all its versions. Raises 400 for an unknown holiday calendar, 409 for
+    a service with two tags that would both have a policy."""
     lists = {name: terms[name] and Jsonb(msgspec.to_builtins(terms[name])) for name in ("service_hours", "credits")}
     objective = terms["response_time_objective"]
     values = (
