@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg import AsyncTransaction
+from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from tests.sla.model import MICROSECOND, STATES, Part, parts
@@ -39,6 +40,7 @@ CROSS JOIN LATERAL unnest(spans) AS span
 WHERE numbered.part = states.part
 ORDER BY 1, 2, 3, 4
 """
+LEVELS = 'SELECT * FROM sla_levels(%s, %s, %s, %s, %s, %s) ORDER BY service_id COLLATE "C"'
 
 
 class Figures(NamedTuple):
@@ -227,3 +229,10 @@ def _expected(part: Part, world: World) -> Figures:
         outages=len(part.spans["down"]),
         longest=part.longest,
     )
+
+
+async def levels(connection: Connection, period: Period) -> list[dict[str, Any]]:
+    """Returns the rows of sla_levels by service, each as its values by column."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(LEVELS, period.parameters)
+        return await cursor.fetchall()
