@@ -56,6 +56,9 @@ ANALYTICS = (
     "probers_v1",
     "worker_v1",
     "latencies_v1",
+    "latency_series_v1",
+    "sla_v1",
+    "sla_groups_v1",
 )
 """The files of sql/analytics, in the order in which they are applied. Each but the first has one view or function with
 its name."""

@@ -60,7 +60,7 @@ FROM (
 COMMENT ON VIEW analytics.buckets_v1 IS
     'one row for each service, location and quarter of an hour (UTC) that has checks: counts, seconds and response times; kept for good';
 COMMENT ON COLUMN analytics.buckets_v1.service_id IS 'the service, which may have been deleted since';
-COMMENT ON COLUMN analytics.buckets_v1.location IS 'the location of the prober; worker: heartbeats';
+COMMENT ON COLUMN analytics.buckets_v1.location IS 'the location of the prober; heartbeat: reports of jobs';
 COMMENT ON COLUMN analytics.buckets_v1.starts_at IS 'the start of the quarter of an hour; it has the checks that were scheduled in it';
 COMMENT ON COLUMN analytics.buckets_v1.checks IS 'the number of checks';
 COMMENT ON COLUMN analytics.buckets_v1.degraded IS 'of those, the number of good checks slower than degraded_after_ms';

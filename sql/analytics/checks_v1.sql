@@ -19,7 +19,7 @@ FROM checks;
 COMMENT ON VIEW analytics.checks_v1 IS
     'one row for each check, while raw checks are kept (CHECK_RETENTION); without error messages, which may quote private text';
 COMMENT ON COLUMN analytics.checks_v1.service_id IS 'the service, which may have been deleted since';
-COMMENT ON COLUMN analytics.checks_v1.location IS 'the location of the prober; worker: a heartbeat';
+COMMENT ON COLUMN analytics.checks_v1.location IS 'the location of the prober; heartbeat: the report of a job';
 COMMENT ON COLUMN analytics.checks_v1.scheduled_at IS 'when the check was due; with service_id and location the key of the check';
 COMMENT ON COLUMN analytics.checks_v1.finished_at IS 'the end of the quarter of a second in which the check ended';
 COMMENT ON COLUMN analytics.checks_v1.covered_seconds IS 'seconds that the check stands for: until the next one was due';

@@ -24,7 +24,11 @@ SELECT policy_id,
        quorum_locations,
        least_coverage,
        author,
-       recorded_at
+       recorded_at,
+       objective_ms,
+       objective_share,
+       credits,
+       group_method
 FROM (
     SELECT sla_policy_versions.*,
            scope,
@@ -63,3 +67,8 @@ COMMENT ON COLUMN analytics.policies_v1.quorum_locations IS 'the number of locat
 COMMENT ON COLUMN analytics.policies_v1.least_coverage IS 'below this percentage of known time there is no verdict';
 COMMENT ON COLUMN analytics.policies_v1.author IS 'the user who saved the version, by the name at that time';
 COMMENT ON COLUMN analytics.policies_v1.recorded_at IS 'when the version was saved';
+COMMENT ON COLUMN analytics.policies_v1.objective_ms IS 'the response time of the response-time objective in milliseconds; NULL: none';
+COMMENT ON COLUMN analytics.policies_v1.objective_share IS 'the promised percentage of good checks that take at most objective_ms; NULL: none';
+COMMENT ON COLUMN analytics.policies_v1.credits IS
+    'service credits [{"below": 99.9, "credit": 10}, ...]: an uptime and a share of the fee, in percent; NULL: none';
+COMMENT ON COLUMN analytics.policies_v1.group_method IS 'how the figures of a group are made: worst or mean';

@@ -20,7 +20,7 @@ LEFT JOIN (
 
 COMMENT ON VIEW analytics.probers_v1 IS
     'one row for each location that a prober has registered, as far as its checks in the database show its state';
-COMMENT ON COLUMN analytics.probers_v1.location IS 'the key: PROBE_LOCATION of the prober; worker: the heartbeats';
+COMMENT ON COLUMN analytics.probers_v1.location IS 'the key: PROBE_LOCATION of the prober; heartbeat: reports of jobs';
 COMMENT ON COLUMN analytics.probers_v1.name IS 'the name of the location';
 COMMENT ON COLUMN analytics.probers_v1.registered_at IS 'when the location was first registered';
 COMMENT ON COLUMN analytics.probers_v1.services IS 'the number of existing services with a check from this location';

@@ -13,7 +13,8 @@ import sql
 from sql.schema import ANALYTICS
 from tests.sql.batches import DAY, MINUTE, QUARTER, Connection, fetch, now, quarter, record, row, value
 
-VIEWS = [name for name in ANALYTICS if name not in ("schema", "latencies_v1", "sla_v1", "sla_groups_v1")]
+FUNCTIONS = ("latencies_v1", "latency_series_v1", "sla_v1", "sla_groups_v1")
+VIEWS = [name for name in ANALYTICS if name not in ("schema", *FUNCTIONS)]
 MIDNIGHT = now().replace(hour=0, minute=0, second=0) - 2 * DAY
 
 
@@ -96,6 +97,16 @@ class TestFigures:
             )
             assert list(found) == expected
 
+    async def test_steps_have_the_percentiles_of_their_windows(self, db: Connection) -> None:
+        low, high = MIDNIGHT + MINUTE, MIDNIGHT + DAY
+        series = "analytics.latency_series_v1('web', %s, %s, interval '50 min')"
+        found = await fetch(db, f"SELECT * FROM {series}", (low, high))
+        assert [at for at, *_ in found] == [MIDNIGHT + n * 4 * QUARTER for n in range(24)]
+        hours = "generate_series(%s::timestamptz, %s, interval '1 hour') AS at"
+        figures = "analytics.latencies_v1('web', at, at + interval '1 hour') AS figures"
+        single = await fetch(db, f"SELECT at, figures.* FROM {hours}, {figures}", (MIDNIGHT, high - MINUTE))
+        assert found == single
+
 
 async def test_a_window_without_checks_has_one_row(db: Connection) -> None:
     found = await fetch(
@@ -134,7 +145,70 @@ async def analyst(db: Connection) -> AsyncIterator[Connection]:
     await db.execute(SQL("DROP ROLE {}").format(role))
 
 
-@pytest.mark.usefixtures("checks")
+@pytest.fixture
+async def policy(db: Connection) -> None:
+    """A policy for everything."""
+    await db.execute(
+        "WITH policy AS (INSERT INTO sla_policies (scope) VALUES ('everything') RETURNING id) "
+        "INSERT INTO sla_policy_versions (policy_id, version, valid_from, name, target, time_zone, author, "
+        "                                 objective_ms, objective_share) "
+        "SELECT id, 1, '2020-01-01', 'All', 99.5, 'Europe/Berlin', 'ann', 300, 95 FROM policy"
+    )
+
+
+@pytest.mark.usefixtures("checks", "policy")
+async def test_service_levels_are_those_of_the_accounting(db: Connection) -> None:
+    period = (MIDNIGHT.date() - DAY, MIDNIGHT.date())
+    async with db.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute("SELECT * FROM sla_levels('{web}', %s, %s, present())", period)
+        [level] = await cursor.fetchall()
+        await cursor.execute("SELECT * FROM analytics.sla_v1(%s, %s)", period)
+        [found] = await cursor.fetchall()
+        await cursor.execute("SELECT * FROM analytics.sla_groups_v1(%s, %s)", period)
+        [group] = await cursor.fetchall()
+    assert (found.pop("policy_version"), found.pop("policy_name")) == (level.pop("version"), "All")
+    assert (found.pop("name"), found.pop("group_name")) == ("Web", None)
+    assert found == level
+    assert level["objective_met"] is not None
+    assert 0 < level["uptime"] < 100
+    assert {name: group[name] for name in ("uptime", "target", "spent_seconds", "outages")} == {
+        name: level[name] for name in ("uptime", "target", "spent_seconds", "outages")
+    }
+    await db.execute("DELETE FROM services")
+    assert await fetch(db, "SELECT service_id, name FROM analytics.sla_v1(%s, %s)", period) == [("web", None)]
+
+
+async def test_applied_versions_are_those_of_the_accounting(db: Connection, policy: None) -> None:
+    await db.execute(
+        "INSERT INTO sla_policy_versions (policy_id, version, valid_from, name, target, time_zone, author) "
+        "SELECT id, version, day, 'All', 99, 'Asia/Kolkata', 'ann' "
+        "FROM sla_policies, "
+        "     (VALUES (2, date '2024-01-01'), (3, '2023-06-01'), (4, '2025-01-01')) AS later (version, day)"
+    )
+    analysts = "SELECT version, applies_from, applies_until FROM analytics.policies_v1 WHERE applies_from IS NOT NULL"
+    product = "SELECT version, lower(during), upper(during) FROM sla_versions('infinity')"
+    found = await fetch(db, f"{analysts} ORDER BY 1")
+    assert [version for version, _, _ in found] == [1, 3, 4]
+    assert found == await fetch(db, f"{product} ORDER BY 1")
+
+
+async def test_maintenance_has_its_first_announcement(db: Connection) -> None:
+    await db.execute(
+        "WITH planned AS ("
+        "    INSERT INTO maintenance_windows (title, affected_services, starts_at, ends_at, time_zone, author) "
+        "    VALUES ('Disks', '{web}', %(at)s, %(at)s + interval '1 hour', 'UTC', 'ann') RETURNING id) "
+        "INSERT INTO maintenance_occurrences SELECT id, %(at)s, %(at)s + interval '1 hour', '{web}' FROM planned",
+        {"at": MIDNIGHT},
+    )
+    await db.execute("UPDATE maintenance_announcements SET announced_at = %s", (MIDNIGHT - DAY,))
+    await db.execute("UPDATE maintenance_occurrences SET ends_at = ends_at + interval '1 hour'")
+    assert await value(db, "SELECT count(*) FROM maintenance_announcements") == 2
+    assert await fetch(
+        db, "SELECT service_id, seconds, announced_at, notice_seconds FROM analytics.maintenance_v1"
+    ) == [("web", 7200, MIDNIGHT - DAY, 86400)]
+
+
+@pytest.mark.usefixtures("checks", "policy")
 async def test_an_analyst_needs_rights_on_this_schema_only(analyst: Connection) -> None:
     counts = {name: await value(analyst, f"SELECT count(*) FROM {name}") for name in VIEWS}
     assert counts["services_v1"] == 1
@@ -148,3 +222,6 @@ async def test_an_analyst_needs_rights_on_this_schema_only(analyst: Connection) 
     await fetch(analyst, "SELECT * FROM worker_v1, policies_v1, corrections_v1, maintenance_v1, incidents_v1")
     found = await value(analyst, "SELECT checks FROM latencies_v1('web', %s, 'infinity')", (MIDNIGHT,))
     assert found == await value(analyst, "SELECT count(*) FROM checks_v1 WHERE scheduled_at >= %s", (MIDNIGHT,))
+    period = (MIDNIGHT.date() - DAY, MIDNIGHT.date())
+    assert await fetch(analyst, "SELECT service_id, name FROM sla_v1(%s, %s)", period) == [("web", "Web")]
+    assert await fetch(analyst, "SELECT group_name, services FROM sla_groups_v1(%s, %s)", period) == [(None, 1)]
