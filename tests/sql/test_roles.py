@@ -361,3 +361,14 @@ class TestMigration:
             await db.execute("SET LOCAL ROLE ordinary")
             await grant_privileges(db)
         assert "may not create the roles sla_prober, sla_worker, sla_api, sla_analyst" in caplog.text
+
+    async def test_a_user_with_createrole_creates_the_roles_and_can_become_each(self, db: Connection) -> None:
+        async with db.transaction(force_rollback=True):
+            for role in ROLES:
+                await db.execute(SQL("ALTER ROLE {} RENAME TO {}").format(Identifier(role), Identifier(f"no_{role}")))
+            await db.execute("CREATE ROLE creator CREATEROLE")
+            await db.execute("SET LOCAL ROLE creator")
+            await grant_privileges(db)
+            for role in ROLES:
+                assert await value(db, "SELECT pg_has_role('creator', %s::name, 'SET')", (role,))
+                assert not await value(db, "SELECT pg_has_role('creator', %s::name, 'USAGE')", (role,))
