@@ -1,8 +1,8 @@
 """Migrates a database to the schema of this program: forward only, by one process at a time, in one transaction.
 
 Order: numbered migrations (each applied once), the schemas of check types, functions, rollups (tables once, functions
-whenever they change), views, policies. If the process is killed, the database is unchanged. A second process waits for
-the first.
+whenever they change), views, the schema `analytics`, policies. If the process is killed, the database is unchanged. A
+second process waits for the first.
 
 An installation of release 0.1 keeps its aggregates, and the views on them, until the rollups have all of its data:
 `sql.aggregates.refresh` copies them in the background and then calls `finish_upgrade`.
@@ -29,6 +29,7 @@ from sql.migration_checks import (
 )
 from sql.migration_errors import MigrationError, NotNowError, UnreachableError
 from sql.poolers import shares_sessions
+from sql.roles import grant_privileges
 from sql.schema import LEGACY, Part, folder, parts_of
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,8 @@ async def _apply(
     if any(part.name.startswith("views/") for part in plan.due):
         _allow(step, LOCK_TIMEOUT_S)
         await _drop_views(connection, known)
+    if _changes_analytics(plan.due):
+        await _drop_analytics(connection, known)
 
     await _apply_parts(connection, plan.due, engine, plan.agreed, step)
     await connection.execute(query("migrate/remember_retention"))
@@ -104,6 +107,7 @@ async def _apply(
         await connection.execute("SELECT rebuild_days()")
     # With the new retention, and also after weeks without a running program: the first check needs its partition.
     await connection.execute(query("housekeeping/keep_partitions"))
+    await grant_privileges(connection)
     return tuple(part.name for part in plan.due)
 
 
@@ -147,6 +151,8 @@ async def _plan(connection: AsyncConnection[TupleRow], engine: str, settings: Se
         )
     if any(part.name.startswith("views/") for part in due):
         due = [part for part in parts if part in due or part.name.startswith("views/")]
+    if _changes_analytics(due):
+        due = [part for part in parts if part in due or part.name.startswith("analytics/")]
     return Plan(due, stored, agreed, rezoned)
 
 
@@ -163,7 +169,8 @@ async def _apply_parts(
 
 async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
     """Creates the views on the rollups and drops the aggregates of release 0.1, if the rollups have all of their data.
-    Returns False if no upgrade is under way or it is not complete. The connection must be in autocommit mode."""
+    Returns False if no upgrade is under way or it is not complete. The connection must be in autocommit mode, and its
+    user must own the schema."""
     async with connection.transaction():
         await connection.execute("SET LOCAL lock_timeout = '10s'")
         await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('sla-monitor migrate', 0))")
@@ -175,6 +182,7 @@ async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
         agreed = await stored_terms(connection)
         known = await _applied(connection)
         await _drop_views(connection, known)
+        await _drop_analytics(connection, known)
         await connection.execute(dict(folder("continuous_aggregates", engine))["drop_legacy"].encode())
         await connection.execute("UPDATE rollup_state SET legacy = false")
         await connection.execute("DELETE FROM schema_versions WHERE name = ANY (%s)", ([*LEGACY],))
@@ -182,6 +190,7 @@ async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
         due = [part for part in parts if part.name.startswith("views/") or known.get(part.name) != part.checksum]
         with anyio.CancelScope() as step:
             await _apply_parts(connection, due, engine, agreed, step)
+        await grant_privileges(connection)
     log.info("the figures of release 0.1 are all in the rollups: its aggregates are removed")
     return True
 
@@ -196,6 +205,20 @@ async def _drop_views(connection: AsyncConnection[TupleRow], known: dict[str, st
         kind, _, view = name.partition("/")
         if kind == "views":
             await connection.execute(sql.SQL("DROP VIEW IF EXISTS {} CASCADE").format(sql.Identifier(view)))
+
+
+def _changes_analytics(due: list[Part]) -> bool:
+    """Whether the views and functions for analysts are created again: a migration may change what they read."""
+    return any(part.name.startswith(("migrations/", "views/", "analytics/")) for part in due)
+
+
+async def _drop_analytics(connection: AsyncConnection[TupleRow], known: dict[str, str]) -> None:
+    for name in known:
+        kind, _, view = name.partition("/")
+        if kind == "analytics" and view != "schema":
+            identifier = sql.Identifier("analytics", view)
+            await connection.execute(sql.SQL("DROP VIEW IF EXISTS {} CASCADE").format(identifier))
+            await connection.execute(sql.SQL("DROP FUNCTION IF EXISTS {} CASCADE").format(identifier))
 
 
 async def migrate(database_url: str, settings: Settings) -> Migrated:
@@ -247,14 +270,22 @@ async def _migrate(connection: AsyncConnection[TupleRow], settings: Settings, st
 
 
 async def _current_engine(connection: AsyncConnection[TupleRow], settings: Settings) -> str | None:
-    """The engine of a database that is read-only and up to date: it can be used as it is. Otherwise None."""
-    if await (await connection.execute(query("migrate/only_readable"))).fetchone() != (True,):
+    """The engine of a database that this program can only use as it is, because it is read-only or its schema belongs
+    to another role. None if the schema can be migrated. Raises NotNowError if another role has to migrate it."""
+    row = await (await connection.execute(query("migrate/only_usable"))).fetchone()
+    read_only, other_owner = row or (False, False)
+    if not read_only and not other_owner:
         return None
     engine = await engine_of(connection, settings)
     plan = await _plan(connection, engine, settings, await _applied(connection))
-    if plan.due or plan.agreed != plan.stored:
+    current = not plan.due and plan.agreed == plan.stored
+    if other_owner and not current:
+        changed = "the schema is not up to date" if plan.due else "the settings stored in the database differ"
+        raise NotNowError(f"{changed}, and the schema belongs to another role: run `sla-monitor migrate` as that role")
+    if not current:
         return None
-    log.warning("the database can only be read; its schema is up to date")
+    if read_only:
+        log.warning("the database can only be read; its schema is up to date")
     return engine
 
 

@@ -14,10 +14,14 @@ READY_TIMEOUT_S = 30
 RECOVERY_TIMEOUT_S = 600
 """The timeout while the server reports recovery. A stop would make the recovery start again."""
 
+ROLES_OF_PROGRAMS = (query("roles/create"), query("local/roles"))
+"""Statements that create the roles with less rights. Read when this module is imported, since a process that has given
+up the rights of root may not be able to read them."""
+
 
 async def make_ready(server: LocalPostgres, passwords: Passwords) -> None:
     """Waits until the server accepts connections; creates the role and the database of the programs if they are
-    missing."""
+    missing. This role has all rights; it can become one of those with less, such as sla_analyst."""
     admin = await connect(server, server.admin_url)
     if admin is None:
         if await _is_complete(server):  # the superuser's password is lost, but not needed
@@ -35,6 +39,8 @@ async def make_ready(server: LocalPostgres, passwords: Passwords) -> None:
         if await found.fetchone() is None:
             create = SQL("CREATE DATABASE {} OWNER {}")
             await admin.execute(create.format(Identifier(DATABASE), Identifier(ROLE)))
+        for statement in ROLES_OF_PROGRAMS:
+            await admin.execute(statement)
 
 
 async def _is_complete(server: LocalPostgres) -> bool:
