@@ -125,12 +125,16 @@ async def history(db: Connection) -> list[tuple[float, float, str | None]]:
     )
 
 
+def chosen(found: Figures, *names: str) -> tuple[Any, ...]:
+    return tuple(getattr(found, name) for name in names)
+
+
 async def test_a_late_check_that_splits_an_outage(shared: Connection) -> None:
     async with recording(shared) as web:
         await web.record(40, [*web.checks(0, 10), *web.checks(10, 20, "mo"), *web.checks(20, 40)])
         await web.record(41, [row(web.at(14.5))])
-        assert ((await web.as_of(40)).down, (await web.as_of(40)).outages) == (600, 1)
-        assert ((await web.as_of(41)).down, (await web.as_of(41)).outages) == (570, 2)
+        assert chosen(await web.as_of(40), "down", "outages") == (600, 1)
+        assert chosen(await web.as_of(41), "down", "outages") == (570, 2)
         assert await history(shared) == [(0, 40, None), (14.5, 15, "outage")]
         await web.assert_known()
 
@@ -143,7 +147,7 @@ async def test_late_checks_that_move_and_merge_outages(shared: Connection) -> No
         await web.record(50, web.checks(40, 50))
         await web.record(51, [row(web.at(9.5), "mo")])
         await web.record(52, web.checks(12, 20, "mo"))
-        found = [((await web.as_of(minute)).down, (await web.as_of(minute)).outages) for minute in (40, 50.5, 51, 52)]
+        found = [chosen(await web.as_of(minute), "down", "outages") for minute in (40, 50.5, 51, 52)]
         assert found == [(240, 2), (240, 2), (270, 2), (750, 1)]
         assert await history(shared) == [(0, 40, None), (9.5, 10, "operational"), (12, 20, "unknown")]
         await web.assert_known()
@@ -158,7 +162,7 @@ async def test_late_checks_of_an_outage(shared: Connection) -> None:
         await web.record(180, web.checks(70, 75, "mo"))
         await set_clock(shared, web.at(300))
         found = [await web.as_of(minute) for minute in (150, 210)]
-        assert [(one.down, one.outages, one.unknown, one.up) for one in found] == [
+        assert [chosen(one, "down", "outages", "unknown", "up") for one in found] == [
             (900, 2, 300, 7800),
             (1200, 1, 0, 11_400),
         ]
@@ -180,8 +184,8 @@ async def test_a_first_check_that_is_recorded_late(shared: Connection) -> None:
         await web.record(30, web.checks(20, 30))
         await web.record(40, [row(web.at(5), "mo")])
         first, second = await web.as_of(39), await web.as_of(40)
-        assert (first.up, first.down, first.unknown) == (19 * 60, 0, 0)
-        assert (second.up, second.down, second.unknown) == (20 * 60, 60, 14 * 60)
+        assert chosen(first, "up", "down", "unknown") == (19 * 60, 0, 0)
+        assert chosen(second, "up", "down", "unknown") == (20 * 60, 60, 14 * 60)
         assert sum((await web.as_of(29))[6:13]) == 0
         await web.assert_known()
 
@@ -190,8 +194,8 @@ async def test_a_state_that_expires_was_known_until_then(shared: Connection) -> 
     async with recording(shared) as web:
         await web.record(10.5, web.checks(0, 11))
         await web.execute(30, "SELECT expire_states()")
-        assert ((await web.as_of(29)).up, (await web.as_of(29)).unknown) == (29 * 60, 0)
-        assert ((await web.as_of(30)).up, (await web.as_of(30)).unknown) == (11 * 60, 19 * 60)
+        assert chosen(await web.as_of(29), "up", "unknown") == (29 * 60, 0)
+        assert chosen(await web.as_of(30), "up", "unknown") == (11 * 60, 19 * 60)
         await web.assert_known()
 
 
