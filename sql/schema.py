@@ -28,6 +28,7 @@ ACCOUNTING = (
     "states",
     "figures",
     "burn_rates",
+    "alerts",
     "timeline",
     "history",
     "corrections",
