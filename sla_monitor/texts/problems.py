@@ -116,6 +116,8 @@ ProblemCode = Literal[
     "decimals",
     "time_of_day",
     "hours_overlap",
+    "descending",
+    "ascending",
     "only_with",
     "from_day",
     "unknown_calendar",
