@@ -93,9 +93,9 @@ async def _apply(connection: Connection, author: FileAuthor, policy: NewPolicy) 
     subject = {"scope": policy.scope, "subject": policy.subject}
     row = await (await connection.execute(sql.query("sla/policy_of_subject"), subject)).fetchone()
     if row is None:
-        policy_id, version = await create_within(connection, author, policy, values), 1
+        policy_id = await create_within(connection, author, policy)
         await _declare(connection, policy_id, author.name)
-        return policy_id, version
+        return policy_id, 1
     newest = (await versions_of(connection, row[0]))[0]
     first_day = values.pop("valid_from", None)
     same = {name: value for name, value in newest.terms().items() if name != "valid_from"} == values

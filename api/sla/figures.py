@@ -19,6 +19,7 @@ from api.rest.injected import Injected
 from api.rest.moments import FIRST_YEAR, LAST_YEAR, iso, read_moment
 from api.rest.problems import FieldProblem
 from api.services.names import ServiceName, ServicePath
+from api.sla.periods import first_check, require_checked
 from api.sla.subjects import Scope
 from api.uptime.calendar import public_service
 from sql import Pool, database
@@ -229,7 +230,8 @@ async def service_level(
     service_id: ServicePath, pool: Injected[Pool], period: PeriodText = None, as_of: AsOf = None
 ) -> ServiceLevel:
     """The uptime of a public service against the target of its SLA policy, in the current or another period, with its
-    error budget and burn rates. 404 if the service does not exist, or if no policy applies to it in the period.
+    error budget and burn rates. 404 if the service does not exist, or if no policy applies to it in the period. 400
+    for a period that ended before the first check of the service.
 
     Times are seconds.
     """
@@ -247,6 +249,8 @@ async def service_level(
     )
     if not rows:
         raise ApiError(404, "no_policy")
+    if period is not None:
+        require_checked(await first_check(pool, service_id), "period", rows[-1].high)
     rates = []
     if current is not None:
         rates = await database.rows(

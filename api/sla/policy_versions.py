@@ -54,31 +54,38 @@ async def create(pool: Pool, author: Principal, by: Actor, data: NewPolicy) -> l
     """Creates a policy with its first version. Raises 400 for invalid fields, 409 for a conflict with another
     policy."""
     async with saving(pool, by) as connection:
-        policy_id = await create_within(connection, author, data, await complete(connection, data))
+        policy_id = await create_within(connection, author, data)
         await require_one_tag(connection, policy_id, 1)
         return await versions_of(connection, policy_id)
+
+
+async def create_within(connection: Connection, author: Author, data: NewPolicy) -> UUID:
+    """Creates a policy with its first version. Returns its id. Raises 400 for invalid fields, 409 if the subject has a
+    policy."""
+    values = await checked_terms(connection, data)
+    subject = {"scope": data.scope, "subject": data.subject}
+    policy_id = await _scalar(connection, sql.query("sla/create_policy"), subject)
+    if policy_id is None:
+        raise ApiError(409, "policy_exists", [FieldProblem.of("subject", "taken")])
+    assert isinstance(policy_id, UUID)
+    await _insert(connection, author, policy_id, 1, values)
+    return policy_id
+
+
+async def checked_terms(connection: Connection, data: NewPolicy) -> dict[str, Any]:
+    """The terms of a new policy with their defaults. Raises 400 for invalid fields."""
+    values = await complete(connection, data)
+    found = subject_problems(data.scope, data.subject) + terms_problems(values)
+    service = data.subject if data.scope == "service" else None
+    tomorrow, unknown = await _look_up(connection, values, service, found)
+    raise_problems(found + unknown)
+    return {"valid_from": tomorrow} | values
 
 
 async def complete(connection: Connection, data: NewPolicy) -> dict[str, Any]:
     """The terms of a new policy with their defaults, by field; the first day only if it is given."""
     zone = await _scalar(connection, "SELECT reporting_time_zone()", {})
     return DEFAULTS | {"time_zone": zone} | data.given()
-
-
-async def create_within(connection: Connection, author: Author, data: NewPolicy, values: dict[str, Any]) -> UUID:
-    """Creates a policy with its first version. Returns its id. Raises 400 for invalid fields, 409 if the subject has a
-    policy."""
-    found = subject_problems(data.scope, data.subject) + terms_problems(values)
-    service = data.subject if data.scope == "service" else None
-    tomorrow, unknown = await _look_up(connection, values, service, found)
-    raise_problems(found + unknown)
-    subject = {"scope": data.scope, "subject": data.subject}
-    policy_id = await _scalar(connection, sql.query("sla/create_policy"), subject)
-    if policy_id is None:
-        raise ApiError(409, "policy_exists", [FieldProblem.of("subject", "taken")])
-    assert isinstance(policy_id, UUID)
-    await _add(connection, author, policy_id, 1, {"valid_from": tomorrow} | values)
-    return policy_id
 
 
 async def change(
@@ -107,7 +114,7 @@ async def add_within(connection: Connection, author: Author, newest: VersionRow,
     tomorrow, unknown = await _look_up(connection, values, None, found)
     past = [] if year_problems("validFrom", day) else _past_problems("validFrom", day, tomorrow)
     raise_problems(found + unknown + past)
-    await _add(connection, author, newest.id, newest.version + 1, values | {"valid_from": day or tomorrow})
+    await _insert(connection, author, newest.id, newest.version + 1, values | {"valid_from": day or tomorrow})
 
 
 async def end(pool: Pool, author: Principal, by: Actor, policy_id: str, first_day: date | None) -> None:
@@ -125,7 +132,7 @@ async def end_within(connection: Connection, author: Author, newest: VersionRow,
     raise_problems(unknown + _past_problems("from", first_day, tomorrow))
     values["valid_from"] = first_day or tomorrow
     if not newest.ended or newest.valid_from > values["valid_from"]:
-        await _add(connection, author, newest.id, newest.version + 1, values, ended=True)
+        await _insert(connection, author, newest.id, newest.version + 1, values, ended=True)
 
 
 @asynccontextmanager
@@ -136,7 +143,17 @@ async def saving(pool: Pool, by: Actor | None) -> AsyncIterator[Connection]:
         yield connection
 
 
-async def _add(
+async def add_version(
+    connection: Connection, author: Author, policy_id: UUID, version: int, terms: dict[str, Any]
+) -> list[VersionRow]:
+    """Adds a version to a policy and returns all its versions. Raises 400 for an unknown holiday calendar, 409 for
+    a service with two tags that would both have a policy."""
+    await _insert(connection, author, policy_id, version, terms)
+    await require_one_tag(connection, policy_id, version)
+    return await versions_of(connection, policy_id)
+
+
+async def _insert(
     connection: Connection,
     author: Author,
     policy_id: UUID,

@@ -79,6 +79,11 @@ WITH parts AS MATERIALIZED (
     -- Services with the same policy have the same hours.
     SELECT policy_id, version, low, high, spans_seconds(sla_service_hours(policy_id, version, low, high)) AS hours_seconds
     FROM (SELECT DISTINCT policy_id, version, low, high FROM parts) AS windows
+), upcoming AS MATERIALIZED (
+    SELECT part, spans_seconds(maintained * sla_service_hours(policy_id, version, low, high)) AS upcoming_seconds
+    FROM listed
+    CROSS JOIN LATERAL sla_upcoming(listed.service_ids, policies, versions, lows, highs, known_at)
+    JOIN parts USING (part)
 ), seconds AS (
     SELECT part,
            sum(upper(span) - lower(span)) FILTER (WHERE state = 'up')         AS up,
@@ -104,11 +109,13 @@ WITH parts AS MATERIALIZED (
            coalesce(extract(epoch FROM maintained), 0) AS maintained_seconds,
            coalesce(extract(epoch FROM excluded), 0)   AS excluded_seconds,
            coalesce(extract(epoch FROM outside), 0)    AS outside_seconds,
-           hours_seconds - coalesce(extract(epoch FROM maintained), 0) - coalesce(extract(epoch FROM excluded), 0) AS planned_seconds
+           hours_seconds - coalesce(upcoming_seconds, 0) - coalesce(extract(epoch FROM maintained), 0)
+               - coalesce(extract(epoch FROM excluded), 0)                                        AS planned_seconds
     FROM parts
     JOIN hours USING (policy_id, version, low, high)
     JOIN sla_policy_versions USING (policy_id, version)
     LEFT JOIN seconds USING (part)
+    LEFT JOIN upcoming USING (part)
 ), totals AS (
     SELECT service_id, max(part) AS part, min(low) AS starts_at, max(high) AS ends_at,
            sum(up_seconds)                                                   AS up_seconds,

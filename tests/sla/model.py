@@ -140,6 +140,7 @@ def _part(world: World, service: str, applied: tuple[Policy, Version], span: Spa
         spans[state].append((start, end))
     planned = length([span for span in opened if span[0] < span[1]])
     planned -= length(spans["maintained"]) + length(spans["excluded"])
+    planned -= _upcoming(world, service, version, opened, known_at)
     return Part(
         service=service,
         policy=policy.id,
@@ -249,6 +250,22 @@ def _is_maintained(world: World, service: str, version: Version, at: datetime, k
         and one.starts_at <= at < one.ends_at
         and _is_in_time(world, service, version, one.window, at, known_at)
         for one in world.occurrences
+    )
+
+
+def _upcoming(world: World, service: str, version: Version, opened: list[Span], known_at: datetime) -> timedelta:
+    """Returns the length of the maintenance after now, within the service hours, that was announced in time."""
+    cuts = {world.now, *(moment for span in opened for moment in span)}
+    cuts |= {moment for one in world.announcements for moment in (one.starts_at, one.ends_at)}
+    cuts |= {moment for one in world.occurrences for moment in (one.starts_at, one.ends_at)}
+    return sum(
+        (
+            high - low
+            for low, high in pairwise(sorted(cut for cut in cuts if cut >= world.now))
+            if any(start <= low < end for start, end in opened)
+            and _is_maintained(world, service, version, low, known_at)
+        ),
+        ZERO,
     )
 
 
