@@ -91,7 +91,7 @@ def test_dashboards_and_panels_are_complete() -> None:
             place = panel["gridPos"]
             taken.update((place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"]))
             assert place["x"] + place["w"] <= 24, f"{name} / {panel['title']}"
-            assert panel["description"].endswith((".", ",")), f"{name} / {panel['title']}"
+            assert panel["description"].endswith("."), f"{name} / {panel['title']}"
             assert panel["datasource"] == {"type": "grafana-postgresql-datasource", "uid": "sla-pg"}
             if panel["type"] == "timeseries":
                 assert panel["fieldConfig"]["defaults"]["unit"], f"{name} / {panel['title']}"
