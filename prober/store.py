@@ -152,6 +152,6 @@ class Store:
         for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
             await connection.execute("SELECT set_config(%s, %s, false)", (setting, str(STATEMENT_TIMEOUT_MS)))
         await connection.execute(sql.query("locations/register"), {"id": self._location})
-        await connection.execute(sql.query("checks/incoming"))
+        await connection.execute(sql.query("checks/prepare"))
         self._metrics.connects.inc()
         return connection

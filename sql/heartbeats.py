@@ -1,4 +1,4 @@
-"""Records the reports of jobs, and missing reports, as checks with `record_checks_v2()`."""
+"""Records the reports of jobs, and missing reports, as checks with `record_incoming_checks()`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -46,7 +46,7 @@ async def _store(connection: Connection, updates: Sequence[Update]) -> None:
         await connection.execute(query("locations/register"), {"id": LOCATION})
         await connection.execute(query("checks/incoming"))
         await connection.execute(query("heartbeats/incoming"), {"location": LOCATION, "checks": Jsonb(checks)})
-        await connection.execute("SELECT record_checks_v2()")
+        await connection.execute("SELECT record_incoming_checks()")
     if updates:
         values = {"heartbeats": Jsonb([_plain(update.columns) for update in updates])}
         await connection.execute(query("heartbeats/update"), values)

@@ -29,6 +29,7 @@ from sql.migration_checks import (
 )
 from sql.migration_errors import MigrationError, NotNowError, UnreachableError
 from sql.poolers import shares_sessions
+from sql.roles import grant_privileges
 from sql.schema import LEGACY, Part, folder, parts_of
 
 log = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ async def _apply(
         await connection.execute("SELECT rebuild_days()")
     # With the new retention, and also after weeks without a running program: the first check needs its partition.
     await connection.execute(query("housekeeping/keep_partitions"))
+    await grant_privileges(connection)
     return tuple(part.name for part in plan.due)
 
 
@@ -185,6 +187,7 @@ async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
         due = [part for part in parts if part.name.startswith("views/") or known.get(part.name) != part.checksum]
         with anyio.CancelScope() as step:
             await _apply_parts(connection, due, engine, agreed, step)
+        await grant_privileges(connection)
     log.info("the figures of release 0.1 are all in the rollups: its aggregates are removed")
     return True
 
@@ -264,14 +267,22 @@ async def _migrate(connection: AsyncConnection[TupleRow], settings: Settings, st
 
 
 async def _current_engine(connection: AsyncConnection[TupleRow], settings: Settings) -> str | None:
-    """The engine of a database that is read-only and up to date: it can be used as it is. Otherwise None."""
-    if await (await connection.execute(query("migrate/only_readable"))).fetchone() != (True,):
+    """The engine of a database that this program can only use as it is, because it is read-only or its schema belongs
+    to another role. None if the schema can be migrated. Raises NotNowError if another role has to migrate it."""
+    row = await (await connection.execute(query("migrate/only_usable"))).fetchone()
+    read_only, other_owner = row or (False, False)
+    if not read_only and not other_owner:
         return None
     engine = await engine_of(connection, settings)
     plan = await _plan(connection, engine, settings, await _applied(connection))
-    if plan.due or plan.agreed != plan.stored:
+    current = not plan.due and plan.agreed == plan.stored
+    if other_owner and not current:
+        changed = "the schema is not up to date" if plan.due else "the settings stored in the database differ"
+        raise NotNowError(f"{changed}, and the schema belongs to another role: run `sla-monitor migrate` as that role")
+    if not current:
         return None
-    log.warning("the database can only be read; its schema is up to date")
+    if read_only:
+        log.warning("the database can only be read; its schema is up to date")
     return engine
 
 

@@ -16,7 +16,14 @@ from sla_monitor.command import cli
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("migrate", "api", "prober", "worker")
-OTHER_VARIABLES = {"PGPASSWORD": "read by libpq; the password is not in the URL, where it would need escaping"}
+OTHER_VARIABLES = {
+    "PGPASSWORD": "read by libpq; the password is not in the URL, where it would need escaping",
+    "POSTGRES_PASSWORD": "read by the image of the database; empty in all parts, which get .env",
+}
+PASSWORDS = {
+    "POSTGRES_PASSWORD",
+    *(f"SLA_{part}_PASSWORD" for part in ("API", "PROBER", "WORKER", "ANALYST")),
+}
 WIDE_OPEN = "0.0.0.0"
 
 
@@ -58,14 +65,23 @@ def test_the_settings_are_valid(parts: dict[str, dict[str, Any]]) -> None:
         assert "database" in loaded.database_url  # the name of the service is the host name
 
 
-def test_all_parts_use_the_credentials_of_the_database(
-    compose: dict[str, Any], parts: dict[str, dict[str, Any]]
-) -> None:
+def test_each_part_connects_as_its_own_user(compose: dict[str, Any], parts: dict[str, dict[str, Any]]) -> None:
+    """`migrate` connects as the owner of the database and creates the other users."""
     database = compose["services"]["database"]["environment"]
-    for part in parts.values():
-        url = f"postgresql://{database['POSTGRES_USER']}@database/{database['POSTGRES_DB']}"
-        assert part["environment"]["DATABASE_URL"] == url
-        assert part["environment"]["PGPASSWORD"] == database["POSTGRES_PASSWORD"]
+    migrate = parts["migrate"]["environment"]
+    assert migrate["DATABASE_URL"] == f"postgresql://{database['POSTGRES_USER']}@database/{database['POSTGRES_DB']}"
+    assert migrate["PGPASSWORD"] == database["POSTGRES_PASSWORD"]
+    for name in ("api", "prober", "worker"):
+        environment = parts[name]["environment"]
+        assert environment["DATABASE_URL"] == f"postgresql://sla_monitor_{name}@database/{database['POSTGRES_DB']}"
+        assert environment["PGPASSWORD"] == migrate[f"SLA_{name.upper()}_PASSWORD"]
+
+
+def test_no_part_has_the_password_of_another_one(parts: dict[str, dict[str, Any]]) -> None:
+    """.env, which all parts get, contains the passwords; an empty variable counts as unset."""
+    for name, part in parts.items():
+        own = PASSWORDS - {"POSTGRES_PASSWORD"} if name == "migrate" else set()
+        assert {one for one in PASSWORDS if part["environment"][one]} == own
 
 
 def test_no_password_has_a_default(compose: dict[str, Any]) -> None:
@@ -74,7 +90,7 @@ def test_no_password_has_a_default(compose: dict[str, Any]) -> None:
         for part, service in compose["services"].items()
         if part != "grafana"  # see tests/grafana/test_provisioning.py
         for name, value in service["environment"].items()
-        if "PASSWORD" in name or "SECRET" in name
+        if ("PASSWORD" in name or "SECRET" in name) and value
     ]
     assert passwords
     assert all(re.fullmatch(r"\$\{\w+:\?[^}]+\}", value) for value in passwords)

@@ -1,8 +1,10 @@
+-- With the rights of the owner of the tables: the worker calls it.
+--
 -- Keeps monthly partitions from the start of the retention to the end of next month. Older ones are dropped, but none
 -- with checks that are not in the rollups yet. Partitions are not weekly, since planning takes 60 ms for sixty
 -- partitions and a quarter of that for fourteen.
 CREATE OR REPLACE PROCEDURE keep_partitions()
-    LANGUAGE plpgsql AS
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
 $$
 DECLARE
     oldest    CONSTANT timestamptz := date_trunc('month', present() - (SELECT retention FROM installation), 'UTC');

@@ -77,10 +77,12 @@ async def _worker(loaded: Settings, args: argparse.Namespace) -> None:
 async def _migrate(loaded: Settings, args: argparse.Namespace) -> None:
     from sla_monitor.command.first_admin import introduce_first_admin
     from sla_monitor.command.first_services import register_first_services
+    from sla_monitor.command.logins import create_logins
     from sql.migrate import migrate
 
     url = _database_url(loaded)
     migrated = await migrate(url, loaded)
+    await create_logins(url, loaded)
     await register_first_services(url, loaded)
     for name in migrated.applied:
         print(f"applied {name}")
@@ -131,7 +133,7 @@ def _arguments() -> argparse.ArgumentParser:
         with_file = commands.add_parser(name, help=meaning, description=meaning)
         with_file.add_argument("file", metavar="FILE")
         with_file.set_defaults(start=work)
-    meaning = "open psql on the database; accepts the options of psql"
+    meaning = "open psql on the database as an analyst; accepts the options of psql"
     commands.add_parser("psql", help=meaning, description=meaning).set_defaults(start=_psql)
     services = commands.add_parser("services", help="list the services, or apply a services.toml")
     actions = services.add_subparsers(dest="action", required=True, metavar="ACTION")

@@ -17,7 +17,7 @@ RECOVERY_TIMEOUT_S = 600
 
 async def make_ready(server: LocalPostgres, passwords: Passwords) -> None:
     """Waits until the server accepts connections; creates the role and the database of the programs if they are
-    missing."""
+    missing. This role has all rights; it can become one of those with less, such as sla_analyst."""
     admin = await connect(server, server.admin_url)
     if admin is None:
         if await _is_complete(server):  # the superuser's password is lost, but not needed
@@ -35,6 +35,8 @@ async def make_ready(server: LocalPostgres, passwords: Passwords) -> None:
         if await found.fetchone() is None:
             create = SQL("CREATE DATABASE {} OWNER {}")
             await admin.execute(create.format(Identifier(DATABASE), Identifier(ROLE)))
+        await admin.execute(query("roles/create"))
+        await admin.execute(query("local/roles"))
 
 
 async def _is_complete(server: LocalPostgres) -> bool:

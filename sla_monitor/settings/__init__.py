@@ -59,6 +59,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: str | None = None
     database_engine: str = "auto"
+    api_password: str | None = None
+    prober_password: str | None = None
+    worker_password: str | None = None
+    analyst_password: str | None = None
     home: Path = msgspec.field(default_factory=default_home)
     time_zone: str | None = None
     log_level: str = "info"
@@ -137,6 +141,14 @@ ENVIRONMENT: dict[str, Variable] = {
         values.one_of("auto", "timescaledb", "postgresql"),
         "engine of a new installation; auto means TimescaleDB if the server has it",
     ),
+    **{
+        f"{part}_password": Variable(
+            f"SLA_{part.upper()}_PASSWORD",
+            values.password,
+            f"password of the database user sla_monitor_{part}, which `migrate` creates",
+        )
+        for part in ("api", "prober", "worker", "analyst")
+    },
     "home": Variable("SLA_MONITOR_HOME", values.path, "folder of the embedded database and of the spool"),
     "time_zone": Variable(
         "SLA_MONITOR_TIMEZONE", values.time_zone, "time zone of days and months; stored in the database"
@@ -261,7 +273,12 @@ ENVIRONMENT: dict[str, Variable] = {
 }
 
 
-SECRET = frozenset({"database_url", "jwt_secret", "heartbeat_url"})
+SECRET = frozenset(
+    {
+        *("database_url", "jwt_secret", "heartbeat_url"),
+        *("api_password", "prober_password", "worker_password", "analyst_password"),
+    }
+)
 """Fields whose values are never shown."""
 
 

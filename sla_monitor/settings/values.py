@@ -235,6 +235,13 @@ def secret(text: str) -> str:
     return text
 
 
+def password(text: str) -> str:
+    """The password of a database user: at least 16 bytes, on one line. It is never shown."""
+    if len(text.encode()) < 16 or not text.isprintable():
+        raise ValueError("a password of 16 bytes or more, on one line")
+    return text
+
+
 def title(text: str) -> str:
     if not is_label(text) or len(text) > 100:
         raise ValueError("one line of at most 100 characters")

@@ -1,4 +1,4 @@
--- A step of record_checks_v2, after store_checks: keeps the certificates that the checks of incoming_checks have seen. Dates that no real
+-- A step of record_incoming_checks, after store_checks: keeps the certificates that the checks of incoming_checks have seen. Dates that no real
 -- certificate has are ignored.
 CREATE OR REPLACE FUNCTION keep_certificates() RETURNS void
     LANGUAGE plpgsql AS

@@ -1,4 +1,4 @@
--- The second step of record_checks_v2: writes the checks of incoming_checks to the temporary table ordered_checks, in the order of
+-- The second step of record_incoming_checks: writes the checks of incoming_checks to the temporary table ordered_checks, in the order of
 -- service, location and time, each compared with the check before it. Of several rows of one check the first counts.
 --
 -- Rows of one service and location that are newer than its latest known check are `fresh`: they follow each other and that check. The

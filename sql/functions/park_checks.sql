@@ -1,4 +1,4 @@
--- The first step of record_checks_v2: moves the checks that cannot be stored from incoming_checks to parked_checks,
+-- The first step of record_incoming_checks: moves the checks that cannot be stored from incoming_checks to parked_checks,
 -- each with the reason. Afterwards every row of incoming_checks can be stored. Returns the number of parked checks.
 --
 -- `service_ids` are the services of the batch, or NULL: see chosen_services. Checks from before `oldest` are outside the retention.

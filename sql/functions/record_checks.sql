@@ -1,12 +1,13 @@
 -- All checks are written by this function. It stores the rows of the session's temporary table incoming_checks in the
 -- caller's transaction, each once, and keeps episodes, outages, states and rollups; it appends events and notifies. It
--- can be repeated: a row that is stored already changes nothing.
+-- can be repeated: a row that is stored already changes nothing. It runs with the rights of its caller; probers call
+-- record_checks_v2().
 --
 -- Rows that cannot be stored are kept in parked_checks with the reason; the rest of the batch is stored.
 --
 -- All steps use generic plans: all batches are alike, and planning takes longer than most of them. Statements that read
 -- raw checks are planned each time (derive_episodes, fold_late), for the chunks or partitions of their times.
-CREATE OR REPLACE FUNCTION record_checks_v2(OUT stored integer, OUT duplicates integer, OUT parked integer)
+CREATE OR REPLACE FUNCTION record_incoming_checks(OUT stored integer, OUT duplicates integer, OUT parked integer)
     LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS
 $$
 DECLARE
@@ -91,7 +92,7 @@ BEGIN
 END
 $$;
 
--- A step of record_checks_v2: derives episodes, outages and states for the checks in ordered_checks that may change
+-- A step of record_incoming_checks: derives episodes, outages and states for the checks in ordered_checks that may change
 -- them. These are the checks that are not fresh, and each turn with the checks that follow it in this batch.
 CREATE OR REPLACE FUNCTION derive_from_turns() RETURNS void
     LANGUAGE plpgsql AS
@@ -128,7 +129,7 @@ BEGIN
 END
 $$;
 
--- A step of record_checks_v2: announces the days on which a check of ordered_checks is worse than those before it.
+-- A step of record_incoming_checks: announces the days on which a check of ordered_checks is worse than those before it.
 CREATE OR REPLACE FUNCTION announce_worse_days() RETURNS void
     LANGUAGE plpgsql AS
 $$
@@ -144,9 +145,57 @@ BEGIN
 END
 $$;
 
+-- The table that batches are copied into. It belongs to the session and is empty after each commit. Its columns accept
+-- values that checks refuses, so that one bad row is parked and does not fail its batch.
+CREATE OR REPLACE FUNCTION make_incoming_checks() RETURNS void
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    IF to_regclass('pg_temp.incoming_checks') IS NULL THEN
+        CREATE TEMP TABLE incoming_checks (
+            service_id             text COLLATE "C",
+            location               text COLLATE "C",
+            scheduled_at           timestamptz,
+            finished_at            timestamptz,
+            interval_seconds       integer,
+            status_code            integer,
+            success                boolean,
+            severity               text,
+            total_ms               real,
+            dns_ms                 real,
+            connect_ms             real,
+            tls_ms                 real,
+            first_byte_ms          real,
+            attempts               integer,
+            error_type             text,
+            error_message          text,
+            certificate_expires_at timestamptz,
+            certificate_issuer     text
+        ) ON COMMIT DELETE ROWS;
+    END IF;
+END
+$$;
+
+-- What probers call: with the rights of the owner of the schema, so that the role of a prober needs none on the tables that
+-- are written. This role may not create temporary tables: their triggers would run with the rights of the owner.
+CREATE OR REPLACE FUNCTION prepare_incoming_checks() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
+$$
+BEGIN
+    PERFORM make_incoming_checks();
+    GRANT INSERT ON pg_temp.incoming_checks TO PUBLIC;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION record_checks_v2(OUT stored integer, OUT duplicates integer, OUT parked integer)
+    LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS
+$$
+SELECT stored, duplicates, parked FROM record_incoming_checks()
+$$;
+
 -- The name that probers of release 0.1 call.
 CREATE OR REPLACE FUNCTION record_checks(OUT stored integer, OUT duplicates integer, OUT parked integer)
     LANGUAGE sql AS
 $$
-SELECT stored, duplicates, parked FROM record_checks_v2()
+SELECT stored, duplicates, parked FROM record_incoming_checks()
 $$;

@@ -1,4 +1,4 @@
--- The third step of record_checks_v2: stores the rows of ordered_checks and keeps latest_checks. Rows that were stored before are
+-- The third step of record_incoming_checks: stores the rows of ordered_checks and keeps latest_checks. Rows that were stored before are
 -- removed from ordered_checks, so that later steps see new checks only.
 --
 -- `ordered`, `fresh_rows` and `renewals` are the numbers of rows of ordered_checks: all, those that are fresh, and those that replace a

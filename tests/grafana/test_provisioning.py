@@ -54,23 +54,20 @@ def test_the_service_is_pinned_optional_and_closed(service: Any) -> None:
     assert "no-new-privileges:true" in service["security_opt"]
 
 
-@pytest.mark.parametrize(
-    ("admin", "database", "starts"), [("", "", False), ("a", "", False), ("", "b", False), ("a", "b", True)]
-)
-def test_empty_passwords_are_refused(service: Any, admin: str, database: str, starts: bool) -> None:
-    """`:?` cannot be used: compose would demand the passwords also without the profile."""
-    passwords = {name: value for name, value in service["environment"].items() if "PASSWORD" in name}
-    assert passwords == {
-        "GF_SECURITY_ADMIN_PASSWORD": "${GRAFANA_PASSWORD:-}",
-        "SLA_DB_PASSWORD": "${GRAFANA_DATABASE_PASSWORD:-}",
-    }
+def test_the_user_of_the_data_source_is_the_analyst_that_migrate_creates(service: Any) -> None:
+    migrate = loaded("compose.yaml")["services"]["migrate"]["environment"]
+    environment = service["environment"]
+    assert environment["SLA_DB_USER"] == "sla_monitor_analyst"
+    assert environment["SLA_DB_PASSWORD"] == migrate["SLA_ANALYST_PASSWORD"]
+    assert "env_file" not in service, "Grafana needs no other secret"
+
+
+@pytest.mark.parametrize(("password", "starts"), [("", False), ("a", True)])
+def test_an_empty_password_is_refused(service: Any, password: str, starts: bool) -> None:
+    """`:?` cannot be used: compose would demand the password also without the profile."""
+    assert service["environment"]["GF_SECURITY_ADMIN_PASSWORD"] == "${GRAFANA_PASSWORD:-}"
     shell, option, script = service["entrypoint"]
     script = script.replace("$$", "$").replace("exec /run.sh", "echo started")
-    ended = subprocess.run(
-        [shell, option, script],
-        env={"GF_SECURITY_ADMIN_PASSWORD": admin, "SLA_DB_PASSWORD": database},
-        capture_output=True,
-        text=True,
-        timeout=10,
-    )
+    variables = {"GF_SECURITY_ADMIN_PASSWORD": password}
+    ended = subprocess.run([shell, option, script], env=variables, capture_output=True, text=True, timeout=10)
     assert (ended.returncode, ended.stdout.strip() == "started") == (0 if starts else 1, starts)

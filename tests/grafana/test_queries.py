@@ -1,7 +1,6 @@
 """The query of every panel and variable returns rows, with the rights of analysts, on both engines."""
 
 import os
-import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +8,6 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from psycopg.sql import SQL, Identifier
 
 from tests.grafana.dashboards import expanded, panels, variables
 from tests.grafana.history import fill
@@ -21,24 +19,10 @@ LIMIT_S = 1.0
 
 @asynccontextmanager
 async def analyst(db: Connection) -> AsyncIterator[None]:
-    """Sets the role sla_analyst; if the server has none, a role with rights on the schema `analytics` only."""
-    known = await db.execute("SELECT FROM pg_roles WHERE rolname = 'sla_analyst'")
-    if known.rowcount:
-        await db.execute("SET ROLE sla_analyst")
-        yield
-        await db.execute("RESET ROLE")
-        return
-    role = Identifier(f"analyst_{secrets.token_hex(4)}")
-    await db.execute(SQL("CREATE ROLE {}").format(role))
-    await db.execute(SQL("GRANT USAGE ON SCHEMA analytics TO {}").format(role))
-    await db.execute(SQL("GRANT SELECT ON ALL TABLES IN SCHEMA analytics TO {}").format(role))
-    await db.execute(SQL("SET ROLE {}").format(role))
-    try:
-        yield
-    finally:
-        await db.execute("RESET ROLE")
-        await db.execute(SQL("DROP OWNED BY {}").format(role))
-        await db.execute(SQL("DROP ROLE {}").format(role))
+    """Sets the role sla_analyst, which the migration has created."""
+    await db.execute("SET ROLE sla_analyst")
+    yield
+    await db.execute("RESET ROLE")
 
 
 async def problems(db: Connection, limit_s: float | None = None) -> tuple[list[str], list[str]]:
