@@ -10,9 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.rest.declared_files import DeclarationError
+from api.rest.errors import ApiError
+from api.rest.validation import converted
 from api.sla import openslo
+from api.sla.declared_policy import DeclaredPolicy
 from api.sla.policy_fields import NewPolicy
 from api.sla.policy_files import parse, write_toml
+from sla_monitor.formats.one_line import fits_one_line
+from sla_monitor.formats.yaml_documents import write_documents
 from tests.sla.policy_bodies import bodies
 
 YAML = Path("slo.yaml")
@@ -208,3 +213,50 @@ def test_an_sli_of_the_file_can_be_named() -> None:
     assert (policy.scope, policy.subject) == ("group", "G")
     with pytest.raises(DeclarationError, match=r"documents\[0\]\.spec\.indicatorRef: "):
         parse(YAML, slo.encode())
+
+
+LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
+)
+VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2))
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> Any:
+    """A document in which one value is replaced, removed or added."""
+    annotated = "displayName: Shop, annotations: {policy.sla-monitor/unknown: up}"
+    document = yaml.safe_load(SLO.replace("displayName: Shop", annotated))
+    place = document
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        key = draw(st.sampled_from(keys))
+        if not isinstance(place[key], dict | list) or not place[key] or draw(st.booleans()):
+            break
+        place = place[key]
+    change = draw(st.sampled_from(("replace", "remove", "add")))
+    if change == "remove":
+        del place[key]
+    elif change == "replace" or isinstance(place, list):
+        place[key] = draw(VALUES)
+    else:
+        place[draw(st.text(min_size=1))] = draw(VALUES)
+    return document
+
+
+@given(mutated() | VALUES)
+def test_any_document_is_read_or_refused_in_one_line(document: Any) -> None:
+    try:
+        parse(YAML, write_documents([document]).encode())
+    except DeclarationError as error:
+        assert fits_one_line(str(error))
+
+
+@given(st.dictionaries(st.sampled_from([*NewPolicy.__struct_encode_fields__, "x.y"]), VALUES, max_size=6))
+def test_any_body_is_read_or_refused_with_its_fields(table: dict[str, Any]) -> None:
+    body = {"scope": "everything", "name": "Standard", "target": 99.9, **table}
+    try:
+        policy = converted(body, NewPolicy)
+    except ApiError as error:
+        assert error.details
+    else:
+        assert all(text.startswith("policies[0].") for text in DeclaredPolicy("policies[0]", policy).problems())
