@@ -1,5 +1,5 @@
 # All targets need the virtual environment .venv that the README's test command creates.
-.PHONY: check test campaign bench lock
+.PHONY: check test campaign bench grafana lock
 
 check:
 	.venv/bin/ruff format --check .
@@ -21,6 +21,10 @@ campaign:
 
 bench:
 	.venv/bin/python -m bench
+
+# Writes grafana/dashboards/*.json.
+grafana:
+	.venv/bin/python -m grafana
 
 # Writes the versions and hashes of all dependencies from pyproject.toml. Versions that are locked stay, unless
 # `make lock UPGRADE=--upgrade` (all) or `UPGRADE="--upgrade-package NAME"` (one) selects new ones.

@@ -54,6 +54,7 @@ from api.routes import (
     litestar_application,
 )
 from api.services import declared
+from api.sla import declared as declared_policies
 from sla_monitor.serving.connections import Fault
 from sla_monitor.serving.loop_lag import watch_loop
 from sla_monitor.settings import Settings
@@ -139,6 +140,7 @@ class Application:
                 tasks.start_soon(access.run, handler.restrict)
                 tasks.start_soon(presence.run)
                 tasks.start_soon(declared.watch, settings, pool)
+                tasks.start_soon(declared_policies.watch, settings, pool)
 
             tasks.start_soon(prepare_and_start)
             try:

@@ -153,7 +153,8 @@ def _describe_responses(path: str, responses: Json, *, cached: bool) -> None:
         if "oneOf" in schema:  # a response may match several of the schemas
             schema["anyOf"] = schema.pop("oneOf")
         from_cache = cached and status in ("200", "304")
-        versioned = status == "304" or schema.get("$ref", "").removeprefix(_SCHEMAS) in VERSIONED
+        versioned = status == "304" or (status == "200" and "304" in responses)
+        versioned = versioned or schema.get("$ref", "").removeprefix(_SCHEMAS) in VERSIONED
         names = [
             *(_LIMITED if path.startswith("/api/") else ()),
             *_ALWAYS.get(status, ()),

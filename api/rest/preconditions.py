@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from litestar import Response
+from litestar import MediaType, Response
 from litestar.openapi import ResponseSpec
 from litestar.params import HeaderParameter
 
@@ -67,7 +67,8 @@ def unless_known(response: Response[Content], if_none_match: str | None) -> Resp
     if if_none_match is None:
         return response
     if if_none_match.strip() == "*" or response.headers["ETag"].strip('"') in _tags(if_none_match):
-        return Response(None, status_code=304, headers=response.headers)
+        # The media type of the route need not be able to encode None. A 304 is sent without a Content-Type.
+        return Response(None, status_code=304, headers=response.headers, media_type=MediaType.JSON)
     return response
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from api.rest.errors import invalid
 from api.rest.problems import FieldProblem
-from api.rest.violations import violations
+from api.rest.violations import MOST, violations
 
 T = TypeVar("T")
 
@@ -27,10 +27,11 @@ def converted(value: Any, kind: type[T]) -> T:
 
 def _problems_of_rest(value: Any, kind: Any, found: list[FieldProblem]) -> list[FieldProblem]:
     """The further problems of the fields of `value` that are not in `found`."""
-    if not isinstance(value, dict) or not hasattr(kind, "problems_of_rest"):
+    if not isinstance(value, dict) or not hasattr(kind, "problems_of_rest") or len(found) >= MOST:
         return []
     wrong = {re.split(r"[.\[]", problem.field)[0] for problem in found}
-    rest: list[FieldProblem] = kind.problems_of_rest({name: value[name] for name in value.keys() - wrong})
+    names = [name for name in kind.__struct_encode_fields__ if name in value and name not in wrong]
+    rest: list[FieldProblem] = kind.problems_of_rest({name: value[name] for name in names})
     return rest
 
 

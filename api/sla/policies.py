@@ -18,6 +18,7 @@ from api.rest.injected import Injected
 from api.rest.moments import MAX_CHARACTERS, year_problems
 from api.rest.preconditions import NOT_MODIFIED, IfMatch, IfNoneMatch, etag, outdated, tagged, unless_known
 from api.rest.problems import FieldProblem
+from api.sla import openslo
 from api.sla.policy_fields import (
     ListedPolicy,
     NewPolicy,
@@ -32,6 +33,7 @@ from api.sla.policy_fields import (
 from api.sla.policy_versions import PolicyOutdatedError, change, create, end, one
 from sql import Pool, database
 
+YAML = "application/yaml"  # RFC 9512
 CACHEABLE: tuple[Cacheable, ...] = ()
 PolicyPath = Annotated[str, PathParameter(description="The id of an SLA policy")]
 FromDay = Annotated[
@@ -70,6 +72,20 @@ async def get_policy(
     return unless_known(_response(await one(pool, policy_id)), if_none_match)
 
 
+@get(
+    "/sla/policies/{policy_id:str}/openslo",
+    summary="Get an SLA policy as OpenSLO",
+    media_type=YAML,
+    **requires("sla-policies:read", 400, 404, responses=NOT_MODIFIED),
+)
+async def get_openslo(pool: Injected[Pool], policy_id: PolicyPath, if_none_match: IfNoneMatch = None) -> Response[str]:
+    """The terms of the newest version as OpenSLO v1 documents in YAML: a Service, and an SLO with an inline SLI. Terms
+    without a place in OpenSLO are annotations that begin with `policy.sla-monitor/`."""
+    newest = (await one(pool, policy_id))[0]
+    text = openslo.write([openslo.terms_of(newest.scope, newest.subject, newest.published())])
+    return unless_known(tagged(text, newest.version), if_none_match)
+
+
 @post(
     "/sla/policies",
     summary="Create an SLA policy",
@@ -98,7 +114,7 @@ async def change_policy(
     """The new version is valid from `validFrom` on, tomorrow at the earliest. Terms that are not in the body stay
     unchanged; without `rollingDays` or `quorumLocations`, a period or quorum that has none clears it. A policy that has
     ended is resumed. With `If-Match`: 412 if another user has added a version since; the body contains the current
-    policy. 409 if a service has two tags that would both have a policy."""
+    policy. 409 if a file declares the policy, or if a service has two tags that would both have a policy."""
     try:
         return _response(await change(pool, principal_of(request), actor(request), policy_id, data, if_match))
     except PolicyOutdatedError as error:
@@ -108,11 +124,11 @@ async def change_policy(
 @delete(
     "/sla/policies/{policy_id:str}",
     summary="End an SLA policy",
-    **requires("sla-policies:write", 400, 404),
+    **requires("sla-policies:write", 400, 404, 409),
 )
 async def end_policy(request: ApiRequest, pool: Injected[Pool], policy_id: PolicyPath, from_: FromDay = None) -> None:
     """Adds a version that ends the policy from a day on, tomorrow at the earliest. Past figures stay as they are. No
-    version is added if the policy has ended by that day already."""
+    version is added if the policy has ended by that day already. 409 if a file declares the policy."""
     await end(pool, principal_of(request), actor(request), policy_id, _read_day(from_))
 
 
@@ -145,5 +161,7 @@ def _outdated(versions: Sequence[VersionRow]) -> Response[Any]:
 
 
 router = Router(
-    "/api", route_handlers=[list_policies, get_policy, create_policy, change_policy, end_policy], tags=["sla"]
+    "/api",
+    route_handlers=[list_policies, get_policy, get_openslo, create_policy, change_policy, end_policy],
+    tags=["sla"],
 )

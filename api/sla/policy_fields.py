@@ -119,11 +119,13 @@ class PolicyTerms(msgspec.Struct, rename="camel", kw_only=True):
 
 class ListedPolicy(msgspec.Struct, rename="camel", kw_only=True):
     """A policy. `current`: the version that is valid now, null before the first day of the policy. `future`: the next
-    version that will be valid, if there is one. `version`: the number of the newest version."""
+    version that will be valid, if there is one. `version`: the number of the newest version. `declaredIn`: the file
+    that declares the policy, which can be changed only there; null for policies of this API."""
 
     id: UUID
     scope: Scope
     subject: str | None
+    declared_in: str | None
     version: int
     current: PolicyTerms | None
     future: PolicyTerms | None
@@ -159,6 +161,7 @@ class VersionRow(msgspec.Struct, kw_only=True):
     id: UUID
     scope: Scope
     subject: str | None
+    declared_in: str | None
     created_at: datetime
     version: int
     valid_from: date
@@ -213,6 +216,7 @@ def policy_of(rows: Sequence[VersionRow]) -> Policy:
         id=newest.id,
         scope=newest.scope,
         subject=newest.subject,
+        declared_in=newest.declared_in,
         version=newest.version,
         current=next((row.published() for row in rows if row.is_current), None),
         future=next((row.published() for row in rows if row.is_next), None),

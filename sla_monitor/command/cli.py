@@ -49,13 +49,13 @@ def _database_url(loaded: Settings) -> str:
 
 async def _api(loaded: Settings, args: argparse.Namespace) -> None:
     from api.app import serve
-    from api.services.declared import require_file
+    from api.rest.declared_files import require_files
     from sla_monitor.command.start import prepare
     from sla_monitor.serving.ports import require_ports
 
     end_with_parent()
     url = _database_url(loaded)
-    require_file(loaded)
+    require_files(loaded)
     require_ports(loaded, "api")
     await serve(loaded, url, prepare=partial(prepare, url, loaded))
 
@@ -141,6 +141,16 @@ def _arguments() -> argparse.ArgumentParser:
     applying = actions.add_parser("apply", help="create and change services as a file declares them")
     applying.add_argument("file", help="services.toml")
     applying.set_defaults(start=_apply_services)
+    policies = commands.add_parser("sla", help="apply a file with SLA policies, or print them as such a file")
+    actions = policies.add_subparsers(dest="action", required=True, metavar="ACTION")
+    applying = actions.add_parser("apply", help="create, change and end SLA policies as a file declares them")
+    applying.add_argument("file", help="sla.toml, or OpenSLO documents in a .yaml file")
+    applying.set_defaults(start=_apply_policies)
+    exporting = actions.add_parser("export", help="print the SLA policies")
+    exporting.add_argument(
+        "--format", choices=("toml", "openslo"), default="toml", help="sla.toml, the default, or OpenSLO"
+    )
+    exporting.set_defaults(start=_export_policies)
     user_arguments.add_arguments(commands.add_parser("users", help="list the users, add and change them"))
     return parser
 
@@ -173,6 +183,18 @@ async def _apply_services(loaded: Settings, args: argparse.Namespace) -> None:
     from sla_monitor.command.services import apply_services
 
     await apply_services(loaded, Path(args.file))
+
+
+async def _apply_policies(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.command.sla import apply_policies
+
+    await apply_policies(loaded, Path(args.file))
+
+
+async def _export_policies(loaded: Settings, args: argparse.Namespace) -> None:
+    from sla_monitor.command.sla import export_policies
+
+    await export_policies(loaded, args.format)
 
 
 def main() -> None:

@@ -32,8 +32,10 @@ class DemoError(StartError):
 
 async def demo(settings: Settings) -> None:
     """Runs until SIGINT or SIGTERM. Raises StartError, with a text of one line, if it cannot run."""
-    # The services.toml and the HEARTBEAT_URL of the real installation are not used.
-    own = msgspec.structs.replace(settings, home=settings.home / "demo", services_file=None, heartbeat_url=None)
+    # The services.toml, the sla.toml and the HEARTBEAT_URL of the real installation are not used.
+    own = msgspec.structs.replace(
+        settings, home=settings.home / "demo", services_file=None, sla_file=None, heartbeat_url=None
+    )
     await _refuse_real_services(own)
     _introduce(own)
     async with targets() as urls:

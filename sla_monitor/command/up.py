@@ -11,7 +11,7 @@ import httpx
 from anyio import CancelScope
 from anyio.abc import TaskGroup
 
-from api.services.declared import require_file
+from api.rest.declared_files import require_files
 from sla_monitor import __version__
 from sla_monitor.command import start
 from sla_monitor.command.first_services import health_url, own_url, register_first_services
@@ -63,7 +63,7 @@ async def run_all(settings: Settings, *, prepare: Step, meanwhile: Step | None =
     """
     started = datetime.now(UTC)
     # Checked before any start: else another program on the port would be mistaken for the API.
-    require_file(settings)
+    require_files(settings)
     require_ports(settings, "api", "prober", "worker")
     async with anyio.create_task_group() as group:
         stopped_first = [group.cancel_scope]
@@ -140,6 +140,7 @@ def _environment(settings: Settings, url: str) -> dict[str, str]:
         "DATABASE_URL": url,
         "SLA_MONITOR_HOME": str(settings.home),
         "SERVICES_FILE": str(settings.services_file or ""),
+        "SLA_FILE": str(settings.sla_file or ""),
         "HEARTBEAT_URL": settings.heartbeat_url or "",
     }
 

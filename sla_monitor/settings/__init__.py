@@ -68,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     request_log: Literal["off", "text", "json"] = "off"
     services_file: Path | None = None
+    sla_file: Path | None = None
 
     api_host: str = "127.0.0.1"
     api_port: int = 3001
@@ -157,6 +158,9 @@ ENVIRONMENT: dict[str, Variable] = {
         "REQUEST_LOG", values.one_of("off", "text", "json"), "a line for each request to the API, on standard output"
     ),
     "services_file": Variable("SERVICES_FILE", values.path, "services.toml, applied at start and on change"),
+    "sla_file": Variable(
+        "SLA_FILE", values.path, "sla.toml or OpenSLO documents with SLA policies, applied at start and on change"
+    ),
     "api_host": Variable("HOST", str, "address the API listens on"),
     "api_port": Variable("PORT", _PORT, "port of the API"),
     "client_urls": Variable("CLIENT_URLS", values.origin_list, "origins of browser front ends, separated by commas"),

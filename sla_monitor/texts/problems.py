@@ -179,6 +179,7 @@ ProblemCode = Literal[
     "calendar_in_use",
     "last_admin",
     "declared",
+    "policy_declared",
     "too_many_tokens",
     "timeline_full",
     "incident_saved",

@@ -7,8 +7,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from api.services import declared
-from api.services.declared import DeclarationError, apply, read, require_file
+from api.rest import declared_files
+from api.rest.declared_files import DeclarationError, require_files
+from api.services.declared import apply, read
 from sla_monitor.settings import Settings, SettingsError
 from sql import open_pool
 from tests.api.conftest import add_service, running_api, until
@@ -103,9 +104,9 @@ async def test_a_denied_target_is_applied_with_a_warning(
 @pytest.fixture
 def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shortens the times after which a changed file counts as complete and a removed file releases its services."""
-    monkeypatch.setattr(declared, "POLL_S", 0.02)
-    monkeypatch.setattr(declared, "STABLE_S", 0.2)
-    monkeypatch.setattr(declared, "RELEASE_S", 0.2)
+    monkeypatch.setattr(declared_files, "POLL_S", 0.02)
+    monkeypatch.setattr(declared_files, "STABLE_S", 0.2)
+    monkeypatch.setattr(declared_files, "RELEASE_S", 0.2)
 
 
 @pytest.mark.one_engine
@@ -141,7 +142,7 @@ async def test_a_file_that_is_being_written_pauses_no_service(
     short_delays: None,
 ) -> None:
     """An editor truncates the file and writes it later."""
-    monkeypatch.setattr(declared, "RELEASE_S", 3600.0)
+    monkeypatch.setattr(declared_files, "RELEASE_S", 3600.0)
     path = tmp_path / "services.toml"
     path.write_text(SHOP + PAY)
     async with (
@@ -170,7 +171,7 @@ async def test_a_file_that_is_being_written_pauses_no_service(
             await db.execute("SELECT object_id, after FROM audit_entries WHERE action = 'update' ORDER BY id")
         ).fetchall()
         assert changes == [("shop", {"name": "Store"})], "no service was paused"
-        monkeypatch.setattr(declared, "RELEASE_S", 0.2)
+        monkeypatch.setattr(declared_files, "RELEASE_S", 0.2)
         path.write_text(PAY)
 
         async def released() -> bool:
@@ -188,10 +189,10 @@ def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
 def test_a_missing_file_is_an_error_at_startup(tmp_path: Path) -> None:
     path = tmp_path / "services.toml"
     with pytest.raises(SettingsError) as refused:
-        require_file(Settings(services_file=path))
+        require_files(Settings(services_file=path))
     assert str(refused.value) == f"SERVICES_FILE={path} cannot be read: there is no such file"
     with pytest.raises(SettingsError, match="SERVICES_FILE="):
-        require_file(Settings(services_file=tmp_path))
+        require_files(Settings(services_file=tmp_path))
     path.write_text("")
-    require_file(Settings(services_file=path))
-    require_file(Settings())
+    require_files(Settings(services_file=path))
+    require_files(Settings())

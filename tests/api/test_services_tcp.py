@@ -6,7 +6,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from api.services.declared import DeclarationError, apply, read
+from api.rest.declared_files import DeclarationError
+from api.services.declared import apply, read
 from sla_monitor.settings import Settings
 from sql import open_pool
 from tests.api.conftest import Api, create_user

@@ -77,6 +77,8 @@ INVALID: list[tuple[dict[str, Any], str, str]] = [
     ({"scope": "service", "subject": "nothing"}, "subject", "unknown_service"),
     ({"scope": "service", "subject": "all-systems"}, "subject", "unknown_service"),
     ({"scope": "galaxy"}, "scope", "choice"),
+    ({"a.b": 1}, "a.b", "unknown_field"),
+    ({"x" * 201: 1}, "x" * 200, "unknown_field"),
 ]
 
 

@@ -8,7 +8,8 @@ import anyio
 import httpx
 import pytest
 
-from api.services.declared import DeclarationError, apply
+from api.rest.declared_files import DeclarationError
+from api.services.declared import apply
 from sla_monitor.settings import Settings
 from sql import open_pool
 from tests.api.conftest import Api, User, add_service, create_user, fetch_row, until

@@ -281,3 +281,30 @@ def test_migrate_lists_the_applied_migrations_and_then_none(empty_database: str)
     assert second.stdout.startswith("the schema is up to date, on ")
     listed = command("services", "list", DATABASE_URL=empty_database)
     assert len(listed.stdout.splitlines()) == 7
+
+
+# sla
+
+
+def test_sla_policies_are_applied_from_a_file_and_exported(database: str, tmp_path: Path) -> None:
+    file = tmp_path / "sla.toml"
+    file.write_text('[[policies]]\nscope = "tag"\nsubject = "EU west"\nname = "Gold"\ntarget = 99.9\n')
+    applied = command("sla", "apply", str(file), DATABASE_URL=database)
+    assert (applied.returncode, applied.stdout, applied.stderr) == (0, "tag EU west applied\n", "")
+    again = command("sla", "apply", str(file), DATABASE_URL=database)
+    assert again.stdout == "no changes: the SLA policies match sla.toml\n"
+    for form, name in (("toml", "sla.toml"), ("openslo", "slo.yaml")):
+        exported = command("sla", "export", "--format", form, DATABASE_URL=database)
+        assert (exported.returncode, exported.stderr) == (0, "")
+        (tmp_path / name).write_text(exported.stdout)
+        unchanged = command("sla", "apply", str(tmp_path / name), DATABASE_URL=database)
+        with psycopg.connect(database) as connection:
+            rows = connection.execute("SELECT version, declared_in FROM sla_policy_versions, sla_policies").fetchall()
+        assert (unchanged.returncode, rows) == (0, [(1, name)])
+
+
+def test_an_error_in_a_file_with_sla_policies_is_one_line(any_database: str, tmp_path: Path) -> None:
+    file = tmp_path / "sla.toml"
+    file.write_text('[[policies]]\nscope = "tag"\nname = "Gold"\ntarget = 101\n')
+    ended = command("sla", "apply", str(file), DATABASE_URL=any_database)
+    assert_one_line(ended, 2, str(file), "policies[0].target: ", "policies[0].subject: is required")

@@ -3,6 +3,7 @@
 SELECT sla_policies.id,
        sla_policies.scope,
        sla_policies.subject,
+       declared_in,
        created_at,
        version,
        valid_from,
