@@ -220,11 +220,11 @@ async def insert(connection: Connection, author: Principal, data: NewCorrection,
     now, reporting_zone = await _present(connection)
     time_zone = data.time_zone or reporting_zone
     schedule = window_schedule(starts_at, ends_at, data.rrule, time_zone, LONGEST)
-    if schedule.rule is None and starts_at > now:
-        raise invalid(FieldProblem.of("startsAt", "begun"))
-    await _require_subject(connection, data)
     # In a thread: a daily rule from 2000 to 2100 has more than 36,000 occurrences.
     found, due_at = await to_thread.run_sync(stored_occurrences, schedule, now)
+    if starts_at > now and due_at is None and len(found) == 1:  # a rule may have one occurrence
+        raise invalid(FieldProblem.of("startsAt", "begun"))
+    await _require_subject(connection, data)
     values = msgspec.structs.asdict(data) | {
         "starts_at": starts_at,
         "ends_at": ends_at,
