@@ -1,7 +1,7 @@
 """/console/corrections: the list of corrections, the form to create one, and the question before one is withdrawn."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from api.cache.entries import Cacheable
 from api.console import repetition
 from api.console.correction_form import CHOICES, Filled, blank, filled
 from api.console.maintenance_form import zones
+from api.console.sla_preview import INVALID, Preview, preview
 from api.console.submissions import (
     REFUSED,
     PageNumber,
@@ -38,6 +39,7 @@ from api.rest.pagination import Pagination
 from api.rest.validation import converted
 from api.sla import corrections as stored
 from api.sla.corrections import CorrectionRow, NewCorrection
+from api.sla.simulate import Simulation
 from sla_monitor.texts.languages import Texts
 from sql import Pool
 
@@ -99,6 +101,9 @@ async def create_correction(request: ApiRequest, pool: Injected[Pool]) -> Respon
         return await _form(request, pool, entered, wrong, 400)
     try:
         new = converted(msgspec.to_builtins(entered.body(t)), NewCorrection)
+        if form.flag("preview"):
+            data = Simulation(period=_month(t, new.starts_at, new.rrule), corrections=[new])
+            return await _form(request, pool, entered, shown=await preview(request, pool, data, _today(t)))
         await stored.create(pool, principal_of(request), actor(request), new)
     except REFUSED as error:
         return await _form(request, pool, entered, *refusal(error))
@@ -122,8 +127,14 @@ async def withdraw_correction(request: ApiRequest, pool: Injected[Pool], correct
 
 
 async def _form(
-    request: ApiRequest, pool: Pool, entered: Filled, problems: Mapping[str, Problem] | None = None, status: int = 200
+    request: ApiRequest,
+    pool: Pool,
+    entered: Filled,
+    problems: Mapping[str, Problem] | None = None,
+    status: int = 200,
+    shown: Preview | None = None,
 ) -> Template:
+    """The form. `shown`: None if there are no problems and nothing was previewed."""
     t = await page_texts(request)
     return await page(
         request,
@@ -137,6 +148,7 @@ async def _form(
         weekdays=list(zip(repetition.WEEKDAYS, t.weekdays(), strict=True)),
         kinds=repetition.KINDS,
         choices=CHOICES,
+        preview=INVALID if problems else shown,
     )
 
 
@@ -147,6 +159,9 @@ async def _question(
     problems: Mapping[str, Problem] | None = None,
     status: int = 200,
 ) -> Template:
+    """The page that confirms the withdrawal, with what it would change."""
+    t = await page_texts(request)
+    data = Simulation(period=_month(t, row.starts_at, row.rrule), withdrawn=[str(row.id)])
     return await page(
         request,
         "console/correction_withdraw.html",
@@ -155,7 +170,17 @@ async def _question(
         names={service.id: service.name for service in await service_choices(pool)},
         recurring=_recurring,
         problems=problems or {},
+        preview=None if row.withdrawn_at or problems else await preview(request, pool, data, _today(t)),
     )
+
+
+def _today(t: Texts) -> date:
+    return t.local(datetime.now(UTC)).date()
+
+
+def _month(t: Texts, starts_at: datetime, rrule: str | None) -> str:
+    """The month whose figures are previewed: that of the correction, or the current one if it recurs."""
+    return f"{_today(t) if rrule is not None else min(t.local(starts_at).date(), _today(t)):%Y-%m}"
 
 
 def _recurring(row: CorrectionRow, t: Texts) -> str:

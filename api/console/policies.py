@@ -15,13 +15,15 @@ from api.auth.gatekeeper import actor
 from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest, principal_of
 from api.cache.entries import Cacheable
-from api.console import policy_words, rows
+from api.console import policy_words, rows, sla_preview
 from api.console.maintenance_form import zones
 from api.console.policy_form import CreditRow, Filled, HoursRow, blank, filled, of_version
+from api.console.sla_preview import INVALID, Preview
 from api.console.submissions import REFUSED, Refusal, done, done_key, known_tags, refusal, service_choices
 from api.pages.forms import read_form
 from api.pages.problems import Problem
 from api.pages.site import page, page_texts
+from api.pages.sla_periods import containing
 from api.rest.errors import ApiError
 from api.rest.injected import Injected
 from api.rest.problems import FieldProblem
@@ -30,6 +32,7 @@ from api.sla import policy_versions as stored
 from api.sla.holidays import calendar_names
 from api.sla.policy_fields import NewPolicy, PolicyChange, VersionRow
 from api.sla.policy_terms import GroupMethod, Length, MaintenanceRule, Quorum, UnknownRule
+from api.sla.simulate import Simulation
 from api.sla.subjects import Scope
 from sla_monitor.formats.time_zones import zone
 from sql import Pool, database
@@ -72,6 +75,8 @@ async def create_policy(request: ApiRequest, pool: Injected[Pool]) -> Response[A
     if form.text("add"):
         return await _form(request, pool, entered, more=form.text("add"))
     try:
+        if form.flag("preview"):
+            return await _form(request, pool, entered, preview=await _preview(request, pool, entered))
         await stored.create(pool, principal_of(request), actor(request), converted(entered.body_of_new(), NewPolicy))
     except REFUSED as error:
         return await _form(request, pool, entered, *_refusal(error, entered))
@@ -114,6 +119,9 @@ async def change_policy(request: ApiRequest, pool: Injected[Pool], policy_id: Fr
     if form.text("add"):
         return await _form(request, pool, entered, version=newest, base=base, more=form.text("add"))
     try:
+        if form.flag("preview"):
+            shown = await _preview(request, pool, entered)
+            return await _form(request, pool, entered, version=newest, base=base, preview=shown)
         change = converted(entered.body(), PolicyChange)
         await stored.change(pool, principal_of(request), actor(request), policy_id, change, f'"{base}"')
     except stored.PolicyOutdatedError as error:
@@ -147,6 +155,16 @@ async def end_policy(request: ApiRequest, pool: Injected[Pool], policy_id: FromP
     return done(f"{HERE}/{newest.id}", "ended")
 
 
+async def _preview(request: ApiRequest, pool: Pool, entered: Filled) -> Preview:
+    """What the terms would change if they applied to the whole current period. Raises 400 for invalid ones."""
+    terms = {name: value for name, value in entered.body_of_new().items() if name != "validFrom"}
+    policy = converted(terms, NewPolicy)
+    today = (await page_texts(request)).local(datetime.now(UTC)).date()
+    kind = policy.period if policy.period in ("quarter", "year") else "month"
+    data = Simulation(period=containing(kind, today).text, policy=policy)
+    return await sla_preview.preview(request, pool, data, today)
+
+
 def _refusal(error: ApiError | DataError, entered: Filled) -> Refusal:
     """As `refusal`, with the rows of the form that the problems are in."""
     refused = refusal(error)
@@ -170,9 +188,11 @@ async def _form(
     base: int | str | None = None,
     missed: policy_words.VersionEntry | None = None,
     more: str = "",
+    preview: Preview | None = None,
 ) -> Template:
     """The form. `version`: the newest version of the policy, None for a new one. `base`: the version that the form was
-    opened with; after a conflict was shown, the newest one. `more`: the list that gets another row."""
+    opened with; after a conflict was shown, the newest one. `more`: the list that gets another row. `preview`: None if
+    there are no problems and nothing was previewed."""
     t = await page_texts(request)
     services = await service_choices(pool)
     return await page(
@@ -193,6 +213,7 @@ async def _form(
         weekdays=[(str(n), t.weekdays()[n % policy_words.WEEK]) for n in range(1, 8)],
         choices=CHOICES,
         first_day=_tomorrow(version) if version is not None else None,
+        preview=INVALID if problems else preview,
     )
 
 
