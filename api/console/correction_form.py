@@ -94,10 +94,10 @@ def blank(
     """The values of a new form: of the outage of a service from `low` until `high`, by default of the last hour. Times
     are widened to whole seconds, so that they cover the outage."""
     known = ZoneInfo(zone_name)
-    end = high or now
-    start = low or end.replace(second=0, microsecond=0) - timedelta(hours=1)
+    end = high or now.replace(second=0, microsecond=0)
+    start = low or end - timedelta(hours=1)
     if end.microsecond:
-        end = min(end.replace(microsecond=0) + timedelta(seconds=1), max(now, end))
+        end = end.replace(microsecond=0) + timedelta(seconds=1)
     return Filled(
         subject=service,
         time_zone=zone_name,

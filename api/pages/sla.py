@@ -26,7 +26,8 @@ from sql import Pool, database
 
 CACHEABLE = (Cacheable("/sla", frozenset({"checks", "services"}), frozenset({"period", "sort"}), page=True),)
 MAX_OPEN = 100
-"""With more services, only groups with a service that misses its target are open."""
+"""With more services, only groups with a service that misses its target are open, and no more than have this number of
+services together."""
 FILTERED_FROM = 16
 """The number of services from which on the list has a filter."""
 Chosen = Annotated[str, QueryParameter(name="period", max_length=7)]
@@ -97,15 +98,17 @@ def groups(rows: Sequence[LevelRow], sort: str) -> list[Group]:
     levels = {row.group_name: row for row in rows if row.kind == "group"}
     listed = [row for row in rows if row.kind == "service" and row.target is not None]
     many = len(listed) > MAX_OPEN
-    found = []
-    for name, members in groupby(listed, key=lambda row: row.group_name):
-        services = in_order(members, sort)
+    members = [(name, in_order(each, sort)) for name, each in groupby(listed, key=lambda row: row.group_name)]
+    if sort != "name":
+        first = {row.id: place for place, row in enumerate(in_order(listed, sort))}
+        members.sort(key=lambda group: first[group[1][0].id])
+    found, left = [], MAX_OPEN
+    for name, services in members:
         missed = sum(row.verdict == "missed" for row in services)
-        found.append(Group(name, levels.get(name), services, missed, not many or missed > 0))
-    if sort == "name":
-        return found
-    first = {id(row): place for place, row in enumerate(in_order(listed, sort))}
-    return sorted(found, key=lambda group: first[id(group.services[0])])
+        is_open = not many or (missed > 0 and len(services) <= left)
+        left -= len(services) if is_open else 0
+        found.append(Group(name, levels.get(name), services, missed, is_open))
+    return found
 
 
 def in_order(rows: Iterable[LevelRow], sort: str) -> list[LevelRow]:

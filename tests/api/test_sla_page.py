@@ -74,6 +74,8 @@ def test_groups_come_in_the_order_of_their_worst_service() -> None:
     ]
     many = [row(f"s{n}", "Team 1" if n < 60 else "Team 2", verdict="missed" if n == 70 else "met") for n in range(120)]
     assert [group.open for group in groups(many, "name")] == [False, True]
+    many = [row(f"s{n}", f"Team {n // 40}", verdict="missed") for n in range(120)]
+    assert [group.open for group in groups(many, "name")] == [True, True, False]
 
 
 @pytest.mark.parametrize(
