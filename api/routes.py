@@ -57,7 +57,7 @@ from api.rest.installation import POOL, SETTINGS
 from api.rest.parts import Part
 from api.services import heartbeats
 from api.services import routes as services
-from api.sla import corrections, figures, holidays, policies, simulate, timeline
+from api.sla import alerts, corrections, figures, holidays, policies, simulate, timeline
 from api.uptime import calendar, response_times, status
 
 RESOURCES = (
@@ -75,6 +75,7 @@ RESOURCES = (
     figures,
     timeline,
     simulate,
+    alerts,
     policies,
     holidays,
     accounts,

@@ -44,18 +44,18 @@ CREATE OR REPLACE FUNCTION sla_figures(service_ids text[], first_day date, last_
                    spent_seconds numeric, planned_seconds numeric, budget_seconds numeric, outages bigint, longest_seconds numeric)
     LANGUAGE sql STABLE PARALLEL SAFE AS
 $$
-WITH parts AS (
+WITH parts AS MATERIALIZED (
     SELECT row_number() OVER (ORDER BY service_id, low) AS part, service_id, policy_id, version, low, high
     FROM sla_parts(service_ids, first_day, last_day, known_at, policy, numbered)
-), listed AS (
+), listed AS MATERIALIZED (
     SELECT array_agg(service_id ORDER BY part) AS service_ids, array_agg(policy_id ORDER BY part) AS policies,
            array_agg(version ORDER BY part) AS versions, array_agg(low ORDER BY part) AS lows, array_agg(high ORDER BY part) AS highs
     FROM parts
-), states AS (
+), states AS MATERIALIZED (
     SELECT states.*
     FROM listed
     CROSS JOIN LATERAL sla_states(listed.service_ids, policies, versions, lows, highs, known_at) AS states
-), upcoming AS (
+), upcoming AS MATERIALIZED (
     SELECT upcoming.part, upcoming.maintained AS planned_maintenance
     FROM listed
     CROSS JOIN LATERAL sla_upcoming(listed.service_ids, policies, versions, lows, highs, known_at) AS upcoming
