@@ -11,11 +11,14 @@ from litestar.di import Provide
 
 import api.console.account
 import api.console.audit
+import api.console.corrections
+import api.console.holidays
 import api.console.incident_changes
 import api.console.incident_editor
 import api.console.incidents
 import api.console.maintenance
 import api.console.new_incident
+import api.console.policies
 import api.console.services
 import api.console.settings
 import api.console.templates
@@ -29,6 +32,7 @@ import api.pages.feeds
 import api.pages.incidents
 import api.pages.service
 import api.pages.session
+import api.pages.sla
 import api.pages.status
 import api.pages.well_known
 from api.auth import accounts, api_tokens, users
@@ -85,6 +89,7 @@ RESOURCES = (
 PAGES = (
     api.pages.status,
     api.pages.calendar,
+    api.pages.sla,
     api.pages.service,
     api.pages.incidents,
     api.pages.session,
@@ -98,6 +103,9 @@ PAGES = (
     api.console.incident_editor,
     api.console.incident_changes,
     api.console.maintenance,
+    api.console.policies,
+    api.console.corrections,
+    api.console.holidays,
     api.console.templates,
     api.console.services,
     api.console.users,

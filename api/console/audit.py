@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from litestar.response import Template
 from api.auth.permissions import shown_to
 from api.auth.requests import ApiRequest
 from api.cache.entries import Cacheable
+from api.console import audit_words
 from api.console.submissions import REFUSED, PageNumber, Refusal, refusal
 from api.operations.audit import AuditFilters, entries
 from api.pages.site import page, page_texts
@@ -66,7 +68,7 @@ async def audit_log(request: ApiRequest, pool: Injected[Pool], number: PageNumbe
         actions=ACTIONS,
         objects=OBJECTS,
         parsed=datetime.fromisoformat,
-        changes=_changes,
+        changes=partial(_changes, await page_texts(request)),
         named=_named,
     )
 
@@ -84,11 +86,23 @@ def _query(entered: Mapping[str, str], t: Texts) -> dict[str, str]:
     return query
 
 
-def _changes(entry: Mapping[str, Any]) -> list[tuple[str, str | None, str | None]]:
-    """Each changed column with its value before and after."""
+class Change(NamedTuple):
+    """A changed column with its value before and after. `label`: the name of the column in words, if it has one."""
+
+    column: str
+    label: str | None
+    before: str | None
+    after: str | None
+
+
+def _changes(t: Texts, entry: Mapping[str, Any]) -> list[Change]:
     before, after = entry["before"] or {}, entry["after"] or {}
-    columns = dict.fromkeys([*before, *after])
-    return [(column, _shown(before, column), _shown(after, column)) for column in columns]
+    found = []
+    for column in dict.fromkeys([*before, *after]):
+        label = audit_words.label(t, entry["objectType"], column)
+        values = [audit_words.shown(t, entry["objectType"], column, each.get(column)) for each in (before, after)]
+        found.append(Change(column, label, *values))
+    return found
 
 
 def _named(entry: Mapping[str, Any]) -> str | None:
@@ -96,13 +110,6 @@ def _named(entry: Mapping[str, Any]) -> str | None:
     values = (entry["before"] or {}) | (entry["after"] or {})
     name = next((str(values[column]) for column in ("title", "name", "username") if values.get(column)), None)
     return name or entry["objectName"]
-
-
-def _shown(values: Mapping[str, Any], column: str) -> str | None:
-    value = values.get(column)
-    if value is None or isinstance(value, str):
-        return value
-    return msgspec.json.encode(value).decode()
 
 
 router = Router("/", route_handlers=[audit_log], include_in_schema=False)

@@ -83,12 +83,13 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
         if known is None:
             return {"timeZone": (None, t("maintenance.zone_unknown"))}
         return {
-            "startsAt": _moment(self.starts_at, known, self.starts_which, t),
-            "endsAt": _moment(self.ends_at, known, self.ends_which, t),
+            "startsAt": local_moment(self.starts_at, known, self.starts_which, t),
+            "endsAt": local_moment(self.ends_at, known, self.ends_which, t),
         }
 
 
-def _moment(text: str, known: ZoneInfo, chosen: str, t: Texts) -> tuple[datetime | None, str]:
+def local_moment(text: str, known: ZoneInfo, chosen: str, t: Texts) -> tuple[datetime | None, str]:
+    """The moment of a local time, or None and what is wrong with it. `chosen`: which one of two, as in `moment_at`."""
     try:
         return moment_at(text, known, chosen), ""
     except LocalTimeError as error:
@@ -106,15 +107,7 @@ def filled(form: Form) -> Filled:
         ends_at=form.text("endsAt"),
         ends_which=form.text("endsAt-which"),
         public=form.text("public") == "yes",
-        repetition=Repetition(
-            kind=form.text("repeats"),
-            every=form.text("every"),
-            days=tuple(form.texts("days")),
-            limit=form.text("limit"),
-            until=form.text("until"),
-            count=form.text("count"),
-            rule=form.text("rrule"),
-        ),
+        repetition=repetition.read_form(form),
     )
 
 

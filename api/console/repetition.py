@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from api.pages.forms import Form
 from sla_monitor.texts.languages import Texts
 
 Kind = Literal["never", "daily", "weekly", "monthly", "monthly-weekday", "rule"]
@@ -88,6 +89,19 @@ def read(rrule: str | None, first: date) -> Repetition:
         count=count,
     )
     return found if found.rrule(first) == rrule else Repetition(kind="rule", rule=rrule)
+
+
+def read_form(form: Form) -> Repetition:
+    """The fields of a form."""
+    return Repetition(
+        kind=form.text("repeats"),
+        every=form.text("every"),
+        days=tuple(form.texts("days")),
+        limit=form.text("limit"),
+        until=form.text("until"),
+        count=form.text("count"),
+        rule=form.text("rrule"),
+    )
 
 
 def _weekday(day: date) -> str:

@@ -39,6 +39,10 @@ class ServiceChoice(msgspec.Struct):
     public: bool
 
 
+class _Tag(msgspec.Struct):
+    tag: str
+
+
 def done(target: str, what: str) -> Response[Any]:
     """Redirects to the page `target` after a change. Its parameter `done` makes the page report `what` was done."""
     return Redirect(f"{target}?done={what}", status_code=303)
@@ -82,3 +86,8 @@ async def confirmation(
 async def service_choices(pool: Pool) -> list[ServiceChoice]:
     """All services, including private ones; for staff only."""
     return await database.rows(pool, "services/choices", ServiceChoice)
+
+
+async def known_tags(pool: Pool) -> list[str]:
+    """All tags of services; for staff only."""
+    return [row.tag for row in await database.rows(pool, "services/tags", _Tag)]

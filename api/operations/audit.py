@@ -38,7 +38,7 @@ class AuditActor(msgspec.Struct):
 
 class AuditEntry(msgspec.Struct, rename="camel"):
     """One change. `before` and `after`: the columns that differ, with their names in the database; secrets are `***`.
-    `objectName`: the name of the user if the object is a user; null for other objects."""
+    `objectName`: the name of a user or of an SLA policy, the reason of a correction; null for other objects."""
 
     id: int
     occurred_at: str

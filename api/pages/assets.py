@@ -30,7 +30,7 @@ TYPES = {
     ".txt": "text/plain",
 }
 CACHEABLE: tuple[Cacheable, ...] = ()
-BUNDLED = ("status", "service", "calendar", "incidents_live")
+BUNDLED = ("status", "service", "calendar", "sla", "incidents_live")
 """The modules of the pages for visitors."""
 
 

@@ -31,6 +31,7 @@ LABELS: Mapping[str, str] = {
     "data.title": "templates.incident_title",
     "data.description": "templates.incident_description",
     "data.update": "templates.update",
+    "reason": "corrections.reason",
     "username": "users.username",
     "email": "users.email",
     "startsAt": "maintenance.from",

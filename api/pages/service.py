@@ -20,6 +20,7 @@ from api.incidents.filters import UNRESOLVED
 from api.pages.day_strips import strip_of
 from api.pages.shown_incidents import ShownIncident, shown
 from api.pages.site import Site, page, page_texts
+from api.pages.sla_section import section
 from api.rest.errors import ApiError
 from api.rest.injected import Injected
 from api.rest.moments import FromMoment, ToMoment
@@ -230,6 +231,7 @@ async def service_page(
         pagination=pagination,
         incidents=await open_incidents(pool, service, request.user),
         certificate=service.certificate(now),
+        sla=await section(pool, service.id),
         checks=await latest_checks(pool, service, user),
         badges=badges(site.address(request), service) if service.public else [],
     )

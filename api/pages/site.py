@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Response, Template
@@ -40,6 +41,12 @@ from sql import database
 ZONE_CACHED_S = 60.0
 
 
+class AnyPolicy(msgspec.Struct):
+    """The row of sla_page/any_policy."""
+
+    exists: bool
+
+
 class Site:
     """The settings, templates and files that all pages share."""
 
@@ -53,6 +60,8 @@ class Site:
         self.url = settings.site_url
         self.secure = (self.url or "").startswith("https://")
         self.renderer = Renderer()
+        self.has_policies = False
+        """Whether there is an SLA policy, so that pages link to /sla."""
         self._zone = "UTC"
         self._zone_until = 0.0
         self.environment = Environment(
@@ -89,6 +98,11 @@ class Site:
             self._zone = stored.time_zone if stored is not None else "UTC"
             self._zone_until = monotonic() + ZONE_CACHED_S
         return self._zone
+
+    async def look_for_policies(self, pool: sql.Pool) -> None:
+        """Updates `has_policies`. Policies are never deleted, so one that was found is not looked for again."""
+        if not self.has_policies:
+            self.has_policies = await database.row(pool, "sla_page/any_policy", AnyPolicy) is not None
 
     def address(self, request: ApiRequest) -> str:
         """The origin of this site, for links in feeds: SITE_URL, or from the Host header."""
@@ -168,6 +182,7 @@ async def page(request: ApiRequest, name: str, status_code: int = 200, **context
     headers = {"Content-Security-Policy": Site.policy}
     cookies = await _renewed(request)
     site = SITE.of(request)
+    await site.look_for_policies(POOL.of(request))
     html = await site.renderer.run(lambda: site.environment.get_template(name).render(context))
     return Page(name, html, status_code=status_code, headers=headers, cookies=cookies)
 

@@ -22,6 +22,7 @@ from api.rest.problems import FieldProblem
 from api.rest.texts import line_problems, repeated_problems
 from api.sla.policy_terms import Name
 from sql import Pool, database
+from sql.database import Actor
 
 CACHEABLE: tuple[Cacheable, ...] = ()
 MAX_NAME = 100
@@ -89,13 +90,7 @@ async def save_calendar(
 ) -> CalendarAnswer:
     """Creates the calendar or replaces all its days. The figures of all SLA policies with this calendar follow, also
     those of the past."""
-    _require_name(calendar_name)
-    raise_problems(_problems(data))
-    days = sorted(data.days, key=lambda item: item.day)
-    values = {"name": calendar_name, "days": [item.day for item in days], "names": [item.name for item in days]}
-    async with database.transaction(pool, actor(request)) as connection:
-        await connection.execute(sql.query("sla/save_holidays"), values)
-    return CalendarAnswer(HolidayCalendar(calendar_name, days))
+    return CalendarAnswer(await save(pool, actor(request), calendar_name, data))
 
 
 @delete(
@@ -105,10 +100,38 @@ async def save_calendar(
 )
 async def delete_calendar(request: ApiRequest, pool: Injected[Pool], calendar_name: CalendarPath) -> None:
     """409 while a version of an SLA policy uses the calendar, also a past one."""
-    _require_name(calendar_name)
+    await remove(pool, actor(request), calendar_name)
+
+
+async def one(pool: Pool, name: str) -> HolidayCalendar:
+    """A calendar. Raises 404 if there is none."""
+    calendars = {row.name: row for row in await database.rows(pool, "sla/holidays", CalendarRow)}
+    if name not in calendars:
+        raise ApiError(404, "unknown_calendar_name")
+    return calendars[name].published()
+
+
+async def calendar_names(pool: Pool) -> list[str]:
+    """The names of all calendars in order."""
+    return [row.name for row in await database.rows(pool, "sla/holidays", CalendarRow)]
+
+
+async def save(pool: Pool, by: Actor, name: str, data: CalendarChange) -> HolidayCalendar:
+    """Creates the calendar or replaces its days. Raises 400 for an invalid name or day."""
+    raise_problems(_name_problems(name) + _problems(data))
+    days = sorted(data.days, key=lambda item: item.day)
+    values = {"name": name, "days": [item.day for item in days], "names": [item.name for item in days]}
+    async with database.transaction(pool, by) as connection:
+        await connection.execute(sql.query("sla/save_holidays"), values)
+    return HolidayCalendar(name, days)
+
+
+async def remove(pool: Pool, by: Actor, name: str) -> None:
+    """Deletes a calendar. Raises 400 for an invalid name, 404 if there is none, 409 while a policy version uses it."""
+    raise_problems(_name_problems(name))
     try:
-        async with database.transaction(pool, actor(request)) as connection:
-            cursor = await connection.execute(sql.query("sla/delete_holidays"), {"name": calendar_name})
+        async with database.transaction(pool, by) as connection:
+            cursor = await connection.execute(sql.query("sla/delete_holidays"), {"name": name})
             deleted = await cursor.fetchone()
     except ForeignKeyViolation:
         raise ApiError(409, "calendar_in_use") from None
@@ -116,10 +139,10 @@ async def delete_calendar(request: ApiRequest, pool: Injected[Pool], calendar_na
         raise ApiError(404, "unknown_calendar_name")
 
 
-def _require_name(name: str) -> None:
-    """Raises 400 for a name of a calendar that cannot be stored."""
+def _name_problems(name: str) -> list[FieldProblem]:
+    """The problems of the name of a calendar."""
     too_long = [FieldProblem.of("name", "too_long", most=MAX_NAME)] if len(name) > MAX_NAME else []
-    raise_problems(too_long or line_problems("name", name))
+    return too_long or line_problems("name", name)
 
 
 def _problems(change: CalendarChange) -> list[FieldProblem]:

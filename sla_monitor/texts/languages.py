@@ -64,6 +64,10 @@ class Texts:
         """The percentage for an uptime of the API, such as "99.98", or a dash for "-"."""
         return "–" if text == "-" else format_percent(float(text) / 100, format="#,##0.00%", locale=self._locale)
 
+    def target(self, value: float) -> str:
+        """The percentage that a policy promises, with all its decimals: `99.9%`, `99.995%`."""
+        return format_percent(value / 100, format="#,##0.####%", locale=self._locale, decimal_quantization=True)
+
     def day(self, day: date) -> str:
         """`Tue, Nov 24, 2026`, `2026년 11월 24일 (화)`."""
         return str(format_skeleton("yMMMEd", day, locale=self._locale))
@@ -79,6 +83,14 @@ class Texts:
     def month(self, day: date) -> str:
         """`November 2026`, `2026년 11월`."""
         return str(format_skeleton("yMMMM", day, locale=self._locale))
+
+    def quarter(self, day: date) -> str:
+        """`Q4 2026`, `2026년 4분기`."""
+        return str(format_skeleton("yQQQ", day, locale=self._locale))
+
+    def year(self, day: date) -> str:
+        """`2026`, `2026년`."""
+        return str(format_skeleton("y", day, locale=self._locale))
 
     def weekdays(self) -> list[str]:
         """Short names of the weekdays, beginning with Sunday as in the calendar of the API."""

@@ -54,3 +54,24 @@ FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (te
 INSERT INTO api_tokens (id, owner_id, name, role, token_hash)
 SELECT format('00000000-0000-4000-a000-%%s', lpad(n::text, 12, '0'))::uuid, %(user_id)s, line, 'viewer', sha256(n::text::bytea)
 FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (text, line, n);
+
+INSERT INTO holiday_calendars (name) VALUES ('Holidays');
+
+INSERT INTO holidays (calendar, day, name)
+SELECT 'Holidays', '2026-01-01'::date + n::integer, left(line, 100)
+FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (text, line, n);
+
+INSERT INTO sla_policies (id, scope, subject)
+SELECT format('00000000-0000-4000-b000-%%s', lpad(n::text, 12, '0'))::uuid, 'group', left(line, 100)
+FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (text, line, n);
+
+INSERT INTO sla_policy_versions (policy_id, version, valid_from, name, target, time_zone, holiday_calendar, author)
+SELECT format('00000000-0000-4000-b000-%%s', lpad(n::text, 12, '0'))::uuid, version, '2026-01-01', left(line, 100), 99 + 0.1 * version,
+       'UTC', 'Holidays', text
+FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (text, line, n)
+CROSS JOIN generate_series(1, 2) AS version;
+
+INSERT INTO sla_corrections (id, scope, subject, effect, category, reason, starts_at, ends_at, time_zone, author)
+SELECT format('00000000-0000-4000-c000-%%s', lpad(n::text, 12, '0'))::uuid, 'tag', left(line, 100), 'up', 'other', text,
+       date_trunc('minute', now()) - interval '2 hours', date_trunc('minute', now()) - interval '1 hour', 'UTC', text
+FROM unnest(%(texts)s::text[], %(lines)s::text[]) WITH ORDINALITY AS written (text, line, n);

@@ -26,6 +26,9 @@ REST_PATHS = {
     ("incident_id", "comment_id"): "/api/incidents/{incident_id}/comments/{comment_id}",
     ("window_id",): "/api/maintenance/{window_id}",
     ("template_id",): "/api/templates/{template_id}",
+    ("policy_id",): "/api/sla/policies/{policy_id}",
+    ("correction_id",): "/api/sla/corrections/{correction_id}",
+    ("calendar_name",): "/api/sla/holidays/{calendar_name}",
     ("user_id",): "/api/users/{user_id}",
     ("token_id",): "/api/tokens/{token_id}",
 }

@@ -7,7 +7,7 @@ import { refreshAfterSnapshot, refreshSoon } from "./refresh.js";
 import { ResponseTimes } from "./response_times.js";
 import { tokenOfVisitor } from "./session.js";
 
-const FIGURES = ["head", "uptimes", "days", "outages", "checks"];
+const FIGURES = ["head", "uptimes", "sla", "days", "outages", "checks"];
 const EVERYTHING = [...FIGURES, "incidents"];
 const MINUTE_MS = 60_000;
 const COPIED_MS = 2000;
