@@ -54,6 +54,8 @@ from api.routes import (
     litestar_application,
 )
 from api.services import declared
+from api.sla.report import RENDERER
+from sla_monitor.reports.rendering import Renderer
 from sla_monitor.serving.connections import Fault
 from sla_monitor.serving.loop_lag import watch_loop
 from sla_monitor.settings import Settings
@@ -88,6 +90,7 @@ class Application:
         SITE.put(state, site)
         ERROR_PAGES.put(state, site)
         ASSETS.put(state, site.assets)
+        RENDERER.put(state, Renderer())
         STARTED_AT.put(state, datetime.now(UTC))
         self._sockets: Sockets | None = None
         self._limits: Limits | None = None

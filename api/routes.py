@@ -53,7 +53,8 @@ from api.rest.installation import POOL, SETTINGS
 from api.rest.parts import Part
 from api.services import heartbeats
 from api.services import routes as services
-from api.sla import corrections, figures, holidays, policies
+from api.sla import corrections, figures, holidays, issued_reports, policies, report
+from api.sla.report import RENDERER
 from api.uptime import calendar, response_times, status
 
 RESOURCES = (
@@ -69,6 +70,8 @@ RESOURCES = (
     maintenance,
     corrections,
     figures,
+    report,
+    issued_reports,
     policies,
     holidays,
     accounts,
@@ -127,6 +130,7 @@ DEPENDENCIES: Mapping[str, Provide] = {
         LIMITS,
         METRICS,
         PASSWORDS,
+        RENDERER,
         STARTED_AT,
     )
 }
