@@ -25,7 +25,7 @@ from api.rest.pagination import PageNumber, PageSize, Pagination, read_page
 from api.rest.preconditions import NOT_MODIFIED, IfNoneMatch
 from api.rest.problems import FieldProblem
 from api.rest.texts import uuid_or_none
-from api.sla.report import FormatName, LanguageName, ReportOperation, language_of, rendered
+from api.sla.report import FormatName, LanguageName, ReportOperation, language_of, rendered, turn
 from sla_monitor.reports import gathering
 from sla_monitor.reports.rendering import Renderer
 from sla_monitor.reports.request import MOST_NAME, MOST_NAMES, ReportProblem, read_request
@@ -147,16 +147,22 @@ async def get_report(
     if stored is None:
         raise ApiError(404, "unknown_report")
     report = msgspec.json.decode(stored.report, type=Report)
-    return await rendered(renderer, report, form, language_of(request, lang), if_none_match)
+    async with turn(renderer):
+        return await rendered(renderer, report, form, language_of(request, lang), if_none_match)
 
 
 @post("/sla/reports", summary="Issue an SLA report", **requires("sla-reports:issue", *BODY_ERRORS))
 async def issue_report(
-    request: ApiRequest, pool: Injected[Pool], settings: Injected[Settings], data: JSONBody[NewReport]
+    request: ApiRequest,
+    pool: Injected[Pool],
+    settings: Injected[Settings],
+    renderer: Injected[Renderer],
+    data: JSONBody[NewReport],
 ) -> Response[IssuedAnswer]:
     """Stores a report with its present figures. Another report of the same days and scope gets the next revision."""
     try:
-        row = await issue(pool, principal_of(request), actor(request), data, settings.site_title)
+        async with turn(renderer):
+            row = await issue(pool, principal_of(request), actor(request), data, settings.site_title)
     except ReportProblem as problem:
         field = {"service": "services", "group": "groups", "tag": "tags"}.get(problem.field, problem.field)
         raise invalid(FieldProblem.of(field, problem.code, **problem.parameters)) from None

@@ -1,6 +1,8 @@
 """GET /api/sla/report: the SLA report of a period and a scope, in each format."""
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -94,22 +96,33 @@ async def report(
     default the current month, or the days from `from` to `to`. Anonymous clients get public services, without authors
     and reasons of corrections.
 
-    At most 1,000 services, and 50,000 services times days. 503 while too many reports are being rendered."""
+    At most 1,000 services, and 50,000 services times days. 503 while too many reports are being made."""
     scope = ReportScope(service or [], group or [], tag or [], public=not sees_internal(request.user))
     moment = read_moment("asOf", as_of)
     language = language_of(request, lang)
+    async with turn(renderer):
+        try:
+            wanted = read_request(period, from_, to, scope, moment, (await gathering.clock(pool)).today)
+            found = await gathering.gather(pool, wanted, settings.site_title)
+        except ReportProblem as problem:
+            raise invalid(FieldProblem.of(problem.field, problem.code, **problem.parameters)) from None
+        return await rendered(renderer, found, form, language, if_none_match)
+
+
+@asynccontextmanager
+async def turn(renderer: Renderer) -> AsyncIterator[None]:
+    """The turn to make a report. Raises 503 if too many reports wait."""
     try:
-        wanted = read_request(period, from_, to, scope, moment, (await gathering.clock(pool)).today)
-        found = await gathering.gather(pool, wanted, settings.site_title)
-    except ReportProblem as problem:
-        raise invalid(FieldProblem.of(problem.field, problem.code, **problem.parameters)) from None
-    return await rendered(renderer, found, form, language, if_none_match)
+        async with renderer.turn():
+            yield
+    except RendererBusy:
+        raise ApiError(503, "renderer_busy", headers={"Retry-After": str(RETRY_AFTER_S)}) from None
 
 
 async def rendered(
     renderer: Renderer, found: Report, form: Format, language: Language, if_none_match: str | None
 ) -> Response[Any]:
-    """The report in a format, or a 304. Raises 503 if too many reports are being rendered, or if it takes too long.
+    """The report in a format, or a 304. Raises 503 if it takes too long.
 
     The ETag does not depend on the time at which the report was generated: the figures of a closed period stay as they
     are, and then the client's copy is current."""
@@ -119,8 +132,6 @@ async def rendered(
         return known
     try:
         content = await renderer.render(found, form, language)
-    except RendererBusy:
-        raise ApiError(503, "renderer_busy", headers={"Retry-After": str(RETRY_AFTER_S)}) from None
     except RenderingFailed as failure:
         log.error("a report of %d services could not be rendered: %s", len(found.services), failure)
         raise ApiError(503, "rendering_failed", headers={"Retry-After": str(RETRY_AFTER_S)}) from None

@@ -112,7 +112,7 @@ def document(report: Report, language: Language) -> Document:
 def _head(report: Report, t: Texts) -> list[Fact]:
     revision = t("report.not_issued")
     if report.revision is not None:
-        revision = t("report.revision_number", number=str(report.revision))
+        revision = str(report.revision)
     rows = [
         ("period", words.period(report.from_, report.to, t)),
         ("scope", " · ".join(words.scope_lines(report.scope, t))),

@@ -1,11 +1,14 @@
 """Renders reports in processes of their own: `python -m sla_monitor.reports.rendering pdf en`, with the structure as
 JSON on the standard input.
 
-A process that takes too long is killed, which is not possible with a thread. Few run at once, and few wait.
+A process that takes too long is killed, which is not possible with a thread. Few
+reports are made at once, and few wait.
 """
 
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import anyio
 import msgspec
@@ -24,7 +27,7 @@ NICE = 10
 
 
 class RendererBusy(Exception):  # noqa: N818  # it becomes a 503
-    """MOST_WAITING reports wait already."""
+    """MOST_WAITING reports wait for their turn."""
 
 
 class RenderingFailed(Exception):  # noqa: N818  # it becomes a 503
@@ -32,20 +35,31 @@ class RenderingFailed(Exception):  # noqa: N818  # it becomes a 503
 
 
 class Renderer:
-    """Renders at most AT_ONCE reports at the same time."""
+    """Renders reports. At most AT_ONCE reports are gathered and rendered at the same time."""
 
     def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
-        self._running = anyio.CapacityLimiter(AT_ONCE)
+        self._turns = anyio.CapacityLimiter(AT_ONCE)
         self._timeout_s = timeout_s
 
+    @property
+    def waiting(self) -> int:
+        """The number of reports that wait for their turn."""
+        return self._turns.statistics().tasks_waiting
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """The turn to gather and render a report: its queries take connections that other requests need, too. Raises
+        RendererBusy."""
+        if self.waiting >= MOST_WAITING:
+            raise RendererBusy
+        async with self._turns:
+            yield
+
     async def render(self, report: Report, form: Format, language: Language) -> bytes:
-        """The report in a format. Raises RendererBusy and RenderingFailed."""
+        """The report in a format. Raises RenderingFailed."""
         if form in IN_THIS_PROCESS:
             return await anyio.to_thread.run_sync(render, report, form, language)
-        if self._running.statistics().tasks_waiting >= MOST_WAITING:
-            raise RendererBusy
-        async with self._running:
-            return await self._in_process(report, form, language)
+        return await self._in_process(report, form, language)
 
     async def _in_process(self, report: Report, form: Format, language: Language) -> bytes:
         command = [sys.executable, "-m", __name__, form, language]
