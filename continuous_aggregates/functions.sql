@@ -1,11 +1,12 @@
--- Raw checks from before this time are in the rollups; later ones are added up by the views.
+-- Raw checks from before this time are in the rollups; later ones are added up by the views. With the rights of the owner, since the
+-- views for analysts call this function and open_bucket(). Their bodies are bound when they are created, so no search_path is needed.
 CREATE OR REPLACE FUNCTION rollup_watermark() RETURNS timestamptz
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE SECURITY DEFINER
     RETURN (SELECT watermark FROM rollup_state WHERE only_row);
 
 -- The start of the bucket that contains the watermark: for this and later buckets the views add raw checks to the rollups.
 CREATE OR REPLACE FUNCTION open_bucket(tier rollup_tier) RETURNS timestamptz
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE SECURITY DEFINER
     RETURN (SELECT CASE
                        WHEN NOT isfinite(watermark) THEN watermark
                        WHEN tier = '15m'    THEN date_bin('15 minutes', watermark, '2000-01-01 00:00Z')

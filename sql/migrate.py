@@ -1,8 +1,8 @@
 """Migrates a database to the schema of this program: forward only, by one process at a time, in one transaction.
 
 Order: numbered migrations (each applied once), the schemas of check types, functions, rollups (tables once, functions
-whenever they change), views, policies. If the process is killed, the database is unchanged. A second process waits for
-the first.
+whenever they change), views, the schema `analytics`, policies. If the process is killed, the database is unchanged. A
+second process waits for the first.
 
 An installation of release 0.1 keeps its aggregates, and the views on them, until the rollups have all of its data:
 `sql.aggregates.refresh` copies them in the background and then calls `finish_upgrade`.
@@ -93,6 +93,8 @@ async def _apply(
     if any(part.name.startswith("views/") for part in plan.due):
         _allow(step, LOCK_TIMEOUT_S)
         await _drop_views(connection, known)
+    if _changes_analytics(plan.due):
+        await _drop_analytics(connection, known)
 
     await _apply_parts(connection, plan.due, engine, plan.agreed, step)
     await connection.execute(query("migrate/remember_retention"))
@@ -145,6 +147,8 @@ async def _plan(connection: AsyncConnection[TupleRow], engine: str, settings: Se
         )
     if any(part.name.startswith("views/") for part in due):
         due = [part for part in parts if part in due or part.name.startswith("views/")]
+    if _changes_analytics(due):
+        due = [part for part in parts if part in due or part.name.startswith("analytics/")]
     return Plan(due, stored, agreed, rezoned)
 
 
@@ -173,6 +177,7 @@ async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
         agreed = await stored_terms(connection)
         known = await _applied(connection)
         await _drop_views(connection, known)
+        await _drop_analytics(connection, known)
         await connection.execute(dict(folder("continuous_aggregates", engine))["drop_legacy"].encode())
         await connection.execute("UPDATE rollup_state SET legacy = false")
         await connection.execute("DELETE FROM schema_versions WHERE name = ANY (%s)", ([*LEGACY],))
@@ -194,6 +199,20 @@ async def _drop_views(connection: AsyncConnection[TupleRow], known: dict[str, st
         kind, _, view = name.partition("/")
         if kind == "views":
             await connection.execute(sql.SQL("DROP VIEW IF EXISTS {} CASCADE").format(sql.Identifier(view)))
+
+
+def _changes_analytics(due: list[Part]) -> bool:
+    """Whether the views and functions for analysts are created again: a migration may change what they read."""
+    return any(part.name.startswith(("migrations/", "views/", "analytics/")) for part in due)
+
+
+async def _drop_analytics(connection: AsyncConnection[TupleRow], known: dict[str, str]) -> None:
+    for name in known:
+        kind, _, view = name.partition("/")
+        if kind == "analytics" and view != "schema":
+            identifier = sql.Identifier("analytics", view)
+            await connection.execute(sql.SQL("DROP VIEW IF EXISTS {} CASCADE").format(identifier))
+            await connection.execute(sql.SQL("DROP FUNCTION IF EXISTS {} CASCADE").format(identifier))
 
 
 async def migrate(database_url: str, settings: Settings) -> Migrated:

@@ -41,6 +41,28 @@ VIEWS = (
 )
 """The files of sql/views, in the order in which they are applied: some views read others."""
 
+ANALYTICS = (
+    "schema",
+    "services_v1",
+    "checks_v1",
+    "buckets_v1",
+    "days_v1",
+    "episodes_v1",
+    "outages_v1",
+    "incidents_v1",
+    "maintenance_v1",
+    "corrections_v1",
+    "policies_v1",
+    "probers_v1",
+    "worker_v1",
+    "latencies_v1",
+    "latency_series_v1",
+    "sla_v1",
+    "sla_groups_v1",
+)
+"""The files of sql/analytics, in the order in which they are applied. Each but the first has one view or function with
+its name."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -115,5 +137,7 @@ def parts_of(engine: str, agreed: Terms, connection: AsyncConnection[TupleRow], 
     parts += [Part(f"views/{name}", views[name]) for name in VIEWS]
     if not legacy:
         parts.append(Part("aggregates/compatibility", shared["compatibility"]))
+        analytics = dict(folder("sql", "analytics"))
+        parts += [Part(f"analytics/{name}", analytics[name]) for name in ANALYTICS]
     parts.append(Part("aggregates/policies", _rendered(own["policies"], agreed, connection)))
     return parts

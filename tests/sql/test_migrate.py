@@ -141,7 +141,8 @@ async def test_every_file_is_applied(database: str, engine: Server) -> None:
     }
     expected |= {f"functions/{name.removesuffix('.sql')}" for name in names("sql", "functions")}
     expected |= {f"accounting/{name.removesuffix('.sql')}" for name in names("sql", "accounting")}
-    expected |= {f"views/{name.removesuffix('.sql')}" for name in names("sql", "views")}
+    for kind in ("views", "analytics"):
+        expected |= {f"{kind}/{name.removesuffix('.sql')}" for name in names("sql", kind)}
     of_tiers = [name.removesuffix(".sql") for name in names("sql", "views/of_tiers")]
     expected |= {f"views/{kind}_{tier}" for kind in of_tiers for tier in ("15m", "hourly", "daily")}
     expected |= {f"aggregates/{name.removesuffix('.sql')}" for name in names("continuous_aggregates", ".")}
