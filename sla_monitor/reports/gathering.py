@@ -64,6 +64,7 @@ class _ServiceRow(msgspec.Struct):
     id: str
     name: str
     group_name: str | None
+    deleted: bool
     first_day: date | None
 
 
@@ -138,7 +139,7 @@ class _Gathering:
             for row in services
             if row.id in by_id
         ]
-        without = [ReportName(row.id, row.name) for row in services if row.id not in by_id]
+        without = [ReportName(row.id, row.name) for row in services if row.id not in by_id and not row.deleted]
         return Report(
             site=site,
             from_=self._request.from_,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Api, Check, add_service, create_user, record, until
+from tests.api.conftest import Api, Check, add_service, create_user, record, until, until_events_processed
 from tests.api.incidents import error_fields
 from tests.api.people import Db
 from tests.api.test_sla_figures import MINUTE, NOON, add_policy, watch
@@ -100,6 +100,56 @@ async def test_the_figures_are_those_of_sla_levels(api: Api, db: Db) -> None:
         *(times["objective"]["actual"], service["credit"]),
     )
     assert found == tuple(None if value is None else float(value) for value in expected)
+
+
+async def test_a_period_with_two_policy_versions_has_two_parts_that_add_up(api: Api, db: Db) -> None:
+    await add_policy(db, degraded_weight=0.5)
+    await db.execute(
+        "INSERT INTO sla_policy_versions (policy_id, version, valid_from, name, target, time_zone, author, "
+        "recorded_at) SELECT policy_id, 2, '2026-11-16', 'Stricter', 99.99, 'UTC', 'ann', '2026-11-01' "
+        "FROM sla_policy_versions"
+    )
+    await watch(db, failed=range(31, 37), slow=range(5, 10))
+    [service] = (await api.get(NOVEMBER))["services"]
+    first, second = service["parts"]
+    assert (first["version"], first["from"], first["to"]) == (1, "2026-11-01T00:00:00Z", "2026-11-16T00:00:00Z")
+    assert (second["version"], second["target"], second["to"]) == (2, 99.99, "2026-12-01T00:00:00Z")
+    for name in service["seconds"]:
+        assert first["seconds"][name] + second["seconds"][name] == service["seconds"][name]
+    budget = service["budget"]
+    assert first["budgetSeconds"] + second["budgetSeconds"] == pytest.approx(budget["totalSeconds"])
+    assert first["spentSeconds"] + second["spentSeconds"] == budget["spentSeconds"] == 510
+    assert (first["budgetSeconds"], second["budgetSeconds"]) == (1296, 129.6)
+
+
+async def test_the_sql_of_a_report_returns_its_figures(api: Api, db: Db) -> None:
+    await add_policy(db)
+    await watch(db, failed=range(31, 37))
+    await correct(db)
+    for query, uptime in (("", 100.0), ("&asOf=2026-11-15T11:58:00Z", 90.0)):
+        [service] = (await api.get(NOVEMBER + query))["services"]
+        assert service["uptimePercent"] == uptime
+        cursor = await db.execute(service["sql"].encode())
+        [row] = await cursor.fetchall()
+        assert cursor.description is not None
+        found = dict(zip([column.name for column in cursor.description], row, strict=True))
+        assert (found["service_id"], float(found["uptime"])) == ("shop", uptime)
+        assert float(found["left_seconds"]) == service["budget"]["leftSeconds"]
+
+
+async def test_a_service_that_was_deleted_stays_in_the_report_of_its_time(api: Api, db: Db) -> None:
+    await add_policy(db)
+    await watch(db, failed=range(31, 37))
+    await set_clock(db, NOON + MINUTE)
+    await db.execute("DELETE FROM services")
+
+    async def is_named_by_its_id() -> bool:
+        [service] = (await api.get(NOVEMBER))["services"]
+        return bool((service["id"], service["name"]) == ("shop", "shop") and service["seconds"]["down"] == 360)
+
+    await until(is_named_by_its_id)
+    december = await api.get(f"{PATH}?period=2026-12")
+    assert (december["services"], december["summary"]["withoutPolicy"]) == ([], [])
 
 
 @pytest.mark.one_engine
@@ -269,7 +319,7 @@ async def test_large_reports_are_refused(api: Api, db: Db) -> None:
     response = await api.http.get(NOVEMBER)
     assert error_fields(response) == ["period"]
     assert response.json()["details"][0]["parameters"] == {"services": 1000, "service_days": 50000}
-    await db.execute("DELETE FROM services WHERE id = 's1'")
+    await db.execute("UPDATE services SET public = false WHERE id = 's1'")
     await until(partial(_has_services, api, 1000))
     response = await api.http.get(f"{PATH}?period=2026-Q4")
     assert error_fields(response) == ["period"]
@@ -284,6 +334,7 @@ async def _has_services(api: Api, expected: int) -> bool:
 async def test_a_report_is_cached_by_its_language_and_has_an_etag(api: Api, db: Db) -> None:
     await add_policy(db)
     await watch(db)
+    await until_events_processed(api, db)
     first = await api.http.get(NOVEMBER, headers={"Accept-Language": "ko"})
     assert first.json()["title"] == "서비스 수준 보고서: 2026년 11월"
     assert first.headers["vary"] == "Origin, Authorization, Accept-Language"
