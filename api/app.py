@@ -55,6 +55,8 @@ from api.routes import (
 )
 from api.services import declared
 from api.sla import declared as declared_policies
+from api.sla.report import RENDERER
+from sla_monitor.reports.rendering import Renderer
 from sla_monitor.serving.connections import Fault
 from sla_monitor.serving.loop_lag import watch_loop
 from sla_monitor.settings import Settings
@@ -89,6 +91,7 @@ class Application:
         SITE.put(state, site)
         ERROR_PAGES.put(state, site)
         ASSETS.put(state, site.assets)
+        RENDERER.put(state, Renderer())
         STARTED_AT.put(state, datetime.now(UTC))
         self._sockets: Sockets | None = None
         self._limits: Limits | None = None

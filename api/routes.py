@@ -57,7 +57,8 @@ from api.rest.installation import POOL, SETTINGS
 from api.rest.parts import Part
 from api.services import heartbeats
 from api.services import routes as services
-from api.sla import alerts, corrections, figures, holidays, policies, simulate, timeline
+from api.sla import alerts, corrections, figures, holidays, issued_reports, policies, report, simulate, timeline
+from api.sla.report import RENDERER
 from api.uptime import calendar, response_times, status
 
 RESOURCES = (
@@ -76,6 +77,8 @@ RESOURCES = (
     timeline,
     simulate,
     alerts,
+    report,
+    issued_reports,
     policies,
     holidays,
     accounts,
@@ -138,6 +141,7 @@ DEPENDENCIES: Mapping[str, Provide] = {
         LIMITS,
         METRICS,
         PASSWORDS,
+        RENDERER,
         STARTED_AT,
     )
 }

@@ -33,6 +33,7 @@ ACCOUNTING = (
     "history",
     "corrections",
     "saving",
+    "reports",
 )
 """The files of sql/accounting with functions, in the order in which they are applied."""
 LEVELS = ("levels", "group_levels")

@@ -47,6 +47,8 @@ class Cacheable(msgspec.Struct, frozen=True):
     private: frozenset[str] = frozenset()
     personal: bool = False
     page: bool = False
+    localized: bool = False
+    """The response of the API depends on Accept-Language."""
     absolute: bool = False
     """The response contains absolute links. Without SITE_URL they depend on `Host`, which is then part of the key."""
     immutable: bool = False
@@ -57,6 +59,8 @@ class Cacheable(msgspec.Struct, frozen=True):
         headers: Headers = []
         if self.personal:
             headers.append((b"vary", b"Cookie" if self.page else b"Authorization"))
+        if self.localized:
+            headers.append((b"vary", b"Accept-Language"))
         if self.page:
             headers.append(
                 (b"vary", b"Accept-Encoding" if self.immutable else b"Accept-Language, Cookie, Accept-Encoding")

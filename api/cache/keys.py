@@ -97,10 +97,13 @@ class CacheKeys:
                 return None
             read = sorted((pair for pair in pairs if pair[0] in route.parameters), key=lambda pair: pair[0])
             normalized = urlencode(read)
+        accepted = (header(scope, b"accept-language") or b"").decode("latin-1")
+        if route.localized:
+            return Lookup(CacheKey(path, normalized, negotiated(accepted)), route)
         if not route.page or route.immutable:
             return Lookup(CacheKey(path, normalized), route)
         chosen = preferences(scope)
-        language = negotiated((header(scope, b"accept-language") or b"").decode("latin-1"), chosen.language)
+        language = negotiated(accepted, chosen.language)
         if not route.absolute or self._origins.site is not None:
             return Lookup(CacheKey(path, normalized, language, chosen.theme), route)
         secure = is_secure(scope, self._trusted_proxies)

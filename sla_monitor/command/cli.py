@@ -18,7 +18,7 @@ from typing import Any
 import uvloop
 
 from sla_monitor import __version__, settings
-from sla_monitor.command import user_arguments
+from sla_monitor.command import report_arguments, user_arguments
 from sla_monitor.command.processes import PARENT, end_with_parent
 from sla_monitor.serving.ending import run_and_cancel_rest
 from sla_monitor.settings import Settings, SettingsError, StartError
@@ -151,6 +151,8 @@ def _arguments() -> argparse.ArgumentParser:
         "--format", choices=("toml", "openslo"), default="toml", help="sla.toml, the default, or OpenSLO"
     )
     exporting.set_defaults(start=_export_policies)
+    meaning = "print the SLA report of a period, or write it to a file"
+    report_arguments.add_arguments(commands.add_parser("report", help=meaning, description=meaning))
     user_arguments.add_arguments(commands.add_parser("users", help="list the users, add and change them"))
     return parser
 

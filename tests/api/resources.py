@@ -28,6 +28,7 @@ CORRECTION = {
     "startsAt": "2026-01-02T10:00:00Z",
     "endsAt": "2026-01-02T10:05:00Z",
 }
+REPORT = {"period": "2026-01"}
 POLICY: dict[str, Any] = {"name": "Standard", "target": 99.9}
 ABSENT: dict[str, str] = {"service_id": "nothing", "incident_id": "INC-1999-0001", "comment_id": "999999999"}
 """Ids of resources that do not exist. Parameters that are not listed are UUIDs."""
@@ -71,6 +72,8 @@ def body(row: Row) -> dict[str, Any] | None:
             return {"scope": "tag", "subject": name, **POLICY}
         case "PUT", "/api/sla/policies/{policy_id}":
             return {"name": name}
+        case "POST", "/api/sla/reports":
+            return REPORT
         case "PUT", "/api/sla/holidays/{calendar_name}":
             return {"days": [{"day": "2026-12-25", "name": "Christmas"}]}
         case "POST", "/api/users":
@@ -126,6 +129,8 @@ class Resources:
             case "policy_id":
                 new = {"scope": "tag", "subject": secrets.token_hex(4), **POLICY}
                 return str((await self._post(collection, new, owner))["policy"]["id"])
+            case "report_id":
+                return str((await self._post(collection, REPORT, owner))["report"]["id"])
             case "calendar_name":
                 await self._db.execute("INSERT INTO holiday_calendars VALUES (%s)", [created := secrets.token_hex(4)])
                 return created

@@ -74,8 +74,9 @@ def sources() -> Iterator[tuple[Path, str]]:
     for pattern in ("**/*.py", "pages/templates/**/*.html", "pages/templates/**/*.svg", "pages/static/js/*.js"):
         for path in ROOT.glob(pattern):
             yield path, path.read_text("utf-8")
-    for path in ROOT.parent.glob("sla_monitor/texts/*.py"):
-        yield path, path.read_text("utf-8")
+    for folder in ("texts", "reports"):
+        for path in ROOT.parent.glob(f"sla_monitor/{folder}/*.py"):
+            yield path, path.read_text("utf-8")
 
 
 SOURCES = dict(sources())

@@ -77,12 +77,13 @@ def test_an_error_carries_its_code_and_parameters() -> None:
 def raised() -> Iterator[tuple[str, str, set[str]]]:
     """Yields the position in the source, the code and the names of the parameters of every error with a constant
     code."""
-    for path in [*ROOT.glob("api/**/*.py"), ROOT / "sla_monitor" / "recurrence" / "rules.py"]:
+    below = [ROOT / "sla_monitor" / "recurrence" / "rules.py", *ROOT.glob("sla_monitor/reports/*.py")]
+    for path in [*ROOT.glob("api/**/*.py"), *below]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call):
                 continue
             name = ast.unparse(node.func)
-            if name not in ("FieldProblem.of", "ApiError", "RuleError", "_problem"):
+            if name not in ("FieldProblem.of", "ApiError", "RuleError", "ReportProblem", "_problem"):
                 continue
             place = 0 if name == "RuleError" else 1
             code = node.args[place] if len(node.args) > place else None
@@ -101,6 +102,7 @@ def test_every_code_is_raised_with_the_parameters_of_its_text() -> None:
 def test_every_code_is_used() -> None:
     sources = "\n".join(path.read_text("utf-8") for path in ROOT.glob("api/**/*.py") if path.name != "problems.py")
     below = [ROOT / "sla_monitor" / "recurrence" / "rules.py", *ROOT.glob("sla_monitor/checks/*.py")]
+    below += ROOT.glob("sla_monitor/reports/*.py")
     sources += "\n".join(path.read_text("utf-8") for path in below)
     assert [code for code in CODES if f'"{code}"' not in sources] == []
 
