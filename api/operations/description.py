@@ -4,6 +4,7 @@ The schemas of bodies are replaced by those of msgspec, which validates the bodi
 the limits of list items and nullable values, and they do not say that unknown fields are refused. For all routes this
 module also adds the 304 of the response cache, and the headers of the cache and of the rate limits."""
 
+import re
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from inspect import cleandoc
@@ -49,6 +50,8 @@ HEADERS: Json = {
         "schema": {"enum": ["HIT", "MISS", "STALE"]},
     },
 }
+_PARAMETER_BEFORE_OTHERS = re.compile(r"\{[^}]*\}(?=/)")
+"""A parameter in a path, other than the last segment: `*` in the path of a Cacheable."""
 _LIMITED = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 _ALWAYS = {"401": ("WWW-Authenticate",), "429": ("Retry-After",), "503": ("Retry-After",)}
 
@@ -71,7 +74,10 @@ class ExactDescription(JsonRenderPlugin):
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 _describe_parameters(operation.get("parameters", ()))
-                cached = method == "get" and not self._cacheable.isdisjoint({path, path[: path.rfind("/") + 1]})
+                pattern = _PARAMETER_BEFORE_OTHERS.sub("*", path)
+                cached = method == "get" and not self._cacheable.isdisjoint(
+                    {pattern, pattern[: pattern.rfind("/") + 1]}
+                )
                 _describe_responses(path, operation["responses"], cached=cached)
         return self.render_json(request, document)
 
