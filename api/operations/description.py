@@ -24,10 +24,10 @@ Json = dict[str, Any]
 VERSIONED = frozenset(
     {
         *("IncidentAnswer", "UpdateAnswer", "IncidentConflict", "WindowAnswer", "Conflict"),
-        *("PolicyAnswer", "PolicyConflict"),
+        *("PolicyAnswer", "PolicyConflict", "Report"),
     }
 )
-"""The schemas of responses with an ETag that contains the version."""
+"""The schemas of responses with an ETag of their own."""
 _SCHEMAS = "#/components/schemas/"
 _INTEGER = {"type": "integer", "minimum": 0}
 HEADERS: Json = {
