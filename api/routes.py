@@ -53,7 +53,7 @@ from api.rest.installation import POOL, SETTINGS
 from api.rest.parts import Part
 from api.services import heartbeats
 from api.services import routes as services
-from api.sla import corrections, figures, holidays, issued_reports, policies, report
+from api.sla import corrections, figures, groups, holidays, issued_reports, policies, report, simulate, timeline
 from api.sla.report import RENDERER
 from api.uptime import calendar, response_times, status
 
@@ -70,6 +70,9 @@ RESOURCES = (
     maintenance,
     corrections,
     figures,
+    groups,
+    timeline,
+    simulate,
     report,
     issued_reports,
     policies,

@@ -22,7 +22,7 @@ LEGACY = frozenset(f"aggregates/{kind}_{tier}" for kind in KINDS for tier in TIE
 """The names of the aggregates of release 0.1 in schema_versions."""
 ROLLUPS = ("functions", "service_figures", "figures_of_parts", "open_days", "folding", "strips", "rebuild", "upgrade")
 """The files of continuous_aggregates with functions, in the order in which they are applied."""
-ACCOUNTING = ("policies", "states", "figures", "burn_rates", "history", "corrections", "saving", "reports")
+ACCOUNTING = ("policies", "states", "figures", "burn_rates", "timeline", "history", "corrections", "saving", "reports")
 """The files of sql/accounting with functions, in the order in which they are applied."""
 LEVELS = ("levels", "group_levels")
 """The files of sql/accounting with functions that also read the rollups."""

@@ -86,7 +86,7 @@ def read_request(
         first, last = days_of(period if period is not None else f"{today:%Y-%m}")
         return ReportRequest(first, last, scope, as_of)
     if period is not None:
-        raise ReportProblem("period", "period_twice")
+        raise ReportProblem("period", "without_bounds")
     if from_ is None or to is None:
         raise ReportProblem("to" if to is None else "from", "required")
     first, last = read_day("from", from_), read_day("to", to)

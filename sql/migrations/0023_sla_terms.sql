@@ -20,3 +20,6 @@ COMMENT ON COLUMN sla_policy_versions.group_method IS
 
 -- Estimated episodes are few, and each figure states whether it depends on one.
 CREATE INDEX episodes_estimated ON episodes (service_id) WHERE estimated;
+
+-- The first check of a service, without its other episodes.
+CREATE INDEX episodes_starts_at ON episodes (service_id, starts_at);
