@@ -57,7 +57,18 @@ from api.rest.installation import POOL, SETTINGS
 from api.rest.parts import Part
 from api.services import heartbeats
 from api.services import routes as services
-from api.sla import alerts, corrections, figures, holidays, issued_reports, policies, report, simulate, timeline
+from api.sla import (
+    alerts,
+    corrections,
+    figures,
+    groups,
+    holidays,
+    issued_reports,
+    policies,
+    report,
+    simulate,
+    timeline,
+)
 from api.sla.report import RENDERER
 from api.uptime import calendar, response_times, status
 
@@ -74,6 +85,7 @@ RESOURCES = (
     maintenance,
     corrections,
     figures,
+    groups,
     timeline,
     simulate,
     alerts,

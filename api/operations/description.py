@@ -25,10 +25,10 @@ Json = dict[str, Any]
 VERSIONED = frozenset(
     {
         *("IncidentResponse", "UpdateResponse", "IncidentConflict", "WindowResponse", "Conflict"),
-        *("PolicyAnswer", "PolicyConflict"),
+        *("PolicyAnswer", "PolicyConflict", "Report"),
     }
 )
-"""The schemas of responses with an ETag that contains the version."""
+"""The schemas of responses with an ETag of their own."""
 _SCHEMAS = "#/components/schemas/"
 _INTEGER = {"type": "integer", "minimum": 0}
 HEADERS: Json = {

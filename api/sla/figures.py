@@ -3,8 +3,7 @@
 The rules are in docs/accounting.md, the SQL in sql/accounting.
 """
 
-import re
-from datetime import date, timedelta
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -16,18 +15,18 @@ from api.auth.permissions import requires
 from api.cache.entries import Cacheable
 from api.rest.errors import ApiError, invalid
 from api.rest.injected import Injected
-from api.rest.moments import FIRST_YEAR, LAST_YEAR, iso, iso_or_none, read_moment
+from api.rest.moments import iso, iso_or_none, read_moment
 from api.rest.problems import FieldProblem
 from api.services.names import ServiceName, ServicePath
 from api.sla.level_rows import LevelRow, PartRow, RateRow, SecondsRow, Verdict
 from api.sla.periods import first_check, require_checked
 from api.sla.subjects import Scope
 from api.uptime.calendar import public_service
+from sla_monitor.reports import request
 from sql import Pool, database
 
 CACHEABLE = (Cacheable("/api/sla/services/", frozenset({"checks", "services"}), frozenset({"period", "asOf"})),)
 """Saved policies, holidays and corrections count as a change of services (sql/accounting/saving.sql)."""
-_PERIOD = re.compile(r"([0-9]{4})(?:-(0[1-9]|1[0-2])|-Q([1-4]))?")
 PeriodText = Annotated[
     str | None,
     QueryParameter(
@@ -170,19 +169,10 @@ class CurrentRow(msgspec.Struct):
 
 def days_of(text: str) -> tuple[date, date]:
     """The first and the last day of a month, quarter or year. Raises 400 for anything else."""
-    found = _PERIOD.fullmatch(text)
-    if found is None or not FIRST_YEAR <= int(found[1]) <= LAST_YEAR:
-        raise invalid(FieldProblem.of("period", "sla_period"))
-    year = int(found[1])
-    if found[2]:
-        first, months = int(found[2]), 1
-    elif found[3]:
-        first, months = 3 * int(found[3]) - 2, 3
-    else:
-        first, months = 1, 12
-    following = first + months
-    end = date(year + (following - 1) // 12, (following - 1) % 12 + 1, 1)
-    return date(year, first, 1), end - timedelta(days=1)
+    try:
+        return request.days_of(text)
+    except request.ReportProblem as problem:
+        raise invalid(FieldProblem.of(problem.field, problem.code)) from None
 
 
 @get(

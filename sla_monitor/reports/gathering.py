@@ -178,7 +178,7 @@ class _Gathering:
             )
         first = min((row.first_day for row in found if row.first_day is not None), default=None)
         if first is not None and self._request.to < first:
-            raise ReportProblem(self._request.field, "before_first_check", first=first.isoformat())
+            raise ReportProblem(self._request.field, "before_first_checks", first=first.isoformat())
         return found
 
     def _set_bounds(self, levels: list[LevelRow], clock: Clock) -> None:

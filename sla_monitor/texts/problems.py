@@ -88,6 +88,7 @@ ProblemCode = Literal[
     "too_many_spans",
     "report_years",
     "report_too_large",
+    "before_first_checks",
     "unknown_group",
     "unknown_tag",
     "step_points",

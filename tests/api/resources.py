@@ -28,7 +28,8 @@ CORRECTION = {
     "startsAt": "2026-01-02T10:00:00Z",
     "endsAt": "2026-01-02T10:05:00Z",
 }
-REPORT = {"period": "2026-01"}
+REPORT: dict[str, Any] = {}
+"""A report of the present month."""
 POLICY: dict[str, Any] = {"name": "Standard", "target": 99.9}
 ABSENT: dict[str, str] = {"service_id": "nothing", "incident_id": "INC-1999-0001", "comment_id": "999999999"}
 """Ids of resources that do not exist. Parameters that are not listed are UUIDs."""

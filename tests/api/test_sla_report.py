@@ -275,9 +275,9 @@ async def test_invalid_requests_name_the_parameter(api: Api, db: Db) -> None:
     await watch(db)
     for query, field, code in (
         ("period=2026-13", "period", "sla_period"),
-        ("period=2026-10", "period", "before_first_check"),
-        ("period=2025", "period", "before_first_check"),
-        ("from=2026-10-01&to=2026-11-14", "to", "before_first_check"),
+        ("period=2026-10", "period", "before_first_checks"),
+        ("period=2025", "period", "before_first_checks"),
+        ("from=2026-10-01&to=2026-11-14", "to", "before_first_checks"),
         ("period=2026-11&from=2026-11-01&to=2026-11-02", "period", "without_bounds"),
         ("from=2026-11-01", "to", "required"),
         ("to=2026-11-01", "from", "required"),

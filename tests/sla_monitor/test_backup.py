@@ -38,6 +38,10 @@ EVERYTHING = (
     "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm') "
     "AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e') ORDER BY 1"
 )
+ISSUED_REPORT = (
+    "INSERT INTO sla_reports (first_day, last_day, scope, as_of, revision, report, author) "
+    "VALUES ('2026-01-01', '2026-01-31', '{}', now(), 1, '{\"services\": []}', 'ann')"
+)
 OLD_CHUNKS = "SELECT compress_chunk(chunk) FROM show_chunks('checks', older_than => now() - interval '2 days') AS chunk"
 
 
@@ -67,6 +71,7 @@ async def fill(database: str) -> int:
         await add_services(db, *SERVICES)
         await incident(db)
         await db.execute("UPDATE incidents SET status = 'resolved'")
+        await db.execute(ISSUED_REPORT)
         runs = batches(rows, dice)
         for number, run in enumerate(runs):
             await record(db, run)
@@ -100,6 +105,7 @@ async def test_a_restored_database_has_the_same_rows_and_can_be_used(
     async with connected(database) as one, connected(new_database) as other:
         found, expected = await everything(other), await everything(one)
         assert found.keys() == expected.keys() >= {"checks", "rollups", "outages", "uptime_records", "users"}
+        assert len(found["sla_reports"]) == 1
         assert len(found["checks"]) == checks
         for name, lines in expected.items():
             assert found[name] == lines, name
