@@ -50,8 +50,6 @@ HEADERS: Json = {
         "schema": {"enum": ["HIT", "MISS", "STALE"]},
     },
 }
-_PARAMETER_BEFORE_OTHERS = re.compile(r"\{[^}]*\}(?=/)")
-"""A parameter in a path, other than the last segment: `*` in the path of a Cacheable."""
 _LIMITED = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 _ALWAYS = {"401": ("WWW-Authenticate",), "429": ("Retry-After",), "503": ("Retry-After",)}
 
@@ -74,10 +72,7 @@ class ExactDescription(JsonRenderPlugin):
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 _describe_parameters(operation.get("parameters", ()))
-                pattern = _PARAMETER_BEFORE_OTHERS.sub("*", path)
-                cached = method == "get" and not self._cacheable.isdisjoint(
-                    {pattern, pattern[: pattern.rfind("/") + 1]}
-                )
+                cached = method == "get" and not self._cacheable.isdisjoint(_cache_paths(path))
                 _describe_responses(path, operation["responses"], cached=cached)
         return self.render_json(request, document)
 
@@ -148,6 +143,11 @@ def _describe_parameters(parameters: Iterable[Json]) -> None:
             schema |= next(kind for kind in schema.pop("oneOf") if kind != {"type": "null"})
         if None in schema.get("enum", ()):
             schema |= {"type": "string", "enum": [value for value in schema["enum"] if value is not None]}
+
+
+def _cache_paths(path: str) -> set[str]:
+    """The paths by which a `Cacheable` can name the route with this path."""
+    return {path, path[: path.rfind("/") + 1], re.sub(r"{\w+}(?=/)", "*", path)}
 
 
 def _describe_responses(path: str, responses: Json, *, cached: bool) -> None:
