@@ -37,7 +37,8 @@ $$;
 -- The figures of the checks of parts (a service, from `low` up to `high`): rows that can be added up. Not inlined: see
 -- figures_of_service().
 CREATE OR REPLACE FUNCTION figures_of_parts(service_ids text[], lows timestamptz[], highs timestamptz[])
-    RETURNS TABLE (service_id text, checks bigint, failed bigint, min_ms real, max_ms real, bins smallint[], bin_checks integer[])
+    RETURNS TABLE (service_id text, checks bigint, failed bigint, good bigint, min_ms real, max_ms real, bins smallint[],
+                   bin_checks integer[])
     LANGUAGE plpgsql STABLE AS
 $$
 #variable_conflict use_column
@@ -52,7 +53,7 @@ BEGIN
         FROM (SELECT DISTINCT low, high FROM parts) AS windows
         CROSS JOIN LATERAL sections_of_window(low, high)
     )
-    SELECT rollups.service_id, checks::bigint, failed::bigint, min_ms, max_ms, bins, bin_checks
+    SELECT rollups.service_id, checks::bigint, failed::bigint, good::bigint, min_ms, max_ms, bins, bin_checks
     FROM parts
     JOIN sections USING (low, high)
     JOIN rollups
@@ -60,7 +61,7 @@ BEGIN
 
     IF (SELECT max(high) FROM unnest(highs) AS high) > edge THEN
         RETURN QUERY
-        SELECT service_id, checks, failed, min_ms, max_ms, bins, bin_checks
+        SELECT service_id, checks, failed, good, min_ms, max_ms, bins, bin_checks
         FROM quarters_of_checks(edge, 'infinity') AS live
         JOIN unnest(service_ids, lows, highs) AS parts (service_id, low, high) USING (service_id)
         -- The first condition reaches the raw checks.

@@ -29,7 +29,8 @@ from api.services.affected import require_services
 from api.services.names import ServiceName, Slug
 from api.sla import corrections
 from api.sla.corrections import NewCorrection
-from api.sla.figures import Verdict, days_of
+from api.sla.figures import days_of
+from api.sla.level_rows import Verdict
 from api.sla.periods import Checked, require_checked
 from api.sla.policy_fields import NewPolicy
 from api.sla.policy_versions import add_version, checked_terms

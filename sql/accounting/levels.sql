@@ -10,11 +10,15 @@ CREATE OR REPLACE FUNCTION sla_checks(service_ids text[], lows timestamptz[], hi
     LANGUAGE sql STABLE AS
 $$
 WITH figures AS MATERIALIZED (
-    SELECT service_id, checks, failed, min_ms, max_ms, bins, bin_checks FROM figures_of_parts(service_ids, lows, highs)
+    SELECT service_id, checks, failed, good, min_ms, max_ms, bins, bin_checks FROM figures_of_parts(service_ids, lows, highs)
 ), totals AS (
-    SELECT service_id, sum(checks)::bigint AS checks, sum(failed)::bigint AS failed_checks,
+    SELECT service_id, sum(checks)::bigint AS checks, sum(failed)::bigint AS failed_checks, sum(good)::float8 AS good,
            min(min_ms)::float8 AS min_ms, max(max_ms)::float8 AS max_ms
     FROM figures
+    GROUP BY service_id
+), objectives AS (
+    SELECT service_id, max(objective_ms) AS objective_ms
+    FROM unnest(service_ids, objectives_ms) AS listed (service_id, objective_ms)
     GROUP BY service_id
 ), counted AS (
     -- Whole numbers up to 2^53 are exact, and sums of them take a third of the time of numeric ones.
@@ -22,27 +26,25 @@ WITH figures AS MATERIALIZED (
     FROM (SELECT service_id, unnest(bins) AS bin, unnest(bin_checks) AS n FROM figures) AS counts
     GROUP BY service_id, bin
 ), ranked AS (
-    SELECT service_id, n,
-           least(greatest(bin_ms(bin), min_ms), max_ms)       AS ms,
-           sum(n) OVER (PARTITION BY service_id ORDER BY bin) AS upto,
-           sum(n) OVER (PARTITION BY service_id)              AS total
+    SELECT service_id, bin, n, sum(n) OVER (PARTITION BY service_id ORDER BY bin ROWS UNBOUNDED PRECEDING) AS upto
     FROM counted
-    JOIN totals USING (service_id)
 ), latencies AS (
     -- The nearest rank: the first bin at which the number of checks up to it reaches the share.
     SELECT service_id,
-           min(ms) FILTER (WHERE upto * 100 >= total * 50)                                         AS p50,
-           min(ms) FILTER (WHERE upto * 100 >= total * 95)                                         AS p95,
-           min(ms) FILTER (WHERE upto * 100 >= total * 99)                                         AS p99,
-           100 * sum(n) FILTER (WHERE ms <= objective_ms)::numeric / nullif(sum(n), 0)::numeric    AS fast_share
+           min(bin) FILTER (WHERE upto * 100 >= good * 50)                                    AS p50,
+           min(bin) FILTER (WHERE upto * 100 >= good * 95)                                    AS p95,
+           min(bin) FILTER (WHERE upto * 100 >= good * 99)                                    AS p99,
+           sum(n) FILTER (WHERE least(greatest(bin_ms(bin), min_ms), max_ms) <= objective_ms) AS fast
     FROM ranked
-    LEFT JOIN (SELECT service_id, max(objective_ms) AS objective_ms
-               FROM unnest(service_ids, objectives_ms) AS listed (service_id, objective_ms)
-               GROUP BY service_id) AS objectives USING (service_id)
+    JOIN totals USING (service_id)
+    JOIN objectives USING (service_id)
     GROUP BY service_id
 )
-SELECT service_id, checks, failed_checks, round(p50::numeric, 4), round(p95::numeric, 4), round(p99::numeric, 4),
-       CASE WHEN p50 IS NOT NULL THEN coalesce(fast_share, 0) END
+SELECT service_id, checks, failed_checks,
+       round(least(greatest(bin_ms(p50), min_ms), max_ms)::numeric, 4),
+       round(least(greatest(bin_ms(p95), min_ms), max_ms)::numeric, 4),
+       round(least(greatest(bin_ms(p99), min_ms), max_ms)::numeric, 4),
+       100 * coalesce(fast, 0)::numeric / nullif(good, 0)::numeric
 FROM totals
 LEFT JOIN latencies USING (service_id)
 $$;
@@ -138,8 +140,8 @@ WITH parts AS MATERIALIZED (
     SELECT service_id,
            count(*)                                                                  AS outages,
            extract(epoch FROM max(upper(span) - lower(span)))                        AS longest_seconds,
-           extract(epoch FROM sum(upper(span) - lower(span)) FILTER (WHERE upper(span) < present()))
-               / nullif(count(*) FILTER (WHERE upper(span) < present()), 0)          AS mttr_seconds
+           extract(epoch FROM sum(upper(span) - lower(span)) FILTER (WHERE upper(span) < least(present(), known_at)))
+               / nullif(count(*) FILTER (WHERE upper(span) < least(present(), known_at)), 0)          AS mttr_seconds
     FROM (SELECT service_id, range_agg(down) AS down FROM states JOIN parts USING (part) GROUP BY service_id) AS merged
     CROSS JOIN LATERAL unnest(down) AS span
     GROUP BY service_id
@@ -147,7 +149,7 @@ WITH parts AS MATERIALIZED (
     SELECT DISTINCT service_id
     FROM parts
     JOIN episodes USING (service_id)
-    WHERE episodes.estimated AND starts_at < least(high, present()) AND (ends_at > low OR ends_at IS NULL)
+    WHERE episodes.estimated AND starts_at < least(high, present(), known_at) AND (ends_at > low OR ends_at IS NULL)
 ), last_terms AS (
     SELECT totals.*, policy_id, version, target, least_coverage, credits, objective_ms, objective_share
     FROM totals

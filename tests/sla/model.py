@@ -82,7 +82,7 @@ def parts(
         for applied, run in groupby(chosen, key=lambda interval: interval[2]):
             if applied:
                 intervals = list(run)
-                found.append(_part(world, service, applied, (intervals[0][0], intervals[-1][1]), known_at))
+                found.append(part(world, service, applied, (intervals[0][0], intervals[-1][1]), known_at))
     return found
 
 
@@ -132,7 +132,7 @@ def _applied(world: World, service: str, at: datetime, known_at: datetime) -> tu
     return min(found)[2:] if found else None
 
 
-def _part(world: World, service: str, applied: tuple[Policy, Version], span: Span, known_at: datetime) -> Part:
+def part(world: World, service: str, applied: tuple[Policy, Version], span: Span, known_at: datetime) -> Part:
     (policy, version), (low, high) = applied, span
     opened = _service_hours(world, version, low, high)
     spans: dict[str, list[Span]] = {state: [] for state in STATES}
