@@ -10,7 +10,7 @@ from api.auth.requests import ApiRequest, principal_of
 from api.pages.problems import Problem
 from api.pages.sla_periods import Period, chosen
 from api.rest.errors import ApiError
-from api.sla.figures import Verdict
+from api.sla.level_rows import Verdict
 from api.sla.simulate import Figures, SimulatedService, Simulation, simulated
 from sql import Pool
 

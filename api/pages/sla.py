@@ -20,7 +20,7 @@ from api.pages.sla_periods import KINDS, Period, chosen
 from api.rest.errors import invalid
 from api.rest.injected import Injected
 from api.rest.problems import FieldProblem
-from api.sla.figures import Verdict
+from api.sla.level_rows import Verdict
 from api.sla.policy_terms import Length
 from sql import Pool, database
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from api.sla.figures import RateRow, Verdict
+from api.sla.level_rows import RateRow, Verdict
 from api.sla.policy_terms import Length
 from api.sla.timeline import MAX_POINTS, PointRow
 from sql import Pool, database
