@@ -4,6 +4,7 @@ Every route of a page ends with `page(request, "status.html", …)`. Errors beco
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
@@ -100,8 +101,11 @@ class Site:
         return self._zone
 
     async def look_for_policies(self, pool: sql.Pool) -> None:
-        """Updates `has_policies`. Policies are never deleted, so one that was found is not looked for again."""
-        if not self.has_policies:
+        """Updates `has_policies`. Policies are never deleted, so one that was found is not looked for again. While the
+        database is away, the link is left out."""
+        if self.has_policies:
+            return
+        with suppress(sql.OperationalError):
             self.has_policies = await database.row(pool, "sla_page/any_policy", AnyPolicy) is not None
 
     def address(self, request: ApiRequest) -> str:

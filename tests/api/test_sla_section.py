@@ -95,6 +95,6 @@ async def test_the_page_shows_what_rest_says(api: Api, db: Db) -> None:
     assert f'href="/api/sla/report?service=shop&amp;period={month}&amp;format=html"' in page
     assert 'role="img" aria-labelledby="burn-title burn-words"' in page and "were spent in 1 outage." in section
     korean = part(await shown(api, "/services/shop", admin, "ko"), "sla")
-    assert "서비스 수준" in korean and "장애 1회로 1분을 썼습니다" in korean
+    assert "서비스 수준" in korean and "장애 1회로 쓴 시간은 1분입니다" in korean
     vault = await shown(api, "/services/vault", admin)
     assert "/api/sla/report" not in vault and "No data" in part(vault, "sla")

@@ -3,6 +3,7 @@
 The tests of this module share one program per engine. It uses the database of DATABASE_URL.
 """
 
+import re
 import time
 
 import pytest
@@ -271,3 +272,20 @@ async def test_a_changed_services_toml_is_applied_unless_it_is_invalid(watch: Wa
 
     await watch.program.until(is_paused)
     assert (await watch.program.api.delete("/api/services/latecomer")).status_code == 204
+
+
+# Service levels, at the end: a policy changes what other pages link to
+
+
+async def test_a_policy_puts_its_service_on_the_page_of_service_levels(watch: Watch) -> None:
+    policy = {"scope": "service", "subject": "server-error", "name": "Gold", "target": 99.9, "validFrom": "2000-01-01"}
+    response = await watch.program.api.post("/api/sla/policies", json=policy)
+    assert response.status_code == 201, response.text
+
+    async def is_shown() -> bool:
+        page = await watch.program.api.get("/sla", headers={"Accept": "text/html"})
+        return re.search(r'data-service="server-error".*?>0\.00%<', page.text, re.DOTALL) is not None
+
+    await watch.program.until(is_shown)
+    level = await watch.program.get("/api/sla/services/server-error")
+    assert (level["uptime"], level["verdict"]) == ("0.00", "missed")

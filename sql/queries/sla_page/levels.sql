@@ -17,7 +17,7 @@ SELECT CASE WHEN group_name IS NULL THEN 'all' ELSE 'group' END AS kind,
        NULL                                     AS agreed,
        NULL                                     AS rolling_days,
        target::float8                           AS target,
-       coalesce(trunc(uptime, 2)::text, '-')    AS uptime,
+       uptime_text(uptime)                      AS uptime,
        coverage::float8                         AS coverage,
        verdict,
        false                                    AS estimated,
@@ -28,7 +28,7 @@ SELECT CASE WHEN group_name IS NULL THEN 'all' ELSE 'group' END AS kind,
 FROM sla_group_levels(%(first_day)s, %(last_day)s, present(), true)
 UNION ALL
 SELECT 'service', id, listed.name, group_name, 1, NULL, period, rolling_days, levels.target::float8,
-       coalesce(trunc(uptime, 2)::text, '-'), coverage::float8, verdict, coalesce(estimated, false), outages,
+       uptime_text(uptime), coverage::float8, verdict, coalesce(estimated, false), outages,
        down_seconds::float8, budget_seconds::float8, left_seconds::float8
 FROM listed
 LEFT JOIN levels ON service_id = id
