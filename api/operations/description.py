@@ -4,6 +4,7 @@ The schemas of bodies are replaced by those of msgspec, which validates the bodi
 the limits of list items and nullable values, and they do not say that unknown fields are refused. For all routes this
 module also adds the 304 of the response cache, and the headers of the cache and of the rate limits."""
 
+import re
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from inspect import cleandoc
@@ -71,7 +72,7 @@ class ExactDescription(JsonRenderPlugin):
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 _describe_parameters(operation.get("parameters", ()))
-                cached = method == "get" and not self._cacheable.isdisjoint({path, path[: path.rfind("/") + 1]})
+                cached = method == "get" and not self._cacheable.isdisjoint(_cache_paths(path))
                 _describe_responses(path, operation["responses"], cached=cached)
         return self.render_json(request, document)
 
@@ -142,6 +143,11 @@ def _describe_parameters(parameters: Iterable[Json]) -> None:
             schema |= next(kind for kind in schema.pop("oneOf") if kind != {"type": "null"})
         if None in schema.get("enum", ()):
             schema |= {"type": "string", "enum": [value for value in schema["enum"] if value is not None]}
+
+
+def _cache_paths(path: str) -> set[str]:
+    """The paths by which a `Cacheable` can name the route with this path."""
+    return {path, path[: path.rfind("/") + 1], re.sub(r"{\w+}(?=/)", "*", path)}
 
 
 def _describe_responses(path: str, responses: Json, *, cached: bool) -> None:
