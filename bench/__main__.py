@@ -14,7 +14,7 @@ import uvloop
 
 from bench import document
 from bench.databases import Databases, temporary_folder
-from bench.groups import aggregates, api, feed, ingest, pages, pipeline, prober, reads, start, storage, sustained
+from bench.groups import aggregates, api, feed, ingest, pages, pipeline, prober, reads, sla, start, storage, sustained
 from bench.report import FAILED, Result, failed, table
 from bench.run import Run
 from bench.scale import FULL, TINY, Scale
@@ -27,6 +27,7 @@ GROUPS: dict[str, Callable[[Run], AsyncIterator[Result]]] = {
     "aggregates": aggregates.measure,
     "storage": storage.measure,
     "reads": reads.measure,
+    "sla": sla.measure,
     "api": api.measure,
     "pages": pages.measure,
     "feed": feed.measure,

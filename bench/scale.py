@@ -28,6 +28,7 @@ class Scale:
     read_services: int = 1000
     read_checks_per_hour: int = 4
     read_days: int = 90
+    sla_services: int = 1000
     history_days: int = 90
     api_services: int = 50
     api_seconds: float = 2.0
@@ -83,6 +84,7 @@ TINY = Scale(
     read_services=5,
     read_checks_per_hour=2,
     read_days=4,
+    sla_services=5,
     history_days=3,
     api_services=3,
     api_seconds=0.2,

@@ -34,12 +34,12 @@ BEGIN
 END
 $$;
 
--- The figures of the checks of parts (a service, from `low` up to `high`): rows that can be added up. Not inlined: see
--- figures_of_service().
+-- The figures of the checks of parts (a service, from `low` up to `high`): rows that can be added up. `number` stands for the
+-- service: many rows are grouped faster by a number than by a text. Not inlined: see figures_of_service().
 CREATE OR REPLACE FUNCTION figures_of_parts(service_ids text[], lows timestamptz[], highs timestamptz[])
-    RETURNS TABLE (service_id text, checks bigint, failed bigint, good bigint, min_ms real, max_ms real, bins smallint[],
+    RETURNS TABLE (number integer, service_id text, checks bigint, failed bigint, good bigint, min_ms real, max_ms real, bins smallint[],
                    bin_checks integer[])
-    LANGUAGE plpgsql STABLE AS
+    LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS
 $$
 #variable_conflict use_column
 DECLARE
@@ -47,13 +47,14 @@ DECLARE
 BEGIN
     RETURN QUERY
     WITH parts AS MATERIALIZED (
-        SELECT service_id, low, high FROM unnest(service_ids, lows, highs) AS parts (service_id, low, high)
+        SELECT dense_rank() OVER (ORDER BY service_id)::integer AS number, service_id, low, high
+        FROM unnest(service_ids, lows, highs) AS parts (service_id, low, high)
     ), sections AS MATERIALIZED (
         SELECT low, high, tier, first_bucket, end_bucket
         FROM (SELECT DISTINCT low, high FROM parts) AS windows
         CROSS JOIN LATERAL sections_of_window(low, high)
     )
-    SELECT rollups.service_id, checks::bigint, failed::bigint, good::bigint, min_ms, max_ms, bins, bin_checks
+    SELECT number, rollups.service_id, checks::bigint, failed::bigint, good::bigint, min_ms, max_ms, bins, bin_checks
     FROM parts
     JOIN sections USING (low, high)
     JOIN rollups
@@ -61,9 +62,10 @@ BEGIN
 
     IF (SELECT max(high) FROM unnest(highs) AS high) > edge THEN
         RETURN QUERY
-        SELECT service_id, checks, failed, good, min_ms, max_ms, bins, bin_checks
+        SELECT number, service_id, checks, failed, good, min_ms, max_ms, bins, bin_checks
         FROM quarters_of_checks(edge, 'infinity') AS live
-        JOIN unnest(service_ids, lows, highs) AS parts (service_id, low, high) USING (service_id)
+        JOIN (SELECT dense_rank() OVER (ORDER BY service_id)::integer AS number, service_id, low, high
+              FROM unnest(service_ids, lows, highs) AS listed (service_id, low, high)) AS parts USING (service_id)
         -- The first condition reaches the raw checks.
         WHERE service_id = ANY (service_ids) AND bucket >= low AND bucket < high;
     END IF;

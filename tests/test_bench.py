@@ -35,7 +35,7 @@ DOCUMENT = ROOT / "docs" / "benchmark.md"
 TIMEOUT_S = 600
 """On an idle machine the slowest case takes half a minute."""
 CASES = [
-    ("ingest aggregates storage reads pipeline", "postgresql"),
+    ("ingest aggregates storage reads sla pipeline", "postgresql"),
     ("prober punctuality sustained", "postgresql"),
     ("api feed", "postgresql"),
     ("pages start", "postgresql"),

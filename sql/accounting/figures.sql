@@ -42,7 +42,7 @@ CREATE OR REPLACE FUNCTION sla_figures(service_ids text[], first_day date, last_
                    up_seconds numeric, degraded_seconds numeric, down_seconds numeric, unknown_seconds numeric,
                    maintained_seconds numeric, excluded_seconds numeric, outside_seconds numeric,
                    spent_seconds numeric, planned_seconds numeric, budget_seconds numeric, outages bigint, longest_seconds numeric)
-    LANGUAGE sql STABLE PARALLEL SAFE AS
+    LANGUAGE sql STABLE PARALLEL SAFE SET plan_cache_mode = force_generic_plan AS
 $$
 WITH parts AS MATERIALIZED (
     SELECT row_number() OVER (ORDER BY service_id, low) AS part, service_id, policy_id, version, low, high

@@ -10,35 +10,35 @@ CREATE OR REPLACE FUNCTION sla_checks(service_ids text[], lows timestamptz[], hi
     LANGUAGE sql STABLE AS
 $$
 WITH figures AS MATERIALIZED (
-    SELECT service_id, checks, failed, good, min_ms, max_ms, bins, bin_checks FROM figures_of_parts(service_ids, lows, highs)
+    SELECT number, service_id, checks, failed, good, min_ms, max_ms, bins, bin_checks FROM figures_of_parts(service_ids, lows, highs)
 ), totals AS (
-    SELECT service_id, sum(checks)::bigint AS checks, sum(failed)::bigint AS failed_checks, sum(good)::float8 AS good,
-           min(min_ms)::float8 AS min_ms, max(max_ms)::float8 AS max_ms
+    SELECT number, min(service_id) AS service_id, sum(checks)::bigint AS checks, sum(failed)::bigint AS failed_checks,
+           sum(good)::float8 AS good, min(min_ms)::float8 AS min_ms, max(max_ms)::float8 AS max_ms
     FROM figures
-    GROUP BY service_id
+    GROUP BY number
 ), objectives AS (
     SELECT service_id, max(objective_ms) AS objective_ms
     FROM unnest(service_ids, objectives_ms) AS listed (service_id, objective_ms)
     GROUP BY service_id
 ), counted AS (
     -- Whole numbers up to 2^53 are exact, and sums of them take a third of the time of numeric ones.
-    SELECT service_id, bin, sum(n)::float8 AS n
-    FROM (SELECT service_id, unnest(bins) AS bin, unnest(bin_checks) AS n FROM figures) AS counts
-    GROUP BY service_id, bin
+    SELECT number, bin, sum(n)::float8 AS n
+    FROM (SELECT number, unnest(bins) AS bin, unnest(bin_checks) AS n FROM figures) AS counts
+    GROUP BY number, bin
 ), ranked AS (
-    SELECT service_id, bin, n, sum(n) OVER (PARTITION BY service_id ORDER BY bin ROWS UNBOUNDED PRECEDING) AS upto
+    SELECT number, bin, n, sum(n) OVER (PARTITION BY number ORDER BY bin ROWS UNBOUNDED PRECEDING) AS upto
     FROM counted
 ), latencies AS (
     -- The nearest rank: the first bin at which the number of checks up to it reaches the share.
-    SELECT service_id,
+    SELECT number,
            min(bin) FILTER (WHERE upto * 100 >= good * 50)                                    AS p50,
            min(bin) FILTER (WHERE upto * 100 >= good * 95)                                    AS p95,
            min(bin) FILTER (WHERE upto * 100 >= good * 99)                                    AS p99,
            sum(n) FILTER (WHERE least(greatest(bin_ms(bin), min_ms), max_ms) <= objective_ms) AS fast
     FROM ranked
-    JOIN totals USING (service_id)
+    JOIN totals USING (number)
     JOIN objectives USING (service_id)
-    GROUP BY service_id
+    GROUP BY number
 )
 SELECT service_id, checks, failed_checks,
        round(least(greatest(bin_ms(p50), min_ms), max_ms)::numeric, 4),
@@ -46,7 +46,7 @@ SELECT service_id, checks, failed_checks,
        round(least(greatest(bin_ms(p99), min_ms), max_ms)::numeric, 4),
        100 * coalesce(fast, 0)::numeric / nullif(good, 0)::numeric
 FROM totals
-LEFT JOIN latencies USING (service_id)
+LEFT JOIN latencies USING (number)
 $$;
 
 -- One row for each service to which a policy applies in the days from `first_day` to `last_day`, as sla_parts(). `version`: the
@@ -64,7 +64,8 @@ CREATE OR REPLACE FUNCTION sla_levels(service_ids text[], first_day date, last_d
                    objective_ms integer, objective_share numeric, fast_share numeric, objective_met boolean,
                    planned_seconds numeric, budget_seconds numeric, spent_seconds numeric, left_seconds numeric,
                    projected_end timestamptz, credit numeric)
-    LANGUAGE sql STABLE AS
+    -- Planning takes longer than the figures of a single service.
+    LANGUAGE sql STABLE SET plan_cache_mode = force_generic_plan SET work_mem = '32MB' AS
 $$
 WITH parts AS MATERIALIZED (
     SELECT row_number() OVER (ORDER BY service_id, low) AS part, service_id, policy_id, version, low, high

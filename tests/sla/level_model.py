@@ -96,7 +96,7 @@ def _level(world: World, mine: list[Part], known_at: datetime) -> Level:
         "longest_seconds": max(lengths, default=Fraction()),
         "mttr_seconds": sum(ended, Fraction()) / len(ended) if ended else None,
         "mtbf_seconds": (time["up"] + time["degraded"]) / len(outages) if outages else None,
-        "checks": 0,
+        **_checks(world, mine),
         "planned_seconds": planned,
         "budget_seconds": budget,
         "spent_seconds": spent,
@@ -105,6 +105,19 @@ def _level(world: World, mine: list[Part], known_at: datetime) -> Level:
         "credit": _credit(uptime, verdict, terms),
     }
     return Level(mine[0].service, figures)
+
+
+def _checks(world: World, mine: list[Part]) -> dict[str, Any]:
+    """Counts the checks whose quarter of an hour begins in one of the parts."""
+    counted = [
+        check
+        for check in world.checks
+        if check.service == mine[0].service
+        and any(part.low <= check.at - timedelta(seconds=check.at.timestamp() % 900) < part.high for part in mine)
+    ]
+    failed = sum(check.failed for check in counted)
+    uptime = Fraction(100 * (len(counted) - failed), len(counted)) if counted else None
+    return {"checks": len(counted), "failed_checks": failed, "checks_uptime": uptime}
 
 
 def _joined(spans: list[Span]) -> list[Span]:

@@ -192,6 +192,11 @@ async def figures(connection: Connection, period: Period) -> list[Figures]:
 async def compare(connection: Connection, world: World, period: Period) -> list[Figures]:
     """Stores a world, and compares its figures and spans with those of the model. Returns the figures."""
     await store(connection, world)
+    return await compare_stored(connection, world, period)
+
+
+async def compare_stored(connection: Connection, world: World, period: Period) -> list[Figures]:
+    """The same for a world that is stored already."""
     found = await figures(connection, period)
     expected = parts(world, *period)
     _assert_equal([_comparable(one) for one in found], [_expected(part, world) for part in expected])

@@ -94,6 +94,12 @@ class Occurrence(NamedTuple):
     services: tuple[str, ...]
 
 
+class Check(NamedTuple):
+    service: str
+    at: datetime
+    failed: bool
+
+
 class World(NamedTuple):
     now: datetime
     episodes: tuple[Episode, ...] = ()
@@ -104,6 +110,7 @@ class World(NamedTuple):
     occurrences: tuple[Occurrence, ...] = ()
     holidays: tuple[tuple[str, date], ...] = ()
     """Pairs of calendar and day."""
+    checks: tuple[Check, ...] = ()
 
     def describe(self) -> str:
         """Returns the world as text, one value a line, to make a fixed test of it."""

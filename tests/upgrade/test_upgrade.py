@@ -174,6 +174,13 @@ async def test_response_times_and_status_are_correct_while_the_upgrade_is_pendin
             assert await fetch(connection, expected, (service, first, last)) == [(checks, errors)], (service, tier)
             counts.append(checks)
         assert max(counts) > 0
+        parts = "SELECT sum(checks), sum(failed) FROM figures_of_parts(%s, %s, %s)"
+        totals = (
+            "SELECT sum(checks), sum(failed) FROM checks_15m WHERE service_id = %s AND bucket >= %s AND bucket < %s"
+        )
+        for service in services:
+            found = await fetch(connection, parts, ([service], [low], [high]))
+            assert found == await fetch(connection, totals, (service, low, high)), service
         uptimes = {row[0]: row[5] for row in await fetch(connection, sql.query("status/system_status"))}
         days = """
             SELECT service_id, uptime_percent(sum(down_seconds), sum(covered_seconds))
