@@ -136,6 +136,7 @@ async def analyst(db: Connection) -> AsyncIterator[Connection]:
     await db.execute(SQL("CREATE ROLE {}").format(role))
     await db.execute(SQL("GRANT USAGE ON SCHEMA analytics TO {}").format(role))
     await db.execute(SQL("GRANT SELECT ON ALL TABLES IN SCHEMA analytics TO {}").format(role))
+    await db.execute(SQL("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA analytics TO {}").format(role))
     await db.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
     await db.execute(SQL("SET ROLE {}").format(role))
     await db.execute("SET search_path = analytics")
