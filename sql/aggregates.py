@@ -28,8 +28,11 @@ async def refresh(connection: AsyncConnection[TupleRow]) -> bool:
     try:
         await connection.execute("CALL fold_checks()")
         if await _pending(connection):
-            await _refresh_legacy(connection)
-            await _upgrade(connection)
+            if await _owns_schema(connection):
+                await _refresh_legacy(connection)
+                await _upgrade(connection)
+            else:
+                log.warning("an upgrade from release 0.1 needs a worker that connects as the owner: see docs/roles.md")
     except (psycopg.errors.LockNotAvailable, psycopg.errors.ObjectInUse) as error:
         log.info("another process refreshes the aggregates; the next round tries again: %s", error.diag.message_primary)
         return False
@@ -41,6 +44,12 @@ async def refresh(connection: AsyncConnection[TupleRow]) -> bool:
 
 async def _pending(connection: AsyncConnection[TupleRow]) -> bool:
     row = await (await connection.execute("SELECT upgrade_pending()")).fetchone()
+    return row is not None and bool(row[0])
+
+
+async def _owns_schema(connection: AsyncConnection[TupleRow]) -> bool:
+    """Whether the user of the connection may refresh and drop the aggregates of release 0.1."""
+    row = await (await connection.execute(query("aggregates/owns_schema"))).fetchone()
     return row is not None and bool(row[0])
 
 

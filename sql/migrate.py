@@ -167,7 +167,8 @@ async def _apply_parts(
 
 async def finish_upgrade(connection: AsyncConnection[TupleRow]) -> bool:
     """Creates the views on the rollups and drops the aggregates of release 0.1, if the rollups have all of their data.
-    Returns False if no upgrade is under way or it is not complete. The connection must be in autocommit mode."""
+    Returns False if no upgrade is under way or it is not complete. The connection must be in autocommit mode, and its
+    user must own the schema."""
     async with connection.transaction():
         await connection.execute("SET LOCAL lock_timeout = '10s'")
         await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('sla-monitor migrate', 0))")

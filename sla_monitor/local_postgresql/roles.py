@@ -14,6 +14,10 @@ READY_TIMEOUT_S = 30
 RECOVERY_TIMEOUT_S = 600
 """The timeout while the server reports recovery. A stop would make the recovery start again."""
 
+ROLES_OF_PROGRAMS = (query("roles/create"), query("local/roles"))
+"""Statements that create the roles with less rights. Read when this module is imported, since a process that has given
+up the rights of root may not be able to read them."""
+
 
 async def make_ready(server: LocalPostgres, passwords: Passwords) -> None:
     """Waits until the server accepts connections; creates the role and the database of the programs if they are
@@ -35,8 +39,8 @@ async def make_ready(server: LocalPostgres, passwords: Passwords) -> None:
         if await found.fetchone() is None:
             create = SQL("CREATE DATABASE {} OWNER {}")
             await admin.execute(create.format(Identifier(DATABASE), Identifier(ROLE)))
-        await admin.execute(query("roles/create"))
-        await admin.execute(query("local/roles"))
+        for statement in ROLES_OF_PROGRAMS:
+            await admin.execute(statement)
 
 
 async def _is_complete(server: LocalPostgres) -> bool:

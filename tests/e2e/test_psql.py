@@ -24,6 +24,8 @@ def test_it_is_a_session_of_an_analyst(database: str) -> None:
         assert (ended.returncode, error in ended.stderr) == (1, True), ended.stderr
     ended = command("psql", "-At", "-c", "SHOW statement_timeout", DATABASE_URL=database)
     assert ended.stdout == "1min\n"
+    ended = command("psql", "-qAt", "-c", "SET ROLE NONE; SELECT current_user = session_user", DATABASE_URL=database)
+    assert ended.stdout == "t\n", ended.stderr
 
 
 async def test_a_user_that_cannot_become_an_analyst_gets_an_error_of_one_line(database: str) -> None:

@@ -119,7 +119,12 @@ def assert_owner_only(server: LocalPostgres) -> None:
     assert query(server, "SELECT current_user") == ROLE
     rights = "rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
     assert query(server, f"SELECT {rights} FROM pg_roles WHERE rolname = session_user") is False
-    assert query(server, "SELECT count(*) FROM pg_auth_members AS m WHERE member = session_user::regrole") == 0
+    roles = "SELECT string_agg(roleid::regrole::text, ' ' ORDER BY roleid::regrole::text) FROM pg_auth_members "
+    assert (
+        query(server, f"{roles} WHERE member = session_user::regrole AND NOT inherit_option")
+        == "sla_analyst sla_api sla_prober sla_worker"
+    )
+    assert query(server, f"{roles} WHERE member = session_user::regrole AND inherit_option") is None
     assert query(server, OBJECTS_OF_OTHERS) == 0
     for statement in (
         "COPY (SELECT 1) TO PROGRAM 'true'",

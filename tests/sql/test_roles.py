@@ -26,7 +26,8 @@ HIDDEN_FROM_WORKER = (
 WRITTEN_BY_WORKER = (
     "checks latest_checks left_checks parked_checks service_states outages episodes events announced_days "
     "touched_ranges rollups rollup_state day_strips heartbeats maintenance_windows maintenance_occurrences "
-    "maintenance_announcements sla_corrections sla_correction_spans presence_leases rate_limits"
+    "maintenance_announcements sla_corrections sla_correction_spans sla_alerts former_episodes sla_days sla_strips "
+    "sla_changed_days presence_leases rate_limits"
 )
 ALL = "SELECT INSERT UPDATE DELETE"
 
@@ -43,7 +44,7 @@ def expected(role: str, tables: Iterable[str], views: Iterable[str], analytics: 
             }
         case "sla_worker":
             found = dict.fromkeys({*tables, *views} - {*HIDDEN_FROM_WORKER.split()}, "SELECT")
-            found |= dict.fromkeys(WRITTEN_BY_WORKER.split(), ALL)
+            found |= dict.fromkeys({*WRITTEN_BY_WORKER.split()} & {*tables}, ALL)
             found |= {
                 "locations": "SELECT INSERT",
                 "audit_entries": "SELECT INSERT DELETE",
@@ -361,3 +362,14 @@ class TestMigration:
             await db.execute("SET LOCAL ROLE ordinary")
             await grant_privileges(db)
         assert "may not create the roles sla_prober, sla_worker, sla_api, sla_analyst" in caplog.text
+
+    async def test_a_user_with_createrole_creates_the_roles_and_can_become_each(self, db: Connection) -> None:
+        async with db.transaction(force_rollback=True):
+            for role in ROLES:
+                await db.execute(SQL("ALTER ROLE {} RENAME TO {}").format(Identifier(role), Identifier(f"no_{role}")))
+            await db.execute("CREATE ROLE creator CREATEROLE")
+            await db.execute("SET LOCAL ROLE creator")
+            await grant_privileges(db)
+            for role in ROLES:
+                assert await value(db, "SELECT pg_has_role('creator', %s::name, 'SET')", (role,))
+                assert not await value(db, "SELECT pg_has_role('creator', %s::name, 'USAGE')", (role,))

@@ -6,6 +6,7 @@ import anyio
 import pytest
 from psycopg.types.json import Jsonb
 
+from sql.aggregates import refresh
 from tests.pauses import pauses
 from tests.sql.batches import DAY, MINUTE, Connection, add_locations, add_services, connected, now, record, row, value
 from tests.sql.logins import login
@@ -78,3 +79,11 @@ async def test_every_duty_does_its_work_without_an_error(db: Connection, databas
                 await anyio.sleep(pause_s)
         assert missing == []
         assert {name: worker.rounds(name, "failed") for name in names} == dict.fromkeys(names, 0)
+
+
+async def test_an_upgrade_is_left_to_the_owner(db: Connection, database: str, caplog: pytest.LogCaptureFixture) -> None:
+    await db.execute("UPDATE rollup_state SET legacy = true")
+    async with login(database, "sla_worker") as url, connected(url) as worker:
+        assert await refresh(worker)
+    assert "an upgrade from release 0.1 needs a worker that connects as the owner" in caplog.text
+    assert await value(db, "SELECT legacy AND isfinite(watermark) FROM rollup_state")

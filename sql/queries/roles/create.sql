@@ -1,5 +1,5 @@
 -- Creates the roles of the programs that the cluster does not have yet, if the current user may do that. Databases of one cluster may do
--- it at the same time.
+-- it at the same time. The user who creates a role can become it.
 DO $$
 DECLARE
     missing text;
@@ -14,6 +14,9 @@ BEGIN
     LOOP
         BEGIN
             EXECUTE format('CREATE ROLE %I NOLOGIN', missing);
+            IF NOT pg_has_role(missing, 'SET') THEN  -- a user with CREATEROLE may give itself the right to become the role
+                EXECUTE format('GRANT %I TO CURRENT_USER WITH INHERIT FALSE, SET TRUE', missing);
+            END IF;
         EXCEPTION WHEN duplicate_object OR unique_violation THEN
             NULL;
         END;

@@ -37,7 +37,8 @@ WITH roles AS (
       AND relname IN ('checks', 'latest_checks', 'left_checks', 'parked_checks', 'service_states', 'outages', 'episodes', 'events',
                       'announced_days', 'touched_ranges', 'rollups', 'rollup_state', 'day_strips', 'heartbeats',
                       'maintenance_windows', 'maintenance_occurrences', 'maintenance_announcements', 'sla_corrections',
-                      'sla_correction_spans', 'presence_leases', 'rate_limits')
+                      'sla_correction_spans', 'sla_alerts', 'former_episodes', 'sla_days', 'sla_strips', 'sla_changed_days',
+                      'presence_leases', 'rate_limits')
     UNION ALL
     SELECT 'sla_worker', 'INSERT', oid FROM relations WHERE nspname = 'public' AND relname IN ('locations', 'audit_entries')
     UNION ALL
