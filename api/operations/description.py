@@ -72,8 +72,7 @@ class ExactDescription(JsonRenderPlugin):
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 _describe_parameters(operation.get("parameters", ()))
-                matches = {path, path[: path.rfind("/") + 1], re.sub("{[^}]*}", "*", path)}
-                cached = method == "get" and not self._cacheable.isdisjoint(matches)
+                cached = method == "get" and not self._cacheable.isdisjoint(_cache_paths(path))
                 _describe_responses(path, operation["responses"], cached=cached)
         return self.render_json(request, document)
 
@@ -144,6 +143,11 @@ def _describe_parameters(parameters: Iterable[Json]) -> None:
             schema |= next(kind for kind in schema.pop("oneOf") if kind != {"type": "null"})
         if None in schema.get("enum", ()):
             schema |= {"type": "string", "enum": [value for value in schema["enum"] if value is not None]}
+
+
+def _cache_paths(path: str) -> set[str]:
+    """The paths by which a `Cacheable` can name the route with this path."""
+    return {path, path[: path.rfind("/") + 1], re.sub(r"{\w+}(?=/)", "*", path)}
 
 
 def _describe_responses(path: str, responses: Json, *, cached: bool) -> None:
