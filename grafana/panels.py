@@ -42,6 +42,8 @@ BUDGET: Steps = ((None, BAD), (0.001, WARNING), (25, GOOD))
 COVERAGE: Steps = ((None, BAD), (90, WARNING), (99, GOOD))
 NONE_IS_GOOD: Steps = ((None, GOOD), (1, BAD))
 PLAIN: Steps = ((None, NEUTRAL),)
+PERCENTILES = {"p50": GOOD, "p95": WARNING, "p99": BAD}
+"""The colours of percentiles."""
 
 
 class Query(Dataquery, Builder["Query"]):
