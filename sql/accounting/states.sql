@@ -150,7 +150,7 @@ WITH parts AS (
     JOIN sla_policy_versions USING (policy_id, version)
     CROSS JOIN LATERAL (SELECT min(starts_at) AS first_check FROM episodes WHERE episodes.service_id = parts.service_id) AS history
     WHERE first_check < least(high, present()) AND low < present()
-), listed AS (
+), listed AS MATERIALIZED (
     SELECT array_agg(service_id ORDER BY part) AS service_ids,
            array_agg(policy_id ORDER BY part)  AS policies,
            array_agg(version ORDER BY part)    AS versions,
@@ -158,15 +158,16 @@ WITH parts AS (
            array_agg(wide_high ORDER BY part)  AS highs,
            array_agg(part ORDER BY part)       AS numbers
     FROM parts
-), observed AS (
+-- Materialized, because the planner expects one row, and would compute all parts again for each part.
+), observed AS MATERIALIZED (
     SELECT numbers[seen.part] AS part, seen.up, seen.degraded, seen.down
     FROM listed
     CROSS JOIN LATERAL sla_observed(service_ids, policies, versions, lows, highs) AS seen
-), corrected AS (
+), corrected AS MATERIALIZED (
     SELECT numbers[found.part] AS part, found.up, found.down, found.excluded
     FROM listed
     CROSS JOIN LATERAL sla_corrected(service_ids, lows, highs, known_at) AS found
-), planned AS (
+), planned AS MATERIALIZED (
     SELECT numbers[found.part] AS part, found.maintained
     FROM listed
     CROSS JOIN LATERAL sla_maintained(service_ids, policies, versions, lows, highs, known_at) AS found
