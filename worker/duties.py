@@ -1,6 +1,6 @@
 """All duties of the worker: name, pause in seconds, function, timeout in seconds."""
 
-from worker import aggregates, corrections, expiry, heartbeats, maintenance_plan, presence, retention
+from worker import accounting, aggregates, corrections, expiry, heartbeats, maintenance_plan, presence, retention
 from worker.duty import Duty
 
 DUTIES: tuple[Duty, ...] = (
@@ -14,6 +14,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("maintenance", 1, maintenance_plan.turn, timeout_s=10),
     Duty("maintenance_plan", 3600, maintenance_plan.extend, timeout_s=60),
     Duty("corrections", 5, corrections.extend, timeout_s=60),
+    Duty("accounting", 5, accounting.store_days, timeout_s=300, woken_by="days"),
     Duty("heartbeats", 1, heartbeats.turn, timeout_s=30),
     Duty("presence", 1, presence.expire_leases, timeout_s=5),
 )

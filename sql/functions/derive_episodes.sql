@@ -137,7 +137,9 @@ WITH ending AS (
 )
 INSERT INTO episodes (service_id, location, starts_at, state, expires_at)
 SELECT service_id, location, ends_at, 'unknown', expires_at
-FROM ended
+FROM ended;
+
+SELECT note_changed_episodes(service_ids, ends);
 $$;
 
 -- Computes the episodes of one service again from its raw checks in a window, with its outages and its state.
