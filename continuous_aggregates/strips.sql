@@ -102,3 +102,29 @@ BEGIN
     COMMIT;
 END
 $$;
+
+-- The days without a policy of services that also have days with one are in sla_strips too, which are out of date now.
+CREATE OR REPLACE FUNCTION note_changed_strips() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+BEGIN
+    INSERT INTO sla_changed_days (service_id, first_day)
+    SELECT service_id, 'infinity' FROM changed JOIN sla_strips USING (service_id) WHERE accounted AND sla_strips.upto IS NOT NULL;
+    IF FOUND THEN
+        PERFORM pg_notify('sla_monitor', 'days');
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER day_strips_inserted
+    AFTER INSERT ON day_strips REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION note_changed_strips();
+
+CREATE OR REPLACE TRIGGER day_strips_updated
+    AFTER UPDATE ON day_strips REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION note_changed_strips();
+
+CREATE OR REPLACE TRIGGER day_strips_deleted
+    AFTER DELETE ON day_strips REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION note_changed_strips();

@@ -257,6 +257,7 @@ BEGIN
             WHERE service_id = task.service_id AND location = task.location AND state = 'unknown'
               AND ends_at <= (SELECT min(starts_at) FROM episodes
                               WHERE service_id = task.service_id AND location = task.location AND state <> 'unknown');
+            PERFORM note_changed_episodes(ARRAY[task.service_id], ARRAY[task.low]);
             -- A service that was deleted before has not been monitored since its last check.
             INSERT INTO service_pauses (service_id, paused_at)
             SELECT service_id, max(starts_at)

@@ -30,9 +30,12 @@ ACCOUNTING = (
     "burn_rates",
     "alerts",
     "timeline",
+    "days",
+    "stored_days",
     "history",
     "corrections",
     "saving",
+    "changed_days",
     "reports",
 )
 """The files of sql/accounting with functions, in the order in which they are applied."""

@@ -1,6 +1,16 @@
 """All duties of the worker: name, pause in seconds, function, timeout in seconds."""
 
-from worker import aggregates, budgets, corrections, expiry, heartbeats, maintenance_plan, presence, retention
+from worker import (
+    accounting,
+    aggregates,
+    budgets,
+    corrections,
+    expiry,
+    heartbeats,
+    maintenance_plan,
+    presence,
+    retention,
+)
 from worker.duty import Duty
 
 DUTIES: tuple[Duty, ...] = (
@@ -15,6 +25,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("maintenance_plan", 3600, maintenance_plan.extend, timeout_s=60),
     Duty("corrections", 5, corrections.extend, timeout_s=60),
     Duty("budgets", 60, budgets.turn, timeout_s=30),
+    Duty("accounting", 5, accounting.store_days, timeout_s=300, woken_by="days"),
     Duty("heartbeats", 1, heartbeats.turn, timeout_s=30),
     Duty("presence", 1, presence.expire_leases, timeout_s=5),
 )

@@ -31,9 +31,11 @@ BEGIN
     -- The update locks the row, so that another transaction cannot change or delete the calendar.
     INSERT INTO holiday_calendars (name) VALUES (calendar_name)
     ON CONFLICT (name) DO UPDATE SET created_at = holiday_calendars.created_at;
-    DELETE FROM holidays WHERE calendar = calendar_name;
-    INSERT INTO holidays (calendar, day, name)
-    SELECT calendar_name, listed.day, listed.name FROM unnest(days, names) AS listed (day, name);
+    -- Only days that change, since figures are computed again from the first of them on.
+    DELETE FROM holidays WHERE calendar = calendar_name AND day <> ALL (days);
+    INSERT INTO holidays AS known (calendar, day, name)
+    SELECT calendar_name, listed.day, listed.name FROM unnest(days, names) AS listed (day, name)
+    ON CONFLICT (calendar, day) DO UPDATE SET name = excluded.name WHERE known.name <> excluded.name;
     after := holidays_of(calendar_name);
     IF before IS DISTINCT FROM after THEN
         PERFORM audit(CASE WHEN before IS NULL THEN 'create' ELSE 'update' END, 'holiday-calendar', calendar_name, before, after);

@@ -200,7 +200,7 @@ WITH parts AS (
                END AS first_check
     ) AS history
     WHERE first_check < least(high, latest) AND low < latest
-), listed AS (
+), listed AS MATERIALIZED (
     SELECT array_agg(service_id ORDER BY part) AS service_ids,
            array_agg(policy_id ORDER BY part)  AS policies,
            array_agg(version ORDER BY part)    AS versions,
@@ -208,6 +208,7 @@ WITH parts AS (
            array_agg(wide_high ORDER BY part)  AS highs,
            array_agg(part ORDER BY part)       AS numbers
     FROM parts
+-- Materialized, because the planner expects one row, and would compute all parts again for each part.
 ), observed AS MATERIALIZED (
     SELECT numbers[seen.part] AS part, seen.up, seen.degraded, seen.down
     FROM listed

@@ -147,6 +147,7 @@ BEGIN
     INSERT INTO episodes (service_id, location, starts_at, state, expires_at)
     SELECT service_id, location, ends_at, 'unknown', expires_at
     FROM ended;
+    PERFORM note_changed_episodes(service_ids, ends);
 END
 $$;
 

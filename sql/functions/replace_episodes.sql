@@ -65,6 +65,8 @@ BEGIN
         ) AS turns
     ) AS numbered
     ORDER BY service_id, location, number, starts_at;
+
+    PERFORM note_changed_episodes(array_agg(service_id), array_agg(starts_at)) FROM new_episodes WHERE NOT kept HAVING count(*) > 0;
 END
 $$;
 

@@ -1,7 +1,7 @@
 -- The calendar of one service, or of all public ones together (service_id NULL): for each month one row per day, and
 -- one row without a day for the whole month. A day of all systems has the status of its worst service. `incidents`
 -- counts the public incidents that were open on the day and affect the service, or any service. The downtime of all
--- systems is the mean of the services; their uptime weighs each service by its covered seconds. Without `start_date`
+-- systems is the mean of the services; their uptime weighs each service by its known seconds. Without `start_date`
 -- the months are the last ones, the current one included. `internal` includes services and incidents that are not
 -- public.
 WITH clock AS MATERIALIZED (
@@ -21,17 +21,17 @@ WITH clock AS MATERIALIZED (
     SELECT id FROM services WHERE (public OR %(internal)s) AND (%(service_id)s::text IS NULL OR id = %(service_id)s)
 ), figures AS (
     SELECT day,
-           max(status::severity)         AS status,
-           sum(checks)                   AS checks,
-           sum(down_seconds)             AS down_seconds,
-           sum(covered_seconds)          AS covered_seconds,
-           avg(down_seconds / locations) AS downtime_seconds
-    FROM service_days
+           max(status)           AS status,
+           sum(checks)           AS checks,
+           bool_or(accounted)    AS accounted,
+           sum(down_seconds)     AS down_seconds,
+           sum(covered_seconds)  AS covered_seconds,
+           sum(lost_seconds)     AS lost_seconds,
+           sum(known_seconds)    AS known_seconds,
+           avg(downtime_seconds) AS downtime_seconds
+    FROM days_of_services(CASE WHEN %(service_id)s::text IS NOT NULL THEN ARRAY[%(service_id)s::text] END,
+                          (SELECT min(day) FROM calendar), (SELECT max(day) FROM calendar))
     WHERE service_id IN (SELECT id FROM chosen)
-      -- Repeated for the rollups, so that no rows of other services are read.
-      AND (%(service_id)s::text IS NULL OR service_id = %(service_id)s)
-      AND starts_at >= (SELECT min(starts_at) FROM calendar)
-      AND starts_at < (SELECT max(ends_at) FROM calendar)
     GROUP BY day
 ), begun AS MATERIALIZED (
     SELECT array_agg(starts_at ORDER BY day) AS midnights,
@@ -59,7 +59,8 @@ WITH clock AS MATERIALIZED (
 SELECT month,
        day,
        CASE WHEN bool_and(future) THEN 'e' ELSE coalesce(max(status)::text, 'nd') END AS status,
-       uptime_percent(sum(down_seconds), sum(covered_seconds))                        AS uptime,
+       uptime_of_days(bool_or(accounted), sum(lost_seconds), sum(known_seconds),
+                      sum(down_seconds), sum(covered_seconds))                        AS uptime,
        coalesce(sum(checks), 0)::bigint                                               AS checks,
        coalesce(sum(downtime_seconds), 0)::bigint                                     AS downtime_seconds,
        coalesce(sum(incidents), 0)::bigint                                            AS incidents
