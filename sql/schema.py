@@ -22,7 +22,7 @@ LEGACY = frozenset(f"aggregates/{kind}_{tier}" for kind in KINDS for tier in TIE
 """The names of the aggregates of release 0.1 in schema_versions."""
 ROLLUPS = ("functions", "service_figures", "open_days", "folding", "strips", "rebuild", "upgrade")
 """The files of continuous_aggregates with functions, in the order in which they are applied."""
-ACCOUNTING = ("policies", "states", "figures", "burn_rates", "history", "corrections", "saving")
+ACCOUNTING = ("policies", "known_episodes", "states", "figures", "burn_rates", "history", "corrections", "saving")
 """The files of sql/accounting with functions, in the order in which they are applied."""
 VIEWS = (
     "service_status",

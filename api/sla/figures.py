@@ -40,7 +40,7 @@ AsOf = Annotated[
         name="asOf",
         max_length=40,
         format="date-time",
-        description="Policies, corrections and announcements as they were known at this time; by default now",
+        description="The figures as they were known at this time, and nothing after it; by default now",
     ),
 ]
 

@@ -2,27 +2,36 @@
 -- arrays of the functions have one element for each part, and results name the part by its position.
 
 -- The state of each part as its locations saw it, by the quorum of its policy version. A location takes part while it has
--- data. Without any such location the time is in no row: it is unknown. The open episodes last until now.
-CREATE OR REPLACE FUNCTION sla_observed(service_ids text[], policies uuid[], versions integer[], lows timestamptz[], highs timestamptz[])
+-- data. Without any such location the time is in no row: it is unknown. The open episodes last until now. The episodes are those
+-- that were known at `known_at`; former_episodes is read for a time in the past only.
+CREATE OR REPLACE FUNCTION sla_observed(service_ids text[], policies uuid[], versions integer[], lows timestamptz[], highs timestamptz[],
+                                        known_at timestamptz)
     RETURNS TABLE (part bigint, up tstzmultirange, degraded tstzmultirange, down tstzmultirange)
     LANGUAGE sql STABLE PARALLEL SAFE AS
 $$
-WITH parts AS (
+WITH parts AS NOT MATERIALIZED (
     SELECT part, service_id, low, least(high, present()) AS high, quorum, quorum_locations
     FROM unnest(service_ids, policies, versions, lows, highs)
         WITH ORDINALITY AS parts (service_id, policy_id, version, low, high, part)
     JOIN sla_policy_versions USING (policy_id, version)
+), seen AS (
+    SELECT part, quorum, quorum_locations, greatest(starts_at, low) AS starts_at, least(ends_at, high) AS ends_at, state
+    FROM parts
+    JOIN episodes ON episodes.service_id = parts.service_id AND starts_at < high AND (ends_at > low OR ends_at IS NULL)
+    WHERE known_at >= present()
+    UNION ALL
+    SELECT part, quorum, quorum_locations, starts_at, ends_at, state
+    FROM sla_known_episodes(service_ids, lows, highs, known_at) AS known
+    JOIN parts USING (part)
+    WHERE known_at < present()
 ), steps AS (
     -- Each episode with data adds one location at its start and removes it at its end.
     SELECT part, quorum, quorum_locations, at,
            sum(step)                                    AS living,
            sum(step) FILTER (WHERE state = 'outage')    AS failing,
            sum(step) FILTER (WHERE state = 'degraded')  AS slow
-    FROM parts
-    JOIN episodes ON episodes.service_id = parts.service_id AND starts_at < high AND (ends_at > low OR ends_at IS NULL)
-    CROSS JOIN LATERAL (
-        VALUES (greatest(starts_at, low), 1), (least(coalesce(ends_at, high), high), -1)
-    ) AS edge (at, step)
+    FROM seen
+    CROSS JOIN LATERAL (VALUES (starts_at, 1), (ends_at, -1)) AS edge (at, step)
     WHERE state <> 'unknown'
     GROUP BY part, quorum, quorum_locations, at
 ), moments AS (
@@ -127,9 +136,10 @@ CREATE OR REPLACE FUNCTION spans_seconds(spans tstzmultirange) RETURNS numeric
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN (SELECT coalesce(sum(extract(epoch FROM upper(span) - lower(span))), 0) FROM unnest(spans) AS span);
 
--- What the time of each part counts as. The spans do not overlap and together are the window from the first check of the
--- service until its end or now: up, degraded, down, unknown, maintained, excluded by a correction, and outside of the
--- service hours. The order of the steps: quorum, corrections, shortest outage, maintenance, service hours and window.
+-- What the time of each part counts as, as it was known at `known_at`: nothing after that moment counts. The spans do not overlap
+-- and together are the window from the first check of the service until its end, now or that moment: up, degraded, down,
+-- unknown, maintained, excluded by a correction, and outside of the service hours. The order of the steps: quorum, corrections,
+-- shortest outage, maintenance, service hours and window.
 CREATE OR REPLACE FUNCTION sla_states(service_ids text[], policies uuid[], versions integer[], lows timestamptz[], highs timestamptz[],
                                       known_at timestamptz)
     RETURNS TABLE (part bigint, up tstzmultirange, degraded tstzmultirange, down tstzmultirange, unknown tstzmultirange,
@@ -139,17 +149,23 @@ $$
 WITH parts AS (
     SELECT part, service_id, policy_id, version,
            greatest(low, first_check)                              AS low,
-           least(high, present())                                  AS high,
+           least(high, latest)                                     AS high,
            -- Outages are as long as they are beyond the bounds of the window, so the time around it is read too.
            greatest(low - shortest_outage_seconds * interval '1 second', first_check)  AS wide_low,
-           least(high + shortest_outage_seconds * interval '1 second', present())      AS wide_high,
+           least(high + shortest_outage_seconds * interval '1 second', latest)         AS wide_high,
            sla_policy_versions.unknown                             AS unknown_counts,
            shortest_outage_seconds * interval '1 second'           AS shortest_outage
     FROM unnest(service_ids, policies, versions, lows, highs)
         WITH ORDINALITY AS parts (service_id, policy_id, version, low, high, part)
     JOIN sla_policy_versions USING (policy_id, version)
-    CROSS JOIN LATERAL (SELECT min(starts_at) AS first_check FROM episodes WHERE episodes.service_id = parts.service_id) AS history
-    WHERE first_check < least(high, present()) AND low < present()
+    CROSS JOIN LATERAL (
+        SELECT least(present(), known_at) AS latest,
+               CASE
+                   WHEN known_at < present() THEN sla_first_check(parts.service_id, known_at)
+                   ELSE (SELECT min(starts_at) FROM episodes WHERE episodes.service_id = parts.service_id)
+               END AS first_check
+    ) AS history
+    WHERE first_check < least(high, latest) AND low < latest
 ), listed AS (
     SELECT array_agg(service_id ORDER BY part) AS service_ids,
            array_agg(policy_id ORDER BY part)  AS policies,
@@ -161,7 +177,7 @@ WITH parts AS (
 ), observed AS (
     SELECT numbers[seen.part] AS part, seen.up, seen.degraded, seen.down
     FROM listed
-    CROSS JOIN LATERAL sla_observed(service_ids, policies, versions, lows, highs) AS seen
+    CROSS JOIN LATERAL sla_observed(service_ids, policies, versions, lows, highs, known_at) AS seen
 ), corrected AS (
     SELECT numbers[found.part] AS part, found.up, found.down, found.excluded
     FROM listed

@@ -116,28 +116,38 @@ END;
 -- have dropped them.
 CREATE OR REPLACE FUNCTION end_episodes(service_ids text[], locations text[], ends timestamptz[], expiries timestamptz[])
     RETURNS void
-    LANGUAGE sql AS
+    LANGUAGE plpgsql AS
 $$
-WITH ending AS (
-    SELECT service_id, location, at, expires_at
-    FROM unnest(service_ids, locations, ends, expiries) AS given (service_id, location, at, expires_at)
-), begun_later AS (
-    UPDATE episodes
-    SET state = 'unknown', error_type = NULL, error_message = NULL, expires_at = ending.expires_at
-    FROM ending
-    WHERE episodes.service_id = ending.service_id AND episodes.location = ending.location
-      AND ends_at IS NULL AND state <> 'unknown' AND starts_at >= at
-), ended AS (
-    UPDATE episodes
-    SET ends_at = at
-    FROM ending
-    WHERE episodes.service_id = ending.service_id AND episodes.location = ending.location
-      AND ends_at IS NULL AND state <> 'unknown' AND starts_at < at
-    RETURNING episodes.service_id, episodes.location, ends_at, ending.expires_at
-)
-INSERT INTO episodes (service_id, location, starts_at, state, expires_at)
-SELECT service_id, location, ends_at, 'unknown', expires_at
-FROM ended
+DECLARE
+    moment CONSTANT timestamptz := present_clock();
+BEGIN
+    WITH ending AS (
+        SELECT service_id, location, at, expires_at
+        FROM unnest(service_ids, locations, ends, expiries) AS given (service_id, location, at, expires_at)
+    ), changed AS (
+        INSERT INTO former_episodes (service_id, location, starts_at, ends_at, state, estimated, known_until)
+        SELECT episodes.service_id, episodes.location, greatest(starts_at, at), moment, state, estimated, moment
+        FROM ending
+        JOIN episodes ON episodes.service_id = ending.service_id AND episodes.location = ending.location
+        WHERE ends_at IS NULL AND state <> 'unknown' AND greatest(starts_at, at) < moment AND NOT upgrade_pending()
+    ), begun_later AS (
+        UPDATE episodes
+        SET state = 'unknown', error_type = NULL, error_message = NULL, expires_at = ending.expires_at
+        FROM ending
+        WHERE episodes.service_id = ending.service_id AND episodes.location = ending.location
+          AND ends_at IS NULL AND state <> 'unknown' AND starts_at >= at
+    ), ended AS (
+        UPDATE episodes
+        SET ends_at = at
+        FROM ending
+        WHERE episodes.service_id = ending.service_id AND episodes.location = ending.location
+          AND ends_at IS NULL AND state <> 'unknown' AND starts_at < at
+        RETURNING episodes.service_id, episodes.location, ends_at, ending.expires_at
+    )
+    INSERT INTO episodes (service_id, location, starts_at, state, expires_at)
+    SELECT service_id, location, ends_at, 'unknown', expires_at
+    FROM ended;
+END
 $$;
 
 -- Computes the episodes of one service again from its raw checks in a window, with its outages and its state.

@@ -69,13 +69,16 @@ END
 $$;
 
 -- A step of replace_episodes: deletes the episodes that new_episodes overlap or touch, and adds to new_episodes the
--- parts of them that no new one replaces.
+-- parts of them that no new one replaces. What changes of the past is kept in former_episodes, but not during an upgrade, which
+-- replaces estimates.
 CREATE OR REPLACE FUNCTION cut_known_episodes() RETURNS void
     LANGUAGE plpgsql AS
 $$
 DECLARE
     -- The planner assumes hundreds of rows in a temporary table, and would read the episodes of all services.
     changed_services CONSTANT text[] := ARRAY(SELECT DISTINCT service_id FROM new_episodes);
+    -- Not present(): the transaction may have waited for the recording lock.
+    moment           CONSTANT timestamptz := present_clock();
 BEGIN
     WITH replaced AS MATERIALIZED (
         SELECT service_id, location, range_agg(tstzrange(starts_at, ends_at)) AS times
@@ -93,6 +96,32 @@ BEGIN
         FROM removed
         JOIN replaced USING (service_id, location)
         CROSS JOIN LATERAL unnest(multirange(tstzrange(removed.starts_at, coalesce(removed.ends_at, 'infinity'))) - times) AS span
+    ), changed AS (
+        SELECT removed.service_id, removed.location, removed.state, removed.estimated,
+               range_agg(tstzrange(greatest(removed.starts_at, new.starts_at), least(removed.ends_at, new.ends_at, moment))) AS spans
+        FROM removed
+        JOIN new_episodes AS new
+          ON new.service_id = removed.service_id AND new.location = removed.location
+         AND new.starts_at < coalesce(removed.ends_at, 'infinity') AND new.ends_at > removed.starts_at
+        WHERE (new.state, new.estimated) IS DISTINCT FROM (removed.state, removed.estimated)
+          AND greatest(removed.starts_at, new.starts_at) < moment
+        GROUP BY removed.service_id, removed.location, removed.starts_at, removed.state, removed.estimated
+        UNION ALL
+        -- The time before the first episode: none was known.
+        SELECT service_id, location, NULL, false, tstzmultirange(tstzrange(lower(times), least(first_episode, moment)))
+        FROM replaced
+        CROSS JOIN LATERAL (
+            SELECT min(starts_at) AS first_episode
+            FROM episodes
+            WHERE episodes.service_id = replaced.service_id AND episodes.location = replaced.location
+        ) AS known
+        WHERE lower(times) < least(first_episode, moment)
+    ), kept AS (
+        INSERT INTO former_episodes (service_id, location, starts_at, ends_at, state, estimated, known_until)
+        SELECT service_id, location, lower(span), upper(span), state, estimated, moment
+        FROM changed
+        CROSS JOIN LATERAL unnest(spans) AS span
+        WHERE NOT upgrade_pending()
     )
     INSERT INTO new_episodes (service_id, location, starts_at, ends_at, state, error_type, error_message, expires_at, estimated, kept)
     SELECT remains.service_id, remains.location, lower(span), upper(span), remains.state,

@@ -112,12 +112,31 @@ async def test_a_correction_changes_the_figures_and_as_of_shows_them_as_before(a
         )
         INSERT INTO sla_correction_spans SELECT id, tstzrange(%(from)s, %(to)s) FROM correction
         """,
-        {"from": NOON - 40 * MINUTE, "to": NOON - 30 * MINUTE, "now": NOON - MINUTE},
+        {"from": NOON - 40 * MINUTE, "to": NOON - 20 * MINUTE, "now": NOON + MINUTE},
     )
+    await set_clock(db, NOON + 2 * MINUTE)
     level = await api.get("/api/sla/services/shop")
     assert (level["seconds"]["down"], level["uptime"], level["verdict"]) == (0, "100.00", "met")
-    before = await api.get("/api/sla/services/shop?asOf=2026-11-15T11:58:00Z")
-    assert (before["seconds"]["down"], before["uptime"]) == (360, "90.00")
+    before = await api.get("/api/sla/services/shop?asOf=2026-11-15T12:00:30Z")
+    assert (before["seconds"]["down"], before["uptime"]) == (360, "90.08")
+
+
+async def test_as_of_shows_the_figures_from_before_late_checks(api: Api, db: Db) -> None:
+    await add_policy(db)
+    await watch(db, failed=range(31, 37))
+    noted = await api.get("/api/sla/services/shop")
+    assert (noted["seconds"]["down"], noted["outages"]) == (360, 1)
+    await set_clock(db, NOON + 10 * MINUTE)
+    await record(db, [Check("shop", NOON - 33 * MINUTE - timedelta(seconds=30), ms=50.0)])
+
+    async def is_split() -> bool:
+        level = await api.get("/api/sla/services/shop")
+        return (level["seconds"]["down"], level["outages"]) == (330, 2)
+
+    await until(is_split)
+    before = await api.get(f"/api/sla/services/shop?asOf={NOON.isoformat().replace('+00:00', 'Z')}")
+    unchanging = ("uptime", "verdict", "coverage", "seconds", "outages", "longestOutageSeconds", "budget", "parts")
+    assert {name: before[name] for name in unchanging} == {name: noted[name] for name in unchanging}
 
 
 async def test_time_without_data_is_unknown_and_lowers_the_coverage(api: Api, db: Db) -> None:

@@ -158,8 +158,9 @@ def _counted(
 ) -> Iterator[tuple[str, datetime, datetime]]:
     """Yields the spans of a part and what each counts as, in their order. Neighbours differ."""
     watched = [one for one in world.episodes if one.service == service]
-    first_check = min((one.starts_at for one in watched), default=world.now)
-    cuts = {first_check, world.now, *part}
+    now = min(world.now, known_at)
+    first_check = min((one.starts_at for one in watched), default=now)
+    cuts = {first_check, now, *part}
     cuts |= {moment for one in watched for moment in (one.starts_at, one.ends_at) if moment}
     cuts |= {moment for one in world.announcements for moment in (one.starts_at, one.ends_at)}
     cuts |= {moment for one in world.occurrences for moment in (one.starts_at, one.ends_at)}
@@ -169,7 +170,7 @@ def _counted(
     cuts |= {moment for span in opened for moment in span}
     history = [
         (_corrected(world, service, version, low, known_at), low, high)
-        for low, high in pairwise(sorted(cut for cut in cuts if first_check <= cut <= world.now))
+        for low, high in pairwise(sorted(cut for cut in cuts if first_check <= cut <= now))
     ]
     counted = []
     for state, low, high in _long_enough(history, timedelta(seconds=version.shortest_outage_s)):

@@ -188,9 +188,10 @@ async def compare(connection: Connection, world: World, period: Period) -> list[
             for span in part.spans[state]
         ),
     )
+    now = min(world.now, period.known_at)
     for one in found:
-        first_check = min((ep.starts_at for ep in world.episodes if ep.service == one.service), default=world.now)
-        elapsed = max(min(one.high, world.now) - max(one.low, first_check), first_check - first_check)
+        first_check = min((ep.starts_at for ep in world.episodes if ep.service == one.service), default=now)
+        elapsed = max(min(one.high, now) - max(one.low, first_check), first_check - first_check)
         assert sum(one[6:13]) == Decimal(elapsed // MICROSECOND).scaleb(-6)
     return found
 
