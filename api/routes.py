@@ -53,7 +53,7 @@ from api.rest.installation import POOL, SETTINGS
 from api.rest.parts import Part
 from api.services import heartbeats
 from api.services import routes as services
-from api.sla import corrections, figures, holidays, policies
+from api.sla import corrections, figures, groups, holidays, policies, simulate, timeline
 from api.uptime import calendar, response_times, status
 
 RESOURCES = (
@@ -69,6 +69,9 @@ RESOURCES = (
     maintenance,
     corrections,
     figures,
+    groups,
+    timeline,
+    simulate,
     policies,
     holidays,
     accounts,

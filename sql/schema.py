@@ -20,10 +20,22 @@ TIERS = {"15m": "quarter of an hour (UTC)", "hourly": "hour (UTC)", "daily": "da
 """The tiers of the rollups, with their buckets in words."""
 LEGACY = frozenset(f"aggregates/{kind}_{tier}" for kind in KINDS for tier in TIERS)
 """The names of the aggregates of release 0.1 in schema_versions."""
-ROLLUPS = ("functions", "service_figures", "open_days", "folding", "strips", "rebuild", "upgrade")
+ROLLUPS = ("functions", "service_figures", "figures_of_parts", "open_days", "folding", "strips", "rebuild", "upgrade")
 """The files of continuous_aggregates with functions, in the order in which they are applied."""
-ACCOUNTING = ("policies", "known_episodes", "states", "figures", "burn_rates", "history", "corrections", "saving")
+ACCOUNTING = (
+    "policies",
+    "known_episodes",
+    "states",
+    "figures",
+    "burn_rates",
+    "timeline",
+    "history",
+    "corrections",
+    "saving",
+)
 """The files of sql/accounting with functions, in the order in which they are applied."""
+LEVELS = ("levels", "group_levels")
+"""The files of sql/accounting with functions that also read the rollups."""
 VIEWS = (
     "service_status",
     "service_days",
@@ -105,6 +117,7 @@ def parts_of(engine: str, agreed: Terms, connection: AsyncConnection[TupleRow], 
     parts.append(Part(f"aggregates/{engine}_rollups", own["rollups"], once=True))
     parts += [Part(f"aggregates/{name}", shared[name]) for name in ROLLUPS]
     parts.append(Part(f"aggregates/{engine}_functions", own["functions"]))
+    parts += [Part(f"accounting/{name}", accounting[name]) for name in LEVELS]
     parts.append(Part("aggregates/begin_upgrade", shared["begin_upgrade"], once=True))
     if not legacy:
         parts += _views_of_tiers(connection)

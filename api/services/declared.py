@@ -30,6 +30,7 @@ from api.rest.constraints import constraint_errors
 from api.rest.errors import ApiError
 from api.rest.problems import FieldProblem
 from api.services.fields import Service, complete, problems, read_new, warnings
+from api.services.tag_policies import lock_tag_policies, require_one_tag_policy
 from sla_monitor.formats.one_line import on_one_line
 from sla_monitor.settings import Settings, SettingsError, StartError
 from sql import Pool, database
@@ -157,11 +158,13 @@ async def _store(path: Path, services: list[Service], settings: Settings, pool: 
     values = {"file": path.name, "services": Jsonb([service.columns() for service in services])}
     async with database.transaction(pool) as connection:
         try:
+            await lock_tag_policies(connection, services)
             with constraint_errors():
                 cursor = await connection.execute(sql.query("services/apply_declared"), values)
-        except ApiError as error:  # a constraint that `problems` does not check
+            changed = [(str(service_id), str(change)) for service_id, change in await cursor.fetchall()]
+            await require_one_tag_policy(connection, services)
+        except ApiError as error:  # a rule that `problems` does not check
             raise DeclarationError(f"{path}: {error}") from None
-        changed = [(str(service_id), str(change)) for service_id, change in await cursor.fetchall()]
     for service in services:
         if (service.id, "applied") in changed:
             for warning in warnings(service, settings):

@@ -33,6 +33,7 @@ from api.services.fields import (
     stored,
 )
 from api.services.names import ALL_SYSTEMS, ServiceName, ServicePath, is_slug
+from api.services.tag_policies import lock_tag_policies, require_one_tag_policy
 from sla_monitor.settings import Settings
 from sql import Pool, database
 from sql.database import Actor, Connection
@@ -130,8 +131,8 @@ async def create_service(
     settings: Injected[Settings],
     data: NewServiceBody,
 ) -> Response[AnySavedService]:
-    """Fields that are not in the body have their defaults. 409 if the id is taken. `warnings`: why the service cannot
-    be probed."""
+    """Fields that are not in the body have their defaults. 409 if the id is taken, or if two of the tags have an SLA
+    policy. `warnings`: why the service cannot be probed."""
     service = await create(pool, settings, actor(request), data)
     return Response(service, status_code=201, headers={"Location": f"/api/services/{service.id}"})
 
@@ -151,7 +152,8 @@ async def change_service(
     data: JSONBody[dict[str, Any]],
 ) -> AnySavedService:
     """Fields that are not in the body stay unchanged; null clears an optional field. After a change of `type`, the
-    fields of the new type have their defaults. 409 if services.toml declares the service."""
+    fields of the new type have their defaults. 409 if services.toml declares the service, or if two of the tags have an
+    SLA policy."""
     return await change(pool, settings, actor(request), service_id, data)
 
 
@@ -173,24 +175,28 @@ async def one(pool: Pool, service_id: str) -> StoredService:
 
 
 async def create(pool: Pool, settings: Settings, by: Actor, data: Mapping[str, Any]) -> AnySavedService:
-    """Creates a service. Raises 400 for invalid values, 409 if the id is taken."""
+    """Creates a service. Raises 400 for invalid values, 409 if the id is taken or two tags have an SLA policy."""
     service = _valid(complete(read_new(data), settings))
     async with database.transaction(pool, by) as connection:
-        created = await _execute(connection, "services/create", service=Jsonb(service.columns()))
-    if not created:
-        raise ApiError(409, "service_exists", [FieldProblem.of("id", "taken")])
+        await lock_tag_policies(connection, [service])
+        if not await _execute(connection, "services/create", service=Jsonb(service.columns())):
+            raise ApiError(409, "service_exists", [FieldProblem.of("id", "taken")])
+        await require_one_tag_policy(connection, [service])
     return saved(service, settings)
 
 
 async def change(
     pool: Pool, settings: Settings, by: Actor, service_id: str, data: Mapping[str, Any]
 ) -> AnySavedService:
-    """Changes a service. Raises 400 for invalid values, 404 if there is no such service, 409 if a file declares it."""
+    """Changes a service. Raises 400 for invalid values, 404 if there is no such service, 409 if a file declares it or
+    two tags have an SLA policy."""
     _require_slug(service_id)
     async with database.transaction(pool, by) as connection:
         current = _changeable(await _locked(connection, service_id)).service
         service = _valid(changed(current, data))
+        await lock_tag_policies(connection, [service])
         await _execute(connection, "services/update", service=Jsonb(service.columns()))
+        await require_one_tag_policy(connection, [service])
     return saved(service, settings)
 
 

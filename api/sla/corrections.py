@@ -208,41 +208,53 @@ async def one(pool: Pool, correction_id: str) -> CorrectionRow:
 
 async def create(pool: Pool, author: Principal, by: Actor, data: NewCorrection) -> CorrectionRow:
     """Creates a correction and stores its occurrences. Raises 400 for invalid fields or an invalid schedule."""
+    async with database.transaction(pool, by) as connection:
+        return await insert(connection, author, data)
+
+
+async def insert(connection: Connection, author: Principal, data: NewCorrection, number: int = 0) -> CorrectionRow:
+    """As `create`, in a transaction. `number`: the microseconds after now at which the correction is created, because
+    of several corrections the newest one counts."""
     starts_at, ends_at = in_utc(data.starts_at), in_utc(data.ends_at)
     raise_problems(_problems(data, starts_at, ends_at))
-    async with database.transaction(pool, by) as connection:
-        now, reporting_zone = await _present(connection)
-        time_zone = data.time_zone or reporting_zone
-        schedule = window_schedule(starts_at, ends_at, data.rrule, time_zone, LONGEST)
-        if schedule.rule is None and starts_at > now:
-            raise invalid(FieldProblem.of("startsAt", "begun"))
-        await _require_subject(connection, data)
-        # In a thread: a daily rule from 2000 to 2100 has more than 36,000 occurrences.
-        found, due_at = await to_thread.run_sync(stored_occurrences, schedule, now)
-        values = msgspec.structs.asdict(data) | {
-            "starts_at": starts_at,
-            "ends_at": ends_at,
-            "rrule": rules.stored(data.rrule) if data.rrule is not None else None,
-            "time_zone": time_zone,
-            "author": author.name,
-            "created_by": author.user_id,
-            "due_at": due_at,
-            "starts": [occurrence.starts_at for occurrence in found],
-            "ends": [occurrence.ends_at for occurrence in found],
-        }
-        with constraint_errors():
-            return _found(await _changed(connection, "sla/corrections/create", values))
+    now, reporting_zone = await _present(connection)
+    time_zone = data.time_zone or reporting_zone
+    schedule = window_schedule(starts_at, ends_at, data.rrule, time_zone, LONGEST)
+    # In a thread: a daily rule from 2000 to 2100 has more than 36,000 occurrences.
+    found, due_at = await to_thread.run_sync(stored_occurrences, schedule, now)
+    if starts_at > now and due_at is None and len(found) == 1:  # a rule may have one occurrence
+        raise invalid(FieldProblem.of("startsAt", "begun"))
+    await _require_subject(connection, data)
+    values = msgspec.structs.asdict(data) | {
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "rrule": rules.stored(data.rrule) if data.rrule is not None else None,
+        "time_zone": time_zone,
+        "author": author.name,
+        "created_by": author.user_id,
+        "created_at": now + timedelta(microseconds=number),
+        "due_at": due_at,
+        "starts": [occurrence.starts_at for occurrence in found],
+        "ends": [occurrence.ends_at for occurrence in found],
+    }
+    with constraint_errors():
+        return _found(await _changed(connection, "sla/corrections/create", values))
 
 
 async def withdraw(pool: Pool, principal: Principal, by: Actor, correction_id: str) -> CorrectionRow:
     """Withdraws a correction. Raises 404 if there is none, 409 if it is already withdrawn."""
-    values = {"id": uuid_or_none(correction_id), "by": principal.name}
     async with database.transaction(pool, by) as connection:
-        row = await _changed(connection, "sla/corrections/withdraw", values)
-        if row is None:
-            _found(await _changed(connection, "sla/corrections/one", values))
-            raise ApiError(409, "already_withdrawn")
-        return row
+        return await withdraw_one(connection, principal, correction_id)
+
+
+async def withdraw_one(connection: Connection, principal: Principal, correction_id: str) -> CorrectionRow:
+    """As `withdraw`, in a transaction."""
+    values = {"id": uuid_or_none(correction_id), "by": principal.name}
+    row = await _changed(connection, "sla/corrections/withdraw", values)
+    if row is None:
+        _found(await _changed(connection, "sla/corrections/one", values))
+        raise ApiError(409, "already_withdrawn")
+    return row
 
 
 def _problems(data: NewCorrection, starts_at: datetime, ends_at: datetime) -> list[FieldProblem]:

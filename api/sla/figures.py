@@ -4,8 +4,8 @@ The rules are in docs/accounting.md, the SQL in sql/accounting.
 """
 
 import re
-from datetime import date, datetime, timedelta
-from typing import Annotated, Literal
+from datetime import date, timedelta
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -16,9 +16,11 @@ from api.auth.permissions import requires
 from api.cache.entries import Cacheable
 from api.rest.errors import ApiError, invalid
 from api.rest.injected import Injected
-from api.rest.moments import FIRST_YEAR, LAST_YEAR, iso, read_moment
+from api.rest.moments import FIRST_YEAR, LAST_YEAR, iso, iso_or_none, read_moment
 from api.rest.problems import FieldProblem
 from api.services.names import ServiceName, ServicePath
+from api.sla.level_rows import LevelRow, PartRow, RateRow, SecondsRow, Verdict
+from api.sla.periods import first_check, require_checked
 from api.sla.subjects import Scope
 from api.uptime.calendar import public_service
 from sql import Pool, database
@@ -26,7 +28,6 @@ from sql import Pool, database
 CACHEABLE = (Cacheable("/api/sla/services/", frozenset({"checks", "services"}), frozenset({"period", "asOf"})),)
 """Saved policies, holidays and corrections count as a change of services (sql/accounting/saving.sql)."""
 _PERIOD = re.compile(r"([0-9]{4})(?:-(0[1-9]|1[0-2])|-Q([1-4]))?")
-Verdict = Literal["met", "missed", "insufficient_data"]
 PeriodText = Annotated[
     str | None,
     QueryParameter(
@@ -98,16 +99,49 @@ class BurnRate(msgspec.Struct, rename="camel"):
     rate: float | None
 
 
+class Checks(msgspec.Struct):
+    """All checks of the period, also those in maintenance and outside of the service hours. `uptime`: the successful
+    ones in percent, rounded down, "-" without checks."""
+
+    total: int
+    failed: int
+    uptime: str
+
+
+class ObjectiveLevel(msgspec.Struct):
+    """The promise that `share` percent of the successful checks take at most `ms` milliseconds. `actual`: the actual
+    percentage, `met`: whether it is as high; null without successful checks."""
+
+    ms: int
+    share: float
+    actual: float | None
+    met: bool | None
+
+
+class ResponseTimes(msgspec.Struct):
+    """Percentiles of the response times of successful checks in milliseconds, null without any. `objective`: null if
+    the policy has none."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    objective: ObjectiveLevel | None
+
+
 class ServiceLevel(msgspec.Struct, rename="camel"):
     """`from` and `to`: the first and the last day of the period in the time zone of the policy. `policy`: the latest
-    version in the period. `uptime`: in percent, rounded down, "-" without data. `coverage`: the known share of the time
-    that counts, in percent, null if no time counts. `estimated`: a part of the period is older than the raw checks, and
-    its states were computed from aggregates. `verdict`: null if there is no data at all."""
+    version in the period. `target`: in percent; of several versions the mean by planned time. `uptime`: in percent,
+    rounded down, "-" without data. `coverage`: the known share of the time that counts, in percent, null if no time
+    counts. `estimated`: a part of the period is older than the raw checks, and its states were computed from
+    aggregates. `verdict`: null if there is no data at all. `mttrSeconds`: the mean length of outages that have ended,
+    `mtbfSeconds`: the mean up time between outages; null without outages. `credit`: the service credit in percent of
+    the fee; null if the policy has no credits, or without a verdict."""
 
     service: ServiceName
     from_: date = msgspec.field(name="from")
     to: date
     policy: PolicyVersion
+    target: float
     uptime: str
     verdict: Verdict | None
     coverage: float | None
@@ -115,7 +149,12 @@ class ServiceLevel(msgspec.Struct, rename="camel"):
     seconds: Seconds
     outages: int
     longest_outage_seconds: float
+    mttr_seconds: float | None
+    mtbf_seconds: float | None
+    checks: Checks
+    response_times: ResponseTimes
     budget: Budget
+    credit: float | None
     burn_rates: list[BurnRate]
     parts: list[Part]
 
@@ -127,51 +166,6 @@ class CurrentRow(msgspec.Struct):
     version: int
     first_day: date
     last_day: date
-
-
-class PartRow(msgspec.Struct):
-    """A row of sla/parts. Times are seconds."""
-
-    policy_id: UUID
-    version: int
-    scope: Scope
-    name: str
-    target: float
-    low: datetime
-    high: datetime
-    now: datetime
-    up: float
-    degraded: float
-    down: float
-    unknown: float
-    maintenance: float
-    excluded: float
-    outside_hours: float
-    spent: float
-    planned: float
-    budget: float
-    outages: int
-    longest_outage: float
-    least_coverage: float
-    estimated: bool
-    uptime: str
-
-    @property
-    def policy(self) -> PolicyVersion:
-        return PolicyVersion(self.policy_id, self.version, self.name, self.scope, self.target)
-
-    @property
-    def seconds(self) -> Seconds:
-        return Seconds(
-            self.up, self.degraded, self.down, self.unknown, self.maintenance, self.excluded, self.outside_hours
-        )
-
-
-class RateRow(msgspec.Struct):
-    """A row of sla/burn_rates."""
-
-    seconds: int
-    rate: float | None
 
 
 def days_of(text: str) -> tuple[date, date]:
@@ -191,35 +185,6 @@ def days_of(text: str) -> tuple[date, date]:
     return date(year, first, 1), end - timedelta(days=1)
 
 
-def totals(rows: list[PartRow]) -> Seconds:
-    """The sums over all parts of a period."""
-    return Seconds(*(sum(getattr(row, name) for row in rows) for name in Seconds.__struct_fields__))
-
-
-def budget_of(rows: list[PartRow], seconds: Seconds) -> Budget:
-    """The error budget of a period: the sum of the budgets of its parts."""
-    total, spent = sum(row.budget for row in rows), sum(row.spent for row in rows)
-    left = total - spent
-    counted = seconds.up + seconds.degraded + seconds.down
-    projected = None
-    if spent > 0 and left > 0 and counted > 0:
-        remaining = left / (spent / counted)
-        now, end = rows[-1].now, rows[-1].high
-        if remaining < (end - now).total_seconds():
-            projected = iso(now + timedelta(seconds=remaining))
-    return Budget(total, spent, left, projected)
-
-
-def verdict_of(rows: list[PartRow], coverage: float | None, spent: float, seconds: Seconds) -> Verdict | None:
-    """Whether the target of the latest part is met by the time that counts."""
-    known = seconds.up + seconds.degraded + seconds.down
-    if coverage is None or known == 0:
-        return None
-    if coverage < rows[-1].least_coverage:
-        return "insufficient_data"
-    return "met" if 100 * ((known - spent) / known) >= rows[-1].target else "missed"
-
-
 @get(
     "/sla/services/{service_id:str}",
     summary="Get the service level of a service",
@@ -229,7 +194,8 @@ async def service_level(
     service_id: ServicePath, pool: Injected[Pool], period: PeriodText = None, as_of: AsOf = None
 ) -> ServiceLevel:
     """The uptime of a public service against the target of its SLA policy, in the current or another period, with its
-    error budget and burn rates. 404 if the service does not exist, or if no policy applies to it in the period.
+    error budget and burn rates. 404 if the service does not exist, or if no policy applies to it in the period. 400
+    for a period that ended before the first check of the service.
 
     Times are seconds.
     """
@@ -242,42 +208,54 @@ async def service_level(
         first_day, last_day = current.first_day, current.last_day
     else:
         raise ApiError(404, "no_policy")
-    rows = await database.rows(
-        pool, "sla/parts", PartRow, service_id=service_id, first_day=first_day, last_day=last_day, known_at=known_at
-    )
-    if not rows:
+    values = {"service_id": service_id, "first_day": first_day, "last_day": last_day, "known_at": known_at}
+    level = await database.row(pool, "sla/level", LevelRow, **values)
+    if level is None:
         raise ApiError(404, "no_policy")
+    if period is not None:
+        require_checked(await first_check(pool, service_id), "period", level.ends_at)
+    parts = [_part(row) for row in await database.rows(pool, "sla/parts", PartRow, **values)]
     rates = []
     if current is not None:
-        rates = await database.rows(
-            pool,
-            "sla/burn_rates",
-            RateRow,
-            service_id=service_id,
-            policy_id=current.policy_id,
-            version=current.version,
-        )
-    seconds = totals(rows)
-    known = seconds.up + seconds.degraded + seconds.down
-    counting = known + seconds.unknown
-    coverage = 100 * (known / counting) if counting else None  # exactly 100 if all is known
-    budget = budget_of(rows, seconds)
+        terms = {"policy_id": current.policy_id, "version": current.version}
+        rates = await database.rows(pool, "sla/burn_rates", RateRow, service_id=service_id, **terms)
     return ServiceLevel(
         service=service,
         from_=first_day,
         to=last_day,
-        policy=rows[-1].policy,
-        uptime=rows[-1].uptime,
-        verdict=verdict_of(rows, coverage, budget.spent_seconds, seconds),
-        coverage=coverage,
-        estimated=any(row.estimated for row in rows),
-        seconds=seconds,
-        outages=sum(row.outages for row in rows),
-        longest_outage_seconds=max(row.longest_outage for row in rows),
-        budget=budget,
+        policy=parts[-1].policy,
+        target=level.target,
+        uptime=level.uptime,
+        verdict=level.verdict,
+        coverage=level.coverage,
+        estimated=level.estimated,
+        seconds=_seconds(level),
+        outages=level.outages,
+        longest_outage_seconds=level.longest,
+        mttr_seconds=level.mttr,
+        mtbf_seconds=level.mtbf,
+        checks=Checks(level.checks, level.failed_checks, level.checks_uptime),
+        response_times=ResponseTimes(level.p50, level.p95, level.p99, _objective(level)),
+        budget=Budget(level.budget, level.spent, level.left, iso_or_none(level.projected_end)),
+        credit=level.credit,
         burn_rates=[BurnRate(row.seconds, row.rate) for row in rates],
-        parts=[Part(row.policy, iso(row.low), iso(row.high), row.seconds, row.budget, row.spent) for row in rows],
+        parts=parts,
     )
+
+
+def _part(row: PartRow) -> Part:
+    policy = PolicyVersion(row.policy_id, row.version, row.name, row.scope, row.target)
+    return Part(policy, iso(row.low), iso(row.high), _seconds(row), row.budget, row.spent)
+
+
+def _seconds(row: SecondsRow) -> Seconds:
+    return Seconds(*(getattr(row, name) for name in Seconds.__struct_fields__))
+
+
+def _objective(level: LevelRow) -> ObjectiveLevel | None:
+    if level.objective_ms is None or level.objective_share is None:
+        return None
+    return ObjectiveLevel(level.objective_ms, level.objective_share, level.fast_share, level.objective_met)
 
 
 router = Router("/api", route_handlers=[service_level], tags=["sla"])

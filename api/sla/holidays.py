@@ -20,7 +20,7 @@ from api.rest.injected import Injected
 from api.rest.moments import year_problems
 from api.rest.problems import FieldProblem
 from api.rest.texts import line_problems, repeated_problems
-from api.sla.policy_fields import Name
+from api.sla.policy_terms import Name
 from sql import Pool, database
 
 CACHEABLE: tuple[Cacheable, ...] = ()

@@ -14,10 +14,13 @@ from psycopg.types.json import Jsonb
 import sql
 from api.auth.permissions import Principal
 from api.rest.errors import ApiError, invalid, raise_problems
+from api.rest.moments import year_problems
 from api.rest.preconditions import allows_version
 from api.rest.problems import FieldProblem
 from api.rest.texts import uuid_or_none
-from api.sla.policy_fields import DEFAULTS, NewPolicy, PolicyChange, VersionRow, terms_problems
+from api.sla.policy_fields import NewPolicy, PolicyChange, VersionRow
+from api.sla.policy_problems import terms_problems
+from api.sla.policy_terms import DEFAULTS
 from api.sla.subjects import subject_problems
 from sql import Pool, database
 from sql.database import Actor, Connection
@@ -40,18 +43,25 @@ async def one(pool: Pool, policy_id: str) -> list[VersionRow]:
 async def create(pool: Pool, author: Principal, by: Actor, data: NewPolicy) -> list[VersionRow]:
     """Creates a policy with its first version. Raises 400 for invalid fields, 409 for a conflict with another
     policy."""
-    values = DEFAULTS | data.given()
     async with _saving(pool, by) as connection:
-        values.setdefault("time_zone", await _scalar(connection, "SELECT reporting_time_zone()", {}))
-        raise_problems(subject_problems(data.scope, data.subject) + terms_problems(values))
-        values.setdefault("valid_from", await _tomorrow(connection, values["time_zone"]))
-        if data.scope == "service":
-            await _require_service(connection, data.subject)
+        values = await checked_terms(connection, data)
         subject = {"scope": data.scope, "subject": data.subject}
         policy_id = await _scalar(connection, sql.query("sla/create_policy"), subject)
         if policy_id is None:
             raise ApiError(409, "policy_exists", [FieldProblem.of("subject", "taken")])
-        return await _add(connection, author, policy_id, 1, values)
+        return await add_version(connection, author, policy_id, 1, values)
+
+
+async def checked_terms(connection: Connection, data: NewPolicy) -> dict[str, Any]:
+    """The terms of a new policy with their defaults. Raises 400 for invalid fields."""
+    values = DEFAULTS | data.given()
+    values.setdefault("time_zone", await _scalar(connection, "SELECT reporting_time_zone()", {}))
+    found = subject_problems(data.scope, data.subject) + terms_problems(values)
+    service = data.subject if data.scope == "service" else None
+    tomorrow, unknown = await _look_up(connection, values, service, found)
+    raise_problems(found + unknown)
+    values.setdefault("valid_from", tomorrow)
+    return values
 
 
 async def change(
@@ -66,11 +76,13 @@ async def change(
         if not allows_version(if_match, newest.version):
             raise PolicyOutdatedError(versions)
         values = newest.terms() | _cleared(given) | given
-        if "valid_from" not in given:
-            del values["valid_from"]
-        raise_problems(terms_problems(values))
-        values["valid_from"] = await _from_tomorrow(connection, "validFrom", given.get("valid_from"), values)
-        return await _add(connection, author, newest.id, newest.version + 1, values)
+        values["valid_from"] = day = given.get("valid_from")
+        found = terms_problems(values)
+        tomorrow, unknown = await _look_up(connection, values, None, found)
+        past = [] if year_problems("validFrom", day) else _past_problems("validFrom", day, tomorrow)
+        raise_problems(found + unknown + past)
+        values["valid_from"] = day or tomorrow
+        return await add_version(connection, author, newest.id, newest.version + 1, values)
 
 
 async def end(pool: Pool, author: Principal, by: Actor, policy_id: str, first_day: date | None) -> None:
@@ -79,9 +91,11 @@ async def end(pool: Pool, author: Principal, by: Actor, policy_id: str, first_da
     async with _saving(pool, by) as connection:
         newest = (await _versions(connection, uuid_or_none(policy_id)))[0]
         values = newest.terms()
-        values["valid_from"] = await _from_tomorrow(connection, "from", first_day, values)
+        tomorrow, unknown = await _look_up(connection, values, None, [])
+        raise_problems(unknown + _past_problems("from", first_day, tomorrow))
+        values["valid_from"] = first_day or tomorrow
         if not newest.ended or newest.valid_from > values["valid_from"]:
-            await _add(connection, author, newest.id, newest.version + 1, values, ended=True)
+            await add_version(connection, author, newest.id, newest.version + 1, values, ended=True)
 
 
 @asynccontextmanager
@@ -92,7 +106,7 @@ async def _saving(pool: Pool, by: Actor) -> AsyncIterator[Connection]:
         yield connection
 
 
-async def _add(
+async def add_version(
     connection: Connection,
     author: Principal,
     policy_id: UUID,
@@ -101,10 +115,13 @@ async def _add(
     *,
     ended: bool = False,
 ) -> list[VersionRow]:
-    """Adds a version and returns all versions. Raises 400 for an unknown holiday calendar, 409 for a service with two
-    tags that would both have a policy."""
-    hours = terms["service_hours"]
-    values = terms | {"service_hours": None if hours is None else Jsonb(msgspec.to_builtins(hours))}
+    """Adds a version to a policy and returns all its versions. Raises 400 for an unknown holiday calendar, 409 for
+    a service with two tags that would both have a policy."""
+    lists = {name: terms[name] and Jsonb(msgspec.to_builtins(terms[name])) for name in ("service_hours", "credits")}
+    objective = terms["response_time_objective"]
+    values = (
+        terms | lists | {"objective_ms": objective and objective.ms, "objective_share": objective and objective.share}
+    )
     values |= {"policy_id": policy_id, "version": version, "ended": ended}
     values |= {"author": author.name, "created_by": author.user_id}
     try:
@@ -129,29 +146,37 @@ async def _versions(connection: Connection, key: UUID | None) -> list[VersionRow
         return _found(await cursor.fetchall())
 
 
-async def _require_service(connection: Connection, service_id: str | None) -> None:
-    cursor = await connection.execute("SELECT FROM services WHERE id = %s", [service_id])
-    if cursor.rowcount == 0:
-        raise invalid(FieldProblem.of("subject", "unknown_service"))
+async def _look_up(
+    connection: Connection, terms: dict[str, Any], service: str | None, found: Sequence[FieldProblem]
+) -> tuple[date | None, list[FieldProblem]]:
+    """The day after the present one in the time zone of the terms, None if PostgreSQL does not know the zone; and the
+    problems of fields that name what does not exist, except those in `found`."""
+    wrong = {problem.field for problem in found}
+    tomorrow, unknown = None, []
+    if "timeZone" not in wrong:
+        try:
+            async with connection.transaction():
+                tomorrow = await _scalar(connection, sql.query("sla/tomorrow"), {"zone": terms["time_zone"]})
+        except InvalidParameterValue:
+            unknown.append(FieldProblem.of("timeZone", "time_zone"))
+    calendar = terms["holiday_calendar"] if "holidayCalendar" not in wrong else None
+    subject = service if "subject" not in wrong else None
+    names = {"calendar": calendar, "service": subject}
+    row = await (await connection.execute(sql.query("sla/known_names"), names)).fetchone()
+    assert row is not None
+    has_calendar, has_service = row
+    if not has_calendar:
+        unknown.append(FieldProblem.of("holidayCalendar", "unknown_calendar"))
+    if not has_service:
+        unknown.append(FieldProblem.of("subject", "unknown_service"))
+    return tomorrow, unknown
 
 
-async def _from_tomorrow(connection: Connection, field: str, day: date | None, terms: dict[str, Any]) -> date:
-    """The first day of a later version, by default tomorrow in its time zone. Raises 400 for an earlier one: it would
-    change past figures."""
-    tomorrow = await _tomorrow(connection, terms["time_zone"])
-    if day is not None and day < tomorrow:
-        raise invalid(FieldProblem.of(field, "from_day", first=tomorrow.isoformat()))
-    return day or tomorrow
-
-
-async def _tomorrow(connection: Connection, zone: str) -> date:
-    """The day after the present one in a time zone. Raises 400 for one that PostgreSQL does not know."""
-    try:
-        tomorrow = await _scalar(connection, sql.query("sla/tomorrow"), {"zone": zone})
-    except InvalidParameterValue:
-        raise invalid(FieldProblem.of("timeZone", "time_zone")) from None
-    assert isinstance(tomorrow, date)
-    return tomorrow
+def _past_problems(field: str, day: date | None, tomorrow: date | None) -> list[FieldProblem]:
+    """The problem of a later version that begins before tomorrow: it would change past figures."""
+    if day is None or tomorrow is None or day >= tomorrow:
+        return []
+    return [FieldProblem.of(field, "from_day", first=tomorrow.isoformat())]
 
 
 async def _scalar(connection: Connection, statement: Any, values: dict[str, Any]) -> Any:

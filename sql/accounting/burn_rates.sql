@@ -1,6 +1,7 @@
 -- How fast a service spends its error budget: the share of downtime in the windows of 5 minutes, 1 hour, 6 hours and 3 days
--- until now, divided by the share that the target allows. 1 spends the budget exactly in the period. NULL without data, and
--- where the target allows no downtime. The windows are those of the multi-window alerts in the Google SRE workbook.
+-- until now, or until `known_at` if that is earlier, divided by the share that the target allows. 1 spends the budget exactly in
+-- the period. NULL without data, and where the target allows no downtime. The windows are those of the multi-window alerts in the
+-- Google SRE workbook.
 CREATE OR REPLACE FUNCTION sla_burn_rates(service text, policy uuid, numbered integer, known_at timestamptz)
     RETURNS TABLE (length interval, rate numeric)
     LANGUAGE sql STABLE PARALLEL SAFE ROWS 4 AS
@@ -11,7 +12,8 @@ WITH windows AS (
 ), states AS (
     SELECT *
     FROM sla_states(array_fill(service, '{4}'), array_fill(policy, '{4}'), array_fill(numbered, '{4}'),
-                    ARRAY(SELECT present() - length FROM windows ORDER BY part), array_fill(present(), '{4}'), known_at)
+                    ARRAY(SELECT least(present(), known_at) - length FROM windows ORDER BY part),
+                    array_fill(least(present(), known_at), '{4}'), known_at)
 )
 SELECT length,
        (down_seconds + degraded_weight * degraded_seconds) / nullif(down_seconds + degraded_seconds + spans_seconds(up), 0)

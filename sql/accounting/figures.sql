@@ -47,12 +47,18 @@ $$
 WITH parts AS (
     SELECT row_number() OVER (ORDER BY service_id, low) AS part, service_id, policy_id, version, low, high
     FROM sla_parts(service_ids, first_day, last_day, known_at, policy, numbered)
+), listed AS (
+    SELECT array_agg(service_id ORDER BY part) AS service_ids, array_agg(policy_id ORDER BY part) AS policies,
+           array_agg(version ORDER BY part) AS versions, array_agg(low ORDER BY part) AS lows, array_agg(high ORDER BY part) AS highs
+    FROM parts
 ), states AS (
     SELECT states.*
-    FROM (SELECT array_agg(service_id ORDER BY part) AS service_ids, array_agg(policy_id ORDER BY part) AS policies,
-                 array_agg(version ORDER BY part) AS versions, array_agg(low ORDER BY part) AS lows, array_agg(high ORDER BY part) AS highs
-          FROM parts) AS listed
+    FROM listed
     CROSS JOIN LATERAL sla_states(listed.service_ids, policies, versions, lows, highs, known_at) AS states
+), upcoming AS (
+    SELECT upcoming.part, upcoming.maintained AS planned_maintenance
+    FROM listed
+    CROSS JOIN LATERAL sla_upcoming(listed.service_ids, policies, versions, lows, highs, known_at) AS upcoming
 )
 SELECT service_id, policy_id, version, low, high, target,
        spans_seconds(up), spans_seconds(degraded), down_seconds, spans_seconds(states.unknown),
@@ -65,12 +71,14 @@ SELECT service_id, policy_id, version, low, high, target,
 FROM parts
 JOIN sla_policy_versions USING (policy_id, version)
 LEFT JOIN states USING (part)
+LEFT JOIN upcoming USING (part)
 CROSS JOIN LATERAL (
     SELECT spans_seconds(down)       AS down_seconds,
            spans_seconds(maintained) AS maintained_seconds,
            spans_seconds(excluded)   AS excluded_seconds
 ) AS lost
 CROSS JOIN LATERAL (
-    SELECT spans_seconds(sla_service_hours(policy_id, version, low, high)) - maintained_seconds - excluded_seconds AS planned_seconds
+    SELECT spans_seconds(sla_service_hours(policy_id, version, low, high) - coalesce(planned_maintenance, '{}'))
+               - maintained_seconds - excluded_seconds AS planned_seconds
 ) AS planned
 $$;

@@ -15,10 +15,15 @@ CREATE OR REPLACE FUNCTION uptime_number(down_seconds numeric, covered_seconds n
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN covered_seconds > 0 THEN trunc(100 * (covered_seconds - down_seconds) / covered_seconds, 2) END;
 
--- The same as a text for JSON; '-' without data.
+-- An uptime in percent as a text for JSON, rounded down to two decimals; '-' without data. Every uptime is written by this function.
+CREATE OR REPLACE FUNCTION uptime_text(uptime numeric) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN coalesce(to_char(trunc(uptime, 2), 'FM990.00'), '-');
+
+-- The same of seconds.
 CREATE OR REPLACE FUNCTION uptime_percent(down_seconds numeric, covered_seconds numeric) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN coalesce(to_char(uptime_number(down_seconds, covered_seconds), 'FM990.00'), '-');
+    RETURN uptime_text(uptime_number(down_seconds, covered_seconds));
 
 -- How long a check stands for the present: two missed slots and a minute for recording. After that its service is unknown.
 CREATE OR REPLACE FUNCTION check_lifetime(interval_seconds integer) RETURNS interval

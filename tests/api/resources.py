@@ -61,6 +61,8 @@ def body(row: Row) -> dict[str, Any] | None:
             return WINDOW
         case "PUT", "/api/maintenance/{window_id}":
             return {"description": name}
+        case "POST", "/api/sla/simulate":
+            return {"services": ["shop"], "policy": {"scope": "service", "subject": "shop", **POLICY}}
         case "POST", "/api/sla/corrections":
             return CORRECTION
         case "POST", "/api/sla/corrections/{correction_id}/withdraw":

@@ -274,6 +274,7 @@ async def test_invalid_corrections_are_refused_by_field(api: Api, db: Db) -> Non
         ({"startsAt": "1999-12-31T23:59:59Z"}, "startsAt"),
         ({"startsAt": "0001-01-01T00:00:00+14:00"}, "startsAt"),
         ({"startsAt": iso(soon), "endsAt": iso(soon + HOUR)}, "startsAt"),
+        ({"startsAt": iso(soon), "endsAt": iso(soon + HOUR), "rrule": "FREQ=DAILY;COUNT=1"}, "startsAt"),
         ({"endsAt": iso(START)}, "endsAt"),
         ({"endsAt": iso(START - HOUR)}, "endsAt"),
         ({"endsAt": iso(START + 366 * DAY + MINUTE)}, "endsAt"),

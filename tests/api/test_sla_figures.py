@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.api.conftest import Api, Check, add_service, record, until
 from tests.api.incidents import error_fields
@@ -96,6 +97,36 @@ async def test_degraded_time_counts_by_its_weight(api: Api, db: Db) -> None:
     assert (level["seconds"]["degraded"], level["seconds"]["down"]) == (600, 0)
     assert level["budget"]["spentSeconds"] == 300
     assert level["uptime"] == "91.66"
+
+
+async def test_checks_response_times_and_credits_of_a_period(api: Api, db: Db) -> None:
+    steps = [{"below": 99.9, "credit": 10}, {"below": 95, "credit": 25.5}, {"below": 90, "credit": 50}]
+    await add_policy(db, objective_ms=40, objective_share=95, credits=Jsonb(steps))
+    await watch(db, failed=range(31, 37))
+    level = await api.get("/api/sla/services/shop")
+    assert level["target"] == 99.9
+    assert level["checks"] == {"total": 60, "failed": 6, "uptime": "90.00"}
+    assert level["responseTimes"] == {
+        "p50": 50,
+        "p95": 50,
+        "p99": 50,
+        "objective": {"ms": 40, "share": 95, "actual": 0, "met": False},
+    }
+    assert (level["mttrSeconds"], level["mtbfSeconds"]) == (360, 54 * 60)
+    assert level["credit"] == 25.5  # 90 is not below 90
+
+
+async def test_without_checks_figures_are_null(api: Api, db: Db) -> None:
+    await add_policy(db, objective_ms=40, objective_share=95, credits=Jsonb([{"below": 99.9, "credit": 10}]))
+    await set_clock(db, NOON)
+    await add_service(db, "shop", name="Shop")
+    level = await api.get("/api/sla/services/shop")
+    assert (level["uptime"], level["verdict"], level["coverage"], level["credit"]) == ("-", None, None, None)
+    assert level["checks"] == {"total": 0, "failed": 0, "uptime": "-"}
+    assert level["responseTimes"]["objective"] == {"ms": 40, "share": 95, "actual": None, "met": None}
+    assert (level["outages"], level["longestOutageSeconds"]) == (0, 0)
+    assert (level["mttrSeconds"], level["mtbfSeconds"]) == (None, None)
+    assert level["budget"]["totalSeconds"] == pytest.approx(MONTH_S / 1000)
 
 
 async def test_a_correction_changes_the_figures_and_as_of_shows_them_as_before(api: Api, db: Db) -> None:

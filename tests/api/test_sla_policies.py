@@ -82,6 +82,9 @@ async def test_a_new_policy_has_its_first_version_from_tomorrow_and_the_defaults
         "quorum": "majority",
         "quorumLocations": None,
         "leastCoverage": 0.0,
+        "responseTimeObjective": None,
+        "credits": None,
+        "groupMethod": "worst",
         "author": admin.username,
         "recordedAt": "2026-11-15T12:00:00.000Z",
     }
@@ -106,6 +109,9 @@ async def test_all_terms_are_stored(api: Api, admin: User) -> None:
         "quorum": "number",
         "quorumLocations": 2,
         "leastCoverage": 98.5,
+        "responseTimeObjective": {"ms": 300, "share": 99.5},
+        "credits": [{"below": 99.9, "credit": 10.0}, {"below": 99.0, "credit": 25.0}],
+        "groupMethod": "mean",
     }
     policy = await create(api, admin, **terms)
     assert {name: policy["current"][name] for name in terms} == terms

@@ -16,6 +16,14 @@ def hours(*intervals: tuple[list[int], str, str]) -> dict[str, Any]:
     return {"serviceHours": [{"days": days, "from": start, "until": end} for days, start, end in intervals]}
 
 
+def credit_table(*steps: tuple[float, float]) -> dict[str, Any]:
+    return {"credits": [{"below": below, "credit": credit} for below, credit in steps]}
+
+
+def objective(ms: float, share: float) -> dict[str, Any]:
+    return {"responseTimeObjective": {"ms": ms, "share": share}}
+
+
 INVALID: list[tuple[dict[str, Any], str, str]] = [
     ({"target": 0}, "target", "target"),
     ({"target": 100.01}, "target", "target"),
@@ -47,6 +55,22 @@ INVALID: list[tuple[dict[str, Any], str, str]] = [
     (hours(([1], "24:00", "24:00")), "serviceHours[0].from", "time_of_day"),
     (hours(([1], "08:00", "24:01")), "serviceHours[0].until", "time_of_day"),
     (hours(([1, 2], "08:00", "12:00"), ([2, 3], "11:59", "13:00")), "serviceHours[1]", "hours_overlap"),
+    (objective(0, 95), "responseTimeObjective.ms", "too_small"),
+    (objective(1.5, 95), "responseTimeObjective.ms", "not_number"),
+    (objective(300, 0), "responseTimeObjective.share", "target"),
+    (objective(300, 100.5), "responseTimeObjective.share", "target"),
+    (objective(300, 95.00001), "responseTimeObjective.share", "decimals"),
+    ({"responseTimeObjective": {"ms": 300}}, "responseTimeObjective.share", "required"),
+    ({"responseTimeObjective": 300}, "responseTimeObjective", "not_object"),
+    ({"credits": []}, "credits", "empty"),
+    (credit_table((101, 10)), "credits[0].below", "target"),
+    (credit_table((99.9, 0)), "credits[0].credit", "target"),
+    (credit_table((99.99999, 10)), "credits[0].below", "decimals"),
+    (credit_table((99.0, 10), (99.9, 25)), "credits[1].below", "descending"),
+    (credit_table((99.9, 10), (99.9, 25)), "credits[1].below", "descending"),
+    (credit_table((99.9, 25), (99.0, 10)), "credits[1].credit", "ascending"),
+    (credit_table((99.9, 10), (99.0, 10)), "credits[1].credit", "ascending"),
+    ({"groupMethod": "best"}, "groupMethod", "choice"),
     ({"scope": "everything", "subject": "shop"}, "subject", "subject_of_everything"),
     ({"scope": "tag"}, "subject", "required"),
     ({"scope": "group", "subject": "a\nb"}, "subject", "control_characters"),
@@ -67,6 +91,54 @@ async def test_invalid_fields_are_refused_by_name_and_nothing_is_stored(api: Api
             response = await send(api, admin, "PUT", f"{PATH}/{policy['id']}", fields)
             assert problems(response) == [(field, code)], fields
     assert (await api.get(f"{PATH}/{policy['id']}", headers=admin.headers))["policy"] == policy
+
+
+async def test_all_problems_of_a_body_are_reported_at_once(api: Api, admin: User) -> None:
+    body = {
+        "scope": "service",
+        "subject": "nothing",
+        "name": "Gold",
+        "target": 99.99999,
+        "timeZone": "Mars/Olympus",
+        "period": "rolling",
+        "holidayCalendar": "Nowhere",
+        **hours(([1], "08:00", "12:00"), ([1], "11:00", "13:00")),
+        **credit_table((99.0, 10), (99.9, 25)),
+    }
+    expected = {
+        ("target", "decimals"),
+        ("timeZone", "time_zone"),
+        ("rollingDays", "required"),
+        ("serviceHours[1]", "hours_overlap"),
+        ("credits[1].below", "descending"),
+        ("holidayCalendar", "unknown_calendar"),
+        ("subject", "unknown_service"),
+    }
+    found = problems(await send(api, admin, "POST", PATH, body))
+    assert (set(found), len(found)) == (expected, 7)
+
+
+async def test_a_wrong_type_hides_no_problem_of_another_field(api: Api, admin: User) -> None:
+    wrong = {"target": "high", "timeZone": "Mars/Olympus", **credit_table((99.0, 10), (99.9, 25)), "more": 1}
+    expected = {
+        ("target", "target"),
+        ("timeZone", "time_zone"),
+        ("credits[1].below", "descending"),
+        ("more", "unknown_field"),
+    }
+    body = {"scope": "group", "name": "Gold", **wrong}
+    assert set(problems(await send(api, admin, "POST", PATH, body))) == {*expected, ("subject", "required")}
+    policy = await create(api, admin)
+    assert set(problems(await send(api, admin, "PUT", f"{PATH}/{policy['id']}", wrong))) == expected
+    late = {"validFrom": "2026-11-15", "timeZone": "UTC", "holidayCalendar": "Nowhere"}
+    found = problems(await send(api, admin, "PUT", f"{PATH}/{policy['id']}", late))
+    assert set(found) == {("validFrom", "from_day"), ("holidayCalendar", "unknown_calendar")}
+
+
+async def test_a_null_clears_the_objective_and_the_credits(api: Api, admin: User) -> None:
+    policy = await create(api, admin, **objective(300, 95), **credit_table((99.9, 10)))
+    changed = await change(api, admin, policy, responseTimeObjective=None, credits=None)
+    assert (changed["future"]["responseTimeObjective"], changed["future"]["credits"]) == (None, None)
 
 
 async def test_adjoining_service_hours_do_not_overlap(api: Api, admin: User) -> None:

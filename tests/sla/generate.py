@@ -35,6 +35,7 @@ CALENDAR = "Holidays"
 STEP = timedelta(minutes=15)
 SHORTEST_S = (0, 0, 1, 900, 1800, 5400, 86400)
 CLOCKS = ("00:00", "00:30", "01:00", "02:30", "03:00", "08:00", "20:00", "23:30", "24:00")
+CREDITS = (None, (("99.9", "10"),), (("99.99", "5"), ("95", "25.5"), ("50", "100")))
 JITTER = (0, 0, 0, 1, -1, 123_456)
 """Microseconds beside a multiple of STEP."""
 
@@ -116,6 +117,7 @@ def episodes_of(draw: st.DrawFn, scene: Scene, service: str, location: str) -> l
 @st.composite
 def versions(draw: st.DrawFn, scene: Scene, number: int) -> Version:
     quorum = draw(st.sampled_from(("one", "majority", "all", "number")))
+    period = draw(st.sampled_from(("month", "quarter", "year", "rolling")))
     return Version(
         number=number,
         valid_from=draw(
@@ -134,6 +136,10 @@ def versions(draw: st.DrawFn, scene: Scene, number: int) -> Version:
         shortest_outage_s=draw(st.sampled_from(SHORTEST_S)),
         quorum=quorum,
         quorum_locations=draw(st.integers(1, 4)) if quorum == "number" else None,
+        least_coverage=draw(st.sampled_from((Decimal(0), Decimal(50), Decimal("99.99"), Decimal(100)))),
+        period=period,
+        rolling_days=draw(st.integers(1, 366)) if period == "rolling" else None,
+        credits=draw(st.sampled_from(CREDITS)),
     )
 
 

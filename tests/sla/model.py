@@ -82,7 +82,7 @@ def parts(
         for applied, run in groupby(chosen, key=lambda interval: interval[2]):
             if applied:
                 intervals = list(run)
-                found.append(_part(world, service, applied, (intervals[0][0], intervals[-1][1]), known_at))
+                found.append(part(world, service, applied, (intervals[0][0], intervals[-1][1]), known_at))
     return found
 
 
@@ -132,7 +132,7 @@ def _applied(world: World, service: str, at: datetime, known_at: datetime) -> tu
     return min(found)[2:] if found else None
 
 
-def _part(world: World, service: str, applied: tuple[Policy, Version], span: Span, known_at: datetime) -> Part:
+def part(world: World, service: str, applied: tuple[Policy, Version], span: Span, known_at: datetime) -> Part:
     (policy, version), (low, high) = applied, span
     opened = _service_hours(world, version, low, high)
     spans: dict[str, list[Span]] = {state: [] for state in STATES}
@@ -140,6 +140,7 @@ def _part(world: World, service: str, applied: tuple[Policy, Version], span: Spa
         spans[state].append((start, end))
     planned = length([span for span in opened if span[0] < span[1]])
     planned -= length(spans["maintained"]) + length(spans["excluded"])
+    planned -= _upcoming(world, service, version, opened, known_at)
     return Part(
         service=service,
         policy=policy.id,
@@ -250,6 +251,23 @@ def _is_maintained(world: World, service: str, version: Version, at: datetime, k
         and one.starts_at <= at < one.ends_at
         and _is_in_time(world, service, version, one.window, at, known_at)
         for one in world.occurrences
+    )
+
+
+def _upcoming(world: World, service: str, version: Version, opened: list[Span], known_at: datetime) -> timedelta:
+    """Returns the length of the maintenance after now, within the service hours, that was announced in time."""
+    now = min(world.now, known_at)
+    cuts = {now, *(moment for span in opened for moment in span)}
+    cuts |= {moment for one in world.announcements for moment in (one.starts_at, one.ends_at)}
+    cuts |= {moment for one in world.occurrences for moment in (one.starts_at, one.ends_at)}
+    return sum(
+        (
+            high - low
+            for low, high in pairwise(sorted(cut for cut in cuts if cut >= now))
+            if any(start <= low < end for start, end in opened)
+            and _is_maintained(world, service, version, low, known_at)
+        ),
+        ZERO,
     )
 
 

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg import AsyncTransaction
+from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from tests.sla.level_model import assert_rates, burn_rates, current_period, expected_levels
 from tests.sla.model import MICROSECOND, STATES, Part, parts
 from tests.sla.world import Policy, Version, World
 from tests.sql.batches import Connection, fetch, set_clock
@@ -39,6 +41,16 @@ CROSS JOIN LATERAL unnest(spans) AS span
 WHERE numbered.part = states.part
 ORDER BY 1, 2, 3, 4
 """
+RATES = "SELECT length, rate FROM sla_burn_rates(%s::text, %s::uuid, %s::integer, %s::timestamptz)"
+COLUMNS = {name: name for name in Version._fields} | {
+    "number": "version",
+    "zone": "time_zone",
+    "hours": "service_hours",
+    "calendar": "holiday_calendar",
+    "shortest_outage_s": "shortest_outage_seconds",
+}
+"""The columns of the terms of a version."""
+LEVELS = 'SELECT * FROM sla_levels(%s, %s, %s, %s, %s, %s) ORDER BY service_id COLLATE "C"'
 
 
 class Figures(NamedTuple):
@@ -120,14 +132,19 @@ async def _store_policy(connection: Connection, policy: Policy) -> None:
         "INSERT INTO sla_policies (id, scope, subject) VALUES (%s, %s, %s)", (policy.id, policy.scope, policy.subject)
     )
     for one in policy.versions:
-        hours = one.hours and [{"days": day.days, "from": day.begins, "until": day.until} for day in one.hours]
-        await connection.execute(
-            "INSERT INTO sla_policy_versions (policy_id, version, valid_from, recorded_at, ended, target, time_zone, "
-            "service_hours, holiday_calendar, maintenance, announced_minutes, degraded_weight, unknown, "
-            "shortest_outage_seconds, quorum, quorum_locations, name, author) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'Terms', 'Ann')",
-            (policy.id, *one[:6], None if hours is None else Jsonb(hours), *one[7:]),
+        values = {column: getattr(one, name) for name, column in COLUMNS.items()}
+        if one.hours is not None:
+            values["service_hours"] = Jsonb(
+                [{"days": day.days, "from": day.begins, "until": day.until} for day in one.hours]
+            )
+        if one.credits is not None:
+            steps = [{"below": float(below), "credit": float(credit)} for below, credit in one.credits]
+            values["credits"] = Jsonb(steps)
+        names, marks = ", ".join(values), ", ".join(["%s"] * len(values))
+        statement = (
+            f"INSERT INTO sla_policy_versions (policy_id, name, author, {names}) VALUES (%s, 'Terms', 'Ann', {marks})"
         )
+        await connection.execute(statement.encode(), (policy.id, *values.values()))
 
 
 async def _store_corrections(connection: Connection, world: World) -> None:
@@ -179,6 +196,7 @@ async def compare(connection: Connection, world: World, period: Period) -> list[
     expected = parts(world, *period)
     _assert_equal([_comparable(one) for one in found], [_expected(part, world) for part in expected])
     spans = await fetch(connection, SPANS, (*period.parameters, period.known_at))
+    await compare_levels(connection, world, period)
     _assert_equal(
         spans,
         sorted(
@@ -194,6 +212,24 @@ async def compare(connection: Connection, world: World, period: Period) -> list[
         elapsed = max(min(one.high, now) - max(one.low, first_check), first_check - first_check)
         assert sum(one[6:13]) == Decimal(elapsed // MICROSECOND).scaleb(-6)
     return found
+
+
+async def compare_levels(connection: Connection, world: World, period: Period) -> None:
+    """Compares the levels of a stored world, its burn rates and its current periods with those of the model."""
+    found = await levels(connection, period)
+    expected = expected_levels(world, *period)
+    assert [one["service_id"] for one in found] == [one.service for one in expected]
+    for row, level in zip(found, expected, strict=True):
+        different = level.differences(row)
+        assert not different, f"{level.service}: (database, model) {different}"
+    for policy in world.policies:
+        for version in policy.versions:
+            terms = (policy.id, version.number)
+            for service in period.services:
+                rates = await fetch(connection, RATES, (service, *terms, period.known_at))
+                assert_rates(dict(rates), burn_rates(world, service, (policy, version), period.known_at))
+            days = await fetch(connection, "SELECT * FROM sla_period(%s, %s, %s)", (*terms, period.last_day))
+            assert days == [current_period(version, period.last_day)]
 
 
 def _assert_equal(found: Sequence[Any], expected: Sequence[Any]) -> None:
@@ -228,3 +264,10 @@ def _expected(part: Part, world: World) -> Figures:
         outages=len(part.spans["down"]),
         longest=part.longest,
     )
+
+
+async def levels(connection: Connection, period: Period) -> list[dict[str, Any]]:
+    """Returns the rows of sla_levels by service, each as its values by column."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(LEVELS, period.parameters)
+        return await cursor.fetchall()

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.sla.store import Figures, Period, compare
+from tests.sla.store import Figures, Period, compare, levels, store
 from tests.sla.world import (
     Announcement,
     Correction,
@@ -200,3 +200,26 @@ async def test_window(shared: Connection) -> None:
     ):
         check(part, down=down, degraded=degraded, up=elapsed - down - degraded)
         check(part, spent=spent, budget=budget)
+
+
+@pytest.mark.parametrize("now", [at("00:00", 10), at("12:00", 20)])
+async def test_planned_maintenance(shared: Connection, now: datetime) -> None:
+    late, partly, cancelled = (UUID(int=number) for number in (1, 2, 3))
+    spans = (
+        (late, at("07:00", 10), at("09:00", 10), ("web",)),
+        (partly, at("19:00", 12), at("21:00", 12), ("web",)),
+        (cancelled, at("10:00", 13), at("11:00", 13), ("web",)),
+    )
+    example = world(
+        watched("a"),
+        Version(target=Decimal(99), hours=(Hours(EVERY_DAY, "08:00", "20:00"),), announced_minutes=24 * 60),
+        now=now,
+        announcements=tuple(Announcement(*span, announced_at=at("12:00", 9)) for span in spans),
+        occurrences=tuple(Occurrence(*span) for span in spans if span[0] != cancelled),
+    )
+    [found] = await computed(shared, example, FIRST, date(2026, 6, 30), known_at=now)
+    check(found, planned=1_292_400, budget=12_924)
+    async with shared.transaction(force_rollback=True):
+        await store(shared, example)
+        [level] = await levels(shared, Period(("web",), FIRST, date(2026, 6, 30), now))
+    assert (level["planned_seconds"], level["budget_seconds"]) == (1_292_400, 12_924)

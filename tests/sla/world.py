@@ -42,6 +42,12 @@ class Version(NamedTuple):
     shortest_outage_s: int = 0
     quorum: str = "majority"
     quorum_locations: int | None = None
+    least_coverage: Decimal = Decimal(0)
+    period: str = "month"
+    rolling_days: int | None = None
+    group_method: str = "worst"
+    credits: tuple[tuple[str, str], ...] | None = None
+    """Pairs of an uptime and the credit below it, in percent."""
 
 
 class Policy(NamedTuple):

@@ -1,4 +1,4 @@
--- The figures of a service in the days from `first_day` to `last_day`, a row for each policy version that applies in them, as
+-- The parts of a service in the days from `first_day` to `last_day`, a row for each policy version that applies in them, as
 -- they were known at `known_at` (NULL: now).
 SELECT figures.policy_id,
        figures.version,
@@ -7,7 +7,6 @@ SELECT figures.policy_id,
        figures.target::float8                  AS target,
        low,
        high,
-       least(present(), %(known_at)s::timestamptz) AS now,
        coalesce(up_seconds, 0)::float8         AS up,
        coalesce(degraded_seconds, 0)::float8   AS degraded,
        coalesce(down_seconds, 0)::float8       AS down,
@@ -16,18 +15,8 @@ SELECT figures.policy_id,
        coalesce(excluded_seconds, 0)::float8   AS excluded,
        coalesce(outside_seconds, 0)::float8    AS outside_hours,
        coalesce(spent_seconds, 0)::float8      AS spent,
-       planned_seconds::float8                 AS planned,
-       budget_seconds::float8                  AS budget,
-       coalesce(outages, 0)                    AS outages,
-       coalesce(longest_seconds, 0)::float8    AS longest_outage,
-       least_coverage::float8                  AS least_coverage,
-       EXISTS (SELECT
-               FROM episodes
-               WHERE episodes.service_id = figures.service_id AND estimated AND starts_at < high
-                 AND (ends_at > low OR ends_at IS NULL)) AS estimated,
-       uptime_percent(sum(spent_seconds) OVER all_parts, sum(up_seconds + degraded_seconds + down_seconds) OVER all_parts) AS uptime
+       budget_seconds::float8                  AS budget
 FROM sla_figures(ARRAY[%(service_id)s::text], %(first_day)s, %(last_day)s, coalesce(%(known_at)s::timestamptz, present())) AS figures
 JOIN sla_policy_versions USING (policy_id, version)
 JOIN sla_policies ON sla_policies.id = figures.policy_id
-WINDOW all_parts AS ()
 ORDER BY low
