@@ -160,7 +160,7 @@ CREATE OR REPLACE FUNCTION sla_upcoming(service_ids text[], policies uuid[], ver
     LANGUAGE sql STABLE PARALLEL SAFE AS
 $$
 SELECT part, maintained
-FROM (SELECT array_agg(greatest(low, least(high, present())) ORDER BY part) AS later
+FROM (SELECT array_agg(greatest(low, least(high, present(), known_at)) ORDER BY part) AS later
       FROM unnest(lows, highs) WITH ORDINALITY AS parts (low, high, part)) AS moments
 CROSS JOIN LATERAL sla_maintained(service_ids, policies, versions, later, highs, known_at)
 $$;

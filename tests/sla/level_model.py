@@ -101,7 +101,7 @@ def _level(world: World, mine: list[Part], known_at: datetime) -> Level:
         "budget_seconds": budget,
         "spent_seconds": spent,
         "left_seconds": budget - spent,
-        "projected_end": _projected_end(time, spent, budget - spent, mine[-1].high, world.now),
+        "projected_end": _projected_end(time, spent, budget - spent, mine[-1].high, latest),
         "credit": _credit(uptime, verdict, terms),
     }
     return Level(mine[0].service, figures)
@@ -168,7 +168,7 @@ def burn_rates(
     allowed = 1 - Fraction(terms[1].target) / 100
     rates: dict[timedelta, Fraction | None] = {}
     for length in WINDOWS:
-        window = part_of(world, service, terms, (world.now - length, world.now), known_at)
+        window = part_of(world, service, terms, (min(world.now, known_at) - length, min(world.now, known_at)), known_at)
         known = sum(Fraction(window.seconds(state)) for state in ("up", "degraded", "down"))
         rates[length] = Fraction(window.spent) / known / allowed if known and allowed else None
     return rates

@@ -256,13 +256,14 @@ def _is_maintained(world: World, service: str, version: Version, at: datetime, k
 
 def _upcoming(world: World, service: str, version: Version, opened: list[Span], known_at: datetime) -> timedelta:
     """Returns the length of the maintenance after now, within the service hours, that was announced in time."""
-    cuts = {world.now, *(moment for span in opened for moment in span)}
+    now = min(world.now, known_at)
+    cuts = {now, *(moment for span in opened for moment in span)}
     cuts |= {moment for one in world.announcements for moment in (one.starts_at, one.ends_at)}
     cuts |= {moment for one in world.occurrences for moment in (one.starts_at, one.ends_at)}
     return sum(
         (
             high - low
-            for low, high in pairwise(sorted(cut for cut in cuts if cut >= world.now))
+            for low, high in pairwise(sorted(cut for cut in cuts if cut >= now))
             if any(start <= low < end for start, end in opened)
             and _is_maintained(world, service, version, low, known_at)
         ),

@@ -28,14 +28,15 @@ def weights(world: World, part: Part) -> dict[str, Decimal]:
     return {"down": Decimal(1), "degraded": version.degraded_weight}
 
 
-def burn_down(world: World, part: Part) -> list[tuple[datetime, Decimal]]:
+def burn_down(world: World, part: Part, known_at: datetime) -> list[tuple[datetime, Decimal]]:
     """Returns the points at which the spending of a part begins or ends, with the budget that is left."""
-    if part.low >= world.now:
+    now = min(world.now, known_at)
+    if part.low >= now:
         return []
     spending = [
         (span, weight) for state, weight in weights(world, part).items() for span in part.spans[state] if weight
     ]
-    moments = {part.low, min(part.high, world.now), *(at for span, _ in spending for at in span)}
+    moments = {part.low, min(part.high, now), *(at for span, _ in spending for at in span)}
     return [
         (
             at,
@@ -57,4 +58,4 @@ async def test_the_timelines_of_random_worlds_are_those_of_the_model(shared: Con
             window = part.service, part.low, part.high, period.known_at
             expected = [(NAMES.get(state, state), *span) for state, spans in part.spans.items() for span in spans]
             assert await fetch(shared, SPANS, window) == sorted(expected, key=lambda one: one[1])
-            assert await fetch(shared, POINTS, window) == burn_down(world, part)
+            assert await fetch(shared, POINTS, window) == burn_down(world, part, period.known_at)
