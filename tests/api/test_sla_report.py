@@ -124,8 +124,9 @@ async def test_a_period_with_two_policy_versions_has_two_parts_that_add_up(api: 
 async def test_the_sql_of_a_report_returns_its_figures(api: Api, db: Db) -> None:
     await add_policy(db)
     await watch(db, failed=range(31, 37))
-    await correct(db)
-    for query, uptime in (("", 100.0), ("&asOf=2026-11-15T11:58:00Z", 90.0)):
+    await set_clock(db, NOON + 2 * MINUTE)
+    await correct(db, at=NOON + MINUTE)
+    for query, uptime in (("", 100.0), ("&asOf=2026-11-15T12:00:00Z", 90.0)):
         [service] = (await api.get(NOVEMBER + query))["services"]
         assert service["uptimePercent"] == uptime
         cursor = await db.execute(service["sql"].encode())
