@@ -15,10 +15,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from api.rest.errors import ApiError
 from api.rest.moments import read_moment
 from sla_monitor.command.installation import installation
-from sla_monitor.command.report_arguments import FORMATS
 from sla_monitor.command.report_table import table
 from sla_monitor.reports import gathering
-from sla_monitor.reports.formats import Format, render
+from sla_monitor.reports.formats import FORMATS, Format, render
 from sla_monitor.reports.request import ReportProblem, read_request
 from sla_monitor.reports.structure import Report, ReportScope
 from sla_monitor.settings import Settings, StartError
@@ -62,7 +61,7 @@ async def report(settings: Settings, args: argparse.Namespace) -> None:
 def _form(args: argparse.Namespace) -> str:
     """The format: the chosen one, that of the file's name, or a table."""
     form: str = args.format or (Path(args.output).suffix.removeprefix(".") if args.output else "table")
-    if form not in FORMATS:
+    if form not in ("table", *FORMATS):
         raise ReportError(f"the format of {args.output} is unknown: choose one with --format")
     if form in BINARY and args.output is None and sys.stdout.isatty():
         raise ReportError(f"{form} is not for a terminal: name a file with --output")
