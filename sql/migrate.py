@@ -89,6 +89,7 @@ async def _apply(
     # Before any table: a recorder holds this lock and then waits for tables.
     _allow(step, LOCK_TIMEOUT_S)
     await connection.execute(query("migrate/lock_recording"))
+    await connection.execute(query("migrate/lock_accounting"))
     known = await _applied(connection)
     plan = await _plan(connection, engine, settings, known)
     if plan.due:

@@ -25,7 +25,7 @@ Json = dict[str, Any]
 VERSIONED = frozenset(
     {
         *("IncidentResponse", "UpdateResponse", "IncidentConflict", "WindowResponse", "Conflict"),
-        *("PolicyAnswer", "PolicyConflict", "Report"),
+        *("PolicyResponse", "PolicyConflict", "Report"),
     }
 )
 """The schemas of responses with an ETag of their own."""

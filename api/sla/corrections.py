@@ -84,7 +84,7 @@ class Correction(msgspec.Struct, rename="camel", kw_only=True):
     withdrawn_by: str | None
 
 
-class CorrectionAnswer(msgspec.Struct):
+class CorrectionResponse(msgspec.Struct):
     correction: Correction
 
 
@@ -146,9 +146,9 @@ async def list_corrections(
     summary="Get a correction",
     **requires("corrections:read", 400, 404),
 )
-async def get_correction(pool: Injected[Pool], correction_id: CorrectionPath) -> CorrectionAnswer:
+async def get_correction(pool: Injected[Pool], correction_id: CorrectionPath) -> CorrectionResponse:
     """The correction, also if it is withdrawn."""
-    return CorrectionAnswer((await one(pool, correction_id)).published())
+    return CorrectionResponse((await one(pool, correction_id)).published())
 
 
 @post(
@@ -158,12 +158,12 @@ async def get_correction(pool: Injected[Pool], correction_id: CorrectionPath) ->
 )
 async def create_correction(
     request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewCorrection]
-) -> Response[CorrectionAnswer]:
+) -> Response[CorrectionResponse]:
     """The time counts as up or down, or is excluded. Of corrections that overlap, the newest one counts. With `rrule`
     it recurs in the local time of `timeZone`. A correction that does not recur must not begin in the future. An
     occurrence lasts at most 366 days. 400 for a service that has never existed."""
     row = await create(pool, principal_of(request), actor(request), data)
-    content = CorrectionAnswer(row.published())
+    content = CorrectionResponse(row.published())
     return Response(content, status_code=201, headers={"Location": f"/api/sla/corrections/{row.id}"})
 
 
@@ -175,11 +175,11 @@ async def create_correction(
 )
 async def withdraw_correction(
     request: ApiRequest, pool: Injected[Pool], correction_id: CorrectionPath
-) -> CorrectionAnswer:
+) -> CorrectionResponse:
     """The correction counts no longer. It stays in the list, and in figures as they were known before. 409 if it is
     already withdrawn."""
     row = await withdraw(pool, principal_of(request), actor(request), correction_id)
-    return CorrectionAnswer(row.published())
+    return CorrectionResponse(row.published())
 
 
 async def listing(

@@ -49,7 +49,7 @@ class HolidayCalendar(msgspec.Struct):
     days: list[Holiday]
 
 
-class CalendarAnswer(msgspec.Struct):
+class CalendarResponse(msgspec.Struct):
     calendar: HolidayCalendar
 
 
@@ -87,10 +87,10 @@ async def list_calendars(pool: Injected[Pool]) -> CalendarList:
 )
 async def save_calendar(
     request: ApiRequest, pool: Injected[Pool], calendar_name: CalendarPath, data: JSONBody[CalendarChange]
-) -> CalendarAnswer:
+) -> CalendarResponse:
     """Creates the calendar or replaces all its days. The figures of all SLA policies with this calendar follow, also
     those of the past."""
-    return CalendarAnswer(await save(pool, actor(request), calendar_name, data))
+    return CalendarResponse(await save(pool, actor(request), calendar_name, data))
 
 
 @delete(

@@ -79,7 +79,7 @@ class IssuedReport(msgspec.Struct, rename="camel", kw_only=True):
     changes: list[ReportChange]
 
 
-class IssuedAnswer(msgspec.Struct):
+class IssuedResponse(msgspec.Struct):
     report: IssuedReport
 
 
@@ -158,7 +158,7 @@ async def issue_report(
     settings: Injected[Settings],
     renderer: Injected[Renderer],
     data: JSONBody[NewReport],
-) -> Response[IssuedAnswer]:
+) -> Response[IssuedResponse]:
     """Stores a report with its present figures. Another report of the same days and scope gets the next revision."""
     try:
         async with turn(renderer):
@@ -166,7 +166,9 @@ async def issue_report(
     except ReportProblem as problem:
         field = {"service": "services", "group": "groups", "tag": "tags"}.get(problem.field, problem.field)
         raise invalid(FieldProblem.of(field, problem.code, **problem.parameters)) from None
-    return Response(IssuedAnswer(row.published()), status_code=201, headers={"Location": f"/api/sla/reports/{row.id}"})
+    return Response(
+        IssuedResponse(row.published()), status_code=201, headers={"Location": f"/api/sla/reports/{row.id}"}
+    )
 
 
 async def issue(pool: Pool, author: Principal, by: Actor, data: NewReport, site: str) -> IssuedRow:

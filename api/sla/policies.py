@@ -23,10 +23,10 @@ from api.sla.policy_fields import (
     ListedPolicy,
     NewPolicy,
     Policy,
-    PolicyAnswer,
     PolicyChange,
     PolicyConflict,
     PolicyList,
+    PolicyResponse,
     VersionRow,
     policy_of,
 )
@@ -67,7 +67,7 @@ async def list_policies(pool: Injected[Pool]) -> PolicyList:
 )
 async def get_policy(
     pool: Injected[Pool], policy_id: PolicyPath, if_none_match: IfNoneMatch = None
-) -> Response[PolicyAnswer]:
+) -> Response[PolicyResponse]:
     """The policy with all its versions, the newest one first. The `ETag` can be used in `If-Match`."""
     return unless_known(_response(await one(pool, policy_id)), if_none_match)
 
@@ -91,7 +91,9 @@ async def get_openslo(pool: Injected[Pool], policy_id: PolicyPath, if_none_match
     summary="Create an SLA policy",
     **requires("sla-policies:write", 409, *BODY_ERRORS),
 )
-async def create_policy(request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewPolicy]) -> Response[PolicyAnswer]:
+async def create_policy(
+    request: ApiRequest, pool: Injected[Pool], data: JSONBody[NewPolicy]
+) -> Response[PolicyResponse]:
     """409 if `subject` already has a policy, also one that has ended: change that one. 409 if a service has two tags
     that would both have a policy. 400 for a service or holiday calendar that does not exist. The tag or group need not
     exist yet."""
@@ -110,7 +112,7 @@ async def change_policy(
     policy_id: PolicyPath,
     data: JSONBody[PolicyChange],
     if_match: IfMatch = None,
-) -> Response[PolicyAnswer]:
+) -> Response[PolicyResponse]:
     """The new version is valid from `validFrom` on, tomorrow at the earliest. Terms that are not in the body stay
     unchanged; without `rollingDays` or `quorumLocations`, a period or quorum that has none clears it. A policy that has
     ended is resumed. With `If-Match`: 412 if another user has added a version since; the body contains the current
@@ -150,13 +152,13 @@ def _without_history(policy: Policy) -> ListedPolicy:
 
 def _response(
     versions: Sequence[VersionRow], status: int = 200, headers: dict[str, str] | None = None
-) -> Response[PolicyAnswer]:
-    return tagged(PolicyAnswer(policy_of(versions)), versions[0].version, status, headers)
+) -> Response[PolicyResponse]:
+    return tagged(PolicyResponse(policy_of(versions)), versions[0].version, status, headers)
 
 
 def _outdated(versions: Sequence[VersionRow]) -> Response[Any]:
     policy = policy_of(versions)
-    headers = {"ETag": etag(policy.version, PolicyAnswer(policy))}
+    headers = {"ETag": etag(policy.version, PolicyResponse(policy))}
     return Response(PolicyConflict(str(ApiError(412)), code_of(412), policy), status_code=412, headers=headers)
 
 

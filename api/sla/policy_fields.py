@@ -138,7 +138,7 @@ class Policy(ListedPolicy, kw_only=True):
     versions: list[PolicyTerms]
 
 
-class PolicyAnswer(msgspec.Struct):
+class PolicyResponse(msgspec.Struct):
     policy: Policy
 
 

@@ -5,7 +5,7 @@ always, all figures come from the same functions, and nothing is left: no row, n
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -14,7 +14,7 @@ import msgspec
 from litestar import Router, post
 from litestar.params import JSONBody
 from msgspec import Meta
-from psycopg.errors import LockNotAvailable, QueryCanceled
+from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled, SerializationFailure, UniqueViolation
 from psycopg.rows import class_row
 
 import sql
@@ -43,6 +43,7 @@ MAX_SERVICES = 1000
 """The largest number of services in a simulation."""
 MAX_CORRECTIONS = 20
 """The largest number of corrections to add, or to withdraw."""
+ATTEMPTS = 3
 CorrectionId = Annotated[str, Meta(max_length=36)]
 Services = Annotated[list[Slug], Meta(min_length=1, max_length=MAX_SERVICES)]
 Subjects = list[tuple[Scope, str | None]]
@@ -90,7 +91,7 @@ class SimulatedService(msgspec.Struct):
     simulated: Figures | None
 
 
-class SimulationAnswer(msgspec.Struct):
+class SimulationResponse(msgspec.Struct):
     """The services by name. A policy that is new in `simulated` does not exist: its id and version are not stored."""
 
     period: str
@@ -137,7 +138,7 @@ Levels = dict[str, LevelRow]
     status_code=200,
     **requires("sla:simulate", 409, *BODY_ERRORS),
 )
-async def simulate(request: ApiRequest, pool: Injected[Pool], data: JSONBody[Simulation]) -> SimulationAnswer:
+async def simulate(request: ApiRequest, pool: Injected[Pool], data: JSONBody[Simulation]) -> SimulationResponse:
     """The figures of a period as they are, and as they would be under another policy, with further corrections or
     without some. Nothing is stored. The policy and the corrections are validated as if they were saved. 400 for a
     period that ended before the first check of all of the services, and for more than 1,000 services. 409 if a service
@@ -146,8 +147,18 @@ async def simulate(request: ApiRequest, pool: Injected[Pool], data: JSONBody[Sim
     return await simulated(pool, principal_of(request), actor(request), data)
 
 
-async def simulated(pool: Pool, author: Principal, by: Actor, data: Simulation) -> SimulationAnswer:
-    """As the route, for a user. Raises 400, 409 or 503."""
+async def simulated(pool: Pool, author: Principal, by: Actor, data: Simulation) -> SimulationResponse:
+    """As the route, for a user. Raises 400, 409 or 503.
+
+    If another transaction saves the same policy or correction meanwhile, the simulation begins again.
+    """
+    for _ in range(ATTEMPTS):
+        with suppress(UniqueViolation, SerializationFailure, DeadlockDetected):
+            return await _simulated(pool, author, by, data)
+    raise _too_slow()
+
+
+async def _simulated(pool: Pool, author: Principal, by: Actor, data: Simulation) -> SimulationResponse:
     async with _discarded(pool, by) as connection:
         today = await _value(connection, "sla/today")
         period = data.period or f"{today:%Y-%m}"
@@ -159,7 +170,7 @@ async def simulated(pool: Pool, author: Principal, by: Actor, data: Simulation) 
             would_be = await _levels(connection, services, days, len(data.corrections))
         current = await _levels(connection, services, days, 0)
     _require_checks(services, [*current.values(), *would_be.values()])
-    return SimulationAnswer(
+    return SimulationResponse(
         period,
         [
             SimulatedService(ServiceName(row.id, row.name), _figures(current, row.id), _figures(would_be, row.id))
@@ -178,7 +189,11 @@ async def _discarded(pool: Pool, by: Actor) -> AsyncIterator[Connection]:
             await database.act_as(connection, by)
             yield connection
     except (QueryCanceled, LockNotAvailable):
-        raise ApiError(503, "too_slow", headers={"Retry-After": "5"}) from None
+        raise _too_slow() from None
+
+
+def _too_slow() -> ApiError:
+    return ApiError(503, "too_slow", headers={"Retry-After": "5"})
 
 
 async def _change(connection: Connection, author: Principal, data: Simulation, first_day: date) -> Subjects:

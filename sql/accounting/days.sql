@@ -124,7 +124,8 @@ BEGIN
 END
 $$;
 
--- The days of services (NULL: of all that exist) with data, today at the latest. `lost_seconds` of `known_seconds` are lost: by
+-- The days of services (NULL: of all that exist) with data. Tomorrow has some if the clock of a prober is ahead; such a day is by
+-- checks. `lost_seconds` of `known_seconds` are lost: by
 -- accounting, or, on a day without a policy, by checks, as the mean of the locations. `down_seconds` and `covered_seconds` are always
 -- by checks, summed over the locations. `downtime_seconds` is for readers.
 CREATE OR REPLACE FUNCTION days_of_services(service_ids text[], first_day date, last_day date)
@@ -135,9 +136,9 @@ $$
 #variable_conflict use_column
 DECLARE
     zone      CONSTANT text        := reporting_time_zone();
-    last      CONSTANT date        := least(last_day, local_date(present(), zone));
+    today     CONSTANT date        := local_date(present(), zone);
     low       CONSTANT timestamptz := local_day_start(first_day, zone);
-    high      CONSTANT timestamptz := local_day_start(last + 1, zone);
+    high      CONSTANT timestamptz := local_day_start(last_day + 1, zone);
     only_one  CONSTANT text        := CASE WHEN cardinality(service_ids) = 1 THEN service_ids[1] END;
 BEGIN
     RETURN QUERY
@@ -158,7 +159,7 @@ BEGIN
           -- Repeated, so that the index of one service is used.
           AND (only_one IS NULL OR service_id = only_one)
     ) AS checked
-    FULL JOIN sla_days_of(service_ids, first_day, last) AS accounted USING (service_id, day);
+    FULL JOIN sla_days_of(service_ids, first_day, least(last_day, today)) AS accounted USING (service_id, day);
 END
 $$;
 

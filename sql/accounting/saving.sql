@@ -58,7 +58,7 @@ BEGIN
 END
 $$;
 
--- Public figures depend on policies, holidays and corrections, so their cached responses are invalidated.
+-- Public figures depend on policies, holidays, corrections and maintenance, so their cached responses are invalidated.
 CREATE OR REPLACE FUNCTION notify_accounting() RETURNS trigger
     LANGUAGE plpgsql AS
 $$
@@ -84,3 +84,12 @@ CREATE OR REPLACE TRIGGER sla_correction_spans_notify
 CREATE OR REPLACE TRIGGER sla_corrections_notify
     AFTER INSERT OR UPDATE OF withdrawn_at ON sla_corrections
     FOR EACH STATEMENT EXECUTE FUNCTION notify_accounting();
+
+-- For each row: the worker executes statements on these tables every second, which mostly change none.
+CREATE OR REPLACE TRIGGER maintenance_announcements_notify
+    AFTER INSERT OR UPDATE OR DELETE ON maintenance_announcements
+    FOR EACH ROW EXECUTE FUNCTION notify_accounting();
+
+CREATE OR REPLACE TRIGGER maintenance_occurrences_notify
+    AFTER INSERT OR UPDATE OR DELETE ON maintenance_occurrences
+    FOR EACH ROW EXECUTE FUNCTION notify_accounting();

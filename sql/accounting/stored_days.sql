@@ -176,8 +176,7 @@ DECLARE
     current boolean;
     batch   record;
 BEGIN
-    -- Not during a change of the time zone.
-    PERFORM FROM installation FOR SHARE;
+    -- A change of the time zone holds this lock too.
     IF NOT pg_try_advisory_xact_lock(hashtextextended('sla-monitor accounting', 0)) THEN
         RETURN 0;
     END IF;

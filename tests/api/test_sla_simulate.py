@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import anyio
 import pytest
 
 import sql
@@ -11,6 +12,7 @@ from tests.api.incidents import error_fields
 from tests.api.people import Db
 from tests.api.test_sla_figures import MINUTE, MONTH_S, NOON, add_policy, watch
 from tests.api.test_sla_timeline import add_correction, iso
+from tests.sql.batches import until_true
 
 PATH = "/api/sla/simulate"
 POLICY = {"scope": "everything", "name": "Other", "target": 99.5, "timeZone": "UTC"}
@@ -245,3 +247,27 @@ async def test_a_simulation_that_computes_for_too_long_ends_with_503(api: Api, d
     response = await api.http.post(PATH, json={"policy": POLICY}, headers=admin.headers)
     assert (response.status_code, response.json()["reason"]) == (503, "too_slow")
     assert await fetch_row(db, "SELECT count(*) FROM sla_policy_versions") == (1,)
+
+
+async def test_it_begins_again_if_the_policy_is_saved_meanwhile(api: Api, db: Db, database: str) -> None:
+    await add_policy(db)
+    await watch(db)
+    admin = await create_user(db)
+    versions: list[int] = []
+
+    async def simulate_next() -> None:
+        _, simulated = await simulate_shop(api, admin, period="2026-11", policy=POLICY)
+        versions.append(simulated["policy"]["version"])
+
+    async with (
+        await sql.connect(database, application="saver") as saver,
+        anyio.create_task_group() as tasks,
+        saver.transaction(),
+    ):
+        await saver.execute(
+            "INSERT INTO sla_policy_versions (policy_id, version, valid_from, name, target, time_zone, author) "
+            "SELECT id, 2, '2027-01-01', 'Later', 99, 'UTC', 'ann' FROM sla_policies"
+        )
+        tasks.start_soon(simulate_next)
+        await until_true(db, "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted")
+    assert versions == [3]

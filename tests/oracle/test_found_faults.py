@@ -84,6 +84,11 @@ LATE_ROW_AFTER_A_DELETION = state_history(
     *(clock("2026-05-02 05:00:06"), checks("seoul 2026-05-02 05:00:04 o 1")),
     locations=("local", "seoul"),
 )
+CHECK_OF_TOMORROW = state_history(
+    "America/Havana",
+    clock("2004-03-28 04:58:20"),
+    checks("local 2004-03-28 05:00:00 o 1"),
+)
 FOUND = {
     "a late row between episodes": LATE_BETWEEN,
     "the last error of a day before a double midnight": ERROR_OF_TOMORROW,
@@ -96,6 +101,7 @@ FOUND = {
     "the strip of a zone that skipped a date": SKIPPED_DATE,
     "a gap of a day after the first check of a batch": GAP_WITHIN_A_BATCH,
     "a late row of a service that was entered again": LATE_ROW_AFTER_A_DELETION,
+    "a check of tomorrow by the clock of a prober that is ahead": CHECK_OF_TOMORROW,
 }
 
 
