@@ -1,17 +1,26 @@
 """One number everywhere: all surfaces show the uptime and the days of SLA accounting, before and after each change."""
 
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
-import psycopg
 import pytest
 
 from sla_monitor.settings import Settings
 from sql.migrate import migrate
 from tests.api.conftest import Api, add_service
+from tests.api.surfaces import (
+    CODES,
+    NOON,
+    TODAY,
+    UPTIMES,
+    Codes,
+    Db,
+    codes_of_accounting,
+    codes_of_calendar,
+    sla_levels,
+)
 from tests.api.test_sla_figures import add_policy
 from tests.pauses import pauses
 from tests.sql.batches import Row, add_locations, fetch, record, row, set_clock, value
@@ -19,150 +28,11 @@ from tests.worker.working import Working, working
 
 pytestmark = pytest.mark.engines("timescaledb", "postgresql")
 
-Db = psycopg.AsyncConnection[Any]
-NOON = datetime(2026, 11, 15, 12, tzinfo=UTC)
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
-TODAY = NOON.replace(hour=0)
 FIRST = TODAY - 3 * DAY
 MAINTENANCE = TODAY - 2 * DAY + timedelta(hours=10)
 WINDOW = "00000000-0000-0000-0000-000000000001"
 PATIENCE_S = 120.0
-
-
-def text_of(page: str) -> str:
-    """The text of a page, without its markup."""
-    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
-
-
-async def page(api: Api, path: str, pattern: str) -> str:
-    """The first match of a pattern in the text of a page, or in its attributes."""
-    response = await api.http.get(path, headers={"accept": "text/html"})
-    assert response.status_code == 200, response.text
-    found = re.search(pattern, text_of(response.text)) or re.search(pattern, response.text)
-    assert found is not None, text_of(response.text)
-    return found[1]
-
-
-async def status(api: Api, _: Db) -> str:
-    [service] = (await api.get("/api/system-status"))["services"]
-    return str(service["uptime"])
-
-
-async def calendar(api: Api, _: Db) -> str:
-    return str((await api.get("/api/uptime/shop?months=1&startDate=2026-11-01"))["months"][0]["uptime"])
-
-
-async def calendar_of_all(api: Api, _: Db) -> str:
-    return str((await api.get("/api/uptime/all-systems?months=1&startDate=2026-11-01"))["months"][0]["uptime"])
-
-
-async def service_level(api: Api, _: Db) -> str:
-    return str((await api.get("/api/sla/services/shop?period=2026-11"))["uptime"])
-
-
-async def badge(api: Api, _: Db) -> str:
-    return await page(api, "/badges/shop/uptime.svg?period=30d", r"([0-9.]+)%")
-
-
-async def badge_of_all(api: Api, _: Db) -> str:
-    return await page(api, "/badges/all-systems/uptime.svg", r"([0-9.]+)%")
-
-
-async def badge_for_shields(api: Api, _: Db) -> str:
-    return str((await api.get("/badges/shop/uptime.json"))["message"]).removesuffix("%")
-
-
-async def status_page(api: Api, _: Db) -> str:
-    return await page(api, "/", r"Shop Operational ([0-9.]+)%")
-
-
-async def service_page(api: Api, _: Db) -> str:
-    return await page(api, "/services/shop", r"([0-9.]+)% uptime in 90 days")
-
-
-async def calendar_page(api: Api, _: Db) -> str:
-    return await page(api, "/uptime?service=shop&start=2026-09", r"November 2026[^%]*?([0-9.]+)%")
-
-
-async def sla_levels(_: Api, db: Db) -> str:
-    return str(
-        await value(
-            db,
-            "SELECT uptime_percent(sum(spent_seconds), sum(up_seconds + degraded_seconds + down_seconds)) "
-            "FROM sla_figures('{shop}', '2026-11-01', '2026-11-30', present())",
-        )
-    )
-
-
-Surface = Callable[[Api, Db], Awaitable[str]]
-UPTIMES: tuple[Surface, ...] = (
-    status,
-    calendar,
-    calendar_of_all,
-    service_level,
-    badge,
-    badge_of_all,
-    badge_for_shields,
-    status_page,
-    service_page,
-    calendar_page,
-    sla_levels,
-)
-"""The surfaces that show the uptime of a period that contains all checks."""
-
-Codes = list[str]
-
-
-async def codes_of_status(api: Api, _: Db) -> Codes:
-    [service] = (await api.get("/api/system-status"))["services"]
-    return list(service["uptimeData"][-4:])
-
-
-async def codes_of_calendar(api: Api, _: Db) -> Codes:
-    [month] = (await api.get("/api/uptime/shop?months=1&startDate=2026-11-01"))["months"]
-    return [day["status"] for day in month["details"]][-4:]
-
-
-async def codes_of_all(api: Api, _: Db) -> Codes:
-    [month] = (await api.get("/api/uptime/all-systems?months=1&startDate=2026-11-01"))["months"]
-    return [day["status"] for day in month["details"]][-4:]
-
-
-async def codes_of_page(api: Api, _: Db) -> Codes:
-    return [day["status"] for day in (await api.get("/services/shop/days"))["days"]][-4:]
-
-
-async def codes_of_feed(_: Api, db: Db) -> Codes:
-    """The last event of each day."""
-    found = await fetch(
-        db,
-        "SELECT DISTINCT ON (data ->> 'date') data ->> 'status' FROM events "
-        "WHERE event = 'uptime-updated' AND (data ->> 'date')::date <= present()::date "
-        "ORDER BY data ->> 'date', seq DESC",
-    )
-    return [str(code) for (code,) in found]
-
-
-async def codes_of_view(_: Api, db: Db) -> Codes:
-    return [str(code) for (code,) in await fetch(db, "SELECT status FROM uptime_records ORDER BY date")]
-
-
-async def codes_of_accounting(_: Api, db: Db) -> Codes:
-    found = await fetch(
-        db, "SELECT status::text FROM sla_computed_days('{shop}', '2026-11-01', '2026-11-30') ORDER BY day"
-    )
-    return [str(code) for (code,) in found]
-
-
-CODES: tuple[Callable[[Api, Db], Awaitable[Codes]], ...] = (
-    codes_of_status,
-    codes_of_calendar,
-    codes_of_all,
-    codes_of_page,
-    codes_of_feed,
-    codes_of_view,
-    codes_of_accounting,
-)
 
 
 async def uptimes_of_days(api: Api, db: Db) -> None:
