@@ -3,12 +3,13 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import LiteralString
 
 import httpx
 
+import sql
 from bench.api_server import running_api
 from bench.databases import Connection
 from bench.history import create_services, midnight
@@ -43,6 +44,8 @@ async def measure(run: Run) -> AsyncIterator[Result]:
             yield figure(
                 title, measured, "ms", at_most(300, "ms"), note=f"at least {outages} outages a service; {note}"
             )
+            for result in await _measure_others(run, engine, connection):
+                yield result
             _, port = await stack.enter_async_context(running_api(run, database))
             client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=30))
             for number in range(WARM_UP_ROUNDS * 4):
@@ -52,18 +55,45 @@ async def measure(run: Run) -> AsyncIterator[Result]:
             yield figure(title, requests, "ms", at_most(20, "ms"))
 
 
+async def _measure_others(run: Run, engine: str, connection: Connection) -> list[Result]:
+    """The status page when a policy applies to all services, and a round of the alerts on budgets."""
+    began, refresh = time.perf_counter(), sql.query("sla/days/refresh")
+    while (await (await connection.execute(refresh, {"most": 100})).fetchone() or (0,))[0] > 0:
+        pass
+    note = f"days stored in {time.perf_counter() - began:.0f} s"
+    await connection.execute("VACUUM ANALYZE")
+    status = partial(_query_ms, connection, sql.query("status/system_status"))
+    alerts = partial(_query_ms, connection, "SELECT turn_alerts()")
+    await alternate(WARM_UP_ROUNDS, status, alerts)
+    statuses, rounds = await alternate(3 * run.scale.rounds, status, alerts)
+    services = f"{run.scale.sla_services:,} services with an SLA policy, {engine}"
+    return [
+        figure(f"System status, {services}: query time", statuses, "ms", at_most(20, "ms"), note=note),
+        figure(f"Alerts on error budgets, {services}: query time once a minute", rounds, "ms", at_most(1000, "ms")),
+    ]
+
+
+async def _query_ms(connection: Connection, statement: LiteralString) -> float:
+    async def rows() -> None:
+        await (await connection.execute(statement)).fetchall()
+
+    return 1000 * await duration_s(rows())
+
+
 async def _load(connection: Connection, engine: str, services: int, first_day: date) -> str:
     """Loads checks from `first_day` until now. Returns a description with the number of rows and the durations."""
     began = time.perf_counter()
     await create_services(connection, services)
     await connection.execute(query("sla_policy"))
     low = datetime.combine(first_day, midnight().timetz())
-    span = {"low": low, "high": midnight() + timedelta(days=1), "count": services}
+    # The last check of each service is under way now.
+    high = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    span = {"low": low, "high": high, "count": services}
     rows = (await connection.execute(query("insert_outages"), span)).rowcount
     loaded = time.perf_counter()
     await aggregates.refresh(connection)
     for number in range(1, services + 1):
-        bounds = (f"service-{number}", low, midnight() + timedelta(days=1))
+        bounds = (f"service-{number}", low, high)
         await connection.execute("CALL rebuild_episodes(%s, %s, %s)", bounds)
     if engine == "timescaledb":
         await connection.execute(query("compress_chunks"), {"older_than": midnight() - timedelta(days=2)})

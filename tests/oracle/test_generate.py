@@ -8,7 +8,7 @@ from tests.oracle.history import Advance, History, Record
 from tests.oracle.moments import changes_of_clocks
 
 SHARE = 0.3
-EXAMPLES = 200
+EXAMPLES = 100
 
 
 def test_three_in_ten_histories_cross_a_change_of_clocks() -> None:
@@ -25,7 +25,7 @@ def test_three_in_ten_histories_cross_a_change_of_clocks() -> None:
     assert sum(crossing) >= SHARE * len(crossing)
 
 
-@settings(max_examples=50, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(history=histories())
 def test_the_clock_advances_and_a_batch_has_one_result_for_each_check(history: History) -> None:
     clock = history.begins

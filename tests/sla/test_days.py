@@ -108,7 +108,7 @@ def strips_of(days: list[DayOf], today: date) -> dict[str, tuple[str, str, str, 
     return found
 
 
-@settings(one_database, max_examples=40)
+@settings(one_database, max_examples=15)
 @given(case=cases())
 async def test_stored_days_are_those_of_the_model_and_follow_every_change(shared: Connection, case: Case) -> None:
     world = case.world

@@ -15,7 +15,7 @@ one_database = settings(
 )
 
 
-@settings(one_database, max_examples=60)
+@settings(one_database, max_examples=25)
 @given(case=cases())
 async def test_the_figures_of_random_worlds_are_those_of_the_model(shared: Connection, case: Case) -> None:
     async with stored(shared):

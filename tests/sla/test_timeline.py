@@ -48,7 +48,7 @@ def burn_down(world: World, part: Part, known_at: datetime) -> list[tuple[dateti
     ]
 
 
-@settings(one_database, max_examples=40)
+@settings(one_database, max_examples=15)
 @given(case=cases())
 async def test_the_timelines_of_random_worlds_are_those_of_the_model(shared: Connection, case: Case) -> None:
     world, period = case

@@ -44,6 +44,7 @@ def acknowledged(probers: Sequence[Prober]) -> list[CheckRow]:
     return [check for _, check in entries]
 
 
+@pytest.mark.campaign
 async def test_figures_are_correct_while_a_prober_of_the_last_release_records(
     short: OldDatabase, package: Path, tmp_path: Path
 ) -> None:
