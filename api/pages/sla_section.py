@@ -107,7 +107,7 @@ async def section(pool: Pool, service_id: str) -> Section | None:
     level = await database.row(pool, "sla_page/level", Level, service_id=service_id)
     if level is None:
         return None
-    values = {"service_id": service_id, "policy_id": level.policy_id, "version": level.version}
+    values = {"service_id": service_id, "policy_id": level.policy_id, "version": level.version, "known_at": None}
     rates = await database.rows(pool, "sla/burn_rates", RateRow, **values)
     window = {"service_id": service_id, "low": level.starts_at, "high": level.ends_at, "known_at": None}
     points = await database.rows(pool, "sla/burn_down", PointRow, most=MAX_POINTS, **window)

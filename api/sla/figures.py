@@ -191,7 +191,7 @@ async def service_level(
     """
     service = await public_service(pool, service_id)
     known_at = read_moment("asOf", as_of)
-    current = await database.row(pool, "sla/current_policy", CurrentRow, service_id=service_id)
+    current = await database.row(pool, "sla/current_policy", CurrentRow, service_id=service_id, known_at=known_at)
     if period is not None:
         first_day, last_day = days_of(period)
     elif current is not None:
@@ -207,7 +207,7 @@ async def service_level(
     parts = [_part(row) for row in await database.rows(pool, "sla/parts", PartRow, **values)]
     rates = []
     if current is not None:
-        terms = {"policy_id": current.policy_id, "version": current.version}
+        terms = {"policy_id": current.policy_id, "version": current.version, "known_at": known_at}
         rates = await database.rows(pool, "sla/burn_rates", RateRow, service_id=service_id, **terms)
     return ServiceLevel(
         service=service,

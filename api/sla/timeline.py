@@ -195,7 +195,7 @@ async def _window(
         window = await window_of_days(pool, service_id, *days_of(period), known_at)
         require_checked(checked, "period", window.high)
     else:
-        current = await database.row(pool, "sla/current_policy", CurrentRow, service_id=service_id)
+        current = await database.row(pool, "sla/current_policy", CurrentRow, service_id=service_id, known_at=known_at)
         if current is None:
             raise ApiError(404, "no_policy")
         window = await window_of_days(pool, service_id, current.first_day, current.last_day, known_at)
