@@ -85,11 +85,24 @@ CREATE OR REPLACE TRIGGER sla_corrections_notify
     AFTER INSERT OR UPDATE OF withdrawn_at ON sla_corrections
     FOR EACH STATEMENT EXECUTE FUNCTION notify_accounting();
 
--- For each row: the worker executes statements on these tables every second, which mostly change none.
+-- Maintenance of internal services changes no public figure, and must not be noticed.
+CREATE OR REPLACE FUNCTION notify_public_maintenance() RETURNS trigger
+    LANGUAGE plpgsql AS
+$$
+DECLARE
+    service_ids CONSTANT text[] := coalesce(OLD.service_ids, '{}') || coalesce(NEW.service_ids, '{}');
+BEGIN
+    IF EXISTS (SELECT FROM services WHERE public AND id = ANY (service_ids)) THEN
+        PERFORM pg_notify('sla_monitor', 'public-services');
+    END IF;
+    RETURN NULL;
+END
+$$;
+
 CREATE OR REPLACE TRIGGER maintenance_announcements_notify
     AFTER INSERT OR UPDATE OR DELETE ON maintenance_announcements
-    FOR EACH ROW EXECUTE FUNCTION notify_accounting();
+    FOR EACH ROW EXECUTE FUNCTION notify_public_maintenance();
 
 CREATE OR REPLACE TRIGGER maintenance_occurrences_notify
     AFTER INSERT OR UPDATE OR DELETE ON maintenance_occurrences
-    FOR EACH ROW EXECUTE FUNCTION notify_accounting();
+    FOR EACH ROW EXECUTE FUNCTION notify_public_maintenance();
