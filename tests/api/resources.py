@@ -31,8 +31,9 @@ CORRECTION = {
 REPORT: dict[str, Any] = {}
 """A report of the present month."""
 POLICY: dict[str, Any] = {"name": "Standard", "target": 99.9}
-ABSENT: dict[str, str] = {"service_id": "nothing", "incident_id": "INC-1999-0001", "comment_id": "999999999"}
-"""Ids of resources that do not exist. Parameters that are not listed are UUIDs."""
+ABSENT: dict[str, str] = {"incident_id": "INC-1999-0001", "comment_id": "999999999"}
+"""Ids of resources that do not exist. Ids of services are new ones, since repeated requests of one response are
+delayed. Other parameters are UUIDs."""
 
 
 def body(row: Row) -> dict[str, Any] | None:
@@ -105,7 +106,7 @@ class Resources:
         path = row.path
         for name in names:
             if whose == "missing" and name == names[-1]:
-                resource = ABSENT.get(name, str(uuid4()))
+                resource = ABSENT.get(name, f"s{secrets.token_hex(8)}" if name == "service_id" else str(uuid4()))
             else:
                 kind = "heartbeat" if name == "service_id" and "/heartbeat" in row.path else name
                 resource = await self._create(
