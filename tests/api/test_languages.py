@@ -104,16 +104,18 @@ def test_every_text_is_used() -> None:
     suffixes = {one or other for one, other in SUFFIXES.findall(ALL)}
     scripts = "\n".join(source for path, source in SOURCES.items() if path.suffix == ".js")
     script_sections = set(SECTIONS.findall(ALL))
+    quoted = set(re.findall(r"""(?<=["'])[\w.-]+(?=["'])""", ALL))
+    in_scripts = set(re.findall(r"""(?<=["'`.])\w+""", scripts))
     unused = []
     for key in KEYS:
         table, _, name = key.partition(".")
         used = (
-            re.search(rf"""["']{re.escape(key)}["']""", ALL)
+            key in quoted
             or any(key.startswith(prefix) for prefix in prefixes if prefix.partition(".")[0] in TABLES)
             or any(
                 key == table + suffix or (suffix.endswith("_") and f".{name}".startswith(suffix)) for suffix in suffixes
             )
-            or (table in script_sections and re.search(rf"""["'`.]{re.escape(name)}\b""", scripts))
+            or (table in script_sections and name in in_scripts)
         )
         unused += [] if used else [key]
     assert sorted(unused) == []

@@ -8,7 +8,7 @@ from tests.oracle.history import Advance, History, Record
 from tests.oracle.moments import changes_of_clocks
 
 SHARE = 0.3
-EXAMPLES = 100
+EXAMPLES = 60
 
 
 def test_three_in_ten_histories_cross_a_change_of_clocks() -> None:
