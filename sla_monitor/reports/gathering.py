@@ -25,6 +25,7 @@ from sla_monitor.reports.structure import (
     Report,
     ReportBudget,
     ReportCorrection,
+    ReportCredit,
     ReportDay,
     ReportIncident,
     ReportMaintenance,
@@ -203,6 +204,7 @@ class _Gathering:
         ids, versions = [policy_id for policy_id, _ in applied], [version for _, version in applied]
         found = await self._rows("policies", ReportPolicy, policy_ids=ids, versions=versions)
         for terms in found:
+            terms.credits = msgspec.convert(terms.credits, list[ReportCredit] | None)  # dicts in the row
             if self._scope.public and terms.scope == "tag":
                 terms.subject = None
         return found

@@ -228,3 +228,28 @@ async def test_strangers_get_public_services_only(api: Api, db: Db) -> None:
     staff = await api.get(NOVEMBER, headers=viewer.headers)
     assert {service["id"] for service in staff["services"]} == {"shop", "vault"}
     assert {policy["subject"] for policy in staff["policies"] if policy["scope"] == "tag"} == {"internal"}
+
+
+async def test_a_policy_with_all_terms_is_in_words(api: Api, db: Db) -> None:
+    admin = await create_user(db)
+    await watch(db, failed=range(31, 37))
+    terms = {
+        "scope": "service",
+        "subject": "shop",
+        "name": "Gold",
+        "target": 99.9,
+        "validFrom": "2026-11-01",
+        "serviceHours": [{"days": [1, 2, 3, 4, 5, 6, 7], "from": "08:00", "until": "20:00"}],
+        "responseTimeObjective": {"ms": 300, "share": 95},
+        "credits": [{"below": 99.9, "credit": 10}, {"below": 99, "credit": 25}],
+    }
+    created = await api.http.post("/api/sla/policies", json=terms, headers=admin.headers)
+    assert created.status_code == 201, created.text
+    [policy] = (await api.get(NOVEMBER))["policies"]
+    assert policy["credits"] == terms["credits"]
+    page = await api.http.get(f"{NOVEMBER}&format=html")
+    assert page.status_code == 200
+    assert "Service credits: below 99.9% uptime 10%, below 99% uptime 25% of the fee." in page.text
+    for form in ("csv", "xlsx", "pdf"):
+        response = await api.http.get(f"{NOVEMBER}&format={form}")
+        assert response.status_code == 200, (form, response.text)
