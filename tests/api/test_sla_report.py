@@ -249,7 +249,7 @@ async def test_a_policy_with_all_terms_is_in_words(api: Api, db: Db) -> None:
     assert policy["credits"] == terms["credits"]
     page = await api.http.get(f"{NOVEMBER}&format=html")
     assert page.status_code == 200
-    assert "Service credits: below 99.9% uptime 10%, below 99% uptime 25% of the fee." in page.text
+    assert "Service credits: 10% of the fee below 99.9% uptime, 25% of the fee below 99% uptime." in page.text
     for form in ("csv", "xlsx", "pdf"):
         response = await api.http.get(f"{NOVEMBER}&format={form}")
         assert response.status_code == 200, (form, response.text)
