@@ -242,7 +242,7 @@ def test_the_terms_of_a_policy_are_sentences() -> None:
         "The service is down while at least 2 locations, or all with data if there are fewer, see an outage.",
         "There is no verdict if less than 97.5% of the time is known.",
         "Response-time objective: 95% of the successful checks take at most 300 ms.",
-        "Service credits: below 99.9% uptime 10%, below 99% uptime 25% of the fee.",
+        "Service credits: 10% of the fee below 99.9% uptime, 25% of the fee below 99% uptime.",
         "The figures of a group are the mean of its services, weighted by time.",
     ]
     korean = words.sentences(terms, texts("ko", "UTC"))
