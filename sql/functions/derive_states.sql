@@ -36,13 +36,14 @@ DECLARE
 BEGIN
     -- The present state is the last one of the timeline. It began with the first of the equal states at the end of the
     -- timeline. If it began before the timeline (run = 1), the stored `since` stays; if it also differs from the stored
-    -- state, find_state() searches its beginning.
+    -- state, or the stored `since` is in the timeline (a late check has closed a gap), find_state() searches its beginning.
     SELECT array_agg(service_id) FILTER (WHERE run > 1), array_agg(present.state) FILTER (WHERE run > 1),
            array_agg(present.since) FILTER (WHERE run > 1), array_agg(service_id) FILTER (WHERE run = 1)
     INTO changed, states, began, unclear
     FROM present_states(moment) AS present
     JOIN service_states USING (service_id)
-    WHERE service_states.state <> present.state OR (run > 1 AND service_states.since <> present.since);
+    WHERE service_states.state <> present.state
+       OR CASE WHEN run > 1 THEN service_states.since <> present.since ELSE service_states.since > present.since END;
     IF unclear IS NOT NULL THEN
         SELECT changed || array_agg(service_id), states || array_agg(found.state), began || array_agg(found.since)
         INTO changed, states, began

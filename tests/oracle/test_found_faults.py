@@ -89,6 +89,22 @@ CHECK_OF_TOMORROW = state_history(
     clock("2004-03-28 04:58:20"),
     checks("local 2004-03-28 05:00:00 o 1"),
 )
+LATE_ROW_IN_A_LONG_INTERVAL = state_history(
+    "UTC",
+    clock("2026-05-01 06:00:02"),
+    checks(
+        "local 2026-05-01 05:00:00 o 3600",
+        "local 2026-05-01 05:05:00 o 300",
+        "local 2026-05-01 05:10:00 o 300",
+        "local 2026-05-01 05:15:00 o 300",
+        "local 2026-05-01 05:20:00 o 300",
+        "local 2026-05-01 05:25:00 o 300",
+        "local 2026-05-01 05:30:00 o 300",
+        "local 2026-05-01 06:00:00 o 3600",
+    ),
+    checks("local 2026-05-01 05:35:00 o 900"),
+    clock("2026-05-01 06:06:40"),
+)
 FOUND = {
     "a late row between episodes": LATE_BETWEEN,
     "the last error of a day before a double midnight": ERROR_OF_TOMORROW,
@@ -101,6 +117,7 @@ FOUND = {
     "the strip of a zone that skipped a date": SKIPPED_DATE,
     "a gap of a day after the first check of a batch": GAP_WITHIN_A_BATCH,
     "a late row of a service that was entered again": LATE_ROW_AFTER_A_DELETION,
+    "a late row between checks of other intervals": LATE_ROW_IN_A_LONG_INTERVAL,
     "a check of tomorrow by the clock of a prober that is ahead": CHECK_OF_TOMORROW,
 }
 
