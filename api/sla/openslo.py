@@ -1,4 +1,4 @@
-"""SLA policies as OpenSLO v1 documents (https://github.com/OpenSLO/OpenSLO). docs/openslo.md says what stands for what.
+"""SLA policies as OpenSLO v1 documents (https://github.com/OpenSLO/OpenSLO). docs/openslo.md has the mapping of fields.
 
 A policy is an SLO with an inline SLI whose metric source is this program. Terms without a place in OpenSLO are
 annotations. A document that demands what SLA accounting does not do is refused, with the field named.

@@ -1,4 +1,4 @@
-"""The window of time that a request for the service level of a service asks for, and the checks of its bounds."""
+"""The time window of a request for a service level, and the validation of its bounds."""
 
 from datetime import date, datetime, timedelta
 

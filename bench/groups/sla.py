@@ -8,6 +8,7 @@ from functools import partial
 from typing import LiteralString
 
 import httpx
+from psycopg.rows import dict_row
 
 import sql
 from bench.api_server import running_api
@@ -103,10 +104,9 @@ async def _load(connection: Connection, engine: str, services: int, first_day: d
 
 
 async def _fewest_outages(connection: Connection, month: dict[str, date]) -> int:
-    cursor = await connection.execute(f"SELECT min(outages), count(*) FROM ({REPORT}) AS levels", month)
-    row = await cursor.fetchone()
-    assert row is not None
-    return int(row[0])
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(REPORT, month)
+        return min(int(level["outages"]) for level in await cursor.fetchall())
 
 
 async def _report_ms(connection: Connection, month: dict[str, date]) -> float:
@@ -119,7 +119,7 @@ async def _report_ms(connection: Connection, month: dict[str, date]) -> float:
 
 
 async def _request_ms(client: httpx.AsyncClient, port: int, number: int) -> float:
-    """Milliseconds of a request that no cached response answers: each one asks for another moment."""
+    """Milliseconds of a request that is never served from the cache: each one has another `asOf`."""
     moment = f"2100-01-01T00:00:00.{number:06}Z"
     began = time.perf_counter()
     response = await client.get(f"http://127.0.0.1:{port}/api/sla/services/service-1", params={"asOf": moment})

@@ -1,4 +1,4 @@
-"""What a report says in a language: its title and period, its numbers, and the terms of its policies as sentences."""
+"""The texts of a report in one language: its title and period, its numbers, and the terms of its policies."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
